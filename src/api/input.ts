@@ -1,0 +1,39 @@
+import type { Context } from 'hono'
+import type { z } from 'zod'
+import { problem } from './problem.ts'
+
+export type Input<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly response: Response }
+
+/** Reads `value` with a schema; the answer to what does not fit names each field, what it is and what it must be. */
+export function read<Schema extends z.ZodType>(
+  c: Context,
+  schema: Schema,
+  value: unknown,
+): Input<z.output<Schema>> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return { ok: true, value: parsed.data }
+  const errors = parsed.error.issues.map(issue => ({
+    pointer: issue.path.map(part => `/${String(part)}`).join(''),
+    detail: `${issue.path.join('.') || 'The request'}: ${issue.message}`,
+  }))
+  return { ok: false, response: problem(c, 422, errors.map(({ detail }) => detail).join('. '), errors) }
+}
+
+/** Reads the body as JSON with a schema. `whenEmpty` stands for a missing body, where one may be missing. */
+export async function readJson<Schema extends z.ZodType>(
+  c: Context,
+  schema: Schema,
+  whenEmpty?: unknown,
+): Promise<Input<z.output<Schema>>> {
+  const text = await c.req.text()
+  if (text.trim() === '' && whenEmpty !== undefined) return read(c, schema, whenEmpty)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return { ok: false, response: problem(c, 400, `The body is not JSON: ${(error as Error).message}.`) }
+  }
+  return read(c, schema, value)
+}

@@ -1,0 +1,90 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Outcome } from '../domain/outcome.ts'
+
+/** What is measured only when somebody asks; null where it can't be known now. */
+export type Gauges = {
+  readonly queue: {
+    readonly deliveries: number
+    readonly lanes: number
+    readonly deadDeliveries: number
+  } | null
+  readonly heldBackBytes: number | null
+  readonly isCapturing: boolean
+}
+
+/** The figures that walhook shows to Prometheus. https://prometheus.io/docs/practices/naming/ */
+export function createMetrics(readGauges: () => Promise<Gauges>) {
+  const registry = new Registry()
+  const registers = [registry]
+  const changes = new Counter({
+    name: 'walhook_changes_total',
+    help: 'Row changes read from the write-ahead log and stored',
+    registers,
+  })
+  const events = new Counter({
+    name: 'walhook_events_total',
+    help: 'Events appended to the outbox',
+    registers,
+  })
+  const attempts = new Counter({
+    name: 'walhook_attempts_total',
+    help: 'HTTP attempts by outcome, tests not counted',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const duration = new Histogram({
+    name: 'walhook_attempt_duration_seconds',
+    help: 'How long attempts took, from DNS to the end of the answer',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
+    registers,
+  })
+  const lag = new Gauge({
+    name: 'walhook_capture_lag_seconds',
+    help: 'From the commit of the last stored change in the source to its commit in the outbox',
+    registers,
+  })
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
+  const waiting = gauge(
+    'walhook_deliveries_waiting',
+    'Deliveries that are not finished; above 10,000 an estimate',
+  )
+  const lanes = gauge(
+    'walhook_lanes_waiting',
+    'Entities with unfinished deliveries; above 10,000 an estimate',
+  )
+  const dead = gauge('walhook_deliveries_dead', 'Deliveries given up after their last attempt')
+  const heldBack = gauge(
+    'walhook_wal_held_back_bytes',
+    'WAL that the source keeps because of the replication slot',
+  )
+  const capturing = gauge('walhook_capturing', '1 where this process reads the replication slot')
+
+  const set = (target: Gauge, value: number | null | undefined) => target.set(value ?? Number.NaN)
+
+  return {
+    contentType: registry.contentType,
+
+    onStored(stored: { changes: number; events: number; lagMs: number }) {
+      changes.inc(stored.changes)
+      events.inc(stored.events)
+      lag.set(stored.lagMs / 1000)
+    },
+
+    onAttempt(attempt: { outcome: Outcome; durationMs: number }) {
+      attempts.inc({ outcome: attempt.outcome })
+      duration.observe(attempt.durationMs / 1000)
+    },
+
+    async read(): Promise<string> {
+      const gauges = await readGauges()
+      set(waiting, gauges.queue?.deliveries)
+      set(lanes, gauges.queue?.lanes)
+      set(dead, gauges.queue?.deadDeliveries)
+      set(heldBack, gauges.heldBackBytes)
+      capturing.set(gauges.isCapturing ? 1 : 0)
+      return await registry.metrics()
+    },
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

@@ -1,0 +1,107 @@
+import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../domain/json-text.ts'
+import { type EntityMapping, publishedTables, type TableName, tableKey } from '../domain/mapping.ts'
+import type { Source } from './source.ts'
+
+/** A table as the catalogue describes it. */
+export type Table = {
+  readonly name: TableName
+  /** `r` a table, `p` a partitioned one; anything else can't be published. */
+  readonly kind: string
+  readonly isPartition: boolean
+  /** `d` primary key, `f` the whole row, `i` an index, `n` nothing. */
+  readonly identity: string
+  readonly columns: readonly { readonly name: string; readonly typeOid: number; readonly typeName: string }[]
+  readonly primaryKey: readonly string[]
+  /** The columns that the WAL gives of a row before its UPDATE or DELETE. */
+  readonly identityColumns: readonly string[]
+  readonly isReadable: boolean
+  readonly isOwned: boolean
+}
+
+/** What capture knows of the source's tables and types. */
+export type Catalogue = {
+  readonly tables: ReadonlyMap<string, Table>
+  writerOf(typeOid: number): JsonWriter
+  isInteger(typeOid: number): boolean
+  knows(typeOid: number): boolean
+}
+
+const tablesStatement = `
+select
+  n.nspname as schema, c.relname as name, c.relkind as kind, c.relispartition as is_partition,
+  c.relreplident as identity,
+  has_table_privilege(c.oid, 'select') as is_readable,
+  pg_has_role(c.relowner, 'usage') as is_owned,
+  (select json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8,
+                                     'typeName', format_type(a.atttypid, a.atttypmod)) order by a.attnum)
+   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+  (select json_agg(a.attname order by k.position)
+   from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
+   join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+   where i.indrelid = c.oid and i.indisprimary) as primary_key,
+  (select json_agg(a.attname)
+   from pg_index i cross join unnest(i.indkey::int2[]) as k (attnum)
+   join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+   where i.indrelid = c.oid and i.indisreplident) as index_columns
+from unnest($1::text[], $2::text[]) as wanted (schema, name)
+join pg_namespace n on n.nspname = wanted.schema
+join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
+where c.relkind in ('r', 'p', 'v', 'm', 'f')`
+
+const typesStatement = `
+select oid::int8 as oid, typbasetype::int8 as base_oid, typdelim as delimiter,
+       case when typsubscript = 'array_subscript_handler'::regproc then typelem::int8 else 0 end as element_oid
+from pg_type`
+
+/** Reads the tables of a mapping and all types. Tables that do not exist are absent from the result. */
+export async function readCatalogue(source: Source, mapping: readonly EntityMapping[]): Promise<Catalogue> {
+  const wanted = publishedTables(mapping)
+  const found = await source.pool.query(tablesStatement, [
+    wanted.map(table => table.schema),
+    wanted.map(table => table.name),
+  ])
+  const tables = new Map(found.rows.map(toTable).map(table => [tableKey(table.name), table]))
+
+  const { rows } = await source.pool.query(typesStatement)
+  const types = new Map<number, PgType>(
+    rows.map(row => {
+      const oid = Number(row.oid)
+      const type = { oid, baseOid: Number(row.base_oid), elementOid: Number(row.element_oid) }
+      return [oid, { ...type, delimiter: row.delimiter }]
+    }),
+  )
+  const typeOf = (oid: number) => types.get(oid)
+  const writers = new Map<number, JsonWriter>()
+  return {
+    tables,
+    isInteger: oid => isInteger(oid, typeOf),
+    knows: oid => types.has(oid),
+    writerOf(oid) {
+      const writer = writers.get(oid) ?? jsonWriter(oid, typeOf)
+      writers.set(oid, writer)
+      return writer
+    },
+  }
+}
+
+// All values come as text.
+function toTable(row: Record<string, string | null>): Table {
+  const columns: Table['columns'] = JSON.parse(row.columns ?? '[]')
+  const primaryKey: string[] = JSON.parse(row.primary_key ?? '[]')
+  const byIdentity: Record<string, string[]> = {
+    d: primaryKey,
+    f: columns.map(column => column.name),
+    i: JSON.parse(row.index_columns ?? '[]'),
+  }
+  return {
+    name: { schema: row.schema!, name: row.name! },
+    kind: row.kind!,
+    isPartition: row.is_partition === 't',
+    identity: row.identity!,
+    columns,
+    primaryKey,
+    identityColumns: byIdentity[row.identity!] ?? [],
+    isReadable: row.is_readable === 't',
+    isOwned: row.is_owned === 't',
+  }
+}

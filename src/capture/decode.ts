@@ -1,0 +1,145 @@
+import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
+import type { Lsn } from '../domain/lsn.ts'
+
+/** A message of the stream, as far as capture acts on it. */
+export type Message =
+  | { readonly kind: 'begin'; readonly commitLsn: Lsn; readonly committedAt: Date }
+  | { readonly kind: 'change'; readonly change: Change }
+  | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn }
+  | { readonly kind: 'other' }
+
+const other: Message = { kind: 'other' }
+const microsecondsTo2000 = 946_684_800_000_000n
+
+const identities: Record<string, Relation['identity']> = {
+  d: 'default',
+  n: 'nothing',
+  f: 'full',
+  i: 'index',
+}
+
+/**
+ * Makes a decoder of pgoutput's protocol version 1, text format, for one connection: it remembers the relations
+ * that the stream announces. All values are read at once, because the buffer is reused for the next message.
+ * Throws on bytes that are not such a message.
+ * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
+ */
+export function createDecoder(): (bytes: Buffer) => Message {
+  const relations = new Map<number, Relation>()
+
+  function relationOf(oid: number): Relation {
+    const relation = relations.get(oid)
+    if (!relation) throw new Error(`the stream changes relation ${oid} without having announced it`)
+    return relation
+  }
+
+  return bytes => {
+    const reader = createReader(bytes)
+    const tag = reader.char()
+    switch (tag) {
+      case 'B':
+        return { kind: 'begin', commitLsn: reader.int64(), committedAt: toDate(reader.int64()) }
+      case 'C':
+        reader.int8()
+        return { kind: 'commit', commitLsn: reader.int64(), endLsn: reader.int64() }
+      case 'R': {
+        const relation = readRelation(reader)
+        relations.set(relation.oid, relation)
+        return other
+      }
+      case 'I': {
+        const relation = relationOf(reader.oid())
+        expectTag(reader.char(), 'N')
+        return { kind: 'change', change: { kind: 'insert', relation, row: readRow(reader) } }
+      }
+      case 'U': {
+        const relation = relationOf(reader.oid())
+        const first = reader.char()
+        if (first === 'N')
+          return { kind: 'change', change: { kind: 'update', relation, row: readRow(reader), old: null } }
+        expectTag(first, 'K', 'O')
+        const old = readRow(reader)
+        expectTag(reader.char(), 'N')
+        return { kind: 'change', change: { kind: 'update', relation, row: readRow(reader), old } }
+      }
+      case 'D': {
+        const relation = relationOf(reader.oid())
+        expectTag(reader.char(), 'K', 'O')
+        return { kind: 'change', change: { kind: 'delete', relation, old: readRow(reader) } }
+      }
+      case 'T': {
+        const count = reader.int32()
+        reader.int8()
+        const truncated = Array.from({ length: count }, () => relationOf(reader.oid()))
+        return { kind: 'change', change: { kind: 'truncate', relations: truncated } }
+      }
+      case 'Y': // a type's name: the catalogue is asked instead
+      case 'O': // where a replicated change came from
+      case 'M': // a message of pg_logical_emit_message
+        return other
+      default:
+        throw new Error(`the stream holds a message of unknown kind ${JSON.stringify(tag)}`)
+    }
+  }
+}
+
+type Reader = ReturnType<typeof createReader>
+
+function createReader(bytes: Buffer) {
+  let next = 0
+  /** Moves past `length` bytes and returns where they began. */
+  const skip = (length: number) => {
+    next += length
+    return next - length
+  }
+  return {
+    char: () => String.fromCharCode(bytes[skip(1)]!),
+    int8: () => bytes.readInt8(skip(1)),
+    int16: () => bytes.readInt16BE(skip(2)),
+    int32: () => bytes.readInt32BE(skip(4)),
+    oid: () => bytes.readUInt32BE(skip(4)),
+    int64: () => bytes.readBigUInt64BE(skip(8)),
+    text: (length: number) => bytes.toString('utf8', skip(length), next),
+    cString: () => {
+      const length = bytes.indexOf(0, next) - next
+      return bytes.toString('utf8', skip(length + 1), next - 1)
+    },
+  }
+}
+
+function readRelation(reader: Reader): Relation {
+  const oid = reader.oid()
+  // An empty schema name stands for pg_catalog.
+  const schema = reader.cString() || 'pg_catalog'
+  const name = reader.cString()
+  const identity = identities[reader.char()] ?? 'nothing'
+  const columns: Column[] = Array.from({ length: reader.int16() }, () => {
+    const flags = reader.int8()
+    const column = { name: reader.cString(), typeOid: reader.oid(), inKey: (flags & 1) === 1 }
+    reader.int32() // the type's modifier
+    return column
+  })
+  return { oid, schema, name, identity, columns }
+}
+
+function readRow(reader: Reader): Row {
+  const count = reader.int16()
+  const row = new Array<Value>(count)
+  for (let i = 0; i < count; i++) {
+    const kind = reader.char()
+    if (kind === 't') row[i] = reader.text(reader.int32())
+    else if (kind === 'n') row[i] = null
+    else if (kind === 'u') row[i] = unchanged
+    else throw new Error(`the stream holds a value of unknown kind ${JSON.stringify(kind)}`)
+  }
+  return row
+}
+
+function expectTag(found: string, ...expected: string[]): void {
+  if (!expected.includes(found))
+    throw new Error(`the stream holds ${JSON.stringify(found)} where ${expected.join(' or ')} was expected`)
+}
+
+function toDate(microseconds: bigint): Date {
+  return new Date(Number((microseconds + microsecondsTo2000) / 1000n))
+}

@@ -1,0 +1,204 @@
+import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
+import type { Problem } from '../domain/problem.ts'
+import type { Catalogue, Table } from './catalogue.ts'
+
+/** What the source database says of itself, of our slot and of our publication. */
+export type SourceFacts = {
+  readonly role: string
+  readonly database: string
+  readonly serverVersion: number
+  readonly systemIdentifier: string
+  readonly isStandby: boolean
+  readonly walLevel: string
+  readonly maxSlots: number
+  readonly usedSlots: number
+  readonly maxSenders: number
+  readonly usedSenders: number
+  readonly walSenderTimeoutMs: number
+  readonly mayReplicate: boolean
+  readonly mayCreate: boolean
+  readonly slot: SlotFacts | null
+  readonly publication: PublicationFacts | null
+}
+
+export type SlotFacts = {
+  readonly plugin: string | null
+  readonly database: string | null
+  readonly walStatus: string | null
+  readonly confirmedLsn: string | null
+}
+
+export type PublicationFacts = {
+  readonly isForAllTables: boolean
+  readonly publishesAll: boolean
+  readonly isOwned: boolean
+  readonly tables: readonly { schema: string; name: string; hasFilter: boolean; hasColumnList: boolean }[]
+}
+
+/** The server: version, settings, what the role may do, and whether a slot is there or can be made. */
+export function judgeServer(facts: SourceFacts, names: { slotName: string }): Problem[] {
+  const problems: Problem[] = []
+  const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
+  const { slot } = facts
+  if (facts.serverVersion < 140000)
+    add('PostgreSQL version', String(facts.serverVersion), 'walhook needs PostgreSQL 14 or newer')
+  if (facts.isStandby)
+    add('source database', 'a standby (in recovery)', 'set DATABASE_URL to the primary server')
+  if (facts.walLevel !== 'logical')
+    add('wal_level', facts.walLevel, `run: alter system set wal_level = 'logical';  then restart PostgreSQL`)
+  if (!facts.mayReplicate)
+    add(
+      `role ${facts.role}`,
+      'may not replicate',
+      `run as a superuser: alter role ${quoteIdentifier(facts.role)} replication;`,
+    )
+  if (!slot && facts.usedSlots >= facts.maxSlots)
+    add(
+      'max_replication_slots',
+      `${facts.maxSlots}, all in use`,
+      `drop a slot that nobody reads (select * from pg_replication_slots), or run: alter system set max_replication_slots = ${facts.maxSlots + 5};  then restart PostgreSQL`,
+    )
+  if (facts.usedSenders >= facts.maxSenders)
+    add(
+      'max_wal_senders',
+      `${facts.maxSenders}, all in use`,
+      `run: alter system set max_wal_senders = ${facts.maxSenders + 5};  then restart PostgreSQL`,
+    )
+  if (slot && (slot.plugin !== 'pgoutput' || slot.database !== facts.database))
+    add(
+      `replication slot ${names.slotName}`,
+      slot.plugin === null ? 'a physical slot' : `of plugin ${slot.plugin} in database ${slot.database}`,
+      'it belongs to something else: set WALHOOK_SLOT to another name',
+    )
+  if (slot?.walStatus === 'lost')
+    add(
+      `replication slot ${names.slotName}`,
+      'lost: PostgreSQL has removed WAL that was not read yet (max_slot_wal_keep_size)',
+      `changes since ${slot.confirmedLsn} can't be read any more. To go on from now, knowing this: select pg_drop_replication_slot('${names.slotName}');  and delete from walhook.positions where slot_name = '${names.slotName}';`,
+    )
+  return problems
+}
+
+/** The mapped tables: there, readable, with names that exist and an identity that lets no statement fail. */
+export function judgeMapping(
+  catalogue: Catalogue,
+  mapping: readonly EntityMapping[],
+  facts: Pick<SourceFacts, 'role'>,
+): Problem[] {
+  const problems: Problem[] = []
+  const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
+
+  function requireColumns(what: string, table: Table, columns: readonly string[]) {
+    const names = table.columns.map(column => column.name)
+    for (const column of columns.filter(name => !names.includes(name)))
+      add(`${what}: column ${column}`, `${tableKey(table.name)} has ${names.join(', ')}`, 'mend the mapping')
+  }
+
+  for (const name of publishedTables(mapping)) {
+    const key = tableKey(name)
+    const table = catalogue.tables.get(key)
+    if (!table) {
+      add(`table ${key}`, 'missing', 'create it, or name the right table in the mapping (WALHOOK_CONFIG)')
+      continue
+    }
+    if (table.kind !== 'r' && table.kind !== 'p')
+      add(`table ${key}`, 'a view or foreign table', 'map the table underneath: only tables are in the WAL')
+    if (!table.isReadable)
+      add(
+        `table ${key}`,
+        `role ${facts.role} may not read it`,
+        `run: grant usage on schema ${quoteIdentifier(name.schema)} to ${quoteIdentifier(facts.role)}; grant select on ${key} to ${quoteIdentifier(facts.role)};`,
+      )
+    if (table.identityColumns.length === 0)
+      add(
+        `table ${key}`,
+        table.identity === 'n' ? 'its replica identity is NOTHING' : 'no primary key',
+        `published like this, the application's own UPDATE and DELETE would fail. Run: alter table ${key} ${table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
+      )
+  }
+  for (const entity of mapping) {
+    const table = catalogue.tables.get(tableKey(entity.table))
+    if (table) {
+      const rules = entity.fields
+      const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...Object.keys(rules.rename)]
+      requireColumns(`entity ${entity.entityType}`, table, named)
+      requireIdentity(`entity ${entity.entityType}`, table, entity.key)
+    }
+    for (const related of entity.related) {
+      const relatedTable = catalogue.tables.get(tableKey(related.table))
+      if (!relatedTable) continue
+      const what = `entity ${entity.entityType}, related ${related.field}`
+      requireColumns(what, relatedTable, [related.owner, ...related.columns])
+      requireIdentity(what, relatedTable, related.owner)
+    }
+  }
+  return problems
+
+  function requireIdentity(what: string, table: Table, column: string) {
+    const isThere = table.columns.some(({ name }) => name === column)
+    if (isThere && table.identityColumns.length > 0 && !table.identityColumns.includes(column))
+      add(
+        `${what}: column ${column}`,
+        `not in the replica identity of ${tableKey(table.name)} (${table.identityColumns.join(', ')})`,
+        `a DELETE would not say whose row it was. Run: alter table ${tableKey(table.name)} replica identity full;`,
+      )
+  }
+}
+
+/** The publication, where it is there already; else whether this role can make it. */
+export function judgePublication(
+  facts: SourceFacts,
+  mapping: readonly EntityMapping[],
+  publicationName: string,
+): Problem[] {
+  const { publication } = facts
+  const what = `publication ${publicationName}`
+  const wanted = publishedTables(mapping)
+  const create = createPublication(publicationName, mapping)
+  if (!publication) {
+    if (facts.slot)
+      return [
+        {
+          what,
+          found: 'missing, although its replication slot is there',
+          mend: `changes made without it can't be read. To go on from now, knowing this, drop the slot and the row of walhook.positions with its name, then run: ${create}`,
+        },
+      ]
+    if (facts.mayCreate) return []
+    const found = `missing, and role ${facts.role} may not create one in database ${facts.database}`
+    return [{ what, found, mend: `run as the owner of the tables: ${create}` }]
+  }
+  const problems: Problem[] = []
+  if (publication.isForAllTables)
+    problems.push({
+      what,
+      found: 'FOR ALL TABLES',
+      mend: `walhook's own tables would feed themselves. Run: drop publication ${publicationName}; ${create}`,
+    })
+  if (!publication.publishesAll)
+    problems.push({
+      what,
+      found: 'does not publish all of insert, update, delete and truncate',
+      mend: `run: alter publication ${publicationName} set (publish = 'insert, update, delete, truncate');`,
+    })
+  const published = new Set(publication.tables.map(tableKey))
+  const missing = wanted.map(tableKey).filter(table => !published.has(table))
+  if (missing.length > 0 && !publication.isForAllTables)
+    problems.push({
+      what,
+      found: `without ${missing.join(', ')}`,
+      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};`,
+    })
+  for (const table of publication.tables.filter(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList))
+    problems.push({
+      what: `${what}, table ${tableKey(table)}`,
+      found: table.hasFilter ? 'a row filter' : 'a column list',
+      mend: `either can make the application's own UPDATE fail; choose fields in walhook's mapping instead. Run: alter publication ${publicationName} drop table ${tableKey(table)}; alter publication ${publicationName} add table ${tableKey(table)};`,
+    })
+  return problems
+}
+
+/** The statement that makes the publication: the mapped tables by name, and nothing else. */
+export function createPublication(publicationName: string, mapping: readonly EntityMapping[]): string {
+  return `create publication ${publicationName} for table ${publishedTables(mapping).map(tableKey).join(', ')} with (publish_via_partition_root = true);`
+}

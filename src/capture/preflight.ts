@@ -1,0 +1,81 @@
+import type { EntityMapping } from '../domain/mapping.ts'
+import type { Problem } from '../domain/problem.ts'
+import { type Catalogue, readCatalogue } from './catalogue.ts'
+import { judgeMapping, judgePublication, judgeServer, type SourceFacts } from './preflight-verdict.ts'
+import type { Source } from './source.ts'
+
+const factsStatement = `
+select json_build_object(
+  'role', current_user,
+  'database', current_database(),
+  'serverVersion', current_setting('server_version_num')::int,
+  'systemIdentifier', (select system_identifier::text from pg_control_system()),
+  'isStandby', pg_is_in_recovery(),
+  'walLevel', current_setting('wal_level'),
+  'maxSlots', current_setting('max_replication_slots')::int,
+  'usedSlots', (select count(*) from pg_replication_slots),
+  'maxSenders', current_setting('max_wal_senders')::int,
+  'usedSenders', (select count(*) from pg_stat_replication),
+  'walSenderTimeoutMs', (select setting::int from pg_settings where name = 'wal_sender_timeout'),
+  'mayReplicate', (select rolreplication or rolsuper from pg_roles where rolname = current_user),
+  'mayCreate', has_database_privilege(current_database(), 'create'),
+  'slot', (
+    select json_build_object('plugin', plugin, 'database', database, 'walStatus', wal_status,
+                             'confirmedLsn', confirmed_flush_lsn)
+    from pg_replication_slots where slot_name = $1),
+  'publication', (
+    select json_build_object(
+      'isForAllTables', p.puballtables,
+      'publishesAll', p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate,
+      'isOwned', pg_has_role(p.pubowner, 'usage'),
+      'tables', coalesce((
+        select json_agg(json_build_object(
+          'schema', t.schemaname, 'name', t.tablename, 'hasFilter', {hasFilter}, 'hasColumnList', {hasColumnList}))
+        from pg_publication_tables t where t.pubname = p.pubname), '[]'))
+    from pg_publication p where p.pubname = $2)
+) as facts`
+
+/** Row filters and column lists came with PostgreSQL 15. */
+const filtersFrom15 = {
+  hasFilter: 't.rowfilter is not null',
+  hasColumnList: `exists (
+    select from pg_publication_rel r
+    where r.prpubid = p.oid and r.prattrs is not null
+      and r.prrelid = format('%I.%I', t.schemaname, t.tablename)::regclass)`,
+}
+
+export async function readFacts(
+  source: Source,
+  names: { slotName: string; publicationName: string },
+): Promise<SourceFacts> {
+  const version = await source.pool.query(`select current_setting('server_version_num')::int as number`)
+  const filters =
+    Number(version.rows[0].number) >= 150000 ? filtersFrom15 : { hasFilter: 'false', hasColumnList: 'false' }
+  const statement = factsStatement
+    .replace('{hasFilter}', filters.hasFilter)
+    .replace('{hasColumnList}', filters.hasColumnList)
+  const { rows } = await source.pool.query(statement, [names.slotName, names.publicationName])
+  return JSON.parse(rows[0].facts)
+}
+
+/** Everything that stands between this source and capturing it. Nothing is created or changed. */
+export async function preflight(
+  source: Source,
+  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
+): Promise<{ problems: Problem[]; facts: SourceFacts; catalogue: Catalogue }> {
+  const facts = await readFacts(source, options)
+  const catalogue = await readCatalogue(source, options.mapping)
+  const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, options.mapping, facts)]
+  const publication = judgePublication(facts, options.mapping, options.publicationName)
+  return { problems: [...problems, ...publication], facts, catalogue }
+}
+
+/** How far the slot is behind, in bytes of WAL that the server keeps for it; null where there is no slot. */
+export async function heldBackBytes(source: Source, slotName: string): Promise<number | null> {
+  const { rows } = await source.pool.query(
+    `select pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) as held
+     from pg_replication_slots where slot_name = $1`,
+    [slotName],
+  )
+  return rows[0] ? Number(rows[0].held) : null
+}

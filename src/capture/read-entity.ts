@@ -1,0 +1,34 @@
+import type { EntityMapping } from '../domain/mapping.ts'
+import type { Catalogue } from './catalogue.ts'
+import { writeEntityId } from './map.ts'
+import { readRelated, readRows } from './read-back.ts'
+import { createResultWriter } from './result.ts'
+import type { Source } from './source.ts'
+
+/** An entity as the source has it now, in the form in which events carry it. */
+export type PresentEntity = { readonly entityIdJson: string; readonly resultJson: string }
+
+const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008'])
+
+/** Reads one entity by the text of its key; null where there is none. */
+export async function readEntity(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  key: string,
+): Promise<PresentEntity | null> {
+  const rows = await readRows(source, catalogue, entity, [key]).catch(error => {
+    if (notOfTheKeysType.has(error.code)) return new Map<string, never>()
+    throw error
+  })
+  const found = [...rows][0]
+  if (!found) return null
+  const [id, row] = found
+  const lists = new Map<string, string | undefined>()
+  for (const related of entity.related)
+    lists.set(related.field, (await readRelated(source, catalogue, related, [id])).get(id))
+  return {
+    entityIdJson: writeEntityId(catalogue, entity, id),
+    resultJson: createResultWriter(catalogue)(entity, row, list => lists.get(list.field)),
+  }
+}

@@ -1,0 +1,57 @@
+import { unchanged, type Value } from '../domain/change.ts'
+import type { JsonWriter } from '../domain/json-text.ts'
+import { chooseFields, type EntityMapping, type RelatedList } from '../domain/mapping.ts'
+import type { Catalogue } from './catalogue.ts'
+
+/** The columns of rows that look alike: the same array for all of them, since what is known of it is kept by it. */
+export type Shape = readonly { readonly name: string; readonly typeOid: number }[]
+
+/** A row of an entity's table: the values are in the order of the shape. */
+export type ShapedRow = { readonly shape: Shape; readonly values: readonly Value[] }
+
+type Field = { readonly index: number; readonly nameJson: string; readonly write: JsonWriter }
+
+/**
+ * Makes the writer of `result`, the JSON of an entity: its fields in the mapping's order, then its related
+ * lists. A value that is not known (`unchanged`) is left out.
+ */
+export function createResultWriter(catalogue: Catalogue) {
+  const known = new WeakMap<Shape, Map<EntityMapping, readonly Field[]>>()
+
+  function fieldsOf(entity: EntityMapping, shape: Shape): readonly Field[] {
+    let byEntity = known.get(shape)
+    if (!byEntity) {
+      byEntity = new Map()
+      known.set(shape, byEntity)
+    }
+    let fields = byEntity.get(entity)
+    if (!fields) {
+      fields = chooseFieldWriters(entity, shape)
+      byEntity.set(entity, fields)
+    }
+    return fields
+  }
+
+  function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
+    const names = shape.map(({ name }) => name)
+    return [...chooseFields(entity.fields, names).fields].map(([column, field]) => {
+      const index = names.indexOf(column)
+      return { index, nameJson: JSON.stringify(field), write: catalogue.writerOf(shape[index]!.typeOid) }
+    })
+  }
+
+  return (
+    entity: EntityMapping,
+    row: ShapedRow,
+    relatedJson: (list: RelatedList) => string | undefined,
+  ): string => {
+    const parts: string[] = []
+    for (const { index, nameJson, write } of fieldsOf(entity, row.shape)) {
+      const value = row.values[index]!
+      if (value !== unchanged) parts.push(`${nameJson}:${value === null ? 'null' : write(value)}`)
+    }
+    for (const list of entity.related)
+      parts.push(`${JSON.stringify(list.field)}:${relatedJson(list) ?? '[]'}`)
+    return `{${parts.join(',')}}`
+  }
+}

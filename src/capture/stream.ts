@@ -1,0 +1,178 @@
+import type { Client } from 'pg'
+import { LogicalReplicationService } from 'pg-logical-replication'
+import { type Lsn, parseLsn } from '../domain/lsn.ts'
+import { createDecoder, type Message } from './decode.ts'
+import { connectionOptions } from './source.ts'
+
+/** What the stream calls, in the order in which the server sent it. A throw ends the stream. */
+export type StreamHandler = {
+  onMessage(message: Message, bytes: number): void
+  /** All WAL up to `walEnd` was sent before this, as far as it concerns the publication. */
+  onKeepalive(walEnd: Lsn): void
+}
+
+/** An open replication connection. */
+export type Stream = {
+  /** Settles when the stream is over: resolves after `close`, rejects with what ended it. */
+  readonly over: Promise<void>
+  /** Tells the server that everything before `lsn` is stored: it may forget that WAL. */
+  confirm(lsn: Lsn): void
+  /** Stops reading from the socket, so that the server waits; the link is kept alive meanwhile. */
+  pause(): void
+  resume(): void
+  close(): Promise<void>
+}
+
+/** What pg-logical-replication keeps to itself: pg's own connection, which has the socket and the copy stream. */
+type Connection = {
+  stream: { pause(): void; resume(): void; destroy(): void }
+  sendCopyFromChunk(chunk: Buffer): void
+}
+
+/**
+ * Opens the stream of a slot at the place where the slot stands. A new object for every connection: this library
+ * would resume a used one after the last change that it received, stored or not.
+ *
+ * Everything about confirming is done here, not by the library, which confirms one byte too far and, on a timer,
+ * what was merely received. The server ends a link that is silent for `walSenderTimeoutMs`; so a status is sent
+ * three times as often, also while paused. It asks for an answer, and a link that brings no byte for twice that
+ * time is given up: a false alarm costs a reconnection, none would cost a stall that nobody sees.
+ * https://www.postgresql.org/docs/current/protocol-replication.html
+ */
+export async function openStream(options: {
+  url: string
+  slotName: string
+  publicationName: string
+  walSenderTimeoutMs: number
+  handler: StreamHandler
+}): Promise<Stream> {
+  const { handler, slotName, publicationName } = options
+  const silenceLimitMs = 2 * options.walSenderTimeoutMs
+  const over = Promise.withResolvers<void>()
+  over.promise.catch(() => {})
+  const started = Promise.withResolvers<void>()
+
+  let confirmed: Lsn = 0n
+  let isPaused = false
+  let lastByteAtMs = performance.now()
+
+  const service = new LogicalReplicationService(
+    { ...connectionOptions(options.url), application_name: 'walhook capture', keepAlive: true },
+    { acknowledge: { auto: false, timeoutSeconds: 0 }, flowControl: { enabled: false } },
+  )
+  const connection = () => (service as unknown as { _connection: Connection | null })._connection
+
+  function fail(error: unknown) {
+    over.reject(error)
+    started.reject(error)
+    connection()?.stream.destroy()
+  }
+
+  service.on('start', () => started.resolve())
+  service.on('error', fail)
+  // A throw would escape into the socket's event.
+  function handle(work: () => void) {
+    lastByteAtMs = performance.now()
+    try {
+      work()
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  service.on('data', (_lsn: string, decoded: Decoded) =>
+    handle(() => {
+      if (!decoded.ok) throw decoded.error
+      handler.onMessage(decoded.message, decoded.bytes)
+    }),
+  )
+  service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) =>
+    handle(() => {
+      handler.onKeepalive(parseLsn(lsn))
+      if (shouldRespond) sendStatus(false)
+    }),
+  )
+
+  function sendStatus(asksForAnswer: boolean) {
+    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer))
+  }
+
+  const timer = setInterval(() => {
+    const silentMs = performance.now() - lastByteAtMs
+    if (!isPaused && silentMs > silenceLimitMs)
+      fail(new Error(`the server has sent nothing for ${Math.round(silentMs / 1000)} s: the link is dead`))
+    else sendStatus(true)
+  }, options.walSenderTimeoutMs / 3)
+
+  service
+    .subscribe(textPlugin(publicationName), slotName, '0/0')
+    .then(() => fail(new Error('the server has ended the stream')), fail)
+  over.promise.catch(() => {}).finally(() => clearInterval(timer))
+  await started.promise
+
+  return {
+    over: over.promise,
+    confirm(lsn) {
+      if (lsn <= confirmed) return
+      confirmed = lsn
+      sendStatus(false)
+    },
+    pause() {
+      isPaused = true
+      connection()?.stream.pause()
+    },
+    resume() {
+      isPaused = false
+      lastByteAtMs = performance.now()
+      connection()?.stream.resume()
+    },
+    async close() {
+      over.resolve()
+      sendStatus(false)
+      connection()?.stream.resume()
+      // The server may be silent: what it does not end by itself within a second is cut.
+      const cut = setTimeout(() => connection()?.stream.destroy(), 1_000)
+      await service.destroy().catch(() => {})
+      clearTimeout(cut)
+    },
+  }
+}
+
+type Decoded =
+  | { readonly ok: true; readonly message: Message; readonly bytes: number }
+  | { readonly ok: false; readonly error: unknown }
+
+/** Asks for pgoutput in text and decodes it. A throw in `parse` would escape into the socket's event. */
+function textPlugin(publicationName: string) {
+  const decode = createDecoder()
+  return {
+    name: 'pgoutput',
+    options: {},
+    parse(bytes: Buffer): Decoded {
+      try {
+        return { ok: true, message: decode(bytes), bytes: bytes.length }
+      } catch (error) {
+        return { ok: false, error }
+      }
+    },
+    // Both names have been checked against a pattern that leaves nothing to quote.
+    start: (client: Client, slotName: string) =>
+      client.query(
+        `START_REPLICATION SLOT "${slotName}" LOGICAL 0/0
+         (proto_version '1', publication_names '${publicationName}')`,
+      ),
+  }
+}
+
+/**
+ * A Standby status update: everything before `lsn` is written, flushed and applied. 34 bytes.
+ * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
+ */
+export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean): Buffer {
+  const bytes = Buffer.alloc(34)
+  bytes.write('r', 0)
+  for (const offset of [1, 9, 17]) bytes.writeBigUInt64BE(lsn, offset)
+  bytes.writeBigInt64BE(BigInt(nowMs - 946_684_800_000) * 1000n, 25)
+  bytes.writeInt8(asksForAnswer ? 1 : 0, 33)
+  return bytes
+}

@@ -1,0 +1,162 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { parse as parseYaml } from 'yaml'
+import { defaultMapping, type EntityMapping } from './domain/mapping.ts'
+import { readMappingFile } from './domain/mapping-file.ts'
+import type { Problem } from './domain/problem.ts'
+import { parseSealKey, type SealKey } from './domain/seal.ts'
+import { type AllowList, parseAllowList } from './domain/target.ts'
+
+export type Role = 'capture' | 'delivery' | 'api'
+const roles: readonly Role[] = ['capture', 'delivery', 'api']
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
+/** What the environment and the mapping file say, checked. */
+export type Config = {
+  /** Null: no source is given. */
+  readonly databaseUrl: string | null
+  readonly outboxUrl: string | null
+  readonly mapping: readonly EntityMapping[]
+  readonly slotName: string
+  readonly publicationName: string
+  readonly roles: ReadonlySet<Role>
+  readonly adminToken: string | null
+  readonly adminUserId: string | null
+  /** Null: none is given. */
+  readonly sealKey: SealKey | null
+  readonly allow: AllowList
+  readonly host: string
+  readonly port: number
+  readonly logLevel: string
+}
+
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/**
+ * Reads the configuration from environment variables, and from the mapping file that they name or that is in
+ * the working directory. An empty variable counts as not set. `required` are variables that the command can't
+ * do without. Returns every problem at once; secrets are never repeated in one.
+ */
+export function readConfig(
+  required: readonly ('DATABASE_URL' | 'OUTBOX_DATABASE_URL' | 'WALHOOK_SECRET_KEY')[],
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): ConfigResult {
+  const problems: Problem[] = []
+  const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
+  const get = (name: string) => env[name]?.trim() || null
+
+  function databaseUrl(name: string): string | null {
+    const text = get(name)
+    if (text !== null && !isPostgresUrl(text))
+      add(name, 'not a Postgres URL', 'write it as postgres://user:password@host:5432/database')
+    return text
+  }
+
+  function sqlName(name: string): string {
+    const text = get(name) ?? 'walhook'
+    if (!/^[a-z_][a-z0-9_]{0,62}$/.test(text))
+      add(name, JSON.stringify(text), 'use lower-case letters, digits and _ only, at most 63 of them')
+    return text
+  }
+
+  const source = databaseUrl('DATABASE_URL')
+  const outbox = databaseUrl('OUTBOX_DATABASE_URL') ?? source
+  for (const name of required) {
+    if (name === 'DATABASE_URL' && source === null)
+      add(name, 'not set', 'set it to the database to capture: postgres://user:password@host:5432/database')
+    if (name === 'OUTBOX_DATABASE_URL' && outbox === null)
+      add(
+        'DATABASE_URL',
+        'not set, nor is OUTBOX_DATABASE_URL',
+        "set it to the database of walhook's own tables",
+      )
+    if (name === 'WALHOOK_SECRET_KEY' && get(name) === null)
+      add(name, 'not set', 'make one with "openssl rand -base64 32", keep it, and set it at every start')
+  }
+
+  const secretKey = get('WALHOOK_SECRET_KEY')
+  const sealKey = secretKey === null ? null : parseSealKey(secretKey)
+  if (secretKey !== null && sealKey === null)
+    add('WALHOOK_SECRET_KEY', 'not 32 bytes in base64', 'make one with: openssl rand -base64 32')
+
+  const adminToken = get('WALHOOK_ADMIN_TOKEN')
+  if (adminToken !== null && (adminToken.length < 16 || /\s/.test(adminToken)))
+    add(
+      'WALHOOK_ADMIN_TOKEN',
+      adminToken.length < 16 ? `only ${adminToken.length} characters` : 'with white space in it',
+      'use at least 16 characters without white space, for example from: openssl rand -hex 32',
+    )
+
+  const wantedRoles = (get('WALHOOK_ROLES') ?? roles.join(',')).split(',').map(role => role.trim())
+  for (const role of wantedRoles.filter(role => !roles.includes(role as Role)))
+    add('WALHOOK_ROLES', JSON.stringify(role), `use any of ${roles.join(', ')}, separated by commas`)
+
+  const allow = parseAllowList(get('WALHOOK_ALLOW_TARGETS') ?? '')
+  if (!allow.ok)
+    for (const problem of allow.problems)
+      add('WALHOOK_ALLOW_TARGETS', problem, 'write CIDRs and host names, separated by commas')
+
+  const portText = get('PORT') ?? '8080'
+  const port = /^\d{1,5}$/.test(portText) ? Number(portText) : Number.NaN
+  if (!(port <= 65535))
+    add('PORT', JSON.stringify(portText), 'use a port number from 0 (any free one) to 65535')
+
+  const logLevel = get('LOG_LEVEL') ?? 'info'
+  if (!logLevels.includes(logLevel))
+    add('LOG_LEVEL', JSON.stringify(logLevel), `use one of ${logLevels.join(', ')}`)
+
+  const slotName = sqlName('WALHOOK_SLOT')
+  const publicationName = sqlName('WALHOOK_PUBLICATION')
+  const mapping = readMapping(get('WALHOOK_CONFIG'), add)
+
+  if (problems.length > 0 || !allow.ok) return { ok: false, problems }
+  return {
+    ok: true,
+    config: {
+      databaseUrl: source,
+      outboxUrl: outbox,
+      mapping,
+      slotName,
+      publicationName,
+      roles: new Set(wantedRoles as Role[]),
+      adminToken,
+      adminUserId: get('WALHOOK_ADMIN_USER'),
+      sealKey,
+      allow: allow.allow,
+      host: get('HOST') ?? '127.0.0.1',
+      port,
+      logLevel,
+    },
+  }
+}
+
+const usualFile = 'walhook.yaml'
+
+function readMapping(
+  wantedFile: string | null,
+  add: (what: string, found: string, mend: string) => void,
+): readonly EntityMapping[] {
+  if (wantedFile === null && !existsSync(usualFile)) return defaultMapping
+  const file = wantedFile ?? usualFile
+  let content: unknown
+  try {
+    content = parseYaml(readFileSync(file, 'utf8'))
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT')
+      add('WALHOOK_CONFIG', `${file} does not exist`, 'name a mapping file that is there')
+    else add(`mapping file ${file}`, message.split('\n')[0]!, 'mend the file')
+    return []
+  }
+  const result = readMappingFile(content)
+  if (result.ok) return result.mapping
+  for (const { at, message } of result.problems)
+    add(`mapping file ${file}`, `${at}: ${message}`, 'mend the file')
+  return []
+}
+
+function isPostgresUrl(text: string): boolean {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : null
+  return protocol === 'postgres:' || protocol === 'postgresql:'
+}

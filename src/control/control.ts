@@ -1,0 +1,31 @@
+import type { SealKey } from '../domain/seal.ts'
+import type { LoggedAttempt } from '../outbox/attempts.ts'
+import type { Outbox } from '../outbox/database.ts'
+
+/**
+ * What the operations of an admin work with. What other folders do (judging a target, reading the source,
+ * sending) is handed over as functions.
+ */
+export type Control = {
+  readonly outbox: Outbox
+  readonly sealKey: SealKey
+  /** The entity types of the mapping, in its order. */
+  readonly entityTypes: readonly string[]
+  /** Judges by the same rule as every delivery. */
+  readonly judgeTarget: (url: string) => Promise<{ ok: true } | { ok: false; reason: string }>
+  /** An entity as it is now; null where there is none. */
+  readonly readEntity: (
+    entityType: string,
+    key: string,
+  ) => Promise<{ entityIdJson: string; resultJson: string } | null>
+  readonly sendTest: (
+    target: { webhookId: number; url: string; secret: string },
+    message: { entityType: string; entityId: string; body: string },
+  ) => Promise<LoggedAttempt>
+  readonly randomBytes: (size: number) => Buffer
+}
+
+export type { LoggedAttempt }
+
+/** Who asks: the name of the token, and the user account that its holder is, if any. */
+export type Caller = { readonly name: string; readonly userId: string | null }

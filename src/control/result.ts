@@ -1,0 +1,17 @@
+/** What is wrong with one field of the input. `pointer` is a JSON Pointer (RFC 6901) to it. */
+export type FieldProblem = { readonly pointer: string; readonly detail: string }
+
+/** How an operation failed: nothing was changed then. */
+export type Failed =
+  | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
+  | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
+
+export type Result<T> = { readonly ok: true; readonly value: T } | Failed
+
+export function notFound(what: string, id: number | string): Failed {
+  return { ok: false, kind: 'not_found', detail: `There is no ${what} ${id}.` }
+}
+
+export function invalid(...problems: readonly FieldProblem[]): Failed {
+  return { ok: false, kind: 'invalid', problems }
+}

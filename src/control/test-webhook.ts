@@ -1,0 +1,44 @@
+import { writeBody } from '../domain/event.ts'
+import type { LoggedAttempt } from '../outbox/attempts.ts'
+import { findWebhook, findWebhookSecret } from '../outbox/webhooks.ts'
+import type { Caller, Control } from './control.ts'
+import { invalid, notFound, type Result } from './result.ts'
+
+const entityType = 'user'
+
+/**
+ * Sends a test request to a webhook, active or not, with the data of the caller's own user account, or of the
+ * account `userId`. Returns the attempt, whatever the receiver did.
+ */
+export async function testWebhook(
+  control: Control,
+  id: number,
+  caller: Caller,
+  userId: string | null,
+): Promise<Result<LoggedAttempt>> {
+  const webhook = await findWebhook(control.outbox, id)
+  const secret = await findWebhookSecret(control.outbox, id)
+  if (!webhook || secret === null) return notFound('webhook', id)
+
+  if (!control.entityTypes.includes(entityType))
+    return invalid({
+      pointer: '',
+      detail: `A test sends a user account, and the mapping has no entity "user".`,
+    })
+  const key = userId ?? caller.userId
+  if (key === null)
+    return invalid({
+      pointer: '/user_id',
+      detail: `A test sends the data of your user account, and the token "${caller.name}" belongs to none. Send {"user_id": …} with the id of an account, or make a token with one (walhook token NAME --user ID; for WALHOOK_ADMIN_TOKEN: WALHOOK_ADMIN_USER).`,
+    })
+  const entity = await control.readEntity(entityType, key)
+  if (!entity)
+    return invalid({
+      pointer: '/user_id',
+      detail: `There is no user account with the id ${JSON.stringify(key)}.`,
+    })
+
+  const body = writeBody({ ...entity, entityType, actionType: 'test' })
+  const target = { webhookId: id, url: webhook.url, secret }
+  return { ok: true, value: await control.sendTest(target, { entityType, entityId: key, body }) }
+}

@@ -1,0 +1,120 @@
+import { nonceBytes, seal, signingSecretPurpose, unseal } from '../domain/seal.ts'
+import { formatSecret } from '../domain/signature.ts'
+import { type Trigger, triggersFor } from '../domain/trigger.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { type LoggedAttempt, listAttempts } from '../outbox/attempts.ts'
+import * as webhooks from '../outbox/webhooks.ts'
+import type { Control } from './control.ts'
+import { type FieldProblem, invalid, notFound, type Result } from './result.ts'
+
+/** What an admin gives; the types are checked by who calls, the meaning here. */
+export type WebhookFields = {
+  readonly name: string
+  readonly url: string
+  readonly isActive: boolean
+  readonly triggers: readonly string[]
+}
+
+/** One page of a list, and the cursor of the next one, if there is more. */
+export type Page<T, Cursor> = { readonly items: readonly T[]; readonly next: Cursor | null }
+
+const secretBytes = 32
+
+/** Creates a webhook. Its signing secret is in the result, and is shown this once. */
+export async function createWebhook(
+  control: Control,
+  fields: WebhookFields,
+): Promise<Result<{ webhook: Webhook; secret: string }>> {
+  const problems = await judgeFields(control, fields)
+  if (problems.length > 0) return invalid(...problems)
+  const secret = formatSecret(control.randomBytes(secretBytes))
+  const sealed = seal(control.sealKey, signingSecretPurpose, secret, control.randomBytes(nonceBytes))
+  const webhook = await webhooks.insertWebhook(control.outbox, { ...normalized(fields), secret: sealed })
+  return { ok: true, value: { webhook, secret } }
+}
+
+/** Webhooks by rising id, at most `limit`, those after the id `after` (0: from the first). */
+export async function listWebhooks(
+  control: Control,
+  page: { limit: number; after: number },
+): Promise<Page<Webhook, number>> {
+  const found = await webhooks.listWebhooks(control.outbox, { limit: page.limit + 1, after: page.after })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}
+
+export async function getWebhook(control: Control, id: number): Promise<Result<Webhook>> {
+  const webhook = await webhooks.findWebhook(control.outbox, id)
+  return webhook ? { ok: true, value: webhook } : notFound('webhook', id)
+}
+
+/** Changes the fields that are given, or none of them. Activating a webhook also ends a disabling by walhook. */
+export async function changeWebhook(
+  control: Control,
+  id: number,
+  change: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
+): Promise<Result<Webhook>> {
+  const problems = await judgeFields(control, change)
+  if (problems.length > 0) return invalid(...problems)
+  const webhook = await webhooks.updateWebhook(control.outbox, id, normalized(change))
+  return webhook ? { ok: true, value: webhook } : notFound('webhook', id)
+}
+
+/** Deletes a webhook and what waits for it. */
+export async function deleteWebhook(control: Control, id: number): Promise<Result<null>> {
+  return (await webhooks.deleteWebhook(control.outbox, id))
+    ? { ok: true, value: null }
+    : notFound('webhook', id)
+}
+
+/** A webhook's requests, newest first, at most `limit`, those before the attempt `before` where one is given. */
+export async function listLog(
+  control: Control,
+  id: number,
+  page: { limit: number; before: bigint | null },
+): Promise<Result<Page<LoggedAttempt, bigint>>> {
+  if (!(await webhooks.findWebhook(control.outbox, id))) return notFound('webhook', id)
+  const found = await listAttempts(control.outbox, {
+    webhookId: id,
+    limit: page.limit + 1,
+    before: page.before,
+  })
+  const items = found.slice(0, page.limit)
+  return { ok: true, value: { items, next: found.length > page.limit ? items.at(-1)!.id : null } }
+}
+
+/** The signing secret of a webhook, in the form in which a receiver needs it. Throws where it can't be opened. */
+export async function revealSecret(control: Control, id: number): Promise<Result<string>> {
+  const sealed = await webhooks.findWebhookSecret(control.outbox, id)
+  if (sealed === null) return notFound('webhook', id)
+  const opened = unseal(control.sealKey, signingSecretPurpose, sealed)
+  if (!opened.ok) throw new Error(`the signing secret of webhook ${id} can't be read: ${opened.reason}`)
+  return { ok: true, value: opened.text }
+}
+
+async function judgeFields(
+  control: Control,
+  fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
+): Promise<FieldProblem[]> {
+  const problems: FieldProblem[] = []
+  const known = triggersFor(control.entityTypes)
+  fields.triggers?.forEach((trigger, i) => {
+    if (!known.includes(trigger as Trigger))
+      problems.push({
+        pointer: `/triggers/${i}`,
+        detail: `${JSON.stringify(trigger)} is not a trigger. There are: ${known.join(', ')}.`,
+      })
+  })
+  if (fields.url !== undefined) {
+    const verdict = await control.judgeTarget(fields.url)
+    if (!verdict.ok) problems.push({ pointer: '/url', detail: verdict.reason })
+  }
+  return problems
+}
+
+/** Triggers once each. */
+function normalized<T extends { readonly triggers?: readonly string[] | undefined }>(fields: T) {
+  return { ...fields, triggers: fields.triggers && ([...new Set(fields.triggers)] as Trigger[]) } as T & {
+    triggers: Trigger[]
+  }
+}

@@ -1,0 +1,183 @@
+import { messageId } from '../domain/event.ts'
+import { decideNext, parseRetryAfter } from '../domain/retry.ts'
+import type { BusyWebhook, ClaimedLane } from '../outbox/claim.ts'
+import { busyWebhooks, claim, release } from '../outbox/claim.ts'
+import type { Outbox } from '../outbox/database.ts'
+import type { Settlement } from '../outbox/settle.ts'
+import { describeError, type Log } from '../runtime/log.ts'
+import type { Service } from '../runtime/service.ts'
+import { sleep } from '../runtime/sleep.ts'
+import type { Deliver } from './deliver.ts'
+import { createSettler } from './settler.ts'
+import { createWaker } from './waker.ts'
+
+export type DispatcherOptions = {
+  outbox: Outbox
+  deliver: Deliver
+  /** Waits after the first, second, … failed attempt, in ms. */
+  scheduleMs: readonly number[]
+  /** Requests in flight at once: for one webhook, and for all of them. */
+  maxInFlightPerWebhook: number
+  maxInFlight: number
+  /** How long a claimed lane is ours: longer than an attempt may take (`deadlineMs`), by what a settlement may. */
+  leaseMs: number
+  deadlineMs: number
+  /** How long a shutdown waits for requests in flight before it cuts them off. */
+  drainMs: number
+  newLease: () => string
+  nowMs: () => number
+  random: () => number
+  log: Log
+  onSettled: (settlements: readonly Settlement[]) => void
+}
+
+/** The safety net under the wake-ups: nothing that is due waits longer for a wake-up that got lost. */
+const slowPollMs = 5_000
+const settleWithinMs = 5_000
+const afterFailureMs = 1_000
+
+/**
+ * The service that sends what is due. A turn asks which webhooks have due lanes, and claims for each as many as
+ * it has room for in flight. Every claimed lane is sent at once and settled when it ends; that makes room, and is
+ * the next turn's wake-up, as are a commit to the outbox (`wake`) and the moment when the next lane is due.
+ *
+ * On shutdown: claims no more, lets requests finish for `drainMs`, cuts off the rest (settled as `cancelled`,
+ * due at once for another process), settles everything.
+ */
+export function createDispatcher(options: DispatcherOptions): Service & { wake(): void } {
+  const { outbox, log, leaseMs, deadlineMs } = options
+  const waker = createWaker()
+  const inFlight = new Map<number, number>()
+  let inFlightTotal = 0
+  let onIdle: (() => void) | null = null
+
+  const settler = createSettler({
+    outbox,
+    log,
+    onSettled(settlements) {
+      for (const { lane } of settlements) count(lane.webhookId, -1)
+      options.onSettled(settlements)
+      waker.wake()
+    },
+  })
+
+  function count(webhookId: number, change: 1 | -1) {
+    const now = (inFlight.get(webhookId) ?? 0) + change
+    if (now === 0) inFlight.delete(webhookId)
+    else inFlight.set(webhookId, now)
+    inFlightTotal += change
+    if (inFlightTotal === 0) onIdle?.()
+  }
+
+  /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
+  async function turn(cutOff: AbortSignal): Promise<number> {
+    let quietMs = slowPollMs
+    for (const webhook of shuffled(await busyWebhooks(outbox), options.random)) {
+      if (webhook.dueInMs > 0) {
+        quietMs = Math.min(quietMs, webhook.dueInMs)
+        continue
+      }
+      const room = Math.min(
+        options.maxInFlightPerWebhook - (inFlight.get(webhook.id) ?? 0),
+        options.maxInFlight - inFlightTotal,
+      )
+      // Where there is none, the settlement that makes some is the wake-up.
+      if (room > 0) await claimAndSend(webhook, room, cutOff)
+    }
+    return quietMs
+  }
+
+  async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<void> {
+    const leasedAtMs = performance.now()
+    const lanes = await claim(outbox, {
+      webhookId: webhook.id,
+      limit: room,
+      lease: options.newLease(),
+      leaseMs,
+    })
+    // A lease that may end before the attempt does is no lease: two processes would send at once.
+    if (performance.now() - leasedAtMs > leaseMs - deadlineMs) return await release(outbox, lanes)
+    for (const lane of lanes) {
+      count(webhook.id, 1)
+      void send(webhook, lane, cutOff)
+    }
+  }
+
+  async function send(webhook: BusyWebhook, lane: ClaimedLane, cutOff: AbortSignal): Promise<void> {
+    const number = lane.attempts + 1
+    const attempt = await options.deliver(
+      { webhookId: webhook.id, url: webhook.url, secret: webhook.secret },
+      {
+        trigger: 'schedule',
+        eventId: lane.eventId,
+        messageId: messageId(webhook.id, lane.eventId),
+        entityType: lane.entityType,
+        entityId: lane.entityId,
+        actionType: lane.actionType,
+        number,
+        body: lane.body,
+      },
+      cutOff,
+    )
+    const retryAfter = attempt.response?.headers['retry-after']
+    const next = decideNext({
+      outcome: attempt.outcome,
+      number,
+      retryAfterMs: retryAfter === undefined ? null : parseRetryAfter(retryAfter, options.nowMs()),
+      scheduleMs: options.scheduleMs,
+      random: options.random(),
+    })
+    const isGone = attempt.response?.status === 410 && attempt.outcome === 'refused'
+    settler.push({ lane, attempt, next, disable: isGone ? attempt.errorMessage : null })
+    log.info('delivery.attempted', {
+      webhook_id: webhook.id,
+      event_id: String(lane.eventId),
+      message_id: attempt.messageId,
+      entity_type: lane.entityType,
+      entity_id: lane.entityId,
+      action_type: lane.actionType,
+      number,
+      outcome: attempt.outcome,
+      status: attempt.response?.status,
+      error_class: attempt.errorClass ?? undefined,
+      duration_ms: attempt.durationMs,
+      next: next.state,
+      next_in_ms: next.state === 'retry' ? next.waitMs : undefined,
+    })
+  }
+
+  return {
+    name: 'delivery',
+    wake: waker.wake,
+
+    async run(signal) {
+      const cutOff = new AbortController()
+      while (!signal.aborted) {
+        try {
+          await waker.wait(await turn(cutOff.signal), signal)
+        } catch (error) {
+          // Without the database nothing can be claimed; what is in flight goes on and settles when it is back.
+          log.error('delivery.claim_failed', { reason: describeError(error), next_in_ms: afterFailureMs })
+          await sleep(afterFailureMs, signal)
+        }
+      }
+      await idleWithin(options.drainMs)
+      cutOff.abort()
+      await idleWithin(settleWithinMs)
+      settler.giveUp()
+    },
+  }
+
+  async function idleWithin(ms: number): Promise<void> {
+    if (inFlightTotal === 0) return
+    const waited = new AbortController()
+    onIdle = () => waited.abort()
+    await sleep(ms, waited.signal)
+  }
+}
+
+/** So that no webhook comes first every time. */
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  const from = Math.floor(random() * items.length)
+  return [...items.slice(from), ...items.slice(0, from)]
+}

@@ -1,0 +1,124 @@
+import { promises as dns } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { withoutBrackets } from '../domain/address.ts'
+import { type AllowList, judgeResolvedAddress, judgeUrl, type UrlVerdict } from '../domain/target.ts'
+
+/** `addresses` are what the host resolved to (at least one), all judged: connect to them and no others. */
+export type GuardVerdict =
+  | { ok: true; url: URL; addresses: string[] }
+  | { ok: false; code: 'blocked_target' | 'dns_error'; reason: string }
+
+/** What the guard's lookup ends a connection with when an answer is forbidden; the message is the reason. */
+export class TargetBlocked extends Error {
+  override readonly name = 'TargetBlocked'
+  readonly code = 'EBLOCKED'
+}
+
+export type Guard = ReturnType<typeof createGuard>
+
+/**
+ * Decides which targets webhooks reach; one guard serves create, change, test and every attempt.
+ * `resolve` gives every address of a host name (default: the system's resolver, in its own order).
+ * `resolveTimeoutMs` bounds one resolution, since getaddrinfo cannot be cancelled and may take much longer.
+ */
+export function createGuard(options: {
+  allow: AllowList
+  resolve?: (hostname: string) => Promise<string[]>
+  resolveTimeoutMs?: number
+}) {
+  const { allow, resolve = systemResolve, resolveTimeoutMs = 5000 } = options
+
+  /**
+   * For create and change: judges the URL, resolves its host once and judges every answer; one forbidden answer
+   * refuses. It says nothing about a later connection, whose answers may differ: that is for `lookup`.
+   */
+  async function judge(urlText: string): Promise<GuardVerdict> {
+    const verdict = judgeUrl(urlText, allow)
+    if (!verdict.ok) return { ok: false, code: 'blocked_target', reason: verdict.reason }
+    const { url } = verdict
+    const host = withoutBrackets(url.hostname)
+    if (isIP(host) !== 0) return { ok: true, url, addresses: [host] }
+    try {
+      return { ok: true, url, addresses: await judgedAddresses(host) }
+    } catch (error) {
+      if (error instanceof TargetBlocked) return { ok: false, code: 'blocked_target', reason: error.message }
+      return { ok: false, code: 'dns_error', reason: dnsReason(host, error) }
+    }
+  }
+
+  /**
+   * For every attempt, before connecting: judges the URL itself. It is needed beside `lookup`, which sockets do
+   * not call for IP literals and which does not see the scheme.
+   */
+  function judgeTarget(urlText: string): UrlVerdict {
+    return judgeUrl(urlText, allow)
+  }
+
+  /**
+   * The `lookup` of a socket (https://nodejs.org/api/net.html#socketconnectoptions-connectlistener): resolves
+   * once, judges every answer, also those of a family that was not asked for, and hands over judged addresses
+   * only. Fails with TargetBlocked, or with the resolver's own error as it came; an answer that takes longer
+   * than the bound fails with code ETIMEOUT.
+   */
+  const lookup: LookupFunction = (hostname, lookupOptions, callback) => {
+    judgedAddresses(hostname, familyNumber(lookupOptions.family)).then(
+      addresses => {
+        const answers = addresses.map(address => ({ address, family: isIP(address) }))
+        if (lookupOptions.all) callback(null, answers)
+        else callback(null, answers[0]!.address, answers[0]!.family)
+      },
+      (error: NodeJS.ErrnoException) => callback(error, lookupOptions.all ? [] : ''),
+    )
+  }
+
+  async function judgedAddresses(hostname: string, family = 0): Promise<string[]> {
+    const answers = await withinBound(hostname, resolve, resolveTimeoutMs)
+    for (const address of answers) {
+      const verdict = judgeResolvedAddress(hostname, address, allow)
+      if (!verdict.ok) throw new TargetBlocked(verdict.reason)
+    }
+    const addresses = family === 0 ? answers : answers.filter(address => isIP(address) === family)
+    if (addresses.length === 0) throw dnsError('ENOTFOUND', hostname, `${hostname} has no address`)
+    return addresses
+  }
+
+  return { judge, judgeTarget, lookup }
+}
+
+async function systemResolve(hostname: string): Promise<string[]> {
+  const answers = await dns.lookup(hostname, { all: true, order: 'verbatim' })
+  return answers.map(answer => answer.address)
+}
+
+async function withinBound(
+  hostname: string,
+  resolve: (hostname: string) => Promise<string[]>,
+  timeoutMs: number,
+): Promise<string[]> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    reject(dnsError('ETIMEOUT', hostname, `${hostname} was not resolved within ${timeoutMs} ms`))
+  }, timeoutMs)
+  try {
+    return await Promise.race([resolve(hostname), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Of the resolver's own shape, so that whoever sorts failures of a connection needs to know only one. */
+function dnsError(code: string, hostname: string, message: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(message), { code, syscall: 'getaddrinfo', hostname })
+}
+
+function dnsReason(hostname: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+  return code === 'ETIMEOUT'
+    ? `${hostname} could not be resolved in time: the DNS server did not answer, try again`
+    : `${hostname} could not be resolved (${code}): check the spelling, and that the name exists in DNS`
+}
+
+function familyNumber(family: number | 'IPv4' | 'IPv6' | undefined): number {
+  if (family === 'IPv4') return 4
+  return family === 'IPv6' ? 6 : (family ?? 0)
+}

@@ -1,0 +1,42 @@
+import type { ErrorClass, Outcome } from './outcome.ts'
+import type { TimeId } from './time-id.ts'
+
+/** One HTTP request as the log keeps it. */
+export type Attempt = {
+  readonly webhookId: number
+  /** `schedule`: the queue's own; `manual`: sent again by hand; `test`: the test button. */
+  readonly trigger: 'schedule' | 'manual' | 'test'
+  /** Null for a test, which has no event. */
+  readonly eventId: TimeId | null
+  readonly messageId: string
+  readonly entityType: string
+  readonly entityId: string
+  readonly actionType: string
+  /** Counts the attempts of one delivery from 1. */
+  readonly number: number
+  readonly request: {
+    readonly url: string
+    readonly headers: Readonly<Record<string, string>>
+    readonly body: string
+  }
+  readonly startedAt: Date
+  readonly durationMs: number
+  /** How long each phase took, in ms; a phase that did not happen is absent. */
+  readonly phases: Readonly<Partial<Record<Phase, number>>>
+  readonly remoteAddress: string | null
+  /** Null when no complete head of an answer came. */
+  readonly response: Response | null
+  readonly outcome: Outcome
+  readonly errorClass: ErrorClass | null
+  readonly errorMessage: string | null
+}
+
+export type Phase = 'dns' | 'connect' | 'tls' | 'first_byte' | 'body'
+
+export type Response = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** At most the first 16 KiB, read as UTF-8. */
+  readonly body: string
+  readonly truncated: boolean
+}

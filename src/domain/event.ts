@@ -1,0 +1,44 @@
+import type { Lsn } from './lsn.ts'
+import type { TimeId } from './time-id.ts'
+
+export type ActionType = 'new' | 'update' | 'delete'
+
+/** The actions a webhook can be told of, in the order they are shown. */
+export const actionTypes: readonly ActionType[] = ['new', 'update', 'delete']
+
+/** One entity's change by one committed transaction. `body` is the exact text that receivers get. */
+export type WebhookEvent = {
+  readonly entityType: string
+  readonly entityId: string
+  readonly actionType: ActionType
+  readonly body: string
+  readonly commitLsn: Lsn
+  /** Counts the events of one transaction from 0: with `commitLsn` it identifies the event. */
+  readonly index: number
+  readonly committedAt: Date
+}
+
+/** An event with its place in the outbox. Ids rise in commit order. */
+export type StoredEvent = WebhookEvent & { readonly id: TimeId }
+
+/**
+ * The JSON text of a request, its fields in the published order. `entityIdJson` and `resultJson` are JSON
+ * already; a null `resultJson` leaves `result` out, as on `delete`.
+ */
+export function writeBody(parts: {
+  entityIdJson: string
+  entityType: string
+  actionType: ActionType | 'test'
+  resultJson: string | null
+}): string {
+  const result = parts.resultJson === null ? '' : `,"result":${parts.resultJson}`
+  return `{"entity_id":${parts.entityIdJson},"entity_type":${JSON.stringify(parts.entityType)},"action_type":"${parts.actionType}"${result}}`
+}
+
+/**
+ * The `webhook-id` of an event for one webhook: the same on every attempt, and different for two webhooks
+ * that point at the same receiver.
+ */
+export function messageId(webhookId: number, eventId: TimeId): string {
+  return `msg_${webhookId}_${eventId}`
+}

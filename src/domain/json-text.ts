@@ -1,0 +1,87 @@
+/**
+ * Writes JSON from the text that Postgres gives for a value, by the value's type, without a detour through
+ * JavaScript's numbers and dates: every digit stays.
+ */
+export type JsonWriter = (text: string) => string
+
+/** What the catalogue says of a type. https://www.postgresql.org/docs/current/catalog-pg-type.html */
+export type PgType = {
+  readonly oid: number
+  /** The type under a domain, or 0. */
+  readonly baseOid: number
+  /** The element type of a true array, or 0. */
+  readonly elementOid: number
+  readonly delimiter: string
+}
+
+const number: JsonWriter = text => (/^[-+]?(Infinity|NaN)$/.test(text) ? JSON.stringify(text) : text)
+const string: JsonWriter = text => JSON.stringify(text)
+const asIs: JsonWriter = text => text
+const boolean: JsonWriter = text => (text === 't' ? 'true' : 'false')
+const bytea: JsonWriter = text =>
+  text.startsWith('\\x') ? `"${Buffer.from(text.slice(2), 'hex').toString('base64')}"` : JSON.stringify(text)
+
+/** `2019-11-05 07:56:15.25+00` → `2019-11-05T07:56:15.25Z`; infinity and years BC stay as they are. */
+const timestamptz: JsonWriter = text =>
+  JSON.stringify(
+    /^\d{4,}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$/.test(text)
+      ? text.replace(' ', 'T').replace(/\+00$/, 'Z')
+      : text,
+  )
+
+const byOid = new Map<number, JsonWriter>([
+  [16, boolean],
+  [17, bytea],
+  [20, asIs], // int8
+  [21, asIs], // int2
+  [23, asIs], // int4
+  [26, asIs], // oid
+  [700, number], // float4
+  [701, number], // float8
+  [1700, number], // numeric
+  [114, asIs], // json
+  [3802, asIs], // jsonb
+  [1184, timestamptz],
+])
+
+const integerOids = new Set([20, 21, 23, 26])
+
+/** The type under any number of domains. */
+function baseOf(oid: number, typeOf: (oid: number) => PgType | undefined): number {
+  let base = oid
+  for (let type = typeOf(base); type && type.baseOid !== 0; type = typeOf(base)) base = type.baseOid
+  return base
+}
+
+/** True where values of the type are written as JSON integers. */
+export function isInteger(oid: number, typeOf: (oid: number) => PgType | undefined): boolean {
+  return integerOids.has(baseOf(oid, typeOf))
+}
+
+/** The writer for a type. Types that JSON has no form for (enum, uuid, range, interval …) become strings. */
+export function jsonWriter(oid: number, typeOf: (oid: number) => PgType | undefined): JsonWriter {
+  const base = baseOf(oid, typeOf)
+  const known = byOid.get(base)
+  if (known) return known
+  const type = typeOf(base)
+  if (!type || type.elementOid === 0) return string
+  return arrayWriter(jsonWriter(type.elementOid, typeOf), type.delimiter)
+}
+
+/**
+ * Rewrites an array's text, `{1,NULL,{"a b"}}`, as a JSON array with `element` for each item. Bounds in front
+ * (`[0:1]={…}`) are left away. https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+ */
+function arrayWriter(element: JsonWriter, delimiter: string): JsonWriter {
+  const item = new RegExp(`"((?:[^"\\\\]|\\\\.)*)"|[{}${delimiter}]|[^{}"${delimiter}]+`, 'gs')
+  return text => {
+    const from = text.indexOf('{')
+    return text.slice(from).replace(item, (token: string, quoted: string | undefined) => {
+      if (quoted !== undefined) return element(quoted.replace(/\\(.)/gs, '$1'))
+      if (token === '{') return '['
+      if (token === '}') return ']'
+      if (token === delimiter) return ','
+      return token === 'NULL' ? 'null' : element(token)
+    })
+  }
+}

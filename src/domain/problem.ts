@@ -1,0 +1,7 @@
+/** Something that keeps walhook from working, for a person to mend: the thing, what was found, what to do. */
+export type Problem = { readonly what: string; readonly found: string; readonly mend: string }
+
+/** A problem on one line: `wal_level is replica: run …`. */
+export function formatProblem(problem: Problem): string {
+  return `${problem.what}: ${problem.found}. To mend it: ${problem.mend}`
+}

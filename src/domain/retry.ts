@@ -1,0 +1,59 @@
+import type { Outcome } from './outcome.ts'
+
+const second = 1_000
+const minute = 60 * second
+const hour = 60 * minute
+
+/** Waits after the first, second, … failed attempt, in ms: nine retries over about 75 hours. */
+export const defaultScheduleMs: readonly number[] = [
+  5 * second,
+  5 * minute,
+  30 * minute,
+  2 * hour,
+  5 * hour,
+  10 * hour,
+  14 * hour,
+  20 * hour,
+  24 * hour,
+]
+
+const jitter = 0.1
+const longestRetryAfterMs = 24 * hour
+
+/** What becomes of a delivery after an attempt. */
+export type Next =
+  | { readonly state: 'done' }
+  | { readonly state: 'retry'; readonly waitMs: number; readonly costsAttempt: boolean }
+  | { readonly state: 'dead' }
+
+/**
+ * Decides what follows attempt `number` (from 1). `retryAfterMs` is the receiver's wish, or null: honoured up
+ * to 24 h, but never earlier than the schedule. `random` in [0, 1) spreads each wait by ±10 %.
+ */
+export function decideNext(input: {
+  outcome: Outcome
+  number: number
+  retryAfterMs: number | null
+  scheduleMs: readonly number[]
+  random: number
+}): Next {
+  if (input.outcome === 'delivered') return { state: 'done' }
+  if (input.outcome === 'cancelled') return { state: 'retry', waitMs: 0, costsAttempt: false }
+  const scheduledMs = input.scheduleMs[input.number - 1]
+  if (scheduledMs === undefined) return { state: 'dead' }
+  const spreadMs = Math.round(scheduledMs * (1 + jitter * (2 * input.random - 1)))
+  const wishedMs = Math.min(input.retryAfterMs ?? 0, longestRetryAfterMs)
+  return { state: 'retry', waitMs: Math.max(spreadMs, wishedMs), costsAttempt: true }
+}
+
+/**
+ * Reads a `Retry-After` field: seconds (fractions round up) or an HTTP date, against the clock `nowMs`.
+ * Returns ms ≥ 0, or null where the text is neither. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+ */
+export function parseRetryAfter(text: string, nowMs: number): number | null {
+  const trimmed = text.trim()
+  if (/^\d+(\.\d+)?$/.test(trimmed)) return Math.ceil(Number(trimmed)) * second
+  if (!/^[A-Za-z]{3}/.test(trimmed)) return null
+  const atMs = Date.parse(trimmed)
+  return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs)
+}

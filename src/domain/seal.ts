@@ -1,0 +1,54 @@
+import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
+
+/** 32 bytes that encrypt what is secret at rest, and the short name under which envelopes refer to them. */
+export type SealKey = { readonly id: string; readonly bytes: Buffer }
+
+export const nonceBytes = 12
+const tagBytes = 16
+
+/** Reads a key from 32 bytes in base64. Null where the text is anything else. */
+export function parseSealKey(base64: string): SealKey | null {
+  const bytes = Buffer.from(base64, 'base64')
+  if (bytes.length !== 32 || bytes.toString('base64').replace(/=+$/, '') !== base64.replace(/=+$/, ''))
+    return null
+  return { id: createHash('sha256').update(bytes).digest('hex').slice(0, 8), bytes }
+}
+
+/**
+ * Encrypts a text with AES-256-GCM into `v1:<key id>:<base64 of nonce, ciphertext and tag>`. `nonce` is 12 random
+ * bytes, never used twice with one key. `purpose` must be the same when it is opened: an envelope can't be moved
+ * to another place. https://nvlpubs.nist.gov/nistpubs/Legacy/SP/nistspecialpublication800-38d.pdf
+ */
+export function seal(key: SealKey, purpose: string, text: string, nonce: Uint8Array): string {
+  const cipher = createCipheriv('aes-256-gcm', key.bytes, nonce).setAAD(Buffer.from(purpose))
+  const sealed = Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
+  return `v1:${key.id}:${sealed.toString('base64')}`
+}
+
+export type Opened =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly reason: string }
+
+/** Opens an envelope; says why where it can't, without a word of what is in it. */
+export function unseal(key: SealKey, purpose: string, envelope: string): Opened {
+  const [version, keyId, base64] = envelope.split(':')
+  if (version !== 'v1' || !keyId || !base64) return { ok: false, reason: 'it is not a sealed secret' }
+  if (keyId !== key.id)
+    return {
+      ok: false,
+      reason: `it was sealed with the key ${keyId}, but WALHOOK_SECRET_KEY is the key ${key.id}: start walhook with the key that it was made with`,
+    }
+  const bytes = Buffer.from(base64, 'base64')
+  try {
+    const decipher = createDecipheriv('aes-256-gcm', key.bytes, bytes.subarray(0, nonceBytes))
+    decipher.setAAD(Buffer.from(purpose)).setAuthTag(bytes.subarray(-tagBytes))
+    const text =
+      decipher.update(bytes.subarray(nonceBytes, -tagBytes), undefined, 'utf8') + decipher.final('utf8')
+    return { ok: true, text }
+  } catch {
+    return { ok: false, reason: 'it was changed since it was sealed, or belongs to something else' }
+  }
+}
+
+/** What signing secrets are sealed for. */
+export const signingSecretPurpose = 'walhook signing secret'

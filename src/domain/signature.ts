@@ -1,0 +1,37 @@
+import { createHmac } from 'node:crypto'
+
+const prefix = 'whsec_'
+
+/** Writes the bytes of a signing secret as `whsec_` and standard padded base64. */
+export function formatSecret(bytes: Uint8Array): string {
+  return prefix + Buffer.from(bytes).toString('base64')
+}
+
+/** Reads a secret written by `formatSecret`. Throws a RangeError, which never repeats the text, on any other. */
+export function parseSecret(text: string): Buffer {
+  const encoded = text.slice(prefix.length)
+  const bytes = Buffer.from(encoded, 'base64')
+  if (!text.startsWith(prefix) || bytes.length < 16 || bytes.toString('base64') !== encoded)
+    throw new RangeError('not a signing secret: it is whsec_ followed by padded base64 of at least 16 bytes')
+  return bytes
+}
+
+/**
+ * The `webhook-signature` of a request: one `v1,` signature per secret, separated by spaces, so that an old
+ * and a new secret can be valid side by side. `timestampS` is in unix seconds.
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export function sign(message: {
+  id: string
+  timestampS: number
+  body: string
+  secrets: readonly Uint8Array[]
+}): string {
+  return message.secrets
+    .map(secret => {
+      const hmac = createHmac('sha256', secret)
+      hmac.update(`${message.id}.${message.timestampS}.`).update(message.body)
+      return `v1,${hmac.digest('base64')}`
+    })
+    .join(' ')
+}

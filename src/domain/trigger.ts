@@ -1,0 +1,13 @@
+import { type ActionType, actionTypes } from './event.ts'
+
+/** What a webhook asks for: an entity type and an action, as `user.new`. */
+export type Trigger = `${string}.${ActionType}`
+
+export function triggerOf(entityType: string, actionType: ActionType): Trigger {
+  return `${entityType}.${actionType}`
+}
+
+/** Every trigger that a mapping with these entity types offers, by entity, then new, update, delete. */
+export function triggersFor(entityTypes: readonly string[]): Trigger[] {
+  return entityTypes.flatMap(entityType => actionTypes.map(action => triggerOf(entityType, action)))
+}

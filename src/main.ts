@@ -1,0 +1,151 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util'
+import { checkSource, listen, makeToken, migrateOutbox, openApp, playground } from './app.ts'
+import { type Config, type ConfigResult, readConfig } from './config.ts'
+import { formatProblem, type Problem } from './domain/problem.ts'
+import { describeError, openLog } from './runtime/log.ts'
+
+const usage = `walhook: signed webhooks for changes in Postgres
+
+  walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses)
+  walhook check                       say what keeps walhook from capturing the source, and how to mend it
+  walhook migrate                     bring walhook's own tables up to this version
+  walhook token NAME [--user ID]      make an API token; its holder is the user account ID
+  walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
+                                      a receiver for developers: shows and verifies what arrives
+
+Without a command: serve where DATABASE_URL is set, else a playground with a Postgres of its own.
+The environment variables are described in README.md.`
+
+type Command = (args: string[], signal: AbortSignal) => Promise<number>
+
+const commands: Record<string, Command> = {
+  async serve(_args, signal) {
+    const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
+    if (!config) return 1
+    const log = openLog(config.logLevel)
+    const opened = await openApp(config, log)
+    if (!opened.ok) return report(opened.problems)
+    log.info('walhook.started', { url: opened.app.url ?? undefined, roles: [...config.roles] })
+    await opened.app.run(signal)
+    log.info('walhook.stopped')
+    return 0
+  },
+
+  async check() {
+    const config = required(readConfig(['DATABASE_URL']))
+    if (!config) return 1
+    const problems = await checkSource(config)
+    if (problems.length > 0) return report(problems)
+    say(
+      'ok: walhook can capture this source, and nothing it needs can make a statement of the application fail',
+    )
+    return 0
+  },
+
+  async migrate() {
+    const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+    if (!config) return 1
+    const migrated = await migrateOutbox(config)
+    if (!migrated.ok) return report([migrated.problem])
+    say(migrated.applied.length > 0 ? `applied ${migrated.applied.join(', ')}` : 'up to date')
+    return 0
+  },
+
+  async token(args) {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { user: { type: 'string' } },
+    })
+    const name = positionals[0]
+    if (name === undefined || positionals.length > 1) return misused('token takes one NAME')
+    const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+    if (!config) return 1
+    const made = await makeToken(config, { name, userId: values.user ?? null })
+    if (!made.ok) return report([made.problem])
+    say(made.token)
+    return 0
+  },
+
+  async listen(args, signal) {
+    const { values } = parseArgs({
+      args,
+      options: {
+        port: { type: 'string', default: '9090' },
+        status: { type: 'string', default: '204' },
+        delay: { type: 'string', default: '0' },
+        secret: { type: 'string', multiple: true, default: [] },
+      },
+    })
+    const port = Number(values.port)
+    const status = Number(values.status)
+    const delayMs = Number(values.delay)
+    if (!(Number.isInteger(port) && port >= 0 && port <= 65535))
+      return misused(`--port ${values.port} is no port`)
+    if (!(Number.isInteger(status) && status >= 200 && status <= 599))
+      return misused(`--status ${values.status} is not from 200 to 599`)
+    if (!(delayMs >= 0 && delayMs <= 600_000))
+      return misused(`--delay ${values.delay} is not from 0 to 600000 ms`)
+    await listen({ port, status, delayMs, secrets: values.secret, say, signal })
+    return 0
+  },
+}
+
+/** Runs the command that the arguments name; resolves with the exit status. */
+async function main(args: string[]): Promise<number> {
+  const [name, ...rest] = args
+  if (name === '--help' || name === '-h' || name === 'help') {
+    say(usage)
+    return 0
+  }
+  const stop = new AbortController()
+  // The first signal stops in order, the second at once.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
+      stop.abort()
+    })
+  const command = name === undefined ? bare : commands[name]
+  if (!command) return misused(`there is no command ${JSON.stringify(name)}`)
+  return await command(rest, stop.signal)
+}
+
+/** `npm start`. */
+const bare: Command = async (args, signal) => {
+  const config = required(readConfig([]))
+  if (!config) return 1
+  if (config.databaseUrl !== null) return await commands.serve!(args, signal)
+  await playground(config, { say, signal })
+  return 0
+}
+
+function required(result: ConfigResult): Config | null {
+  if (result.ok) return result.config
+  report(result.problems)
+  return null
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function report(problems: readonly Problem[]): 1 {
+  for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`)
+  return 1
+}
+
+function misused(message: string): 2 {
+  process.stderr.write(`walhook: ${message}\n\n${usage}\n`)
+  return 2
+}
+
+main(process.argv.slice(2)).then(
+  status => {
+    process.exitCode = status
+  },
+  error => {
+    process.stderr.write(`walhook: ${describeError(error)}\n`)
+    process.exitCode = 1
+  },
+)

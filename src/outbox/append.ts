@@ -1,0 +1,100 @@
+import type pg from 'pg'
+import type { StoredEvent } from '../domain/event.ts'
+import { formatLsn, type Lsn } from '../domain/lsn.ts'
+import type { TimeId } from '../domain/time-id.ts'
+
+/** The channel on which a commit to the outbox is told to every process that delivers. */
+export const wakeChannel = 'walhook_outbox'
+
+/**
+ * Thrown when the position is not where this process left it: another process captures now, and what this one
+ * wanted to store is stored by that one.
+ */
+export class PositionMoved extends Error {
+  constructor(slotName: string, expected: Lsn) {
+    super(`the position of slot ${slotName} is no longer ${formatLsn(expected)}: another process captures it`)
+  }
+}
+
+/**
+ * Stores events, makes a delivery for each webhook that wants them and moves the position, all or nothing, in
+ * one statement.
+ *
+ * - moved:  the compare-and-set that fences off a replaced process. Everything below hangs on it.
+ * - queued: each event meets the triggers of the webhooks that are active at this moment.
+ * - lanes:  an existing lane's row is locked (an UPDATE that changes no row), so that a settlement which is
+ *           about to end the lane either sees these deliveries or has already ended it.
+ */
+const appendStatement = `
+with moved as (
+  update walhook.positions
+  set commit_lsn = $3, last_event_id = greatest(last_event_id, $4), updated_at = now()
+  where slot_name = $1 and commit_lsn = $2
+  returning slot_name
+), incoming as (
+  select e.*
+  from unnest($5::bigint[], $6::pg_lsn[], $7::int[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[])
+    as e (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
+  where exists (select from moved)
+), stored as (
+  insert into walhook.events
+    (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
+  select * from incoming
+), wanted as (
+  select w.id as webhook_id, t.trigger
+  from walhook.webhooks w cross join unnest(w.triggers) as t (trigger)
+  where w.is_active and w.disabled_at is null
+), queued as (
+  insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
+  select w.webhook_id, e.entity_type, e.entity_id, e.id
+  from incoming e join wanted w on w.trigger = e.entity_type || '.' || e.action_type
+  returning webhook_id, entity_type, entity_id
+), lanes as (
+  insert into walhook.lanes (webhook_id, entity_type, entity_id)
+  select distinct webhook_id, entity_type, entity_id from queued
+  order by webhook_id, entity_type, entity_id
+  on conflict (webhook_id, entity_type, entity_id) do update set due_at = lanes.due_at where false
+)
+select
+  (select count(*) from moved)::int as moved,
+  (select count(*) from queued)::int as queued,
+  case when exists (select from queued) then pg_notify('${wakeChannel}', '') end as woken`
+
+/**
+ * Appends `events` (ids rising above the position's `lastEventId`, in commit order) and moves the position of
+ * `slotName` from `expected` to `commitLsn`. Run on a pool it commits by itself; run on a client inside a
+ * transaction, a large source transaction is appended in parts that become visible together.
+ * Returns the number of deliveries made. Throws `PositionMoved`, having stored nothing.
+ */
+export async function append(
+  db: pg.Pool | pg.PoolClient,
+  input: {
+    slotName: string
+    expected: Lsn
+    commitLsn: Lsn
+    lastEventId: TimeId
+    events: readonly StoredEvent[]
+  },
+): Promise<number> {
+  const { events } = input
+  const { rows } = await db.query({
+    name: 'append',
+    text: appendStatement,
+    values: [
+      input.slotName,
+      formatLsn(input.expected),
+      formatLsn(input.commitLsn),
+      input.lastEventId,
+      events.map(event => event.id),
+      events.map(event => formatLsn(event.commitLsn)),
+      events.map(event => event.index),
+      events.map(event => event.entityType),
+      events.map(event => event.entityId),
+      events.map(event => event.actionType),
+      events.map(event => event.committedAt),
+      events.map(event => event.body),
+    ],
+  })
+  if (rows[0].moved === 0) throw new PositionMoved(input.slotName, input.expected)
+  return rows[0].queued
+}

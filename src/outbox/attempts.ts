@@ -1,0 +1,119 @@
+import type pg from 'pg'
+import type { Attempt } from '../domain/attempt.ts'
+import { firstIdAt, type TimeId } from '../domain/time-id.ts'
+import type { Outbox } from './database.ts'
+
+/** An attempt as it stands in the log. */
+export type LoggedAttempt = Attempt & { readonly id: TimeId; readonly nextAttemptAt: Date | null }
+
+const insertAttemptsStatement = `
+insert into walhook.attempts (
+  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
+  request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
+  response_truncated, outcome, error_class, error_message, next_attempt_at)
+select
+  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
+  request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
+  response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms'
+from unnest(
+  $1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::smallint[],
+  $10::text[], $11::jsonb[], $12::timestamptz[], $13::float8[], $14::jsonb[], $15::text[], $16::smallint[],
+  $17::jsonb[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::text[], $23::float8[]
+) as a (
+  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number,
+  url, request_headers, started_at, duration_ms, phases, remote_address, status,
+  response_headers, response_body, response_truncated, outcome, error_class, error_message, next_in_ms)
+returning webhook_id, id, next_attempt_at`
+
+/**
+ * Writes attempts to the log, each with the time of the next one (`nextAttemptInMs` from now, or null where none
+ * is planned). The body is kept only of a test: any other attempt sent its event's body.
+ * Returns id and time of the next attempt, in no particular order.
+ */
+export async function insertAttempts(
+  db: pg.Pool | pg.PoolClient,
+  entries: readonly { attempt: Attempt; nextAttemptInMs: number | null }[],
+): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
+  const of = <T>(pick: (attempt: Attempt) => T): T[] => entries.map(entry => pick(entry.attempt))
+  const { rows } = await db.query({
+    name: 'insert_attempts',
+    text: insertAttemptsStatement,
+    values: [
+      of(a => a.webhookId),
+      of(a => a.trigger),
+      of(a => a.eventId),
+      of(a => (a.eventId === null ? a.request.body : null)),
+      of(a => a.messageId),
+      of(a => a.entityType),
+      of(a => a.entityId),
+      of(a => a.actionType),
+      of(a => a.number),
+      of(a => a.request.url),
+      of(a => JSON.stringify(a.request.headers)),
+      of(a => a.startedAt),
+      of(a => a.durationMs),
+      of(a => JSON.stringify(a.phases)),
+      of(a => a.remoteAddress),
+      of(a => a.response?.status ?? null),
+      of(a => (a.response ? JSON.stringify(a.response.headers) : null)),
+      of(a => a.response?.body ?? null),
+      of(a => a.response?.truncated ?? false),
+      of(a => a.outcome),
+      of(a => a.errorClass),
+      of(a => a.errorMessage),
+      entries.map(entry => entry.nextAttemptInMs),
+    ],
+  })
+  return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
+}
+
+/** Ids above every real one. */
+const afterAll: TimeId = firstIdAt(2 ** 43 - 1)
+
+/**
+ * A webhook's attempts, newest first, at most `limit`, older than the attempt `before` where one is given.
+ */
+export async function listAttempts(
+  outbox: Outbox,
+  page: { webhookId: number; limit: number; before: TimeId | null },
+): Promise<LoggedAttempt[]> {
+  const rows = await outbox.kysely
+    .selectFrom('walhook.attempts as a')
+    .leftJoin('walhook.events as e', 'e.id', 'a.event_id')
+    .selectAll('a')
+    .select('e.body as event_body')
+    .where('a.webhook_id', '=', page.webhookId)
+    .where('a.id', '<', page.before ?? afterAll)
+    .orderBy('a.id', 'desc')
+    .limit(page.limit)
+    .execute()
+  return rows.map(row => ({
+    id: row.id,
+    webhookId: row.webhook_id,
+    trigger: row.trigger,
+    eventId: row.event_id,
+    messageId: row.message_id,
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    actionType: row.action_type,
+    number: row.number,
+    request: { url: row.url, headers: row.request_headers, body: row.request_body ?? row.event_body ?? '' },
+    startedAt: row.started_at,
+    durationMs: row.duration_ms,
+    phases: row.phases ?? {},
+    remoteAddress: row.remote_address,
+    response:
+      row.status === null
+        ? null
+        : {
+            status: row.status,
+            headers: row.response_headers ?? {},
+            body: row.response_body ?? '',
+            truncated: row.response_truncated,
+          },
+    outcome: row.outcome,
+    errorClass: row.error_class as Attempt['errorClass'],
+    errorMessage: row.error_message,
+    nextAttemptAt: row.next_attempt_at,
+  }))
+}

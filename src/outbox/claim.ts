@@ -1,0 +1,132 @@
+import type { ActionType } from '../domain/event.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import type { Outbox } from './database.ts'
+
+/** A webhook with work, as delivery needs it. `secret` is the encrypted envelope. */
+export type BusyWebhook = {
+  readonly id: number
+  readonly url: string
+  readonly secret: string
+  /** In how many ms its earliest lane is due; 0 or less: now. */
+  readonly dueInMs: number
+}
+
+/**
+ * The active webhooks that have lanes, each with the time of its earliest lane: a walk along the index
+ * `lanes_by_due` that touches one entry per webhook, however many lanes each has.
+ */
+const busyWebhooksStatement = `
+with recursive busy as (
+  (select webhook_id, due_at from walhook.lanes order by webhook_id, due_at limit 1)
+  union all
+  select next.webhook_id, next.due_at
+  from busy cross join lateral (
+    select l.webhook_id, l.due_at from walhook.lanes l
+    where l.webhook_id > busy.webhook_id
+    order by l.webhook_id, l.due_at limit 1
+  ) next
+)
+select w.id, w.url, w.secret, (extract(epoch from busy.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms
+from busy join walhook.webhooks w on w.id = busy.webhook_id
+where w.is_active and w.disabled_at is null`
+
+export async function busyWebhooks(outbox: Outbox): Promise<BusyWebhook[]> {
+  const { rows } = await outbox.pool.query({ name: 'busy_webhooks', text: busyWebhooksStatement })
+  return rows.map(row => ({ id: row.id, url: row.url, secret: row.secret, dueInMs: row.due_in_ms }))
+}
+
+/** A leased lane with its oldest delivery: what a worker sends next. */
+export type ClaimedLane = {
+  readonly webhookId: number
+  readonly entityType: string
+  readonly entityId: string
+  readonly lease: string
+  readonly eventId: TimeId
+  /** How often this delivery was already tried. */
+  readonly attempts: number
+  readonly actionType: ActionType
+  readonly body: string
+}
+
+/**
+ * Leases up to $2 due lanes of one webhook. The choice must be a materialized CTE: as a subquery, the planner
+ * may run it again and again, and lock more rows than the LIMIT says.
+ */
+const leaseDueLanesStatement = `
+with due as materialized (
+  select entity_type, entity_id
+  from walhook.lanes
+  where webhook_id = $1 and due_at <= now()
+  order by due_at
+  limit $2
+  for update skip locked
+)
+update walhook.lanes l
+set lease = $3, due_at = now() + $4 * interval '1 ms'
+from due d
+where l.webhook_id = $1 and l.entity_type = d.entity_type and l.entity_id = d.entity_id
+returning l.entity_type, l.entity_id`
+
+/**
+ * The oldest delivery of each leased lane. A statement of its own, after the lease: a snapshot taken before the
+ * lane was locked could still show a delivery that the lane's last holder has just finished.
+ */
+const oldestDeliveriesStatement = `
+select l.entity_type, l.entity_id, d.event_id, d.attempts, e.action_type, e.body
+from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
+cross join lateral (
+  select event_id, attempts from walhook.deliveries
+  where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
+  order by event_id limit 1
+) d
+join walhook.events e on e.id = d.event_id`
+
+/**
+ * Claims up to `limit` due lanes of a webhook for `leaseMs`, under the token `lease` (a UUID used for nothing
+ * else). Until then no other process claims them; after that anybody may.
+ */
+export async function claim(
+  outbox: Outbox,
+  input: { webhookId: number; limit: number; lease: string; leaseMs: number },
+): Promise<ClaimedLane[]> {
+  const { webhookId, lease } = input
+  const leased = await outbox.pool.query({
+    name: 'lease_due_lanes',
+    text: leaseDueLanesStatement,
+    values: [webhookId, input.limit, lease, input.leaseMs],
+  })
+  if (leased.rows.length === 0) return []
+  const { rows } = await outbox.pool.query({
+    name: 'oldest_deliveries',
+    text: oldestDeliveriesStatement,
+    values: [webhookId, leased.rows.map(row => row.entity_type), leased.rows.map(row => row.entity_id)],
+  })
+  return rows.map(row => ({
+    webhookId,
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    lease,
+    eventId: row.event_id,
+    attempts: row.attempts,
+    actionType: row.action_type,
+    body: row.body,
+  }))
+}
+
+/** Gives back lanes that were claimed and not tried: due at once, for any process. */
+export async function release(outbox: Outbox, lanes: readonly ClaimedLane[]): Promise<void> {
+  if (lanes.length === 0) return
+  await outbox.pool.query(
+    `update walhook.lanes l
+     set lease = null, due_at = now()
+     from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as r (webhook_id, entity_type, entity_id, lease)
+     where l.webhook_id = r.webhook_id and l.entity_type = r.entity_type and l.entity_id = r.entity_id
+       and l.lease = r.lease`,
+    [
+      lanes.map(lane => lane.webhookId),
+      lanes.map(lane => lane.entityType),
+      lanes.map(lane => lane.entityId),
+      lanes.map(lane => lane.lease),
+    ],
+  )
+}

@@ -1,0 +1,70 @@
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Tables } from './tables.ts'
+
+/** A connection pool to walhook's own tables, as plain SQL (`pool`) and as Kysely's builder (`kysely`). */
+export type Outbox = {
+  readonly pool: pg.Pool
+  readonly kysely: Kysely<Tables>
+  readonly url: string
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const int8Oid = 20
+
+/** bigint for int8, where node-postgres gives text. */
+function getTypeParser(oid: number, format?: 'text' | 'binary') {
+  if (oid === int8Oid) return (text: string) => BigInt(text)
+  return pg.types.getTypeParser(oid, format as 'text')
+}
+
+/**
+ * Opens a pool of at most `maxConnections` connections; each is made when first needed. `onError` hears of
+ * idle connections that the server has ended: the pool replaces them.
+ */
+export function openOutbox(options: {
+  url: string
+  maxConnections: number
+  onError: (error: Error) => void
+}): Outbox {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.maxConnections,
+    application_name: 'walhook',
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 60_000,
+    types: { getTypeParser } as pg.CustomTypesConfig,
+  })
+  pool.on('error', options.onError)
+  // The pool listens to idle connections only: one that is lost while it is lent would end the process. Whoever
+  // has it hears of the loss from its next statement.
+  pool.on('connect', client => client.on('error', options.onError))
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  return {
+    pool,
+    kysely,
+    url: options.url,
+    // Kysely ends the pool it was given.
+    [Symbol.asyncDispose]: () => kysely.destroy(),
+  }
+}
+
+/** Runs `work` in one READ COMMITTED transaction; rolls back and throws on what it throws. */
+export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  try {
+    await client.query('begin')
+    const result = await work(client)
+    await client.query('commit')
+    client.release()
+    return result
+  } catch (error) {
+    // A connection that can't even roll back is in an unknown state: it is not given back to the pool.
+    const broken = await client.query('rollback').then(
+      () => false,
+      () => true,
+    )
+    client.release(broken)
+    throw error
+  }
+}

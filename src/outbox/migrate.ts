@@ -1,0 +1,100 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { sql } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
+import type { Problem } from '../domain/problem.ts'
+import type { Outbox } from './database.ts'
+
+const folder = new URL('../../migrations/', import.meta.url)
+
+async function readMigrations(): Promise<Record<string, Migration>> {
+  const files = (await readdir(folder)).filter(file => file.endsWith('.sql')).sort()
+  const entries = files.map(async file => {
+    const text = await readFile(new URL(file, folder), 'utf8')
+    return [
+      file.replace(/\.sql$/, ''),
+      {
+        up: db =>
+          sql
+            .raw(text)
+            .execute(db)
+            .then(() => {}),
+      },
+    ] as [string, Migration]
+  })
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+export type MigrationResult =
+  | { readonly ok: true; readonly applied: readonly string[] }
+  | { readonly ok: false; readonly reason: 'newer'; readonly unknown: readonly string[] }
+  | { readonly ok: false; readonly reason: 'failed'; readonly migration: string; readonly error: unknown }
+
+/**
+ * Brings the schema `walhook` up to this version: applies, in one transaction and under a lock, the SQL files
+ * of `migrations/` that were not yet applied. Any number of processes may call it at once. A schema with
+ * migrations that this version does not know was made by a newer walhook, and is left alone.
+ */
+export async function migrate(outbox: Outbox): Promise<MigrationResult> {
+  const known = await readMigrations()
+  const unknown = (await appliedMigrations(outbox)).filter(name => !(name in known))
+  if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
+  const migrator = new Migrator({
+    db: outbox.kysely,
+    provider: { getMigrations: () => Promise.resolve(known) },
+    migrationTableSchema: 'walhook',
+    migrationTableName: 'migrations',
+    migrationLockTableName: 'migrations_lock',
+  })
+  const { error, results } = await migrator.migrateToLatest()
+  if (error) {
+    const failed = results?.find(result => result.status === 'Error')?.migrationName
+    return { ok: false, reason: 'failed', migration: failed ?? 'the list of migrations', error }
+  }
+  return { ok: true, applied: (results ?? []).map(result => result.migrationName) }
+}
+
+/** The migrations that this version of walhook brings and this database does not have yet. */
+export async function pendingMigrations(outbox: Outbox): Promise<string[]> {
+  const applied = new Set(await appliedMigrations(outbox))
+  return Object.keys(await readMigrations()).filter(name => !applied.has(name))
+}
+
+async function appliedMigrations(outbox: Outbox): Promise<string[]> {
+  const exists = await outbox.pool.query(`select to_regclass('walhook.migrations') is not null as exists`)
+  if (!exists.rows[0].exists) return []
+  const { rows } = await outbox.pool.query<{ name: string }>(
+    `select name from walhook.migrations order by name`,
+  )
+  return rows.map(row => row.name)
+}
+
+/** The same as what was applied, or as a problem for a person to mend. */
+export function describeMigration(
+  result: MigrationResult,
+):
+  | { readonly ok: true; readonly applied: readonly string[] }
+  | { readonly ok: false; readonly problem: Problem } {
+  if (result.ok) return result
+  const what = 'schema walhook'
+  if (result.reason === 'newer')
+    return {
+      ok: false,
+      problem: {
+        what,
+        found: `made by a newer walhook (it has ${result.unknown.join(', ')})`,
+        mend: 'start that version, or a newer one',
+      },
+    }
+  const { code, message } = result.error as { code?: string; message: string }
+  const isForbidden = code === '42501'
+  return {
+    ok: false,
+    problem: {
+      what,
+      found: `${result.migration} could not be applied: ${message}`,
+      mend: isForbidden
+        ? 'run "walhook migrate" once with an OUTBOX_DATABASE_URL whose role owns the schema, or let this role: create schema walhook authorization ROLE;'
+        : 'nothing was changed; mend what the message says and start again',
+    },
+  }
+}

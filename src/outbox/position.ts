@@ -1,0 +1,40 @@
+import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import type { Outbox } from './database.ts'
+
+/** How far a slot's changes are stored. */
+export type Position = {
+  /** Of the Postgres cluster that was captured: its changes can't be continued with another's. */
+  readonly systemIdentifier: string
+  /** Every transaction up to and including this commit is in the outbox. */
+  readonly commitLsn: Lsn
+  readonly lastEventId: TimeId
+}
+
+/** The position of a slot, or null where it has never been captured into this outbox. */
+export async function readPosition(outbox: Outbox, slotName: string): Promise<Position | null> {
+  const { rows } = await outbox.pool.query(
+    `select system_identifier, commit_lsn, last_event_id from walhook.positions where slot_name = $1`,
+    [slotName],
+  )
+  const row = rows[0]
+  if (!row) return null
+  return {
+    systemIdentifier: row.system_identifier,
+    commitLsn: parseLsn(row.commit_lsn),
+    lastEventId: row.last_event_id,
+  }
+}
+
+/** Records where the capture of a slot begins. Changes nothing where a position is already there. */
+export async function createPosition(
+  outbox: Outbox,
+  slotName: string,
+  start: { systemIdentifier: string; commitLsn: Lsn },
+): Promise<void> {
+  await outbox.pool.query(
+    `insert into walhook.positions (slot_name, system_identifier, commit_lsn) values ($1, $2, $3)
+     on conflict (slot_name) do nothing`,
+    [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
+  )
+}

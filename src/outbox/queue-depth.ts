@@ -1,0 +1,30 @@
+import type { Outbox } from './database.ts'
+
+const countedExactly = 10_000
+
+/**
+ * How many deliveries wait, how many lanes hold them, and how many deliveries are dead: exact up to 10,000
+ * each, beyond that Postgres's own estimate, so that asking stays cheap however long the queue is.
+ */
+export async function queueDepth(
+  outbox: Outbox,
+): Promise<{ deliveries: number; lanes: number; deadDeliveries: number }> {
+  const [deliveries, lanes, deadDeliveries] = await Promise.all([
+    countRows(outbox, 'walhook.deliveries'),
+    countRows(outbox, 'walhook.lanes'),
+    countRows(outbox, 'walhook.dead_deliveries'),
+  ])
+  return { deliveries, lanes, deadDeliveries }
+}
+
+async function countRows(
+  outbox: Outbox,
+  table: 'walhook.deliveries' | 'walhook.lanes' | 'walhook.dead_deliveries',
+): Promise<number> {
+  const { rows } = await outbox.pool.query<{ exact: number; estimate: number }>(
+    `select (select count(*) from (select from ${table} limit ${countedExactly}) t)::int as exact,
+            (select reltuples from pg_class where oid = '${table}'::regclass)::float8 as estimate`,
+  )
+  const { exact, estimate } = rows[0]!
+  return exact < countedExactly ? exact : Math.max(exact, estimate)
+}

@@ -1,0 +1,62 @@
+import type { ColumnType, Generated } from 'kysely'
+
+/** The tables that Kysely's builder reads and writes. The queue's hot statements are plain SQL beside it. */
+export type Tables = {
+  'walhook.webhooks': {
+    id: Generated<number>
+    name: string
+    url: string
+    is_active: Generated<boolean>
+    triggers: string[]
+    secret: string
+    disabled_at: Date | null
+    disabled_reason: string | null
+    created_at: Generated<Date>
+    updated_at: Generated<Date>
+  }
+  'walhook.tokens': {
+    id: Generated<number>
+    name: string
+    hash: Buffer
+    user_id: string | null
+    created_at: Generated<Date>
+    last_used_at: Date | null
+    revoked_at: Date | null
+  }
+  'walhook.attempts': AttemptsTable
+  'walhook.events': EventsTable
+}
+
+type ReadOnly<T> = ColumnType<T, never, never>
+
+type EventsTable = {
+  id: ReadOnly<bigint>
+  body: ReadOnly<string>
+}
+
+type AttemptsTable = {
+  webhook_id: number
+  id: Generated<bigint>
+  trigger: 'schedule' | 'manual' | 'test'
+  event_id: bigint | null
+  request_body: string | null
+  message_id: string
+  entity_type: string
+  entity_id: string
+  action_type: string
+  number: number
+  url: string
+  request_headers: ColumnType<Record<string, string>, string, never>
+  started_at: Date
+  duration_ms: number
+  phases: ColumnType<Record<string, number> | null, string | null, never>
+  remote_address: string | null
+  status: number | null
+  response_headers: ColumnType<Record<string, string> | null, string | null, never>
+  response_body: string | null
+  response_truncated: boolean
+  outcome: 'delivered' | 'refused' | 'unreachable' | 'blocked' | 'cancelled'
+  error_class: string | null
+  error_message: string | null
+  next_attempt_at: Date | null
+}

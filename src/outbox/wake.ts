@@ -1,0 +1,28 @@
+import pg from 'pg'
+import { wakeChannel } from './append.ts'
+
+/**
+ * Listens for commits to the outbox and calls `onWake` for each, and once at the start, since what was told
+ * before was not heard. Runs until `signal` ends it; rejects when the connection is lost.
+ * https://www.postgresql.org/docs/current/sql-listen.html
+ */
+export async function listenForWakes(url: string, onWake: () => void, signal: AbortSignal): Promise<void> {
+  const client = new pg.Client({ connectionString: url, application_name: 'walhook listen', keepAlive: true })
+  const lost = Promise.withResolvers<void>()
+  // Rejected before anybody awaits it when the connection ends early; the await below still sees it.
+  lost.promise.catch(() => {})
+  client.on('error', lost.reject)
+  client.on('end', () => lost.reject(new Error('the connection that listens for wake-ups was closed')))
+  client.on('notification', onWake)
+  const stop = () => lost.resolve()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    await client.connect()
+    await client.query(`listen ${wakeChannel}`)
+    onWake()
+    if (!signal.aborted) await lost.promise
+  } finally {
+    signal.removeEventListener('abort', stop)
+    await client.end().catch(() => {})
+  }
+}

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { EntityMapping } from '../domain/mapping.ts'
+import type { Trigger } from '../domain/trigger.ts'
+import { createActivity } from './activity.ts'
+import { startEmbeddedPostgres } from './embedded-postgres.ts'
+import { startReceiver } from './receiver.ts'
+import { createSampleTables, sampleMapping } from './sample-app.ts'
+
+/** What the playground gives walhook to run with. */
+export type PlaygroundSettings = {
+  readonly databaseUrl: string
+  readonly mapping: readonly EntityMapping[]
+  readonly secretKey: string
+  readonly adminToken: string
+  /** The user account that the holder of the token is. */
+  readonly adminUserId: string
+}
+
+/** walhook as the playground uses it: opened by whoever calls, since this folder knows no other. */
+export type PlaygroundApp = {
+  readonly url: string
+  /** Makes a webhook to the receiver, or points the one that is there to it; returns its signing secret. */
+  connect(webhook: { name: string; url: string; triggers: readonly Trigger[] }): Promise<string>
+  run(signal: AbortSignal): Promise<void>
+}
+
+const receiverPort = 9090
+
+/**
+ * Runs walhook with something to see and nothing to set up: a Postgres of its own under `dataDir`, a sample
+ * application in it that changes something every few seconds, and a receiver that verifies and shows what comes.
+ * `say` prints a line. Runs until `signal` is aborted and leaves nothing running; its data stays for the next time.
+ */
+export async function runPlayground(options: {
+  dataDir: string
+  open: (settings: PlaygroundSettings) => Promise<PlaygroundApp>
+  say: (line: string) => void
+  signal: AbortSignal
+}): Promise<void> {
+  const { dataDir, say, signal } = options
+  await using stack = new AsyncDisposableStack()
+
+  say('Starting a Postgres of our own …')
+  await mkdir(dataDir, { recursive: true })
+  const keys = await readKeys(join(dataDir, 'keys.json'))
+  const postgres = stack.adopt(await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') }), server =>
+    server.stop(),
+  )
+  if (signal.aborted) return
+  await createSampleTables(postgres.url)
+  const app = await options.open({
+    ...keys,
+    databaseUrl: postgres.url,
+    mapping: sampleMapping,
+    adminUserId: '1',
+  })
+
+  // From here on app.run puts the app away.
+  const stopped = new AbortController()
+  const running = app.run(AbortSignal.any([signal, stopped.signal]))
+  stack.defer(async () => {
+    stopped.abort()
+    await running
+  })
+
+  let secret = ''
+  const receiver = stack.adopt(
+    await startReceiverOnFreePort({
+      secrets: () => (secret === '' ? [] : [secret]),
+      onReceived: one =>
+        say(`  ←  ${one.entityType} ${one.entityId} ${one.actionType}, signature ${one.signature.state}`),
+    }),
+    one => one.close(),
+  )
+  secret = await app.connect({
+    name: 'The receiver of this playground',
+    url: `${receiver.url}/webhooks`,
+    triggers: sampleMapping.flatMap(({ entityType }): Trigger[] => [
+      `${entityType}.new`,
+      `${entityType}.update`,
+      `${entityType}.delete`,
+    ]),
+  })
+
+  say(`
+walhook is running. A sample application changes its users and companies in PostgreSQL ${postgres.version};
+each committed change arrives at a receiver as a signed webhook.
+
+  See what arrives   ${receiver.url}
+  API                ${app.url}/api/webhooks
+  Token              ${keys.adminToken}
+  Database           ${postgres.url}
+
+  Send a test        curl -X POST -H 'Authorization: Bearer ${keys.adminToken}' ${app.url}/api/webhooks/1/test
+  Change something   psql '${postgres.url}' -c "update users set company_role = 'Speaker' where id = 1"
+
+Ctrl-C stops everything; the data stays in ${dataDir}.
+`)
+
+  const activity = createActivity(postgres.url, {
+    random: Math.random,
+    onDone: sentence => say(`  →  ${sentence}`),
+  })
+  await Promise.all([running, activity.run(signal)])
+}
+
+/** The same port each time, so that an open page finds it again; another one where that is taken. */
+async function startReceiverOnFreePort(options: Omit<Parameters<typeof startReceiver>[0], 'port'>) {
+  try {
+    return await startReceiver({ ...options, port: receiverPort })
+  } catch {
+    return await startReceiver({ ...options, port: 0 })
+  }
+}
+
+type Keys = Pick<PlaygroundSettings, 'secretKey' | 'adminToken'>
+
+/** Made at the first start and kept: what is sealed with one key can't be opened with another. */
+async function readKeys(file: string): Promise<Keys> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const keys: Keys = {
+    secretKey: randomBytes(32).toString('base64'),
+    adminToken: randomBytes(16).toString('hex'),
+  }
+  await writeFile(file, JSON.stringify(keys), { mode: 0o600 })
+  return keys
+}

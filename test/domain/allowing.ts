@@ -1,0 +1,13 @@
+import { type AllowList, parseAllowList } from '../../src/domain/target.ts'
+
+/** The allow list that a text stands for; throws where it has a problem. */
+export function allowing(text: string): AllowList {
+  const parsed = parseAllowList(text)
+  if (!parsed.ok) throw new Error(parsed.problems.join('\n'))
+  return parsed.allow
+}
+
+/** Why a verdict refuses, or `(allowed)`. */
+export function reasonOf(verdict: { ok: true } | { ok: false; reason: string }): string {
+  return verdict.ok ? '(allowed)' : verdict.reason
+}

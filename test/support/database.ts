@@ -1,0 +1,84 @@
+import { Client } from 'pg'
+import { afterAll, expect, inject } from 'vitest'
+import type { RunnerTask } from 'vitest/node'
+import { databaseName } from './database-name.ts'
+import { until } from './wait.ts'
+
+export type TestDatabase = AsyncDisposable & {
+  readonly url: string
+  readonly name: string
+  /** Drops it at once, whatever became of the tests. */
+  drop(): Promise<void>
+}
+
+const created = new Set<TestDatabase>()
+
+/**
+ * Makes a new, empty database in the server of this run; callable in `beforeAll` and in a test. It is dropped,
+ * with its replication slots and whoever is still connected, when all tests of the file have passed; after a
+ * failure it stays, and the end of the run tells its name. The file's name must end in `.pg.test.ts` or
+ * `.browser.test.ts`: these are the files for which a server is started.
+ */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const server = inject('postgres')
+  const file = expect.getState().testPath ?? 'unknown'
+  if (server === null) {
+    throw new Error(`No Postgres was started for ${file}: name a test that needs one *.pg.test.ts`)
+  }
+  const name = databaseName(server.runId, file)
+  await withServer(server.url, client =>
+    client.query(`create database ${name} template template0 encoding 'UTF8'`),
+  )
+  const url = new URL(server.url)
+  url.pathname = `/${name}`
+  const drop = async () => {
+    if (!created.delete(database)) return
+    await withServer(server.url, async client => {
+      await dropSlots(client, name)
+      await client.query(`drop database ${name} with (force)`)
+    })
+  }
+  const database: TestDatabase = { url: url.href, name, drop, [Symbol.asyncDispose]: drop }
+  created.add(database)
+  return database
+}
+
+// Registered first, when the test file imports this one, so it runs after every `afterAll` of the file.
+// biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of fixtures from this parameter
+afterAll(async ({}, file) => {
+  if (!hasFailure(file)) {
+    for (const database of created) await database.drop()
+    return
+  }
+  const server = inject('postgres')
+  if (server === null) return
+  // A slot that nobody reads would hold back the server's WAL for ever.
+  await withServer(server.url, async client => {
+    for (const { name } of created) await dropSlots(client, name)
+  })
+})
+
+function hasFailure(task: RunnerTask): boolean {
+  return task.result?.state === 'fail' || ('tasks' in task && task.tasks.some(hasFailure))
+}
+
+async function dropSlots(client: Client, database: string): Promise<void> {
+  const dropFree = `
+    select count(*) filter (where active) as busy,
+           count(pg_terminate_backend(active_pid)) as ended,
+           count(case when not active then pg_drop_replication_slot(slot_name) end) as dropped
+    from pg_replication_slots where database = $1`
+  await until(async () => Number((await client.query(dropFree, [database])).rows[0].busy) === 0, {
+    what: `the replication slots of ${database} to be dropped`,
+  })
+}
+
+async function withServer<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}

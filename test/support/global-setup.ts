@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:os'
+import { join, relative } from 'node:path'
+import { Client } from 'pg'
+import type { TestProject } from 'vitest/node'
+import { databasePrefix } from './database-name.ts'
+import { startTestServer, type TestServer } from './postgres-server.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The server of this run, and the letters that mark its databases; null if no selected file needs one. */
+    postgres: { url: string; description: string; runId: string } | null
+  }
+}
+
+/** Starts one Postgres for all test files of a run, if any of them needs it, and stops it at the end. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const needsPostgres = project.vitest.state.getPaths().some(path => /\.(pg|browser)\.test\.ts$/.test(path))
+  if (!needsPostgres && !project.config.watch) {
+    project.provide('postgres', null)
+    return async () => {}
+  }
+  const server = await startTestServer(process.env, join(project.config.root, 'data'))
+  // A signal ends the run without teardown: nothing may stay behind then either.
+  const exitOn = (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') => process.exit(128 + constants.signals[signal])
+  process.once('SIGINT', exitOn).once('SIGTERM', exitOn).once('SIGHUP', exitOn).once('exit', server.abandon)
+  const runId = randomBytes(2).toString('hex')
+  project.provide('postgres', { url: server.url, description: server.description, runId })
+  return async () => {
+    process.off('exit', server.abandon)
+    const left = await leftBehind(server.url, runId)
+    if (left.length > 0)
+      process.stdout.write(`\nLeft behind by failed tests: ${left.join(', ')}\n${where(server)}\n`)
+    await server.stop(left.length > 0)
+  }
+}
+
+async function leftBehind(url: string, runId: string): Promise<string[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query('select datname from pg_database where starts_with(datname, $1)', [
+      databasePrefix(runId),
+    ])
+    return rows.map(row => row.datname)
+  } finally {
+    await client.end()
+  }
+}
+
+function where({ keeps }: TestServer): string {
+  if (keeps === 'on the server') return '(on the server of TEST_DATABASE_URL; drop them when you have looked)'
+  if (keeps === 'nowhere') return '(gone with the container; set TEST_DATABASE_URL to keep them)'
+  const folder = relative(process.cwd(), keeps.dataDir)
+  return `(kept until the next run; to look at them: npx node test/support/reopen.ts ${folder})`
+}
