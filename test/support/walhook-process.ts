@@ -1,0 +1,100 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { TestDatabase } from './database.ts'
+import { until } from './wait.ts'
+
+export type LogLine = { readonly msg: string; readonly level: string; readonly [fact: string]: unknown }
+
+/** A real walhook in a process of its own. Disposing it kills it, if it still runs. */
+export type WalhookProcess = AsyncDisposable & {
+  readonly pid: number
+  /** Where its API listens; waits until it does. */
+  url(): Promise<string>
+  /** Waits until it is ready: from then on every change is captured. */
+  ready(): Promise<void>
+  /** Everything it has logged so far. */
+  readonly log: readonly LogLine[]
+  readonly stderr: () => string
+  /** Waits for a line of the log. */
+  logged(msg: string, facts?: Record<string, unknown>): Promise<LogLine>
+  /** Calls the API as the admin, and returns the answer's JSON. */
+  api(method: string, path: string, body?: unknown): Promise<Record<string, unknown>>
+  kill(signal: NodeJS.Signals): void
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+}
+
+export const adminToken = 'end-to-end-admin-token'
+const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
+
+/** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. */
+export function startWalhook(database: TestDatabase, env: Record<string, string> = {}): WalhookProcess {
+  const child = spawn(process.execPath, [main, 'serve'], {
+    env: {
+      PATH: process.env.PATH,
+      DATABASE_URL: database.url,
+      WALHOOK_SLOT: database.name.slice(0, 63),
+      WALHOOK_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
+      WALHOOK_ADMIN_TOKEN: adminToken,
+      WALHOOK_ALLOW_TARGETS: '127.0.0.1',
+      PORT: '0',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  return follow(child)
+}
+
+function follow(child: ChildProcess): WalhookProcess {
+  const log: LogLine[] = []
+  let stderr = ''
+  child.stderr!.on('data', chunk => {
+    stderr += chunk
+  })
+  createInterface({ input: child.stdout! }).on('line', line => log.push(JSON.parse(line)))
+  const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
+  const isOver = () => child.exitCode !== null || child.signalCode !== null
+
+  const logged = async (msg: string, facts: Record<string, unknown> = {}) => {
+    const isIt = (line: LogLine) =>
+      line.msg === msg && Object.entries(facts).every(([name, value]) => line[name] === value)
+    return await until(
+      () => {
+        const line = log.find(isIt)
+        if (!line && isOver()) throw new Error(`walhook has ended: ${stderr || JSON.stringify(log.at(-1))}`)
+        return line
+      },
+      { what: `walhook to log ${msg} ${JSON.stringify(facts)}` },
+    )
+  }
+  const url = async () => String((await logged('walhook.started')).url)
+
+  return {
+    pid: child.pid!,
+    log,
+    stderr: () => stderr,
+    url,
+    async ready() {
+      const readyz = `${await url()}/readyz`
+      await until(async () => (await fetch(readyz)).ok, { what: 'walhook to be ready' })
+    },
+    logged,
+    async api(method, path, body) {
+      const response = await fetch(`${await url()}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+      return text === '' ? {} : JSON.parse(text)
+    },
+    kill: signal => child.kill(signal),
+    exited,
+    async [Symbol.asyncDispose]() {
+      if (!isOver()) child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
