@@ -1,0 +1,92 @@
+import { type CaptureState, createCapture } from '../../src/capture/capture.ts'
+import { openSource } from '../../src/capture/source.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
+import { openOutbox } from '../../src/outbox/database.ts'
+import { migrate } from '../../src/outbox/migrate.ts'
+import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { silentLog } from '../../src/runtime/log.ts'
+import type { TestDatabase } from './database.ts'
+import { until } from './wait.ts'
+
+/** A capture in this process, from and into one database. Disposing it stops it in order. */
+export type RunningCapture = AsyncDisposable & {
+  state(): CaptureState
+  /** Waits until the slot's position in the outbox has reached all WAL that is written now. */
+  caughtUp(): Promise<void>
+  /** Events as `user 7 update {"id":7,…}`, in their order. */
+  events(): Promise<string[]>
+  /** Commits of the outbox that stored something. */
+  commits(): number
+  readonly truncated: readonly string[]
+  /** Rejects with what ended it. */
+  readonly over: Promise<void>
+}
+
+export async function startCapture(
+  database: TestDatabase,
+  mapping: readonly EntityMapping[] = defaultMapping,
+): Promise<RunningCapture> {
+  const source = openSource({ url: database.url, onError() {} })
+  const outbox = openOutbox({ url: database.url, maxConnections: 4, onError() {} })
+  await migrate(outbox)
+  await ensurePartitions(outbox, Date.now())
+  const stop = new AbortController()
+  const truncated: string[] = []
+  let commits = 0
+  const slotName = database.name.slice(0, 63)
+  const capture = createCapture({
+    source,
+    outbox,
+    slotName,
+    publicationName: 'walhook',
+    mapping,
+    nowMs: () => Date.now(),
+    log: silentLog,
+    onStored(stored) {
+      commits++
+      truncated.push(...stored.truncated)
+    },
+  })
+  const over = capture.run(stop.signal)
+  over.catch(() => {})
+  const isOver = over.then(
+    () => Promise.reject(new Error('capture has ended')),
+    error => Promise.reject(error),
+  )
+  await Promise.race([
+    isOver,
+    until(() => capture.state().state !== 'starting', { what: 'capture to have started' }),
+  ])
+
+  const confirmed = `select confirmed_flush_lsn >= $2::pg_lsn as reached from pg_replication_slots where slot_name = $1`
+  return {
+    state: capture.state,
+    async caughtUp() {
+      const { rows } = await outbox.pool.query('select pg_current_wal_insert_lsn()::text as lsn')
+      await Promise.race([
+        isOver,
+        until(
+          async () => (await outbox.pool.query(confirmed, [slotName, rows[0].lsn])).rows[0]?.reached === true,
+          { what: `the slot to be confirmed up to ${rows[0].lsn}`, timeoutMs: 60_000 },
+        ),
+      ])
+    },
+    async events() {
+      const { rows } = await outbox.pool.query('select body from walhook.events order by id')
+      return rows.map(({ body }) => {
+        const [, id, type, action, , result] =
+          /^\{"entity_id":(.*?),"entity_type":"(.*?)","action_type":"(.*?)"(,"result":(.*))?\}$/s.exec(body)!
+        return [type, id, action, result].filter(part => part !== undefined).join(' ')
+      })
+    },
+    commits: () => commits,
+    truncated,
+    over,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await over.catch(() => {})
+      await outbox[Symbol.asyncDispose]()
+      await source[Symbol.asyncDispose]()
+    },
+  }
+}
