@@ -283,7 +283,8 @@ export async function playground(
   config: Config,
   options: { say: (line: string) => void; signal: AbortSignal },
 ): Promise<void> {
-  const log = openLog(config.logLevel === 'info' ? 'warn' : config.logLevel)
+  // Its own lines tell the story: by default the log speaks only of what went wrong.
+  const log = openLog(config.logLevel === 'info' ? 'error' : config.logLevel)
   await runPlayground({
     ...options,
     dataDir: fileURLToPath(new URL('../data/playground', import.meta.url)),

@@ -1,0 +1,86 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { until } from '../support/wait.ts'
+
+const project = join(import.meta.dirname, '..', '..')
+let folder: string
+
+/** A checkout of its own, because the playground keeps its data inside the project. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'walhook-start-'))
+  for (const part of ['src', 'migrations', 'package.json'])
+    await cp(join(project, part), join(folder, part), { recursive: true })
+  await symlink(join(project, 'node_modules'), join(folder, 'node_modules'))
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+function start() {
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  child.stdout.on('data', chunk => {
+    output += chunk
+  })
+  child.stderr.on('data', chunk => {
+    output += chunk
+  })
+  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  const said = (pattern: RegExp, after = 0) =>
+    until(
+      () => {
+        if (child.exitCode !== null) throw new Error(`it has ended, saying: ${output}`)
+        return pattern.exec(output.slice(after))
+      },
+      { what: `npm start to say ${pattern}` },
+    )
+  return { child, exited, said, output: () => output }
+}
+
+/** What the welcome names: the receiver's page, the API, its token and the database. */
+async function places(said: (pattern: RegExp) => Promise<RegExpExecArray>) {
+  const value = async (pattern: RegExp) => (await said(pattern))[1]!
+  return {
+    receiver: await value(/See what arrives +(\S+)/),
+    api: await value(/API +(\S+)/),
+    token: await value(/Token +(\S+)/),
+    database: await value(/Database +(\S+)/),
+  }
+}
+
+const isAnswering = (url: string) =>
+  fetch(url).then(
+    () => true,
+    () => false,
+  )
+
+test('npm start shows signed deliveries, Ctrl-C leaves nothing running, and a second start goes on with the same data', async () => {
+  const first = start()
+  const at = await places(first.said)
+  await first.said(/← {2}(user|company) \d+ (new|update|delete), signature valid/)
+  expect(await (await fetch(at.receiver)).text()).toContain('webhook-id')
+  expect(await isAnswering(at.api)).toBe(true)
+
+  first.child.kill('SIGINT')
+  expect(await first.exited, first.output()).toBe(0)
+  expect(await isAnswering(at.receiver)).toBe(false)
+  expect(await isAnswering(at.api)).toBe(false)
+  await expect(fetch(at.database.replace('postgres', 'http'))).rejects.toThrow()
+  expect(first.output()).not.toMatch(/error|warn|^\s+at /im)
+
+  const second = start()
+  const again = await places(second.said)
+  expect(again.token).toBe(at.token)
+  await second.said(/← {2}(user|company) \d+ (new|update|delete), signature valid/)
+  const list = await fetch(again.api, { headers: { authorization: `Bearer ${again.token}` } })
+  expect(((await list.json()) as { data: unknown[] }).data).toHaveLength(1)
+  second.child.kill('SIGTERM')
+  expect(await second.exited, second.output()).toBe(0)
+})
