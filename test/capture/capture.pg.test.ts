@@ -193,18 +193,18 @@ test('columns that come, go and change their type between two changes are follow
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query(`insert into users values (1, 'a')`)
-  await at.psql.query(`create type mood as enum ('glad', 'sad')`)
-  await at.psql.query(`alter table users add mood mood default 'glad', add n numeric(4,2)[]`)
-  await at.psql.query(`insert into users values (2, 'b', 'sad', '{1.10,NULL}')`)
+  await at.psql.query(`create type mood as enum ('glad', 'sad'); create domain age as integer`)
+  await at.psql.query(`alter table users add mood mood default 'glad', add n numeric(4,2)[], add age age`)
+  await at.psql.query(`insert into users values (2, 'b', 'sad', '{1.10,NULL}', 33)`)
   await at.psql.query(`alter table users drop name, alter id type bigint`)
   await at.psql.query(`update users set mood = 'glad' where id = 2`)
   await at.psql.query(`begin; alter table users rename mood to feeling; insert into users values (3); commit`)
   await capture.caughtUp()
   expect(await capture.events()).toEqual([
     'user 1 new {"id":1,"name":"a"}',
-    'user 2 new {"id":2,"name":"b","mood":"sad","n":[1.10,null]}',
-    'user 2 update {"id":2,"mood":"glad","n":[1.10,null]}',
-    'user 3 new {"id":3,"feeling":"glad","n":null}',
+    'user 2 new {"id":2,"name":"b","mood":"sad","n":[1.10,null],"age":33}',
+    'user 2 update {"id":2,"mood":"glad","n":[1.10,null],"age":33}',
+    'user 3 new {"id":3,"feeling":"glad","n":null,"age":null}',
   ])
 })
 
