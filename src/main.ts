@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
-import { checkSource, listen, makeToken, migrateOutbox, openApp, playground } from './app.ts'
+import { openApp } from './app.ts'
+import { checkSource, listen, makeToken, migrateOutbox, playground } from './commands.ts'
 import { type Config, type ConfigResult, readConfig } from './config.ts'
 import { formatProblem, type Problem } from './domain/problem.ts'
 import { describeError, openLog } from './runtime/log.ts'

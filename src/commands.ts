@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { openApp, problemOfConnecting } from './app.ts'
+import { preflight } from './capture/preflight.ts'
+import { openSource } from './capture/source.ts'
+import type { Config } from './config.ts'
+import type { Control } from './control/control.ts'
+import { createToken } from './control/tokens.ts'
+import { changeWebhook, createWebhook, listWebhooks, revealSecret } from './control/webhooks.ts'
+import { formatProblem, type Problem } from './domain/problem.ts'
+import { parseSealKey } from './domain/seal.ts'
+import { parseAllowList } from './domain/target.ts'
+import type { Trigger } from './domain/trigger.ts'
+import { openOutbox } from './outbox/database.ts'
+import { describeMigration, migrate } from './outbox/migrate.ts'
+import { runPlayground } from './playground/playground.ts'
+import { startReceiver } from './playground/receiver.ts'
+import { openLog } from './runtime/log.ts'
+
+/** What keeps walhook from capturing the source; nothing is created or changed. */
+export async function checkSource(config: Config): Promise<readonly Problem[]> {
+  await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
+  const unreachable = await problemOfConnecting('DATABASE_URL', source.pool)
+  return unreachable ? [unreachable] : (await preflight(source, config)).problems
+}
+
+/** Brings walhook's own tables up to date, and nothing else. */
+export async function migrateOutbox(config: Config) {
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
+  const problem = await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool)
+  return problem ? { ok: false as const, problem } : describeMigration(await migrate(outbox))
+}
+
+/** Makes a stored API token, in a schema that is brought up to date first. */
+export async function makeToken(config: Config, input: { name: string; userId: string | null }) {
+  const migrated = await migrateOutbox(config)
+  if (!migrated.ok) return migrated
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  return { ok: true as const, token: await createToken({ outbox, randomBytes }, input) }
+}
+
+/** Runs a receiver for developers until `signal` is aborted. */
+export async function listen(options: {
+  port: number
+  status: number
+  delayMs: number
+  secrets: readonly string[]
+  say: (line: string) => void
+  signal: AbortSignal
+}): Promise<void> {
+  const { say, signal, secrets, ...rest } = options
+  const receiver = await startReceiver({
+    ...rest,
+    secrets: () => secrets,
+    onReceived: one =>
+      say(
+        `${one.receivedAt.toISOString()} ${one.webhookId ?? '(no webhook-id)'} signature ${one.signature.state}, answered ${one.answeredStatus}\n${one.body}`,
+      ),
+  })
+  say(`Send webhooks to ${receiver.url}/ and open it in a browser to see them. Ctrl-C stops.`)
+  await untilAborted(signal)
+  await receiver.close()
+}
+
+/** Runs the playground until `signal` is aborted. Of the configuration, host, port and log level count. */
+export async function playground(
+  config: Config,
+  options: { say: (line: string) => void; signal: AbortSignal },
+): Promise<void> {
+  // Its own lines tell the story: by default the log speaks only of what went wrong.
+  const log = openLog(config.logLevel === 'info' ? 'error' : config.logLevel)
+  await runPlayground({
+    ...options,
+    dataDir: fileURLToPath(new URL('../data/playground', import.meta.url)),
+    async open(settings) {
+      const allow = parseAllowList('127.0.0.1')
+      const settled: Config = {
+        ...config,
+        ...settings,
+        outboxUrl: settings.databaseUrl,
+        sealKey: parseSealKey(settings.secretKey),
+        allow: allow.ok ? allow.allow : config.allow,
+      }
+      let opened = await openApp(settled, log)
+      // Somebody who only wants to look is not sent to find a free port.
+      if (!opened.ok && opened.problems.some(({ what }) => what === 'PORT'))
+        opened = await openApp({ ...settled, port: 0 }, log)
+      if (!opened.ok) throw new Error(opened.problems.map(formatProblem).join('\n'))
+      const { app } = opened
+      return { url: app.url!, run: app.run, connect: webhook => connectReceiver(app.control, webhook) }
+    },
+  })
+}
+
+/** Makes the playground's webhook, or points the first one to where the receiver listens this time. */
+async function connectReceiver(
+  control: Control,
+  wanted: { name: string; url: string; triggers: readonly Trigger[] },
+): Promise<string> {
+  const [first] = (await listWebhooks(control, { limit: 1, after: 0 })).items
+  const result = first
+    ? await changeWebhook(control, first.id, { url: wanted.url })
+    : await createWebhook(control, { ...wanted, isActive: true })
+  if (!result.ok) throw new Error(`the playground's webhook could not be made: ${JSON.stringify(result)}`)
+  const id = first?.id ?? (await listWebhooks(control, { limit: 1, after: 0 })).items[0]!.id
+  const secret = await revealSecret(control, id)
+  if (!secret.ok) throw new Error(`the playground's webhook has no secret`)
+  return secret.value
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
