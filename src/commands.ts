@@ -41,6 +41,7 @@ export async function makeToken(config: Config, input: { name: string; userId: s
 
 /** Runs a receiver for developers until `signal` is aborted. */
 export async function listen(options: {
+  host: string
   port: number
   status: number
   delayMs: number
@@ -52,10 +53,12 @@ export async function listen(options: {
   const receiver = await startReceiver({
     ...rest,
     secrets: () => secrets,
-    onReceived: one =>
+    onReceived({ receivedAt, webhookId, signature, answeredStatus, body }) {
+      const verdict = signature.state === 'valid' ? 'valid' : `${signature.state} (${signature.reason})`
       say(
-        `${one.receivedAt.toISOString()} ${one.webhookId ?? '(no webhook-id)'} signature ${one.signature.state}, answered ${one.answeredStatus}\n${one.body}`,
-      ),
+        `${receivedAt.toISOString()} ${webhookId ?? '(no webhook-id)'} signature ${verdict}, answered ${answeredStatus}\n${body}`,
+      )
+    },
   })
   say(`Send webhooks to ${receiver.url}/ and open it in a browser to see them. Ctrl-C stops.`)
   await untilAborted(signal)

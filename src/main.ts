@@ -13,7 +13,7 @@ const usage = `walhook: signed webhooks for changes in Postgres
   walhook migrate                     bring walhook's own tables up to this version
   walhook token NAME [--user ID]      make an API token; its holder is the user account ID
   walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
-                                      a receiver for developers: shows and verifies what arrives
+                 [--host ADDRESS]     a receiver for developers: shows and verifies what arrives
 
 Without a command: serve where DATABASE_URL is set, else a playground with a Postgres of its own.
 The environment variables are described in README.md.`
@@ -73,6 +73,7 @@ const commands: Record<string, Command> = {
     const { values } = parseArgs({
       args,
       options: {
+        host: { type: 'string', default: '127.0.0.1' },
         port: { type: 'string', default: '9090' },
         status: { type: 'string', default: '204' },
         delay: { type: 'string', default: '0' },
@@ -88,7 +89,9 @@ const commands: Record<string, Command> = {
       return misused(`--status ${values.status} is not from 200 to 599`)
     if (!(delayMs >= 0 && delayMs <= 600_000))
       return misused(`--delay ${values.delay} is not from 0 to 600000 ms`)
-    await listen({ port, status, delayMs, secrets: values.secret, say, signal })
+    // An empty one, from a variable that is not set, is none.
+    const secrets = values.secret.filter(secret => secret !== '')
+    await listen({ host: values.host, port, status, delayMs, secrets, say, signal })
     return 0
   },
 }

@@ -30,7 +30,7 @@ const tablesStatement = `
 select
   n.nspname as schema, c.relname as name, c.relkind as kind, c.relispartition as is_partition,
   c.relreplident as identity,
-  has_table_privilege(c.oid, 'select') as is_readable,
+  has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage') as is_readable,
   pg_has_role(c.relowner, 'usage') as is_owned,
   (select json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8,
                                      'typeName', format_type(a.atttypid, a.atttypmod)) order by a.attnum)

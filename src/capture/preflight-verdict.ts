@@ -148,10 +148,11 @@ export function judgeMapping(
 /** The publication, where it is there already; else whether this role can make it. */
 export function judgePublication(
   facts: SourceFacts,
-  mapping: readonly EntityMapping[],
-  publicationName: string,
+  catalogue: Catalogue,
+  options: { mapping: readonly EntityMapping[]; publicationName: string },
 ): Problem[] {
   const { publication } = facts
+  const { mapping, publicationName } = options
   const what = `publication ${publicationName}`
   const wanted = publishedTables(mapping)
   const create = createPublication(publicationName, mapping)
@@ -164,8 +165,11 @@ export function judgePublication(
           mend: `changes made without it can't be read. To go on from now, knowing this, drop the slot and the row of walhook.positions with its name, then run: ${create}`,
         },
       ]
-    if (facts.mayCreate) return []
-    const found = `missing, and role ${facts.role} may not create one in database ${facts.database}`
+    const notOwned = wanted.map(tableKey).filter(table => catalogue.tables.get(table)?.isOwned === false)
+    if (facts.mayCreate && notOwned.length === 0) return []
+    const found = facts.mayCreate
+      ? `missing, and role ${facts.role} may not create it, because it does not own ${notOwned.join(', ')}`
+      : `missing, and role ${facts.role} may not create one in database ${facts.database}`
     return [{ what, found, mend: `run as the owner of the tables: ${create}` }]
   }
   const problems: Problem[] = []

@@ -66,7 +66,7 @@ export async function preflight(
   const facts = await readFacts(source, options)
   const catalogue = await readCatalogue(source, options.mapping)
   const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, options.mapping, facts)]
-  const publication = judgePublication(facts, options.mapping, options.publicationName)
+  const publication = judgePublication(facts, catalogue, options)
   return { problems: [...problems, ...publication], facts, catalogue }
 }
 

@@ -44,8 +44,11 @@ export function openOutbox(options: {
     pool,
     kysely,
     url: options.url,
-    // Kysely ends the pool it was given.
-    [Symbol.asyncDispose]: () => kysely.destroy(),
+    async [Symbol.asyncDispose]() {
+      // Kysely ends the pool that it was given, but only once it has used it.
+      await kysely.destroy()
+      if (!pool.ending) await pool.end()
+    },
   }
 }
 

@@ -36,7 +36,12 @@ export type MigrationResult =
  */
 export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   const known = await readMigrations()
-  const unknown = (await appliedMigrations(outbox)).filter(name => !(name in known))
+  let unknown: string[]
+  try {
+    unknown = (await appliedMigrations(outbox)).filter(name => !(name in known))
+  } catch (error) {
+    return { ok: false, reason: 'failed', migration: 'the list of migrations', error }
+  }
   if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
   const migrator = new Migrator({
     db: outbox.kysely,
@@ -93,7 +98,7 @@ export function describeMigration(
       what,
       found: `${result.migration} could not be applied: ${message}`,
       mend: isForbidden
-        ? 'run "walhook migrate" once with an OUTBOX_DATABASE_URL whose role owns the schema, or let this role: create schema walhook authorization ROLE;'
+        ? 'let this role make its schema: grant create on database DATABASE to ROLE;  where the schema is there already: it must own it'
         : 'nothing was changed; mend what the message says and start again',
     },
   }

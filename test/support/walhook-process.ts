@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import type { TestDatabase } from './database.ts'
 import { until } from './wait.ts'
 
@@ -30,20 +32,42 @@ const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 /** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. */
 export function startWalhook(database: TestDatabase, env: Record<string, string> = {}): WalhookProcess {
-  const child = spawn(process.execPath, [main, 'serve'], {
-    env: {
-      PATH: process.env.PATH,
-      DATABASE_URL: database.url,
-      WALHOOK_SLOT: database.name.slice(0, 63),
-      WALHOOK_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
-      WALHOOK_ADMIN_TOKEN: adminToken,
-      WALHOOK_ALLOW_TARGETS: '127.0.0.1',
-      PORT: '0',
-      ...env,
-    },
+  return follow(spawnWalhook(['serve'], { ...settings(database), ...env }))
+}
+
+/** Runs a command of walhook to its end; without a database, with no settings but those of `env`. */
+export async function runWalhook(
+  database: TestDatabase | null,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawnWalhook(args, { ...(database && settings(database)), ...env })
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout!),
+    text(child.stderr!),
+    once(child, 'exit'),
+  ])
+  return { code, stdout, stderr }
+}
+
+function settings(database: TestDatabase): Record<string, string> {
+  return {
+    DATABASE_URL: database.url,
+    WALHOOK_SLOT: database.name.slice(0, 63),
+    WALHOOK_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
+    WALHOOK_ADMIN_TOKEN: adminToken,
+    WALHOOK_ALLOW_TARGETS: '127.0.0.1',
+    PORT: '0',
+  }
+}
+
+/** In another folder, so that no mapping file of the project is found by chance. */
+function spawnWalhook(args: readonly string[], env: Record<string, string>): ChildProcess {
+  return spawn(process.execPath, [main, ...args], {
+    cwd: tmpdir(),
+    env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  return follow(child)
 }
 
 function follow(child: ChildProcess): WalhookProcess {

@@ -1,0 +1,15 @@
+-- What walhook needs in the application's database, and nothing more.
+-- Replace app by its name, choose a password, and name your tables (those of the mapping file, if there is one).
+
+-- Reads changes through a replication slot of its own.
+create role walhook login replication password 'walhook';
+
+-- Connects, and makes the schema walhook with its own tables.
+grant connect, create on database app to walhook;
+
+-- Reads users and companies: a test's data, related rows, and large values that the log leaves out.
+grant usage on schema public to walhook;
+grant select on public.users, public.companies to walhook;
+
+-- Says which tables are captured. Only the owner of the tables may, so it is made here.
+create publication walhook for table public.users, public.companies with (publish_via_partition_root = true);
