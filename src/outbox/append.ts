@@ -21,7 +21,9 @@ export class PositionMoved extends Error {
  * one statement.
  *
  * - moved:  the compare-and-set that fences off a replaced process. Everything below hangs on it.
- * - queued: each event meets the triggers of the webhooks that are active at this moment.
+ * - wanted: the webhooks that are active at this moment. Locked against deletion: a deletion that waits for us
+ *           sees these deliveries, and one that we wait for leaves nothing to lock.
+ * - queued: each event for each webhook that has its trigger.
  * - lanes:  an existing lane's row is locked (an UPDATE that changes no row), so that a settlement which is
  *           about to end the lane either sees these deliveries or has already ended it.
  */
@@ -41,13 +43,17 @@ with moved as (
     (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
   select * from incoming
 ), wanted as (
-  select w.id as webhook_id, t.trigger
-  from walhook.webhooks w cross join unnest(w.triggers) as t (trigger)
-  where w.is_active and w.disabled_at is null
+  select id, triggers
+  from walhook.webhooks
+  where is_active and disabled_at is null
+    and triggers && (select array_agg(distinct entity_type || '.' || action_type) from incoming)
+  for key share
 ), queued as (
   insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
-  select w.webhook_id, e.entity_type, e.entity_id, e.id
-  from incoming e join wanted w on w.trigger = e.entity_type || '.' || e.action_type
+  select t.webhook_id, e.entity_type, e.entity_id, e.id
+  from incoming e
+  join (select id as webhook_id, unnest(triggers) as trigger from wanted) t
+    on t.trigger = e.entity_type || '.' || e.action_type
   returning webhook_id, entity_type, entity_id
 ), lanes as (
   insert into walhook.lanes (webhook_id, entity_type, entity_id)

@@ -7,7 +7,7 @@ import type { Outbox } from './database.ts'
 const folder = new URL('../../migrations/', import.meta.url)
 
 async function readMigrations(): Promise<Record<string, Migration>> {
-  const files = (await readdir(folder)).filter(file => file.endsWith('.sql')).sort()
+  const files = (await readdir(folder)).filter(file => /^\d{4}_.*\.sql$/.test(file)).sort()
   const entries = files.map(async file => {
     const text = await readFile(new URL(file, folder), 'utf8')
     return [

@@ -112,13 +112,12 @@ export async function updateWebhook(
 }
 
 /**
- * Deletes a webhook with all that waits for it; its attempts stay until their time. Locking the positions first
- * makes every append either finished, so that its deliveries are seen here, or not yet begun, so that it no
- * longer sees the webhook. Returns whether there was one.
+ * Deletes a webhook with all that waits for it; its attempts stay until their time. The row goes first: that
+ * waits for every append that has made deliveries for it, and keeps the next ones from making any. Returns
+ * whether there was one.
  */
 export async function deleteWebhook(outbox: Outbox, id: number): Promise<boolean> {
   return await transaction(outbox.pool, async client => {
-    await client.query('select from walhook.positions order by slot_name for update')
     const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
     await client.query('delete from walhook.lanes where webhook_id = $1', [id])
     await client.query('delete from walhook.deliveries where webhook_id = $1', [id])

@@ -1,0 +1,145 @@
+-- The schema that the migrations make, for reading. Written by: npm run schema
+
+create sequence walhook.time_id_counter minvalue 0 maxvalue 1048575 cache 32 cycle;
+
+CREATE OR REPLACE FUNCTION walhook.new_time_id()
+ RETURNS bigint
+ LANGUAGE sql
+BEGIN ATOMIC
+ SELECT (((floor((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric)))::bigint << 20) | nextval('walhook.time_id_counter'::regclass));
+END
+;
+
+create table walhook.attempts (
+  webhook_id integer not null,
+  id bigint default walhook.new_time_id() not null,
+  trigger text not null,
+  event_id bigint,
+  request_body text,
+  message_id text not null,
+  entity_type text not null,
+  entity_id text not null,
+  action_type text not null,
+  number smallint not null,
+  url text not null,
+  request_headers jsonb not null,
+  started_at timestamp with time zone not null,
+  duration_ms double precision not null,
+  phases jsonb,
+  remote_address text,
+  status smallint,
+  response_headers jsonb,
+  response_body text,
+  response_truncated boolean default false not null,
+  outcome text not null,
+  error_class text,
+  error_message text,
+  next_attempt_at timestamp with time zone,
+  PRIMARY KEY (webhook_id, id),
+  CHECK (((error_class IS NULL) = (error_message IS NULL))),
+  CHECK (((outcome = 'delivered'::text) <= ((status >= 200) AND (status <= 299)))),
+  CHECK (((outcome = 'delivered'::text) <= (next_attempt_at IS NULL))),
+  CHECK (((outcome = 'refused'::text) <= (status IS NOT NULL))),
+  CHECK (((outcome = ANY (ARRAY['delivered'::text, 'cancelled'::text])) = (error_class IS NULL))),
+  CHECK (((status >= 100) AND (status <= 999))),
+  CHECK (((trigger = 'test'::text) = (action_type = 'test'::text))),
+  CHECK (((trigger = 'test'::text) = (event_id IS NULL))),
+  CHECK (((trigger = 'test'::text) = (request_body IS NOT NULL))),
+  CHECK ((POSITION(('.'::text) IN (message_id)) = 0)),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text, 'test'::text]))),
+  CHECK ((duration_ms >= (0)::double precision)),
+  CHECK ((number > 0)),
+  CHECK ((outcome = ANY (ARRAY['delivered'::text, 'refused'::text, 'unreachable'::text, 'blocked'::text, 'cancelled'::text]))),
+  CHECK ((trigger = ANY (ARRAY['schedule'::text, 'manual'::text, 'test'::text])))
+) partition by range (id);
+
+create table walhook.dead_deliveries (
+  webhook_id integer not null,
+  event_id bigint not null,
+  entity_type text not null,
+  entity_id text not null,
+  attempts smallint not null,
+  died_at timestamp with time zone default now() not null,
+  PRIMARY KEY (webhook_id, event_id),
+  CHECK ((attempts > 0))
+);
+
+create table walhook.deliveries (
+  webhook_id integer not null,
+  entity_type text not null,
+  entity_id text not null,
+  event_id bigint not null,
+  attempts smallint default 0 not null,
+  PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
+  CHECK ((attempts >= 0))
+) with (fillfactor=90, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
+
+create table walhook.events (
+  id bigint not null,
+  commit_lsn pg_lsn not null,
+  index_in_transaction integer not null,
+  entity_type text not null,
+  entity_id text not null,
+  action_type text not null,
+  committed_at timestamp with time zone not null,
+  body text not null,
+  PRIMARY KEY (id),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text]))),
+  CHECK ((entity_type <> ''::text)),
+  CHECK ((id > 0)),
+  CHECK ((index_in_transaction >= 0))
+) partition by range (id);
+
+create table walhook.lanes (
+  webhook_id integer not null,
+  entity_type text not null,
+  entity_id text not null,
+  due_at timestamp with time zone default now() not null,
+  lease uuid,
+  PRIMARY KEY (webhook_id, entity_type, entity_id)
+) with (fillfactor=80, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
+
+create table walhook.positions (
+  slot_name text not null,
+  system_identifier text not null,
+  commit_lsn pg_lsn not null,
+  last_event_id bigint default 0 not null,
+  updated_at timestamp with time zone default now() not null,
+  PRIMARY KEY (slot_name),
+  CHECK ((last_event_id >= 0))
+);
+
+create table walhook.tokens (
+  id integer generated always as identity not null,
+  name text not null,
+  hash bytea not null,
+  user_id text,
+  created_at timestamp with time zone default now() not null,
+  last_used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  PRIMARY KEY (id),
+  UNIQUE (hash),
+  CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+  CHECK ((octet_length(hash) = 32))
+);
+
+create table walhook.webhooks (
+  id integer generated always as identity not null,
+  name text not null,
+  url text not null,
+  is_active boolean default true not null,
+  triggers text[] not null,
+  secret text not null,
+  disabled_at timestamp with time zone,
+  disabled_reason text,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  PRIMARY KEY (id),
+  CHECK (((array_position(triggers, NULL::text) IS NULL) AND (array_ndims(triggers) = 1))),
+  CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+  CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+  CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
+  CHECK ((secret ~~ 'v1:%'::text))
+);
+
+CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest'
+import { busyWebhooks, release } from '../../src/outbox/claim.ts'
+import { updateWebhook } from '../../src/outbox/webhooks.ts'
+import { openTestOutbox } from '../support/open-outbox.ts'
+import { until } from '../support/wait.ts'
+
+const story = (lanes: readonly { entityId: string; actionType: string }[]) =>
+  lanes.map(({ entityId, actionType }) => `${entityId} ${actionType}`).sort()
+
+test('a claim leases lanes of one webhook, each with its oldest delivery, and no more than asked for', async () => {
+  await using at = await openTestOutbox()
+  const [one, two] = [await at.webhook(['user.new', 'user.update']), await at.webhook(['user.new'])]
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  await at.append('user 1 update')
+  const first = await at.claim(one, 2)
+  expect(story(first)).toEqual(['1 new', '2 new'])
+  expect(first[0]).toMatchObject({
+    webhookId: one,
+    entityType: 'user',
+    attempts: 0,
+    body: expect.any(String),
+  })
+  expect(story(await at.claim(one))).toEqual(['3 new'])
+  expect(await at.claim(one)).toEqual([])
+  expect(story(await at.claim(two))).toEqual(['1 new', '2 new', '3 new'])
+})
+
+test('claims that run at once never lease the same lane', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(['user.new'])
+  await at.append(...Array.from({ length: 300 }, (_, i) => `user ${i} new`))
+  const claims = await Promise.all(Array.from({ length: 8 }, () => at.claim(webhook, 60)))
+  const ids = claims.flat().map(({ entityId }) => entityId)
+  expect(ids).toHaveLength(300)
+  expect(new Set(ids).size).toBe(300)
+})
+
+test('a lease ends by itself, and whoever claims then has another', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(['user.new'])
+  await at.append('user 1 new')
+  const [first] = await at.claim(webhook, 1, 50)
+  const [second] = await until(
+    async () => {
+      const lanes = await at.claim(webhook)
+      return lanes.length > 0 && lanes
+    },
+    { what: 'the lease to end' },
+  )
+  expect(second).toMatchObject({ entityId: '1', eventId: first!.eventId })
+  expect(second!.lease).not.toBe(first!.lease)
+})
+
+test('a released lane is due at once, unless somebody else holds it by now', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(['user.new'])
+  await at.append('user 1 new')
+  const first = await at.claim(webhook)
+  await release(at.outbox, first)
+  expect(await at.claim(webhook)).toHaveLength(1)
+  await release(at.outbox, first)
+  expect(await at.claim(webhook)).toEqual([])
+})
+
+test('busy webhooks are the active ones with work, each with the time until its earliest lane is due', async () => {
+  await using at = await openTestOutbox()
+  const triggers = ['user.new']
+  const [waiting, leased, inactive] = [
+    await at.webhook(triggers),
+    await at.webhook(triggers),
+    await at.webhook(triggers),
+  ]
+  await at.webhook(['company.new'])
+  expect(await busyWebhooks(at.outbox)).toEqual([])
+  await at.append('user 1 new', 'user 2 new')
+  await at.claim(leased, 2, 60_000)
+  await at.claim(waiting, 1, 60_000)
+  await updateWebhook(at.outbox, inactive, { isActive: false })
+  const busy = new Map((await busyWebhooks(at.outbox)).map(each => [each.id, each]))
+  expect([...busy.keys()].sort()).toEqual([waiting, leased])
+  expect(busy.get(waiting)!.dueInMs).toBeLessThanOrEqual(0)
+  expect(busy.get(leased)!.dueInMs).toBeGreaterThan(1_000)
+  expect(busy.get(leased)!.dueInMs).toBeLessThanOrEqual(60_000)
+  await updateWebhook(at.outbox, inactive, { isActive: true })
+  expect(await busyWebhooks(at.outbox)).toHaveLength(3)
+})

@@ -1,0 +1,132 @@
+import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
+import { firstIdAt } from '../../src/domain/time-id.ts'
+import { append } from '../../src/outbox/append.ts'
+import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
+import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { migrate } from '../../src/outbox/migrate.ts'
+import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { createPosition } from '../../src/outbox/position.ts'
+import type { Settlement } from '../../src/outbox/settle.ts'
+import { insertWebhook } from '../../src/outbox/webhooks.ts'
+import { createTestDatabase } from './database.ts'
+
+export const slotName = 'test'
+const lease = '00000000-0000-4000-8000-'
+
+/** An outbox with its schema in a database of its own, and short ways to fill it. */
+export async function openTestOutbox() {
+  const database = await createTestDatabase()
+  const outbox = openOutbox({ url: database.url, maxConnections: 10, onError() {} })
+  await migrate(outbox)
+  await ensurePartitions(outbox, Date.now())
+  await createPosition(outbox, slotName, { systemIdentifier: '1', commitLsn: 0n })
+  let commitLsn = 0n
+  let lastEventId = firstIdAt(Date.now())
+  let leases = 0
+
+  /** Events like `user 7 update`, as one transaction of the source. */
+  function events(lines: readonly string[]): StoredEvent[] {
+    return lines.map((line, index) => {
+      const [entityType, entityId, actionType] = line.split(' ') as [string, string, ActionType]
+      lastEventId++
+      const body = `{"entity_id":${entityId},"entity_type":"${entityType}","action_type":"${actionType}"}`
+      return {
+        id: lastEventId,
+        entityType,
+        entityId,
+        actionType,
+        body,
+        index,
+        commitLsn: commitLsn + 1n,
+        committedAt: new Date(),
+      }
+    })
+  }
+
+  const at = {
+    database,
+    outbox,
+    webhook: async (triggers: readonly string[], isActive = true) =>
+      (
+        await insertWebhook(outbox, {
+          name: 'CRM',
+          url: 'https://crm.example.com/',
+          isActive,
+          triggers: triggers as never,
+          secret: 'v1:sealed',
+        })
+      ).id,
+    async append(...lines: string[]) {
+      const stored = events(lines)
+      const input = { slotName, expected: commitLsn, commitLsn: commitLsn + 1n, lastEventId, events: stored }
+      const made = await append(outbox.pool, input)
+      commitLsn++
+      return made
+    },
+    /** The arguments of an append that a test runs by itself; `append` goes on behind it. */
+    nextAppend(...lines: string[]) {
+      const stored = events(lines)
+      const input = { slotName, expected: commitLsn, commitLsn: commitLsn + 1n, lastEventId, events: stored }
+      commitLsn++
+      return input
+    },
+    claim: (webhookId: number, limit = 100, leaseMs = 60_000) =>
+      claim(outbox, {
+        webhookId,
+        limit,
+        leaseMs,
+        lease: `${lease}${String(++leases).padStart(12, '0')}`,
+      }),
+    /** Deliveries and lanes as `1 user 7: update, delete`, a lane without deliveries as `1 user 7:`. */
+    async queue(): Promise<string[]> {
+      const { rows } = await outbox.pool.query(`
+        select coalesce(l.webhook_id, d.webhook_id) || ' ' || coalesce(l.entity_type, d.entity_type) || ' '
+                 || coalesce(l.entity_id, d.entity_id) || case when l.webhook_id is null then ' without lane' else '' end
+                 || ':' || coalesce(' ' || string_agg(e.action_type, ', ' order by d.event_id), '') as line
+        from walhook.lanes l full join walhook.deliveries d using (webhook_id, entity_type, entity_id)
+        left join walhook.events e on e.id = d.event_id
+        group by l.webhook_id, d.webhook_id, l.entity_type, d.entity_type, l.entity_id, d.entity_id
+        order by 1`)
+      return rows.map(({ line }) => line)
+    },
+    count: async (table: string, where = 'true') =>
+      (await outbox.pool.query(`select count(*)::int as n from walhook.${table} where ${where}`)).rows[0].n,
+    async [Symbol.asyncDispose]() {
+      await outbox[Symbol.asyncDispose]()
+      await database.drop()
+    },
+  }
+  return at
+}
+
+export type TestOutbox = Awaited<ReturnType<typeof openTestOutbox>> & { outbox: Outbox }
+
+/** A settlement of a claimed lane: delivered, unless told otherwise. */
+export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement, 'lane'>> = {}): Settlement {
+  const isDelivered = change.next === undefined || change.next.state === 'done'
+  return {
+    lane,
+    next: { state: 'done' },
+    disable: null,
+    attempt: {
+      webhookId: lane.webhookId,
+      trigger: 'schedule',
+      eventId: lane.eventId,
+      messageId: `msg_${lane.webhookId}_${lane.eventId}`,
+      entityType: lane.entityType,
+      entityId: lane.entityId,
+      actionType: lane.actionType,
+      number: lane.attempts + 1,
+      request: { url: 'https://crm.example.com/', headers: { 'webhook-id': 'x' }, body: lane.body },
+      startedAt: new Date(),
+      durationMs: 12.5,
+      phases: { first_byte: 10 },
+      remoteAddress: null,
+      response: isDelivered ? { status: 204, headers: { a: 'b' }, body: '', truncated: false } : null,
+      outcome: isDelivered ? 'delivered' : 'unreachable',
+      errorClass: isDelivered ? null : 'timeout',
+      errorMessage: isDelivered ? null : 'The receiver did not answer.',
+    },
+    ...change,
+  }
+}

@@ -1,0 +1,24 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openOutbox } from '../../src/outbox/database.ts'
+import { migrate } from '../../src/outbox/migrate.ts'
+import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import { connect } from './connect.ts'
+import { dumpSchema } from './schema-dump.ts'
+
+/** `npm run schema`: applies the migrations to an empty database and writes down what they have made. */
+const dataDir = await mkdtemp(join(tmpdir(), 'walhook-schema-'))
+const server = await startEmbeddedPostgres({ dataDir })
+try {
+  {
+    await using outbox = openOutbox({ url: server.url, maxConnections: 1, onError() {} })
+    const result = await migrate(outbox)
+    if (!result.ok) throw new Error(`the migrations fail: ${JSON.stringify(result)}`)
+  }
+  await using client = await connect(server.url)
+  await writeFile(new URL('../../migrations/schema.sql', import.meta.url), await dumpSchema(client))
+} finally {
+  await server.stop()
+  await rm(dataDir, { recursive: true, force: true })
+}
