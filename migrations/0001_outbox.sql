@@ -37,7 +37,7 @@ create table walhook.webhooks (
   name             text        not null check (length(name) between 1 and 200),
   url              text        not null check (length(url) between 1 and 2048),
   is_active        boolean     not null default true,
-  triggers         text[]      not null check (array_position(triggers, null) is null and array_ndims(triggers) = 1),
+  triggers         text[]      not null check (array_position(triggers, null) is null and coalesce(array_ndims(triggers), 0) = 1),
   -- An envelope: version, id of the key, then nonce, ciphertext and tag.
   secret           text        not null check (secret like 'v1:%'),
   -- Set by walhook, never by an admin, who has is_active.
@@ -124,7 +124,7 @@ create table walhook.attempts (
   check ((trigger = 'test') = (action_type = 'test')),
   check ((outcome in ('delivered', 'cancelled')) = (error_class is null)),
   check ((error_class is null) = (error_message is null)),
-  check ((outcome = 'delivered') <= (status between 200 and 299)),
+  check ((outcome = 'delivered') <= coalesce(status between 200 and 299, false)),
   check ((outcome = 'refused') <= (status is not null)),
   check ((outcome = 'delivered') <= (next_attempt_at is null))
 ) partition by range (id);

@@ -1,0 +1,159 @@
+import { readFile } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import { openOutbox } from '../../src/outbox/database.ts'
+import { describeMigration, migrate, pendingMigrations } from '../../src/outbox/migrate.ts'
+import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { openTestOutbox } from '../support/open-outbox.ts'
+import { dumpSchema } from '../support/schema-dump.ts'
+import { runWalhook } from '../support/walhook-process.ts'
+
+test('migrations/schema.sql is what the migrations make (if not: npm run schema)', async () => {
+  await using at = await openTestOutbox()
+  await using client = await connect(at.database.url)
+  const kept = await readFile(new URL('../../migrations/schema.sql', import.meta.url), 'utf8')
+  expect(kept).toBe(await dumpSchema(client))
+})
+
+test('two processes that start at once apply each migration once', async () => {
+  await using database = await createTestDatabase()
+  const results = await Promise.all([1, 2, 3].map(() => runWalhook(database, ['migrate'])))
+  expect(results.map(({ code, stderr }) => [code, stderr])).toEqual([
+    [0, ''],
+    [0, ''],
+    [0, ''],
+  ])
+  expect(results.filter(({ stdout }) => stdout.startsWith('applied 0001_outbox'))).toHaveLength(1)
+  expect(results.filter(({ stdout }) => stdout === 'up to date\n')).toHaveLength(2)
+})
+
+test('a schema that a newer walhook has made is left alone', async () => {
+  await using at = await openTestOutbox()
+  expect(await pendingMigrations(at.outbox)).toEqual([])
+  await at.outbox.pool.query(`insert into walhook.migrations values ('9999_from_the_future', now())`)
+  expect(describeMigration(await migrate(at.outbox))).toEqual({
+    ok: false,
+    problem: {
+      what: 'schema walhook',
+      found: 'made by a newer walhook (it has 9999_from_the_future)',
+      mend: 'start that version, or a newer one',
+    },
+  })
+})
+
+test('a migration that fails leaves nothing behind', async () => {
+  await using database = await createTestDatabase()
+  await using outbox = openOutbox({ url: database.url, maxConnections: 2, onError() {} })
+  await outbox.pool.query('create schema walhook; create table walhook.tokens (id integer)')
+  const described = describeMigration(await migrate(outbox))
+  expect(described).toMatchObject({ ok: false, problem: { what: 'schema walhook' } })
+  expect(JSON.stringify(described)).toContain(
+    '0001_outbox could not be applied: relation \\"tokens\\" already exists',
+  )
+  const { rows } = await outbox.pool.query(`select to_regclass('walhook.events') as events`)
+  expect(rows).toEqual([{ events: null }])
+})
+
+test('partitions reach from yesterday to a week ahead, whoever makes them, and hold what belongs to their day', async () => {
+  await using at = await openTestOutbox()
+  const day = Date.UTC(2031, 4, 6, 23, 59)
+  await Promise.all([1, 2, 3].map(() => ensurePartitions(at.outbox, day)))
+  await ensurePartitions(at.outbox, day)
+  const { rows } = await at.outbox.pool.query(`
+    select c.relname as name from pg_class c join pg_inherits i on i.inhrelid = c.oid
+    where i.inhparent = 'walhook.events'::regclass and c.relname like 'events_2031%' order by 1`)
+  const names = rows.map(({ name }) => name)
+  expect(names).toHaveLength(9)
+  expect([names[0], names.at(-1)]).toEqual(['events_20310505', 'events_20310513'])
+  const place = `insert into walhook.events values ($1::bigint << 20, '0/1', 0, 'user', '1', 'delete', now(), '{}') returning tableoid::regclass::text as place`
+  for (const [ms, expected] of [
+    [Date.UTC(2031, 4, 6), 'walhook.events_20310506'],
+    [Date.UTC(2031, 4, 7) - 1, 'walhook.events_20310506'],
+    [Date.UTC(2031, 4, 7), 'walhook.events_20310507'],
+  ] as const)
+    expect((await at.outbox.pool.query(place, [ms])).rows).toEqual([{ place: expected }])
+})
+
+const attempt = {
+  webhook_id: 1,
+  trigger: 'schedule',
+  event_id: 1,
+  message_id: 'msg_1_1',
+  entity_type: 'user',
+  entity_id: '1',
+  action_type: 'new',
+  number: 1,
+  url: 'https://crm.example.com/',
+  request_headers: '{}',
+  started_at: '2026-01-01',
+  duration_ms: 1,
+  status: 204,
+  outcome: 'delivered',
+}
+const webhook = { name: 'CRM', url: 'https://crm.example.com/', triggers: '{user.new}', secret: 'v1:x' }
+const event = {
+  id: 1,
+  commit_lsn: '0/1',
+  index_in_transaction: 0,
+  entity_type: 'user',
+  entity_id: '1',
+  action_type: 'new',
+  committed_at: '2026-01-01',
+  body: '{}',
+}
+
+const impossible: [string, Record<string, unknown>, string][] = [
+  ['attempts', { ...attempt, trigger: 'test' }, 'a test with an event'],
+  ['attempts', { ...attempt, event_id: null }, 'an attempt without an event'],
+  ['attempts', { ...attempt, request_body: '{}' }, 'a body kept twice'],
+  ['attempts', { ...attempt, status: 500 }, 'a delivery that was refused'],
+  ['attempts', { ...attempt, status: null }, 'a delivery without an answer'],
+  ['attempts', { ...attempt, error_class: 'timeout', error_message: 'x' }, 'a delivery with an error'],
+  ['attempts', { ...attempt, next_attempt_at: '2026-01-02' }, 'a delivery that is tried again'],
+  ['attempts', { ...attempt, outcome: 'refused' }, 'a refusal without a reason'],
+  ['attempts', { ...attempt, outcome: 'lost' }, 'an outcome that there is not'],
+  ['attempts', { ...attempt, message_id: 'a.b' }, 'a message id with a dot'],
+  ['attempts', { ...attempt, number: 0 }, 'an attempt before the first'],
+  ['webhooks', { ...webhook, triggers: '{NULL}' }, 'a trigger that is null'],
+  ['webhooks', { ...webhook, triggers: '{}' }, 'no trigger'],
+  ['webhooks', { ...webhook, secret: 'whsec_open' }, 'a secret that is not sealed'],
+  ['webhooks', { ...webhook, disabled_at: '2026-01-01' }, 'a disabling without a reason'],
+  ['webhooks', { ...webhook, name: '' }, 'a webhook without a name'],
+  ['events', { ...event, id: 0 }, 'an event without an id'],
+  ['events', { ...event, action_type: 'test' }, 'an event that is a test'],
+  ['events', { ...event, index_in_transaction: -1 }, 'an event before its transaction'],
+  [
+    'deliveries',
+    { webhook_id: 1, entity_type: 'user', entity_id: '1', event_id: 1, attempts: -1 },
+    'attempts below 0',
+  ],
+  [
+    'dead_deliveries',
+    { webhook_id: 1, event_id: 1, entity_type: 'u', entity_id: '1', attempts: 0 },
+    'a death untried',
+  ],
+  ['tokens', { name: 'a', hash: '\\x00' }, 'a token that is not hashed'],
+]
+
+test.each(impossible)('%s refuse %j: %s', async (table, row) => {
+  const at = await shared()
+  const columns = Object.keys(row)
+  await expect(
+    at.outbox.pool.query(
+      `insert into walhook.${table} (${columns}) values (${columns.map((_, i) => `$${i + 1}`)})`,
+      Object.values(row),
+    ),
+  ).rejects.toMatchObject({ code: '23514' })
+})
+
+let opened: ReturnType<typeof openTestOutbox> | undefined
+function shared() {
+  opened ??= openTestOutbox().then(async at => {
+    // The checks come after the choice of the partition.
+    for (const table of ['events', 'attempts'])
+      await at.outbox.pool.query(`create table walhook.${table}_rest partition of walhook.${table} default`)
+    return at
+  })
+  return opened
+}
