@@ -21,7 +21,8 @@ The environment variables are described in README.md.`
 type Command = (args: string[], signal: AbortSignal) => Promise<number>
 
 const commands: Record<string, Command> = {
-  async serve(_args, signal) {
+  async serve(args, signal) {
+    parseArgs({ args })
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const log = openLog(config.logLevel)
@@ -33,7 +34,8 @@ const commands: Record<string, Command> = {
     return 0
   },
 
-  async check() {
+  async check(args) {
+    parseArgs({ args })
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
     const problems = await checkSource(config)
@@ -44,7 +46,8 @@ const commands: Record<string, Command> = {
     return 0
   },
 
-  async migrate() {
+  async migrate(args) {
+    parseArgs({ args })
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
     const migrated = await migrateOutbox(config)
@@ -149,7 +152,7 @@ main(process.argv.slice(2)).then(
     process.exitCode = status
   },
   error => {
-    process.stderr.write(`walhook: ${describeError(error)}\n`)
-    process.exitCode = 1
+    process.exitCode = error.code?.startsWith('ERR_PARSE_ARGS') ? misused(error.message) : 1
+    if (process.exitCode === 1) process.stderr.write(`walhook: ${describeError(error)}\n`)
   },
 )

@@ -101,8 +101,10 @@ export function judgeMapping(
       add(`table ${key}`, 'missing', 'create it, or name the right table in the mapping (WALHOOK_CONFIG)')
       continue
     }
-    if (table.kind !== 'r' && table.kind !== 'p')
+    if (table.kind !== 'r' && table.kind !== 'p') {
       add(`table ${key}`, 'a view or foreign table', 'map the table underneath: only tables are in the WAL')
+      continue
+    }
     if (!table.isReadable)
       add(
         `table ${key}`,

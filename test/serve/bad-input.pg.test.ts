@@ -1,0 +1,224 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { runWalhook } from '../support/walhook-process.ts'
+
+const tables = 'create table users (id integer primary key); create table companies (id integer primary key);'
+
+async function open(sql: string) {
+  const database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(sql)
+  return database
+}
+
+/** Runs `serve` to its end and returns what it said, having seen that it said it as it should. */
+async function refusal(database: TestDatabase | null, env: Record<string, string> = {}): Promise<string[]> {
+  const { code, stdout, stderr } = await runWalhook(database, ['serve'], env)
+  expect(code, stderr).toBe(1)
+  expect(stdout).toBe('')
+  expect(stderr).not.toMatch(/^\s+at /m)
+  const lines = stderr.trimEnd().split('\n')
+  for (const line of lines) expect(line).toMatch(/^.+: .+\. To mend it: .+$/)
+  return lines
+}
+
+test('with nothing set, every missing variable is named', async () => {
+  expect(await refusal(null)).toEqual([
+    'DATABASE_URL: not set. To mend it: set it to the database to capture: postgres://user:password@host:5432/database',
+    'WALHOOK_SECRET_KEY: not set. To mend it: make one with "openssl rand -base64 32", keep it, and set it at every start',
+  ])
+})
+
+test('wrong variables are all told at once, and no secret is repeated', async () => {
+  const lines = await refusal(null, {
+    DATABASE_URL: 'mysql://root:hunter2@localhost/app',
+    OUTBOX_DATABASE_URL: 'hunter2',
+    WALHOOK_SECRET_KEY: 'hunter2',
+    WALHOOK_ADMIN_TOKEN: 'hunter2',
+    WALHOOK_SLOT: 'My Slot',
+    WALHOOK_PUBLICATION: 'MyPub',
+    WALHOOK_ROLES: 'capture,cooking',
+    WALHOOK_ALLOW_TARGETS: '10.0.0.0/40',
+    WALHOOK_CONFIG: '/nowhere/walhook.yaml',
+    PORT: '80800',
+    LOG_LEVEL: 'loud',
+  })
+  expect(lines.map(line => line.slice(0, line.indexOf(':')))).toEqual([
+    'DATABASE_URL',
+    'OUTBOX_DATABASE_URL',
+    'WALHOOK_SECRET_KEY',
+    'WALHOOK_ADMIN_TOKEN',
+    'WALHOOK_ROLES',
+    'WALHOOK_ALLOW_TARGETS',
+    'PORT',
+    'LOG_LEVEL',
+    'WALHOOK_SLOT',
+    'WALHOOK_PUBLICATION',
+    'WALHOOK_CONFIG',
+  ])
+  expect(lines.join('\n')).not.toContain('hunter2')
+})
+
+test('a mapping file with mistakes is told place by place', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'walhook-mapping-'))
+  const file = join(folder, 'walhook.yaml')
+  await writeFile(
+    file,
+    'entities:\n  user:\n    tabel: users\n  company:\n    table: companies\n    key: 5\n',
+  )
+  const database = await open(tables)
+  const lines = await refusal(database, { WALHOOK_CONFIG: file })
+  expect(lines.join('\n')).toContain('entities.user')
+  expect(lines.join('\n')).toContain('tabel')
+  expect(lines.join('\n')).toContain('entities.company.key')
+  await rm(folder, { recursive: true })
+})
+
+test.each([
+  ['no server at the address', 'postgres://walhook:hunter2@127.0.0.1:1/app', 'ECONNREFUSED'],
+  ['no such host', 'postgres://walhook:hunter2@host.invalid/app', 'host.invalid'],
+])('an unreachable database is named once: %s', async (_what, url, found) => {
+  const lines = await refusal(null, {
+    DATABASE_URL: url,
+    WALHOOK_SECRET_KEY: Buffer.alloc(32).toString('base64'),
+  })
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toMatch(/^DATABASE_URL: no connection: /)
+  expect(lines[0]).toContain(found)
+  expect(lines[0]).not.toContain('hunter2')
+})
+
+test('a database that does not exist, and an outbox that cannot be reached, are each named', async () => {
+  const database = await open(tables)
+  const missing = new URL(database.url)
+  missing.pathname = '/no_such_database'
+  expect(await refusal(database, { DATABASE_URL: missing.href, OUTBOX_DATABASE_URL: database.url })).toEqual([
+    expect.stringMatching(/^DATABASE_URL: no connection: database "no_such_database" does not exist/),
+  ])
+  expect(await refusal(database, { OUTBOX_DATABASE_URL: missing.href })).toEqual([
+    expect.stringMatching(/^OUTBOX_DATABASE_URL: no connection: database "no_such_database" does not exist/),
+  ])
+})
+
+const left = async (database: TestDatabase) => {
+  await using psql = await connect(database.url)
+  const { rows } = await psql.query(`
+    select (select count(*)::int from pg_publication) as publications,
+           (select count(*)::int from pg_replication_slots where database = current_database()) as slots,
+           to_regnamespace('walhook') as schema`)
+  return rows[0]
+}
+
+test.each([
+  ['', ['table "public"."users": missing', 'table "public"."companies": missing']],
+  [
+    'create table users (id integer); create table companies (id integer primary key);',
+    [/^table "public"\."users": no primary key.+alter table "public"\."users" add primary key/],
+  ],
+  [
+    `${tables} alter table users replica identity nothing`,
+    [/^table "public"\."users": its replica identity is NOTHING.+replica identity default/],
+  ],
+  [
+    'create table users (user_id integer primary key); create table companies (id integer primary key);',
+    [/^entity user: column id: "public"\."users" has user_id/],
+  ],
+  [
+    'create table people (id integer); create view users as select * from people; create table companies (id integer primary key);',
+    ['table "public"."users": a view or foreign table'],
+  ],
+  [
+    `${tables} create publication walhook for all tables`,
+    [/^publication walhook: FOR ALL TABLES.+drop publication walhook; create publication walhook for table/],
+  ],
+  [
+    `${tables} create publication walhook for table users with (publish = 'insert')`,
+    [/does not publish all.+set \(publish/, /without "public"\."companies".+add table "public"\."companies"/],
+  ],
+  [
+    `${tables} create publication walhook for table users (id), companies where (id > 5)`,
+    [/"public"\."users": a column list/, /"public"\."companies": a row filter/],
+  ],
+])(
+  'a source that cannot be captured safely is refused, and nothing is made in it: %j',
+  async (sql, expected) => {
+    const database = await open(sql)
+    const before = await left(database)
+    const lines = await refusal(database)
+    for (const part of expected)
+      expect(lines).toContainEqual(
+        typeof part === 'string' ? expect.stringContaining(part) : expect.stringMatching(part),
+      )
+    expect(await left(database)).toEqual(before)
+  },
+)
+
+test('a server that is not set up for logical replication, or has no slot to give, is told what to set', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'walhook-refusal-'))
+  for (const [settings, expected] of [
+    [
+      { wal_level: 'replica' },
+      `wal_level: replica. To mend it: run: alter system set wal_level = 'logical';  then restart PostgreSQL`,
+    ],
+    [{ max_replication_slots: '1' }, 'max_replication_slots: 1, all in use'],
+  ] as const) {
+    const server = await startEmbeddedPostgres({ dataDir, settings })
+    try {
+      await using psql = await connect(server.url)
+      await psql.query('create table if not exists users (id integer primary key)')
+      await psql.query('create table if not exists companies (id integer primary key)')
+      if ('max_replication_slots' in settings)
+        await psql.query(`select pg_create_physical_replication_slot('somebody_else')`)
+      const lines = await refusal(null, {
+        DATABASE_URL: server.url,
+        WALHOOK_SECRET_KEY: Buffer.alloc(32).toString('base64'),
+      })
+      expect(lines).toEqual([expect.stringContaining(expected)])
+    } finally {
+      await server.stop()
+    }
+  }
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+test('a port that is taken is named', async () => {
+  const database = await open(tables)
+  await runWalhook(database, ['migrate'])
+  const other = createServer()
+  await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
+  const { port } = other.address() as { port: number }
+  expect(await refusal(database, { PORT: String(port) })).toEqual([
+    `PORT: ${port} on 127.0.0.1 is taken by another program. To mend it: set PORT to a free port, or to 0 for any`,
+  ])
+  other.close()
+})
+
+test('a schema that a newer walhook has made is refused; an older one is brought up to date', async () => {
+  const database = await open(tables)
+  expect(await runWalhook(database, ['migrate'])).toMatchObject({ code: 0 })
+  await using psql = await connect(database.url)
+  await psql.query(`insert into walhook.migrations values ('9999_from_the_future', now())`)
+  expect(await refusal(database)).toEqual([
+    'schema walhook: made by a newer walhook (it has 9999_from_the_future). To mend it: start that version, or a newer one',
+  ])
+})
+
+test.each([
+  [['cook'], 2, 'walhook: there is no command "cook"'],
+  [['token'], 2, 'walhook: token takes one NAME'],
+  [['listen', '--port', '70000'], 2, 'walhook: --port 70000 is no port'],
+  [['listen', '--status', '99'], 2, 'walhook: --status 99 is not from 200 to 599'],
+  [['listen', '--colour', 'red'], 2, "walhook: Unknown option '--colour'"],
+  [['serve', 'now'], 2, "walhook: Unexpected argument 'now'"],
+])('the command line %j ends with %d and says why', async (args, status, message) => {
+  const { code, stderr } = await runWalhook(null, args)
+  expect(stderr).toContain(message)
+  expect(stderr).not.toMatch(/^\s+at /m)
+  expect(code).toBe(status)
+})
