@@ -5,6 +5,10 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import type { TestDatabase } from './database.ts'
+
+/** A database that walhook can be started on. */
+type Place = Pick<TestDatabase, 'url' | 'name'>
+
 import { until } from './wait.ts'
 
 export type LogLine = { readonly msg: string; readonly level: string; readonly [fact: string]: unknown }
@@ -31,13 +35,13 @@ export const adminToken = 'end-to-end-admin-token'
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 /** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. */
-export function startWalhook(database: TestDatabase, env: Record<string, string> = {}): WalhookProcess {
+export function startWalhook(database: Place, env: Record<string, string> = {}): WalhookProcess {
   return follow(spawnWalhook(['serve'], { ...settings(database), ...env }))
 }
 
 /** Runs a command of walhook to its end; without a database, with no settings but those of `env`. */
 export async function runWalhook(
-  database: TestDatabase | null,
+  database: Place | null,
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
@@ -50,7 +54,7 @@ export async function runWalhook(
   return { code, stdout, stderr }
 }
 
-function settings(database: TestDatabase): Record<string, string> {
+function settings(database: Place): Record<string, string> {
   return {
     DATABASE_URL: database.url,
     WALHOOK_SLOT: database.name.slice(0, 63),
