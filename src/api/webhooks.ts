@@ -16,30 +16,40 @@ import { failed } from './problem.ts'
 
 export type ApiEnv = { Variables: { caller: Caller } }
 
+/** Postgres holds any text but one with NUL, and UTF-8 can't write half a surrogate pair. */
+const text = () =>
+  z
+    .string()
+    .refine(value => value.isWellFormed() && !value.includes('\0'), 'must not hold NUL or half a character')
+
 const fields = {
-  name: z.string().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters'),
-  url: z.string().trim().min(1, 'must not be empty').max(2048, 'must be at most 2048 characters'),
+  name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters'),
+  url: text().trim().min(1, 'must not be empty').max(2048, 'must be at most 2048 characters'),
   is_active: z.boolean(),
   triggers: z.array(z.string()).min(1, 'must hold at least one trigger').max(100, 'must hold at most 100'),
 }
 const newWebhook = z.strictObject({ ...fields, is_active: fields.is_active.default(true) })
 const webhookChange = z.strictObject(fields).partial()
 const testRequest = z.strictObject({
-  user_id: z.union([z.string().min(1).max(200), z.int()], 'must be the id of a user account').optional(),
+  user_id: z.union([text().min(1).max(200), z.int()], 'must be the id of a user account').optional(),
 })
 
-const idParam = z.strictObject({ id: z.coerce.number('must be a number').int().min(1).max(2_147_483_647) })
+const maxId = 2_147_483_647
+const idParam = z.strictObject({ id: z.coerce.number('must be a number').int().min(1).max(maxId) })
 const limit = (most: number, usual: number) =>
   z.coerce.number('must be a number').int('must be a whole number').min(1).max(most).default(usual)
 const listQuery = z.strictObject({
   limit: limit(100, 50),
-  cursor: z.coerce.number('must be a cursor that a list gave').int().min(0).default(0),
+  cursor: z.coerce.number('must be a cursor that a list gave').int().min(0).max(maxId).default(0),
 })
 const logQuery = z.strictObject({
   limit: limit(100, 10),
   cursor: z
     .string()
-    .regex(/^\d{1,19}$/, 'must be a cursor that the log gave')
+    .refine(
+      value => /^\d{1,19}$/.test(value) && BigInt(value) < 2n ** 63n,
+      'must be a cursor that the log gave',
+    )
     .optional(),
 })
 

@@ -1,0 +1,280 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createToken } from '../../src/control/tokens.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { adminToken, openTestApi } from '../support/open-api.ts'
+import { settlementOf } from '../support/open-outbox.ts'
+import { startTestReceiver } from '../support/test-receiver.ts'
+
+let at: Awaited<ReturnType<typeof openTestApi>>
+beforeAll(async () => {
+  at = await openTestApi()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+const wanted = { name: 'CRM', url: 'https://crm.example.com/hooks', triggers: ['user.new', 'company.delete'] }
+const create = async (change: object = {}) =>
+  (await at.call('POST', '/api/webhooks', { ...wanted, ...change })).json
+
+test('a webhook is created, read, changed and deleted, and shows its secret this once', async () => {
+  const created = await at.call('POST', '/api/webhooks', wanted)
+  expect(created.status).toBe(201)
+  expect(created.headers.get('location')).toBe(`/api/webhooks/${created.json.id}`)
+  const { secret, ...rest } = created.json
+  expect(rest).toEqual({
+    id: expect.any(Number),
+    ...wanted,
+    is_active: true,
+    disabled_at: null,
+    disabled_reason: null,
+    created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.+Z$/),
+    updated_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.+Z$/),
+  })
+  expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
+
+  const path = `/api/webhooks/${rest.id}`
+  expect((await at.call('GET', path)).json).toEqual(rest)
+  const changed = await at.call('PATCH', path, {
+    is_active: false,
+    name: '  ERP ',
+    triggers: ['user.new', 'user.new'],
+  })
+  expect(changed.json).toEqual({
+    ...rest,
+    is_active: false,
+    name: 'ERP',
+    triggers: ['user.new'],
+    updated_at: expect.any(String),
+  })
+  expect((await at.call('PATCH', path, {})).status).toBe(200)
+  expect((await at.call('DELETE', path)).status).toBe(204)
+  for (const method of ['GET', 'DELETE'] as const) expect((await at.call(method, path)).status).toBe(404)
+  expect((await at.call('PATCH', path, {})).status).toBe(404)
+  const { rows } = await at.outbox.pool.query(
+    `select secret from walhook.webhooks where secret like '%' || $1 || '%'`,
+    [secret.slice(6)],
+  )
+  expect(rows).toEqual([])
+})
+
+test('the list comes in pages by a cursor, without secrets', async () => {
+  const ids = []
+  for (const name of ['one', 'two', 'three']) ids.push((await create({ name })).id)
+  const first = await at.call('GET', `/api/webhooks?limit=2&cursor=${ids[0] - 1}`)
+  expect(first.json.data.map(({ name }: { name: string }) => name)).toEqual(['one', 'two'])
+  const second = await at.call('GET', `/api/webhooks?limit=2&cursor=${first.json.next_cursor}`)
+  expect(second.json.data.map(({ name }: { name: string }) => name)).toEqual(['three'])
+  expect(second.json.next_cursor).toBeNull()
+  expect((await at.call('GET', '/api/webhooks')).text).not.toMatch(/secret|whsec_|v1:/)
+})
+
+const long = 'x'.repeat(5_000)
+test.each<[string, unknown, string[]]>([
+  ['nothing', {}, ['/name', '/url', '/triggers']],
+  ['null', null, ['']],
+  ['a list', [wanted], ['']],
+  ['a name of white space', { ...wanted, name: '   ' }, ['/name']],
+  ['a name that is a number', { ...wanted, name: 7 }, ['/name']],
+  ['a name too long', { ...wanted, name: long }, ['/name']],
+  ['a name that Postgres can not hold', { ...wanted, name: 'a\u0000b' }, ['/name']],
+  ['half a character', { ...wanted, name: 'a\ud800b' }, ['/name']],
+  ['no triggers', { ...wanted, triggers: [] }, ['/triggers']],
+  ['triggers that are text', { ...wanted, triggers: 'user.new' }, ['/triggers']],
+  [
+    'triggers that there are not',
+    { ...wanted, triggers: ['user.new', 'order.new', 'user.gone'] },
+    ['/triggers/1', '/triggers/2'],
+  ],
+  ['a field that there is not', { ...wanted, colour: 'red' }, ['']],
+  ['a secret of one\u2019s own', { ...wanted, secret: 'whsec_x' }, ['']],
+  ['is_active as text', { ...wanted, is_active: 'yes' }, ['/is_active']],
+  ['no URL', { ...wanted, url: 'crm' }, ['/url']],
+  ['plain http', { ...wanted, url: 'http://crm.example.com/' }, ['/url']],
+  ['a private address', { ...wanted, url: 'https://10.0.0.1/' }, ['/url']],
+  ['the address of the cloud\u2019s metadata', { ...wanted, url: 'https://169.254.169.254/' }, ['/url']],
+  ['user info', { ...wanted, url: 'https://user:hunter2@crm.example.com/' }, ['/url']],
+  ['a URL too long', { ...wanted, url: `https://crm.example.com/${long}` }, ['/url']],
+  ['a URL with a control character', { ...wanted, url: 'https://crm.example.com/\u0000' }, ['/url']],
+])('%s is refused at create and at change, naming each field', async (_what, body, pointers) => {
+  const { id } = await create()
+  const isAboutAbsence = pointers.length === 3
+  const calls = [await at.call('POST', '/api/webhooks', body)]
+  if (!isAboutAbsence) calls.push(await at.call('PATCH', `/api/webhooks/${id}`, body))
+  for (const { status, headers, json, text } of calls) {
+    expect(status, text).toBe(422)
+    expect(headers.get('content-type')).toBe('application/problem+json')
+    expect(json).toMatchObject({ type: 'about:blank', title: 'Some fields are wrong', status: 422 })
+    expect(json.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(pointers)
+    for (const { detail } of json.errors) expect(detail.length).toBeGreaterThan(10)
+    expect(text).not.toContain('hunter2')
+  }
+  expect((await at.call('GET', `/api/webhooks/${id}`)).json).toMatchObject(wanted)
+})
+
+test('an unknown trigger is answered with those that there are', async () => {
+  const { json } = await at.call('POST', '/api/webhooks', { ...wanted, triggers: ['order.new'] })
+  expect(json.detail).toContain('"order.new" is not a trigger')
+  expect(json.detail).toContain(
+    'user.new, user.update, user.delete, company.new, company.update, company.delete',
+  )
+})
+
+test.each<[string, string, unknown, string | null, number]>([
+  ['GET', '/api/webhooks', undefined, null, 401],
+  ['GET', '/api/webhooks', undefined, 'wrong-token', 401],
+  ['GET', '/api/webhooks', undefined, 'whk_wrong', 401],
+  ['GET', '/api/nothing', undefined, null, 401],
+  ['POST', '/api/webhooks', '{"name":', adminToken, 400],
+  ['POST', '/api/webhooks', '', adminToken, 400],
+  ['POST', '/api/webhooks', JSON.stringify({ ...wanted, name: 'x'.repeat(70_000) }), adminToken, 413],
+  ['GET', '/api/webhooks/999999', undefined, adminToken, 404],
+  ['POST', '/api/webhooks/999999/test', {}, adminToken, 404],
+  ['GET', '/api/webhooks/999999/log', undefined, adminToken, 404],
+  ['GET', '/api/webhooks/one', undefined, adminToken, 422],
+  ['GET', '/api/webhooks/0', undefined, adminToken, 422],
+  ['GET', '/api/webhooks/99999999999', undefined, adminToken, 422],
+  ['GET', '/api/webhooks?limit=1000', undefined, adminToken, 422],
+  ['GET', '/api/webhooks?limit=x', undefined, adminToken, 422],
+  ['GET', '/api/webhooks?cursor=-1', undefined, adminToken, 422],
+  ['GET', '/api/webhooks?cursor=99999999999', undefined, adminToken, 422],
+  ['GET', '/api/webhooks?colour=red', undefined, adminToken, 422],
+  ['GET', '/api/webhooks/1/log?cursor=x', undefined, adminToken, 422],
+  ['GET', '/api/webhooks/1/log?cursor=9999999999999999999', undefined, adminToken, 422],
+  ['PUT', '/api/webhooks/1', {}, adminToken, 404],
+  ['GET', '/nothing', undefined, adminToken, 404],
+  ['POST', '/api/webhooks/1/test', { user_id: [] }, adminToken, 422],
+])('%s %s with the body %j and the token %j is a problem: %d', async (method, path, body, token, status) => {
+  const answer = await at.call(method, path, body, token)
+  expect(answer.status, answer.text).toBe(status)
+  expect(answer.headers.get('content-type')).toBe('application/problem+json')
+  expect(answer.json).toMatchObject({ status, title: expect.any(String), detail: expect.any(String) })
+  if (status === 401) expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+})
+
+test('a stored token works until it is revoked, and is kept only as a hash', async () => {
+  const token = await createToken(at.control, { name: 'CI', userId: null })
+  expect((await at.call('GET', '/api/webhooks', undefined, token)).status).toBe(200)
+  const { rows } = await at.outbox.pool.query('select * from walhook.tokens')
+  expect(JSON.stringify(rows)).not.toContain(token)
+  expect(rows[0].last_used_at).not.toBeNull()
+  await at.outbox.pool.query('update walhook.tokens set revoked_at = now()')
+  expect((await at.call('GET', '/api/webhooks', undefined, token)).status).toBe(401)
+})
+
+test("a test is sent at once, with the caller's own account or another, and answers with the whole attempt", async () => {
+  await using receiver = await startTestReceiver()
+  const { id, secret } = await create({ url: receiver.url, is_active: false })
+  const own = await at.call('POST', `/api/webhooks/${id}/test`)
+  expect(own.status).toBe(200)
+  expect(own.json).toEqual({
+    id: expect.stringMatching(/^\d+$/),
+    webhook_id: id,
+    trigger: 'test',
+    event_id: null,
+    message_id: receiver.arrivals[0]!.messageId,
+    entity_type: 'user',
+    entity_id: '7',
+    action_type: 'test',
+    number: 1,
+    outcome: 'delivered',
+    error: null,
+    started_at: expect.any(String),
+    duration_ms: expect.any(Number),
+    phases: expect.any(Object),
+    remote_address: null,
+    next_attempt_at: null,
+    request: {
+      method: 'POST',
+      url: receiver.url,
+      headers: expect.objectContaining({
+        'content-type': 'application/json',
+        'webhook-id': expect.any(String),
+      }),
+      body: '{"entity_id":7,"entity_type":"user","action_type":"test","result":{"id":7}}',
+    },
+    response: { status: 204, headers: expect.any(Object), body: '', truncated: false },
+  })
+  expect(receiver.arrivals[0]!.body).toBe(own.json.request.body)
+  for (const user_id of [8, '8'])
+    expect((await at.call('POST', `/api/webhooks/${id}/test`, { user_id })).json.entity_id).toBe('8')
+  expect((await at.call('POST', `/api/webhooks/${id}/test`, { user_id: 9 })).json.errors).toEqual([
+    { pointer: '/user_id', detail: 'There is no user account with the id "9".' },
+  ])
+  expect(own.text).not.toContain(secret)
+  expect(await at.queue()).toEqual([])
+})
+
+test('who belongs to no account is told how to name one', async () => {
+  const token = await createToken(at.control, { name: 'CI', userId: null })
+  const { id } = await create()
+  const { status, json } = await at.call('POST', `/api/webhooks/${id}/test`, undefined, token)
+  expect(status).toBe(422)
+  expect(json.detail).toContain('{"user_id": …}')
+})
+
+test('a test that fails is answered 200 with the reason, and stands in the log', async () => {
+  await using receiver = await startTestReceiver(() => 500)
+  const refusing = await create({ url: receiver.url })
+  expect((await at.call('POST', `/api/webhooks/${refusing.id}/test`)).json).toMatchObject({
+    outcome: 'refused',
+    error: { class: 'http_error', message: expect.stringContaining('500') },
+    response: { status: 500 },
+  })
+  const { id } = await create({ url: 'http://127.0.0.1:1/' })
+  const { status, json } = await at.call('POST', `/api/webhooks/${id}/test`)
+  expect(status).toBe(200)
+  expect(json).toMatchObject({
+    outcome: 'unreachable',
+    error: { class: 'connection_refused' },
+    response: null,
+  })
+  expect((await at.call('GET', `/api/webhooks/${id}/log`)).json.data).toEqual([json])
+})
+
+test('the log holds the last requests, newest first, ten unless more are asked for, with the body of each event', async () => {
+  const { id } = await create({ triggers: ['user.update'] })
+  for (let i = 0; i < 12; i++) {
+    await at.append(`user ${i} update`)
+    await settle(
+      at.outbox,
+      (await at.claim(id)).map(lane => settlementOf(lane)),
+    )
+  }
+  const log = await at.call('GET', `/api/webhooks/${id}/log`)
+  expect(log.json.data.map((one: { entity_id: string }) => one.entity_id)).toEqual(
+    [11, 10, 9, 8, 7, 6, 5, 4, 3, 2].map(String),
+  )
+  expect(log.json.data[0].request.body).toBe('{"entity_id":11,"entity_type":"user","action_type":"update"}')
+  const rest = await at.call('GET', `/api/webhooks/${id}/log?cursor=${log.json.next_cursor}`)
+  expect(rest.json.data.map((one: { entity_id: string }) => one.entity_id)).toEqual(['1', '0'])
+  expect(rest.json.next_cursor).toBeNull()
+  expect((await at.call('GET', `/api/webhooks/${id}/log?limit=100`)).json.data).toHaveLength(12)
+})
+
+test('readiness is red as soon as one part is, liveness is not, and metrics have their names', async () => {
+  expect(await at.call('GET', '/readyz', undefined, null)).toMatchObject({
+    status: 200,
+    json: { status: 'ok' },
+  })
+  at.state.health = {
+    database: { ok: true, status: 'reachable' },
+    capture: { ok: false, status: 'starting' },
+  }
+  expect(await at.call('GET', '/readyz', undefined, null)).toMatchObject({
+    status: 503,
+    json: { status: 'not ready', checks: at.state.health },
+  })
+  expect((await at.call('GET', '/livez', undefined, null)).status).toBe(200)
+  const metrics = (await at.call('GET', '/metrics', undefined, null)).text
+  expect([...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)).toEqual([
+    'walhook_changes_total',
+    'walhook_events_total',
+    'walhook_attempts_total',
+    'walhook_attempt_duration_seconds',
+    'walhook_capture_lag_seconds',
+    'walhook_deliveries_waiting',
+    'walhook_lanes_waiting',
+    'walhook_deliveries_dead',
+    'walhook_wal_held_back_bytes',
+    'walhook_capturing',
+  ])
+})

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+import { createApi, type Health } from '../../src/api/api.ts'
+import { createMetrics } from '../../src/api/metrics.ts'
+import type { Control } from '../../src/control/control.ts'
+import { createAuthenticator } from '../../src/control/tokens.ts'
+import { openSender } from '../../src/delivery/attempt.ts'
+import { createDeliver } from '../../src/delivery/deliver.ts'
+import { createGuard } from '../../src/delivery/guard.ts'
+import { sendTest } from '../../src/delivery/send-test.ts'
+import { parseSealKey } from '../../src/domain/seal.ts'
+import { parseAllowList } from '../../src/domain/target.ts'
+import { silentLog } from '../../src/runtime/log.ts'
+import { openTestOutbox } from './open-outbox.ts'
+
+export const adminToken = 'an-admin-token-for-tests'
+
+/** The API on an outbox of its own, with real deliveries to loopback and two user accounts, 7 and 8. */
+export async function openTestApi() {
+  const at = await openTestOutbox()
+  const allow = parseAllowList('127.0.0.1')
+  if (!allow.ok) throw new Error('the allow list is wrong')
+  const guard = createGuard({ allow: allow.allow, resolve: async () => ['93.184.216.34'] })
+  const sender = openSender({ guard, deadlineMs: 2_000, connectTimeoutMs: 1_000, maxResponseBytes: 1_024 })
+  const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
+  const deliver = createDeliver({
+    post: sender.post,
+    sealKey,
+    userAgent: 'walhook/0.0.0',
+    nowMs: () => Date.now(),
+  })
+  const control: Control = {
+    outbox: at.outbox,
+    sealKey,
+    entityTypes: ['user', 'company'],
+    judgeTarget: guard.judge,
+    readEntity: async (_entityType, key) =>
+      ['7', '8'].includes(key) ? { entityIdJson: key, resultJson: `{"id":${key}}` } : null,
+    sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
+    randomBytes,
+  }
+  const state = { health: { database: { ok: true, status: 'reachable' } } as Record<string, Health> }
+  const api = createApi({
+    control,
+    authenticate: createAuthenticator(at.outbox, { token: adminToken, userId: '7' }),
+    health: async () => state.health,
+    metrics: createMetrics(async () => ({ queue: null, heldBackBytes: null, isCapturing: true })),
+    log: silentLog,
+  })
+  return {
+    ...at,
+    control,
+    state,
+    /** Calls the API; a body that is no text is sent as JSON. A token of null is sent as none. */
+    async call(method: string, path: string, body?: unknown, token: string | null = adminToken) {
+      const response = await api.request(path, {
+        method,
+        headers: { ...(token !== null && { authorization: `Bearer ${token}` }) },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      const isJson = response.headers.get('content-type')?.includes('json')
+      // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+      const json: any = isJson ? JSON.parse(text) : null
+      return { status: response.status, headers: response.headers, text, json }
+    },
+    async [Symbol.asyncDispose]() {
+      await sender.close()
+      await at[Symbol.asyncDispose]()
+    },
+  }
+}
