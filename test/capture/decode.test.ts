@@ -1,0 +1,168 @@
+import { expect, test } from 'vitest'
+import { createDecoder } from '../../src/capture/decode.ts'
+import { statusUpdate } from '../../src/capture/stream.ts'
+import { unchanged } from '../../src/domain/change.ts'
+
+const text = (value: string) => Buffer.from(`${value}\0`)
+const int8 = (value: number) => Buffer.from([value])
+const int16 = (value: number) => Buffer.from([value >> 8, value & 255])
+const int32 = (value: number) => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+const int64 = (value: bigint) => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(value)
+  return bytes
+}
+const message = (tag: string, ...parts: (Buffer | string)[]) =>
+  Buffer.concat([
+    Buffer.from(tag),
+    ...parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)),
+  ])
+const row = (...values: (string | null | undefined)[]) =>
+  Buffer.concat([
+    int16(values.length),
+    ...values.map(value => {
+      if (value === null) return Buffer.from('n')
+      if (value === undefined) return Buffer.from('u')
+      return Buffer.concat([Buffer.from('t'), int32(Buffer.byteLength(value)), Buffer.from(value)])
+    }),
+  ])
+
+const highOid = 3_000_000_000
+const relation = message(
+  'R',
+  int32(highOid),
+  text('public'),
+  text('Users'),
+  'd',
+  int16(2),
+  ...[int8(1), text('id'), int32(23), int32(0xffff_ffff)],
+  ...[int8(0), text('näme'), int32(25), int32(0xffff_ffff)],
+)
+const users = {
+  oid: highOid,
+  schema: 'public',
+  name: 'Users',
+  identity: 'default',
+  columns: [
+    { name: 'id', typeOid: 23, inKey: true },
+    { name: 'näme', typeOid: 25, inKey: false },
+  ],
+}
+
+function decoderOfUsers() {
+  const decode = createDecoder()
+  expect(decode(relation)).toEqual({ kind: 'other' })
+  return decode
+}
+
+test('a transaction has the LSN of its commit and its time, beyond what a double can hold', () => {
+  const lsn = 0x7fff_ffff_ffff_0001n
+  const micros = 826_000_000_123_456n
+  const decode = createDecoder()
+  const committedAt = new Date(Number((micros + 946_684_800_000_000n) / 1000n))
+  expect(decode(message('B', int64(lsn), int64(micros), int32(7)))).toEqual({
+    kind: 'begin',
+    commitLsn: lsn,
+    committedAt,
+  })
+  expect(decode(message('C', int8(0), int64(lsn), int64(lsn + 48n), int64(micros)))).toEqual({
+    kind: 'commit',
+    commitLsn: lsn,
+    endLsn: lsn + 48n,
+  })
+})
+
+test.each([
+  ['I', [row('1', 'Zoë 🎟')], { kind: 'insert', row: ['1', 'Zoë 🎟'] }],
+  ['I', [row('1', null)], { kind: 'insert', row: ['1', null] }],
+  ['I', [row('1', '')], { kind: 'insert', row: ['1', ''] }],
+])('%s carries the new row: %j', (tag, parts, change) => {
+  const decoded = decoderOfUsers()(message(tag, int32(highOid), 'N', ...parts))
+  expect(decoded).toEqual({ kind: 'change', change: { ...change, relation: users } })
+})
+
+test('an update carries the new row, and the old one where the identity gives it', () => {
+  const decode = decoderOfUsers()
+  const update = (...parts: (Buffer | string)[]) => decode(message('U', int32(highOid), ...parts))
+  expect(update('N', row('1', undefined))).toEqual({
+    kind: 'change',
+    change: { kind: 'update', relation: users, row: ['1', unchanged], old: null },
+  })
+  for (const tag of ['K', 'O'])
+    expect(update(tag, row('1', null), 'N', row('2', 'b'))).toEqual({
+      kind: 'change',
+      change: { kind: 'update', relation: users, row: ['2', 'b'], old: ['1', null] },
+    })
+})
+
+test('a delete carries the old row, a truncate its tables', () => {
+  const decode = decoderOfUsers()
+  expect(decode(message('D', int32(highOid), 'K', row('1', null)))).toEqual({
+    kind: 'change',
+    change: { kind: 'delete', relation: users, old: ['1', null] },
+  })
+  expect(decode(message('T', int32(1), int8(0), int32(highOid)))).toEqual({
+    kind: 'change',
+    change: { kind: 'truncate', relations: [users] },
+  })
+})
+
+test('values outlive the buffer that they came in', () => {
+  const decode = decoderOfUsers()
+  const bytes = message('I', int32(highOid), 'N', row('1', 'kept'))
+  const decoded = decode(bytes)
+  bytes.fill(0)
+  expect(decoded).toMatchObject({ change: { row: ['1', 'kept'] } })
+})
+
+test('a relation that is announced again replaces the one before, for what follows', () => {
+  const decode = decoderOfUsers()
+  const before = decode(message('D', int32(highOid), 'K', row('1', null)))
+  decode(
+    message(
+      'R',
+      int32(highOid),
+      text('s'),
+      text('t'),
+      'f',
+      int16(1),
+      int8(1),
+      text('id'),
+      int32(20),
+      int32(0),
+    ),
+  )
+  expect(decode(message('D', int32(highOid), 'O', row('1')))).toMatchObject({
+    change: { relation: { schema: 's', name: 't', identity: 'full' } },
+  })
+  expect(before).toMatchObject({ change: { relation: users } })
+})
+
+test.each(['Y', 'O', 'M'])('a message of kind %s is passed over', tag => {
+  expect(createDecoder()(message(tag, 'whatever'))).toEqual({ kind: 'other' })
+})
+
+test.each([
+  ['an unknown kind', message('?')],
+  ['a relation that was not announced', message('I', int32(1), 'N', row('1'))],
+  ['a row where another was expected', message('I', int32(highOid), 'K', row('1', 'a'))],
+  ['a value of unknown kind', message('I', int32(highOid), 'N', int16(1), 'b')],
+  ['a message that ends early', message('I', int32(highOid), 'N', int16(2), 't', int32(1))],
+])('%s is refused', (_what, bytes) => {
+  expect(() => decoderOfUsers()(bytes)).toThrow()
+})
+
+test('a status update is 34 bytes: one LSN three times, the time since 2000, and whether an answer is wanted', () => {
+  const at = Date.UTC(2026, 0, 1)
+  const bytes = statusUpdate(0x16_b374_d848n, at, true)
+  expect(bytes).toHaveLength(34)
+  expect(bytes.toString('latin1', 0, 1)).toBe('r')
+  expect([1, 9, 17].map(offset => bytes.readBigUInt64BE(offset))).toEqual(Array(3).fill(0x16_b374_d848n))
+  expect(bytes.readBigInt64BE(25)).toBe(BigInt(at - Date.UTC(2000, 0, 1)) * 1000n)
+  expect(bytes[33]).toBe(1)
+  expect(statusUpdate(0n, at, false)[33]).toBe(0)
+})

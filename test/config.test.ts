@@ -1,0 +1,145 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readConfig } from '../src/config.ts'
+import { defaultMapping } from '../src/domain/mapping.ts'
+
+const key = Buffer.alloc(32, 3).toString('base64')
+const url = 'postgres://walhook:secret@localhost:5432/app'
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'walhook-config-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+function problemsOf(env: Record<string, string>, required: Parameters<typeof readConfig>[0] = []) {
+  const result = readConfig(required, env)
+  return result.ok ? [] : result.problems
+}
+
+test('an empty environment is the defaults', () => {
+  const result = readConfig([], {})
+  expect(result).toEqual({
+    ok: true,
+    config: {
+      databaseUrl: null,
+      outboxUrl: null,
+      mapping: defaultMapping,
+      slotName: 'walhook',
+      publicationName: 'walhook',
+      roles: new Set(['capture', 'delivery', 'api']),
+      adminToken: null,
+      adminUserId: null,
+      sealKey: null,
+      allow: expect.anything(),
+      host: '127.0.0.1',
+      port: 8080,
+      logLevel: 'info',
+    },
+  })
+})
+
+test('a variable that is empty or white space counts as not set', () => {
+  expect(readConfig([], { PORT: '', HOST: '  ', DATABASE_URL: '' })).toEqual(readConfig([], {}))
+})
+
+test('every variable is read', async () => {
+  const file = join(folder, 'mapping.yaml')
+  await writeFile(file, 'entities: { order: { table: orders } }')
+  const result = readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY'], {
+    DATABASE_URL: url,
+    OUTBOX_DATABASE_URL: 'postgresql://outbox/db',
+    WALHOOK_CONFIG: file,
+    WALHOOK_SLOT: 'slot_1',
+    WALHOOK_PUBLICATION: '_pub',
+    WALHOOK_ROLES: 'api, delivery',
+    WALHOOK_ADMIN_TOKEN: 'a'.repeat(16),
+    WALHOOK_ADMIN_USER: '7',
+    WALHOOK_SECRET_KEY: key,
+    WALHOOK_ALLOW_TARGETS: '10.0.0.0/8, receiver',
+    HOST: '::',
+    PORT: '0',
+    LOG_LEVEL: 'debug',
+  })
+  expect(result).toMatchObject({
+    ok: true,
+    config: {
+      databaseUrl: url,
+      outboxUrl: 'postgresql://outbox/db',
+      mapping: [{ entityType: 'order' }],
+      slotName: 'slot_1',
+      publicationName: '_pub',
+      roles: new Set(['api', 'delivery']),
+      adminToken: 'a'.repeat(16),
+      adminUserId: '7',
+      host: '::',
+      port: 0,
+      logLevel: 'debug',
+    },
+  })
+  expect(result.ok && result.config.sealKey!.bytes).toEqual(Buffer.alloc(32, 3))
+})
+
+test('the outbox is in the source database unless another is given', () => {
+  expect(readConfig([], { DATABASE_URL: url })).toMatchObject({ config: { outboxUrl: url } })
+  expect(problemsOf({ OUTBOX_DATABASE_URL: url }, ['OUTBOX_DATABASE_URL'])).toEqual([])
+  expect(problemsOf({}, ['OUTBOX_DATABASE_URL'])).toMatchObject([{ what: 'DATABASE_URL' }])
+})
+
+test.each([
+  ['DATABASE_URL', 'localhost:5432/app'],
+  ['DATABASE_URL', 'http://localhost/app'],
+  ['OUTBOX_DATABASE_URL', 'mysql://hunter2@localhost'],
+  ['WALHOOK_SLOT', 'Slot'],
+  ['WALHOOK_SLOT', '1slot'],
+  ['WALHOOK_SLOT', 's'.repeat(64)],
+  ['WALHOOK_PUBLICATION', 'my-pub'],
+  ['WALHOOK_ROLES', 'capture,'],
+  ['WALHOOK_ROLES', 'Capture'],
+  ['WALHOOK_ADMIN_TOKEN', 'short'],
+  ['WALHOOK_ADMIN_TOKEN', 'with a space in the middle'],
+  ['WALHOOK_SECRET_KEY', 'hunter2'],
+  ['WALHOOK_ALLOW_TARGETS', '300.0.0.0/8'],
+  ['WALHOOK_ALLOW_TARGETS', '0.0.0.0/33'],
+  ['PORT', 'http'],
+  ['PORT', '65536'],
+  ['PORT', '-1'],
+  ['PORT', '80.5'],
+  ['LOG_LEVEL', 'verbose'],
+])('%s may not be %j: one problem, with what to do', (what, value) => {
+  const problems = problemsOf({ [what]: value })
+  expect(problems).toEqual([{ what, found: expect.any(String), mend: expect.stringMatching(/.{10}/) }])
+  if (/URL|TOKEN|KEY/.test(what)) expect(JSON.stringify(problems)).not.toContain(value)
+})
+
+test('all problems come at once', () => {
+  const problems = problemsOf({ PORT: 'x', LOG_LEVEL: 'y', WALHOOK_ROLES: 'a,b' }, [
+    'DATABASE_URL',
+    'WALHOOK_SECRET_KEY',
+  ])
+  expect(problems.map(({ what }) => what)).toEqual([
+    'DATABASE_URL',
+    'WALHOOK_SECRET_KEY',
+    'WALHOOK_ROLES',
+    'WALHOOK_ROLES',
+    'PORT',
+    'LOG_LEVEL',
+  ])
+})
+
+test.each([
+  ['entities: {', /^mapping file .+broken\.yaml$/],
+  ['entities: { user: { table: 5 } }', /^mapping file .+broken\.yaml$/],
+])('a mapping file with %j is refused by its name', async (content, what) => {
+  const file = join(folder, 'broken.yaml')
+  await writeFile(file, content)
+  expect(problemsOf({ WALHOOK_CONFIG: file })).toMatchObject([{ what: expect.stringMatching(what) }])
+})
+
+test('a mapping file that is named and not there is a problem', () => {
+  expect(problemsOf({ WALHOOK_CONFIG: join(folder, 'nowhere.yaml') })).toMatchObject([
+    { what: 'WALHOOK_CONFIG', found: expect.stringContaining('nowhere.yaml does not exist') },
+  ])
+})

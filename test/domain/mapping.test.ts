@@ -1,0 +1,163 @@
+import { expect, test } from 'vitest'
+import {
+  chooseFields,
+  looksLikeCredential,
+  publishedTables,
+  quoteIdentifier,
+} from '../../src/domain/mapping.ts'
+import { readMappingFile } from '../../src/domain/mapping-file.ts'
+
+test.each([
+  'password',
+  'password_hash',
+  'encrypted_password',
+  'passwordHash',
+  'hashed_pwd',
+  'secret',
+  'client_secret',
+  'token',
+  'access_token',
+  'refreshToken',
+  'api_key',
+  'apiKey',
+  'apikey',
+  'otp',
+  'totp_secret',
+  'salt',
+  'pin',
+  'private_key',
+  'PASSWORD',
+  'passphrase',
+  'mfa',
+  'credentials',
+  'password_digest',
+])('%s looks like a credential', column => {
+  expect(looksLikeCredential(column)).toBe(true)
+})
+
+test.each([
+  'id',
+  'name_first',
+  'secure_qr_code',
+  'normal_qr_code',
+  'external_id',
+  'pinned',
+  'spinning',
+  'tokenized',
+  'salted_at',
+  'keyboard',
+  'desalting',
+  'company_role',
+  'secretary',
+  'shipping',
+  'hash',
+  'code',
+])('%s does not', column => {
+  expect(looksLikeCredential(column)).toBe(false)
+})
+
+const every = { include: null, omit: [], rename: {} }
+const columns = ['id', 'mail', 'password_hash', 'note']
+
+test.each([
+  [every, { id: 'id', mail: 'mail', note: 'note' }, ['password_hash']],
+  [{ ...every, omit: ['note', 'password_hash'] }, { id: 'id', mail: 'mail' }, []],
+  [{ ...every, rename: { mail: 'email' } }, { id: 'id', mail: 'email', note: 'note' }, ['password_hash']],
+  [
+    { ...every, rename: { password_hash: 'hash' } },
+    { id: 'id', mail: 'mail', password_hash: 'hash', note: 'note' },
+    [],
+  ],
+  [
+    { ...every, include: ['note', 'password_hash', 'gone'] },
+    { note: 'note', password_hash: 'password_hash' },
+    [],
+  ],
+])('%j chooses %j and withholds %j', (rules, fields, withheld) => {
+  const choice = chooseFields(rules, columns)
+  expect([...choice.fields]).toEqual(Object.entries(fields))
+  expect(choice.withheld).toEqual(withheld)
+})
+
+test('names are quoted, whatever is in them', () => {
+  expect(quoteIdentifier('a"b; drop table x')).toBe('"a""b; drop table x"')
+})
+
+test('a mapping file is read, with what it leaves out filled in', () => {
+  const read = readMappingFile({
+    entities: {
+      user: {
+        table: 'users',
+        fields: { omit: ['note'] },
+        related: {
+          companies: { table: 'crm.user_companies', owner: 'user_id', value: 'company_id' },
+          custom: { table: { schema: 'a.b', name: 'C' }, owner: 'user_id', fields: ['name', 'value'] },
+        },
+      },
+      company: { table: 'crm.companies', key: 'uuid' },
+    },
+  })
+  expect(read).toEqual({
+    ok: true,
+    mapping: [
+      {
+        entityType: 'user',
+        table: { schema: 'public', name: 'users' },
+        key: 'id',
+        fields: { include: null, omit: ['note'], rename: {} },
+        related: [
+          {
+            field: 'companies',
+            table: { schema: 'crm', name: 'user_companies' },
+            owner: 'user_id',
+            columns: ['company_id'],
+            plain: true,
+          },
+          {
+            field: 'custom',
+            table: { schema: 'a.b', name: 'C' },
+            owner: 'user_id',
+            columns: ['name', 'value'],
+            plain: false,
+          },
+        ],
+      },
+      {
+        entityType: 'company',
+        table: { schema: 'crm', name: 'companies' },
+        key: 'uuid',
+        fields: every,
+        related: [],
+      },
+    ],
+  })
+  expect(read.ok && publishedTables(read.mapping).map(({ name }) => name)).toEqual([
+    'users',
+    'user_companies',
+    'C',
+    'companies',
+  ])
+})
+
+const list = { table: 'a', owner: 'b' }
+test.each<[unknown, string]>([
+  [null, 'the file'],
+  ['users', 'the file'],
+  [{}, 'entities'],
+  [{ entities: {} }, 'entities'],
+  [{ entities: { User: { table: 'users' } } }, 'entities.User'],
+  [{ entities: { user: {} } }, 'entities.user.table'],
+  [{ entities: { user: { table: 'a.b.c' } } }, 'entities.user.table'],
+  [{ entities: { user: { table: 'users', colour: 'red' } } }, 'entities.user'],
+  [{ entities: { user: { table: 'users', fields: { include: [] } } } }, 'entities.user.fields.include'],
+  [{ entities: { user: { table: 'users', fields: { rename: { a: 5 } } } } }, 'entities.user.fields.rename.a'],
+  [{ entities: { user: { table: 'users', related: { x: list } } } }, 'entities.user.related.x'],
+  [
+    { entities: { user: { table: 'users', related: { x: { ...list, value: 'c', fields: ['d'] } } } } },
+    'entities.user.related.x',
+  ],
+])('%j is refused at %s', (content, place) => {
+  const read = readMappingFile(content)
+  expect(read.ok).toBe(false)
+  if (!read.ok) expect(read.problems.map(({ at }) => at)).toContain(place)
+})

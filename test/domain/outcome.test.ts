@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import { judgeDeadline, judgeError, judgeStatus } from '../../src/domain/outcome.ts'
+
+test.each([
+  [200, 'delivered', undefined],
+  [204, 'delivered', undefined],
+  [299, 'delivered', undefined],
+  [301, 'refused', 'redirect'],
+  [308, 'refused', 'redirect'],
+  [199, 'refused', 'http_error'],
+  [400, 'refused', 'http_error'],
+  [401, 'refused', 'http_error'],
+  [404, 'refused', 'http_error'],
+  [410, 'refused', 'http_error'],
+  [429, 'refused', 'http_error'],
+  [500, 'refused', 'http_error'],
+  [503, 'refused', 'http_error'],
+  [999, 'refused', 'http_error'],
+])('%d is %s (%s)', (status, outcome, errorClass) => {
+  const verdict = judgeStatus(status, null)
+  expect(verdict.outcome).toBe(outcome)
+  expect(verdict.failure?.errorClass).toBe(errorClass)
+  if (verdict.failure) expect(verdict.failure.message).toContain(String(status))
+})
+
+test('a redirect is shown with where it leads to, and what to do', () => {
+  expect(judgeStatus(302, 'https://elsewhere.example/').failure!.message).toMatch(
+    /https:\/\/elsewhere\.example\/.*set the webhook's URL/,
+  )
+})
+
+test.each([
+  ['ENOTFOUND', 'unreachable', 'dns_error'],
+  ['EAI_AGAIN', 'unreachable', 'dns_error'],
+  ['EBLOCKED', 'blocked', 'blocked_target'],
+  ['ECONNREFUSED', 'unreachable', 'connection_refused'],
+  ['ECONNRESET', 'unreachable', 'connection_reset'],
+  ['UND_ERR_SOCKET', 'unreachable', 'connection_reset'],
+  ['EHOSTUNREACH', 'unreachable', 'network_unreachable'],
+  ['ENETUNREACH', 'unreachable', 'network_unreachable'],
+  ['CERT_HAS_EXPIRED', 'unreachable', 'tls_error'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'unreachable', 'tls_error'],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'unreachable', 'tls_error'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'unreachable', 'timeout'],
+  ['HPE_INVALID_CONSTANT', 'unreachable', 'invalid_response'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'unreachable', 'invalid_response'],
+  ['EWHATEVER', 'unreachable', 'connection_reset'],
+])('%s is %s (%s), in a sentence', (code, outcome, errorClass) => {
+  const verdict = judgeError(code, 'The reason')
+  expect(verdict).toMatchObject({ outcome, failure: { errorClass } })
+  expect(verdict.failure!.message.length).toBeGreaterThan(9)
+})
+
+test('the deadline is told in seconds', () => {
+  expect(judgeDeadline(15_000)).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'timeout', message: expect.stringContaining('15 s') },
+  })
+})

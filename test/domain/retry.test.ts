@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest'
+import { decideNext, defaultScheduleMs, parseRetryAfter } from '../../src/domain/retry.ts'
+
+const decide = (change: Partial<Parameters<typeof decideNext>[0]> = {}) =>
+  decideNext({
+    outcome: 'refused',
+    number: 1,
+    retryAfterMs: null,
+    scheduleMs: defaultScheduleMs,
+    random: 0.5,
+    ...change,
+  })
+const seconds = (s: number) => s * 1_000
+const hours = (h: number) => seconds(h * 3_600)
+
+test('the schedule is the documented one, about 75 hours long', () => {
+  const waits = defaultScheduleMs.map((_, i) => {
+    const next = decide({ number: i + 1 })
+    return next.state === 'retry' && next.waitMs
+  })
+  expect(waits).toEqual([seconds(5), seconds(300), seconds(1_800), ...[2, 5, 10, 14, 20, 24].map(hours)])
+  expect(Math.round(defaultScheduleMs.reduce((sum, ms) => sum + ms) / hours(1))).toBe(76)
+  expect(decide({ number: 10 })).toEqual({ state: 'dead' })
+})
+
+test.each(['refused', 'unreachable', 'blocked'] as const)('%s costs an attempt', outcome => {
+  expect(decide({ outcome })).toEqual({ state: 'retry', waitMs: seconds(5), costsAttempt: true })
+})
+
+test('delivered is done, and what our shutdown cut off is due at once and costs nothing', () => {
+  expect(decide({ outcome: 'delivered', number: 10 })).toEqual({ state: 'done' })
+  expect(decide({ outcome: 'cancelled', number: 10 })).toEqual({
+    state: 'retry',
+    waitMs: 0,
+    costsAttempt: false,
+  })
+})
+
+test('each wait is spread by ten per cent to either side', () => {
+  expect(decide({ random: 0 })).toMatchObject({ waitMs: 4_500 })
+  expect(decide({ random: 0.999999 })).toMatchObject({ waitMs: 5_500 })
+})
+
+test.each([
+  [seconds(60), seconds(60)],
+  [seconds(1), seconds(5)],
+  [hours(30), hours(24)],
+])(
+  'a wish for %d ms after the first attempt makes it %d: never earlier than the schedule, at most a day',
+  (wish, waitMs) => {
+    expect(decide({ retryAfterMs: wish })).toMatchObject({ waitMs })
+  },
+)
+
+const nowMs = Date.UTC(2026, 0, 1, 12, 0, 0)
+test.each([
+  ['120', 120_000],
+  [' 0 ', 0],
+  ['1.2', 2_000],
+  ['Thu, 01 Jan 2026 12:01:00 GMT', 60_000],
+  ['Thursday, 01-Jan-26 12:01:00 GMT', 60_000],
+  ['Thu, 01 Jan 2026 11:00:00 GMT', 0],
+  ['-5', null],
+  ['soon', null],
+  ['', null],
+  ['2026-01-01', null],
+  ['1e3', null],
+])('Retry-After: %j is %s ms', (text, ms) => {
+  expect(parseRetryAfter(text, nowMs)).toBe(ms)
+})

@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest'
+import { messageId, writeBody } from '../../src/domain/event.ts'
+import { formatLsn, parseLsn } from '../../src/domain/lsn.ts'
+import { firstIdAt, nextId, timeOf } from '../../src/domain/time-id.ts'
+import { triggersFor } from '../../src/domain/trigger.ts'
+
+test.each([
+  ['0/0', 0n],
+  ['0/1', 1n],
+  ['16/B374D848', 0x16_b374_d848n],
+  ['FFFFFFFF/FFFFFFFF', 2n ** 64n - 1n],
+])('the LSN %s is %d', (text, lsn) => {
+  expect(parseLsn(text)).toBe(lsn)
+  expect(formatLsn(lsn)).toBe(text)
+})
+
+test('an LSN is read with leading zeros and in lower case too', () => {
+  expect(parseLsn('00000016/0b374d84')).toBe(parseLsn('16/B374D84'))
+})
+
+test.each(['', '16', '16/', '/16', '16/G', '1/2/3', ' 1/2', '123456789/0', '-1/0'])('%j is no LSN', text => {
+  expect(() => parseLsn(text)).toThrow(RangeError)
+})
+
+test('an id carries its time and rises strictly, also while the clock stands still or goes back', () => {
+  const first = nextId(0n, 1_700_000_000_000)
+  expect(first).toBe(firstIdAt(1_700_000_000_000))
+  expect(timeOf(first)).toBe(1_700_000_000_000)
+  expect(nextId(first, 1_700_000_000_000)).toBe(first + 1n)
+  expect(nextId(first, 1_600_000_000_000)).toBe(first + 1n)
+  expect(nextId(first, 1_700_000_000_001)).toBe(firstIdAt(1_700_000_000_001))
+  expect(firstIdAt(Date.UTC(2240, 0, 1))).toBeLessThan(2n ** 63n)
+})
+
+test('a body has its fields in the published order, and no result on delete', () => {
+  const parts = { entityIdJson: '9007199254740993', entityType: 'user', actionType: 'new' as const }
+  expect(writeBody({ ...parts, resultJson: '{"id":1.10}' })).toBe(
+    '{"entity_id":9007199254740993,"entity_type":"user","action_type":"new","result":{"id":1.10}}',
+  )
+  expect(writeBody({ ...parts, entityIdJson: '"a"', actionType: 'delete', resultJson: null })).toBe(
+    '{"entity_id":"a","entity_type":"user","action_type":"delete"}',
+  )
+})
+
+test('a message id is the same for one event and webhook, another for each other, and has no dot', () => {
+  expect(messageId(3, 17n)).toBe('msg_3_17')
+  expect(new Set([messageId(1, 11n), messageId(11, 1n), messageId(1, 1n)]).size).toBe(3)
+  expect(messageId(2_147_483_647, 2n ** 63n - 1n)).not.toContain('.')
+})
+
+test('the triggers of a mapping are every entity with every action', () => {
+  expect(triggersFor(['user', 'order'])).toEqual([
+    'user.new',
+    'user.update',
+    'user.delete',
+    'order.new',
+    'order.update',
+    'order.delete',
+  ])
+})
