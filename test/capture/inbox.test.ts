@@ -67,6 +67,7 @@ test('a keepalive between transactions is reached once what came before it is st
   at.change('a')
   const taken = at.take()
   at.inbox.onKeepalive(500n)
+  await new Promise(setImmediate)
   at.commit(10n)
   expect(await taken).toBe('10:a up to 18')
   at.begin(30n)
