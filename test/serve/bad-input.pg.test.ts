@@ -3,9 +3,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { startOwnServer } from '../support/own-server.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
 const tables = 'create table users (id integer primary key); create table companies (id integer primary key);'
@@ -168,7 +168,7 @@ test('a server that is not set up for logical replication, or has no slot to giv
     ],
     [{ max_replication_slots: '1' }, 'max_replication_slots: 1, all in use'],
   ] as const) {
-    const server = await startEmbeddedPostgres({ dataDir, settings })
+    const server = await startOwnServer(dataDir, settings)
     try {
       await using psql = await connect(server.url)
       await psql.query('create table if not exists users (id integer primary key)')

@@ -2,8 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import type { EmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
 import { connect } from '../support/connect.ts'
+import { startOwnServer } from '../support/own-server.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
@@ -19,7 +20,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  server = await startEmbeddedPostgres({ dataDir })
+  server = await startOwnServer(dataDir)
   await sql(
     'drop table if exists users, companies',
     'create table users (id integer primary key); create table companies (id integer primary key)',
@@ -69,7 +70,7 @@ test.each(['fast', 'immediate'] as const)(
     await walhook.logged('capture.failed')
     expect((await fetch(`${await walhook.url()}/livez`)).status).toBe(200)
 
-    server = await startEmbeddedPostgres({ dataDir })
+    server = await startOwnServer(dataDir)
     await sql('insert into users values (2)')
     await walhook.ready()
     await until(() => receiver.arrivals.length >= 2, { what: 'the change made meanwhile' })

@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { removeEmbeddedPostgres, startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import { removeEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
 import { isAlive } from '../../src/playground/process-alive.ts'
+import { embeddedVersion, startOwnServer } from './own-server.ts'
 import { until } from './wait.ts'
 
 export type TestServer = {
@@ -36,10 +37,11 @@ const startTimeoutMs = 60_000
 /**
  * The Postgres that the tests run on: the one that TEST_DATABASE_URL names; else a container of
  * TEST_POSTGRES_IMAGE (default postgres:18) where a Docker engine answers and has the image or can pull it;
- * else the embedded server with its data below `dataRoot`.
+ * else, or where TEST_EMBEDDED_POSTGRES names a version, the embedded server with its data below `dataRoot`.
  */
 export async function startTestServer(env: NodeJS.ProcessEnv, dataRoot: string): Promise<TestServer> {
   if (env.TEST_DATABASE_URL) return useNamedServer(env.TEST_DATABASE_URL)
+  if (embeddedVersion !== null) return startEmbedded(dataRoot, `TEST_EMBEDDED_POSTGRES=${embeddedVersion}`)
   const container = await startContainer(env.TEST_POSTGRES_IMAGE || 'postgres:18')
   return 'url' in container ? container : startEmbedded(dataRoot, container.whyNot)
 }
@@ -151,7 +153,7 @@ async function startEmbedded(dataRoot: string, whyNoContainer: string): Promise<
   }
   const wished = join(dataRoot, `${prefix}${process.pid}`)
   await mkdir(wished)
-  const server = await startEmbeddedPostgres({ dataDir: wished, settings })
+  const server = await startOwnServer(wished, settings)
   return {
     url: server.url,
     description: `embedded PostgreSQL ${server.version} (no TEST_DATABASE_URL; ${whyNoContainer})`,
