@@ -2,6 +2,14 @@ import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../domain/j
 import { type EntityMapping, publishedTables, type TableName, tableKey } from '../domain/mapping.ts'
 import type { Source } from './source.ts'
 
+/** `isGenerated`: computed by Postgres, and by default not in the WAL. */
+export type TableColumn = {
+  readonly name: string
+  readonly typeOid: number
+  readonly typeName: string
+  readonly isGenerated: boolean
+}
+
 /** A table as the catalogue describes it. */
 export type Table = {
   readonly name: TableName
@@ -10,7 +18,7 @@ export type Table = {
   readonly isPartition: boolean
   /** `d` primary key, `f` the whole row, `i` an index, `n` nothing. */
   readonly identity: string
-  readonly columns: readonly { readonly name: string; readonly typeOid: number; readonly typeName: string }[]
+  readonly columns: readonly TableColumn[]
   readonly primaryKey: readonly string[]
   /** The columns that the WAL gives of a row before its UPDATE or DELETE. */
   readonly identityColumns: readonly string[]
@@ -23,7 +31,6 @@ export type Catalogue = {
   readonly tables: ReadonlyMap<string, Table>
   writerOf(typeOid: number): JsonWriter
   isInteger(typeOid: number): boolean
-  knows(typeOid: number): boolean
 }
 
 const tablesStatement = `
@@ -33,7 +40,8 @@ select
   has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage') as is_readable,
   pg_has_role(c.relowner, 'usage') as is_owned,
   (select json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8,
-                                     'typeName', format_type(a.atttypid, a.atttypmod)) order by a.attnum)
+                                     'typeName', format_type(a.atttypid, a.atttypmod),
+                                     'isGenerated', a.attgenerated <> '') order by a.attnum)
    from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
   (select json_agg(a.attname order by k.position)
    from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
@@ -75,7 +83,6 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
   return {
     tables,
     isInteger: oid => isInteger(oid, typeOf),
-    knows: oid => types.has(oid),
     writerOf(oid) {
       const writer = writers.get(oid) ?? jsonWriter(oid, typeOf)
       writers.set(oid, writer)

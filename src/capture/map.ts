@@ -6,6 +6,7 @@ import type { Catalogue } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
 import { readRelated, readRows } from './read-back.ts'
 import { createResultWriter, type ShapedRow } from './result.ts'
+import { createShapes, type Shapes } from './shape.ts'
 import type { Source } from './source.ts'
 
 /** An entity that a transaction changed, on the way to its event. */
@@ -43,7 +44,9 @@ export function createMapper(options: {
   const { source, mapping } = options
   let { catalogue } = options
   let writeResult = createResultWriter(catalogue)
+  let shapes = createShapes(catalogue)
   const plans = new WeakMap<Relation, Plan>()
+  const known = new WeakSet<Relation>()
 
   function planOf(relation: Relation): Plan {
     const known = plans.get(relation)
@@ -53,19 +56,21 @@ export function createMapper(options: {
     return plan
   }
 
-  /** A type made since the start is known to the stream by its number only. */
-  async function learnTypes(relations: ReadonlySet<Relation | null>) {
-    const oids = [...relations].flatMap(relation => relation?.columns.map(({ typeOid }) => typeOid) ?? [])
-    if (oids.every(oid => catalogue.knows(oid))) return
+  /** The stream announces a relation again after each DDL: there may be new columns and types. */
+  async function learn(relations: readonly (Relation | null)[]) {
+    const unknown = relations.filter(relation => relation !== null && !known.has(relation))
+    if (unknown.length === 0) return
+    for (const relation of unknown) known.add(relation!)
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
+    shapes = createShapes(catalogue)
   }
 
   function writeEvent(item: Touched, rows: Rows, related: Related): EventText | null {
     const { entity, key, folded } = item
     if (folded.state === 'nothing') return null
     const isDelete = folded.state === 'delete'
-    const row = isDelete ? null : rowOf(item, rows.get(entity)?.get(key))
+    const row = isDelete ? null : rowOf(item, shapes, rows.get(entity)?.get(key))
     // Already gone: its `delete` comes with a later transaction.
     if (!isDelete && row === null) return null
     const body = writeBody({
@@ -80,8 +85,8 @@ export function createMapper(options: {
   return async (parts: readonly TransactionPart[]): Promise<Mapped> => {
     const truncated: string[] = []
     const touched = parts.flatMap(part => foldPart(part, planOf, table => truncated.push(table)))
-    await learnTypes(new Set(touched.map(({ relation }) => relation)))
-    const rows = await readMissing(source, catalogue, touched)
+    await learn(touched.map(({ relation }) => relation))
+    const rows = await readMissing(source, catalogue, shapes, touched)
     const related = await readAllRelated(source, catalogue, touched)
 
     const events: WebhookEvent[] = []
@@ -171,11 +176,16 @@ function filled(row: Row, old: Row | null): Row {
 
 type Rows = ReadonlyMap<EntityMapping, ReadonlyMap<string, ShapedRow>>
 
-/** Reads the rows that a change of a related row does not carry, and those with values that were left alone. */
-async function readMissing(source: Source, catalogue: Catalogue, touched: readonly Touched[]): Promise<Rows> {
-  const needed = touched.filter(
-    ({ folded }) => folded.state !== 'delete' && (folded.row === null || folded.row.includes(unchanged)),
-  )
+/** Reads the rows that a change of a related row does not carry, and those with values that the WAL leaves out. */
+async function readMissing(
+  source: Source,
+  catalogue: Catalogue,
+  shapes: Shapes,
+  touched: readonly Touched[],
+): Promise<Rows> {
+  const isIncomplete = ({ folded: { row }, relation }: Touched) =>
+    row === null || relation === null || row.includes(unchanged) || shapes.of(relation).hasGenerated
+  const needed = touched.filter(item => item.folded.state !== 'delete' && isIncomplete(item))
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
   for (const [entity, items] of Map.groupBy(needed, item => item.entity))
     rows.set(entity, await readRows(source, catalogue, entity, [...new Set(items.map(({ key }) => key))]))
@@ -200,14 +210,20 @@ async function readAllRelated(
 }
 
 /** The row to show: the WAL's, with what it leaves out taken from the table, or the table's; null when it is gone. */
-function rowOf({ folded, relation }: Touched, present: ShapedRow | undefined): ShapedRow | null {
-  if (folded.row === null || relation === null) return present ?? null
-  const shape = relation.columns
-  if (!folded.row.includes(unchanged)) return { shape, values: folded.row }
+function rowOf(
+  { folded: { row }, relation }: Touched,
+  shapes: Shapes,
+  present: ShapedRow | undefined,
+): ShapedRow | null {
+  if (row === null || relation === null) return present ?? null
+  const { shape, places, hasGenerated } = shapes.of(relation)
+  if (!hasGenerated && !row.includes(unchanged)) return { shape, values: row }
   const now = new Map<string, Value>(present?.shape.map(({ name }, i) => [name, present.values[i]!]))
-  const values = folded.row.map((value, i) =>
-    value === unchanged ? (now.get(shape[i]!.name) ?? unchanged) : value,
-  )
+  const values = places.map((place, i) => {
+    const value = place === null ? unchanged : row[place]!
+    const { name } = shape[i]!
+    return value === unchanged && now.has(name) ? now.get(name)! : value
+  })
   return { shape, values }
 }
 
