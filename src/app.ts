@@ -196,7 +196,7 @@ async function runServices(services: readonly Service[], log: Log, signal: Abort
     supervise(service, {
       signal,
       minDelayMs: 500,
-      maxDelayMs: 30_000,
+      maxDelayMs: 10_000,
       onFailure: (error, nextDelayMs) =>
         log.error(`${service.name}.failed`, { reason: describeError(error), next_in_ms: nextDelayMs }),
     }),

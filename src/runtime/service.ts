@@ -6,12 +6,12 @@ export type Service = { readonly name: string; run(signal: AbortSignal): Promise
 /** Thrown by a service that must not be started again: only a person can mend what it found. */
 export class Fatal extends Error {}
 
-const steadyAfterMs = 30_000
+const steadyAfterMs = 5_000
 
 /**
  * Keeps a service running: starts it again after every failure, at first after about `minDelayMs`, then after
- * twice as long each time up to `maxDelayMs`, and from the beginning of that row once it has run for half a
- * minute. `onFailure` hears of each. Resolves when `signal` is aborted; rejects on `Fatal`.
+ * twice as long each time up to `maxDelayMs`, and from the beginning of that row once it has run for five
+ * seconds. `onFailure` hears of each. Resolves when `signal` is aborted; rejects on `Fatal`.
  */
 export async function supervise(
   service: Service,

@@ -5,7 +5,6 @@ import { openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { silentLog } from '../../src/runtime/log.ts'
-import type { TestDatabase } from './database.ts'
 import { until } from './wait.ts'
 
 /** A capture in this process, from and into one database. Disposing it stops it in order. */
@@ -23,7 +22,7 @@ export type RunningCapture = AsyncDisposable & {
 }
 
 export async function startCapture(
-  database: TestDatabase,
+  database: { url: string; name: string },
   mapping: readonly EntityMapping[] = defaultMapping,
 ): Promise<RunningCapture> {
   const source = openSource({ url: database.url, onError() {} })

@@ -1,0 +1,34 @@
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type EmbeddedPostgres, removeEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import { connect } from './connect.ts'
+import { startOwnServer } from './own-server.ts'
+
+export type OwnServer = Awaited<ReturnType<typeof openOwnServer>>
+
+/** An embedded server for one test file, which its tests may stop and start, with a database for each test. */
+export async function openOwnServer(settings: Readonly<Record<string, string>> = {}) {
+  const dataDir = await mkdtemp(join(tmpdir(), 'walhook-own-'))
+  let server: EmbeddedPostgres = await startOwnServer(dataDir, settings)
+  let databases = 0
+  return {
+    url: () => server.url,
+    async database(): Promise<{ url: string; name: string }> {
+      const name = `own_${++databases}`
+      await using admin = await connect(server.url)
+      await admin.query(`create database ${name}`)
+      const url = new URL(server.url)
+      url.pathname = `/${name}`
+      return { url: url.href, name }
+    },
+    stop: (mode?: 'fast' | 'immediate') => server.stop(mode),
+    async start() {
+      server = await startOwnServer(dataDir, settings)
+    },
+    async [Symbol.asyncDispose]() {
+      await server.stop('immediate')
+      await removeEmbeddedPostgres({ dataDir })
+    },
+  }
+}
