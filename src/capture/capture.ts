@@ -35,7 +35,7 @@ export class CaptureBlocked extends Error {
   }
 }
 
-const maxBufferedBytes = 8 * 1024 * 1024
+const maxBufferedBytes = 4 * 1024 * 1024
 const standbyPollMs = 1_000
 const slotIsActive = '55006'
 
