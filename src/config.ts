@@ -157,6 +157,5 @@ function readMapping(
 }
 
 function isPostgresUrl(text: string): boolean {
-  const protocol = URL.canParse(text) ? new URL(text).protocol : null
-  return protocol === 'postgres:' || protocol === 'postgresql:'
+  return /^postgres(ql)?:\/\//i.test(text) && URL.canParse(text)
 }
