@@ -26,6 +26,7 @@ import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import { type Service, supervise } from './runtime/service.ts'
 import { sleep } from './runtime/sleep.ts'
+import { within } from './runtime/within.ts'
 
 export type App = {
   /** Where the API listens, or null where this process has no role `api`. */
@@ -43,6 +44,8 @@ export type Opened =
 
 const deadlineMs = 15_000
 const hourMs = 3_600_000
+/** How long ops wait for a database: a link that has died in silence brings no error, and no answer either. */
+const answerMs = 3_000
 
 /**
  * Opens everything that `serve` runs: checks the databases, brings the schema up to date, wires the parts and
@@ -90,8 +93,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   })
   const metrics = createMetrics(async () => {
     const [queue, heldBack] = await Promise.all([
-      queueDepth(outbox).catch(() => null),
-      heldBackBytes(source, slotName).catch(() => null),
+      within(answerMs, queueDepth(outbox)).catch(() => null),
+      within(answerMs, heldBackBytes(source, slotName)).catch(() => null),
     ])
     return { queue, heldBackBytes: heldBack, isCapturing: capture.state().state === 'streaming' }
   })
@@ -159,12 +162,12 @@ async function openDatabases(config: Config, log: Log, opened: AsyncDisposableSt
   const source = opened.use(openSource({ url: config.databaseUrl!, onError }))
   const outbox = opened.use(openOutbox({ url: config.outboxUrl!, maxConnections: 8, onError }))
 
-  const unreachable = [
-    await problemOfConnecting('DATABASE_URL', source.pool),
-    await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool),
-  ].filter(problem => problem !== null)
-  if (unreachable.length > 0)
-    return { ok: false, problems: unreachable.slice(0, config.outboxUrl === config.databaseUrl ? 1 : 2) }
+  // Both at once, and one database once: a server that says nothing is waited for until the connection times out.
+  const tries = [problemOfConnecting('DATABASE_URL', source.pool)]
+  if (config.outboxUrl !== config.databaseUrl)
+    tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool))
+  const unreachable = (await Promise.all(tries)).filter(problem => problem !== null)
+  if (unreachable.length > 0) return { ok: false, problems: unreachable }
   if (config.roles.has('capture')) {
     const { problems } = await preflight(source, config)
     if (problems.length > 0) return { ok: false, problems }
@@ -212,7 +215,7 @@ async function keepPartitions(outbox: Outbox, nowMs: () => number, signal: Abort
 }
 
 function databaseHealth(outbox: Outbox): Promise<Health> {
-  return outbox.pool.query('select').then(
+  return within(answerMs, outbox.pool.query('select')).then(
     () => ({ ok: true, status: 'reachable' }),
     error => ({ ok: false, status: describeError(error) }),
   )
@@ -232,7 +235,14 @@ export async function problemOfConnecting(
     await pool.query('select')
     return null
   } catch (error) {
+    const reason = describeError(error)
+    if (reason.includes('client password must be a'))
+      return {
+        what: variable,
+        found: 'no connection: the server asks for a password, and the URL has none',
+        mend: 'write it into the URL: postgres://user:password@host:5432/database',
+      }
     const mend = 'check that the server runs, and the host, port, database, user and password of the URL'
-    return { what: variable, found: `no connection: ${describeError(error)}`, mend }
+    return { what: variable, found: `no connection: ${reason}`, mend }
   }
 }

@@ -18,6 +18,9 @@ const usage = `walhook: signed webhooks for changes in Postgres
 Without a command: serve where DATABASE_URL is set, else a playground with a Postgres of its own.
 The environment variables are described in README.md.`
 
+/** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
+const stopWithinMs = 15_000
+
 type Command = (args: string[], signal: AbortSignal) => Promise<number>
 
 const commands: Record<string, Command> = {
@@ -26,6 +29,7 @@ const commands: Record<string, Command> = {
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const log = openLog(config.logLevel)
+    endWithin(stopWithinMs, signal)
     const opened = await openApp(config, log)
     if (!opened.ok) return report(opened.problems)
     log.info('walhook.started', { url: opened.app.url ?? undefined, roles: [...config.roles] })
@@ -127,6 +131,17 @@ const bare: Command = async (args, signal) => {
   return 0
 }
 
+/** Ends the process `ms` after `signal`: a link that died in silence would keep it waiting for an answer. */
+function endWithin(ms: number, signal: AbortSignal): void {
+  const end = () => {
+    process.stderr.write(
+      `walhook: cut off ${ms / 1000} s after the signal, while a database did not answer. Nothing is lost: the next start goes on from what was committed\n`,
+    )
+    process.exit(1)
+  }
+  signal.addEventListener('abort', () => setTimeout(end, ms).unref(), { once: true })
+}
+
 function required(result: ConfigResult): Config | null {
   if (result.ok) return result.config
   report(result.problems)
@@ -147,12 +162,14 @@ function misused(message: string): 2 {
   return 2
 }
 
-main(process.argv.slice(2)).then(
-  status => {
-    process.exitCode = status
-  },
-  error => {
-    process.exitCode = error.code?.startsWith('ERR_PARSE_ARGS') ? misused(error.message) : 1
-    if (process.exitCode === 1) process.stderr.write(`walhook: ${describeError(error)}\n`)
-  },
-)
+void main(process.argv.slice(2))
+  .catch(error => {
+    if (error.code?.startsWith('ERR_PARSE_ARGS')) return misused(error.message)
+    process.stderr.write(`walhook: ${describeError(error)}\n`)
+    return 1
+  })
+  .then(status => {
+    // Not left to the event loop: where no password was given, node-postgres keeps the socket open on which the
+    // server waits for it, up to a minute.
+    if (status !== 0) process.exit(status)
+  })
