@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startOwnServer } from '../support/own-server.ts'
+import { refusal } from '../support/refusal.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
 const tables = 'create table users (id integer primary key); create table companies (id integer primary key);'
@@ -15,17 +16,6 @@ async function open(sql: string) {
   await using psql = await connect(database.url)
   await psql.query(sql)
   return database
-}
-
-/** Runs `serve` to its end and returns what it said, having seen that it said it as it should. */
-async function refusal(database: TestDatabase | null, env: Record<string, string> = {}): Promise<string[]> {
-  const { code, stdout, stderr } = await runWalhook(database, ['serve'], env)
-  expect(code, stderr).toBe(1)
-  expect(stdout).toBe('')
-  expect(stderr).not.toMatch(/^\s+at /m)
-  const lines = stderr.trimEnd().split('\n')
-  for (const line of lines) expect(line).toMatch(/^.+: .+\. To mend it: .+$/)
-  return lines
 }
 
 test('with nothing set, every missing variable is named', async () => {
@@ -197,9 +187,10 @@ test('a port that is taken is named', async () => {
     `PORT: ${port} on 127.0.0.1 is taken by another program. To mend it: set PORT to a free port, or to 0 for any`,
   ])
   other.close()
+  expect(await left(database)).toMatchObject({ publications: 0, slots: 0 })
 })
 
-test('a schema that a newer walhook has made is refused; an older one is brought up to date', async () => {
+test('a schema that a newer walhook has made is refused, and nothing is made in the source', async () => {
   const database = await open(tables)
   expect(await runWalhook(database, ['migrate'])).toMatchObject({ code: 0 })
   await using psql = await connect(database.url)
@@ -207,6 +198,7 @@ test('a schema that a newer walhook has made is refused; an older one is brought
   expect(await refusal(database)).toEqual([
     'schema walhook: made by a newer walhook (it has 9999_from_the_future). To mend it: start that version, or a newer one',
   ])
+  expect(await left(database)).toEqual({ publications: 0, slots: 0, schema: 'walhook' })
 })
 
 test.each([

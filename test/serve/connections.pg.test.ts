@@ -1,0 +1,124 @@
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer } from 'node:net'
+import { beforeAll, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { refusal } from '../support/refusal.ts'
+import { runWalhook } from '../support/walhook-process.ts'
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+
+function changed(change: (url: URL) => void): string {
+  const url = new URL(database.url)
+  change(url)
+  return url.href
+}
+
+/** A server that is no Postgres. */
+async function impostor(onConnection: (socket: Socket) => void) {
+  const sockets: Socket[] = []
+  const server = createServer(socket => {
+    sockets.push(socket.on('error', () => {}))
+    onConnection(socket)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `postgres://walhook:hunter2@127.0.0.1:${(server.address() as AddressInfo).port}/app`,
+    connections: sockets,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise(resolve => server.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
+
+test('a wrong password, and none where one is asked for, are told at once', async context => {
+  if (new URL(database.url).password === '') context.skip('this server asks for no password')
+  const wrong = changed(url => {
+    url.password = 'hunter2'
+  })
+  expect(await refusal(database, { DATABASE_URL: wrong })).toEqual([
+    expect.stringMatching(/^DATABASE_URL: no connection: password authentication failed for user "/),
+  ])
+  const none = changed(url => {
+    url.password = ''
+  })
+  const expected =
+    'no connection: the server asks for a password, and the URL has none. To mend it: write it into the URL: postgres://user:password@host:5432/database'
+  expect(await refusal(database, { DATABASE_URL: none })).toEqual([`DATABASE_URL: ${expected}`])
+  for (const [args, variable] of [
+    [['check'], 'DATABASE_URL'],
+    [['migrate'], 'OUTBOX_DATABASE_URL'],
+    [['token', 'CI'], 'OUTBOX_DATABASE_URL'],
+  ] as const)
+    expect(await runWalhook(database, args, { DATABASE_URL: none })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `${variable}: ${expected}\n`,
+    })
+})
+
+test('an unknown role is named', async () => {
+  const url = changed(url => {
+    url.username = 'nobody_of_that_name'
+  })
+  const lines = await refusal(database, { DATABASE_URL: url })
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain('nobody_of_that_name')
+})
+
+test('a server that says nothing is given up, asked once where it has both databases', async () => {
+  await using silent = await impostor(() => {})
+  expect(await refusal(database, { DATABASE_URL: silent.url })).toEqual([
+    expect.stringMatching(/^DATABASE_URL: no connection: .*timeout/),
+  ])
+  expect(silent.connections).toHaveLength(1)
+})
+
+test('two servers that say nothing are given up together, each by its name', async () => {
+  await using silent = await impostor(() => {})
+  await using other = await impostor(() => {})
+  expect(await refusal(database, { DATABASE_URL: silent.url, OUTBOX_DATABASE_URL: other.url })).toEqual([
+    expect.stringMatching(/^DATABASE_URL: no connection: .*timeout/),
+    expect.stringMatching(/^OUTBOX_DATABASE_URL: no connection: .*timeout/),
+  ])
+})
+
+test('what answers and is no Postgres is told as no connection', async () => {
+  await using web = await impostor(socket => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+  expect(await refusal(database, { DATABASE_URL: web.url })).toEqual([
+    expect.stringMatching(/^DATABASE_URL: no connection: /),
+  ])
+})
+
+test.each([
+  ['a certificate that is not there', '?sslmode=verify-full&sslrootcert=/nowhere/ca.pem', '/nowhere/ca.pem'],
+  ['TLS that the server does not have', '?sslmode=verify-full', 'does not support SSL'],
+])('%s is told', async (_what, search, found) => {
+  const url = changed(url => {
+    url.search = search
+  })
+  expect(await refusal(database, { DATABASE_URL: url })).toEqual([expect.stringContaining(found)])
+})
+
+test.each([
+  ['an address of another machine', { HOST: '192.0.2.1' }, /^HOST: 192\.0\.2\.1: .+EADDRNOTAVAIL/],
+  ['a name that there is not', { HOST: 'host.invalid' }, /^HOST: host\.invalid: /],
+])('as HOST, %s is named', async (_what, env, expected) => {
+  // Without the role `capture` the source needs no tables.
+  const own = await createTestDatabase()
+  await runWalhook(own, ['migrate'])
+  expect(await refusal(own, { ...env, WALHOOK_ROLES: 'api' })).toEqual([expect.stringMatching(expected)])
+})
+
+test.each(['postgres:hunter2', 'postgres//localhost/app', 'postgres://walhook@localhost:99999/app'])(
+  '%s is no Postgres URL',
+  async url => {
+    expect(await refusal(database, { DATABASE_URL: url })).toEqual([
+      'DATABASE_URL: not a Postgres URL. To mend it: write it as postgres://user:password@host:5432/database',
+    ])
+  },
+)

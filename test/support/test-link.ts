@@ -1,0 +1,49 @@
+import type { AddressInfo } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+
+/** A link to a server on this machine that can stall: bytes stop coming, and nobody is told. */
+export type TestLink = AsyncDisposable & { readonly url: string; stall(): void; heal(): void }
+
+/** Opens a link to the database of `url`; its own `url` leads there through the link. */
+export async function openTestLink(url: string): Promise<TestLink> {
+  const target = new URL(url)
+  const sockets = new Set<Socket>()
+  let isStalled = false
+  const server = createServer(near => {
+    const far = connect(Number(target.port), target.hostname)
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      from.on('data', chunk => to.write(chunk))
+      // While it is stalled the end of a side is lost like every byte.
+      from.on('end', () => isStalled || to.end())
+      from.on('error', () => isStalled || to.destroy())
+      from.on('close', () => {
+        sockets.delete(from)
+        if (!isStalled) to.destroy()
+      })
+      if (isStalled) from.pause()
+    }
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const through = new URL(url)
+  through.port = String((server.address() as AddressInfo).port)
+  return {
+    url: through.href,
+    stall() {
+      isStalled = true
+      for (const socket of sockets) socket.pause()
+    },
+    heal() {
+      isStalled = false
+      for (const socket of sockets) socket.resume()
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise(resolve => server.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
