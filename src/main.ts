@@ -66,8 +66,11 @@ const commands: Record<string, Command> = {
       allowPositionals: true,
       options: { user: { type: 'string' } },
     })
-    const name = positionals[0]
-    if (name === undefined || positionals.length > 1) return misused('token takes one NAME')
+    const name = positionals[0]?.trim() ?? ''
+    if (positionals.length !== 1 || name === '' || name.length > 200)
+      return misused('token takes one NAME of 1 to 200 characters')
+    // An empty one, from a variable that is not set, would be the account of nobody.
+    if (values.user?.trim() === '') return misused('--user is empty')
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
     const made = await makeToken(config, { name, userId: values.user ?? null })
@@ -87,15 +90,14 @@ const commands: Record<string, Command> = {
         secret: { type: 'string', multiple: true, default: [] },
       },
     })
-    const port = Number(values.port)
-    const status = Number(values.status)
-    const delayMs = Number(values.delay)
-    if (!(Number.isInteger(port) && port >= 0 && port <= 65535))
-      return misused(`--port ${values.port} is no port`)
-    if (!(Number.isInteger(status) && status >= 200 && status <= 599))
-      return misused(`--status ${values.status} is not from 200 to 599`)
-    if (!(delayMs >= 0 && delayMs <= 600_000))
-      return misused(`--delay ${values.delay} is not from 0 to 600000 ms`)
+    const port = wholeNumber(values.port)
+    const status = wholeNumber(values.status)
+    const delayMs = wholeNumber(values.delay)
+    if (!(port <= 65535)) return misused(`--port ${JSON.stringify(values.port)} is no port`)
+    if (!(status >= 200 && status <= 599))
+      return misused(`--status ${JSON.stringify(values.status)} is not from 200 to 599`)
+    if (!(delayMs <= 600_000))
+      return misused(`--delay ${JSON.stringify(values.delay)} is not from 0 to 600000 ms`)
     // An empty one, from a variable that is not set, is none.
     const secrets = values.secret.filter(secret => secret !== '')
     await listen({ host: values.host, port, status, delayMs, secrets, say, signal })
@@ -117,7 +119,7 @@ async function main(args: string[]): Promise<number> {
       if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
       stop.abort()
     })
-  const command = name === undefined ? bare : commands[name]
+  const command = name === undefined ? bare : Object.hasOwn(commands, name) && commands[name]
   if (!command) return misused(`there is no command ${JSON.stringify(name)}`)
   return await command(rest, stop.signal)
 }
@@ -146,6 +148,11 @@ function required(result: ConfigResult): Config | null {
   if (result.ok) return result.config
   report(result.problems)
   return null
+}
+
+/** NaN for all but digits: `Number` takes an empty text for 0. */
+function wholeNumber(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN
 }
 
 function say(line: string): void {
