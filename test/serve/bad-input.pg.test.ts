@@ -204,8 +204,8 @@ test('a schema that a newer walhook has made is refused, and nothing is made in 
 test.each([
   [['cook'], 2, 'walhook: there is no command "cook"'],
   [['token'], 2, 'walhook: token takes one NAME'],
-  [['listen', '--port', '70000'], 2, 'walhook: --port 70000 is no port'],
-  [['listen', '--status', '99'], 2, 'walhook: --status 99 is not from 200 to 599'],
+  [['listen', '--port', '70000'], 2, 'walhook: --port "70000" is no port'],
+  [['listen', '--status', '99'], 2, 'walhook: --status "99" is not from 200 to 599'],
   [['listen', '--colour', 'red'], 2, "walhook: Unknown option '--colour'"],
   [['serve', 'now'], 2, "walhook: Unexpected argument 'now'"],
 ])('the command line %j ends with %d and says why', async (args, status, message) => {

@@ -54,6 +54,30 @@ export async function runWalhook(
   return { code, stdout, stderr }
 }
 
+/** Starts a command of walhook that runs until it is told to stop, and that talks in plain lines. */
+export function startCommand(args: readonly string[]) {
+  const child = spawnWalhook(args, {})
+  const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
+  const output: string[] = []
+  for (const stream of [child.stdout!, child.stderr!])
+    createInterface({ input: stream }).on('line', line => output.push(line))
+  return {
+    output,
+    exited,
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
+    /** Waits for a line that matches, and returns what the pattern's first group holds. */
+    async said(pattern: RegExp): Promise<string> {
+      const find = () => output.map(line => pattern.exec(line)).find(match => match !== null)
+      const match = await until(find, { what: `walhook to say ${pattern}` })
+      return match[1] ?? match[0]
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
+
 function settings(database: Place): Record<string, string> {
   return {
     DATABASE_URL: database.url,

@@ -1,0 +1,159 @@
+import { beforeEach, expect, test } from 'vitest'
+import { formatSecret, sign } from '../../src/domain/signature.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { runWalhook, startCommand, startWalhook } from '../support/walhook-process.ts'
+
+const tables = 'create table users (id integer primary key); create table companies (id integer primary key);'
+
+let database: TestDatabase
+beforeEach(async () => {
+  database = await createTestDatabase()
+})
+
+async function query(text: string) {
+  await using psql = await connect(database.url)
+  return (await psql.query(text)).rows
+}
+
+const traces = `
+  select (select count(*)::int from pg_publication) as publications, to_regnamespace('walhook') as schema,
+         (select count(*)::int from pg_replication_slots where database = current_database()) as slots`
+const untouched = [{ publications: 0, schema: null, slots: 0 }]
+
+test('check says that a source can be captured, or what is in the way, and leaves no trace', async () => {
+  const refused = await runWalhook(database, ['check'])
+  expect(refused).toMatchObject({ code: 1, stdout: '' })
+  expect(refused.stderr.trimEnd().split('\n')).toEqual([
+    expect.stringMatching(/^table "public"\."users": missing\. To mend it: /),
+    expect.stringMatching(/^table "public"\."companies": missing\. To mend it: /),
+  ])
+  await query(tables)
+  expect(await runWalhook(database, ['check'], { WALHOOK_SECRET_KEY: '' })).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(/^ok: .+\n$/),
+    stderr: '',
+  })
+  expect(await query(traces)).toEqual(untouched)
+})
+
+test('migrate makes the schema, and a second time finds nothing to do', async () => {
+  const first = await runWalhook(database, ['migrate'])
+  expect(first).toEqual({ code: 0, stdout: expect.stringMatching(/^applied 0001_outbox/), stderr: '' })
+  expect(await runWalhook(database, ['migrate'])).toEqual({ code: 0, stdout: 'up to date\n', stderr: '' })
+})
+
+test('serve brings an older schema, here one of nothing at all, up to date by itself, and says so', async () => {
+  await query(`${tables} create schema walhook`)
+  await using walhook = startWalhook(database)
+  expect((await walhook.logged('outbox.migrated')).applied).toContain('0001_outbox')
+  await walhook.ready()
+})
+
+test('a token is printed alone, works at once, and stands for the account that it names', async () => {
+  await query(`${tables} insert into users values (41), (42)`)
+  const made = await runWalhook(database, ['token', 'CI', '--user', '42'])
+  expect(made).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]{43}\n$/), stderr: '' })
+  await using walhook = startWalhook(database)
+  const headers = { authorization: `Bearer ${made.stdout.trim()}` }
+  const post = async (path: string, body: object) => {
+    const url = `${await walhook.url()}${path}`
+    return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).json() as Promise<
+      Record<string, unknown>
+    >
+  }
+  const { id } = await post('/api/webhooks', {
+    name: 'CRM',
+    url: 'http://127.0.0.1:1/',
+    triggers: ['user.new'],
+  })
+  expect(await post(`/api/webhooks/${id}/test`, {})).toMatchObject({
+    entity_id: '42',
+    outcome: 'unreachable',
+  })
+  expect(await post(`/api/webhooks/${id}/test`, { user_id: 41 })).toMatchObject({ entity_id: '41' })
+  expect(JSON.stringify(walhook.log)).not.toContain(made.stdout.trim())
+})
+
+test.each([
+  [['token', '']],
+  [['token', '  ']],
+  [['token', 'x'.repeat(201)]],
+  [['token', 'two', 'names']],
+  [['token', 'CI', '--user', '']],
+])('%j makes no token', async args => {
+  const { code, stdout, stderr } = await runWalhook(database, args)
+  expect(stdout).toBe('')
+  expect(stderr).toMatch(/^walhook: (token takes one NAME|--user )/)
+  expect(code).toBe(2)
+})
+
+test.each(['--help', '-h', 'help'])('%s shows every command, also where nothing is set', async flag => {
+  const { code, stdout, stderr } = await runWalhook(null, [flag])
+  for (const command of ['serve', 'check', 'migrate', 'token', 'listen'])
+    expect(stdout).toContain(`walhook ${command}`)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})
+
+test.each(['cook', 'Serve', 'constructor', '__proto__', 'toString', '--serve', ''])(
+  'there is no command %j',
+  async name => {
+    const { code, stdout, stderr } = await runWalhook(null, [name])
+    expect(stderr).toContain(`walhook: there is no command ${JSON.stringify(name)}\n`)
+    expect(stderr).toContain('walhook serve')
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  },
+)
+
+test('listen answers as told, says whether each signature is valid, and ends with 0', async () => {
+  const key = Buffer.alloc(32, 5)
+  await using listener = startCommand([
+    'listen',
+    '--port',
+    '0',
+    '--status',
+    '503',
+    '--secret',
+    formatSecret(key),
+    '--secret',
+    '',
+  ])
+  const url = await listener.said(/^Send webhooks to (\S+)\/ /)
+  const body = '{"entity_id":1}'
+  const timestampS = Math.floor(Date.now() / 1000)
+  const headers = { 'webhook-id': 'msg_1_1', 'webhook-timestamp': String(timestampS) }
+  const send = (secret: Buffer) => {
+    const signature = sign({ id: 'msg_1_1', timestampS, body, secrets: [secret] })
+    return fetch(url, { method: 'POST', body, headers: { ...headers, 'webhook-signature': signature } })
+  }
+  expect((await send(key)).status).toBe(503)
+  await listener.said(/ msg_1_1 signature valid, answered 503$/)
+  expect((await send(Buffer.alloc(32, 6))).status).toBe(503)
+  await listener.said(/ msg_1_1 signature wrong \(.+\), answered 503$/)
+  expect(listener.output).toContain(body)
+  listener.kill('SIGTERM')
+  expect(await listener.exited).toEqual({ code: 0, signal: null })
+})
+
+test.each([
+  [['listen', '--secret', 'hunter2'], 1, /^walhook: not a signing secret: it is whsec_/],
+  [['listen', '--delay', 'soon'], 2, /^walhook: --delay "soon" is not from 0/],
+  [['listen', '--status', '2e2'], 2, /^walhook: --status "2e2" is not from 200/],
+  [['listen', '--port', ''], 2, /^walhook: --port "" is no port/],
+])('%j ends with %d and repeats no secret', async (args, status, expected) => {
+  const { code, stderr } = await runWalhook(null, args)
+  expect(stderr).toMatch(expected)
+  expect(stderr).not.toContain('hunter2')
+  expect(stderr).not.toMatch(/^\s+at /m)
+  expect(code).toBe(status)
+})
+
+test('listen at a taken port ends with one line', async () => {
+  await using first = startCommand(['listen', '--port', '0'])
+  const { port } = new URL(await first.said(/^Send webhooks to (\S+)\/ /))
+  const { code, stderr } = await runWalhook(null, ['listen', '--port', port])
+  expect(stderr).toBe(
+    `walhook: Port ${port} on 127.0.0.1 is taken by another program. Stop that, or choose another port.\n`,
+  )
+  expect(code).toBe(1)
+})
