@@ -1,5 +1,5 @@
 import type { Agent as HttpAgent } from 'undici'
-import { Agent, request as send } from 'undici'
+import { Agent, errors, request as send } from 'undici'
 import type { Attempt, Phase, Response } from '../domain/attempt.ts'
 import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
 import type { Guard } from './guard.ts'
@@ -77,8 +77,8 @@ export function openSender(options: {
     } catch (error) {
       if (signal.aborted) return end({ outcome: 'cancelled', failure: null })
       if (deadline.aborted) return end(judgeDeadline(deadlineMs))
-      const { code, message, syscall } = error as NodeJS.ErrnoException
-      return end(judgeError(syscall === 'getaddrinfo' ? 'ENOTFOUND' : (code ?? ''), message))
+      const { message } = error as Error
+      return end(judgeError(codeOf(error as NodeJS.ErrnoException), message))
     }
   }
 
@@ -87,9 +87,16 @@ export function openSender(options: {
 
 export type Sender = ReturnType<typeof openSender>
 
+function codeOf(error: NodeJS.ErrnoException): string {
+  if (error.syscall === 'getaddrinfo') return 'ENOTFOUND'
+  // undici's parser does not always say which rule was broken.
+  return error.code ?? (error instanceof errors.HTTPParserError ? 'HPE_UNKNOWN' : '')
+}
+
 /** Names in lower case; a field that came several times is joined by commas, and cookies are not shown. */
 function readHeaders(raw: readonly string[]): Record<string, string> {
-  const headers: Record<string, string> = {}
+  // Without a prototype: a receiver may name a header `constructor` or `__proto__`.
+  const headers: Record<string, string> = Object.create(null)
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = String(raw[i]).toLowerCase()
     const value = name === 'set-cookie' ? '[redacted]' : printable(String(raw[i + 1]))
