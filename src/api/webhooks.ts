@@ -35,12 +35,18 @@ const testRequest = z.strictObject({
 })
 
 const maxId = 2_147_483_647
-const idParam = z.strictObject({ id: z.coerce.number('must be a number').int().min(1).max(maxId) })
-const limit = (most: number, usual: number) =>
-  z.coerce.number('must be a number').int('must be a whole number').min(1).max(most).default(usual)
+/** Digits only: `Number` reads `0x1` and an empty text too, and a webhook would answer to names it does not have. */
+const number = (least: number, most: number, what: string) =>
+  z
+    .string()
+    .regex(/^\d{1,16}$/, what)
+    .transform(Number)
+    .pipe(z.int().min(least).max(most))
+const idParam = z.strictObject({ id: number(1, maxId, 'must be a number') })
+const limit = (most: number, usual: number) => number(1, most, 'must be a whole number').default(usual)
 const listQuery = z.strictObject({
   limit: limit(100, 50),
-  cursor: z.coerce.number('must be a cursor that a list gave').int().min(0).max(maxId).default(0),
+  cursor: number(0, maxId, 'must be a cursor that a list gave').default(0),
 })
 const logQuery = z.strictObject({
   limit: limit(100, 10),
