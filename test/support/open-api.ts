@@ -50,6 +50,7 @@ export async function openTestApi() {
     ...at,
     control,
     state,
+    request: (path: string, init: RequestInit) => api.request(path, init),
     /** Calls the API; a body that is no text is sent as JSON. A token of null is sent as none. */
     async call(method: string, path: string, body?: unknown, token: string | null = adminToken) {
       const response = await api.request(path, {
