@@ -99,9 +99,7 @@ test('nothing is confirmed past what is not stored, however long the outbox take
 
   await using blocker = await connect(at.database.url)
   await blocker.query('begin; lock table walhook.positions in access exclusive mode')
-  const { rows } = await at.psql.query(
-    `select clock_timestamp() as now`,
-  )
+  const { rows } = await at.psql.query(`select clock_timestamp() as now`)
   await at.psql.query(`insert into users select i, repeat('x', 500) from generate_series(1, 60000) i`)
   const after = await at.psql.query(`select pg_current_wal_insert_lsn() - '0/0' as lsn`)
   const before = await slotOf(at)
