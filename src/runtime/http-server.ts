@@ -2,8 +2,10 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 
-/** A listening server; disposing it ends every connection. */
+/** A listening server; disposing it lets answers that are under way come, for a while, and ends every connection. */
 export type HttpServer = { readonly url: string; [Symbol.asyncDispose](): Promise<void> }
+
+const drainMs = 3_000
 
 export type Listening =
   | { readonly ok: true; readonly server: HttpServer }
@@ -33,8 +35,12 @@ export async function listenHttp(
         const closed = new Promise<void>(resolve => {
           server.close(() => resolve())
         })
-        server.closeAllConnections()
+        // A connection that is kept alive becomes idle again once its last answer is out.
+        const idle = setInterval(() => server.closeIdleConnections(), 20)
+        const cut = setTimeout(() => server.closeAllConnections(), drainMs)
         await closed
+        clearInterval(idle)
+        clearTimeout(cut)
       },
     },
   }
