@@ -6,11 +6,15 @@ import { createResultWriter } from './result.ts'
 import type { Source } from './source.ts'
 
 /** An entity as the source has it now, in the form in which events carry it. */
-export type PresentEntity = { readonly entityIdJson: string; readonly resultJson: string }
+export type PresentEntity = {
+  readonly entityId: string
+  readonly entityIdJson: string
+  readonly resultJson: string
+}
 
 const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008'])
 
-/** Reads one entity by the text of its key; null where there is none. */
+/** Reads one entity by a text of its key, which may be written in another way than its own; null where there is none. */
 export async function readEntity(
   source: Source,
   catalogue: Catalogue,
@@ -28,6 +32,7 @@ export async function readEntity(
   for (const related of entity.related)
     lists.set(related.field, (await readRelated(source, catalogue, related, [id])).get(id))
   return {
+    entityId: id,
     entityIdJson: writeEntityId(catalogue, entity, id),
     resultJson: createResultWriter(catalogue)(entity, row, list => lists.get(list.field)),
   }

@@ -17,7 +17,7 @@ export type Control = {
   readonly readEntity: (
     entityType: string,
     key: string,
-  ) => Promise<{ entityIdJson: string; resultJson: string } | null>
+  ) => Promise<{ entityId: string; entityIdJson: string; resultJson: string } | null>
   readonly sendTest: (
     target: { webhookId: number; url: string; secret: string },
     message: { entityType: string; entityId: string; body: string },

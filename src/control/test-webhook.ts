@@ -38,7 +38,8 @@ export async function testWebhook(
       detail: `There is no user account with the id ${JSON.stringify(key)}.`,
     })
 
-  const body = writeBody({ ...entity, entityType, actionType: 'test' })
+  const { entityId, ...content } = entity
+  const body = writeBody({ ...content, entityType, actionType: 'test' })
   const target = { webhookId: id, url: webhook.url, secret }
-  return { ok: true, value: await control.sendTest(target, { entityType, entityId: key, body }) }
+  return { ok: true, value: await control.sendTest(target, { entityType, entityId, body }) }
 }

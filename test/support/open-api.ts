@@ -34,7 +34,7 @@ export async function openTestApi() {
     entityTypes: ['user', 'company'],
     judgeTarget: guard.judge,
     readEntity: async (_entityType, key) =>
-      ['7', '8'].includes(key) ? { entityIdJson: key, resultJson: `{"id":${key}}` } : null,
+      ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
     randomBytes,
   }
