@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { startTestReceiver } from '../support/test-receiver.ts'
+import { until } from '../support/wait.ts'
+import { adminToken, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
+
+/** What only the API of a real process shows: the source behind a test, and what gets into the log. */
+let database: TestDatabase
+let walhook: WalhookProcess
+let receiver: Awaited<ReturnType<typeof startTestReceiver>>
+
+async function sql(statement: string) {
+  await using psql = await connect(database.url)
+  await psql.query(statement)
+}
+
+async function call(method: string, path: string, body?: unknown) {
+  const response = await fetch(`${await walhook.url()}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${adminToken}` },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  return { status: response.status, text, json: (text === '' ? null : JSON.parse(text)) as any }
+}
+
+const create = async (change: object = {}) =>
+  (
+    await call('POST', '/api/webhooks', {
+      name: 'CRM',
+      url: receiver.url,
+      triggers: ['user.new', 'user.update', 'user.delete'],
+      ...change,
+    })
+  ).json
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  await sql(`
+    create table users (id integer primary key, name text, password_hash text);
+    insert into users values (7, 'Ada', 'hunter2'), (8, 'Bob', 'hunter2');
+    create table companies (id uuid primary key)`)
+  receiver = await startTestReceiver()
+  walhook = startWalhook(database, { WALHOOK_ADMIN_USER: '7', LOG_LEVEL: 'trace' })
+  await walhook.ready()
+})
+
+afterAll(async () => {
+  await walhook[Symbol.asyncDispose]()
+  await receiver[Symbol.asyncDispose]()
+})
+
+test('a test sends the account of WALHOOK_ADMIN_USER as it is in the source, or the one asked for', async () => {
+  const { id } = await create()
+  const own = await call('POST', `/api/webhooks/${id}/test`)
+  expect(own.json).toMatchObject({ outcome: 'delivered', remote_address: null })
+  expect(own.json.request.body).toBe(
+    '{"entity_id":7,"entity_type":"user","action_type":"test","result":{"id":7,"name":"Ada"}}',
+  )
+  for (const user_id of [8, '8', ' 8', '+8', '0x8'])
+    expect((await call('POST', `/api/webhooks/${id}/test`, { user_id })).json, String(user_id)).toMatchObject(
+      {
+        entity_id: '8',
+        request: { body: expect.stringMatching(/^\{"entity_id":8,.+"name":"Bob"\}\}$/) },
+      },
+    )
+})
+
+test.each([
+  9,
+  -1,
+  'abc',
+  '',
+  '7; drop table users',
+  `7' or '1'='1`,
+  '9'.repeat(200),
+  2 ** 40,
+  '{7}',
+  '7.0',
+  'null',
+])('that there is no account %j is a clear answer', async user_id => {
+  const { id } = await create()
+  const { status, json, text } = await call('POST', `/api/webhooks/${id}/test`, { user_id })
+  expect(status, text).toBe(422)
+  expect(json.errors[0].pointer).toBe('/user_id')
+  expect((await call('GET', `/api/webhooks/${id}/log`)).json.data).toEqual([])
+})
+
+test('a test counts for nothing: no figure moves, and the deliveries after it are numbered as without it', async () => {
+  const attempts = async () =>
+    (await (await fetch(`${await walhook.url()}/metrics`)).text()).match(/^walhook_attempts_total.*$/gm) ?? []
+  const { id } = await create({ triggers: ['user.new'] })
+  const before = await attempts()
+  for (let i = 0; i < 3; i++) await call('POST', `/api/webhooks/${id}/test`)
+  expect(await attempts()).toEqual(before)
+  await sql(`insert into users values (100, 'Eve')`)
+  const log = await until(
+    async () => {
+      const { data } = (await call('GET', `/api/webhooks/${id}/log`)).json
+      return data.length === 4 && data
+    },
+    { what: 'the delivery to stand in the log' },
+  )
+  expect(log.map(({ trigger, number }: Record<string, unknown>) => [trigger, number])).toEqual([
+    ['schedule', 1],
+    ['test', 1],
+    ['test', 1],
+    ['test', 1],
+  ])
+  expect(await attempts()).not.toEqual(before)
+})
+
+test.each([
+  ['a private address', 'https://10.1.2.3/', 'add 10.1.2.3 to WALHOOK_ALLOW_TARGETS'],
+  ['a loopback address in disguise', 'https://0x7f.2/', 'add 127.0.0.2 to WALHOOK_ALLOW_TARGETS'],
+  ['a name that there is not', 'https://crm.invalid/', 'crm.invalid could not be resolved'],
+  ['plain http', 'http://192.0.2.1/', '192.0.2.1'],
+])('%s as a target is refused at create and at change, with what helps', async (_what, url, help) => {
+  const { id } = await create()
+  for (const answer of [
+    await call('POST', '/api/webhooks', { name: 'CRM', url, triggers: ['user.new'] }),
+    await call('PATCH', `/api/webhooks/${id}`, { url }),
+  ]) {
+    expect(answer.status).toBe(422)
+    expect(answer.json.errors).toEqual([{ pointer: '/url', detail: expect.stringContaining(help) }])
+  }
+  expect((await call('GET', `/api/webhooks/${id}`)).json.url).toBe(receiver.url)
+})
+
+test('neither secrets nor tokens nor credentials of the source get into the log or an answer', async () => {
+  const { id, secret } = await create()
+  const answers = [
+    await call('GET', '/api/webhooks'),
+    await call('GET', `/api/webhooks/${id}`),
+    await call('PATCH', `/api/webhooks/${id}`, { name: 'ERP' }),
+    await call('POST', `/api/webhooks/${id}/test`),
+    await call('PATCH', `/api/webhooks/${id}`, { secret }),
+    await call('GET', `/api/webhooks/${id}/log`),
+  ].map(({ text }) => text)
+  await sql(`update users set name = 'Bo' where id = 8`)
+  await walhook.logged('delivery.attempted', { webhook_id: id })
+  const everything = [...answers, JSON.stringify(walhook.log), walhook.stderr()].join('\n')
+  const { password } = new URL(database.url)
+  for (const hidden of [secret, secret.slice(6), adminToken, 'hunter2', ...(password ? [password] : [])])
+    expect(everything).not.toContain(hidden)
+})
+
+test('an answer that is under way at SIGTERM still comes', async () => {
+  const status = Promise.withResolvers<number>()
+  await using slow = await startTestReceiver(() => status.promise)
+  const { id } = await create({ url: slow.url, triggers: ['company.new'] })
+  const answer = call('POST', `/api/webhooks/${id}/test`)
+  // Where the connection is cut, it is seen only below.
+  answer.catch(() => {})
+  await until(() => slow.arrivals.length === 1, { what: 'the test to arrive' })
+  walhook.kill('SIGTERM')
+  await until(slotIsFree, { what: 'capture to have stopped' })
+  status.resolve(204)
+  expect(await answer).toMatchObject({ status: 200, json: { outcome: 'delivered' } })
+  expect(await walhook.exited).toEqual({ code: 0, signal: null })
+})
+
+async function slotIsFree(): Promise<boolean> {
+  await using psql = await connect(database.url)
+  const free = 'select from pg_replication_slots where database = current_database() and not active'
+  return (await psql.query(free)).rowCount === 1
+}
