@@ -90,6 +90,20 @@ create table walhook.events (
   CHECK ((index_in_transaction >= 0))
 ) partition by range (id);
 
+create table walhook.gaps (
+  id integer generated always as identity not null,
+  slot_name text not null,
+  reason text not null,
+  detail text not null,
+  from_lsn pg_lsn not null,
+  to_lsn pg_lsn,
+  found_at timestamp with time zone default now() not null,
+  resynced_at timestamp with time zone,
+  PRIMARY KEY (id),
+  CHECK (((to_lsn IS NULL) = (resynced_at IS NULL))),
+  CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
+);
+
 create table walhook.lanes (
   webhook_id integer not null,
   entity_type text not null,
@@ -99,12 +113,26 @@ create table walhook.lanes (
   PRIMARY KEY (webhook_id, entity_type, entity_id)
 ) with (fillfactor=80, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
 
+create table walhook.parked_changes (
+  commit_lsn pg_lsn not null,
+  index_in_transaction integer not null,
+  entity_type text not null,
+  entity_id text,
+  action_type text not null,
+  reason text not null,
+  parked_at timestamp with time zone default now() not null,
+  PRIMARY KEY (commit_lsn, index_in_transaction),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text]))),
+  CHECK ((index_in_transaction >= 0))
+);
+
 create table walhook.positions (
   slot_name text not null,
   system_identifier text not null,
   commit_lsn pg_lsn not null,
   last_event_id bigint default 0 not null,
   updated_at timestamp with time zone default now() not null,
+  confirmed_lsn pg_lsn,
   PRIMARY KEY (slot_name),
   CHECK ((last_event_id >= 0))
 );
@@ -143,3 +171,5 @@ create table walhook.webhooks (
 );
 
 CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
+
+CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);

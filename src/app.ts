@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
-import { createCapture } from './capture/capture.ts'
+import { type CaptureState, createCapture } from './capture/capture.ts'
 import { readCatalogue } from './capture/catalogue.ts'
 import { heldBackBytes, preflight } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
@@ -96,7 +96,11 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       within(answerMs, queueDepth(outbox)).catch(() => null),
       within(answerMs, heldBackBytes(source, slotName)).catch(() => null),
     ])
-    return { queue, heldBackBytes: heldBack, isCapturing: capture.state().state === 'streaming' }
+    return {
+      queue,
+      heldBackBytes: heldBack,
+      isCapturing: ['streaming', 'lagging'].includes(capture.state().state),
+    }
   })
   const control: Control = {
     outbox,
@@ -221,9 +225,9 @@ function databaseHealth(outbox: Outbox): Promise<Health> {
   )
 }
 
-function captureHealth(state: ReturnType<ReturnType<typeof createCapture>['state']>): Health {
-  const ok = state.state === 'streaming' || state.state === 'standing by'
-  return { ok, status: state.state === 'failing' ? `failing: ${state.reason}` : state.state }
+function captureHealth({ state, reason }: CaptureState): Health {
+  const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'
+  return { ok, status: reason === null ? state : `${state}: ${reason}` }
 }
 
 /** Why a database can't be reached, or null. `variable` is where its URL comes from. */

@@ -9,34 +9,42 @@ import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { consume, type Stored } from './consume.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createMapper } from './map.ts'
+import { judgeTables } from './preflight.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
 import { openStream, type Stream } from './stream.ts'
 
 /**
- * What capture is doing.
+ * What capture is doing, and why where there is a reason.
  *
- *   starting     making or checking publication, slot and position. Ends in streaming, standing by or failing.
+ *   starting     making, checking or connecting; `reason` is what ended the time before. Ends in any other state.
  *   standing by  another process reads the slot; asks again every second or two. Ends when that process ends.
  *   streaming    reads the slot and stores what comes.
- *   failing      something is lost or wrong, `reason` says what; starts again by itself after a while.
+ *   lagging      streaming, but what is stored is more than half a minute behind. Ends when it has caught up.
+ *   blocked      something in the source must be mended by a person first; `reason` says what, and how. Looks again
+ *                every few seconds.
+ *   lost         changes can't be captured any more, and a gap is recorded. Ends with `walhook resync`.
+ *
+ * Only streaming, lagging and standing by are healthy.
  */
 export type CaptureState =
-  | { readonly state: 'starting' | 'standing by' | 'streaming' }
-  | { readonly state: 'failing'; readonly reason: string }
+  | { readonly state: 'starting'; readonly reason: string | null }
+  | { readonly state: 'standing by' | 'streaming'; readonly reason: null }
+  | { readonly state: 'lagging' | 'blocked' | 'lost'; readonly reason: string }
 
 /** Thrown where a person must mend something in the source before capture can go on. */
 export class CaptureBlocked extends Error {
-  readonly problems: readonly Problem[]
-
   constructor(problems: readonly Problem[]) {
     super(problems.map(formatProblem).join('\n'))
-    this.problems = problems
   }
 }
 
+/** Thrown where changes are lost. */
+class CaptureLost extends Error {}
+
 const maxBufferedBytes = 4 * 1024 * 1024
 const standbyPollMs = 1_000
+const lagLimitMs = 30_000
 const slotIsActive = '55006'
 
 /**
@@ -52,13 +60,33 @@ export function createCapture(options: {
   nowMs: () => number
   log: Log
   onStored: (stored: Stored) => void
-}): Service & { state(): CaptureState } {
-  const { source, outbox, mapping, log, slotName, publicationName } = options
-  let state: CaptureState = { state: 'starting' }
+  /** How often the tables and the publication are compared with the mapping while streaming. */
+  watchMs?: number
+}): Service & { state(): CaptureState; lastProbe(): string | null } {
+  const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
+  let state: CaptureState = { state: 'starting', reason: null }
+  let progress: { takenAtMs: number | null; behindMs: number } = { takenAtMs: null, behindMs: 0 }
+  let probe: string | null = null
+  /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
+  let ownBackend = 0
 
   function enter(next: CaptureState) {
-    if (next.state !== state.state) log.info('capture.state', { ...next, slot: slotName })
+    if (next.state !== state.state || next.reason !== state.reason) {
+      const { reason, ...rest } = next
+      log.info('capture.state', { ...rest, ...(reason !== null && { reason }), slot: slotName })
+    }
     state = next
+  }
+
+  /** Another process reads the slot, or our own dead link still holds it. */
+  async function whoHasTheSlot(): Promise<CaptureState> {
+    const { rows } = await source.pool.query(
+      `select active_pid = $2 as is_own, pg_terminate_backend(active_pid) from pg_replication_slots
+       where slot_name = $1 and active_pid = $2`,
+      [slotName, ownBackend],
+    )
+    if (rows.length === 0) return { state: 'standing by', reason: null }
+    return { state: 'starting', reason: 'our own former connection, which is dead, still holds the slot' }
   }
 
   /** Opens the stream, however long another process has the slot; null when aborted meanwhile. */
@@ -74,7 +102,7 @@ export function createCapture(options: {
         })
       } catch (error) {
         if ((error as { code?: string }).code !== slotIsActive) throw error
-        enter({ state: 'standing by' })
+        enter(await whoHasTheSlot())
         await sleep(standbyPollMs * (1 + Math.random()), signal)
       }
     }
@@ -86,9 +114,11 @@ export function createCapture(options: {
       slotName,
       publicationName,
       mapping,
-      onWaiting: what => log.warn('capture.waiting', { waiting_for: what }),
+      onWaiting: what => enter({ state: 'starting', reason: `waiting for ${what}` }),
     })
-    if (!setup.ok) throw new CaptureBlocked(setup.problems)
+    if (setup.kind === 'blocked') throw new CaptureBlocked(setup.problems)
+    if (setup.kind === 'lost')
+      throw new CaptureLost(`${setup.reason}: ${setup.detail}. To go on, run: walhook resync`)
     const catalogue = await readCatalogue(source, mapping)
     warnOfWithheldColumns(catalogue)
 
@@ -100,37 +130,90 @@ export function createCapture(options: {
     })
     stream = await openWhenFree(inbox, setup.walSenderTimeoutMs, signal)
     if (!stream) return
-    enter({ state: 'streaming' })
+    ownBackend = stream.backendPid
+    enter({ state: 'streaming', reason: null })
     // However it ends, what is being stored is stored to the end before anything else begins.
     signal.addEventListener('abort', inbox.close, { once: true })
     stream.over.catch(() => {}).finally(inbox.close)
+    const over = new AbortController()
+    const watching = watchTables(over.signal).finally(inbox.close)
+    watching.catch(() => {})
     try {
       // Read only now: the process that had the slot before may have moved it.
       const position = await readPosition(outbox, slotName)
       if (!position) throw new Error(`the position of slot ${slotName} is gone from walhook.positions`)
       await consume({
-        inbox,
+        inbox: { take: () => takeFrom(inbox) },
         map: createMapper({
           source,
           mapping,
           catalogue,
-          reloadCatalogue: () => readCatalogue(source, mapping),
+          async reloadCatalogue() {
+            const problems = await judgeTables(source, options)
+            if (problems.length > 0) throw new CaptureBlocked(problems)
+            return await readCatalogue(source, mapping)
+          },
         }),
         outbox,
         slotName,
         position,
-        nowMs: options.nowMs,
+        nowMs,
         confirm: stream.confirm,
         onStored,
+        onProbe(id) {
+          probe = id
+        },
       })
+      over.abort()
+      await watching
       if (!signal.aborted) await stream.over
     } finally {
+      over.abort()
       signal.removeEventListener('abort', inbox.close)
       await stream.close()
     }
   }
 
+  /** A table that is dropped or leaves the publication says nothing in the stream: it is looked for. */
+  async function watchTables(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await sleep(options.watchMs ?? 30_000, signal)
+      if (signal.aborted) return
+      const problems = await judgeTables(source, options).catch(() => [])
+      if (problems.length > 0) throw new CaptureBlocked(problems)
+    }
+  }
+
+  async function takeFrom(inbox: Inbox) {
+    progress = { ...progress, takenAtMs: null }
+    const batch = await inbox.take()
+    progress = { ...progress, takenAtMs: nowMs() }
+    return batch
+  }
+
+  function currentState(): CaptureState {
+    if (state.state !== 'streaming') return state
+    const { takenAtMs, behindMs } = progress
+    const waitedMs = takenAtMs === null ? 0 : nowMs() - takenAtMs
+    if (waitedMs > lagLimitMs)
+      return { state: 'lagging', reason: `what was read ${seconds(waitedMs)} ago is not stored yet` }
+    if (takenAtMs !== null && behindMs > lagLimitMs)
+      return {
+        state: 'lagging',
+        reason: `what was stored last had been committed ${seconds(behindMs)} before`,
+      }
+    return state
+  }
+
   function onStored(stored: Stored) {
+    progress = { ...progress, behindMs: nowMs() - stored.committedAt.getTime() }
+    for (const { entityType, entityId, actionType, reason } of stored.parked)
+      log.error('capture.parked', {
+        entity_type: entityType,
+        entity_id: entityId,
+        action_type: actionType,
+        reason,
+      })
     for (const table of stored.truncated)
       log.error('capture.truncated', { table, because: 'the WAL does not name the rows: no delete was sent' })
     options.onStored(stored)
@@ -150,15 +233,21 @@ export function createCapture(options: {
 
   return {
     name: 'capture',
-    state: () => state,
+    state: currentState,
+    lastProbe: () => probe,
     async run(signal) {
-      enter({ state: 'starting' })
+      if (state.state !== 'starting') enter({ state: 'starting', reason: state.reason })
       try {
         await run(signal)
       } catch (error) {
-        enter({ state: 'failing', reason: describeError(error) })
+        const reason = describeError(error)
+        if (error instanceof CaptureBlocked) enter({ state: 'blocked', reason })
+        else if (error instanceof CaptureLost) enter({ state: 'lost', reason })
+        else enter({ state: 'starting', reason })
         throw error
       }
     },
   }
 }
+
+const seconds = (ms: number) => `${Math.round(ms / 1000)} s`

@@ -1,10 +1,10 @@
 import type { PoolClient } from 'pg'
-import type { WebhookEvent } from '../domain/event.ts'
+import type { ParkedChange } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { nextId } from '../domain/time-id.ts'
-import { append } from '../outbox/append.ts'
+import { append, PositionMoved } from '../outbox/append.ts'
 import type { Outbox } from '../outbox/database.ts'
-import type { Position } from '../outbox/position.ts'
+import { noteConfirmed, type Position } from '../outbox/position.ts'
 import type { Inbox, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
 
@@ -15,9 +15,17 @@ export type Stored = {
   readonly deliveries: number
   /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL, so there are no events for them. */
   readonly truncated: readonly string[]
+  readonly parked: readonly ParkedChange[]
   /** When the last of the source's transactions committed there. */
   readonly committedAt: Date
 }
+
+/**
+ * How far ahead of a confirmation the outbox notes that the slot may be confirmed, in bytes: WAL without anything
+ * of ours is then confirmed as it comes, and noted only now and then. A note writes WAL itself, and must not keep
+ * itself busy.
+ */
+const confirmAheadBytes = 1_048_576n
 
 /**
  * Stores what the inbox gives until it is closed: maps, appends and moves the position in one commit, and only
@@ -25,10 +33,11 @@ export type Stored = {
  * stays open until its last chunk: it becomes visible whole or not at all, and memory holds one chunk.
  *
  * What a killed process had stored and not confirmed comes again: those transactions are at or before the
- * position, and are passed over. Throws `PositionMoved` where another process has taken over.
+ * position, and are passed over. Nothing is confirmed beyond what the outbox notes, so that a slot which stands
+ * further was moved by somebody else; on leaving, the note is made exact. Throws `PositionMoved` where another process has taken over.
  */
 export async function consume(options: {
-  inbox: Inbox
+  inbox: Pick<Inbox, 'take'>
   map: (parts: readonly TransactionPart[]) => Promise<Mapped>
   outbox: Outbox
   slotName: string
@@ -36,10 +45,13 @@ export async function consume(options: {
   nowMs: () => number
   confirm: (lsn: Lsn) => void
   onStored: (stored: Stored) => void
+  onProbe: (id: string) => void
 }): Promise<void> {
-  const { inbox, slotName } = options
+  const { inbox, outbox, slotName } = options
   let { commitLsn, lastEventId } = options.position
-  const chunks = createChunks(options.outbox)
+  let noted = options.position.confirmedLsn ?? 0n
+  let confirmed = 0n
+  const chunks = createChunks(outbox)
 
   const storedBefore = commitLsn
   const isNew = (part: TransactionPart) => part.commitLsn > storedBefore
@@ -49,21 +61,45 @@ export async function consume(options: {
     const last = parts.at(-1)
     if (!last) return
     const mapped = await options.map(parts)
-    const indexFrom = chunks.eventsOf(parts[0]!.commitLsn)
+    const indexFrom = chunks.countedOf(parts[0]!.commitLsn)
+    const placed = <T extends { commitLsn: Lsn; index: number }>(item: T): T =>
+      item.commitLsn === parts[0]!.commitLsn ? { ...item, index: indexFrom + item.index } : item
     const events = mapped.events.map(event => {
       lastEventId = nextId(lastEventId, options.nowMs())
-      const index = event.commitLsn === parts[0]!.commitLsn ? indexFrom + event.index : event.index
-      return { ...(event satisfies WebhookEvent), index, id: lastEventId }
+      return { ...placed(event), id: lastEventId }
     })
+    const parked = mapped.parked.map(placed)
     tally.truncated.push(...mapped.truncated)
+    tally.parked.push(...parked)
     tally.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)
     tally.events += events.length
     tally.committedAt = last.committedAt
-    if (events.length === 0 && !chunks.isOpen()) return
-    const input = { slotName, expected: commitLsn, commitLsn: last.commitLsn, lastEventId, events }
-    tally.deliveries += await append(chunks.client() ?? options.outbox.pool, input)
-    chunks.count(last.commitLsn, events.length)
+    if (events.length + parked.length === 0 && !chunks.isOpen()) return
+    noted = max(noted, last.commitLsn + confirmAheadBytes)
+    tally.deliveries += await append(chunks.client() ?? outbox.pool, {
+      slotName,
+      expected: commitLsn,
+      commitLsn: last.commitLsn,
+      confirmableLsn: noted,
+      lastEventId,
+      events,
+      parked,
+    })
+    chunks.count(last.commitLsn, events.length + parked.length)
     commitLsn = last.commitLsn
+  }
+
+  async function note(lsn: Lsn): Promise<void> {
+    if (!(await noteConfirmed(outbox, slotName, { commitLsn, confirmedLsn: lsn })))
+      throw new PositionMoved(slotName, commitLsn)
+    noted = lsn
+  }
+
+  async function confirm(lsn: Lsn): Promise<void> {
+    if (lsn <= confirmed) return
+    if (lsn > noted) await note(lsn + confirmAheadBytes)
+    confirmed = lsn
+    options.confirm(lsn)
   }
 
   try {
@@ -76,32 +112,43 @@ export async function consume(options: {
       }
       await store(batch.parts.filter(isNew))
       await chunks.commit()
-      options.confirm(batch.confirmLsn)
+      await confirm(batch.confirmLsn)
       if (tally.changes > 0) options.onStored(tally)
+      if (batch.probe !== null) options.onProbe(batch.probe)
       tally = emptyTally()
     }
+    if (confirmed > 0n) await note(confirmed)
   } finally {
     await chunks.abandon()
   }
 }
 
+const max = (a: Lsn, b: Lsn) => (a > b ? a : b)
+
 function emptyTally() {
-  return { changes: 0, events: 0, deliveries: 0, truncated: [] as string[], committedAt: new Date(0) }
+  return {
+    changes: 0,
+    events: 0,
+    deliveries: 0,
+    truncated: [] as string[],
+    parked: [] as ParkedChange[],
+    committedAt: new Date(0),
+  }
 }
 
 /** The outbox transaction of a source transaction that comes in chunks; most of the time there is none. */
 function createChunks(outbox: Outbox) {
   let client: PoolClient | null = null
   let transactionLsn: Lsn = 0n
-  let events = 0
+  let counted = 0
   return {
     isOpen: () => client !== null,
     client: () => client,
-    /** How many events the transaction at this LSN already has. */
-    eventsOf: (lsn: Lsn) => (lsn === transactionLsn ? events : 0),
+    /** How many events and parked changes the transaction at this LSN already has. */
+    countedOf: (lsn: Lsn) => (lsn === transactionLsn ? counted : 0),
     count(lsn: Lsn, added: number) {
       if (!client) return
-      events = lsn === transactionLsn ? events + added : added
+      counted = lsn === transactionLsn ? counted + added : added
       transactionLsn = lsn
     },
     async begin() {

@@ -6,9 +6,13 @@ export type Message =
   | { readonly kind: 'begin'; readonly commitLsn: Lsn; readonly committedAt: Date }
   | { readonly kind: 'change'; readonly change: Change }
   | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn }
+  | { readonly kind: 'probe'; readonly id: string }
   | { readonly kind: 'other' }
 
 const other: Message = { kind: 'other' }
+
+/** What a logical message of ours begins with. https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION */
+export const probePrefix = 'walhook.probe'
 const microsecondsTo2000 = 946_684_800_000_000n
 
 const identities: Record<string, Relation['identity']> = {
@@ -75,8 +79,13 @@ export function createDecoder(): (bytes: Buffer) => Message {
       }
       case 'Y': // a type's name: the catalogue is asked instead
       case 'O': // where a replicated change came from
-      case 'M': // a message of pg_logical_emit_message
         return other
+      case 'M': {
+        reader.int8()
+        reader.int64()
+        if (reader.cString() !== probePrefix) return other
+        return { kind: 'probe', id: reader.text(reader.int32()) }
+      }
       default:
         throw new Error(`the stream holds a message of unknown kind ${JSON.stringify(tag)}`)
     }

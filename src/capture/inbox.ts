@@ -12,7 +12,13 @@ export type TransactionPart = {
 /** What is stored in one go. */
 export type Batch =
   /** Whole transactions (of the first, perhaps only what chunks left over), and how far they reach. */
-  | { readonly kind: 'complete'; readonly parts: readonly TransactionPart[]; readonly confirmLsn: Lsn }
+  | {
+      readonly kind: 'complete'
+      readonly parts: readonly TransactionPart[]
+      readonly confirmLsn: Lsn
+      /** The last probe that came between or after these transactions. */
+      readonly probe: string | null
+    }
   /** A piece of a transaction too large to be held whole: more of it follows. */
   | { readonly kind: 'chunk'; readonly part: TransactionPart }
 
@@ -29,6 +35,7 @@ export function createInbox(options: { maxBytes: number; onFull: () => void; onD
   let open: TransactionPart | null = null
   let openBytes = 0
   let confirmLsn: Lsn | null = null
+  let probe: string | null = null
   let isFull = false
   let isClosed = false
   let waiting: (() => void) | null = null
@@ -55,7 +62,8 @@ export function createInbox(options: { maxBytes: number; onFull: () => void; onD
 
   function takeNow(): Batch | null {
     if (confirmLsn !== null) {
-      const batch: Batch = { kind: 'complete', parts: complete, confirmLsn }
+      const batch: Batch = { kind: 'complete', parts: complete, confirmLsn, probe }
+      probe = null
       complete = []
       completeBytes = 0
       confirmLsn = null
@@ -89,6 +97,10 @@ export function createInbox(options: { maxBytes: number; onFull: () => void; onD
           open = null
           openBytes = 0
           confirmLsn = message.endLsn
+          break
+        case 'probe':
+          probe = message.id
+          confirmLsn ??= 0n
           break
         case 'other':
           break

@@ -1,7 +1,7 @@
 import { type Change, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
-import { type WebhookEvent, writeBody } from '../domain/event.ts'
+import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
 import { type Folded, fold, type Step } from '../domain/fold.ts'
-import { type EntityMapping, type RelatedList, tableKey } from '../domain/mapping.ts'
+import { chooseFields, type EntityMapping, type RelatedList, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
 import { readRelated, readRows } from './read-back.ts'
@@ -12,7 +12,8 @@ import type { Source } from './source.ts'
 /** An entity that a transaction changed, on the way to its event. */
 type Touched = {
   readonly entity: EntityMapping
-  readonly key: string
+  /** Null where the row came without it. */
+  readonly key: string | null
   readonly part: TransactionPart
   folded: Folded
   relation: Relation | null
@@ -20,13 +21,19 @@ type Touched = {
 
 /** What a relation of the stream means for the mapping. */
 type Plan = {
-  readonly entities: readonly { readonly entity: EntityMapping; readonly keyIndex: number }[]
+  readonly entities: readonly {
+    readonly entity: EntityMapping
+    readonly keyIndex: number
+    /** The places of the columns that are shown: an update that changes none of them says nothing. */
+    readonly shown: readonly number[]
+  }[]
   readonly owners: readonly { readonly entity: EntityMapping; readonly ownerIndex: number }[]
 }
 
 export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
   readonly events: readonly WebhookEvent[]
+  readonly parked: readonly ParkedChange[]
   readonly truncated: readonly string[]
 }
 
@@ -39,6 +46,7 @@ export function createMapper(options: {
   source: Source
   mapping: readonly EntityMapping[]
   catalogue: Catalogue
+  /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
 }) {
   const { source, mapping } = options
@@ -57,10 +65,15 @@ export function createMapper(options: {
   }
 
   /** The stream announces a relation again after each DDL: there may be new columns and types. */
-  async function learn(relations: readonly (Relation | null)[]) {
-    const unknown = relations.filter(relation => relation !== null && !known.has(relation))
-    if (unknown.length === 0) return
-    for (const relation of unknown) known.add(relation!)
+  async function learn(parts: readonly TransactionPart[]) {
+    let isNew = false
+    for (const { changes } of parts)
+      for (const change of changes)
+        if (change.kind !== 'truncate' && !known.has(change.relation)) {
+          known.add(change.relation)
+          isNew = true
+        }
+    if (!isNew) return
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
     shapes = createShapes(catalogue)
@@ -68,7 +81,7 @@ export function createMapper(options: {
 
   function writeEvent(item: Touched, rows: Rows, related: Related): EventText | null {
     const { entity, key, folded } = item
-    if (folded.state === 'nothing') return null
+    if (folded.state === 'nothing' || key === null) return null
     const isDelete = folded.state === 'delete'
     const row = isDelete ? null : rowOf(item, shapes, rows.get(entity)?.get(key))
     // Already gone: its `delete` comes with a later transaction.
@@ -84,23 +97,50 @@ export function createMapper(options: {
 
   return async (parts: readonly TransactionPart[]): Promise<Mapped> => {
     const truncated: string[] = []
+    await learn(parts)
     const touched = parts.flatMap(part => foldPart(part, planOf, table => truncated.push(table)))
-    await learn(touched.map(({ relation }) => relation))
     const rows = await readMissing(source, catalogue, shapes, touched)
     const related = await readAllRelated(source, catalogue, touched)
 
     const events: WebhookEvent[] = []
+    const parked: ParkedChange[] = []
     let last: TransactionPart | null = null
     let index = 0
     for (const item of touched) {
-      const event = writeEvent(item, rows, related)
-      if (!event) continue
       if (item.part !== last) index = 0
       last = item.part
-      events.push({ ...event, commitLsn: last.commitLsn, committedAt: last.committedAt, index: index++ })
+      const { commitLsn, committedAt } = item.part
+      const reason = cannotBeEvent(item)
+      if (reason === null) {
+        const event = writeEvent(item, rows, related)
+        if (event) events.push({ ...event, commitLsn, committedAt, index: index++ })
+      } else if (item.folded.state !== 'nothing') {
+        const entityId = item.key?.slice(0, maxShownKey) ?? null
+        const { entityType } = item.entity
+        parked.push({
+          entityType,
+          entityId,
+          actionType: item.folded.state,
+          reason,
+          commitLsn,
+          index: index++,
+        })
+      }
     }
-    return { events, truncated }
+    return { events, parked, truncated }
   }
+}
+
+/** Beyond this many bytes a key may not fit into an index entry, of which Postgres allows about 2,700. */
+const maxKeyBytes = 1_024
+const maxShownKey = 200
+
+/** Why no event can be made of a change, or null. */
+function cannotBeEvent({ key, entity }: Touched): string | null {
+  if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${entity.key}`
+  if (Buffer.byteLength(key) > maxKeyBytes)
+    return `the key ${entity.key} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`
+  return null
 }
 
 type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body'>
@@ -115,7 +155,16 @@ function makePlan(relation: Relation, mapping: readonly EntityMapping[]): Plan {
   return {
     entities: mapping
       .filter(entity => tableKey(entity.table) === key)
-      .map(entity => ({ entity, keyIndex: indexOf(entity.key) })),
+      .map(entity => ({
+        entity,
+        keyIndex: indexOf(entity.key),
+        shown: [
+          ...chooseFields(
+            entity.fields,
+            relation.columns.map(({ name }) => name),
+          ).fields.keys(),
+        ].map(indexOf),
+      })),
     owners: mapping.flatMap(entity =>
       entity.related
         .filter(({ table }) => tableKey(table) === key)
@@ -133,13 +182,14 @@ function foldPart(
   const touched = new Map<string, Touched>()
 
   function step(entity: EntityMapping, key: Value | undefined, relation: Relation | null, by: Step) {
-    if (typeof key !== 'string') throw new Error(`a row of ${tableKey(entity.table)} came without its key`)
-    const id = `${entity.entityType}\n${key}`
+    const isKeyed = typeof key === 'string'
+    // Rows without a key can't be told apart: each stands for itself.
+    const id = isKeyed ? `${entity.entityType}\n${key}` : `${touched.size}`
     const before = touched.get(id)
     if (before) {
       before.folded = fold(before.folded, by)
       before.relation = relation ?? before.relation
-    } else touched.set(id, { entity, key, part, folded: fold(undefined, by), relation })
+    } else touched.set(id, { entity, key: isKeyed ? key : null, part, folded: fold(undefined, by), relation })
   }
 
   function take(change: Exclude<Change, { kind: 'truncate' }>) {
@@ -147,7 +197,7 @@ function foldPart(
     const plan = planOf(relation)
     const row = change.kind === 'delete' ? null : change.row
     const old = change.kind === 'insert' ? null : change.old
-    for (const { entity, keyIndex } of plan.entities) {
+    for (const { entity, keyIndex, shown } of plan.entities) {
       const key = row?.[keyIndex]
       const oldKey = old?.[keyIndex]
       if (change.kind === 'delete') step(entity, oldKey, relation, { kind: 'delete' })
@@ -156,7 +206,8 @@ function foldPart(
         // Another key is another entity: the old one is gone, the new one is new.
         step(entity, oldKey, relation, { kind: 'delete' })
         step(entity, key, relation, { kind: 'insert', row: filled(change.row, old) })
-      } else step(entity, key, relation, { kind: 'update', row: filled(change.row, old) })
+      } else if (entity.sendsUnchanged || !isKnownUnchanged(change, shown))
+        step(entity, key, relation, { kind: 'update', row: filled(change.row, old) })
     }
     for (const { entity, ownerIndex } of plan.owners)
       for (const owner of new Set([old?.[ownerIndex], row?.[ownerIndex]]))
@@ -167,6 +218,15 @@ function foldPart(
     if (change.kind === 'truncate') change.relations.map(tableKey).forEach(onTruncate)
     else take(change)
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
+}
+
+/** With identity FULL the old row shows that an UPDATE changed nothing that is sent. */
+function isKnownUnchanged(
+  { relation, row, old }: Change & { kind: 'update' },
+  shown: readonly number[],
+): boolean {
+  if (relation.identity !== 'full' || old === null) return false
+  return shown.every(i => row[i] === unchanged || row[i] === old[i])
 }
 
 /** Fills values that the UPDATE left alone from the row before, which identity FULL gives whole. */
@@ -188,8 +248,12 @@ async function readMissing(
   const needed = touched.filter(item => item.folded.state !== 'delete' && isIncomplete(item))
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
   for (const [entity, items] of Map.groupBy(needed, item => item.entity))
-    rows.set(entity, await readRows(source, catalogue, entity, [...new Set(items.map(({ key }) => key))]))
+    rows.set(entity, await readRows(source, catalogue, entity, keysOf(items)))
   return rows
+}
+
+function keysOf(items: readonly Touched[]): string[] {
+  return [...new Set(items.flatMap(({ key }) => key ?? []))]
 }
 
 type Related = ReadonlyMap<RelatedList, ReadonlyMap<string, string>>
@@ -202,7 +266,7 @@ async function readAllRelated(
   const present = touched.filter(({ folded }) => folded.state !== 'delete')
   const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
   for (const [entity, items] of Map.groupBy(present, item => item.entity)) {
-    const owners = [...new Set(items.map(({ key }) => key))]
+    const owners = keysOf(items)
     for (const related of entity.related)
       lists.set(related, await readRelated(source, catalogue, related, owners))
   }

@@ -10,6 +10,7 @@ export type SourceFacts = {
   readonly systemIdentifier: string
   readonly isStandby: boolean
   readonly walLevel: string
+  readonly walEnd: string
   readonly maxSlots: number
   readonly usedSlots: number
   readonly maxSenders: number
@@ -69,12 +70,6 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
       `replication slot ${names.slotName}`,
       slot.plugin === null ? 'a physical slot' : `of plugin ${slot.plugin} in database ${slot.database}`,
       'it belongs to something else: set WALHOOK_SLOT to another name',
-    )
-  if (slot?.walStatus === 'lost')
-    add(
-      `replication slot ${names.slotName}`,
-      'lost: PostgreSQL has removed WAL that was not read yet (max_slot_wal_keep_size)',
-      `changes since ${slot.confirmedLsn} can't be read any more. To go on from now, knowing this: select pg_drop_replication_slot('${names.slotName}');  and delete from walhook.positions where slot_name = '${names.slotName}';`,
     )
   return problems
 }
@@ -159,14 +154,8 @@ export function judgePublication(
   const wanted = publishedTables(mapping)
   const create = createPublication(publicationName, mapping)
   if (!publication) {
-    if (facts.slot)
-      return [
-        {
-          what,
-          found: 'missing, although its replication slot is there',
-          mend: `changes made without it can't be read. To go on from now, knowing this, drop the slot and the row of walhook.positions with its name, then run: ${create}`,
-        },
-      ]
+    // Where there is a slot, it was made for a publication that is gone: that is a gap, and judged as one.
+    if (facts.slot) return []
     const notOwned = wanted.map(tableKey).filter(table => catalogue.tables.get(table)?.isOwned === false)
     if (facts.mayCreate && notOwned.length === 0) return []
     const found = facts.mayCreate

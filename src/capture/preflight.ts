@@ -12,6 +12,7 @@ select json_build_object(
   'systemIdentifier', (select system_identifier::text from pg_control_system()),
   'isStandby', pg_is_in_recovery(),
   'walLevel', current_setting('wal_level'),
+  'walEnd', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end,
   'maxSlots', current_setting('max_replication_slots')::int,
   'usedSlots', (select count(*) from pg_replication_slots),
   'maxSenders', current_setting('max_wal_senders')::int,
@@ -68,6 +69,21 @@ export async function preflight(
   const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, options.mapping, facts)]
   const publication = judgePublication(facts, catalogue, options)
   return { problems: [...problems, ...publication], facts, catalogue }
+}
+
+/** What of the tables or the publication does not fit the mapping any more, while capture runs. */
+export async function judgeTables(
+  source: Source,
+  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
+): Promise<Problem[]> {
+  const { problems, facts } = await preflight(source, options)
+  const isMissing = facts.publication === null
+  const what = `publication ${options.publicationName}`
+  const gone = { what, found: 'dropped while walhook was reading', mend: 'run: walhook resync' }
+  return [
+    ...problems.filter(({ what }) => /^(table|entity|publication) /.test(what)),
+    ...(isMissing ? [gone] : []),
+  ]
 }
 
 /** How far the slot is behind, in bytes of WAL that the server keeps for it; null where there is no slot. */

@@ -15,6 +15,8 @@ export type StreamHandler = {
 export type Stream = {
   /** Settles when the stream is over: resolves after `close`, rejects with what ended it. */
   readonly over: Promise<void>
+  /** Of the server's process that sends. */
+  readonly backendPid: number
   /** Tells the server that everything before `lsn` is stored: it may forget that WAL. */
   confirm(lsn: Lsn): void
   /** Stops reading from the socket, so that the server waits; the link is kept alive meanwhile. */
@@ -55,6 +57,7 @@ export async function openStream(options: {
   let confirmed: Lsn = 0n
   let isPaused = false
   let lastByteAtMs = performance.now()
+  let backendPid = 0
 
   const service = new LogicalReplicationService(
     { ...connectionOptions(options.url), application_name: 'walhook capture', keepAlive: true },
@@ -105,13 +108,20 @@ export async function openStream(options: {
   }, options.walSenderTimeoutMs / 3)
 
   service
-    .subscribe(textPlugin(publicationName), slotName, '0/0')
+    .subscribe(
+      textPlugin(publicationName, pid => {
+        backendPid = pid
+      }),
+      slotName,
+      '0/0',
+    )
     .then(() => fail(new Error('the server has ended the stream')), fail)
   over.promise.catch(() => {}).finally(() => clearInterval(timer))
   await started.promise
 
   return {
     over: over.promise,
+    backendPid,
     confirm(lsn) {
       if (lsn <= confirmed) return
       confirmed = lsn
@@ -143,7 +153,7 @@ type Decoded =
   | { readonly ok: false; readonly error: unknown }
 
 /** Asks for pgoutput in text and decodes it. A throw in `parse` would escape into the socket's event. */
-function textPlugin(publicationName: string) {
+function textPlugin(publicationName: string, onBackend: (pid: number) => void) {
   const decode = createDecoder()
   return {
     name: 'pgoutput',
@@ -155,12 +165,15 @@ function textPlugin(publicationName: string) {
         return { ok: false, error }
       }
     },
-    // Both names have been checked against a pattern that leaves nothing to quote.
-    start: (client: Client, slotName: string) =>
-      client.query(
+    async start(client: Client, slotName: string) {
+      const { rows } = await client.query('select pg_backend_pid() as pid')
+      onBackend(Number(rows[0].pid))
+      // Both names have been checked against a pattern that leaves nothing to quote.
+      return await client.query(
         `START_REPLICATION SLOT "${slotName}" LOGICAL 0/0
-         (proto_version '1', publication_names '${publicationName}')`,
-      ),
+         (proto_version '1', publication_names '${publicationName}', messages 'true')`,
+      )
+    },
   }
 }
 

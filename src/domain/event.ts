@@ -18,6 +18,12 @@ export type WebhookEvent = {
   readonly committedAt: Date
 }
 
+/** A change of which no event could be made, with the reason. It has its index among the transaction's events. */
+export type ParkedChange = Pick<WebhookEvent, 'entityType' | 'actionType' | 'commitLsn' | 'index'> & {
+  readonly entityId: string | null
+  readonly reason: string
+}
+
 /** An event with its place in the outbox. Ids rise in commit order. */
 export type StoredEvent = WebhookEvent & { readonly id: TimeId }
 

@@ -40,6 +40,7 @@ const entity = z.strictObject({
     })
     .default({ include: null, omit: [], rename: {} }),
   related: z.record(column, related).default({}),
+  send_unchanged: z.boolean().default(false),
 })
 
 const mappingFile = z.strictObject({
@@ -66,16 +67,19 @@ export function readMappingFile(content: unknown): MappingFileResult {
         message: issue.message,
       })),
     }
-  const mapping = Object.entries(parsed.data.entities).map(([entityType, { related, ...rest }]) => ({
-    entityType,
-    ...rest,
-    related: Object.entries(related).map(([field, { table, owner, value, fields }]) => ({
-      field,
-      table,
-      owner,
-      columns: value === undefined ? fields! : [value],
-      plain: value !== undefined,
-    })),
-  }))
+  const mapping = Object.entries(parsed.data.entities).map(
+    ([entityType, { related, send_unchanged, ...rest }]) => ({
+      entityType,
+      ...rest,
+      sendsUnchanged: send_unchanged,
+      related: Object.entries(related).map(([field, { table, owner, value, fields }]) => ({
+        field,
+        table,
+        owner,
+        columns: value === undefined ? fields! : [value],
+        plain: value !== undefined,
+      })),
+    }),
+  )
   return { ok: true, mapping }
 }

@@ -26,6 +26,8 @@ export type EntityMapping = {
   readonly key: string
   readonly fields: FieldRules
   readonly related: readonly RelatedList[]
+  /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
+  readonly sendsUnchanged: boolean
 }
 
 const everyField: FieldRules = { include: null, omit: [], rename: {} }
@@ -38,6 +40,7 @@ export const defaultMapping: readonly EntityMapping[] = [
     key: 'id',
     fields: everyField,
     related: [],
+    sendsUnchanged: false,
   },
   {
     entityType: 'company',
@@ -45,6 +48,7 @@ export const defaultMapping: readonly EntityMapping[] = [
     key: 'id',
     fields: everyField,
     related: [],
+    sendsUnchanged: false,
   },
 ]
 

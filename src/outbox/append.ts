@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { StoredEvent } from '../domain/event.ts'
+import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
 
@@ -30,7 +30,8 @@ export class PositionMoved extends Error {
 const appendStatement = `
 with moved as (
   update walhook.positions
-  set commit_lsn = $3, last_event_id = greatest(last_event_id, $4), updated_at = now()
+  set commit_lsn = $3, confirmed_lsn = greatest(confirmed_lsn, $13), last_event_id = greatest(last_event_id, $4),
+      updated_at = now()
   where slot_name = $1 and commit_lsn = $2
   returning slot_name
 ), incoming as (
@@ -42,6 +43,12 @@ with moved as (
   insert into walhook.events
     (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
   select * from incoming
+), parked as (
+  insert into walhook.parked_changes (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
+  select p.*
+  from unnest($14::pg_lsn[], $15::int[], $16::text[], $17::text[], $18::text[], $19::text[])
+    as p (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
+  where exists (select from moved)
 ), wanted as (
   select id, triggers
   from walhook.webhooks
@@ -67,8 +74,8 @@ select
   case when exists (select from queued) then pg_notify('${wakeChannel}', '') end as woken`
 
 /**
- * Appends `events` (ids rising above the position's `lastEventId`, in commit order) and moves the position of
- * `slotName` from `expected` to `commitLsn`. Run on a pool it commits by itself; run on a client inside a
+ * Appends `events` (ids rising above the position's `lastEventId`, in commit order), sets aside what no event could
+ * be made of, and moves the position of `slotName` from `expected` to `commitLsn`. Run on a pool it commits by itself; run on a client inside a
  * transaction, a large source transaction is appended in parts that become visible together.
  * Returns the number of deliveries made. Throws `PositionMoved`, having stored nothing.
  */
@@ -78,11 +85,14 @@ export async function append(
     slotName: string
     expected: Lsn
     commitLsn: Lsn
+    /** Up to where the slot may be confirmed once this has committed. */
+    confirmableLsn: Lsn
     lastEventId: TimeId
     events: readonly StoredEvent[]
+    parked: readonly ParkedChange[]
   },
 ): Promise<number> {
-  const { events } = input
+  const { events, parked } = input
   const { rows } = await db.query({
     name: 'append',
     text: appendStatement,
@@ -99,6 +109,13 @@ export async function append(
       events.map(event => event.actionType),
       events.map(event => event.committedAt),
       events.map(event => event.body),
+      formatLsn(input.confirmableLsn),
+      parked.map(change => formatLsn(change.commitLsn)),
+      parked.map(change => change.index),
+      parked.map(change => change.entityType),
+      parked.map(change => change.entityId),
+      parked.map(change => change.actionType),
+      parked.map(change => change.reason),
     ],
   })
   if (rows[0].moved === 0) throw new PositionMoved(input.slotName, input.expected)

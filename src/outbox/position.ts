@@ -8,13 +8,15 @@ export type Position = {
   readonly systemIdentifier: string
   /** Every transaction up to and including this commit is in the outbox. */
   readonly commitLsn: Lsn
+  /** How far the slot may have been confirmed; null where an older walhook did not note it. */
+  readonly confirmedLsn: Lsn | null
   readonly lastEventId: TimeId
 }
 
 /** The position of a slot, or null where it has never been captured into this outbox. */
 export async function readPosition(outbox: Outbox, slotName: string): Promise<Position | null> {
   const { rows } = await outbox.pool.query(
-    `select system_identifier, commit_lsn, last_event_id from walhook.positions where slot_name = $1`,
+    `select system_identifier, commit_lsn, confirmed_lsn, last_event_id from walhook.positions where slot_name = $1`,
     [slotName],
   )
   const row = rows[0]
@@ -22,6 +24,7 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
   return {
     systemIdentifier: row.system_identifier,
     commitLsn: parseLsn(row.commit_lsn),
+    confirmedLsn: row.confirmed_lsn === null ? null : parseLsn(row.confirmed_lsn),
     lastEventId: row.last_event_id,
   }
 }
@@ -33,8 +36,25 @@ export async function createPosition(
   start: { systemIdentifier: string; commitLsn: Lsn },
 ): Promise<void> {
   await outbox.pool.query(
-    `insert into walhook.positions (slot_name, system_identifier, commit_lsn) values ($1, $2, $3)
+    `insert into walhook.positions (slot_name, system_identifier, commit_lsn, confirmed_lsn) values ($1, $2, $3, $3)
      on conflict (slot_name) do nothing`,
     [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
   )
+}
+
+/**
+ * Notes that the slot is confirmed up to `confirmedLsn` at most, the position being `commitLsn`. Returns false where
+ * it is not: another process captures now.
+ */
+export async function noteConfirmed(
+  outbox: Outbox,
+  slotName: string,
+  at: { commitLsn: Lsn; confirmedLsn: Lsn },
+): Promise<boolean> {
+  const { rowCount } = await outbox.pool.query(
+    `update walhook.positions set confirmed_lsn = $3, updated_at = now()
+     where slot_name = $1 and commit_lsn = $2`,
+    [slotName, formatLsn(at.commitLsn), formatLsn(at.confirmedLsn)],
+  )
+  return rowCount === 1
 }

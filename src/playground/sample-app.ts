@@ -25,8 +25,16 @@ export const sampleMapping: readonly EntityMapping[] = [
         plain: true,
       },
     ],
+    sendsUnchanged: false,
   },
-  { entityType: 'company', table: inPublic('companies'), key: 'id', fields: everyField(), related: [] },
+  {
+    entityType: 'company',
+    table: inPublic('companies'),
+    key: 'id',
+    fields: everyField(),
+    related: [],
+    sendsUnchanged: false,
+  },
 ]
 
 function inPublic(name: string): TableName {

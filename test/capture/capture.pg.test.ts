@@ -152,6 +152,7 @@ test('a row of a join table that comes, goes or moves is an update of every owne
           plain: true,
         },
       ],
+      sendsUnchanged: false,
     },
   ])
   const step = async (sql: string) => {
@@ -221,6 +222,7 @@ test('names in mixed case, and two tables of one name in two schemas, are told a
       key: 'Id',
       fields: { include: null, omit: [], rename: { 'Full Name': 'name' } },
       related: [],
+      sendsUnchanged: false,
     },
   ])
   const id = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'

@@ -142,7 +142,14 @@ test('a relation that is announced again replaces the one before, for what follo
   expect(before).toMatchObject({ change: { relation: users } })
 })
 
-test.each(['Y', 'O', 'M'])('a message of kind %s is passed over', tag => {
+test('a logical message of ours is a probe, and any other is passed over', () => {
+  const logical = (prefix: string, content: string) =>
+    createDecoder()(message('M', int8(0), int64(7n), text(prefix), int32(content.length), content))
+  expect(logical('walhook.probe', '17')).toEqual({ kind: 'probe', id: '17' })
+  expect(logical('somebody.else', '17')).toEqual({ kind: 'other' })
+})
+
+test.each(['Y', 'O'])('a message of kind %s is passed over', tag => {
   expect(createDecoder()(message(tag, 'whatever'))).toEqual({ kind: 'other' })
 })
 

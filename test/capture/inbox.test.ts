@@ -114,6 +114,12 @@ test('reading stops at the bound and goes on when half is stored, once each', as
   expect(at.flow).toEqual(['full', 'drained'])
 })
 
+test('a probe is a batch of its own where nothing else has come, and confirms nothing', async () => {
+  const at = open()
+  at.inbox.onMessage({ kind: 'probe', id: '17' }, 10)
+  expect(await at.inbox.take()).toEqual({ kind: 'complete', parts: [], confirmLsn: 0n, probe: '17' })
+})
+
 test('closing gives nothing more, also to whoever waits', async () => {
   const at = open()
   const taken = at.take()

@@ -121,6 +121,7 @@ test('a mapping file is read, with what it leaves out filled in', () => {
             plain: false,
           },
         ],
+        sendsUnchanged: false,
       },
       {
         entityType: 'company',
@@ -128,6 +129,7 @@ test('a mapping file is read, with what it leaves out filled in', () => {
         key: 'uuid',
         fields: every,
         related: [],
+        sendsUnchanged: false,
       },
     ],
   })

@@ -39,6 +39,7 @@ test('the position moves with the events, and nothing at all is stored where ano
   expect(await readPosition(at.outbox, slotName)).toEqual({
     systemIdentifier: '1',
     commitLsn: stale.commitLsn,
+    confirmedLsn: stale.confirmableLsn,
     lastEventId: stale.lastEventId,
   })
   const before = [await at.queue(), await at.count('events'), await readPosition(at.outbox, slotName)]

@@ -62,7 +62,7 @@ test.each(['fast', 'immediate'] as const)(
     const red = await until(
       async () => {
         const now = await readiness(walhook)
-        return !now.isReady && now.checks.capture!.status.startsWith('failing') && now
+        return !now.isReady && now.checks.capture!.status.startsWith('starting: ') && now
       },
       { what: 'readiness to be red' },
     )

@@ -43,6 +43,16 @@ export async function openTestOutbox() {
     })
   }
 
+  const next = (stored: StoredEvent[]) => ({
+    slotName,
+    expected: commitLsn,
+    commitLsn: commitLsn + 1n,
+    confirmableLsn: commitLsn + 2n,
+    lastEventId,
+    events: stored,
+    parked: [],
+  })
+
   const at = {
     database,
     outbox,
@@ -58,7 +68,7 @@ export async function openTestOutbox() {
       ).id,
     async append(...lines: string[]) {
       const stored = events(lines)
-      const input = { slotName, expected: commitLsn, commitLsn: commitLsn + 1n, lastEventId, events: stored }
+      const input = next(stored)
       const made = await append(outbox.pool, input)
       commitLsn++
       return made
@@ -66,7 +76,7 @@ export async function openTestOutbox() {
     /** The arguments of an append that a test runs by itself; `append` goes on behind it. */
     nextAppend(...lines: string[]) {
       const stored = events(lines)
-      const input = { slotName, expected: commitLsn, commitLsn: commitLsn + 1n, lastEventId, events: stored }
+      const input = next(stored)
       commitLsn++
       return input
     },

@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { type CaptureState, createCapture } from '../../src/capture/capture.ts'
+import { probePrefix } from '../../src/capture/decode.ts'
 import { openSource } from '../../src/capture/source.ts'
 import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
@@ -10,7 +12,7 @@ import { until } from './wait.ts'
 /** A capture in this process, from and into one database. Disposing it stops it in order. */
 export type RunningCapture = AsyncDisposable & {
   state(): CaptureState
-  /** Waits until the slot's position in the outbox has reached all WAL that is written now. */
+  /** Waits until everything that has committed by now is stored. */
   caughtUp(): Promise<void>
   /** Events as `user 7 update {"id":7,…}`, in their order. */
   events(): Promise<string[]>
@@ -54,20 +56,19 @@ export async function startCapture(
   )
   await Promise.race([
     isOver,
-    until(() => capture.state().state !== 'starting', { what: 'capture to have started' }),
+    until(() => ['streaming', 'standing by'].includes(capture.state().state), {
+      what: 'capture to have started',
+    }),
   ])
 
-  const confirmed = `select confirmed_flush_lsn >= $2::pg_lsn as reached from pg_replication_slots where slot_name = $1`
   return {
     state: capture.state,
     async caughtUp() {
-      const { rows } = await outbox.pool.query('select pg_current_wal_insert_lsn()::text as lsn')
+      const id = randomUUID()
+      await outbox.pool.query('select pg_logical_emit_message(false, $1, $2)', [probePrefix, id])
       await Promise.race([
         isOver,
-        until(
-          async () => (await outbox.pool.query(confirmed, [slotName, rows[0].lsn])).rows[0]?.reached === true,
-          { what: `the slot to be confirmed up to ${rows[0].lsn}`, timeoutMs: 60_000 },
-        ),
+        until(() => capture.lastProbe() === id, { what: 'capture to have caught up', timeoutMs: 60_000 }),
       ])
     },
     async events() {

@@ -1,0 +1,54 @@
+import type pg from 'pg'
+import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts'
+import type { Outbox } from './database.ts'
+
+/** A range of the WAL whose changes could not be captured. */
+export type Gap = {
+  readonly id: number
+  readonly slotName: string
+  readonly reason: string
+  readonly detail: string
+  readonly fromLsn: Lsn
+  readonly toLsn: Lsn | null
+  readonly foundAt: Date
+  readonly resyncedAt: Date | null
+}
+
+/** Records a gap of a slot, unless one is open already. Returns whether it is a new one. */
+export async function openGap(
+  outbox: Outbox,
+  gap: Pick<Gap, 'slotName' | 'reason' | 'detail' | 'fromLsn'>,
+): Promise<boolean> {
+  const { rowCount } = await outbox.pool.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
+     on conflict (slot_name) where resynced_at is null do nothing`,
+    [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
+  )
+  return rowCount === 1
+}
+
+/** Ends the open gap of a slot: from `toLsn` on, everything is captured again. */
+export async function endGap(db: pg.PoolClient, slotName: string, toLsn: Lsn): Promise<void> {
+  await db.query(
+    `update walhook.gaps set to_lsn = $2, resynced_at = now() where slot_name = $1 and resynced_at is null`,
+    [slotName, formatLsn(toLsn)],
+  )
+}
+
+/** A slot's gaps, the newest first. */
+export async function listGaps(outbox: Outbox, slotName: string): Promise<Gap[]> {
+  const { rows } = await outbox.pool.query(
+    'select * from walhook.gaps where slot_name = $1 order by id desc limit 100',
+    [slotName],
+  )
+  return rows.map(row => ({
+    id: row.id,
+    slotName: row.slot_name,
+    reason: row.reason,
+    detail: row.detail,
+    fromLsn: parseLsn(row.from_lsn),
+    toLsn: row.to_lsn === null ? null : parseLsn(row.to_lsn),
+    foundAt: row.found_at,
+    resyncedAt: row.resynced_at,
+  }))
+}

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { type ContinuityFacts, judgeContinuity } from '../../src/capture/continuity.ts'
+
+const facts: ContinuityFacts = {
+  slotName: 'walhook',
+  publicationName: 'walhook',
+  stored: { systemIdentifier: '1', commitLsn: 100n, confirmedLsn: 120n },
+  systemIdentifier: '1',
+  walEnd: 200n,
+  slot: { confirmedLsn: 110n, isInvalidated: false },
+  hasPublication: true,
+}
+
+test.each<[string, Partial<ContinuityFacts>]>([
+  ['as it was left', {}],
+  ['a slot that was taken back by a crash', { slot: { confirmedLsn: 1n, isInvalidated: false } }],
+  ['a slot as far as it was ever confirmed', { slot: { confirmedLsn: 120n, isInvalidated: false } }],
+  ['a position whose confirmation was not noted', { stored: { ...facts.stored, confirmedLsn: null } }],
+])('%s goes on', (_what, change) => {
+  expect(judgeContinuity({ ...facts, ...change })).toBeNull()
+})
+
+test.each<[string, Partial<ContinuityFacts>]>([
+  ['slot missing', { slot: null }],
+  ['slot invalidated', { slot: { confirmedLsn: 0n, isInvalidated: true } }],
+  ['slot moved', { slot: { confirmedLsn: 121n, isInvalidated: false } }],
+  ['publication missing', { hasPublication: false }],
+  ['other cluster', { systemIdentifier: '2', slot: null }],
+  ['other history', { walEnd: 99n }],
+])('%s is a gap, told in words', (reason, change) => {
+  const gap = judgeContinuity({ ...facts, ...change })
+  expect(gap).toEqual({ reason, detail: expect.stringMatching(/.{20}/) })
+})

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connect } from '../support/connect.ts'
+import { type OwnServer, openOwnServer } from '../support/own-database.ts'
+import { readEvents } from '../support/read-outbox.ts'
+import { until } from '../support/wait.ts'
+import { startWalhook } from '../support/walhook-process.ts'
+
+let server: OwnServer
+beforeAll(async () => {
+  server = await openOwnServer({ max_replication_slots: '60', max_wal_senders: '60' })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+async function open() {
+  const database = await server.database()
+  const psql = await connect(database.url)
+  await psql.query(
+    'create table users (id integer primary key, name text); create table companies (id integer primary key)',
+  )
+  const first = startWalhook(database)
+  await first.ready()
+  await psql.query(`insert into users values (1, 'stored')`)
+  await until(async () => (await readEvents(psql)).length === 1, { what: 'the first event' })
+  first.kill('SIGTERM')
+  await first.exited
+  return { database, psql, slot: database.name, [Symbol.asyncDispose]: () => psql.end() }
+}
+type Opened = Awaited<ReturnType<typeof open>>
+
+const dropSlot = ({ psql, slot }: Opened) => psql.query('select pg_drop_replication_slot($1)', [slot])
+
+test.each<[string, string, (at: Opened) => Promise<unknown>]>([
+  ['slot missing', 'was dropped', dropSlot],
+  [
+    'slot moved',
+    'has confirmed no more than',
+    async ({ psql, slot }) => {
+      await psql.query(`insert into users values (2, 'lost')`)
+      await psql.query('select pg_replication_slot_advance($1, pg_current_wal_lsn())', [slot])
+    },
+  ],
+  [
+    'publication missing',
+    'publication walhook was dropped',
+    ({ psql }) => psql.query('drop publication walhook'),
+  ],
+  [
+    'other cluster',
+    'leads to the cluster',
+    ({ psql }) => psql.query(`update walhook.positions set system_identifier = '7'`),
+  ],
+  [
+    'other history',
+    'was restored from a backup',
+    ({ psql }) =>
+      psql.query(`update walhook.positions set commit_lsn = 'FFFFFF/0', confirmed_lsn = 'FFFFFF/0'`),
+  ],
+])(
+  '%s: a state of its own, red, with a gap that is recorded once, and nothing is made anew',
+  async (reason, words, lose) => {
+    await using at = await open()
+    await lose(at)
+    await using walhook = startWalhook(at.database)
+    const { reason: told } = await walhook.logged('capture.state', { state: 'lost' })
+    expect(told).toContain(reason)
+    expect(told).toContain(words)
+    expect(told).toContain('walhook resync')
+    const readyz = await fetch(`${await walhook.url()}/readyz`)
+    expect(readyz.status).toBe(503)
+    expect(await readyz.text()).toContain(`lost: ${reason}`)
+
+    // It has looked again by then.
+    await until(() => walhook.log.filter(({ msg }) => msg === 'capture.failed').length >= 2, {
+      what: 'the next try',
+    })
+    const gaps = await at.psql.query('select reason, from_lsn, to_lsn from walhook.gaps')
+    expect(gaps.rows).toEqual([
+      { reason, from_lsn: expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/), to_lsn: null },
+    ])
+    const made = await at.psql.query(
+      'select (select count(*)::int from pg_replication_slots where slot_name = $1) as slots, (select count(*)::int from pg_publication) as publications',
+      [at.slot],
+    )
+    expect(made.rows).toEqual([
+      { slots: reason === 'slot missing' ? 0 : 1, publications: reason === 'publication missing' ? 0 : 1 },
+    ])
+    expect(await readEvents(at.psql)).toHaveLength(1)
+  },
+)
+
+test('a slot that PostgreSQL has invalidated is lost, and says why', async () => {
+  await using at = await open()
+  await at.psql.query(`alter system set max_slot_wal_keep_size = '1MB'`)
+  await at.psql.query('select pg_reload_conf()')
+  await until(
+    async () => {
+      await at.psql.query(
+        `insert into users select i + (select max(id) from users), repeat('x', 500) from generate_series(1, 20000) i`,
+      )
+      await at.psql.query('select pg_switch_wal()')
+      await at.psql.query('checkpoint')
+      const { rows } = await at.psql.query(
+        'select wal_status from pg_replication_slots where slot_name = $1',
+        [at.slot],
+      )
+      return rows[0].wal_status === 'lost'
+    },
+    { what: 'the slot to be invalidated' },
+  )
+  await using walhook = startWalhook(at.database)
+  const { reason } = await walhook.logged('capture.state', { state: 'lost' })
+  expect(reason).toContain('max_slot_wal_keep_size')
+  await at.psql.query('alter system reset max_slot_wal_keep_size')
+  await at.psql.query('select pg_reload_conf()')
+})
+
+test('tables that leave while walhook reads block it, by name, and it goes on once they are back', async () => {
+  await using at = await open()
+  await using walhook = startWalhook(at.database)
+  await walhook.ready()
+  await at.psql.query('alter table users rename to people')
+  await at.psql.query(`insert into people values (2, 'while it had another name')`)
+  const { reason } = await walhook.logged('capture.state', { state: 'blocked' })
+  expect(reason).toContain('table "public"."users": missing')
+  expect((await fetch(`${await walhook.url()}/readyz`)).status).toBe(503)
+  await at.psql.query('alter table people rename to users')
+  await walhook.ready()
+  await at.psql.query(`insert into users values (3, 'after')`)
+  await until(async () => (await readEvents(at.psql)).includes('user 3 new'), { what: 'the change after' })
+})
