@@ -13,6 +13,8 @@ export type TableColumn = {
 /** A table as the catalogue describes it. */
 export type Table = {
   readonly name: TableName
+  /** What it is whatever it is called. */
+  readonly oid: number
   /** `r` a table, `p` a partitioned one; anything else can't be published. */
   readonly kind: string
   readonly isPartition: boolean
@@ -35,7 +37,7 @@ export type Catalogue = {
 
 const tablesStatement = `
 select
-  n.nspname as schema, c.relname as name, c.relkind as kind, c.relispartition as is_partition,
+  n.nspname as schema, c.relname as name, c.oid::int8 as oid, c.relkind as kind, c.relispartition as is_partition,
   c.relreplident as identity,
   has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage') as is_readable,
   pg_has_role(c.relowner, 'usage') as is_owned,
@@ -102,6 +104,7 @@ function toTable(row: Record<string, string | null>): Table {
   }
   return {
     name: { schema: row.schema!, name: row.name! },
+    oid: Number(row.oid),
     kind: row.kind!,
     isPartition: row.is_partition === 't',
     identity: row.identity!,

@@ -1,7 +1,13 @@
 import { type Change, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
 import { type Folded, fold, type Step } from '../domain/fold.ts'
-import { chooseFields, type EntityMapping, type RelatedList, tableKey } from '../domain/mapping.ts'
+import {
+  chooseFields,
+  type EntityMapping,
+  type RelatedList,
+  type TableName,
+  tableKey,
+} from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
 import { readRelated, readRows } from './read-back.ts'
@@ -53,13 +59,13 @@ export function createMapper(options: {
   let { catalogue } = options
   let writeResult = createResultWriter(catalogue)
   let shapes = createShapes(catalogue)
-  const plans = new WeakMap<Relation, Plan>()
+  let plans = new WeakMap<Relation, Plan>()
   const known = new WeakSet<Relation>()
 
   function planOf(relation: Relation): Plan {
     const known = plans.get(relation)
     if (known) return known
-    const plan = makePlan(relation, mapping)
+    const plan = makePlan(relation, mapping, catalogue)
     plans.set(relation, plan)
     return plan
   }
@@ -77,6 +83,7 @@ export function createMapper(options: {
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
     shapes = createShapes(catalogue)
+    plans = new WeakMap()
   }
 
   function writeEvent(item: Touched, rows: Rows, related: Related): EventText | null {
@@ -145,8 +152,11 @@ function cannotBeEvent({ key, entity }: Touched): string | null {
 
 type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body'>
 
-function makePlan(relation: Relation, mapping: readonly EntityMapping[]): Plan {
+/** A table is the mapped one by its name when the change was made, or, renamed meanwhile, by its OID. */
+function makePlan(relation: Relation, mapping: readonly EntityMapping[], catalogue: Catalogue): Plan {
   const key = tableKey(relation)
+  const isMeant = (table: TableName) =>
+    tableKey(table) === key || catalogue.tables.get(tableKey(table))?.oid === relation.oid
   const indexOf = (column: string) => {
     const index = relation.columns.findIndex(({ name }) => name === column)
     if (index < 0) throw new Error(`${key} no longer has the column ${column} that the mapping names`)
@@ -154,7 +164,7 @@ function makePlan(relation: Relation, mapping: readonly EntityMapping[]): Plan {
   }
   return {
     entities: mapping
-      .filter(entity => tableKey(entity.table) === key)
+      .filter(entity => isMeant(entity.table))
       .map(entity => ({
         entity,
         keyIndex: indexOf(entity.key),
@@ -167,7 +177,7 @@ function makePlan(relation: Relation, mapping: readonly EntityMapping[]): Plan {
       })),
     owners: mapping.flatMap(entity =>
       entity.related
-        .filter(({ table }) => tableKey(table) === key)
+        .filter(({ table }) => isMeant(table))
         .map(({ owner }) => ({ entity, ownerIndex: indexOf(owner) })),
     ),
   }
