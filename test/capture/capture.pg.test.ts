@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
@@ -286,6 +287,61 @@ test('many small transactions share commits of the outbox', async () => {
   await capture.caughtUp()
   expect((await capture.events()).length).toBe(2000)
   expect(capture.commits()).toBeLessThan(500)
+})
+
+test('a change of which no event can be made is parked with its reason, and everything else goes on', async () => {
+  await using at = await open(
+    'create table users (id text primary key, name text); create table companies (id integer primary key)',
+  )
+  await using capture = await startCapture(at.database)
+  const long = 'k'.repeat(1_500)
+  await at.psql.query(`begin; insert into users values ('a', '1'), ('${long}', '2'), ('b', '3'); commit`)
+  await at.psql.query(`delete from users where id = '${long}'`)
+  await at.psql.query(`update users set name = '4' where id = 'a'`)
+  await capture.caughtUp()
+  expect(await capture.events()).toEqual([
+    'user "a" new {"id":"a","name":"1"}',
+    'user "b" new {"id":"b","name":"3"}',
+    'user "a" update {"id":"a","name":"4"}',
+  ])
+  const { rows } = await at.psql.query(
+    `select index_in_transaction as index, entity_type, left(entity_id, 3) as entity_id, action_type, reason
+     from walhook.parked_changes order by commit_lsn`,
+  )
+  const reason = 'the key id has 1500 bytes, and an entity_id may have 1024'
+  expect(rows).toEqual([
+    { index: 1, entity_type: 'user', entity_id: 'kkk', action_type: 'new', reason },
+    { index: 0, entity_type: 'user', entity_id: 'kkk', action_type: 'delete', reason },
+  ])
+})
+
+test('an UPDATE that is known to have changed nothing that is sent is no event, unless the mapping wants it', async () => {
+  await using at = await open(`
+    create table users (id integer primary key, name text, password_hash text, story text);
+    create table companies (id integer primary key, name text);
+    alter table users replica identity full;
+    alter table users alter story set storage external`)
+  await at.psql.query(
+    `insert into users values (1, 'a', 'x', repeat('y', 20000)); insert into companies values (1, 'a')`,
+  )
+  const change = `
+    update users set name = name;
+    update users set password_hash = 'z';
+    update companies set name = name;
+    update users set name = 'b'`
+  const userMapping = defaultMapping[0]!
+  const events = async (mapping: readonly EntityMapping[]) => {
+    await using capture = await startCapture(at.database, mapping)
+    const before = (await capture.events()).length
+    for (const statement of change.split(';')) await at.psql.query(statement)
+    await capture.caughtUp()
+    return (await capture.events()).slice(before).map(line => line.slice(0, line.indexOf('"story"')))
+  }
+  expect(await events(defaultMapping)).toEqual([
+    'company 1 update {"id":1,"name":"a"',
+    'user 1 update {"id":1,"name":"b",',
+  ])
+  expect(await events([{ ...userMapping, sendsUnchanged: true }, defaultMapping[1]!])).toHaveLength(4)
 })
 
 test("walhook's own tables are not in the publication: what it writes never comes back as a change", async () => {
