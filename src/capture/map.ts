@@ -215,9 +215,9 @@ function foldPart(
       else if (typeof oldKey === 'string' && oldKey !== key) {
         // Another key is another entity: the old one is gone, the new one is new.
         step(entity, oldKey, relation, { kind: 'delete' })
-        step(entity, key, relation, { kind: 'insert', row: filled(change.row, old) })
+        step(entity, key, relation, { kind: 'insert', row: filled(change) })
       } else if (entity.sendsUnchanged || !isKnownUnchanged(change, shown))
-        step(entity, key, relation, { kind: 'update', row: filled(change.row, old) })
+        step(entity, key, relation, { kind: 'update', row: filled(change) })
     }
     for (const { entity, ownerIndex } of plan.owners)
       for (const owner of new Set([old?.[ownerIndex], row?.[ownerIndex]]))
@@ -239,9 +239,10 @@ function isKnownUnchanged(
   return shown.every(i => row[i] === unchanged || row[i] === old[i])
 }
 
-/** Fills values that the UPDATE left alone from the row before, which identity FULL gives whole. */
-function filled(row: Row, old: Row | null): Row {
-  return old && row.includes(unchanged) ? row.map((value, i) => (value === unchanged ? old[i]! : value)) : row
+/** Fills values that the UPDATE left alone from the row before, which only identity FULL gives whole. */
+function filled({ relation, row, old }: Change & { kind: 'update' }): Row {
+  if (relation.identity !== 'full' || old === null || !row.includes(unchanged)) return row
+  return row.map((value, i) => (value === unchanged ? old[i]! : value))
 }
 
 type Rows = ReadonlyMap<EntityMapping, ReadonlyMap<string, ShapedRow>>

@@ -103,6 +103,22 @@ test('a large value that an UPDATE leaves alone is read back, or taken from the 
   expect(await capture.events()).toEqual([...expected('user'), ...expected('company')])
 })
 
+test('a large value outlives the change of the primary key beside it', async () => {
+  await using at = await open(`
+    create table users (id integer primary key, story text);
+    create table companies (id integer primary key);
+    alter table users alter story set storage external`)
+  await using capture = await startCapture(at.database)
+  const story = 'x'.repeat(20_000)
+  await at.psql.query(`insert into users values (1, $1)`, [story])
+  await at.psql.query('update users set id = 2')
+  await capture.caughtUp()
+  expect((await capture.events()).slice(1)).toEqual([
+    'user 1 delete',
+    `user 2 new {"id":2,"story":"${story}"}`,
+  ])
+})
+
 test('a large value of a row that is gone by the time it is read is left out, unless Postgres gave the old row', async () => {
   await using at = await open(`
     create table users (id integer primary key, story text, name text);

@@ -7,6 +7,7 @@ import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { readEvents } from '../support/read-outbox.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { openTestLink } from '../support/test-link.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 
@@ -287,3 +288,26 @@ test('the replica identity may change inside a transaction', async () => {
     'user 3 new {"id":3,"name":"b"}',
   ])
 })
+
+test('a link that is cut while the outbox commits leaves its outcome unknown, and nothing is lost or written twice', async () => {
+  await using at = await open()
+  await using link = await openTestLink(at.database.url)
+  await using walhook = startWalhook(at.database, { ...captureOnly, OUTBOX_DATABASE_URL: link.url })
+  await walhook.ready()
+  const rounds = 5
+  for (let round = 1; round <= rounds; round++) {
+    const failures = walhook.log.filter(({ msg }) => msg === 'capture.failed').length
+    link.cutAnswerTo('append')
+    await at.psql.query('insert into users values ($1), ($2)', [2 * round, 2 * round + 1])
+    await until(() => walhook.log.filter(({ msg }) => msg === 'capture.failed').length > failures, {
+      what: 'the link to be cut',
+    })
+  }
+  await until(async () => (await readEvents(at.psql)).length >= 2 * rounds, { what: 'every row' })
+  await at.psql.query('insert into users values (1000)')
+  await until(async () => (await readEvents(at.psql)).at(-1) === 'user 1000 new', { what: 'the last row' })
+  expect(await readEvents(at.psql)).toEqual([
+    ...Array.from({ length: 2 * rounds }, (_, i) => `user ${i + 2} new`),
+    'user 1000 new',
+  ])
+}, 180_000)

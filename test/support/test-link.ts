@@ -1,22 +1,39 @@
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** A link to a server on this machine that can stall: bytes stop coming, and nobody is told. */
-export type TestLink = AsyncDisposable & { readonly url: string; stall(): void; heal(): void }
+/** A link to a server on this machine that can stall (bytes stop coming, and nobody is told) and break. */
+export type TestLink = AsyncDisposable & {
+  readonly url: string
+  stall(): void
+  heal(): void
+  /** Breaks every connection. */
+  cut(): void
+  /** Lets the next bytes that hold `text` reach the server, and breaks their connection before its answer arrives. */
+  cutAnswerTo(text: string): void
+}
 
 /** Opens a link to the database of `url`; its own `url` leads there through the link. */
 export async function openTestLink(url: string): Promise<TestLink> {
   const target = new URL(url)
   const sockets = new Set<Socket>()
   let isStalled = false
+  let cutAfter: string | null = null
   const server = createServer(near => {
     const far = connect(Number(target.port), target.hostname)
+    let doomed = false
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
       sockets.add(from)
-      from.on('data', chunk => to.write(chunk))
+      from.on('data', chunk => {
+        if (doomed && from === far) return near.destroy()
+        if (from === near && cutAfter !== null && chunk.includes(cutAfter)) {
+          cutAfter = null
+          doomed = true
+        }
+        return to.write(chunk)
+      })
       // While it is stalled the end of a side is lost like every byte.
       from.on('end', () => isStalled || to.end())
       from.on('error', () => isStalled || to.destroy())
@@ -39,6 +56,12 @@ export async function openTestLink(url: string): Promise<TestLink> {
     heal() {
       isStalled = false
       for (const socket of sockets) socket.resume()
+    },
+    cut() {
+      for (const socket of sockets) socket.destroy()
+    },
+    cutAnswerTo(text) {
+      cutAfter = text
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise(resolve => server.close(resolve))
