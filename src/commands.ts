@@ -2,11 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { openApp, problemOfConnecting } from './app.ts'
 import { preflight } from './capture/preflight.ts'
+import { describeResync, openGapOf, resync } from './capture/resync.ts'
 import { openSource } from './capture/source.ts'
 import type { Config } from './config.ts'
 import type { Control } from './control/control.ts'
 import { createToken } from './control/tokens.ts'
 import { changeWebhook, createWebhook, listWebhooks, revealSecret } from './control/webhooks.ts'
+import { formatLsn } from './domain/lsn.ts'
 import { formatProblem, type Problem } from './domain/problem.ts'
 import { parseSealKey } from './domain/seal.ts'
 import { parseAllowList } from './domain/target.ts'
@@ -37,6 +39,30 @@ export async function makeToken(config: Config, input: { name: string; userId: s
   if (!migrated.ok) return migrated
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
   return { ok: true as const, token: await createToken({ outbox, randomBytes }, input) }
+}
+
+/** Says what a resync will do, or does it (`isSure`). */
+export async function resyncSource(config: Config, isSure: boolean) {
+  await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
+  const problem =
+    (await problemOfConnecting('DATABASE_URL', source.pool)) ??
+    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool))
+  if (problem) return { ok: false as const, problems: [problem] }
+  const migrated = describeMigration(await migrate(outbox))
+  if (!migrated.ok) return { ok: false as const, problems: [migrated.problem] }
+  const options = { ...config, nowMs: () => Date.now() }
+  const gap = await openGapOf(outbox, config.slotName)
+  if (!gap) return { ok: true as const, lines: ['Nothing is lost: there is no gap to mend.'] }
+  if (!isSure) return { ok: true as const, lines: await describeResync(source, gap, options) }
+  const result = await resync(source, outbox, options)
+  if (!result.ok) return result
+  return {
+    ok: true as const,
+    lines: [
+      `${result.events} events were made; everything from ${formatLsn(result.fromLsn)} on is captured.`,
+    ],
+  }
 }
 
 /** Runs a receiver for developers until `signal` is aborted. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
 import { openApp } from './app.ts'
-import { checkSource, listen, makeToken, migrateOutbox, playground } from './commands.ts'
+import { checkSource, listen, makeToken, migrateOutbox, playground, resyncSource } from './commands.ts'
 import { type Config, type ConfigResult, readConfig } from './config.ts'
 import { formatProblem, type Problem } from './domain/problem.ts'
 import { describeError, openLog } from './runtime/log.ts'
@@ -11,6 +11,7 @@ const usage = `walhook: signed webhooks for changes in Postgres
   walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses)
   walhook check                       say what keeps walhook from capturing the source, and how to mend it
   walhook migrate                     bring walhook's own tables up to this version
+  walhook resync [--yes]              after changes were lost: say how to begin anew, or do it
   walhook token NAME [--user ID]      make an API token; its holder is the user account ID
   walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
                  [--host ADDRESS]     a receiver for developers: shows and verifies what arrives
@@ -57,6 +58,16 @@ const commands: Record<string, Command> = {
     const migrated = await migrateOutbox(config)
     if (!migrated.ok) return report([migrated.problem])
     say(migrated.applied.length > 0 ? `applied ${migrated.applied.join(', ')}` : 'up to date')
+    return 0
+  },
+
+  async resync(args) {
+    const { values } = parseArgs({ args, options: { yes: { type: 'boolean', default: false } } })
+    const config = required(readConfig(['DATABASE_URL']))
+    if (!config) return 1
+    const result = await resyncSource(config, values.yes)
+    if (!result.ok) return report(result.problems)
+    for (const line of result.lines) say(line)
     return 0
   },
 

@@ -259,7 +259,7 @@ async function readMissing(
   const needed = touched.filter(item => item.folded.state !== 'delete' && isIncomplete(item))
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
   for (const [entity, items] of Map.groupBy(needed, item => item.entity))
-    rows.set(entity, await readRows(source, catalogue, entity, keysOf(items)))
+    rows.set(entity, await readRows(source.pool, catalogue, entity, keysOf(items)))
   return rows
 }
 
@@ -279,7 +279,7 @@ async function readAllRelated(
   for (const [entity, items] of Map.groupBy(present, item => item.entity)) {
     const owners = keysOf(items)
     for (const related of entity.related)
-      lists.set(related, await readRelated(source, catalogue, related, owners))
+      lists.set(related, await readRelated(source.pool, catalogue, related, owners))
   }
   return lists
 }

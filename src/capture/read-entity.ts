@@ -1,9 +1,9 @@
-import type { EntityMapping } from '../domain/mapping.ts'
+import type { EntityMapping, RelatedList } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import { writeEntityId } from './map.ts'
 import { readRelated, readRows } from './read-back.ts'
-import { createResultWriter } from './result.ts'
-import type { Source } from './source.ts'
+import { createResultWriter, type ShapedRow } from './result.ts'
+import type { Queryable, Source } from './source.ts'
 
 /** An entity as the source has it now, in the form in which events carry it. */
 export type PresentEntity = {
@@ -21,19 +21,28 @@ export async function readEntity(
   entity: EntityMapping,
   key: string,
 ): Promise<PresentEntity | null> {
-  const rows = await readRows(source, catalogue, entity, [key]).catch(error => {
+  const rows = await readRows(source.pool, catalogue, entity, [key]).catch(error => {
     if (notOfTheKeysType.has(error.code)) return new Map<string, never>()
     throw error
   })
-  const found = [...rows][0]
-  if (!found) return null
-  const [id, row] = found
-  const lists = new Map<string, string | undefined>()
-  for (const related of entity.related)
-    lists.set(related.field, (await readRelated(source, catalogue, related, [id])).get(id))
-  return {
-    entityId: id,
-    entityIdJson: writeEntityId(catalogue, entity, id),
-    resultJson: createResultWriter(catalogue)(entity, row, list => lists.get(list.field)),
-  }
+  return (await showRows(source.pool, catalogue, entity, rows))[0] ?? null
+}
+
+/** Rows in the form in which events carry them, with their related lists, read with one query each. */
+export async function showRows(
+  db: Queryable,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  rows: ReadonlyMap<string, ShapedRow>,
+): Promise<PresentEntity[]> {
+  const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
+  if (rows.size > 0)
+    for (const related of entity.related)
+      lists.set(related, await readRelated(db, catalogue, related, [...rows.keys()]))
+  const write = createResultWriter(catalogue)
+  return [...rows].map(([entityId, row]) => ({
+    entityId,
+    entityIdJson: writeEntityId(catalogue, entity, entityId),
+    resultJson: write(entity, row, list => lists.get(list)?.get(entityId)),
+  }))
 }

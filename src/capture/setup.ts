@@ -22,7 +22,8 @@ type Options = {
   onWaiting: (forWhat: string) => void
 }
 
-const slotLock = 0x77616c68
+/** Held by whoever makes, judges or replaces a slot. */
+export const slotLock = 0x77616c68
 
 /**
  * Makes what capture needs and does not find yet, in this order: the publication, then the slot (a slot older

@@ -7,6 +7,9 @@ export type Source = {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** A pool, or one connection of it inside a transaction. */
+export type Queryable = Pick<pg.Pool, 'query'>
+
 /**
  * How every connection to the source is made, also the replication connection: one and the same way of writing
  * values, whatever the server's, the database's or the role's own settings are.

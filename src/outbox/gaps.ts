@@ -52,3 +52,15 @@ export async function listGaps(outbox: Outbox, slotName: string): Promise<Gap[]>
     resyncedAt: row.resynced_at,
   }))
 }
+
+/** The entities of a type that receivers know by the events that are still here: those not deleted last. */
+export async function knownEntities(db: pg.Pool | pg.PoolClient, entityType: string): Promise<Set<string>> {
+  const { rows } = await db.query(
+    `select entity_id from (
+       select distinct on (entity_id) entity_id, action_type from walhook.events
+       where entity_type = $1 order by entity_id, id desc
+     ) last where action_type <> 'delete'`,
+    [entityType],
+  )
+  return new Set(rows.map(row => row.entity_id))
+}

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
@@ -57,4 +58,19 @@ export async function noteConfirmed(
     [slotName, formatLsn(at.commitLsn), formatLsn(at.confirmedLsn)],
   )
   return rowCount === 1
+}
+
+/** Sets the position of a slot that begins anew: from `commitLsn` on, in this cluster. Ids go on rising. */
+export async function restartPosition(
+  db: pg.PoolClient,
+  slotName: string,
+  start: { systemIdentifier: string; commitLsn: Lsn },
+): Promise<TimeId> {
+  const { rows } = await db.query(
+    `update walhook.positions
+     set system_identifier = $2, commit_lsn = $3, confirmed_lsn = $3, updated_at = now()
+     where slot_name = $1 returning last_event_id`,
+    [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
+  )
+  return rows[0].last_event_id
 }

@@ -3,7 +3,7 @@ import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { readEvents } from '../support/read-outbox.ts'
 import { until } from '../support/wait.ts'
-import { startWalhook } from '../support/walhook-process.ts'
+import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 let server: OwnServer
 beforeAll(async () => {
@@ -147,3 +147,45 @@ test('a table that is dropped and made again blocks it until it is in the public
   })
   expect(await readEvents(at.psql)).toEqual(['user 1 new', 'company 1 new', 'user 9 new'])
 })
+
+test('a resync says what it will do, then tells every row as it is and what is gone, and capture goes on by itself', async () => {
+  await using at = await open()
+  await at.psql.query(`insert into companies values (1)`)
+  await using walhook = startWalhook(at.database)
+  await walhook.ready()
+  await at.psql.query(`insert into users values (2, 'to be deleted'), (3, 'stays')`)
+  await until(async () => (await readEvents(at.psql)).length === 4, { what: 'the events before' })
+  expect((await runWalhook(at.database, ['resync'])).stdout).toMatch(/^Nothing is lost/)
+
+  walhook.kill('SIGTERM')
+  await walhook.exited
+  await dropSlot(at)
+  await at.psql.query(`update users set name = 'while nobody read' where id = 1`)
+  await at.psql.query(`delete from users where id = 2`)
+  await at.psql.query(`insert into users values (4, 'while nobody read')`)
+  await using next = startWalhook(at.database)
+  await next.logged('capture.state', { state: 'lost' })
+
+  const plan = await runWalhook(at.database, ['resync'])
+  expect(plan.stdout).toContain('slot missing')
+  expect(plan.stdout).toContain('walhook resync --yes')
+  expect(await readEvents(at.psql)).toHaveLength(4)
+
+  const done = await runWalhook(at.database, ['resync', '--yes'])
+  expect(done).toMatchObject({ code: 0, stderr: '' })
+  await next.logged('capture.state', { state: 'streaming' })
+  await at.psql.query(`update users set name = 'after' where id = 3`)
+  await until(async () => (await readEvents(at.psql)).length >= 10, { what: 'the change after' })
+  expect((await readEvents(at.psql, 'name')).slice(4)).toEqual([
+    'user 1 update while nobody read',
+    'user 3 update stays',
+    'user 4 new while nobody read',
+    'user 2 delete',
+    'company 1 update undefined',
+    'user 3 update after',
+  ])
+  const gaps = await at.psql.query(
+    'select to_lsn is not null as ended, resynced_at is not null as resynced from walhook.gaps',
+  )
+  expect(gaps.rows).toEqual([{ ended: true, resynced: true }])
+}, 90_000)
