@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { openApp, problemOfConnecting } from './app.ts'
+import { type CheckLine, checkLines, worstLevel } from './capture/check.ts'
 import { preflight } from './capture/preflight.ts'
 import { describeResync, openGapOf, resync } from './capture/resync.ts'
 import { openSource } from './capture/source.ts'
@@ -9,7 +10,7 @@ import type { Control } from './control/control.ts'
 import { createToken } from './control/tokens.ts'
 import { changeWebhook, createWebhook, listWebhooks, revealSecret } from './control/webhooks.ts'
 import { formatLsn } from './domain/lsn.ts'
-import { formatProblem, type Problem } from './domain/problem.ts'
+import { formatProblem } from './domain/problem.ts'
 import { parseSealKey } from './domain/seal.ts'
 import { parseAllowList } from './domain/target.ts'
 import type { Trigger } from './domain/trigger.ts'
@@ -19,11 +20,16 @@ import { runPlayground } from './playground/playground.ts'
 import { startReceiver } from './playground/receiver.ts'
 import { openLog } from './runtime/log.ts'
 
-/** What keeps walhook from capturing the source; nothing is created or changed. */
-export async function checkSource(config: Config): Promise<readonly Problem[]> {
+/** Looks at everything that decides whether a source can be captured; nothing is created or changed. */
+export async function checkSource(
+  config: Config,
+): Promise<{ lines: readonly CheckLine[]; worst: CheckLine['level'] }> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
   const unreachable = await problemOfConnecting('DATABASE_URL', source.pool)
-  return unreachable ? [unreachable] : (await preflight(source, config)).problems
+  if (unreachable) return { lines: [{ level: 'error', ...unreachable }], worst: 'error' }
+  const { facts, catalogue } = await preflight(source, config)
+  const lines = checkLines(facts, catalogue, { ...config, nowMs: Date.now() })
+  return { lines, worst: worstLevel(lines) }
 }
 
 /** Brings walhook's own tables up to date, and nothing else. */

@@ -9,7 +9,8 @@ import { describeError, openLog } from './runtime/log.ts'
 const usage = `walhook: signed webhooks for changes in Postgres
 
   walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses)
-  walhook check                       say what keeps walhook from capturing the source, and how to mend it
+  walhook check [--json]              look at the source: what is in the way of capturing it, and how to mend it
+                                      (ends with 0 if all is well, 3 with warnings, 1 with errors)
   walhook migrate                     bring walhook's own tables up to this version
   walhook resync [--yes]              after changes were lost: say how to begin anew, or do it
   walhook token NAME [--user ID]      make an API token; its holder is the user account ID
@@ -21,6 +22,9 @@ The environment variables are described in README.md.`
 
 /** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
 const stopWithinMs = 15_000
+
+/** What `check` ends with, by the worst that it has found. */
+const checkStatus = { ok: 0, warning: 3, error: 1 }
 
 type Command = (args: string[], signal: AbortSignal) => Promise<number>
 
@@ -40,15 +44,15 @@ const commands: Record<string, Command> = {
   },
 
   async check(args) {
-    parseArgs({ args })
+    const { values } = parseArgs({ args, options: { json: { type: 'boolean', default: false } } })
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
-    const problems = await checkSource(config)
-    if (problems.length > 0) return report(problems)
-    say(
-      'ok: walhook can capture this source, and nothing it needs can make a statement of the application fail',
-    )
-    return 0
+    const { lines, worst } = await checkSource(config)
+    if (values.json) say(JSON.stringify(lines, null, 2))
+    else
+      for (const { level, what, found, mend } of lines)
+        say(`${level.padEnd(7)}  ${what}: ${found}${mend === null ? '' : `. To mend it: ${mend}`}`)
+    return checkStatus[worst]
   },
 
   async migrate(args) {

@@ -16,6 +16,9 @@ export type SourceFacts = {
   readonly maxSenders: number
   readonly usedSenders: number
   readonly walSenderTimeoutMs: number
+  /** -1: unlimited. */
+  readonly maxSlotWalKeepMb: number
+  readonly serverNowMs: number
   readonly mayReplicate: boolean
   readonly mayCreate: boolean
   readonly slot: SlotFacts | null
@@ -27,6 +30,7 @@ export type SlotFacts = {
   readonly database: string | null
   readonly walStatus: string | null
   readonly confirmedLsn: string | null
+  readonly heldBackBytes: number
 }
 
 export type PublicationFacts = {

@@ -18,11 +18,15 @@ select json_build_object(
   'maxSenders', current_setting('max_wal_senders')::int,
   'usedSenders', (select count(*) from pg_stat_replication),
   'walSenderTimeoutMs', (select setting::int from pg_settings where name = 'wal_sender_timeout'),
+  'maxSlotWalKeepMb', (select setting::int from pg_settings where name = 'max_slot_wal_keep_size'),
+  'serverNowMs', (extract(epoch from clock_timestamp()) * 1000)::float8,
   'mayReplicate', (select rolreplication or rolsuper from pg_roles where rolname = current_user),
   'mayCreate', has_database_privilege(current_database(), 'create'),
   'slot', (
     select json_build_object('plugin', plugin, 'database', database, 'walStatus', wal_status,
-                             'confirmedLsn', confirmed_flush_lsn)
+                             'confirmedLsn', confirmed_flush_lsn,
+                             'heldBackBytes', case when pg_is_in_recovery() then 0
+                                                   else coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) end)
     from pg_replication_slots where slot_name = $1),
   'publication', (
     select json_build_object(

@@ -1,0 +1,163 @@
+import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import type { Problem } from '../domain/problem.ts'
+import type { Catalogue } from './catalogue.ts'
+import { judgeMapping, judgePublication, judgeServer, type SourceFacts } from './preflight-verdict.ts'
+
+/** One thing that was looked at. `mend` is null where there is nothing to do. */
+export type CheckLine = {
+  readonly level: 'ok' | 'warning' | 'error'
+  readonly what: string
+  readonly found: string
+  readonly mend: string | null
+}
+
+const gigabyte = 1024 ** 3
+const muchHeldBack = 1 * gigabyte
+const clockToleranceMs = 5_000
+
+/**
+ * Everything that decides whether walhook can capture a source and does no harm to it, each with its verdict: first
+ * what was looked at and is as it should be or deserves a look, in a fixed order, with the problems in their places.
+ */
+export function checkLines(
+  facts: SourceFacts,
+  catalogue: Catalogue,
+  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[]; nowMs: number },
+): CheckLine[] {
+  const { mapping, slotName, publicationName } = options
+  const problems: Problem[] = [
+    ...judgeServer(facts, options),
+    ...judgeMapping(catalogue, mapping, facts),
+    ...judgePublication(facts, catalogue, options),
+  ]
+  const lines = [
+    ok('PostgreSQL version', versionText(facts.serverVersion)),
+    ok('source database', `${facts.database}, a primary server`),
+    ok('wal_level', facts.walLevel),
+    ok(`role ${facts.role}`, 'may replicate'),
+    facts.slot === null
+      ? ok('max_replication_slots', `${facts.maxSlots - facts.usedSlots} of ${facts.maxSlots} free`)
+      : ok('max_replication_slots', `${facts.maxSlots}, one of them ours`),
+    ok('max_wal_senders', `${facts.maxSenders - facts.usedSenders} of ${facts.maxSenders} free`),
+    keepSizeLine(facts),
+    timeoutLine(facts),
+    clockLine(facts, options.nowMs),
+    ...publishedTables(mapping).map(table => tableLine(catalogue, tableKey(table))),
+    facts.publication === null
+      ? ok(`publication ${publicationName}`, 'not there yet: it will be made')
+      : ok(
+          `publication ${publicationName}`,
+          'has every mapped table, and neither row filters nor column lists',
+        ),
+    slotLine(facts, slotName, publicationName),
+  ].filter(line => line !== null)
+  return [...withProblems(lines, problems), harmLine(problems)]
+}
+
+/** The worst of them. */
+export function worstLevel(lines: readonly CheckLine[]): CheckLine['level'] {
+  if (lines.some(({ level }) => level === 'error')) return 'error'
+  return lines.some(({ level }) => level === 'warning') ? 'warning' : 'ok'
+}
+
+const ok = (what: string, found: string): CheckLine => ({ level: 'ok', what, found, mend: null })
+const warning = (what: string, found: string, mend: string): CheckLine => ({
+  level: 'warning',
+  what,
+  found,
+  mend,
+})
+
+/** A problem takes the place of the line that looked at the same thing; what has no line of its own comes after. */
+function withProblems(lines: readonly CheckLine[], problems: readonly Problem[]): CheckLine[] {
+  const errors = (of: readonly Problem[]) => of.map((problem): CheckLine => ({ level: 'error', ...problem }))
+  const isAbout = (line: CheckLine) => (problem: Problem) =>
+    problem.what === line.what || problem.what.startsWith(`${line.what},`)
+  const placed = lines.flatMap(line => {
+    const own = problems.filter(isAbout(line))
+    return own.length > 0 ? errors(own) : [line]
+  })
+  return [...placed, ...errors(problems.filter(problem => !lines.some(line => isAbout(line)(problem))))]
+}
+
+function versionText(number: number): string {
+  return `${Math.floor(number / 10_000)}.${number % 10_000}`
+}
+
+function keepSizeLine({ maxSlotWalKeepMb }: SourceFacts): CheckLine {
+  const what = 'max_slot_wal_keep_size'
+  if (maxSlotWalKeepMb >= 0)
+    return ok(
+      what,
+      `${maxSlotWalKeepMb} MB: if walhook is stopped for longer than that lasts, changes are lost, and it says so`,
+    )
+  return warning(
+    what,
+    'unlimited: while walhook is stopped, the WAL that is kept for it may fill the disk',
+    "set a bound that the disk can hold: alter system set max_slot_wal_keep_size = '20GB'; select pg_reload_conf();",
+  )
+}
+
+function timeoutLine({ walSenderTimeoutMs }: SourceFacts): CheckLine {
+  const what = 'wal_sender_timeout'
+  if (walSenderTimeoutMs > 0) return ok(what, `${walSenderTimeoutMs / 1000} s`)
+  return warning(
+    what,
+    'off: PostgreSQL never gives up on a dead link, which then keeps the slot',
+    "run: alter system set wal_sender_timeout = '60s'; select pg_reload_conf();",
+  )
+}
+
+function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
+  const differenceS = Math.round((nowMs - serverNowMs) / 100) / 10
+  if (Math.abs(differenceS) * 1000 <= clockToleranceMs)
+    return ok('clock', `differs by ${Math.abs(differenceS)} s`)
+  return warning(
+    'clock',
+    `this machine is ${Math.abs(differenceS)} s ${differenceS > 0 ? 'ahead of' : 'behind'} the database`,
+    'set both by NTP: receivers refuse signatures that are more than five minutes off',
+  )
+}
+
+function tableLine(catalogue: Catalogue, key: string): CheckLine | null {
+  const table = catalogue.tables.get(key)
+  if (!table) return null
+  const partitioned = table.kind === 'p' ? 'partitioned, ' : ''
+  const identity =
+    table.identity === 'f'
+      ? 'replica identity full: UPDATE tells the values before'
+      : `replica identity ${table.identityColumns.join(', ')}`
+  return ok(`table ${key}`, `${partitioned}${identity}`)
+}
+
+function slotLine(facts: SourceFacts, slotName: string, publicationName: string): CheckLine {
+  const what = `replication slot ${slotName}`
+  const { slot } = facts
+  if (!slot) return ok(what, 'not there yet: it will be made')
+  if (slot.walStatus === 'lost' || facts.publication === null) {
+    const found =
+      slot.walStatus === 'lost'
+        ? 'lost: PostgreSQL has removed WAL that was not read yet (max_slot_wal_keep_size)'
+        : `useless without the publication ${publicationName}, which is gone`
+    return { level: 'error', what, found, mend: 'changes are lost; to begin anew, run: walhook resync' }
+  }
+  const held = `${(slot.heldBackBytes / 1024 ** 2).toFixed(0)} MB of WAL are kept for it`
+  if (slot.walStatus === 'unreserved')
+    return warning(
+      what,
+      `about to be invalidated: ${held}`,
+      'let walhook read it now, or raise max_slot_wal_keep_size',
+    )
+  if (slot.heldBackBytes > muchHeldBack)
+    return warning(what, held, 'see that walhook runs and reads it: /readyz and the log say why it does not')
+  return ok(what, held)
+}
+
+/** Whether any statement of the application can fail because a table is published. */
+function harmLine(problems: readonly Problem[]): CheckLine {
+  const what = "the application's statements"
+  const harmful = problems.filter(({ mend }) => mend.includes("the application's own UPDATE"))
+  if (harmful.length === 0) return ok(what, 'none can fail because of walhook')
+  const tables = harmful.map(problem => problem.what).join('; ')
+  return { level: 'error', what, found: `UPDATE or DELETE would fail: ${tables}`, mend: 'mend these first' }
+}
