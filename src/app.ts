@@ -4,7 +4,7 @@ import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { type CaptureState, createCapture } from './capture/capture.ts'
 import { readCatalogue } from './capture/catalogue.ts'
-import { heldBackBytes, preflight } from './capture/preflight.ts'
+import { preflight, readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
@@ -92,13 +92,13 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     },
   })
   const metrics = createMetrics(async () => {
-    const [queue, heldBack] = await Promise.all([
+    const [queue, slot] = await Promise.all([
       within(answerMs, queueDepth(outbox)).catch(() => null),
-      within(answerMs, heldBackBytes(source, slotName)).catch(() => null),
+      within(answerMs, readSlotStatus(source, slotName)).catch(() => null),
     ])
     return {
       queue,
-      heldBackBytes: heldBack,
+      heldBackBytes: slot?.heldBackBytes ?? null,
       isCapturing: ['streaming', 'lagging'].includes(capture.state().state),
     }
   })
@@ -112,6 +112,12 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       return entity ? await readEntity(source, await readCatalogue(source, [entity]), entity, key) : null
     },
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
+    captureStatus: async () => ({
+      ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
+      slotName,
+      source: await within(answerMs, readSlotStatus(source, slotName)).catch(() => null),
+      probeMs: capture.probeMs(),
+    }),
     randomBytes,
   }
 

@@ -4,6 +4,7 @@ import type { Caller, Control } from '../control/control.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Metrics } from './metrics.ts'
 import { problem } from './problem.ts'
+import { statusRoutes } from './status.ts'
 import { type ApiEnv, webhookRoutes } from './webhooks.ts'
 
 /** Whether a part of walhook works, and in a few words how it is. */
@@ -48,6 +49,7 @@ export function createApi(options: {
       return await next()
     })
     .route('/webhooks', webhookRoutes(control))
+    .route('/status', statusRoutes(control))
 
   return new Hono()
     .get('/livez', c => c.json({ status: 'ok' }))

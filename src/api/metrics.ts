@@ -26,6 +26,17 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     help: 'Events appended to the outbox',
     registers,
   })
+  const parked = new Counter({
+    name: 'walhook_parked_changes_total',
+    help: 'Changes of which no event could be made: see walhook.parked_changes',
+    registers,
+  })
+  const truncated = new Counter({
+    name: 'walhook_truncated_tables_total',
+    help: 'Tables emptied by TRUNCATE, for which no deletes could be sent',
+    labelNames: ['table'],
+    registers,
+  })
   const attempts = new Counter({
     name: 'walhook_attempts_total',
     help: 'HTTP attempts by outcome, tests not counted',
@@ -64,9 +75,17 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   return {
     contentType: registry.contentType,
 
-    onStored(stored: { changes: number; events: number; lagMs: number }) {
+    onStored(stored: {
+      changes: number
+      events: number
+      parked: readonly unknown[]
+      truncated: readonly string[]
+      lagMs: number
+    }) {
       changes.inc(stored.changes)
       events.inc(stored.events)
+      parked.inc(stored.parked.length)
+      for (const table of stored.truncated) truncated.inc({ table })
       lag.set(stored.lagMs / 1000)
     },
 

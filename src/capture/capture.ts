@@ -7,9 +7,10 @@ import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { consume, type Stored } from './consume.ts'
+import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createMapper } from './map.ts'
-import { judgeTables } from './preflight.ts'
+import { judgeTables, readSlotStatus } from './preflight.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
 import { openStream, type Stream } from './stream.ts'
@@ -45,6 +46,8 @@ class CaptureLost extends Error {}
 const maxBufferedBytes = 4 * 1024 * 1024
 const standbyPollMs = 1_000
 const lagLimitMs = 30_000
+const probeIntervalMs = 10_000
+const probeAfterBytes = 262_144n
 const slotIsActive = '55006'
 
 /**
@@ -62,11 +65,12 @@ export function createCapture(options: {
   onStored: (stored: Stored) => void
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
-}): Service & { state(): CaptureState; lastProbe(): string | null } {
+}): Service & { state(): CaptureState; lastProbe(): string | null; probeMs(): number | null } {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
   let state: CaptureState = { state: 'starting', reason: null }
   let progress: { takenAtMs: number | null; behindMs: number } = { takenAtMs: null, behindMs: 0 }
   let probe: string | null = null
+  let probeMs: number | null = null
   /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
   let ownBackend = 0
 
@@ -138,6 +142,7 @@ export function createCapture(options: {
     const over = new AbortController()
     const watching = watchTables(over.signal).finally(inbox.close)
     watching.catch(() => {})
+    void sendProbes(over.signal)
     try {
       // Read only now: the process that had the slot before may have moved it.
       const position = await readPosition(outbox, slotName)
@@ -162,6 +167,7 @@ export function createCapture(options: {
         onStored,
         onProbe(id) {
           probe = id
+          if (/^\d+$/.test(id)) probeMs = nowMs() - Number(id)
         },
       })
       over.abort()
@@ -181,6 +187,29 @@ export function createCapture(options: {
       if (signal.aborted) return
       const problems = await judgeTables(source, options).catch(() => [])
       if (problems.length > 0) throw new CaptureBlocked(problems)
+    }
+  }
+
+  /**
+   * Writes a message into the source's WAL now and then, to see how long it takes until everything before it is
+   * stored. Only where other WAL was written: an idle source stays idle.
+   */
+  async function sendProbes(signal: AbortSignal): Promise<void> {
+    let last = 0n
+    for (;;) {
+      await sleep(probeIntervalMs, signal)
+      if (signal.aborted) return
+      try {
+        const { walEnd } = await readSlotStatus(source, slotName)
+        if (walEnd < last + probeAfterBytes) continue
+        await source.pool.query('select pg_logical_emit_message(false, $1, $2)', [
+          probePrefix,
+          String(nowMs()),
+        ])
+        last = walEnd
+      } catch (error) {
+        log.debug('capture.probe_failed', { reason: describeError(error) })
+      }
     }
   }
 
@@ -235,6 +264,7 @@ export function createCapture(options: {
     name: 'capture',
     state: currentState,
     lastProbe: () => probe,
+    probeMs: () => probeMs,
     async run(signal) {
       if (state.state !== 'starting') enter({ state: 'starting', reason: state.reason })
       try {

@@ -1,3 +1,4 @@
+import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
@@ -90,12 +91,20 @@ export async function judgeTables(
   ]
 }
 
-/** How far the slot is behind, in bytes of WAL that the server keeps for it; null where there is no slot. */
-export async function heldBackBytes(source: Source, slotName: string): Promise<number | null> {
+/** Where the source's WAL ends, how far the slot is confirmed, and how much is kept for it (null: no slot). */
+export async function readSlotStatus(
+  source: Source,
+  slotName: string,
+): Promise<{ walEnd: Lsn; confirmedLsn: Lsn | null; heldBackBytes: number | null }> {
   const { rows } = await source.pool.query(
-    `select pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) as held
-     from pg_replication_slots where slot_name = $1`,
+    `select w.lsn as wal_end, s.confirmed_flush_lsn as confirmed, pg_wal_lsn_diff(w.lsn, s.restart_lsn) as held
+     from (select pg_current_wal_lsn() as lsn) w left join pg_replication_slots s on s.slot_name = $1`,
     [slotName],
   )
-  return rows[0] ? Number(rows[0].held) : null
+  const { wal_end, confirmed, held } = rows[0]
+  return {
+    walEnd: parseLsn(wal_end),
+    confirmedLsn: confirmed === null ? null : parseLsn(confirmed),
+    heldBackBytes: held === null ? null : Number(held),
+  }
 }

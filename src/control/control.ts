@@ -2,6 +2,21 @@ import type { SealKey } from '../domain/seal.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
 
+/** What capture in this process is doing, and where the source stands. */
+export type CaptureStatus = {
+  readonly state: string
+  readonly reason: string | null
+  readonly slotName: string
+  /** The source's side; null where it can't be asked now. */
+  readonly source: {
+    readonly walEnd: bigint
+    readonly confirmedLsn: bigint | null
+    readonly heldBackBytes: number | null
+  } | null
+  /** How long the last probe took from the source's WAL to its place behind everything stored, in ms. */
+  readonly probeMs: number | null
+}
+
 /**
  * What the operations of an admin work with. What other folders do (judging a target, reading the source,
  * sending) is handed over as functions.
@@ -22,6 +37,7 @@ export type Control = {
     target: { webhookId: number; url: string; secret: string },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<LoggedAttempt>
+  readonly captureStatus: () => Promise<CaptureStatus>
   readonly randomBytes: (size: number) => Buffer
 }
 

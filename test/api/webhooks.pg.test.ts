@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createToken } from '../../src/control/tokens.ts'
+import { openGap } from '../../src/outbox/gaps.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
 import { settlementOf } from '../support/open-outbox.ts'
@@ -250,6 +251,41 @@ test('the log holds the last requests, newest first, ten unless more are asked f
   expect((await at.call('GET', `/api/webhooks/${id}/log?limit=100`)).json.data).toHaveLength(12)
 })
 
+test('the status tells where capture stands, what was stored last, what was lost and what waits', async () => {
+  await using own = await openTestApi()
+  const before = await own.call('GET', '/api/status')
+  expect(before.json).toEqual({
+    capture: {
+      state: 'streaming',
+      reason: null,
+      slot: 'test',
+      commit_lsn: '0/0',
+      confirmed_lsn: '0/10',
+      wal_end: '0/20',
+      lag_bytes: 16,
+      held_back_bytes: 64,
+      probe_ms: 12,
+    },
+    last_event: null,
+    gaps: [],
+    queue: { deliveries_waiting: 0, lanes_waiting: 0, deliveries_dead: 0 },
+  })
+  await own.webhook(['user.new'])
+  await own.append('user 1 new')
+  await openGap(own.outbox, {
+    slotName: 'test',
+    reason: 'slot missing',
+    detail: 'it was dropped',
+    fromLsn: 1n,
+  })
+  expect((await own.call('GET', '/api/status')).json).toMatchObject({
+    last_event: { entity_type: 'user', entity_id: '1', action_type: 'new', committed_at: expect.any(String) },
+    gaps: [{ reason: 'slot missing', from_lsn: '0/1', to_lsn: null, resynced_at: null }],
+    queue: { deliveries_waiting: 1, lanes_waiting: 1, deliveries_dead: 0 },
+  })
+  expect((await own.call('GET', '/api/status', undefined, null)).status).toBe(401)
+})
+
 test('readiness is red as soon as one part is, liveness is not, and metrics have their names', async () => {
   expect(await at.call('GET', '/readyz', undefined, null)).toMatchObject({
     status: 200,
@@ -268,6 +304,8 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
   expect([...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)).toEqual([
     'walhook_changes_total',
     'walhook_events_total',
+    'walhook_parked_changes_total',
+    'walhook_truncated_tables_total',
     'walhook_attempts_total',
     'walhook_attempt_duration_seconds',
     'walhook_capture_lag_seconds',

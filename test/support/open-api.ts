@@ -10,7 +10,7 @@ import { sendTest } from '../../src/delivery/send-test.ts'
 import { parseSealKey } from '../../src/domain/seal.ts'
 import { parseAllowList } from '../../src/domain/target.ts'
 import { silentLog } from '../../src/runtime/log.ts'
-import { openTestOutbox } from './open-outbox.ts'
+import { openTestOutbox, slotName } from './open-outbox.ts'
 
 export const adminToken = 'an-admin-token-for-tests'
 
@@ -36,6 +36,13 @@ export async function openTestApi() {
     readEntity: async (_entityType, key) =>
       ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
+    captureStatus: async () => ({
+      state: 'streaming',
+      reason: null,
+      slotName,
+      source: { walEnd: 0x20n, confirmedLsn: 0x10n, heldBackBytes: 64 },
+      probeMs: 12,
+    }),
     randomBytes,
   }
   const state = { health: { database: { ok: true, status: 'reachable' } } as Record<string, Health> }

@@ -1,0 +1,25 @@
+import { type Gap, listGaps } from '../outbox/gaps.ts'
+import { type LastEvent, readLastEvent } from '../outbox/last-event.ts'
+import { type Position, readPosition } from '../outbox/position.ts'
+import { queueDepth } from '../outbox/queue-depth.ts'
+import type { CaptureStatus, Control } from './control.ts'
+
+export type Status = {
+  readonly capture: CaptureStatus
+  readonly position: Position | null
+  readonly lastEvent: LastEvent | null
+  readonly gaps: readonly Gap[]
+  readonly queue: Awaited<ReturnType<typeof queueDepth>>
+}
+
+/** How walhook is, in figures: for a person who wants to know why nothing comes, or a program that watches. */
+export async function readStatus(control: Control): Promise<Status> {
+  const capture = await control.captureStatus()
+  const [position, lastEvent, gaps, queue] = await Promise.all([
+    readPosition(control.outbox, capture.slotName),
+    readLastEvent(control.outbox),
+    listGaps(control.outbox, capture.slotName),
+    queueDepth(control.outbox),
+  ])
+  return { capture, position, lastEvent, gaps, queue }
+}
