@@ -202,8 +202,10 @@ test('a link that is half open is noticed, shown in readiness, and replaced', as
     const readyz = `${await walhook.url()}/readyz`
     await until(async () => (await fetch(readyz)).status === 503, { what: 'readiness to be red' })
     await at.psql.query('insert into users values (1)')
-    // It stays red for as long as the dead link holds the slot.
-    await walhook.logged('capture.state', { state: 'starting' })
+    // It stays red for as long as the dead link holds the slot: nobody else is there to stand by for.
+    await until(() => walhook.log.find(({ reason }) => String(reason).includes('still holds the slot')), {
+      what: 'walhook to say who holds the slot',
+    })
     expect((await fetch(readyz)).status).toBe(503)
   } finally {
     process.kill(pid, 'SIGCONT')
