@@ -17,6 +17,7 @@ beforeAll(async () => {
   server = await openOwnServer({
     wal_sender_timeout: `${walSenderTimeoutMs}ms`,
     max_prepared_transactions: '10',
+    autovacuum: 'off',
     max_replication_slots: '60',
     max_wal_senders: '60',
   })

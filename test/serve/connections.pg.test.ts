@@ -50,7 +50,6 @@ test('a wrong password, and none where one is asked for, are told at once', asyn
     'no connection: the server asks for a password, and the URL has none. To mend it: write it into the URL: postgres://user:password@host:5432/database'
   expect(await refusal(database, { DATABASE_URL: none })).toEqual([`DATABASE_URL: ${expected}`])
   for (const [args, variable] of [
-    [['check'], 'DATABASE_URL'],
     [['migrate'], 'OUTBOX_DATABASE_URL'],
     [['token', 'CI'], 'OUTBOX_DATABASE_URL'],
   ] as const)
@@ -59,6 +58,11 @@ test('a wrong password, and none where one is asked for, are told at once', asyn
       stdout: '',
       stderr: `${variable}: ${expected}\n`,
     })
+  expect(await runWalhook(database, ['check'], { DATABASE_URL: none })).toEqual({
+    code: 1,
+    stdout: `error    DATABASE_URL: ${expected}\n`,
+    stderr: '',
+  })
 })
 
 test('an unknown role is named', async () => {
