@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
+import { int4Array, int8Array, lsnArray, textArray, timestamptzArray } from './binary-array.ts'
 
 /** The channel on which a commit to the outbox is told to every process that delivers. */
 export const wakeChannel = 'walhook_outbox'
@@ -101,14 +102,14 @@ export async function append(
       formatLsn(input.expected),
       formatLsn(input.commitLsn),
       input.lastEventId,
-      events.map(event => event.id),
-      events.map(event => formatLsn(event.commitLsn)),
-      events.map(event => event.index),
-      events.map(event => event.entityType),
-      events.map(event => event.entityId),
-      events.map(event => event.actionType),
-      events.map(event => event.committedAt),
-      events.map(event => event.body),
+      int8Array(events.map(event => event.id)),
+      lsnArray(events.map(event => event.commitLsn)),
+      int4Array(events.map(event => event.index)),
+      textArray(events.map(event => event.entityType)),
+      textArray(events.map(event => event.entityId)),
+      textArray(events.map(event => event.actionType)),
+      timestamptzArray(events.map(event => event.committedAt)),
+      textArray(events.map(event => event.body)),
       formatLsn(input.confirmableLsn),
       parked.map(change => formatLsn(change.commitLsn)),
       parked.map(change => change.index),

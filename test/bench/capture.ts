@@ -30,6 +30,12 @@ const say = (line: string) => process.stdout.write(`${line}\n`)
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 const rate = (rows: number, ms: number) => `${Math.round(rows / (ms / 1000)).toLocaleString('en')}/s`
 
+/** The brief's user: 17 columns, about 600 bytes of JSON. */
+const userRow = (i: string) => `
+  ${i}, ${i}::text, 'CODE' || ${i}, 'barcode' || ${i}, '2019-11-05 07:56:15', 'Guan', null, 'the Man', 'man',
+  'Let''s Get Digital', 'Awesome person', 'barcode' || ${i}, 'https://evins.nl/1/bd0494941c/tyiuW2S1OUv5c3ASL1qv',
+  '93627', 'v2d5iy6g0m60tc', 'blue', repeat('n', 120)`
+
 const server = await openOwnServer({
   max_wal_size: '4GB',
   shared_buffers: '512MB',
@@ -57,7 +63,7 @@ try {
   await server[Symbol.asyncDispose]()
 }
 
-/** The brief's user: 17 columns, about 600 bytes of JSON. */
+/** The brief's tables, published, with nothing in them yet. */
 async function openLoaded() {
   const database = await server.database()
   const psql = await connect(database.url)
@@ -70,11 +76,6 @@ async function openLoaded() {
     create publication walhook for table users, companies`)
   return { database, psql }
 }
-
-const userRow = (i: string) => `
-  ${i}, ${i}::text, 'CODE' || ${i}, 'barcode' || ${i}, '2019-11-05 07:56:15', 'Guan', null, 'the Man', 'man',
-  'Let''s Get Digital', 'Awesome person', 'barcode' || ${i}, 'https://evins.nl/1/bd0494941c/tyiuW2S1OUv5c3ASL1qv',
-  '93627', 'v2d5iy6g0m60tc', 'blue', repeat('n', 120)`
 
 async function compare(rowsPerTransaction: number): Promise<{ bareMs: number; captureMs: number }> {
   const { database, psql } = await openLoaded()
