@@ -46,6 +46,10 @@ export function decideNext(input: {
   return { state: 'retry', waitMs: Math.max(spreadMs, wishedMs), costsAttempt: true }
 }
 
+const httpDate = /^[A-Z][a-z]+, \d\d[ -][A-Z][a-z]{2}[ -](\d{4}|\d\d) \d\d:\d\d:\d\d (GMT|UTC|[-+]\d{4})$/
+/** C's own form, which names no time zone and means GMT. */
+const asctimeDate = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/
+
 /**
  * Reads a `Retry-After` field: seconds (fractions round up) or an HTTP date, against the clock `nowMs`.
  * Returns ms ≥ 0, or null where the text is neither. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
@@ -53,7 +57,9 @@ export function decideNext(input: {
 export function parseRetryAfter(text: string, nowMs: number): number | null {
   const trimmed = text.trim()
   if (/^\d+(\.\d+)?$/.test(trimmed)) return Math.ceil(Number(trimmed)) * second
-  if (!/^[A-Za-z]{3}/.test(trimmed)) return null
-  const atMs = Date.parse(trimmed)
+  // `Date.parse` alone would find a date in "try again in 2099", and take one without a zone for local time.
+  const isAsctime = asctimeDate.test(trimmed)
+  if (!isAsctime && !httpDate.test(trimmed)) return null
+  const atMs = Date.parse(isAsctime ? `${trimmed} GMT` : trimmed)
   return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs)
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { decideNext, defaultScheduleMs, parseRetryAfter } from '../../src/domain/retry.ts'
 
 const decide = (change: Partial<Parameters<typeof decideNext>[0]> = {}) =>
@@ -52,6 +52,10 @@ test.each([
   },
 )
 
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
 const nowMs = Date.UTC(2026, 0, 1, 12, 0, 0)
 test.each([
   ['120', 120_000],
@@ -59,12 +63,31 @@ test.each([
   ['1.2', 2_000],
   ['Thu, 01 Jan 2026 12:01:00 GMT', 60_000],
   ['Thursday, 01-Jan-26 12:01:00 GMT', 60_000],
+  ['Thu Jan  1 12:01:00 2026', 60_000],
+  ['Thu Jan 15 12:00:00 2026', hours(14 * 24)],
   ['Thu, 01 Jan 2026 11:00:00 GMT', 0],
   ['-5', null],
   ['soon', null],
   ['', null],
   ['2026-01-01', null],
   ['1e3', null],
-])('Retry-After: %j is %s ms', (text, ms) => {
-  expect(parseRetryAfter(text, nowMs)).toBe(ms)
+  ['1.', null],
+  ['٣', null],
+  ['Thu, 01 Jan 2026 12:01:00', null],
+  ['Thu, 01 Jan 2026 12:01:00 +0000', 60_000],
+  ['Thu, 32 Jan 2026 12:01:00 GMT', null],
+  ['Thu, 01 Jon 2026 12:01:00 GMT', null],
+  ['try again in 2099', null],
+  ['maintenance until Thu, 01 Jan 2099 12:01:00 GMT', null],
+])('Retry-After: %j is %s ms, in whatever time zone this runs', (text, ms) => {
+  for (const timeZone of ['UTC', 'America/New_York', 'Asia/Kolkata']) {
+    vi.stubEnv('TZ', timeZone)
+    expect(parseRetryAfter(text, nowMs)).toBe(ms)
+  }
+})
+
+test('more seconds than a number can hold are a day as well', () => {
+  expect(decide({ retryAfterMs: parseRetryAfter('9'.repeat(400), nowMs) })).toMatchObject({
+    waitMs: hours(24),
+  })
 })
