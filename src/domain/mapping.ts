@@ -70,13 +70,15 @@ export type FieldChoice = {
 /** Chooses the fields of a table with these columns. A column that `include` or `rename` names is never withheld. */
 export function chooseFields(rules: FieldRules, columns: readonly string[]): FieldChoice {
   const wanted = rules.include ? rules.include.filter(column => columns.includes(column)) : columns
-  const named = new Set([...(rules.include ?? []), ...Object.keys(rules.rename)])
+  // A map, because a column may be named `constructor`.
+  const renames = new Map(Object.entries(rules.rename))
+  const named = new Set([...(rules.include ?? []), ...renames.keys()])
   const fields = new Map<string, string>()
   const withheld: string[] = []
   for (const column of wanted) {
     if (rules.omit.includes(column)) continue
     if (!named.has(column) && looksLikeCredential(column)) withheld.push(column)
-    else fields.set(column, rules.rename[column] ?? column)
+    else fields.set(column, renames.get(column) ?? column)
   }
   return { fields, withheld }
 }

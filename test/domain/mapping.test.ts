@@ -79,6 +79,13 @@ test.each([
   expect(choice.withheld).toEqual(withheld)
 })
 
+test('a column may be named like a property of objects', () => {
+  const odd = ['constructor', '__proto__', 'toString']
+  expect([...chooseFields(every, odd).fields]).toEqual(odd.map(column => [column, column]))
+  const renamed = { ...every, rename: { constructor: 'team' } }
+  expect([...chooseFields(renamed, odd).fields.values()]).toEqual(['team', '__proto__', 'toString'])
+})
+
 test('names are quoted, whatever is in them', () => {
   expect(quoteIdentifier('a"b; drop table x')).toBe('"a""b; drop table x"')
 })
