@@ -73,15 +73,39 @@ export function jsonWriter(oid: number, typeOf: (oid: number) => PgType | undefi
  * (`[0:1]={…}`) are left away. https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
  */
 function arrayWriter(element: JsonWriter, delimiter: string): JsonWriter {
-  const item = new RegExp(`"((?:[^"\\\\]|\\\\.)*)"|[{}${delimiter}]|[^{}"${delimiter}]+`, 'gs')
   return text => {
-    const from = text.indexOf('{')
-    return text.slice(from).replace(item, (token: string, quoted: string | undefined) => {
-      if (quoted !== undefined) return element(quoted.replace(/\\(.)/gs, '$1'))
-      if (token === '{') return '['
-      if (token === '}') return ']'
-      if (token === delimiter) return ','
-      return token === 'NULL' ? 'null' : element(token)
-    })
+    let json = ''
+    let next = text.indexOf('{')
+    while (next < text.length) {
+      const from = next
+      const char = text[from]!
+      if (char === '"') {
+        next = endOfQuoted(text, from)
+        json += element(text.slice(from + 1, next - 1).replace(/\\(.)/gs, '$1'))
+      } else if (char === '{' || char === '}' || char === delimiter) {
+        next++
+        json += char === '{' ? '[' : char === '}' ? ']' : ','
+      } else {
+        next = endOfPlain(text, from, delimiter)
+        const item = text.slice(from, next)
+        json += item === 'NULL' ? 'null' : element(item)
+      }
+    }
+    return json
   }
+}
+
+// Loops, because a regular expression for a quoted item overflows the stack where the item is large.
+
+/** Where the quoted item ends that begins at `from`: the place after its closing quote. */
+function endOfQuoted(text: string, from: number): number {
+  let at = from + 1
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at + 1
+}
+
+function endOfPlain(text: string, from: number, delimiter: string): number {
+  let at = from + 1
+  while (at < text.length && text[at] !== '}' && text[at] !== delimiter) at++
+  return at
 }

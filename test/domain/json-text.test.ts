@@ -74,6 +74,12 @@ test.each<[string, number, string, string]>([
   expect(() => JSON.parse(json)).not.toThrow()
 })
 
+test('an item of an array may be very large', () => {
+  const item = `"${'a \\"'.repeat(5_000_000)}"`
+  // Not compared by the matcher, which would print both.
+  expect(jsonWriter(1009, typeOf)(`{${item},b}`) === `[${item},"b"]`).toBe(true)
+})
+
 test('keys of integer types, and of domains over them, are numbers', () => {
   expect([20, 21, 23, 26, 90001, 90002].map(oid => isInteger(oid, typeOf))).toEqual(Array(6).fill(true))
   expect([25, 1700, 2950, 701, 1007, 99999].map(oid => isInteger(oid, typeOf))).toEqual(Array(6).fill(false))
