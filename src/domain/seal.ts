@@ -31,14 +31,14 @@ export type Opened =
 
 /** Opens an envelope; says why where it can't, without a word of what is in it. */
 export function unseal(key: SealKey, purpose: string, envelope: string): Opened {
-  const [version, keyId, base64] = envelope.split(':')
-  if (version !== 'v1' || !keyId || !base64) return { ok: false, reason: 'it is not a sealed secret' }
+  const [, keyId, base64] = /^v1:([0-9a-f]+):([A-Za-z0-9+/]+=*)$/.exec(envelope) ?? []
+  const bytes = Buffer.from(base64 ?? '', 'base64')
+  if (bytes.length < nonceBytes + tagBytes) return { ok: false, reason: 'it is not a sealed secret' }
   if (keyId !== key.id)
     return {
       ok: false,
       reason: `it was sealed with the key ${keyId}, but WALHOOK_SECRET_KEY is the key ${key.id}: start walhook with the key that it was made with`,
     }
-  const bytes = Buffer.from(base64, 'base64')
   try {
     const decipher = createDecipheriv('aes-256-gcm', key.bytes, bytes.subarray(0, nonceBytes))
     decipher.setAAD(Buffer.from(purpose)).setAuthTag(bytes.subarray(-tagBytes))
