@@ -1,0 +1,290 @@
+import { expect, test } from 'vitest'
+import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
+import {
+  createPublication,
+  judgeMapping,
+  judgePublication,
+  judgeServer,
+  type PublicationFacts,
+  type SourceFacts,
+} from '../../src/capture/preflight-verdict.ts'
+import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
+import { formatProblem } from '../../src/domain/problem.ts'
+
+const facts: SourceFacts = {
+  role: 'Web Hooks',
+  database: 'app',
+  serverVersion: 140000,
+  systemIdentifier: '7',
+  isStandby: false,
+  walLevel: 'logical',
+  maxSlots: 10,
+  usedSlots: 9,
+  maxSenders: 10,
+  usedSenders: 9,
+  walSenderTimeoutMs: 60_000,
+  mayReplicate: true,
+  mayCreate: true,
+  slot: null,
+  publication: null,
+}
+const slot = { plugin: 'pgoutput', database: 'app', walStatus: 'reserved', confirmedLsn: '0/1' }
+const publication: PublicationFacts = {
+  isForAllTables: false,
+  publishesAll: true,
+  isOwned: true,
+  tables: defaultMapping.map(({ table }) => ({ ...table, hasFilter: false, hasColumnList: false })),
+}
+
+function table(name: string, columns: readonly string[], part: Partial<Table> = {}): Table {
+  return {
+    name: { schema: 'public', name },
+    kind: 'r',
+    isPartition: false,
+    identity: 'd',
+    columns: columns.map(column => ({ name: column, typeOid: 23, typeName: 'integer', isGenerated: false })),
+    primaryKey: ['id'],
+    identityColumns: ['id'],
+    isReadable: true,
+    isOwned: true,
+    ...part,
+  }
+}
+
+function catalogueOf(...tables: Table[]): Catalogue {
+  return {
+    tables: new Map(tables.map(each => [tableKey(each.name), each])),
+    writerOf: () => text => text,
+    isInteger: () => true,
+  }
+}
+
+const users = table('users', ['id', 'mail'])
+const companies = table('companies', ['id', 'name'])
+const catalogue = catalogueOf(users, companies)
+const names = { slotName: 'walhook' }
+
+test('a source that has all that is needed has no problems, before anything is made and after', () => {
+  const made = { ...facts, slot, publication, usedSlots: 10 }
+  for (const each of [facts, made]) {
+    expect(judgeServer(each, names)).toEqual([])
+    expect(
+      judgePublication(each, catalogue, { mapping: defaultMapping, publicationName: 'walhook' }),
+    ).toEqual([])
+  }
+  expect(judgeMapping(catalogue, defaultMapping, facts)).toEqual([])
+})
+
+test.each<[Partial<SourceFacts>, string]>([
+  [{ serverVersion: 130014 }, 'PostgreSQL version: 130014. To mend it: walhook needs PostgreSQL 14 or newer'],
+  [
+    { isStandby: true },
+    'source database: a standby (in recovery). To mend it: set DATABASE_URL to the primary',
+  ],
+  [{ walLevel: 'replica' }, "wal_level: replica. To mend it: run: alter system set wal_level = 'logical';"],
+  [
+    { mayReplicate: false },
+    'role Web Hooks: may not replicate. To mend it: run as a superuser: alter role "Web Hooks" replication;',
+  ],
+  [{ usedSlots: 10 }, 'max_replication_slots: 10, all in use. To mend it: drop a slot that nobody reads'],
+  [
+    { usedSenders: 10 },
+    'max_wal_senders: 10, all in use. To mend it: run: alter system set max_wal_senders = 15;',
+  ],
+  [
+    { slot: { ...slot, plugin: 'wal2json' } },
+    'replication slot walhook: of plugin wal2json in database app. To mend it: it belongs to something else: set WALHOOK_SLOT',
+  ],
+  [
+    { slot: { ...slot, database: 'other' } },
+    'replication slot walhook: of plugin pgoutput in database other.',
+  ],
+  [{ slot: { ...slot, plugin: null, database: null } }, 'replication slot walhook: a physical slot.'],
+  [
+    { slot: { ...slot, walStatus: 'lost' } },
+    'replication slot walhook: lost: PostgreSQL has removed WAL that was not read yet',
+  ],
+])('%j is one problem of the server, with what to do', (change, expected) => {
+  const problems = judgeServer({ ...facts, ...change }, names).map(formatProblem)
+  expect(problems).toEqual([expect.stringContaining(expected)])
+})
+
+test('what a lost slot has cost is told with the statements that go on without it', () => {
+  const [problem] = judgeServer({ ...facts, slot: { ...slot, walStatus: 'lost' } }, names)
+  expect(problem!.mend).toContain('changes since 0/1')
+  expect(problem!.mend).toContain(`select pg_drop_replication_slot('walhook');`)
+  expect(problem!.mend).toContain(`delete from walhook.positions where slot_name = 'walhook';`)
+})
+
+const [user] = defaultMapping as [EntityMapping]
+const related = {
+  field: 'companies',
+  table: { schema: 'public', name: 'user_companies' },
+  owner: 'user_id',
+  columns: ['company_id'],
+  plain: true,
+}
+const withRelated = { ...user, related: [related] }
+const userCompanies = (part: Partial<Table>) =>
+  table('user_companies', ['id', 'user_id', 'company_id'], { identityColumns: ['user_id', 'id'], ...part })
+
+test.each<[string, Table[], EntityMapping, string]>([
+  ['is not there', [], user, 'table "public"."users": missing.'],
+  [
+    'is a view',
+    [{ ...users, kind: 'v' }],
+    user,
+    'table "public"."users": a view or foreign table. To mend it: map the table underneath',
+  ],
+  [
+    'may not be read',
+    [{ ...users, isReadable: false }],
+    user,
+    'role Web Hooks may not read it. To mend it: run: grant usage on schema "public" to "Web Hooks"; grant select on "public"."users" to "Web Hooks";',
+  ],
+  [
+    'has no key',
+    [{ ...users, primaryKey: [], identityColumns: [] }],
+    user,
+    'no primary key. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
+  ],
+  [
+    'has a key, and the identity NOTHING',
+    [{ ...users, identity: 'n', identityColumns: [] }],
+    user,
+    'its replica identity is NOTHING. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" replica identity default;',
+  ],
+  [
+    'has no such key',
+    [users],
+    { ...user, key: 'uuid' },
+    'entity user: column uuid: "public"."users" has id, mail. To mend it: mend the mapping',
+  ],
+  [
+    'has no such column to include',
+    [users],
+    { ...user, fields: { ...user.fields, include: ['id', 'post'] } },
+    'entity user: column post: "public"."users" has id, mail.',
+  ],
+  [
+    'has no such column to omit',
+    [users],
+    { ...user, fields: { ...user.fields, omit: ['post'] } },
+    'entity user: column post: "public"."users" has id, mail.',
+  ],
+  [
+    'has no such column to rename',
+    [users],
+    { ...user, fields: { ...user.fields, rename: { post: 'mail2' } } },
+    'entity user: column post: "public"."users" has id, mail.',
+  ],
+  [
+    'has the key outside its identity',
+    [users],
+    { ...user, key: 'mail' },
+    'entity user: column mail: not in the replica identity of "public"."users" (id). To mend it: a DELETE would not say whose row it was. Run: alter table "public"."users" replica identity full;',
+  ],
+  [
+    'has a related table that is not there',
+    [users],
+    withRelated,
+    'table "public"."user_companies": missing.',
+  ],
+  [
+    'has a related table without the column',
+    [users, userCompanies({ columns: users.columns.slice(0, 1).concat(userCompanies({}).columns[1]!) })],
+    withRelated,
+    'entity user, related companies: column company_id: "public"."user_companies" has id, user_id.',
+  ],
+  [
+    'has a related table whose deleted rows would not name their owner',
+    [users, userCompanies({ identityColumns: ['id'] })],
+    withRelated,
+    'entity user, related companies: column user_id: not in the replica identity of "public"."user_companies" (id).',
+  ],
+])('a mapped table that %s is one problem', (_what, tables, entity, expected) => {
+  const problems = judgeMapping(catalogueOf(...tables), [entity], facts).map(formatProblem)
+  expect(problems).toEqual([expect.stringContaining(expected)])
+})
+
+test('a partitioned table, and related rows that name their owner, are fine', () => {
+  const tables = catalogueOf({ ...users, kind: 'p' }, userCompanies({}))
+  expect(judgeMapping(tables, [withRelated], facts)).toEqual([])
+})
+
+const create =
+  'create publication walhook for table "public"."users", "public"."companies" with (publish_via_partition_root = true);'
+
+function judge(change: Partial<SourceFacts>, tables = catalogue) {
+  const options = { mapping: defaultMapping, publicationName: 'walhook' }
+  return judgePublication({ ...facts, ...change }, tables, options).map(formatProblem)
+}
+
+test('the publication is made of the mapped tables by name, each once', () => {
+  expect(createPublication('walhook', [...defaultMapping, ...defaultMapping])).toBe(create)
+})
+
+test.each<[string, Partial<SourceFacts>, string[]]>([
+  [
+    'is gone while its slot is there',
+    { slot },
+    [
+      `publication walhook: missing, although its replication slot is there. To mend it: changes made without it can't be read.`,
+    ],
+  ],
+  [
+    'may not be made by this role',
+    { mayCreate: false },
+    [
+      `publication walhook: missing, and role Web Hooks may not create one in database app. To mend it: run as the owner of the tables: ${create}`,
+    ],
+  ],
+  [
+    'is for all tables',
+    { publication: { ...publication, isForAllTables: true, tables: [] } },
+    [
+      `publication walhook: FOR ALL TABLES. To mend it: walhook's own tables would feed themselves. Run: drop publication walhook; ${create}`,
+    ],
+  ],
+  [
+    'leaves out some kind of change',
+    { publication: { ...publication, publishesAll: false } },
+    ["set (publish = 'insert, update, delete, truncate');"],
+  ],
+  [
+    'leaves out a table',
+    { publication: { ...publication, tables: publication.tables.slice(0, 1) } },
+    [
+      'publication walhook: without "public"."companies". To mend it: run: alter publication walhook add table "public"."companies";',
+    ],
+  ],
+  [
+    'has a row filter and a column list',
+    {
+      publication: {
+        ...publication,
+        tables: [
+          { ...publication.tables[0]!, hasFilter: true },
+          { ...publication.tables[1]!, hasColumnList: true },
+        ],
+      },
+    },
+    [
+      'publication walhook, table "public"."users": a row filter. To mend it: either can make the application\'s own UPDATE fail',
+      'publication walhook, table "public"."companies": a column list.',
+    ],
+  ],
+])('a publication that %s is refused', (_what, change, expected) => {
+  expect(judge(change)).toEqual(expected.map(part => expect.stringContaining(part)))
+})
+
+test('a publication that may not be made, because the tables are of others, names them', () => {
+  expect(judge({}, catalogueOf(users, { ...companies, isOwned: false }))).toEqual([
+    expect.stringContaining('because it does not own "public"."companies".'),
+  ])
+})
+
+test('a publication may hold tables that are not mapped', () => {
+  const more = { ...publication.tables[0]!, name: 'orders' }
+  expect(judge({ publication: { ...publication, tables: [...publication.tables, more] } })).toEqual([])
+})
