@@ -13,7 +13,7 @@ const int32 = (value: number) => {
 }
 const int64 = (value: bigint) => {
   const bytes = Buffer.alloc(8)
-  bytes.writeBigInt64BE(value)
+  bytes.writeBigUInt64BE(value)
   return bytes
 }
 const message = (tag: string, ...parts: (Buffer | string)[]) =>
@@ -60,7 +60,7 @@ function decoderOfUsers() {
 }
 
 test('a transaction has the LSN of its commit and its time, beyond what a double can hold', () => {
-  const lsn = 0x7fff_ffff_ffff_0001n
+  const lsn = 0xffff_ffff_ffff_0001n
   const micros = 826_000_000_123_456n
   const decode = createDecoder()
   const committedAt = new Date(Number((micros + 946_684_800_000_000n) / 1000n))
@@ -147,6 +147,19 @@ test('a logical message of ours is a probe, and any other is passed over', () =>
     createDecoder()(message('M', int8(0), int64(7n), text(prefix), int32(content.length), content))
   expect(logical('walhook.probe', '17')).toEqual({ kind: 'probe', id: '17' })
   expect(logical('somebody.else', '17')).toEqual({ kind: 'other' })
+})
+
+test.each([
+  ['d', 'default'],
+  ['n', 'nothing'],
+  ['f', 'full'],
+  ['i', 'index'],
+])('a relation with the identity %s has %s, and one without a schema is in pg_catalog', (tag, identity) => {
+  const decode = createDecoder()
+  decode(message('R', int32(1), text(''), text('t'), tag, int16(0)))
+  expect(decode(message('I', int32(1), 'N', row()))).toMatchObject({
+    change: { relation: { schema: 'pg_catalog', name: 't', identity, columns: [] }, row: [] },
+  })
 })
 
 test.each(['Y', 'O'])('a message of kind %s is passed over', tag => {

@@ -120,6 +120,56 @@ test('a probe is a batch of its own where nothing else has come, and confirms no
   expect(await at.inbox.take()).toEqual({ kind: 'complete', parts: [], confirmLsn: 0n, probe: '17' })
 })
 
+test('whole transactions that wait count for the bound, and reading goes on below half of it', async () => {
+  const at = open(100)
+  at.begin(10n)
+  at.change('a', 40)
+  at.commit(10n)
+  at.begin(20n)
+  at.change('b', 40)
+  at.commit(20n)
+  at.begin(30n)
+  at.change('c', 20)
+  expect(at.flow).toEqual(['full'])
+  expect(await at.take()).toBe('10:a 20:b up to 28')
+  expect(at.flow).toEqual(['full', 'drained'])
+  at.change('d', 79)
+  expect(at.flow).toEqual(['full', 'drained'])
+  at.change('e', 1)
+  expect(at.flow).toEqual(['full', 'drained', 'full'])
+})
+
+test('reading does not go on while what is left of an open transaction is half of the bound', async () => {
+  const at = open(100)
+  at.begin(10n)
+  at.change('a', 50)
+  at.commit(10n)
+  at.begin(20n)
+  at.change('b', 50)
+  expect(await at.take()).toBe('10:a up to 18')
+  expect(at.flow).toEqual(['full'])
+  expect(await at.take()).toBe('chunk b')
+  expect(at.flow).toEqual(['full', 'drained'])
+})
+
+test('whoever waits for a large transaction is given a chunk at half of the bound', async () => {
+  const at = open(100)
+  const taken = at.take()
+  at.begin(10n)
+  at.change('a', 49)
+  at.change('b', 1)
+  expect(await taken).toBe('chunk ab')
+})
+
+test('where reading was not stopped, taking does not say that it goes on', async () => {
+  const at = open(100)
+  at.begin(10n)
+  at.change('a', 60)
+  at.commit(10n)
+  await at.take()
+  expect(at.flow).toEqual([])
+})
+
 test('closing gives nothing more, also to whoever waits', async () => {
   const at = open()
   const taken = at.take()
