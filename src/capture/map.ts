@@ -1,4 +1,4 @@
-import { type Change, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
+import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
 import { type Folded, fold, type Step } from '../domain/fold.ts'
 import {
@@ -197,7 +197,8 @@ function foldPart(
     const id = isKeyed ? `${entity.entityType}\n${key}` : `${touched.size}`
     const before = touched.get(id)
     if (before) {
-      before.folded = fold(before.folded, by)
+      const isOfOtherColumns = relation && before.relation && !haveSameColumns(relation, before.relation)
+      before.folded = fold(isOfOtherColumns ? { ...before.folded, row: null } : before.folded, by)
       before.relation = relation ?? before.relation
     } else touched.set(id, { entity, key: isKeyed ? key : null, part, folded: fold(undefined, by), relation })
   }
@@ -228,6 +229,14 @@ function foldPart(
     if (change.kind === 'truncate') change.relations.map(tableKey).forEach(onTruncate)
     else take(change)
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
+}
+
+/** False where a statement in between has changed the columns: then a place in one row says nothing of the other. */
+function haveSameColumns(a: Relation, b: Relation): boolean {
+  if (a === b) return true
+  const isSame = ({ name, typeOid }: Column, i: number) =>
+    name === b.columns[i]?.name && typeOid === b.columns[i].typeOid
+  return a.columns.length === b.columns.length && a.columns.every(isSame)
 }
 
 /** With identity FULL the old row shows that an UPDATE changed nothing that is sent. */

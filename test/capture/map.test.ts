@@ -266,3 +266,15 @@ test('the catalogue is read again for each relation that is announced, and only 
   await at.map([insert({ ...users }, '4', 'a', 'b')])
   expect(at.reloads()).toBe(2)
 })
+
+test('a value left alone is not taken from another column, where the columns were changed in between', async () => {
+  const at = open()
+  const before = relation('users', { id: 'integer', nick: 'text', story: 'text' })
+  const after = relation('users', { id: 'integer', story: 'text', name: 'text' })
+  const { texts } = await at.map([
+    insert(before, '1', 'Bo', 'long'),
+    update(after, null, '1', unchanged, 'a'),
+  ])
+  expect(texts).toEqual([expect.stringMatching(/"action_type":"new","result":\{"id":1,"name":"a"\}\}$/)])
+  expect(at.asked).toEqual(['users 1'])
+})
