@@ -6,7 +6,7 @@ import { type Change, type Relation, type Row, unchanged } from '../../src/domai
 import { isInteger, jsonWriter } from '../../src/domain/json-text.ts'
 import { type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
 
-const typeOids: Record<string, number> = { integer: 23, text: 25 }
+const typeOids: Record<string, number> = { integer: 23, text: 25, boolean: 16 }
 type Columns = Readonly<Record<string, keyof typeof typeOids>>
 
 function relation(name: string, columns: Columns, oid = 1): Relation {
@@ -18,22 +18,13 @@ function relation(name: string, columns: Columns, oid = 1): Relation {
   return { oid, schema: 'public', name, identity: 'default', columns: described }
 }
 
-function tableOf({ schema, name, columns }: Relation, generated: Columns = {}): Table {
-  const described = columns.map(column => ({ ...column, typeName: 'of its type', isGenerated: false }))
-  for (const [column, type] of Object.entries(generated))
-    described.push({
-      name: column,
-      typeOid: typeOids[type]!,
-      inKey: false,
-      typeName: String(type),
-      isGenerated: true,
-    })
+function tableOf({ schema, name, columns }: Relation): Table {
   return {
     name: { schema, name },
     kind: 'r',
     isPartition: false,
     identity: 'd',
-    columns: described,
+    columns: columns.map(column => ({ ...column, typeName: 'of its type', isGenerated: false })),
     primaryKey: [columns[0]!.name],
     identityColumns: [columns[0]!.name],
     isReadable: true,
@@ -199,6 +190,13 @@ test('values that the WAL leaves out are read by one query for all transactions;
   expect(at.asked).toEqual(['users 1 2'])
 })
 
+test('values that the WAL leaves out are taken from the old row where there is a whole one', async () => {
+  const at = open()
+  const { texts } = await at.map([update(users, ['1', 'a', 'long'], '1', 'b', unchanged)])
+  expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"b","story":"long"\}\}$/)])
+  expect(at.asked).toEqual([])
+})
+
 test('where the row is gone by the time it is read, the value is left out', async () => {
   const { texts } = await open().map([update(users, null, '1', 'a', unchanged)])
   expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"a"\}\}$/)])
@@ -226,23 +224,37 @@ test('a change of a related row is one update of each owner, with its row and it
   expect(at.asked).toEqual(['users 1 2', 'user_companies 1 2'])
 })
 
-test('an entity without related rows has an empty list, and a deleted one asks for none', async () => {
+test('an entity without related rows has an empty list, a deleted one asks for none, and one that came whole is not read', async () => {
   const at = open({ mapping: [entity('user', 'users', [linked])] })
-  const { texts } = await at.map([insert(users, '1', 'a', 'b'), remove(users, '2', null, null)])
+  const { texts } = await at.map(
+    [insert(users, '1', 'a', 'b'), remove(users, '2', null, null)],
+    [update(users, null, '1', 'c', 'd'), insert(links, '1', 'c')],
+  )
   expect(texts).toEqual([
     '10.0 {"entity_id":1,"entity_type":"user","action_type":"new","result":{"id":1,"name":"a","story":"b","companies":[]}}',
     '10.1 {"entity_id":2,"entity_type":"user","action_type":"delete"}',
+    '20.0 {"entity_id":1,"entity_type":"user","action_type":"update","result":{"id":1,"name":"c","story":"d","companies":[]}}',
   ])
   expect(at.asked).toEqual(['user_companies 1'])
 })
 
-test('columns that Postgres generates are read, into their place in the table', async () => {
+test('columns that Postgres generates are read, into their place in the table, unless the WAL has them', async () => {
+  const whole = relation('users', { id: 'integer', twice: 'integer', name: 'text' })
+  const table = tableOf(whole)
+  const columns = table.columns.map(each => ({ ...each, isGenerated: each.name === 'twice' }))
   const at = open({
-    tables: [tableOf(relation('users', { id: 'integer' }), { twice: 'integer' })],
-    present: { users: { columns: { id: 'integer', twice: 'integer' }, rows: [['1', '2']] } },
+    tables: [{ ...table, columns }],
+    present: {
+      users: { columns: { id: 'integer', twice: 'integer', name: 'text' }, rows: [['1', '2', 'z']] },
+    },
   })
-  const { texts } = await at.map([insert(relation('users', { id: 'integer' }), '1')])
-  expect(texts).toEqual([expect.stringContaining('"result":{"id":1,"twice":2}')])
+  const streamed = relation('users', { id: 'integer', name: 'text', dropped_since: 'boolean' })
+  const { texts } = await at.map([insert(streamed, '1', 'a', null)], [insert(whole, '3', '6', 'c')])
+  expect(texts).toEqual([
+    expect.stringMatching(/"result":\{"id":1,"twice":2,"name":"a","dropped_since":null\}\}$/),
+    expect.stringMatching(/"result":\{"id":3,"twice":6,"name":"c"\}\}$/),
+  ])
+  expect(at.asked).toEqual(['users 1'])
 })
 
 test('a truncated table is told by its name, and makes no event', async () => {
@@ -276,5 +288,7 @@ test('a value left alone is not taken from another column, where the columns wer
     update(after, null, '1', unchanged, 'a'),
   ])
   expect(texts).toEqual([expect.stringMatching(/"action_type":"new","result":\{"id":1,"name":"a"\}\}$/)])
-  expect(at.asked).toEqual(['users 1'])
+  const retyped = relation('users', { id: 'integer', name: 'text', story: 'boolean' })
+  await at.map([insert(users, '1', 'a', 't'), update(retyped, null, '1', 'a', unchanged)])
+  expect(at.asked).toEqual(['users 1', 'users 1'])
 })
