@@ -1,9 +1,10 @@
 import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
 import type { HttpRequest, HttpResult } from '../../src/delivery/attempt.ts'
-import { createDeliver } from '../../src/delivery/deliver.ts'
-import { createWaker } from '../../src/delivery/waker.ts'
+import { createDeliver, type Target } from '../../src/delivery/deliver.ts'
+import { judgeStatus } from '../../src/domain/outcome.ts'
 import { parseSealKey, seal, signingSecretPurpose } from '../../src/domain/seal.ts'
+import { formatSecret } from '../../src/domain/signature.ts'
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const keyOf = (byte: number) => parseSealKey(Buffer.alloc(32, byte).toString('base64'))!
@@ -29,18 +30,19 @@ const delivered: HttpResult = {
   response: { status: 204, headers: {}, body: '', truncated: false },
 }
 
-function open(key = keyOf(1)) {
+function open(key = keyOf(1), result: HttpResult = delivered) {
   const posted: HttpRequest[] = []
   const deliver = createDeliver({
     post: async request => {
       posted.push(request)
-      return delivered
+      return result
     },
     sealKey: key,
     userAgent: 'walhook/1.2.3',
     nowMs: () => Date.now(),
   })
-  return { posted, deliver: () => deliver(target, message, new AbortController().signal) }
+  const { signal } = new AbortController()
+  return { posted, deliver: (to: Target = target) => deliver(to, message, signal) }
 }
 
 test('a message is posted as it is stored, signed so that a stock library verifies it, and logged as it was sent', async () => {
@@ -73,16 +75,27 @@ test('nothing is sent unsigned: with another key the attempt is blocked and says
   })
 })
 
-test('a wake-up ends the wait at once, one that comes early is kept, and the end of the run ends it too', async () => {
-  const waker = createWaker()
-  const run = new AbortController()
-  waker.wake()
-  await waker.wait(60_000, run.signal)
-  const waiting = waker.wait(60_000, run.signal)
-  waker.wake()
-  await waiting
-  await waker.wait(1, run.signal)
-  const last = waker.wait(60_000, run.signal)
-  run.abort()
-  await last
+test('a secret that was opened once is known, and another one is not taken for it', async () => {
+  const other = formatSecret(Buffer.alloc(32, 9))
+  const at = open()
+  await at.deliver()
+  await at.deliver()
+  await at.deliver({ ...target, secret: seal(keyOf(1), signingSecretPurpose, other, Buffer.alloc(12, 1)) })
+  const [first, again, third] = at.posted
+  for (const request of [first!, again!]) new Webhook(secret).verify(request.body, { ...request.headers })
+  new Webhook(other).verify(third!.body, { ...third!.headers })
+})
+
+test('an attempt that failed is logged with its sentence and class', async () => {
+  const refused = judgeStatus(503, null)
+  const attempt = await open(keyOf(1), { ...delivered, ...refused }).deliver()
+  expect(attempt).toMatchObject({
+    trigger: 'schedule',
+    eventId: 17n,
+    messageId: 'msg_3_17',
+    outcome: 'refused',
+    errorClass: 'http_error',
+    errorMessage: refused.failure!.message,
+  })
+  expect(Object.keys(attempt)).not.toContain('failure')
 })

@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createWaker } from '../../src/delivery/waker.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const run = new AbortController().signal
+
+/** A wait, and whether it is over. */
+function waiting(wait: Promise<void>) {
+  const at = { isOver: false }
+  void wait.then(() => {
+    at.isOver = true
+  })
+  return {
+    async isOver() {
+      await vi.advanceTimersByTimeAsync(0)
+      return at.isOver
+    },
+  }
+}
+
+test('a wait lasts as long as was said', async () => {
+  const at = waiting(createWaker().wait(1_000, run))
+  await vi.advanceTimersByTimeAsync(999)
+  expect(await at.isOver()).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(await at.isOver()).toBe(true)
+})
+
+test('a wake-up ends the wait at once, and leaves no timer behind', async () => {
+  const waker = createWaker()
+  const at = waiting(waker.wait(60_000, run))
+  expect(await at.isOver()).toBe(false)
+  waker.wake()
+  expect(await at.isOver()).toBe(true)
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('a wake-up while nobody waits is kept for the next wait, several are one', async () => {
+  const waker = createWaker()
+  waker.wake()
+  waker.wake()
+  expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(true)
+  expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(false)
+})
+
+test('a wake-up that has ended a wait is not kept for the next one', async () => {
+  const waker = createWaker()
+  const first = waiting(waker.wait(60_000, run))
+  waker.wake()
+  expect(await first.isOver()).toBe(true)
+  expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(false)
+})
+
+test('one that comes after a wait ran out is kept', async () => {
+  const waker = createWaker()
+  const first = waiting(waker.wait(10, run))
+  await vi.advanceTimersByTimeAsync(10)
+  expect(await first.isOver()).toBe(true)
+  waker.wake()
+  expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(true)
+})
+
+test('the end of the run ends a wait, and there is none after it', async () => {
+  const waker = createWaker()
+  const stop = new AbortController()
+  const at = waiting(waker.wait(60_000, stop.signal))
+  stop.abort()
+  expect(await at.isOver()).toBe(true)
+  expect(await waiting(waker.wait(60_000, stop.signal)).isOver()).toBe(true)
+  expect(vi.getTimerCount()).toBe(0)
+})
