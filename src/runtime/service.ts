@@ -1,4 +1,5 @@
 import pRetry, { AbortError } from 'p-retry'
+import { sleep } from './sleep.ts'
 
 /** A long-running thing: runs until `signal` is aborted and has then put everything away. Rejects when it fails. */
 export type Service = { readonly name: string; run(signal: AbortSignal): Promise<void> }
@@ -41,14 +42,18 @@ export async function supervise(
           maxTimeout: maxDelayMs,
           randomize: true,
           onFailedAttempt: ({ error, retryDelay }) => {
-            options.onFailure(error.cause, retryDelay)
             // Ran well for a while: a new incident, not the next one of a row. The loop begins a new row.
-            if (performance.now() - startedAt > steadyAfterMs) throw new Restart()
+            if (performance.now() - startedAt > steadyAfterMs)
+              throw new Restart(service.name, { cause: error.cause })
+            options.onFailure(error.cause, retryDelay)
           },
         },
       )
     } catch (error) {
-      if (!signal.aborted && !(error instanceof Restart)) throw error
+      if (signal.aborted) return
+      if (!(error instanceof Restart)) throw error
+      options.onFailure(error.cause, minDelayMs)
+      await sleep(minDelayMs, signal)
     }
   }
 }
