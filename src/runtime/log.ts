@@ -37,5 +37,5 @@ export function describeError(error: unknown): string {
     return [...new Set(error.errors.map(describeError))].join('; ')
   if (!(error instanceof Error)) return String(error)
   const code = 'code' in error && typeof error.code === 'string' ? ` (${error.code})` : ''
-  return `${error.message}${error.message.includes(code.trim()) ? '' : code}`
+  return `${error.message}${error.message.includes(code.trim()) ? '' : code}`.trim()
 }
