@@ -1,4 +1,10 @@
-import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
+import {
+  chooseFields,
+  type EntityMapping,
+  publishedTables,
+  quoteIdentifier,
+  tableKey,
+} from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import type { Catalogue, Table } from './catalogue.ts'
 
@@ -124,6 +130,7 @@ export function judgeMapping(
       const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...Object.keys(rules.rename)]
       requireColumns(`entity ${entity.entityType}`, table, named)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
+      requireOneOfEach(entity, table)
     }
     for (const related of entity.related) {
       const relatedTable = catalogue.tables.get(tableKey(related.table))
@@ -134,6 +141,25 @@ export function judgeMapping(
     }
   }
   return problems
+
+  /** JSON with a name twice means something else to each receiver. */
+  function requireOneOfEach(entity: EntityMapping, table: Table) {
+    const { fields } = chooseFields(
+      entity.fields,
+      table.columns.map(({ name }) => name),
+    )
+    const all = [
+      ...[...fields].map(([column, field]) => ({ field, from: `column ${column}` })),
+      ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
+    ]
+    for (const [field, same] of Map.groupBy(all, each => each.field))
+      if (same.length > 1)
+        add(
+          `entity ${entity.entityType}: field ${field}`,
+          `twice: ${same.map(({ from }) => from).join(' and ')}`,
+          'rename or omit one of them in the mapping',
+        )
+  }
 
   function requireIdentity(what: string, table: Table, column: string) {
     const isThere = table.columns.some(({ name }) => name === column)

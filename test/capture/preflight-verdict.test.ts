@@ -185,6 +185,18 @@ test.each<[string, Table[], EntityMapping, string]>([
     'entity user: column mail: not in the replica identity of "public"."users" (id). To mend it: a DELETE would not say whose row it was. Run: alter table "public"."users" replica identity full;',
   ],
   [
+    'has two columns under one name',
+    [users],
+    { ...user, fields: { ...user.fields, rename: { mail: 'id' } } },
+    'entity user: field id: twice: column id and column mail. To mend it: rename or omit one of them in the mapping',
+  ],
+  [
+    'has a column named like a related list',
+    [{ ...users, columns: table('users', ['id', 'companies']).columns }, userCompanies({})],
+    withRelated,
+    'entity user: field companies: twice: column companies and related companies.',
+  ],
+  [
     'has a related table that is not there',
     [users],
     withRelated,
