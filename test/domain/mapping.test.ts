@@ -161,6 +161,29 @@ test.each<[unknown, string]>([
   [{ entities: { user: { table: 'users', fields: { include: [] } } } }, 'entities.user.fields.include'],
   [{ entities: { user: { table: 'users', fields: { rename: { a: 5 } } } } }, 'entities.user.fields.rename.a'],
   [{ entities: { user: { table: 'users', related: { x: list } } } }, 'entities.user.related.x'],
+  [{ entities: { user: 'users' } }, 'entities.user'],
+  [{ entities: { user: { table: '' } } }, 'entities.user.table'],
+  [{ entities: { user: { table: { schema: 'public' } } } }, 'entities.user.table'],
+  [{ entities: { user: { table: { schema: '', name: 'users' } } } }, 'entities.user.table.schema'],
+  [{ entities: { user: { table: 'users', key: '' } } }, 'entities.user.key'],
+  [{ entities: { user: { table: 'users', key: ['id'] } } }, 'entities.user.key'],
+  [{ entities: { user: { table: 'users', fields: ['id'] } } }, 'entities.user.fields'],
+  [{ entities: { user: { table: 'users', fields: { only: ['id'] } } } }, 'entities.user.fields'],
+  [{ entities: { user: { table: 'users', fields: { omit: 'id' } } } }, 'entities.user.fields.omit'],
+  [{ entities: { user: { table: 'users', fields: { omit: ['id', 5] } } } }, 'entities.user.fields.omit.1'],
+  [
+    { entities: { user: { table: 'users', related: { x: { table: 'a', value: 'c' } } } } },
+    'entities.user.related.x.owner',
+  ],
+  [
+    { entities: { user: { table: 'users', related: { x: { ...list, fields: [] } } } } },
+    'entities.user.related.x.fields',
+  ],
+  [
+    { entities: { user: { table: 'users', related: { x: { ...list, value: 'c', key: 'd' } } } } },
+    'entities.user.related.x',
+  ],
+  [{ entities: { user: { table: 'users' } }, version: 1 }, 'the file'],
   [
     { entities: { user: { table: 'users', related: { x: { ...list, value: 'c', fields: ['d'] } } } } },
     'entities.user.related.x',
@@ -168,5 +191,7 @@ test.each<[unknown, string]>([
 ])('%j is refused at %s', (content, place) => {
   const read = readMappingFile(content)
   expect(read.ok).toBe(false)
-  if (!read.ok) expect(read.problems.map(({ at }) => at)).toContain(place)
+  if (read.ok) return
+  expect(read.problems.map(({ at }) => at)).toContain(place)
+  for (const { message } of read.problems) expect(message).toMatch(/\w/)
 })

@@ -42,6 +42,28 @@ test('a body has its fields in the published order, and no result on delete', ()
   )
 })
 
+test('a body is the documented example, its white space and needless escapes left away', () => {
+  const result = String.raw`{"id":1,"name_infix":null,"secure_qr_code":"https:\/\/evins.nl\/1\/tyiu%2E","custom_fields":[],"companies":[5]}`
+  const body = writeBody({
+    entityIdJson: '1',
+    entityType: 'user',
+    actionType: 'new',
+    resultJson: JSON.stringify(JSON.parse(result)),
+  })
+  expect(body).toBe(
+    JSON.stringify(
+      JSON.parse(
+        `{    "entity_id": 1,    "entity_type": "user",    "action_type": "new",    "result": ${result}}`,
+      ),
+    ),
+  )
+})
+
+test('a test has the form of a delivery, and an entity type is quoted', () => {
+  const parts = { entityIdJson: '7', entityType: 'a"b', actionType: 'test' as const, resultJson: '{}' }
+  expect(writeBody(parts)).toBe('{"entity_id":7,"entity_type":"a\\"b","action_type":"test","result":{}}')
+})
+
 test('a message id is the same for one event and webhook, another for each other, and has no dot', () => {
   expect(messageId(3, 17n)).toBe('msg_3_17')
   expect(new Set([messageId(1, 11n), messageId(11, 1n), messageId(1, 1n)]).size).toBe(3)
