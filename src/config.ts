@@ -81,11 +81,14 @@ export function readConfig(
     add('WALHOOK_SECRET_KEY', 'not 32 bytes in base64', 'make one with: openssl rand -base64 32')
 
   const adminToken = get('WALHOOK_ADMIN_TOKEN')
-  if (adminToken !== null && (adminToken.length < 16 || /\s/.test(adminToken)))
+  // Beyond ASCII, clients differ in how they write a header: some would never be let in.
+  if (adminToken !== null && (adminToken.length < 16 || /[^!-~]/.test(adminToken)))
     add(
       'WALHOOK_ADMIN_TOKEN',
-      adminToken.length < 16 ? `only ${adminToken.length} characters` : 'with white space in it',
-      'use at least 16 characters without white space, for example from: openssl rand -hex 32',
+      adminToken.length < 16
+        ? `only ${adminToken.length} characters`
+        : 'with white space or characters beyond ASCII in it',
+      'use at least 16 visible ASCII characters, for example from: openssl rand -hex 32',
     )
 
   const wantedRoles = (get('WALHOOK_ROLES') ?? roles.join(',')).split(',').map(role => role.trim())

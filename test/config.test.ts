@@ -100,7 +100,10 @@ test.each([
   ['WALHOOK_ROLES', 'Capture'],
   ['WALHOOK_ADMIN_TOKEN', 'short'],
   ['WALHOOK_ADMIN_TOKEN', 'with a space in the middle'],
+  ['WALHOOK_ADMIN_TOKEN', 'sechzehn-Zeichen-für-walhook'],
   ['WALHOOK_SECRET_KEY', 'hunter2'],
+  ['WALHOOK_SECRET_KEY', Buffer.alloc(31, 7).toString('base64')],
+  ['WALHOOK_SECRET_KEY', Buffer.alloc(32, 7).toString('hex')],
   ['WALHOOK_ALLOW_TARGETS', '300.0.0.0/8'],
   ['WALHOOK_ALLOW_TARGETS', '0.0.0.0/33'],
   ['PORT', 'http'],
@@ -126,6 +129,55 @@ test('all problems come at once', () => {
     'WALHOOK_ROLES',
     'PORT',
     'LOG_LEVEL',
+  ])
+})
+
+test('with every variable wrong, none is left out and no secret is told', () => {
+  const secrets = {
+    DATABASE_URL: 'mysql://root:hunter2@db/app',
+    OUTBOX_DATABASE_URL: 'root:hunter2@db/app',
+    WALHOOK_ADMIN_TOKEN: 'hunter2',
+    WALHOOK_SECRET_KEY: 'hunter2',
+  }
+  const others = {
+    WALHOOK_CONFIG: join(folder, 'nowhere.yaml'),
+    WALHOOK_SLOT: 'My Slot',
+    WALHOOK_PUBLICATION: 'My Publication',
+    WALHOOK_ROLES: 'cook',
+    WALHOOK_ALLOW_TARGETS: '10.0.0.0/99',
+    PORT: 'x',
+    LOG_LEVEL: 'y',
+  }
+  const problems = problemsOf({ ...secrets, ...others }, ['DATABASE_URL', 'WALHOOK_SECRET_KEY'])
+  expect(problems.map(({ what }) => what).sort()).toEqual(Object.keys({ ...secrets, ...others }).sort())
+  expect(JSON.stringify(problems)).not.toContain('hunter2')
+})
+
+test('walhook.yaml in the working directory is read, unless another file is named', async () => {
+  const before = process.cwd()
+  const other = join(folder, 'other.yaml')
+  await writeFile(join(folder, 'walhook.yaml'), 'entities: { order: { table: orders } }')
+  await writeFile(other, 'entities: { ticket: { table: tickets } }')
+  process.chdir(folder)
+  try {
+    expect(readConfig([], {})).toMatchObject({ config: { mapping: [{ entityType: 'order' }] } })
+    expect(readConfig([], { WALHOOK_CONFIG: other })).toMatchObject({
+      config: { mapping: [{ entityType: 'ticket' }] },
+    })
+  } finally {
+    process.chdir(before)
+  }
+})
+
+test('a mapping file that cannot be read is a problem, and a wrong one tells each of its places', async () => {
+  expect(problemsOf({ WALHOOK_CONFIG: folder })).toMatchObject([
+    { what: `mapping file ${folder}`, found: expect.stringContaining('EISDIR') },
+  ])
+  const file = join(folder, 'wrong.yaml')
+  await writeFile(file, 'entities: { user: { table: 5 }, company: { table: companies, key: "" } }')
+  expect(problemsOf({ WALHOOK_CONFIG: file }).map(({ found }) => found.split(':')[0])).toEqual([
+    'entities.user.table',
+    'entities.company.key',
   ])
 })
 
