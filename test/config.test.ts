@@ -91,6 +91,7 @@ test('the outbox is in the source database unless another is given', () => {
 test.each([
   ['DATABASE_URL', 'localhost:5432/app'],
   ['DATABASE_URL', 'http://localhost/app'],
+  ['DATABASE_URL', 'postgres://[::1/app'],
   ['OUTBOX_DATABASE_URL', 'mysql://hunter2@localhost'],
   ['WALHOOK_SLOT', 'Slot'],
   ['WALHOOK_SLOT', '1slot'],

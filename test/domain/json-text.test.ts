@@ -26,6 +26,7 @@ const types = new Map(
 const typeOf = (oid: number) => types.get(oid)
 
 test.each<[string, number, string, string]>([
+  ['int2', 21, '-32768', '-32768'],
   ['int4', 23, '-5', '-5'],
   ['int8', 20, '9007199254740993', '9007199254740993'],
   ['oid', 26, '4294967295', '4294967295'],
@@ -37,6 +38,8 @@ test.each<[string, number, string, string]>([
   ],
   ['numeric', 1700, 'NaN', '"NaN"'],
   ['numeric', 1700, '-Infinity', '"-Infinity"'],
+  ['float4', 700, '1.5', '1.5'],
+  ['float4', 700, 'NaN', '"NaN"'],
   ['float8', 701, '1e+300', '1e+300'],
   ['float8', 701, '-0', '-0'],
   ['float8', 701, 'Infinity', '"Infinity"'],
@@ -45,6 +48,7 @@ test.each<[string, number, string, string]>([
   ['text', 25, 'a "b" \\ c\n\u2028', '"a \\"b\\" \\\\ c\\n\u2028"'],
   ['bytea', 17, '\\x00ff10', '"AP8Q"'],
   ['bytea', 17, '\\x', '""'],
+  ['bytea in another form', 17, 'ab', '"ab"'],
   ['json', 114, '{"a": 1.10, "a": 12345678901234567890}', '{"a": 1.10, "a": 12345678901234567890}'],
   ['jsonb', 3802, '{"a": 1.10}', '{"a": 1.10}'],
   ['timestamp', 1114, '2019-11-05 07:56:15', '"2019-11-05 07:56:15"'],

@@ -45,6 +45,8 @@ test.each([
   'spinning',
   'tokenized',
   'salted_at',
+  'basalt',
+  'hairpin',
   'keyboard',
   'desalting',
   'company_role',
@@ -146,6 +148,17 @@ test('a mapping file is read, with what it leaves out filled in', () => {
     'C',
     'companies',
   ])
+})
+
+test('a table of several entities is published once, and tables of one name in two schemas each', () => {
+  const entity = (schema: string) => ({
+    entityType: 'user',
+    table: { schema, name: 'users' },
+    key: 'id',
+    fields: every,
+    related: [],
+  })
+  expect(publishedTables(['a', 'a', 'b'].map(entity)).map(({ schema }) => schema)).toEqual(['a', 'b'])
 })
 
 const list = { table: 'a', owner: 'b' }

@@ -23,6 +23,18 @@ test.each([
   if (verdict.failure) expect(verdict.failure.message).toContain(String(status))
 })
 
+test.each([
+  [410, 'wants no more requests, so the webhook was disabled'],
+  [429, 'asks for fewer requests'],
+  [401, "Check that it verifies with this webhook's secret"],
+  [403, "Check that it verifies with this webhook's secret"],
+  [404, 'Check the path of the URL'],
+  [405, 'Check the path of the URL'],
+  [500, 'Anything but 200 to 299 counts as not received'],
+])('%d is told with what it means, or what to try: %s', (status, part) => {
+  expect(judgeStatus(status, null).failure!.message).toContain(part)
+})
+
 test('a redirect is shown with where it leads to, and what to do', () => {
   expect(judgeStatus(302, 'https://elsewhere.example/').failure!.message).toMatch(
     /https:\/\/elsewhere\.example\/.*set the webhook's URL/,

@@ -28,6 +28,7 @@ test('with two secrets either one verifies, in a stock library, also beyond ASCI
 
 test.each([
   'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+  'secretMfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
   'whsec_',
   'whsec_c2hvcnQ=',
   'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=',

@@ -18,14 +18,19 @@ test('an LSN is read with leading zeros and in lower case too', () => {
   expect(parseLsn('00000016/0b374d84')).toBe(parseLsn('16/B374D84'))
 })
 
-test.each(['', '16', '16/', '/16', '16/G', '1/2/3', ' 1/2', '123456789/0', '-1/0'])('%j is no LSN', text => {
-  expect(() => parseLsn(text)).toThrow(RangeError)
-})
+test.each(['', '16', '16/', '/16', '16/G', '1/2/3', ' 1/2', '123456789/0', '0/123456789', '-1/0'])(
+  '%j is no LSN',
+  text => {
+    expect(() => parseLsn(text)).toThrow(RangeError)
+  },
+)
 
 test('an id carries its time and rises strictly, also while the clock stands still or goes back', () => {
   const first = nextId(0n, 1_700_000_000_000)
   expect(first).toBe(firstIdAt(1_700_000_000_000))
   expect(timeOf(first)).toBe(1_700_000_000_000)
+  expect(timeOf(first + 2n ** 20n - 1n)).toBe(1_700_000_000_000)
+  expect(timeOf(first + 2n ** 20n)).toBe(1_700_000_000_001)
   expect(nextId(first, 1_700_000_000_000)).toBe(first + 1n)
   expect(nextId(first, 1_600_000_000_000)).toBe(first + 1n)
   expect(nextId(first, 1_700_000_000_001)).toBe(firstIdAt(1_700_000_000_001))
