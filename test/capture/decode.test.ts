@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { createDecoder } from '../../src/capture/decode.ts'
-import { statusUpdate } from '../../src/capture/stream.ts'
 import { unchanged } from '../../src/domain/change.ts'
 
 const text = (value: string) => Buffer.from(`${value}\0`)
@@ -174,15 +173,4 @@ test.each([
   ['a message that ends early', message('I', int32(highOid), 'N', int16(2), 't', int32(1))],
 ])('%s is refused', (_what, bytes) => {
   expect(() => decoderOfUsers()(bytes)).toThrow()
-})
-
-test('a status update is 34 bytes: one LSN three times, the time since 2000, and whether an answer is wanted', () => {
-  const at = Date.UTC(2026, 0, 1)
-  const bytes = statusUpdate(0x16_b374_d848n, at, true)
-  expect(bytes).toHaveLength(34)
-  expect(bytes.toString('latin1', 0, 1)).toBe('r')
-  expect([1, 9, 17].map(offset => bytes.readBigUInt64BE(offset))).toEqual(Array(3).fill(0x16_b374_d848n))
-  expect(bytes.readBigInt64BE(25)).toBe(BigInt(at - Date.UTC(2000, 0, 1)) * 1000n)
-  expect(bytes[33]).toBe(1)
-  expect(statusUpdate(0n, at, false)[33]).toBe(0)
 })
