@@ -37,14 +37,22 @@ test('an address that is not of this machine is a problem of HOST', async () => 
   })
 })
 
-test('disposing ends the connections that clients hold open, and frees the port', async () => {
-  const server = await listening()
-  const port = Number(new URL(server.url).port)
+test('disposing ends the connections that clients hold open, also where an answer is on its way, and frees the port', async () => {
+  const arrived = Promise.withResolvers<void>()
+  const result = await listenHttp(
+    () => {
+      arrived.resolve()
+      return new Promise(() => {})
+    },
+    { host: '127.0.0.1', port: 0 },
+  )
+  if (!result.ok) throw new Error(result.problem.found)
+  const port = Number(new URL(result.server.url).port)
   const socket = connect(port, '127.0.0.1')
-  socket.on('error', () => {}).write('GET / HTTP/1.1\r\nhost: x\r\nconnection: keep-alive\r\n\r\n')
-  await new Promise(resolve => socket.once('data', resolve))
+  socket.on('error', () => {}).write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
   const closed = new Promise(resolve => socket.once('close', resolve))
-  await server[Symbol.asyncDispose]()
+  await arrived.promise
+  await result.server[Symbol.asyncDispose]()
   await closed
   await (await listening(port))[Symbol.asyncDispose]()
 })
