@@ -17,14 +17,16 @@ async function samples(metrics: ReturnType<typeof createMetrics>) {
 
 test('what was stored and sent is counted', async () => {
   const metrics = createMetrics(async () => known)
-  metrics.onStored({ changes: 3, events: 2, lagMs: 1_500 })
-  metrics.onStored({ changes: 4, events: 0, lagMs: 250 })
+  metrics.onStored({ changes: 3, events: 2, parked: [{}], truncated: ['"public"."users"'], lagMs: 1_500 })
+  metrics.onStored({ changes: 4, events: 0, parked: [{}, {}], truncated: [], lagMs: 250 })
   metrics.onAttempt({ outcome: 'delivered', durationMs: 30 })
   metrics.onAttempt({ outcome: 'delivered', durationMs: 3_000 })
   metrics.onAttempt({ outcome: 'refused', durationMs: 1 })
   expect(await samples(metrics)).toMatchObject({
     walhook_changes_total: '7',
     walhook_events_total: '2',
+    walhook_parked_changes_total: '3',
+    'walhook_truncated_tables_total{table="\\"public\\".\\"users\\""}': '1',
     walhook_capture_lag_seconds: '0.25',
     'walhook_attempts_total{outcome="delivered"}': '2',
     'walhook_attempts_total{outcome="refused"}': '1',
@@ -54,6 +56,6 @@ test('what stands now is asked for at each reading', async () => {
 })
 
 test('a walhook beside another one in a process counts for itself', async () => {
-  createMetrics(async () => known).onStored({ changes: 3, events: 2, lagMs: 0 })
+  createMetrics(async () => known).onStored({ changes: 3, events: 2, parked: [], truncated: [], lagMs: 0 })
   expect(await samples(createMetrics(async () => known))).toMatchObject({ walhook_changes_total: '0' })
 })

@@ -157,6 +157,7 @@ test('a table of several entities is published once, and tables of one name in t
     key: 'id',
     fields: every,
     related: [],
+    sendsUnchanged: false,
   })
   expect(publishedTables(['a', 'a', 'b'].map(entity)).map(({ schema }) => schema)).toEqual(['a', 'b'])
 })

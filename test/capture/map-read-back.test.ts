@@ -1,0 +1,140 @@
+import { expect, test } from 'vitest'
+import { unchanged } from '../../src/domain/change.ts'
+import {
+  entity,
+  fullUsers,
+  insert,
+  linked,
+  links,
+  openMapper,
+  relation,
+  remove,
+  tableOf,
+  update,
+  users,
+} from '../support/open-mapper.ts'
+
+test('values that the WAL leaves out are read by one query for all transactions; the others stay as they were then', async () => {
+  const present = {
+    users: {
+      columns: { id: 'integer', name: 'text', story: 'text' },
+      rows: [
+        ['1', 'later', 'kept 1'],
+        ['2', 'later', 'kept 2'],
+      ],
+    },
+  } as const
+  const at = openMapper({ present: present as never })
+  const { texts } = await at.map(
+    [update(users, null, '1', 'a', unchanged)],
+    [update(users, null, '2', 'b', unchanged), update(users, null, '1', 'c', unchanged)],
+    [insert(users, '9', 'whole', 'x')],
+  )
+  expect(texts.map(text => /"result":(.*)\}$/.exec(text)![1])).toEqual([
+    '{"id":1,"name":"a","story":"kept 1"}',
+    '{"id":2,"name":"b","story":"kept 2"}',
+    '{"id":1,"name":"c","story":"kept 1"}',
+    '{"id":9,"name":"whole","story":"x"}',
+  ])
+  expect(at.asked).toEqual(['users 1 2'])
+})
+
+test('values that the WAL leaves out are taken from the old row where there is a whole one', async () => {
+  const at = openMapper()
+  const { texts } = await at.map([update(fullUsers, ['1', 'a', 'long'], '1', 'b', unchanged)])
+  expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"b","story":"long"\}\}$/)])
+  expect(at.asked).toEqual([])
+})
+
+test('values that the WAL leaves out are read, and not taken for null, where the old row is its key only', async () => {
+  const at = openMapper({
+    present: {
+      users: { columns: { id: 'integer', story: 'text' }, rows: [['2', 'kept']] },
+    },
+  })
+  const { texts } = await at.map([update(users, ['1', null, null], '2', 'b', unchanged)])
+  expect(texts[1]).toMatch(/"result":\{"id":2,"name":"b","story":"kept"\}\}$/)
+})
+
+test('where the row is gone by the time it is read, the value is left out', async () => {
+  const { texts } = await openMapper().map([update(users, null, '1', 'a', unchanged)])
+  expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"a"\}\}$/)])
+})
+
+test('a change of a related row is one update of each owner, with its row and its list as they are', async () => {
+  const at = openMapper({
+    mapping: [entity('user', 'users', [linked])],
+    present: {
+      users: { columns: { id: 'integer', name: 'text' }, rows: [['1', 'a']] },
+      user_companies: {
+        columns: { user_id: 'integer', company_id: 'text' },
+        rows: [
+          ['1', 'c'],
+          ['1', 'd'],
+        ],
+      },
+    },
+  })
+  const { texts } = await at.map([insert(links, '1', 'c'), update(links, ['2', 'd'], '1', 'd')])
+  // User 2 is gone: its delete comes with a later transaction.
+  expect(texts).toEqual([
+    '10.0 {"entity_id":1,"entity_type":"user","action_type":"update","result":{"id":1,"name":"a","companies":["c","d"]}}',
+  ])
+  expect(at.asked).toEqual(['users 1 2', 'user_companies 1 2'])
+})
+
+test('an entity without related rows has an empty list, a deleted one asks for none, and one that came whole is not read', async () => {
+  const at = openMapper({ mapping: [entity('user', 'users', [linked])] })
+  const { texts } = await at.map(
+    [insert(users, '1', 'a', 'b'), remove(users, '2', null, null)],
+    [update(users, null, '1', 'c', 'd'), insert(links, '1', 'c')],
+  )
+  expect(texts).toEqual([
+    '10.0 {"entity_id":1,"entity_type":"user","action_type":"new","result":{"id":1,"name":"a","story":"b","companies":[]}}',
+    '10.1 {"entity_id":2,"entity_type":"user","action_type":"delete"}',
+    '20.0 {"entity_id":1,"entity_type":"user","action_type":"update","result":{"id":1,"name":"c","story":"d","companies":[]}}',
+  ])
+  expect(at.asked).toEqual(['user_companies 1'])
+})
+
+test('columns that Postgres generates are read, into their place in the table, unless the WAL has them', async () => {
+  const whole = relation('users', { id: 'integer', twice: 'integer', name: 'text' })
+  const table = tableOf(whole)
+  const columns = table.columns.map(each => ({ ...each, isGenerated: each.name === 'twice' }))
+  const at = openMapper({
+    tables: [{ ...table, columns }],
+    present: {
+      users: { columns: { id: 'integer', twice: 'integer', name: 'text' }, rows: [['1', '2', 'z']] },
+    },
+  })
+  const streamed = relation('users', { id: 'integer', name: 'text', dropped_since: 'boolean' })
+  const { texts } = await at.map([insert(streamed, '1', 'a', null)], [insert(whole, '3', '6', 'c')])
+  expect(texts).toEqual([
+    expect.stringMatching(/"result":\{"id":1,"twice":2,"name":"a","dropped_since":null\}\}$/),
+    expect.stringMatching(/"result":\{"id":3,"twice":6,"name":"c"\}\}$/),
+  ])
+  expect(at.asked).toEqual(['users 1'])
+})
+
+test('the catalogue is read again for each relation that is announced, and only then', async () => {
+  const at = openMapper()
+  await at.map([insert(users, '1', 'a', 'b')], [insert(users, '2', 'a', 'b')])
+  await at.map([insert(users, '3', 'a', 'b')])
+  expect(at.reloads()).toBe(1)
+  await at.map([insert({ ...users }, '4', 'a', 'b')])
+  expect(at.reloads()).toBe(2)
+})
+
+test('a value left alone is not taken from another column, where the columns were changed in between', async () => {
+  const at = openMapper()
+  const before = relation('users', { id: 'integer', nick: 'text', story: 'text' })
+  const after = relation('users', { id: 'integer', story: 'text', name: 'text' })
+  const { texts } = await at.map([
+    insert(before, '1', 'Bo', 'long'),
+    update(after, null, '1', unchanged, 'a'),
+  ])
+  expect(texts).toEqual([expect.stringMatching(/"action_type":"new","result":\{"id":1,"name":"a"\}\}$/)])
+  const retyped = relation('users', { id: 'integer', name: 'text', story: 'boolean' })
+  await at.map([insert(users, '1', 'a', 't'), update(retyped, null, '1', 'a', unchanged)])
+  expect(at.asked).toEqual(['users 1', 'users 1'])
+})
