@@ -30,7 +30,7 @@ type Plan = {
   readonly entities: readonly {
     readonly entity: EntityMapping
     readonly keyIndex: number
-    /** The places of the columns that are shown: an update that changes none of them says nothing. */
+    /** The places of the columns that are shown, as far as can be told: an update that changes none of them says nothing. */
     readonly shown: readonly number[]
   }[]
   readonly owners: readonly { readonly entity: EntityMapping; readonly ownerIndex: number }[]
@@ -162,18 +162,20 @@ function makePlan(relation: Relation, mapping: readonly EntityMapping[], catalog
     if (index < 0) throw new Error(`${key} no longer has the column ${column} that the mapping names`)
     return index
   }
+  const names = relation.columns.map(({ name }) => name)
+  const shownColumns = (entity: EntityMapping) => {
+    const table = catalogue.tables.get(tableKey(entity.table))
+    // What Postgres generates may show any of the columns, also one that is not sent.
+    const hasGenerated = table?.columns.some(({ name, isGenerated }) => isGenerated && !names.includes(name))
+    return hasGenerated ? names : [...chooseFields(entity.fields, names).fields.keys()]
+  }
   return {
     entities: mapping
       .filter(entity => isMeant(entity.table))
       .map(entity => ({
         entity,
         keyIndex: indexOf(entity.key),
-        shown: [
-          ...chooseFields(
-            entity.fields,
-            relation.columns.map(({ name }) => name),
-          ).fields.keys(),
-        ].map(indexOf),
+        shown: shownColumns(entity).map(indexOf),
       })),
     owners: mapping.flatMap(entity =>
       entity.related

@@ -10,6 +10,7 @@ import {
   openMapper,
   relation,
   remove,
+  tableOf,
   update,
   users,
 } from '../support/open-mapper.ts'
@@ -112,6 +113,21 @@ test.each<[string, number, EntityMapping, Change]>([
 ])('an update that changes %s is %d events', async (_what, count, mapping, change) => {
   const { texts } = await openMapper({ mapping: [mapping] }).map([change])
   expect(texts).toHaveLength(count)
+})
+
+test('an update of a column that is not sent is an event where a generated column may show it', async () => {
+  const table = tableOf(users)
+  const full = { name: 'full', typeOid: 25, typeName: 'text', isGenerated: true }
+  const at = openMapper({
+    mapping: [omitsStory],
+    tables: [{ ...table, columns: [...table.columns, full] }],
+    present: { users: { columns: { id: 'integer', full: 'text' }, rows: [['1', 'a t']] } },
+  })
+  const { texts } = await at.map([
+    update(fullUsers, ['1', 'a', 's'], '1', 'a', 't'),
+    update(fullUsers, ['2', 'a', 's'], '2', 'a', 's'),
+  ])
+  expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"a","full":"a t"\}\}$/)])
 })
 
 test('a table that was renamed is still the mapped one, by its OID; another of its name is, by its name', async () => {
