@@ -110,6 +110,13 @@ test.each<[string, number, EntityMapping, Change]>([
     entity('user', 'users'),
     update(users, null, '1', 'a', 's'),
   ],
+  // An index as identity gives its own columns only: null says nothing of the others.
+  [
+    'a value to null, with only an index before',
+    1,
+    omitsStory,
+    update({ ...users, identity: 'index' }, ['1', null, 's'], '1', null, 't'),
+  ],
 ])('an update that changes %s is %d events', async (_what, count, mapping, change) => {
   const { texts } = await openMapper({ mapping: [mapping] }).map([change])
   expect(texts).toHaveLength(count)
