@@ -5,6 +5,7 @@ import {
   quoteIdentifier,
   tableKey,
 } from '../domain/mapping.ts'
+import { nearest } from '../domain/nearest.ts'
 import type { Problem } from '../domain/problem.ts'
 import type { Catalogue, Table } from './catalogue.ts'
 
@@ -84,6 +85,11 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
   return problems
 }
 
+function mendOf(column: string, names: readonly string[]): string {
+  const meant = nearest(column, names)
+  return meant === null ? 'mend the mapping' : `mend the mapping: was ${meant} meant?`
+}
+
 /** The mapped tables: there, readable, with names that exist and an identity that lets no statement fail. */
 export function judgeMapping(
   catalogue: Catalogue,
@@ -96,7 +102,11 @@ export function judgeMapping(
   function requireColumns(what: string, table: Table, columns: readonly string[]) {
     const names = table.columns.map(column => column.name)
     for (const column of columns.filter(name => !names.includes(name)))
-      add(`${what}: column ${column}`, `${tableKey(table.name)} has ${names.join(', ')}`, 'mend the mapping')
+      add(
+        `${what}: column ${column}`,
+        `${tableKey(table.name)} has ${names.join(', ')}`,
+        mendOf(column, names),
+      )
   }
 
   for (const name of publishedTables(mapping)) {

@@ -19,10 +19,14 @@ const table = z.union(
 
 const related = z
   .strictObject({
-    table,
-    owner: column,
-    value: column.optional(),
-    fields: z.array(column).min(1, 'must name at least one column').optional(),
+    table: table.describe('the table of the related rows'),
+    owner: column.describe("its column that holds the owner's key"),
+    value: column.optional().describe('one column: the field is a list of its values'),
+    fields: z
+      .array(column)
+      .min(1, 'must name at least one column')
+      .optional()
+      .describe('several columns: the field is a list of objects'),
   })
   .refine(({ value, fields }) => (value === undefined) !== (fields === undefined), {
     message:
@@ -30,17 +34,27 @@ const related = z
   })
 
 const entity = z.strictObject({
-  table,
-  key: column.default('id'),
+  table: table.describe('name, schema.name, or {schema, name}'),
+  key: column.default('id').describe('the column whose value is entity_id'),
   fields: z
     .strictObject({
-      include: z.array(column).min(1, 'must name at least one column').nullable().default(null),
-      omit: z.array(column).default([]),
-      rename: z.record(column, column).default({}),
+      include: z
+        .array(column)
+        .min(1, 'must name at least one column')
+        .nullable()
+        .default(null)
+        .describe(
+          'only these columns, in this order; without it every one but those that look like credentials',
+        ),
+      omit: z.array(column).default([]).describe('columns that are left out'),
+      rename: z.record(column, column).default({}).describe('column: the name of its field'),
     })
     .default({ include: null, omit: [], rename: {} }),
-  related: z.record(column, related).default({}),
-  send_unchanged: z.boolean().default(false),
+  related: z.record(column, related).default({}).describe('field: what it lists from another table'),
+  send_unchanged: z
+    .boolean()
+    .default(false)
+    .describe('send also an UPDATE that is known to have changed nothing that is sent'),
 })
 
 const mappingFile = z.strictObject({
@@ -82,4 +96,10 @@ export function readMappingFile(content: unknown): MappingFileResult {
     }),
   )
   return { ok: true, mapping }
+}
+
+/** The form of a mapping file as a JSON Schema, for editors. https://json-schema.org/draft/2020-12 */
+export function mappingFileSchema(): object {
+  const { $schema, ...schema } = z.toJSONSchema(mappingFile, { io: 'input' })
+  return { $schema, title: 'The mapping file of walhook (walhook.yaml)', ...schema }
 }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import {
   chooseFields,
@@ -5,7 +6,7 @@ import {
   publishedTables,
   quoteIdentifier,
 } from '../../src/domain/mapping.ts'
-import { readMappingFile } from '../../src/domain/mapping-file.ts'
+import { mappingFileSchema, readMappingFile } from '../../src/domain/mapping-file.ts'
 
 test.each([
   'password',
@@ -208,4 +209,9 @@ test.each<[unknown, string]>([
   if (read.ok) return
   expect(read.problems.map(({ at }) => at)).toContain(place)
   for (const { message } of read.problems) expect(message).toMatch(/\w/)
+})
+
+test('docs/walhook.schema.json is the form of a mapping file (if not: npm run schema)', async () => {
+  const kept = await readFile(new URL('../../docs/walhook.schema.json', import.meta.url), 'utf8')
+  expect(JSON.parse(kept)).toEqual(mappingFileSchema())
 })

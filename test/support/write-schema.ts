@@ -1,13 +1,19 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { mappingFileSchema } from '../../src/domain/mapping-file.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
 import { connect } from './connect.ts'
 import { dumpSchema } from './schema-dump.ts'
 
-/** `npm run schema`: applies the migrations to an empty database and writes down what they have made. */
+/**
+ * `npm run schema`: writes down the form of a mapping file, and what the migrations have made of an empty database.
+ */
+const mappingSchema = `${JSON.stringify(mappingFileSchema(), null, 2)}\n`
+await writeFile(new URL('../../docs/walhook.schema.json', import.meta.url), mappingSchema)
+
 const dataDir = await mkdtemp(join(tmpdir(), 'walhook-schema-'))
 const server = await startEmbeddedPostgres({ dataDir })
 try {

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { nearest } from '../../src/domain/nearest.ts'
+
+const names = ['id', 'name_first', 'name_last', 'company_role', 'Email']
+
+test.each([
+  ['name_frist', 'name_first'],
+  ['namefirst', 'name_first'],
+  ['company_roles', 'company_role'],
+  ['email', 'Email'],
+  ['ID', 'id'],
+  ['telephone', null],
+  ['x', null],
+  ['', null],
+])('%j was meant to be %j', (wanted, expected) => {
+  expect(nearest(wanted, names)).toBe(expected)
+})
+
+test('without names there is none', () => {
+  expect(nearest('id', [])).toBeNull()
+})
