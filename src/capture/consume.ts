@@ -117,7 +117,8 @@ export async function consume(options: {
       if (batch.probe !== null) options.onProbe(batch.probe)
       tally = emptyTally()
     }
-    if (confirmed > 0n) await note(confirmed)
+    // Chunks that are not committed have moved the position only for themselves: a note would not find it.
+    if (confirmed > 0n && !chunks.isOpen()) await note(confirmed)
   } finally {
     await chunks.abandon()
   }

@@ -293,6 +293,31 @@ test('a transaction too large to be held becomes visible whole: never a part of 
   expect(order[0]).toEqual({ misplaced: 0, lsns: 1 })
 })
 
+test('a stop in the middle of a large transaction is no failure, and the next start stores it whole', async () => {
+  await using at = await open()
+  let stopped: Promise<void>
+  {
+    await using capture = await startCapture(at.database)
+    stopped = capture.over
+    await at.psql.query(`insert into users values (0, 'confirmed')`)
+    await capture.caughtUp()
+    await at.psql.query(`insert into users select i, repeat('x', 300) from generate_series(1, 60000) i`)
+    const isInChunks = `
+      select from pg_locks l join pg_stat_activity a using (pid)
+      where l.relation = 'walhook.events'::regclass and l.mode = 'RowExclusiveLock'
+        and a.state = 'idle in transaction'`
+    await until(async () => (await at.psql.query(isInChunks)).rowCount !== 0, {
+      what: 'a chunk to be stored and not committed',
+      intervalMs: 1,
+    })
+  }
+  await expect(stopped).resolves.toBeUndefined()
+  expect((await at.psql.query('select from walhook.events')).rowCount).toBe(1)
+  await using next = await startCapture(at.database)
+  await next.caughtUp()
+  expect((await at.psql.query('select from walhook.events')).rowCount).toBe(60_001)
+})
+
 test('many small transactions share commits of the outbox', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
