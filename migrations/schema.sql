@@ -53,17 +53,6 @@ create table walhook.attempts (
   CHECK ((trigger = ANY (ARRAY['schedule'::text, 'manual'::text, 'test'::text])))
 ) partition by range (id);
 
-create table walhook.dead_deliveries (
-  webhook_id integer not null,
-  event_id bigint not null,
-  entity_type text not null,
-  entity_id text not null,
-  attempts smallint not null,
-  died_at timestamp with time zone default now() not null,
-  PRIMARY KEY (webhook_id, event_id),
-  CHECK ((attempts > 0))
-);
-
 create table walhook.deliveries (
   webhook_id integer not null,
   entity_type text not null,
@@ -73,6 +62,22 @@ create table walhook.deliveries (
   PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
   CHECK ((attempts >= 0))
 ) with (fillfactor=90, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
+
+create table walhook.ended_deliveries (
+  webhook_id integer not null,
+  event_id bigint not null,
+  entity_type text not null,
+  entity_id text not null,
+  state text not null,
+  superseded_by bigint,
+  attempts smallint not null,
+  ended_at timestamp with time zone default now() not null,
+  PRIMARY KEY (webhook_id, event_id),
+  CHECK (((state <> 'dead'::text) OR (attempts > 0))),
+  CHECK (((state = 'superseded'::text) = (superseded_by IS NOT NULL))),
+  CHECK ((attempts >= 0)),
+  CHECK ((state = ANY (ARRAY['dead'::text, 'superseded'::text, 'cancelled'::text])))
+) partition by range (event_id);
 
 create table walhook.events (
   id bigint not null,
@@ -169,6 +174,8 @@ create table walhook.webhooks (
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
   CHECK ((secret ~~ 'v1:%'::text))
 );
+
+CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING btree (state, webhook_id, event_id);
 
 CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
 

@@ -63,7 +63,10 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     'walhook_lanes_waiting',
     'Entities with unfinished deliveries; above 10,000 an estimate',
   )
-  const dead = gauge('walhook_deliveries_dead', 'Deliveries given up after their last attempt')
+  const dead = gauge(
+    'walhook_deliveries_dead',
+    'Deliveries given up after their last attempt; 10,000 stand for any greater number',
+  )
   const heldBack = gauge(
     'walhook_wal_held_back_bytes',
     'WAL that the source keeps because of the replication slot',

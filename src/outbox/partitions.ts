@@ -1,6 +1,7 @@
 import { firstIdAt } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 
+const partitionedTables = ['events', 'attempts', 'ended_deliveries']
 const dayMs = 86_400_000
 const daysAhead = 7
 
@@ -8,7 +9,7 @@ const daysAhead = 7
 const advisoryLock = 0x77616c68
 
 /**
- * Makes the daily partitions of events and attempts for yesterday, today and the next seven days (UTC) where
+ * Makes the daily partitions of events, attempts and ended deliveries for yesterday, today and the next seven days (UTC) where
  * they are missing, at the clock `nowMs`. Yesterday, because the clocks of two machines may differ around
  * midnight. Any number of processes may call it at once.
  */
@@ -16,7 +17,7 @@ export async function ensurePartitions(outbox: Outbox, nowMs: number): Promise<v
   const today = Math.floor(nowMs / dayMs) * dayMs
   const days = Array.from({ length: daysAhead + 2 }, (_, i) => today + (i - 1) * dayMs)
   const wanted = days.flatMap(startMs =>
-    ['events', 'attempts'].map(table => ({ table, name: partitionName(table, startMs), startMs })),
+    partitionedTables.map(table => ({ table, name: partitionName(table, startMs), startMs })),
   )
   const missing = await partitionsMissing(
     outbox,

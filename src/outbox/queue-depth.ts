@@ -3,8 +3,9 @@ import type { Outbox } from './database.ts'
 const countedExactly = 10_000
 
 /**
- * How many deliveries wait, how many lanes hold them, and how many deliveries are dead: exact up to 10,000
- * each, beyond that Postgres's own estimate, so that asking stays cheap however long the queue is.
+ * How many deliveries wait, how many lanes hold them, and how many deliveries are dead: exact up to 10,000 each. What
+ * waits beyond that is Postgres's own estimate, and 10,000 dead stand for any greater number, so that asking stays
+ * cheap however long the queue is.
  */
 export async function queueDepth(
   outbox: Outbox,
@@ -12,19 +13,24 @@ export async function queueDepth(
   const [deliveries, lanes, deadDeliveries] = await Promise.all([
     countRows(outbox, 'walhook.deliveries'),
     countRows(outbox, 'walhook.lanes'),
-    countRows(outbox, 'walhook.dead_deliveries'),
+    countDead(outbox),
   ])
   return { deliveries, lanes, deadDeliveries }
 }
 
-async function countRows(
-  outbox: Outbox,
-  table: 'walhook.deliveries' | 'walhook.lanes' | 'walhook.dead_deliveries',
-): Promise<number> {
+async function countRows(outbox: Outbox, table: 'walhook.deliveries' | 'walhook.lanes'): Promise<number> {
   const { rows } = await outbox.pool.query<{ exact: number; estimate: number }>(
     `select (select count(*) from (select from ${table} limit ${countedExactly}) t)::int as exact,
             (select reltuples from pg_class where oid = '${table}'::regclass)::float8 as estimate`,
   )
   const { exact, estimate } = rows[0]!
   return exact < countedExactly ? exact : Math.max(exact, estimate)
+}
+
+async function countDead(outbox: Outbox): Promise<number> {
+  const { rows } = await outbox.pool.query<{ dead: number }>(
+    `select count(*)::int as dead
+     from (select from walhook.ended_deliveries where state = 'dead' limit ${countedExactly}) t`,
+  )
+  return rows[0]!.dead
 }

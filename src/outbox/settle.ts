@@ -45,9 +45,10 @@ with s as (
     and d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
     and d.event_id = s.event_id
 ), buried as (
-  insert into walhook.dead_deliveries (webhook_id, event_id, entity_type, entity_id, attempts)
-  select webhook_id, event_id, entity_type, entity_id, attempts from s where state = 'dead'
-  on conflict (webhook_id, event_id) do update set attempts = excluded.attempts, died_at = now()
+  insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
+  select webhook_id, event_id, entity_type, entity_id, 'dead', attempts from s where state = 'dead'
+  on conflict (webhook_id, event_id)
+    do update set state = 'dead', superseded_by = null, attempts = excluded.attempts, ended_at = now()
 ), failed as (
   update walhook.deliveries d set attempts = s.attempts from s
   where s.state = 'retry'

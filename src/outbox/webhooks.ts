@@ -121,7 +121,7 @@ export async function deleteWebhook(outbox: Outbox, id: number): Promise<boolean
     const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
     await client.query('delete from walhook.lanes where webhook_id = $1', [id])
     await client.query('delete from walhook.deliveries where webhook_id = $1', [id])
-    await client.query('delete from walhook.dead_deliveries where webhook_id = $1', [id])
+    await client.query('delete from walhook.ended_deliveries where webhook_id = $1', [id])
     return rowCount === 1
   })
 }

@@ -75,6 +75,27 @@ test('partitions reach from yesterday to a week ahead, whoever makes them, and h
     expect((await at.outbox.pool.query(place, [ms])).rows).toEqual([{ place: expected }])
 })
 
+test('what was dead before ended deliveries were kept together is kept among them, on its day', async () => {
+  await using database = await createTestDatabase()
+  await using outbox = openOutbox({ url: database.url, maxConnections: 2, onError() {} })
+  const files = ['0001_outbox', '0002_capture', '0003_ended_deliveries']
+  const [first, second, third] = await Promise.all(
+    files.map(file => readFile(new URL(`../../migrations/${file}.sql`, import.meta.url), 'utf8')),
+  )
+  await outbox.pool.query(`create schema walhook; ${first}; ${second}`)
+  await outbox.pool.query(`
+    create table walhook.events_20310506 partition of walhook.events
+      for values from (${BigInt(Date.UTC(2031, 4, 6)) << 20n}) to (${BigInt(Date.UTC(2031, 4, 7)) << 20n});
+    insert into walhook.dead_deliveries (webhook_id, event_id, entity_type, entity_id, attempts)
+      values (1, ${BigInt(Date.UTC(2031, 4, 6, 12)) << 20n}, 'user', '7', 10)`)
+  await outbox.pool.query(third!)
+  const { rows } = await outbox.pool.query(
+    'select tableoid::regclass::text as place, webhook_id, entity_id, state, attempts from walhook.ended_deliveries',
+  )
+  const place = 'walhook.ended_deliveries_20310506'
+  expect(rows).toEqual([{ place, webhook_id: 1, entity_id: '7', state: 'dead', attempts: 10 }])
+})
+
 const attempt = {
   webhook_id: 1,
   trigger: 'schedule',
@@ -129,9 +150,14 @@ const impossible: [string, Record<string, unknown>, string][] = [
     'attempts below 0',
   ],
   [
-    'dead_deliveries',
-    { webhook_id: 1, event_id: 1, entity_type: 'u', entity_id: '1', attempts: 0 },
+    'ended_deliveries',
+    { webhook_id: 1, event_id: 1, entity_type: 'u', entity_id: '1', state: 'dead', attempts: 0 },
     'a death untried',
+  ],
+  [
+    'ended_deliveries',
+    { webhook_id: 1, event_id: 1, entity_type: 'u', entity_id: '1', state: 'superseded', attempts: 0 },
+    'one superseded by nothing',
   ],
   ['tokens', { name: 'a', hash: '\\x00' }, 'a token that is not hashed'],
 ]
@@ -151,7 +177,7 @@ let opened: ReturnType<typeof openTestOutbox> | undefined
 function shared() {
   opened ??= openTestOutbox().then(async at => {
     // The checks come after the choice of the partition.
-    for (const table of ['events', 'attempts'])
+    for (const table of ['events', 'attempts', 'ended_deliveries'])
       await at.outbox.pool.query(`create table walhook.${table}_rest partition of walhook.${table} default`)
     return at
   })

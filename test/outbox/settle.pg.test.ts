@@ -75,7 +75,7 @@ test('a dead one is kept aside and the lane goes on', async () => {
   const [lane] = await at.claim(webhook)
   await settle(at.outbox, [settlementOf(lane!, { next: { state: 'dead' } })])
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])
-  const { rows } = await at.outbox.pool.query('select * from walhook.dead_deliveries')
+  const { rows } = await at.outbox.pool.query('select * from walhook.ended_deliveries')
   expect(rows).toMatchObject([{ webhook_id: webhook, event_id: lane!.eventId, attempts: 1 }])
 })
 
@@ -109,7 +109,7 @@ test('an attempt whose lease has gone to another is logged and changes nothing e
     await settle(at.outbox, [settlementOf(late!, { next: { state: 'dead' }, disable: 'gone' })]),
   ).toEqual([])
   expect(await at.queue()).toEqual([`${webhook} user 1: new`])
-  expect(await at.count('dead_deliveries')).toBe(0)
+  expect(await at.count('ended_deliveries')).toBe(0)
   expect((await findWebhook(at.outbox, webhook))!.disabledAt).toBeNull()
   expect(await at.count('attempts')).toBe(1)
   expect(await settle(at.outbox, [settlementOf(held!)])).toHaveLength(1)
