@@ -174,6 +174,8 @@ create table walhook.webhooks (
   updated_at timestamp with time zone default now() not null,
   previous boolean default false not null,
   update_fields text[],
+  failing_since timestamp with time zone,
+  held_until timestamp with time zone,
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),

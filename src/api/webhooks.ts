@@ -10,6 +10,7 @@ import {
   listLog,
   listWebhooks,
 } from '../control/webhooks.ts'
+import { willBeDisabledAt } from '../domain/health.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { read, readJson } from './input.ts'
 import { failed } from './problem.ts'
@@ -135,6 +136,9 @@ function webhookJson(webhook: Webhook) {
     triggers: webhook.triggers,
     disabled_at: webhook.disabledAt?.toISOString() ?? null,
     disabled_reason: webhook.disabledReason,
+    failing_since: webhook.failingSince?.toISOString() ?? null,
+    will_be_disabled_at: willBeDisabledAt(webhook)?.toISOString() ?? null,
+    held_until: webhook.heldUntil?.toISOString() ?? null,
     created_at: webhook.createdAt.toISOString(),
     updated_at: webhook.updatedAt.toISOString(),
   }

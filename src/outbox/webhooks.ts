@@ -14,6 +14,8 @@ const columns = [
   'update_fields',
   'disabled_at',
   'disabled_reason',
+  'failing_since',
+  'held_until',
   'created_at',
   'updated_at',
 ] as const
@@ -29,6 +31,8 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
     updateFields: row.update_fields,
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
+    failingSince: row.failing_since,
+    heldUntil: row.held_until,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
@@ -95,7 +99,8 @@ export async function findWebhookSecret(outbox: Outbox, id: number): Promise<str
 
 /**
  * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and the
- * lanes that waited meanwhile are due as they were.
+ * lanes that waited meanwhile are due as they were. A webhook that is activated anew, or gets another URL, begins
+ * with a clean sheet: what its receiver did before is forgotten.
  */
 export async function updateWebhook(
   outbox: Outbox,
@@ -114,12 +119,23 @@ export async function updateWebhook(
       }),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),
+      failing_since: unlessNew('failing_since', change),
+      held_until: unlessNew('held_until', change),
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)
     .returning(columns)
     .executeTakeFirst()
   return row ? toWebhook(row) : null
+}
+
+function unlessNew(
+  column: 'failing_since' | 'held_until',
+  { url = null, isActive = false }: { url?: string | null | undefined; isActive?: boolean | undefined },
+) {
+  return sql<Date | null>`case
+    when url <> ${url}::text or (${isActive}::boolean and (not is_active or disabled_at is not null)) then null
+    else ${sql.ref(column)} end`
 }
 
 /**

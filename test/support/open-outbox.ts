@@ -1,7 +1,7 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt } from '../../src/domain/time-id.ts'
 import { append } from '../../src/outbox/append.ts'
-import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
+import { busyWebhooks, type ClaimedLane, claim } from '../../src/outbox/claim.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
@@ -80,6 +80,7 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
+    busy: () => busyWebhooks(outbox),
     claim: (webhookId: number, limit = 100, leaseMs = 60_000) =>
       claim(outbox, {
         webhookId,
@@ -118,6 +119,9 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
     lane,
     next: { state: 'done' },
     disable: null,
+    isFailing: !isDelivered,
+    isOverdue: false,
+    holdMs: 0,
     attempt: {
       webhookId: lane.webhookId,
       trigger: 'schedule',
