@@ -7,6 +7,7 @@ const titles: Record<number, string> = {
   401: 'A valid token is needed',
   404: 'Not found',
   405: 'Method not allowed',
+  409: 'Not possible as things are now',
   413: 'The request is too large',
   415: 'The request must be JSON',
   422: 'Some fields are wrong',
@@ -36,6 +37,8 @@ export function failed(c: Context, failure: Failed): Response {
   switch (failure.kind) {
     case 'not_found':
       return problem(c, 404, failure.detail)
+    case 'conflict':
+      return problem(c, 409, failure.detail)
     case 'invalid':
       return problem(c, 422, failure.problems.map(({ detail }) => detail).join(' '), failure.problems)
     default:

@@ -4,12 +4,18 @@ export type FieldProblem = { readonly pointer: string; readonly detail: string }
 /** How an operation failed: nothing was changed then. */
 export type Failed =
   | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
+  /** The state of things is against it; `detail` says which, and what to do. */
+  | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
 
 export type Result<T> = { readonly ok: true; readonly value: T } | Failed
 
 export function notFound(what: string, id: number | string): Failed {
   return { ok: false, kind: 'not_found', detail: `There is no ${what} ${id}.` }
+}
+
+export function conflict(detail: string): Failed {
+  return { ok: false, kind: 'conflict', detail }
 }
 
 export function invalid(...problems: readonly FieldProblem[]): Failed {

@@ -44,6 +44,8 @@ export type ClaimedLane = {
   readonly eventId: TimeId
   /** How often this delivery was already tried. */
   readonly attempts: number
+  /** Asked for by hand, not by the change itself. */
+  readonly isManual: boolean
   readonly actionType: ActionType
   readonly body: string
 }
@@ -72,10 +74,10 @@ returning l.entity_type, l.entity_id`
  * lane was locked could still show a delivery that the lane's last holder has just finished.
  */
 const oldestDeliveriesStatement = `
-select l.entity_type, l.entity_id, d.event_id, d.attempts, e.action_type, e.body
+select l.entity_type, l.entity_id, d.event_id, d.attempts, d.is_manual, e.action_type, e.body
 from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
 cross join lateral (
-  select event_id, attempts from walhook.deliveries
+  select event_id, attempts, is_manual from walhook.deliveries
   where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
   order by event_id limit 1
 ) d
@@ -108,6 +110,7 @@ export async function claim(
     lease,
     eventId: row.event_id,
     attempts: row.attempts,
+    isManual: row.is_manual,
     actionType: row.action_type,
     body: row.body,
   }))
