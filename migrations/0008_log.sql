@@ -15,8 +15,7 @@ create table walhook.webhook_states (
   is_active        boolean      not null,
   disabled_reason  text,
   triggers         text[]       not null,
-  -- The options that choose among the events of a trigger, where the webhook has any.
-  update_fields    jsonb,
+  update_fields    text[],
   primary key (webhook_id, since)
 );
 
@@ -24,7 +23,7 @@ create table walhook.webhook_states (
 create function walhook.note_webhook_state() returns trigger language plpgsql as $$
 begin
   insert into walhook.webhook_states (webhook_id, is_active, disabled_reason, triggers, update_fields)
-  values (new.id, new.is_active, new.disabled_reason, new.triggers, nullif(to_jsonb(new) -> 'update_fields', 'null'))
+  values (new.id, new.is_active, new.disabled_reason, new.triggers, new.update_fields)
   on conflict (webhook_id, since) do update
     set is_active = excluded.is_active, disabled_reason = excluded.disabled_reason, triggers = excluded.triggers,
         update_fields = excluded.update_fields;
@@ -36,13 +35,13 @@ create trigger note_new_state after insert on walhook.webhooks
 
 create trigger note_changed_state after update on walhook.webhooks
   for each row when (
-    (old.is_active, old.disabled_reason, old.triggers, to_jsonb(old) -> 'update_fields')
-    is distinct from (new.is_active, new.disabled_reason, new.triggers, to_jsonb(new) -> 'update_fields'))
+    (old.is_active, old.disabled_reason, old.triggers, old.update_fields)
+    is distinct from (new.is_active, new.disabled_reason, new.triggers, new.update_fields))
   execute function walhook.note_webhook_state();
 
 -- Of the webhooks that are there already, what they are is known since their last change.
-insert into walhook.webhook_states (webhook_id, since, is_active, disabled_reason, triggers)
-select id, updated_at, is_active, disabled_reason, triggers from walhook.webhooks;
+insert into walhook.webhook_states (webhook_id, since, is_active, disabled_reason, triggers, update_fields)
+select id, updated_at, is_active, disabled_reason, triggers, update_fields from walhook.webhooks;
 
 -- An entity's events, newest first.
 create index events_by_entity on walhook.events (entity_id, id);

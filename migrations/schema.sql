@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION walhook.note_webhook_state()
 AS $function$
 begin
   insert into walhook.webhook_states (webhook_id, is_active, disabled_reason, triggers, update_fields)
-  values (new.id, new.is_active, new.disabled_reason, new.triggers, nullif(to_jsonb(new) -> 'update_fields', 'null'))
+  values (new.id, new.is_active, new.disabled_reason, new.triggers, new.update_fields)
   on conflict (webhook_id, since) do update
     set is_active = excluded.is_active, disabled_reason = excluded.disabled_reason, triggers = excluded.triggers,
         update_fields = excluded.update_fields;
@@ -49,6 +49,7 @@ create table walhook.attempts (
   error_class text,
   error_message text,
   next_attempt_at timestamp with time zone,
+  with_previous boolean default false not null,
   PRIMARY KEY (webhook_id, id),
   CHECK (((error_class IS NULL) = (error_message IS NULL))),
   CHECK (((outcome = 'delivered'::text) <= (next_attempt_at IS NULL))),
@@ -73,6 +74,7 @@ create table walhook.deliveries (
   entity_id text not null,
   event_id bigint not null,
   attempts smallint default 0 not null,
+  with_previous boolean default false not null,
   is_manual boolean default false not null,
   asked_during uuid,
   PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
@@ -104,6 +106,9 @@ create table walhook.events (
   action_type text not null,
   committed_at timestamp with time zone not null,
   body text not null,
+  previous text,
+  changed text[],
+  omitted text[],
   PRIMARY KEY (id),
   CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text]))),
   CHECK ((entity_type <> ''::text)),
@@ -150,6 +155,7 @@ create table walhook.kept_attempts (
   error_class text,
   error_message text,
   next_attempt_at timestamp with time zone,
+  with_previous boolean not null,
   PRIMARY KEY (webhook_id, id)
 );
 
@@ -206,7 +212,7 @@ create table walhook.webhook_states (
   is_active boolean not null,
   disabled_reason text,
   triggers text[] not null,
-  update_fields jsonb,
+  update_fields text[],
   PRIMARY KEY (webhook_id, since),
   FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE
 );
@@ -222,8 +228,11 @@ create table walhook.webhooks (
   disabled_reason text,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  previous boolean default false not null,
+  update_fields text[],
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
+  CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
   CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
@@ -244,6 +253,6 @@ CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
 
-CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR ((to_jsonb(old.*) -> 'update_fields'::text) IS DISTINCT FROM (to_jsonb(new.*) -> 'update_fields'::text)))) EXECUTE FUNCTION walhook.note_webhook_state();
+CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields))) EXECUTE FUNCTION walhook.note_webhook_state();
 
 CREATE TRIGGER note_new_state AFTER INSERT ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_webhook_state();

@@ -36,13 +36,16 @@ where webhook_id = $1 and entity_type = $2 and entity_id = $3
   and ($4::uuid is null or asked_during is distinct from $4)
 order by event_id limit 1`
 
-/** A new delivery of the event, or the one that waits, counted from the first attempt again. It is not ended any more. */
+/**
+ * A new delivery of the event, with the body that the webhook wants now, or the one that waits, with the body that it
+ * has: counted from the first attempt again. It is not ended any more.
+ */
 const askForDeliveryStatement = `
 with ended as (
   delete from walhook.ended_deliveries where webhook_id = $1 and event_id = $4
 )
-insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id, is_manual, asked_during)
-values ($1, $2, $3, $4, true, $5)
+insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id, with_previous, is_manual, asked_during)
+select $1, $2, $3, $4, previous, true, $5 from walhook.webhooks where id = $1
 on conflict (webhook_id, entity_type, entity_id, event_id)
   do update set attempts = 0, is_manual = true, asked_during = excluded.asked_during`
 
