@@ -86,8 +86,9 @@ export async function settle(outbox: Outbox, settlements: readonly Settlement[])
     const held = await lockHeldLanes(client, settlements)
     await insertAttempts(
       client,
-      settlements.map(({ attempt, next }) => ({
+      settlements.map(({ attempt, next, lane }) => ({
         attempt,
+        withPrevious: lane.withPrevious,
         nextAttemptInMs: next.state === 'retry' ? next.waitMs : null,
       })),
     )
