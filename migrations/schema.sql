@@ -83,6 +83,24 @@ END)),
   CHECK ((trigger = ANY (ARRAY['schedule'::text, 'manual'::text, 'test'::text])))
 ) partition by range (id);
 
+create table walhook.audit (
+  id bigint generated always as identity not null,
+  at timestamp with time zone default now() not null,
+  actor_kind text not null,
+  actor text not null,
+  token_id integer,
+  user_id text,
+  action text not null,
+  target_id text,
+  webhook_id integer,
+  changes jsonb default '{}'::jsonb not null,
+  PRIMARY KEY (id),
+  CHECK (((actor_kind = 'token'::text) = (token_id IS NOT NULL))),
+  CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
+  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))),
+  CHECK ((jsonb_typeof(changes) = 'object'::text))
+);
+
 create table walhook.deliveries (
   webhook_id integer not null,
   entity_type text not null,
@@ -218,10 +236,13 @@ create table walhook.tokens (
   created_at timestamp with time zone default now() not null,
   last_used_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  role text not null,
+  expires_at timestamp with time zone,
   PRIMARY KEY (id),
   UNIQUE (hash),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
-  CHECK ((octet_length(hash) = 32))
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
 );
 
 create table walhook.webhook_states (
@@ -251,6 +272,7 @@ create table walhook.webhooks (
   mode text default 'every'::text not null,
   batch_max_events integer,
   batch_max_wait_ms integer,
+  version integer default 1 not null,
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
@@ -261,7 +283,8 @@ create table walhook.webhooks (
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
   CHECK ((mode = ANY (ARRAY['every'::text, 'latest'::text]))),
-  CHECK ((secret ~~ 'v1:%'::text))
+  CHECK ((secret ~~ 'v1:%'::text)),
+  CHECK ((version > 0))
 );
 
 CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
@@ -271,6 +294,8 @@ CREATE INDEX attempts_by_event_in_batch ON ONLY walhook.attempts USING gin (even
 CREATE INDEX attempts_by_hand ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (trigger <> 'schedule'::text);
 
 CREATE INDEX attempts_not_delivered ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (outcome <> 'delivered'::text);
+
+CREATE INDEX audit_by_webhook ON walhook.audit USING btree (webhook_id, id) WHERE (webhook_id IS NOT NULL);
 
 CREATE INDEX deliveries_by_batch ON walhook.deliveries USING btree (webhook_id, batch_id) WHERE (batch_id IS NOT NULL);
 

@@ -24,6 +24,8 @@ export type Webhook = {
   readonly mode: Mode
   /** Null: each event in a request of its own. */
   readonly batch: Batching | null
+  /** Counts the changes by admins, from 1. */
+  readonly version: number
   readonly createdAt: Date
   readonly updatedAt: Date
 }
