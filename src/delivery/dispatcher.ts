@@ -83,10 +83,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       const room = places.room(webhook.id)
       if (room > 0) await claimAndSend(webhook, room, cutOff)
     }
-    return agenda.quietMs(clockMs(), id => {
-      const pausedUntilMs = places.pausedUntilMs(id)
-      return pausedUntilMs > clockMs() ? pausedUntilMs : Number.POSITIVE_INFINITY
-    })
+    return agenda.quietMs(clockMs(), places.roomAtMs)
   }
 
   async function askWhatIsDue(): Promise<BusyWebhook[]> {
@@ -109,15 +106,16 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<void> {
     const leasedAtMs = clockMs()
     const version = agenda.version()
-    const lanes = await claim(outbox, {
+    const { lanes, isMoreDue } = await claim(outbox, {
       webhookId: webhook.id,
+      mode: webhook.mode,
       limit: room,
       lease: options.newLease(),
       leaseMs,
     })
     // A lease that may end before the attempt does is no lease: two processes would send at once.
     if (clockMs() - leasedAtMs > leaseMs - deadlineMs) return await release(outbox, lanes)
-    if (lanes.length < room) agenda.drained(webhook.id, version)
+    if (lanes.length < room && !isMoreDue) agenda.drained(webhook.id, version)
     for (const lane of lanes) {
       places.begin(webhook.id, webhook.url)
       void send(webhook, lane, cutOff)
@@ -130,7 +128,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     const attempt = await options.deliver(
       { webhookId: webhook.id, url: webhook.url, secret: webhook.secret },
       {
-        trigger: 'schedule',
+        trigger: lane.isManual ? 'manual' : 'schedule',
         eventId: lane.eventId,
         messageId: messageId(webhook.id, lane.eventId),
         entityType: lane.entityType,

@@ -52,27 +52,32 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
   }
 
-  return {
-    /** How many more lanes of a webhook may be claimed now. */
-    room(webhookId: number): number {
-      const webhook = webhooks.get(webhookId) ?? unknown
-      const free = total - inFlight
-      const share = Math.floor((free - 2 * webhook.inFlight) / 3)
-      const least = webhook.inFlight === 0 && free > 0 ? 1 : 0
-      return Math.max(
-        0,
-        Math.min(
-          paceRoom(webhook.pace, webhook.inFlight, nowMs()),
-          Math.max(share, least),
-          2 * Math.ceil(webhook.pace.limit) - webhook.unsettled,
-          2 * total - unsettled,
-        ),
-      )
-    },
+  /** How many more lanes of a webhook may be claimed now. */
+  function room(webhookId: number): number {
+    const webhook = webhooks.get(webhookId) ?? unknown
+    const free = total - inFlight
+    const share = Math.floor((free - 2 * webhook.inFlight) / 3)
+    const least = webhook.inFlight === 0 && free > 0 ? 1 : 0
+    return Math.max(
+      0,
+      Math.min(
+        paceRoom(webhook.pace, webhook.inFlight, nowMs()),
+        Math.max(share, least),
+        2 * Math.ceil(webhook.pace.limit) - webhook.unsettled,
+        2 * total - unsettled,
+      ),
+    )
+  }
 
-    /** The moment until which a webhook's pace pauses; one in the past where it does not. */
-    pausedUntilMs: (webhookId: number): number =>
-      webhooks.get(webhookId)?.pace.pausedUntilMs ?? Number.NEGATIVE_INFINITY,
+  return {
+    room,
+
+    /** When a webhook may have room: now, at the end of a pause, or (Infinity) when an attempt ends. */
+    roomAtMs(webhookId: number): number {
+      if (room(webhookId) > 0) return nowMs()
+      const pausedUntilMs = webhooks.get(webhookId)?.pace.pausedUntilMs ?? 0
+      return pausedUntilMs > nowMs() ? pausedUntilMs : Number.POSITIVE_INFINITY
+    },
 
     /** A webhook has this URL now. */
     meet: (webhookId: number, url: string) => void of(webhookId, url),

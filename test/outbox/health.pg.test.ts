@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { transaction } from '../../src/outbox/database.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, findWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
@@ -164,7 +165,7 @@ test('deleting a webhook while it is being settled waits, and neither is a deadl
     )
   const settled = settle(at.outbox, [settlementOf(lane!)])
   await waiting(1)
-  const deleted = deleteWebhook(at.outbox, webhook)
+  const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhook))
   await waiting(2)
   await blocker.query('commit')
   blocker.release()
