@@ -10,6 +10,20 @@ BEGIN ATOMIC
 END
 ;
 
+CREATE OR REPLACE FUNCTION walhook.note_webhook_state()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into walhook.webhook_states (webhook_id, is_active, disabled_reason, triggers, update_fields)
+  values (new.id, new.is_active, new.disabled_reason, new.triggers, new.update_fields)
+  on conflict (webhook_id, since) do update
+    set is_active = excluded.is_active, disabled_reason = excluded.disabled_reason, triggers = excluded.triggers,
+        update_fields = excluded.update_fields;
+  return null;
+end $function$
+;
+
 create table walhook.attempts (
   webhook_id integer not null,
   id bigint default walhook.new_time_id() not null,
@@ -54,6 +68,24 @@ create table walhook.attempts (
   CHECK ((trigger = ANY (ARRAY['schedule'::text, 'manual'::text, 'test'::text])))
 ) partition by range (id);
 
+create table walhook.audit (
+  id bigint generated always as identity not null,
+  at timestamp with time zone default now() not null,
+  actor_kind text not null,
+  actor text not null,
+  token_id integer,
+  user_id text,
+  action text not null,
+  target_id text,
+  webhook_id integer,
+  changes jsonb default '{}'::jsonb not null,
+  PRIMARY KEY (id),
+  CHECK (((actor_kind = 'token'::text) = (token_id IS NOT NULL))),
+  CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
+  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))),
+  CHECK ((jsonb_typeof(changes) = 'object'::text))
+);
+
 create table walhook.deliveries (
   webhook_id integer not null,
   entity_type text not null,
@@ -61,6 +93,8 @@ create table walhook.deliveries (
   event_id bigint not null,
   attempts smallint default 0 not null,
   with_previous boolean default false not null,
+  is_manual boolean default false not null,
+  asked_during uuid,
   PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
   CHECK ((attempts >= 0))
 ) with (fillfactor=90, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
@@ -114,6 +148,35 @@ create table walhook.gaps (
   CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
 );
 
+create table walhook.kept_attempts (
+  webhook_id integer not null,
+  id bigint not null,
+  trigger text not null,
+  event_id bigint,
+  request_body text,
+  message_id text not null,
+  entity_type text not null,
+  entity_id text not null,
+  action_type text not null,
+  number smallint not null,
+  url text not null,
+  request_headers jsonb not null,
+  started_at timestamp with time zone not null,
+  duration_ms double precision not null,
+  phases jsonb,
+  remote_address text,
+  status smallint,
+  response_headers jsonb,
+  response_body text,
+  response_truncated boolean not null,
+  outcome text not null,
+  error_class text,
+  error_message text,
+  next_attempt_at timestamp with time zone,
+  with_previous boolean not null,
+  PRIMARY KEY (webhook_id, id)
+);
+
 create table walhook.lanes (
   webhook_id integer not null,
   entity_type text not null,
@@ -155,10 +218,24 @@ create table walhook.tokens (
   created_at timestamp with time zone default now() not null,
   last_used_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  role text not null,
+  expires_at timestamp with time zone,
   PRIMARY KEY (id),
   UNIQUE (hash),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
-  CHECK ((octet_length(hash) = 32))
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
+);
+
+create table walhook.webhook_states (
+  webhook_id integer not null,
+  since timestamp with time zone default clock_timestamp() not null,
+  is_active boolean not null,
+  disabled_reason text,
+  triggers text[] not null,
+  update_fields text[],
+  PRIMARY KEY (webhook_id, since),
+  FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE
 );
 
 create table walhook.webhooks (
@@ -174,17 +251,33 @@ create table walhook.webhooks (
   updated_at timestamp with time zone default now() not null,
   previous boolean default false not null,
   update_fields text[],
+  version integer default 1 not null,
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
   CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
-  CHECK ((secret ~~ 'v1:%'::text))
+  CHECK ((secret ~~ 'v1:%'::text)),
+  CHECK ((version > 0))
 );
 
+CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
+
+CREATE INDEX attempts_by_hand ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (trigger <> 'schedule'::text);
+
+CREATE INDEX attempts_not_delivered ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (outcome <> 'delivered'::text);
+
+CREATE INDEX audit_by_webhook ON walhook.audit USING btree (webhook_id, id) WHERE (webhook_id IS NOT NULL);
+
 CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING btree (state, webhook_id, event_id);
+
+CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id);
 
 CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
+
+CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields))) EXECUTE FUNCTION walhook.note_webhook_state();
+
+CREATE TRIGGER note_new_state AFTER INSERT ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_webhook_state();
