@@ -4,8 +4,8 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Control } from '../control/control.ts'
 import { once } from '../control/once.ts'
 import type { Failed } from '../control/result.ts'
-import type { ApiEnv } from './mount.ts'
 import { failed, problem } from './problem.ts'
+import type { ApiEnv } from './route.ts'
 
 /** An answer that went well, as it is written: what a repetition gets. */
 export type Written = {

@@ -1,13 +1,11 @@
 import type { Context, Hono } from 'hono'
-import type { Caller, Control } from '../control/control.ts'
+import type { Control } from '../control/control.ts'
 import { mayAct } from '../domain/role.ts'
 import { matches } from './etag.ts'
 import { idempotent, send } from './idempotency.ts'
 import { read, readJson } from './input.ts'
 import { failed, problem } from './problem.ts'
-import type { Route } from './route.ts'
-
-export type ApiEnv = { Variables: { caller: Caller } }
+import type { ApiEnv, Route } from './route.ts'
 
 /**
  * Serves routes at their paths: judges the caller's role, reads what comes in, and writes the answer. Whoever

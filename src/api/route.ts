@@ -3,6 +3,9 @@ import type { Caller, Control } from '../control/control.ts'
 import type { Failed, Result } from '../control/result.ts'
 import type { Role } from '../domain/role.ts'
 
+/** What a call carries once its caller was let in. */
+export type ApiEnv = { Variables: { caller: Caller } }
+
 /** What a route answers when it went well; how it fails follows from what it takes (`document.ts`). */
 export type Success<Schema extends z.ZodType | null> = {
   readonly status: 200 | 201 | 202 | 204
