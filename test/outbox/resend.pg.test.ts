@@ -4,34 +4,11 @@ import { transaction } from '../../src/outbox/database.ts'
 import { resendEvent } from '../../src/outbox/resend.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
-import { openTestOutbox, settlementOf, type TestOutbox } from '../support/open-outbox.ts'
+import { eventIds, openTestOutbox, retry, settleAll, settlementOf, waiters } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
 
 const everyUser = ['user.new', 'user.update', 'user.delete']
-const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
 const dead = { next: { state: 'dead' as const } }
-
-/** Settles all that is due of a webhook, each lane's next delivery as `change` says. */
-async function settleAll(at: TestOutbox, webhookId: number, change: Parameters<typeof settlementOf>[1] = {}) {
-  const lanes = await at.claim(webhookId)
-  await settle(
-    at.outbox,
-    lanes.map(lane => settlementOf(lane, change)),
-  )
-  return lanes
-}
-
-async function eventIds(at: TestOutbox): Promise<bigint[]> {
-  const { rows } = await at.outbox.pool.query('select id from walhook.events order by id')
-  return rows.map(({ id }) => id)
-}
-
-const waiters = async (at: TestOutbox) =>
-  (
-    await at.outbox.pool.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    )
-  ).rowCount
 
 test('a dead event goes through its lane again, by hand, from its first attempt', async () => {
   await using at = await openTestOutbox()

@@ -6,7 +6,7 @@ import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
-import type { Settlement } from '../../src/outbox/settle.ts'
+import { type Settlement, settle } from '../../src/outbox/settle.ts'
 import { insertWebhook } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
 
@@ -139,4 +139,35 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
     },
     ...change,
   }
+}
+
+/** What becomes of a settled delivery that is tried again after `waitMs`. */
+export const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
+
+/** Settles what is due of a webhook, the next delivery of each lane: delivered, unless told otherwise. */
+export async function settleAll(
+  at: TestOutbox,
+  webhookId: number,
+  change: Parameters<typeof settlementOf>[1] = {},
+): Promise<ClaimedLane[]> {
+  const lanes = await at.claim(webhookId)
+  await settle(
+    at.outbox,
+    lanes.map(lane => settlementOf(lane, change)),
+  )
+  return lanes
+}
+
+/** The ids of every event, in their order. */
+export async function eventIds(at: TestOutbox): Promise<bigint[]> {
+  const { rows } = await at.outbox.pool.query('select id from walhook.events order by id')
+  return rows.map(({ id }) => id)
+}
+
+/** How many connections to the database wait for a lock. */
+export async function waiters(at: TestOutbox): Promise<number> {
+  const { rows } = await at.outbox.pool.query(
+    `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  )
+  return rows[0].n
 }

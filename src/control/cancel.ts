@@ -1,0 +1,53 @@
+import type { TimeId } from '../domain/time-id.ts'
+import { cancelSome, type LaneKey } from '../outbox/cancel.ts'
+import { findEvent } from '../outbox/events.ts'
+import { readLastEvent } from '../outbox/last-event.ts'
+import { findWebhook } from '../outbox/webhooks.ts'
+import type { Control } from './control.ts'
+import { notFound, type Result } from './result.ts'
+
+/** What of a webhook's queue is meant: everything, one entity, or one event. */
+export type Waiting =
+  | { readonly of: 'webhook' }
+  | { readonly of: 'entity'; readonly entity: LaneKey }
+  | { readonly of: 'event'; readonly eventId: TimeId }
+
+/** `isComplete` is false where there was more than one call may take: call again. */
+export type Cancelled = { readonly cancelled: number; readonly isComplete: boolean }
+
+/** Short enough for an append that waits for the lanes of a page. */
+const pageDeliveries = 1_000
+/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+const longestMs = 10_000
+
+/**
+ * Cancels what waits for a webhook, active or not: it is never sent by itself, and is recorded as cancelled. What is in
+ * flight goes on; so does what comes after the call.
+ */
+export async function cancelWaiting(
+  control: Control,
+  webhookId: number,
+  waiting: Waiting,
+): Promise<Result<Cancelled>> {
+  if (!(await findWebhook(control.outbox, webhookId))) return notFound('webhook', webhookId)
+  const event = waiting.of === 'event' ? await findEvent(control.outbox, waiting.eventId) : null
+  if (waiting.of === 'event' && !event) return notFound('event', String(waiting.eventId))
+  const which = {
+    webhookId,
+    entity: waiting.of === 'entity' ? waiting.entity : event,
+    eventId: event?.id ?? null,
+    upTo: (await readLastEvent(control.outbox))?.id ?? 0n,
+  }
+  const startedMs = performance.now()
+  let cancelled = 0
+  let after: LaneKey | null = null
+  do {
+    const page: Awaited<ReturnType<typeof cancelSome>> = await cancelSome(control.outbox, which, {
+      after,
+      limit: pageDeliveries,
+    })
+    cancelled += page.cancelled
+    after = page.next
+  } while (after !== null && performance.now() - startedMs < longestMs)
+  return { ok: true, value: { cancelled, isComplete: after === null } }
+}
