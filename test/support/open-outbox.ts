@@ -1,5 +1,5 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
-import { firstIdAt } from '../../src/domain/time-id.ts'
+import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
 import { append } from '../../src/outbox/append.ts'
 import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
@@ -28,7 +28,7 @@ export async function openTestOutbox() {
   function events(lines: readonly string[]): StoredEvent[] {
     return lines.map((line, index) => {
       const [entityType, entityId, actionType] = line.split(' ') as [string, string, ActionType]
-      lastEventId++
+      lastEventId = nextId(lastEventId, Date.now())
       const body = `{"entity_id":${entityId},"entity_type":"${entityType}","action_type":"${actionType}"}`
       return {
         id: lastEventId,
