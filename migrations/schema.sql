@@ -68,6 +68,24 @@ create table walhook.attempts (
   CHECK ((trigger = ANY (ARRAY['schedule'::text, 'manual'::text, 'test'::text])))
 ) partition by range (id);
 
+create table walhook.audit (
+  id bigint generated always as identity not null,
+  at timestamp with time zone default now() not null,
+  actor_kind text not null,
+  actor text not null,
+  token_id integer,
+  user_id text,
+  action text not null,
+  target_id text,
+  webhook_id integer,
+  changes jsonb default '{}'::jsonb not null,
+  PRIMARY KEY (id),
+  CHECK (((actor_kind = 'token'::text) = (token_id IS NOT NULL))),
+  CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
+  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))),
+  CHECK ((jsonb_typeof(changes) = 'object'::text))
+);
+
 create table walhook.deliveries (
   webhook_id integer not null,
   entity_type text not null,
@@ -200,10 +218,13 @@ create table walhook.tokens (
   created_at timestamp with time zone default now() not null,
   last_used_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  role text not null,
+  expires_at timestamp with time zone,
   PRIMARY KEY (id),
   UNIQUE (hash),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
-  CHECK ((octet_length(hash) = 32))
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
 );
 
 create table walhook.webhook_states (
@@ -230,13 +251,15 @@ create table walhook.webhooks (
   updated_at timestamp with time zone default now() not null,
   previous boolean default false not null,
   update_fields text[],
+  version integer default 1 not null,
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
   CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
-  CHECK ((secret ~~ 'v1:%'::text))
+  CHECK ((secret ~~ 'v1:%'::text)),
+  CHECK ((version > 0))
 );
 
 CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
@@ -244,6 +267,8 @@ CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, w
 CREATE INDEX attempts_by_hand ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (trigger <> 'schedule'::text);
 
 CREATE INDEX attempts_not_delivered ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (outcome <> 'delivered'::text);
+
+CREATE INDEX audit_by_webhook ON walhook.audit USING btree (webhook_id, id) WHERE (webhook_id IS NOT NULL);
 
 CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING btree (state, webhook_id, event_id);
 

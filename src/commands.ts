@@ -6,7 +6,7 @@ import { preflight } from './capture/preflight.ts'
 import { describeResync, openGapOf, resync } from './capture/resync.ts'
 import { openSource } from './capture/source.ts'
 import type { Config } from './config.ts'
-import type { Control } from './control/control.ts'
+import { type Control, commandLine } from './control/control.ts'
 import { createToken } from './control/tokens.ts'
 import { changeWebhook, createWebhook, listWebhooks, revealSecret } from './control/webhooks.ts'
 import { formatLsn } from './domain/lsn.ts'
@@ -44,7 +44,14 @@ export async function makeToken(config: Config, input: { name: string; userId: s
   const migrated = await migrateOutbox(config)
   if (!migrated.ok) return migrated
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
-  return { ok: true as const, token: await createToken({ outbox, randomBytes }, input) }
+  return {
+    ok: true as const,
+    token: await createToken({ outbox, randomBytes }, commandLine, {
+      ...input,
+      role: 'admin',
+      expiresAt: null,
+    }),
+  }
 }
 
 /** Says what a resync will do, or does it (`isSure`). */
@@ -134,8 +141,8 @@ async function connectReceiver(
 ): Promise<string> {
   const [first] = (await listWebhooks(control, { limit: 1, after: 0 })).items
   const result = first
-    ? await changeWebhook(control, first.id, { url: wanted.url })
-    : await createWebhook(control, { ...wanted, isActive: true })
+    ? await changeWebhook(control, commandLine, first.id, { url: wanted.url })
+    : await createWebhook(control, commandLine, { ...wanted, isActive: true })
   if (!result.ok) throw new Error(`the playground's webhook could not be made: ${JSON.stringify(result)}`)
   const id = first?.id ?? (await listWebhooks(control, { limit: 1, after: 0 })).items[0]!.id
   const secret = await revealSecret(control, id)

@@ -59,8 +59,8 @@ export const webhookRoutes = [
     role: 'admin',
     body: newWebhook,
     answer: { status: 201, what: 'The webhook, with its signing secret', schema: createdSchema },
-    async handle({ control, body: { is_active, ...rest } }) {
-      const created = await createWebhook(control, { ...rest, isActive: is_active })
+    async handle({ control, caller, body: { is_active, ...rest } }) {
+      const created = await createWebhook(control, caller, { ...rest, isActive: is_active })
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}` }
@@ -104,8 +104,11 @@ export const webhookRoutes = [
     params: webhookParams,
     body: webhookChange,
     answer: { status: 200, what: 'The webhook as it is now', schema: webhookSchema },
-    async handle({ control, params, body: { is_active, ...rest } }) {
-      return answer(await changeWebhook(control, params.id, { ...rest, isActive: is_active }), webhookJson)
+    async handle({ control, caller, params, body: { is_active, ...rest } }) {
+      return answer(
+        await changeWebhook(control, caller, params.id, { ...rest, isActive: is_active }),
+        webhookJson,
+      )
     },
   }),
   route({
@@ -117,7 +120,7 @@ export const webhookRoutes = [
     role: 'admin',
     params: webhookParams,
     answer: { status: 204, what: 'It is gone', schema: null },
-    handle: ({ control, params }) => deleteWebhook(control, params.id),
+    handle: ({ control, caller, params }) => deleteWebhook(control, caller, params.id),
   }),
 ]
 

@@ -1,5 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { Outbox } from '../outbox/database.ts'
+import type { Role } from '../domain/role.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import { inTransaction, type Outbox } from '../outbox/database.ts'
 import { insertToken, useToken } from '../outbox/tokens.ts'
 import type { Caller, Control } from './control.ts'
 
@@ -8,10 +10,14 @@ const prefix = 'whk_'
 /** Makes a token with which its holder is the user account `userId`. The text is returned this once. */
 export async function createToken(
   control: Pick<Control, 'outbox' | 'randomBytes'>,
-  input: { name: string; userId: string | null },
+  caller: Caller,
+  input: { name: string; role: Role; userId: string | null; expiresAt: Date | null },
 ): Promise<string> {
   const token = prefix + control.randomBytes(32).toString('base64url')
-  await insertToken(control.outbox, { name: input.name, hash: hashOf(token), userId: input.userId })
+  await inTransaction(control.outbox, async tx => {
+    const { id, ...made } = await insertToken(tx, { ...input, hash: hashOf(token) })
+    await recordAudit(tx.client, caller, 'token.created', { id, to: made })
+  })
   return token
 }
 
@@ -27,9 +33,23 @@ export function createAuthenticator(
   return async token => {
     const hash = hashOf(token)
     if (adminHash && timingSafeEqual(adminHash, hash))
-      return { name: 'WALHOOK_ADMIN_TOKEN', userId: admin.userId, role: 'admin' }
+      return {
+        kind: 'configuration',
+        name: 'WALHOOK_ADMIN_TOKEN',
+        tokenId: null,
+        userId: admin.userId,
+        role: 'admin',
+      }
     const holder = token.startsWith(prefix) ? await useToken(outbox, hash) : null
-    return holder && { ...holder, role: 'admin' }
+    return (
+      holder && {
+        kind: 'token',
+        name: holder.name,
+        tokenId: holder.id,
+        userId: holder.userId,
+        role: holder.role,
+      }
+    )
   }
 }
 

@@ -15,6 +15,8 @@ export type Webhook = {
   readonly previous: boolean
   /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
   readonly updateFields: readonly string[] | null
+  /** Counts the changes by admins, from 1. */
+  readonly version: number
   readonly createdAt: Date
   readonly updatedAt: Date
 }

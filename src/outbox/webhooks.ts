@@ -1,7 +1,8 @@
 import { type Selectable, sql } from 'kysely'
+import type pg from 'pg'
 import type { Trigger } from '../domain/trigger.ts'
 import type { Webhook } from '../domain/webhook.ts'
-import { type Outbox, transaction } from './database.ts'
+import type { Outbox } from './database.ts'
 import type { Tables } from './tables.ts'
 
 const columns = [
@@ -14,6 +15,7 @@ const columns = [
   'update_fields',
   'disabled_at',
   'disabled_reason',
+  'version',
   'created_at',
   'updated_at',
 ] as const
@@ -29,21 +31,22 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
     updateFields: row.update_fields,
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
+    version: row.version,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
 }
+
+/** The pool, or a transaction. */
+type Db = Pick<Outbox, 'kysely'>
 
 /** What an admin chooses. */
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> &
   Partial<Pick<Webhook, 'previous' | 'updateFields'>>
 
 /** `secret` is the encrypted envelope of the signing secret. */
-export async function insertWebhook(
-  outbox: Outbox,
-  input: WebhookInput & { secret: string },
-): Promise<Webhook> {
-  const row = await outbox.kysely
+export async function insertWebhook(db: Db, input: WebhookInput & { secret: string }): Promise<Webhook> {
+  const row = await db.kysely
     .insertInto('walhook.webhooks')
     .values({
       name: input.name,
@@ -74,6 +77,17 @@ export async function listWebhooks(
   return rows.map(toWebhook)
 }
 
+/** A webhook that nobody else changes until the transaction ends. */
+export async function lockWebhook(db: Db, id: number): Promise<Webhook | null> {
+  const row = await db.kysely
+    .selectFrom('walhook.webhooks')
+    .select(columns)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return row ? toWebhook(row) : null
+}
+
 export async function findWebhook(outbox: Outbox, id: number): Promise<Webhook | null> {
   const row = await outbox.kysely
     .selectFrom('walhook.webhooks')
@@ -98,11 +112,11 @@ export async function findWebhookSecret(outbox: Outbox, id: number): Promise<str
  * lanes that waited meanwhile are due as they were.
  */
 export async function updateWebhook(
-  outbox: Outbox,
+  db: Db,
   id: number,
   change: { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined },
 ): Promise<Webhook | null> {
-  const row = await outbox.kysely
+  const row = await db.kysely
     .updateTable('walhook.webhooks')
     .set({
       ...(change.name !== undefined && { name: change.name }),
@@ -114,6 +128,7 @@ export async function updateWebhook(
       }),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),
+      version: sql<number>`version + 1`,
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)
@@ -127,12 +142,10 @@ export async function updateWebhook(
  * waits for every append that has made deliveries for it, and keeps the next ones from making any. Returns
  * whether there was one.
  */
-export async function deleteWebhook(outbox: Outbox, id: number): Promise<boolean> {
-  return await transaction(outbox.pool, async client => {
-    const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
-    await client.query('delete from walhook.lanes where webhook_id = $1', [id])
-    await client.query('delete from walhook.deliveries where webhook_id = $1', [id])
-    await client.query('delete from walhook.ended_deliveries where webhook_id = $1', [id])
-    return rowCount === 1
-  })
+export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<boolean> {
+  const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
+  await client.query('delete from walhook.lanes where webhook_id = $1', [id])
+  await client.query('delete from walhook.deliveries where webhook_id = $1', [id])
+  await client.query('delete from walhook.ended_deliveries where webhook_id = $1', [id])
+  return rowCount === 1
 }

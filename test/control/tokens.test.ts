@@ -9,7 +9,13 @@ const noDatabase = {} as Outbox
 test('the token of the configuration needs no database, and is the account that the configuration names', async () => {
   for (const userId of ['7', null]) {
     const authenticate = createAuthenticator(noDatabase, { token, userId })
-    expect(await authenticate(token)).toEqual({ name: 'WALHOOK_ADMIN_TOKEN', userId, role: 'admin' })
+    expect(await authenticate(token)).toEqual({
+      kind: 'configuration',
+      name: 'WALHOOK_ADMIN_TOKEN',
+      tokenId: null,
+      userId,
+      role: 'admin',
+    })
   }
 })
 

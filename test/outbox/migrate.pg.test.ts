@@ -124,6 +124,8 @@ const event = {
   body: '{}',
 }
 
+const record = { actor_kind: 'command line', actor: 'command line', action: 'webhook.changed' }
+
 const impossible: [string, Record<string, unknown>, string][] = [
   ['attempts', { ...attempt, trigger: 'test' }, 'a test with an event'],
   ['attempts', { ...attempt, event_id: null }, 'an attempt without an event'],
@@ -159,7 +161,12 @@ const impossible: [string, Record<string, unknown>, string][] = [
     { webhook_id: 1, event_id: 1, entity_type: 'u', entity_id: '1', state: 'superseded', attempts: 0 },
     'one superseded by nothing',
   ],
-  ['tokens', { name: 'a', hash: '\\x00' }, 'a token that is not hashed'],
+  ['tokens', { name: 'a', hash: '\\x00', role: 'admin' }, 'a token that is not hashed'],
+  ['tokens', { name: 'a', hash: `\\x${'00'.repeat(32)}`, role: 'owner' }, 'a role that there is not'],
+  ['audit', { ...record, actor_kind: 'somebody' }, 'an actor of no kind'],
+  ['audit', { ...record, actor_kind: 'token' }, 'a token without its id'],
+  ['audit', { ...record, action: 'changed' }, 'an action on nothing'],
+  ['audit', { ...record, changes: '[]' }, 'changes that name no field'],
 ]
 
 test.each(impossible)('%s refuse %j: %s', async (table, row) => {
