@@ -1,9 +1,11 @@
 import type { TimeId } from '../domain/time-id.ts'
+import { recordAudit } from '../outbox/audit.ts'
 import { cancelSome, type LaneKey } from '../outbox/cancel.ts'
+import { inTransaction } from '../outbox/database.ts'
 import { findEvent } from '../outbox/events.ts'
 import { readLastEvent } from '../outbox/last-event.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
-import type { Control } from './control.ts'
+import type { Caller, Control } from './control.ts'
 import { notFound, type Result } from './result.ts'
 
 /** What of a webhook's queue is meant: everything, one entity, or one event. */
@@ -22,10 +24,11 @@ const longestMs = 10_000
 
 /**
  * Cancels what waits for a webhook, active or not: it is never sent by itself, and is recorded as cancelled. What is in
- * flight goes on; so does what comes after the call.
+ * flight goes on; so does what comes after the call. Its first commit records who asked for it.
  */
 export async function cancelWaiting(
   control: Control,
+  caller: Caller,
   webhookId: number,
   waiting: Waiting,
 ): Promise<Result<Cancelled>> {
@@ -42,12 +45,24 @@ export async function cancelWaiting(
   let cancelled = 0
   let after: LaneKey | null = null
   do {
-    const page: Awaited<ReturnType<typeof cancelSome>> = await cancelSome(control.outbox, which, {
-      after,
-      limit: pageDeliveries,
-    })
+    const from = { after, limit: pageDeliveries }
+    const isFirst = cancelled === 0
+    const page: Awaited<ReturnType<typeof cancelSome>> = await inTransaction(
+      control.outbox,
+      async ({ client }) => {
+        const done = await cancelSome(client, which, from)
+        if (isFirst && done.cancelled > 0)
+          await recordAudit(client, caller, 'deliveries.cancelled', { webhookId, to: recorded(waiting) })
+        return done
+      },
+    )
     cancelled += page.cancelled
     after = page.next
   } while (after !== null && performance.now() - startedMs < longestMs)
   return { ok: true, value: { cancelled, isComplete: after === null } }
+}
+
+function recorded(waiting: Waiting): object {
+  if (waiting.of === 'webhook') return { all: true }
+  return waiting.of === 'entity' ? waiting.entity : { eventId: waiting.eventId }
 }

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
-import { type Outbox, transaction } from './database.ts'
 
 export type LaneKey = { readonly entityType: string; readonly entityId: string }
 
@@ -90,37 +89,35 @@ where lane.event_id is not null and lane.lease is null
 const beforeAll: LaneKey = { entityType: '', entityId: '' }
 
 /**
- * Cancels up to `limit` waiting deliveries in one commit, lane by lane from the one after `after`. What is in flight
+ * Cancels up to `limit` waiting deliveries, inside a transaction, lane by lane from the one after `after`. What is in flight
  * is not touched, and is settled as ever. Returns how many, and where to go on, or null where nothing is left.
  */
 export async function cancelSome(
-  outbox: Outbox,
+  client: pg.PoolClient,
   waiting: Waiting,
   page: { after: LaneKey | null; limit: number },
 ): Promise<{ cancelled: number; next: LaneKey | null }> {
-  return await transaction(outbox.pool, async client => {
-    const from = waiting.entity ?? page.after ?? beforeAll
-    const { rows: lanes } = await client.query({
-      name: waiting.entity ? 'lock_one_lane' : 'lock_next_lanes',
-      text: waiting.entity ? lockOneLaneStatement : lockNextLanesStatement,
-      values: [waiting.webhookId, from.entityType, from.entityId, page.limit],
-    })
-    const last = lanes.at(-1)
-    if (!last) return { cancelled: 0, next: null }
-    const cancelled = await cancelDeliveries(client, waiting, lanes, page.limit)
-    const count = cancelled.reduce((sum, lane) => sum + lane.cancelled, 0)
-    if (count > 0) {
-      await moveLanesOn(client, waiting.webhookId, cancelled)
-      await client.query(`select pg_notify('${wakeChannel}', '')`)
-    }
-    // A full page may have left something in these lanes: they are looked at once more.
-    if (count >= page.limit) return { cancelled: count, next: page.after ?? beforeAll }
-    const isOver = waiting.entity !== null || lanes.length < page.limit
-    return {
-      cancelled: count,
-      next: isOver ? null : { entityType: last.entity_type, entityId: last.entity_id },
-    }
+  const from = waiting.entity ?? page.after ?? beforeAll
+  const { rows: lanes } = await client.query({
+    name: waiting.entity ? 'lock_one_lane' : 'lock_next_lanes',
+    text: waiting.entity ? lockOneLaneStatement : lockNextLanesStatement,
+    values: [waiting.webhookId, from.entityType, from.entityId, page.limit],
   })
+  const last = lanes.at(-1)
+  if (!last) return { cancelled: 0, next: null }
+  const cancelled = await cancelDeliveries(client, waiting, lanes, page.limit)
+  const count = cancelled.reduce((sum, lane) => sum + lane.cancelled, 0)
+  if (count > 0) {
+    await moveLanesOn(client, waiting.webhookId, cancelled)
+    await client.query(`select pg_notify('${wakeChannel}', '')`)
+  }
+  // A full page may have left something in these lanes: they are looked at once more.
+  if (count >= page.limit) return { cancelled: count, next: page.after ?? beforeAll }
+  const isOver = waiting.entity !== null || lanes.length < page.limit
+  return {
+    cancelled: count,
+    next: isOver ? null : { entityType: last.entity_type, entityId: last.entity_id },
+  }
 }
 
 type LockedLane = { entity_type: string; entity_id: string; lease: string | null }

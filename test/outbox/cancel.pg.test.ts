@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest'
 import { append } from '../../src/outbox/append.ts'
-import { cancelSome, type LaneKey } from '../../src/outbox/cancel.ts'
+import type { LaneKey } from '../../src/outbox/cancel.ts'
 import { transaction } from '../../src/outbox/database.ts'
-import { resendEvent } from '../../src/outbox/resend.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import {
+  cancelPage,
   eventIds,
   openTestOutbox,
+  resend,
   retry,
   settleAll,
   settlementOf,
@@ -22,13 +23,13 @@ const everything = { entity: null, eventId: null, upTo: 2n ** 62n }
 /** Cancels page after page, and returns how many. */
 async function cancel(
   at: TestOutbox,
-  waiting: Parameters<typeof cancelSome>[1],
+  waiting: Parameters<typeof cancelPage>[1],
   limit = 1_000,
 ): Promise<number> {
   let cancelled = 0
   let after: LaneKey | null = null
   do {
-    const page: Awaited<ReturnType<typeof cancelSome>> = await cancelSome(at.outbox, waiting, {
+    const page: Awaited<ReturnType<typeof cancelPage>> = await cancelPage(at, waiting, {
       after,
       limit,
     })
@@ -81,7 +82,7 @@ test('of one entity, of one event; the lane goes on behind what was cancelled, a
     { state: 'cancelled', attempts: 1 },
     { event_id: second, state: 'cancelled', attempts: 0 },
   ])
-  await resendEvent(at.outbox, { webhookId, eventId: first! })
+  await resend(at, { webhookId, eventId: first! })
   expect(await at.queue()).toEqual([`${webhookId} user 1: new, delete`])
 })
 
@@ -104,7 +105,7 @@ test('what is in flight is not touched, also where an older one was asked for me
   await at.append('user 1 update')
   const [first] = await eventIds(at)
   const [lane] = await at.claim(webhookId)
-  await resendEvent(at.outbox, { webhookId, eventId: first! })
+  await resend(at, { webhookId, eventId: first! })
   expect(await cancel(at, { ...everything, webhookId })).toBe(2)
   expect(await cancel(at, { ...everything, webhookId })).toBe(0)
   expect(await at.queue()).toEqual([`${webhookId} user 1: update`])

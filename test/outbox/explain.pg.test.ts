@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest'
 import { explain } from '../../src/domain/explain.ts'
-import { cancelSome } from '../../src/outbox/cancel.ts'
 import { findEvent, listEvents } from '../../src/outbox/events.ts'
 import { readExplainFacts } from '../../src/outbox/explain.ts'
-import { resendEvent } from '../../src/outbox/resend.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
 import {
+  cancelPage,
   eventIds,
   openTestOutbox,
+  resend,
   retry,
   settleAll,
   settlementOf,
@@ -54,7 +54,7 @@ test('an event is explained for each webhook by what stands in queue, log and hi
   await settleAll(at, others.dead, { next: { state: 'dead' } })
   await at.claim(others.in_flight)
   const everything = { entity: null, eventId: null, upTo: eventId! }
-  await cancelSome(at.outbox, { ...everything, webhookId: others.cancelled }, { after: null, limit: 10 })
+  await cancelPage(at, { ...everything, webhookId: others.cancelled }, { after: null, limit: 10 })
   await disable(others.disabled)
   await updateWebhook(at.outbox, others.inactive, { isActive: false })
   // What it is now says nothing of what it was then.
@@ -94,12 +94,12 @@ test('behind which event it waits, and how that changes', async () => {
 
   // The older one, asked for while the newer one is in flight, is not what is in flight.
   const [lane] = await at.claim(webhookId)
-  await resendEvent(at.outbox, { webhookId, eventId: first! })
+  await resend(at, { webhookId, eventId: first! })
   expect(await said(first!)).toMatchObject({ state: 'behind', other: second, deliveredAt: expect.any(Date) })
   expect(await said(second!)).toMatchObject({ state: 'in_flight' })
   await settle(at.outbox, [settlementOf(lane!, { next: { state: 'dead' } })])
   expect(await said(second!)).toMatchObject({ state: 'dead' })
-  await resendEvent(at.outbox, { webhookId, eventId: second! })
+  await resend(at, { webhookId, eventId: second! })
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first })
   for (let i = 0; i < 2; i++) await settleAll(at, webhookId)
   expect(await said(second!)).toMatchObject({ state: 'delivered' })

@@ -1,11 +1,13 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
 import { append } from '../../src/outbox/append.ts'
+import { cancelSome } from '../../src/outbox/cancel.ts'
 import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
-import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
+import { resendEvent } from '../../src/outbox/resend.ts'
 import { type Settlement, settle } from '../../src/outbox/settle.ts'
 import { insertWebhook } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
@@ -171,3 +173,13 @@ export async function waiters(at: TestOutbox): Promise<number> {
   )
   return rows[0].n
 }
+
+/** A resend in a transaction of its own. */
+export const resend = (at: TestOutbox, input: Parameters<typeof resendEvent>[1]) =>
+  transaction(at.outbox.pool, client => resendEvent(client, input))
+
+/** One page of a cancellation in a transaction of its own. */
+export const cancelPage = (at: TestOutbox, ...input: Tail<Parameters<typeof cancelSome>>) =>
+  transaction(at.outbox.pool, client => cancelSome(client, ...input))
+
+type Tail<List extends unknown[]> = List extends [unknown, ...infer Rest] ? Rest : never
