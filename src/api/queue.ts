@@ -45,7 +45,10 @@ const cancelledSchema = z
     cancelled: z.int().meta({ description: 'How many deliveries this call cancelled.' }),
     is_complete: z
       .boolean()
-      .meta({ description: 'False where there was more than one call may take: call again.' }),
+      .meta({
+        description:
+          'False where there was more than one call may take, or where it could not be told whether something was in flight: call again.',
+      }),
   })
   .meta({ id: 'Cancelled' })
 

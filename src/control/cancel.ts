@@ -14,7 +14,10 @@ export type Waiting =
   | { readonly of: 'entity'; readonly entity: LaneKey }
   | { readonly of: 'event'; readonly eventId: TimeId }
 
-/** `isComplete` is false where there was more than one call may take: call again. */
+/**
+ * `isComplete` is false where there was more than one call may take, or where it could not be told whether something
+ * was in flight: call again.
+ */
 export type Cancelled = { readonly cancelled: number; readonly isComplete: boolean }
 
 /** Short enough for an append that waits for the lanes of a page. */
@@ -43,6 +46,7 @@ export async function cancelWaiting(
   }
   const startedMs = performance.now()
   let cancelled = 0
+  let passedOver = 0
   let after: LaneKey | null = null
   do {
     const from = { after, limit: pageDeliveries }
@@ -57,9 +61,10 @@ export async function cancelWaiting(
       },
     )
     cancelled += page.cancelled
+    passedOver += page.passedOver
     after = page.next
   } while (after !== null && performance.now() - startedMs < longestMs)
-  return { ok: true, value: { cancelled, isComplete: after === null } }
+  return { ok: true, value: { cancelled, isComplete: after === null && passedOver === 0 } }
 }
 
 function recorded(waiting: Waiting): object {

@@ -82,25 +82,31 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
         options.maxInFlight - inFlightTotal,
       )
       // Where there is none, the settlement that makes some is the wake-up.
-      if (room > 0) await claimAndSend(webhook, room, cutOff)
+      if (room > 0 && (await claimAndSend(webhook, room, cutOff))) quietMs = 0
     }
     return quietMs
   }
 
-  async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<void> {
+  /** Returns whether more is due at once. */
+  async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<boolean> {
     const leasedAtMs = performance.now()
-    const lanes = await claim(outbox, {
+    const { lanes, isMoreDue } = await claim(outbox, {
       webhookId: webhook.id,
+      mode: webhook.mode,
       limit: room,
       lease: options.newLease(),
       leaseMs,
     })
     // A lease that may end before the attempt does is no lease: two processes would send at once.
-    if (performance.now() - leasedAtMs > leaseMs - deadlineMs) return await release(outbox, lanes)
+    if (performance.now() - leasedAtMs > leaseMs - deadlineMs) {
+      await release(outbox, lanes)
+      return true
+    }
     for (const lane of lanes) {
       count(webhook.id, 1)
       void send(webhook, lane, cutOff)
     }
+    return isMoreDue
   }
 
   async function send(webhook: BusyWebhook, lane: ClaimedLane, cutOff: AbortSignal): Promise<void> {

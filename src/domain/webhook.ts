@@ -1,5 +1,11 @@
 import type { Trigger } from './trigger.ts'
 
+/** Whether every event is sent, or of an entity's waiting events only what tells its latest state. */
+export type Mode = 'every' | 'latest'
+
+/** Up to `maxEvents` events (2 to 1,000) go in one request; none waits longer than `maxWaitMs` (0 to 60,000) for others. */
+export type Batching = { readonly maxEvents: number; readonly maxWaitMs: number }
+
 /** What an admin set up. The signing secret is kept apart and encrypted. */
 export type Webhook = {
   readonly id: number
@@ -15,6 +21,9 @@ export type Webhook = {
   readonly previous: boolean
   /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
   readonly updateFields: readonly string[] | null
+  readonly mode: Mode
+  /** Null: each event in a request of its own. */
+  readonly batch: Batching | null
   /** Counts the changes by admins, from 1. */
   readonly version: number
   readonly createdAt: Date

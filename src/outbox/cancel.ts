@@ -86,38 +86,80 @@ from lane
 where lane.event_id is not null and lane.lease is null
   and l.webhook_id = $1 and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id`
 
+/** Whether whoever holds a lane of the webhook may be choosing at this moment what to send of it, and how much. */
+const holderChoosesStatement = `
+select mode = 'latest' or batch_max_events is not null as holder_chooses from walhook.webhooks where id = $1`
+
+/** Of held lanes, how many hold more than one delivery. */
+const longLanesStatement = `
+select count(*)::int as n
+from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
+where exists (
+  select from walhook.deliveries d
+  where d.webhook_id = $1 and d.entity_type = l.entity_type and d.entity_id = l.entity_id
+  offset 1
+)`
+
 const beforeAll: LaneKey = { entityType: '', entityId: '' }
 
 /**
- * Cancels up to `limit` waiting deliveries, inside a transaction, lane by lane from the one after `after`. What is in flight
- * is not touched, and is settled as ever. Returns how many, and where to go on, or null where nothing is left.
+ * Cancels up to `limit` waiting deliveries, inside a transaction, lane by lane from the one after `after`. What is in
+ * flight is not touched, and is settled as ever. Returns how many, and where to go on, or null where nothing is left.
+ *
+ * Where a webhook wants only the latest state, or batches, whoever holds a lane may be choosing among all that waits
+ * in it. Such lanes are left alone whole while they are held; `passedOver` says how many there were.
  */
 export async function cancelSome(
   client: pg.PoolClient,
   waiting: Waiting,
   page: { after: LaneKey | null; limit: number },
-): Promise<{ cancelled: number; next: LaneKey | null }> {
+): Promise<{ cancelled: number; passedOver: number; next: LaneKey | null }> {
+  const { webhookId } = waiting
   const from = waiting.entity ?? page.after ?? beforeAll
-  const { rows: lanes } = await client.query({
+  const { rows: lanes } = await client.query<LockedLane>({
     name: waiting.entity ? 'lock_one_lane' : 'lock_next_lanes',
     text: waiting.entity ? lockOneLaneStatement : lockNextLanesStatement,
-    values: [waiting.webhookId, from.entityType, from.entityId, page.limit],
+    values: [webhookId, from.entityType, from.entityId, page.limit],
   })
   const last = lanes.at(-1)
-  if (!last) return { cancelled: 0, next: null }
-  const cancelled = await cancelDeliveries(client, waiting, lanes, page.limit)
+  if (!last) return { cancelled: 0, passedOver: 0, next: null }
+  const held = lanes.filter(({ lease }) => lease !== null)
+  const isUnsure = held.length > 0 && (await holderChooses(client, webhookId))
+  const passedOver = isUnsure ? await countLongLanes(client, webhookId, held) : 0
+
+  const open = isUnsure ? lanes.filter(({ lease }) => lease === null) : lanes
+  const cancelled = await cancelDeliveries(client, waiting, open, page.limit)
   const count = cancelled.reduce((sum, lane) => sum + lane.cancelled, 0)
   if (count > 0) {
-    await moveLanesOn(client, waiting.webhookId, cancelled)
+    await moveLanesOn(client, webhookId, cancelled)
     await client.query(`select pg_notify('${wakeChannel}', '')`)
   }
   // A full page may have left something in these lanes: they are looked at once more.
-  if (count >= page.limit) return { cancelled: count, next: page.after ?? beforeAll }
+  if (count >= page.limit) return { cancelled: count, passedOver: 0, next: page.after ?? beforeAll }
   const isOver = waiting.entity !== null || lanes.length < page.limit
   return {
     cancelled: count,
+    passedOver,
     next: isOver ? null : { entityType: last.entity_type, entityId: last.entity_id },
   }
+}
+
+async function holderChooses(client: pg.PoolClient, webhookId: number): Promise<boolean> {
+  const { rows } = await client.query(holderChoosesStatement, [webhookId])
+  return rows[0]?.holder_chooses ?? false
+}
+
+async function countLongLanes(
+  client: pg.PoolClient,
+  webhookId: number,
+  lanes: readonly LockedLane[],
+): Promise<number> {
+  const { rows } = await client.query(longLanesStatement, [
+    webhookId,
+    lanes.map(lane => lane.entity_type),
+    lanes.map(lane => lane.entity_id),
+  ])
+  return rows[0].n
 }
 
 type LockedLane = { entity_type: string; entity_id: string; lease: string | null }

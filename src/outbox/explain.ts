@@ -4,15 +4,17 @@ import type { Outbox } from './database.ts'
 import type { ShownEvent } from './events.ts'
 
 /**
- * Attempts of one event and webhook, newest first; also those that are kept beyond the log's time. $4 lets Postgres pass
- * over the days before the event.
+ * The last attempt of an event, by itself or in a batch, also where it is kept beyond the log's time. $4 lets Postgres
+ * pass over the days before the event.
  */
 const tries = (which: string) => `
   select started_at + duration_ms * interval '1 ms' as at, number, outcome, error_message
   from (
     select * from walhook.attempts where event_id = $1 and webhook_id = w.id and id >= $4
     union all
-    select * from walhook.kept_attempts where event_id = $1 and webhook_id = w.id
+    select * from walhook.attempts where event_ids @> array[$1::bigint] and webhook_id = w.id and id >= $4
+    union all
+    select * from walhook.kept_attempts where (event_id = $1 or event_ids @> array[$1::bigint]) and webhook_id = w.id
   ) a where ${which} order by id desc limit 1`
 
 /**

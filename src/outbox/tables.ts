@@ -12,6 +12,9 @@ export type Tables = {
     triggers: string[]
     previous: Generated<boolean>
     update_fields: string[] | null
+    mode: Generated<'every' | 'latest'>
+    batch_max_events: number | null
+    batch_max_wait_ms: number | null
     secret: string
     disabled_at: Date | null
     disabled_reason: string | null
@@ -53,6 +56,7 @@ type AuditTable = {
 type EventsTable = {
   id: ReadOnly<bigint>
   body: ReadOnly<string>
+  action_type: ReadOnly<string>
   previous: ReadOnly<string | null>
   changed: ReadOnly<string[] | null>
   omitted: ReadOnly<string[] | null>

@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import type pg from 'pg'
 import type { Trigger } from '../domain/trigger.ts'
-import type { Webhook } from '../domain/webhook.ts'
+import type { Batching, Webhook } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
 import type { Tables } from './tables.ts'
 
@@ -13,6 +13,9 @@ const columns = [
   'triggers',
   'previous',
   'update_fields',
+  'mode',
+  'batch_max_events',
+  'batch_max_wait_ms',
   'disabled_at',
   'disabled_reason',
   'version',
@@ -29,6 +32,8 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
     triggers: row.triggers as Trigger[],
     previous: row.previous,
     updateFields: row.update_fields,
+    mode: row.mode,
+    batch: toBatching(row),
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
     version: row.version,
@@ -40,9 +45,17 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
 /** The pool, or a transaction. */
 type Db = Pick<Outbox, 'kysely'>
 
+/** The two columns are null together. */
+export function toBatching(
+  row: Pick<Selectable<Tables['walhook.webhooks']>, 'batch_max_events' | 'batch_max_wait_ms'>,
+): Batching | null {
+  const { batch_max_events: maxEvents, batch_max_wait_ms: maxWaitMs } = row
+  return maxEvents === null || maxWaitMs === null ? null : { maxEvents, maxWaitMs }
+}
+
 /** What an admin chooses. */
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> &
-  Partial<Pick<Webhook, 'previous' | 'updateFields'>>
+  Partial<Pick<Webhook, 'previous' | 'updateFields' | 'mode' | 'batch'>>
 
 /** `secret` is the encrypted envelope of the signing secret. */
 export async function insertWebhook(db: Db, input: WebhookInput & { secret: string }): Promise<Webhook> {
@@ -55,6 +68,9 @@ export async function insertWebhook(db: Db, input: WebhookInput & { secret: stri
       triggers: [...input.triggers],
       previous: input.previous ?? false,
       update_fields: input.updateFields ? [...input.updateFields] : null,
+      mode: input.mode ?? 'every',
+      batch_max_events: input.batch?.maxEvents ?? null,
+      batch_max_wait_ms: input.batch?.maxWaitMs ?? null,
       secret: input.secret,
     })
     .returning(columns)
@@ -125,6 +141,11 @@ export async function updateWebhook(
       ...(change.previous !== undefined && { previous: change.previous }),
       ...(change.updateFields !== undefined && {
         update_fields: change.updateFields && [...change.updateFields],
+      }),
+      ...(change.mode !== undefined && { mode: change.mode }),
+      ...(change.batch !== undefined && {
+        batch_max_events: change.batch?.maxEvents ?? null,
+        batch_max_wait_ms: change.batch?.maxWaitMs ?? null,
       }),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),

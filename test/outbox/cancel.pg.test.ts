@@ -115,6 +115,21 @@ test('what is in flight is not touched, also where an older one was asked for me
   expect(await at.count('ended_deliveries', `event_id = ${lane!.eventId}`)).toBe(0)
 })
 
+test('where the holder of a lane may be choosing what to send, the lane is left alone, and that is told', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser, true, { mode: 'latest' })
+  await at.append('user 1 new', 'user 2 new')
+  await at.claim(webhookId, 2, 60_000, 'latest')
+  await at.append('user 1 update', 'user 3 new')
+  const all = { ...everything, webhookId }
+  expect(await cancelPage(at, all, { after: null, limit: 10 })).toEqual({
+    cancelled: 1,
+    passedOver: 1,
+    next: null,
+  })
+  expect(await at.queue()).toEqual([`${webhookId} user 1: new, update`, `${webhookId} user 2: new`])
+})
+
 test('what a dead process held is cancelled, and a settlement that comes after all changes nothing', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)

@@ -112,6 +112,7 @@ const attempt = {
   status: 204,
   outcome: 'delivered',
 }
+const batch = { event_id: null, entity_type: null, entity_id: null, action_type: null }
 const webhook = { name: 'CRM', url: 'https://crm.example.com/', triggers: '{user.new}', secret: 'v1:x' }
 const event = {
   id: 1,
@@ -138,6 +139,15 @@ const impossible: [string, Record<string, unknown>, string][] = [
   ['attempts', { ...attempt, outcome: 'lost' }, 'an outcome that there is not'],
   ['attempts', { ...attempt, message_id: 'a.b' }, 'a message id with a dot'],
   ['attempts', { ...attempt, number: 0 }, 'an attempt before the first'],
+  ['attempts', { ...attempt, event_ids: '{1,2}' }, 'a batch with an event of its own'],
+  ['attempts', { ...attempt, event_id: null, event_ids: '{1,2}' }, 'a batch with an entity'],
+  ['attempts', { ...attempt, ...batch, event_ids: '{}' }, 'an empty batch'],
+  ['attempts', { ...attempt, ...batch, event_ids: '{1,NULL}' }, 'a batch with an event that is null'],
+  ['webhooks', { ...webhook, mode: 'newest' }, 'a mode that there is not'],
+  ['webhooks', { ...webhook, batch_max_events: 1, batch_max_wait_ms: 0 }, 'batches of one event'],
+  ['webhooks', { ...webhook, batch_max_events: 1001, batch_max_wait_ms: 0 }, 'batches too large'],
+  ['webhooks', { ...webhook, batch_max_events: 10, batch_max_wait_ms: 60_001 }, 'a wait too long'],
+  ['webhooks', { ...webhook, batch_max_events: 10 }, 'batches without a wait'],
   ['webhooks', { ...webhook, triggers: '{NULL}' }, 'a trigger that is null'],
   ['webhooks', { ...webhook, triggers: '{}' }, 'no trigger'],
   ['webhooks', { ...webhook, secret: 'whsec_open' }, 'a secret that is not sealed'],

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { append } from '../../src/outbox/append.ts'
-import { transaction } from '../../src/outbox/database.ts'
+import { claim } from '../../src/outbox/claim.ts'
+import { type Outbox, transaction } from '../../src/outbox/database.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import {
@@ -10,6 +11,7 @@ import {
   retry,
   settleAll,
   settlementOf,
+  type TestOutbox,
   waiters,
 } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
@@ -131,6 +133,48 @@ test('what is on its way is left alone; an older one asked for meanwhile follows
   await settle(at.outbox, [settlementOf(lane!, retry(60_000))])
   expect(await at.claim(webhookId)).toMatchObject([{ eventId: first, isManual: true }])
 })
+
+test('a claim that has the lane, and not yet read what it sends, does not take what is asked for meanwhile', async () => {
+  await using at = await openTestOutbox()
+  for (const mode of ['every', 'latest'] as const) {
+    const webhookId = await at.webhook(everyUser, true, { mode })
+    await at.append('user 1 new')
+    await settleAll(at, webhookId)
+    await at.append('user 1 update')
+    const [first, second] = (await eventIds(at)).slice(-2)
+    const { lanes } = await claim(
+      afterFirstQuery(at, () => resend(at, { webhookId, eventId: first! })),
+      {
+        webhookId,
+        mode,
+        limit: 10,
+        lease: crypto.randomUUID(),
+        leaseMs: 60_000,
+      },
+    )
+    expect(lanes).toMatchObject([{ eventId: second }])
+    expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
+    await settle(
+      at.outbox,
+      lanes.map(lane => settlementOf(lane)),
+    )
+    expect(await at.claim(webhookId)).toMatchObject([{ eventId: first }])
+  }
+})
+
+/** The outbox, except that something happens once after its first query. */
+function afterFirstQuery(at: TestOutbox, act: () => Promise<unknown>): Outbox {
+  let isFirst = true
+  const query = async (config: never) => {
+    const result = await at.outbox.pool.query(config)
+    if (isFirst) {
+      isFirst = false
+      await act()
+    }
+    return result
+  }
+  return { ...at.outbox, pool: { query } as never }
+}
 
 test('a settlement that is about to end the lane waits for a resend, and keeps it', async () => {
   await using at = await openTestOutbox()

@@ -1,5 +1,6 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
+import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
 import { cancelSome } from '../../src/outbox/cancel.ts'
 import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
@@ -9,11 +10,13 @@ import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
 import { resendEvent } from '../../src/outbox/resend.ts'
 import { type Settlement, settle } from '../../src/outbox/settle.ts'
-import { insertWebhook } from '../../src/outbox/webhooks.ts'
+import { insertWebhook, type WebhookInput } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
 
 export const slotName = 'test'
 const lease = '00000000-0000-4000-8000-'
+
+type WebhookOptions = Pick<WebhookInput, 'mode' | 'batch'>
 
 /** An outbox with its schema in a database of its own, and short ways to fill it. */
 export async function openTestOutbox() {
@@ -58,9 +61,10 @@ export async function openTestOutbox() {
   const at = {
     database,
     outbox,
-    webhook: async (triggers: readonly string[], isActive = true) =>
+    webhook: async (triggers: readonly string[], isActive = true, options: WebhookOptions = {}) =>
       (
         await insertWebhook(outbox, {
+          ...options,
           name: 'CRM',
           url: 'https://crm.example.com/',
           isActive,
@@ -82,13 +86,16 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
-    claim: (webhookId: number, limit = 100, leaseMs = 60_000) =>
-      claim(outbox, {
-        webhookId,
-        limit,
-        leaseMs,
-        lease: `${lease}${String(++leases).padStart(12, '0')}`,
-      }),
+    claim: async (webhookId: number, limit = 100, leaseMs = 60_000, mode: Mode = 'every') =>
+      (
+        await claim(outbox, {
+          webhookId,
+          mode,
+          limit,
+          leaseMs,
+          lease: `${lease}${String(++leases).padStart(12, '0')}`,
+        })
+      ).lanes,
     /** Deliveries and lanes as `1 user 7: update, delete`, a lane without deliveries as `1 user 7:`. */
     async queue(): Promise<string[]> {
       const { rows } = await outbox.pool.query(`
@@ -151,7 +158,7 @@ export async function settleAll(
   at: TestOutbox,
   webhookId: number,
   change: Parameters<typeof settlementOf>[1] = {},
-): Promise<ClaimedLane[]> {
+): Promise<readonly ClaimedLane[]> {
   const lanes = await at.claim(webhookId)
   await settle(
     at.outbox,
