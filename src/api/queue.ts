@@ -43,12 +43,10 @@ const cancelRequest = z
 const cancelledSchema = z
   .object({
     cancelled: z.int().meta({ description: 'How many deliveries this call cancelled.' }),
-    is_complete: z
-      .boolean()
-      .meta({
-        description:
-          'False where there was more than one call may take, or where it could not be told whether something was in flight: call again.',
-      }),
+    is_complete: z.boolean().meta({
+      description:
+        'False where there was more than one call may take, or where it could not be told whether something was in flight: call again.',
+    }),
   })
   .meta({ id: 'Cancelled' })
 

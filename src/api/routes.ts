@@ -4,6 +4,7 @@ import { logRoutes } from './log.ts'
 import { queueRoutes } from './queue.ts'
 import type { Route } from './route.ts'
 import { statusRoutes } from './status.ts'
+import { tokenRoutes } from './tokens.ts'
 import { webhookRoutes } from './webhooks.ts'
 
 /** Everything under `/api`, in the order of the document. */
@@ -12,6 +13,7 @@ export const routes: readonly Route[] = [
   ...logRoutes,
   ...eventRoutes,
   ...queueRoutes,
+  ...tokenRoutes,
   ...auditRoutes,
   ...statusRoutes,
 ]

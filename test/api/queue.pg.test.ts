@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { commandLine } from '../../src/control/control.ts'
-import { createToken } from '../../src/control/tokens.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { settleAll } from '../support/open-outbox.ts'
 
@@ -172,9 +170,7 @@ test('an unknown webhook of an event that there is', async () => {
 test('a viewer looks, an operator acts', async () => {
   const id = await at.webhook(everyUser)
   const { eventIds } = await tell('new')
-  const token = async (role: 'viewer' | 'operator') =>
-    await createToken(at.control, commandLine, { name: role, userId: null, role, expiresAt: null })
-  const tokens = { viewer: await token('viewer'), operator: await token('operator') }
+  const tokens = { viewer: await at.token('viewer'), operator: await at.token('operator') }
   const act = async (who: string) => [
     (await at.call('GET', `/api/events/${eventIds[0]}`, undefined, who)).status,
     (await at.call('POST', `/api/webhooks/${id}/resend`, { event_id: eventIds[0] }, who)).status,

@@ -3,7 +3,7 @@ import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
 import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
 import { cancelSome } from '../../src/outbox/cancel.ts'
-import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
+import { busyWebhooks, type ClaimedLane, claim } from '../../src/outbox/claim.ts'
 import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
@@ -86,6 +86,7 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
+    busy: () => busyWebhooks(outbox),
     claim: async (webhookId: number, limit = 100, leaseMs = 60_000, mode: Mode = 'every') =>
       (
         await claim(outbox, {
@@ -127,6 +128,9 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
     lane,
     next: { state: 'done' },
     disable: null,
+    isFailing: !isDelivered,
+    isOverdue: false,
+    holdMs: 0,
     attempt: {
       webhookId: lane.webhookId,
       trigger: 'schedule',
