@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg'
-import type { ParkedChange } from '../domain/event.ts'
+import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { nextId } from '../domain/time-id.ts'
 import { append, PositionMoved } from '../outbox/append.ts'
@@ -7,13 +7,14 @@ import type { Outbox } from '../outbox/database.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
 import type { Inbox, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
+import { createTruncations } from './truncations.ts'
 
 /** What was stored with one commit of the outbox. */
 export type Stored = {
   readonly changes: number
   readonly events: number
   readonly deliveries: number
-  /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL, so there are no events for them. */
+  /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL. */
   readonly truncated: readonly string[]
   readonly parked: readonly ParkedChange[]
   /** When the last of the source's transactions committed there. */
@@ -52,15 +53,25 @@ export async function consume(options: {
   let noted = options.position.confirmedLsn ?? 0n
   let confirmed = 0n
   const chunks = createChunks(outbox)
+  const truncations = createTruncations()
 
   const storedBefore = commitLsn
   const isNew = (part: TransactionPart) => part.commitLsn > storedBefore
   let tally = emptyTally()
 
-  async function store(parts: readonly TransactionPart[]): Promise<void> {
+  async function store(parts: readonly TransactionPart[], are: 'whole' | 'a chunk'): Promise<void> {
     const last = parts.at(-1)
     if (!last) return
     const mapped = await options.map(parts)
+    if (mapped.emptied.length > 0 || truncations.isPending()) {
+      // What is deleted stands between this transaction's events and those of the next: one at a time.
+      if (parts.length > 1) {
+        for (const part of parts) await store([part], are)
+        return
+      }
+      await chunks.begin()
+      truncations.add(mapped.emptied, lastEventId)
+    }
     const indexFrom = chunks.countedOf(parts[0]!.commitLsn)
     const placed = <T extends { commitLsn: Lsn; index: number }>(item: T): T =>
       item.commitLsn === parts[0]!.commitLsn ? { ...item, index: indexFrom + item.index } : item
@@ -74,19 +85,34 @@ export async function consume(options: {
     tally.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)
     tally.events += events.length
     tally.committedAt = last.committedAt
-    if (events.length + parked.length === 0 && !chunks.isOpen()) return
-    noted = max(noted, last.commitLsn + confirmAheadBytes)
+    if (events.length + parked.length > 0 || chunks.isOpen()) await appendAll(last.commitLsn, events, parked)
+    const client = chunks.client()
+    if (client && are === 'whole')
+      for await (const deletions of truncations.deletions(client)) {
+        const indexFrom = chunks.countedOf(last.commitLsn)
+        const of = { commitLsn: last.commitLsn, committedAt: last.committedAt }
+        const deleted = deletions.map((event, i) => {
+          lastEventId = nextId(lastEventId, options.nowMs())
+          return { ...event, ...of, index: indexFrom + i, id: lastEventId }
+        })
+        tally.events += deleted.length
+        await appendAll(last.commitLsn, deleted, [])
+      }
+  }
+
+  async function appendAll(lsn: Lsn, events: readonly StoredEvent[], parked: readonly ParkedChange[]) {
+    noted = max(noted, lsn + confirmAheadBytes)
     tally.deliveries += await append(chunks.client() ?? outbox.pool, {
       slotName,
       expected: commitLsn,
-      commitLsn: last.commitLsn,
+      commitLsn: lsn,
       confirmableLsn: noted,
       lastEventId,
       events,
       parked,
     })
-    chunks.count(last.commitLsn, events.length + parked.length)
-    commitLsn = last.commitLsn
+    chunks.count(lsn, events.length + parked.length)
+    commitLsn = lsn
   }
 
   async function note(lsn: Lsn): Promise<void> {
@@ -107,10 +133,10 @@ export async function consume(options: {
       if (batch.kind === 'chunk') {
         if (!isNew(batch.part)) continue
         await chunks.begin()
-        await store([batch.part])
+        await store([batch.part], 'a chunk')
         continue
       }
-      await store(batch.parts.filter(isNew))
+      await store(batch.parts.filter(isNew), 'whole')
       await chunks.commit()
       await confirm(batch.confirmLsn)
       if (tally.changes > 0) options.onStored(tally)
