@@ -98,7 +98,7 @@ test('five webhooks that hang leave healthy ones their places: all of theirs is 
   await using at = await openDelivery(
     ({ path }) => (hanging.includes(path) ? { fault: 'hang' } : { delayMs: 10 }),
     {
-      total: 30,
+      total: 50,
     },
   )
   const ids = []
