@@ -103,6 +103,7 @@ function failures({ method, params, query, body }: Route): [number, string][] {
     ...(params || query || body
       ? ([[422, 'Some fields are wrong: `errors` names each']] as [number, string][])
       : []),
+    [429, 'Called too often: `Retry-After` says when again'],
     [500, 'Something went wrong in walhook'],
   ]
 }

@@ -248,7 +248,11 @@ export function createCapture(options: {
         reason,
       })
     for (const table of stored.truncated)
-      log.error('capture.truncated', { table, because: 'the WAL does not name the rows: no delete was sent' })
+      log.error('capture.truncated', {
+        table,
+        because:
+          'the WAL does not name the rows: deletes are sent only where the mapping says on_truncate: delete',
+      })
     options.onStored(stored)
   }
 

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg'
-import type { ParkedChange } from '../domain/event.ts'
+import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { nextId } from '../domain/time-id.ts'
 import { append, PositionMoved } from '../outbox/append.ts'
@@ -10,13 +10,14 @@ import type { Pages } from './backfill.ts'
 import type { PageContent } from './backfill-window.ts'
 import type { Inbox, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
+import { createTruncations } from './truncations.ts'
 
 /** What was stored with one commit of the outbox. */
 export type Stored = {
   readonly changes: number
   readonly events: number
   readonly deliveries: number
-  /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL, so there are no events for them. */
+  /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL. */
   readonly truncated: readonly string[]
   readonly parked: readonly ParkedChange[]
   /** When the last of the source's transactions committed there. */
@@ -58,15 +59,25 @@ export async function consume(options: {
   let noted = options.position.confirmedLsn ?? 0n
   let confirmed = 0n
   const chunks = createChunks(outbox)
+  const truncations = createTruncations()
 
   const storedBefore = commitLsn
   const isNew = (part: TransactionPart) => part.commitLsn > storedBefore
   let tally = emptyTally()
 
-  async function store(parts: readonly TransactionPart[]): Promise<void> {
+  async function store(parts: readonly TransactionPart[], are: 'whole' | 'a chunk'): Promise<void> {
     const last = parts.at(-1)
     if (!last) return
     const mapped = await options.map(parts)
+    if (mapped.emptied.length > 0 || truncations.isPending()) {
+      // What is deleted stands between this transaction's events and those of the next: one at a time.
+      if (parts.length > 1) {
+        for (const part of parts) await store([part], are)
+        return
+      }
+      await chunks.begin()
+      truncations.add(mapped.emptied, lastEventId)
+    }
     pages.observe(parts, mapped)
     const indexFrom = chunks.countedOf(parts[0]!.commitLsn)
     const placed = <T extends { commitLsn: Lsn; index: number }>(item: T): T =>
@@ -81,19 +92,34 @@ export async function consume(options: {
     tally.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)
     tally.events += events.length
     tally.committedAt = last.committedAt
-    if (events.length + parked.length === 0 && !chunks.isOpen()) return
-    noted = max(noted, last.commitLsn + confirmAheadBytes)
+    if (events.length + parked.length > 0 || chunks.isOpen()) await appendAll(last.commitLsn, events, parked)
+    const client = chunks.client()
+    if (client && are === 'whole')
+      for await (const deletions of truncations.deletions(client)) {
+        const indexFrom = chunks.countedOf(last.commitLsn)
+        const of = { commitLsn: last.commitLsn, committedAt: last.committedAt }
+        const deleted = deletions.map((event, i) => {
+          lastEventId = nextId(lastEventId, options.nowMs())
+          return { ...event, ...of, index: indexFrom + i, id: lastEventId }
+        })
+        tally.events += deleted.length
+        await appendAll(last.commitLsn, deleted, [])
+      }
+  }
+
+  async function appendAll(lsn: Lsn, events: readonly StoredEvent[], parked: readonly ParkedChange[]) {
+    noted = max(noted, lsn + confirmAheadBytes)
     tally.deliveries += await append(chunks.client() ?? outbox.pool, {
       slotName,
       expected: commitLsn,
-      commitLsn: last.commitLsn,
+      commitLsn: lsn,
       confirmableLsn: noted,
       lastEventId,
       events,
       parked,
     })
-    chunks.count(last.commitLsn, events.length + parked.length)
-    commitLsn = last.commitLsn
+    chunks.count(lsn, events.length + parked.length)
+    commitLsn = lsn
   }
 
   /** Stores a page of a backfill as what its mark's transaction did; nothing of it where the backfill was ended. */
@@ -148,11 +174,11 @@ export async function consume(options: {
       if (batch.kind === 'chunk') {
         if (!isNew(batch.part)) continue
         await chunks.begin()
-        await store([batch.part])
+        await store([batch.part], 'a chunk')
         continue
       }
       for (const { parts, mark } of upToMarks(batch.parts.filter(isNew))) {
-        await store(parts)
+        await store(parts, 'whole')
         await chunks.commit()
         const page = mark && pages.take(mark.mark!)
         if (page) page.settle((await storePage(page.content, mark)) ? 'stored' : 'ended')

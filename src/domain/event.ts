@@ -62,12 +62,19 @@ export function withAction(
 }
 
 /**
- * The body for a webhook that wants what an event knows beyond it: after `result`, the values before an update where
- * they are known, and the names of fields that had to be left out.
+ * The text that is sent of an event, from its own `body`. `withPrevious`, for a webhook that wants what an event knows
+ * beyond it: after `result`, the values before an update where they are known, and the names of fields that had to be
+ * left out. `asNew`: an `update` is told as `new`, to a receiver that knows no values before it.
  */
-export function withPrevious(body: string, facts: Pick<EventFacts, 'previous' | 'omitted'>): string {
-  const previous = facts.previous === null ? '' : `,"previous":${facts.previous}`
-  const omitted = facts.omitted === null ? '' : `,"omitted":${JSON.stringify(facts.omitted)}`
+export function bodySent(
+  event: Pick<EventFacts, 'previous' | 'omitted'> & { readonly body: string },
+  form: { readonly asNew: boolean; readonly withPrevious: boolean },
+): string {
+  // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
+  const body = form.asNew ? event.body.replace('"action_type":"update"', '"action_type":"new"') : event.body
+  if (!form.withPrevious) return body
+  const previous = form.asNew || event.previous === null ? '' : `,"previous":${event.previous}`
+  const omitted = event.omitted === null ? '' : `,"omitted":${JSON.stringify(event.omitted)}`
   return `${body.slice(0, -1)}${previous}${omitted}}`
 }
 

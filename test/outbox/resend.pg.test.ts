@@ -101,7 +101,7 @@ test('what the webhook does not want is sent all the same; one that does not sen
   expect(await resendEvent(at.outbox, { webhookId, eventId: 1n })).toMatchObject({ state: 'inactive' })
   await updateWebhook(at.outbox, webhookId, { isActive: true })
   expect(await resendEvent(at.outbox, { webhookId, eventId: 1n })).toEqual({ state: 'no_event' })
-  await deleteWebhook(at.outbox, webhookId)
+  await transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
   expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toEqual({ state: 'no_webhook' })
   expect(await at.queue()).toEqual([])
 })

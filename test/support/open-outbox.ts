@@ -1,17 +1,20 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt } from '../../src/domain/time-id.ts'
+import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
-import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
+import { busyWebhooks, type ClaimedLane, claim } from '../../src/outbox/claim.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
-import { insertWebhook } from '../../src/outbox/webhooks.ts'
+import { insertWebhook, type WebhookInput } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
 
 export const slotName = 'test'
 const lease = '00000000-0000-4000-8000-'
+
+type WebhookOptions = Pick<WebhookInput, 'mode' | 'batch'>
 
 /** An outbox with its schema in a database of its own, and short ways to fill it. */
 export async function openTestOutbox() {
@@ -56,9 +59,10 @@ export async function openTestOutbox() {
   const at = {
     database,
     outbox,
-    webhook: async (triggers: readonly string[], isActive = true) =>
+    webhook: async (triggers: readonly string[], isActive = true, options: WebhookOptions = {}) =>
       (
         await insertWebhook(outbox, {
+          ...options,
           name: 'CRM',
           url: 'https://crm.example.com/',
           isActive,
@@ -80,13 +84,17 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
-    claim: (webhookId: number, limit = 100, leaseMs = 60_000) =>
-      claim(outbox, {
-        webhookId,
-        limit,
-        leaseMs,
-        lease: `${lease}${String(++leases).padStart(12, '0')}`,
-      }),
+    busy: () => busyWebhooks(outbox),
+    claim: async (webhookId: number, limit = 100, leaseMs = 60_000, mode: Mode = 'every') =>
+      (
+        await claim(outbox, {
+          webhookId,
+          mode,
+          limit,
+          leaseMs,
+          lease: `${lease}${String(++leases).padStart(12, '0')}`,
+        })
+      ).lanes,
     /** Deliveries and lanes as `1 user 7: update, delete`, a lane without deliveries as `1 user 7:`. */
     async queue(): Promise<string[]> {
       const { rows } = await outbox.pool.query(`
@@ -118,6 +126,9 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
     lane,
     next: { state: 'done' },
     disable: null,
+    isFailing: !isDelivered,
+    isOverdue: false,
+    holdMs: 0,
     attempt: {
       webhookId: lane.webhookId,
       trigger: 'schedule',
