@@ -196,6 +196,19 @@ create table walhook.gaps (
   CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
 );
 
+create table walhook.idempotency_keys (
+  holder integer not null,
+  key text not null,
+  request_hash bytea not null,
+  created_at timestamp with time zone default now() not null,
+  answer text,
+  PRIMARY KEY (holder, key),
+  CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+  CHECK ((answer ~~ 'v1:%'::text)),
+  CHECK ((holder >= 0)),
+  CHECK ((octet_length(request_hash) = 32))
+);
+
 create table walhook.kept_attempts (
   webhook_id integer not null,
   id bigint not null,
@@ -257,6 +270,19 @@ create table walhook.positions (
   confirmed_lsn pg_lsn,
   PRIMARY KEY (slot_name),
   CHECK ((last_event_id >= 0))
+);
+
+create table walhook.sessions (
+  hash bytea not null,
+  token_id integer,
+  token_mac bytea,
+  created_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  PRIMARY KEY (hash),
+  FOREIGN KEY (token_id) REFERENCES walhook.tokens(id) ON DELETE CASCADE,
+  CHECK (((token_id IS NULL) = (token_mac IS NOT NULL))),
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((octet_length(token_mac) = 32))
 );
 
 create table walhook.tokens (
@@ -336,7 +362,13 @@ CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING bt
 
 CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id);
 
+CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
+
 CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
+
+CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
+
+CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
 
 CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
