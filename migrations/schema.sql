@@ -101,6 +101,37 @@ create table walhook.audit (
   CHECK ((jsonb_typeof(changes) = 'object'::text))
 );
 
+create table walhook.backfills (
+  id integer generated always as identity not null,
+  slot_name text not null,
+  entity_type text not null,
+  webhook_id integer,
+  action_type text not null,
+  rows_per_second integer not null,
+  state text default 'waiting'::text not null,
+  reason text,
+  after_key text,
+  until_key text,
+  rows_done bigint default 0 not null,
+  rows_estimate bigint,
+  created_at timestamp with time zone default now() not null,
+  started_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  PRIMARY KEY (id),
+  CHECK (((after_key IS NULL) OR (until_key IS NOT NULL))),
+  CHECK (((rows_per_second >= 1) AND (rows_per_second <= 100000))),
+  CHECK (((state <> 'done'::text) OR (reason IS NULL))),
+  CHECK (((state <> 'running'::text) OR ((started_at IS NOT NULL) AND (after_key IS NOT NULL)))),
+  CHECK (((state <> 'waiting'::text) OR ((started_at IS NULL) AND (after_key IS NULL)))),
+  CHECK (((state <> ALL (ARRAY['cancelled'::text, 'failed'::text])) OR (reason IS NOT NULL))),
+  CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text, 'failed'::text])) = (ended_at IS NOT NULL))),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text]))),
+  CHECK ((entity_type <> ''::text)),
+  CHECK ((rows_done >= 0)),
+  CHECK ((rows_estimate >= 0)),
+  CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
+);
+
 create table walhook.deliveries (
   webhook_id integer not null,
   entity_type text not null,
@@ -338,6 +369,8 @@ CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
 CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
 
 CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
+
+CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
 
