@@ -1,0 +1,242 @@
+import { randomUUID } from 'node:crypto'
+import { claim } from '../../src/outbox/claim.ts'
+import { createPost } from './contenders/post.ts'
+import { openQueue, type Queue } from './delivery-queue.ts'
+import { cpuSeconds, median, msText, perSecond, quantile, rateText, table } from './figures.ts'
+import { startNodeReceiver } from './receiver.ts'
+import { openStage, type Stage, serverSettings } from './stage.ts'
+import { exampleBody } from './users.ts'
+
+/**
+ * `npm run bench:delivery [rate|latency|claims …]`: what delivery alone does, its queue filled beforehand by SQL, in this
+ * one process. Everything on loopback, with a Postgres and a receiver of its own. BENCH_ROWS (5,000,000) is the backlog
+ * of `claims`, BENCH_DELIVERIES (20,000) what `rate` sends in each of its rounds.
+ */
+const deliveries = Number(process.env.BENCH_DELIVERIES || 20_000)
+const backlogRows = Number(process.env.BENCH_ROWS || 5_000_000)
+const rounds = 5
+const inFlight = 100
+const say = (line: string) => process.stdout.write(`${line}\n`)
+const bodySql = `replace('${exampleBody(1_000_001).replaceAll("'", "''")}', '1000001', n::text)`
+
+const sections: Record<string, (stage: Stage) => Promise<string>> = { rate, latency, claims }
+const wanted = process.argv.slice(2)
+{
+  await using stage = await openStage()
+  say(
+    `${stage.description}\n${Object.entries(serverSettings)
+      .map(pair => pair.join(' = '))
+      .join(', ')}`,
+  )
+  for (const name of wanted.length > 0 ? wanted : Object.keys(sections))
+    say(`\n### ${name}\n\n${await sections[name]!(stage)}`)
+}
+
+async function openAt(stage: Stage): Promise<Queue> {
+  return await openQueue((await stage.place({ async prepare() {} })).url)
+}
+
+/** The whole queue against bare undici that posts the same signed bodies to the same receiver, in turns. */
+async function rate(stage: Stage): Promise<string> {
+  await using queue = await openAt(stage)
+  const webhook = await queue.webhook(stage.receiver.url)
+  const { rows } = await queue.outbox.pool.query(`select ${bodySql} as body from generate_series(0, 999) n`)
+  const bodies: string[] = rows.map(row => row.body)
+  const results: Measured[][] = []
+  // The first round warms up, and is not counted.
+  for (let round = 0; round <= rounds; round++) {
+    const bare = await measured(stage, () => postBare(stage.receiver.url, bodies, deliveries))
+    await queue.fill(webhook, deliveries, 1, await queue.events(deliveries, bodySql), true)
+    await queue.analyze()
+    const whole = await measured(stage, () => drain(queue))
+    if (round > 0) results.push([bare, whole])
+  }
+  const of = (pick: (round: Measured[]) => number) => median(results.map(pick))
+  const cpuUs = (s: number) => `${((s / deliveries) * 1e6).toFixed(0)} µs`
+  const line = (name: string, i: number) => [
+    name,
+    rateText(of(round => perSecond(deliveries, round[i]!.ms))),
+    cpuUs(of(round => round[i]!.ownS)),
+    cpuUs(of(round => round[i]!.postgresS)),
+  ]
+  const ratio = of(([bare, whole]) => bare!.ms / whole!.ms)
+  return `${table(['', 'rate', 'CPU of Node.js each', 'CPU of Postgres each'], [line('bare undici', 0), line('the whole queue', 1)])}
+
+Ratio ${ratio.toFixed(2)} (median of ${rounds} rounds of ${deliveries.toLocaleString('en')}; ${results.map(([bare, whole]) => (bare!.ms / whole!.ms).toFixed(2)).join(', ')}).`
+}
+
+type Measured = { readonly ms: number; readonly ownS: number; readonly postgresS: number }
+
+async function measured(stage: Stage, work: () => Promise<void>): Promise<Measured> {
+  const [startMs, cpu, postgres] = [performance.now(), process.cpuUsage(), cpuSeconds(stage.serverPid)]
+  await work()
+  const { user, system } = process.cpuUsage(cpu)
+  return {
+    ms: performance.now() - startMs,
+    ownS: (user + system) / 1e6,
+    postgresS: cpuSeconds(stage.serverPid) - postgres,
+  }
+}
+
+async function postBare(url: string, bodies: readonly string[], requests: number): Promise<void> {
+  const post = createPost(url, inFlight)
+  let sent = 0
+  await Promise.all(
+    Array.from({ length: inFlight }, async () => {
+      while (sent < requests) await post(bodies[sent++ % bodies.length]!)
+    }),
+  )
+}
+
+async function drain(queue: Queue): Promise<void> {
+  const over = Promise.withResolvers<void>()
+  let left = deliveries
+  const delivery = queue.deliver(({ next }) => {
+    if (next.state === 'done' && --left === 0) over.resolve()
+  })
+  await over.promise
+  await delivery.stop()
+}
+
+/** From the beginning of a claim to the commit of its settlement, with a receiver of 50 ms: alone, and beside one that hangs. */
+async function latency(stage: Stage): Promise<string> {
+  const [perSecondWanted, phaseMs] = [200, 20_000]
+  await using healthyReceiver = await startNodeReceiver(50)
+  await using hangingReceiver = await startNodeReceiver(-1)
+  const figures = { alone: [] as number[][], beside: [] as number[][] }
+  for (let round = 0; round < 3; round++)
+    for (const which of ['alone', 'beside'] as const) {
+      await using queue = await openAt(stage)
+      const healthy = await queue.webhook(healthyReceiver.url)
+      const total = (perSecondWanted * phaseMs) / 1_000
+      const first = await queue.events(total, bodySql)
+      if (which === 'beside')
+        await queue.fill(await queue.webhook(hangingReceiver.url), total, 1, first, true)
+      const took: number[] = []
+      const delivery = queue.deliver(({ lane }, claimedAtMs) => {
+        if (lane.webhookId === healthy) took.push(performance.now() - claimedAtMs)
+      })
+      for (let sent = 0; sent < total; sent += 4) {
+        await queue.outbox.pool.query(
+          `with d as (
+             insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
+             select $1, 'user', e::text, $2::bigint + e from generate_series($3::int, $3::int + 3) e
+             returning webhook_id, entity_type, entity_id
+           ) insert into walhook.lanes (webhook_id, entity_type, entity_id) select * from d`,
+          [healthy, first, sent],
+        )
+        delivery.wake()
+        await new Promise(resolve => setTimeout(resolve, 4_000 / perSecondWanted))
+      }
+      await new Promise(resolve => setTimeout(resolve, 1_000))
+      await delivery.stop()
+      figures[which].push(took)
+    }
+  const row = (name: string, q: number) => {
+    const of = (runs: number[][]) => median(runs.map(took => quantile(took, q)))
+    return [
+      name,
+      msText(of(figures.alone)),
+      msText(of(figures.beside)),
+      (of(figures.beside) / of(figures.alone)).toFixed(2),
+    ]
+  }
+  return `A receiver of 50 ms that gets ${perSecondWanted} a second, from claim to settled; medians of 3 turns of ${phaseMs / 1000} s.
+
+${table(['', 'alone', 'beside one that hangs with as much waiting', 'ratio'], [row('p50', 0.5), row('p99', 0.99)])}`
+}
+
+/** How long a claim of 100 lanes takes in front of backlogs of several shapes. */
+async function claims(stage: Stage): Promise<string> {
+  const shapes: [string, (queue: Queue, rows: number) => Promise<number>][] = [
+    [
+      'all distinct entities',
+      async (queue, rows) => {
+        const webhook = await queue.webhook('http://127.0.0.1:1/')
+        const first = await queue.events(1, `'{}'`)
+        await queue.fill(webhook, rows, 1, first, false)
+        return webhook
+      },
+    ],
+    [
+      '100 hot entities',
+      async (queue, rows) => {
+        const webhook = await queue.webhook('http://127.0.0.1:1/')
+        const perEntity = Math.ceil(rows / 100)
+        await queue.fill(
+          webhook,
+          Math.min(100, rows),
+          perEntity,
+          await queue.events(perEntity, `'{}'`),
+          false,
+        )
+        return webhook
+      },
+    ],
+    [
+      'one dead webhook beside',
+      async (queue, rows) => {
+        const dead = await queue.webhook('http://127.0.0.1:1/')
+        const first = await queue.events(1, `'{}'`)
+        await queue.fill(dead, rows, 1, first, false)
+        const webhook = await queue.webhook('http://127.0.0.1:1/')
+        await queue.fill(webhook, 100, 1, first, false)
+        return webhook
+      },
+    ],
+    [
+      'one entity with all of it, beside 99',
+      async (queue, rows) => {
+        const webhook = await queue.webhook('http://127.0.0.1:1/')
+        const waiting = Math.min(rows, 100_000)
+        const first = await queue.events(waiting, `'{}'`)
+        await queue.fill(webhook, 1, waiting, first, false)
+        await queue.outbox.pool.query(
+          `insert into walhook.deliveries select $1, 'user', 'other ' || e, $2 from generate_series(1, $3::int) e`,
+          [webhook, first, Math.max(99, rows - waiting)],
+        )
+        await queue.outbox.pool.query(
+          `insert into walhook.lanes select $1, 'user', 'other ' || e, now() from generate_series(1, $2::int) e`,
+          [webhook, Math.max(99, rows - waiting)],
+        )
+        return webhook
+      },
+    ],
+  ]
+  const lines: string[][] = []
+  for (const [shape, fill] of shapes)
+    for (const rows of [100, backlogRows]) {
+      await using queue = await openAt(stage)
+      const webhook = await fill(queue, rows)
+      await queue.analyze()
+      const took: number[] = []
+      for (let i = 0; i < 220; i++) {
+        const startMs = performance.now()
+        const { lanes } = await claim(queue.outbox, {
+          webhookId: webhook,
+          mode: 'every',
+          limit: 100,
+          lease: randomUUID(),
+          leaseMs: 30_000,
+        })
+        const ms = performance.now() - startMs
+        if (i >= 20) took.push(ms)
+        if (lanes.length === 0) throw new Error(`nothing to claim: ${shape}`)
+        // What was claimed is due again as it was, so that every claim meets the same backlog.
+        await queue.outbox.pool.query(
+          `update walhook.lanes l set lease = null, due_at = now() - interval '30 minutes'
+           from unnest($2::text[]) as e where l.webhook_id = $1 and l.entity_type = 'user' and l.entity_id = e`,
+          [webhook, lanes.map(lane => lane.entityId)],
+        )
+        if (i % 50 === 49) await queue.outbox.pool.query('vacuum walhook.lanes')
+      }
+      lines.push([
+        shape,
+        rows.toLocaleString('en'),
+        msText(quantile(took, 0.5)),
+        msText(quantile(took, 0.99)),
+      ])
+      await queue.outbox.pool.query('truncate walhook.lanes, walhook.deliveries, walhook.events')
+    }
+  return `A claim of 100 lanes; vacuumed after every 50 claims.\n\n${table(['backlog', 'rows', 'p50', 'p99'], lines)}`
+}
