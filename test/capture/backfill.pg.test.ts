@@ -120,10 +120,11 @@ test('what changes while a page is read is never told as it was before', async (
 test('a table that is rewritten when its page is read is not taken for an empty one', async () => {
   await using at = await open(`${plain} insert into users select i, 'x' from generate_series(1, 5) i`)
   await at.backfills.webhook('user.new')
+  const id = await at.backfills.start({ rowsPerSecond: 1 })
+  await at.backfills.is(id, ({ rowsDone }) => rowsDone === 1, 'the first page')
   await using altering = await connect(at.database.url)
-  await altering.query('begin; alter table users alter name type varchar(7)')
-  await altering.query(`alter table users add column n numeric default random()`)
-  const id = await at.backfills.start()
+  await altering.query('begin; alter table users add column n numeric default random()')
+  await paceBackfill(at.backfills.outbox, id, 100_000)
   const isWaiting = `select from pg_locks where relation = 'users'::regclass and not granted`
   await until(async () => ((await at.psql.query(isWaiting)).rowCount ?? 0) > 0, {
     what: 'the page to wait for the table',
