@@ -43,7 +43,9 @@ export class CaptureBlocked extends Error {
 /** Thrown where changes are lost. */
 class CaptureLost extends Error {}
 
+/** What waits to be stored, in bytes of WAL, and how much of it is stored in one go. */
 const maxBufferedBytes = 4 * 1024 * 1024
+const batchBytes = 512 * 1024
 const standbyPollMs = 1_000
 const lagLimitMs = 30_000
 const probeIntervalMs = 10_000
@@ -129,6 +131,7 @@ export function createCapture(options: {
     let stream: Stream | null = null
     const inbox = createInbox({
       maxBytes: maxBufferedBytes,
+      batchBytes,
       onFull: () => stream?.pause(),
       onDrained: () => stream?.resume(),
     })

@@ -45,13 +45,14 @@ export function createResultWriter(catalogue: Catalogue) {
     row: ShapedRow,
     relatedJson: (list: RelatedList) => string | undefined,
   ): string => {
-    const parts: string[] = []
+    let json = ''
     for (const { index, nameJson, write } of fieldsOf(entity, row.shape)) {
       const value = row.values[index]!
-      if (value !== unchanged) parts.push(`${nameJson}:${value === null ? 'null' : write(value)}`)
+      if (value !== unchanged)
+        json += `${json === '' ? '{' : ','}${nameJson}:${value === null ? 'null' : write(value)}`
     }
     for (const list of entity.related)
-      parts.push(`${JSON.stringify(list.field)}:${relatedJson(list) ?? '[]'}`)
-    return `{${parts.join(',')}}`
+      json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${relatedJson(list) ?? '[]'}`
+    return json === '' ? '{}' : `${json}}`
   }
 }
