@@ -10,6 +10,20 @@ BEGIN ATOMIC
 END
 ;
 
+CREATE OR REPLACE FUNCTION walhook.note_webhook_state()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into walhook.webhook_states (webhook_id, is_active, disabled_reason, triggers, update_fields)
+  values (new.id, new.is_active, new.disabled_reason, new.triggers, new.update_fields)
+  on conflict (webhook_id, since) do update
+    set is_active = excluded.is_active, disabled_reason = excluded.disabled_reason, triggers = excluded.triggers,
+        update_fields = excluded.update_fields;
+  return null;
+end $function$
+;
+
 create table walhook.attempts (
   webhook_id integer not null,
   id bigint default walhook.new_time_id() not null,
@@ -35,6 +49,7 @@ create table walhook.attempts (
   error_class text,
   error_message text,
   next_attempt_at timestamp with time zone,
+  with_previous boolean default false not null,
   PRIMARY KEY (webhook_id, id),
   CHECK (((error_class IS NULL) = (error_message IS NULL))),
   CHECK (((outcome = 'delivered'::text) <= (next_attempt_at IS NULL))),
@@ -59,6 +74,9 @@ create table walhook.deliveries (
   entity_id text not null,
   event_id bigint not null,
   attempts smallint default 0 not null,
+  with_previous boolean default false not null,
+  is_manual boolean default false not null,
+  asked_during uuid,
   PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
   CHECK ((attempts >= 0))
 ) with (fillfactor=90, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
@@ -88,6 +106,9 @@ create table walhook.events (
   action_type text not null,
   committed_at timestamp with time zone not null,
   body text not null,
+  previous text,
+  changed text[],
+  omitted text[],
   PRIMARY KEY (id),
   CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text]))),
   CHECK ((entity_type <> ''::text)),
@@ -107,6 +128,35 @@ create table walhook.gaps (
   PRIMARY KEY (id),
   CHECK (((to_lsn IS NULL) = (resynced_at IS NULL))),
   CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
+);
+
+create table walhook.kept_attempts (
+  webhook_id integer not null,
+  id bigint not null,
+  trigger text not null,
+  event_id bigint,
+  request_body text,
+  message_id text not null,
+  entity_type text not null,
+  entity_id text not null,
+  action_type text not null,
+  number smallint not null,
+  url text not null,
+  request_headers jsonb not null,
+  started_at timestamp with time zone not null,
+  duration_ms double precision not null,
+  phases jsonb,
+  remote_address text,
+  status smallint,
+  response_headers jsonb,
+  response_body text,
+  response_truncated boolean not null,
+  outcome text not null,
+  error_class text,
+  error_message text,
+  next_attempt_at timestamp with time zone,
+  with_previous boolean not null,
+  PRIMARY KEY (webhook_id, id)
 );
 
 create table walhook.lanes (
@@ -156,6 +206,17 @@ create table walhook.tokens (
   CHECK ((octet_length(hash) = 32))
 );
 
+create table walhook.webhook_states (
+  webhook_id integer not null,
+  since timestamp with time zone default clock_timestamp() not null,
+  is_active boolean not null,
+  disabled_reason text,
+  triggers text[] not null,
+  update_fields text[],
+  PRIMARY KEY (webhook_id, since),
+  FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE
+);
+
 create table walhook.webhooks (
   id integer generated always as identity not null,
   name text not null,
@@ -167,16 +228,31 @@ create table walhook.webhooks (
   disabled_reason text,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  previous boolean default false not null,
+  update_fields text[],
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
+  CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
   CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
   CHECK ((secret ~~ 'v1:%'::text))
 );
 
+CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
+
+CREATE INDEX attempts_by_hand ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (trigger <> 'schedule'::text);
+
+CREATE INDEX attempts_not_delivered ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (outcome <> 'delivered'::text);
+
 CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING btree (state, webhook_id, event_id);
+
+CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id);
 
 CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
+
+CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields))) EXECUTE FUNCTION walhook.note_webhook_state();
+
+CREATE TRIGGER note_new_state AFTER INSERT ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_webhook_state();

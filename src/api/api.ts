@@ -1,11 +1,14 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import packageJson from '../../package.json' with { type: 'json' }
 import type { Caller, Control } from '../control/control.ts'
 import { describeError, type Log } from '../runtime/log.ts'
+import { docsPage, docsPolicy } from './docs-page.ts'
+import { openApiDocument } from './document.ts'
 import type { Metrics } from './metrics.ts'
+import { type ApiEnv, mount, otherMethod } from './mount.ts'
 import { problem } from './problem.ts'
-import { statusRoutes } from './status.ts'
-import { type ApiEnv, webhookRoutes } from './webhooks.ts'
+import { routes } from './routes.ts'
 
 /** Whether a part of walhook works, and in a few words how it is. */
 export type Health = { readonly ok: boolean; readonly status: string }
@@ -13,8 +16,8 @@ export type Health = { readonly ok: boolean; readonly status: string }
 const maxBodyBytes = 64 * 1024
 
 /**
- * Everything for programs: `/api` behind a bearer token, and what ops ask without one: is the process alive, is
- * it ready (each part of `health` works), what does it count.
+ * Everything for programs: `/api` behind a bearer token, and without one its description, and what ops ask: is the
+ * process alive, is it ready (each part of `health` works), what does it count.
  */
 export function createApi(options: {
   control: Control
@@ -25,14 +28,15 @@ export function createApi(options: {
 }): Hono {
   const { control, log } = options
 
-  const api = new Hono<ApiEnv>()
+  const guarded = new Hono<ApiEnv>()
     .use(
+      '/api/*',
       bodyLimit({
         maxSize: maxBodyBytes,
         onError: c => problem(c, 413, `The body may hold ${maxBodyBytes} bytes.`),
       }),
     )
-    .use(async (c, next) => {
+    .use('/api/*', async (c, next) => {
       const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
       const caller = token === undefined ? null : await options.authenticate(token)
       if (!caller) {
@@ -48,10 +52,10 @@ export function createApi(options: {
       c.set('caller', caller)
       return await next()
     })
-    .route('/webhooks', webhookRoutes(control))
-    .route('/status', statusRoutes(control))
+  mount(guarded, routes, control)
+  const document = openApiDocument(routes, packageJson.version)
 
-  return new Hono()
+  const open = new Hono()
     .get('/livez', c => c.json({ status: 'ok' }))
     .get('/readyz', async c => {
       const checks = await options.health()
@@ -61,7 +65,22 @@ export function createApi(options: {
     .get('/metrics', async c =>
       c.body(await options.metrics.read(), 200, { 'content-type': options.metrics.contentType }),
     )
-    .route('/api', api)
+    // What there is to call is no secret, and generators of clients bring no token.
+    .get('/api/openapi.json', c => c.json(document))
+    .get('/api/docs', c => {
+      c.header('content-security-policy', docsPolicy)
+      return c.html(docsPage(document))
+    })
+  for (const { path } of [...open.routes]) open.all(path, c => otherMethod(c, ['GET']))
+
+  return new Hono()
+    .use('/api/*', async (c, next) => {
+      await next()
+      c.header('cache-control', 'no-store')
+      c.header('x-content-type-options', 'nosniff')
+    })
+    .route('/', open)
+    .route('/', guarded)
     .notFound(c => problem(c, 404, `There is nothing at ${c.req.method} ${c.req.path}.`))
     .onError((error, c) => {
       log.error('api.failed', { method: c.req.method, path: c.req.path, reason: describeError(error) })

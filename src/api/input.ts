@@ -15,7 +15,7 @@ export function read<Schema extends z.ZodType>(
   const parsed = schema.safeParse(value)
   if (parsed.success) return { ok: true, value: parsed.data }
   const errors = parsed.error.issues.map(issue => ({
-    pointer: issue.path.map(part => `/${String(part)}`).join(''),
+    pointer: issue.path.map(part => `/${escaped(String(part))}`).join(''),
     detail: `${issue.path.join('.') || 'The request'}: ${issue.message}`,
   }))
   return { ok: false, response: problem(c, 422, errors.map(({ detail }) => detail).join('. '), errors) }
@@ -36,4 +36,9 @@ export async function readJson<Schema extends z.ZodType>(
     return { ok: false, response: problem(c, 400, `The body is not JSON: ${(error as Error).message}.`) }
   }
   return read(c, schema, value)
+}
+
+/** A member's name in a JSON Pointer. https://www.rfc-editor.org/rfc/rfc6901#section-3 */
+function escaped(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }

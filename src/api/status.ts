@@ -1,17 +1,72 @@
-import { Hono } from 'hono'
-import type { Control } from '../control/control.ts'
+import { z } from 'zod'
 import { readStatus, type Status } from '../control/status.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
+import { bigId, time } from './fields.ts'
+import { route } from './route.ts'
 
-/** `/api/status`. */
-export function statusRoutes(control: Control): Hono {
-  return new Hono().get('/', async c => c.json(statusJson(await readStatus(control))))
-}
+const lsnSchema = z.string().meta({ pattern: '^[0-9A-F]+/[0-9A-F]+$' })
+
+const statusSchema = z
+  .object({
+    capture: z.object({
+      state: z.string(),
+      reason: z.string().nullable(),
+      slot: z.string(),
+      commit_lsn: lsnSchema.nullable(),
+      confirmed_lsn: lsnSchema.nullable(),
+      wal_end: lsnSchema.nullable(),
+      lag_bytes: z.number().nullable(),
+      held_back_bytes: z.number().nullable(),
+      probe_ms: z.number().nullable(),
+    }),
+    last_event: z
+      .object({
+        id: bigId(),
+        entity_type: z.string(),
+        entity_id: z.string(),
+        action_type: z.string(),
+        committed_at: time(),
+      })
+      .nullable(),
+    gaps: z.array(
+      z.object({
+        id: z.int(),
+        reason: z.string(),
+        detail: z.string(),
+        from_lsn: lsnSchema.nullable(),
+        to_lsn: lsnSchema.nullable(),
+        found_at: time(),
+        resynced_at: time().nullable(),
+      }),
+    ),
+    queue: z.object({
+      deliveries_waiting: z.int(),
+      lanes_waiting: z.int(),
+      deliveries_dead: z.int(),
+    }),
+  })
+  .meta({ id: 'Status' })
+
+export const statusRoutes = [
+  route({
+    method: 'get',
+    path: '/api/status',
+    id: 'getStatus',
+    tag: 'Status',
+    summary: 'Tells how walhook is',
+    description: 'State of capture and why, positions, lag, gaps, what waits. All figures of one moment.',
+    role: 'viewer',
+    answer: { status: 200, what: 'The status', schema: statusSchema },
+    async handle({ control }) {
+      return { ok: true, value: statusJson(await readStatus(control)) }
+    },
+  }),
+]
 
 const lsn = (value: Lsn | null | undefined) =>
   value === null || value === undefined ? null : formatLsn(value)
 
-function statusJson({ capture, position, lastEvent, gaps, queue }: Status) {
+function statusJson({ capture, position, lastEvent, gaps, queue }: Status): z.input<typeof statusSchema> {
   const { source } = capture
   const stored =
     position && [position.commitLsn, source?.confirmedLsn ?? 0n].reduce((a, b) => (a > b ? a : b))

@@ -1,40 +1,14 @@
-import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
+import { type Relation, unchanged, type Value } from '../domain/change.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
-import { type Folded, fold, type Step } from '../domain/fold.ts'
-import {
-  chooseFields,
-  type EntityMapping,
-  type RelatedList,
-  type TableName,
-  tableKey,
-} from '../domain/mapping.ts'
+import { type EntityMapping, type RelatedList, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
+import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import type { TransactionPart } from './inbox.ts'
 import { readRelated, readRows } from './read-back.ts'
 import { createResultWriter, type ShapedRow } from './result.ts'
 import { createShapes, type Shapes } from './shape.ts'
 import type { Source } from './source.ts'
-
-/** An entity that a transaction changed, on the way to its event. */
-type Touched = {
-  readonly entity: EntityMapping
-  /** Null where the row came without it. */
-  readonly key: string | null
-  readonly part: TransactionPart
-  folded: Folded
-  relation: Relation | null
-}
-
-/** What a relation of the stream means for the mapping. */
-type Plan = {
-  readonly entities: readonly {
-    readonly entity: EntityMapping
-    readonly keyIndex: number
-    /** The places of the columns that are shown, as far as can be told: an update that changes none of them says nothing. */
-    readonly shown: readonly number[]
-  }[]
-  readonly owners: readonly { readonly entity: EntityMapping; readonly ownerIndex: number }[]
-}
+import { foldPart, makePlan, type Plan, type Touched } from './touched.ts'
 
 export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
@@ -58,6 +32,7 @@ export function createMapper(options: {
   const { source, mapping } = options
   let { catalogue } = options
   let writeResult = createResultWriter(catalogue)
+  let findFacts = createFactsFinder(catalogue)
   let shapes = createShapes(catalogue)
   let plans = new WeakMap<Relation, Plan>()
   const known = new WeakSet<Relation>()
@@ -82,30 +57,45 @@ export function createMapper(options: {
     if (!isNew) return
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
+    findFacts = createFactsFinder(catalogue)
     shapes = createShapes(catalogue)
     plans = new WeakMap()
   }
 
-  function writeEvent(item: Touched, rows: Rows, related: Related): EventText | null {
-    const { entity, key, folded } = item
+  function compare(item: Touched): Compared {
+    return { ...item, facts: findFacts(item.entity, item.relation, item.folded) }
+  }
+
+  function writeEvent(item: Compared, rows: Rows, related: Related): EventText | null {
+    const { entity, key, folded, facts } = item
     if (folded.state === 'nothing' || key === null) return null
     const isDelete = folded.state === 'delete'
     const row = isDelete ? null : rowOf(item, shapes, rows.get(entity)?.get(key))
     // Already gone: its `delete` comes with a later transaction.
     if (!isDelete && row === null) return null
+    const result = row && writeResult(entity, row, list => related.get(list)?.get(key))
     const body = writeBody({
       entityIdJson: writeEntityId(catalogue, entity, key),
       entityType: entity.entityType,
       actionType: folded.state,
-      resultJson: row && writeResult(entity, row, list => related.get(list)?.get(key)),
+      resultJson: result?.json ?? null,
     })
-    return { entityType: entity.entityType, entityId: key, actionType: folded.state, body }
+    return {
+      entityType: entity.entityType,
+      entityId: key,
+      actionType: folded.state,
+      body,
+      facts: { ...facts, omitted: result?.omitted ?? null },
+    }
   }
 
   return async (parts: readonly TransactionPart[]): Promise<Mapped> => {
     const truncated: string[] = []
     await learn(parts)
-    const touched = parts.flatMap(part => foldPart(part, planOf, table => truncated.push(table)))
+    const touched = parts
+      .flatMap(part => foldPart(part, planOf, table => truncated.push(table)))
+      .map(compare)
+      .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
     const rows = await readMissing(source, catalogue, shapes, touched)
     const related = await readAllRelated(source, catalogue, touched)
 
@@ -138,6 +128,13 @@ export function createMapper(options: {
   }
 }
 
+type Compared = Touched & { readonly facts: ChangeFacts }
+
+/** True of an update that, as far as is known, changed nothing that is sent. */
+function isKnownUnchanged({ folded, facts }: Compared): boolean {
+  return folded.state === 'update' && facts.changed?.length === 0
+}
+
 /** Beyond this many bytes a key may not fit into an index entry, of which Postgres allows about 2,700. */
 const maxKeyBytes = 1_024
 const maxShownKey = 200
@@ -150,111 +147,7 @@ function cannotBeEvent({ key, entity }: Touched): string | null {
   return null
 }
 
-type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body'>
-
-/** A table is the mapped one by its name when the change was made, or, renamed meanwhile, by its OID. */
-function makePlan(relation: Relation, mapping: readonly EntityMapping[], catalogue: Catalogue): Plan {
-  const key = tableKey(relation)
-  const isMeant = (table: TableName) =>
-    tableKey(table) === key || catalogue.tables.get(tableKey(table))?.oid === relation.oid
-  const indexOf = (column: string) => {
-    const index = relation.columns.findIndex(({ name }) => name === column)
-    if (index < 0) throw new Error(`${key} no longer has the column ${column} that the mapping names`)
-    return index
-  }
-  const names = relation.columns.map(({ name }) => name)
-  const shownColumns = (entity: EntityMapping) => {
-    const table = catalogue.tables.get(tableKey(entity.table))
-    // What Postgres generates may show any of the columns, also one that is not sent.
-    const hasGenerated = table?.columns.some(({ name, isGenerated }) => isGenerated && !names.includes(name))
-    return hasGenerated ? names : [...chooseFields(entity.fields, names).fields.keys()]
-  }
-  return {
-    entities: mapping
-      .filter(entity => isMeant(entity.table))
-      .map(entity => ({
-        entity,
-        keyIndex: indexOf(entity.key),
-        shown: shownColumns(entity).map(indexOf),
-      })),
-    owners: mapping.flatMap(entity =>
-      entity.related
-        .filter(({ table }) => isMeant(table))
-        .map(({ owner }) => ({ entity, ownerIndex: indexOf(owner) })),
-    ),
-  }
-}
-
-/** Folds one transaction's changes by entity, in the order in which the entities were first changed. */
-function foldPart(
-  part: TransactionPart,
-  planOf: (relation: Relation) => Plan,
-  onTruncate: (table: string) => void,
-): Touched[] {
-  const touched = new Map<string, Touched>()
-
-  function step(entity: EntityMapping, key: Value | undefined, relation: Relation | null, by: Step) {
-    const isKeyed = typeof key === 'string'
-    // Rows without a key can't be told apart: each stands for itself.
-    const id = isKeyed ? `${entity.entityType}\n${key}` : `${touched.size}`
-    const before = touched.get(id)
-    if (before) {
-      const isOfOtherColumns = relation && before.relation && !haveSameColumns(relation, before.relation)
-      before.folded = fold(isOfOtherColumns ? { ...before.folded, row: null } : before.folded, by)
-      before.relation = relation ?? before.relation
-    } else touched.set(id, { entity, key: isKeyed ? key : null, part, folded: fold(undefined, by), relation })
-  }
-
-  function take(change: Exclude<Change, { kind: 'truncate' }>) {
-    const { relation } = change
-    const plan = planOf(relation)
-    const row = change.kind === 'delete' ? null : change.row
-    const old = change.kind === 'insert' ? null : change.old
-    for (const { entity, keyIndex, shown } of plan.entities) {
-      const key = row?.[keyIndex]
-      const oldKey = old?.[keyIndex]
-      if (change.kind === 'delete') step(entity, oldKey, relation, { kind: 'delete' })
-      else if (change.kind === 'insert') step(entity, key, relation, { kind: 'insert', row: change.row })
-      else if (typeof oldKey === 'string' && oldKey !== key) {
-        // Another key is another entity: the old one is gone, the new one is new.
-        step(entity, oldKey, relation, { kind: 'delete' })
-        step(entity, key, relation, { kind: 'insert', row: filled(change) })
-      } else if (entity.sendsUnchanged || !isKnownUnchanged(change, shown))
-        step(entity, key, relation, { kind: 'update', row: filled(change) })
-    }
-    for (const { entity, ownerIndex } of plan.owners)
-      for (const owner of new Set([old?.[ownerIndex], row?.[ownerIndex]]))
-        if (typeof owner === 'string') step(entity, owner, null, { kind: 'touch' })
-  }
-
-  for (const change of part.changes)
-    if (change.kind === 'truncate') change.relations.map(tableKey).forEach(onTruncate)
-    else take(change)
-  return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
-}
-
-/** False where a statement in between has changed the columns: then a place in one row says nothing of the other. */
-function haveSameColumns(a: Relation, b: Relation): boolean {
-  if (a === b) return true
-  const isSame = ({ name, typeOid }: Column, i: number) =>
-    name === b.columns[i]?.name && typeOid === b.columns[i].typeOid
-  return a.columns.length === b.columns.length && a.columns.every(isSame)
-}
-
-/** With identity FULL the old row shows that an UPDATE changed nothing that is sent. */
-function isKnownUnchanged(
-  { relation, row, old }: Change & { kind: 'update' },
-  shown: readonly number[],
-): boolean {
-  if (relation.identity !== 'full' || old === null) return false
-  return shown.every(i => row[i] === unchanged || row[i] === old[i])
-}
-
-/** Fills values that the UPDATE left alone from the row before, which only identity FULL gives whole. */
-function filled({ relation, row, old }: Change & { kind: 'update' }): Row {
-  if (relation.identity !== 'full' || old === null || !row.includes(unchanged)) return row
-  return row.map((value, i) => (value === unchanged ? old[i]! : value))
-}
+type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts'>
 
 type Rows = ReadonlyMap<EntityMapping, ReadonlyMap<string, ShapedRow>>
 

@@ -43,6 +43,6 @@ export async function showRows(
   return [...rows].map(([entityId, row]) => ({
     entityId,
     entityIdJson: writeEntityId(catalogue, entity, entityId),
-    resultJson: write(entity, row, list => lists.get(list)?.get(entityId)),
+    resultJson: write(entity, row, list => lists.get(list)?.get(entityId)).json,
   }))
 }

@@ -9,11 +9,19 @@ export type Shape = readonly { readonly name: string; readonly typeOid: number }
 /** A row of an entity's table: the values are in the order of the shape. */
 export type ShapedRow = { readonly shape: Shape; readonly values: readonly Value[] }
 
-type Field = { readonly index: number; readonly nameJson: string; readonly write: JsonWriter }
+type Field = {
+  readonly index: number
+  readonly name: string
+  readonly nameJson: string
+  readonly write: JsonWriter
+}
+
+/** `omitted`: the names of fields that were left out, because their value is not known; null where none was. */
+export type Result = { readonly json: string; readonly omitted: readonly string[] | null }
 
 /**
  * Makes the writer of `result`, the JSON of an entity: its fields in the mapping's order, then its related
- * lists. A value that is not known (`unchanged`) is left out.
+ * lists. A value that is not known (`unchanged`) is left out, and named.
  */
 export function createResultWriter(catalogue: Catalogue) {
   const known = new WeakMap<Shape, Map<EntityMapping, readonly Field[]>>()
@@ -36,7 +44,8 @@ export function createResultWriter(catalogue: Catalogue) {
     const names = shape.map(({ name }) => name)
     return [...chooseFields(entity.fields, names).fields].map(([column, field]) => {
       const index = names.indexOf(column)
-      return { index, nameJson: JSON.stringify(field), write: catalogue.writerOf(shape[index]!.typeOid) }
+      const write = catalogue.writerOf(shape[index]!.typeOid)
+      return { index, name: field, nameJson: JSON.stringify(field), write }
     })
   }
 
@@ -44,15 +53,16 @@ export function createResultWriter(catalogue: Catalogue) {
     entity: EntityMapping,
     row: ShapedRow,
     relatedJson: (list: RelatedList) => string | undefined,
-  ): string => {
+  ): Result => {
     let json = ''
-    for (const { index, nameJson, write } of fieldsOf(entity, row.shape)) {
+    const omitted: string[] = []
+    for (const { index, name, nameJson, write } of fieldsOf(entity, row.shape)) {
       const value = row.values[index]!
-      if (value !== unchanged)
-        json += `${json === '' ? '{' : ','}${nameJson}:${value === null ? 'null' : write(value)}`
+      if (value === unchanged) omitted.push(name)
+      else json += `${json === '' ? '{' : ','}${nameJson}:${value === null ? 'null' : write(value)}`
     }
     for (const list of entity.related)
       json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${relatedJson(list) ?? '[]'}`
-    return json === '' ? '{}' : `${json}}`
+    return { json: json === '' ? '{}' : `${json}}`, omitted: omitted.length === 0 ? null : omitted }
   }
 }

@@ -1,3 +1,4 @@
+import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -44,4 +45,4 @@ export type Control = {
 export type { LoggedAttempt }
 
 /** Who asks: the name of the token, and the user account that its holder is, if any. */
-export type Caller = { readonly name: string; readonly userId: string | null }
+export type Caller = { readonly name: string; readonly userId: string | null; readonly role: Role }

@@ -4,12 +4,18 @@ export type FieldProblem = { readonly pointer: string; readonly detail: string }
 /** How an operation failed: nothing was changed then. */
 export type Failed =
   | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
+  | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
 
 export type Result<T> = { readonly ok: true; readonly value: T } | Failed
 
 export function notFound(what: string, id: number | string): Failed {
   return { ok: false, kind: 'not_found', detail: `There is no ${what} ${id}.` }
+}
+
+/** What was asked for does not go with how things are now. `detail` says how they are, in a sentence. */
+export function conflict(detail: string): Failed {
+  return { ok: false, kind: 'conflict', detail }
 }
 
 export function invalid(...problems: readonly FieldProblem[]): Failed {

@@ -27,8 +27,9 @@ export function createAuthenticator(
   return async token => {
     const hash = hashOf(token)
     if (adminHash && timingSafeEqual(adminHash, hash))
-      return { name: 'WALHOOK_ADMIN_TOKEN', userId: admin.userId }
-    return token.startsWith(prefix) ? await useToken(outbox, hash) : null
+      return { name: 'WALHOOK_ADMIN_TOKEN', userId: admin.userId, role: 'admin' }
+    const holder = token.startsWith(prefix) ? await useToken(outbox, hash) : null
+    return holder && { ...holder, role: 'admin' }
   }
 }
 

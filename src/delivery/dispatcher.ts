@@ -108,7 +108,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     const attempt = await options.deliver(
       { webhookId: webhook.id, url: webhook.url, secret: webhook.secret },
       {
-        trigger: 'schedule',
+        trigger: lane.isManual ? 'manual' : 'schedule',
         eventId: lane.eventId,
         messageId: messageId(webhook.id, lane.eventId),
         entityType: lane.entityType,

@@ -26,6 +26,8 @@ export async function sendTest(
     // Its deadline ends it soon enough.
     new AbortController().signal,
   )
-  const [logged] = await insertAttempts(outbox.pool, [{ attempt, nextAttemptInMs: null }])
-  return { ...attempt, id: logged!.id, nextAttemptAt: null }
+  const [logged] = await insertAttempts(outbox.pool, [
+    { attempt, nextAttemptInMs: null, withPrevious: false },
+  ])
+  return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null }
 }

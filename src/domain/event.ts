@@ -6,7 +6,17 @@ export type ActionType = 'new' | 'update' | 'delete'
 /** The actions a webhook can be told of, in the order they are shown. */
 export const actionTypes: readonly ActionType[] = ['new', 'update', 'delete']
 
-/** One entity's change by one committed transaction. `body` is the exact text that receivers get. */
+/** What an event knows beyond its body; null where that is nothing. */
+export type EventFacts = {
+  /** Of an update: a JSON object of fields that changed, with their values before. */
+  readonly previous: string | null
+  /** Of an update: the names of all fields that changed; null where that is not known. */
+  readonly changed: readonly string[] | null
+  /** Names of fields that `result` lacks, because their value could not be known any more. */
+  readonly omitted: readonly string[] | null
+}
+
+/** One entity's change by one committed transaction. `body` is the text that receivers get who ask for no more. */
 export type WebhookEvent = {
   readonly entityType: string
   readonly entityId: string
@@ -16,6 +26,7 @@ export type WebhookEvent = {
   /** Counts the events of one transaction from 0: with `commitLsn` it identifies the event. */
   readonly index: number
   readonly committedAt: Date
+  readonly facts?: EventFacts
 }
 
 /** A change of which no event could be made, with the reason. It has its index among the transaction's events. */
@@ -39,6 +50,16 @@ export function writeBody(parts: {
 }): string {
   const result = parts.resultJson === null ? '' : `,"result":${parts.resultJson}`
   return `{"entity_id":${parts.entityIdJson},"entity_type":${JSON.stringify(parts.entityType)},"action_type":"${parts.actionType}"${result}}`
+}
+
+/**
+ * The body for a webhook that wants what an event knows beyond it: after `result`, the values before an update where
+ * they are known, and the names of fields that had to be left out.
+ */
+export function withPrevious(body: string, facts: Pick<EventFacts, 'previous' | 'omitted'>): string {
+  const previous = facts.previous === null ? '' : `,"previous":${facts.previous}`
+  const omitted = facts.omitted === null ? '' : `,"omitted":${JSON.stringify(facts.omitted)}`
+  return `${body.slice(0, -1)}${previous}${omitted}}`
 }
 
 /**

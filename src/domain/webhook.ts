@@ -11,6 +11,10 @@ export type Webhook = {
   readonly disabledReason: string | null
   readonly disabledAt: Date | null
   readonly triggers: readonly Trigger[]
+  /** Whether bodies carry the values before an update, where they are known. */
+  readonly previous: boolean
+  /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
+  readonly updateFields: readonly string[] | null
   readonly createdAt: Date
   readonly updatedAt: Date
 }

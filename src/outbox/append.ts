@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import type { ParkedChange, StoredEvent } from '../domain/event.ts'
+import type { EventFacts, ParkedChange, StoredEvent } from '../domain/event.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import { int4Array, int8Array, lsnArray, textArray, timestamptzArray } from './binary-array.ts'
+import { arrayLiteral, int4Array, int8Array, lsnArray, textArray, timestamptzArray } from './binary-array.ts'
 
 /** The channel on which a commit to the outbox is told to every process that delivers. */
 export const wakeChannel = 'walhook_outbox'
@@ -24,7 +24,8 @@ export class PositionMoved extends Error {
  * - moved:  the compare-and-set that fences off a replaced process. Everything below hangs on it.
  * - wanted: the webhooks that are active at this moment. Locked against deletion: a deletion that waits for us
  *           sees these deliveries, and one that we wait for leaves nothing to lock.
- * - queued: each event for each webhook that has its trigger.
+ * - queued: each event for each webhook that has its trigger; but not an update that is known to have changed none
+ *           of the fields to which the webhook limits updates of this entity type.
  * - lanes:  an existing lane's row is locked (an UPDATE that changes no row), so that a settlement which is
  *           about to end the lane either sees these deliveries or has already ended it.
  */
@@ -36,13 +37,17 @@ with moved as (
   where slot_name = $1 and commit_lsn = $2
   returning slot_name
 ), incoming as (
-  select e.*
-  from unnest($5::bigint[], $6::pg_lsn[], $7::int[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[])
-    as e (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
+  select id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body, previous,
+         changed::text[] as changed, omitted::text[] as omitted
+  from unnest($5::bigint[], $6::pg_lsn[], $7::int[], $8::text[], $9::text[], $10::text[], $11::timestamptz[],
+              $12::text[], $20::text[], $21::text[], $22::text[])
+    as e (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body, previous,
+          changed, omitted)
   where exists (select from moved)
 ), stored as (
   insert into walhook.events
-    (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
+    (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body, previous,
+     changed, omitted)
   select * from incoming
 ), parked as (
   insert into walhook.parked_changes (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
@@ -51,17 +56,23 @@ with moved as (
     as p (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
   where exists (select from moved)
 ), wanted as (
-  select id, triggers
+  select id, triggers, previous, update_fields,
+         array(select split_part(field, '.', 1) from unnest(update_fields) field) as filtered_types
   from walhook.webhooks
   where is_active and disabled_at is null
     and triggers && (select array_agg(distinct entity_type || '.' || action_type) from incoming)
   for key share
 ), queued as (
-  insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
-  select t.webhook_id, e.entity_type, e.entity_id, e.id
+  insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id, with_previous)
+  select t.webhook_id, e.entity_type, e.entity_id, e.id, t.previous
   from incoming e
-  join (select id as webhook_id, unnest(triggers) as trigger from wanted) t
-    on t.trigger = e.entity_type || '.' || e.action_type
+  join (
+    select id as webhook_id, unnest(triggers) as trigger, previous, update_fields, filtered_types from wanted
+  ) t on t.trigger = e.entity_type || '.' || e.action_type
+  where t.update_fields is null
+    or e.changed is null
+    or e.entity_type <> all (t.filtered_types)
+    or t.update_fields && array(select e.entity_type || '.' || field from unnest(e.changed) field)
   returning webhook_id, entity_type, entity_id
 ), lanes as (
   insert into walhook.lanes (webhook_id, entity_type, entity_id)
@@ -117,8 +128,22 @@ export async function append(
       parked.map(change => change.entityId),
       parked.map(change => change.actionType),
       parked.map(change => change.reason),
+      ...factArrays(events),
     ],
   })
   if (rows[0].moved === 0) throw new PositionMoved(input.slotName, input.expected)
   return rows[0].queued
+}
+
+/** Previous, changed and omitted of each event; null for all where none has any, as without REPLICA IDENTITY FULL. */
+function factArrays(events: readonly StoredEvent[]): (Buffer | null)[] {
+  const of = (pick: (facts: EventFacts) => string | null) => {
+    const values = events.map(({ facts }) => (facts ? pick(facts) : null))
+    return values.every(value => value === null) ? null : textArray(values)
+  }
+  return [
+    of(({ previous }) => previous),
+    of(({ changed }) => changed && arrayLiteral(changed)),
+    of(({ omitted }) => omitted && arrayLiteral(omitted)),
+  ]
 }

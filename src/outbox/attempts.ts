@@ -1,38 +1,47 @@
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
+import { type EventFacts, withPrevious } from '../domain/event.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
 /** An attempt as it stands in the log. */
-export type LoggedAttempt = Attempt & { readonly id: TimeId; readonly nextAttemptAt: Date | null }
+export type LoggedAttempt = Attempt & {
+  readonly id: TimeId
+  readonly nextAttemptAt: Date | null
+  /** What its event knows beyond its body; null where the event is not kept, and of a test. */
+  readonly facts: EventFacts | null
+}
 
 const insertAttemptsStatement = `
 insert into walhook.attempts (
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
   request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
-  response_truncated, outcome, error_class, error_message, next_attempt_at)
+  response_truncated, outcome, error_class, error_message, next_attempt_at, with_previous)
 select
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
   request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
-  response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms'
+  response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
+  with_previous
 from unnest(
   $1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::smallint[],
   $10::text[], $11::jsonb[], $12::timestamptz[], $13::float8[], $14::jsonb[], $15::text[], $16::smallint[],
-  $17::jsonb[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::text[], $23::float8[]
+  $17::jsonb[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::text[], $23::float8[], $24::boolean[]
 ) as a (
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number,
   url, request_headers, started_at, duration_ms, phases, remote_address, status,
-  response_headers, response_body, response_truncated, outcome, error_class, error_message, next_in_ms)
+  response_headers, response_body, response_truncated, outcome, error_class, error_message, next_in_ms,
+  with_previous)
 returning webhook_id, id, next_attempt_at`
 
 /**
  * Writes attempts to the log, each with the time of the next one (`nextAttemptInMs` from now, or null where none
- * is planned). The body is kept only of a test: any other attempt sent its event's body.
+ * is planned). The body is kept only of a test: any other attempt sent its event's body, with or without what the
+ * event knows beyond it.
  * Returns id and time of the next attempt, in no particular order.
  */
 export async function insertAttempts(
   db: pg.Pool | pg.PoolClient,
-  entries: readonly { attempt: Attempt; nextAttemptInMs: number | null }[],
+  entries: readonly { attempt: Attempt; nextAttemptInMs: number | null; withPrevious: boolean }[],
 ): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
   const of = <T>(pick: (attempt: Attempt) => T): T[] => entries.map(entry => pick(entry.attempt))
   const { rows } = await db.query({
@@ -62,6 +71,7 @@ export async function insertAttempts(
       of(a => a.errorClass),
       of(a => a.errorMessage),
       entries.map(entry => entry.nextAttemptInMs),
+      entries.map(entry => entry.withPrevious),
     ],
   })
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
@@ -81,7 +91,7 @@ export async function listAttempts(
     .selectFrom('walhook.attempts as a')
     .leftJoin('walhook.events as e', 'e.id', 'a.event_id')
     .selectAll('a')
-    .select('e.body as event_body')
+    .select(['e.body as event_body', 'e.previous', 'e.changed', 'e.omitted'])
     .where('a.webhook_id', '=', page.webhookId)
     .where('a.id', '<', page.before ?? afterAll)
     .orderBy('a.id', 'desc')
@@ -97,7 +107,7 @@ export async function listAttempts(
     entityId: row.entity_id,
     actionType: row.action_type,
     number: row.number,
-    request: { url: row.url, headers: row.request_headers, body: row.request_body ?? row.event_body ?? '' },
+    request: { url: row.url, headers: row.request_headers, body: row.request_body ?? eventBodyOf(row) },
     startedAt: row.started_at,
     durationMs: row.duration_ms,
     phases: row.phases ?? {},
@@ -115,5 +125,15 @@ export async function listAttempts(
     errorClass: row.error_class as Attempt['errorClass'],
     errorMessage: row.error_message,
     nextAttemptAt: row.next_attempt_at,
+    facts:
+      row.event_body === null ? null : { previous: row.previous, changed: row.changed, omitted: row.omitted },
   }))
+}
+
+/** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */
+function eventBodyOf(
+  row: Pick<EventFacts, 'previous' | 'omitted'> & { event_body: string | null; with_previous: boolean },
+): string {
+  if (row.event_body === null) return ''
+  return row.with_previous ? withPrevious(row.event_body, row) : row.event_body
 }

@@ -1,15 +1,15 @@
 /**
  * Arrays as parameters in Postgres's binary format, which node-postgres sends for a Buffer: long texts are copied
- * once, where the text format would escape, join and parse them again. No element may be null.
+ * once, where the text format would escape, join and parse them again. Only texts may be null.
  * https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/adt/arrayfuncs.c (array_recv)
  */
 const headerBytes = 20
 const secondsTo2000 = 946_684_800
 
-function begin(elementOid: number, count: number, bytes: number): Buffer {
+function begin(elementOid: number, count: number, bytes: number, hasNulls = false): Buffer {
   const buffer = Buffer.allocUnsafe(headerBytes + bytes)
   buffer.writeInt32BE(1, 0) // dimensions
-  buffer.writeInt32BE(0, 4) // no nulls
+  buffer.writeInt32BE(hasNulls ? 1 : 0, 4)
   buffer.writeInt32BE(elementOid, 8)
   buffer.writeInt32BE(count, 12)
   buffer.writeInt32BE(1, 16) // the lower bound
@@ -17,19 +17,25 @@ function begin(elementOid: number, count: number, bytes: number): Buffer {
 }
 
 /** `text[]` */
-export function textArray(values: readonly string[]): Buffer {
-  const lengths = values.map(value => Buffer.byteLength(value))
+export function textArray(values: readonly (string | null)[]): Buffer {
+  const lengths = values.map(value => (value === null ? -1 : Buffer.byteLength(value)))
   const buffer = begin(
     25,
     values.length,
-    lengths.reduce((sum, length) => sum + 4 + length, 0),
+    lengths.reduce((sum, length) => sum + 4 + Math.max(0, length), 0),
+    lengths.includes(-1),
   )
   let at = headerBytes
   values.forEach((value, i) => {
     at = buffer.writeInt32BE(lengths[i]!, at)
-    at += buffer.write(value, at, lengths[i]!)
+    if (value !== null) at += buffer.write(value, at, lengths[i]!)
   })
   return buffer
+}
+
+/** One `text[]` in Postgres's text format, for an array of arrays of any lengths: `{"a","b"}`. */
+export function arrayLiteral(values: readonly string[]): string {
+  return `{${values.map(value => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
 
 /** `int4[]` */

@@ -1,4 +1,4 @@
-import type { ActionType } from '../domain/event.ts'
+import { type ActionType, withPrevious } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
@@ -44,8 +44,13 @@ export type ClaimedLane = {
   readonly eventId: TimeId
   /** How often this delivery was already tried. */
   readonly attempts: number
+  /** Asked for by hand, not by the change itself. */
+  readonly isManual: boolean
   readonly actionType: ActionType
+  /** The exact text to send, the same for every attempt. */
   readonly body: string
+  /** Whether it holds what the event knows beyond its own body. */
+  readonly withPrevious: boolean
 }
 
 /**
@@ -72,10 +77,11 @@ returning l.entity_type, l.entity_id`
  * lane was locked could still show a delivery that the lane's last holder has just finished.
  */
 const oldestDeliveriesStatement = `
-select l.entity_type, l.entity_id, d.event_id, d.attempts, e.action_type, e.body
+select l.entity_type, l.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, e.action_type, e.body,
+       case when d.with_previous then e.previous end as previous, case when d.with_previous then e.omitted end as omitted
 from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
 cross join lateral (
-  select event_id, attempts from walhook.deliveries
+  select event_id, attempts, is_manual, with_previous from walhook.deliveries
   where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
   order by event_id limit 1
 ) d
@@ -108,8 +114,10 @@ export async function claim(
     lease,
     eventId: row.event_id,
     attempts: row.attempts,
+    isManual: row.is_manual,
     actionType: row.action_type,
-    body: row.body,
+    body: row.with_previous ? withPrevious(row.body, row) : row.body,
+    withPrevious: row.with_previous,
   }))
 }
 

@@ -33,7 +33,8 @@ for update of l`
  * - finished:  delivered or dead: it leaves the queue; a dead one is kept aside.
  * - failed:    counts the attempt.
  * - emptied:   a lane without another delivery ends.
- * - the rest is given back: due when its oldest delivery is, at once after a finished one.
+ * - the rest is given back: due when its oldest delivery is, at once after a finished one, or where an older one was
+ *   put before a failed one by hand meanwhile.
  */
 const settleHeldLanesStatement = `
 with s as (
@@ -59,7 +60,11 @@ with s as (
     select from walhook.deliveries d
     where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
       and d.event_id <> s.event_id
-  ) as has_work
+  ) as has_work, s.state = 'retry' and exists (
+    select from walhook.deliveries d
+    where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
+      and d.event_id < s.event_id
+  ) as is_behind
   from s
 ), emptied as (
   delete from walhook.lanes l using lane_work s
@@ -67,7 +72,7 @@ with s as (
     and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
 )
 update walhook.lanes l
-set lease = null, due_at = clock_timestamp() + s.wait_ms * interval '1 ms'
+set lease = null, due_at = clock_timestamp() + case when s.is_behind then 0 else s.wait_ms end * interval '1 ms'
 from lane_work s
 where s.has_work
   and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id`
@@ -86,8 +91,9 @@ export async function settle(outbox: Outbox, settlements: readonly Settlement[])
     const held = await lockHeldLanes(client, settlements)
     await insertAttempts(
       client,
-      settlements.map(({ attempt, next }) => ({
+      settlements.map(({ attempt, next, lane }) => ({
         attempt,
+        withPrevious: lane.withPrevious,
         nextAttemptInMs: next.state === 'retry' ? next.waitMs : null,
       })),
     )

@@ -8,6 +8,8 @@ export type Tables = {
     url: string
     is_active: Generated<boolean>
     triggers: string[]
+    previous: Generated<boolean>
+    update_fields: string[] | null
     secret: string
     disabled_at: Date | null
     disabled_reason: string | null
@@ -32,6 +34,9 @@ type ReadOnly<T> = ColumnType<T, never, never>
 type EventsTable = {
   id: ReadOnly<bigint>
   body: ReadOnly<string>
+  previous: ReadOnly<string | null>
+  changed: ReadOnly<string[] | null>
+  omitted: ReadOnly<string[] | null>
 }
 
 type AttemptsTable = {
@@ -40,6 +45,7 @@ type AttemptsTable = {
   trigger: 'schedule' | 'manual' | 'test'
   event_id: bigint | null
   request_body: string | null
+  with_previous: Generated<boolean>
   message_id: string
   entity_type: string
   entity_id: string

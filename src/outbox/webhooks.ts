@@ -10,6 +10,8 @@ const columns = [
   'url',
   'is_active',
   'triggers',
+  'previous',
+  'update_fields',
   'disabled_at',
   'disabled_reason',
   'created_at',
@@ -23,6 +25,8 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
     url: row.url,
     isActive: row.is_active,
     triggers: row.triggers as Trigger[],
+    previous: row.previous,
+    updateFields: row.update_fields,
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
     createdAt: row.created_at,
@@ -31,7 +35,8 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
 }
 
 /** What an admin chooses. */
-export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'>
+export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> &
+  Partial<Pick<Webhook, 'previous' | 'updateFields'>>
 
 /** `secret` is the encrypted envelope of the signing secret. */
 export async function insertWebhook(
@@ -45,6 +50,8 @@ export async function insertWebhook(
       url: input.url,
       is_active: input.isActive,
       triggers: [...input.triggers],
+      previous: input.previous ?? false,
+      update_fields: input.updateFields ? [...input.updateFields] : null,
       secret: input.secret,
     })
     .returning(columns)
@@ -101,6 +108,10 @@ export async function updateWebhook(
       ...(change.name !== undefined && { name: change.name }),
       ...(change.url !== undefined && { url: change.url }),
       ...(change.triggers !== undefined && { triggers: [...change.triggers] }),
+      ...(change.previous !== undefined && { previous: change.previous }),
+      ...(change.updateFields !== undefined && {
+        update_fields: change.updateFields && [...change.updateFields],
+      }),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),
       updated_at: sql<Date>`now()`,

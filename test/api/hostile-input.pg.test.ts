@@ -152,15 +152,39 @@ test.each(paths.flatMap(path => ['GET', 'POST', 'DELETE'].map(method => [method,
   },
 )
 
-test.each(['PUT', 'OPTIONS', 'PROPFIND', 'M-SEARCH'])(
-  'the method %s is a problem: there is nothing',
+test.each(['PUT', 'PROPFIND', 'M-SEARCH'])(
+  'the method %s is answered with those that there are',
   async method => {
-    for (const path of ['/livez', '/readyz', '/metrics', '/api/webhooks', `/api/webhooks/${id}`]) {
-      const { status, json } = await at.call(method, path)
-      expect({ status, json }).toMatchObject({ status: 404, json: { title: 'Not found' } })
+    for (const [path, allow] of [
+      ['/livez', 'GET, HEAD, OPTIONS'],
+      ['/readyz', 'GET, HEAD, OPTIONS'],
+      ['/metrics', 'GET, HEAD, OPTIONS'],
+      ['/api/openapi.json', 'GET, HEAD, OPTIONS'],
+      ['/api/webhooks', 'POST, GET, HEAD, OPTIONS'],
+      [`/api/webhooks/${id}`, 'GET, HEAD, PATCH, DELETE, OPTIONS'],
+      [`/api/webhooks/${id}/test`, 'POST, OPTIONS'],
+    ] as const) {
+      const { status, headers, json } = await at.call(method, path)
+      expect({ status, json }).toMatchObject({ status: 405, json: { title: 'Method not allowed' } })
+      expect(headers.get('allow')).toBe(allow)
+      expect(json.detail).toContain(`only ${allow}`)
+      const options = await at.call('OPTIONS', path)
+      expect({ status: options.status, allow: options.headers.get('allow') }).toEqual({ status: 204, allow })
     }
   },
 )
+
+test('HEAD answers as GET does, without the body', async () => {
+  for (const path of ['/livez', '/api/webhooks', `/api/webhooks/${id}`, '/api/webhooks/999999']) {
+    const get = await at.call('GET', path)
+    const head = await at.call('HEAD', path)
+    expect({ status: head.status, type: head.headers.get('content-type'), text: head.text }).toEqual({
+      status: get.status,
+      type: get.headers.get('content-type'),
+      text: '',
+    })
+  }
+})
 
 test.each([
   '%',

@@ -140,7 +140,7 @@ test.each<[string, string, unknown, string | null, number]>([
   ['GET', '/api/webhooks?colour=red', undefined, adminToken, 422],
   ['GET', '/api/webhooks/1/log?cursor=x', undefined, adminToken, 422],
   ['GET', '/api/webhooks/1/log?cursor=9999999999999999999', undefined, adminToken, 422],
-  ['PUT', '/api/webhooks/1', {}, adminToken, 404],
+  ['PUT', '/api/webhooks/1', {}, adminToken, 405],
   ['GET', '/nothing', undefined, adminToken, 404],
   ['POST', '/api/webhooks/1/test', { user_id: [] }, adminToken, 422],
 ])('%s %s with the body %j and the token %j is a problem: %d', async (method, path, body, token, status) => {

@@ -9,7 +9,7 @@ const noDatabase = {} as Outbox
 test('the token of the configuration needs no database, and is the account that the configuration names', async () => {
   for (const userId of ['7', null]) {
     const authenticate = createAuthenticator(noDatabase, { token, userId })
-    expect(await authenticate(token)).toEqual({ name: 'WALHOOK_ADMIN_TOKEN', userId })
+    expect(await authenticate(token)).toEqual({ name: 'WALHOOK_ADMIN_TOKEN', userId, role: 'admin' })
   }
 })
 

@@ -3,9 +3,15 @@ import { type Row, unchanged } from '../../src/domain/change.ts'
 import { type Folded, fold, type Step } from '../../src/domain/fold.ts'
 
 const row: Row = ['1', 'a']
-const step = (kind: Step['kind']): Step => (kind === 'insert' || kind === 'update' ? { kind, row } : { kind })
+const old: Row = ['1', 'z']
+const steps: Record<Step['kind'], Step> = {
+  insert: { kind: 'insert', row },
+  update: { kind: 'update', row, old },
+  delete: { kind: 'delete', old },
+  touch: { kind: 'touch', field: 'companies' },
+}
 const foldAll = (...kinds: Step['kind'][]) =>
-  kinds.reduce<Folded | undefined>((before, kind) => fold(before, step(kind)), undefined)!
+  kinds.reduce<Folded | undefined>((before, kind) => fold(before, steps[kind]), undefined)!
 
 test.each<[Step['kind'][], Folded['state']]>([
   [['insert'], 'new'],
@@ -21,6 +27,8 @@ test.each<[Step['kind'][], Folded['state']]>([
   [['update', 'touch'], 'update'],
   [['update', 'delete'], 'delete'],
   [['touch', 'delete'], 'delete'],
+  [['touch', 'insert'], 'new'],
+  [['touch', 'insert', 'delete'], 'nothing'],
   [['delete', 'insert'], 'update'],
   [['delete', 'update'], 'update'],
   [['delete', 'touch'], 'delete'],
@@ -43,8 +51,31 @@ test('the last row that came is kept, through touches, and none after a delete',
 test('a value that an UPDATE left alone comes from the step before, where that has the same columns', () => {
   const inserted = fold(undefined, { kind: 'insert', row: ['1', 'long', 'x'] })
   const left: Row = ['1', unchanged, 'y']
-  expect(fold(inserted, { kind: 'update', row: left }).row).toEqual(['1', 'long', 'y'])
-  expect(fold(undefined, { kind: 'update', row: left }).row).toEqual(left)
+  expect(fold(inserted, { kind: 'update', row: left, old: null }).row).toEqual(['1', 'long', 'y'])
+  expect(fold(undefined, { kind: 'update', row: left, old: null }).row).toEqual(left)
   const fewer = fold(undefined, { kind: 'insert', row: ['1', 'long'] })
-  expect(fold(fewer, { kind: 'update', row: left }).row).toEqual(left)
+  expect(fold(fewer, { kind: 'update', row: left, old: null }).row).toEqual(left)
+})
+
+test.each<[Step['kind'][], Folded['before']]>([
+  [['touch'], 'untouched'],
+  [['update'], old],
+  [['touch', 'update'], old],
+  [['delete'], old],
+  [['insert'], 'unknown'],
+])('of the row before %j is known: %j', (kinds, before) => {
+  expect(foldAll(...kinds).before).toEqual(before)
+})
+
+test('the row before is that before the first change of it, also where a later step knows one', () => {
+  const first = fold(undefined, { kind: 'update', row: ['1', 'b'], old: null })
+  expect(first.before).toBe('unknown')
+  expect(fold(first, { kind: 'update', row: ['1', 'c'], old: ['1', 'b'] }).before).toBe('unknown')
+  const known = fold(undefined, { kind: 'delete', old: ['1', 'a'] })
+  expect(fold(known, { kind: 'update', row: ['1', 'c'], old: ['1', 'b'] }).before).toEqual(['1', 'a'])
+})
+
+test('the fields of related rows that were changed are kept, each once', () => {
+  const both = fold(foldAll('touch', 'touch', 'update'), { kind: 'touch', field: 'notes' })
+  expect(both.touched).toEqual(['companies', 'notes'])
 })

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest'
-import { int4Array, int8Array, lsnArray, textArray, timestamptzArray } from '../../src/outbox/binary-array.ts'
+import {
+  arrayLiteral,
+  int4Array,
+  int8Array,
+  lsnArray,
+  textArray,
+  timestamptzArray,
+} from '../../src/outbox/binary-array.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 
@@ -17,6 +24,9 @@ test('Postgres reads from the binary arrays what went in', async () => {
     ).rows.map(row => row.e)
   await psql.query(`set timezone = 'UTC'`)
   expect(await read('text', textArray(texts))).toEqual(texts)
+  expect(await read('text', textArray([null, 'a', null, '']))).toEqual([null, 'a', null, ''])
+  const literal = await psql.query('select $1::text[] as texts', [arrayLiteral(texts)])
+  expect(literal.rows[0].texts).toEqual(texts)
   expect(await read('int8', int8Array(bigints))).toEqual(bigints.map(String))
   expect(await read('int4', int4Array([0, -1, 2 ** 31 - 1, -(2 ** 31)]))).toEqual([
     '0',

@@ -10,6 +10,7 @@ import { sendTest } from '../../src/delivery/send-test.ts'
 import { parseSealKey } from '../../src/domain/seal.ts'
 import { parseAllowList } from '../../src/domain/target.ts'
 import { silentLog } from '../../src/runtime/log.ts'
+import { checkAnswer } from './check-answer.ts'
 import { openTestOutbox, slotName } from './open-outbox.ts'
 
 export const adminToken = 'an-admin-token-for-tests'
@@ -53,14 +54,20 @@ export async function openTestApi() {
     metrics: createMetrics(async () => ({ queue: null, heldBackBytes: null, isCapturing: true })),
     log: silentLog,
   })
+  /** Calls the API as any client; every answer is judged by the document. */
+  async function request(path: string, init: RequestInit): Promise<Response> {
+    const response = await api.request(path, init)
+    await checkAnswer(init.method ?? 'GET', path, response)
+    return response
+  }
   return {
     ...at,
     control,
     state,
-    request: (path: string, init: RequestInit) => api.request(path, init),
+    request,
     /** Calls the API; a body that is no text is sent as JSON. A token of null is sent as none. */
     async call(method: string, path: string, body?: unknown, token: string | null = adminToken) {
-      const response = await api.request(path, {
+      const response = await request(path, {
         method,
         headers: { ...(token !== null && { authorization: `Bearer ${token}` }) },
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
@@ -68,7 +75,7 @@ export async function openTestApi() {
       const text = await response.text()
       const isJson = response.headers.get('content-type')?.includes('json')
       // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
-      const json: any = isJson ? JSON.parse(text) : null
+      const json: any = isJson && text !== '' ? JSON.parse(text) : null
       return { status: response.status, headers: response.headers, text, json }
     },
     async [Symbol.asyncDispose]() {

@@ -42,10 +42,22 @@ from pg_index i join pg_class c on c.oid = i.indrelid
 where ${isOurs} and not exists (select from pg_constraint k where k.conindid = i.indexrelid)
 order by 1`
 
+const triggersStatement = `
+select pg_get_triggerdef(t.oid) || ';' as text
+from pg_trigger t join pg_class c on c.oid = t.tgrelid
+where ${isOurs} and not t.tgisinternal order by t.tgname collate "C"`
+
 /** Writes down the schema `walhook` as it stands, the same text on every version of Postgres. */
 export async function dumpSchema(client: Client): Promise<string> {
   const parts = ['-- The schema that the migrations make, for reading. Written by: npm run schema']
-  for (const statement of [sequencesStatement, functionsStatement, tablesStatement, indexesStatement]) {
+  const statements = [
+    sequencesStatement,
+    functionsStatement,
+    tablesStatement,
+    indexesStatement,
+    triggersStatement,
+  ]
+  for (const statement of statements) {
     const { rows } = await client.query(statement)
     parts.push(...rows.map(row => row.text.trimEnd()))
   }

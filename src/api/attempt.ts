@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import type { LoggedAttempt } from '../control/control.ts'
+import { bigId, time } from './fields.ts'
+
+const headers = z.record(z.string(), z.string())
+
+/** One HTTP request of the log, in full. */
+export const attemptSchema = z
+  .object({
+    id: bigId(),
+    webhook_id: z.int(),
+    trigger: z.enum(['schedule', 'manual', 'test']).meta({ description: 'What made walhook send it.' }),
+    event_id: bigId().nullable().meta({ description: 'Null for a test.' }),
+    message_id: z.string().meta({ description: 'The header `webhook-id`, the same on every attempt.' }),
+    entity_type: z.string(),
+    entity_id: z.string(),
+    action_type: z.string(),
+    number: z.int().meta({ description: 'Counts the attempts of one delivery from 1.' }),
+    outcome: z.enum(['delivered', 'refused', 'unreachable', 'blocked', 'cancelled']),
+    error: z
+      .object({ class: z.string(), message: z.string() })
+      .nullable()
+      .meta({ description: 'Why it was not delivered, and what to try.' }),
+    started_at: time(),
+    duration_ms: z.number(),
+    phases: z
+      .object({
+        dns: z.number().optional(),
+        connect: z.number().optional(),
+        tls: z.number().optional(),
+        first_byte: z.number().optional(),
+        body: z.number().optional(),
+      })
+      .meta({ description: 'How long each phase took, in ms; one that did not happen is absent.' }),
+    remote_address: z.string().nullable(),
+    next_attempt_at: time().nullable(),
+    request: z.object({ method: z.literal('POST'), url: z.string(), headers, body: z.string() }),
+    response: z
+      .object({ status: z.int(), headers, body: z.string(), truncated: z.boolean() })
+      .nullable()
+      .meta({ description: 'Null where no complete head of an answer came.' }),
+  })
+  .meta({ id: 'Attempt' })
+
+export function attemptJson(attempt: LoggedAttempt): z.input<typeof attemptSchema> {
+  return {
+    id: String(attempt.id),
+    webhook_id: attempt.webhookId,
+    trigger: attempt.trigger,
+    event_id: attempt.eventId === null ? null : String(attempt.eventId),
+    message_id: attempt.messageId,
+    entity_type: attempt.entityType,
+    entity_id: attempt.entityId,
+    action_type: attempt.actionType,
+    number: attempt.number,
+    outcome: attempt.outcome,
+    error:
+      attempt.errorClass === null ? null : { class: attempt.errorClass, message: attempt.errorMessage ?? '' },
+    started_at: attempt.startedAt.toISOString(),
+    duration_ms: attempt.durationMs,
+    phases: attempt.phases,
+    remote_address: attempt.remoteAddress,
+    next_attempt_at: attempt.nextAttemptAt?.toISOString() ?? null,
+    request: { method: 'POST', ...attempt.request },
+    response: attempt.response,
+  }
+}

@@ -1,0 +1,153 @@
+import { z } from 'zod'
+import { problemSchema } from './problem.ts'
+import type { Route } from './route.ts'
+
+export type JsonSchema = { readonly [key: string]: unknown }
+type Content = { content: Record<string, { schema: JsonSchema }> }
+export type Operation = {
+  operationId: string
+  tags: string[]
+  summary: string
+  description: string
+  'x-role': string
+  parameters: { name: string; in: 'path' | 'query'; required: boolean; schema: JsonSchema }[]
+  requestBody?: Content & { required: boolean }
+  responses: Record<string, { description: string; headers?: Record<string, object> } & Partial<Content>>
+}
+/** What walhook uses of OpenAPI 3.1. https://spec.openapis.org/oas/v3.1.1.html */
+export type OpenApiDocument = {
+  openapi: string
+  info: { title: string; version: string; description: string; license: object }
+  servers: { url: string }[]
+  security: object[]
+  tags: { name: string }[]
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, JsonSchema>; securitySchemes: object }
+}
+
+/** Describes routes, from the schemas that validate. `version` is walhook's own. */
+export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
+  const schemas: Record<string, JsonSchema> = {}
+  const write = (schema: z.ZodType, io: 'input' | 'output') => toJsonSchema(schema, io, schemas)
+  const paths: OpenApiDocument['paths'] = {}
+  for (const route of routes) {
+    paths[route.path] ??= {}
+    paths[route.path]![route.method] = operation(route, write)
+  }
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'walhook',
+      version,
+      description:
+        'Signed webhooks for committed changes in Postgres. What goes wrong is answered as `application/problem+json` (RFC 9457) with a pointer to each wrong field. Lists come in pages: send `next_cursor` as `cursor` for the next one.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    security: [{ token: [] }],
+    tags: [...new Set(routes.map(({ tag }) => tag))].map(name => ({ name })),
+    paths,
+    components: {
+      schemas,
+      securitySchemes: {
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description:
+            'A token, made by `walhook token NAME`. Its role is viewer, operator or admin, each with all that the one before may.',
+        },
+      },
+    },
+  }
+}
+
+type Write = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
+
+function operation(route: Route, write: Write): Operation {
+  const { answer } = route
+  const json = (schema: JsonSchema) => ({ content: { 'application/json': { schema } } })
+  const problemAnswer = (description: string) => ({
+    description,
+    content: { 'application/problem+json': { schema: write(problemSchema, 'output') } },
+  })
+  return {
+    operationId: route.id,
+    tags: [route.tag],
+    summary: route.summary,
+    description: `${route.description ? `${route.description} ` : ''}Needs the role ${route.role}.`,
+    'x-role': route.role,
+    parameters: [...parameters(route.params, 'path', write), ...parameters(route.query, 'query', write)],
+    ...(route.body && {
+      requestBody: { required: route.whenNoBody === undefined, ...json(write(route.body, 'input')) },
+    }),
+    responses: {
+      [answer.status]: {
+        description: answer.what,
+        ...(answer.schema && json(write(answer.schema, 'output'))),
+        ...(answer.status === 201 && { headers: { location: { schema: { type: 'string' } } } }),
+      },
+      ...Object.fromEntries(failures(route).map(([status, what]) => [status, problemAnswer(what)])),
+    },
+  }
+}
+
+/** How a call can fail follows from what it takes. */
+function failures({ method, params, query, body }: Route): [number, string][] {
+  return [
+    ...(body ? ([[400, 'The body is not JSON']] as [number, string][]) : []),
+    [401, 'There is no valid token'],
+    [403, "The token's role may not do this"],
+    ...(params ? ([[404, 'There is no such thing']] as [number, string][]) : []),
+    ...(method === 'get' ? [] : ([[409, 'Not possible in this state']] as [number, string][])),
+    ...(body ? ([[413, 'The body is too large']] as [number, string][]) : []),
+    ...(params || query || body
+      ? ([[422, 'Some fields are wrong: `errors` names each']] as [number, string][])
+      : []),
+    [500, 'Something went wrong in walhook'],
+  ]
+}
+
+function parameters(
+  schema: z.ZodObject | undefined,
+  place: 'path' | 'query',
+  write: Write,
+): Operation['parameters'] {
+  if (!schema) return []
+  const { properties = {}, required = [] } = write(schema, 'input') as {
+    properties?: Record<string, JsonSchema>
+    required?: string[]
+  }
+  return Object.entries(properties).map(([name, written]) => ({
+    name,
+    in: place,
+    required: place === 'path' || required.includes(name),
+    schema: written,
+  }))
+}
+
+/** Writes a schema, with those that have a name put into `named` and referred to. */
+function toJsonSchema(
+  schema: z.ZodType,
+  io: 'input' | 'output',
+  named: Record<string, JsonSchema>,
+): JsonSchema {
+  // In a list, because only a schema inside another one is referred to by its name.
+  const { items, $defs = {} } = z.toJSONSchema(z.array(schema), {
+    io,
+    override({ jsonSchema, zodSchema: { _zod } }) {
+      const { asJson } = jsonSchema
+      if (asJson) {
+        for (const key of Object.keys(jsonSchema)) delete jsonSchema[key]
+        Object.assign(jsonSchema, asJson)
+      }
+      if (_zod.def.type === 'default') jsonSchema.default = _zod.def.defaultValue
+      // A reader must be ready for fields that come with a later version.
+      if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties
+      delete jsonSchema.id
+    },
+  })
+  const moved = (value: unknown): JsonSchema =>
+    JSON.parse(JSON.stringify(value).replaceAll('"#/$defs/', '"#/components/schemas/'))
+  for (const [name, one] of Object.entries($defs)) named[name] = moved(one)
+  return moved(items)
+}

@@ -1,0 +1,55 @@
+import { z } from 'zod'
+
+/** Postgres holds any text but one with NUL, and UTF-8 can't write half a surrogate pair. */
+export const text = () =>
+  z
+    .string()
+    .refine(value => value.isWellFormed() && !value.includes('\0'), 'must not hold NUL or half a character')
+
+const maxId = 2_147_483_647
+
+/**
+ * A whole number of a path or a query, where all is text. Digits only: `Number` reads `0x1` and an empty text too,
+ * and a webhook would answer to names it does not have. The document calls it what it stands for: an integer.
+ */
+export const number = (least: number, most: number, what: string) =>
+  z
+    .string()
+    .regex(/^\d{1,16}$/, what)
+    .transform(Number)
+    .pipe(z.int().min(least).max(most))
+    .meta({ asJson: { type: 'integer', minimum: least, maximum: most } })
+
+/** The id of a row in a path, of a kind that is counted from 1. */
+export const id = () => number(1, maxId, 'must be a number')
+export const limit = (most: number, usual: number) => number(1, most, 'must be a whole number').default(usual)
+
+/** Where a list by rising small ids goes on: after this id. */
+export const idCursor = () => number(0, maxId, 'must be a cursor that a list gave').default(0)
+/** Where a list by falling big ids goes on: before this id; absent for the newest. */
+export const bigCursor = () =>
+  z
+    .string()
+    .refine(
+      value => /^\d{1,19}$/.test(value) && BigInt(value) < 2n ** 63n,
+      'must be a cursor that the list gave',
+    )
+    .transform(BigInt)
+    .meta({ asJson: { type: 'string', pattern: '^\\d{1,19}$' } })
+    .optional()
+
+/** A moment in an answer: ISO 8601 in UTC, with milliseconds. */
+export const time = () => z.string().meta({ format: 'date-time' })
+/** An id of 64 bits in an answer: as text, because JSON numbers of most readers end at 2^53. */
+export const bigId = () => z.string().meta({ pattern: '^\\d+$' })
+
+/** A page of a list. The next one begins at `next_cursor`, which is null at the end. */
+export const page = <Item extends z.ZodType>(item: Item) =>
+  z.object({ data: z.array(item), next_cursor: z.string().nullable() })
+
+export function pageJson<T, Json>(
+  found: { readonly items: readonly T[]; readonly next: number | bigint | null },
+  toJson: (item: T) => Json,
+): { data: Json[]; next_cursor: string | null } {
+  return { data: found.items.map(toJson), next_cursor: found.next === null ? null : String(found.next) }
+}

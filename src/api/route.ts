@@ -1,0 +1,84 @@
+import type { z } from 'zod'
+import type { Caller, Control } from '../control/control.ts'
+import type { Failed, Result } from '../control/result.ts'
+import type { Role } from '../domain/role.ts'
+
+/** What a route answers when it went well; how it fails follows from what it takes (`document.ts`). */
+export type Success<Schema extends z.ZodType | null> = {
+  readonly status: 200 | 201 | 202 | 204
+  readonly what: string
+  /** Null: there is no body. */
+  readonly schema: Schema
+}
+
+type Handled<Schema extends z.ZodType | null> =
+  | Failed
+  | {
+      readonly ok: true
+      readonly value: Schema extends z.ZodType ? z.input<Schema> : null
+      readonly headers?: Readonly<Record<string, string>>
+    }
+
+/** One operation over HTTP. The same schemas validate what comes in, type the answer, and make the OpenAPI document. */
+export type Definition<
+  Params extends z.ZodObject,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+  Answer extends z.ZodType | null,
+> = {
+  readonly method: 'get' | 'post' | 'patch' | 'delete'
+  /** As OpenAPI writes it: `/api/webhooks/{id}`. */
+  readonly path: `/api/${string}`
+  /** The operation's name in generated clients, in camel case. */
+  readonly id: string
+  readonly tag: string
+  /** What it does, in a few words: `Reads a webhook`. */
+  readonly summary: string
+  readonly description?: string
+  /** The least role that may call it. */
+  readonly role: Role
+  readonly params?: Params
+  readonly query?: Query
+  readonly body?: Body
+  /** What stands for a missing body, where one may be missing. */
+  readonly whenNoBody?: z.input<Body>
+  readonly answer: Success<Answer>
+  handle(call: {
+    readonly control: Control
+    readonly caller: Caller
+    readonly params: z.output<Params>
+    readonly query: z.output<Query>
+    readonly body: z.output<Body>
+  }): Promise<Handled<Answer>>
+}
+
+/** A route whose types have done their work: what the server and the document need. */
+export type Route = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType, z.ZodType | null>, 'handle'> & {
+  handle(call: {
+    control: Control
+    caller: Caller
+    params: unknown
+    query: unknown
+    body: unknown
+  }): Promise<Failed | { ok: true; value: unknown; headers?: Readonly<Record<string, string>> }>
+}
+
+type Nothing = z.ZodObject<Record<never, never>>
+
+/** Defines a route; params, query and body reach `handle` as its schemas read them. */
+export function route<
+  Params extends z.ZodObject = Nothing,
+  Query extends z.ZodObject = Nothing,
+  Body extends z.ZodType = z.ZodUndefined,
+  Answer extends z.ZodType | null = z.ZodType,
+>(definition: Definition<Params, Query, Body, Answer>): Route {
+  return definition as unknown as Route
+}
+
+/** The result of an operation as the answer to a call, its value written by `toJson`. */
+export function answer<T, Json>(
+  result: Result<T>,
+  toJson: (value: T) => Json,
+): Failed | { ok: true; value: Json } {
+  return result.ok ? { ok: true, value: toJson(result.value) } : result
+}

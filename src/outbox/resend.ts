@@ -1,0 +1,126 @@
+import type pg from 'pg'
+import type { TimeId } from '../domain/time-id.ts'
+import { wakeChannel } from './append.ts'
+import { type Outbox, transaction } from './database.ts'
+
+/** What became of the wish to send one event to a webhook once more. */
+export type Resent =
+  | { readonly state: 'no_webhook' }
+  | { readonly state: 'no_event' | 'in_flight' }
+  | { readonly state: 'inactive'; readonly disabledReason: string | null }
+  | {
+      readonly state: 'queued'
+      readonly entityType: string
+      readonly entityId: string
+      /** The event of the entity that is on its way or comes first, or null: this one is next. */
+      readonly behind: TimeId | null
+      /** A newer event of the entity was delivered, or is on its way: the receiver gets an older state after it. */
+      readonly newerDelivered: boolean
+    }
+
+/** Whether a webhook may be given deliveries. Locked against deletion until the transaction ends. */
+const lockWebhookStatement = `
+select is_active and disabled_at is null as may_send, disabled_reason
+from walhook.webhooks where id = $1 for key share`
+
+/** Locks a lane, or makes it. `lease` is null where nobody holds it now. */
+const lockOrMakeLaneStatement = `
+insert into walhook.lanes as l (webhook_id, entity_type, entity_id) values ($1, $2, $3)
+on conflict (webhook_id, entity_type, entity_id) do update set due_at = l.due_at
+returning case when due_at > clock_timestamp() then lease end as lease`
+
+/** The lane's oldest delivery; under a lease, the oldest one that was there when the lease began: what is in flight. */
+const oldestDeliveryStatement = `
+select event_id from walhook.deliveries
+where webhook_id = $1 and entity_type = $2 and entity_id = $3
+  and ($4::uuid is null or asked_during is distinct from $4)
+order by event_id limit 1`
+
+/**
+ * A new delivery of the event, with the body that the webhook wants now, or the one that waits, with the body that it
+ * has: counted from the first attempt again. It is not ended any more.
+ */
+const askForDeliveryStatement = `
+with ended as (
+  delete from walhook.ended_deliveries where webhook_id = $1 and event_id = $4
+)
+insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id, with_previous, is_manual, asked_during)
+select $1, $2, $3, $4, previous, true, $5 from walhook.webhooks where id = $1
+on conflict (webhook_id, entity_type, entity_id, event_id)
+  do update set attempts = 0, is_manual = true, asked_during = excluded.asked_during`
+
+const laneIsDueStatement = `
+update walhook.lanes set due_at = now()
+where webhook_id = $1 and entity_type = $2 and entity_id = $3 and lease is null`
+
+/** How many of an entity's newer events are looked at for one that was delivered. */
+const newerEvents = 10_000
+
+const newerDeliveredStatement = `
+select exists (
+  select from (
+    select id from walhook.events where entity_type = $2 and entity_id = $3 and id > $4 order by id limit ${newerEvents}
+  ) e
+  where exists (
+    select from walhook.attempts a
+    where a.event_id = e.id and a.webhook_id = $1 and a.id > e.id and a.outcome = 'delivered'
+  )
+) as newer_delivered`
+
+/**
+ * Puts an event into its lane of a webhook once more, whatever became of it before and whether the webhook has its
+ * trigger or not: as a delivery that is asked for by hand and begins with its first attempt. It goes through the lane
+ * like any other, at its place in the order; where it is the oldest, the lane is due at once.
+ *
+ * The lane is locked first, as a settlement does, and everything else is read under that lock. A delivery that is
+ * under way right now is left alone.
+ */
+export async function resendEvent(
+  outbox: Outbox,
+  input: { webhookId: number; eventId: TimeId },
+): Promise<Resent> {
+  const { webhookId, eventId } = input
+  return await transaction(outbox.pool, async client => {
+    const webhook = await lockWebhook(client, webhookId)
+    if (!webhook.ok) return webhook.refusal
+    const event = await client.query('select entity_type, entity_id from walhook.events where id = $1', [
+      eventId,
+    ])
+    if (!event.rows[0]) return { state: 'no_event' }
+    const { entity_type: entityType, entity_id: entityId } = event.rows[0]
+    const key = [webhookId, entityType, entityId]
+
+    const { lease } = (await client.query(lockOrMakeLaneStatement, key)).rows[0]
+    const oldest = async (underLease: string | null): Promise<TimeId | null> =>
+      (await client.query(oldestDeliveryStatement, [...key, underLease])).rows[0]?.event_id ?? null
+    const inFlight = lease === null ? null : await oldest(lease)
+    if (inFlight === eventId) return { state: 'in_flight' }
+
+    await client.query(askForDeliveryStatement, [...key, eventId, lease])
+    const first = (await oldest(null))!
+    if (first === eventId) await client.query(laneIsDueStatement, key)
+    const newer = await client.query(newerDeliveredStatement, [...key, eventId])
+    await client.query(`select pg_notify('${wakeChannel}', '')`)
+    return {
+      state: 'queued',
+      entityType,
+      entityId,
+      behind: inFlight ?? (first === eventId ? null : first),
+      newerDelivered: newer.rows[0].newer_delivered || (inFlight !== null && inFlight > eventId),
+    }
+  })
+}
+
+/** Locks a webhook against deletion, and says whether it may be given deliveries. */
+export async function lockWebhook(
+  client: pg.PoolClient,
+  webhookId: number,
+): Promise<
+  | { readonly ok: true }
+  | { readonly ok: false; readonly refusal: Extract<Resent, { state: 'no_webhook' | 'inactive' }> }
+> {
+  const { rows } = await client.query(lockWebhookStatement, [webhookId])
+  if (!rows[0]) return { ok: false, refusal: { state: 'no_webhook' } }
+  if (rows[0].may_send) return { ok: true }
+  return { ok: false, refusal: { state: 'inactive', disabledReason: rows[0].disabled_reason } }
+}

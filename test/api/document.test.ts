@@ -1,0 +1,65 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { docsPage } from '../../src/api/docs-page.ts'
+import { openApiDocument } from '../../src/api/document.ts'
+import { route } from '../../src/api/route.ts'
+import { routes } from '../../src/api/routes.ts'
+import { document } from '../support/check-answer.ts'
+
+test('the document is OpenAPI 3.1 by its own schema, and every reference leads somewhere', async () => {
+  const validator = new Validator()
+  const verdict = await validator.validate(structuredClone(document))
+  expect(verdict.errors ?? []).toEqual([])
+  expect(verdict.valid).toBe(true)
+  expect(validator.version).toBe('3.1')
+  for (const [, name] of JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g))
+    expect(Object.keys(document.components.schemas)).toContain(name)
+  expect(JSON.stringify(document)).not.toContain('$defs')
+})
+
+test('each route is there once, with its name, its role and all that its path names', () => {
+  const operations = Object.values(document.paths).flatMap(methods => Object.values(methods))
+  expect(operations.length).toBe(routes.length)
+  expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(routes.length)
+  for (const { path, method, role, summary } of routes) {
+    const operation = document.paths[path]![method]!
+    expect(operation['x-role']).toBe(role)
+    const named = operation.parameters.filter(one => one.in === 'path').map(({ name }) => name)
+    expect(named).toEqual([...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name))
+    expect(summary).toMatch(/^[A-Z].*[^.]$/)
+  }
+})
+
+test('what a number of a query must be is said as a number', () => {
+  const { parameters } = document.paths['/api/webhooks/{id}/log']!.get!
+  expect(parameters.find(({ name }) => name === 'limit')).toEqual({
+    name: 'limit',
+    in: 'query',
+    required: false,
+    schema: { type: 'integer', minimum: 1, maximum: 100, default: 10 },
+  })
+})
+
+test('the page shows every call, loads nothing, and what is written stays text', async () => {
+  const page = String(await docsPage(document))
+  for (const { id, path } of routes) {
+    expect(page).toContain(`id="${id}"`)
+    expect(page).toContain(path)
+  }
+  expect(page).not.toMatch(/<script|<link|<img|\bstyle="|https?:/)
+  const hostile = route({
+    method: 'get',
+    path: '/api/x',
+    id: 'x',
+    tag: '<b>tag</b>',
+    summary: '<script>alert(1)</script>',
+    description: 'A `<i>` in code',
+    role: 'viewer',
+    answer: { status: 200, what: '<u>', schema: z.object({ '<s>': z.literal('<em>') }) },
+    handle: async () => ({ ok: true, value: { '<s>': '<em>' as const } }),
+  })
+  const shown = String(await docsPage(openApiDocument([hostile], '<h1>')))
+  expect(shown).not.toMatch(/<(b|script|i|u|s|em)>/)
+  expect(shown).toContain('<code>&lt;i&gt;</code>')
+})

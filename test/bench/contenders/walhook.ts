@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { connect } from '../../support/connect.ts'
+import { until } from '../../support/wait.ts'
+import { type Contender, endChild, type Place, type Running } from './contender.ts'
+
+const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts')
+const adminToken = 'benchmark-admin-token'
+
+/** walhook as `serve` runs by default, its log thrown away; one webhook for new users. */
+export const walhook: Contender = {
+  name: 'walhook',
+  setup: 'the defaults of `serve`, one webhook that wants user.new',
+  async prepare() {},
+  start: place => startWalhook(place, [place.receiverUrl]),
+}
+
+/** Starts `serve` and makes a webhook for each URL. */
+export async function startWalhook(
+  place: Place,
+  urls: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Running & { readonly url: string }> {
+  const port = 20_000 + Math.floor(Math.random() * 20_000)
+  const child = spawn(process.execPath, [main, 'serve'], {
+    cwd: '/',
+    env: {
+      PATH: process.env.PATH,
+      DATABASE_URL: place.url,
+      WALHOOK_SLOT: place.name,
+      WALHOOK_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
+      WALHOOK_ADMIN_TOKEN: adminToken,
+      WALHOOK_ALLOW_TARGETS: '127.0.0.1',
+      PORT: String(port),
+      ...env,
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const url = `http://127.0.0.1:${port}`
+  try {
+    await until(async () => (await fetch(`${url}/readyz`)).ok, { what: 'walhook to be ready' })
+    for (const [i, target] of urls.entries()) await createWebhook(url, { name: `bench ${i}`, url: target })
+  } catch (error) {
+    await endChild(child)
+    throw error
+  }
+  return { pid: child.pid!, url, [Symbol.asyncDispose]: () => endChild(child) }
+}
+
+/** A webhook for new users, made as an admin makes it. */
+export async function createWebhook(
+  walhookUrl: string,
+  fields: { name: string; url: string; triggers?: readonly string[] },
+): Promise<number> {
+  const answer = await fetch(`${walhookUrl}/api/webhooks`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ triggers: ['user.new'], ...fields }),
+  })
+  if (!answer.ok) throw new Error(`no webhook was made: ${await answer.text()}`)
+  return ((await answer.json()) as { id: number }).id
+}
+
+/** Waits until nothing is left to deliver. */
+export async function untilQueueIsEmpty(url: string, timeoutMs: number): Promise<void> {
+  await using psql = await connect(url)
+  await until(async () => (await psql.query('select from walhook.lanes limit 1')).rowCount === 0, {
+    what: 'the queue to be empty',
+    timeoutMs,
+    intervalMs: 50,
+  })
+}

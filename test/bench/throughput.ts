@@ -1,0 +1,97 @@
+import { connect } from '../support/connect.ts'
+import { until } from '../support/wait.ts'
+import type { Contender } from './contenders/contender.ts'
+import { walhook } from './contenders/walhook.ts'
+import { median, perSecond, rateText, table } from './figures.ts'
+import { postBare } from './limits.ts'
+import { type Stage, startMeter } from './stage.ts'
+import { writeUsers } from './users.ts'
+
+const timeoutMs = 180_000
+const rounds = 3
+
+type Drain = {
+  readonly rate: number
+  readonly workerS: number
+  readonly postgresS: number
+  readonly highestMb: number
+}
+
+/**
+ * Writes rows while a contender runs and waits until the receiver has had as many requests: events per second from the
+ * first commit to the last receipt.
+ */
+export async function drain(
+  stage: Stage,
+  contender: Contender,
+  load: { rows: number; perTransaction: number },
+): Promise<Drain> {
+  const place = await stage.place(contender)
+  try {
+    await using worker = await contender.start(place)
+    await using psql = await connect(place.url)
+    const first = await stage.receiver.count()
+    const stop = startMeter(stage, worker.pid)
+    const startMs = performance.now()
+    await writeUsers(psql, { first: 0, ...load })
+    await until(async () => (await stage.receiver.count()) - first >= load.rows, {
+      what: `${contender.name} to deliver ${load.rows} events`,
+      timeoutMs,
+      intervalMs: 25,
+    })
+    const rate = perSecond(load.rows, performance.now() - startMs)
+    const { workerS, postgresS, highestMb } = stop()
+    const per = 1_000 / load.rows
+    return { rate, workerS: workerS * per, postgresS: postgresS * per, highestMb }
+  } finally {
+    await stage.leave(place)
+  }
+}
+
+/** Events per second, walhook and the alternatives in turn, each beside bare undici in the same round. */
+export async function measureThroughput(stage: Stage, alternatives: readonly Contender[]) {
+  const shapes = [
+    { contender: walhook, rows: 40_000, perTransaction: 200 },
+    { contender: walhook, rows: 30_000, perTransaction: 1 },
+    ...alternatives.map(contender => ({ contender, rows: 6_000, perTransaction: 200 })),
+  ]
+  const results = shapes.map(shape => ({ ...shape, drains: [] as Drain[], ratios: [] as number[] }))
+  const bares: number[] = []
+  for (let round = 0; round < rounds; round++)
+    for (const result of results) {
+      const bare = await postBare(stage.receiver, 20_000)
+      const drained = await drain(stage, result.contender, result)
+      bares.push(bare)
+      result.drains.push(drained)
+      result.ratios.push(drained.rate / bare)
+    }
+  const of = (drains: readonly Drain[], pick: (drained: Drain) => number) => median(drains.map(pick))
+  const rows = results.map(({ contender, perTransaction, drains, ratios }) => ({
+    name: contender.name,
+    perTransaction,
+    rate: of(drains, d => d.rate),
+    ofBare: median(ratios),
+    workerS: of(drains, d => d.workerS),
+    postgresS: of(drains, d => d.postgresS),
+    highestMb: of(drains, d => d.highestMb),
+  }))
+  const text = table(
+    ['', 'rows per transaction', 'events', 'of bare undici', 'CPU s per 1,000: worker', 'Postgres', 'memory'],
+    [
+      ['bare undici, nothing else', '', rateText(median(bares)), '1', '', '', ''],
+      ...rows.map(row => [
+        row.name,
+        String(row.perTransaction),
+        rateText(row.rate),
+        row.ofBare.toFixed(2),
+        row.workerS.toFixed(3),
+        row.postgresS.toFixed(3),
+        `${row.highestMb.toFixed(0)} MB`,
+      ]),
+    ],
+  )
+  const foot = shapes
+    .filter(({ contender }, i) => shapes.findIndex(shape => shape.contender === contender) === i)
+    .map(({ contender }) => `${contender.name}: ${contender.setup}.`)
+  return { rows, bare: median(bares), text: [text, '', ...foot].join('\n') }
+}

@@ -1,0 +1,171 @@
+import { expect, test } from 'vitest'
+import { type Change, type Relation, unchanged } from '../../src/domain/change.ts'
+import type { EntityMapping } from '../../src/domain/mapping.ts'
+import {
+  entity,
+  fullUsers,
+  insert,
+  linked,
+  links,
+  openMapper,
+  relation,
+  remove,
+  tableOf,
+  update,
+  users,
+} from '../support/open-mapper.ts'
+
+const linkedUser = entity('user', 'users', [linked])
+const fullLinks: Relation = { ...links, identity: 'full' }
+const present = {
+  users: { columns: { id: 'integer', name: 'text', story: 'text' }, rows: [['1', 'now', 'now']] },
+} as never
+
+async function facts(changes: Change[], mapping: readonly EntityMapping[] = [linkedUser]) {
+  const { events } = await openMapper({ mapping, present }).map(changes)
+  return events.map(({ actionType, facts }) => ({ actionType, ...facts }))
+}
+const known = (previous: string | null, changed: string[] | null) => ({
+  actionType: 'update',
+  previous,
+  changed,
+  omitted: null,
+})
+
+test('a whole row before an update tells what changed, and its values before', async () => {
+  const change = update(fullUsers, ['1', 'a', null], '1', 'b', 's')
+  expect(await facts([change])).toEqual([known('{"name":"a","story":null}', ['name', 'story'])])
+})
+
+test('without it nothing is known; of a new or deleted entity there is nothing to know', async () => {
+  const nothing = { previous: null, changed: null, omitted: null }
+  expect(
+    await facts([
+      update(users, null, '1', 'b', 's'),
+      insert(users, '2', 'a', 's'),
+      remove(fullUsers, '3', 'a', 's'),
+    ]),
+  ).toEqual([
+    { actionType: 'update', ...nothing },
+    { actionType: 'new', ...nothing },
+    { actionType: 'delete', ...nothing },
+  ])
+})
+
+test('several updates in one transaction are compared from first to last', async () => {
+  expect(
+    await facts([
+      update(fullUsers, ['1', 'a', 's'], '1', 'b', 's'),
+      update(fullUsers, ['1', 'b', 's'], '1', 'c', 't'),
+      update(fullUsers, ['1', 'c', 't'], '1', 'd', 's'),
+    ]),
+  ).toEqual([known('{"name":"a"}', ['name'])])
+})
+
+test('what changed and changed back is no event', async () => {
+  expect(
+    await facts([
+      update(fullUsers, ['1', 'a', 's'], '1', 'b', 's'),
+      update(fullUsers, ['1', 'b', 's'], '1', 'a', unchanged),
+    ]),
+  ).toEqual([])
+})
+
+test('a row that was deleted and inserted again is compared with what it was', async () => {
+  expect(await facts([remove(fullUsers, '1', 'a', 's'), insert(users, '1', 'b', 's')])).toEqual([
+    known('{"name":"a"}', ['name']),
+  ])
+})
+
+test('a row whose first update told nothing is not compared with what a later one tells', async () => {
+  expect(
+    await facts([update(users, null, '1', 'b', 's'), update(fullUsers, ['1', 'b', 's'], '1', 'c', 's')]),
+  ).toEqual([known(null, null)])
+})
+
+test('a related row marks its field as changed; nothing is known of the list before', async () => {
+  expect(await facts([insert(links, '1', 'c')])).toEqual([known(null, ['companies'])])
+  expect(await facts([insert(links, '1', 'c'), update(fullUsers, ['1', 'a', 's'], '1', 'b', 's')])).toEqual([
+    known('{"name":"a"}', ['name', 'companies']),
+  ])
+  expect(await facts([update(fullUsers, ['1', 'a', 's'], '1', 'a', 's'), remove(links, '1', 'c')])).toEqual([
+    known(null, ['companies']),
+  ])
+  expect(await facts([update(users, null, '1', 'a', 's'), remove(links, '1', 'c')])).toEqual([
+    known(null, null),
+  ])
+})
+
+test('a related row that is known to show the same touches nobody, unless the mapping wants it', async () => {
+  const wide: Relation = {
+    ...relation('user_companies', { user_id: 'integer', company_id: 'text', seen: 'boolean' }, 3),
+    identity: 'full',
+  }
+  const same = update(wide, ['1', 'c', 'f'], '1', 'c', 't')
+  expect(await facts([same])).toEqual([])
+  expect(await facts([same], [{ ...linkedUser, sendsUnchanged: true }])).toEqual([known(null, ['companies'])])
+  expect(await facts([update(fullLinks, ['1', 'c'], '1', 'd')])).toEqual([known(null, ['companies'])])
+  expect(await facts([update(links, null, '1', 'c')])).toEqual([known(null, ['companies'])])
+})
+
+test('the owner of a related row that came before it is new', async () => {
+  const [first] = await facts([insert(links, '1', 'c'), insert(users, '1', 'a', 's')])
+  expect(first?.actionType).toBe('new')
+})
+
+test('an identity of more columns than the key tells of these columns, and of no others', async () => {
+  const two = {
+    ...users,
+    columns: users.columns.map((column, i) => ({ ...column, inKey: i < 2 })),
+  }
+  const mapping = [entity('user', 'users')]
+  expect(await facts([update(two, ['1', 'a', null], '1', 'b', 't')], mapping)).toEqual([
+    known('{"name":"a"}', null),
+  ])
+  expect(await facts([update(two, null, '1', 'b', 't')], mapping)).toEqual([known(null, null)])
+  expect(
+    await facts([update(two, null, '1', 'a', 't'), update(two, ['1', 'a', null], '1', 'b', 'u')], mapping),
+  ).toEqual([known('{"name":"a"}', null)])
+})
+
+test('an update that changes nothing says so, where it is sent all the same', async () => {
+  const mapping = [{ ...entity('user', 'users'), sendsUnchanged: true }]
+  expect(await facts([update(fullUsers, ['1', 'a', 's'], '1', 'a', 's')], mapping)).toEqual([known('{}', [])])
+})
+
+test('fields have the names that the mapping gives them, and what is not sent is not told', async () => {
+  const fields = { include: null, omit: ['story'], rename: { name: 'full "name"' } }
+  expect(
+    await facts([update(fullUsers, ['1', 'a', 's'], '1', 'b', 't')], [{ ...linkedUser, fields }]),
+  ).toEqual([known('{"full \\"name\\"":"a"}', ['full "name"'])])
+})
+
+test('what Postgres generates counts as changed with anything in its row', async () => {
+  const full = { name: 'full', typeOid: 25, typeName: 'text', isGenerated: true }
+  const table = tableOf(users)
+  const at = openMapper({
+    mapping: [{ ...entity('user', 'users'), fields: { include: null, omit: ['story'], rename: {} } }],
+    tables: [{ ...table, columns: [...table.columns, full] }],
+    present: { users: { columns: { id: 'integer', full: 'text' }, rows: [['1', 'a t']] } },
+  })
+  const { events } = await at.map([update(fullUsers, ['1', 'a', 's'], '1', 'a', 't')])
+  expect(events[0]?.facts).toEqual({ previous: null, changed: ['full'], omitted: null })
+})
+
+test('nothing is known of a row before whose columns were changed in between', async () => {
+  const after = {
+    ...relation('users', { id: 'integer', nick: 'text', name: 'text' }),
+    identity: 'full' as const,
+  }
+  const { events } = await openMapper({ mapping: [entity('user', 'users')] }).map([
+    update(fullUsers, ['1', 'a', 's'], '1', 'b', 's'),
+    update(after, ['1', 's', 'x'], '1', 'b', 'y'),
+  ])
+  expect(events[0]?.facts).toEqual({ previous: null, changed: null, omitted: null })
+})
+
+test('a field that is left out, because its row is gone, is named', async () => {
+  const { events } = await openMapper().map([update(users, null, '1', 'a', unchanged)])
+  expect(events[0]?.body).toMatch(/"result":\{"id":1,"name":"a"\}\}$/)
+  expect(events[0]?.facts?.omitted).toEqual(['story'])
+})

@@ -1,0 +1,258 @@
+import { expect, test } from 'vitest'
+import { append } from '../../src/outbox/append.ts'
+import { transaction } from '../../src/outbox/database.ts'
+import { resendEvent } from '../../src/outbox/resend.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
+import { openTestOutbox, settlementOf, type TestOutbox } from '../support/open-outbox.ts'
+import { until } from '../support/wait.ts'
+
+const everyUser = ['user.new', 'user.update', 'user.delete']
+const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
+const dead = { next: { state: 'dead' as const } }
+
+/** Settles all that is due of a webhook, each lane's next delivery as `change` says. */
+async function settleAll(at: TestOutbox, webhookId: number, change: Parameters<typeof settlementOf>[1] = {}) {
+  const lanes = await at.claim(webhookId)
+  await settle(
+    at.outbox,
+    lanes.map(lane => settlementOf(lane, change)),
+  )
+  return lanes
+}
+
+async function eventIds(at: TestOutbox): Promise<bigint[]> {
+  const { rows } = await at.outbox.pool.query('select id from walhook.events order by id')
+  return rows.map(({ id }) => id)
+}
+
+const waiters = async (at: TestOutbox) =>
+  (
+    await at.outbox.pool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    )
+  ).rowCount
+
+test('a dead event goes through its lane again, by hand, from its first attempt', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const [eventId] = await eventIds(at)
+  await settleAll(at, webhookId, dead)
+  expect(await at.count('ended_deliveries')).toBe(1)
+
+  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toEqual({
+    state: 'queued',
+    entityType: 'user',
+    entityId: '1',
+    behind: null,
+    newerDelivered: false,
+  })
+  expect(await at.count('ended_deliveries')).toBe(0)
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
+})
+
+test('one that waits to be tried again is due at once, and counts anew', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const [eventId] = await eventIds(at)
+  await settleAll(at, webhookId, retry(60_000))
+  expect(await at.claim(webhookId)).toEqual([])
+  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toMatchObject({ behind: null })
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
+  expect(await at.queue()).toHaveLength(1)
+})
+
+test('a delivered one is sent again, and it is told where the receiver has had a newer state', async () => {
+  await using at = await openTestOutbox()
+  const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
+  await at.append('user 1 new')
+  await at.append('user 1 update', 'user 2 new')
+  const [first, second] = await eventIds(at)
+  await settleAll(at, webhookId)
+  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({
+    newerDelivered: false,
+  })
+  await settleAll(at, webhookId)
+  await settleAll(at, webhookId)
+  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({ newerDelivered: true })
+  expect(await resendEvent(at.outbox, { webhookId, eventId: second! })).toMatchObject({
+    newerDelivered: false,
+    behind: first,
+  })
+  expect(await resendEvent(at.outbox, { webhookId: other, eventId: first! })).toMatchObject({
+    newerDelivered: false,
+  })
+})
+
+test('what the webhook does not want is sent all the same; one that does not send refuses', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['company.new'])
+  await at.append('user 1 new')
+  const [eventId] = await eventIds(at)
+  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toMatchObject({ state: 'queued' })
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId, isManual: true }])
+  await updateWebhook(at.outbox, webhookId, { isActive: false })
+  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toEqual({
+    state: 'inactive',
+    disabledReason: null,
+  })
+  expect(await resendEvent(at.outbox, { webhookId, eventId: 1n })).toMatchObject({ state: 'inactive' })
+  await updateWebhook(at.outbox, webhookId, { isActive: true })
+  expect(await resendEvent(at.outbox, { webhookId, eventId: 1n })).toEqual({ state: 'no_event' })
+  await deleteWebhook(at.outbox, webhookId)
+  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toEqual({ state: 'no_webhook' })
+  expect(await at.queue()).toEqual([])
+})
+
+test('it takes its place in the order of the lane', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleAll(at, webhookId)
+  await at.append('user 1 update')
+  await at.append('user 1 delete')
+  const [first, second, third] = await eventIds(at)
+  // The oldest waits to be tried again; the last one is asked for and stays behind it.
+  await settleAll(at, webhookId, retry(60_000))
+  expect(await resendEvent(at.outbox, { webhookId, eventId: third! })).toMatchObject({ behind: second })
+  expect(await at.claim(webhookId)).toEqual([])
+  // The first one comes before both.
+  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({ behind: null })
+  const sent = []
+  for (let i = 0; i < 3; i++) sent.push(...(await settleAll(at, webhookId)).map(({ eventId }) => eventId))
+  expect(sent).toEqual([first, second, third])
+  expect(await at.queue()).toEqual([])
+})
+
+test('what is on its way is left alone; an older one asked for meanwhile follows as soon as it has ended', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleAll(at, webhookId)
+  await at.append('user 1 update')
+  const [first, second] = await eventIds(at)
+  const [lane] = await at.claim(webhookId)
+  expect(await resendEvent(at.outbox, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
+  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({
+    behind: second,
+    newerDelivered: true,
+  })
+  // Still the newer one, although the older one now stands before it.
+  expect(await resendEvent(at.outbox, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
+  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({ state: 'queued' })
+  expect(await at.claim(webhookId)).toEqual([])
+
+  await settle(at.outbox, [settlementOf(lane!, retry(60_000))])
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId: first, isManual: true }])
+})
+
+test('a settlement that is about to end the lane waits for a resend, and keeps it', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleAll(at, webhookId)
+  await at.append('user 1 update')
+  const [first] = await eventIds(at)
+  const [lane] = await at.claim(webhookId)
+  // The resend has the lane, and is held up at the deliveries.
+  const blocker = await at.outbox.pool.connect()
+  await blocker.query('begin; lock table walhook.ended_deliveries in share mode')
+  const resent = resendEvent(at.outbox, { webhookId, eventId: first! })
+  await until(async () => (await waiters(at)) === 1, { what: 'the resend to wait' })
+  const settled = settle(at.outbox, [settlementOf(lane!)])
+  await until(async () => (await waiters(at)) === 2, { what: 'the settlement to wait for the resend' })
+  await blocker.query('commit')
+  blocker.release()
+  await Promise.all([resent, settled])
+  expect(await at.queue()).toEqual([`${webhookId} user 1: new`])
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId: first }])
+})
+
+test('a resend waits for a settlement that is ending the lane, and makes it anew', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleAll(at, webhookId)
+  await at.append('user 1 update')
+  const [first, second] = await eventIds(at)
+  for (const eventId of [first!, second!]) {
+    const [lane] = await at.claim(webhookId)
+    const blocker = await at.outbox.pool.connect()
+    await blocker.query('begin; lock table walhook.attempts in share mode')
+    const settled = settle(at.outbox, [settlementOf(lane!)])
+    await until(async () => (await waiters(at)) === 1, { what: 'the settlement to wait for the log' })
+    const resent = resendEvent(at.outbox, { webhookId, eventId })
+    await until(async () => (await waiters(at)) === 2, { what: 'the resend to wait for the settlement' })
+    await blocker.query('commit')
+    blocker.release()
+    await settled
+    expect(await resent).toMatchObject({ state: 'queued', behind: null })
+    expect(await at.queue()).toHaveLength(1)
+  }
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId: second }])
+})
+
+test('an append and a resend of one entity at once leave one lane, whoever comes first', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleAll(at, webhookId)
+  const [first] = await eventIds(at)
+  let resent: Promise<unknown> = Promise.resolve()
+  await transaction(at.outbox.pool, async client => {
+    await append(client, at.nextAppend('user 1 update'))
+    resent = resendEvent(at.outbox, { webhookId, eventId: first! })
+    await until(async () => (await waiters(at)) === 1, { what: 'the resend to wait for the append' })
+  })
+  await resent
+  expect(await at.queue()).toEqual([`${webhookId} user 1: new, update`])
+  const sent = []
+  for (let i = 0; i < 2; i++)
+    sent.push(...(await settleAll(at, webhookId)).map(({ actionType }) => actionType))
+  expect(sent).toEqual(['new', 'update'])
+})
+
+test('under appends, resends, claims and settlements at random, nothing is stuck and nothing is left', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const sent = new Map<bigint, number>()
+  const asked = new Map<bigint, number>()
+  let isBusy = true
+
+  async function send() {
+    for (;;) {
+      const wasBusy = isBusy
+      const lanes = await at.claim(webhookId, 1 + Math.floor(Math.random() * 3))
+      if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
+      const outcomes = [{}, {}, {}, retry(0), dead]
+      const settlements = lanes.map(lane => settlementOf(lane, outcomes[Math.floor(Math.random() * 5)]))
+      for (const { lane, next } of settlements)
+        if (next.state !== 'retry') sent.set(lane.eventId, (sent.get(lane.eventId) ?? 0) + 1)
+      if (settlements.length > 0)
+        expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
+    }
+  }
+  async function resend() {
+    for (let i = 0; i < 100; i++) {
+      const ids = await eventIds(at)
+      const eventId = ids[Math.floor(Math.random() * ids.length)]!
+      const { state } = await resendEvent(at.outbox, { webhookId, eventId })
+      if (state === 'queued') asked.set(eventId, (asked.get(eventId) ?? 0) + 1)
+    }
+  }
+  const senders = [send(), send(), send()]
+  const appends = (async () => {
+    for (let i = 0; i < 60; i++) await at.append(`user ${1 + (i % 3)} update`)
+  })()
+  await Promise.all([appends, resend(), resend()])
+  isBusy = false
+  await Promise.all(senders)
+  expect(await at.queue()).toEqual([])
+  for (const eventId of await eventIds(at)) {
+    expect(sent.get(eventId)).toBeGreaterThanOrEqual(1)
+    expect(sent.get(eventId)).toBeLessThanOrEqual(1 + (asked.get(eventId) ?? 0))
+  }
+})
