@@ -176,19 +176,20 @@ export function createInbox(options: {
       arrived()
     },
 
-    /** The next batch, as soon as there is one; null once `close` was called. One caller at a time. */
-    async take(): Promise<Batch | null> {
-      while (!isClosed) {
-        const batch = takeNow()
-        if (batch) {
-          taken()
-          return batch
-        }
+    /** The next batch, or null where there is none yet. */
+    take(): Batch | null {
+      const batch = isClosed ? null : takeNow()
+      if (batch) taken()
+      return batch
+    },
+
+    /** Waits until there is a batch; false once `close` was called. One caller at a time. */
+    async hasMore(): Promise<boolean> {
+      while (!isClosed && !hasBatch())
         await new Promise<void>(resolve => {
           waiting = resolve
         })
-      }
-      return null
+      return !isClosed
     },
 
     /** Nothing more is to be taken: what is still here comes again with the next connection. */
