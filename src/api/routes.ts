@@ -1,5 +1,7 @@
 import { auditRoutes } from './audit.ts'
+import { eventRoutes } from './events.ts'
 import { logRoutes } from './log.ts'
+import { queueRoutes } from './queue.ts'
 import type { Route } from './route.ts'
 import { statusRoutes } from './status.ts'
 import { tokenRoutes } from './tokens.ts'
@@ -9,6 +11,8 @@ import { webhookRoutes } from './webhooks.ts'
 export const routes: readonly Route[] = [
   ...webhookRoutes,
   ...logRoutes,
+  ...eventRoutes,
+  ...queueRoutes,
   ...tokenRoutes,
   ...auditRoutes,
   ...statusRoutes,

@@ -69,11 +69,14 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
   }
 }
 
-/** Folds one transaction's changes by entity, in the order in which the entities were first changed. */
+/**
+ * Folds one transaction's changes by entity, in the order in which the entities were first changed. A TRUNCATE deletes
+ * those that came before it; of all others the WAL says nothing. `onTruncate` hears of each table, and of its entities.
+ */
 export function foldPart(
   part: TransactionPart,
   planOf: (relation: Relation) => Plan,
-  onTruncate: (table: string) => void,
+  onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
 ): Touched[] {
   const touched = new Map<string, Touched>()
 
@@ -118,8 +121,16 @@ export function foldPart(
     }
   }
 
+  function truncate(relation: Relation) {
+    const entities = planOf(relation).entities.map(({ entity }) => entity)
+    for (const item of touched.values())
+      if (item.key !== null && entities.includes(item.entity))
+        item.folded = fold(item.folded, { kind: 'delete', old: null })
+    onTruncate(tableKey(relation), entities)
+  }
+
   for (const change of part.changes)
-    if (change.kind === 'truncate') change.relations.map(tableKey).forEach(onTruncate)
+    if (change.kind === 'truncate') change.relations.forEach(truncate)
     else take(change)
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
 }

@@ -107,6 +107,8 @@ export function openMapper(
       const parts = transactions.map((changes, i) => ({
         commitLsn: BigInt(10 * (i + 1)),
         committedAt: new Date(i),
+        xid: i + 1,
+        mark: null,
         changes,
       }))
       const { events, parked, truncated } = await map(parts)
