@@ -33,7 +33,14 @@ const packageHomes: Record<string, readonly string[]> = {
 
 /** All that `domain` may have from outside: computations that give the same result every time. */
 const pureImports: Record<string, readonly string[]> = {
-  'node:crypto': ['createCipheriv', 'createDecipheriv', 'createHash', 'createHmac', 'timingSafeEqual'],
+  'node:crypto': [
+    'createCipheriv',
+    'createDecipheriv',
+    'createHash',
+    'createHmac',
+    'KeyObject',
+    'timingSafeEqual',
+  ],
   'node:net': ['isIP', 'isIPv4', 'isIPv6'],
 }
 const purePackages = ['yaml', 'zod']
