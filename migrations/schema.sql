@@ -31,9 +31,9 @@ create table walhook.attempts (
   event_id bigint,
   request_body text,
   message_id text not null,
-  entity_type text not null,
-  entity_id text not null,
-  action_type text not null,
+  entity_type text,
+  entity_id text,
+  action_type text,
   number smallint not null,
   url text not null,
   request_headers jsonb not null,
@@ -50,7 +50,14 @@ create table walhook.attempts (
   error_message text,
   next_attempt_at timestamp with time zone,
   with_previous boolean default false not null,
+  event_ids bigint[],
   PRIMARY KEY (webhook_id, id),
+  CHECK (
+CASE
+    WHEN (trigger = 'test'::text) THEN (request_body IS NOT NULL)
+    ELSE ((request_body IS NULL) OR (event_ids IS NOT NULL))
+END),
+  CHECK (((array_position(event_ids, NULL::bigint) IS NULL) AND (cardinality(event_ids) > 0))),
   CHECK (((error_class IS NULL) = (error_message IS NULL))),
   CHECK (((outcome = 'delivered'::text) <= (next_attempt_at IS NULL))),
   CHECK (((outcome = 'delivered'::text) <= COALESCE(((status >= 200) AND (status <= 299)), false))),
@@ -58,15 +65,72 @@ create table walhook.attempts (
   CHECK (((outcome = ANY (ARRAY['delivered'::text, 'cancelled'::text])) = (error_class IS NULL))),
   CHECK (((status >= 100) AND (status <= 999))),
   CHECK (((trigger = 'test'::text) = (action_type = 'test'::text))),
-  CHECK (((trigger = 'test'::text) = (event_id IS NULL))),
-  CHECK (((trigger = 'test'::text) = (request_body IS NOT NULL))),
   CHECK ((POSITION(('.'::text) IN (message_id)) = 0)),
   CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text, 'test'::text]))),
   CHECK ((duration_ms >= (0)::double precision)),
+  CHECK ((num_nonnulls(entity_type, entity_id, action_type) =
+CASE
+    WHEN (event_ids IS NULL) THEN 3
+    ELSE 0
+END)),
+  CHECK ((num_nonnulls(event_id, event_ids) =
+CASE
+    WHEN (trigger = 'test'::text) THEN 0
+    ELSE 1
+END)),
   CHECK ((number > 0)),
   CHECK ((outcome = ANY (ARRAY['delivered'::text, 'refused'::text, 'unreachable'::text, 'blocked'::text, 'cancelled'::text]))),
   CHECK ((trigger = ANY (ARRAY['schedule'::text, 'manual'::text, 'test'::text])))
 ) partition by range (id);
+
+create table walhook.audit (
+  id bigint generated always as identity not null,
+  at timestamp with time zone default now() not null,
+  actor_kind text not null,
+  actor text not null,
+  token_id integer,
+  user_id text,
+  action text not null,
+  target_id text,
+  webhook_id integer,
+  changes jsonb default '{}'::jsonb not null,
+  PRIMARY KEY (id),
+  CHECK (((actor_kind = 'token'::text) = (token_id IS NOT NULL))),
+  CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
+  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))),
+  CHECK ((jsonb_typeof(changes) = 'object'::text))
+);
+
+create table walhook.backfills (
+  id integer generated always as identity not null,
+  slot_name text not null,
+  entity_type text not null,
+  webhook_id integer,
+  action_type text not null,
+  rows_per_second integer not null,
+  state text default 'waiting'::text not null,
+  reason text,
+  after_key text,
+  until_key text,
+  rows_done bigint default 0 not null,
+  rows_estimate bigint,
+  created_at timestamp with time zone default now() not null,
+  started_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  PRIMARY KEY (id),
+  CHECK (((after_key IS NULL) OR (until_key IS NOT NULL))),
+  CHECK (((rows_per_second >= 1) AND (rows_per_second <= 100000))),
+  CHECK (((state <> 'done'::text) OR (reason IS NULL))),
+  CHECK (((state <> 'running'::text) OR ((started_at IS NOT NULL) AND (after_key IS NOT NULL)))),
+  CHECK (((state <> 'waiting'::text) OR ((started_at IS NULL) AND (after_key IS NULL)))),
+  CHECK (((state <> ALL (ARRAY['cancelled'::text, 'failed'::text])) OR (reason IS NOT NULL))),
+  CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text, 'failed'::text])) = (ended_at IS NOT NULL))),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text]))),
+  CHECK ((entity_type <> ''::text)),
+  CHECK ((rows_done >= 0)),
+  CHECK ((rows_estimate >= 0)),
+  CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
+);
 
 create table walhook.deliveries (
   webhook_id integer not null,
@@ -77,6 +141,8 @@ create table walhook.deliveries (
   with_previous boolean default false not null,
   is_manual boolean default false not null,
   asked_during uuid,
+  as_new boolean default false not null,
+  batch_id bigint,
   PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
   CHECK ((attempts >= 0))
 ) with (fillfactor=90, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
@@ -130,6 +196,19 @@ create table walhook.gaps (
   CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
 );
 
+create table walhook.idempotency_keys (
+  holder integer not null,
+  key text not null,
+  request_hash bytea not null,
+  created_at timestamp with time zone default now() not null,
+  answer text,
+  PRIMARY KEY (holder, key),
+  CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+  CHECK ((answer ~~ 'v1:%'::text)),
+  CHECK ((holder >= 0)),
+  CHECK ((octet_length(request_hash) = 32))
+);
+
 create table walhook.kept_attempts (
   webhook_id integer not null,
   id bigint not null,
@@ -137,9 +216,9 @@ create table walhook.kept_attempts (
   event_id bigint,
   request_body text,
   message_id text not null,
-  entity_type text not null,
-  entity_id text not null,
-  action_type text not null,
+  entity_type text,
+  entity_id text,
+  action_type text,
   number smallint not null,
   url text not null,
   request_headers jsonb not null,
@@ -156,6 +235,7 @@ create table walhook.kept_attempts (
   error_message text,
   next_attempt_at timestamp with time zone,
   with_previous boolean not null,
+  event_ids bigint[],
   PRIMARY KEY (webhook_id, id)
 );
 
@@ -192,6 +272,19 @@ create table walhook.positions (
   CHECK ((last_event_id >= 0))
 );
 
+create table walhook.sessions (
+  hash bytea not null,
+  token_id integer,
+  token_mac bytea,
+  created_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  PRIMARY KEY (hash),
+  FOREIGN KEY (token_id) REFERENCES walhook.tokens(id) ON DELETE CASCADE,
+  CHECK (((token_id IS NULL) = (token_mac IS NOT NULL))),
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((octet_length(token_mac) = 32))
+);
+
 create table walhook.tokens (
   id integer generated always as identity not null,
   name text not null,
@@ -200,10 +293,13 @@ create table walhook.tokens (
   created_at timestamp with time zone default now() not null,
   last_used_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  role text not null,
+  expires_at timestamp with time zone,
   PRIMARY KEY (id),
   UNIQUE (hash),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
-  CHECK ((octet_length(hash) = 32))
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
 );
 
 create table walhook.webhook_states (
@@ -230,26 +326,51 @@ create table walhook.webhooks (
   updated_at timestamp with time zone default now() not null,
   previous boolean default false not null,
   update_fields text[],
+  failing_since timestamp with time zone,
+  held_until timestamp with time zone,
+  mode text default 'every'::text not null,
+  batch_max_events integer,
+  batch_max_wait_ms integer,
+  version integer default 1 not null,
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
+  CHECK (((batch_max_events >= 2) AND (batch_max_events <= 1000))),
+  CHECK (((batch_max_events IS NULL) = (batch_max_wait_ms IS NULL))),
+  CHECK (((batch_max_wait_ms >= 0) AND (batch_max_wait_ms <= 60000))),
   CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
-  CHECK ((secret ~~ 'v1:%'::text))
+  CHECK ((mode = ANY (ARRAY['every'::text, 'latest'::text]))),
+  CHECK ((secret ~~ 'v1:%'::text)),
+  CHECK ((version > 0))
 );
 
 CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
+
+CREATE INDEX attempts_by_event_in_batch ON ONLY walhook.attempts USING gin (event_ids) WHERE (event_ids IS NOT NULL);
 
 CREATE INDEX attempts_by_hand ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (trigger <> 'schedule'::text);
 
 CREATE INDEX attempts_not_delivered ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (outcome <> 'delivered'::text);
 
+CREATE INDEX audit_by_webhook ON walhook.audit USING btree (webhook_id, id) WHERE (webhook_id IS NOT NULL);
+
+CREATE INDEX deliveries_by_batch ON walhook.deliveries USING btree (webhook_id, batch_id) WHERE (batch_id IS NOT NULL);
+
 CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING btree (state, webhook_id, event_id);
 
 CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id);
 
+CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
+
 CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
+
+CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
+
+CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
+
+CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
 

@@ -8,15 +8,15 @@ import { preflight, readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
+import { createAuthenticator } from './control/authenticate.ts'
 import type { Control } from './control/control.ts'
-import { createAuthenticator } from './control/tokens.ts'
+
 import { openSender } from './delivery/attempt.ts'
 import { createDeliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
 import { createGuard } from './delivery/guard.ts'
 import { sendTest } from './delivery/send-test.ts'
 import type { Problem } from './domain/problem.ts'
-import { defaultScheduleMs } from './domain/retry.ts'
 import { type Outbox, openOutbox } from './outbox/database.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { ensurePartitions } from './outbox/partitions.ts'
@@ -64,9 +64,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   const dispatcher = createDispatcher({
     outbox,
     deliver,
-    scheduleMs: defaultScheduleMs,
-    maxInFlightPerWebhook: 100,
-    maxInFlight: 500,
+    scheduleMs: config.scheduleMs,
+    maxInFlightPerWebhook: config.maxInFlightPerWebhook,
+    maxInFlight: 5 * config.maxInFlightPerWebhook,
     leaseMs: 2 * deadlineMs,
     deadlineMs,
     drainMs: 5_000,
@@ -123,12 +123,17 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
   let server: HttpServer | null = null
   if (roles.has('api')) {
-    const authenticate = createAuthenticator(outbox, { token: config.adminToken, userId: config.adminUserId })
+    const authenticate = createAuthenticator({
+      outbox,
+      admin: { token: config.adminToken, userId: config.adminUserId },
+      nowMs,
+      onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
+    })
     const health = async (): Promise<Record<string, Health>> => ({
       database: await databaseHealth(outbox),
       ...(roles.has('capture') && { capture: captureHealth(capture.state()) }),
     })
-    const api = createApi({ control, authenticate, health, metrics, log })
+    const api = createApi({ control, authenticate, health, metrics, nowMs, log })
     const listening = await listenHttp(api.fetch, { host: config.host, port: config.port })
     if (!listening.ok) return { ok: false, problems: [listening.problem] }
     server = opened.use(listening.server)

@@ -10,8 +10,10 @@ const titles: Record<number, string> = {
   404: 'Not found',
   405: 'Method not allowed',
   409: 'Not possible in this state',
+  412: 'Changed in the meantime',
   413: 'The request is too large',
   422: 'Some fields are wrong',
+  429: 'Too many requests',
   500: 'Something went wrong in walhook',
 }
 
@@ -57,6 +59,8 @@ export function failed(c: Context, failure: Failed): Response {
       return problem(c, 404, failure.detail)
     case 'conflict':
       return problem(c, 409, failure.detail)
+    case 'stale':
+      return problem(c, 412, failure.detail)
     case 'invalid':
       return problem(c, 422, failure.problems.map(({ detail }) => detail).join(' '), failure.problems)
     default:

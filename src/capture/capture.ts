@@ -5,14 +5,16 @@ import { readPosition } from '../outbox/position.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { createBackfills } from './backfill.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
-import { consume, type Stored } from './consume.ts'
+import { consume } from './consume.ts'
 import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createMapper } from './map.ts'
 import { judgeTables, readSlotStatus } from './preflight.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
+import type { Stored } from './store.ts'
 import { openStream, type Stream } from './stream.ts'
 
 /**
@@ -147,6 +149,8 @@ export function createCapture(options: {
     const watching = watchTables(over.signal).finally(inbox.close)
     watching.catch(() => {})
     void sendProbes(over.signal)
+    const backfills = createBackfills({ source, outbox, slotName, mapping, nowMs, log })
+    void backfills.run(over.signal)
     try {
       // Read only now: the process that had the slot before may have moved it.
       const position = await readPosition(outbox, slotName)
@@ -172,6 +176,7 @@ export function createCapture(options: {
         onWaiting(sinceMs) {
           waitingSinceMs = sinceMs
         },
+        pages: backfills,
         onProbe(id) {
           probe = id
           if (/^\d+$/.test(id)) probeMs = nowMs() - Number(id)
@@ -243,7 +248,11 @@ export function createCapture(options: {
         reason,
       })
     for (const table of stored.truncated)
-      log.error('capture.truncated', { table, because: 'the WAL does not name the rows: no delete was sent' })
+      log.error('capture.truncated', {
+        table,
+        because:
+          'the WAL does not name the rows: deletes are sent only where the mapping says on_truncate: delete',
+      })
     options.onStored(stored)
   }
 

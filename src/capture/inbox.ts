@@ -7,12 +7,19 @@ import { createMessageQueue } from './message-queue.ts'
 export type TransactionPart = {
   readonly commitLsn: Lsn
   readonly committedAt: Date
+  /** The lower 32 bits of the transaction's id. */
+  readonly xid: number
+  /** The mark that this transaction was made to set, if it was. */
+  readonly mark: string | null
   readonly changes: Change[]
 }
 
 /** What is stored in one go. */
 export type Batch =
-  /** Whole transactions (of the first, perhaps only what chunks left over), and how far they reach. */
+  /**
+   * Whole transactions (of the first, perhaps only what chunks left over), and how far they reach. One with a mark is
+   * the last of its batch, one with a TRUNCATE stands alone.
+   */
   | {
       readonly kind: 'complete'
       readonly parts: readonly TransactionPart[]
@@ -27,6 +34,9 @@ export type Batch =
 type Waiting = {
   readonly commitLsn: Lsn
   readonly committedAt: Date
+  readonly xid: number
+  mark: string | null
+  hasTruncate: boolean
   messages: number
   bytes: number
 }
@@ -96,7 +106,8 @@ export function createInbox(options: {
     }
     from.bytes -= bytes
     queuedBytes -= bytes
-    return { commitLsn: from.commitLsn, committedAt: from.committedAt, changes }
+    const { commitLsn, committedAt, xid, mark } = from
+    return { commitLsn, committedAt, xid, mark, changes }
   }
 
   function takeComplete(): Batch {
@@ -106,11 +117,12 @@ export function createInbox(options: {
     for (let bytes = 0; complete.length > 0; ) {
       const next = complete[0]!
       bytes += next.bytes
-      if (parts.length > 0 && bytes > batchBytes) break
+      if (parts.length > 0 && (bytes > batchBytes || next.hasTruncate)) break
       complete.shift()
       parts.push(takeChanges(next, Number.POSITIVE_INFINITY))
       confirmLsn = next.endLsn
       lastProbe = next.probe ?? lastProbe
+      if (next.mark !== null || next.hasTruncate) break
     }
     if (complete.length === 0) {
       confirmLsn = reachedLsn ?? confirmLsn
@@ -148,8 +160,8 @@ export function createInbox(options: {
     onMessage(bytes: Buffer) {
       switch (tagOf(bytes)) {
         case 'B': {
-          const { commitLsn, committedAt } = decode(bytes) as Message & { kind: 'begin' }
-          open = { commitLsn, committedAt, messages: 0, bytes: 0 }
+          const { commitLsn, committedAt, xid } = decode(bytes) as Message & { kind: 'begin' }
+          open = { commitLsn, committedAt, xid, mark: null, hasTruncate: false, messages: 0, bytes: 0 }
           break
         }
         case 'C':
@@ -158,11 +170,13 @@ export function createInbox(options: {
         case 'M': {
           const message = decode(bytes)
           if (message.kind === 'probe') onProbe(message.id)
+          else if (message.kind === 'mark' && open) open.mark = message.id
           break
         }
         default:
           if (!open) throw new Error('the stream holds a change outside a transaction')
           queue.push(bytes)
+          if (tagOf(bytes) === 'T') open.hasTruncate = true
           open.messages++
           open.bytes += bytes.length + messageBytes
           queuedBytes += bytes.length + messageBytes

@@ -1,8 +1,12 @@
+import { formats } from '../domain/format.ts'
 import {
   chooseFields,
   type EntityMapping,
+  type FieldRules,
   publishedTables,
   quoteIdentifier,
+  ruleOf,
+  type TableName,
   tableKey,
 } from '../domain/mapping.ts'
 import { nearest } from '../domain/nearest.ts'
@@ -37,6 +41,7 @@ export type SlotFacts = {
   readonly database: string | null
   readonly walStatus: string | null
   readonly confirmedLsn: string | null
+  readonly isActive: boolean
   readonly heldBackBytes: number
 }
 
@@ -44,7 +49,16 @@ export type PublicationFacts = {
   readonly isForAllTables: boolean
   readonly publishesAll: boolean
   readonly isOwned: boolean
-  readonly tables: readonly { schema: string; name: string; hasFilter: boolean; hasColumnList: boolean }[]
+  /** Whether the changes of a partition are told as those of the table that it is a part of. */
+  readonly viaRoot: boolean
+  readonly tables: readonly PublishedTable[]
+}
+
+export type PublishedTable = TableName & {
+  readonly hasFilter: boolean
+  readonly hasColumnList: boolean
+  /** The tables under it, or itself, of which UPDATE and DELETE fail because it is published. */
+  readonly withoutIdentity: readonly string[]
 }
 
 /** The server: version, settings, what the role may do, and whether a slot is there or can be made. */
@@ -70,7 +84,8 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
       `${facts.maxSlots}, all in use`,
       `drop a slot that nobody reads (select * from pg_replication_slots), or run: alter system set max_replication_slots = ${facts.maxSlots + 5};  then restart PostgreSQL`,
     )
-  if (facts.usedSenders >= facts.maxSenders)
+  // Where our slot is read already, one of them is ours.
+  if (facts.usedSenders >= facts.maxSenders && !slot?.isActive)
     add(
       'max_wal_senders',
       `${facts.maxSenders}, all in use`,
@@ -84,6 +99,8 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
     )
   return problems
 }
+
+const harm = "published like this, the application's own UPDATE and DELETE would fail"
 
 function mendOf(column: string, names: readonly string[]): string {
   const meant = nearest(column, names)
@@ -99,9 +116,9 @@ export function judgeMapping(
   const problems: Problem[] = []
   const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
 
-  function requireColumns(what: string, table: Table, columns: readonly string[]) {
+  function requireColumns(what: string, table: Table, columns: ReadonlySet<string>) {
     const names = table.columns.map(column => column.name)
-    for (const column of columns.filter(name => !names.includes(name)))
+    for (const column of [...columns].filter(name => !names.includes(name)))
       add(
         `${what}: column ${column}`,
         `${tableKey(table.name)} has ${names.join(', ')}`,
@@ -113,7 +130,14 @@ export function judgeMapping(
     const key = tableKey(name)
     const table = catalogue.tables.get(key)
     if (!table) {
-      add(`table ${key}`, 'missing', 'create it, or name the right table in the mapping (WALHOOK_CONFIG)')
+      const meant = nearestTable(name, catalogue.otherTables)
+      add(
+        `table ${key}`,
+        'missing',
+        meant === null
+          ? 'create it, or name the right table in the mapping (WALHOOK_CONFIG)'
+          : `create it, or mend the mapping (WALHOOK_CONFIG): was ${tableKey(meant)} meant?`,
+      )
       continue
     }
     if (table.kind !== 'r' && table.kind !== 'p') {
@@ -129,46 +153,70 @@ export function judgeMapping(
     if (table.identityColumns.length === 0)
       add(
         `table ${key}`,
-        table.identity === 'n' ? 'its replica identity is NOTHING' : 'no primary key',
-        `published like this, the application's own UPDATE and DELETE would fail. Run: alter table ${key} ${table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
+        table.identity === 'n'
+          ? 'its replica identity is NOTHING'
+          : table.primaryKey.length > 0
+            ? 'its primary key is deferrable, which is no replica identity'
+            : 'no primary key',
+        `${harm}. Run: alter table ${key} ${table.identity === 'n' && table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
+      )
+    for (const leaf of table.leaves.filter(({ hasIdentity }) => !hasIdentity))
+      add(
+        `table ${key}, partition ${tableKey(leaf.name)}`,
+        'has no replica identity of its own',
+        `${harm}. Run: alter table ${tableKey(leaf.name)} replica identity full;`,
       )
   }
   for (const entity of mapping) {
     const table = catalogue.tables.get(tableKey(entity.table))
     if (table) {
       const rules = entity.fields
-      const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...Object.keys(rules.rename)]
-      requireColumns(`entity ${entity.entityType}`, table, named)
+      const ruled = [...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})]
+      const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled]
+      requireColumns(`entity ${entity.entityType}`, table, new Set(named))
+      requireFormats(`entity ${entity.entityType}`, table, rules.format)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
-      requireOneOfEach(entity, table)
+      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, table))
     }
     for (const related of entity.related) {
       const relatedTable = catalogue.tables.get(tableKey(related.table))
       if (!relatedTable) continue
       const what = `entity ${entity.entityType}, related ${related.field}`
-      requireColumns(what, relatedTable, [related.owner, ...related.columns])
+      const key = related.key === undefined ? [] : [related.key]
+      requireColumns(what, relatedTable, new Set([related.owner, ...key, ...related.columns]))
+      requireFormats(what, relatedTable, related.format)
+      const fields = related.columns.map(column => ({
+        field: ruleOf(related.rename, column) ?? column,
+        from: `column ${column}`,
+      }))
+      requireOneOfEach(what, fields)
       requireIdentity(what, relatedTable, related.owner)
     }
   }
   return problems
 
   /** JSON with a name twice means something else to each receiver. */
-  function requireOneOfEach(entity: EntityMapping, table: Table) {
-    const { fields } = chooseFields(
-      entity.fields,
-      table.columns.map(({ name }) => name),
-    )
-    const all = [
-      ...[...fields].map(([column, field]) => ({ field, from: `column ${column}` })),
-      ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
-    ]
+  function requireOneOfEach(what: string, all: readonly { field: string; from: string }[]) {
     for (const [field, same] of Map.groupBy(all, each => each.field))
       if (same.length > 1)
         add(
-          `entity ${entity.entityType}: field ${field}`,
+          `${what}: field ${field}`,
           `twice: ${same.map(({ from }) => from).join(' and ')}`,
           'rename or omit one of them in the mapping',
         )
+  }
+
+  function requireFormats(what: string, table: Table, rules: FieldRules['format'] = {}) {
+    for (const { name, typeOid, typeName } of table.columns) {
+      const format = ruleOf(rules, name)
+      if (format === undefined || catalogue.hasFormat(typeOid, format)) continue
+      const fitting = formats.filter(each => catalogue.hasFormat(typeOid, each))
+      add(
+        `${what}: column ${name}`,
+        `the format ${format} does not fit its type ${typeName}`,
+        `mend the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
+      )
+    }
   }
 
   function requireIdentity(what: string, table: Table, column: string) {
@@ -180,6 +228,29 @@ export function judgeMapping(
         `a DELETE would not say whose row it was. Run: alter table ${tableKey(table.name)} replica identity full;`,
       )
   }
+}
+
+function fieldsOf(entity: EntityMapping, table: Table): { field: string; from: string }[] {
+  const { fields } = chooseFields(
+    entity.fields,
+    table.columns.map(({ name }) => name),
+  )
+  return [
+    ...[...fields].map(([column, field]) => ({ field, from: `column ${column}` })),
+    ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
+  ]
+}
+
+/** The table that was probably meant: of a similar name in the same schema, of the same name or a similar one elsewhere. */
+function nearestTable(wanted: TableName, tables: readonly TableName[]): TableName | null {
+  const near = (among: readonly TableName[]) => {
+    const name = nearest(
+      wanted.name,
+      among.map(table => table.name),
+    )
+    return among.find(table => table.name === name) ?? null
+  }
+  return near(tables.filter(({ schema }) => schema === wanted.schema)) ?? near(tables)
 }
 
 /** The publication, where it is there already; else whether this role can make it. */
@@ -217,13 +288,32 @@ export function judgePublication(
       mend: `run: alter publication ${publicationName} set (publish = 'insert, update, delete, truncate');`,
     })
   const published = new Set(publication.tables.map(tableKey))
-  const missing = wanted.map(tableKey).filter(table => !published.has(table))
+  const isPartitioned = (table: TableName) => catalogue.tables.get(tableKey(table))?.kind === 'p'
+  if (!publication.viaRoot && wanted.some(isPartitioned))
+    problems.push({
+      what,
+      found: `tells the changes of partitions as their own, not as those of ${wanted.filter(isPartitioned).map(tableKey).join(', ')}`,
+      mend: `run: alter publication ${publicationName} set (publish_via_partition_root = true);`,
+    })
+  const missing = wanted
+    .filter(table => publication.viaRoot || !isPartitioned(table))
+    .map(tableKey)
+    .filter(table => !published.has(table))
+  const partitions = missing.filter(table => publication.viaRoot && catalogue.tables.get(table)?.isPartition)
   if (missing.length > 0 && !publication.isForAllTables)
     problems.push({
       what,
       found: `without ${missing.join(', ')}`,
-      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};`,
+      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` A partition of a published table is told as that table: map it instead of ${partitions.join(', ')}` : ''}`,
     })
+  const isWanted = new Set(wanted.map(tableKey))
+  for (const table of publication.tables)
+    if (table.withoutIdentity.length > 0 && !isWanted.has(tableKey(table)))
+      problems.push({
+        what: `${what}, table ${tableKey(table)}`,
+        found: `not mapped, and without a replica identity: ${table.withoutIdentity.join(', ')}`,
+        mend: `${harm}. Run: alter publication ${publicationName} drop table ${tableKey(table)};`,
+      })
   for (const table of publication.tables.filter(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList))
     problems.push({
       what: `${what}, table ${tableKey(table)}`,

@@ -1,3 +1,4 @@
+import type { Actor } from '../domain/audit.ts'
 import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
@@ -44,5 +45,14 @@ export type Control = {
 
 export type { LoggedAttempt }
 
-/** Who asks: the name of the token, and the user account that its holder is, if any. */
-export type Caller = { readonly name: string; readonly userId: string | null; readonly role: Role }
+/** Who asks, and what they may do. */
+export type Caller = Actor & { readonly role: Role }
+
+/** Whoever may start walhook's commands. */
+export const commandLine: Caller = {
+  kind: 'command line',
+  name: 'command line',
+  tokenId: null,
+  userId: null,
+  role: 'admin',
+}

@@ -5,6 +5,7 @@ export type FieldProblem = { readonly pointer: string; readonly detail: string }
 export type Failed =
   | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string }
+  | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
 
 export type Result<T> = { readonly ok: true; readonly value: T } | Failed
@@ -16,6 +17,15 @@ export function notFound(what: string, id: number | string): Failed {
 /** What was asked for does not go with how things are now. `detail` says how they are, in a sentence. */
 export function conflict(detail: string): Failed {
   return { ok: false, kind: 'conflict', detail }
+}
+
+/** The thing was changed since the caller has read it. */
+export function stale(what: string, id: number | string): Failed {
+  return {
+    ok: false,
+    kind: 'stale',
+    detail: `The ${what} ${id} was changed since you have read it, so nothing was changed. Read it again, and send what you want with its new ETag.`,
+  }
 }
 
 export function invalid(...problems: readonly FieldProblem[]): Failed {

@@ -3,9 +3,11 @@ import { formatSecret } from '../domain/signature.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { type LoggedAttempt, listAttempts } from '../outbox/attempts.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import { inTransaction } from '../outbox/database.ts'
 import * as webhooks from '../outbox/webhooks.ts'
-import type { Control } from './control.ts'
-import { type FieldProblem, invalid, notFound, type Result } from './result.ts'
+import type { Caller, Control } from './control.ts'
+import { type FieldProblem, invalid, notFound, type Result, stale } from './result.ts'
 
 /** What an admin gives; the types are checked by who calls, the meaning here. */
 export type WebhookFields = {
@@ -23,13 +25,18 @@ const secretBytes = 32
 /** Creates a webhook. Its signing secret is in the result, and is shown this once. */
 export async function createWebhook(
   control: Control,
+  caller: Caller,
   fields: WebhookFields,
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
   const problems = await judgeFields(control, fields)
   if (problems.length > 0) return invalid(...problems)
   const secret = formatSecret(control.randomBytes(secretBytes))
   const sealed = seal(control.sealKey, signingSecretPurpose, secret, control.randomBytes(nonceBytes))
-  const webhook = await webhooks.insertWebhook(control.outbox, { ...normalized(fields), secret: sealed })
+  const webhook = await inTransaction(control.outbox, async tx => {
+    const made = await webhooks.insertWebhook(tx, { ...normalized(fields), secret: sealed })
+    await recordAudit(tx.client, caller, 'webhook.created', { webhookId: made.id, to: made })
+    return made
+  })
   return { ok: true, value: { webhook, secret } }
 }
 
@@ -48,23 +55,44 @@ export async function getWebhook(control: Control, id: number): Promise<Result<W
   return webhook ? { ok: true, value: webhook } : notFound('webhook', id)
 }
 
-/** Changes the fields that are given, or none of them. Activating a webhook also ends a disabling by walhook. */
+/**
+ * Changes the fields that are given, or none of them. Activating a webhook also ends a disabling by walhook.
+ * `isCurrent` says whether the webhook is still the one that the caller has seen; where it is not, nothing is changed.
+ */
 export async function changeWebhook(
   control: Control,
+  caller: Caller,
   id: number,
   change: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
+  isCurrent: (webhook: Webhook) => boolean = () => true,
 ): Promise<Result<Webhook>> {
   const problems = await judgeFields(control, change)
   if (problems.length > 0) return invalid(...problems)
-  const webhook = await webhooks.updateWebhook(control.outbox, id, normalized(change))
-  return webhook ? { ok: true, value: webhook } : notFound('webhook', id)
+  return await inTransaction(control.outbox, async tx => {
+    const before = await webhooks.lockWebhook(tx, id)
+    if (!before) return notFound('webhook', id)
+    if (!isCurrent(before)) return stale('webhook', id)
+    const after = (await webhooks.updateWebhook(tx, id, normalized(change)))!
+    await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to: after })
+    return { ok: true, value: after }
+  })
 }
 
-/** Deletes a webhook and what waits for it. */
-export async function deleteWebhook(control: Control, id: number): Promise<Result<null>> {
-  return (await webhooks.deleteWebhook(control.outbox, id))
-    ? { ok: true, value: null }
-    : notFound('webhook', id)
+/** Deletes a webhook and what waits for it. `isCurrent` as at a change. */
+export async function deleteWebhook(
+  control: Control,
+  caller: Caller,
+  id: number,
+  isCurrent: (webhook: Webhook) => boolean = () => true,
+): Promise<Result<null>> {
+  return await inTransaction(control.outbox, async tx => {
+    const before = await webhooks.lockWebhook(tx, id)
+    if (!before) return notFound('webhook', id)
+    if (!isCurrent(before)) return stale('webhook', id)
+    await webhooks.deleteWebhook(tx.client, id)
+    await recordAudit(tx.client, caller, 'webhook.deleted', { webhookId: id, from: before })
+    return { ok: true, value: null }
+  })
 }
 
 /** A webhook's requests, newest first, at most `limit`, those before the attempt `before` where one is given. */

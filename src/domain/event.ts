@@ -52,13 +52,29 @@ export function writeBody(parts: {
   return `{"entity_id":${parts.entityIdJson},"entity_type":${JSON.stringify(parts.entityType)},"action_type":"${parts.actionType}"${result}}`
 }
 
+/** The body of an event, told as another action: with the same `result`. `from` is the action that it has. */
+export function withAction(
+  body: string,
+  parts: { entityIdJson: string; entityType: string; from: ActionType; to: ActionType },
+): string {
+  const head = (actionType: ActionType) => writeBody({ ...parts, actionType, resultJson: null }).slice(0, -1)
+  return head(parts.to) + body.slice(head(parts.from).length)
+}
+
 /**
- * The body for a webhook that wants what an event knows beyond it: after `result`, the values before an update where
- * they are known, and the names of fields that had to be left out.
+ * The text that is sent of an event, from its own `body`. `withPrevious`, for a webhook that wants what an event knows
+ * beyond it: after `result`, the values before an update where they are known, and the names of fields that had to be
+ * left out. `asNew`: an `update` is told as `new`, to a receiver that knows no values before it.
  */
-export function withPrevious(body: string, facts: Pick<EventFacts, 'previous' | 'omitted'>): string {
-  const previous = facts.previous === null ? '' : `,"previous":${facts.previous}`
-  const omitted = facts.omitted === null ? '' : `,"omitted":${JSON.stringify(facts.omitted)}`
+export function bodySent(
+  event: Pick<EventFacts, 'previous' | 'omitted'> & { readonly body: string },
+  form: { readonly asNew: boolean; readonly withPrevious: boolean },
+): string {
+  // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
+  const body = form.asNew ? event.body.replace('"action_type":"update"', '"action_type":"new"') : event.body
+  if (!form.withPrevious) return body
+  const previous = form.asNew || event.previous === null ? '' : `,"previous":${event.previous}`
+  const omitted = event.omitted === null ? '' : `,"omitted":${JSON.stringify(event.omitted)}`
   return `${body.slice(0, -1)}${previous}${omitted}}`
 }
 

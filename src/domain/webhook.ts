@@ -1,5 +1,11 @@
 import type { Trigger } from './trigger.ts'
 
+/** Whether every event is sent, or of an entity's waiting events only what tells its latest state. */
+export type Mode = 'every' | 'latest'
+
+/** Up to `maxEvents` events (2 to 1,000) go in one request; none waits longer than `maxWaitMs` (0 to 60,000) for others. */
+export type Batching = { readonly maxEvents: number; readonly maxWaitMs: number }
+
 /** What an admin set up. The signing secret is kept apart and encrypted. */
 export type Webhook = {
   readonly id: number
@@ -10,11 +16,20 @@ export type Webhook = {
   /** Why walhook itself stopped sending, or null. */
   readonly disabledReason: string | null
   readonly disabledAt: Date | null
+  /** The first failure since the last success, or null; see `decideHealth`. */
+  readonly failingSince: Date | null
+  /** Until when nothing is sent because the receiver asked for it (Retry-After). */
+  readonly heldUntil: Date | null
   readonly triggers: readonly Trigger[]
   /** Whether bodies carry the values before an update, where they are known. */
   readonly previous: boolean
   /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
   readonly updateFields: readonly string[] | null
+  readonly mode: Mode
+  /** Null: each event in a request of its own. */
+  readonly batch: Batching | null
+  /** Counts the changes by admins, from 1. */
+  readonly version: number
   readonly createdAt: Date
   readonly updatedAt: Date
 }

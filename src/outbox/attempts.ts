@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
-import { type EventFacts, withPrevious } from '../domain/event.ts'
+import { bodySent, type EventFacts } from '../domain/event.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
@@ -91,7 +91,13 @@ export async function listAttempts(
     .selectFrom('walhook.attempts as a')
     .leftJoin('walhook.events as e', 'e.id', 'a.event_id')
     .selectAll('a')
-    .select(['e.body as event_body', 'e.previous', 'e.changed', 'e.omitted'])
+    .select([
+      'e.body as event_body',
+      'e.action_type as event_action_type',
+      'e.previous',
+      'e.changed',
+      'e.omitted',
+    ])
     .where('a.webhook_id', '=', page.webhookId)
     .where('a.id', '<', page.before ?? afterAll)
     .orderBy('a.id', 'desc')
@@ -132,8 +138,14 @@ export async function listAttempts(
 
 /** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */
 function eventBodyOf(
-  row: Pick<EventFacts, 'previous' | 'omitted'> & { event_body: string | null; with_previous: boolean },
+  row: Pick<EventFacts, 'previous' | 'omitted'> & {
+    action_type: string
+    event_action_type: string | null
+    event_body: string | null
+    with_previous: boolean
+  },
 ): string {
   if (row.event_body === null) return ''
-  return row.with_previous ? withPrevious(row.event_body, row) : row.event_body
+  const asNew = row.action_type !== row.event_action_type
+  return bodySent({ ...row, body: row.event_body }, { asNew, withPrevious: row.with_previous })
 }

@@ -1,15 +1,23 @@
-import { type ActionType, withPrevious } from '../domain/event.ts'
+import { type ActionType, bodySent } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
+import type { Mode } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
+import { supersede } from './supersede.ts'
 
 /** A webhook with work, as delivery needs it. `secret` is the encrypted envelope. */
 export type BusyWebhook = {
   readonly id: number
   readonly url: string
   readonly secret: string
-  /** In how many ms its earliest lane is due; 0 or less: now. */
+  readonly mode: Mode
+  /** In how many ms its earliest lane is due, or it may be sent to again; 0 or less: now. */
   readonly dueInMs: number
 }
+
+/** What `busyWebhooks` reads of a webhook `w` whose earliest lane is due at `due_at`. */
+const busyColumns = `
+w.id, w.url, w.secret, w.mode,
+(extract(epoch from greatest(due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
 
 /**
  * The active webhooks that have lanes, each with the time of its earliest lane: a walk along the index
@@ -26,13 +34,35 @@ with recursive busy as (
     order by l.webhook_id, l.due_at limit 1
   ) next
 )
-select w.id, w.url, w.secret, (extract(epoch from busy.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms
+select ${busyColumns}
 from busy join walhook.webhooks w on w.id = busy.webhook_id
 where w.is_active and w.disabled_at is null`
 
-export async function busyWebhooks(outbox: Outbox): Promise<BusyWebhook[]> {
-  const { rows } = await outbox.pool.query({ name: 'busy_webhooks', text: busyWebhooksStatement })
-  return rows.map(row => ({ id: row.id, url: row.url, secret: row.secret, dueInMs: row.due_in_ms }))
+/** The same of some webhooks only. */
+const busyAmongStatement = `
+select ${busyColumns}
+from walhook.webhooks w cross join lateral (
+  select due_at from walhook.lanes where webhook_id = w.id order by webhook_id, due_at limit 1
+) earliest
+where w.id = any($1) and w.is_active and w.disabled_at is null`
+
+/** The active webhooks that have lanes; where `among` is given, those of them. */
+export async function busyWebhooks(
+  outbox: Outbox,
+  among: 'all' | readonly number[] = 'all',
+): Promise<BusyWebhook[]> {
+  const { rows } = await outbox.pool.query(
+    among === 'all'
+      ? { name: 'busy_webhooks', text: busyWebhooksStatement }
+      : { name: 'busy_among', text: busyAmongStatement, values: [among] },
+  )
+  return rows.map(row => ({
+    id: row.id,
+    url: row.url,
+    secret: row.secret,
+    mode: row.mode,
+    dueInMs: row.due_in_ms,
+  }))
 }
 
 /** A leased lane with its oldest delivery: what a worker sends next. */
@@ -46,12 +76,18 @@ export type ClaimedLane = {
   readonly attempts: number
   /** Asked for by hand, not by the change itself. */
   readonly isManual: boolean
+  /** As it is sent: `new` also for an `update` that took the place of one. */
   readonly actionType: ActionType
   /** The exact text to send, the same for every attempt. */
   readonly body: string
   /** Whether it holds what the event knows beyond its own body. */
   readonly withPrevious: boolean
 }
+
+type Lane = Pick<ClaimedLane, 'entityType' | 'entityId'>
+
+/** `isMoreDue`: there were lanes too long to be looked at as a whole, which are due again at once. */
+export type Claimed = { readonly lanes: readonly ClaimedLane[]; readonly isMoreDue: boolean }
 
 /**
  * Leases up to $2 due lanes of one webhook. The choice must be a materialized CTE: as a subquery, the planner
@@ -74,38 +110,56 @@ returning l.entity_type, l.entity_id`
 
 /**
  * The oldest delivery of each leased lane. A statement of its own, after the lease: a snapshot taken before the
- * lane was locked could still show a delivery that the lane's last holder has just finished.
+ * lane was locked could still show a delivery that the lane's last holder has just finished. What was asked for by hand
+ * since the lease began is not for it, so that everybody knows what is in flight.
  */
 const oldestDeliveriesStatement = `
-select l.entity_type, l.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, e.action_type, e.body,
+select l.entity_type, l.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new, e.action_type, e.body,
        case when d.with_previous then e.previous end as previous, case when d.with_previous then e.omitted end as omitted
 from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
 cross join lateral (
-  select event_id, attempts, is_manual, with_previous from walhook.deliveries
+  select event_id, attempts, is_manual, with_previous, as_new from walhook.deliveries
   where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
+    and asked_during is distinct from $4
   order by event_id limit 1
 ) d
 join walhook.events e on e.id = d.event_id`
 
 /**
  * Claims up to `limit` due lanes of a webhook for `leaseMs`, under the token `lease` (a UUID used for nothing
- * else). Until then no other process claims them; after that anybody may.
+ * else). Until then no other process claims them; after that anybody may. For a webhook that wants only the latest
+ * state, the older events of each lane are superseded first.
  */
 export async function claim(
   outbox: Outbox,
-  input: { webhookId: number; limit: number; lease: string; leaseMs: number },
-): Promise<ClaimedLane[]> {
+  input: { webhookId: number; mode: Mode; limit: number; lease: string; leaseMs: number },
+): Promise<Claimed> {
   const { webhookId, lease } = input
   const leased = await outbox.pool.query({
     name: 'lease_due_lanes',
     text: leaseDueLanesStatement,
     values: [webhookId, input.limit, lease, input.leaseMs],
   })
-  if (leased.rows.length === 0) return []
+  let lanes: Lane[] = leased.rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id }))
+  let unfinished: Lane[] = []
+  if (input.mode === 'latest' && lanes.length > 0)
+    ({ finished: lanes, unfinished } = await supersede(outbox, { webhookId, lease, lanes }))
+  await release(
+    outbox,
+    unfinished.map(lane => ({ ...lane, webhookId, lease })),
+  )
+  return { lanes: await readOldest(outbox, { webhookId, lease, lanes }), isMoreDue: unfinished.length > 0 }
+}
+
+async function readOldest(
+  outbox: Outbox,
+  { webhookId, lease, lanes }: { webhookId: number; lease: string; lanes: readonly Lane[] },
+): Promise<ClaimedLane[]> {
+  if (lanes.length === 0) return []
   const { rows } = await outbox.pool.query({
     name: 'oldest_deliveries',
     text: oldestDeliveriesStatement,
-    values: [webhookId, leased.rows.map(row => row.entity_type), leased.rows.map(row => row.entity_id)],
+    values: [webhookId, lanes.map(lane => lane.entityType), lanes.map(lane => lane.entityId), lease],
   })
   return rows.map(row => ({
     webhookId,
@@ -115,14 +169,17 @@ export async function claim(
     eventId: row.event_id,
     attempts: row.attempts,
     isManual: row.is_manual,
-    actionType: row.action_type,
-    body: row.with_previous ? withPrevious(row.body, row) : row.body,
+    actionType: row.as_new ? 'new' : row.action_type,
+    body: bodySent(row, { asNew: row.as_new, withPrevious: row.with_previous }),
     withPrevious: row.with_previous,
   }))
 }
 
 /** Gives back lanes that were claimed and not tried: due at once, for any process. */
-export async function release(outbox: Outbox, lanes: readonly ClaimedLane[]): Promise<void> {
+export async function release(
+  outbox: Outbox,
+  lanes: readonly Pick<ClaimedLane, 'webhookId' | 'entityType' | 'entityId' | 'lease'>[],
+): Promise<void> {
   if (lanes.length === 0) return
   await outbox.pool.query(
     `update walhook.lanes l

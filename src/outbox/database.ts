@@ -52,6 +52,21 @@ export function openOutbox(options: {
   }
 }
 
+/** One transaction, as plain SQL (`client`) and as Kysely's builder (`kysely`): both on the same connection. */
+export type Transaction = { readonly client: pg.PoolClient; readonly kysely: Kysely<Tables> }
+
+/** As `transaction`, for work that also uses Kysely's builder. */
+export async function inTransaction<T>(
+  outbox: Pick<Outbox, 'pool'>,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> {
+  return await transaction(outbox.pool, async client => {
+    const connection = { query: client.query.bind(client), release() {} } as unknown as pg.PoolClient
+    const pool = { connect: async () => connection, end: async () => {}, options: {} }
+    return await work({ client, kysely: new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }) })
+  })
+}
+
 /** Runs `work` in one READ COMMITTED transaction; rolls back and throws on what it throws. */
 export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()

@@ -1,4 +1,6 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { Actor, AuditAction, Changes } from '../domain/audit.ts'
+import type { Role } from '../domain/role.ts'
 
 /** The tables that Kysely's builder reads and writes. The queue's hot statements are plain SQL beside it. */
 export type Tables = {
@@ -10,9 +12,15 @@ export type Tables = {
     triggers: string[]
     previous: Generated<boolean>
     update_fields: string[] | null
+    mode: Generated<'every' | 'latest'>
+    batch_max_events: number | null
+    batch_max_wait_ms: number | null
     secret: string
     disabled_at: Date | null
     disabled_reason: string | null
+    failing_since: Date | null
+    held_until: Date | null
+    version: Generated<number>
     created_at: Generated<Date>
     updated_at: Generated<Date>
   }
@@ -20,20 +28,37 @@ export type Tables = {
     id: Generated<number>
     name: string
     hash: Buffer
+    role: Role
     user_id: string | null
+    expires_at: Date | null
     created_at: Generated<Date>
     last_used_at: Date | null
     revoked_at: Date | null
   }
+  'walhook.audit': AuditTable
   'walhook.attempts': AttemptsTable
   'walhook.events': EventsTable
 }
 
 type ReadOnly<T> = ColumnType<T, never, never>
 
+type AuditTable = {
+  id: ReadOnly<bigint>
+  at: ReadOnly<Date>
+  actor_kind: ReadOnly<Actor['kind']>
+  actor: ReadOnly<string>
+  token_id: ReadOnly<number | null>
+  user_id: ReadOnly<string | null>
+  action: ReadOnly<AuditAction>
+  target_id: ReadOnly<string | null>
+  webhook_id: ReadOnly<number | null>
+  changes: ReadOnly<Changes>
+}
+
 type EventsTable = {
   id: ReadOnly<bigint>
   body: ReadOnly<string>
+  action_type: ReadOnly<string>
   previous: ReadOnly<string | null>
   changed: ReadOnly<string[] | null>
   omitted: ReadOnly<string[] | null>

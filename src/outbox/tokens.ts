@@ -1,29 +1,74 @@
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
+import type { Role } from '../domain/role.ts'
 import type { Outbox } from './database.ts'
+import type { Tables } from './tables.ts'
 
-/** Who calls: a stored token's id and name, and the user account that its holder is. */
-export type TokenHolder = { readonly id: number; readonly name: string; readonly userId: string | null }
+/** A stored token, without the token. */
+export type Token = {
+  readonly id: number
+  readonly name: string
+  readonly role: Role
+  /** The user account that its holder is. */
+  readonly userId: string | null
+  readonly createdAt: Date
+  /** From then on it is refused; null: never. */
+  readonly expiresAt: Date | null
+  /** To the minute. */
+  readonly lastUsedAt: Date | null
+  readonly revokedAt: Date | null
+}
+
+const columns = [
+  'id',
+  'name',
+  'role',
+  'user_id',
+  'created_at',
+  'expires_at',
+  'last_used_at',
+  'revoked_at',
+] as const
+
+function toToken(row: Pick<Selectable<Tables['walhook.tokens']>, (typeof columns)[number]>): Token {
+  return {
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    userId: row.user_id,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    lastUsedAt: row.last_used_at,
+    revokedAt: row.revoked_at,
+  }
+}
 
 /** Stores a token by its SHA-256. */
 export async function insertToken(
-  outbox: Outbox,
-  token: { name: string; hash: Buffer; userId: string | null },
-): Promise<TokenHolder> {
-  const row = await outbox.kysely
+  db: Pick<Outbox, 'kysely'>,
+  token: { name: string; role: Role; hash: Buffer; userId: string | null; expiresAt: Date | null },
+): Promise<Token> {
+  const row = await db.kysely
     .insertInto('walhook.tokens')
-    .values({ name: token.name, hash: token.hash, user_id: token.userId })
-    .returning(['id', 'name', 'user_id'])
+    .values({
+      name: token.name,
+      role: token.role,
+      hash: token.hash,
+      user_id: token.userId,
+      expires_at: token.expiresAt,
+    })
+    .returning(columns)
     .executeTakeFirstOrThrow()
-  return { id: row.id, name: row.name, userId: row.user_id }
+  return toToken(row)
 }
 
-/** Finds the token with this SHA-256 that was not revoked, and notes its use (once a minute at most). */
-export async function useToken(outbox: Outbox, hash: Buffer): Promise<TokenHolder | null> {
+/** Finds the token with this SHA-256 that is neither revoked nor expired, and notes its use (once a minute at most). */
+export async function useToken(outbox: Outbox, hash: Buffer): Promise<Token | null> {
   const row = await outbox.kysely
     .selectFrom('walhook.tokens')
-    .select(['id', 'name', 'user_id'])
+    .select(columns)
     .where('hash', '=', hash)
     .where('revoked_at', 'is', null)
+    .where(sql<boolean>`coalesce(expires_at > now(), true)`)
     .executeTakeFirst()
   if (!row) return null
   await outbox.kysely
@@ -32,5 +77,38 @@ export async function useToken(outbox: Outbox, hash: Buffer): Promise<TokenHolde
     .where('id', '=', row.id)
     .where(sql<boolean>`last_used_at is null or last_used_at < now() - interval '1 minute'`)
     .execute()
-  return { id: row.id, name: row.name, userId: row.user_id }
+  return toToken(row)
+}
+
+/** Tokens by rising id, at most `limit`, those after the id `after`. */
+export async function listTokens(outbox: Outbox, page: { limit: number; after: number }): Promise<Token[]> {
+  const rows = await outbox.kysely
+    .selectFrom('walhook.tokens')
+    .select(columns)
+    .where('id', '>', page.after)
+    .orderBy('id')
+    .limit(page.limit)
+    .execute()
+  return rows.map(toToken)
+}
+
+/** A token that nobody else changes until the transaction ends. */
+export async function lockToken(db: Pick<Outbox, 'kysely'>, id: number): Promise<Token | null> {
+  const row = await db.kysely
+    .selectFrom('walhook.tokens')
+    .select(columns)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return row ? toToken(row) : null
+}
+
+export async function revokeToken(db: Pick<Outbox, 'kysely'>, id: number): Promise<Token> {
+  const row = await db.kysely
+    .updateTable('walhook.tokens')
+    .set({ revoked_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .returning(columns)
+    .executeTakeFirstOrThrow()
+  return toToken(row)
 }

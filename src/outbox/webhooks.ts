@@ -1,7 +1,8 @@
 import { type Selectable, sql } from 'kysely'
+import type pg from 'pg'
 import type { Trigger } from '../domain/trigger.ts'
-import type { Webhook } from '../domain/webhook.ts'
-import { type Outbox, transaction } from './database.ts'
+import type { Batching, Webhook } from '../domain/webhook.ts'
+import type { Outbox } from './database.ts'
 import type { Tables } from './tables.ts'
 
 const columns = [
@@ -12,8 +13,14 @@ const columns = [
   'triggers',
   'previous',
   'update_fields',
+  'mode',
+  'batch_max_events',
+  'batch_max_wait_ms',
   'disabled_at',
   'disabled_reason',
+  'failing_since',
+  'held_until',
+  'version',
   'created_at',
   'updated_at',
 ] as const
@@ -27,23 +34,36 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
     triggers: row.triggers as Trigger[],
     previous: row.previous,
     updateFields: row.update_fields,
+    mode: row.mode,
+    batch: toBatching(row),
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
+    failingSince: row.failing_since,
+    heldUntil: row.held_until,
+    version: row.version,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
 }
 
+/** The pool, or a transaction. */
+type Db = Pick<Outbox, 'kysely'>
+
+/** The two columns are null together. */
+export function toBatching(
+  row: Pick<Selectable<Tables['walhook.webhooks']>, 'batch_max_events' | 'batch_max_wait_ms'>,
+): Batching | null {
+  const { batch_max_events: maxEvents, batch_max_wait_ms: maxWaitMs } = row
+  return maxEvents === null || maxWaitMs === null ? null : { maxEvents, maxWaitMs }
+}
+
 /** What an admin chooses. */
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> &
-  Partial<Pick<Webhook, 'previous' | 'updateFields'>>
+  Partial<Pick<Webhook, 'previous' | 'updateFields' | 'mode' | 'batch'>>
 
 /** `secret` is the encrypted envelope of the signing secret. */
-export async function insertWebhook(
-  outbox: Outbox,
-  input: WebhookInput & { secret: string },
-): Promise<Webhook> {
-  const row = await outbox.kysely
+export async function insertWebhook(db: Db, input: WebhookInput & { secret: string }): Promise<Webhook> {
+  const row = await db.kysely
     .insertInto('walhook.webhooks')
     .values({
       name: input.name,
@@ -52,6 +72,9 @@ export async function insertWebhook(
       triggers: [...input.triggers],
       previous: input.previous ?? false,
       update_fields: input.updateFields ? [...input.updateFields] : null,
+      mode: input.mode ?? 'every',
+      batch_max_events: input.batch?.maxEvents ?? null,
+      batch_max_wait_ms: input.batch?.maxWaitMs ?? null,
       secret: input.secret,
     })
     .returning(columns)
@@ -72,6 +95,17 @@ export async function listWebhooks(
     .limit(page.limit)
     .execute()
   return rows.map(toWebhook)
+}
+
+/** A webhook that nobody else changes until the transaction ends. */
+export async function lockWebhook(db: Db, id: number): Promise<Webhook | null> {
+  const row = await db.kysely
+    .selectFrom('walhook.webhooks')
+    .select(columns)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return row ? toWebhook(row) : null
 }
 
 export async function findWebhook(outbox: Outbox, id: number): Promise<Webhook | null> {
@@ -95,14 +129,15 @@ export async function findWebhookSecret(outbox: Outbox, id: number): Promise<str
 
 /**
  * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and the
- * lanes that waited meanwhile are due as they were.
+ * lanes that waited meanwhile are due as they were. A webhook that is activated anew, or gets another URL, begins
+ * with a clean sheet: what its receiver did before is forgotten.
  */
 export async function updateWebhook(
-  outbox: Outbox,
+  db: Db,
   id: number,
   change: { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined },
 ): Promise<Webhook | null> {
-  const row = await outbox.kysely
+  const row = await db.kysely
     .updateTable('walhook.webhooks')
     .set({
       ...(change.name !== undefined && { name: change.name }),
@@ -112,8 +147,16 @@ export async function updateWebhook(
       ...(change.updateFields !== undefined && {
         update_fields: change.updateFields && [...change.updateFields],
       }),
+      ...(change.mode !== undefined && { mode: change.mode }),
+      ...(change.batch !== undefined && {
+        batch_max_events: change.batch?.maxEvents ?? null,
+        batch_max_wait_ms: change.batch?.maxWaitMs ?? null,
+      }),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),
+      failing_since: unlessNew('failing_since', change),
+      held_until: unlessNew('held_until', change),
+      version: sql<number>`version + 1`,
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)
@@ -122,17 +165,24 @@ export async function updateWebhook(
   return row ? toWebhook(row) : null
 }
 
+function unlessNew(
+  column: 'failing_since' | 'held_until',
+  { url = null, isActive = false }: { url?: string | null | undefined; isActive?: boolean | undefined },
+) {
+  return sql<Date | null>`case
+    when url <> ${url}::text or (${isActive}::boolean and (not is_active or disabled_at is not null)) then null
+    else ${sql.ref(column)} end`
+}
+
 /**
  * Deletes a webhook with all that waits for it; its attempts stay until their time. The row goes first: that
  * waits for every append that has made deliveries for it, and keeps the next ones from making any. Returns
  * whether there was one.
  */
-export async function deleteWebhook(outbox: Outbox, id: number): Promise<boolean> {
-  return await transaction(outbox.pool, async client => {
-    const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
-    await client.query('delete from walhook.lanes where webhook_id = $1', [id])
-    await client.query('delete from walhook.deliveries where webhook_id = $1', [id])
-    await client.query('delete from walhook.ended_deliveries where webhook_id = $1', [id])
-    return rowCount === 1
-  })
+export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<boolean> {
+  const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
+  await client.query('delete from walhook.lanes where webhook_id = $1', [id])
+  await client.query('delete from walhook.deliveries where webhook_id = $1', [id])
+  await client.query('delete from walhook.ended_deliveries where webhook_id = $1', [id])
+  return rowCount === 1
 }

@@ -55,7 +55,7 @@ afterAll(async () => {
 test('a test sends the account of WALHOOK_ADMIN_USER as it is in the source, or the one asked for', async () => {
   const { id } = await create()
   const own = await call('POST', `/api/webhooks/${id}/test`)
-  expect(own.json).toMatchObject({ outcome: 'delivered', remote_address: null })
+  expect(own.json).toMatchObject({ outcome: 'delivered', remote_address: '127.0.0.1' })
   expect(own.json.request.body).toBe(
     '{"entity_id":7,"entity_type":"user","action_type":"test","result":{"id":7,"name":"Ada"}}',
   )
@@ -66,6 +66,35 @@ test('a test sends the account of WALHOOK_ADMIN_USER as it is in the source, or 
         request: { body: expect.stringMatching(/^\{"entity_id":8,.+"name":"Bob"\}\}$/) },
       },
     )
+})
+
+test('an event is found by its entity, explained, and sent again under the same webhook-id, logged as by hand', async () => {
+  const { id } = await create()
+  await sql(`insert into users values (70, 'Cleo', '')`)
+  const find = async () => (await call('GET', '/api/events?entity_type=user&entity_id=70')).json.data
+  const [event] = await until(async () => ((await find()).length > 0 ? await find() : null), {
+    what: 'the event to be stored',
+  })
+  const explained = async () =>
+    (await call('GET', `/api/events/${event.id}?webhook_id=${id}`)).json.deliveries[0]
+  await until(async () => (await explained()).state === 'delivered', { what: 'the event to be delivered' })
+
+  const { status, json } = await call('POST', `/api/webhooks/${id}/resend`, { event_id: event.id })
+  expect(status).toBe(202)
+  const arrived = () => receiver.arrivals.filter(({ messageId }) => messageId === json.message_id)
+  await until(() => arrived().length === 2, { what: 'the event to arrive again' })
+  expect(arrived()[0]!.body).toBe(arrived()[1]!.body)
+  const log = await until(
+    async () => {
+      const { data } = (await call('GET', `/api/webhooks/${id}/log`)).json
+      return data.length === 2 && data
+    },
+    { what: 'both requests to be logged' },
+  )
+  expect(log).toMatchObject([
+    { trigger: 'manual', number: 1, event_id: event.id },
+    { trigger: 'schedule', number: 1, event_id: event.id },
+  ])
 })
 
 test.each([

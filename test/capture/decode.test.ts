@@ -40,6 +40,7 @@ test('a transaction has the LSN of its commit and its time, beyond what a double
     kind: 'begin',
     commitLsn: lsn,
     committedAt,
+    xid: 7,
   })
   expect(decode(message('C', int8(0), int64(lsn), int64(lsn + 48n), int64(micros)))).toEqual({
     kind: 'commit',
@@ -118,6 +119,7 @@ test('a relation that is announced again replaces the one before, for what follo
 test('a logical message of ours is a probe, and any other is passed over', () => {
   const logical = (prefix: string, content: string) => createDecoder()(logicalMessage(prefix, content))
   expect(logical('walhook.probe', '17')).toEqual({ kind: 'probe', id: '17' })
+  expect(logical('walhook.mark', 'a')).toEqual({ kind: 'mark', id: 'a' })
   expect(logical('somebody.else', '17')).toEqual({ kind: 'other' })
 })
 

@@ -247,3 +247,23 @@ test('changes and commits outside a transaction are refused', () => {
   expect(() => open().change('a')).toThrow('outside a transaction')
   expect(() => open().commit(1n)).toThrow('did not begin')
 })
+
+test('a transaction with a mark is the last of its batch, one with a TRUNCATE stands alone', () => {
+  const at = open()
+  const transaction = (commitLsn: bigint, content: () => void) => {
+    at.begin(commitLsn)
+    content()
+    at.commit(commitLsn)
+  }
+  transaction(10n, () => at.change('a'))
+  transaction(20n, () => at.inbox.onMessage(logicalMessage('walhook.mark', 'm')))
+  transaction(30n, () => at.change('b'))
+  transaction(40n, () => at.inbox.onMessage(message('T', int32(1), int8(0), int32(oid))))
+  transaction(50n, () => at.change('c'))
+  expect([at.take(), at.take(), at.take(), at.take()]).toEqual([
+    '10:a 20: up to 28',
+    '30:b up to 38',
+    '40:? up to 48',
+    '50:c up to 58',
+  ])
+})

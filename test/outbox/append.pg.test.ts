@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { append, PositionMoved, wakeChannel } from '../../src/outbox/append.ts'
-import { transaction } from '../../src/outbox/database.ts'
+import { inTransaction, transaction } from '../../src/outbox/database.ts'
 import { readPosition } from '../../src/outbox/position.ts'
 import { deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import { connect } from '../support/connect.ts'
@@ -104,7 +104,7 @@ test('a webhook that is deleted while events are appended leaves nothing behind,
   let deletion: Promise<unknown> = Promise.resolve()
   await transaction(at.outbox.pool, async client => {
     await append(client, at.nextAppend('user 1 new'))
-    deletion = deleteWebhook(at.outbox, first)
+    deletion = inTransaction(at.outbox, tx => deleteWebhook(tx.client, first))
     await until(isWaiting, { what: 'the deletion to wait for the append' })
   })
   expect(await deletion).toBe(true)

@@ -112,6 +112,7 @@ const attempt = {
   status: 204,
   outcome: 'delivered',
 }
+const batch = { event_id: null, entity_type: null, entity_id: null, action_type: null }
 const webhook = { name: 'CRM', url: 'https://crm.example.com/', triggers: '{user.new}', secret: 'v1:x' }
 const event = {
   id: 1,
@@ -123,6 +124,8 @@ const event = {
   committed_at: '2026-01-01',
   body: '{}',
 }
+
+const record = { actor_kind: 'command line', actor: 'command line', action: 'webhook.changed' }
 
 const impossible: [string, Record<string, unknown>, string][] = [
   ['attempts', { ...attempt, trigger: 'test' }, 'a test with an event'],
@@ -136,6 +139,15 @@ const impossible: [string, Record<string, unknown>, string][] = [
   ['attempts', { ...attempt, outcome: 'lost' }, 'an outcome that there is not'],
   ['attempts', { ...attempt, message_id: 'a.b' }, 'a message id with a dot'],
   ['attempts', { ...attempt, number: 0 }, 'an attempt before the first'],
+  ['attempts', { ...attempt, event_ids: '{1,2}' }, 'a batch with an event of its own'],
+  ['attempts', { ...attempt, event_id: null, event_ids: '{1,2}' }, 'a batch with an entity'],
+  ['attempts', { ...attempt, ...batch, event_ids: '{}' }, 'an empty batch'],
+  ['attempts', { ...attempt, ...batch, event_ids: '{1,NULL}' }, 'a batch with an event that is null'],
+  ['webhooks', { ...webhook, mode: 'newest' }, 'a mode that there is not'],
+  ['webhooks', { ...webhook, batch_max_events: 1, batch_max_wait_ms: 0 }, 'batches of one event'],
+  ['webhooks', { ...webhook, batch_max_events: 1001, batch_max_wait_ms: 0 }, 'batches too large'],
+  ['webhooks', { ...webhook, batch_max_events: 10, batch_max_wait_ms: 60_001 }, 'a wait too long'],
+  ['webhooks', { ...webhook, batch_max_events: 10 }, 'batches without a wait'],
   ['webhooks', { ...webhook, triggers: '{NULL}' }, 'a trigger that is null'],
   ['webhooks', { ...webhook, triggers: '{}' }, 'no trigger'],
   ['webhooks', { ...webhook, secret: 'whsec_open' }, 'a secret that is not sealed'],
@@ -159,7 +171,12 @@ const impossible: [string, Record<string, unknown>, string][] = [
     { webhook_id: 1, event_id: 1, entity_type: 'u', entity_id: '1', state: 'superseded', attempts: 0 },
     'one superseded by nothing',
   ],
-  ['tokens', { name: 'a', hash: '\\x00' }, 'a token that is not hashed'],
+  ['tokens', { name: 'a', hash: '\\x00', role: 'admin' }, 'a token that is not hashed'],
+  ['tokens', { name: 'a', hash: `\\x${'00'.repeat(32)}`, role: 'owner' }, 'a role that there is not'],
+  ['audit', { ...record, actor_kind: 'somebody' }, 'an actor of no kind'],
+  ['audit', { ...record, actor_kind: 'token' }, 'a token without its id'],
+  ['audit', { ...record, action: 'changed' }, 'an action on nothing'],
+  ['audit', { ...record, changes: '[]' }, 'changes that name no field'],
 ]
 
 test.each(impossible)('%s refuse %j: %s', async (table, row) => {

@@ -2,10 +2,11 @@ import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
 import { createMapper } from '../../src/capture/map.ts'
 import type { Source } from '../../src/capture/source.ts'
 import type { Change, Relation, Row } from '../../src/domain/change.ts'
+import { formatWriter } from '../../src/domain/format.ts'
 import { isInteger, jsonWriter } from '../../src/domain/json-text.ts'
 import { type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
 
-const typeOids: Record<string, number> = { integer: 23, text: 25, boolean: 16 }
+const typeOids: Record<string, number> = { integer: 23, text: 25, boolean: 16, timestamp: 1114 }
 export type Columns = Readonly<Record<string, keyof typeof typeOids>>
 
 export function relation(name: string, columns: Columns, oid = 1): Relation {
@@ -27,6 +28,10 @@ export function tableOf({ oid, schema, name, columns }: Relation): Table {
     columns: columns.map(column => ({ ...column, typeName: 'of its type', isGenerated: false })),
     primaryKey: [columns[0]!.name],
     identityColumns: [columns[0]!.name],
+    uniqueColumns: [columns[0]!.name],
+    leaves: [],
+    hasHeirs: false,
+    rowBytes: null,
     isReadable: true,
     isOwned: true,
   }
@@ -35,14 +40,21 @@ export function tableOf({ oid, schema, name, columns }: Relation): Table {
 function catalogueOf(...tables: Table[]): Catalogue {
   return {
     tables: new Map(tables.map(table => [tableKey(table.name), table])),
-    writerOf: oid => jsonWriter(oid, () => undefined),
+    otherTables: [],
+    hasFormat: (oid, format) => formatWriter(format, oid, () => undefined) !== null,
+    writerOf: (oid, format) =>
+      (format && formatWriter(format, oid, () => undefined)) ?? jsonWriter(oid, () => undefined),
     isInteger: oid => isInteger(oid, () => undefined),
   }
 }
 
 export const users = relation('users', { id: 'integer', name: 'text', story: 'text' })
 /** The same table where the WAL gives the whole row before a change. */
-export const fullUsers: Relation = { ...users, identity: 'full' }
+export const fullUsers: Relation = {
+  ...users,
+  identity: 'full',
+  columns: users.columns.map(column => ({ ...column, inKey: true })),
+}
 export const companies = relation('companies', { id: 'text' }, 2)
 export const links = relation('user_companies', { user_id: 'integer', company_id: 'text' }, 3)
 
@@ -103,6 +115,8 @@ export function openMapper(
       const parts = transactions.map((changes, i) => ({
         commitLsn: BigInt(10 * (i + 1)),
         committedAt: new Date(i),
+        xid: i + 1,
+        mark: null,
         changes,
       }))
       const { events, parked, truncated } = await map(parts)

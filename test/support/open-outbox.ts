@@ -1,17 +1,22 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
-import { firstIdAt } from '../../src/domain/time-id.ts'
+import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
+import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
-import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
-import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { cancelSome } from '../../src/outbox/cancel.ts'
+import { busyWebhooks, type ClaimedLane, claim } from '../../src/outbox/claim.ts'
+import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
-import type { Settlement } from '../../src/outbox/settle.ts'
-import { insertWebhook } from '../../src/outbox/webhooks.ts'
+import { resendEvent } from '../../src/outbox/resend.ts'
+import { type Settlement, settle } from '../../src/outbox/settle.ts'
+import { insertWebhook, type WebhookInput } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
 
 export const slotName = 'test'
 const lease = '00000000-0000-4000-8000-'
+
+type WebhookOptions = Pick<WebhookInput, 'mode' | 'batch'>
 
 /** An outbox with its schema in a database of its own, and short ways to fill it. */
 export async function openTestOutbox() {
@@ -28,7 +33,7 @@ export async function openTestOutbox() {
   function events(lines: readonly string[]): StoredEvent[] {
     return lines.map((line, index) => {
       const [entityType, entityId, actionType] = line.split(' ') as [string, string, ActionType]
-      lastEventId++
+      lastEventId = nextId(lastEventId, Date.now())
       const body = `{"entity_id":${entityId},"entity_type":"${entityType}","action_type":"${actionType}"}`
       return {
         id: lastEventId,
@@ -56,9 +61,10 @@ export async function openTestOutbox() {
   const at = {
     database,
     outbox,
-    webhook: async (triggers: readonly string[], isActive = true) =>
+    webhook: async (triggers: readonly string[], isActive = true, options: WebhookOptions = {}) =>
       (
         await insertWebhook(outbox, {
+          ...options,
           name: 'CRM',
           url: 'https://crm.example.com/',
           isActive,
@@ -80,13 +86,17 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
-    claim: (webhookId: number, limit = 100, leaseMs = 60_000) =>
-      claim(outbox, {
-        webhookId,
-        limit,
-        leaseMs,
-        lease: `${lease}${String(++leases).padStart(12, '0')}`,
-      }),
+    busy: () => busyWebhooks(outbox),
+    claim: async (webhookId: number, limit = 100, leaseMs = 60_000, mode: Mode = 'every') =>
+      (
+        await claim(outbox, {
+          webhookId,
+          mode,
+          limit,
+          leaseMs,
+          lease: `${lease}${String(++leases).padStart(12, '0')}`,
+        })
+      ).lanes,
     /** Deliveries and lanes as `1 user 7: update, delete`, a lane without deliveries as `1 user 7:`. */
     async queue(): Promise<string[]> {
       const { rows } = await outbox.pool.query(`
@@ -118,6 +128,9 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
     lane,
     next: { state: 'done' },
     disable: null,
+    isFailing: !isDelivered,
+    isOverdue: false,
+    holdMs: 0,
     attempt: {
       webhookId: lane.webhookId,
       trigger: 'schedule',
@@ -140,3 +153,44 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
     ...change,
   }
 }
+
+/** What becomes of a settled delivery that is tried again after `waitMs`. */
+export const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
+
+/** Settles what is due of a webhook, the next delivery of each lane: delivered, unless told otherwise. */
+export async function settleAll(
+  at: TestOutbox,
+  webhookId: number,
+  change: Parameters<typeof settlementOf>[1] = {},
+): Promise<readonly ClaimedLane[]> {
+  const lanes = await at.claim(webhookId)
+  await settle(
+    at.outbox,
+    lanes.map(lane => settlementOf(lane, change)),
+  )
+  return lanes
+}
+
+/** The ids of every event, in their order. */
+export async function eventIds(at: TestOutbox): Promise<bigint[]> {
+  const { rows } = await at.outbox.pool.query('select id from walhook.events order by id')
+  return rows.map(({ id }) => id)
+}
+
+/** How many connections to the database wait for a lock. */
+export async function waiters(at: TestOutbox): Promise<number> {
+  const { rows } = await at.outbox.pool.query(
+    `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  )
+  return rows[0].n
+}
+
+/** A resend in a transaction of its own. */
+export const resend = (at: TestOutbox, input: Parameters<typeof resendEvent>[1]) =>
+  transaction(at.outbox.pool, client => resendEvent(client, input))
+
+/** One page of a cancellation in a transaction of its own. */
+export const cancelPage = (at: TestOutbox, ...input: Tail<Parameters<typeof cancelSome>>) =>
+  transaction(at.outbox.pool, client => cancelSome(client, ...input))
+
+type Tail<List extends unknown[]> = List extends [unknown, ...infer Rest] ? Rest : never

@@ -1,0 +1,61 @@
+import { z } from 'zod'
+import { type AuditRecord, listAudit } from '../control/audit.ts'
+import { actorKinds, auditActions } from '../domain/audit.ts'
+import { bigCursor, bigId, id, limit, page, pageJson, time } from './fields.ts'
+import { route } from './route.ts'
+
+const auditSchema = z
+  .object({
+    id: bigId(),
+    at: time(),
+    actor: z.object({
+      kind: z.enum(actorKinds).meta({
+        description:
+          'A stored token, the one of the configuration, one of the commands of walhook, or walhook by itself.',
+      }),
+      name: z.string(),
+      token_id: z.int().nullable(),
+      user_id: z.string().nullable(),
+    }),
+    action: z.enum(auditActions),
+    target_id: z
+      .string()
+      .nullable()
+      .meta({ description: 'The id of what was changed, of the sort that the action names.' }),
+    webhook_id: z.int().nullable(),
+    changes: z
+      .record(z.string(), z.object({ from: z.json().optional(), to: z.json().optional() }))
+      .meta({ description: 'Each field that differs, before and after. Secrets are never shown.' }),
+  })
+  .meta({ id: 'AuditRecord' })
+
+export const auditRoutes = [
+  route({
+    method: 'get',
+    path: '/api/audit',
+    id: 'listAudit',
+    tag: 'Audit',
+    summary: 'Lists who changed what, newest first',
+    description: 'Also what was changed on the command line, and by walhook itself.',
+    role: 'viewer',
+    query: z.strictObject({ limit: limit(100, 50), cursor: bigCursor(), webhook_id: id().optional() }),
+    answer: { status: 200, what: 'A page of records', schema: page(auditSchema) },
+    async handle({ control, query: { limit, cursor, webhook_id } }) {
+      const page = { limit, before: cursor ?? null, webhookId: webhook_id ?? null }
+      return { ok: true, value: pageJson(await listAudit(control, page), auditJson) }
+    },
+  }),
+]
+
+function auditJson(record: AuditRecord): z.input<typeof auditSchema> {
+  const { kind, name, tokenId, userId } = record.actor
+  return {
+    id: String(record.id),
+    at: record.at.toISOString(),
+    actor: { kind, name, token_id: tokenId, user_id: userId },
+    action: record.action,
+    target_id: record.targetId,
+    webhook_id: record.webhookId,
+    changes: record.changes as z.input<typeof auditSchema>['changes'],
+  }
+}

@@ -1,0 +1,15 @@
+import { type AuditRecord, listAudit as readAudit } from '../outbox/audit.ts'
+import type { Control } from './control.ts'
+import type { Page } from './webhooks.ts'
+
+export type { AuditRecord }
+
+/** Who changed what, newest first, at most `limit`, before the record `before`; of one webhook, if one is given. */
+export async function listAudit(
+  control: Control,
+  page: { limit: number; before: bigint | null; webhookId: number | null },
+): Promise<Page<AuditRecord, bigint>> {
+  const found = await readAudit(control.outbox, { ...page, limit: page.limit + 1 })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}

@@ -1,0 +1,71 @@
+import type pg from 'pg'
+import { type Actor, type AuditAction, type Changes, changesBetween } from '../domain/audit.ts'
+import type { Outbox } from './database.ts'
+
+/**
+ * Records who changed what, in the transaction of `client` that changes it: both are there, or neither. `from` and
+ * `to` are the thing before and after (null or absent: it was not there); only what differs is kept. They must be
+ * what any viewer may read. `id` is that of the thing, where it is not the webhook.
+ */
+export async function recordAudit(
+  client: pg.PoolClient,
+  actor: Actor,
+  action: AuditAction,
+  what: {
+    readonly webhookId?: number | undefined
+    readonly id?: number | bigint | string
+    readonly from?: object | null
+    readonly to?: object | null
+  },
+): Promise<void> {
+  await client.query({
+    name: 'record_audit',
+    text: `
+insert into walhook.audit (actor_kind, actor, token_id, user_id, action, target_id, webhook_id, changes)
+values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    values: [
+      actor.kind,
+      actor.name,
+      actor.tokenId,
+      actor.userId,
+      action,
+      String(what.id ?? what.webhookId ?? '') || null,
+      what.webhookId ?? null,
+      JSON.stringify(changesBetween(what.from ?? null, what.to ?? null)),
+    ],
+  })
+}
+
+export type AuditRecord = {
+  readonly id: bigint
+  readonly at: Date
+  readonly actor: Actor
+  readonly action: AuditAction
+  readonly targetId: string | null
+  readonly webhookId: number | null
+  readonly changes: Changes
+}
+
+/** What was recorded, newest first, at most `limit`, before the record `before`; of one webhook, if one is given. */
+export async function listAudit(
+  outbox: Outbox,
+  page: { limit: number; before: bigint | null; webhookId: number | null },
+): Promise<AuditRecord[]> {
+  const rows = await outbox.kysely
+    .selectFrom('walhook.audit')
+    .selectAll()
+    .$if(page.before !== null, query => query.where('id', '<', page.before!))
+    .$if(page.webhookId !== null, query => query.where('webhook_id', '=', page.webhookId!))
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .execute()
+  return rows.map(row => ({
+    id: row.id,
+    at: row.at,
+    actor: { kind: row.actor_kind, name: row.actor, tokenId: row.token_id, userId: row.user_id },
+    action: row.action,
+    targetId: row.target_id,
+    webhookId: row.webhook_id,
+    changes: row.changes,
+  }))
+}
