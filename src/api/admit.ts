@@ -2,8 +2,8 @@ import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Authenticated } from '../control/authenticate.ts'
 import { type Bucket, type RatePolicy, take } from '../domain/rate.ts'
-import type { ApiEnv } from './mount.ts'
 import { problem } from './problem.ts'
+import type { ApiEnv } from './route.ts'
 
 /** For programs and pages alike far more than they need, and less than a loop without a pause. */
 export const usualRate: RatePolicy = { quota: 3_000, windowS: 60 }

@@ -9,8 +9,9 @@ import { admit, usualRate } from './admit.ts'
 import { docsPage, docsPolicy } from './docs-page.ts'
 import { openApiDocument } from './document.ts'
 import type { Metrics } from './metrics.ts'
-import { type ApiEnv, mount, otherMethod } from './mount.ts'
+import { mount, otherMethod } from './mount.ts'
 import { problem } from './problem.ts'
+import type { ApiEnv } from './route.ts'
 import { routes } from './routes.ts'
 
 /** Whether a part of walhook works, and in a few words how it is. */

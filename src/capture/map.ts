@@ -155,10 +155,10 @@ function isKnownUnchanged({ folded, facts }: Compared): boolean {
 
 /** Beyond this many bytes a key may not fit into an index entry, of which Postgres allows about 2,700. */
 const maxKeyBytes = 1_024
-const maxShownKey = 200
+export const maxShownKey = 200
 
 /** Why no event can be made of a change, or null. */
-function cannotBeEvent({ key, entity }: Touched): string | null {
+export function cannotBeEvent({ key, entity }: Pick<Touched, 'key' | 'entity'>): string | null {
   if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${entity.key}`
   if (Buffer.byteLength(key) > maxKeyBytes)
     return `the key ${entity.key} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`
