@@ -3,7 +3,6 @@ import { nonceBytes, seal, signingSecretPurpose, unseal } from '../domain/seal.t
 import { formatSecret } from '../domain/signature.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
 import type { Webhook } from '../domain/webhook.ts'
-import { type LoggedAttempt, listAttempts } from '../outbox/attempts.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
 import * as webhooks from '../outbox/webhooks.ts'
@@ -96,22 +95,6 @@ export async function deleteWebhook(
     await recordAudit(tx.client, caller, 'webhook.deleted', { webhookId: id, from: before })
     return { ok: true, value: null }
   })
-}
-
-/** A webhook's requests, newest first, at most `limit`, those before the attempt `before` where one is given. */
-export async function listLog(
-  control: Control,
-  id: number,
-  page: { limit: number; before: bigint | null },
-): Promise<Result<Page<LoggedAttempt, bigint>>> {
-  if (!(await webhooks.findWebhook(control.outbox, id))) return notFound('webhook', id)
-  const found = await listAttempts(control.outbox, {
-    webhookId: id,
-    limit: page.limit + 1,
-    before: page.before,
-  })
-  const items = found.slice(0, page.limit)
-  return { ok: true, value: { items, next: found.length > page.limit ? items.at(-1)!.id : null } }
 }
 
 /** The signing secret of a webhook, in the form in which a receiver needs it. Throws where it can't be opened. */

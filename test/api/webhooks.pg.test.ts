@@ -212,7 +212,7 @@ test("a test is sent at once, with the caller's own account or another, and answ
     started_at: expect.any(String),
     duration_ms: expect.any(Number),
     phases: expect.any(Object),
-    remote_address: null,
+    remote_address: '127.0.0.1',
     next_attempt_at: null,
     request: {
       method: 'POST',
