@@ -7,6 +7,7 @@ export const auditActions = [
   'webhook.secret_shown',
   'webhook.secret_rotated',
   'deliveries.resent',
+  'deliveries.replayed',
   'deliveries.cancelled',
   'backfill.started',
   'backfill.cancelled',
