@@ -3,7 +3,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { type CaptureState, createCapture } from './capture/capture.ts'
-import { readCatalogue } from './capture/catalogue.ts'
+import { fieldNames, readCatalogue } from './capture/catalogue.ts'
 import { preflight, readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import { openSource, type Source } from './capture/source.ts'
@@ -106,6 +106,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     outbox,
     sealKey: config.sealKey!,
     entityTypes: mapping.map(({ entityType }) => entityType),
+    readFields: async () => fieldNames(await readCatalogue(source, mapping), mapping),
     judgeTarget: guard.judge,
     async readEntity(entityType, key) {
       const entity = mapping.find(each => each.entityType === entityType)

@@ -15,6 +15,7 @@ import { type Config, type ConfigResult, readConfig } from './config.ts'
 import { parseExpiry } from './domain/expiry.ts'
 import { formatProblem, type Problem } from './domain/problem.ts'
 import { roles } from './domain/role.ts'
+import { keepHeapSmall } from './runtime/heap.ts'
 import { describeError, openLog } from './runtime/log.ts'
 
 const usage = `walhook: signed webhooks for changes in Postgres
@@ -45,6 +46,7 @@ type Command = (args: string[], signal: AbortSignal) => Promise<number>
 const commands: Record<string, Command> = {
   async serve(args, signal) {
     parseArgs({ args })
+    keepHeapSmall()
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const log = openLog(config.logLevel)

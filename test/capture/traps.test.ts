@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Message } from '../../src/capture/decode.ts'
+import { createDecoder } from '../../src/capture/decode.ts'
 import { openStream } from '../../src/capture/stream.ts'
 import type { Lsn } from '../../src/domain/lsn.ts'
 import { connect } from '../support/connect.ts'
@@ -59,13 +59,15 @@ test('confirming one transaction never skips the next, though its commit follows
     const done = Promise.withResolvers<Lsn>()
     let first: Lsn | null = null
     let commits = 0
+    const decode = createDecoder()
     const stream = await openStream({
       url: at.database.url,
       slotName: at.database.name,
       publicationName: 'walhook',
       walSenderTimeoutMs,
       handler: {
-        onMessage(message: Message) {
+        onMessage(bytes) {
+          const message = decode(bytes)
           if (message.kind === 'change' && message.change.kind === 'insert')
             rows.push(String(message.change.row[0]))
           if (message.kind !== 'commit') return
