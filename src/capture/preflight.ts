@@ -119,3 +119,12 @@ export async function readSlotStatus(
     heldBackBytes: held === null ? null : Number(held),
   }
 }
+
+/** Whether a process reads the slot at this moment. */
+export async function isSlotActive(source: Source, slotName: string): Promise<boolean> {
+  const { rowCount } = await source.pool.query(
+    'select from pg_replication_slots where slot_name = $1 and active',
+    [slotName],
+  )
+  return rowCount === 1
+}
