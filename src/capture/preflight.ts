@@ -46,10 +46,11 @@ select json_build_object(
 /** The tables under a published one, or itself, whose UPDATE and DELETE fail because they are published. */
 const withoutIdentity = `coalesce((
   select json_agg(format('%I.%I', ln.nspname, l.relname) order by l.oid)
-  from pg_class root left join lateral pg_partition_tree(root.oid) tree on true
+  from pg_namespace rn join pg_class root on root.relnamespace = rn.oid
+  left join lateral pg_partition_tree(root.oid) tree on true
   join pg_class l on l.oid = coalesce(tree.relid, root.oid)
   join pg_namespace ln on ln.oid = l.relnamespace
-  where root.oid = format('%I.%I', t.schemaname, t.tablename)::regclass and l.relkind = 'r' and not ${hasIdentity('l')}), '[]')`
+  where rn.nspname = t.schemaname and root.relname = t.tablename and l.relkind = 'r' and not ${hasIdentity('l')}), '[]')`
 
 /** Row filters and column lists came with PostgreSQL 15. */
 const filtersFrom15 = {
