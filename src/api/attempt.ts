@@ -2,6 +2,9 @@ import { z } from 'zod'
 import type { LoggedAttempt } from '../control/control.ts'
 import { bigId, time } from './fields.ts'
 
+export const triggers = ['schedule', 'manual', 'test'] as const
+export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
+
 const headers = z.record(z.string(), z.string())
 
 /** One HTTP request of the log, in full. */
@@ -9,14 +12,14 @@ export const attemptSchema = z
   .object({
     id: bigId(),
     webhook_id: z.int(),
-    trigger: z.enum(['schedule', 'manual', 'test']).meta({ description: 'What made walhook send it.' }),
+    trigger: z.enum(triggers).meta({ description: 'What made walhook send it.' }),
     event_id: bigId().nullable().meta({ description: 'Null for a test.' }),
     message_id: z.string().meta({ description: 'The header `webhook-id`, the same on every attempt.' }),
     entity_type: z.string(),
     entity_id: z.string(),
     action_type: z.string(),
     number: z.int().meta({ description: 'Counts the attempts of one delivery from 1.' }),
-    outcome: z.enum(['delivered', 'refused', 'unreachable', 'blocked', 'cancelled']),
+    outcome: z.enum(outcomes),
     error: z
       .object({ class: z.string(), message: z.string() })
       .nullable()
