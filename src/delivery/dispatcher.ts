@@ -39,6 +39,8 @@ export type DispatcherOptions = {
 
 /** The safety net under the wake-ups: nothing that is due waits longer for a wake-up that got lost. */
 const slowPollMs = 5_000
+/** How long a webhook that has more than it may have in flight is not asked about again before each claim. */
+const trustMs = 200
 const settleWithinMs = 5_000
 const afterFailureMs = 1_000
 
@@ -62,6 +64,8 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     total: options.maxInFlight,
     nowMs: clockMs,
   })
+  /** Webhooks whose last claim got all that it asked for, as they were a moment ago. */
+  const known = new Map<number, { webhook: BusyWebhook; askedAtMs: number }>()
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
@@ -80,33 +84,44 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
 
   /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
   async function turn(cutOff: AbortSignal): Promise<number> {
-    for (const webhook of shuffled(await askWhatIsDue(), options.random)) {
+    for (const { webhook, askedAtMs } of shuffled(await askWhatIsDue(), options.random)) {
       if (webhook.dueInMs > 0) continue
       const room = places.room(webhook.id)
-      if (room > 0) await claimAndSend(webhook, room, cutOff)
+      if (room > 0) await claimAndSend(webhook, askedAtMs, room, cutOff)
     }
     return agenda.quietMs(clockMs(), places.roomAtMs)
   }
 
-  async function askWhatIsDue(): Promise<BusyWebhook[]> {
+  async function askWhatIsDue(): Promise<{ webhook: BusyWebhook; askedAtMs: number }[]> {
     const asked = { atMs: clockMs(), version: agenda.version() }
     const due = agenda.question(asked.atMs)
     // Where a webhook has no room, the attempt whose end makes some is the wake-up.
-    const question = due === 'all' ? due : due.filter(id => places.room(id) > 0)
-    if (question.length === 0) return []
+    const wanted = due === 'all' ? due : due.filter(id => places.room(id) > 0)
+    const trusted = [...known.values()].filter(
+      one => wanted !== 'all' && wanted.includes(one.webhook.id) && asked.atMs - one.askedAtMs < trustMs,
+    )
+    const question =
+      wanted === 'all' ? wanted : wanted.filter(id => !trusted.some(({ webhook }) => webhook.id === id))
+    if (question.length === 0) return trusted
     try {
       const webhooks = await busyWebhooks(outbox, question, floors)
       agenda.answer(question, webhooks, { ...asked, nowMs: clockMs() })
       for (const { id, url } of webhooks) places.meet(id, url)
-      return webhooks
+      return [...trusted, ...webhooks.map(webhook => ({ webhook, askedAtMs: asked.atMs }))]
     } catch (error) {
       agenda.unanswered(question)
       throw error
     }
   }
 
-  async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<void> {
+  async function claimAndSend(
+    webhook: BusyWebhook,
+    askedAtMs: number,
+    room: number,
+    cutOff: AbortSignal,
+  ): Promise<void> {
     const leasedAtMs = clockMs()
+    const isTrusted = known.delete(webhook.id)
     const version = agenda.version()
     const { lanes, isMoreDue } = await claim(outbox, {
       webhookId: webhook.id,
@@ -118,7 +133,9 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     })
     // A lease that may end before the attempt does is no lease: two processes would send at once.
     if (clockMs() - leasedAtMs > leaseMs - deadlineMs) return await release(outbox, lanes)
-    if (lanes.length < room && !isMoreDue) agenda.drained(webhook.id, version)
+    if (lanes.length === room) known.set(webhook.id, { webhook, askedAtMs })
+    // What was not asked about in this turn is asked about in the next: when something will be due is not known.
+    else if (!isTrusted && !isMoreDue) agenda.drained(webhook.id, version)
     for (const lane of lanes) {
       places.begin(webhook.id, webhook.url)
       void send(webhook, lane, cutOff)

@@ -34,7 +34,9 @@ export function openOutbox(options: {
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 60_000,
     types: { getTypeParser } as pg.CustomTypesConfig,
-  })
+    // Statements that are not awaited one by one travel together.
+    pipeline: true,
+  } as pg.PoolConfig)
   pool.on('error', options.onError)
   // The pool listens to idle connections only: one that is lost while it is lent would end the process. Whoever
   // has it hears of the loss from its next statement.
@@ -67,12 +69,14 @@ export async function inTransaction<T>(
   })
 }
 
-/** Runs `work` in one READ COMMITTED transaction; rolls back and throws on what it throws. */
+/**
+ * Runs `work` in one READ COMMITTED transaction; rolls back and throws on what it throws. Statements that `work` does
+ * not await one by one are sent together, and run in their order.
+ */
 export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   try {
-    await client.query('begin')
-    const result = await work(client)
+    const [, result] = await Promise.all([client.query('begin'), work(client)])
     await client.query('commit')
     client.release()
     return result

@@ -95,16 +95,16 @@ export async function settle(
   onDisabled: (disabled: Disabled) => void = () => {},
 ): Promise<Settlement[]> {
   const { held, disabled } = await transaction(outbox.pool, async client => {
-    const health = await lockHealth(client, settlements.map(newsOf))
-    const held = await lockHeldLanes(client, settlements)
-    await insertAttempts(
-      client,
-      settlements.map(({ attempt, next, lane }) => ({
-        attempt,
-        withPrevious: lane.withPrevious,
-        nextAttemptInMs: next.state === 'retry' ? next.waitMs : null,
-      })),
-    )
+    const entries = settlements.map(({ attempt, next, lane }) => ({
+      attempt,
+      withPrevious: lane.withPrevious,
+      nextAttemptInMs: next.state === 'retry' ? next.waitMs : null,
+    }))
+    const [health, held] = await Promise.all([
+      lockHealth(client, settlements.map(newsOf)),
+      lockHeldLanes(client, settlements),
+      insertAttempts(client, entries),
+    ])
     if (held.length > 0) await settleHeldLanes(client, held)
     return { held, disabled: await saveHealth(client, health, held.map(newsOf)) }
   })
