@@ -106,8 +106,13 @@ export function openSender(options: {
     else signal.addEventListener('abort', cut)
 
     const handler: Dispatcher.DispatchHandler = {
-      onRequestStart() {
+      onRequestStart(controller) {
         sentMs = performance.now()
+        // A process that stood still hears of its connection before its timers. By now another may have sent newer
+        // events: nothing may leave after the deadline, which the lease outlasts.
+        if (sentMs - startMs <= deadlineMs) return
+        controller.abort(overdue)
+        end(overdue, false)
       },
       onResponseStart(controller, status) {
         // An interim answer, of which any number may come before the answer.

@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
-import { createServer as createTcpServer } from 'node:net'
+import { connect as connectTcp, createServer as createTcpServer } from 'node:net'
 import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSender } from '../../src/delivery/attempt.ts'
@@ -251,6 +252,31 @@ test('one that takes the request and says nothing meets the deadline, and one cu
   expect(await cut).toMatchObject({ outcome: 'cancelled', failure: null })
   expect(await late).toMatchObject({ outcome: 'unreachable', failure: { errorClass: 'timeout' } })
   expect(await sender.post(requestTo(url), stop.signal)).toMatchObject({ outcome: 'cancelled' })
+})
+
+test('a process that stood still past the deadline sends nothing when it goes on', async () => {
+  await using receiver = await startReceiver({ onRequest: socket => answer(socket) })
+  await using sender = openTestSender()
+  const url = `http://127.0.0.1:${receiver.port}/`
+  // As SIGSTOP does: the connection is made meanwhile, and what it brings is handled before any timer.
+  const ends: Socket[] = []
+  const pair = createTcpServer(socket => ends.push(socket)).listen(0, '127.0.0.1')
+  await once(pair, 'listening')
+  const other = connectTcp((pair.address() as AddressInfo).port, '127.0.0.1')
+  await Promise.all([once(pair, 'connection'), once(other, 'connect')])
+  other.on('data', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, deadlineMs + 100))
+  await new Promise(setImmediate)
+  ends[0]!.write('now')
+  const late = sender.post(requestTo(url), never)
+  expect(await late).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'timeout' },
+    response: null,
+  })
+  expect(await sender.post(requestTo(url), never)).toMatchObject({ outcome: 'delivered' })
+  expect(receiver.requests()).toBe(1)
+  other.destroy()
+  pair.close()
 })
 
 test('a port where nothing listens', async () => {
