@@ -8,6 +8,7 @@ import { busyWebhooks, claim, release } from '../outbox/claim.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { createDueFloors } from '../outbox/due-floors.ts'
 import type { Settlement } from '../outbox/settle.ts'
+import { tellWake } from '../outbox/wake.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
@@ -224,6 +225,8 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       cutOff.abort()
       await idleWithin(settleWithinMs)
       settler.giveUp()
+      // What it has left is due at once, for another process.
+      await tellWake(outbox).catch(() => {})
     },
   }
 

@@ -1,5 +1,11 @@
 import pg from 'pg'
 import { wakeChannel } from './append.ts'
+import type { Outbox } from './database.ts'
+
+/** Tells every process that delivers that something may be due. */
+export async function tellWake(outbox: Pick<Outbox, 'pool'>): Promise<void> {
+  await outbox.pool.query(`select pg_notify('${wakeChannel}', '')`)
+}
 
 /**
  * Listens for commits to the outbox and calls `onWake` for each, and once at the start, since what was told
