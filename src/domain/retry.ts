@@ -18,7 +18,8 @@ export const defaultScheduleMs: readonly number[] = [
 ]
 
 const jitter = 0.1
-const longestRetryAfterMs = 24 * hour
+/** A receiver's wish beyond that is cut. */
+export const longestRetryAfterMs = 24 * hour
 
 /** What becomes of a delivery after an attempt. */
 export type Next =

@@ -3,7 +3,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
 /** How many waiting deliveries one claim looks at, and supersedes at most: what one commit may take. */
-export const maxLookedAt = 2_000
+export const maxLookedAt = 1_000
 
 type Lane = { readonly entityType: string; readonly entityId: string }
 type LaneDelivery = Lane & Waiting
