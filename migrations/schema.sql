@@ -269,6 +269,8 @@ create table walhook.webhooks (
   updated_at timestamp with time zone default now() not null,
   previous boolean default false not null,
   update_fields text[],
+  failing_since timestamp with time zone,
+  held_until timestamp with time zone,
   mode text default 'every'::text not null,
   batch_max_events integer,
   batch_max_wait_ms integer,

@@ -16,7 +16,6 @@ import { createDispatcher } from './delivery/dispatcher.ts'
 import { createGuard } from './delivery/guard.ts'
 import { sendTest } from './delivery/send-test.ts'
 import type { Problem } from './domain/problem.ts'
-import { defaultScheduleMs } from './domain/retry.ts'
 import { type Outbox, openOutbox } from './outbox/database.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { ensurePartitions } from './outbox/partitions.ts'
@@ -64,9 +63,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   const dispatcher = createDispatcher({
     outbox,
     deliver,
-    scheduleMs: defaultScheduleMs,
-    maxInFlightPerWebhook: 100,
-    maxInFlight: 500,
+    scheduleMs: config.scheduleMs,
+    maxInFlightPerWebhook: config.maxInFlightPerWebhook,
+    maxInFlight: 5 * config.maxInFlightPerWebhook,
     leaseMs: 2 * deadlineMs,
     deadlineMs,
     drainMs: 5_000,

@@ -3,6 +3,7 @@ import { parse as parseYaml } from 'yaml'
 import { defaultMapping, type EntityMapping } from './domain/mapping.ts'
 import { readMappingFile } from './domain/mapping-file.ts'
 import type { Problem } from './domain/problem.ts'
+import { defaultScheduleMs, parseSchedule } from './domain/retry.ts'
 import { parseSealKey, type SealKey } from './domain/seal.ts'
 import { type AllowList, parseAllowList } from './domain/target.ts'
 
@@ -24,6 +25,10 @@ export type Config = {
   /** Null: none is given. */
   readonly sealKey: SealKey | null
   readonly allow: AllowList
+  /** Waits after the first, second, … failed attempt, in ms; at least one. */
+  readonly scheduleMs: readonly number[]
+  /** The most requests of one webhook in flight at once, from 1. */
+  readonly maxInFlightPerWebhook: number
   readonly host: string
   readonly port: number
   readonly logLevel: string
@@ -100,6 +105,20 @@ export function readConfig(
     for (const problem of allow.problems)
       add('WALHOOK_ALLOW_TARGETS', problem, 'write CIDRs and host names, separated by commas')
 
+  const schedule = get('WALHOOK_RETRY_SCHEDULE')
+  const scheduleMs = schedule === null ? defaultScheduleMs : parseSchedule(schedule)
+  if (scheduleMs === null)
+    add(
+      'WALHOOK_RETRY_SCHEDULE',
+      JSON.stringify(schedule),
+      'write 1 to 50 waits of 1s to 7d, separated by commas: 5s, 5m, 2h, 1d',
+    )
+
+  const inFlightText = get('WALHOOK_MAX_IN_FLIGHT') ?? '100'
+  const maxInFlightPerWebhook = /^\d{1,4}$/.test(inFlightText) ? Number(inFlightText) : 0
+  if (maxInFlightPerWebhook < 1 || maxInFlightPerWebhook > 1_000)
+    add('WALHOOK_MAX_IN_FLIGHT', JSON.stringify(inFlightText), 'use a number from 1 to 1000')
+
   const portText = get('PORT') ?? '8080'
   const port = /^\d{1,5}$/.test(portText) ? Number(portText) : Number.NaN
   if (!(port <= 65535))
@@ -113,7 +132,7 @@ export function readConfig(
   const publicationName = sqlName('WALHOOK_PUBLICATION')
   const mapping = readMapping(get('WALHOOK_CONFIG'), add)
 
-  if (problems.length > 0 || !allow.ok) return { ok: false, problems }
+  if (problems.length > 0 || !allow.ok || !scheduleMs) return { ok: false, problems }
   return {
     ok: true,
     config: {
@@ -127,6 +146,8 @@ export function readConfig(
       adminUserId: get('WALHOOK_ADMIN_USER'),
       sealKey,
       allow: allow.allow,
+      scheduleMs,
+      maxInFlightPerWebhook,
       host: get('HOST') ?? '127.0.0.1',
       port,
       logLevel,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../src/config.ts'
 import { defaultMapping } from '../src/domain/mapping.ts'
+import { defaultScheduleMs } from '../src/domain/retry.ts'
 
 const key = Buffer.alloc(32, 3).toString('base64')
 const url = 'postgres://walhook:secret@localhost:5432/app'
@@ -34,6 +35,8 @@ test('an empty environment is the defaults', () => {
       adminUserId: null,
       sealKey: null,
       allow: expect.anything(),
+      scheduleMs: defaultScheduleMs,
+      maxInFlightPerWebhook: 100,
       host: '127.0.0.1',
       port: 8080,
       logLevel: 'info',
@@ -59,6 +62,8 @@ test('every variable is read', async () => {
     WALHOOK_ADMIN_USER: '7',
     WALHOOK_SECRET_KEY: key,
     WALHOOK_ALLOW_TARGETS: '10.0.0.0/8, receiver',
+    WALHOOK_RETRY_SCHEDULE: '5s, 2h',
+    WALHOOK_MAX_IN_FLIGHT: '1000',
     HOST: '::',
     PORT: '0',
     LOG_LEVEL: 'debug',
@@ -74,6 +79,8 @@ test('every variable is read', async () => {
       roles: new Set(['api', 'delivery']),
       adminToken: 'a'.repeat(16),
       adminUserId: '7',
+      scheduleMs: [5_000, 7_200_000],
+      maxInFlightPerWebhook: 1_000,
       host: '::',
       port: 0,
       logLevel: 'debug',
@@ -107,6 +114,12 @@ test.each([
   ['WALHOOK_SECRET_KEY', Buffer.alloc(32, 7).toString('hex')],
   ['WALHOOK_ALLOW_TARGETS', '300.0.0.0/8'],
   ['WALHOOK_ALLOW_TARGETS', '0.0.0.0/33'],
+  ['WALHOOK_RETRY_SCHEDULE', '5'],
+  ['WALHOOK_RETRY_SCHEDULE', '5s,'],
+  ['WALHOOK_RETRY_SCHEDULE', '8d'],
+  ['WALHOOK_MAX_IN_FLIGHT', '0'],
+  ['WALHOOK_MAX_IN_FLIGHT', '1001'],
+  ['WALHOOK_MAX_IN_FLIGHT', '1e2'],
   ['PORT', 'http'],
   ['PORT', '65536'],
   ['PORT', '-1'],
@@ -146,6 +159,8 @@ test('with every variable wrong, none is left out and no secret is told', () => 
     WALHOOK_PUBLICATION: 'My Publication',
     WALHOOK_ROLES: 'cook',
     WALHOOK_ALLOW_TARGETS: '10.0.0.0/99',
+    WALHOOK_RETRY_SCHEDULE: 'often',
+    WALHOOK_MAX_IN_FLIGHT: 'many',
     PORT: 'x',
     LOG_LEVEL: 'y',
   }

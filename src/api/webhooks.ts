@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { changeWebhook, createWebhook, deleteWebhook, getWebhook, listWebhooks } from '../control/webhooks.ts'
+import { willBeDisabledAt } from '../domain/health.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
 import { answer, route } from './route.ts'
@@ -35,6 +36,12 @@ const webhookFields = {
     .string()
     .nullable()
     .meta({ description: 'Why walhook stopped sending by itself. Setting `is_active` to true ends it.' }),
+  failing_since: time().nullable().meta({ description: 'The first failure since the last success.' }),
+  will_be_disabled_at: time().nullable().meta({
+    description:
+      'From when on a failure disables it, if nothing is accepted until then and an event is lost.',
+  }),
+  held_until: time().nullable().meta({ description: 'Until when the receiver wants nothing (Retry-After).' }),
   created_at: time(),
   updated_at: time(),
 }
@@ -133,6 +140,9 @@ function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
     triggers: [...webhook.triggers],
     disabled_at: webhook.disabledAt?.toISOString() ?? null,
     disabled_reason: webhook.disabledReason,
+    failing_since: webhook.failingSince?.toISOString() ?? null,
+    will_be_disabled_at: willBeDisabledAt(webhook)?.toISOString() ?? null,
+    held_until: webhook.heldUntil?.toISOString() ?? null,
     created_at: webhook.createdAt.toISOString(),
     updated_at: webhook.updatedAt.toISOString(),
   }

@@ -1,3 +1,4 @@
+import { type Format, formatWriter } from '../domain/format.ts'
 import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../domain/json-text.ts'
 import { type EntityMapping, publishedTables, type TableName, tableKey } from '../domain/mapping.ts'
 import type { Source } from './source.ts'
@@ -31,7 +32,11 @@ export type Table = {
 /** What capture knows of the source's tables and types. */
 export type Catalogue = {
   readonly tables: ReadonlyMap<string, Table>
-  writerOf(typeOid: number): JsonWriter
+  /** The other tables that could have been meant, where one of the mapping's is not there; else none. */
+  readonly otherTables: readonly TableName[]
+  /** In a format that does not fit the type, as just after the type was changed, the type's own writer. */
+  writerOf(typeOid: number, format?: Format): JsonWriter
+  hasFormat(typeOid: number, format: Format): boolean
   isInteger(typeOid: number): boolean
 }
 
@@ -63,6 +68,12 @@ select oid::int8 as oid, typbasetype::int8 as base_oid, typdelim as delimiter,
        case when typsubscript = 'array_subscript_handler'::regproc then typelem::int8 else 0 end as element_oid
 from pg_type`
 
+const otherTablesStatement = `
+select n.nspname as schema, c.relname as name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'walhook')
+order by 1, 2 limit 10000`
+
 /** Reads the tables of a mapping and all types. Tables that do not exist are absent from the result. */
 export async function readCatalogue(source: Source, mapping: readonly EntityMapping[]): Promise<Catalogue> {
   const wanted = publishedTables(mapping)
@@ -71,6 +82,8 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
     wanted.map(table => table.name),
   ])
   const tables = new Map(found.rows.map(toTable).map(table => [tableKey(table.name), table]))
+  const isComplete = tables.size === wanted.length
+  const others = isComplete ? [] : (await source.pool.query(otherTablesStatement)).rows
 
   const { rows } = await source.pool.query(typesStatement)
   const types = new Map<number, PgType>(
@@ -84,8 +97,12 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
   const writers = new Map<number, JsonWriter>()
   return {
     tables,
+    otherTables: others.map(({ schema, name }) => ({ schema, name })),
     isInteger: oid => isInteger(oid, typeOf),
-    writerOf(oid) {
+    hasFormat: (oid, format) => formatWriter(format, oid, typeOf) !== null,
+    writerOf(oid, format) {
+      const formatted = format && formatWriter(format, oid, typeOf)
+      if (formatted) return formatted
       const writer = writers.get(oid) ?? jsonWriter(oid, typeOf)
       writers.set(oid, writer)
       return writer

@@ -1,7 +1,7 @@
 import { type Relation, type Row, unchanged } from '../domain/change.ts'
 import type { Folded } from '../domain/fold.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
-import { chooseFields, type EntityMapping, tableKey } from '../domain/mapping.ts'
+import { chooseFields, type EntityMapping, ruleOf, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 
 /** What is known of how an update changed its entity. */
@@ -46,7 +46,8 @@ export function createFactsFinder(catalogue: Catalogue) {
     const columns = [...inWal, ...generated.map(({ name }) => name)]
     return [...chooseFields(entity.fields, columns).fields].map(([column, name]) => {
       const place = inWal.indexOf(column)
-      const write = place < 0 ? String : catalogue.writerOf(relation.columns[place]!.typeOid)
+      const format = ruleOf(entity.fields.format, column)
+      const write = place < 0 ? String : catalogue.writerOf(relation.columns[place]!.typeOid, format)
       return { place: place < 0 ? null : place, name, nameJson: JSON.stringify(name), write }
     })
   }

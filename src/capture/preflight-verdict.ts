@@ -1,8 +1,12 @@
+import { formats } from '../domain/format.ts'
 import {
   chooseFields,
   type EntityMapping,
+  type FieldRules,
   publishedTables,
   quoteIdentifier,
+  ruleOf,
+  type TableName,
   tableKey,
 } from '../domain/mapping.ts'
 import { nearest } from '../domain/nearest.ts'
@@ -99,9 +103,9 @@ export function judgeMapping(
   const problems: Problem[] = []
   const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
 
-  function requireColumns(what: string, table: Table, columns: readonly string[]) {
+  function requireColumns(what: string, table: Table, columns: ReadonlySet<string>) {
     const names = table.columns.map(column => column.name)
-    for (const column of columns.filter(name => !names.includes(name)))
+    for (const column of [...columns].filter(name => !names.includes(name)))
       add(
         `${what}: column ${column}`,
         `${tableKey(table.name)} has ${names.join(', ')}`,
@@ -113,7 +117,14 @@ export function judgeMapping(
     const key = tableKey(name)
     const table = catalogue.tables.get(key)
     if (!table) {
-      add(`table ${key}`, 'missing', 'create it, or name the right table in the mapping (WALHOOK_CONFIG)')
+      const meant = nearestTable(name, catalogue.otherTables)
+      add(
+        `table ${key}`,
+        'missing',
+        meant === null
+          ? 'create it, or name the right table in the mapping (WALHOOK_CONFIG)'
+          : `create it, or mend the mapping (WALHOOK_CONFIG): was ${tableKey(meant)} meant?`,
+      )
       continue
     }
     if (table.kind !== 'r' && table.kind !== 'p') {
@@ -137,38 +148,52 @@ export function judgeMapping(
     const table = catalogue.tables.get(tableKey(entity.table))
     if (table) {
       const rules = entity.fields
-      const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...Object.keys(rules.rename)]
-      requireColumns(`entity ${entity.entityType}`, table, named)
+      const ruled = [...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})]
+      const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled]
+      requireColumns(`entity ${entity.entityType}`, table, new Set(named))
+      requireFormats(`entity ${entity.entityType}`, table, rules.format)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
-      requireOneOfEach(entity, table)
+      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, table))
     }
     for (const related of entity.related) {
       const relatedTable = catalogue.tables.get(tableKey(related.table))
       if (!relatedTable) continue
       const what = `entity ${entity.entityType}, related ${related.field}`
-      requireColumns(what, relatedTable, [related.owner, ...related.columns])
+      const key = related.key === undefined ? [] : [related.key]
+      requireColumns(what, relatedTable, new Set([related.owner, ...key, ...related.columns]))
+      requireFormats(what, relatedTable, related.format)
+      const fields = related.columns.map(column => ({
+        field: ruleOf(related.rename, column) ?? column,
+        from: `column ${column}`,
+      }))
+      requireOneOfEach(what, fields)
       requireIdentity(what, relatedTable, related.owner)
     }
   }
   return problems
 
   /** JSON with a name twice means something else to each receiver. */
-  function requireOneOfEach(entity: EntityMapping, table: Table) {
-    const { fields } = chooseFields(
-      entity.fields,
-      table.columns.map(({ name }) => name),
-    )
-    const all = [
-      ...[...fields].map(([column, field]) => ({ field, from: `column ${column}` })),
-      ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
-    ]
+  function requireOneOfEach(what: string, all: readonly { field: string; from: string }[]) {
     for (const [field, same] of Map.groupBy(all, each => each.field))
       if (same.length > 1)
         add(
-          `entity ${entity.entityType}: field ${field}`,
+          `${what}: field ${field}`,
           `twice: ${same.map(({ from }) => from).join(' and ')}`,
           'rename or omit one of them in the mapping',
         )
+  }
+
+  function requireFormats(what: string, table: Table, rules: FieldRules['format'] = {}) {
+    for (const { name, typeOid, typeName } of table.columns) {
+      const format = ruleOf(rules, name)
+      if (format === undefined || catalogue.hasFormat(typeOid, format)) continue
+      const fitting = formats.filter(each => catalogue.hasFormat(typeOid, each))
+      add(
+        `${what}: column ${name}`,
+        `the format ${format} does not fit its type ${typeName}`,
+        `mend the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
+      )
+    }
   }
 
   function requireIdentity(what: string, table: Table, column: string) {
@@ -180,6 +205,29 @@ export function judgeMapping(
         `a DELETE would not say whose row it was. Run: alter table ${tableKey(table.name)} replica identity full;`,
       )
   }
+}
+
+function fieldsOf(entity: EntityMapping, table: Table): { field: string; from: string }[] {
+  const { fields } = chooseFields(
+    entity.fields,
+    table.columns.map(({ name }) => name),
+  )
+  return [
+    ...[...fields].map(([column, field]) => ({ field, from: `column ${column}` })),
+    ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
+  ]
+}
+
+/** The table that was probably meant: of a similar name in the same schema, of the same name or a similar one elsewhere. */
+function nearestTable(wanted: TableName, tables: readonly TableName[]): TableName | null {
+  const near = (among: readonly TableName[]) => {
+    const name = nearest(
+      wanted.name,
+      among.map(table => table.name),
+    )
+    return among.find(table => table.name === name) ?? null
+  }
+  return near(tables.filter(({ schema }) => schema === wanted.schema)) ?? near(tables)
 }
 
 /** The publication, where it is there already; else whether this role can make it. */

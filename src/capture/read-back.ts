@@ -1,4 +1,5 @@
-import { type EntityMapping, quoteIdentifier, type RelatedList, tableKey } from '../domain/mapping.ts'
+import type { JsonWriter } from '../domain/json-text.ts'
+import { type EntityMapping, quoteIdentifier, type RelatedList, ruleOf, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ShapedRow } from './result.ts'
 import type { Queryable } from './source.ts'
@@ -51,8 +52,9 @@ function byKey(
 }
 
 /**
- * Reads a related list for many owners in one query. Returns the JSON of each owner's list; an owner without
- * related rows is absent. Items come in the order of the related table's primary key.
+ * Reads a related list or object for many owners in one query. Returns the JSON of each owner's; an owner without
+ * related rows is absent. Items come in the order of the related table's primary key, and where it has none, in that
+ * of their values: the same rows always give the same JSON.
  */
 export async function readRelated(
   db: Queryable,
@@ -61,27 +63,50 @@ export async function readRelated(
   owners: readonly string[],
 ): Promise<Map<string, string>> {
   const owner = quoteIdentifier(related.owner)
-  const columns = related.columns.map(quoteIdentifier)
-  const order = catalogue.tables.get(tableKey(related.table))?.primaryKey.map(quoteIdentifier) ?? []
+  const shown = related.key === undefined ? related.columns : [related.key, ...related.columns]
+  const columns = shown.map(quoteIdentifier)
+  const primaryKey = catalogue.tables.get(tableKey(related.table))?.primaryKey ?? []
+  const order =
+    primaryKey.length > 0 ? primaryKey.map(quoteIdentifier) : columns.map(name => `${name}::text collate "C"`)
   const { rows, fields } = await db.query({
     text: `select ${[owner, ...columns].join(', ')} from ${tableKey(related.table)}
            where ${owner} = any($1::${typeOf(catalogue, related.table, related.owner)}[])
-           ${order.length > 0 ? `order by ${order.join(', ')}` : ''}`,
+           order by ${order.join(', ')}`,
     values: [owners],
     rowMode: 'array',
   })
-  const writers = fields.slice(1).map(field => catalogue.writerOf(field.dataTypeID))
-  const items = new Map<string, string[]>()
+  const writers = fields
+    .slice(1)
+    .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
+  const add = related.key === undefined ? addItem(related, writers) : addMember(writers[1]!)
+  const byOwner = new Map<string, Map<string, string>>()
   for (const [key, ...values] of rows as [string, ...(string | null)[]][]) {
-    const json = values.map((value, i) => (value === null ? 'null' : writers[i]!(value)))
-    const item = related.plain
-      ? json[0]!
-      : `{${json.map((value, i) => `${JSON.stringify(related.columns[i])}:${value}`).join(',')}}`
-    const list = items.get(key)
-    if (list) list.push(item)
-    else items.set(key, [item])
+    const items = byOwner.get(key) ?? new Map<string, string>()
+    byOwner.set(key, items)
+    add(items, values)
   }
-  return new Map([...items].map(([key, list]) => [key, `[${list.join(',')}]`]))
+  const [begin, end] = related.key === undefined ? ['[', ']'] : ['{', '}']
+  return new Map([...byOwner].map(([key, items]) => [key, `${begin}${[...items.values()].join(',')}${end}`]))
+}
+
+type AddRow = (items: Map<string, string>, values: readonly (string | null)[]) => void
+
+const jsonOf = (write: JsonWriter, value: string | null) => (value === null ? 'null' : write(value))
+
+function addItem(related: RelatedList, writers: readonly JsonWriter[]): AddRow {
+  const names = related.columns.map(column => JSON.stringify(ruleOf(related.rename, column) ?? column))
+  return (items, values) => {
+    const json = values.map((value, i) => jsonOf(writers[i]!, value))
+    const item = related.plain ? json[0]! : `{${json.map((value, i) => `${names[i]}:${value}`).join(',')}}`
+    items.set(String(items.size), item)
+  }
+}
+
+/** Of two rows with one name the last counts; a row without a name can't be shown in an object. */
+function addMember(write: JsonWriter): AddRow {
+  return (items, [name, value]) => {
+    if (typeof name === 'string') items.set(name, `${JSON.stringify(name)}:${jsonOf(write, value!)}`)
+  }
 }
 
 function typeOf(catalogue: Catalogue, table: RelatedList['table'], column: string): string {

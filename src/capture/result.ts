@@ -1,6 +1,6 @@
 import { unchanged, type Value } from '../domain/change.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
-import { chooseFields, type EntityMapping, type RelatedList } from '../domain/mapping.ts'
+import { chooseFields, type EntityMapping, type RelatedList, ruleOf } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 
 /** The columns of rows that look alike: the same array for all of them, since what is known of it is kept by it. */
@@ -44,7 +44,7 @@ export function createResultWriter(catalogue: Catalogue) {
     const names = shape.map(({ name }) => name)
     return [...chooseFields(entity.fields, names).fields].map(([column, field]) => {
       const index = names.indexOf(column)
-      const write = catalogue.writerOf(shape[index]!.typeOid)
+      const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
       return { index, name: field, nameJson: JSON.stringify(field), write }
     })
   }
@@ -62,7 +62,9 @@ export function createResultWriter(catalogue: Catalogue) {
       else parts.push(`${nameJson}:${value === null ? 'null' : write(value)}`)
     }
     for (const list of entity.related)
-      parts.push(`${JSON.stringify(list.field)}:${relatedJson(list) ?? '[]'}`)
+      parts.push(
+        `${JSON.stringify(list.field)}:${relatedJson(list) ?? (list.key === undefined ? '[]' : '{}')}`,
+      )
     return { json: `{${parts.join(',')}}`, omitted: omitted.length === 0 ? null : omitted }
   }
 }

@@ -41,10 +41,11 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
     if (index < 0) throw new Error(`${key} no longer has the column ${column} that the mapping names`)
     return index
   }
-  const shownBy = ({ table, owner, columns }: RelatedList) => {
+  const shownBy = ({ table, owner, columns, key }: RelatedList) => {
     const names = relation.columns.map(({ name }) => name)
     // The order of the items is by primary key.
-    const shown = [owner, ...columns, ...(catalogue.tables.get(tableKey(table))?.primaryKey ?? [])]
+    const order = catalogue.tables.get(tableKey(table))?.primaryKey ?? []
+    const shown = [owner, ...(key === undefined ? [] : [key]), ...columns, ...order]
     return shown.every(name => names.includes(name)) ? shown.map(indexOf) : null
   }
   return {

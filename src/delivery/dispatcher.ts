@@ -1,5 +1,8 @@
 import { messageId } from '../domain/event.ts'
-import { decideNext, parseRetryAfter } from '../domain/retry.ts'
+import { isOverdue } from '../domain/health.ts'
+import { isPressed, judgeAnswer } from '../domain/pace.ts'
+import { decideNext, longestRetryAfterMs, parseRetryAfter } from '../domain/retry.ts'
+import { timeOf } from '../domain/time-id.ts'
 import type { BusyWebhook, ClaimedLane } from '../outbox/claim.ts'
 import { busyWebhooks, claim, release } from '../outbox/claim.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -7,7 +10,9 @@ import type { Settlement } from '../outbox/settle.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { createAgenda } from './agenda.ts'
 import type { Deliver } from './deliver.ts'
+import { createPlaces } from './places.ts'
 import { createSettler } from './settler.ts'
 import { createWaker } from './waker.ts'
 
@@ -16,7 +21,7 @@ export type DispatcherOptions = {
   deliver: Deliver
   /** Waits after the first, second, … failed attempt, in ms. */
   scheduleMs: readonly number[]
-  /** Requests in flight at once: for one webhook, and for all of them. */
+  /** Requests in flight at once: for one webhook at the best, and for all of them; see `createPlaces`. */
   maxInFlightPerWebhook: number
   maxInFlight: number
   /** How long a claimed lane is ours: longer than an attempt may take (`deadlineMs`), by what a settlement may. */
@@ -37,9 +42,10 @@ const settleWithinMs = 5_000
 const afterFailureMs = 1_000
 
 /**
- * The service that sends what is due. A turn asks which webhooks have due lanes, and claims for each as many as
- * it has room for in flight. Every claimed lane is sent at once and settled when it ends; that makes room, and is
- * the next turn's wake-up, as are a commit to the outbox (`wake`) and the moment when the next lane is due.
+ * The service that sends what is due. A turn asks which webhooks have due lanes (`createAgenda` knows about whom to
+ * ask), and claims for each as many as it has room for in flight (`createPlaces`). Every claimed lane is sent at
+ * once and settled when it ends. An attempt that ends makes room, and is the next turn's wake-up, as are a
+ * settlement that leaves a lane due, a commit to the outbox (`wake`) and the moment when the next lane is due.
  *
  * On shutdown: claims no more, lets requests finish for `drainMs`, cuts off the rest (settled as `cancelled`,
  * due at once for another process), settles everything.
@@ -47,49 +53,59 @@ const afterFailureMs = 1_000
 export function createDispatcher(options: DispatcherOptions): Service & { wake(): void } {
   const { outbox, log, leaseMs, deadlineMs } = options
   const waker = createWaker()
-  const inFlight = new Map<number, number>()
-  let inFlightTotal = 0
+  const clockMs = () => performance.now()
+  const agenda = createAgenda({ slowPollMs })
+  const places = createPlaces({
+    most: options.maxInFlightPerWebhook,
+    total: options.maxInFlight,
+    nowMs: clockMs,
+  })
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
     outbox,
     log,
     onSettled(settlements) {
-      for (const { lane } of settlements) count(lane.webhookId, -1)
+      for (const { lane, next } of settlements) {
+        places.settled(lane.webhookId)
+        agenda.note(lane.webhookId, clockMs() + (next.state === 'retry' ? next.waitMs : 0))
+      }
+      if (places.unsettled() === 0) onIdle?.()
       options.onSettled(settlements)
       waker.wake()
     },
   })
 
-  function count(webhookId: number, change: 1 | -1) {
-    const now = (inFlight.get(webhookId) ?? 0) + change
-    if (now === 0) inFlight.delete(webhookId)
-    else inFlight.set(webhookId, now)
-    inFlightTotal += change
-    if (inFlightTotal === 0) onIdle?.()
-  }
-
   /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
   async function turn(cutOff: AbortSignal): Promise<number> {
-    let quietMs = slowPollMs
-    for (const webhook of shuffled(await busyWebhooks(outbox), options.random)) {
-      if (webhook.dueInMs > 0) {
-        quietMs = Math.min(quietMs, webhook.dueInMs)
-        continue
-      }
-      const room = Math.min(
-        options.maxInFlightPerWebhook - (inFlight.get(webhook.id) ?? 0),
-        options.maxInFlight - inFlightTotal,
-      )
-      // Where there is none, the settlement that makes some is the wake-up.
-      if (room > 0 && (await claimAndSend(webhook, room, cutOff))) quietMs = 0
+    for (const webhook of shuffled(await askWhatIsDue(), options.random)) {
+      if (webhook.dueInMs > 0) continue
+      const room = places.room(webhook.id)
+      if (room > 0) await claimAndSend(webhook, room, cutOff)
     }
-    return quietMs
+    return agenda.quietMs(clockMs(), places.roomAtMs)
   }
 
-  /** Returns whether more is due at once. */
-  async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<boolean> {
-    const leasedAtMs = performance.now()
+  async function askWhatIsDue(): Promise<BusyWebhook[]> {
+    const asked = { atMs: clockMs(), version: agenda.version() }
+    const due = agenda.question(asked.atMs)
+    // Where a webhook has no room, the attempt whose end makes some is the wake-up.
+    const question = due === 'all' ? due : due.filter(id => places.room(id) > 0)
+    if (question.length === 0) return []
+    try {
+      const webhooks = await busyWebhooks(outbox, question)
+      agenda.answer(question, webhooks, { ...asked, nowMs: clockMs() })
+      for (const { id, url } of webhooks) places.meet(id, url)
+      return webhooks
+    } catch (error) {
+      agenda.unanswered(question)
+      throw error
+    }
+  }
+
+  async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<void> {
+    const leasedAtMs = clockMs()
+    const version = agenda.version()
     const { lanes, isMoreDue } = await claim(outbox, {
       webhookId: webhook.id,
       mode: webhook.mode,
@@ -98,19 +114,17 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       leaseMs,
     })
     // A lease that may end before the attempt does is no lease: two processes would send at once.
-    if (performance.now() - leasedAtMs > leaseMs - deadlineMs) {
-      await release(outbox, lanes)
-      return true
-    }
+    if (clockMs() - leasedAtMs > leaseMs - deadlineMs) return await release(outbox, lanes)
+    if (lanes.length < room && !isMoreDue) agenda.drained(webhook.id, version)
     for (const lane of lanes) {
-      count(webhook.id, 1)
+      places.begin(webhook.id, webhook.url)
       void send(webhook, lane, cutOff)
     }
-    return isMoreDue
   }
 
   async function send(webhook: BusyWebhook, lane: ClaimedLane, cutOff: AbortSignal): Promise<void> {
     const number = lane.attempts + 1
+    const startedAtMs = clockMs()
     const attempt = await options.deliver(
       { webhookId: webhook.id, url: webhook.url, secret: webhook.secret },
       {
@@ -125,16 +139,32 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       },
       cutOff,
     )
+    const status = attempt.response?.status ?? null
     const retryAfter = attempt.response?.headers['retry-after']
+    const retryAfterMs = retryAfter === undefined ? null : parseRetryAfter(retryAfter, options.nowMs())
+    const isFailing = places.end(webhook.id, webhook.url, {
+      answer: judgeAnswer({ outcome: attempt.outcome, status, errorClass: attempt.errorClass }),
+      startedAtMs,
+      retryAfterMs,
+    })
+    waker.wake()
     const next = decideNext({
       outcome: attempt.outcome,
       number,
-      retryAfterMs: retryAfter === undefined ? null : parseRetryAfter(retryAfter, options.nowMs()),
+      retryAfterMs,
       scheduleMs: options.scheduleMs,
       random: options.random(),
     })
     const isGone = attempt.response?.status === 410 && attempt.outcome === 'refused'
-    settler.push({ lane, attempt, next, disable: isGone ? attempt.errorMessage : null })
+    settler.push({
+      lane,
+      attempt,
+      next,
+      disable: isGone ? attempt.errorMessage : null,
+      isFailing,
+      isOverdue: isFailing && isOverdue(timeOf(lane.eventId), options.nowMs(), options.scheduleMs),
+      holdMs: isPressed(status) ? Math.min(retryAfterMs ?? 0, longestRetryAfterMs) : 0,
+    })
     log.info('delivery.attempted', {
       webhook_id: webhook.id,
       event_id: String(lane.eventId),
@@ -154,7 +184,10 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
 
   return {
     name: 'delivery',
-    wake: waker.wake,
+    wake() {
+      agenda.lookSoon()
+      waker.wake()
+    },
 
     async run(signal) {
       const cutOff = new AbortController()
@@ -175,7 +208,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   }
 
   async function idleWithin(ms: number): Promise<void> {
-    if (inFlightTotal === 0) return
+    if (places.unsettled() === 0) return
     const waited = new AbortController()
     onIdle = () => waited.abort()
     await sleep(ms, waited.signal)

@@ -25,7 +25,9 @@ export function createSettler(options: {
       const batch = waiting.splice(0, maxBatch)
       while (!gaveUp.signal.aborted) {
         try {
-          await settle(options.outbox, batch)
+          await settle(options.outbox, batch, ({ webhookId, reason }) =>
+            options.log.warn('webhook.disabled', { webhook_id: webhookId, reason }),
+          )
           break
         } catch (error) {
           options.log.error('delivery.settle_failed', {

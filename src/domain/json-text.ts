@@ -47,7 +47,7 @@ const byOid = new Map<number, JsonWriter>([
 const integerOids = new Set([20, 21, 23, 26])
 
 /** The type under any number of domains. */
-function baseOf(oid: number, typeOf: (oid: number) => PgType | undefined): number {
+export function baseOf(oid: number, typeOf: (oid: number) => PgType | undefined): number {
   let base = oid
   for (let type = typeOf(base); type && type.baseOid !== 0; type = typeOf(base)) base = type.baseOid
   return base
@@ -72,7 +72,7 @@ export function jsonWriter(oid: number, typeOf: (oid: number) => PgType | undefi
  * Rewrites an array's text, `{1,NULL,{"a b"}}`, as a JSON array with `element` for each item. Bounds in front
  * (`[0:1]={…}`) are left away. https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
  */
-function arrayWriter(element: JsonWriter, delimiter: string): JsonWriter {
+export function arrayWriter(element: JsonWriter, delimiter: string): JsonWriter {
   return text => {
     let json = ''
     let next = text.indexOf('{')

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { EntityMapping, TableName } from './mapping.ts'
+import { formats } from './format.ts'
+import type { EntityMapping, RelatedList, TableName } from './mapping.ts'
 
 const column = z.string().min(1, 'must not be empty')
 
@@ -17,20 +18,49 @@ const table = z.union(
   'must be a table: its name, schema.name, or {schema: …, name: …}',
 )
 
+const rename = z.record(column, column).describe('column: the name of its field')
+const format = z
+  .record(column, z.enum(formats, `must be one of ${formats.join(', ')}`))
+  .describe(
+    'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes',
+  )
+
 const related = z
   .strictObject({
     table: table.describe('the table of the related rows'),
     owner: column.describe("its column that holds the owner's key"),
     value: column.optional().describe('one column: the field is a list of its values'),
+    key: column
+      .optional()
+      .describe(
+        'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last by primary key counts',
+      ),
     fields: z
       .array(column)
       .min(1, 'must name at least one column')
       .optional()
       .describe('several columns: the field is a list of objects'),
+    rename: rename.optional(),
+    format: format.optional(),
   })
-  .refine(({ value, fields }) => (value === undefined) !== (fields === undefined), {
-    message:
-      'must have either value (one column: a list of its values) or fields (columns: a list of objects)',
+  .superRefine((list, context) => {
+    const { value, key, fields } = list
+    const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
+    if ((value === undefined) === (fields === undefined))
+      refuse(
+        'must have either value (one column: a list of its values; with key: an object) or fields (columns: a list of objects)',
+      )
+    if (key !== undefined && value === undefined)
+      refuse(
+        'names the fields of an object, whose values are those of the column value: name that too',
+        'key',
+      )
+    if (list.rename && fields === undefined)
+      refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
+    for (const rule of ['rename', 'format'] as const)
+      for (const named of Object.keys(list[rule] ?? {}))
+        if (!(fields ?? [value]).includes(named))
+          refuse(`is not one of the columns that this field shows`, rule, named)
   })
 
 const entity = z.strictObject({
@@ -47,7 +77,8 @@ const entity = z.strictObject({
           'only these columns, in this order; without it every one but those that look like credentials',
         ),
       omit: z.array(column).default([]).describe('columns that are left out'),
-      rename: z.record(column, column).default({}).describe('column: the name of its field'),
+      rename: rename.default({}),
+      format: format.optional(),
     })
     .default({ include: null, omit: [], rename: {} }),
   related: z.record(column, related).default({}).describe('field: what it lists from another table'),
@@ -82,20 +113,37 @@ export function readMappingFile(content: unknown): MappingFileResult {
       })),
     }
   const mapping = Object.entries(parsed.data.entities).map(
-    ([entityType, { related, send_unchanged, ...rest }]) => ({
+    ([
+      entityType,
+      {
+        related,
+        send_unchanged,
+        fields: { format, ...fields },
+        ...rest
+      },
+    ]) => ({
       entityType,
       ...rest,
       sendsUnchanged: send_unchanged,
-      related: Object.entries(related).map(([field, { table, owner, value, fields }]) => ({
-        field,
-        table,
-        owner,
-        columns: value === undefined ? fields! : [value],
-        plain: value !== undefined,
-      })),
+      fields: { ...fields, ...(format && { format }) },
+      related: Object.entries(related).map(([field, list]) => toRelatedList(field, list)),
     }),
   )
   return { ok: true, mapping }
+}
+
+function toRelatedList(field: string, list: z.output<typeof related>): RelatedList {
+  const { table, owner, value, fields, key, rename, format } = list
+  return {
+    field,
+    table,
+    owner,
+    columns: value === undefined ? fields! : [value],
+    plain: value !== undefined,
+    ...(key !== undefined && { key }),
+    ...(rename && { rename }),
+    ...(format && { format }),
+  }
 }
 
 /** The form of a mapping file as a JSON Schema, for editors. https://json-schema.org/draft/2020-12 */

@@ -1,3 +1,5 @@
+import type { Format } from './format.ts'
+
 /** A table by its exact names, as the catalogue has them. */
 export type TableName = { readonly schema: string; readonly name: string }
 
@@ -8,16 +10,25 @@ export type FieldRules = {
   readonly omit: readonly string[]
   /** Column name → field name. */
   readonly rename: Readonly<Record<string, string>>
+  /** Column name → how its values are written; every other column as its type is. */
+  readonly format?: Readonly<Record<string, Format>>
 }
 
-/** A field whose value is a list from another table: one item for each row whose `owner` is the entity's key. */
+/**
+ * A field whose value comes from another table, from the rows whose `owner` is the entity's key: a list with an item
+ * for each row (`plain`: one column's value, else an object of the columns), or, with a `key`, one object.
+ */
 export type RelatedList = {
   readonly field: string
   readonly table: TableName
   readonly owner: string
-  /** One column: a list of plain values. Several: a list of objects. */
   readonly columns: readonly string[]
   readonly plain: boolean
+  /** The column that names the fields of the one object, whose values are those of the one column. */
+  readonly key?: string
+  /** Column name → the name of its field in the objects. */
+  readonly rename?: Readonly<Record<string, string>>
+  readonly format?: Readonly<Record<string, Format>>
 }
 
 export type EntityMapping = {
@@ -67,18 +78,28 @@ export type FieldChoice = {
   readonly withheld: readonly string[]
 }
 
-/** Chooses the fields of a table with these columns. A column that `include` or `rename` names is never withheld. */
+/** What a rule says of a column, which may be named `constructor`. */
+export function ruleOf<T>(rules: Readonly<Record<string, T>> | undefined, column: string): T | undefined {
+  return rules && Object.hasOwn(rules, column) ? rules[column] : undefined
+}
+
+/**
+ * Chooses the fields of a table with these columns. A column that `include`, `rename` or `format` names is never
+ * withheld.
+ */
 export function chooseFields(rules: FieldRules, columns: readonly string[]): FieldChoice {
   const wanted = rules.include ? rules.include.filter(column => columns.includes(column)) : columns
-  // A map, because a column may be named `constructor`.
-  const renames = new Map(Object.entries(rules.rename))
-  const named = new Set([...(rules.include ?? []), ...renames.keys()])
+  const named = new Set([
+    ...(rules.include ?? []),
+    ...Object.keys(rules.rename),
+    ...Object.keys(rules.format ?? {}),
+  ])
   const fields = new Map<string, string>()
   const withheld: string[] = []
   for (const column of wanted) {
     if (rules.omit.includes(column)) continue
     if (!named.has(column) && looksLikeCredential(column)) withheld.push(column)
-    else fields.set(column, renames.get(column) ?? column)
+    else fields.set(column, ruleOf(rules.rename, column) ?? column)
   }
   return { fields, withheld }
 }

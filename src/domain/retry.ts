@@ -17,8 +17,21 @@ export const defaultScheduleMs: readonly number[] = [
   24 * hour,
 ]
 
+const units: Readonly<Record<string, number>> = { s: second, m: minute, h: hour, d: 24 * hour }
+const maxRetries = 50
+
+/** Reads a schedule as `5s, 5m, 2h, 1d`: 1 to 50 waits of 1 s to 7 d each. Null for any other text. */
+export function parseSchedule(text: string): number[] | null {
+  const waits = text.split(',').map(part => {
+    const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(part.trim()) ?? []
+    return count === undefined ? Number.NaN : Number(count) * units[unit!]!
+  })
+  const isInBounds = waits.every(ms => ms >= second && ms <= 7 * 24 * hour)
+  return isInBounds && waits.length <= maxRetries ? waits : null
+}
+
 const jitter = 0.1
-/** A receiver's wish beyond that is cut. */
+/** Whatever a receiver asks for, it is tried again after a day. */
 export const longestRetryAfterMs = 24 * hour
 
 /** What becomes of a delivery after an attempt. */

@@ -16,6 +16,10 @@ export type Webhook = {
   /** Why walhook itself stopped sending, or null. */
   readonly disabledReason: string | null
   readonly disabledAt: Date | null
+  /** The first failure since the last success, or null; see `decideHealth`. */
+  readonly failingSince: Date | null
+  /** Until when nothing is sent because the receiver asked for it (Retry-After). */
+  readonly heldUntil: Date | null
   readonly triggers: readonly Trigger[]
   /** Whether bodies carry the values before an update, where they are known. */
   readonly previous: boolean

@@ -10,9 +10,14 @@ export type BusyWebhook = {
   readonly url: string
   readonly secret: string
   readonly mode: Mode
-  /** In how many ms its earliest lane is due; 0 or less: now. */
+  /** In how many ms its earliest lane is due, or it may be sent to again; 0 or less: now. */
   readonly dueInMs: number
 }
+
+/** What `busyWebhooks` reads of a webhook `w` whose earliest lane is due at `due_at`. */
+const busyColumns = `
+w.id, w.url, w.secret, w.mode,
+(extract(epoch from greatest(due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
 
 /**
  * The active webhooks that have lanes, each with the time of its earliest lane: a walk along the index
@@ -29,12 +34,28 @@ with recursive busy as (
     order by l.webhook_id, l.due_at limit 1
   ) next
 )
-select w.id, w.url, w.secret, w.mode, (extract(epoch from busy.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms
+select ${busyColumns}
 from busy join walhook.webhooks w on w.id = busy.webhook_id
 where w.is_active and w.disabled_at is null`
 
-export async function busyWebhooks(outbox: Outbox): Promise<BusyWebhook[]> {
-  const { rows } = await outbox.pool.query({ name: 'busy_webhooks', text: busyWebhooksStatement })
+/** The same of some webhooks only. */
+const busyAmongStatement = `
+select ${busyColumns}
+from walhook.webhooks w cross join lateral (
+  select due_at from walhook.lanes where webhook_id = w.id order by webhook_id, due_at limit 1
+) earliest
+where w.id = any($1) and w.is_active and w.disabled_at is null`
+
+/** The active webhooks that have lanes; where `among` is given, those of them. */
+export async function busyWebhooks(
+  outbox: Outbox,
+  among: 'all' | readonly number[] = 'all',
+): Promise<BusyWebhook[]> {
+  const { rows } = await outbox.pool.query(
+    among === 'all'
+      ? { name: 'busy_webhooks', text: busyWebhooksStatement }
+      : { name: 'busy_among', text: busyAmongStatement, values: [among] },
+  )
   return rows.map(row => ({
     id: row.id,
     url: row.url,

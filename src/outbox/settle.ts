@@ -4,6 +4,7 @@ import type { Next } from '../domain/retry.ts'
 import { insertAttempts } from './attempts.ts'
 import type { ClaimedLane } from './claim.ts'
 import { type Outbox, transaction } from './database.ts'
+import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
 
 /** An attempt that has ended, and what the delivery becomes. */
 export type Settlement = {
@@ -12,6 +13,12 @@ export type Settlement = {
   readonly next: Next
   /** Not null: the receiver wants nothing more (410), and this becomes the webhook's `disabled_reason`. */
   readonly disable: string | null
+  /** It failed, and the webhook has delivered nothing lately. */
+  readonly isFailing: boolean
+  /** The event has waited for longer than all retries take. */
+  readonly isOverdue: boolean
+  /** For how long the receiver wants nothing more, in ms; 0: it said nothing. */
+  readonly holdMs: number
 }
 
 /**
@@ -77,17 +84,18 @@ from lane_work s
 where s.has_work
   and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id`
 
-const disableStatement = `
-update walhook.webhooks set disabled_at = now(), disabled_reason = $2
-where id = $1 and disabled_at is null`
-
 /**
- * Settles attempts of any webhooks, each lane at most once in a call: the log, the deliveries and the lanes
- * change in one commit. An attempt whose lease has gone to another process is logged and changes nothing else.
- * Returns the settlements that held their lease.
+ * Settles attempts of any webhooks, each lane at most once in a call: the log, the deliveries, the lanes and the
+ * webhooks' health change in one commit. An attempt whose lease has gone to another process is logged and changes
+ * nothing else. Returns the settlements that held their lease; `onDisabled` hears of webhooks that this disabled.
  */
-export async function settle(outbox: Outbox, settlements: readonly Settlement[]): Promise<Settlement[]> {
-  return await transaction(outbox.pool, async client => {
+export async function settle(
+  outbox: Outbox,
+  settlements: readonly Settlement[],
+  onDisabled: (disabled: Disabled) => void = () => {},
+): Promise<Settlement[]> {
+  const { held, disabled } = await transaction(outbox.pool, async client => {
+    const health = await lockHealth(client, settlements.map(newsOf))
     const held = await lockHeldLanes(client, settlements)
     await insertAttempts(
       client,
@@ -98,10 +106,22 @@ export async function settle(outbox: Outbox, settlements: readonly Settlement[])
       })),
     )
     if (held.length > 0) await settleHeldLanes(client, held)
-    for (const { lane, disable } of held)
-      if (disable !== null) await client.query(disableStatement, [lane.webhookId, disable])
-    return held
+    return { held, disabled: await saveHealth(client, health, held.map(newsOf)) }
   })
+  disabled.forEach(onDisabled)
+  return held
+}
+
+function newsOf({ attempt, next, disable, isFailing, isOverdue, holdMs }: Settlement): WebhookNews {
+  return {
+    webhookId: attempt.webhookId,
+    url: attempt.request.url,
+    isDelivered: attempt.outcome === 'delivered',
+    isFailing,
+    isExhausted: next.state === 'dead' || isOverdue,
+    holdMs,
+    gone: disable,
+  }
 }
 
 async function lockHeldLanes(client: pg.PoolClient, settlements: readonly Settlement[]) {

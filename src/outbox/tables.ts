@@ -18,6 +18,8 @@ export type Tables = {
     secret: string
     disabled_at: Date | null
     disabled_reason: string | null
+    failing_since: Date | null
+    held_until: Date | null
     version: Generated<number>
     created_at: Generated<Date>
     updated_at: Generated<Date>

@@ -18,6 +18,8 @@ const columns = [
   'batch_max_wait_ms',
   'disabled_at',
   'disabled_reason',
+  'failing_since',
+  'held_until',
   'version',
   'created_at',
   'updated_at',
@@ -36,6 +38,8 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
     batch: toBatching(row),
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
+    failingSince: row.failing_since,
+    heldUntil: row.held_until,
     version: row.version,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
@@ -125,7 +129,8 @@ export async function findWebhookSecret(outbox: Outbox, id: number): Promise<str
 
 /**
  * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and the
- * lanes that waited meanwhile are due as they were.
+ * lanes that waited meanwhile are due as they were. A webhook that is activated anew, or gets another URL, begins
+ * with a clean sheet: what its receiver did before is forgotten.
  */
 export async function updateWebhook(
   db: Db,
@@ -149,6 +154,8 @@ export async function updateWebhook(
       }),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),
+      failing_since: unlessNew('failing_since', change),
+      held_until: unlessNew('held_until', change),
       version: sql<number>`version + 1`,
       updated_at: sql<Date>`now()`,
     })
@@ -156,6 +163,15 @@ export async function updateWebhook(
     .returning(columns)
     .executeTakeFirst()
   return row ? toWebhook(row) : null
+}
+
+function unlessNew(
+  column: 'failing_since' | 'held_until',
+  { url = null, isActive = false }: { url?: string | null | undefined; isActive?: boolean | undefined },
+) {
+  return sql<Date | null>`case
+    when url <> ${url}::text or (${isActive}::boolean and (not is_active or disabled_at is not null)) then null
+    else ${sql.ref(column)} end`
 }
 
 /**

@@ -28,6 +28,9 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     is_active: true,
     disabled_at: null,
     disabled_reason: null,
+    failing_since: null,
+    will_be_disabled_at: null,
+    held_until: null,
     created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.+Z$/),
     updated_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.+Z$/),
   })

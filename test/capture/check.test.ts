@@ -61,7 +61,7 @@ const table = (name: string, change: Partial<Table> = {}): Table => ({
 function check(facts: Partial<SourceFacts> = {}, users: Partial<Table> | null = {}) {
   const tables = new Map([['"public"."companies"', table('companies')]])
   if (users) tables.set('"public"."users"', table('users', users))
-  const catalogue = { tables } as unknown as Catalogue
+  const catalogue = { tables, otherTables: [] } as unknown as Catalogue
   const options = { slotName: 'walhook', publicationName: 'walhook', mapping: defaultMapping, nowMs }
   return checkLines({ ...sound, ...facts }, catalogue, options)
 }

@@ -64,7 +64,13 @@ function table(name: string, columns: readonly string[], part: Partial<Table> = 
 function catalogueOf(...tables: Table[]): Catalogue {
   return {
     tables: new Map(tables.map(each => [tableKey(each.name), each])),
+    otherTables: [
+      { schema: 'crm', name: 'users' },
+      { schema: 'public', name: 'user' },
+      { schema: 'crm', name: 'link_table' },
+    ],
     writerOf: () => text => text,
+    hasFormat: (_oid, format) => format === 'string',
     isInteger: () => true,
   }
 }
@@ -203,7 +209,52 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has a related table that is not there',
     [users],
     withRelated,
-    'table "public"."user_companies": missing.',
+    'table "public"."user_companies": missing. To mend it: create it, or name the right table in the mapping',
+  ],
+  [
+    'is not there, where a similar one is',
+    [],
+    { ...user, table: { schema: 'public', name: 'userss' } },
+    'table "public"."userss": missing. To mend it: create it, or mend the mapping (WALHOOK_CONFIG): was "public"."user" meant?',
+  ],
+  [
+    'is not there, but in another schema',
+    [],
+    { ...user, table: { schema: 'public', name: 'Link_table' } },
+    'was "crm"."link_table" meant?',
+  ],
+  [
+    'has no such column to format',
+    [users],
+    { ...user, fields: { ...user.fields, format: { mall: 'string' } } },
+    'entity user: column mall: "public"."users" has id, mail. To mend it: mend the mapping: was mail meant?',
+  ],
+  [
+    'has a column of another type than the format is for',
+    [users],
+    { ...user, fields: { ...user.fields, format: { mail: 'unix_seconds', id: 'string' } } },
+    'entity user: column mail: the format unix_seconds does not fit its type integer. To mend it: mend the mapping: its formats are string',
+  ],
+  [
+    'has a related table with a column of another type than the format is for',
+    [users, userCompanies({})],
+    { ...user, related: [{ ...related, format: { company_id: 'hex' } }] },
+    'entity user, related companies: column company_id: the format hex does not fit its type integer.',
+  ],
+  [
+    'has a related table without the column that names the fields',
+    [users, userCompanies({})],
+    { ...user, related: [{ ...related, key: 'name' }] },
+    'entity user, related companies: column name: "public"."user_companies" has id, user_id, company_id.',
+  ],
+  [
+    'has a related table with two columns under one name',
+    [users, userCompanies({})],
+    {
+      ...user,
+      related: [{ ...related, columns: ['id', 'company_id'], plain: false, rename: { company_id: 'id' } }],
+    },
+    'entity user, related companies: field id: twice: column id and column company_id.',
   ],
   [
     'has a related table without the column',

@@ -1,4 +1,6 @@
 import { afterAll, expect, test } from 'vitest'
+import { type Format, formats } from '../../src/domain/format.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
@@ -38,15 +40,44 @@ const rows = [
    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null`,
 ]
 
+const instants = ['local', 'instant', 'instants']
+const formatted: Record<Format, readonly string[]> = {
+  string: 'small big exact real8 yes years doc docb integers matrix exacts docs of_ages twice'.split(' '),
+  unix_seconds: instants,
+  unix_milliseconds: instants,
+  datetime: instants,
+  iso_8601: instants,
+  date: instants,
+  hex: ['raw'],
+}
+/** One entity of the same table for each format. */
+const asFormatted = formats.map(
+  (format): EntityMapping => ({
+    ...defaultMapping[0]!,
+    entityType: `as_${format}`,
+    fields: {
+      include: ['id', ...formatted[format]],
+      omit: [],
+      rename: {},
+      format: Object.fromEntries(formatted[format].map(column => [column, format])),
+    },
+  }),
+)
+
 const zone = process.env.TZ
 afterAll(() => {
   process.env.TZ = zone
 })
 
-test.each(['UTC', 'America/New_York', 'Asia/Kolkata'])(
-  'every type is written as the golden file has it, in the time zone %s of process, server and role',
-  async timeZone => {
+test.each([
+  ['UTC', 0],
+  ['America/New_York', 300],
+  ['Asia/Kolkata', -330],
+])(
+  'every type, in every format, is written as the golden file has it, in the time zone %s of process and database',
+  async (timeZone, minutesBehindUtc) => {
     process.env.TZ = timeZone
+    expect(new Date('2019-11-05').getTimezoneOffset()).toBe(minutesBehindUtc)
     await using database = await createTestDatabase()
     await using psql = await connect(database.url)
     await psql.query(tables)
@@ -54,7 +85,9 @@ test.each(['UTC', 'America/New_York', 'Asia/Kolkata'])(
     await psql.query(`alter database ${database.name} set datestyle = 'German'`)
     await psql.query(`alter database ${database.name} set bytea_output = 'escape'`)
     await psql.query(`alter database ${database.name} set intervalstyle = 'iso_8601'`)
-    await using capture = await startCapture(database)
+    await using usual = await connect(database.url)
+    expect((await usual.query('show timezone')).rows).toEqual([{ TimeZone: timeZone }])
+    await using capture = await startCapture(database, [...defaultMapping, ...asFormatted])
     await psql.query(`set lc_monetary = 'C'`)
     for (const row of rows) await psql.query(`insert into users values (${row})`)
     // Read back, as far as the WAL leaves them out: the same texts again.

@@ -76,6 +76,11 @@ test.each([
     { note: 'note', password_hash: 'password_hash' },
     [],
   ],
+  [
+    { ...every, format: { password_hash: 'hex' as const } },
+    { id: 'id', mail: 'mail', password_hash: 'password_hash', note: 'note' },
+    [],
+  ],
 ])('%j chooses %j and withholds %j', (rules, fields, withheld) => {
   const choice = chooseFields(rules, columns)
   expect([...choice.fields]).toEqual(Object.entries(fields))
@@ -98,10 +103,18 @@ test('a mapping file is read, with what it leaves out filled in', () => {
     entities: {
       user: {
         table: 'users',
-        fields: { omit: ['note'] },
+        fields: { omit: ['note'], format: { checkin: 'datetime' } },
         related: {
           companies: { table: 'crm.user_companies', owner: 'user_id', value: 'company_id' },
           custom: { table: { schema: 'a.b', name: 'C' }, owner: 'user_id', fields: ['name', 'value'] },
+          custom_fields: { table: 'f', owner: 'user_id', key: 'name', value: 'value' },
+          notes: {
+            table: 'notes',
+            owner: 'user_id',
+            fields: ['id', 'body'],
+            rename: { body: 'text' },
+            format: { id: 'string' },
+          },
         },
       },
       company: { table: 'crm.companies', key: 'uuid' },
@@ -114,7 +127,7 @@ test('a mapping file is read, with what it leaves out filled in', () => {
         entityType: 'user',
         table: { schema: 'public', name: 'users' },
         key: 'id',
-        fields: { include: null, omit: ['note'], rename: {} },
+        fields: { include: null, omit: ['note'], rename: {}, format: { checkin: 'datetime' } },
         related: [
           {
             field: 'companies',
@@ -129,6 +142,23 @@ test('a mapping file is read, with what it leaves out filled in', () => {
             owner: 'user_id',
             columns: ['name', 'value'],
             plain: false,
+          },
+          {
+            field: 'custom_fields',
+            table: { schema: 'public', name: 'f' },
+            owner: 'user_id',
+            columns: ['value'],
+            plain: true,
+            key: 'name',
+          },
+          {
+            field: 'notes',
+            table: { schema: 'public', name: 'notes' },
+            owner: 'user_id',
+            columns: ['id', 'body'],
+            plain: false,
+            rename: { body: 'text' },
+            format: { id: 'string' },
           },
         ],
         sendsUnchanged: false,
@@ -147,6 +177,8 @@ test('a mapping file is read, with what it leaves out filled in', () => {
     'users',
     'user_companies',
     'C',
+    'f',
+    'notes',
     'companies',
   ])
 })
@@ -195,10 +227,36 @@ test.each<[unknown, string]>([
     'entities.user.related.x.fields',
   ],
   [
-    { entities: { user: { table: 'users', related: { x: { ...list, value: 'c', key: 'd' } } } } },
+    { entities: { user: { table: 'users', related: { x: { ...list, value: 'c', order: 'd' } } } } },
     'entities.user.related.x',
   ],
   [{ entities: { user: { table: 'users' } }, version: 1 }, 'the file'],
+  [
+    { entities: { user: { table: 'users', fields: { format: { at: 'unix' } } } } },
+    'entities.user.fields.format.at',
+  ],
+  [
+    { entities: { user: { table: 'users', related: { x: { ...list, fields: ['c'], key: 'd' } } } } },
+    'entities.user.related.x.key',
+  ],
+  [
+    { entities: { user: { table: 'users', related: { x: { ...list, value: 'c', rename: { c: 'd' } } } } } },
+    'entities.user.related.x.rename',
+  ],
+  [
+    {
+      entities: { user: { table: 'users', related: { x: { ...list, fields: ['c'], rename: { d: 'e' } } } } },
+    },
+    'entities.user.related.x.rename.d',
+  ],
+  [
+    {
+      entities: {
+        user: { table: 'users', related: { x: { ...list, value: 'c', format: { d: 'string' } } } },
+      },
+    },
+    'entities.user.related.x.format.d',
+  ],
   [
     { entities: { user: { table: 'users', related: { x: { ...list, value: 'c', fields: ['d'] } } } } },
     'entities.user.related.x',

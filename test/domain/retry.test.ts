@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { decideNext, defaultScheduleMs, parseRetryAfter } from '../../src/domain/retry.ts'
+import { decideNext, defaultScheduleMs, parseRetryAfter, parseSchedule } from '../../src/domain/retry.ts'
 
 const decide = (change: Partial<Parameters<typeof decideNext>[0]> = {}) =>
   decideNext({
@@ -90,4 +90,23 @@ test('more seconds than a number can hold are a day as well', () => {
   expect(decide({ retryAfterMs: parseRetryAfter('9'.repeat(400), nowMs) })).toMatchObject({
     waitMs: hours(24),
   })
+})
+
+test.each([
+  ['5s,5m,30m,2h,5h,10h,14h,20h,24h', defaultScheduleMs],
+  [' 1s , 7d ', [1_000, 604_800_000]],
+  [Array(50).fill('1s').join(','), Array(50).fill(1_000)],
+  [Array(51).fill('1s').join(','), null],
+  ['0s', null],
+  ['8d', null],
+  ['169h', null],
+  ['1.5h', null],
+  ['5', null],
+  ['5 s', null],
+  ['5s,,5m', null],
+  ['-5s', null],
+  ['5S', null],
+  ['', null],
+])('the schedule %j is %j', (text, ms) => {
+  expect(parseSchedule(text)).toEqual(ms)
 })

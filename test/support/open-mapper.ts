@@ -2,10 +2,11 @@ import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
 import { createMapper } from '../../src/capture/map.ts'
 import type { Source } from '../../src/capture/source.ts'
 import type { Change, Relation, Row } from '../../src/domain/change.ts'
+import { formatWriter } from '../../src/domain/format.ts'
 import { isInteger, jsonWriter } from '../../src/domain/json-text.ts'
 import { type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
 
-const typeOids: Record<string, number> = { integer: 23, text: 25, boolean: 16 }
+const typeOids: Record<string, number> = { integer: 23, text: 25, boolean: 16, timestamp: 1114 }
 export type Columns = Readonly<Record<string, keyof typeof typeOids>>
 
 export function relation(name: string, columns: Columns, oid = 1): Relation {
@@ -35,7 +36,10 @@ export function tableOf({ oid, schema, name, columns }: Relation): Table {
 function catalogueOf(...tables: Table[]): Catalogue {
   return {
     tables: new Map(tables.map(table => [tableKey(table.name), table])),
-    writerOf: oid => jsonWriter(oid, () => undefined),
+    otherTables: [],
+    hasFormat: (oid, format) => formatWriter(format, oid, () => undefined) !== null,
+    writerOf: (oid, format) =>
+      (format && formatWriter(format, oid, () => undefined)) ?? jsonWriter(oid, () => undefined),
     isInteger: oid => isInteger(oid, () => undefined),
   }
 }

@@ -2,7 +2,7 @@ import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt } from '../../src/domain/time-id.ts'
 import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
-import { type ClaimedLane, claim } from '../../src/outbox/claim.ts'
+import { busyWebhooks, type ClaimedLane, claim } from '../../src/outbox/claim.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
@@ -84,6 +84,7 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
+    busy: () => busyWebhooks(outbox),
     claim: async (webhookId: number, limit = 100, leaseMs = 60_000, mode: Mode = 'every') =>
       (
         await claim(outbox, {
@@ -125,6 +126,9 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
     lane,
     next: { state: 'done' },
     disable: null,
+    isFailing: !isDelivered,
+    isOverdue: false,
+    holdMs: 0,
     attempt: {
       webhookId: lane.webhookId,
       trigger: 'schedule',

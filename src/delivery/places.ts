@@ -1,0 +1,124 @@
+import { type Answer, afterAnswer, firstPace, type Pace, paceRoom } from '../domain/pace.ts'
+
+type Webhook = {
+  /** The pace is the receiver's: another URL begins anew. */
+  url: string
+  pace: Pace
+  /** Requests under way, and claimed lanes whose settlement has not committed: these are among the latter. */
+  inFlight: number
+  unsettled: number
+  deliveredAtMs: number
+}
+
+/** What was given back is remembered for so many webhooks; a pace that is forgotten is found anew. */
+const maxKnown = 10_000
+/** A failure so soon after a success is an entity's, not the webhook's. */
+const wellForMs = 60_000
+
+/**
+ * Says who may have how many requests in flight, in this process: a webhook as many as its pace allows (`most` at the
+ * best), and at most half as many as are free of all `total` places. So what is left is never taken by those who
+ * hold what they have: one webhook that hangs leaves two thirds to the others, five leave a fifth more than any of
+ * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.)
+ *
+ * A lane is claimed (`begin`), its attempt ends (`end`), its settlement commits (`settled`). Requests count until
+ * `end`; while settlements are held up, at most twice as many lanes are claimed.
+ */
+export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
+  const { most, total, nowMs } = options
+  const webhooks = new Map<number, Webhook>()
+  let inFlight = 0
+  let unsettled = 0
+
+  const unknown = {
+    pace: firstPace(most),
+    inFlight: 0,
+    unsettled: 0,
+    deliveredAtMs: Number.NEGATIVE_INFINITY,
+  } as const
+
+  function of(webhookId: number, url: string): Webhook {
+    let webhook = webhooks.get(webhookId)
+    if (!webhook) {
+      if (webhooks.size >= maxKnown) forgetIdle()
+      webhook = { ...unknown, url }
+      webhooks.set(webhookId, webhook)
+    }
+    if (webhook.url !== url) Object.assign(webhook, { url, pace: firstPace(most) })
+    return webhook
+  }
+
+  function forgetIdle() {
+    for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
+  }
+
+  /** How many more lanes of a webhook may be claimed now. */
+  function room(webhookId: number): number {
+    const webhook = webhooks.get(webhookId) ?? unknown
+    const free = total - inFlight
+    const share = Math.floor((free - 2 * webhook.inFlight) / 3)
+    const least = webhook.inFlight === 0 && free > 0 ? 1 : 0
+    return Math.max(
+      0,
+      Math.min(
+        paceRoom(webhook.pace, webhook.inFlight, nowMs()),
+        Math.max(share, least),
+        2 * Math.ceil(webhook.pace.limit) - webhook.unsettled,
+        2 * total - unsettled,
+      ),
+    )
+  }
+
+  return {
+    room,
+
+    /** When a webhook may have room: now, at the end of a pause, or (Infinity) when an attempt ends. */
+    roomAtMs(webhookId: number): number {
+      if (room(webhookId) > 0) return nowMs()
+      const pausedUntilMs = webhooks.get(webhookId)?.pace.pausedUntilMs ?? 0
+      return pausedUntilMs > nowMs() ? pausedUntilMs : Number.POSITIVE_INFINITY
+    },
+
+    /** A webhook has this URL now. */
+    meet: (webhookId: number, url: string) => void of(webhookId, url),
+
+    begin(webhookId: number, url: string) {
+      const webhook = of(webhookId, url)
+      webhook.inFlight++
+      webhook.unsettled++
+      inFlight++
+      unsettled++
+    },
+
+    /** An attempt has ended. Returns whether the webhook is failing, and not only an entity of it. */
+    end(
+      webhookId: number,
+      url: string,
+      ended: { answer: Answer; startedAtMs: number; retryAfterMs: number | null },
+    ): boolean {
+      const webhook = webhooks.get(webhookId)!
+      if (webhook.url === url)
+        webhook.pace = afterAnswer(webhook.pace, {
+          ...ended,
+          nowMs: nowMs(),
+          inFlight: webhook.inFlight,
+          most,
+        })
+      webhook.inFlight--
+      inFlight--
+      if (ended.answer === 'cut off') return false
+      if (ended.answer === 'delivered') webhook.deliveredAtMs = nowMs()
+      return nowMs() - webhook.deliveredAtMs > wellForMs
+    },
+
+    settled(webhookId: number) {
+      webhooks.get(webhookId)!.unsettled--
+      unsettled--
+    },
+
+    /** Claimed lanes whose settlement has not committed. */
+    unsettled: () => unsettled,
+  }
+}
+
+export type Places = ReturnType<typeof createPlaces>

@@ -1,0 +1,105 @@
+import type pg from 'pg'
+import { decideHealth, type Health, maxFailingMs, type News } from '../domain/health.ts'
+
+/** What an attempt says of its webhook: sent to `url`, which may no longer be the webhook's. */
+export type WebhookNews = News & { readonly webhookId: number; readonly url: string }
+
+/** A webhook whose health may have to be written, locked. */
+export type LockedHealth = Health & {
+  readonly webhookId: number
+  readonly url: string
+  readonly hasDead: boolean
+  readonly now: Date
+}
+
+/**
+ * Locks the webhooks of which the news may change something, and only those: of one that is well, a success
+ * changes nothing, and of one that fails, a failure does not until its time is up.
+ */
+const lockHealthStatement = `
+select w.id, w.url, w.failing_since, w.held_until, clock_timestamp() as now,
+       w.failing_since <= now() - $5 * interval '1 ms' and exists (
+         select from walhook.ended_deliveries d
+         where d.webhook_id = w.id and d.state = 'dead' and d.ended_at >= w.failing_since
+       ) as has_dead
+from walhook.webhooks w
+where w.id = any($1) and (
+  (w.id = any($2) and w.failing_since is not null)
+  or (w.id = any($3) and (w.failing_since is null or w.failing_since <= now() - $5 * interval '1 ms'))
+  or w.id = any($4))
+order by w.id
+for no key update of w`
+
+/**
+ * Locks what `saveHealth` may write. It comes before any lock on a lane: an append and the deletion of a webhook
+ * lock in this order too.
+ */
+export async function lockHealth(
+  client: pg.PoolClient,
+  news: readonly WebhookNews[],
+): Promise<LockedHealth[]> {
+  const idsOf = (isMeant: (one: WebhookNews) => boolean) => [
+    ...new Set(news.filter(isMeant).map(one => one.webhookId)),
+  ]
+  const { rows } = await client.query({
+    name: 'lock_health',
+    text: lockHealthStatement,
+    values: [
+      idsOf(() => true),
+      idsOf(one => one.isDelivered),
+      idsOf(one => one.isFailing),
+      idsOf(one => one.holdMs > 0 || one.gone !== null),
+      maxFailingMs,
+    ],
+  })
+  return rows.map(row => ({
+    webhookId: row.id,
+    url: row.url,
+    failingSince: row.failing_since,
+    heldUntil: row.held_until,
+    hasDead: row.has_dead === true,
+    now: row.now,
+  }))
+}
+
+const saveHealthStatement = `
+update walhook.webhooks
+set failing_since = $2, held_until = $3,
+    disabled_at = coalesce(disabled_at, case when $4::text is not null then now() end),
+    disabled_reason = coalesce(disabled_reason, $4)
+where id = $1`
+
+/** A webhook that walhook has disabled, and why. */
+export type Disabled = { readonly webhookId: number; readonly reason: string }
+
+/** Writes what the news make of the locked webhooks, where they change anything. Returns the disabled ones. */
+export async function saveHealth(
+  client: pg.PoolClient,
+  locked: readonly LockedHealth[],
+  news: readonly WebhookNews[],
+): Promise<Disabled[]> {
+  const disabled: Disabled[] = []
+  for (const { webhookId, url, hasDead, now, ...health } of locked) {
+    const own = news.filter(one => one.webhookId === webhookId && one.url === url)
+    if (own.length === 0) continue
+    const decided = decideHealth(health, sum(own), { now, hasDead })
+    if (decided.health === health && decided.disable === null) continue
+    await client.query({
+      name: 'save_health',
+      text: saveHealthStatement,
+      values: [webhookId, decided.health.failingSince, decided.health.heldUntil, decided.disable],
+    })
+    if (decided.disable !== null) disabled.push({ webhookId, reason: decided.disable })
+  }
+  return disabled
+}
+
+function sum(news: readonly News[]): News {
+  return {
+    isDelivered: news.some(one => one.isDelivered),
+    isFailing: news.some(one => one.isFailing),
+    isExhausted: news.some(one => one.isExhausted),
+    holdMs: Math.max(...news.map(one => one.holdMs)),
+    gone: news.find(one => one.gone !== null)?.gone ?? null,
+  }
+}

@@ -1,0 +1,103 @@
+import { expect, test } from 'vitest'
+import { createPlaces } from '../../src/delivery/places.ts'
+import type { Answer } from '../../src/domain/pace.ts'
+
+const url = 'https://crm.example.com/'
+
+function open(options: { most?: number; total?: number } = {}) {
+  let nowMs = 0
+  const places = createPlaces({ most: options.most ?? 100, total: options.total ?? 500, nowMs: () => nowMs })
+  return {
+    ...places,
+    pass: (ms: number) => {
+      nowMs += ms
+    },
+    nowMs: () => nowMs,
+    /** Claims all there is room for. */
+    fill(id: number): number {
+      const room = places.room(id)
+      for (let i = 0; i < room; i++) places.begin(id, url)
+      return room
+    },
+    answer: (id: number, answer: Answer, startedAtMs = nowMs) => {
+      const isFailing = places.end(id, url, { answer, startedAtMs, retryAfterMs: null })
+      places.settled(id)
+      return isFailing
+    },
+  }
+}
+
+/** Lets a webhook prove that it can take the most. */
+function grow(at: ReturnType<typeof open>, id: number) {
+  for (let round = 0; round < 10; round++) for (let n = at.fill(id); n > 0; n--) at.answer(id, 'delivered')
+}
+
+test('five webhooks that took a hundred each and then hang leave room for a sixth, and for a tenth', () => {
+  const at = open()
+  for (const id of [1, 2, 3, 4, 5, 6, 10]) grow(at, id)
+  const taken = [1, 2, 3, 4, 5].map(id => at.fill(id))
+  expect(taken).toEqual([100, 100, 100, 66, 44])
+  expect(at.fill(6)).toBe(30)
+  expect(at.fill(10)).toBeGreaterThanOrEqual(15)
+})
+
+test('however many hang, whoever has nothing in flight may have one, to the last place', () => {
+  const at = open({ total: 30 })
+  const taken = Array.from({ length: 60 }, (_, id) => at.fill(id))
+  expect(taken.reduce((sum, n) => sum + n)).toBe(30)
+  expect(taken.slice(0, 10)).toEqual([10, 6, 4, 3, 2, 1, 1, 1, 1, 1])
+  expect(at.room(99)).toBe(0)
+})
+
+test('one webhook alone has all that its pace allows', () => {
+  const at = open()
+  grow(at, 1)
+  expect(at.fill(1)).toBe(100)
+  expect(at.room(1)).toBe(0)
+})
+
+test('an attempt that ended makes room before its settlement has committed, up to twice as many lanes', () => {
+  const at = open()
+  expect(at.fill(1)).toBe(10)
+  for (let i = 0; i < 10; i++) at.end(1, url, { answer: 'failed', startedAtMs: 0, retryAfterMs: null })
+  expect(at.fill(1)).toBe(10)
+  for (let i = 0; i < 10; i++) at.end(1, url, { answer: 'failed', startedAtMs: 0, retryAfterMs: null })
+  expect(at.room(1)).toBe(0)
+  expect(at.unsettled()).toBe(20)
+  at.settled(1)
+  expect(at.room(1)).toBe(1)
+})
+
+test('a receiver that does not answer is asked by one request after a pause, another URL begins anew', () => {
+  const at = open()
+  at.pass(1)
+  for (let n = at.fill(1); n > 0; n--) at.answer(1, 'silent')
+  expect(at.room(1)).toBe(0)
+  expect(at.roomAtMs(1)).toBe(1_001)
+  at.pass(1_000)
+  expect(at.room(1)).toBe(1)
+  at.meet(1, url)
+  expect(at.room(1)).toBe(1)
+  at.meet(1, 'https://elsewhere.example.com/')
+  expect(at.room(1)).toBe(10)
+})
+
+test('what the old URL answers says nothing of the new one', () => {
+  const at = open()
+  at.fill(1)
+  at.meet(1, 'https://elsewhere.example.com/')
+  at.answer(1, 'silent')
+  expect(at.room(1)).toBe(1)
+})
+
+test('a failure within a minute of a success is an entity, not the webhook', () => {
+  const at = open()
+  at.fill(1)
+  expect(at.answer(1, 'failed')).toBe(true)
+  expect(at.answer(1, 'cut off')).toBe(false)
+  expect(at.answer(1, 'delivered')).toBe(false)
+  at.pass(60_000)
+  expect(at.answer(1, 'failed')).toBe(false)
+  at.pass(1)
+  expect(at.answer(1, 'failed')).toBe(true)
+})

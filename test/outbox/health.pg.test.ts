@@ -1,0 +1,175 @@
+import { expect, test } from 'vitest'
+import { transaction } from '../../src/outbox/database.ts'
+import type { Settlement } from '../../src/outbox/settle.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { deleteWebhook, findWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
+import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
+import { until } from '../support/wait.ts'
+
+const everyUser = ['user.new', 'user.update', 'user.delete']
+type At = Awaited<ReturnType<typeof openTestOutbox>>
+const later: Settlement['next'] = { state: 'retry', waitMs: 0, costsAttempt: true }
+
+async function settleOne(at: At, webhookId: number, change: Parameters<typeof settlementOf>[1] = {}) {
+  const [lane] = await at.claim(webhookId, 1)
+  const disabled: unknown[] = []
+  expect(await settle(at.outbox, [settlementOf(lane!, change)], one => disabled.push(one))).toHaveLength(1)
+  return disabled
+}
+
+/** As if it had failed for so long already. */
+const failingFor = (at: At, webhookId: number, days: number) =>
+  at.outbox.pool.query(
+    `update walhook.webhooks set failing_since = now() - $2 * interval '1 day' where id = $1`,
+    [webhookId, days],
+  )
+
+/** Which version of its row a webhook has: another one after every write. */
+const versionOf = async (at: At, webhookId: number) =>
+  (await at.outbox.pool.query('select xmin::text from walhook.webhooks where id = $1', [webhookId])).rows[0]
+    .xmin
+
+test('the first failure is noted, the next ones and successes without one write nothing, one success resets', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new', 'user 4 new')
+  const untouched = await versionOf(at, webhook)
+  await settleOne(at, webhook)
+  expect(await versionOf(at, webhook)).toBe(untouched)
+
+  await settleOne(at, webhook, { next: later })
+  const { failingSince } = (await findWebhook(at.outbox, webhook))!
+  expect(Math.abs(Date.now() - failingSince!.getTime())).toBeLessThan(60_000)
+  const noted = await versionOf(at, webhook)
+  await settleOne(at, webhook, { next: later })
+  expect(await versionOf(at, webhook)).toBe(noted)
+
+  await settleOne(at, webhook)
+  expect(await findWebhook(at.outbox, webhook)).toMatchObject({ failingSince: null, disabledAt: null })
+})
+
+test('a failed entity of a webhook that works is not the webhook', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleOne(at, webhook, { next: later, isFailing: false })
+  expect(await findWebhook(at.outbox, webhook)).toMatchObject({ failingSince: null })
+})
+
+test.each<[string, number, Parameters<typeof settlementOf>[1], boolean]>([
+  ['five days, and this delivery is dead', 5, { next: { state: 'dead' } }, true],
+  [
+    'five days, and this event waits for longer than all retries take',
+    5,
+    { next: later, isOverdue: true },
+    true,
+  ],
+  ['five days, and nothing is lost yet', 5, { next: later }, false],
+  ['four days', 4.9, { next: { state: 'dead' } }, false],
+])('failing for %s', async (_what, days, change, isDisabled) => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new')
+  await failingFor(at, webhook, days)
+  const disabled = await settleOne(at, webhook, change)
+  const reason = expect.stringContaining('for more than 5 days')
+  expect(disabled).toEqual(isDisabled ? [{ webhookId: webhook, reason }] : [])
+  expect(await findWebhook(at.outbox, webhook)).toMatchObject({
+    failingSince: expect.any(Date),
+    disabledAt: isDisabled ? expect.any(Date) : null,
+    disabledReason: isDisabled ? reason : null,
+  })
+})
+
+test('a delivery that died since it fails counts, one that died before does not', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  await settleOne(at, webhook, { next: { state: 'dead' }, isFailing: false })
+  await at.outbox.pool.query(`update walhook.ended_deliveries set ended_at = now() - interval '6 days'`)
+  await failingFor(at, webhook, 5)
+  expect(await settleOne(at, webhook, { next: later })).toEqual([])
+  await at.outbox.pool.query(`update walhook.ended_deliveries set ended_at = now() - interval '1 day'`)
+  expect(await settleOne(at, webhook, { next: later })).toHaveLength(1)
+})
+
+test('Retry-After holds the whole webhook, for every process, until another URL or a new activation', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new')
+  const dueInMs = async () => (await at.busy()).find(({ id }) => id === webhook)?.dueInMs
+  await settleOne(at, webhook, { next: later, holdMs: 3_600_000 })
+  expect(await dueInMs()).toBeGreaterThan(3_500_000)
+
+  const held = await versionOf(at, webhook)
+  await settleOne(at, webhook, { next: later, holdMs: 3_600_000 - 5_000 })
+  expect(await versionOf(at, webhook)).toBe(held)
+
+  await updateWebhook(at.outbox, webhook, { name: 'CRM 2', url: 'https://crm.example.com/', isActive: true })
+  expect(await dueInMs()).toBeGreaterThan(3_500_000)
+  await updateWebhook(at.outbox, webhook, { url: 'https://elsewhere.example.com/' })
+  expect(await dueInMs()).toBeLessThanOrEqual(0)
+  expect(await findWebhook(at.outbox, webhook)).toMatchObject({ heldUntil: null, failingSince: null })
+})
+
+test('activating a disabled webhook begins with a clean sheet', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new')
+  await failingFor(at, webhook, 6)
+  await settleOne(at, webhook, { next: { state: 'dead' }, holdMs: 60_000 })
+  const before = (await findWebhook(at.outbox, webhook))!
+  expect(before).toMatchObject({ disabledAt: expect.any(Date), heldUntil: expect.any(Date) })
+  expect(await updateWebhook(at.outbox, webhook, { isActive: true })).toMatchObject({
+    disabledAt: null,
+    disabledReason: null,
+    failingSince: null,
+    heldUntil: null,
+  })
+})
+
+test('what came from a URL that the webhook no longer has says nothing of it', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const [lane] = await at.claim(webhook)
+  await updateWebhook(at.outbox, webhook, { url: 'https://elsewhere.example.com/' })
+  await settle(at.outbox, [
+    settlementOf(lane!, { next: later, holdMs: 60_000, disable: 'It answered 410 Gone.' }),
+  ])
+  expect(await findWebhook(at.outbox, webhook)).toMatchObject({
+    disabledAt: null,
+    failingSince: null,
+    heldUntil: null,
+  })
+})
+
+test('deleting a webhook while it is being settled waits, and neither is a deadlock', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await failingFor(at, webhook, 1)
+  const [lane] = await at.claim(webhook)
+  // A lock on the log holds the settlement up between its locks and its writes.
+  const blocker = await at.outbox.pool.connect()
+  await blocker.query('begin; lock table walhook.attempts in share mode')
+  const waiting = async (count: number) =>
+    until(
+      async () =>
+        (
+          await at.outbox.pool.query(
+            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          )
+        ).rowCount === count,
+      { what: `${count} to wait` },
+    )
+  const settled = settle(at.outbox, [settlementOf(lane!)])
+  await waiting(1)
+  const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhook))
+  await waiting(2)
+  await blocker.query('commit')
+  blocker.release()
+  expect(await settled).toHaveLength(1)
+  expect(await deleted).toBe(true)
+  expect(await at.queue()).toEqual([])
+})
