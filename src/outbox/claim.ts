@@ -1,7 +1,7 @@
-import { type ActionType, bodySent } from '../domain/event.ts'
-import type { TimeId } from '../domain/time-id.ts'
+import { bodySent } from '../domain/event.ts'
 import type { Mode } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
+import type { ClaimedDelivery, Shipment } from './shipment.ts'
 import { supersede } from './supersede.ts'
 
 /** A webhook with work, as delivery needs it. `secret` is the encrypted envelope. */
@@ -65,29 +65,10 @@ export async function busyWebhooks(
   }))
 }
 
-/** A leased lane with its oldest delivery: what a worker sends next. */
-export type ClaimedLane = {
-  readonly webhookId: number
-  readonly entityType: string
-  readonly entityId: string
-  readonly lease: string
-  readonly eventId: TimeId
-  /** How often this delivery was already tried. */
-  readonly attempts: number
-  /** Asked for by hand, not by the change itself. */
-  readonly isManual: boolean
-  /** As it is sent: `new` also for an `update` that took the place of one. */
-  readonly actionType: ActionType
-  /** The exact text to send, the same for every attempt. */
-  readonly body: string
-  /** Whether it holds what the event knows beyond its own body. */
-  readonly withPrevious: boolean
-}
+type Lane = Pick<ClaimedDelivery, 'entityType' | 'entityId'>
 
-type Lane = Pick<ClaimedLane, 'entityType' | 'entityId'>
-
-/** `isMoreDue`: there were lanes too long to be looked at as a whole, which are due again at once. */
-export type Claimed = { readonly lanes: readonly ClaimedLane[]; readonly isMoreDue: boolean }
+/** `lookAgainInMs`: when more is to be claimed although nothing tells of it, in ms; null where there is nothing. */
+export type Claimed = { readonly shipments: readonly Shipment[]; readonly lookAgainInMs: number | null }
 
 /**
  * Leases up to $2 due lanes of one webhook. The choice must be a materialized CTE: as a subquery, the planner
@@ -146,20 +127,33 @@ export async function claim(
     outbox,
     unfinished.map(lane => ({ ...lane, webhookId, lease })),
   )
-  return { lanes: await readOldest(outbox, { webhookId, lease, lanes }), isMoreDue: unfinished.length > 0 }
+  const deliveries = await readOldest(outbox, { webhookId, lease, lanes })
+  return {
+    shipments: deliveries.map(delivery => ({ webhookId, batchId: null, deliveries: [delivery] })),
+    lookAgainInMs: unfinished.length > 0 ? 0 : null,
+  }
 }
 
 async function readOldest(
   outbox: Outbox,
   { webhookId, lease, lanes }: { webhookId: number; lease: string; lanes: readonly Lane[] },
-): Promise<ClaimedLane[]> {
+): Promise<ClaimedDelivery[]> {
   if (lanes.length === 0) return []
   const { rows } = await outbox.pool.query({
     name: 'oldest_deliveries',
     text: oldestDeliveriesStatement,
     values: [webhookId, lanes.map(lane => lane.entityType), lanes.map(lane => lane.entityId)],
   })
-  return rows.map(row => ({
+  return rows.map(row => toClaimed(row, { webhookId, lease }))
+}
+
+/** A row of a delivery with its event. */
+export function toClaimed(
+  // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+  row: any,
+  { webhookId, lease }: { webhookId: number; lease: string },
+): ClaimedDelivery {
+  return {
     webhookId,
     entityType: row.entity_type,
     entityId: row.entity_id,
@@ -168,15 +162,16 @@ async function readOldest(
     attempts: row.attempts,
     isManual: row.is_manual,
     actionType: row.as_new ? 'new' : row.action_type,
+    asNew: row.as_new,
     body: bodySent(row, { asNew: row.as_new, withPrevious: row.with_previous }),
     withPrevious: row.with_previous,
-  }))
+  }
 }
 
 /** Gives back lanes that were claimed and not tried: due at once, for any process. */
 export async function release(
   outbox: Outbox,
-  lanes: readonly Pick<ClaimedLane, 'webhookId' | 'entityType' | 'entityId' | 'lease'>[],
+  lanes: readonly Pick<ClaimedDelivery, 'webhookId' | 'entityType' | 'entityId' | 'lease'>[],
 ): Promise<void> {
   if (lanes.length === 0) return
   await outbox.pool.query(

@@ -229,8 +229,10 @@ test('under appends, resends, claims and settlements at random, nothing is stuck
       if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
       const outcomes = [{}, {}, {}, retry(0), dead]
       const settlements = lanes.map(lane => settlementOf(lane, outcomes[Math.floor(Math.random() * 5)]))
-      for (const { lane, next } of settlements)
+      for (const { shipment, next } of settlements) {
+        const [lane] = shipment.deliveries
         if (next.state !== 'retry') sent.set(lane.eventId, (sent.get(lane.eventId) ?? 0) + 1)
+      }
       if (settlements.length > 0)
         expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
     }

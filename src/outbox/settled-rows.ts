@@ -1,0 +1,92 @@
+import { laneKey, splitInTwo } from '../domain/shipment.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import type { Settlement } from './settle.ts'
+import type { ClaimedDelivery } from './shipment.ts'
+
+/** What becomes of one delivery, and of its lane where this is the lane's last row. */
+export type SettledRow = {
+  readonly delivery: ClaimedDelivery
+  readonly attempts: number
+  readonly state: Settlement['next']['state']
+  /** In how many ms the lane is due. */
+  readonly waitMs: number
+  /** The part of a divided batch that it belongs to from now on; null: it waits in its lane. */
+  readonly batchId: TimeId | null
+  /** In the last row of a lane: the lane's first event in the shipment. Null in the others. */
+  readonly laneFirst: TimeId | null
+}
+
+/**
+ * A batch is claimed by the lane of its first event. Its other lanes are due that much later, so that nobody meets
+ * them before; who does all the same puts them off again.
+ */
+export const followerLaterMs = 60_000
+
+/** One row for each delivery of the settlements. `newIds` holds two ids for each of them that is `split`. */
+export function settledRows(settlements: readonly Settlement[], newIds: readonly TimeId[]): SettledRow[] {
+  const ids = [...newIds]
+  return settlements.flatMap(({ shipment, next }) => {
+    const { deliveries } = shipment
+    switch (next.state) {
+      case 'done':
+      case 'dead':
+        return rowsOf(deliveries, { state: next.state, attempts: 1, waitMs: 0, laterMs: 0, batchId: null })
+      case 'retry': {
+        const attempts = next.costsAttempt ? 1 : 0
+        return rowsOf(deliveries, { ...next, attempts, laterMs: followerLaterMs, batchId: null })
+      }
+      case 'split': {
+        const { parts, behind } = splitInTwo(deliveries)
+        const rows = parts.flatMap((part, i) => {
+          // Of a lane that is divided itself, what waits behind is not in a batch any more.
+          const waiting = i === 0 ? behind : []
+          return rowsOf(
+            part,
+            { ...next, attempts: null, laterMs: followerLaterMs, batchId: ids.pop()! },
+            waiting,
+          )
+        })
+        return rows
+      }
+      default:
+        return next satisfies never
+    }
+  })
+}
+
+/**
+ * `attempts` is added to what each has had, or null: it begins anew. The lane of the first delivery is due in `waitMs`,
+ * the others `laterMs` after it. `behind` holds the deliveries that stand behind the last one in its lane.
+ */
+function rowsOf(
+  deliveries: readonly ClaimedDelivery[],
+  fate: {
+    state: SettledRow['state']
+    attempts: number | null
+    waitMs: number
+    laterMs: number
+    batchId: TimeId | null
+  },
+  behind: readonly ClaimedDelivery[] = [],
+): SettledRow[] {
+  const firstOf = new Map<string, TimeId>()
+  const lastOf = new Map<string, TimeId>()
+  const all = [...deliveries, ...behind]
+  for (const each of all) {
+    const key = laneKey(each)
+    if (!firstOf.has(key)) firstOf.set(key, each.eventId)
+    lastOf.set(key, each.eventId)
+  }
+  const leader = laneKey(all[0]!)
+  return all.map((delivery, i) => {
+    const key = laneKey(delivery)
+    return {
+      delivery,
+      state: fate.state,
+      attempts: fate.attempts === null ? 0 : delivery.attempts + fate.attempts,
+      waitMs: key === leader ? fate.waitMs : fate.waitMs + fate.laterMs,
+      batchId: i < deliveries.length ? fate.batchId : null,
+      laneFirst: lastOf.get(key) === delivery.eventId ? firstOf.get(key)! : null,
+    }
+  })
+}
