@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { bodySent, type EventFacts } from '../domain/event.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { nullable } from './binary-array.ts'
 import type { Outbox } from './database.ts'
 
 /** An attempt as it stands in the log. */
@@ -79,7 +80,7 @@ export async function insertAttempts(
       of(a => a.errorMessage),
       entries.map(entry => entry.nextAttemptInMs),
       entries.map(entry => entry.withPrevious),
-      of(a => a.eventIds && `{${a.eventIds.join(',')}}`),
+      nullable(of(a => a.eventIds && `{${a.eventIds.join(',')}}`)),
     ],
   })
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { laneKey, type NextOfShipment } from '../domain/shipment.ts'
 import { insertAttempts } from './attempts.ts'
+import { nullable } from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
 import { type SettledRow, settledRows } from './settled-rows.ts'
@@ -36,8 +37,8 @@ order by l.webhook_id, l.entity_type, l.entity_id
 for update of l`
 
 /**
- * Moves the deliveries of held lanes on, and their lanes with them. `lane_first` is set in the row of a lane's last
- * delivery in its shipment, and names the first.
+ * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, `lane_first` is the
+ * first, and all but the last are `is_followed`.
  *
  * - finished:  delivered or dead: it leaves the queue; a dead one is kept aside.
  * - failed:    counts the attempt; a batch that is sent in parts from now on gets its new ids.
@@ -49,8 +50,8 @@ const settleHeldLanesStatement = `
 with s as (
   select *
   from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::text[], $7::float8[], $8::bigint[],
-              $9::bigint[])
-    as s (webhook_id, entity_type, entity_id, event_id, attempts, state, wait_ms, batch_id, lane_first)
+              $9::bigint[], $10::boolean[])
+    as s (webhook_id, entity_type, entity_id, event_id, attempts, state, wait_ms, batch_id, lane_first, is_followed)
 ), finished as (
   delete from walhook.deliveries d using s
   where s.state in ('done', 'dead')
@@ -72,13 +73,13 @@ with s as (
   select s.*, s.state in ('retry', 'split') or exists (
     select from walhook.deliveries d
     where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-      and d.event_id <> s.event_id and d.event_id <> all ($10)
+      and d.event_id <> s.event_id and d.event_id <> all ($11)
   ) as has_work, s.state = 'retry' and exists (
     select from walhook.deliveries d
     where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-      and d.event_id < s.lane_first
+      and d.event_id < coalesce(s.lane_first, s.event_id)
   ) as is_behind
-  from s where s.lane_first is not null
+  from s where s.is_followed is not true
 ), emptied as (
   delete from walhook.lanes l using lane_work s
   where not s.has_work
@@ -99,7 +100,7 @@ export async function settle(
   outbox: Outbox,
   settlements: readonly Settlement[],
   onDisabled: (disabled: Disabled) => void = () => {},
-): Promise<Settlement[]> {
+): Promise<readonly Settlement[]> {
   const { held, disabled } = await transaction(outbox.pool, async client => {
     const health = await lockHealth(client, settlements.map(newsOf))
     const held = await lockHeldLanes(client, settlements)
@@ -138,7 +139,10 @@ function formOf({ batchId, deliveries }: Shipment): { withPrevious: boolean; isB
 }
 
 /** Returns the settlements of which a lane is held, with their deliveries in held lanes only. */
-async function lockHeldLanes(client: pg.PoolClient, settlements: readonly Settlement[]) {
+async function lockHeldLanes(
+  client: pg.PoolClient,
+  settlements: readonly Settlement[],
+): Promise<readonly Settlement[]> {
   const lanes = settlements.flatMap(({ shipment }) => lanesOf(shipment))
   const { rows } = await client.query({
     name: 'lock_held_lanes',
@@ -150,14 +154,16 @@ async function lockHeldLanes(client: pg.PoolClient, settlements: readonly Settle
       lanes.map(lane => lane.lease),
     ],
   })
+  // Almost always, and nobody has to be told apart then.
+  if (rows.length === lanes.length) return settlements
   const keyOf = (webhookId: number, entityType: string, entityId: string) =>
     JSON.stringify([webhookId, entityType, entityId])
   const held = new Set(rows.map(row => keyOf(row.webhook_id, row.entity_type, row.entity_id)))
   return settlements.flatMap(settlement => {
     const { shipment } = settlement
-    const [first, ...rest] = shipment.deliveries.filter(each =>
-      held.has(keyOf(each.webhookId, each.entityType, each.entityId)),
-    )
+    const isHeld = (each: ClaimedDelivery) => held.has(keyOf(each.webhookId, each.entityType, each.entityId))
+    if (shipment.deliveries.every(isHeld)) return [settlement]
+    const [first, ...rest] = shipment.deliveries.filter(isHeld)
     return first ? [{ ...settlement, shipment: { ...shipment, deliveries: [first, ...rest] as const } }] : []
   })
 }
@@ -183,8 +189,9 @@ async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[
       of(row => row.attempts),
       of(row => row.state),
       of(row => row.waitMs),
-      of(row => row.batchId),
-      of(row => row.laneFirst),
+      nullable(of(row => row.batchId)),
+      nullable(of(row => row.laneFirst)),
+      nullable(of(row => row.isFollowed)),
       // What is settled beside another delivery of its lane is no work that is left there.
       rows.length === held.length ? [] : of(({ delivery }) => delivery.eventId),
     ],

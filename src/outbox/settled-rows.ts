@@ -3,7 +3,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import type { Settlement } from './settle.ts'
 import type { ClaimedDelivery } from './shipment.ts'
 
-/** What becomes of one delivery, and of its lane where this is the lane's last row. */
+/** What becomes of one delivery, and of its lane where no other one of it follows. */
 export type SettledRow = {
   readonly delivery: ClaimedDelivery
   readonly attempts: number
@@ -12,8 +12,9 @@ export type SettledRow = {
   readonly waitMs: number
   /** The part of a divided batch that it belongs to from now on; null: it waits in its lane. */
   readonly batchId: TimeId | null
-  /** In the last row of a lane: the lane's first event in the shipment. Null in the others. */
+  /** Set where the shipment holds several of the lane: the first of them; and whether another one follows this. */
   readonly laneFirst: TimeId | null
+  readonly isFollowed: boolean | null
 }
 
 /**
@@ -69,24 +70,22 @@ function rowsOf(
   },
   behind: readonly ClaimedDelivery[] = [],
 ): SettledRow[] {
-  const firstOf = new Map<string, TimeId>()
-  const lastOf = new Map<string, TimeId>()
-  const all = [...deliveries, ...behind]
-  for (const each of all) {
-    const key = laneKey(each)
-    if (!firstOf.has(key)) firstOf.set(key, each.eventId)
-    lastOf.set(key, each.eventId)
-  }
-  const leader = laneKey(all[0]!)
+  const all = behind.length === 0 ? deliveries : [...deliveries, ...behind]
+  // Most have but one, and its lane needs no name.
+  const lanes = all.length === 1 ? null : Map.groupBy(all, laneKey)
+  const leader = lanes && laneKey(all[0]!)
   return all.map((delivery, i) => {
-    const key = laneKey(delivery)
+    const key = lanes && laneKey(delivery)
+    const lane = key === null ? [delivery] : lanes!.get(key)!
+    const isAlone = lane.length === 1
     return {
       delivery,
       state: fate.state,
       attempts: fate.attempts === null ? 0 : delivery.attempts + fate.attempts,
       waitMs: key === leader ? fate.waitMs : fate.waitMs + fate.laterMs,
       batchId: i < deliveries.length ? fate.batchId : null,
-      laneFirst: lastOf.get(key) === delivery.eventId ? firstOf.get(key)! : null,
+      laneFirst: isAlone ? null : lane[0]!.eventId,
+      isFollowed: isAlone ? null : delivery !== lane.at(-1),
     }
   })
 }
