@@ -101,6 +101,37 @@ create table walhook.audit (
   CHECK ((jsonb_typeof(changes) = 'object'::text))
 );
 
+create table walhook.backfills (
+  id integer generated always as identity not null,
+  slot_name text not null,
+  entity_type text not null,
+  webhook_id integer,
+  action_type text not null,
+  rows_per_second integer not null,
+  state text default 'waiting'::text not null,
+  reason text,
+  after_key text,
+  until_key text,
+  rows_done bigint default 0 not null,
+  rows_estimate bigint,
+  created_at timestamp with time zone default now() not null,
+  started_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  PRIMARY KEY (id),
+  CHECK (((after_key IS NULL) OR (until_key IS NOT NULL))),
+  CHECK (((rows_per_second >= 1) AND (rows_per_second <= 100000))),
+  CHECK (((state <> 'done'::text) OR (reason IS NULL))),
+  CHECK (((state <> 'running'::text) OR ((started_at IS NOT NULL) AND (after_key IS NOT NULL)))),
+  CHECK (((state <> 'waiting'::text) OR ((started_at IS NULL) AND (after_key IS NULL)))),
+  CHECK (((state <> ALL (ARRAY['cancelled'::text, 'failed'::text])) OR (reason IS NOT NULL))),
+  CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text, 'failed'::text])) = (ended_at IS NOT NULL))),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text]))),
+  CHECK ((entity_type <> ''::text)),
+  CHECK ((rows_done >= 0)),
+  CHECK ((rows_estimate >= 0)),
+  CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
+);
+
 create table walhook.deliveries (
   webhook_id integer not null,
   entity_type text not null,
@@ -165,6 +196,19 @@ create table walhook.gaps (
   CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
 );
 
+create table walhook.idempotency_keys (
+  holder integer not null,
+  key text not null,
+  request_hash bytea not null,
+  created_at timestamp with time zone default now() not null,
+  answer text,
+  PRIMARY KEY (holder, key),
+  CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+  CHECK ((answer ~~ 'v1:%'::text)),
+  CHECK ((holder >= 0)),
+  CHECK ((octet_length(request_hash) = 32))
+);
+
 create table walhook.kept_attempts (
   webhook_id integer not null,
   id bigint not null,
@@ -226,6 +270,19 @@ create table walhook.positions (
   confirmed_lsn pg_lsn,
   PRIMARY KEY (slot_name),
   CHECK ((last_event_id >= 0))
+);
+
+create table walhook.sessions (
+  hash bytea not null,
+  token_id integer,
+  token_mac bytea,
+  created_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  PRIMARY KEY (hash),
+  FOREIGN KEY (token_id) REFERENCES walhook.tokens(id) ON DELETE CASCADE,
+  CHECK (((token_id IS NULL) = (token_mac IS NOT NULL))),
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((octet_length(token_mac) = 32))
 );
 
 create table walhook.tokens (
@@ -305,7 +362,15 @@ CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING bt
 
 CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id);
 
+CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
+
 CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
+
+CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
+
+CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
+
+CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
 

@@ -8,8 +8,9 @@ import { preflight, readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
+import { createAuthenticator } from './control/authenticate.ts'
 import type { Control } from './control/control.ts'
-import { createAuthenticator } from './control/tokens.ts'
+
 import { openSender } from './delivery/attempt.ts'
 import { createDeliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
@@ -122,12 +123,17 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
   let server: HttpServer | null = null
   if (roles.has('api')) {
-    const authenticate = createAuthenticator(outbox, { token: config.adminToken, userId: config.adminUserId })
+    const authenticate = createAuthenticator({
+      outbox,
+      admin: { token: config.adminToken, userId: config.adminUserId },
+      nowMs,
+      onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
+    })
     const health = async (): Promise<Record<string, Health>> => ({
       database: await databaseHealth(outbox),
       ...(roles.has('capture') && { capture: captureHealth(capture.state()) }),
     })
-    const api = createApi({ control, authenticate, health, metrics, log })
+    const api = createApi({ control, authenticate, health, metrics, nowMs, log })
     const listening = await listenHttp(api.fetch, { host: config.host, port: config.port })
     if (!listening.ok) return { ok: false, problems: [listening.problem] }
     server = opened.use(listening.server)

@@ -7,10 +7,10 @@ import { describeResync, openGapOf, resync } from './capture/resync.ts'
 import { openSource } from './capture/source.ts'
 import type { Config } from './config.ts'
 import { type Control, commandLine } from './control/control.ts'
-import { createToken } from './control/tokens.ts'
+import { createToken, listTokens, revokeToken, type Token } from './control/tokens.ts'
 import { changeWebhook, createWebhook, listWebhooks, revealSecret } from './control/webhooks.ts'
 import { formatLsn } from './domain/lsn.ts'
-import { formatProblem } from './domain/problem.ts'
+import { formatProblem, type Problem } from './domain/problem.ts'
 import { parseSealKey } from './domain/seal.ts'
 import { parseAllowList } from './domain/target.ts'
 import type { Trigger } from './domain/trigger.ts'
@@ -39,19 +39,54 @@ export async function migrateOutbox(config: Config) {
   return problem ? { ok: false as const, problem } : describeMigration(await migrate(outbox))
 }
 
-/** Makes a stored API token, in a schema that is brought up to date first. */
-export async function makeToken(config: Config, input: { name: string; userId: string | null }) {
+/** Works with the stored API tokens, in a schema that is brought up to date first. */
+async function withTokens<T>(
+  config: Config,
+  work: (control: Pick<Control, 'outbox' | 'randomBytes'>) => Promise<T>,
+): Promise<{ ok: true; value: T } | { ok: false; problem: Problem }> {
   const migrated = await migrateOutbox(config)
   if (!migrated.ok) return migrated
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
-  return {
-    ok: true as const,
-    token: await createToken({ outbox, randomBytes }, commandLine, {
-      ...input,
-      role: 'admin',
-      expiresAt: null,
-    }),
-  }
+  return { ok: true, value: await work({ outbox, randomBytes }) }
+}
+
+/** Makes a stored API token; its text is the result. */
+export async function makeToken(config: Config, input: Parameters<typeof createToken>[2]) {
+  return await withTokens(config, async control => {
+    const made = await createToken(control, commandLine, input)
+    if (!made.ok) throw new Error(JSON.stringify(made))
+    return made.value.text
+  })
+}
+
+/** The stored API tokens, one line for each, without the tokens themselves. */
+export async function describeTokens(config: Config) {
+  return await withTokens(config, async control => {
+    const lines = [tokenLine('ID', 'ROLE', 'USER', 'LAST USED', 'STATE', 'NAME')]
+    for (let after: number | null = 0; after !== null; ) {
+      const page = await listTokens(control, { limit: 100, after })
+      lines.push(...page.items.map(token => describeToken(token)))
+      after = page.next
+    }
+    return lines
+  })
+}
+
+function describeToken({ id, name, role, userId, lastUsedAt, expiresAt, revokedAt }: Token): string {
+  const minute = (at: Date) => `${at.toISOString().slice(0, 16)}Z`
+  const isExpired = expiresAt !== null && expiresAt.getTime() <= Date.now()
+  const until = expiresAt ? `${isExpired ? 'expired' : 'until'} ${minute(expiresAt)}` : 'valid'
+  const state = revokedAt ? `revoked ${minute(revokedAt)}` : until
+  return tokenLine(String(id), role, userId ?? '-', lastUsedAt ? minute(lastUsedAt) : 'never', state, name)
+}
+
+function tokenLine(...[id, role, user, used, state, name]: string[]): string {
+  return `${id!.padStart(5)}  ${role!.padEnd(8)}  ${user!.padEnd(8)}  ${used!.padEnd(17)}  ${state!.padEnd(25)}  ${name}`
+}
+
+/** Revokes a stored API token; says what became of it. */
+export async function endToken(config: Config, id: number) {
+  return await withTokens(config, control => revokeToken(control, commandLine, id))
 }
 
 /** Says what a resync will do, or does it (`isSure`). */

@@ -1,9 +1,20 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
 import { openApp } from './app.ts'
-import { checkSource, listen, makeToken, migrateOutbox, playground, resyncSource } from './commands.ts'
+import {
+  checkSource,
+  describeTokens,
+  endToken,
+  listen,
+  makeToken,
+  migrateOutbox,
+  playground,
+  resyncSource,
+} from './commands.ts'
 import { type Config, type ConfigResult, readConfig } from './config.ts'
+import { parseExpiry } from './domain/expiry.ts'
 import { formatProblem, type Problem } from './domain/problem.ts'
+import { roles } from './domain/role.ts'
 import { describeError, openLog } from './runtime/log.ts'
 
 const usage = `walhook: signed webhooks for changes in Postgres
@@ -13,7 +24,10 @@ const usage = `walhook: signed webhooks for changes in Postgres
                                       (ends with 0 if all is well, 3 with warnings, 1 with errors)
   walhook migrate                     bring walhook's own tables up to this version
   walhook resync [--yes]              after changes were lost: say how to begin anew, or do it
-  walhook token NAME [--user ID]      make an API token; its holder is the user account ID
+  walhook token NAME [--role ROLE] [--user ID] [--expires WHEN]
+                                      make an API token: for a viewer, an operator or (usually) an admin, who is the
+                                      user account ID; valid for 90d, 12h or until 2026-12-31
+  walhook token --list | --revoke ID  show the tokens, or end one
   walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
                  [--host ADDRESS]     a receiver for developers: shows and verifies what arrives
 
@@ -79,18 +93,36 @@ const commands: Record<string, Command> = {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { user: { type: 'string' } },
+      options: {
+        user: { type: 'string' },
+        role: { type: 'string', default: 'admin' },
+        expires: { type: 'string' },
+        list: { type: 'boolean', default: false },
+        revoke: { type: 'string' },
+      },
     })
+    if (values.list || values.revoke !== undefined) {
+      if (positionals.length > 0 || (values.list && values.revoke !== undefined))
+        return misused('token takes a NAME, or --list, or --revoke ID: one of them')
+      return values.list ? await listTokens() : await revokeToken(values.revoke!)
+    }
     const name = positionals[0]?.trim() ?? ''
     if (positionals.length !== 1 || name === '' || name.length > 200)
       return misused('token takes one NAME of 1 to 200 characters')
     // An empty one, from a variable that is not set, would be the account of nobody.
     if (values.user?.trim() === '') return misused('--user is empty')
+    const role = roles.find(one => one === values.role)
+    if (!role) return misused(`--role ${JSON.stringify(values.role)} is not one of ${roles.join(', ')}`)
+    const expiresAt = values.expires === undefined ? null : parseExpiry(values.expires, Date.now())
+    if (values.expires !== undefined && !expiresAt)
+      return misused(
+        `--expires ${JSON.stringify(values.expires)} is no time to come: write 90d, 12h, 2026-12-31 or 2026-12-31T12:00Z`,
+      )
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
-    const made = await makeToken(config, { name, userId: values.user ?? null })
+    const made = await makeToken(config, { name, role, userId: values.user ?? null, expiresAt })
     if (!made.ok) return report([made.problem])
-    say(made.token)
+    say(made.value)
     return 0
   },
 
@@ -118,6 +150,31 @@ const commands: Record<string, Command> = {
     await listen({ host: values.host, port, status, delayMs, secrets, say, signal })
     return 0
   },
+}
+
+async function listTokens(): Promise<number> {
+  const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+  if (!config) return 1
+  const listed = await describeTokens(config)
+  if (!listed.ok) return report([listed.problem])
+  for (const line of listed.value) say(line)
+  return 0
+}
+
+async function revokeToken(text: string): Promise<number> {
+  const id = wholeNumber(text)
+  if (!(id > 0 && id < 2 ** 31))
+    return misused(`--revoke ${JSON.stringify(text)} is no id of a token: --list shows them`)
+  const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+  if (!config) return 1
+  const ended = await endToken(config, id)
+  if (!ended.ok) return report([ended.problem])
+  if (!ended.value.ok) {
+    process.stderr.write(`walhook: there is no token ${id}; --list shows them\n`)
+    return 1
+  }
+  say(`revoked ${id} ${ended.value.value.name}`)
+  return 0
 }
 
 /** Runs the command that the arguments name; resolves with the exit status. */

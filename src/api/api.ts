@@ -1,13 +1,17 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import packageJson from '../../package.json' with { type: 'json' }
-import type { Caller, Control } from '../control/control.ts'
+import type { Authenticated } from '../control/authenticate.ts'
+import type { Control } from '../control/control.ts'
+import type { RatePolicy } from '../domain/rate.ts'
 import { describeError, type Log } from '../runtime/log.ts'
+import { admit, usualRate } from './admit.ts'
 import { docsPage, docsPolicy } from './docs-page.ts'
 import { openApiDocument } from './document.ts'
 import type { Metrics } from './metrics.ts'
-import { type ApiEnv, mount, otherMethod } from './mount.ts'
+import { mount, otherMethod } from './mount.ts'
 import { problem } from './problem.ts'
+import type { ApiEnv } from './route.ts'
 import { routes } from './routes.ts'
 
 /** Whether a part of walhook works, and in a few words how it is. */
@@ -21,12 +25,14 @@ const maxBodyBytes = 64 * 1024
  */
 export function createApi(options: {
   control: Control
-  authenticate: (token: string) => Promise<Caller | null>
+  authenticate: (token: string, address: string) => Promise<Authenticated>
+  rate?: RatePolicy
+  nowMs: () => number
   health: () => Promise<Record<string, Health>>
   metrics: Metrics
   log: Log
 }): Hono {
-  const { control, log } = options
+  const { control, nowMs, log } = options
 
   const guarded = new Hono<ApiEnv>()
     .use(
@@ -36,22 +42,7 @@ export function createApi(options: {
         onError: c => problem(c, 413, `The body may hold ${maxBodyBytes} bytes.`),
       }),
     )
-    .use('/api/*', async (c, next) => {
-      const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
-      const caller = token === undefined ? null : await options.authenticate(token)
-      if (!caller) {
-        c.header('www-authenticate', 'Bearer')
-        return problem(
-          c,
-          401,
-          token === undefined
-            ? 'Send the header "Authorization: Bearer …" with a token. "walhook token NAME" makes one.'
-            : 'This token is unknown or revoked. "walhook token NAME" makes a new one.',
-        )
-      }
-      c.set('caller', caller)
-      return await next()
-    })
+    .use('/api/*', admit({ authenticate: options.authenticate, rate: options.rate ?? usualRate, nowMs }))
   mount(guarded, routes, control)
   const document = openApiDocument(routes, packageJson.version)
 

@@ -10,7 +10,13 @@ export type Operation = {
   summary: string
   description: string
   'x-role': string
-  parameters: { name: string; in: 'path' | 'query'; required: boolean; schema: JsonSchema }[]
+  parameters: {
+    name: string
+    in: 'path' | 'query' | 'header'
+    required: boolean
+    description?: string
+    schema: JsonSchema
+  }[]
   requestBody?: Content & { required: boolean }
   responses: Record<string, { description: string; headers?: Record<string, object> } & Partial<Content>>
 }
@@ -40,7 +46,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
       title: 'walhook',
       version,
       description:
-        'Signed webhooks for committed changes in Postgres. What goes wrong is answered as `application/problem+json` (RFC 9457) with a pointer to each wrong field. Lists come in pages: send `next_cursor` as `cursor` for the next one.',
+        'Signed webhooks for committed changes in Postgres. What goes wrong is answered as `application/problem+json` (RFC 9457) with a pointer to each wrong field. Lists come in pages: send `next_cursor` as `cursor` for the next one. Each answer to a token tells by `RateLimit` how many calls are left.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
@@ -76,7 +82,11 @@ function operation(route: Route, write: Write): Operation {
     summary: route.summary,
     description: `${route.description ? `${route.description} ` : ''}Needs the role ${route.role}.`,
     'x-role': route.role,
-    parameters: [...parameters(route.params, 'path', write), ...parameters(route.query, 'query', write)],
+    parameters: [
+      ...parameters(route.params, 'path', write),
+      ...parameters(route.query, 'query', write),
+      ...headerParameters(route),
+    ],
     ...(route.body && {
       requestBody: { required: route.whenNoBody === undefined, ...json(write(route.body, 'input')) },
     }),
@@ -84,7 +94,9 @@ function operation(route: Route, write: Write): Operation {
       [answer.status]: {
         description: answer.what,
         ...(answer.schema && json(write(answer.schema, 'output'))),
-        ...(answer.status === 201 && { headers: { location: { schema: { type: 'string' } } } }),
+        headers: Object.fromEntries(
+          (answer.headers ?? []).map(name => [name, { schema: { type: 'string' } }]),
+        ),
       },
       ...Object.fromEntries(failures(route).map(([status, what]) => [status, problemAnswer(what)])),
     },
@@ -92,19 +104,40 @@ function operation(route: Route, write: Write): Operation {
 }
 
 /** How a call can fail follows from what it takes. */
-function failures({ method, params, query, body }: Route): [number, string][] {
+function failures({ method, params, query, body, heedsIfMatch }: Route): [number, string][] {
   return [
     ...(body ? ([[400, 'The body is not JSON']] as [number, string][]) : []),
     [401, 'There is no valid token'],
     [403, "The token's role may not do this"],
     ...(params ? ([[404, 'There is no such thing']] as [number, string][]) : []),
     ...(method === 'get' ? [] : ([[409, 'Not possible in this state']] as [number, string][])),
+    ...(heedsIfMatch
+      ? ([[412, 'It was changed since it was read: see `If-Match`']] as [number, string][])
+      : []),
     ...(body ? ([[413, 'The body is too large']] as [number, string][]) : []),
-    ...(params || query || body
+    ...(params || query || body || method === 'post'
       ? ([[422, 'Some fields are wrong: `errors` names each']] as [number, string][])
       : []),
+    [429, 'Called too often: `Retry-After` says when again'],
     [500, 'Something went wrong in walhook'],
   ]
+}
+
+/** A change by `If-Match`, and whatever a repetition would do twice. */
+function headerParameters({ method, heedsIfMatch }: Route): Operation['parameters'] {
+  const header = (name: string, description: string, schema: JsonSchema) => [
+    { name, in: 'header' as const, required: false, description, schema },
+  ]
+  if (method === 'post')
+    return header(
+      'Idempotency-Key',
+      'Makes it safe to repeat: for 24 hours a second request with this key gets the first answer, with `Idempotent-Replayed: true`.',
+      { type: 'string', pattern: '^[!-~]{1,255}$' },
+    )
+  if (!heedsIfMatch) return []
+  return header('If-Match', 'The `ETag` that was read: what was changed since is left alone (412).', {
+    type: 'string',
+  })
 }
 
 function parameters(

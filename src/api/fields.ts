@@ -27,16 +27,17 @@ export const limit = (most: number, usual: number) => number(1, most, 'must be a
 /** Where a list by rising small ids goes on: after this id. */
 export const idCursor = () => number(0, maxId, 'must be a cursor that a list gave').default(0)
 /** Where a list by falling big ids goes on: before this id; absent for the newest. */
-export const bigCursor = () =>
+export const bigCursor = () => big('must be a cursor that the list gave').optional()
+
+/** An id of 64 bits in a path, a query or a body, where it is text; `what` as in "an event". */
+export const bigIdInput = (what: string) => big(`must be the id of ${what}, as text`)
+
+const big = (what: string) =>
   z
-    .string()
-    .refine(
-      value => /^\d{1,19}$/.test(value) && BigInt(value) < 2n ** 63n,
-      'must be a cursor that the list gave',
-    )
+    .string(what)
+    .refine(value => /^\d{1,19}$/.test(value) && BigInt(value) < 2n ** 63n, what)
     .transform(BigInt)
     .meta({ asJson: { type: 'string', pattern: '^\\d{1,19}$' } })
-    .optional()
 
 /** A moment in an answer: ISO 8601 in UTC, with milliseconds. */
 export const time = () => z.string().meta({ format: 'date-time' })

@@ -1,11 +1,11 @@
 import type { Context, Hono } from 'hono'
-import type { Caller, Control } from '../control/control.ts'
+import type { Control } from '../control/control.ts'
 import { mayAct } from '../domain/role.ts'
+import { matches } from './etag.ts'
+import { idempotent, send } from './idempotency.ts'
 import { read, readJson } from './input.ts'
 import { failed, problem } from './problem.ts'
-import type { Route } from './route.ts'
-
-export type ApiEnv = { Variables: { caller: Caller } }
+import type { ApiEnv, Route } from './route.ts'
 
 /**
  * Serves routes at their paths: judges the caller's role, reads what comes in, and writes the answer. Whoever
@@ -40,17 +40,23 @@ async function serve(c: Context<ApiEnv>, route: Route, control: Control): Promis
   const body = route.body ? await readJson(c, route.body, route.whenNoBody) : nothing
   if (!body.ok) return body.response
 
-  const done = await route.handle({
-    control,
-    caller,
-    params: params.value,
-    query: query.value,
-    body: body.value,
-  })
-  if (!done.ok) return failed(c, done)
-  const { status } = route.answer
-  for (const [name, value] of Object.entries(done.headers ?? {})) c.header(name, value)
-  return status === 204 ? c.body(null, 204) : c.json(done.value, status)
+  const work = async () => {
+    const done = await route.handle({
+      control,
+      caller,
+      isMatch: tag => matches(c.req.header('if-match'), tag),
+      params: params.value,
+      query: query.value,
+      body: body.value,
+    })
+    if (!done.ok) return done
+    const { status } = route.answer
+    const text = status === 204 ? null : JSON.stringify(done.value)
+    return { ok: true as const, written: { status, headers: done.headers ?? {}, body: text } }
+  }
+  if (route.method === 'post') return await idempotent(c, control, work)
+  const done = await work()
+  return done.ok ? send(c, done.written) : failed(c, done)
 }
 
 const nothing = { ok: true, value: undefined } as const

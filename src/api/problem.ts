@@ -13,6 +13,7 @@ const titles: Record<number, string> = {
   412: 'Changed in the meantime',
   413: 'The request is too large',
   422: 'Some fields are wrong',
+  429: 'Too many requests',
   500: 'Something went wrong in walhook',
 }
 

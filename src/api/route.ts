@@ -3,12 +3,17 @@ import type { Caller, Control } from '../control/control.ts'
 import type { Failed, Result } from '../control/result.ts'
 import type { Role } from '../domain/role.ts'
 
+/** What a call carries once its caller was let in. */
+export type ApiEnv = { Variables: { caller: Caller } }
+
 /** What a route answers when it went well; how it fails follows from what it takes (`document.ts`). */
 export type Success<Schema extends z.ZodType | null> = {
   readonly status: 200 | 201 | 202 | 204
   readonly what: string
   /** Null: there is no body. */
   readonly schema: Schema
+  /** The names of the headers that `handle` gives. */
+  readonly headers?: readonly ('etag' | 'location')[]
 }
 
 type Handled<Schema extends z.ZodType | null> =
@@ -43,9 +48,13 @@ export type Definition<
   /** What stands for a missing body, where one may be missing. */
   readonly whenNoBody?: z.input<Body>
   readonly answer: Success<Answer>
+  /** It changes a thing only where `isMatch` holds of its entity tag. */
+  readonly heedsIfMatch?: boolean
   handle(call: {
     readonly control: Control
     readonly caller: Caller
+    /** Whether the thing with this entity tag is the one that `If-Match` names; true without the header. */
+    readonly isMatch: (tag: string) => boolean
     readonly params: z.output<Params>
     readonly query: z.output<Query>
     readonly body: z.output<Body>
@@ -57,6 +66,7 @@ export type Route = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType, z.ZodTy
   handle(call: {
     control: Control
     caller: Caller
+    isMatch: (tag: string) => boolean
     params: unknown
     query: unknown
     body: unknown
@@ -75,10 +85,11 @@ export function route<
   return definition as unknown as Route
 }
 
-/** The result of an operation as the answer to a call, its value written by `toJson`. */
+/** The result of an operation as the answer to a call, its value written by `toJson`, with the headers of `headersOf`. */
 export function answer<T, Json>(
   result: Result<T>,
   toJson: (value: T) => Json,
-): Failed | { ok: true; value: Json } {
-  return result.ok ? { ok: true, value: toJson(result.value) } : result
+  headersOf: (value: T) => Readonly<Record<string, string>> = () => ({}),
+): Failed | { ok: true; value: Json; headers: Readonly<Record<string, string>> } {
+  return result.ok ? { ok: true, value: toJson(result.value), headers: headersOf(result.value) } : result
 }

@@ -1,8 +1,19 @@
 import { auditRoutes } from './audit.ts'
+import { eventRoutes } from './events.ts'
 import { logRoutes } from './log.ts'
+import { queueRoutes } from './queue.ts'
 import type { Route } from './route.ts'
 import { statusRoutes } from './status.ts'
+import { tokenRoutes } from './tokens.ts'
 import { webhookRoutes } from './webhooks.ts'
 
 /** Everything under `/api`, in the order of the document. */
-export const routes: readonly Route[] = [...webhookRoutes, ...logRoutes, ...auditRoutes, ...statusRoutes]
+export const routes: readonly Route[] = [
+  ...webhookRoutes,
+  ...logRoutes,
+  ...eventRoutes,
+  ...queueRoutes,
+  ...tokenRoutes,
+  ...auditRoutes,
+  ...statusRoutes,
+]

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { changeWebhook, createWebhook, deleteWebhook, getWebhook, listWebhooks } from '../control/webhooks.ts'
 import { willBeDisabledAt } from '../domain/health.ts'
 import type { Webhook } from '../domain/webhook.ts'
+import { webhookTag } from './etag.ts'
 import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
 import { answer, route } from './route.ts'
 
@@ -65,12 +66,17 @@ export const webhookRoutes = [
     summary: 'Creates a webhook',
     role: 'admin',
     body: newWebhook,
-    answer: { status: 201, what: 'The webhook, with its signing secret', schema: createdSchema },
+    answer: {
+      status: 201,
+      what: 'The webhook, with its signing secret',
+      schema: createdSchema,
+      headers: ['location', 'etag'],
+    },
     async handle({ control, caller, body: { is_active, ...rest } }) {
       const created = await createWebhook(control, caller, { ...rest, isActive: is_active })
       if (!created.ok) return created
       const { webhook, secret } = created.value
-      const headers = { location: `/api/webhooks/${webhook.id}` }
+      const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
       return { ok: true, value: { ...webhookJson(webhook), secret }, headers }
     },
   }),
@@ -95,9 +101,9 @@ export const webhookRoutes = [
     summary: 'Reads a webhook',
     role: 'viewer',
     params: webhookParams,
-    answer: { status: 200, what: 'The webhook', schema: webhookSchema },
+    answer: { status: 200, what: 'The webhook', schema: webhookSchema, headers: ['etag'] },
     async handle({ control, params }) {
-      return answer(await getWebhook(control, params.id), webhookJson)
+      return answer(await getWebhook(control, params.id), webhookJson, tagged)
     },
   }),
   route({
@@ -110,12 +116,12 @@ export const webhookRoutes = [
     role: 'admin',
     params: webhookParams,
     body: webhookChange,
-    answer: { status: 200, what: 'The webhook as it is now', schema: webhookSchema },
-    async handle({ control, caller, params, body: { is_active, ...rest } }) {
-      return answer(
-        await changeWebhook(control, caller, params.id, { ...rest, isActive: is_active }),
-        webhookJson,
-      )
+    answer: { status: 200, what: 'The webhook as it is now', schema: webhookSchema, headers: ['etag'] },
+    heedsIfMatch: true,
+    async handle({ control, caller, params, isMatch, body: { is_active, ...rest } }) {
+      const change = { ...rest, isActive: is_active }
+      const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
+      return answer(await changeWebhook(control, caller, params.id, change, isCurrent), webhookJson, tagged)
     },
   }),
   route({
@@ -127,9 +133,13 @@ export const webhookRoutes = [
     role: 'admin',
     params: webhookParams,
     answer: { status: 204, what: 'It is gone', schema: null },
-    handle: ({ control, caller, params }) => deleteWebhook(control, caller, params.id),
+    heedsIfMatch: true,
+    handle: ({ control, caller, params, isMatch }) =>
+      deleteWebhook(control, caller, params.id, webhook => isMatch(webhookTag(webhook))),
   }),
 ]
+
+const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
 function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
   return {

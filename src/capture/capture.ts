@@ -5,6 +5,7 @@ import { readPosition } from '../outbox/position.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { createBackfills } from './backfill.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { consume, type Stored } from './consume.ts'
 import { probePrefix } from './decode.ts'
@@ -143,6 +144,8 @@ export function createCapture(options: {
     const watching = watchTables(over.signal).finally(inbox.close)
     watching.catch(() => {})
     void sendProbes(over.signal)
+    const backfills = createBackfills({ source, outbox, slotName, mapping, nowMs, log })
+    void backfills.run(over.signal)
     try {
       // Read only now: the process that had the slot before may have moved it.
       const position = await readPosition(outbox, slotName)
@@ -165,6 +168,7 @@ export function createCapture(options: {
         nowMs,
         confirm: stream.confirm,
         onStored,
+        pages: backfills,
         onProbe(id) {
           probe = id
           if (/^\d+$/.test(id)) probeMs = nowMs() - Number(id)
@@ -244,7 +248,11 @@ export function createCapture(options: {
         reason,
       })
     for (const table of stored.truncated)
-      log.error('capture.truncated', { table, because: 'the WAL does not name the rows: no delete was sent' })
+      log.error('capture.truncated', {
+        table,
+        because:
+          'the WAL does not name the rows: deletes are sent only where the mapping says on_truncate: delete',
+      })
     options.onStored(stored)
   }
 

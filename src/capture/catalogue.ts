@@ -23,8 +23,20 @@ export type Table = {
   readonly identity: string
   readonly columns: readonly TableColumn[]
   readonly primaryKey: readonly string[]
-  /** The columns that the WAL gives of a row before its UPDATE or DELETE. */
+  /** The columns that the WAL gives of a row before its UPDATE or DELETE. None: both fail once it is published. */
   readonly identityColumns: readonly string[]
+  /** Columns that are unique by themselves. */
+  readonly uniqueColumns: readonly string[]
+  /** Of a partitioned table: the partitions that hold rows, each with an identity of its own. */
+  readonly leaves: readonly {
+    readonly name: TableName
+    readonly identity: string
+    readonly hasIdentity: boolean
+  }[]
+  /** Whether other tables inherit from it, other than as partitions. */
+  readonly hasHeirs: boolean
+  /** How large its rows are on average, with what is stored out of line; null where that is not known. */
+  readonly rowBytes: number | null
   readonly isReadable: boolean
   readonly isOwned: boolean
 }
@@ -40,6 +52,12 @@ export type Catalogue = {
   isInteger(typeOid: number): boolean
 }
 
+/** SQL: whether a table's rows can be told apart in the WAL, which its UPDATE and DELETE need once it is published. */
+export const hasIdentity = (table: 'c' | 'l') => `(${table}.relreplident = 'f' or exists (
+  select from pg_index i where i.indrelid = ${table}.oid and (
+    (${table}.relreplident = 'd' and i.indisprimary and i.indimmediate) or
+    (${table}.relreplident = 'i' and i.indisreplident))))`
+
 const tablesStatement = `
 select
   n.nspname as schema, c.relname as name, c.oid::int8 as oid, c.relkind as kind, c.relispartition as is_partition,
@@ -54,6 +72,21 @@ select
    from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
    join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
    where i.indrelid = c.oid and i.indisprimary) as primary_key,
+  -- A deferrable primary key is no identity.
+  exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary and not i.indimmediate) as is_key_deferrable,
+  (select json_agg(a.attname)
+   from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+   where i.indrelid = c.oid and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid)
+    as unique_columns,
+  (select json_agg(json_build_object('name', json_build_object('schema', ln.nspname, 'name', l.relname),
+                                     'identity', l.relreplident, 'hasIdentity', ${hasIdentity('l')}))
+   from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid join pg_namespace ln on ln.oid = l.relnamespace
+   where c.relkind = 'p' and t.isleaf and l.relkind = 'r') as leaves,
+  c.relkind = 'r' and exists (select from pg_inherits where inhparent = c.oid) as has_heirs,
+  case when c.reltuples > 0 then
+    ((c.relpages + coalesce((select toast.relpages from pg_class toast where toast.oid = c.reltoastrelid), 0))
+     * current_setting('block_size')::int8 / c.reltuples)::int8
+  end as row_bytes,
   (select json_agg(a.attname)
    from pg_index i cross join unnest(i.indkey::int2[]) as k (attnum)
    join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
@@ -110,12 +143,17 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
   }
 }
 
+/** True where the WAL gives whole rows before each UPDATE and DELETE, also of each partition. */
+export function givesPrevious(table: Table): boolean {
+  return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
+}
+
 // All values come as text.
 function toTable(row: Record<string, string | null>): Table {
   const columns: Table['columns'] = JSON.parse(row.columns ?? '[]')
   const primaryKey: string[] = JSON.parse(row.primary_key ?? '[]')
   const byIdentity: Record<string, string[]> = {
-    d: primaryKey,
+    d: row.is_key_deferrable === 't' ? [] : primaryKey,
     f: columns.map(column => column.name),
     i: JSON.parse(row.index_columns ?? '[]'),
   }
@@ -128,6 +166,10 @@ function toTable(row: Record<string, string | null>): Table {
     columns,
     primaryKey,
     identityColumns: byIdentity[row.identity!] ?? [],
+    uniqueColumns: JSON.parse(row.unique_columns ?? '[]'),
+    leaves: JSON.parse(row.leaves ?? '[]'),
+    hasHeirs: row.has_heirs === 't',
+    rowBytes: row.row_bytes === null ? null : Number(row.row_bytes),
     isReadable: row.is_readable === 't',
     isOwned: row.is_owned === 't',
   }

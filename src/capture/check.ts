@@ -1,7 +1,13 @@
-import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
-import type { Catalogue } from './catalogue.ts'
-import { judgeMapping, judgePublication, judgeServer, type SourceFacts } from './preflight-verdict.ts'
+import { type Catalogue, givesPrevious, type Table } from './catalogue.ts'
+import {
+  judgeMapping,
+  judgePublication,
+  judgeServer,
+  type PublicationFacts,
+  type SourceFacts,
+} from './preflight-verdict.ts'
 
 /** One thing that was looked at. `mend` is null where there is nothing to do. */
 export type CheckLine = {
@@ -42,13 +48,11 @@ export function checkLines(
     keepSizeLine(facts),
     timeoutLine(facts),
     clockLine(facts, options.nowMs),
-    ...publishedTables(mapping).map(table => tableLine(catalogue, tableKey(table))),
+    ...publishedTables(mapping).flatMap(table => tableLines(catalogue, tableKey(table))),
+    ...mapping.map(entity => uniqueLine(catalogue, entity)),
     facts.publication === null
       ? ok(`publication ${publicationName}`, 'not there yet: it will be made')
-      : ok(
-          `publication ${publicationName}`,
-          'has every mapped table, and neither row filters nor column lists',
-        ),
+      : ok(`publication ${publicationName}`, publicationText(facts.publication, mapping)),
     slotLine(facts, slotName, publicationName),
   ].filter(line => line !== null)
   return [...withProblems(lines, problems), harmLine(problems)]
@@ -119,15 +123,65 @@ function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
   )
 }
 
-function tableLine(catalogue: Catalogue, key: string): CheckLine | null {
+function tableLines(catalogue: Catalogue, key: string): CheckLine[] {
   const table = catalogue.tables.get(key)
-  if (!table) return null
-  const partitioned = table.kind === 'p' ? 'partitioned, ' : ''
-  const identity =
-    table.identity === 'f'
-      ? 'replica identity full: UPDATE tells the values before'
-      : `replica identity ${table.identityColumns.join(', ')}`
-  return ok(`table ${key}`, `${partitioned}${identity}`)
+  if (!table) return []
+  const lines = [ok(`table ${key}`, kindText(table)), previousLine(table)]
+  if (table.hasHeirs)
+    lines.push(
+      warning(
+        `table ${key}, inheritance`,
+        'other tables inherit from it: their rows are not captured',
+        'map each of them as an entity of its own, or make it a partitioned table',
+      ),
+    )
+  return lines
+}
+
+function kindText(table: Table): string {
+  const identity = table.identity === 'f' ? 'full' : table.identityColumns.join(', ')
+  const readable = `readable, replica identity ${identity}`
+  if (table.kind === 'p')
+    return `${readable}, partitioned (${table.leaves.length} with rows): rows that go with a partition, by TRUNCATE, DETACH or DROP of it, are not told`
+  return table.isPartition ? `${readable}, a partition` : readable
+}
+
+/** Whether updates of a table tell the values before, and what it takes. */
+function previousLine(table: Table): CheckLine {
+  const key = tableKey(table.name)
+  const what = `table ${key}, previous values`
+  if (givesPrevious(table)) return ok(what, 'told: an UPDATE gives the whole row before')
+  const lacking = [
+    ...(table.identity === 'f' ? [] : [table.name]),
+    ...table.leaves.filter(({ identity }) => identity !== 'f').map(({ name }) => name),
+  ]
+  const sql = lacking.map(name => `alter table ${tableKey(name)} replica identity full;`).join(' ')
+  const size = table.rowBytes === null ? 'as much as a row holds' : `about ${table.rowBytes} bytes`
+  return ok(
+    what,
+    `not told, so webhooks get no "previous", and all updates whatever fields they ask for. To have them: ${sql} Each UPDATE and DELETE then writes the row before into the WAL, ${size} more`,
+  )
+}
+
+/** Rows with one key are one entity. A partitioned table can be unique only together with what it is partitioned by. */
+function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
+  const table = catalogue.tables.get(tableKey(entity.table))
+  if (!table?.columns.some(({ name }) => name === entity.key)) return null
+  const what = `entity ${entity.entityType}, key ${entity.key}`
+  if (table.uniqueColumns.includes(entity.key)) return ok(what, 'unique')
+  if (table.kind === 'p' && table.primaryKey.includes(entity.key)) return ok(what, 'part of the primary key')
+  return warning(
+    what,
+    'nothing in the database keeps it unique, and rows with one key are told as one entity',
+    `run: create unique index concurrently on ${tableKey(table.name)} (${quoteIdentifier(entity.key)});`,
+  )
+}
+
+function publicationText(publication: PublicationFacts, mapping: readonly EntityMapping[]): string {
+  const wanted = new Set(publishedTables(mapping).map(tableKey))
+  const others = publication.tables.map(tableKey).filter(table => !wanted.has(table))
+  const text = 'has every mapped table, and neither row filters nor column lists'
+  return others.length === 0 ? text : `${text}; and, for nothing, ${others.join(', ')}`
 }
 
 function slotLine(facts: SourceFacts, slotName: string, publicationName: string): CheckLine {

@@ -3,16 +3,19 @@ import type { Lsn } from '../domain/lsn.ts'
 
 /** A message of the stream, as far as capture acts on it. */
 export type Message =
-  | { readonly kind: 'begin'; readonly commitLsn: Lsn; readonly committedAt: Date }
+  | { readonly kind: 'begin'; readonly commitLsn: Lsn; readonly committedAt: Date; readonly xid: number }
   | { readonly kind: 'change'; readonly change: Change }
   | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn }
   | { readonly kind: 'probe'; readonly id: string }
+  | { readonly kind: 'mark'; readonly id: string }
   | { readonly kind: 'other' }
 
 const other: Message = { kind: 'other' }
 
 /** What a logical message of ours begins with. https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION */
 export const probePrefix = 'walhook.probe'
+/** The same, in a transaction of its own: a place in the order of transactions. */
+export const markPrefix = 'walhook.mark'
 const microsecondsTo2000 = 946_684_800_000_000n
 
 const identities: Record<string, Relation['identity']> = {
@@ -42,7 +45,12 @@ export function createDecoder(): (bytes: Buffer) => Message {
     const tag = reader.char()
     switch (tag) {
       case 'B':
-        return { kind: 'begin', commitLsn: reader.int64(), committedAt: toDate(reader.int64()) }
+        return {
+          kind: 'begin',
+          commitLsn: reader.int64(),
+          committedAt: toDate(reader.int64()),
+          xid: reader.oid(),
+        }
       case 'C':
         reader.int8()
         return { kind: 'commit', commitLsn: reader.int64(), endLsn: reader.int64() }
@@ -83,8 +91,9 @@ export function createDecoder(): (bytes: Buffer) => Message {
       case 'M': {
         reader.int8()
         reader.int64()
-        if (reader.cString() !== probePrefix) return other
-        return { kind: 'probe', id: reader.text(reader.int32()) }
+        const prefix = reader.cString()
+        if (prefix !== probePrefix && prefix !== markPrefix) return other
+        return { kind: prefix === probePrefix ? 'probe' : 'mark', id: reader.text(reader.int32()) }
       }
       default:
         throw new Error(`the stream holds a message of unknown kind ${JSON.stringify(tag)}`)

@@ -6,6 +6,10 @@ import type { Message } from './decode.ts'
 export type TransactionPart = {
   readonly commitLsn: Lsn
   readonly committedAt: Date
+  /** The lower 32 bits of the transaction's id. */
+  readonly xid: number
+  /** The mark that this transaction was made to set, if it was. */
+  readonly mark: string | null
   readonly changes: Change[]
 }
 
@@ -82,7 +86,13 @@ export function createInbox(options: { maxBytes: number; onFull: () => void; onD
     onMessage(message: Message, bytes: number) {
       switch (message.kind) {
         case 'begin':
-          open = { commitLsn: message.commitLsn, committedAt: message.committedAt, changes: [] }
+          open = {
+            commitLsn: message.commitLsn,
+            committedAt: message.committedAt,
+            xid: message.xid,
+            mark: null,
+            changes: [],
+          }
           openBytes = 0
           break
         case 'change':
@@ -101,6 +111,9 @@ export function createInbox(options: { maxBytes: number; onFull: () => void; onD
         case 'probe':
           probe = message.id
           confirmLsn ??= 0n
+          break
+        case 'mark':
+          if (open) open = { ...open, mark: message.id }
           break
         case 'other':
           break

@@ -14,7 +14,16 @@ export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
   readonly events: readonly WebhookEvent[]
   readonly parked: readonly ParkedChange[]
+  /** Tables that a TRUNCATE emptied. */
   readonly truncated: readonly string[]
+  /** Of their entities those that the mapping wants deleted then. */
+  readonly emptied: readonly Emptied[]
+}
+
+/** A type of entity of which every one is gone, and how the event of that is written. */
+export type Emptied = {
+  readonly entityType: string
+  deletionOf(entityId: string): EventText
 }
 
 /**
@@ -91,9 +100,18 @@ export function createMapper(options: {
 
   return async (parts: readonly TransactionPart[]): Promise<Mapped> => {
     const truncated: string[] = []
+    const emptied: Emptied[] = []
     await learn(parts)
+    const onTruncate = (table: string, entities: readonly EntityMapping[]) => {
+      truncated.push(table)
+      for (const entity of entities.filter(({ deletesOnTruncate }) => deletesOnTruncate))
+        emptied.push({
+          entityType: entity.entityType,
+          deletionOf: id => writeDeletion(catalogue, entity, id),
+        })
+    }
     const touched = parts
-      .flatMap(part => foldPart(part, planOf, table => truncated.push(table)))
+      .flatMap(part => foldPart(part, planOf, onTruncate))
       .map(compare)
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
     const rows = await readMissing(source, catalogue, shapes, touched)
@@ -124,7 +142,7 @@ export function createMapper(options: {
         })
       }
     }
-    return { events, parked, truncated }
+    return { events, parked, truncated, emptied }
   }
 }
 
@@ -137,17 +155,17 @@ function isKnownUnchanged({ folded, facts }: Compared): boolean {
 
 /** Beyond this many bytes a key may not fit into an index entry, of which Postgres allows about 2,700. */
 const maxKeyBytes = 1_024
-const maxShownKey = 200
+export const maxShownKey = 200
 
 /** Why no event can be made of a change, or null. */
-function cannotBeEvent({ key, entity }: Touched): string | null {
+export function cannotBeEvent({ key, entity }: Pick<Touched, 'key' | 'entity'>): string | null {
   if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${entity.key}`
   if (Buffer.byteLength(key) > maxKeyBytes)
     return `the key ${entity.key} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`
   return null
 }
 
-type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts'>
+export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts'>
 
 type Rows = ReadonlyMap<EntityMapping, ReadonlyMap<string, ShapedRow>>
 
@@ -210,4 +228,13 @@ function rowOf(
 export function writeEntityId(catalogue: Catalogue, entity: EntityMapping, key: string): string {
   const column = catalogue.tables.get(tableKey(entity.table))?.columns.find(({ name }) => name === entity.key)
   return column && catalogue.isInteger(column.typeOid) ? key : JSON.stringify(key)
+}
+
+/** The event of an entity that is gone, of which no more than its id is known. */
+export function writeDeletion(catalogue: Catalogue, entity: EntityMapping, entityId: string): EventText {
+  const { entityType } = entity
+  const actionType = 'delete'
+  const entityIdJson = writeEntityId(catalogue, entity, entityId)
+  const body = writeBody({ entityIdJson, entityType, actionType, resultJson: null })
+  return { entityType, entityId, actionType, body }
 }

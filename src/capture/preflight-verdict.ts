@@ -41,6 +41,7 @@ export type SlotFacts = {
   readonly database: string | null
   readonly walStatus: string | null
   readonly confirmedLsn: string | null
+  readonly isActive: boolean
   readonly heldBackBytes: number
 }
 
@@ -48,7 +49,16 @@ export type PublicationFacts = {
   readonly isForAllTables: boolean
   readonly publishesAll: boolean
   readonly isOwned: boolean
-  readonly tables: readonly { schema: string; name: string; hasFilter: boolean; hasColumnList: boolean }[]
+  /** Whether the changes of a partition are told as those of the table that it is a part of. */
+  readonly viaRoot: boolean
+  readonly tables: readonly PublishedTable[]
+}
+
+export type PublishedTable = TableName & {
+  readonly hasFilter: boolean
+  readonly hasColumnList: boolean
+  /** The tables under it, or itself, of which UPDATE and DELETE fail because it is published. */
+  readonly withoutIdentity: readonly string[]
 }
 
 /** The server: version, settings, what the role may do, and whether a slot is there or can be made. */
@@ -74,7 +84,8 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
       `${facts.maxSlots}, all in use`,
       `drop a slot that nobody reads (select * from pg_replication_slots), or run: alter system set max_replication_slots = ${facts.maxSlots + 5};  then restart PostgreSQL`,
     )
-  if (facts.usedSenders >= facts.maxSenders)
+  // Where our slot is read already, one of them is ours.
+  if (facts.usedSenders >= facts.maxSenders && !slot?.isActive)
     add(
       'max_wal_senders',
       `${facts.maxSenders}, all in use`,
@@ -88,6 +99,8 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
     )
   return problems
 }
+
+const harm = "published like this, the application's own UPDATE and DELETE would fail"
 
 function mendOf(column: string, names: readonly string[]): string {
   const meant = nearest(column, names)
@@ -140,8 +153,18 @@ export function judgeMapping(
     if (table.identityColumns.length === 0)
       add(
         `table ${key}`,
-        table.identity === 'n' ? 'its replica identity is NOTHING' : 'no primary key',
-        `published like this, the application's own UPDATE and DELETE would fail. Run: alter table ${key} ${table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
+        table.identity === 'n'
+          ? 'its replica identity is NOTHING'
+          : table.primaryKey.length > 0
+            ? 'its primary key is deferrable, which is no replica identity'
+            : 'no primary key',
+        `${harm}. Run: alter table ${key} ${table.identity === 'n' && table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
+      )
+    for (const leaf of table.leaves.filter(({ hasIdentity }) => !hasIdentity))
+      add(
+        `table ${key}, partition ${tableKey(leaf.name)}`,
+        'has no replica identity of its own',
+        `${harm}. Run: alter table ${tableKey(leaf.name)} replica identity full;`,
       )
   }
   for (const entity of mapping) {
@@ -265,13 +288,32 @@ export function judgePublication(
       mend: `run: alter publication ${publicationName} set (publish = 'insert, update, delete, truncate');`,
     })
   const published = new Set(publication.tables.map(tableKey))
-  const missing = wanted.map(tableKey).filter(table => !published.has(table))
+  const isPartitioned = (table: TableName) => catalogue.tables.get(tableKey(table))?.kind === 'p'
+  if (!publication.viaRoot && wanted.some(isPartitioned))
+    problems.push({
+      what,
+      found: `tells the changes of partitions as their own, not as those of ${wanted.filter(isPartitioned).map(tableKey).join(', ')}`,
+      mend: `run: alter publication ${publicationName} set (publish_via_partition_root = true);`,
+    })
+  const missing = wanted
+    .filter(table => publication.viaRoot || !isPartitioned(table))
+    .map(tableKey)
+    .filter(table => !published.has(table))
+  const partitions = missing.filter(table => publication.viaRoot && catalogue.tables.get(table)?.isPartition)
   if (missing.length > 0 && !publication.isForAllTables)
     problems.push({
       what,
       found: `without ${missing.join(', ')}`,
-      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};`,
+      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` A partition of a published table is told as that table: map it instead of ${partitions.join(', ')}` : ''}`,
     })
+  const isWanted = new Set(wanted.map(tableKey))
+  for (const table of publication.tables)
+    if (table.withoutIdentity.length > 0 && !isWanted.has(tableKey(table)))
+      problems.push({
+        what: `${what}, table ${tableKey(table)}`,
+        found: `not mapped, and without a replica identity: ${table.withoutIdentity.join(', ')}`,
+        mend: `${harm}. Run: alter publication ${publicationName} drop table ${tableKey(table)};`,
+      })
   for (const table of publication.tables.filter(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList))
     problems.push({
       what: `${what}, table ${tableKey(table)}`,

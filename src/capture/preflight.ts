@@ -1,7 +1,7 @@
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
-import { type Catalogue, readCatalogue } from './catalogue.ts'
+import { type Catalogue, hasIdentity, readCatalogue } from './catalogue.ts'
 import { judgeMapping, judgePublication, judgeServer, type SourceFacts } from './preflight-verdict.ts'
 import type { Source } from './source.ts'
 
@@ -25,7 +25,7 @@ select json_build_object(
   'mayCreate', has_database_privilege(current_database(), 'create'),
   'slot', (
     select json_build_object('plugin', plugin, 'database', database, 'walStatus', wal_status,
-                             'confirmedLsn', confirmed_flush_lsn,
+                             'confirmedLsn', confirmed_flush_lsn, 'isActive', active,
                              'heldBackBytes', case when pg_is_in_recovery() then 0
                                                    else coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) end)
     from pg_replication_slots where slot_name = $1),
@@ -34,12 +34,22 @@ select json_build_object(
       'isForAllTables', p.puballtables,
       'publishesAll', p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate,
       'isOwned', pg_has_role(p.pubowner, 'usage'),
+      'viaRoot', p.pubviaroot,
       'tables', coalesce((
         select json_agg(json_build_object(
-          'schema', t.schemaname, 'name', t.tablename, 'hasFilter', {hasFilter}, 'hasColumnList', {hasColumnList}))
+          'schema', t.schemaname, 'name', t.tablename, 'hasFilter', {hasFilter}, 'hasColumnList', {hasColumnList},
+          'withoutIdentity', {withoutIdentity}))
         from pg_publication_tables t where t.pubname = p.pubname), '[]'))
     from pg_publication p where p.pubname = $2)
 ) as facts`
+
+/** The tables under a published one, or itself, whose UPDATE and DELETE fail because they are published. */
+const withoutIdentity = `coalesce((
+  select json_agg(format('%I.%I', ln.nspname, l.relname) order by l.oid)
+  from pg_class root left join lateral pg_partition_tree(root.oid) tree on true
+  join pg_class l on l.oid = coalesce(tree.relid, root.oid)
+  join pg_namespace ln on ln.oid = l.relnamespace
+  where root.oid = format('%I.%I', t.schemaname, t.tablename)::regclass and l.relkind = 'r' and not ${hasIdentity('l')}), '[]')`
 
 /** Row filters and column lists came with PostgreSQL 15. */
 const filtersFrom15 = {
@@ -60,6 +70,7 @@ export async function readFacts(
   const statement = factsStatement
     .replace('{hasFilter}', filters.hasFilter)
     .replace('{hasColumnList}', filters.hasColumnList)
+    .replace('{withoutIdentity}', withoutIdentity)
   const { rows } = await source.pool.query(statement, [names.slotName, names.publicationName])
   return JSON.parse(rows[0].facts)
 }

@@ -9,7 +9,7 @@ import { type Outbox, transaction } from '../outbox/database.ts'
 import { endGap, type Gap, knownEntities, listGaps } from '../outbox/gaps.ts'
 import { restartPosition } from '../outbox/position.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
-import { writeEntityId } from './map.ts'
+import { writeDeletion } from './map.ts'
 import { preflight } from './preflight.ts'
 import { createPublication, type SourceFacts } from './preflight-verdict.ts'
 import { readPage } from './read-back.ts'
@@ -136,7 +136,7 @@ async function appendEverything(
         })
         await store(entity.entityType, items)
       }
-      const deleted = [...gone].map(entityId => deletionOf(at.catalogue, entity, entityId))
+      const deleted = [...gone].map(entityId => writeDeletion(at.catalogue, entity, entityId))
       for (let from = 0; from < deleted.length; from += pageRows)
         await store(entity.entityType, deleted.slice(from, from + pageRows))
     }
@@ -146,16 +146,6 @@ async function appendEverything(
 }
 
 type Item = Pick<StoredEvent, 'entityId' | 'actionType' | 'body'>
-
-function deletionOf(catalogue: Catalogue, entity: EntityMapping, entityId: string): Item {
-  const { entityType } = entity
-  const entityIdJson = writeEntityId(catalogue, entity, entityId)
-  return {
-    entityId,
-    actionType: 'delete',
-    body: writeBody({ entityIdJson, entityType, actionType: 'delete', resultJson: null }),
-  }
-}
 
 async function* pagesOf(snapshot: Queryable, catalogue: Catalogue, entity: EntityMapping) {
   let after: string | null = null

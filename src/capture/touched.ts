@@ -1,7 +1,7 @@
 import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
 import { type Folded, fold, type Step } from '../domain/fold.ts'
 import { type EntityMapping, type RelatedList, type TableName, tableKey } from '../domain/mapping.ts'
-import type { Catalogue } from './catalogue.ts'
+import type { Catalogue, Table } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
 
 /** An entity that a transaction changed, on the way to its event. */
@@ -16,6 +16,8 @@ export type Touched = {
 
 /** What a relation of the stream means for the mapping. */
 export type Plan = {
+  /** Whether an old row is a whole one. A partition may have another identity than the table it is told as. */
+  readonly isFull: boolean
   readonly entities: readonly {
     readonly entity: EntityMapping
     readonly keyIndex: number
@@ -48,13 +50,21 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
     const shown = [owner, ...(key === undefined ? [] : [key]), ...columns, ...order]
     return shown.every(name => names.includes(name)) ? shown.map(indexOf) : null
   }
+  const tables = [...catalogue.tables.values()].filter(
+    ({ name, oid }) => tableKey(name) === key || oid === relation.oid,
+  )
+  const isFull = relation.identity === 'full' && tables.every(hasWholeLeaves)
+  const isOfIdentity = (column: Column) => (relation.identity === 'full' ? isFull : column.inKey)
   return {
+    isFull,
     entities: mapping
       .filter(entity => isMeant(entity.table))
       .map(entity => ({
         entity,
         keyIndex: indexOf(entity.key),
-        identity: relation.columns.flatMap(({ name, inKey }, i) => (inKey && name !== entity.key ? [i] : [])),
+        identity: relation.columns.flatMap((column, i) =>
+          isOfIdentity(column) && column.name !== entity.key ? [i] : [],
+        ),
       })),
     owners: mapping.flatMap(entity =>
       entity.related
@@ -69,11 +79,14 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
   }
 }
 
-/** Folds one transaction's changes by entity, in the order in which the entities were first changed. */
+/**
+ * Folds one transaction's changes by entity, in the order in which the entities were first changed. A TRUNCATE deletes
+ * those that came before it; of all others the WAL says nothing. `onTruncate` hears of each table, and of its entities.
+ */
 export function foldPart(
   part: TransactionPart,
   planOf: (relation: Relation) => Plan,
-  onTruncate: (table: string) => void,
+  onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
 ): Touched[] {
   const touched = new Map<string, Touched>()
 
@@ -99,30 +112,41 @@ export function foldPart(
       const oldKey = old?.[keyIndex]
       if (change.kind === 'insert') step(entity, key, relation, { kind: 'insert', row: change.row })
       else if (change.kind === 'delete')
-        step(entity, oldKey, relation, { kind: 'delete', old: knownBefore(change, identity) })
+        step(entity, oldKey, relation, { kind: 'delete', old: knownBefore(change, plan, identity) })
       else if (typeof oldKey === 'string' && oldKey !== key) {
         // Another key is another entity: the old one is gone, the new one is new.
-        step(entity, oldKey, relation, { kind: 'delete', old: knownBefore(change, identity) })
-        step(entity, key, relation, { kind: 'insert', row: filled(change) })
+        step(entity, oldKey, relation, { kind: 'delete', old: knownBefore(change, plan, identity) })
+        step(entity, key, relation, { kind: 'insert', row: filled(change, plan) })
       } else
         step(entity, key, relation, {
           kind: 'update',
-          row: filled(change),
-          old: knownBefore(change, identity),
+          row: filled(change, plan),
+          old: knownBefore(change, plan, identity),
         })
     }
     for (const { entity, field, ownerIndex, shown } of plan.owners) {
-      if (!entity.sendsUnchanged && change.kind === 'update' && isKnownUnchanged(change, shown)) continue
+      if (!entity.sendsUnchanged && change.kind === 'update' && isKnownUnchanged(change, plan, shown))
+        continue
       for (const owner of new Set([old?.[ownerIndex], row?.[ownerIndex]]))
         if (typeof owner === 'string') step(entity, owner, null, { kind: 'touch', field })
     }
   }
 
+  function truncate(relation: Relation) {
+    const entities = planOf(relation).entities.map(({ entity }) => entity)
+    for (const item of touched.values())
+      if (item.key !== null && entities.includes(item.entity))
+        item.folded = fold(item.folded, { kind: 'delete', old: null })
+    onTruncate(tableKey(relation), entities)
+  }
+
   for (const change of part.changes)
-    if (change.kind === 'truncate') change.relations.map(tableKey).forEach(onTruncate)
+    if (change.kind === 'truncate') change.relations.forEach(truncate)
     else take(change)
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
 }
+
+const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
 
 /** False where a statement in between has changed the columns: then a place in one row says nothing of the other. */
 function haveSameColumns(a: Relation, b: Relation): boolean {
@@ -138,16 +162,17 @@ function forgetRows(folded: Folded): Folded {
 
 /** With identity FULL the old row shows that an UPDATE of a related row changed nothing that its owner shows. */
 function isKnownUnchanged(
-  { relation, row, old }: Change & { kind: 'update' },
+  { row, old }: Change & { kind: 'update' },
+  { isFull }: Plan,
   shown: readonly number[] | null,
 ): boolean {
-  if (relation.identity !== 'full' || old === null || shown === null) return false
+  if (!isFull || old === null || shown === null) return false
   return shown.every(i => row[i] === unchanged || row[i] === old[i])
 }
 
 /** Fills values that the UPDATE left alone from the row before, which only identity FULL gives whole. */
-function filled({ relation, row, old }: Change & { kind: 'update' }): Row {
-  if (relation.identity !== 'full' || old === null || !row.includes(unchanged)) return row
+function filled({ row, old }: Change & { kind: 'update' }, { isFull }: Plan): Row {
+  if (!isFull || old === null || !row.includes(unchanged)) return row
   return row.map((value, i) => (value === unchanged ? old[i]! : value))
 }
 
@@ -157,10 +182,11 @@ function filled({ relation, row, old }: Change & { kind: 'update' }): Row {
  */
 function knownBefore(
   change: Change & { kind: 'update' | 'delete' },
+  { isFull }: Plan,
   identity: readonly number[],
 ): Row | null {
   const { relation, old } = change
-  if (relation.identity === 'full') return old
+  if (isFull) return old
   if (identity.length === 0) return null
   const from = old ?? (change.kind === 'update' ? change.row : [])
   return relation.columns.map((_, i) => (identity.includes(i) ? from[i]! : unchanged))

@@ -1,7 +1,9 @@
 import { messageId } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import { inTransaction } from '../outbox/database.ts'
 import * as outbox from '../outbox/resend.ts'
-import type { Control } from './control.ts'
+import type { Caller, Control } from './control.ts'
 import { conflict, type Failed, notFound, type Result } from './result.ts'
 
 /** An event that waits to be sent once more. */
@@ -24,10 +26,16 @@ export type Resend = {
  */
 export async function resendEvent(
   control: Control,
+  caller: Caller,
   webhookId: number,
   eventId: TimeId,
 ): Promise<Result<Resend>> {
-  const resent = await outbox.resendEvent(control.outbox, { webhookId, eventId })
+  const resent = await inTransaction(control.outbox, async ({ client }) => {
+    const done = await outbox.resendEvent(client, { webhookId, eventId })
+    if (done.state === 'queued')
+      await recordAudit(client, caller, 'deliveries.resent', { webhookId, to: { eventId } })
+    return done
+  })
   switch (resent.state) {
     case 'queued': {
       const { state, ...where } = resent

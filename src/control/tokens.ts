@@ -1,58 +1,60 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Role } from '../domain/role.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction, type Outbox } from '../outbox/database.ts'
-import { insertToken, useToken } from '../outbox/tokens.ts'
+import { inTransaction } from '../outbox/database.ts'
+import type { Token } from '../outbox/tokens.ts'
+import * as tokens from '../outbox/tokens.ts'
+import { hashOf, tokenPrefix } from './authenticate.ts'
 import type { Caller, Control } from './control.ts'
+import { invalid, notFound, type Result } from './result.ts'
+import type { Page } from './webhooks.ts'
 
-const prefix = 'whk_'
+export type { Token }
 
-/** Makes a token with which its holder is the user account `userId`. The text is returned this once. */
-export async function createToken(
-  control: Pick<Control, 'outbox' | 'randomBytes'>,
-  caller: Caller,
-  input: { name: string; role: Role; userId: string | null; expiresAt: Date | null },
-): Promise<string> {
-  const token = prefix + control.randomBytes(32).toString('base64url')
-  await inTransaction(control.outbox, async tx => {
-    const { id, ...made } = await insertToken(tx, { ...input, hash: hashOf(token) })
-    await recordAudit(tx.client, caller, 'token.created', { id, to: made })
-  })
-  return token
-}
+type TokenControl = Pick<Control, 'outbox' | 'randomBytes'>
 
 /**
- * Makes the function that finds who holds a token: the one of the configuration, which always works, or a
- * stored one. Null for any other. Texts are compared by their hashes, in constant time.
+ * Makes a token with which its holder is the user account `userId`, may do what `role` may, and is let in until
+ * `expiresAt` (null: always). The text of the token is returned this once.
  */
-export function createAuthenticator(
-  outbox: Outbox,
-  admin: { token: string | null; userId: string | null },
-): (token: string) => Promise<Caller | null> {
-  const adminHash = admin.token === null ? null : hashOf(admin.token)
-  return async token => {
-    const hash = hashOf(token)
-    if (adminHash && timingSafeEqual(adminHash, hash))
-      return {
-        kind: 'configuration',
-        name: 'WALHOOK_ADMIN_TOKEN',
-        tokenId: null,
-        userId: admin.userId,
-        role: 'admin',
-      }
-    const holder = token.startsWith(prefix) ? await useToken(outbox, hash) : null
-    return (
-      holder && {
-        kind: 'token',
-        name: holder.name,
-        tokenId: holder.id,
-        userId: holder.userId,
-        role: holder.role,
-      }
-    )
-  }
+export async function createToken(
+  control: TokenControl,
+  caller: Caller,
+  input: { name: string; role: Role; userId: string | null; expiresAt: Date | null },
+): Promise<Result<{ token: Token; text: string }>> {
+  if (input.expiresAt !== null && input.expiresAt.getTime() <= Date.now())
+    return invalid({
+      pointer: '/expires_at',
+      detail: `${input.expiresAt.toISOString()} is past: the token would never work.`,
+    })
+  const text = tokenPrefix + control.randomBytes(32).toString('base64url')
+  const token = await inTransaction(control.outbox, async tx => {
+    const made = await tokens.insertToken(tx, { ...input, hash: hashOf(text) })
+    await recordAudit(tx.client, caller, 'token.created', { id: made.id, to: described(made) })
+    return made
+  })
+  return { ok: true, value: { token, text } }
 }
 
-function hashOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest()
+/** Tokens by rising id, revoked and expired ones too, at most `limit`, those after the id `after`. */
+export async function listTokens(
+  control: TokenControl,
+  page: { limit: number; after: number },
+): Promise<Page<Token, number>> {
+  const found = await tokens.listTokens(control.outbox, { limit: page.limit + 1, after: page.after })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
 }
+
+/** Ends a token and its sessions at once. One that was ended before stays as it is. */
+export async function revokeToken(control: TokenControl, caller: Caller, id: number): Promise<Result<Token>> {
+  return await inTransaction(control.outbox, async tx => {
+    const token = await tokens.lockToken(tx, id)
+    if (!token) return notFound('token', id)
+    if (token.revokedAt !== null) return { ok: true, value: token }
+    const revoked = await tokens.revokeToken(tx, id)
+    await recordAudit(tx.client, caller, 'token.revoked', { id, from: described(token) })
+    return { ok: true, value: revoked }
+  })
+}
+
+const described = ({ name, role, userId, expiresAt }: Token) => ({ name, role, userId, expiresAt })

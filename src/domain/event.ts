@@ -52,6 +52,15 @@ export function writeBody(parts: {
   return `{"entity_id":${parts.entityIdJson},"entity_type":${JSON.stringify(parts.entityType)},"action_type":"${parts.actionType}"${result}}`
 }
 
+/** The body of an event, told as another action: with the same `result`. `from` is the action that it has. */
+export function withAction(
+  body: string,
+  parts: { entityIdJson: string; entityType: string; from: ActionType; to: ActionType },
+): string {
+  const head = (actionType: ActionType) => writeBody({ ...parts, actionType, resultJson: null }).slice(0, -1)
+  return head(parts.to) + body.slice(head(parts.from).length)
+}
+
 /**
  * The text that is sent of an event, from its own `body`. `withPrevious`, for a webhook that wants what an event knows
  * beyond it: after `result`, the values before an update where they are known, and the names of fields that had to be

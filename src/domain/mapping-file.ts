@@ -86,6 +86,12 @@ const entity = z.strictObject({
     .boolean()
     .default(false)
     .describe('send also an UPDATE that is known to have changed nothing that is sent'),
+  on_truncate: z
+    .enum(['report', 'delete'], 'must be report or delete')
+    .default('report')
+    .describe(
+      'what a TRUNCATE of the table is, whose rows the WAL does not name. report: a line in the log and a metric; delete: a delete of every entity that walhook knows by the events that it keeps',
+    ),
 })
 
 const mappingFile = z.strictObject({
@@ -112,23 +118,18 @@ export function readMappingFile(content: unknown): MappingFileResult {
         message: issue.message,
       })),
     }
-  const mapping = Object.entries(parsed.data.entities).map(
-    ([
-      entityType,
-      {
-        related,
-        send_unchanged,
-        fields: { format, ...fields },
-        ...rest
-      },
-    ]) => ({
+  const mapping = Object.entries(parsed.data.entities).map(([entityType, given]) => {
+    const { related, send_unchanged, on_truncate, fields, ...rest } = given
+    const { format, ...rules } = fields
+    return {
       entityType,
       ...rest,
-      sendsUnchanged: send_unchanged,
-      fields: { ...fields, ...(format && { format }) },
+      fields: { ...rules, ...(format && { format }) },
       related: Object.entries(related).map(([field, list]) => toRelatedList(field, list)),
-    }),
-  )
+      sendsUnchanged: send_unchanged,
+      ...(on_truncate === 'delete' && { deletesOnTruncate: true }),
+    }
+  })
   return { ok: true, mapping }
 }
 

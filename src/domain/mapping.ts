@@ -39,6 +39,8 @@ export type EntityMapping = {
   readonly related: readonly RelatedList[]
   /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
   readonly sendsUnchanged: boolean
+  /** Whether a TRUNCATE is a delete of every entity that is known by its events; else it is only reported. */
+  readonly deletesOnTruncate?: boolean
 }
 
 const everyField: FieldRules = { include: null, omit: [], rename: {} }

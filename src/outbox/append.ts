@@ -22,7 +22,7 @@ export class PositionMoved extends Error {
  * one statement.
  *
  * - moved:  the compare-and-set that fences off a replaced process. Everything below hangs on it.
- * - wanted: the webhooks that are active at this moment. Locked against deletion: a deletion that waits for us
+ * - wanted: the webhooks that are active at this moment, or the one of them that the events are for. Locked against deletion: a deletion that waits for us
  *           sees these deliveries, and one that we wait for leaves nothing to lock.
  * - queued: each event for each webhook that has its trigger; but not an update that is known to have changed none
  *           of the fields to which the webhook limits updates of this entity type.
@@ -59,7 +59,7 @@ with moved as (
   select id, triggers, previous, update_fields,
          array(select split_part(field, '.', 1) from unnest(update_fields) field) as filtered_types
   from walhook.webhooks
-  where is_active and disabled_at is null
+  where is_active and disabled_at is null and ($23::int is null or id = $23)
     and triggers && (select array_agg(distinct entity_type || '.' || action_type) from incoming)
   for key share
 ), queued as (
@@ -102,6 +102,8 @@ export async function append(
     lastEventId: TimeId
     events: readonly StoredEvent[]
     parked: readonly ParkedChange[]
+    /** The webhook that the events are for; absent or null for every one that wants them. */
+    onlyWebhookId?: number | null
   },
 ): Promise<number> {
   const { events, parked } = input
@@ -129,6 +131,7 @@ export async function append(
       parked.map(change => change.actionType),
       parked.map(change => change.reason),
       ...factArrays(events),
+      input.onlyWebhookId ?? null,
     ],
   })
   if (rows[0].moved === 0) throw new PositionMoved(input.slotName, input.expected)

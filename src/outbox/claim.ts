@@ -91,7 +91,8 @@ returning l.entity_type, l.entity_id`
 
 /**
  * The oldest delivery of each leased lane. A statement of its own, after the lease: a snapshot taken before the
- * lane was locked could still show a delivery that the lane's last holder has just finished.
+ * lane was locked could still show a delivery that the lane's last holder has just finished. What was asked for by hand
+ * since the lease began is not for it, so that everybody knows what is in flight.
  */
 const oldestDeliveriesStatement = `
 select l.entity_type, l.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new, e.action_type, e.body,
@@ -100,6 +101,7 @@ from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
 cross join lateral (
   select event_id, attempts, is_manual, with_previous, as_new from walhook.deliveries
   where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
+    and asked_during is distinct from $4
   order by event_id limit 1
 ) d
 join walhook.events e on e.id = d.event_id`
@@ -142,7 +144,7 @@ async function readOldest(
   const { rows } = await outbox.pool.query({
     name: 'oldest_deliveries',
     text: oldestDeliveriesStatement,
-    values: [webhookId, lanes.map(lane => lane.entityType), lanes.map(lane => lane.entityId)],
+    values: [webhookId, lanes.map(lane => lane.entityType), lanes.map(lane => lane.entityId), lease],
   })
   return rows.map(row => toClaimed(row, { webhookId, lease }))
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts'
+import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
 /** A range of the WAL whose changes could not be captured. */
@@ -63,4 +64,29 @@ export async function knownEntities(db: pg.Pool | pg.PoolClient, entityType: str
     [entityType],
   )
   return new Set(rows.map(row => row.entity_id))
+}
+
+/**
+ * The same, in pages of at most `pageSize`, without those that have an event above `upToId`: read through a cursor
+ * inside the client's transaction, so that memory holds one page, whatever is appended meanwhile.
+ */
+export async function* knownEntityPages(
+  client: pg.PoolClient,
+  entityType: string,
+  options: { upToId: TimeId; pageSize: number },
+): AsyncGenerator<string[]> {
+  await client.query(
+    `declare known_entities no scroll cursor for
+     select entity_id from (
+       select distinct on (entity_id) entity_id, action_type, id from walhook.events
+       where entity_type = $1 order by entity_id, id desc
+     ) last where action_type <> 'delete' and id <= $2`,
+    [entityType, options.upToId],
+  )
+  for (;;) {
+    const { rows } = await client.query(`fetch ${options.pageSize} from known_entities`)
+    if (rows.length === 0) break
+    yield rows.map(row => row.entity_id)
+  }
+  await client.query('close known_entities')
 }

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
-import { type Outbox, transaction } from './database.ts'
 
 /** What became of the wish to send one event to a webhook once more. */
 export type Resent =
@@ -73,46 +72,44 @@ select exists (
  * like any other, at its place in the order; where it is the oldest, the lane is due at once.
  *
  * The lane is locked first, as a settlement does, and everything else is read under that lock. A delivery that is
- * under way right now is left alone.
+ * under way right now is left alone. Run inside a transaction.
  */
 export async function resendEvent(
-  outbox: Outbox,
+  client: pg.PoolClient,
   input: { webhookId: number; eventId: TimeId },
 ): Promise<Resent> {
   const { webhookId, eventId } = input
-  return await transaction(outbox.pool, async client => {
-    const webhook = await lockWebhook(client, webhookId)
-    if (!webhook.ok) return webhook.refusal
-    const event = await client.query('select entity_type, entity_id from walhook.events where id = $1', [
-      eventId,
-    ])
-    if (!event.rows[0]) return { state: 'no_event' }
-    const { entity_type: entityType, entity_id: entityId } = event.rows[0]
-    const key = [webhookId, entityType, entityId]
+  const webhook = await lockSendingWebhook(client, webhookId)
+  if (!webhook.ok) return webhook.refusal
+  const event = await client.query('select entity_type, entity_id from walhook.events where id = $1', [
+    eventId,
+  ])
+  if (!event.rows[0]) return { state: 'no_event' }
+  const { entity_type: entityType, entity_id: entityId } = event.rows[0]
+  const key = [webhookId, entityType, entityId]
 
-    const { lease } = (await client.query(lockOrMakeLaneStatement, key)).rows[0]
-    const oldest = async (underLease: string | null): Promise<TimeId | null> =>
-      (await client.query(oldestDeliveryStatement, [...key, underLease])).rows[0]?.event_id ?? null
-    const inFlight = lease === null ? null : await oldest(lease)
-    if (inFlight === eventId) return { state: 'in_flight' }
+  const { lease } = (await client.query(lockOrMakeLaneStatement, key)).rows[0]
+  const oldest = async (underLease: string | null): Promise<TimeId | null> =>
+    (await client.query(oldestDeliveryStatement, [...key, underLease])).rows[0]?.event_id ?? null
+  const inFlight = lease === null ? null : await oldest(lease)
+  if (inFlight === eventId) return { state: 'in_flight' }
 
-    await client.query(askForDeliveryStatement, [...key, eventId, lease])
-    const first = (await oldest(null))!
-    if (first === eventId) await client.query(laneIsDueStatement, key)
-    const newer = await client.query(newerDeliveredStatement, [...key, eventId])
-    await client.query(`select pg_notify('${wakeChannel}', '')`)
-    return {
-      state: 'queued',
-      entityType,
-      entityId,
-      behind: inFlight ?? (first === eventId ? null : first),
-      newerDelivered: newer.rows[0].newer_delivered || (inFlight !== null && inFlight > eventId),
-    }
-  })
+  await client.query(askForDeliveryStatement, [...key, eventId, lease])
+  const first = (await oldest(null))!
+  if (first === eventId) await client.query(laneIsDueStatement, key)
+  const newer = await client.query(newerDeliveredStatement, [...key, eventId])
+  await client.query(`select pg_notify('${wakeChannel}', '')`)
+  return {
+    state: 'queued',
+    entityType,
+    entityId,
+    behind: inFlight ?? (first === eventId ? null : first),
+    newerDelivered: newer.rows[0].newer_delivered || (inFlight !== null && inFlight > eventId),
+  }
 }
 
 /** Locks a webhook against deletion, and says whether it may be given deliveries. */
-export async function lockWebhook(
+export async function lockSendingWebhook(
   client: pg.PoolClient,
   webhookId: number,
 ): Promise<

@@ -8,13 +8,14 @@ export const maxLookedAt = 1_000
 type Lane = { readonly entityType: string; readonly entityId: string }
 type LaneDelivery = Lane & Waiting
 
-/** Of each lane its oldest deliveries, up to $4. */
+/** Of each lane its oldest deliveries, up to $4, without those asked for by hand since the lease $5 began. */
 const waitingStatement = `
 select l.entity_type, l.entity_id, d.event_id, d.attempts, d.as_new, e.action_type
 from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
 cross join lateral (
   select event_id, attempts, as_new from walhook.deliveries
   where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
+    and asked_during is distinct from $5
   order by event_id limit $4
 ) d
 join walhook.events e on e.id = d.event_id
@@ -72,7 +73,7 @@ export async function supersede(
   const { rows } = await outbox.pool.query({
     name: 'waiting_deliveries',
     text: waitingStatement,
-    values: [webhookId, lanes.map(lane => lane.entityType), lanes.map(lane => lane.entityId), limit],
+    values: [webhookId, lanes.map(lane => lane.entityType), lanes.map(lane => lane.entityId), limit, lease],
   })
   const waitingOf = Map.groupBy(rows.map(toDelivery), keyOf)
   const plans = [...waitingOf.values()].map(waiting => {

@@ -79,3 +79,36 @@ export async function useToken(outbox: Outbox, hash: Buffer): Promise<Token | nu
     .execute()
   return toToken(row)
 }
+
+/** Tokens by rising id, at most `limit`, those after the id `after`. */
+export async function listTokens(outbox: Outbox, page: { limit: number; after: number }): Promise<Token[]> {
+  const rows = await outbox.kysely
+    .selectFrom('walhook.tokens')
+    .select(columns)
+    .where('id', '>', page.after)
+    .orderBy('id')
+    .limit(page.limit)
+    .execute()
+  return rows.map(toToken)
+}
+
+/** A token that nobody else changes until the transaction ends. */
+export async function lockToken(db: Pick<Outbox, 'kysely'>, id: number): Promise<Token | null> {
+  const row = await db.kysely
+    .selectFrom('walhook.tokens')
+    .select(columns)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return row ? toToken(row) : null
+}
+
+export async function revokeToken(db: Pick<Outbox, 'kysely'>, id: number): Promise<Token> {
+  const row = await db.kysely
+    .updateTable('walhook.tokens')
+    .set({ revoked_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .returning(columns)
+    .executeTakeFirstOrThrow()
+  return toToken(row)
+}

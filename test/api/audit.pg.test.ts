@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { commandLine } from '../../src/control/control.ts'
-import { createToken } from '../../src/control/tokens.ts'
 import { recordAudit } from '../../src/outbox/audit.ts'
 import { inTransaction } from '../../src/outbox/database.ts'
 import { insertWebhook } from '../../src/outbox/webhooks.ts'
@@ -95,8 +94,8 @@ test('a record goes with its transaction, through the builder and through plain 
 })
 
 test('each caller has their name: a stored token, the command line', async () => {
-  const made = { name: 'CI', role: 'admin', userId: '8', expiresAt: null } as const
-  const token = await createToken(at.control, commandLine, made)
+  const made = { name: 'CI', userId: '8' }
+  const token = await at.token('admin', made)
   const { json } = await at.call('GET', '/api/audit?limit=1')
   expect(json.data[0]).toMatchObject({
     actor: { kind: 'command line', name: 'command line', token_id: null, user_id: null },

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { commandLine } from '../../src/control/control.ts'
-import { createToken } from '../../src/control/tokens.ts'
 import { openGap } from '../../src/outbox/gaps.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
@@ -156,12 +154,7 @@ test.each<[string, string, unknown, string | null, number]>([
 })
 
 test('a stored token works until it is revoked, and is kept only as a hash', async () => {
-  const token = await createToken(at.control, commandLine, {
-    name: 'CI',
-    role: 'admin',
-    userId: null,
-    expiresAt: null,
-  })
+  const token = await at.token('admin')
   expect((await at.call('GET', '/api/webhooks', undefined, token)).status).toBe(200)
   const { rows } = await at.outbox.pool.query('select * from walhook.tokens')
   expect(JSON.stringify(rows)).not.toContain(token)
@@ -214,12 +207,7 @@ test("a test is sent at once, with the caller's own account or another, and answ
 })
 
 test('who belongs to no account is told how to name one', async () => {
-  const token = await createToken(at.control, commandLine, {
-    name: 'CI',
-    role: 'admin',
-    userId: null,
-    expiresAt: null,
-  })
+  const token = await at.token('admin')
   const { id } = await create()
   const { status, json } = await at.call('POST', `/api/webhooks/${id}/test`, undefined, token)
   expect(status).toBe(422)

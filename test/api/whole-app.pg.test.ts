@@ -68,6 +68,35 @@ test('a test sends the account of WALHOOK_ADMIN_USER as it is in the source, or 
     )
 })
 
+test('an event is found by its entity, explained, and sent again under the same webhook-id, logged as by hand', async () => {
+  const { id } = await create()
+  await sql(`insert into users values (70, 'Cleo', '')`)
+  const find = async () => (await call('GET', '/api/events?entity_type=user&entity_id=70')).json.data
+  const [event] = await until(async () => ((await find()).length > 0 ? await find() : null), {
+    what: 'the event to be stored',
+  })
+  const explained = async () =>
+    (await call('GET', `/api/events/${event.id}?webhook_id=${id}`)).json.deliveries[0]
+  await until(async () => (await explained()).state === 'delivered', { what: 'the event to be delivered' })
+
+  const { status, json } = await call('POST', `/api/webhooks/${id}/resend`, { event_id: event.id })
+  expect(status).toBe(202)
+  const arrived = () => receiver.arrivals.filter(({ messageId }) => messageId === json.message_id)
+  await until(() => arrived().length === 2, { what: 'the event to arrive again' })
+  expect(arrived()[0]!.body).toBe(arrived()[1]!.body)
+  const log = await until(
+    async () => {
+      const { data } = (await call('GET', `/api/webhooks/${id}/log`)).json
+      return data.length === 2 && data
+    },
+    { what: 'both requests to be logged' },
+  )
+  expect(log).toMatchObject([
+    { trigger: 'manual', number: 1, event_id: event.id },
+    { trigger: 'schedule', number: 1, event_id: event.id },
+  ])
+})
+
 test.each([
   9,
   -1,

@@ -30,17 +30,20 @@ const slot = {
   database: 'app',
   walStatus: 'reserved',
   confirmedLsn: '0/1',
+  isActive: false,
   heldBackBytes: 1024,
 }
 const publication = {
   isForAllTables: false,
   publishesAll: true,
   isOwned: true,
+  viaRoot: true,
   tables: ['users', 'companies'].map(name => ({
     schema: 'public',
     name,
     hasFilter: false,
     hasColumnList: false,
+    withoutIdentity: [],
   })),
 }
 
@@ -53,6 +56,10 @@ const table = (name: string, change: Partial<Table> = {}): Table => ({
   columns: [{ name: 'id', typeOid: 23, typeName: 'integer', isGenerated: false }],
   primaryKey: ['id'],
   identityColumns: ['id'],
+  uniqueColumns: ['id'],
+  leaves: [],
+  hasHeirs: false,
+  rowBytes: 240,
   isReadable: true,
   isOwned: true,
   ...change,
@@ -80,7 +87,11 @@ test('a sound source is ok, line by line, before and after the first start', () 
     'wal_sender_timeout',
     'clock',
     'table "public"."users"',
+    'table "public"."users", previous values',
     'table "public"."companies"',
+    'table "public"."companies", previous values',
+    'entity user, key id',
+    'entity company, key id',
     'publication walhook',
     'replication slot walhook',
     "the application's statements",
@@ -119,6 +130,79 @@ test.each<[string, Partial<SourceFacts>, Partial<Table> | null]>([
   expect(worstLevel(lines)).toBe('error')
   const about = lines.filter(line => line.what === what)
   expect(about).toEqual([expect.objectContaining({ level: 'error', mend: expect.stringMatching(/.{10}/) })])
+})
+
+const leaf = (name: string, identity: string, hasIdentity = true) => ({
+  name: { schema: 'public', name },
+  identity,
+  hasIdentity,
+})
+const previousOf = (users: Partial<Table>) =>
+  check({}, users).find(({ what }) => what === 'table "public"."users", previous values')
+
+test('it says whether updates tell the values before, and what it takes and costs to have them', () => {
+  expect(previousOf({ identity: 'f' })).toMatchObject({ level: 'ok', found: expect.stringMatching(/^told/) })
+  expect(previousOf({})).toEqual({
+    level: 'ok',
+    what: 'table "public"."users", previous values',
+    found:
+      'not told, so webhooks get no "previous", and all updates whatever fields they ask for. To have them: alter table "public"."users" replica identity full; Each UPDATE and DELETE then writes the row before into the WAL, about 240 bytes more',
+    mend: null,
+  })
+  const partitioned = { kind: 'p', identity: 'f', leaves: [leaf('users_1', 'f'), leaf('users_2', 'd')] }
+  expect(previousOf(partitioned)?.found).toContain(
+    'To have them: alter table "public"."users_2" replica identity full; Each',
+  )
+})
+
+test.each<[string, Partial<Table>]>([
+  ['entity user, key id', { uniqueColumns: ['mail'] }],
+  ['entity user, key id', { kind: 'p', uniqueColumns: [], primaryKey: ['day'] }],
+  ['table "public"."users", inheritance', { hasHeirs: true }],
+])('%s deserves a look where the table has %j', (what, users) => {
+  const lines = check({}, users)
+  expect(worstLevel(lines)).toBe('warning')
+  expect(lines.find(line => line.what === what)).toMatchObject({ level: 'warning', mend: expect.any(String) })
+})
+
+test('a key that is unique only together with what the table is partitioned by is as good as it gets', () => {
+  expect(worstLevel(check({}, { kind: 'p', uniqueColumns: [], primaryKey: ['id', 'day'] }))).toBe('ok')
+})
+
+test('it names what is published for nothing', () => {
+  const orders = { ...publication.tables[0]!, name: 'orders' }
+  const lines = check({ slot, publication: { ...publication, tables: [...publication.tables, orders] } })
+  expect(lines.find(({ what }) => what === 'publication walhook')?.found).toContain(
+    'for nothing, "public"."orders"',
+  )
+})
+
+test.each<[string, Partial<SourceFacts>, Partial<Table>]>([
+  [
+    'a partition without an identity of its own',
+    {},
+    { kind: 'p', identity: 'f', leaves: [leaf('users_1', 'd', false)] },
+  ],
+  [
+    'a table that is published, not mapped and without an identity',
+    {
+      slot,
+      publication: {
+        ...publication,
+        tables: [
+          ...publication.tables,
+          { ...publication.tables[0]!, name: 'orders', withoutIdentity: ['public.orders'] },
+        ],
+      },
+    },
+    {},
+  ],
+])('it says that %s would make a statement of the application fail', (_what, facts, users) => {
+  expect(check(facts, users).at(-1)).toMatchObject({
+    level: 'error',
+    what: "the application's statements",
+    found: expect.stringMatching(/users_1|orders/),
+  })
 })
 
 test('it says which table would make a statement of the application fail', () => {

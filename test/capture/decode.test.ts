@@ -67,6 +67,7 @@ test('a transaction has the LSN of its commit and its time, beyond what a double
     kind: 'begin',
     commitLsn: lsn,
     committedAt,
+    xid: 7,
   })
   expect(decode(message('C', int8(0), int64(lsn), int64(lsn + 48n), int64(micros)))).toEqual({
     kind: 'commit',
@@ -145,6 +146,7 @@ test('a logical message of ours is a probe, and any other is passed over', () =>
   const logical = (prefix: string, content: string) =>
     createDecoder()(message('M', int8(0), int64(7n), text(prefix), int32(content.length), content))
   expect(logical('walhook.probe', '17')).toEqual({ kind: 'probe', id: '17' })
+  expect(logical('walhook.mark', 'a')).toEqual({ kind: 'mark', id: 'a' })
   expect(logical('somebody.else', '17')).toEqual({ kind: 'other' })
 })
 

@@ -169,3 +169,13 @@ test('a field that is left out, because its row is gone, is named', async () => 
   expect(events[0]?.body).toMatch(/"result":\{"id":1,"name":"a"\}\}$/)
   expect(events[0]?.facts?.omitted).toEqual(['story'])
 })
+
+test('a whole row before is not believed where a partition has another identity than its table', async () => {
+  const leaf = { name: { schema: 'public', name: 'users_1' }, identity: 'd', hasIdentity: true }
+  const at = openMapper({
+    mapping: [entity('user', 'users')],
+    tables: [{ ...tableOf(users), kind: 'p', identity: 'f', leaves: [leaf] }],
+  })
+  const { events } = await at.map([update(fullUsers, ['1', null, null], '1', 'b', 's')])
+  expect(events.map(({ facts }) => facts)).toEqual([{ previous: null, changed: null, omitted: null }])
+})

@@ -18,7 +18,7 @@ function open(maxBytes = 1_000) {
   return {
     inbox,
     flow,
-    begin: (commitLsn: bigint) => tell({ kind: 'begin', commitLsn, committedAt }),
+    begin: (commitLsn: bigint) => tell({ kind: 'begin', commitLsn, committedAt, xid: 7 }),
     change: (id: string, bytes = 10) => tell({ kind: 'change', change: change(id) }, bytes),
     commit: (commitLsn: bigint) => tell({ kind: 'commit', commitLsn, endLsn: commitLsn + 8n }),
     /** One batch in short: its kind, the ids of each transaction in it, and how far it may be confirmed. */

@@ -36,13 +36,20 @@ const slot = {
   database: 'app',
   walStatus: 'reserved',
   confirmedLsn: '0/1',
+  isActive: false,
   heldBackBytes: 0,
 }
 const publication: PublicationFacts = {
   isForAllTables: false,
   publishesAll: true,
   isOwned: true,
-  tables: defaultMapping.map(({ table }) => ({ ...table, hasFilter: false, hasColumnList: false })),
+  viaRoot: true,
+  tables: defaultMapping.map(({ table }) => ({
+    ...table,
+    hasFilter: false,
+    hasColumnList: false,
+    withoutIdentity: [],
+  })),
 }
 
 function table(name: string, columns: readonly string[], part: Partial<Table> = {}): Table {
@@ -55,6 +62,10 @@ function table(name: string, columns: readonly string[], part: Partial<Table> = 
     columns: columns.map(column => ({ name: column, typeOid: 23, typeName: 'integer', isGenerated: false })),
     primaryKey: ['id'],
     identityColumns: ['id'],
+    uniqueColumns: ['id'],
+    leaves: [],
+    hasHeirs: false,
+    rowBytes: 240,
     isReadable: true,
     isOwned: true,
     ...part,
@@ -162,6 +173,24 @@ test.each<[string, Table[], EntityMapping, string]>([
     [{ ...users, identity: 'n', identityColumns: [] }],
     user,
     'its replica identity is NOTHING. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" replica identity default;',
+  ],
+  [
+    'has a deferrable key',
+    [{ ...users, identityColumns: [] }],
+    user,
+    'its primary key is deferrable, which is no replica identity. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
+  ],
+  [
+    'has a partition without an identity',
+    [
+      {
+        ...users,
+        kind: 'p',
+        leaves: [{ name: { schema: 'public', name: 'p1' }, identity: 'd', hasIdentity: false }],
+      },
+    ],
+    user,
+    'table "public"."users", partition "public"."p1": has no replica identity of its own. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."p1" replica identity full;',
   ],
   [
     'has no such key',
@@ -333,8 +362,44 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
       'publication walhook, table "public"."companies": a column list.',
     ],
   ],
+  [
+    'holds another table that its publication harms',
+    {
+      publication: {
+        ...publication,
+        tables: [
+          ...publication.tables,
+          { ...publication.tables[0]!, name: 'orders', withoutIdentity: ['public.orders'] },
+        ],
+      },
+    },
+    [
+      'publication walhook, table "public"."orders": not mapped, and without a replica identity: public.orders. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook drop table "public"."orders";',
+    ],
+  ],
 ])('a publication that %s is refused', (_what, change, expected) => {
   expect(judge(change)).toEqual(expected.map(part => expect.stringContaining(part)))
+})
+
+test('a publication that tells partitions by their own names is refused where a partitioned table is mapped', () => {
+  const change = { publication: { ...publication, viaRoot: false, tables: publication.tables.slice(1) } }
+  expect(judge(change, catalogueOf({ ...users, kind: 'p' }, companies))).toEqual([
+    expect.stringContaining('run: alter publication walhook set (publish_via_partition_root = true);'),
+  ])
+  expect(judge({ publication: { ...publication, viaRoot: false } })).toEqual([])
+})
+
+test('where a partition is mapped and its table published, the table is to be mapped', () => {
+  const change = { publication: { ...publication, tables: publication.tables.slice(1) } }
+  expect(judge(change, catalogueOf({ ...users, isPartition: true }, companies))).toEqual([
+    expect.stringContaining('is told as that table: map it instead of "public"."users"'),
+  ])
+})
+
+test('a sender that reads our own slot is not missing', () => {
+  const full = { ...facts, usedSenders: 10 }
+  expect(judgeServer({ ...full, slot: { ...slot, isActive: true } }, names)).toEqual([])
+  expect(judgeServer({ ...full, slot }, names)).toHaveLength(1)
 })
 
 test('a publication that is gone while its slot is there is judged as a gap, not here', () => {

@@ -117,7 +117,7 @@ test('a mapping file is read, with what it leaves out filled in', () => {
           },
         },
       },
-      company: { table: 'crm.companies', key: 'uuid' },
+      company: { table: 'crm.companies', key: 'uuid', on_truncate: 'delete' },
     },
   })
   expect(read).toEqual({
@@ -170,6 +170,7 @@ test('a mapping file is read, with what it leaves out filled in', () => {
         fields: every,
         related: [],
         sendsUnchanged: false,
+        deletesOnTruncate: true,
       },
     ],
   })
@@ -231,6 +232,7 @@ test.each<[unknown, string]>([
     'entities.user.related.x',
   ],
   [{ entities: { user: { table: 'users' } }, version: 1 }, 'the file'],
+  [{ entities: { user: { table: 'users', on_truncate: 'ignore' } } }, 'entities.user.on_truncate'],
   [
     { entities: { user: { table: 'users', fields: { format: { at: 'unix' } } } } },
     'entities.user.fields.format.at',

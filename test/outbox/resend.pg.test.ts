@@ -1,37 +1,23 @@
 import { expect, test } from 'vitest'
 import { append } from '../../src/outbox/append.ts'
-import { transaction } from '../../src/outbox/database.ts'
-import { resendEvent } from '../../src/outbox/resend.ts'
+import { claim } from '../../src/outbox/claim.ts'
+import { type Outbox, transaction } from '../../src/outbox/database.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
-import { openTestOutbox, settlementOf, type TestOutbox } from '../support/open-outbox.ts'
+import {
+  eventIds,
+  openTestOutbox,
+  resend,
+  retry,
+  settleAll,
+  settlementOf,
+  type TestOutbox,
+  waiters,
+} from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
 
 const everyUser = ['user.new', 'user.update', 'user.delete']
-const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
 const dead = { next: { state: 'dead' as const } }
-
-/** Settles all that is due of a webhook, each lane's next delivery as `change` says. */
-async function settleAll(at: TestOutbox, webhookId: number, change: Parameters<typeof settlementOf>[1] = {}) {
-  const lanes = await at.claim(webhookId)
-  await settle(
-    at.outbox,
-    lanes.map(lane => settlementOf(lane, change)),
-  )
-  return lanes
-}
-
-async function eventIds(at: TestOutbox): Promise<bigint[]> {
-  const { rows } = await at.outbox.pool.query('select id from walhook.events order by id')
-  return rows.map(({ id }) => id)
-}
-
-const waiters = async (at: TestOutbox) =>
-  (
-    await at.outbox.pool.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    )
-  ).rowCount
 
 test('a dead event goes through its lane again, by hand, from its first attempt', async () => {
   await using at = await openTestOutbox()
@@ -41,7 +27,7 @@ test('a dead event goes through its lane again, by hand, from its first attempt'
   await settleAll(at, webhookId, dead)
   expect(await at.count('ended_deliveries')).toBe(1)
 
-  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toEqual({
+  expect(await resend(at, { webhookId, eventId: eventId! })).toEqual({
     state: 'queued',
     entityType: 'user',
     entityId: '1',
@@ -59,7 +45,7 @@ test('one that waits to be tried again is due at once, and counts anew', async (
   const [eventId] = await eventIds(at)
   await settleAll(at, webhookId, retry(60_000))
   expect(await at.claim(webhookId)).toEqual([])
-  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toMatchObject({ behind: null })
+  expect(await resend(at, { webhookId, eventId: eventId! })).toMatchObject({ behind: null })
   expect(await at.claim(webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
   expect(await at.queue()).toHaveLength(1)
 })
@@ -71,17 +57,17 @@ test('a delivered one is sent again, and it is told where the receiver has had a
   await at.append('user 1 update', 'user 2 new')
   const [first, second] = await eventIds(at)
   await settleAll(at, webhookId)
-  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({
+  expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({
     newerDelivered: false,
   })
   await settleAll(at, webhookId)
   await settleAll(at, webhookId)
-  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({ newerDelivered: true })
-  expect(await resendEvent(at.outbox, { webhookId, eventId: second! })).toMatchObject({
+  expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({ newerDelivered: true })
+  expect(await resend(at, { webhookId, eventId: second! })).toMatchObject({
     newerDelivered: false,
     behind: first,
   })
-  expect(await resendEvent(at.outbox, { webhookId: other, eventId: first! })).toMatchObject({
+  expect(await resend(at, { webhookId: other, eventId: first! })).toMatchObject({
     newerDelivered: false,
   })
 })
@@ -91,18 +77,18 @@ test('what the webhook does not want is sent all the same; one that does not sen
   const webhookId = await at.webhook(['company.new'])
   await at.append('user 1 new')
   const [eventId] = await eventIds(at)
-  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toMatchObject({ state: 'queued' })
+  expect(await resend(at, { webhookId, eventId: eventId! })).toMatchObject({ state: 'queued' })
   expect(await at.claim(webhookId)).toMatchObject([{ eventId, isManual: true }])
   await updateWebhook(at.outbox, webhookId, { isActive: false })
-  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toEqual({
+  expect(await resend(at, { webhookId, eventId: eventId! })).toEqual({
     state: 'inactive',
     disabledReason: null,
   })
-  expect(await resendEvent(at.outbox, { webhookId, eventId: 1n })).toMatchObject({ state: 'inactive' })
+  expect(await resend(at, { webhookId, eventId: 1n })).toMatchObject({ state: 'inactive' })
   await updateWebhook(at.outbox, webhookId, { isActive: true })
-  expect(await resendEvent(at.outbox, { webhookId, eventId: 1n })).toEqual({ state: 'no_event' })
+  expect(await resend(at, { webhookId, eventId: 1n })).toEqual({ state: 'no_event' })
   await transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
-  expect(await resendEvent(at.outbox, { webhookId, eventId: eventId! })).toEqual({ state: 'no_webhook' })
+  expect(await resend(at, { webhookId, eventId: eventId! })).toEqual({ state: 'no_webhook' })
   expect(await at.queue()).toEqual([])
 })
 
@@ -116,10 +102,10 @@ test('it takes its place in the order of the lane', async () => {
   const [first, second, third] = await eventIds(at)
   // The oldest waits to be tried again; the last one is asked for and stays behind it.
   await settleAll(at, webhookId, retry(60_000))
-  expect(await resendEvent(at.outbox, { webhookId, eventId: third! })).toMatchObject({ behind: second })
+  expect(await resend(at, { webhookId, eventId: third! })).toMatchObject({ behind: second })
   expect(await at.claim(webhookId)).toEqual([])
   // The first one comes before both.
-  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({ behind: null })
+  expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({ behind: null })
   const sent = []
   for (let i = 0; i < 3; i++) sent.push(...(await settleAll(at, webhookId)).map(({ eventId }) => eventId))
   expect(sent).toEqual([first, second, third])
@@ -134,19 +120,62 @@ test('what is on its way is left alone; an older one asked for meanwhile follows
   await at.append('user 1 update')
   const [first, second] = await eventIds(at)
   const [lane] = await at.claim(webhookId)
-  expect(await resendEvent(at.outbox, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
-  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({
+  expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
+  expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({
     behind: second,
     newerDelivered: true,
   })
   // Still the newer one, although the older one now stands before it.
-  expect(await resendEvent(at.outbox, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
-  expect(await resendEvent(at.outbox, { webhookId, eventId: first! })).toMatchObject({ state: 'queued' })
+  expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
+  expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({ state: 'queued' })
   expect(await at.claim(webhookId)).toEqual([])
 
   await settle(at.outbox, [settlementOf(lane!, retry(60_000))])
   expect(await at.claim(webhookId)).toMatchObject([{ eventId: first, isManual: true }])
 })
+
+test('a claim that has the lane, and not yet read what it sends, does not take what is asked for meanwhile', async () => {
+  await using at = await openTestOutbox()
+  for (const mode of ['every', 'latest'] as const) {
+    const webhookId = await at.webhook(everyUser, true, { mode })
+    await at.append('user 1 new')
+    await settleAll(at, webhookId)
+    await at.append('user 1 update')
+    const [first, second] = (await eventIds(at)).slice(-2)
+    const { shipments } = await claim(
+      afterFirstQuery(at, () => resend(at, { webhookId, eventId: first! })),
+      {
+        webhookId,
+        mode,
+        limit: 10,
+        lease: crypto.randomUUID(),
+        leaseMs: 60_000,
+      },
+    )
+    const lanes = shipments.map(({ deliveries }) => deliveries[0])
+    expect(lanes).toMatchObject([{ eventId: second }])
+    expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
+    await settle(
+      at.outbox,
+      lanes.map(lane => settlementOf(lane)),
+    )
+    expect(await at.claim(webhookId)).toMatchObject([{ eventId: first }])
+  }
+})
+
+/** The outbox, except that something happens once after its first query. */
+function afterFirstQuery(at: TestOutbox, act: () => Promise<unknown>): Outbox {
+  let isFirst = true
+  const query = async (config: never) => {
+    const result = await at.outbox.pool.query(config)
+    if (isFirst) {
+      isFirst = false
+      await act()
+    }
+    return result
+  }
+  return { ...at.outbox, pool: { query } as never }
+}
 
 test('a settlement that is about to end the lane waits for a resend, and keeps it', async () => {
   await using at = await openTestOutbox()
@@ -159,7 +188,7 @@ test('a settlement that is about to end the lane waits for a resend, and keeps i
   // The resend has the lane, and is held up at the deliveries.
   const blocker = await at.outbox.pool.connect()
   await blocker.query('begin; lock table walhook.ended_deliveries in share mode')
-  const resent = resendEvent(at.outbox, { webhookId, eventId: first! })
+  const resent = resend(at, { webhookId, eventId: first! })
   await until(async () => (await waiters(at)) === 1, { what: 'the resend to wait' })
   const settled = settle(at.outbox, [settlementOf(lane!)])
   await until(async () => (await waiters(at)) === 2, { what: 'the settlement to wait for the resend' })
@@ -183,7 +212,7 @@ test('a resend waits for a settlement that is ending the lane, and makes it anew
     await blocker.query('begin; lock table walhook.attempts in share mode')
     const settled = settle(at.outbox, [settlementOf(lane!)])
     await until(async () => (await waiters(at)) === 1, { what: 'the settlement to wait for the log' })
-    const resent = resendEvent(at.outbox, { webhookId, eventId })
+    const resent = resend(at, { webhookId, eventId })
     await until(async () => (await waiters(at)) === 2, { what: 'the resend to wait for the settlement' })
     await blocker.query('commit')
     blocker.release()
@@ -203,7 +232,7 @@ test('an append and a resend of one entity at once leave one lane, whoever comes
   let resent: Promise<unknown> = Promise.resolve()
   await transaction(at.outbox.pool, async client => {
     await append(client, at.nextAppend('user 1 update'))
-    resent = resendEvent(at.outbox, { webhookId, eventId: first! })
+    resent = resend(at, { webhookId, eventId: first! })
     await until(async () => (await waiters(at)) === 1, { what: 'the resend to wait for the append' })
   })
   await resent
@@ -237,11 +266,11 @@ test('under appends, resends, claims and settlements at random, nothing is stuck
         expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
     }
   }
-  async function resend() {
+  async function ask() {
     for (let i = 0; i < 100; i++) {
       const ids = await eventIds(at)
       const eventId = ids[Math.floor(Math.random() * ids.length)]!
-      const { state } = await resendEvent(at.outbox, { webhookId, eventId })
+      const { state } = await resend(at, { webhookId, eventId })
       if (state === 'queued') asked.set(eventId, (asked.get(eventId) ?? 0) + 1)
     }
   }
@@ -249,7 +278,7 @@ test('under appends, resends, claims and settlements at random, nothing is stuck
   const appends = (async () => {
     for (let i = 0; i < 60; i++) await at.append(`user ${1 + (i % 3)} update`)
   })()
-  await Promise.all([appends, resend(), resend()])
+  await Promise.all([appends, ask(), ask()])
   isBusy = false
   await Promise.all(senders)
   expect(await at.queue()).toEqual([])

@@ -84,6 +84,58 @@ test('a token is printed alone, works at once, and stands for the account that i
   expect(JSON.stringify(walhook.log)).not.toContain(made.stdout.trim())
 })
 
+test('tokens have a role and an end, are listed without themselves, and are revoked', async () => {
+  const viewer = await runWalhook(database, [
+    'token',
+    'Screen',
+    '--role',
+    'viewer',
+    '--expires',
+    '90d',
+    '--user',
+    '42',
+  ])
+  expect(viewer).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]{43}\n$/), stderr: '' })
+  await runWalhook(database, ['token', 'CI'])
+  const listed = async () => (await runWalhook(database, ['token', '--list'])).stdout
+  expect((await listed()).split('\n')).toEqual([
+    expect.stringMatching(/^ +ID +ROLE +USER +LAST USED +STATE +NAME$/),
+    expect.stringMatching(/^ +1 +viewer +42 +never +until \d{4}-\d\d-\d\dT\d\d:\d\dZ +Screen$/),
+    expect.stringMatching(/^ +2 +admin +- +never +valid +CI$/),
+    '',
+  ])
+  expect(await listed()).not.toContain('whk_')
+  expect(await runWalhook(database, ['token', '--revoke', '1'])).toEqual({
+    code: 0,
+    stdout: 'revoked 1 Screen\n',
+    stderr: '',
+  })
+  expect(await listed()).toMatch(/^ +1 .+ revoked \d{4}-.+ Screen$/m)
+  expect(await runWalhook(database, ['token', '--revoke', '7'])).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'walhook: there is no token 7; --list shows them\n',
+  })
+  expect(await query('select actor_kind, action, target_id from walhook.audit order by id')).toEqual([
+    { actor_kind: 'command line', action: 'token.created', target_id: '1' },
+    { actor_kind: 'command line', action: 'token.created', target_id: '2' },
+    { actor_kind: 'command line', action: 'token.revoked', target_id: '1' },
+  ])
+})
+
+test.each([
+  [['token', 'CI', '--role', 'owner'], '--role "owner" is not one of viewer, operator, admin'],
+  [['token', 'CI', '--expires', 'soon'], '--expires "soon" is no time to come'],
+  [['token', 'CI', '--expires', '2020-01-01'], '--expires "2020-01-01" is no time to come'],
+  [['token', 'CI', '--list'], 'token takes a NAME, or --list, or --revoke ID'],
+  [['token', '--list', '--revoke', '1'], 'token takes a NAME, or --list, or --revoke ID'],
+  [['token', '--revoke', 'CI'], '--revoke "CI" is no id of a token'],
+])('%j is refused before anything is done', async (args, expected) => {
+  const { code, stdout, stderr } = await runWalhook(database, args)
+  expect(stderr).toContain(`walhook: ${expected}`)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+})
+
 test.each([
   [['token', '']],
   [['token', '  ']],

@@ -61,6 +61,8 @@ export async function checkAnswer(method: string, url: string, response: Respons
 
   const described = operation?.responses[response.status]
   if (operation && !described && response.status !== 401) fail('is not among the statuses')
+  for (const name of Object.keys(described?.headers ?? {}))
+    if (!response.headers.has(name)) fail(`has no ${name}`)
   if (response.status === 204) {
     if (text !== '') fail('has a body')
     return

@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { createApi, type Health } from '../../src/api/api.ts'
 import { createMetrics } from '../../src/api/metrics.ts'
-import type { Control } from '../../src/control/control.ts'
-import { createAuthenticator } from '../../src/control/tokens.ts'
+import { createAuthenticator } from '../../src/control/authenticate.ts'
+import { type Control, commandLine } from '../../src/control/control.ts'
+import { createToken } from '../../src/control/tokens.ts'
+
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createDeliver } from '../../src/delivery/deliver.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
 import { sendTest } from '../../src/delivery/send-test.ts'
+import type { RatePolicy } from '../../src/domain/rate.ts'
+import type { Role } from '../../src/domain/role.ts'
 import { parseSealKey } from '../../src/domain/seal.ts'
 import { parseAllowList } from '../../src/domain/target.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -16,7 +20,8 @@ import { openTestOutbox, slotName } from './open-outbox.ts'
 export const adminToken = 'an-admin-token-for-tests'
 
 /** The API on an outbox of its own, with real deliveries to loopback and two user accounts, 7 and 8. */
-export async function openTestApi() {
+export async function openTestApi(options: { rate?: RatePolicy; nowMs?: () => number } = {}) {
+  const nowMs = options.nowMs ?? (() => Date.now())
   const at = await openTestOutbox()
   const allow = parseAllowList('127.0.0.1')
   if (!allow.ok) throw new Error('the allow list is wrong')
@@ -49,14 +54,21 @@ export async function openTestApi() {
   const state = { health: { database: { ok: true, status: 'reachable' } } as Record<string, Health> }
   const api = createApi({
     control,
-    authenticate: createAuthenticator(at.outbox, { token: adminToken, userId: '7' }),
+    authenticate: createAuthenticator({
+      outbox: at.outbox,
+      admin: { token: adminToken, userId: '7' },
+      nowMs,
+    }),
+    rate: options.rate ?? { quota: 1_000_000, windowS: 1 },
+    nowMs,
     health: async () => state.health,
     metrics: createMetrics(async () => ({ queue: null, heldBackBytes: null, isCapturing: true })),
     log: silentLog,
   })
   /** Calls the API as any client; every answer is judged by the document. */
-  async function request(path: string, init: RequestInit): Promise<Response> {
-    const response = await api.request(path, init)
+  async function request(path: string, init: RequestInit, address = '192.0.2.1'): Promise<Response> {
+    const socket = { remoteAddress: address, remoteFamily: address.includes(':') ? 'IPv6' : 'IPv4' }
+    const response = await api.request(path, init, { incoming: { socket } })
     await checkAnswer(init.method ?? 'GET', path, response)
     return response
   }
@@ -65,6 +77,13 @@ export async function openTestApi() {
     control,
     state,
     request,
+    /** A new stored token with this role: its text. */
+    async token(role: Role, input: { name?: string; userId?: string; expiresAt?: Date } = {}) {
+      const fields = { name: 'CI', userId: null, expiresAt: null, ...input, role }
+      const made = await createToken(control, commandLine, fields)
+      if (!made.ok) throw new Error(JSON.stringify(made))
+      return made.value.text
+    },
     /** Calls the API; a body that is no text is sent as JSON. A token of null is sent as none. */
     async call(method: string, path: string, body?: unknown, token: string | null = adminToken) {
       const response = await request(path, {

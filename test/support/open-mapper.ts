@@ -28,6 +28,10 @@ export function tableOf({ oid, schema, name, columns }: Relation): Table {
     columns: columns.map(column => ({ ...column, typeName: 'of its type', isGenerated: false })),
     primaryKey: [columns[0]!.name],
     identityColumns: [columns[0]!.name],
+    uniqueColumns: [columns[0]!.name],
+    leaves: [],
+    hasHeirs: false,
+    rowBytes: null,
     isReadable: true,
     isOwned: true,
   }
@@ -46,7 +50,11 @@ function catalogueOf(...tables: Table[]): Catalogue {
 
 export const users = relation('users', { id: 'integer', name: 'text', story: 'text' })
 /** The same table where the WAL gives the whole row before a change. */
-export const fullUsers: Relation = { ...users, identity: 'full' }
+export const fullUsers: Relation = {
+  ...users,
+  identity: 'full',
+  columns: users.columns.map(column => ({ ...column, inKey: true })),
+}
 export const companies = relation('companies', { id: 'text' }, 2)
 export const links = relation('user_companies', { user_id: 'integer', company_id: 'text' }, 3)
 
@@ -107,6 +115,8 @@ export function openMapper(
       const parts = transactions.map((changes, i) => ({
         commitLsn: BigInt(10 * (i + 1)),
         committedAt: new Date(i),
+        xid: i + 1,
+        mark: null,
         changes,
       }))
       const { events, parked, truncated } = await map(parts)

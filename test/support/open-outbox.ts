@@ -1,13 +1,15 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
-import { firstIdAt } from '../../src/domain/time-id.ts'
+import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
 import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
+import { cancelSome } from '../../src/outbox/cancel.ts'
 import { busyWebhooks, claim } from '../../src/outbox/claim.ts'
-import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
-import type { Settlement } from '../../src/outbox/settle.ts'
+import { resendEvent } from '../../src/outbox/resend.ts'
+import { type Settlement, settle } from '../../src/outbox/settle.ts'
 import type { ClaimedDelivery } from '../../src/outbox/shipment.ts'
 import { insertWebhook, type WebhookInput } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
@@ -32,7 +34,7 @@ export async function openTestOutbox() {
   function events(lines: readonly string[]): StoredEvent[] {
     return lines.map((line, index) => {
       const [entityType, entityId, actionType] = line.split(' ') as [string, string, ActionType]
-      lastEventId++
+      lastEventId = nextId(lastEventId, Date.now())
       const body = `{"entity_id":${entityId},"entity_type":"${entityType}","action_type":"${actionType}"}`
       return {
         id: lastEventId,
@@ -156,3 +158,44 @@ export function settlementOf(
     ...change,
   }
 }
+
+/** What becomes of a settled delivery that is tried again after `waitMs`. */
+export const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
+
+/** Settles what is due of a webhook, the next delivery of each lane: delivered, unless told otherwise. */
+export async function settleAll(
+  at: TestOutbox,
+  webhookId: number,
+  change: Parameters<typeof settlementOf>[1] = {},
+): Promise<readonly ClaimedDelivery[]> {
+  const lanes = await at.claim(webhookId)
+  await settle(
+    at.outbox,
+    lanes.map(lane => settlementOf(lane, change)),
+  )
+  return lanes
+}
+
+/** The ids of every event, in their order. */
+export async function eventIds(at: TestOutbox): Promise<bigint[]> {
+  const { rows } = await at.outbox.pool.query('select id from walhook.events order by id')
+  return rows.map(({ id }) => id)
+}
+
+/** How many connections to the database wait for a lock. */
+export async function waiters(at: TestOutbox): Promise<number> {
+  const { rows } = await at.outbox.pool.query(
+    `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  )
+  return rows[0].n
+}
+
+/** A resend in a transaction of its own. */
+export const resend = (at: TestOutbox, input: Parameters<typeof resendEvent>[1]) =>
+  transaction(at.outbox.pool, client => resendEvent(client, input))
+
+/** One page of a cancellation in a transaction of its own. */
+export const cancelPage = (at: TestOutbox, ...input: Tail<Parameters<typeof cancelSome>>) =>
+  transaction(at.outbox.pool, client => cancelSome(client, ...input))
+
+type Tail<List extends unknown[]> = List extends [unknown, ...infer Rest] ? Rest : never

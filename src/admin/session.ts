@@ -1,0 +1,66 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import type { Caller } from '../control/control.ts'
+import type { LoggedIn, Sessions } from '../control/sessions.ts'
+import { isFromOurPage } from '../domain/same-origin.ts'
+
+export type AdminEnv = { Variables: { caller: Caller } }
+
+const cookie = 'walhook_session'
+
+/** Gives a session to the browser: no script sees it, no other site sends it, and over https it never goes without. */
+export function keepSession(c: Context, { session, expiresAt }: Extract<LoggedIn, { ok: true }>): void {
+  setCookie(c, cookie, session, { ...attributes(c), expires: expiresAt })
+}
+
+/** The session that the browser sent, or null. */
+export function sessionOf(c: Context): string | null {
+  return getCookie(c, cookie) ?? null
+}
+
+/** Makes the browser forget its session; that it has ended is up to `logOut`. */
+export function dropSession(c: Context): void {
+  deleteCookie(c, cookie, attributes(c))
+}
+
+function attributes(c: Context) {
+  return { httpOnly: true, sameSite: 'Strict', path: '/', secure: isHttps(c) } as const
+}
+
+/** Behind a proxy that ends TLS, the proxy says so. Who says it falsely only harms their own log-in. */
+function isHttps(c: Context): boolean {
+  return new URL(c.req.url).protocol === 'https:' || c.req.header('x-forwarded-proto') === 'https'
+}
+
+/**
+ * Lets in who has a session, and leaves a request that would change something and comes from elsewhere undone (403).
+ * Without a session `onNone` answers.
+ */
+export function requireSession(
+  sessions: Sessions,
+  onNone: (c: Context) => Response | Promise<Response>,
+): MiddlewareHandler<AdminEnv> {
+  return async (c, next) => {
+    if (!fromOurPage(c)) return foreign(c)
+    const session = sessionOf(c)
+    const caller = session === null ? null : await sessions.find(session)
+    if (!caller) return await onNone(c)
+    c.set('caller', caller)
+    return await next()
+  }
+}
+
+/** Refuses what another site sends, also where there is no session yet: a log-in. */
+export function onlyOurPages(): MiddlewareHandler {
+  return async (c, next) => (fromOurPage(c) ? await next() : foreign(c))
+}
+
+const foreign = (c: Context) => c.text('This was sent by another site, so nothing was done.', 403)
+
+const fromOurPage = (c: Context) =>
+  isFromOurPage({
+    method: c.req.method,
+    secFetchSite: c.req.header('sec-fetch-site'),
+    origin: c.req.header('origin'),
+    host: c.req.header('host'),
+  })

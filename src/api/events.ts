@@ -1,0 +1,135 @@
+import { z } from 'zod'
+import { type ExplainedDelivery, explainEvent, listEvents, type ShownEvent } from '../control/events.ts'
+import { actionTypes } from '../domain/event.ts'
+import { explainStates } from '../domain/explain.ts'
+import { bigCursor, bigId, bigIdInput, id, limit, page, pageJson, text, time } from './fields.ts'
+import { answer, route } from './route.ts'
+
+const eventFields = {
+  id: bigId(),
+  entity_type: z.string(),
+  entity_id: z.string(),
+  action_type: z.enum(actionTypes),
+  committed_at: time().meta({ description: 'When its transaction committed in the source.' }),
+  changed: z
+    .array(z.string())
+    .nullable()
+    .meta({ description: 'The fields that an update changed; null where that is not known.' }),
+  omitted: z
+    .array(z.string())
+    .nullable()
+    .meta({ description: 'Fields that the body lacks, because their value could not be known any more.' }),
+}
+const eventSchema = z.object(eventFields).meta({ id: 'Event' })
+
+const explainedSchema = z
+  .object({
+    webhook_id: z.int(),
+    webhook_name: z.string(),
+    state: z.enum(explainStates).meta({
+      description:
+        'How it ended (delivered, superseded, dead, cancelled), what it waits for (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field); unknown where nothing that is kept says more.',
+    }),
+    sentence: z.string().meta({ description: 'The same for a person, with what to do.' }),
+    delivered_at: time()
+      .nullable()
+      .meta({ description: 'When the receiver last accepted it, whatever became of it since.' }),
+    until: time().nullable().meta({ description: 'Until when it waits, where that is known.' }),
+    other_event_id: bigId()
+      .nullable()
+      .meta({ description: 'The event that it waits behind, or that superseded it.' }),
+  })
+  .meta({ id: 'ExplainedDelivery' })
+
+const explainedEventSchema = z
+  .object({
+    ...eventFields,
+    body: z.string().meta({ description: 'The text that receivers get who ask for no more.' }),
+    previous: z
+      .record(z.string(), z.json())
+      .nullable()
+      .meta({ description: 'Of an update, the values before of fields that changed, where they are known.' }),
+    deliveries: z.array(explainedSchema).meta({ description: 'By rising id of the webhook.' }),
+  })
+  .meta({ id: 'ExplainedEvent' })
+
+const tag = 'Events'
+
+export const eventRoutes = [
+  route({
+    method: 'get',
+    path: '/api/events',
+    id: 'listEvents',
+    tag,
+    summary: 'Lists events, newest first',
+    description: "All of them, or one entity's.",
+    role: 'viewer',
+    query: z
+      .strictObject({
+        entity_type: text().min(1).optional(),
+        entity_id: text().min(1).optional(),
+        limit: limit(100, 50),
+        cursor: bigCursor(),
+      })
+      .refine(
+        query => (query.entity_type === undefined) === (query.entity_id === undefined),
+        'name entity_type and entity_id together, or neither',
+      ),
+    answer: { status: 200, what: 'A page of events', schema: page(eventSchema) },
+    async handle({ control, query: { entity_type, entity_id, limit, cursor } }) {
+      const entity =
+        entity_type === undefined || entity_id === undefined
+          ? null
+          : { entityType: entity_type, entityId: entity_id }
+      const found = await listEvents(control, { entity, limit, before: cursor ?? null })
+      return { ok: true, value: pageJson(found, eventJson) }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/events/{event_id}',
+    id: 'explainEvent',
+    tag,
+    summary: 'Reads an event and says for each webhook whether it was sent, and why or why not',
+    role: 'viewer',
+    params: z.strictObject({ event_id: bigIdInput('an event') }),
+    query: z.strictObject({
+      webhook_id: id()
+        .optional()
+        .meta({ description: 'Explains this one only, also beyond the first 1,000.' }),
+    }),
+    answer: { status: 200, what: 'The event, explained', schema: explainedEventSchema },
+    async handle({ control, params, query }) {
+      return answer(await explainEvent(control, params.event_id, query.webhook_id ?? null), found => ({
+        ...eventJson(found.event),
+        body: found.event.body,
+        previous: found.event.previous === null ? null : JSON.parse(found.event.previous),
+        deliveries: found.deliveries.map(explainedJson),
+      }))
+    },
+  }),
+]
+
+function eventJson(event: ShownEvent): z.input<typeof eventSchema> {
+  return {
+    id: String(event.id),
+    entity_type: event.entityType,
+    entity_id: event.entityId,
+    action_type: event.actionType,
+    committed_at: event.committedAt.toISOString(),
+    changed: event.changed && [...event.changed],
+    omitted: event.omitted && [...event.omitted],
+  }
+}
+
+function explainedJson(said: ExplainedDelivery): z.input<typeof explainedSchema> {
+  return {
+    webhook_id: said.webhookId,
+    webhook_name: said.webhookName,
+    state: said.state,
+    sentence: said.sentence,
+    delivered_at: said.deliveredAt?.toISOString() ?? null,
+    until: said.until?.toISOString() ?? null,
+    other_event_id: said.other === null ? null : String(said.other),
+  }
+}

@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto'
+import type { Backfill } from '../domain/backfill.ts'
+import { type ParkedChange, type WebhookEvent, withAction, writeBody } from '../domain/event.ts'
+import type { EntityMapping } from '../domain/mapping.ts'
+import type { BackfillStep } from '../outbox/backfills.ts'
+import { cannotBeEvent, type Mapped, maxShownKey } from './map.ts'
+import type { PresentEntity } from './read-entity.ts'
+
+const maxHeldBytes = 16 * 1024 * 1024
+
+/** What of a page is stored, without its place in the WAL. */
+export type PageContent = {
+  readonly events: readonly Omit<WebhookEvent, 'commitLsn' | 'committedAt' | 'index'>[]
+  readonly parked: readonly Omit<ParkedChange, 'commitLsn' | 'index'>[]
+  readonly webhookId: number | null
+  readonly step: BackfillStep
+}
+
+/** What became of a page. `ended`: the backfill was, meanwhile. `spoiled`: it says nothing any more, and is read again. */
+export type PageEnd = 'stored' | 'ended' | 'spoiled'
+
+/**
+ * The time from just before a page is read until the stream has brought everything that the reading may have seen. The
+ * mark, written after the reading, says when that is. The page takes its place in the order there, and until then:
+ *
+ * - an entity that no event concerns is as the page has it;
+ * - an entity that an event concerns is as the last of them has it, whether the page is older or newer. It is
+ *   told so once more, because a webhook need not have got that event: it may have no trigger for it. Where it was an
+ *   event of the same kind, `new`, every webhook that wants the page has got it.
+ * - an entity that was deleted is gone;
+ * - a table that was emptied by TRUNCATE names no rows: the page is spoiled.
+ */
+export function openWindow(backfill: Backfill, entity: EntityMapping) {
+  const { entityType } = entity
+  const { actionType } = backfill
+  const markId = randomUUID()
+  const end = Promise.withResolvers<PageEnd>()
+  const last = new Map<string, WebhookEvent>()
+  let heldBytes = 0
+  let page: { entities: readonly PresentEntity[]; keys: ReadonlySet<string>; step: BackfillStep } | null =
+    null
+  let isSpoiled = false
+
+  return {
+    markId,
+    /** Settles when the page was stored, or can't be any more. */
+    end: end.promise,
+    settle: end.resolve,
+
+    /** Takes note of what the stream has brought. */
+    observe(mapped: Pick<Mapped, 'events' | 'truncated'>): void {
+      if (mapped.truncated.length > 0) isSpoiled = true
+      if (isSpoiled) return
+      for (const event of mapped.events) {
+        if (event.entityType !== entityType || page?.keys.has(event.entityId) === false) continue
+        heldBytes += event.body.length - (last.get(event.entityId)?.body.length ?? 0)
+        last.set(event.entityId, event)
+      }
+      // A reading that takes long, while very much changes.
+      if (heldBytes <= maxHeldBytes) return
+      isSpoiled = true
+      last.clear()
+    },
+
+    /** The page was read. Returns false where it says nothing any more. */
+    fill(entities: readonly PresentEntity[], step: BackfillStep): boolean {
+      const keys = new Set(entities.map(({ entityId }) => entityId))
+      page = { entities, keys, step }
+      for (const key of last.keys()) if (!keys.has(key)) last.delete(key)
+      return !isSpoiled
+    },
+
+    /** What is stored at the mark; null where the page is spoiled. */
+    content(): PageContent | null {
+      if (isSpoiled || !page) return null
+      const events: PageContent['events'][number][] = []
+      const parked: PageContent['parked'][number][] = []
+      for (const { entityId, entityIdJson, resultJson } of page.entities) {
+        const parts = { entityIdJson, entityType }
+        const newer = last.get(entityId)
+        const reason = cannotBeEvent({ key: entityId, entity })
+        if (reason !== null)
+          parked.push({ entityType, entityId: entityId.slice(0, maxShownKey), actionType, reason })
+        else if (!newer) {
+          const body = writeBody({ ...parts, actionType, resultJson })
+          events.push({ entityType, entityId, actionType, body })
+        } else if (newer.actionType !== 'delete' && !(actionType === 'new' && newer.actionType === 'new')) {
+          const body = withAction(newer.body, { ...parts, from: newer.actionType, to: actionType })
+          const facts = { previous: null, changed: null, omitted: newer.facts?.omitted ?? null }
+          events.push({ entityType, entityId, actionType, body, facts })
+        }
+      }
+      return { events, parked, webhookId: backfill.webhookId, step: page.step }
+    },
+  }
+}
+
+export type Window = ReturnType<typeof openWindow>

@@ -1,0 +1,43 @@
+import { type Explanation, explain } from '../domain/explain.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import * as events from '../outbox/events.ts'
+import { readExplainFacts } from '../outbox/explain.ts'
+import type { Control } from './control.ts'
+import { notFound, type Result } from './result.ts'
+import type { Page } from './webhooks.ts'
+
+export type { ShownEvent } from '../outbox/events.ts'
+
+/** What became of an event at one webhook. */
+export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
+
+/** Of an event with more webhooks than this, the first ones are explained; the others are asked for one by one. */
+export const mostExplained = 1_000
+
+/** An event with what became of it at each webhook, by rising id, or at the one that is named. */
+export async function explainEvent(
+  control: Control,
+  eventId: TimeId,
+  webhookId: number | null,
+): Promise<Result<{ event: events.ShownEvent; deliveries: ExplainedDelivery[] }>> {
+  const event = await events.findEvent(control.outbox, eventId)
+  if (!event) return notFound('event', String(eventId))
+  const found = await readExplainFacts(control.outbox, event, { webhookId, limit: mostExplained })
+  if (webhookId !== null && found.length === 0) return notFound('webhook', webhookId)
+  const deliveries = found.map(each => ({
+    ...explain(each.facts),
+    webhookId: each.webhookId,
+    webhookName: each.name,
+  }))
+  return { ok: true, value: { event, deliveries } }
+}
+
+/** Events, newest first, at most `limit`, of one entity where one is named, those before the event `before`. */
+export async function listEvents(
+  control: Control,
+  page: { entity: { entityType: string; entityId: string } | null; limit: number; before: TimeId | null },
+): Promise<Page<events.ShownEvent, TimeId>> {
+  const found = await events.listEvents(control.outbox, { ...page, limit: page.limit + 1 })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}

@@ -1,0 +1,71 @@
+import { nonceBytes, seal, unseal } from '../domain/seal.ts'
+import { type CallKey, findKey, freeKey, pruneKeys, storeAnswer, takeKey } from '../outbox/idempotency.ts'
+import type { Caller, Control } from './control.ts'
+import { conflict, type Failed } from './result.ts'
+
+/** Longer than any call takes: one that has not ended by then was cut off. */
+const cutOffAfterMs = 60_000
+
+export type Once =
+  /** The answer of this call, or, `isReplay`, of the one before. */
+  | { readonly state: 'answered'; readonly answer: string; readonly isReplay: boolean }
+  /** The key belongs to another request. */
+  | { readonly state: 'other_request' }
+  /** The call before is still going on, or nobody knows what became of it. */
+  | { readonly state: 'failed'; readonly failure: Failed; readonly mayEnd: boolean }
+  /** The work has failed and changed nothing; the key is free. */
+  | { readonly state: 'changed_nothing' }
+
+/**
+ * Does work once for each key of a caller within 24 hours, and gives every repetition the first answer.
+ *
+ * A key is free, until a call takes it; taken, while its call goes on; answered, from its end on; and free again
+ * after 24 hours, or at once where the call has changed nothing (`work` returns null). A call that is cut off, by a
+ * crash or a lost database, leaves its key taken: what it has done is not known, so it is never done again, and the
+ * caller is told to look. Two calls at once: one takes the key, the other hears that it goes on.
+ *
+ * Answers are sealed: one may hold a signing secret or a token, which are nowhere else.
+ */
+export async function once(
+  control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>,
+  caller: Caller,
+  request: { readonly key: string; readonly hash: Buffer },
+  work: () => Promise<string | null>,
+): Promise<Once> {
+  const { outbox, sealKey } = control
+  const key: CallKey = { holder: caller.tokenId ?? 0, key: request.key }
+  const purpose = `walhook answer ${key.holder} ${key.key}`
+
+  if (!(await takeKey(outbox, key, request.hash))) {
+    const found = await findKey(outbox, key)
+    if (!found) return { state: 'failed', failure: goingOn, mayEnd: true }
+    if (!found.requestHash.equals(request.hash)) return { state: 'other_request' }
+    if (found.answer === null)
+      return found.ageMs < cutOffAfterMs
+        ? { state: 'failed', failure: goingOn, mayEnd: true }
+        : { state: 'failed', failure: cutOff, mayEnd: false }
+    const opened = unseal(sealKey, purpose, found.answer)
+    return opened.ok
+      ? { state: 'answered', answer: opened.text, isReplay: true }
+      : { state: 'failed', failure: unreadable, mayEnd: false }
+  }
+
+  await pruneKeys(outbox)
+  const answer = await work()
+  if (answer === null) {
+    await freeKey(outbox, key)
+    return { state: 'changed_nothing' }
+  }
+  await storeAnswer(outbox, key, seal(sealKey, purpose, answer, control.randomBytes(nonceBytes)))
+  return { state: 'answered', answer, isReplay: false }
+}
+
+const goingOn = conflict(
+  'The first request with this Idempotency-Key is still going on. Ask again in a moment for its answer.',
+)
+const cutOff = conflict(
+  'The first request with this Idempotency-Key was cut off, and whether it was carried out is not known. Look what is there, and use a new key to do it anew.',
+)
+const unreadable = conflict(
+  'The request with this Idempotency-Key was carried out, but its answer was sealed with another WALHOOK_SECRET_KEY. Look what is there, and use a new key to do it anew.',
+)

@@ -1,0 +1,75 @@
+/**
+ * A wish to send every row that an entity's table holds, to one webhook or to all that have the trigger.
+ *
+ *   waiting    nobody has begun it. Ends when its first page is stored (running, or done with the last one).
+ *   running    the rows up to `afterKey` are done. A crash changes nothing: whoever captures next goes on from there.
+ *   done       every row that was there at the beginning is done.
+ *   cancelled  an admin has ended it; what was sent stays sent.
+ *   failed     it can't be done; `reason` says why.
+ *
+ * While it waits or runs, `reason` says what it is waiting for, if anything.
+ */
+export type Backfill = {
+  readonly id: number
+  readonly slotName: string
+  readonly entityType: string
+  /** Null: every webhook that has the trigger. */
+  readonly webhookId: number | null
+  readonly actionType: BackfillAction
+  readonly rowsPerSecond: number
+  readonly state: 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
+  readonly reason: string | null
+  readonly afterKey: string | null
+  /** The last key that there was at the beginning: what came after it was told by its own event. */
+  readonly untilKey: string | null
+  readonly rowsDone: number
+  readonly rowsEstimate: number | null
+  readonly createdAt: Date
+  readonly startedAt: Date | null
+  readonly endedAt: Date | null
+}
+
+/** What a row that was there all along is told as. */
+export type BackfillAction = 'new' | 'update'
+
+export const usualRowsPerSecond = 1_000
+export const maxRowsPerSecond = 100_000
+
+const maxPageRows = 1_000
+const firstPageRows = 100
+const maxPageBytes = 4 * 1024 * 1024
+
+/**
+ * How many rows the next page may have: half a second's worth, as many as fit into memory by the size of those before
+ * (`bytesPerRow`; null: not known yet), at most 1,000.
+ */
+export function pageRows(rowsPerSecond: number, bytesPerRow: number | null): number {
+  const byPace = Math.ceil(rowsPerSecond / 2)
+  const bySize = bytesPerRow === null ? firstPageRows : Math.floor(maxPageBytes / Math.max(1, bytesPerRow))
+  return Math.max(1, Math.min(byPace, bySize, maxPageRows))
+}
+
+/** How long to wait after a page of `rows` rows that took `tookMs`, so that the pace is kept. */
+export function pauseMs(rows: number, rowsPerSecond: number, tookMs: number): number {
+  return Math.max(0, (rows * 1_000) / rowsPerSecond - tookMs)
+}
+
+/** Whether it is worked off, or will be. */
+export function isOpen({ state }: Pick<Backfill, 'state'>): boolean {
+  return state === 'waiting' || state === 'running'
+}
+
+/** The rows per second that a backfill has really had so far, and when it may be done; null where that can't be told. */
+export function forecast(
+  backfill: Pick<Backfill, 'state' | 'startedAt' | 'endedAt' | 'rowsDone' | 'rowsEstimate'>,
+  nowMs: number,
+): { rowsPerSecond: number | null; doneAt: Date | null } {
+  const { startedAt, endedAt, rowsDone, rowsEstimate } = backfill
+  if (startedAt === null) return { rowsPerSecond: null, doneAt: null }
+  const seconds = ((endedAt?.getTime() ?? nowMs) - startedAt.getTime()) / 1_000
+  if (seconds <= 0 || rowsDone === 0) return { rowsPerSecond: null, doneAt: null }
+  const rowsPerSecond = rowsDone / seconds
+  if (backfill.state !== 'running' || rowsEstimate === null) return { rowsPerSecond, doneAt: null }
+  const left = Math.max(0, rowsEstimate - rowsDone)
+  return { rowsPerSecond, doneAt: new Date(nowMs + (left / rowsPerSecond) * 1_000) }
+}

@@ -1,0 +1,239 @@
+import type { ActionType } from './event.ts'
+import type { Outcome } from './outcome.ts'
+import { type TimeId, timeOf } from './time-id.ts'
+import { triggerOf } from './trigger.ts'
+
+/** What of a webhook decides whether an event becomes a delivery. */
+export type WebhookState = {
+  /** The admin's switch. */
+  readonly isActive: boolean
+  /** Why walhook itself had stopped sending, or null. */
+  readonly disabledReason: string | null
+  readonly triggers: readonly string[]
+  readonly updateFields: readonly string[] | null
+}
+
+type Try = {
+  readonly at: Date
+  readonly number: number
+  readonly outcome: Outcome
+  readonly errorMessage: string | null
+}
+
+/** Everything that is known of one event and one webhook. */
+export type ExplainFacts = {
+  readonly event: {
+    readonly id: TimeId
+    readonly entityType: string
+    readonly actionType: ActionType
+    /** The fields that an update changed, where that is known. */
+    readonly changed: readonly string[] | null
+  }
+  readonly webhook: WebhookState & { readonly createdAt: Date; readonly disabledAt: Date | null }
+  /** The webhook's state when the event came, or null where that was not recorded. */
+  readonly stateThen: WebhookState | null
+  /** What waits in the queue, or is in flight. */
+  readonly waiting: {
+    readonly attempts: number
+    /** When the lane is due, and what is first in it: in flight, where the lane is held. */
+    readonly dueAt: Date
+    readonly first: TimeId
+    readonly isHeld: boolean
+  } | null
+  /** How the delivery left the queue, if undelivered. */
+  readonly ended: {
+    readonly state: 'dead' | 'superseded' | 'cancelled'
+    readonly supersededBy: TimeId | null
+    readonly attempts: number
+    readonly at: Date
+  } | null
+  readonly lastTry: Try | null
+  /** The last try that the receiver accepted. */
+  readonly accepted: Try | null
+  readonly now: Date
+}
+
+/**
+ * - delivered, superseded, dead, cancelled:  how it ended
+ * - in_flight, due, retrying, blocked, behind, inactive, disabled:  it waits, and for what
+ * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field:  why it was never queued
+ * - unknown:  nothing that is kept says more
+ */
+export const explainStates = [
+  'delivered',
+  'superseded',
+  'dead',
+  'cancelled',
+  'in_flight',
+  'due',
+  'retrying',
+  'blocked',
+  'behind',
+  'inactive',
+  'disabled',
+  'made_later',
+  'inactive_then',
+  'disabled_then',
+  'not_subscribed',
+  'no_wanted_field',
+  'unknown',
+] as const
+
+export type Explanation = {
+  readonly state: (typeof explainStates)[number]
+  /** The same for a person. */
+  readonly sentence: string
+  /** When the receiver last accepted the event, whatever became of it since. */
+  readonly deliveredAt: Date | null
+  /** Until when it waits, where that is known. */
+  readonly until: Date | null
+  /** The event that it waits behind, or that superseded it. */
+  readonly other: TimeId | null
+}
+
+/** Says whether an event was sent to a webhook, and if not, why: from what stands in queue and log, else from settings. */
+export function explain(facts: ExplainFacts): Explanation {
+  const { state, sentence, until = null, other = null } = explainPlace(facts)
+  return { state, sentence, until, other, deliveredAt: facts.accepted?.at ?? null }
+}
+
+type Said = Pick<Explanation, 'state' | 'sentence'> & Partial<Pick<Explanation, 'until' | 'other'>>
+
+function explainPlace(facts: ExplainFacts): Said {
+  const { waiting, ended, accepted } = facts
+  const before = accepted ? ` It had been delivered before, at ${say(accepted.at)}.` : ''
+  if (waiting) {
+    const said = explainWaiting(facts, waiting)
+    return { ...said, sentence: said.sentence + before }
+  }
+  if (ended && !(accepted && accepted.at > ended.at)) {
+    const said = explainEnded(ended, facts.lastTry)
+    return { ...said, sentence: said.sentence + before }
+  }
+  if (accepted)
+    return {
+      state: 'delivered',
+      sentence: `Delivered at ${say(accepted.at)}, by attempt ${accepted.number}.`,
+    }
+  if (facts.lastTry)
+    return {
+      state: 'unknown',
+      sentence: `Last tried at ${say(facts.lastTry.at)}, attempt ${facts.lastTry.number}, and not accepted. It is not in the queue any more.`,
+    }
+  return explainAbsence(facts)
+}
+
+function explainWaiting(facts: ExplainFacts, waiting: NonNullable<ExplainFacts['waiting']>): Said {
+  const { event, webhook, lastTry, now } = facts
+  const isFirst = waiting.first === event.id
+  if (waiting.isHeld && isFirst)
+    return { state: 'in_flight', sentence: 'On its way at this moment: the receiver has not answered yet.' }
+  if (!webhook.isActive)
+    return {
+      state: 'inactive',
+      sentence: 'Waits until the webhook is activated again: an admin has set it inactive.',
+    }
+  if (webhook.disabledReason !== null)
+    return {
+      state: 'disabled',
+      sentence: `Waits until the webhook is activated again: it was disabled${webhook.disabledAt ? ` at ${say(webhook.disabledAt)}` : ''}. ${webhook.disabledReason}`,
+    }
+  const isLater = waiting.dueAt > now && !waiting.isHeld
+  if (!isFirst) {
+    const what = waiting.isHeld
+      ? 'which is on its way'
+      : isLater
+        ? `which is tried again at ${say(waiting.dueAt)}`
+        : 'which is due'
+    return {
+      state: 'behind',
+      sentence: `Waits behind event ${waiting.first} of the same ${event.entityType}, ${what}: each entity's events are sent in their order.`,
+      until: isLater ? waiting.dueAt : null,
+      other: waiting.first,
+    }
+  }
+  if (!isLater)
+    return {
+      state: 'due',
+      sentence: 'Is next, and is sent as soon as the webhook has room for another request.',
+    }
+  const failure = lastTry?.errorMessage ? ` ${lastTry.errorMessage}` : ''
+  const next = `Attempt ${waiting.attempts + 1} follows at ${say(waiting.dueAt)}.`
+  return lastTry?.outcome === 'blocked'
+    ? {
+        state: 'blocked',
+        sentence: `Not sent, because its address is not allowed.${failure} ${next}`,
+        until: waiting.dueAt,
+      }
+    : { state: 'retrying', sentence: `Not accepted yet.${failure} ${next}`, until: waiting.dueAt }
+}
+
+function explainEnded(ended: NonNullable<ExplainFacts['ended']>, lastTry: Try | null): Said {
+  const { state } = ended
+  switch (state) {
+    case 'dead':
+      return {
+        state,
+        sentence: `Given up at ${say(ended.at)} after ${count(ended.attempts)}.${lastTry?.errorMessage ? ` The last one: ${lastTry.errorMessage}` : ''} It can be sent again by hand.`,
+      }
+    case 'superseded':
+      return {
+        state,
+        sentence: `Superseded by event ${ended.supersededBy}: the webhook wants only the latest state of each entity.`,
+        other: ended.supersededBy,
+      }
+    case 'cancelled':
+      return {
+        state,
+        sentence: `Cancelled by an admin at ${say(ended.at)}, after ${count(ended.attempts)}. It can be sent again by hand.`,
+      }
+    default:
+      return state satisfies never
+  }
+}
+
+/** Never queued, or so long ago that nothing tells of it any more: by what the webhook was when the event came. */
+function explainAbsence({ event, webhook, stateThen }: ExplainFacts): Said {
+  // An id's time is cut to the millisecond.
+  if (webhook.createdAt.getTime() >= timeOf(event.id) + 1)
+    return {
+      state: 'made_later',
+      sentence: `Not sent: the webhook was made at ${say(webhook.createdAt)}, after the event. It can be replayed.`,
+    }
+  const state = stateThen ?? webhook
+  const asFarAsKnown = stateThen ? '' : ' That is how it is set now; how it was then is not recorded.'
+  if (!state.isActive)
+    return { state: 'inactive_then', sentence: `Not sent: the webhook was not active then.${asFarAsKnown}` }
+  if (state.disabledReason !== null)
+    return {
+      state: 'disabled_then',
+      sentence: `Not sent: the webhook was disabled then. ${state.disabledReason}${asFarAsKnown}`,
+    }
+  const trigger = triggerOf(event.entityType, event.actionType)
+  if (!state.triggers.includes(trigger))
+    return {
+      state: 'not_subscribed',
+      sentence: `Not sent: the webhook did not ask for ${trigger}.${asFarAsKnown}`,
+    }
+  if (!wantsFields(state.updateFields, event))
+    return {
+      state: 'no_wanted_field',
+      sentence: `Not sent: the update changed ${event.changed!.join(', ') || 'no field'}, and the webhook asked for updates of ${state.updateFields!.filter(field => field.startsWith(`${event.entityType}.`)).join(', ')} only.${asFarAsKnown}`,
+    }
+  return {
+    state: 'unknown',
+    sentence:
+      'The webhook asked for it, and no trace is left: it was sent so long ago that its log is no longer kept, or the webhook was changed at about the time of the event.',
+  }
+}
+
+/** The rule by which append leaves out updates (`queued` there). */
+function wantsFields(updateFields: readonly string[] | null, event: ExplainFacts['event']): boolean {
+  const { changed, entityType } = event
+  if (updateFields === null || changed === null) return true
+  if (!updateFields.some(field => field.split('.')[0] === entityType)) return true
+  return changed.some(field => updateFields.includes(`${entityType}.${field}`))
+}
+
+const say = (time: Date) => time.toISOString()
+const count = (attempts: number) => (attempts === 1 ? 'one attempt' : `${attempts || 'no'} attempts`)

@@ -1,0 +1,169 @@
+import type pg from 'pg'
+import type { Backfill } from '../domain/backfill.ts'
+import type { Outbox } from './database.ts'
+
+function toBackfill(row: pg.QueryResultRow): Backfill {
+  return {
+    id: row.id,
+    slotName: row.slot_name,
+    entityType: row.entity_type,
+    webhookId: row.webhook_id,
+    actionType: row.action_type,
+    rowsPerSecond: row.rows_per_second,
+    state: row.state,
+    reason: row.reason,
+    afterKey: row.after_key,
+    untilKey: row.until_key,
+    rowsDone: Number(row.rows_done),
+    rowsEstimate: row.rows_estimate === null ? null : Number(row.rows_estimate),
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+  }
+}
+
+export type BackfillInput = Pick<
+  Backfill,
+  'slotName' | 'entityType' | 'webhookId' | 'actionType' | 'rowsPerSecond'
+>
+
+/** Records the wish. Null where one for the same rows and receivers is open already. */
+export async function insertBackfill(outbox: Outbox, input: BackfillInput): Promise<Backfill | null> {
+  const { rows } = await outbox.pool.query(
+    `insert into walhook.backfills (slot_name, entity_type, webhook_id, action_type, rows_per_second)
+     values ($1, $2, $3, $4, $5)
+     on conflict (slot_name, entity_type, coalesce(webhook_id, 0)) where state in ('waiting', 'running') do nothing
+     returning *`,
+    [input.slotName, input.entityType, input.webhookId, input.actionType, input.rowsPerSecond],
+  )
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+export async function findBackfill(outbox: Outbox, id: number): Promise<Backfill | null> {
+  const { rows } = await outbox.pool.query('select * from walhook.backfills where id = $1', [id])
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+/** Backfills of a slot, newest first, at most `limit`, those before the id `before` where one is given. */
+export async function listBackfills(
+  outbox: Outbox,
+  slotName: string,
+  page: { limit: number; before: number | null },
+): Promise<Backfill[]> {
+  const { rows } = await outbox.pool.query(
+    `select * from walhook.backfills
+     where slot_name = $1 and ($2::int is null or id < $2) order by id desc limit $3`,
+    [slotName, page.before, page.limit],
+  )
+  return rows.map(toBackfill)
+}
+
+/** Those that are to be worked off. */
+export async function openBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'open_backfills',
+    text: `select * from walhook.backfills where slot_name = $1 and state in ('waiting', 'running') order by id`,
+    values: [slotName],
+  })
+  return rows.map(toBackfill)
+}
+
+/** A page of rows that is done. */
+export type BackfillStep = {
+  readonly id: number
+  /** Where the backfill stood when the page was read. */
+  readonly fromKey: string | null
+  readonly toKey: string | null
+  readonly untilKey: string | null
+  readonly rows: number
+  readonly rowsEstimate: number | null
+  readonly isLast: boolean
+}
+
+/**
+ * Moves a backfill past a page, in the transaction that stores the page's events. Returns false where it does not stand
+ * where the page began, or was ended meanwhile: then nothing of the page may stay.
+ */
+export async function advanceBackfill(db: pg.Pool | pg.PoolClient, step: BackfillStep): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update walhook.backfills
+     set after_key = coalesce($3, after_key), until_key = coalesce(until_key, $4), rows_done = rows_done + $5,
+         rows_estimate = coalesce(rows_estimate, $6), started_at = coalesce(started_at, now()), reason = null,
+         state = case when $7 then 'done' else 'running' end, ended_at = case when $7 then now() end
+     where id = $1 and state in ('waiting', 'running') and after_key is not distinct from $2`,
+    [step.id, step.fromKey, step.toKey, step.untilKey, step.rows, step.rowsEstimate, step.isLast],
+  )
+  return rowCount === 1
+}
+
+/** Notes what an open backfill waits for; null: nothing. */
+export async function noteBackfill(outbox: Outbox, id: number, reason: string | null): Promise<void> {
+  await outbox.pool.query(
+    `update walhook.backfills set reason = $2
+     where id = $1 and state in ('waiting', 'running') and reason is distinct from $2`,
+    [id, reason],
+  )
+}
+
+/** Ends an open backfill. Null where it is not open. */
+export async function endBackfill(
+  outbox: Outbox,
+  id: number,
+  end: { state: 'cancelled' | 'failed'; reason: string },
+): Promise<Backfill | null> {
+  const { rows } = await outbox.pool.query(
+    `update walhook.backfills set state = $2, reason = $3, ended_at = now()
+     where id = $1 and state in ('waiting', 'running') returning *`,
+    [id, end.state, end.reason],
+  )
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+/** Changes the pace of an open backfill. Null where it is not open. */
+export async function paceBackfill(
+  outbox: Outbox,
+  id: number,
+  rowsPerSecond: number,
+): Promise<Backfill | null> {
+  const { rows } = await outbox.pool.query(
+    `update walhook.backfills set rows_per_second = $2
+     where id = $1 and state in ('waiting', 'running') returning *`,
+    [id, rowsPerSecond],
+  )
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+/** A webhook that a backfill is for: what keeps it from being sent anything, and how much waits for it already. */
+export type BackfillReceiver = {
+  readonly webhookId: number
+  readonly isActive: boolean
+  readonly isDisabled: boolean
+  readonly hasTrigger: boolean
+  /** Counted up to `countTo`. */
+  readonly waiting: number
+}
+
+/** The webhook that is named, if it is still there; else every active one that has the trigger. */
+export async function backfillReceivers(
+  outbox: Outbox,
+  wanted: { webhookId: number | null; trigger: string; countTo: number },
+): Promise<BackfillReceiver[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'backfill_receivers',
+    text: `
+      select w.id, w.is_active, w.disabled_at is not null as is_disabled, w.triggers @> array[$2] as has_trigger,
+             (select count(*)::int from (select from walhook.deliveries d where d.webhook_id = w.id limit $3) d) as waiting
+      from walhook.webhooks w
+      where case when $1::int is null then w.is_active and w.disabled_at is null and w.triggers @> array[$2]
+                 else w.id = $1 end
+      order by w.id`,
+    values: [wanted.webhookId, wanted.trigger, wanted.countTo],
+  })
+  return rows.map(row => ({
+    webhookId: row.id,
+    isActive: row.is_active,
+    isDisabled: row.is_disabled,
+    hasTrigger: row.has_trigger,
+    waiting: row.waiting,
+  }))
+}

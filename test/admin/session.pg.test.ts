@@ -1,0 +1,215 @@
+import { Hono } from 'hono'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  type AdminEnv,
+  dropSession,
+  keepSession,
+  onlyOurPages,
+  requireSession,
+  sessionOf,
+} from '../../src/admin/session.ts'
+import { createAuthenticator } from '../../src/control/authenticate.ts'
+import { commandLine } from '../../src/control/control.ts'
+import { createSessions } from '../../src/control/sessions.ts'
+import { revokeToken } from '../../src/control/tokens.ts'
+import { parseSealKey } from '../../src/domain/seal.ts'
+import { adminToken, openTestApi } from '../support/open-api.ts'
+
+let at: Awaited<ReturnType<typeof openTestApi>>
+beforeAll(async () => {
+  at = await openTestApi()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+function open(token: string | null = adminToken) {
+  const admin = { token, userId: '7' }
+  const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs: () => Date.now() })
+  return createSessions({ control: at.control, authenticate, admin })
+}
+
+async function logIn(sessions: ReturnType<typeof open>, token: string) {
+  const result = await sessions.logIn(token, '192.0.2.1')
+  if (!result.ok) throw new Error('not let in')
+  return result
+}
+
+test('who has a token gets a session for it, kept only as a hash, for twelve hours', async () => {
+  const sessions = open()
+  const token = await at.token('operator', { name: 'Ann', userId: '8' })
+  const { session, caller, expiresAt } = await logIn(sessions, token)
+  expect(session).toMatch(/^whs_[\w-]{43}$/)
+  expect(caller).toMatchObject({ kind: 'token', name: 'Ann', role: 'operator', userId: '8' })
+  expect(await sessions.find(session)).toEqual(caller)
+  expect(expiresAt.getTime() - Date.now()).toBeGreaterThan(11.9 * 3_600_000)
+  expect(expiresAt.getTime() - Date.now()).toBeLessThanOrEqual(12 * 3_600_000 + 1_000)
+  const { rows } = await at.outbox.pool.query(
+    `select s::text || encode(hash, 'escape') as row from walhook.sessions s`,
+  )
+  expect(JSON.stringify(rows)).not.toContain(session.slice(4))
+})
+
+test('a wrong token gets none, and slows its address down', async () => {
+  const sessions = open()
+  for (let i = 0; i < 5; i++)
+    expect(await sessions.logIn(`whk_${i}`, '192.0.2.9')).toMatchObject({ ok: false })
+  expect(await sessions.logIn(adminToken, '192.0.2.9')).toMatchObject({ ok: false, isHeld: true })
+})
+
+test.each(['', 'whs_', 'whs_wrong', 'whk_wrong', adminToken])('%j is no session', async text => {
+  expect(await open().find(text)).toBeNull()
+})
+
+test('a session ends with its token: revoked, or expired', async () => {
+  const sessions = open()
+  const ends: ((id: number) => Promise<unknown>)[] = [
+    id => revokeToken(at.control, commandLine, id),
+    id => at.outbox.pool.query('update walhook.tokens set expires_at = now() where id = $1', [id]),
+  ]
+  for (const end of ends) {
+    const { session, caller } = await logIn(sessions, await at.token('viewer'))
+    expect(await sessions.find(session)).not.toBeNull()
+    await end(caller.tokenId!)
+    expect(await sessions.find(session)).toBeNull()
+  }
+})
+
+test("a session does not outlive its token's end, and has the role that the token has now", async () => {
+  const sessions = open()
+  const soon = new Date(Date.now() + 3_600_000)
+  const { session, expiresAt, caller } = await logIn(sessions, await at.token('admin', { expiresAt: soon }))
+  expect(expiresAt).toEqual(soon)
+  await at.outbox.pool.query(`update walhook.tokens set role = 'viewer' where id = $1`, [caller.tokenId])
+  expect((await sessions.find(session))?.role).toBe('viewer')
+})
+
+test('a session of the configured token ends when another one, or another key, is configured', async () => {
+  const { session } = await logIn(open(), adminToken)
+  expect(await open().find(session)).toMatchObject({ kind: 'configuration', role: 'admin', userId: '7' })
+  expect(await open('another-admin-token').find(session)).toBeNull()
+  expect(await open(null).find(session)).toBeNull()
+  const sealKey = parseSealKey(Buffer.alloc(32, 9).toString('base64'))!
+  const other = createSessions({
+    control: { ...at.control, sealKey },
+    authenticate: async () => ({ ok: false, isHeld: false, waitMs: 0 }),
+    admin: { token: adminToken, userId: '7' },
+  })
+  expect(await other.find(session)).toBeNull()
+})
+
+test('a session ends at its time, and is then forgotten', async () => {
+  const sessions = open()
+  const { session } = await logIn(sessions, adminToken)
+  await at.outbox.pool.query(`update walhook.sessions set expires_at = now() - interval '1 second'`)
+  expect(await sessions.find(session)).toBeNull()
+  await logIn(sessions, adminToken)
+  expect(await at.count('sessions')).toBe(1)
+})
+
+test('log-out ends this session, log-out everywhere every one of the token and of no other', async () => {
+  const sessions = open()
+  const token = await at.token('viewer')
+  const [first, second, third] = [
+    await logIn(sessions, token),
+    await logIn(sessions, token),
+    await logIn(sessions, token),
+  ]
+  const other = await logIn(sessions, adminToken)
+  await sessions.logOut(first.session)
+  expect(await sessions.find(first.session)).toBeNull()
+  expect(await sessions.find(second.session)).not.toBeNull()
+  expect(await sessions.logOutEverywhere(second.caller)).toBe(2)
+  for (const { session } of [second, third]) expect(await sessions.find(session)).toBeNull()
+  expect(await sessions.find(other.session)).not.toBeNull()
+  const { json } = await at.call('GET', '/api/audit?limit=1')
+  expect(json.data[0]).toMatchObject({ action: 'sessions.ended', changes: { count: { to: 2 } } })
+  expect(await sessions.logOutEverywhere(other.caller)).toBeGreaterThan(0)
+  expect(await sessions.find(other.session)).toBeNull()
+})
+
+/** Pages as they will be: log-in, something to look at, something that changes. */
+function pages() {
+  const sessions = open()
+  const changed: string[] = []
+  const app = new Hono<AdminEnv>()
+    .post('/login', onlyOurPages(), async c => {
+      const result = await sessions.logIn(await c.req.text(), '192.0.2.1')
+      if (!result.ok) return c.text('no', 401)
+      keepSession(c, result)
+      return c.text('welcome')
+    })
+    .use(
+      '/admin/*',
+      requireSession(sessions, c => c.redirect('/login')),
+    )
+    .get('/admin/page', c => c.text(c.get('caller').name))
+    .post('/admin/change', c => {
+      changed.push(c.get('caller').name)
+      return c.text('changed')
+    })
+    .post('/admin/logout', async c => {
+      await sessions.logOut(sessionOf(c)!)
+      dropSession(c)
+      return c.text('bye')
+    })
+  const call = (method: string, path: string, headers: Record<string, string>, body?: string) =>
+    app.request(`http://walhook.test${path}`, {
+      method,
+      headers: { host: 'walhook.test', ...headers },
+      ...(body !== undefined && { body }),
+    })
+  return { call, changed }
+}
+const ours = { 'sec-fetch-site': 'same-origin', origin: 'http://walhook.test' }
+
+async function cookieOf(at: ReturnType<typeof pages>, headers: Record<string, string> = {}) {
+  const answer = await at.call('POST', '/login', { ...ours, ...headers }, adminToken)
+  return answer.headers.get('set-cookie')!
+}
+
+test('the cookie is for the browser alone, for this site alone, and over https for https alone', async () => {
+  const plain = await cookieOf(pages())
+  expect(plain).toMatch(/^walhook_session=whs_[\w-]+; Path=\/; Expires=[^;]+GMT; HttpOnly; SameSite=Strict$/)
+  expect(await cookieOf(pages(), { 'x-forwarded-proto': 'https' })).toMatch(/; Secure/)
+})
+
+test('with a session one looks and changes; without one, or with a wrong one, neither', async () => {
+  const at = pages()
+  const cookie = (await cookieOf(at)).split(';')[0]!
+  expect(await (await at.call('GET', '/admin/page', { cookie })).text()).toBe('WALHOOK_ADMIN_TOKEN')
+  expect((await at.call('POST', '/admin/change', { cookie, ...ours })).status).toBe(200)
+  for (const wrong of [
+    {},
+    { cookie: 'walhook_session=whs_wrong' },
+    { cookie: `walhook_session=${adminToken}` },
+  ]) {
+    expect((await at.call('GET', '/admin/page', wrong)).headers.get('location')).toBe('/login')
+    expect((await at.call('POST', '/admin/change', { ...wrong, ...ours })).status).toBe(302)
+  }
+  expect(at.changed).toEqual(['WALHOOK_ADMIN_TOKEN'])
+})
+
+test.each<[string, Record<string, string>]>([
+  ['another site', { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }],
+  ['another site that hides', { 'sec-fetch-site': 'cross-site', origin: 'null' }],
+  ['a neighbour of the same site', { 'sec-fetch-site': 'same-site', origin: 'http://other.walhook.test' }],
+  ['another origin, from an old browser', { origin: 'https://evil.example' }],
+  ['nobody in particular', {}],
+])('%s can not post with a session, nor log somebody in', async (_who, headers) => {
+  const at = pages()
+  const cookie = (await cookieOf(at)).split(';')[0]!
+  expect((await at.call('POST', '/admin/change', { cookie, ...headers })).status).toBe(403)
+  expect(at.changed).toEqual([])
+  const logIn = await at.call('POST', '/login', headers, adminToken)
+  expect({ status: logIn.status, cookie: logIn.headers.get('set-cookie') }).toEqual({
+    status: 403,
+    cookie: null,
+  })
+})
+
+test('a stolen cookie ends with log-out', async () => {
+  const at = pages()
+  const cookie = (await cookieOf(at)).split(';')[0]!
+  const out = await at.call('POST', '/admin/logout', { cookie, ...ours })
+  expect(out.headers.get('set-cookie')).toMatch(/^walhook_session=; Max-Age=0/)
+  expect((await at.call('GET', '/admin/page', { cookie })).status).toBe(302)
+})

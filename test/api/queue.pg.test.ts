@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openTestApi } from '../support/open-api.ts'
+import { settleAll } from '../support/open-outbox.ts'
+
+let at: Awaited<ReturnType<typeof openTestApi>>
+beforeAll(async () => {
+  at = await openTestApi()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+const everyUser = ['user.new', 'user.update', 'user.delete']
+let users = 100
+
+/** A user of this test, told of by these actions. */
+async function tell(...actions: string[]): Promise<{ entityId: string; eventIds: string[] }> {
+  const entityId = String(++users)
+  for (const action of actions) await at.append(`user ${entityId} ${action}`)
+  const { json } = await at.call('GET', `/api/events?entity_type=user&entity_id=${entityId}`)
+  return { entityId, eventIds: json.data.map(({ id }: { id: string }) => id).reverse() }
+}
+
+const auditOf = async (id: number) =>
+  (await at.call('GET', `/api/audit?webhook_id=${id}`)).json.data.map(
+    ({ action, changes }: { action: string; changes: object }) => [action, changes],
+  )
+
+test('an event is sent again: where it stands, and whether the receiver has had a newer state', async () => {
+  const id = await at.webhook(everyUser)
+  const { entityId, eventIds } = await tell('new', 'update')
+  for (let i = 0; i < 2; i++) await settleAll(at, id)
+  const again = await at.call('POST', `/api/webhooks/${id}/resend`, { event_id: eventIds[0] })
+  expect(again.status).toBe(202)
+  expect(again.json).toEqual({
+    webhook_id: id,
+    event_id: eventIds[0],
+    message_id: `msg_${id}_${eventIds[0]}`,
+    entity_type: 'user',
+    entity_id: entityId,
+    behind_event_id: null,
+    newer_delivered: true,
+  })
+  const next = await at.call('POST', `/api/webhooks/${id}/resend`, { event_id: eventIds[1] })
+  expect(next.json).toMatchObject({ behind_event_id: eventIds[0], newer_delivered: false })
+  expect(await auditOf(id)).toEqual([
+    ['deliveries.resent', { event_id: { to: eventIds[1] } }],
+    ['deliveries.resent', { event_id: { to: eventIds[0] } }],
+  ])
+})
+
+test('a resend is refused while it is on its way, and by a webhook that does not send, and nothing is recorded', async () => {
+  const id = await at.webhook(everyUser)
+  const { eventIds } = await tell('new')
+  const resend = async () => {
+    const { status, json } = await at.call('POST', `/api/webhooks/${id}/resend`, { event_id: eventIds[0] })
+    return { status, detail: json.detail }
+  }
+  await at.claim(id)
+  expect(await resend()).toMatchObject({ status: 409, detail: expect.stringContaining('on its way') })
+  await at.outbox.pool.query(
+    `update walhook.webhooks set disabled_at = now(), disabled_reason = 'It answered 410 Gone.' where id = $1`,
+    [id],
+  )
+  expect(await resend()).toEqual({
+    status: 409,
+    detail: `Webhook ${id} was disabled: It answered 410 Gone. Activate it again first.`,
+  })
+  await at.outbox.pool.query(
+    'update walhook.webhooks set is_active = false, disabled_at = null, disabled_reason = null where id = $1',
+    [id],
+  )
+  expect(await resend()).toMatchObject({ status: 409, detail: expect.stringContaining('is not active') })
+  expect(await auditOf(id)).toEqual([])
+})
+
+test('what waits is cancelled: one event, one entity, all of it; each time it is recorded what was meant', async () => {
+  const id = await at.webhook(everyUser)
+  const [one, two] = [await tell('new', 'update', 'delete'), await tell('new')]
+  await tell('new', 'update')
+  const cancel = async (body: object) => (await at.call('POST', `/api/webhooks/${id}/cancel`, body)).json
+  expect(await cancel({ event_id: one.eventIds[1] })).toEqual({ cancelled: 1, is_complete: true })
+  expect(await cancel({ event_id: one.eventIds[1] })).toEqual({ cancelled: 0, is_complete: true })
+  expect(await cancel({ entity_type: 'user', entity_id: Number(two.entityId) })).toMatchObject({
+    cancelled: 1,
+  })
+  expect(await cancel({ all: true })).toEqual({ cancelled: 4, is_complete: true })
+  expect(await at.claim(id)).toEqual([])
+  expect(await auditOf(id)).toEqual([
+    ['deliveries.cancelled', { all: { to: true } }],
+    ['deliveries.cancelled', { entity_type: { to: 'user' }, entity_id: { to: two.entityId } }],
+    ['deliveries.cancelled', { event_id: { to: one.eventIds[1] } }],
+  ])
+})
+
+test('an event is explained for every webhook, or one', async () => {
+  const [id, other] = [await at.webhook(everyUser), await at.webhook(['company.new'])]
+  const { entityId, eventIds } = await tell('update')
+  await at.outbox.pool.query(
+    `update walhook.events set changed = '{email}', previous = '{"email":"a@example.com"}' where id = $1`,
+    [eventIds[0]],
+  )
+  await settleAll(at, id)
+  const { json } = await at.call('GET', `/api/events/${eventIds[0]}`)
+  expect(json).toMatchObject({
+    id: eventIds[0],
+    entity_type: 'user',
+    entity_id: entityId,
+    action_type: 'update',
+    committed_at: expect.any(String),
+    changed: ['email'],
+    previous: { email: 'a@example.com' },
+    body: expect.stringContaining('"action_type":"update"'),
+  })
+  const said = new Map(json.deliveries.map((each: { webhook_id: number }) => [each.webhook_id, each]))
+  expect(said.get(id)).toEqual({
+    webhook_id: id,
+    webhook_name: 'CRM',
+    state: 'delivered',
+    sentence: expect.stringMatching(/^Delivered at /),
+    delivered_at: expect.any(String),
+    until: null,
+    other_event_id: null,
+  })
+  expect(said.get(other)).toMatchObject({ state: 'not_subscribed', delivered_at: null })
+  const one = await at.call('GET', `/api/events/${eventIds[0]}?webhook_id=${other}`)
+  expect(one.json.deliveries).toMatchObject([{ webhook_id: other }])
+})
+
+test('events come in pages', async () => {
+  const { entityId, eventIds } = await tell('new', 'update', 'update')
+  const path = `/api/events?entity_type=user&entity_id=${entityId}&limit=2`
+  const first = (await at.call('GET', path)).json
+  expect(first.data.map(({ id }: { id: string }) => id)).toEqual([eventIds[2], eventIds[1]])
+  const second = (await at.call('GET', `${path}&cursor=${first.next_cursor}`)).json
+  expect(second).toMatchObject({ data: [{ id: eventIds[0], action_type: 'new' }], next_cursor: null })
+  expect((await at.call('GET', '/api/events?limit=1')).json.data).toMatchObject([{ id: eventIds[2] }])
+})
+
+const noEvent = '1'
+test.each<[string, string, unknown, number]>([
+  ['POST', '/api/webhooks/ID/resend', { event_id: noEvent }, 404],
+  ['POST', '/api/webhooks/ID/resend', {}, 422],
+  ['POST', '/api/webhooks/ID/resend', { event_id: 7 }, 422],
+  ['POST', '/api/webhooks/ID/resend', { event_id: 'x' }, 422],
+  ['POST', '/api/webhooks/ID/resend', { event_id: '9'.repeat(19) }, 422],
+  ['POST', '/api/webhooks/999999/resend', { event_id: noEvent }, 404],
+  ['POST', '/api/webhooks/ID/cancel', {}, 422],
+  ['POST', '/api/webhooks/ID/cancel', { all: false }, 422],
+  ['POST', '/api/webhooks/ID/cancel', { all: true, event_id: noEvent }, 422],
+  ['POST', '/api/webhooks/ID/cancel', { entity_type: 'user' }, 422],
+  ['POST', '/api/webhooks/ID/cancel', { entity_type: 'user', entity_id: 'a\u0000b' }, 422],
+  ['POST', '/api/webhooks/ID/cancel', { event_id: noEvent }, 404],
+  ['POST', '/api/webhooks/999999/cancel', { all: true }, 404],
+  ['GET', `/api/events/${noEvent}`, undefined, 404],
+  ['GET', '/api/events/x', undefined, 422],
+  ['GET', '/api/events?entity_type=user', undefined, 422],
+  ['GET', '/api/events?entity_id=1', undefined, 422],
+  ['GET', '/api/events?limit=101', undefined, 422],
+])('%s %s with %j is a problem: %d', async (method, path, body, status) => {
+  const id = await at.webhook(everyUser)
+  const answer = await at.call(method, path.replace('ID', String(id)), body)
+  expect(answer.status, answer.text).toBe(status)
+  expect(answer.json.detail.length).toBeGreaterThan(10)
+})
+
+test('an unknown webhook of an event that there is', async () => {
+  const { eventIds } = await tell('new')
+  expect((await at.call('GET', `/api/events/${eventIds[0]}?webhook_id=999999`)).status).toBe(404)
+})
+
+test('a viewer looks, an operator acts', async () => {
+  const id = await at.webhook(everyUser)
+  const { eventIds } = await tell('new')
+  const tokens = { viewer: await at.token('viewer'), operator: await at.token('operator') }
+  const act = async (who: string) => [
+    (await at.call('GET', `/api/events/${eventIds[0]}`, undefined, who)).status,
+    (await at.call('POST', `/api/webhooks/${id}/resend`, { event_id: eventIds[0] }, who)).status,
+    (await at.call('POST', `/api/webhooks/${id}/cancel`, { all: true }, who)).status,
+  ]
+  expect(await act(tokens.viewer)).toEqual([200, 403, 403])
+  expect(await act(tokens.operator)).toEqual([200, 202, 200])
+})

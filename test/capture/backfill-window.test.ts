@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { openWindow } from '../../src/capture/backfill-window.ts'
+import type { Backfill, BackfillAction } from '../../src/domain/backfill.ts'
+import { type ActionType, type WebhookEvent, writeBody } from '../../src/domain/event.ts'
+import { entity } from '../support/open-mapper.ts'
+
+function open(actionType: BackfillAction = 'new') {
+  const backfill = { id: 1, entityType: 'user', actionType, webhookId: 3 } as Backfill
+  const window = openWindow(backfill, entity('user', 'users'))
+  const event = (entityType: string, id: string, actionType: ActionType, name = ''): WebhookEvent => ({
+    entityType,
+    entityId: id,
+    actionType,
+    body: writeBody({
+      entityIdJson: id,
+      entityType,
+      actionType,
+      resultJson: actionType === 'delete' ? null : JSON.stringify({ name }),
+    }),
+    commitLsn: 1n,
+    index: 0,
+    committedAt: new Date(0),
+  })
+  return {
+    window,
+    event,
+    brings: (...events: WebhookEvent[]) => window.observe({ events, truncated: [] }),
+    fill: (...ids: string[]) =>
+      window.fill(
+        ids.map(id => ({ entityId: id, entityIdJson: id, resultJson: '{"name":"read"}' })),
+        { id: 1 } as never,
+      ),
+    texts: () => window.content()?.events.map(({ body }) => body) ?? null,
+  }
+}
+
+const told = (id: number, action: string, name: string) =>
+  `{"entity_id":${id},"entity_type":"user","action_type":"${action}","result":{"name":"${name}"}}`
+
+test('an entity is told as the last event has it, before and after the page was read; others as they were read', () => {
+  const at = open()
+  at.brings(at.event('user', '1', 'update', 'early'), at.event('company', '2', 'delete'))
+  expect(at.fill('1', '2', '3', '4', '5')).toBe(true)
+  at.brings(at.event('user', '3', 'new', 'late'), at.event('user', '3', 'update', 'later'))
+  at.brings(at.event('user', '4', 'update'), at.event('user', '4', 'delete'), at.event('user', '6', 'update'))
+  at.brings(at.event('user', '5', 'delete'), at.event('user', '5', 'new', 'again'))
+  expect(at.texts()).toEqual([told(1, 'new', 'early'), told(2, 'new', 'read'), told(3, 'new', 'later')])
+})
+
+test('told as updates: also what was new, since a webhook need not have asked for new ones, and what was updated', () => {
+  const at = open('update')
+  at.fill('1', '2')
+  at.brings(at.event('user', '1', 'new', 'late'), at.event('user', '2', 'update', 'late'))
+  expect(at.texts()).toEqual([told(1, 'update', 'late'), told(2, 'update', 'late')])
+})
+
+test('a TRUNCATE names no rows: what was read before or after says nothing', () => {
+  for (const isFirst of [true, false]) {
+    const at = open()
+    if (isFirst) at.window.observe({ events: [], truncated: ['"public"."users"'] })
+    expect(at.fill('1')).toBe(!isFirst)
+    at.window.observe({ events: [], truncated: ['"public"."users"'] })
+    expect(at.texts()).toBe(null)
+  }
+})
+
+test('what is held while a page is read is bounded; once it was read, only what is in it is held', () => {
+  const long = 'x'.repeat(1_000_000)
+  const at = open()
+  for (let i = 0; i < 20; i++) at.brings(at.event('user', '1', 'update', long))
+  at.fill('1')
+  for (let i = 0; i < 20; i++) at.brings(at.event('user', String(i + 2), 'update', long))
+  expect(at.texts()).toHaveLength(1)
+
+  const other = open()
+  for (let i = 0; i < 20; i++) other.brings(other.event('user', String(i), 'update', long))
+  expect(other.fill('1')).toBe(false)
+  expect(other.texts()).toBe(null)
+})

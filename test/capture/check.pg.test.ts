@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import { checkLines } from '../../src/capture/check.ts'
+import { preflight } from '../../src/capture/preflight.ts'
+import { openSource } from '../../src/capture/source.ts'
+import { defaultMapping } from '../../src/domain/mapping.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+
+/** The check's lines, and with which code Postgres itself refuses `statement`, if it does. */
+async function check(sql: string, statement = 'select') {
+  await using database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(sql)
+  await using source = openSource({ url: database.url, onError() {} })
+  const names = { slotName: database.name.slice(0, 63), publicationName: 'walhook', mapping: defaultMapping }
+  const { facts, catalogue } = await preflight(source, names)
+  const code: string | null = await psql.query(statement).then(
+    () => null,
+    error => error.code,
+  )
+  return { lines: checkLines(facts, catalogue, { ...names, nowMs: Date.now() }), code }
+}
+
+const companies = 'create table companies (id integer primary key);'
+const withoutIdentity = '55000'
+
+test('the size of a row is told for what its values before would cost', async () => {
+  const { lines } = await check(`
+    ${companies}
+    create table users (id integer primary key, note text);
+    insert into users select i, repeat('x', 400) from generate_series(1, 1000) i;
+    analyze users`)
+  const line = lines.find(({ what }) => what === 'table "public"."users", previous values')
+  const bytes = Number(/about (\d+) bytes/.exec(line!.found)![1])
+  expect(bytes).toBeGreaterThan(400)
+  expect(bytes).toBeLessThan(600)
+})
+
+test.each([
+  [
+    'a partition without an identity of its own',
+    `create table users (id integer not null, name text) partition by range (id);
+     create table users_1 partition of users for values from (0) to (10);
+     alter table users replica identity full;
+     create publication walhook for table users, companies with (publish_via_partition_root = true);
+     insert into users values (1)`,
+    'update users set id = 2',
+    /users_1/,
+  ],
+  [
+    'a deferrable primary key',
+    `create table users (id integer primary key deferrable, name text);
+     create publication walhook for table users, companies;
+     insert into users values (1)`,
+    'update users set id = 2',
+    /"users"/,
+  ],
+  [
+    'a table that is published and not mapped',
+    `create table users (id integer primary key, name text);
+     create table orders (id integer);
+     create publication walhook for table users, companies, orders;
+     insert into orders values (1)`,
+    'delete from orders',
+    /"orders"/,
+  ],
+])('a statement that fails because of %s is foretold', async (_what, sql, statement, named) => {
+  const { lines, code } = await check(companies + sql, statement)
+  expect(code).toBe(withoutIdentity)
+  expect(lines.at(-1)).toMatchObject({ level: 'error', found: expect.stringMatching(named) })
+})
+
+test.each([
+  `create table users (id integer primary key) partition by range (id);
+   create table users_1 partition of users for values from (0) to (10);
+   create publication walhook for table users, companies with (publish_via_partition_root = true)`,
+  `create table users (id integer primary key, name text unique);
+   alter table users replica identity full;
+   create publication walhook for table users, companies`,
+])('where no statement can fail, none is foretold to (%#)', async sql => {
+  const { lines } = await check(companies + sql)
+  expect(lines.filter(({ level }) => level === 'error')).toEqual([])
+  expect(lines.at(-1)?.found).toBe('none can fail because of walhook')
+})
+
+test('an inheriting table and a key that nothing keeps unique are told', async () => {
+  const { lines } = await check(`
+    ${companies}
+    create table users (id integer, name text);
+    alter table users replica identity full;
+    create unique index on users (id) where name is not null;
+    create table vips () inherits (users)`)
+  expect(lines.filter(({ level }) => level === 'warning').map(({ what }) => what)).toEqual(
+    expect.arrayContaining(['table "public"."users", inheritance', 'entity user, key id']),
+  )
+})

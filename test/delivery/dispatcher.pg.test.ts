@@ -1,0 +1,249 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { openSender } from '../../src/delivery/attempt.ts'
+import { createDeliver } from '../../src/delivery/deliver.ts'
+import { createDispatcher } from '../../src/delivery/dispatcher.ts'
+import { createGuard } from '../../src/delivery/guard.ts'
+import { parseSealKey, seal, signingSecretPurpose } from '../../src/domain/seal.ts'
+import { formatSecret } from '../../src/domain/signature.ts'
+import { parseAllowList } from '../../src/domain/target.ts'
+import type { Settlement } from '../../src/outbox/settle.ts'
+import { findWebhook, insertWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
+import { silentLog } from '../../src/runtime/log.ts'
+import {
+  type Entry,
+  type FaultyReceiver,
+  type Reaction,
+  startFaultyReceiver,
+} from '../support/faulty-receiver.ts'
+import { openTestOutbox } from '../support/open-outbox.ts'
+import { until } from '../support/wait.ts'
+
+const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
+const secret = seal(sealKey, signingSecretPurpose, formatSecret(Buffer.alloc(32, 2)), Buffer.alloc(12, 3))
+
+/** A dispatcher in this process, on an outbox of its own, with receivers that do as `react` says. */
+async function openDelivery(
+  react: (entry: Pick<Entry, 'path' | 'lane' | 'body'>, earlier: number) => Reaction,
+  options: { deadlineMs?: number; most?: number; total?: number; scheduleMs?: number[] } = {},
+) {
+  const { deadlineMs = 15_000, most = 100, total = 500, scheduleMs = [60_000, 60_000] } = options
+  const at = await openTestOutbox()
+  const receiver = await startFaultyReceiver(react)
+  const allow = parseAllowList('127.0.0.1')
+  if (!allow.ok) throw new Error('the allow list is wrong')
+  const sender = openSender({
+    guard: createGuard({ allow: allow.allow }),
+    deadlineMs,
+    connectTimeoutMs: deadlineMs,
+    maxResponseBytes: 1_024,
+  })
+  const settled: Settlement[] = []
+  const dispatcher = createDispatcher({
+    outbox: at.outbox,
+    deliver: createDeliver({ post: sender.post, sealKey, userAgent: 'walhook/0.0.0', nowMs: Date.now }),
+    scheduleMs,
+    maxInFlightPerWebhook: most,
+    maxInFlight: total,
+    leaseMs: 2 * deadlineMs,
+    deadlineMs,
+    drainMs: 0,
+    newLease: randomUUID,
+    nowMs: Date.now,
+    random: Math.random,
+    log: silentLog,
+    onSettled: settlements => settled.push(...settlements),
+  })
+  const stop = new AbortController()
+  let running: Promise<void> | null = null
+  const settledOf = (webhookId: number) => settled.filter(({ shipment }) => shipment.webhookId === webhookId)
+  return {
+    ...at,
+    receiver,
+    dispatcher,
+    settledOf,
+    async webhookAt(path: string, url = receiver.url(path)) {
+      const input = {
+        name: path,
+        url,
+        isActive: true,
+        triggers: ['user.new', 'user.update'] as never,
+        secret,
+      }
+      return (await insertWebhook(at.outbox, input)).id
+    },
+    users: (count: number, first = 1) =>
+      at.append(...Array.from({ length: count }, (_, i) => `user ${first + i} new`)),
+    start() {
+      running = dispatcher.run(stop.signal)
+    },
+    settledCount: (webhookId: number, count: number) =>
+      until(() => settledOf(webhookId).length >= count, { what: `${count} settlements` }),
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await running
+      await sender.close()
+      await receiver[Symbol.asyncDispose]()
+      await at[Symbol.asyncDispose]()
+    },
+  }
+}
+type Delivery = Awaited<ReturnType<typeof openDelivery>>
+
+const came = (receiver: FaultyReceiver, path: string) =>
+  receiver.account.filter(entry => entry.path === path).length
+
+test('five webhooks that hang leave healthy ones their places: all of theirs is delivered before one deadline ends', async () => {
+  const hanging = ['/h1', '/h2', '/h3', '/h4', '/h5']
+  await using at = await openDelivery(
+    ({ path }) => (hanging.includes(path) ? { fault: 'hang' } : { delayMs: 10 }),
+    {
+      total: 50,
+    },
+  )
+  const ids = []
+  for (const path of hanging) ids.push(await at.webhookAt(path))
+  await at.users(50)
+  at.start()
+  // They take what they get; then the healthy one comes.
+  await until(() => hanging.every(path => came(at.receiver, path) > 0), { what: 'all to hang' })
+  const healthy = await at.webhookAt('/healthy')
+  await at.users(300, 100)
+  at.dispatcher.wake()
+  await at.settledCount(healthy, 300)
+  expect(at.settledOf(healthy).every(({ attempt }) => attempt.outcome === 'delivered')).toBe(true)
+  expect(ids.flatMap(at.settledOf)).toEqual([])
+  expect(at.receiver.mostOpen('/healthy')).toBeGreaterThan(1)
+})
+
+test('a webhook that fails, one that is slow and one that hangs beside a healthy one: each lane of each gets what it should', async () => {
+  await using at = await openDelivery(
+    ({ path, body }, earlier) => {
+      if (path === '/hangs') return { fault: 'hang' }
+      if (path === '/slow') return { delayMs: 100 }
+      if (path === '/fails') return { status: 500, delayMs: 20 }
+      // Every tenth entity of the healthy one fails once; it holds back only itself.
+      return body.entity_id % 10 === 0 && earlier === 0 ? { status: 404 } : {}
+    },
+    { deadlineMs: 1_000, scheduleMs: [200, 60_000] },
+  )
+  const [healthy, slow, fails, hangs] = [
+    await at.webhookAt('/healthy'),
+    await at.webhookAt('/slow'),
+    await at.webhookAt('/fails'),
+    await at.webhookAt('/hangs'),
+  ]
+  await at.users(100)
+  at.start()
+  await at.settledCount(healthy, 110)
+  await at.settledCount(slow, 100)
+  await at.settledCount(fails, 200)
+  await at.settledCount(hangs, 2)
+  const outcomes = (id: number) => new Set(at.settledOf(id).map(({ attempt }) => attempt.outcome))
+  expect(outcomes(slow)).toEqual(new Set(['delivered']))
+  expect(outcomes(fails)).toEqual(new Set(['refused']))
+  expect(outcomes(hangs)).toEqual(new Set(['unreachable']))
+  expect((await at.queue()).filter(line => line.startsWith(`${healthy} `))).toEqual([])
+  expect(await findWebhook(at.outbox, healthy)).toMatchObject({ failingSince: null })
+  expect(await findWebhook(at.outbox, fails)).toMatchObject({ failingSince: expect.any(Date) })
+  // Entities that fail do not slow the webhook as a whole; no answer at all does, to one.
+  expect(at.receiver.mostOpen('/fails')).toBeGreaterThan(1)
+  await until(() => at.receiver.open('/hangs') <= 1, { what: 'one request at a time' })
+})
+
+test('a webhook where nothing listens is asked by ten requests, then one at a time, with pauses', async () => {
+  await using at = await openDelivery(() => ({}))
+  const nobody = await at.webhookAt('/', 'http://127.0.0.1:1/')
+  await at.users(500)
+  at.start()
+  await at.settledCount(nobody, 10)
+  await at.settledCount(nobody, 12)
+  const startedAt = at.settledOf(nobody).map(({ attempt }) => attempt.startedAt.getTime())
+  expect(startedAt.filter(ms => ms - startedAt[0]! < 900).length).toBeLessThanOrEqual(10)
+  expect(startedAt[11]! - startedAt[10]!).toBeGreaterThan(1_900)
+  expect(await findWebhook(at.outbox, nobody)).toMatchObject({ failingSince: expect.any(Date) })
+})
+
+test('429 with Retry-After holds the whole webhook back, and no other; another URL ends the hold', async () => {
+  await using at = await openDelivery(({ path }) =>
+    path === '/busy' ? { status: 429, headers: { 'retry-after': '3600' } } : { delayMs: 5 },
+  )
+  const [busy, healthy] = [await at.webhookAt('/busy'), await at.webhookAt('/healthy')]
+  await at.users(200)
+  at.start()
+  await at.settledCount(healthy, 200)
+  const { heldUntil } = (await findWebhook(at.outbox, busy))!
+  expect(heldUntil!.getTime() - Date.now()).toBeGreaterThan(3_500_000)
+  expect(came(at.receiver, '/busy')).toBeLessThanOrEqual(10)
+  await updateWebhook(at.outbox, busy, { url: at.receiver.url('/mended') })
+  at.dispatcher.wake()
+  // Those that were refused wait for themselves.
+  await until(() => came(at.receiver, '/mended') === 200 - came(at.receiver, '/busy'), { what: 'the others' })
+})
+
+test('a receiver that takes five at a time gets its backlog in the end, with few refusals', async () => {
+  const capacity = 5
+  let open = 0
+  await using at = await openDelivery(
+    () => {
+      if (open >= capacity) return { status: 503 }
+      open++
+      setTimeout(() => open--, 10)
+      return { delayMs: 10 }
+    },
+    { scheduleMs: Array(50).fill(50) },
+  )
+  const webhook = await at.webhookAt('/small')
+  await at.users(600)
+  at.start()
+  const delivered = () => at.settledOf(webhook).filter(({ next }) => next.state === 'done').length
+  await until(() => delivered() === 600, { what: 'the whole backlog' })
+  expect(at.settledOf(webhook).length - delivered()).toBeLessThan(200)
+  expect(await at.queue()).toEqual([])
+})
+
+test('what is appended to a lane in flight is sent after the settlement of what is in flight, at once', async () => {
+  await using at = await openDelivery(({ body }) => (body.action_type === 'new' ? { delayMs: 50 } : {}))
+  const webhook = await at.webhookAt('/crm')
+  await at.append('user 1 new')
+  at.start()
+  await until(() => came(at.receiver, '/crm') === 1, { what: 'the first' })
+  await at.append('user 1 update')
+  await at.append('user 1 update')
+  at.dispatcher.wake()
+  await at.settledCount(webhook, 3)
+  expect(at.receiver.account.map(({ body }) => body.action_type)).toEqual(['new', 'update', 'update'])
+  const [first, second] = at.receiver.account
+  expect(second!.arrivedAtMs).toBeGreaterThan(first!.answeredAtMs!)
+})
+
+test.each<[string, (at: Delivery, id: number) => Promise<unknown>, string[]]>([
+  ['deactivated', (at, id) => updateWebhook(at.outbox, id, { isActive: false }), ['/crm', '/crm']],
+  [
+    'given another URL',
+    (at, id) => updateWebhook(at.outbox, id, { url: at.receiver.url('/new') }),
+    ['/crm', '/crm', '/new', '/new'],
+  ],
+])(
+  'a webhook that is %s while requests are in flight: they settle, and nothing goes where it should not',
+  async (_what, change, paths) => {
+    await using at = await openDelivery(({ path }) => (path === '/crm' ? { delayMs: 300 } : {}))
+    const webhook = await at.webhookAt('/crm')
+    await at.append('user 1 new', 'user 2 new')
+    await at.append('user 1 update', 'user 2 update')
+    at.start()
+    await until(() => came(at.receiver, '/crm') === 2, { what: 'two in flight' })
+    await change(at, webhook)
+    await at.settledCount(webhook, paths.length)
+    // A turn that was to send more would have been woken by the settlement; another webhook's delivery comes after it.
+    const witness = await at.webhookAt('/witness')
+    await at.append('user 3 new')
+    at.dispatcher.wake()
+    await at.settledCount(witness, 1)
+    expect(
+      at.receiver.account
+        .filter(({ path, body }) => path !== '/witness' && body.entity_id < 3)
+        .map(({ path }) => path),
+    ).toEqual(paths)
+  },
+)

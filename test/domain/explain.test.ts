@@ -1,0 +1,225 @@
+import { expect, test } from 'vitest'
+import { type ExplainFacts, explain, explainStates } from '../../src/domain/explain.ts'
+import { firstIdAt } from '../../src/domain/time-id.ts'
+
+const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 12, minute))
+const eventId = firstIdAt(at(0).getTime()) + 7n
+const wants = { isActive: true, disabledReason: null, triggers: ['user.update'], updateFields: null }
+const gone = 'The receiver answered 410 Gone: it wants no more requests, so the webhook was disabled.'
+
+/** An update of a user's email at 12:00 that the webhook, made at 11:50, wanted; told at 12:30; nothing else is known. */
+const facts: ExplainFacts = {
+  event: { id: eventId, entityType: 'user', actionType: 'update', changed: ['email'] },
+  webhook: { ...wants, createdAt: at(-10), disabledAt: null },
+  stateThen: wants,
+  waiting: null,
+  ended: null,
+  lastTry: null,
+  accepted: null,
+  now: at(30),
+}
+const waiting = { attempts: 0, dueAt: at(29), first: eventId, isHeld: false }
+const failed = {
+  at: at(1),
+  number: 2,
+  outcome: 'refused' as const,
+  errorMessage: 'The receiver answered 500.',
+}
+const accepted = { at: at(2), number: 3, outcome: 'delivered' as const, errorMessage: null }
+const inactive = { ...wants, isActive: false }
+const disabled = { ...wants, disabledReason: gone }
+const dead = { state: 'dead' as const, supersededBy: null, attempts: 10, at: at(5) }
+
+test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
+  [
+    'accepted',
+    { accepted, lastTry: accepted },
+    'delivered',
+    /^Delivered at 2026-01-01T12:02:00.000Z, by attempt 3\.$/,
+  ],
+  ['in flight', { waiting: { ...waiting, isHeld: true, dueAt: at(31) } }, 'in_flight', /On its way/],
+  [
+    'in flight to a webhook set inactive since',
+    { waiting: { ...waiting, isHeld: true, dueAt: at(31) }, webhook: { ...facts.webhook, isActive: false } },
+    'in_flight',
+    /On its way/,
+  ],
+  ['due', { waiting }, 'due', /Is next/],
+  [
+    'to be tried again',
+    { waiting: { ...waiting, attempts: 2, dueAt: at(40) }, lastTry: failed },
+    'retrying',
+    /^Not accepted yet\. The receiver answered 500\. Attempt 3 follows at 2026-01-01T12:40:00.000Z\.$/,
+  ],
+  [
+    'blocked',
+    {
+      waiting: { ...waiting, attempts: 2, dueAt: at(40) },
+      lastTry: { ...failed, outcome: 'blocked', errorMessage: '10.0.0.1 is private.' },
+    },
+    'blocked',
+    /address is not allowed\. 10\.0\.0\.1 is private\. Attempt 3 follows at/,
+  ],
+  [
+    'behind one that waits',
+    { waiting: { ...waiting, dueAt: at(40), first: 5n } },
+    'behind',
+    /^Waits behind event 5 of the same user, which is tried again at 2026-01-01T12:40/,
+  ],
+  [
+    'behind one in flight',
+    { waiting: { ...waiting, first: 5n, isHeld: true, dueAt: at(31) } },
+    'behind',
+    /which is on its way/,
+  ],
+  ['behind one that is due', { waiting: { ...waiting, first: 5n } }, 'behind', /which is due/],
+  [
+    'behind a newer one in flight, asked for by hand',
+    { waiting: { ...waiting, first: eventId + 1n, isHeld: true, dueAt: at(31) }, accepted },
+    'behind',
+    /which is on its way.* It had been delivered before, at 2026-01-01T12:02/,
+  ],
+  [
+    'waiting, set inactive since',
+    { waiting, webhook: { ...facts.webhook, isActive: false } },
+    'inactive',
+    /activated again/,
+  ],
+  [
+    'waiting, disabled since',
+    { waiting, webhook: { ...facts.webhook, disabledReason: gone, disabledAt: at(20) } },
+    'disabled',
+    /disabled at 2026-01-01T12:20:00.000Z\. The receiver answered 410/,
+  ],
+  [
+    'waiting behind another one, set inactive since',
+    { waiting: { ...waiting, first: 5n }, webhook: { ...facts.webhook, isActive: false } },
+    'inactive',
+    /activated again/,
+  ],
+  [
+    'dead',
+    { ended: dead, lastTry: failed },
+    'dead',
+    /^Given up at .* after 10 attempts\. The last one: The receiver answered 500\./,
+  ],
+  [
+    'delivered, then resent and dead',
+    { ended: dead, lastTry: failed, accepted },
+    'dead',
+    /had been delivered before/,
+  ],
+  [
+    'dead, then resent and delivered',
+    { ended: dead, accepted: { ...accepted, at: at(6) } },
+    'delivered',
+    /Delivered/,
+  ],
+  [
+    'superseded',
+    { ended: { ...dead, state: 'superseded', supersededBy: 99n, attempts: 0 } },
+    'superseded',
+    /by event 99/,
+  ],
+  [
+    'cancelled',
+    { ended: { ...dead, state: 'cancelled', attempts: 1 } },
+    'cancelled',
+    /at .* after one attempt/,
+  ],
+  [
+    'cancelled untried',
+    { ended: { ...dead, state: 'cancelled', attempts: 0 } },
+    'cancelled',
+    /after no attempts/,
+  ],
+  [
+    'older than the webhook',
+    { webhook: { ...facts.webhook, createdAt: at(3) }, stateThen: null },
+    'made_later',
+    /made at 2026-01-01T12:03/,
+  ],
+  [
+    'in the millisecond in which the webhook was made',
+    { webhook: { ...facts.webhook, createdAt: at(0) }, stateThen: inactive },
+    'inactive_then',
+    /not active then\.$/,
+  ],
+  ['inactive then, active now', { stateThen: inactive }, 'inactive_then', /not active then\.$/],
+  [
+    'disabled then, enabled now',
+    { stateThen: disabled },
+    'disabled_then',
+    /disabled then\. The receiver answered 410/,
+  ],
+  [
+    'another trigger then',
+    { stateThen: { ...wants, triggers: ['user.new'] } },
+    'not_subscribed',
+    /did not ask for user\.update\.$/,
+  ],
+  [
+    'no recorded state: by what is set now, and it is told',
+    { stateThen: null, webhook: { ...facts.webhook, triggers: ['user.new'] } },
+    'not_subscribed',
+    /how it was then is not recorded\.$/,
+  ],
+  [
+    'none of the wanted fields',
+    { stateThen: { ...wants, updateFields: ['user.name', 'user.code', 'company.name'] } },
+    'no_wanted_field',
+    /changed email, .* updates of user\.name, user\.code only/,
+  ],
+  [
+    'one of the wanted fields, and no trace',
+    { stateThen: { ...wants, updateFields: ['user.email'] } },
+    'unknown',
+    /no trace is left/,
+  ],
+  [
+    'fields of another entity only',
+    { stateThen: { ...wants, updateFields: ['company.name'] } },
+    'unknown',
+    /no trace/,
+  ],
+  [
+    'changed fields not known',
+    { event: { ...facts.event, changed: null }, stateThen: { ...wants, updateFields: ['user.name'] } },
+    'unknown',
+    /no trace/,
+  ],
+  [
+    'tried, and out of the queue',
+    { lastTry: failed },
+    'unknown',
+    /^Last tried at .*, attempt 2, and not accepted/,
+  ],
+])('%s', (_what, change, state, sentence) => {
+  const said = explain({ ...facts, ...change })
+  expect(said.state).toBe(state)
+  expect(said.sentence).toMatch(sentence)
+  expect(said.sentence).toMatch(/^[A-Z].*\.$/)
+  expect(said.sentence).not.toMatch(/null|undefined/)
+  expect(said.deliveredAt).toEqual(change.accepted?.at ?? null)
+})
+
+test('what it waits for and behind which event is also a value', () => {
+  const said = (change: Partial<ExplainFacts>) => explain({ ...facts, ...change })
+  expect(said({ waiting: { ...waiting, dueAt: at(40), first: 5n } })).toMatchObject({
+    until: at(40),
+    other: 5n,
+  })
+  expect(said({ waiting: { ...waiting, dueAt: at(40) } })).toMatchObject({ until: at(40), other: null })
+  expect(said({ waiting: { ...waiting, dueAt: at(31), isHeld: true, first: 5n } })).toMatchObject({
+    until: null,
+    other: 5n,
+  })
+  expect(said({ ended: { ...dead, state: 'superseded', supersededBy: 9n } })).toMatchObject({
+    until: null,
+    other: 9n,
+  })
+})
+
+test('no state is named twice', () => {
+  expect(new Set(explainStates).size).toBe(explainStates.length)
+})

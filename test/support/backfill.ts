@@ -1,0 +1,55 @@
+import type { Backfill } from '../../src/domain/backfill.ts'
+import { type BackfillInput, findBackfill, insertBackfill } from '../../src/outbox/backfills.ts'
+import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { insertWebhook } from '../../src/outbox/webhooks.ts'
+import { until } from './wait.ts'
+
+/** Short ways to backfills of a database whose capture runs. */
+export async function openBackfills(database: { url: string; name: string }) {
+  const outbox: Outbox = openOutbox({ url: database.url, maxConnections: 2, onError() {} })
+  const slotName = database.name.slice(0, 63)
+  return {
+    outbox,
+    webhook: async (...triggers: string[]) =>
+      (
+        await insertWebhook(outbox, {
+          name: 'CRM',
+          url: 'https://crm.example.com/',
+          isActive: true,
+          triggers: triggers as never,
+          secret: 'v1:sealed',
+        })
+      ).id,
+    async start(input: Partial<BackfillInput> = {}): Promise<number> {
+      const usual = {
+        entityType: 'user',
+        webhookId: null,
+        actionType: 'new',
+        rowsPerSecond: 100_000,
+      } as const
+      return (await insertBackfill(outbox, { ...usual, slotName, ...input }))!.id
+    },
+    /** Waits until a backfill is as it is wanted. */
+    async is(id: number, wanted: (backfill: Backfill) => boolean, what = 'the backfill to be done') {
+      return await until(
+        async () => {
+          const backfill = (await findBackfill(outbox, id))!
+          if (!wanted(backfill)) throw new Error(JSON.stringify(backfill))
+          return backfill
+        },
+        { what, timeoutMs: 60_000 },
+      )
+    },
+    /** Deliveries as `1 user 7 new`. */
+    async deliveries(): Promise<string[]> {
+      const { rows } = await outbox.pool.query(
+        `select d.webhook_id || ' ' || d.entity_type || ' ' || d.entity_id || ' ' || e.action_type as line
+         from walhook.deliveries d join walhook.events e on e.id = d.event_id order by d.webhook_id, d.event_id`,
+      )
+      return rows.map(({ line }) => line)
+    },
+    [Symbol.asyncDispose]: () => outbox[Symbol.asyncDispose](),
+  }
+}
+
+export const isDone = ({ state }: Backfill) => state === 'done'

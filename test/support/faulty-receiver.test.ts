@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { type Entry, judgeAccount, type Reaction } from './faulty-receiver.ts'
+
+/** An account like `1 2:500 2 3`: versions of one lane, with the status that each got. */
+function entries(story: string): Entry[] {
+  return story.split(' ').map((part, i) => {
+    const [version, status] = part.split(':')
+    const reaction: Reaction = status === undefined ? {} : { status: Number(status) }
+    return {
+      path: '/a',
+      messageId: `msg_${version}`,
+      lane: 'lane',
+      body: Number(version),
+      arrivedAtMs: i,
+      answeredAtMs: i,
+      reaction,
+    }
+  })
+}
+const judge = (story: string, versions = 3) =>
+  judgeAccount(entries(story), new Map([['lane', versions]]), body => body)
+
+test.each([
+  ['1 2 3', []],
+  ['1:500 1 2:429 2:500 2 3', []],
+  ['1 2', ['lane: 3 was never accepted']],
+  ['1 2 3:500', ['lane: 3 was never accepted']],
+  ['1 3 2', ['lane: 3 came before 2 was accepted', 'lane: 2 came after 3 was accepted']],
+  ['1 2:500 3 2', ['lane: 3 came before 2 was accepted', 'lane: 2 came after 3 was accepted']],
+  ['1 2 3 4', ['lane: more was accepted than 3 versions']],
+])('of %j it says %j', (story, breaches) => {
+  expect(judge(story).breaches).toEqual(breaches)
+})
+
+test('what was accepted and comes again is a repetition, not a breach, as long as nothing newer was accepted', () => {
+  const { breaches, repetitions } = judge('1 2 2 3')
+  expect(breaches).toEqual([])
+  expect(repetitions).toMatchObject([{ entry: { body: 2 }, acceptedAtMs: 1 }])
+  expect(judge('1 2 3 2').breaches).toHaveLength(1)
+})
+
+test('a lane that nobody expects is told', () => {
+  expect(judgeAccount(entries('1'), new Map(), body => body).breaches).toEqual(['lane: was not expected'])
+})
