@@ -29,7 +29,11 @@ export type Config = {
   readonly scheduleMs: readonly number[]
   /** The most requests of one webhook in flight at once, from 1. */
   readonly maxInFlightPerWebhook: number
+  /** How often capture sends a probe, also while the source is idle; null: only where other WAL was written. */
+  readonly probeIntervalMs: number | null
   readonly host: string
+  /** How long what is finished is kept, in days. */
+  readonly keep: { readonly logDays: number; readonly eventsDays: number }
   readonly port: number
   readonly logLevel: string
 }
@@ -119,10 +123,23 @@ export function readConfig(
   if (maxInFlightPerWebhook < 1 || maxInFlightPerWebhook > 1_000)
     add('WALHOOK_MAX_IN_FLIGHT', JSON.stringify(inFlightText), 'use a number from 1 to 1000')
 
+  const probe = get('WALHOOK_PROBE_INTERVAL')
+  const [probeIntervalMs = null, ...moreProbes] = (probe !== null && parseSchedule(probe)) || []
+  if (probe !== null && (probeIntervalMs === null || moreProbes.length > 0))
+    add('WALHOOK_PROBE_INTERVAL', JSON.stringify(probe), 'write one time from 1s to 7d, as 30s or 5m')
+
   const portText = get('PORT') ?? '8080'
   const port = /^\d{1,5}$/.test(portText) ? Number(portText) : Number.NaN
   if (!(port <= 65535))
     add('PORT', JSON.stringify(portText), 'use a port number from 0 (any free one) to 65535')
+
+  function days(name: string): number {
+    const text = get(name) ?? '30'
+    const value = /^\d{1,4}$/.test(text) ? Number(text) : 0
+    if (value < 1 || value > 3650) add(name, JSON.stringify(text), 'use a number of days from 1 to 3650')
+    return value
+  }
+  const keep = { logDays: days('WALHOOK_KEEP_LOG_DAYS'), eventsDays: days('WALHOOK_KEEP_EVENTS_DAYS') }
 
   const logLevel = get('LOG_LEVEL') ?? 'info'
   if (!logLevels.includes(logLevel))
@@ -148,7 +165,9 @@ export function readConfig(
       allow: allow.allow,
       scheduleMs,
       maxInFlightPerWebhook,
+      probeIntervalMs,
       host: get('HOST') ?? '127.0.0.1',
+      keep,
       port,
       logLevel,
     },

@@ -2,6 +2,9 @@ import { z } from 'zod'
 import type { LoggedAttempt } from '../control/control.ts'
 import { bigId, time } from './fields.ts'
 
+export const triggers = ['schedule', 'manual', 'test'] as const
+export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
+
 const headers = z.record(z.string(), z.string())
 
 /** One HTTP request of the log, in full. */
@@ -9,7 +12,7 @@ export const attemptSchema = z
   .object({
     id: bigId(),
     webhook_id: z.int(),
-    trigger: z.enum(['schedule', 'manual', 'test']).meta({ description: 'What made walhook send it.' }),
+    trigger: z.enum(triggers).meta({ description: 'What made walhook send it.' }),
     event_id: bigId().nullable().meta({ description: 'Null for a test and for a batch.' }),
     event_ids: z
       .array(bigId())
@@ -20,7 +23,7 @@ export const attemptSchema = z
     entity_id: z.string().nullable(),
     action_type: z.string().nullable(),
     number: z.int().meta({ description: 'Counts the attempts of one delivery, or of one batch, from 1.' }),
-    outcome: z.enum(['delivered', 'refused', 'unreachable', 'blocked', 'cancelled']),
+    outcome: z.enum(outcomes),
     error: z
       .object({ class: z.string(), message: z.string() })
       .nullable()

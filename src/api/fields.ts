@@ -39,6 +39,30 @@ const big = (what: string) =>
     .transform(BigInt)
     .meta({ asJson: { type: 'string', pattern: '^\\d{1,19}$' } })
 
+/** Any of these words in a query, separated by commas. */
+export const someOf = <Word extends string>(words: readonly Word[]) =>
+  z
+    .string()
+    .transform(value => value.split(',').map(word => word.trim()))
+    .pipe(z.array(z.enum(words, `must be any of ${words.join(', ')}, separated by commas`)))
+    .meta({
+      asJson: {
+        type: 'string',
+        description: `Any of ${words.map(word => `\`${word}\``).join(', ')}, separated by commas.`,
+      },
+    })
+
+/** A moment that comes in: ISO 8601 with its time zone. */
+export const moment = () =>
+  z.iso
+    .datetime({ offset: true, message: 'must be a time as 2026-01-31T12:00:00Z' })
+    .transform(value => new Date(value))
+    .refine(
+      value => value.getTime() >= 0 && value.getUTCFullYear() < 2200,
+      'must be in the years 1970 to 2199',
+    )
+    .meta({ asJson: { type: 'string', format: 'date-time' } })
+
 /** A moment in an answer: ISO 8601 in UTC, with milliseconds. */
 export const time = () => z.string().meta({ format: 'date-time' })
 /** An id of 64 bits in an answer: as text, because JSON numbers of most readers end at 2^53. */

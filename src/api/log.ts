@@ -1,8 +1,8 @@
 import { z } from 'zod'
+import { getAttempt, listLog } from '../control/log.ts'
 import { testWebhook } from '../control/test-webhook.ts'
-import { listLog } from '../control/webhooks.ts'
-import { attemptJson, attemptSchema } from './attempt.ts'
-import { bigCursor, limit, page, pageJson, text } from './fields.ts'
+import { attemptJson, attemptSchema, outcomes, triggers } from './attempt.ts'
+import { bigCursor, bigIdInput, limit, moment, page, pageJson, someOf, text } from './fields.ts'
 import { answer, route } from './route.ts'
 import { webhookParams } from './webhooks.ts'
 
@@ -14,6 +14,23 @@ const testRequest = z
       .meta({ description: "Whose data is sent; the caller's own account where it is absent." }),
   })
   .meta({ id: 'TestRequest' })
+
+const logQuery = z
+  .strictObject({
+    limit: limit(100, 10),
+    cursor: bigCursor(),
+    outcome: someOf(outcomes).optional(),
+    trigger: someOf(triggers).optional(),
+    event_id: bigIdInput('an event').optional(),
+    entity_type: text().min(1).optional(),
+    entity_id: text().min(1).optional(),
+    from: moment().optional().meta({ description: 'Begun at this moment or later.' }),
+    to: moment().optional().meta({ description: 'Begun before this moment.' }),
+  })
+  .refine(
+    query => (query.entity_type === undefined) === (query.entity_id === undefined),
+    'name entity_type and entity_id together, or neither',
+  )
 
 /** What shows whether a webhook works: the test and the log. */
 export const logRoutes = [
@@ -41,13 +58,38 @@ export const logRoutes = [
     id: 'listAttempts',
     tag: 'Test and log',
     summary: 'Lists the last requests, newest first',
+    description:
+      'Those that fit every filter that is given. Of an entity, the requests about its last 1,000 events.',
     role: 'viewer',
     params: webhookParams,
-    query: z.strictObject({ limit: limit(100, 10), cursor: bigCursor() }),
+    query: logQuery,
     answer: { status: 200, what: 'A page of attempts', schema: page(attemptSchema) },
-    async handle({ control, params, query: { limit, cursor } }) {
-      const log = await listLog(control, params.id, { limit, before: cursor ?? null })
+    async handle({ control, params, query }) {
+      const { limit, cursor, outcome, trigger, event_id, entity_type, entity_id, from, to } = query
+      const filter = {
+        ...(outcome && { outcomes: outcome }),
+        ...(trigger && { triggers: trigger }),
+        ...(event_id !== undefined && { eventId: event_id }),
+        ...(entity_type !== undefined &&
+          entity_id !== undefined && { entity: { entityType: entity_type, entityId: entity_id } }),
+        ...(from && { from }),
+        ...(to && { to }),
+      }
+      const log = await listLog(control, params.id, { limit, before: cursor ?? null, filter })
       return answer(log, found => pageJson(found, attemptJson))
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/webhooks/{id}/log/{attempt_id}',
+    id: 'getAttempt',
+    tag: 'Test and log',
+    summary: 'Reads one request',
+    role: 'viewer',
+    params: z.strictObject({ ...webhookParams.shape, attempt_id: bigIdInput('an attempt') }),
+    answer: { status: 200, what: 'The attempt', schema: attemptSchema },
+    async handle({ control, params }) {
+      return answer(await getAttempt(control, params.id, params.attempt_id), attemptJson)
     },
   }),
 ]

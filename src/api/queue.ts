@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { cancelWaiting, type Waiting } from '../control/cancel.ts'
+import { type ReplayCursor, type ReplayResult, type ReplayWish, replayEvents } from '../control/replay.ts'
 import { type Resend, resendEvent } from '../control/resend.ts'
-import { bigId, bigIdInput, text } from './fields.ts'
+import { bigId, bigIdInput, moment, text } from './fields.ts'
 import { answer, route } from './route.ts'
 import { webhookParams } from './webhooks.ts'
 
@@ -50,6 +51,53 @@ const cancelledSchema = z
   })
   .meta({ id: 'Cancelled' })
 
+const cursor = () =>
+  text()
+    .transform(readCursor)
+    .refine(value => value !== null, 'must be a cursor that the same call gave')
+    .meta({ asJson: { type: 'string', description: 'Goes on where a call has ended: its `next_cursor`.' } })
+    .optional()
+const from = () => moment().meta({ description: 'At this moment or later.' })
+const to = () => moment().meta({ description: 'Before this moment; now, where it is absent.' })
+
+const replayRequest = z
+  .strictObject({
+    from: from().optional(),
+    to: to().optional(),
+    triggers: z
+      .array(text())
+      .min(1, 'must hold at least one trigger')
+      .max(100, 'must hold at most 100')
+      .optional()
+      .meta({
+        description: 'Only these events, as `user.new`; whether the webhook asks for them does not matter.',
+      }),
+    event_ids: z
+      .array(bigIdInput('an event'))
+      .min(1, 'must hold at least one')
+      .max(1_000, 'must hold at most 1000')
+      .optional(),
+    cursor: cursor(),
+  })
+  .refine(
+    ({ from, to, triggers, event_ids }) =>
+      event_ids === undefined ? from !== undefined : [from, to, triggers].every(value => value === undefined),
+    'name from (with to and triggers, if wanted), or event_ids',
+  )
+  .meta({ id: 'ReplayRequest' })
+const resendFailedRequest = z
+  .strictObject({ from: from(), to: to().optional(), cursor: cursor() })
+  .meta({ id: 'ResendFailedRequest' })
+const replaySchema = z
+  .object({
+    queued: z.int().meta({ description: 'How many deliveries this call made, or let begin anew.' }),
+    next_cursor: z.string().nullable().meta({
+      description:
+        'Not null where there was more than one call may take: call again, with the same fields and this as `cursor`.',
+    }),
+  })
+  .meta({ id: 'Replay' })
+
 const tag = 'Queue'
 
 /** What an admin does to the queue by hand. */
@@ -68,6 +116,41 @@ export const queueRoutes = [
     answer: { status: 202, what: 'It waits in its lane', schema: resendSchema },
     async handle({ control, caller, params, body }) {
       return answer(await resendEvent(control, caller, params.id, body.event_id), resendJson)
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/resend-failed',
+    id: 'resendFailed',
+    tag,
+    summary: 'Sends again what failed in a range of time and was not delivered since',
+    description: 'What is dead, and at once what still waits to be tried again.',
+    role: 'operator',
+    params: webhookParams,
+    body: resendFailedRequest,
+    answer: { status: 202, what: 'They wait in their lanes', schema: replaySchema },
+    async handle({ control, caller, params, body: { from, to, cursor } }) {
+      const wish = { of: 'failed', from, to: to ?? null } as const
+      return answer(await replayEvents(control, caller, params.id, wish, cursor ?? null), replayJson)
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/replay',
+    id: 'replayEvents',
+    tag,
+    summary: 'Sends the events of a range of time, or of a list, once more',
+    description:
+      'Also those that the webhook did not want, or that are older than it. The events of each entity keep their order, and come before newer ones that wait. What waits already is left as it is. A range that ends in the past leaves a receiver with the states of that time.',
+    role: 'operator',
+    params: webhookParams,
+    body: replayRequest,
+    answer: { status: 202, what: 'They wait in their lanes', schema: replaySchema },
+    async handle({ control, caller, params, body }) {
+      return answer(
+        await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null),
+        replayJson,
+      )
     },
   }),
   route({
@@ -93,6 +176,39 @@ function waitingOf(body: z.output<typeof cancelRequest>): Waiting {
   if (body.event_id !== undefined) return { of: 'event', eventId: body.event_id }
   if (body.entity_type === undefined || body.entity_id === undefined) return { of: 'webhook' }
   return { of: 'entity', entity: { entityType: body.entity_type, entityId: String(body.entity_id) } }
+}
+
+function replayWish({ from, to, triggers, event_ids }: z.output<typeof replayRequest>): ReplayWish {
+  if (event_ids !== undefined) return { of: 'ids', ids: event_ids }
+  return { of: 'range', from: from!, to: to ?? null, triggers: triggers ?? null }
+}
+
+function replayJson({ queued, next }: ReplayResult): z.input<typeof replaySchema> {
+  return { queued, next_cursor: next && writeCursor(next) }
+}
+
+function writeCursor({ toMs, after }: ReplayCursor): string {
+  return Buffer.from(JSON.stringify([toMs, after.entityType, after.entityId])).toString('base64url')
+}
+
+const cursorContent = z.tuple([
+  z
+    .int()
+    .min(0)
+    .max(2 ** 43 - 1),
+  text(),
+  text(),
+])
+
+function readCursor(written: string): ReplayCursor | null {
+  try {
+    const [toMs, entityType, entityId] = cursorContent.parse(
+      JSON.parse(Buffer.from(written, 'base64url').toString()),
+    )
+    return { toMs, after: { entityType, entityId } }
+  } catch {
+    return null
+  }
 }
 
 function resendJson(resend: Resend): z.input<typeof resendSchema> {

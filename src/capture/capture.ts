@@ -7,13 +7,14 @@ import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createBackfills } from './backfill.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
-import { consume, type Stored } from './consume.ts'
+import { consume } from './consume.ts'
 import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createMapper } from './map.ts'
 import { judgeTables, readSlotStatus } from './preflight.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
+import type { Stored } from './store.ts'
 import { openStream, type Stream } from './stream.ts'
 
 /**
@@ -44,10 +45,12 @@ export class CaptureBlocked extends Error {
 /** Thrown where changes are lost. */
 class CaptureLost extends Error {}
 
+/** What waits to be stored, in bytes of WAL, and how much of it is stored in one go. */
 const maxBufferedBytes = 4 * 1024 * 1024
+const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
 const lagLimitMs = 30_000
-const probeIntervalMs = 10_000
+const usualProbeIntervalMs = 10_000
 const probeAfterBytes = 262_144n
 const slotIsActive = '55006'
 
@@ -66,10 +69,13 @@ export function createCapture(options: {
   onStored: (stored: Stored) => void
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
+  /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
+  probeIntervalMs?: number | null
 }): Service & { state(): CaptureState; lastProbe(): string | null; probeMs(): number | null } {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
   let state: CaptureState = { state: 'starting', reason: null }
-  let progress: { takenAtMs: number | null; behindMs: number } = { takenAtMs: null, behindMs: 0 }
+  let waitingSinceMs: number | null = null
+  let behindMs = 0
   let probe: string | null = null
   let probeMs: number | null = null
   /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
@@ -130,6 +136,7 @@ export function createCapture(options: {
     let stream: Stream | null = null
     const inbox = createInbox({
       maxBytes: maxBufferedBytes,
+      batchBytes,
       onFull: () => stream?.pause(),
       onDrained: () => stream?.resume(),
     })
@@ -151,7 +158,7 @@ export function createCapture(options: {
       const position = await readPosition(outbox, slotName)
       if (!position) throw new Error(`the position of slot ${slotName} is gone from walhook.positions`)
       await consume({
-        inbox: { take: () => takeFrom(inbox) },
+        inbox,
         map: createMapper({
           source,
           mapping,
@@ -168,6 +175,9 @@ export function createCapture(options: {
         nowMs,
         confirm: stream.confirm,
         onStored,
+        onWaiting(sinceMs) {
+          waitingSinceMs = sinceMs
+        },
         pages: backfills,
         onProbe(id) {
           probe = id
@@ -196,16 +206,17 @@ export function createCapture(options: {
 
   /**
    * Writes a message into the source's WAL now and then, to see how long it takes until everything before it is
-   * stored. Only where other WAL was written: an idle source stays idle.
+   * stored. Where no interval was asked for, only where other WAL was written: an idle source stays idle.
    */
   async function sendProbes(signal: AbortSignal): Promise<void> {
+    const { probeIntervalMs } = options
     let last = 0n
     for (;;) {
-      await sleep(probeIntervalMs, signal)
+      await sleep(probeIntervalMs ?? usualProbeIntervalMs, signal)
       if (signal.aborted) return
       try {
         const { walEnd } = await readSlotStatus(source, slotName)
-        if (walEnd < last + probeAfterBytes) continue
+        if (!probeIntervalMs && walEnd < last + probeAfterBytes) continue
         await source.pool.query('select pg_logical_emit_message(false, $1, $2)', [
           probePrefix,
           String(nowMs()),
@@ -217,20 +228,12 @@ export function createCapture(options: {
     }
   }
 
-  async function takeFrom(inbox: Inbox) {
-    progress = { ...progress, takenAtMs: null }
-    const batch = await inbox.take()
-    progress = { ...progress, takenAtMs: nowMs() }
-    return batch
-  }
-
   function currentState(): CaptureState {
     if (state.state !== 'streaming') return state
-    const { takenAtMs, behindMs } = progress
-    const waitedMs = takenAtMs === null ? 0 : nowMs() - takenAtMs
+    const waitedMs = waitingSinceMs === null ? 0 : nowMs() - waitingSinceMs
     if (waitedMs > lagLimitMs)
       return { state: 'lagging', reason: `what was read ${seconds(waitedMs)} ago is not stored yet` }
-    if (takenAtMs !== null && behindMs > lagLimitMs)
+    if (waitingSinceMs !== null && behindMs > lagLimitMs)
       return {
         state: 'lagging',
         reason: `what was stored last had been committed ${seconds(behindMs)} before`,
@@ -239,7 +242,7 @@ export function createCapture(options: {
   }
 
   function onStored(stored: Stored) {
-    progress = { ...progress, behindMs: nowMs() - stored.committedAt.getTime() }
+    behindMs = nowMs() - stored.committedAt.getTime()
     for (const { entityType, entityId, actionType, reason } of stored.parked)
       log.error('capture.parked', {
         entity_type: entityType,

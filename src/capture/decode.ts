@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
 import type { Lsn } from '../domain/lsn.ts'
 
@@ -33,6 +34,7 @@ const identities: Record<string, Relation['identity']> = {
  */
 export function createDecoder(): (bytes: Buffer) => Message {
   const relations = new Map<number, Relation>()
+  const reader = createReader()
 
   function relationOf(oid: number): Relation {
     const relation = relations.get(oid)
@@ -41,7 +43,7 @@ export function createDecoder(): (bytes: Buffer) => Message {
   }
 
   return bytes => {
-    const reader = createReader(bytes)
+    reader.open(bytes)
     const tag = reader.char()
     switch (tag) {
       case 'B':
@@ -103,7 +105,11 @@ export function createDecoder(): (bytes: Buffer) => Message {
 
 type Reader = ReturnType<typeof createReader>
 
-function createReader(bytes: Buffer) {
+/** Reads one message after the other: `open` begins the next. */
+function createReader() {
+  let bytes: Buffer = Buffer.alloc(0)
+  /** The whole message as text where its places in it are the same as in the bytes, else null. */
+  let ascii: string | null = null
   let next = 0
   /** Moves past `length` bytes and returns where they began. */
   const skip = (length: number) => {
@@ -111,18 +117,33 @@ function createReader(bytes: Buffer) {
     return next - length
   }
   return {
+    open(message: Buffer) {
+      bytes = message
+      // To cut a text into pieces costs a quarter of what it costs to make each piece from bytes.
+      ascii = isAscii(message) ? message.toString('latin1') : null
+      next = 0
+    },
     char: () => String.fromCharCode(bytes[skip(1)]!),
     int8: () => bytes.readInt8(skip(1)),
     int16: () => bytes.readInt16BE(skip(2)),
     int32: () => bytes.readInt32BE(skip(4)),
     oid: () => bytes.readUInt32BE(skip(4)),
     int64: () => bytes.readBigUInt64BE(skip(8)),
-    text: (length: number) => bytes.toString('utf8', skip(length), next),
+    text: (length: number) => {
+      const from = skip(length)
+      if (next > bytes.length) throw new Error('a message of the stream ends early')
+      return ascii?.slice(from, next) ?? bytes.toString('utf8', from, next)
+    },
     cString: () => {
       const length = bytes.indexOf(0, next) - next
       return bytes.toString('utf8', skip(length + 1), next - 1)
     },
   }
+}
+
+/** A message's kind, its first byte. https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html */
+export function tagOf(message: Buffer): string {
+  return String.fromCharCode(message[0]!)
 }
 
 function readRelation(reader: Reader): Relation {

@@ -1,6 +1,7 @@
 import type { Change } from '../domain/change.ts'
 import type { Lsn } from '../domain/lsn.ts'
-import type { Message } from './decode.ts'
+import { createDecoder, type Message, tagOf } from './decode.ts'
+import { createMessageQueue } from './message-queue.ts'
 
 /** A committed transaction's changes, or some of them. */
 export type TransactionPart = {
@@ -15,7 +16,10 @@ export type TransactionPart = {
 
 /** What is stored in one go. */
 export type Batch =
-  /** Whole transactions (of the first, perhaps only what chunks left over), and how far they reach. */
+  /**
+   * Whole transactions (of the first, perhaps only what chunks left over), and how far they reach. One with a mark is
+   * the last of its batch, one with a TRUNCATE stands alone.
+   */
   | {
       readonly kind: 'complete'
       readonly parts: readonly TransactionPart[]
@@ -26,28 +30,53 @@ export type Batch =
   /** A piece of a transaction too large to be held whole: more of it follows. */
   | { readonly kind: 'chunk'; readonly part: TransactionPart }
 
+/** A transaction whose messages, or the rest of them, wait in the queue. */
+type Waiting = {
+  readonly commitLsn: Lsn
+  readonly committedAt: Date
+  readonly xid: number
+  mark: string | null
+  hasTruncate: boolean
+  messages: number
+  bytes: number
+}
+type Complete = Waiting & { readonly endLsn: Lsn; probe: string | null }
+
+/** What a message weighs beyond its bytes: a narrow row is an event, and costs memory, like a wide one. */
+const messageBytes = 100
+
 /**
  * Gathers what the stream brings while the batch before is being stored, so that many small transactions share
- * one commit, and says when to stop reading.
+ * one commit, and says when to stop reading: at `maxBytes` of WAL. A batch is about `batchBytes` of it.
  *
- * What is gathered is a row of whole transactions, then at most one open one. A keepalive's position counts as
- * reached only between transactions: inside one it says nothing of what is still to come of it.
+ * What is gathered is a row of whole transactions, then at most one open one; their messages wait as bytes, and
+ * become changes when they are taken. A keepalive's position counts as reached only between transactions: inside one
+ * it says nothing of what is still to come of it.
  */
-export function createInbox(options: { maxBytes: number; onFull: () => void; onDrained: () => void }) {
-  let complete: TransactionPart[] = []
-  let completeBytes = 0
-  let open: TransactionPart | null = null
-  let openBytes = 0
-  let confirmLsn: Lsn | null = null
+export function createInbox(options: {
+  maxBytes: number
+  batchBytes: number
+  onFull: () => void
+  onDrained: () => void
+}) {
+  const { maxBytes, batchBytes } = options
+  const decode = createDecoder()
+  const queue = createMessageQueue()
+  let queuedBytes = 0
+  const complete: Complete[] = []
+  let open: Waiting | null = null
+  /** A keepalive's position, and a probe, that came after the last of the whole transactions. */
+  let reachedLsn: Lsn | null = null
   let probe: string | null = null
   let isFull = false
   let isClosed = false
   let waiting: (() => void) | null = null
 
-  const hasBatch = () => confirmLsn !== null || openBytes >= options.maxBytes / 2
+  const hasBatch = () =>
+    complete.length > 0 || reachedLsn !== null || (open !== null && open.bytes >= batchBytes)
 
   function arrived() {
-    if (!isFull && completeBytes + openBytes >= options.maxBytes) {
+    if (!isFull && queuedBytes >= maxBytes) {
       isFull = true
       options.onFull()
     }
@@ -58,90 +87,123 @@ export function createInbox(options: { maxBytes: number; onFull: () => void; onD
   }
 
   function taken() {
-    if (isFull && completeBytes + openBytes < options.maxBytes / 2) {
+    if (isFull && queuedBytes < maxBytes / 2) {
       isFull = false
       options.onDrained()
     }
   }
 
-  function takeNow(): Batch | null {
-    if (confirmLsn !== null) {
-      const batch: Batch = { kind: 'complete', parts: complete, confirmLsn, probe }
+  /** Decodes messages of a transaction, the first ones, until they weigh `limit` bytes. */
+  function takeChanges(from: Waiting, limit: number): TransactionPart {
+    const changes: Change[] = []
+    let bytes = 0
+    while (from.messages > 0 && bytes < limit) {
+      const message = queue.shift()
+      from.messages--
+      bytes += message.length + messageBytes
+      const decoded = decode(message)
+      if (decoded.kind === 'change') changes.push(decoded.change)
+    }
+    from.bytes -= bytes
+    queuedBytes -= bytes
+    const { commitLsn, committedAt, xid, mark } = from
+    return { commitLsn, committedAt, xid, mark, changes }
+  }
+
+  function takeComplete(): Batch {
+    const parts: TransactionPart[] = []
+    let confirmLsn: Lsn = 0n
+    let lastProbe: string | null = null
+    for (let bytes = 0; complete.length > 0; ) {
+      const next = complete[0]!
+      bytes += next.bytes
+      if (parts.length > 0 && (bytes > batchBytes || next.hasTruncate)) break
+      complete.shift()
+      parts.push(takeChanges(next, Number.POSITIVE_INFINITY))
+      confirmLsn = next.endLsn
+      lastProbe = next.probe ?? lastProbe
+      if (next.mark !== null || next.hasTruncate) break
+    }
+    if (complete.length === 0) {
+      confirmLsn = reachedLsn ?? confirmLsn
+      lastProbe = probe ?? lastProbe
+      reachedLsn = null
       probe = null
-      complete = []
-      completeBytes = 0
-      confirmLsn = null
-      return batch
     }
-    if (open && openBytes >= options.maxBytes / 2) {
-      const batch: Batch = { kind: 'chunk', part: open }
-      open = { ...open, changes: [] }
-      openBytes = 0
-      return batch
-    }
-    return null
+    return { kind: 'complete', parts, confirmLsn, probe: lastProbe }
+  }
+
+  function takeNow(): Batch | null {
+    if (!hasBatch()) return null
+    const first = complete[0] ?? (reachedLsn === null ? open : null)
+    if (first && first.bytes >= batchBytes) return { kind: 'chunk', part: takeChanges(first, batchBytes) }
+    return takeComplete()
+  }
+
+  function onCommit({ endLsn }: Message & { kind: 'commit' }) {
+    if (!open) throw new Error('the stream commits a transaction that it did not begin')
+    complete.push({ ...open, endLsn, probe })
+    open = null
+    reachedLsn = null
+    probe = null
+  }
+
+  function onProbe(id: string) {
+    const last = complete.at(-1)
+    if (last) last.probe = id
+    else probe = id
+    if (!last && !open) reachedLsn ??= 0n
   }
 
   return {
-    onMessage(message: Message, bytes: number) {
-      switch (message.kind) {
-        case 'begin':
-          open = {
-            commitLsn: message.commitLsn,
-            committedAt: message.committedAt,
-            xid: message.xid,
-            mark: null,
-            changes: [],
-          }
-          openBytes = 0
+    /** `bytes`: a message of pgoutput, read or copied before this returns. Throws where it can't come now. */
+    onMessage(bytes: Buffer) {
+      switch (tagOf(bytes)) {
+        case 'B': {
+          const { commitLsn, committedAt, xid } = decode(bytes) as Message & { kind: 'begin' }
+          open = { commitLsn, committedAt, xid, mark: null, hasTruncate: false, messages: 0, bytes: 0 }
           break
-        case 'change':
-          if (!open) throw new Error('the stream holds a change outside a transaction')
-          open.changes.push(message.change)
-          openBytes += bytes
+        }
+        case 'C':
+          onCommit(decode(bytes) as Message & { kind: 'commit' })
           break
-        case 'commit':
-          if (!open) throw new Error('the stream commits a transaction that it did not begin')
-          complete.push(open)
-          completeBytes += openBytes
-          open = null
-          openBytes = 0
-          confirmLsn = message.endLsn
+        case 'M': {
+          const message = decode(bytes)
+          if (message.kind === 'probe') onProbe(message.id)
+          else if (message.kind === 'mark' && open) open.mark = message.id
           break
-        case 'probe':
-          probe = message.id
-          confirmLsn ??= 0n
-          break
-        case 'mark':
-          if (open) open = { ...open, mark: message.id }
-          break
-        case 'other':
-          break
+        }
         default:
-          message satisfies never
+          if (!open) throw new Error('the stream holds a change outside a transaction')
+          queue.push(bytes)
+          if (tagOf(bytes) === 'T') open.hasTruncate = true
+          open.messages++
+          open.bytes += bytes.length + messageBytes
+          queuedBytes += bytes.length + messageBytes
       }
       arrived()
     },
 
     onKeepalive(walEnd: Lsn) {
       if (open) return
-      if (confirmLsn === null || walEnd > confirmLsn) confirmLsn = walEnd
+      if (reachedLsn === null || walEnd > reachedLsn) reachedLsn = walEnd
       arrived()
     },
 
-    /** The next batch, as soon as there is one; null once `close` was called. One caller at a time. */
-    async take(): Promise<Batch | null> {
-      while (!isClosed) {
-        const batch = takeNow()
-        if (batch) {
-          taken()
-          return batch
-        }
+    /** The next batch, or null where there is none yet. */
+    take(): Batch | null {
+      const batch = isClosed ? null : takeNow()
+      if (batch) taken()
+      return batch
+    },
+
+    /** Waits until there is a batch; false once `close` was called. One caller at a time. */
+    async hasMore(): Promise<boolean> {
+      while (!isClosed && !hasBatch())
         await new Promise<void>(resolve => {
           waiting = resolve
         })
-      }
-      return null
+      return !isClosed
     },
 
     /** Nothing more is to be taken: what is still here comes again with the next connection. */

@@ -54,17 +54,15 @@ export function createResultWriter(catalogue: Catalogue) {
     row: ShapedRow,
     relatedJson: (list: RelatedList) => string | undefined,
   ): Result => {
-    const parts: string[] = []
+    let json = ''
     const omitted: string[] = []
     for (const { index, name, nameJson, write } of fieldsOf(entity, row.shape)) {
       const value = row.values[index]!
       if (value === unchanged) omitted.push(name)
-      else parts.push(`${nameJson}:${value === null ? 'null' : write(value)}`)
+      else json += `${json === '' ? '{' : ','}${nameJson}:${value === null ? 'null' : write(value)}`
     }
     for (const list of entity.related)
-      parts.push(
-        `${JSON.stringify(list.field)}:${relatedJson(list) ?? (list.key === undefined ? '[]' : '{}')}`,
-      )
-    return { json: `{${parts.join(',')}}`, omitted: omitted.length === 0 ? null : omitted }
+      json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${relatedJson(list) ?? (list.key === undefined ? '[]' : '{}')}`
+    return { json: json === '' ? '{}' : `${json}}`, omitted: omitted.length === 0 ? null : omitted }
   }
 }

@@ -1,12 +1,12 @@
 import type { Client } from 'pg'
 import { LogicalReplicationService } from 'pg-logical-replication'
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
-import { createDecoder, type Message } from './decode.ts'
 import { connectionOptions } from './source.ts'
 
 /** What the stream calls, in the order in which the server sent it. A throw ends the stream. */
 export type StreamHandler = {
-  onMessage(message: Message, bytes: number): void
+  /** `bytes`: a message of pgoutput, to be read or copied before this returns. */
+  onMessage(bytes: Buffer): void
   /** All WAL up to `walEnd` was sent before this, as far as it concerns the publication. */
   onKeepalive(walEnd: Lsn): void
 }
@@ -83,12 +83,7 @@ export async function openStream(options: {
     }
   }
 
-  service.on('data', (_lsn: string, decoded: Decoded) =>
-    handle(() => {
-      if (!decoded.ok) throw decoded.error
-      handler.onMessage(decoded.message, decoded.bytes)
-    }),
-  )
+  service.on('data', (_lsn: string, bytes: Buffer) => handle(() => handler.onMessage(bytes)))
   service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) =>
     handle(() => {
       handler.onKeepalive(parseLsn(lsn))
@@ -148,23 +143,12 @@ export async function openStream(options: {
   }
 }
 
-type Decoded =
-  | { readonly ok: true; readonly message: Message; readonly bytes: number }
-  | { readonly ok: false; readonly error: unknown }
-
-/** Asks for pgoutput in text and decodes it. A throw in `parse` would escape into the socket's event. */
+/** Asks for pgoutput in text, and leaves the decoding to whoever has the time. */
 function textPlugin(publicationName: string, onBackend: (pid: number) => void) {
-  const decode = createDecoder()
   return {
     name: 'pgoutput',
     options: {},
-    parse(bytes: Buffer): Decoded {
-      try {
-        return { ok: true, message: decode(bytes), bytes: bytes.length }
-      } catch (error) {
-        return { ok: false, error }
-      }
-    },
+    parse: (bytes: Buffer) => bytes,
     async start(client: Client, slotName: string) {
       const { rows } = await client.query('select pg_backend_pid() as pid')
       onBackend(Number(rows[0].pid))

@@ -27,3 +27,5 @@ export function createTruncations() {
     },
   }
 }
+
+export type Truncations = ReturnType<typeof createTruncations>

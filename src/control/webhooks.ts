@@ -1,8 +1,8 @@
+import { nearest } from '../domain/nearest.ts'
 import { nonceBytes, seal, signingSecretPurpose, unseal } from '../domain/seal.ts'
 import { formatSecret } from '../domain/signature.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
 import type { Webhook } from '../domain/webhook.ts'
-import { type LoggedAttempt, listAttempts } from '../outbox/attempts.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
 import * as webhooks from '../outbox/webhooks.ts'
@@ -15,6 +15,8 @@ export type WebhookFields = {
   readonly url: string
   readonly isActive: boolean
   readonly triggers: readonly string[]
+  readonly previous?: boolean | undefined
+  readonly updateFields?: readonly string[] | null | undefined
 }
 
 /** One page of a list, and the cursor of the next one, if there is more. */
@@ -95,22 +97,6 @@ export async function deleteWebhook(
   })
 }
 
-/** A webhook's requests, newest first, at most `limit`, those before the attempt `before` where one is given. */
-export async function listLog(
-  control: Control,
-  id: number,
-  page: { limit: number; before: bigint | null },
-): Promise<Result<Page<LoggedAttempt, bigint>>> {
-  if (!(await webhooks.findWebhook(control.outbox, id))) return notFound('webhook', id)
-  const found = await listAttempts(control.outbox, {
-    webhookId: id,
-    limit: page.limit + 1,
-    before: page.before,
-  })
-  const items = found.slice(0, page.limit)
-  return { ok: true, value: { items, next: found.length > page.limit ? items.at(-1)!.id : null } }
-}
-
 /** The signing secret of a webhook, in the form in which a receiver needs it. Throws where it can't be opened. */
 export async function revealSecret(control: Control, id: number): Promise<Result<string>> {
   const sealed = await webhooks.findWebhookSecret(control.outbox, id)
@@ -133,6 +119,8 @@ async function judgeFields(
         detail: `${JSON.stringify(trigger)} is not a trigger. There are: ${known.join(', ')}.`,
       })
   })
+  if (fields.updateFields)
+    problems.push(...judgeUpdateFields(await control.readFields(), fields.updateFields))
   if (fields.url !== undefined) {
     const verdict = await control.judgeTarget(fields.url)
     if (!verdict.ok) problems.push({ pointer: '/url', detail: verdict.reason })
@@ -140,9 +128,32 @@ async function judgeFields(
   return problems
 }
 
-/** Triggers once each. */
-function normalized<T extends { readonly triggers?: readonly string[] | undefined }>(fields: T) {
-  return { ...fields, triggers: fields.triggers && ([...new Set(fields.triggers)] as Trigger[]) } as T & {
-    triggers: Trigger[]
-  }
+/** Names as `user.email`, of fields that there are. */
+function judgeUpdateFields(
+  known: ReadonlyMap<string, readonly string[]>,
+  wanted: readonly string[],
+): FieldProblem[] {
+  const names = [...known].flatMap(([entityType, fields]) => fields.map(field => `${entityType}.${field}`))
+  return wanted.flatMap((name, i) => {
+    if (names.includes(name)) return []
+    const meant = nearest(name, names)
+    const fields = known.get(name.split('.')[0]!)
+    const mend = meant
+      ? `Was ${meant} meant?`
+      : fields
+        ? `Its fields are ${fields.join(', ')}.`
+        : `Write an entity type and a field, as in ${names[0] ?? 'user.email'}.`
+    return [{ pointer: `/update_fields/${i}`, detail: `${JSON.stringify(name)} is not a field. ${mend}` }]
+  })
+}
+
+/** Triggers and fields once each. */
+function normalized<T extends { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined }>(
+  fields: T,
+) {
+  return {
+    ...fields,
+    triggers: fields.triggers && ([...new Set(fields.triggers)] as Trigger[]),
+    updateFields: fields.updateFields && [...new Set(fields.updateFields)],
+  } as T & { triggers: Trigger[] }
 }

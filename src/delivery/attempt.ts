@@ -1,7 +1,8 @@
-import type { Agent as HttpAgent } from 'undici'
-import { Agent, errors, request as send } from 'undici'
+import type { Dispatcher } from 'undici'
+import { errors } from 'undici'
 import type { Attempt, Phase, Response } from '../domain/attempt.ts'
 import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
+import { type Connection, openConnections, round } from './connections.ts'
 import type { Guard } from './guard.ts'
 
 /** What one HTTP request brought: the part of an `Attempt` that only the network knows. */
@@ -15,13 +16,15 @@ export type HttpRequest = {
 }
 
 /**
- * Opens connection pools and returns what sends one POST over them. Never rejects: whatever happens is in the
- * result. `signal` cuts requests off, which then are `cancelled`.
+ * Opens connections and returns what sends one POST over them. Never rejects: whatever happens is in the result.
+ * `signal` cuts requests off, which then are `cancelled`.
  *
  * - One deadline covers everything from DNS to the last byte read of the answer.
  * - The guard judges the URL before each request and every address before each connection.
  * - Redirects are not followed. Of the answer's body at most `maxResponseBytes` are read, then the connection
  *   is destroyed; what was read stays undecoded but for UTF-8.
+ * - A kept connection that turns out to have ended before anything of an answer came says nothing of the receiver:
+ *   the request is sent once more over a new one, within the same attempt and deadline.
  */
 export function openSender(options: {
   guard: Pick<Guard, 'judgeTarget' | 'lookup'>
@@ -30,62 +33,127 @@ export function openSender(options: {
   maxResponseBytes: number
 }) {
   const { guard, deadlineMs, maxResponseBytes } = options
-  const agent: HttpAgent = new Agent({
-    pipelining: 1,
-    keepAliveTimeout: 4_000,
-    // The deadline is the only clock on a request.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: { lookup: guard.lookup, timeout: options.connectTimeoutMs },
-  })
+  const connections = openConnections(options)
 
   async function post(request: HttpRequest, signal: AbortSignal): Promise<HttpResult> {
     const startedAt = new Date()
     const startMs = performance.now()
-    const phases: Partial<Record<Phase, number>> = {}
-    const since = (fromMs: number) => Math.round((performance.now() - fromMs) * 1000) / 1000
-    let response: Response | null = null
-
-    const end = (verdict: Verdict): HttpResult => ({
+    const target = guard.judgeTarget(request.url)
+    let exchanged: Exchanged = { phases: {}, remoteAddress: null, response: null, isKept: false }
+    let verdict: Verdict
+    if (!target.ok) verdict = judgeError('EBLOCKED', target.reason)
+    else {
+      const { origin, pathname, search } = target.url
+      const send = (isNew: boolean) =>
+        exchange(connections.take(origin, isNew), { ...request, path: pathname + search }, startMs, signal)
+      exchanged = await send(false)
+      if (exchanged.isKept && exchanged.response === null && isLostConnection(exchanged.error))
+        exchanged = await send(true)
+      verdict = judge(exchanged, signal)
+    }
+    const { phases, remoteAddress, response } = exchanged
+    return {
       ...verdict,
       startedAt,
-      durationMs: since(startMs),
+      durationMs: round(performance.now() - startMs),
       phases,
-      remoteAddress: null,
+      remoteAddress,
       response,
-    })
-
-    const target = guard.judgeTarget(request.url)
-    if (!target.ok) return end(judgeError('EBLOCKED', target.reason))
-    const deadline = AbortSignal.timeout(deadlineMs)
-    try {
-      const answer = await send(target.url, {
-        method: 'POST',
-        dispatcher: agent,
-        headers: request.headers,
-        body: request.body,
-        signal: AbortSignal.any([signal, deadline]),
-        responseHeaders: 'raw',
-      })
-      phases.first_byte = since(startMs)
-      const bodyMs = performance.now()
-      const head = { status: answer.statusCode, headers: readHeaders(answer.headers as unknown as string[]) }
-      response = { ...head, body: '', truncated: false }
-      response = { ...head, ...(await readBody(answer.body, maxResponseBytes)) }
-      phases.body = since(bodyMs)
-      return end(judgeStatus(answer.statusCode, head.headers.location ?? null))
-    } catch (error) {
-      if (signal.aborted) return end({ outcome: 'cancelled', failure: null })
-      if (deadline.aborted) return end(judgeDeadline(deadlineMs))
-      const { message } = error as Error
-      return end(judgeError(codeOf(error as NodeJS.ErrnoException), message))
     }
   }
 
-  return { post, close: () => agent.destroy() }
+  function judge({ response, error }: Exchanged, signal: AbortSignal): Verdict {
+    if (error === undefined) return judgeStatus(response!.status, response!.headers.location ?? null)
+    if (error === cutOff && signal.aborted) return { outcome: 'cancelled', failure: null }
+    if (error === overdue) return judgeDeadline(deadlineMs)
+    return judgeError(codeOf(error as NodeJS.ErrnoException), (error as Error).message)
+  }
+
+  /** One request over a connection, which is given back or ended with it. Never rejects. */
+  function exchange(
+    connection: Connection,
+    request: { headers: HttpRequest['headers']; body: string; path: string },
+    startMs: number,
+    signal: AbortSignal,
+  ): Promise<Exchanged> {
+    const isKept = connection.remoteAddress !== null
+    const { promise, resolve } = Promise.withResolvers<Exchanged>()
+    const phases: Partial<Record<Phase, number>> = {}
+    const chunks: Buffer[] = []
+    let bytes = 0
+    let sentMs = 0
+    let headMs = 0
+    let head: Pick<Response, 'status' | 'headers'> | null = null
+    let isOver = false
+
+    function end(error: Error | undefined, isReusable: boolean) {
+      if (isOver) return
+      isOver = true
+      clearTimeout(timer)
+      signal.removeEventListener('abort', cut)
+      const { opening, remoteAddress } = connection
+      connection.opening = null
+      if (isReusable) connections.giveBack(connection)
+      else connections.drop(connection)
+      if (head) phases.body = round(performance.now() - headMs)
+      const response = head && { ...head, ...bodyOf(chunks, bytes, maxResponseBytes) }
+      resolve({ phases: { ...opening, ...phases }, remoteAddress, response, isKept, error })
+    }
+    const cut = () => end(cutOff, false)
+    // The rest of the deadline: the second try of a request has less.
+    const timer = setTimeout(() => end(overdue, false), deadlineMs - (performance.now() - startMs))
+    if (signal.aborted) cut()
+    else signal.addEventListener('abort', cut)
+
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart() {
+        sentMs = performance.now()
+      },
+      onResponseStart(controller, status) {
+        // An interim answer, of which any number may come before the answer.
+        if (status < 200) return
+        headMs = performance.now()
+        phases.first_byte = round(headMs - sentMs)
+        head = { status, headers: readHeaders(controller.rawHeaders as readonly (string | Buffer)[]) }
+      },
+      onResponseData(_controller, chunk) {
+        chunks.push(chunk)
+        bytes += chunk.length
+        if (bytes > maxResponseBytes) end(undefined, false)
+      },
+      onResponseEnd: () => end(undefined, true),
+      onResponseError: (_controller, error) => end(error, false),
+    }
+    if (!isOver) {
+      const { headers, body, path } = request
+      try {
+        connection.client.dispatch({ method: 'POST', path, headers, body }, handler)
+      } catch (error) {
+        end(error as Error, false)
+      }
+    }
+    return promise
+  }
+
+  return { post, close: connections.close }
 }
 
 export type Sender = ReturnType<typeof openSender>
+
+/** What one request over one connection brought. `isKept`: the connection had been used before. */
+type Exchanged = Pick<HttpResult, 'phases' | 'remoteAddress' | 'response'> & {
+  readonly isKept: boolean
+  readonly error?: Error | undefined
+}
+
+const cutOff = new Error('the request was cut off')
+const overdue = new Error('the deadline has passed')
+
+const lostConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_INFO', 'UND_ERR_DESTROYED'])
+
+function isLostConnection(error: Error | undefined): boolean {
+  return lostConnection.has((error as NodeJS.ErrnoException | undefined)?.code ?? '')
+}
 
 function codeOf(error: NodeJS.ErrnoException): string {
   if (error.syscall === 'getaddrinfo') return 'ENOTFOUND'
@@ -94,34 +162,32 @@ function codeOf(error: NodeJS.ErrnoException): string {
 }
 
 /** Names in lower case; a field that came several times is joined by commas, and cookies are not shown. */
-function readHeaders(raw: readonly string[]): Record<string, string> {
+function readHeaders(raw: readonly (string | Buffer)[]): Record<string, string> {
   // Without a prototype: a receiver may name a header `constructor` or `__proto__`.
   const headers: Record<string, string> = Object.create(null)
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = String(raw[i]).toLowerCase()
-    const value = name === 'set-cookie' ? '[redacted]' : printable(String(raw[i + 1]))
+    const name = textOf(raw[i]!).toLowerCase()
+    const value = name === 'set-cookie' ? '[redacted]' : printable(textOf(raw[i + 1]!))
     headers[name] = name in headers ? `${headers[name]}, ${value}` : value
   }
   return headers
 }
 
-async function readBody(
-  stream: AsyncIterable<Buffer>,
+function textOf(raw: string | Buffer): string {
+  return typeof raw === 'string' ? raw : raw.toString('latin1')
+}
+
+function bodyOf(
+  chunks: readonly Buffer[],
+  bytes: number,
   maxBytes: number,
-): Promise<{ body: string; truncated: boolean }> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  // Leaving the loop destroys the stream, and with it the connection.
-  for await (const chunk of stream) {
-    chunks.push(chunk)
-    bytes += chunk.length
-    if (bytes > maxBytes) break
-  }
+): Pick<Response, 'body' | 'truncated'> {
+  if (bytes === 0) return { body: '', truncated: false }
   const read = Buffer.concat(chunks).subarray(0, maxBytes)
   return { body: printable(read.toString('utf8')), truncated: bytes > maxBytes }
 }
 
 /** Postgres has no NUL in its texts. */
 function printable(text: string): string {
-  return text.replaceAll('\0', '\u{fffd}')
+  return text.includes('\0') ? text.replaceAll('\0', '\u{fffd}') : text
 }

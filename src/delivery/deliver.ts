@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import type { Attempt } from '../domain/attempt.ts'
 import { type SealKey, signingSecretPurpose, unseal } from '../domain/seal.ts'
 import { parseSecret } from '../domain/signature.ts'
@@ -25,17 +26,17 @@ export function createDeliver(options: {
   userAgent: string
   nowMs: () => number
 }) {
-  const known = new Map<string, Buffer>()
+  const known = new Map<string, KeyObject>()
 
-  function openSecret(envelope: string): { ok: true; bytes: Buffer } | { ok: false; reason: string } {
-    const bytes = known.get(envelope)
-    if (bytes) return { ok: true, bytes }
+  function openSecret(envelope: string): { ok: true; key: KeyObject } | { ok: false; reason: string } {
+    const key = known.get(envelope)
+    if (key) return { ok: true, key }
     const opened = unseal(options.sealKey, signingSecretPurpose, envelope)
     if (!opened.ok) return opened
-    const secret = parseSecret(opened.text)
+    const secret = createSecretKey(parseSecret(opened.text))
     if (known.size >= maxKnownSecrets) known.clear()
     known.set(envelope, secret)
-    return { ok: true, bytes: secret }
+    return { ok: true, key: secret }
   }
 
   return async (target: Target, message: Sendable, signal: AbortSignal): Promise<Attempt> => {
@@ -44,7 +45,7 @@ export function createDeliver(options: {
     const request = buildRequest(
       target.url,
       { id: message.messageId, body },
-      { secrets: secret.ok ? [secret.bytes] : [], nowMs: options.nowMs(), userAgent: options.userAgent },
+      { secrets: secret.ok ? [secret.key] : [], nowMs: options.nowMs(), userAgent: options.userAgent },
     )
     // Nothing is ever sent unsigned.
     const result = secret.ok

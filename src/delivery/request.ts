@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { sign } from '../domain/signature.ts'
 import type { HttpRequest } from './attempt.ts'
 
@@ -12,7 +13,7 @@ export type Message = { readonly id: string; readonly body: string }
 export function buildRequest(
   url: string,
   message: Message,
-  options: { secrets: readonly Uint8Array[]; nowMs: number; userAgent: string },
+  options: { secrets: readonly (Uint8Array | KeyObject)[]; nowMs: number; userAgent: string },
 ): HttpRequest {
   const timestampS = Math.floor(options.nowMs / 1000)
   return {

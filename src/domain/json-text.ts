@@ -15,7 +15,10 @@ export type PgType = {
 }
 
 const number: JsonWriter = text => (/^[-+]?(Infinity|NaN)$/.test(text) ? JSON.stringify(text) : text)
-const string: JsonWriter = text => JSON.stringify(text)
+/** Anything but characters that JSON takes as they are: no control, quote or backslash, no part of a surrogate pair. */
+const special = /[^ !#-[\]-\ud7ff]/
+/** Most texts need no escape, and to see that takes a third of the time. */
+const string: JsonWriter = text => (special.test(text) ? JSON.stringify(text) : `"${text}"`)
 const asIs: JsonWriter = text => text
 const boolean: JsonWriter = text => (text === 't' ? 'true' : 'false')
 const bytea: JsonWriter = text =>

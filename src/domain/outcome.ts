@@ -102,7 +102,7 @@ export function judgeError(code: string, message: string): Verdict {
       outcome: 'unreachable',
       failure: { errorClass: 'tls_error', message: `No secure connection: ${message}.` },
     }
-  if (/^HPE_|PARSER/.test(code))
+  if (/^(HPE_|UND_ERR_RES_)|PARSER/.test(code))
     return {
       outcome: 'unreachable',
       failure: { errorClass: 'invalid_response', message: `The answer is not valid HTTP: ${message}.` },

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, type KeyObject } from 'node:crypto'
 
 const prefix = 'whsec_'
 
@@ -25,13 +25,11 @@ export function sign(message: {
   id: string
   timestampS: number
   body: string
-  secrets: readonly Uint8Array[]
+  /** Bytes, or a key made of them once: to make one again for each signature costs five times the signing. */
+  secrets: readonly (Uint8Array | KeyObject)[]
 }): string {
+  const signed = `${message.id}.${message.timestampS}.${message.body}`
   return message.secrets
-    .map(secret => {
-      const hmac = createHmac('sha256', secret)
-      hmac.update(`${message.id}.${message.timestampS}.`).update(message.body)
-      return `v1,${hmac.digest('base64')}`
-    })
+    .map(secret => `v1,${createHmac('sha256', secret).update(signed).digest('base64')}`)
     .join(' ')
 }

@@ -12,6 +12,9 @@ export function firstIdAt(unixMs: number): TimeId {
   return BigInt(unixMs) << counterBits
 }
 
+/** An id above every real one. */
+export const afterAll: TimeId = firstIdAt(2 ** 43 - 1)
+
 /** The time of an id, in milliseconds since 1970. */
 export function timeOf(id: TimeId): number {
   return Number(id >> counterBits)

@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import type { EventFacts, ParkedChange, StoredEvent } from '../domain/event.ts'
+import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import { arrayLiteral, int4Array, int8Array, lsnArray, textArray, timestamptzArray } from './binary-array.ts'
+import { type EventColumns, eventColumnsOf } from './event-columns.ts'
 
 /** The channel on which a commit to the outbox is told to every process that delivers. */
 export const wakeChannel = 'walhook_outbox'
@@ -100,13 +100,15 @@ export async function append(
     /** Up to where the slot may be confirmed once this has committed. */
     confirmableLsn: Lsn
     lastEventId: TimeId
-    events: readonly StoredEvent[]
+    /** A list, or already written down as columns, which must not be changed meanwhile. */
+    events: readonly StoredEvent[] | EventColumns
     parked: readonly ParkedChange[]
     /** The webhook that the events are for; absent or null for every one that wants them. */
     onlyWebhookId?: number | null
   },
 ): Promise<number> {
-  const { events, parked } = input
+  const { parked } = input
+  const events = ('add' in input.events ? input.events : eventColumnsOf(input.events)).values()
   const { rows } = await db.query({
     name: 'append',
     text: appendStatement,
@@ -115,14 +117,14 @@ export async function append(
       formatLsn(input.expected),
       formatLsn(input.commitLsn),
       input.lastEventId,
-      int8Array(events.map(event => event.id)),
-      lsnArray(events.map(event => event.commitLsn)),
-      int4Array(events.map(event => event.index)),
-      textArray(events.map(event => event.entityType)),
-      textArray(events.map(event => event.entityId)),
-      textArray(events.map(event => event.actionType)),
-      timestamptzArray(events.map(event => event.committedAt)),
-      textArray(events.map(event => event.body)),
+      events.ids,
+      events.commitLsns,
+      events.indexes,
+      events.entityTypes,
+      events.entityIds,
+      events.actionTypes,
+      events.committedAts,
+      events.bodies,
       formatLsn(input.confirmableLsn),
       parked.map(change => formatLsn(change.commitLsn)),
       parked.map(change => change.index),
@@ -130,23 +132,12 @@ export async function append(
       parked.map(change => change.entityId),
       parked.map(change => change.actionType),
       parked.map(change => change.reason),
-      ...factArrays(events),
+      events.previous,
+      events.changed,
+      events.omitted,
       input.onlyWebhookId ?? null,
     ],
   })
   if (rows[0].moved === 0) throw new PositionMoved(input.slotName, input.expected)
   return rows[0].queued
-}
-
-/** Previous, changed and omitted of each event; null for all where none has any, as without REPLICA IDENTITY FULL. */
-function factArrays(events: readonly StoredEvent[]): (Buffer | null)[] {
-  const of = (pick: (facts: EventFacts) => string | null) => {
-    const values = events.map(({ facts }) => (facts ? pick(facts) : null))
-    return values.every(value => value === null) ? null : textArray(values)
-  }
-  return [
-    of(({ previous }) => previous),
-    of(({ changed }) => changed && arrayLiteral(changed)),
-    of(({ omitted }) => omitted && arrayLiteral(omitted)),
-  ]
 }

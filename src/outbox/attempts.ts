@@ -1,7 +1,9 @@
+import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { bodySent, type EventFacts } from '../domain/event.ts'
-import { firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import { nullable } from './binary-array.ts'
 import type { Outbox } from './database.ts'
 
@@ -86,18 +88,60 @@ export async function insertAttempts(
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
 }
 
-/** Ids above every real one. */
-const afterAll: TimeId = firstIdAt(2 ** 43 - 1)
+/** An attempt gets its id when it is logged: mostly within seconds of its beginning, later while the database is away. */
+const longestLoggingMs = 3_600_000
 
 /**
- * A webhook's attempts, newest first, at most `limit`, older than the attempt `before` where one is given.
+ * A webhook's attempts, newest first, at most `limit`, older than the attempt `before` where one is given; also those
+ * that are kept beyond the log's time. Of an entity, those about its last 1,000 events, and of these the last 10,000.
  */
 export async function listAttempts(
   outbox: Outbox,
-  page: { webhookId: number; limit: number; before: TimeId | null },
+  page: { webhookId: number; limit: number; before: TimeId | null; filter?: LogFilter },
 ): Promise<LoggedAttempt[]> {
-  const rows = await outbox.kysely
-    .selectFrom('walhook.attempts as a')
+  const { webhookId, limit, filter = {} } = page
+  const before = page.before ?? afterAll
+  const about = await attemptsAbout(outbox, { webhookId, before, filter })
+  if (about?.length === 0) return []
+  return await readAttempts(outbox, query => {
+    let chosen = query.where('a.webhook_id', '=', webhookId).where('a.id', '<', before)
+    if (about) chosen = chosen.where('a.id', '=', sql<TimeId>`any(${about})`)
+    if (filter.outcomes) chosen = chosen.where('a.outcome', 'in', filter.outcomes)
+    if (filter.triggers) chosen = chosen.where('a.trigger', 'in', filter.triggers)
+    if (filter.from)
+      chosen = chosen
+        .where('a.started_at', '>=', filter.from)
+        .where('a.id', '>=', firstIdAt(filter.from.getTime()))
+    if (filter.to)
+      chosen = chosen
+        .where('a.started_at', '<', filter.to)
+        .where('a.id', '<', firstIdAt(filter.to.getTime() + longestLoggingMs))
+    return chosen.orderBy('a.id', 'desc').limit(limit)
+  })
+}
+
+/** One attempt of a webhook, or null where there is none, or none any more. */
+export async function findAttempt(
+  outbox: Outbox,
+  webhookId: number,
+  id: TimeId,
+): Promise<LoggedAttempt | null> {
+  const [found] = await readAttempts(outbox, query =>
+    query.where('a.webhook_id', '=', webhookId).where('a.id', '=', id),
+  )
+  return found ?? null
+}
+
+/** The log and what is kept beyond its time, as one table. */
+function loggedAttempts({ kysely }: Outbox) {
+  return kysely
+    .selectFrom(
+      kysely
+        .selectFrom('walhook.attempts')
+        .selectAll()
+        .unionAll(kysely.selectFrom('walhook.kept_attempts').selectAll())
+        .as('a'),
+    )
     .leftJoin('walhook.events as e', 'e.id', 'a.event_id')
     .selectAll('a')
     .select([
@@ -107,11 +151,18 @@ export async function listAttempts(
       'e.changed',
       'e.omitted',
     ])
-    .where('a.webhook_id', '=', page.webhookId)
-    .where('a.id', '<', page.before ?? afterAll)
-    .orderBy('a.id', 'desc')
-    .limit(page.limit)
-    .execute()
+}
+
+type LogQuery = ReturnType<typeof loggedAttempts>
+
+/** The attempts that `choose` leaves of all, as the log shows them. */
+export async function readAttempts(
+  outbox: Outbox,
+  choose: (query: LogQuery) => LogQuery,
+): Promise<LoggedAttempt[]> {
+  const found = await choose(loggedAttempts(outbox)).execute()
+  // While a day is being dropped, what is kept of it is there twice for a moment.
+  const rows = found.filter((row, i) => row.id !== found[i - 1]?.id)
   return rows.map(row => ({
     id: row.id,
     webhookId: row.webhook_id,

@@ -1,5 +1,5 @@
 import type { ActionType, EventFacts } from '../domain/event.ts'
-import { firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { afterAll, type TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
 /** An event as the outbox shows it. */
@@ -34,9 +34,6 @@ export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent 
   const { rows } = await outbox.pool.query(`select ${columns} from walhook.events where id = $1`, [id])
   return rows[0] ? toEvent(rows[0]) : null
 }
-
-/** Ids above every real one. */
-const afterAll: TimeId = firstIdAt(2 ** 43 - 1)
 
 /** The newest events, of one entity where one is given: at most `limit`, older than the event `before` where given. */
 export async function listEvents(

@@ -37,6 +37,8 @@ export type Tables = {
   }
   'walhook.audit': AuditTable
   'walhook.attempts': AttemptsTable
+  /** The same columns, in the same order. */
+  'walhook.kept_attempts': AttemptsTable
   'walhook.events': EventsTable
 }
 

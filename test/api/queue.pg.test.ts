@@ -91,6 +91,34 @@ test('what waits is cancelled: one event, one entity, all of it; each time it is
   ])
 })
 
+test('events are replayed by time, by list, by trigger; what failed is sent again; each is recorded', async () => {
+  const id = await at.webhook(['company.new'])
+  const from = new Date().toISOString()
+  const { eventIds } = await tell('new', 'update')
+  const call = async (what: string, body: object) =>
+    await at.call('POST', `/api/webhooks/${id}/${what}`, body)
+  const replayed = await call('replay', { from, triggers: ['user.update'] })
+  expect(replayed.status).toBe(202)
+  expect(replayed.json).toEqual({ queued: 1, next_cursor: null })
+  expect((await call('replay', { event_ids: eventIds })).json).toMatchObject({ queued: 1 })
+  expect((await call('replay', { from, to: from.replace(/\.\d+Z/, '.999Z') })).json).toMatchObject({
+    queued: 0,
+  })
+  await settleAll(at, id, { next: { state: 'dead' } })
+  expect((await call('resend-failed', { from })).json).toEqual({ queued: 1, next_cursor: null })
+  expect(
+    (await auditOf(id)).map(([action, changes]: [string, object]) => [action, Object.keys(changes).sort()]),
+  ).toEqual([
+    ['deliveries.resent', ['from', 'to']],
+    ['deliveries.replayed', ['event_ids']],
+    ['deliveries.replayed', ['from', 'to', 'triggers']],
+  ])
+  const cursor = Buffer.from(JSON.stringify([Date.now(), 'user', 'zzz'])).toString('base64url')
+  expect((await call('replay', { from, cursor })).json).toEqual({ queued: 0, next_cursor: null })
+  await at.outbox.pool.query('update walhook.webhooks set is_active = false where id = $1', [id])
+  for (const what of ['replay', 'resend-failed']) expect((await call(what, { from })).status).toBe(409)
+})
+
 test('an event is explained for every webhook, or one', async () => {
   const [id, other] = [await at.webhook(everyUser), await at.webhook(['company.new'])]
   const { entityId, eventIds } = await tell('update')
@@ -143,6 +171,19 @@ test.each<[string, string, unknown, number]>([
   ['POST', '/api/webhooks/ID/resend', { event_id: 'x' }, 422],
   ['POST', '/api/webhooks/ID/resend', { event_id: '9'.repeat(19) }, 422],
   ['POST', '/api/webhooks/999999/resend', { event_id: noEvent }, 404],
+  ['POST', '/api/webhooks/ID/replay', {}, 422],
+  ['POST', '/api/webhooks/ID/replay', { to: '2026-01-01T00:00:00Z' }, 422],
+  ['POST', '/api/webhooks/ID/replay', { from: 'yesterday' }, 422],
+  ['POST', '/api/webhooks/ID/replay', { from: '2026-01-02T00:00:00Z', to: '2026-01-01T00:00:00Z' }, 422],
+  ['POST', '/api/webhooks/ID/replay', { from: '2026-01-02T00:00:00Z', triggers: ['user.gone'] }, 422],
+  ['POST', '/api/webhooks/ID/replay', { from: '2026-01-02T00:00:00Z', triggers: ['user.new\u0000'] }, 422],
+  ['POST', '/api/webhooks/ID/replay', { from: '2026-01-02T00:00:00Z', event_ids: [noEvent] }, 422],
+  ['POST', '/api/webhooks/ID/replay', { event_ids: [] }, 422],
+  ['POST', '/api/webhooks/ID/replay', { event_ids: [noEvent], cursor: 'x' }, 422],
+  ['POST', '/api/webhooks/ID/replay', { event_ids: [noEvent], cursor: 'W10' }, 422],
+  ['POST', '/api/webhooks/999999/replay', { event_ids: [noEvent] }, 404],
+  ['POST', '/api/webhooks/ID/resend-failed', {}, 422],
+  ['POST', '/api/webhooks/999999/resend-failed', { from: '2026-01-02T00:00:00Z' }, 404],
   ['POST', '/api/webhooks/ID/cancel', {}, 422],
   ['POST', '/api/webhooks/ID/cancel', { all: false }, 422],
   ['POST', '/api/webhooks/ID/cancel', { all: true, event_id: noEvent }, 422],

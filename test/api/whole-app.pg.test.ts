@@ -55,7 +55,7 @@ afterAll(async () => {
 test('a test sends the account of WALHOOK_ADMIN_USER as it is in the source, or the one asked for', async () => {
   const { id } = await create()
   const own = await call('POST', `/api/webhooks/${id}/test`)
-  expect(own.json).toMatchObject({ outcome: 'delivered', remote_address: null })
+  expect(own.json).toMatchObject({ outcome: 'delivered', remote_address: '127.0.0.1' })
   expect(own.json.request.body).toBe(
     '{"entity_id":7,"entity_type":"user","action_type":"test","result":{"id":7,"name":"Ada"}}',
   )

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { createCapture } from '../../src/capture/capture.ts'
-import { probePrefix } from '../../src/capture/decode.ts'
+import { createDecoder, probePrefix } from '../../src/capture/decode.ts'
 import { openSource } from '../../src/capture/source.ts'
 import { openStream } from '../../src/capture/stream.ts'
 import { defaultMapping } from '../../src/domain/mapping.ts'
@@ -137,6 +137,7 @@ async function compare(rowsPerTransaction: number): Promise<{ bareMs: number; ca
 
 async function drainBare(url: string, slotName: string, id: string): Promise<number> {
   const done = Promise.withResolvers<void>()
+  const decode = createDecoder()
   const startMs = performance.now()
   const stream = await openStream({
     url,
@@ -144,7 +145,8 @@ async function drainBare(url: string, slotName: string, id: string): Promise<num
     publicationName: 'walhook',
     walSenderTimeoutMs: 60_000,
     handler: {
-      onMessage(message) {
+      onMessage(bytes) {
+        const message = decode(bytes)
         if (message.kind === 'probe' && message.id === id) done.resolve()
       },
       onKeepalive() {},

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { probePrefix } from '../../src/capture/decode.ts'
+import { createDecoder, probePrefix } from '../../src/capture/decode.ts'
 import { openStream } from '../../src/capture/stream.ts'
 import { connect } from '../support/connect.ts'
 import { createPost } from './contenders/post.ts'
@@ -45,6 +45,7 @@ export async function decodeBare(stage: Stage, rows: number, perTransaction: num
 /** How long, in ms, a bare reader takes from the beginning of a slot to the probe with this id. */
 export async function drainBare(url: string, slotName: string, id: string): Promise<number> {
   const done = Promise.withResolvers<void>()
+  const decode = createDecoder()
   const startMs = performance.now()
   const stream = await openStream({
     url,
@@ -52,7 +53,8 @@ export async function drainBare(url: string, slotName: string, id: string): Prom
     publicationName: 'walhook',
     walSenderTimeoutMs: 60_000,
     handler: {
-      onMessage(message) {
+      onMessage(bytes) {
+        const message = decode(bytes)
         if (message.kind === 'probe' && message.id === id) done.resolve()
       },
       onKeepalive() {},

@@ -1,34 +1,7 @@
 import { expect, test } from 'vitest'
 import { createDecoder } from '../../src/capture/decode.ts'
 import { unchanged } from '../../src/domain/change.ts'
-
-const text = (value: string) => Buffer.from(`${value}\0`)
-const int8 = (value: number) => Buffer.from([value])
-const int16 = (value: number) => Buffer.from([value >> 8, value & 255])
-const int32 = (value: number) => {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(value)
-  return bytes
-}
-const int64 = (value: bigint) => {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64BE(value)
-  return bytes
-}
-const message = (tag: string, ...parts: (Buffer | string)[]) =>
-  Buffer.concat([
-    Buffer.from(tag),
-    ...parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)),
-  ])
-const row = (...values: (string | null | undefined)[]) =>
-  Buffer.concat([
-    int16(values.length),
-    ...values.map(value => {
-      if (value === null) return Buffer.from('n')
-      if (value === undefined) return Buffer.from('u')
-      return Buffer.concat([Buffer.from('t'), int32(Buffer.byteLength(value)), Buffer.from(value)])
-    }),
-  ])
+import { int8, int16, int32, int64, logicalMessage, message, row, text } from '../support/pgoutput.ts'
 
 const highOid = 3_000_000_000
 const relation = message(
@@ -80,6 +53,7 @@ test.each([
   ['I', [row('1', 'Zoë 🎟')], { kind: 'insert', row: ['1', 'Zoë 🎟'] }],
   ['I', [row('1', null)], { kind: 'insert', row: ['1', null] }],
   ['I', [row('1', '')], { kind: 'insert', row: ['1', ''] }],
+  ['I', [row('\u007f', 'plain')], { kind: 'insert', row: ['\u007f', 'plain'] }],
 ])('%s carries the new row: %j', (tag, parts, change) => {
   const decoded = decoderOfUsers()(message(tag, int32(highOid), 'N', ...parts))
   expect(decoded).toEqual({ kind: 'change', change: { ...change, relation: users } })
@@ -143,8 +117,7 @@ test('a relation that is announced again replaces the one before, for what follo
 })
 
 test('a logical message of ours is a probe, and any other is passed over', () => {
-  const logical = (prefix: string, content: string) =>
-    createDecoder()(message('M', int8(0), int64(7n), text(prefix), int32(content.length), content))
+  const logical = (prefix: string, content: string) => createDecoder()(logicalMessage(prefix, content))
   expect(logical('walhook.probe', '17')).toEqual({ kind: 'probe', id: '17' })
   expect(logical('walhook.mark', 'a')).toEqual({ kind: 'mark', id: 'a' })
   expect(logical('somebody.else', '17')).toEqual({ kind: 'other' })

@@ -1,40 +1,57 @@
 import { expect, test } from 'vitest'
-import type { Message } from '../../src/capture/decode.ts'
 import { createInbox } from '../../src/capture/inbox.ts'
 import type { Change } from '../../src/domain/change.ts'
+import { begin, commit, int8, int16, int32, logicalMessage, message, row, text } from '../support/pgoutput.ts'
 
-const relation = { oid: 1, schema: 'public', name: 'users', identity: 'default' as const, columns: [] }
-const change = (id: string): Change => ({ kind: 'insert', relation, row: [id] })
-const committedAt = new Date(0)
+const oid = 1
+const users = message(
+  'R',
+  int32(oid),
+  text('public'),
+  text('users'),
+  'd',
+  int16(1),
+  int8(1),
+  text('id'),
+  int32(23),
+  int32(0),
+)
+/** What a message weighs in the inbox beyond its value. */
+const frame = message('I', int32(oid), 'N', row('')).length + 100
 
-function open(maxBytes = 1_000) {
+/** Sizes are in units of 1,000 bytes, of which a change weighs one where nothing else is said. */
+function open(max = 100, batch = max / 2) {
   const flow: string[] = []
   const inbox = createInbox({
-    maxBytes,
+    maxBytes: max * 1_000,
+    batchBytes: batch * 1_000,
     onFull: () => flow.push('full'),
     onDrained: () => flow.push('drained'),
   })
-  const tell = (message: Message, bytes = 10) => inbox.onMessage(message, bytes)
+  for (const bytes of [begin(1n), users, commit(1n, 2n)]) inbox.onMessage(bytes)
+  inbox.take()
   return {
     inbox,
     flow,
-    begin: (commitLsn: bigint) => tell({ kind: 'begin', commitLsn, committedAt, xid: 7 }),
-    change: (id: string, bytes = 10) => tell({ kind: 'change', change: change(id) }, bytes),
-    commit: (commitLsn: bigint) => tell({ kind: 'commit', commitLsn, endLsn: commitLsn + 8n }),
+    begin: (commitLsn: bigint) => inbox.onMessage(begin(commitLsn)),
+    change: (id: string, size = 1) =>
+      inbox.onMessage(message('I', int32(oid), 'N', row(id.padEnd(size * 1_000 - frame)))),
+    commit: (commitLsn: bigint) => inbox.onMessage(commit(commitLsn, commitLsn + 8n)),
+    probe: (id: string) => inbox.onMessage(logicalMessage('walhook.probe', id)),
     /** One batch in short: its kind, the ids of each transaction in it, and how far it may be confirmed. */
-    async take() {
-      const batch = await inbox.take()
+    take() {
+      const batch = inbox.take()
       if (!batch) return null
       const ids = (part: { changes: Change[] }) =>
-        part.changes.map(each => (each.kind === 'insert' ? each.row[0] : null)).join('')
-      return batch.kind === 'chunk'
-        ? `chunk ${ids(batch.part)}`
-        : `${batch.parts.map(part => `${part.commitLsn}:${ids(part)}`).join(' ')} up to ${batch.confirmLsn}`
+        part.changes.map(each => (each.kind === 'insert' ? String(each.row[0]).trim() : '?')).join('')
+      if (batch.kind === 'chunk') return `chunk ${ids(batch.part)}`
+      const parts = batch.parts.map(part => `${part.commitLsn}:${ids(part)}`).join(' ')
+      return `${parts} up to ${batch.confirmLsn}${batch.probe === null ? '' : ` probe ${batch.probe}`}`
     },
   }
 }
 
-test('whole transactions that came meanwhile are one batch, confirmed to the end of the last', async () => {
+test('whole transactions that came meanwhile are one batch, confirmed to the end of the last', () => {
   const at = open()
   at.begin(10n)
   at.change('a')
@@ -45,83 +62,126 @@ test('whole transactions that came meanwhile are one batch, confirmed to the end
   at.commit(20n)
   at.begin(30n)
   at.change('d')
-  expect(await at.take()).toBe('10:ab 20:c up to 28')
+  expect(at.take()).toBe('10:ab 20:c up to 28')
+  expect(at.take()).toBeNull()
   at.commit(30n)
-  expect(await at.take()).toBe('30:d up to 38')
+  expect(at.take()).toBe('30:d up to 38')
 })
 
-test('whoever waits is given the batch as soon as there is one', async () => {
+test('a batch holds whole transactions up to its bound, and is confirmed to the end of its own last one', () => {
+  const at = open(100, 50)
+  for (const [i, id] of ['a', 'b', 'c', 'd'].entries()) {
+    at.begin(BigInt(10 * i + 10))
+    at.change(id, 20)
+    at.commit(BigInt(10 * i + 10))
+  }
+  at.inbox.onKeepalive(500n)
+  expect(at.take()).toBe('10:a 20:b up to 28')
+  expect(at.take()).toBe('30:c 40:d up to 500')
+})
+
+test('whoever waits hears of a batch as soon as there is one', async () => {
   const at = open()
-  const taken = at.take()
+  const hasMore = at.inbox.hasMore()
   at.begin(10n)
   at.change('a')
   at.commit(10n)
-  expect(await taken).toBe('10:a up to 18')
+  expect(await hasMore).toBe(true)
+  expect(at.take()).toBe('10:a up to 18')
 })
 
-test('a keepalive between transactions is reached once what came before it is stored; inside one it says nothing', async () => {
+test('a keepalive between transactions is reached once what came before it is stored; inside one it says nothing', () => {
   const at = open()
   at.inbox.onKeepalive(5n)
-  expect(await at.take()).toBe(' up to 5')
+  expect(at.take()).toBe(' up to 5')
   at.begin(10n)
   at.change('a')
-  const taken = at.take()
   at.inbox.onKeepalive(500n)
-  await new Promise(setImmediate)
+  expect(at.take()).toBeNull()
   at.commit(10n)
-  expect(await taken).toBe('10:a up to 18')
+  expect(at.take()).toBe('10:a up to 18')
   at.begin(30n)
   at.commit(30n)
   at.inbox.onKeepalive(100n)
   at.inbox.onKeepalive(90n)
-  expect(await at.take()).toBe('30: up to 100')
+  expect(at.take()).toBe('30: up to 100')
 })
 
-test('a transaction that is too large comes in chunks, of which only the last says how far it reaches', async () => {
-  const at = open(100)
+test('a transaction that is too large comes in chunks, of which only the last says how far it reaches', () => {
+  const at = open(100, 50)
   at.begin(10n)
-  for (const id of 'abcde') at.change(id)
-  expect(await at.take()).toBe('chunk abcde')
-  for (const id of 'fghij') at.change(id)
-  expect(await at.take()).toBe('chunk fghij')
+  for (const id of 'abcde') at.change(id, 10)
+  expect(at.take()).toBe('chunk abcde')
+  for (const id of 'fghij') at.change(id, 10)
+  expect(at.take()).toBe('chunk fghij')
   at.change('k')
   at.commit(10n)
-  expect(await at.take()).toBe('10:k up to 18')
+  expect(at.take()).toBe('10:k up to 18')
 })
 
-test('whole transactions go first when the next one is already large', async () => {
-  const at = open(100)
+test('a large transaction that is already whole comes in chunks of the same size', () => {
+  const at = open(200, 50)
+  at.begin(10n)
+  for (const id of 'abcdefgh') at.change(id, 20)
+  at.commit(10n)
+  at.begin(20n)
+  at.change('i')
+  at.commit(20n)
+  expect([at.take(), at.take(), at.take()]).toEqual(['chunk abc', 'chunk def', '10:gh 20:i up to 28'])
+})
+
+test('whole transactions go first when the next one is already large', () => {
+  const at = open()
   at.begin(10n)
   at.change('a')
   at.commit(10n)
   at.begin(20n)
-  for (const id of 'bcdef') at.change(id)
-  expect(await at.take()).toBe('10:a up to 18')
-  expect(await at.take()).toBe('chunk bcdef')
+  for (const id of 'bcdef') at.change(id, 10)
+  expect(at.take()).toBe('10:a up to 18')
+  expect(at.take()).toBe('chunk bcdef')
 })
 
-test('reading stops at the bound and goes on when half is stored, once each', async () => {
-  const at = open(100)
+test('reading stops at the bound and goes on when half is stored, once each', () => {
+  const at = open()
   at.begin(10n)
   at.change('a', 99)
   expect(at.flow).toEqual([])
   at.change('b', 1)
-  at.change('c', 50)
+  at.change('c', 30)
   expect(at.flow).toEqual(['full'])
-  await at.take()
+  expect(at.take()).toBe('chunk a')
   expect(at.flow).toEqual(['full', 'drained'])
   at.commit(10n)
   expect(at.flow).toEqual(['full', 'drained'])
 })
 
-test('a probe is a batch of its own where nothing else has come, and confirms nothing', async () => {
+test('a probe is a batch of its own where nothing else has come, and confirms nothing', () => {
   const at = open()
-  at.inbox.onMessage({ kind: 'probe', id: '17' }, 10)
-  expect(await at.inbox.take()).toEqual({ kind: 'complete', parts: [], confirmLsn: 0n, probe: '17' })
+  at.probe('17')
+  expect(at.take()).toBe(' up to 0 probe 17')
 })
 
-test('whole transactions that wait count for the bound, and reading goes on below half of it', async () => {
-  const at = open(100)
+test('a probe is told with the transactions before it, not with earlier ones', () => {
+  const at = open(100, 20)
+  at.begin(10n)
+  at.change('a', 15)
+  at.commit(10n)
+  at.begin(20n)
+  at.change('b', 15)
+  at.commit(20n)
+  at.probe('17')
+  at.begin(30n)
+  at.change('c', 15)
+  at.commit(30n)
+  expect([at.take(), at.take(), at.take()]).toEqual([
+    '10:a up to 18',
+    '20:b up to 28 probe 17',
+    '30:c up to 38',
+  ])
+})
+
+test('whole transactions that wait count for the bound, and reading goes on below half of it', () => {
+  const at = open(100, 100)
   at.begin(10n)
   at.change('a', 40)
   at.commit(10n)
@@ -131,7 +191,7 @@ test('whole transactions that wait count for the bound, and reading goes on belo
   at.begin(30n)
   at.change('c', 20)
   expect(at.flow).toEqual(['full'])
-  expect(await at.take()).toBe('10:a 20:b up to 28')
+  expect(at.take()).toBe('10:a 20:b up to 28')
   expect(at.flow).toEqual(['full', 'drained'])
   at.change('d', 79)
   expect(at.flow).toEqual(['full', 'drained'])
@@ -139,48 +199,71 @@ test('whole transactions that wait count for the bound, and reading goes on belo
   expect(at.flow).toEqual(['full', 'drained', 'full'])
 })
 
-test('reading does not go on while what is left of an open transaction is half of the bound', async () => {
-  const at = open(100)
+test('reading does not go on while what is left of an open transaction is half of the bound', () => {
+  const at = open()
   at.begin(10n)
-  at.change('a', 50)
+  at.change('a', 49)
   at.commit(10n)
   at.begin(20n)
-  at.change('b', 50)
-  expect(await at.take()).toBe('10:a up to 18')
+  at.change('b', 51)
+  expect(at.take()).toBe('10:a up to 18')
   expect(at.flow).toEqual(['full'])
-  expect(await at.take()).toBe('chunk b')
+  expect(at.take()).toBe('chunk b')
   expect(at.flow).toEqual(['full', 'drained'])
 })
 
-test('whoever waits for a large transaction is given a chunk at half of the bound', async () => {
-  const at = open(100)
-  const taken = at.take()
+test('whoever waits for a large transaction hears of it at the size of a chunk', async () => {
+  const at = open()
+  const hasMore = at.inbox.hasMore()
   at.begin(10n)
   at.change('a', 49)
+  expect(at.take()).toBeNull()
   at.change('b', 1)
-  expect(await taken).toBe('chunk ab')
+  expect(await hasMore).toBe(true)
+  expect(at.take()).toBe('chunk ab')
 })
 
-test('where reading was not stopped, taking does not say that it goes on', async () => {
-  const at = open(100)
+test('where reading was not stopped, taking does not say that it goes on', () => {
+  const at = open()
   at.begin(10n)
   at.change('a', 60)
   at.commit(10n)
-  await at.take()
+  at.take()
   expect(at.flow).toEqual([])
 })
 
 test('closing gives nothing more, also to whoever waits', async () => {
   const at = open()
-  const taken = at.take()
+  const hasMore = at.inbox.hasMore()
   at.inbox.close()
-  expect(await taken).toBeNull()
+  expect(await hasMore).toBe(false)
   at.begin(10n)
   at.commit(10n)
-  expect(await at.take()).toBeNull()
+  expect(at.take()).toBeNull()
+  expect(await at.inbox.hasMore()).toBe(false)
 })
 
 test('changes and commits outside a transaction are refused', () => {
   expect(() => open().change('a')).toThrow('outside a transaction')
   expect(() => open().commit(1n)).toThrow('did not begin')
+})
+
+test('a transaction with a mark is the last of its batch, one with a TRUNCATE stands alone', () => {
+  const at = open()
+  const transaction = (commitLsn: bigint, content: () => void) => {
+    at.begin(commitLsn)
+    content()
+    at.commit(commitLsn)
+  }
+  transaction(10n, () => at.change('a'))
+  transaction(20n, () => at.inbox.onMessage(logicalMessage('walhook.mark', 'm')))
+  transaction(30n, () => at.change('b'))
+  transaction(40n, () => at.inbox.onMessage(message('T', int32(1), int8(0), int32(oid))))
+  transaction(50n, () => at.change('c'))
+  expect([at.take(), at.take(), at.take(), at.take()]).toEqual([
+    '10:a 20: up to 28',
+    '30:b up to 38',
+    '40:? up to 48',
+    '50:c up to 58',
+  ])
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Message } from '../../src/capture/decode.ts'
+import { createDecoder } from '../../src/capture/decode.ts'
 import { openStream } from '../../src/capture/stream.ts'
 import type { Lsn } from '../../src/domain/lsn.ts'
 import { connect } from '../support/connect.ts'
@@ -59,13 +59,15 @@ test('confirming one transaction never skips the next, though its commit follows
     const done = Promise.withResolvers<Lsn>()
     let first: Lsn | null = null
     let commits = 0
+    const decode = createDecoder()
     const stream = await openStream({
       url: at.database.url,
       slotName: at.database.name,
       publicationName: 'walhook',
       walSenderTimeoutMs,
       handler: {
-        onMessage(message: Message) {
+        onMessage(bytes) {
+          const message = decode(bytes)
           if (message.kind === 'change' && message.change.kind === 'insert')
             rows.push(String(message.change.row[0]))
           if (message.kind !== 'commit') return
@@ -213,6 +215,16 @@ test('a link that is half open is noticed, shown in readiness, and replaced', as
   }
   await walhook.ready()
   await until(async () => (await readEvents(at.psql)).length === 1, { what: 'the change made meanwhile' })
+})
+
+test('a probe that was asked for is sent while nothing else happens, and says how long the way is', async () => {
+  await using at = await open()
+  await using walhook = startWalhook(at.database, { ...captureOnly, WALHOOK_PROBE_INTERVAL: '1s' })
+  await walhook.ready()
+  const probeMs = async () =>
+    ((await walhook.api('GET', '/api/status')).capture as { probe_ms: number | null }).probe_ms
+  await until(async () => (await probeMs()) !== null, { what: 'a probe to have come through' })
+  expect(await probeMs()).toBeGreaterThanOrEqual(0)
 })
 
 test('an idle walhook writes no WAL', async () => {

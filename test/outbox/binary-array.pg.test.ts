@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import {
   arrayLiteral,
-  int4Array,
-  int8Array,
-  lsnArray,
-  textArray,
-  timestamptzArray,
+  type BinaryArray,
+  openInt4Array,
+  openInt8Array,
+  openLsnArray,
+  openTextArray,
+  openTimestamptzArray,
 } from '../../src/outbox/binary-array.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -16,33 +17,52 @@ const bigints = [0n, 1n, -1n, 2n ** 63n - 1n, -(2n ** 63n)]
 test('Postgres reads from the binary arrays what went in', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
-  const read = async (type: string, value: Buffer) =>
-    (
-      await psql.query(`select e::text as e from unnest($1::${type}[]) with ordinality u (e, i) order by i`, [
-        value,
-      ])
-    ).rows.map(row => row.e)
+  const read = async <T>(type: string, array: BinaryArray<T>, items: readonly T[]) => {
+    for (const item of items) array.add(item)
+    const { rows } = await psql.query(
+      `select e::text as e from unnest($1::${type}[]) with ordinality u (e, i) order by i`,
+      [array.value()],
+    )
+    array.clear()
+    return rows.map(row => row.e)
+  }
   await psql.query(`set timezone = 'UTC'`)
-  expect(await read('text', textArray(texts))).toEqual(texts)
-  expect(await read('text', textArray([null, 'a', null, '']))).toEqual([null, 'a', null, ''])
+  expect(await read('text', openTextArray(), texts)).toEqual(texts)
+  expect(await read('text', openTextArray(), [null, 'a', null, ''])).toEqual([null, 'a', null, ''])
   const literal = await psql.query('select $1::text[] as texts', [arrayLiteral(texts)])
   expect(literal.rows[0].texts).toEqual(texts)
-  expect(await read('int8', int8Array(bigints))).toEqual(bigints.map(String))
-  expect(await read('int4', int4Array([0, -1, 2 ** 31 - 1, -(2 ** 31)]))).toEqual([
+  expect(await read('int8', openInt8Array(), bigints)).toEqual(bigints.map(String))
+  expect(await read('int4', openInt4Array(), [0, -1, 2 ** 31 - 1, -(2 ** 31)])).toEqual([
     '0',
     '-1',
     '2147483647',
     '-2147483648',
   ])
-  expect(await read('pg_lsn', lsnArray([0n, 0x16_b374_d848n, 2n ** 64n - 1n]))).toEqual([
+  expect(await read('pg_lsn', openLsnArray(), [0n, 0x16_b374_d848n, 2n ** 64n - 1n])).toEqual([
     '0/0',
     '16/B374D848',
     'FFFFFFFF/FFFFFFFF',
   ])
   const times = ['1970-01-01T00:00:00.001Z', '1999-12-31T23:59:59.999Z', '2026-11-24T05:00:00.123Z']
-  expect(await read('timestamptz', timestamptzArray(times.map(time => new Date(time))))).toEqual(
-    times.map(time => time.replace('T', ' ').replace('Z', '+00')),
-  )
-  for (const empty of [textArray([]), int8Array([])]) expect(empty.readInt32BE(12)).toBe(0)
-  expect(await read('text', textArray([]))).toEqual([])
+  expect(
+    await read(
+      'timestamptz',
+      openTimestamptzArray(),
+      times.map(time => new Date(time)),
+    ),
+  ).toEqual(times.map(time => time.replace('T', ' ').replace('Z', '+00')))
+  expect(openTextArray().value().readInt32BE(12)).toBe(0)
+  expect(await read('text', openTextArray(), [])).toEqual([])
+})
+
+test('an array that is cleared holds nothing of what it held before', async () => {
+  await using database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  const array = openTextArray()
+  for (const items of [texts, [null, 'x'.repeat(10_000_000)], ['b'], []]) {
+    array.clear()
+    for (const item of items) array.add(item)
+    const { rows } = await psql.query('select $1::text[] as items', [array.value()])
+    expect(rows[0].items).toEqual(items)
+  }
 })

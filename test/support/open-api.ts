@@ -38,6 +38,13 @@ export async function openTestApi(options: { rate?: RatePolicy; nowMs?: () => nu
     outbox: at.outbox,
     sealKey,
     entityTypes: ['user', 'company'],
+    slotName,
+    backfillAs: entityType => (entityType === 'company' ? 'update' : 'new'),
+    readFields: async () =>
+      new Map([
+        ['user', ['id', 'email', 'companies']],
+        ['company', ['id', 'name']],
+      ]),
     judgeTarget: guard.judge,
     readEntity: async (_entityType, key) =>
       ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,

@@ -1,0 +1,152 @@
+import type { ParkedChange, StoredEvent, WebhookEvent } from '../domain/event.ts'
+import type { Lsn } from '../domain/lsn.ts'
+import { nextId, type TimeId } from '../domain/time-id.ts'
+import { type EventColumns, openEventColumns } from '../outbox/event-columns.ts'
+import type { Pages } from './backfill.ts'
+import type { Batch, TransactionPart } from './inbox.ts'
+import type { Mapped } from './map.ts'
+import type { Truncations } from './truncations.ts'
+
+type Place = { readonly commitLsn: Lsn; readonly committedAt: Date }
+
+/** A page of a backfill, as what its mark's transaction did. */
+export type GatheredPage = Place & {
+  readonly taken: NonNullable<ReturnType<Pages['take']>>
+  readonly events: readonly StoredEvent[]
+  readonly parked: readonly ParkedChange[]
+}
+
+/** What one append stores: batches that are mapped and written down, one behind the other. */
+export type Gathered = {
+  readonly events: EventColumns
+  parked: ParkedChange[]
+  /** The last transaction that is in it, whole or in part; null where it holds none. */
+  last: Place | null
+  lastEventId: TimeId
+  /** How far all of it may be confirmed once it has committed; null while its last transaction is not whole. */
+  confirmLsn: Lsn | null
+  probe: string | null
+  changes: number
+  truncated: string[]
+  /** When its first batch was taken, in milliseconds since 1970; null where there is none. */
+  takenAtMs: number | null
+  /** The page whose place is behind all of it. */
+  page: GatheredPage | null
+  /** The last transaction, which is whole, has emptied tables: the index of the first `delete` that is to follow. */
+  deletionsFrom: number | null
+}
+
+/** As much is gathered before it is stored, in bytes of the statement's parameters, and never much more. */
+const fullBytes = 786_432
+
+export const isFull = ({ events }: Gathered) => events.bytes() >= fullBytes
+
+/**
+ * Whether a batch may be stored together with what is gathered. Whole transactions are not held up by the chunks of one
+ * that is still on its way, and what is stored at the end of a transaction comes before the next one.
+ */
+export function canFollow(gathered: Gathered, batch: Batch): boolean {
+  if (gathered.page || gathered.deletionsFrom !== null) return false
+  return batch.kind === 'complete' || gathered.confirmLsn === null
+}
+
+export function emptyGathered(events = openEventColumns()): Gathered {
+  events.clear()
+  return {
+    events,
+    parked: [],
+    last: null,
+    lastEventId: 0n,
+    confirmLsn: null,
+    probe: null,
+    changes: 0,
+    truncated: [],
+    takenAtMs: null,
+    page: null,
+    deletionsFrom: null,
+  }
+}
+
+/** Gives ids to events, in the order in which they are asked for. */
+export type EventIds = { next(): TimeId; last(): TimeId }
+
+export function createEventIds(last: TimeId, nowMs: () => number): EventIds {
+  return {
+    next() {
+      last = nextId(last, nowMs())
+      return last
+    },
+    last: () => last,
+  }
+}
+
+/**
+ * Makes the function that maps a batch and adds it to what is gathered. Events get their ids here, and those of a
+ * transaction that comes in chunks go on counting. Transactions at or before `storedLsn` are passed over: what a
+ * killed process had stored and not confirmed comes again.
+ */
+export function createGatherer(options: {
+  map: (parts: readonly TransactionPart[]) => Promise<Mapped>
+  storedLsn: Lsn
+  ids: EventIds
+  pages: Pages
+  truncations: Truncations
+  nowMs: () => number
+}) {
+  const { ids, pages, truncations } = options
+  /** The transaction of which chunks have come, and how many events and parked changes they gave. */
+  let chunked: { commitLsn: Lsn; count: number } | null = null
+  const countOf = (commitLsn: Lsn) => (commitLsn === chunked?.commitLsn ? chunked.count : 0)
+
+  async function add(gathered: Gathered, parts: readonly TransactionPart[], isWhole: boolean) {
+    const last = parts.at(-1)
+    if (!last) return
+    const { commitLsn, committedAt } = last
+    const mapped = await options.map(parts)
+    truncations.add(mapped.emptied, ids.last())
+    pages.observe(parts, mapped)
+    const placed = <T extends WebhookEvent | ParkedChange>(item: T): T => ({
+      ...item,
+      index: countOf(item.commitLsn) + item.index,
+    })
+    for (const event of mapped.events) gathered.events.add({ ...placed(event), id: ids.next() })
+    gathered.parked.push(...mapped.parked.map(placed))
+    gathered.truncated.push(...mapped.truncated)
+    gathered.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)
+    gathered.last = { commitLsn, committedAt }
+    gathered.lastEventId = ids.last()
+    const count = countOf(commitLsn) + mapped.events.length + mapped.parked.length
+    if (!isWhole) chunked = { commitLsn, count }
+    else if (truncations.isPending()) gathered.deletionsFrom = count
+    if (last.mark !== null) gathered.page = takePage(last.mark, { commitLsn, committedAt })
+  }
+
+  function takePage(markId: string, place: Place): GatheredPage | null {
+    const taken = pages.take(markId)
+    if (!taken) return null
+    const { events, parked } = taken.content
+    return {
+      ...place,
+      taken,
+      events: events.map((event, index) => ({ ...event, ...place, index, id: ids.next() })),
+      parked: parked.map((change, i) => ({
+        ...change,
+        commitLsn: place.commitLsn,
+        index: events.length + i,
+      })),
+    }
+  }
+
+  return async (gathered: Gathered, batch: Batch): Promise<void> => {
+    gathered.takenAtMs ??= options.nowMs()
+    const isWhole = batch.kind === 'complete'
+    const parts = isWhole ? batch.parts : [batch.part]
+    await add(
+      gathered,
+      parts.filter(part => part.commitLsn > options.storedLsn),
+      isWhole,
+    )
+    gathered.confirmLsn = isWhole ? batch.confirmLsn : null
+    if (isWhole) gathered.probe = batch.probe ?? gathered.probe
+  }
+}

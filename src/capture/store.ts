@@ -1,0 +1,185 @@
+import type { PoolClient } from 'pg'
+import type { ParkedChange, StoredEvent } from '../domain/event.ts'
+import type { Lsn } from '../domain/lsn.ts'
+import { append, PositionMoved } from '../outbox/append.ts'
+import { advanceBackfill } from '../outbox/backfills.ts'
+import { type Outbox, transaction } from '../outbox/database.ts'
+import type { EventColumns } from '../outbox/event-columns.ts'
+import { noteConfirmed, type Position } from '../outbox/position.ts'
+import type { EventIds, Gathered, GatheredPage } from './gather.ts'
+import type { Truncations } from './truncations.ts'
+
+/** What was stored with one commit of the outbox. */
+export type Stored = {
+  readonly changes: number
+  readonly events: number
+  readonly deliveries: number
+  /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL. */
+  readonly truncated: readonly string[]
+  readonly parked: readonly ParkedChange[]
+  /** When the last of the source's transactions committed there. */
+  readonly committedAt: Date
+}
+
+/**
+ * How far ahead of a confirmation the outbox notes that the slot may be confirmed, in bytes: WAL without anything
+ * of ours is then confirmed as it comes, and noted only now and then. A note writes WAL itself, and must not keep
+ * itself busy.
+ */
+const confirmAheadBytes = 1_048_576n
+
+/** Appends what was gathered, one after the other, and confirms what has committed. */
+export function createStorer(options: {
+  outbox: Outbox
+  slotName: string
+  position: Position
+  ids: EventIds
+  truncations: Truncations
+  confirm: (lsn: Lsn) => void
+  onStored: (stored: Stored) => void
+  onProbe: (id: string) => void
+}) {
+  const { outbox, slotName, ids, truncations } = options
+  let { commitLsn } = options.position
+  let noted = options.position.confirmedLsn ?? 0n
+  let confirmed = 0n
+  /** The outbox transaction of a source transaction that needs more than one statement; most of the time there is none. */
+  let client: PoolClient | null = null
+  let tally = emptyTally()
+
+  async function begin(): Promise<void> {
+    if (client) return
+    client = await outbox.pool.connect()
+    await client.query('begin')
+  }
+
+  async function commit(): Promise<void> {
+    if (!client) return
+    await client.query('commit')
+    client.release()
+    client = null
+  }
+
+  async function appendAll(input: {
+    to: Lsn
+    lastEventId: bigint
+    events: readonly StoredEvent[] | EventColumns
+    parked: readonly ParkedChange[]
+  }): Promise<void> {
+    const { to, ...rest } = input
+    noted = max(noted, to + confirmAheadBytes)
+    tally.deliveries += await append(client ?? outbox.pool, {
+      ...rest,
+      slotName,
+      expected: commitLsn,
+      commitLsn: to,
+      confirmableLsn: noted,
+    })
+    commitLsn = to
+  }
+
+  /** A `delete` of everything that was in the tables which the transaction emptied, behind its own events. */
+  async function storeDeletions(of: NonNullable<Gathered['last']>, indexFrom: number): Promise<void> {
+    let index = indexFrom
+    for await (const page of truncations.deletions(client!)) {
+      const events = page.map(event => ({ ...event, ...of, index: index++, id: ids.next() }))
+      await appendAll({ to: of.commitLsn, lastEventId: ids.last(), events, parked: [] })
+      tally.events += events.length
+    }
+  }
+
+  /** Stores a page of a backfill; nothing of it where the backfill was ended. */
+  async function storePage({ taken, events, parked, commitLsn: markLsn, committedAt }: GatheredPage) {
+    const confirmableLsn = max(noted, markLsn + confirmAheadBytes)
+    const deliveries = await transaction(outbox.pool, async client => {
+      const made = await append(client, {
+        slotName,
+        expected: commitLsn,
+        commitLsn: markLsn,
+        confirmableLsn,
+        lastEventId: events.at(-1)?.id ?? 0n,
+        events,
+        parked,
+        onlyWebhookId: taken.content.webhookId,
+      })
+      if (!(await advanceBackfill(client, taken.content.step))) throw new BackfillEnded()
+      return made
+    }).catch(error => {
+      if (error instanceof BackfillEnded) return null
+      throw error
+    })
+    taken.settle(deliveries === null ? 'ended' : 'stored')
+    if (deliveries === null) return
+    noted = confirmableLsn
+    commitLsn = markLsn
+    tally.events += events.length
+    tally.deliveries += deliveries
+    tally.committedAt = committedAt
+  }
+
+  async function note(lsn: Lsn): Promise<void> {
+    if (!(await noteConfirmed(outbox, slotName, { commitLsn, confirmedLsn: lsn })))
+      throw new PositionMoved(slotName, commitLsn)
+    noted = lsn
+  }
+
+  async function confirm(lsn: Lsn): Promise<void> {
+    if (lsn <= confirmed) return
+    if (lsn > noted) await note(lsn + confirmAheadBytes)
+    confirmed = lsn
+    options.confirm(lsn)
+  }
+
+  function count({ events, parked, changes, truncated, last }: Gathered) {
+    tally.truncated.push(...truncated)
+    tally.parked.push(...parked)
+    tally.changes += changes
+    tally.events += events.count()
+    if (last) tally.committedAt = last.committedAt
+  }
+
+  return {
+    async store(gathered: Gathered): Promise<void> {
+      const { events, parked, last, lastEventId, confirmLsn, probe, page, deletionsFrom } = gathered
+      count(gathered)
+      if (last && (confirmLsn === null || deletionsFrom !== null)) await begin()
+      if (last && (client || events.count() + parked.length > 0))
+        await appendAll({ to: last.commitLsn, lastEventId, events, parked })
+      if (last && deletionsFrom !== null) await storeDeletions(last, deletionsFrom)
+      if (confirmLsn === null) return
+      await commit()
+      if (page) await storePage(page)
+      await confirm(confirmLsn)
+      if (tally.changes + tally.events > 0) options.onStored(tally)
+      if (probe !== null) options.onProbe(probe)
+      tally = emptyTally()
+    },
+
+    /** Chunks that are not committed have moved the position only for themselves: a note would not find it. */
+    async noteExactly(): Promise<void> {
+      if (confirmed > 0n && !client) await note(confirmed)
+    },
+
+    /** Ends the connection, and with it what was not committed. */
+    async abandon(): Promise<void> {
+      client?.release(true)
+      client = null
+    },
+  }
+}
+
+/** Thrown to leave nothing of a page behind. */
+class BackfillEnded extends Error {}
+
+const max = (a: Lsn, b: Lsn) => (a > b ? a : b)
+
+function emptyTally() {
+  return {
+    changes: 0,
+    events: 0,
+    deliveries: 0,
+    truncated: [] as string[],
+    parked: [] as ParkedChange[],
+    committedAt: new Date(0),
+  }
+}

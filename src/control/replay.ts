@@ -1,0 +1,107 @@
+import { actionTypes } from '../domain/event.ts'
+import { firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import type { LaneKey } from '../outbox/cancel.ts'
+import { type ReplaySource, replay } from '../outbox/replay.ts'
+import type { Caller, Control } from './control.ts'
+import { notActive } from './resend.ts'
+import { type FieldProblem, invalid, notFound, type Result } from './result.ts'
+
+/** What is sent once more. Ranges of time hold their beginning and not their end; without one they reach to now. */
+export type ReplayWish =
+  | {
+      readonly of: 'range'
+      readonly from: Date
+      readonly to: Date | null
+      /** As user.new, also of entities that are not in the mapping any more. Null: every event. */
+      readonly triggers: readonly string[] | null
+    }
+  | { readonly of: 'ids'; readonly ids: readonly TimeId[] }
+  | { readonly of: 'failed'; readonly from: Date; readonly to: Date | null }
+
+/** Where a call that had no more time left off: the end of what is meant is fixed by the first one. */
+export type ReplayCursor = { readonly toMs: number; readonly after: LaneKey }
+
+export type ReplayResult = { readonly queued: number; readonly next: ReplayCursor | null }
+
+const pageEvents = 1_000
+/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+const longestMs = 10_000
+
+/**
+ * Sends many events to a webhook once more, as `resendEvent` does one: those of a range of time or of a list, also
+ * where the webhook did not want them or is younger, or those that failed in a range of time and were not delivered
+ * since. Each entity's events stay in their order, and before its newer ones that wait. Goes on where `cursor` says.
+ */
+export async function replayEvents(
+  control: Control,
+  caller: Caller,
+  webhookId: number,
+  wish: ReplayWish,
+  cursor: ReplayCursor | null,
+): Promise<Result<ReplayResult>> {
+  const problems = judge(wish)
+  if (problems.length > 0) return invalid(...problems)
+  const wishedTo = wish.of === 'ids' ? null : wish.to
+  const toMs = cursor?.toMs ?? wishedTo?.getTime() ?? Date.now()
+  const startedMs = performance.now()
+  const replayed = await replay(
+    control.outbox,
+    { webhookId, source: sourceOf(wish, toMs), after: cursor?.after ?? null, pageEvents },
+    {
+      isTimeOver: () => performance.now() - startedMs > longestMs,
+      async onQueued(client) {
+        if (cursor) return
+        const action = wish.of === 'failed' ? 'deliveries.resent' : 'deliveries.replayed'
+        await recordAudit(client, caller, action, { webhookId, to: recorded(wish) })
+      },
+    },
+  )
+  switch (replayed.state) {
+    case 'queued':
+      return {
+        ok: true,
+        value: { queued: replayed.queued, next: replayed.next && { toMs, after: replayed.next } },
+      }
+    case 'no_webhook':
+      return notFound('webhook', webhookId)
+    case 'inactive':
+      return notActive(webhookId, replayed.disabledReason)
+    default:
+      return replayed satisfies never
+  }
+}
+
+function sourceOf(wish: ReplayWish, toMs: number): ReplaySource {
+  switch (wish.of) {
+    case 'ids':
+      return wish
+    case 'failed':
+      return { ...wish, to: new Date(toMs) }
+    case 'range':
+      return { ...wish, from: firstIdAt(wish.from.getTime()), to: firstIdAt(toMs) }
+    default:
+      return wish satisfies never
+  }
+}
+
+function recorded(wish: ReplayWish): object {
+  if (wish.of === 'ids') return { eventIds: wish.ids }
+  const { of, ...range } = wish
+  return range
+}
+
+function judge(wish: ReplayWish): FieldProblem[] {
+  const problems: FieldProblem[] = []
+  if (wish.of !== 'ids' && wish.to && wish.from >= wish.to)
+    problems.push({ pointer: '/to', detail: 'to: must be later than from' })
+  if (wish.of === 'range')
+    wish.triggers?.forEach((trigger, i) => {
+      if (!actionTypes.some(action => trigger.endsWith(`.${action}`)))
+        problems.push({
+          pointer: `/triggers/${i}`,
+          detail: `${JSON.stringify(trigger)} is not a trigger. Write an entity type and new, update or delete, as user.new.`,
+        })
+    })
+  return problems
+}

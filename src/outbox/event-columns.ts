@@ -1,0 +1,101 @@
+import type { StoredEvent } from '../domain/event.ts'
+import {
+  arrayLiteral,
+  openInt4Array,
+  openInt8Array,
+  openLsnArray,
+  openTextArray,
+  openTimestamptzArray,
+} from './binary-array.ts'
+
+/**
+ * Events on their way into the outbox, written down column by column, as `append` sends them. The events themselves
+ * need not be kept meanwhile, and what they were written into is used again after `clear`.
+ */
+export type EventColumns = {
+  add(event: StoredEvent): void
+  count(): number
+  /** How many bytes the columns take by now. */
+  bytes(): number
+  clear(): void
+  /** Arrays for a statement's parameters: views, good until the next `add` or `clear`. */
+  values(): Record<(typeof columnNames)[number], Buffer> & Record<keyof typeof factTexts, Buffer | null>
+}
+
+const columnNames = [
+  'ids',
+  'commitLsns',
+  'indexes',
+  'entityTypes',
+  'entityIds',
+  'actionTypes',
+  'committedAts',
+  'bodies',
+] as const
+
+/** Without REPLICA IDENTITY FULL no event has any of these: a column of nulls only is not sent. */
+const factTexts = {
+  previous: ({ facts }: StoredEvent) => facts?.previous ?? null,
+  changed: ({ facts }: StoredEvent) => (facts?.changed ? arrayLiteral(facts.changed) : null),
+  omitted: ({ facts }: StoredEvent) => (facts?.omitted ? arrayLiteral(facts.omitted) : null),
+}
+
+/** Opens columns without an event. */
+export function openEventColumns(): EventColumns {
+  const columns = {
+    ids: openInt8Array(),
+    commitLsns: openLsnArray(),
+    indexes: openInt4Array(),
+    entityTypes: openTextArray(),
+    entityIds: openTextArray(),
+    actionTypes: openTextArray(),
+    committedAts: openTimestamptzArray(),
+    bodies: openTextArray(),
+  } satisfies Record<(typeof columnNames)[number], unknown>
+  const facts = Object.entries(factTexts).map(([name, textOf]) => ({
+    name,
+    textOf,
+    column: openTextArray(),
+    isKnown: false,
+  }))
+  const every = [...Object.values(columns), ...facts.map(({ column }) => column)]
+  let count = 0
+
+  return {
+    add(event) {
+      columns.ids.add(event.id)
+      columns.commitLsns.add(event.commitLsn)
+      columns.indexes.add(event.index)
+      columns.entityTypes.add(event.entityType)
+      columns.entityIds.add(event.entityId)
+      columns.actionTypes.add(event.actionType)
+      columns.committedAts.add(event.committedAt)
+      columns.bodies.add(event.body)
+      for (const fact of facts) {
+        const text = fact.textOf(event)
+        fact.column.add(text)
+        if (text !== null) fact.isKnown = true
+      }
+      count++
+    },
+    count: () => count,
+    bytes: () => every.reduce((sum, column) => sum + column.bytes(), 0),
+    clear() {
+      for (const column of every) column.clear()
+      for (const fact of facts) fact.isKnown = false
+      count = 0
+    },
+    values() {
+      const named = columnNames.map(name => [name, columns[name].value()])
+      const known = facts.map(({ name, column, isKnown }) => [name, isKnown ? column.value() : null])
+      return Object.fromEntries([...named, ...known])
+    },
+  }
+}
+
+/** The columns of a list of events. */
+export function eventColumnsOf(events: readonly StoredEvent[]): EventColumns {
+  const columns = openEventColumns()
+  for (const event of events) columns.add(event)
+  return columns
+}

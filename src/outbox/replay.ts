@@ -1,0 +1,160 @@
+import type pg from 'pg'
+import { firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { askForMany, type LaneEvent } from './ask-for-many.ts'
+import type { LaneKey } from './cancel.ts'
+import type { Outbox } from './database.ts'
+import { lockSendingWebhook, type Resent } from './resend.ts'
+
+/** Which events are sent to a webhook once more. Ranges hold their beginning and not their end. */
+export type ReplaySource =
+  | {
+      readonly of: 'range'
+      readonly from: TimeId
+      readonly to: TimeId
+      /** As user.new; null: every event. */
+      readonly triggers: readonly string[] | null
+    }
+  | { readonly of: 'ids'; readonly ids: readonly TimeId[] }
+  /** What failed in a range of time, and was not delivered since. */
+  | { readonly of: 'failed'; readonly from: Date; readonly to: Date }
+
+export type Replayed =
+  | Extract<Resent, { state: 'no_webhook' | 'inactive' }>
+  | {
+      readonly state: 'queued'
+      /** How many deliveries were made, or begin anew. */
+      readonly queued: number
+      /** The last lane that was done, where there are more; null at the end. */
+      readonly next: LaneKey | null
+    }
+
+const inLaneOrder = 'order by entity_type, entity_id, event_id'
+
+const rangeStatement = `
+select entity_type, entity_id, id as event_id from walhook.events
+where id >= $3 and id < $4 and ($5::text[] is null or entity_type || '.' || action_type = any($5))
+  and (entity_type, entity_id) > ($1, $2)
+${inLaneOrder}`
+
+const idsStatement = `
+select entity_type, entity_id, id as event_id from walhook.events
+where id = any($3) and (entity_type, entity_id) > ($1, $2)
+${inLaneOrder}`
+
+/** An attempt gets its id when it is logged, which may be later than it began: $6 and $7 bound the days to look at. */
+const failedStatement = `
+with failed as (
+  select event_id, event_ids from walhook.attempts
+  where webhook_id = $3 and outcome <> 'delivered' and outcome <> 'cancelled'
+    and started_at >= $4 and started_at < $5 and id >= $6 and id < $7 and trigger <> 'test'
+), of_event as (
+  select event_id from failed where event_id is not null
+  union
+  select unnest(event_ids) from failed
+)
+select e.entity_type, e.entity_id, e.id as event_id
+from of_event join walhook.events e on e.id = of_event.event_id
+where (e.entity_type, e.entity_id) > ($1, $2)
+  and (
+    exists (
+      select from walhook.ended_deliveries x where x.webhook_id = $3 and x.event_id = e.id and x.state = 'dead')
+    or exists (
+      select from walhook.deliveries d
+      where d.webhook_id = $3 and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
+        and d.attempts > 0))
+${inLaneOrder}`
+
+const longestLoggingMs = 3_600_000
+
+function query(webhookId: number, source: ReplaySource): { text: string; values: unknown[] } {
+  switch (source.of) {
+    case 'range':
+      return { text: rangeStatement, values: [source.from, source.to, source.triggers] }
+    case 'ids':
+      return { text: idsStatement, values: [source.ids] }
+    case 'failed': {
+      const { from, to } = source
+      const ids = [firstIdAt(from.getTime()), firstIdAt(to.getTime() + longestLoggingMs)]
+      return { text: failedStatement, values: [webhookId, from, to, ...ids] }
+    }
+    default:
+      return source satisfies never
+  }
+}
+
+/**
+ * Sends events to a webhook once more, by hand, as a resend of each would: also those that it did not want, or that are
+ * older than it. They are found once, in the order of their lanes, and put into them page by page of about `pageEvents`,
+ * a commit each, until `isTimeOver` says so; a call with `after` goes on behind that lane. All that is meant of a lane
+ * goes into one commit, however much that is, so that a lane's events stay in their order, also among those that wait.
+ * `onQueued` runs once, in the first commit that changes something.
+ */
+export async function replay(outbox: Outbox, input: Input, on: Callbacks): Promise<Replayed> {
+  const client = await outbox.pool.connect()
+  try {
+    const replayed = await replayOn(client, input, on)
+    await client.query('close all')
+    client.release()
+    return replayed
+  } catch (error) {
+    // With it go its transaction and its cursor.
+    client.release(true)
+    throw error
+  }
+}
+
+type Input = { webhookId: number; source: ReplaySource; after: LaneKey | null; pageEvents: number }
+type Callbacks = { isTimeOver: () => boolean; onQueued: (client: pg.PoolClient) => Promise<void> }
+
+async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Promise<Replayed> {
+  const { webhookId, source } = input
+  let { after } = input
+  let queued = 0
+  await client.query('begin')
+  const first = await lockSendingWebhook(client, webhookId)
+  if (!first.ok) {
+    await client.query('rollback')
+    return first.refusal
+  }
+  // Found as a whole at this commit, and kept by the server: neither a long transaction nor all of it in our memory.
+  const { text, values } = query(webhookId, source)
+  const from = [after?.entityType ?? '', after?.entityId ?? '']
+  await client.query(`declare found cursor with hold for ${text}`, [...from, ...values])
+  await client.query('commit')
+
+  for await (const items of pagesOf(client, input.pageEvents)) {
+    if (on.isTimeOver()) return { state: 'queued', queued, next: after ?? beforeAll }
+    await client.query('begin')
+    const webhook = await lockSendingWebhook(client, webhookId)
+    if (!webhook.ok) {
+      await client.query('rollback')
+      return webhook.refusal
+    }
+    const made = await askForMany(client, { webhookId, items, onlyFailed: source.of === 'failed' })
+    if (queued === 0 && made > 0) await on.onQueued(client)
+    await client.query('commit')
+    queued += made
+    after = items.at(-1)!
+  }
+  return { state: 'queued', queued, next: null }
+}
+
+const beforeAll: LaneKey = { entityType: '', entityId: '' }
+
+/** What the cursor holds, in pages that end where a lane ends. */
+async function* pagesOf(client: pg.PoolClient, pageEvents: number): AsyncGenerator<LaneEvent[], undefined> {
+  const waiting: LaneEvent[] = []
+  for (;;) {
+    const { rows } = await client.query(`fetch ${pageEvents} from found`)
+    waiting.push(
+      ...rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id, eventId: row.event_id })),
+    )
+    if (rows.length < pageEvents) break
+    const last = waiting.at(-1)!
+    const end = waiting.findIndex(
+      ({ entityType, entityId }) => entityType === last.entityType && entityId === last.entityId,
+    )
+    if (end > 0) yield waiting.splice(0, end)
+  }
+  if (waiting.length > 0) yield waiting
+}

@@ -1,0 +1,317 @@
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer as createTcpServer } from 'node:net'
+import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from 'node:tls'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openSender } from '../../src/delivery/attempt.ts'
+import { createGuard } from '../../src/delivery/guard.ts'
+import { allowing } from '../domain/allowing.ts'
+import { type Identity, makeAuthority } from '../support/certificates.ts'
+
+const deadlineMs = 1_500
+const maxResponseBytes = 1_024
+
+/** A receiver that does with each connection, and with each request on it, what it is told. */
+async function startReceiver(options: {
+  onRequest?: (socket: Socket, count: number) => void
+  onConnection?: (socket: Socket) => void
+  identity?: Identity
+}) {
+  const sockets: Socket[] = []
+  let requests = 0
+  const take = (socket: Socket) => {
+    sockets.push(socket.on('error', () => {}))
+    options.onConnection?.(socket)
+    socket.on('data', data => {
+      if (data.toString('latin1').startsWith('POST')) options.onRequest?.(socket, ++requests)
+    })
+  }
+  const server = options.identity ? createTlsServer(options.identity, take) : createTcpServer(take)
+  server.on('tlsClientError', () => {})
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as AddressInfo).port,
+    sockets,
+    requests: () => requests,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise(resolve => server.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
+
+const answer = (socket: Socket, head = '204 No Content', body = '') =>
+  socket.write(`HTTP/1.1 ${head}\r\n\r\n${body}`, 'latin1')
+
+/** `resolve` stands for DNS. */
+function openTestSender(resolve: (hostname: string) => Promise<string[]> = async () => ['127.0.0.1']) {
+  const guard = createGuard({ allow: allowing('127.0.0.0/8,hook.test,other.test'), resolve })
+  const sender = openSender({ guard, deadlineMs, connectTimeoutMs: 500, maxResponseBytes })
+  return { ...sender, [Symbol.asyncDispose]: sender.close }
+}
+
+const never = new AbortController().signal
+const requestTo = (url: string) => ({ url, headers: { 'content-length': '2' }, body: '{}' })
+
+test('a connection is opened once and kept, and says where it leads and what each phase took', async () => {
+  await using receiver = await startReceiver({ onRequest: socket => answer(socket) })
+  await using sender = openTestSender()
+  const url = `http://hook.test:${receiver.port}/`
+  const first = await sender.post(requestTo(url), never)
+  const second = await sender.post(requestTo(url), never)
+  expect(first).toMatchObject({ outcome: 'delivered', remoteAddress: '127.0.0.1' })
+  expect(Object.keys(first.phases)).toEqual(['dns', 'connect', 'first_byte', 'body'])
+  expect(second).toMatchObject({ outcome: 'delivered', remoteAddress: '127.0.0.1' })
+  expect(Object.keys(second.phases)).toEqual(['first_byte', 'body'])
+  for (const { phases, durationMs } of [first, second])
+    expect(Object.values(phases).reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual(durationMs + 1)
+  expect(receiver.sockets).toHaveLength(1)
+})
+
+test('requests at once have a connection each', async () => {
+  await using receiver = await startReceiver({
+    onRequest: (_, count) => count === 3 && receiver.sockets.forEach(socket => void answer(socket)),
+  })
+  await using sender = openTestSender()
+  const posts = [1, 2, 3].map(() => sender.post(requestTo(`http://127.0.0.1:${receiver.port}/`), never))
+  expect((await Promise.all(posts)).map(({ outcome }) => outcome)).toEqual(Array(3).fill('delivered'))
+  expect(receiver.sockets).toHaveLength(3)
+})
+
+test('a kept connection that the receiver has ended meanwhile costs no attempt', async () => {
+  await using receiver = await startReceiver({
+    // The second request finds the connection ending, as if both had acted at the same moment.
+    onRequest: (socket, count) => (count === 2 ? socket.destroy() : answer(socket)),
+  })
+  await using sender = openTestSender()
+  const url = `http://127.0.0.1:${receiver.port}/`
+  expect(await sender.post(requestTo(url), never)).toMatchObject({ outcome: 'delivered' })
+  expect(await sender.post(requestTo(url), never)).toMatchObject({ outcome: 'delivered' })
+  expect(receiver.sockets).toHaveLength(2)
+  expect(receiver.requests()).toBe(3)
+})
+
+test('a new connection that ends before an answer is the receiver refusing, and is not tried again at once', async () => {
+  await using receiver = await startReceiver({ onRequest: socket => socket.destroy() })
+  await using sender = openTestSender()
+  expect(await sender.post(requestTo(`http://127.0.0.1:${receiver.port}/`), never)).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'connection_reset' },
+    response: null,
+  })
+  expect(receiver.requests()).toBe(1)
+})
+
+test('a name that leads elsewhere later is judged again before every connection', async () => {
+  await using receiver = await startReceiver({
+    onRequest: socket => answer(socket, '204 No Content\r\nconnection: close'),
+  })
+  const answers = [['127.0.0.1'], ['169.254.169.254'], ['10.0.0.1', '127.0.0.1']]
+  let asked = 0
+  await using sender = openTestSender(async () => answers[asked++]!)
+  const url = `http://hook.test:${receiver.port}/`
+  expect((await sender.post(requestTo(url), never)).outcome).toBe('delivered')
+  expect(await sender.post(requestTo(url), never)).toMatchObject({
+    outcome: 'blocked',
+    failure: { errorClass: 'blocked_target', message: expect.stringContaining('169.254.169.254') },
+    remoteAddress: null,
+    phases: {},
+  })
+  expect(receiver.sockets).toHaveLength(1)
+})
+
+test('a connection serves the host that it was opened for and no other', async () => {
+  await using receiver = await startReceiver({ onRequest: socket => answer(socket) })
+  await using sender = openTestSender()
+  await sender.post(requestTo(`http://hook.test:${receiver.port}/`), never)
+  await sender.post(requestTo(`http://other.test:${receiver.port}/`), never)
+  expect(receiver.sockets).toHaveLength(2)
+})
+
+const trickle = (socket: Socket, text: string) => {
+  let at = 0
+  const timer = setInterval(() => socket.write(text[at++ % text.length]!), 20)
+  socket.once('close', () => clearInterval(timer))
+}
+
+/** What it does with a request, and what becomes of the attempt. In each case the connection is ended. */
+test.each<[string, (socket: Socket) => void, object]>([
+  [
+    'sends its head byte by byte and never ends',
+    socket =>
+      trickle(
+        socket,
+        'HTTP/1.1 200 OK\r\nx-a: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
+      ),
+    { outcome: 'unreachable', failure: { errorClass: 'timeout' }, response: null },
+  ],
+  [
+    'sends its body byte by byte and never ends',
+    socket => {
+      answer(socket, '200 OK\r\ncontent-length: 1000')
+      trickle(socket, 'x')
+    },
+    { outcome: 'unreachable', failure: { errorClass: 'timeout' }, response: { status: 200 } },
+  ],
+  [
+    'never ends its header fields',
+    socket => {
+      socket.write('HTTP/1.1 200 OK\r\n')
+      const more = () => socket.writable && socket.write('x-a: b\r\n'.repeat(100), more)
+      more()
+    },
+    { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: null },
+  ],
+  [
+    'sends without end',
+    socket => {
+      answer(socket, '200 OK\r\ncontent-length: 10737418240')
+      const block = Buffer.alloc(65_536, 'y')
+      const more = () => socket.writable && socket.write(block, more)
+      more()
+    },
+    { outcome: 'delivered', response: { body: 'y'.repeat(maxResponseBytes), truncated: true } },
+  ],
+  [
+    'sends a compressed bomb',
+    socket => answer(socket, '200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 20', 'x'.repeat(20)),
+    { outcome: 'delivered', response: { body: 'x'.repeat(20), headers: { 'content-encoding': 'gzip' } } },
+  ],
+  [
+    'closes in the middle of its body',
+    socket => {
+      answer(socket, '200 OK\r\ncontent-length: 100', 'half')
+      socket.end()
+    },
+    {
+      outcome: 'unreachable',
+      failure: { errorClass: 'connection_reset' },
+      response: { status: 200, body: 'half' },
+    },
+  ],
+  [
+    'says fewer bytes than it sends',
+    socket => answer(socket, '200 OK\r\ncontent-length: 2', 'much more'),
+    { outcome: 'delivered', response: { body: 'mu' } },
+  ],
+  [
+    'has two content-lengths',
+    socket => answer(socket, '200 OK\r\ncontent-length: 2\r\ncontent-length: 3', 'abc'),
+    { outcome: 'unreachable', failure: { errorClass: 'invalid_response' } },
+  ],
+  [
+    'floods with interim answers',
+    socket => {
+      const more = () => socket.writable && socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(50), more)
+      more()
+    },
+    { outcome: 'unreachable', failure: { errorClass: 'timeout' }, response: null },
+  ],
+  [
+    'speaks no HTTP',
+    socket => socket.write('220 smtp.example.com ESMTP\r\n'),
+    { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: null },
+  ],
+  [
+    'redirects to itself',
+    socket => answer(socket, '307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0'),
+    {
+      outcome: 'refused',
+      failure: { errorClass: 'redirect', message: expect.stringContaining('127.0.0.1:1') },
+    },
+  ],
+  [
+    'answers by HTTP/1.0, whose end is the end of the connection',
+    socket => socket.end('HTTP/1.0 200 OK\r\n\r\nold'),
+    { outcome: 'delivered', response: { status: 200, body: 'old' } },
+  ],
+])('a receiver that %s', async (_, onRequest, expected) => {
+  await using receiver = await startReceiver({
+    onRequest: (socket, count) => (count === 1 ? onRequest(socket) : answer(socket)),
+  })
+  await using sender = openTestSender()
+  const url = `http://127.0.0.1:${receiver.port}/`
+  const result = await sender.post(requestTo(url), never)
+  expect(result).toMatchObject(expected)
+  expect(result.durationMs).toBeLessThan(2 * deadlineMs)
+  // What comes after is a request like any other, whatever was left on the connection before.
+  expect(await sender.post(requestTo(url), never)).toMatchObject({
+    outcome: 'delivered',
+    response: { status: 204 },
+  })
+})
+
+test('one that takes the request and says nothing meets the deadline, and one cut off by us is cancelled', async () => {
+  await using receiver = await startReceiver({})
+  await using sender = openTestSender()
+  const url = `http://127.0.0.1:${receiver.port}/`
+  const stop = new AbortController()
+  const [late, cut] = [sender.post(requestTo(url), never), sender.post(requestTo(url), stop.signal)]
+  stop.abort()
+  expect(await cut).toMatchObject({ outcome: 'cancelled', failure: null })
+  expect(await late).toMatchObject({ outcome: 'unreachable', failure: { errorClass: 'timeout' } })
+  expect(await sender.post(requestTo(url), stop.signal)).toMatchObject({ outcome: 'cancelled' })
+})
+
+test('a port where nothing listens', async () => {
+  const gone = await startReceiver({})
+  await gone[Symbol.asyncDispose]()
+  await using sender = openTestSender()
+  expect(await sender.post(requestTo(`http://127.0.0.1:${gone.port}/`), never)).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'connection_refused' },
+    remoteAddress: null,
+  })
+})
+
+let authority: Awaited<ReturnType<typeof makeAuthority>>
+const usual = getCACertificates('default')
+beforeAll(async () => {
+  authority = await makeAuthority()
+  setDefaultCACertificates([...usual, authority.cert])
+})
+afterAll(() => setDefaultCACertificates(usual))
+
+test('https has a phase of its own, and the name of the URL', async () => {
+  const identity = await authority.certify('hook.test')
+  let name: string | false | undefined
+  await using receiver = await startReceiver({
+    identity,
+    onConnection(socket) {
+      name = (socket as Socket & { servername?: string }).servername
+    },
+    onRequest: socket => answer(socket),
+  })
+  await using sender = openTestSender()
+  const result = await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)
+  expect(result).toMatchObject({ outcome: 'delivered', remoteAddress: '127.0.0.1' })
+  expect(Object.keys(result.phases)).toEqual(['dns', 'connect', 'tls', 'first_byte', 'body'])
+  expect(name).toBe('hook.test')
+})
+
+test.each<[string, () => Promise<Identity>, string]>([
+  ['expired', () => authority.certify('hook.test', -1), 'expired'],
+  ['for another name', () => authority.certify('other.test'), 'another host name'],
+  [
+    'of an authority that nobody knows',
+    async () => await (await makeAuthority('nobody')).certify('hook.test'),
+    'intermediate certificates',
+  ],
+])('a certificate that is %s', async (_, make, message) => {
+  await using receiver = await startReceiver({ identity: await make(), onRequest: socket => answer(socket) })
+  await using sender = openTestSender()
+  expect(await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'tls_error', message: expect.stringContaining(message) },
+  })
+  expect(receiver.requests()).toBe(0)
+})
+
+test('a receiver that speaks plain HTTP where https was asked for', async () => {
+  await using receiver = await startReceiver({ onConnection: socket => void answer(socket) })
+  await using sender = openTestSender()
+  expect(await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'tls_error' },
+  })
+})

@@ -1,0 +1,292 @@
+import { expect, test } from 'vitest'
+import { askForMany } from '../../src/outbox/ask-for-many.ts'
+import type { LaneKey } from '../../src/outbox/cancel.ts'
+import { transaction } from '../../src/outbox/database.ts'
+import { type ReplaySource, replay } from '../../src/outbox/replay.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { updateWebhook } from '../../src/outbox/webhooks.ts'
+import {
+  eventIds,
+  openTestOutbox,
+  retry,
+  settleAll,
+  settlementOf,
+  type TestOutbox,
+  waiters,
+} from '../support/open-outbox.ts'
+import { until } from '../support/wait.ts'
+
+const everyUser = ['user.new', 'user.update', 'user.delete']
+const everything: ReplaySource = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null }
+const dead = { next: { state: 'dead' as const } }
+const failures: ReplaySource = { of: 'failed', from: new Date(0), to: new Date('2199-01-01') }
+
+const replayed = (
+  at: TestOutbox,
+  webhookId: number,
+  source: ReplaySource,
+  {
+    pageEvents = 100,
+    after = null as LaneKey | null,
+    pages = Number.POSITIVE_INFINITY,
+    onQueued = async () => {},
+  } = {},
+) => replay(at.outbox, { webhookId, source, after, pageEvents }, { isTimeOver: () => pages-- <= 0, onQueued })
+
+/** Sends all that is due, one by one, until nothing is, and returns the events of each entity in the order of sending. */
+async function sendAll(at: TestOutbox, webhookId: number): Promise<Record<string, bigint[]>> {
+  const sent: Record<string, bigint[]> = {}
+  for (;;) {
+    const lanes = await settleAll(at, webhookId)
+    if (lanes.length === 0) return sent
+    for (const { entityType, entityId, eventId } of lanes) {
+      const entity = `${entityType} ${entityId}`
+      sent[entity] = [...(sent[entity] ?? []), eventId]
+    }
+  }
+}
+
+test('what was not wanted, and what is older than the webhook, is sent in the order of each lane, in pages of any size', async () => {
+  for (const pageEvents of [1, 2, 3, 100]) {
+    await using at = await openTestOutbox()
+    await at.append('user 1 new', 'user 2 new', 'company 1 new')
+    const webhookId = await at.webhook(['user.delete'])
+    await at.append('user 1 update', 'user 3 new')
+    await at.append('user 1 update')
+    expect(await replayed(at, webhookId, everything, { pageEvents })).toEqual({
+      state: 'queued',
+      queued: 6,
+      next: null,
+    })
+    expect(await at.queue()).toEqual([
+      `${webhookId} company 1: new`,
+      `${webhookId} user 1: new, update, update`,
+      `${webhookId} user 2: new`,
+      `${webhookId} user 3: new`,
+    ])
+    expect(await at.count('deliveries', 'is_manual and attempts = 0')).toBe(6)
+    const sent = await sendAll(at, webhookId)
+    for (const ids of Object.values(sent)) expect(ids).toEqual(ids.toSorted())
+    expect(await at.queue()).toEqual([])
+  }
+})
+
+test('a range, triggers, or a list of events', async () => {
+  await using at = await openTestOutbox()
+  await at.append('user 1 new', 'company 1 new')
+  await at.append('user 1 update', 'user 2 new')
+  await at.append('user 1 delete')
+  const ids = await eventIds(at)
+  const webhookId = await at.webhook(['user.new'])
+  const queued = async (source: ReplaySource) => {
+    await replayed(at, webhookId, source)
+    const { rows } = await at.outbox.pool.query('delete from walhook.deliveries returning event_id')
+    await at.outbox.pool.query('delete from walhook.lanes')
+    return rows.map(row => ids.indexOf(row.event_id)).sort()
+  }
+  expect(await queued({ ...everything, from: ids[1]!, to: ids[4]! })).toEqual([1, 2, 3])
+  expect(await queued({ ...everything, triggers: ['user.new', 'company.update'] })).toEqual([0, 3])
+  expect(await queued({ of: 'ids', ids: [ids[4]!, ids[1]!, 7n] })).toEqual([1, 4])
+  expect(await queued({ of: 'ids', ids: [7n] })).toEqual([])
+})
+
+test('what is replayed comes before newer events that wait, also where those wait to be tried again', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.delete'])
+  await at.append('user 1 new')
+  await at.append('user 1 delete')
+  const ids = await eventIds(at)
+  await settleAll(at, webhookId, retry(60_000))
+  expect(await replayed(at, webhookId, everything)).toMatchObject({ queued: 1 })
+  expect(await at.count('deliveries', 'attempts = 1')).toBe(1)
+  expect((await sendAll(at, webhookId))['user 1']).toEqual(ids)
+})
+
+test('what is in flight is not touched; what is replayed before it follows when it has ended', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.delete'])
+  await at.append('user 1 new')
+  await at.append('user 1 delete')
+  const [older, inFlight] = await eventIds(at)
+  const [lane] = await at.claim(webhookId)
+  expect(await replayed(at, webhookId, everything)).toMatchObject({ queued: 1 })
+  expect(await at.claim(webhookId)).toEqual([])
+  expect(await at.count('deliveries', `event_id = ${older} and asked_during = '${lane!.lease}'`)).toBe(1)
+  await settle(at.outbox, [settlementOf(lane!, retry(60_000))])
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId: older }])
+  expect(await at.count('deliveries', `event_id = ${inFlight}`)).toBe(1)
+})
+
+test('nothing of a lane is sent before all that is meant of it is queued', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.delete'])
+  for (let i = 0; i < 20; i++) await at.append(...[1, 2, 3].map(user => `user ${user} update`))
+  // These newer ones wait; sent between two pages of the replay, they would be followed by older states.
+  await at.append(...[1, 2, 3].map(user => `user ${user} delete`))
+  // Between the first page and the second one, everything that is due is sent.
+  const blocker = await at.outbox.pool.connect()
+  await blocker.query('begin')
+  const onQueued = async () => {
+    await at.outbox.pool.query(
+      `update walhook.lanes set due_at = now() + interval '1 hour' where entity_id <> '1'`,
+    )
+    void blocker.query('select from walhook.webhooks where id = $1 for update', [webhookId])
+  }
+  const done = replayed(at, webhookId, everything, { pageEvents: 2, onQueued })
+  await until(async () => (await waiters(at)) === 1 && (await at.count('deliveries', 'is_manual')) > 0, {
+    what: 'the second page to wait',
+  })
+  const early = await sendAll(at, webhookId)
+  await blocker.query('commit')
+  blocker.release()
+  await done
+  const late = await sendAll(at, webhookId)
+  for (const entity of ['user 1', 'user 2', 'user 3']) {
+    const sent = [...(early[entity] ?? []), ...(late[entity] ?? [])]
+    expect(sent).toEqual(sent.toSorted())
+    expect(sent).toHaveLength(21)
+  }
+  expect(await at.queue()).toEqual([])
+})
+
+test('a call whose time is over says where it left off, and the next one goes on there', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['company.new'])
+  for (const user of [1, 2, 3, 4, 5]) await at.append(`user ${user} new`, `company ${user} update`)
+  let after: LaneKey | null = null
+  const queued = []
+  do {
+    const part: Awaited<ReturnType<typeof replay>> = await replayed(at, webhookId, everything, {
+      after,
+      pageEvents: 3,
+      pages: 1,
+    })
+    if (part.state !== 'queued') throw new Error(part.state)
+    queued.push(part.queued)
+    after = part.next
+  } while (after !== null)
+  expect(queued).toEqual([2, 2, 2, 2, 2])
+  expect(await at.queue()).toHaveLength(10)
+})
+
+test('a webhook that does not send, or is set inactive meanwhile, refuses', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['company.new'])
+  await at.append('user 1 new', 'user 2 new')
+  const refusal = await replayed(at, webhookId, everything, {
+    pageEvents: 1,
+    onQueued: async () => {
+      await updateWebhook(at.outbox, webhookId, { isActive: false })
+    },
+  })
+  expect(refusal).toEqual({ state: 'inactive', disabledReason: null })
+  expect(await at.queue()).toHaveLength(1)
+  expect(await replayed(at, webhookId, everything)).toEqual({ state: 'inactive', disabledReason: null })
+  expect(await replayed(at, 999, everything)).toEqual({ state: 'no_webhook' })
+})
+
+test('what failed and was not delivered since is sent again: what is dead, and at once what waits', async () => {
+  await using at = await openTestOutbox()
+  const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
+  await at.append('user 1 new', 'user 2 new', 'user 3 new', 'user 4 new')
+  const [died, waits, delivered] = await eventIds(at)
+  await at.append('user 1 update')
+  const outcomes: Record<string, object> = { 1: dead, 2: retry(60_000), 3: retry(0), 4: {} }
+  await settle(
+    at.outbox,
+    (await at.claim(webhookId)).map(lane => settlementOf(lane, outcomes[lane.entityId])),
+  )
+  await settle(
+    at.outbox,
+    (await at.claim(other)).map(lane => settlementOf(lane, dead)),
+  )
+  await settleAll(at, webhookId)
+  expect(await at.queue()).toContain(`${webhookId} user 2: new`)
+
+  const tooLate = { ...failures, from: new Date(Date.now() + 60_000) } as ReplaySource
+  expect(await replayed(at, webhookId, tooLate)).toMatchObject({ queued: 0 })
+  for (const queued of [2, 0])
+    expect(await replayed(at, webhookId, failures)).toEqual({ state: 'queued', queued, next: null })
+  expect(await sendAll(at, webhookId)).toEqual({ 'user 1': [died], 'user 2': [waits] })
+  expect(await at.count('ended_deliveries', `webhook_id = ${webhookId}`)).toBe(0)
+  expect(await at.count('attempts', `webhook_id = ${webhookId} and event_id = ${delivered}`)).toBe(2)
+  expect(await replayed(at, webhookId, failures)).toMatchObject({ queued: 0 })
+})
+
+test('what was delivered after it had been found to have failed is not sent again, and its lane stays ended', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const [eventId] = await eventIds(at)
+  await settleAll(at, webhookId, retry(0))
+  await settleAll(at, webhookId)
+  const items = [{ entityType: 'user', entityId: '1', eventId: eventId! }]
+  const queued = await transaction(at.outbox.pool, client =>
+    askForMany(client, { webhookId, items, onlyFailed: true }),
+  )
+  expect(queued).toBe(0)
+  expect(await at.queue()).toEqual([])
+})
+
+test('a replay waits for a settlement that is ending a lane, and makes it anew', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleAll(at, webhookId)
+  await at.append('user 1 update')
+  const [lane] = await at.claim(webhookId)
+  const blocker = await at.outbox.pool.connect()
+  await blocker.query('begin; lock table walhook.attempts in share mode')
+  const settled = settle(at.outbox, [settlementOf(lane!)])
+  await until(async () => (await waiters(at)) === 1, { what: 'the settlement to wait for the log' })
+  const done = replayed(at, webhookId, everything)
+  await until(async () => (await waiters(at)) === 2, { what: 'the replay to wait for the settlement' })
+  await blocker.query('commit')
+  blocker.release()
+  await settled
+  expect(await done).toMatchObject({ state: 'queued' })
+  // Every delivery has a lane, and every lane one.
+  expect((await at.queue())[0]).toMatch(/^\d+ user 1: new/)
+  const sent = (await sendAll(at, webhookId))['user 1']!
+  expect(sent).toEqual(sent.toSorted())
+  expect(await at.queue()).toEqual([])
+})
+
+test('under appends, replays, claims and settlements at random, nothing is stuck and nothing is left', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const sent = new Set<bigint>()
+  let isBusy = true
+  async function send() {
+    for (;;) {
+      const wasBusy = isBusy
+      const lanes = await at.claim(webhookId, 1 + Math.floor(Math.random() * 5))
+      if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
+      const outcomes = [{}, {}, {}, retry(0), dead]
+      const settlements = lanes.map(lane => settlementOf(lane, outcomes[Math.floor(Math.random() * 5)]))
+      for (const { shipment, next } of settlements)
+        if (next.state === 'done') sent.add(shipment.deliveries[0].eventId)
+      if (settlements.length > 0)
+        expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
+    }
+  }
+  async function replayAtRandom() {
+    for (let i = 0; i < 12; i++)
+      expect(
+        await replayed(at, webhookId, i % 2 ? failures : everything, {
+          pageEvents: 1 + Math.floor(Math.random() * 9),
+        }),
+      ).toMatchObject({ state: 'queued' })
+  }
+  const senders = [send(), send(), send()]
+  const appends = (async () => {
+    for (let i = 0; i < 60; i++) await at.append(`user ${i % 4} update`, `user ${5 + (i % 3)} update`)
+  })()
+  await Promise.all([appends, replayAtRandom(), replayAtRandom()])
+  isBusy = false
+  await Promise.all(senders)
+  expect(await at.queue()).toEqual([])
+  const died = await at.outbox.pool.query('select event_id from walhook.ended_deliveries')
+  for (const { event_id } of died.rows) sent.add(event_id)
+  expect(sent.size).toBe((await eventIds(at)).length)
+})
