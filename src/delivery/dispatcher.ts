@@ -3,9 +3,12 @@ import { isPressed, judgeAnswer } from '../domain/pace.ts'
 import { longestRetryAfterMs, parseRetryAfter } from '../domain/retry.ts'
 import { decideNextOfShipment } from '../domain/shipment.ts'
 import { timeOf } from '../domain/time-id.ts'
-import type { BusyWebhook } from '../outbox/claim.ts'
-import { busyWebhooks, claim, release } from '../outbox/claim.ts'
+import type { BusyWebhook } from '../outbox/busy.ts'
+import { busyWebhooks } from '../outbox/busy.ts'
+import { claim } from '../outbox/claim.ts'
 import type { Outbox } from '../outbox/database.ts'
+import { createDueFloors } from '../outbox/due-floors.ts'
+import { release } from '../outbox/lanes.ts'
 import type { Settlement } from '../outbox/settle.ts'
 import type { Shipment } from '../outbox/shipment.ts'
 import { describeError, type Log } from '../runtime/log.ts'
@@ -56,6 +59,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   const { outbox, log, leaseMs, deadlineMs } = options
   const waker = createWaker()
   const clockMs = () => performance.now()
+  const floors = createDueFloors(clockMs)
   const agenda = createAgenda({ slowPollMs })
   const places = createPlaces({
     most: options.maxInFlightPerWebhook,
@@ -95,7 +99,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     const question = due === 'all' ? due : due.filter(id => places.room(id) > 0)
     if (question.length === 0) return []
     try {
-      const webhooks = await busyWebhooks(outbox, question)
+      const webhooks = await busyWebhooks(outbox, question, floors)
       agenda.answer(question, webhooks, { ...asked, nowMs: clockMs() })
       for (const { id, url } of webhooks) places.meet(id, url)
       return webhooks
@@ -111,9 +115,11 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     const { shipments, lookAgainInMs } = await claim(outbox, {
       webhookId: webhook.id,
       mode: webhook.mode,
+      batch: webhook.batch,
       limit: room,
       lease: options.newLease(),
       leaseMs,
+      dueFrom: floors.of(webhook.id),
     })
     // A lease that may end before the attempt does is no lease: two processes would send at once.
     if (clockMs() - leasedAtMs > leaseMs - deadlineMs)

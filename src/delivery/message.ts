@@ -18,7 +18,7 @@ export function messageOf({ webhookId, batchId, deliveries }: Shipment): Sendabl
   }
   return {
     trigger,
-    messageId: batchMessageId(webhookId, batchId),
+    messageId: batchMessageId(webhookId, batchId, deliveries.length),
     eventId: null,
     eventIds: deliveries.map(({ eventId }) => eventId),
     entityType: null,

@@ -103,7 +103,10 @@ export function batchBody(bodies: readonly string[]): string {
   return `[${bodies.join(',')}]`
 }
 
-/** The `webhook-id` of a batch: the same on every attempt of it, and another one for each of its parts. */
-export function batchMessageId(webhookId: number, batchId: TimeId): string {
-  return `batch_${webhookId}_${batchId}`
+/**
+ * The `webhook-id` of a batch of `size` events: the same on every attempt of it, and another one for each of its
+ * parts. A batch never grows, so that what is left of it, where one of its events was cancelled, has another id too.
+ */
+export function batchMessageId(webhookId: number, batchId: TimeId, size: number): string {
+  return `batch_${webhookId}_${batchId}_${size}`
 }

@@ -1,93 +1,8 @@
-import { bodySent } from '../domain/event.ts'
-import type { Mode } from '../domain/webhook.ts'
+import { claimBatches } from './claim-batches.ts'
 import type { Outbox } from './database.ts'
-import type { ClaimedDelivery, Shipment } from './shipment.ts'
-import { supersede } from './supersede.ts'
-
-/** A webhook with work, as delivery needs it. `secret` is the encrypted envelope. */
-export type BusyWebhook = {
-  readonly id: number
-  readonly url: string
-  readonly secret: string
-  readonly mode: Mode
-  /** In how many ms its earliest lane is due, or it may be sent to again; 0 or less: now. */
-  readonly dueInMs: number
-}
-
-/** What `busyWebhooks` reads of a webhook `w` whose earliest lane is due at `due_at`. */
-const busyColumns = `
-w.id, w.url, w.secret, w.mode,
-(extract(epoch from greatest(due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
-
-/**
- * The active webhooks that have lanes, each with the time of its earliest lane: a walk along the index
- * `lanes_by_due` that touches one entry per webhook, however many lanes each has.
- */
-const busyWebhooksStatement = `
-with recursive busy as (
-  (select webhook_id, due_at from walhook.lanes order by webhook_id, due_at limit 1)
-  union all
-  select next.webhook_id, next.due_at
-  from busy cross join lateral (
-    select l.webhook_id, l.due_at from walhook.lanes l
-    where l.webhook_id > busy.webhook_id
-    order by l.webhook_id, l.due_at limit 1
-  ) next
-)
-select ${busyColumns}
-from busy join walhook.webhooks w on w.id = busy.webhook_id
-where w.is_active and w.disabled_at is null`
-
-/** The same of some webhooks only. */
-const busyAmongStatement = `
-select ${busyColumns}
-from walhook.webhooks w cross join lateral (
-  select due_at from walhook.lanes where webhook_id = w.id order by webhook_id, due_at limit 1
-) earliest
-where w.id = any($1) and w.is_active and w.disabled_at is null`
-
-/** The active webhooks that have lanes; where `among` is given, those of them. */
-export async function busyWebhooks(
-  outbox: Outbox,
-  among: 'all' | readonly number[] = 'all',
-): Promise<BusyWebhook[]> {
-  const { rows } = await outbox.pool.query(
-    among === 'all'
-      ? { name: 'busy_webhooks', text: busyWebhooksStatement }
-      : { name: 'busy_among', text: busyAmongStatement, values: [among] },
-  )
-  return rows.map(row => ({
-    id: row.id,
-    url: row.url,
-    secret: row.secret,
-    mode: row.mode,
-    dueInMs: row.due_in_ms,
-  }))
-}
-
-type Lane = Pick<ClaimedDelivery, 'entityType' | 'entityId'>
-
-/** `lookAgainInMs`: when more is to be claimed although nothing tells of it, in ms; null where there is nothing. */
-export type Claimed = { readonly shipments: readonly Shipment[]; readonly lookAgainInMs: number | null }
-
-/**
- * Leases up to $2 due lanes of one webhook. The choice must be a materialized CTE: as a subquery, the planner
- * may run it again and again, and lock more rows than the LIMIT says.
- */
-const leaseDueLanesStatement = `
-with due as materialized (
-  select entity_type, entity_id
-  from walhook.lanes
-  where webhook_id = $1 and due_at <= now()
-  order by due_at
-  limit $2
-  for update skip locked
-)
-update walhook.lanes l
-set lease = $3, due_at = now() + $4 * interval '1 ms'
-from due d
-where l.webhook_id = $1 and l.entity_type = d.entity_type and l.entity_id = d.entity_id
-returning l.entity_type, l.entity_id`
+import { type ClaimInput, type Lane, leaseDueLanes } from './lanes.ts'
+import { type Claimed, type ClaimedDelivery, toClaimed } from './shipment.ts'
+import { supersedeIn } from './supersede.ts'
 
 /**
  * The oldest delivery of each leased lane. A statement of its own, after the lease: a snapshot taken before the
@@ -107,32 +22,20 @@ cross join lateral (
 join walhook.events e on e.id = d.event_id`
 
 /**
- * Claims up to `limit` due lanes of a webhook for `leaseMs`, under the token `lease` (a UUID used for nothing
- * else). Until then no other process claims them; after that anybody may. For a webhook that wants only the latest
- * state, the older events of each lane are superseded first.
+ * Claims what a webhook is sent next, in up to `limit` shipments, and leases its lanes for `leaseMs` under the token
+ * `lease` (a UUID used for nothing else). Until then no other process claims them; after that anybody may. For a
+ * webhook that wants only the latest state, the older events of each lane are superseded first.
  */
-export async function claim(
-  outbox: Outbox,
-  input: { webhookId: number; mode: Mode; limit: number; lease: string; leaseMs: number },
-): Promise<Claimed> {
-  const { webhookId, lease } = input
-  const leased = await outbox.pool.query({
-    name: 'lease_due_lanes',
-    text: leaseDueLanesStatement,
-    values: [webhookId, input.limit, lease, input.leaseMs],
-  })
-  let lanes: Lane[] = leased.rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id }))
-  let unfinished: Lane[] = []
-  if (input.mode === 'latest' && lanes.length > 0)
-    ({ finished: lanes, unfinished } = await supersede(outbox, { webhookId, lease, lanes }))
-  await release(
-    outbox,
-    unfinished.map(lane => ({ ...lane, webhookId, lease })),
-  )
+export async function claim(outbox: Outbox, input: ClaimInput): Promise<Claimed> {
+  const { webhookId, mode, batch, lease } = input
+  if (batch !== null) return await claimBatches(outbox, { ...input, batch })
+  const leased = await leaseDueLanes(outbox, input)
+  const { lanes, isMoreDue } =
+    mode === 'latest' ? await supersedeIn(outbox, input, leased) : { lanes: leased, isMoreDue: false }
   const deliveries = await readOldest(outbox, { webhookId, lease, lanes })
   return {
     shipments: deliveries.map(delivery => ({ webhookId, batchId: null, deliveries: [delivery] })),
-    lookAgainInMs: unfinished.length > 0 ? 0 : null,
+    lookAgainInMs: isMoreDue ? 0 : null,
   }
 }
 
@@ -147,46 +50,4 @@ async function readOldest(
     values: [webhookId, lanes.map(lane => lane.entityType), lanes.map(lane => lane.entityId), lease],
   })
   return rows.map(row => toClaimed(row, { webhookId, lease }))
-}
-
-/** A row of a delivery with its event. */
-export function toClaimed(
-  // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
-  row: any,
-  { webhookId, lease }: { webhookId: number; lease: string },
-): ClaimedDelivery {
-  return {
-    webhookId,
-    entityType: row.entity_type,
-    entityId: row.entity_id,
-    lease,
-    eventId: row.event_id,
-    attempts: row.attempts,
-    isManual: row.is_manual,
-    actionType: row.as_new ? 'new' : row.action_type,
-    asNew: row.as_new,
-    body: bodySent(row, { asNew: row.as_new, withPrevious: row.with_previous }),
-    withPrevious: row.with_previous,
-  }
-}
-
-/** Gives back lanes that were claimed and not tried: due at once, for any process. */
-export async function release(
-  outbox: Outbox,
-  lanes: readonly Pick<ClaimedDelivery, 'webhookId' | 'entityType' | 'entityId' | 'lease'>[],
-): Promise<void> {
-  if (lanes.length === 0) return
-  await outbox.pool.query(
-    `update walhook.lanes l
-     set lease = null, due_at = now()
-     from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as r (webhook_id, entity_type, entity_id, lease)
-     where l.webhook_id = r.webhook_id and l.entity_type = r.entity_type and l.entity_id = r.entity_id
-       and l.lease = r.lease`,
-    [
-      lanes.map(lane => lane.webhookId),
-      lanes.map(lane => lane.entityType),
-      lanes.map(lane => lane.entityId),
-      lanes.map(lane => lane.lease),
-    ],
-  )
 }

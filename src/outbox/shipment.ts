@@ -1,4 +1,4 @@
-import type { ActionType } from '../domain/event.ts'
+import { type ActionType, bodySent } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
 
 /** A delivery whose lane is leased, with what is sent of it. */
@@ -31,4 +31,28 @@ export type Shipment = {
   /** Null for a delivery that goes as it is, not in a batch. */
   readonly batchId: TimeId | null
   readonly deliveries: readonly [ClaimedDelivery, ...ClaimedDelivery[]]
+}
+
+/** `lookAgainInMs`: when more is to be claimed although nothing tells of it, in ms; null where there is nothing. */
+export type Claimed = { readonly shipments: readonly Shipment[]; readonly lookAgainInMs: number | null }
+
+/** A row of a delivery with its event. */
+export function toClaimed(
+  // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+  row: any,
+  { webhookId, lease }: { webhookId: number; lease: string },
+): ClaimedDelivery {
+  return {
+    webhookId,
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    lease,
+    eventId: row.event_id,
+    attempts: row.attempts,
+    isManual: row.is_manual,
+    actionType: row.as_new ? 'new' : row.action_type,
+    asNew: row.as_new,
+    body: bodySent(row, { asNew: row.as_new, withPrevious: row.with_previous }),
+    withPrevious: row.with_previous,
+  }
 }

@@ -147,6 +147,7 @@ test('a claim that has the lane, and not yet read what it sends, does not take w
       {
         webhookId,
         mode,
+        batch: null,
         limit: 10,
         lease: crypto.randomUUID(),
         leaseMs: 60_000,

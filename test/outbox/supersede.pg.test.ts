@@ -124,6 +124,7 @@ test('a lane longer than one claim looks at is sent only when all of it was look
     claim(at.outbox, {
       webhookId: webhook,
       mode: 'latest',
+      batch: null,
       limit: 10,
       leaseMs: 60_000,
       lease: `00000000-0000-4000-a000-00000000000${n}`,

@@ -2,8 +2,9 @@ import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
 import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
+import { busyWebhooks } from '../../src/outbox/busy.ts'
 import { cancelSome } from '../../src/outbox/cancel.ts'
-import { busyWebhooks, claim } from '../../src/outbox/claim.ts'
+import { claim } from '../../src/outbox/claim.ts'
 import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
@@ -93,6 +94,7 @@ export async function openTestOutbox() {
         await claim(outbox, {
           webhookId,
           mode,
+          batch: null,
           limit,
           leaseMs,
           lease: `${lease}${String(++leases).padStart(12, '0')}`,
