@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { bodySent, type EventFacts } from '../domain/event.ts'
+import { batchBody } from '../domain/shipment.ts'
 import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import { nullable } from './binary-array.ts'
@@ -163,6 +164,7 @@ export async function readAttempts(
   const found = await choose(loggedAttempts(outbox)).execute()
   // While a day is being dropped, what is kept of it is there twice for a moment.
   const rows = found.filter((row, i) => row.id !== found[i - 1]?.id)
+  const bodies = await readBatchBodies(outbox, rows)
   return rows.map(row => ({
     id: row.id,
     webhookId: row.webhook_id,
@@ -174,7 +176,11 @@ export async function readAttempts(
     entityId: row.entity_id,
     actionType: row.action_type,
     number: row.number,
-    request: { url: row.url, headers: row.request_headers, body: row.request_body ?? eventBodyOf(row) },
+    request: {
+      url: row.url,
+      headers: row.request_headers,
+      body: row.request_body ?? bodies.get(row.id) ?? eventBodyOf(row),
+    },
     startedAt: row.started_at,
     durationMs: row.duration_ms,
     phases: row.phases ?? {},
@@ -195,6 +201,35 @@ export async function readAttempts(
     facts:
       row.event_body === null ? null : { previous: row.previous, changed: row.changed, omitted: row.omitted },
   }))
+}
+
+/** What was sent of batches, by their attempts, made again of their events; absent where one is not kept any more. */
+async function readBatchBodies(
+  outbox: Outbox,
+  rows: readonly {
+    id: TimeId
+    event_ids: TimeId[] | null
+    request_body: string | null
+    with_previous: boolean
+  }[],
+): Promise<Map<TimeId, string>> {
+  const batches = rows.flatMap(({ id, event_ids, request_body, with_previous }) =>
+    event_ids && request_body === null ? [{ id, eventIds: event_ids, withPrevious: with_previous }] : [],
+  )
+  if (batches.length === 0) return new Map()
+  const events = await outbox.kysely
+    .selectFrom('walhook.events')
+    .select(['id', 'body', 'previous', 'omitted'])
+    .where('id', 'in', [...new Set(batches.flatMap(({ eventIds }) => eventIds))])
+    .execute()
+  const byId = new Map(events.map(event => [event.id, event]))
+  return new Map(
+    batches.flatMap(({ id, eventIds, withPrevious }) => {
+      const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
+      if (parts.length < eventIds.length) return []
+      return [[id, batchBody(parts.map(event => bodySent(event, { asNew: false, withPrevious })))] as const]
+    }),
+  )
 }
 
 /** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */

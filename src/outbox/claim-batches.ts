@@ -122,15 +122,20 @@ export async function claimBatches(outbox: Outbox, input: Input): Promise<Claime
   const byLane = Map.groupBy(heads, laneKey)
   const known = [...byLane.values()]
 
+  // The oldest first: what has waited longest is not left for the last batch, which may not be full.
+  const fresh = known
+    .filter(([head]) => head!.batchId === null)
+    .map(freshPart)
+    .toSorted(([a], [b]) => (a!.eventId < b!.eventId ? -1 : 1))
+  const isFresh = new Set(fresh.map(([head]) => laneKey(head!)))
   const formed: Shipment[] = []
   const held = new Set<string>()
   for (const batchId of new Set(known.flatMap(([head]) => head!.batchId ?? []))) {
-    const deliveries = await leaseBatch(outbox, input, batchId)
+    const deliveries = await leaseBatch(outbox, input, { batchId, isFresh })
     if (isSeveral(deliveries)) formed.push({ webhookId, batchId, deliveries })
-    for (const { deliveries } of formed) for (const each of deliveries) held.add(laneKey(each))
+    for (const each of deliveries) held.add(laneKey(each))
   }
 
-  const fresh = known.filter(([head]) => head!.batchId === null).map(freshPart)
   const packed = pack(fresh, { maxEvents, maxBytes: maxBatchBytes })
   const ready = packed.filter(each => each.isFull || isReady(each.deliveries, input.batch))
   const chosen = ready.slice(0, Math.max(0, most - formed.length))
@@ -236,9 +241,14 @@ async function formBatches(
 
 /**
  * The deliveries of a batch, all of its lanes leased; or none, where another process has one of them, or an older event
- * goes before one. Then what was leased is given back: the lane of its first event soon, the others that much later.
+ * goes before one. Then what was leased is given back: the lane of its first event soon, the others that much later, and
+ * at once where something older is to go. What this claim itself sends first (`isFresh`) stays leased.
  */
-async function leaseBatch(outbox: Outbox, input: Input, batchId: TimeId): Promise<ClaimedDelivery[]> {
+async function leaseBatch(
+  outbox: Outbox,
+  input: Input,
+  { batchId, isFresh }: { batchId: TimeId; isFresh: ReadonlySet<string> },
+): Promise<ClaimedDelivery[]> {
   const { webhookId, lease, leaseMs } = input
   const { rows: leased } = await outbox.pool.query({
     name: 'lease_lanes_of_batch',
@@ -258,10 +268,12 @@ async function leaseBatch(outbox: Outbox, input: Input, batchId: TimeId): Promis
   const lanes = [...new Map(deliveries.map(each => [laneKey(each), each])).values()]
   await giveBack(
     outbox,
-    lanes.map((lane, i) => ({
-      ...lane,
-      dueInMs: behind.has(laneKey(lane)) ? 0 : putOffMs + (i === 0 ? 0 : followerLaterMs),
-    })),
+    lanes
+      .filter(lane => !isFresh.has(laneKey(lane)))
+      .map((lane, i) => ({
+        ...lane,
+        dueInMs: behind.has(laneKey(lane)) ? 0 : putOffMs + (i === 0 ? 0 : followerLaterMs),
+      })),
   )
   return []
 }
