@@ -1,13 +1,12 @@
-import { laneKey, splitInTwo } from '../domain/shipment.ts'
+import { laneKey, type NextOfShipment, splitInTwo } from '../domain/shipment.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import type { Settlement } from './settle.ts'
-import type { ClaimedDelivery } from './shipment.ts'
+import type { ClaimedDelivery, Shipment } from './shipment.ts'
 
 /** What becomes of one delivery, and of its lane where no other one of it follows. */
 export type SettledRow = {
   readonly delivery: ClaimedDelivery
   readonly attempts: number
-  readonly state: Settlement['next']['state']
+  readonly state: NextOfShipment['state']
   /** In how many ms the lane is due. */
   readonly waitMs: number
   /** The part of a divided batch that it belongs to from now on; null: it waits in its lane. */
@@ -24,7 +23,10 @@ export type SettledRow = {
 export const followerLaterMs = 60_000
 
 /** One row for each delivery of the settlements. `newIds` holds two ids for each of them that is `split`. */
-export function settledRows(settlements: readonly Settlement[], newIds: readonly TimeId[]): SettledRow[] {
+export function settledRows(
+  settlements: readonly { readonly shipment: Shipment; readonly next: NextOfShipment }[],
+  newIds: readonly TimeId[],
+): SettledRow[] {
   const ids = [...newIds]
   return settlements.flatMap(({ shipment, next }) => {
     const { deliveries } = shipment
