@@ -114,7 +114,7 @@ export async function openQueue(url: string) {
         random: Math.random,
         log: openNowhereLog(),
         onSettled(settlements) {
-          for (const one of settlements) onSettled(one, claimedAtMs.get(one.lane.lease)!)
+          for (const one of settlements) onSettled(one, claimedAtMs.get(one.shipment.deliveries[0].lease)!)
         },
       })
       const stop = new AbortController()

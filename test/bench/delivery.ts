@@ -113,8 +113,8 @@ async function latency(stage: Stage): Promise<string> {
       if (which === 'beside')
         await queue.fill(await queue.webhook(hangingReceiver.url), total, 1, first, true)
       const took: number[] = []
-      const delivery = queue.deliver(({ lane }, claimedAtMs) => {
-        if (lane.webhookId === healthy) took.push(performance.now() - claimedAtMs)
+      const delivery = queue.deliver(({ shipment }, claimedAtMs) => {
+        if (shipment.webhookId === healthy) took.push(performance.now() - claimedAtMs)
       })
       for (let sent = 0; sent < total; sent += 4) {
         await queue.outbox.pool.query(
@@ -212,21 +212,22 @@ async function claims(stage: Stage): Promise<string> {
       const took: number[] = []
       for (let i = 0; i < 220; i++) {
         const startMs = performance.now()
-        const { lanes } = await claim(queue.outbox, {
+        const { shipments } = await claim(queue.outbox, {
           webhookId: webhook,
           mode: 'every',
+          batch: null,
           limit: 100,
           lease: randomUUID(),
           leaseMs: 30_000,
         })
         const ms = performance.now() - startMs
         if (i >= 20) took.push(ms)
-        if (lanes.length === 0) throw new Error(`nothing to claim: ${shape}`)
+        if (shipments.length === 0) throw new Error(`nothing to claim: ${shape}`)
         // What was claimed is due again as it was, so that every claim meets the same backlog.
         await queue.outbox.pool.query(
           `update walhook.lanes l set lease = null, due_at = now() - interval '30 minutes'
            from unnest($2::text[]) as e where l.webhook_id = $1 and l.entity_type = 'user' and l.entity_id = e`,
-          [webhook, lanes.map(lane => lane.entityId)],
+          [webhook, shipments.map(({ deliveries: [first] }) => first.entityId)],
         )
         if (i % 50 === 49) await queue.outbox.pool.query('vacuum walhook.lanes')
       }
