@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { changeWebhook, createWebhook, deleteWebhook, getWebhook, listWebhooks } from '../control/webhooks.ts'
+import { redactedHeaders } from '../domain/custom-headers.ts'
 import { willBeDisabledAt } from '../domain/health.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { webhookTag } from './etag.ts'
@@ -33,6 +34,10 @@ const fields = {
       description:
         'Only updates that change one of these fields, as in `user.email`. Of an entity type that is not named, and where it is not known what changed, every update. Null: every update.',
     }),
+  headers: z.record(z.string(), z.string().nullable()).meta({
+    description:
+      'Sent with each request besides the usual ones, and shown to nobody. At a change: null takes one away, `[redacted]` keeps its value, and what is not named stays.',
+  }),
 }
 const newWebhook = z
   .strictObject({
@@ -40,11 +45,12 @@ const newWebhook = z
     is_active: fields.is_active.default(true),
     previous: fields.previous.default(false),
     update_fields: fields.update_fields.default(null),
+    headers: fields.headers.default({}),
   })
   .meta({ id: 'NewWebhook' })
 const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
 
-const webhookFields = {
+export const webhookFields = {
   id: z.int(),
   name: z.string(),
   url: z.string(),
@@ -52,6 +58,10 @@ const webhookFields = {
   triggers: z.array(z.string()),
   previous: z.boolean(),
   update_fields: z.array(z.string()).nullable(),
+  headers: z.record(z.string(), z.string()).meta({ description: 'Each value is `[redacted]`.' }),
+  previous_secret_expires_at: time().nullable().meta({
+    description: 'Until when requests are signed with the secret before the last rotation as well.',
+  }),
   disabled_at: time().nullable(),
   disabled_reason: z
     .string()
@@ -160,9 +170,9 @@ export const webhookRoutes = [
   }),
 ]
 
-const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
+export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
-function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
+export function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
   return {
     id: webhook.id,
     name: webhook.name,
@@ -171,6 +181,8 @@ function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
     triggers: [...webhook.triggers],
     previous: webhook.previous,
     update_fields: webhook.updateFields && [...webhook.updateFields],
+    headers: redactedHeaders(webhook.headerNames),
+    previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
     disabled_at: webhook.disabledAt?.toISOString() ?? null,
     disabled_reason: webhook.disabledReason,
     failing_since: webhook.failingSince?.toISOString() ?? null,

@@ -129,7 +129,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     const number = lane.attempts + 1
     const startedAtMs = clockMs()
     const attempt = await options.deliver(
-      { webhookId: webhook.id, url: webhook.url, secret: webhook.secret },
+      { webhookId: webhook.id, url: webhook.url, sealed: webhook.sealed },
       {
         trigger: lane.isManual ? 'manual' : 'schedule',
         eventId: lane.eventId,

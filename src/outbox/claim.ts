@@ -2,15 +2,17 @@ import type pg from 'pg'
 import { type ActionType, bodySent } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Mode } from '../domain/webhook.ts'
+import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { Outbox } from './database.ts'
 import type { DueFloors } from './due-floors.ts'
+import { sealedColumns, toSealed } from './secrets.ts'
 import { supersede } from './supersede.ts'
 
-/** A webhook with work, as delivery needs it. `secret` is the encrypted envelope. */
+/** A webhook with work, as delivery needs it. */
 export type BusyWebhook = {
   readonly id: number
   readonly url: string
-  readonly secret: string
+  readonly sealed: Sealed
   readonly mode: Mode
   /** In how many ms its earliest lane is due, or it may be sent to again; 0 or less: now. */
   readonly dueInMs: number
@@ -18,7 +20,7 @@ export type BusyWebhook = {
 
 /** What `busyWebhooks` reads of a webhook `w` whose earliest lane is due at `due_at`. */
 const busyColumns = `
-w.id, w.url, w.secret, w.mode, due_at, clock_timestamp() as now,
+w.id, w.url, w.mode, ${sealedColumns}, due_at, clock_timestamp() as now,
 (extract(epoch from greatest(due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
 
 /**
@@ -80,7 +82,7 @@ export async function busyWebhooks(
   return rows.map(row => ({
     id: row.id,
     url: row.url,
-    secret: row.secret,
+    sealed: toSealed(row),
     mode: row.mode,
     dueInMs: row.due_in_ms,
   }))

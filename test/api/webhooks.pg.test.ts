@@ -26,6 +26,8 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     is_active: true,
     previous: false,
     update_fields: null,
+    headers: {},
+    previous_secret_expires_at: null,
     disabled_at: null,
     disabled_reason: null,
     failing_since: null,
