@@ -2,7 +2,7 @@ import { changeHeaders, type HeaderChange } from '../domain/custom-headers.ts'
 import { nearest } from '../domain/nearest.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
-import type { Webhook } from '../domain/webhook.ts'
+import type { Batching, Mode, Webhook } from '../domain/webhook.ts'
 import { type Headers, openHeaders, sealHeaders, sealSecret } from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
@@ -20,6 +20,8 @@ export type WebhookFields = {
   readonly triggers: readonly string[]
   readonly previous?: boolean | undefined
   readonly updateFields?: readonly string[] | null | undefined
+  readonly mode?: Mode | undefined
+  readonly batch?: Batching | null | undefined
   readonly headers?: HeaderChange | undefined
 }
 

@@ -13,7 +13,7 @@ export type Target = { readonly webhookId: number; readonly url: string; readonl
 /** What is sent, and as which attempt. */
 export type Sendable = Pick<
   Attempt,
-  'trigger' | 'eventId' | 'messageId' | 'entityType' | 'entityId' | 'actionType' | 'number'
+  'trigger' | 'eventId' | 'eventIds' | 'messageId' | 'entityType' | 'entityId' | 'actionType' | 'number'
 > & { readonly body: string }
 
 const maxKnown = 10_000
