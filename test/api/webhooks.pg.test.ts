@@ -93,7 +93,7 @@ test('the list comes in pages by a cursor, without secrets', async () => {
   const second = await at.call('GET', `/api/webhooks?limit=2&cursor=${first.json.next_cursor}`)
   expect(second.json.data.map(({ name }: { name: string }) => name)).toEqual(['three'])
   expect(second.json.next_cursor).toBeNull()
-  expect((await at.call('GET', '/api/webhooks')).text).not.toMatch(/secret|whsec_|v1:/)
+  expect((await at.call('GET', '/api/webhooks')).text).not.toMatch(/"secret"|whsec_|v1:/)
 })
 
 const long = 'x'.repeat(5_000)
