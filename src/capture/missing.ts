@@ -94,14 +94,11 @@ export function createMissingReader(options: {
       if (key === null) continue
       const carried = ahead.get(entity)?.get(key)
       const isCarried = carried !== undefined && carried.until > part.commitLsn
-      // What the process before this one may have told of an entity that is gone: not that it is there again.
-      const isAfterOther = part.commitLsn < readBefore && folded.state === 'update'
-      const ifGone = union(
-        isAfterOther ? 'all' : isCarried ? carried.columns : none,
-        folded.state === 'delete' ? none : unknownColumns(item, shapes),
-      )
-      const ifThere =
-        part.commitLsn < readBefore ? 'all' : union(ifGone, before.get(entity)?.get(key) ?? none)
+      const toldBefore = part.commitLsn < readBefore ? 'all' : isCarried ? carried.columns : none
+      const unknown = folded.state === 'delete' ? none : unknownColumns(item, shapes)
+      // An entity that is new begins anew, after a delete: what was told before that does not bind it.
+      const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
+      const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
       if (ifThere !== 'all' && ifThere.size === 0) continue
       const byKey = before.get(entity) ?? new Map<string, Columns>()
       before.set(entity, byKey.set(key, ifThere))

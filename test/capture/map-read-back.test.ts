@@ -197,3 +197,25 @@ test('up to where a process before this one had read, every row is told as it is
     '{"id":4,"name":"after","story":"s"}',
   ])
 })
+
+test('an entity that was told as it is, is deleted, is there again and is gone by now: it is told as the WAL has it', async () => {
+  const rows = [['1', 'newest', 's']]
+  const users1 = { columns: { id: 'integer', name: 'text', story: 'text' }, rows }
+  const at = openMapper({
+    mapping: [entity('user', 'users', [linked])],
+    present: { users: users1 } as never,
+    walEnd: '0/FF',
+  })
+  expect(results(await at.map([insert(links, '1', 'c')]))).toEqual([
+    '{"id":1,"name":"newest","story":"s","companies":[]}',
+  ])
+  rows.length = 0
+  const { texts } = await at.map(
+    [],
+    [remove(users, '1', null, null)],
+    [insert(users, '1', 'again', 's')],
+    [update(users, null, '1', 'left out, as it is gone', 's')],
+    [remove(users, '1', null, null)],
+  )
+  expect(texts.map(text => /"action_type":"(\w+)"/.exec(text)![1])).toEqual(['delete', 'new', 'delete'])
+})
