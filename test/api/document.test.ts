@@ -66,7 +66,7 @@ test('the page shows every call, loads nothing, and what is written stays text',
 })
 
 test('the page may load its own style, and that is the style that it has', async () => {
-  const style = /<style>([^]*)<\/style>/.exec(String(await docsPage(document)))![1]!
+  const style = /<style>(.*)<\/style>/s.exec(String(await docsPage(document)))![1]!
   const hash = createHash('sha256').update(style).digest('base64')
   expect(docsPolicy).toContain(`default-src 'none'; style-src 'sha256-${hash}';`)
 })
