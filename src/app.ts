@@ -3,7 +3,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { type CaptureState, createCapture } from './capture/capture.ts'
-import { readCatalogue } from './capture/catalogue.ts'
+import { fieldNames, readCatalogue } from './capture/catalogue.ts'
 import { preflight, readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import { openSource, type Source } from './capture/source.ts'
@@ -21,6 +21,7 @@ import { type Outbox, openOutbox } from './outbox/database.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { ensurePartitions } from './outbox/partitions.ts'
 import { queueDepth } from './outbox/queue-depth.ts'
+import { dropOldDays } from './outbox/retention.ts'
 import { listenForWakes } from './outbox/wake.ts'
 import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import { describeError, type Log } from './runtime/log.ts'
@@ -106,6 +107,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     outbox,
     sealKey: config.sealKey!,
     entityTypes: mapping.map(({ entityType }) => entityType),
+    readFields: async () => fieldNames(await readCatalogue(source, mapping), mapping),
     judgeTarget: guard.judge,
     async readEntity(entityType, key) {
       const entity = mapping.find(each => each.entityType === entityType)
@@ -139,13 +141,16 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     server = opened.use(listening.server)
   }
 
-  const partitions: Service = { name: 'partitions', run: signal => keepPartitions(outbox, nowMs, signal) }
+  const days: Service = {
+    name: 'days',
+    run: signal => keepDays(outbox, config.keep, nowMs, log, signal),
+  }
   const wakeUps: Service = {
     name: 'wake-ups',
     run: signal => listenForWakes(outbox.url, dispatcher.wake, signal),
   }
   const services = [
-    partitions,
+    days,
     ...(roles.has('capture') ? [capture] : []),
     ...(roles.has('delivery') ? [dispatcher, wakeUps] : []),
   ]
@@ -222,9 +227,18 @@ async function runServices(services: readonly Service[], log: Log, signal: Abort
   await Promise.all(supervised)
 }
 
-async function keepPartitions(outbox: Outbox, nowMs: () => number, signal: AbortSignal): Promise<void> {
+/** Days of log and events are made ahead and dropped behind; any process does it, one at a time. */
+async function keepDays(
+  outbox: Outbox,
+  keep: Config['keep'],
+  nowMs: () => number,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await ensurePartitions(outbox, nowMs())
+    const dropped = await dropOldDays(outbox, nowMs(), keep)
+    if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
     await sleep(hourMs, signal)
   }
 }

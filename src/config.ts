@@ -30,6 +30,8 @@ export type Config = {
   /** The most requests of one webhook in flight at once, from 1. */
   readonly maxInFlightPerWebhook: number
   readonly host: string
+  /** How long what is finished is kept, in days. */
+  readonly keep: { readonly logDays: number; readonly eventsDays: number }
   readonly port: number
   readonly logLevel: string
 }
@@ -124,6 +126,14 @@ export function readConfig(
   if (!(port <= 65535))
     add('PORT', JSON.stringify(portText), 'use a port number from 0 (any free one) to 65535')
 
+  function days(name: string): number {
+    const text = get(name) ?? '30'
+    const value = /^\d{1,4}$/.test(text) ? Number(text) : 0
+    if (value < 1 || value > 3650) add(name, JSON.stringify(text), 'use a number of days from 1 to 3650')
+    return value
+  }
+  const keep = { logDays: days('WALHOOK_KEEP_LOG_DAYS'), eventsDays: days('WALHOOK_KEEP_EVENTS_DAYS') }
+
   const logLevel = get('LOG_LEVEL') ?? 'info'
   if (!logLevels.includes(logLevel))
     add('LOG_LEVEL', JSON.stringify(logLevel), `use one of ${logLevels.join(', ')}`)
@@ -149,6 +159,7 @@ export function readConfig(
       scheduleMs,
       maxInFlightPerWebhook,
       host: get('HOST') ?? '127.0.0.1',
+      keep,
       port,
       logLevel,
     },

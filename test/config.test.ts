@@ -38,6 +38,7 @@ test('an empty environment is the defaults', () => {
       scheduleMs: defaultScheduleMs,
       maxInFlightPerWebhook: 100,
       host: '127.0.0.1',
+      keep: { logDays: 30, eventsDays: 30 },
       port: 8080,
       logLevel: 'info',
     },
@@ -124,6 +125,10 @@ test.each([
   ['PORT', '65536'],
   ['PORT', '-1'],
   ['PORT', '80.5'],
+  ['WALHOOK_KEEP_LOG_DAYS', '0'],
+  ['WALHOOK_KEEP_LOG_DAYS', 'forever'],
+  ['WALHOOK_KEEP_EVENTS_DAYS', '3651'],
+  ['WALHOOK_KEEP_EVENTS_DAYS', '1.5'],
   ['LOG_LEVEL', 'verbose'],
 ])('%s may not be %j: one problem, with what to do', (what, value) => {
   const problems = problemsOf({ [what]: value })

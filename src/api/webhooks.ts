@@ -20,9 +20,27 @@ const fields = {
     .min(1, 'must hold at least one trigger')
     .max(100, 'must hold at most 100')
     .meta({ description: 'What it is told of: an entity type and new, update or delete, as in `user.new`.' }),
+  previous: z.boolean().meta({
+    description:
+      'Whether requests carry, after `result`, `previous`: the values before an update where they are known, and `omitted`: fields that `result` lacks, because their value could not be known any more.',
+  }),
+  update_fields: z
+    .array(text())
+    .min(1, 'must hold at least one field; null for every update')
+    .max(1_000, 'must hold at most 1000')
+    .nullable()
+    .meta({
+      description:
+        'Only updates that change one of these fields, as in `user.email`. Of an entity type that is not named, and where it is not known what changed, every update. Null: every update.',
+    }),
 }
 const newWebhook = z
-  .strictObject({ ...fields, is_active: fields.is_active.default(true) })
+  .strictObject({
+    ...fields,
+    is_active: fields.is_active.default(true),
+    previous: fields.previous.default(false),
+    update_fields: fields.update_fields.default(null),
+  })
   .meta({ id: 'NewWebhook' })
 const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
 
@@ -32,6 +50,8 @@ const webhookFields = {
   url: z.string(),
   is_active: z.boolean(),
   triggers: z.array(z.string()),
+  previous: z.boolean(),
+  update_fields: z.array(z.string()).nullable(),
   disabled_at: time().nullable(),
   disabled_reason: z
     .string()
@@ -72,8 +92,9 @@ export const webhookRoutes = [
       schema: createdSchema,
       headers: ['location', 'etag'],
     },
-    async handle({ control, caller, body: { is_active, ...rest } }) {
-      const created = await createWebhook(control, caller, { ...rest, isActive: is_active })
+    async handle({ control, caller, body: { is_active, update_fields, ...rest } }) {
+      const wanted = { ...rest, isActive: is_active, updateFields: update_fields }
+      const created = await createWebhook(control, caller, wanted)
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
@@ -118,8 +139,8 @@ export const webhookRoutes = [
     body: webhookChange,
     answer: { status: 200, what: 'The webhook as it is now', schema: webhookSchema, headers: ['etag'] },
     heedsIfMatch: true,
-    async handle({ control, caller, params, isMatch, body: { is_active, ...rest } }) {
-      const change = { ...rest, isActive: is_active }
+    async handle({ control, caller, params, isMatch, body: { is_active, update_fields, ...rest } }) {
+      const change = { ...rest, isActive: is_active, updateFields: update_fields }
       const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
       return answer(await changeWebhook(control, caller, params.id, change, isCurrent), webhookJson, tagged)
     },
@@ -148,6 +169,8 @@ function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
     url: webhook.url,
     is_active: webhook.isActive,
     triggers: [...webhook.triggers],
+    previous: webhook.previous,
+    update_fields: webhook.updateFields && [...webhook.updateFields],
     disabled_at: webhook.disabledAt?.toISOString() ?? null,
     disabled_reason: webhook.disabledReason,
     failing_since: webhook.failingSince?.toISOString() ?? null,

@@ -1,6 +1,12 @@
 import { type Format, formatWriter } from '../domain/format.ts'
 import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../domain/json-text.ts'
-import { type EntityMapping, publishedTables, type TableName, tableKey } from '../domain/mapping.ts'
+import {
+  chooseFields,
+  type EntityMapping,
+  publishedTables,
+  type TableName,
+  tableKey,
+} from '../domain/mapping.ts'
 import type { Source } from './source.ts'
 
 /** `isGenerated`: computed by Postgres, and by default not in the WAL. */
@@ -146,6 +152,22 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
 /** True where the WAL gives whole rows before each UPDATE and DELETE, also of each partition. */
 export function givesPrevious(table: Table): boolean {
   return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
+}
+
+/** The names of each entity type's fields, as its table is in the catalogue. */
+export function fieldNames(
+  { tables }: Pick<Catalogue, 'tables'>,
+  mapping: readonly EntityMapping[],
+): Map<string, string[]> {
+  return new Map(
+    mapping.map(({ entityType, table, fields, related }) => {
+      const columns = tables.get(tableKey(table))?.columns.map(({ name }) => name) ?? []
+      return [
+        entityType,
+        [...chooseFields(fields, columns).fields.values(), ...related.map(({ field }) => field)],
+      ]
+    }),
+  )
 }
 
 // All values come as text.

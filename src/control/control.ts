@@ -28,6 +28,8 @@ export type Control = {
   readonly sealKey: SealKey
   /** The entity types of the mapping, in its order. */
   readonly entityTypes: readonly string[]
+  /** The names of each entity type's fields, as the source's tables are now. */
+  readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
   readonly judgeTarget: (url: string) => Promise<{ ok: true } | { ok: false; reason: string }>
   /** An entity as it is now; null where there is none. */

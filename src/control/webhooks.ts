@@ -1,3 +1,4 @@
+import { nearest } from '../domain/nearest.ts'
 import { nonceBytes, seal, signingSecretPurpose, unseal } from '../domain/seal.ts'
 import { formatSecret } from '../domain/signature.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
@@ -14,6 +15,8 @@ export type WebhookFields = {
   readonly url: string
   readonly isActive: boolean
   readonly triggers: readonly string[]
+  readonly previous?: boolean | undefined
+  readonly updateFields?: readonly string[] | null | undefined
 }
 
 /** One page of a list, and the cursor of the next one, if there is more. */
@@ -116,6 +119,8 @@ async function judgeFields(
         detail: `${JSON.stringify(trigger)} is not a trigger. There are: ${known.join(', ')}.`,
       })
   })
+  if (fields.updateFields)
+    problems.push(...judgeUpdateFields(await control.readFields(), fields.updateFields))
   if (fields.url !== undefined) {
     const verdict = await control.judgeTarget(fields.url)
     if (!verdict.ok) problems.push({ pointer: '/url', detail: verdict.reason })
@@ -123,9 +128,32 @@ async function judgeFields(
   return problems
 }
 
-/** Triggers once each. */
-function normalized<T extends { readonly triggers?: readonly string[] | undefined }>(fields: T) {
-  return { ...fields, triggers: fields.triggers && ([...new Set(fields.triggers)] as Trigger[]) } as T & {
-    triggers: Trigger[]
-  }
+/** Names as `user.email`, of fields that there are. */
+function judgeUpdateFields(
+  known: ReadonlyMap<string, readonly string[]>,
+  wanted: readonly string[],
+): FieldProblem[] {
+  const names = [...known].flatMap(([entityType, fields]) => fields.map(field => `${entityType}.${field}`))
+  return wanted.flatMap((name, i) => {
+    if (names.includes(name)) return []
+    const meant = nearest(name, names)
+    const fields = known.get(name.split('.')[0]!)
+    const mend = meant
+      ? `Was ${meant} meant?`
+      : fields
+        ? `Its fields are ${fields.join(', ')}.`
+        : `Write an entity type and a field, as in ${names[0] ?? 'user.email'}.`
+    return [{ pointer: `/update_fields/${i}`, detail: `${JSON.stringify(name)} is not a field. ${mend}` }]
+  })
+}
+
+/** Triggers and fields once each. */
+function normalized<T extends { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined }>(
+  fields: T,
+) {
+  return {
+    ...fields,
+    triggers: fields.triggers && ([...new Set(fields.triggers)] as Trigger[]),
+    updateFields: fields.updateFields && [...new Set(fields.updateFields)],
+  } as T & { triggers: Trigger[] }
 }

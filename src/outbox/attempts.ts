@@ -146,8 +146,14 @@ function loggedAttempts({ kysely }: Outbox) {
 
 type LogQuery = ReturnType<typeof loggedAttempts>
 
-async function readAttempts(outbox: Outbox, choose: (query: LogQuery) => LogQuery): Promise<LoggedAttempt[]> {
-  const rows = await choose(loggedAttempts(outbox)).execute()
+/** The attempts that `choose` leaves of all, as the log shows them. */
+export async function readAttempts(
+  outbox: Outbox,
+  choose: (query: LogQuery) => LogQuery,
+): Promise<LoggedAttempt[]> {
+  const found = await choose(loggedAttempts(outbox)).execute()
+  // While a day is being dropped, what is kept of it is there twice for a moment.
+  const rows = found.filter((row, i) => row.id !== found[i - 1]?.id)
   return rows.map(row => ({
     id: row.id,
     webhookId: row.webhook_id,

@@ -1,8 +1,12 @@
+import type pg from 'pg'
 import { firstIdAt } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 
-const partitionedTables = ['events', 'attempts', 'ended_deliveries']
-const dayMs = 86_400_000
+const partitionedTables = ['events', 'attempts', 'ended_deliveries'] as const
+/** A table that is kept in days. */
+export type DayOf = (typeof partitionedTables)[number]
+
+export const dayMs = 86_400_000
 const daysAhead = 7
 
 /** Any number that nothing else in the database locks: the letters of "walhook". */
@@ -20,28 +24,39 @@ export async function ensurePartitions(outbox: Outbox, nowMs: number): Promise<v
     partitionedTables.map(table => ({ table, name: partitionName(table, startMs), startMs })),
   )
   const missing = await partitionsMissing(
-    outbox,
+    outbox.pool,
     wanted.map(partition => partition.name),
   )
   if (missing.size === 0) return
   await transaction(outbox.pool, async client => {
     await client.query('select pg_advisory_xact_lock($1)', [advisoryLock])
-    // A statement that waits for the parent's lock makes every later insert wait behind it.
-    await client.query(`set local lock_timeout = '5s'`)
-    for (const { table, name, startMs } of wanted.filter(partition => missing.has(partition.name)))
+    for (const { table, name, startMs } of wanted.filter(partition => missing.has(partition.name))) {
+      if (!(await partitionsMissing(client, [name])).has(name)) continue
+      // Made by itself and then attached: "create … partition of" would wait for every open transaction on the parent,
+      // and all appends behind it. https://www.postgresql.org/docs/current/sql-altertable.html
       await client.query(
-        `create table if not exists walhook.${name} partition of walhook.${table}
+        `create table walhook.${name} (like walhook.${table} including defaults including constraints)`,
+      )
+      await client.query(
+        `alter table walhook.${table} attach partition walhook.${name}
          for values from (${firstIdAt(startMs)}) to (${firstIdAt(startMs + dayMs)})`,
       )
+    }
   })
 }
 
-function partitionName(table: string, startMs: number): string {
+/** As events_20260131. */
+export function partitionName(table: DayOf, startMs: number): string {
   return `${table}_${new Date(startMs).toISOString().slice(0, 10).replaceAll('-', '')}`
 }
 
-async function partitionsMissing(outbox: Outbox, names: string[]): Promise<Set<string>> {
-  const { rows } = await outbox.pool.query<{ name: string }>(
+/** The first millisecond of a day that is written as in a partition's name: 20260131. */
+export function startOfDay(digits: string): number {
+  return Date.parse(`${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}T00:00:00Z`)
+}
+
+async function partitionsMissing(db: pg.Pool | pg.PoolClient, names: string[]): Promise<Set<string>> {
+  const { rows } = await db.query<{ name: string }>(
     `select name from unnest($1::text[]) as name where to_regclass('walhook.' || name) is null`,
     [names],
   )

@@ -58,8 +58,9 @@ export function toBatching(
 }
 
 /** What an admin chooses. */
-export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> &
-  Partial<Pick<Webhook, 'previous' | 'updateFields' | 'mode' | 'batch'>>
+export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> & {
+  readonly [Field in 'previous' | 'updateFields' | 'mode' | 'batch']?: Webhook[Field] | undefined
+}
 
 /** `secret` is the encrypted envelope of the signing secret. */
 export async function insertWebhook(db: Db, input: WebhookInput & { secret: string }): Promise<Webhook> {

@@ -24,6 +24,8 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     id: expect.any(Number),
     ...wanted,
     is_active: true,
+    previous: false,
+    update_fields: null,
     disabled_at: null,
     disabled_reason: null,
     failing_since: null,
@@ -59,6 +61,26 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
   expect(rows).toEqual([])
 })
 
+test('a webhook may ask for previous values and for updates of certain fields, and for all of them again', async () => {
+  const some = { previous: true, update_fields: ['user.email', 'company.name', 'user.email'] }
+  const created = await create(some)
+  const asked = { previous: true, update_fields: ['user.email', 'company.name'] }
+  expect(created).toMatchObject(asked)
+  const path = `/api/webhooks/${created.id}`
+  expect((await at.call('PATCH', path, { name: 'ERP' })).json).toMatchObject(asked)
+  const every = { previous: false, update_fields: null }
+  expect((await at.call('PATCH', path, every)).json).toMatchObject(every)
+})
+
+test.each([
+  ['user.emial', 'Was user.email meant?'],
+  ['company.colour', 'Its fields are id, name.'],
+  ['x', 'Write an entity type and a field, as in user.id.'],
+])('the field %s is refused with what to do', async (field, mend) => {
+  const { json } = await at.call('POST', '/api/webhooks', { ...wanted, update_fields: [field] })
+  expect(json.errors[0].detail).toContain(`"${field}" is not a field. ${mend}`)
+})
+
 test('the list comes in pages by a cursor, without secrets', async () => {
   const ids = []
   for (const name of ['one', 'two', 'three']) ids.push((await create({ name })).id)
@@ -90,6 +112,13 @@ test.each<[string, unknown, string[]]>([
   ['a field that there is not', { ...wanted, colour: 'red' }, ['']],
   ['a secret of one\u2019s own', { ...wanted, secret: 'whsec_x' }, ['']],
   ['is_active as text', { ...wanted, is_active: 'yes' }, ['/is_active']],
+  ['previous as text', { ...wanted, previous: 'yes' }, ['/previous']],
+  ['no fields to update', { ...wanted, update_fields: [] }, ['/update_fields']],
+  [
+    'fields that there are not',
+    { ...wanted, update_fields: ['user.emial', 'user.email', 'email', 'order.id'] },
+    ['/update_fields/0', '/update_fields/2', '/update_fields/3'],
+  ],
   ['no URL', { ...wanted, url: 'crm' }, ['/url']],
   ['plain http', { ...wanted, url: 'http://crm.example.com/' }, ['/url']],
   ['a private address', { ...wanted, url: 'https://10.0.0.1/' }, ['/url']],

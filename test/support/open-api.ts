@@ -38,6 +38,11 @@ export async function openTestApi(options: { rate?: RatePolicy; nowMs?: () => nu
     outbox: at.outbox,
     sealKey,
     entityTypes: ['user', 'company'],
+    readFields: async () =>
+      new Map([
+        ['user', ['id', 'email', 'companies']],
+        ['company', ['id', 'name']],
+      ]),
     judgeTarget: guard.judge,
     readEntity: async (_entityType, key) =>
       ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,

@@ -1,0 +1,174 @@
+import pg from 'pg'
+import { firstIdAt } from '../domain/time-id.ts'
+import type { Outbox } from './database.ts'
+import { keepLastAttempts, pruneKeptAttempts } from './kept-attempts.ts'
+import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
+
+/** How long what is finished is kept, in days. */
+export type Retention = { readonly logDays: number; readonly eventsDays: number }
+
+/** Any number that nothing else in the database locks: the letters of "walhook", and one. */
+const advisoryLock = 0x77616c69
+
+/** A detachment waits for the transactions that were open when it began. What takes longer is ended by the next run. */
+const waitForOthersMs = 5_000
+
+/** In the order in which they are seen to. */
+const states = ['detaching', 'detached', 'attached'] as const
+
+type Day = {
+  readonly table: DayOf
+  readonly startMs: number
+  /** detaching: new statements do not see it any more; detached: it is a table of its own, still to be dropped. */
+  readonly state: (typeof states)[number]
+}
+
+/**
+ * Drops the days that are past their time, at the clock `nowMs`:
+ *
+ * - of the log, by age alone; the last ten attempts of each webhook are copied first, with their bodies.
+ * - of events and ended deliveries together, once no delivery waits for one of the events and no request that the log
+ *   still shows sent one.
+ *
+ * A day is detached first, concurrently: that waits for open transactions without any append or settlement having to
+ * wait behind it, and may be left at any moment: the next run goes on from what it finds. One process does it at a
+ * time. Returns the names of what was dropped.
+ */
+export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention): Promise<string[]> {
+  const client = await outbox.pool.connect()
+  try {
+    const { rows } = await client.query('select pg_try_advisory_lock($1) as is_ours', [advisoryLock])
+    let dropped: string[] = []
+    if (rows[0].is_ours) {
+      await client.query(`set lock_timeout = ${waitForOthersMs}`)
+      dropped = await dropDays(client, outbox, nowMs, keep)
+      await client.query(`reset lock_timeout; select pg_advisory_unlock(${advisoryLock})`)
+    }
+    client.release()
+    return dropped
+  } catch (error) {
+    // With the connection end its settings and its lock.
+    client.release(true)
+    throw error
+  }
+}
+
+async function dropDays(
+  client: pg.PoolClient,
+  outbox: Outbox,
+  nowMs: number,
+  keep: Retention,
+): Promise<string[]> {
+  const isOver = (day: Day) => {
+    const days = day.table === 'attempts' ? keep.logDays : keep.eventsDays
+    return day.startMs + dayMs <= nowMs - days * dayMs
+  }
+  const days = (await readDays(client)).filter(day => day.state !== 'attached' || isOver(day))
+  // Of one table, only one day can be on its way out: what was left so comes first.
+  days.sort((a, b) => states.indexOf(a.state) - states.indexOf(b.state))
+  const dropped: string[] = []
+  const stuck = new Set<DayOf>()
+  async function drop(day: Day, isNeeded?: () => Promise<boolean>) {
+    if (stuck.has(day.table)) return
+    const outcome = await dropDay(client, day, isNeeded)
+    if (outcome === 'dropped') dropped.push(nameOf(day))
+    if (outcome === 'others are in the way') stuck.add(day.table)
+  }
+
+  const log = days.filter(({ table }) => table === 'attempts')
+  if (log.length > 0) {
+    const end = Math.max(...log.map(({ startMs }) => startMs)) + dayMs
+    await keepLastAttempts(outbox, firstIdAt(end))
+    for (const day of log) await drop(day)
+  }
+  await pruneKeptAttempts(outbox)
+
+  const ofEvents = days.filter(({ table }) => table !== 'attempts')
+  const oldestInBatch = ofEvents.length === 0 ? null : await oldestEventInBatch(client)
+  for (const day of ofEvents) {
+    const isShown = () => isShownByLog(client, day.startMs, oldestInBatch)
+    const isNeeded = async () => (await isWaitedFor(client, day.startMs)) || (await isShown())
+    if (day.state !== 'attached' || !(await isNeeded())) await drop(day, isNeeded)
+  }
+  return dropped
+}
+
+const nameOf = ({ table, startMs }: Day) => partitionName(table, startMs)
+
+async function readDays(client: pg.PoolClient): Promise<Day[]> {
+  const { rows } = await client.query(`
+    select c.relname as name, i.inhparent is not null as has_parent, coalesce(i.inhdetachpending, false) as is_pending
+    from pg_class c left join pg_inherits i on i.inhrelid = c.oid
+    where c.relnamespace = 'walhook'::regnamespace and c.relkind = 'r'
+      and c.relname ~ '^(events|attempts|ended_deliveries)_[0-9]{8}$'
+    order by c.relname`)
+  return rows.map(({ name, has_parent, is_pending }) => ({
+    table: name.slice(0, -9),
+    startMs: startOfDay(name.slice(-8)),
+    state: !has_parent ? 'detached' : is_pending ? 'detaching' : 'attached',
+  }))
+}
+
+/** Whether a delivery of this day's events is not finished. */
+async function isWaitedFor(client: pg.PoolClient, startMs: number): Promise<boolean> {
+  const { rows } = await client.query(
+    'select exists (select from walhook.deliveries where event_id >= $1 and event_id < $2) as yes',
+    [firstIdAt(startMs), firstIdAt(startMs + dayMs)],
+  )
+  return rows[0].yes
+}
+
+/** Whether a request that the log has sent one of this day's events. */
+async function isShownByLog(
+  client: pg.PoolClient,
+  startMs: number,
+  oldestInBatch: bigint | null,
+): Promise<boolean> {
+  if (oldestInBatch !== null && oldestInBatch < firstIdAt(startMs + dayMs)) return true
+  const { rows } = await client.query(
+    'select exists (select from walhook.attempts where event_id >= $1 and event_id < $2) as yes',
+    [firstIdAt(startMs), firstIdAt(startMs + dayMs)],
+  )
+  return rows[0].yes
+}
+
+/** The oldest event of a batch in the log: the index can't be asked for a range. */
+async function oldestEventInBatch(client: pg.PoolClient): Promise<bigint | null> {
+  const { rows } = await client.query(
+    `select min(e.event_id) as oldest from walhook.attempts, unnest(event_ids) as e (event_id) where event_ids is not null`,
+  )
+  return rows[0].oldest
+}
+
+/**
+ * Detaches a day and drops it, unless it `isNeeded` after all once nobody can have it before his eyes any more: then it
+ * is attached again. Where other transactions are in the way for too long, it stays as far as it has come.
+ */
+async function dropDay(
+  client: pg.PoolClient,
+  day: Day,
+  isNeeded: () => Promise<boolean> = async () => false,
+): Promise<'dropped' | 'needed' | 'others are in the way'> {
+  const name = nameOf(day)
+  const parent = `walhook.${day.table}`
+  try {
+    if (day.state === 'attached')
+      await client.query(`alter table ${parent} detach partition walhook.${name} concurrently`)
+    if (day.state === 'detaching')
+      await client.query(`alter table ${parent} detach partition walhook.${name} finalize`)
+    if (await isNeeded()) {
+      await client.query(
+        `alter table ${parent} attach partition walhook.${name}
+         for values from (${firstIdAt(day.startMs)}) to (${firstIdAt(day.startMs + dayMs)})`,
+      )
+      return 'needed'
+    }
+    await client.query(`drop table walhook.${name}`)
+    return 'dropped'
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === lockNotAvailable) return 'others are in the way'
+    throw error
+  }
+}
+
+const lockNotAvailable = '55P03'

@@ -1,0 +1,241 @@
+import { expect, test } from 'vitest'
+import { firstIdAt, timeOf } from '../../src/domain/time-id.ts'
+import { findAttempt, listAttempts } from '../../src/outbox/attempts.ts'
+import { transaction } from '../../src/outbox/database.ts'
+import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { replay } from '../../src/outbox/replay.ts'
+import { dropOldDays } from '../../src/outbox/retention.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { deleteWebhook } from '../../src/outbox/webhooks.ts'
+import {
+  eventIds,
+  openTestOutbox,
+  resend,
+  retry,
+  settleAll,
+  settlementOf,
+  type TestOutbox,
+} from '../support/open-outbox.ts'
+import { until } from '../support/wait.ts'
+
+const everyUser = ['user.new', 'user.update', 'user.delete']
+const dayMs = 86_400_000
+const keep = { logDays: 30, eventsDays: 30 }
+
+/** Drops what is old at a moment so many days from now, of which the partitions are there. */
+async function dropAfter(at: TestOutbox, days: number, how = keep): Promise<string[]> {
+  const nowMs = Date.now() + days * dayMs
+  await ensurePartitions(at.outbox, nowMs)
+  return await dropOldDays(at.outbox, nowMs, how)
+}
+
+const today = () => new Date().toISOString().slice(0, 10).replaceAll('-', '')
+const partitions = async (at: TestOutbox, table: string): Promise<string[]> =>
+  (
+    await at.outbox.pool.query(
+      `select inhrelid::regclass::text as name from pg_inherits where inhparent = $1::regclass order by 1`,
+      [`walhook.${table}`],
+    )
+  ).rows.map(({ name }) => name.replace(/^walhook\./, ''))
+
+test('days past their time are dropped, and no younger ones', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await settleAll(at, webhookId)
+  await transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
+  expect((await dropAfter(at, 30)).sort()).toEqual(
+    ['attempts', 'ended_deliveries', 'events'].map(table => `${table}_${yesterday()}`),
+  )
+  expect(await at.count('attempts')).toBe(1)
+  const dropped = await dropAfter(at, 31)
+  expect(dropped.sort()).toEqual(
+    ['attempts', 'ended_deliveries', 'events'].map(table => `${table}_${today()}`),
+  )
+  expect(await at.count('attempts')).toBe(0)
+  expect(await at.count('events')).toBe(0)
+  expect(await partitions(at, 'events')).not.toContain(`events_${today()}`)
+  expect(await at.count('kept_attempts')).toBe(0)
+  expect(await dropAfter(at, 31)).toEqual([])
+})
+
+const yesterday = () => new Date(Date.now() - dayMs).toISOString().slice(0, 10).replaceAll('-', '')
+
+test('an event that is not delivered is never dropped, nor is one that the log still shows', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new')
+  await settle(
+    at.outbox,
+    (await at.claim(webhookId)).map(lane => settlementOf(lane, lane.entityId === '1' ? {} : retry(0))),
+  )
+  // The log is kept longer than the events.
+  expect(await dropAfter(at, 40, { logDays: 60, eventsDays: 10 })).not.toContain(`events_${today()}`)
+  // The log has gone, and one event still waits.
+  expect(await dropAfter(at, 40)).toContain(`attempts_${today()}`)
+  expect(await at.count('events')).toBe(2)
+  await at.outbox.pool.query('delete from walhook.deliveries; delete from walhook.lanes')
+  expect((await dropAfter(at, 40)).sort()).toEqual([`ended_deliveries_${today()}`, `events_${today()}`])
+})
+
+test('the last ten requests of each webhook stay, whole, and give way to newer ones', async () => {
+  await using at = await openTestOutbox()
+  const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(['user.update'])]
+  for (let i = 0; i < 12; i++) await at.append(`user ${i} new`)
+  await at.append('user 0 update')
+  for (let i = 0; i < 13; i++)
+    await settle(
+      at.outbox,
+      (await at.claim(webhookId, 1)).map(lane => settlementOf(lane)),
+    )
+  await settleAll(at, other, { next: { state: 'dead' } })
+  const before = await listAttempts(at.outbox, { webhookId, limit: 100, before: null })
+  const ofOther = await listAttempts(at.outbox, { webhookId: other, limit: 100, before: null })
+  expect(before[0]!.request.body).toContain('entity_id')
+
+  await dropAfter(at, 40)
+  expect(await at.count('attempts')).toBe(0)
+  expect(await at.count('events')).toBe(0)
+  const withoutFacts = before.slice(0, 10).map(one => ({ ...one, facts: null }))
+  expect(await listAttempts(at.outbox, { webhookId, limit: 100, before: null })).toEqual(withoutFacts)
+  expect(await listAttempts(at.outbox, { webhookId: other, limit: 100, before: null })).toEqual([
+    { ...ofOther[0]!, facts: null },
+  ])
+  expect(await findAttempt(at.outbox, webhookId, before[3]!.id)).toEqual(withoutFacts[3])
+  const filter = { eventId: before[3]!.eventId! }
+  expect(await listAttempts(at.outbox, { webhookId, limit: 9, before: null, filter })).toHaveLength(1)
+
+  await ensurePartitions(at.outbox, Date.now())
+  await at.append('user 1 update', 'user 2 update')
+  for (let i = 0; i < 2; i++) await settleAll(at, webhookId)
+  const log = await listAttempts(at.outbox, { webhookId, limit: 10, before: null })
+  expect(log.slice(2)).toEqual(withoutFacts.slice(0, 8))
+  await dropOldDays(at.outbox, Date.now(), keep)
+  expect(await at.count('kept_attempts', `webhook_id = ${webhookId}`)).toBe(8)
+  await at.outbox.pool.query('delete from walhook.webhooks')
+  await dropOldDays(at.outbox, Date.now(), keep)
+  expect(await at.count('kept_attempts')).toBe(0)
+})
+
+test('no append and no settlement waits while a day is made or dropped beside a long transaction', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const nowMs = Date.now() + 40 * dayMs
+  const long = await at.outbox.pool.connect()
+  await long.query('begin')
+  for (const table of ['events', 'attempts', 'ended_deliveries', 'deliveries'])
+    await long.query(`select count(*) from walhook.${table}`)
+
+  await ensurePartitions(at.outbox, nowMs)
+  expect(await partitions(at, 'events')).toContain(
+    `events_${new Date(nowMs).toISOString().slice(0, 10).replaceAll('-', '')}`,
+  )
+  const dropping = dropOldDays(at.outbox, nowMs, keep)
+  await until(
+    async () =>
+      (
+        await at.outbox.pool.query(
+          `select from pg_stat_activity
+           where datname = current_database() and query ilike 'alter table%' and wait_event_type = 'Lock'`,
+        )
+      ).rowCount === 1,
+    { what: 'the drop to wait for the long transaction' },
+  )
+  // The long transaction ends only after these: whoever waited for it would wait for ever.
+  await at.append('user 1 new')
+  expect(await settleAll(at, webhookId)).toHaveLength(1)
+  await long.query('commit')
+  long.release()
+  await dropping
+  await dropOldDays(at.outbox, nowMs, keep)
+  expect((await partitions(at, 'attempts')).filter(name => name.endsWith(yesterday()))).toEqual([])
+})
+
+test('what was left half done by a killed process is ended by the next run', async () => {
+  await using at = await openTestOutbox()
+  const nowMs = Date.now() + 40 * dayMs
+  await ensurePartitions(at.outbox, nowMs)
+  const long = await at.outbox.pool.connect()
+  await long.query('begin; select count(*) from walhook.events; select count(*) from walhook.attempts')
+  const killed = await at.outbox.pool.connect()
+  await killed.query(`set lock_timeout = '50ms'`)
+  for (const table of ['events', 'attempts'])
+    await expect(
+      killed.query(`alter table walhook.${table} detach partition walhook.${table}_${today()} concurrently`),
+    ).rejects.toThrow('lock timeout')
+  killed.release(true)
+  await long.query('commit')
+  long.release()
+  // One more was detached, and not yet dropped.
+  await at.outbox.pool.query(
+    `alter table walhook.ended_deliveries detach partition walhook.ended_deliveries_${today()} concurrently`,
+  )
+  const dropped = await dropOldDays(at.outbox, nowMs, keep)
+  for (const table of ['events', 'attempts', 'ended_deliveries'])
+    expect(dropped).toContain(`${table}_${today()}`)
+})
+
+test('a day for whose events somebody asks while it is being dropped comes back', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['company.new'])
+  await at.append('user 1 new')
+  const [eventId] = await eventIds(at)
+  await at.outbox.pool.query(
+    `alter table walhook.events detach partition walhook.events_${today()} concurrently`,
+  )
+  expect(await resend(at, { webhookId, eventId: eventId! })).toEqual({ state: 'no_event' })
+  // As a resend would have done that had begun before.
+  await at.outbox.pool.query(
+    `insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id, is_manual) values ($1, 'user', '1', $2, true)`,
+    [webhookId, eventId],
+  )
+  await at.outbox.pool.query(
+    `insert into walhook.lanes (webhook_id, entity_type, entity_id) values ($1, 'user', '1')`,
+    [webhookId],
+  )
+  const dropped = await dropAfter(at, 40)
+  expect(dropped).not.toContain(`events_${today()}`)
+  expect(await at.claim(webhookId)).toMatchObject([{ eventId }])
+})
+
+test('a replay that has read its events holds back their drop until it has queued them', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['company.new'])
+  await at.append('user 1 new')
+  let dropping: Promise<string[]> = Promise.resolve([])
+  const source = { of: 'range' as const, from: 0n, to: firstIdAt(2 ** 42), triggers: null }
+  await replay(
+    at.outbox,
+    { webhookId, source, after: null, pageEvents: 10 },
+    {
+      isTimeOver: () => false,
+      // In the transaction that has made the delivery, before it commits.
+      async onQueued() {
+        dropping = dropAfter(at, 40)
+        await until(
+          async () =>
+            (
+              await at.outbox.pool.query(
+                `select from pg_stat_activity
+                 where datname = current_database() and query like '%detach partition walhook.events_%'
+                   and wait_event_type = 'Lock'`,
+              )
+            ).rowCount === 1,
+          { what: 'the drop to wait for the replay' },
+        )
+      },
+    },
+  )
+  expect(await dropping).not.toContain(`events_${today()}`)
+  const claimed = await at.claim(webhookId)
+  expect(claimed.map(({ eventId }) => timeOf(eventId) > 0)).toEqual([true])
+})
+
+test('two processes that drop at once do it once', async () => {
+  await using at = await openTestOutbox()
+  const nowMs = Date.now() + 40 * dayMs
+  await ensurePartitions(at.outbox, nowMs)
+  const both = await Promise.all([1, 2, 3].map(() => dropOldDays(at.outbox, nowMs, keep)))
+  expect(new Set(both.flat()).size).toBe(both.flat().length)
+  expect(both.flat().length).toBeGreaterThan(0)
+})
