@@ -16,6 +16,7 @@ import { createDeliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
 import { createGuard } from './delivery/guard.ts'
 import { sendTest } from './delivery/send-test.ts'
+import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
 import { type Outbox, openOutbox } from './outbox/database.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
@@ -87,6 +88,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     mapping,
     nowMs,
     log,
+    probeIntervalMs: config.probeIntervalMs,
     onStored(stored) {
       metrics.onStored({ ...stored, lagMs: nowMs() - stored.committedAt.getTime() })
       if (stored.deliveries > 0) dispatcher.wake()
@@ -107,6 +109,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     outbox,
     sealKey: config.sealKey!,
     entityTypes: mapping.map(({ entityType }) => entityType),
+    slotName,
+    backfillAs: backfillAs(mapping),
     readFields: async () => fieldNames(await readCatalogue(source, mapping), mapping),
     judgeTarget: guard.judge,
     async readEntity(entityType, key) {

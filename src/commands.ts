@@ -2,14 +2,26 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { openApp, problemOfConnecting } from './app.ts'
 import { type CheckLine, checkLines, worstLevel } from './capture/check.ts'
-import { preflight } from './capture/preflight.ts'
+import { isSlotActive, preflight } from './capture/preflight.ts'
 import { describeResync, openGapOf, resync } from './capture/resync.ts'
-import { openSource } from './capture/source.ts'
+import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
+import {
+  type BackfillControl,
+  type BackfillWish,
+  cancelBackfill,
+  changeBackfill,
+  getBackfill,
+  listBackfills,
+  startBackfill,
+} from './control/backfills.ts'
 import { type Control, commandLine } from './control/control.ts'
+import type { Failed } from './control/result.ts'
 import { createToken, listTokens, revokeToken, type Token } from './control/tokens.ts'
 import { changeWebhook, createWebhook, listWebhooks, revealSecret } from './control/webhooks.ts'
+import { describeBackfill, isOpen } from './domain/backfill.ts'
 import { formatLsn } from './domain/lsn.ts'
+import { backfillAs } from './domain/mapping.ts'
 import { formatProblem, type Problem } from './domain/problem.ts'
 import { parseSealKey } from './domain/seal.ts'
 import { parseAllowList } from './domain/target.ts'
@@ -19,6 +31,7 @@ import { describeMigration, migrate } from './outbox/migrate.ts'
 import { runPlayground } from './playground/playground.ts'
 import { startReceiver } from './playground/receiver.ts'
 import { openLog } from './runtime/log.ts'
+import { sleep } from './runtime/sleep.ts'
 
 /** Looks at everything that decides whether a source can be captured; nothing is created or changed. */
 export async function checkSource(
@@ -111,6 +124,100 @@ export async function resyncSource(config: Config, isSure: boolean) {
       `${result.events} events were made; everything from ${formatLsn(result.fromLsn)} on is captured.`,
     ],
   }
+}
+
+/** What `walhook backfill` is asked for. */
+export type BackfillOrder =
+  | { readonly kind: 'list' }
+  | { readonly kind: 'start'; readonly wish: BackfillWish }
+  | { readonly kind: 'follow'; readonly id: number; readonly rowsPerSecond: number | undefined }
+  | { readonly kind: 'cancel'; readonly id: number }
+
+/**
+ * Lists, begins, follows or cancels backfills. One that was begun or is followed is shown until it has ended, or until
+ * `signal`: then it goes on by itself. Returns whether all went well, or what is wrong.
+ */
+export async function backfill(
+  config: Config,
+  order: BackfillOrder,
+  options: { say: (line: string) => void; signal: AbortSignal },
+): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
+  const { say } = options
+  const migrated = await migrateOutbox(config)
+  if (!migrated.ok) return { ok: false, problems: [formatProblem(migrated.problem)] }
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
+  const entityTypes = config.mapping.map(({ entityType }) => entityType)
+  const control = { ...config, outbox, entityTypes, backfillAs: backfillAs(config.mapping) }
+  const tell = (id: number) => follow(control, source, id, options)
+  switch (order.kind) {
+    case 'list': {
+      const { items } = await listBackfills(control, { limit: 50, before: null })
+      if (items.length === 0) say('There is no backfill.')
+      for (const each of items) say(describeBackfill(each, Date.now()))
+      return { ok: true, done: true }
+    }
+    case 'start': {
+      const started = await startBackfill(control, commandLine, order.wish)
+      return started.ok ? await tell(started.value.id) : { ok: false, problems: failureLines(started) }
+    }
+    case 'follow': {
+      const { id, rowsPerSecond } = order
+      const found =
+        rowsPerSecond === undefined
+          ? await getBackfill(control, id)
+          : await changeBackfill(control, commandLine, id, { rowsPerSecond })
+      return found.ok ? await tell(id) : { ok: false, problems: failureLines(found) }
+    }
+    case 'cancel': {
+      const cancelled = await cancelBackfill(control, commandLine, order.id)
+      if (!cancelled.ok) return { ok: false, problems: failureLines(cancelled) }
+      say(describeBackfill(cancelled.value, Date.now()))
+      return { ok: true, done: true }
+    }
+    default:
+      return order satisfies never
+  }
+}
+
+function failureLines(failed: Failed): string[] {
+  return failed.kind === 'invalid' ? failed.problems.map(({ detail }) => detail) : [failed.detail]
+}
+
+const progressMs = 1_000
+
+/** Says how far a backfill is, whenever that is something new. */
+async function follow(
+  control: BackfillControl,
+  source: Source,
+  id: number,
+  { say, signal }: { say: (line: string) => void; signal: AbortSignal },
+): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
+  let said = ''
+  const tell = (line: string) => {
+    if (line !== said) say(line)
+    said = line
+  }
+  while (!signal.aborted) {
+    const found = await getBackfill(control, id)
+    if (!found.ok) return { ok: false, problems: failureLines(found) }
+    const line = describeBackfill(found.value, Date.now())
+    if (!isOpen(found.value)) {
+      say(line)
+      return { ok: true, done: found.value.state === 'done' }
+    }
+    const isCaptured = await isSlotActive(source, control.slotName)
+    tell(
+      isCaptured
+        ? line
+        : `${line}. No walhook captures just now (nobody reads the slot ${control.slotName}): it goes on as soon as one does`,
+    )
+    await sleep(progressMs, signal)
+  }
+  say(
+    `Backfill ${id} goes on by itself. To see it: walhook backfill --follow ${id}. To end it: --cancel ${id}`,
+  )
+  return { ok: true, done: true }
 }
 
 /** Runs a receiver for developers until `signal` is aborted. */

@@ -29,6 +29,8 @@ export type Config = {
   readonly scheduleMs: readonly number[]
   /** The most requests of one webhook in flight at once, from 1. */
   readonly maxInFlightPerWebhook: number
+  /** How often capture sends a probe, also while the source is idle; null: only where other WAL was written. */
+  readonly probeIntervalMs: number | null
   readonly host: string
   /** How long what is finished is kept, in days. */
   readonly keep: { readonly logDays: number; readonly eventsDays: number }
@@ -121,6 +123,11 @@ export function readConfig(
   if (maxInFlightPerWebhook < 1 || maxInFlightPerWebhook > 1_000)
     add('WALHOOK_MAX_IN_FLIGHT', JSON.stringify(inFlightText), 'use a number from 1 to 1000')
 
+  const probe = get('WALHOOK_PROBE_INTERVAL')
+  const [probeIntervalMs = null, ...moreProbes] = (probe !== null && parseSchedule(probe)) || []
+  if (probe !== null && (probeIntervalMs === null || moreProbes.length > 0))
+    add('WALHOOK_PROBE_INTERVAL', JSON.stringify(probe), 'write one time from 1s to 7d, as 30s or 5m')
+
   const portText = get('PORT') ?? '8080'
   const port = /^\d{1,5}$/.test(portText) ? Number(portText) : Number.NaN
   if (!(port <= 65535))
@@ -158,6 +165,7 @@ export function readConfig(
       allow: allow.allow,
       scheduleMs,
       maxInFlightPerWebhook,
+      probeIntervalMs,
       host: get('HOST') ?? '127.0.0.1',
       keep,
       port,

@@ -2,6 +2,8 @@
 import { parseArgs } from 'node:util'
 import { openApp } from './app.ts'
 import {
+  type BackfillOrder,
+  backfill,
   checkSource,
   describeTokens,
   endToken,
@@ -12,6 +14,7 @@ import {
   resyncSource,
 } from './commands.ts'
 import { type Config, type ConfigResult, readConfig } from './config.ts'
+import { maxRowsPerSecond } from './domain/backfill.ts'
 import { parseExpiry } from './domain/expiry.ts'
 import { formatProblem, type Problem } from './domain/problem.ts'
 import { roles } from './domain/role.ts'
@@ -25,6 +28,11 @@ const usage = `walhook: signed webhooks for changes in Postgres
                                       (ends with 0 if all is well, 3 with warnings, 1 with errors)
   walhook migrate                     bring walhook's own tables up to this version
   walhook resync [--yes]              after changes were lost: say how to begin anew, or do it
+  walhook backfill --entity TYPE [--webhook ID] [--action new|update] [--rate ROWS]
+                                      send every row that there is, to one webhook or to all that have the trigger,
+                                      at most ROWS in a second (1000), and show how far it is
+  walhook backfill --list | --follow ID [--rate ROWS] | --cancel ID
+                                      show the backfills, see to one (and change its pace), or end it
   walhook token NAME [--role ROLE] [--user ID] [--expires WHEN]
                                       make an API token: for a viewer, an operator or (usually) an admin, who is the
                                       user account ID; valid for 90d, 12h or until 2026-12-31
@@ -91,6 +99,29 @@ const commands: Record<string, Command> = {
     return 0
   },
 
+  async backfill(args, signal) {
+    const { values } = parseArgs({
+      args,
+      options: {
+        entity: { type: 'string' },
+        webhook: { type: 'string' },
+        action: { type: 'string' },
+        rate: { type: 'string' },
+        list: { type: 'boolean', default: false },
+        follow: { type: 'string' },
+        cancel: { type: 'string' },
+      },
+    })
+    const order = readBackfillOrder(values)
+    if (typeof order === 'string') return misused(order)
+    const config = required(readConfig(['DATABASE_URL']))
+    if (!config) return 1
+    const result = await backfill(config, order, { say, signal })
+    if (result.ok) return result.done ? 0 : 1
+    for (const problem of result.problems) process.stderr.write(`walhook: ${problem}\n`)
+    return 1
+  },
+
   async token(args) {
     const { values, positionals } = parseArgs({
       args,
@@ -152,6 +183,40 @@ const commands: Record<string, Command> = {
     await listen({ host: values.host, port, status, delayMs, secrets, say, signal })
     return 0
   },
+}
+
+/** What the options of `backfill` mean, or what is wrong with them. */
+function readBackfillOrder(values: {
+  entity?: string
+  webhook?: string
+  action?: string
+  rate?: string
+  list: boolean
+  follow?: string
+  cancel?: string
+}): BackfillOrder | string {
+  const { entity, list, follow, cancel } = values
+  if ([entity, list || undefined, follow, cancel].filter(value => value !== undefined).length !== 1)
+    return 'backfill takes one of --entity TYPE, --list, --follow ID, --cancel ID'
+  const of = (text: string | undefined) => (text === undefined ? undefined : wholeNumber(text))
+  const [webhookId, rowsPerSecond, followed, cancelled] = [values.webhook, values.rate, follow, cancel].map(
+    of,
+  )
+  for (const [name, value] of Object.entries({ webhook: webhookId, follow: followed, cancel: cancelled }))
+    if (value !== undefined && !(value > 0 && value < 2 ** 31)) return `--${name} takes an id`
+  if (rowsPerSecond !== undefined && !(rowsPerSecond > 0 && rowsPerSecond <= maxRowsPerSecond))
+    return `--rate ${JSON.stringify(values.rate)} is not from 1 to ${maxRowsPerSecond} rows per second`
+  const actionType = (['new', 'update'] as const).find(action => action === values.action)
+  if (values.action !== undefined && !actionType)
+    return `--action ${JSON.stringify(values.action)} is not new or update`
+  if (entity === undefined && (values.webhook !== undefined || values.action !== undefined))
+    return '--webhook and --action go with --entity'
+  if ((list || cancel !== undefined) && values.rate !== undefined)
+    return '--rate goes with --entity or --follow'
+  if (entity !== undefined)
+    return { kind: 'start', wish: { entityType: entity, webhookId, actionType, rowsPerSecond } }
+  if (followed !== undefined) return { kind: 'follow', id: followed, rowsPerSecond }
+  return cancelled === undefined ? { kind: 'list' } : { kind: 'cancel', id: cancelled }
 }
 
 async function listTokens(): Promise<number> {

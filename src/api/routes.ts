@@ -1,4 +1,5 @@
 import { auditRoutes } from './audit.ts'
+import { backfillRoutes } from './backfills.ts'
 import { eventRoutes } from './events.ts'
 import { logRoutes } from './log.ts'
 import { queueRoutes } from './queue.ts'
@@ -13,6 +14,7 @@ export const routes: readonly Route[] = [
   ...logRoutes,
   ...eventRoutes,
   ...queueRoutes,
+  ...backfillRoutes,
   ...tokenRoutes,
   ...auditRoutes,
   ...statusRoutes,

@@ -192,7 +192,7 @@ export function createBackfills(options: {
   }
 
   async function fail(backfill: Backfill, reason: string): Promise<void> {
-    await endBackfill(outbox, backfill.id, { state: 'failed', reason })
+    await endBackfill(outbox.pool, backfill.id, { state: 'failed', reason })
     log.error('backfill.ended', { backfill_id: backfill.id, state: 'failed', reason })
   }
 

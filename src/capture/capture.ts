@@ -50,7 +50,7 @@ const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
 const lagLimitMs = 30_000
-const probeIntervalMs = 10_000
+const usualProbeIntervalMs = 10_000
 const probeAfterBytes = 262_144n
 const slotIsActive = '55006'
 
@@ -69,6 +69,8 @@ export function createCapture(options: {
   onStored: (stored: Stored) => void
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
+  /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
+  probeIntervalMs?: number | null
 }): Service & { state(): CaptureState; lastProbe(): string | null; probeMs(): number | null } {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
   let state: CaptureState = { state: 'starting', reason: null }
@@ -204,16 +206,17 @@ export function createCapture(options: {
 
   /**
    * Writes a message into the source's WAL now and then, to see how long it takes until everything before it is
-   * stored. Only where other WAL was written: an idle source stays idle.
+   * stored. Where no interval was asked for, only where other WAL was written: an idle source stays idle.
    */
   async function sendProbes(signal: AbortSignal): Promise<void> {
+    const { probeIntervalMs } = options
     let last = 0n
     for (;;) {
-      await sleep(probeIntervalMs, signal)
+      await sleep(probeIntervalMs ?? usualProbeIntervalMs, signal)
       if (signal.aborted) return
       try {
         const { walEnd } = await readSlotStatus(source, slotName)
-        if (walEnd < last + probeAfterBytes) continue
+        if (!probeIntervalMs && walEnd < last + probeAfterBytes) continue
         await source.pool.query('select pg_logical_emit_message(false, $1, $2)', [
           probePrefix,
           String(nowMs()),

@@ -46,10 +46,11 @@ select json_build_object(
 /** The tables under a published one, or itself, whose UPDATE and DELETE fail because they are published. */
 const withoutIdentity = `coalesce((
   select json_agg(format('%I.%I', ln.nspname, l.relname) order by l.oid)
-  from pg_class root left join lateral pg_partition_tree(root.oid) tree on true
+  from pg_namespace rn join pg_class root on root.relnamespace = rn.oid
+  left join lateral pg_partition_tree(root.oid) tree on true
   join pg_class l on l.oid = coalesce(tree.relid, root.oid)
   join pg_namespace ln on ln.oid = l.relnamespace
-  where root.oid = format('%I.%I', t.schemaname, t.tablename)::regclass and l.relkind = 'r' and not ${hasIdentity('l')}), '[]')`
+  where rn.nspname = t.schemaname and root.relname = t.tablename and l.relkind = 'r' and not ${hasIdentity('l')}), '[]')`
 
 /** Row filters and column lists came with PostgreSQL 15. */
 const filtersFrom15 = {
@@ -118,4 +119,13 @@ export async function readSlotStatus(
     confirmedLsn: confirmed === null ? null : parseLsn(confirmed),
     heldBackBytes: held === null ? null : Number(held),
   }
+}
+
+/** Whether a process reads the slot at this moment. */
+export async function isSlotActive(source: Source, slotName: string): Promise<boolean> {
+  const { rowCount } = await source.pool.query(
+    'select from pg_replication_slots where slot_name = $1 and active',
+    [slotName],
+  )
+  return rowCount === 1
 }

@@ -1,4 +1,5 @@
 import type { Actor } from '../domain/audit.ts'
+import type { BackfillAction } from '../domain/backfill.ts'
 import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
@@ -28,6 +29,10 @@ export type Control = {
   readonly sealKey: SealKey
   /** The entity types of the mapping, in its order. */
   readonly entityTypes: readonly string[]
+  /** Of the slot that is captured. */
+  readonly slotName: string
+  /** What a backfill of an entity type tells its rows as, where nobody says otherwise. */
+  readonly backfillAs: (entityType: string) => BackfillAction
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */

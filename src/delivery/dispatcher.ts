@@ -6,6 +6,7 @@ import { timeOf } from '../domain/time-id.ts'
 import type { BusyWebhook, ClaimedLane } from '../outbox/claim.ts'
 import { busyWebhooks, claim, release } from '../outbox/claim.ts'
 import type { Outbox } from '../outbox/database.ts'
+import { createDueFloors } from '../outbox/due-floors.ts'
 import type { Settlement } from '../outbox/settle.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
@@ -54,6 +55,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   const { outbox, log, leaseMs, deadlineMs } = options
   const waker = createWaker()
   const clockMs = () => performance.now()
+  const floors = createDueFloors(clockMs)
   const agenda = createAgenda({ slowPollMs })
   const places = createPlaces({
     most: options.maxInFlightPerWebhook,
@@ -93,7 +95,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     const question = due === 'all' ? due : due.filter(id => places.room(id) > 0)
     if (question.length === 0) return []
     try {
-      const webhooks = await busyWebhooks(outbox, question)
+      const webhooks = await busyWebhooks(outbox, question, floors)
       agenda.answer(question, webhooks, { ...asked, nowMs: clockMs() })
       for (const { id, url } of webhooks) places.meet(id, url)
       return webhooks
@@ -112,6 +114,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       limit: room,
       lease: options.newLease(),
       leaseMs,
+      dueFrom: floors.of(webhook.id),
     })
     // A lease that may end before the attempt does is no lease: two processes would send at once.
     if (clockMs() - leasedAtMs > leaseMs - deadlineMs) return await release(outbox, lanes)

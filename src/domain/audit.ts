@@ -10,6 +10,7 @@ export const auditActions = [
   'deliveries.replayed',
   'deliveries.cancelled',
   'backfill.started',
+  'backfill.changed',
   'backfill.cancelled',
   'secrets.rekeyed',
   'token.created',

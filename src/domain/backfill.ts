@@ -71,5 +71,24 @@ export function forecast(
   const rowsPerSecond = rowsDone / seconds
   if (backfill.state !== 'running' || rowsEstimate === null) return { rowsPerSecond, doneAt: null }
   const left = Math.max(0, rowsEstimate - rowsDone)
-  return { rowsPerSecond, doneAt: new Date(nowMs + (left / rowsPerSecond) * 1_000) }
+  const doneAtMs = nowMs + (left / rowsPerSecond) * 1_000
+  return { rowsPerSecond, doneAt: doneAtMs > maxTimeMs ? null : new Date(doneAtMs) }
+}
+
+/** The last moment that a Date can be. https://tc39.es/ecma262/#sec-time-values-and-time-range */
+const maxTimeMs = 8.64e15
+
+/** A backfill in one line, for people: `3  user  webhook 7  new  running  1200 of about 5000 rows …`. */
+export function describeBackfill(backfill: Backfill, nowMs: number): string {
+  const { id, entityType, webhookId, actionType, state, reason, rowsDone, rowsEstimate } = backfill
+  const { rowsPerSecond, doneAt } = forecast(backfill, nowMs)
+  const parts = [
+    `backfill ${id}: ${entityType} as ${actionType} to ${webhookId === null ? 'every webhook' : `webhook ${webhookId}`}`,
+    state,
+    `${rowsDone}${isOpen(backfill) && rowsEstimate !== null ? ` of about ${rowsEstimate}` : ''} rows`,
+  ]
+  if (rowsPerSecond !== null) parts.push(`${rowsPerSecond.toFixed(rowsPerSecond < 10 ? 1 : 0)} rows/s`)
+  if (doneAt !== null) parts.push(`done about ${doneAt.toISOString().slice(0, 16)}Z`)
+  const line = parts.join(', ')
+  return reason === null ? line : `${line}. ${isOpen(backfill) ? 'It waits: ' : ''}${reason}`
 }

@@ -92,6 +92,10 @@ const entity = z.strictObject({
     .describe(
       'what a TRUNCATE of the table is, whose rows the WAL does not name. report: a line in the log and a metric; delete: a delete of every entity that walhook knows by the events that it keeps',
     ),
+  backfill: z
+    .enum(['new', 'update'], 'must be new or update')
+    .default('new')
+    .describe('what `walhook backfill` tells a row as that was there all along'),
 })
 
 const mappingFile = z.strictObject({
@@ -119,7 +123,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       })),
     }
   const mapping = Object.entries(parsed.data.entities).map(([entityType, given]) => {
-    const { related, send_unchanged, on_truncate, fields, ...rest } = given
+    const { related, send_unchanged, on_truncate, backfill, fields, ...rest } = given
     const { format, ...rules } = fields
     return {
       entityType,
@@ -128,6 +132,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       related: Object.entries(related).map(([field, list]) => toRelatedList(field, list)),
       sendsUnchanged: send_unchanged,
       ...(on_truncate === 'delete' && { deletesOnTruncate: true }),
+      ...(backfill === 'update' && { backfillAs: backfill }),
     }
   })
   return { ok: true, mapping }

@@ -1,3 +1,4 @@
+import type { BackfillAction } from './backfill.ts'
 import type { Format } from './format.ts'
 
 /** A table by its exact names, as the catalogue has them. */
@@ -39,8 +40,15 @@ export type EntityMapping = {
   readonly related: readonly RelatedList[]
   /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
   readonly sendsUnchanged: boolean
+  /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */
+  readonly backfillAs?: BackfillAction
   /** Whether a TRUNCATE is a delete of every entity that is known by its events; else it is only reported. */
   readonly deletesOnTruncate?: boolean
+}
+
+/** What a backfill of an entity type tells its rows as, by the mapping. */
+export function backfillAs(mapping: readonly EntityMapping[]): (entityType: string) => BackfillAction {
+  return entityType => mapping.find(entity => entity.entityType === entityType)?.backfillAs ?? 'new'
 }
 
 const everyField: FieldRules = { include: null, omit: [], rename: {} }

@@ -2,6 +2,8 @@ import type pg from 'pg'
 import type { Backfill } from '../domain/backfill.ts'
 import type { Outbox } from './database.ts'
 
+type Db = pg.Pool | pg.PoolClient
+
 function toBackfill(row: pg.QueryResultRow): Backfill {
   return {
     id: row.id,
@@ -28,8 +30,8 @@ export type BackfillInput = Pick<
 >
 
 /** Records the wish. Null where one for the same rows and receivers is open already. */
-export async function insertBackfill(outbox: Outbox, input: BackfillInput): Promise<Backfill | null> {
-  const { rows } = await outbox.pool.query(
+export async function insertBackfill(db: Db, input: BackfillInput): Promise<Backfill | null> {
+  const { rows } = await db.query(
     `insert into walhook.backfills (slot_name, entity_type, webhook_id, action_type, rows_per_second)
      values ($1, $2, $3, $4, $5)
      on conflict (slot_name, entity_type, coalesce(webhook_id, 0)) where state in ('waiting', 'running') do nothing
@@ -84,7 +86,7 @@ export type BackfillStep = {
  * Moves a backfill past a page, in the transaction that stores the page's events. Returns false where it does not stand
  * where the page began, or was ended meanwhile: then nothing of the page may stay.
  */
-export async function advanceBackfill(db: pg.Pool | pg.PoolClient, step: BackfillStep): Promise<boolean> {
+export async function advanceBackfill(db: Db, step: BackfillStep): Promise<boolean> {
   const { rowCount } = await db.query(
     `update walhook.backfills
      set after_key = coalesce($3, after_key), until_key = coalesce(until_key, $4), rows_done = rows_done + $5,
@@ -107,11 +109,11 @@ export async function noteBackfill(outbox: Outbox, id: number, reason: string | 
 
 /** Ends an open backfill. Null where it is not open. */
 export async function endBackfill(
-  outbox: Outbox,
+  db: Db,
   id: number,
   end: { state: 'cancelled' | 'failed'; reason: string },
 ): Promise<Backfill | null> {
-  const { rows } = await outbox.pool.query(
+  const { rows } = await db.query(
     `update walhook.backfills set state = $2, reason = $3, ended_at = now()
      where id = $1 and state in ('waiting', 'running') returning *`,
     [id, end.state, end.reason],
@@ -120,12 +122,8 @@ export async function endBackfill(
 }
 
 /** Changes the pace of an open backfill. Null where it is not open. */
-export async function paceBackfill(
-  outbox: Outbox,
-  id: number,
-  rowsPerSecond: number,
-): Promise<Backfill | null> {
-  const { rows } = await outbox.pool.query(
+export async function paceBackfill(db: Db, id: number, rowsPerSecond: number): Promise<Backfill | null> {
+  const { rows } = await db.query(
     `update walhook.backfills set rows_per_second = $2
      where id = $1 and state in ('waiting', 'running') returning *`,
     [id, rowsPerSecond],

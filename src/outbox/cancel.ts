@@ -43,7 +43,7 @@ with lane as (
   cross join lateral (
     select d.entity_type, d.entity_id, d.event_id from walhook.deliveries d
     where d.webhook_id = $1 and d.entity_type = lane.entity_type and d.entity_id = lane.entity_id
-      and d.event_id <= $5 and d.event_id = coalesce($6, d.event_id)
+      and d.event_id >= $5 and d.event_id <= $6
       and d.event_id is distinct from in_flight.event_id
     order by d.event_id limit $7
   ) d
@@ -179,8 +179,8 @@ async function cancelDeliveries(
       lanes.map(lane => lane.entity_type),
       lanes.map(lane => lane.entity_id),
       lanes.map(lane => lane.lease),
-      waiting.upTo,
-      waiting.eventId,
+      waiting.eventId ?? 0n,
+      waiting.eventId ?? waiting.upTo,
       limit,
     ],
   })

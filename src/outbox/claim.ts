@@ -1,7 +1,9 @@
+import type pg from 'pg'
 import { type ActionType, bodySent } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Mode } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
+import type { DueFloors } from './due-floors.ts'
 import { supersede } from './supersede.ts'
 
 /** A webhook with work, as delivery needs it. `secret` is the encrypted envelope. */
@@ -16,7 +18,7 @@ export type BusyWebhook = {
 
 /** What `busyWebhooks` reads of a webhook `w` whose earliest lane is due at `due_at`. */
 const busyColumns = `
-w.id, w.url, w.secret, w.mode,
+w.id, w.url, w.secret, w.mode, due_at, clock_timestamp() as now,
 (extract(epoch from greatest(due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
 
 /**
@@ -46,16 +48,35 @@ from walhook.webhooks w cross join lateral (
 ) earliest
 where w.id = any($1) and w.is_active and w.disabled_at is null`
 
-/** The active webhooks that have lanes; where `among` is given, those of them. */
+/** Of all webhooks or those of $1, by lanes that are due above a floor: $3 for those of $2, $4 for the others. */
+const busyAboveStatement = `
+select ${busyColumns}
+from walhook.webhooks w
+left join unnest($2::int[], $3::timestamptz[]) as f (id, floor) on f.id = w.id
+cross join lateral (
+  select due_at from walhook.lanes
+  where webhook_id = w.id and due_at >= coalesce(f.floor, $4)
+  order by webhook_id, due_at limit 1
+) earliest
+where ($1::int[] is null or w.id = any($1)) and w.is_active and w.disabled_at is null`
+
+/**
+ * The active webhooks that have lanes; where `among` is given, those of them. With `floors`, lanes are looked for above
+ * them, and now and then everywhere.
+ */
 export async function busyWebhooks(
   outbox: Outbox,
   among: 'all' | readonly number[] = 'all',
+  floors: DueFloors | null = null,
 ): Promise<BusyWebhook[]> {
-  const { rows } = await outbox.pool.query(
-    among === 'all'
-      ? { name: 'busy_webhooks', text: busyWebhooksStatement }
-      : { name: 'busy_among', text: busyAmongStatement, values: [among] },
-  )
+  const above = among === 'all' && floors?.isDoubtful() ? null : (floors?.all() ?? null)
+  const startedMs = performance.now()
+  const { rows } = await outbox.pool.query(busyQuery(among, above))
+  if (floors && among === 'all' && above === null) {
+    const tookMs = performance.now() - startedMs
+    const at = rows[0]?.now ?? (await outbox.pool.query('select now() as now')).rows[0].now
+    floors.sawAll({ tookMs, at, earliest: rows.map(row => ({ id: row.id, dueAt: row.due_at })) })
+  }
   return rows.map(row => ({
     id: row.id,
     url: row.url,
@@ -63,6 +84,17 @@ export async function busyWebhooks(
     mode: row.mode,
     dueInMs: row.due_in_ms,
   }))
+}
+
+function busyQuery(among: 'all' | readonly number[], above: ReturnType<DueFloors['all']>): pg.QueryConfig {
+  const some = among === 'all' ? null : among
+  if (above) {
+    const values = [some, [...above.own.keys()], [...above.own.values()], above.other]
+    return { name: 'busy_above', text: busyAboveStatement, values }
+  }
+  return some
+    ? { name: 'busy_among', text: busyAmongStatement, values: [some] }
+    : { name: 'busy_webhooks', text: busyWebhooksStatement }
 }
 
 /** A leased lane with its oldest delivery: what a worker sends next. */
@@ -90,14 +122,14 @@ type Lane = Pick<ClaimedLane, 'entityType' | 'entityId'>
 export type Claimed = { readonly lanes: readonly ClaimedLane[]; readonly isMoreDue: boolean }
 
 /**
- * Leases up to $2 due lanes of one webhook. The choice must be a materialized CTE: as a subquery, the planner
+ * Leases up to $2 due lanes of one webhook, those that are due since $5 or later. The choice must be a materialized CTE: as a subquery, the planner
  * may run it again and again, and lock more rows than the LIMIT says.
  */
 const leaseDueLanesStatement = `
 with due as materialized (
   select entity_type, entity_id
   from walhook.lanes
-  where webhook_id = $1 and due_at <= now()
+  where webhook_id = $1 and due_at <= now() and due_at >= $5
   order by due_at
   limit $2
   for update skip locked
@@ -132,13 +164,21 @@ join walhook.events e on e.id = d.event_id`
  */
 export async function claim(
   outbox: Outbox,
-  input: { webhookId: number; mode: Mode; limit: number; lease: string; leaseMs: number },
+  input: {
+    webhookId: number
+    mode: Mode
+    limit: number
+    lease: string
+    leaseMs: number
+    /** Lanes that are due since before are passed over. */
+    dueFrom?: Date | null
+  },
 ): Promise<Claimed> {
   const { webhookId, lease } = input
   const leased = await outbox.pool.query({
     name: 'lease_due_lanes',
     text: leaseDueLanesStatement,
-    values: [webhookId, input.limit, lease, input.leaseMs],
+    values: [webhookId, input.limit, lease, input.leaseMs, input.dueFrom ?? '-infinity'],
   })
   let lanes: Lane[] = leased.rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id }))
   let unfinished: Lane[] = []

@@ -52,8 +52,8 @@ const laneIsDueStatement = `
 update walhook.lanes set due_at = now()
 where webhook_id = $1 and entity_type = $2 and entity_id = $3 and lease is null`
 
-/** How many of an entity's newer events are looked at for one that was delivered. */
-const newerEvents = 10_000
+/** How many of an entity's next events are looked at for one that was delivered: the lane is locked meanwhile. */
+const newerEvents = 1_000
 
 const newerDeliveredStatement = `
 select exists (

@@ -5,13 +5,18 @@ import { keepLastAttempts, pruneKeptAttempts } from './kept-attempts.ts'
 import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
 
 /** How long what is finished is kept, in days. */
-export type Retention = { readonly logDays: number; readonly eventsDays: number }
+export type Retention = {
+  readonly logDays: number
+  readonly eventsDays: number
+  /**
+   * How long a detachment waits for the transactions that were open when it began. What takes longer is ended by the
+   * next run.
+   */
+  readonly waitForOthersMs?: number
+}
 
 /** Any number that nothing else in the database locks: the letters of "walhook", and one. */
 const advisoryLock = 0x77616c69
-
-/** A detachment waits for the transactions that were open when it began. What takes longer is ended by the next run. */
-const waitForOthersMs = 5_000
 
 /** In the order in which they are seen to. */
 const states = ['detaching', 'detached', 'attached'] as const
@@ -40,7 +45,7 @@ export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention
     const { rows } = await client.query('select pg_try_advisory_lock($1) as is_ours', [advisoryLock])
     let dropped: string[] = []
     if (rows[0].is_ours) {
-      await client.query(`set lock_timeout = ${waitForOthersMs}`)
+      await client.query(`set lock_timeout = ${keep.waitForOthersMs ?? 5_000}`)
       dropped = await dropDays(client, outbox, nowMs, keep)
       await client.query(`reset lock_timeout; select pg_advisory_unlock(${advisoryLock})`)
     }

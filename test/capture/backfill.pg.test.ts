@@ -35,7 +35,7 @@ async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapp
       await backfills.is(id, ({ rowsDone }) => rowsDone === 1, 'the first page')
       const holder = await connect(database.url)
       await holder.query('select pg_advisory_lock(42)')
-      await paceBackfill(backfills.outbox, id, 100_000)
+      await paceBackfill(backfills.outbox.pool, id, 100_000)
       const isWaiting = `select from pg_locks where locktype = 'advisory' and not granted and database =
         (select oid from pg_database where datname = current_database())`
       await until(async () => ((await psql.query(isWaiting)).rowCount ?? 0) > 0, {
@@ -120,10 +120,11 @@ test('what changes while a page is read is never told as it was before', async (
 test('a table that is rewritten when its page is read is not taken for an empty one', async () => {
   await using at = await open(`${plain} insert into users select i, 'x' from generate_series(1, 5) i`)
   await at.backfills.webhook('user.new')
+  const id = await at.backfills.start({ rowsPerSecond: 1 })
+  await at.backfills.is(id, ({ rowsDone }) => rowsDone === 1, 'the first page')
   await using altering = await connect(at.database.url)
-  await altering.query('begin; alter table users alter name type varchar(7)')
-  await altering.query(`alter table users add column n numeric default random()`)
-  const id = await at.backfills.start()
+  await altering.query('begin; alter table users add column n numeric default random()')
+  await paceBackfill(at.backfills.outbox.pool, id, 100_000)
   const isWaiting = `select from pg_locks where relation = 'users'::regclass and not granted`
   await until(async () => ((await at.psql.query(isWaiting)).rowCount ?? 0) > 0, {
     what: 'the page to wait for the table',
@@ -226,12 +227,12 @@ test('its pace can be changed while it runs, others have their turns meanwhile, 
   await at.backfills.is(other, isDone)
   const before = (await findBackfill(at.backfills.outbox, slow))!
   expect(before.rowsDone).toBeLessThan(100)
-  await paceBackfill(at.backfills.outbox, slow, 100_000)
+  await paceBackfill(at.backfills.outbox.pool, slow, 100_000)
   await at.backfills.is(slow, isDone)
 
   const again = await at.backfills.start({ rowsPerSecond: 1 })
   await at.backfills.is(again, ({ rowsDone }) => rowsDone > 0, 'the first page')
-  await endBackfill(at.backfills.outbox, again, { state: 'cancelled', reason: 'enough' })
+  await endBackfill(at.backfills.outbox.pool, again, { state: 'cancelled', reason: 'enough' })
   const third = await at.backfills.start()
   await at.backfills.is(third, isDone)
   expect((await findBackfill(at.backfills.outbox, again))!.rowsDone).toBeLessThan(100)
@@ -241,7 +242,7 @@ test('a backfill that is cancelled between reading and storing leaves nothing of
   await using at = await open(`${slowUsers} insert into users select i, 'x' from generate_series(1, 5) i`)
   await at.backfills.webhook('user.new', 'company.new')
   const { id, change } = await at.holdReading()
-  await endBackfill(at.backfills.outbox, id, { state: 'cancelled', reason: 'enough' })
+  await endBackfill(at.backfills.outbox.pool, id, { state: 'cancelled', reason: 'enough' })
   await change(`insert into users values (9, 'after')`)
   const next = await at.backfills.start({ entityType: 'company' })
   await at.backfills.is(next, isDone)

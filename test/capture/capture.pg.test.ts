@@ -145,6 +145,13 @@ test('a large value of a row that is gone by the time it is read is left out, un
     `company 1 update {"id":1,"story":"${story}","name":"b"}`,
     'company 1 delete',
   ])
+  const { rows } = await at.psql.query(
+    `select entity_type, omitted, previous from walhook.events where action_type = 'update' order by id`,
+  )
+  expect(rows).toEqual([
+    { entity_type: 'user', omitted: ['story'], previous: null },
+    { entity_type: 'company', omitted: null, previous: '{"name":"a"}' },
+  ])
 })
 
 test('a row of a join table that comes, goes or moves is an update of every owner it concerns, once per transaction', async () => {

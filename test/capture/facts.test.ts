@@ -179,3 +179,16 @@ test('a whole row before is not believed where a partition has another identity 
   const { events } = await at.map([update(fullUsers, ['1', null, null], '1', 'b', 's')])
   expect(events.map(({ facts }) => facts)).toEqual([{ previous: null, changed: null, omitted: null }])
 })
+
+test('what a format hides is no change, and the values before are written in it too', async () => {
+  const columns = { id: 'integer', seen: 'timestamp', name: 'text' } as const
+  const seen = { ...relation('users', columns), identity: 'full' as const }
+  const fields = { include: null, omit: [], rename: {}, format: { seen: 'date' as const } }
+  const mapping = [{ ...entity('user', 'users'), fields }]
+  const morning = '2019-11-05 07:56:15'
+  const hidden = update(seen, ['1', morning, 'a'], '1', '2019-11-05 23:59:59.5', 'a')
+  expect(await facts([hidden], mapping)).toEqual([])
+  expect(await facts([update(seen, ['1', morning, 'a'], '1', '2019-11-06 00:00:00', 'a')], mapping)).toEqual([
+    known('{"seen":"2019-11-05"}', ['seen']),
+  ])
+})

@@ -217,6 +217,16 @@ test('a link that is half open is noticed, shown in readiness, and replaced', as
   await until(async () => (await readEvents(at.psql)).length === 1, { what: 'the change made meanwhile' })
 })
 
+test('a probe that was asked for is sent while nothing else happens, and says how long the way is', async () => {
+  await using at = await open()
+  await using walhook = startWalhook(at.database, { ...captureOnly, WALHOOK_PROBE_INTERVAL: '1s' })
+  await walhook.ready()
+  const probeMs = async () =>
+    ((await walhook.api('GET', '/api/status')).capture as { probe_ms: number | null }).probe_ms
+  await until(async () => (await probeMs()) !== null, { what: 'a probe to have come through' })
+  expect(await probeMs()).toBeGreaterThanOrEqual(0)
+})
+
 test('an idle walhook writes no WAL', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database)

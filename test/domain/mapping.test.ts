@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import {
+  backfillAs,
   chooseFields,
   looksLikeCredential,
   publishedTables,
@@ -274,4 +275,16 @@ test.each<[unknown, string]>([
 test('docs/walhook.schema.json is the form of a mapping file (if not: npm run schema)', async () => {
   const kept = await readFile(new URL('../../docs/walhook.schema.json', import.meta.url), 'utf8')
   expect(JSON.parse(kept)).toEqual(mappingFileSchema())
+})
+
+test('what a backfill tells rows as is new, or what the entity says', () => {
+  const result = readMappingFile({
+    entities: { user: { table: 'users' }, company: { table: 'companies', backfill: 'update' } },
+  })
+  if (!result.ok) throw new Error(JSON.stringify(result))
+  expect(['user', 'company', 'nothing'].map(backfillAs(result.mapping))).toEqual(['new', 'update', 'new'])
+  expect(readMappingFile({ entities: { user: { table: 'users', backfill: 'delete' } } })).toEqual({
+    ok: false,
+    problems: [{ at: 'entities.user.backfill', message: 'must be new or update' }],
+  })
 })

@@ -27,7 +27,7 @@ export async function openBackfills(database: { url: string; name: string }) {
         actionType: 'new',
         rowsPerSecond: 100_000,
       } as const
-      return (await insertBackfill(outbox, { ...usual, slotName, ...input }))!.id
+      return (await insertBackfill(outbox.pool, { ...usual, slotName, ...input }))!.id
     },
     /** Waits until a backfill is as it is wanted. */
     async is(id: number, wanted: (backfill: Backfill) => boolean, what = 'the backfill to be done') {

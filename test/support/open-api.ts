@@ -38,6 +38,8 @@ export async function openTestApi(options: { rate?: RatePolicy; nowMs?: () => nu
     outbox: at.outbox,
     sealKey,
     entityTypes: ['user', 'company'],
+    slotName,
+    backfillAs: entityType => (entityType === 'company' ? 'update' : 'new'),
     readFields: async () =>
       new Map([
         ['user', ['id', 'email', 'companies']],

@@ -55,8 +55,8 @@ export async function runWalhook(
 }
 
 /** Starts a command of walhook that runs until it is told to stop, and that talks in plain lines. */
-export function startCommand(args: readonly string[]) {
-  const child = spawnWalhook(args, {})
+export function startCommand(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawnWalhook(args, env)
   const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
   const output: string[] = []
   for (const stream of [child.stdout!, child.stderr!])

@@ -1,0 +1,166 @@
+import { z } from 'zod'
+import {
+  cancelBackfill,
+  changeBackfill,
+  getBackfill,
+  listBackfills,
+  startBackfill,
+} from '../control/backfills.ts'
+import { type Backfill, forecast, maxRowsPerSecond, usualRowsPerSecond } from '../domain/backfill.ts'
+import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
+import { answer, route } from './route.ts'
+
+const actions = ['new', 'update'] as const
+const rowsPerSecond = () =>
+  z
+    .int('must be a whole number')
+    .min(1, 'must be at least 1')
+    .max(maxRowsPerSecond, `must be at most ${maxRowsPerSecond}`)
+    .meta({ description: 'How many rows it makes events of in a second, at most.' })
+
+const newBackfill = z
+  .strictObject({
+    entity_type: text().min(1, 'must not be empty').meta({ description: 'Whose rows are sent, as `user`.' }),
+    webhook_id: z
+      .int('must be the id of a webhook')
+      .min(1)
+      .max(2_147_483_647)
+      .nullable()
+      .default(null)
+      .meta({ description: 'To whom; null for every active webhook that has the trigger.' }),
+    action_type: z.enum(actions, 'must be new or update').optional().meta({
+      description: 'What a row is told as; where it is absent, what the mapping says: usually `new`.',
+    }),
+    rows_per_second: rowsPerSecond().default(usualRowsPerSecond),
+  })
+  .meta({ id: 'NewBackfill' })
+const backfillChange = z.strictObject({ rows_per_second: rowsPerSecond() }).meta({ id: 'BackfillChange' })
+
+const backfillSchema = z
+  .object({
+    id: z.int(),
+    entity_type: z.string(),
+    webhook_id: z.int().nullable(),
+    action_type: z.enum(actions),
+    rows_per_second: z.int(),
+    state: z.enum(['waiting', 'running', 'done', 'cancelled', 'failed']),
+    reason: z.string().nullable().meta({
+      description: 'Why it does not go on just now, was cancelled or has failed; else null.',
+    }),
+    rows_done: z.int(),
+    rows_estimate: z.int().nullable().meta({
+      description: 'How many rows there are, by the statistics of Postgres; null where it has none.',
+    }),
+    real_rows_per_second: z.number().nullable(),
+    done_about: time().nullable().meta({ description: 'When it will be done at the pace so far.' }),
+    created_at: time(),
+    started_at: time().nullable(),
+    ended_at: time().nullable(),
+  })
+  .meta({ id: 'Backfill' })
+
+const tag = 'Backfills'
+const params = z.strictObject({ id: id() })
+const one = { status: 200, what: 'The backfill', schema: backfillSchema } as const
+
+/** Sends what was there before. */
+export const backfillRoutes = [
+  route({
+    method: 'post',
+    path: '/api/backfills',
+    id: 'startBackfill',
+    tag,
+    summary: 'Begins to send every row that there is',
+    description:
+      'As events of their own, while changes go on: no entity is ever told in an older state than before. It waits while more than 10,000 deliveries wait for one of its webhooks.',
+    role: 'operator',
+    body: newBackfill,
+    answer: { ...one, status: 201, headers: ['location'] },
+    async handle({ control, caller, body }) {
+      const wish = {
+        entityType: body.entity_type,
+        webhookId: body.webhook_id,
+        actionType: body.action_type,
+        rowsPerSecond: body.rows_per_second,
+      }
+      const started = await startBackfill(control, caller, wish)
+      return answer(started, backfillJson, ({ id }) => ({ location: `/api/backfills/${id}` }))
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/backfills',
+    id: 'listBackfills',
+    tag,
+    summary: 'Lists backfills, newest first',
+    role: 'viewer',
+    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
+    answer: { status: 200, what: 'A page of backfills', schema: page(backfillSchema) },
+    async handle({ control, query: { limit, cursor } }) {
+      const found = await listBackfills(control, { limit, before: cursor === 0 ? null : cursor })
+      return { ok: true, value: pageJson(found, backfillJson) }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/backfills/{id}',
+    id: 'getBackfill',
+    tag,
+    summary: 'Reads a backfill: how far it is, and what it waits for',
+    role: 'viewer',
+    params,
+    answer: one,
+    async handle({ control, params }) {
+      return answer(await getBackfill(control, params.id), backfillJson)
+    },
+  }),
+  route({
+    method: 'patch',
+    path: '/api/backfills/{id}',
+    id: 'changeBackfill',
+    tag,
+    summary: 'Changes the pace of a backfill',
+    role: 'operator',
+    params,
+    body: backfillChange,
+    answer: one,
+    async handle({ control, caller, params, body }) {
+      const change = { rowsPerSecond: body.rows_per_second }
+      return answer(await changeBackfill(control, caller, params.id, change), backfillJson)
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/api/backfills/{id}',
+    id: 'cancelBackfill',
+    tag,
+    summary: 'Cancels a backfill',
+    description: 'What it has put into the queue stays there.',
+    role: 'operator',
+    params,
+    answer: one,
+    async handle({ control, caller, params }) {
+      return answer(await cancelBackfill(control, caller, params.id), backfillJson)
+    },
+  }),
+]
+
+function backfillJson(backfill: Backfill): z.input<typeof backfillSchema> {
+  const { rowsPerSecond, doneAt } = forecast(backfill, Date.now())
+  return {
+    id: backfill.id,
+    entity_type: backfill.entityType,
+    webhook_id: backfill.webhookId,
+    action_type: backfill.actionType,
+    rows_per_second: backfill.rowsPerSecond,
+    state: backfill.state,
+    reason: backfill.reason,
+    rows_done: backfill.rowsDone,
+    rows_estimate: backfill.rowsEstimate,
+    real_rows_per_second: rowsPerSecond === null ? null : Math.round(rowsPerSecond * 10) / 10,
+    done_about: doneAt?.toISOString() ?? null,
+    created_at: backfill.createdAt.toISOString(),
+    started_at: backfill.startedAt?.toISOString() ?? null,
+    ended_at: backfill.endedAt?.toISOString() ?? null,
+  }
+}

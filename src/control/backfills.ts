@@ -1,0 +1,153 @@
+import { type Backfill, type BackfillAction, usualRowsPerSecond } from '../domain/backfill.ts'
+import { nearest } from '../domain/nearest.ts'
+import { triggerOf } from '../domain/trigger.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import * as backfills from '../outbox/backfills.ts'
+import { transaction } from '../outbox/database.ts'
+import { findWebhook } from '../outbox/webhooks.ts'
+import type { Caller, Control } from './control.ts'
+import { conflict, type Failed, invalid, notFound, type Result } from './result.ts'
+import type { Page } from './webhooks.ts'
+
+/** What is needed of `Control` here, also where there is no server. */
+export type BackfillControl = Pick<Control, 'outbox' | 'slotName' | 'entityTypes' | 'backfillAs'>
+
+export type BackfillWish = {
+  readonly entityType: string
+  /** Absent or null: every webhook that has the trigger. */
+  readonly webhookId?: number | null | undefined
+  /** Absent: as the mapping says. */
+  readonly actionType?: BackfillAction | undefined
+  readonly rowsPerSecond?: number | undefined
+}
+
+/**
+ * Begins to send every row that an entity's table holds. Whoever captures works it off. Refused where nobody would get
+ * anything, and while another one for the same rows and receivers is open.
+ */
+export async function startBackfill(
+  control: BackfillControl,
+  caller: Caller,
+  wish: BackfillWish,
+): Promise<Result<Backfill>> {
+  const { entityType, webhookId = null } = wish
+  const actionType = wish.actionType ?? control.backfillAs(entityType)
+  if (!control.entityTypes.includes(entityType)) {
+    const meant = nearest(entityType, control.entityTypes)
+    const detail = `The mapping has no entity ${JSON.stringify(entityType)}. There are: ${control.entityTypes.join(', ')}.`
+    return invalid({
+      pointer: '/entity_type',
+      detail: meant === null ? detail : `${detail} Was ${meant} meant?`,
+    })
+  }
+  const refusal = await refusalOfReceivers(control, { entityType, webhookId, actionType })
+  if (refusal) return refusal
+  const { slotName } = control
+  const rowsPerSecond = wish.rowsPerSecond ?? usualRowsPerSecond
+  const made = await transaction(control.outbox.pool, async client => {
+    const input = { slotName, entityType, webhookId, actionType, rowsPerSecond }
+    const backfill = await backfills.insertBackfill(client, input)
+    if (backfill) {
+      const { id } = backfill
+      const to = { entityType, actionType, rowsPerSecond, ...(webhookId !== null && { webhookId }) }
+      await recordAudit(client, caller, 'backfill.started', { id, webhookId: webhookId ?? undefined, to })
+    }
+    return backfill
+  })
+  if (made) return { ok: true, value: made }
+  const open = await backfills.openBackfills(control.outbox, slotName)
+  const same = open.find(each => each.entityType === entityType && each.webhookId === webhookId)
+  return conflict(
+    `Backfill ${same?.id ?? ''} of ${entityType} for ${webhookId === null ? 'every webhook' : `webhook ${webhookId}`} is under way. Wait for its end, change its pace, or cancel it first.`,
+  )
+}
+
+/** Why a backfill would reach nobody, or null. */
+async function refusalOfReceivers(
+  control: BackfillControl,
+  { entityType, webhookId, actionType }: Pick<Backfill, 'entityType' | 'webhookId' | 'actionType'>,
+): Promise<Failed | null> {
+  const trigger = triggerOf(entityType, actionType)
+  if (webhookId === null) {
+    const receivers = await backfills.backfillReceivers(control.outbox, { webhookId, trigger, countTo: 0 })
+    if (receivers.length > 0) return null
+    return conflict(`No active webhook has the trigger ${trigger}, so nothing would be sent.`)
+  }
+  const webhook = await findWebhook(control.outbox, webhookId)
+  if (!webhook) return invalid({ pointer: '/webhook_id', detail: `There is no webhook ${webhookId}.` })
+  if (webhook.triggers.includes(trigger)) return null
+  const other = actionType === 'new' ? 'update' : 'new'
+  const mend = webhook.triggers.includes(triggerOf(entityType, other))
+    ? `Give it the trigger, or let the rows be told as ${other}`
+    : 'Give it the trigger first'
+  return conflict(`Webhook ${webhookId} has not the trigger ${trigger}, so nothing would be sent. ${mend}.`)
+}
+
+/** Backfills, newest first, at most `limit`, those before the id `before`, if one is given. */
+export async function listBackfills(
+  control: BackfillControl,
+  page: { limit: number; before: number | null },
+): Promise<Page<Backfill, number>> {
+  const found = await backfills.listBackfills(control.outbox, control.slotName, {
+    ...page,
+    limit: page.limit + 1,
+  })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}
+
+export async function getBackfill(control: BackfillControl, id: number): Promise<Result<Backfill>> {
+  const backfill = await backfills.findBackfill(control.outbox, id)
+  return backfill?.slotName === control.slotName ? { ok: true, value: backfill } : notFound('backfill', id)
+}
+
+/** Changes the pace of a backfill that has not ended: from its next page on. */
+export async function changeBackfill(
+  control: BackfillControl,
+  caller: Caller,
+  id: number,
+  { rowsPerSecond }: { rowsPerSecond: number },
+): Promise<Result<Backfill>> {
+  const before = await getBackfill(control, id)
+  if (!before.ok) return before
+  const changed = await transaction(control.outbox.pool, async client => {
+    const after = await backfills.paceBackfill(client, id, rowsPerSecond)
+    if (after)
+      await recordAudit(client, caller, 'backfill.changed', {
+        id,
+        webhookId: after.webhookId ?? undefined,
+        from: { rowsPerSecond: before.value.rowsPerSecond },
+        to: { rowsPerSecond },
+      })
+    return after
+  })
+  return changed ? { ok: true, value: changed } : await hasEnded(control, id)
+}
+
+/** Ends a backfill that has not ended: what it has put into the queue stays there. */
+export async function cancelBackfill(
+  control: BackfillControl,
+  caller: Caller,
+  id: number,
+): Promise<Result<Backfill>> {
+  const before = await getBackfill(control, id)
+  if (!before.ok) return before
+  const cancelled = await transaction(control.outbox.pool, async client => {
+    const reason = `cancelled by ${caller.name}`
+    const after = await backfills.endBackfill(client, id, { state: 'cancelled', reason })
+    if (after)
+      await recordAudit(client, caller, 'backfill.cancelled', {
+        id,
+        webhookId: after.webhookId ?? undefined,
+        from: { state: before.value.state },
+        to: { state: after.state },
+      })
+    return after
+  })
+  return cancelled ? { ok: true, value: cancelled } : await hasEnded(control, id)
+}
+
+async function hasEnded(control: BackfillControl, id: number): Promise<Failed> {
+  const found = await getBackfill(control, id)
+  return found.ok ? conflict(`Backfill ${id} has ended: it is ${found.value.state}.`) : found
+}
