@@ -145,10 +145,15 @@ export function createCapture(options: {
     ownBackend = stream.backendPid
     enter({ state: 'streaming', reason: null })
     // However it ends, what is being stored is stored to the end before anything else begins.
-    signal.addEventListener('abort', inbox.close, { once: true })
-    stream.over.catch(() => {}).finally(inbox.close)
+    const ending = new AbortController()
+    const end = () => {
+      inbox.close()
+      ending.abort()
+    }
+    signal.addEventListener('abort', end, { once: true })
+    stream.over.catch(() => {}).finally(end)
     const over = new AbortController()
-    const watching = watchTables(over.signal).finally(inbox.close)
+    const watching = watchTables(over.signal).finally(end)
     watching.catch(() => {})
     void sendProbes(over.signal)
     const backfills = createBackfills({ source, outbox, slotName, mapping, nowMs, log })
@@ -160,6 +165,7 @@ export function createCapture(options: {
       await consume({
         inbox,
         map: createMapper({
+          signal: ending.signal,
           source,
           mapping,
           catalogue,
@@ -183,13 +189,16 @@ export function createCapture(options: {
           probe = id
           if (/^\d+$/.test(id)) probeMs = nowMs() - Number(id)
         },
+      }).catch(error => {
+        // Then something else has ended it, and says why.
+        if (error !== ending.signal.reason) throw error
       })
       over.abort()
       await watching
       if (!signal.aborted) await stream.over
     } finally {
       over.abort()
-      signal.removeEventListener('abort', inbox.close)
+      signal.removeEventListener('abort', end)
       await stream.close()
     }
   }

@@ -9,6 +9,7 @@ import { createResultWriter, type ShapedRow } from './result.ts'
 import { createShapes, type Shapes } from './shape.ts'
 import type { Source } from './source.ts'
 import { foldPart, makePlan, type Plan, type Touched } from './touched.ts'
+import { untilSeen } from './until-seen.ts'
 
 export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
@@ -37,6 +38,8 @@ export function createMapper(options: {
   catalogue: Catalogue
   /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
+  /** Ends waiting for what is not to be seen yet. */
+  signal: AbortSignal
 }) {
   const { source, mapping } = options
   let { catalogue } = options
@@ -54,6 +57,15 @@ export function createMapper(options: {
     return plan
   }
 
+  /** What is read of the source must not be older than the changes that it is read for. */
+  function seen(parts: readonly TransactionPart[]): Promise<void> {
+    return untilSeen(
+      source.pool,
+      parts.map(({ xid }) => xid),
+      options.signal,
+    )
+  }
+
   /** The stream announces a relation again after each DDL: there may be new columns and types. */
   async function learn(parts: readonly TransactionPart[]) {
     let isNew = false
@@ -64,6 +76,7 @@ export function createMapper(options: {
           isNew = true
         }
     if (!isNew) return
+    await seen(parts)
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
     findFacts = createFactsFinder(catalogue)
@@ -114,8 +127,11 @@ export function createMapper(options: {
       .flatMap(part => foldPart(part, planOf, onTruncate))
       .map(compare)
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
-    const rows = await readMissing(source, catalogue, shapes, touched)
-    const related = await readAllRelated(source, catalogue, touched)
+    const present = touched.filter(({ folded }) => folded.state !== 'delete')
+    const incomplete = present.filter(item => isIncomplete(item, shapes))
+    if (incomplete.length > 0 || present.some(({ entity }) => entity.related.length > 0)) await seen(parts)
+    const rows = await readMissing(source, catalogue, incomplete)
+    const related = await readAllRelated(source, catalogue, present)
 
     const events: WebhookEvent[] = []
     const parked: ParkedChange[] = []
@@ -169,18 +185,18 @@ export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionTy
 
 type Rows = ReadonlyMap<EntityMapping, ReadonlyMap<string, ShapedRow>>
 
+function isIncomplete({ folded: { row }, relation }: Touched, shapes: Shapes): boolean {
+  return row === null || relation === null || row.includes(unchanged) || shapes.of(relation).hasGenerated
+}
+
 /** Reads the rows that a change of a related row does not carry, and those with values that the WAL leaves out. */
 async function readMissing(
   source: Source,
   catalogue: Catalogue,
-  shapes: Shapes,
-  touched: readonly Touched[],
+  incomplete: readonly Touched[],
 ): Promise<Rows> {
-  const isIncomplete = ({ folded: { row }, relation }: Touched) =>
-    row === null || relation === null || row.includes(unchanged) || shapes.of(relation).hasGenerated
-  const needed = touched.filter(item => item.folded.state !== 'delete' && isIncomplete(item))
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
-  for (const [entity, items] of Map.groupBy(needed, item => item.entity))
+  for (const [entity, items] of Map.groupBy(incomplete, item => item.entity))
     rows.set(entity, await readRows(source.pool, catalogue, entity, keysOf(items)))
   return rows
 }
@@ -194,9 +210,8 @@ type Related = ReadonlyMap<RelatedList, ReadonlyMap<string, string>>
 async function readAllRelated(
   source: Source,
   catalogue: Catalogue,
-  touched: readonly Touched[],
+  present: readonly Touched[],
 ): Promise<Related> {
-  const present = touched.filter(({ folded }) => folded.state !== 'delete')
   const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
   for (const [entity, items] of Map.groupBy(present, item => item.entity)) {
     const owners = keysOf(items)
