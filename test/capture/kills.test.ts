@@ -74,7 +74,7 @@ test(`killed ${kills} times at random points between receiving and confirming, e
                  lag((body::jsonb #>> '{result,n}')::int) over (partition by entity_id order by id) as before
           from walhook.events) e`)
   expect(rows).toEqual([{ events: changes, distinct: changes, backwards: 0 }])
-}, 300_000)
+}, 900_000)
 
 test(`an UPDATE of ${giantRows} rows takes no more memory than a small one, is never visible in part, and a kill in its middle resumes`, async () => {
   await using at = await open()
@@ -105,4 +105,4 @@ test(`an UPDATE of ${giantRows} rows takes no more memory than a small one, is n
   )
   expect(rows).toEqual([{ events: giantRows, entities: giantRows, last: giantRows - 1 }])
   expect(peakMb(next)).toBeLessThan(200)
-}, 360_000)
+}, 600_000)
