@@ -11,6 +11,7 @@ import { consume } from './consume.ts'
 import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createMapper } from './map.ts'
+import { StreamOver } from './missing.ts'
 import { judgeTables, readSlotStatus } from './preflight.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
@@ -145,15 +146,15 @@ export function createCapture(options: {
     ownBackend = stream.backendPid
     enter({ state: 'streaming', reason: null })
     // However it ends, what is being stored is stored to the end before anything else begins.
-    const ending = new AbortController()
-    const end = () => {
+    const closed = new AbortController()
+    const close = () => {
       inbox.close()
-      ending.abort()
+      closed.abort()
     }
-    signal.addEventListener('abort', end, { once: true })
-    stream.over.catch(() => {}).finally(end)
+    signal.addEventListener('abort', close, { once: true })
+    stream.over.catch(() => {}).finally(close)
     const over = new AbortController()
-    const watching = watchTables(over.signal).finally(end)
+    const watching = watchTables(over.signal).finally(close)
     watching.catch(() => {})
     void sendProbes(over.signal)
     const backfills = createBackfills({ source, outbox, slotName, mapping, nowMs, log })
@@ -165,7 +166,6 @@ export function createCapture(options: {
       await consume({
         inbox,
         map: createMapper({
-          signal: ending.signal,
           source,
           mapping,
           catalogue,
@@ -174,6 +174,7 @@ export function createCapture(options: {
             if (problems.length > 0) throw new CaptureBlocked(problems)
             return await readCatalogue(source, mapping)
           },
+          signal: closed.signal,
         }),
         outbox,
         slotName,
@@ -190,15 +191,14 @@ export function createCapture(options: {
           if (/^\d+$/.test(id)) probeMs = nowMs() - Number(id)
         },
       }).catch(error => {
-        // Then something else has ended it, and says why.
-        if (error !== ending.signal.reason) throw error
+        if (!(error instanceof StreamOver)) throw error
       })
       over.abort()
       await watching
       if (!signal.aborted) await stream.over
     } finally {
       over.abort()
-      signal.removeEventListener('abort', end)
+      signal.removeEventListener('abort', close)
       await stream.close()
     }
   }

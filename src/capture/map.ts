@@ -1,12 +1,12 @@
-import { type Relation, unchanged, type Value } from '../domain/change.ts'
+import type { Relation } from '../domain/change.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
-import { type EntityMapping, type RelatedList, tableKey } from '../domain/mapping.ts'
+import { type EntityMapping, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import type { TransactionPart } from './inbox.ts'
-import { readRelated, readRows } from './read-back.ts'
-import { createResultWriter, type ShapedRow } from './result.ts'
-import { createShapes, type Shapes } from './shape.ts'
+import { createMissingReader, type Missing } from './missing.ts'
+import { createResultWriter } from './result.ts'
+import { createShapes } from './shape.ts'
 import type { Source } from './source.ts'
 import { foldPart, makePlan, type Plan, type Touched } from './touched.ts'
 import { untilSeen } from './until-seen.ts'
@@ -30,7 +30,7 @@ export type Emptied = {
 /**
  * Makes events of transactions: finds the entities that their changes concern, folds what each transaction did
  * to each, and writes the JSON. What the WAL does not hold (related rows, TOASTed values that an UPDATE left
- * alone) is read from the source, with one query per table for all transactions given together.
+ * alone) is read from the source (`missing.ts`).
  */
 export function createMapper(options: {
   source: Source
@@ -38,10 +38,11 @@ export function createMapper(options: {
   catalogue: Catalogue
   /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
-  /** Ends waiting for what is not to be seen yet. */
-  signal: AbortSignal
+  /** Aborted when the stream is over: what is still waited for is not. */
+  signal?: AbortSignal
 }) {
-  const { source, mapping } = options
+  const { mapping } = options
+  const readMissing = createMissingReader(options)
   let { catalogue } = options
   let writeResult = createResultWriter(catalogue)
   let findFacts = createFactsFinder(catalogue)
@@ -57,15 +58,6 @@ export function createMapper(options: {
     return plan
   }
 
-  /** What is read of the source must not be older than the changes that it is read for. */
-  function seen(parts: readonly TransactionPart[]): Promise<void> {
-    return untilSeen(
-      source.pool,
-      parts.map(({ xid }) => xid),
-      options.signal,
-    )
-  }
-
   /** The stream announces a relation again after each DDL: there may be new columns and types. */
   async function learn(parts: readonly TransactionPart[]) {
     let isNew = false
@@ -76,7 +68,11 @@ export function createMapper(options: {
           isNew = true
         }
     if (!isNew) return
-    await seen(parts)
+    await untilSeen(
+      options.source.pool,
+      parts.map(({ xid }) => xid),
+      options.signal,
+    )
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
     findFacts = createFactsFinder(catalogue)
@@ -88,14 +84,14 @@ export function createMapper(options: {
     return { ...item, facts: findFacts(item.entity, item.relation, item.folded) }
   }
 
-  function writeEvent(item: Compared, rows: Rows, related: Related): EventText | null {
+  function writeEvent(item: Compared, missing: Missing): EventText | null {
     const { entity, key, folded, facts } = item
     if (folded.state === 'nothing' || key === null) return null
     const isDelete = folded.state === 'delete'
-    const row = isDelete ? null : rowOf(item, shapes, rows.get(entity)?.get(key))
+    const row = isDelete ? null : missing.rowOf(item)
     // Already gone: its `delete` comes with a later transaction.
     if (!isDelete && row === null) return null
-    const result = row && writeResult(entity, row, list => related.get(list)?.get(key))
+    const result = row && writeResult(entity, row, list => missing.relatedOf(list, key))
     const body = writeBody({
       entityIdJson: writeEntityId(catalogue, entity, key),
       entityType: entity.entityType,
@@ -127,11 +123,7 @@ export function createMapper(options: {
       .flatMap(part => foldPart(part, planOf, onTruncate))
       .map(compare)
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
-    const present = touched.filter(({ folded }) => folded.state !== 'delete')
-    const incomplete = present.filter(item => isIncomplete(item, shapes))
-    if (incomplete.length > 0 || present.some(({ entity }) => entity.related.length > 0)) await seen(parts)
-    const rows = await readMissing(source, catalogue, incomplete)
-    const related = await readAllRelated(source, catalogue, present)
+    const missing = await readMissing(parts, touched, { catalogue, shapes })
 
     const events: WebhookEvent[] = []
     const parked: ParkedChange[] = []
@@ -143,7 +135,7 @@ export function createMapper(options: {
       const { commitLsn, committedAt } = item.part
       const reason = cannotBeEvent(item)
       if (reason === null) {
-        const event = writeEvent(item, rows, related)
+        const event = writeEvent(item, missing)
         if (event) events.push({ ...event, commitLsn, committedAt, index: index++ })
       } else if (item.folded.state !== 'nothing') {
         const entityId = item.key?.slice(0, maxShownKey) ?? null
@@ -182,62 +174,6 @@ export function cannotBeEvent({ key, entity }: Pick<Touched, 'key' | 'entity'>):
 }
 
 export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts'>
-
-type Rows = ReadonlyMap<EntityMapping, ReadonlyMap<string, ShapedRow>>
-
-function isIncomplete({ folded: { row }, relation }: Touched, shapes: Shapes): boolean {
-  return row === null || relation === null || row.includes(unchanged) || shapes.of(relation).hasGenerated
-}
-
-/** Reads the rows that a change of a related row does not carry, and those with values that the WAL leaves out. */
-async function readMissing(
-  source: Source,
-  catalogue: Catalogue,
-  incomplete: readonly Touched[],
-): Promise<Rows> {
-  const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
-  for (const [entity, items] of Map.groupBy(incomplete, item => item.entity))
-    rows.set(entity, await readRows(source.pool, catalogue, entity, keysOf(items)))
-  return rows
-}
-
-function keysOf(items: readonly Touched[]): string[] {
-  return [...new Set(items.flatMap(({ key }) => key ?? []))]
-}
-
-type Related = ReadonlyMap<RelatedList, ReadonlyMap<string, string>>
-
-async function readAllRelated(
-  source: Source,
-  catalogue: Catalogue,
-  present: readonly Touched[],
-): Promise<Related> {
-  const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
-  for (const [entity, items] of Map.groupBy(present, item => item.entity)) {
-    const owners = keysOf(items)
-    for (const related of entity.related)
-      lists.set(related, await readRelated(source.pool, catalogue, related, owners))
-  }
-  return lists
-}
-
-/** The row to show: the WAL's, with what it leaves out taken from the table, or the table's; null when it is gone. */
-function rowOf(
-  { folded: { row }, relation }: Touched,
-  shapes: Shapes,
-  present: ShapedRow | undefined,
-): ShapedRow | null {
-  if (row === null || relation === null) return present ?? null
-  const { shape, places, hasGenerated } = shapes.of(relation)
-  if (!hasGenerated && !row.includes(unchanged)) return { shape, values: row }
-  const now = new Map<string, Value>(present?.shape.map(({ name }, i) => [name, present.values[i]!]))
-  const values = places.map((place, i) => {
-    const value = place === null ? unchanged : row[place]!
-    const { name } = shape[i]!
-    return value === unchanged && now.has(name) ? now.get(name)! : value
-  })
-  return { shape, values }
-}
 
 /** `entity_id` as JSON: a number where the key is an integer. */
 export function writeEntityId(catalogue: Catalogue, entity: EntityMapping, key: string): string {

@@ -1,19 +1,41 @@
 import { parseSnapshot, sees, widenXid } from '../domain/snapshot.ts'
 import type { Queryable } from './source.ts'
 
+/**
+ * Remembers the transactions that the stream has brought until a snapshot has seen them. It need not at once: a
+ * transaction is in the WAL, and may be stored and sent, before others see it. In between lies a moment, and with
+ * synchronous replication as long as the standby takes to answer.
+ */
+export function createBrought() {
+  const brought = new Set<number>()
+  return {
+    /** Takes note of a transaction by the lower 32 bits of its id. */
+    note: (xid: number): unknown => brought.add(xid),
+    size: () => brought.size,
+    /** Those that a statement with this snapshot does not see, by their ids. `text`: its `pg_current_snapshot()`. */
+    unseen(text: string): bigint[] {
+      const snapshot = parseSnapshot(text)
+      const found: bigint[] = []
+      for (const id of brought) {
+        const xid = widenXid(id, snapshot.xmax)
+        if (sees(snapshot, xid)) brought.delete(id)
+        else found.push(xid)
+      }
+      return found
+    },
+  }
+}
+
 const maxRemembered = 100_000
 
 /**
- * Tells whether what was read from a table already shows everything that the stream has brought. It need not: a
- * transaction is in the WAL, and may be stored and sent, before others see it. In between lies a moment, and with
- * synchronous replication as long as the standby takes to answer.
+ * Tells whether what was read from a table already shows everything that the stream has brought, to whatever process.
  *
- * Remembered are the transactions that the stream brings from `begin` on, until a snapshot has seen them. Of what it
- * brought before (to this process or to another) nothing is known but that it had begun before `begin`: those
- * that were open then are waited for, once.
+ * Remembered are the transactions that it brings from `begin` on. Of what it brought before nothing is known but that it
+ * had begun before `begin`: those that were open then are waited for, once.
  */
 export function createVisibility(db: Queryable) {
-  let brought: Set<number> | null = null
+  let brought: ReturnType<typeof createBrought> | null = null
   /** Everything that is not remembered has a lower id than this; null: not known yet. */
   let fence: bigint | null = null
 
@@ -21,15 +43,15 @@ export function createVisibility(db: Queryable) {
     /** Takes note of a transaction that the stream has brought, by the lower 32 bits of its id. */
     note(xid: number): void {
       if (!brought) return
-      brought.add(xid)
-      if (brought.size <= maxRemembered) return
-      brought = new Set()
+      brought.note(xid)
+      if (brought.size() <= maxRemembered) return
+      brought = createBrought()
       fence = null
     },
 
     /** To be called, and awaited, before each reading. */
     async begin(): Promise<void> {
-      brought ??= new Set()
+      brought ??= createBrought()
       if (fence !== null) return
       // Whatever synchronous replication is waiting for, this does not wait for it.
       const { rows } = await db.query(
@@ -44,16 +66,11 @@ export function createVisibility(db: Queryable) {
      */
     unseen(text: string): readonly bigint[] | null {
       if (!brought || fence === null) return null
-      const snapshot = parseSnapshot(text)
-      if (snapshot.xmin >= fence) fence = 0n
-      const found: bigint[] = []
-      for (const id of brought) {
-        const xid = widenXid(id, snapshot.xmax)
-        if (sees(snapshot, xid)) brought.delete(id)
-        else found.push(xid)
-      }
+      const { xmin, running } = parseSnapshot(text)
+      if (xmin >= fence) fence = 0n
       const before = fence
-      return [...found, ...[...snapshot.running].filter(xid => xid < before && !found.includes(xid))]
+      const found = brought.unseen(text)
+      return [...found, ...[...running].filter(xid => xid < before && !found.includes(xid))]
     },
 
     /** Nothing is read for now: nothing needs to be remembered. */
@@ -63,5 +80,3 @@ export function createVisibility(db: Queryable) {
     },
   }
 }
-
-export type Visibility = ReturnType<typeof createVisibility>

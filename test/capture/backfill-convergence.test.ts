@@ -27,17 +27,18 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 const mapping = `
 entities:
-  user: { table: users }
+  user: { table: users, related: { companies: { table: user_companies, owner: user_id, value: company_id } } }
   company: { table: companies }
 `
 const tables = `
   create sequence versions;
   create table users (id integer primary key, story text, version bigint default nextval('versions'));
+  alter table users alter story set storage external;
   create table user_companies (
     user_id integer references users on delete cascade on update cascade, company_id integer,
     primary key (user_id, company_id)
   );
-  insert into users select i, repeat('before', 5) from generate_series(1, ${rowsBefore}) i;
+  insert into users select i, repeat('before', 500) from generate_series(1, ${rowsBefore}) i;
   insert into user_companies select i, 1 from generate_series(1, ${rowsBefore}, 3) i;
   create table companies (id integer primary key);
   insert into companies select i from generate_series(1, ${quietRows}) i;
@@ -49,10 +50,10 @@ function statement(random: () => number, at: number): string {
   const statements = [
     () => `update users set version = default where id = ${id()}`,
     () => `update users set version = default where id between ${at} and ${at + 50}`,
-    () => `update users set story = repeat('later', 5), version = default where id = ${id()}`,
+    () => `update users set story = repeat('later', 500), version = default where id = ${id()}`,
     () => `delete from users where id = ${id()}`,
     () =>
-      `insert into users values (${id()}, repeat('new', 7)) on conflict (id) do update set version = default`,
+      `insert into users values (${id()}, repeat('new', 700)) on conflict (id) do update set version = default`,
     () =>
       `update users set id = ${id()}, version = default where id = ${id()} and not exists (select from users where id = ${id()})`,
     () => `insert into user_companies values (${id()}, ${id()}) on conflict do nothing`,
@@ -177,7 +178,9 @@ test(
       }
     }
     const { rows: present } = await psql.query(`
-      select id::text as key, to_jsonb(u) as result from users u`)
+      select id::text as key, to_jsonb(u) || jsonb_build_object('companies', coalesce((
+        select jsonb_agg(company_id order by company_id) from user_companies where user_id = u.id), '[]')) as result
+      from users u`)
     const short = (value: unknown) => JSON.stringify(value)?.replaceAll(/(\w{1,6})\1{9,}/g, '$1…')
     const different = present.filter(({ key, result }) => !isDeepStrictEqual(replayed.get(key), result))
     expect(

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { defaultMapping } from '../../src/domain/mapping.ts'
 import { isDone, openBackfills } from '../support/backfill.ts'
 import { connect } from '../support/connect.ts'
+import { linked } from '../support/open-mapper.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { startCapture } from '../support/run-capture.ts'
 import { until } from '../support/wait.ts'
@@ -35,7 +37,7 @@ async function open() {
      * Commits a change for which a standby would have to answer, and there is none: it is in the WAL, is decoded and
      * stored, and nobody sees it. Returns what lets it end.
      */
-    async commitUnseen(key: number) {
+    async commitUnseen(change: string) {
       await setStandby(`alter system set synchronous_standby_names = 'nobody'`)
       const writer = await connect(database.url)
       await writer.query('set synchronous_commit = on')
@@ -47,10 +49,8 @@ async function open() {
           'nobody',
         { what: 'the setting' },
       )
-      const commit = writer.query(`update users set name = 'newer', version = 2 where id = ${key}`)
+      const commit = writer.query(change)
       await until(async () => (await psql.query(waits)).rowCount === 1, { what: 'the commit to wait' })
-      const { rows } = await psql.query('select version from users where id = $1', [key])
-      expect(rows).toEqual([{ version: 1 }])
       return {
         async end() {
           await setStandby('alter system reset synchronous_standby_names')
@@ -83,7 +83,7 @@ test('a change that is stored and that nobody sees yet is not undone by a page',
   await at.backfills.webhook('user.new', 'user.update')
   const id = await at.backfills.start({ rowsPerSecond: 1 })
   await at.backfills.is(id, ({ rowsDone }) => rowsDone === 1, 'the first page')
-  const hanging = await at.commitUnseen(2)
+  const hanging = await at.commitUnseen(`update users set name = 'newer', version = 2 where id = 2`)
   await at.stored('"newer"')
   // Another one gets a higher id, and is seen: the one that hangs is among those in progress.
   await at.psql.query(`update users set version = 3 where id = 1`)
@@ -106,7 +106,7 @@ test('nor one that was stored before the backfill began, by a process that is go
   {
     await using _first = await startCapture(at.database)
     await at.backfills.webhook('user.new', 'user.update')
-    hanging = await at.commitUnseen(1)
+    hanging = await at.commitUnseen(`update users set name = 'newer', version = 2 where id = 1`)
     await at.stored('"newer"')
   }
   await using capture = await startCapture(at.database)
@@ -135,4 +135,37 @@ test('a transaction that merely takes long holds no page up once the backfill is
   await writer.query('commit')
   await capture.caughtUp()
   expect((await capture.events()).at(-1)).toBe('user 3 update {"id":3,"name":"old","version":9}')
+})
+
+test('what is read back waits until others see the change that it is read for; a stop does not wait', async () => {
+  await using at = await open()
+  await at.psql.query(
+    'create table user_companies (user_id integer, company_id integer, primary key (user_id, company_id))',
+  )
+  const start = () =>
+    startCapture(at.database, [
+      {
+        ...defaultMapping[0]!,
+        related: [{ ...linked, table: { schema: 'public', name: 'user_companies' } }],
+      },
+    ])
+  let hanging: Awaited<ReturnType<typeof at.commitUnseen>>
+  {
+    await using _first = await start()
+    hanging = await at.commitUnseen('insert into user_companies values (1, 5)')
+    // It was brought, and either told too early or waited for.
+    const hasCome = `
+      select from walhook.events
+      union all select from pg_stat_activity
+      where datname = current_database() and application_name = 'walhook source' and query like '%pg_current_snapshot()%'`
+    await until(async () => ((await at.psql.query(hasCome)).rowCount ?? 0) > 0, { what: 'it to have come' })
+  }
+  await using capture = await start()
+  await at.psql.query(`update users set version = 2 where id = 2`)
+  await hanging.end()
+  await capture.caughtUp()
+  expect(await capture.events()).toEqual([
+    'user 1 update {"id":1,"name":"old","version":1,"companies":[5]}',
+    'user 2 update {"id":2,"name":"old","version":2,"companies":[]}',
+  ])
 })

@@ -138,3 +138,47 @@ test('a value left alone is not taken from another column, where the columns wer
   await at.map([insert(users, '1', 'a', 't'), update(retyped, null, '1', 'a', unchanged)])
   expect(at.asked).toEqual(['users 1', 'users 1'])
 })
+
+const usersNow = (...row: string[]) =>
+  ({ users: { columns: { id: 'integer', name: 'text', story: 'text' }, rows: [row] } }) as never
+const results = ({ texts }: { texts: string[] }) =>
+  texts.map(text => /"result":(.*)\}$/.exec(text)?.[1] ?? text.slice(0, 4))
+
+test('after a row was told as it is, its earlier changes are told as it is too: in the same batch and in later ones', async () => {
+  const at = openMapper({
+    mapping: [entity('user', 'users', [linked])],
+    present: usersNow('1', 'newest', 's'),
+    walEnd: '0/2D',
+  })
+  const first = await at.map(
+    [update(users, null, '1', 'before', 's')],
+    [insert(links, '1', 'c')],
+    [update(users, null, '1', 'between', 's')],
+  )
+  expect(results(first)).toEqual([
+    '{"id":1,"name":"before","story":"s","companies":[]}',
+    '{"id":1,"name":"newest","story":"s","companies":[]}',
+    '{"id":1,"name":"newest","story":"s","companies":[]}',
+  ])
+  const before = await at.map([], [], [], [update(users, null, '1', 'still before', 's')])
+  expect(results(before)).toEqual(['{"id":1,"name":"newest","story":"s","companies":[]}'])
+  // The WAL ended at 45 when it was read: what comes from there on is newer.
+  const after = await at.map([], [], [], [], [update(users, null, '1', 'after', 's')])
+  expect(results(after)).toEqual(['{"id":1,"name":"after","story":"s","companies":[]}'])
+})
+
+test('of a row that is gone nothing was told: what was done to it before is told as the WAL has it', async () => {
+  const at = openMapper({ mapping: [entity('user', 'users', [linked])], walEnd: '0/FF' })
+  const first = await at.map([insert(links, '1', 'c')], [insert(users, '1', 'a', 's')])
+  expect(results(first)).toEqual(['{"id":1,"name":"a","story":"s","companies":[]}'])
+  const next = await at.map([], [], [remove(users, '1', null, null)])
+  expect(next.texts).toEqual([expect.stringContaining('"action_type":"delete"')])
+})
+
+test('a value that was read is read again, and the others stay as they were then', async () => {
+  const at = openMapper({ present: usersNow('1', 'newest', 'newest story'), walEnd: '0/FF' })
+  const first = await at.map([update(users, null, '1', 'a', unchanged)])
+  expect(results(first)).toEqual(['{"id":1,"name":"a","story":"newest story"}'])
+  const next = await at.map([], [update(users, null, '1', 'b', 'an earlier story')])
+  expect(results(next)).toEqual(['{"id":1,"name":"b","story":"newest story"}'])
+})

@@ -71,11 +71,12 @@ async function open() {
   }
 }
 
-test('what is read beside a change is never older than the change, though the WAL is ahead of what can be seen', async () => {
+test('the catalogue that is read for a change is never older than the change, though the WAL is ahead of what can be seen', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database, [users])
   const end = await at.commitUnseen(
-    `insert into users values (1, 'a'); insert into user_companies values (1, 5)`,
+    `create domain age as integer; alter table users add age age;
+     insert into users (id, name, age) values (1, 'a', 33); insert into user_companies values (1, 5)`,
   )
   const asks = `select from pg_stat_activity where query like '%pg_current_snapshot()%' and pid <> pg_backend_pid()
                 and application_name = 'walhook source'`
@@ -83,7 +84,9 @@ test('what is read beside a change is never older than the change, though the WA
   expect(await capture.events()).toEqual([])
   await end()
   await capture.caughtUp()
-  expect(await capture.events()).toEqual(['user 1 new {"id":1,"name":"a","shouted":"A","companies":[5]}'])
+  expect(await capture.events()).toEqual([
+    'user 1 new {"id":1,"name":"a","shouted":"A","age":33,"companies":[5]}',
+  ])
 })
 
 test('a stop while nobody sees a change is no failure, and the next start tells it', async () => {
