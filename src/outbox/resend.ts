@@ -48,9 +48,11 @@ select $1, $2, $3, $4, previous, true, $5 from walhook.webhooks where id = $1
 on conflict (webhook_id, entity_type, entity_id, event_id)
   do update set attempts = 0, is_manual = true, asked_during = excluded.asked_during`
 
+/** By a join, because for single values the planner may take the index by time, and read all lanes of the webhook. */
 const laneIsDueStatement = `
-update walhook.lanes set due_at = now()
-where webhook_id = $1 and entity_type = $2 and entity_id = $3 and lease is null`
+update walhook.lanes l set due_at = now()
+from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
+where l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id and l.lease is null`
 
 /** How many of an entity's next events are looked at for one that was delivered: the lane is locked meanwhile. */
 const newerEvents = 1_000
