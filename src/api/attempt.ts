@@ -13,12 +13,16 @@ export const attemptSchema = z
     id: bigId(),
     webhook_id: z.int(),
     trigger: z.enum(triggers).meta({ description: 'What made walhook send it.' }),
-    event_id: bigId().nullable().meta({ description: 'Null for a test.' }),
+    event_id: bigId().nullable().meta({ description: 'Null for a test and for a batch.' }),
+    event_ids: z
+      .array(bigId())
+      .nullable()
+      .meta({ description: 'The events of a batch, in the order of its body; null for any other request.' }),
     message_id: z.string().meta({ description: 'The header `webhook-id`, the same on every attempt.' }),
-    entity_type: z.string(),
-    entity_id: z.string(),
-    action_type: z.string(),
-    number: z.int().meta({ description: 'Counts the attempts of one delivery from 1.' }),
+    entity_type: z.string().nullable().meta({ description: 'Null for a batch, as are the next two.' }),
+    entity_id: z.string().nullable(),
+    action_type: z.string().nullable(),
+    number: z.int().meta({ description: 'Counts the attempts of one delivery, or of one batch, from 1.' }),
     outcome: z.enum(outcomes),
     error: z
       .object({ class: z.string(), message: z.string() })
@@ -51,6 +55,7 @@ export function attemptJson(attempt: LoggedAttempt): z.input<typeof attemptSchem
     webhook_id: attempt.webhookId,
     trigger: attempt.trigger,
     event_id: attempt.eventId === null ? null : String(attempt.eventId),
+    event_ids: attempt.eventIds?.map(String) ?? null,
     message_id: attempt.messageId,
     entity_type: attempt.entityType,
     entity_id: attempt.entityId,

@@ -33,6 +33,17 @@ const fields = {
       description:
         'Only updates that change one of these fields, as in `user.email`. Of an entity type that is not named, and where it is not known what changed, every update. Null: every update.',
     }),
+  mode: z.enum(['every', 'latest']).meta({
+    description:
+      'Whether every event is sent, or, of an entity whose events wait, only what tells its latest state.',
+  }),
+  batch: z
+    .strictObject({ max_events: z.int().min(2).max(1_000), max_wait_ms: z.int().min(0).max(60_000) })
+    .nullable()
+    .meta({
+      description:
+        'Several events in one request, as a JSON array of what would be sent one by one: up to `max_events`, none of which waits for others longer than `max_wait_ms`. Null: one event in each request.',
+    }),
 }
 const newWebhook = z
   .strictObject({
@@ -40,6 +51,8 @@ const newWebhook = z
     is_active: fields.is_active.default(true),
     previous: fields.previous.default(false),
     update_fields: fields.update_fields.default(null),
+    mode: fields.mode.default('every'),
+    batch: fields.batch.default(null),
   })
   .meta({ id: 'NewWebhook' })
 const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
@@ -52,6 +65,8 @@ const webhookFields = {
   triggers: z.array(z.string()),
   previous: z.boolean(),
   update_fields: z.array(z.string()).nullable(),
+  mode: z.enum(['every', 'latest']),
+  batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
   disabled_at: time().nullable(),
   disabled_reason: z
     .string()
@@ -92,9 +107,8 @@ export const webhookRoutes = [
       schema: createdSchema,
       headers: ['location', 'etag'],
     },
-    async handle({ control, caller, body: { is_active, update_fields, ...rest } }) {
-      const wanted = { ...rest, isActive: is_active, updateFields: update_fields }
-      const created = await createWebhook(control, caller, wanted)
+    async handle({ control, caller, body }) {
+      const created = await createWebhook(control, caller, { ...chosen(body), isActive: body.is_active })
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
@@ -139,8 +153,8 @@ export const webhookRoutes = [
     body: webhookChange,
     answer: { status: 200, what: 'The webhook as it is now', schema: webhookSchema, headers: ['etag'] },
     heedsIfMatch: true,
-    async handle({ control, caller, params, isMatch, body: { is_active, update_fields, ...rest } }) {
-      const change = { ...rest, isActive: is_active, updateFields: update_fields }
+    async handle({ control, caller, params, isMatch, body }) {
+      const change = chosen(body)
       const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
       return answer(await changeWebhook(control, caller, params.id, change, isCurrent), webhookJson, tagged)
     },
@@ -160,6 +174,16 @@ export const webhookRoutes = [
   }),
 ]
 
+/** What an admin chose, in the words of the code; what was not given stays undefined. */
+function chosen<T extends z.output<typeof webhookChange>>({ is_active, update_fields, batch, ...rest }: T) {
+  return {
+    ...rest,
+    isActive: is_active,
+    updateFields: update_fields,
+    batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
+  }
+}
+
 const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
 function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
@@ -171,6 +195,8 @@ function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
     triggers: [...webhook.triggers],
     previous: webhook.previous,
     update_fields: webhook.updateFields && [...webhook.updateFields],
+    mode: webhook.mode,
+    batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
     disabled_at: webhook.disabledAt?.toISOString() ?? null,
     disabled_reason: webhook.disabledReason,
     failing_since: webhook.failingSince?.toISOString() ?? null,

@@ -2,7 +2,7 @@ import { nearest } from '../domain/nearest.ts'
 import { nonceBytes, seal, signingSecretPurpose, unseal } from '../domain/seal.ts'
 import { formatSecret } from '../domain/signature.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
-import type { Webhook } from '../domain/webhook.ts'
+import type { Batching, Mode, Webhook } from '../domain/webhook.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
 import * as webhooks from '../outbox/webhooks.ts'
@@ -17,6 +17,8 @@ export type WebhookFields = {
   readonly triggers: readonly string[]
   readonly previous?: boolean | undefined
   readonly updateFields?: readonly string[] | null | undefined
+  readonly mode?: Mode | undefined
+  readonly batch?: Batching | null | undefined
 }
 
 /** One page of a list, and the cursor of the next one, if there is more. */

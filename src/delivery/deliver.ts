@@ -11,7 +11,7 @@ export type Target = { readonly webhookId: number; readonly url: string; readonl
 /** What is sent, and as which attempt. */
 export type Sendable = Pick<
   Attempt,
-  'trigger' | 'eventId' | 'messageId' | 'entityType' | 'entityId' | 'actionType' | 'number'
+  'trigger' | 'eventId' | 'eventIds' | 'messageId' | 'entityType' | 'entityId' | 'actionType' | 'number'
 > & { readonly body: string }
 
 const maxKnownSecrets = 10_000

@@ -1,18 +1,22 @@
-import { messageId } from '../domain/event.ts'
 import { isOverdue } from '../domain/health.ts'
 import { isPressed, judgeAnswer } from '../domain/pace.ts'
-import { decideNext, longestRetryAfterMs, parseRetryAfter } from '../domain/retry.ts'
+import { longestRetryAfterMs, parseRetryAfter } from '../domain/retry.ts'
+import { decideNextOfShipment } from '../domain/shipment.ts'
 import { timeOf } from '../domain/time-id.ts'
-import type { BusyWebhook, ClaimedLane } from '../outbox/claim.ts'
-import { busyWebhooks, claim, release } from '../outbox/claim.ts'
+import type { BusyWebhook } from '../outbox/busy.ts'
+import { busyWebhooks } from '../outbox/busy.ts'
+import { claim } from '../outbox/claim.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { createDueFloors } from '../outbox/due-floors.ts'
+import { release } from '../outbox/lanes.ts'
 import type { Settlement } from '../outbox/settle.ts'
+import type { Shipment } from '../outbox/shipment.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createAgenda } from './agenda.ts'
 import type { Deliver } from './deliver.ts'
+import { messageOf } from './message.ts'
 import { createPlaces } from './places.ts'
 import { createSettler } from './settler.ts'
 import { createWaker } from './waker.ts'
@@ -68,9 +72,9 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     outbox,
     log,
     onSettled(settlements) {
-      for (const { lane, next } of settlements) {
-        places.settled(lane.webhookId)
-        agenda.note(lane.webhookId, clockMs() + (next.state === 'retry' ? next.waitMs : 0))
+      for (const { shipment, next } of settlements) {
+        places.settled(shipment.webhookId)
+        agenda.note(shipment.webhookId, clockMs() + ('waitMs' in next ? next.waitMs : 0))
       }
       if (places.unsettled() === 0) onIdle?.()
       options.onSettled(settlements)
@@ -108,38 +112,35 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   async function claimAndSend(webhook: BusyWebhook, room: number, cutOff: AbortSignal): Promise<void> {
     const leasedAtMs = clockMs()
     const version = agenda.version()
-    const { lanes, isMoreDue } = await claim(outbox, {
+    const { shipments, lookAgainInMs } = await claim(outbox, {
       webhookId: webhook.id,
       mode: webhook.mode,
+      batch: webhook.batch,
       limit: room,
       lease: options.newLease(),
       leaseMs,
       dueFrom: floors.of(webhook.id),
     })
     // A lease that may end before the attempt does is no lease: two processes would send at once.
-    if (clockMs() - leasedAtMs > leaseMs - deadlineMs) return await release(outbox, lanes)
-    if (lanes.length < room && !isMoreDue) agenda.drained(webhook.id, version)
-    for (const lane of lanes) {
+    if (clockMs() - leasedAtMs > leaseMs - deadlineMs)
+      return await release(
+        outbox,
+        shipments.flatMap(({ deliveries }) => deliveries),
+      )
+    if (shipments.length < room) agenda.drained(webhook.id, version)
+    if (lookAgainInMs !== null) agenda.note(webhook.id, clockMs() + lookAgainInMs)
+    for (const shipment of shipments) {
       places.begin(webhook.id, webhook.url)
-      void send(webhook, lane, cutOff)
+      void send(webhook, shipment, cutOff)
     }
   }
 
-  async function send(webhook: BusyWebhook, lane: ClaimedLane, cutOff: AbortSignal): Promise<void> {
-    const number = lane.attempts + 1
+  async function send(webhook: BusyWebhook, shipment: Shipment, cutOff: AbortSignal): Promise<void> {
+    const message = messageOf(shipment)
     const startedAtMs = clockMs()
     const attempt = await options.deliver(
       { webhookId: webhook.id, url: webhook.url, secret: webhook.secret },
-      {
-        trigger: lane.isManual ? 'manual' : 'schedule',
-        eventId: lane.eventId,
-        messageId: messageId(webhook.id, lane.eventId),
-        entityType: lane.entityType,
-        entityId: lane.entityId,
-        actionType: lane.actionType,
-        number,
-        body: lane.body,
-      },
+      message,
       cutOff,
     )
     const status = attempt.response?.status ?? null
@@ -151,37 +152,41 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       retryAfterMs,
     })
     waker.wake()
-    const next = decideNext({
+    const next = decideNextOfShipment({
       outcome: attempt.outcome,
-      number,
+      status,
+      size: shipment.deliveries.length,
+      number: attempt.number,
       retryAfterMs,
       scheduleMs: options.scheduleMs,
       random: options.random(),
     })
     const isGone = attempt.response?.status === 410 && attempt.outcome === 'refused'
     settler.push({
-      lane,
+      shipment,
       attempt,
       next,
       disable: isGone ? attempt.errorMessage : null,
       isFailing,
-      isOverdue: isFailing && isOverdue(timeOf(lane.eventId), options.nowMs(), options.scheduleMs),
+      isOverdue:
+        isFailing && isOverdue(timeOf(shipment.deliveries[0].eventId), options.nowMs(), options.scheduleMs),
       holdMs: isPressed(status) ? Math.min(retryAfterMs ?? 0, longestRetryAfterMs) : 0,
     })
     log.info('delivery.attempted', {
       webhook_id: webhook.id,
-      event_id: String(lane.eventId),
+      event_id: attempt.eventId === null ? undefined : String(attempt.eventId),
+      events: attempt.eventIds?.length,
       message_id: attempt.messageId,
-      entity_type: lane.entityType,
-      entity_id: lane.entityId,
-      action_type: lane.actionType,
-      number,
+      entity_type: attempt.entityType ?? undefined,
+      entity_id: attempt.entityId ?? undefined,
+      action_type: attempt.actionType ?? undefined,
+      number: attempt.number,
       outcome: attempt.outcome,
       status: attempt.response?.status,
       error_class: attempt.errorClass ?? undefined,
       duration_ms: attempt.durationMs,
       next: next.state,
-      next_in_ms: next.state === 'retry' ? next.waitMs : undefined,
+      next_in_ms: 'waitMs' in next ? next.waitMs : undefined,
     })
   }
 

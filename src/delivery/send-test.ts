@@ -19,6 +19,7 @@ export async function sendTest(
       ...message,
       trigger: 'test',
       eventId: null,
+      eventIds: null,
       messageId: `test_${target.webhookId}_${randomUUID()}`,
       actionType: 'test',
       number: 1,
@@ -27,7 +28,7 @@ export async function sendTest(
     new AbortController().signal,
   )
   const [logged] = await insertAttempts(outbox.pool, [
-    { attempt, nextAttemptInMs: null, withPrevious: false },
+    { attempt, nextAttemptInMs: null, withPrevious: false, isBodyKept: true },
   ])
   return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null }
 }

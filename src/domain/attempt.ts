@@ -6,13 +6,16 @@ export type Attempt = {
   readonly webhookId: number
   /** `schedule`: the queue's own; `manual`: sent again by hand; `test`: the test button. */
   readonly trigger: 'schedule' | 'manual' | 'test'
-  /** Null for a test, which has no event. */
+  /** Null for a test, which has no event, and for a batch. */
   readonly eventId: TimeId | null
+  /** The events of a batch, in the order of its body; null for a request that is not a batch. */
+  readonly eventIds: readonly TimeId[] | null
   readonly messageId: string
-  readonly entityType: string
-  readonly entityId: string
-  readonly actionType: string
-  /** Counts the attempts of one delivery from 1. */
+  /** What the event is about, and the action that was sent; null for a batch, whose events say it. */
+  readonly entityType: string | null
+  readonly entityId: string | null
+  readonly actionType: string | null
+  /** Counts the attempts of one shipment from 1. */
   readonly number: number
   readonly request: {
     readonly url: string

@@ -9,6 +9,8 @@ export type Waiting = {
   readonly attempts: number
   /** Whether it is sent as `new` although it is an `update`. */
   readonly asNew: boolean
+  /** Whether it was tried together with others, in a batch that is sent again as it was. */
+  readonly isTogether: boolean
 }
 
 /** An event that is not sent, since `supersededBy` says all of it. */
@@ -24,6 +26,8 @@ export type Superseded = { readonly eventId: TimeId; readonly supersededBy: Time
  *   known, and a `new` that comes twice does less harm than an `update` of what the receiver has never heard of.
  * - What was tried is sent again as it was. It is superseded by what is newer, but takes no other form itself: an
  *   older `new` that was put before a tried `update` (by hand) goes first, by itself.
+ * - A batch that was tried is sent again as it was until it has arrived or is sent in parts: what is in it supersedes
+ *   nothing, and is not superseded. What was tried alone is.
  *
  * What comes out is in order too: a receiver that accepts it one by one never goes back to an older state.
  */
@@ -44,7 +48,8 @@ export function keepLatest<T extends Waiting>(
     const last = send.at(-1)
     const becomesNew = last !== undefined && isSentAsNew(last) && next.actionType === 'update'
     const changes = becomesNew && !next.asNew
-    if (last === undefined || last.actionType === 'delete' || (changes && next.attempts > 0)) {
+    const isApart = last === undefined || last.isTogether || next.isTogether
+    if (isApart || last.actionType === 'delete' || (changes && next.attempts > 0)) {
       endRun()
       send.push(next)
     } else send[send.length - 1] = changes ? { ...next, asNew: true } : next

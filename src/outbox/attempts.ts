@@ -2,8 +2,10 @@ import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { bodySent, type EventFacts } from '../domain/event.ts'
+import { batchBody } from '../domain/shipment.ts'
 import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
+import { nullable } from './binary-array.ts'
 import type { Outbox } from './database.ts'
 
 /** An attempt as it stands in the log. */
@@ -18,32 +20,39 @@ const insertAttemptsStatement = `
 insert into walhook.attempts (
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
   request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
-  response_truncated, outcome, error_class, error_message, next_attempt_at, with_previous)
+  response_truncated, outcome, error_class, error_message, next_attempt_at, with_previous,
+  event_ids)
 select
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
   request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
   response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
-  with_previous
+  with_previous, event_ids::bigint[]
 from unnest(
   $1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::smallint[],
   $10::text[], $11::jsonb[], $12::timestamptz[], $13::float8[], $14::jsonb[], $15::text[], $16::smallint[],
-  $17::jsonb[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::text[], $23::float8[], $24::boolean[]
+  $17::jsonb[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::text[], $23::float8[], $24::boolean[],
+  $25::text[]
 ) as a (
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number,
   url, request_headers, started_at, duration_ms, phases, remote_address, status,
   response_headers, response_body, response_truncated, outcome, error_class, error_message, next_in_ms,
-  with_previous)
+  with_previous, event_ids)
 returning webhook_id, id, next_attempt_at`
 
 /**
  * Writes attempts to the log, each with the time of the next one (`nextAttemptInMs` from now, or null where none
- * is planned). The body is kept only of a test: any other attempt sent its event's body, with or without what the
- * event knows beyond it.
+ * is planned). The body is kept of a test, and where `isBodyKept` says so: any other attempt sent its events' bodies,
+ * with or without what they know beyond them.
  * Returns id and time of the next attempt, in no particular order.
  */
 export async function insertAttempts(
   db: pg.Pool | pg.PoolClient,
-  entries: readonly { attempt: Attempt; nextAttemptInMs: number | null; withPrevious: boolean }[],
+  entries: readonly {
+    attempt: Attempt
+    nextAttemptInMs: number | null
+    withPrevious: boolean
+    isBodyKept: boolean
+  }[],
 ): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
   const of = <T>(pick: (attempt: Attempt) => T): T[] => entries.map(entry => pick(entry.attempt))
   const { rows } = await db.query({
@@ -53,7 +62,7 @@ export async function insertAttempts(
       of(a => a.webhookId),
       of(a => a.trigger),
       of(a => a.eventId),
-      of(a => (a.eventId === null ? a.request.body : null)),
+      entries.map(({ attempt, isBodyKept }) => (isBodyKept ? attempt.request.body : null)),
       of(a => a.messageId),
       of(a => a.entityType),
       of(a => a.entityId),
@@ -74,6 +83,7 @@ export async function insertAttempts(
       of(a => a.errorMessage),
       entries.map(entry => entry.nextAttemptInMs),
       entries.map(entry => entry.withPrevious),
+      nullable(of(a => a.eventIds && `{${a.eventIds.join(',')}}`)),
     ],
   })
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
@@ -154,17 +164,23 @@ export async function readAttempts(
   const found = await choose(loggedAttempts(outbox)).execute()
   // While a day is being dropped, what is kept of it is there twice for a moment.
   const rows = found.filter((row, i) => row.id !== found[i - 1]?.id)
+  const bodies = await readBatchBodies(outbox, rows)
   return rows.map(row => ({
     id: row.id,
     webhookId: row.webhook_id,
     trigger: row.trigger,
     eventId: row.event_id,
+    eventIds: row.event_ids,
     messageId: row.message_id,
     entityType: row.entity_type,
     entityId: row.entity_id,
     actionType: row.action_type,
     number: row.number,
-    request: { url: row.url, headers: row.request_headers, body: row.request_body ?? eventBodyOf(row) },
+    request: {
+      url: row.url,
+      headers: row.request_headers,
+      body: row.request_body ?? bodies.get(row.id) ?? eventBodyOf(row),
+    },
     startedAt: row.started_at,
     durationMs: row.duration_ms,
     phases: row.phases ?? {},
@@ -187,10 +203,39 @@ export async function readAttempts(
   }))
 }
 
+/** What was sent of batches, by their attempts, made again of their events; absent where one is not kept any more. */
+async function readBatchBodies(
+  outbox: Outbox,
+  rows: readonly {
+    id: TimeId
+    event_ids: TimeId[] | null
+    request_body: string | null
+    with_previous: boolean
+  }[],
+): Promise<Map<TimeId, string>> {
+  const batches = rows.flatMap(({ id, event_ids, request_body, with_previous }) =>
+    event_ids && request_body === null ? [{ id, eventIds: event_ids, withPrevious: with_previous }] : [],
+  )
+  if (batches.length === 0) return new Map()
+  const events = await outbox.kysely
+    .selectFrom('walhook.events')
+    .select(['id', 'body', 'previous', 'omitted'])
+    .where('id', 'in', [...new Set(batches.flatMap(({ eventIds }) => eventIds))])
+    .execute()
+  const byId = new Map(events.map(event => [event.id, event]))
+  return new Map(
+    batches.flatMap(({ id, eventIds, withPrevious }) => {
+      const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
+      if (parts.length < eventIds.length) return []
+      return [[id, batchBody(parts.map(event => bodySent(event, { asNew: false, withPrevious })))] as const]
+    }),
+  )
+}
+
 /** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */
 function eventBodyOf(
   row: Pick<EventFacts, 'previous' | 'omitted'> & {
-    action_type: string
+    action_type: string | null
     event_action_type: string | null
     event_body: string | null
     with_previous: boolean

@@ -111,6 +111,11 @@ export const openTimestamptzArray = () =>
       ),
   )
 
+/** No array where it would hold nulls only: `unnest` makes them again, and nothing has to be written and read. */
+export function nullable<T>(values: readonly (T | null)[]): readonly (T | null)[] | null {
+  return values.every(value => value === null) ? null : values
+}
+
 /** One `text[]` in Postgres's text format, for an array of arrays of any lengths: `{"a","b"}`. */
 export function arrayLiteral(values: readonly string[]): string {
   return `{${values.map(value => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`

@@ -11,10 +11,13 @@ export type Outbox = {
 }
 
 const int8Oid = 20
+const int8ArrayOid = 1016
 
-/** bigint for int8, where node-postgres gives text. */
+/** bigint for int8, also in arrays, where node-postgres gives text. */
 function getTypeParser(oid: number, format?: 'text' | 'binary') {
   if (oid === int8Oid) return (text: string) => BigInt(text)
+  if (oid === int8ArrayOid)
+    return (text: string) => (text === '{}' ? [] : text.slice(1, -1).split(',').map(BigInt))
   return pg.types.getTypeParser(oid, format as 'text')
 }
 

@@ -1,21 +1,23 @@
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
-import type { Next } from '../domain/retry.ts'
+import { laneKey, type NextOfShipment } from '../domain/shipment.ts'
 import { insertAttempts } from './attempts.ts'
-import type { ClaimedLane } from './claim.ts'
+import { nullable } from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
+import { type SettledRow, settledRows } from './settled-rows.ts'
+import type { ClaimedDelivery, Shipment } from './shipment.ts'
 
-/** An attempt that has ended, and what the delivery becomes. */
+/** An attempt that has ended, and what becomes of its shipment. */
 export type Settlement = {
-  readonly lane: ClaimedLane
+  readonly shipment: Shipment
   readonly attempt: Attempt
-  readonly next: Next
+  readonly next: NextOfShipment
   /** Not null: the receiver wants nothing more (410), and this becomes the webhook's `disabled_reason`. */
   readonly disable: string | null
   /** It failed, and the webhook has delivered nothing lately. */
   readonly isFailing: boolean
-  /** The event has waited for longer than all retries take. */
+  /** An event has waited for longer than all retries take. */
   readonly isOverdue: boolean
   /** For how long the receiver wants nothing more, in ms; 0: it said nothing. */
   readonly holdMs: number
@@ -35,18 +37,21 @@ order by l.webhook_id, l.entity_type, l.entity_id
 for update of l`
 
 /**
- * Moves the deliveries of held lanes on, and their lanes with them.
+ * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, `lane_first` is the
+ * first, and all but the last are `is_followed`.
  *
  * - finished:  delivered or dead: it leaves the queue; a dead one is kept aside.
- * - failed:    counts the attempt.
+ * - failed:    counts the attempt; a batch that is sent in parts from now on gets its new ids.
  * - emptied:   a lane without another delivery ends.
  * - the rest is given back: due when its oldest delivery is, at once after a finished one, or where an older one was
  *   put before a failed one by hand meanwhile.
  */
 const settleHeldLanesStatement = `
 with s as (
-  select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::text[], $7::float8[])
-    as s (webhook_id, entity_type, entity_id, event_id, attempts, state, wait_ms)
+  select *
+  from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::text[], $7::float8[], $8::bigint[],
+              $9::bigint[], $10::boolean[])
+    as s (webhook_id, entity_type, entity_id, event_id, attempts, state, wait_ms, batch_id, lane_first, is_followed)
 ), finished as (
   delete from walhook.deliveries d using s
   where s.state in ('done', 'dead')
@@ -58,21 +63,23 @@ with s as (
   on conflict (webhook_id, event_id)
     do update set state = 'dead', superseded_by = null, attempts = excluded.attempts, ended_at = now()
 ), failed as (
-  update walhook.deliveries d set attempts = s.attempts from s
-  where s.state = 'retry'
+  update walhook.deliveries d
+  set attempts = s.attempts, batch_id = case when s.state = 'split' then s.batch_id else d.batch_id end
+  from s
+  where s.state in ('retry', 'split')
     and d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
     and d.event_id = s.event_id
 ), lane_work as (
-  select s.*, s.state = 'retry' or exists (
+  select s.*, s.state in ('retry', 'split') or exists (
     select from walhook.deliveries d
     where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-      and d.event_id <> s.event_id
+      and d.event_id <> s.event_id and d.event_id <> all ($11)
   ) as has_work, s.state = 'retry' and exists (
     select from walhook.deliveries d
     where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-      and d.event_id < s.event_id
+      and d.event_id < coalesce(s.lane_first, s.event_id)
   ) as is_behind
-  from s
+  from s where s.is_followed is not true
 ), emptied as (
   delete from walhook.lanes l using lane_work s
   where not s.has_work
@@ -85,7 +92,7 @@ where s.has_work
   and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id`
 
 /**
- * Settles attempts of any webhooks, each lane at most once in a call: the log, the deliveries, the lanes and the
+ * Settles attempts of any webhooks, each lane in one of them at most: the log, the deliveries, the lanes and the
  * webhooks' health change in one commit. An attempt whose lease has gone to another process is logged and changes
  * nothing else. Returns the settlements that held their lease; `onDisabled` hears of webhooks that this disabled.
  */
@@ -93,16 +100,16 @@ export async function settle(
   outbox: Outbox,
   settlements: readonly Settlement[],
   onDisabled: (disabled: Disabled) => void = () => {},
-): Promise<Settlement[]> {
+): Promise<readonly Settlement[]> {
   const { held, disabled } = await transaction(outbox.pool, async client => {
     const health = await lockHealth(client, settlements.map(newsOf))
     const held = await lockHeldLanes(client, settlements)
     await insertAttempts(
       client,
-      settlements.map(({ attempt, next, lane }) => ({
+      settlements.map(({ attempt, next, shipment }) => ({
         attempt,
-        withPrevious: lane.withPrevious,
-        nextAttemptInMs: next.state === 'retry' ? next.waitMs : null,
+        ...formOf(shipment),
+        nextAttemptInMs: next.state === 'retry' || next.state === 'split' ? next.waitMs : null,
       })),
     )
     if (held.length > 0) await settleHeldLanes(client, held)
@@ -124,39 +131,79 @@ function newsOf({ attempt, next, disable, isFailing, isOverdue, holdMs }: Settle
   }
 }
 
-async function lockHeldLanes(client: pg.PoolClient, settlements: readonly Settlement[]) {
+/** How the log makes the body again: of events that were all sent in one form; else it keeps the body. */
+function formOf({ batchId, deliveries }: Shipment): { withPrevious: boolean; isBodyKept: boolean } {
+  const { withPrevious } = deliveries[0]
+  const isPlain = deliveries.every(each => !each.asNew && each.withPrevious === withPrevious)
+  return { withPrevious, isBodyKept: batchId !== null && !isPlain }
+}
+
+/** Returns the settlements of which a lane is held, with their deliveries in held lanes only. */
+async function lockHeldLanes(
+  client: pg.PoolClient,
+  settlements: readonly Settlement[],
+): Promise<readonly Settlement[]> {
+  const lanes = settlements.flatMap(({ shipment }) => lanesOf(shipment))
   const { rows } = await client.query({
     name: 'lock_held_lanes',
     text: lockHeldLanesStatement,
     values: [
-      settlements.map(({ lane }) => lane.webhookId),
-      settlements.map(({ lane }) => lane.entityType),
-      settlements.map(({ lane }) => lane.entityId),
-      settlements.map(({ lane }) => lane.lease),
+      lanes.map(lane => lane.webhookId),
+      lanes.map(lane => lane.entityType),
+      lanes.map(lane => lane.entityId),
+      lanes.map(lane => lane.lease),
     ],
   })
+  // Almost always, and nobody has to be told apart then.
+  if (rows.length === lanes.length) return settlements
   const keyOf = (webhookId: number, entityType: string, entityId: string) =>
     JSON.stringify([webhookId, entityType, entityId])
   const held = new Set(rows.map(row => keyOf(row.webhook_id, row.entity_type, row.entity_id)))
-  return settlements.filter(({ lane }) => held.has(keyOf(lane.webhookId, lane.entityType, lane.entityId)))
+  return settlements.flatMap(settlement => {
+    const { shipment } = settlement
+    const isHeld = (each: ClaimedDelivery) => held.has(keyOf(each.webhookId, each.entityType, each.entityId))
+    if (shipment.deliveries.every(isHeld)) return [settlement]
+    const [first, ...rest] = shipment.deliveries.filter(isHeld)
+    return first ? [{ ...settlement, shipment: { ...shipment, deliveries: [first, ...rest] as const } }] : []
+  })
+}
+
+/** Each lane of a shipment once. */
+function lanesOf({ deliveries }: Shipment): readonly ClaimedDelivery[] {
+  return deliveries.length === 1
+    ? deliveries
+    : [...new Map(deliveries.map(each => [laneKey(each), each])).values()]
 }
 
 async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[]): Promise<void> {
+  const rows = settledRows(held, await newBatchIds(client, held))
+  const of = <T>(pick: (row: SettledRow) => T): T[] => rows.map(pick)
   await client.query({
     name: 'settle_held_lanes',
     text: settleHeldLanesStatement,
     values: [
-      held.map(({ lane }) => lane.webhookId),
-      held.map(({ lane }) => lane.entityType),
-      held.map(({ lane }) => lane.entityId),
-      held.map(({ lane }) => lane.eventId),
-      held.map(({ lane, next }) => attemptsAfter(lane, next)),
-      held.map(({ next }) => next.state),
-      held.map(({ next }) => (next.state === 'retry' ? next.waitMs : 0)),
+      of(({ delivery }) => delivery.webhookId),
+      of(({ delivery }) => delivery.entityType),
+      of(({ delivery }) => delivery.entityId),
+      of(({ delivery }) => delivery.eventId),
+      of(row => row.attempts),
+      of(row => row.state),
+      of(row => row.waitMs),
+      nullable(of(row => row.batchId)),
+      nullable(of(row => row.laneFirst)),
+      nullable(of(row => row.isFollowed)),
+      // What is settled beside another delivery of its lane is no work that is left there.
+      rows.length === held.length ? [] : of(({ delivery }) => delivery.eventId),
     ],
   })
 }
 
-function attemptsAfter(lane: ClaimedLane, next: Next): number {
-  return next.state === 'retry' && !next.costsAttempt ? lane.attempts : lane.attempts + 1
+/** Ids for the parts of batches that are sent in parts from now on: two of each. */
+async function newBatchIds(client: pg.PoolClient, held: readonly Settlement[]): Promise<bigint[]> {
+  const wanted = 2 * held.filter(({ next }) => next.state === 'split').length
+  if (wanted === 0) return []
+  const { rows } = await client.query('select walhook.new_time_id() as id from generate_series(1, $1)', [
+    wanted,
+  ])
+  return rows.map(row => row.id)
 }

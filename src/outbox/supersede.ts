@@ -1,19 +1,23 @@
 import { keepLatest, type Superseded, type Waiting } from '../domain/latest.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
+import { type ClaimInput, type Lane, release } from './lanes.ts'
 
 /** How many waiting deliveries one claim looks at, and supersedes at most: what one commit may take. */
-export const maxLookedAt = 2_000
+export const maxLookedAt = 1_000
 
-type Lane = { readonly entityType: string; readonly entityId: string }
 type LaneDelivery = Lane & Waiting
 
 /** Of each lane its oldest deliveries, up to $4, without those asked for by hand since the lease $5 began. */
 const waitingStatement = `
-select l.entity_type, l.entity_id, d.event_id, d.attempts, d.as_new, e.action_type
+select l.entity_type, l.entity_id, d.event_id, d.attempts, d.as_new, e.action_type,
+       d.batch_id is not null and exists (
+         select from walhook.deliveries o
+         where o.webhook_id = $1 and o.batch_id = d.batch_id and o.event_id <> d.event_id
+       ) as is_together
 from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
 cross join lateral (
-  select event_id, attempts, as_new from walhook.deliveries
+  select event_id, attempts, as_new, batch_id from walhook.deliveries
   where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
     and asked_during is distinct from $5
   order by event_id limit $4
@@ -24,7 +28,7 @@ order by l.entity_type, l.entity_id, d.event_id`
 /**
  * Ends superseded deliveries and gives those that are sent as \`new\` their form, of the lanes that are still held.
  *
- * - chosen: hands the webhook's id on, of which the planner may believe that its queue is almost empty (`claim.ts`).
+ * - chosen: hands the webhook's id on, of which the planner may believe that its queue is almost empty (`lanes.ts`).
  * - held:   locked in the order in which an append locks them. Whose lease has ended by now may be in flight elsewhere.
  */
 const supersedeStatement = `
@@ -93,6 +97,21 @@ export async function supersede(
   return { finished: finished.map(({ lane }) => lane), unfinished: unfinished.map(({ lane }) => lane) }
 }
 
+/** The same in a claim: what is unfinished is given back, due at once. Returns the lanes to go on with. */
+export async function supersedeIn(
+  outbox: Outbox,
+  { webhookId, lease }: Pick<ClaimInput, 'webhookId' | 'lease'>,
+  lanes: readonly Lane[],
+): Promise<{ lanes: readonly Lane[]; isMoreDue: boolean }> {
+  if (lanes.length === 0) return { lanes, isMoreDue: false }
+  const { finished, unfinished } = await supersede(outbox, { webhookId, lease, lanes })
+  await release(
+    outbox,
+    unfinished.map(lane => ({ ...lane, webhookId, lease })),
+  )
+  return { lanes: finished, isMoreDue: unfinished.length > 0 }
+}
+
 type Plan = {
   readonly lane: Lane
   readonly asNew: readonly LaneDelivery[]
@@ -134,6 +153,7 @@ function toDelivery(row: Record<string, unknown>): LaneDelivery {
     actionType: row.action_type as Waiting['actionType'],
     attempts: row.attempts as number,
     asNew: row.as_new as boolean,
+    isTogether: row.is_together as boolean,
   }
 }
 

@@ -71,12 +71,13 @@ type AttemptsTable = {
   id: Generated<bigint>
   trigger: 'schedule' | 'manual' | 'test'
   event_id: bigint | null
+  event_ids: bigint[] | null
   request_body: string | null
   with_previous: Generated<boolean>
   message_id: string
-  entity_type: string
-  entity_id: string
-  action_type: string
+  entity_type: string | null
+  entity_id: string | null
+  action_type: string | null
   number: number
   url: string
   request_headers: ColumnType<Record<string, string>, string, never>

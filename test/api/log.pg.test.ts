@@ -33,6 +33,7 @@ beforeAll(async () => {
       attempt: { ...attempt, trigger: 'test', eventId: null, actionType: 'test' },
       nextAttemptInMs: null,
       withPrevious: false,
+      isBodyKept: true,
     },
   ]) // 5: a test with the data of user 1
   // Another webhook's requests are never in this log.

@@ -13,6 +13,7 @@ const target = { webhookId: 3, url: 'https://crm.example.com/', secret: sealed }
 const message = {
   trigger: 'schedule' as const,
   eventId: 17n,
+  eventIds: null,
   messageId: 'msg_3_17',
   entityType: 'user',
   entityId: '1',

@@ -56,7 +56,7 @@ async function openDelivery(
   })
   const stop = new AbortController()
   let running: Promise<void> | null = null
-  const settledOf = (webhookId: number) => settled.filter(({ lane }) => lane.webhookId === webhookId)
+  const settledOf = (webhookId: number) => settled.filter(({ shipment }) => shipment.webhookId === webhookId)
   return {
     ...at,
     receiver,

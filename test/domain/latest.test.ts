@@ -2,18 +2,19 @@ import { expect, test } from 'vitest'
 import type { ActionType } from '../../src/domain/event.ts'
 import { keepLatest, type Waiting } from '../../src/domain/latest.ts'
 
-/** `3 update` waits, `3 update!` was tried, `3 update as new` is an update that is sent as `new`. */
+/** `3 update` waits, `3 update!` was tried, `3 update!!` in a batch with others, `3 update as new` is an update that is sent as `new`. */
 function parse(line: string): Waiting {
-  const [, id, actionType, tried, form] = /^(\d+) (\w+?)(!?)( as new)?$/.exec(line)!
+  const [, id, actionType, tried, form] = /^(\d+) (\w+?)(!{0,2})( as new)?$/.exec(line)!
   return {
     eventId: BigInt(id!),
     actionType: actionType as ActionType,
-    attempts: tried === '!' ? 1 : 0,
+    attempts: tried === '' ? 0 : 1,
     asNew: form !== undefined,
+    isTogether: tried === '!!',
   }
 }
-const format = ({ eventId, actionType, attempts, asNew }: Waiting) =>
-  `${eventId} ${actionType}${attempts > 0 ? '!' : ''}${asNew ? ' as new' : ''}`
+const format = ({ eventId, actionType, attempts, isTogether, asNew }: Waiting) =>
+  `${eventId} ${actionType}${attempts > 0 ? '!' : ''}${isTogether ? '!' : ''}${asNew ? ' as new' : ''}`
 
 test.each<[waiting: string[], send: string[], superseded: string[]]>([
   [[], [], []],
@@ -44,6 +45,10 @@ test.each<[waiting: string[], send: string[], superseded: string[]]>([
   [['1 new', '2 update', '3 update!'], ['2 update as new', '3 update!'], ['1 by 2']],
   [['1 new', '2 update! as new'], ['2 update! as new'], ['1 by 2']],
   [['1 update', '2 update!'], ['2 update!'], ['1 by 2']],
+  // A batch that was tried stays as it was.
+  [['1 update!!', '2 update', '3 update'], ['1 update!!', '3 update'], ['2 by 3']],
+  [['1 new!!', '2 update'], ['1 new!!', '2 update'], []],
+  [['1 delete!!', '2 new!!', '3 update'], ['1 delete!!', '2 new!!', '3 update'], []],
 ])('of %j is sent %j, superseded %j', (waiting, send, superseded) => {
   const plan = keepLatest(waiting.map(parse))
   expect(plan.send.map(format)).toEqual(send)
@@ -79,7 +84,7 @@ function tell(seed: number) {
     const actionType = !isThere ? 'new' : random(4) === 0 ? 'delete' : 'update'
     isThere = actionType !== 'delete'
     if (actionType === 'delete') deletes.add(nextId)
-    lane.push({ eventId: nextId++, actionType, attempts: 0, asNew: false })
+    lane.push({ eventId: nextId++, actionType, attempts: 0, asNew: false, isTogether: false })
   }
 
   function arrive({ eventId, actionType, asNew }: Waiting) {

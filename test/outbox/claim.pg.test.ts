@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { busyWebhooks, release } from '../../src/outbox/claim.ts'
+import { busyWebhooks } from '../../src/outbox/busy.ts'
+import { release } from '../../src/outbox/lanes.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { busyWebhooks, claim } from '../../src/outbox/claim.ts'
+import { busyWebhooks } from '../../src/outbox/busy.ts'
+import { claim } from '../../src/outbox/claim.ts'
 import { createDueFloors } from '../../src/outbox/due-floors.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
@@ -37,9 +38,16 @@ test('lanes are looked for above the floor, and everywhere now and then', async 
   const seen = async (among: 'all' | number[] = 'all') =>
     (await busyWebhooks(outbox.outbox, among, floors)).map(({ id }) => id).sort()
   const claimed = async (webhookId: number) => {
-    const input = { webhookId, mode: 'every', limit: 9, lease: crypto.randomUUID(), leaseMs: 60_000 } as const
-    const { lanes } = await claim(outbox.outbox, { ...input, dueFrom: floors.of(webhookId) })
-    return lanes.map(({ entityId }) => entityId)
+    const input = {
+      webhookId,
+      mode: 'every',
+      limit: 9,
+      batch: null,
+      lease: crypto.randomUUID(),
+      leaseMs: 60_000,
+    } as const
+    const { shipments } = await claim(outbox.outbox, { ...input, dueFrom: floors.of(webhookId) })
+    return shipments.map(({ deliveries }) => deliveries[0].entityId)
   }
   floors.sawAll({ tookMs: 100, at: new Date(), earliest: [] })
   expect(await claimed(old)).toEqual(['2'])

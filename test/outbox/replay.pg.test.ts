@@ -264,7 +264,8 @@ test('under appends, replays, claims and settlements at random, nothing is stuck
       if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
       const outcomes = [{}, {}, {}, retry(0), dead]
       const settlements = lanes.map(lane => settlementOf(lane, outcomes[Math.floor(Math.random() * 5)]))
-      for (const { lane, next } of settlements) if (next.state === 'done') sent.add(lane.eventId)
+      for (const { shipment, next } of settlements)
+        if (next.state === 'done') sent.add(shipment.deliveries[0].eventId)
       if (settlements.length > 0)
         expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
     }

@@ -142,16 +142,18 @@ test('a claim that has the lane, and not yet read what it sends, does not take w
     await settleAll(at, webhookId)
     await at.append('user 1 update')
     const [first, second] = (await eventIds(at)).slice(-2)
-    const { lanes } = await claim(
+    const { shipments } = await claim(
       afterFirstQuery(at, () => resend(at, { webhookId, eventId: first! })),
       {
         webhookId,
         mode,
+        batch: null,
         limit: 10,
         lease: crypto.randomUUID(),
         leaseMs: 60_000,
       },
     )
+    const lanes = shipments.map(({ deliveries }) => deliveries[0])
     expect(lanes).toMatchObject([{ eventId: second }])
     expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
     await settle(
@@ -257,8 +259,10 @@ test('under appends, resends, claims and settlements at random, nothing is stuck
       if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
       const outcomes = [{}, {}, {}, retry(0), dead]
       const settlements = lanes.map(lane => settlementOf(lane, outcomes[Math.floor(Math.random() * 5)]))
-      for (const { lane, next } of settlements)
+      for (const { shipment, next } of settlements) {
+        const [lane] = shipment.deliveries
         if (next.state !== 'retry') sent.set(lane.eventId, (sent.get(lane.eventId) ?? 0) + 1)
+      }
       if (settlements.length > 0)
         expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
     }

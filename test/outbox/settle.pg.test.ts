@@ -195,7 +195,8 @@ test('under appends, claims and settlements at random, every event is settled on
       if (lanes.length === 0 && !wasAppending && (await at.count('lanes', `webhook_id = ${webhookId}`)) === 0)
         return
       const settlements = lanes.map(lane => settlementOf(lane, Math.random() < 0.2 ? retry(0) : {}))
-      for (const { lane, next } of settlements) {
+      for (const { shipment, next } of settlements) {
+        const [lane] = shipment.deliveries
         const key = `${lane.webhookId} ${lane.entityId}`
         if (next.state === 'done') sent.set(key, [...(sent.get(key) ?? []), String(lane.eventId)])
       }

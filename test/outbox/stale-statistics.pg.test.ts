@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { busyWebhooks } from '../../src/outbox/busy.ts'
 import { cancelSome, type LaneKey } from '../../src/outbox/cancel.ts'
-import { busyWebhooks, claim } from '../../src/outbox/claim.ts'
+import { claim } from '../../src/outbox/claim.ts'
 import { transaction } from '../../src/outbox/database.ts'
 import { replay } from '../../src/outbox/replay.ts'
 import { resendEvent } from '../../src/outbox/resend.ts'
@@ -42,14 +43,26 @@ test('no statement on the queue reads the whole of it, however wrong the statist
 
   const { outbox, rows } = countRows(at.outbox)
   await busyWebhooks(outbox)
-  for (const mode of ['every', 'latest'] as const) {
+  const company = { maxEvents: batch, maxWaitMs: 0 }
+  for (const how of [
+    { mode: 'every', batch: null },
+    { mode: 'latest', batch: null },
+    { mode: 'every', batch: company },
+  ] as const) {
     const lease = crypto.randomUUID()
-    const claimed = await claim(outbox, { webhookId: burst, mode, limit: batch, lease, leaseMs: 60_000 })
-    expect(claimed.lanes).toHaveLength(batch)
-    await settle(
-      outbox,
-      claimed.lanes.map(lane => settlementOf(lane)),
-    )
+    const { shipments } = await claim(outbox, {
+      ...how,
+      webhookId: burst,
+      limit: how.batch ? 2 : batch,
+      lease,
+      leaseMs: 60_000,
+    })
+    expect(shipments.flatMap(({ deliveries }) => deliveries).length).toBeGreaterThanOrEqual(batch)
+    const settlements = shipments.slice(0, 2).map(shipment => {
+      const settlement = settlementOf(shipment.deliveries[0])
+      return { ...settlement, shipment }
+    })
+    await settle(outbox, settlements)
   }
   const all = { webhookId: burst, entity: null, eventId: null, upTo: 2n ** 62n }
   let after: LaneKey | null = null

@@ -124,16 +124,17 @@ test('a lane longer than one claim looks at is sent only when all of it was look
     claim(at.outbox, {
       webhookId: webhook,
       mode: 'latest',
+      batch: null,
       limit: 10,
       leaseMs: 60_000,
       lease: `00000000-0000-4000-a000-00000000000${n}`,
     })
-  expect(await take(1)).toEqual({ lanes: [], isMoreDue: true })
+  expect(await take(1)).toEqual({ shipments: [], lookAgainInMs: 0 })
   expect(await at.count('ended_deliveries')).toBe(maxLookedAt - 1)
-  expect(await take(2)).toEqual({ lanes: [], isMoreDue: true })
-  const { lanes, isMoreDue } = await take(3)
-  expect(isMoreDue).toBe(false)
-  expect(lanes).toMatchObject([{ actionType: 'new' }])
+  expect(await take(2)).toEqual({ shipments: [], lookAgainInMs: 0 })
+  const { shipments, lookAgainInMs } = await take(3)
+  expect(lookAgainInMs).toBe(null)
+  expect(shipments).toMatchObject([{ deliveries: [{ actionType: 'new' }] }])
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])
   expect(await at.count('ended_deliveries')).toBe(updates)
 })
@@ -158,7 +159,8 @@ test('under appends, claims and failures at random, each receiver ends with the 
         expect(eventId).toBeGreaterThan(accepted.get(`${webhookId} ${entityId}`) ?? 0n)
       }
       const settlements = lanes.map(lane => settlementOf(lane, Math.random() < 0.3 ? retry : {}))
-      for (const { lane, next } of settlements) {
+      for (const { shipment, next } of settlements) {
+        const [lane] = shipment.deliveries
         if (next.state !== 'done') continue
         accepted.set(`${webhookId} ${lane.entityId}`, lane.eventId)
         if (lane.actionType === 'delete') deletes.add(`${webhookId} ${lane.eventId}`)

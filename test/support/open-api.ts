@@ -4,7 +4,6 @@ import { createMetrics } from '../../src/api/metrics.ts'
 import { createAuthenticator } from '../../src/control/authenticate.ts'
 import { type Control, commandLine } from '../../src/control/control.ts'
 import { createToken } from '../../src/control/tokens.ts'
-
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createDeliver } from '../../src/delivery/deliver.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
@@ -20,12 +19,17 @@ import { openTestOutbox, slotName } from './open-outbox.ts'
 export const adminToken = 'an-admin-token-for-tests'
 
 /** The API on an outbox of its own, with real deliveries to loopback and two user accounts, 7 and 8. */
-export async function openTestApi(options: { rate?: RatePolicy; nowMs?: () => number } = {}) {
+export async function openTestApi(
+  options: { rate?: RatePolicy; nowMs?: () => number; resolve?: () => Promise<string[]> } = {},
+) {
   const nowMs = options.nowMs ?? (() => Date.now())
   const at = await openTestOutbox()
   const allow = parseAllowList('127.0.0.1')
   if (!allow.ok) throw new Error('the allow list is wrong')
-  const guard = createGuard({ allow: allow.allow, resolve: async () => ['93.184.216.34'] })
+  const guard = createGuard({
+    allow: allow.allow,
+    resolve: options.resolve ?? (async () => ['93.184.216.34']),
+  })
   const sender = openSender({ guard, deadlineMs: 2_000, connectTimeoutMs: 1_000, maxResponseBytes: 1_024 })
   const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
   const deliver = createDeliver({

@@ -2,14 +2,16 @@ import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
 import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
+import { busyWebhooks } from '../../src/outbox/busy.ts'
 import { cancelSome } from '../../src/outbox/cancel.ts'
-import { busyWebhooks, type ClaimedLane, claim } from '../../src/outbox/claim.ts'
+import { claim } from '../../src/outbox/claim.ts'
 import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
 import { resendEvent } from '../../src/outbox/resend.ts'
 import { type Settlement, settle } from '../../src/outbox/settle.ts'
+import type { ClaimedDelivery } from '../../src/outbox/shipment.ts'
 import { insertWebhook, type WebhookInput } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
 
@@ -92,11 +94,12 @@ export async function openTestOutbox() {
         await claim(outbox, {
           webhookId,
           mode,
+          batch: null,
           limit,
           leaseMs,
           lease: `${lease}${String(++leases).padStart(12, '0')}`,
         })
-      ).lanes,
+      ).shipments.map(({ deliveries }) => deliveries[0]),
     /** Deliveries and lanes as `1 user 7: update, delete`, a lane without deliveries as `1 user 7:`. */
     async queue(): Promise<string[]> {
       const { rows } = await outbox.pool.query(`
@@ -122,10 +125,13 @@ export async function openTestOutbox() {
 export type TestOutbox = Awaited<ReturnType<typeof openTestOutbox>> & { outbox: Outbox }
 
 /** A settlement of a claimed lane: delivered, unless told otherwise. */
-export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement, 'lane'>> = {}): Settlement {
+export function settlementOf(
+  lane: ClaimedDelivery,
+  change: Partial<Omit<Settlement, 'shipment'>> = {},
+): Settlement {
   const isDelivered = change.next === undefined || change.next.state === 'done'
   return {
-    lane,
+    shipment: { webhookId: lane.webhookId, batchId: null, deliveries: [lane] },
     next: { state: 'done' },
     disable: null,
     isFailing: !isDelivered,
@@ -135,6 +141,7 @@ export function settlementOf(lane: ClaimedLane, change: Partial<Omit<Settlement,
       webhookId: lane.webhookId,
       trigger: 'schedule',
       eventId: lane.eventId,
+      eventIds: null,
       messageId: `msg_${lane.webhookId}_${lane.eventId}`,
       entityType: lane.entityType,
       entityId: lane.entityId,
@@ -162,7 +169,7 @@ export async function settleAll(
   at: TestOutbox,
   webhookId: number,
   change: Parameters<typeof settlementOf>[1] = {},
-): Promise<readonly ClaimedLane[]> {
+): Promise<readonly ClaimedDelivery[]> {
   const lanes = await at.claim(webhookId)
   await settle(
     at.outbox,

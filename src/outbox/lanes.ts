@@ -1,0 +1,93 @@
+import type { Batching, Mode } from '../domain/webhook.ts'
+import type { Outbox } from './database.ts'
+
+/** An entity, as the name of its queue for a webhook. */
+export type Lane = { readonly entityType: string; readonly entityId: string }
+
+/** What of a webhook is claimed, how much, and under which lease. */
+export type ClaimInput = {
+  readonly webhookId: number
+  readonly mode: Mode
+  readonly batch: Batching | null
+  readonly limit: number
+  readonly lease: string
+  readonly leaseMs: number
+  /** Lanes that are due since before are passed over. */
+  readonly dueFrom?: Date | null
+}
+
+/**
+ * Leases up to $2 due lanes of one webhook, those that are due since $5 or later. The choice must be a materialized CTE:
+ * as a subquery, the planner may run it again and again, and lock more rows than the LIMIT says. It hands on webhook_id
+ * too: of a webhook whose queue has grown since the last ANALYZE, the planner believes that it has hardly a lane, and with
+ * $1 in the join it would read all of them for each of those chosen.
+ */
+const leaseDueLanesStatement = `
+with due as materialized (
+  select webhook_id, entity_type, entity_id
+  from walhook.lanes
+  where webhook_id = $1 and due_at <= now() and due_at >= $5
+  order by due_at
+  limit $2
+  for update skip locked
+)
+update walhook.lanes l
+set lease = $3, due_at = now() + $4 * interval '1 ms'
+from due d
+where l.webhook_id = d.webhook_id and l.entity_type = d.entity_type and l.entity_id = d.entity_id
+returning l.entity_type, l.entity_id`
+
+/** Leases up to `limit` due lanes of a webhook, and returns them. */
+export async function leaseDueLanes(
+  outbox: Outbox,
+  input: Pick<ClaimInput, 'webhookId' | 'limit' | 'lease' | 'leaseMs' | 'dueFrom'>,
+): Promise<Lane[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'lease_due_lanes',
+    text: leaseDueLanesStatement,
+    values: [input.webhookId, input.limit, input.lease, input.leaseMs, input.dueFrom ?? '-infinity'],
+  })
+  return rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id }))
+}
+
+/** Locks in the order in which an append locks, so that neither waits for the other for ever. */
+const giveBackStatement = `
+with held as materialized (
+  select l.webhook_id, l.entity_type, l.entity_id, r.due_in_ms
+  from walhook.lanes l
+  join unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::float8[])
+         as r (webhook_id, entity_type, entity_id, lease, due_in_ms)
+    on l.webhook_id = r.webhook_id and l.entity_type = r.entity_type and l.entity_id = r.entity_id
+    and l.lease = r.lease
+  order by l.webhook_id, l.entity_type, l.entity_id
+  for update of l
+)
+update walhook.lanes l
+set lease = null, due_at = clock_timestamp() + held.due_in_ms * interval '1 ms'
+from held
+where l.webhook_id = held.webhook_id and l.entity_type = held.entity_type and l.entity_id = held.entity_id`
+
+type HeldLane = Lane & { readonly webhookId: number; readonly lease: string }
+
+/** Gives back lanes that were claimed and not tried, for any process to claim `dueInMs` from now. */
+export async function giveBack(
+  outbox: Outbox,
+  lanes: readonly (HeldLane & { readonly dueInMs: number })[],
+): Promise<void> {
+  if (lanes.length === 0) return
+  await outbox.pool.query(giveBackStatement, [
+    lanes.map(lane => lane.webhookId),
+    lanes.map(lane => lane.entityType),
+    lanes.map(lane => lane.entityId),
+    lanes.map(lane => lane.lease),
+    lanes.map(lane => lane.dueInMs),
+  ])
+}
+
+/** Gives back lanes that were claimed and not tried: due at once, for any process. */
+export async function release(outbox: Outbox, lanes: readonly HeldLane[]): Promise<void> {
+  await giveBack(
+    outbox,
+    lanes.map(lane => ({ ...lane, dueInMs: 0 })),
+  )
+}
