@@ -206,7 +206,13 @@ async function openDatabases(config: Config, log: Log, opened: AsyncDisposableSt
 /** The one way out to receivers, for deliveries and tests. */
 function openDelivery(config: Config, nowMs: () => number, opened: AsyncDisposableStack) {
   const guard = createGuard({ allow: config.allow })
-  const sender = openSender({ guard, deadlineMs, connectTimeoutMs: 5_000, maxResponseBytes: 16_384 })
+  const sender = openSender({
+    guard,
+    proxy: config.proxy,
+    deadlineMs,
+    connectTimeoutMs: 5_000,
+    maxResponseBytes: 16_384,
+  })
   opened.defer(() => sender.close())
   const deliver = createDeliver({
     post: sender.post,

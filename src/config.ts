@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
+import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts'
 import { defaultMapping, type EntityMapping } from './domain/mapping.ts'
 import { readMappingFile } from './domain/mapping-file.ts'
 import type { Problem } from './domain/problem.ts'
@@ -25,6 +26,8 @@ export type Config = {
   /** Null: none is given. */
   readonly sealKey: SealKey | null
   readonly allow: AllowList
+  /** Null: connections to receivers are made directly. */
+  readonly proxy: EgressProxy | null
   /** Waits after the first, second, … failed attempt, in ms; at least one. */
   readonly scheduleMs: readonly number[]
   /** The most requests of one webhook in flight at once, from 1. */
@@ -105,6 +108,10 @@ export function readConfig(
     add('WALHOOK_ROLES', JSON.stringify(role), `use any of ${roles.join(', ')}, separated by commas`)
 
   const allow = parseAllowList(get('WALHOOK_ALLOW_TARGETS') ?? '')
+  const proxyUrl = get('WALHOOK_PROXY')
+  const proxy = proxyUrl === null ? { proxy: null } : parseEgressProxy(proxyUrl)
+  if ('problem' in proxy)
+    add('WALHOOK_PROXY', proxy.problem, 'write it as http://host:port, or http://user:password@host:port')
   if (!allow.ok)
     for (const problem of allow.problems)
       add('WALHOOK_ALLOW_TARGETS', problem, 'write CIDRs and host names, separated by commas')
@@ -149,7 +156,7 @@ export function readConfig(
   const publicationName = sqlName('WALHOOK_PUBLICATION')
   const mapping = readMapping(get('WALHOOK_CONFIG'), add)
 
-  if (problems.length > 0 || !allow.ok || !scheduleMs) return { ok: false, problems }
+  if (problems.length > 0 || !allow.ok || 'problem' in proxy || !scheduleMs) return { ok: false, problems }
   return {
     ok: true,
     config: {
@@ -163,6 +170,7 @@ export function readConfig(
       adminUserId: get('WALHOOK_ADMIN_USER'),
       sealKey,
       allow: allow.allow,
+      proxy: proxy.proxy,
       scheduleMs,
       maxInFlightPerWebhook,
       probeIntervalMs,
