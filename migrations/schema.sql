@@ -268,6 +268,7 @@ create table walhook.positions (
   last_event_id bigint default 0 not null,
   updated_at timestamp with time zone default now() not null,
   confirmed_lsn pg_lsn,
+  read_lsn pg_lsn,
   PRIMARY KEY (slot_name),
   CHECK ((last_event_id >= 0))
 );
