@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
+import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts'
 import { defaultMapping, type EntityMapping } from './domain/mapping.ts'
 import { readMappingFile } from './domain/mapping-file.ts'
 import type { Problem } from './domain/problem.ts'
@@ -25,6 +26,8 @@ export type Config = {
   /** Null: none is given. */
   readonly sealKey: SealKey | null
   readonly allow: AllowList
+  /** Null: connections to receivers are made directly. */
+  readonly proxy: EgressProxy | null
   /** Waits after the first, second, … failed attempt, in ms; at least one. */
   readonly scheduleMs: readonly number[]
   /** The most requests of one webhook in flight at once, from 1. */
@@ -88,6 +91,14 @@ export function readConfig(
   const sealKey = secretKey === null ? null : parseSealKey(secretKey)
   if (secretKey !== null && sealKey === null)
     add('WALHOOK_SECRET_KEY', 'not 32 bytes in base64', 'make one with: openssl rand -base64 32')
+  const oldSecretKey = get('WALHOOK_SECRET_KEY_OLD')
+  const oldSealKey = oldSecretKey === null ? null : parseSealKey(oldSecretKey)
+  if (oldSecretKey !== null && oldSealKey === null)
+    add(
+      'WALHOOK_SECRET_KEY_OLD',
+      'not 32 bytes in base64',
+      'give the value that WALHOOK_SECRET_KEY had before, or remove it',
+    )
 
   const adminToken = get('WALHOOK_ADMIN_TOKEN')
   // Beyond ASCII, clients differ in how they write a header: some would never be let in.
@@ -105,6 +116,10 @@ export function readConfig(
     add('WALHOOK_ROLES', JSON.stringify(role), `use any of ${roles.join(', ')}, separated by commas`)
 
   const allow = parseAllowList(get('WALHOOK_ALLOW_TARGETS') ?? '')
+  const proxyUrl = get('WALHOOK_PROXY')
+  const proxy = proxyUrl === null ? { proxy: null } : parseEgressProxy(proxyUrl)
+  if ('problem' in proxy)
+    add('WALHOOK_PROXY', proxy.problem, 'write it as http://host:port, or http://user:password@host:port')
   if (!allow.ok)
     for (const problem of allow.problems)
       add('WALHOOK_ALLOW_TARGETS', problem, 'write CIDRs and host names, separated by commas')
@@ -149,7 +164,7 @@ export function readConfig(
   const publicationName = sqlName('WALHOOK_PUBLICATION')
   const mapping = readMapping(get('WALHOOK_CONFIG'), add)
 
-  if (problems.length > 0 || !allow.ok || !scheduleMs) return { ok: false, problems }
+  if (problems.length > 0 || !allow.ok || 'problem' in proxy || !scheduleMs) return { ok: false, problems }
   return {
     ok: true,
     config: {
@@ -161,8 +176,9 @@ export function readConfig(
       roles: new Set(wantedRoles as Role[]),
       adminToken,
       adminUserId: get('WALHOOK_ADMIN_USER'),
-      sealKey,
+      sealKey: sealKey && oldSealKey ? { ...sealKey, older: oldSealKey } : sealKey,
       allow: allow.allow,
+      proxy: proxy.proxy,
       scheduleMs,
       maxInFlightPerWebhook,
       probeIntervalMs,

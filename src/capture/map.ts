@@ -1,5 +1,6 @@
 import type { Relation } from '../domain/change.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
+import type { Lsn } from '../domain/lsn.ts'
 import { type EntityMapping, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
@@ -9,6 +10,7 @@ import { createResultWriter } from './result.ts'
 import { createShapes } from './shape.ts'
 import type { Source } from './source.ts'
 import { foldPart, makePlan, type Plan, type Touched } from './touched.ts'
+import { untilSeen } from './until-seen.ts'
 
 export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
@@ -18,6 +20,8 @@ export type Mapped = {
   readonly truncated: readonly string[]
   /** Of their entities those that the mapping wants deleted then. */
   readonly emptied: readonly Emptied[]
+  /** Where the WAL ended when what the events tell was read from tables; null: nothing was. */
+  readonly readLsn: Lsn | null
 }
 
 /** A type of entity of which every one is gone, and how the event of that is written. */
@@ -37,6 +41,8 @@ export function createMapper(options: {
   catalogue: Catalogue
   /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
+  /** The greatest `readLsn` of events that are stored. */
+  readBefore: Lsn | null
   /** Aborted when the stream is over: what is still waited for is not. */
   signal?: AbortSignal
 }) {
@@ -67,6 +73,11 @@ export function createMapper(options: {
           isNew = true
         }
     if (!isNew) return
+    await untilSeen(
+      options.source.pool,
+      parts.map(({ xid }) => xid),
+      options.signal,
+    )
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
     findFacts = createFactsFinder(catalogue)
@@ -144,7 +155,7 @@ export function createMapper(options: {
         })
       }
     }
-    return { events, parked, truncated, emptied }
+    return { events, parked, truncated, emptied, readLsn: missing.readLsn }
   }
 }
 

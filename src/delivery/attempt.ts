@@ -2,8 +2,9 @@ import type { Dispatcher } from 'undici'
 import { errors } from 'undici'
 import type { Attempt, Phase, Response } from '../domain/attempt.ts'
 import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
-import { type Connection, openConnections, round } from './connections.ts'
+import { type Connection, openConnections } from './connections.ts'
 import type { Guard } from './guard.ts'
+import { type OpeningOptions, round } from './opening.ts'
 
 /** What one HTTP request brought: the part of an `Attempt` that only the network knows. */
 export type HttpResult = Pick<Attempt, 'startedAt' | 'durationMs' | 'phases' | 'remoteAddress' | 'response'> &
@@ -26,12 +27,13 @@ export type HttpRequest = {
  * - A kept connection that turns out to have ended before anything of an answer came says nothing of the receiver:
  *   the request is sent once more over a new one, within the same attempt and deadline.
  */
-export function openSender(options: {
-  guard: Pick<Guard, 'judgeTarget' | 'lookup'>
-  deadlineMs: number
-  connectTimeoutMs: number
-  maxResponseBytes: number
-}) {
+export function openSender(
+  options: OpeningOptions & {
+    guard: Pick<Guard, 'judgeTarget' | 'lookup'>
+    deadlineMs: number
+    maxResponseBytes: number
+  },
+) {
   const { guard, deadlineMs, maxResponseBytes } = options
   const connections = openConnections(options)
 
@@ -66,7 +68,7 @@ export function openSender(options: {
     if (error === undefined) return judgeStatus(response!.status, response!.headers.location ?? null)
     if (error === cutOff && signal.aborted) return { outcome: 'cancelled', failure: null }
     if (error === overdue) return judgeDeadline(deadlineMs)
-    return judgeError(codeOf(error as NodeJS.ErrnoException), (error as Error).message)
+    return judgeError(codeOf(error as NodeJS.ErrnoException), reasonOf(error as Error))
   }
 
   /** One request over a connection, which is given back or ended with it. Never rejects. */
@@ -76,13 +78,13 @@ export function openSender(options: {
     startMs: number,
     signal: AbortSignal,
   ): Promise<Exchanged> {
-    const isKept = connection.remoteAddress !== null
+    const before = connection.opening
     const { promise, resolve } = Promise.withResolvers<Exchanged>()
-    const phases: Partial<Record<Phase, number>> = {}
     const chunks: Buffer[] = []
     let bytes = 0
-    let sentMs = 0
-    let headMs = 0
+    let sentMs: number | null = null
+    let firstByteMs: number | null = null
+    let interimAnswers = 0
     let head: Pick<Response, 'status' | 'headers'> | null = null
     let isOver = false
 
@@ -91,13 +93,17 @@ export function openSender(options: {
       isOver = true
       clearTimeout(timer)
       signal.removeEventListener('abort', cut)
-      const { opening, remoteAddress } = connection
-      connection.opening = null
+      const { opening } = connection
+      // A kept connection may have been opened anew before the request went out.
+      const isNew = opening !== before
+      const phases: Partial<Record<Phase, number>> = isNew && opening ? opening.phases() : {}
       if (isReusable) connections.giveBack(connection)
       else connections.drop(connection)
-      if (head) phases.body = round(performance.now() - headMs)
+      const nowMs = performance.now()
+      if (sentMs !== null) phases.first_byte = round((firstByteMs ?? nowMs) - sentMs)
+      if (firstByteMs !== null) phases.body = round(nowMs - firstByteMs)
       const response = head && { ...head, ...bodyOf(chunks, bytes, maxResponseBytes) }
-      resolve({ phases: { ...opening, ...phases }, remoteAddress, response, isKept, error })
+      resolve({ phases, remoteAddress: opening?.address() ?? null, response, isKept: !isNew, error })
     }
     const cut = () => end(cutOff, false)
     // The rest of the deadline: the second try of a request has less.
@@ -114,11 +120,15 @@ export function openSender(options: {
         controller.abort(overdue)
         end(overdue, false)
       },
+      onResponseStarted() {
+        firstByteMs ??= performance.now()
+      },
       onResponseStart(controller, status) {
-        // An interim answer, of which any number may come before the answer.
-        if (status < 200) return
-        headMs = performance.now()
-        phases.first_byte = round(headMs - sentMs)
+        if (status < 200) {
+          // Some may come before the answer; to read them without end would cost everybody.
+          if (++interimAnswers > mostInterimAnswers) end(onlyInterim, false)
+          return
+        }
         head = { status, headers: readHeaders(controller.rawHeaders as readonly (string | Buffer)[]) }
       },
       onResponseData(_controller, chunk) {
@@ -153,17 +163,33 @@ type Exchanged = Pick<HttpResult, 'phases' | 'remoteAddress' | 'response'> & {
 
 const cutOff = new Error('the request was cut off')
 const overdue = new Error('the deadline has passed')
+const mostInterimAnswers = 20
+const onlyInterim = Object.assign(new Error('it sends interim answers (1xx) without end'), {
+  code: 'HPE_INTERIM',
+})
 
 const lostConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_INFO', 'UND_ERR_DESTROYED'])
 
 function isLostConnection(error: Error | undefined): boolean {
-  return lostConnection.has((error as NodeJS.ErrnoException | undefined)?.code ?? '')
+  return lostConnection.has((error as NodeJS.ErrnoException | undefined)?.code ?? '') && !isUnasked(error!)
+}
+
+/** 100 and 101, which only a request with `expect` or `upgrade` may be answered with; undici takes none of them. */
+function isUnasked({ message }: Error): boolean {
+  return message === 'bad response' || message === 'bad upgrade'
 }
 
 function codeOf(error: NodeJS.ErrnoException): string {
-  if (error.syscall === 'getaddrinfo') return 'ENOTFOUND'
+  if (error.syscall === 'getaddrinfo')
+    return error.code === 'ETIMEOUT' || error.code === 'EAI_AGAIN' ? 'EAI_AGAIN' : 'ENOTFOUND'
+  if (isUnasked(error)) return 'HPE_UNASKED'
   // undici's parser does not always say which rule was broken.
   return error.code ?? (error instanceof errors.HTTPParserError ? 'HPE_UNKNOWN' : '')
+}
+
+/** OpenSSL's messages name source files and threads; what it found stands in a field of its own. */
+function reasonOf(error: Error & { reason?: unknown }): string {
+  return typeof error.reason === 'string' ? error.reason : error.message
 }
 
 /** Names in lower case; a field that came several times is joined by commas, and cookies are not shown. */

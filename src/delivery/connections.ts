@@ -1,19 +1,13 @@
-import type { Socket } from 'node:net'
-import { buildConnector, Client } from 'undici'
-import type { Phase } from '../domain/attempt.ts'
-import type { Guard } from './guard.ts'
-
-/** How long each phase of opening a connection took, in ms. */
-export type Opening = Readonly<Partial<Record<Phase, number>>>
+import { Client } from 'undici'
+import { withoutBrackets } from '../domain/address.ts'
+import { type Opening, type OpeningOptions, openSocket } from './opening.ts'
 
 /** One connection to a receiver, for one request at a time. */
 export type Connection = {
   readonly client: Client
   readonly origin: string
   readonly madeAtMs: number
-  /** Where it leads, once it is open. */
-  remoteAddress: string | null
-  /** What its opening took, until a request has taken that for its own; null on a connection that was kept. */
+  /** What is known of its opening; null before that has begun. */
   opening: Opening | null
 }
 
@@ -36,15 +30,10 @@ const maxHeaderBytes = 16_384
  * connection serves the host that it was opened for, and is given up after a minute, so that it follows DNS. What is
  * idle is bounded, by origin and in all, and is closed after seconds.
  */
-export function openConnections(options: { guard: Pick<Guard, 'lookup'>; connectTimeoutMs: number }) {
+export function openConnections(options: OpeningOptions) {
   const idle = new Map<string, Connection[]>()
   let idleCount = 0
-  const all = new Set<Client>()
-  const connect = buildConnector({
-    lookup: options.guard.lookup,
-    timeout: options.connectTimeoutMs,
-    allowH2: false,
-  })
+  const all = new Set<Connection>()
 
   function open(origin: string): Connection {
     const client = new Client(origin, {
@@ -55,25 +44,25 @@ export function openConnections(options: { guard: Pick<Guard, 'lookup'>; connect
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: maxHeaderBytes,
-      connect(target, callback) {
-        // It returns the socket, of which its type says nothing.
-        const socket = connect(target, (error, opened) => {
-          if (error) return callback(error, null)
-          connection.remoteAddress = opened!.remoteAddress ?? null
-          connection.opening = phases(target.protocol)
-          callback(null, opened!)
-        }) as unknown as Socket
-        const phases = measure(socket)
+      connect({ protocol, hostname, port }, callback) {
+        const peer = {
+          protocol,
+          hostname: withoutBrackets(hostname),
+          port: Number(port) || (protocol === 'https:' ? 443 : 80),
+        }
+        connection.opening = openSocket(peer, options, (error, socket) => {
+          if (error) callback(error, null)
+          else callback(null, socket!)
+        })
       },
     })
     const connection: Connection = {
       client,
       origin,
       madeAtMs: performance.now(),
-      remoteAddress: null,
       opening: null,
     }
-    all.add(client)
+    all.add(connection)
     client.on('disconnect', () => drop(connection))
     return connection
   }
@@ -90,7 +79,9 @@ export function openConnections(options: { guard: Pick<Guard, 'lookup'>; connect
 
   function drop(connection: Connection): void {
     forget(connection)
-    all.delete(connection.client)
+    all.delete(connection)
+    // Also where it is still being opened: undici would wait for that to end.
+    connection.opening?.cancel()
     // Whatever it still has to tell, nobody waits for it.
     if (!connection.client.destroyed) connection.client.destroy(() => {})
   }
@@ -131,34 +122,13 @@ export function openConnections(options: { guard: Pick<Guard, 'lookup'>; connect
     async close(): Promise<void> {
       idle.clear()
       idleCount = 0
-      await Promise.all([...all].map(client => client.destroy()))
+      await Promise.all(
+        [...all].map(({ client, opening }) => {
+          opening?.cancel()
+          return client.destroy()
+        }),
+      )
       all.clear()
     },
   }
 }
-
-/** Hears of each step of a socket's opening; the function that it returns tells how long each took, once it is open. */
-function measure(socket: Socket) {
-  const startMs = performance.now()
-  let lookedUpMs: number | null = null
-  let connectedMs: number | null = null
-  // A name with several addresses is told of once for each.
-  socket.once('lookup', () => {
-    lookedUpMs = performance.now()
-  })
-  socket.once('connect', () => {
-    connectedMs = performance.now()
-  })
-  return (protocol: string): Opening => {
-    const nowMs = performance.now()
-    const connectedAtMs = connectedMs ?? nowMs
-    return {
-      ...(lookedUpMs !== null && { dns: round(lookedUpMs - startMs) }),
-      connect: round(connectedAtMs - (lookedUpMs ?? startMs)),
-      ...(protocol === 'https:' && { tls: round(nowMs - connectedAtMs) }),
-    }
-  }
-}
-
-/** To a microsecond. */
-export const round = (ms: number) => Math.round(ms * 1000) / 1000

@@ -27,6 +27,7 @@ export function createGuard(options: {
   resolveTimeoutMs?: number
 }) {
   const { allow, resolve = systemResolve, resolveTimeoutMs = 5000 } = options
+  const resolving = new Map<string, Promise<string[]>>()
 
   /**
    * For create and change: judges the URL, resolves its host once and judges every answer; one forbidden answer
@@ -71,8 +72,20 @@ export function createGuard(options: {
     )
   }
 
+  /**
+   * One resolution of a name at a time: whoever asks meanwhile gets its answer. Node has few threads for
+   * getaddrinfo, and a name whose server says nothing, asked for by a hundred lanes, would hold all of them.
+   */
+  function resolveOnce(hostname: string): Promise<string[]> {
+    const pending = resolving.get(hostname)
+    if (pending) return pending
+    const answers = resolve(hostname).finally(() => resolving.delete(hostname))
+    resolving.set(hostname, answers)
+    return answers
+  }
+
   async function judgedAddresses(hostname: string, family = 0): Promise<string[]> {
-    const answers = await withinBound(hostname, resolve, resolveTimeoutMs)
+    const answers = await withinBound(hostname, resolveOnce, resolveTimeoutMs)
     for (const address of answers) {
       const verdict = judgeResolvedAddress(hostname, address, allow)
       if (!verdict.ok) throw new TargetBlocked(verdict.reason)

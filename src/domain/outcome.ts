@@ -58,6 +58,8 @@ function refused(errorClass: ErrorClass, message: string): Verdict {
   return { outcome: 'refused', failure: { errorClass, message } }
 }
 
+const noTls = 'What answers at this port does not speak TLS. Check the port of the URL.'
+
 const byCode: Record<string, readonly [ErrorClass, string]> = {
   ENOTFOUND: ['dns_error', "The host's name is unknown to DNS. Check the spelling of the URL."],
   EAI_AGAIN: ['dns_error', 'DNS did not answer for this host. It is tried again.'],
@@ -86,8 +88,20 @@ const byCode: Record<string, readonly [ErrorClass, string]> = {
     'tls_error',
     "The receiver's certificate comes from an unknown authority.",
   ],
+  ERR_SSL_WRONG_VERSION_NUMBER: ['tls_error', noTls],
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: ['tls_error', noTls],
   ERR_TLS_CERT_ALTNAME_INVALID: ['tls_error', "The receiver's certificate is for another host name."],
 }
+
+/** Those of OpenSSL's verdicts on a certificate whose names do not say that they are. */
+const certificateCodes = new Set([
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'PATH_LENGTH_EXCEEDED',
+  'HOSTNAME_MISMATCH',
+  'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
+  'UNSPECIFIED',
+])
 
 /**
  * Judges a request that brought no answer, by the error's code (Node's, OpenSSL's or undici's) and message.
@@ -95,9 +109,11 @@ const byCode: Record<string, readonly [ErrorClass, string]> = {
  */
 export function judgeError(code: string, message: string): Verdict {
   if (code === 'EBLOCKED') return { outcome: 'blocked', failure: { errorClass: 'blocked_target', message } }
+  if (code === 'EPROXY')
+    return { outcome: 'unreachable', failure: { errorClass: 'network_unreachable', message } }
   const known = byCode[code]
   if (known) return { outcome: 'unreachable', failure: { errorClass: known[0], message: known[1] } }
-  if (/^ERR_(TLS|SSL)|CERT|SSL/.test(code))
+  if (/^ERR_(TLS|SSL)|CERT|SSL|CRL|^EPROTO$/.test(code) || certificateCodes.has(code))
     return {
       outcome: 'unreachable',
       failure: { errorClass: 'tls_error', message: `No secure connection: ${message}.` },

@@ -5,10 +5,11 @@ import { createDeliver } from '../../src/delivery/deliver.ts'
 import { createDispatcher } from '../../src/delivery/dispatcher.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
 import { defaultScheduleMs } from '../../src/domain/retry.ts'
-import { parseSealKey, seal, signingSecretPurpose } from '../../src/domain/seal.ts'
+import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { formatSecret } from '../../src/domain/signature.ts'
 import { parseAllowList } from '../../src/domain/target.ts'
 import { firstIdAt } from '../../src/domain/time-id.ts'
+import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
@@ -17,7 +18,7 @@ import { insertWebhook } from '../../src/outbox/webhooks.ts'
 import type { Log } from '../../src/runtime/log.ts'
 
 const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
-const secret = seal(sealKey, signingSecretPurpose, formatSecret(Buffer.alloc(32, 2)), Buffer.alloc(12, 3))
+const secret = seal(sealKey, unboundPurpose, formatSecret(Buffer.alloc(32, 2)), Buffer.alloc(12, 3))
 
 /** Lines are made as they are in service, and go nowhere. */
 function openNowhereLog(): Log {

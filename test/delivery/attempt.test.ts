@@ -1,52 +1,24 @@
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net'
-import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from 'node:tls'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
 import { allowing } from '../domain/allowing.ts'
-import { type Identity, makeAuthority } from '../support/certificates.ts'
+import { type Identity, makeAuthority, selfSigned } from '../support/certificates.ts'
+import { answer, startRawReceiver } from '../support/raw-receiver.ts'
 
 const deadlineMs = 1_500
 const maxResponseBytes = 1_024
 
-/** A receiver that does with each connection, and with each request on it, what it is told. */
-async function startReceiver(options: {
-  onRequest?: (socket: Socket, count: number) => void
-  onConnection?: (socket: Socket) => void
-  identity?: Identity
-}) {
-  const sockets: Socket[] = []
-  let requests = 0
-  const take = (socket: Socket) => {
-    sockets.push(socket.on('error', () => {}))
-    options.onConnection?.(socket)
-    socket.on('data', data => {
-      if (data.toString('latin1').startsWith('POST')) options.onRequest?.(socket, ++requests)
-    })
-  }
-  const server = options.identity ? createTlsServer(options.identity, take) : createTcpServer(take)
-  server.on('tlsClientError', () => {})
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  return {
-    port: (server.address() as AddressInfo).port,
-    sockets,
-    requests: () => requests,
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise(resolve => server.close(resolve))
-      for (const socket of sockets) socket.destroy()
-      await closed
-    },
-  }
-}
-
-const answer = (socket: Socket, head = '204 No Content', body = '') =>
-  socket.write(`HTTP/1.1 ${head}\r\n\r\n${body}`, 'latin1')
-
 /** `resolve` stands for DNS. */
 function openTestSender(resolve: (hostname: string) => Promise<string[]> = async () => ['127.0.0.1']) {
-  const guard = createGuard({ allow: allowing('127.0.0.0/8,hook.test,other.test'), resolve })
+  const guard = createGuard({
+    allow: allowing('127.0.0.0/8,hook.test,other.test'),
+    resolve,
+    resolveTimeoutMs: 300,
+  })
   const sender = openSender({ guard, deadlineMs, connectTimeoutMs: 500, maxResponseBytes })
   return { ...sender, [Symbol.asyncDispose]: sender.close }
 }
@@ -55,7 +27,7 @@ const never = new AbortController().signal
 const requestTo = (url: string) => ({ url, headers: { 'content-length': '2' }, body: '{}' })
 
 test('a connection is opened once and kept, and says where it leads and what each phase took', async () => {
-  await using receiver = await startReceiver({ onRequest: socket => answer(socket) })
+  await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   const url = `http://hook.test:${receiver.port}/`
   const first = await sender.post(requestTo(url), never)
@@ -70,7 +42,7 @@ test('a connection is opened once and kept, and says where it leads and what eac
 })
 
 test('requests at once have a connection each', async () => {
-  await using receiver = await startReceiver({
+  await using receiver = await startRawReceiver({
     onRequest: (_, count) => count === 3 && receiver.sockets.forEach(socket => void answer(socket)),
   })
   await using sender = openTestSender()
@@ -80,7 +52,7 @@ test('requests at once have a connection each', async () => {
 })
 
 test('a kept connection that the receiver has ended meanwhile costs no attempt', async () => {
-  await using receiver = await startReceiver({
+  await using receiver = await startRawReceiver({
     // The second request finds the connection ending, as if both had acted at the same moment.
     onRequest: (socket, count) => (count === 2 ? socket.destroy() : answer(socket)),
   })
@@ -93,7 +65,7 @@ test('a kept connection that the receiver has ended meanwhile costs no attempt',
 })
 
 test('a new connection that ends before an answer is the receiver refusing, and is not tried again at once', async () => {
-  await using receiver = await startReceiver({ onRequest: socket => socket.destroy() })
+  await using receiver = await startRawReceiver({ onRequest: socket => socket.destroy() })
   await using sender = openTestSender()
   expect(await sender.post(requestTo(`http://127.0.0.1:${receiver.port}/`), never)).toMatchObject({
     outcome: 'unreachable',
@@ -104,7 +76,7 @@ test('a new connection that ends before an answer is the receiver refusing, and 
 })
 
 test('a name that leads elsewhere later is judged again before every connection', async () => {
-  await using receiver = await startReceiver({
+  await using receiver = await startRawReceiver({
     onRequest: socket => answer(socket, '204 No Content\r\nconnection: close'),
   })
   const answers = [['127.0.0.1'], ['169.254.169.254'], ['10.0.0.1', '127.0.0.1']]
@@ -116,13 +88,13 @@ test('a name that leads elsewhere later is judged again before every connection'
     outcome: 'blocked',
     failure: { errorClass: 'blocked_target', message: expect.stringContaining('169.254.169.254') },
     remoteAddress: null,
-    phases: {},
+    phases: { dns: expect.any(Number) },
   })
   expect(receiver.sockets).toHaveLength(1)
 })
 
 test('a connection serves the host that it was opened for and no other', async () => {
-  await using receiver = await startReceiver({ onRequest: socket => answer(socket) })
+  await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   await sender.post(requestTo(`http://hook.test:${receiver.port}/`), never)
   await sender.post(requestTo(`http://other.test:${receiver.port}/`), never)
@@ -206,7 +178,60 @@ test.each<[string, (socket: Socket) => void, object]>([
       const more = () => socket.writable && socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(50), more)
       more()
     },
-    { outcome: 'unreachable', failure: { errorClass: 'timeout' }, response: null },
+    {
+      outcome: 'unreachable',
+      failure: { errorClass: 'invalid_response', message: expect.stringContaining('interim answers') },
+      response: null,
+    },
+  ],
+  [
+    'sends a few interim answers first',
+    socket => {
+      for (let i = 0; i < 3; i++) answer(socket, '103 Early Hints\r\nlink: </a>')
+      answer(socket, '200 OK\r\ncontent-length: 2', 'ok')
+    },
+    { outcome: 'delivered', response: { status: 200, body: 'ok' } },
+  ],
+  ...['100 Continue', '101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: a'].map(
+    (head): [string, (socket: Socket) => void, object] => [
+      `answers ${head.slice(0, 3)}, which was not asked for`,
+      socket => answer(socket, head),
+      { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: null },
+    ],
+  ),
+  [
+    'says more bytes than it sends, and leaves the connection open',
+    socket => answer(socket, '200 OK\r\ncontent-length: 100', 'half'),
+    { outcome: 'unreachable', failure: { errorClass: 'timeout' }, response: { status: 200, body: 'half' } },
+  ],
+  [
+    'has no end to its status line',
+    socket => {
+      socket.write('HTTP/1.1 200 ')
+      const block = Buffer.alloc(65_536, 'y')
+      const more = () => socket.writable && socket.write(block, more)
+      more()
+    },
+    { outcome: 'unreachable', response: null },
+  ],
+  [
+    'sends trailer fields without end',
+    socket => {
+      answer(socket, '200 OK\r\ntransfer-encoding: chunked', '0\r\n')
+      const more = () => socket.writable && socket.write('x-a: b\r\n'.repeat(100), more)
+      more()
+    },
+    { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: { status: 200 } },
+  ],
+  [
+    'has a chunk whose size is no number',
+    socket => answer(socket, '200 OK\r\ntransfer-encoding: chunked', 'zz\r\n'),
+    { outcome: 'unreachable', failure: { errorClass: 'invalid_response' } },
+  ],
+  [
+    'sends bytes of all kinds',
+    socket => socket.write(Buffer.from(Array.from({ length: 4_096 }, (_, i) => (i * 167) & 0xff))),
+    { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: null },
   ],
   [
     'speaks no HTTP',
@@ -227,7 +252,7 @@ test.each<[string, (socket: Socket) => void, object]>([
     { outcome: 'delivered', response: { status: 200, body: 'old' } },
   ],
 ])('a receiver that %s', async (_, onRequest, expected) => {
-  await using receiver = await startReceiver({
+  await using receiver = await startRawReceiver({
     onRequest: (socket, count) => (count === 1 ? onRequest(socket) : answer(socket)),
   })
   await using sender = openTestSender()
@@ -243,19 +268,23 @@ test.each<[string, (socket: Socket) => void, object]>([
 })
 
 test('one that takes the request and says nothing meets the deadline, and one cut off by us is cancelled', async () => {
-  await using receiver = await startReceiver({})
+  await using receiver = await startRawReceiver({})
   await using sender = openTestSender()
   const url = `http://127.0.0.1:${receiver.port}/`
   const stop = new AbortController()
   const [late, cut] = [sender.post(requestTo(url), never), sender.post(requestTo(url), stop.signal)]
   stop.abort()
   expect(await cut).toMatchObject({ outcome: 'cancelled', failure: null })
-  expect(await late).toMatchObject({ outcome: 'unreachable', failure: { errorClass: 'timeout' } })
+  expect(await late).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'timeout' },
+    phases: { connect: expect.any(Number), first_byte: expect.closeTo(deadlineMs, -3) },
+  })
   expect(await sender.post(requestTo(url), stop.signal)).toMatchObject({ outcome: 'cancelled' })
 })
 
 test('a process that stood still past the deadline sends nothing when it goes on', async () => {
-  await using receiver = await startReceiver({ onRequest: socket => answer(socket) })
+  await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   const url = `http://127.0.0.1:${receiver.port}/`
   // As SIGSTOP does: the connection is made meanwhile, and what it brings is handled before any timer.
@@ -280,13 +309,15 @@ test('a process that stood still past the deadline sends nothing when it goes on
 })
 
 test('a port where nothing listens', async () => {
-  const gone = await startReceiver({})
+  const gone = await startRawReceiver({})
   await gone[Symbol.asyncDispose]()
   await using sender = openTestSender()
   expect(await sender.post(requestTo(`http://127.0.0.1:${gone.port}/`), never)).toMatchObject({
     outcome: 'unreachable',
     failure: { errorClass: 'connection_refused' },
-    remoteAddress: null,
+    // Where it was tried, and in which phase it ended.
+    remoteAddress: '127.0.0.1',
+    phases: { connect: expect.any(Number) },
   })
 })
 
@@ -301,7 +332,7 @@ afterAll(() => setDefaultCACertificates(usual))
 test('https has a phase of its own, and the name of the URL', async () => {
   const identity = await authority.certify('hook.test')
   let name: string | false | undefined
-  await using receiver = await startReceiver({
+  await using receiver = await startRawReceiver({
     identity,
     onConnection(socket) {
       name = (socket as Socket & { servername?: string }).servername
@@ -316,6 +347,8 @@ test('https has a phase of its own, and the name of the URL', async () => {
 })
 
 test.each<[string, () => Promise<Identity>, string]>([
+  ['signed by itself', () => selfSigned('hook.test'), 'self-signed'],
+  ['not for servers', async () => authority, 'unsuitable certificate purpose'],
   ['expired', () => authority.certify('hook.test', -1), 'expired'],
   ['for another name', () => authority.certify('other.test'), 'another host name'],
   [
@@ -324,7 +357,10 @@ test.each<[string, () => Promise<Identity>, string]>([
     'intermediate certificates',
   ],
 ])('a certificate that is %s', async (_, make, message) => {
-  await using receiver = await startReceiver({ identity: await make(), onRequest: socket => answer(socket) })
+  await using receiver = await startRawReceiver({
+    identity: await make(),
+    onRequest: socket => answer(socket),
+  })
   await using sender = openTestSender()
   expect(await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)).toMatchObject({
     outcome: 'unreachable',
@@ -334,10 +370,59 @@ test.each<[string, () => Promise<Identity>, string]>([
 })
 
 test('a receiver that speaks plain HTTP where https was asked for', async () => {
-  await using receiver = await startReceiver({ onConnection: socket => void answer(socket) })
+  await using receiver = await startRawReceiver({ onConnection: socket => void answer(socket) })
   await using sender = openTestSender()
   expect(await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)).toMatchObject({
     outcome: 'unreachable',
-    failure: { errorClass: 'tls_error' },
+    failure: { errorClass: 'tls_error', message: expect.stringContaining('does not speak TLS') },
+  })
+})
+
+test('a receiver that never ends the TLS handshake meets the deadline, and its connection is closed', async () => {
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  await using receiver = await startRawReceiver({
+    onConnection: socket => socket.on('close', () => resolve()),
+  })
+  await using sender = openTestSender()
+  const result = await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)
+  expect(result).toMatchObject({ outcome: 'unreachable', failure: { errorClass: 'timeout' } })
+  expect(Object.keys(result.phases)).toEqual(['dns', 'connect', 'tls'])
+  await closed
+})
+
+test('certificates are checked, whatever the environment of Node.js says', async () => {
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+  try {
+    const identity = await (await makeAuthority('nobody')).certify('hook.test')
+    await using receiver = await startRawReceiver({ identity, onRequest: socket => answer(socket) })
+    await using sender = openTestSender()
+    const result = await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)
+    expect(result).toMatchObject({ outcome: 'unreachable', failure: { errorClass: 'tls_error' } })
+  } finally {
+    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+  }
+})
+
+test('of several addresses, all judged, the first that accepts is the one', async () => {
+  await using receiver = await startRawReceiver({ onRequest: socket => answer(socket), host: '127.0.0.2' })
+  await using sender = openTestSender(async () => ['127.0.0.1', '127.0.0.2'])
+  expect(await sender.post(requestTo(`http://hook.test:${receiver.port}/`), never)).toMatchObject({
+    outcome: 'delivered',
+    remoteAddress: '127.0.0.2',
+  })
+})
+
+test('a name that is not resolved in time, or not at all', async () => {
+  const { promise: nothing } = Promise.withResolvers<string[]>()
+  await using late = openTestSender(() => nothing)
+  expect(await late.post(requestTo('https://hook.test/'), never)).toMatchObject({
+    outcome: 'unreachable',
+    failure: { errorClass: 'dns_error', message: expect.stringContaining('did not answer') },
+    phases: { dns: expect.any(Number) },
+    remoteAddress: null,
+  })
+  await using unknown = openTestSender(async () => [])
+  expect(await unknown.post(requestTo('https://hook.test/'), never)).toMatchObject({
+    failure: { errorClass: 'dns_error', message: expect.stringContaining('spelling') },
   })
 })

@@ -219,3 +219,36 @@ describe('lookup', () => {
     }
   })
 })
+
+test('a name is resolved once at a time, and anew once that has ended', async () => {
+  const { promise, resolve } = Promise.withResolvers<string[]>()
+  const asked: string[] = []
+  const guard = createGuard({
+    allow: allowing(''),
+    resolve: hostname => {
+      asked.push(hostname)
+      return promise
+    },
+  })
+  const looks = [1, 2, 3].map(() => lookedUp(guard, 'a.example', { all: true }))
+  const other = lookedUp(guard, 'b.example', { all: true })
+  resolve(['1.1.1.1'])
+  for (const { error, address } of await Promise.all([...looks, other]))
+    expect({ error, address }).toEqual({ error: null, address: [{ address: '1.1.1.1', family: 4 }] })
+  expect(asked).toEqual(['a.example', 'b.example'])
+  await lookedUp(guard, 'a.example', { all: true })
+  expect(asked).toEqual(['a.example', 'b.example', 'a.example'])
+})
+
+test('one that failed is asked for again', async () => {
+  let asked = 0
+  const guard = createGuard({
+    allow: allowing(''),
+    resolve: async () => {
+      if (++asked === 1) throw notFound
+      return ['1.1.1.1']
+    },
+  })
+  expect((await lookedUp(guard, 'a.example', {})).error).toBe(notFound)
+  expect((await lookedUp(guard, 'a.example', {})).error).toBeNull()
+})

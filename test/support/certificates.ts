@@ -17,6 +17,7 @@ export async function makeAuthority(name = 'walhook test authority') {
   })
   return {
     cert: ca.cert,
+    key: ca.private,
     /** A certificate for a host name that is valid until so many days from now; -1: it expired yesterday. */
     async certify(host: string, days = 30): Promise<Identity> {
       const made = await generate([{ name: 'commonName', value: host }], {
@@ -33,4 +34,14 @@ export async function makeAuthority(name = 'walhook test authority') {
       return { cert: made.cert, key: made.private }
     },
   }
+}
+
+/** A certificate for a host name that nobody but itself vouches for. */
+export async function selfSigned(host: string): Promise<Identity> {
+  const made = await generate([{ name: 'commonName', value: host }], {
+    keyType: 'ec',
+    algorithm: 'sha256',
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: host }] }],
+  })
+  return { cert: made.cert, key: made.private }
 }

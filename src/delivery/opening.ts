@@ -1,0 +1,237 @@
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { Phase } from '../domain/attempt.ts'
+import type { EgressProxy } from '../domain/egress-proxy.ts'
+import type { Guard } from './guard.ts'
+
+export type OpeningOptions = {
+  guard: Pick<Guard, 'lookup'>
+  connectTimeoutMs: number
+  proxy?: EgressProxy | null
+}
+
+/** The scheme, host and port of a judged URL; an IPv6 literal stands without its brackets. */
+export type Peer = { readonly protocol: string; readonly hostname: string; readonly port: number }
+
+/** A connection that is being opened, and what is known of it meanwhile. */
+export type Opening = {
+  /** How long each phase has taken, in ms; one that failed or is under way, as long as it has lasted. */
+  phases(): Partial<Record<Phase, number>>
+  /** The receiver's address, from the first try to reach it; null before. */
+  address(): string | null
+  /** Ends it, whatever it has come to. */
+  cancel(): void
+}
+
+/** The proxy did not lead to the receiver; the message is a sentence for people, without the proxy's credentials. */
+class ProxyError extends Error {
+  readonly code = 'EPROXY'
+  readonly status: number | null
+  constructor(message: string, status: number | null = null) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** How long one of several addresses is tried before the next: longer than a packet takes around the world. */
+const nextAddressMs = 1_000
+const maxProxyHeadBytes = 16_384
+
+/**
+ * Opens a connection to a receiver: its name is resolved by the guard's `lookup`, TCP goes to the judged addresses
+ * and no other, TLS names and checks the name of the URL. Calls `done` once, with an open socket or with an error of
+ * Node's (or EPROXY, or the guard's EBLOCKED). Resolving has the guard's bound, TCP has `connectTimeoutMs`, the
+ * handshake has the deadline of whoever waits.
+ *
+ * With a proxy, walhook still resolves and judges; the proxy is asked by CONNECT for a judged address, and what goes
+ * through is the same as without it (https://www.rfc-editor.org/rfc/rfc9110#CONNECT). It may stand at a private
+ * address, which is the operator's choice and not an admin's.
+ */
+export function openSocket(
+  peer: Peer,
+  options: OpeningOptions,
+  done: (error: Error | null, socket: Socket | null) => void,
+): Opening {
+  const clock = startClock()
+  let address: string | null = null
+  let current: Socket | null = null
+  let timer: NodeJS.Timeout | undefined
+  let isOver = false
+
+  function end(error: Error | null, socket: Socket | null): void {
+    if (isOver) return
+    isOver = true
+    clearTimeout(timer)
+    clock.enter(null)
+    if (error) current?.destroy()
+    done(error, socket)
+  }
+  const fail = (error: Error) => end(error, null)
+
+  /** Whatever happens to the socket later on, an error of it has a listener. */
+  function hold(socket: Socket, onError: (error: Error) => void = fail): Socket {
+    current = socket
+    return socket.on('error', onError)
+  }
+
+  function enterConnect(): void {
+    clock.enter('connect')
+    timer = setTimeout(() => {
+      fail(Object.assign(new Error('the connection was not accepted in time'), { code: 'ETIMEDOUT' }))
+    }, options.connectTimeoutMs)
+  }
+
+  const lookup: LookupFunction = (hostname, lookupOptions, callback) => {
+    clock.enter('dns')
+    options.guard.lookup(hostname, lookupOptions, (error, found, family) => {
+      if (isOver) return
+      if (!error) enterConnect()
+      callback(error, found, family)
+    })
+  }
+
+  function direct(): void {
+    if (isIP(peer.hostname) !== 0) enterConnect()
+    const socket = connectTcp({ ...tcp, host: peer.hostname, port: peer.port, lookup })
+    hold(socket)
+      .on('connectionAttempt', ip => {
+        address = ip
+      })
+      .once('connect', () => {
+        address = socket.remoteAddress ?? address
+        secure(socket)
+      })
+  }
+
+  function proxied(proxy: EgressProxy, addresses: readonly string[]): void {
+    const [first, ...others] = addresses
+    address = first!
+    throughProxy(
+      proxy,
+      `${isIP(first!) === 6 ? `[${first}]` : first}:${peer.port}`,
+      hold,
+      (error, socket) => {
+        if (isOver) return
+        if (socket) secure(socket)
+        // It may know no way to this one: by IPv6, say.
+        else if (others.length > 0 && error instanceof ProxyError && (error.status ?? 0) >= 502)
+          proxied(proxy, others)
+        else fail(error!)
+      },
+    )
+  }
+
+  function secure(socket: Socket): void {
+    clearTimeout(timer)
+    if (peer.protocol !== 'https:') {
+      end(null, socket)
+      return
+    }
+    clock.enter('tls')
+    const secured = connectTls({
+      socket,
+      host: peer.hostname,
+      // SNI is for names, and for names without the dot of the root (RFC 6066 section 3).
+      servername: isIP(peer.hostname) === 0 ? peer.hostname.replace(/\.$/, '') : '',
+      ALPNProtocols: ['http/1.1'],
+      // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+      rejectUnauthorized: true,
+    })
+    hold(secured).once('secureConnect', () => end(null, secured))
+  }
+
+  const { proxy } = options
+  if (!proxy) direct()
+  else if (isIP(peer.hostname) !== 0) {
+    enterConnect()
+    proxied(proxy, [peer.hostname])
+  } else
+    lookup(peer.hostname, { all: true }, (error, found) => {
+      if (error) fail(error)
+      else
+        proxied(
+          proxy,
+          (found as { address: string }[]).map(one => one.address),
+        )
+    })
+
+  return {
+    phases: clock.phases,
+    address: () => address,
+    cancel() {
+      isOver = true
+      clearTimeout(timer)
+      current?.destroy()
+    },
+  }
+}
+
+const tcp = {
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 60_000,
+  autoSelectFamilyAttemptTimeout: nextAddressMs,
+}
+
+/** Asks a proxy for a tunnel to `authority`. Calls `done` once; `hold` takes care of the socket and of its errors. */
+function throughProxy(
+  proxy: EgressProxy,
+  authority: string,
+  hold: (socket: Socket, onError: (error: Error) => void) => Socket,
+  done: (error: Error | null, socket: Socket | null) => void,
+): void {
+  let head = ''
+  const socket = connectTcp({ ...tcp, host: proxy.host, port: proxy.port })
+  const fail = (why: string, status: number | null = null) => {
+    socket.destroy()
+    done(new ProxyError(`${why}. Check WALHOOK_PROXY, and what the proxy allows.`, status), null)
+  }
+  const onEnd = () => fail('The egress proxy closed the connection without an answer')
+  const onData = (chunk: Buffer) => {
+    head += chunk.toString('latin1')
+    const end = head.indexOf('\r\n\r\n')
+    if (end < 0 && head.length <= maxProxyHeadBytes) return
+    const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(head)?.[1])
+    if (end < 0 || !status) return fail('What the egress proxy answers is no HTTP')
+    if (status === 407) return fail('The egress proxy asks for another user or password (407)', status)
+    if (status < 200 || status > 299)
+      return fail(`The egress proxy answered ${status} when it was asked for ${authority}`, status)
+    // The receiver does not speak first.
+    if (head.length > end + 4) return fail('The egress proxy sends more than its answer')
+    socket.off('data', onData).off('end', onEnd).pause()
+    done(null, socket)
+  }
+  hold(socket, error =>
+    fail(`The egress proxy can't be reached: ${(error as NodeJS.ErrnoException).code ?? error.message}`),
+  )
+    .once('connect', () => {
+      const login = proxy.authorization === null ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`
+      socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${login}\r\n`)
+    })
+    .on('data', onData)
+    .once('end', onEnd)
+}
+
+/** Measures phases that follow each other. A name with several addresses may enter one more than once. */
+function startClock() {
+  const phases: Partial<Record<Phase, number>> = {}
+  let phase: Phase | null = null
+  let sinceMs = 0
+
+  function enter(next: Phase | null): void {
+    const nowMs = performance.now()
+    if (phase !== null) phases[phase] = round((phases[phase] ?? 0) + nowMs - sinceMs)
+    phase = next
+    sinceMs = nowMs
+  }
+  return {
+    enter,
+    phases() {
+      enter(phase)
+      return { ...phases }
+    },
+  }
+}
+
+/** To a microsecond. */
+export const round = (ms: number) => Math.round(ms * 1000) / 1000
