@@ -1,6 +1,7 @@
 import { writeBody } from '../domain/event.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
-import { findWebhook, findWebhookSecret } from '../outbox/webhooks.ts'
+import { findSealed } from '../outbox/secrets.ts'
+import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { invalid, notFound, type Result } from './result.ts'
 
@@ -17,8 +18,8 @@ export async function testWebhook(
   userId: string | null,
 ): Promise<Result<LoggedAttempt>> {
   const webhook = await findWebhook(control.outbox, id)
-  const secret = await findWebhookSecret(control.outbox, id)
-  if (!webhook || secret === null) return notFound('webhook', id)
+  const sealed = await findSealed(control.outbox.pool, id)
+  if (!webhook || !sealed) return notFound('webhook', id)
 
   if (!control.entityTypes.includes(entityType))
     return invalid({
@@ -40,6 +41,6 @@ export async function testWebhook(
 
   const { entityId, ...content } = entity
   const body = writeBody({ ...content, entityType, actionType: 'test' })
-  const target = { webhookId: id, url: webhook.url, secret }
+  const target = { webhookId: id, url: webhook.url, sealed }
   return { ok: true, value: await control.sendTest(target, { entityType, entityId, body }) }
 }

@@ -3,18 +3,16 @@ import { type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Batching } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
 import { type ClaimInput, giveBack, type Lane, leaseDueLanes } from './lanes.ts'
-import { followerLaterMs } from './settled-rows.ts'
+import { deliveryColumns, leaseBatch } from './lease-batch.ts'
 import { type Claimed, type ClaimedDelivery, type Shipment, toClaimed } from './shipment.ts'
 import { supersedeIn } from './supersede.ts'
 
 type Input = ClaimInput & { readonly batch: Batching }
 type Head = ClaimedDelivery & { readonly batchId: TimeId | null; readonly bytes: number }
 
-/** Of how many events one claim reads the bodies. */
+/** Of how many events one claim reads the bodies, and about how many bytes of them. */
 const mostEvents = 2_000
-/** When a batch of which another process has a lane is looked at again. */
-const putOffMs = 1_000
-
+const mostBytes = 16 * maxBatchBytes
 /**
  * How many events are due, up to $2, the oldest of them, and whether there is one that waits for no company: what was
  * in a batch before, or was asked for by hand. Locks nothing.
@@ -36,25 +34,32 @@ from (
   limit $2
 ) heads`
 
-const deliveryColumns = `
-d.entity_type, d.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new, d.batch_id, e.action_type, e.body,
-case when d.with_previous then e.previous end as previous, case when d.with_previous then e.omitted end as omitted`
-
-/** Of each leased lane its oldest deliveries, up to $5, lane by lane, $6 in all; as `oldestDeliveriesStatement`. */
+/**
+ * Of each leased lane its oldest deliveries, up to $5, lane by lane, $6 in all, and no more when their bodies take $7
+ * bytes; as `oldestDeliveriesStatement`.
+ */
 const headsStatement = `
-select ${deliveryColumns}
-from unnest($2::text[], $3::text[]) with ordinality as l (entity_type, entity_id, place)
-cross join lateral (
-  select * from walhook.deliveries
-  where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
-    and asked_during is distinct from $4
-  order by event_id limit $5
-) d
-join walhook.events e on e.id = d.event_id
-order by l.place, d.event_id
-limit $6`
+select * from (
+  select ${deliveryColumns}, l.place,
+         sum(octet_length(e.body)) over (order by l.place, d.event_id) - octet_length(e.body) as bytes_before
+  from unnest($2::text[], $3::text[]) with ordinality as l (entity_type, entity_id, place)
+  cross join lateral (
+    select * from walhook.deliveries
+    where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id
+      and asked_during is distinct from $4
+    order by event_id limit $5
+  ) d
+  join walhook.events e on e.id = d.event_id
+  order by l.place, d.event_id
+  limit $6
+) heads
+where bytes_before < $7
+order by place, event_id`
 
-/** Gives the deliveries of each new batch its id, before anything is sent: after a crash it is the same batch again. */
+/**
+ * Gives the deliveries of each new batch its id, before anything is sent: after a crash it is the same batch again. Only
+ * in lanes that are still held, and only what nobody else has put into a batch meanwhile.
+ */
 const formBatchesStatement = `
 with ids as materialized (
   select n, walhook.new_time_id() as id from generate_series(0, $6 - 1) n
@@ -63,39 +68,10 @@ update walhook.deliveries d
 set batch_id = ids.id
 from unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) as s (entity_type, entity_id, event_id, batch)
 join ids on ids.n = s.batch
+join walhook.lanes l on l.webhook_id = $1 and l.entity_type = s.entity_type and l.entity_id = s.entity_id and l.lease = $7
 where d.webhook_id = $1 and d.entity_type = s.entity_type and d.entity_id = s.entity_id and d.event_id = s.event_id
-returning s.batch, d.batch_id`
-
-/** Leases all lanes of a batch that nobody else has. Locked ones are passed over: two processes never wait for each other. */
-const leaseLanesOfBatchStatement = `
-with members as (
-  select distinct entity_type, entity_id from walhook.deliveries where webhook_id = $1 and batch_id = $2
-), free as materialized (
-  select l.entity_type, l.entity_id
-  from walhook.lanes l join members m on l.entity_type = m.entity_type and l.entity_id = m.entity_id
-  where l.webhook_id = $1 and (l.lease is null or l.lease = $3 or l.due_at <= now())
-  order by l.entity_type, l.entity_id
-  for update of l skip locked
-), taken as (
-  update walhook.lanes l
-  set lease = $3, due_at = now() + $4 * interval '1 ms'
-  from free f
-  where l.webhook_id = $1 and l.entity_type = f.entity_type and l.entity_id = f.entity_id
-  returning l.entity_type
-)
-select (select count(*) from members)::int as members, (select count(*) from taken)::int as taken`
-
-/** The deliveries of a batch; `is_behind`: an older one of the lane is not in it, having been asked for by hand since. */
-const batchStatement = `
-select ${deliveryColumns}, exists (
-  select from walhook.deliveries o
-  where o.webhook_id = d.webhook_id and o.entity_type = d.entity_type and o.entity_id = d.entity_id
-    and o.event_id < d.event_id and o.batch_id is distinct from d.batch_id
-) as is_behind
-from walhook.deliveries d
-join walhook.events e on e.id = d.event_id
-where d.webhook_id = $1 and d.batch_id = $2
-order by d.event_id`
+  and d.batch_id is null
+returning s.batch, d.batch_id, d.event_id`
 
 /**
  * Claims for a webhook that wants batches. What was in a batch before goes as that batch again, whole. Everything else is
@@ -120,6 +96,7 @@ export async function claimBatches(outbox: Outbox, input: Input): Promise<Claime
   const heads = await readHeads(outbox, input, lanes, most * maxEvents)
   if (heads.length === most * maxEvents) isMoreDue = true
   const byLane = Map.groupBy(heads, laneKey)
+  if (byLane.size < lanes.length) isMoreDue = true
   const known = [...byLane.values()]
 
   // The oldest first: what has waited longest is not left for the last batch, which may not be full.
@@ -129,34 +106,37 @@ export async function claimBatches(outbox: Outbox, input: Input): Promise<Claime
     .toSorted(([a], [b]) => (a!.eventId < b!.eventId ? -1 : 1))
   const isFresh = new Set(fresh.map(([head]) => laneKey(head!)))
   const formed: Shipment[] = []
-  const held = new Set<string>()
+  const taken = new Set<string>()
   for (const batchId of new Set(known.flatMap(([head]) => head!.batchId ?? []))) {
-    const deliveries = await leaseBatch(outbox, input, { batchId, isFresh })
-    if (isSeveral(deliveries)) formed.push({ webhookId, batchId, deliveries })
-    for (const each of deliveries) held.add(laneKey(each))
+    if (formed.length === most) {
+      isMoreDue = true
+      break
+    }
+    const { deliveries, isWhole } = await leaseBatch(outbox, input, { batchId, isFresh })
+    if (isWhole && isSeveral(deliveries)) formed.push({ webhookId, batchId, deliveries })
+    // One that was put off has given back its lanes.
+    for (const key of deliveries.map(laneKey)) if (isWhole || !isFresh.has(key)) taken.add(key)
   }
 
   const packed = pack(fresh, { maxEvents, maxBytes: maxBatchBytes })
   const ready = packed.filter(each => each.isFull || isReady(each.deliveries, input.batch))
-  const chosen = ready.slice(0, Math.max(0, most - formed.length))
+  const chosen = ready.slice(0, most - formed.length)
   const made = await formBatches(
     outbox,
     input,
     chosen.map(({ deliveries }) => deliveries),
   )
-  for (const { deliveries } of made) for (const each of deliveries) held.add(laneKey(each))
+  for (const { deliveries } of made) for (const each of deliveries) taken.add(laneKey(each))
 
-  // A lane of a batch that was put off has been given back with it.
-  const isPutOff = (lane: Lane) => (byLane.get(laneKey(lane))?.[0]?.batchId ?? null) !== null
-  const left = lanes.filter(lane => !held.has(laneKey(lane)) && !isPutOff(lane))
+  const left = lanes.filter(lane => !taken.has(laneKey(lane)))
   await giveBack(
     outbox,
     left.map(lane => ({ ...lane, webhookId, lease, dueInMs: 0 })),
   )
-  if (isMoreDue || chosen.length < ready.length) return { shipments: [...formed, ...made], lookAgainInMs: 0 }
+  const shipments = [...formed, ...made]
+  if (isMoreDue || chosen.length < ready.length) return { shipments, lookAgainInMs: 0 }
   const waiting = packed.filter(each => !ready.includes(each)).flatMap(({ deliveries }) => deliveries)
-  const lookAgainInMs = waiting.length === 0 ? null : remainingMs(waiting, input.batch)
-  return { shipments: [...formed, ...made], lookAgainInMs }
+  return { shipments, lookAgainInMs: waiting.length === 0 ? null : remainingMs(waiting, input.batch) }
 }
 
 /** How long, in ms, what is due still waits for company; 0: something goes now; null: nothing is due. */
@@ -205,6 +185,7 @@ async function readHeads(
       input.lease,
       input.batch.maxEvents,
       most,
+      mostBytes,
     ],
   })
   return rows.map(row => {
@@ -213,9 +194,10 @@ async function readHeads(
   })
 }
 
+/** Forms batches of what is still ours: whoever was too slow forms less of it, or nothing. */
 async function formBatches(
   outbox: Outbox,
-  { webhookId }: Input,
+  { webhookId, lease }: Input,
   batches: readonly (readonly Head[])[],
 ): Promise<Shipment[]> {
   if (batches.length === 0) return []
@@ -230,52 +212,16 @@ async function formBatches(
       placed.map(({ delivery }) => delivery.eventId),
       placed.map(({ batch }) => batch),
       batches.length,
+      lease,
     ],
   })
-  const ids = new Map<number, TimeId>(rows.map(row => [row.batch, row.batch_id]))
-  return batches.flatMap((deliveries, batch) => {
-    const batchId = ids.get(batch)
-    return batchId !== undefined && isSeveral(deliveries) ? [{ webhookId, batchId, deliveries }] : []
+  const batchIdOf = new Map<TimeId, TimeId>(rows.map(row => [row.event_id, row.batch_id]))
+  return batches.flatMap(batch => {
+    const deliveries = batch.filter(({ eventId }) => batchIdOf.has(eventId))
+    return isSeveral(deliveries)
+      ? [{ webhookId, batchId: batchIdOf.get(deliveries[0].eventId)!, deliveries }]
+      : []
   })
-}
-
-/**
- * The deliveries of a batch, all of its lanes leased; or none, where another process has one of them, or an older event
- * goes before one. Then what was leased is given back: the lane of its first event soon, the others that much later, and
- * at once where something older is to go. What this claim itself sends first (`isFresh`) stays leased.
- */
-async function leaseBatch(
-  outbox: Outbox,
-  input: Input,
-  { batchId, isFresh }: { batchId: TimeId; isFresh: ReadonlySet<string> },
-): Promise<ClaimedDelivery[]> {
-  const { webhookId, lease, leaseMs } = input
-  const { rows: leased } = await outbox.pool.query({
-    name: 'lease_lanes_of_batch',
-    text: leaseLanesOfBatchStatement,
-    values: [webhookId, batchId, lease, leaseMs],
-  })
-  // A statement of its own, after the lease, as for a single lane.
-  const { rows } = await outbox.pool.query({
-    name: 'batch',
-    text: batchStatement,
-    values: [webhookId, batchId],
-  })
-  const deliveries = rows.map(row => toClaimed(row, input))
-  const isWhole = leased[0].taken === leased[0].members && !rows.some(row => row.is_behind)
-  if (isWhole) return deliveries
-  const behind = new Set(rows.flatMap((row, i) => (row.is_behind ? laneKey(deliveries[i]!) : [])))
-  const lanes = [...new Map(deliveries.map(each => [laneKey(each), each])).values()]
-  await giveBack(
-    outbox,
-    lanes
-      .filter(lane => !isFresh.has(laneKey(lane)))
-      .map((lane, i) => ({
-        ...lane,
-        dueInMs: behind.has(laneKey(lane)) ? 0 : putOffMs + (i === 0 ? 0 : followerLaterMs),
-      })),
-  )
-  return []
 }
 
 function isSeveral<T>(items: readonly T[]): items is readonly [T, ...T[]] {

@@ -7,7 +7,7 @@ import { listAttempts } from '../../src/outbox/attempts.ts'
 import { claim } from '../../src/outbox/claim.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import type { Shipment } from '../../src/outbox/shipment.ts'
-import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
+import { cancelPage, eventIds, openTestOutbox, resend, settlementOf } from '../support/open-outbox.ts'
 
 const everyUser = ['user.new', 'user.update', 'user.delete']
 type At = Awaited<ReturnType<typeof openTestOutbox>>
@@ -262,3 +262,201 @@ test.each<Mode>(['every', 'latest'])(
     expect(await at.count('ended_deliveries', `state = 'dead'`)).toBe(0)
   },
 )
+
+/** Refuses every batch that is due, twice: so that each is sent in halves from now on. */
+async function refuseTwice(at: At, webhookId: number, batch: Batching) {
+  for (let i = 0; i < 2; i++) {
+    await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+    const { shipments } = await take(at, webhookId, batch, { limit: 1_000 })
+    await settle(
+      at.outbox,
+      shipments.map(shipment => answered(shipment, 422)),
+    )
+  }
+}
+
+test('a receiver that comes back with many divided batches waiting gets no more requests at once than there is room for', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 8, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append(...Array.from({ length: 64 }, (_, i) => `user ${i + 1} new`))
+  await refuseTwice(at, webhookId, batch)
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  const sent: Shipment[] = []
+  for (let i = 0; i < 8; i++) {
+    const { shipments, lookAgainInMs } = await take(at, webhookId, batch, { limit: 2 })
+    expect(shipments.length).toBeLessThanOrEqual(2)
+    sent.push(...shipments)
+    if (sent.length < 16) expect(lookAgainInMs).toBe(0)
+  }
+  // What there was no room for was free meanwhile, whole.
+  expect(sent.map(({ deliveries }) => deliveries.length)).toEqual(Array(16).fill(4))
+})
+
+test('a batch that waits for its retry is not sent earlier because something else is due in one of its lanes', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 2, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 update', 'user 2 update')
+  const { shipments } = await take(at, webhookId, batch)
+  const failed = answered(shipments[0]!, 503)
+  await settle(at.outbox, [{ ...failed, next: { state: 'retry', waitMs: 600_000, costsAttempt: true } }])
+  // As after a cancellation, or a delivery that was asked for by hand and has arrived.
+  await at.outbox.pool.query(`update walhook.lanes set due_at = now() where entity_id = '2'`)
+  expect((await take(at, webhookId, batch)).shipments).toEqual([])
+  expect(await at.count('lanes', 'due_at <= now() or lease is not null')).toBe(0)
+  await at.outbox.pool.query(`update walhook.lanes set due_at = now() where entity_id = '1'`)
+  expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 update, 2 update'])
+})
+
+test('a batch of which an event was asked for by hand goes at once, whichever lane it is in', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 2, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 update', 'user 2 update')
+  const { shipments } = await take(at, webhookId, batch)
+  const failed = answered(shipments[0]!, 503)
+  await settle(at.outbox, [{ ...failed, next: { state: 'retry', waitMs: 600_000, costsAttempt: true } }])
+  await resend(at, { webhookId, eventId: (await eventIds(at))[1]! })
+  expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 update, 2 update'])
+})
+
+test('whoever has lost a lane before its batch is formed sends nothing of it', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 2, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 update', 'user 2 update')
+  // Between the lease and the batch, a lane goes to another process.
+  const stolen = afterQuery(at, 'heads', () =>
+    at.outbox.pool.query(`update walhook.lanes set lease = gen_random_uuid() where entity_id = '2'`),
+  )
+  const input = { webhookId, mode: 'every', batch, limit: 10, lease: randomUUID(), leaseMs: 60_000 } as const
+  const { shipments } = await claim(stolen, input)
+  expect(shipments.flatMap(({ deliveries }) => deliveries).map(({ entityId }) => entityId)).not.toContain('2')
+  expect(await at.count('deliveries', `entity_id = '2' and batch_id is not null`)).toBe(0)
+  // What was left of it is free for anybody.
+  const rest = await take(at, webhookId, batch)
+  expect([...shipments, ...rest.shipments].map(shown)).toEqual(['1 update'])
+})
+
+test('one claim reads a bounded number of bytes, however large the events are', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 1_000, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append(...Array.from({ length: 100 }, (_, i) => `user ${i + 1} update`))
+  await at.outbox.pool.query(`update walhook.events set body = '"' || repeat('x', 900000) || '"'`)
+  let readBytes = 0
+  const counting = eachAnswer(at, rows => {
+    for (const row of rows) readBytes += String(row.body ?? '').length
+  })
+  const input = { webhookId, mode: 'every', batch, limit: 10, lease: randomUUID(), leaseMs: 60_000 } as const
+  const { shipments, lookAgainInMs } = await claim(counting, input)
+  expect(shipments.length).toBeGreaterThan(0)
+  expect(lookAgainInMs).toBe(0)
+  expect(readBytes).toBeLessThan(20_000_000)
+})
+
+test('a lane that an append locks for a moment does not put its batch off', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 2, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 update', 'user 2 update')
+  const { shipments } = await take(at, webhookId, batch)
+  await settle(at.outbox, [answered(shipments[0]!, 503)])
+  const appending = await at.outbox.pool.connect()
+  await appending.query('begin')
+  await appending.query(`select from walhook.lanes where entity_id = '2' for update`)
+  let commits: Promise<unknown> | null = null
+  const input = { webhookId, mode: 'every', batch, limit: 10, lease: randomUUID(), leaseMs: 60_000 } as const
+  const during = afterQuery(at, 'lease_lanes_of_batch', async () => {
+    commits ??= appending.query('commit')
+    await commits
+  })
+  const again = await claim(during, input)
+  appending.release()
+  expect(again.shipments.map(shown)).toEqual(['1 update, 2 update'])
+})
+
+test('what is left of a batch after a cancellation is another message', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 3, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const first = (await take(at, webhookId, batch)).shipments[0]!
+  await settle(at.outbox, [answered(first, 503)])
+  const { eventId } = first.deliveries[0]
+  const entity = { entityType: 'user', entityId: first.deliveries[0].entityId }
+  await cancelPage(at, { webhookId, entity, eventId, upTo: eventId }, { after: null, limit: 10 })
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  const rest = (await take(at, webhookId, batch)).shipments[0]!
+  expect(shown(rest)).toBe('2 new, 3 new')
+  expect(messageOf(rest).messageId).not.toBe(messageOf(first).messageId)
+})
+
+test('a webhook switched to single events while a batch waits sends each by itself, and back again the rest as a batch', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 3, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const whole = (await take(at, webhookId, batch)).shipments[0]!
+  await settle(at.outbox, [answered(whole, 503)])
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  const [single] = (await take(at, webhookId, null, { limit: 1 })).shipments
+  expect(messageOf(single!)).toMatchObject({ eventId: single!.deliveries[0].eventId, eventIds: null })
+  expect(JSON.parse(messageOf(single!).body)).toHaveProperty('entity_id')
+  await settle(at.outbox, [answered(single!, 204)])
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  const rest = (await take(at, webhookId, batch)).shipments
+  expect(rest.flatMap(({ deliveries }) => deliveries)).toHaveLength(2)
+  for (const shipment of rest) expect(messageOf(shipment).messageId).not.toBe(messageOf(whole).messageId)
+})
+
+test('both modes together: what failed alone gives way to what is newer, what failed in company is sent again as it was', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 3, maxWaitMs: 0 }
+  const webhookId = await open(at, batch, 'latest')
+  const mode = 'latest' as const
+  await at.append('user 1 new')
+  const alone = (await take(at, webhookId, batch, { mode })).shipments[0]!
+  await settle(at.outbox, [answered(alone, 503)])
+  await at.append('user 1 update')
+  const newer = (await take(at, webhookId, batch, { mode })).shipments[0]!
+  expect(shown(newer)).toBe('1 new')
+  expect(newer.deliveries[0].eventId).toBeGreaterThan(alone.deliveries[0].eventId)
+  expect(await at.count('ended_deliveries', `state = 'superseded'`)).toBe(1)
+  await settle(at.outbox, [answered(newer, 204)])
+
+  await at.append('user 1 update', 'user 2 new')
+  const company = (await take(at, webhookId, batch, { mode })).shipments[0]!
+  await settle(at.outbox, [answered(company, 503)])
+  await at.append('user 1 update')
+  const again = (await take(at, webhookId, batch, { mode })).shipments[0]!
+  expect(messageOf(again)).toMatchObject({
+    messageId: messageOf(company).messageId,
+    body: messageOf(company).body,
+  })
+  await settle(at.outbox, [answered(again, 204)])
+  expect((await take(at, webhookId, batch, { mode })).shipments.map(shown)).toEqual(['1 update'])
+})
+
+/** The outbox, with a look at the rows of every answer. */
+function eachAnswer(
+  at: At,
+  look: (rows: Record<string, unknown>[], name: string | undefined) => void | Promise<void>,
+): At['outbox'] {
+  const query = async (...args: unknown[]) => {
+    const answer = await (at.outbox.pool.query as (...args: unknown[]) => Promise<{ rows: never[] }>)(...args)
+    await look(answer.rows, (args[0] as { name?: string }).name)
+    return answer
+  }
+  const pool = new Proxy(at.outbox.pool, {
+    get: (target, key) => (key === 'query' ? query : Reflect.get(target, key)),
+  })
+  return { ...at.outbox, pool }
+}
+
+/** The outbox, except that something happens after each statement of a name. */
+const afterQuery = (at: At, name: string, happens: () => Promise<unknown>) =>
+  eachAnswer(at, async (_, ran) => {
+    if (ran === name) await happens()
+  })
