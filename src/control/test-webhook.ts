@@ -1,4 +1,5 @@
 import { writeBody } from '../domain/event.ts'
+import { batchBody } from '../domain/shipment.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import { findWebhook, findWebhookSecret } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
@@ -39,7 +40,9 @@ export async function testWebhook(
     })
 
   const { entityId, ...content } = entity
-  const body = writeBody({ ...content, entityType, actionType: 'test' })
+  const event = writeBody({ ...content, entityType, actionType: 'test' })
+  // A receiver of batches gets a batch of one.
+  const body = webhook.batch ? batchBody([event]) : event
   const target = { webhookId: id, url: webhook.url, secret }
   return { ok: true, value: await control.sendTest(target, { entityType, entityId, body }) }
 }
