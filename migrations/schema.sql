@@ -268,6 +268,7 @@ create table walhook.positions (
   last_event_id bigint default 0 not null,
   updated_at timestamp with time zone default now() not null,
   confirmed_lsn pg_lsn,
+  read_lsn pg_lsn,
   PRIMARY KEY (slot_name),
   CHECK ((last_event_id >= 0))
 );
@@ -314,7 +315,7 @@ create table walhook.webhook_states (
 );
 
 create table walhook.webhooks (
-  id integer generated always as identity not null,
+  id integer not null,
   name text not null,
   url text not null,
   is_active boolean default true not null,
@@ -328,6 +329,10 @@ create table walhook.webhooks (
   update_fields text[],
   failing_since timestamp with time zone,
   held_until timestamp with time zone,
+  previous_secret text,
+  previous_secret_expires_at timestamp with time zone,
+  headers text,
+  header_names text[] default '{}'::text[] not null,
   mode text default 'every'::text not null,
   batch_max_events integer,
   batch_max_wait_ms integer,
@@ -339,9 +344,14 @@ create table walhook.webhooks (
   CHECK (((batch_max_events IS NULL) = (batch_max_wait_ms IS NULL))),
   CHECK (((batch_max_wait_ms >= 0) AND (batch_max_wait_ms <= 60000))),
   CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+  CHECK (((headers IS NULL) = (cardinality(header_names) = 0))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
+  CHECK (((previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),
+  CHECK ((array_position(header_names, NULL::text) IS NULL)),
+  CHECK ((headers ~~ 'v1:%'::text)),
   CHECK ((mode = ANY (ARRAY['every'::text, 'latest'::text]))),
+  CHECK ((previous_secret ~~ 'v1:%'::text)),
   CHECK ((secret ~~ 'v1:%'::text)),
   CHECK ((version > 0))
 );

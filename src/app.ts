@@ -18,11 +18,13 @@ import { createGuard } from './delivery/guard.ts'
 import { sendTest } from './delivery/send-test.ts'
 import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
+import type { SealKey } from './domain/seal.ts'
 import { type Outbox, openOutbox } from './outbox/database.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { ensurePartitions } from './outbox/partitions.ts'
 import { queueDepth } from './outbox/queue-depth.ts'
 import { dropOldDays } from './outbox/retention.ts'
+import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { listenForWakes } from './outbox/wake.ts'
 import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import { describeError, type Log } from './runtime/log.ts'
@@ -200,6 +202,9 @@ async function openDatabases(config: Config, log: Log, opened: AsyncDisposableSt
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
   await ensurePartitions(outbox, Date.now())
+  const { sealKey } = config
+  const unreadable = await webhooksOfOtherKeys(outbox, [sealKey!.id, sealKey!.older?.id ?? ''])
+  if (unreadable.length > 0) return { ok: false, problems: [unreadableProblem(unreadable, sealKey!)] }
   return { ok: true, source, outbox }
 }
 
@@ -263,6 +268,23 @@ function databaseHealth(outbox: Outbox): Promise<Health> {
 function captureHealth({ state, reason }: CaptureState): Health {
   const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'
   return { ok, status: reason === null ? state : `${state}: ${reason}` }
+}
+
+const mostNamed = 10
+
+/** Webhooks whose secrets were sealed with a key that was not given. */
+export function unreadableProblem(
+  webhooks: readonly { readonly id: number; readonly name: string }[],
+  { id, older }: SealKey,
+): Problem {
+  const names = webhooks.slice(0, mostNamed).map(({ id, name }) => `${id} ${JSON.stringify(name)}`)
+  const more = webhooks.length > mostNamed ? ` and ${webhooks.length - mostNamed} more` : ''
+  const ids = webhooks.map(({ id }) => id).join(', ')
+  return {
+    what: 'WALHOOK_SECRET_KEY',
+    found: `the key ${id}${older ? ` (and the old one ${older.id})` : ''} does not open the secrets of these webhooks: ${names.join(', ')}${more}`,
+    mend: `give the key that they were made with, as WALHOOK_SECRET_KEY_OLD, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, give their headers anew, and activate them`,
+  }
 }
 
 /** Why a database can't be reached, or null. `variable` is where its URL comes from. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { openApp, problemOfConnecting } from './app.ts'
+import { openApp, problemOfConnecting, unreadableProblem } from './app.ts'
 import { type CheckLine, checkLines, worstLevel } from './capture/check.ts'
 import { isSlotActive, preflight } from './capture/preflight.ts'
 import { describeResync, openGapOf, resync } from './capture/resync.ts'
@@ -17,8 +17,9 @@ import {
 } from './control/backfills.ts'
 import { type Control, commandLine } from './control/control.ts'
 import type { Failed } from './control/result.ts'
+import { rekey, revealSecret } from './control/secrets.ts'
 import { createToken, listTokens, revokeToken, type Token } from './control/tokens.ts'
-import { changeWebhook, createWebhook, listWebhooks, revealSecret } from './control/webhooks.ts'
+import { changeWebhook, createWebhook, listWebhooks } from './control/webhooks.ts'
 import { describeBackfill, isOpen } from './domain/backfill.ts'
 import { formatLsn } from './domain/lsn.ts'
 import { backfillAs } from './domain/mapping.ts'
@@ -100,6 +101,17 @@ function tokenLine(...[id, role, user, used, state, name]: string[]): string {
 /** Revokes a stored API token; says what became of it. */
 export async function endToken(config: Config, id: number) {
   return await withTokens(config, control => revokeToken(control, commandLine, id))
+}
+
+/** Seals all secrets anew that are not sealed with the present key; says how many there were. */
+export async function rekeySecrets(
+  config: Config,
+): Promise<{ ok: true; value: { webhooks: number; answers: number } } | { ok: false; problem: Problem }> {
+  const sealKey = config.sealKey!
+  const done = await withTokens(config, control => rekey({ ...control, sealKey }, commandLine))
+  if (!done.ok) return done
+  if (done.value.ok) return { ok: true, value: done.value }
+  return { ok: false, problem: unreadableProblem(done.value.unreadable, sealKey) }
 }
 
 /** Says what a resync will do, or does it (`isSure`). */
@@ -287,7 +299,7 @@ async function connectReceiver(
     : await createWebhook(control, commandLine, { ...wanted, isActive: true })
   if (!result.ok) throw new Error(`the playground's webhook could not be made: ${JSON.stringify(result)}`)
   const id = first?.id ?? (await listWebhooks(control, { limit: 1, after: 0 })).items[0]!.id
-  const secret = await revealSecret(control, id)
+  const secret = await revealSecret(control, commandLine, id)
   if (!secret.ok) throw new Error(`the playground's webhook has no secret`)
   return secret.value
 }

@@ -91,6 +91,14 @@ export function readConfig(
   const sealKey = secretKey === null ? null : parseSealKey(secretKey)
   if (secretKey !== null && sealKey === null)
     add('WALHOOK_SECRET_KEY', 'not 32 bytes in base64', 'make one with: openssl rand -base64 32')
+  const oldSecretKey = get('WALHOOK_SECRET_KEY_OLD')
+  const oldSealKey = oldSecretKey === null ? null : parseSealKey(oldSecretKey)
+  if (oldSecretKey !== null && oldSealKey === null)
+    add(
+      'WALHOOK_SECRET_KEY_OLD',
+      'not 32 bytes in base64',
+      'give the value that WALHOOK_SECRET_KEY had before, or remove it',
+    )
 
   const adminToken = get('WALHOOK_ADMIN_TOKEN')
   // Beyond ASCII, clients differ in how they write a header: some would never be let in.
@@ -168,7 +176,7 @@ export function readConfig(
       roles: new Set(wantedRoles as Role[]),
       adminToken,
       adminUserId: get('WALHOOK_ADMIN_USER'),
-      sealKey,
+      sealKey: sealKey && oldSealKey ? { ...sealKey, older: oldSealKey } : sealKey,
       allow: allow.allow,
       proxy: proxy.proxy,
       scheduleMs,

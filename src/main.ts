@@ -11,6 +11,7 @@ import {
   makeToken,
   migrateOutbox,
   playground,
+  rekeySecrets,
   resyncSource,
 } from './commands.ts'
 import { type Config, type ConfigResult, readConfig } from './config.ts'
@@ -37,6 +38,8 @@ const usage = `walhook: signed webhooks for changes in Postgres
                                       make an API token: for a viewer, an operator or (usually) an admin, who is the
                                       user account ID; valid for 90d, 12h or until 2026-12-31
   walhook token --list | --revoke ID  show the tokens, or end one
+  walhook rekey                       after a change of WALHOOK_SECRET_KEY: encrypt everything anew that was encrypted
+                                      with WALHOOK_SECRET_KEY_OLD
   walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
                  [--host ADDRESS]     a receiver for developers: shows and verifies what arrives
 
@@ -156,6 +159,16 @@ const commands: Record<string, Command> = {
     const made = await makeToken(config, { name, role, userId: values.user ?? null, expiresAt })
     if (!made.ok) return report([made.problem])
     say(made.value)
+    return 0
+  },
+
+  async rekey(args) {
+    parseArgs({ args })
+    const config = required(readConfig(['OUTBOX_DATABASE_URL', 'WALHOOK_SECRET_KEY']))
+    if (!config) return 1
+    const done = await rekeySecrets(config)
+    if (!done.ok) return report([done.problem])
+    say(`webhooks encrypted anew: ${done.value.webhooks}, kept answers: ${done.value.answers}`)
     return 0
   },
 

@@ -117,6 +117,7 @@ test.each([
   ['WALHOOK_ADMIN_TOKEN', 'with a space in the middle'],
   ['WALHOOK_ADMIN_TOKEN', 'sechzehn-Zeichen-für-walhook'],
   ['WALHOOK_SECRET_KEY', 'hunter2'],
+  ['WALHOOK_SECRET_KEY_OLD', 'hunter2'],
   ['WALHOOK_SECRET_KEY', Buffer.alloc(31, 7).toString('base64')],
   ['WALHOOK_SECRET_KEY', Buffer.alloc(32, 7).toString('hex')],
   ['WALHOOK_ALLOW_TARGETS', '300.0.0.0/8'],

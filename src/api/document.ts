@@ -104,13 +104,15 @@ function operation(route: Route, write: Write): Operation {
 }
 
 /** How a call can fail follows from what it takes. */
-function failures({ method, params, query, body, heedsIfMatch }: Route): [number, string][] {
+function failures({ method, params, query, body, heedsIfMatch, mayConflict }: Route): [number, string][] {
   return [
     ...(body ? ([[400, 'The body is not JSON']] as [number, string][]) : []),
     [401, 'There is no valid token'],
     [403, "The token's role may not do this"],
     ...(params ? ([[404, 'There is no such thing']] as [number, string][]) : []),
-    ...(method === 'get' ? [] : ([[409, 'Not possible in this state']] as [number, string][])),
+    ...(method === 'get' && !mayConflict
+      ? []
+      : ([[409, 'Not possible in this state']] as [number, string][])),
     ...(heedsIfMatch
       ? ([[412, 'It was changed since it was read: see `If-Match`']] as [number, string][])
       : []),

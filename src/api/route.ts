@@ -48,6 +48,8 @@ export type Definition<
   /** What stands for a missing body, where one may be missing. */
   readonly whenNoBody?: z.input<Body>
   readonly answer: Success<Answer>
+  /** It may not be possible as things are, although it changes nothing: of the others, that is said of each. */
+  readonly mayConflict?: boolean
   /** It changes a thing only where `isMatch` holds of its entity tag. */
   readonly heedsIfMatch?: boolean
   handle(call: {

@@ -4,6 +4,7 @@ import { eventRoutes } from './events.ts'
 import { logRoutes } from './log.ts'
 import { queueRoutes } from './queue.ts'
 import type { Route } from './route.ts'
+import { secretRoutes } from './secrets.ts'
 import { statusRoutes } from './status.ts'
 import { tokenRoutes } from './tokens.ts'
 import { webhookRoutes } from './webhooks.ts'
@@ -11,6 +12,7 @@ import { webhookRoutes } from './webhooks.ts'
 /** Everything under `/api`, in the order of the document. */
 export const routes: readonly Route[] = [
   ...webhookRoutes,
+  ...secretRoutes,
   ...logRoutes,
   ...eventRoutes,
   ...queueRoutes,

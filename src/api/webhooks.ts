@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { changeWebhook, createWebhook, deleteWebhook, getWebhook, listWebhooks } from '../control/webhooks.ts'
+import { redactedHeaders } from '../domain/custom-headers.ts'
 import { willBeDisabledAt } from '../domain/health.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { webhookTag } from './etag.ts'
@@ -44,6 +45,10 @@ const fields = {
       description:
         'Several events in one request, as a JSON array of what would be sent one by one: up to `max_events`, none of which waits for others longer than `max_wait_ms`. Null: one event in each request.',
     }),
+  headers: z.record(z.string(), z.string().nullable()).meta({
+    description:
+      'Sent with each request besides the usual ones, and shown to nobody. At a change: null takes one away, `[redacted]` keeps its value, and what is not named stays.',
+  }),
 }
 const newWebhook = z
   .strictObject({
@@ -53,11 +58,12 @@ const newWebhook = z
     update_fields: fields.update_fields.default(null),
     mode: fields.mode.default('every'),
     batch: fields.batch.default(null),
+    headers: fields.headers.default({}),
   })
   .meta({ id: 'NewWebhook' })
 const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
 
-const webhookFields = {
+export const webhookFields = {
   id: z.int(),
   name: z.string(),
   url: z.string(),
@@ -67,6 +73,10 @@ const webhookFields = {
   update_fields: z.array(z.string()).nullable(),
   mode: z.enum(['every', 'latest']),
   batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
+  headers: z.record(z.string(), z.string()).meta({ description: 'Each value is `[redacted]`.' }),
+  previous_secret_expires_at: time().nullable().meta({
+    description: 'Until when requests are signed with the secret before the last rotation as well.',
+  }),
   disabled_at: time().nullable(),
   disabled_reason: z
     .string()
@@ -184,9 +194,9 @@ function chosen<T extends z.output<typeof webhookChange>>({ is_active, update_fi
   }
 }
 
-const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
+export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
-function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
+export function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
   return {
     id: webhook.id,
     name: webhook.name,
@@ -197,6 +207,8 @@ function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
     update_fields: webhook.updateFields && [...webhook.updateFields],
     mode: webhook.mode,
     batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
+    headers: redactedHeaders(webhook.headerNames),
+    previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
     disabled_at: webhook.disabledAt?.toISOString() ?? null,
     disabled_reason: webhook.disabledReason,
     failing_since: webhook.failingSince?.toISOString() ?? null,

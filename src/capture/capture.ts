@@ -174,6 +174,7 @@ export function createCapture(options: {
             if (problems.length > 0) throw new CaptureBlocked(problems)
             return await readCatalogue(source, mapping)
           },
+          readBefore: position.readLsn,
           signal: closed.signal,
         }),
         outbox,

@@ -23,6 +23,8 @@ export type Gathered = {
   /** The last transaction that is in it, whole or in part; null where it holds none. */
   last: Place | null
   lastEventId: TimeId
+  /** Where the WAL ended when what the events tell was read from tables; null: nothing was. */
+  readLsn: Lsn | null
   /** How far all of it may be confirmed once it has committed; null while its last transaction is not whole. */
   confirmLsn: Lsn | null
   probe: string | null
@@ -57,6 +59,7 @@ export function emptyGathered(events = openEventColumns()): Gathered {
     parked: [],
     last: null,
     lastEventId: 0n,
+    readLsn: null,
     confirmLsn: null,
     probe: null,
     changes: 0,
@@ -115,6 +118,7 @@ export function createGatherer(options: {
     gathered.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)
     gathered.last = { commitLsn, committedAt }
     gathered.lastEventId = ids.last()
+    gathered.readLsn = mapped.readLsn ?? gathered.readLsn
     const count = countOf(commitLsn) + mapped.events.length + mapped.parked.length
     if (!isWhole) chunked = { commitLsn, count }
     else if (truncations.isPending()) gathered.deletionsFrom = count

@@ -1,5 +1,6 @@
 import type { Relation } from '../domain/change.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
+import type { Lsn } from '../domain/lsn.ts'
 import { type EntityMapping, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
@@ -18,6 +19,8 @@ export type Mapped = {
   readonly truncated: readonly string[]
   /** Of their entities those that the mapping wants deleted then. */
   readonly emptied: readonly Emptied[]
+  /** Where the WAL ended when what the events tell was read from tables; null: nothing was. */
+  readonly readLsn: Lsn | null
 }
 
 /** A type of entity of which every one is gone, and how the event of that is written. */
@@ -37,6 +40,8 @@ export function createMapper(options: {
   catalogue: Catalogue
   /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
+  /** The greatest `readLsn` of events that are stored. */
+  readBefore: Lsn | null
   /** Aborted when the stream is over: what is still waited for is not. */
   signal?: AbortSignal
 }) {
@@ -144,7 +149,7 @@ export function createMapper(options: {
         })
       }
     }
-    return { events, parked, truncated, emptied }
+    return { events, parked, truncated, emptied, readLsn: missing.readLsn }
   }
 }
 

@@ -22,6 +22,8 @@ type Wanted = { readonly ifThere: Columns; readonly ifGone: Columns }
 
 /** What was read for a batch. */
 export type Missing = {
+  /** Where the WAL ended when rows had been read; null where none were. */
+  readonly readLsn: Lsn | null
   /** The row to show: the WAL's, with what must come from the table; null where the row is gone. */
   rowOf(item: Touched): ShapedRow | null
   /** The JSON of a related list. */
@@ -44,11 +46,18 @@ const longestWaitMs = 100
  *   later event would say what was missed. So the reading waits until all of them are seen, as long as whoever has made
  *   them waits.
  * - Something newer than the changes that follow. Their events would tell older values after it. So what was read of an
- *   entity once is read again for its events up to the end of the WAL at that time.
+ *   entity once is read again for its events up to the end of the WAL at that time. Which entities a process before
+ *   this one has read is not known: up to `readBefore`, all are.
  */
-export function createMissingReader(options: { source: Source; signal?: AbortSignal | undefined }) {
+export function createMissingReader(options: {
+  source: Source
+  /** The greatest `readLsn` of events that are stored. */
+  readBefore: Lsn | null
+  signal?: AbortSignal | undefined
+}) {
   const { pool } = options.source
   const brought = createBrought()
+  const readBefore = options.readBefore ?? 0n
   const ahead = new Map<EntityMapping, Map<string, Ahead>>()
 
   async function countUnseen(): Promise<number> {
@@ -85,11 +94,11 @@ export function createMissingReader(options: { source: Source; signal?: AbortSig
       if (key === null) continue
       const carried = ahead.get(entity)?.get(key)
       const isCarried = carried !== undefined && carried.until > part.commitLsn
-      const ifGone = union(
-        isCarried ? carried.columns : none,
-        folded.state === 'delete' ? none : unknownColumns(item, shapes),
-      )
-      const ifThere = union(ifGone, before.get(entity)?.get(key) ?? none)
+      const toldBefore = part.commitLsn < readBefore ? 'all' : isCarried ? carried.columns : none
+      const unknown = folded.state === 'delete' ? none : unknownColumns(item, shapes)
+      // An entity that is new begins anew, after a delete: what was told before that does not bind it.
+      const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
+      const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
       if (ifThere !== 'all' && ifThere.size === 0) continue
       const byKey = before.get(entity) ?? new Map<string, Columns>()
       before.set(entity, byKey.set(key, ifThere))
@@ -114,20 +123,20 @@ export function createMissingReader(options: { source: Source; signal?: AbortSig
     const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
     for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity))
       rows.set(entity, await readRows(pool, catalogue, entity, keysOf(items)))
-    if (wanted.size > 0) {
-      const until = await walEnd()
+    const until = wanted.size > 0 ? await walEnd() : null
+    if (until !== null)
       for (const [{ entity, key }, { ifThere: columns }] of wanted) {
         // Of a row that is gone nothing was told.
         if (!rows.get(entity)?.has(key!)) continue
         const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
         ahead.set(entity, byKey.set(key!, { until, columns }))
       }
-    }
     const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
     for (const [entity, items] of Map.groupBy(withLists, item => item.entity))
       for (const list of entity.related)
         lists.set(list, await readRelated(pool, catalogue, list, keysOf(items)))
     return {
+      readLsn: until,
       rowOf(item) {
         const present = rows.get(item.entity)?.get(item.key!)
         const columns = wanted.get(item)?.[present ? 'ifThere' : 'ifGone'] ?? none

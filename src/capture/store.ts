@@ -63,6 +63,7 @@ export function createStorer(options: {
   async function appendAll(input: {
     to: Lsn
     lastEventId: bigint
+    readLsn: Lsn | null
     events: readonly StoredEvent[] | EventColumns
     parked: readonly ParkedChange[]
   }): Promise<void> {
@@ -83,7 +84,7 @@ export function createStorer(options: {
     let index = indexFrom
     for await (const page of truncations.deletions(client!)) {
       const events = page.map(event => ({ ...event, ...of, index: index++, id: ids.next() }))
-      await appendAll({ to: of.commitLsn, lastEventId: ids.last(), events, parked: [] })
+      await appendAll({ to: of.commitLsn, lastEventId: ids.last(), readLsn: null, events, parked: [] })
       tally.events += events.length
     }
   }
@@ -140,11 +141,11 @@ export function createStorer(options: {
 
   return {
     async store(gathered: Gathered): Promise<void> {
-      const { events, parked, last, lastEventId, confirmLsn, probe, page, deletionsFrom } = gathered
+      const { events, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } = gathered
       count(gathered)
       if (last && (confirmLsn === null || deletionsFrom !== null)) await begin()
       if (last && (client || events.count() + parked.length > 0))
-        await appendAll({ to: last.commitLsn, lastEventId, events, parked })
+        await appendAll({ to: last.commitLsn, lastEventId, readLsn, events, parked })
       if (last && deletionsFrom !== null) await storeDeletions(last, deletionsFrom)
       if (confirmLsn === null) return
       await commit()

@@ -2,6 +2,7 @@ import type { Actor } from '../domain/audit.ts'
 import type { BackfillAction } from '../domain/backfill.ts'
 import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
+import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
 
@@ -43,7 +44,7 @@ export type Control = {
     key: string,
   ) => Promise<{ entityId: string; entityIdJson: string; resultJson: string } | null>
   readonly sendTest: (
-    target: { webhookId: number; url: string; secret: string },
+    target: { webhookId: number; url: string; sealed: Sealed },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<LoggedAttempt>
   readonly captureStatus: () => Promise<CaptureStatus>

@@ -32,9 +32,8 @@ export async function once(
   request: { readonly key: string; readonly hash: Buffer },
   work: () => Promise<string | null>,
 ): Promise<Once> {
-  const { outbox, sealKey } = control
+  const { outbox } = control
   const key: CallKey = { holder: caller.tokenId ?? 0, key: request.key }
-  const purpose = `walhook answer ${key.holder} ${key.key}`
 
   if (!(await takeKey(outbox, key, request.hash))) {
     const found = await findKey(outbox, key)
@@ -44,7 +43,7 @@ export async function once(
       return found.ageMs < cutOffAfterMs
         ? { state: 'failed', failure: goingOn, mayEnd: true }
         : { state: 'failed', failure: cutOff, mayEnd: false }
-    const opened = unseal(sealKey, purpose, found.answer)
+    const opened = unseal(control.sealKey, answerPurpose(key), found.answer)
     return opened.ok
       ? { state: 'answered', answer: opened.text, isReplay: true }
       : { state: 'failed', failure: unreadable, mayEnd: false }
@@ -56,8 +55,19 @@ export async function once(
     await freeKey(outbox, key)
     return { state: 'changed_nothing' }
   }
-  await storeAnswer(outbox, key, seal(sealKey, purpose, answer, control.randomBytes(nonceBytes)))
+  await storeAnswer(outbox, key, sealAnswer(control, key, answer))
   return { state: 'answered', answer, isReplay: false }
+}
+
+/** What the answer of a call is sealed for. */
+export const answerPurpose = ({ holder, key }: CallKey) => `walhook answer ${holder} ${key}`
+
+export function sealAnswer(
+  { sealKey, randomBytes }: Pick<Control, 'sealKey' | 'randomBytes'>,
+  key: CallKey,
+  answer: string,
+): string {
+  return seal(sealKey, answerPurpose(key), answer, randomBytes(nonceBytes))
 }
 
 const goingOn = conflict(

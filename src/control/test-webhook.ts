@@ -1,7 +1,8 @@
 import { writeBody } from '../domain/event.ts'
 import { batchBody } from '../domain/shipment.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
-import { findWebhook, findWebhookSecret } from '../outbox/webhooks.ts'
+import { findSealed } from '../outbox/secrets.ts'
+import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { invalid, notFound, type Result } from './result.ts'
 
@@ -18,8 +19,8 @@ export async function testWebhook(
   userId: string | null,
 ): Promise<Result<LoggedAttempt>> {
   const webhook = await findWebhook(control.outbox, id)
-  const secret = await findWebhookSecret(control.outbox, id)
-  if (!webhook || secret === null) return notFound('webhook', id)
+  const sealed = await findSealed(control.outbox.pool, id)
+  if (!webhook || !sealed) return notFound('webhook', id)
 
   if (!control.entityTypes.includes(entityType))
     return invalid({
@@ -43,6 +44,6 @@ export async function testWebhook(
   const event = writeBody({ ...content, entityType, actionType: 'test' })
   // A receiver of batches gets a batch of one.
   const body = webhook.batch ? batchBody([event]) : event
-  const target = { webhookId: id, url: webhook.url, secret }
+  const target = { webhookId: id, url: webhook.url, sealed }
   return { ok: true, value: await control.sendTest(target, { entityType, entityId, body }) }
 }

@@ -1,13 +1,16 @@
+import { changeHeaders, type HeaderChange } from '../domain/custom-headers.ts'
 import { nearest } from '../domain/nearest.ts'
-import { nonceBytes, seal, signingSecretPurpose, unseal } from '../domain/seal.ts'
-import { formatSecret } from '../domain/signature.ts'
+import { nonceBytes } from '../domain/seal.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
 import type { Batching, Mode, Webhook } from '../domain/webhook.ts'
+import { type Headers, openHeaders, sealHeaders, sealSecret } from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
+import { findSealed, nextWebhookId } from '../outbox/secrets.ts'
 import * as webhooks from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { type FieldProblem, invalid, notFound, type Result, stale } from './result.ts'
+import { newSecret } from './secrets.ts'
 
 /** What an admin gives; the types are checked by who calls, the meaning here. */
 export type WebhookFields = {
@@ -19,12 +22,11 @@ export type WebhookFields = {
   readonly updateFields?: readonly string[] | null | undefined
   readonly mode?: Mode | undefined
   readonly batch?: Batching | null | undefined
+  readonly headers?: HeaderChange | undefined
 }
 
 /** One page of a list, and the cursor of the next one, if there is more. */
 export type Page<T, Cursor> = { readonly items: readonly T[]; readonly next: Cursor | null }
-
-const secretBytes = 32
 
 /** Creates a webhook. Its signing secret is in the result, and is shown this once. */
 export async function createWebhook(
@@ -32,12 +34,19 @@ export async function createWebhook(
   caller: Caller,
   fields: WebhookFields,
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
-  const problems = await judgeFields(control, fields)
-  if (problems.length > 0) return invalid(...problems)
-  const secret = formatSecret(control.randomBytes(secretBytes))
-  const sealed = seal(control.sealKey, signingSecretPurpose, secret, control.randomBytes(nonceBytes))
+  const { headers: wantedHeaders = {}, ...rest } = fields
+  const headers = changeHeaders([], {}, wantedHeaders)
+  const problems = [...(await judgeFields(control, fields)), ...headerProblems(headers)]
+  if (problems.length > 0 || !headers.ok) return invalid(...problems)
+  const secret = newSecret(control)
   const webhook = await inTransaction(control.outbox, async tx => {
-    const made = await webhooks.insertWebhook(tx, { ...normalized(fields), secret: sealed })
+    const id = await nextWebhookId(tx.client)
+    const made = await webhooks.insertWebhook(tx, {
+      ...normalized(rest),
+      id,
+      secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
+      sealedHeaders: sealedHeaders(control, id, headers.headers),
+    })
     await recordAudit(tx.client, caller, 'webhook.created', { webhookId: made.id, to: made })
     return made
   })
@@ -70,14 +79,22 @@ export async function changeWebhook(
   change: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
   isCurrent: (webhook: Webhook) => boolean = () => true,
 ): Promise<Result<Webhook>> {
+  const { headers: headerChange, ...rest } = change
   const problems = await judgeFields(control, change)
-  if (problems.length > 0) return invalid(...problems)
+  if (problems.length > 0 && !headerChange) return invalid(...problems)
   return await inTransaction(control.outbox, async tx => {
     const before = await webhooks.lockWebhook(tx, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
-    const after = (await webhooks.updateWebhook(tx, id, normalized(change)))!
-    await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to: after })
+    const headers = headerChange
+      ? await changedHeaders(control, tx.client, before, headerChange)
+      : { ok: true as const, sealedHeaders: undefined, changed: [] }
+    const wrong = [...problems, ...headerProblems(headers)]
+    if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
+    const { sealedHeaders, changed } = headers
+    const after = (await webhooks.updateWebhook(tx, id, { ...normalized(rest), sealedHeaders }))!
+    const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
+    await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to })
     return { ok: true, value: after }
   })
 }
@@ -99,13 +116,36 @@ export async function deleteWebhook(
   })
 }
 
-/** The signing secret of a webhook, in the form in which a receiver needs it. Throws where it can't be opened. */
-export async function revealSecret(control: Control, id: number): Promise<Result<string>> {
-  const sealed = await webhooks.findWebhookSecret(control.outbox, id)
-  if (sealed === null) return notFound('webhook', id)
-  const opened = unseal(control.sealKey, signingSecretPurpose, sealed)
-  if (!opened.ok) throw new Error(`the signing secret of webhook ${id} can't be read: ${opened.reason}`)
-  return { ok: true, value: opened.text }
+/** The headers of a webhook with a change made to them, sealed; `changed` are those that had another value before. */
+async function changedHeaders(
+  control: Control,
+  client: Parameters<typeof findSealed>[0],
+  { id, headerNames }: Webhook,
+  change: HeaderChange,
+) {
+  const opened = openHeaders(control.sealKey, id, (await findSealed(client, id))!.headers)
+  const present = opened.ok ? opened.headers : null
+  const result = changeHeaders(headerNames, present, change)
+  if (!result.ok) return result
+  const { headers } = result
+  const changed = headerNames.filter(name => name in headers && headers[name] !== present?.[name])
+  return { ok: true as const, sealedHeaders: sealedHeaders(control, id, headers), changed }
+}
+
+function sealedHeaders(control: Control, id: number, headers: Headers): webhooks.SealedHeaders {
+  const names = Object.keys(headers).sort()
+  if (names.length === 0) return { names, envelope: null }
+  return { names, envelope: sealHeaders(control.sealKey, id, headers, control.randomBytes(nonceBytes)) }
+}
+
+function headerProblems(
+  result: { readonly ok: true } | Extract<ReturnType<typeof changeHeaders>, { ok: false }>,
+): FieldProblem[] {
+  if (result.ok) return []
+  return result.problems.map(({ name, detail }) => ({
+    pointer: name === null ? '/headers' : `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+    detail,
+  }))
 }
 
 async function judgeFields(

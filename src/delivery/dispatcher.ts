@@ -146,7 +146,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     const message = messageOf(shipment)
     const startedAtMs = clockMs()
     const attempt = await options.deliver(
-      { webhookId: webhook.id, url: webhook.url, secret: webhook.secret },
+      { webhookId: webhook.id, url: webhook.url, sealed: webhook.sealed },
       message,
       cutOff,
     )

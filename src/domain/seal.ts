@@ -1,7 +1,14 @@
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 
-/** 32 bytes that encrypt what is secret at rest, and the short name under which envelopes refer to them. */
-export type SealKey = { readonly id: string; readonly bytes: Buffer }
+/**
+ * 32 bytes that encrypt what is secret at rest, and the short name under which envelopes refer to them. `older` is the
+ * key that was used before, while there may be envelopes of it: it opens them, and makes none.
+ */
+export type SealKey = {
+  readonly id: string
+  readonly bytes: Buffer
+  readonly older?: Pick<SealKey, 'id' | 'bytes'> | null
+}
 
 export const nonceBytes = 12
 const tagBytes = 16
@@ -34,13 +41,14 @@ export function unseal(key: SealKey, purpose: string, envelope: string): Opened 
   const [, keyId, base64] = /^v1:([0-9a-f]+):([A-Za-z0-9+/]+=*)$/.exec(envelope) ?? []
   const bytes = Buffer.from(base64 ?? '', 'base64')
   if (bytes.length < nonceBytes + tagBytes) return { ok: false, reason: 'it is not a sealed secret' }
-  if (keyId !== key.id)
+  const maker = [key, key.older].find(one => one?.id === keyId)
+  if (!maker)
     return {
       ok: false,
-      reason: `it was sealed with the key ${keyId}, but WALHOOK_SECRET_KEY is the key ${key.id}: start walhook with the key that it was made with`,
+      reason: `it was sealed with the key ${keyId}, but WALHOOK_SECRET_KEY is the key ${key.id}: start walhook with the key that it was made with, at least as WALHOOK_SECRET_KEY_OLD`,
     }
   try {
-    const decipher = createDecipheriv('aes-256-gcm', key.bytes, bytes.subarray(0, nonceBytes))
+    const decipher = createDecipheriv('aes-256-gcm', maker.bytes, bytes.subarray(0, nonceBytes))
     decipher.setAAD(Buffer.from(purpose)).setAuthTag(bytes.subarray(-tagBytes))
     const text =
       decipher.update(bytes.subarray(nonceBytes, -tagBytes), undefined, 'utf8') + decipher.final('utf8')
@@ -50,5 +58,7 @@ export function unseal(key: SealKey, purpose: string, envelope: string): Opened 
   }
 }
 
-/** What signing secrets are sealed for. */
-export const signingSecretPurpose = 'walhook signing secret'
+/** The id of the key that an envelope was made with; null where the text is no envelope. */
+export function keyIdOf(envelope: string): string | null {
+  return /^v1:([0-9a-f]+):/.exec(envelope)?.[1] ?? null
+}

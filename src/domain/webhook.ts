@@ -6,7 +6,7 @@ export type Mode = 'every' | 'latest'
 /** Up to `maxEvents` events (2 to 1,000) go in one request; none waits longer than `maxWaitMs` (0 to 60,000) for others. */
 export type Batching = { readonly maxEvents: number; readonly maxWaitMs: number }
 
-/** What an admin set up. The signing secret is kept apart and encrypted. */
+/** What an admin set up. Secrets are kept apart and encrypted: `Sealed`. */
 export type Webhook = {
   readonly id: number
   readonly name: string
@@ -28,6 +28,10 @@ export type Webhook = {
   readonly mode: Mode
   /** Null: each event in a request of its own. */
   readonly batch: Batching | null
+  /** Of the headers that are sent besides walhook's own; in lower case, sorted. */
+  readonly headerNames: readonly string[]
+  /** Until when the secret before the last rotation signs too; null where it does not, or not any more. */
+  readonly previousSecretExpiresAt: Date | null
   /** Counts the changes by admins, from 1. */
   readonly version: number
   readonly createdAt: Date

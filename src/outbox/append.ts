@@ -33,7 +33,7 @@ const appendStatement = `
 with moved as (
   update walhook.positions
   set commit_lsn = $3, confirmed_lsn = greatest(confirmed_lsn, $13), last_event_id = greatest(last_event_id, $4),
-      updated_at = now()
+      read_lsn = greatest(read_lsn, $24::pg_lsn),      updated_at = now()
   where slot_name = $1 and commit_lsn = $2
   returning slot_name
 ), incoming as (
@@ -105,6 +105,8 @@ export async function append(
     parked: readonly ParkedChange[]
     /** The webhook that the events are for; absent or null for every one that wants them. */
     onlyWebhookId?: number | null
+    /** Up to where the source's WAL went when what the events tell was read from its tables; null: nothing was. */
+    readLsn?: Lsn | null
   },
 ): Promise<number> {
   const { parked } = input
@@ -136,6 +138,7 @@ export async function append(
       events.changed,
       events.omitted,
       input.onlyWebhookId ?? null,
+      input.readLsn == null ? null : formatLsn(input.readLsn),
     ],
   })
   if (rows[0].moved === 0) throw new PositionMoved(input.slotName, input.expected)

@@ -1,14 +1,16 @@
 import type pg from 'pg'
 import type { Batching, Mode } from '../domain/webhook.ts'
+import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { Outbox } from './database.ts'
 import type { DueFloors } from './due-floors.ts'
+import { sealedColumns, toSealed } from './secrets.ts'
 import { toBatching } from './webhooks.ts'
 
-/** A webhook with work, as delivery needs it. `secret` is the encrypted envelope. */
+/** A webhook with work, as delivery needs it. */
 export type BusyWebhook = {
   readonly id: number
   readonly url: string
-  readonly secret: string
+  readonly sealed: Sealed
   readonly mode: Mode
   readonly batch: Batching | null
   /** In how many ms its earliest lane is due, or it may be sent to again; 0 or less: now. */
@@ -17,7 +19,7 @@ export type BusyWebhook = {
 
 /** What `busyWebhooks` reads of a webhook `w` whose earliest lane is due at `due_at`. */
 const busyColumns = `
-w.id, w.url, w.secret, w.mode, w.batch_max_events, w.batch_max_wait_ms, due_at, clock_timestamp() as now,
+w.id, w.url, ${sealedColumns}, w.mode, w.batch_max_events, w.batch_max_wait_ms, due_at, clock_timestamp() as now,
 (extract(epoch from greatest(due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
 
 /**
@@ -79,7 +81,7 @@ export async function busyWebhooks(
   return rows.map(row => ({
     id: row.id,
     url: row.url,
-    secret: row.secret,
+    sealed: toSealed(row),
     mode: row.mode,
     batch: toBatching(row),
     dueInMs: row.due_in_ms,

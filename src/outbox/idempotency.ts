@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { Outbox } from './database.ts'
 
 const keptFor = `interval '24 hours'`
@@ -66,4 +67,30 @@ export async function pruneKeys(outbox: Outbox): Promise<void> {
     name: 'prune_keys',
     text: `delete from walhook.idempotency_keys where created_at < now() - ${keptFor}`,
   })
+}
+
+/** The answers that are sealed with another key than `keyId`; nobody else changes them until the transaction ends. */
+export async function lockAnswersOfOtherKeys(
+  client: pg.PoolClient,
+  keyId: string,
+): Promise<{ key: CallKey; answer: string }[]> {
+  const { rows } = await client.query(
+    `select holder, key, answer from walhook.idempotency_keys
+     where split_part(answer, ':', 2) <> $1 order by holder, key for update`,
+    [keyId],
+  )
+  return rows.map(({ holder, key, answer }) => ({ key: { holder, key }, answer }))
+}
+
+/** Replaces an answer that is locked by another envelope of the same. */
+export async function replaceAnswer(
+  client: pg.PoolClient,
+  { holder, key }: CallKey,
+  answer: string,
+): Promise<void> {
+  await client.query('update walhook.idempotency_keys set answer = $3 where holder = $1 and key = $2', [
+    holder,
+    key,
+    answer,
+  ])
 }

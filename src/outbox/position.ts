@@ -12,12 +12,14 @@ export type Position = {
   /** How far the slot may have been confirmed; null where an older walhook did not note it. */
   readonly confirmedLsn: Lsn | null
   readonly lastEventId: TimeId
+  /** Up to where the WAL went when events last told what the tables have; null where they never did. */
+  readonly readLsn: Lsn | null
 }
 
 /** The position of a slot, or null where it has never been captured into this outbox. */
 export async function readPosition(outbox: Outbox, slotName: string): Promise<Position | null> {
   const { rows } = await outbox.pool.query(
-    `select system_identifier, commit_lsn, confirmed_lsn, last_event_id from walhook.positions where slot_name = $1`,
+    `select system_identifier, commit_lsn, confirmed_lsn, last_event_id, read_lsn from walhook.positions where slot_name = $1`,
     [slotName],
   )
   const row = rows[0]
@@ -27,6 +29,7 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
     commitLsn: parseLsn(row.commit_lsn),
     confirmedLsn: row.confirmed_lsn === null ? null : parseLsn(row.confirmed_lsn),
     lastEventId: row.last_event_id,
+    readLsn: row.read_lsn === null ? null : parseLsn(row.read_lsn),
   }
 }
 
@@ -68,7 +71,7 @@ export async function restartPosition(
 ): Promise<TimeId> {
   const { rows } = await db.query(
     `update walhook.positions
-     set system_identifier = $2, commit_lsn = $3, confirmed_lsn = $3, updated_at = now()
+     set system_identifier = $2, commit_lsn = $3, confirmed_lsn = $3, read_lsn = null, updated_at = now()
      where slot_name = $1 returning last_event_id`,
     [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
   )

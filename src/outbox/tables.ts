@@ -16,6 +16,10 @@ export type Tables = {
     batch_max_events: number | null
     batch_max_wait_ms: number | null
     secret: string
+    previous_secret: string | null
+    previous_secret_expires_at: Date | null
+    headers: string | null
+    header_names: Generated<string[]>
     disabled_at: Date | null
     disabled_reason: string | null
     failing_since: Date | null

@@ -16,6 +16,8 @@ const columns = [
   'mode',
   'batch_max_events',
   'batch_max_wait_ms',
+  'header_names',
+  'previous_secret_expires_at',
   'disabled_at',
   'disabled_reason',
   'failing_since',
@@ -36,6 +38,11 @@ function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof col
     updateFields: row.update_fields,
     mode: row.mode,
     batch: toBatching(row),
+    headerNames: row.header_names,
+    previousSecretExpiresAt:
+      row.previous_secret_expires_at && row.previous_secret_expires_at.getTime() > Date.now()
+        ? row.previous_secret_expires_at
+        : null,
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
     failingSince: row.failing_since,
@@ -62,11 +69,20 @@ export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers
   readonly [Field in 'previous' | 'updateFields' | 'mode' | 'batch']?: Webhook[Field] | undefined
 }
 
-/** `secret` is the encrypted envelope of the signing secret. */
-export async function insertWebhook(db: Db, input: WebhookInput & { secret: string }): Promise<Webhook> {
+/** Custom headers: their names, and the envelope with their values. */
+export type SealedHeaders = { readonly names: readonly string[]; readonly envelope: string | null }
+
+/** `secret` is the encrypted envelope of the signing secret, `id` one of `nextWebhookId`, or absent for the next one. */
+export async function insertWebhook(
+  db: Db,
+  input: WebhookInput & { id?: number; secret: string; sealedHeaders?: SealedHeaders },
+): Promise<Webhook> {
   const row = await db.kysely
     .insertInto('walhook.webhooks')
     .values({
+      ...(input.id !== undefined && { id: input.id }),
+      headers: input.sealedHeaders?.envelope ?? null,
+      header_names: [...(input.sealedHeaders?.names ?? [])],
       name: input.name,
       url: input.url,
       is_active: input.isActive,
@@ -109,23 +125,13 @@ export async function lockWebhook(db: Db, id: number): Promise<Webhook | null> {
   return row ? toWebhook(row) : null
 }
 
-export async function findWebhook(outbox: Outbox, id: number): Promise<Webhook | null> {
+export async function findWebhook(outbox: Db, id: number): Promise<Webhook | null> {
   const row = await outbox.kysely
     .selectFrom('walhook.webhooks')
     .select(columns)
     .where('id', '=', id)
     .executeTakeFirst()
   return row ? toWebhook(row) : null
-}
-
-/** The encrypted envelope of a webhook's signing secret, or null where there is no such webhook. */
-export async function findWebhookSecret(outbox: Outbox, id: number): Promise<string | null> {
-  const row = await outbox.kysely
-    .selectFrom('walhook.webhooks')
-    .select('secret')
-    .where('id', '=', id)
-    .executeTakeFirst()
-  return row?.secret ?? null
 }
 
 /**
@@ -136,7 +142,9 @@ export async function findWebhookSecret(outbox: Outbox, id: number): Promise<str
 export async function updateWebhook(
   db: Db,
   id: number,
-  change: { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined },
+  change: { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined } & {
+    readonly sealedHeaders?: SealedHeaders | undefined
+  },
 ): Promise<Webhook | null> {
   const row = await db.kysely
     .updateTable('walhook.webhooks')
@@ -152,6 +160,10 @@ export async function updateWebhook(
       ...(change.batch !== undefined && {
         batch_max_events: change.batch?.maxEvents ?? null,
         batch_max_wait_ms: change.batch?.maxWaitMs ?? null,
+      }),
+      ...(change.sealedHeaders && {
+        headers: change.sealedHeaders.envelope,
+        header_names: [...change.sealedHeaders.names],
       }),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { docsPage } from '../../src/api/docs-page.ts'
+import { docsPage, docsPolicy } from '../../src/api/docs-page.ts'
 import { openApiDocument } from '../../src/api/document.ts'
 import { route } from '../../src/api/route.ts'
 import { routes } from '../../src/api/routes.ts'
@@ -62,4 +63,10 @@ test('the page shows every call, loads nothing, and what is written stays text',
   const shown = String(await docsPage(openApiDocument([hostile], '<h1>')))
   expect(shown).not.toMatch(/<(b|script|i|u|s|em)>/)
   expect(shown).toContain('<code>&lt;i&gt;</code>')
+})
+
+test('the page may load its own style, and that is the style that it has', async () => {
+  const style = /<style>(.*)<\/style>/s.exec(String(await docsPage(document)))![1]!
+  const hash = createHash('sha256').update(style).digest('base64')
+  expect(docsPolicy).toContain(`default-src 'none'; style-src 'sha256-${hash}';`)
 })

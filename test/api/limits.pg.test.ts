@@ -42,3 +42,13 @@ test('an address that sends wrong tokens is slowed down, and who was let in befo
   // Without a token nobody has guessed.
   expect((await at.call('GET', '/api/webhooks', undefined, null)).status).toBe(401)
 })
+
+test('the description is there without a token: for programs, and as a page that may load nothing', async () => {
+  await using at = await openTestApi()
+  const { status, json } = await at.call('GET', '/api/openapi.json', undefined, null)
+  expect({ status, openapi: json.openapi }).toEqual({ status: 200, openapi: '3.1.1' })
+  const page = await at.call('GET', '/api/docs', undefined, null)
+  expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/)
+  expect(page.headers.get('content-type')).toMatch(/^text\/html/)
+  expect(page.text).toContain('/api/webhooks/{id}/test')
+})

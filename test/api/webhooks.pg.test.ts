@@ -28,6 +28,8 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     update_fields: null,
     mode: 'every',
     batch: null,
+    headers: {},
+    previous_secret_expires_at: null,
     disabled_at: null,
     disabled_reason: null,
     failing_since: null,
@@ -91,7 +93,7 @@ test('the list comes in pages by a cursor, without secrets', async () => {
   const second = await at.call('GET', `/api/webhooks?limit=2&cursor=${first.json.next_cursor}`)
   expect(second.json.data.map(({ name }: { name: string }) => name)).toEqual(['three'])
   expect(second.json.next_cursor).toBeNull()
-  expect((await at.call('GET', '/api/webhooks')).text).not.toMatch(/secret|whsec_|v1:/)
+  expect((await at.call('GET', '/api/webhooks')).text).not.toMatch(/"secret"|whsec_|v1:/)
 })
 
 const long = 'x'.repeat(5_000)

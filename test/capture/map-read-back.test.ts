@@ -182,3 +182,40 @@ test('a value that was read is read again, and the others stay as they were then
   const next = await at.map([], [update(users, null, '1', 'b', 'an earlier story')])
   expect(results(next)).toEqual(['{"id":1,"name":"b","story":"newest story"}'])
 })
+
+test('up to where a process before this one had read, every row is told as it is', async () => {
+  const at = openMapper({ present: usersNow('1', 'newest', 's'), readBefore: 25n })
+  const told = await at.map(
+    [update(users, null, '1', 'a', 's'), insert(users, '3', 'inserted, and deleted later', 's')],
+    [update(users, null, '2', 'changed, and deleted later', 's'), remove(users, '1', null, null)],
+    [update(users, null, '4', 'after', 's')],
+  )
+  expect(results(told)).toEqual([
+    '{"id":1,"name":"newest","story":"s"}',
+    '{"id":3,"name":"inserted, and deleted later","story":"s"}',
+    '20.0',
+    '{"id":4,"name":"after","story":"s"}',
+  ])
+})
+
+test('an entity that was told as it is, is deleted, is there again and is gone by now: it is told as the WAL has it', async () => {
+  const rows = [['1', 'newest', 's']]
+  const users1 = { columns: { id: 'integer', name: 'text', story: 'text' }, rows }
+  const at = openMapper({
+    mapping: [entity('user', 'users', [linked])],
+    present: { users: users1 } as never,
+    walEnd: '0/FF',
+  })
+  expect(results(await at.map([insert(links, '1', 'c')]))).toEqual([
+    '{"id":1,"name":"newest","story":"s","companies":[]}',
+  ])
+  rows.length = 0
+  const { texts } = await at.map(
+    [],
+    [remove(users, '1', null, null)],
+    [insert(users, '1', 'again', 's')],
+    [update(users, null, '1', 'left out, as it is gone', 's')],
+    [remove(users, '1', null, null)],
+  )
+  expect(texts.map(text => /"action_type":"(\w+)"/.exec(text)![1])).toEqual(['delete', 'new', 'delete'])
+})

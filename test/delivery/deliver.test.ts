@@ -3,13 +3,17 @@ import { expect, test } from 'vitest'
 import type { HttpRequest, HttpResult } from '../../src/delivery/attempt.ts'
 import { createDeliver, type Target } from '../../src/delivery/deliver.ts'
 import { judgeStatus } from '../../src/domain/outcome.ts'
-import { parseSealKey, seal, signingSecretPurpose } from '../../src/domain/seal.ts'
+import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { formatSecret } from '../../src/domain/signature.ts'
+import { sealHeaders, sealSecret, unboundPurpose } from '../../src/domain/webhook-secrets.ts'
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const keyOf = (byte: number) => parseSealKey(Buffer.alloc(32, byte).toString('base64'))!
-const sealed = seal(keyOf(1), signingSecretPurpose, secret, Buffer.alloc(12))
-const target = { webhookId: 3, url: 'https://crm.example.com/', secret: sealed }
+let nonces = 0
+const nonce = () => Buffer.alloc(12, ++nonces)
+const envelope = sealSecret(keyOf(1), 3, secret, nonce())
+const sealed = { secret: envelope, previousSecret: null, headers: null }
+const target = { webhookId: 3, url: 'https://crm.example.com/', sealed }
 const message = {
   trigger: 'schedule' as const,
   eventId: 17n,
@@ -81,7 +85,7 @@ test('a secret that was opened once is known, and another one is not taken for i
   const at = open()
   await at.deliver()
   await at.deliver()
-  await at.deliver({ ...target, secret: seal(keyOf(1), signingSecretPurpose, other, Buffer.alloc(12, 1)) })
+  await at.deliver({ ...target, sealed: { ...sealed, secret: sealSecret(keyOf(1), 3, other, nonce()) } })
   const [first, again, third] = at.posted
   for (const request of [first!, again!]) new Webhook(secret).verify(request.body, { ...request.headers })
   new Webhook(other).verify(third!.body, { ...third!.headers })
@@ -99,4 +103,73 @@ test('an attempt that failed is logged with its sentence and class', async () =>
     errorMessage: refused.failure!.message,
   })
   expect(Object.keys(attempt)).not.toContain('failure')
+})
+
+test('after a rotation both secrets sign, the new one first, and then the new one alone', async () => {
+  const other = formatSecret(Buffer.alloc(32, 9))
+  const at = open()
+  const secretOf = sealSecret(keyOf(1), 3, other, nonce())
+  await at.deliver({ ...target, sealed: { ...sealed, secret: secretOf, previousSecret: envelope } })
+  await at.deliver({ ...target, sealed: { ...sealed, secret: secretOf } })
+  const [both, alone] = at.posted
+  for (const each of [other, secret]) new Webhook(each).verify(both!.body, { ...both!.headers })
+  const signed = (request: HttpRequest) => request.headers['webhook-signature']!.split(' ')
+  const first = { ...both!.headers, 'webhook-signature': signed(both!)[0]! }
+  new Webhook(other).verify(both!.body, first)
+  expect([signed(both!).length, signed(alone!).length]).toEqual([2, 1])
+  expect(() => new Webhook(secret).verify(alone!.body, { ...alone!.headers })).toThrow()
+})
+
+test("another webhook's envelopes do not open, also after they were opened for that one", async () => {
+  const headers = sealHeaders(keyOf(1), 3, { 'x-key': 'abcdefgh' }, nonce())
+  const at = open()
+  expect((await at.deliver({ ...target, sealed: { ...sealed, headers } })).outcome).toBe('delivered')
+  const moved = await at.deliver({ ...target, webhookId: 4 })
+  expect(moved).toMatchObject({
+    outcome: 'blocked',
+    errorMessage: expect.stringMatching(/the signing secret can't be read: .*belongs to something else/),
+  })
+  const own = sealSecret(keyOf(1), 4, secret, nonce())
+  expect(
+    await at.deliver({ ...target, webhookId: 4, sealed: { ...sealed, secret: own, headers } }),
+  ).toMatchObject({
+    outcome: 'blocked',
+    errorMessage: expect.stringContaining("custom headers can't be read"),
+  })
+  expect(at.posted).toHaveLength(1)
+})
+
+test('what was sealed before envelopes were bound to a webhook still opens', async () => {
+  const unbound = seal(keyOf(1), unboundPurpose, secret, nonce())
+  const at = open()
+  expect((await at.deliver({ ...target, sealed: { ...sealed, secret: unbound } })).outcome).toBe('delivered')
+})
+
+test('custom headers are sent, and neither they nor what the receiver repeats of them is logged', async () => {
+  const token = 'tok"en-1234567890'
+  const headers = sealHeaders(keyOf(1), 3, { authorization: `Bearer ${token}`, 'x-tenant': 'a' }, nonce())
+  const escaped = JSON.stringify(token).slice(1, -1)
+  const at = open(keyOf(1), {
+    ...delivered,
+    outcome: 'refused',
+    failure: { errorClass: 'redirect', message: `to https://other/?${token}` },
+    response: {
+      status: 302,
+      headers: { location: `https://other/?${token}`, a: 'a' },
+      body: `a {"authorization":"Bearer ${escaped}"} ${token} and its beginning ${token.slice(0, 9)}`,
+      truncated: true,
+    },
+  })
+  const attempt = await at.deliver({ ...target, sealed: { ...sealed, headers } })
+  expect(at.posted[0]!.headers).toMatchObject({ authorization: `Bearer ${token}`, 'x-tenant': 'a' })
+  expect(attempt.request.headers).toEqual({
+    ...at.posted[0]!.headers,
+    authorization: '[redacted]',
+    'x-tenant': '[redacted]',
+  })
+  const kept = JSON.stringify({ ...attempt, eventId: null })
+  for (const text of [token, escaped, token.slice(0, 9)]) expect(kept).not.toContain(text)
+  expect(attempt.response!.body).toBe(
+    'a {"authorization":"[redacted]"} [redacted] and its beginning [redacted]',
+  )
 })

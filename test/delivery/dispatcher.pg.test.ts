@@ -4,9 +4,10 @@ import { openSender } from '../../src/delivery/attempt.ts'
 import { createDeliver } from '../../src/delivery/deliver.ts'
 import { createDispatcher } from '../../src/delivery/dispatcher.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
-import { parseSealKey, seal, signingSecretPurpose } from '../../src/domain/seal.ts'
+import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { formatSecret } from '../../src/domain/signature.ts'
 import { parseAllowList } from '../../src/domain/target.ts'
+import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
 import { findWebhook, insertWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -20,7 +21,7 @@ import { openTestOutbox } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
 
 const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
-const secret = seal(sealKey, signingSecretPurpose, formatSecret(Buffer.alloc(32, 2)), Buffer.alloc(12, 3))
+const secret = seal(sealKey, unboundPurpose, formatSecret(Buffer.alloc(32, 2)), Buffer.alloc(12, 3))
 
 /** A dispatcher in this process, on an outbox of its own, with receivers that do as `react` says. */
 async function openDelivery(

@@ -41,6 +41,7 @@ test('the position moves with the events, and nothing at all is stored where ano
     commitLsn: stale.commitLsn,
     confirmedLsn: stale.confirmableLsn,
     lastEventId: stale.lastEventId,
+    readLsn: null,
   })
   const before = [await at.queue(), await at.count('events'), await readPosition(at.outbox, slotName)]
   const other = at.nextAppend('user 2 new')

@@ -20,6 +20,7 @@ export const hostileTexts = [
   'NaN',
   '1e999',
   '-0',
+  '9'.repeat(19),
   '9'.repeat(40),
   'x'.repeat(3_000),
 ]

@@ -86,6 +86,7 @@ export function openMapper(
     tables?: Table[]
     /** Where the WAL ends when rows have been read. */
     walEnd?: string
+    readBefore?: bigint
     present?: Record<string, { columns: Columns; rows: readonly (string | null)[][] }>
   } = {},
 ) {
@@ -108,6 +109,7 @@ export function openMapper(
     source: { pool: { query } } as unknown as Source,
     mapping: options.mapping ?? [entity('user', 'users'), entity('company', 'companies')],
     catalogue,
+    readBefore: options.readBefore ?? null,
     reloadCatalogue: async () => {
       reloads++
       return catalogue

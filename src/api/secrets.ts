@@ -1,0 +1,65 @@
+import { z } from 'zod'
+import { revealSecret, rotateSecret } from '../control/secrets.ts'
+import { answer, route } from './route.ts'
+import { tagged, webhookFields, webhookJson, webhookParams } from './webhooks.ts'
+
+const secret = (description: string) => z.string().meta({ description })
+const rotatedSchema = z
+  .object({ ...webhookFields, secret: secret('The new signing secret, `whsec_…`.') })
+  .meta({ id: 'RotatedWebhook' })
+const tag = 'Webhooks'
+
+export const secretRoutes = [
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/rotate-secret',
+    id: 'rotateSecret',
+    tag,
+    summary: 'Gives a webhook a new signing secret',
+    description:
+      'Requests are signed with the new and with the old one until `previous_secret_expires_at`; both stand in `webhook-signature`, the new one first. An older one that still signed ends at once.',
+    role: 'admin',
+    params: webhookParams,
+    body: z.strictObject({
+      overlap_hours: z
+        .number()
+        .min(0, 'must be from 0 to 168')
+        .max(168, 'must be from 0 to 168')
+        .default(24)
+        .meta({ description: 'How long the old secret signs too; 0: it ends at once.' }),
+    }),
+    whenNoBody: {},
+    answer: {
+      status: 200,
+      what: 'The webhook, with its new secret',
+      schema: rotatedSchema,
+      headers: ['etag'],
+    },
+    async handle({ control, caller, params, body }) {
+      return answer(
+        await rotateSecret(control, caller, params.id, body.overlap_hours),
+        rotated => ({ ...webhookJson(rotated.webhook), secret: rotated.secret }),
+        rotated => tagged(rotated.webhook),
+      )
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/webhooks/{id}/secret',
+    id: 'revealSecret',
+    tag,
+    summary: "Shows a webhook's signing secret",
+    description: 'That it was shown, and to whom, is recorded.',
+    role: 'admin',
+    params: webhookParams,
+    answer: {
+      status: 200,
+      what: 'The secret',
+      schema: z.object({ secret: secret('The signing secret, `whsec_…`.') }).meta({ id: 'Secret' }),
+    },
+    mayConflict: true,
+    async handle({ control, caller, params }) {
+      return answer(await revealSecret(control, caller, params.id), secret => ({ secret }))
+    },
+  }),
+]

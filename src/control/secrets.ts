@@ -1,0 +1,105 @@
+import { nonceBytes, unseal } from '../domain/seal.ts'
+import { formatSecret } from '../domain/signature.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { openSecret, reseal, type Sealed, sealSecret } from '../domain/webhook-secrets.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import { inTransaction } from '../outbox/database.ts'
+import { lockAnswersOfOtherKeys, replaceAnswer } from '../outbox/idempotency.ts'
+import * as secrets from '../outbox/secrets.ts'
+import { findWebhook, lockWebhook } from '../outbox/webhooks.ts'
+import type { Caller, Control } from './control.ts'
+import { answerPurpose, sealAnswer } from './once.ts'
+import { conflict, notFound, type Result } from './result.ts'
+
+const secretBytes = 32
+
+export function newSecret(control: Pick<Control, 'randomBytes'>): string {
+  return formatSecret(control.randomBytes(secretBytes))
+}
+
+/** The signing secret of a webhook, in the form in which a receiver needs it. That it was shown is recorded. */
+export async function revealSecret(control: Control, caller: Caller, id: number): Promise<Result<string>> {
+  return await inTransaction(control.outbox, async tx => {
+    const sealed = await secrets.findSealed(tx.client, id)
+    if (!sealed) return notFound('webhook', id)
+    const opened = openSecret(control.sealKey, id, sealed.secret)
+    if (!opened.ok)
+      return conflict(
+        `The signing secret of webhook ${id} can't be read: ${opened.reason}. If that key is lost, rotate the secret.`,
+      )
+    await recordAudit(tx.client, caller, 'webhook.secret_shown', { webhookId: id })
+    return { ok: true, value: opened.text }
+  })
+}
+
+/**
+ * Gives a webhook a new signing secret, which is in the result. For `overlapHours` (0: not at all) the one before
+ * signs beside it; one that still did so ends now. A secret that can't be read any more is replaced without overlap.
+ */
+export async function rotateSecret(
+  control: Control,
+  caller: Caller,
+  id: number,
+  overlapHours: number,
+): Promise<Result<{ webhook: Webhook; secret: string }>> {
+  return await inTransaction(control.outbox, async tx => {
+    const before = await lockWebhook(tx, id)
+    const sealed = before && (await secrets.findSealed(tx.client, id))
+    if (!before || !sealed) return notFound('webhook', id)
+    const secret = newSecret(control)
+    const isKept = overlapHours > 0 && openSecret(control.sealKey, id, sealed.secret).ok
+    await secrets.setSecret(tx.client, id, {
+      secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
+      previousSecret: isKept ? sealed.secret : null,
+      overlapHours,
+    })
+    const webhook = (await findWebhook(tx, id))!
+    await recordAudit(tx.client, caller, 'webhook.secret_rotated', {
+      webhookId: id,
+      from: before,
+      to: webhook,
+    })
+    return { ok: true, value: { webhook, secret } }
+  })
+}
+
+type Unreadable = { readonly id: number; readonly name: string }
+
+/**
+ * Seals everything anew that was not sealed with the present key, in one transaction: secrets and headers of webhooks,
+ * and the answers that are kept for repeated calls. Nothing is changed where a webhook's can't be opened with the
+ * present or the older key. May be done any number of times, while walhook runs.
+ */
+export async function rekey(
+  control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>,
+  caller: Caller,
+): Promise<
+  | { readonly ok: true; readonly webhooks: number; readonly answers: number }
+  | { readonly ok: false; readonly unreadable: readonly Unreadable[] }
+> {
+  const { sealKey } = control
+  const newNonce = () => control.randomBytes(nonceBytes)
+  return await inTransaction(control.outbox, async ({ client }) => {
+    const unreadable: Unreadable[] = []
+    const changed: { id: number; sealed: Sealed }[] = []
+    for (const { id, name, sealed } of await secrets.lockAllSealed(client)) {
+      const anew = reseal(sealKey, id, sealed, newNonce)
+      if (!anew) unreadable.push({ id, name })
+      else if (anew !== sealed) changed.push({ id, sealed: anew })
+    }
+    if (unreadable.length > 0) return { ok: false, unreadable }
+    for (const { id, sealed } of changed) await secrets.replaceSealed(client, id, sealed)
+
+    let answers = 0
+    for (const { key, answer } of await lockAnswersOfOtherKeys(client, sealKey.id)) {
+      const opened = unseal(sealKey, answerPurpose(key), answer)
+      // Of a key that is gone for good: its call is told so, and after a day it is forgotten.
+      if (!opened.ok) continue
+      await replaceAnswer(client, key, sealAnswer(control, key, opened.text))
+      answers++
+    }
+    if (changed.length + answers > 0)
+      await recordAudit(client, caller, 'secrets.rekeyed', { to: { webhooks: changed.length, answers } })
+    return { ok: true, webhooks: changed.length, answers }
+  })
+}

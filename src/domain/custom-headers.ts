@@ -1,0 +1,119 @@
+import type { Headers } from './webhook-secrets.ts'
+
+/** What stands for a value wherever headers are shown. */
+export const redacted = '[redacted]'
+
+const mostHeaders = 20
+const maxNameCharacters = 100
+const maxValueBytes = 4_096
+
+/** RFC 9110 section 5.6.2. */
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** Visible ASCII, with spaces inside, as in `Bearer abc`. */
+const value = /^[!-~]([ -~]*[!-~])?$/
+const ours = new Set(
+  'host transfer-encoding connection keep-alive te trailer upgrade expect user-agent accept-encoding'.split(
+    ' ',
+  ),
+)
+const ourPrefixes = ['content-', 'proxy-', 'webhook-']
+
+/** What an admin gives: a value; null to take a header away; `[redacted]` to keep it as it is. Names in any case. */
+export type HeaderChange = Readonly<Record<string, string | null>>
+
+/**
+ * Headers with a change made to them, or one problem for each wrong header, by its name (null: all of them together). `present` are those that
+ * there are, null where they can't be read: then each must be given anew or taken away. Values are never repeated.
+ */
+export function changeHeaders(
+  names: readonly string[],
+  present: Headers | null,
+  change: HeaderChange,
+):
+  | { readonly ok: true; readonly headers: Headers }
+  | {
+      readonly ok: false
+      readonly problems: readonly { readonly name: string | null; readonly detail: string }[]
+    } {
+  const problems: { name: string | null; detail: string }[] = []
+  const wanted = new Map<string, string | null>(names.map(name => [name, present?.[name] ?? null]))
+  const given = new Set<string>()
+  for (const [name, text] of Object.entries(change)) {
+    const lower = name.toLowerCase()
+    const wrong = wrongName(name) ?? wrongValue(text, names.includes(lower))
+    if (wrong) problems.push({ name, detail: `The header ${shown(name)} ${wrong}.` })
+    else if (given.has(lower)) problems.push({ name, detail: `The header ${shown(name)} is there twice.` })
+    given.add(lower)
+    if (text === null) wanted.delete(lower)
+    else if (text !== redacted) wanted.set(lower, text)
+  }
+  for (const [name, text] of wanted)
+    if (text === null)
+      problems.push({
+        name,
+        detail: `The value of the header ${name} can't be read with WALHOOK_SECRET_KEY: give it anew, or null to take it away.`,
+      })
+  if (wanted.size > mostHeaders)
+    problems.push({
+      name: null,
+      detail: `There may be ${mostHeaders} headers; these would be ${wanted.size}.`,
+    })
+  if (problems.length > 0) return { ok: false, problems }
+  return { ok: true, headers: Object.fromEntries(wanted) as Headers }
+}
+
+function wrongName(name: string): string | null {
+  if (name.length > maxNameCharacters) return `has a name of more than ${maxNameCharacters} characters`
+  if (!token.test(name) || name === '__proto__')
+    return "has a name that is none: use letters, digits and any of !#$%&'*+-.^_`|~"
+  const lower = name.toLowerCase()
+  return ours.has(lower) || ourPrefixes.some(prefix => lower.startsWith(prefix))
+    ? 'is one that walhook or HTTP itself sets: leave it out'
+    : null
+}
+
+function wrongValue(text: string | null, isPresent: boolean): string | null {
+  if (text === null) return null
+  if (text === redacted)
+    return isPresent ? null : `has no value that could be kept: give it one instead of ${redacted}`
+  if (text.length > maxValueBytes) return `has a value of ${text.length} characters: at most ${maxValueBytes}`
+  return value.test(text)
+    ? null
+    : 'has a value that can not be sent: use visible ASCII, with spaces only inside, and no line breaks'
+}
+
+function shown(name: string): string {
+  return token.test(name)
+    ? name.slice(0, maxNameCharacters)
+    : JSON.stringify(name.slice(0, maxNameCharacters))
+}
+
+/** The names, each with `[redacted]`. */
+export function redactedHeaders(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map(name => [name, redacted]))
+}
+
+/** Shorter than that, a value is no secret, and taking it out of a text would leave the text unreadable. */
+const leastSecret = 6
+
+/**
+ * Makes what takes the values of headers out of a text, for receivers that repeat what they were sent: also the part
+ * behind a scheme (`Bearer abc`), also as JSON writes it, and also a beginning at the end of a text that was cut off.
+ */
+export function redactor(headers: Headers): (text: string) => string {
+  const parts = Object.values(headers).flatMap(text => [text, ...text.split(' ').slice(1)])
+  const secrets = [...new Set(parts.flatMap(text => [text, JSON.stringify(text).slice(1, -1)]))]
+    .filter(text => text.length >= leastSecret)
+    .sort((a, b) => b.length - a.length)
+  return text => {
+    let safe = text
+    for (const secret of secrets) safe = withoutBeginning(safe.replaceAll(secret, redacted), secret)
+    return safe
+  }
+}
+
+function withoutBeginning(text: string, secret: string): string {
+  for (let length = Math.min(secret.length - 1, text.length); length >= leastSecret; length--)
+    if (text.endsWith(secret.slice(0, length))) return text.slice(0, -length) + redacted
+  return text
+}

@@ -1,0 +1,73 @@
+import { keyIdOf, type Opened, type SealKey, seal, unseal } from './seal.ts'
+
+/** What is encrypted of a webhook, as envelopes. */
+export type Sealed = {
+  readonly secret: string
+  /** Signs beside `secret` after a rotation; null where none does, or not any more. */
+  readonly previousSecret: string | null
+  /** A JSON object of custom headers; null where there are none. */
+  readonly headers: string | null
+}
+
+/** Names in lower case, with their values. */
+export type Headers = Readonly<Record<string, string>>
+
+/** Until envelopes were bound to their webhook: what is left of these, `walhook rekey` binds. */
+export const unboundPurpose = 'walhook signing secret'
+const secretPurpose = (webhookId: number) => `walhook signing secret of webhook ${webhookId}`
+const headersPurpose = (webhookId: number) => `walhook headers of webhook ${webhookId}`
+
+/** `nonce` as at `seal`. The envelope opens for this webhook only. */
+export function sealSecret(key: SealKey, webhookId: number, secret: string, nonce: Uint8Array): string {
+  return seal(key, secretPurpose(webhookId), secret, nonce)
+}
+
+/** Opens a signing secret, the present or the previous one. */
+export function openSecret(key: SealKey, webhookId: number, envelope: string): Opened {
+  const opened = unseal(key, secretPurpose(webhookId), envelope)
+  if (opened.ok) return opened
+  const unbound = unseal(key, unboundPurpose, envelope)
+  return unbound.ok ? unbound : opened
+}
+
+export function sealHeaders(key: SealKey, webhookId: number, headers: Headers, nonce: Uint8Array): string {
+  return seal(key, headersPurpose(webhookId), JSON.stringify(headers), nonce)
+}
+
+/** Opens custom headers; there are none where there is no envelope. */
+export function openHeaders(
+  key: SealKey,
+  webhookId: number,
+  envelope: string | null,
+): { readonly ok: true; readonly headers: Headers } | { readonly ok: false; readonly reason: string } {
+  if (envelope === null) return { ok: true, headers: {} }
+  const opened = unseal(key, headersPurpose(webhookId), envelope)
+  return opened.ok ? { ok: true, headers: JSON.parse(opened.text) } : opened
+}
+
+/**
+ * The same envelopes, all made with the present key for this webhook: the same object where they are so already.
+ * Null where one of them can't be opened.
+ */
+export function reseal(
+  key: SealKey,
+  webhookId: number,
+  sealed: Sealed,
+  newNonce: () => Uint8Array,
+): Sealed | null {
+  function again(envelope: string, purpose: string): string | null {
+    const opened = unseal(key, purpose, envelope)
+    if (opened.ok && keyIdOf(envelope) === key.id) return envelope
+    const found =
+      opened.ok || purpose !== secretPurpose(webhookId) ? opened : unseal(key, unboundPurpose, envelope)
+    return found.ok ? seal(key, purpose, found.text, newNonce()) : null
+  }
+  const secret = again(sealed.secret, secretPurpose(webhookId))
+  const previousSecret = sealed.previousSecret && again(sealed.previousSecret, secretPurpose(webhookId))
+  const headers = sealed.headers && again(sealed.headers, headersPurpose(webhookId))
+  if (secret === null || (sealed.previousSecret && !previousSecret) || (sealed.headers && !headers))
+    return null
+  const isSame =
+    secret === sealed.secret && previousSecret === sealed.previousSecret && headers === sealed.headers
+  return isSame ? sealed : { secret, previousSecret, headers }
+}

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { runWalhook, startWalhook } from '../support/walhook-process.ts'
+
+const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
+
+test('walhook starts with the old key beside the new one, not without it, and rekey makes it superfluous', {
+  timeout: 180_000, // five processes, one after another
+}, async () => {
+  const database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(
+    'create table users (id integer primary key); create table companies (id integer primary key)',
+  )
+  const token = 'a-token-for-this-test'
+  {
+    await using walhook = startWalhook(database, { WALHOOK_SECRET_KEY: key(1), WALHOOK_ADMIN_TOKEN: token })
+    const made = await fetch(`${await walhook.url()}/api/webhooks`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify({ name: 'CRM', url: 'https://8.8.8.8/', triggers: ['user.new'] }),
+    })
+    expect(made.status).toBe(201)
+  }
+  const refused = await runWalhook(database, ['serve'], { WALHOOK_SECRET_KEY: key(2) })
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toMatch(/WALHOOK_SECRET_KEY: .*these webhooks: 1 "CRM"\. To mend it: .*_OLD.*rekey/)
+
+  const both = { WALHOOK_SECRET_KEY: key(2), WALHOOK_SECRET_KEY_OLD: key(1) }
+  {
+    await using walhook = startWalhook(database, both)
+    await walhook.ready()
+    expect(await runWalhook(database, ['rekey'], both)).toEqual({
+      code: 0,
+      stdout: 'webhooks encrypted anew: 1, kept answers: 0\n',
+      stderr: '',
+    })
+  }
+  expect((await runWalhook(database, ['rekey'], { WALHOOK_SECRET_KEY: key(2) })).stdout).toContain('anew: 0')
+})
