@@ -70,7 +70,8 @@ export function createInbox(options: {
   let probe: string | null = null
   let isFull = false
   let isClosed = false
-  let waiting: (() => void) | null = null
+  /** What everyone who waits waits for. */
+  let arrival: PromiseWithResolvers<void> | null = null
 
   const hasBatch = () =>
     complete.length > 0 || reachedLsn !== null || (open !== null && open.bytes >= batchBytes)
@@ -80,10 +81,12 @@ export function createInbox(options: {
       isFull = true
       options.onFull()
     }
-    if (waiting && hasBatch()) {
-      waiting()
-      waiting = null
-    }
+    if (arrival && hasBatch()) wake()
+  }
+
+  function wake() {
+    arrival?.resolve()
+    arrival = null
   }
 
   function taken() {
@@ -197,19 +200,19 @@ export function createInbox(options: {
       return batch
     },
 
-    /** Waits until there is a batch; false once `close` was called. One caller at a time. */
+    /** Waits until there is a batch; false once `close` was called. */
     async hasMore(): Promise<boolean> {
-      while (!isClosed && !hasBatch())
-        await new Promise<void>(resolve => {
-          waiting = resolve
-        })
+      while (!isClosed && !hasBatch()) {
+        arrival ??= Promise.withResolvers()
+        await arrival.promise
+      }
       return !isClosed
     },
 
     /** Nothing more is to be taken: what is still here comes again with the next connection. */
     close() {
       isClosed = true
-      waiting?.()
+      wake()
     },
   }
 }

@@ -10,6 +10,7 @@ import { createResultWriter } from './result.ts'
 import { createShapes } from './shape.ts'
 import type { Source } from './source.ts'
 import { foldPart, makePlan, type Plan, type Touched } from './touched.ts'
+import { untilSeen } from './until-seen.ts'
 
 export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
@@ -72,6 +73,11 @@ export function createMapper(options: {
           isNew = true
         }
     if (!isNew) return
+    await untilSeen(
+      options.source.pool,
+      parts.map(({ xid }) => xid),
+      options.signal,
+    )
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
     findFacts = createFactsFinder(catalogue)

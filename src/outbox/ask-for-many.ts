@@ -21,7 +21,9 @@ with asked as (
   on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
   returning event_id
 ), ended as (
-  delete from walhook.ended_deliveries x using asked where x.webhook_id = $1 and x.event_id = asked.event_id
+  delete from walhook.ended_deliveries
+  where webhook_id = $1 and event_id between $3 and $4
+    and event_id = any(array(select event_id from asked))
 )
 select event_id from asked`
 
@@ -36,35 +38,40 @@ returning entity_type, entity_id, case when due_at > clock_timestamp() then leas
 /** What a held lane's lease sends was chosen before. */
 const noteLeasesStatement = `
 update walhook.deliveries d set asked_during = l.lease
-from unnest($2::text[], $3::text[], $4::uuid[]) as l (entity_type, entity_id, lease)
-where d.webhook_id = $1 and d.entity_type = l.entity_type and d.entity_id = l.entity_id and d.event_id = any($5)`
+from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as l (webhook_id, entity_type, entity_id, lease)
+where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id and d.event_id = any($5)`
 
 /** Deliveries that failed and wait, of lanes that nobody holds, begin anew. */
 const beginAnewStatement = `
 update walhook.deliveries d set attempts = 0, is_manual = true
-from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
-where d.webhook_id = $1 and d.entity_type = l.entity_type and d.entity_id = l.entity_id
+from unnest($1::int[], $2::text[], $3::text[]) as l (webhook_id, entity_type, entity_id)
+where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id
   and d.event_id = any($4) and d.attempts > 0
 returning d.event_id`
 
 /** Lanes whose oldest delivery is one of $4 have nothing to wait for. */
 const lanesAreDueStatement = `
-update walhook.lanes l set due_at = least(l.due_at, now())
-from unnest($2::text[], $3::text[]) as k (entity_type, entity_id)
-where l.webhook_id = $1 and l.entity_type = k.entity_type and l.entity_id = k.entity_id
-  and (
+with due as materialized (
+  select k.*
+  from unnest($1::int[], $2::text[], $3::text[]) as k (webhook_id, entity_type, entity_id)
+  cross join lateral (
     select d.event_id from walhook.deliveries d
-    where d.webhook_id = $1 and d.entity_type = k.entity_type and d.entity_id = k.entity_id
+    where d.webhook_id = k.webhook_id and d.entity_type = k.entity_type and d.entity_id = k.entity_id
     order by d.event_id limit 1
-  ) = any($4)`
+  ) first
+  where first.event_id = any($4)
+)
+update walhook.lanes l set due_at = least(l.due_at, now())
+from due
+where l.webhook_id = due.webhook_id and l.entity_type = due.entity_type and l.entity_id = due.entity_id`
 
 /** What waited when it was looked for may have been delivered since, and its lane ended: it is not to be made anew. */
 const endEmptyLanesStatement = `
-delete from walhook.lanes l using unnest($2::text[], $3::text[]) as k (entity_type, entity_id)
-where l.webhook_id = $1 and l.entity_type = k.entity_type and l.entity_id = k.entity_id
+delete from walhook.lanes l using unnest($1::int[], $2::text[], $3::text[]) as k (webhook_id, entity_type, entity_id)
+where l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id
   and not exists (
     select from walhook.deliveries d
-    where d.webhook_id = $1 and d.entity_type = k.entity_type and d.entity_id = k.entity_id)`
+    where d.webhook_id = k.webhook_id and d.entity_type = k.entity_type and d.entity_id = k.entity_id)`
 
 const chunkEvents = 1_000
 
@@ -100,19 +107,18 @@ export async function askForMany(
   const held = lanes.filter(({ lease }) => lease !== null)
   if (held.length > 0 && asked.length > 0)
     await client.query(noteLeasesStatement, [
-      webhookId,
-      ...columns(held),
+      ...columns(webhookId, held),
       held.map(({ lease }) => lease),
       asked,
     ])
   const free = lanes.filter(({ lease }) => lease === null)
   const begun = input.onlyFailed
-    ? (await client.query(beginAnewStatement, [webhookId, ...columns(free), [...wanted]])).rows
+    ? (await client.query(beginAnewStatement, [...columns(webhookId, free), [...wanted]])).rows
     : []
-  if (input.onlyFailed) await client.query(endEmptyLanesStatement, [webhookId, ...columns(free)])
+  if (input.onlyFailed) await client.query(endEmptyLanesStatement, [...columns(webhookId, free)])
   const changed = [...asked, ...begun.map(row => row.event_id)]
   if (changed.length > 0) {
-    await client.query(lanesAreDueStatement, [webhookId, ...columns(free), changed])
+    await client.query(lanesAreDueStatement, [...columns(webhookId, free), changed])
     await client.query(`select pg_notify('${wakeChannel}', '')`)
   }
   return changed.length
@@ -137,6 +143,10 @@ async function lockOrMakeLanes(
   return rows
 }
 
-function columns(lanes: readonly LockedLane[]): [string[], string[]] {
-  return [lanes.map(lane => lane.entity_type), lanes.map(lane => lane.entity_id)]
+/**
+ * The webhook's id comes with each lane, and never as one value: of a webhook whose queue has grown since the last
+ * ANALYZE, the planner believes that it is almost empty, and would read all of it for each lane.
+ */
+function columns(webhookId: number, lanes: readonly LockedLane[]): [number[], string[], string[]] {
+  return [lanes.map(() => webhookId), lanes.map(lane => lane.entity_type), lanes.map(lane => lane.entity_id)]
 }

@@ -17,32 +17,39 @@ export type Waiting = {
  * Locks the next lanes, in the order in which an append locks them. `lease` is null where nobody holds the lane now: a
  * lease that is over counts as none, else what a dead process held could never be cancelled.
  */
-const lockLanes = (which: string) => `
+const lockNextLanesStatement = `
 select entity_type, entity_id, case when due_at > clock_timestamp() then lease end as lease
 from walhook.lanes
-where webhook_id = $1 and (entity_type, entity_id) ${which} ($2, $3)
+where webhook_id = $1 and (entity_type, entity_id) > ($2, $3)
 order by entity_type, entity_id
 limit $4
 for update`
-const lockNextLanesStatement = lockLanes('>')
-const lockOneLaneStatement = lockLanes('=')
+
+/** By a join, because for single values the planner may take the index by time, and read all lanes of the webhook. */
+const lockOneLaneStatement = `
+select l.entity_type, l.entity_id, case when l.due_at > clock_timestamp() then l.lease end as lease
+from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
+join walhook.lanes l
+  on l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id
+limit $4
+for update of l`
 
 /** What is in flight in a held lane is its oldest delivery that was there when the lease began. */
 const cancelDeliveriesStatement = `
 with lane as (
-  select * from unnest($2::text[], $3::text[], $4::uuid[]) as l (entity_type, entity_id, lease)
+  select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as l (webhook_id, entity_type, entity_id, lease)
 ), doomed as materialized (
   select d.*
   from lane
   left join lateral (
     select o.event_id from walhook.deliveries o
-    where o.webhook_id = $1 and o.entity_type = lane.entity_type and o.entity_id = lane.entity_id
+    where o.webhook_id = lane.webhook_id and o.entity_type = lane.entity_type and o.entity_id = lane.entity_id
       and o.asked_during is distinct from lane.lease
     order by o.event_id limit 1
   ) in_flight on lane.lease is not null
   cross join lateral (
-    select d.entity_type, d.entity_id, d.event_id from walhook.deliveries d
-    where d.webhook_id = $1 and d.entity_type = lane.entity_type and d.entity_id = lane.entity_id
+    select d.webhook_id, d.entity_type, d.entity_id, d.event_id from walhook.deliveries d
+    where d.webhook_id = lane.webhook_id and d.entity_type = lane.entity_type and d.entity_id = lane.entity_id
       and d.event_id >= $5 and d.event_id <= $6
       and d.event_id is distinct from in_flight.event_id
     order by d.event_id limit $7
@@ -50,12 +57,12 @@ with lane as (
   limit $7
 ), gone as (
   delete from walhook.deliveries d using doomed
-  where d.webhook_id = $1 and d.entity_type = doomed.entity_type and d.entity_id = doomed.entity_id
+  where d.webhook_id = doomed.webhook_id and d.entity_type = doomed.entity_type and d.entity_id = doomed.entity_id
     and d.event_id = doomed.event_id
-  returning d.entity_type, d.entity_id, d.event_id, d.attempts
+  returning d.webhook_id, d.entity_type, d.entity_id, d.event_id, d.attempts
 ), recorded as (
   insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
-  select $1, event_id, entity_type, entity_id, 'cancelled', attempts from gone
+  select webhook_id, event_id, entity_type, entity_id, 'cancelled', attempts from gone
   on conflict (webhook_id, event_id)
     do update set state = 'cancelled', superseded_by = null, attempts = excluded.attempts, ended_at = now()
 )
@@ -69,22 +76,23 @@ select entity_type, entity_id, min(event_id) as oldest, count(*)::int as cancell
 const moveLanesOnStatement = `
 with lane as (
   select l.*, first.event_id
-  from unnest($2::text[], $3::text[], $4::uuid[], $5::bigint[]) as l (entity_type, entity_id, lease, oldest_cancelled)
+  from unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::bigint[])
+    as l (webhook_id, entity_type, entity_id, lease, oldest_cancelled)
   left join lateral (
     select d.event_id from walhook.deliveries d
-    where d.webhook_id = $1 and d.entity_type = l.entity_type and d.entity_id = l.entity_id
+    where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id
     order by d.event_id limit 1
   ) first on true
 ), emptied as (
   delete from walhook.lanes l using lane
   where lane.event_id is null
-    and l.webhook_id = $1 and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id
+    and l.webhook_id = lane.webhook_id and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id
 )
 update walhook.lanes l
 set lease = null, due_at = case when lane.oldest_cancelled < lane.event_id then least(l.due_at, now()) else l.due_at end
 from lane
 where lane.event_id is not null and lane.lease is null
-  and l.webhook_id = $1 and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id`
+  and l.webhook_id = lane.webhook_id and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id`
 
 /** Whether whoever holds a lane of the webhook may be choosing at this moment what to send of it, and how much. */
 const holderChoosesStatement = `
@@ -175,7 +183,7 @@ async function cancelDeliveries(
     name: 'cancel_deliveries',
     text: cancelDeliveriesStatement,
     values: [
-      waiting.webhookId,
+      lanes.map(() => waiting.webhookId),
       lanes.map(lane => lane.entity_type),
       lanes.map(lane => lane.entity_id),
       lanes.map(lane => lane.lease),
@@ -198,7 +206,7 @@ async function moveLanesOn(
     name: 'move_lanes_on',
     text: moveLanesOnStatement,
     values: [
-      webhookId,
+      lanes.map(() => webhookId),
       lanes.map(lane => lane.entity_type),
       lanes.map(lane => lane.entity_id),
       lanes.map(lane => lane.lease),

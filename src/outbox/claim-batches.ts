@@ -62,14 +62,15 @@ order by place, event_id`
  */
 const formBatchesStatement = `
 with ids as materialized (
-  select n, walhook.new_time_id() as id from generate_series(0, $6 - 1) n
+  select $1::int as webhook_id, n, walhook.new_time_id() as id from generate_series(0, $6 - 1) n
 )
 update walhook.deliveries d
 set batch_id = ids.id
 from unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) as s (entity_type, entity_id, event_id, batch)
 join ids on ids.n = s.batch
-join walhook.lanes l on l.webhook_id = $1 and l.entity_type = s.entity_type and l.entity_id = s.entity_id and l.lease = $7
-where d.webhook_id = $1 and d.entity_type = s.entity_type and d.entity_id = s.entity_id and d.event_id = s.event_id
+join walhook.lanes l
+  on l.webhook_id = ids.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id and l.lease = $7
+where d.webhook_id = ids.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id and d.event_id = s.event_id
   and d.batch_id is null
 returning s.batch, d.batch_id, d.event_id`
 

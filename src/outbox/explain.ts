@@ -22,13 +22,15 @@ const tries = (which: string) => `
  *
  * - s:      the webhook's settings when the event came ($5), where they were recorded
  * - d, l:   its delivery while it is in the queue, and the lane
- * - first:  what the lane sends first; where it is held, what was first when the lease began
+ * - first:  what the lane sends first; where it is held, what was first when the lease began,
+ *           and with it all of its batch
  */
 const factsStatement = `
 select w.id, w.name, w.is_active, w.disabled_at, w.disabled_reason, w.triggers, w.update_fields, w.created_at,
        s.since, s.is_active as then_is_active, s.disabled_reason as then_disabled_reason, s.triggers as then_triggers,
        s.update_fields as then_update_fields,
-       d.attempts, l.due_at, l.is_held, first.event_id as first_id,
+       d.attempts, l.due_at, l.is_held,
+       case when l.is_held and d.batch_id = first.batch_id then d.event_id else first.event_id end as first_id,
        x.state as ended_state, x.superseded_by, x.attempts as ended_attempts, x.ended_at,
        last.at as last_at, last.number as last_number, last.outcome as last_outcome, last.error_message as last_error,
        accepted.at as accepted_at, accepted.number as accepted_number,
@@ -43,7 +45,7 @@ left join lateral (
   from walhook.lanes where webhook_id = d.webhook_id and entity_type = $2 and entity_id = $3
 ) l on true
 left join lateral (
-  select event_id from walhook.deliveries o
+  select event_id, batch_id from walhook.deliveries o
   where o.webhook_id = d.webhook_id and o.entity_type = $2 and o.entity_id = $3
     and not (l.is_held and o.asked_during is not distinct from l.lease)
   order by event_id limit 1

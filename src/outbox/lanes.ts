@@ -18,11 +18,13 @@ export type ClaimInput = {
 
 /**
  * Leases up to $2 due lanes of one webhook, those that are due since $5 or later. The choice must be a materialized CTE:
- * as a subquery, the planner may run it again and again, and lock more rows than the LIMIT says.
+ * as a subquery, the planner may run it again and again, and lock more rows than the LIMIT says. It hands on webhook_id
+ * too: of a webhook whose queue has grown since the last ANALYZE, the planner believes that it has hardly a lane, and with
+ * $1 in the join it would read all of them for each of those chosen.
  */
 const leaseDueLanesStatement = `
 with due as materialized (
-  select entity_type, entity_id
+  select webhook_id, entity_type, entity_id
   from walhook.lanes
   where webhook_id = $1 and due_at <= now() and due_at >= $5
   order by due_at
@@ -32,7 +34,7 @@ with due as materialized (
 update walhook.lanes l
 set lease = $3, due_at = now() + $4 * interval '1 ms'
 from due d
-where l.webhook_id = $1 and l.entity_type = d.entity_type and l.entity_id = d.entity_id
+where l.webhook_id = d.webhook_id and l.entity_type = d.entity_type and l.entity_id = d.entity_id
 returning l.entity_type, l.entity_id`
 
 /** Leases up to `limit` due lanes of a webhook, and returns them. */

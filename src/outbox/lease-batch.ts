@@ -21,28 +21,29 @@ case when d.with_previous then e.previous end as previous, case when d.with_prev
  */
 const leaseLanesOfBatchStatement = `
 with members as materialized (
-  select entity_type, entity_id, min(event_id) as first_event, bool_or(is_manual) as is_manual
+  select webhook_id, entity_type, entity_id, min(event_id) as first_event, bool_or(is_manual) as is_manual
   from walhook.deliveries where webhook_id = $1 and batch_id = $2
-  group by entity_type, entity_id
+  group by webhook_id, entity_type, entity_id
 ), first_lane as materialized (
   select l.due_at, l.due_at <= now() or l.lease = $3 as is_due
   from walhook.lanes l
-  join (select * from members order by first_event limit 1) m on l.entity_type = m.entity_type and l.entity_id = m.entity_id
-  where l.webhook_id = $1
+  join (select * from members order by first_event limit 1) m
+    on l.webhook_id = m.webhook_id and l.entity_type = m.entity_type and l.entity_id = m.entity_id
 ), is_due as (
   select coalesce((select bool_or(is_manual) from members), false)
       or coalesce((select first_lane.is_due from first_lane), false) as yes
 ), free as materialized (
-  select l.entity_type, l.entity_id
-  from walhook.lanes l join members m on l.entity_type = m.entity_type and l.entity_id = m.entity_id
-  where l.webhook_id = $1 and (l.lease is null or l.lease = $3 or l.due_at <= now()) and (select yes from is_due)
+  select l.webhook_id, l.entity_type, l.entity_id
+  from walhook.lanes l
+  join members m on l.webhook_id = m.webhook_id and l.entity_type = m.entity_type and l.entity_id = m.entity_id
+  where (l.lease is null or l.lease = $3 or l.due_at <= now()) and (select yes from is_due)
   order by l.entity_type, l.entity_id
   for update of l skip locked
 ), taken as (
   update walhook.lanes l
   set lease = $3, due_at = now() + $4 * interval '1 ms'
   from free f
-  where l.webhook_id = $1 and l.entity_type = f.entity_type and l.entity_id = f.entity_id
+  where l.webhook_id = f.webhook_id and l.entity_type = f.entity_type and l.entity_id = f.entity_id
   returning l.entity_type
 )
 select (select yes from is_due) as is_due,

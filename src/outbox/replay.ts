@@ -134,7 +134,8 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
     if (queued === 0 && made > 0) await on.onQueued(client)
     await client.query('commit')
     queued += made
-    after = items.at(-1)!
+    const { entityType, entityId } = items.at(-1)!
+    after = { entityType, entityId }
   }
   return { state: 'queued', queued, next: null }
 }

@@ -30,7 +30,7 @@ returning case when due_at > clock_timestamp() then lease end as lease`
 
 /** The lane's oldest delivery; under a lease, the oldest one that was there when the lease began: what is in flight. */
 const oldestDeliveryStatement = `
-select event_id from walhook.deliveries
+select event_id, batch_id from walhook.deliveries
 where webhook_id = $1 and entity_type = $2 and entity_id = $3
   and ($4::uuid is null or asked_during is distinct from $4)
 order by event_id limit 1`
@@ -48,9 +48,11 @@ select $1, $2, $3, $4, previous, true, $5 from walhook.webhooks where id = $1
 on conflict (webhook_id, entity_type, entity_id, event_id)
   do update set attempts = 0, is_manual = true, asked_during = excluded.asked_during`
 
+/** By a join, because for single values the planner may take the index by time, and read all lanes of the webhook. */
 const laneIsDueStatement = `
-update walhook.lanes set due_at = now()
-where webhook_id = $1 and entity_type = $2 and entity_id = $3 and lease is null`
+update walhook.lanes l set due_at = now()
+from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
+where l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id and l.lease is null`
 
 /** How many of an entity's next events are looked at for one that was delivered: the lane is locked meanwhile. */
 const newerEvents = 1_000
@@ -89,13 +91,15 @@ export async function resendEvent(
   const key = [webhookId, entityType, entityId]
 
   const { lease } = (await client.query(lockOrMakeLaneStatement, key)).rows[0]
-  const oldest = async (underLease: string | null): Promise<TimeId | null> =>
-    (await client.query(oldestDeliveryStatement, [...key, underLease])).rows[0]?.event_id ?? null
-  const inFlight = lease === null ? null : await oldest(lease)
-  if (inFlight === eventId) return { state: 'in_flight' }
+  const oldest = async (underLease: string | null): Promise<{ event_id: TimeId; batch_id: TimeId | null }> =>
+    (await client.query(oldestDeliveryStatement, [...key, underLease])).rows[0]
+  const held = lease === null ? null : await oldest(lease)
+  const inFlight = held?.event_id ?? null
+  if (inFlight === eventId || (await isInBatch(client, [...key, eventId], held?.batch_id)))
+    return { state: 'in_flight' }
 
   await client.query(askForDeliveryStatement, [...key, eventId, lease])
-  const first = (await oldest(null))!
+  const first = (await oldest(null)).event_id
   if (first === eventId) await client.query(laneIsDueStatement, key)
   const newer = await client.query(newerDeliveredStatement, [...key, eventId])
   await client.query(`select pg_notify('${wakeChannel}', '')`)
@@ -106,6 +110,20 @@ export async function resendEvent(
     behind: inFlight ?? (first === eventId ? null : first),
     newerDelivered: newer.rows[0].newer_delivered || (inFlight !== null && inFlight > eventId),
   }
+}
+
+async function isInBatch(
+  client: pg.PoolClient,
+  delivery: readonly unknown[],
+  batchId: TimeId | null | undefined,
+): Promise<boolean> {
+  if (!batchId) return false
+  const { rowCount } = await client.query(
+    `select from walhook.deliveries
+     where webhook_id = $1 and entity_type = $2 and entity_id = $3 and event_id = $4 and batch_id = $5`,
+    [...delivery, batchId],
+  )
+  return rowCount === 1
 }
 
 /** Locks a webhook against deletion, and says whether it may be given deliveries. */

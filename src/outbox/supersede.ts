@@ -28,15 +28,17 @@ order by l.entity_type, l.entity_id, d.event_id`
 /**
  * Ends superseded deliveries and gives those that are sent as \`new\` their form, of the lanes that are still held.
  *
- * - held:  locked in the order in which an append locks them. Whose lease has ended by now may be in flight elsewhere.
+ * - chosen: hands the webhook's id on, of which the planner may believe that its queue is almost empty (`lanes.ts`).
+ * - held:   locked in the order in which an append locks them. Whose lease has ended by now may be in flight elsewhere.
  */
 const supersedeStatement = `
-with held as materialized (
-  select l.entity_type, l.entity_id
+with chosen as materialized (
+  select $1::int as webhook_id, k.* from unnest($3::text[], $4::text[]) as k (entity_type, entity_id)
+), held as materialized (
+  select l.webhook_id, l.entity_type, l.entity_id
   from walhook.lanes l
-  join unnest($3::text[], $4::text[]) as k (entity_type, entity_id)
-    on l.entity_type = k.entity_type and l.entity_id = k.entity_id
-  where l.webhook_id = $1 and l.lease = $2
+  join chosen k on l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id
+  where l.lease = $2
   order by l.entity_type, l.entity_id
   for update of l
 ), ended as (
@@ -45,7 +47,7 @@ with held as materialized (
           as s (entity_type, entity_id, event_id, superseded_by),
         held
   where held.entity_type = s.entity_type and held.entity_id = s.entity_id
-    and d.webhook_id = $1 and d.entity_type = s.entity_type and d.entity_id = s.entity_id and d.event_id = s.event_id
+    and d.webhook_id = held.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id and d.event_id = s.event_id
   returning d.entity_type, d.entity_id, d.event_id, d.attempts, s.superseded_by
 ), recorded as (
   insert into walhook.ended_deliveries
@@ -58,7 +60,7 @@ with held as materialized (
   update walhook.deliveries d set as_new = true
   from unnest($9::text[], $10::text[], $11::bigint[]) as n (entity_type, entity_id, event_id), held
   where held.entity_type = n.entity_type and held.entity_id = n.entity_id
-    and d.webhook_id = $1 and d.entity_type = n.entity_type and d.entity_id = n.entity_id and d.event_id = n.event_id
+    and d.webhook_id = held.webhook_id and d.entity_type = n.entity_type and d.entity_id = n.entity_id and d.event_id = n.event_id
 )
 select entity_type, entity_id from held`
 

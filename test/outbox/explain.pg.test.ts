@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { explain } from '../../src/domain/explain.ts'
+import { claim } from '../../src/outbox/claim.ts'
 import { findEvent, listEvents } from '../../src/outbox/events.ts'
 import { readExplainFacts } from '../../src/outbox/explain.ts'
 import { settle } from '../../src/outbox/settle.ts'
@@ -150,4 +151,28 @@ test('the history of a webhook holds each change of what decides, and nothing el
   ])
   await at.outbox.pool.query('delete from walhook.webhooks')
   expect(await at.count('webhook_states')).toBe(0)
+})
+
+test('all of a batch is in flight together', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 10, maxWaitMs: 0 }
+  const webhookId = await at.webhook(everyUser, true, { batch })
+  await at.append('user 1 new')
+  await at.append('user 1 update')
+  const ids = await eventIds(at)
+  const { shipments } = await claim(at.outbox, {
+    webhookId,
+    mode: 'every',
+    batch,
+    limit: 1,
+    lease: crypto.randomUUID(),
+    leaseMs: 60_000,
+  })
+  expect(shipments[0]!.deliveries).toHaveLength(2)
+  for (const eventId of ids) {
+    expect(await states(at, eventId)).toEqual({ [webhookId]: 'in_flight' })
+    expect(await resend(at, { webhookId, eventId })).toEqual({ state: 'in_flight' })
+  }
+  await settle(at.outbox, [{ ...settlementOf(shipments[0]!.deliveries[0]), shipment: shipments[0]! }])
+  expect(await at.queue()).toEqual([])
 })

@@ -1,0 +1,244 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openSender } from '../src/delivery/attempt.ts'
+import { createDeliver } from '../src/delivery/deliver.ts'
+import { createGuard } from '../src/delivery/guard.ts'
+import { parseSealKey } from '../src/domain/seal.ts'
+import { formatSecret, parseSecret, sign } from '../src/domain/signature.ts'
+import { sealSecret } from '../src/domain/webhook-secrets.ts'
+import { verify } from '../src/playground/verify.ts'
+import { allowing } from './domain/allowing.ts'
+import { type Arrival, startTestReceiver } from './support/test-receiver.ts'
+
+const run = promisify(execFile)
+// Their base64 has all of `+`, `/` and `=`, and their bytes begin with zero: what careless decoding trips over.
+const [secret, before, foreign] = [0xfb, 0xff, 7].map(byte =>
+  formatSecret(Buffer.from([0, ...Array<number>(31).fill(byte)])),
+) as [string, string, string]
+
+/** By the language of its block in the document: where it is put, what calls it, and how that is run. */
+const languages = {
+  js: {
+    file: 'receiver.mjs',
+    needs: 'Node.js',
+    main: `
+const { secret, headers, file } = JSON.parse(process.argv[2])
+const { readFileSync } = await import('node:fs')
+console.log(isFromWalhook(secret, headers, readFileSync(file)))`,
+    command: [process.execPath, 'receiver.mjs'],
+  },
+  python: {
+    file: 'receiver.py',
+    needs: 'Python',
+    main: `
+import json, sys
+case = json.loads(sys.argv[1])
+print(str(is_from_walhook(case["secret"], case["headers"], open(case["file"], "rb").read())).lower())`,
+    command: ['python3', 'receiver.py'],
+  },
+  php: {
+    file: 'receiver.php',
+    needs: 'PHP',
+    main: `
+$case = json_decode($argv[1], true);
+echo json_encode(is_from_walhook($case['secret'], $case['headers'], file_get_contents($case['file'])));`,
+    command: ['php', 'receiver.php'],
+  },
+  go: {
+    file: 'receiver.go',
+    needs: 'Go',
+    // Beside it, since Go wants its imports at the top of a file.
+    beside: [
+      'main.go',
+      `package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+type headers map[string]string
+
+func (h headers) Get(name string) string { return h[name] }
+
+func main() {
+	var one struct {
+		Secret, File string
+		Headers map[string]string
+	}
+	if err := json.Unmarshal([]byte(os.Args[1]), &one); err != nil {
+		panic(err)
+	}
+	body, err := os.ReadFile(one.File)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(IsFromWalhook(one.Secret, headers(one.Headers), body))
+}
+`,
+    ],
+    main: '',
+    build: ['go', 'build', '-o', 'receiver', 'receiver.go', 'main.go'],
+    command: ['./receiver'],
+  },
+  bash: {
+    file: 'receiver.sh',
+    needs: 'bash',
+    main: `
+if [[ $1 == send ]]; then send "$2" "$3" "$4"; exit; fi
+is_from_walhook "$1" "$2" "$3" "$4" "$5" && echo true || echo false`,
+    command: ['bash', 'receiver.sh'],
+  },
+} satisfies Record<
+  string,
+  { file: string; needs: string; main: string; command: string[]; build?: string[]; beside?: string[] }
+>
+type Language = keyof typeof languages
+
+type Case = { secret: string; headers: Record<string, string>; body: string }
+
+let folder: string
+const missing = new Set<Language>()
+/** A delivery as it came, signed with `secret` and `before`. */
+let arrival: Arrival
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'walhook-receiving-'))
+  const document = await readFile(new URL('../docs/receiving.md', import.meta.url), 'utf8')
+  for (const [language, how] of Object.entries(languages)) {
+    const blocks = [...document.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter(([, name]) => name === language)
+    expect(blocks.length, `one block of ${language}`).toBe(1)
+    await writeFile(join(folder, how.file), blocks[0]![2] + how.main)
+    if ('beside' in how) await writeFile(join(folder, how.beside[0]!), how.beside[1]!)
+    const [program, ...args] = 'build' in how ? how.build : [how.command[0]!, '--version']
+    await run(program!, args, { cwd: folder }).catch(error => {
+      if (error.code !== 'ENOENT') throw error
+      missing.add(language as Language)
+    })
+  }
+
+  await using receiver = await startTestReceiver()
+  const guard = createGuard({ allow: allowing('127.0.0.1') })
+  const sender = openSender({ guard, deadlineMs: 15_000, connectTimeoutMs: 5_000, maxResponseBytes: 1_024 })
+  const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
+  const deliver = createDeliver({ post: sender.post, sealKey, userAgent: 'walhook/0.0.0', nowMs: Date.now })
+  const seal = (text: string, nonce: number) => sealSecret(sealKey, 3, text, Buffer.alloc(12, nonce))
+  const attempt = await deliver(
+    {
+      webhookId: 3,
+      url: receiver.url,
+      sealed: { secret: seal(secret, 1), previousSecret: seal(before, 2), headers: null },
+    },
+    {
+      trigger: 'schedule',
+      eventId: 17n,
+      eventIds: null,
+      messageId: 'msg_3_17',
+      entityType: 'user',
+      entityId: '1',
+      actionType: 'new',
+      number: 1,
+      // Nothing that a parser would write again in the same way.
+      body: '{"entity_id":1, "n":1.0,"entity_type":"user","a":"Zo\\u00eb 🎟\\/","action_type":"new"}\n',
+    },
+    new AbortController().signal,
+  )
+  await sender.close()
+  expect(attempt.outcome).toBe('delivered')
+  arrival = receiver.arrivals[0]!
+}, 120_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** The request that came, as it came or changed. */
+function caseOf(change: Partial<Case> = {}): Case {
+  const names = ['webhook-id', 'webhook-timestamp', 'webhook-signature']
+  const headers = Object.fromEntries(names.map(name => [name, String(arrival.headers[name])]))
+  return { secret, headers, body: arrival.body, ...change }
+}
+
+/** Signed in any way, at a time that is `offS` away from now. */
+function signedAt(offS: number, change: { secrets?: string[]; timestamp?: string } = {}): Case {
+  const timestampS = Math.floor(Date.now() / 1000) + offS
+  const timestamp = change.timestamp ?? String(timestampS)
+  const body = '{"a":1}'
+  const secrets = (change.secrets ?? [secret]).map(parseSecret)
+  const signature = sign({ id: 'msg_1', timestampS: timestamp as unknown as number, body, secrets })
+  return caseOf({
+    body,
+    headers: { 'webhook-id': 'msg_1', 'webhook-timestamp': timestamp, 'webhook-signature': signature },
+  })
+}
+
+async function judgedBy(language: Language, { secret, headers, body }: Case): Promise<boolean> {
+  const { command } = languages[language]
+  const file = join(folder, `${language}.body`)
+  await writeFile(file, body)
+  const parts = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map(name => headers[name] ?? '')
+  const args = language === 'bash' ? [secret, ...parts, file] : [JSON.stringify({ secret, headers, file })]
+  const { stdout, stderr } = await run(command[0]!, [...command.slice(1), ...args], { cwd: folder })
+  expect(stderr).toBe('')
+  expect(stdout.trim()).toMatch(/^(true|false)$/)
+  return stdout.trim() === 'true'
+}
+
+const changedHeader = (name: string, change: (value: string) => string) => () => {
+  const one = caseOf()
+  return { ...one, headers: { ...one.headers, [name]: change(one.headers[name]!) } }
+}
+const signatures = (change: (value: string) => string) => changedHeader('webhook-signature', change)
+
+const cases: [what: string, isGood: boolean, make: () => Case][] = [
+  ['a delivery', true, () => caseOf()],
+  ['one by a receiver that has the secret before the rotation', true, () => caseOf({ secret: before })],
+  ['the first signature alone', true, signatures(text => text.split(' ')[0]!)],
+  [
+    'one after signatures of other versions',
+    true,
+    signatures(text => `v1a,AAAA v2,${text.slice(3)} ${text}`),
+  ],
+  ['four minutes ago', true, () => signedAt(-240)],
+  ['in four minutes', true, () => signedAt(240)],
+  ["another's secret", false, () => caseOf({ secret: foreign })],
+  ['the second signature alone, of the secret before', false, signatures(text => text.split(' ')[1]!)],
+  ['another body', false, () => caseOf({ body: arrival.body.replace('user', 'usar') })],
+  ['the same body written again', false, () => caseOf({ body: JSON.stringify(JSON.parse(arrival.body)) })],
+  ['another id', false, changedHeader('webhook-id', text => `${text}0`)],
+  ['another time', false, changedHeader('webhook-timestamp', text => String(Number(text) - 1))],
+  ['six minutes ago', false, () => signedAt(-360)],
+  ['in six minutes', false, () => signedAt(360)],
+  ['milliseconds', false, () => signedAt(0, { timestamp: String(Date.now()) })],
+  ['a time that is none', false, () => signedAt(0, { timestamp: `${Math.floor(Date.now() / 1000)}x` })],
+  ['no time', false, () => signedAt(0, { timestamp: '' })],
+  ['no headers', false, () => caseOf({ headers: {} })],
+  ['a signature of another version', false, signatures(text => text.replaceAll('v1,', 'v2,'))],
+  ['a signature cut short', false, signatures(text => text.split(' ')[0]!.slice(0, 20))],
+  ['no signature', false, signatures(() => '')],
+  ['an empty signature', false, signatures(() => 'v1,')],
+]
+
+describe.each(Object.keys(languages) as Language[])('the snippet in %s', language => {
+  test.for(cases)('%s: %j', async ([, isGood, make], { skip }) => {
+    if (missing.has(language)) skip(`there is no ${languages[language].needs} here`)
+    expect(await judgedBy(language, make())).toBe(isGood)
+  })
+})
+
+test('what bash sends is a request as walhook makes it', async () => {
+  await using receiver = await startTestReceiver()
+  const file = join(folder, 'sent.body')
+  await writeFile(file, arrival.body)
+  await run('bash', ['receiver.sh', 'send', secret, receiver.url, file], { cwd: folder })
+  const { headers, body } = receiver.arrivals[0]!
+  const header = (name: string) => String(headers[name])
+  const request = {
+    id: header('webhook-id'),
+    timestamp: header('webhook-timestamp'),
+    signature: header('webhook-signature'),
+    body,
+  }
+  expect(verify(request, [secret], Date.now() / 1000)).toEqual({ state: 'valid' })
+})
