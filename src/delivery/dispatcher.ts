@@ -66,6 +66,9 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     total: options.maxInFlight,
     nowMs: clockMs,
   })
+  /** Webhooks whose events wait for company, and until when nobody looks again whether enough has come. */
+  const restsUntilMs = new Map<number, number>()
+  const restOf = (webhookId: number) => restsUntilMs.get(webhookId) ?? Number.NEGATIVE_INFINITY
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
@@ -85,18 +88,18 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
   async function turn(cutOff: AbortSignal): Promise<number> {
     for (const webhook of shuffled(await askWhatIsDue(), options.random)) {
-      if (webhook.dueInMs > 0) continue
+      if (webhook.dueInMs > 0 || restOf(webhook.id) > clockMs()) continue
       const room = places.room(webhook.id)
       if (room > 0) await claimAndSend(webhook, room, cutOff)
     }
-    return agenda.quietMs(clockMs(), places.roomAtMs)
+    return agenda.quietMs(clockMs(), id => Math.max(places.roomAtMs(id), restOf(id)))
   }
 
   async function askWhatIsDue(): Promise<BusyWebhook[]> {
     const asked = { atMs: clockMs(), version: agenda.version() }
     const due = agenda.question(asked.atMs)
     // Where a webhook has no room, the attempt whose end makes some is the wake-up.
-    const question = due === 'all' ? due : due.filter(id => places.room(id) > 0)
+    const question = due === 'all' ? due : due.filter(id => places.room(id) > 0 && restOf(id) <= asked.atMs)
     if (question.length === 0) return []
     try {
       const webhooks = await busyWebhooks(outbox, question, floors)
@@ -129,6 +132,10 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       )
     if (shipments.length < room) agenda.drained(webhook.id, version)
     if (lookAgainInMs !== null) agenda.note(webhook.id, clockMs() + lookAgainInMs)
+    // Each commit is a wake-up: looks take a quarter of the time at most.
+    if (shipments.length === 0 && lookAgainInMs !== null && lookAgainInMs > 0)
+      restsUntilMs.set(webhook.id, clockMs() + Math.min(lookAgainInMs, 3 * (clockMs() - leasedAtMs)))
+    else restsUntilMs.delete(webhook.id)
     for (const shipment of shipments) {
       places.begin(webhook.id, webhook.url)
       void send(webhook, shipment, cutOff)
