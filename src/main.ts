@@ -30,8 +30,8 @@ const usage = `walhook: signed webhooks for changes in Postgres
   walhook migrate                     bring walhook's own tables up to this version
   walhook resync [--yes]              after changes were lost: say how to begin anew, or do it
   walhook backfill --entity TYPE [--webhook ID] [--action new|update] [--rate ROWS]
-                                      send every row that there is, to one webhook or to all that have the trigger,
-                                      at most ROWS in a second (1000), and show how far it is
+                                      send every row that there is, to one webhook or to all that have the
+                                      trigger, at most ROWS in a second (1000), and show how far it is
   walhook backfill --list | --follow ID [--rate ROWS] | --cancel ID
                                       show the backfills, see to one (and change its pace), or end it
   walhook token NAME [--role ROLE] [--user ID] [--expires WHEN]

@@ -38,7 +38,10 @@ export const attemptSchema = z
         first_byte: z.number().optional(),
         body: z.number().optional(),
       })
-      .meta({ description: 'How long each phase took, in ms; one that did not happen is absent.' }),
+      .meta({
+        description:
+          'How long each phase took, in ms; one that did not happen is absent: dns, connect and tls on a connection that was kept from the request before.',
+      }),
     remote_address: z.string().nullable(),
     next_attempt_at: time().nullable(),
     request: z.object({ method: z.literal('POST'), url: z.string(), headers, body: z.string() }),

@@ -1,4 +1,5 @@
 import { writeBody } from '../domain/event.ts'
+import { batchBody } from '../domain/shipment.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import { findSealed } from '../outbox/secrets.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
@@ -40,7 +41,9 @@ export async function testWebhook(
     })
 
   const { entityId, ...content } = entity
-  const body = writeBody({ ...content, entityType, actionType: 'test' })
+  const event = writeBody({ ...content, entityType, actionType: 'test' })
+  // A receiver of batches gets a batch of one.
+  const body = webhook.batch ? batchBody([event]) : event
   const target = { webhookId: id, url: webhook.url, sealed }
   return { ok: true, value: await control.sendTest(target, { entityType, entityId, body }) }
 }

@@ -49,8 +49,8 @@ export function openSender(
       const send = (isNew: boolean) =>
         exchange(connections.take(origin, isNew), { ...request, path: pathname + search }, startMs, signal)
       exchanged = await send(false)
-      if (exchanged.isKept && exchanged.response === null && isLostConnection(exchanged.error))
-        exchanged = await send(true)
+      const isLost = exchanged.isKept && exchanged.response === null && isLostConnection(exchanged.error)
+      if (isLost && !connections.isClosed()) exchanged = await send(true)
       verdict = judge(exchanged, signal)
     }
     const { phases, remoteAddress, response } = exchanged

@@ -34,6 +34,7 @@ export function openConnections(options: OpeningOptions) {
   const idle = new Map<string, Connection[]>()
   let idleCount = 0
   const all = new Set<Connection>()
+  let isClosed = false
 
   function open(origin: string): Connection {
     const client = new Client(origin, {
@@ -119,7 +120,10 @@ export function openConnections(options: OpeningOptions) {
 
     drop,
 
+    isClosed: () => isClosed,
+
     async close(): Promise<void> {
+      isClosed = true
       idle.clear()
       idleCount = 0
       await Promise.all(

@@ -71,6 +71,9 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   })
   /** Webhooks whose last claim got all that it asked for, as they were a moment ago. */
   const known = new Map<number, { webhook: BusyWebhook; askedAtMs: number }>()
+  /** Webhooks whose events wait for company, and until when nobody looks again whether enough has come. */
+  const restsUntilMs = new Map<number, number>()
+  const restOf = (webhookId: number) => restsUntilMs.get(webhookId) ?? Number.NEGATIVE_INFINITY
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
@@ -90,18 +93,18 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
   async function turn(cutOff: AbortSignal): Promise<number> {
     for (const { webhook, askedAtMs } of shuffled(await askWhatIsDue(), options.random)) {
-      if (webhook.dueInMs > 0) continue
+      if (webhook.dueInMs > 0 || restOf(webhook.id) > clockMs()) continue
       const room = places.room(webhook.id)
       if (room > 0) await claimAndSend(webhook, askedAtMs, room, cutOff)
     }
-    return agenda.quietMs(clockMs(), places.roomAtMs)
+    return agenda.quietMs(clockMs(), id => Math.max(places.roomAtMs(id), restOf(id)))
   }
 
   async function askWhatIsDue(): Promise<{ webhook: BusyWebhook; askedAtMs: number }[]> {
     const asked = { atMs: clockMs(), version: agenda.version() }
     const due = agenda.question(asked.atMs)
     // Where a webhook has no room, the attempt whose end makes some is the wake-up.
-    const wanted = due === 'all' ? due : due.filter(id => places.room(id) > 0)
+    const wanted = due === 'all' ? due : due.filter(id => places.room(id) > 0 && restOf(id) <= asked.atMs)
     const trusted = [...known.values()].filter(
       one => wanted !== 'all' && wanted.includes(one.webhook.id) && asked.atMs - one.askedAtMs < trustMs,
     )
@@ -147,6 +150,10 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     // What was not asked about in this turn is asked about in the next: when something will be due is not known.
     else if (!isTrusted) agenda.drained(webhook.id, version)
     if (lookAgainInMs !== null) agenda.note(webhook.id, clockMs() + lookAgainInMs)
+    // Each commit is a wake-up: looks take a quarter of the time at most.
+    if (shipments.length === 0 && lookAgainInMs !== null && lookAgainInMs > 0)
+      restsUntilMs.set(webhook.id, clockMs() + Math.min(lookAgainInMs, 3 * (clockMs() - leasedAtMs)))
+    else restsUntilMs.delete(webhook.id)
     for (const shipment of shipments) {
       places.begin(webhook.id, webhook.url)
       void send(webhook, shipment, cutOff)

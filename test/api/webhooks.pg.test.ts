@@ -240,6 +240,14 @@ test("a test is sent at once, with the caller's own account or another, and answ
   expect(await at.queue()).toEqual([])
 })
 
+test('a webhook that wants batches is tested with a batch of one', async () => {
+  await using receiver = await startTestReceiver()
+  const { id } = await create({ url: receiver.url, batch: { max_events: 10, max_wait_ms: 0 } })
+  const tested = await at.call('POST', `/api/webhooks/${id}/test`, { user_id: 8 })
+  expect(JSON.parse(tested.json.request.body)).toMatchObject([{ entity_id: 8, action_type: 'test' }])
+  expect(receiver.arrivals[0]!.body).toBe(tested.json.request.body)
+})
+
 test('who belongs to no account is told how to name one', async () => {
   const token = await at.token('admin')
   const { id } = await create()

@@ -107,6 +107,11 @@ const trickle = (socket: Socket, text: string) => {
   socket.once('close', () => clearInterval(timer))
 }
 
+/** Without end, but not without a breath: the sender shares its thread with this receiver. */
+const flood = (socket: Socket, block: string | Buffer) => {
+  if (socket.writable) socket.write(block, () => setImmediate(flood, socket, block))
+}
+
 /** What it does with a request, and what becomes of the attempt. In each case the connection is ended. */
 test.each<[string, (socket: Socket) => void, object]>([
   [
@@ -130,8 +135,7 @@ test.each<[string, (socket: Socket) => void, object]>([
     'never ends its header fields',
     socket => {
       socket.write('HTTP/1.1 200 OK\r\n')
-      const more = () => socket.writable && socket.write('x-a: b\r\n'.repeat(100), more)
-      more()
+      flood(socket, 'x-a: b\r\n'.repeat(100))
     },
     { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: null },
   ],
@@ -140,8 +144,7 @@ test.each<[string, (socket: Socket) => void, object]>([
     socket => {
       answer(socket, '200 OK\r\ncontent-length: 10737418240')
       const block = Buffer.alloc(65_536, 'y')
-      const more = () => socket.writable && socket.write(block, more)
-      more()
+      flood(socket, block)
     },
     { outcome: 'delivered', response: { body: 'y'.repeat(maxResponseBytes), truncated: true } },
   ],
@@ -175,8 +178,7 @@ test.each<[string, (socket: Socket) => void, object]>([
   [
     'floods with interim answers',
     socket => {
-      const more = () => socket.writable && socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(50), more)
-      more()
+      flood(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(50))
     },
     {
       outcome: 'unreachable',
@@ -209,8 +211,7 @@ test.each<[string, (socket: Socket) => void, object]>([
     socket => {
       socket.write('HTTP/1.1 200 ')
       const block = Buffer.alloc(65_536, 'y')
-      const more = () => socket.writable && socket.write(block, more)
-      more()
+      flood(socket, block)
     },
     { outcome: 'unreachable', response: null },
   ],
@@ -218,8 +219,7 @@ test.each<[string, (socket: Socket) => void, object]>([
     'sends trailer fields without end',
     socket => {
       answer(socket, '200 OK\r\ntransfer-encoding: chunked', '0\r\n')
-      const more = () => socket.writable && socket.write('x-a: b\r\n'.repeat(100), more)
-      more()
+      flood(socket, 'x-a: b\r\n'.repeat(100))
     },
     { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: { status: 200 } },
   ],

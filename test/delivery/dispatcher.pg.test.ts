@@ -248,3 +248,35 @@ test.each<[string, (at: Delivery, id: number) => Promise<unknown>, string[]]>([
     ).toEqual(paths)
   },
 )
+
+test('wake-ups while events wait for company do not keep the database busy, and a full batch goes at once', async () => {
+  await using at = await openDelivery(() => ({ delayMs: 0 }))
+  const webhookId = await at.webhookAt('/batch')
+  await updateWebhook(at.outbox, webhookId, { batch: { maxEvents: 100, maxWaitMs: 60_000 } })
+  // A look that takes long: the more are waiting, the longer it takes.
+  let looks = 0
+  const { query } = at.outbox.pool
+  at.outbox.pool.query = (async (...args: [never]) => {
+    const answer = await (query as (...args: unknown[]) => Promise<unknown>).apply(at.outbox.pool, args)
+    if ((args[0] as { name?: string }).name === 'what_is_due') {
+      looks++
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+    return answer
+  }) as never
+  await at.users(99)
+  at.dispatcher.wake()
+  at.start()
+  const beganMs = performance.now()
+  const waking = setInterval(at.dispatcher.wake, 1)
+  await until(() => looks === 5, { what: 'five looks', intervalMs: 1 })
+  // Each took 20 ms, and was followed by a rest of at least 60.
+  expect(performance.now() - beganMs).toBeGreaterThan(4 * 80)
+  clearInterval(waking)
+  await at.users(1, 100)
+  at.dispatcher.wake()
+  const [settlement] = await until(() => at.settledOf(webhookId).length === 1 && at.settledOf(webhookId), {
+    what: 'the batch',
+  })
+  expect(settlement!.shipment.deliveries).toHaveLength(100)
+})
