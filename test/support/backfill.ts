@@ -1,8 +1,20 @@
 import type { Backfill } from '../../src/domain/backfill.ts'
+import { parseSealKey, seal } from '../../src/domain/seal.ts'
+import { formatSecret } from '../../src/domain/signature.ts'
+import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
 import { type BackfillInput, findBackfill, insertBackfill } from '../../src/outbox/backfills.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
 import { insertWebhook } from '../../src/outbox/webhooks.ts'
 import { until } from './wait.ts'
+import { secretKey } from './walhook-process.ts'
+
+/** Under the key of `startWalhook`, which ends where it can't open the secrets of its webhooks. */
+const openableSecret = seal(
+  parseSealKey(secretKey)!,
+  unboundPurpose,
+  formatSecret(Buffer.alloc(32, 1)),
+  Buffer.alloc(12, 1),
+)
 
 /** Short ways to backfills of a database whose capture runs. */
 export async function openBackfills(database: { url: string; name: string }) {
@@ -17,7 +29,7 @@ export async function openBackfills(database: { url: string; name: string }) {
           url: 'https://crm.example.com/',
           isActive: true,
           triggers: triggers as never,
-          secret: 'v1:sealed',
+          secret: openableSecret,
         })
       ).id,
     async start(input: Partial<BackfillInput> = {}): Promise<number> {

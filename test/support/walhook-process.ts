@@ -32,6 +32,7 @@ export type WalhookProcess = AsyncDisposable & {
 }
 
 export const adminToken = 'end-to-end-admin-token'
+export const secretKey = Buffer.alloc(32, 7).toString('base64')
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 /** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. */
@@ -82,7 +83,7 @@ function settings(database: Place): Record<string, string> {
   return {
     DATABASE_URL: database.url,
     WALHOOK_SLOT: database.name.slice(0, 63),
-    WALHOOK_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
+    WALHOOK_SECRET_KEY: secretKey,
     WALHOOK_ADMIN_TOKEN: adminToken,
     WALHOOK_ALLOW_TARGETS: '127.0.0.1',
     PORT: '0',
