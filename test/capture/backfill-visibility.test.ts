@@ -59,6 +59,13 @@ async function open() {
         },
       }
     },
+    /** The stream announces a table with its first change, which capture waits to see. This one makes no event. */
+    async announceUsers(capture: { caughtUp(): Promise<void> }) {
+      await psql.query(
+        `begin; insert into users values (99, 'gone', 1); delete from users where id = 99; commit`,
+      )
+      await capture.caughtUp()
+    },
     async stored(line: string) {
       await until(
         async () =>
@@ -80,6 +87,7 @@ const unseen =
 test('a change that is stored and that nobody sees yet is not undone by a page', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
+  await at.announceUsers(capture)
   await at.backfills.webhook('user.new', 'user.update')
   const id = await at.backfills.start({ rowsPerSecond: 1 })
   await at.backfills.is(id, ({ rowsDone }) => rowsDone === 1, 'the first page')
@@ -104,7 +112,8 @@ test('nor one that was stored before the backfill began, by a process that is go
   await using at = await open()
   let hanging: Awaited<ReturnType<typeof at.commitUnseen>>
   {
-    await using _first = await startCapture(at.database)
+    await using first = await startCapture(at.database)
+    await at.announceUsers(first)
     await at.backfills.webhook('user.new', 'user.update')
     hanging = await at.commitUnseen(`update users set name = 'newer', version = 2 where id = 1`)
     await at.stored('"newer"')
