@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { createCapture } from '../../src/capture/capture.ts'
-import { createDecoder, probePrefix } from '../../src/capture/decode.ts'
+import { probePrefix } from '../../src/capture/decode.ts'
 import { openSource } from '../../src/capture/source.ts'
-import { openStream } from '../../src/capture/stream.ts'
 import { defaultMapping } from '../../src/domain/mapping.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
@@ -15,6 +14,7 @@ import { connect } from '../support/connect.ts'
 import { openOwnServer } from '../support/own-database.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook } from '../support/walhook-process.ts'
+import { drainBare } from './limits.ts'
 
 /**
  * `npm run bench:capture`: how fast capture stores what the WAL holds (one webhook that wants everything), as a ratio
@@ -140,29 +140,6 @@ async function compare(
     await over
     return ms
   }
-}
-
-async function drainBare(url: string, slotName: string, id: string): Promise<number> {
-  const done = Promise.withResolvers<void>()
-  const decode = createDecoder()
-  const startMs = performance.now()
-  const stream = await openStream({
-    url,
-    slotName,
-    publicationName: 'walhook',
-    walSenderTimeoutMs: 60_000,
-    handler: {
-      onMessage(bytes) {
-        const message = decode(bytes)
-        if (message.kind === 'probe' && message.id === id) done.resolve()
-      },
-      onKeepalive() {},
-    },
-  })
-  await done.promise
-  const ms = performance.now() - startMs
-  await stream.close()
-  return ms
 }
 
 async function giantTransaction(): Promise<string> {
