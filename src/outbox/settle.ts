@@ -25,16 +25,20 @@ export type Settlement = {
 
 /**
  * Locks the lanes that are still leased to the settlements' holder, in the order in which an append locks them.
- * The statements after this one see every delivery that was appended to these lanes before.
+ * The statements after this one see every delivery that was appended to these lanes before. Each is looked up by
+ * itself (`lateral`, and no join that the planner could turn round): while a queue is long it would rather read all of it.
  */
 const lockHeldLanesStatement = `
-select l.webhook_id, l.entity_type, l.entity_id, l.lease
-from walhook.lanes l
-join unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
-  on l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
-  and l.lease = s.lease
-order by l.webhook_id, l.entity_type, l.entity_id
-for update of l`
+select l.*
+from (
+  select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
+  order by webhook_id, entity_type, entity_id
+) s
+cross join lateral (
+  select webhook_id, entity_type, entity_id, lease from walhook.lanes
+  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and lease = s.lease
+  for update
+) l`
 
 /**
  * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, `lane_first` is the
