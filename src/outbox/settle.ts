@@ -2,7 +2,18 @@ import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { laneKey, type NextOfShipment } from '../domain/shipment.ts'
 import { insertAttempts } from './attempts.ts'
-import { nullable } from './binary-array.ts'
+import {
+  arrayOf,
+  type BinaryArray,
+  nullableArrayOf,
+  openBoolArray,
+  openFloat8Array,
+  openInt2Array,
+  openInt4Array,
+  openInt8Array,
+  openTextArray,
+  openUuidArray,
+} from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
 import { type SettledRow, settledRows } from './settled-rows.ts'
@@ -152,10 +163,10 @@ async function lockHeldLanes(
     name: 'lock_held_lanes',
     text: lockHeldLanesStatement,
     values: [
-      lanes.map(lane => lane.webhookId),
-      lanes.map(lane => lane.entityType),
-      lanes.map(lane => lane.entityId),
-      lanes.map(lane => lane.lease),
+      arrayOf(openInt4Array, lanes, lane => lane.webhookId),
+      arrayOf(openTextArray, lanes, lane => lane.entityType),
+      arrayOf(openTextArray, lanes, lane => lane.entityId),
+      arrayOf(openUuidArray, lanes, lane => lane.lease),
     ],
   })
   // Almost always, and nobody has to be told apart then.
@@ -181,23 +192,23 @@ function lanesOf({ deliveries }: Shipment): readonly ClaimedDelivery[] {
 
 async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[]): Promise<void> {
   const rows = settledRows(held, await newBatchIds(client, held))
-  const of = <T>(pick: (row: SettledRow) => T): T[] => rows.map(pick)
+  const of = <T>(open: () => BinaryArray<T>, pick: (row: SettledRow) => T) => arrayOf(open, rows, pick)
   await client.query({
     name: 'settle_held_lanes',
     text: settleHeldLanesStatement,
     values: [
-      of(({ delivery }) => delivery.webhookId),
-      of(({ delivery }) => delivery.entityType),
-      of(({ delivery }) => delivery.entityId),
-      of(({ delivery }) => delivery.eventId),
-      of(row => row.attempts),
-      of(row => row.state),
-      of(row => row.waitMs),
-      nullable(of(row => row.batchId)),
-      nullable(of(row => row.laneFirst)),
-      nullable(of(row => row.isFollowed)),
+      of(openInt4Array, ({ delivery }) => delivery.webhookId),
+      of(openTextArray, ({ delivery }) => delivery.entityType),
+      of(openTextArray, ({ delivery }) => delivery.entityId),
+      of(openInt8Array, ({ delivery }) => delivery.eventId),
+      of(openInt2Array, row => row.attempts),
+      of(openTextArray, row => row.state),
+      of(openFloat8Array, row => row.waitMs),
+      nullableArrayOf(openInt8Array, rows, row => row.batchId),
+      nullableArrayOf(openInt8Array, rows, row => row.laneFirst),
+      nullableArrayOf(openBoolArray, rows, row => row.isFollowed),
       // What is settled beside another delivery of its lane is no work that is left there.
-      rows.length === held.length ? [] : of(({ delivery }) => delivery.eventId),
+      rows.length === held.length ? [] : of(openInt8Array, ({ delivery }) => delivery.eventId),
     ],
   })
 }
