@@ -28,9 +28,11 @@ async function open(change: (statement: string) => string | null = statement => 
   const admin = await connect(database.url)
   await admin.query(await readFile(join(docker, 'sample.sql'), 'utf8'))
   await admin.query('revoke usage on schema public from public')
+  const { rows } = await admin.query(`select to_regprocedure('pg_log_standby_snapshot()') is not null as it`)
   for (const statement of await grantsFor(role, database.name)) {
     const changed = change(statement)
-    if (changed) await admin.query(changed)
+    // PostgreSQL 15 lacks this function.
+    if (changed && (rows[0].it || !/pg_log_standby_snapshot/.test(changed))) await admin.query(changed)
   }
   const url = new URL(database.url)
   url.username = role

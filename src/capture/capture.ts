@@ -17,6 +17,7 @@ import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
 import type { Stored } from './store.ts'
 import { openStream, type Stream } from './stream.ts'
+import { createWalRelease } from './wal-release.ts'
 
 /**
  * What capture is doing, and why where there is a reason.
@@ -159,6 +160,8 @@ export function createCapture(options: {
     void sendProbes(over.signal)
     const backfills = createBackfills({ source, outbox, slotName, mapping, nowMs, log })
     void backfills.run(over.signal)
+    const release = createWalRelease({ source, nowMs, log })
+    const { confirm } = stream
     try {
       // Read only now: the process that had the slot before may have moved it.
       const position = await readPosition(outbox, slotName)
@@ -181,7 +184,10 @@ export function createCapture(options: {
         slotName,
         position,
         nowMs,
-        confirm: stream.confirm,
+        confirm(lsn) {
+          confirm(lsn)
+          release.onConfirmed(lsn)
+        },
         onStored,
         onWaiting(sinceMs) {
           waitingSinceMs = sinceMs

@@ -46,6 +46,7 @@ export function checkLines(
       : ok('max_replication_slots', `${facts.maxSlots}, one of them ours`),
     ok('max_wal_senders', `${facts.maxSenders - facts.usedSenders} of ${facts.maxSenders} free`),
     keepSizeLine(facts),
+    releaseLine(facts),
     timeoutLine(facts),
     clockLine(facts, options.nowMs),
     ...publishedTables(mapping).flatMap(table => tableLines(catalogue, tableKey(table))),
@@ -99,6 +100,17 @@ function keepSizeLine({ maxSlotWalKeepMb }: SourceFacts): CheckLine {
     what,
     'unlimited: while walhook is stopped, the WAL that is kept for it may fill the disk',
     "set a bound that the disk can hold: alter system set max_slot_wal_keep_size = '20GB'; select pg_reload_conf();",
+  )
+}
+
+/** Not a warning: without it, only more WAL is kept while much is written. */
+function releaseLine({ mayLogSnapshot, role }: SourceFacts): CheckLine | null {
+  if (mayLogSnapshot === null) return null
+  const what = 'pg_log_standby_snapshot'
+  if (mayLogSnapshot) return ok(what, 'may be executed: WAL is given up about every second')
+  return ok(
+    what,
+    `may not be executed, so the WAL of up to half a minute is kept. To have it given up about every second, run as a superuser: grant execute on function pg_log_standby_snapshot() to ${quoteIdentifier(role)};`,
   )
 }
 

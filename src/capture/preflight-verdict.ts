@@ -32,6 +32,8 @@ export type SourceFacts = {
   readonly serverNowMs: number
   readonly mayReplicate: boolean
   readonly mayCreate: boolean
+  /** Whether the role may have Postgres give up WAL sooner; null before PostgreSQL 16, which can't. */
+  readonly mayLogSnapshot: boolean | null
   readonly slot: SlotFacts | null
   readonly publication: PublicationFacts | null
 }

@@ -4,6 +4,7 @@ import type { Problem } from '../domain/problem.ts'
 import { type Catalogue, hasIdentity, readCatalogue } from './catalogue.ts'
 import { judgeMapping, judgePublication, judgeServer, type SourceFacts } from './preflight-verdict.ts'
 import type { Source } from './source.ts'
+import { mayLogSnapshot } from './wal-release.ts'
 
 const factsStatement = `
 select json_build_object(
@@ -23,6 +24,7 @@ select json_build_object(
   'serverNowMs', (extract(epoch from clock_timestamp()) * 1000)::float8,
   'mayReplicate', (select rolreplication or rolsuper from pg_roles where rolname = current_user),
   'mayCreate', has_database_privilege(current_database(), 'create'),
+  'mayLogSnapshot', ${mayLogSnapshot},
   'slot', (
     select json_build_object('plugin', plugin, 'database', database, 'walStatus', wal_status,
                              'confirmedLsn', confirmed_flush_lsn, 'isActive', active,

@@ -8,7 +8,7 @@ import { median, table } from './figures.ts'
 import { openStage, type Stage } from './stage.ts'
 
 /**
- * `npm run bench:harm`: what the application pays for walhook. Its rate of inserts while walhook captures everything and
+ * `npm run bench:harm [application|held-back …]`: what the application pays for walhook. Its rate of inserts while walhook captures everything and
  * delivers nothing, and with a row trigger that puts a job into a table instead, each as a ratio to the application alone
  * in the same round; and the WAL that is held back while it writes only to tables that are not captured, for
  * BENCH_HELD_BACK_S seconds (600).
@@ -92,11 +92,18 @@ async function measureHeldBack(stage: Stage) {
   )
 }
 
+const sections: Record<string, (stage: Stage) => Promise<string>> = {
+  async application(stage) {
+    const { text } = await measureApplication(stage, [capturing, rowTrigger])
+    return [`${text}\n`, ...[capturing, rowTrigger].map(({ name, setup }) => `${name}: ${setup}`)].join('\n')
+  },
+  'held-back': measureHeldBack,
+}
 const say = (line: string) => process.stdout.write(`${line}\n`)
+const wanted = process.argv.slice(2)
 {
   await using stage = await openStage()
-  say(`${stage.description}\n`)
-  say(`${(await measureApplication(stage, [capturing, rowTrigger])).text}\n`)
-  for (const { name, setup } of [capturing, rowTrigger]) say(`${name}: ${setup}`)
-  say(`\n${await measureHeldBack(stage)}`)
+  say(stage.description)
+  for (const name of wanted.length > 0 ? wanted : Object.keys(sections))
+    say(`\n${await sections[name]!(stage)}`)
 }

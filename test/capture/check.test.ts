@@ -22,6 +22,7 @@ const sound: SourceFacts = {
   serverNowMs: nowMs,
   mayReplicate: true,
   mayCreate: true,
+  mayLogSnapshot: true,
   slot: null,
   publication: null,
 }
@@ -84,6 +85,7 @@ test('a sound source is ok, line by line, before and after the first start', () 
     'max_replication_slots',
     'max_wal_senders',
     'max_slot_wal_keep_size',
+    'pg_log_standby_snapshot',
     'wal_sender_timeout',
     'clock',
     'table "public"."users"',
@@ -108,6 +110,17 @@ test.each<[string, Partial<SourceFacts>]>([
   const lines = check(facts)
   expect(worstLevel(lines)).toBe('warning')
   expect(lines.find(line => line.what === what)).toMatchObject({ level: 'warning', mend: expect.any(String) })
+})
+
+test('what it takes to have WAL given up sooner is told, and is no warning', () => {
+  const line = (mayLogSnapshot: boolean | null) =>
+    check({ mayLogSnapshot }).find(({ what }) => what === 'pg_log_standby_snapshot')
+  expect(line(false)).toMatchObject({
+    level: 'ok',
+    found: expect.stringContaining('grant execute on function pg_log_standby_snapshot() to "walhook";'),
+  })
+  expect(line(true)?.found).not.toContain('grant')
+  expect(line(null)).toBeUndefined()
 })
 
 test.each<[string, Partial<SourceFacts>, Partial<Table> | null]>([

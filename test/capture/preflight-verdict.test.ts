@@ -28,6 +28,7 @@ const facts: SourceFacts = {
   serverNowMs: 0,
   mayReplicate: true,
   mayCreate: true,
+  mayLogSnapshot: true,
   slot: null,
   publication: null,
 }
