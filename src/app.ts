@@ -98,8 +98,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     probeIntervalMs: config.probeIntervalMs,
     onStored(stored) {
       metrics.onStored({ ...stored, lagMs: nowMs() - stored.committedAt.getTime() })
-      if (stored.deliveries > 0) dispatcher.wake()
+      if (stored.deliveries > stored.born) dispatcher.wake()
     },
+    ...(roles.has('delivery') && { offerBirths: dispatcher.offerBirths }),
   })
   const metrics = createMetrics(async () => {
     const [queue, slot] = await Promise.all([
