@@ -88,11 +88,9 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const settler = createSettler({
     outbox,
     log,
-    onSettled(settlements) {
-      for (const { shipment, next } of settlements) {
-        places.settled(shipment.webhookId)
-        agenda.note(shipment.webhookId, clockMs() + ('waitMs' in next ? next.waitMs : 0))
-      }
+    onSettled(settlements, left) {
+      for (const { shipment } of settlements) places.settled(shipment.webhookId)
+      for (const { webhookId, dueInMs } of left) agenda.note(webhookId, clockMs() + dueInMs)
       if (places.unsettled() === 0) onIdle?.()
       options.onSettled(settlements)
       waker.wake()
