@@ -2,7 +2,18 @@ import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { laneKey, type NextOfShipment } from '../domain/shipment.ts'
 import { insertAttempts } from './attempts.ts'
-import { nullable } from './binary-array.ts'
+import {
+  arrayOf,
+  type BinaryArray,
+  nullableArrayOf,
+  openBoolArray,
+  openFloat8Array,
+  openInt2Array,
+  openInt4Array,
+  openInt8Array,
+  openTextArray,
+  openUuidArray,
+} from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
 import { type SettledRow, settledRows } from './settled-rows.ts'
@@ -25,16 +36,20 @@ export type Settlement = {
 
 /**
  * Locks the lanes that are still leased to the settlements' holder, in the order in which an append locks them.
- * The statements after this one see every delivery that was appended to these lanes before.
+ * The statements after this one see every delivery that was appended to these lanes before. Each is looked up by
+ * itself (`lateral`, and no join that the planner could turn round): while a queue is long it would rather read all of it.
  */
 const lockHeldLanesStatement = `
-select l.webhook_id, l.entity_type, l.entity_id, l.lease
-from walhook.lanes l
-join unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
-  on l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
-  and l.lease = s.lease
-order by l.webhook_id, l.entity_type, l.entity_id
-for update of l`
+select l.*
+from (
+  select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
+  order by webhook_id, entity_type, entity_id
+) s
+cross join lateral (
+  select webhook_id, entity_type, entity_id, lease from walhook.lanes
+  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and lease = s.lease
+  for update
+) l`
 
 /**
  * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, `lane_first` is the
@@ -148,10 +163,10 @@ async function lockHeldLanes(
     name: 'lock_held_lanes',
     text: lockHeldLanesStatement,
     values: [
-      lanes.map(lane => lane.webhookId),
-      lanes.map(lane => lane.entityType),
-      lanes.map(lane => lane.entityId),
-      lanes.map(lane => lane.lease),
+      arrayOf(openInt4Array, lanes, lane => lane.webhookId),
+      arrayOf(openTextArray, lanes, lane => lane.entityType),
+      arrayOf(openTextArray, lanes, lane => lane.entityId),
+      arrayOf(openUuidArray, lanes, lane => lane.lease),
     ],
   })
   // Almost always, and nobody has to be told apart then.
@@ -177,23 +192,23 @@ function lanesOf({ deliveries }: Shipment): readonly ClaimedDelivery[] {
 
 async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[]): Promise<void> {
   const rows = settledRows(held, await newBatchIds(client, held))
-  const of = <T>(pick: (row: SettledRow) => T): T[] => rows.map(pick)
+  const of = <T>(open: () => BinaryArray<T>, pick: (row: SettledRow) => T) => arrayOf(open, rows, pick)
   await client.query({
     name: 'settle_held_lanes',
     text: settleHeldLanesStatement,
     values: [
-      of(({ delivery }) => delivery.webhookId),
-      of(({ delivery }) => delivery.entityType),
-      of(({ delivery }) => delivery.entityId),
-      of(({ delivery }) => delivery.eventId),
-      of(row => row.attempts),
-      of(row => row.state),
-      of(row => row.waitMs),
-      nullable(of(row => row.batchId)),
-      nullable(of(row => row.laneFirst)),
-      nullable(of(row => row.isFollowed)),
+      of(openInt4Array, ({ delivery }) => delivery.webhookId),
+      of(openTextArray, ({ delivery }) => delivery.entityType),
+      of(openTextArray, ({ delivery }) => delivery.entityId),
+      of(openInt8Array, ({ delivery }) => delivery.eventId),
+      of(openInt2Array, row => row.attempts),
+      of(openTextArray, row => row.state),
+      of(openFloat8Array, row => row.waitMs),
+      nullableArrayOf(openInt8Array, rows, row => row.batchId),
+      nullableArrayOf(openInt8Array, rows, row => row.laneFirst),
+      nullableArrayOf(openBoolArray, rows, row => row.isFollowed),
       // What is settled beside another delivery of its lane is no work that is left there.
-      rows.length === held.length ? [] : of(({ delivery }) => delivery.eventId),
+      rows.length === held.length ? [] : of(openInt8Array, ({ delivery }) => delivery.eventId),
     ],
   })
 }
