@@ -160,7 +160,7 @@ function trySection(at: FormAt): Html {
   const address = id === null ? '/couplings/try' : `/couplings/${id}/try`
   return html`<section class="card grid">
 <h2>${t.form.tryTitle}</h2>
-<p class="hint">${t.form.tryHint}</p>
+<p class="hint">${t.form.tryHint} ${id === null && t.form.tryUnsigned}</p>
 <div class="row">
 ${userField(t, ownUserId, typed.userId)}
 <button class="busy" formaction="${address}" hx-post="${address}" hx-target="#tried" hx-disable="this">${t.form.try}</button>

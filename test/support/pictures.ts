@@ -106,6 +106,7 @@ const shots: Shot[] = [
       await page.getByText('Requests can be sent').waitFor()
       await page.getByRole('button', { name: 'Send a test' }).click()
       await page.getByText('It works').waitFor()
+      await page.locator('#preview pre').first().waitFor()
     },
   },
   {
@@ -151,10 +152,12 @@ const target = folder ?? join(import.meta.dirname, '..', '..', 'docs', 'pictures
 await mkdir(target, { recursive: true })
 for (const { name, path, prepare } of folder ? [...shots, ...more] : shots)
   for (const { width, colorScheme } of folder ? looks : inReadme) {
-    await page.setViewportSize({ width, height: 760 })
+    await page.setViewportSize({ width, height: name === 'couplings' ? 620 : 900 })
     await page.emulateMedia({ colorScheme })
     await page.goto(url + path)
     await prepare?.(page)
+    // What stays in place stands where it does before one has moved.
+    await page.evaluate('scrollTo(0, 0)')
     const file = folder ? `${name}-${width}-${colorScheme}.png` : `${name}.png`
-    await page.screenshot({ path: join(target, file), fullPage: true })
+    await page.screenshot({ path: join(target, file), fullPage: folder !== undefined })
   }

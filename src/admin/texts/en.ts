@@ -142,8 +142,8 @@ export const en = {
     updateFields: 'Only updates of these fields',
     updateFieldsHint: 'Choose none to be told of every update.',
     tryTitle: 'Test before saving',
-    tryHint:
-      'Sends a test to the URL above with these settings. Nothing is saved. A new webhook has no secret yet, so its receiver cannot verify the signature of this test.',
+    tryHint: 'Sends a test to the URL above with these settings. Nothing is saved.',
+    tryUnsigned: 'A new webhook has no secret yet, so its receiver cannot verify the signature of this test.',
     try: 'Send a test',
     previewTitle: 'What a delivery looks like',
     previewHint: 'An example for each trigger that you have chosen.',

@@ -147,8 +147,9 @@ export const nl: Texts = {
     updateFields: 'Alleen wijzigingen van deze velden',
     updateFieldsHint: 'Kies er geen om elke wijziging door te geven.',
     tryTitle: 'Testen voor je opslaat',
-    tryHint:
-      'Stuurt een test naar de URL hierboven, met deze instellingen. Er wordt niets opgeslagen. Een nieuwe webhook heeft nog geen geheim, dus de ontvanger kan de handtekening van deze test niet controleren.',
+    tryHint: 'Stuurt een test naar de URL hierboven, met deze instellingen. Er wordt niets opgeslagen.',
+    tryUnsigned:
+      'Een nieuwe webhook heeft nog geen geheim, dus de ontvanger kan de handtekening van deze test niet controleren.',
     try: 'Test versturen',
     previewTitle: 'Zo ziet een verzoek eruit',
     previewHint: 'Een voorbeeld voor elke trigger die je hebt gekozen.',
