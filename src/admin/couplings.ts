@@ -116,7 +116,7 @@ function row({ t, may, nowMs, query, form }: PageCall, { webhook, figures }: Cou
   const { columns } = t.couplings
   const { id, name, url } = webhook
   return html`<tr id="coupling-${id}">
-<th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url">${url}</span><span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
+<th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span><span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
 <td data-label="${columns.state}">${couplingState(t, webhook, nowMs)}</td>
 <td data-label="${columns.last}">${lastOutcome(t, figures.last)}</td>
 <td data-label="${columns.failed}">${failures(t, figures.hours)}</td>

@@ -1,17 +1,20 @@
 import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, test as vitestTest } from 'vitest'
+import { afterAll, beforeAll, test } from 'vitest'
 
 const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser']
 const found = places.find(path => existsSync(path))
 
-/** A test that needs a browser: where there is none, it is skipped, and says why. */
-export const browserTest: typeof vitestTest = found
-  ? vitestTest
-  : (vitestTest.skipIf(true) as unknown as typeof vitestTest)
+/** Whether there is a browser here. */
+export const hasBrowser = found !== undefined
 
-/** Written at the end of a test's name, so that a skipped one tells its reason. */
-export const unlessSkipped = found ? '' : ` (skipped: no Chromium at ${places.join(' or ')})`
+/** A test that needs a browser: where there is none, it is skipped, and the closing lines say why. */
+export function browserTest(name: string, run: () => Promise<void>): void {
+  test(name, async ({ skip }) => {
+    if (!hasBrowser) skip(`there is no Chromium at ${places.join(' or ')}`)
+    await run()
+  })
+}
 
 export type Look = { readonly width: number; readonly colorScheme: 'light' | 'dark' }
 /** Every way in which a page must look right. */
