@@ -119,7 +119,13 @@ const spareRows = 2
 function more(at: FormAt): Html {
   const { t, typed, fields } = at
   const f = t.form
-  const isOpen = ['/headers', '/batch', '/update_fields'].some(pointer => hasProblem(at, pointer))
+  const isUsed =
+    typed.previous ||
+    typed.isLatest ||
+    typed.isBatch ||
+    typed.headers.length > 0 ||
+    typed.updateFields.length > 0
+  const isOpen = isUsed || ['/headers', '/batch', '/update_fields'].some(pointer => hasProblem(at, pointer))
   const rows = [
     ...typed.headers,
     ...Array.from({ length: spareRows }, () => ({ name: '', value: '', isStored: false })),
