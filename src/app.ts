@@ -17,7 +17,7 @@ import { openSender } from './delivery/attempt.ts'
 import { createDeliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
 import { createGuard } from './delivery/guard.ts'
-import { sendTest } from './delivery/send-test.ts'
+import { sendTest, tryTest } from './delivery/send-test.ts'
 import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
 import type { SealKey } from './domain/seal.ts'
@@ -126,6 +126,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       return entity ? await readEntity(source, await readCatalogue(source, [entity]), entity, key) : null
     },
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
+    tryTest: (target, message) => tryTest(deliver, target, message),
     captureStatus: async () => ({
       ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
       slotName,

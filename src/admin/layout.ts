@@ -61,11 +61,11 @@ export function layout(
     html`<body>
 <a class="skip" href="#content">${t.layout.skip}</a>
 <div class="frame">
-<div class="side">
+<header class="side">
 <a class="brand" href="/">${logo} walhook</a>
 ${navigation(t, at)}
 ${account(t, at.caller, at.path)}
-</div>
+</header>
 <main id="content" tabindex="-1">
 ${way(t, at.place, page)}
 <div class="heading"><h1>${page.title}</h1><div class="actions">${page.actions}</div></div>

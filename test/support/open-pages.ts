@@ -53,6 +53,11 @@ export async function openTestPages() {
     async get(path: string, role: Role | null = 'admin', headers: Record<string, string> = {}) {
       return await send(path, { headers: { ...(role && { cookie: await cookieOf(role) }), ...headers } })
     },
+    /** Follows a part of a page, as a viewer's script does. */
+    async stream(path: string): Promise<Response> {
+      const headers = { cookie: await cookieOf('viewer'), accept: 'text/event-stream' }
+      return await pages.request(`http://walhook.test${path}`, { headers })
+    },
     /** Sends a form, as from our own page unless `headers` say otherwise. */
     async post(
       path: string,

@@ -97,3 +97,36 @@ document.addEventListener('click', async event => {
     button.textContent = before
   }, 2_000)
 })
+
+for (const button of document.querySelectorAll('[data-copy][hidden]')) button.hidden = false
+
+// <… data-address="path">: this page was the answer to a form. Loaded again it would be sent again, so its address
+// becomes that of the thing that was made.
+
+const made = document.querySelector('[data-address]')
+if (made) history.replaceState(null, '', made.dataset.address)
+
+// <table data-grid>: "all" of a row or column follows its boxes, and they follow it.
+
+for (const grid of document.querySelectorAll('[data-grid]')) {
+  const boxes = [...grid.querySelectorAll('input[name=trigger]')]
+  const alls = [...grid.querySelectorAll('input[name=all]')]
+  const boxesOf = all => boxes.filter(box => `.${box.value}.`.includes(`.${all.value.replace(/^\./, '')}.`))
+  const show = () => {
+    for (const all of alls) {
+      const its = boxesOf(all)
+      all.checked = its.every(box => box.checked)
+      all.indeterminate = !all.checked && its.some(box => box.checked)
+    }
+  }
+  // In the capturing phase: who else hears of the change finds the boxes as they will be.
+  grid.addEventListener(
+    'change',
+    ({ target }) => {
+      if (target.name === 'all') for (const box of boxesOf(target)) box.checked = target.checked
+      show()
+    },
+    true,
+  )
+  show()
+}
