@@ -356,3 +356,12 @@ test('what is born while the process stops is left to the others at once', async
     await at[Symbol.asyncDispose]()
   }
 })
+
+test('what a settlement leaves due is sent without anybody looking for it', async () => {
+  await using at = await openDelivery(() => ({}))
+  const id = await at.webhookAt('/')
+  at.start()
+  await at.append('user 1 new', ...Array.from({ length: 30 }, () => 'user 1 update'))
+  at.dispatcher.wake()
+  await at.settledCount(id, 31)
+})
