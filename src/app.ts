@@ -1,5 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
+import { createAdmin } from './admin/admin.ts'
+import { addressOf } from './api/admit.ts'
 import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { type CaptureState, createCapture } from './capture/capture.ts'
@@ -10,12 +12,12 @@ import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
 import { createAuthenticator } from './control/authenticate.ts'
 import type { Control } from './control/control.ts'
-
+import { createSessions } from './control/sessions.ts'
 import { openSender } from './delivery/attempt.ts'
 import { createDeliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
 import { createGuard } from './delivery/guard.ts'
-import { sendTest } from './delivery/send-test.ts'
+import { sendTest, tryTest } from './delivery/send-test.ts'
 import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
 import type { SealKey } from './domain/seal.ts'
@@ -45,6 +47,9 @@ export type App = {
 export type Opened =
   | { readonly ok: true; readonly app: App }
   | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** What the API answers; every other path is a page for people. */
+const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
 
 const deadlineMs = 15_000
 const hourMs = 3_600_000
@@ -93,8 +98,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     probeIntervalMs: config.probeIntervalMs,
     onStored(stored) {
       metrics.onStored({ ...stored, lagMs: nowMs() - stored.committedAt.getTime() })
-      if (stored.deliveries > 0) dispatcher.wake()
+      if (stored.deliveries > stored.born) dispatcher.wake()
     },
+    ...(roles.has('delivery') && { offerBirths: dispatcher.offerBirths }),
   })
   const metrics = createMetrics(async () => {
     const [queue, slot] = await Promise.all([
@@ -120,6 +126,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       return entity ? await readEntity(source, await readCatalogue(source, [entity]), entity, key) : null
     },
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
+    tryTest: (target, message) => tryTest(deliver, target, message),
     captureStatus: async () => ({
       ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
       slotName,
@@ -131,9 +138,10 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
   let server: HttpServer | null = null
   if (roles.has('api')) {
+    const admin = { token: config.adminToken, userId: config.adminUserId }
     const authenticate = createAuthenticator({
       outbox,
-      admin: { token: config.adminToken, userId: config.adminUserId },
+      admin,
       nowMs,
       onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
     })
@@ -142,9 +150,15 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       ...(roles.has('capture') && { capture: captureHealth(capture.state()) }),
     })
     const api = createApi({ control, authenticate, health, metrics, nowMs, log })
-    const listening = await listenHttp(api.fetch, { host: config.host, port: config.port })
+    const sessions = createSessions({ control, authenticate, admin })
+    const closing = new AbortController()
+    const pages = createAdmin({ control, sessions, addressOf, nowMs, stopped: closing.signal, log })
+    const fetch = (request: Request, env?: object) =>
+      (forPrograms.test(new URL(request.url).pathname) ? api : pages).fetch(request, env)
+    const listening = await listenHttp(fetch, { host: config.host, port: config.port })
     if (!listening.ok) return { ok: false, problems: [listening.problem] }
     server = opened.use(listening.server)
+    opened.defer(() => closing.abort())
   }
 
   const days: Service = {

@@ -1,5 +1,6 @@
 import { chooseFields, type EntityMapping, tableKey } from '../domain/mapping.ts'
 import { formatProblem, type Problem } from '../domain/problem.ts'
+import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { readPosition } from '../outbox/position.ts'
 import { describeError, type Log } from '../runtime/log.ts'
@@ -69,6 +70,8 @@ export function createCapture(options: {
   nowMs: () => number
   log: Log
   onStored: (stored: Stored) => void
+  /** Offers to claim lanes of up to so many events at their birth; null: nothing. */
+  offerBirths?: (events: number) => BirthOffer | null
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
   /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
@@ -189,6 +192,7 @@ export function createCapture(options: {
           release.onConfirmed(lsn)
         },
         onStored,
+        offerBirths: options.offerBirths,
         onWaiting(sinceMs) {
           waitingSinceMs = sinceMs
         },

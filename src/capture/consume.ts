@@ -1,4 +1,5 @@
 import type { Lsn } from '../domain/lsn.ts'
+import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
 import type { Position } from '../outbox/position.ts'
 import type { Pages } from './backfill.ts'
@@ -29,6 +30,7 @@ export async function consume(options: {
   confirm: (lsn: Lsn) => void
   onStored: (stored: Stored) => void
   onProbe: (id: string) => void
+  offerBirths?: ((events: number) => BirthOffer | null) | undefined
   /** Since when the oldest batch waits that was taken and is not stored; null where all are. */
   onWaiting: (sinceMs: number | null) => void
   pages: Pages

@@ -1,6 +1,7 @@
 import type { ParkedChange, StoredEvent, WebhookEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { nextId, type TimeId } from '../domain/time-id.ts'
+import { mostBorn } from '../outbox/birth.ts'
 import { type EventColumns, openEventColumns } from '../outbox/event-columns.ts'
 import type { Pages } from './backfill.ts'
 import type { Batch, TransactionPart } from './inbox.ts'
@@ -19,6 +20,8 @@ export type GatheredPage = Place & {
 /** What one append stores: batches that are mapped and written down, one behind the other. */
 export type Gathered = {
   readonly events: EventColumns
+  /** The first of them, as they are, at most `mostBorn`. */
+  readonly first: StoredEvent[]
   parked: ParkedChange[]
   /** The last transaction that is in it, whole or in part; null where it holds none. */
   last: Place | null
@@ -56,6 +59,7 @@ export function emptyGathered(events = openEventColumns()): Gathered {
   events.clear()
   return {
     events,
+    first: [],
     parked: [],
     last: null,
     lastEventId: 0n,
@@ -112,7 +116,11 @@ export function createGatherer(options: {
       ...item,
       index: countOf(item.commitLsn) + item.index,
     })
-    for (const event of mapped.events) gathered.events.add({ ...placed(event), id: ids.next() })
+    for (const event of mapped.events) {
+      const stored = { ...placed(event), id: ids.next() }
+      gathered.events.add(stored)
+      if (gathered.first.length < mostBorn) gathered.first.push(stored)
+    }
     gathered.parked.push(...mapped.parked.map(placed))
     gathered.truncated.push(...mapped.truncated)
     gathered.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)

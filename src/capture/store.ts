@@ -1,8 +1,9 @@
 import type { PoolClient } from 'pg'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
-import { append, PositionMoved } from '../outbox/append.ts'
+import { type Appended, append, PositionMoved } from '../outbox/append.ts'
 import { advanceBackfill } from '../outbox/backfills.ts'
+import type { BirthOffer } from '../outbox/birth.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import type { EventColumns } from '../outbox/event-columns.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
@@ -14,6 +15,8 @@ export type Stored = {
   readonly changes: number
   readonly events: number
   readonly deliveries: number
+  /** How many of these are leased to this process already. */
+  readonly born: number
   /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL. */
   readonly truncated: readonly string[]
   readonly parked: readonly ParkedChange[]
@@ -38,6 +41,8 @@ export function createStorer(options: {
   confirm: (lsn: Lsn) => void
   onStored: (stored: Stored) => void
   onProbe: (id: string) => void
+  /** Offers to claim lanes of up to so many events at their birth; null: nothing. */
+  offerBirths?: ((events: number) => BirthOffer | null) | undefined
 }) {
   const { outbox, slotName, ids, truncations } = options
   let { commitLsn } = options.position
@@ -65,17 +70,29 @@ export function createStorer(options: {
     lastEventId: bigint
     readLsn: Lsn | null
     events: readonly StoredEvent[] | EventColumns
+    /** The first of the events. */
+    first?: readonly StoredEvent[]
     parked: readonly ParkedChange[]
   }): Promise<void> {
-    const { to, ...rest } = input
+    const { to, first = [], ...rest } = input
     noted = max(noted, to + confirmAheadBytes)
-    tally.deliveries += await append(client ?? outbox.pool, {
-      ...rest,
-      slotName,
-      expected: commitLsn,
-      commitLsn: to,
-      confirmableLsn: noted,
-    })
+    const offer = client || first.length === 0 ? null : (options.offerBirths?.(first.length) ?? null)
+    let appended: Appended = { deliveries: 0, births: [] }
+    try {
+      appended = await append(client ?? outbox.pool, {
+        ...rest,
+        slotName,
+        expected: commitLsn,
+        commitLsn: to,
+        confirmableLsn: noted,
+        birth: offer && { offer, first },
+      })
+    } finally {
+      offer?.take(appended.births)
+    }
+    const { deliveries, births } = appended
+    tally.deliveries += deliveries
+    tally.born += births.reduce((sum, { shipments }) => sum + shipments.length, 0)
     commitLsn = to
   }
 
@@ -93,7 +110,7 @@ export function createStorer(options: {
   async function storePage({ taken, events, parked, commitLsn: markLsn, committedAt }: GatheredPage) {
     const confirmableLsn = max(noted, markLsn + confirmAheadBytes)
     const deliveries = await transaction(outbox.pool, async client => {
-      const made = await append(client, {
+      const { deliveries } = await append(client, {
         slotName,
         expected: commitLsn,
         commitLsn: markLsn,
@@ -104,7 +121,7 @@ export function createStorer(options: {
         onlyWebhookId: taken.content.webhookId,
       })
       if (!(await advanceBackfill(client, taken.content.step))) throw new BackfillEnded()
-      return made
+      return deliveries
     }).catch(error => {
       if (error instanceof BackfillEnded) return null
       throw error
@@ -141,11 +158,12 @@ export function createStorer(options: {
 
   return {
     async store(gathered: Gathered): Promise<void> {
-      const { events, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } = gathered
+      const { events, first, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } =
+        gathered
       count(gathered)
       if (last && (confirmLsn === null || deletionsFrom !== null)) await begin()
       if (last && (client || events.count() + parked.length > 0))
-        await appendAll({ to: last.commitLsn, lastEventId, readLsn, events, parked })
+        await appendAll({ to: last.commitLsn, lastEventId, readLsn, events, first, parked })
       if (last && deletionsFrom !== null) await storeDeletions(last, deletionsFrom)
       if (confirmLsn === null) return
       await commit()
@@ -179,6 +197,7 @@ function emptyTally() {
     changes: 0,
     events: 0,
     deliveries: 0,
+    born: 0,
     truncated: [] as string[],
     parked: [] as ParkedChange[],
     committedAt: new Date(0),

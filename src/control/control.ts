@@ -1,3 +1,4 @@
+import type { Attempt } from '../domain/attempt.ts'
 import type { Actor } from '../domain/audit.ts'
 import type { BackfillAction } from '../domain/backfill.ts'
 import type { Role } from '../domain/role.ts'
@@ -47,6 +48,11 @@ export type Control = {
     target: { webhookId: number; url: string; sealed: Sealed },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<LoggedAttempt>
+  /** The same to a target that is not saved: it is not in the log. */
+  readonly tryTest: (
+    target: { webhookId: number; url: string; sealed: Sealed },
+    message: { entityType: string; entityId: string; body: string },
+  ) => Promise<Attempt>
   readonly captureStatus: () => Promise<CaptureStatus>
   readonly randomBytes: (size: number) => Buffer
 }

@@ -1,10 +1,18 @@
+import type { Attempt } from '../domain/attempt.ts'
+import { changeHeaders, type HeaderChange } from '../domain/custom-headers.ts'
 import { writeBody } from '../domain/event.ts'
+import { nonceBytes } from '../domain/seal.ts'
 import { batchBody } from '../domain/shipment.ts'
+import { openHeaders, type Sealed, sealHeaders, sealSecret } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import { inTransaction } from '../outbox/database.ts'
 import { findSealed } from '../outbox/secrets.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { invalid, notFound, type Result } from './result.ts'
+import { newSecret } from './secrets.ts'
+import { headerProblems } from './webhooks.ts'
 
 const entityType = 'user'
 
@@ -22,6 +30,85 @@ export async function testWebhook(
   const sealed = await findSealed(control.outbox.pool, id)
   if (!webhook || !sealed) return notFound('webhook', id)
 
+  const message = await testMessage(control, caller, userId, webhook.batch !== null)
+  if (!message.ok) return message
+  const target = { webhookId: id, url: webhook.url, sealed }
+  return { ok: true, value: await control.sendTest(target, message.value) }
+}
+
+/** What of a webhook's settings decides where a test goes, as somebody has typed them. */
+export type Unsaved = {
+  readonly url: string
+  readonly headers: HeaderChange
+  readonly isBatch: boolean
+}
+
+/**
+ * Sends a test to settings that are not saved, by the same path as any delivery. Of a webhook that is there (`id` is
+ * not null), it is signed with its secret and has its headers, changed as they would be by saving; of a new one it is
+ * signed with a secret that nobody knows. Nothing is stored but that it was done.
+ */
+export async function tryWebhook(
+  control: Control,
+  caller: Caller,
+  id: number | null,
+  unsaved: Unsaved,
+  userId: string | null,
+): Promise<Result<Attempt>> {
+  const verdict = await control.judgeTarget(unsaved.url)
+  if (!verdict.ok) return invalid({ pointer: '/url', detail: verdict.reason })
+  const sealed = await unsavedSecrets(control, id, unsaved.headers)
+  if (!sealed.ok) return sealed
+  const message = await testMessage(control, caller, userId, unsaved.isBatch)
+  if (!message.ok) return message
+  const target = { webhookId: id ?? unsavedId, url: unsaved.url, sealed: sealed.value }
+  const attempt = await control.tryTest(target, message.value)
+  const { outcome, response, errorClass } = attempt
+  const to = { url: unsaved.url, outcome, status: response?.status ?? null, errorClass }
+  await inTransaction(control.outbox, tx =>
+    recordAudit(tx.client, caller, 'webhook.tried', { ...(id !== null && { webhookId: id }), to }),
+  )
+  return { ok: true, value: attempt }
+}
+
+/** No webhook has it: they are counted from 1. */
+const unsavedId = 0
+
+async function unsavedSecrets(
+  control: Control,
+  id: number | null,
+  change: HeaderChange,
+): Promise<Result<Sealed>> {
+  const { sealKey, randomBytes } = control
+  const webhook = id === null ? null : await findWebhook(control.outbox, id)
+  const stored = id === null ? null : await findSealed(control.outbox.pool, id)
+  if (id !== null && (!webhook || !stored)) return notFound('webhook', id)
+  const opened = stored && id !== null ? openHeaders(sealKey, id, stored.headers) : null
+  const present = opened === null ? {} : opened.ok ? opened.headers : null
+  const headers = changeHeaders(webhook?.headerNames ?? [], present, change)
+  if (!headers.ok) return invalid(...headerProblems(headers))
+  const under = id ?? unsavedId
+  const nonce = () => randomBytes(nonceBytes)
+  const isEmpty = Object.keys(headers.headers).length === 0
+  return {
+    ok: true,
+    value: {
+      ...(stored ?? {
+        secret: sealSecret(sealKey, under, newSecret(control), nonce()),
+        previousSecret: null,
+      }),
+      headers: isEmpty ? null : sealHeaders(sealKey, under, headers.headers, nonce()),
+    },
+  }
+}
+
+/** The account `userId`, or the caller's own, as a test tells it. */
+async function testMessage(
+  control: Control,
+  caller: Caller,
+  userId: string | null,
+  isBatch: boolean,
+): Promise<Result<{ entityType: string; entityId: string; body: string }>> {
   if (!control.entityTypes.includes(entityType))
     return invalid({
       pointer: '',
@@ -43,7 +130,6 @@ export async function testWebhook(
   const { entityId, ...content } = entity
   const event = writeBody({ ...content, entityType, actionType: 'test' })
   // A receiver of batches gets a batch of one.
-  const body = webhook.batch ? batchBody([event]) : event
-  const target = { webhookId: id, url: webhook.url, sealed }
-  return { ok: true, value: await control.sendTest(target, { entityType, entityId, body }) }
+  const body = isBatch ? batchBody([event]) : event
+  return { ok: true, value: { entityType, entityId, body } }
 }

@@ -138,7 +138,7 @@ function sealedHeaders(control: Control, id: number, headers: Headers): webhooks
   return { names, envelope: sealHeaders(control.sealKey, id, headers, control.randomBytes(nonceBytes)) }
 }
 
-function headerProblems(
+export function headerProblems(
   result: { readonly ok: true } | Extract<ReturnType<typeof changeHeaders>, { ok: false }>,
 ): FieldProblem[] {
   if (result.ok) return []

@@ -41,6 +41,9 @@ export function createAgenda(options: { slowPollMs: number }) {
 
     version: () => version,
 
+    /** Whether a webhook is known to have something due. */
+    isDue: (webhookId: number, nowMs: number) => (entries.get(webhookId)?.dueAtMs ?? nowMs + 1) <= nowMs,
+
     /** Takes in an answer to `question`, asked at `askedAtMs` when the version was `askedVersion`. */
     answer(
       question: 'all' | readonly number[],
@@ -81,3 +84,5 @@ export function createAgenda(options: { slowPollMs: number }) {
     },
   }
 }
+
+export type Agenda = ReturnType<typeof createAgenda>

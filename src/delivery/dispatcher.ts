@@ -3,6 +3,7 @@ import { isPressed, judgeAnswer } from '../domain/pace.ts'
 import { longestRetryAfterMs, parseRetryAfter } from '../domain/retry.ts'
 import { decideNextOfShipment } from '../domain/shipment.ts'
 import { timeOf } from '../domain/time-id.ts'
+import type { BirthOffer } from '../outbox/birth.ts'
 import type { BusyWebhook } from '../outbox/busy.ts'
 import { busyWebhooks } from '../outbox/busy.ts'
 import { claim } from '../outbox/claim.ts'
@@ -16,6 +17,7 @@ import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createAgenda } from './agenda.ts'
+import { createBirths } from './births.ts'
 import type { Deliver } from './deliver.ts'
 import { messageOf } from './message.ts'
 import { createPlaces } from './places.ts'
@@ -55,10 +57,15 @@ const afterFailureMs = 1_000
  * once and settled when it ends. An attempt that ends makes room, and is the next turn's wake-up, as are a
  * settlement that leaves a lane due, a commit to the outbox (`wake`) and the moment when the next lane is due.
  *
+ * What this process captures itself it may claim at its birth (`createBirths`).
+ *
  * On shutdown: claims no more, lets requests finish for `drainMs`, cuts off the rest (settled as `cancelled`,
  * due at once for another process), settles everything.
  */
-export function createDispatcher(options: DispatcherOptions): Service & { wake(): void } {
+export function createDispatcher(options: DispatcherOptions): Service & {
+  wake(): void
+  offerBirths(events: number): BirthOffer | null
+} {
   const { outbox, log, leaseMs, deadlineMs } = options
   const waker = createWaker()
   const clockMs = () => performance.now()
@@ -74,20 +81,39 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
   /** Webhooks whose events wait for company, and until when nobody looks again whether enough has come. */
   const restsUntilMs = new Map<number, number>()
   const restOf = (webhookId: number) => restsUntilMs.get(webhookId) ?? Number.NEGATIVE_INFINITY
+  /** Cuts off what is sent; null while nothing new is. */
+  let sending: AbortController | null = null
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
     outbox,
     log,
-    onSettled(settlements) {
-      for (const { shipment, next } of settlements) {
-        places.settled(shipment.webhookId)
-        agenda.note(shipment.webhookId, clockMs() + ('waitMs' in next ? next.waitMs : 0))
-      }
+    onSettled(settlements, left) {
+      for (const { shipment } of settlements) places.settled(shipment.webhookId)
+      for (const { webhookId, dueInMs } of left) agenda.note(webhookId, clockMs() + dueInMs)
       if (places.unsettled() === 0) onIdle?.()
       options.onSettled(settlements)
       waker.wake()
     },
+  })
+
+  const births = createBirths({
+    agenda,
+    places,
+    newLease: options.newLease,
+    leaseMs,
+    deadlineMs,
+    clockMs,
+    isSending: () => sending !== null,
+    send: (webhook, shipments) => sendAll(webhook, shipments, sending!.signal),
+    release(webhookId, lanes) {
+      // Where that fails, the lease ends by itself.
+      release(outbox, lanes).then(
+        () => agenda.note(webhookId, clockMs()),
+        () => {},
+      )
+    },
+    onRoom: waker.wake,
   })
 
   /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
@@ -154,6 +180,10 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
     if (shipments.length === 0 && lookAgainInMs !== null && lookAgainInMs > 0)
       restsUntilMs.set(webhook.id, clockMs() + Math.min(lookAgainInMs, 3 * (clockMs() - leasedAtMs)))
     else restsUntilMs.delete(webhook.id)
+    sendAll(webhook, shipments, cutOff)
+  }
+
+  function sendAll(webhook: BusyWebhook, shipments: readonly Shipment[], cutOff: AbortSignal) {
     for (const shipment of shipments) {
       places.begin(webhook.id, webhook.url)
       void send(webhook, shipment, cutOff)
@@ -176,6 +206,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
       startedAtMs,
       retryAfterMs,
     })
+    if (attempt.outcome === 'delivered') births.befriend(webhook.id)
     waker.wake()
     const next = decideNextOfShipment({
       outcome: attempt.outcome,
@@ -217,6 +248,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
 
   return {
     name: 'delivery',
+    offerBirths: births.offer,
     wake() {
       agenda.lookSoon()
       waker.wake()
@@ -224,6 +256,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
 
     async run(signal) {
       const cutOff = new AbortController()
+      sending = cutOff
       while (!signal.aborted) {
         try {
           await waker.wait(await turn(cutOff.signal), signal)
@@ -233,6 +266,7 @@ export function createDispatcher(options: DispatcherOptions): Service & { wake()
           await sleep(afterFailureMs, signal)
         }
       }
+      sending = null
       await idleWithin(options.drainMs)
       cutOff.abort()
       await idleWithin(settleWithinMs)

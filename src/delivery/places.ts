@@ -90,6 +90,15 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       unsettled++
     },
 
+    /** Keeps room for `count` lanes that may be claimed soon, or gives it back where `count` is less than 0. */
+    reserve(webhookId: number, count: number) {
+      const webhook = webhooks.get(webhookId)!
+      webhook.inFlight += count
+      webhook.unsettled += count
+      inFlight += count
+      unsettled += count
+    },
+
     /** An attempt has ended. Returns whether the webhook is failing, and not only an entity of it. */
     end(
       webhookId: number,

@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import type { Attempt } from '../domain/attempt.ts'
 import { insertAttempts, type LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
 import type { Deliver, Target } from './deliver.ts'
+
+/** What a test tells: an entity as it is now. */
+export type TestMessage = { entityType: string; entityId: string; body: string }
 
 /**
  * Sends a test the way any delivery goes, except that nothing waits for it and nothing follows: it is logged,
@@ -11,9 +15,18 @@ export async function sendTest(
   outbox: Outbox,
   deliver: Deliver,
   target: Target,
-  message: { entityType: string; entityId: string; body: string },
+  message: TestMessage,
 ): Promise<LoggedAttempt> {
-  const attempt = await deliver(
+  const attempt = await tryTest(deliver, target, message)
+  const [logged] = await insertAttempts(outbox.pool, [
+    { attempt, nextAttemptInMs: null, withPrevious: false, isBodyKept: true },
+  ])
+  return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null }
+}
+
+/** The same to a target that is not saved, and so has no log. */
+export async function tryTest(deliver: Deliver, target: Target, message: TestMessage): Promise<Attempt> {
+  return await deliver(
     target,
     {
       ...message,
@@ -27,8 +40,4 @@ export async function sendTest(
     // Its deadline ends it soon enough.
     new AbortController().signal,
   )
-  const [logged] = await insertAttempts(outbox.pool, [
-    { attempt, nextAttemptInMs: null, withPrevious: false, isBodyKept: true },
-  ])
-  return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null }
 }

@@ -1,5 +1,5 @@
 import type { Outbox } from '../outbox/database.ts'
-import { type Settlement, settle } from '../outbox/settle.ts'
+import { type LeftLane, type Settlement, settle } from '../outbox/settle.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
 
@@ -14,7 +14,8 @@ const retryMs = 500
 export function createSettler(options: {
   outbox: Outbox
   log: Log
-  onSettled: (settlements: readonly Settlement[]) => void
+  /** `left` are the lanes of these that have something left. */
+  onSettled: (settlements: readonly Settlement[], left: readonly LeftLane[]) => void
 }) {
   const waiting: Settlement[] = []
   let isRunning = false
@@ -23,11 +24,14 @@ export function createSettler(options: {
   async function drain(): Promise<void> {
     while (waiting.length > 0) {
       const batch = waiting.splice(0, maxBatch)
+      const left: LeftLane[] = []
       while (!gaveUp.signal.aborted) {
         try {
-          await settle(options.outbox, batch, ({ webhookId, reason }) =>
-            options.log.warn('webhook.disabled', { webhook_id: webhookId, reason }),
-          )
+          await settle(options.outbox, batch, {
+            disabled: ({ webhookId, reason }) =>
+              options.log.warn('webhook.disabled', { webhook_id: webhookId, reason }),
+            left: lane => left.push(lane),
+          })
           break
         } catch (error) {
           options.log.error('delivery.settle_failed', {
@@ -37,7 +41,7 @@ export function createSettler(options: {
           await sleep(retryMs, gaveUp.signal)
         }
       }
-      options.onSettled(batch)
+      options.onSettled(batch, left)
     }
     isRunning = false
   }

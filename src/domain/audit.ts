@@ -3,6 +3,7 @@ export const auditActions = [
   'webhook.created',
   'webhook.changed',
   'webhook.deleted',
+  'webhook.tried',
   'webhook.disabled',
   'webhook.secret_shown',
   'webhook.secret_rotated',

@@ -2,7 +2,9 @@ import type pg from 'pg'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
+import { type Birth, type BirthOffer, bornUpTo, toBirth } from './birth.ts'
 import { type EventColumns, eventColumnsOf } from './event-columns.ts'
+import { sealedColumns } from './secrets.ts'
 
 /** The channel on which a commit to the outbox is told to every process that delivers. */
 export const wakeChannel = 'walhook_outbox'
@@ -27,7 +29,12 @@ export class PositionMoved extends Error {
  * - queued: each event for each webhook that has its trigger; but not an update that is known to have changed none
  *           of the fields to which the webhook limits updates of this entity type.
  * - lanes:  an existing lane's row is locked (an UPDATE that changes no row), so that a settlement which is
- *           about to end the lane either sees these deliveries or has already ended it.
+ *           about to end the lane either sees these deliveries or has already ended it. A lane that is new may be leased at
+ *           once: it holds nothing older, and its first event is the oldest of `firsts`.
+ * - born:   the lanes that were leased, each with the event to be sent. Others need no wake-up for these.
+ *
+ * A webhook is sent the same as to anybody who claims: with another mode than `every`, in batches, or with what an event
+ * knows beyond its body, that is left to a claim.
  */
 const appendStatement = `
 with moved as (
@@ -56,40 +63,65 @@ with moved as (
     as p (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
   where exists (select from moved)
 ), wanted as (
-  select id, triggers, previous, update_fields,
-         array(select split_part(field, '.', 1) from unnest(update_fields) field) as filtered_types
-  from walhook.webhooks
-  where is_active and disabled_at is null and ($23::int is null or id = $23)
-    and triggers && (select array_agg(distinct entity_type || '.' || action_type) from incoming)
-  for key share
+  select w.id, w.url, ${sealedColumns}, w.triggers, w.previous as with_previous, w.update_fields,
+         array(select split_part(field, '.', 1) from unnest(w.update_fields) field) as filtered_types,
+         case when w.mode = 'every' and w.batch_max_events is null and not w.previous
+                and (w.held_until is null or w.held_until <= now())
+              then (select event_id from unnest($25::int[], $26::bigint[]) b (id, event_id) where b.id = w.id)
+         end as born_up_to
+  from walhook.webhooks w
+  where w.is_active and w.disabled_at is null and ($23::int is null or w.id = $23)
+    and w.triggers && (select array_agg(distinct entity_type || '.' || action_type) from incoming)
+  for key share of w
 ), queued as (
   insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id, with_previous)
-  select t.webhook_id, e.entity_type, e.entity_id, e.id, t.previous
+  select t.webhook_id, e.entity_type, e.entity_id, e.id, t.with_previous
   from incoming e
   join (
-    select id as webhook_id, unnest(triggers) as trigger, previous, update_fields, filtered_types from wanted
+    select id as webhook_id, unnest(triggers) as trigger, with_previous, update_fields, filtered_types from wanted
   ) t on t.trigger = e.entity_type || '.' || e.action_type
   where t.update_fields is null
     or e.changed is null
     or e.entity_type <> all (t.filtered_types)
     or t.update_fields && array(select e.entity_type || '.' || field from unnest(e.changed) field)
-  returning webhook_id, entity_type, entity_id
+  returning webhook_id, entity_type, entity_id, event_id
+), firsts as (
+  select webhook_id, entity_type, entity_id, min(event_id) as event_id
+  from queued group by webhook_id, entity_type, entity_id
 ), lanes as (
-  insert into walhook.lanes (webhook_id, entity_type, entity_id)
-  select distinct webhook_id, entity_type, entity_id from queued
-  order by webhook_id, entity_type, entity_id
+  insert into walhook.lanes (webhook_id, entity_type, entity_id, due_at, lease)
+  select f.webhook_id, f.entity_type, f.entity_id,
+         now() + case when f.event_id <= w.born_up_to then $28::float8 * interval '1 ms' else interval '0' end,
+         case when f.event_id <= w.born_up_to then $27::uuid end
+  from firsts f join wanted w on w.id = f.webhook_id
+  order by f.webhook_id, f.entity_type, f.entity_id
   on conflict (webhook_id, entity_type, entity_id) do update set due_at = lanes.due_at where false
+  returning webhook_id, entity_type, entity_id, lease
+), born as (
+  select webhook_id, array_agg(f.event_id order by f.event_id) as event_ids
+  from lanes l join firsts f using (webhook_id, entity_type, entity_id)
+  where l.lease is not null
+  group by webhook_id
 )
-select
-  (select count(*) from moved)::int as moved,
-  (select count(*) from queued)::int as queued,
-  case when exists (select from queued) then pg_notify('${wakeChannel}', '') end as woken`
+select told.*, b.webhook_id, b.event_ids, w.url, w.secret, w.previous_secret, w.headers
+from (
+  select
+    (select count(*) from moved)::int as moved,
+    (select count(*) from queued)::int as queued,
+    case when (select count(*) from queued) > (select coalesce(sum(cardinality(event_ids)), 0) from born)
+         then pg_notify('${wakeChannel}', '') end as woken
+) told
+left join (born b join wanted w on w.id = b.webhook_id) on true`
+
+/** What an append has made: deliveries in all, and those that are leased to who appended them. */
+export type Appended = { readonly deliveries: number; readonly births: readonly Birth[] }
 
 /**
  * Appends `events` (ids rising above the position's `lastEventId`, in commit order), sets aside what no event could
  * be made of, and moves the position of `slotName` from `expected` to `commitLsn`. Run on a pool it commits by itself; run on a client inside a
  * transaction, a large source transaction is appended in parts that become visible together.
- * Returns the number of deliveries made. Throws `PositionMoved`, having stored nothing.
+ * Returns the number of deliveries made, and which of their lanes were leased to the holder of the offer `birth`. Throws
+ * `PositionMoved`, having stored nothing.
  */
 export async function append(
   db: pg.Pool | pg.PoolClient,
@@ -107,9 +139,12 @@ export async function append(
     onlyWebhookId?: number | null
     /** Up to where the source's WAL went when what the events tell was read from its tables; null: nothing was. */
     readLsn?: Lsn | null
+    /** What may be leased at once; not within a transaction, whose commit may come late. `first` are the first events. */
+    birth?: { readonly offer: BirthOffer; readonly first: readonly StoredEvent[] } | null
   },
-): Promise<number> {
-  const { parked } = input
+): Promise<Appended> {
+  const { parked, birth = null } = input
+  const upTo = birth && bornUpTo(birth.offer, birth.first)
   const events = ('add' in input.events ? input.events : eventColumnsOf(input.events)).values()
   const { rows } = await db.query({
     name: 'append',
@@ -139,8 +174,17 @@ export async function append(
       events.omitted,
       input.onlyWebhookId ?? null,
       input.readLsn == null ? null : formatLsn(input.readLsn),
+      upTo?.webhookIds ?? null,
+      upTo?.eventIds ?? null,
+      birth?.offer.lease ?? null,
+      birth?.offer.leaseMs ?? null,
     ],
   })
   if (rows[0].moved === 0) throw new PositionMoved(input.slotName, input.expected)
-  return rows[0].queued
+  const births = birth
+    ? rows.flatMap(row =>
+        row.webhook_id === null ? [] : [toBirth(row, { lease: birth.offer.lease, events: birth.first })],
+      )
+    : []
+  return { deliveries: rows[0].queued, births }
 }

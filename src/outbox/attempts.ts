@@ -5,7 +5,18 @@ import { bodySent, type EventFacts } from '../domain/event.ts'
 import { batchBody } from '../domain/shipment.ts'
 import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
-import { nullable } from './binary-array.ts'
+import {
+  arrayOf,
+  type BinaryArray,
+  nullableArrayOf,
+  openBoolArray,
+  openFloat8Array,
+  openInt2Array,
+  openInt4Array,
+  openInt8Array,
+  openTextArray,
+  openTimestamptzArray,
+} from './binary-array.ts'
 import type { Outbox } from './database.ts'
 
 /** An attempt as it stands in the log. */
@@ -24,13 +35,13 @@ insert into walhook.attempts (
   event_ids)
 select
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
-  request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
-  response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
+  request_headers::jsonb, started_at, duration_ms, phases::jsonb, remote_address, status, response_headers::jsonb,
+  response_body, response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
   with_previous, event_ids::bigint[]
 from unnest(
   $1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::smallint[],
-  $10::text[], $11::jsonb[], $12::timestamptz[], $13::float8[], $14::jsonb[], $15::text[], $16::smallint[],
-  $17::jsonb[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::text[], $23::float8[], $24::boolean[],
+  $10::text[], $11::text[], $12::timestamptz[], $13::float8[], $14::text[], $15::text[], $16::smallint[],
+  $17::text[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::text[], $23::float8[], $24::boolean[],
   $25::text[]
 ) as a (
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number,
@@ -54,36 +65,39 @@ export async function insertAttempts(
     isBodyKept: boolean
   }[],
 ): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
-  const of = <T>(pick: (attempt: Attempt) => T): T[] => entries.map(entry => pick(entry.attempt))
+  const of = <T>(open: () => BinaryArray<T>, pick: (attempt: Attempt) => T) =>
+    nullableArrayOf(open, entries, entry => pick(entry.attempt))
   const { rows } = await db.query({
     name: 'insert_attempts',
     text: insertAttemptsStatement,
     values: [
-      of(a => a.webhookId),
-      of(a => a.trigger),
-      of(a => a.eventId),
-      entries.map(({ attempt, isBodyKept }) => (isBodyKept ? attempt.request.body : null)),
-      of(a => a.messageId),
-      of(a => a.entityType),
-      of(a => a.entityId),
-      of(a => a.actionType),
-      of(a => a.number),
-      of(a => a.request.url),
-      of(a => JSON.stringify(a.request.headers)),
-      of(a => a.startedAt),
-      of(a => a.durationMs),
-      of(a => JSON.stringify(a.phases)),
-      of(a => a.remoteAddress),
-      of(a => a.response?.status ?? null),
-      of(a => (a.response ? JSON.stringify(a.response.headers) : null)),
-      of(a => a.response?.body ?? null),
-      of(a => a.response?.truncated ?? false),
-      of(a => a.outcome),
-      of(a => a.errorClass),
-      of(a => a.errorMessage),
-      entries.map(entry => entry.nextAttemptInMs),
-      entries.map(entry => entry.withPrevious),
-      nullable(of(a => a.eventIds && `{${a.eventIds.join(',')}}`)),
+      of(openInt4Array, a => a.webhookId),
+      of(openTextArray, a => a.trigger),
+      of(openInt8Array, a => a.eventId),
+      nullableArrayOf(openTextArray, entries, ({ attempt, isBodyKept }) =>
+        isBodyKept ? attempt.request.body : null,
+      ),
+      of(openTextArray, a => a.messageId),
+      of(openTextArray, a => a.entityType),
+      of(openTextArray, a => a.entityId),
+      of(openTextArray, a => a.actionType),
+      of(openInt2Array, a => a.number),
+      of(openTextArray, a => a.request.url),
+      of(openTextArray, a => JSON.stringify(a.request.headers)),
+      of(openTimestamptzArray, a => a.startedAt),
+      of(openFloat8Array, a => a.durationMs),
+      of(openTextArray, a => JSON.stringify(a.phases)),
+      of(openTextArray, a => a.remoteAddress),
+      of(openInt2Array, a => a.response?.status ?? null),
+      of(openTextArray, a => (a.response ? JSON.stringify(a.response.headers) : null)),
+      of(openTextArray, a => a.response?.body ?? null),
+      of(openBoolArray, a => a.response?.truncated ?? false),
+      of(openTextArray, a => a.outcome),
+      of(openTextArray, a => a.errorClass),
+      of(openTextArray, a => a.errorMessage),
+      nullableArrayOf(openFloat8Array, entries, entry => entry.nextAttemptInMs),
+      arrayOf(openBoolArray, entries, entry => entry.withPrevious),
+      of(openTextArray, a => a.eventIds && `{${a.eventIds.join(',')}}`),
     ],
   })
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))

@@ -1,6 +1,6 @@
 /**
  * Arrays as parameters in Postgres's binary format, which node-postgres sends for a Buffer: long texts are copied
- * once, where the text format would escape, join and parse them again. Only texts may be null.
+ * once, where the text format would escape, join and parse them again.
  * https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/adt/arrayfuncs.c (array_recv)
  */
 const headerBytes = 20
@@ -10,7 +10,17 @@ const smallestBytes = 4_096
 const largestKeptBytes = 8_388_608
 const nullLength = -1
 
-const oids = { text: 25, int4: 23, int8: 20, pg_lsn: 3220, timestamptz: 1184 }
+const oids = {
+  bool: 16,
+  int8: 20,
+  int2: 21,
+  int4: 23,
+  text: 25,
+  float8: 701,
+  timestamptz: 1184,
+  uuid: 2950,
+  pg_lsn: 3220,
+}
 
 /** An array that is written item by item into a buffer of its own, again and again. */
 export type BinaryArray<T> = {
@@ -22,12 +32,15 @@ export type BinaryArray<T> = {
   clear(): void
 }
 
-/** Opens an empty array. `write` puts an item at a place where `mostBytesOf` it is room, and returns where it ends. */
+/**
+ * Opens an empty array. `write` puts an item, which is not null, at a place where `mostBytesOf` it is room, and returns
+ * where it ends.
+ */
 function openArray<T>(
   oid: number,
   mostBytesOf: (item: T) => number,
   write: (buffer: Buffer, item: T, at: number) => number,
-): BinaryArray<T> {
+): BinaryArray<T | null> {
   let buffer = Buffer.allocUnsafeSlow(smallestBytes)
   let at = headerBytes
   let count = 0
@@ -42,8 +55,8 @@ function openArray<T>(
 
   return {
     add(item) {
-      makeRoom(mostBytesOf(item))
-      at = write(buffer, item, at)
+      makeRoom(item === null ? 4 : mostBytesOf(item))
+      at = item === null ? buffer.writeInt32BE(nullLength, at) : write(buffer, item, at)
       count++
       if (item === null) hasNulls = true
     },
@@ -66,32 +79,58 @@ function openArray<T>(
 }
 
 /** UTF-8 takes at most three bytes for a unit of UTF-16: to count them exactly is only worth it for a large text. */
-const mostBytesOfText = (text: string | null) =>
-  4 + (text === null ? 0 : text.length > 65_536 ? Buffer.byteLength(text) : 3 * text.length)
+const mostBytesOfText = (text: string) =>
+  4 + (text.length > 65_536 ? Buffer.byteLength(text) : 3 * text.length)
+
+function writeText(buffer: Buffer, text: string, at: number): number {
+  const length = buffer.write(text, at + 4)
+  buffer.writeInt32BE(length, at)
+  return at + 4 + length
+}
 
 /** `text[]` */
-export const openTextArray = () =>
-  openArray<string | null>(oids.text, mostBytesOfText, (buffer, text, at) => {
-    const length = text === null ? 0 : buffer.write(text, at + 4)
-    buffer.writeInt32BE(text === null ? nullLength : length, at)
-    return at + 4 + length
-  })
+export const openTextArray = () => openArray<string>(oids.text, mostBytesOfText, writeText)
+
+/** Items that take `bytes` bytes each. */
+function openFixedArray<T>(
+  oid: number,
+  bytes: number,
+  write: (buffer: Buffer, value: T, at: number) => number,
+) {
+  return openArray<T>(
+    oid,
+    () => 4 + bytes,
+    (buffer, value, at) => write(buffer, value, buffer.writeInt32BE(bytes, at)),
+  )
+}
+
+/** `boolean[]` */
+export const openBoolArray = () =>
+  openFixedArray<boolean>(oids.bool, 1, (buffer, value, at) => buffer.writeUInt8(value ? 1 : 0, at))
+
+/** `smallint[]` */
+export const openInt2Array = () =>
+  openFixedArray<number>(oids.int2, 2, (buffer, value, at) => buffer.writeInt16BE(value, at))
 
 /** `int4[]` */
 export const openInt4Array = () =>
-  openArray<number>(
-    oids.int4,
-    () => 8,
-    (buffer, value, at) => buffer.writeInt32BE(value, buffer.writeInt32BE(4, at)),
-  )
+  openFixedArray<number>(oids.int4, 4, (buffer, value, at) => buffer.writeInt32BE(value, at))
 
-function openInt64Array(oid: number) {
-  return openArray<bigint>(
-    oid,
-    () => 12,
-    (buffer, value, at) => buffer.writeBigUInt64BE(BigInt.asUintN(64, value), buffer.writeInt32BE(8, at)),
+/** `float8[]` */
+export const openFloat8Array = () =>
+  openFixedArray<number>(oids.float8, 8, (buffer, value, at) => buffer.writeDoubleBE(value, at))
+
+/** `uuid[]`, written with or without its dashes. */
+export const openUuidArray = () =>
+  openFixedArray<string>(oids.uuid, 16, (buffer, value, at) => {
+    buffer.write(value.replaceAll('-', ''), at, 'hex')
+    return at + 16
+  })
+
+const openInt64Array = (oid: number) =>
+  openFixedArray<bigint>(oid, 8, (buffer, value, at) =>
+    buffer.writeBigUInt64BE(BigInt.asUintN(64, value), at),
   )
-}
 
 /** `int8[]` */
 export const openInt8Array = () => openInt64Array(oids.int8)
@@ -101,19 +140,24 @@ export const openLsnArray = () => openInt64Array(oids.pg_lsn)
 
 /** `timestamptz[]` */
 export const openTimestamptzArray = () =>
-  openArray<Date>(
-    oids.timestamptz,
-    () => 12,
-    (buffer, value, at) =>
-      buffer.writeBigInt64BE(
-        BigInt(value.getTime() - secondsTo2000 * 1000) * 1000n,
-        buffer.writeInt32BE(8, at),
-      ),
+  openFixedArray<Date>(oids.timestamptz, 8, (buffer, value, at) =>
+    buffer.writeBigInt64BE(BigInt(value.getTime() - secondsTo2000 * 1000) * 1000n, at),
   )
 
-/** No array where it would hold nulls only: `unnest` makes them again, and nothing has to be written and read. */
-export function nullable<T>(values: readonly (T | null)[]): readonly (T | null)[] | null {
-  return values.every(value => value === null) ? null : values
+/** All of `items` in an array that `open` opens. */
+export function arrayOf<T, I>(open: () => BinaryArray<T>, items: readonly I[], pick: (item: I) => T): Buffer {
+  const array = open()
+  for (const item of items) array.add(pick(item))
+  return array.value()
+}
+
+/** As `arrayOf`, but no array where it would hold nulls only: `unnest` makes them again, and nothing is written and read. */
+export function nullableArrayOf<T, I>(
+  open: () => BinaryArray<T | null>,
+  items: readonly I[],
+  pick: (item: I) => T | null,
+): Buffer | null {
+  return items.every(item => pick(item) === null) ? null : arrayOf(open, items, pick)
 }
 
 /** One `text[]` in Postgres's text format, for an array of arrays of any lengths: `{"a","b"}`. */

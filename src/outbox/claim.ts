@@ -7,12 +7,13 @@ import { supersedeIn } from './supersede.ts'
 /**
  * The oldest delivery of each leased lane. A statement of its own, after the lease: a snapshot taken before the
  * lane was locked could still show a delivery that the lane's last holder has just finished. What was asked for by hand
- * since the lease began is not for it, so that everybody knows what is in flight.
+ * since the lease began is not for it, so that everybody knows what is in flight. The arrays come out of subqueries so that
+ * the planner does not see how long they are: it would plan anew for each short one, at many times the cost of running it.
  */
 const oldestDeliveriesStatement = `
 select l.entity_type, l.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new, e.action_type, e.body,
        case when d.with_previous then e.previous end as previous, case when d.with_previous then e.omitted end as omitted
-from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
+from unnest((select $2::text[]), (select $3::text[])) as l (entity_type, entity_id)
 cross join lateral (
   select event_id, attempts, is_manual, with_previous, as_new from walhook.deliveries
   where webhook_id = $1 and entity_type = l.entity_type and entity_id = l.entity_id

@@ -2,7 +2,18 @@ import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { laneKey, type NextOfShipment } from '../domain/shipment.ts'
 import { insertAttempts } from './attempts.ts'
-import { nullable } from './binary-array.ts'
+import {
+  arrayOf,
+  type BinaryArray,
+  nullableArrayOf,
+  openBoolArray,
+  openFloat8Array,
+  openInt2Array,
+  openInt4Array,
+  openInt8Array,
+  openTextArray,
+  openUuidArray,
+} from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
 import { type SettledRow, settledRows } from './settled-rows.ts'
@@ -25,16 +36,20 @@ export type Settlement = {
 
 /**
  * Locks the lanes that are still leased to the settlements' holder, in the order in which an append locks them.
- * The statements after this one see every delivery that was appended to these lanes before.
+ * The statements after this one see every delivery that was appended to these lanes before. Each is looked up by
+ * itself (`lateral`, and no join that the planner could turn round): while a queue is long it would rather read all of it.
  */
 const lockHeldLanesStatement = `
-select l.webhook_id, l.entity_type, l.entity_id, l.lease
-from walhook.lanes l
-join unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
-  on l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
-  and l.lease = s.lease
-order by l.webhook_id, l.entity_type, l.entity_id
-for update of l`
+select l.*
+from (
+  select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
+  order by webhook_id, entity_type, entity_id
+) s
+cross join lateral (
+  select webhook_id, entity_type, entity_id, lease from walhook.lanes
+  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and lease = s.lease
+  for update
+) l`
 
 /**
  * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, `lane_first` is the
@@ -89,33 +104,47 @@ update walhook.lanes l
 set lease = null, due_at = clock_timestamp() + case when s.is_behind then 0 else s.wait_ms end * interval '1 ms'
 from lane_work s
 where s.has_work
-  and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id`
+  and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
+returning l.webhook_id, (extract(epoch from l.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`
+
+/** A lane that goes on after a settlement, due in so many ms. */
+export type LeftLane = { readonly webhookId: number; readonly dueInMs: number }
+
+/**
+ * The plans below are the same for one lane and for two hundred. Of small settlements the planner would think that a plan
+ * of its own is cheaper, and plan each of them anew, which costs several times what running it does.
+ * https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE
+ */
+const planOnce = 'set local plan_cache_mode = force_generic_plan'
 
 /**
  * Settles attempts of any webhooks, each lane in one of them at most: the log, the deliveries, the lanes and the
  * webhooks' health change in one commit. An attempt whose lease has gone to another process is logged and changes
- * nothing else. Returns the settlements that held their lease; `onDisabled` hears of webhooks that this disabled.
+ * nothing else. Returns the settlements that held their lease. `hear` is told, once it has committed, of webhooks that this
+ * disabled, and of lanes that have something left: in how many ms they are due.
  */
 export async function settle(
   outbox: Outbox,
   settlements: readonly Settlement[],
-  onDisabled: (disabled: Disabled) => void = () => {},
+  hear: { disabled?: (disabled: Disabled) => void; left?: (lane: LeftLane) => void } = {},
 ): Promise<readonly Settlement[]> {
-  const { held, disabled } = await transaction(outbox.pool, async client => {
+  const { held, left, disabled } = await transaction(outbox.pool, async client => {
     const entries = settlements.map(({ attempt, next, shipment }) => ({
       attempt,
       ...formOf(shipment),
       nextAttemptInMs: next.state === 'retry' || next.state === 'split' ? next.waitMs : null,
     }))
-    const [health, held] = await Promise.all([
+    const [, health, held] = await Promise.all([
+      client.query(planOnce),
       lockHealth(client, settlements.map(newsOf)),
       lockHeldLanes(client, settlements),
       insertAttempts(client, entries),
     ])
-    if (held.length > 0) await settleHeldLanes(client, held)
-    return { held, disabled: await saveHealth(client, health, held.map(newsOf)) }
+    const left = held.length > 0 ? await settleHeldLanes(client, held) : []
+    return { held, left, disabled: await saveHealth(client, health, held.map(newsOf)) }
   })
-  disabled.forEach(onDisabled)
+  for (const each of disabled) hear.disabled?.(each)
+  for (const lane of left) hear.left?.(lane)
   return held
 }
 
@@ -148,10 +177,10 @@ async function lockHeldLanes(
     name: 'lock_held_lanes',
     text: lockHeldLanesStatement,
     values: [
-      lanes.map(lane => lane.webhookId),
-      lanes.map(lane => lane.entityType),
-      lanes.map(lane => lane.entityId),
-      lanes.map(lane => lane.lease),
+      arrayOf(openInt4Array, lanes, lane => lane.webhookId),
+      arrayOf(openTextArray, lanes, lane => lane.entityType),
+      arrayOf(openTextArray, lanes, lane => lane.entityId),
+      arrayOf(openUuidArray, lanes, lane => lane.lease),
     ],
   })
   // Almost always, and nobody has to be told apart then.
@@ -175,27 +204,28 @@ function lanesOf({ deliveries }: Shipment): readonly ClaimedDelivery[] {
     : [...new Map(deliveries.map(each => [laneKey(each), each])).values()]
 }
 
-async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[]): Promise<void> {
+async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[]): Promise<LeftLane[]> {
   const rows = settledRows(held, await newBatchIds(client, held))
-  const of = <T>(pick: (row: SettledRow) => T): T[] => rows.map(pick)
-  await client.query({
+  const of = <T>(open: () => BinaryArray<T>, pick: (row: SettledRow) => T) => arrayOf(open, rows, pick)
+  const { rows: left } = await client.query({
     name: 'settle_held_lanes',
     text: settleHeldLanesStatement,
     values: [
-      of(({ delivery }) => delivery.webhookId),
-      of(({ delivery }) => delivery.entityType),
-      of(({ delivery }) => delivery.entityId),
-      of(({ delivery }) => delivery.eventId),
-      of(row => row.attempts),
-      of(row => row.state),
-      of(row => row.waitMs),
-      nullable(of(row => row.batchId)),
-      nullable(of(row => row.laneFirst)),
-      nullable(of(row => row.isFollowed)),
+      of(openInt4Array, ({ delivery }) => delivery.webhookId),
+      of(openTextArray, ({ delivery }) => delivery.entityType),
+      of(openTextArray, ({ delivery }) => delivery.entityId),
+      of(openInt8Array, ({ delivery }) => delivery.eventId),
+      of(openInt2Array, row => row.attempts),
+      of(openTextArray, row => row.state),
+      of(openFloat8Array, row => row.waitMs),
+      nullableArrayOf(openInt8Array, rows, row => row.batchId),
+      nullableArrayOf(openInt8Array, rows, row => row.laneFirst),
+      nullableArrayOf(openBoolArray, rows, row => row.isFollowed),
       // What is settled beside another delivery of its lane is no work that is left there.
-      rows.length === held.length ? [] : of(({ delivery }) => delivery.eventId),
+      rows.length === held.length ? [] : of(openInt8Array, ({ delivery }) => delivery.eventId),
     ],
   })
+  return left.map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))
 }
 
 /** Ids for the parts of batches that are sent in parts from now on: two of each. */

@@ -5,7 +5,7 @@ import type { Batching, Webhook } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
 import type { Tables } from './tables.ts'
 
-const columns = [
+export const columns = [
   'id',
   'name',
   'url',
@@ -27,7 +27,9 @@ const columns = [
   'updated_at',
 ] as const
 
-function toWebhook(row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof columns)[number]>): Webhook {
+export function toWebhook(
+  row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof columns)[number]>,
+): Webhook {
   return {
     id: row.id,
     name: row.name,

@@ -89,6 +89,7 @@ walhook is running. A sample application changes its users and companies in Post
 each committed change arrives at a receiver as a signed webhook.
 
   See what arrives   ${receiver.url}
+  Pages for admins   ${app.url}
   API                ${app.url}/api/webhooks
   Token              ${keys.adminToken}
   Database           ${postgres.url}

@@ -1,3 +1,4 @@
+import { prettyJson } from '../domain/pretty-json.ts'
 import type { Received } from './received.ts'
 
 const maxShownBytes = 64 * 1024
@@ -104,35 +105,6 @@ function prettyBody(body: string): string {
   if (body === '') return '(empty)'
   if (body.length <= maxShownBytes) return prettyJson(body)
   return `${body.slice(0, maxShownBytes)}\n… and ${body.length - maxShownBytes} more characters`
-}
-
-/**
- * Indents JSON without changing any of its values: numbers keep all their digits, strings their escapes, and
- * equal keys all their values. Text that is not JSON stays as it is.
- */
-export function prettyJson(text: string): string {
-  try {
-    JSON.parse(text)
-  } catch {
-    return text
-  }
-  let depth = 0
-  // Bounded: a body of nothing but brackets would grow by the square of its length.
-  const newLine = () => `\n${'  '.repeat(Math.min(depth, 16))}`
-  return text.replace(/"(?:[^"\\]|\\.)*"|[[{]\s*[\]}]|[[{\]},:]|\s+/g, token => {
-    if (token.startsWith('"')) return token
-    if (/^[[{].*[\]}]$/s.test(token)) return token[0]! + token.at(-1)!
-    if (token === '[' || token === '{') {
-      depth++
-      return token + newLine()
-    }
-    if (token === ']' || token === '}') {
-      depth--
-      return newLine() + token
-    }
-    if (token === ',') return token + newLine()
-    return token === ':' ? ': ' : ''
-  })
 }
 
 const style = `

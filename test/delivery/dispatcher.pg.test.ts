@@ -8,6 +8,7 @@ import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { formatSecret } from '../../src/domain/signature.ts'
 import { parseAllowList } from '../../src/domain/target.ts'
 import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
+import { append } from '../../src/outbox/append.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
 import { findWebhook, insertWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -80,6 +81,10 @@ async function openDelivery(
     },
     settledCount: (webhookId: number, count: number) =>
       until(() => settledOf(webhookId).length >= count, { what: `${count} settlements` }),
+    async stop() {
+      stop.abort()
+      await running
+    },
     async [Symbol.asyncDispose]() {
       stop.abort()
       await running
@@ -279,4 +284,75 @@ test('wake-ups while events wait for company do not keep the database busy, and 
     what: 'the batch',
   })
   expect(settlement!.shipment.deliveries).toHaveLength(100)
+})
+
+/** Appends new users as capture does: what the dispatcher offers is claimed at its birth. Returns how many were born. */
+async function capture(at: Delivery, count: number, first: number): Promise<number> {
+  const lines = Array.from({ length: count }, (_, i) => `user ${first + i} new`)
+  const input = at.nextAppend(...lines)
+  const offer = at.dispatcher.offerBirths(count)
+  const { births } = await append(at.outbox.pool, {
+    ...input,
+    birth: offer && { offer, first: input.events },
+  })
+  offer?.take(births)
+  return births.reduce((sum, { shipments }) => sum + shipments.length, 0)
+}
+
+test('what a process captures is sent by it at once, as much as there is room for, and the rest in its turn', async () => {
+  await using at = await openDelivery(({ body }) => (body.entity_id >= 1_000 ? { delayMs: 50 } : {}), {
+    most: 10,
+  })
+  const id = await at.webhookAt('/')
+  at.start()
+  expect(at.dispatcher.offerBirths(1)).toBeNull()
+  await at.users(1)
+  at.dispatcher.wake()
+  await at.settledCount(id, 1)
+  // It is known now. Nobody wakes the dispatcher for what is born.
+  expect(await capture(at, 1, 2)).toBe(1)
+  await at.settledCount(id, 2)
+  expect(await capture(at, 1_000, 1_000)).toBe(10)
+  // There is no room, and then what waits is due before anything new.
+  expect(at.dispatcher.offerBirths(1)).toBeNull()
+  at.dispatcher.wake()
+  await at.settledCount(id, 1_002)
+  expect(at.receiver.mostOpen('/')).toBe(10)
+  expect(came(at.receiver, '/')).toBe(1_002)
+  expect(await at.queue()).toEqual([])
+})
+
+test('room that an append did not need is given to others, also where the append fails', async () => {
+  await using at = await openDelivery(() => ({}), { most: 10 })
+  const id = await at.webhookAt('/')
+  at.start()
+  await at.users(1)
+  at.dispatcher.wake()
+  await at.settledCount(id, 1)
+  const offers = Array.from({ length: 4 }, () => at.dispatcher.offerBirths(5))
+  expect(offers.map(offer => offer?.rooms.get(id))).toEqual([5, 5, undefined, undefined])
+  for (const offer of offers) offer?.take([])
+  expect(await capture(at, 10, 2)).toBe(10)
+  await at.settledCount(id, 11)
+})
+
+test('what is born while the process stops is left to the others at once', async () => {
+  const at = await openDelivery(() => ({}))
+  const id = await at.webhookAt('/')
+  try {
+    at.start()
+    await at.users(1)
+    at.dispatcher.wake()
+    await at.settledCount(id, 1)
+    const input = at.nextAppend('user 2 new')
+    const offer = at.dispatcher.offerBirths(1)!
+    const { births } = await append(at.outbox.pool, { ...input, birth: { offer, first: input.events } })
+    await at.stop()
+    offer.take(births)
+    expect(at.dispatcher.offerBirths(1)).toBeNull()
+    await until(async () => (await at.claim(id)).length === 1, { what: 'the lane to be released' })
+    expect(came(at.receiver, '/')).toBe(1)
+  } finally {
+    await at[Symbol.asyncDispose]()
+  }
 })

@@ -1,12 +1,18 @@
 import { expect, test } from 'vitest'
 import {
   arrayLiteral,
+  arrayOf,
   type BinaryArray,
+  nullableArrayOf,
+  openBoolArray,
+  openFloat8Array,
+  openInt2Array,
   openInt4Array,
   openInt8Array,
   openLsnArray,
   openTextArray,
   openTimestamptzArray,
+  openUuidArray,
 } from '../../src/outbox/binary-array.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -51,6 +57,13 @@ test('Postgres reads from the binary arrays what went in', async () => {
       times.map(time => new Date(time)),
     ),
   ).toEqual(times.map(time => time.replace('T', ' ').replace('Z', '+00')))
+  expect(await read('bool', openBoolArray(), [true, null, false])).toEqual(['true', null, 'false'])
+  expect(await read('int2', openInt2Array(), [0, -1, 32_767, null])).toEqual(['0', '-1', '32767', null])
+  expect(await read('float8', openFloat8Array(), [0.1, null, -1e300])).toEqual(['0.1', null, '-1e+300'])
+  const uuid = '0b7c63a9-6a3f-4c0e-9f5d-0123456789ab'
+  expect(await read('uuid', openUuidArray(), [uuid, null])).toEqual([uuid, null])
+  expect(arrayOf(openInt4Array, ['a', 'bc'], text => text.length).readInt32BE(12)).toBe(2)
+  expect(nullableArrayOf(openInt4Array, ['a', 'bc'], () => null)).toBeNull()
   expect(openTextArray().value().readInt32BE(12)).toBe(0)
   expect(await read('text', openTextArray(), [])).toEqual([])
 })

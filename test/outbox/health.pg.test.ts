@@ -13,7 +13,9 @@ const later: Settlement['next'] = { state: 'retry', waitMs: 0, costsAttempt: tru
 async function settleOne(at: At, webhookId: number, change: Parameters<typeof settlementOf>[1] = {}) {
   const [lane] = await at.claim(webhookId, 1)
   const disabled: unknown[] = []
-  expect(await settle(at.outbox, [settlementOf(lane!, change)], one => disabled.push(one))).toHaveLength(1)
+  expect(
+    await settle(at.outbox, [settlementOf(lane!, change)], { disabled: one => disabled.push(one) }),
+  ).toHaveLength(1)
   return disabled
 }
 

@@ -49,6 +49,8 @@ const impureGlobals = new Set(
 )
 
 const maxLines = 350
+/** A list, not a program: all texts of the pages in one language. */
+const anyLength = /^admin\/texts\/\w+\.ts$/
 
 /** A node of the syntax tree (https://github.com/estree/estree, with TypeScript's own nodes). */
 type Node = { type: string; [key: string]: unknown }
@@ -80,7 +82,8 @@ const placeOf = (path: string) => path.split('/')[0]!
 function judgeFile(path: string, text: string, nodes: readonly Node[]): string[] {
   const found: string[] = []
   const lines = text.trimEnd().split('\n').length
-  if (lines > maxLines) found.push(`${path} has ${lines} lines, more than ${maxLines}`)
+  if (lines > maxLines && !anyLength.test(path))
+    found.push(`${path} has ${lines} lines, more than ${maxLines}`)
   if (basename(path) === 'index.ts')
     found.push(`${path} is an index: import from the file that defines the thing`)
   if (!(placeOf(path) in mayImport)) found.push(`${path} is in no known place`)

@@ -7,7 +7,7 @@ import { createToken } from '../../src/control/tokens.ts'
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createDeliver } from '../../src/delivery/deliver.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
-import { sendTest } from '../../src/delivery/send-test.ts'
+import { sendTest, tryTest } from '../../src/delivery/send-test.ts'
 import type { RatePolicy } from '../../src/domain/rate.ts'
 import type { Role } from '../../src/domain/role.ts'
 import { parseSealKey } from '../../src/domain/seal.ts'
@@ -53,6 +53,7 @@ export async function openTestApi(
     readEntity: async (_entityType, key) =>
       ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
+    tryTest: (target, message) => tryTest(deliver, target, message),
     captureStatus: async () => ({
       state: 'streaming',
       reason: null,

@@ -77,9 +77,9 @@ export async function openTestOutbox() {
     async append(...lines: string[]) {
       const stored = events(lines)
       const input = next(stored)
-      const made = await append(outbox.pool, input)
+      const { deliveries } = await append(outbox.pool, input)
       commitLsn++
-      return made
+      return deliveries
     },
     /** The arguments of an append that a test runs by itself; `append` goes on behind it. */
     nextAppend(...lines: string[]) {

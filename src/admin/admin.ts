@@ -1,0 +1,68 @@
+import type { Context } from 'hono'
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { Control } from '../control/control.ts'
+import type { Sessions } from '../control/sessions.ts'
+import { describeError, type Log } from '../runtime/log.ts'
+import { assetRoutes } from './assets.ts'
+import { html } from './html.ts'
+import { bareLayout, contentSecurityPolicy } from './layout.ts'
+import { logInRoutes, logOutRoutes, textsOf, toLogIn } from './log-in.ts'
+import { mount, notFound, show } from './mount.ts'
+import { pages } from './pages.ts'
+import { type AdminEnv, onlyOurPages, requireSession } from './session.ts'
+
+const maxBodyBytes = 256 * 1024
+
+/**
+ * Everything for people: pages behind a log-in, written by the server. They work without a script, but for what
+ * follows what happens while one looks. Programs have the API.
+ */
+export function createAdmin(options: {
+  control: Control
+  sessions: Sessions
+  /** Where a request comes from, for slowing down who guesses tokens. */
+  addressOf: (c: Context) => string
+  nowMs: () => number
+  /** Aborted when the server is closing. */
+  stopped: AbortSignal
+  log: Log
+}): Hono<AdminEnv> {
+  const { control, sessions, nowMs, stopped, log } = options
+  const mounted = { pages, control, nowMs, stopped, textsOf }
+
+  const open = new Hono<AdminEnv>().use(onlyOurPages())
+  logInRoutes(open, options)
+
+  const guarded = new Hono<AdminEnv>().use(requireSession(sessions, toLogIn))
+  guarded.get('/', c => c.redirect('/couplings', 303))
+  logOutRoutes(guarded, options)
+  mount(guarded, mounted)
+  guarded.all('*', c => show(c, mounted, null, notFound(textsOf(c))))
+
+  return new Hono<AdminEnv>()
+    .route('/', assetRoutes())
+    .use(async (c, next) => {
+      await next()
+      c.header('content-security-policy', contentSecurityPolicy)
+      c.header('referrer-policy', 'same-origin')
+      c.header('x-content-type-options', 'nosniff')
+      c.header('cross-origin-opener-policy', 'same-origin')
+      if (!c.res.headers.has('cache-control')) c.header('cache-control', 'no-store')
+    })
+    .use(bodyLimit({ maxSize: maxBodyBytes, onError: c => errorPage(c, textsOf(c).errors.tooLarge, 413) }))
+    .route('/', open)
+    .route('/', guarded)
+    .onError((error, c) => {
+      log.error('page.failed', { method: c.req.method, path: c.req.path, reason: describeError(error) })
+      return errorPage(c, textsOf(c).errors.failed, 500)
+    })
+}
+
+function errorPage(c: Context, sentence: string, status: 413 | 500): Response {
+  const t = textsOf(c)
+  const alert = html`<p class="notice bad" role="alert">${sentence}</p>`
+  if (c.req.header('hx-request') === 'true') return c.html(alert, status) as Response
+  const body = html`<div class="card"><h1>${t.errors.failedTitle}</h1>${alert}<p><a href="/couplings">${t.errors.toCouplings}</a></p></div>`
+  return c.html(bareLayout(t, { title: t.errors.failedTitle, path: '/', body }), status) as Response
+}

@@ -1,0 +1,132 @@
+// The one script of the pages. Each part finds its elements by a data attribute; without it everything but the
+// live parts works.
+
+const language = document.documentElement.lang
+
+// <time datetime data-as>: written in the reader's zone and language, the exact moment as its title.
+
+const exact = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'long' })
+const formats = {
+  date: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }),
+  clock: new Intl.DateTimeFormat(language, { timeStyle: 'medium' }),
+}
+const distance = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
+const units = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+]
+
+function distanceTo(at) {
+  const seconds = (at - Date.now()) / 1000
+  const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? units.at(-1)
+  return distance.format(Math.trunc(seconds / length), unit)
+}
+
+function writeTimes(root) {
+  for (const element of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(element.dateTime)
+    const text =
+      element.dataset.as === 'distance' ? distanceTo(at) : formats[element.dataset.as ?? 'date'].format(at)
+    if (element.textContent !== text) element.textContent = text
+    if (!element.title) element.title = exact.format(at)
+  }
+}
+
+writeTimes(document)
+setInterval(() => writeTimes(document), 10_000)
+new MutationObserver(() => writeTimes(document)).observe(document.body, {
+  childList: true,
+  subtree: true,
+  characterData: true,
+})
+
+// <… data-live="address">: its content follows what happens, by server-sent events, or by asking again and again
+// where they don't come.
+
+const askEveryMs = 5_000
+
+for (const element of document.querySelectorAll('[data-live]')) follow(element)
+
+function follow(element) {
+  const address = element.dataset.live
+  let failures = 0
+  const put = async text => {
+    failures = 0
+    stale(false)
+    if (text !== '')
+      await window.htmx.swap({ sourceElement: element, target: element, text, swap: 'innerMorph' })
+  }
+  const events = new EventSource(address)
+  events.addEventListener('message', event => put(event.data))
+  events.addEventListener('error', () => {
+    failures++
+    stale(true)
+    if (failures < 3 && events.readyState !== EventSource.CLOSED) return
+    events.close()
+    setInterval(ask, askEveryMs)
+  })
+  async function ask() {
+    try {
+      const response = await fetch(address, { headers: { accept: 'text/html', 'hx-request': 'true' } })
+      const to = response.headers.get('hx-redirect')
+      if (to !== null) location.assign(to)
+      else if (response.ok) await put(await response.text())
+      else stale(true)
+    } catch {
+      stale(true)
+    }
+  }
+}
+
+function stale(isStale) {
+  const note = document.getElementById('stale')
+  if (note) note.hidden = !isStale
+}
+
+// <button data-copy="id">: copies the text of another element.
+
+document.addEventListener('click', async event => {
+  const button = event.target.closest('[data-copy]')
+  if (!button) return
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
+  const before = button.textContent
+  button.textContent = button.dataset.copied
+  setTimeout(() => {
+    button.textContent = before
+  }, 2_000)
+})
+
+for (const button of document.querySelectorAll('[data-copy][hidden]')) button.hidden = false
+
+// <… data-address="path">: this page was the answer to a form. Loaded again it would be sent again, so its address
+// becomes that of the thing that was made.
+
+const made = document.querySelector('[data-address]')
+if (made) history.replaceState(null, '', made.dataset.address)
+
+// <table data-grid>: "all" of a row or column follows its boxes, and they follow it.
+
+for (const grid of document.querySelectorAll('[data-grid]')) {
+  const boxes = [...grid.querySelectorAll('input[name=trigger]')]
+  const alls = [...grid.querySelectorAll('input[name=all]')]
+  const boxesOf = all => boxes.filter(box => `.${box.value}.`.includes(`.${all.value.replace(/^\./, '')}.`))
+  const show = () => {
+    for (const all of alls) {
+      const its = boxesOf(all)
+      all.checked = its.every(box => box.checked)
+      all.indeterminate = !all.checked && its.some(box => box.checked)
+    }
+  }
+  // In the capturing phase: who else hears of the change finds the boxes as they will be.
+  grid.addEventListener(
+    'change',
+    ({ target }) => {
+      if (target.name === 'all') for (const box of boxesOf(target)) box.checked = target.checked
+      show()
+    },
+    true,
+  )
+  show()
+}

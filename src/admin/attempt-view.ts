@@ -1,0 +1,68 @@
+import type { Attempt, Phase } from '../domain/attempt.ts'
+import { diagnose } from '../domain/diagnosis.ts'
+import { prettyJson } from '../domain/pretty-json.ts'
+import { type Html, html } from './html.ts'
+import type { Texts } from './texts/en.ts'
+
+const phases = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
+
+/** One request in full: what became of it, why and what to try, where its time went, and what was sent and answered. */
+export function attemptView(t: Texts, attempt: Attempt): Html {
+  const { outcome, response, errorMessage, remoteAddress } = attempt
+  const diagnosis = diagnose({ ...attempt, status: response?.status ?? null })
+  const { what, advice } = t.diagnoses[diagnosis]
+  const kind = outcome === 'delivered' ? 'good' : 'bad'
+  return html`<section class="attempt">
+<div class="notice ${kind}" role="status"><p><b>${what}</b></p><p>${advice}</p></div>
+<dl class="facts">
+<div><dt>${t.attempt.status}</dt><dd>${response?.status ?? t.attempt.noAnswer}</dd></div>
+<div><dt>${t.attempt.outcome}</dt><dd>${t.outcomes[outcome]}</dd></div>
+<div><dt>${t.attempt.duration}</dt><dd>${milliseconds(attempt.durationMs)}</dd></div>
+${remoteAddress !== null && html`<div><dt>${t.attempt.address}</dt><dd>${remoteAddress}</dd></div>`}
+</dl>
+${phaseBar(t, attempt.phases)}
+${errorMessage !== null && html`<p class="quiet" lang="en">${errorMessage}</p>`}
+<h2>${t.attempt.request}</h2>
+<p class="request-line"><code>POST ${attempt.request.url}</code></p>
+${headerList(t, attempt.request.headers)}
+<pre tabindex="0" aria-label="${t.attempt.requestBody}">${prettyJson(attempt.request.body)}</pre>
+<h2>${t.attempt.response}</h2>
+${
+  response
+    ? html`<p class="request-line"><code>${response.status}</code></p>${headerList(t, response.headers)}<pre tabindex="0" aria-label="${t.attempt.responseBody}">${response.body === '' ? t.attempt.emptyBody : prettyJson(response.body)}</pre>${response.truncated && html`<p class="hint">${t.attempt.truncated}</p>`}`
+    : html`<p class="quiet">${t.attempt.noAnswer}</p>`
+}
+</section>`
+}
+
+export function headerList(t: Texts, headers: Readonly<Record<string, string>>): Html {
+  const entries = Object.entries(headers)
+  return html`<details class="headers"><summary>${t.attempt.headers(entries.length)}</summary><dl>${entries.map(
+    ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`,
+  )}</dl></details>`
+}
+
+const width = 600
+
+/** Where the time went, as a bar; a phase that did not happen, as on a connection that was kept, is absent. */
+function phaseBar(t: Texts, times: Attempt['phases']): Html {
+  const there = phases.flatMap(phase => (times[phase] === undefined ? [] : [{ phase, ms: times[phase] }]))
+  const total = there.reduce((sum, { ms }) => sum + ms, 0)
+  if (total <= 0) return html``
+  let x = 0
+  return html`<figure class="phases"><svg viewBox="0 0 ${width} 12" preserveAspectRatio="none" aria-hidden="true">${there.map(
+    ({ phase, ms }) => {
+      const from = x
+      x += (ms / total) * width
+      return html`<rect class="${phase}" x="${from.toFixed(1)}" y="0" width="${Math.max(1, x - from - 1).toFixed(1)}" height="12"/>`
+    },
+  )}</svg>
+<figcaption><ul>${there.map(
+    ({ phase, ms }) =>
+      html`<li><span class="key ${phase}"></span>${t.phases[phase]} <b>${milliseconds(ms)}</b></li>`,
+  )}</ul></figcaption></figure>`
+}
+
+function milliseconds(ms: number): string {
+  return ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
+}

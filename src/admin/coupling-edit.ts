@@ -1,0 +1,263 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import { once } from '../control/once.ts'
+import { previewDeliveries } from '../control/preview.ts'
+import type { FieldProblem } from '../control/result.ts'
+import { tryWebhook } from '../control/test-webhook.ts'
+import { changeWebhook, createWebhook, deleteWebhook, getWebhook } from '../control/webhooks.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { attemptView } from './attempt-view.ts'
+import { couplingForm, previewParts, problemText } from './coupling-form.ts'
+import {
+  blank,
+  chosen,
+  headerChange,
+  judgeTyped,
+  judgeUrl,
+  readTyped,
+  type Typed,
+  typedOf,
+} from './coupling-input.ts'
+import { type CouplingTab, couplingState, couplingTabs } from './coupling-state.ts'
+import { failedAnswer } from './failed.ts'
+import { type Html, html, nothing } from './html.ts'
+import { idParam } from './ids.ts'
+import { type PageAnswer, type PageCall, page } from './page.ts'
+
+const place = 'couplings'
+const params = z.object({ id: idParam })
+
+export const couplingEditPages = [
+  page({
+    method: 'get',
+    path: '/couplings/new',
+    role: 'admin',
+    place,
+    handle: call => formPage(call, null, blank),
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/new',
+    role: 'admin',
+    place,
+    async handle(call) {
+      const { control, caller, form, t } = call
+      const typed = typedIn(call, null)
+      const wrong = judgeTyped(t, typed)
+      if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
+      // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again.
+      const hash = createHash('sha256').update(form.toString()).digest()
+      const key = `form ${(form.get('key') ?? '').slice(0, 64)} ${hash.toString('hex')}`
+      let problems: readonly FieldProblem[] = []
+      const made = await once(control, caller, { key, hash }, async () => {
+        const created = await createWebhook(control, caller, chosen(typed, []))
+        if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
+        problems = created.kind === 'invalid' ? created.problems : [{ pointer: '', detail: created.detail }]
+        return null
+      })
+      if (made.state === 'answered') return createdPage(call, JSON.parse(made.answer), typed)
+      if (made.state === 'failed') return failedAnswer(t, made.failure)
+      return await formPage(call, null, typed, { problems })
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/judge-url',
+    role: 'admin',
+    place,
+    async handle({ control, form, t }) {
+      const url = (form.get('url') ?? '').trim()
+      const problem = judgeUrl(t, url)
+      const verdict =
+        problem === null ? await control.judgeTarget(url) : { ok: false as const, reason: problem }
+      const body = verdict.ok ? html`<p class="fine">${t.form.urlFine}</p>` : problemText(verdict.reason)
+      return { show: 'part', body }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/preview',
+    role: 'admin',
+    place,
+    async handle(call) {
+      return { show: 'part', body: previewParts(call.t, await previewsOf(call, typedIn(call, null))) }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/try',
+    role: 'admin',
+    place,
+    handle: call => tryUnsaved(call, null),
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/try',
+    role: 'admin',
+    place,
+    params,
+    async handle(call) {
+      const webhook = await getWebhook(call.control, call.params.id)
+      return webhook.ok ? await tryUnsaved(call, webhook.value) : failedAnswer(call.t, webhook)
+    },
+  }),
+  page({
+    method: 'get',
+    path: '/couplings/:id',
+    role: 'viewer',
+    place,
+    params,
+    async handle(call) {
+      const webhook = await getWebhook(call.control, call.params.id)
+      if (!webhook.ok) return failedAnswer(call.t, webhook)
+      return await formPage(call, webhook.value, typedOf(webhook.value))
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id',
+    role: 'admin',
+    place,
+    params,
+    async handle(call) {
+      const { control, caller, form, t, params } = call
+      const webhook = await getWebhook(control, params.id)
+      if (!webhook.ok) return failedAnswer(t, webhook)
+      const stored = webhook.value.headerNames
+      const typed = typedIn(call, webhook.value)
+      const wrong = judgeTyped(t, typed)
+      if (wrong.length > 0) return await formPage(call, webhook.value, typed, { problems: wrong })
+      const isCurrent = ({ version }: Webhook) => String(version) === form.get('version')
+      const changed = await changeWebhook(control, caller, params.id, chosen(typed, stored), isCurrent)
+      if (changed.ok) return { show: 'redirect', to: '/couplings?done=saved' }
+      if (changed.kind !== 'invalid') return failedAnswer(t, changed)
+      return await formPage(call, webhook.value, typed, { problems: changed.problems })
+    },
+  }),
+  page({
+    method: 'get',
+    path: '/couplings/:id/delete',
+    role: 'admin',
+    place,
+    params,
+    async handle({ control, params, t }) {
+      const webhook = await getWebhook(control, params.id)
+      if (!webhook.ok) return failedAnswer(t, webhook)
+      const { id, name } = webhook.value
+      return {
+        show: 'page',
+        title: t.delete.title,
+        crumbs: [{ text: name, href: `/couplings/${id}` }],
+        body: html`<form method="post" action="/couplings/${id}/delete" class="card grid">
+<p>${t.delete.question(name)}</p><p class="quiet">${t.delete.consequence}</p>
+<div class="end"><button class="danger">${t.delete.confirm}</button><a class="button" href="/couplings/${id}">${t.form.cancel}</a></div>
+</form>`,
+      }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/delete',
+    role: 'admin',
+    place,
+    params,
+    async handle({ control, caller, params, t }) {
+      const deleted = await deleteWebhook(control, caller, params.id)
+      return deleted.ok ? { show: 'redirect', to: '/couplings?done=deleted' } : failedAnswer(t, deleted)
+    },
+  }),
+]
+
+/** The pages of a webhook that this reader may see. */
+export function tabsFor({ may }: Pick<PageCall, 'may'>): CouplingTab[] {
+  return may('operator') ? ['settings', 'test'] : ['settings']
+}
+
+function typedIn({ form, control }: PageCall, webhook: Webhook | null): Typed {
+  return readTyped(form, control.entityTypes, webhook?.headerNames ?? [])
+}
+
+async function previewsOf({ control, caller }: PageCall, typed: Typed) {
+  return await previewDeliveries(control, caller, {
+    ...typed,
+    headerNames: typed.headers.map(({ name }) => name).filter(name => name !== ''),
+  })
+}
+
+async function formPage(
+  call: PageCall,
+  webhook: Webhook | null,
+  typed: Typed,
+  { problems = [], tried = nothing }: { problems?: readonly FieldProblem[]; tried?: Html } = {},
+): Promise<PageAnswer> {
+  const { t, control, caller, may, nowMs } = call
+  const mayChange = may('admin')
+  const [previews, fields] = await Promise.all([
+    previewsOf(call, typed),
+    control.readFields().catch(() => new Map<string, readonly string[]>()),
+  ])
+  const form = couplingForm({
+    t,
+    id: webhook?.id ?? null,
+    version: webhook?.version ?? 0,
+    key: call.form.get('key') ?? control.randomBytes(16).toString('hex'),
+    typed,
+    problems,
+    entityTypes: control.entityTypes,
+    fields,
+    previews,
+    ownUserId: caller.userId,
+    tried,
+    mayChange,
+  })
+  return {
+    show: 'page',
+    title: webhook?.name ?? t.couplings.new,
+    status: problems.length > 0 ? 422 : 200,
+    body: html`${webhook && html`${couplingTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${couplingState(t, webhook, nowMs)}</div>`}${form}`,
+  }
+}
+
+/** Tests what was typed. Nothing of it is saved; without a script the form comes back as it was, with the result. */
+async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
+  const { t, control, caller, isPart } = call
+  const typed = typedIn(call, webhook)
+  const urlProblem = judgeUrl(t, typed.url)
+  const unsaved = {
+    url: typed.url,
+    isBatch: typed.isBatch,
+    headers: headerChange(typed, webhook?.headerNames ?? []),
+  }
+  const userId = typed.userId === '' ? null : typed.userId
+  const result =
+    urlProblem === null
+      ? await tryWebhook(control, caller, webhook?.id ?? null, unsaved, userId)
+      : { ok: false as const, kind: 'invalid' as const, problems: [{ pointer: '/url', detail: urlProblem }] }
+  if (!result.ok && result.kind !== 'invalid') return failedAnswer(t, result)
+  if (!isPart)
+    return await formPage(
+      call,
+      webhook,
+      typed,
+      result.ok ? { tried: attemptView(t, result.value) } : { problems: result.problems },
+    )
+  const body = result.ok
+    ? attemptView(t, result.value)
+    : html`${result.problems.map(({ detail }) => problemText(detail))}`
+  return { show: 'part', body }
+}
+
+/** The one time that the secret is shown by itself, and what to do with it. */
+function createdPage({ t }: PageCall, made: { id: number; secret: string }, { name }: Typed): PageAnswer {
+  const snippet = `import { Webhook } from 'standardwebhooks'\n\nnew Webhook('${made.secret}').verify(rawBody, request.headers)`
+  return {
+    show: 'page',
+    title: name,
+    status: 201,
+    body: html`<div class="created" data-address="/couplings/${made.id}"><p class="notice good" role="status">${t.created.done}</p>
+<section class="card grid"><h2>${t.created.secret}</h2><p>${t.created.secretHint}</p>
+<div class="row"><code class="secret" id="secret">${made.secret}</code><button type="button" data-copy="secret" data-copied="${t.created.copied}" hidden>${t.created.copy}</button></div></section>
+<section class="card grid"><h2>${t.created.next}</h2><p>${t.created.nextHint}</p><pre tabindex="0" aria-label="${t.created.snippet}">${snippet}</pre>
+<div class="end"><a class="button main" href="/couplings/${made.id}/test">${t.created.test}</a><a class="button" href="/couplings">${t.errors.toCouplings}</a></div></section></div>`,
+  }
+}

@@ -1,0 +1,155 @@
+import type { FieldProblem } from '../control/result.ts'
+import type { WebhookFields } from '../control/webhooks.ts'
+import { redacted } from '../domain/custom-headers.ts'
+import { triggersFor } from '../domain/trigger.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import type { Texts } from './texts/en.ts'
+
+/** A header as it was typed. The value of one that is stored is never shown: left empty, it stays. */
+export type TypedHeader = { readonly name: string; readonly value: string; readonly isStored: boolean }
+
+/** The form of a webhook as it was filled in, right or wrong. */
+export type Typed = {
+  readonly name: string
+  readonly url: string
+  readonly isActive: boolean
+  readonly triggers: readonly string[]
+  readonly previous: boolean
+  readonly updateFields: readonly string[]
+  readonly isLatest: boolean
+  readonly isBatch: boolean
+  readonly maxEvents: string
+  readonly maxWaitMs: string
+  readonly headers: readonly TypedHeader[]
+  /** Whose data a test sends: empty for the own account. */
+  readonly userId: string
+}
+
+export const blank: Typed = {
+  name: '',
+  url: '',
+  isActive: true,
+  triggers: [],
+  previous: false,
+  updateFields: [],
+  isLatest: false,
+  isBatch: false,
+  maxEvents: '100',
+  maxWaitMs: '1000',
+  headers: [],
+  userId: '',
+}
+
+/** A webhook as its form begins. */
+export function typedOf(webhook: Webhook): Typed {
+  return {
+    ...blank,
+    name: webhook.name,
+    url: webhook.url,
+    isActive: webhook.isActive && webhook.disabledReason === null,
+    triggers: webhook.triggers,
+    previous: webhook.previous,
+    updateFields: webhook.updateFields ?? [],
+    isLatest: webhook.mode === 'latest',
+    isBatch: webhook.batch !== null,
+    ...(webhook.batch && {
+      maxEvents: String(webhook.batch.maxEvents),
+      maxWaitMs: String(webhook.batch.maxWaitMs),
+    }),
+    headers: webhook.headerNames.map(name => ({ name, value: '', isStored: true })),
+  }
+}
+
+/** Reads the form. Where a whole row or column of the triggers is chosen, each of its triggers is. */
+export function readTyped(
+  form: URLSearchParams,
+  entityTypes: readonly string[],
+  stored: readonly string[],
+): Typed {
+  const all = form.getAll('all')
+  const wanted = new Set(form.getAll('trigger'))
+  const known = triggersFor(entityTypes)
+  const triggers = known.filter(trigger => {
+    const [entityType = '', action] = trigger.split('.')
+    return wanted.has(trigger) || all.includes(entityType) || all.includes(`.${action}`)
+  })
+  const values = form.getAll('header_value')
+  const headers = form
+    .getAll('header_name')
+    .map((name, i) => ({ name: name.trim(), value: (values[i] ?? '').trim() }))
+    .filter(({ name, value }) => name !== '' || value !== '')
+    .map(header => ({ ...header, isStored: stored.includes(header.name.toLowerCase()) }))
+  return {
+    name: text(form, 'name'),
+    url: text(form, 'url'),
+    isActive: form.get('is_active') === 'true',
+    triggers,
+    previous: form.has('previous'),
+    updateFields: form.getAll('update_field'),
+    isLatest: form.has('latest'),
+    isBatch: form.has('batch'),
+    maxEvents: text(form, 'max_events'),
+    maxWaitMs: text(form, 'max_wait_ms'),
+    headers,
+    userId: text(form, 'user_id'),
+  }
+}
+
+const text = (form: URLSearchParams, name: string) => (form.get(name) ?? '').trim()
+
+/** What is wrong with what was typed, as far as the form itself can tell; the rest `control/` says. */
+export function judgeTyped(t: Texts, typed: Typed): FieldProblem[] {
+  const { wrong } = t.form
+  const problems: FieldProblem[] = []
+  const add = (pointer: string, detail: string) => problems.push({ pointer, detail })
+  if (typed.name === '') add('/name', wrong.noName)
+  if (typed.name.length > 200) add('/name', wrong.longName)
+  if (/\0/.test(typed.name) || !typed.name.isWellFormed()) add('/name', wrong.strangeName)
+  add2(judgeUrl(t, typed.url))
+  if (typed.triggers.length === 0) add('/triggers', wrong.noTriggers)
+  if (typed.isBatch) {
+    if (!isWhole(typed.maxEvents, 2, 1_000)) add('/batch/max_events', wrong.maxEvents)
+    if (!isWhole(typed.maxWaitMs, 0, 60_000)) add('/batch/max_wait_ms', wrong.maxWaitMs)
+  }
+  return problems
+
+  function add2(problem: string | null) {
+    if (problem !== null) add('/url', problem)
+  }
+}
+
+/** What is wrong with a URL before it is judged as a target, or null. */
+export function judgeUrl(t: Texts, url: string): string | null {
+  if (url === '') return t.form.wrong.noUrl
+  return url.length > 2_048 ? t.form.wrong.longUrl : null
+}
+
+function isWhole(value: string, least: number, most: number): boolean {
+  return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
+}
+
+/** What was typed as `control/` takes it. `stored` are the names of the headers that the webhook has: those that are not typed any more go. */
+export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
+  const { name, url, isActive, triggers, previous, updateFields, isLatest, isBatch } = typed
+  return {
+    name,
+    url,
+    isActive,
+    triggers,
+    previous,
+    updateFields: updateFields.length > 0 ? updateFields : null,
+    mode: isLatest ? 'latest' : 'every',
+    batch: isBatch ? { maxEvents: Number(typed.maxEvents), maxWaitMs: Number(typed.maxWaitMs) } : null,
+    headers: headerChange(typed, stored),
+  }
+}
+
+export function headerChange(typed: Typed, stored: readonly string[]): Record<string, string | null> {
+  const names = typed.headers.map(({ name }) => name.toLowerCase())
+  return Object.fromEntries([
+    ...stored.filter(name => !names.includes(name)).map(name => [name, null] as const),
+    ...typed.headers.map(
+      ({ name, value, isStored }) => [name, value === '' && isStored ? redacted : value] as const,
+    ),
+  ])
+}

@@ -1,0 +1,83 @@
+import { actionTypes } from '../domain/event.ts'
+import { willBeDisabledAt } from '../domain/health.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { type Html, html } from './html.ts'
+import type { Texts } from './texts/en.ts'
+
+/** Whether a webhook is sent anything, and if not, or not for long any more, why: in a word and a sentence. */
+export function couplingState(t: Texts, webhook: Webhook, nowMs: number): Html {
+  const { state } = t.couplings
+  const badge = (kind: string, word: string, why: string | null = null) =>
+    html`<span class="badge ${kind}">${word}</span>${why !== null && html`<p class="hint why">${why}</p>`}`
+  if (!webhook.isActive) return badge('', state.inactive)
+  if (webhook.disabledReason !== null) return badge('bad', state.disabled, webhook.disabledReason)
+  const end = willBeDisabledAt(webhook)
+  if (end) {
+    const leftMs = end.getTime() - nowMs
+    return badge(
+      'warn',
+      state.failing,
+      leftMs > 0 ? state.willBeDisabled(duration(t, leftMs)) : state.willBeDisabledSoon,
+    )
+  }
+  if (webhook.heldUntil && webhook.heldUntil.getTime() > nowMs)
+    return badge('warn', state.held, state.heldFor(duration(t, webhook.heldUntil.getTime() - nowMs)))
+  return badge('good', state.active)
+}
+
+/** `2 d 4 h`, `3 min`: the two largest units of a duration in ms. */
+export function duration(t: Texts, ms: number): string {
+  const minutes = Math.max(1, Math.round(ms / 60_000))
+  const parts = [
+    [Math.floor(minutes / 1_440), t.units.day],
+    [Math.floor(minutes / 60) % 24, t.units.hour],
+    [minutes % 60, t.units.minute],
+  ] as const
+  const first = parts.findIndex(([count]) => count > 0)
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ')
+}
+
+/** `user: all`, `company: new, update`. */
+export function shortTriggers(t: Texts, triggers: readonly string[]): Html {
+  const byEntity = Map.groupBy(triggers, trigger => trigger.split('.')[0]!)
+  return html`${[...byEntity].map(([entity, its]) => {
+    const actions = its.map(trigger => trigger.split('.')[1]!)
+    const said =
+      actions.length === actionTypes.length
+        ? t.couplings.allActions
+        : actions.map(action => actionName(t, action)).join(', ')
+    return html`<span class="trigger"><b>${entityName(t, entity)}</b> ${said}</span> `
+  })}`
+}
+
+/** The name of an entity type or an action; one that the texts do not know is called as the mapping calls it. */
+export function entityName(t: Texts, entityType: string): string {
+  return Object.hasOwn(t.entities, entityType)
+    ? t.entities[entityType as keyof Texts['entities']]
+    : entityType
+}
+export function actionName(t: Texts, action: string): string {
+  return Object.hasOwn(t.actions, action) ? t.actions[action as keyof Texts['actions']] : action
+}
+
+const tabs = [
+  { name: 'settings', path: '' },
+  { name: 'test', path: '/test' },
+  { name: 'log', path: '/log' },
+  { name: 'secret', path: '/secret' },
+] as const
+export type CouplingTab = (typeof tabs)[number]['name']
+
+/** What there is of one webhook, each on its own page. */
+export function couplingTabs(t: Texts, id: number, here: CouplingTab, shown: readonly CouplingTab[]): Html {
+  return html`<nav class="tabs" aria-label="${t.couplings.tabsLabel}"><ul>${tabs
+    .filter(({ name }) => shown.includes(name))
+    .map(
+      ({ name, path }) =>
+        html`<li><a href="/couplings/${id}${path}"${name === here && html` aria-current="page"`}>${t.couplings.tabs[name]}</a></li>`,
+    )}</ul></nav>`
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod'
+import { testWebhook } from '../control/test-webhook.ts'
+import { getWebhook } from '../control/webhooks.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { attemptView } from './attempt-view.ts'
+import { tabsFor } from './coupling-edit.ts'
+import { problemText, userField } from './coupling-form.ts'
+import { couplingTabs } from './coupling-state.ts'
+import { failedAnswer } from './failed.ts'
+import { type Html, html, nothing } from './html.ts'
+import { idParam } from './ids.ts'
+import { type PageAnswer, type PageCall, page } from './page.ts'
+
+const params = z.object({ id: idParam })
+
+export const couplingTestPages = [
+  page({
+    method: 'get',
+    path: '/couplings/:id/test',
+    role: 'operator',
+    place: 'couplings',
+    params,
+    async handle(call) {
+      const webhook = await getWebhook(call.control, call.params.id)
+      return webhook.ok ? testPage(call, webhook.value, nothing) : failedAnswer(call.t, webhook)
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/test',
+    role: 'operator',
+    place: 'couplings',
+    params,
+    async handle(call) {
+      const { control, caller, params, form, t, isPart } = call
+      const webhook = await getWebhook(control, params.id)
+      if (!webhook.ok) return failedAnswer(t, webhook)
+      const userId = (form.get('user_id') ?? '').trim()
+      const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
+      if (!result.ok && result.kind !== 'invalid') return failedAnswer(t, result)
+      const body = result.ok
+        ? attemptView(t, result.value)
+        : html`${result.problems.map(({ detail }) => problemText(detail))}`
+      return isPart ? { show: 'part', body } : testPage(call, webhook.value, body, result.ok ? 200 : 422)
+    },
+  }),
+]
+
+function testPage(
+  call: PageCall,
+  { id, name, url }: Webhook,
+  result: Html,
+  status: 200 | 422 = 200,
+): PageAnswer {
+  const { t, caller, form } = call
+  return {
+    show: 'page',
+    title: t.test.title,
+    status,
+    crumbs: [{ text: name, href: `/couplings/${id}` }],
+    body: html`${couplingTabs(t, id, 'test', tabsFor(call))}
+<form method="post" action="/couplings/${id}/test" class="card grid" hx-post="/couplings/${id}/test" hx-target="#tried" hx-disable="find button">
+<p>${t.test.what(url)}</p>
+<div class="row">${userField(t, caller.userId, form.get('user_id') ?? '')}<button class="main busy">${t.test.send}</button></div>
+</form>
+<div id="tried" class="card tried" aria-live="polite">${result}</div>`,
+  }
+}

@@ -1,0 +1,24 @@
+import type { Failed } from '../control/result.ts'
+import { html } from './html.ts'
+import type { PageAnswer } from './page.ts'
+import type { Texts } from './texts/en.ts'
+
+/** The answer to an operation that failed, where there is no field to say it at. */
+export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
+  switch (failure.kind) {
+    case 'not_found':
+      return sentence(t.errors.notFoundTitle, t.errors.notFound, 404)
+    case 'stale':
+      return sentence(t.errors.staleTitle, t.errors.stale, 409)
+    case 'conflict':
+      return sentence(t.errors.conflictTitle, failure.detail, 409)
+    case 'invalid':
+      return sentence(t.errors.conflictTitle, failure.problems.map(({ detail }) => detail).join(' '), 422)
+    default:
+      return failure satisfies never
+  }
+}
+
+function sentence(title: string, text: string, status: 404 | 409 | 422): PageAnswer {
+  return { show: 'page', title, status, body: html`<p class="notice bad" role="alert">${text}</p>` }
+}

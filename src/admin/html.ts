@@ -1,0 +1,26 @@
+import { html as write } from 'hono/html'
+import type { HtmlEscapedString } from 'hono/utils/html'
+
+/** Markup that is safe to send. Only `html` makes it. */
+export type Html = HtmlEscapedString
+
+type Value = Html | string | number | boolean | null | undefined | readonly Value[]
+
+/**
+ * Writes markup. What is put into it is text, safe between tags and inside a quoted attribute, unless it is `Html`
+ * itself; lists are written one after the other; true, false, null and undefined are nothing.
+ */
+export function html(strings: TemplateStringsArray, ...values: Value[]): Html {
+  return write(strings, ...values) as Html
+}
+
+export const nothing = html``
+
+/**
+ * A moment. Without a script it is read in UTC; `walhook.js` writes it in the reader's zone and language, with the
+ * exact one as its title. `as` says how: with its date, only the time of day, or how far away it is (`3 minutes ago`).
+ */
+export function moment(at: Date, as: 'date' | 'clock' | 'distance' = 'date'): Html {
+  const iso = at.toISOString()
+  return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
+}

@@ -1,0 +1,42 @@
+import type { Context } from 'hono'
+import { streamSSE } from 'hono/streaming'
+import { sleep } from '../runtime/sleep.ts'
+import type { Html } from './html.ts'
+
+/** A proxy may end a connection on which nothing moves for a minute. */
+const quietMs = 20_000
+
+/**
+ * Answers with a piece of a page that follows what happens: as server-sent events, a new one whenever it has changed;
+ * or, to who does not ask for events, once, as markup, so that a script may poll the same address. Ends when the reader
+ * goes, when `render` throws (the browser asks again), or when `stopped` is aborted.
+ */
+export async function answerLive(
+  c: Context,
+  piece: { everyMs: number; render: () => Promise<Html> },
+  stopped: AbortSignal,
+): Promise<Response> {
+  if (!c.req.header('accept')?.includes('text/event-stream')) return c.html(await piece.render())
+  // A proxy that collects the answer before it passes it on would hold it back for ever.
+  c.header('x-accel-buffering', 'no')
+  return streamSSE(c, async stream => {
+    const gone = new AbortController()
+    const signal = AbortSignal.any([gone.signal, stopped])
+    stream.onAbort(() => gone.abort())
+    let shown: string | null = null
+    let saidAt = 0
+    while (!signal.aborted) {
+      const now = String(await piece.render().catch(() => ''))
+      if (now === '') return
+      if (now !== shown) {
+        await stream.writeSSE({ data: now })
+        saidAt = performance.now()
+      } else if (performance.now() - saidAt > quietMs) {
+        await stream.write(':\n\n')
+        saidAt = performance.now()
+      }
+      shown = now
+      await sleep(piece.everyMs, signal)
+    }
+  })
+}

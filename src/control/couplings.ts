@@ -1,0 +1,29 @@
+import type { Webhook } from '../domain/webhook.ts'
+import { couplingFigures, type Figures, searchWebhooks } from '../outbox/couplings.ts'
+import type { Control } from './control.ts'
+
+export type { Figures }
+export type Coupling = { readonly webhook: Webhook; readonly figures: Figures }
+
+const perPage = 50
+
+/** Webhooks with how they do, by name: those whose name or URL contains `search`, the page `page` of 50 (from 1). */
+export async function listCouplings(
+  control: Control,
+  { search, page }: { search: string; page: number },
+  nowMs: number,
+): Promise<{ items: Coupling[]; hasMore: boolean }> {
+  const found = await searchWebhooks(control.outbox, {
+    search,
+    limit: perPage + 1,
+    offset: (page - 1) * perPage,
+  })
+  const webhooks = found.slice(0, perPage)
+  const figures = await couplingFigures(
+    control.outbox,
+    webhooks.map(({ id }) => id),
+    nowMs,
+  )
+  const items = webhooks.map(webhook => ({ webhook, figures: figures.get(webhook.id)! }))
+  return { items, hasMore: found.length > perPage }
+}

@@ -1,0 +1,293 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openTestPages } from '../support/open-pages.ts'
+import { startTestReceiver } from '../support/test-receiver.ts'
+
+let at: Awaited<ReturnType<typeof openTestPages>>
+let receiver: Awaited<ReturnType<typeof startTestReceiver>>
+let status = 204
+beforeAll(async () => {
+  at = await openTestPages()
+  receiver = await startTestReceiver(() => status)
+})
+beforeEach(async () => {
+  status = 204
+  await at.outbox.pool.query('delete from walhook.webhooks')
+})
+afterAll(async () => {
+  await receiver[Symbol.asyncDispose]()
+  await at[Symbol.asyncDispose]()
+})
+
+const html = '"><img src=x onerror=alert(1)>'
+
+async function create(change: object = {}): Promise<{ id: number; secret: string }> {
+  const body = { name: 'CRM', url: receiver.url, triggers: ['user.new'], ...change }
+  const { status, json, text } = await at.call('POST', '/api/webhooks', body)
+  expect(status, text).toBe(201)
+  return json
+}
+const webhook = async (id: number) => (await at.call('GET', `/api/webhooks/${id}`)).json
+const filled = (change: Record<string, string> = {}) => ({
+  key: 'a-key',
+  name: 'ERP',
+  url: receiver.url,
+  is_active: 'true',
+  trigger: 'user.new',
+  ...change,
+})
+
+async function attempted(id: number, outcome: 'delivered' | 'refused', ageMs: number, count: number) {
+  await at.outbox.pool.query(
+    `insert into walhook.attempts (webhook_id, id, trigger, event_id, message_id, entity_type, entity_id, action_type,
+       number, url, request_headers, started_at, duration_ms, status, outcome, error_class, error_message)
+     select $1, (((extract(epoch from now()) * 1000)::bigint - $3::bigint) << 20) + i, 'schedule', i, 'msg', 'user', '1',
+       'update', 1, 'https://example.com/', '{}', now(), 1, case $2 when 'delivered' then 204 else 500 end, $2,
+       case $2 when 'refused' then 'http_error' end, case $2 when 'refused' then 'no' end
+     from generate_series(1, $4) as i`,
+    [id, outcome, ageMs, count],
+  )
+}
+
+test('the list teaches where it is empty, and a viewer is offered nothing that would be refused', async () => {
+  expect((await at.get('/couplings')).text).toContain('Ask the other system for the URL of its endpoint.')
+  const viewed = (await at.get('/couplings', 'viewer')).text
+  expect(viewed).not.toContain('/couplings/new')
+  const { id } = await create()
+  const list = (await at.get('/couplings', 'viewer')).text
+  expect(list).not.toMatch(/role="switch"|\/couplings\/new/)
+  const form = (await at.get(`/couplings/${id}`, 'viewer')).text
+  expect(form).toContain('<fieldset class="plain" disabled>')
+  expect(form).not.toMatch(/Save changes|\/delete"|\/try"|\/test"/)
+  expect((await at.get(`/couplings/${id}`, 'operator')).text).toContain(`/couplings/${id}/test`)
+})
+
+test('the list is found by name or URL, and what is looked for is text', async () => {
+  await create({ name: 'Percent 100%' })
+  await create({ name: 'Other', url: `${receiver.url}/special_path` })
+  const names = async (search: string) =>
+    [
+      ...(await at.get(`/couplings?${new URLSearchParams({ search })}`)).text.matchAll(
+        /href="\/couplings\/\d+">([^<]+)/g,
+      ),
+    ].map(([, name]) => name)
+  expect(await names('')).toEqual(['Other', 'Percent 100%'])
+  expect(await names('OTH')).toEqual(['Other'])
+  expect(await names('special_')).toEqual(['Other'])
+  expect(await names('%')).toEqual(['Percent 100%'])
+  expect(await names('_')).toEqual(['Other'])
+  expect(await names(`' or true --`)).toEqual([])
+  expect((await at.get(`/couplings?${new URLSearchParams({ search: html })}`)).text).not.toContain('<img')
+})
+
+test('each webhook shows how it is: its state, its last request, what failed in 24 hours and what waits', async () => {
+  const { id } = await create()
+  await attempted(id, 'delivered', 5 * 3_600_000, 3)
+  await attempted(id, 'refused', 60_000, 1)
+  await attempted(id, 'refused', 25 * 3_600_000, 7)
+  await at.outbox.pool.query(
+    `insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id) values ($1, 'user', '1', 1), ($1, 'user', '2', 2)`,
+    [id],
+  )
+  await at.outbox.pool.query(
+    `update walhook.webhooks set failing_since = now() - interval '2 days 20 hours' where id = $1`,
+    [id],
+  )
+  const { text } = await at.get('/couplings')
+  expect(text).toContain('Refused (500)')
+  expect(text).toContain('1 of 4 requests failed')
+  expect(text).toContain('25 %')
+  expect(text).toMatch(/<b>2<\/b>/)
+  expect(text).toContain('Will be disabled in 2 d 4 h if nothing is accepted until then.')
+  expect(text.match(/<rect class="(good|bad)"/g)).toEqual(['<rect class="good"', '<rect class="bad"'])
+  await at.outbox.pool.query(
+    `update walhook.webhooks set disabled_at = now(), disabled_reason = $2 where id = $1`,
+    [id, `Gone. ${html}`],
+  )
+  const disabled = (await at.get('/couplings')).text
+  expect(disabled).toContain('Gone. ')
+  expect(disabled).not.toContain('<img')
+})
+
+test('a switch turns a webhook off and on, and shows its row anew to a script', async () => {
+  const { id } = await create()
+  expect((await at.post(`/couplings/${id}/active`, { is_active: 'false' })).headers.get('location')).toBe(
+    '/couplings?done=deactivated',
+  )
+  expect(await webhook(id)).toMatchObject({ is_active: false })
+  const partial = { 'hx-request-type': 'partial', 'sec-fetch-site': 'same-origin' }
+  const row = await at.post(`/couplings/${id}/active`, { is_active: 'true' }, 'admin', partial)
+  expect(row.text).toMatch(/^<tr id="coupling-/)
+  expect(row.text).toContain('aria-checked="true"')
+  expect((await at.post('/couplings/99999/active', { is_active: 'true' })).status).toBe(404)
+})
+
+test('a form sent twice makes one webhook, and shows the secret of that one', async () => {
+  const first = await at.post('/couplings/new', filled())
+  expect(first.status).toBe(201)
+  const secret = /whsec_[\w+/=]+/.exec(first.text)![0]
+  const again = await at.post('/couplings/new', filled())
+  expect(again.text).toContain(secret)
+  expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(1)
+  await at.post('/couplings/new', filled({ name: 'Another' }))
+  expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(2)
+})
+
+test('what is wrong is said at its field, and what was typed stays', async () => {
+  const { status, text } = await at.post('/couplings/new', [
+    ...Object.entries(filled({ name: html, url: 'https://10.0.0.1/', batch: 'on', max_events: '1' })),
+    ['header_name', 'content-type'],
+    ['header_value', 'typed'],
+  ])
+  expect(status).toBe(422)
+  expect(text).toContain('Use a whole number from 2 to 1000.')
+  expect(text).not.toContain('<img')
+  expect(text).toContain('value="&quot;&gt;&lt;img src=x onerror=alert(1)&gt;"')
+  const judged = await at.post('/couplings/new', [
+    ...Object.entries(filled({ url: 'https://10.0.0.1/' })),
+    ['header_name', 'content-type'],
+    ['header_value', 'typed'],
+  ])
+  expect(judged.text).toContain('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS')
+  expect(judged.text).toContain('The header content-type is one that walhook or HTTP itself sets')
+  expect(judged.text).toContain('value="typed"')
+  expect((await at.call('GET', '/api/webhooks')).json.data).toEqual([])
+})
+
+test('all of a row and of a column are chosen without a script too', async () => {
+  await at.post('/couplings/new', [
+    ['name', 'ERP'],
+    ['url', receiver.url],
+    ['all', 'user'],
+    ['all', '.delete'],
+  ])
+  expect((await at.call('GET', '/api/webhooks')).json.data[0].triggers).toEqual([
+    'user.new',
+    'user.update',
+    'user.delete',
+    'company.delete',
+  ])
+})
+
+test('a change that comes after another is not made, and stored headers are never shown but stay', async () => {
+  const { id } = await create({ headers: { 'x-key': 'hidden-value', 'x-old': 'hidden-too' } })
+  const page = (await at.get(`/couplings/${id}`)).text
+  expect(page).toContain('value="x-key"')
+  expect(page).not.toMatch(/hidden-(value|too)/)
+  const version = /name="version" value="(\d+)"/.exec(page)![1]!
+  const form: [string, string][] = [
+    ...Object.entries(filled({ version })),
+    ['header_name', 'x-key'],
+    ['header_value', ''],
+    ['header_name', 'x-new'],
+    ['header_value', 'new'],
+  ]
+  expect((await at.post(`/couplings/${id}`, form)).headers.get('location')).toBe('/couplings?done=saved')
+  expect((await webhook(id)).headers).toEqual({ 'x-key': '[redacted]', 'x-new': '[redacted]' })
+  const late = await at.post(`/couplings/${id}`, form)
+  expect(late.status).toBe(409)
+  expect(late.text).toContain('Somebody has changed this webhook while you had it open')
+  await at.post(`/couplings/${id}/test`, {})
+  expect(receiver.arrivals.at(-1)!.headers['x-key']).toBe('hidden-value')
+})
+
+test('a test before saving goes to what was typed, and leaves nothing behind but its line in the audit', async () => {
+  const before = receiver.arrivals.length
+  const { text } = await at.post('/couplings/try', [
+    ...Object.entries(filled({ batch: 'on', user_id: '8' })),
+    ['header_name', 'x-key'],
+    ['header_value', 'typed-secret'],
+  ])
+  expect(text).toContain('It works: the receiver accepted the request.')
+  const arrival = receiver.arrivals.at(-1)!
+  expect(receiver.arrivals).toHaveLength(before + 1)
+  expect(arrival.headers['x-key']).toBe('typed-secret')
+  expect(arrival.body).toBe('[{"entity_id":8,"entity_type":"user","action_type":"test","result":{"id":8}}]')
+  expect(await at.count('webhooks')).toBe(0)
+  const { rows } = await at.outbox.pool.query('select 1 from walhook.attempts where webhook_id = 0')
+  expect(rows).toEqual([])
+  const { json, text: audit } = await at.call('GET', '/api/audit?limit=1')
+  expect(json.data[0]).toMatchObject({ action: 'webhook.tried', changes: { outcome: { to: 'delivered' } } })
+  expect(audit).not.toContain('typed-secret')
+})
+
+test('a test of changes that are not saved is signed by the webhook, and goes with its stored headers', async () => {
+  const { id } = await create({ headers: { 'x-key': 'stored' } })
+  status = 500
+  const { text } = await at.post(`/couplings/${id}/try`, [
+    ...Object.entries(filled({ url: `${receiver.url}?changed` })),
+    ['header_name', 'x-key'],
+    ['header_value', ''],
+  ])
+  expect(text).toContain('The receiver got the request and failed on it.')
+  const { headers } = receiver.arrivals.at(-1)!
+  expect(headers['x-key']).toBe('stored')
+  expect(String(headers['webhook-id'])).toMatch(new RegExp(`^test_${id}_`))
+  expect((await at.call('GET', `/api/webhooks/${id}/log`)).json.data).toEqual([])
+  expect((await webhook(id)).url).toBe(receiver.url)
+})
+
+test('what a receiver answers is shown as text', async () => {
+  const { createServer } = await import('node:http')
+  const server = createServer((_request, response) => response.writeHead(500, { 'x-html': html }).end(html))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  const { id } = await create({ name: html, url: `http://127.0.0.1:${port}/` })
+  const { text } = await at.post(`/couplings/${id}/test`, {})
+  server.close()
+  expect(text).toContain('&quot;&gt;&lt;img src=x onerror=alert(1)&gt;')
+  expect(text).not.toContain('<img')
+})
+
+test('an account that there is not is said, and so is that a token has none', async () => {
+  const { id } = await create()
+  const unknown = await at.post(`/couplings/${id}/test`, { user_id: html })
+  expect(unknown.status).toBe(422)
+  expect(unknown.text).toContain('There is no user account with the id')
+  expect(unknown.text).not.toContain('<img')
+  expect((await at.get(`/couplings/${id}/test`, 'operator')).text).toContain(
+    'Your token belongs to no account: fill in the id',
+  )
+})
+
+test('what a delivery will look like follows what is chosen', async () => {
+  const partial = { 'hx-request-type': 'partial', 'sec-fetch-site': 'same-origin' }
+  const preview = async (form: [string, string][]) =>
+    (await at.post('/couplings/preview', form, 'admin', partial)).text
+  expect(await preview([])).toContain('Choose a trigger to see an example.')
+  const text = await preview([
+    ['trigger', 'user.update'],
+    ['trigger', 'company.delete'],
+    ['previous', 'on'],
+    ['header_name', 'x-key'],
+    ['header_value', 'typed-secret'],
+  ])
+  expect(text.match(/<details class="preview"( open)?><summary><code>[^<]+/g)).toEqual([
+    '<details class="preview" open><summary><code>user.update',
+    '<details class="preview"><summary><code>company.delete',
+  ])
+  expect(text).toContain('&quot;previous&quot;')
+  expect(text).toContain('x-key')
+  expect(text).not.toContain('typed-secret')
+})
+
+test('a part that follows what happens comes by events while it changes, and by asking', async () => {
+  const { id } = await create()
+  const asked = await at.get('/couplings/live', 'viewer')
+  expect(asked.text).toMatch(/^<tr id="coupling-/)
+  const response = await at.stream('/couplings/live')
+  expect(response.headers.get('content-type')).toBe('text/event-stream')
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let read = ''
+  const readUntil = async (text: string) => {
+    while (!read.includes(text)) {
+      const { value, done } = await reader.read()
+      if (done) throw new Error(`The stream has ended: ${read}`)
+      read += value
+    }
+  }
+  await readUntil('CRM')
+  await at.call('PATCH', `/api/webhooks/${id}`, { name: 'Renamed' })
+  await readUntil('Renamed')
+  at.stopped.abort()
+  while (!(await reader.read()).done);
+})

@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { pages } from '../../src/admin/pages.ts'
+import { adminToken } from '../support/open-api.ts'
+import { openTestPages, ours } from '../support/open-pages.ts'
+
+let at: Awaited<ReturnType<typeof openTestPages>>
+beforeAll(async () => {
+  at = await openTestPages()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+test('who is not logged in is sent to the log-in, and from there back to where they wanted', async () => {
+  const away = await at.get('/couplings?search=crm', null)
+  expect({ status: away.status, to: away.headers.get('location') }).toEqual({
+    status: 303,
+    to: '/login?to=%2Fcouplings%3Fsearch%3Dcrm',
+  })
+  const page = await at.get('/login?to=%2Fcouplings%3Fsearch%3Dcrm', null)
+  expect(page.text).toContain('<input type="hidden" name="to" value="/couplings?search=crm">')
+  const back = await at.post('/login', { token: ` ${adminToken} `, to: '/couplings?search=crm' }, null)
+  expect(back.headers.get('location')).toBe('/couplings?search=crm')
+  expect(back.headers.get('set-cookie')).toMatch(/HttpOnly; SameSite=Strict/)
+})
+
+test.each([
+  ['https://evil.example/'],
+  ['//evil.example/'],
+  ['/\\evil.example'],
+  ['/\t/evil.example'],
+  ['javascript:alert(1)'],
+])('a log-in and a choice of language never lead to %j', async to => {
+  for (const answer of [
+    await at.post('/login', { token: adminToken, to }, null),
+    await at.post('/language', { language: 'nl', to }, null),
+  ])
+    expect(answer.headers.get('location')).toBe('/')
+})
+
+test('a wrong or missing token is said at its field, and is never repeated', async () => {
+  const wrong = await at.post('/login', { token: 'whk_wrong' }, null)
+  expect(wrong.status).toBe(401)
+  expect(wrong.text).toContain('This token is not known, has expired or was revoked.')
+  expect(wrong.text).not.toContain('whk_wrong')
+  expect((await at.post('/login', { token: '' }, null)).text).toContain('Fill in your token.')
+})
+
+test('texts are in the language of the browser, or in the one that was chosen', async () => {
+  const dutch = await at.get('/login', null, { 'accept-language': 'fr, nl-NL;q=0.8, en;q=0.5' })
+  expect(dutch.text).toContain('<html lang="nl">')
+  expect((await at.get('/login', null, { 'accept-language': 'de' })).text).toContain('<html lang="en">')
+  const cookie = (await at.post('/language', { language: 'nl', to: '/login' }, null)).headers.get(
+    'set-cookie',
+  )!
+  const chosen = await at.get('/login', null, { cookie: cookie.split(';')[0]!, 'accept-language': 'en' })
+  expect(chosen.text).toContain('Inloggen')
+})
+
+test('no page lets another site frame it, load anything, or run a script that is not ours', async () => {
+  for (const path of ['/login', '/couplings', '/nowhere']) {
+    const { headers, text } = await at.get(path, path === '/login' ? null : 'admin')
+    expect(headers.get('content-security-policy')).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    )
+    expect(headers.get('cache-control')).toBe('no-store')
+    expect(text).not.toMatch(/<style|style="|<script(?! src="\/assets\/)|\son\w+="/)
+  }
+})
+
+test('scripts and style are kept by the browser under an address that changes with them', async () => {
+  const { text } = await at.get('/login', null)
+  const addresses = [...text.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, address]) => address!)
+  expect(addresses).toHaveLength(3)
+  let bytes = Buffer.byteLength((await at.get('/couplings')).text)
+  for (const address of addresses) {
+    const asset = await at.get(address, null)
+    expect(asset.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+    const again = await at.get(address, null, { 'if-none-match': asset.headers.get('etag')! })
+    expect({ status: again.status, text: again.text }).toEqual({ status: 304, text: '' })
+    const old = await at.get(address.replace(/v=.*/, 'v=old'), null)
+    expect(old.headers.get('cache-control')).toBe('no-cache')
+    bytes += Buffer.byteLength(asset.text)
+  }
+  expect(bytes).toBeLessThan(100_000)
+})
+
+const samples: Record<string, string> = { id: '1' }
+const example = (path: string) => path.replaceAll(/:(\w+)/g, (_, name) => samples[name] ?? '1')
+
+test.each(pages.map(({ method, path, role }) => [method, example(path), role] as const))(
+  '%s %s is for the role %s and those above it only, and never for another site',
+  async (method, path, role) => {
+    const call = (who: 'viewer' | 'operator' | null) =>
+      method === 'get' ? at.get(path, who) : at.post(path, {}, who)
+    expect([204, 303]).toContain((await call(null)).status)
+    const below = { viewer: [], operator: ['viewer'], admin: ['viewer', 'operator'] } as const
+    for (const who of below[role]) {
+      const refused = await call(who)
+      expect(refused.status, who).toBe(403)
+      expect(refused.text).toContain(`This needs the role ${role}, and your token has the role ${who}.`)
+    }
+    if (method === 'get') return
+    const { 'sec-fetch-site': _, ...fromElsewhere } = { ...ours, origin: 'https://evil.example' }
+    expect((await at.post(path, {}, 'admin', fromElsewhere)).status).toBe(403)
+  },
+)
+
+test('a cookie that was stolen is worth nothing after log-out, and all of them after log-out everywhere', async () => {
+  const logIn = async () =>
+    (await at.post('/login', { token: adminToken }, null)).headers.get('set-cookie')!.split(';')[0]!
+  const [stolen, other] = [await logIn(), await logIn()]
+  const status = async (cookie: string) => (await at.get('/couplings', null, { cookie })).status
+  expect(await status(stolen)).toBe(200)
+  await at.post('/logout', {}, null, { ...ours, cookie: stolen })
+  expect([await status(stolen), await status(other)]).toEqual([303, 200])
+  await at.post('/logout-everywhere', {}, null, { ...ours, cookie: await logIn() })
+  expect(await status(other)).toBe(303)
+})
+
+test('what htmx asks for without a session sends the whole page to the log-in', async () => {
+  const answer = await at.get('/couplings', null, { 'hx-request': 'true' })
+  expect({ status: answer.status, to: answer.headers.get('hx-redirect') }).toEqual({
+    status: 204,
+    to: '/login',
+  })
+  expect((await at.get('/couplings', null, { accept: 'text/event-stream' })).status).toBe(401)
+})

@@ -1,0 +1,47 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { en } from '../../src/admin/texts/en.ts'
+import { languages, textsFor } from '../../src/admin/texts/texts.ts'
+
+const admin = join(import.meta.dirname, '..', '..', 'src', 'admin')
+
+/** `couplings.title` for each text; of a function how many arguments it takes. */
+function paths(texts: object, before = ''): string[] {
+  return Object.entries(texts).flatMap(([key, value]) =>
+    typeof value === 'object' ? paths(value, `${before}${key}.`) : [`${before}${key} ${typeof value}`],
+  )
+}
+
+test.each(Object.entries(languages))('%s has every text, and none that English lacks', (_name, texts) => {
+  expect(paths(texts).sort()).toEqual(paths(en).sort())
+})
+
+test('every text is used by a page', async () => {
+  const files = (await readdir(admin, { recursive: true })).filter(
+    file => file.endsWith('.ts') && !file.startsWith('texts'),
+  )
+  const source = (await Promise.all(files.map(file => readFile(join(admin, file), 'utf8')))).join('\n')
+  const unused = paths(en)
+    .map(path => path.split(' ')[0]!)
+    .filter(path => {
+      const name = path.split('.').at(-1)!
+      const group = path.split('.').slice(0, -1).join('.')
+      // By its name, or through its group: `t.roles[role]`.
+      return !new RegExp(`[.{ ]${name}\\b`).test(source) && !source.includes(`t.${group}[`)
+    })
+  expect(unused).toEqual([])
+})
+
+test.each([
+  [undefined, undefined, 'en'],
+  [undefined, 'nl', 'nl'],
+  [undefined, 'NL-be,en;q=0.9', 'nl'],
+  [undefined, 'en;q=0.3, nl;q=0.4', 'nl'],
+  [undefined, 'nl;q=0, en', 'en'],
+  [undefined, 'constructor', 'en'],
+  ['nl', 'en', 'nl'],
+  ['toString', 'nl', 'nl'],
+])('chosen %j with a browser of %j is %s', (chosen, header, language) => {
+  expect(textsFor(chosen, header).language.code).toBe(language)
+})

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, test } from 'vitest'
+
+const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser']
+const found = places.find(path => existsSync(path))
+
+/** Whether there is a browser here. */
+export const hasBrowser = found !== undefined
+
+/** A test that needs a browser: where there is none, it is skipped, and the closing lines say why. */
+export function browserTest(name: string, run: () => Promise<void>): void {
+  test(name, async ({ skip }) => {
+    if (!hasBrowser) skip(`there is no Chromium at ${places.join(' or ')}`)
+    await run()
+  })
+}
+
+export type Look = { readonly width: number; readonly colorScheme: 'light' | 'dark' }
+/** Every way in which a page must look right. */
+export const looks: readonly Look[] = [
+  { width: 1280, colorScheme: 'light' },
+  { width: 1280, colorScheme: 'dark' },
+  { width: 360, colorScheme: 'light' },
+  { width: 360, colorScheme: 'dark' },
+]
+
+/** Starts Chromium, or rejects where there is none. */
+export async function openBrowser(): Promise<Browser> {
+  if (!found) throw new Error(`There is no Chromium at ${places.join(' or ')}`)
+  // Containers of CI run as root and have little shared memory.
+  return await chromium.launch({ executablePath: found, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+}
+
+/** One browser for the tests of a file, closed at their end. */
+export function useBrowser(): {
+  open(options?: Parameters<Browser['newContext']>[0]): Promise<{ context: BrowserContext; page: Page }>
+} {
+  let browser: Browser | null = null
+  beforeAll(async () => {
+    if (found) browser = await openBrowser()
+  })
+  afterAll(async () => {
+    await browser?.close()
+  })
+  return {
+    async open(options = {}) {
+      const context = await browser!.newContext({
+        locale: 'en-GB',
+        timezoneId: 'Europe/Amsterdam',
+        ...options,
+      })
+      const page = await context.newPage()
+      page.setDefaultTimeout(20_000)
+      return { context, page }
+    },
+  }
+}

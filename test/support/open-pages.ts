@@ -1,0 +1,80 @@
+import { createAdmin } from '../../src/admin/admin.ts'
+import { createAuthenticator } from '../../src/control/authenticate.ts'
+import { createSessions } from '../../src/control/sessions.ts'
+import type { Role } from '../../src/domain/role.ts'
+import { silentLog } from '../../src/runtime/log.ts'
+import { adminToken, openTestApi } from './open-api.ts'
+
+/** What the browser of somebody on our own page sends. */
+export const ours = { 'sec-fetch-site': 'same-origin', origin: 'http://walhook.test', host: 'walhook.test' }
+
+/** The pages on an outbox of their own, called without a browser; beside them the API, and all that it has for tests. */
+export async function openTestPages() {
+  const at = await openTestApi()
+  const admin = { token: adminToken, userId: '7' }
+  const nowMs = () => Date.now()
+  const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs })
+  const sessions = createSessions({ control: at.control, authenticate, admin })
+  const stopped = new AbortController()
+  const pages = createAdmin({
+    control: at.control,
+    sessions,
+    addressOf: () => '192.0.2.1',
+    nowMs,
+    stopped: stopped.signal,
+    log: silentLog,
+  })
+  const cookies = new Map<string, string>()
+
+  /** The cookie of somebody who has logged in with a token of this role. */
+  async function cookieOf(role: Role): Promise<string> {
+    const known = cookies.get(role)
+    if (known) return known
+    const token = role === 'admin' ? adminToken : await at.token(role)
+    const result = await sessions.logIn(token, '192.0.2.1')
+    if (!result.ok) throw new Error('not let in')
+    const cookie = `walhook_session=${result.session}`
+    cookies.set(role, cookie)
+    return cookie
+  }
+
+  async function send(path: string, init: RequestInit) {
+    const response = await pages.request(`http://walhook.test${path}`, init)
+    return { status: response.status, headers: response.headers, text: await response.text() }
+  }
+
+  return {
+    ...at,
+    sessions,
+    stopped,
+    cookieOf,
+    send,
+    /** Looks at a page, as somebody with a role, or as nobody (null). */
+    async get(path: string, role: Role | null = 'admin', headers: Record<string, string> = {}) {
+      return await send(path, { headers: { ...(role && { cookie: await cookieOf(role) }), ...headers } })
+    },
+    /** Follows a part of a page, as a viewer's script does. */
+    async stream(path: string): Promise<Response> {
+      const headers = { cookie: await cookieOf('viewer'), accept: 'text/event-stream' }
+      return await pages.request(`http://walhook.test${path}`, { headers })
+    },
+    /** Sends a form, as from our own page unless `headers` say otherwise. */
+    async post(
+      path: string,
+      form: readonly (readonly [string, string])[] | Record<string, string>,
+      role: Role | null = 'admin',
+      headers: Record<string, string> = ours,
+    ) {
+      const fields = Array.isArray(form) ? form.map(([name, value]) => [name, value]) : Object.entries(form)
+      return await send(path, {
+        method: 'POST',
+        headers: {
+          ...(role && { cookie: await cookieOf(role) }),
+          'content-type': 'application/x-www-form-urlencoded',
+          ...headers,
+        },
+        body: new URLSearchParams(fields as [string, string][]).toString(),
+      })
+    },
+  }
+}

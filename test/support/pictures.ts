@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Page } from 'playwright-core'
+import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import { startReceiver } from '../../src/playground/receiver.ts'
+import { createSampleTables } from '../../src/playground/sample-app.ts'
+import { looks, openBrowser } from './browser.ts'
+
+/**
+ * Makes pictures of the pages, with an example of everything on them: `npm run pictures` those of the README, in
+ * docs/pictures; with a folder as its argument each page in every look, to be looked at.
+ */
+const folder = process.argv[2]
+const token = 'a-token-for-pictures'
+await using stack = new AsyncDisposableStack()
+const dataDir = await mkdtemp(join(tmpdir(), 'walhook-pictures-'))
+stack.defer(() => rm(dataDir, { recursive: true, force: true }))
+const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') })
+stack.defer(() => postgres.stop())
+await createSampleTables(postgres.url)
+const good = await startReceiver({ port: 0, secrets: () => [] })
+stack.defer(() => good.close())
+const bad = await startReceiver({ port: 0, secrets: () => [], status: 503 })
+stack.defer(() => bad.close())
+
+const walhook = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'src', 'main.ts'), 'serve'], {
+  cwd: tmpdir(),
+  env: {
+    PATH: process.env.PATH,
+    DATABASE_URL: postgres.url,
+    WALHOOK_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
+    WALHOOK_ADMIN_TOKEN: token,
+    WALHOOK_ADMIN_USER: '1',
+    WALHOOK_ALLOW_TARGETS: '127.0.0.1',
+    PORT: '0',
+  },
+  stdio: ['ignore', 'pipe', 'inherit'],
+})
+stack.defer(async () => {
+  walhook.kill()
+  await new Promise(resolve => walhook.once('exit', resolve))
+})
+const url = await new Promise<string>(resolve =>
+  createInterface({ input: walhook.stdout }).on('line', line => {
+    const { msg, url } = JSON.parse(line)
+    if (msg === 'walhook.started') resolve(url)
+  }),
+)
+while (!(await fetch(`${url}/readyz`)).ok) await new Promise(resolve => setTimeout(resolve, 50))
+
+async function api(method: string, path: string, body: object): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` }
+  const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
+  if (!response.ok) throw new Error(await response.text())
+}
+const of = (entity: string, ...actions: string[]) => actions.map(action => `${entity}.${action}`)
+const every = ['new', 'update', 'delete']
+await api('POST', '/api/webhooks', {
+  name: 'Salesforce',
+  url: `${good.url}/salesforce`,
+  triggers: [...of('user', ...every), ...of('company', ...every)],
+})
+await api('POST', '/api/webhooks', {
+  name: 'Badge printer at the entrance',
+  url: `${bad.url}/print?hall=3`,
+  triggers: of('user', 'new', 'update'),
+})
+await api('POST', '/api/webhooks', {
+  name: 'Newsletter',
+  url: `${good.url}/newsletter`,
+  triggers: of('user', 'new', 'delete'),
+})
+await api('POST', '/api/webhooks', {
+  name: 'Data warehouse',
+  url: `${good.url}/warehouse`,
+  is_active: false,
+  triggers: [...of('user', ...every), ...of('company', 'update')],
+})
+const { Client } = (await import('pg')).default
+const client = new Client({ connectionString: postgres.url })
+await client.connect()
+for (let i = 1; i <= 12; i++)
+  await client.query(`update users set company_role = $1 where id = ${(i % 5) + 1}`, [`Role ${i}`])
+await client.query(
+  `update walhook.webhooks set failing_since = now() - interval '2 days 19 hours 48 minutes' where id = 2`,
+)
+await client.end()
+await new Promise(resolve => setTimeout(resolve, 1_500))
+
+const browser = await openBrowser()
+stack.defer(() => browser.close())
+
+type Shot = { readonly name: string; readonly path: string; readonly prepare?: (page: Page) => Promise<void> }
+const shots: Shot[] = [
+  { name: 'couplings', path: '/couplings' },
+  {
+    name: 'new',
+    path: '/couplings/new',
+    async prepare(page) {
+      await page.getByLabel('Name', { exact: true }).first().fill('Salesforce')
+      await page.getByLabel('URL', { exact: true }).fill(`${good.url}/salesforce`)
+      await page.getByLabel('User: all').check()
+      await page.getByText('Requests can be sent').waitFor()
+      await page.getByRole('button', { name: 'Send a test' }).click()
+      await page.getByText('It works').waitFor()
+      await page.locator('#preview pre').first().waitFor()
+    },
+  },
+  {
+    name: 'test',
+    path: '/couplings/2/test',
+    async prepare(page) {
+      await page.getByRole('button', { name: 'Test webhook' }).click()
+      await page.locator('.attempt').waitFor()
+    },
+  },
+]
+const more: Shot[] = [
+  { name: 'nothing', path: '/couplings?search=nothing' },
+  {
+    name: 'wrong',
+    path: '/couplings/new',
+    prepare: async page => {
+      await page.getByRole('button', { name: 'Create webhook' }).click()
+      await page.getByText('More', { exact: true }).click()
+    },
+  },
+  { name: 'edit', path: '/couplings/2' },
+  { name: 'delete', path: '/couplings/2/delete' },
+]
+
+const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'Europe/Amsterdam' })
+const page = await context.newPage()
+await page.goto(url)
+if (folder) {
+  await mkdir(folder, { recursive: true })
+  for (const { width, colorScheme } of looks) {
+    await page.setViewportSize({ width, height: 760 })
+    await page.emulateMedia({ colorScheme })
+    await page.screenshot({ path: join(folder, `log-in-${width}-${colorScheme}.png`), fullPage: true })
+  }
+}
+await page.getByLabel('Token', { exact: true }).fill(token)
+await page.getByRole('button', { name: 'Log in' }).click()
+await page.waitForURL('**/couplings')
+
+const inReadme = [{ width: 1280, colorScheme: 'light' }] as const
+const target = folder ?? join(import.meta.dirname, '..', '..', 'docs', 'pictures')
+await mkdir(target, { recursive: true })
+for (const { name, path, prepare } of folder ? [...shots, ...more] : shots)
+  for (const { width, colorScheme } of folder ? looks : inReadme) {
+    await page.setViewportSize({ width, height: name === 'couplings' ? 680 : 900 })
+    await page.emulateMedia({ colorScheme })
+    await page.goto(url + path)
+    await prepare?.(page)
+    // What stays in place stands where it does before one has moved.
+    await page.evaluate('scrollTo(0, 0)')
+    const file = folder ? `${name}-${width}-${colorScheme}.png` : `${name}.png`
+    await page.screenshot({ path: join(target, file), fullPage: folder !== undefined })
+  }

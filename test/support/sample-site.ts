@@ -1,0 +1,29 @@
+import { createSampleTables } from '../../src/playground/sample-app.ts'
+import { connect } from './connect.ts'
+import { createTestDatabase } from './database.ts'
+import { startTestReceiver } from './test-receiver.ts'
+import { startWalhook } from './walhook-process.ts'
+
+export { adminToken } from './walhook-process.ts'
+
+/** A real walhook on a database with the sample application's users and companies, and a receiver: for tests in a browser. */
+export async function startSampleSite(answer?: Parameters<typeof startTestReceiver>[0]) {
+  await using opened = new AsyncDisposableStack()
+  const database = await createTestDatabase()
+  await createSampleTables(database.url)
+  const receiver = opened.use(await startTestReceiver(answer))
+  const walhook = opened.use(startWalhook(database, { WALHOOK_ADMIN_USER: '1' }))
+  await walhook.ready()
+  const url = await walhook.url()
+  const resources = opened.move()
+  return {
+    url,
+    walhook,
+    receiver,
+    async sql(statement: string): Promise<void> {
+      await using psql = await connect(database.url)
+      await psql.query(statement)
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
