@@ -1,14 +1,14 @@
-import { randomUUID } from 'node:crypto'
-import { claim } from '../../src/outbox/claim.ts'
+import { measureClaims } from './claims.ts'
 import { createPost } from './contenders/post.ts'
 import { openQueue, type Queue } from './delivery-queue.ts'
 import { cpuSeconds, median, msText, perSecond, quantile, rateText, table } from './figures.ts'
+import { measureIdle } from './idle.ts'
 import { startNodeReceiver } from './receiver.ts'
 import { openStage, type Stage, serverSettings } from './stage.ts'
 import { exampleBody } from './users.ts'
 
 /**
- * `npm run bench:delivery [rate|latency|claims …]`: what delivery alone does, its queue filled beforehand by SQL, in this
+ * `npm run bench:delivery [rate|latency|claims|idle …]`: what delivery alone does, its queue filled beforehand by SQL, in this
  * one process. Everything on loopback, with a Postgres and a receiver of its own. BENCH_ROWS (5,000,000) is the backlog
  * of `claims`, BENCH_DELIVERIES (20,000) what `rate` sends in each of its rounds.
  */
@@ -19,7 +19,12 @@ const inFlight = 100
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const bodySql = `replace('${exampleBody(1_000_001).replaceAll("'", "''")}', '1000001', n::text)`
 
-const sections: Record<string, (stage: Stage) => Promise<string>> = { rate, latency, claims }
+const sections: Record<string, (stage: Stage) => Promise<string>> = {
+  rate,
+  latency,
+  claims: stage => measureClaims(stage, backlogRows),
+  idle: measureIdle,
+}
 const wanted = process.argv.slice(2)
 {
   await using stage = await openStage()
@@ -144,100 +149,4 @@ async function latency(stage: Stage): Promise<string> {
   return `A receiver of 50 ms that gets ${perSecondWanted} a second, from claim to settled; medians of 3 turns of ${phaseMs / 1000} s.
 
 ${table(['', 'alone', 'beside one that hangs with as much waiting', 'ratio'], [row('p50', 0.5), row('p99', 0.99)])}`
-}
-
-/** How long a claim of 100 lanes takes in front of backlogs of several shapes. */
-async function claims(stage: Stage): Promise<string> {
-  const shapes: [string, (queue: Queue, rows: number) => Promise<number>][] = [
-    [
-      'all distinct entities',
-      async (queue, rows) => {
-        const webhook = await queue.webhook('http://127.0.0.1:1/')
-        const first = await queue.events(1, `'{}'`)
-        await queue.fill(webhook, rows, 1, first, false)
-        return webhook
-      },
-    ],
-    [
-      '100 hot entities',
-      async (queue, rows) => {
-        const webhook = await queue.webhook('http://127.0.0.1:1/')
-        const perEntity = Math.ceil(rows / 100)
-        await queue.fill(
-          webhook,
-          Math.min(100, rows),
-          perEntity,
-          await queue.events(perEntity, `'{}'`),
-          false,
-        )
-        return webhook
-      },
-    ],
-    [
-      'one dead webhook beside',
-      async (queue, rows) => {
-        const dead = await queue.webhook('http://127.0.0.1:1/')
-        const first = await queue.events(1, `'{}'`)
-        await queue.fill(dead, rows, 1, first, false)
-        const webhook = await queue.webhook('http://127.0.0.1:1/')
-        await queue.fill(webhook, 100, 1, first, false)
-        return webhook
-      },
-    ],
-    [
-      'one entity with all of it, beside 99',
-      async (queue, rows) => {
-        const webhook = await queue.webhook('http://127.0.0.1:1/')
-        const waiting = Math.min(rows, 100_000)
-        const first = await queue.events(waiting, `'{}'`)
-        await queue.fill(webhook, 1, waiting, first, false)
-        await queue.outbox.pool.query(
-          `insert into walhook.deliveries select $1, 'user', 'other ' || e, $2 from generate_series(1, $3::int) e`,
-          [webhook, first, Math.max(99, rows - waiting)],
-        )
-        await queue.outbox.pool.query(
-          `insert into walhook.lanes select $1, 'user', 'other ' || e, now() from generate_series(1, $2::int) e`,
-          [webhook, Math.max(99, rows - waiting)],
-        )
-        return webhook
-      },
-    ],
-  ]
-  const lines: string[][] = []
-  for (const [shape, fill] of shapes)
-    for (const rows of [100, backlogRows]) {
-      await using queue = await openAt(stage)
-      const webhook = await fill(queue, rows)
-      await queue.analyze()
-      const took: number[] = []
-      for (let i = 0; i < 220; i++) {
-        const startMs = performance.now()
-        const { shipments } = await claim(queue.outbox, {
-          webhookId: webhook,
-          mode: 'every',
-          batch: null,
-          limit: 100,
-          lease: randomUUID(),
-          leaseMs: 30_000,
-        })
-        const ms = performance.now() - startMs
-        if (i >= 20) took.push(ms)
-        if (shipments.length === 0) throw new Error(`nothing to claim: ${shape}`)
-        // What was claimed is due again as it was, so that every claim meets the same backlog.
-        await queue.outbox.pool.query(
-          `update walhook.lanes l set lease = null, due_at = now() - interval '30 minutes'
-           from unnest($2::text[]) as e where l.webhook_id = $1 and l.entity_type = 'user' and l.entity_id = e`,
-          [webhook, shipments.map(({ deliveries: [first] }) => first.entityId)],
-        )
-        if (i % 50 === 49) await queue.outbox.pool.query('vacuum walhook.lanes')
-      }
-      lines.push([
-        shape,
-        rows.toLocaleString('en'),
-        msText(quantile(took, 0.5)),
-        msText(quantile(took, 0.99)),
-      ])
-      await queue.outbox.pool.query('truncate walhook.lanes, walhook.deliveries, walhook.events')
-    }
-  return `A claim of 100 lanes; vacuumed after every 50 claims.\n\n${table(['backlog', 'rows', 'p50', 'p99'], lines)}`
 }

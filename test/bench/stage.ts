@@ -53,6 +53,13 @@ export async function openStage() {
       )
     },
 
+    /** Leaves a place and gives back the disk that it takes. */
+    async drop(place: Place): Promise<void> {
+      await this.leave(place)
+      await using admin = await connect(server.url())
+      await admin.query(`drop database ${place.name} with (force)`)
+    },
+
     async [Symbol.asyncDispose]() {
       await receiver[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
