@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type ExplainedDelivery, explainEvent, listEvents, type ShownEvent } from '../control/events.ts'
 import { actionTypes } from '../domain/event.ts'
 import { explainStates } from '../domain/explain.ts'
+import { parseExactly } from '../domain/json-text.ts'
 import { bigCursor, bigId, bigIdInput, id, limit, page, pageJson, text, time } from './fields.ts'
 import { answer, route } from './route.ts'
 
@@ -103,7 +104,7 @@ export const eventRoutes = [
       return answer(await explainEvent(control, params.event_id, query.webhook_id ?? null), found => ({
         ...eventJson(found.event),
         body: found.event.body,
-        previous: found.event.previous === null ? null : JSON.parse(found.event.previous),
+        previous: found.event.previous === null ? null : exactly(found.event.previous),
         deliveries: found.deliveries.map(explainedJson),
       }))
     },
@@ -132,4 +133,9 @@ function explainedJson(said: ExplainedDelivery): z.input<typeof explainedSchema>
     until: said.until?.toISOString() ?? null,
     other_event_id: said.other === null ? null : String(said.other),
   }
+}
+
+/** Values that a receiver got as text of Postgres's: no digit is lost. */
+function exactly(previous: string): z.input<typeof explainedEventSchema>['previous'] {
+  return parseExactly(previous) as z.input<typeof explainedEventSchema>['previous']
 }

@@ -112,3 +112,19 @@ function endOfPlain(text: string, from: number, delimiter: string): number {
   while (at < text.length && text[at] !== '}' && text[at] !== delimiter) at++
   return at
 }
+
+/**
+ * Reads JSON so that `JSON.stringify` writes every number with the digits that it had.
+ * https://github.com/tc39/proposal-json-parse-with-source
+ */
+export function parseExactly(json: string): unknown {
+  return exactJson.parse(json, (_key, value, { source }) =>
+    typeof value === 'number' ? exactJson.rawJSON(source) : value,
+  )
+}
+
+/** What TypeScript's library does not know of JSON yet. */
+const exactJson = JSON as unknown as {
+  parse(json: string, reviver: (key: string, value: unknown, context: { source: string }) => unknown): unknown
+  rawJSON(text: string): unknown
+}

@@ -153,6 +153,13 @@ test('an event is explained for every webhook, or one', async () => {
   expect(one.json.deliveries).toMatchObject([{ webhook_id: other }])
 })
 
+test('the values before an update keep all their digits', async () => {
+  const { eventIds } = await tell('update')
+  const previous = '{"balance":12345678901234567890.10,"rank":9007199254740993}'
+  await at.outbox.pool.query('update walhook.events set previous = $2 where id = $1', [eventIds[0], previous])
+  expect((await at.call('GET', `/api/events/${eventIds[0]}`)).text).toContain(`"previous":${previous}`)
+})
+
 test('events come in pages', async () => {
   const { entityId, eventIds } = await tell('new', 'update', 'update')
   const path = `/api/events?entity_type=user&entity_id=${entityId}&limit=2`

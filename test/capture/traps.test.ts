@@ -269,6 +269,38 @@ test('a key that is not the primary key works as identity, and another value of 
   ])
 })
 
+test('of a transaction that does not fit into memory, what was rolled back to a savepoint is told nowhere', async () => {
+  await using at = await open()
+  // Beyond this Postgres writes the transaction to disk, or sends it before its end to who asks for that.
+  await at.psql.query(`alter database ${at.database.name} set logical_decoding_work_mem = '64kB'`)
+  await using capture = await startCapture(at.database)
+  const insert = (from: number, to: number) =>
+    `insert into users select n, repeat('x', 200) from generate_series(${from}, ${to}) n`
+  await at.psql.query(`
+    begin;
+    ${insert(1, 2_000)};
+    savepoint s;
+    ${insert(2_001, 4_000)};
+    update users set name = 'undone';
+    savepoint t;
+    delete from users;
+    release savepoint t;
+    rollback to savepoint s;
+    ${insert(4_001, 4_100)};
+    update users set name = 'kept' where id = 2000;
+    commit`)
+  await capture.caughtUp()
+  const { rows } = await at.psql.query(
+    `select string_agg(spill_txns::text, '') as spilled from pg_stat_replication_slots where slot_name = $1`,
+    [at.database.name],
+  )
+  expect(Number(rows[0].spilled)).toBeGreaterThan(0)
+  const row = (n: number) => `user ${n} new {"id":${n},"name":"${n === 2_000 ? 'kept' : 'x'.repeat(200)}"}`
+  expect(await capture.events()).toEqual(
+    [...Array(2_000).keys(), ...Array.from({ length: 100 }, (_, i) => 4_000 + i)].map(i => row(i + 1)),
+  )
+}, 60_000)
+
 test('a prepared transaction counts when it is committed, and not when it is not', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)

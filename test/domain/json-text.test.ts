@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isInteger, jsonWriter, type PgType } from '../../src/domain/json-text.ts'
+import { isInteger, jsonWriter, type PgType, parseExactly } from '../../src/domain/json-text.ts'
 
 const type = (oid: number, part: Partial<PgType> = {}): PgType => ({
   oid,
@@ -87,4 +87,13 @@ test('an item of an array may be very large', () => {
 test('keys of integer types, and of domains over them, are numbers', () => {
   expect([20, 21, 23, 26, 90001, 90002].map(oid => isInteger(oid, typeOf))).toEqual(Array(6).fill(true))
   expect([25, 1700, 2950, 701, 1007, 99999].map(oid => isInteger(oid, typeOf))).toEqual(Array(6).fill(false))
+})
+
+test.each([
+  '9007199254740993',
+  '{"a":[1.10,-0,1e400,0.1234567890123456789012345678901234567890],"b":{"c":12345678901234567890}}',
+  '["1.10",null,true,"9007199254740993"]',
+  '{"__proto__":1.0}',
+])('%s is written as it was read', json => {
+  expect(JSON.stringify(parseExactly(json))).toBe(json)
 })

@@ -146,6 +146,10 @@ test('the log shows the body as it was sent, and finds the request by each of it
   )
   const log = await listAttempts(at.outbox, { webhookId, limit: 10, before: null })
   expect(log).toMatchObject([{ messageId, eventId: null, eventIds, entityType: null, request: { body } }])
+  const about = async (eventId: bigint) =>
+    (await listAttempts(at.outbox, { webhookId, limit: 10, before: null, filter: { eventId } })).length
+  for (const { eventId } of shipments[0]!.deliveries) expect(await about(eventId)).toBe(1)
+  expect(await about(shipments[0]!.deliveries[0].eventId - 1n)).toBe(0)
 })
 
 test('a batch that was in flight when its process died is sent again as it was, by one of two who look', async () => {

@@ -106,6 +106,17 @@ test('behind which event it waits, and how that changes', async () => {
   expect(await said(second!)).toMatchObject({ state: 'delivered' })
 })
 
+test('what a process that died has claimed is on its way until its lease ends, and then due', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const [eventId] = await eventIds(at)
+  await at.claim(webhookId)
+  expect(await states(at, eventId!)).toEqual({ [webhookId]: 'in_flight' })
+  await at.outbox.pool.query(`update walhook.lanes set due_at = now() - interval '1 second'`)
+  expect(await states(at, eventId!)).toEqual({ [webhookId]: 'due' })
+})
+
 test('updates of none of the wanted fields', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { append } from '../../src/outbox/append.ts'
 import { listAttempts } from '../../src/outbox/attempts.ts'
 import { transaction } from '../../src/outbox/database.ts'
+import { release } from '../../src/outbox/lanes.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { findWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
@@ -181,7 +182,7 @@ test('an append waits for a settlement that is ending the lane, and makes it ane
   expect(await at.claim(webhook)).toMatchObject([{ actionType: 'update' }])
 })
 
-test('under appends, claims and settlements at random, every event is settled once, in order, and nothing is left', async () => {
+test('under appends, claims, releases and settlements at random, every event is settled once, in order, and nothing is left', async () => {
   await using at = await openTestOutbox()
   const webhooks = [await at.webhook(everyUser), await at.webhook(everyUser)]
   const rounds = 150
@@ -194,6 +195,10 @@ test('under appends, claims and settlements at random, every event is settled on
       const lanes = await at.claim(webhookId, 1 + Math.floor(Math.random() * 4))
       if (lanes.length === 0 && !wasAppending && (await at.count('lanes', `webhook_id = ${webhookId}`)) === 0)
         return
+      if (Math.random() < 0.3) {
+        await release(at.outbox, lanes)
+        continue
+      }
       const settlements = lanes.map(lane => settlementOf(lane, Math.random() < 0.2 ? retry(0) : {}))
       for (const { shipment, next } of settlements) {
         const [lane] = shipment.deliveries
