@@ -42,7 +42,8 @@ export function createAgenda(options: { slowPollMs: number }) {
     version: () => version,
 
     /** Whether a webhook is known to have something due. */
-    isDue: (webhookId: number, nowMs: number) => (entries.get(webhookId)?.dueAtMs ?? nowMs + 1) <= nowMs,
+    isDue: (webhookId: number, nowMs: number) =>
+      (entries.get(webhookId)?.dueAtMs ?? Number.POSITIVE_INFINITY) <= nowMs,
 
     /** Takes in an answer to `question`, asked at `askedAtMs` when the version was `askedVersion`. */
     answer(

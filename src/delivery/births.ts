@@ -14,7 +14,7 @@ const mostFamiliar = 32
  */
 export function createBirths(options: {
   agenda: Pick<Agenda, 'isDue'>
-  places: Pick<Places, 'room' | 'reserve'>
+  places: Pick<Places, 'reserve' | 'unreserve'>
   newLease: () => string
   leaseMs: number
   deadlineMs: number
@@ -43,10 +43,8 @@ export function createBirths(options: {
       const askedAtMs = clockMs()
       const rooms = new Map<number, number>()
       for (const id of options.isSending() ? familiar : []) {
-        const room = options.agenda.isDue(id, askedAtMs) ? 0 : Math.min(events, places.room(id))
-        if (room <= 0) continue
-        rooms.set(id, room)
-        places.reserve(id, room)
+        const room = options.agenda.isDue(id, askedAtMs) ? 0 : places.reserve(id, events)
+        if (room > 0) rooms.set(id, room)
       }
       if (rooms.size === 0) return null
       return {
@@ -54,7 +52,7 @@ export function createBirths(options: {
         leaseMs,
         rooms,
         take(births) {
-          for (const [id, room] of rooms) places.reserve(id, -room)
+          for (const [id, room] of rooms) places.unreserve(id, room)
           for (const { webhook, shipments } of births) {
             // As with any claim: a lease that may end before the attempt does is no lease.
             const isLate = clockMs() - askedAtMs > leaseMs - options.deadlineMs

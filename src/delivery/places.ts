@@ -69,6 +69,14 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     )
   }
 
+  function take(webhookId: number, count: number) {
+    const webhook = webhooks.get(webhookId)!
+    webhook.inFlight += count
+    webhook.unsettled += count
+    inFlight += count
+    unsettled += count
+  }
+
   return {
     room,
 
@@ -83,21 +91,19 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     meet: (webhookId: number, url: string) => void of(webhookId, url),
 
     begin(webhookId: number, url: string) {
-      const webhook = of(webhookId, url)
-      webhook.inFlight++
-      webhook.unsettled++
-      inFlight++
-      unsettled++
+      of(webhookId, url)
+      take(webhookId, 1)
     },
 
-    /** Keeps room for `count` lanes that may be claimed soon, or gives it back where `count` is less than 0. */
-    reserve(webhookId: number, count: number) {
-      const webhook = webhooks.get(webhookId)!
-      webhook.inFlight += count
-      webhook.unsettled += count
-      inFlight += count
-      unsettled += count
+    /** Keeps room for up to `most` lanes that may be claimed soon; returns for how many. A webhook that was forgotten has none. */
+    reserve(webhookId: number, most: number): number {
+      const count = webhooks.has(webhookId) ? Math.min(most, room(webhookId)) : 0
+      if (count > 0) take(webhookId, count)
+      return count
     },
+
+    /** Gives back what was reserved. */
+    unreserve: (webhookId: number, count: number) => take(webhookId, -count),
 
     /** An attempt has ended. Returns whether the webhook is failing, and not only an entity of it. */
     end(

@@ -101,3 +101,21 @@ test('a failure within a minute of a success is an entity, not the webhook', () 
   at.pass(1)
   expect(at.answer(1, 'failed')).toBe(true)
 })
+
+test('room is kept for those who ask for it, as much as there is, and given back', () => {
+  const at = open({ most: 10 })
+  at.fill(1)
+  for (let n = 10; n > 0; n--) at.answer(1, 'delivered')
+  expect([at.reserve(1, 7), at.reserve(1, 7), at.reserve(1, 7)]).toEqual([7, 3, 0])
+  expect(at.room(1)).toBe(0)
+  at.unreserve(1, 7)
+  expect(at.room(1)).toBe(7)
+})
+
+test('for a webhook that was forgotten among thousands of others, no room is kept', () => {
+  const at = open()
+  at.meet(1, url)
+  for (let id = 2; id <= 10_001; id++) at.meet(id, url)
+  expect(at.reserve(1, 5)).toBe(0)
+  expect(at.room(1)).toBeGreaterThan(0)
+})
