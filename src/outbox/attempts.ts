@@ -5,18 +5,7 @@ import { bodySent, type EventFacts } from '../domain/event.ts'
 import { batchBody } from '../domain/shipment.ts'
 import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
-import {
-  arrayOf,
-  type BinaryArray,
-  nullableArrayOf,
-  openBoolArray,
-  openFloat8Array,
-  openInt2Array,
-  openInt4Array,
-  openInt8Array,
-  openTextArray,
-  openTimestamptzArray,
-} from './binary-array.ts'
+import { column } from './binary-array.ts'
 import type { Outbox } from './database.ts'
 
 /** An attempt as it stands in the log. */
@@ -65,39 +54,36 @@ export async function insertAttempts(
     isBodyKept: boolean
   }[],
 ): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
-  const of = <T>(open: () => BinaryArray<T>, pick: (attempt: Attempt) => T) =>
-    nullableArrayOf(open, entries, entry => pick(entry.attempt))
+  const attempts = entries.map(entry => entry.attempt)
   const { rows } = await db.query({
     name: 'insert_attempts',
     text: insertAttemptsStatement,
     values: [
-      of(openInt4Array, a => a.webhookId),
-      of(openTextArray, a => a.trigger),
-      of(openInt8Array, a => a.eventId),
-      nullableArrayOf(openTextArray, entries, ({ attempt, isBodyKept }) =>
-        isBodyKept ? attempt.request.body : null,
-      ),
-      of(openTextArray, a => a.messageId),
-      of(openTextArray, a => a.entityType),
-      of(openTextArray, a => a.entityId),
-      of(openTextArray, a => a.actionType),
-      of(openInt2Array, a => a.number),
-      of(openTextArray, a => a.request.url),
-      of(openTextArray, a => JSON.stringify(a.request.headers)),
-      of(openTimestamptzArray, a => a.startedAt),
-      of(openFloat8Array, a => a.durationMs),
-      of(openTextArray, a => JSON.stringify(a.phases)),
-      of(openTextArray, a => a.remoteAddress),
-      of(openInt2Array, a => a.response?.status ?? null),
-      of(openTextArray, a => (a.response ? JSON.stringify(a.response.headers) : null)),
-      of(openTextArray, a => a.response?.body ?? null),
-      of(openBoolArray, a => a.response?.truncated ?? false),
-      of(openTextArray, a => a.outcome),
-      of(openTextArray, a => a.errorClass),
-      of(openTextArray, a => a.errorMessage),
-      nullableArrayOf(openFloat8Array, entries, entry => entry.nextAttemptInMs),
-      arrayOf(openBoolArray, entries, entry => entry.withPrevious),
-      of(openTextArray, a => a.eventIds && `{${a.eventIds.join(',')}}`),
+      column('int', attempts, a => a.webhookId),
+      column('text', attempts, a => a.trigger),
+      column('bigint', attempts, a => a.eventId),
+      column('text', entries, ({ attempt, isBodyKept }) => (isBodyKept ? attempt.request.body : null)),
+      column('text', attempts, a => a.messageId),
+      column('text', attempts, a => a.entityType),
+      column('text', attempts, a => a.entityId),
+      column('text', attempts, a => a.actionType),
+      column('smallint', attempts, a => a.number),
+      column('text', attempts, a => a.request.url),
+      column('text', attempts, a => JSON.stringify(a.request.headers)),
+      column('timestamptz', attempts, a => a.startedAt),
+      column('float8', attempts, a => a.durationMs),
+      column('text', attempts, a => JSON.stringify(a.phases)),
+      column('text', attempts, a => a.remoteAddress),
+      column('smallint', attempts, a => a.response?.status ?? null),
+      column('text', attempts, a => (a.response ? JSON.stringify(a.response.headers) : null)),
+      column('text', attempts, a => a.response?.body ?? null),
+      column('boolean', attempts, a => a.response?.truncated ?? false),
+      column('text', attempts, a => a.outcome),
+      column('text', attempts, a => a.errorClass),
+      column('text', attempts, a => a.errorMessage),
+      column('float8', entries, entry => entry.nextAttemptInMs),
+      column('boolean', entries, entry => entry.withPrevious),
+      column('text', attempts, a => a.eventIds && `{${a.eventIds.join(',')}}`),
     ],
   })
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))

@@ -29,6 +29,8 @@ export type BinaryArray<T> = {
   bytes(): number
   /** The array with all items that were added: a view, good until the next `add` or `clear`. */
   value(): Buffer
+  /** The same, but null where it holds nulls only: `unnest` makes them again, and nothing is sent and read. */
+  valueOrNull(): Buffer | null
   clear(): void
 }
 
@@ -44,7 +46,7 @@ function openArray<T>(
   let buffer = Buffer.allocUnsafeSlow(smallestBytes)
   let at = headerBytes
   let count = 0
-  let hasNulls = false
+  let nulls = 0
 
   function makeRoom(bytes: number) {
     if (at + bytes <= buffer.length) return
@@ -53,27 +55,30 @@ function openArray<T>(
     buffer = larger
   }
 
+  function value() {
+    buffer.writeInt32BE(1, 0) // dimensions
+    buffer.writeInt32BE(nulls > 0 ? 1 : 0, 4)
+    buffer.writeInt32BE(oid, 8)
+    buffer.writeInt32BE(count, 12)
+    buffer.writeInt32BE(1, 16) // the lower bound
+    return buffer.subarray(0, at)
+  }
+
   return {
     add(item) {
       makeRoom(item === null ? 4 : mostBytesOf(item))
       at = item === null ? buffer.writeInt32BE(nullLength, at) : write(buffer, item, at)
       count++
-      if (item === null) hasNulls = true
+      if (item === null) nulls++
     },
     bytes: () => at,
-    value() {
-      buffer.writeInt32BE(1, 0) // dimensions
-      buffer.writeInt32BE(hasNulls ? 1 : 0, 4)
-      buffer.writeInt32BE(oid, 8)
-      buffer.writeInt32BE(count, 12)
-      buffer.writeInt32BE(1, 16) // the lower bound
-      return buffer.subarray(0, at)
-    },
+    value,
+    valueOrNull: () => (count === nulls ? null : value()),
     clear() {
       if (buffer.length > largestKeptBytes) buffer = Buffer.allocUnsafeSlow(smallestBytes)
       at = headerBytes
       count = 0
-      hasNulls = false
+      nulls = 0
     },
   }
 }
@@ -144,20 +149,27 @@ export const openTimestamptzArray = () =>
     buffer.writeBigInt64BE(BigInt(value.getTime() - secondsTo2000 * 1000) * 1000n, at),
   )
 
-/** All of `items` in an array that `open` opens. */
-export function arrayOf<T, I>(open: () => BinaryArray<T>, items: readonly I[], pick: (item: I) => T): Buffer {
-  const array = open()
-  for (const item of items) array.add(pick(item))
-  return array.value()
+const opens = {
+  text: openTextArray,
+  boolean: openBoolArray,
+  smallint: openInt2Array,
+  int: openInt4Array,
+  bigint: openInt8Array,
+  float8: openFloat8Array,
+  timestamptz: openTimestamptzArray,
+  uuid: openUuidArray,
 }
+type ItemOf<Type extends keyof typeof opens> = Parameters<ReturnType<(typeof opens)[Type]>['add']>[0]
 
-/** As `arrayOf`, but no array where it would hold nulls only: `unnest` makes them again, and nothing is written and read. */
-export function nullableArrayOf<T, I>(
-  open: () => BinaryArray<T | null>,
-  items: readonly I[],
-  pick: (item: I) => T | null,
+/** One column of `items`, of a type as Postgres calls it; null where it holds nulls only. */
+export function column<Type extends keyof typeof opens, Item>(
+  type: Type,
+  items: readonly Item[],
+  pick: (item: Item) => ItemOf<Type>,
 ): Buffer | null {
-  return items.every(item => pick(item) === null) ? null : arrayOf(open, items, pick)
+  const array = opens[type]() as BinaryArray<ItemOf<Type>>
+  for (const item of items) array.add(pick(item))
+  return array.valueOrNull()
 }
 
 /** One `text[]` in Postgres's text format, for an array of arrays of any lengths: `{"a","b"}`. */

@@ -1,4 +1,4 @@
-import { bodySent, type StoredEvent } from '../domain/event.ts'
+import type { StoredEvent } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { BusyWebhook } from './busy.ts'
 import { toSealed } from './secrets.ts'
@@ -45,7 +45,6 @@ export function toBirth(
   const byId = new Map(events.map(event => [event.id, event]))
   const shipments = (row.event_ids as TimeId[]).map(eventId => {
     const { entityType, entityId, actionType, body } = byId.get(eventId)!
-    const form = { asNew: false, withPrevious: false }
     const delivery = {
       webhookId,
       entityType,
@@ -55,8 +54,9 @@ export function toBirth(
       attempts: 0,
       isManual: false,
       actionType,
-      body: bodySent({ body, previous: null, omitted: null }, form),
-      ...form,
+      asNew: false,
+      body,
+      withPrevious: false,
     }
     return { webhookId, batchId: null, deliveries: [delivery] } as const
   })

@@ -33,7 +33,7 @@ const columnNames = [
   'bodies',
 ] as const
 
-/** Without REPLICA IDENTITY FULL no event has any of these: a column of nulls only is not sent. */
+/** Without REPLICA IDENTITY FULL no event has any of these, and nothing of them is sent. */
 const factTexts = {
   previous: ({ facts }: StoredEvent) => facts?.previous ?? null,
   changed: ({ facts }: StoredEvent) => (facts?.changed ? arrayLiteral(facts.changed) : null),
@@ -56,7 +56,6 @@ export function openEventColumns(): EventColumns {
     name,
     textOf,
     column: openTextArray(),
-    isKnown: false,
   }))
   const every = [...Object.values(columns), ...facts.map(({ column }) => column)]
   let count = 0
@@ -71,23 +70,18 @@ export function openEventColumns(): EventColumns {
       columns.actionTypes.add(event.actionType)
       columns.committedAts.add(event.committedAt)
       columns.bodies.add(event.body)
-      for (const fact of facts) {
-        const text = fact.textOf(event)
-        fact.column.add(text)
-        if (text !== null) fact.isKnown = true
-      }
+      for (const { textOf, column } of facts) column.add(textOf(event))
       count++
     },
     count: () => count,
     bytes: () => every.reduce((sum, column) => sum + column.bytes(), 0),
     clear() {
       for (const column of every) column.clear()
-      for (const fact of facts) fact.isKnown = false
       count = 0
     },
     values() {
       const named = columnNames.map(name => [name, columns[name].value()])
-      const known = facts.map(({ name, column, isKnown }) => [name, isKnown ? column.value() : null])
+      const known = facts.map(({ name, column }) => [name, column.valueOrNull()])
       return Object.fromEntries([...named, ...known])
     },
   }

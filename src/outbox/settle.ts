@@ -2,21 +2,10 @@ import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { laneKey, type NextOfShipment } from '../domain/shipment.ts'
 import { insertAttempts } from './attempts.ts'
-import {
-  arrayOf,
-  type BinaryArray,
-  nullableArrayOf,
-  openBoolArray,
-  openFloat8Array,
-  openInt2Array,
-  openInt4Array,
-  openInt8Array,
-  openTextArray,
-  openUuidArray,
-} from './binary-array.ts'
+import { column } from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
-import { type SettledRow, settledRows } from './settled-rows.ts'
+import { settledRows } from './settled-rows.ts'
 import type { ClaimedDelivery, Shipment } from './shipment.ts'
 
 /** An attempt that has ended, and what becomes of its shipment. */
@@ -177,10 +166,10 @@ async function lockHeldLanes(
     name: 'lock_held_lanes',
     text: lockHeldLanesStatement,
     values: [
-      arrayOf(openInt4Array, lanes, lane => lane.webhookId),
-      arrayOf(openTextArray, lanes, lane => lane.entityType),
-      arrayOf(openTextArray, lanes, lane => lane.entityId),
-      arrayOf(openUuidArray, lanes, lane => lane.lease),
+      column('int', lanes, lane => lane.webhookId),
+      column('text', lanes, lane => lane.entityType),
+      column('text', lanes, lane => lane.entityId),
+      column('uuid', lanes, lane => lane.lease),
     ],
   })
   // Almost always, and nobody has to be told apart then.
@@ -206,23 +195,22 @@ function lanesOf({ deliveries }: Shipment): readonly ClaimedDelivery[] {
 
 async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[]): Promise<LeftLane[]> {
   const rows = settledRows(held, await newBatchIds(client, held))
-  const of = <T>(open: () => BinaryArray<T>, pick: (row: SettledRow) => T) => arrayOf(open, rows, pick)
   const { rows: left } = await client.query({
     name: 'settle_held_lanes',
     text: settleHeldLanesStatement,
     values: [
-      of(openInt4Array, ({ delivery }) => delivery.webhookId),
-      of(openTextArray, ({ delivery }) => delivery.entityType),
-      of(openTextArray, ({ delivery }) => delivery.entityId),
-      of(openInt8Array, ({ delivery }) => delivery.eventId),
-      of(openInt2Array, row => row.attempts),
-      of(openTextArray, row => row.state),
-      of(openFloat8Array, row => row.waitMs),
-      nullableArrayOf(openInt8Array, rows, row => row.batchId),
-      nullableArrayOf(openInt8Array, rows, row => row.laneFirst),
-      nullableArrayOf(openBoolArray, rows, row => row.isFollowed),
+      column('int', rows, ({ delivery }) => delivery.webhookId),
+      column('text', rows, ({ delivery }) => delivery.entityType),
+      column('text', rows, ({ delivery }) => delivery.entityId),
+      column('bigint', rows, ({ delivery }) => delivery.eventId),
+      column('smallint', rows, row => row.attempts),
+      column('text', rows, row => row.state),
+      column('float8', rows, row => row.waitMs),
+      column('bigint', rows, row => row.batchId),
+      column('bigint', rows, row => row.laneFirst),
+      column('boolean', rows, row => row.isFollowed),
       // What is settled beside another delivery of its lane is no work that is left there.
-      rows.length === held.length ? [] : of(openInt8Array, ({ delivery }) => delivery.eventId),
+      rows.length === held.length ? [] : column('bigint', rows, ({ delivery }) => delivery.eventId),
     ],
   })
   return left.map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest'
 import {
   arrayLiteral,
-  arrayOf,
   type BinaryArray,
-  nullableArrayOf,
+  column,
   openBoolArray,
   openFloat8Array,
   openInt2Array,
@@ -62,8 +61,9 @@ test('Postgres reads from the binary arrays what went in', async () => {
   expect(await read('float8', openFloat8Array(), [0.1, null, -1e300])).toEqual(['0.1', null, '-1e+300'])
   const uuid = '0b7c63a9-6a3f-4c0e-9f5d-0123456789ab'
   expect(await read('uuid', openUuidArray(), [uuid, null])).toEqual([uuid, null])
-  expect(arrayOf(openInt4Array, ['a', 'bc'], text => text.length).readInt32BE(12)).toBe(2)
-  expect(nullableArrayOf(openInt4Array, ['a', 'bc'], () => null)).toBeNull()
+  expect(column('int', ['a', 'bc'], text => text.length)!.readInt32BE(12)).toBe(2)
+  expect(column('int', ['a', 'bc'], text => (text === 'a' ? null : 1))!.readInt32BE(12)).toBe(2)
+  expect(column('int', ['a', 'bc'], () => null)).toBeNull()
   expect(openTextArray().value().readInt32BE(12)).toBe(0)
   expect(await read('text', openTextArray(), [])).toEqual([])
 })
