@@ -29,7 +29,9 @@ export function createAdmin(options: {
   log: Log
 }): Hono<AdminEnv> {
   const { control, sessions, nowMs, stopped, log } = options
-  const mounted = { pages, control, nowMs, stopped, textsOf }
+  const onFailure = ({ req }: Context, error: unknown) =>
+    log.error('page.failed', { method: req.method, path: req.path, reason: describeError(error) })
+  const mounted = { pages, control, nowMs, stopped, textsOf, onFailure }
 
   const open = new Hono<AdminEnv>().use(onlyOurPages())
   logInRoutes(open, options)
@@ -54,7 +56,7 @@ export function createAdmin(options: {
     .route('/', open)
     .route('/', guarded)
     .onError((error, c) => {
-      log.error('page.failed', { method: c.req.method, path: c.req.path, reason: describeError(error) })
+      onFailure(c, error)
       return errorPage(c, textsOf(c).errors.failed, 500)
     })
 }

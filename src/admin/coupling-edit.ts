@@ -45,11 +45,10 @@ export const couplingEditPages = [
       const typed = typedIn(call, null)
       const wrong = judgeTyped(t, typed)
       if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
-      // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again.
+      // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again. Another form has another `key` in it.
       const hash = createHash('sha256').update(form.toString()).digest()
-      const key = `form ${(form.get('key') ?? '').slice(0, 64)} ${hash.toString('hex')}`
       let problems: readonly FieldProblem[] = []
-      const made = await once(control, caller, { key, hash }, async () => {
+      const made = await once(control, caller, { key: `form ${hash.toString('hex')}`, hash }, async () => {
         const created = await createWebhook(control, caller, chosen(typed, []))
         if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
         problems = created.kind === 'invalid' ? created.problems : [{ pointer: '', detail: created.detail }]

@@ -105,17 +105,14 @@ export function judgeTyped(t: Texts, typed: Typed): FieldProblem[] {
   if (typed.name === '') add('/name', wrong.noName)
   if (typed.name.length > 200) add('/name', wrong.longName)
   if (/\0/.test(typed.name) || !typed.name.isWellFormed()) add('/name', wrong.strangeName)
-  add2(judgeUrl(t, typed.url))
+  const urlProblem = judgeUrl(t, typed.url)
+  if (urlProblem !== null) add('/url', urlProblem)
   if (typed.triggers.length === 0) add('/triggers', wrong.noTriggers)
   if (typed.isBatch) {
     if (!isWhole(typed.maxEvents, 2, 1_000)) add('/batch/max_events', wrong.maxEvents)
     if (!isWhole(typed.maxWaitMs, 0, 60_000)) add('/batch/max_wait_ms', wrong.maxWaitMs)
   }
   return problems
-
-  function add2(problem: string | null) {
-    if (problem !== null) add('/url', problem)
-  }
 }
 
 /** What is wrong with a URL before it is judged as a target, or null. */

@@ -41,7 +41,8 @@ export const couplingsPages = [
       return {
         show: 'live',
         everyMs: liveEveryMs,
-        render: async () => rows(call, (await listCouplings(call.control, wish, Date.now())).items),
+        render: async nowMs =>
+          rows({ ...call, nowMs }, (await listCouplings(call.control, wish, nowMs)).items),
       }
     },
   }),

@@ -2,6 +2,13 @@ import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { sleep } from '../runtime/sleep.ts'
 import type { Html } from './html.ts'
+import type { AdminEnv } from './session.ts'
+
+export type Live = {
+  readonly everyMs: number
+  /** Writes the piece as it is at this moment. */
+  readonly render: (nowMs: number) => Promise<Html>
+}
 
 /** A proxy may end a connection on which nothing moves for a minute. */
 const quietMs = 20_000
@@ -9,14 +16,19 @@ const quietMs = 20_000
 /**
  * Answers with a piece of a page that follows what happens: as server-sent events, a new one whenever it has changed;
  * or, to who does not ask for events, once, as markup, so that a script may poll the same address. Ends when the reader
- * goes, when `render` throws (the browser asks again), or when `stopped` is aborted.
+ * goes, when their session has ended, when `render` throws (the browser asks again), or when `stopped` is aborted.
  */
 export async function answerLive(
-  c: Context,
-  piece: { everyMs: number; render: () => Promise<Html> },
-  stopped: AbortSignal,
+  c: Context<AdminEnv>,
+  piece: Live,
+  {
+    stopped,
+    nowMs,
+    onFailure,
+  }: { stopped: AbortSignal; nowMs: () => number; onFailure: (error: unknown) => void },
 ): Promise<Response> {
-  if (!c.req.header('accept')?.includes('text/event-stream')) return c.html(await piece.render())
+  if (!c.req.header('accept')?.includes('text/event-stream')) return c.html(await piece.render(nowMs()))
+  const isStillIn = c.get('isStillIn')
   // A proxy that collects the answer before it passes it on would hold it back for ever.
   c.header('x-accel-buffering', 'no')
   return streamSSE(c, async stream => {
@@ -26,8 +38,8 @@ export async function answerLive(
     let shown: string | null = null
     let saidAt = 0
     while (!signal.aborted) {
-      const now = String(await piece.render().catch(() => ''))
-      if (now === '') return
+      const now = await next()
+      if (now === null) return
       if (now !== shown) {
         await stream.writeSSE({ data: now })
         saidAt = performance.now()
@@ -39,4 +51,13 @@ export async function answerLive(
       await sleep(piece.everyMs, signal)
     }
   })
+
+  async function next(): Promise<string | null> {
+    try {
+      return (await isStillIn()) ? String(await piece.render(nowMs())) : null
+    } catch (error) {
+      onFailure(error)
+      return null
+    }
+  }
 }

@@ -5,7 +5,7 @@ import { type Html, html } from './html.ts'
 import { bareLayout } from './layout.ts'
 import { type AdminEnv, dropSession, keepSession, sessionOf } from './session.ts'
 import type { Texts } from './texts/en.ts'
-import { textsFor } from './texts/texts.ts'
+import { isLanguage, textsFor } from './texts/texts.ts'
 
 type LogIn = { readonly sessions: Sessions; readonly addressOf: (c: Context) => string }
 
@@ -39,12 +39,14 @@ export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf }: LogIn)
   })
   app.post('/language', async c => {
     const form = new URLSearchParams(await c.req.text())
-    setCookie(c, languageCookie, form.get('language') ?? '', {
-      path: '/',
-      sameSite: 'Strict',
-      httpOnly: true,
-      maxAge: 365 * 86_400,
-    })
+    const language = form.get('language') ?? ''
+    if (isLanguage(language))
+      setCookie(c, languageCookie, language, {
+        path: '/',
+        sameSite: 'Strict',
+        httpOnly: true,
+        maxAge: 365 * 86_400,
+      })
     return c.redirect(ownPath(form.get('to') ?? undefined), 303)
   })
 }

@@ -15,6 +15,8 @@ export type Mounted = {
   /** Aborted when the server is closing: pages that follow what happens end then. */
   readonly stopped: AbortSignal
   readonly textsOf: (c: Context) => Texts
+  /** Hears of an answer that failed after it had begun. */
+  readonly onFailure: (c: Context, error: unknown) => void
 }
 
 /** Serves pages at their paths: judges the caller's role, reads what comes in, and writes the answer. */
@@ -80,7 +82,10 @@ export async function show(
       }
       return c.redirect(answer.to, 303)
     case 'live':
-      return await answerLive(c, answer, mounted.stopped)
+      return await answerLive(c, answer, {
+        ...mounted,
+        onFailure: error => mounted.onFailure(c, error),
+      })
     default:
       return answer satisfies never
   }

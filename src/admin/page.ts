@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Caller, Control } from '../control/control.ts'
 import type { Role } from '../domain/role.ts'
 import type { Html } from './html.ts'
+import type { Live } from './live.ts'
 import type { Texts } from './texts/en.ts'
 
 /** What a page may need to be written. */
@@ -41,7 +42,7 @@ export type PageAnswer =
   /** Goes to another page, after something was done: by its path. */
   | { readonly show: 'redirect'; readonly to: string }
   /** A piece of a page that follows what happens: see `live.ts`. */
-  | { readonly show: 'live'; readonly everyMs: number; readonly render: () => Promise<Html> }
+  | ({ readonly show: 'live' } & Live)
 
 /** One page, or one thing that a form does. */
 export type Definition<Params extends z.ZodObject> = {

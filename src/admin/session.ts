@@ -4,7 +4,13 @@ import type { Caller } from '../control/control.ts'
 import type { LoggedIn, Sessions } from '../control/sessions.ts'
 import { isFromOurPage } from '../domain/same-origin.ts'
 
-export type AdminEnv = { Variables: { caller: Caller } }
+export type AdminEnv = {
+  Variables: {
+    caller: Caller
+    /** Whether the session still holds: for an answer that goes on. */
+    isStillIn: () => Promise<boolean>
+  }
+}
 
 const cookie = 'walhook_session'
 
@@ -46,6 +52,7 @@ export function requireSession(
     const caller = session === null ? null : await sessions.find(session)
     if (!caller) return await onNone(c)
     c.set('caller', caller)
+    c.set('isStillIn', async () => (await sessions.find(session!)) !== null)
     return await next()
   }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { en } from '../../src/admin/texts/en.ts'
 import { openTestPages } from '../support/open-pages.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 
@@ -270,24 +271,73 @@ test('what a delivery will look like follows what is chosen', async () => {
   expect(text).not.toContain('typed-secret')
 })
 
+/** Reads a stream as it comes, until a text has come since the last call, or to its end. */
+function follow(response: Response) {
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let read = ''
+  return {
+    async readUntil(text: string) {
+      while (!read.includes(text)) {
+        const { value, done } = await reader.read()
+        if (done) throw new Error(`The stream has ended: ${read}`)
+        read += value
+      }
+      read = ''
+    },
+    async readToEnd() {
+      while (!(await reader.read()).done);
+    },
+  }
+}
+
+test('a stream shows what time alone changes too: a pause that is over', async () => {
+  const { id } = await create()
+  const { readUntil } = follow(await at.stream(`/couplings/live?search=${encodeURIComponent('CRM')}`))
+  await readUntil('CRM')
+  await at.outbox.pool.query(
+    `update walhook.webhooks set held_until = now() + interval '8 seconds' where id = $1`,
+    [id],
+  )
+  await readUntil(en.couplings.state.held)
+  await readUntil(`<tr id="coupling-${id}">`)
+  expect((await at.get('/couplings/live', 'viewer')).text).not.toContain(en.couplings.state.held)
+})
+
+test('a stream ends with the session that opened it', async () => {
+  await create()
+  const login = await at.sessions.logIn(await at.token('viewer'), '192.0.2.1')
+  if (!login.ok) throw new Error('not let in')
+  const headers = { cookie: `walhook_session=${login.session}` }
+  const { readUntil, readToEnd } = follow(await at.stream('/couplings/live', headers))
+  await readUntil('CRM')
+  await at.sessions.logOut(login.session)
+  await readToEnd()
+})
+
+test.each<[string, Record<string, string>]>([
+  ['/couplings/:id/test', { user_id: '7\0' }],
+  ['/couplings/try', { url: 'http://127.0.0.1:9/', user_id: '\0' }],
+  ['/couplings/new', { name: 'a\0', url: 'https://a\0/', key: '\0', trigger: 'user.new\0' }],
+  [
+    '/couplings/new',
+    { name: 'a', url: 'http://127.0.0.1:9/', key: '\0', trigger: 'user.new', update_field: 'user.\0' },
+  ],
+  ['/couplings/preview', { header_name: '\0', trigger: '\0' }],
+])('%s takes a text with a NUL for what it is: wrong', async (path, form) => {
+  const { id } = await create()
+  expect((await at.post(path.replace(':id', String(id)), form)).status).toBeLessThan(500)
+})
+
 test('a part that follows what happens comes by events while it changes, and by asking', async () => {
   const { id } = await create()
   const asked = await at.get('/couplings/live', 'viewer')
   expect(asked.text).toMatch(/^<tr id="coupling-/)
   const response = await at.stream('/couplings/live')
   expect(response.headers.get('content-type')).toBe('text/event-stream')
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-  let read = ''
-  const readUntil = async (text: string) => {
-    while (!read.includes(text)) {
-      const { value, done } = await reader.read()
-      if (done) throw new Error(`The stream has ended: ${read}`)
-      read += value
-    }
-  }
+  const { readUntil, readToEnd } = follow(response)
   await readUntil('CRM')
   await at.call('PATCH', `/api/webhooks/${id}`, { name: 'Renamed' })
   await readUntil('Renamed')
   at.stopped.abort()
-  while (!(await reader.read()).done);
+  await readToEnd()
 })

@@ -53,9 +53,9 @@ export async function openTestPages() {
     async get(path: string, role: Role | null = 'admin', headers: Record<string, string> = {}) {
       return await send(path, { headers: { ...(role && { cookie: await cookieOf(role) }), ...headers } })
     },
-    /** Follows a part of a page, as a viewer's script does. */
-    async stream(path: string): Promise<Response> {
-      const headers = { cookie: await cookieOf('viewer'), accept: 'text/event-stream' }
+    /** Follows a part of a page, as a viewer's script does, or with a session of one's own. */
+    async stream(path: string, session?: { cookie: string }): Promise<Response> {
+      const headers = { ...(session ?? { cookie: await cookieOf('viewer') }), accept: 'text/event-stream' }
       return await pages.request(`http://walhook.test${path}`, { headers })
     },
     /** Sends a form, as from our own page unless `headers` say otherwise. */

@@ -26,6 +26,6 @@ export function textsFor(chosen: string | undefined, acceptLanguage: string | un
   return languages[found ?? 'en']
 }
 
-function isLanguage(name: string): name is Language {
+export function isLanguage(name: string): name is Language {
   return Object.hasOwn(languages, name)
 }
