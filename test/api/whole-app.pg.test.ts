@@ -117,6 +117,22 @@ test.each([
   expect((await call('GET', `/api/webhooks/${id}/log`)).json.data).toEqual([])
 })
 
+test('on the pages too, where a form may hold what JSON for the API may not', async () => {
+  const { id } = await create()
+  const form = async (path: string, fields: Record<string, string>, cookie = '') =>
+    await fetch(`${await walhook.url()}${path}`, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { 'sec-fetch-site': 'same-origin', cookie },
+      body: new URLSearchParams(fields),
+    })
+  const login = await form('/login', { token: adminToken })
+  const cookie = login.headers.get('set-cookie')!.split(';')[0]!
+  const answer = await form(`/couplings/${id}/test`, { user_id: '7\0' }, cookie)
+  expect(answer.status).toBe(422)
+  expect(await answer.text()).toContain('There is no user account with the id')
+})
+
 test('a test counts for nothing: no figure moves, and the deliveries after it are numbered as without it', async () => {
   const attempts = async () =>
     (await (await fetch(`${await walhook.url()}/metrics`)).text()).match(/^walhook_attempts_total.*$/gm) ?? []

@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest'
+import type { Caller, Control } from '../../src/control/control.ts'
+import { previewDeliveries } from '../../src/control/preview.ts'
+import { buildRequest } from '../../src/delivery/request.ts'
+
+const control = {
+  entityTypes: ['user'],
+  readFields: async () => new Map([['user', ['id', 'email']]]),
+  readEntity: async () => null,
+} as unknown as Control
+const caller = { userId: null } as Caller
+
+test('what a delivery is said to look like has the headers of a request, in their order', async () => {
+  const look = { triggers: ['user.new'], previous: false, isBatch: false, headerNames: ['X-Team'] }
+  const [preview] = await previewDeliveries(control, caller, look)
+  const request = buildRequest(
+    'https://crm.example.com/',
+    { id: 'msg_1', body: preview!.body },
+    { secrets: [], nowMs: 0, userAgent: 'walhook/0.0.0', headers: { 'x-team': 'blue' } },
+  )
+  expect(Object.keys(preview!.headers)).toEqual(Object.keys(request.headers))
+})
