@@ -101,6 +101,8 @@ browserTest('no page has a barrier, light and dark, and none is wider than a sma
     '/couplings/new',
     `/couplings/${id}`,
     `/couplings/${id}/test`,
+    `/couplings/${id}/secret`,
+    `/couplings/${id}/secret/rotate`,
     `/couplings/${id}/delete`,
     '/nowhere',
   ]

@@ -172,8 +172,7 @@ export const en = {
     copied: 'Copied',
     next: 'What the receiver does with it',
     nextHint:
-      'Every request is signed by Standard Webhooks, so that any of its libraries can verify it. In Node.js:',
-    snippet: 'Verify a request in Node.js',
+      'Requests are signed by Standard Webhooks: any of its libraries verifies them, and so does this code, which needs none.',
     test: 'Test webhook',
   },
   delete: {
@@ -182,6 +181,30 @@ export const en = {
     consequence:
       'What waits for it is deleted too, and will not be sent. This cannot be undone. To stop it for a while, set it inactive.',
     confirm: 'Delete',
+  },
+  secret: {
+    title: 'Secret',
+    what: 'Every request to this webhook is signed with this secret. The receiver needs the same one, to know that a request comes from here.',
+    hidden: 'The secret is hidden.',
+    show: 'Show the secret',
+    showHint: 'That you have looked at it is recorded in the audit.',
+    shownHint: 'Give it to the receiver in a safe way: not by mail, not in a chat.',
+    bothSignUntil: 'Requests are signed with the secret before as well, until',
+    oldHasEnded: 'The secret before has ended: from now on only the new one signs.',
+    rotate: 'New secret',
+    rotated: 'The new secret is made. Give it to the receiver now.',
+    rotateWhat:
+      'Makes a new secret for this webhook. So that no request is refused in between, the secret before signs too for some time: each request then has both signatures, and the receiver may change to the new secret at any moment.',
+    endsTheOther:
+      'There was a rotation before this one, and its old secret ends now, if you go on. It would have signed until',
+    hours: 'How many hours both sign',
+    hoursHint:
+      'From 0 to 168. With 0 the secret before ends at once: right where somebody else has come to know it.',
+    wrongHours: 'Use a whole number from 0 to 168.',
+    rotateNow: 'Make the new secret',
+    verify: 'How the receiver verifies a request',
+    codeIn: (language: string) => `Function in ${language}`,
+    callIn: (language: string) => `Call in ${language}`,
   },
   test: {
     title: 'Test webhook',

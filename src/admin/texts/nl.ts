@@ -178,8 +178,7 @@ export const nl: Texts = {
     copied: 'Gekopieerd',
     next: 'Wat de ontvanger ermee doet',
     nextHint:
-      'Elk verzoek is ondertekend volgens Standard Webhooks; elke bibliotheek daarvan kan het controleren. In Node.js:',
-    snippet: 'Een verzoek controleren in Node.js',
+      'Verzoeken zijn ondertekend volgens Standard Webhooks: elke bibliotheek daarvan kan ze controleren, en ook deze code, die geen bibliotheek nodig heeft.',
     test: 'Webhook testen',
   },
   delete: {
@@ -188,6 +187,30 @@ export const nl: Texts = {
     consequence:
       'Wat nog in de wachtrij staat, verdwijnt ook en wordt niet meer verstuurd. Dit kun je niet ongedaan maken. Wil je alleen even stoppen, zet de webhook dan op inactief.',
     confirm: 'Verwijderen',
+  },
+  secret: {
+    title: 'Geheim',
+    what: 'Elk verzoek naar deze webhook wordt met dit geheim ondertekend. De ontvanger heeft hetzelfde geheim nodig om te weten dat een verzoek echt van hier komt.',
+    hidden: 'Het geheim is verborgen.',
+    show: 'Geheim tonen',
+    showHint: 'In het logboek komt te staan dat je het hebt bekeken.',
+    shownHint: 'Geef het op een veilige manier aan de ontvanger: niet per mail en niet in een chat.',
+    bothSignUntil: 'Verzoeken worden ook nog met het vorige geheim ondertekend, tot',
+    oldHasEnded: 'Het vorige geheim geldt niet meer: voortaan ondertekent alleen het nieuwe.',
+    rotate: 'Nieuw geheim',
+    rotated: 'Het nieuwe geheim is gemaakt. Geef het nu aan de ontvanger.',
+    rotateWhat:
+      'Maakt een nieuw geheim voor deze webhook. Om te zorgen dat er intussen geen verzoek wordt geweigerd, ondertekent het vorige geheim nog een tijd mee: elk verzoek heeft dan twee handtekeningen, en de ontvanger kan op elk moment overstappen.',
+    endsTheOther:
+      'Het geheim is kort geleden al vervangen. Ga je door, dan vervalt het geheim van daarvoor meteen. Het zou nog ondertekenen tot',
+    hours: 'Zoveel uur ondertekenen beide',
+    hoursHint:
+      'Van 0 tot 168. Met 0 vervalt het vorige geheim meteen: dat is juist als een ander het te weten is gekomen.',
+    wrongHours: 'Gebruik een heel getal van 0 tot 168.',
+    rotateNow: 'Nieuw geheim maken',
+    verify: 'Zo controleert de ontvanger een verzoek',
+    codeIn: language => `Functie in ${language}`,
+    callIn: language => `Aanroep in ${language}`,
   },
   test: {
     title: 'Webhook testen',
