@@ -1,7 +1,11 @@
+import { couplingAttemptPages } from './coupling-attempt.ts'
 import { couplingEditPages } from './coupling-edit.ts'
+import { couplingLogPages } from './coupling-log.ts'
+import { couplingQueuePages } from './coupling-queue.ts'
 import { couplingSecretPages } from './coupling-secret.ts'
 import { couplingTestPages } from './coupling-test.ts'
 import { couplingsPages } from './couplings.ts'
+import { eventPages } from './event-pages.ts'
 import type { Page } from './page.ts'
 
 /** Everything for people behind the log-in. An address in words comes before one with an id. */
@@ -10,4 +14,8 @@ export const pages: readonly Page[] = [
   ...couplingEditPages,
   ...couplingTestPages,
   ...couplingSecretPages,
+  ...couplingLogPages,
+  ...couplingQueuePages,
+  ...couplingAttemptPages,
+  ...eventPages,
 ]
