@@ -1,3 +1,4 @@
+import { auditPages } from './audit.ts'
 import { couplingAttemptPages } from './coupling-attempt.ts'
 import { couplingEditPages } from './coupling-edit.ts'
 import { couplingLogPages } from './coupling-log.ts'
@@ -7,6 +8,7 @@ import { couplingTestPages } from './coupling-test.ts'
 import { couplingsPages } from './couplings.ts'
 import { eventPages } from './event-pages.ts'
 import type { Page } from './page.ts'
+import { tokenPages } from './tokens.ts'
 
 /** Everything for people behind the log-in. An address in words comes before one with an id. */
 export const pages: readonly Page[] = [
@@ -18,4 +20,6 @@ export const pages: readonly Page[] = [
   ...couplingQueuePages,
   ...couplingAttemptPages,
   ...eventPages,
+  ...tokenPages,
+  ...auditPages,
 ]

@@ -129,6 +129,7 @@ browserTest('no page has a barrier, light and dark, and none is wider than a sma
   expect(await findBarriers(page)).toEqual([])
   await logIn(page)
   const id = Number((await page.locator('tbody a').first().getAttribute('href'))!.replace('/couplings/', ''))
+  const { id: tokenId } = await site.walhook.api('POST', '/api/tokens', { name: 'Desk', role: 'viewer' })
   const paths = [
     '/couplings',
     '/couplings/new',
@@ -145,6 +146,10 @@ browserTest('no page has a barrier, light and dark, and none is wider than a sma
     '/events?id=1',
     ...(await linksOf(page, `/couplings/${id}/log`, 'tbody th a')),
     ...(await linksOf(page, '/events', 'tbody th a')),
+    '/tokens',
+    '/tokens/new',
+    `/tokens/${tokenId}/revoke`,
+    '/audit',
     '/nowhere',
   ]
   const wrong: string[] = []
@@ -153,7 +158,7 @@ browserTest('no page has a barrier, light and dark, and none is wider than a sma
       await page.setViewportSize({ width, height: 800 })
       await page.emulateMedia({ colorScheme })
       await page.goto(site.url + path)
-      if (path.endsWith('new') || path.endsWith(`/${id}`))
+      if (path === '/couplings/new' || path.endsWith(`/${id}`))
         await page.getByText('More', { exact: true }).click()
       const at = `${path} ${width} ${colorScheme}`
       wrong.push(...(await findBarriers(page)).map(barrier => `${at}: ${barrier}`))
