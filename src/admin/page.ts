@@ -3,7 +3,6 @@ import type { Caller, Control } from '../control/control.ts'
 import type { Role } from '../domain/role.ts'
 import type { Html } from './html.ts'
 import type { Live } from './live.ts'
-import type { Snippet } from './snippets.ts'
 import type { Texts } from './texts/en.ts'
 
 /** What a page may need to be written. */
@@ -21,8 +20,6 @@ export type PageCall<Params = unknown> = {
   readonly form: URLSearchParams
   /** Only a part of the page is asked for, by htmx: answer with `part`. */
   readonly isPart: boolean
-  /** How receivers verify a request, by language. */
-  readonly snippets: readonly Snippet[]
   readonly nowMs: number
 }
 

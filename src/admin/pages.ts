@@ -1,17 +1,7 @@
-import { auditPages } from './audit.ts'
 import { couplingEditPages } from './coupling-edit.ts'
-import { couplingSecretPages } from './coupling-secret.ts'
 import { couplingTestPages } from './coupling-test.ts'
 import { couplingsPages } from './couplings.ts'
 import type { Page } from './page.ts'
-import { tokenPages } from './tokens.ts'
 
 /** Everything for people behind the log-in. An address in words comes before one with an id. */
-export const pages: readonly Page[] = [
-  ...couplingsPages,
-  ...couplingEditPages,
-  ...couplingTestPages,
-  ...couplingSecretPages,
-  ...tokenPages,
-  ...auditPages,
-]
+export const pages: readonly Page[] = [...couplingsPages, ...couplingEditPages, ...couplingTestPages]

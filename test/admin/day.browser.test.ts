@@ -96,19 +96,12 @@ browserTest('no page has a barrier, light and dark, and none is wider than a sma
   expect(await findBarriers(page)).toEqual([])
   await logIn(page)
   const id = Number((await page.locator('tbody a').first().getAttribute('href'))!.replace('/couplings/', ''))
-  const { id: tokenId } = await site.walhook.api('POST', '/api/tokens', { name: 'Desk', role: 'viewer' })
   const paths = [
     '/couplings',
     '/couplings/new',
     `/couplings/${id}`,
     `/couplings/${id}/test`,
-    `/couplings/${id}/secret`,
-    `/couplings/${id}/secret/rotate`,
     `/couplings/${id}/delete`,
-    '/tokens',
-    '/tokens/new',
-    `/tokens/${tokenId}/revoke`,
-    '/audit',
     '/nowhere',
   ]
   const wrong: string[] = []
@@ -117,7 +110,7 @@ browserTest('no page has a barrier, light and dark, and none is wider than a sma
       await page.setViewportSize({ width, height: 800 })
       await page.emulateMedia({ colorScheme })
       await page.goto(site.url + path)
-      if (path === '/couplings/new' || path.endsWith(`/${id}`))
+      if (path.endsWith('new') || path.endsWith(`/${id}`))
         await page.getByText('More', { exact: true }).click()
       const at = `${path} ${width} ${colorScheme}`
       wrong.push(...(await findBarriers(page)).map(barrier => `${at}: ${barrier}`))

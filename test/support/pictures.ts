@@ -79,14 +79,6 @@ await api('POST', '/api/webhooks', {
   is_active: false,
   triggers: [...of('user', ...every), ...of('company', 'update')],
 })
-for (const [name, role] of [
-  ['Anna de Vries', 'admin'],
-  ['Badge desk', 'operator'],
-  ['Monitoring', 'viewer'],
-])
-  await api('POST', '/api/tokens', { name, role, ...(role === 'admin' && { user_id: 2 }) })
-await api('PATCH', '/api/webhooks/3', { name: 'Newsletter (Mailchimp)', triggers: of('user', ...every) })
-await api('PATCH', '/api/webhooks/3', { name: 'Newsletter', triggers: of('user', 'new', 'delete') })
 const { Client } = (await import('pg')).default
 const client = new Client({ connectionString: postgres.url })
 await client.connect()
@@ -137,46 +129,6 @@ const more: Shot[] = [
     },
   },
   { name: 'edit', path: '/couplings/2' },
-  { name: 'masked', path: '/couplings/2/secret' },
-  {
-    name: 'secret',
-    path: '/couplings/2/secret',
-    prepare: async page => {
-      await page.getByRole('button', { name: 'Show the secret' }).click()
-      await page.getByRole('button', { name: 'Copy' }).first().waitFor()
-    },
-  },
-  { name: 'rotate', path: '/couplings/2/secret/rotate' },
-  {
-    name: 'rotated',
-    path: '/couplings/3/secret/rotate',
-    prepare: async page => {
-      await page.getByRole('button', { name: 'Make the new secret' }).click()
-      await page.getByText('The new secret is made').waitFor()
-    },
-  },
-  { name: 'tokens', path: '/tokens' },
-  {
-    name: 'token',
-    path: '/tokens/new',
-    prepare: async page => {
-      await page.getByLabel('Name', { exact: true }).fill('Badge desk')
-      await page.getByRole('button', { name: 'Create token' }).click()
-      await page.getByText('The token is made').waitFor()
-    },
-  },
-  { name: 'token-new', path: '/tokens/new' },
-  {
-    name: 'token-wrong',
-    path: '/tokens/new',
-    prepare: async page => {
-      await page.getByLabel('Valid for').selectOption('day')
-      await page.getByRole('button', { name: 'Create token' }).click()
-      await page.getByText('Give the token a name').waitFor()
-    },
-  },
-  { name: 'revoke', path: '/tokens/1/revoke' },
-  { name: 'audit', path: '/audit' },
   { name: 'delete', path: '/couplings/2/delete' },
 ]
 
