@@ -132,7 +132,7 @@ ${may('operator') && html`<a class="button main" href="/couplings/${id}/test">${
 function table(call: PageCall, webhook: Webhook, items: readonly AttemptLine[]): Html {
   const { columns } = call.t.log
   return html`<div class="card flush"><table class="stacked log">
-<thead><tr><th scope="col">${columns.time}</th><th scope="col">${columns.event}</th><th scope="col">${columns.trigger}</th><th scope="col">${columns.outcome}</th><th scope="col">${columns.attempt}</th><th scope="col">${columns.next}</th></tr></thead>
+<thead><tr><th scope="col">${columns.time}</th><th scope="col">${columns.event}</th><th scope="col">${columns.trigger}</th><th scope="col">${columns.outcome}</th><th scope="col">${columns.attempt}</th></tr></thead>
 <tbody>${items.map(line => row(call, webhook, line))}</tbody>
 </table></div>`
 }
@@ -142,12 +142,13 @@ function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: AttemptLin
   const { id, eventId, trigger, number } = line
   const reason = reasonOf(t, line)
   const subject = subjectOf(t, line)
+  const isNone = trigger === 'test'
+  const next = nextOf(t, line, webhook, nowMs)
   return html`<tr id="attempt-${id}">
 <th scope="row"><a href="/couplings/${webhook.id}/log/${id}">${moment(line.startedAt, 'second')}</a></th>
 <td data-label="${columns.event}">${eventId === null ? html`<span class="subject">${subject}</span>` : html`<a class="subject" href="/events/${eventId}">${subject}</a> <span class="quiet id">${eventId}</span>`}</td>
 <td data-label="${columns.trigger}">${t.log.triggers[trigger]}</td>
 <td data-label="${columns.outcome}">${outcomeOf(t, line)}${reason !== null && html`<p class="hint why">${reason}</p>`}</td>
-<td data-label="${columns.attempt}">${trigger === 'test' ? '–' : countOf(t, number, control.mostAttempts)}</td>
-<td data-label="${columns.next}">${nextOf(t, line, webhook, nowMs) ?? '–'}</td>
+<td data-label="${columns.attempt}"${isNone && html` class="none"`}>${isNone ? '–' : countOf(t, number, control.mostAttempts)}${next !== null && html` <span class="next">${columns.next}: ${next}</span>`}</td>
 </tr>`
 }

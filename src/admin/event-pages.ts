@@ -133,7 +133,7 @@ function eventTable(call: PageCall, items: readonly ShownEvent[]): Html {
 <thead><tr><th scope="col">${t.events.event}</th><th scope="col">${t.event.changed}</th><th scope="col">${t.event.committed}</th><th scope="col">${t.events.id}</th></tr></thead>
 <tbody>${items.map(
     event => html`<tr><th scope="row"><a class="subject" href="/events/${event.id}">${subjectOfEvent(call, event)}</a></th>
-<td data-label="${t.event.changed}">${event.changed?.join(', ') ?? '–'}</td>
+<td data-label="${t.event.changed}"${event.changed === null && html` class="none"`}>${event.changed?.join(', ') ?? '–'}</td>
 <td data-label="${t.event.committed}">${moment(event.committedAt, 'second')}</td>
 <td data-label="${t.events.id}"><span class="quiet id">${event.id}</span></td></tr>`,
   )}</tbody></table></div>`

@@ -43,19 +43,20 @@ where id = any($3) and (entity_type, entity_id) > ($1, $2)
 ${inLaneOrder}`
 
 /**
- * The events of which an attempt failed in a range of time ($4, $5), of all its failed attempts or of those that `which`
- * leaves. An attempt gets its id when it is logged, which may be later than it began: $6 and $7 bound the days to look at.
+ * The events of which an attempt failed in a range of time ($4, $5), of all failed attempts, or of the `newest`, and
+ * of their batches all, or the `first`. An attempt gets its id when it is logged, which may be later than it began: $6
+ * and $7 bound the days to look at.
  */
-const eventsOfFailed = (which = '') => `
+const eventsOfFailed = (newest = '', first = '') => `
 with failed as (
   select event_id, event_ids from walhook.attempts
   where webhook_id = $3 and outcome <> 'delivered' and outcome <> 'cancelled'
     and started_at >= $4 and started_at < $5 and id >= $6 and id < $7 and trigger <> 'test'
-  ${which}
+  ${newest}
 ), of_event as (
   select event_id from failed where event_id is not null
   union
-  select unnest(event_ids) from failed
+  (select unnest(event_ids) from failed ${first})
 )`
 
 /** Of an event `e`: dead, or waiting after a failure. */
@@ -75,8 +76,8 @@ where (e.entity_type, e.entity_id) > ($1, $2) and ${isNotDelivered}
 ${inLaneOrder}`
 
 const countFailedStatement = `
-${eventsOfFailed('order by id desc limit $2')}
-select count(*)::int as events, (select count(*)::int from failed) as attempts
+${eventsOfFailed('order by id desc limit $2', 'limit $2')}
+select count(*)::int as events, (select sum(coalesce(cardinality(event_ids), 1))::float8 from failed) as read
 from (
   select from of_event join walhook.events e on e.id = of_event.event_id where ${isNotDelivered} limit $1
 ) counted`
@@ -100,12 +101,12 @@ function failedValues(webhookId: number, { from, to }: { from: Date; to: Date })
   return [webhookId, from, to, firstIdAt(from.getTime()), firstIdAt(to.getTime() + longestLoggingMs)]
 }
 
-/** An event may have failed ten times. More attempts than this are not read for a count. */
+/** An event may have failed ten times. No more attempts than this are read for a count, and no more events of batches. */
 const mostReadForCount = 50_000
 
 /**
- * How many events the source `failed` means, counted up to `most`: beyond it, and where so many attempts failed that
- * not all of them are read, `isExact` is false, and there are at least as many.
+ * How many events the source `failed` means, counted up to `most`: beyond it, and where so many failed that not all of
+ * them are read, `isExact` is false, and there are at least as many.
  */
 export async function countFailed(
   outbox: Outbox,
@@ -118,8 +119,8 @@ export async function countFailed(
     mostReadForCount + 1,
     ...failedValues(webhookId, range),
   ])
-  const { events, attempts } = rows[0]
-  return { count: Math.min(events, most), isExact: events <= most && attempts <= mostReadForCount }
+  const { events, read } = rows[0]
+  return { count: Math.min(events, most), isExact: events <= most && (read ?? 0) <= mostReadForCount }
 }
 
 /**

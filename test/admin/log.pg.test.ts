@@ -56,14 +56,14 @@ test('each request says what it was about, what came of it and why, which attemp
   expect(text).toContain('Waiting to be sent: 1.')
   await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false })
   const paused = (await at.get(log(id), 'viewer')).text
-  expect(paused).toContain('When the webhook is active again')
+  expect(paused).toContain('Next try: when the webhook is active again')
   expect(paused).not.toContain('data-as="distance"')
 })
 
 test('of what was given up, the log says that nothing follows', async () => {
   const { id } = await failing(0)
   await settleAll(at, id, { next: { state: 'dead' } })
-  expect((await at.get(log(id))).text).toContain('No further try')
+  expect((await at.get(log(id))).text).toContain('Next try: none')
 })
 
 test('the last ten stand first, and the others follow without one being left out or shown twice', async () => {

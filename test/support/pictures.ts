@@ -102,6 +102,11 @@ const browser = await openBrowser()
 stack.defer(() => browser.close())
 
 type Shot = { readonly name: string; readonly path: string; readonly prepare?: (page: Page) => Promise<void> }
+/** Goes on where the first such link leads. */
+const opens = (link: string) => async (page: Page) => {
+  await page.locator(link).first().click()
+  await page.locator('.one').waitFor()
+}
 const shots: Shot[] = [
   { name: 'couplings', path: '/couplings' },
   {
@@ -125,8 +130,25 @@ const shots: Shot[] = [
       await page.locator('.attempt').waitFor()
     },
   },
+  { name: 'log', path: '/couplings/2/log' },
+  { name: 'event', path: '/couplings/2/log', prepare: opens('.log a.subject') },
 ]
 const more: Shot[] = [
+  { name: 'log-empty', path: '/couplings/4/log' },
+  { name: 'log-filter', path: '/couplings/1/log?outcome=delivered&entity_type=user&from=2026-01-01T00:00' },
+  { name: 'log-wrong', path: '/couplings/1/log?entity_type=user&from=x' },
+  {
+    name: 'attempt',
+    path: '/couplings/2/log',
+    prepare: async page => {
+      await opens('.log th a')(page)
+      await page.getByText('Copy as curl').click()
+    },
+  },
+  { name: 'resend', path: '/couplings/2/resend-failed' },
+  { name: 'cancel', path: '/couplings/2/cancel' },
+  { name: 'events', path: '/events' },
+  { name: 'events-unknown', path: '/events?id=12' },
   { name: 'nothing', path: '/couplings?search=nothing' },
   {
     name: 'wrong',
