@@ -3,6 +3,7 @@ import { couplingEditPages } from './coupling-edit.ts'
 import { couplingSecretPages } from './coupling-secret.ts'
 import { couplingTestPages } from './coupling-test.ts'
 import { couplingsPages } from './couplings.ts'
+import { healthPages } from './health.ts'
 import type { Page } from './page.ts'
 import { tokenPages } from './tokens.ts'
 
@@ -12,6 +13,7 @@ export const pages: readonly Page[] = [
   ...couplingEditPages,
   ...couplingTestPages,
   ...couplingSecretPages,
+  ...healthPages,
   ...tokenPages,
   ...auditPages,
 ]

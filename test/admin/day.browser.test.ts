@@ -105,6 +105,7 @@ browserTest('no page has a barrier, light and dark, and none is wider than a sma
     `/couplings/${id}/secret`,
     `/couplings/${id}/secret/rotate`,
     `/couplings/${id}/delete`,
+    '/health',
     '/tokens',
     '/tokens/new',
     `/tokens/${tokenId}/revoke`,

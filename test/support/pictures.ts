@@ -156,6 +156,7 @@ const more: Shot[] = [
     },
   },
   { name: 'tokens', path: '/tokens' },
+  { name: 'health', path: '/health' },
   {
     name: 'token',
     path: '/tokens/new',

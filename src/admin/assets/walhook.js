@@ -9,6 +9,7 @@ const exact = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 
 const formats = {
   date: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }),
   clock: new Intl.DateTimeFormat(language, { timeStyle: 'medium' }),
+  hour: new Intl.DateTimeFormat(language, { timeStyle: 'short' }),
 }
 const distance = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
 const units = [
