@@ -118,6 +118,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     outbox,
     sealKey: config.sealKey!,
     entityTypes: mapping.map(({ entityType }) => entityType),
+    mostAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: backfillAs(mapping),
     readFields: async () => fieldNames(await readCatalogue(source, mapping), mapping),

@@ -171,6 +171,7 @@ export const couplingEditPages = [
 export function tabsFor({ may }: Pick<PageCall, 'may'>): CouplingTab[] {
   return [
     'settings',
+    'log',
     ...(may('operator') ? (['test'] as const) : []),
     ...(may('admin') ? (['secret'] as const) : []),
   ]

@@ -71,6 +71,7 @@ export function page<Params extends z.ZodObject = z.ZodObject>(definition: Defin
 /** The navigation, in its order. A place that has no page yet is not shown. */
 export const places = [
   { name: 'couplings', path: '/couplings', role: 'viewer', group: 'integrations' },
+  { name: 'events', path: '/events', role: 'viewer', group: 'integrations' },
   { name: 'health', path: '/health', role: 'viewer', group: 'system' },
   { name: 'tokens', path: '/tokens', role: 'admin', group: 'system' },
   { name: 'audit', path: '/audit', role: 'admin', group: 'system' },

@@ -17,6 +17,9 @@ export type TableColumn = {
   readonly isGenerated: boolean
 }
 
+/** What of some columns Postgres computes itself: when a row is written, or, from PostgreSQL 18 on, when it is read. */
+export type Generated = 'nothing' | 'stored' | 'virtual'
+
 /** A table as the catalogue describes it. */
 export type Table = {
   readonly name: TableName
@@ -31,6 +34,10 @@ export type Table = {
   readonly primaryKey: readonly string[]
   /** The columns that the WAL gives of a row before its UPDATE or DELETE. None: both fail once it is published. */
   readonly identityColumns: readonly string[]
+  readonly generated: Generated
+  readonly generatedInIdentity: Generated
+  /** Whether it is in the WAL at all. */
+  readonly isLogged: boolean
   /** Columns that are unique by themselves. */
   readonly uniqueColumns: readonly string[]
   /** Of a partitioned table: the partitions that hold rows, each with an identity of its own. */
@@ -38,6 +45,8 @@ export type Table = {
     readonly name: TableName
     readonly identity: string
     readonly hasIdentity: boolean
+    readonly generatedInIdentity: Generated
+    readonly isLogged: boolean
   }[]
   /** Whether other tables inherit from it, other than as partitions. */
   readonly hasHeirs: boolean
@@ -64,10 +73,24 @@ export const hasIdentity = (table: 'c' | 'l') => `(${table}.relreplident = 'f' o
     (${table}.relreplident = 'd' and i.indisprimary and i.indimmediate) or
     (${table}.relreplident = 'i' and i.indisreplident))))`
 
+const generatedAmong = (table: 'c' | 'l', columns: string) => `(
+  select case max(a.attgenerated::text) when 's' then 'stored' when 'v' then 'virtual' else 'nothing' end
+  from pg_attribute a where a.attrelid = ${table}.oid and a.attnum > 0 and not a.attisdropped and ${columns})`
+
+/** SQL: what Postgres generates of a table's replica identity. */
+export const generatedInIdentity = (table: 'c' | 'l') =>
+  generatedAmong(
+    table,
+    `(${table}.relreplident = 'f' or exists (
+      select from pg_index i where i.indrelid = ${table}.oid and a.attnum = any(i.indkey) and (
+        (${table}.relreplident = 'd' and i.indisprimary) or (${table}.relreplident = 'i' and i.indisreplident))))`,
+  )
+
 const tablesStatement = `
 select
   n.nspname as schema, c.relname as name, c.oid::int8 as oid, c.relkind as kind, c.relispartition as is_partition,
-  c.relreplident as identity,
+  c.relreplident as identity, c.relpersistence = 'p' as is_logged,
+  ${generatedAmong('c', 'true')} as generated, ${generatedInIdentity('c')} as generated_in_identity,
   has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage') as is_readable,
   pg_has_role(c.relowner, 'usage') as is_owned,
   (select json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8,
@@ -85,7 +108,9 @@ select
    where i.indrelid = c.oid and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid)
     as unique_columns,
   (select json_agg(json_build_object('name', json_build_object('schema', ln.nspname, 'name', l.relname),
-                                     'identity', l.relreplident, 'hasIdentity', ${hasIdentity('l')}))
+                                     'identity', l.relreplident, 'hasIdentity', ${hasIdentity('l')},
+                                     'generatedInIdentity', ${generatedInIdentity('l')},
+                                     'isLogged', l.relpersistence = 'p'))
    from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid join pg_namespace ln on ln.oid = l.relnamespace
    where c.relkind = 'p' and t.isleaf and l.relkind = 'r') as leaves,
   c.relkind = 'r' and exists (select from pg_inherits where inhparent = c.oid) as has_heirs,
@@ -188,6 +213,10 @@ function toTable(row: Record<string, string | null>): Table {
     columns,
     primaryKey,
     identityColumns: byIdentity[row.identity!] ?? [],
+    generated: row.generated as Generated,
+    // Of a partitioned table the partitions tell.
+    generatedInIdentity: row.kind === 'r' ? (row.generated_in_identity as Generated) : 'nothing',
+    isLogged: row.is_logged === 't',
     uniqueColumns: JSON.parse(row.unique_columns ?? '[]'),
     leaves: JSON.parse(row.leaves ?? '[]'),
     hasHeirs: row.has_heirs === 't',

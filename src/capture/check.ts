@@ -4,11 +4,12 @@ import type { Problem } from '../domain/problem.ts'
 import { type Catalogue, givesPrevious, type Table } from './catalogue.ts'
 import {
   judgeMapping,
-  judgePublication,
   judgeServer,
   type PublicationFacts,
+  refusesUnpublished,
   type SourceFacts,
 } from './preflight-verdict.ts'
+import { judgePublication } from './publication-verdict.ts'
 
 /** One thing that was looked at. `mend` is null where there is nothing to do. */
 export type CheckLine = {
@@ -48,7 +49,9 @@ export function checkLines(
     releaseLine(facts),
     timeoutLine(facts),
     clockLine(facts, options.nowMs),
-    ...publishedTables(mapping).flatMap(table => tableLines(catalogue, tableKey(table))),
+    ...publishedTables(mapping).flatMap(table =>
+      tableLines(catalogue, tableKey(table), publicationName, facts),
+    ),
     ...mapping.map(entity => uniqueLine(catalogue, entity)),
     facts.publication === null
       ? ok(`publication ${publicationName}`, 'not there yet: it will be made')
@@ -134,10 +137,15 @@ function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
   )
 }
 
-function tableLines(catalogue: Catalogue, key: string): CheckLine[] {
+function tableLines(
+  catalogue: Catalogue,
+  key: string,
+  publicationName: string,
+  facts: SourceFacts,
+): CheckLine[] {
   const table = catalogue.tables.get(key)
   if (!table) return []
-  const lines = [ok(`table ${key}`, kindText(table)), previousLine(table)]
+  const lines = [ok(`table ${key}`, kindText(table)), previousLine(table, publicationName, facts)]
   if (table.hasHeirs)
     lines.push(
       warning(
@@ -158,19 +166,29 @@ function kindText(table: Table): string {
 }
 
 /** Whether updates of a table tell the values before, and what it takes. */
-function previousLine(table: Table): CheckLine {
+function previousLine(table: Table, publicationName: string, facts: SourceFacts): CheckLine {
   const key = tableKey(table.name)
   const what = `table ${key}, previous values`
   if (givesPrevious(table)) return ok(what, 'told: an UPDATE gives the whole row before')
+  const untold = 'not told, so webhooks get no "previous", and all updates whatever fields they ask for.'
+  if (table.generated === 'virtual' && refusesUnpublished(facts))
+    return ok(
+      what,
+      `${untold} They can't be had: with virtual generated columns, replica identity FULL would make the application's own UPDATE fail`,
+    )
   const lacking = [
     ...(table.identity === 'f' ? [] : [table.name]),
     ...table.leaves.filter(({ identity }) => identity !== 'f').map(({ name }) => name),
   ]
-  const sql = lacking.map(name => `alter table ${tableKey(name)} replica identity full;`).join(' ')
+  const isLeftOut = table.generated === 'stored' && facts.publication?.publishesGenerated === false
+  const sql = [
+    ...(isLeftOut ? [`alter publication ${publicationName} set (publish_generated_columns = stored);`] : []),
+    ...lacking.map(name => `alter table ${tableKey(name)} replica identity full;`),
+  ].join(' ')
   const size = table.rowBytes === null ? 'as much as a row holds' : `about ${table.rowBytes} bytes`
   return ok(
     what,
-    `not told, so webhooks get no "previous", and all updates whatever fields they ask for. To have them: ${sql} Each UPDATE and DELETE then writes the row before into the WAL, ${size} more`,
+    `${untold} To have them: ${sql} Each UPDATE and DELETE then writes the row before into the WAL, ${size} more`,
   )
 }
 

@@ -11,7 +11,7 @@ import {
 } from '../domain/mapping.ts'
 import { nearest } from '../domain/nearest.ts'
 import type { Problem } from '../domain/problem.ts'
-import type { Catalogue, Table } from './catalogue.ts'
+import type { Catalogue, Generated, Table } from './catalogue.ts'
 
 /** What the source database says of itself, of our slot and of our publication. */
 export type SourceFacts = {
@@ -53,6 +53,8 @@ export type PublicationFacts = {
   readonly isOwned: boolean
   /** Whether the changes of a partition are told as those of the table that it is a part of. */
   readonly viaRoot: boolean
+  /** Whether stored generated columns are told; true where PostgreSQL does not ask for it (before 18). */
+  readonly publishesGenerated: boolean
   readonly tables: readonly PublishedTable[]
 }
 
@@ -61,6 +63,8 @@ export type PublishedTable = TableName & {
   readonly hasColumnList: boolean
   /** The tables under it, or itself, of which UPDATE and DELETE fail because it is published. */
   readonly withoutIdentity: readonly string[]
+  /** Of these tables, what is generated in a replica identity. */
+  readonly generatedInIdentity: Generated
 }
 
 /** The server: version, settings, what the role may do, and whether a slot is there or can be made. */
@@ -102,7 +106,12 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
   return problems
 }
 
-const harm = "published like this, the application's own UPDATE and DELETE would fail"
+export const harm = "published like this, the application's own UPDATE and DELETE would fail"
+
+/** From PostgreSQL 18 on, UPDATE and DELETE fail where generated columns of the identity are not published. */
+export function refusesUnpublished({ serverVersion }: Pick<SourceFacts, 'serverVersion'>): boolean {
+  return serverVersion >= 180000
+}
 
 function mendOf(column: string, names: readonly string[]): string {
   const meant = nearest(column, names)
@@ -113,7 +122,7 @@ function mendOf(column: string, names: readonly string[]): string {
 export function judgeMapping(
   catalogue: Catalogue,
   mapping: readonly EntityMapping[],
-  facts: Pick<SourceFacts, 'role'>,
+  facts: Pick<SourceFacts, 'role' | 'serverVersion'>,
 ): Problem[] {
   const problems: Problem[] = []
   const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
@@ -168,6 +177,24 @@ export function judgeMapping(
         'has no replica identity of its own',
         `${harm}. Run: alter table ${tableKey(leaf.name)} replica identity full;`,
       )
+    const parts = table.leaves.map(leaf => ({
+      ...leaf,
+      what: `table ${key}, partition ${tableKey(leaf.name)}`,
+    }))
+    for (const part of [{ ...table, what: `table ${key}` }, ...parts]) {
+      if (!part.isLogged)
+        add(
+          part.what,
+          'unlogged: what is written to it is not in the WAL',
+          `run: alter table ${tableKey(part.name)} set logged;`,
+        )
+      if (part.generatedInIdentity === 'virtual' && refusesUnpublished(facts))
+        add(
+          part.what,
+          'its replica identity is FULL, and it has virtual generated columns, which can not be published',
+          `${harm}. Run: alter table ${tableKey(part.name)} replica identity default;`,
+        )
+    }
   }
   for (const entity of mapping) {
     const table = catalogue.tables.get(tableKey(entity.table))
@@ -253,79 +280,4 @@ function nearestTable(wanted: TableName, tables: readonly TableName[]): TableNam
     return among.find(table => table.name === name) ?? null
   }
   return near(tables.filter(({ schema }) => schema === wanted.schema)) ?? near(tables)
-}
-
-/** The publication, where it is there already; else whether this role can make it. */
-export function judgePublication(
-  facts: SourceFacts,
-  catalogue: Catalogue,
-  options: { mapping: readonly EntityMapping[]; publicationName: string },
-): Problem[] {
-  const { publication } = facts
-  const { mapping, publicationName } = options
-  const what = `publication ${publicationName}`
-  const wanted = publishedTables(mapping)
-  const create = createPublication(publicationName, mapping)
-  if (!publication) {
-    // Where there is a slot, it was made for a publication that is gone: that is a gap, and judged as one.
-    if (facts.slot) return []
-    const notOwned = wanted.map(tableKey).filter(table => catalogue.tables.get(table)?.isOwned === false)
-    if (facts.mayCreate && notOwned.length === 0) return []
-    const found = facts.mayCreate
-      ? `missing, and role ${facts.role} may not create it, because it does not own ${notOwned.join(', ')}`
-      : `missing, and role ${facts.role} may not create one in database ${facts.database}`
-    return [{ what, found, mend: `run as the owner of the tables: ${create}` }]
-  }
-  const problems: Problem[] = []
-  if (publication.isForAllTables)
-    problems.push({
-      what,
-      found: 'FOR ALL TABLES',
-      mend: `walhook's own tables would feed themselves. Run: drop publication ${publicationName}; ${create}`,
-    })
-  if (!publication.publishesAll)
-    problems.push({
-      what,
-      found: 'does not publish all of insert, update, delete and truncate',
-      mend: `run: alter publication ${publicationName} set (publish = 'insert, update, delete, truncate');`,
-    })
-  const published = new Set(publication.tables.map(tableKey))
-  const isPartitioned = (table: TableName) => catalogue.tables.get(tableKey(table))?.kind === 'p'
-  if (!publication.viaRoot && wanted.some(isPartitioned))
-    problems.push({
-      what,
-      found: `tells the changes of partitions as their own, not as those of ${wanted.filter(isPartitioned).map(tableKey).join(', ')}`,
-      mend: `run: alter publication ${publicationName} set (publish_via_partition_root = true);`,
-    })
-  const missing = wanted
-    .filter(table => publication.viaRoot || !isPartitioned(table))
-    .map(tableKey)
-    .filter(table => !published.has(table))
-  const partitions = missing.filter(table => publication.viaRoot && catalogue.tables.get(table)?.isPartition)
-  if (missing.length > 0 && !publication.isForAllTables)
-    problems.push({
-      what,
-      found: `without ${missing.join(', ')}`,
-      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` A partition of a published table is told as that table: map it instead of ${partitions.join(', ')}` : ''}`,
-    })
-  const isWanted = new Set(wanted.map(tableKey))
-  for (const table of publication.tables)
-    if (table.withoutIdentity.length > 0 && !isWanted.has(tableKey(table)))
-      problems.push({
-        what: `${what}, table ${tableKey(table)}`,
-        found: `not mapped, and without a replica identity: ${table.withoutIdentity.join(', ')}`,
-        mend: `${harm}. Run: alter publication ${publicationName} drop table ${tableKey(table)};`,
-      })
-  for (const table of publication.tables.filter(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList))
-    problems.push({
-      what: `${what}, table ${tableKey(table)}`,
-      found: table.hasFilter ? 'a row filter' : 'a column list',
-      mend: `either can make the application's own UPDATE fail; choose fields in walhook's mapping instead. Run: alter publication ${publicationName} drop table ${tableKey(table)}; alter publication ${publicationName} add table ${tableKey(table)};`,
-    })
-  return problems
-}
-
-/** The statement that makes the publication: the mapped tables by name, and nothing else. */
-export function createPublication(publicationName: string, mapping: readonly EntityMapping[]): string {
-  return `create publication ${publicationName} for table ${publishedTables(mapping).map(tableKey).join(', ')} with (publish_via_partition_root = true);`
 }

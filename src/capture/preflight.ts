@@ -1,8 +1,9 @@
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
-import { type Catalogue, hasIdentity, readCatalogue } from './catalogue.ts'
-import { judgeMapping, judgePublication, judgeServer, type SourceFacts } from './preflight-verdict.ts'
+import { type Catalogue, generatedInIdentity, hasIdentity, readCatalogue } from './catalogue.ts'
+import { judgeMapping, judgeServer, type SourceFacts } from './preflight-verdict.ts'
+import { judgePublication } from './publication-verdict.ts'
 import type { Source } from './source.ts'
 import { mayLogSnapshot } from './wal-release.ts'
 
@@ -37,22 +38,30 @@ select json_build_object(
       'publishesAll', p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate,
       'isOwned', pg_has_role(p.pubowner, 'usage'),
       'viaRoot', p.pubviaroot,
+      'publishesGenerated', {publishesGenerated},
       'tables', coalesce((
         select json_agg(json_build_object(
           'schema', t.schemaname, 'name', t.tablename, 'hasFilter', {hasFilter}, 'hasColumnList', {hasColumnList},
-          'withoutIdentity', {withoutIdentity}))
+          'withoutIdentity', {withoutIdentity}, 'generatedInIdentity', {generatedInIdentity}))
         from pg_publication_tables t where t.pubname = p.pubname), '[]'))
     from pg_publication p where p.pubname = $2)
 ) as facts`
 
-/** The tables under a published one, or itself, whose UPDATE and DELETE fail because they are published. */
-const withoutIdentity = `coalesce((
-  select json_agg(format('%I.%I', ln.nspname, l.relname) order by l.oid)
+/** Something of the tables under a published one, or of itself, that meet a condition. */
+const ofTablesUnder = (what: string, condition: string) => `(
+  select ${what}
   from pg_namespace rn join pg_class root on root.relnamespace = rn.oid
   left join lateral pg_partition_tree(root.oid) tree on true
   join pg_class l on l.oid = coalesce(tree.relid, root.oid)
   join pg_namespace ln on ln.oid = l.relnamespace
-  where rn.nspname = t.schemaname and root.relname = t.tablename and l.relkind = 'r' and not ${hasIdentity('l')}), '[]')`
+  where rn.nspname = t.schemaname and root.relname = t.tablename and l.relkind = 'r' and ${condition})`
+
+/** Those whose UPDATE and DELETE fail because they are published. */
+const withoutIdentity = `coalesce(
+  ${ofTablesUnder("json_agg(format('%I.%I', ln.nspname, l.relname) order by l.oid)", `not ${hasIdentity('l')}`)}, '[]')`
+
+/** The worst of them: the names are in the order of the alphabet. */
+const generated = ofTablesUnder(`coalesce(max(${generatedInIdentity('l')}), 'nothing')`, 'true')
 
 /** Row filters and column lists came with PostgreSQL 15. */
 const filtersFrom15 = {
@@ -67,13 +76,17 @@ export async function readFacts(
   source: Source,
   names: { slotName: string; publicationName: string },
 ): Promise<SourceFacts> {
-  const version = await source.pool.query(`select current_setting('server_version_num')::int as number`)
-  const filters =
-    Number(version.rows[0].number) >= 150000 ? filtersFrom15 : { hasFilter: 'false', hasColumnList: 'false' }
+  const { rows: versions } = await source.pool.query(
+    `select current_setting('server_version_num')::int as number`,
+  )
+  const version = Number(versions[0].number)
+  const filters = version >= 150000 ? filtersFrom15 : { hasFilter: 'false', hasColumnList: 'false' }
   const statement = factsStatement
     .replace('{hasFilter}', filters.hasFilter)
     .replace('{hasColumnList}', filters.hasColumnList)
+    .replace('{publishesGenerated}', version >= 180000 ? "p.pubgencols = 's'" : 'true')
     .replace('{withoutIdentity}', withoutIdentity)
+    .replace('{generatedInIdentity}', generated)
   const { rows } = await source.pool.query(statement, [names.slotName, names.publicationName])
   return JSON.parse(rows[0].facts)
 }

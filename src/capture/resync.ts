@@ -11,7 +11,8 @@ import { restartPosition } from '../outbox/position.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { writeDeletion } from './map.ts'
 import { preflight } from './preflight.ts'
-import { createPublication, type SourceFacts } from './preflight-verdict.ts'
+import type { SourceFacts } from './preflight-verdict.ts'
+import { createPublication } from './publication-verdict.ts'
 import { readPage } from './read-back.ts'
 import { showRows } from './read-entity.ts'
 import { slotLock } from './setup.ts'
@@ -56,7 +57,7 @@ export async function resync(source: Source, outbox: Outbox, options: ResyncOpti
     })
   if (problems.length > 0) return { ok: false, problems }
   if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
-  if (!facts.publication) await lock.query(createPublication(options.publicationName, options.mapping))
+  if (!facts.publication) await lock.query(createPublication(options.publicationName, options.mapping, facts))
 
   await using slot = await createExportingSlot(source.url, slotName)
   await lock.query('begin isolation level repeatable read read only')

@@ -7,7 +7,8 @@ import { openGap } from '../outbox/gaps.ts'
 import { createPosition, type Position, readPosition } from '../outbox/position.ts'
 import { type GapReason, judgeContinuity } from './continuity.ts'
 import { preflight } from './preflight.ts'
-import { createPublication, type SourceFacts } from './preflight-verdict.ts'
+import type { SourceFacts } from './preflight-verdict.ts'
+import { createPublication } from './publication-verdict.ts'
 import type { Source } from './source.ts'
 
 export type SetupResult =
@@ -87,7 +88,8 @@ async function begin(
   options: Options,
 ): Promise<void> {
   const { slotName } = options
-  if (!facts.publication) await client.query(createPublication(options.publicationName, options.mapping))
+  if (!facts.publication)
+    await client.query(createPublication(options.publicationName, options.mapping, facts))
   const startsAt = facts.slot?.confirmedLsn ?? (await createSlot(client, slotName, options.onWaiting))
   const { systemIdentifier } = facts
   await createPosition(outbox, slotName, { systemIdentifier, commitLsn: parseLsn(startsAt) })

@@ -32,6 +32,12 @@ type Connection = {
 }
 
 /**
+ * What was stored is confirmed together with what follows so soon, in ms. A status for each commit of a busy source would
+ * cost both sides more than it tells: what is sent again after a crash is known by its position anyway.
+ */
+const confirmWithinMs = 50
+
+/**
  * Opens the stream of a slot at the place where the slot stands. A new object for every connection: this library
  * would resume a used one after the last change that it received, stored or not.
  *
@@ -55,6 +61,7 @@ export async function openStream(options: {
   const started = Promise.withResolvers<void>()
 
   let confirmed: Lsn = 0n
+  let telling: NodeJS.Timeout | null = null
   let isPaused = false
   let lastByteAtMs = performance.now()
   let backendPid = 0
@@ -95,6 +102,11 @@ export async function openStream(options: {
     connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer))
   }
 
+  function tell() {
+    telling = null
+    sendStatus(false)
+  }
+
   const timer = setInterval(() => {
     const silentMs = performance.now() - lastByteAtMs
     if (!isPaused && silentMs > silenceLimitMs)
@@ -111,7 +123,12 @@ export async function openStream(options: {
       '0/0',
     )
     .then(() => fail(new Error('the server has ended the stream')), fail)
-  over.promise.catch(() => {}).finally(() => clearInterval(timer))
+  over.promise
+    .catch(() => {})
+    .finally(() => {
+      clearInterval(timer)
+      clearTimeout(telling ?? undefined)
+    })
   await started.promise
 
   return {
@@ -120,7 +137,7 @@ export async function openStream(options: {
     confirm(lsn) {
       if (lsn <= confirmed) return
       confirmed = lsn
-      sendStatus(false)
+      telling ??= setTimeout(tell, confirmWithinMs)
     },
     pause() {
       isPaused = true

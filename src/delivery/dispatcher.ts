@@ -10,7 +10,7 @@ import { claim } from '../outbox/claim.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { createDueFloors } from '../outbox/due-floors.ts'
 import { release } from '../outbox/lanes.ts'
-import type { Settlement } from '../outbox/settle.ts'
+import { type LeftLane, type Settlement, settle } from '../outbox/settle.ts'
 import type { Shipment } from '../outbox/shipment.ts'
 import { tellWake } from '../outbox/wake.ts'
 import { describeError, type Log } from '../runtime/log.ts'
@@ -86,8 +86,16 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
-    outbox,
     log,
+    clockMs,
+    async settle(settlements) {
+      const left: LeftLane[] = []
+      await settle(outbox, settlements, {
+        disabled: ({ webhookId, reason }) => log.warn('webhook.disabled', { webhook_id: webhookId, reason }),
+        left: lane => left.push(lane),
+      })
+      return left
+    },
     onSettled(settlements, left) {
       for (const { shipment } of settlements) places.settled(shipment.webhookId)
       for (const { webhookId, dueInMs } of left) agenda.note(webhookId, clockMs() + dueInMs)

@@ -1,54 +1,71 @@
-import type { Outbox } from '../outbox/database.ts'
-import { type LeftLane, type Settlement, settle } from '../outbox/settle.ts'
+import type { LeftLane, Settlement } from '../outbox/settle.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
 
 const maxBatch = 200
+/** So many wait for no more company. */
+const enough = 20
+const longestRestMs = 20
 const retryMs = 500
 
 /**
- * Settles finished attempts in batches: what finishes while one batch commits goes into the next, so that a
- * busy queue shares commits and an idle one waits for nothing. While the database is away, settlements wait
- * here, and their lanes stay in flight.
+ * Settles finished attempts in batches: what finishes while one batch commits goes into the next, and so does what
+ * finishes while the settler then rests, for as long as the commit took. So a busy queue shares commits, at half of the
+ * pace of the disk at the most, and an idle one waits for nothing. While the database is away, settlements wait here, and
+ * their lanes stay in flight.
  */
 export function createSettler(options: {
-  outbox: Outbox
+  /** Settles them in one commit; returns the lanes that have something left. */
+  settle: (settlements: readonly Settlement[]) => Promise<readonly LeftLane[]>
   log: Log
-  /** `left` are the lanes of these that have something left. */
+  clockMs: () => number
   onSettled: (settlements: readonly Settlement[], left: readonly LeftLane[]) => void
 }) {
+  const { log, clockMs } = options
   const waiting: Settlement[] = []
   let isRunning = false
+  let restsUntilMs = Number.NEGATIVE_INFINITY
+  /** Ends a rest. */
+  let wake = () => {}
   const gaveUp = new AbortController()
 
   async function drain(): Promise<void> {
     while (waiting.length > 0) {
+      if (waiting.length < enough) await rest(restsUntilMs - clockMs())
       const batch = waiting.splice(0, maxBatch)
-      const left: LeftLane[] = []
-      while (!gaveUp.signal.aborted) {
-        try {
-          await settle(options.outbox, batch, {
-            disabled: ({ webhookId, reason }) =>
-              options.log.warn('webhook.disabled', { webhook_id: webhookId, reason }),
-            left: lane => left.push(lane),
-          })
-          break
-        } catch (error) {
-          options.log.error('delivery.settle_failed', {
-            reason: describeError(error),
-            attempts: batch.length,
-          })
-          await sleep(retryMs, gaveUp.signal)
-        }
-      }
-      options.onSettled(batch, left)
+      options.onSettled(batch, await settleSurely(batch))
     }
     isRunning = false
+  }
+
+  async function settleSurely(batch: readonly Settlement[]): Promise<readonly LeftLane[]> {
+    while (!gaveUp.signal.aborted) {
+      const startMs = clockMs()
+      try {
+        const left = await options.settle(batch)
+        const endMs = clockMs()
+        restsUntilMs = endMs + Math.min(endMs - startMs, longestRestMs)
+        return left
+      } catch (error) {
+        log.error('delivery.settle_failed', { reason: describeError(error), attempts: batch.length })
+        await sleep(retryMs, gaveUp.signal)
+      }
+    }
+    return []
+  }
+
+  async function rest(ms: number): Promise<void> {
+    if (ms <= 0) return
+    const woken = new AbortController()
+    wake = () => woken.abort()
+    await sleep(ms, AbortSignal.any([woken.signal, gaveUp.signal]))
+    wake = () => {}
   }
 
   return {
     push(settlement: Settlement) {
       waiting.push(settlement)
+      if (waiting.length >= enough) wake()
       if (isRunning) return
       isRunning = true
       void drain()

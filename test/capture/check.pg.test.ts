@@ -18,11 +18,12 @@ async function check(sql: string, statement = 'select') {
     () => null,
     error => error.code,
   )
-  return { lines: checkLines(facts, catalogue, { ...names, nowMs: Date.now() }), code }
+  return { lines: checkLines(facts, catalogue, { ...names, nowMs: Date.now() }), code, facts }
 }
 
 const companies = 'create table companies (id integer primary key);'
 const withoutIdentity = '55000'
+const wrongColumns = '42P10'
 
 test('the size of a row is told for what its values before would cost', async () => {
   const { lines } = await check(`
@@ -92,5 +93,65 @@ test('an inheriting table and a key that nothing keeps unique are told', async (
     create table vips () inherits (users)`)
   expect(lines.filter(({ level }) => level === 'warning').map(({ what }) => what)).toEqual(
     expect.arrayContaining(['table "public"."users", inheritance', 'entity user, key id']),
+  )
+})
+
+const users = (column = '') => `create table users (id integer primary key, name integer${column})`
+const stored = ', twice integer generated always as (2 * name) stored'
+const virtual = ', twice integer generated always as (2 * name) virtual'
+const published =
+  'create publication walhook for table users, companies with (publish_via_partition_root = true)'
+const row = 'insert into users (id, name) values (1, 1)'
+
+test.each<[string, string, RegExp]>([
+  [
+    'a stored column in a whole row',
+    `${users(stored)}; alter table users replica identity full; ${published}; ${row}`,
+    /publication walhook/,
+  ],
+  [
+    'a virtual column in a whole row, also where stored ones are published',
+    `${users(virtual)}; alter table users replica identity full;
+     create publication walhook for table users, companies with (publish_generated_columns = stored); ${row}`,
+    /"users"/,
+  ],
+  [
+    'a stored column that is the key',
+    `create table users (name integer, id integer generated always as (2 * name) stored primary key); ${published};
+     insert into users (name) values (1)`,
+    /publication walhook/,
+  ],
+  [
+    'a stored column in the whole row of a partition',
+    `${users(stored)} partition by range (id); create table users_1 partition of users for values from (0) to (10);
+     alter table users_1 replica identity full; ${published}; ${row}`,
+    /publication walhook/,
+  ],
+  [
+    'a virtual column of a table that is published and not mapped',
+    `${users()}; create table orders (id integer primary key, name integer${virtual}); alter table orders replica identity full;
+     create publication walhook for table users, companies, orders; insert into orders values (1, 1)`,
+    /"orders"/,
+  ],
+])('from PostgreSQL 18 on, a statement that fails because of %s is foretold', async (_what, sql, named) => {
+  const isOld = (await check(`${companies}${users()}`)).facts.serverVersion < 180000
+  // Virtual columns came with PostgreSQL 18: before, it has none that could harm.
+  if (isOld && sql.includes(virtual)) return
+  const statement = sql.includes('orders') ? 'update orders set name = 2' : 'update users set name = 2'
+  const { lines, code } = await check(companies + sql, statement)
+  expect(code).toBe(isOld ? null : wrongColumns)
+  expect(lines.at(-1)).toMatchObject(
+    isOld ? { level: 'ok' } : { level: 'error', found: expect.stringMatching(named) },
+  )
+})
+
+test('what is unlogged is told, before the publication fails on it or leaves it out without a word', async () => {
+  const whole = await check(`${companies} create unlogged table users (id integer primary key)`)
+  const part = await check(`${companies} create table users (id integer primary key) partition by range (id);
+    create unlogged table users_1 partition of users for values from (0) to (10); ${published}`)
+  const told = { level: 'error', found: expect.stringContaining('unlogged') }
+  expect(whole.lines).toContainEqual(expect.objectContaining({ ...told, what: 'table "public"."users"' }))
+  expect(part.lines).toContainEqual(
+    expect.objectContaining({ ...told, what: 'table "public"."users", partition "public"."users_1"' }),
   )
 })

@@ -39,12 +39,14 @@ const publication = {
   publishesAll: true,
   isOwned: true,
   viaRoot: true,
+  publishesGenerated: true,
   tables: ['users', 'companies'].map(name => ({
     schema: 'public',
     name,
     hasFilter: false,
     hasColumnList: false,
     withoutIdentity: [],
+    generatedInIdentity: 'nothing' as const,
   })),
 }
 
@@ -57,6 +59,9 @@ const table = (name: string, change: Partial<Table> = {}): Table => ({
   columns: [{ name: 'id', typeOid: 23, typeName: 'integer', isGenerated: false }],
   primaryKey: ['id'],
   identityColumns: ['id'],
+  generated: 'nothing',
+  generatedInIdentity: 'nothing',
+  isLogged: true,
   uniqueColumns: ['id'],
   leaves: [],
   hasHeirs: false,
@@ -149,9 +154,11 @@ const leaf = (name: string, identity: string, hasIdentity = true) => ({
   name: { schema: 'public', name },
   identity,
   hasIdentity,
+  generatedInIdentity: 'nothing' as const,
+  isLogged: true,
 })
-const previousOf = (users: Partial<Table>) =>
-  check({}, users).find(({ what }) => what === 'table "public"."users", previous values')
+const previousOf = (users: Partial<Table>, facts: Partial<SourceFacts> = {}) =>
+  check(facts, users).find(({ what }) => what === 'table "public"."users", previous values')
 
 test('it says whether updates tell the values before, and what it takes and costs to have them', () => {
   expect(previousOf({ identity: 'f' })).toMatchObject({ level: 'ok', found: expect.stringMatching(/^told/) })
@@ -165,6 +172,18 @@ test('it says whether updates tell the values before, and what it takes and cost
   const partitioned = { kind: 'p', identity: 'f', leaves: [leaf('users_1', 'f'), leaf('users_2', 'd')] }
   expect(previousOf(partitioned)?.found).toContain(
     'To have them: alter table "public"."users_2" replica identity full; Each',
+  )
+})
+
+test('what it takes to have the values before never makes a statement of the application fail', () => {
+  const before = { publication: { ...publication, publishesGenerated: false } }
+  expect(previousOf({ generated: 'stored' }, before)?.found).toContain(
+    'To have them: alter publication walhook set (publish_generated_columns = stored); alter table "public"."users" replica identity full;',
+  )
+  expect(previousOf({ generated: 'stored' })?.found).toContain('To have them: alter table')
+  const from18 = { serverVersion: 180000 }
+  expect(previousOf({ generated: 'virtual' }, from18)?.found).toMatch(
+    /They can't be had: with virtual generated/,
   )
 })
 

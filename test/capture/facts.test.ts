@@ -171,7 +171,13 @@ test('a field that is left out, because its row is gone, is named', async () => 
 })
 
 test('a whole row before is not believed where a partition has another identity than its table', async () => {
-  const leaf = { name: { schema: 'public', name: 'users_1' }, identity: 'd', hasIdentity: true }
+  const leaf = {
+    name: { schema: 'public', name: 'users_1' },
+    identity: 'd',
+    hasIdentity: true,
+    generatedInIdentity: 'nothing' as const,
+    isLogged: true,
+  }
   const at = openMapper({
     mapping: [entity('user', 'users')],
     tables: [{ ...tableOf(users), kind: 'p', identity: 'f', leaves: [leaf] }],

@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest'
 import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
 import {
-  createPublication,
   judgeMapping,
-  judgePublication,
   judgeServer,
   type PublicationFacts,
   type SourceFacts,
 } from '../../src/capture/preflight-verdict.ts'
+import { createPublication, judgePublication } from '../../src/capture/publication-verdict.ts'
 import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
 import { formatProblem } from '../../src/domain/problem.ts'
 
@@ -45,11 +44,13 @@ const publication: PublicationFacts = {
   publishesAll: true,
   isOwned: true,
   viaRoot: true,
+  publishesGenerated: true,
   tables: defaultMapping.map(({ table }) => ({
     ...table,
     hasFilter: false,
     hasColumnList: false,
     withoutIdentity: [],
+    generatedInIdentity: 'nothing',
   })),
 }
 
@@ -63,6 +64,9 @@ function table(name: string, columns: readonly string[], part: Partial<Table> = 
     columns: columns.map(column => ({ name: column, typeOid: 23, typeName: 'integer', isGenerated: false })),
     primaryKey: ['id'],
     identityColumns: ['id'],
+    generated: 'nothing',
+    generatedInIdentity: 'nothing',
+    isLogged: true,
     uniqueColumns: ['id'],
     leaves: [],
     hasHeirs: false,
@@ -72,6 +76,14 @@ function table(name: string, columns: readonly string[], part: Partial<Table> = 
     ...part,
   }
 }
+
+const leaf = {
+  name: { schema: 'public', name: 'p1' },
+  identity: 'd',
+  hasIdentity: true,
+  generatedInIdentity: 'nothing',
+  isLogged: true,
+} as const
 
 function catalogueOf(...tables: Table[]): Catalogue {
   return {
@@ -187,11 +199,23 @@ test.each<[string, Table[], EntityMapping, string]>([
       {
         ...users,
         kind: 'p',
-        leaves: [{ name: { schema: 'public', name: 'p1' }, identity: 'd', hasIdentity: false }],
+        leaves: [{ ...leaf, hasIdentity: false }],
       },
     ],
     user,
     'table "public"."users", partition "public"."p1": has no replica identity of its own. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."p1" replica identity full;',
+  ],
+  [
+    'is unlogged',
+    [{ ...users, isLogged: false }],
+    user,
+    'table "public"."users": unlogged: what is written to it is not in the WAL. To mend it: run: alter table "public"."users" set logged;',
+  ],
+  [
+    'has an unlogged partition',
+    [{ ...users, kind: 'p', leaves: [leaf, { ...leaf, isLogged: false }] }],
+    user,
+    'table "public"."users", partition "public"."p1": unlogged: what is written to it is not in the WAL.',
   ],
   [
     'has no such key',
@@ -303,6 +327,35 @@ test.each<[string, Table[], EntityMapping, string]>([
   expect(problems).toEqual([expect.stringContaining(expected)])
 })
 
+test('generated columns in a replica identity harm from PostgreSQL 18 on, virtual ones whatever is published', () => {
+  const virtual = { ...users, identity: 'f', generatedInIdentity: 'virtual' } as const
+  const partitioned = { ...users, kind: 'p', leaves: [{ ...leaf, generatedInIdentity: 'virtual' }] } as const
+  const judge = (table: Table, serverVersion: number) =>
+    judgeMapping(catalogueOf(table), [user], { ...facts, serverVersion }).map(formatProblem)
+  for (const [table, what] of [
+    [virtual, 'table "public"."users"'],
+    [partitioned, 'table "public"."users", partition "public"."p1"'],
+  ] as const) {
+    expect(judge(table, 180000)).toEqual([
+      expect.stringMatching(
+        `^${what}: .*virtual generated columns.*own UPDATE and DELETE would fail. Run: alter table .* replica identity default;`,
+      ),
+    ])
+    expect(judge(table, 170009)).toEqual([])
+  }
+  expect(judge({ ...users, generatedInIdentity: 'stored' }, 180000)).toEqual([])
+  const left = { ...publication.tables[0]!, generatedInIdentity: 'stored' } as const
+  const before = {
+    publication: { ...publication, publishesGenerated: false, tables: [left, publication.tables[1]!] },
+  }
+  expect(
+    judgePublication({ ...facts, ...before }, catalogue, {
+      mapping: defaultMapping,
+      publicationName: 'walhook',
+    }),
+  ).toEqual([])
+})
+
 test('a partitioned table, and related rows that name their owner, are fine', () => {
   const tables = catalogueOf({ ...users, kind: 'p' }, userCompanies({}))
   expect(judgeMapping(tables, [withRelated], facts)).toEqual([])
@@ -317,7 +370,12 @@ function judge(change: Partial<SourceFacts>, tables = catalogue) {
 }
 
 test('the publication is made of the mapped tables by name, each once', () => {
-  expect(createPublication('walhook', [...defaultMapping, ...defaultMapping])).toBe(create)
+  expect(createPublication('walhook', [...defaultMapping, ...defaultMapping], facts)).toBe(create)
+})
+
+test('where generated columns can be published, they are, so that no replica identity makes a statement fail', () => {
+  const made = createPublication('walhook', defaultMapping, { serverVersion: 180000 })
+  expect(made).toContain('with (publish_via_partition_root = true, publish_generated_columns = stored);')
 })
 
 test.each<[string, Partial<SourceFacts>, string[]]>([
@@ -377,6 +435,34 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
     [
       'publication walhook, table "public"."orders": not mapped, and without a replica identity: public.orders. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook drop table "public"."orders";',
     ],
+  ],
+  [
+    'leaves out generated columns that are in a replica identity',
+    {
+      serverVersion: 180000,
+      publication: {
+        ...publication,
+        publishesGenerated: false,
+        tables: [{ ...publication.tables[0]!, generatedInIdentity: 'stored' }, publication.tables[1]!],
+      },
+    },
+    [
+      'publication walhook: leaves out generated columns, which are in the replica identity of "public"."users". To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook set (publish_generated_columns = stored);',
+    ],
+  ],
+  [
+    'holds another table with virtual columns in its replica identity',
+    {
+      serverVersion: 180000,
+      publication: {
+        ...publication,
+        tables: [
+          ...publication.tables,
+          { ...publication.tables[0]!, name: 'orders', generatedInIdentity: 'virtual' },
+        ],
+      },
+    },
+    ['table "public"."orders": not mapped, and with virtual generated columns in its replica identity.'],
   ],
 ])('a publication that %s is refused', (_what, change, expected) => {
   expect(judge(change)).toEqual(expected.map(part => expect.stringContaining(part)))

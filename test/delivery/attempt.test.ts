@@ -64,6 +64,35 @@ test('a kept connection that the receiver has ended meanwhile costs no attempt',
   expect(receiver.requests()).toBe(3)
 })
 
+test('what a request lost with a kept connection takes is part of its one deadline', async () => {
+  await using receiver = await startRawReceiver({
+    onRequest(socket, count) {
+      if (count === 1) answer(socket)
+      if (count === 2) setTimeout(() => socket.destroy(), deadlineMs - 300)
+    },
+  })
+  await using sender = openTestSender()
+  const url = `http://127.0.0.1:${receiver.port}/`
+  await sender.post(requestTo(url), never)
+  const result = await sender.post(requestTo(url), never)
+  expect(result).toMatchObject({ outcome: 'unreachable', failure: { errorClass: 'timeout' } })
+  expect(receiver.requests()).toBe(3)
+  expect(result.durationMs).toBeLessThan(deadlineMs + 700)
+})
+
+test('an answer that was not asked for is no lost connection: the request is not sent again', async () => {
+  await using receiver = await startRawReceiver({
+    onRequest: (socket, count) => answer(socket, count === 1 ? '204 No Content' : '100 Continue'),
+  })
+  await using sender = openTestSender()
+  const url = `http://127.0.0.1:${receiver.port}/`
+  await sender.post(requestTo(url), never)
+  expect(await sender.post(requestTo(url), never)).toMatchObject({
+    failure: { errorClass: 'invalid_response' },
+  })
+  expect(receiver.requests()).toBe(2)
+})
+
 test('a new connection that ends before an answer is the receiver refusing, and is not tried again at once', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => socket.destroy() })
   await using sender = openTestSender()

@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openSender } from '../../src/delivery/attempt.ts'
+import { openConnections } from '../../src/delivery/connections.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
 import { allowing } from '../domain/allowing.ts'
 import { answer, startRawReceiver } from '../support/raw-receiver.ts'
@@ -7,6 +9,7 @@ import { until } from '../support/wait.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
+  vi.useRealTimers()
 })
 
 function openTestSender() {
@@ -35,6 +38,33 @@ test('of many connections a hundred are kept, and none of them for long', async 
   }
   expect(receiver.sockets.length).toBeGreaterThanOrEqual(wanted + 5)
   await until(() => open() === 0, { what: 'all to be closed, since nobody needs them' })
+})
+
+test('of all receivers together five hundred are kept', async () => {
+  const guard = createGuard({ allow: allowing('127.0.0.0/8') })
+  const connections = openConnections({ guard, connectTimeoutMs: 2_000 })
+  const origins = Array.from({ length: 6 }, (_, i) => `http://127.0.0.1:${i + 1}`)
+  const taken = origins.flatMap(origin => Array.from({ length: 90 }, () => connections.take(origin)))
+  for (const connection of taken) connections.giveBack(connection)
+  const again = new Set(origins.flatMap(origin => Array.from({ length: 90 }, () => connections.take(origin))))
+  expect(taken.filter(connection => again.has(connection))).toHaveLength(500)
+  await connections.close()
+})
+
+test('however long a receiver says that it keeps a connection, it is closed after half a minute', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  await using receiver = await startRawReceiver({
+    onRequest: socket =>
+      answer(socket, '200 OK\r\nconnection: keep-alive\r\nkeep-alive: timeout=3600\r\ncontent-length: 0'),
+  })
+  await using sender = openTestSender()
+  expect(await sender.post(requestTo(receiver.port), never)).toMatchObject({ outcome: 'delivered' })
+  const [socket] = receiver.sockets
+  await vi.advanceTimersByTimeAsync(20_000)
+  expect(socket!.destroyed).toBe(false)
+  const closed = once(socket!, 'close')
+  await vi.advanceTimersByTimeAsync(12_000)
+  await closed
 })
 
 test('a connection that is a minute old is given up for a new one, so that it follows DNS', async () => {

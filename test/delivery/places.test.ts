@@ -68,6 +68,15 @@ test('an attempt that ended makes room before its settlement has committed, up t
   expect(at.room(1)).toBe(1)
 })
 
+test('while settlements are held up, at most twice as many lanes are claimed as there are places', () => {
+  const at = open({ total: 30 })
+  for (let id = 0; id < 60; id++)
+    for (let n = at.fill(id); n > 0; n--)
+      at.end(id, url, { answer: 'failed', startedAtMs: 0, retryAfterMs: null })
+  expect(at.unsettled()).toBe(60)
+  expect(at.room(99)).toBe(0)
+})
+
 test('a receiver that does not answer is asked by one request after a pause, another URL begins anew', () => {
   const at = open()
   at.pass(1)

@@ -40,3 +40,13 @@ test('a receiver with either secret verifies it with a stock library', () => {
   for (const secret of secrets)
     expect(new Webhook(secret).verify(body, { ...headers })).toEqual({ name: 'Zoë 🎟' })
 })
+
+test('a custom header never takes the place of one of ours', () => {
+  const headers = { 'webhook-id': 'other', 'content-type': 'text/plain', 'x-tenant': 'a' }
+  const options = { secrets: [], nowMs: 0, userAgent: 'walhook/1.2.3', headers }
+  expect(buildRequest('https://crm.example.com/', message, options).headers).toMatchObject({
+    'webhook-id': 'msg_1_2',
+    'content-type': 'application/json',
+    'x-tenant': 'a',
+  })
+})

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { createSettler } from '../../src/delivery/settler.ts'
+import type { Settlement } from '../../src/outbox/settle.ts'
+import { until } from '../support/wait.ts'
+
+/** A settler whose commits end when the test says so, on a clock that the test sets. */
+function openSettler() {
+  const batches: number[] = []
+  const settled: number[] = []
+  const errors: unknown[] = []
+  let nowMs = 1_000
+  let end: PromiseWithResolvers<void> | null = null
+  const settler = createSettler({
+    clockMs: () => nowMs,
+    async settle(settlements) {
+      batches.push(settlements.length)
+      end = Promise.withResolvers()
+      await end.promise
+      return []
+    },
+    log: { error: (...args: unknown[]) => errors.push(args) } as never,
+    onSettled: settlements => settled.push(settlements.length),
+  })
+  return {
+    batches,
+    settled,
+    errors,
+    settler,
+    async push(count: number) {
+      for (let i = 0; i < count; i++) settler.push({} as Settlement)
+      await sleep(0)
+    },
+    /** The commit that is under way takes so long, and fails or not. */
+    async commit(ms: number, error?: Error) {
+      await until(() => end, { what: 'a commit to be under way' })
+      nowMs += ms
+      const { resolve, reject } = end!
+      end = null
+      if (error) reject(error)
+      else resolve()
+      await sleep(0)
+    },
+    pass(ms: number) {
+      nowMs += ms
+    },
+  }
+}
+
+test('the first is settled at once, what ends meanwhile together; of many none waits', async () => {
+  const { batches, settled, push, commit } = openSettler()
+  await push(1)
+  expect(batches).toEqual([1])
+  await push(30)
+  expect(batches).toEqual([1])
+  await commit(10)
+  expect(settled).toEqual([1])
+  expect(batches).toEqual([1, 30])
+})
+
+test('it rests as long as the commit took, and takes along what comes by then', async () => {
+  const { batches, push, commit } = openSettler()
+  await push(1)
+  await push(2)
+  await commit(10)
+  expect(batches).toEqual([1])
+  await push(3)
+  await until(() => batches.length === 2, { what: 'the second commit' })
+  expect(batches).toEqual([1, 5])
+})
+
+test('a rest that is over when the next one comes is not waited for', async () => {
+  const { batches, push, commit, pass } = openSettler()
+  await push(1)
+  await commit(10)
+  pass(10)
+  await push(1)
+  expect(batches).toEqual([1, 1])
+})
+
+test('a rest ends when enough has come', async () => {
+  const { batches, push, commit } = openSettler()
+  await push(1)
+  await push(1)
+  await commit(1e9)
+  await push(19)
+  expect(batches).toEqual([1, 20])
+})
+
+test('no commit is so long that the next one rests longer than a moment', async () => {
+  const { batches, push, commit } = openSettler()
+  await push(1)
+  await push(1)
+  await commit(1e9)
+  await until(() => batches.length === 2, { what: 'the second commit' })
+})
+
+test('what failed is tried again, until it is given up', async () => {
+  const { batches, settled, errors, settler, push, commit } = openSettler()
+  await push(1)
+  await commit(1, new Error('no database'))
+  await until(() => batches.length === 2, { what: 'the second try' })
+  expect([settled, errors.length]).toEqual([[], 1])
+  await commit(1, new Error('no database'))
+  settler.giveUp()
+  await until(() => settled.length === 1, { what: 'the end' })
+})
