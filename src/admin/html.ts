@@ -18,9 +18,10 @@ export const nothing = html``
 
 /**
  * A moment. Without a script it is read in UTC; `walhook.js` writes it in the reader's zone and language, with the
- * exact one as its title. `as` says how: with its date, also to the second, only the time of day, or how far away it is (`3 minutes ago`).
+ * exact one as its title. `as` says how: with its date, also to the second, only the time of day (to the second, or as `hour`
+ * to the minute), or how far away it is (`3 minutes ago`).
  */
-export function moment(at: Date, as: 'date' | 'second' | 'clock' | 'distance' = 'date'): Html {
+export function moment(at: Date, as: 'date' | 'second' | 'clock' | 'hour' | 'distance' = 'date'): Html {
   const iso = at.toISOString()
   return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, as === 'second' ? 19 : 16).replace('T', ' ')} UTC</time>`
 }

@@ -7,6 +7,7 @@ import { couplingSecretPages } from './coupling-secret.ts'
 import { couplingTestPages } from './coupling-test.ts'
 import { couplingsPages } from './couplings.ts'
 import { eventPages } from './event-pages.ts'
+import { healthPages } from './health.ts'
 import type { Page } from './page.ts'
 import { tokenPages } from './tokens.ts'
 
@@ -20,6 +21,7 @@ export const pages: readonly Page[] = [
   ...couplingQueuePages,
   ...couplingAttemptPages,
   ...eventPages,
+  ...healthPages,
   ...tokenPages,
   ...auditPages,
 ]

@@ -123,48 +123,95 @@ browserTest(
   },
 )
 
-browserTest('no page has a barrier, light and dark, and none is wider than a small telephone', async () => {
-  const { context, page } = await browser.open()
-  await page.goto(`${site.url}/login`)
-  expect(await findBarriers(page)).toEqual([])
-  await logIn(page)
-  const id = Number((await page.locator('tbody a').first().getAttribute('href'))!.replace('/couplings/', ''))
-  const { id: tokenId } = await site.walhook.api('POST', '/api/tokens', { name: 'Desk', role: 'viewer' })
-  const paths = [
-    '/couplings',
-    '/couplings/new',
-    `/couplings/${id}`,
-    `/couplings/${id}/test`,
-    `/couplings/${id}/secret`,
-    `/couplings/${id}/secret/rotate`,
-    `/couplings/${id}/delete`,
-    `/couplings/${id}/log`,
-    `/couplings/${id}/log?outcome=failed&entity_type=user`,
-    `/couplings/${id}/resend-failed`,
-    `/couplings/${id}/cancel`,
-    '/events',
-    '/events?id=1',
-    ...(await linksOf(page, `/couplings/${id}/log`, 'tbody th a')),
-    ...(await linksOf(page, '/events', 'tbody th a')),
-    '/tokens',
-    '/tokens/new',
-    `/tokens/${tokenId}/revoke`,
-    '/audit',
-    '/nowhere',
-  ]
-  const wrong: string[] = []
-  for (const path of paths)
-    for (const { width, colorScheme } of looks) {
-      await page.setViewportSize({ width, height: 800 })
-      await page.emulateMedia({ colorScheme })
+for (const { width, colorScheme } of looks)
+  browserTest(`no page has a barrier or is too wide, ${colorScheme} and ${width} wide`, async () => {
+    const { context, page } = await browser.open({ viewport: { width, height: 800 }, colorScheme })
+    await page.goto(`${site.url}/login`)
+    expect(await findBarriers(page)).toEqual([])
+    await logIn(page)
+    const id = Number(
+      (await page.locator('tbody a').first().getAttribute('href'))!.replace('/couplings/', ''),
+    )
+    const { id: tokenId } = await site.walhook.api('POST', '/api/tokens', { name: 'Desk', role: 'viewer' })
+    const paths = [
+      '/couplings',
+      '/couplings/new',
+      `/couplings/${id}`,
+      `/couplings/${id}/test`,
+      `/couplings/${id}/secret`,
+      `/couplings/${id}/secret/rotate`,
+      `/couplings/${id}/delete`,
+      '/health',
+      `/couplings/${id}/log`,
+      `/couplings/${id}/log?outcome=failed&entity_type=user`,
+      `/couplings/${id}/resend-failed`,
+      `/couplings/${id}/cancel`,
+      '/events',
+      '/events?id=1',
+      ...(await linksOf(page, `/couplings/${id}/log`, 'tbody th a')),
+      ...(await linksOf(page, '/events', 'tbody th a')),
+      '/tokens',
+      '/tokens/new',
+      `/tokens/${tokenId}/revoke`,
+      '/audit',
+      '/nowhere',
+    ]
+    const wrong: string[] = []
+    for (const path of paths) {
       await page.goto(site.url + path)
       if (path === '/couplings/new' || path.endsWith(`/${id}`))
         await page.getByText('More', { exact: true }).click()
-      const at = `${path} ${width} ${colorScheme}`
-      wrong.push(...(await findBarriers(page)).map(barrier => `${at}: ${barrier}`))
-      if (await isTooWide(page)) wrong.push(`${at}: is too wide`)
+      wrong.push(...(await findBarriers(page)).map(barrier => `${path}: ${barrier}`))
+      if (await isTooWide(page)) wrong.push(`${path}: is too wide`)
     }
-  expect(wrong).toEqual([])
+    expect(wrong).toEqual([])
+    await context.close()
+  })
+
+browserTest('without a script a secret is shown and replaced, and a token is made and revoked', async () => {
+  const { context, page } = await browser.open({ javaScriptEnabled: false })
+  const made = await site.walhook.api('POST', '/api/webhooks', {
+    name: 'No script',
+    url: site.receiver.url,
+    triggers: ['company.delete'],
+  })
+  await logIn(page)
+  await page.goto(`${site.url}/couplings/${made.id}`)
+  await page.getByRole('link', { name: 'Secret' }).click()
+  await page.getByText('Python').click()
+  await page.getByRole('button', { name: 'Show the secret' }).click()
+  expect(await page.locator('#secret').textContent()).toBe(made.secret)
+  await page.getByRole('link', { name: 'New secret' }).click()
+  await page.getByLabel('How many hours both sign').fill('1')
+  await page.getByRole('button', { name: 'Make the new secret' }).click()
+  await page.getByText('Requests are signed with the secret before as well, until').waitFor()
+  const secret = await page.locator('#secret').textContent()
+  expect(secret).not.toBe(made.secret)
+  expect(await page.locator('#call-js').textContent()).toContain(secret)
+
+  await page.getByRole('link', { name: 'Tokens' }).click()
+  await page.getByRole('link', { name: 'New token' }).click()
+  await page.getByLabel('Name', { exact: true }).fill('Badge desk')
+  await page.getByLabel('operator').check()
+  await page.getByRole('button', { name: 'Create token' }).click()
+  expect(await page.locator('#token').textContent()).toMatch(/^whk_/)
+  await page.getByRole('link', { name: 'To the tokens' }).click()
+  await page.getByRole('link', { name: 'Revoke Badge desk' }).click()
+  await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+  await page.getByText('The token is revoked.').waitFor()
+
+  await page.getByRole('link', { name: 'Audit' }).click()
+  const actions = await page.locator('td:nth-child(3)').allTextContents()
+  expect(actions.slice(0, 4)).toEqual([
+    'Revoked a tokenBadge desk',
+    'Made a tokenBadge desk',
+    'Made a new secretNo script',
+    'Looked at a secretNo script',
+  ])
+  await page.getByRole('link', { name: 'Health' }).click()
+  await page.getByText('Everything runs.').waitFor()
+  await page.getByText('As a table').first().click()
+  await page.getByRole('table').first().waitFor()
   await context.close()
 })
 

@@ -178,6 +178,7 @@ const more: Shot[] = [
     },
   },
   { name: 'tokens', path: '/tokens' },
+  { name: 'health', path: '/health' },
   {
     name: 'token',
     path: '/tokens/new',

@@ -10,6 +10,7 @@ const formats = {
   date: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }),
   second: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }),
   clock: new Intl.DateTimeFormat(language, { timeStyle: 'medium' }),
+  hour: new Intl.DateTimeFormat(language, { timeStyle: 'short' }),
 }
 const distance = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
 const units = [

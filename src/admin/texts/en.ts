@@ -337,6 +337,107 @@ export const en = {
       outcome: 'Outcome',
     },
   },
+  health: {
+    title: 'Health',
+    allWell: 'Everything runs.',
+    unknown: 'Not known now',
+    noChange: 'None yet',
+    states: {
+      starting: { word: 'Starting', what: 'It connects to the database, or tries to again.' },
+      streaming: { word: 'Streaming', what: 'Changes are read from the database as they are made.' },
+      'standing by': {
+        word: 'Standing by',
+        what: 'Another process of walhook reads the changes. This one takes over when it ends.',
+      },
+      lagging: { word: 'Lagging', what: 'What is read is more than half a minute behind.' },
+      blocked: { word: 'Blocked', what: 'Something in the database must be mended first.' },
+      lost: { word: 'Lost', what: 'Changes cannot be read any more from where they were.' },
+      'not a role of this process': {
+        word: 'Elsewhere',
+        what: 'This process of walhook reads no changes: another one does.',
+      },
+    },
+    figures: {
+      capture: 'Reading changes',
+      lag: 'Behind',
+      lagHint: 'What the database has written and walhook has not stored yet.',
+      heldBack: 'Kept for walhook',
+      heldBackHint:
+        'The log that the database keeps on its disk until walhook has read it. Above 1 GB it deserves a look.',
+      probe: 'Way through',
+      probeHint: 'How long a change needs from the database to the events, as last measured.',
+      lastChange: 'Last change',
+      lastChangeHint: 'When a user or a company was changed last.',
+      waiting: 'Waiting',
+      waitingHint: (entities: string) =>
+        `Events that are still to be sent, of ${entities} users or companies.`,
+      dead: 'Given up',
+      deadHint: 'Events that were tried as often as the schedule says. They can be sent again.',
+    },
+    findings: {
+      capture_lost: {
+        what: 'Changes are being lost.',
+        advice:
+          'They cannot be read any more. Whoever runs walhook begins anew with “walhook resync”: it tells every webhook how things are now. First it says what it will do.',
+      },
+      capture_blocked: {
+        what: 'Nothing is read from the database until something there is mended.',
+        advice:
+          'Give the sentence above to who runs the database: it says what to do. After that walhook goes on by itself, and nothing is lost meanwhile.',
+      },
+      no_source: {
+        what: 'The database of the application does not answer.',
+        advice:
+          'Check that it runs, and that walhook may reach it. What was stored before is sent meanwhile, and nothing is lost.',
+      },
+      gap: {
+        what: 'Changes were lost some time ago, and receivers do not know of them yet.',
+        advice: 'The list below says when. Whoever runs walhook tells everything anew with “walhook resync”.',
+      },
+      capture_starting: {
+        what: 'The connection to the database is being made.',
+        advice:
+          'This takes a few seconds. If it stays so, look at the log of walhook: it says what is in the way.',
+      },
+      capture_lagging: {
+        what: 'Changes arrive with a delay.',
+        advice:
+          'A large import does this, and then it ends by itself. If it does not get less, look whether the database of walhook is busy.',
+      },
+      much_held_back: {
+        what: 'The database keeps much of its log for walhook, and its disk may fill up.',
+        advice:
+          'Check that walhook can read: the state below says so. A transaction that was left open in the database holds the log back as well. A limit for it is max_slot_wal_keep_size.',
+      },
+      long_queue: {
+        what: 'Many events wait to be sent.',
+        advice:
+          'The list of couplings shows for which webhook. Its receiver may be slow or away; one that is not needed any more can be set inactive.',
+      },
+      many_failures: {
+        what: 'More than half of the requests of the last hour have failed.',
+        advice:
+          'The list of couplings shows which receivers do not accept them. Send one of them a test: it says why.',
+      },
+      dead: {
+        what: 'There are events that were given up.',
+        advice:
+          'Their receivers did not accept them for three days. Once that is mended, they can be sent again: in the log of the webhook, or with resend-failed of the API.',
+      },
+    },
+    lastHour: 'The last hour, requests per minute',
+    lastDay: 'The last day, requests per minute',
+    plotLabel: (delivered: string, failed: string) => `${delivered} delivered, ${failed} failed.`,
+    sampled: 'Reckoned up from a sample, since there are many.',
+    delivered: 'Delivered',
+    failed: 'Failed',
+    from: 'From',
+    asTable: 'As a table',
+    gaps: 'Changes that were lost',
+    gapsHint: 'Stretches in which changes could not be read.',
+    columns: { found: 'Found', why: 'Why', mended: 'Told anew' },
+    notYet: 'Not yet',
+  },
   test: {
     title: 'Test webhook',
     what: (url: string) => `Sends a request with the action “test” to ${url}, in the way of any delivery.`,

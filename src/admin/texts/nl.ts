@@ -349,6 +349,109 @@ export const nl: Texts = {
       outcome: 'Resultaat',
     },
   },
+  health: {
+    title: 'Status',
+    allWell: 'Alles werkt.',
+    unknown: 'Nu niet bekend',
+    noChange: 'Nog geen',
+    states: {
+      starting: { word: 'Start', what: 'Er wordt (opnieuw) verbinding gemaakt met de database.' },
+      streaming: { word: 'Leest mee', what: 'Wijzigingen worden gelezen zodra ze worden gemaakt.' },
+      'standing by': {
+        word: 'Stand-by',
+        what: 'Een ander proces van walhook leest de wijzigingen. Dit proces neemt het over als dat stopt.',
+      },
+      lagging: { word: 'Loopt achter', what: 'Wat wordt gelezen, loopt meer dan een halve minuut achter.' },
+      blocked: { word: 'Geblokkeerd', what: 'Er moet eerst iets in de database worden hersteld.' },
+      lost: { word: 'Kwijt', what: 'Wijzigingen kunnen niet meer worden gelezen vanaf waar we waren.' },
+      'not a role of this process': {
+        word: 'Elders',
+        what: 'Dit proces van walhook leest geen wijzigingen: een ander doet dat.',
+      },
+    },
+    figures: {
+      capture: 'Wijzigingen lezen',
+      lag: 'Achterstand',
+      lagHint: 'Wat de database heeft geschreven en walhook nog niet heeft opgeslagen.',
+      heldBack: 'Bewaard voor walhook',
+      heldBackHint:
+        'De log die de database op schijf bewaart tot walhook hem heeft gelezen. Boven 1 GB verdient het aandacht.',
+      probe: 'Doorlooptijd',
+      probeHint:
+        'Hoe lang een wijziging doet over de weg van de database naar de meldingen, bij de laatste meting.',
+      lastChange: 'Laatste wijziging',
+      lastChangeHint: 'Wanneer er voor het laatst een gebruiker of bedrijf is gewijzigd.',
+      waiting: 'In de wachtrij',
+      waitingHint: entities =>
+        `Meldingen die nog verstuurd worden, over ${entities} gebruikers of bedrijven.`,
+      dead: 'Opgegeven',
+      deadHint:
+        'Meldingen die zo vaak zijn geprobeerd als het schema zegt. Ze kunnen opnieuw worden verstuurd.',
+    },
+    findings: {
+      capture_lost: {
+        what: 'Er gaan wijzigingen verloren.',
+        advice:
+          'Ze kunnen niet meer worden gelezen. Wie walhook beheert, begint opnieuw met “walhook resync”: dat vertelt elke webhook hoe alles nu is. Het zegt eerst wat het gaat doen.',
+      },
+      capture_blocked: {
+        what: 'Er wordt niets uit de database gelezen tot daar iets is hersteld.',
+        advice:
+          'Geef de zin hierboven aan wie de database beheert: daar staat wat er moet gebeuren. Daarna gaat walhook vanzelf verder, en intussen gaat er niets verloren.',
+      },
+      no_source: {
+        what: 'De database van de applicatie antwoordt niet.',
+        advice:
+          'Controleer of hij draait en of walhook hem kan bereiken. Wat al was opgeslagen wordt intussen verstuurd, en er gaat niets verloren.',
+      },
+      gap: {
+        what: 'Er zijn eerder wijzigingen verloren gegaan, en ontvangers weten daar nog niet van.',
+        advice: 'Hieronder staat wanneer. Wie walhook beheert, vertelt alles opnieuw met “walhook resync”.',
+      },
+      capture_starting: {
+        what: 'Er wordt verbinding gemaakt met de database.',
+        advice:
+          'Dat duurt een paar seconden. Blijft het zo, kijk dan in de log van walhook: daar staat wat er in de weg zit.',
+      },
+      capture_lagging: {
+        what: 'Wijzigingen komen met vertraging binnen.',
+        advice:
+          'Een grote import doet dat, en dan gaat het vanzelf over. Wordt het niet minder, kijk dan of de database van walhook het te druk heeft.',
+      },
+      much_held_back: {
+        what: 'De database bewaart veel van zijn log voor walhook, en de schijf kan vol raken.',
+        advice:
+          'Controleer of walhook kan lezen: dat staat hieronder. Ook een transactie die in de database open is blijven staan houdt de log vast. Met max_slot_wal_keep_size stel je een grens in.',
+      },
+      long_queue: {
+        what: 'Er wachten veel meldingen op verzending.',
+        advice:
+          'In de lijst met koppelingen zie je bij welke webhook. Misschien is de ontvanger traag of weg; een webhook die niet meer nodig is, kun je op inactief zetten.',
+      },
+      many_failures: {
+        what: 'Meer dan de helft van de verzoeken van het afgelopen uur is mislukt.',
+        advice:
+          'In de lijst met koppelingen zie je welke ontvangers ze niet accepteren. Stuur er een een test: dan zie je waarom.',
+      },
+      dead: {
+        what: 'Er zijn meldingen opgegeven.',
+        advice:
+          'De ontvangers accepteerden ze drie dagen lang niet. Is dat verholpen, dan kunnen ze opnieuw worden verstuurd: in de log van de webhook, of met resend-failed van de API.',
+      },
+    },
+    lastHour: 'Het afgelopen uur, verzoeken per minuut',
+    lastDay: 'De afgelopen dag, verzoeken per minuut',
+    plotLabel: (delivered, failed) => `${delivered} afgeleverd, ${failed} mislukt.`,
+    sampled: 'Berekend uit een steekproef, omdat het er veel zijn.',
+    delivered: 'Afgeleverd',
+    failed: 'Mislukt',
+    from: 'Vanaf',
+    asTable: 'Als tabel',
+    gaps: 'Wijzigingen die verloren gingen',
+    gapsHint: 'Perioden waarin wijzigingen niet gelezen konden worden.',
+    columns: { found: 'Gevonden', why: 'Waarom', mended: 'Opnieuw verteld' },
+    notYet: 'Nog niet',
+  },
   test: {
     title: 'Webhook testen',
     what: url => `Stuurt een verzoek met de actie “test” naar ${url}, precies zoals elke andere melding.`,
