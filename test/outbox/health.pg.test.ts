@@ -4,7 +4,7 @@ import type { Settlement } from '../../src/outbox/settle.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, findWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
-import { everyUser, holdUp, untilWaiting } from '../support/outbox-traffic.ts'
+import { everyUser, holdUpLog, untilWaiting } from '../support/outbox-traffic.ts'
 
 type At = Awaited<ReturnType<typeof openTestOutbox>>
 const later: Settlement['next'] = { state: 'retry', waitMs: 0, costsAttempt: true }
@@ -152,7 +152,7 @@ test('deleting a webhook while it is being settled waits, and neither is a deadl
   await failingFor(at, webhook, 1)
   const [lane] = await at.claim(webhook)
   // Between its locks and its writes.
-  const letGo = await holdUp(at, 'attempts')
+  const letGo = await holdUpLog(at)
   const settled = settle(at.outbox, [settlementOf(lane!)])
   await untilWaiting(at, 1, 'the settlement to wait for the log')
   const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhook))

@@ -17,7 +17,7 @@ import {
 import {
   dead,
   everyUser,
-  holdUp,
+  holdUpLog,
   randomBelow,
   untilWaiting,
   whileSending,
@@ -241,7 +241,7 @@ test('a replay waits for a settlement that is ending a lane, and makes it anew',
   await settleAll(at, webhookId)
   await at.append('user 1 update')
   const [lane] = await at.claim(webhookId)
-  const letGo = await holdUp(at, 'attempts')
+  const letGo = await holdUpLog(at)
   const settled = settle(at.outbox, [settlementOf(lane!)])
   await untilWaiting(at, 1, 'the settlement to wait for the log')
   const done = replayed(at, webhookId, everything)

@@ -17,6 +17,7 @@ import {
   dead,
   everyUser,
   holdUp,
+  holdUpLog,
   randomBelow,
   untilWaiting,
   whileSending,
@@ -190,7 +191,7 @@ test('a settlement that is about to end the lane waits for a resend, and keeps i
   const [first] = await eventIds(at)
   const [lane] = await at.claim(webhookId)
   // The resend has the lane, and is held up at the deliveries.
-  const letGo = await holdUp(at, 'ended_deliveries')
+  const letGo = await holdUp(at, 'lock table walhook.ended_deliveries in share mode')
   const resent = resend(at, { webhookId, eventId: first! })
   await untilWaiting(at, 1, 'the resend to wait')
   const settled = settle(at.outbox, [settlementOf(lane!)])
@@ -210,7 +211,7 @@ test('a resend waits for a settlement that is ending the lane, and makes it anew
   const [first, second] = await eventIds(at)
   for (const eventId of [first!, second!]) {
     const [lane] = await at.claim(webhookId)
-    const letGo = await holdUp(at, 'attempts')
+    const letGo = await holdUpLog(at)
     const settled = settle(at.outbox, [settlementOf(lane!)])
     await untilWaiting(at, 1, 'the settlement to wait for the log')
     const resent = resend(at, { webhookId, eventId })

@@ -6,7 +6,7 @@ import { release } from '../../src/outbox/lanes.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { findWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
-import { everyUser, holdUp, randomBelow, untilWaiting } from '../support/outbox-traffic.ts'
+import { everyUser, holdUpLog, randomBelow, untilWaiting } from '../support/outbox-traffic.ts'
 import { until } from '../support/wait.ts'
 
 const retry = (waitMs: number, costsAttempt = true) => ({
@@ -78,6 +78,7 @@ test('a dead one is kept aside and the lane goes on', async () => {
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])
   const { rows } = await at.outbox.pool.query('select * from walhook.ended_deliveries')
   expect(rows).toMatchObject([{ webhook_id: webhook, event_id: lane!.eventId, attempts: 1 }])
+  expect(await at.claim(webhook)).toMatchObject([{ actionType: 'update' }])
 })
 
 test('410 disables the webhook, with its reason, and what waits stays', async () => {
@@ -154,7 +155,7 @@ test('an append waits for a settlement that is ending the lane, and makes it ane
   await at.append('user 1 new')
   const [lane] = await at.claim(webhook)
   // After it has locked the lane.
-  const letGo = await holdUp(at, 'attempts')
+  const letGo = await holdUpLog(at)
   const settled = settle(at.outbox, [settlementOf(lane!)])
   await untilWaiting(at, 1, 'the settlement to wait for the log')
   const appended = at.append('user 1 update')

@@ -10,18 +10,18 @@ export const everyUser = ['user.new', 'user.update', 'user.delete']
 /** What becomes of a settled delivery that is given up. */
 export const dead = { next: { state: 'dead' as const } }
 
-/** Holds up whoever writes to a table, with all that they have locked before. Returns what lets them go on. */
-export async function holdUp(
-  at: TestOutbox,
-  table: 'attempts' | 'ended_deliveries',
-): Promise<() => Promise<void>> {
+/** Locks by a statement, and returns what lets those go on who wait for that, with all that they have locked before. */
+export async function holdUp(at: TestOutbox, lock: string): Promise<() => Promise<void>> {
   const blocker = await at.outbox.pool.connect()
-  await blocker.query(`begin; lock table walhook.${table} in share mode`)
+  await blocker.query(`begin; ${lock}`)
   return async () => {
     await blocker.query('commit')
     blocker.release()
   }
 }
+
+/** Holds up settlements when they have their lanes. */
+export const holdUpLog = (at: TestOutbox) => holdUp(at, 'lock table walhook.attempts in share mode')
 
 /** Until so many connections wait for a lock. */
 export const untilWaiting = (at: TestOutbox, count: number, what: string) =>
