@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import { createAdmin } from './admin/admin.ts'
+import { readSnippets } from './admin/snippets.ts'
 import { addressOf } from './api/admit.ts'
 import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
@@ -117,6 +118,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     outbox,
     sealKey: config.sealKey!,
     entityTypes: mapping.map(({ entityType }) => entityType),
+    mostAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: backfillAs(mapping),
     readFields: async () => fieldNames(await readCatalogue(source, mapping), mapping),
@@ -151,8 +153,18 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     })
     const api = createApi({ control, authenticate, health, metrics, nowMs, log })
     const sessions = createSessions({ control, authenticate, admin })
+    const receiving = readSnippets()
+    if (!receiving.ok) return { ok: false, problems: [receiving.problem] }
     const closing = new AbortController()
-    const pages = createAdmin({ control, sessions, addressOf, nowMs, stopped: closing.signal, log })
+    const pages = createAdmin({
+      control,
+      sessions,
+      snippets: receiving.snippets,
+      addressOf,
+      nowMs,
+      stopped: closing.signal,
+      log,
+    })
     const fetch = (request: Request, env?: object) =>
       (forPrograms.test(new URL(request.url).pathname) ? api : pages).fetch(request, env)
     const listening = await listenHttp(fetch, { host: config.host, port: config.port })

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readSnippets } from '../src/admin/snippets.ts'
 import { openSender } from '../src/delivery/attempt.ts'
 import { createDeliver } from '../src/delivery/deliver.ts'
 import { createGuard } from '../src/delivery/guard.ts'
@@ -20,37 +21,52 @@ const [secret, before, foreign] = [0xfb, 0xff, 7].map(byte =>
   formatSecret(Buffer.from([0, ...Array<number>(31).fill(byte)])),
 ) as [string, string, string]
 
-/** By the language of its block in the document: where it is put, what calls it, and how that is run. */
+/**
+ * By the language of its blocks in the document: where the function is put; the program around the document's own call
+ * of it, which stands for CALL, with what stands for its secret and, where it is not there, its request; and how that is run.
+ */
 const languages = {
   js: {
     file: 'receiver.mjs',
     needs: 'Node.js',
+    stands: { "'whsec_…'": 'secret' },
     main: `
 const { secret, headers, file } = JSON.parse(process.argv[2])
 const { readFileSync } = await import('node:fs')
-console.log(isFromWalhook(secret, headers, readFileSync(file)))`,
+const [request, body] = [{ headers }, readFileSync(file)]
+console.log(CALL)`,
     command: [process.execPath, 'receiver.mjs'],
   },
   python: {
     file: 'receiver.py',
     needs: 'Python',
+    stands: { '"whsec_…"': 'secret' },
     main: `
 import json, sys
 case = json.loads(sys.argv[1])
-print(str(is_from_walhook(case["secret"], case["headers"], open(case["file"], "rb").read())).lower())`,
+class request: headers = case["headers"]
+secret, body = case["secret"], open(case["file"], "rb").read()
+print(str(CALL).lower())`,
     command: ['python3', 'receiver.py'],
   },
   php: {
     file: 'receiver.php',
     needs: 'PHP',
+    stands: { "'whsec_…'": "$case['secret']", "'php://input'": "$case['file']" },
     main: `
 $case = json_decode($argv[1], true);
-echo json_encode(is_from_walhook($case['secret'], $case['headers'], file_get_contents($case['file'])));`,
+function getallheaders(): array
+{
+    $headers = $GLOBALS['case']['headers'];
+    return array_combine(array_map(fn ($name) => ucwords($name, '-'), array_keys($headers)), $headers);
+}
+echo json_encode(CALL);`,
     command: ['php', 'receiver.php'],
   },
   go: {
     file: 'receiver.go',
     needs: 'Go',
+    stands: { '"whsec_…"': 'one.Secret' },
     // Beside it, since Go wants its imports at the top of a file.
     beside: [
       'main.go',
@@ -78,7 +94,8 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(IsFromWalhook(one.Secret, headers(one.Headers), body))
+	request := struct{ Header headers }{one.Headers}
+	fmt.Println(CALL)
 }
 `,
     ],
@@ -89,14 +106,24 @@ func main() {
   bash: {
     file: 'receiver.sh',
     needs: 'bash',
+    stands: { "'whsec_…'": '"$1"', 'body.json': '"$5"' },
     main: `
 if [[ $1 == send ]]; then send "$2" "$3" "$4"; exit; fi
-is_from_walhook "$1" "$2" "$3" "$4" "$5" && echo true || echo false`,
+id=$2 timestamp=$3 signatures=$4
+CALL && echo true || echo false`,
     command: ['bash', 'receiver.sh'],
   },
 } satisfies Record<
   string,
-  { file: string; needs: string; main: string; command: string[]; build?: string[]; beside?: string[] }
+  {
+    file: string
+    needs: string
+    stands: Record<string, string>
+    main: string
+    command: string[]
+    build?: string[]
+    beside?: [string, string]
+  }
 >
 type Language = keyof typeof languages
 
@@ -108,14 +135,20 @@ const missing = new Set<Language>()
 let arrival: Arrival
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'walhook-receiving-'))
-  const document = await readFile(new URL('../docs/receiving.md', import.meta.url), 'utf8')
-  for (const [language, how] of Object.entries(languages)) {
-    const blocks = [...document.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter(([, name]) => name === language)
-    expect(blocks.length, `one block of ${language}`).toBe(1)
-    await writeFile(join(folder, how.file), blocks[0]![2] + how.main)
-    if ('beside' in how) await writeFile(join(folder, how.beside[0]!), how.beside[1]!)
-    const [program, ...args] = 'build' in how ? how.build : [how.command[0]!, '--version']
-    await run(program!, args, { cwd: folder }).catch(error => {
+  const read = readSnippets()
+  if (!read.ok) throw new Error(JSON.stringify(read.problem))
+  expect(read.snippets.map(({ language }) => language)).toEqual(Object.keys(languages))
+  for (const { language, code, call } of read.snippets) {
+    const how = languages[language as Language]
+    const used = Object.entries(how.stands).reduce((text, [name, value]) => {
+      expect(text).toContain(name)
+      return text.replace(name, () => value)
+    }, call)
+    const program = (text: string) => text.replace('CALL', () => used)
+    await writeFile(join(folder, how.file), `${code}\n${program(how.main)}`)
+    if ('beside' in how) await writeFile(join(folder, how.beside[0]!), program(how.beside[1]!))
+    const [command, ...args] = 'build' in how ? how.build : [how.command[0]!, '--version']
+    await run(command!, args, { cwd: folder }).catch(error => {
       if (error.code !== 'ENOENT') throw error
       missing.add(language as Language)
     })

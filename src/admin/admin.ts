@@ -11,6 +11,7 @@ import { logInRoutes, logOutRoutes, textsOf, toLogIn } from './log-in.ts'
 import { mount, notFound, show } from './mount.ts'
 import { pages } from './pages.ts'
 import { type AdminEnv, onlyOurPages, requireSession } from './session.ts'
+import type { Snippet } from './snippets.ts'
 
 const maxBodyBytes = 256 * 1024
 
@@ -21,6 +22,7 @@ const maxBodyBytes = 256 * 1024
 export function createAdmin(options: {
   control: Control
   sessions: Sessions
+  snippets: readonly Snippet[]
   /** Where a request comes from, for slowing down who guesses tokens. */
   addressOf: (c: Context) => string
   nowMs: () => number
@@ -28,10 +30,10 @@ export function createAdmin(options: {
   stopped: AbortSignal
   log: Log
 }): Hono<AdminEnv> {
-  const { control, sessions, nowMs, stopped, log } = options
+  const { control, sessions, snippets, nowMs, stopped, log } = options
   const onFailure = ({ req }: Context, error: unknown) =>
     log.error('page.failed', { method: req.method, path: req.path, reason: describeError(error) })
-  const mounted = { pages, control, nowMs, stopped, textsOf, onFailure }
+  const mounted = { pages, control, snippets, nowMs, stopped, textsOf, onFailure }
 
   const open = new Hono<AdminEnv>().use(onlyOurPages())
   logInRoutes(open, options)

@@ -25,7 +25,7 @@ ${errorMessage !== null && html`<p class="quiet" lang="en">${errorMessage}</p>`}
 <h2>${t.attempt.request}</h2>
 <p class="request-line"><code>POST ${attempt.request.url}</code></p>
 ${headerList(t, attempt.request.headers)}
-<pre tabindex="0" aria-label="${t.attempt.requestBody}">${prettyJson(attempt.request.body)}</pre>
+<pre tabindex="0" aria-label="${t.attempt.requestBody}">${attempt.request.body === '' ? t.attempt.noBody : prettyJson(attempt.request.body)}</pre>
 <h2>${t.attempt.response}</h2>
 ${
   response

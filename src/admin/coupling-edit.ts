@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { once } from '../control/once.ts'
 import { previewDeliveries } from '../control/preview.ts'
@@ -20,9 +19,11 @@ import {
 } from './coupling-input.ts'
 import { type CouplingTab, couplingState, couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
+import { formKey } from './form-once.ts'
 import { type Html, html, nothing } from './html.ts'
 import { idParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
+import { snippetParts } from './snippets.ts'
 
 const place = 'couplings'
 const params = z.object({ id: idParam })
@@ -46,9 +47,8 @@ export const couplingEditPages = [
       const wrong = judgeTyped(t, typed)
       if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
       // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again. Another form has another `key` in it.
-      const hash = createHash('sha256').update(form.toString()).digest()
       let problems: readonly FieldProblem[] = []
-      const made = await once(control, caller, { key: `form ${hash.toString('hex')}`, hash }, async () => {
+      const made = await once(control, caller, formKey('new webhook', form), async () => {
         const created = await createWebhook(control, caller, chosen(typed, []))
         if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
         problems = created.kind === 'invalid' ? created.problems : [{ pointer: '', detail: created.detail }]
@@ -169,7 +169,12 @@ export const couplingEditPages = [
 
 /** The pages of a webhook that this reader may see. */
 export function tabsFor({ may }: Pick<PageCall, 'may'>): CouplingTab[] {
-  return may('operator') ? ['settings', 'test'] : ['settings']
+  return [
+    'settings',
+    'log',
+    ...(may('operator') ? (['test'] as const) : []),
+    ...(may('admin') ? (['secret'] as const) : []),
+  ]
 }
 
 function typedIn({ form, control }: PageCall, webhook: Webhook | null): Typed {
@@ -247,8 +252,11 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
 }
 
 /** The one time that the secret is shown by itself, and what to do with it. */
-function createdPage({ t }: PageCall, made: { id: number; secret: string }, { name }: Typed): PageAnswer {
-  const snippet = `import { Webhook } from 'standardwebhooks'\n\nnew Webhook('${made.secret}').verify(rawBody, request.headers)`
+function createdPage(
+  { t, snippets }: PageCall,
+  made: { id: number; secret: string },
+  { name }: Typed,
+): PageAnswer {
   return {
     show: 'page',
     title: name,
@@ -256,7 +264,7 @@ function createdPage({ t }: PageCall, made: { id: number; secret: string }, { na
     body: html`<div class="created" data-address="/couplings/${made.id}"><p class="notice good" role="status">${t.created.done}</p>
 <section class="card grid"><h2>${t.created.secret}</h2><p>${t.created.secretHint}</p>
 <div class="row"><code class="secret" id="secret">${made.secret}</code><button type="button" data-copy="secret" data-copied="${t.created.copied}" hidden>${t.created.copy}</button></div></section>
-<section class="card grid"><h2>${t.created.next}</h2><p>${t.created.nextHint}</p><pre tabindex="0" aria-label="${t.created.snippet}">${snippet}</pre>
+<section class="card grid"><h2>${t.created.next}</h2><p>${t.created.nextHint}</p><div>${snippetParts(t, snippets, made.secret)}</div>
 <div class="end"><a class="button main" href="/couplings/${made.id}/test">${t.created.test}</a><a class="button" href="/couplings">${t.errors.toCouplings}</a></div></section></div>`,
   }
 }

@@ -119,18 +119,18 @@ function row({ t, may, nowMs, query, form }: PageCall, { webhook, figures }: Cou
   return html`<tr id="coupling-${id}">
 <th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span><span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
 <td data-label="${columns.state}">${couplingState(t, webhook, nowMs)}</td>
-<td data-label="${columns.last}">${lastOutcome(t, figures.last)}</td>
+<td data-label="${columns.last}">${lastOutcome(t, id, figures.last)}</td>
 <td data-label="${columns.failed}">${failures(t, figures.hours)}</td>
 <td data-label="${columns.waiting}" class="number">${figures.waiting === 0 ? '0' : html`<b>${figures.waiting >= 1_000 ? t.couplings.thousandOrMore : figures.waiting}</b>`}</td>
 <td data-label="${columns.active}">${may('admin') ? toggle(t, webhook, wished(form.size > 0 ? form : query)) : webhook.isActive ? t.yes : t.no}</td>
 </tr>`
 }
 
-function lastOutcome(t: Texts, last: Coupling['figures']['last']): Html {
+function lastOutcome(t: Texts, id: number, last: Coupling['figures']['last']): Html {
   if (!last) return html`<span class="quiet">${t.couplings.nothingYet}</span>`
   const word = t.outcomes[last.outcome]
   const isGood = last.outcome === 'delivered'
-  return html`<span class="outcome ${isGood ? 'good' : 'bad'}">${word}${last.status !== null && ` (${last.status})`}</span> <span class="quiet small">${moment(last.at, 'distance')}</span>`
+  return html`<a class="outcome ${isGood ? 'good' : 'bad'}" href="/couplings/${id}/log">${word}${last.status !== null && ` (${last.status})`}</a> <span class="quiet small">${moment(last.at, 'distance')}</span>`
 }
 
 function failures(t: Texts, hours: Coupling['figures']['hours']): Html {

@@ -4,7 +4,7 @@ import type { HtmlEscapedString } from 'hono/utils/html'
 /** Markup that is safe to send. Only `html` makes it. */
 export type Html = HtmlEscapedString
 
-type Value = Html | string | number | boolean | null | undefined | readonly Value[]
+type Value = Html | string | number | bigint | boolean | null | undefined | readonly Value[]
 
 /**
  * Writes markup. What is put into it is text, safe between tags and inside a quoted attribute, unless it is `Html`
@@ -18,9 +18,10 @@ export const nothing = html``
 
 /**
  * A moment. Without a script it is read in UTC; `walhook.js` writes it in the reader's zone and language, with the
- * exact one as its title. `as` says how: with its date, only the time of day, or how far away it is (`3 minutes ago`).
+ * exact one as its title. `as` says how: with its date, also to the second, only the time of day (to the second, or as `hour`
+ * to the minute), or how far away it is (`3 minutes ago`).
  */
-export function moment(at: Date, as: 'date' | 'clock' | 'distance' = 'date'): Html {
+export function moment(at: Date, as: 'date' | 'second' | 'clock' | 'hour' | 'distance' = 'date'): Html {
   const iso = at.toISOString()
-  return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
+  return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, as === 'second' ? 19 : 16).replace('T', ' ')} UTC</time>`
 }

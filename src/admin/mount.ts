@@ -6,11 +6,13 @@ import { layout } from './layout.ts'
 import { answerLive } from './live.ts'
 import type { Page, PageAnswer, Place } from './page.ts'
 import type { AdminEnv } from './session.ts'
+import type { Snippet } from './snippets.ts'
 import type { Texts } from './texts/en.ts'
 
 export type Mounted = {
   readonly pages: readonly Page[]
   readonly control: Control
+  readonly snippets: readonly Snippet[]
   readonly nowMs: () => number
   /** Aborted when the server is closing: pages that follow what happens end then. */
   readonly stopped: AbortSignal
@@ -31,7 +33,11 @@ export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
     })
 }
 
-async function readCall(c: Context<AdminEnv>, { control, nowMs, textsOf }: Mounted, params: unknown) {
+async function readCall(
+  c: Context<AdminEnv>,
+  { control, snippets, nowMs, textsOf }: Mounted,
+  params: unknown,
+) {
   const caller = c.get('caller')
   return {
     control,
@@ -42,6 +48,7 @@ async function readCall(c: Context<AdminEnv>, { control, nowMs, textsOf }: Mount
     query: new URL(c.req.url).searchParams,
     form: new URLSearchParams(c.req.method === 'POST' ? await c.req.text() : ''),
     isPart: isPart(c),
+    snippets,
     nowMs: nowMs(),
   }
 }

@@ -3,6 +3,7 @@ import type { Caller, Control } from '../control/control.ts'
 import type { Role } from '../domain/role.ts'
 import type { Html } from './html.ts'
 import type { Live } from './live.ts'
+import type { Snippet } from './snippets.ts'
 import type { Texts } from './texts/en.ts'
 
 /** What a page may need to be written. */
@@ -20,6 +21,8 @@ export type PageCall<Params = unknown> = {
   readonly form: URLSearchParams
   /** Only a part of the page is asked for, by htmx: answer with `part`. */
   readonly isPart: boolean
+  /** How receivers verify a request, by language. */
+  readonly snippets: readonly Snippet[]
   readonly nowMs: number
 }
 
@@ -68,6 +71,7 @@ export function page<Params extends z.ZodObject = z.ZodObject>(definition: Defin
 /** The navigation, in its order. A place that has no page yet is not shown. */
 export const places = [
   { name: 'couplings', path: '/couplings', role: 'viewer', group: 'integrations' },
+  { name: 'events', path: '/events', role: 'viewer', group: 'integrations' },
   { name: 'health', path: '/health', role: 'viewer', group: 'system' },
   { name: 'tokens', path: '/tokens', role: 'admin', group: 'system' },
   { name: 'audit', path: '/audit', role: 'admin', group: 'system' },

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { readStatus, type Status } from '../control/status.ts'
+import { lagBytes, readStatus, type Status } from '../control/status.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import { bigId, time } from './fields.ts'
 import { route } from './route.ts'
@@ -66,10 +66,9 @@ export const statusRoutes = [
 const lsn = (value: Lsn | null | undefined) =>
   value === null || value === undefined ? null : formatLsn(value)
 
-function statusJson({ capture, position, lastEvent, gaps, queue }: Status): z.input<typeof statusSchema> {
+function statusJson(status: Status): z.input<typeof statusSchema> {
+  const { capture, position, lastEvent, gaps, queue } = status
   const { source } = capture
-  const stored =
-    position && [position.commitLsn, source?.confirmedLsn ?? 0n].reduce((a, b) => (a > b ? a : b))
   return {
     capture: {
       state: capture.state,
@@ -78,8 +77,7 @@ function statusJson({ capture, position, lastEvent, gaps, queue }: Status): z.in
       commit_lsn: lsn(position?.commitLsn),
       confirmed_lsn: lsn(source?.confirmedLsn),
       wal_end: lsn(source?.walEnd),
-      lag_bytes:
-        source && stored !== null ? Number(source.walEnd > stored ? source.walEnd - stored : 0n) : null,
+      lag_bytes: lagBytes(status),
       held_back_bytes: source?.heldBackBytes ?? null,
       probe_ms: capture.probeMs,
     },

@@ -1,3 +1,4 @@
+import { muchHeldBackBytes } from '../domain/findings.ts'
 import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { type Catalogue, givesPrevious, type Table } from './catalogue.ts'
@@ -18,8 +19,6 @@ export type CheckLine = {
   readonly mend: string | null
 }
 
-const gigabyte = 1024 ** 3
-const muchHeldBack = 1 * gigabyte
 const clockToleranceMs = 5_000
 
 /**
@@ -232,7 +231,7 @@ function slotLine(facts: SourceFacts, slotName: string, publicationName: string)
       `about to be invalidated: ${held}`,
       'let walhook read it now, or raise max_slot_wal_keep_size',
     )
-  if (slot.heldBackBytes > muchHeldBack)
+  if (slot.heldBackBytes > muchHeldBackBytes)
     return warning(what, held, 'see that walhook runs and reads it: /readyz and the log say why it does not')
   return ok(what, held)
 }

@@ -1,4 +1,5 @@
 import { type AuditRecord, listAudit as readAudit } from '../outbox/audit.ts'
+import { webhookNames } from '../outbox/webhooks.ts'
 import type { Control } from './control.ts'
 import type { Page } from './webhooks.ts'
 
@@ -12,4 +13,9 @@ export async function listAudit(
   const found = await readAudit(control.outbox, { ...page, limit: page.limit + 1 })
   const items = found.slice(0, page.limit)
   return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}
+
+/** The names that webhooks have now, by their ids; those that were deleted have none. */
+export async function auditedNames(control: Control, ids: readonly number[]): Promise<Map<number, string>> {
+  return await webhookNames(control.outbox, ids)
 }

@@ -4,6 +4,7 @@ import { cancelSome, type LaneKey } from '../outbox/cancel.ts'
 import { inTransaction } from '../outbox/database.ts'
 import { findEvent } from '../outbox/events.ts'
 import { readLastEvent } from '../outbox/last-event.ts'
+import * as queueDepth from '../outbox/queue-depth.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { notFound, type Result } from './result.ts'
@@ -19,6 +20,10 @@ export type Waiting =
  * was in flight: call again.
  */
 export type Cancelled = { readonly cancelled: number; readonly isComplete: boolean }
+
+export type Count = queueDepth.Count
+/** Beyond this, somebody who is asked whether they are sure needs no number. */
+export const mostCounted = 10_000
 
 /** Short enough for an append that waits for the lanes of a page. */
 const pageDeliveries = 1_000
@@ -65,6 +70,15 @@ export async function cancelWaiting(
     after = page.next
   } while (after !== null && performance.now() - startedMs < longestMs)
   return { ok: true, value: { cancelled, isComplete: after === null && passedOver === 0 } }
+}
+
+/** How many deliveries wait for a webhook or are in flight, counted up to `most`. */
+export async function countWaiting(
+  { outbox }: Control,
+  webhookId: number,
+  most = mostCounted,
+): Promise<Count> {
+  return await queueDepth.countWaiting(outbox, webhookId, most)
 }
 
 function recorded(waiting: Waiting): object {

@@ -31,6 +31,8 @@ export type Control = {
   readonly sealKey: SealKey
   /** The entity types of the mapping, in its order. */
   readonly entityTypes: readonly string[]
+  /** How often a delivery is tried before it is given up. */
+  readonly mostAttempts: number
   /** Of the slot that is captured. */
   readonly slotName: string
   /** What a backfill of an entity type tells its rows as, where nobody says otherwise. */

@@ -1,5 +1,6 @@
 import { type Explanation, explain } from '../domain/explain.ts'
 import type { TimeId } from '../domain/time-id.ts'
+import { type AttemptLine, readEventAttempts } from '../outbox/attempt-lines.ts'
 import * as events from '../outbox/events.ts'
 import { readExplainFacts } from '../outbox/explain.ts'
 import type { Control } from './control.ts'
@@ -30,6 +31,29 @@ export async function explainEvent(
     webhookName: each.name,
   }))
   return { ok: true, value: { event, deliveries } }
+}
+
+/** What became of an event at one webhook, with every request that sent it, oldest first: the newest hundred. */
+export type ToldDelivery = ExplainedDelivery & { readonly attempts: readonly AttemptLine[] }
+export type EventStory = { readonly event: events.ShownEvent; readonly deliveries: readonly ToldDelivery[] }
+
+/** An event, and at each webhook what became of it and how that came about. */
+export async function tellEvent(control: Control, eventId: TimeId): Promise<Result<EventStory>> {
+  const explained = await explainEvent(control, eventId, null)
+  if (!explained.ok) return explained
+  const attempts = await readEventAttempts(control.outbox, eventId, null)
+  const { event } = explained.value
+  const deliveries = explained.value.deliveries.map(each => ({
+    ...each,
+    attempts: attempts.get(each.webhookId) ?? [],
+  }))
+  return { ok: true, value: { event, deliveries } }
+}
+
+/** An event by itself. */
+export async function readEvent(control: Control, eventId: TimeId): Promise<Result<events.ShownEvent>> {
+  const event = await events.findEvent(control.outbox, eventId)
+  return event ? { ok: true, value: event } : notFound('event', String(eventId))
 }
 
 /** Events, newest first, at most `limit`, of one entity where one is named, those before the event `before`. */

@@ -1,12 +1,20 @@
 import type { TimeId } from '../domain/time-id.ts'
-import { findAttempt, type LoggedAttempt, listAttempts } from '../outbox/attempts.ts'
+import { type AttemptLine, listAttemptLines, readEventAttempts } from '../outbox/attempt-lines.ts'
+import { findAttempt, type LoggedAttempt, type LogPage, listAttempts } from '../outbox/attempts.ts'
 import type { LogFilter } from '../outbox/attempts-about.ts'
+import type { Outbox } from '../outbox/database.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Control } from './control.ts'
 import { invalid, notFound, type Result } from './result.ts'
 import type { Page } from './webhooks.ts'
 
-export type { LogFilter }
+export type { AttemptLine, LogFilter }
+
+type Wanted = {
+  readonly limit: number
+  readonly before: TimeId | null
+  readonly filter?: LogFilter
+}
 
 /**
  * A webhook's requests, newest first, at most `limit`, those that fit the filter, and those before the attempt `before`
@@ -15,14 +23,41 @@ export type { LogFilter }
 export async function listLog(
   control: Control,
   webhookId: number,
-  page: { limit: number; before: TimeId | null; filter?: LogFilter },
+  page: Wanted,
 ): Promise<Result<Page<LoggedAttempt, TimeId>>> {
+  return await pageOfLog(control, webhookId, page, listAttempts)
+}
+
+/** The same, each in a line: without what was sent and answered, which may be a megabyte for each. */
+export async function listLogLines(
+  control: Control,
+  webhookId: number,
+  page: Wanted,
+): Promise<Result<Page<AttemptLine, TimeId>>> {
+  return await pageOfLog(control, webhookId, page, listAttemptLines)
+}
+
+async function pageOfLog<Item extends { id: TimeId }>(
+  { outbox }: Control,
+  webhookId: number,
+  page: Wanted,
+  list: (outbox: Outbox, page: LogPage) => Promise<Item[]>,
+): Promise<Result<Page<Item, TimeId>>> {
   const { from, to } = page.filter ?? {}
   if (from && to && from >= to) return invalid({ pointer: '/to', detail: 'to: must be later than from' })
-  if (!(await findWebhook(control.outbox, webhookId))) return notFound('webhook', webhookId)
-  const found = await listAttempts(control.outbox, { ...page, webhookId, limit: page.limit + 1 })
+  if (!(await findWebhook(outbox, webhookId))) return notFound('webhook', webhookId)
+  const found = await list(outbox, { ...page, webhookId, limit: page.limit + 1 })
   const items = found.slice(0, page.limit)
   return { ok: true, value: { items, next: found.length > page.limit ? items.at(-1)!.id : null } }
+}
+
+/** Every request that sent an event to a webhook, oldest first: the newest hundred. */
+export async function attemptsOfEvent(
+  { outbox }: Control,
+  eventId: TimeId,
+  webhookId: number,
+): Promise<AttemptLine[]> {
+  return (await readEventAttempts(outbox, eventId, webhookId)).get(webhookId) ?? []
 }
 
 /** One request of a webhook. */

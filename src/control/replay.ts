@@ -2,7 +2,8 @@ import { actionTypes } from '../domain/event.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import type { LaneKey } from '../outbox/cancel.ts'
-import { type ReplaySource, replay } from '../outbox/replay.ts'
+import * as outboxReplay from '../outbox/replay.ts'
+import { type Count, mostCounted } from './cancel.ts'
 import type { Caller, Control } from './control.ts'
 import { notActive } from './resend.ts'
 import { type FieldProblem, invalid, notFound, type Result } from './result.ts'
@@ -45,7 +46,7 @@ export async function replayEvents(
   const wishedTo = wish.of === 'ids' ? null : wish.to
   const toMs = cursor?.toMs ?? wishedTo?.getTime() ?? Date.now()
   const startedMs = performance.now()
-  const replayed = await replay(
+  const replayed = await outboxReplay.replay(
     control.outbox,
     { webhookId, source: sourceOf(wish, toMs), after: cursor?.after ?? null, pageEvents },
     {
@@ -72,7 +73,16 @@ export async function replayEvents(
   }
 }
 
-function sourceOf(wish: ReplayWish, toMs: number): ReplaySource {
+/** How many events a wish for what failed means now, counted up to 10,000. */
+export async function countFailed(
+  { outbox }: Control,
+  webhookId: number,
+  { from, to }: { from: Date; to: Date },
+): Promise<Count> {
+  return await outboxReplay.countFailed(outbox, webhookId, { from, to }, mostCounted)
+}
+
+function sourceOf(wish: ReplayWish, toMs: number): outboxReplay.ReplaySource {
   switch (wish.of) {
     case 'ids':
       return wish

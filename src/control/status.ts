@@ -12,6 +12,14 @@ export type Status = {
   readonly queue: Awaited<ReturnType<typeof queueDepth>>
 }
 
+/** How much WAL there is in the source beyond what is stored or known to hold nothing for us; null where that is not known. */
+export function lagBytes({ capture: { source }, position }: Status): number | null {
+  if (!source || !position) return null
+  const confirmed = source.confirmedLsn ?? 0n
+  const stored = position.commitLsn > confirmed ? position.commitLsn : confirmed
+  return source.walEnd > stored ? Number(source.walEnd - stored) : 0
+}
+
 /** How walhook is, in figures: for a person who wants to know why nothing comes, or a program that watches. */
 export async function readStatus(control: Control): Promise<Status> {
   const capture = await control.captureStatus()

@@ -89,6 +89,13 @@ export async function insertAttempts(
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
 }
 
+export type LogPage = {
+  readonly webhookId: number
+  readonly limit: number
+  readonly before: TimeId | null
+  readonly filter?: LogFilter
+}
+
 /** An attempt gets its id when it is logged: mostly within seconds of its beginning, later while the database is away. */
 const longestLoggingMs = 3_600_000
 
@@ -96,15 +103,18 @@ const longestLoggingMs = 3_600_000
  * A webhook's attempts, newest first, at most `limit`, older than the attempt `before` where one is given; also those
  * that are kept beyond the log's time. Of an entity, those about its last 1,000 events, and of these the last 10,000.
  */
-export async function listAttempts(
-  outbox: Outbox,
-  page: { webhookId: number; limit: number; before: TimeId | null; filter?: LogFilter },
-): Promise<LoggedAttempt[]> {
+export async function listAttempts(outbox: Outbox, page: LogPage): Promise<LoggedAttempt[]> {
+  const choose = await chooseOfLog(outbox, page)
+  return choose ? await readAttempts(outbox, choose) : []
+}
+
+/** What leaves of all attempts those that `listAttempts` wants; null where there can be none. */
+export async function chooseOfLog(outbox: Outbox, page: LogPage): Promise<Choose | null> {
   const { webhookId, limit, filter = {} } = page
   const before = page.before ?? afterAll
   const about = await attemptsAbout(outbox, { webhookId, before, filter })
-  if (about?.length === 0) return []
-  return await readAttempts(outbox, query => {
+  if (about?.length === 0) return null
+  return query => {
     let chosen = query.where('a.webhook_id', '=', webhookId).where('a.id', '<', before)
     if (about) chosen = chosen.where('a.id', '=', sql<TimeId>`any(${about})`)
     if (filter.outcomes) chosen = chosen.where('a.outcome', 'in', filter.outcomes)
@@ -118,7 +128,7 @@ export async function listAttempts(
         .where('a.started_at', '<', filter.to)
         .where('a.id', '<', firstIdAt(filter.to.getTime() + longestLoggingMs))
     return chosen.orderBy('a.id', 'desc').limit(limit)
-  })
+  }
 }
 
 /** One attempt of a webhook, or null where there is none, or none any more. */
@@ -134,7 +144,7 @@ export async function findAttempt(
 }
 
 /** The log and what is kept beyond its time, as one table. */
-function loggedAttempts({ kysely }: Outbox) {
+export function loggedAttempts({ kysely }: Outbox) {
   return kysely
     .selectFrom(
       kysely
@@ -155,15 +165,15 @@ function loggedAttempts({ kysely }: Outbox) {
 }
 
 type LogQuery = ReturnType<typeof loggedAttempts>
+type Choose = (query: LogQuery) => LogQuery
+
+/** While a day is being dropped, what is kept of it is there twice for a moment. */
+export const eachOnce = <Row extends { id: TimeId }>(rows: readonly Row[]): Row[] =>
+  rows.filter((row, i) => row.id !== rows[i - 1]?.id)
 
 /** The attempts that `choose` leaves of all, as the log shows them. */
-export async function readAttempts(
-  outbox: Outbox,
-  choose: (query: LogQuery) => LogQuery,
-): Promise<LoggedAttempt[]> {
-  const found = await choose(loggedAttempts(outbox)).execute()
-  // While a day is being dropped, what is kept of it is there twice for a moment.
-  const rows = found.filter((row, i) => row.id !== found[i - 1]?.id)
+export async function readAttempts(outbox: Outbox, choose: Choose): Promise<LoggedAttempt[]> {
+  const rows = eachOnce(await choose(loggedAttempts(outbox)).execute())
   const bodies = await readBatchBodies(outbox, rows)
   return rows.map(row => ({
     id: row.id,

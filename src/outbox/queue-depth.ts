@@ -34,3 +34,16 @@ async function countDead(outbox: Outbox): Promise<number> {
   )
   return rows[0]!.dead
 }
+
+/** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
+export type Count = { readonly count: number; readonly isExact: boolean }
+
+/** How many deliveries of a webhook wait or are in flight, counted up to `most`. */
+export async function countWaiting(outbox: Outbox, webhookId: number, most: number): Promise<Count> {
+  const { rows } = await outbox.pool.query<{ n: number }>(
+    'select count(*)::int as n from (select from walhook.deliveries where webhook_id = $1 limit $2) t',
+    [webhookId, most + 1],
+  )
+  const { n } = rows[0]!
+  return { count: Math.min(n, most), isExact: n <= most }
+}

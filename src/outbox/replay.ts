@@ -3,6 +3,7 @@ import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { askForMany, type LaneEvent } from './ask-for-many.ts'
 import type { LaneKey } from './cancel.ts'
 import type { Outbox } from './database.ts'
+import type { Count } from './queue-depth.ts'
 import { lockSendingWebhook, type Resent } from './resend.ts'
 
 /** Which events are sent to a webhook once more. Ranges hold their beginning and not their end. */
@@ -41,28 +42,45 @@ select entity_type, entity_id, id as event_id from walhook.events
 where id = any($3) and (entity_type, entity_id) > ($1, $2)
 ${inLaneOrder}`
 
-/** An attempt gets its id when it is logged, which may be later than it began: $6 and $7 bound the days to look at. */
-const failedStatement = `
+/**
+ * The events of which an attempt failed in a range of time ($4, $5), of all failed attempts, or of the `newest`, and
+ * of their batches all, or the `first`. An attempt gets its id when it is logged, which may be later than it began: $6
+ * and $7 bound the days to look at.
+ */
+const eventsOfFailed = (newest = '', first = '') => `
 with failed as (
   select event_id, event_ids from walhook.attempts
   where webhook_id = $3 and outcome <> 'delivered' and outcome <> 'cancelled'
     and started_at >= $4 and started_at < $5 and id >= $6 and id < $7 and trigger <> 'test'
+  ${newest}
 ), of_event as (
   select event_id from failed where event_id is not null
   union
-  select unnest(event_ids) from failed
-)
+  (select unnest(event_ids) from failed ${first})
+)`
+
+/** Of an event `e`: dead, or waiting after a failure. */
+const isNotDelivered = `(
+  exists (
+    select from walhook.ended_deliveries x where x.webhook_id = $3 and x.event_id = e.id and x.state = 'dead')
+  or exists (
+    select from walhook.deliveries d
+    where d.webhook_id = $3 and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
+      and d.attempts > 0))`
+
+const failedStatement = `
+${eventsOfFailed()}
 select e.entity_type, e.entity_id, e.id as event_id
 from of_event join walhook.events e on e.id = of_event.event_id
-where (e.entity_type, e.entity_id) > ($1, $2)
-  and (
-    exists (
-      select from walhook.ended_deliveries x where x.webhook_id = $3 and x.event_id = e.id and x.state = 'dead')
-    or exists (
-      select from walhook.deliveries d
-      where d.webhook_id = $3 and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
-        and d.attempts > 0))
+where (e.entity_type, e.entity_id) > ($1, $2) and ${isNotDelivered}
 ${inLaneOrder}`
+
+const countFailedStatement = `
+${eventsOfFailed('order by id desc limit $2', 'limit $2')}
+select count(*)::int as events, (select sum(coalesce(cardinality(event_ids), 1))::float8 from failed) as read
+from (
+  select from of_event join walhook.events e on e.id = of_event.event_id where ${isNotDelivered} limit $1
+) counted`
 
 const longestLoggingMs = 3_600_000
 
@@ -72,14 +90,37 @@ function query(webhookId: number, source: ReplaySource): { text: string; values:
       return { text: rangeStatement, values: [source.from, source.to, source.triggers] }
     case 'ids':
       return { text: idsStatement, values: [source.ids] }
-    case 'failed': {
-      const { from, to } = source
-      const ids = [firstIdAt(from.getTime()), firstIdAt(to.getTime() + longestLoggingMs)]
-      return { text: failedStatement, values: [webhookId, from, to, ...ids] }
-    }
+    case 'failed':
+      return { text: failedStatement, values: failedValues(webhookId, source) }
     default:
       return source satisfies never
   }
+}
+
+function failedValues(webhookId: number, { from, to }: { from: Date; to: Date }): unknown[] {
+  return [webhookId, from, to, firstIdAt(from.getTime()), firstIdAt(to.getTime() + longestLoggingMs)]
+}
+
+/** An event may have failed ten times. No more attempts than this are read for a count, and no more events of batches. */
+const mostReadForCount = 50_000
+
+/**
+ * How many events the source `failed` means, counted up to `most`: beyond it, and where so many failed that not all of
+ * them are read, `isExact` is false, and there are at least as many.
+ */
+export async function countFailed(
+  outbox: Outbox,
+  webhookId: number,
+  range: { from: Date; to: Date },
+  most: number,
+): Promise<Count> {
+  const { rows } = await outbox.pool.query(countFailedStatement, [
+    most + 1,
+    mostReadForCount + 1,
+    ...failedValues(webhookId, range),
+  ])
+  const { events, read } = rows[0]
+  return { count: Math.min(events, most), isExact: events <= most && (read ?? 0) <= mostReadForCount }
 }
 
 /**

@@ -136,6 +136,17 @@ export async function findWebhook(outbox: Db, id: number): Promise<Webhook | nul
   return row ? toWebhook(row) : null
 }
 
+/** The names of these webhooks, by their ids; one that there is not has none. */
+export async function webhookNames(outbox: Db, ids: readonly number[]): Promise<Map<number, string>> {
+  if (ids.length === 0) return new Map()
+  const rows = await outbox.kysely
+    .selectFrom('walhook.webhooks')
+    .select(['id', 'name'])
+    .where('id', 'in', [...new Set(ids)])
+    .execute()
+  return new Map(rows.map(({ id, name }) => [id, name]))
+}
+
 /**
  * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and the
  * lanes that waited meanwhile are due as they were. A webhook that is activated anew, or gets another URL, begins

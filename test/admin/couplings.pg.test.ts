@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
+import { follow } from '../support/follow.ts'
 import { openTestPages } from '../support/open-pages.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 
@@ -270,25 +271,6 @@ test('what a delivery will look like follows what is chosen', async () => {
   expect(text).toContain('x-key')
   expect(text).not.toContain('typed-secret')
 })
-
-/** Reads a stream as it comes, until a text has come since the last call, or to its end. */
-function follow(response: Response) {
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-  let read = ''
-  return {
-    async readUntil(text: string) {
-      while (!read.includes(text)) {
-        const { value, done } = await reader.read()
-        if (done) throw new Error(`The stream has ended: ${read}`)
-        read += value
-      }
-      read = ''
-    },
-    async readToEnd() {
-      while (!(await reader.read()).done);
-    },
-  }
-}
 
 test('a stream shows what time alone changes too: a pause that is over', async () => {
   const { id } = await create()

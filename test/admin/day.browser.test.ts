@@ -25,98 +25,193 @@ async function logIn(page: Page): Promise<void> {
   await page.waitForURL('**/couplings')
 }
 
+/** Where the first link of a page leads, if there is one. */
+async function linksOf(page: Page, path: string, link: string): Promise<string[]> {
+  await page.goto(site.url + path)
+  return [(await page.locator(link).first().getAttribute('href'))!]
+}
+
 const arrived = (actionType: string) => site.receiver.arrivals.filter(one => one.actionType === actionType)
 
-browserTest('from log-in over a test before saving to a change that is seen as delivered', async () => {
-  const { context, page } = await browser.open()
-  const mistakes: string[] = []
-  page.on('console', message => message.type() === 'error' && mistakes.push(message.text()))
-  page.on('pageerror', error => mistakes.push(String(error)))
+browserTest(
+  'from log-in over a test before saving to a delivered change that is seen live in the log',
+  async () => {
+    const { context, page } = await browser.open()
+    const mistakes: string[] = []
+    page.on('console', message => message.type() === 'error' && mistakes.push(message.text()))
+    page.on('pageerror', error => mistakes.push(String(error)))
 
-  await logIn(page)
-  await page.getByRole('link', { name: 'New Webhook' }).click()
-  await page.getByLabel('Name', { exact: true }).first().fill('CRM <script>alert(1)</script>')
-  await page.getByLabel('URL', { exact: true }).fill('https://10.0.0.1/')
-  await page.getByLabel('Name', { exact: true }).first().focus()
-  await page.getByText('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS').waitFor()
-  await page.getByLabel('URL', { exact: true }).fill(site.receiver.url)
-  await page.getByLabel('Name', { exact: true }).first().focus()
-  await page.getByText('Requests can be sent to this address.').waitFor()
+    await logIn(page)
+    await page.getByRole('link', { name: 'New Webhook' }).click()
+    await page.getByLabel('Name', { exact: true }).first().fill('CRM <script>alert(1)</script>')
+    await page.getByLabel('URL', { exact: true }).fill('https://10.0.0.1/')
+    await page.getByLabel('Name', { exact: true }).first().focus()
+    await page.getByText('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS').waitFor()
+    await page.getByLabel('URL', { exact: true }).fill(site.receiver.url)
+    await page.getByLabel('Name', { exact: true }).first().focus()
+    await page.getByText('Requests can be sent to this address.').waitFor()
 
-  // A row at once, with the keyboard, and what it will look like.
-  await page.getByLabel('User: all').focus()
-  await page.keyboard.press('Space')
-  expect(await page.getByLabel('User: update').isChecked()).toBe(true)
-  await page.locator('#preview').getByText('"action_type": "new"').waitFor()
+    // A row at once, with the keyboard, and what it will look like.
+    await page.getByLabel('User: all').focus()
+    await page.keyboard.press('Space')
+    expect(await page.getByLabel('User: update').isChecked()).toBe(true)
+    await page.locator('#preview').getByText('"action_type": "new"').waitFor()
 
-  await page.getByRole('button', { name: 'Send a test' }).click()
-  await page.getByText('It works: the receiver accepted the request.').waitFor()
-  expect(arrived('test')).toHaveLength(1)
-  expect(await page.getByLabel('URL', { exact: true }).inputValue()).toBe(site.receiver.url)
+    await page.getByRole('button', { name: 'Send a test' }).click()
+    await page.getByText('It works: the receiver accepted the request.').waitFor()
+    expect(arrived('test')).toHaveLength(1)
+    expect(await page.getByLabel('URL', { exact: true }).inputValue()).toBe(site.receiver.url)
 
-  await page.getByRole('button', { name: 'Create webhook' }).click()
-  const secret = page.locator('#secret')
-  expect(await secret.textContent()).toMatch(/^whsec_/)
-  expect(await findBarriers(page)).toEqual([])
-  expect(new URL(page.url()).pathname).toMatch(/^\/couplings\/\d+$/)
-  await page.getByRole('link', { name: 'To the couplings' }).click()
+    await page.getByRole('button', { name: 'Create webhook' }).click()
+    const secret = page.locator('#secret')
+    expect(await secret.textContent()).toMatch(/^whsec_/)
+    expect(await findBarriers(page)).toEqual([])
+    expect(new URL(page.url()).pathname).toMatch(/^\/couplings\/\d+$/)
+    await page.getByRole('link', { name: 'To the couplings' }).click()
 
-  const row = page.getByRole('row').filter({ hasText: 'CRM <script>' })
-  await row.getByText('Nothing sent yet').waitFor()
-  await site.sql(`update users set company_role = 'Speaker' where id = 1`)
-  await until(() => arrived('update').length === 1, { what: 'the change to arrive' })
-  await row.getByText('Delivered (204)').waitFor()
+    const row = page.getByRole('row').filter({ hasText: 'CRM <script>' })
+    await row.getByText('Nothing sent yet').waitFor()
+    await site.sql(`update users set company_role = 'Speaker' where id = 1`)
+    await until(() => arrived('update').length === 1, { what: 'the change to arrive' })
+    await row.getByText('Delivered (204)').waitFor()
 
-  // Off and on again in place, by the switch.
-  const onOff = row.getByRole('switch')
-  await onOff.click()
-  await row.getByText('Inactive').waitFor()
-  await onOff.click()
-  await row.getByText('Inactive').waitFor({ state: 'detached' })
+    // Off and on again in place, by the switch.
+    const onOff = row.getByRole('switch')
+    await onOff.click()
+    await row.getByText('Inactive').waitFor()
+    await onOff.click()
+    await row.getByText('Inactive').waitFor({ state: 'detached' })
 
-  // A saved webhook says why its receiver refuses.
-  await row.getByRole('link').click()
-  await page.getByRole('link', { name: 'Test webhook' }).click()
-  status = 401
-  await page.getByRole('button', { name: 'Test webhook' }).click()
-  await page.getByText('The receiver did not accept who is asking.').waitFor()
-  expect(await findBarriers(page)).toEqual([])
-  status = 204
-  await page.getByLabel('User account').fill('2')
-  await page.getByRole('button', { name: 'Test webhook' }).click()
-  await page.getByText('It works: the receiver accepted the request.').waitFor()
-  expect(arrived('test').at(-1)!.entityId).toBe('2')
-  expect(mistakes).toEqual([])
-  await context.close()
-})
+    // In the log the next change appears by itself.
+    await row.getByRole('link', { name: 'Delivered (204)' }).click()
+    const lines = page.locator('.log tbody tr')
+    expect(await lines.count()).toBe(1)
+    await site.sql(`update users set company_role = 'Host' where id = 2`)
+    const line = lines.filter({ hasText: 'User 2: update' })
+    await line.getByText('Delivered (204)').waitFor()
+    expect(await lines.count()).toBe(2)
+    expect(await findBarriers(page)).toEqual([])
 
-browserTest('no page has a barrier, light and dark, and none is wider than a small telephone', async () => {
-  const { context, page } = await browser.open()
-  await page.goto(`${site.url}/login`)
-  expect(await findBarriers(page)).toEqual([])
-  await logIn(page)
-  const id = Number((await page.locator('tbody a').first().getAttribute('href'))!.replace('/couplings/', ''))
-  const paths = [
-    '/couplings',
-    '/couplings/new',
-    `/couplings/${id}`,
-    `/couplings/${id}/test`,
-    `/couplings/${id}/delete`,
-    '/nowhere',
-  ]
-  const wrong: string[] = []
-  for (const path of paths)
-    for (const { width, colorScheme } of looks) {
-      await page.setViewportSize({ width, height: 800 })
-      await page.emulateMedia({ colorScheme })
+    // One request in full, then its event, which is sent once more while one looks.
+    await line.getByRole('rowheader').getByRole('link').click()
+    await page.getByText('"company_role": "Host"').waitFor()
+    await page.getByText('Copy as curl').click()
+    await page.locator('#curl').getByText('curl --globoff').waitFor()
+    await page.getByRole('link', { name: 'What became of this event' }).click()
+    await page.getByRole('button', { name: 'Send again' }).click()
+    await page.getByText('It waits to be sent again.').waitFor()
+    await page.getByRole('link', { name: 'Attempt 1 of 10, by hand' }).waitFor()
+    await until(() => arrived('update').length === 3, { what: 'the event to arrive again' })
+    expect(arrived('update').at(-1)!.messageId).toBe(arrived('update').at(-2)!.messageId)
+    expect(await findBarriers(page)).toEqual([])
+
+    // A saved webhook says why its receiver refuses.
+    await page.getByRole('link', { name: 'Couplings' }).first().click()
+    await row.getByRole('link').first().click()
+    await page.getByRole('link', { name: 'Test webhook' }).click()
+    status = 401
+    await page.getByRole('button', { name: 'Test webhook' }).click()
+    await page.getByText('The receiver did not accept who is asking.').waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    status = 204
+    await page.getByLabel('User account').fill('2')
+    await page.getByRole('button', { name: 'Test webhook' }).click()
+    await page.getByText('It works: the receiver accepted the request.').waitFor()
+    expect(arrived('test').at(-1)!.entityId).toBe('2')
+    expect(mistakes).toEqual([])
+    await context.close()
+  },
+)
+
+for (const { width, colorScheme } of looks)
+  browserTest(`no page has a barrier or is too wide, ${colorScheme} and ${width} wide`, async () => {
+    const { context, page } = await browser.open({ viewport: { width, height: 800 }, colorScheme })
+    await page.goto(`${site.url}/login`)
+    expect(await findBarriers(page)).toEqual([])
+    await logIn(page)
+    const id = Number(
+      (await page.locator('tbody a').first().getAttribute('href'))!.replace('/couplings/', ''),
+    )
+    const { id: tokenId } = await site.walhook.api('POST', '/api/tokens', { name: 'Desk', role: 'viewer' })
+    const paths = [
+      '/couplings',
+      '/couplings/new',
+      `/couplings/${id}`,
+      `/couplings/${id}/test`,
+      `/couplings/${id}/secret`,
+      `/couplings/${id}/secret/rotate`,
+      `/couplings/${id}/delete`,
+      '/health',
+      `/couplings/${id}/log`,
+      `/couplings/${id}/log?outcome=failed&entity_type=user`,
+      `/couplings/${id}/resend-failed`,
+      `/couplings/${id}/cancel`,
+      '/events',
+      '/events?id=1',
+      ...(await linksOf(page, `/couplings/${id}/log`, 'tbody th a')),
+      ...(await linksOf(page, '/events', 'tbody th a')),
+      '/tokens',
+      '/tokens/new',
+      `/tokens/${tokenId}/revoke`,
+      '/audit',
+      '/nowhere',
+    ]
+    const wrong: string[] = []
+    for (const path of paths) {
       await page.goto(site.url + path)
-      if (path.endsWith('new') || path.endsWith(`/${id}`))
+      if (path === '/couplings/new' || path.endsWith(`/${id}`))
         await page.getByText('More', { exact: true }).click()
-      const at = `${path} ${width} ${colorScheme}`
-      wrong.push(...(await findBarriers(page)).map(barrier => `${at}: ${barrier}`))
-      if (await isTooWide(page)) wrong.push(`${at}: is too wide`)
+      wrong.push(...(await findBarriers(page)).map(barrier => `${path}: ${barrier}`))
+      if (await isTooWide(page)) wrong.push(`${path}: is too wide`)
     }
-  expect(wrong).toEqual([])
+    expect(wrong).toEqual([])
+    await context.close()
+  })
+
+browserTest('without a script a secret is shown and replaced, and a token is made and revoked', async () => {
+  const { context, page } = await browser.open({ javaScriptEnabled: false })
+  const made = await site.walhook.api('POST', '/api/webhooks', {
+    name: 'No script',
+    url: site.receiver.url,
+    triggers: ['company.delete'],
+  })
+  await logIn(page)
+  await page.goto(`${site.url}/couplings/${made.id}`)
+  await page.getByRole('link', { name: 'Secret' }).click()
+  await page.getByText('Python').click()
+  await page.getByRole('button', { name: 'Show the secret' }).click()
+  expect(await page.locator('#secret').textContent()).toBe(made.secret)
+  await page.getByRole('link', { name: 'New secret' }).click()
+  await page.getByLabel('How many hours both sign').fill('1')
+  await page.getByRole('button', { name: 'Make the new secret' }).click()
+  await page.getByText('Requests are signed with the secret before as well, until').waitFor()
+  const secret = await page.locator('#secret').textContent()
+  expect(secret).not.toBe(made.secret)
+  expect(await page.locator('#call-js').textContent()).toContain(secret)
+
+  await page.getByRole('link', { name: 'Tokens' }).click()
+  await page.getByRole('link', { name: 'New token' }).click()
+  await page.getByLabel('Name', { exact: true }).fill('Badge desk')
+  await page.getByLabel('operator').check()
+  await page.getByRole('button', { name: 'Create token' }).click()
+  expect(await page.locator('#token').textContent()).toMatch(/^whk_/)
+  await page.getByRole('link', { name: 'To the tokens' }).click()
+  await page.getByRole('link', { name: 'Revoke Badge desk' }).click()
+  await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+  await page.getByText('The token is revoked.').waitFor()
+
+  await page.getByRole('link', { name: 'Audit' }).click()
+  const actions = await page.locator('td:nth-child(3)').allTextContents()
+  expect(actions.slice(0, 4)).toEqual([
+    'Revoked a tokenBadge desk',
+    'Made a tokenBadge desk',
+    'Made a new secretNo script',
+    'Looked at a secretNo script',
+  ])
+  await page.getByRole('link', { name: 'Health' }).click()
+  await page.getByText('Everything runs.').waitFor()
+  await page.getByText('As a table').first().click()
+  await page.getByRole('table').first().waitFor()
   await context.close()
 })
 

@@ -86,6 +86,10 @@ async function measureHeldBack(stage: Stage) {
       [`WAL written: ${mb(Number(at) - start)}`, ''],
       ['median meanwhile', mb(median(seen))],
       ['at the highest', mb(Math.max(...seen))],
+      [
+        'above 16 MB',
+        `${((100 * seen.filter(bytes => bytes > 16e6).length) / seen.length).toFixed(1)} % of the time`,
+      ],
       ['at the last write', mb(atEnd)],
       [`within ${settleS} s of it`, mb(after.bytes)],
     ],

@@ -4,6 +4,7 @@ import { openStream } from '../../src/capture/stream.ts'
 import { connect } from '../support/connect.ts'
 import { createPost } from './contenders/post.ts'
 import { median, perSecond, rateText, table } from './figures.ts'
+import { writeOutboxBare } from './outbox-writes.ts'
 import type { LightReceiver } from './receiver.ts'
 import type { Stage } from './stage.ts'
 import { exampleBody, writeUsers } from './users.ts'
@@ -72,11 +73,16 @@ export async function measureLimits(stage: Stage) {
     ['decoding the stream, transactions of 200 rows', []],
     ['decoding the stream, transactions of 1 row', []],
     ['undici posting signed bodies', []],
+    ['Postgres appending events, each with a delivery and a lane', []],
+    ['Postgres leasing, logging and settling them', []],
   ]
   for (let round = 0; round < 3; round++) {
     figures[0]![1].push(await decodeBare(stage, 40_000, 200))
     figures[1]![1].push(await decodeBare(stage, 40_000, 1))
     figures[2]![1].push(await postBare(stage.receiver, 30_000))
+    const { append, deliver } = await writeOutboxBare(stage, 40_000)
+    figures[3]![1].push(append)
+    figures[4]![1].push(deliver)
   }
   const rows = figures.map(([limit, rates]) => ({ limit, rate: median(rates) }))
   const text = table(

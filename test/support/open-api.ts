@@ -42,6 +42,7 @@ export async function openTestApi(
     outbox: at.outbox,
     sealKey,
     entityTypes: ['user', 'company'],
+    mostAttempts: 10,
     slotName,
     backfillAs: entityType => (entityType === 'company' ? 'update' : 'new'),
     readFields: async () =>

@@ -1,4 +1,5 @@
 import { createAdmin } from '../../src/admin/admin.ts'
+import { readSnippets } from '../../src/admin/snippets.ts'
 import { createAuthenticator } from '../../src/control/authenticate.ts'
 import { createSessions } from '../../src/control/sessions.ts'
 import type { Role } from '../../src/domain/role.ts'
@@ -16,9 +17,12 @@ export async function openTestPages() {
   const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs })
   const sessions = createSessions({ control: at.control, authenticate, admin })
   const stopped = new AbortController()
+  const receiving = readSnippets()
+  if (!receiving.ok) throw new Error(JSON.stringify(receiving.problem))
   const pages = createAdmin({
     control: at.control,
     sessions,
+    snippets: receiving.snippets,
     addressOf: () => '192.0.2.1',
     nowMs,
     stopped: stopped.signal,

@@ -79,6 +79,14 @@ await api('POST', '/api/webhooks', {
   is_active: false,
   triggers: [...of('user', ...every), ...of('company', 'update')],
 })
+for (const [name, role] of [
+  ['Anna de Vries', 'admin'],
+  ['Badge desk', 'operator'],
+  ['Monitoring', 'viewer'],
+])
+  await api('POST', '/api/tokens', { name, role, ...(role === 'admin' && { user_id: 2 }) })
+await api('PATCH', '/api/webhooks/3', { name: 'Newsletter (Mailchimp)', triggers: of('user', ...every) })
+await api('PATCH', '/api/webhooks/3', { name: 'Newsletter', triggers: of('user', 'new', 'delete') })
 const { Client } = (await import('pg')).default
 const client = new Client({ connectionString: postgres.url })
 await client.connect()
@@ -94,6 +102,11 @@ const browser = await openBrowser()
 stack.defer(() => browser.close())
 
 type Shot = { readonly name: string; readonly path: string; readonly prepare?: (page: Page) => Promise<void> }
+/** Goes on where the first such link leads. */
+const opens = (link: string) => async (page: Page) => {
+  await page.locator(link).first().click()
+  await page.locator('.one').waitFor()
+}
 const shots: Shot[] = [
   { name: 'couplings', path: '/couplings' },
   {
@@ -117,8 +130,25 @@ const shots: Shot[] = [
       await page.locator('.attempt').waitFor()
     },
   },
+  { name: 'log', path: '/couplings/2/log' },
+  { name: 'event', path: '/couplings/2/log', prepare: opens('.log a.subject') },
 ]
 const more: Shot[] = [
+  { name: 'log-empty', path: '/couplings/4/log' },
+  { name: 'log-filter', path: '/couplings/1/log?outcome=delivered&entity_type=user&from=2026-01-01T00:00' },
+  { name: 'log-wrong', path: '/couplings/1/log?entity_type=user&from=x' },
+  {
+    name: 'attempt',
+    path: '/couplings/2/log',
+    prepare: async page => {
+      await opens('.log th a')(page)
+      await page.getByText('Copy as curl').click()
+    },
+  },
+  { name: 'resend', path: '/couplings/2/resend-failed' },
+  { name: 'cancel', path: '/couplings/2/cancel' },
+  { name: 'events', path: '/events' },
+  { name: 'events-unknown', path: '/events?id=12' },
   { name: 'nothing', path: '/couplings?search=nothing' },
   {
     name: 'wrong',
@@ -129,6 +159,47 @@ const more: Shot[] = [
     },
   },
   { name: 'edit', path: '/couplings/2' },
+  { name: 'masked', path: '/couplings/2/secret' },
+  {
+    name: 'secret',
+    path: '/couplings/2/secret',
+    prepare: async page => {
+      await page.getByRole('button', { name: 'Show the secret' }).click()
+      await page.getByRole('button', { name: 'Copy' }).first().waitFor()
+    },
+  },
+  { name: 'rotate', path: '/couplings/2/secret/rotate' },
+  {
+    name: 'rotated',
+    path: '/couplings/3/secret/rotate',
+    prepare: async page => {
+      await page.getByRole('button', { name: 'Make the new secret' }).click()
+      await page.getByText('The new secret is made').waitFor()
+    },
+  },
+  { name: 'tokens', path: '/tokens' },
+  { name: 'health', path: '/health' },
+  {
+    name: 'token',
+    path: '/tokens/new',
+    prepare: async page => {
+      await page.getByLabel('Name', { exact: true }).fill('Badge desk')
+      await page.getByRole('button', { name: 'Create token' }).click()
+      await page.getByText('The token is made').waitFor()
+    },
+  },
+  { name: 'token-new', path: '/tokens/new' },
+  {
+    name: 'token-wrong',
+    path: '/tokens/new',
+    prepare: async page => {
+      await page.getByLabel('Valid for').selectOption('day')
+      await page.getByRole('button', { name: 'Create token' }).click()
+      await page.getByText('Give the token a name').waitFor()
+    },
+  },
+  { name: 'revoke', path: '/tokens/1/revoke' },
+  { name: 'audit', path: '/audit' },
   { name: 'delete', path: '/couplings/2/delete' },
 ]
 
@@ -152,7 +223,7 @@ const target = folder ?? join(import.meta.dirname, '..', '..', 'docs', 'pictures
 await mkdir(target, { recursive: true })
 for (const { name, path, prepare } of folder ? [...shots, ...more] : shots)
   for (const { width, colorScheme } of folder ? looks : inReadme) {
-    await page.setViewportSize({ width, height: name === 'couplings' ? 680 : 900 })
+    await page.setViewportSize({ width, height: ['couplings', 'log'].includes(name) ? 680 : 900 })
     await page.emulateMedia({ colorScheme })
     await page.goto(url + path)
     await prepare?.(page)

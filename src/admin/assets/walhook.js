@@ -8,7 +8,9 @@ const language = document.documentElement.lang
 const exact = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'long' })
 const formats = {
   date: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }),
+  second: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }),
   clock: new Intl.DateTimeFormat(language, { timeStyle: 'medium' }),
+  hour: new Intl.DateTimeFormat(language, { timeStyle: 'short' }),
 }
 const distance = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
 const units = [
@@ -129,4 +131,23 @@ for (const grid of document.querySelectorAll('[data-grid]')) {
     true,
   )
   show()
+}
+
+// <input data-utc>: a moment that the address has in UTC is shown and filled in in the reader's own zone.
+
+for (const input of document.querySelectorAll('input[data-utc]')) {
+  const sent = document.createElement('input')
+  sent.type = 'hidden'
+  sent.name = input.name
+  sent.value = input.value
+  input.removeAttribute('name')
+  input.after(sent)
+  for (const zone of input.labels[0].querySelectorAll('[data-zone]')) zone.hidden = true
+  const two = number => String(number).padStart(2, '0')
+  const at = new Date(`${input.value}Z`)
+  if (!Number.isNaN(at.getTime()))
+    input.value = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}`
+  input.addEventListener('change', () => {
+    sent.value = input.value === '' ? '' : new Date(input.value).toISOString().slice(0, 16)
+  })
 }

@@ -1,0 +1,42 @@
+import type { AttemptLine } from '../control/log.ts'
+import { diagnose } from '../domain/diagnosis.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { actionName, entityName } from './coupling-state.ts'
+import { type Html, html, moment } from './html.ts'
+import type { Texts } from './texts/en.ts'
+
+/** `Refused (503)`. */
+export function outcomeOf(t: Texts, { outcome, status }: Pick<AttemptLine, 'outcome' | 'status'>): Html {
+  const kind = outcome === 'delivered' ? 'good' : 'bad'
+  return html`<span class="outcome ${kind}">${t.outcomes[outcome]}${status !== null && ` (${status})`}</span>`
+}
+
+/** Why it was not delivered, in a sentence; null of one that was. */
+export function reasonOf(t: Texts, line: AttemptLine): string | null {
+  return line.outcome === 'delivered' ? null : t.diagnoses[diagnose(line)].what
+}
+
+/** `2 of 10`. A schedule may have become shorter since. */
+export function countOf(t: Texts, number: number, most: number): string {
+  return number > most ? String(number) : t.log.attemptOf(number, most)
+}
+
+/** What follows an attempt, as far as is known now; null where nothing is expected. */
+export function nextOf(
+  t: Texts,
+  { nextAttemptAt, outcome, trigger }: Pick<AttemptLine, 'nextAttemptAt' | 'outcome' | 'trigger'>,
+  { isActive, disabledReason }: Pick<Webhook, 'isActive' | 'disabledReason'>,
+  nowMs: number,
+): Html | string | null {
+  if (nextAttemptAt === null) return outcome === 'delivered' || trigger === 'test' ? null : t.log.noFurtherTry
+  if (nextAttemptAt.getTime() <= nowMs) return null
+  return isActive && disabledReason === null ? moment(nextAttemptAt, 'distance') : t.log.waitsForWebhook
+}
+
+type Subject = Pick<AttemptLine, 'entityType' | 'entityId' | 'actionType' | 'batchSize'>
+
+/** `User 7: update`, `25 events in one request`. */
+export function subjectOf(t: Texts, { entityType, entityId, actionType, batchSize }: Subject): string {
+  if (entityType === null || entityId === null) return t.log.batch(batchSize ?? 0)
+  return `${entityName(t, entityType)} ${entityId}: ${actionName(t, actionType ?? '')}`
+}

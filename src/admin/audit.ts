@@ -1,0 +1,121 @@
+import { type AuditRecord, auditedNames, listAudit } from '../control/audit.ts'
+import type { Changes } from '../domain/audit.ts'
+import { type Html, html, moment } from './html.ts'
+import { bigIdParam, idParam } from './ids.ts'
+import { type PageCall, page } from './page.ts'
+import type { Texts } from './texts/en.ts'
+
+const perPage = 50
+/** More fields than this are opened first. */
+const shownAtOnce = 3
+
+export const auditPages = [
+  page({
+    method: 'get',
+    path: '/audit',
+    role: 'admin',
+    place: 'audit',
+    async handle(call) {
+      const { control, t, query } = call
+      const webhookId = idParam.safeParse(query.get('webhook') ?? '').data ?? null
+      const before = bigIdParam.safeParse(query.get('before') ?? '').data ?? null
+      const { items, next } = await listAudit(control, { limit: perPage, before, webhookId })
+      const ids = items.flatMap(({ webhookId }) => webhookId ?? [])
+      const names = await auditedNames(control, webhookId === null ? ids : [...ids, webhookId])
+      return {
+        show: 'page',
+        title: t.audit.title,
+        body: html`${webhookId !== null && filterLine(t, webhookId, names)}${
+          items.length === 0 ? emptyState(t) : list(call, items, names)
+        }<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address(webhookId, null)}">${t.audit.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address(webhookId, next)}">${t.audit.older}</a>`}</nav>`,
+      }
+    },
+  }),
+]
+
+function address(webhookId: number | null, before: bigint | null): string {
+  const query = new URLSearchParams({
+    ...(webhookId !== null && { webhook: String(webhookId) }),
+    ...(before !== null && { before: String(before) }),
+  })
+  return query.size === 0 ? '/audit' : `/audit?${query}`
+}
+
+type Names = ReadonlyMap<number, string>
+
+function filterLine(t: Texts, webhookId: number, names: Names): Html {
+  return html`<p class="notice">${t.audit.only(names.get(webhookId) ?? t.audit.deleted(webhookId))} <a href="/audit">${t.audit.all}</a></p>`
+}
+
+function emptyState(t: Texts): Html {
+  return html`<div class="empty"><h2>${t.audit.empty.title}</h2><p>${t.audit.empty.what}</p></div>`
+}
+
+function list({ t }: PageCall, items: readonly AuditRecord[], names: Names): Html {
+  const { columns } = t.audit
+  return html`<div class="card flush"><table class="stacked audit">
+<thead><tr><th scope="col">${columns.at}</th><th scope="col">${columns.who}</th><th scope="col">${columns.what}</th><th scope="col">${columns.changes}</th></tr></thead>
+<tbody>${items.map(
+    record => html`<tr>
+<td data-label="${columns.at}">${moment(record.at)}</td>
+<td data-label="${columns.who}">${who(t, record)}</td>
+<td data-label="${columns.what}"><div>${t.audit.actions[record.action]}${target(t, record, names)}</div></td>
+<td data-label="${columns.changes}">${changes(t, record.changes)}</td>
+</tr>`,
+  )}</tbody>
+</table></div>`
+}
+
+function who(t: Texts, { actor }: AuditRecord): Html {
+  const { kind, name, userId } = actor
+  const isNamed = kind === 'token' || kind === 'configuration'
+  const more = [isNamed ? t.audit.kinds[kind] : null, userId === null ? null : t.audit.account(userId)]
+  return html`<div><b class="name">${kind === 'command line' ? t.audit.kinds[kind] : name}</b> <span class="quiet small">${more.filter(one => one !== null).join(', ')}</span></div>`
+}
+
+/** What it was done to: a webhook, by the name that it has now, or a token. */
+function target(t: Texts, { webhookId, action, changes }: AuditRecord, names: Names): Html | false {
+  if (webhookId !== null)
+    return html`<div class="name"><a href="/audit?webhook=${webhookId}">${names.get(webhookId) ?? t.audit.deleted(webhookId)}</a></div>`
+  const name = changes.name?.to ?? changes.name?.from
+  return action.startsWith('token.') && typeof name === 'string' && html`<div class="name">${name}</div>`
+}
+
+function changes(t: Texts, all: Changes): Html {
+  const order = Object.keys(t.audit.fields)
+  const place = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length)
+  const entries = Object.entries(all)
+    .filter(([, change]) => !saysNothing(change))
+    .sort(([a], [b]) => place(a) - place(b))
+  if (entries.length === 0) return html`<span class="quiet">–</span>`
+  const written = html`<dl class="changes">${entries.map(
+    ([name, change]) =>
+      html`<div><dt>${fieldName(t, name)}</dt><dd>${'from' in change && html`<span class="from">${value(t, change.from)}</span>`}${'from' in change && 'to' in change && html` <span class="quiet" aria-label="${t.audit.becomes}" role="img">→</span> `}${'to' in change && html`<span class="to">${value(t, change.to)}</span>`}</dd></div>`,
+  )}</dl>`
+  if (entries.length <= shownAtOnce) return written
+  return html`<details><summary class="quiet">${t.audit.fieldCount(entries.length)}</summary>${written}</details>`
+}
+
+/** A field of a thing that came or went, with nothing in it. */
+function saysNothing(change: Changes[string]): boolean {
+  if ('from' in change && 'to' in change) return false
+  const of = change.from ?? change.to ?? null
+  return of === null || (Array.isArray(of) && of.length === 0)
+}
+
+function fieldName(t: Texts, name: string): Html {
+  return Object.hasOwn(t.audit.fields, name)
+    ? html`${t.audit.fields[name as keyof Texts['audit']['fields']]}`
+    : html`<code>${name}</code>`
+}
+
+/** A value of any sort, as somebody reads it who has not seen the API. */
+function value(t: Texts, of: unknown): Html {
+  if (of === null || of === '') return html`<span class="quiet">${t.audit.nothing}</span>`
+  if (typeof of === 'boolean') return html`${of ? t.yes : t.no}`
+  if (typeof of === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(of)) return moment(new Date(of))
+  if (typeof of === 'string' || typeof of === 'number') return html`${of}`
+  if (Array.isArray(of) && of.every(one => typeof one === 'string'))
+    return of.length === 0 ? html`<span class="quiet">${t.audit.nothing}</span>` : html`${of.join(', ')}`
+  return html`<code>${JSON.stringify(of)}</code>`
+}

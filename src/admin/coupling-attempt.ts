@@ -1,0 +1,174 @@
+import { z } from 'zod'
+import type { LoggedAttempt } from '../control/control.ts'
+import { type AttemptLine, attemptsOfEvent, getAttempt } from '../control/log.ts'
+import { once } from '../control/once.ts'
+import { replayEvents } from '../control/replay.ts'
+import { resendEvent } from '../control/resend.ts'
+import type { Failed } from '../control/result.ts'
+import { getWebhook } from '../control/webhooks.ts'
+import { curlCommand } from '../domain/curl.ts'
+import { redacted } from '../domain/custom-headers.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { countOf, nextOf, subjectOf } from './attempt-line.ts'
+import { attemptView } from './attempt-view.ts'
+import { tabsFor } from './coupling-edit.ts'
+import { couplingTabs } from './coupling-state.ts'
+import { failedAnswer } from './failed.ts'
+import { formKey } from './form-once.ts'
+import { type Html, html, moment } from './html.ts'
+import { bigIdParam, idParam } from './ids.ts'
+import { type PageAnswer, type PageCall, page } from './page.ts'
+
+const place = 'couplings'
+
+export const couplingAttemptPages = [
+  page({
+    method: 'get',
+    path: '/couplings/:id/log/:attempt',
+    role: 'viewer',
+    place,
+    params: z.object({ id: idParam, attempt: bigIdParam }),
+    async handle(call) {
+      const { control, params, t } = call
+      const webhook = await getWebhook(control, params.id)
+      if (!webhook.ok) return failedAnswer(t, webhook)
+      const attempt = await getAttempt(control, params.id, params.attempt)
+      if (!attempt.ok) return failedAnswer(t, attempt)
+      return await attemptPage(call, webhook.value, attempt.value)
+    },
+  }),
+  // Of an event by itself, or of all that a request held (`attempt_id`). Sent twice, it is done once.
+  page({
+    method: 'post',
+    path: '/couplings/:id/resend',
+    role: 'operator',
+    place,
+    params: z.object({ id: idParam }),
+    async handle(call) {
+      const { control, caller, params, form, t } = call
+      const eventId = bigIdParam.safeParse(form.get('event_id') ?? '').data
+      const attemptId = bigIdParam.safeParse(form.get('attempt_id') ?? '').data
+      let failure: Failed = { ok: false, kind: 'not_found', detail: '' }
+      const done = await once(control, caller, formKey(`resend ${params.id}`, form), async () => {
+        const result =
+          eventId === undefined
+            ? attemptId === undefined
+              ? failure
+              : await resendBatch(call, attemptId)
+            : await resendOne(call, eventId)
+        if (result.ok) return result.value
+        failure = result
+        return null
+      })
+      if (done.state === 'answered') return { show: 'redirect', to: done.answer }
+      return failedAnswer(t, done.state === 'failed' ? done.failure : failure)
+    },
+  }),
+]
+
+type Done = { readonly ok: true; readonly value: string } | Failed
+
+/** Where one sees what becomes of it. */
+async function resendOne(
+  { control, caller, params }: PageCall<{ id: number }>,
+  eventId: bigint,
+): Promise<Done> {
+  const resent = await resendEvent(control, caller, params.id, eventId)
+  if (!resent.ok) return resent
+  const done = resent.value.newerDelivered ? 'resent_older' : 'resent'
+  return { ok: true, value: `/events/${eventId}?done=${done}#webhook-${params.id}` }
+}
+
+async function resendBatch(
+  { control, caller, params }: PageCall<{ id: number }>,
+  attemptId: bigint,
+): Promise<Done> {
+  const attempt = await getAttempt(control, params.id, attemptId)
+  if (!attempt.ok) return attempt
+  const ids = attempt.value.eventIds ?? []
+  const replayed = await replayEvents(control, caller, params.id, { of: 'ids', ids }, null)
+  if (!replayed.ok) return replayed
+  return { ok: true, value: `/couplings/${params.id}/log?done=resent&count=${replayed.value.queued}` }
+}
+
+async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): Promise<PageAnswer> {
+  const { t, control } = call
+  const { id, name } = webhook
+  const first = attempt.eventId ?? attempt.eventIds?.[0]
+  const others = first === undefined ? [] : await attemptsOfEvent(control, first, id)
+  return {
+    show: 'page',
+    title: subjectOf(t, { ...attempt, batchSize: attempt.eventIds?.length ?? null }),
+    crumbs: [
+      { text: name, href: `/couplings/${id}` },
+      { text: t.log.title, href: `/couplings/${id}/log` },
+    ],
+    body: html`${couplingTabs(t, id, 'log', tabsFor(call))}
+<div class="one">
+${neighbours(call, attempt, others)}
+<section class="card grid">${about(call, webhook, attempt)}</section>
+${resendForm(call, webhook, attempt)}
+<div class="card">${attemptView(t, attempt)}</div>
+${curl(call, attempt)}
+</div>`,
+  }
+}
+
+function neighbours({ t }: PageCall, { id, webhookId }: LoggedAttempt, others: readonly AttemptLine[]): Html {
+  const at = others.findIndex(line => line.id === id)
+  const link = (line: AttemptLine | undefined, text: string, rel: 'prev' | 'next') =>
+    line !== undefined &&
+    html`<a class="button" rel="${rel}" href="/couplings/${webhookId}/log/${line.id}">${text}</a>`
+  const before = link(others[at - 1], t.log.previousAttempt, 'prev')
+  const after = at >= 0 && link(others[at + 1], t.log.nextAttempt, 'next')
+  if (!before && !after) return html``
+  return html`<nav class="pages above" aria-label="${t.log.attempts}">${before}${after}</nav>`
+}
+
+function about({ t, control, nowMs }: PageCall, webhook: Webhook, attempt: LoggedAttempt): Html {
+  const { eventId, eventIds, trigger } = attempt
+  const next = nextOf(t, attempt, webhook, nowMs)
+  return html`<dl class="facts">
+<div><dt>${t.log.sentAt}</dt><dd>${moment(attempt.startedAt, 'second')}</dd></div>
+<div><dt>${t.log.columns.trigger}</dt><dd>${t.log.triggers[trigger]}</dd></div>
+${trigger !== 'test' && html`<div><dt>${t.log.columns.attempt}</dt><dd>${countOf(t, attempt.number, control.mostAttempts)}</dd></div>`}
+${next !== null && html`<div><dt>${t.log.columns.next}</dt><dd>${next}</dd></div>`}
+<div><dt>${t.log.messageId}</dt><dd><code>${attempt.messageId}</code></dd></div>
+</dl>
+${eventId !== null && html`<p><a href="/events/${eventId}">${t.log.eventPage}</a></p>`}
+${
+  eventIds !== null &&
+  html`<details class="events"><summary>${t.log.events}</summary><ul>${eventIds.map(
+    event => html`<li><a href="/events/${event}">${event}</a></li> `,
+  )}</ul></details>`
+}`
+}
+
+function resendForm(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): Html | false {
+  const { t, may, control } = call
+  const { id } = webhook
+  if (!may('operator')) return false
+  if (attempt.trigger === 'test')
+    return html`<p class="again"><a class="button" href="/couplings/${id}/test">${t.log.testAgain}</a></p>`
+  if (attempt.eventId !== null && attempt.facts === null)
+    return html`<p class="again hint">${t.log.notKept}</p>`
+  if (!webhook.isActive || webhook.disabledReason !== null)
+    return html`<p class="again hint">${t.log.resendInactive}</p>`
+  const key = control.randomBytes(16).toString('hex')
+  const [name, value, text] =
+    attempt.eventId === null
+      ? ['attempt_id', attempt.id, t.log.resendBatch]
+      : ['event_id', attempt.eventId, t.log.resend]
+  return html`<form method="post" action="/couplings/${id}/resend" class="again">
+<input type="hidden" name="key" value="${key}"><input type="hidden" name="${name}" value="${value}">
+<button>${text}</button><p class="hint">${t.log.resendHint}</p></form>`
+}
+
+function curl({ t }: PageCall, { request }: LoggedAttempt): Html | false {
+  if (request.body === '') return false
+  const isRedacted = Object.values(request.headers).includes(redacted)
+  return html`<details class="card curl"><summary>${t.log.curl}</summary>
+<p class="hint">${t.log.curlHint}${isRedacted && ` ${t.log.curlRedacted}`}</p>
+<div class="copied"><pre id="curl" tabindex="0" aria-label="curl">${curlCommand(request)}</pre><button type="button" data-copy="curl" data-copied="${t.created.copied}" hidden>${t.created.copy}</button></div>
+</details>`
+}

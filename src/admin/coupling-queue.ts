@@ -1,0 +1,205 @@
+import { z } from 'zod'
+import { type Count, cancelWaiting, countWaiting } from '../control/cancel.ts'
+import { countFailed, type ReplayCursor, replayEvents } from '../control/replay.ts'
+import { getWebhook } from '../control/webhooks.ts'
+import type { Webhook } from '../domain/webhook.ts'
+import { failedAnswer } from './failed.ts'
+import { type Html, html } from './html.ts'
+import { idParam } from './ids.ts'
+import { type PageAnswer, type PageCall, page } from './page.ts'
+import type { Texts } from './texts/en.ts'
+
+type Call = PageCall<{ id: number }>
+
+const place = 'couplings'
+const role = 'operator'
+const params = z.object({ id: idParam })
+const dayMs = 86_400_000
+/** Since when something failed, in ms before now; all of the log is as long as there was walhook. */
+const sinces = { day: dayMs, week: 7 * dayMs, all: Number.POSITIVE_INFINITY } as const
+type Since = keyof typeof sinces
+
+/** What is done to the queue of a webhook as a whole, each after a page that says how much it is. */
+export const couplingQueuePages = [
+  page({
+    method: 'get',
+    path: '/couplings/:id/resend-failed',
+    role,
+    place,
+    params,
+    async handle(call) {
+      const webhook = await getWebhook(call.control, call.params.id)
+      return webhook.ok ? await resendPage(call, webhook.value) : failedAnswer(call.t, webhook)
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/resend-failed',
+    role,
+    place,
+    params,
+    async handle(call) {
+      const { control, caller, params, form, t } = call
+      const webhook = await getWebhook(control, params.id)
+      if (!webhook.ok) return failedAnswer(t, webhook)
+      const wish = { of: 'failed', from: momentOf(form, 'from') ?? new Date(0), to: null } as const
+      const done = await replayEvents(control, caller, params.id, wish, cursorOf(form))
+      if (!done.ok) return failedAnswer(t, done)
+      const { queued, next } = done.value
+      const total = queued + numberOf(form, 'before')
+      if (!next) return doneAnswer(call, 'resent', total)
+      const hidden = {
+        from: wish.from.getTime(),
+        to: next.toMs,
+        after_type: next.after.entityType,
+        after_id: next.after.entityId,
+        before: total,
+      }
+      return goOnPage(
+        call,
+        webhook.value,
+        t.queue.resend,
+        'resend-failed',
+        t.queue.resent(whole(t, total)),
+        hidden,
+      )
+    },
+  }),
+  page({
+    method: 'get',
+    path: '/couplings/:id/cancel',
+    role,
+    place,
+    params,
+    async handle(call) {
+      const { control, params, t } = call
+      const webhook = await getWebhook(control, params.id)
+      if (!webhook.ok) return failedAnswer(t, webhook)
+      const waiting = await countWaiting(control, params.id)
+      const { cancel, cancelWhat, cancelCount, cancelNone, cancelNow, back } = t.queue
+      const isNone = waiting.count === 0
+      return confirmPage(
+        call,
+        webhook.value,
+        cancel,
+        html`<form method="post" action="/couplings/${params.id}/cancel" class="card grid">
+<p>${cancelWhat}</p><p><b>${isNone ? cancelNone : cancelCount(countText(t, waiting))}</b></p>
+<div class="end">${!isNone && html`<button class="danger">${cancelNow}</button>`}<a class="button" href="/couplings/${params.id}/log">${back}</a></div></form>`,
+      )
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/cancel',
+    role,
+    place,
+    params,
+    async handle(call) {
+      const { control, caller, params, form, t } = call
+      const webhook = await getWebhook(control, params.id)
+      if (!webhook.ok) return failedAnswer(t, webhook)
+      const done = await cancelWaiting(control, caller, params.id, { of: 'webhook' })
+      if (!done.ok) return failedAnswer(t, done)
+      const total = done.value.cancelled + numberOf(form, 'before')
+      if (done.value.isComplete) return doneAnswer(call, 'cancelled', total)
+      return goOnPage(call, webhook.value, t.queue.cancel, 'cancel', t.queue.cancelled(whole(t, total)), {
+        before: total,
+      })
+    },
+  }),
+]
+
+/** The ways to these pages, for who may. */
+export function queueLinks({ t, may }: PageCall, id: number): Html {
+  return html`${may('operator') && html`<a class="button" href="/couplings/${id}/resend-failed">${t.queue.resend}</a><a class="button" href="/couplings/${id}/cancel">${t.queue.cancel}</a>`}`
+}
+
+/** What was done, on the log that one comes back to. */
+export function doneNotice({ t, query }: PageCall): Html | false {
+  const done = query.get('done') ?? ''
+  if (done !== 'resent' && done !== 'cancelled') return false
+  return html`<p class="notice good" role="status">${t.queue[done](whole(t, numberOf(query, 'count')))}</p>
+`
+}
+
+function doneAnswer({ params }: Call, done: 'resent' | 'cancelled', count: number): PageAnswer {
+  return { show: 'redirect', to: `/couplings/${params.id}/log?done=${done}&count=${count}` }
+}
+
+/** `37`, `more than 10,000`. */
+export function countText(t: Texts, { count, isExact }: Count): string {
+  return isExact ? whole(t, count) : t.queue.moreThan(whole(t, count))
+}
+
+const whole = (t: Texts, count: number) => new Intl.NumberFormat(t.language.code).format(count)
+
+async function resendPage(call: Call, webhook: Webhook): Promise<PageAnswer> {
+  const { t, control, query, nowMs } = call
+  const { id, isActive, disabledReason } = webhook
+  const wished = query.get('since') ?? ''
+  const since: Since = Object.hasOwn(sinces, wished) ? (wished as Since) : 'all'
+  const from = new Date(Math.max(0, nowMs - sinces[since]))
+  const failed = await countFailed(control, id, { from, to: new Date(nowMs) })
+  const { resend, resendWhat, failedCount, failedNone, resendNow, back } = t.queue
+  const isNone = failed.count === 0 && failed.isExact
+  const canSend = isActive && disabledReason === null
+  const choices = (Object.keys(sinces) as Since[]).map(
+    one => html`<option value="${one}"${one === since && html` selected`}>${t.queue.sinces[one]}</option>`,
+  )
+  return confirmPage(
+    call,
+    webhook,
+    resend,
+    html`<div class="card grid"><p>${resendWhat}</p>
+<form action="/couplings/${id}/resend-failed" class="row"><div class="field"><label for="since">${t.queue.since}</label><select id="since" name="since">${choices}</select></div><button>${t.log.apply}</button></form>
+<form method="post" action="/couplings/${id}/resend-failed" class="grid"><input type="hidden" name="from" value="${from.getTime()}">
+<p><b>${isNone ? failedNone : failedCount(countText(t, failed))}</b></p>
+${!canSend && !isNone && html`<p class="notice warn">${t.log.resendInactive}</p>`}
+<div class="end">${!isNone && canSend && html`<button class="main">${resendNow}</button>`}<a class="button" href="/couplings/${id}/log">${back}</a></div></form></div>`,
+  )
+}
+
+function confirmPage({ t }: PageCall, { id, name }: Webhook, title: string, body: Html): PageAnswer {
+  const crumbs = [
+    { text: name, href: `/couplings/${id}` },
+    { text: t.log.title, href: `/couplings/${id}/log` },
+  ]
+  return { show: 'page', title, crumbs, body: html`<div class="confirm">${body}</div>` }
+}
+
+/** One call ends in time for a proxy. What is left is another call's, by the same form. */
+function goOnPage(
+  call: PageCall,
+  webhook: Webhook,
+  title: string,
+  action: 'resend-failed' | 'cancel',
+  done: string,
+  hidden: Record<string, string | number>,
+): PageAnswer {
+  const { t } = call
+  return confirmPage(
+    call,
+    webhook,
+    title,
+    html`<form method="post" action="/couplings/${webhook.id}/${action}" class="card grid">
+${Object.entries(hidden).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
+<p class="notice good" role="status">${done}</p><p>${t.queue.more}</p>
+<div class="end"><button class="main">${t.queue.goOn}</button><a class="button" href="/couplings/${webhook.id}/log">${t.queue.back}</a></div></form>`,
+  )
+}
+
+function numberOf(form: URLSearchParams, name: string): number {
+  return Number(/^\d{1,15}$/.exec(form.get(name) ?? '')?.[0] ?? 0)
+}
+
+function momentOf(form: URLSearchParams, name: string): Date | null {
+  const ms = numberOf(form, name)
+  return ms > 0 && ms < 2 ** 43 ? new Date(ms) : null
+}
+
+function cursorOf(form: URLSearchParams): ReplayCursor | null {
+  const to = momentOf(form, 'to')
+  const [entityType, entityId] = [form.get('after_type') ?? '', form.get('after_id') ?? '']
+  if (!to || `${entityType}${entityId}`.includes('\0')) return null
+  return { toMs: to.getTime(), after: { entityType, entityId } }
+}

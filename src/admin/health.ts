@@ -1,0 +1,106 @@
+import { type Health, readHealth } from '../control/health.ts'
+import { lagBytes } from '../control/status.ts'
+import { type Finding, findings } from '../domain/findings.ts'
+import { duration } from './coupling-state.ts'
+import { type Html, html, moment } from './html.ts'
+import { page } from './page.ts'
+import { bytes, number, trafficPlot } from './plot.ts'
+import type { Texts } from './texts/en.ts'
+
+const liveEveryMs = 10_000
+const place = 'health'
+
+export const healthPages = [
+  page({
+    method: 'get',
+    path: '/health',
+    role: 'viewer',
+    place,
+    async handle({ control, t, nowMs }) {
+      const health = await readHealth(control, nowMs)
+      return {
+        show: 'page',
+        title: t.health.title,
+        body: html`<div class="health" data-live="/health/live">${overview(t, health)}</div>`,
+      }
+    },
+  }),
+  page({
+    method: 'get',
+    path: '/health/live',
+    role: 'viewer',
+    place,
+    async handle({ control, t }) {
+      return {
+        show: 'live',
+        everyMs: liveEveryMs,
+        render: async nowMs => overview(t, await readHealth(control, nowMs)),
+      }
+    },
+  }),
+]
+
+function overview(t: Texts, health: Health): Html {
+  return html`${verdict(t, health)}
+${figures(t, health)}
+<div class="plots">${trafficPlot(t, t.health.lastHour, health.hour, 12)}${trafficPlot(t, t.health.lastDay, health.day, 24)}</div>
+${gaps(t, health)}`
+}
+
+/** What there is to do, each with its advice; or that there is nothing. */
+function verdict(t: Texts, { findings: found, status }: Health): Html {
+  const isWell = found.every(finding => findings[finding] === 'note')
+  return html`${isWell && html`<p class="notice good">${t.health.allWell}</p>`}${found.map(finding => {
+    const { what, advice } = t.health.findings[finding]
+    const reason = isOfCapture(finding) && status.capture.reason
+    return html`<div class="notice ${findings[finding]}"><p><b>${what}</b></p>${reason && html`<p lang="en">${reason}</p>`}<p>${advice}</p></div>`
+  })}`
+}
+
+const isOfCapture = (finding: Finding) => finding.startsWith('capture_')
+
+const kinds = new Map([
+  ['streaming', 'good'],
+  ['standing by', 'good'],
+  ['starting', 'warn'],
+  ['lagging', 'warn'],
+  ['blocked', 'bad'],
+  ['lost', 'bad'],
+])
+
+function figures(t: Texts, { status }: Health): Html {
+  const f = t.health.figures
+  const { capture, queue, lastEvent } = status
+  const lag = lagBytes(status)
+  const heldBack = capture.source?.heldBackBytes ?? null
+  const isKnown = Object.hasOwn(t.health.states, capture.state)
+  const state = isKnown ? t.health.states[capture.state as keyof Texts['health']['states']] : null
+  const fact = (name: string, value: Html | string, hint: string) =>
+    html`<div><dt>${name}</dt><dd>${value}</dd><dd class="hint">${hint}</dd></div>`
+  const unknown = html`<span class="quiet">${t.health.unknown}</span>`
+  return html`<dl class="card figures">
+${fact(f.capture, html`<span class="badge ${kinds.get(capture.state)}">${state?.word ?? capture.state}</span>`, state?.what ?? '')}
+${fact(f.lag, lag === null ? unknown : bytes(t, lag), f.lagHint)}
+${fact(f.heldBack, heldBack === null ? unknown : bytes(t, heldBack), f.heldBackHint)}
+${fact(f.probe, capture.probeMs === null ? unknown : milliseconds(t, capture.probeMs), f.probeHint)}
+${fact(f.lastChange, lastEvent === null ? html`<span class="quiet">${t.health.noChange}</span>` : moment(lastEvent.committedAt, 'distance'), f.lastChangeHint)}
+${fact(f.waiting, number(t, Math.round(queue.deliveries)), f.waitingHint(number(t, Math.round(queue.lanes))))}
+${fact(f.dead, queue.deadDeliveries >= 10_000 ? `${number(t, 10_000)}+` : number(t, queue.deadDeliveries), f.deadHint)}
+</dl>`
+}
+
+function milliseconds(t: Texts, ms: number): string {
+  if (ms >= 60_000) return duration(t, ms)
+  return ms >= 1_000 ? `${number(t, Math.round(ms / 100) / 10)} s` : `${number(t, Math.round(ms))} ms`
+}
+
+function gaps(t: Texts, { status }: Health): Html | false {
+  if (status.gaps.length === 0) return false
+  const { columns } = t.health
+  return html`<section class="gaps"><h2>${t.health.gaps}</h2><p class="hint">${t.health.gapsHint}</p>
+<div class="card flush"><table class="stacked"><thead><tr><th scope="col">${columns.found}</th><th scope="col">${columns.why}</th><th scope="col">${columns.mended}</th></tr></thead>
+<tbody>${status.gaps.map(
+    gap =>
+      html`<tr><td data-label="${columns.found}">${moment(gap.foundAt)}</td><td data-label="${columns.why}"><div lang="en">${gap.detail}</div></td><td data-label="${columns.mended}">${gap.resyncedAt ? moment(gap.resyncedAt) : html`<span class="badge bad">${t.health.notYet}</span>`}</td></tr>`,
+  )}</tbody></table></div></section>`
+}

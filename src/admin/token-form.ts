@@ -1,0 +1,93 @@
+import type { createToken } from '../control/tokens.ts'
+import { parseExpiry } from '../domain/expiry.ts'
+import { type Role, roles } from '../domain/role.ts'
+import { problemText } from './coupling-form.ts'
+import { type Html, html } from './html.ts'
+import type { Texts } from './texts/en.ts'
+
+/** The form of a new token as it was filled in, right or wrong. */
+export type TypedToken = {
+  readonly name: string
+  readonly role: string
+  readonly userId: string
+  readonly expires: string
+  /** Of `expires: day`. */
+  readonly day: string
+}
+type Field = keyof TypedToken
+export type TokenProblems = Partial<Record<Field, string>>
+
+export const blankToken: TypedToken = { name: '', role: 'viewer', userId: '', expires: '90d', day: '' }
+
+const expiries = ['30d', '90d', '365d', 'day', 'never'] as const
+
+export function readToken(form: URLSearchParams): TypedToken {
+  const text = (name: string) => (form.get(name) ?? '').trim()
+  return {
+    name: text('name'),
+    role: text('role'),
+    userId: text('user_id'),
+    expires: text('expires'),
+    day: text('day'),
+  }
+}
+
+/** What was typed as `control/` takes it, or what is wrong with it, by field. */
+export function judgeToken(
+  t: Texts,
+  typed: TypedToken,
+  nowMs: number,
+):
+  | { readonly ok: true; readonly token: Parameters<typeof createToken>[2] }
+  | { readonly ok: false; readonly problems: TokenProblems } {
+  const { wrong } = t.tokens
+  const { name, userId, expires } = typed
+  const problems: { [Name in Field]?: string } = {}
+  const isStrange = (text: string) => text.includes('\0') || !text.isWellFormed()
+  if (name === '') problems.name = wrong.noName
+  else if (name.length > 200) problems.name = wrong.longName
+  else if (isStrange(name)) problems.name = wrong.strange
+  const role = roles.find(one => one === typed.role)
+  if (role === undefined) problems.role = wrong.noRole
+  if (userId.length > 200 || isStrange(userId)) problems.userId = wrong.strange
+  const isDay = expires === 'day'
+  const expiresAt = expires === 'never' ? null : parseExpiry(isDay ? typed.day : expires, nowMs)
+  if (!expiries.some(one => one === expires)) problems.expires = wrong.noExpiry
+  else if (expiresAt === null && expires !== 'never') problems.day = wrong.noDay
+  if (role === undefined || Object.keys(problems).length > 0) return { ok: false, problems }
+  return { ok: true, token: { name, role, userId: userId === '' ? null : userId, expiresAt } }
+}
+
+/** `key` makes a repeated sending of the form the same token. */
+export function tokenForm(t: Texts, key: string, typed: TypedToken, problems: TokenProblems): Html {
+  const f = t.tokens.form
+  const invalid = (field: Field) => problems[field] !== undefined && html` aria-invalid="true"`
+  const problemOf = (field: Field) => problems[field] !== undefined && problemText(problems[field])
+  return html`<form method="post" action="/tokens/new" class="card grid" novalidate>
+<input type="hidden" name="key" value="${key}">
+${Object.keys(problems).length > 0 && html`<p class="notice bad" role="alert">${f.someWrong}</p>`}
+<div class="field"><label for="name">${f.name}</label>
+<input id="name" name="name" value="${typed.name}" autocomplete="off" aria-describedby="name-hint name-problem"${invalid('name')}>
+<p class="hint" id="name-hint">${f.nameHint}</p><div id="name-problem">${problemOf('name')}</div></div>
+<fieldset class="options"><legend>${f.role}</legend>
+${roles.map(role => roleOption(t, role, typed.role === role))}
+${problemOf('role')}
+</fieldset>
+<div class="field"><label for="user_id">${f.user}</label>
+<input id="user_id" name="user_id" value="${typed.userId}" autocomplete="off" aria-describedby="user-hint user-problem"${invalid('userId')}>
+<p class="hint" id="user-hint">${f.userHint}</p><div id="user-problem">${problemOf('userId')}</div></div>
+<div class="pair even"><div class="field"><label for="expires">${f.expires}</label>
+<select id="expires" name="expires"${invalid('expires')}>${expiries.map(
+    value =>
+      html`<option value="${value}"${typed.expires === value && html` selected`}>${t.tokens.form.expiries[value]}</option>`,
+  )}</select>${problemOf('expires')}</div>
+<div class="field"><label for="day">${f.day}</label>
+<input id="day" name="day" type="date" value="${typed.day}" aria-describedby="day-problem"${invalid('day')}>
+<div id="day-problem">${problemOf('day')}</div></div></div>
+<div class="end"><button class="main">${f.create}</button><a class="button" href="/tokens">${t.form.cancel}</a></div>
+</form>`
+}
+
+function roleOption(t: Texts, role: Role, isChosen: boolean): Html {
+  return html`<div class="check"><input type="radio" id="role-${role}" name="role" value="${role}" aria-describedby="role-${role}-hint"${isChosen && html` checked`}><label for="role-${role}">${t.roles[role]}</label><p class="hint" id="role-${role}-hint">${t.tokens.form.roles[role]}</p></div>`
+}

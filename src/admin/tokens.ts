@@ -1,0 +1,166 @@
+import { z } from 'zod'
+import { once } from '../control/once.ts'
+import type { Failed } from '../control/result.ts'
+import { createToken, listTokens, revokeToken, type Token } from '../control/tokens.ts'
+import { failedAnswer } from './failed.ts'
+import { formKey } from './form-once.ts'
+import { type Html, html, moment } from './html.ts'
+import { idParam } from './ids.ts'
+import { notFound } from './mount.ts'
+import { type PageAnswer, type PageCall, page } from './page.ts'
+import type { Texts } from './texts/en.ts'
+import {
+  blankToken,
+  judgeToken,
+  readToken,
+  type TokenProblems,
+  type TypedToken,
+  tokenForm,
+} from './token-form.ts'
+
+const place = 'tokens'
+const role = 'admin'
+const params = z.object({ id: idParam })
+const perPage = 50
+
+export const tokenPages = [
+  page({
+    method: 'get',
+    path: '/tokens',
+    role,
+    place,
+    async handle(call) {
+      const { control, t, query } = call
+      const after = Number(/^\d{1,9}$/.exec(query.get('after') ?? '')?.[0] ?? 0)
+      const { items, next } = await listTokens(control, { limit: perPage, after })
+      const isEmpty = items.length === 0 && after === 0
+      const newButton = html`<a class="button main" href="/tokens/new">${t.tokens.new}</a>`
+      return {
+        show: 'page',
+        title: t.tokens.title,
+        actions: html`${!isEmpty && newButton}`,
+        body: html`${query.get('done') === 'revoked' && html`<p class="notice good" role="status">${t.tokens.revoked}</p>`}${isEmpty ? emptyState(t, newButton) : list(call, items, { after, next })}`,
+      }
+    },
+  }),
+  page({
+    method: 'get',
+    path: '/tokens/new',
+    role,
+    place,
+    handle: async call => formPage(call, blankToken),
+  }),
+  page({
+    method: 'post',
+    path: '/tokens/new',
+    role,
+    place,
+    async handle(call) {
+      const { control, caller, form, t, nowMs } = call
+      const typed = readToken(form)
+      const judged = judgeToken(t, typed, nowMs)
+      if (!judged.ok) return formPage(call, typed, judged.problems)
+      let failure: Failed | null = null
+      const made = await once(control, caller, formKey('new token', form), async () => {
+        const created = await createToken(control, caller, judged.token)
+        if (!created.ok) failure = created
+        return created.ok ? created.value.text : null
+      })
+      if (made.state === 'answered') return createdPage(call, typed.name, made.answer)
+      return failedAnswer(t, made.state === 'failed' ? made.failure : failure!)
+    },
+  }),
+  page({
+    method: 'get',
+    path: '/tokens/:id/revoke',
+    role,
+    place,
+    params,
+    async handle(call) {
+      const { control, caller, params, t } = call
+      const [token] = (await listTokens(control, { limit: 1, after: params.id - 1 })).items
+      if (token?.id !== params.id) return notFound(t)
+      return {
+        show: 'page',
+        title: t.tokens.revokeTitle,
+        body: html`<form method="post" action="/tokens/${token.id}/revoke" class="card grid">
+<p>${t.tokens.question(token.name)}</p><p class="quiet">${t.tokens.consequence}</p>
+${token.id === caller.tokenId && html`<p class="notice warn">${t.tokens.ownConsequence}</p>`}
+<div class="end"><button class="danger">${t.tokens.revoke}</button><a class="button" href="/tokens">${t.form.cancel}</a></div>
+</form>`,
+      }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/tokens/:id/revoke',
+    role,
+    place,
+    params,
+    async handle({ control, caller, params, t }) {
+      const revoked = await revokeToken(control, caller, params.id)
+      return revoked.ok ? { show: 'redirect', to: '/tokens?done=revoked' } : failedAnswer(t, revoked)
+    },
+  }),
+]
+
+function emptyState(t: Texts, button: Html): Html {
+  const { empty } = t.tokens
+  return html`<div class="empty"><h2>${empty.title}</h2><p>${empty.what}</p><p>${empty.configured}</p>${button}</div>`
+}
+
+function list(
+  call: PageCall,
+  items: readonly Token[],
+  { after, next }: { after: number; next: number | null },
+): Html {
+  const { t } = call
+  const { columns } = t.tokens
+  return html`<p class="hint lead">${t.tokens.lead}</p>
+<div class="card flush"><table class="stacked tokens">
+<thead><tr><th scope="col">${columns.name}</th><th scope="col">${columns.role}</th><th scope="col">${columns.user}</th><th scope="col">${columns.expires}</th><th scope="col">${columns.used}</th><th scope="col"><span class="unseen">${t.tokens.revoke}</span></th></tr></thead>
+<tbody>${items.map(token => row(call, token))}</tbody>
+</table></div>
+<nav class="pages" aria-label="${t.couplings.pages}">${after > 0 && html`<a class="button" href="/tokens">${t.tokens.first}</a>`}${next !== null && html`<a class="button" rel="next" href="/tokens?after=${next}">${t.couplings.nextPage}</a>`}</nav>`
+}
+
+function row({ t, caller, nowMs }: PageCall, token: Token): Html {
+  const { columns } = t.tokens
+  const { id, name, userId, expiresAt, lastUsedAt, revokedAt } = token
+  const isExpired = expiresAt !== null && expiresAt.getTime() <= nowMs
+  const isOver = revokedAt !== null || isExpired
+  return html`<tr${isOver && html` class="over"`}>
+<th scope="row"><span class="name">${name}</span>${id === caller.tokenId && html` <span class="badge good">${t.tokens.own}</span>`}</th>
+<td data-label="${columns.role}">${t.roles[token.role]}</td>
+<td data-label="${columns.user}">${userId ?? html`<span class="quiet">–</span>`}</td>
+<td data-label="${columns.expires}">${revokedAt ? html`<span><span class="badge bad">${t.tokens.isRevoked}</span> <span class="quiet small">${moment(revokedAt)}</span></span>` : isExpired ? html`<span><span class="badge warn">${t.tokens.isExpired}</span> <span class="quiet small">${moment(expiresAt)}</span></span>` : expiresAt ? moment(expiresAt) : t.tokens.never}</td>
+<td data-label="${columns.used}">${lastUsedAt ? moment(lastUsedAt, 'distance') : html`<span class="quiet">${t.tokens.unused}</span>`}</td>
+<td class="act">${revokedAt === null && html`<a class="button small" href="/tokens/${id}/revoke" aria-label="${t.tokens.revokeOf(name)}">${t.tokens.revoke}</a>`}</td>
+</tr>`
+}
+
+function formPage(call: PageCall, typed: TypedToken, problems: TokenProblems = {}): PageAnswer {
+  const { t, control, form } = call
+  const key = form.get('key') ?? control.randomBytes(16).toString('hex')
+  return {
+    show: 'page',
+    title: t.tokens.new,
+    status: Object.keys(problems).length > 0 ? 422 : 200,
+    body: tokenForm(t, key, typed, problems),
+  }
+}
+
+/** The one time that the token is shown. */
+function createdPage({ t }: PageCall, name: string, text: string): PageAnswer {
+  const { created } = t.tokens
+  return {
+    show: 'page',
+    title: name,
+    status: 201,
+    body: html`<div class="created" data-address="/tokens"><p class="notice good" role="status">${created.done}</p>
+<section class="card grid"><h2>${created.token}</h2><p><b>${created.onlyNow}</b> ${created.hint}</p>
+<div class="row"><code class="secret" id="token">${text}</code><button type="button" data-copy="token" data-copied="${t.created.copied}" hidden>${t.created.copy}</button></div></section>
+<section class="card grid"><h2>${created.use}</h2><p>${created.useHint}</p><pre tabindex="0" aria-label="${created.example}">authorization: Bearer ${text}</pre>
+<div class="end"><a class="button" href="/tokens">${created.back}</a></div></section></div>`,
+  }
+}

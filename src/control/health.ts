@@ -1,0 +1,65 @@
+import { type Finding, findingsOf } from '../domain/findings.ts'
+import { spanUntil, type Traffic } from '../domain/traffic.ts'
+import type { Outbox } from '../outbox/database.ts'
+import { readTraffic } from '../outbox/traffic.ts'
+import type { Control } from './control.ts'
+import { readStatus, type Status } from './status.ts'
+
+export type Health = {
+  readonly status: Status
+  /** The last 60 minutes that are over, and the last 96 quarters of an hour. */
+  readonly hour: Traffic
+  readonly day: Traffic
+  /** What deserves a look, the worst first. */
+  readonly findings: readonly Finding[]
+}
+
+const minuteMs = 60_000
+
+/** The answers of late, by the length of their stretches. */
+const known = new WeakMap<
+  Outbox,
+  Map<number, { readonly fromMs: number; readonly traffic: Promise<Traffic> }>
+>()
+
+/**
+ * What was sent in a span that ends with the last stretch that is over. It stays the same until the next one is, and so
+ * is read once for all who look at it.
+ */
+async function trafficUntil(
+  { outbox }: Control,
+  nowMs: number,
+  bucketMs: number,
+  count: number,
+): Promise<Traffic> {
+  const span = spanUntil(nowMs, bucketMs, count)
+  const answers = known.get(outbox) ?? new Map()
+  known.set(outbox, answers)
+  const answer = answers.get(bucketMs)
+  if (answer?.fromMs === span.fromMs) return await answer.traffic
+  const traffic = readTraffic(outbox, span)
+  answers.set(bucketMs, { fromMs: span.fromMs, traffic })
+  traffic.catch(() => answers.delete(bucketMs))
+  return await traffic
+}
+
+/** How walhook is, for a person: figures, what was sent lately, and what deserves a look. */
+export async function readHealth(control: Control, nowMs: number): Promise<Health> {
+  const [status, hour, day] = await Promise.all([
+    readStatus(control),
+    trafficUntil(control, nowMs, minuteMs, 60),
+    trafficUntil(control, nowMs, 15 * minuteMs, 96),
+  ])
+  const delivered = hour.buckets.reduce((sum, bucket) => sum + bucket.delivered, 0)
+  const failed = hour.buckets.reduce((sum, bucket) => sum + bucket.failed, 0)
+  const findings = findingsOf({
+    captureState: status.capture.state,
+    isSourceThere: status.capture.source !== null,
+    heldBackBytes: status.capture.source?.heldBackBytes ?? null,
+    hasOpenGap: status.gaps.some(({ resyncedAt }) => resyncedAt === null),
+    deliveriesWaiting: status.queue.deliveries,
+    deliveriesDead: status.queue.deadDeliveries,
+    lastHour: { requests: delivered + failed, failed },
+  })
+  return { status, hour, day, findings }
+}

@@ -1,0 +1,48 @@
+/** More WAL than this, kept by Postgres for a slot, deserves a look. */
+export const muchHeldBackBytes = 1024 ** 3
+
+const longQueue = 10_000
+/** Fewer requests in an hour say nothing about a share. */
+const leastRequests = 20
+
+/** What somebody should know of how walhook is: to be mended at once, to be looked at, or only to be known. */
+export const findings = {
+  capture_lost: 'bad',
+  capture_blocked: 'bad',
+  no_source: 'bad',
+  gap: 'bad',
+  capture_starting: 'warn',
+  capture_lagging: 'warn',
+  much_held_back: 'warn',
+  long_queue: 'warn',
+  many_failures: 'warn',
+  dead: 'note',
+} as const
+export type Finding = keyof typeof findings
+
+/** What deserves a look, the worst first; nothing where all is well. `failedShare` is of the last hour's requests. */
+export function findingsOf(now: {
+  readonly captureState: string
+  readonly isSourceThere: boolean
+  readonly heldBackBytes: number | null
+  readonly hasOpenGap: boolean
+  readonly deliveriesWaiting: number
+  readonly deliveriesDead: number
+  readonly lastHour: { readonly requests: number; readonly failed: number }
+}): Finding[] {
+  const { lastHour } = now
+  const isLost = now.captureState === 'lost'
+  const found: Record<Finding, boolean> = {
+    capture_lost: isLost,
+    capture_blocked: now.captureState === 'blocked',
+    no_source: !now.isSourceThere,
+    gap: now.hasOpenGap && !isLost,
+    capture_starting: now.captureState === 'starting',
+    capture_lagging: now.captureState === 'lagging',
+    much_held_back: (now.heldBackBytes ?? 0) > muchHeldBackBytes,
+    long_queue: now.deliveriesWaiting >= longQueue,
+    many_failures: lastHour.requests >= leastRequests && lastHour.failed * 2 > lastHour.requests,
+    dead: now.deliveriesDead > 0,
+  }
+  return (Object.keys(findings) as Finding[]).filter(finding => found[finding])
+}

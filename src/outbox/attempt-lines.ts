@@ -1,0 +1,112 @@
+import { firstIdAt, type TimeId, timeOf } from '../domain/time-id.ts'
+import { chooseOfLog, eachOnce, type LoggedAttempt, type LogPage, loggedAttempts } from './attempts.ts'
+import type { Outbox } from './database.ts'
+
+/** An attempt in one line of a list: without what was sent and answered. */
+export type AttemptLine = Pick<
+  LoggedAttempt,
+  | 'id'
+  | 'webhookId'
+  | 'trigger'
+  | 'eventId'
+  | 'entityType'
+  | 'entityId'
+  | 'actionType'
+  | 'number'
+  | 'outcome'
+  | 'errorClass'
+  | 'startedAt'
+  | 'durationMs'
+  | 'nextAttemptAt'
+> & {
+  /** Null where no answer came. */
+  readonly status: number | null
+  /** How many events a batch held; null for a request that is none. */
+  readonly batchSize: number | null
+}
+
+const columns = [
+  'id',
+  'webhook_id',
+  'trigger',
+  'event_id',
+  'event_ids',
+  'entity_type',
+  'entity_id',
+  'action_type',
+  'number',
+  'outcome',
+  'error_class',
+  'started_at',
+  'duration_ms',
+  'next_attempt_at',
+  'status',
+] as const
+
+/** What `listAttempts` lists, in lines. */
+export async function listAttemptLines(outbox: Outbox, page: LogPage): Promise<AttemptLine[]> {
+  const choose = await chooseOfLog(outbox, page)
+  if (!choose) return []
+  const query = choose(loggedAttempts(outbox)).clearSelect()
+  const rows = await query.select(columns.map(name => `a.${name}` as const)).execute()
+  return eachOnce(rows).map(toLine)
+}
+
+const mostOfOneWebhook = 100
+
+/**
+ * Every attempt of an event ($1), by itself or in a batch, also where it is kept beyond the log's time: the newest of
+ * each webhook, or of one ($3). $2 lets Postgres pass over the days before the event.
+ */
+const eventAttemptsStatement = `
+select ${columns.join(', ')} from (
+  select ${columns.join(', ')}, row_number() over (partition by webhook_id order by id desc) as nth
+  from (
+    select ${columns.join(', ')} from walhook.attempts where event_id = $1 and id >= $2
+    union all
+    select ${columns.join(', ')} from walhook.attempts where event_ids @> array[$1::bigint] and id >= $2
+    union all
+    select ${columns.join(', ')} from walhook.kept_attempts where event_id = $1 or event_ids @> array[$1::bigint]
+  ) a
+  where webhook_id = coalesce($3, webhook_id)
+) a
+where nth <= ${mostOfOneWebhook}
+order by webhook_id, id`
+
+/** Ids of attempts are given by the database, whose clock may be behind. */
+const clocksDifferMs = 3_600_000
+
+/** Every attempt of an event, by webhook, oldest first: of each webhook the newest hundred. `webhookId` names one, or none. */
+export async function readEventAttempts(
+  outbox: Outbox,
+  eventId: TimeId,
+  webhookId: number | null,
+): Promise<Map<number, AttemptLine[]>> {
+  const { rows } = await outbox.pool.query(eventAttemptsStatement, [
+    eventId,
+    firstIdAt(Math.max(0, timeOf(eventId) - clocksDifferMs)),
+    webhookId,
+  ])
+  return Map.groupBy(eachOnce(rows).map(toLine), line => line.webhookId)
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row of the columns above
+function toLine(row: any): AttemptLine {
+  return {
+    id: row.id,
+    webhookId: row.webhook_id,
+    trigger: row.trigger,
+    eventId: row.event_id,
+    batchSize: row.event_ids?.length ?? null,
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    actionType: row.action_type,
+    number: row.number,
+    outcome: row.outcome,
+    errorClass: row.error_class,
+    startedAt: row.started_at,
+    durationMs: row.duration_ms,
+    nextAttemptAt: row.next_attempt_at,
+    status: row.status,
+  }
+}

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { en } from '../../src/admin/texts/en.ts'
+import { auditActions } from '../../src/domain/audit.ts'
+import { openTestPages } from '../support/open-pages.ts'
+
+let at: Awaited<ReturnType<typeof openTestPages>>
+beforeAll(async () => {
+  at = await openTestPages()
+})
+beforeEach(async () => {
+  await at.outbox.pool.query('delete from walhook.audit')
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+const html = '<img src=x onerror=alert(1)>'
+async function create(name: string): Promise<number> {
+  const body = { name, url: 'http://127.0.0.1:9/', triggers: ['user.new'] }
+  return (await at.call('POST', '/api/webhooks', body)).json.id
+}
+const rows = (text: string) =>
+  [...text.matchAll(/<tr>\n(.*?)<\/tr>/gs)].map(([, row]) =>
+    row!
+      .replaceAll(/<dt>/g, ' ')
+      .replaceAll(/<[^>]+>/g, '')
+      .replaceAll(/\s+/g, ' ')
+      .trim(),
+  )
+
+test('every action that is recorded has its words', () => {
+  expect(Object.keys(en.audit.actions).sort()).toEqual([...auditActions].sort())
+})
+
+test('where nothing was changed, it is said what will stand here', async () => {
+  expect((await at.get('/audit')).text).toContain('Nothing was changed yet')
+})
+
+test('who changed what, from what to what, the newest first', async () => {
+  const id = await create('CRM')
+  await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false, triggers: ['user.new', 'user.delete'] })
+  await at.call('GET', `/api/webhooks/${id}/secret`)
+  const [shown, changed, created, ...more] = rows((await at.get('/audit')).text)
+  expect(more).toEqual([])
+  expect(shown).toMatch(/WALHOOK_ADMIN_TOKEN set at the start, account 7 Looked at a secretCRM –$/)
+  expect(changed).toMatch(/Changed a webhookCRM Is activeYes → No Triggersuser.new → user.new, user.delete$/)
+  expect(created).toMatch(
+    /Made a webhookCRM 6 fields NameCRM URLhttp:\/\/127.0.0.1:9\/ Is activeYes Triggersuser.new Previous valuesNo Modeevery$/,
+  )
+})
+
+test('what somebody has typed stays text, and no secret is shown', async () => {
+  const id = await create(html)
+  const { secret } = (await at.call('GET', `/api/webhooks/${id}/secret`)).json
+  await at.call('PATCH', `/api/webhooks/${id}`, { name: `${html} ${secret}` })
+  await at.call('POST', '/api/tokens', { name: html, role: 'viewer' })
+  const { text } = await at.get('/audit')
+  expect(text).not.toContain('<img')
+  expect(text).toContain('&lt;img')
+  // A name that holds a secret was typed as it is; the record of it was not.
+  expect(
+    rows(text)
+      .join('\n')
+      .match(/whsec_/g),
+  ).toHaveLength(3)
+  expect(text).toContain('(secret)')
+})
+
+test('only what concerns a webhook is shown where that is asked for, also of one that was deleted', async () => {
+  const [crm, erp] = [await create('CRM'), await create('ERP')]
+  await at.call('DELETE', `/api/webhooks/${crm}`)
+  const all = (await at.get('/audit')).text
+  expect(all).toContain(`href="/audit?webhook=${crm}"`)
+  expect(all).toContain(`webhook ${crm}, deleted`)
+  expect(rows((await at.get(`/audit?webhook=${erp}`)).text)).toHaveLength(1)
+  const ofDeleted = (await at.get(`/audit?webhook=${crm}`)).text
+  expect(rows(ofDeleted)).toHaveLength(2)
+  expect(ofDeleted).toContain(`Only what concerns “webhook ${crm}, deleted” is shown.`)
+})
+
+test('older records are on the next page, and a filter goes along', async () => {
+  const id = await create('CRM')
+  await at.outbox.pool.query(
+    `insert into walhook.audit (actor_kind, actor, action, webhook_id, changes)
+     select 'walhook', 'walhook', 'webhook.disabled', $1, jsonb_build_object('disabled_reason', jsonb_build_object('to', i))
+     from generate_series(1, 60) as i`,
+    [id],
+  )
+  const first = (await at.get(`/audit?webhook=${id}`)).text
+  expect(rows(first)).toHaveLength(50)
+  const next = /href="(\/audit\?[^"]*before=\d+)"/.exec(first)![1]!.replaceAll('&amp;', '&')
+  expect(next).toContain(`webhook=${id}`)
+  const second = (await at.get(next)).text
+  expect(rows(second)).toHaveLength(11)
+  expect(second).not.toMatch(/href="[^"]*before=/)
+  expect(second).toContain(`href="/audit?webhook=${id}"`)
+})
+
+test.each(['?webhook=0', '?webhook=x', '?before=x', '?before=99999999999999999999', '?webhook=%00'])(
+  'an address that is typed wrong, %s, shows everything',
+  async query => {
+    await create('CRM')
+    expect(rows((await at.get(`/audit${query}`)).text)).toHaveLength(1)
+  },
+)

@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { en } from '../../src/admin/texts/en.ts'
+import { nl } from '../../src/admin/texts/nl.ts'
+import { explainStates } from '../../src/domain/explain.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { follow } from '../support/follow.ts'
+import { eventIds, retry, settleAll, settlementOf } from '../support/open-outbox.ts'
+import { openTestPages } from '../support/open-pages.ts'
+
+let at: Awaited<ReturnType<typeof openTestPages>>
+beforeAll(async () => {
+  at = await openTestPages()
+})
+beforeEach(async () => {
+  for (const table of [
+    'webhooks',
+    'attempts',
+    'kept_attempts',
+    'events',
+    'deliveries',
+    'lanes',
+    'ended_deliveries',
+  ])
+    await at.outbox.pool.query(`delete from walhook.${table}`)
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+/** The time line of one webhook, as text: each of its steps. */
+function steps(text: string, webhookId: number): string[] {
+  const section = text.split(`id="webhook-${webhookId}"`)[1]?.split('</section>')[0] ?? ''
+  return [...section.matchAll(/<li[^>]*>(.*?)<\/li>/gs)].map(([, step]) =>
+    step!
+      .replaceAll(/<time[^>]*>.*?<\/time>/g, '')
+      .replaceAll(/<[^>]+>/g, ' ')
+      .replaceAll(/\s+/g, ' ')
+      .trim(),
+  )
+}
+
+test('an event tells at each webhook what became of it, step by step, and where it was not sent, why', async () => {
+  const [good, bad, other, inactive] = [
+    await at.webhook(['user.new']),
+    await at.webhook(['user.new']),
+    await at.webhook(['company.new']),
+    await at.webhook(['user.new'], false),
+  ]
+  await at.append('user 7 new')
+  await settleAll(at, good)
+  await settleAll(at, bad, retry(60_000))
+  const [event] = await eventIds(at)
+  const { text } = await at.get(`/events/${event}`, 'viewer')
+  expect(steps(text, good)).toEqual([
+    'Changed in the application',
+    'Attempt 1 of 10 Delivered (204)',
+    'Now The receiver has accepted it.',
+  ])
+  expect(steps(text, bad)).toEqual([
+    'Changed in the application',
+    'Attempt 1 of 10 Unreachable The receiver did not answer in time.',
+    'The receiver has not accepted it yet. Next try: .',
+  ])
+  expect(text).toMatch(new RegExp(`id="webhook-${other}".*?The webhook does not have this trigger.`, 's'))
+  expect(text).toMatch(new RegExp(`id="webhook-${inactive}".*?The webhook was inactive then.`, 's'))
+  expect(text).toContain('Not sent: the webhook did not ask for user.new.')
+  const later = await at.webhook(['user.new'])
+  expect((await at.get(`/events/${event}`)).text).toMatch(
+    new RegExp(`id="webhook-${later}".*?The webhook was made after this event.`, 's'),
+  )
+})
+
+test('what waits behind an earlier event leads to it', async () => {
+  const id = await at.webhook(['user.new', 'user.update'])
+  await at.append('user 7 new')
+  await settleAll(at, id, retry(60_000))
+  await at.append('user 7 update')
+  const [first, second] = await eventIds(at)
+  const { text } = await at.get(`/events/${second}`)
+  expect(steps(text, id).at(-1)).toContain('An earlier event of the same entity comes first')
+  expect(text).toContain(`<a href="/events/${first}">The other event</a>`)
+})
+
+test('a request that held several events is a step of each of them', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append('user 7 new', 'user 8 new')
+  const [first, second] = await eventIds(at)
+  const lanes = await at.claim(id)
+  const [settlement] = lanes.map(lane => settlementOf(lane))
+  await settle(at.outbox, [
+    {
+      ...settlement!,
+      shipment: { webhookId: id, batchId: 5n, deliveries: lanes as never },
+      attempt: {
+        ...settlement!.attempt,
+        messageId: 'batch_1_5_2',
+        eventId: null,
+        eventIds: [first!, second!],
+        entityType: null,
+        entityId: null,
+        actionType: null,
+      },
+    },
+  ])
+  for (const event of [first, second])
+    expect(steps((await at.get(`/events/${event}`)).text, id)[1]).toBe(
+      'Attempt 1 of 10, 2 events in one request Delivered (204)',
+    )
+  const log = (await at.get(`/couplings/${id}/log`)).text
+  expect(log).toContain('2 events in one request')
+  const [, attempt] = /<tr id="attempt-(\d+)">/.exec(log)!
+  const request = (await at.get(`/couplings/${id}/log/${attempt}`)).text
+  for (const event of [first, second]) expect(request).toContain(`href="/events/${event}"`)
+  const sent = await at.post(`/couplings/${id}/resend`, { key: 'batch', attempt_id: attempt! })
+  expect(sent.headers.get('location')).toBe(`/couplings/${id}/log?done=resent&count=2`)
+  expect(await at.count('deliveries', 'is_manual')).toBe(2)
+})
+
+test('what is kept of a day that is being dropped is told once', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append('user 7 new')
+  await settleAll(at, id)
+  await at.outbox.pool.query('insert into walhook.kept_attempts select * from walhook.attempts')
+  const [event] = await eventIds(at)
+  expect(steps((await at.get(`/events/${event}`)).text, id)).toHaveLength(3)
+  await at.outbox.pool.query('delete from walhook.attempts')
+  expect(steps((await at.get(`/events/${event}`)).text, id)).toHaveLength(3)
+})
+
+test('what becomes of an event appears by itself', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append('user 7 new')
+  const [event] = await eventIds(at)
+  const { readUntil, cancel } = follow(await at.stream(`/events/${event}/live?key=${'a'.repeat(32)}`))
+  await readUntil('It is next, as soon as')
+  await settleAll(at, id)
+  await readUntil('The receiver has accepted it.')
+  await cancel()
+})
+
+test('an event is found by its id, and by the webhook-id that a receiver has', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append('user 7 new')
+  const [event] = await eventIds(at)
+  const found = async (sought: string) => {
+    const { status, headers, text } = await at.get(`/events?${new URLSearchParams({ id: sought })}`, 'viewer')
+    expect(text).not.toContain('<img')
+    return headers.get('location') ?? status
+  }
+  expect(await found(` ${event} `)).toBe(`/events/${event}`)
+  expect(await found(`msg_${id}_${event}`)).toBe(`/events/${event}#webhook-${id}`)
+  for (const wrong of ['1', 'x', '<img src=x>', '9'.repeat(19), `msg__${event}`])
+    expect(await found(wrong)).toBe(404)
+  expect((await at.get('/events/1', 'viewer')).status).toBe(404)
+})
+
+test('the newest events stand there, and those of an entity when it is asked for', async () => {
+  await at.append(...Array.from({ length: 30 }, (_, i) => `user ${i} new`))
+  await at.append('company 7 new')
+  const ids = (text: string) =>
+    [...text.matchAll(/class="subject" href="\/events\/(\d+)"/g)].map(([, id]) => BigInt(id!))
+  const { text } = await at.get('/events', 'viewer')
+  const all = (await eventIds(at)).reverse()
+  expect(ids(text)).toEqual(all.slice(0, 25))
+  const older = /rel="next" href="([^"]+)"/.exec(text)![1]!
+  expect(ids((await at.get(older, 'viewer')).text)).toEqual(all.slice(25))
+  expect(ids((await at.get('/events?entity_type=company&entity_id=7')).text)).toEqual(all.slice(0, 1))
+  expect((await at.get('/events?entity_type=company&entity_id=8')).text).toContain(
+    'No event of this entity is kept',
+  )
+  expect((await at.get('/events?entity_type=company')).status).toBe(422)
+})
+
+test.each([en, nl])('there is a text for each state that an event can have', ({ event }) => {
+  expect(Object.keys(event.states).sort()).toEqual([...explainStates].sort())
+})

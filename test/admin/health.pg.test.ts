@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { en } from '../../src/admin/texts/en.ts'
+import type { CaptureStatus } from '../../src/control/control.ts'
+import { openTestPages } from '../support/open-pages.ts'
+
+let capture: Partial<CaptureStatus> = {}
+let at: Awaited<ReturnType<typeof openTestPages>>
+beforeAll(async () => {
+  at = await openTestPages()
+  const { captureStatus } = at.control
+  Object.assign(at.control, { captureStatus: async () => ({ ...(await captureStatus()), ...capture }) })
+})
+beforeEach(async () => {
+  capture = {}
+  await at.outbox.pool.query('truncate walhook.gaps, walhook.ended_deliveries')
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+const { findings, states } = en.health
+
+test('a viewer sees that everything runs, and the figures that say so', async () => {
+  const { status, text } = await at.get('/health', 'viewer')
+  expect(status).toBe(200)
+  expect(text).toContain(en.health.allWell)
+  expect(text).toContain(states.streaming.what)
+  expect(text).toContain('64 B')
+  expect(text).toContain('12 ms')
+  expect(text).toContain('None yet')
+  expect(text).toContain('0 delivered, 0 failed.')
+  expect(text).not.toContain(en.health.gaps)
+})
+
+test.each<[string, Partial<CaptureStatus>, string, string]>([
+  ['lost', { state: 'lost' }, states.lost.word, findings.capture_lost.advice],
+  ['blocked', { state: 'blocked' }, states.blocked.word, findings.capture_blocked.advice],
+  ['lagging', { state: 'lagging' }, states.lagging.word, findings.capture_lagging.advice],
+  ['starting', { state: 'starting' }, states.starting.word, findings.capture_starting.advice],
+  ['out of reach', { source: null }, en.health.unknown, findings.no_source.advice],
+  [
+    'keeping much WAL',
+    { source: { walEnd: 2n ** 40n, confirmedLsn: 0n, heldBackBytes: 2 * 1024 ** 3 } },
+    '2 GB',
+    findings.much_held_back.advice,
+  ],
+])('where the source is %s, it is said, and what to do', async (_what, change, shown, advice) => {
+  capture = change
+  const { text } = await at.get('/health', 'viewer')
+  expect(text).toContain(shown)
+  expect(text).toContain(advice)
+  expect(text).not.toContain(en.health.allWell)
+})
+
+test('why capture is blocked is shown as text', async () => {
+  capture = { state: 'blocked', reason: 'table "<img src=x onerror=alert(1)>" is gone' }
+  const { text } = await at.get('/health')
+  expect(text).toContain('table &quot;&lt;img src=x onerror=alert(1)&gt;&quot; is gone')
+  expect(text).not.toContain('<img')
+})
+
+test('a state that has no words yet is shown as it is', async () => {
+  capture = { state: 'constructor' }
+  expect((await at.get('/health')).text).toMatch(/<span class="badge ">constructor</)
+})
+
+test('what was lost stays in a list, and is to be mended until it was told anew', async () => {
+  await at.outbox.pool.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ('test', 'slot missing', 'The slot is <b>gone</b>.', '0/1')`,
+  )
+  const open = (await at.get('/health')).text
+  expect(open).toContain('The slot is &lt;b&gt;gone&lt;/b&gt;.')
+  expect(open).toContain(findings.gap.what)
+  expect(open).toContain(en.health.notYet)
+  await at.outbox.pool.query(`update walhook.gaps set to_lsn = '0/2', resynced_at = now()`)
+  const mended = (await at.get('/health')).text
+  expect(mended).toContain('The slot is &lt;b&gt;gone')
+  expect(mended).toContain(en.health.allWell)
+})
+
+test('what was given up is counted and said, and is no alarm', async () => {
+  await at.outbox.pool.query(
+    `insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
+     values (1, (extract(epoch from now()) * 1000)::bigint << 20, 'user', '1', 'dead', 10)`,
+  )
+  const { text } = await at.get('/health')
+  expect(text).toContain(findings.dead.what)
+  expect(text).toContain(en.health.allWell)
+})
+
+test('it follows what happens, and ends with the session', async () => {
+  const login = await at.sessions.logIn(await at.token('viewer'), '192.0.2.1')
+  if (!login.ok) throw new Error('not let in')
+  const cookie = `walhook_session=${login.session}`
+  const response = await at.stream('/health/live', { cookie })
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  expect((await reader.read()).value).toContain(en.health.allWell)
+  await reader.cancel()
+  capture = { state: 'lost' }
+  expect((await at.get('/health/live', null, { cookie })).text).toContain(findings.capture_lost.what)
+  await at.sessions.logOutEverywhere(login.caller)
+  expect((await at.get('/health', null, { cookie })).status).toBe(303)
+  expect((await at.get('/health/live', null, { cookie, accept: 'text/event-stream' })).status).toBe(401)
+})

@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest'
+import { bytes, niceAbove, number, trafficPlot } from '../../src/admin/plot.ts'
+import { en } from '../../src/admin/texts/en.ts'
+import { nl } from '../../src/admin/texts/nl.ts'
+
+test.each([
+  [0, 1],
+  [1, 1],
+  [1.2, 2],
+  [3, 5],
+  [7, 10],
+  [10, 10],
+  [11, 20],
+  [4_999, 5_000],
+])('an axis for %d ends at %d', (value, top) => {
+  expect(niceAbove(value)).toBe(top)
+})
+
+test('numbers and sizes are written as in the language', () => {
+  expect(number(en, 12_345)).toBe('12,345')
+  expect(number(nl, 12_345)).toBe('12.345')
+  expect(
+    [0, 64, 1_023, 1_024, 5 * 1024 ** 2, 1.5 * 1024 ** 3, 4 * 1024 ** 5].map(size => bytes(en, size)),
+  ).toEqual(['0 B', '64 B', '1,023 B', '1 kB', '5 MB', '1.5 GB', '4,096 TB'])
+})
+
+const traffic = (buckets: { delivered: number; failed: number }[], share = 1) => ({
+  fromMs: 0,
+  bucketMs: 120_000,
+  buckets,
+  share,
+})
+const bars = (plot: unknown) =>
+  [
+    ...String(plot).matchAll(
+      /<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"/g,
+    ),
+  ].map(([, kind, x, y, high]) => `${kind} ${x} ${y} ${high}`)
+
+test('bars are requests per minute: what failed on top of what was delivered, however little it is', () => {
+  const plot = trafficPlot(
+    en,
+    'Title',
+    traffic([
+      { delivered: 20, failed: 0 },
+      { delivered: 0, failed: 0 },
+      { delivered: 10, failed: 10 },
+      { delivered: 0, failed: 1 },
+    ]),
+    2,
+  )
+  // Ten a minute is all of the 120 that there are.
+  expect(bars(plot)).toEqual(['good 15 0 120', 'good 315 60 60', 'bad 315 0 60', 'bad 465 114 6'])
+  const few = trafficPlot(en, 'Title', traffic([{ delivered: 1_000_000, failed: 1 }]), 1)
+  expect(bars(few).at(-1)).toMatch(/^bad .* 3$/)
+})
+
+test('who can not see it reads the same: in its label, and in a table', () => {
+  const plot = String(
+    trafficPlot(
+      nl,
+      'Titel',
+      traffic([
+        { delivered: 1_200, failed: 0 },
+        { delivered: 1, failed: 2 },
+      ]),
+      1,
+    ),
+  )
+  expect(plot).toContain('aria-label="Titel: 1.201 afgeleverd, 2 mislukt."')
+  expect(plot).toContain('<td class="number">1.201</td><td class="number">2</td>')
+  expect(plot).not.toContain(nl.health.sampled)
+  expect(String(trafficPlot(nl, 'Titel', traffic([], 0.1), 1))).toContain(nl.health.sampled)
+})
