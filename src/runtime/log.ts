@@ -8,23 +8,50 @@ export type Log = {
   error(name: string, facts?: object): void
 }
 
-/** A log at one of pino's levels, to standard output. */
+/** Lines that come so soon one after the other are written together, in ms: each write is a call into the system. */
+const togetherMs = 10
+/** So many bytes wait no longer. */
+const mostBytes = 8_192
+
+/**
+ * A log at one of pino's levels, to standard output. What went wrong is written at once, with all that came before; the
+ * rest within 10 ms, and when the process ends by itself. Who kills it loses these lines, nothing else.
+ */
 export function openLog(level: string): Log {
-  const logger = pino({
-    level,
-    timestamp: stdTimeFunctions.isoTime,
-    base: null,
-    formatters: { level: label => ({ level: label }) },
-  })
-  const at =
-    (write: (facts: object, name: string) => void) =>
-    (name: string, facts: object = {}) =>
+  const output = pino.destination({ dest: 1, sync: true, minLength: mostBytes })
+  const logger = pino(
+    {
+      level,
+      timestamp: stdTimeFunctions.isoTime,
+      base: null,
+      formatters: { level: label => ({ level: label }) },
+    },
+    output,
+  )
+  let timer: NodeJS.Timeout | null = null
+  function flush() {
+    if (timer) clearTimeout(timer)
+    timer = null
+    output.flushSync()
+  }
+  process.on('exit', flush)
+  const soon = (write: (facts: object, name: string) => void) => {
+    return (name: string, facts: object = {}) => {
       write(facts, name)
+      timer ??= setTimeout(flush, togetherMs)
+    }
+  }
+  const atOnce = (write: (facts: object, name: string) => void) => {
+    return (name: string, facts: object = {}) => {
+      write(facts, name)
+      flush()
+    }
+  }
   return {
-    debug: at(logger.debug.bind(logger)),
-    info: at(logger.info.bind(logger)),
-    warn: at(logger.warn.bind(logger)),
-    error: at(logger.error.bind(logger)),
+    debug: soon(logger.debug.bind(logger)),
+    info: soon(logger.info.bind(logger)),
+    warn: atOnce(logger.warn.bind(logger)),
+    error: atOnce(logger.error.bind(logger)),
   }
 }
 

@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { describeError } from '../../src/runtime/log.ts'
+import { until } from '../support/wait.ts'
 
 const withCode = (message: string, code: unknown) => Object.assign(new Error(message), { code })
 
@@ -19,4 +23,61 @@ test.each<[unknown, string]>([
   [new AggregateError([], 'none of them'), 'none of them'],
 ])('%o is described as %j', (error, text) => {
   expect(describeError(error)).toBe(text)
+})
+
+/** The names of the lines that a process of its own has written, while it lives and at its end. */
+function openLogger(script: string) {
+  const module = join(import.meta.dirname, '..', '..', 'src', 'runtime', 'log.ts')
+  const child = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `const log = (await import(${JSON.stringify(module)})).openLog('info'); ${script}`,
+    ],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  )
+  let text = ''
+  child.stdout.on('data', chunk => {
+    text += chunk
+  })
+  const names = () => text.split('\n').flatMap(line => (line === '' ? [] : [JSON.parse(line).msg]))
+  const closed = once(child, 'close')
+  return {
+    names,
+    closed,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await closed
+    },
+  }
+}
+
+const all = ['first', 'second', 'third']
+const thrice = all.map(name => `log.info('${name}');`).join(' ')
+
+test('lines come by themselves, those of one moment together and in order', async () => {
+  await using logger = openLogger(`${thrice} setInterval(() => {}, 1000)`)
+  await until(() => logger.names().length > 0, { what: 'the lines' })
+  expect(logger.names()).toEqual(all)
+})
+
+test('what went wrong is written at once, behind what came before', async () => {
+  await using logger = openLogger(
+    `log.info('first'); log.info('second'); log.warn('third'); process.kill(process.pid, 'SIGKILL')`,
+  )
+  await logger.closed
+  expect(logger.names()).toEqual(all)
+})
+
+test('a process that ends by itself loses no line', async () => {
+  await using logger = openLogger(`${thrice} process.exit(0)`)
+  await logger.closed
+  expect(logger.names()).toEqual(all)
+})
+
+test('many lines wait for no time, and none is lost', async () => {
+  await using logger = openLogger(`for (let i = 0; i < 2_000; i++) log.info(String(i)); process.exit(0)`)
+  await logger.closed
+  expect(logger.names()).toEqual(Array.from({ length: 2_000 }, (_, i) => String(i)))
 })
