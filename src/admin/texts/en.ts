@@ -335,6 +335,11 @@ export const en = {
       expires_at: 'Valid until',
       count: 'How many',
       outcome: 'Outcome',
+      status: 'Status',
+      state: 'State',
+      event_id: 'Event',
+      entity_type: 'Sort',
+      rows_per_second: 'Rows per second',
     },
   },
   health: {
@@ -422,7 +427,7 @@ export const en = {
       dead: {
         what: 'There are events that were given up.',
         advice:
-          'Their receivers did not accept them for three days. Once that is mended, they can be sent again: in the log of the webhook, or with resend-failed of the API.',
+          'Their receivers did not accept them for three days. Once that is mended, they can be sent again, on the page Log of the webhook.',
       },
     },
     lastHour: 'The last hour, requests per minute',

@@ -347,6 +347,11 @@ export const nl: Texts = {
       expires_at: 'Geldig tot',
       count: 'Aantal',
       outcome: 'Resultaat',
+      status: 'Status',
+      state: 'Toestand',
+      event_id: 'Melding',
+      entity_type: 'Soort',
+      rows_per_second: 'Rijen per seconde',
     },
   },
   health: {
@@ -436,7 +441,7 @@ export const nl: Texts = {
       dead: {
         what: 'Er zijn meldingen opgegeven.',
         advice:
-          'De ontvangers accepteerden ze drie dagen lang niet. Is dat verholpen, dan kunnen ze opnieuw worden verstuurd: in de log van de webhook, of met resend-failed van de API.',
+          'De ontvangers accepteerden ze drie dagen lang niet. Is dat verholpen, dan kunnen ze opnieuw worden verstuurd, op de pagina Log van de webhook.',
       },
     },
     lastHour: 'Het afgelopen uur, verzoeken per minuut',
