@@ -120,12 +120,17 @@ ${isEmpty ? nothingThere(call, webhook, wish, before) : table(call, webhook, ite
 <nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({})}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ before: String(next) })}">${t.log.older}</a>`}</nav>`
 }
 
-function nothingThere({ t, may }: PageCall, { id }: Webhook, wish: Wish, before: TimeId | null): Html {
+function nothingThere(
+  { t, may }: PageCall,
+  { id, isActive, disabledReason }: Webhook,
+  wish: Wish,
+  before: TimeId | null,
+): Html {
   if (isAsked(wish)) return html`<p class="empty">${t.log.noneFits}</p>`
   if (before !== null) return html`<p class="empty">${t.log.noneOlder}</p>`
   const { empty } = t.log
   return html`<div class="empty"><h2>${empty.title}</h2><p>${empty.what}</p>
-<ul class="steps"><li>${empty.test}</li><li>${empty.change}</li></ul>
+<ul class="steps"><li>${empty.test}</li><li>${isActive && disabledReason === null ? empty.change : empty.changeInactive}</li></ul>
 ${may('operator') && html`<a class="button main" href="/couplings/${id}/test">${empty.button}</a>`}</div>`
 }
 
@@ -149,6 +154,6 @@ function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: AttemptLin
 <td data-label="${columns.event}">${eventId === null ? html`<span class="subject">${subject}</span>` : html`<a class="subject" href="/events/${eventId}">${subject}</a> <span class="quiet id">${eventId}</span>`}</td>
 <td data-label="${columns.trigger}">${t.log.triggers[trigger]}</td>
 <td data-label="${columns.outcome}">${outcomeOf(t, line)}${reason !== null && html`<p class="hint why">${reason}</p>`}</td>
-<td data-label="${columns.attempt}"${isNone && html` class="none"`}>${isNone ? '–' : countOf(t, number, control.mostAttempts)}${next !== null && html` <span class="next">${columns.next}: ${next}</span>`}</td>
+<td data-label="${columns.attempt}"${isNone && html` class="none"`}><span>${isNone ? '–' : countOf(t, number, control.mostAttempts)}</span>${next !== null && html` <span class="next">${columns.next}: ${next}</span>`}</td>
 </tr>`
 }

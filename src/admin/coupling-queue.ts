@@ -84,7 +84,7 @@ export const couplingQueuePages = [
         cancel,
         html`<form method="post" action="/couplings/${params.id}/cancel" class="card grid">
 <p>${cancelWhat}</p><p><b>${isNone ? cancelNone : cancelCount(countText(t, waiting))}</b></p>
-<div class="end">${!isNone && html`<button class="danger">${cancelNow}</button>`}<a class="button" href="/couplings/${params.id}/log">${isNone ? back : t.form.cancel}</a></div></form>`,
+<div class="end">${!isNone && html`<button class="danger">${cancelNow}</button>`}<a class="button" href="/couplings/${params.id}/log">${back}</a></div></form>`,
       )
     },
   }),
@@ -155,7 +155,7 @@ async function resendPage(call: Call, webhook: Webhook): Promise<PageAnswer> {
 <form method="post" action="/couplings/${id}/resend-failed" class="grid"><input type="hidden" name="from" value="${from.getTime()}">
 <p><b>${isNone ? failedNone : failedCount(countText(t, failed))}</b></p>
 ${!canSend && !isNone && html`<p class="notice warn">${t.log.resendInactive}</p>`}
-<div class="end">${!isNone && canSend && html`<button class="main">${resendNow}</button>`}<a class="button" href="/couplings/${id}/log">${isNone ? back : t.form.cancel}</a></div></form></div>`,
+<div class="end">${!isNone && canSend && html`<button class="main">${resendNow}</button>`}<a class="button" href="/couplings/${id}/log">${back}</a></div></form></div>`,
   )
 }
 

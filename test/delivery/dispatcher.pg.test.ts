@@ -208,6 +208,56 @@ test('a receiver that takes five at a time gets its backlog in the end, with few
   expect(await at.queue()).toEqual([])
 })
 
+test('410 disables the webhook, and soon nothing more is sent; what else is refused does not', async () => {
+  const events = 30
+  await using at = await openDelivery(
+    ({ path }) => (path === '/gone' ? { status: 410, delayMs: 100 } : { status: 404 }),
+    { most: 1 },
+  )
+  const [gone, wrong] = [await at.webhookAt('/gone'), await at.webhookAt('/wrong')]
+  await at.users(events)
+  at.start()
+  await at.settledCount(wrong, events)
+  await at.settledCount(gone, 1)
+  const reason = { disabledReason: expect.stringContaining('410 Gone') }
+  expect(await findWebhook(at.outbox, gone)).toMatchObject(reason)
+  expect(await findWebhook(at.outbox, wrong)).toMatchObject({ disabledAt: null })
+  // What is on its way when the first answer is settled, and in the moment in which a webhook is not asked about anew.
+  await until(() => at.settledOf(gone).length === came(at.receiver, '/gone'), { what: 'quiet' })
+  expect(came(at.receiver, '/gone')).toBeLessThan(events / 2)
+})
+
+test('while there are fewer places than webhooks that wait, they take turns', async () => {
+  await using at = await openDelivery(() => ({}), { total: 1 })
+  const [first, second] = [await at.webhookAt('/1'), await at.webhookAt('/2')]
+  await at.users(20)
+  at.start()
+  await at.settledCount(first, 20)
+  await at.settledCount(second, 20)
+  const paths = at.receiver.account.map(({ path }) => path)
+  expect(new Set(paths.slice(0, 20)).size).toBe(2)
+})
+
+test('what was claimed too slowly is given back: its lease might end before an attempt does', async () => {
+  await using at = await openDelivery(() => ({}), { deadlineMs: 1_000 })
+  const webhook = await at.webhookAt('/crm')
+  await at.users(1)
+  const { query } = at.outbox.pool
+  const leases: unknown[] = []
+  at.outbox.pool.query = (async (...args: [never]) => {
+    const { name, values } = args[0] as { name?: string; values?: unknown[] }
+    const answer = await (query as (...args: unknown[]) => Promise<unknown>).apply(at.outbox.pool, args)
+    if (name !== 'oldest_deliveries') return answer
+    // Until half of the lease is over, and with it what is more than an attempt may take.
+    if (leases.push(values![3]) === 1) await new Promise(resolve => setTimeout(resolve, 1_050))
+    return answer
+  }) as never
+  at.start()
+  await at.settledCount(webhook, 1)
+  expect(at.settledOf(webhook)[0]!.shipment.deliveries[0].lease).toBe(leases[1])
+  expect(came(at.receiver, '/crm')).toBe(1)
+})
+
 test('what is appended to a lane in flight is sent after the settlement of what is in flight, at once', async () => {
   await using at = await openDelivery(({ body }) => (body.action_type === 'new' ? { delayMs: 50 } : {}))
   const webhook = await at.webhookAt('/crm')

@@ -149,6 +149,7 @@ describe('judgeUrl', () => {
     expect(judgeUrl(start.padEnd(2048, 'a'), nothing).ok).toBe(true)
     expect(reasonOf(judgeUrl(start.padEnd(2049, 'a'), nothing))).toContain('2049 characters')
     expect(reasonOf(judgeUrl(start.padEnd(2000, 'ä'), nothing))).toContain('at most 2048')
+    expect(reasonOf(judgeUrl(start + './'.repeat(1_020), nothing))).toContain('at most 2048')
   })
 
   test.each([

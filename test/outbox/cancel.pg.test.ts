@@ -12,11 +12,10 @@ import {
   settleAll,
   settlementOf,
   type TestOutbox,
-  waiters,
 } from '../support/open-outbox.ts'
+import { everyUser, randomBelow, untilWaiting, whileSending } from '../support/outbox-traffic.ts'
 import { until } from '../support/wait.ts'
 
-const everyUser = ['user.new', 'user.update', 'user.delete']
 const user = (entityId: string): LaneKey => ({ entityType: 'user', entityId })
 const everything = { entity: null, eventId: null, upTo: 2n ** 62n }
 
@@ -161,7 +160,7 @@ test('a cancellation waits for an append to the lane, and keeps the lane for it'
   await transaction(at.outbox.pool, async client => {
     await append(client, at.nextAppend('user 1 update'))
     cancelled = cancel(at, { ...everything, webhookId, upTo: upTo! })
-    await until(async () => (await waiters(at)) === 1, { what: 'the cancellation to wait' })
+    await untilWaiting(at, 1, 'the cancellation to wait')
   })
   expect(await cancelled).toBe(1)
   expect(await at.queue()).toEqual([`${webhookId} user 1: update`])
@@ -171,37 +170,20 @@ test('a cancellation waits for an append to the lane, and keeps the lane for it'
 test('under appends, claims, settlements and cancellations at random, each event is either sent or cancelled', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
-  const sent = new Set<bigint>()
-  let isBusy = true
-
-  async function send() {
-    for (;;) {
-      const wasBusy = isBusy
-      const lanes = await at.claim(webhookId, 1 + Math.floor(Math.random() * 3))
-      if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
-      for (const { eventId } of lanes) sent.add(eventId)
-      if (lanes.length > 0)
-        expect(
-          await settle(
-            at.outbox,
-            lanes.map(lane => settlementOf(lane)),
-          ),
-        ).toHaveLength(lanes.length)
-    }
+  let isAppending = true
+  async function appendAll() {
+    for (let i = 0; i < 150; i++)
+      await at.append(...new Set(Array.from({ length: 3 }, () => `user ${randomBelow(4)} update`)))
+    isAppending = false
   }
   async function cancelAtRandom() {
-    while (isBusy) {
-      const entity = Math.random() < 0.5 ? null : user(String(Math.floor(Math.random() * 4)))
-      await cancel(at, { ...everything, webhookId, entity }, 1 + Math.floor(Math.random() * 3))
+    while (isAppending) {
+      const entity = Math.random() < 0.5 ? null : user(String(randomBelow(4)))
+      await cancel(at, { ...everything, webhookId, entity }, 1 + randomBelow(3))
     }
   }
-  const work = [send(), send(), cancelAtRandom(), cancelAtRandom()]
-  for (let i = 0; i < 150; i++)
-    await at.append(
-      ...new Set(Array.from({ length: 3 }, () => `user ${Math.floor(Math.random() * 4)} update`)),
-    )
-  isBusy = false
-  await Promise.all(work)
+  const settled = await whileSending(at, webhookId, [appendAll(), cancelAtRandom(), cancelAtRandom()])
+  const sent = new Set(settled.map(({ lane }) => lane.eventId))
 
   expect(await at.queue()).toEqual([])
   const { rows } = await at.outbox.pool.query('select event_id from walhook.ended_deliveries')

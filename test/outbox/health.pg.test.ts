@@ -4,9 +4,8 @@ import type { Settlement } from '../../src/outbox/settle.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, findWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
-import { until } from '../support/wait.ts'
+import { everyUser, holdUpLog, untilWaiting } from '../support/outbox-traffic.ts'
 
-const everyUser = ['user.new', 'user.update', 'user.delete']
 type At = Awaited<ReturnType<typeof openTestOutbox>>
 const later: Settlement['next'] = { state: 'retry', waitMs: 0, costsAttempt: true }
 
@@ -152,25 +151,13 @@ test('deleting a webhook while it is being settled waits, and neither is a deadl
   await at.append('user 1 new')
   await failingFor(at, webhook, 1)
   const [lane] = await at.claim(webhook)
-  // A lock on the log holds the settlement up between its locks and its writes.
-  const blocker = await at.outbox.pool.connect()
-  await blocker.query('begin; lock table walhook.attempts in share mode')
-  const waiting = async (count: number) =>
-    until(
-      async () =>
-        (
-          await at.outbox.pool.query(
-            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-          )
-        ).rowCount === count,
-      { what: `${count} to wait` },
-    )
+  // Between its locks and its writes.
+  const letGo = await holdUpLog(at)
   const settled = settle(at.outbox, [settlementOf(lane!)])
-  await waiting(1)
+  await untilWaiting(at, 1, 'the settlement to wait for the log')
   const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhook))
-  await waiting(2)
-  await blocker.query('commit')
-  blocker.release()
+  await untilWaiting(at, 2, 'the deletion to wait for the settlement')
+  await letGo()
   expect(await settled).toHaveLength(1)
   expect(await deleted).toBe(true)
   expect(await at.queue()).toEqual([])

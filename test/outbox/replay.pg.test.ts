@@ -14,11 +14,17 @@ import {
   type TestOutbox,
   waiters,
 } from '../support/open-outbox.ts'
+import {
+  dead,
+  everyUser,
+  holdUpLog,
+  randomBelow,
+  untilWaiting,
+  whileSending,
+} from '../support/outbox-traffic.ts'
 import { until } from '../support/wait.ts'
 
-const everyUser = ['user.new', 'user.update', 'user.delete']
 const everything: ReplaySource = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null }
-const dead = { next: { state: 'dead' as const } }
 const failures: ReplaySource = { of: 'failed', from: new Date(0), to: new Date('2199-01-01') }
 
 const replayed = (
@@ -235,14 +241,12 @@ test('a replay waits for a settlement that is ending a lane, and makes it anew',
   await settleAll(at, webhookId)
   await at.append('user 1 update')
   const [lane] = await at.claim(webhookId)
-  const blocker = await at.outbox.pool.connect()
-  await blocker.query('begin; lock table walhook.attempts in share mode')
+  const letGo = await holdUpLog(at)
   const settled = settle(at.outbox, [settlementOf(lane!)])
-  await until(async () => (await waiters(at)) === 1, { what: 'the settlement to wait for the log' })
+  await untilWaiting(at, 1, 'the settlement to wait for the log')
   const done = replayed(at, webhookId, everything)
-  await until(async () => (await waiters(at)) === 2, { what: 'the replay to wait for the settlement' })
-  await blocker.query('commit')
-  blocker.release()
+  await untilWaiting(at, 2, 'the replay to wait for the settlement')
+  await letGo()
   await settled
   expect(await done).toMatchObject({ state: 'queued' })
   // Every delivery has a lane, and every lane one.
@@ -255,38 +259,19 @@ test('a replay waits for a settlement that is ending a lane, and makes it anew',
 test('under appends, replays, claims and settlements at random, nothing is stuck and nothing is left', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
-  const sent = new Set<bigint>()
-  let isBusy = true
-  async function send() {
-    for (;;) {
-      const wasBusy = isBusy
-      const lanes = await at.claim(webhookId, 1 + Math.floor(Math.random() * 5))
-      if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
-      const outcomes = [{}, {}, {}, retry(0), dead]
-      const settlements = lanes.map(lane => settlementOf(lane, outcomes[Math.floor(Math.random() * 5)]))
-      for (const { shipment, next } of settlements)
-        if (next.state === 'done') sent.add(shipment.deliveries[0].eventId)
-      if (settlements.length > 0)
-        expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
-    }
-  }
   async function replayAtRandom() {
     for (let i = 0; i < 12; i++)
       expect(
-        await replayed(at, webhookId, i % 2 ? failures : everything, {
-          pageEvents: 1 + Math.floor(Math.random() * 9),
-        }),
+        await replayed(at, webhookId, i % 2 ? failures : everything, { pageEvents: 1 + randomBelow(9) }),
       ).toMatchObject({ state: 'queued' })
   }
-  const senders = [send(), send(), send()]
-  const appends = (async () => {
+  async function appendAll() {
     for (let i = 0; i < 60; i++) await at.append(`user ${i % 4} update`, `user ${5 + (i % 3)} update`)
-  })()
-  await Promise.all([appends, replayAtRandom(), replayAtRandom()])
-  isBusy = false
-  await Promise.all(senders)
+  }
+  const work = [appendAll(), replayAtRandom(), replayAtRandom()]
+  const settled = await whileSending(at, webhookId, work, [{}, {}, {}, retry(0), dead])
   expect(await at.queue()).toEqual([])
   const died = await at.outbox.pool.query('select event_id from walhook.ended_deliveries')
-  for (const { event_id } of died.rows) sent.add(event_id)
-  expect(sent.size).toBe((await eventIds(at)).length)
+  const over = settled.flatMap(({ lane, next }) => (next.state === 'done' ? lane.eventId : []))
+  expect(new Set([...over, ...died.rows.map(row => row.event_id)])).toEqual(new Set(await eventIds(at)))
 })

@@ -12,12 +12,16 @@ import {
   settleAll,
   settlementOf,
   type TestOutbox,
-  waiters,
 } from '../support/open-outbox.ts'
-import { until } from '../support/wait.ts'
-
-const everyUser = ['user.new', 'user.update', 'user.delete']
-const dead = { next: { state: 'dead' as const } }
+import {
+  dead,
+  everyUser,
+  holdUp,
+  holdUpLog,
+  randomBelow,
+  untilWaiting,
+  whileSending,
+} from '../support/outbox-traffic.ts'
 
 test('a dead event goes through its lane again, by hand, from its first attempt', async () => {
   await using at = await openTestOutbox()
@@ -187,14 +191,12 @@ test('a settlement that is about to end the lane waits for a resend, and keeps i
   const [first] = await eventIds(at)
   const [lane] = await at.claim(webhookId)
   // The resend has the lane, and is held up at the deliveries.
-  const blocker = await at.outbox.pool.connect()
-  await blocker.query('begin; lock table walhook.ended_deliveries in share mode')
+  const letGo = await holdUp(at, 'lock table walhook.ended_deliveries in share mode')
   const resent = resend(at, { webhookId, eventId: first! })
-  await until(async () => (await waiters(at)) === 1, { what: 'the resend to wait' })
+  await untilWaiting(at, 1, 'the resend to wait')
   const settled = settle(at.outbox, [settlementOf(lane!)])
-  await until(async () => (await waiters(at)) === 2, { what: 'the settlement to wait for the resend' })
-  await blocker.query('commit')
-  blocker.release()
+  await untilWaiting(at, 2, 'the settlement to wait for the resend')
+  await letGo()
   await Promise.all([resent, settled])
   expect(await at.queue()).toEqual([`${webhookId} user 1: new`])
   expect(await at.claim(webhookId)).toMatchObject([{ eventId: first }])
@@ -209,14 +211,12 @@ test('a resend waits for a settlement that is ending the lane, and makes it anew
   const [first, second] = await eventIds(at)
   for (const eventId of [first!, second!]) {
     const [lane] = await at.claim(webhookId)
-    const blocker = await at.outbox.pool.connect()
-    await blocker.query('begin; lock table walhook.attempts in share mode')
+    const letGo = await holdUpLog(at)
     const settled = settle(at.outbox, [settlementOf(lane!)])
-    await until(async () => (await waiters(at)) === 1, { what: 'the settlement to wait for the log' })
+    await untilWaiting(at, 1, 'the settlement to wait for the log')
     const resent = resend(at, { webhookId, eventId })
-    await until(async () => (await waiters(at)) === 2, { what: 'the resend to wait for the settlement' })
-    await blocker.query('commit')
-    blocker.release()
+    await untilWaiting(at, 2, 'the resend to wait for the settlement')
+    await letGo()
     await settled
     expect(await resent).toMatchObject({ state: 'queued', behind: null })
     expect(await at.queue()).toHaveLength(1)
@@ -234,7 +234,7 @@ test('an append and a resend of one entity at once leave one lane, whoever comes
   await transaction(at.outbox.pool, async client => {
     await append(client, at.nextAppend('user 1 update'))
     resent = resend(at, { webhookId, eventId: first! })
-    await until(async () => (await waiters(at)) === 1, { what: 'the resend to wait for the append' })
+    await untilWaiting(at, 1, 'the resend to wait for the append')
   })
   await resent
   expect(await at.queue()).toEqual([`${webhookId} user 1: new, update`])
@@ -248,43 +248,23 @@ test('under appends, resends, claims and settlements at random, nothing is stuck
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
-  const sent = new Map<bigint, number>()
   const asked = new Map<bigint, number>()
-  let isBusy = true
-
-  async function send() {
-    for (;;) {
-      const wasBusy = isBusy
-      const lanes = await at.claim(webhookId, 1 + Math.floor(Math.random() * 3))
-      if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
-      const outcomes = [{}, {}, {}, retry(0), dead]
-      const settlements = lanes.map(lane => settlementOf(lane, outcomes[Math.floor(Math.random() * 5)]))
-      for (const { shipment, next } of settlements) {
-        const [lane] = shipment.deliveries
-        if (next.state !== 'retry') sent.set(lane.eventId, (sent.get(lane.eventId) ?? 0) + 1)
-      }
-      if (settlements.length > 0)
-        expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
-    }
-  }
   async function ask() {
     for (let i = 0; i < 100; i++) {
       const ids = await eventIds(at)
-      const eventId = ids[Math.floor(Math.random() * ids.length)]!
+      const eventId = ids[randomBelow(ids.length)]!
       const { state } = await resend(at, { webhookId, eventId })
       if (state === 'queued') asked.set(eventId, (asked.get(eventId) ?? 0) + 1)
     }
   }
-  const senders = [send(), send(), send()]
-  const appends = (async () => {
+  async function appendAll() {
     for (let i = 0; i < 60; i++) await at.append(`user ${1 + (i % 3)} update`)
-  })()
-  await Promise.all([appends, ask(), ask()])
-  isBusy = false
-  await Promise.all(senders)
+  }
+  const settled = await whileSending(at, webhookId, [appendAll(), ask(), ask()], [{}, {}, {}, retry(0), dead])
   expect(await at.queue()).toEqual([])
   for (const eventId of await eventIds(at)) {
-    expect(sent.get(eventId)).toBeGreaterThanOrEqual(1)
-    expect(sent.get(eventId)).toBeLessThanOrEqual(1 + (asked.get(eventId) ?? 0))
+    const sent = settled.filter(({ lane, next }) => lane.eventId === eventId && next.state !== 'retry').length
+    expect(sent).toBeGreaterThanOrEqual(1)
+    expect(sent).toBeLessThanOrEqual(1 + (asked.get(eventId) ?? 0))
   }
 })

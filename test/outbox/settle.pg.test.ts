@@ -6,9 +6,9 @@ import { release } from '../../src/outbox/lanes.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { findWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
+import { everyUser, holdUpLog, randomBelow, untilWaiting } from '../support/outbox-traffic.ts'
 import { until } from '../support/wait.ts'
 
-const everyUser = ['user.new', 'user.update', 'user.delete']
 const retry = (waitMs: number, costsAttempt = true) => ({
   next: { state: 'retry' as const, waitMs, costsAttempt },
 })
@@ -78,6 +78,7 @@ test('a dead one is kept aside and the lane goes on', async () => {
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])
   const { rows } = await at.outbox.pool.query('select * from walhook.ended_deliveries')
   expect(rows).toMatchObject([{ webhook_id: webhook, event_id: lane!.eventId, attempts: 1 }])
+  expect(await at.claim(webhook)).toMatchObject([{ actionType: 'update' }])
 })
 
 test('410 disables the webhook, with its reason, and what waits stays', async () => {
@@ -132,13 +133,6 @@ test('the log and the queue commit together: where the queue cannot change, noth
   expect(await at.count('attempts')).toBe(1)
 })
 
-const isWaiting = async (at: Awaited<ReturnType<typeof openTestOutbox>>) =>
-  (
-    await at.outbox.pool.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    )
-  ).rowCount === 1
-
 test('a settlement that is about to end a lane waits for an append to it, and keeps it', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
@@ -148,7 +142,7 @@ test('a settlement that is about to end a lane waits for an append to it, and ke
   await transaction(at.outbox.pool, async client => {
     await append(client, at.nextAppend('user 1 update'))
     settled = settle(at.outbox, [settlementOf(lane!)])
-    await until(() => isWaiting(at), { what: 'the settlement to wait' })
+    await untilWaiting(at, 1, 'the settlement to wait')
   })
   await settled
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])
@@ -160,23 +154,13 @@ test('an append waits for a settlement that is ending the lane, and makes it ane
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')
   const [lane] = await at.claim(webhook)
-  // A lock on the log holds the settlement up after it has locked the lane.
-  const blocker = await at.outbox.pool.connect()
-  await blocker.query('begin; lock table walhook.attempts in share mode')
+  // After it has locked the lane.
+  const letGo = await holdUpLog(at)
   const settled = settle(at.outbox, [settlementOf(lane!)])
-  await until(() => isWaiting(at), { what: 'the settlement to wait for the log' })
+  await untilWaiting(at, 1, 'the settlement to wait for the log')
   const appended = at.append('user 1 update')
-  await until(
-    async () =>
-      (
-        await at.outbox.pool.query(
-          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-        )
-      ).rowCount === 2,
-    { what: 'the append to wait for the settlement' },
-  )
-  await blocker.query('commit')
-  blocker.release()
+  await untilWaiting(at, 2, 'the append to wait for the settlement')
+  await letGo()
   await Promise.all([settled, appended])
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])
   expect(await at.claim(webhook)).toMatchObject([{ actionType: 'update' }])
@@ -192,7 +176,7 @@ test('under appends, claims, releases and settlements at random, every event is 
   async function work(webhookId: number) {
     for (;;) {
       const wasAppending = isAppending
-      const lanes = await at.claim(webhookId, 1 + Math.floor(Math.random() * 4))
+      const lanes = await at.claim(webhookId, 1 + randomBelow(4))
       if (lanes.length === 0 && !wasAppending && (await at.count('lanes', `webhook_id = ${webhookId}`)) === 0)
         return
       if (Math.random() < 0.3) {
@@ -212,9 +196,7 @@ test('under appends, claims, releases and settlements at random, every event is 
 
   const workers = [...webhooks, ...webhooks].map(work)
   for (let round = 0; round < rounds; round++)
-    await at.append(
-      ...new Set(Array.from({ length: 3 }, () => `user ${Math.floor(Math.random() * 4)} update`)),
-    )
+    await at.append(...new Set(Array.from({ length: 3 }, () => `user ${randomBelow(4)} update`)))
   isAppending = false
   await Promise.all(workers)
 

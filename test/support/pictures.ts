@@ -259,7 +259,7 @@ const target = folder ?? join(import.meta.dirname, '..', '..', 'docs', 'pictures
 await mkdir(target, { recursive: true })
 for (const { name, path, prepare } of folder ? [...shots, ...more] : shots)
   for (const { width, colorScheme } of folder ? looks : inReadme) {
-    await page.setViewportSize({ width, height: name === 'couplings' ? 680 : 900 })
+    await page.setViewportSize({ width, height: ['couplings', 'log'].includes(name) ? 680 : 900 })
     await page.emulateMedia({ colorScheme })
     await page.goto(url + path)
     await prepare?.(page)

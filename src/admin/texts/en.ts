@@ -476,6 +476,8 @@ export const en = {
       what: 'Every request appears here as soon as it is sent, with what came back. There are two ways to see one:',
       test: 'Send a test: it goes to this webhook now, with the data of a user account.',
       change: 'Change something that it is told of, for example a user, in your application.',
+      changeInactive:
+        'Set the webhook active, then change something that it is told of, for example a user, in your application.',
       button: 'Test webhook',
     },
     noneFits: 'No request fits the filter.',

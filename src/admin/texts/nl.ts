@@ -492,6 +492,8 @@ export const nl: Texts = {
       what: 'Elk verzoek verschijnt hier zodra het verstuurd is, met het antwoord erbij. Zo krijg je er een te zien:',
       test: 'Verstuur een test: die gaat meteen naar deze webhook, met de gegevens van een gebruikersaccount.',
       change: 'Wijzig iets waarvoor deze webhook is ingesteld, bijvoorbeeld een gebruiker in je applicatie.',
+      changeInactive:
+        'Zet de webhook op actief, en wijzig dan iets waarvoor hij is ingesteld, bijvoorbeeld een gebruiker in je applicatie.',
       button: 'Webhook testen',
     },
     noneFits: 'Geen enkel verzoek past bij het filter.',
