@@ -254,12 +254,13 @@ await page.getByLabel('Token', { exact: true }).fill(token)
 await page.getByRole('button', { name: 'Log in' }).click()
 await page.waitForURL('**/couplings')
 
+const heights: Record<string, number> = { couplings: 680, log: 680, health: 830, secret: 560 }
 const inReadme = [{ width: 1280, colorScheme: 'light' }] as const
 const target = folder ?? join(import.meta.dirname, '..', '..', 'docs', 'pictures')
 await mkdir(target, { recursive: true })
 for (const { name, path, prepare } of folder ? [...shots, ...more] : shots)
   for (const { width, colorScheme } of folder ? looks : inReadme) {
-    await page.setViewportSize({ width, height: ['couplings', 'log'].includes(name) ? 680 : 900 })
+    await page.setViewportSize({ width, height: heights[name] ?? 900 })
     await page.emulateMedia({ colorScheme })
     await page.goto(url + path)
     await prepare?.(page)
