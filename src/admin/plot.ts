@@ -62,10 +62,10 @@ function total(buckets: Traffic['buckets']): { delivered: number; failed: number
 
 const short = (value: number) => Number(value.toFixed(1))
 
-/** The next of 1, 2, 5, 10, 20, … that is not below: the top of an axis. */
+/** The next of 1, 2, 3, 4, 5, 6, 8, 10, 20, … that is not below: the top of an axis. */
 export function niceAbove(value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)))
-  return [1, 2, 5, 10].map(factor => factor * power).find(top => top >= value)!
+  return [1, 2, 3, 4, 5, 6, 8, 10].map(factor => factor * power).find(top => top >= value)!
 }
 
 /** A number as it is written in the reader's language. */

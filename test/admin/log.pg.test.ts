@@ -301,6 +301,29 @@ test('beyond 10,000 a count says no more than that, and what one call leaves is 
   expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('again: more than 10,000.')
 })
 
+test('a log of large batches stays small, and one of them opens whole', async () => {
+  const id = await at.webhook(['user.new'])
+  const event = BigInt(Date.now()) << 20n
+  await at.outbox.pool.query(
+    `insert into walhook.events (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
+     select $1::bigint + i, '0/1', i, 'user', i::text, 'new', now(), '"' || repeat('x', 1000) || i || '"' from generate_series(1, 1000) i`,
+    [event],
+  )
+  await at.outbox.pool.query(
+    `insert into walhook.attempts (webhook_id, trigger, event_ids, message_id, number, url, request_headers, started_at, duration_ms,
+       status, outcome)
+     select $1, 'schedule', array(select $2::bigint + j from generate_series(1, 1000) j), 'batch_1_1_1000', 1, 'https://a/', '{}', now(), 1,
+       204, 'delivered' from generate_series(1, 10) i`,
+    [id, event],
+  )
+  const { text } = await at.get(log(id), 'viewer')
+  expect(text).toContain('1000 events in one request')
+  expect(text.length).toBeLessThan(20_000)
+  const opened = (await at.get(log(id, `/${rowsOf(text)[0]}`), 'viewer')).text
+  expect(opened).toContain('x1000&quot;')
+  expect(opened).toContain('printf %s')
+})
+
 test('only who may resend is asked whether they are sure', async () => {
   const { id } = await failing(1)
   for (const what of ['resend', 'resend-failed', 'cancel']) {
