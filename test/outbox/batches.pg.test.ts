@@ -182,6 +182,25 @@ test('a batch that was in flight when its process died is sent again as it was, 
   expect(again.flatMap(each => each.deliveries).filter(({ entityId }) => entityId === '1')).toHaveLength(1)
 })
 
+test('a batch of which somebody else has a lane is not sent around it, and what is left of it follows', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 2, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new', 'user 2 new')
+  const { shipments } = await take(at, webhookId, batch)
+  await settle(at.outbox, [answered(shipments[0]!, 503)])
+  // By whoever knows the webhook as one that wants each event by itself.
+  await at.outbox.pool.query(
+    `update walhook.lanes set due_at = now() - interval '1 hour' where entity_id = '2'`,
+  )
+  const [held] = await at.claim(webhookId, 1)
+  expect(held).toMatchObject({ entityId: '2' })
+  expect((await take(at, webhookId, batch)).shipments).toEqual([])
+  await settle(at.outbox, [settlementOf(held!)])
+  await at.outbox.pool.query('update walhook.lanes set due_at = now()')
+  expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 new'])
+})
+
 test('an event that is asked for by hand goes before the batch that its lane is in', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
