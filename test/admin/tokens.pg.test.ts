@@ -92,7 +92,7 @@ test.each(['viewer', 'operator'] as const)(
     for (const path of ['/tokens', '/tokens/new', `/tokens/${id}/revoke`, '/audit']) {
       const { status, text } = await at.get(path, null, { cookie })
       expect(status, path).toBe(403)
-      expect(text).not.toMatch(/Badge desk|href="\/(tokens|audit)/)
+      expect(text).not.toMatch(/Badge desk|whk_/)
     }
     for (const path of ['/tokens/new', `/tokens/${id}/revoke`])
       expect((await at.post(path, filled({ key: `${role} 2` }), null, { ...ours, cookie })).status).toBe(403)
