@@ -574,9 +574,14 @@ export const en = {
     exactly: 'In full',
     sendNow: 'Send now',
     sendAnyway: 'Send it all the same',
-    resent: 'It waits to be sent again. What becomes of it appears below.',
-    resentOlder:
-      'It waits to be sent again. The receiver has already had a newer state of this entity, and gets this older one after it.',
+    cancel: 'Cancel',
+    done: {
+      resent: 'It waits to be sent again. What becomes of it appears below.',
+      resent_older:
+        'It waits to be sent again. The receiver has already had a newer state of this entity, and gets this older one after it.',
+      cancelled: 'It is not sent any more by itself.',
+      not_cancelled: 'Nothing was cancelled. It did not wait any more, or is on its way at this moment.',
+    },
     states: {
       delivered: { word: 'Delivered', what: 'The receiver has accepted it.' },
       superseded: {

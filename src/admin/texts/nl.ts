@@ -591,9 +591,14 @@ export const nl: Texts = {
     exactly: 'Volledig, in het Engels',
     sendNow: 'Nu versturen',
     sendAnyway: 'Toch versturen',
-    resent: 'De melding wordt opnieuw verstuurd. Wat ermee gebeurt, verschijnt hieronder.',
-    resentOlder:
-      'De melding wordt opnieuw verstuurd. De ontvanger heeft al een nieuwere stand van dit onderwerp gehad en krijgt deze oudere daarna.',
+    cancel: 'Annuleren',
+    done: {
+      resent: 'De melding wordt opnieuw verstuurd. Wat ermee gebeurt, verschijnt hieronder.',
+      resent_older:
+        'De melding wordt opnieuw verstuurd. De ontvanger heeft al een nieuwere stand van dit onderwerp gehad en krijgt deze oudere daarna.',
+      cancelled: 'De melding wordt niet meer vanzelf verstuurd.',
+      not_cancelled: 'Er is niets geannuleerd. De melding stond niet meer in de wachtrij, of is nu onderweg.',
+    },
     states: {
       delivered: { word: 'Afgeleverd', what: 'De ontvanger heeft de melding geaccepteerd.' },
       superseded: {
