@@ -67,10 +67,10 @@ function nameOf({ webhookId, webhookName }: ToldDelivery): Html {
   return html`<a href="/couplings/${webhookId}/log">${webhookName}</a>`
 }
 
-function titleOf({ t, control }: PageCall, { number, trigger, batchSize }: AttemptLine): string {
+function titleOf({ t, control }: PageCall, { number, trigger, eventIds }: AttemptLine): string {
   const count = t.event.attempt(countOf(t, number, control.mostAttempts))
   const how = trigger === 'manual' ? `, ${t.event.byHand}` : ''
-  return `${count}${how}${batchSize === null ? '' : `, ${t.log.batch(batchSize)}`}`
+  return `${count}${how}${eventIds === null ? '' : `, ${t.log.batch(eventIds.length)}`}`
 }
 
 function reason({ t }: PageCall, attempt: AttemptLine): Html | false {

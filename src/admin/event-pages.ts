@@ -148,7 +148,7 @@ function eventTable(call: PageCall, items: readonly ShownEvent[]): Html {
   )}</tbody></table></div>`
 }
 
-const subjectOfEvent = ({ t }: PageCall, event: ShownEvent) => subjectOf(t, { ...event, batchSize: null })
+const subjectOfEvent = ({ t }: PageCall, event: ShownEvent) => subjectOf(t, { ...event, eventIds: null })
 
 function about({ t }: PageCall, event: ShownEvent): Html {
   const { id, committedAt, changed, omitted, body, previous } = event

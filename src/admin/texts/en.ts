@@ -574,7 +574,7 @@ export const en = {
     exactly: 'In full',
     sendNow: 'Send now',
     sendAnyway: 'Send it all the same',
-    cancel: 'Cancel',
+    cancel: 'Do not send',
     done: {
       resent: 'It waits to be sent again. What becomes of it appears below.',
       resent_older:

@@ -591,7 +591,7 @@ export const nl: Texts = {
     exactly: 'Volledig, in het Engels',
     sendNow: 'Nu versturen',
     sendAnyway: 'Toch versturen',
-    cancel: 'Annuleren',
+    cancel: 'Niet versturen',
     done: {
       resent: 'De melding wordt opnieuw verstuurd. Wat ermee gebeurt, verschijnt hieronder.',
       resent_older:
