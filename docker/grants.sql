@@ -14,5 +14,16 @@ grant select on public.users, public.companies to walhook;
 -- Says which tables are captured. Only the owner of the tables may, so it is made here.
 create publication walhook for table public.users, public.companies with (publish_via_partition_root = true);
 
+-- PostgreSQL 18 and newer: else an UPDATE fails where a replica identity holds a generated column.
+do $$ begin
+  if current_setting('server_version_num')::int >= 180000 then
+    alter publication walhook set (publish_generated_columns = stored);
+  end if;
+end $$;
+
 -- Recommended, PostgreSQL 16 and newer: the WAL that walhook has read is then given up about every second, not every 15.
-grant execute on function pg_log_standby_snapshot() to walhook;
+do $$ begin
+  if current_setting('server_version_num')::int >= 160000 then
+    grant execute on function pg_log_standby_snapshot() to walhook;
+  end if;
+end $$;

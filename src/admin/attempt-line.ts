@@ -1,4 +1,4 @@
-import type { AttemptLine } from '../control/log.ts'
+import type { AttemptLine, LogLine } from '../control/log.ts'
 import { diagnose } from '../domain/diagnosis.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { actionName, entityName } from './coupling-state.ts'
@@ -24,19 +24,24 @@ export function countOf(t: Texts, number: number, most: number): string {
 /** What follows an attempt, as far as is known now; null where nothing is expected. */
 export function nextOf(
   t: Texts,
-  { nextAttemptAt, outcome, trigger }: Pick<AttemptLine, 'nextAttemptAt' | 'outcome' | 'trigger'>,
+  {
+    nextAttemptAt,
+    outcome,
+    trigger,
+    isNext,
+  }: Pick<LogLine, 'nextAttemptAt' | 'outcome' | 'trigger' | 'isNext'>,
   { isActive, disabledReason }: Pick<Webhook, 'isActive' | 'disabledReason'>,
   nowMs: number,
 ): Html | string | null {
   if (nextAttemptAt === null) return outcome === 'delivered' || trigger === 'test' ? null : t.log.noFurtherTry
-  if (nextAttemptAt.getTime() <= nowMs) return null
+  if (nextAttemptAt.getTime() <= nowMs || !isNext) return null
   return isActive && disabledReason === null ? moment(nextAttemptAt, 'distance') : t.log.waitsForWebhook
 }
 
-type Subject = Pick<AttemptLine, 'entityType' | 'entityId' | 'actionType' | 'batchSize'>
+type Subject = Pick<AttemptLine, 'entityType' | 'entityId' | 'actionType' | 'eventIds'>
 
 /** `User 7: update`, `25 events in one request`. */
-export function subjectOf(t: Texts, { entityType, entityId, actionType, batchSize }: Subject): string {
-  if (entityType === null || entityId === null) return t.log.batch(batchSize ?? 0)
+export function subjectOf(t: Texts, { entityType, entityId, actionType, eventIds }: Subject): string {
+  if (entityType === null || entityId === null) return t.log.batch(eventIds?.length ?? 0)
   return `${entityName(t, entityType)} ${entityId}: ${actionName(t, actionType ?? '')}`
 }

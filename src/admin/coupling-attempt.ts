@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { LoggedAttempt } from '../control/control.ts'
-import { type AttemptLine, attemptsOfEvent, getAttempt } from '../control/log.ts'
+import { type AttemptLine, attemptsOfEvent, getAttempt, isStillNext } from '../control/log.ts'
 import { once } from '../control/once.ts'
 import { replayEvents } from '../control/replay.ts'
 import { resendEvent } from '../control/resend.ts'
@@ -98,7 +98,7 @@ async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAtte
   const others = first === undefined ? [] : await attemptsOfEvent(control, first, id)
   return {
     show: 'page',
-    title: subjectOf(t, { ...attempt, batchSize: attempt.eventIds?.length ?? null }),
+    title: subjectOf(t, attempt),
     crumbs: [
       { text: name, href: `/couplings/${id}` },
       { text: t.log.title, href: `/couplings/${id}/log` },
@@ -106,7 +106,7 @@ async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAtte
     body: html`${couplingTabs(t, id, 'log', tabsFor(call))}
 <div class="one">
 ${neighbours(call, attempt, others)}
-<section class="card grid">${about(call, webhook, attempt)}</section>
+<section class="card grid">${about(call, webhook, attempt, await isStillNext(control, attempt))}</section>
 ${resendForm(call, webhook, attempt)}
 <div class="card">${attemptView(t, attempt)}</div>
 ${curl(call, attempt)}
@@ -125,9 +125,14 @@ function neighbours({ t }: PageCall, { id, webhookId }: LoggedAttempt, others: r
   return html`<nav class="pages above" aria-label="${t.log.attempts}">${before}${after}</nav>`
 }
 
-function about({ t, control, nowMs }: PageCall, webhook: Webhook, attempt: LoggedAttempt): Html {
+function about(
+  { t, control, nowMs }: PageCall,
+  webhook: Webhook,
+  attempt: LoggedAttempt,
+  isNext: boolean,
+): Html {
   const { eventId, eventIds, trigger } = attempt
-  const next = nextOf(t, attempt, webhook, nowMs)
+  const next = nextOf(t, { ...attempt, isNext }, webhook, nowMs)
   return html`<dl class="facts">
 <div><dt>${t.log.sentAt}</dt><dd>${moment(attempt.startedAt, 'second')}</dd></div>
 <div><dt>${t.log.columns.trigger}</dt><dd>${t.log.triggers[trigger]}</dd></div>

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { countWaiting } from '../control/cancel.ts'
-import { type AttemptLine, listLogLines } from '../control/log.ts'
+import { type LogLine, listLogLines } from '../control/log.ts'
 import { getWebhook } from '../control/webhooks.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
@@ -82,7 +82,7 @@ ${list !== null && html`<div id="log"${live}>${list}</div>`}`,
   }),
 ]
 
-type Lines = { readonly items: readonly AttemptLine[]; readonly next: TimeId | null }
+type Lines = { readonly items: readonly LogLine[]; readonly next: TimeId | null }
 
 const isAsked = ({ typed }: Wish) => Object.keys(typed).length > 0
 
@@ -134,7 +134,7 @@ function nothingThere(
 ${may('operator') && html`<a class="button main" href="/couplings/${id}/test">${empty.button}</a>`}</div>`
 }
 
-function table(call: PageCall, webhook: Webhook, items: readonly AttemptLine[]): Html {
+function table(call: PageCall, webhook: Webhook, items: readonly LogLine[]): Html {
   const { columns } = call.t.log
   return html`<div class="card flush"><table class="stacked log">
 <thead><tr><th scope="col">${columns.time}</th><th scope="col">${columns.event}</th><th scope="col">${columns.trigger}</th><th scope="col">${columns.outcome}</th><th scope="col">${columns.attempt}</th></tr></thead>
@@ -142,7 +142,7 @@ function table(call: PageCall, webhook: Webhook, items: readonly AttemptLine[]):
 </table></div>`
 }
 
-function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: AttemptLine): Html {
+function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: LogLine): Html {
   const { columns } = t.log
   const { id, eventId, trigger, number } = line
   const reason = reasonOf(t, line)

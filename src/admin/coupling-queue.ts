@@ -5,7 +5,7 @@ import { getWebhook } from '../control/webhooks.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { failedAnswer } from './failed.ts'
 import { type Html, html } from './html.ts'
-import { idParam } from './ids.ts'
+import { bigIdParam, idParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
 import type { Texts } from './texts/en.ts'
 
@@ -98,6 +98,8 @@ export const couplingQueuePages = [
       const { control, caller, params, form, t } = call
       const webhook = await getWebhook(control, params.id)
       if (!webhook.ok) return failedAnswer(t, webhook)
+      const eventId = bigIdParam.safeParse(form.get('event_id') ?? '').data
+      if (eventId !== undefined) return await cancelOne(call, eventId)
       const done = await cancelWaiting(control, caller, params.id, { of: 'webhook' })
       if (!done.ok) return failedAnswer(t, done)
       const total = done.value.cancelled + numberOf(form, 'before')
@@ -108,6 +110,14 @@ export const couplingQueuePages = [
     },
   }),
 ]
+
+/** One event, from its page, which says what became of it. */
+async function cancelOne({ control, caller, params, t }: Call, eventId: bigint): Promise<PageAnswer> {
+  const done = await cancelWaiting(control, caller, params.id, { of: 'event', eventId })
+  if (!done.ok) return failedAnswer(t, done)
+  const what = done.value.cancelled > 0 ? 'cancelled' : 'not_cancelled'
+  return { show: 'redirect', to: `/events/${eventId}?done=${what}#webhook-${params.id}` }
+}
 
 /** The ways to these pages, for who may. */
 export function queueLinks({ t, may }: PageCall, id: number): Html {

@@ -123,7 +123,7 @@ function masked({ t }: PageCall, { id }: Webhook): Html {
   return html`<form method="post" action="/couplings/${id}/secret" class="row">
 <code class="secret"><span aria-hidden="true">whsec_••••••••••••••••••••••••</span><span class="unseen">${t.secret.hidden}</span></code><button class="main">${t.secret.show}</button>
 </form>
-<p class="hint">${t.secret.showHint}</p>`
+<p class="hint">${t.secret.showHint} <a href="/audit?webhook=${id}">${t.secret.audit}</a></p>`
 }
 
 function shown({ t }: PageCall, secret: string): Html {

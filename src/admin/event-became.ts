@@ -22,6 +22,8 @@ const neverQueued: readonly State[] = [
   'not_subscribed',
   'no_wanted_field',
 ]
+/** It waits, and can be stopped. */
+const waits: readonly State[] = ['due', 'retrying', 'blocked', 'behind', 'inactive', 'disabled']
 /** It goes on by itself, or can't. */
 const notResent: readonly State[] = ['in_flight', 'due', 'inactive', 'disabled']
 
@@ -57,7 +59,7 @@ ${attempts.map(
 </ol>
 ${attempts.some(({ number }) => number > control.mostAttempts) && html`<p class="hint">${t.event.shorter}</p>`}
 ${exactly(call, told)}
-${resendForm(call, event.id, told, key)}
+<div class="end">${resendForm(call, event.id, told, key)}${cancelForm(call, event.id, told)}</div>
 </section>`
 }
 
@@ -65,10 +67,10 @@ function nameOf({ webhookId, webhookName }: ToldDelivery): Html {
   return html`<a href="/couplings/${webhookId}/log">${webhookName}</a>`
 }
 
-function titleOf({ t, control }: PageCall, { number, trigger, batchSize }: AttemptLine): string {
+function titleOf({ t, control }: PageCall, { number, trigger, eventIds }: AttemptLine): string {
   const count = t.event.attempt(countOf(t, number, control.mostAttempts))
   const how = trigger === 'manual' ? `, ${t.event.byHand}` : ''
-  return `${count}${how}${batchSize === null ? '' : `, ${t.log.batch(batchSize)}`}`
+  return `${count}${how}${eventIds === null ? '' : `, ${t.log.batch(eventIds.length)}`}`
 }
 
 function reason({ t }: PageCall, attempt: AttemptLine): Html | false {
@@ -93,4 +95,11 @@ function resendForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery, k
   return html`<form method="post" action="/couplings/${webhookId}/resend">
 <input type="hidden" name="key" value="${key}"><input type="hidden" name="event_id" value="${eventId}">
 <button aria-label="${`${text}: ${webhookName}`}">${text}</button></form>`
+}
+
+function cancelForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery): Html | false {
+  const { webhookId, state, webhookName } = told
+  if (!may('operator') || !waits.includes(state)) return false
+  return html`<form method="post" action="/couplings/${webhookId}/cancel"><input type="hidden" name="event_id" value="${eventId}">
+<button aria-label="${`${t.event.cancel}: ${webhookName}`}">${t.event.cancel}</button></form>`
 }

@@ -9,6 +9,7 @@ import { failedAnswer } from './failed.ts'
 import { type Html, html, moment } from './html.ts'
 import { bigIdParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
+import type { Texts } from './texts/en.ts'
 
 const place = 'events'
 const params = z.object({ event: bigIdParam })
@@ -24,19 +25,17 @@ export const eventPages = [
     place,
     params,
     async handle(call) {
-      const { control, params, t, query } = call
+      const { control, params, t } = call
       const found = await tellEvent(control, params.event)
       if (!found.ok) return failedAnswer(t, found)
       const { event } = found.value
       // The forms of this page, also of the parts that come later, are carried out once.
       const key = control.randomBytes(16).toString('hex')
-      const done = query.get('done')
       return {
         show: 'page',
         title: subjectOfEvent(call, event),
         body: html`<div class="one">
-${done === 'resent' && html`<p class="notice good" role="status">${t.event.resent}</p>`}
-${done === 'resent_older' && html`<p class="notice warn" role="status">${t.event.resentOlder}</p>`}
+${notice(call)}
 ${about(call, event)}
 <h2>${t.event.became}</h2>
 <div id="became" data-live="/events/${event.id}/live?key=${key}">${becamePart(call, found.value, key)}</div>
@@ -67,6 +66,16 @@ ${about(call, event)}
     },
   }),
 ]
+
+const goodNews = ['resent', 'cancelled']
+
+/** What was done, by a form of this page or of one that leads here. */
+function notice({ t, query }: PageCall): Html | false {
+  const done = query.get('done') ?? ''
+  if (!Object.hasOwn(t.event.done, done)) return false
+  const kind = goodNews.includes(done) ? 'good' : 'warn'
+  return html`<p class="notice ${kind}" role="status">${t.event.done[done as keyof Texts['event']['done']]}</p>`
+}
 
 /** Looks for an event by its id, or by the `webhook-id` that a receiver has, or for those of an entity; else the newest. */
 async function eventsPage(call: PageCall): Promise<PageAnswer> {
@@ -139,7 +148,7 @@ function eventTable(call: PageCall, items: readonly ShownEvent[]): Html {
   )}</tbody></table></div>`
 }
 
-const subjectOfEvent = ({ t }: PageCall, event: ShownEvent) => subjectOf(t, { ...event, batchSize: null })
+const subjectOfEvent = ({ t }: PageCall, event: ShownEvent) => subjectOf(t, { ...event, eventIds: null })
 
 function about({ t }: PageCall, event: ShownEvent): Html {
   const { id, committedAt, changed, omitted, body, previous } = event

@@ -7,7 +7,7 @@ import { readStatus, type Status } from './status.ts'
 
 export type Health = {
   readonly status: Status
-  /** The last 60 minutes that are over, and the last 96 quarters of an hour. */
+  /** The last hour by the minute, and the last day by the quarter of an hour; both up to the last minute that is over. */
   readonly hour: Traffic
   readonly day: Traffic
   /** What deserves a look, the worst first. */
@@ -23,8 +23,8 @@ const known = new WeakMap<
 >()
 
 /**
- * What was sent in a span that ends with the last stretch that is over. It stays the same until the next one is, and so
- * is read once for all who look at it.
+ * What was sent up to the last minute that is over. It stays the same until the next one is, and so is read once for all
+ * who look at it.
  */
 async function trafficUntil(
   { outbox }: Control,

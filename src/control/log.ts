@@ -1,5 +1,10 @@
 import type { TimeId } from '../domain/time-id.ts'
-import { type AttemptLine, listAttemptLines, readEventAttempts } from '../outbox/attempt-lines.ts'
+import {
+  type AttemptLine,
+  listAttemptLines,
+  readEventAttempts,
+  stillWaiting,
+} from '../outbox/attempt-lines.ts'
 import { findAttempt, type LoggedAttempt, type LogPage, listAttempts } from '../outbox/attempts.ts'
 import type { LogFilter } from '../outbox/attempts-about.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -28,13 +33,26 @@ export async function listLog(
   return await pageOfLog(control, webhookId, page, listAttempts)
 }
 
+/** `isNext`: the try that the attempt announces is still to come, and nothing has come in between. */
+export type LogLine = AttemptLine & { readonly isNext: boolean }
+
 /** The same, each in a line: without what was sent and answered, which may be a megabyte for each. */
 export async function listLogLines(
   control: Control,
   webhookId: number,
   page: Wanted,
-): Promise<Result<Page<AttemptLine, TimeId>>> {
-  return await pageOfLog(control, webhookId, page, listAttemptLines)
+): Promise<Result<Page<LogLine, TimeId>>> {
+  const found = await pageOfLog(control, webhookId, page, listAttemptLines)
+  if (!found.ok) return found
+  const { items, next } = found.value
+  const announcing = items.filter(({ nextAttemptAt }) => nextAttemptAt !== null)
+  const waiting = await stillWaiting(control.outbox, webhookId, announcing)
+  return { ok: true, value: { items: items.map(line => ({ ...line, isNext: waiting.has(line.id) })), next } }
+}
+
+/** Whether the try that an attempt announces is still to come. */
+export async function isStillNext({ outbox }: Control, attempt: LoggedAttempt): Promise<boolean> {
+  return (await stillWaiting(outbox, attempt.webhookId, [attempt])).has(attempt.id)
 }
 
 async function pageOfLog<Item extends { id: TimeId }>(

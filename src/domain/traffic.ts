@@ -9,11 +9,14 @@ export type Traffic = {
   readonly share: number
 }
 
-/** A time that is told in stretches: the last `count` of them that are over at `nowMs`. */
+/** A time that is told in stretches. */
 export type Span = { readonly fromMs: number; readonly bucketMs: number; readonly count: number }
 
+const minuteMs = 60_000
+
+/** The span that ends with the last whole minute before `nowMs`. */
 export function spanUntil(nowMs: number, bucketMs: number, count: number): Span {
-  return { fromMs: (Math.floor(nowMs / bucketMs) - count) * bucketMs, bucketMs, count }
+  return { fromMs: Math.floor(nowMs / minuteMs) * minuteMs - count * bucketMs, bucketMs, count }
 }
 
 /** The golden ratio's part after the point: its multiples, without what is before the point, spread evenly. */

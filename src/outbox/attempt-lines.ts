@@ -9,6 +9,7 @@ export type AttemptLine = Pick<
   | 'webhookId'
   | 'trigger'
   | 'eventId'
+  | 'eventIds'
   | 'entityType'
   | 'entityId'
   | 'actionType'
@@ -21,8 +22,6 @@ export type AttemptLine = Pick<
 > & {
   /** Null where no answer came. */
   readonly status: number | null
-  /** How many events a batch held; null for a request that is none. */
-  readonly batchSize: number | null
 }
 
 const columns = [
@@ -90,6 +89,34 @@ export async function readEventAttempts(
   return Map.groupBy(eachOnce(rows).map(toLine), line => line.webhookId)
 }
 
+/** Attempts (id, one of their events, number) whose delivery waits as they have left it. A batch has no number of its own. */
+const stillWaitingStatement = `
+select a.id
+from unnest($2::bigint[], $3::bigint[], $4::smallint[]) as a (id, event_id, number)
+join walhook.events e on e.id = a.event_id
+join walhook.deliveries d
+  on d.webhook_id = $1 and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
+where d.attempts = coalesce(a.number, d.attempts)`
+
+/**
+ * Of attempts of a webhook, the ids of those after which the try comes that they announce: what was since sent again by
+ * hand, cancelled or superseded is not among them.
+ */
+export async function stillWaiting(
+  outbox: Outbox,
+  webhookId: number,
+  attempts: readonly Pick<LoggedAttempt, 'id' | 'eventId' | 'eventIds' | 'number'>[],
+): Promise<Set<TimeId>> {
+  if (attempts.length === 0) return new Set()
+  const { rows } = await outbox.pool.query(stillWaitingStatement, [
+    webhookId,
+    attempts.map(({ id }) => id),
+    attempts.map(({ eventId, eventIds }) => eventId ?? eventIds?.[0] ?? null),
+    attempts.map(({ eventId, number }) => (eventId === null ? null : number)),
+  ])
+  return new Set(rows.map(row => row.id))
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: a row of the columns above
 function toLine(row: any): AttemptLine {
   return {
@@ -97,7 +124,7 @@ function toLine(row: any): AttemptLine {
     webhookId: row.webhook_id,
     trigger: row.trigger,
     eventId: row.event_id,
-    batchSize: row.event_ids?.length ?? null,
+    eventIds: row.event_ids,
     entityType: row.entity_type,
     entityId: row.entity_id,
     actionType: row.action_type,

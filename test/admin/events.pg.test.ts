@@ -79,6 +79,24 @@ test('what waits behind an earlier event leads to it', async () => {
   expect(text).toContain(`<a href="/events/${first}">The other event</a>`)
 })
 
+test('an event that waits is cancelled for one webhook, and one that was sent is not', async () => {
+  const [id, other] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
+  await at.append('user 7 new')
+  const [event] = await eventIds(at)
+  const cancel = async (role: 'operator' | 'viewer' = 'operator') =>
+    await at.post(`/couplings/${id}/cancel`, { event_id: String(event) }, role)
+  expect((await at.get(`/events/${event}`, 'viewer')).text).not.toContain('/cancel"')
+  expect((await at.get(`/events/${event}`, 'operator')).text).toContain(`action="/couplings/${id}/cancel"`)
+  expect((await cancel('viewer')).status).toBe(403)
+  expect((await cancel()).headers.get('location')).toBe(`/events/${event}?done=cancelled#webhook-${id}`)
+  expect(await at.queue()).toEqual([`${other} user 7: new`])
+  const { text } = await at.get(`/events/${event}?done=cancelled`)
+  expect(text).toContain('It is not sent any more by itself.')
+  expect(steps(text, id).at(-1)).toContain('It was cancelled by hand while it waited.')
+  expect((await cancel()).headers.get('location')).toContain('done=not_cancelled')
+  expect((await at.get(`/events/${event}?done=not_cancelled`)).text).toContain('It did not wait any more')
+})
+
 test('a request that held several events is a step of each of them', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new', 'user 8 new')
@@ -121,6 +139,7 @@ test('what is kept of a day that is being dropped is told once', async () => {
   await at.outbox.pool.query('insert into walhook.kept_attempts select * from walhook.attempts')
   const [event] = await eventIds(at)
   expect(steps((await at.get(`/events/${event}`)).text, id)).toHaveLength(3)
+  expect((await at.get(`/couplings/${id}/log`)).text.match(/<tr id=/g)).toHaveLength(1)
   await at.outbox.pool.query('delete from walhook.attempts')
   expect(steps((await at.get(`/events/${event}`)).text, id)).toHaveLength(3)
 })

@@ -30,8 +30,10 @@ async function failing(failures: number) {
 const attempts = async (): Promise<bigint[]> =>
   (await at.outbox.pool.query('select id from walhook.attempts order by id')).rows.map(({ id }) => id)
 const rowsOf = (text: string) => [...text.matchAll(/<tr id="attempt-(\d+)">/g)].map(([, id]) => BigInt(id!))
-const audits = async () =>
-  (await at.call('GET', '/api/audit?limit=100')).json.data.map((one: { action: string }) => one.action)
+const audits = async (id: number) =>
+  (await at.call('GET', `/api/audit?limit=100&webhook_id=${id}`)).json.data.map(
+    (one: { action: string }) => one.action,
+  )
 
 test('a log without a request teaches how to see one, and only who may test is led to the test', async () => {
   const id = await at.webhook(['user.new'])
@@ -52,12 +54,37 @@ test('each request says what it was about, what came of it and why, which attemp
   expect(text).toContain('Unreachable')
   expect(text).toContain('The receiver did not answer in time.')
   expect(text).toMatch(/2 of 10[\s\S]*1 of 10/)
-  expect(text.match(/data-as="distance"/g)).toHaveLength(2)
+  expect(text.match(/data-as="distance"/g)).toHaveLength(1)
   expect(text).toContain('Waiting to be sent: 1.')
   await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false })
   const paused = (await at.get(log(id), 'viewer')).text
   expect(paused).toContain('Next try: when the webhook is active again')
   expect(paused).not.toContain('data-as="distance"')
+})
+
+test('a next try is announced as long as it is to come, and not once something has come in between', async () => {
+  const announced = async (id: number) => {
+    const [attempt] = await attempts()
+    const [lines, one] = [await at.get(log(id)), await at.get(log(id, `/${attempt}`))]
+    return [lines.text, one.text].map(text => text.includes('data-as="distance"'))
+  }
+  const waiting = async () => {
+    const id = await at.webhook(['user.new'])
+    await at.append('user 7 new')
+    await settleAll(at, id, retry(60_000))
+    expect(await announced(id)).toEqual([true, true])
+    return id
+  }
+  const cancelled = await waiting()
+  await at.post(`/couplings/${cancelled}/cancel`, {})
+  expect(await announced(cancelled)).toEqual([false, false])
+  await at.outbox.pool.query('delete from walhook.attempts; delete from walhook.webhooks')
+  const resent = await waiting()
+  const event = (await eventIds(at)).at(-1)!
+  await at.post(`/couplings/${resent}/resend`, { key: 'now', event_id: String(event) })
+  expect(await announced(resent)).toEqual([false, false])
+  await settleAll(at, resent)
+  expect(await announced(resent)).toEqual([false, false])
 })
 
 test('of what was given up, the log says that nothing follows', async () => {
@@ -206,7 +233,7 @@ test('an operator sends an event again, once however often the form is sent, and
   await settleAll(at, id)
   expect((await at.post(`/couplings/${id}/resend`, form, 'operator')).status).toBe(303)
   expect(await at.count('deliveries')).toBe(0)
-  expect((await audits()).filter((action: string) => action === 'deliveries.resent')).toHaveLength(1)
+  expect((await audits(id)).filter((action: string) => action === 'deliveries.resent')).toHaveLength(1)
   const story = (await at.get(`/events/${event}?done=resent`, 'viewer')).text
   expect(story).toContain('It waits to be sent again.')
   expect(story.match(/Attempt 1 of 10/g)).toHaveLength(2)
@@ -270,7 +297,7 @@ test('what waits is counted first, and cancelled then', async () => {
   expect(done.headers.get('location')).toBe(`/couplings/${id}/log?done=cancelled&count=2`)
   expect(await at.count('deliveries')).toBe(0)
   expect((await at.get(`/couplings/${id}/cancel`)).text).toContain('Nothing waits for this webhook.')
-  expect(await audits()).toContain('deliveries.cancelled')
+  expect(await audits(id)).toContain('deliveries.cancelled')
 })
 
 test('beyond 10,000 a count says no more than that, and what one call leaves is offered', async () => {
@@ -299,6 +326,29 @@ test('beyond 10,000 a count says no more than that, and what one call leaves is 
     [id, event],
   )
   expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('again: more than 10,000.')
+})
+
+test('a log of large batches stays small, and one of them opens whole', async () => {
+  const id = await at.webhook(['user.new'])
+  const event = BigInt(Date.now()) << 20n
+  await at.outbox.pool.query(
+    `insert into walhook.events (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
+     select $1::bigint + i, '0/1', i, 'user', i::text, 'new', now(), '"' || repeat('x', 1000) || i || '"' from generate_series(1, 1000) i`,
+    [event],
+  )
+  await at.outbox.pool.query(
+    `insert into walhook.attempts (webhook_id, trigger, event_ids, message_id, number, url, request_headers, started_at, duration_ms,
+       status, outcome)
+     select $1, 'schedule', array(select $2::bigint + j from generate_series(1, 1000) j), 'batch_1_1_1000', 1, 'https://a/', '{}', now(), 1,
+       204, 'delivered' from generate_series(1, 10) i`,
+    [id, event],
+  )
+  const { text } = await at.get(log(id), 'viewer')
+  expect(text).toContain('1000 events in one request')
+  expect(text.length).toBeLessThan(20_000)
+  const opened = (await at.get(log(id, `/${rowsOf(text)[0]}`), 'viewer')).text
+  expect(opened).toContain('x1000&quot;')
+  expect(opened).toContain('printf %s')
 })
 
 test('only who may resend is asked whether they are sure', async () => {

@@ -40,6 +40,31 @@ test('the code for each language calls with this secret once it is shown, and ne
   expect(text.split(secret)).toHaveLength(1 + 1 + 5)
 })
 
+test.each(['viewer', 'operator'] as const)('a %s neither sees the secret nor replaces it', async role => {
+  const answers = [
+    await at.get(`/couplings/${id}/secret`, role),
+    await at.post(`/couplings/${id}/secret`, {}, role),
+    await at.get(`/couplings/${id}/secret/rotate`, role),
+    await at.post(`/couplings/${id}/secret/rotate`, { key: role, overlap_hours: '0' }, role),
+  ]
+  for (const { status, text } of answers) {
+    expect(status).toBe(403)
+    expect(secretOf(text)).toBeNull()
+  }
+  expect((await lastAudit()).action).not.toMatch(/secret/)
+  expect(await stored()).toBe(secret)
+})
+
+test('another site can neither have it shown nor replace it', async () => {
+  const { 'sec-fetch-site': _, ...fromElsewhere } = { ...ours, origin: 'https://evil.example' }
+  for (const path of [`/couplings/${id}/secret`, `/couplings/${id}/secret/rotate`]) {
+    const answer = await at.post(path, { key: 'evil', overlap_hours: '0' }, 'admin', fromElsewhere)
+    expect(answer.status).toBe(403)
+    expect(secretOf(answer.text)).toBeNull()
+  }
+  expect(await stored()).toBe(secret)
+})
+
 test('nobody below an admin sees the tab, and an operator sees the one for tests', async () => {
   expect((await at.get(`/couplings/${id}`)).text).toContain(`/couplings/${id}/secret`)
   const operated = (await at.get(`/couplings/${id}/test`, 'operator')).text

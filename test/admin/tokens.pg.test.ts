@@ -78,6 +78,28 @@ test.each<[string, Record<string, string>, string]>([
   expect(await listed()).toEqual([])
 })
 
+test.each(['viewer', 'operator'] as const)(
+  'a %s neither makes, sees nor revokes tokens, nor sees the audit',
+  async role => {
+    await at.post('/tokens/new', filled({ key: role }))
+    // Tokens of tests come and go: this one has a token now.
+    const [{ id }] = await listed()
+    const token = await at.token(role)
+    const login = await at.sessions.logIn(token, '192.0.2.1')
+    if (!login.ok) throw new Error('not let in')
+    const cookie = `walhook_session=${login.session}`
+    const before = await listed()
+    for (const path of ['/tokens', '/tokens/new', `/tokens/${id}/revoke`, '/audit']) {
+      const { status, text } = await at.get(path, null, { cookie })
+      expect(status, path).toBe(403)
+      expect(text).not.toMatch(/Badge desk|whk_/)
+    }
+    for (const path of ['/tokens/new', `/tokens/${id}/revoke`])
+      expect((await at.post(path, filled({ key: `${role} 2` }), null, { ...ours, cookie })).status).toBe(403)
+    expect(await listed()).toEqual(before)
+  },
+)
+
 test('a token is revoked after a question, and its holder is out at once', async () => {
   await at.post('/tokens/new', filled({ name: html, role: 'admin' }))
   const made = tokenIn((await at.post('/tokens/new', filled({ name: html, role: 'admin' }))).text)!

@@ -128,6 +128,12 @@ test.each<[string, string, RegExp]>([
     /publication walhook/,
   ],
   [
+    'a virtual column in the whole row of a partition',
+    `${users(virtual)} partition by range (id); create table users_1 partition of users for values from (0) to (10);
+     alter table users_1 replica identity full; ${published}; ${row}`,
+    /partition "public"."users_1"/,
+  ],
+  [
     'a virtual column of a table that is published and not mapped',
     `${users()}; create table orders (id integer primary key, name integer${virtual}); alter table orders replica identity full;
      create publication walhook for table users, companies, orders; insert into orders values (1, 1)`,

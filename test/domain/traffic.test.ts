@@ -4,13 +4,14 @@ import { lookedAt, pieceFor, spanUntil } from '../../src/domain/traffic.ts'
 
 const minuteMs = 60_000
 
-test('a span ends with the last stretch that is over', () => {
+test('a span ends with the last minute that is over', () => {
   expect(spanUntil(61 * minuteMs + 1, minuteMs, 60)).toEqual({
     fromMs: minuteMs,
     bucketMs: minuteMs,
     count: 60,
   })
   expect(spanUntil(61 * minuteMs, minuteMs, 60).fromMs).toBe(minuteMs)
+  expect(spanUntil(62 * minuteMs - 1, 5 * minuteMs, 12).fromMs).toBe(minuteMs)
 })
 
 test('looking at everything leaves nothing out and counts nothing twice', () => {

@@ -63,6 +63,21 @@ test.each(others)(
   },
 )
 
+test('a settlement that may change the health of a webhook that is being deleted holds no lane while it waits', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const [held] = await at.claim(webhookId)
+  const letGo = await holdUp(at, 'select from walhook.webhooks for share')
+  const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
+  await untilWaiting(at, 1, 'the deletion to wait for the webhook')
+  const settled = settle(at.outbox, [settlementOf(held!, retry(0))])
+  await untilWaiting(at, 2, 'the settlement to wait behind it')
+  await letGo()
+  expect(await deleted).toBe(true)
+  expect(await settled).toEqual([])
+})
+
 test('what a claim holds of a webhook that is deleted is settled as by one who has lost his lease', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)

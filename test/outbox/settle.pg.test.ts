@@ -93,6 +93,7 @@ test('410 disables the webhook, with its reason, and what waits stays', async ()
     disabledReason: 'It answered 410 Gone.',
   })
   expect(await at.queue()).toHaveLength(2)
+  expect(await at.busy()).toEqual([])
 })
 
 test('an attempt whose lease has gone to another is logged and changes nothing else', async () => {

@@ -92,9 +92,29 @@ const client = new Client({ connectionString: postgres.url })
 await client.connect()
 for (let i = 1; i <= 12; i++)
   await client.query(`update users set company_role = $1 where id = ${(i % 5) + 1}`, [`Role ${i}`])
+// A day before this one: more in the afternoon than at night, and an hour in which much failed.
+await client.query(
+  `insert into walhook.attempts (webhook_id, id, trigger, event_id, message_id, entity_type, entity_id, action_type,
+     number, url, request_headers, started_at, duration_ms, status, outcome, error_class, error_message)
+   select webhook_id, ((extract(epoch from now()) * 1000)::bigint - (86400 * (1 - day) * 1000)::bigint - 60000 << 20) + i, 'schedule', i,
+     'msg_' || i, 'user', '1', 'update', 1, 'https://example.com/', '{}', now() - (1 - day) * interval '1 day', 40,
+     case when failed then 503 else 204 end, case when failed then 'refused' else 'delivered' end,
+     case when failed then 'http_error' end, case when failed then 'The receiver answered 503.' end
+   from (select i, i / 12000.0 as day, i % 3 + 1 as webhook_id,
+           i % 3 = 1 or i % 97 = 0 or (i between 7000 and 7500 and i % 2 = 0) as failed
+         from generate_series(1, 12000) as i) as one
+   where case when webhook_id = 2 then i % 7 = 0 else 0.55 - 0.4 * cos(day * 2 * pi()) > (i * 7919 % 1000) / 1000.0 end`,
+)
 await client.query(
   `update walhook.webhooks set failing_since = now() - interval '2 days 19 hours 48 minutes' where id = 2`,
 )
+/** On a connection of its own, for what a picture needs. */
+async function sql(statement: string): Promise<void> {
+  const one = new Client({ connectionString: postgres.url })
+  await one.connect()
+  await one.query(statement)
+  await one.end()
+}
 await client.end()
 await new Promise(resolve => setTimeout(resolve, 1_500))
 
@@ -132,6 +152,8 @@ const shots: Shot[] = [
   },
   { name: 'log', path: '/couplings/2/log' },
   { name: 'event', path: '/couplings/2/log', prepare: opens('.log a.subject') },
+  { name: 'health', path: '/health' },
+  { name: 'secret', path: '/couplings/1/secret' },
 ]
 const more: Shot[] = [
   { name: 'log-empty', path: '/couplings/4/log' },
@@ -159,9 +181,8 @@ const more: Shot[] = [
     },
   },
   { name: 'edit', path: '/couplings/2' },
-  { name: 'masked', path: '/couplings/2/secret' },
   {
-    name: 'secret',
+    name: 'secret-shown',
     path: '/couplings/2/secret',
     prepare: async page => {
       await page.getByRole('button', { name: 'Show the secret' }).click()
@@ -178,7 +199,6 @@ const more: Shot[] = [
     },
   },
   { name: 'tokens', path: '/tokens' },
-  { name: 'health', path: '/health' },
   {
     name: 'token',
     path: '/tokens/new',
@@ -200,6 +220,22 @@ const more: Shot[] = [
   },
   { name: 'revoke', path: '/tokens/1/revoke' },
   { name: 'audit', path: '/audit' },
+  {
+    name: 'health-red',
+    path: '/health',
+    prepare: async page => {
+      await sql(
+        `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
+         select 'walhook', 'slot invalidated', 'PostgreSQL has removed WAL that was not read yet (max_slot_wal_keep_size).', '0/1'
+         where not exists (select from walhook.gaps)`,
+      )
+      await sql(
+        `insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
+         select 2, id, entity_type, entity_id, 'dead', 10 from walhook.events limit 3 on conflict do nothing`,
+      )
+      await page.reload()
+    },
+  },
   { name: 'delete', path: '/couplings/2/delete' },
 ]
 
@@ -218,12 +254,13 @@ await page.getByLabel('Token', { exact: true }).fill(token)
 await page.getByRole('button', { name: 'Log in' }).click()
 await page.waitForURL('**/couplings')
 
+const heights: Record<string, number> = { couplings: 680, log: 680, health: 830, secret: 560 }
 const inReadme = [{ width: 1280, colorScheme: 'light' }] as const
 const target = folder ?? join(import.meta.dirname, '..', '..', 'docs', 'pictures')
 await mkdir(target, { recursive: true })
 for (const { name, path, prepare } of folder ? [...shots, ...more] : shots)
   for (const { width, colorScheme } of folder ? looks : inReadme) {
-    await page.setViewportSize({ width, height: ['couplings', 'log'].includes(name) ? 680 : 900 })
+    await page.setViewportSize({ width, height: heights[name] ?? 900 })
     await page.emulateMedia({ colorScheme })
     await page.goto(url + path)
     await prepare?.(page)

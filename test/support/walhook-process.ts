@@ -36,8 +36,12 @@ export const secretKey = Buffer.alloc(32, 7).toString('base64')
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 /** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. */
-export function startWalhook(database: Place, env: Record<string, string> = {}): WalhookProcess {
-  return follow(spawnWalhook(['serve'], { ...settings(database), ...env }))
+export function startWalhook(
+  database: Place,
+  env: Record<string, string> = {},
+  program = main,
+): WalhookProcess {
+  return follow(spawnWalhook(['serve'], { ...settings(database), ...env }, program))
 }
 
 /** Runs a command of walhook to its end; without a database, with no settings but those of `env`. */
@@ -45,8 +49,9 @@ export async function runWalhook(
   database: Place | null,
   args: readonly string[],
   env: Record<string, string> = {},
+  program = main,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawnWalhook(args, { ...(database && settings(database)), ...env })
+  const child = spawnWalhook(args, { ...(database && settings(database)), ...env }, program)
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout!),
     text(child.stderr!),
@@ -91,8 +96,8 @@ function settings(database: Place): Record<string, string> {
 }
 
 /** In another folder, so that no mapping file of the project is found by chance. */
-function spawnWalhook(args: readonly string[], env: Record<string, string>): ChildProcess {
-  return spawn(process.execPath, [main, ...args], {
+function spawnWalhook(args: readonly string[], env: Record<string, string>, program = main): ChildProcess {
+  return spawn(process.execPath, [program, ...args], {
     cwd: tmpdir(),
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

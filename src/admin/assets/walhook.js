@@ -142,7 +142,7 @@ for (const input of document.querySelectorAll('input[data-utc]')) {
   sent.value = input.value
   input.removeAttribute('name')
   input.after(sent)
-  for (const zone of input.labels[0].querySelectorAll('[data-zone]')) zone.hidden = true
+  input.labels[0].querySelector('[data-zone]').remove()
   const two = number => String(number).padStart(2, '0')
   const at = new Date(`${input.value}Z`)
   if (!Number.isNaN(at.getTime()))

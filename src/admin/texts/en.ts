@@ -187,7 +187,8 @@ export const en = {
     what: 'Every request to this webhook is signed with this secret. The receiver needs the same one, to know that a request comes from here.',
     hidden: 'The secret is hidden.',
     show: 'Show the secret',
-    showHint: 'That you have looked at it is recorded in the audit.',
+    showHint: 'That you have looked at it is recorded.',
+    audit: 'Who has looked at it, and changed it',
     shownHint: 'Give it to the receiver in a safe way: not by mail, not in a chat.',
     bothSignUntil: 'Requests are signed with the secret before as well, until',
     oldHasEnded: 'The secret before has ended: from now on only the new one signs.',
@@ -335,6 +336,11 @@ export const en = {
       expires_at: 'Valid until',
       count: 'How many',
       outcome: 'Outcome',
+      status: 'Status',
+      state: 'State',
+      event_id: 'Event',
+      entity_type: 'Sort',
+      rows_per_second: 'Rows per second',
     },
   },
   health: {
@@ -422,7 +428,7 @@ export const en = {
       dead: {
         what: 'There are events that were given up.',
         advice:
-          'Their receivers did not accept them for three days. Once that is mended, they can be sent again: in the log of the webhook, or with resend-failed of the API.',
+          'Their receivers did not accept them, however often they were tried. Once that is mended, they can be sent again, on the page Log of the webhook.',
       },
     },
     lastHour: 'The last hour, requests per minute',
@@ -568,9 +574,14 @@ export const en = {
     exactly: 'In full',
     sendNow: 'Send now',
     sendAnyway: 'Send it all the same',
-    resent: 'It waits to be sent again. What becomes of it appears below.',
-    resentOlder:
-      'It waits to be sent again. The receiver has already had a newer state of this entity, and gets this older one after it.',
+    cancel: 'Do not send',
+    done: {
+      resent: 'It waits to be sent again. What becomes of it appears below.',
+      resent_older:
+        'It waits to be sent again. The receiver has already had a newer state of this entity, and gets this older one after it.',
+      cancelled: 'It is not sent any more by itself.',
+      not_cancelled: 'Nothing was cancelled. It did not wait any more, or is on its way at this moment.',
+    },
     states: {
       delivered: { word: 'Delivered', what: 'The receiver has accepted it.' },
       superseded: {

@@ -200,6 +200,7 @@ export const nl: Texts = {
     hidden: 'Het geheim is verborgen.',
     show: 'Geheim tonen',
     showHint: 'In het logboek komt te staan dat je het hebt bekeken.',
+    audit: 'Wie het heeft bekeken en gewijzigd',
     shownHint: 'Geef het op een veilige manier aan de ontvanger: niet per mail en niet in een chat.',
     bothSignUntil: 'Verzoeken worden ook nog met het vorige geheim ondertekend, tot',
     oldHasEnded: 'Het vorige geheim geldt niet meer: voortaan ondertekent alleen het nieuwe.',
@@ -347,6 +348,11 @@ export const nl: Texts = {
       expires_at: 'Geldig tot',
       count: 'Aantal',
       outcome: 'Resultaat',
+      status: 'Status',
+      state: 'Toestand',
+      event_id: 'Melding',
+      entity_type: 'Soort',
+      rows_per_second: 'Rijen per seconde',
     },
   },
   health: {
@@ -436,7 +442,7 @@ export const nl: Texts = {
       dead: {
         what: 'Er zijn meldingen opgegeven.',
         advice:
-          'De ontvangers accepteerden ze drie dagen lang niet. Is dat verholpen, dan kunnen ze opnieuw worden verstuurd: in de log van de webhook, of met resend-failed van de API.',
+          'De ontvangers accepteerden ze niet, hoe vaak ze ook zijn geprobeerd. Is dat verholpen, dan kunnen ze opnieuw worden verstuurd, op de pagina Log van de webhook.',
       },
     },
     lastHour: 'Het afgelopen uur, verzoeken per minuut',
@@ -585,9 +591,14 @@ export const nl: Texts = {
     exactly: 'Volledig, in het Engels',
     sendNow: 'Nu versturen',
     sendAnyway: 'Toch versturen',
-    resent: 'De melding wordt opnieuw verstuurd. Wat ermee gebeurt, verschijnt hieronder.',
-    resentOlder:
-      'De melding wordt opnieuw verstuurd. De ontvanger heeft al een nieuwere stand van dit onderwerp gehad en krijgt deze oudere daarna.',
+    cancel: 'Niet versturen',
+    done: {
+      resent: 'De melding wordt opnieuw verstuurd. Wat ermee gebeurt, verschijnt hieronder.',
+      resent_older:
+        'De melding wordt opnieuw verstuurd. De ontvanger heeft al een nieuwere stand van dit onderwerp gehad en krijgt deze oudere daarna.',
+      cancelled: 'De melding wordt niet meer vanzelf verstuurd.',
+      not_cancelled: 'Er is niets geannuleerd. De melding stond niet meer in de wachtrij, of is nu onderweg.',
+    },
     states: {
       delivered: { word: 'Afgeleverd', what: 'De ontvanger heeft de melding geaccepteerd.' },
       superseded: {

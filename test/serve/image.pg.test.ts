@@ -1,0 +1,52 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { createSampleTables } from '../../src/playground/sample-app.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { runWalhook, startWalhook } from '../support/walhook-process.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+
+/** What the Dockerfile takes from this folder into the image: each path is the same there. */
+async function copied(): Promise<string[]> {
+  const dockerfile = await readFile(join(root, 'docker', 'Dockerfile'), 'utf8')
+  const image = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '))
+  return [...image.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) => paths!.split(' '))
+}
+
+test('what the image is made of is not kept out of it', async () => {
+  const ignore = await readFile(join(root, '.dockerignore'), 'utf8')
+  const lines = ignore.split('\n').filter(line => line !== '')
+  expect(lines[0]).toBe('*')
+  for (const path of await copied()) expect(lines).toContain(`!${path}`)
+})
+
+test('with nothing but what is in the image, walhook starts and shows its pages', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'walhook-image-'))
+  try {
+    for (const path of await copied()) {
+      await mkdir(dirname(join(folder, path)), { recursive: true })
+      await cp(join(root, path), join(folder, path), { recursive: true })
+    }
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    const program = join(folder, 'src', 'main.ts')
+    const database = await createTestDatabase()
+    await createSampleTables(database.url)
+    {
+      await using walhook = startWalhook(database, {}, program)
+      await walhook.ready()
+      const page = await fetch(`${await walhook.url()}/login`)
+      expect(await page.text()).toContain('<h1>Log in</h1>')
+    }
+    await rm(join(folder, 'docs', 'receiving.md'))
+    const { code, stderr } = await runWalhook(database, ['serve'], {}, program)
+    expect(stderr).toBe(
+      "docs/receiving.md: can't be read (ENOENT); the pages show its code. To mend it: install walhook with its folder docs, beside src\n",
+    )
+    expect(code).toBe(1)
+    await database.drop()
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
