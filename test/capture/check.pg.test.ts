@@ -103,7 +103,7 @@ const published =
   'create publication walhook for table users, companies with (publish_via_partition_root = true)'
 const row = 'insert into users (id, name) values (1, 1)'
 
-test.each<[string, string, RegExp]>([
+test.for<[string, string, RegExp]>([
   [
     'a stored column in a whole row',
     `${users(stored)}; alter table users replica identity full; ${published}; ${row}`,
@@ -139,17 +139,19 @@ test.each<[string, string, RegExp]>([
      create publication walhook for table users, companies, orders; insert into orders values (1, 1)`,
     /"orders"/,
   ],
-])('from PostgreSQL 18 on, a statement that fails because of %s is foretold', async (_what, sql, named) => {
-  const isOld = (await check(`${companies}${users()}`)).facts.serverVersion < 180000
-  // Virtual columns came with PostgreSQL 18: before, it has none that could harm.
-  if (isOld && sql.includes(virtual)) return
-  const statement = sql.includes('orders') ? 'update orders set name = 2' : 'update users set name = 2'
-  const { lines, code } = await check(companies + sql, statement)
-  expect(code).toBe(isOld ? null : wrongColumns)
-  expect(lines.at(-1)).toMatchObject(
-    isOld ? { level: 'ok' } : { level: 'error', found: expect.stringMatching(named) },
-  )
-})
+])(
+  'from PostgreSQL 18 on, a statement that fails because of %s is foretold',
+  async ([, sql, named], { skip }) => {
+    const isOld = (await check(`${companies}${users()}`)).facts.serverVersion < 180000
+    if (isOld && sql.includes(virtual)) skip('virtual generated columns came with PostgreSQL 18')
+    const statement = sql.includes('orders') ? 'update orders set name = 2' : 'update users set name = 2'
+    const { lines, code } = await check(companies + sql, statement)
+    expect(code).toBe(isOld ? null : wrongColumns)
+    expect(lines.at(-1)).toMatchObject(
+      isOld ? { level: 'ok' } : { level: 'error', found: expect.stringMatching(named) },
+    )
+  },
+)
 
 test('what is unlogged is told, before the publication fails on it or leaves it out without a word', async () => {
   const whole = await check(`${companies} create unlogged table users (id integer primary key)`)
