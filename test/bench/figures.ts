@@ -11,6 +11,9 @@ export function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
 }
 
+/** Milliseconds on a clock that all processes of the machine share and nobody sets, as the time of day may be between two starts. */
+export const sharedClockMs = () => Number(process.hrtime.bigint()) / 1e6
+
 export const perSecond = (count: number, ms: number) => Math.round(count / (ms / 1000))
 
 /** `12,300/s` */

@@ -3,7 +3,7 @@ import type { Client } from 'pg'
 import { connect } from '../support/connect.ts'
 import { until } from '../support/wait.ts'
 import type { Contender } from './contenders/contender.ts'
-import { msText, quantile, table } from './figures.ts'
+import { msText, quantile, sharedClockMs, table } from './figures.ts'
 import { startNodeReceiver } from './receiver.ts'
 import type { Stage } from './stage.ts'
 import { insertUsers } from './users.ts'
@@ -69,7 +69,7 @@ export async function measureLatency(
 
 /**
  * Inserts rows, one per transaction, at a steady rate; a client that is late catches up. `onInserted` hears how long each
- * took, in ms. Returns when each was committed, by its id, in ms since 1970.
+ * took, in ms. Returns when each was committed, by its id, in ms on the shared clock.
  */
 export async function writeAtRate(
   clients: readonly Client[],
@@ -88,7 +88,7 @@ export async function writeAtRate(
         const id = load.first + n + 1
         const fromMs = performance.now()
         await client.query({ name: 'insert_user', text: insertUsers('$1::int', '$1::int'), values: [id] })
-        committedAt.set(id, performance.timeOrigin + performance.now())
+        committedAt.set(id, sharedClockMs())
         onInserted(performance.now() - fromMs)
       }
     }),

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import { sharedClockMs } from './figures.ts'
 
 /**
  * A receiver that costs little: reads requests off the socket by their content-length and answers 204, after the delay
@@ -29,7 +30,7 @@ const server = createServer({ noDelay: true }, socket => {
   function receive(body: string) {
     count++
     const id = Number(/"(?:entity_)?id": ?(\d+)/.exec(body)?.[1])
-    if (!arrivals.has(id)) arrivals.set(id, performance.timeOrigin + performance.now())
+    if (!arrivals.has(id)) arrivals.set(id, sharedClockMs())
     const answer = () => socket.write('HTTP/1.1 204 No Content\r\n\r\n')
     if (delayMs === 0) answer()
     else if (delayMs > 0) setTimeout(answer, delayMs)

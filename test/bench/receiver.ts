@@ -57,7 +57,7 @@ async function startNginx(): Promise<LightReceiver | null> {
   }
 }
 
-/** When each entity was first heard of, by its id, in ms since 1970. */
+/** When each entity was first heard of, by its id, in ms on the shared clock. */
 export type RecordingReceiver = LightReceiver & { arrivals(): Promise<ReadonlyMap<number, number>> }
 
 /** The Node server. `delayMs` is how long it takes to answer, or -1: it never does. */
