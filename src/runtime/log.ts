@@ -10,15 +10,25 @@ export type Log = {
 
 /** Lines that come so soon one after the other are written together, in ms: each write is a call into the system. */
 const togetherMs = 10
-/** So many bytes wait no longer. */
-const mostBytes = 8_192
+/** So many characters wait no longer. */
+const mostWaiting = 8_192
 
 /**
  * A log at one of pino's levels, to standard output. What went wrong is written at once, with all that came before; the
  * rest within 10 ms, and when the process ends by itself. Who kills it loses these lines, nothing else.
  */
 export function openLog(level: string): Log {
-  const output = pino.destination({ dest: 1, sync: true, minLength: mostBytes })
+  const output = pino.destination({ dest: 1, sync: true })
+  let waiting = ''
+  let timer: NodeJS.Timeout | null = null
+  function flush() {
+    if (timer) clearTimeout(timer)
+    timer = null
+    if (waiting === '') return
+    const lines = waiting
+    waiting = ''
+    output.write(lines)
+  }
   const logger = pino(
     {
       level,
@@ -26,30 +36,28 @@ export function openLog(level: string): Log {
       base: null,
       formatters: { level: label => ({ level: label }) },
     },
-    output,
+    {
+      write(line: string) {
+        waiting += line
+        if (waiting.length >= mostWaiting) flush()
+        else timer ??= setTimeout(flush, togetherMs)
+      },
+    },
   )
-  let timer: NodeJS.Timeout | null = null
-  function flush() {
-    if (timer) clearTimeout(timer)
-    timer = null
-    output.flushSync()
-  }
   process.on('exit', flush)
-  const soon = (write: (facts: object, name: string) => void) => {
-    return (name: string, facts: object = {}) => {
+  const at =
+    (write: (facts: object, name: string) => void) =>
+    (name: string, facts: object = {}) =>
       write(facts, name)
-      timer ??= setTimeout(flush, togetherMs)
-    }
-  }
-  const atOnce = (write: (facts: object, name: string) => void) => {
-    return (name: string, facts: object = {}) => {
+  const atOnce =
+    (write: (facts: object, name: string) => void) =>
+    (name: string, facts: object = {}) => {
       write(facts, name)
       flush()
     }
-  }
   return {
-    debug: soon(logger.debug.bind(logger)),
-    info: soon(logger.info.bind(logger)),
+    debug: at(logger.debug.bind(logger)),
+    info: at(logger.info.bind(logger)),
     warn: atOnce(logger.warn.bind(logger)),
     error: atOnce(logger.error.bind(logger)),
   }

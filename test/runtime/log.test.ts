@@ -43,7 +43,10 @@ function openLogger(script: string) {
   })
   const names = () => text.split('\n').flatMap(line => (line === '' ? [] : [JSON.parse(line).msg]))
   const closed = once(child, 'close')
+  const hangUp = () => child.stdout.destroy()
   return {
+    hangUp,
+    go: () => child.stdin.write('go'),
     names,
     closed,
     async [Symbol.asyncDispose]() {
@@ -80,4 +83,17 @@ test('many lines wait for no time, and none is lost', async () => {
   await using logger = openLogger(`for (let i = 0; i < 2_000; i++) log.info(String(i)); process.exit(0)`)
   await logger.closed
   expect(logger.names()).toEqual(Array.from({ length: 2_000 }, (_, i) => String(i)))
+})
+
+test('who reads no longer does not end the process', async () => {
+  await using logger = openLogger(`
+    process.stdin.once('data', () => {
+      for (let i = 0; i < 3; i++) setTimeout(() => log.info('nobody reads'), 20 * i)
+      setTimeout(() => process.exit(7), 100)
+    })
+    log.info('ready')`)
+  await until(() => logger.names().length > 0, { what: 'the first line' })
+  logger.hangUp()
+  logger.go()
+  expect(await logger.closed).toEqual([7, null])
 })
