@@ -5,8 +5,7 @@ const everyPart = 'config.ts capture delivery api admin playground control outbo
 
 /** What each place of `src` may import from the others; itself is always allowed to a folder. */
 const mayImport: Record<string, readonly string[]> = {
-  'main.ts': ['cli.ts'],
-  'cli.ts': ['app.ts', 'commands.ts', 'config.ts', 'domain', 'runtime'],
+  'main.ts': ['app.ts', 'commands.ts', 'config.ts', 'domain', 'runtime'],
   'commands.ts': ['app.ts', ...everyPart],
   'app.ts': everyPart,
   'config.ts': ['domain', 'runtime'],
