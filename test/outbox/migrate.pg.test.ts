@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { firstIdAt } from '../../src/domain/time-id.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { describeMigration, migrate, pendingMigrations } from '../../src/outbox/migrate.ts'
-import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { dayMs, ensurePartitions } from '../../src/outbox/partitions.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
+import { until } from '../support/wait.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
 test('migrations/schema.sql is what the migrations make (if not: npm run schema)', async () => {
@@ -73,6 +75,31 @@ test('partitions reach from yesterday to a week ahead, whoever makes them, and h
     [Date.UTC(2031, 4, 7), 'walhook.events_20310507'],
   ] as const)
     expect((await at.outbox.pool.query(place, [ms])).rows).toEqual([{ place: expected }])
+})
+
+test('what another process makes while this one waits for its turn is seen, however fresh', async () => {
+  await using at = await openTestOutbox()
+  // One connection, which has looked before it waits.
+  await using outbox = openOutbox({ url: at.database.url, maxConnections: 1, onError() {} })
+  await using other = await connect(at.database.url)
+  const day = Date.UTC(2031, 4, 6)
+  await other.query(`begin; select pg_advisory_xact_lock(x'77616c68'::int)`)
+  const made = ensurePartitions(outbox, day)
+  await until(
+    async () =>
+      (await at.outbox.pool.query(`select from pg_locks where locktype = 'advisory' and not granted`))
+        .rowCount,
+    { what: 'the other one to wait' },
+  )
+  // The first that it wants: what it makes itself brings it up to date.
+  await other.query(`create table walhook.events_20310505 (like walhook.events including defaults including constraints);
+    alter table walhook.events attach partition walhook.events_20310505 for values from (${firstIdAt(day - dayMs)}) to (${firstIdAt(day)});
+    commit`)
+  await made
+  const { rows } = await at.outbox.pool.query(
+    `select count(*)::int as n from pg_inherits where inhparent = 'walhook.events'::regclass and inhrelid::regclass::text like '%events_2031%'`,
+  )
+  expect(rows).toEqual([{ n: 9 }])
 })
 
 test('what was dead before ended deliveries were kept together is kept among them, on its day', async () => {
