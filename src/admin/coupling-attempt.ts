@@ -5,13 +5,13 @@ import { once } from '../control/once.ts'
 import { replayEvents } from '../control/replay.ts'
 import { resendEvent } from '../control/resend.ts'
 import type { Failed } from '../control/result.ts'
-import { getWebhook } from '../control/webhooks.ts'
 import { curlCommand } from '../domain/curl.ts'
 import { redacted } from '../domain/custom-headers.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { countOf, nextOf, subjectOf } from './attempt-line.ts'
 import { attemptView } from './attempt-view.ts'
 import { tabsFor } from './coupling-edit.ts'
+import { couplingPage } from './coupling-page.ts'
 import { couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
@@ -22,19 +22,16 @@ import { type PageAnswer, type PageCall, page } from './page.ts'
 const place = 'couplings'
 
 export const couplingAttemptPages = [
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/log/:attempt',
     role: 'viewer',
-    place,
-    params: z.object({ id: idParam, attempt: bigIdParam }),
-    async handle(call) {
+    more: { attempt: bigIdParam },
+    async handle(call, webhook) {
       const { control, params, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const attempt = await getAttempt(control, params.id, params.attempt)
       if (!attempt.ok) return failedAnswer(t, attempt)
-      return await attemptPage(call, webhook.value, attempt.value)
+      return await attemptPage(call, webhook, attempt.value)
     },
   }),
   // Of an event by itself, or of all that a request held (`attempt_id`). Sent twice, it is done once.

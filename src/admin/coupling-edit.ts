@@ -3,7 +3,7 @@ import { once } from '../control/once.ts'
 import { previewDeliveries } from '../control/preview.ts'
 import type { FieldProblem } from '../control/result.ts'
 import { tryWebhook } from '../control/test-webhook.ts'
-import { changeWebhook, createWebhook, deleteWebhook, getWebhook } from '../control/webhooks.ts'
+import { changeWebhook, createWebhook, deleteWebhook } from '../control/webhooks.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
 import { couplingForm, previewParts, problemText } from './coupling-form.ts'
@@ -17,6 +17,7 @@ import {
   type Typed,
   typedOf,
 } from './coupling-input.ts'
+import { couplingPage } from './coupling-page.ts'
 import { type CouplingTab, couplingState, couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
@@ -89,60 +90,40 @@ export const couplingEditPages = [
     place,
     handle: call => tryUnsaved(call, null),
   }),
-  page({
+  couplingPage({
     method: 'post',
     path: '/couplings/:id/try',
     role: 'admin',
-    place,
-    params,
-    async handle(call) {
-      const webhook = await getWebhook(call.control, call.params.id)
-      return webhook.ok ? await tryUnsaved(call, webhook.value) : failedAnswer(call.t, webhook)
-    },
+    handle: tryUnsaved,
   }),
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id',
     role: 'viewer',
-    place,
-    params,
-    async handle(call) {
-      const webhook = await getWebhook(call.control, call.params.id)
-      if (!webhook.ok) return failedAnswer(call.t, webhook)
-      return await formPage(call, webhook.value, typedOf(webhook.value))
-    },
+    handle: (call, webhook) => formPage(call, webhook, typedOf(webhook)),
   }),
-  page({
+  couplingPage({
     method: 'post',
     path: '/couplings/:id',
     role: 'admin',
-    place,
-    params,
-    async handle(call) {
+    async handle(call, webhook) {
       const { control, caller, form, t, params } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
-      const stored = webhook.value.headerNames
-      const typed = typedIn(call, webhook.value)
+      const stored = webhook.headerNames
+      const typed = typedIn(call, webhook)
       const wrong = judgeTyped(t, typed)
-      if (wrong.length > 0) return await formPage(call, webhook.value, typed, { problems: wrong })
+      if (wrong.length > 0) return await formPage(call, webhook, typed, { problems: wrong })
       const isCurrent = ({ version }: Webhook) => String(version) === form.get('version')
       const changed = await changeWebhook(control, caller, params.id, chosen(typed, stored), isCurrent)
       if (changed.ok) return { show: 'redirect', to: '/couplings?done=saved' }
       if (changed.kind !== 'invalid') return failedAnswer(t, changed)
-      return await formPage(call, webhook.value, typed, { problems: changed.problems })
+      return await formPage(call, webhook, typed, { problems: changed.problems })
     },
   }),
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/delete',
     role: 'admin',
-    place,
-    params,
-    async handle({ control, params, t }) {
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
-      const { id, name } = webhook.value
+    handle({ t }, { id, name }) {
       return {
         show: 'page',
         title: t.delete.title,

@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { countWaiting } from '../control/cancel.ts'
 import { type LogLine, listLogLines } from '../control/log.ts'
 import { getWebhook } from '../control/webhooks.ts'
@@ -6,38 +5,34 @@ import type { TimeId } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { countOf, nextOf, outcomeOf, reasonOf, subjectOf } from './attempt-line.ts'
 import { tabsFor } from './coupling-edit.ts'
+import { type CouplingCall, couplingPage } from './coupling-page.ts'
 import { countText, doneNotice, queueLinks } from './coupling-queue.ts'
 import { couplingState, couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { type Html, html, moment } from './html.ts'
-import { bigIdParam, idParam } from './ids.ts'
+import { bigIdParam } from './ids.ts'
 import { filterForm, readWish, type Wish } from './log-filter.ts'
-import { type PageCall, page } from './page.ts'
+import type { PageCall } from './page.ts'
 
-const params = z.object({ id: idParam })
 const liveEveryMs = 1_500
 const newest = 10
 const perPage = 25
 
 export const couplingLogPages = [
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/log',
     role: 'viewer',
-    place: 'couplings',
-    params,
-    async handle(call) {
-      const { control, params, query, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
-      const { id, name } = webhook.value
+    async handle(call, webhook) {
+      const { control, query, t } = call
+      const { id, name } = webhook
       const wish = readWish(t, query)
       const isWrong = Object.keys(wish.problems).length > 0
       const before = beforeOf(query)
       const lines = isWrong ? null : await linesOf(call, wish, before)
       if (lines && !lines.ok) return failedAnswer(t, lines)
       const list =
-        lines && logPart(call, webhook.value, lines.value, { wish, before, waiting: await waitingLine(call) })
+        lines && logPart(call, webhook, lines.value, { wish, before, waiting: await waitingLine(call) })
       const live =
         before === null &&
         html` data-live="/couplings/${id}/log/live?${new URLSearchParams(wish.typed).toString()}"`
@@ -53,16 +48,12 @@ ${list !== null && html`<div id="log"${live}>${list}</div>`}`,
       }
     },
   }),
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/log/live',
     role: 'viewer',
-    place: 'couplings',
-    params,
     async handle(call) {
       const { control, params, query, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const wish = readWish(t, query)
       return {
         show: 'live',
@@ -89,13 +80,13 @@ const isAsked = ({ typed }: Wish) => Object.keys(typed).length > 0
 /** Counting further would cost more than it tells. */
 const mostWaiting = 1_000
 
-async function waitingLine(call: PageCall<{ id: number }>): Promise<Html | false> {
+async function waitingLine(call: CouplingCall): Promise<Html | false> {
   const { control, params, t } = call
   const waiting = await countWaiting(control, params.id, mostWaiting)
   return waiting.count > 0 && html`<p class="quiet">${t.log.waiting(countText(t, waiting))}</p>`
 }
 
-async function linesOf({ control, params }: PageCall<{ id: number }>, wish: Wish, before: TimeId | null) {
+async function linesOf({ control, params }: CouplingCall, wish: Wish, before: TimeId | null) {
   const limit = before === null && !isAsked(wish) ? newest : perPage
   return await listLogLines(control, params.id, { limit, before, filter: wish.filter })
 }
@@ -106,7 +97,7 @@ function beforeOf(query: URLSearchParams): TimeId | null {
 
 /** What follows what happens: the webhook's state, and its requests. */
 function logPart(
-  call: PageCall<{ id: number }>,
+  call: CouplingCall,
   webhook: Webhook,
   { items, next }: Lines,
   { wish, before, waiting }: { wish: Wish; before: TimeId | null; waiting: Html | false },

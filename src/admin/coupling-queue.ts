@@ -1,19 +1,14 @@
-import { z } from 'zod'
 import { type Count, cancelWaiting, countWaiting } from '../control/cancel.ts'
 import { countFailed, type ReplayCursor, replayEvents } from '../control/replay.ts'
-import { getWebhook } from '../control/webhooks.ts'
 import type { Webhook } from '../domain/webhook.ts'
+import { type CouplingCall, couplingPage } from './coupling-page.ts'
 import { failedAnswer } from './failed.ts'
 import { type Html, html } from './html.ts'
-import { bigIdParam, idParam } from './ids.ts'
-import { type PageAnswer, type PageCall, page } from './page.ts'
+import { bigIdParam } from './ids.ts'
+import type { PageAnswer, PageCall } from './page.ts'
 import type { Texts } from './texts/en.ts'
 
-type Call = PageCall<{ id: number }>
-
-const place = 'couplings'
 const role = 'operator'
-const params = z.object({ id: idParam })
 const dayMs = 86_400_000
 /** Since when something failed, in ms before now; all of the log is as long as there was walhook. */
 const sinces = { day: dayMs, week: 7 * dayMs, all: Number.POSITIVE_INFINITY } as const
@@ -21,27 +16,18 @@ type Since = keyof typeof sinces
 
 /** What is done to the queue of a webhook as a whole, each after a page that says how much it is. */
 export const couplingQueuePages = [
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/resend-failed',
     role,
-    place,
-    params,
-    async handle(call) {
-      const webhook = await getWebhook(call.control, call.params.id)
-      return webhook.ok ? await resendPage(call, webhook.value) : failedAnswer(call.t, webhook)
-    },
+    handle: resendPage,
   }),
-  page({
+  couplingPage({
     method: 'post',
     path: '/couplings/:id/resend-failed',
     role,
-    place,
-    params,
-    async handle(call) {
+    async handle(call, webhook) {
       const { control, caller, params, form, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const wish = { of: 'failed', from: momentOf(form, 'from') ?? new Date(0), to: null } as const
       const done = await replayEvents(control, caller, params.id, wish, cursorOf(form))
       if (!done.ok) return failedAnswer(t, done)
@@ -55,32 +41,21 @@ export const couplingQueuePages = [
         after_id: next.after.entityId,
         before: total,
       }
-      return goOnPage(
-        call,
-        webhook.value,
-        t.queue.resend,
-        'resend-failed',
-        t.queue.resent(whole(t, total)),
-        hidden,
-      )
+      return goOnPage(call, webhook, t.queue.resend, 'resend-failed', t.queue.resent(whole(t, total)), hidden)
     },
   }),
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/cancel',
     role,
-    place,
-    params,
-    async handle(call) {
+    async handle(call, webhook) {
       const { control, params, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const waiting = await countWaiting(control, params.id)
       const { cancel, cancelWhat, cancelCount, cancelNone, cancelNow, back } = t.queue
       const isNone = waiting.count === 0
       return confirmPage(
         call,
-        webhook.value,
+        webhook,
         cancel,
         html`<form method="post" action="/couplings/${params.id}/cancel" class="card grid">
 <p>${cancelWhat}</p><p><b>${isNone ? cancelNone : cancelCount(countText(t, waiting))}</b></p>
@@ -88,23 +63,19 @@ export const couplingQueuePages = [
       )
     },
   }),
-  page({
+  couplingPage({
     method: 'post',
     path: '/couplings/:id/cancel',
     role,
-    place,
-    params,
-    async handle(call) {
+    async handle(call, webhook) {
       const { control, caller, params, form, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const eventId = bigIdParam.safeParse(form.get('event_id') ?? '').data
       if (eventId !== undefined) return await cancelOne(call, eventId)
       const done = await cancelWaiting(control, caller, params.id, { of: 'webhook' })
       if (!done.ok) return failedAnswer(t, done)
       const total = done.value.cancelled + numberOf(form, 'before')
       if (done.value.isComplete) return doneAnswer(call, 'cancelled', total)
-      return goOnPage(call, webhook.value, t.queue.cancel, 'cancel', t.queue.cancelled(whole(t, total)), {
+      return goOnPage(call, webhook, t.queue.cancel, 'cancel', t.queue.cancelled(whole(t, total)), {
         before: total,
       })
     },
@@ -112,7 +83,7 @@ export const couplingQueuePages = [
 ]
 
 /** One event, from its page, which says what became of it. */
-async function cancelOne({ control, caller, params, t }: Call, eventId: bigint): Promise<PageAnswer> {
+async function cancelOne({ control, caller, params, t }: CouplingCall, eventId: bigint): Promise<PageAnswer> {
   const done = await cancelWaiting(control, caller, params.id, { of: 'event', eventId })
   if (!done.ok) return failedAnswer(t, done)
   const what = done.value.cancelled > 0 ? 'cancelled' : 'not_cancelled'
@@ -132,7 +103,7 @@ export function doneNotice({ t, query }: PageCall): Html | false {
 `
 }
 
-function doneAnswer({ params }: Call, done: 'resent' | 'cancelled', count: number): PageAnswer {
+function doneAnswer({ params }: CouplingCall, done: 'resent' | 'cancelled', count: number): PageAnswer {
   return { show: 'redirect', to: `/couplings/${params.id}/log?done=${done}&count=${count}` }
 }
 
@@ -143,7 +114,7 @@ export function countText(t: Texts, { count, isExact }: Count): string {
 
 const whole = (t: Texts, count: number) => new Intl.NumberFormat(t.language.code).format(count)
 
-async function resendPage(call: Call, webhook: Webhook): Promise<PageAnswer> {
+async function resendPage(call: CouplingCall, webhook: Webhook): Promise<PageAnswer> {
   const { t, control, query, nowMs } = call
   const { id, isActive, disabledReason } = webhook
   const wished = query.get('since') ?? ''

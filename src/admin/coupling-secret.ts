@@ -1,74 +1,52 @@
-import { z } from 'zod'
 import { once } from '../control/once.ts'
 import type { Failed } from '../control/result.ts'
 import { revealSecret, rotateSecret } from '../control/secrets.ts'
-import { getWebhook } from '../control/webhooks.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { tabsFor } from './coupling-edit.ts'
 import { problemText } from './coupling-form.ts'
+import { couplingPage } from './coupling-page.ts'
 import { couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
 import { type Html, html, moment } from './html.ts'
-import { idParam } from './ids.ts'
-import { type PageAnswer, type PageCall, page } from './page.ts'
+import type { PageAnswer, PageCall } from './page.ts'
 import { snippetParts } from './snippets.ts'
 
-const place = 'couplings'
-const params = z.object({ id: idParam })
 const usualOverlapHours = '24'
 
 export const couplingSecretPages = [
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/secret',
     role: 'admin',
-    place,
-    params,
-    async handle(call) {
-      const webhook = await getWebhook(call.control, call.params.id)
-      return webhook.ok ? secretPage(call, webhook.value, null) : failedAnswer(call.t, webhook)
-    },
+    handle: (call, webhook) => secretPage(call, webhook, null),
   }),
   // Shows it: as a form, since that it was shown is recorded.
-  page({
+  couplingPage({
     method: 'post',
     path: '/couplings/:id/secret',
     role: 'admin',
-    place,
-    params,
-    async handle(call) {
+    async handle(call, webhook) {
       const { control, caller, params, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const secret = await revealSecret(control, caller, params.id)
-      return secret.ok ? secretPage(call, webhook.value, secret.value) : failedAnswer(t, secret)
+      return secret.ok ? secretPage(call, webhook, secret.value) : failedAnswer(t, secret)
     },
   }),
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/secret/rotate',
     role: 'admin',
-    place,
-    params,
-    async handle(call) {
-      const webhook = await getWebhook(call.control, call.params.id)
-      return webhook.ok ? rotatePage(call, webhook.value, usualOverlapHours) : failedAnswer(call.t, webhook)
-    },
+    handle: (call, webhook) => rotatePage(call, webhook, usualOverlapHours),
   }),
-  page({
+  couplingPage({
     method: 'post',
     path: '/couplings/:id/secret/rotate',
     role: 'admin',
-    place,
-    params,
-    async handle(call) {
+    async handle(call, webhook) {
       const { control, caller, params, form, t } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const hours = (form.get('overlap_hours') ?? '').trim()
       if (!/^\d{1,3}$/.test(hours) || Number(hours) > 168)
-        return rotatePage(call, webhook.value, hours, t.secret.wrongHours)
+        return rotatePage(call, webhook, hours, t.secret.wrongHours)
       // Carried out twice, it would end the secret that receivers still have.
       let rotated: { webhook: Webhook; secret: string } | null = null
       let failure: Failed | null = null

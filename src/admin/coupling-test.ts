@@ -1,47 +1,34 @@
-import { z } from 'zod'
 import { testWebhook } from '../control/test-webhook.ts'
-import { getWebhook } from '../control/webhooks.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
 import { tabsFor } from './coupling-edit.ts'
 import { problemText, userField } from './coupling-form.ts'
+import { couplingPage } from './coupling-page.ts'
 import { couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { type Html, html, nothing } from './html.ts'
-import { idParam } from './ids.ts'
-import { type PageAnswer, type PageCall, page } from './page.ts'
-
-const params = z.object({ id: idParam })
+import type { PageAnswer, PageCall } from './page.ts'
 
 export const couplingTestPages = [
-  page({
+  couplingPage({
     method: 'get',
     path: '/couplings/:id/test',
     role: 'operator',
-    place: 'couplings',
-    params,
-    async handle(call) {
-      const webhook = await getWebhook(call.control, call.params.id)
-      return webhook.ok ? testPage(call, webhook.value, nothing) : failedAnswer(call.t, webhook)
-    },
+    handle: (call, webhook) => testPage(call, webhook, nothing),
   }),
-  page({
+  couplingPage({
     method: 'post',
     path: '/couplings/:id/test',
     role: 'operator',
-    place: 'couplings',
-    params,
-    async handle(call) {
+    async handle(call, webhook) {
       const { control, caller, params, form, t, isPart } = call
-      const webhook = await getWebhook(control, params.id)
-      if (!webhook.ok) return failedAnswer(t, webhook)
       const userId = (form.get('user_id') ?? '').trim()
       const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
       if (!result.ok && result.kind !== 'invalid') return failedAnswer(t, result)
       const body = result.ok
         ? attemptView(t, result.value)
         : html`${result.problems.map(({ detail }) => problemText(detail))}`
-      return isPart ? { show: 'part', body } : testPage(call, webhook.value, body, result.ok ? 200 : 422)
+      return isPart ? { show: 'part', body } : testPage(call, webhook, body, result.ok ? 200 : 422)
     },
   }),
 ]
