@@ -58,7 +58,7 @@ export function createSettler(options: {
     if (ms <= 0) return
     const woken = new AbortController()
     wake = () => woken.abort()
-    await sleep(ms, AbortSignal.any([woken.signal, gaveUp.signal]))
+    await sleep(ms, woken.signal)
     wake = () => {}
   }
 
@@ -71,6 +71,9 @@ export function createSettler(options: {
       void drain()
     },
     /** Stops trying: what is not settled by now is left to the end of its lease. */
-    giveUp: () => gaveUp.abort(),
+    giveUp() {
+      gaveUp.abort()
+      wake()
+    },
   }
 }

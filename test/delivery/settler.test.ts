@@ -105,3 +105,13 @@ test('what failed is tried again, until it is given up', async () => {
   settler.giveUp()
   await until(() => settled.length === 1, { what: 'the end' })
 })
+
+test('who gives up does not rest', async () => {
+  const { settled, settler, push, commit } = openSettler()
+  await push(1)
+  await push(1)
+  await commit(1e9)
+  settler.giveUp()
+  await sleep(0)
+  expect(settled).toEqual([1, 1])
+})
