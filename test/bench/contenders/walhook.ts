@@ -7,13 +7,10 @@ import { type Contender, endChild, type Place, type Running } from './contender.
 const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts')
 const adminToken = 'benchmark-admin-token'
 
-/** As the image starts it (docker/Dockerfile). */
-const ofTheImage = { flags: ['--max-semi-space-size=8'], env: { MALLOC_ARENA_MAX: '2' } }
-
 /** walhook as `serve` runs by default, its log thrown away; one webhook for new users. */
 export const walhook: Contender = {
   name: 'walhook',
-  setup: 'the defaults of `serve` in its image, one webhook that wants user.new',
+  setup: 'the defaults of `serve`, one webhook that wants user.new',
   async prepare() {},
   start: place => startWalhook(place, [place.receiverUrl]),
 }
@@ -25,7 +22,7 @@ export async function startWalhook(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Running & { readonly url: string }> {
   const port = 20_000 + Math.floor(Math.random() * 20_000)
-  const child = spawn(process.execPath, [...ofTheImage.flags, main, 'serve'], {
+  const child = spawn(process.execPath, [main, 'serve'], {
     cwd: '/',
     env: {
       PATH: process.env.PATH,
@@ -35,7 +32,6 @@ export async function startWalhook(
       WALHOOK_ADMIN_TOKEN: adminToken,
       WALHOOK_ALLOW_TARGETS: '127.0.0.1',
       PORT: String(port),
-      ...ofTheImage.env,
       ...env,
     },
     stdio: ['ignore', 'ignore', 'inherit'],
