@@ -65,3 +65,24 @@ export function memoryMb(pid: number): { now: number; highest: number } {
     return { now: Number.NaN, highest: Number.NaN }
   }
 }
+
+/** Starts to watch the machine, and returns the share (0 to 1) of all its cores that was busy since. Linux only: else NaN. */
+export function watchMachine(): () => number {
+  const before = machineTicks()
+  return () => {
+    const after = machineTicks()
+    return (after.busy - before.busy) / (after.all - before.all)
+  }
+}
+
+/** https://www.kernel.org/doc/html/latest/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat */
+function machineTicks(): { busy: number; all: number } {
+  try {
+    const fields = readFileSync('/proc/stat', 'utf8').split('\n')[0]!.split(/\s+/).slice(1, 9).map(Number)
+    const all = fields.reduce((sum, ticks) => sum + ticks, 0)
+    const [, , , idle, waitingForDisk] = fields
+    return { all, busy: all - idle! - waitingForDisk! }
+  } catch {
+    return { all: Number.NaN, busy: Number.NaN }
+  }
+}

@@ -6,7 +6,7 @@ import { connect } from '../support/connect.ts'
 import { until } from '../support/wait.ts'
 import type { Place } from './contenders/contender.ts'
 import { createWebhook, startWalhook, untilQueueIsEmpty, walhook } from './contenders/walhook.ts'
-import { cpuSeconds, median, memoryMb, perSecond, rateText, table } from './figures.ts'
+import { cpuSeconds, median, memoryMb, perSecond, rateText, table, watchMachine } from './figures.ts'
 import { startNodeReceiver } from './receiver.ts'
 import type { Stage } from './stage.ts'
 import { createUsersLike, insertUsers, writeUsers } from './users.ts'
@@ -21,7 +21,8 @@ export async function measureShapes(stage: Stage) {
     ...(await manyWebhooks(stage)),
     await oneHangs(stage),
     await backlog(stage),
-    await threeProcesses(stage),
+    await threeProcesses(stage, { delayMs: 50, rows: 6_000 }),
+    await threeProcesses(stage, { delayMs: 250, rows: 2_000 }),
     await burst(stage),
   ]
   const text = table(
@@ -162,63 +163,115 @@ async function fillBacklog(place: Place, count: number): Promise<void> {
   await psql.query('vacuum analyze walhook.deliveries, walhook.lanes')
 }
 
-/** The rate of the first deliveries out of a million that wait, as a ratio to the rate out of ten thousand. */
+/** What a process delivers before its rate is measured: code that is not compiled yet would be. */
+const warmUp = 10_000
+const backlogRows = 10_000
+
+/**
+ * The rate of the first 10,000 deliveries where another million wait, as a ratio to the rate where no more do. Before they
+ * are measured, as many were delivered out of the same queue.
+ */
 async function backlog(stage: Stage): Promise<Shape> {
   const rates: number[] = []
+  const ratios: number[] = []
   let highestMb = 0
-  for (const waiting of [10_000, 1_000_000]) {
-    const place = await stage.place(walhook)
-    {
-      await using _ = await startWalhook(place, [stage.receiver.url], { WALHOOK_ROLES: 'api' })
-    }
-    await fillBacklog(place, waiting)
-    const first = await stage.receiver.count()
-    await using process = await startWalhook(place, [], { WALHOOK_ROLES: 'delivery,api' })
-    const sent = async () => (await stage.receiver.count()) - first
-    // From the first thousand on, so that the start does not count.
-    await until(async () => (await sent()) >= 1_000, {
-      what: 'the first deliveries',
-      timeoutMs,
-      intervalMs: 5,
-    })
-    const from = await sent()
-    const startMs = performance.now()
-    await until(async () => (await sent()) >= 9_900, { what: 'the backlog', timeoutMs, intervalMs: 5 })
-    rates.push(perSecond((await sent()) - from, performance.now() - startMs))
-    highestMb = Math.max(highestMb, memoryMb(process.pid).highest)
-    await process[Symbol.asyncDispose]()
-    await stage.leave(place)
+  for (let round = 0; round < 3; round++) {
+    const [few, many] = [await drainFirst(stage, backlogRows), await drainFirst(stage, 1_000_000)]
+    rates.push(many.rate)
+    ratios.push(many.rate / few.rate)
+    highestMb = Math.max(highestMb, few.highestMb, many.highestMb)
   }
-  const figure = `${rateText(rates[1]!)}, ${(rates[1]! / rates[0]!).toFixed(2)} of the rate at 10,000`
+  const figure = `${rateText(median(rates))}, ${median(ratios).toFixed(2)} of the rate at 10,000`
   return { shape: 'a backlog of 1,000,000', figure, highestMb }
 }
 
-/** Three processes with a receiver that takes 50 ms, as a ratio to one. */
-async function threeProcesses(stage: Stage): Promise<Shape> {
-  const rates: number[] = []
-  let highestMb = 0
-  for (const processes of [1, 3]) {
-    await using receiver = await startNodeReceiver(50)
-    const rows = processes * 10_000
-    const place = await stage.place(walhook)
-    const running = [await startWalhook(place, [receiver.url])]
-    for (let i = 1; i < processes; i++) running.push(await startWalhook(place, []))
-    await using psql = await connect(place.url)
-    const startMs = performance.now()
-    await writeUsers(psql, { first: 0, rows, perTransaction: 200 })
-    await until(async () => (await receiver.count()) >= rows, {
+/** The rate of the first deliveries out of `waiting`. The end of a queue is not measured, where less is in flight. */
+async function drainFirst(stage: Stage, waiting: number): Promise<{ rate: number; highestMb: number }> {
+  const place = await stage.place(walhook)
+  {
+    await using _ = await startWalhook(place, [stage.receiver.url], { WALHOOK_ROLES: 'api' })
+  }
+  await fillBacklog(place, warmUp + waiting)
+  const first = await stage.receiver.count()
+  await using process = await startWalhook(place, [], { WALHOOK_ROLES: 'delivery,api' })
+  const sent = async () => (await stage.receiver.count()) - first
+  const reach = async (count: number) => {
+    await until(async () => (await sent()) >= count, {
+      what: `${count} deliveries`,
+      timeoutMs,
+      intervalMs: 5,
+    })
+    return { sent: await sent(), atMs: performance.now() }
+  }
+  const from = await reach(warmUp)
+  const to = await reach(warmUp + backlogRows - 200)
+  const { highest } = memoryMb(process.pid)
+  await process[Symbol.asyncDispose]()
+  await stage.drop(place)
+  return { rate: perSecond(to.sent - from.sent, to.atMs - from.atMs), highestMb: highest }
+}
+
+/**
+ * Three processes with a slow receiver, as a ratio to one, and how busy the machine was. Where it was not busy, what bounds
+ * a process is how many requests it has in flight.
+ */
+async function threeProcesses(stage: Stage, load: { delayMs: number; rows: number }): Promise<Shape> {
+  const ratios: number[] = []
+  const threes: Drained[] = []
+  const ones: Drained[] = []
+  for (let round = 0; round < 3; round++) {
+    const one = await drainSlow(stage, { ...load, processes: 1 })
+    const three = await drainSlow(stage, { ...load, processes: 3 })
+    ones.push(one)
+    threes.push(three)
+    ratios.push(three.rate / one.rate)
+  }
+  const of = (drained: readonly Drained[]) =>
+    `${rateText(median(drained.map(({ rate }) => rate)))}, machine ${percent(median(drained.map(({ busy }) => busy)))} busy`
+  return {
+    shape: `3 processes, a receiver of ${load.delayMs} ms`,
+    figure: `${median(ratios).toFixed(2)} of one: ${of(threes)}; one: ${of(ones)}`,
+    highestMb: Math.max(...[...ones, ...threes].map(({ highestMb }) => highestMb)),
+  }
+}
+
+type Drained = { readonly rate: number; readonly busy: number; readonly highestMb: number }
+
+/** How `processes` drain `rows` each, after half as many. */
+async function drainSlow(
+  stage: Stage,
+  { processes, delayMs, rows }: { processes: number; delayMs: number; rows: number },
+): Promise<Drained> {
+  await using receiver = await startNodeReceiver(delayMs)
+  const place = await stage.place(walhook)
+  const running = [await startWalhook(place, [receiver.url])]
+  for (let i = 1; i < processes; i++) running.push(await startWalhook(place, []))
+  await using psql = await connect(place.url)
+  const deliver = async (load: { first: number; rows: number }) => {
+    const before = await receiver.count()
+    await writeUsers(psql, { ...load, perTransaction: 200 })
+    await until(async () => (await receiver.count()) - before >= load.rows, {
       what: 'deliveries',
       timeoutMs,
       intervalMs: 25,
     })
-    rates.push(perSecond(rows, performance.now() - startMs))
-    highestMb = Math.max(highestMb, ...running.map(({ pid }) => memoryMb(pid).highest))
-    for (const process of running) await process[Symbol.asyncDispose]()
-    await stage.leave(place)
   }
-  const figure = `${rateText(rates[1]!)}, ${(rates[1]! / rates[0]!).toFixed(2)} of one (${rateText(rates[0]!)})`
-  return { shape: '3 processes, a receiver of 50 ms', figure, highestMb }
+  const all = rows * processes
+  await deliver({ first: 0, rows: all / 2 })
+  const busySince = watchMachine()
+  const startMs = performance.now()
+  await deliver({ first: all / 2, rows: all })
+  const drained = {
+    rate: perSecond(all, performance.now() - startMs),
+    busy: busySince(),
+    highestMb: Math.max(...running.map(({ pid }) => memoryMb(pid).highest)),
+  }
+  for (const process of running) await process[Symbol.asyncDispose]()
+  await stage.leave(place)
+  return drained
 }
+
+const percent = (share: number) => `${Math.round(share * 100)} %`
 
 /** 200,000 rows in one transaction: how long until the last is delivered and settled. */
 async function burst(stage: Stage): Promise<Shape> {

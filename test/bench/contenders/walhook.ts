@@ -21,7 +21,8 @@ export async function startWalhook(
   urls: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<Running & { readonly url: string }> {
-  const port = 20_000 + Math.floor(Math.random() * 20_000)
+  // Below the ports that Linux gives to connections.
+  const port = 20_000 + Math.floor(Math.random() * 12_000)
   const child = spawn(process.execPath, [main, 'serve'], {
     cwd: '/',
     env: {
