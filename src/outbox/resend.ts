@@ -22,6 +22,13 @@ const lockWebhookStatement = `
 select is_active and disabled_at is null as may_send, disabled_reason
 from walhook.webhooks where id = $1 for key share`
 
+/**
+ * Whoever asks for events of a webhook by hand does so alone: a replay makes a delivery first and locks its lane then, a
+ * resend the other way round, and for one event at once they would wait for each other. Not by the webhook's row, for which a
+ * settlement may wait. The first number is any that nothing else in the database locks: the letters of "hand".
+ */
+const lockByHandStatement = `select pg_advisory_xact_lock(x'68616e64'::int, $1)`
+
 /** Locks a lane, or makes it. `lease` is null where nobody holds it now. */
 const lockOrMakeLaneStatement = `
 insert into walhook.lanes as l (webhook_id, entity_type, entity_id) values ($1, $2, $3)
@@ -126,7 +133,7 @@ async function isInBatch(
   return rowCount === 1
 }
 
-/** Locks a webhook against deletion, and says whether it may be given deliveries. */
+/** Locks a webhook against deletion and others who ask by hand, and says whether it may be given deliveries. */
 export async function lockSendingWebhook(
   client: pg.PoolClient,
   webhookId: number,
@@ -136,6 +143,8 @@ export async function lockSendingWebhook(
 > {
   const { rows } = await client.query(lockWebhookStatement, [webhookId])
   if (!rows[0]) return { ok: false, refusal: { state: 'no_webhook' } }
-  if (rows[0].may_send) return { ok: true }
-  return { ok: false, refusal: { state: 'inactive', disabledReason: rows[0].disabled_reason } }
+  if (!rows[0].may_send)
+    return { ok: false, refusal: { state: 'inactive', disabledReason: rows[0].disabled_reason } }
+  await client.query(lockByHandStatement, [webhookId])
+  return { ok: true }
 }

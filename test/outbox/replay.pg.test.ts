@@ -8,6 +8,7 @@ import { updateWebhook } from '../../src/outbox/webhooks.ts'
 import {
   eventIds,
   openTestOutbox,
+  resend,
   retry,
   settleAll,
   settlementOf,
@@ -17,6 +18,7 @@ import {
 import {
   dead,
   everyUser,
+  holdUp,
   holdUpLog,
   randomBelow,
   untilWaiting,
@@ -254,6 +256,33 @@ test('a replay waits for a settlement that is ending a lane, and makes it anew',
   const sent = (await sendAll(at, webhookId))['user 1']!
   expect(sent).toEqual(sent.toSorted())
   expect(await at.queue()).toEqual([])
+})
+
+test('a replay and a resend of an event that it holds never wait for each other, whoever comes first', async () => {
+  for (const isReplayFirst of [true, false]) {
+    await using at = await openTestOutbox()
+    const webhookId = await at.webhook(['user.delete'])
+    await at.append('user 1 new', 'user 2 new')
+    const [, eventId] = await eventIds(at)
+    await at.append('user 1 delete', 'user 2 delete')
+    // The replay waits for a lane when it has made its deliveries, the resend when it has asked for a lane.
+    const letGo = await holdUp(
+      at,
+      `select from walhook.lanes where entity_id = '${isReplayFirst ? 1 : 2}' for update`,
+    )
+    const acts = [
+      () => replayed(at, webhookId, everything),
+      () => resend(at, { webhookId, eventId: eventId! }),
+    ]
+    if (!isReplayFirst) acts.reverse()
+    const first = acts[0]!()
+    await untilWaiting(at, 1, 'the first one to wait for the lane')
+    const second = acts[1]!()
+    await untilWaiting(at, 2, 'the second one to wait')
+    await letGo()
+    expect(await Promise.all([first, second])).toMatchObject([{ state: 'queued' }, { state: 'queued' }])
+    expect(await at.queue()).toEqual([`${webhookId} user 1: new, delete`, `${webhookId} user 2: new, delete`])
+  }
 })
 
 test('under appends, replays, claims and settlements at random, nothing is stuck and nothing is left', async () => {
