@@ -84,12 +84,10 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
     client.release()
     return result
   } catch (error) {
-    // A connection that can't even roll back is in an unknown state: it is not given back to the pool.
-    const broken = await client.query('rollback').then(
-      () => false,
-      () => true,
-    )
-    client.release(broken)
+    await client.query('rollback').catch(() => {})
+    // It is not given back to the pool: it may be in an unknown state, or have prepared statements that a migration has made
+    // useless. https://www.postgresql.org/docs/current/sql-prepare.html
+    client.release(true)
     throw error
   }
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { firstIdAt } from '../../src/domain/time-id.ts'
-import { openOutbox } from '../../src/outbox/database.ts'
+import { openOutbox, transaction } from '../../src/outbox/database.ts'
 import { describeMigration, migrate, pendingMigrations } from '../../src/outbox/migrate.ts'
 import { dayMs, ensurePartitions } from '../../src/outbox/partitions.ts'
 import { connect } from '../support/connect.ts'
@@ -121,6 +121,17 @@ test('what was dead before ended deliveries were kept together is kept among the
   )
   const place = 'walhook.ended_deliveries_20310506'
   expect(rows).toEqual([{ place, webhook_id: 1, entity_id: '7', state: 'dead', attempts: 10 }])
+})
+
+test('a process that is connected while a migration changes what its statements return fails once, and goes on', async () => {
+  await using at = await openTestOutbox()
+  await using outbox = openOutbox({ url: at.database.url, maxConnections: 1, onError() {} })
+  const statement = { name: 'positions', text: 'select slot_name from walhook.positions' }
+  const ask = () => transaction(outbox.pool, async client => (await client.query(statement)).rows)
+  expect(await ask()).toEqual([{ slot_name: 'test' }])
+  await at.outbox.pool.query('alter table walhook.positions alter column slot_name type varchar')
+  await expect(ask()).rejects.toMatchObject({ code: '0A000' })
+  expect(await ask()).toEqual([{ slot_name: 'test' }])
 })
 
 const attempt = {
