@@ -31,8 +31,8 @@ create table walhook.attempts (
   event_id bigint,
   request_body text,
   message_id text not null,
-  entity_type text,
-  entity_id text,
+  entity_type text collate "C",
+  entity_id text collate "C",
   action_type text,
   number smallint not null,
   url text not null,
@@ -103,8 +103,8 @@ create table walhook.audit (
 
 create table walhook.backfills (
   id integer generated always as identity not null,
-  slot_name text not null,
-  entity_type text not null,
+  slot_name text collate "C" not null,
+  entity_type text collate "C" not null,
   webhook_id integer,
   action_type text not null,
   rows_per_second integer not null,
@@ -134,8 +134,8 @@ create table walhook.backfills (
 
 create table walhook.deliveries (
   webhook_id integer not null,
-  entity_type text not null,
-  entity_id text not null,
+  entity_type text collate "C" not null,
+  entity_id text collate "C" not null,
   event_id bigint not null,
   attempts smallint default 0 not null,
   with_previous boolean default false not null,
@@ -150,9 +150,9 @@ create table walhook.deliveries (
 create table walhook.ended_deliveries (
   webhook_id integer not null,
   event_id bigint not null,
-  entity_type text not null,
-  entity_id text not null,
-  state text not null,
+  entity_type text collate "C" not null,
+  entity_id text collate "C" not null,
+  state text collate "C" not null,
   superseded_by bigint,
   attempts smallint not null,
   ended_at timestamp with time zone default now() not null,
@@ -167,8 +167,8 @@ create table walhook.events (
   id bigint not null,
   commit_lsn pg_lsn not null,
   index_in_transaction integer not null,
-  entity_type text not null,
-  entity_id text not null,
+  entity_type text collate "C" not null,
+  entity_id text collate "C" not null,
   action_type text not null,
   committed_at timestamp with time zone not null,
   body text not null,
@@ -184,7 +184,7 @@ create table walhook.events (
 
 create table walhook.gaps (
   id integer generated always as identity not null,
-  slot_name text not null,
+  slot_name text collate "C" not null,
   reason text not null,
   detail text not null,
   from_lsn pg_lsn not null,
@@ -198,7 +198,7 @@ create table walhook.gaps (
 
 create table walhook.idempotency_keys (
   holder integer not null,
-  key text not null,
+  key text collate "C" not null,
   request_hash bytea not null,
   created_at timestamp with time zone default now() not null,
   answer text,
@@ -216,8 +216,8 @@ create table walhook.kept_attempts (
   event_id bigint,
   request_body text,
   message_id text not null,
-  entity_type text,
-  entity_id text,
+  entity_type text collate "C",
+  entity_id text collate "C",
   action_type text,
   number smallint not null,
   url text not null,
@@ -241,8 +241,8 @@ create table walhook.kept_attempts (
 
 create table walhook.lanes (
   webhook_id integer not null,
-  entity_type text not null,
-  entity_id text not null,
+  entity_type text collate "C" not null,
+  entity_id text collate "C" not null,
   due_at timestamp with time zone default now() not null,
   lease uuid,
   PRIMARY KEY (webhook_id, entity_type, entity_id)
@@ -251,8 +251,8 @@ create table walhook.lanes (
 create table walhook.parked_changes (
   commit_lsn pg_lsn not null,
   index_in_transaction integer not null,
-  entity_type text not null,
-  entity_id text,
+  entity_type text collate "C" not null,
+  entity_id text collate "C",
   action_type text not null,
   reason text not null,
   parked_at timestamp with time zone default now() not null,
@@ -262,7 +262,7 @@ create table walhook.parked_changes (
 );
 
 create table walhook.positions (
-  slot_name text not null,
+  slot_name text collate "C" not null,
   system_identifier text not null,
   commit_lsn pg_lsn not null,
   last_event_id bigint default 0 not null,

@@ -32,7 +32,7 @@ const lockHeldLanesStatement = `
 select l.*
 from (
   select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
-  order by webhook_id, entity_type, entity_id
+  order by webhook_id, entity_type collate "C", entity_id collate "C"
 ) s
 cross join lateral (
   select webhook_id, entity_type, entity_id, lease from walhook.lanes

@@ -200,6 +200,12 @@ function unlessNew(
     else ${sql.ref(column)} end`
 }
 
+/** In the order in which everybody locks lanes: a DELETE takes them as it finds them, and two could wait for each other. */
+const lockLanesStatement = `
+select count(*) from (
+  select from walhook.lanes where webhook_id = $1 order by entity_type, entity_id for update
+) l`
+
 /**
  * Deletes a webhook with all that waits for it; its attempts stay until their time. The row goes first: that
  * waits for every append that has made deliveries for it, and keeps the next ones from making any. Returns
@@ -207,6 +213,7 @@ function unlessNew(
  */
 export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<boolean> {
   const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
+  await client.query(lockLanesStatement, [id])
   await client.query('delete from walhook.lanes where webhook_id = $1', [id])
   await client.query('delete from walhook.deliveries where webhook_id = $1', [id])
   await client.query('delete from walhook.ended_deliveries where webhook_id = $1', [id])

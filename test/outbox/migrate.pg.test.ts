@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { firstIdAt } from '../../src/domain/time-id.ts'
 import { openOutbox, transaction } from '../../src/outbox/database.ts'
@@ -10,6 +10,8 @@ import { openTestOutbox } from '../support/open-outbox.ts'
 import { dumpSchema } from '../support/schema-dump.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook } from '../support/walhook-process.ts'
+
+const migrations = new URL('../../migrations/', import.meta.url)
 
 test('migrations/schema.sql is what the migrations make (if not: npm run schema)', async () => {
   await using at = await openTestOutbox()
@@ -121,6 +123,103 @@ test('what was dead before ended deliveries were kept together is kept among the
   )
   const place = 'walhook.ended_deliveries_20310506'
   expect(rows).toEqual([{ place, webhook_id: 1, entity_id: '7', state: 'dead', attempts: 10 }])
+})
+
+/**
+ * What an upgrade of the operating system or of ICU can spoil: keys of indexes, and the names of entities anywhere, that
+ * are not compared by their bytes. Kysely's own tables are as Kysely makes them: a few names, each found by equality.
+ */
+const keysNotByBytesStatement = `
+select c.oid::regclass::text || '.' || a.attname as key
+from pg_index i
+join pg_class c on c.oid = i.indrelid
+join pg_attribute a on a.attrelid = i.indexrelid and a.attcollation <> 0
+where c.relnamespace = 'walhook'::regnamespace and c.relname not in ('migrations', 'migrations_lock')
+  and a.attcollation <> 'pg_catalog."C"'::regcollation
+union
+select c.oid::regclass::text || '.' || a.attname
+from pg_attribute a join pg_class c on c.oid = a.attrelid
+where c.relnamespace = 'walhook'::regnamespace and c.relkind in ('r', 'p') and a.attname in ('entity_type', 'entity_id')
+  and a.attcollation <> 'pg_catalog."C"'::regcollation
+order by 1`
+
+test('every key, and every name of an entity, is compared by its bytes, also in days that come later', async () => {
+  await using at = await openTestOutbox()
+  const { rows } = await at.outbox.pool.query(keysNotByBytesStatement)
+  expect(rows).toEqual([])
+})
+
+test('what was there before keys were compared by their bytes stays, is found by them, and is not written anew', async () => {
+  await using database = await createTestDatabase()
+  await using outbox = openOutbox({ url: database.url, maxConnections: 1, onError() {} })
+  const { pool } = outbox
+  const files = (await readdir(migrations)).filter(file => /^\d/.test(file)).sort()
+  const read = (file: string) => readFile(new URL(file, migrations), 'utf8')
+  await pool.query('create schema walhook')
+  for (const file of files.filter(file => file < '0015')) await pool.query(await read(file))
+  const today = Date.UTC(2031, 4, 6)
+  await ensurePartitions(outbox, today)
+  const ids = ['B', 'a', '～', '😀', 'é', 'a-b']
+  for (const [n, id] of ids.entries())
+    for (let day = -1; day <= 7; day++) {
+      const insert = (table: string, row: Record<string, unknown>) =>
+        pool.query(
+          `insert into walhook.${table} (${Object.keys(row)}) values (${Object.keys(row).map((_, i) => `$${i + 1}`)})`,
+          Object.values(row),
+        )
+      const eventId = firstIdAt(today + day * dayMs) + BigInt(n)
+      const entity = { entity_type: 'user', entity_id: id }
+      await insert('events', { ...event, ...entity, id: eventId })
+      await insert('deliveries', { ...entity, webhook_id: 1, event_id: eventId })
+      await insert('attempts', { ...attempt, ...entity, id: eventId, event_id: eventId })
+      const ended = { state: 'dead', attempts: 1 }
+      await insert('ended_deliveries', { ...entity, ...ended, webhook_id: 1, event_id: eventId })
+      if (day === 0) await insert('lanes', { ...entity, webhook_id: 1 })
+    }
+  const tables = ['events', 'lanes', 'deliveries', 'attempts', 'ended_deliveries']
+  const readAll = async () => {
+    const all = tables.map(
+      name => `select tableoid::regclass::text as place, t::text as row from walhook.${name} t`,
+    )
+    return (await pool.query(`select * from (${all.join(' union all ')}) every order by 1, 2`)).rows
+  }
+  const fileNodes = async () =>
+    (
+      await pool.query(
+        `select oid::regclass::text as name, pg_relation_filenode(oid) as file from pg_class
+         where relnamespace = 'walhook'::regnamespace and relkind = 'r' order by 1`,
+      )
+    ).rows
+  const before = [await readAll(), await fileNodes()]
+  expect(before[0]).toHaveLength(ids.length * (4 * 9 + 1))
+
+  // A settlement of a process that is still at work takes its second table when the migration waits for it.
+  await using busy = await connect(database.url)
+  await busy.query('begin; lock table walhook.webhooks in row share mode')
+  const migrated = pool.query(await read('0015_byte_order.sql'))
+  await until(async () => (await busy.query('select from pg_locks where not granted')).rowCount, {
+    what: 'the migration to wait for it',
+  })
+  for (const table of ['lanes', 'attempts', 'deliveries', 'ended_deliveries'])
+    await busy.query(`lock table walhook.${table} in row exclusive mode nowait`)
+  await busy.query('commit')
+  await migrated
+  expect([await readAll(), await fileNodes()]).toEqual(before)
+  expect((await pool.query(keysNotByBytesStatement)).rows).toEqual([])
+  await pool.query('set enable_seqscan = off')
+  for (const [table, rows] of [
+    ['events', 9],
+    ['deliveries', 9],
+    ['lanes', 1],
+  ] as const)
+    for (const id of ids) {
+      const found = `select from walhook.${table} where ${table === 'events' ? '' : "webhook_id = 1 and entity_type = 'user' and "}entity_id = $1`
+      expect((await pool.query(found, [id])).rowCount).toBe(rows)
+    }
+  const { rows } = await pool.query(
+    'select entity_id from walhook.lanes order by webhook_id, entity_type, entity_id',
+  )
+  expect(rows.map(row => row.entity_id)).toEqual(['B', 'a', 'a-b', 'é', '～', '😀'])
 })
 
 test('a process that is connected while a migration changes what its statements return fails once, and goes on', async () => {

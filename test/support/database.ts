@@ -13,8 +13,13 @@ export type TestDatabase = AsyncDisposable & {
 
 const created = new Set<TestDatabase>()
 
+const hasIcuStatement = `
+select current_setting('server_version_num')::int >= 150000
+   and exists (select from pg_collation where collprovider = 'i') as has_icu`
+
 /**
- * Makes a new, empty database in the server of this run; callable in `beforeAll` and in a test. It is dropped,
+ * Makes a new, empty database in the server of this run; callable in `beforeAll` and in a test. Where the server can,
+ * text is sorted in it as English is and not by its bytes: what forgets that users' databases do so fails here too. It is dropped,
  * with its replication slots and whoever is still connected, when all tests of the file have passed; after a
  * failure it stays, and the end of the run tells its name. The file's name must end in `.pg.test.ts` or
  * `.browser.test.ts`: these are the files for which a server is started.
@@ -26,9 +31,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     throw new Error(`No Postgres was started for ${file}: name a test that needs one *.pg.test.ts`)
   }
   const name = databaseName(server.runId, file)
-  await withServer(server.url, client =>
-    client.query(`create database ${name} template template0 encoding 'UTF8'`),
-  )
+  await withServer(server.url, async client => {
+    const { rows } = await client.query(hasIcuStatement)
+    const locale = rows[0].has_icu ? `locale_provider icu icu_locale 'en-US' locale 'C'` : ''
+    await client.query(`create database ${name} template template0 encoding 'UTF8' ${locale}`)
+  })
   const url = new URL(server.url)
   url.pathname = `/${name}`
   const drop = async () => {

@@ -22,6 +22,8 @@ const tablesStatement = `
 select format(E'create table walhook.%I (\n%s\n)%s%s;', c.relname,
   (select string_agg('  ' || line, E',\n' order by place, line collate "C") from (
      select a.attnum::int as place, format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
+       || coalesce((select ' collate ' || quote_ident(o.collname) from pg_collation o
+                    where o.oid = a.attcollation and o.oid <> 'pg_catalog.default'::regcollation), '')
        || case when a.attidentity = 'a' then ' generated always as identity' else '' end
        || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
        || case when a.attnotnull then ' not null' else '' end as line
