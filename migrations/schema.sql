@@ -374,7 +374,7 @@ CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id)
 
 CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
 
-CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at);
+CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at) WHERE (due_at > '-infinity'::timestamp with time zone);
 
 CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
 

@@ -68,11 +68,11 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   await using opened = new AsyncDisposableStack()
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
-  const { source, outbox } = databases
+  const { source, outbox, queue } = databases
 
   const { guard, deliver } = openDelivery(config, nowMs, opened)
   const dispatcher = createDispatcher({
-    outbox,
+    outbox: queue,
     deliver,
     scheduleMs: config.scheduleMs,
     maxInFlightPerWebhook: config.maxInFlightPerWebhook,
@@ -205,14 +205,20 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 }
 
 type Databases =
-  | { readonly ok: true; readonly source: Source; readonly outbox: Outbox }
+  | { readonly ok: true; readonly source: Source; readonly outbox: Outbox; readonly queue: Outbox }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
-/** Connects to both databases, checks the source, and brings the outbox up to date. */
+/**
+ * Connects to both databases, checks the source, and brings the outbox up to date. Claims and settlements have connections
+ * to it of their own.
+ */
 async function openDatabases(config: Config, log: Log, opened: AsyncDisposableStack): Promise<Databases> {
   const onError = (error: Error) => log.warn('database.connection_lost', { reason: describeError(error) })
   const source = opened.use(openSource({ url: config.databaseUrl!, onError }))
-  const outbox = opened.use(openOutbox({ url: config.outboxUrl!, maxConnections: 8, onError }))
+  const outbox = opened.use(openOutbox({ url: config.outboxUrl!, maxConnections: 4, onError }))
+  const queue = opened.use(
+    openOutbox({ url: config.outboxUrl!, maxConnections: 6, onError, plans: 'by index' }),
+  )
 
   // Both at once, and one database once: a server that says nothing is waited for until the connection times out.
   const tries = [problemOfConnecting('DATABASE_URL', source.pool)]
@@ -231,7 +237,7 @@ async function openDatabases(config: Config, log: Log, opened: AsyncDisposableSt
   const { sealKey } = config
   const unreadable = await webhooksOfOtherKeys(outbox, [sealKey!.id, sealKey!.older?.id ?? ''])
   if (unreadable.length > 0) return { ok: false, problems: [unreadableProblem(unreadable, sealKey!)] }
-  return { ok: true, source, outbox }
+  return { ok: true, source, outbox, queue }
 }
 
 /** The one way out to receivers, for deliveries and tests. */

@@ -3,6 +3,7 @@ import type { Batching, Mode } from '../domain/webhook.ts'
 import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { Outbox } from './database.ts'
 import type { DueFloors } from './due-floors.ts'
+import { byDue } from './lanes.ts'
 import { sealedColumns, toSealed } from './secrets.ts'
 import { toBatching } from './webhooks.ts'
 
@@ -28,12 +29,12 @@ w.id, w.url, ${sealedColumns}, w.mode, w.batch_max_events, w.batch_max_wait_ms, 
  */
 const busyWebhooksStatement = `
 with recursive busy as (
-  (select webhook_id, due_at from walhook.lanes order by webhook_id, due_at limit 1)
+  (select webhook_id, due_at from walhook.lanes where ${byDue} order by webhook_id, due_at limit 1)
   union all
   select next.webhook_id, next.due_at
   from busy cross join lateral (
     select l.webhook_id, l.due_at from walhook.lanes l
-    where l.webhook_id > busy.webhook_id
+    where l.webhook_id > busy.webhook_id and ${byDue}
     order by l.webhook_id, l.due_at limit 1
   ) next
 )
@@ -45,7 +46,7 @@ where w.is_active and w.disabled_at is null`
 const busyAmongStatement = `
 select ${busyColumns}
 from walhook.webhooks w cross join lateral (
-  select due_at from walhook.lanes where webhook_id = w.id order by webhook_id, due_at limit 1
+  select due_at from walhook.lanes where webhook_id = w.id and ${byDue} order by webhook_id, due_at limit 1
 ) earliest
 where w.id = any($1) and w.is_active and w.disabled_at is null`
 
@@ -56,7 +57,7 @@ from walhook.webhooks w
 left join unnest($2::int[], $3::timestamptz[]) as f (id, floor) on f.id = w.id
 cross join lateral (
   select due_at from walhook.lanes
-  where webhook_id = w.id and due_at >= coalesce(f.floor, $4)
+  where webhook_id = w.id and due_at >= coalesce(f.floor, $4) and ${byDue}
   order by webhook_id, due_at limit 1
 ) earliest
 where ($1::int[] is null or w.id = any($1)) and w.is_active and w.disabled_at is null`

@@ -2,9 +2,9 @@ import { laneKey, maxBatchBytes, pack } from '../domain/shipment.ts'
 import { type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Batching } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
-import { type ClaimInput, giveBack, type Lane, leaseDueLanes } from './lanes.ts'
+import { byDue, type ClaimInput, giveBack, type Lane, leaseDueLanes } from './lanes.ts'
 import { deliveryColumns, leaseBatch } from './lease-batch.ts'
-import { type Claimed, type ClaimedDelivery, type Shipment, toClaimed } from './shipment.ts'
+import { type Claimed, type ClaimedDelivery, itsEvent, type Shipment, toClaimed } from './shipment.ts'
 import { supersedeIn } from './supersede.ts'
 
 type Input = ClaimInput & { readonly batch: Batching }
@@ -20,7 +20,7 @@ const mostBytes = 16 * maxBatchBytes
 const whatIsDueStatement = `
 with due as (
   select entity_type, entity_id from walhook.lanes
-  where webhook_id = $1 and due_at <= now() and due_at >= $3
+  where webhook_id = $1 and due_at <= now() and due_at >= $3 and ${byDue}
   order by due_at limit $2
 )
 select count(*)::int as events, min(event_id) as oldest, coalesce(bool_or(is_ready), false) as is_ready
@@ -49,7 +49,7 @@ select * from (
       and asked_during is distinct from $4
     order by event_id limit $5
   ) d
-  join walhook.events e on e.id = d.event_id
+  ${itsEvent}
   order by l.place, d.event_id
   limit $6
 ) heads
@@ -58,21 +58,26 @@ order by place, event_id`
 
 /**
  * Gives the deliveries of each new batch its id, before anything is sent: after a crash it is the same batch again. Only
- * in lanes that are still held, and only what nobody else has put into a batch meanwhile.
+ * in lanes that are still held, each looked up by itself, and only what nobody else has put into a batch meanwhile.
  */
 const formBatchesStatement = `
 with ids as materialized (
-  select $1::int as webhook_id, n, walhook.new_time_id() as id from generate_series(0, $6 - 1) n
+  select n, walhook.new_time_id() as id from generate_series(0, $6 - 1) n
+), held as materialized (
+  select d.ctid, s.batch, s.event_id, (select id from ids where n = s.batch) as id
+  from unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) as s (entity_type, entity_id, event_id, batch)
+  cross join lateral (
+    select webhook_id from walhook.lanes
+    where webhook_id = $1 and entity_type = s.entity_type and entity_id = s.entity_id and lease = $7 limit 1
+  ) l
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = $1 and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+      and batch_id is null limit 1
+  ) d
 )
-update walhook.deliveries d
-set batch_id = ids.id
-from unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) as s (entity_type, entity_id, event_id, batch)
-join ids on ids.n = s.batch
-join walhook.lanes l
-  on l.webhook_id = ids.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id and l.lease = $7
-where d.webhook_id = ids.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id and d.event_id = s.event_id
-  and d.batch_id is null
-returning s.batch, d.batch_id, d.event_id`
+update walhook.deliveries d set batch_id = s.id from held s where d.ctid = s.ctid
+returning s.batch, d.batch_id, s.event_id`
 
 /**
  * Claims for a webhook that wants batches. What was in a batch before goes as that batch again, whole. Everything else is

@@ -1,7 +1,7 @@
 import { claimBatches } from './claim-batches.ts'
 import type { Outbox } from './database.ts'
 import { type ClaimInput, type Lane, leaseDueLanes } from './lanes.ts'
-import { type Claimed, type ClaimedDelivery, toClaimed } from './shipment.ts'
+import { type Claimed, type ClaimedDelivery, itsEvent, toClaimed } from './shipment.ts'
 import { supersedeIn } from './supersede.ts'
 
 /**
@@ -20,7 +20,7 @@ cross join lateral (
     and asked_during is distinct from $4
   order by event_id limit 1
 ) d
-join walhook.events e on e.id = d.event_id`
+${itsEvent}`
 
 /**
  * Claims what a webhook is sent next, in up to `limit` shipments, and leases its lanes for `leaseMs` under the token

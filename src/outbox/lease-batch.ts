@@ -3,7 +3,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 import { type ClaimInput, giveBack } from './lanes.ts'
 import { followerLaterMs } from './settled-rows.ts'
-import { type ClaimedDelivery, toClaimed } from './shipment.ts'
+import { type ClaimedDelivery, itsEvent, toClaimed } from './shipment.ts'
 
 /** When a batch of which another process has a lane is looked at again. */
 const putOffMs = 1_000
@@ -60,7 +60,7 @@ select ${deliveryColumns}, exists (
     and o.event_id < d.event_id and o.batch_id is distinct from d.batch_id
 ) as is_behind
 from walhook.deliveries d
-join walhook.events e on e.id = d.event_id
+${itsEvent}
 where d.webhook_id = $1 and d.batch_id = $2
 order by d.event_id`
 

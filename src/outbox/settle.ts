@@ -26,7 +26,7 @@ export type Settlement = {
 /**
  * Locks the lanes that are still leased to the settlements' holder, in the order in which an append locks them.
  * The statements after this one see every delivery that was appended to these lanes before. Each is looked up by
- * itself (`lateral`, and no join that the planner could turn round): while a queue is long it would rather read all of it.
+ * itself (`lateral`, and no join that the planner could turn round).
  */
 const lockHeldLanesStatement = `
 select l.*
@@ -100,13 +100,6 @@ returning l.webhook_id, (extract(epoch from l.due_at - clock_timestamp()) * 1000
 export type LeftLane = { readonly webhookId: number; readonly dueInMs: number }
 
 /**
- * The plans below are the same for one lane and for two hundred. Of small settlements the planner would think that a plan
- * of its own is cheaper, and plan each of them anew, which costs several times what running it does.
- * https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE
- */
-const planOnce = 'set local plan_cache_mode = force_generic_plan'
-
-/**
  * Settles attempts of any webhooks, each lane in one of them at most: the log, the deliveries, the lanes and the
  * webhooks' health change in one commit. An attempt whose lease has gone to another process is logged and changes
  * nothing else. Returns the settlements that held their lease. `hear` is told, once it has committed, of webhooks that this
@@ -123,8 +116,7 @@ export async function settle(
       ...formOf(shipment),
       nextAttemptInMs: next.state === 'retry' || next.state === 'split' ? next.waitMs : null,
     }))
-    const [, health, held] = await Promise.all([
-      client.query(planOnce),
+    const [health, held] = await Promise.all([
       lockHealth(client, settlements.map(newsOf)),
       lockHeldLanes(client, settlements),
       insertAttempts(client, entries),

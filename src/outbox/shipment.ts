@@ -36,6 +36,12 @@ export type Shipment = {
 /** `lookAgainInMs`: when more is to be claimed although nothing tells of it, in ms; null where there is nothing. */
 export type Claimed = { readonly shipments: readonly Shipment[]; readonly lookAgainInMs: number | null }
 
+/**
+ * The event `e` of a delivery `d`, each looked up by itself. A join may read all events of a day instead, by a plan that was
+ * made when the day was young.
+ */
+export const itsEvent = 'cross join lateral (select * from walhook.events where id = d.event_id limit 1) e'
+
 /** A row of a delivery with its event. */
 export function toClaimed(
   // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it

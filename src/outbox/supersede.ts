@@ -2,6 +2,7 @@ import { keepLatest, type Superseded, type Waiting } from '../domain/latest.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 import { type ClaimInput, type Lane, release } from './lanes.ts'
+import { itsEvent } from './shipment.ts'
 
 /** How many waiting deliveries one claim looks at, and supersedes at most: what one commit may take. */
 export const maxLookedAt = 1_000
@@ -22,7 +23,7 @@ cross join lateral (
     and asked_during is distinct from $5
   order by event_id limit $4
 ) d
-join walhook.events e on e.id = d.event_id
+${itsEvent}
 order by l.entity_type, l.entity_id, d.event_id`
 
 /**

@@ -30,7 +30,7 @@ function openNowhereLog(): Log {
 
 /** An outbox with nothing in it, short ways to fill it by SQL, and delivery in this process with its settings of service. */
 export async function openQueue(url: string) {
-  const outbox = openOutbox({ url, maxConnections: 8, onError() {} })
+  const outbox = openOutbox({ url, maxConnections: 8, onError() {}, plans: 'by index' })
   await migrate(outbox)
   await ensurePartitions(outbox, Date.now())
   let nextEventId = firstIdAt(Date.now())

@@ -1,0 +1,91 @@
+import { expect, test } from 'vitest'
+import type { Batching, Mode } from '../../src/domain/webhook.ts'
+import { claim } from '../../src/outbox/claim.ts'
+import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { openTestOutbox, retry, settlementOf, type TestOutbox } from '../support/open-outbox.ts'
+
+const waiting = 5_000
+const lanes = 50
+const tables = ['lanes', 'deliveries', 'events']
+
+/** How many rows and index entries of the queue were read so far. */
+async function rowsRead(at: TestOutbox, queue: Outbox): Promise<number> {
+  await queue.pool.query('select pg_stat_force_next_flush()')
+  const { rows } = await at.outbox.pool.query(
+    `select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = 'walhook' and relname ~ $1)
+          + (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = 'walhook' and relname ~ $1) as n`,
+    [`^(${tables.join('|')})(_|$)`],
+  )
+  return Number(rows[0].n)
+}
+
+async function fill(at: TestOutbox, webhookId: number, count: number, name: string): Promise<void> {
+  await at.outbox.pool.query(
+    `with e as (
+       insert into walhook.events (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
+       select walhook.new_time_id(), '0/1', n, 'user', $3 || n, 'new', now(), '{}' from generate_series(1, $2::int) n
+       returning entity_type, entity_id, id
+     ), d as (
+       insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id) select $1, e.* from e
+     )
+     insert into walhook.lanes (webhook_id, entity_type, entity_id) select $1, entity_type, entity_id from e`,
+    [webhookId, count, name],
+  )
+}
+
+type Case = {
+  readonly name: string
+  readonly fate?: Parameters<typeof settlementOf>[1]
+  readonly mode?: Mode
+  readonly batch?: Batching
+}
+
+const cases: readonly Case[] = [
+  { name: 'delivered' },
+  { name: 'tried again', fate: retry(60_000) },
+  { name: 'dead', fate: { next: { state: 'dead' } } },
+  { name: 'only the latest state', mode: 'latest' },
+  { name: 'in batches', batch: { maxEvents: 10, maxWaitMs: 0 } },
+  { name: 'batches again', batch: { maxEvents: 10, maxWaitMs: 0 }, fate: retry(0) },
+]
+
+const short = [0, 10, 100]
+
+test.each(cases.flatMap(each => short.map(before => ({ ...each, before }))))(
+  'plans made for a queue of $before read no more of a long one: $name',
+  async ({ before: first, fate, mode = 'every', batch = null }) => {
+    await using at = await openTestOutbox()
+    // One connection, so that its plans are those of the beginning.
+    await using queue = openOutbox({
+      url: at.database.url,
+      maxConnections: 1,
+      onError() {},
+      plans: 'by index',
+    })
+    const webhookId = await at.webhook(['user.new'], true, { mode, batch })
+    let leases = 0
+    const settleSome = async (fate?: Case['fate']): Promise<number> => {
+      const lease = `00000000-0000-4000-9000-${String(++leases).padStart(12, '0')}`
+      const limit = lanes / (batch?.maxEvents ?? 1)
+      const input = { webhookId, mode, batch, limit, lease, leaseMs: 60_000 } as const
+      const { shipments } = await claim(queue, input)
+      const settled = await settle(
+        queue,
+        shipments.map(shipment => ({ ...settlementOf(shipment.deliveries[0], fate), shipment })),
+      )
+      return settled.flatMap(({ shipment }) => shipment.deliveries).length
+    }
+    await fill(at, webhookId, first, 'early ')
+    await at.outbox.pool.query(`vacuum analyze ${tables.map(table => `walhook.${table}`).join(', ')}`)
+    await at.append('user 1 new', 'user 2 new')
+    expect(await settleSome()).toBe(Math.min(first + 2, lanes))
+
+    await fill(at, webhookId, waiting, 'late ')
+    for (const which of ['first', 'next']) {
+      const before = await rowsRead(at, queue)
+      expect(await settleSome(fate)).toBe(lanes)
+      expect((await rowsRead(at, queue)) - before, which).toBeLessThan(20 * lanes)
+    }
+  },
+)
