@@ -2,6 +2,7 @@ import type { Outcome } from '../domain/outcome.ts'
 import { firstIdAt } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { inTransaction, type Outbox } from './database.ts'
+import { waitingFor } from './queue-depth.ts'
 import { columns, toWebhook } from './webhooks.ts'
 
 /** Webhooks whose name or URL contains `search` (empty: all), by name, `limit` of them after the first `offset`. */
@@ -62,7 +63,7 @@ cross join lateral (
   ) hour
 ) hours
 cross join lateral (
-  select count(*)::int from (select from walhook.deliveries where webhook_id = w.id limit ${mostWaiting}) counted
+  select count(*)::int from (${waitingFor('w.id', String(mostWaiting))}) counted
 ) waiting`
 
 /** The figures of these webhooks, by their ids. */

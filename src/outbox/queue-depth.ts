@@ -38,10 +38,19 @@ async function countDead(outbox: Outbox): Promise<number> {
 /** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
 export type Count = { readonly count: number; readonly isExact: boolean }
 
+/**
+ * What waits for a webhook, at most so many rows, as a subquery of both expressions. In the order of the primary key, so that
+ * they are read from it: where any will do, Postgres would rather look through all queues until it has found enough, and
+ * where there are none it looks through everything.
+ */
+export const waitingFor = (webhookId: string, most: string) => `
+select from walhook.deliveries where webhook_id = ${webhookId}
+order by webhook_id, entity_type, entity_id, event_id limit ${most}`
+
 /** How many deliveries of a webhook wait or are in flight, counted up to `most`. */
 export async function countWaiting(outbox: Outbox, webhookId: number, most: number): Promise<Count> {
   const { rows } = await outbox.pool.query<{ n: number }>(
-    'select count(*)::int as n from (select from walhook.deliveries where webhook_id = $1 limit $2) t',
+    `select count(*)::int as n from (${waitingFor('$1', '$2')}) t`,
     [webhookId, most + 1],
   )
   const { n } = rows[0]!
