@@ -57,13 +57,13 @@ type Command = (args: string[], signal: AbortSignal) => Promise<number>
 const commands: Record<string, Command> = {
   async serve(args, signal) {
     parseArgs({ args })
-    keepHeapSmall()
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const log = openLog(config.logLevel)
     endWithin(stopWithinMs, signal)
     const opened = await openApp(config, log)
     if (!opened.ok) return report(opened.problems)
+    keepHeapSmall()
     log.info('walhook.started', { url: opened.app.url ?? undefined, roles: [...config.roles] })
     await opened.app.run(signal)
     log.info('walhook.stopped')
