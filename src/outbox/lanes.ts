@@ -54,22 +54,24 @@ export async function leaseDueLanes(
   return rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id }))
 }
 
-/** Locks in the order in which an append locks, so that neither waits for the other for ever. */
+/** Locks in the order in which an append locks, so that neither waits for the other for ever, each lane looked up by itself. */
 const giveBackStatement = `
 with held as materialized (
-  select l.webhook_id, l.entity_type, l.entity_id, r.due_in_ms
-  from walhook.lanes l
-  join unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::float8[])
-         as r (webhook_id, entity_type, entity_id, lease, due_in_ms)
-    on l.webhook_id = r.webhook_id and l.entity_type = r.entity_type and l.entity_id = r.entity_id
-    and l.lease = r.lease
-  order by l.webhook_id, l.entity_type, l.entity_id
-  for update of l
+  select l.ctid, r.due_in_ms
+  from (
+    select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::float8[])
+                    as r (webhook_id, entity_type, entity_id, lease, due_in_ms)
+    order by webhook_id, entity_type collate "C", entity_id collate "C"
+  ) r
+  cross join lateral (
+    select ctid from walhook.lanes
+    where webhook_id = r.webhook_id and entity_type = r.entity_type and entity_id = r.entity_id and lease = r.lease
+    for update
+  ) l
 )
 update walhook.lanes l
 set lease = null, due_at = clock_timestamp() + held.due_in_ms * interval '1 ms'
-from held
-where l.webhook_id = held.webhook_id and l.entity_type = held.entity_type and l.entity_id = held.entity_id`
+from held where l.ctid = held.ctid`
 
 type HeldLane = Lane & { readonly webhookId: number; readonly lease: string }
 

@@ -26,30 +26,37 @@ with members as materialized (
   group by webhook_id, entity_type, entity_id
 ), first_lane as materialized (
   select l.due_at, l.due_at <= now() or l.lease = $3 as is_due
-  from walhook.lanes l
-  join (select * from members order by first_event limit 1) m
-    on l.webhook_id = m.webhook_id and l.entity_type = m.entity_type and l.entity_id = m.entity_id
+  from (select * from members order by first_event limit 1) m
+  cross join lateral (
+    select due_at, lease from walhook.lanes
+    where webhook_id = m.webhook_id and entity_type = m.entity_type and entity_id = m.entity_id limit 1
+  ) l
 ), is_due as (
   select coalesce((select bool_or(is_manual) from members), false)
       or coalesce((select first_lane.is_due from first_lane), false) as yes
 ), free as materialized (
-  select l.webhook_id, l.entity_type, l.entity_id
-  from walhook.lanes l
-  join members m on l.webhook_id = m.webhook_id and l.entity_type = m.entity_type and l.entity_id = m.entity_id
-  where (l.lease is null or l.lease = $3 or l.due_at <= now()) and (select yes from is_due)
-  order by l.entity_type, l.entity_id
-  for update of l skip locked
+  select l.ctid
+  from (select * from members order by entity_type, entity_id) m
+  cross join lateral (
+    select ctid from walhook.lanes
+    where webhook_id = m.webhook_id and entity_type = m.entity_type and entity_id = m.entity_id
+      and (lease is null or lease = $3 or due_at <= now()) and (select yes from is_due)
+    for update skip locked
+  ) l
 ), taken as (
   update walhook.lanes l
   set lease = $3, due_at = now() + $4 * interval '1 ms'
   from free f
-  where l.webhook_id = f.webhook_id and l.entity_type = f.entity_type and l.entity_id = f.entity_id
+  where l.ctid = f.ctid
   returning l.entity_type
 )
 select (select yes from is_due) as is_due,
        (select count(*) from members)::int as members, (select count(*) from taken)::int as taken,
-       (select count(*) from walhook.lanes l join members m on l.entity_type = m.entity_type and l.entity_id = m.entity_id
-        where l.webhook_id = $1 and l.lease <> $3 and l.due_at > now())::int as held_by_others,
+       (select count(*) from members m cross join lateral (
+          select from walhook.lanes
+          where webhook_id = m.webhook_id and entity_type = m.entity_type and entity_id = m.entity_id
+            and lease <> $3 and due_at > now() limit 1
+        ) l)::int as held_by_others,
        coalesce((select extract(epoch from due_at - now()) * 1000 from first_lane), 0)::float8 as due_in_ms`
 
 /** The deliveries of a batch; `is_behind`: an older one of the lane is not in it, having been asked for by hand since. */

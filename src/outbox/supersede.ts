@@ -27,28 +27,34 @@ ${itsEvent}
 order by l.entity_type, l.entity_id, d.event_id`
 
 /**
- * Ends superseded deliveries and gives those that are sent as \`new\` their form, of the lanes that are still held.
+ * Ends superseded deliveries and gives those that are sent as `new` their form, of the lanes that are still held.
  *
- * - chosen: hands the webhook's id on, of which the planner may believe that its queue is almost empty (`lanes.ts`).
  * - held:   locked in the order in which an append locks them. Whose lease has ended by now may be in flight elsewhere.
+ * - all else is looked up one by one, whatever the planner believes of how much there is.
  */
 const supersedeStatement = `
-with chosen as materialized (
-  select $1::int as webhook_id, k.* from unnest($3::text[], $4::text[]) as k (entity_type, entity_id)
-), held as materialized (
+with held as materialized (
   select l.webhook_id, l.entity_type, l.entity_id
-  from walhook.lanes l
-  join chosen k on l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id
-  where l.lease = $2
-  order by l.entity_type, l.entity_id
-  for update of l
+  from (
+    select * from unnest($3::text[], $4::text[]) as k (entity_type, entity_id)
+    order by entity_type collate "C", entity_id collate "C"
+  ) k
+  cross join lateral (
+    select webhook_id, entity_type, entity_id from walhook.lanes
+    where webhook_id = $1 and entity_type = k.entity_type and entity_id = k.entity_id and lease = $2
+    for update
+  ) l
 ), ended as (
   delete from walhook.deliveries d
   using unnest($5::text[], $6::text[], $7::bigint[], $8::bigint[])
-          as s (entity_type, entity_id, event_id, superseded_by),
-        held
-  where held.entity_type = s.entity_type and held.entity_id = s.entity_id
-    and d.webhook_id = held.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id and d.event_id = s.event_id
+          as s (entity_type, entity_id, event_id, superseded_by)
+  join held on held.entity_type = s.entity_type and held.entity_id = s.entity_id
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = held.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) waits
+  where d.ctid = waits.ctid
   returning d.entity_type, d.entity_id, d.event_id, d.attempts, s.superseded_by
 ), recorded as (
   insert into walhook.ended_deliveries
@@ -59,9 +65,14 @@ with chosen as materialized (
                   ended_at = now()
 ), formed as (
   update walhook.deliveries d set as_new = true
-  from unnest($9::text[], $10::text[], $11::bigint[]) as n (entity_type, entity_id, event_id), held
-  where held.entity_type = n.entity_type and held.entity_id = n.entity_id
-    and d.webhook_id = held.webhook_id and d.entity_type = n.entity_type and d.entity_id = n.entity_id and d.event_id = n.event_id
+  from unnest($9::text[], $10::text[], $11::bigint[]) as n (entity_type, entity_id, event_id)
+  join held on held.entity_type = n.entity_type and held.entity_id = n.entity_id
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = held.webhook_id and entity_type = n.entity_type and entity_id = n.entity_id and event_id = n.event_id
+    limit 1
+  ) waits
+  where d.ctid = waits.ctid
 )
 select entity_type, entity_id from held`
 

@@ -21,8 +21,8 @@ export async function measureShapes(stage: Stage) {
     ...(await manyWebhooks(stage)),
     await oneHangs(stage),
     await backlog(stage),
-    await threeProcesses(stage, { delayMs: 50, rows: 6_000 }),
-    await threeProcesses(stage, { delayMs: 250, rows: 2_000 }),
+    await threeProcesses(stage, { delayMs: 50, rows: 4_000 }),
+    await threeProcesses(stage, { delayMs: 250, rows: 1_500 }),
     await burst(stage),
   ]
   const text = table(
@@ -110,9 +110,9 @@ async function manyWebhooks(stage: Stage): Promise<Shape[]> {
   return shapes
 }
 
-/** The share of a core that a process uses while nothing happens, over ten seconds. */
+/** The share of a core that a process uses while nothing happens, over ten seconds, once V8 has cleared up after the load. */
 async function idleShare(pid: number): Promise<number> {
-  await sleep(2_000)
+  await sleep(15_000)
   const before = cpuSeconds(pid)
   await sleep(10_000)
   return (cpuSeconds(pid) - before) / 10
