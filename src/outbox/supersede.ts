@@ -26,6 +26,15 @@ cross join lateral (
 ${itsEvent}
 order by l.entity_type, l.entity_id, d.event_id`
 
+/** Where the delivery of the event that a row `s` names is found, if its lane is held. */
+const itsDelivery = `
+  join held on held.entity_type = s.entity_type and held.entity_id = s.entity_id
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = held.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) waits`
+
 /**
  * Ends superseded deliveries and gives those that are sent as `new` their form, of the lanes that are still held.
  *
@@ -48,12 +57,7 @@ with held as materialized (
   delete from walhook.deliveries d
   using unnest($5::text[], $6::text[], $7::bigint[], $8::bigint[])
           as s (entity_type, entity_id, event_id, superseded_by)
-  join held on held.entity_type = s.entity_type and held.entity_id = s.entity_id
-  cross join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = held.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-    limit 1
-  ) waits
+  ${itsDelivery}
   where d.ctid = waits.ctid
   returning d.entity_type, d.entity_id, d.event_id, d.attempts, s.superseded_by
 ), recorded as (
@@ -65,13 +69,8 @@ with held as materialized (
                   ended_at = now()
 ), formed as (
   update walhook.deliveries d set as_new = true
-  from unnest($9::text[], $10::text[], $11::bigint[]) as n (entity_type, entity_id, event_id)
-  join held on held.entity_type = n.entity_type and held.entity_id = n.entity_id
-  cross join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = held.webhook_id and entity_type = n.entity_type and entity_id = n.entity_id and event_id = n.event_id
-    limit 1
-  ) waits
+  from unnest($9::text[], $10::text[], $11::bigint[]) as s (entity_type, entity_id, event_id)
+  ${itsDelivery}
   where d.ctid = waits.ctid
 )
 select entity_type, entity_id from held`
