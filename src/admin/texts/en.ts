@@ -1,4 +1,7 @@
-/** Every text of the pages, in English. What varies is an argument. */
+/**
+ * Every text of the pages, in English. What varies is an argument. All of them are in one file, long as it is, so that whoever
+ * translates, or looks for a sentence that they have seen, has one place to go to; they are in the order of the pages.
+ */
 export const en = {
   language: { code: 'en', name: 'English', choose: 'Language' },
   places: { couplings: 'Couplings', events: 'Events', health: 'Health', tokens: 'Tokens', audit: 'Audit' },

@@ -1,6 +1,6 @@
 import type { Texts } from './en.ts'
 
-/** Every text of the pages, in Dutch. */
+/** Every text of the pages, in Dutch: in one file and in the order of `en.ts`, to be read beside it. */
 export const nl: Texts = {
   language: { code: 'nl', name: 'Nederlands', choose: 'Taal' },
   places: {
