@@ -68,10 +68,13 @@ with held as materialized (
     where webhook_id = r.webhook_id and entity_type = r.entity_type and entity_id = r.entity_id and lease = r.lease
     for update
   ) l
+), given as (
+  update walhook.lanes l
+  set lease = null, due_at = clock_timestamp() + held.due_in_ms * interval '1 ms'
+  from held where l.ctid = held.ctid
+  returning l.webhook_id
 )
-update walhook.lanes l
-set lease = null, due_at = clock_timestamp() + held.due_in_ms * interval '1 ms'
-from held where l.ctid = held.ctid`
+select (select count(*) from held) = (select count(*) from given) as is_done`
 
 type HeldLane = Lane & { readonly webhookId: number; readonly lease: string }
 
@@ -81,13 +84,18 @@ export async function giveBack(
   lanes: readonly (HeldLane & { readonly dueInMs: number })[],
 ): Promise<void> {
   if (lanes.length === 0) return
-  await outbox.pool.query(giveBackStatement, [
+  const values = [
     lanes.map(lane => lane.webhookId),
     lanes.map(lane => lane.entityType),
     lanes.map(lane => lane.entityId),
     lanes.map(lane => lane.lease),
     lanes.map(lane => lane.dueInMs),
-  ])
+  ]
+  // A lane for whose lock it had to wait may have been changed meanwhile, and only the next statement sees where it is now.
+  for (;;) {
+    const { rows } = await outbox.pool.query(giveBackStatement, values)
+    if (rows[0].is_done) return
+  }
 }
 
 /** Gives back lanes that were claimed and not tried: due at once, for any process. */

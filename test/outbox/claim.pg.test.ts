@@ -3,6 +3,7 @@ import { busyWebhooks } from '../../src/outbox/busy.ts'
 import { release } from '../../src/outbox/lanes.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
+import { holdUp, untilWaiting } from '../support/outbox-traffic.ts'
 import { until } from '../support/wait.ts'
 
 const story = (lanes: readonly { entityId: string; actionType: string }[]) =>
@@ -50,6 +51,20 @@ test('a lease ends by itself, and whoever claims then has another', async () => 
   )
   expect(second).toMatchObject({ entityId: '1', eventId: first!.eventId })
   expect(second!.lease).not.toBe(first!.lease)
+})
+
+test('a lane that somebody asks for by hand at that moment is released all the same', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.new'])
+  await at.append('user 7 new')
+  const claimed = await at.claim(webhookId)
+  // As a resend locks it.
+  const letGo = await holdUp(at, 'update walhook.lanes set due_at = due_at')
+  const released = release(at.outbox, claimed)
+  await untilWaiting(at, 1, 'the release to wait for the lane')
+  await letGo()
+  await released
+  expect(await at.claim(webhookId)).toHaveLength(1)
 })
 
 test('a released lane is due at once, unless somebody else holds it by now', async () => {
