@@ -244,9 +244,11 @@ create table walhook.lanes (
   entity_type text collate "C" not null,
   entity_id text collate "C" not null,
   due_at timestamp with time zone default now() not null,
-  lease uuid,
-  PRIMARY KEY (webhook_id, entity_type, entity_id)
-) with (fillfactor=80, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
+  lease_id uuid,
+  leased_until timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  PRIMARY KEY (webhook_id, entity_type, entity_id),
+  CHECK (((lease_id IS NULL) = (leased_until = '-infinity'::timestamp with time zone)))
+) with (autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2, fillfactor=40);
 
 create table walhook.parked_changes (
   commit_lsn pg_lsn not null,
@@ -370,7 +372,7 @@ CREATE INDEX deliveries_by_batch ON walhook.deliveries USING btree (webhook_id, 
 
 CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING btree (state, webhook_id, event_id);
 
-CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id);
+CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id) WHERE (entity_id IS NOT NULL);
 
 CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
 

@@ -89,18 +89,18 @@ with moved as (
   select webhook_id, entity_type, entity_id, min(event_id) as event_id
   from queued group by webhook_id, entity_type, entity_id
 ), lanes as (
-  insert into walhook.lanes (webhook_id, entity_type, entity_id, due_at, lease)
+  insert into walhook.lanes (webhook_id, entity_type, entity_id, lease_id, leased_until)
   select f.webhook_id, f.entity_type, f.entity_id,
-         now() + case when f.event_id <= w.born_up_to then $28::float8 * interval '1 ms' else interval '0' end,
-         case when f.event_id <= w.born_up_to then $27::uuid end
+         case when f.event_id <= w.born_up_to then $27::uuid end,
+         case when f.event_id <= w.born_up_to then now() + $28::float8 * interval '1 ms' else '-infinity' end
   from firsts f join wanted w on w.id = f.webhook_id
   order by f.webhook_id, f.entity_type, f.entity_id
   on conflict (webhook_id, entity_type, entity_id) do update set due_at = lanes.due_at where false
-  returning webhook_id, entity_type, entity_id, lease
+  returning webhook_id, entity_type, entity_id, lease_id
 ), born as (
   select webhook_id, array_agg(f.event_id order by f.event_id) as event_ids
   from lanes l join firsts f using (webhook_id, entity_type, entity_id)
-  where l.lease is not null
+  where l.lease_id is not null
   group by webhook_id
 )
 select told.*, b.webhook_id, b.event_ids, w.url, w.secret, w.previous_secret, w.headers

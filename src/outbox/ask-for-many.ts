@@ -33,7 +33,7 @@ insert into walhook.lanes as l (webhook_id, entity_type, entity_id)
 select $1, entity_type, entity_id from unnest($2::text[], $3::text[]) as k (entity_type, entity_id)
 order by entity_type collate "C", entity_id collate "C"
 on conflict (webhook_id, entity_type, entity_id) do update set due_at = l.due_at
-returning entity_type, entity_id, case when due_at > clock_timestamp() then lease end as lease`
+returning entity_type, entity_id, case when leased_until > clock_timestamp() then lease_id end as lease`
 
 /** What a held lane's lease sends was chosen before. */
 const noteLeasesStatement = `

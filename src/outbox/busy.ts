@@ -18,14 +18,31 @@ export type BusyWebhook = {
   readonly dueInMs: number
 }
 
-/** What `busyWebhooks` reads of a webhook `w` whose earliest lane is due at `due_at`. */
+/** What `busyWebhooks` reads of a webhook `w`. */
 const busyColumns = `
-w.id, w.url, ${sealedColumns}, w.mode, w.batch_max_events, w.batch_max_wait_ms, due_at, clock_timestamp() as now,
-(extract(epoch from greatest(due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
+w.id, w.url, ${sealedColumns}, w.mode, w.batch_max_events, w.batch_max_wait_ms,
+(extract(epoch from greatest(earliest.due_at, w.held_until) - clock_timestamp()) * 1000)::float8 as due_in_ms`
 
 /**
- * The active webhooks that have lanes, each with the time of its earliest lane: a walk along the index
- * `lanes_by_due` that touches one entry per webhook, however many lanes each has.
+ * When a webhook `w` has something to claim: when the first lane that nobody holds is due; but while that is later, a lane in
+ * front of it may come before, when its lease ends. As many of those are passed over as are in flight.
+ */
+const earliestOf = (lanes: string) => `
+cross join lateral (
+  select case when open.due_at <= now() then open.due_at else least(open.due_at, held.until) end as due_at
+  from (select) one
+  left join lateral (
+    select due_at from ${lanes} and leased_until <= now() order by webhook_id, due_at limit 1
+  ) open on true
+  cross join lateral (
+    select min(leased_until) as until from ${lanes} and due_at < coalesce(open.due_at, 'infinity')
+      and (open.due_at is null or open.due_at > now())
+  ) held
+) earliest`
+
+/**
+ * The active webhooks that have lanes: a walk along the index `lanes_by_due` that touches one entry per webhook, however
+ * many lanes each has.
  */
 const busyWebhooksStatement = `
 with recursive busy as (
@@ -38,29 +55,25 @@ with recursive busy as (
     order by l.webhook_id, l.due_at limit 1
   ) next
 )
-select ${busyColumns}
+select ${busyColumns}, busy.due_at as first_due_at, clock_timestamp() as now
 from busy join walhook.webhooks w on w.id = busy.webhook_id
-where w.is_active and w.disabled_at is null`
+${earliestOf(`walhook.lanes where webhook_id = w.id and ${byDue}`)}
+where w.is_active and w.disabled_at is null and earliest.due_at is not null`
 
 /** The same of some webhooks only. */
 const busyAmongStatement = `
 select ${busyColumns}
-from walhook.webhooks w cross join lateral (
-  select due_at from walhook.lanes where webhook_id = w.id and ${byDue} order by webhook_id, due_at limit 1
-) earliest
-where w.id = any($1) and w.is_active and w.disabled_at is null`
+from walhook.webhooks w
+${earliestOf(`walhook.lanes where webhook_id = w.id and ${byDue}`)}
+where w.id = any($1) and w.is_active and w.disabled_at is null and earliest.due_at is not null`
 
 /** Of all webhooks or those of $1, by lanes that are due above a floor: $3 for those of $2, $4 for the others. */
 const busyAboveStatement = `
 select ${busyColumns}
 from walhook.webhooks w
 left join unnest($2::int[], $3::timestamptz[]) as f (id, floor) on f.id = w.id
-cross join lateral (
-  select due_at from walhook.lanes
-  where webhook_id = w.id and due_at >= coalesce(f.floor, $4) and ${byDue}
-  order by webhook_id, due_at limit 1
-) earliest
-where ($1::int[] is null or w.id = any($1)) and w.is_active and w.disabled_at is null`
+${earliestOf(`walhook.lanes where webhook_id = w.id and due_at >= coalesce(f.floor, $4) and ${byDue}`)}
+where ($1::int[] is null or w.id = any($1)) and w.is_active and w.disabled_at is null and earliest.due_at is not null`
 
 /**
  * The active webhooks that have lanes; where `among` is given, those of them. With `floors`, lanes are looked for above
@@ -77,7 +90,7 @@ export async function busyWebhooks(
   if (floors && among === 'all' && above === null) {
     const tookMs = performance.now() - startedMs
     const at = rows[0]?.now ?? (await outbox.pool.query('select now() as now')).rows[0].now
-    floors.sawAll({ tookMs, at, earliest: rows.map(row => ({ id: row.id, dueAt: row.due_at })) })
+    floors.sawAll({ tookMs, at, earliest: rows.map(row => ({ id: row.id, dueAt: row.first_due_at })) })
   }
   return rows.map(row => ({
     id: row.id,

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
+import { free } from './lanes.ts'
 
 export type LaneKey = { readonly entityType: string; readonly entityId: string }
 
@@ -18,7 +19,7 @@ export type Waiting = {
  * lease that is over counts as none, else what a dead process held could never be cancelled.
  */
 const lockNextLanesStatement = `
-select entity_type, entity_id, case when due_at > clock_timestamp() then lease end as lease
+select entity_type, entity_id, case when leased_until > clock_timestamp() then lease_id end as lease
 from walhook.lanes
 where webhook_id = $1 and (entity_type, entity_id) > ($2, $3)
 order by entity_type, entity_id
@@ -27,7 +28,7 @@ for update`
 
 /** By a join, because for single values the planner may take the index by time, and read all lanes of the webhook. */
 const lockOneLaneStatement = `
-select l.entity_type, l.entity_id, case when l.due_at > clock_timestamp() then l.lease end as lease
+select l.entity_type, l.entity_id, case when l.leased_until > clock_timestamp() then l.lease_id end as lease
 from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
 join walhook.lanes l
   on l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id
@@ -89,7 +90,7 @@ with lane as (
     and l.webhook_id = lane.webhook_id and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id
 )
 update walhook.lanes l
-set lease = null, due_at = case when lane.oldest_cancelled < lane.event_id then least(l.due_at, now()) else l.due_at end
+set ${free}, due_at = case when lane.oldest_cancelled < lane.event_id then least(l.due_at, now()) else l.due_at end
 from lane
 where lane.event_id is not null and lane.lease is null
   and l.webhook_id = lane.webhook_id and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id`

@@ -20,7 +20,7 @@ const mostBytes = 16 * maxBatchBytes
 const whatIsDueStatement = `
 with due as (
   select entity_type, entity_id from walhook.lanes
-  where webhook_id = $1 and due_at <= now() and due_at >= $3 and ${byDue}
+  where webhook_id = $1 and due_at <= now() and due_at >= $3 and ${byDue} and leased_until <= now()
   order by due_at limit $2
 )
 select count(*)::int as events, min(event_id) as oldest, coalesce(bool_or(is_ready), false) as is_ready
@@ -68,7 +68,7 @@ with ids as materialized (
   from unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) as s (entity_type, entity_id, event_id, batch)
   cross join lateral (
     select webhook_id from walhook.lanes
-    where webhook_id = $1 and entity_type = s.entity_type and entity_id = s.entity_id and lease = $7 limit 1
+    where webhook_id = $1 and entity_type = s.entity_type and entity_id = s.entity_id and lease_id = $7 limit 1
   ) l
   cross join lateral (
     select ctid from walhook.deliveries

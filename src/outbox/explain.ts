@@ -41,13 +41,13 @@ left join lateral (
 ) s on true
 left join walhook.deliveries d on d.webhook_id = w.id and d.entity_type = $2 and d.entity_id = $3 and d.event_id = $1
 left join lateral (
-  select due_at, lease, lease is not null and due_at > clock_timestamp() as is_held
+  select greatest(due_at, leased_until) as due_at, lease_id, leased_until > clock_timestamp() as is_held
   from walhook.lanes where webhook_id = d.webhook_id and entity_type = $2 and entity_id = $3
 ) l on true
 left join lateral (
   select event_id, batch_id from walhook.deliveries o
   where o.webhook_id = d.webhook_id and o.entity_type = $2 and o.entity_id = $3
-    and not (l.is_held and o.asked_during is not distinct from l.lease)
+    and not (l.is_held and o.asked_during is not distinct from l.lease_id)
   order by event_id limit 1
 ) first on true
 left join walhook.ended_deliveries x on x.webhook_id = w.id and x.event_id = $1

@@ -4,6 +4,9 @@ import type { Outbox } from './database.ts'
 /** Lets a statement use the index `lanes_by_due`, which is not for those that look for a lane by its entity. */
 export const byDue = `due_at > '-infinity'`
 
+/** What a statement sets of a lane that nobody is to hold any more. */
+export const free = `lease_id = null, leased_until = '-infinity'`
+
 /** An entity, as the name of its queue for a webhook. */
 export type Lane = { readonly entityType: string; readonly entityId: string }
 
@@ -30,13 +33,13 @@ const leaseDueLanesStatement = `
 with due as materialized (
   select ctid
   from walhook.lanes
-  where webhook_id = $1 and due_at <= now() and due_at >= $5 and ${byDue}
+  where webhook_id = $1 and due_at <= now() and due_at >= $5 and ${byDue} and leased_until <= now()
   order by due_at
   limit $2
   for update skip locked
 )
 update walhook.lanes l
-set lease = $3, due_at = now() + $4 * interval '1 ms'
+set lease_id = $3, leased_until = now() + $4 * interval '1 ms'
 from due d
 where l.ctid = d.ctid
 returning l.entity_type, l.entity_id`
@@ -60,17 +63,17 @@ with held as materialized (
   select l.ctid, r.due_in_ms
   from (
     select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::float8[])
-                    as r (webhook_id, entity_type, entity_id, lease, due_in_ms)
+                    as r (webhook_id, entity_type, entity_id, lease_id, due_in_ms)
     order by webhook_id, entity_type collate "C", entity_id collate "C"
   ) r
   cross join lateral (
     select ctid from walhook.lanes
-    where webhook_id = r.webhook_id and entity_type = r.entity_type and entity_id = r.entity_id and lease = r.lease
+    where webhook_id = r.webhook_id and entity_type = r.entity_type and entity_id = r.entity_id and lease_id = r.lease_id
     for update
   ) l
 ), given as (
   update walhook.lanes l
-  set lease = null, due_at = clock_timestamp() + held.due_in_ms * interval '1 ms'
+  set ${free}, due_at = clock_timestamp() + held.due_in_ms * interval '1 ms'
   from held where l.ctid = held.ctid
   returning l.webhook_id
 )

@@ -25,10 +25,11 @@ with members as materialized (
   from walhook.deliveries where webhook_id = $1 and batch_id = $2
   group by webhook_id, entity_type, entity_id
 ), first_lane as materialized (
-  select l.due_at, l.due_at <= now() or l.lease = $3 as is_due
+  select greatest(l.due_at, l.leased_until) as free_at,
+         l.due_at <= now() and l.leased_until <= now() or l.lease_id = $3 as is_due
   from (select * from members order by first_event limit 1) m
   cross join lateral (
-    select due_at, lease from walhook.lanes
+    select due_at, lease_id, leased_until from walhook.lanes
     where webhook_id = m.webhook_id and entity_type = m.entity_type and entity_id = m.entity_id limit 1
   ) l
 ), is_due as (
@@ -40,12 +41,12 @@ with members as materialized (
   cross join lateral (
     select ctid from walhook.lanes
     where webhook_id = m.webhook_id and entity_type = m.entity_type and entity_id = m.entity_id
-      and (lease is null or lease = $3 or due_at <= now()) and (select yes from is_due)
+      and (leased_until <= now() or lease_id = $3) and (select yes from is_due)
     for update skip locked
   ) l
 ), taken as (
   update walhook.lanes l
-  set lease = $3, due_at = now() + $4 * interval '1 ms'
+  set lease_id = $3, leased_until = now() + $4 * interval '1 ms'
   from free f
   where l.ctid = f.ctid
   returning l.entity_type
@@ -55,9 +56,9 @@ select (select yes from is_due) as is_due,
        (select count(*) from members m cross join lateral (
           select from walhook.lanes
           where webhook_id = m.webhook_id and entity_type = m.entity_type and entity_id = m.entity_id
-            and lease <> $3 and due_at > now() limit 1
+            and lease_id <> $3 and leased_until > now() limit 1
         ) l)::int as held_by_others,
-       coalesce((select extract(epoch from due_at - now()) * 1000 from first_lane), 0)::float8 as due_in_ms`
+       coalesce((select extract(epoch from free_at - now()) * 1000 from first_lane), 0)::float8 as due_in_ms`
 
 /** The deliveries of a batch; `is_behind`: an older one of the lane is not in it, having been asked for by hand since. */
 const batchStatement = `

@@ -33,7 +33,7 @@ const lockByHandStatement = `select pg_advisory_xact_lock(x'68616e64'::int, $1)`
 const lockOrMakeLaneStatement = `
 insert into walhook.lanes as l (webhook_id, entity_type, entity_id) values ($1, $2, $3)
 on conflict (webhook_id, entity_type, entity_id) do update set due_at = l.due_at
-returning case when due_at > clock_timestamp() then lease end as lease`
+returning case when leased_until > clock_timestamp() then lease_id end as lease`
 
 /** The lane's oldest delivery; under a lease, the oldest one that was there when the lease began: what is in flight. */
 const oldestDeliveryStatement = `
@@ -59,7 +59,7 @@ on conflict (webhook_id, entity_type, entity_id, event_id)
 const laneIsDueStatement = `
 update walhook.lanes l set due_at = now()
 from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
-where l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id and l.lease is null`
+where l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id`
 
 /** How many of an entity's next events are looked at for one that was delivered: the lane is locked meanwhile. */
 const newerEvents = 1_000

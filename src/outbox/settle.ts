@@ -5,6 +5,7 @@ import { insertAttempts } from './attempts.ts'
 import { column } from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
+import { free } from './lanes.ts'
 import { settledRows } from './settled-rows.ts'
 import type { ClaimedDelivery, Shipment } from './shipment.ts'
 
@@ -31,18 +32,18 @@ export type Settlement = {
 const lockHeldLanesStatement = `
 select l.*
 from (
-  select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease)
+  select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as s (webhook_id, entity_type, entity_id, lease_id)
   order by webhook_id, entity_type collate "C", entity_id collate "C"
 ) s
 cross join lateral (
-  select webhook_id, entity_type, entity_id, lease from walhook.lanes
-  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and lease = s.lease
+  select webhook_id, entity_type, entity_id from walhook.lanes
+  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and lease_id = s.lease_id
   for update
 ) l`
 
 /**
- * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, `lane_first` is the
- * first, and all but the last are `is_followed`.
+ * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, all but the last are
+ * `is_followed`, and that one names them all (`lane_events`).
  *
  * - finished:  delivered or dead: it leaves the queue; a dead one is kept aside.
  * - failed:    counts the attempt; a batch that is sent in parts from now on gets its new ids.
@@ -52,10 +53,10 @@ cross join lateral (
  */
 const settleHeldLanesStatement = `
 with s as (
-  select *
+  select s.*, lane_event_ids::bigint[] as lane_events
   from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::text[], $7::float8[], $8::bigint[],
-              $9::bigint[], $10::boolean[])
-    as s (webhook_id, entity_type, entity_id, event_id, attempts, state, wait_ms, batch_id, lane_first, is_followed)
+              $9::text[], $10::boolean[])
+    as s (webhook_id, entity_type, entity_id, event_id, attempts, state, wait_ms, batch_id, lane_event_ids, is_followed)
 ), finished as (
   delete from walhook.deliveries d using s
   where s.state in ('done', 'dead')
@@ -74,23 +75,23 @@ with s as (
     and d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
     and d.event_id = s.event_id
 ), lane_work as (
-  select s.*, s.state in ('retry', 'split') or exists (
-    select from walhook.deliveries d
+  select s.*, s.state in ('retry', 'split') or other.event_id is not null as has_work,
+         s.state = 'retry' and other.event_id < coalesce(s.lane_events[1], s.event_id) as is_behind
+  from s
+  left join lateral (
+    select d.event_id from walhook.deliveries d
     where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-      and d.event_id <> s.event_id and d.event_id <> all ($11)
-  ) as has_work, s.state = 'retry' and exists (
-    select from walhook.deliveries d
-    where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-      and d.event_id < coalesce(s.lane_first, s.event_id)
-  ) as is_behind
-  from s where s.is_followed is not true
+      and d.event_id <> s.event_id and (s.lane_events is null or d.event_id <> all (s.lane_events))
+    order by d.event_id limit 1
+  ) other on true
+  where s.is_followed is not true
 ), emptied as (
   delete from walhook.lanes l using lane_work s
   where not s.has_work
     and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
 )
 update walhook.lanes l
-set lease = null, due_at = clock_timestamp() + case when s.is_behind then 0 else s.wait_ms end * interval '1 ms'
+set ${free}, due_at = clock_timestamp() + case when s.is_behind then 0 else s.wait_ms end * interval '1 ms'
 from lane_work s
 where s.has_work
   and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
@@ -199,10 +200,8 @@ async function settleHeldLanes(client: pg.PoolClient, held: readonly Settlement[
       column('text', rows, row => row.state),
       column('float8', rows, row => row.waitMs),
       column('bigint', rows, row => row.batchId),
-      column('bigint', rows, row => row.laneFirst),
+      column('text', rows, row => row.laneEvents && `{${row.laneEvents.join(',')}}`),
       column('boolean', rows, row => row.isFollowed),
-      // What is settled beside another delivery of its lane is no work that is left there.
-      rows.length === held.length ? [] : column('bigint', rows, ({ delivery }) => delivery.eventId),
     ],
   })
   return left.map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))

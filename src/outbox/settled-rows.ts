@@ -11,9 +11,9 @@ export type SettledRow = {
   readonly waitMs: number
   /** The part of a divided batch that it belongs to from now on; null: it waits in its lane. */
   readonly batchId: TimeId | null
-  /** Set where the shipment holds several of the lane: the first of them; and whether another one follows this. */
-  readonly laneFirst: TimeId | null
+  /** Set where the shipment holds several of the lane: whether another one follows this, and in the last of them all. */
   readonly isFollowed: boolean | null
+  readonly laneEvents: readonly TimeId[] | null
 }
 
 /**
@@ -86,8 +86,8 @@ function rowsOf(
       attempts: fate.attempts === null ? 0 : delivery.attempts + fate.attempts,
       waitMs: key === leader ? fate.waitMs : fate.waitMs + fate.laterMs,
       batchId: i < deliveries.length ? fate.batchId : null,
-      laneFirst: isAlone ? null : lane[0]!.eventId,
       isFollowed: isAlone ? null : delivery !== lane.at(-1),
+      laneEvents: isAlone || delivery !== lane.at(-1) ? null : lane.map(({ eventId }) => eventId),
     }
   })
 }

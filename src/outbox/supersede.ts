@@ -50,7 +50,7 @@ with held as materialized (
   ) k
   cross join lateral (
     select webhook_id, entity_type, entity_id from walhook.lanes
-    where webhook_id = $1 and entity_type = k.entity_type and entity_id = k.entity_id and lease = $2
+    where webhook_id = $1 and entity_type = k.entity_type and entity_id = k.entity_id and lease_id = $2
     for update
   ) l
 ), ended as (

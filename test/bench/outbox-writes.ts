@@ -57,7 +57,7 @@ export async function writeOutboxBare(
     rows,
     perSettlement,
     `declare ids text[] := array(select (i * ${perSettlement} + n)::text from generate_series(0, ${perSettlement - 1}) n); begin
-     update walhook.lanes l set lease = gen_random_uuid(), due_at = now() + interval '30 s' where ${isOne('l')};
+     update walhook.lanes l set lease_id = gen_random_uuid(), leased_until = now() + interval '30 s' where ${isOne('l')};
      commit;
      perform d.event_id, e.body from walhook.deliveries d join walhook.events e on e.id = d.event_id where ${isOne('d')};
      insert into walhook.attempts (webhook_id, trigger, event_id, message_id, entity_type, entity_id, action_type, number, url,

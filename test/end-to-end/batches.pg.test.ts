@@ -37,7 +37,7 @@ test('a batch is one signed request; killed while it is in flight, walhook sends
   await first.exited
   await psql.query(`update users set name = 'other' where id = 1`)
   // As if the lease had ended: nobody else has the lanes.
-  await psql.query('update walhook.lanes set due_at = now() where lease is not null')
+  await psql.query('update walhook.lanes set leased_until = now() where lease_id is not null')
   await using second = startWalhook(database)
   await second.ready()
   await until(() => receiver.arrivals.length >= 2, { what: 'the batch again' })

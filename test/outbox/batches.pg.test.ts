@@ -64,13 +64,13 @@ test('events wait for company until the batch is full or one has waited long eno
   const early = await take(at, webhookId, batch)
   expect(early.shipments).toEqual([])
   expect(early.lookAgainInMs).toBeGreaterThan(50_000)
-  expect(await at.count('lanes', 'lease is not null')).toBe(0)
+  expect(await at.count('lanes', 'lease_id is not null')).toBe(0)
   await at.append('user 1 update', 'user 3 new')
   const full = await take(at, webhookId, batch)
   expect(full.shipments.map(shown)).toEqual(['1 new, 2 new, 1 update'])
   expect(full.lookAgainInMs).toBeGreaterThan(50_000)
   // The one that is left waits on, free for anybody.
-  expect(await at.count('lanes', 'lease is null')).toBe(1)
+  expect(await at.count('lanes', 'lease_id is null')).toBe(1)
   const impatient = { maxEvents: 3, maxWaitMs: 200 }
   const late = await until(
     async () => {
@@ -172,7 +172,7 @@ test('a batch that was in flight when its process died is sent again as it was, 
   const both = await Promise.all([1, 2].map(() => take(at, webhookId, batch)))
   let again = both.flatMap(each => each.shipments)
   for (let i = 0; i < 5 && !again.some(each => messageOf(each).messageId === sent.messageId); i++) {
-    await at.outbox.pool.query(`update walhook.lanes set due_at = now() where lease is null`)
+    await at.outbox.pool.query(`update walhook.lanes set due_at = now() where lease_id is null`)
     again = [...again, ...(await take(at, webhookId, batch)).shipments]
   }
   const ids = again.map(each => messageOf(each).messageId)
@@ -224,7 +224,7 @@ test('an event that is asked for by hand goes before the batch that its lane is 
   )
   const seen: string[] = []
   for (let i = 0; i < 6; i++) {
-    await at.outbox.pool.query(`update walhook.lanes set due_at = now() where lease is null`)
+    await at.outbox.pool.query(`update walhook.lanes set due_at = now() where lease_id is null`)
     const { shipments } = await take(at, webhookId, batch)
     seen.push(...shipments.map(shown))
     await settle(
@@ -254,7 +254,7 @@ test.each<Mode>(['every', 'latest'])(
         const { shipments } = await take(at, webhookId, batch, { limit: 3, mode, leaseMs: dies ? 1 : 60_000 })
         if (shipments.length === 0 && !wasAppending && (await at.count('lanes')) === 0) return
         await at.outbox.pool.query(
-          `update walhook.lanes set due_at = now() where lease is null and due_at > now()`,
+          `update walhook.lanes set due_at = now() where lease_id is null and due_at > now()`,
         )
         if (dies) continue
         const settlements = shipments.map(shipment => {
@@ -297,7 +297,7 @@ test.each<Mode>(['every', 'latest'])(
 /** Refuses every batch that is due, twice: so that each is sent in halves from now on. */
 async function refuseTwice(at: At, webhookId: number, batch: Batching) {
   for (let i = 0; i < 2; i++) {
-    await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+    await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
     const { shipments } = await take(at, webhookId, batch, { limit: 1_000 })
     await settle(
       at.outbox,
@@ -312,7 +312,7 @@ test('a receiver that comes back with many divided batches waiting gets no more 
   const webhookId = await open(at, batch)
   await at.append(...Array.from({ length: 64 }, (_, i) => `user ${i + 1} new`))
   await refuseTwice(at, webhookId, batch)
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
   const sent: Shipment[] = []
   for (let i = 0; i < 8; i++) {
     const { shipments, lookAgainInMs } = await take(at, webhookId, batch, { limit: 2 })
@@ -335,7 +335,7 @@ test('a batch that waits for its retry is not sent earlier because something els
   // As after a cancellation, or a delivery that was asked for by hand and has arrived.
   await at.outbox.pool.query(`update walhook.lanes set due_at = now() where entity_id = '2'`)
   expect((await take(at, webhookId, batch)).shipments).toEqual([])
-  expect(await at.count('lanes', 'due_at <= now() or lease is not null')).toBe(0)
+  expect(await at.count('lanes', 'due_at <= now() or lease_id is not null')).toBe(0)
   await at.outbox.pool.query(`update walhook.lanes set due_at = now() where entity_id = '1'`)
   expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 update, 2 update'])
 })
@@ -359,7 +359,7 @@ test('whoever has lost a lane before its batch is formed sends nothing of it', a
   await at.append('user 1 update', 'user 2 update')
   // Between the lease and the batch, a lane goes to another process.
   const stolen = afterQuery(at, 'heads', () =>
-    at.outbox.pool.query(`update walhook.lanes set lease = gen_random_uuid() where entity_id = '2'`),
+    at.outbox.pool.query(`update walhook.lanes set lease_id = gen_random_uuid() where entity_id = '2'`),
   )
   const input = { webhookId, mode: 'every', batch, limit: 10, lease: randomUUID(), leaseMs: 60_000 } as const
   const { shipments } = await claim(stolen, input)
@@ -418,7 +418,7 @@ test('what is left of a batch after a cancellation is another message', async ()
   const { eventId } = first.deliveries[0]
   const entity = { entityType: 'user', entityId: first.deliveries[0].entityId }
   await cancelPage(at, { webhookId, entity, eventId, upTo: eventId }, { after: null, limit: 10 })
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
   const rest = (await take(at, webhookId, batch)).shipments[0]!
   expect(shown(rest)).toBe('2 new, 3 new')
   expect(messageOf(rest).messageId).not.toBe(messageOf(first).messageId)
@@ -431,12 +431,12 @@ test('a webhook switched to single events while a batch waits sends each by itse
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
   const whole = (await take(at, webhookId, batch)).shipments[0]!
   await settle(at.outbox, [answered(whole, 503)])
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
   const [single] = (await take(at, webhookId, null, { limit: 1 })).shipments
   expect(messageOf(single!)).toMatchObject({ eventId: single!.deliveries[0].eventId, eventIds: null })
   expect(JSON.parse(messageOf(single!).body)).toHaveProperty('entity_id')
   await settle(at.outbox, [answered(single!, 204)])
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease is null')
+  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
   const rest = (await take(at, webhookId, batch)).shipments
   expect(rest.flatMap(({ deliveries }) => deliveries)).toHaveLength(2)
   for (const shipment of rest) expect(messageOf(shipment).messageId).not.toBe(messageOf(whole).messageId)
@@ -491,3 +491,15 @@ const afterQuery = (at: At, name: string, happens: () => Promise<unknown>) =>
   eachAnswer(at, async (_, ran) => {
     if (ran === name) await happens()
   })
+
+test('a batch that is settled beside another webhook leaves that one its own events of the same entity', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 10, maxWaitMs: 0 }
+  const [inBatches, one] = [await open(at, batch), await at.webhook(everyUser)]
+  await at.append('user 1 new')
+  await at.append('user 1 update')
+  const { shipments } = await take(at, inBatches, batch)
+  const [first] = await at.claim(one)
+  await settle(at.outbox, [answered(shipments[0]!, 204), settlementOf(first!)])
+  expect(await at.queue()).toEqual([`${one} user 1: update`])
+})

@@ -50,7 +50,7 @@ test('a new lane is leased to who appends it, with the webhook and the body that
   expect(await at.claim(webhook)).toEqual([])
   const [busy] = await at.busy()
   expect(busy!.dueInMs).toBeGreaterThan(leaseMs / 2)
-  await at.outbox.pool.query('update walhook.lanes set due_at = now()')
+  await at.outbox.pool.query('update walhook.lanes set leased_until = now() where lease_id is not null')
   const { shipments } = await claim(at.outbox, {
     webhookId: webhook,
     mode: 'every',
@@ -112,7 +112,7 @@ test.each<[string, string]>([
   await at.outbox.pool.query(`update walhook.webhooks set ${change}`)
   const { lines } = await appendOffering(at, { [webhook]: 9 }, 'user 1 new')
   expect(lines).toEqual([])
-  expect(await at.count('lanes', 'lease is null and due_at <= now()')).toBe(1)
+  expect(await at.count('lanes', 'lease_id is null and due_at <= now()')).toBe(1)
 })
 
 test('a pause that is over holds up nothing', async () => {

@@ -136,7 +136,7 @@ test('what a dead process held is cancelled, and a settlement that comes after a
   await at.append('user 1 update')
   const lanes = await at.claim(webhookId, 2, 1)
   const [first] = await eventIds(at)
-  await until(() => at.count('lanes', 'due_at < clock_timestamp()').then(n => n === 2), {
+  await until(() => at.count('lanes', 'leased_until < clock_timestamp()').then(n => n === 2), {
     what: 'the leases to end',
   })
   expect(await cancel(at, { ...everything, webhookId, entity: user('1'), eventId: first! })).toBe(1)

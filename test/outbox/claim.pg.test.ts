@@ -53,6 +53,25 @@ test('a lease ends by itself, and whoever claims then has another', async () => 
   expect(second!.lease).not.toBe(first!.lease)
 })
 
+test('to lease a lane changes no index, also where all lanes of a page are leased at once', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(['user.new'])
+  await at.append(...Array.from({ length: 200 }, (_, i) => `user ${i} new`))
+  expect(await at.claim(webhook, 200)).toHaveLength(200)
+  await at.outbox.pool.query('select pg_stat_force_next_flush()')
+  const changes = await until(
+    async () => {
+      const { rows } = await at.outbox.pool.query(
+        `select n_tup_upd::int as leased, n_tup_hot_upd::int as in_place
+         from pg_stat_user_tables where relid = 'walhook.lanes'::regclass`,
+      )
+      return rows[0].leased >= 200 && rows[0]
+    },
+    { what: 'the statistics' },
+  )
+  expect(changes.in_place).toBe(changes.leased)
+})
+
 test('a lane that somebody asks for by hand at that moment is released all the same', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.new'])
@@ -99,4 +118,26 @@ test('busy webhooks are the active ones with work, each with the time until its 
   expect(busy.get(leased)!.dueInMs).toBeLessThanOrEqual(60_000)
   await updateWebhook(at.outbox, inactive, { isActive: true })
   expect(await busyWebhooks(at.outbox)).toHaveLength(3)
+})
+
+test('behind lanes that are held, a webhook is busy when the next is due or when a lease ends, whichever is first', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(['user.new'])
+  const dueInS = async () => {
+    const among = await busyWebhooks(at.outbox, [webhook])
+    expect(among.map(({ id }) => id)).toEqual((await busyWebhooks(at.outbox)).map(({ id }) => id))
+    return Math.round(Math.max(0, among[0]!.dueInMs) / 1_000)
+  }
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  await at.claim(webhook, 1, 60_000)
+  await at.claim(webhook, 1, 40_000)
+  expect(await dueInS()).toBe(0)
+  await at.outbox.pool.query(
+    `update walhook.lanes set due_at = now() + interval '20 s' where lease_id is null`,
+  )
+  expect(await dueInS()).toBe(20)
+  await at.outbox.pool.query(
+    `update walhook.lanes set due_at = now() + interval '50 s' where lease_id is null`,
+  )
+  expect(await dueInS()).toBe(40)
 })

@@ -113,7 +113,7 @@ test('what a process that died has claimed is on its way until its lease ends, a
   const [eventId] = await eventIds(at)
   await at.claim(webhookId)
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'in_flight' })
-  await at.outbox.pool.query(`update walhook.lanes set due_at = now() - interval '1 second'`)
+  await at.outbox.pool.query(`update walhook.lanes set leased_until = now() - interval '1 second'`)
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'due' })
 })
 

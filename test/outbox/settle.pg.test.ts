@@ -46,7 +46,7 @@ test('a failed one keeps its place and its count, and its lane waits', async () 
   expect(await at.queue()).toEqual([`${webhook} user 1: new, update`, `${webhook} user 2: new`])
   expect(await at.claim(webhook)).toMatchObject([{ entityId: '2', actionType: 'new', attempts: 1 }])
   expect(
-    await at.count('lanes', `due_at > now() + interval '50 s' and lease is null and entity_id = '1'`),
+    await at.count('lanes', `due_at > now() + interval '50 s' and lease_id is null and entity_id = '1'`),
   ).toBe(1)
   const log = await listAttempts(at.outbox, { webhookId: webhook, limit: 10, before: null })
   const waits = log.map(({ nextAttemptAt }) => nextAttemptAt!.getTime() - Date.now())
