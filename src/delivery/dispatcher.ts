@@ -11,12 +11,13 @@ import type { Outbox } from '../outbox/database.ts'
 import { createDueFloors } from '../outbox/due-floors.ts'
 import { release } from '../outbox/lanes.ts'
 import { type LeftLane, type Settlement, settle } from '../outbox/settle.ts'
-import type { Shipment } from '../outbox/shipment.ts'
+import type { ClaimedDelivery, Shipment } from '../outbox/shipment.ts'
 import { tellWake } from '../outbox/wake.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createAgenda } from './agenda.ts'
+import { createAhead } from './ahead.ts'
 import { createBirths } from './births.ts'
 import type { Deliver } from './deliver.ts'
 import { messageOf } from './message.ts'
@@ -81,8 +82,10 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   /** Webhooks whose events wait for company, and until when nobody looks again whether enough has come. */
   const restsUntilMs = new Map<number, number>()
   const restOf = (webhookId: number) => restsUntilMs.get(webhookId) ?? Number.NEGATIVE_INFINITY
-  /** Cuts off what is sent; null while nothing new is. */
-  let sending: AbortController | null = null
+  /** Cuts off what is sent. */
+  const cutOff = new AbortController()
+  /** Whether anything new is sent. */
+  let isSending = false
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
@@ -112,24 +115,41 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     leaseMs,
     deadlineMs,
     clockMs,
-    isSending: () => sending !== null,
-    send: (webhook, shipments) => sendAll(webhook, shipments, sending!.signal),
-    release(webhookId, lanes) {
-      // Where that fails, the lease ends by itself.
-      release(outbox, lanes).then(
-        () => agenda.note(webhookId, clockMs()),
-        () => {},
-      )
+    isSending: () => isSending,
+    send(webhook, shipments) {
+      for (const shipment of shipments) {
+        places.begin(webhook.id, webhook.url)
+        void send(webhook, shipment)
+      }
     },
+    release: letGo,
     onRoom: waker.wake,
   })
 
+  const ahead = createAhead({
+    places,
+    clockMs,
+    send: (webhook, shipment) => void send(webhook, shipment),
+    release: letGo,
+  })
+
+  /** Gives back lanes that were claimed and not tried. Where that fails, their lease ends by itself. */
+  function letGo(webhookId: number, lanes: readonly ClaimedDelivery[]) {
+    release(outbox, lanes).then(
+      () => {
+        agenda.note(webhookId, clockMs())
+        waker.wake()
+      },
+      () => {},
+    )
+  }
+
   /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
-  async function turn(cutOff: AbortSignal): Promise<number> {
+  async function turn(): Promise<number> {
     for (const { webhook, askedAtMs } of shuffled(await askWhatIsDue(), options.random)) {
       if (webhook.dueInMs > 0 || restOf(webhook.id) > clockMs()) continue
-      const room = places.room(webhook.id)
-      if (room > 0) await claimAndSend(webhook, askedAtMs, room, cutOff)
+      const wanted = ahead.wanted(webhook.id)
+      if (wanted > 0) await claimAndSend(webhook, askedAtMs, wanted)
     }
     return agenda.quietMs(clockMs(), id => Math.max(places.roomAtMs(id), restOf(id)))
   }
@@ -138,7 +158,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     const asked = { atMs: clockMs(), version: agenda.version() }
     const due = agenda.question(asked.atMs)
     // Where a webhook has no room, the attempt whose end makes some is the wake-up.
-    const wanted = due === 'all' ? due : due.filter(id => places.room(id) > 0 && restOf(id) <= asked.atMs)
+    const wanted = due === 'all' ? due : due.filter(id => ahead.wanted(id) > 0 && restOf(id) <= asked.atMs)
     const trusted = [...known.values()].filter(
       one => wanted !== 'all' && wanted.includes(one.webhook.id) && asked.atMs - one.askedAtMs < trustMs,
     )
@@ -156,31 +176,22 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     }
   }
 
-  async function claimAndSend(
-    webhook: BusyWebhook,
-    askedAtMs: number,
-    room: number,
-    cutOff: AbortSignal,
-  ): Promise<void> {
+  async function claimAndSend(webhook: BusyWebhook, askedAtMs: number, wanted: number): Promise<void> {
     const leasedAtMs = clockMs()
+    const claimed = ahead.claiming(webhook.id)
     const isTrusted = known.delete(webhook.id)
     const version = agenda.version()
     const { shipments, lookAgainInMs } = await claim(outbox, {
       webhookId: webhook.id,
       mode: webhook.mode,
       batch: webhook.batch,
-      limit: room,
+      limit: wanted,
       lease: options.newLease(),
       leaseMs,
       dueFrom: floors.of(webhook.id),
     })
-    // A lease that may end before the attempt does is no lease: two processes would send at once.
-    if (clockMs() - leasedAtMs > leaseMs - deadlineMs)
-      return await release(
-        outbox,
-        shipments.flatMap(({ deliveries }) => deliveries),
-      )
-    if (shipments.length === room) known.set(webhook.id, { webhook, askedAtMs })
+    const isAll = shipments.length === wanted
+    if (isAll) known.set(webhook.id, { webhook, askedAtMs })
     // What was not asked about in this turn is asked about in the next: when something will be due is not known.
     else if (!isTrusted) agenda.drained(webhook.id, version)
     if (lookAgainInMs !== null) agenda.note(webhook.id, clockMs() + lookAgainInMs)
@@ -188,23 +199,18 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     if (shipments.length === 0 && lookAgainInMs !== null && lookAgainInMs > 0)
       restsUntilMs.set(webhook.id, clockMs() + Math.min(lookAgainInMs, 3 * (clockMs() - leasedAtMs)))
     else restsUntilMs.delete(webhook.id)
-    sendAll(webhook, shipments, cutOff)
+    // A lease that may end before the attempt does is no lease: two processes would send at once.
+    claimed(webhook, shipments, { sendBeforeMs: leasedAtMs + leaseMs - deadlineMs, isAll })
   }
 
-  function sendAll(webhook: BusyWebhook, shipments: readonly Shipment[], cutOff: AbortSignal) {
-    for (const shipment of shipments) {
-      places.begin(webhook.id, webhook.url)
-      void send(webhook, shipment, cutOff)
-    }
-  }
-
-  async function send(webhook: BusyWebhook, shipment: Shipment, cutOff: AbortSignal): Promise<void> {
+  /** Sends what has been given its place. */
+  async function send(webhook: BusyWebhook, shipment: Shipment): Promise<void> {
     const message = messageOf(shipment)
     const startedAtMs = clockMs()
     const attempt = await options.deliver(
       { webhookId: webhook.id, url: webhook.url, sealed: webhook.sealed },
       message,
-      cutOff,
+      cutOff.signal,
     )
     const status = attempt.response?.status ?? null
     const retryAfter = attempt.response?.headers['retry-after']
@@ -215,6 +221,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       retryAfterMs,
     })
     if (attempt.outcome === 'delivered') births.befriend(webhook.id)
+    ahead.ended(webhook.id)
     waker.wake()
     const next = decideNextOfShipment({
       outcome: attempt.outcome,
@@ -263,18 +270,18 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     },
 
     async run(signal) {
-      const cutOff = new AbortController()
-      sending = cutOff
+      isSending = true
       while (!signal.aborted) {
         try {
-          await waker.wait(await turn(cutOff.signal), signal)
+          await waker.wait(await turn(), signal)
         } catch (error) {
           // Without the database nothing can be claimed; what is in flight goes on and settles when it is back.
           log.error('delivery.claim_failed', { reason: describeError(error), next_in_ms: afterFailureMs })
           await sleep(afterFailureMs, signal)
         }
       }
-      sending = null
+      isSending = false
+      ahead.giveUp()
       await idleWithin(options.drainMs)
       cutOff.abort()
       await idleWithin(settleWithinMs)

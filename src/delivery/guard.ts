@@ -14,6 +14,8 @@ export class TargetBlocked extends Error {
   readonly code = 'EBLOCKED'
 }
 
+const mostJudged = 10_000
+
 export type Guard = ReturnType<typeof createGuard>
 
 /**
@@ -28,6 +30,8 @@ export function createGuard(options: {
 }) {
   const { allow, resolve = systemResolve, resolveTimeoutMs = 5000 } = options
   const resolving = new Map<string, Promise<string[]>>()
+  /** Nothing but the text and the allow list says what becomes of a URL, so each is judged once. */
+  const judged = new Map<string, UrlVerdict>()
 
   /**
    * For create and change: judges the URL, resolves its host once and judges every answer; one forbidden answer
@@ -52,7 +56,12 @@ export function createGuard(options: {
    * not call for IP literals and which does not see the scheme.
    */
   function judgeTarget(urlText: string): UrlVerdict {
-    return judgeUrl(urlText, allow)
+    const known = judged.get(urlText)
+    if (known) return known
+    if (judged.size >= mostJudged) judged.clear()
+    const verdict = judgeUrl(urlText, allow)
+    judged.set(urlText, verdict)
+    return verdict
   }
 
   /**

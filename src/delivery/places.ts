@@ -12,6 +12,8 @@ type Webhook = {
 
 /** What was given back is remembered for so many webhooks; a pace that is forgotten is found anew. */
 const maxKnown = 10_000
+/** For each request that may be in flight, one may be in the settlement that commits, and one may wait for the next. */
+const mostUnsettled = 3
 /** A failure so soon after a success is an entity's, not the webhook's. */
 const wellForMs = 60_000
 
@@ -22,7 +24,7 @@ const wellForMs = 60_000
  * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.)
  *
  * A lane is claimed (`begin`), its attempt ends (`end`), its settlement commits (`settled`). Requests count until
- * `end`; while settlements are held up, at most twice as many lanes are claimed.
+ * `end`; while settlements are held up, at most three times as many lanes are claimed.
  */
 export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
   const { most, total, nowMs } = options
@@ -52,19 +54,20 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
   }
 
-  /** How many more lanes of a webhook may be claimed now. */
-  function room(webhookId: number): number {
+  /** How many more requests of a webhook may be in flight, now or once so many of its attempts (`ending`) have ended. */
+  function room(webhookId: number, ending = 0): number {
     const webhook = webhooks.get(webhookId) ?? unknown
-    const free = total - inFlight
-    const share = Math.floor((free - 2 * webhook.inFlight) / 3)
-    const least = webhook.inFlight === 0 && free > 0 ? 1 : 0
+    const end = Math.min(ending, webhook.inFlight)
+    const [own, free] = [webhook.inFlight - end, total - inFlight + end]
+    const share = Math.floor((free - 2 * own) / 3)
+    const least = own === 0 && free > 0 ? 1 : 0
     return Math.max(
       0,
       Math.min(
-        paceRoom(webhook.pace, webhook.inFlight, nowMs()),
+        paceRoom(webhook.pace, own, nowMs()),
         Math.max(share, least),
-        2 * Math.ceil(webhook.pace.limit) - webhook.unsettled,
-        2 * total - unsettled,
+        mostUnsettled * Math.ceil(webhook.pace.limit) - webhook.unsettled,
+        mostUnsettled * total - unsettled,
       ),
     )
   }
