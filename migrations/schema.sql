@@ -246,6 +246,7 @@ create table walhook.lanes (
   due_at timestamp with time zone default now() not null,
   lease_id uuid,
   leased_until timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  next_event_id bigint,
   PRIMARY KEY (webhook_id, entity_type, entity_id),
   CHECK (((lease_id IS NULL) = (leased_until = '-infinity'::timestamp with time zone)))
 ) with (autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2, fillfactor=40);

@@ -89,8 +89,8 @@ with moved as (
   select webhook_id, entity_type, entity_id, min(event_id) as event_id
   from queued group by webhook_id, entity_type, entity_id
 ), lanes as (
-  insert into walhook.lanes (webhook_id, entity_type, entity_id, lease_id, leased_until)
-  select f.webhook_id, f.entity_type, f.entity_id,
+  insert into walhook.lanes (webhook_id, entity_type, entity_id, next_event_id, lease_id, leased_until)
+  select f.webhook_id, f.entity_type, f.entity_id, f.event_id,
          case when f.event_id <= w.born_up_to then $27::uuid end,
          case when f.event_id <= w.born_up_to then now() + $28::float8 * interval '1 ms' else '-infinity' end
   from firsts f join wanted w on w.id = f.webhook_id

@@ -27,12 +27,15 @@ with asked as (
 )
 select event_id from asked`
 
-/** Locks lanes, or makes them, in the order in which an append does. `lease` is null where nobody holds the lane now. */
+/**
+ * Locks lanes, or makes them, in the order in which an append does; which of their deliveries is the oldest may change. `lease` is
+ * null where nobody holds the lane now.
+ */
 const lockOrMakeLanesStatement = `
 insert into walhook.lanes as l (webhook_id, entity_type, entity_id)
 select $1, entity_type, entity_id from unnest($2::text[], $3::text[]) as k (entity_type, entity_id)
 order by entity_type collate "C", entity_id collate "C"
-on conflict (webhook_id, entity_type, entity_id) do update set due_at = l.due_at
+on conflict (webhook_id, entity_type, entity_id) do update set next_event_id = null
 returning entity_type, entity_id, case when leased_until > clock_timestamp() then lease_id end as lease`
 
 /** What a held lane's lease sends was chosen before. */

@@ -1,3 +1,4 @@
+import type { TimeId } from '../domain/time-id.ts'
 import type { Batching, Mode } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
 
@@ -42,19 +43,26 @@ update walhook.lanes l
 set lease_id = $3, leased_until = now() + $4 * interval '1 ms'
 from due d
 where l.ctid = d.ctid
-returning l.entity_type, l.entity_id`
+returning l.entity_type, l.entity_id, l.next_event_id`
+
+/** A lane that was leased, and its oldest delivery, where that is known. */
+export type LeasedLane = Lane & { readonly nextEventId: TimeId | null }
 
 /** Leases up to `limit` due lanes of a webhook, and returns them. */
 export async function leaseDueLanes(
   outbox: Outbox,
   input: Pick<ClaimInput, 'webhookId' | 'limit' | 'lease' | 'leaseMs' | 'dueFrom'>,
-): Promise<Lane[]> {
+): Promise<LeasedLane[]> {
   const { rows } = await outbox.pool.query({
     name: 'lease_due_lanes',
     text: leaseDueLanesStatement,
     values: [input.webhookId, input.limit, input.lease, input.leaseMs, input.dueFrom ?? '-infinity'],
   })
-  return rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id }))
+  return rows.map(row => ({
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    nextEventId: row.next_event_id,
+  }))
 }
 
 /** Locks in the order in which an append locks, so that neither waits for the other for ever, each lane looked up by itself. */

@@ -29,10 +29,10 @@ from walhook.webhooks where id = $1 for key share`
  */
 const lockByHandStatement = `select pg_advisory_xact_lock(x'68616e64'::int, $1)`
 
-/** Locks a lane, or makes it. `lease` is null where nobody holds it now. */
+/** Locks a lane, or makes it; which of its deliveries is the oldest may change. `lease` is null where nobody holds it now. */
 const lockOrMakeLaneStatement = `
 insert into walhook.lanes as l (webhook_id, entity_type, entity_id) values ($1, $2, $3)
-on conflict (webhook_id, entity_type, entity_id) do update set due_at = l.due_at
+on conflict (webhook_id, entity_type, entity_id) do update set next_event_id = null
 returning case when leased_until > clock_timestamp() then lease_id end as lease`
 
 /** The lane's oldest delivery; under a lease, the oldest one that was there when the lease began: what is in flight. */

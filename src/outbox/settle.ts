@@ -76,7 +76,9 @@ with s as (
     and d.event_id = s.event_id
 ), lane_work as (
   select s.*, s.state in ('retry', 'split') or other.event_id is not null as has_work,
-         s.state = 'retry' and other.event_id < coalesce(s.lane_events[1], s.event_id) as is_behind
+         s.state = 'retry' and other.event_id < coalesce(s.lane_events[1], s.event_id) as is_behind,
+         least(other.event_id, case when s.state in ('retry', 'split') then coalesce(s.lane_events[1], s.event_id) end)
+           as next_event_id
   from s
   left join lateral (
     select d.event_id from walhook.deliveries d
@@ -91,7 +93,8 @@ with s as (
     and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
 )
 update walhook.lanes l
-set ${free}, due_at = clock_timestamp() + case when s.is_behind then 0 else s.wait_ms end * interval '1 ms'
+set ${free}, next_event_id = s.next_event_id,
+    due_at = clock_timestamp() + case when s.is_behind then 0 else s.wait_ms end * interval '1 ms'
 from lane_work s
 where s.has_work
   and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id

@@ -78,9 +78,9 @@ export async function openQueue(url: string) {
         [webhookId, entities, perEntity, firstEventId, spread, prefix],
       )
       await outbox.pool.query(
-        `insert into walhook.lanes (webhook_id, entity_type, entity_id, due_at)
-         select $1, 'user', $3 || e, now() - interval '1 hour' + e * interval '1 us' from generate_series(0, $2::int - 1) e`,
-        [webhookId, entities, prefix],
+        `insert into walhook.lanes (webhook_id, entity_type, entity_id, next_event_id, due_at)
+         select $1, 'user', $3 || e, $4::bigint + case when $5 then e else 0 end, now() - interval '1 hour' + e * interval '1 us' from generate_series(0, $2::int - 1) e`,
+        [webhookId, entities, prefix, firstEventId, spread],
       )
     },
 
