@@ -8,7 +8,7 @@ import { startCapture } from '../support/run-capture.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 
-const kills = 100
+const kills = Number(process.env.WALHOOK_KILLS || 100)
 const giantRows = 1_000_000
 /** At the highest, in MB: Linux keeps count. */
 const peakMb = ({ pid }: WalhookProcess) =>

@@ -7,7 +7,7 @@ import { dayMs } from '../../src/outbox/partitions.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { openTestOutbox, retry, settlementOf, type TestOutbox } from '../support/open-outbox.ts'
 
-const waiting = 5_000
+const waiting = 10_000
 const lanes = 50
 const tables = ['lanes', 'deliveries', 'events']
 
@@ -33,7 +33,8 @@ async function fill(
   count: number,
   { name, perLane = 1, inDays = 0 }: { name: string; perLane?: number | undefined; inDays?: number },
 ): Promise<void> {
-  await at.outbox.pool.query(
+  const client = await at.outbox.pool.connect()
+  await client.query(
     `with e as (
        insert into walhook.events (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
        select walhook.new_time_id() + ($5::bigint << 20), '0/1', n, 'user', $3 || n, 'new', now(), '{}' from generate_series(1, $2::int) n, generate_series(1, $4::int)
@@ -44,6 +45,9 @@ async function fill(
      insert into walhook.lanes (webhook_id, entity_type, entity_id) select distinct $1::int, entity_type, entity_id from e`,
     [webhookId, count, name, perLane, inDays * dayMs],
   )
+  // What it read itself is told now, and not after the first look.
+  await client.query('select pg_stat_force_next_flush()')
+  client.release()
 }
 
 type Case = {
