@@ -236,11 +236,13 @@ test('an event that is asked for by hand goes before the batch that its lane is 
 })
 
 test.each<Mode>(['every', 'latest'])(
-  'with mode %s, under appends, refusals, deaths and two who send, each receiver gets everything in order',
+  'with mode %s, under appends, refusals, deaths and two who send, beside a webhook without batches, each receiver gets everything in order',
   async mode => {
     await using at = await openTestOutbox()
     const batch = { maxEvents: 5, maxWaitMs: 0 }
-    const webhookId = await open(at, batch, mode)
+    const inBatches = await open(at, batch, mode)
+    const one = await at.webhook(everyUser)
+    /** By webhook and entity. */
     const accepted = new Map<string, bigint>()
     const last = new Map<string, bigint>()
     const bodies = new Map<string, string>()
@@ -251,7 +253,12 @@ test.each<Mode>(['every', 'latest'])(
         const wasAppending = isAppending
         // Now and then a lease ends before its settlement, as that of a process that died.
         const dies = Math.random() < 0.1
-        const { shipments } = await take(at, webhookId, batch, { limit: 3, mode, leaseMs: dies ? 1 : 60_000 })
+        const leaseMs = dies ? 1 : 60_000
+        const claims = [
+          await take(at, inBatches, batch, { limit: 3, mode, leaseMs }),
+          await take(at, one, null, { limit: 5, leaseMs }),
+        ]
+        const shipments = claims.flatMap(claimed => claimed.shipments)
         if (shipments.length === 0 && !wasAppending && (await at.count('lanes')) === 0) return
         await at.outbox.pool.query(
           `update walhook.lanes set due_at = now() where lease_id is null and due_at > now()`,
@@ -263,9 +270,10 @@ test.each<Mode>(['every', 'latest'])(
           bodies.set(messageId, body)
           const isRefused = Math.random() < 0.3
           if (!isRefused)
-            for (const { entityId, eventId } of shipment.deliveries) {
-              expect(eventId).toBeGreaterThanOrEqual(accepted.get(entityId) ?? 0n)
-              accepted.set(entityId, eventId)
+            for (const { webhookId, entityId, eventId } of shipment.deliveries) {
+              const lane = `${webhookId} ${entityId}`
+              expect(eventId).toBeGreaterThanOrEqual(accepted.get(lane) ?? 0n)
+              accepted.set(lane, eventId)
             }
           return answered(shipment, isRefused ? 422 : 204)
         })
@@ -285,7 +293,7 @@ test.each<Mode>(['every', 'latest'])(
       const { rows } = await at.outbox.pool.query(
         'select entity_id, max(id) as id from walhook.events group by entity_id',
       )
-      for (const row of rows) last.set(row.entity_id, row.id)
+      for (const row of rows) for (const id of [inBatches, one]) last.set(`${id} ${row.entity_id}`, row.id)
     }
     await Promise.all([append(), send(), send()])
     expect([...accepted].sort()).toEqual([...last].sort())
