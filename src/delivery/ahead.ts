@@ -4,13 +4,15 @@ import type { Places } from './places.ts'
 
 /** What has found no place after so long is given back, in ms: the pace has changed, and others may have one. */
 const longestWaitMs = 200
+/** Of the attempts that the mean time of one is taken of, roughly. */
+const remembered = 16
 
 type Waiting = { readonly webhook: BusyWebhook; readonly shipment: Shipment; readonly untilMs: number }
 
 /**
- * Claims a little ahead of the places that are free. A claim takes milliseconds, and attempts end meanwhile: the next one asks
- * for as many more as ended during the last, which then find their places free. Else a fast receiver would have nothing in
- * flight by the time a claim is back. What comes too early waits for the next attempt that ends.
+ * Claims a little ahead of the places that are free. A claim takes milliseconds, and attempts end meanwhile: of those in flight the
+ * share that a claim takes of the time of an attempt. So many more are asked for, and find their places free. Else a fast
+ * receiver would have nothing in flight by the time a claim is back. What comes too early waits for the next attempt that ends.
  */
 export function createAhead(options: {
   places: Pick<Places, 'room' | 'begin'>
@@ -20,8 +22,8 @@ export function createAhead(options: {
   release: (webhookId: number, lanes: readonly ClaimedDelivery[]) => void
 }) {
   const { places, clockMs } = options
-  /** Attempts that ended since a webhook's claim began, and that ended during the one before, by webhook. */
-  const paces = new Map<number, { ended: number; expected: number }>()
+  /** Of webhooks whose last claim got all that it asked for: how long it took, and how long an attempt takes. */
+  const paces = new Map<number, { claimMs: number; attemptMs: number | null }>()
   const waiting = new Map<number, Waiting[]>()
   const timers = new Set<NodeJS.Timeout>()
 
@@ -35,12 +37,18 @@ export function createAhead(options: {
     if (queue?.length === 0) waiting.delete(webhookId)
   }
 
-  /** Gives back what has waited for too long; with `nowMs` = Infinity, all. */
-  function giveBack(webhookId: number, nowMs: number) {
+  /** Of the attempts in flight, the share that will have ended when a claim is back. */
+  function shareEnding(webhookId: number): number {
+    const { claimMs, attemptMs } = paces.get(webhookId) ?? { claimMs: 0, attemptMs: null }
+    return attemptMs === null || attemptMs >= longestWaitMs ? 0 : Math.min(1, claimMs / attemptMs)
+  }
+
+  /** Gives back what waits until then at the latest. */
+  function giveBack(webhookId: number, lastMs: number) {
     const queue = waiting.get(webhookId) ?? []
-    const late = queue.filter(({ untilMs }) => untilMs <= nowMs)
+    const late = queue.filter(({ untilMs }) => untilMs <= lastMs)
     if (late.length === 0) return
-    const left = queue.filter(({ untilMs }) => untilMs > nowMs)
+    const left = queue.filter(({ untilMs }) => untilMs > lastMs)
     if (left.length > 0) waiting.set(webhookId, left)
     else waiting.delete(webhookId)
     options.release(
@@ -52,8 +60,8 @@ export function createAhead(options: {
   return {
     /** How many shipments of a webhook are to be claimed now. */
     wanted(webhookId: number): number {
-      const expected = paces.get(webhookId)?.expected ?? 0
-      return Math.max(0, places.room(webhookId, expected) - (waiting.get(webhookId)?.length ?? 0))
+      const early = waiting.get(webhookId)?.length ?? 0
+      return Math.max(0, places.room(webhookId, shareEnding(webhookId)) - early)
     },
 
     /**
@@ -61,15 +69,14 @@ export function createAhead(options: {
      * the latest. `isAll`: it got all that it asked for, so there may be more.
      */
     claiming(webhookId: number) {
-      const pace = paces.get(webhookId) ?? { ended: 0, expected: 0 }
-      pace.ended = 0
-      paces.set(webhookId, pace)
+      const beganMs = clockMs()
       return (
         webhook: BusyWebhook,
         shipments: readonly Shipment[],
         { sendBeforeMs, isAll }: { sendBeforeMs: number; isAll: boolean },
       ) => {
-        if (isAll) pace.expected = pace.ended
+        const attemptMs = paces.get(webhookId)?.attemptMs ?? null
+        if (isAll) paces.set(webhookId, { claimMs: clockMs() - beganMs, attemptMs })
         else paces.delete(webhookId)
         const untilMs = Math.min(sendBeforeMs, clockMs() + longestWaitMs)
         const queue = waiting.get(webhookId) ?? []
@@ -80,7 +87,8 @@ export function createAhead(options: {
         const timer = setTimeout(
           () => {
             timers.delete(timer)
-            giveBack(webhookId, clockMs())
+            // By its own moment and not by the clock: a timer of a busy process may come early.
+            giveBack(webhookId, untilMs)
           },
           Math.max(0, untilMs - clockMs() + 1),
         )
@@ -88,10 +96,12 @@ export function createAhead(options: {
       }
     },
 
-    /** An attempt of a webhook has ended, and its place is free. */
-    ended(webhookId: number) {
+    /** An attempt of a webhook that took `tookMs` has ended, and its place is free. */
+    ended(webhookId: number, tookMs: number) {
       const pace = paces.get(webhookId)
-      if (pace) pace.ended++
+      if (pace)
+        pace.attemptMs =
+          pace.attemptMs === null ? tookMs : pace.attemptMs + (tookMs - pace.attemptMs) / remembered
       sendWhatHasRoom(webhookId)
     },
 

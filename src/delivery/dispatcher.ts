@@ -221,7 +221,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       retryAfterMs,
     })
     if (attempt.outcome === 'delivered') births.befriend(webhook.id)
-    ahead.ended(webhook.id)
+    ahead.ended(webhook.id, attempt.durationMs)
     waker.wake()
     const next = decideNextOfShipment({
       outcome: attempt.outcome,

@@ -54,10 +54,10 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
   }
 
-  /** How many more requests of a webhook may be in flight, now or once so many of its attempts (`ending`) have ended. */
-  function room(webhookId: number, ending = 0): number {
+  /** How many more requests of a webhook may be in flight, now or once a share of its attempts (0 to 1) has ended. */
+  function room(webhookId: number, shareEnding = 0): number {
     const webhook = webhooks.get(webhookId) ?? unknown
-    const end = Math.min(ending, webhook.inFlight)
+    const end = Math.floor(shareEnding * webhook.inFlight)
     const [own, free] = [webhook.inFlight - end, total - inFlight + end]
     const share = Math.floor((free - 2 * own) / 3)
     const least = own === 0 && free > 0 ? 1 : 0
