@@ -15,9 +15,9 @@ type Waiting = { readonly webhook: BusyWebhook; readonly shipment: Shipment; rea
  * receiver would have nothing in flight by the time a claim is back. What comes too early waits for the next attempt that ends.
  */
 export function createAhead(options: {
-  places: Pick<Places, 'room' | 'begin'>
+  places: Pick<Places, 'room'>
   clockMs: () => number
-  /** Sends what has a place. */
+  /** Takes a place, and sends. */
   send: (webhook: BusyWebhook, shipment: Shipment) => void
   release: (webhookId: number, lanes: readonly ClaimedDelivery[]) => void
 }) {
@@ -31,7 +31,6 @@ export function createAhead(options: {
     const queue = waiting.get(webhookId)
     while (queue && queue.length > 0 && queue[0]!.untilMs > clockMs() && places.room(webhookId) > 0) {
       const { webhook, shipment } = queue.shift()!
-      places.begin(webhook.id, webhook.url)
       options.send(webhook, shipment)
     }
     if (queue?.length === 0) waiting.delete(webhookId)

@@ -61,7 +61,7 @@ const afterFailureMs = 1_000
  * What this process captures itself it may claim at its birth (`createBirths`).
  *
  * On shutdown: claims no more, lets requests finish for `drainMs`, cuts off the rest (settled as `cancelled`,
- * due at once for another process), settles everything.
+ * due at once for another process), settles everything, and gives back what was claimed and not sent.
  */
 export function createDispatcher(options: DispatcherOptions): Service & {
   wake(): void
@@ -86,6 +86,9 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const cutOff = new AbortController()
   /** Whether anything new is sent. */
   let isSending = false
+  /** How often lanes are being given back at this moment. */
+  let givingBack = 0
+  const isIdle = () => places.unsettled() === 0 && givingBack === 0
   let onIdle: (() => void) | null = null
 
   const settler = createSettler({
@@ -102,7 +105,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     onSettled(settlements, left) {
       for (const { shipment } of settlements) places.settled(shipment.webhookId)
       for (const { webhookId, dueInMs } of left) agenda.note(webhookId, clockMs() + dueInMs)
-      if (places.unsettled() === 0) onIdle?.()
+      if (isIdle()) onIdle?.()
       options.onSettled(settlements)
       waker.wake()
     },
@@ -117,31 +120,35 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     clockMs,
     isSending: () => isSending,
     send(webhook, shipments) {
-      for (const shipment of shipments) {
-        places.begin(webhook.id, webhook.url)
-        void send(webhook, shipment)
-      }
+      for (const shipment of shipments) begin(webhook, shipment)
     },
     release: letGo,
     onRoom: waker.wake,
   })
 
-  const ahead = createAhead({
-    places,
-    clockMs,
-    send: (webhook, shipment) => void send(webhook, shipment),
-    release: letGo,
-  })
+  const ahead = createAhead({ places, clockMs, send: begin, release: letGo })
 
   /** Gives back lanes that were claimed and not tried. Where that fails, their lease ends by itself. */
   function letGo(webhookId: number, lanes: readonly ClaimedDelivery[]) {
-    release(outbox, lanes).then(
-      () => {
-        agenda.note(webhookId, clockMs())
-        waker.wake()
-      },
-      () => {},
-    )
+    givingBack++
+    release(outbox, lanes)
+      .then(
+        () => {
+          agenda.note(webhookId, clockMs())
+          waker.wake()
+        },
+        () => {},
+      )
+      .finally(() => {
+        givingBack--
+        if (isIdle()) onIdle?.()
+      })
+  }
+
+  /** Gives a shipment its place, and sends it. */
+  function begin(webhook: BusyWebhook, shipment: Shipment) {
+    places.begin(webhook.id, webhook.url)
+    void send(webhook, shipment)
   }
 
   /** Starts what is due and has room. Returns how long, in ms, nothing else will be due. */
@@ -203,7 +210,6 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     claimed(webhook, shipments, { sendBeforeMs: leasedAtMs + leaseMs - deadlineMs, isAll })
   }
 
-  /** Sends what has been given its place. */
   async function send(webhook: BusyWebhook, shipment: Shipment): Promise<void> {
     const message = messageOf(shipment)
     const startedAtMs = clockMs()
@@ -292,7 +298,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   }
 
   async function idleWithin(ms: number): Promise<void> {
-    if (places.unsettled() === 0) return
+    if (isIdle()) return
     const waited = new AbortController()
     onIdle = () => waited.abort()
     await sleep(ms, waited.signal)

@@ -17,7 +17,10 @@ function open() {
   const ahead = createAhead({
     places,
     clockMs,
-    send: (_, { deliveries }) => at.sent.push(deliveries[0].entityId),
+    send({ id, url }, { deliveries }) {
+      places.begin(id, url)
+      at.sent.push(deliveries[0].entityId)
+    },
     release: (_, lanes) => at.released.push(...lanes.map(({ entityId }) => entityId)),
   })
   let claimed = 0

@@ -19,6 +19,7 @@ import {
   startFaultyReceiver,
 } from '../support/faulty-receiver.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
+import { holdUp, untilWaiting } from '../support/outbox-traffic.ts'
 import { until } from '../support/wait.ts'
 
 const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
@@ -256,6 +257,33 @@ test('what was claimed too slowly is given back: its lease might end before an a
   await at.settledCount(webhook, 1)
   expect(at.settledOf(webhook)[0]!.shipment.deliveries[0].lease).toBe(leases[1])
   expect(came(at.receiver, '/crm')).toBe(1)
+})
+
+test('a stop waits until what was claimed and not sent is given back', async () => {
+  const at = await openDelivery(() => ({}), { deadlineMs: 1_000 })
+  try {
+    await at.webhookAt('/crm')
+    await at.users(1)
+    const { query } = at.outbox.pool
+    const stopping = Promise.withResolvers<{ leased: Promise<number>; letGo: () => Promise<void> }>()
+    at.outbox.pool.query = (async (...args: [never]) => {
+      const answer = await (query as (...args: unknown[]) => Promise<unknown>).apply(at.outbox.pool, args)
+      if ((args[0] as { name?: string }).name !== 'oldest_deliveries') return answer
+      // Its lease may end before an attempt does, and by now nobody can change a lane.
+      await new Promise(resolve => setTimeout(resolve, 1_050))
+      const letGo = await holdUp(at, 'lock table walhook.lanes in share mode')
+      stopping.resolve({ leased: at.stop().then(() => at.count('lanes', 'lease_id is not null')), letGo })
+      return answer
+    }) as never
+    at.start()
+    const { leased, letGo } = await stopping.promise
+    await untilWaiting(at, 1, 'the lane to be given back')
+    await letGo()
+    expect(await leased).toBe(0)
+    expect(came(at.receiver, '/crm')).toBe(0)
+  } finally {
+    await at[Symbol.asyncDispose]()
+  }
 })
 
 test('what is appended to a lane in flight is sent after the settlement of what is in flight, at once', async () => {
