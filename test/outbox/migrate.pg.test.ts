@@ -241,6 +241,11 @@ test('what a process of the version before has leased stays leased, and it can l
   )
   await pool.query(leaseOfBefore, [lease, '1'])
   await apply(files.filter(file => file >= '0018'))
+  // Whoever cancels or resends sees it held.
+  const { rows } = await pool.query(
+    `select entity_id from walhook.lanes where leased_until > now() + interval '50 s'`,
+  )
+  expect(rows).toEqual([{ entity_id: '1' }])
   const input = { webhookId: 1, limit: 10, lease: randomUUID(), leaseMs: 60_000 }
   expect(await leaseDueLanes(outbox, input)).toMatchObject([{ entityId: '2' }])
   await expect(pool.query(leaseOfBefore, [lease, '2'])).rejects.toThrow('column "lease"')
