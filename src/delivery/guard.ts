@@ -14,7 +14,7 @@ export class TargetBlocked extends Error {
   readonly code = 'EBLOCKED'
 }
 
-const mostJudged = 10_000
+const mostJudged = 2_000
 
 export type Guard = ReturnType<typeof createGuard>
 
