@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { expect, inject, test } from 'vitest'
 import { createTestDatabase } from './database.ts'
+import { embeddedVersion } from './own-server.ts'
 import { until } from './wait.ts'
 
 async function connect(url: string): Promise<Client & AsyncDisposable> {
@@ -48,3 +49,17 @@ test('until gives the value that came, and tells what did not come', async () =>
   const never = until(() => Promise.reject(new Error('not there')), { what: 'a ship', timeoutMs: 50 })
   await expect(never).rejects.toThrow('Waited 0.05 s for a ship; the last answer was Error: not there')
 })
+
+if (embeddedVersion === 'debian') {
+  test('Debian’s PostgreSQL compiles expensive plans, as its package sets it', async () => {
+    await using client = await connect(inject('postgres')!.url)
+    const { rows } = await client.query(`
+      select pg_jit_available() as available, current_setting('jit') as jit,
+             current_setting('jit_above_cost') as above_cost`)
+    expect(rows).toEqual([{ available: true, jit: 'on', above_cost: '100000' }])
+    const plan = await client.query(
+      'explain (analyze) select sum(i) from generate_series(1, 20000000) i limit 1',
+    )
+    expect(plan.rows.map(row => row['QUERY PLAN']).join('\n')).toContain('JIT:')
+  })
+}

@@ -1,8 +1,14 @@
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
 import { packagedPostgres } from '../../src/playground/postgres-binaries.ts'
 
-/** Which embedded server tests run on: `15` where TEST_EMBEDDED_POSTGRES says so, else the newest. */
+/**
+ * Which server tests start for themselves, as TEST_EMBEDDED_POSTGRES says: `15` for that version of the embedded one,
+ * `debian` for PostgreSQL 15 as Debian builds and sets it (with LLVM, JIT on), else the newest embedded one.
+ */
 export const embeddedVersion = process.env.TEST_EMBEDDED_POSTGRES || null
+
+/** Where Debian's package postgresql-15 puts `bin` and `lib`. */
+const debianFolder = '/usr/lib/postgresql/15'
 
 /** Starts an embedded server that a test has for itself: to stop it, or with settings of its own. */
 export async function startOwnServer(
@@ -10,6 +16,9 @@ export async function startOwnServer(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<EmbeddedPostgres> {
   if (embeddedVersion === null) return await startEmbeddedPostgres({ dataDir, settings })
-  const binaries = await packagedPostgres(undefined, undefined, `embedded-postgres-${embeddedVersion}`)
+  const binaries =
+    embeddedVersion === 'debian'
+      ? debianFolder
+      : await packagedPostgres(undefined, undefined, `embedded-postgres-${embeddedVersion}`)
   return await startEmbeddedPostgres({ dataDir, settings, binaries })
 }

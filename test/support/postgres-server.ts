@@ -37,7 +37,7 @@ const startTimeoutMs = 60_000
 /**
  * The Postgres that the tests run on: the one that TEST_DATABASE_URL names; else a container of
  * TEST_POSTGRES_IMAGE (default postgres:18) where a Docker engine answers and has the image or can pull it;
- * else, or where TEST_EMBEDDED_POSTGRES names a version, the embedded server with its data below `dataRoot`.
+ * else, or where TEST_EMBEDDED_POSTGRES names one (see own-server.ts), a server of ours with its data below `dataRoot`.
  */
 export async function startTestServer(env: NodeJS.ProcessEnv, dataRoot: string): Promise<TestServer> {
   if (env.TEST_DATABASE_URL) return useNamedServer(env.TEST_DATABASE_URL)
@@ -156,7 +156,7 @@ async function startEmbedded(dataRoot: string, whyNoContainer: string): Promise<
   const server = await startOwnServer(wished, settings)
   return {
     url: server.url,
-    description: `embedded PostgreSQL ${server.version} (no TEST_DATABASE_URL; ${whyNoContainer})`,
+    description: `${embeddedVersion === 'debian' ? 'Debian’s' : 'embedded'} PostgreSQL ${server.version} (no TEST_DATABASE_URL; ${whyNoContainer})`,
     keeps: { dataDir: wished },
     stop: keepData => (keepData ? server.stop() : remove(wished)),
     abandon: () => {
