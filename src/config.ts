@@ -3,6 +3,7 @@ import { parse as parseYaml } from 'yaml'
 import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts'
 import { defaultMapping, type EntityMapping } from './domain/mapping.ts'
 import { readMappingFile } from './domain/mapping-file.ts'
+import { nearest } from './domain/nearest.ts'
 import type { Problem } from './domain/problem.ts'
 import { defaultScheduleMs, parseSchedule } from './domain/retry.ts'
 import { parseSealKey, type SealKey } from './domain/seal.ts'
@@ -41,9 +42,36 @@ export type Config = {
   readonly logLevel: string
 }
 
-export type ConfigResult =
+/** `warnings` are of what is there and has no effect. */
+export type ConfigResult = { readonly warnings: readonly Problem[] } & (
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly problems: readonly Problem[] }
+)
+
+/** Every variable that walhook reads. */
+const variables = [
+  'DATABASE_URL',
+  'OUTBOX_DATABASE_URL',
+  'WALHOOK_CONFIG',
+  'WALHOOK_SLOT',
+  'WALHOOK_PUBLICATION',
+  'WALHOOK_ROLES',
+  'WALHOOK_ADMIN_TOKEN',
+  'WALHOOK_ADMIN_USER',
+  'WALHOOK_SECRET_KEY',
+  'WALHOOK_SECRET_KEY_OLD',
+  'WALHOOK_ALLOW_TARGETS',
+  'WALHOOK_PROXY',
+  'WALHOOK_RETRY_SCHEDULE',
+  'WALHOOK_MAX_IN_FLIGHT',
+  'WALHOOK_PROBE_INTERVAL',
+  'WALHOOK_KEEP_LOG_DAYS',
+  'WALHOOK_KEEP_EVENTS_DAYS',
+  'HOST',
+  'PORT',
+  'LOG_LEVEL',
+] as const
+type Variable = (typeof variables)[number]
 
 /**
  * Reads the configuration from environment variables, and from the mapping file that they name or that is in
@@ -56,16 +84,16 @@ export function readConfig(
 ): ConfigResult {
   const problems: Problem[] = []
   const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
-  const get = (name: string) => env[name]?.trim() || null
+  const get = (name: Variable) => env[name]?.trim() || null
 
-  function databaseUrl(name: string): string | null {
+  function databaseUrl(name: Variable): string | null {
     const text = get(name)
     if (text !== null && !isPostgresUrl(text))
       add(name, 'not a Postgres URL', 'write it as postgres://user:password@host:5432/database')
     return text
   }
 
-  function sqlName(name: string): string {
+  function sqlName(name: Variable): string {
     const text = get(name) ?? 'walhook'
     if (!/^[a-z_][a-z0-9_]{0,62}$/.test(text))
       add(name, JSON.stringify(text), 'use lower-case letters, digits and _ only, at most 63 of them')
@@ -148,7 +176,7 @@ export function readConfig(
   if (!(port <= 65535))
     add('PORT', JSON.stringify(portText), 'use a port number from 0 (any free one) to 65535')
 
-  function days(name: string): number {
+  function days(name: Variable): number {
     const text = get(name) ?? '30'
     const value = /^\d{1,4}$/.test(text) ? Number(text) : 0
     if (value < 1 || value > 3650) add(name, JSON.stringify(text), 'use a number of days from 1 to 3650')
@@ -164,9 +192,12 @@ export function readConfig(
   const publicationName = sqlName('WALHOOK_PUBLICATION')
   const mapping = readMapping(get('WALHOOK_CONFIG'), add)
 
-  if (problems.length > 0 || !allow.ok || 'problem' in proxy || !scheduleMs) return { ok: false, problems }
+  const warnings = unknownVariables(env)
+  if (problems.length > 0 || !allow.ok || 'problem' in proxy || !scheduleMs)
+    return { ok: false, problems, warnings }
   return {
     ok: true,
+    warnings,
     config: {
       databaseUrl: source,
       outboxUrl: outbox,
@@ -188,6 +219,28 @@ export function readConfig(
       logLevel,
     },
   }
+}
+
+/** What Kubernetes gives every pod beside a service named walhook. https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables */
+const ofKubernetes = /^WALHOOK_(SERVICE_|PORT($|_\d))/
+
+/**
+ * Variables that look like walhook's and are none. They are not refused: an environment is shared, and a variable may be
+ * meant for another version.
+ */
+function unknownVariables(env: Readonly<Record<string, string | undefined>>): Problem[] {
+  const names = Object.keys(env).filter(
+    name =>
+      name.startsWith('WALHOOK_') && !variables.some(known => known === name) && !ofKubernetes.test(name),
+  )
+  return names.map(name => {
+    const meant = nearest(name, variables)
+    return {
+      what: name,
+      found: 'walhook has no such variable: it has no effect',
+      mend: meant === null ? 'remove it' : `write ${meant}, or remove it`,
+    }
+  })
 }
 
 const usualFile = 'walhook.yaml'

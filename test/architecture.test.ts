@@ -88,7 +88,8 @@ test('a cycle is told once, type imports count, and what only looks like an impo
 
 test('what the rules allow passes', () => {
   const files = {
-    'main.ts': "import { run } from './app.ts'\nimport { config } from './config.ts'",
+    'main.ts': "import { serve } from './commands/serve.ts'\nimport { config } from './config.ts'",
+    'commands/serve.ts': "import { run } from '../app.ts'\nimport { create } from '../control/c.ts'",
     'app.ts': "import { x } from './api/a.ts'\nimport { y } from './outbox/b.ts'",
     'config.ts': "import { z } from 'zod'\nexport const url = process.env.DATABASE_URL",
     'capture/stream.ts': "import 'pg-logical-replication'\nimport { append } from '../outbox/b.ts'",

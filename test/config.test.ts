@@ -24,6 +24,7 @@ test('an empty environment is the defaults', () => {
   const result = readConfig([], {})
   expect(result).toEqual({
     ok: true,
+    warnings: [],
     config: {
       databaseUrl: null,
       outboxUrl: null,
@@ -226,5 +227,23 @@ test.each([
 test('a mapping file that is named and not there is a problem', () => {
   expect(problemsOf({ WALHOOK_CONFIG: join(folder, 'nowhere.yaml') })).toMatchObject([
     { what: 'WALHOOK_CONFIG', found: expect.stringContaining('nowhere.yaml does not exist') },
+  ])
+})
+
+test('a variable that walhook does not have is warned of, with the name that was probably meant', () => {
+  const { ok, warnings } = readConfig([], {
+    WALHOOK_ALOW_TARGETS: '127.0.0.1',
+    WALHOOK_COLOUR_OF_THE_SKY: 'blue',
+    WALHOOK_SLOT: 'walhook',
+    // Kubernetes gives these to every pod beside a service named walhook.
+    WALHOOK_SERVICE_HOST: '10.0.0.1',
+    WALHOOK_PORT: 'tcp://10.0.0.1:80',
+    WALHOOK_PORT_80_TCP_ADDR: '10.0.0.1',
+  })
+  expect(ok).toBe(true)
+  const found = 'walhook has no such variable: it has no effect'
+  expect(warnings).toEqual([
+    { what: 'WALHOOK_ALOW_TARGETS', found, mend: 'write WALHOOK_ALLOW_TARGETS, or remove it' },
+    { what: 'WALHOOK_COLOUR_OF_THE_SKY', found, mend: 'remove it' },
   ])
 })

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
 import { formatSecret, sign } from '../../src/domain/signature.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -61,8 +62,8 @@ test('serve brings an older schema, here one of nothing at all, up to date by it
 
 test('a token is printed alone, works at once, and stands for the account that it names', async () => {
   await query(`${tables} insert into users values (41), (42)`)
-  const made = await runWalhook(database, ['token', 'CI', '--user', '42'])
-  expect(made).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]{43}\n$/), stderr: '' })
+  const made = await runWalhook(database, ['token', 'CI', '--user', '42', '--role', 'admin'])
+  expect(made).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]+\n$/), stderr: '' })
   await using walhook = startWalhook(database)
   const headers = { authorization: `Bearer ${made.stdout.trim()}` }
   const post = async (path: string, body: object) => {
@@ -95,8 +96,8 @@ test('tokens have a role and an end, are listed without themselves, and are revo
     '--user',
     '42',
   ])
-  expect(viewer).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]{43}\n$/), stderr: '' })
-  await runWalhook(database, ['token', 'CI'])
+  expect(viewer).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]+\n$/), stderr: '' })
+  await runWalhook(database, ['token', 'CI', '--role', 'admin', '--expires', 'never'])
   const listed = async () => (await runWalhook(database, ['token', '--list'])).stdout
   expect((await listed()).split('\n')).toEqual([
     expect.stringMatching(/^ +ID +ROLE +USER +LAST USED +STATE +NAME$/),
@@ -154,6 +155,56 @@ test.each(['--help', '-h', 'help'])('%s shows every command, also where nothing 
   for (const command of ['serve', 'check', 'migrate', 'token', 'listen'])
     expect(stdout).toContain(`walhook ${command}`)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})
+
+test('a token may little, and not for ever, unless it is said', async () => {
+  await runWalhook(database, ['token', 'CI'])
+  expect(
+    await query(
+      `select role, round(extract(epoch from expires_at - now()) / 86400)::int as days from walhook.tokens`,
+    ),
+  ).toEqual([{ role: 'viewer', days: 90 }])
+})
+
+test.each(['serve', 'check', 'migrate', 'resync', 'backfill', 'token', 'rekey', 'listen'])(
+  '%s --help shows how that command is called, and does nothing',
+  async command => {
+    for (const args of [
+      [command, '--help'],
+      [command, '-h'],
+      ['help', command],
+      [command, '--yes', '--help'],
+    ]) {
+      const { code, stdout, stderr } = await runWalhook(null, args)
+      expect({ code, stderr }, args.join(' ')).toEqual({ code: 0, stderr: '' })
+      const commands = [...stdout.matchAll(/^ {2}walhook (\w+)/gm)].map(([, name]) => name)
+      expect(new Set(commands)).toEqual(new Set([command]))
+    }
+  },
+)
+
+test('a wrong option is answered with the usage of its command', async () => {
+  const { code, stdout, stderr } = await runWalhook(null, ['token', '--rolle', 'viewer'])
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toMatch(/^walhook: Unknown option '--rolle'/)
+  expect(stderr).toContain('walhook token NAME')
+  expect(stderr).not.toContain('walhook serve')
+})
+
+test('--version prints the version of the package', async () => {
+  expect(await runWalhook(null, ['--version'])).toEqual({
+    code: 0,
+    stdout: `walhook ${packageJson.version}\n`,
+    stderr: '',
+  })
+})
+
+test('a variable that walhook does not have is warned of, and does not stop the command', async () => {
+  const { code, stderr } = await runWalhook(database, ['migrate'], { WALHOOK_SLOTT: 'mine' })
+  expect(stderr).toBe(
+    'WALHOOK_SLOTT: walhook has no such variable: it has no effect. To mend it: write WALHOOK_SLOT, or remove it\n',
+  )
+  expect(code).toBe(0)
 })
 
 test.each(['cook', 'Serve', 'constructor', '__proto__', 'toString', '--serve', ''])(

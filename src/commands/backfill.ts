@@ -1,0 +1,180 @@
+import { parseArgs } from 'node:util'
+import { isSlotActive } from '../capture/preflight.ts'
+import { openSource, type Source } from '../capture/source.ts'
+import { type Config, readConfig } from '../config.ts'
+import {
+  type BackfillControl,
+  type BackfillWish,
+  cancelBackfill,
+  changeBackfill,
+  getBackfill,
+  listBackfills,
+  startBackfill,
+} from '../control/backfills.ts'
+import { commandLine } from '../control/control.ts'
+import type { Failed } from '../control/result.ts'
+import { describeBackfill, isOpen, maxRowsPerSecond } from '../domain/backfill.ts'
+import { backfillAs } from '../domain/mapping.ts'
+import { formatProblem } from '../domain/problem.ts'
+import { openOutbox } from '../outbox/database.ts'
+import { sleep } from '../runtime/sleep.ts'
+import { type Command, Misuse, required, say, wholeNumber } from './command.ts'
+import { migrateOutbox } from './migrate.ts'
+
+export const backfill: Command = {
+  usage: `  walhook backfill --entity TYPE [--webhook ID] [--action new|update] [--rate ROWS]
+                                      send every row that there is, to one webhook or to all that have the
+                                      trigger, at most ROWS in a second (1000), and show how far it is
+  walhook backfill --list | --follow ID [--rate ROWS] | --cancel ID
+                                      show the backfills, see to one (and change its pace), or end it`,
+  async run(args, signal) {
+    const { values } = parseArgs({
+      args,
+      options: {
+        entity: { type: 'string' },
+        webhook: { type: 'string' },
+        action: { type: 'string' },
+        rate: { type: 'string' },
+        list: { type: 'boolean', default: false },
+        follow: { type: 'string' },
+        cancel: { type: 'string' },
+      },
+    })
+    const order = readOrder(values)
+    if (typeof order === 'string') throw new Misuse(order)
+    const config = required(readConfig(['DATABASE_URL']))
+    if (!config) return 1
+    const result = await carryOut(config, order, { say, signal })
+    if (result.ok) return result.done ? 0 : 1
+    for (const problem of result.problems) process.stderr.write(`walhook: ${problem}\n`)
+    return 1
+  },
+}
+
+/** What `walhook backfill` is asked for. */
+type Order =
+  | { readonly kind: 'list' }
+  | { readonly kind: 'start'; readonly wish: BackfillWish }
+  | { readonly kind: 'follow'; readonly id: number; readonly rowsPerSecond: number | undefined }
+  | { readonly kind: 'cancel'; readonly id: number }
+
+/** What the options of `backfill` mean, or what is wrong with them. */
+function readOrder(values: {
+  entity?: string
+  webhook?: string
+  action?: string
+  rate?: string
+  list: boolean
+  follow?: string
+  cancel?: string
+}): Order | string {
+  const { entity, list, follow, cancel } = values
+  if ([entity, list || undefined, follow, cancel].filter(value => value !== undefined).length !== 1)
+    return 'backfill takes one of --entity TYPE, --list, --follow ID, --cancel ID'
+  const of = (text: string | undefined) => (text === undefined ? undefined : wholeNumber(text))
+  const [webhookId, rowsPerSecond, followed, cancelled] = [values.webhook, values.rate, follow, cancel].map(
+    of,
+  )
+  for (const [name, value] of Object.entries({ webhook: webhookId, follow: followed, cancel: cancelled }))
+    if (value !== undefined && !(value > 0 && value < 2 ** 31)) return `--${name} takes an id`
+  if (rowsPerSecond !== undefined && !(rowsPerSecond > 0 && rowsPerSecond <= maxRowsPerSecond))
+    return `--rate ${JSON.stringify(values.rate)} is not from 1 to ${maxRowsPerSecond} rows per second`
+  const actionType = (['new', 'update'] as const).find(action => action === values.action)
+  if (values.action !== undefined && !actionType)
+    return `--action ${JSON.stringify(values.action)} is not new or update`
+  if (entity === undefined && (values.webhook !== undefined || values.action !== undefined))
+    return '--webhook and --action go with --entity'
+  if ((list || cancel !== undefined) && values.rate !== undefined)
+    return '--rate goes with --entity or --follow'
+  if (entity !== undefined)
+    return { kind: 'start', wish: { entityType: entity, webhookId, actionType, rowsPerSecond } }
+  if (followed !== undefined) return { kind: 'follow', id: followed, rowsPerSecond }
+  return cancelled === undefined ? { kind: 'list' } : { kind: 'cancel', id: cancelled }
+}
+
+/**
+ * Lists, begins, follows or cancels backfills. One that was begun or is followed is shown until it has ended, or until
+ * `signal`: then it goes on by itself. Returns whether all went well, or what is wrong.
+ */
+async function carryOut(
+  config: Config,
+  order: Order,
+  options: { say: (line: string) => void; signal: AbortSignal },
+): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
+  const { say } = options
+  const migrated = await migrateOutbox(config)
+  if (!migrated.ok) return { ok: false, problems: [formatProblem(migrated.problem)] }
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
+  const entityTypes = config.mapping.map(({ entityType }) => entityType)
+  const control = { ...config, outbox, entityTypes, backfillAs: backfillAs(config.mapping) }
+  const tell = (id: number) => follow(control, source, id, options)
+  switch (order.kind) {
+    case 'list': {
+      const { items } = await listBackfills(control, { limit: 50, before: null })
+      if (items.length === 0) say('There is no backfill.')
+      for (const each of items) say(describeBackfill(each, Date.now()))
+      return { ok: true, done: true }
+    }
+    case 'start': {
+      const started = await startBackfill(control, commandLine, order.wish)
+      return started.ok ? await tell(started.value.id) : { ok: false, problems: failureLines(started) }
+    }
+    case 'follow': {
+      const { id, rowsPerSecond } = order
+      const found =
+        rowsPerSecond === undefined
+          ? await getBackfill(control, id)
+          : await changeBackfill(control, commandLine, id, { rowsPerSecond })
+      return found.ok ? await tell(id) : { ok: false, problems: failureLines(found) }
+    }
+    case 'cancel': {
+      const cancelled = await cancelBackfill(control, commandLine, order.id)
+      if (!cancelled.ok) return { ok: false, problems: failureLines(cancelled) }
+      say(describeBackfill(cancelled.value, Date.now()))
+      return { ok: true, done: true }
+    }
+    default:
+      return order satisfies never
+  }
+}
+
+function failureLines(failed: Failed): string[] {
+  return failed.kind === 'invalid' ? failed.problems.map(({ detail }) => detail) : [failed.detail]
+}
+
+const progressMs = 1_000
+
+/** Says how far a backfill is, whenever that is something new. */
+async function follow(
+  control: BackfillControl,
+  source: Source,
+  id: number,
+  { say, signal }: { say: (line: string) => void; signal: AbortSignal },
+): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
+  let said = ''
+  const tell = (line: string) => {
+    if (line !== said) say(line)
+    said = line
+  }
+  while (!signal.aborted) {
+    const found = await getBackfill(control, id)
+    if (!found.ok) return { ok: false, problems: failureLines(found) }
+    const line = describeBackfill(found.value, Date.now())
+    if (!isOpen(found.value)) {
+      say(line)
+      return { ok: true, done: found.value.state === 'done' }
+    }
+    const isCaptured = await isSlotActive(source, control.slotName)
+    tell(
+      isCaptured
+        ? line
+        : `${line}. No walhook captures just now (nobody reads the slot ${control.slotName}): it goes on as soon as one does`,
+    )
+    await sleep(progressMs, signal)
+  }
+  say(
+    `Backfill ${id} goes on by itself. To see it: walhook backfill --follow ${id}. To end it: --cancel ${id}`,
+  )
+  return { ok: true, done: true }
+}

@@ -1,0 +1,38 @@
+import { parseArgs } from 'node:util'
+import { problemOfConnecting } from '../app.ts'
+import { type CheckLine, checkLines, worstLevel } from '../capture/check.ts'
+import { preflight } from '../capture/preflight.ts'
+import { openSource } from '../capture/source.ts'
+import { type Config, readConfig } from '../config.ts'
+import { type Command, required, say } from './command.ts'
+
+/** What it ends with, by the worst that it has found. */
+const statusOf = { ok: 0, warning: 3, error: 1 }
+
+export const check: Command = {
+  usage: `  walhook check [--json]              look at the source: what is in the way of capturing it, and how to mend it
+                                      (ends with 0 if all is well, 3 with warnings, 1 with errors)`,
+  async run(args) {
+    const { values } = parseArgs({ args, options: { json: { type: 'boolean', default: false } } })
+    const config = required(readConfig(['DATABASE_URL']))
+    if (!config) return 1
+    const { lines, worst } = await checkSource(config)
+    if (values.json) say(JSON.stringify(lines, null, 2))
+    else
+      for (const { level, what, found, mend } of lines)
+        say(`${level.padEnd(7)}  ${what}: ${found}${mend === null ? '' : `. To mend it: ${mend}`}`)
+    return statusOf[worst]
+  },
+}
+
+/** Looks at everything that decides whether a source can be captured; nothing is created or changed. */
+async function checkSource(
+  config: Config,
+): Promise<{ lines: readonly CheckLine[]; worst: CheckLine['level'] }> {
+  await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
+  const unreachable = await problemOfConnecting('DATABASE_URL', source.pool)
+  if (unreachable) return { lines: [{ level: 'error', ...unreachable }], worst: 'error' }
+  const { facts, catalogue } = await preflight(source, config)
+  const lines = checkLines(facts, catalogue, { ...config, nowMs: Date.now() })
+  return { lines, worst: worstLevel(lines) }
+}

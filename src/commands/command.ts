@@ -1,0 +1,36 @@
+import type { Config, ConfigResult } from '../config.ts'
+import { formatProblem, type Problem } from '../domain/problem.ts'
+
+/** One command of the command line. */
+export type Command = {
+  /** How it is called and what it does: what `walhook NAME --help` prints, and a part of `walhook --help`. */
+  readonly usage: string
+  /** Runs it; resolves with the exit status. `signal` is aborted by the first SIGINT or SIGTERM. */
+  run(args: string[], signal: AbortSignal): Promise<number>
+}
+
+/** The arguments are not what the command takes: it ends with 2, and its usage is printed. */
+export class Misuse extends Error {}
+
+export function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+/** Prints what is in the way, one line for each; returns the exit status. */
+export function report(problems: readonly Problem[]): 1 {
+  for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`)
+  return 1
+}
+
+/** The configuration, after its warnings were printed; or null, after its problems were. */
+export function required(result: ConfigResult): Config | null {
+  report(result.warnings)
+  if (result.ok) return result.config
+  report(result.problems)
+  return null
+}
+
+/** NaN for all but digits: `Number` takes an empty text for 0. */
+export function wholeNumber(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN
+}

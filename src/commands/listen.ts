@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util'
+import { startReceiver } from '../playground/receiver.ts'
+import { type Command, Misuse, say, wholeNumber } from './command.ts'
+
+export const listen: Command = {
+  usage: `  walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
+                 [--host ADDRESS]     a receiver for developers: shows and verifies what arrives`,
+  async run(args, signal) {
+    const { values } = parseArgs({
+      args,
+      options: {
+        host: { type: 'string', default: '127.0.0.1' },
+        port: { type: 'string', default: '9090' },
+        status: { type: 'string', default: '204' },
+        delay: { type: 'string', default: '0' },
+        secret: { type: 'string', multiple: true, default: [] },
+      },
+    })
+    const port = wholeNumber(values.port)
+    const status = wholeNumber(values.status)
+    const delayMs = wholeNumber(values.delay)
+    if (!(port <= 65535)) throw new Misuse(`--port ${JSON.stringify(values.port)} is no port`)
+    if (!(status >= 200 && status <= 599))
+      throw new Misuse(`--status ${JSON.stringify(values.status)} is not from 200 to 599`)
+    if (!(delayMs <= 600_000))
+      throw new Misuse(`--delay ${JSON.stringify(values.delay)} is not from 0 to 600000 ms`)
+    // An empty one, from a variable that is not set, is none.
+    const secrets = values.secret.filter(secret => secret !== '')
+    await receive({ host: values.host, port, status, delayMs, secrets, signal })
+    return 0
+  },
+}
+
+/** Runs a receiver for developers until `signal` is aborted. */
+async function receive(options: {
+  host: string
+  port: number
+  status: number
+  delayMs: number
+  secrets: readonly string[]
+  signal: AbortSignal
+}): Promise<void> {
+  const { signal, secrets, ...rest } = options
+  const receiver = await startReceiver({
+    ...rest,
+    secrets: () => secrets,
+    onReceived({ receivedAt, webhookId, signature, answeredStatus, body }) {
+      const verdict = signature.state === 'valid' ? 'valid' : `${signature.state} (${signature.reason})`
+      say(
+        `${receivedAt.toISOString()} ${webhookId ?? '(no webhook-id)'} signature ${verdict}, answered ${answeredStatus}\n${body}`,
+      )
+    },
+  })
+  say(`Send webhooks to ${receiver.url}/ and open it in a browser to see them. Ctrl-C stops.`)
+  await untilAborted(signal)
+  await receiver.close()
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,26 @@
+import { parseArgs } from 'node:util'
+import { problemOfConnecting } from '../app.ts'
+import { type Config, readConfig } from '../config.ts'
+import { openOutbox } from '../outbox/database.ts'
+import { describeMigration, migrate as migrateSchema } from '../outbox/migrate.ts'
+import { type Command, report, required, say } from './command.ts'
+
+export const migrate: Command = {
+  usage: `  walhook migrate                     bring walhook's own tables up to this version`,
+  async run(args) {
+    parseArgs({ args })
+    const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+    if (!config) return 1
+    const migrated = await migrateOutbox(config)
+    if (!migrated.ok) return report([migrated.problem])
+    say(migrated.applied.length > 0 ? `applied ${migrated.applied.join(', ')}` : 'up to date')
+    return 0
+  },
+}
+
+/** Brings walhook's own tables up to date, and nothing else. */
+export async function migrateOutbox(config: Config) {
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
+  const problem = await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool)
+  return problem ? { ok: false as const, problem } : describeMigration(await migrateSchema(outbox))
+}

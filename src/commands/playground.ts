@@ -1,0 +1,58 @@
+import { fileURLToPath } from 'node:url'
+import { openApp } from '../app.ts'
+import type { Config } from '../config.ts'
+import { type Control, commandLine } from '../control/control.ts'
+import { revealSecret } from '../control/secrets.ts'
+import { changeWebhook, createWebhook, listWebhooks } from '../control/webhooks.ts'
+import { formatProblem } from '../domain/problem.ts'
+import { parseSealKey } from '../domain/seal.ts'
+import { parseAllowList } from '../domain/target.ts'
+import type { Trigger } from '../domain/trigger.ts'
+import { runPlayground } from '../playground/playground.ts'
+import { openLog } from '../runtime/log.ts'
+
+/** Runs the playground until `signal` is aborted. Of the configuration, host, port and log level count. */
+export async function playground(
+  config: Config,
+  options: { say: (line: string) => void; signal: AbortSignal },
+): Promise<void> {
+  // Its own lines tell the story: by default the log speaks only of what went wrong.
+  const log = openLog(config.logLevel === 'info' ? 'error' : config.logLevel)
+  await runPlayground({
+    ...options,
+    dataDir: fileURLToPath(new URL('../../data/playground', import.meta.url)),
+    async open(settings) {
+      const allow = parseAllowList('127.0.0.1')
+      const settled: Config = {
+        ...config,
+        ...settings,
+        outboxUrl: settings.databaseUrl,
+        sealKey: parseSealKey(settings.secretKey),
+        allow: allow.ok ? allow.allow : config.allow,
+      }
+      let opened = await openApp(settled, log)
+      // Somebody who only wants to look is not sent to find a free port.
+      if (!opened.ok && opened.problems.some(({ what }) => what === 'PORT'))
+        opened = await openApp({ ...settled, port: 0 }, log)
+      if (!opened.ok) throw new Error(opened.problems.map(formatProblem).join('\n'))
+      const { app } = opened
+      return { url: app.url!, run: app.run, connect: webhook => connectReceiver(app.control, webhook) }
+    },
+  })
+}
+
+/** Makes the playground's webhook, or points the first one to where the receiver listens this time. */
+async function connectReceiver(
+  control: Control,
+  wanted: { name: string; url: string; triggers: readonly Trigger[] },
+): Promise<string> {
+  const [first] = (await listWebhooks(control, { limit: 1, after: 0 })).items
+  const result = first
+    ? await changeWebhook(control, commandLine, first.id, { url: wanted.url })
+    : await createWebhook(control, commandLine, { ...wanted, isActive: true })
+  if (!result.ok) throw new Error(`the playground's webhook could not be made: ${JSON.stringify(result)}`)
+  const id = first?.id ?? (await listWebhooks(control, { limit: 1, after: 0 })).items[0]!.id
+  const secret = await revealSecret(control, commandLine, id)
+  if (!secret.ok) throw new Error(`the playground's webhook has no secret`)
+  return secret.value
+}

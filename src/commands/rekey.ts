@@ -1,0 +1,33 @@
+import { parseArgs } from 'node:util'
+import { unreadableProblem } from '../app.ts'
+import { type Config, readConfig } from '../config.ts'
+import { commandLine } from '../control/control.ts'
+import { rekey as sealAnew } from '../control/secrets.ts'
+import type { Problem } from '../domain/problem.ts'
+import { type Command, report, required, say } from './command.ts'
+import { withOutbox } from './token.ts'
+
+export const rekey: Command = {
+  usage: `  walhook rekey                       after a change of WALHOOK_SECRET_KEY: encrypt everything anew that was encrypted
+                                      with WALHOOK_SECRET_KEY_OLD`,
+  async run(args) {
+    parseArgs({ args })
+    const config = required(readConfig(['OUTBOX_DATABASE_URL', 'WALHOOK_SECRET_KEY']))
+    if (!config) return 1
+    const done = await rekeySecrets(config)
+    if (!done.ok) return report([done.problem])
+    say(`webhooks encrypted anew: ${done.value.webhooks}, kept answers: ${done.value.answers}`)
+    return 0
+  },
+}
+
+/** Seals all secrets anew that are not sealed with the present key; says how many there were. */
+async function rekeySecrets(
+  config: Config,
+): Promise<{ ok: true; value: { webhooks: number; answers: number } } | { ok: false; problem: Problem }> {
+  const sealKey = config.sealKey!
+  const done = await withOutbox(config, control => sealAnew({ ...control, sealKey }, commandLine))
+  if (!done.ok) return done
+  if (done.value.ok) return { ok: true, value: done.value }
+  return { ok: false, problem: unreadableProblem(done.value.unreadable, sealKey) }
+}

@@ -1,0 +1,85 @@
+import packageJson from '../../package.json' with { type: 'json' }
+import { readConfig } from '../config.ts'
+import { backfill } from './backfill.ts'
+import { check } from './check.ts'
+import { type Command, Misuse, required, say } from './command.ts'
+import { listen } from './listen.ts'
+import { migrate } from './migrate.ts'
+import { playground } from './playground.ts'
+import { rekey } from './rekey.ts'
+import { resync } from './resync.ts'
+import { serve } from './serve.ts'
+import { token } from './token.ts'
+
+/** In the order in which they are shown. */
+const commands: Readonly<Record<string, Command>> = {
+  serve,
+  check,
+  migrate,
+  resync,
+  backfill,
+  token,
+  rekey,
+  listen,
+}
+
+const usage = `walhook: signed webhooks for changes in Postgres
+
+${Object.values(commands)
+  .map(command => command.usage)
+  .join('\n')}
+
+Without a command: serve where DATABASE_URL is set, else a playground with a Postgres of its own.
+The environment variables are described in README.md.`
+
+const helpFlags = ['--help', '-h']
+
+/** Runs the command that the arguments name; resolves with the exit status. */
+export async function runCommand(args: string[]): Promise<number> {
+  const [name, ...rest] = args[0] === 'help' ? [...args.slice(1), '--help'] : args
+  if (name !== undefined && helpFlags.includes(name)) return print(usage)
+  if (name === '--version') return print(`walhook ${packageJson.version}`)
+  const command = name === undefined ? bare : Object.hasOwn(commands, name) && commands[name]
+  if (!command) return misused(`there is no command ${JSON.stringify(name)}`, usage)
+  if (rest.some(arg => helpFlags.includes(arg))) return print(command.usage)
+  try {
+    return await command.run(rest, firstSignal())
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (error instanceof Misuse || code?.startsWith('ERR_PARSE_ARGS')) return misused(message, command.usage)
+    throw error
+  }
+}
+
+/** `npm start`. */
+const bare: Command = {
+  usage,
+  async run(args, signal) {
+    const config = required(readConfig([]))
+    if (!config) return 1
+    if (config.databaseUrl !== null) return await serve.run(args, signal)
+    await playground(config, { say, signal })
+    return 0
+  },
+}
+
+/** Aborted by the first signal, which stops in order; the second ends the process at once. */
+function firstSignal(): AbortSignal {
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
+      stop.abort()
+    })
+  return stop.signal
+}
+
+function print(text: string): 0 {
+  say(text)
+  return 0
+}
+
+function misused(message: string, correct: string): 2 {
+  process.stderr.write(`walhook: ${message}\n\n${correct}\n`)
+  return 2
+}

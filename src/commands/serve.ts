@@ -1,0 +1,38 @@
+import { parseArgs } from 'node:util'
+import { openApp } from '../app.ts'
+import { readConfig } from '../config.ts'
+import { keepHeapSmall } from '../runtime/heap.ts'
+import { openLog } from '../runtime/log.ts'
+import { type Command, report, required } from './command.ts'
+
+/** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
+const stopWithinMs = 15_000
+
+export const serve: Command = {
+  usage: `  walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses)`,
+  async run(args, signal) {
+    parseArgs({ args })
+    const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
+    if (!config) return 1
+    const log = openLog(config.logLevel)
+    endWithin(stopWithinMs, signal)
+    const opened = await openApp(config, log)
+    if (!opened.ok) return report(opened.problems)
+    keepHeapSmall()
+    log.info('walhook.started', { url: opened.app.url ?? undefined, roles: [...config.roles] })
+    await opened.app.run(signal)
+    log.info('walhook.stopped')
+    return 0
+  },
+}
+
+/** Ends the process `ms` after `signal`: a link that died in silence would keep it waiting for an answer. */
+function endWithin(ms: number, signal: AbortSignal): void {
+  const end = () => {
+    process.stderr.write(
+      `walhook: cut off ${ms / 1000} s after the signal, while a database did not answer. Nothing is lost: the next start goes on from what was committed\n`,
+    )
+    process.exit(1)
+  }
+  signal.addEventListener('abort', () => setTimeout(end, ms).unref(), { once: true })
+}

@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto'
+import { parseArgs } from 'node:util'
+import { type Config, readConfig } from '../config.ts'
+import { type Control, commandLine } from '../control/control.ts'
+import { createToken, listTokens, revokeToken, type Token } from '../control/tokens.ts'
+import { parseExpiry } from '../domain/expiry.ts'
+import type { Problem } from '../domain/problem.ts'
+import { roles } from '../domain/role.ts'
+import { openOutbox } from '../outbox/database.ts'
+import { type Command, Misuse, report, required, say, wholeNumber } from './command.ts'
+import { migrateOutbox } from './migrate.ts'
+
+export const token: Command = {
+  usage: `  walhook token NAME [--role viewer|operator|admin] [--user ID] [--expires WHEN]
+                                      make an API token: for a viewer, unless --role says more, who is the user
+                                      account ID; valid for 90d, or as --expires says: 12h, 2026-12-31, never
+  walhook token --list | --revoke ID  show the tokens, or end one`,
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        user: { type: 'string' },
+        // What a token may do, and for how long, is said by who makes it: else it may little, and not for ever.
+        role: { type: 'string', default: 'viewer' },
+        expires: { type: 'string', default: '90d' },
+        list: { type: 'boolean', default: false },
+        revoke: { type: 'string' },
+      },
+    })
+    if (values.list || values.revoke !== undefined) {
+      if (positionals.length > 0 || (values.list && values.revoke !== undefined))
+        throw new Misuse('token takes a NAME, or --list, or --revoke ID: one of them')
+      return values.list ? await list() : await revoke(values.revoke!)
+    }
+    const name = positionals[0]?.trim() ?? ''
+    if (positionals.length !== 1 || name === '' || name.length > 200)
+      throw new Misuse('token takes one NAME of 1 to 200 characters')
+    // An empty one, from a variable that is not set, would be the account of nobody.
+    if (values.user?.trim() === '') throw new Misuse('--user is empty')
+    const role = roles.find(one => one === values.role)
+    if (!role) throw new Misuse(`--role ${JSON.stringify(values.role)} is not one of ${roles.join(', ')}`)
+    const expiresAt = values.expires === 'never' ? null : parseExpiry(values.expires, Date.now())
+    if (values.expires !== 'never' && !expiresAt)
+      throw new Misuse(
+        `--expires ${JSON.stringify(values.expires)} is no time to come: write 90d, 12h, 2026-12-31, 2026-12-31T12:00Z or never`,
+      )
+    const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+    if (!config) return 1
+    const made = await makeToken(config, { name, role, userId: values.user ?? null, expiresAt })
+    if (!made.ok) return report([made.problem])
+    say(made.value)
+    return 0
+  },
+}
+
+async function list(): Promise<number> {
+  const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+  if (!config) return 1
+  const listed = await describeTokens(config)
+  if (!listed.ok) return report([listed.problem])
+  for (const line of listed.value) say(line)
+  return 0
+}
+
+async function revoke(text: string): Promise<number> {
+  const id = wholeNumber(text)
+  if (!(id > 0 && id < 2 ** 31))
+    throw new Misuse(`--revoke ${JSON.stringify(text)} is no id of a token: --list shows them`)
+  const config = required(readConfig(['OUTBOX_DATABASE_URL']))
+  if (!config) return 1
+  const ended = await withOutbox(config, control => revokeToken(control, commandLine, id))
+  if (!ended.ok) return report([ended.problem])
+  if (!ended.value.ok) {
+    process.stderr.write(`walhook: there is no token ${id}; --list shows them\n`)
+    return 1
+  }
+  say(`revoked ${id} ${ended.value.value.name}`)
+  return 0
+}
+
+/** Works with what walhook stores, in a schema that is brought up to date first. */
+export async function withOutbox<T>(
+  config: Config,
+  work: (control: Pick<Control, 'outbox' | 'randomBytes'>) => Promise<T>,
+): Promise<{ ok: true; value: T } | { ok: false; problem: Problem }> {
+  const migrated = await migrateOutbox(config)
+  if (!migrated.ok) return migrated
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  return { ok: true, value: await work({ outbox, randomBytes }) }
+}
+
+/** Makes a stored API token; its text is the result. */
+async function makeToken(config: Config, input: Parameters<typeof createToken>[2]) {
+  return await withOutbox(config, async control => {
+    const made = await createToken(control, commandLine, input)
+    if (!made.ok) throw new Error(JSON.stringify(made))
+    return made.value.text
+  })
+}
+
+/** The stored API tokens, one line for each, without the tokens themselves. */
+async function describeTokens(config: Config) {
+  return await withOutbox(config, async control => {
+    const lines = [tokenLine('ID', 'ROLE', 'USER', 'LAST USED', 'STATE', 'NAME')]
+    for (let after: number | null = 0; after !== null; ) {
+      const page = await listTokens(control, { limit: 100, after })
+      lines.push(...page.items.map(token => describeToken(token)))
+      after = page.next
+    }
+    return lines
+  })
+}
+
+function describeToken({ id, name, role, userId, lastUsedAt, expiresAt, revokedAt }: Token): string {
+  const minute = (at: Date) => `${at.toISOString().slice(0, 16)}Z`
+  const isExpired = expiresAt !== null && expiresAt.getTime() <= Date.now()
+  const until = expiresAt ? `${isExpired ? 'expired' : 'until'} ${minute(expiresAt)}` : 'valid'
+  const state = revokedAt ? `revoked ${minute(revokedAt)}` : until
+  return tokenLine(String(id), role, userId ?? '-', lastUsedAt ? minute(lastUsedAt) : 'never', state, name)
+}
+
+function tokenLine(...[id, role, user, used, state, name]: string[]): string {
+  return `${id!.padStart(5)}  ${role!.padEnd(8)}  ${user!.padEnd(8)}  ${used!.padEnd(17)}  ${state!.padEnd(25)}  ${name}`
+}
