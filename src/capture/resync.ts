@@ -8,6 +8,7 @@ import { append } from '../outbox/append.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import { endGap, type Gap, knownEntities, listGaps } from '../outbox/gaps.ts'
 import { restartPosition } from '../outbox/position.ts'
+import { connectionConfig, setUpSession } from '../outbox/session-settings.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { writeDeletion } from './map.ts'
 import { preflight } from './preflight.ts'
@@ -16,7 +17,7 @@ import { createPublication } from './publication-verdict.ts'
 import { readPage } from './read-back.ts'
 import { showRows } from './read-entity.ts'
 import { slotLock } from './setup.ts'
-import { connectionOptions, type Queryable, type Source } from './source.ts'
+import type { Queryable, Source } from './source.ts'
 
 export type ResyncOptions = {
   slotName: string
@@ -78,10 +79,12 @@ async function lockSlot(source: Source): Promise<Queryable & AsyncDisposable> {
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-CREATE-REPLICATION-SLOT
  */
 async function createExportingSlot(url: string, slotName: string) {
-  const replication = new pg.Client({ ...connectionOptions(url), replication: 'database' } as pg.ClientConfig)
+  const config = { ...connectionConfig(url, 'walhook resync'), replication: 'database' }
+  const replication = new pg.Client(config as pg.ClientConfig)
   replication.on('error', () => {})
   await replication.connect()
   try {
+    await setUpSession(replication)
     // The name was checked against a pattern that leaves nothing to quote.
     const { rows } = await replication.query(
       `CREATE_REPLICATION_SLOT "${slotName}" LOGICAL pgoutput EXPORT_SNAPSHOT`,

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { LogicalReplicationService } from 'pg-logical-replication'
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
-import { connectionOptions } from './source.ts'
+import { connectionConfig, setUpSession } from '../outbox/session-settings.ts'
 
 /** What the stream calls, in the order in which the server sent it. A throw ends the stream. */
 export type StreamHandler = {
@@ -66,10 +66,10 @@ export async function openStream(options: {
   let lastByteAtMs = performance.now()
   let backendPid = 0
 
-  const service = new LogicalReplicationService(
-    { ...connectionOptions(options.url), application_name: 'walhook capture', keepAlive: true },
-    { acknowledge: { auto: false, timeoutSeconds: 0 }, flowControl: { enabled: false } },
-  )
+  const service = new LogicalReplicationService(connectionConfig(options.url, 'walhook capture'), {
+    acknowledge: { auto: false, timeoutSeconds: 0 },
+    flowControl: { enabled: false },
+  })
   const connection = () => (service as unknown as { _connection: Connection | null })._connection
 
   function fail(error: unknown) {
@@ -94,12 +94,12 @@ export async function openStream(options: {
   service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) =>
     handle(() => {
       handler.onKeepalive(parseLsn(lsn))
-      if (shouldRespond) sendStatus(false, parseLsn(lsn))
+      if (shouldRespond) sendStatus(false)
     }),
   )
 
-  function sendStatus(asksForAnswer: boolean, received: Lsn = confirmed) {
-    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer, received))
+  function sendStatus(asksForAnswer: boolean) {
+    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer))
   }
 
   function tell() {
@@ -167,8 +167,8 @@ function textPlugin(publicationName: string, onBackend: (pid: number) => void) {
     options: {},
     parse: (bytes: Buffer) => bytes,
     async start(client: Client, slotName: string) {
-      const { rows } = await client.query('select pg_backend_pid() as pid')
-      onBackend(Number(rows[0].pid))
+      // pgoutput writes values with the settings of this very session.
+      onBackend(await setUpSession(client))
       // Both names have been checked against a pattern that leaves nothing to quote.
       return await client.query(
         `START_REPLICATION SLOT "${slotName}" LOGICAL 0/0
@@ -179,18 +179,13 @@ function textPlugin(publicationName: string, onBackend: (pid: number) => void) {
 }
 
 /**
- * A Standby status update, 34 bytes: everything before `lsn` is flushed and applied, everything before `received` is
- * received. Where more is received than flushed, nothing is said of flushing: a server that shuts down waits until its
- * last WAL is flushed by whoever names a flush position, else until it is received. Only the flush position moves the slot.
+ * A Standby status update: everything before `lsn` is written, flushed and applied. 34 bytes.
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
  */
-export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean, received: Lsn = lsn): Buffer {
+export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean): Buffer {
   const bytes = Buffer.alloc(34)
   bytes.write('r', 0)
-  const flushed = received > lsn ? 0n : lsn
-  bytes.writeBigUInt64BE(received > lsn ? received : lsn, 1)
-  bytes.writeBigUInt64BE(flushed, 9)
-  bytes.writeBigUInt64BE(flushed, 17)
+  for (const offset of [1, 9, 17]) bytes.writeBigUInt64BE(lsn, offset)
   bytes.writeBigInt64BE(BigInt(nowMs - 946_684_800_000) * 1000n, 25)
   bytes.writeInt8(asksForAnswer ? 1 : 0, 33)
   return bytes

@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { connectionConfig, setUpSession } from './session-settings.ts'
 import type { Tables } from './tables.ts'
 
 /** A connection pool to walhook's own tables, as plain SQL (`pool`) and as Kysely's builder (`kysely`). */
@@ -47,15 +48,16 @@ export function openOutbox(options: {
   plans?: 'as Postgres likes' | 'by index'
 }): Outbox {
   const pool = new pg.Pool({
-    connectionString: options.url,
+    ...connectionConfig(options.url, 'walhook'),
     max: options.maxConnections,
-    application_name: 'walhook',
-    connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 60_000,
     types: { getTypeParser } as pg.CustomTypesConfig,
     // Statements that are not awaited one by one travel together.
     pipeline: true,
-    ...(options.plans === 'by index' && { onConnect: (client: pg.ClientBase) => client.query(planByIndex) }),
+    async onConnect(client: pg.ClientBase) {
+      await setUpSession(client)
+      if (options.plans === 'by index') await client.query(planByIndex)
+    },
   } as pg.PoolConfig)
   pool.on('error', options.onError)
   // The pool listens to idle connections only: one that is lost while it is lent would end the process. Whoever

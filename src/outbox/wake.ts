@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { wakeChannel } from './append.ts'
 import type { Outbox } from './database.ts'
+import { connectionConfig, setUpSession } from './session-settings.ts'
 
 /** Tells every process that delivers that something may be due. */
 export async function tellWake(outbox: Pick<Outbox, 'pool'>): Promise<void> {
@@ -13,7 +14,7 @@ export async function tellWake(outbox: Pick<Outbox, 'pool'>): Promise<void> {
  * https://www.postgresql.org/docs/current/sql-listen.html
  */
 export async function listenForWakes(url: string, onWake: () => void, signal: AbortSignal): Promise<void> {
-  const client = new pg.Client({ connectionString: url, application_name: 'walhook listen', keepAlive: true })
+  const client = new pg.Client(connectionConfig(url, 'walhook listen'))
   const lost = Promise.withResolvers<void>()
   // Rejected before anybody awaits it when the connection ends early; the await below still sees it.
   lost.promise.catch(() => {})
@@ -24,6 +25,7 @@ export async function listenForWakes(url: string, onWake: () => void, signal: Ab
   signal.addEventListener('abort', stop, { once: true })
   try {
     await client.connect()
+    await setUpSession(client)
     await client.query(`listen ${wakeChannel}`)
     onWake()
     if (!signal.aborted) await lost.promise
