@@ -192,7 +192,7 @@ create table walhook.gaps (
   found_at timestamp with time zone default now() not null,
   resynced_at timestamp with time zone,
   PRIMARY KEY (id),
-  CHECK (((to_lsn IS NULL) = (resynced_at IS NULL))),
+  CHECK (((resynced_at IS NULL) OR (to_lsn IS NOT NULL))),
   CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
 );
 
@@ -274,6 +274,33 @@ create table walhook.positions (
   read_lsn pg_lsn,
   PRIMARY KEY (slot_name),
   CHECK ((last_event_id >= 0))
+);
+
+create table walhook.resyncs (
+  id integer generated always as identity not null,
+  slot_name text collate "C" not null,
+  entity_type text collate "C" not null,
+  gap_ids integer[] not null,
+  state text default 'waiting'::text not null,
+  phase text default 'rows'::text not null,
+  reason text,
+  known_up_to bigint not null,
+  after_key text,
+  until_key text,
+  rows_done bigint default 0 not null,
+  deletes_done bigint default 0 not null,
+  rows_estimate bigint,
+  created_at timestamp with time zone default now() not null,
+  ended_at timestamp with time zone,
+  PRIMARY KEY (id),
+  CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text])) = (ended_at IS NOT NULL))),
+  CHECK ((cardinality(gap_ids) > 0)),
+  CHECK ((deletes_done >= 0)),
+  CHECK ((entity_type <> ''::text)),
+  CHECK ((phase = ANY (ARRAY['rows'::text, 'deletes'::text]))),
+  CHECK ((rows_done >= 0)),
+  CHECK ((rows_estimate >= 0)),
+  CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text])))
 );
 
 create table walhook.sessions (
@@ -386,6 +413,8 @@ CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
 CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
+
+CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields))) EXECUTE FUNCTION walhook.note_webhook_state();
 

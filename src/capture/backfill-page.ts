@@ -1,6 +1,8 @@
 import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
-import { type PresentEntity, showRows } from './read-entity.ts'
+import { readRows } from './read-back.ts'
+import { notOfTheKeysType, type PresentEntity, showRows } from './read-entity.ts'
+import type { ShapedRow } from './result.ts'
 import type { Queryable, Source } from './source.ts'
 
 /** A page of an entity's rows, all as one snapshot of the source shows them. */
@@ -15,16 +17,15 @@ export type Page = {
   readonly snapshot: string
 }
 
+/** What the table has of the keys that were asked for, as one snapshot of the source shows it. */
+export type KeysPage = Pick<Page, 'entities' | 'snapshot'>
+
 /** Nobody waits for a page: a table that is locked, or too slow, is tried again later. */
 const limits = `set local lock_timeout = '5s'; set local statement_timeout = '60s'`
 
 /**
  * Reads up to `limit` rows in the order of their keys, those after the key `after` up to the key `until`; the first
  * time (null) that is the last key that there is. Rows and related lists are read in one snapshot.
- *
- * The tables are locked, as by any SELECT, before the snapshot is taken: to an older snapshot, a table that TRUNCATE or
- * an ALTER TABLE has rewritten meanwhile looks empty.
- * https://www.postgresql.org/docs/current/mvcc-caveats.html
  */
 export async function readPageOf(
   source: Source,
@@ -32,25 +33,92 @@ export async function readPageOf(
   entity: EntityMapping,
   page: { after: string | null; until: string | null; limit: number },
 ): Promise<Page> {
-  const client = await source.pool.connect()
-  try {
-    await client.query(`begin isolation level repeatable read read only; ${limits}`)
-    const tables = publishedTables([entity]).map(tableKey)
-    await client.query(`lock table ${tables.join(', ')} in access share mode`)
-    const { rows } = await client.query('select pg_current_snapshot()::text as snapshot')
+  return await reading(source, catalogue, entity, async (client, snapshot) => {
     const untilKey = page.until ?? (await lastKeyOf(client, entity))
     const found =
       untilKey === null ? [] : await readKeyed(client, catalogue, entity, { ...page, until: untilKey })
     const entities = await showRows(client, catalogue, entity, new Map(found))
     const rowsEstimate = page.until === null ? await estimateOf(client, entity) : null
+    const lastKey = found.at(-1)?.[0] ?? null
+    return { entities, rows: found.length, lastKey, untilKey, rowsEstimate, snapshot }
+  })
+}
+
+/** Reads the rows that have these keys. A key that is not of the column's type, any more, is one that no row has. */
+export async function readKeysOf(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  keys: readonly string[],
+): Promise<KeysPage> {
+  return await reading(source, catalogue, entity, async (client, snapshot) => {
+    const rows = await readFitting(client, catalogue, entity, keys)
+    return { entities: await showRows(client, catalogue, entity, rows), snapshot }
+  })
+}
+
+/**
+ * Runs `read` in one snapshot of the source, and vouches for it: what it does not show is not there.
+ *
+ * - The tables are locked, as by any SELECT, before the snapshot is taken: to an older snapshot, a table that TRUNCATE or
+ *   an ALTER TABLE has rewritten meanwhile looks empty. https://www.postgresql.org/docs/current/mvcc-caveats.html
+ * - They are the tables of the catalogue, and no views or others that have got their names since.
+ * - Row level security does not hide rows: Postgres raises an error instead (`row_security`).
+ * - The server is the primary: a standby may be behind the stream.
+ */
+async function reading<T>(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  read: (client: Queryable, snapshot: string) => Promise<T>,
+): Promise<T> {
+  const client = await source.pool.connect()
+  try {
+    await client.query(`begin isolation level repeatable read read only; ${limits}`)
+    const tables = publishedTables([entity])
+    await client.query(`lock table ${tables.map(tableKey).join(', ')} in access share mode`)
+    const { rows } = await client.query(
+      `select pg_current_snapshot()::text as snapshot, pg_is_in_recovery() as is_standby,
+              current_setting('row_security') as row_security,
+              (select json_agg(c.oid::int8 order by place)
+               from unnest($1::text[]) with ordinality as wanted (name, place)
+               join pg_class c on c.oid = to_regclass(wanted.name) and c.relkind in ('r', 'p')) as oids`,
+      [tables.map(tableKey)],
+    )
+    const { snapshot, is_standby, row_security, oids } = rows[0]
+    if (is_standby === 't') throw new Error('the source is a standby, which may be behind')
+    if (row_security !== 'off') throw new Error(`row_security is ${row_security}: rows may be hidden`)
+    const expected = tables.map(table => catalogue.tables.get(tableKey(table))?.oid)
+    if (JSON.stringify(JSON.parse(oids ?? '[]')) !== JSON.stringify(expected))
+      throw new Error('a table was replaced while it was to be read')
+    const found = await read(client, snapshot)
     await client.query('commit')
     client.release()
-    const lastKey = found.at(-1)?.[0] ?? null
-    return { entities, rows: found.length, lastKey, untilKey, rowsEstimate, snapshot: rows[0].snapshot }
+    return found
   } catch (error) {
     // With the connection ends whatever it was still doing.
     client.release(true)
     throw error
+  }
+}
+
+/** The rows of those keys that are of the column's type. */
+async function readFitting(
+  client: Queryable,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  keys: readonly string[],
+): Promise<Map<string, ShapedRow>> {
+  await client.query('savepoint keys')
+  try {
+    return await readRows(client, catalogue, entity, keys)
+  } catch (error) {
+    if (!notOfTheKeysType.has((error as { code: string }).code)) throw error
+    await client.query('rollback to savepoint keys')
+    if (keys.length === 1) return new Map()
+    const half = Math.ceil(keys.length / 2)
+    const first = await readFitting(client, catalogue, entity, keys.slice(0, half))
+    return new Map([...first, ...(await readFitting(client, catalogue, entity, keys.slice(half)))])
   }
 }
 

@@ -1,19 +1,33 @@
 import { randomUUID } from 'node:crypto'
-import type { Backfill } from '../domain/backfill.ts'
+import type { BackfillAction } from '../domain/backfill.ts'
 import { type ParkedChange, type WebhookEvent, withAction, writeBody } from '../domain/event.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { BackfillStep } from '../outbox/backfills.ts'
-import { cannotBeEvent, type Mapped, maxShownKey } from './map.ts'
+import type { ResyncStep } from '../outbox/resyncs.ts'
+import { cannotBeEvent, type EventText, type Mapped, maxShownKey } from './map.ts'
 import type { PresentEntity } from './read-entity.ts'
 
 const maxHeldBytes = 16 * 1024 * 1024
 
-/** What of a page is stored, without its place in the WAL. */
+/** What of a page is stored, without its place in the WAL. `step`: what it is a page of, and how far that is then. */
 export type PageContent = {
   readonly events: readonly Omit<WebhookEvent, 'commitLsn' | 'committedAt' | 'index'>[]
   readonly parked: readonly Omit<ParkedChange, 'commitLsn' | 'index'>[]
   readonly webhookId: number | null
-  readonly step: BackfillStep
+  readonly step: PageStep
+}
+
+export type PageStep = ({ readonly of: 'backfill' } & BackfillStep) | ({ readonly of: 'resync' } & ResyncStep)
+
+/** What a page tells, and whom. A resync tells every row as `update`, until it is stored: see `asKnown`. */
+export type PageTask =
+  | { readonly of: 'backfill'; readonly actionType: BackfillAction; readonly webhookId: number | null }
+  | { readonly of: 'resync' }
+
+/** What was read: the entities that are there, and of those that were looked for the ones that are gone. */
+export type PageReading = {
+  readonly entities: readonly PresentEntity[]
+  readonly gone?: readonly EventText[]
 }
 
 /** What became of a page. `ended`: the backfill was, meanwhile. `spoiled`: it says nothing any more, and is read again. */
@@ -26,19 +40,19 @@ export type PageEnd = 'stored' | 'ended' | 'spoiled'
  * - an entity that no event concerns is as the page has it;
  * - an entity that an event concerns is as the last of them has it, whether the page is older or newer. It is
  *   told so once more, because a webhook need not have got that event: it may have no trigger for it. Where it was an
- *   event of the same kind, `new`, every webhook that wants the page has got it.
- * - an entity that was deleted is gone;
+ *   event of the same kind, `new`, every webhook that wants the page has got it. A resync need not tell it again either.
+ * - an entity that was deleted is gone, and one that seemed gone is what an event says it is;
  * - a table that was emptied by TRUNCATE names no rows: the page is spoiled.
  */
-export function openWindow(backfill: Backfill, entity: EntityMapping) {
+export function openWindow(task: PageTask, entity: EntityMapping) {
   const { entityType } = entity
-  const { actionType } = backfill
+  const actionType = task.of === 'resync' ? 'update' : task.actionType
+  const tellsNewAgain = task.of === 'backfill' && task.actionType !== 'new'
   const markId = randomUUID()
   const end = Promise.withResolvers<PageEnd>()
   const last = new Map<string, WebhookEvent>()
   let heldBytes = 0
-  let page: { entities: readonly PresentEntity[]; keys: ReadonlySet<string>; step: BackfillStep } | null =
-    null
+  let page: { reading: PageReading; keys: ReadonlySet<string>; step: PageStep } | null = null
   let isSpoiled = false
 
   return {
@@ -63,9 +77,10 @@ export function openWindow(backfill: Backfill, entity: EntityMapping) {
     },
 
     /** The page was read. Returns false where it says nothing any more. */
-    fill(entities: readonly PresentEntity[], step: BackfillStep): boolean {
-      const keys = new Set(entities.map(({ entityId }) => entityId))
-      page = { entities, keys, step }
+    fill(reading: PageReading, step: PageStep): boolean {
+      const { entities, gone = [] } = reading
+      const keys = new Set([...entities, ...gone].map(({ entityId }) => entityId))
+      page = { reading, keys, step }
       for (const key of last.keys()) if (!keys.has(key)) last.delete(key)
       return !isSpoiled
     },
@@ -75,7 +90,8 @@ export function openWindow(backfill: Backfill, entity: EntityMapping) {
       if (isSpoiled || !page) return null
       const events: PageContent['events'][number][] = []
       const parked: PageContent['parked'][number][] = []
-      for (const { entityId, entityIdJson, resultJson } of page.entities) {
+      const { entities, gone = [] } = page.reading
+      for (const { entityId, entityIdJson, resultJson } of entities) {
         const parts = { entityIdJson, entityType }
         const newer = last.get(entityId)
         const reason = cannotBeEvent({ key: entityId, entity })
@@ -84,13 +100,14 @@ export function openWindow(backfill: Backfill, entity: EntityMapping) {
         else if (!newer) {
           const body = writeBody({ ...parts, actionType, resultJson })
           events.push({ entityType, entityId, actionType, body })
-        } else if (newer.actionType !== 'delete' && !(actionType === 'new' && newer.actionType === 'new')) {
+        } else if (newer.actionType !== 'delete' && (newer.actionType !== 'new' || tellsNewAgain)) {
           const body = withAction(newer.body, { ...parts, from: newer.actionType, to: actionType })
           const facts = { previous: null, changed: null, omitted: newer.facts?.omitted ?? null }
           events.push({ entityType, entityId, actionType, body, facts })
         }
       }
-      return { events, parked, webhookId: backfill.webhookId, step: page.step }
+      events.push(...gone.filter(({ entityId }) => !last.has(entityId)))
+      return { events, parked, webhookId: task.of === 'backfill' ? task.webhookId : null, step: page.step }
     },
   }
 }

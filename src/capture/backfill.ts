@@ -3,31 +3,19 @@ import type { EntityMapping } from '../domain/mapping.ts'
 import { triggerOf } from '../domain/trigger.ts'
 import {
   advanceBackfill,
-  type BackfillStep,
   backfillReceivers,
   endBackfill,
   noteBackfill,
   openBackfills,
 } from '../outbox/backfills.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { describeError, type Log } from '../runtime/log.ts'
-import { sleep } from '../runtime/sleep.ts'
-import { readPageOf } from './backfill-page.ts'
-import { openWindow, type PageContent, type PageEnd, type Window } from './backfill-window.ts'
+import type { Log } from '../runtime/log.ts'
+import { describeError } from '../runtime/log.ts'
+import { type Page, readPageOf } from './backfill-page.ts'
+import type { PageStep } from './backfill-window.ts'
 import { readCatalogue } from './catalogue.ts'
-import { markPrefix } from './decode.ts'
-import type { TransactionPart } from './inbox.ts'
-import type { Mapped } from './map.ts'
+import type { PageTeller } from './pages.ts'
 import type { Source } from './source.ts'
-import { createVisibility } from './visibility.ts'
-
-/** What the storing of the stream and the reading of pages have to do with one another. */
-export type Pages = {
-  /** Takes note of transactions, in the order in which they are stored and before they are. */
-  observe(parts: readonly TransactionPart[], mapped: Mapped): void
-  /** The page whose mark this is, or null. Whoever takes it says what became of it. */
-  take(markId: string): { content: PageContent; settle: (end: PageEnd) => void } | null
-}
 
 const pollMs = 2_000
 const retryMs = 1_000
@@ -47,54 +35,36 @@ type Turn = {
   waitsSinceMs: number | null
 }
 
-/**
- * Works off the slot's backfills, each page of them in its turn, while the stream is stored. It reads; whoever stores
- * the stream stores the pages, each at its mark.
- *
- * A page is right if everything that was stored before its window is seen by its reading. That the stream has brought a
- * transaction does not mean that others see it already (`visibility.ts`): then the page is read again.
- */
+/** Works off the slot's backfills, each page of them in its turn, while the stream is stored. */
 export function createBackfills(options: {
   source: Source
   outbox: Outbox
   slotName: string
   mapping: readonly EntityMapping[]
+  teller: PageTeller
   nowMs: () => number
   log: Log
-}): Pages & { run(signal: AbortSignal): Promise<void> } {
-  const { source, outbox, slotName, mapping, nowMs, log } = options
-  const visibility = createVisibility(source.pool)
+}) {
+  const { source, outbox, slotName, mapping, teller, nowMs, log } = options
   const turns = new Map<number, Turn>()
-  let window: Window | null = null
 
-  async function run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const waitMs = await takeNextTurn(signal).catch(error => {
-        if (!signal.aborted) log.warn('backfill.failed', { reason: describeError(error) })
-        return retryMs
-      })
-      await sleep(waitMs, signal)
-    }
-  }
-
-  /** Returns after how many ms there is something to do. */
-  async function takeNextTurn(signal: AbortSignal): Promise<number> {
+  /** Does what is to be done next; returns after how many ms there is more, and whether any is open. */
+  async function takeNextTurn(signal: AbortSignal): Promise<{ waitMs: number; isIdle: boolean }> {
     const open = await openBackfills(outbox, slotName)
     for (const id of turns.keys()) if (!open.some(backfill => backfill.id === id)) turns.delete(id)
-    if (open.length === 0) visibility.end()
     const next = open.toSorted((a, b) => turnOf(a).nextAtMs - turnOf(b).nextAtMs)[0]
-    if (!next) return pollMs
+    if (!next) return { waitMs: pollMs, isIdle: true }
     const turn = turnOf(next)
     const waitMs = turn.nextAtMs - nowMs()
-    if (waitMs > 0) return Math.min(waitMs, pollMs)
+    if (waitMs > 0) return { waitMs: Math.min(waitMs, pollMs), isIdle: false }
     try {
       await takeTurn(next, turn, signal)
     } catch (error) {
-      if (signal.aborted) return 0
+      if (signal.aborted) return { waitMs: 0, isIdle: false }
       turn.nextAtMs = nowMs() + retryMs
       await noteBackfill(outbox, next.id, `the next page could not be read: ${describeError(error)}`)
     }
-    return 0
+    return { waitMs: 0, isIdle: false }
   }
 
   function turnOf({ id }: Backfill): Turn {
@@ -118,43 +88,31 @@ export function createBackfills(options: {
     if (obstacle?.isFinal) return await fail(backfill, obstacle.reason)
     if (obstacle) return await wait(backfill, turn, retryMs, obstacle.reason)
 
-    await visibility.begin()
     const catalogue = await readCatalogue(source, [entity])
-    const opened = openWindow(backfill, entity)
-    window = opened
-    try {
-      const limit = pageRows(backfill.rowsPerSecond, turn.bytesPerRow)
-      const at = { after: backfill.afterKey, until: backfill.untilKey, limit }
-      const page = await readPageOf(source, catalogue, entity, at)
-      const unseen = visibility.unseen(page.snapshot)
-      if (unseen === null || unseen.length > 0)
-        return await wait(backfill, turn, rereadMs, reasonOfRereading(unseen))
-      const step: BackfillStep = {
-        id: backfill.id,
-        fromKey: backfill.afterKey,
-        toKey: page.lastKey,
-        untilKey: page.untilKey,
-        rows: page.rows,
-        rowsEstimate: page.rowsEstimate,
-        isLast: page.rows < limit,
-      }
-      if (page.rows === 0) {
-        if (!signal.aborted && (await advanceBackfill(outbox.pool, step))) logDone(backfill)
-        return
-      }
-      if (!opened.fill(page.entities, step)) return await wait(backfill, turn, rereadMs, tooMuchChanges)
-      await setMark(opened.markId)
-      const end = await endOf(opened, signal)
-      if (end === 'spoiled') return await wait(backfill, turn, rereadMs, tooMuchChanges)
-      if (end !== 'stored') return
-      turn.rowsSinceCount += page.rows
-      turn.bytesPerRow = bytesOf(page.entities) / page.rows
-      turn.waitsSinceMs = null
-      turn.nextAtMs = nowMs() + pauseMs(page.rows, backfill.rowsPerSecond, nowMs() - startedAtMs)
-      if (step.isLast) logDone(backfill)
-    } finally {
-      window = null
+    const limit = pageRows(backfill.rowsPerSecond, turn.bytesPerRow)
+    const at = { after: backfill.afterKey, until: backfill.untilKey, limit }
+    const stepOf = (page: Page) => stepPast(backfill, page, limit)
+    const told = await teller.tell(
+      { of: 'backfill', actionType: backfill.actionType, webhookId: backfill.webhookId },
+      entity,
+      {
+        read: () => readPageOf(source, catalogue, entity, at),
+        contentOf: page => (page.rows === 0 ? null : { reading: page, step: stepOf(page) }),
+      },
+      signal,
+    )
+    if (told.outcome === 'again') return await wait(backfill, turn, rereadMs, told.reason)
+    if (told.outcome === 'ended') return
+    const { page } = told
+    if (told.outcome === 'nothing') {
+      if (!signal.aborted && (await advanceBackfill(outbox.pool, stepOf(page)))) logDone(backfill)
+      return
     }
+    turn.rowsSinceCount += page.rows
+    turn.bytesPerRow = bytesOf(page.entities) / page.rows
+    turn.waitsSinceMs = null
+    turn.nextAtMs = nowMs() + pauseMs(page.rows, backfill.rowsPerSecond, nowMs() - startedAtMs)
+    if (stepOf(page).isLast) logDone(backfill)
   }
 
   /** Why a backfill's receivers are given no more rows now, or at all. */
@@ -205,50 +163,23 @@ export function createBackfills(options: {
     })
   }
 
-  /**
-   * Writes the mark behind everything that the reading has seen. A transaction of its own, because its commit is
-   * flushed at once, and not after the standbys have answered.
-   */
-  async function setMark(id: string): Promise<void> {
-    await source.pool.query(
-      `select set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, $1, $2)`,
-      [markPrefix, id],
-    )
-  }
+  return { takeNextTurn }
+}
 
+function stepPast(backfill: Backfill, page: Page, limit: number): PageStep & { of: 'backfill' } {
   return {
-    run,
-    observe(parts, mapped) {
-      for (const { xid, changes } of parts) if (changes.length > 0) visibility.note(xid)
-      window?.observe(mapped)
-    },
-    take(markId) {
-      if (window?.markId !== markId) return null
-      const { settle } = window
-      const content = window.content()
-      if (content) return { content, settle }
-      settle('spoiled')
-      return null
-    },
+    of: 'backfill',
+    id: backfill.id,
+    fromKey: backfill.afterKey,
+    toKey: page.lastKey,
+    untilKey: page.untilKey,
+    rows: page.rows,
+    rowsEstimate: page.rowsEstimate,
+    isLast: page.rows < limit,
   }
 }
 
-const tooMuchChanges = 'too much was changed while the page was read'
-
-function reasonOfRereading(unseen: readonly bigint[] | null): string {
-  if (unseen === null) return tooMuchChanges
-  const shown = unseen.slice(0, 5).join(', ')
-  return `transactions that others do not see yet, or that were open when the reading began, must end first (id ${shown})`
-}
-
-function bytesOf(entities: readonly { resultJson: string }[]): number {
+/** The bytes, about, of the entities' values. */
+export function bytesOf(entities: readonly { resultJson: string }[]): number {
   return entities.reduce((sum, { resultJson }) => sum + resultJson.length, 0)
-}
-
-/** What becomes of a page; `ended` when the stream ends before. */
-async function endOf(window: Window, signal: AbortSignal): Promise<PageEnd> {
-  const stop = () => window.settle('ended')
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  return await window.end.finally(() => signal.removeEventListener('abort', stop))
 }

@@ -13,7 +13,9 @@ import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createMapper } from './map.ts'
 import { StreamOver } from './missing.ts'
+import { createPageTeller, type PageTeller } from './pages.ts'
 import { judgeTables, readSlotStatus } from './preflight.ts'
+import { createResyncs } from './resync-entity.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
 import type { Stored } from './store.ts'
@@ -52,6 +54,7 @@ class CaptureLost extends Error {}
 const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
+const longestPageWaitMs = 2_000
 const lagLimitMs = 30_000
 const usualProbeIntervalMs = 10_000
 const probeAfterBytes = 262_144n
@@ -161,8 +164,8 @@ export function createCapture(options: {
     const watching = watchTables(over.signal).finally(close)
     watching.catch(() => {})
     void sendProbes(over.signal)
-    const backfills = createBackfills({ source, outbox, slotName, mapping, nowMs, log })
-    void backfills.run(over.signal)
+    const teller = createPageTeller({ source })
+    void tellPages(teller, over.signal)
     const release = createWalRelease({ source, nowMs, log })
     const { confirm } = stream
     try {
@@ -196,7 +199,7 @@ export function createCapture(options: {
         onWaiting(sinceMs) {
           waitingSinceMs = sinceMs
         },
-        pages: backfills,
+        pages: teller,
         onProbe(id) {
           probe = id
           if (/^\d+$/.test(id)) probeMs = nowMs() - Number(id)
@@ -221,6 +224,26 @@ export function createCapture(options: {
       if (signal.aborted) return
       const problems = await judgeTables(source, options).catch(() => [])
       if (problems.length > 0) throw new CaptureBlocked(problems)
+    }
+  }
+
+  /** Resyncs and backfills take turns, page by page. */
+  async function tellPages(teller: PageTeller, signal: AbortSignal): Promise<void> {
+    const work = { source, outbox, slotName, mapping, teller, nowMs, log }
+    const kinds = [createResyncs(work), createBackfills(work)]
+    while (!signal.aborted) {
+      let waitMs = longestPageWaitMs
+      let isIdle = true
+      for (const kind of kinds) {
+        const turn = await kind.takeNextTurn(signal).catch(error => {
+          if (!signal.aborted) log.warn('pages.failed', { reason: describeError(error) })
+          return { waitMs: longestPageWaitMs / 2, isIdle: false }
+        })
+        waitMs = Math.min(waitMs, turn.waitMs)
+        isIdle &&= turn.isIdle
+      }
+      if (isIdle) teller.rest()
+      await sleep(waitMs, signal)
     }
   }
 

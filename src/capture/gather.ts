@@ -3,9 +3,9 @@ import type { Lsn } from '../domain/lsn.ts'
 import { nextId, type TimeId } from '../domain/time-id.ts'
 import { mostBorn } from '../outbox/birth.ts'
 import { type EventColumns, openEventColumns } from '../outbox/event-columns.ts'
-import type { Pages } from './backfill.ts'
 import type { Batch, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
+import type { Pages } from './pages.ts'
 import type { Truncations } from './truncations.ts'
 
 type Place = { readonly commitLsn: Lsn; readonly committedAt: Date }

@@ -44,6 +44,10 @@ export type SlotFacts = {
   readonly walStatus: string | null
   readonly confirmedLsn: string | null
   readonly isActive: boolean
+  readonly isTemporary: boolean
+  readonly twoPhase: boolean
+  /** Whether standbys keep it, so that it survives a failover; only from PostgreSQL 17 on. */
+  readonly failover: boolean
   readonly heldBackBytes: number
 }
 

@@ -28,10 +28,11 @@ select json_build_object(
   'mayLogSnapshot', ${mayLogSnapshot},
   'slot', (
     select json_build_object('plugin', plugin, 'database', database, 'walStatus', wal_status,
-                             'confirmedLsn', confirmed_flush_lsn, 'isActive', active,
+                             'confirmedLsn', confirmed_flush_lsn, 'isActive', active, 'isTemporary', temporary,
+                             'twoPhase', two_phase, 'failover', coalesce((to_jsonb(s) ->> 'failover')::boolean, false),
                              'heldBackBytes', case when pg_is_in_recovery() then 0
                                                    else coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) end)
-    from pg_replication_slots where slot_name = $1),
+    from pg_replication_slots s where slot_name = $1),
   'publication', (
     select json_build_object(
       'isForAllTables', p.puballtables,

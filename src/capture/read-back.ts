@@ -23,24 +23,6 @@ export async function readRows(
   return byKey(entity, rows, fields)
 }
 
-/** Reads up to `limit` rows of an entity's table in the order of their keys, those after the key `after`. */
-export async function readPage(
-  db: Queryable,
-  catalogue: Catalogue,
-  entity: EntityMapping,
-  page: { after: string | null; limit: number },
-): Promise<Map<string, ShapedRow>> {
-  const key = quoteIdentifier(entity.key)
-  const { rows, fields } = await db.query({
-    text: `select * from ${tableKey(entity.table)}
-           where $1::text is null or ${key} > $1::text::${typeOf(catalogue, entity.table, entity.key)}
-           order by ${key} limit $2`,
-    values: [page.after, page.limit],
-    rowMode: 'array',
-  })
-  return byKey(entity, rows, fields)
-}
-
 function byKey(
   entity: EntityMapping,
   rows: (string | null)[][],

@@ -13,7 +13,7 @@ export type PresentEntity = {
 }
 
 /** Also a NUL, which no text of Postgres has. */
-const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
+export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
 
 /** Reads one entity by a text of its key, which may be written in another way than its own; null where there is none. */
 export async function readEntity(

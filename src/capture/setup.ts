@@ -9,6 +9,7 @@ import { type GapReason, judgeContinuity } from './continuity.ts'
 import { preflight } from './preflight.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
 import { createPublication } from './publication-verdict.ts'
+import { createSlot } from './slot.ts'
 import type { Source } from './source.ts'
 
 export type SetupResult =
@@ -90,30 +91,7 @@ async function begin(
   const { slotName } = options
   if (!facts.publication)
     await client.query(createPublication(options.publicationName, options.mapping, facts))
-  const startsAt = facts.slot?.confirmedLsn ?? (await createSlot(client, slotName, options.onWaiting))
+  const startsAt = facts.slot?.confirmedLsn ?? (await createSlot(client, slotName, options))
   const { systemIdentifier } = facts
   await createPosition(outbox, slotName, { systemIdentifier, commitLsn: parseLsn(startsAt) })
-}
-
-const slotWaitNoticeMs = 5_000
-
-/** Creates the slot; Postgres first waits for every transaction that is open now to end. Returns where it begins. */
-async function createSlot(
-  client: PoolClient,
-  slotName: string,
-  onWaiting: (forWhat: string) => void,
-): Promise<string> {
-  const notice = setTimeout(
-    () => onWaiting('the transactions that are open in the source to end, so that the slot can be made'),
-    slotWaitNoticeMs,
-  )
-  try {
-    const { rows } = await client.query(
-      `select lsn from pg_create_logical_replication_slot($1, 'pgoutput')`,
-      [slotName],
-    )
-    return rows[0].lsn
-  } finally {
-    clearTimeout(notice)
-  }
 }

@@ -7,6 +7,7 @@ import type { BirthOffer } from '../outbox/birth.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import type { EventColumns } from '../outbox/event-columns.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
+import { advanceResync, asKnown } from '../outbox/resyncs.ts'
 import type { EventIds, Gathered, GatheredPage } from './gather.ts'
 import type { Truncations } from './truncations.ts'
 
@@ -106,32 +107,39 @@ export function createStorer(options: {
     }
   }
 
-  /** Stores a page of a backfill; nothing of it where the backfill was ended. */
-  async function storePage({ taken, events, parked, commitLsn: markLsn, committedAt }: GatheredPage) {
+  /** Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew. */
+  async function storePage({ taken, parked, commitLsn: markLsn, committedAt, ...page }: GatheredPage) {
     const confirmableLsn = max(noted, markLsn + confirmAheadBytes)
-    const deliveries = await transaction(outbox.pool, async client => {
+    const { step, webhookId } = taken.content
+    const stored = await transaction(outbox.pool, async client => {
+      const events = step.of === 'resync' ? await asKnown(client, step, page.events) : page.events
       const { deliveries } = await append(client, {
         slotName,
         expected: commitLsn,
         commitLsn: markLsn,
         confirmableLsn,
-        lastEventId: events.at(-1)?.id ?? 0n,
+        lastEventId: page.events.at(-1)?.id ?? 0n,
         events,
         parked,
-        onlyWebhookId: taken.content.webhookId,
+        onlyWebhookId: webhookId,
       })
-      if (!(await advanceBackfill(client, taken.content.step))) throw new BackfillEnded()
-      return deliveries
+      const deletes = events.filter(({ actionType }) => actionType === 'delete').length
+      const goesOn =
+        step.of === 'resync'
+          ? await advanceResync(client, step, deletes)
+          : await advanceBackfill(client, step)
+      if (!goesOn) throw new PageOver()
+      return { events: events.length, deliveries }
     }).catch(error => {
-      if (error instanceof BackfillEnded) return null
+      if (error instanceof PageOver) return null
       throw error
     })
-    taken.settle(deliveries === null ? 'ended' : 'stored')
-    if (deliveries === null) return
+    taken.settle(stored === null ? 'ended' : 'stored')
+    if (stored === null) return
     noted = confirmableLsn
     commitLsn = markLsn
-    tally.events += events.length
-    tally.deliveries += deliveries
+    tally.events += stored.events
+    tally.deliveries += stored.deliveries
     tally.committedAt = committedAt
   }
 
@@ -188,7 +196,7 @@ export function createStorer(options: {
 }
 
 /** Thrown to leave nothing of a page behind. */
-class BackfillEnded extends Error {}
+class PageOver extends Error {}
 
 const max = (a: Lsn, b: Lsn) => (a > b ? a : b)
 

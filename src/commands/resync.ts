@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { problemOfConnecting } from '../app.ts'
-import { describeResync, openGapOf, resync as resyncTables } from '../capture/resync.ts'
+import { beginResync, describeResync, describeResyncs, openGapOf } from '../capture/resync.ts'
 import { openSource } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'
 import { formatLsn } from '../domain/lsn.ts'
@@ -31,16 +31,19 @@ async function resyncSource(config: Config, isSure: boolean) {
   if (problem) return { ok: false as const, problems: [problem] }
   const migrated = describeMigration(await migrate(outbox))
   if (!migrated.ok) return { ok: false as const, problems: [migrated.problem] }
-  const options = { ...config, nowMs: () => Date.now() }
+  const onWaiting = (forWhat: string) => say(`Waits for ${forWhat}.`)
+  const options = { ...config, onWaiting }
   const gap = await openGapOf(outbox, config.slotName)
   if (!gap) return { ok: true as const, lines: ['Nothing is lost: there is no gap to mend.'] }
+  if (gap.toLsn !== null)
+    return { ok: true as const, lines: await describeResyncs(outbox, gap, config.slotName) }
   if (!isSure) return { ok: true as const, lines: await describeResync(source, gap, options) }
-  const result = await resyncTables(source, outbox, options)
+  const result = await beginResync(source, outbox, gap, options)
   if (!result.ok) return result
   return {
     ok: true as const,
     lines: [
-      `${result.events} events were made; everything from ${formatLsn(result.fromLsn)} on is captured.`,
+      `Everything from ${formatLsn(result.fromLsn)} on is captured. The walhook that captures ("walhook serve", running or started next) tells what was lost, page by page. How far it is: walhook resync`,
     ],
   }
 }

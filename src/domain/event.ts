@@ -61,6 +61,12 @@ export function withAction(
   return head(parts.to) + body.slice(head(parts.from).length)
 }
 
+/** The body of an `update`, told as `new`. */
+export function toldAsNew(body: string): string {
+  // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
+  return body.replace('"action_type":"update"', '"action_type":"new"')
+}
+
 /**
  * The text that is sent of an event, from its own `body`. `withPrevious`, for a webhook that wants what an event knows
  * beyond it: after `result`, the values before an update where they are known, and the names of fields that had to be
@@ -70,8 +76,7 @@ export function bodySent(
   event: Pick<EventFacts, 'previous' | 'omitted'> & { readonly body: string },
   form: { readonly asNew: boolean; readonly withPrevious: boolean },
 ): string {
-  // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
-  const body = form.asNew ? event.body.replace('"action_type":"update"', '"action_type":"new"') : event.body
+  const body = form.asNew ? toldAsNew(event.body) : event.body
   if (!form.withPrevious) return body
   const previous = form.asNew || event.previous === null ? '' : `,"previous":${event.previous}`
   const omitted = event.omitted === null ? '' : `,"omitted":${JSON.stringify(event.omitted)}`

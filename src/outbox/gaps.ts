@@ -10,30 +10,27 @@ export type Gap = {
   readonly reason: string
   readonly detail: string
   readonly fromLsn: Lsn
+  /** From here on everything is captured, and a resync tells what was lost; null: it has not begun. */
   readonly toLsn: Lsn | null
   readonly foundAt: Date
   readonly resyncedAt: Date | null
 }
 
-/** Records a gap of a slot, unless one is open already. Returns whether it is a new one. */
+/**
+ * Records a gap of a slot, unless one is open already; one whose resync is under way is then open again: changes are lost
+ * once more. Returns whether that is news.
+ */
 export async function openGap(
   outbox: Outbox,
   gap: Pick<Gap, 'slotName' | 'reason' | 'detail' | 'fromLsn'>,
 ): Promise<boolean> {
   const { rowCount } = await outbox.pool.query(
     `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
-     on conflict (slot_name) where resynced_at is null do nothing`,
+     on conflict (slot_name) where resynced_at is null do update
+     set to_lsn = null, reason = excluded.reason, detail = excluded.detail where gaps.to_lsn is not null`,
     [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
   )
   return rowCount === 1
-}
-
-/** Ends the open gap of a slot: from `toLsn` on, everything is captured again. */
-export async function endGap(db: pg.PoolClient, slotName: string, toLsn: Lsn): Promise<void> {
-  await db.query(
-    `update walhook.gaps set to_lsn = $2, resynced_at = now() where slot_name = $1 and resynced_at is null`,
-    [slotName, formatLsn(toLsn)],
-  )
 }
 
 /** A slot's gaps, the newest first. */
@@ -54,20 +51,9 @@ export async function listGaps(outbox: Outbox, slotName: string): Promise<Gap[]>
   }))
 }
 
-/** The entities of a type that receivers know by the events that are still here: those not deleted last. */
-export async function knownEntities(db: pg.Pool | pg.PoolClient, entityType: string): Promise<Set<string>> {
-  const { rows } = await db.query(
-    `select entity_id from (
-       select distinct on (entity_id) entity_id, action_type from walhook.events
-       where entity_type = $1 order by entity_id, id desc
-     ) last where action_type <> 'delete'`,
-    [entityType],
-  )
-  return new Set(rows.map(row => row.entity_id))
-}
-
 /**
- * The same, in pages of at most `pageSize`, without those that have an event above `upToId`: read through a cursor
+ * The entities of a type that receivers know by the events that are still here, those not deleted last, without those that
+ * have an event above `upToId`; in pages of at most `pageSize`: read through a cursor
  * inside the client's transaction, so that memory holds one page, whatever is appended meanwhile.
  */
 export async function* knownEntityPages(

@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest'
 import { openWindow } from '../../src/capture/backfill-window.ts'
-import type { Backfill, BackfillAction } from '../../src/domain/backfill.ts'
+import type { BackfillAction } from '../../src/domain/backfill.ts'
 import { type ActionType, type WebhookEvent, writeBody } from '../../src/domain/event.ts'
 import { entity } from '../support/open-mapper.ts'
 
 function open(actionType: BackfillAction = 'new') {
-  const backfill = { id: 1, entityType: 'user', actionType, webhookId: 3 } as Backfill
-  const window = openWindow(backfill, entity('user', 'users'))
+  const window = openWindow({ of: 'backfill', actionType, webhookId: 3 }, entity('user', 'users'))
   const event = (entityType: string, id: string, actionType: ActionType, name = ''): WebhookEvent => ({
     entityType,
     entityId: id,
@@ -27,7 +26,7 @@ function open(actionType: BackfillAction = 'new') {
     brings: (...events: WebhookEvent[]) => window.observe({ events, truncated: [] }),
     fill: (...ids: string[]) =>
       window.fill(
-        ids.map(id => ({ entityId: id, entityIdJson: id, resultJson: '{"name":"read"}' })),
+        { entities: ids.map(id => ({ entityId: id, entityIdJson: id, resultJson: '{"name":"read"}' })) },
         { id: 1 } as never,
       ),
     texts: () => window.content()?.events.map(({ body }) => body) ?? null,

@@ -32,6 +32,9 @@ const slot = {
   walStatus: 'reserved',
   confirmedLsn: '0/1',
   isActive: false,
+  isTemporary: false,
+  twoPhase: false,
+  failover: false,
   heldBackBytes: 1024,
 }
 const publication = {

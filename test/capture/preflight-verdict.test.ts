@@ -37,6 +37,9 @@ const slot = {
   walStatus: 'reserved',
   confirmedLsn: '0/1',
   isActive: false,
+  isTemporary: false,
+  twoPhase: false,
+  failover: false,
   heldBackBytes: 0,
 }
 const publication: PublicationFacts = {

@@ -1,0 +1,45 @@
+import type { Queryable } from './source.ts'
+
+/** What a slot can be beside its name: kept when it is replaced. */
+export type SlotFlags = { readonly twoPhase: boolean; readonly failover: boolean }
+
+const plain: SlotFlags = { twoPhase: false, failover: false }
+const waitNoticeMs = 5_000
+const invalidParameter = '22023'
+const notSupported = '0A000'
+const notInPrerequisiteState = '55000'
+
+/**
+ * Creates the slot; Postgres first waits for every transaction that is open now to end. Returns where it begins. Newer
+ * versions refuse `failover` together with `twoPhase`: then it is a slot that survives a failover.
+ */
+export async function createSlot(
+  db: Queryable,
+  slotName: string,
+  options: { flags?: SlotFlags | null; onWaiting: (forWhat: string) => void },
+): Promise<string> {
+  const { twoPhase, failover } = options.flags ?? plain
+  const notice = setTimeout(
+    () =>
+      options.onWaiting('the transactions that are open in the source to end, so that the slot can be made'),
+    waitNoticeMs,
+  )
+  const create = async (twoPhase: boolean): Promise<string> => {
+    // The parameter came with PostgreSQL 17.
+    const more = failover ? ', failover => true' : ''
+    const { rows } = await db.query(
+      `select lsn from pg_create_logical_replication_slot($1, 'pgoutput', twophase => $2${more})`,
+      [slotName, twoPhase],
+    )
+    return rows[0].lsn
+  }
+  try {
+    return await create(twoPhase).catch(error => {
+      const isRefused = [invalidParameter, notSupported, notInPrerequisiteState].includes(error.code)
+      if (isRefused && twoPhase && failover) return create(false)
+      throw error
+    })
+  } finally {
+    clearTimeout(notice)
+  }
+}

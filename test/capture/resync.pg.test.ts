@@ -1,0 +1,211 @@
+import { expect, test } from 'vitest'
+import { beginResync, openGapOf } from '../../src/capture/resync.ts'
+import { openSource } from '../../src/capture/source.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
+import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
+import { openGap } from '../../src/outbox/gaps.ts'
+import { beginResyncs, openResyncs } from '../../src/outbox/resyncs.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { startCapture } from '../support/run-capture.ts'
+import { until } from '../support/wait.ts'
+
+async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapping) {
+  const database = await createTestDatabase()
+  const psql = await connect(database.url)
+  await psql.query(
+    `create table companies (id integer primary key); create table users (id integer primary key, name text); ${sql}`,
+  )
+  const outbox = openOutbox({ url: database.url, maxConnections: 2, onError() {} })
+  const slotName = database.name.slice(0, 63)
+  return {
+    database,
+    psql,
+    outbox,
+    slotName,
+    start: () => startCapture(database, mapping),
+    async dropSlot() {
+      const drop =
+        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active'
+      await until(async () => ((await psql.query(drop, [slotName])).rowCount ?? 0) > 0, {
+        what: 'the slot to be free',
+      })
+    },
+    /** As `walhook resync --yes`. */
+    async begin() {
+      await openGap(outbox, { slotName, reason: 'slot missing', detail: 'dropped', fromLsn: 1n })
+      await using source = openSource({ url: database.url, onError() {} })
+      const options = { slotName, publicationName: 'walhook', mapping, onWaiting() {} }
+      const gap = await openGapOf(outbox, slotName)
+      expect(await beginResync(source, outbox, gap!, options)).toMatchObject({ ok: true })
+    },
+    isResynced: () => gapEnded(outbox, slotName),
+    async events(after: number) {
+      const { rows } = await psql.query(
+        `select entity_type || ' ' || entity_id || ' ' || action_type || coalesce(' ' || (body::json #>> '{result,name}'), '') as line
+         from walhook.events order by id offset $1`,
+        [after],
+      )
+      return rows.map(({ line }): string => line)
+    },
+    async [Symbol.asyncDispose]() {
+      await outbox[Symbol.asyncDispose]()
+      await psql.end()
+      await database.drop()
+    },
+  }
+}
+
+async function gapEnded(outbox: Outbox, slotName: string) {
+  const isEnded = async () => {
+    if ((await openGapOf(outbox, slotName)) === null) return true
+    throw new Error(JSON.stringify(await openResyncs(outbox, slotName), asText))
+  }
+  await until(isEnded, {
+    what: 'the gap to end',
+    timeoutMs: 60_000,
+  })
+}
+
+const asText = (_key: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value)
+
+test('rows are told as what receivers do not know yet, or as updates; what is gone is deleted; then the gap ends', async () => {
+  await using at = await open(`insert into users select i, 'old' from generate_series(1, 3) i`)
+  {
+    await using capture = await at.start()
+    await at.psql.query(
+      `update users set name = 'known'; insert into users values (10, 'known'), (11, 'known')`,
+    )
+    await at.psql.query(`delete from users where id = 3; insert into companies values (1)`)
+    await capture.caughtUp()
+  }
+  const before = (await at.events(0)).length
+  await at.dropSlot()
+  await at.begin()
+  await at.psql.query(`insert into users values (5, 'since')`)
+  await using capture = await at.start()
+  await at.isResynced()
+  await capture.caughtUp()
+  const told = await at.events(before)
+  // 5 was told by its own event, and needs no other; whichever comes first.
+  expect(told.filter(line => !line.startsWith('user 5')).toSorted()).toEqual([
+    'company 1 update',
+    'user 1 update known',
+    'user 10 update known',
+    'user 11 update known',
+    'user 2 update known',
+  ])
+  expect(told.find(line => line.startsWith('user 5'))).toBe('user 5 new since')
+})
+
+test('what changed while nobody captured', async () => {
+  await using at = await open('')
+  {
+    await using capture = await at.start()
+    await at.psql.query(`insert into users select i, 'old' from generate_series(1, 2500) i`)
+    await at.psql.query(`delete from users where id = 7`)
+    await capture.caughtUp()
+  }
+  const before = (await at.events(0)).length
+  await at.dropSlot()
+  await at.psql.query(
+    `delete from users where id % 2 = 0; insert into users values (7, 'back'), (3000, 'added'); update users set name = 'changed' where id = 1`,
+  )
+  await at.begin()
+  await using capture = await at.start()
+  await at.isResynced()
+  await capture.caughtUp()
+  const told = await at.events(before)
+  expect(told.filter(line => line.endsWith('delete'))).toHaveLength(1250)
+  expect(told.filter(line => line.endsWith('update old'))).toHaveLength(1248)
+  expect(told.filter(line => !/(delete|update old)$/.test(line))).toEqual([
+    'user 1 update changed',
+    'user 7 new back',
+    'user 3000 new added',
+  ])
+})
+
+test('a row that is inserted again, or another change, while what is gone is looked for', async () => {
+  await using at = await open('')
+  {
+    await using capture = await at.start()
+    await at.psql.query(`insert into users select i, 'old' from generate_series(1, 5) i`)
+    await capture.caughtUp()
+  }
+  const before = (await at.events(0)).length
+  await at.dropSlot()
+  await at.psql.query('delete from users where id <= 4')
+  await at.begin()
+  // In the stream before the first page.
+  await at.psql.query(`insert into users values (1, 'again'), (2, 'again'); delete from users where id = 2`)
+  await at.psql.query(`insert into users values (3, 'short'); delete from users where id = 3`)
+  await using capture = await at.start()
+  await at.isResynced()
+  await capture.caughtUp()
+  const last = new Map((await at.events(before)).map(line => [line.split(' ')[1], line]))
+  expect(last).toEqual(
+    new Map([
+      ['1', 'user 1 new again'],
+      ['2', 'user 2 delete'],
+      ['3', 'user 3 delete'],
+      ['4', 'user 4 delete'],
+      ['5', 'user 5 update old'],
+    ]),
+  )
+})
+
+test('keys of a type that the column had before are gone; those of the new type are told', async () => {
+  await using at = await open('')
+  {
+    await using capture = await at.start()
+    await at.psql.query(`insert into users select i, 'old' from generate_series(1, 3) i`)
+    await capture.caughtUp()
+  }
+  const before = (await at.events(0)).length
+  await at.dropSlot()
+  await at.psql.query(
+    `alter table users alter id type uuid using ('00000000-0000-0000-0000-00000000000' || id)::uuid`,
+  )
+  await at.begin()
+  await using capture = await at.start()
+  await at.isResynced()
+  await capture.caughtUp()
+  expect(await at.events(before)).toEqual([
+    'user 00000000-0000-0000-0000-000000000001 new old',
+    'user 00000000-0000-0000-0000-000000000002 new old',
+    'user 00000000-0000-0000-0000-000000000003 new old',
+    'user 1 delete',
+    'user 2 delete',
+    'user 3 delete',
+  ])
+})
+
+test('a resync of one table needs no new slot, begins anew for a further gap, and ends both', async () => {
+  await using at = await open(`insert into companies values (1)`)
+  await using capture = await at.start()
+  await at.psql.query(`insert into users values (1, 'told')`)
+  await capture.caughtUp()
+  const order = () =>
+    transaction(at.outbox.pool, async client => {
+      await openGap(at.outbox, { slotName: at.slotName, reason: 'slot moved', detail: 'x', fromLsn: 1n })
+      const gap = await openGapOf(at.outbox, at.slotName)
+      await beginResyncs(client, { slotName: at.slotName, gapId: gap!.id, entityTypes: ['user'] })
+    })
+  await order()
+  await order()
+  await at.isResynced()
+  expect(new Set((await at.events(1)).slice(0))).toEqual(new Set(['user 1 update told']))
+})
+
+test('an entity that the mapping has no more does not keep the gap open', async () => {
+  const [user] = defaultMapping
+  await using at = await open('', [user!])
+  {
+    await using _capture = await at.start()
+  }
+  await at.dropSlot()
+  await at.begin()
+  await at.psql.query(`update walhook.resyncs set entity_type = 'gone'`)
+  await using _capture = await at.start()
+  await at.isResynced()
+})
