@@ -30,6 +30,7 @@ import { dropOldDays } from './outbox/retention.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
 import { listenForWakes } from './outbox/wake.ts'
+import { normalizeUrls } from './outbox/webhook-urls.ts'
 import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import { type Service, supervise } from './runtime/service.ts'
@@ -234,6 +235,7 @@ async function openDatabases(config: Config, log: Log, opened: AsyncDisposableSt
   const migrated = describeMigration(await migrate(outbox))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
+  await normalizeUrls(outbox, log)
   await ensurePartitions(outbox, Date.now())
   const { sealKey } = config
   const unreadable = await webhooksOfOtherKeys(outbox, [sealKey!.id, sealKey!.older?.id ?? ''])
@@ -243,7 +245,7 @@ async function openDatabases(config: Config, log: Log, opened: AsyncDisposableSt
 
 /** The one way out to receivers, for deliveries and tests. */
 function openDelivery(config: Config, nowMs: () => number, opened: AsyncDisposableStack) {
-  const guard = createGuard({ allow: config.allow })
+  const guard = createGuard({ allow: config.allow, deny: config.deny })
   const sender = openSender({
     guard,
     proxy: config.proxy,

@@ -40,7 +40,7 @@ export type Control = {
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
-  readonly judgeTarget: (url: string) => Promise<{ ok: true } | { ok: false; reason: string }>
+  readonly judgeTarget: (url: string) => Promise<{ ok: true; url: URL } | { ok: false; reason: string }>
   /** An entity as it is now; null where there is none. */
   readonly readEntity: (
     entityType: string,

@@ -61,10 +61,10 @@ export async function tryWebhook(
   if (!sealed.ok) return sealed
   const message = await testMessage(control, caller, userId, unsaved.isBatch)
   if (!message.ok) return message
-  const target = { webhookId: id ?? unsavedId, url: unsaved.url, sealed: sealed.value }
+  const target = { webhookId: id ?? unsavedId, url: verdict.url.href, sealed: sealed.value }
   const attempt = await control.tryTest(target, message.value)
   const { outcome, response, errorClass } = attempt
-  const to = { url: unsaved.url, outcome, status: response?.status ?? null, errorClass }
+  const to = { url: verdict.url.href, outcome, status: response?.status ?? null, errorClass }
   await inTransaction(control.outbox, tx =>
     recordAudit(tx.client, caller, 'webhook.tried', { ...(id !== null && { webhookId: id }), to }),
   )

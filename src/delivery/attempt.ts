@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { errors } from 'undici'
 import type { Attempt, Phase, Response } from '../domain/attempt.ts'
-import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
+import { isUnknownName, judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
 import { type Connection, openConnections } from './connections.ts'
 import type { Guard } from './guard.ts'
 import { type OpeningOptions, round } from './opening.ts'
@@ -180,8 +180,8 @@ function isUnasked({ message }: Error): boolean {
 }
 
 function codeOf(error: NodeJS.ErrnoException): string {
-  if (error.syscall === 'getaddrinfo')
-    return error.code === 'ETIMEOUT' || error.code === 'EAI_AGAIN' ? 'EAI_AGAIN' : 'ENOTFOUND'
+  if (error.syscall === 'getaddrinfo' || error.syscall?.startsWith('query'))
+    return isUnknownName(error.code ?? '') ? 'ENOTFOUND' : 'EAI_AGAIN'
   if (isUnasked(error)) return 'HPE_UNASKED'
   // undici's parser does not always say which rule was broken.
   return error.code ?? (error instanceof errors.HTTPParserError ? 'HPE_UNKNOWN' : '')

@@ -58,6 +58,11 @@ function refused(errorClass: ErrorClass, message: string): Verdict {
   return { outcome: 'refused', failure: { errorClass, message } }
 }
 
+/** Whether the resolver's error says that there is no such name, or no address of it, and not that DNS failed. */
+export function isUnknownName(code: string): boolean {
+  return ['ENOTFOUND', 'ENODATA', 'EAI_NODATA', 'EAI_NONAME'].includes(code)
+}
+
 const noTls = 'What answers at this port does not speak TLS. Check the port of the URL.'
 
 const byCode: Record<string, readonly [ErrorClass, string]> = {

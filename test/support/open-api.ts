@@ -11,7 +11,7 @@ import { sendTest, tryTest } from '../../src/delivery/send-test.ts'
 import type { RatePolicy } from '../../src/domain/rate.ts'
 import type { Role } from '../../src/domain/role.ts'
 import { parseSealKey } from '../../src/domain/seal.ts'
-import { parseAllowList } from '../../src/domain/target.ts'
+import { parseTargetList } from '../../src/domain/target-list.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { checkAnswer } from './check-answer.ts'
 import { openTestOutbox, slotName } from './open-outbox.ts'
@@ -24,10 +24,10 @@ export async function openTestApi(
 ) {
   const nowMs = options.nowMs ?? (() => Date.now())
   const at = await openTestOutbox()
-  const allow = parseAllowList('127.0.0.1')
+  const allow = parseTargetList('127.0.0.1')
   if (!allow.ok) throw new Error('the allow list is wrong')
   const guard = createGuard({
-    allow: allow.allow,
+    allow: allow.list,
     resolve: options.resolve ?? (async () => ['93.184.216.34']),
   })
   const sender = openSender({ guard, deadlineMs: 2_000, connectTimeoutMs: 1_000, maxResponseBytes: 1_024 })
