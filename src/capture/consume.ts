@@ -22,7 +22,7 @@ import { createTruncations } from './truncations.ts'
  */
 export async function consume(options: {
   inbox: Pick<Inbox, 'take' | 'hasMore'>
-  map: (parts: readonly TransactionPart[]) => Promise<Mapped>
+  map: (parts: readonly TransactionPart[], isWhole: boolean) => Promise<Mapped>
   outbox: Outbox
   slotName: string
   position: Position

@@ -93,7 +93,7 @@ export function createEventIds(last: TimeId, nowMs: () => number): EventIds {
  * killed process had stored and not confirmed comes again.
  */
 export function createGatherer(options: {
-  map: (parts: readonly TransactionPart[]) => Promise<Mapped>
+  map: (parts: readonly TransactionPart[], isWhole: boolean) => Promise<Mapped>
   storedLsn: Lsn
   ids: EventIds
   pages: Pages
@@ -109,7 +109,7 @@ export function createGatherer(options: {
     const last = parts.at(-1)
     if (!last) return
     const { commitLsn, committedAt } = last
-    const mapped = await options.map(parts)
+    const mapped = await options.map(parts, isWhole)
     truncations.add(mapped.emptied, ids.last())
     pages.observe(parts, mapped)
     const placed = <T extends WebhookEvent | ParkedChange>(item: T): T => ({

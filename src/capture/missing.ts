@@ -95,14 +95,15 @@ export function createMissingReader(options: {
       const carried = ahead.get(entity)?.get(key)
       const isCarried = carried !== undefined && carried.until > part.commitLsn
       const toldBefore = part.commitLsn < readBefore ? 'all' : isCarried ? carried.columns : none
-      const unknown = folded.state === 'delete' ? none : unknownColumns(item, shapes)
+      const isGone = folded.state === 'delete' && !item.mayRemain
+      const unknown = isGone ? none : unknownColumns(item, shapes)
       // An entity that is new begins anew, after a delete: what was told before that does not bind it.
       const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
       const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
       if (ifThere !== 'all' && ifThere.size === 0) continue
       const byKey = before.get(entity) ?? new Map<string, Columns>()
       before.set(entity, byKey.set(key, ifThere))
-      if (folded.state !== 'delete') wanted.set(item, { ifThere, ifGone })
+      if (!isGone) wanted.set(item, { ifThere, ifGone })
     }
     return wanted
   }
@@ -115,7 +116,7 @@ export function createMissingReader(options: {
     for (const { xid, changes } of parts) if (changes.length > 0) brought.note(xid)
     if (parts[0]) dropPassed(parts[0].commitLsn)
     const wanted = columnsToRead(touched, shapes)
-    const present = touched.filter(({ folded }) => folded.state !== 'delete')
+    const present = touched.filter(({ folded, mayRemain }) => folded.state !== 'delete' || mayRemain)
     const withLists = present.filter(({ entity }) => entity.related.length > 0)
     if (wanted.size + withLists.length > 0) await untilAllIsSeen()
     else if (brought.size() > prunedAt) await countUnseen()
