@@ -17,8 +17,8 @@ import { createTruncations } from './truncations.ts'
  *
  * A page of a backfill has its place in this order, at its mark: events, cursor and position commit together.
  *
- * Nothing is confirmed beyond what the outbox notes, so that a slot which stands further was moved by somebody else;
- * on leaving, the note is made exact. Throws `PositionMoved` where another process has taken over.
+ * Nothing is confirmed before the outbox has noted it, so a slot that stands further was moved by somebody else.
+ * Throws `PositionMoved` where another process has taken over.
  */
 export async function consume(options: {
   inbox: Pick<Inbox, 'take' | 'hasMore'>
@@ -85,7 +85,7 @@ export async function consume(options: {
       }
       tellWaiting()
     }
-    await storer.noteExactly()
+    await storer.noteLast()
   } finally {
     // What is being stored is stored to the end before anything else begins.
     await storing?.catch(() => {})
