@@ -1,8 +1,11 @@
+import { type ColumnKind, columnKind } from '../domain/credentials.ts'
 import { type Format, formatWriter } from '../domain/format.ts'
 import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../domain/json-text.ts'
 import {
+  type ChoosableColumn,
   chooseFields,
   type EntityMapping,
+  type FieldChoice,
   publishedTables,
   type TableName,
   tableKey,
@@ -65,6 +68,7 @@ export type Catalogue = {
   writerOf(typeOid: number, format?: Format): JsonWriter
   hasFormat(typeOid: number, format: Format): boolean
   isInteger(typeOid: number): boolean
+  kindOf(typeOid: number): ColumnKind
 }
 
 /** SQL: whether a table's rows can be told apart in the WAL, which its UPDATE and DELETE need once it is published. */
@@ -163,6 +167,7 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
     tables,
     otherTables: others.map(({ schema, name }) => ({ schema, name })),
     isInteger: oid => isInteger(oid, typeOf),
+    kindOf: oid => columnKind(oid, typeOf),
     hasFormat: (oid, format) => formatWriter(format, oid, typeOf) !== null,
     writerOf(oid, format) {
       const formatted = format && formatWriter(format, oid, typeOf)
@@ -179,19 +184,33 @@ export function givesPrevious(table: Table): boolean {
   return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
 }
 
+/** The columns of a table, or of a row of it in the stream, as `chooseFields` judges them. */
+export function choosable(
+  { kindOf }: Pick<Catalogue, 'kindOf'>,
+  columns: readonly { readonly name: string; readonly typeOid: number }[],
+): ChoosableColumn[] {
+  return columns.map(({ name, typeOid }) => ({ name, kind: kindOf(typeOid) }))
+}
+
+/** What of an entity's table is sent, and what is withheld. */
+export function chosenFields(
+  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
+  entity: EntityMapping,
+): FieldChoice {
+  const columns = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
+  return chooseFields(entity.fields, choosable(catalogue, columns))
+}
+
 /** The names of each entity type's fields, as its table is in the catalogue. */
 export function fieldNames(
-  { tables }: Pick<Catalogue, 'tables'>,
+  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
   mapping: readonly EntityMapping[],
 ): Map<string, string[]> {
   return new Map(
-    mapping.map(({ entityType, table, fields, related }) => {
-      const columns = tables.get(tableKey(table))?.columns.map(({ name }) => name) ?? []
-      return [
-        entityType,
-        [...chooseFields(fields, columns).fields.values(), ...related.map(({ field }) => field)],
-      ]
-    }),
+    mapping.map(entity => [
+      entity.entityType,
+      [...chosenFields(catalogue, entity).fields.values(), ...entity.related.map(({ field }) => field)],
+    ]),
   )
 }
 

@@ -2,7 +2,7 @@ import { type Relation, type Row, unchanged } from '../domain/change.ts'
 import type { Folded } from '../domain/fold.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
 import { chooseFields, type EntityMapping, ruleOf, tableKey } from '../domain/mapping.ts'
-import type { Catalogue } from './catalogue.ts'
+import { type Catalogue, choosable } from './catalogue.ts'
 
 /** What is known of how an update changed its entity. */
 export type ChangeFacts = {
@@ -43,7 +43,7 @@ export function createFactsFinder(catalogue: Catalogue) {
     const generated = (catalogue.tables.get(tableKey(entity.table))?.columns ?? []).filter(
       ({ name, isGenerated }) => isGenerated && !inWal.includes(name),
     )
-    const columns = [...inWal, ...generated.map(({ name }) => name)]
+    const columns = choosable(catalogue, [...relation.columns, ...generated])
     return [...chooseFields(entity.fields, columns).fields].map(([column, name]) => {
       const place = inWal.indexOf(column)
       const format = ruleOf(entity.fields.format, column)

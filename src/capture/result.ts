@@ -1,7 +1,7 @@
 import { unchanged, type Value } from '../domain/change.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
 import { chooseFields, type EntityMapping, type RelatedList, ruleOf } from '../domain/mapping.ts'
-import type { Catalogue } from './catalogue.ts'
+import { type Catalogue, choosable } from './catalogue.ts'
 
 /** The columns of rows that look alike: the same array for all of them, since what is known of it is kept by it. */
 export type Shape = readonly { readonly name: string; readonly typeOid: number }[]
@@ -42,7 +42,7 @@ export function createResultWriter(catalogue: Catalogue) {
 
   function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
     const names = shape.map(({ name }) => name)
-    return [...chooseFields(entity.fields, names).fields].map(([column, field]) => {
+    return [...chooseFields(entity.fields, choosable(catalogue, shape)).fields].map(([column, field]) => {
       const index = names.indexOf(column)
       const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
       return { index, name: field, nameJson: JSON.stringify(field), write }
