@@ -36,7 +36,10 @@ test('what may be a checksum is suspect where all values look like it, each anot
 test.each([
   ['names', ['Ada Lovelace', 'Bob']],
   ['addresses', ['https://example.com/a/b?c=d', 'https://example.com/2']],
-  ['paths', ['images/avatars/2026/01/portrait-of-somebody.png', 'images/avatars/2026/02/another-portrait.png']],
+  [
+    'paths',
+    ['images/avatars/2026/01/portrait-of-somebody.png', 'images/avatars/2026/02/another-portrait.png'],
+  ],
   ['UUIDs', ['7f0f5a2c-6a5f-4b0e-9a4e-0d7a4b8f3c11', '2c0f5a2c-6a5f-4b0e-9a4e-0d7a4b8f3c12']],
   ['numbers', ['12345678901234567890123456789012', '2']],
   ['prices', ['$2.50', '$6']],

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { openSource } from '../../src/capture/source.ts'
-import { defaultMapping } from '../../src/domain/mapping.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { sessionSettings } from '../../src/outbox/session-settings.ts'
 import { connect } from '../support/connect.ts'
