@@ -69,6 +69,8 @@ export type Catalogue = {
   hasFormat(typeOid: number, format: Format): boolean
   isInteger(typeOid: number): boolean
   kindOf(typeOid: number): ColumnKind
+  /** True of a database in SQL_ASCII: what Postgres gives as text need not be UTF-8. */
+  readonly hasAnyBytes?: boolean
 }
 
 /** SQL: whether a table's rows can be told apart in the WAL, which its UPDATE and DELETE need once it is published. */
@@ -153,6 +155,9 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
   const isComplete = tables.size === wanted.length
   const others = isComplete ? [] : (await source.pool.query(otherTablesStatement)).rows
 
+  const { rows: encodings } = await source.pool.query(
+    `select current_setting('server_encoding') = 'SQL_ASCII' as has_any_bytes`,
+  )
   const { rows } = await source.pool.query(typesStatement)
   const types = new Map<number, PgType>(
     rows.map(row => {
@@ -166,6 +171,7 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
   return {
     tables,
     otherTables: others.map(({ schema, name }) => ({ schema, name })),
+    hasAnyBytes: encodings[0].has_any_bytes === 't',
     isInteger: oid => isInteger(oid, typeOf),
     kindOf: oid => columnKind(oid, typeOf),
     hasFormat: (oid, format) => formatWriter(format, oid, typeOf) !== null,

@@ -176,7 +176,12 @@ const maxKeyBytes = 1_024
 export const maxShownKey = 200
 
 /** Why no event can be made of a change, or null. */
-export function cannotBeEvent({ key, entity }: Pick<Touched, 'key' | 'entity'>): string | null {
+export function cannotBeEvent({
+  key,
+  entity,
+  problem = null,
+}: Pick<Touched, 'key' | 'entity'> & Partial<Pick<Touched, 'problem'>>): string | null {
+  if (problem !== null) return problem
   if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${entity.key}`
   if (Buffer.byteLength(key) > maxKeyBytes)
     return `the key ${entity.key} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`

@@ -26,8 +26,8 @@ export type Missing = {
   readonly readLsn: Lsn | null
   /** The row to show: the WAL's, with what must come from the table; null where the row is gone. */
   rowOf(item: Touched): ShapedRow | null
-  /** The JSON of a related list. */
-  relatedOf(list: RelatedList, owner: string): string | undefined
+  /** The JSON of a related list; null where it can't be told. */
+  relatedOf(list: RelatedList, owner: string): string | null | undefined
 }
 
 /** Thrown where the stream has ended while something in it was not to be seen yet. */
@@ -132,7 +132,7 @@ export function createMissingReader(options: {
         const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
         ahead.set(entity, byKey.set(key!, { until, columns }))
       }
-    const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
+    const lists = new Map<RelatedList, ReadonlyMap<string, string | null>>()
     for (const [entity, items] of Map.groupBy(withLists, item => item.entity))
       for (const list of entity.related)
         lists.set(list, await readRelated(pool, catalogue, list, keysOf(items)))

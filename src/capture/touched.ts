@@ -1,4 +1,12 @@
-import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
+import {
+  type Change,
+  type Column,
+  isKnown,
+  type Relation,
+  type Row,
+  unchanged,
+  type Value,
+} from '../domain/change.ts'
 import { type Folded, fold, forgetRows, type IsSameRow, type Step } from '../domain/fold.ts'
 import { type EntityMapping, type RelatedList, type TableName, tableKey } from '../domain/mapping.ts'
 import type { Arrivals } from './arrivals.ts'
@@ -13,6 +21,8 @@ export type Touched = {
   readonly part: TransactionPart
   folded: Folded
   relation: Relation | null
+  /** Why nothing but the table is known of it, or null. */
+  readonly problem: string | null
   /** A `delete` that may be of another row: an earlier chunk of its transaction brought a row with this key. */
   mayRemain: boolean
 }
@@ -114,11 +124,26 @@ export function foldPart(
       earlier.relation = relation ?? earlier.relation
     } else {
       const folded = fold(undefined, by, isSameRow)
-      touched.set(id, { entity, key: isKeyed ? key : null, part, folded, relation, mayRemain: false })
+      touched.set(id, { ...nothingKnown, entity, key: isKeyed ? key : null, part, folded, relation })
     }
   }
 
-  function take(change: Exclude<Change, { kind: 'truncate' }>) {
+  /** A row of which nothing can be read is set aside, for each type of entity that it may concern. */
+  function setAside({ relation, actionType, because }: Change & { kind: 'unreadable' }) {
+    const { entities, owners } = planOf(relation)
+    const add = (entity: EntityMapping, state: Folded['state']) =>
+      touched.set(`${touched.size}`, {
+        ...nothingKnown,
+        entity,
+        part,
+        folded: { ...fold(undefined, { kind: 'touch', field: '' }), state },
+        problem: `a row of ${tableKey(relation)}: ${because}`,
+      })
+    for (const { entity } of entities) add(entity, actionType)
+    for (const entity of new Set(owners.map(owner => owner.entity))) add(entity, 'update')
+  }
+
+  function take(change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>) {
     const { relation } = change
     const plan = planOf(relation)
     const row = change.kind === 'delete' ? null : change.kind === 'update' ? filled(change) : change.row
@@ -152,6 +177,7 @@ export function foldPart(
 
   for (const change of part.changes)
     if (change.kind === 'truncate') change.relations.forEach(truncate)
+    else if (change.kind === 'unreadable') setAside(change)
     else take(change)
   if (arrivals)
     for (const [id, item] of touched) {
@@ -160,6 +186,8 @@ export function foldPart(
     }
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
 }
+
+const nothingKnown = { key: null, relation: null, problem: null, mayRemain: false }
 
 const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
 
@@ -179,9 +207,9 @@ function haveSameColumns(a: Relation, b: Relation): boolean {
  * null of an old row (`isFull` is false) is no value.
  */
 function sameAt(places: readonly number[], isNullKnown: boolean): IsSameRow {
-  const isUnknown = (value: Value) => value === unchanged || (value === null && !isNullKnown)
+  const isUnknown = (value: Value) => !isKnown(value) || (value === null && !isNullKnown)
   return (old, present) =>
-    places.every(i => old[i] === present[i] || isUnknown(old[i]!) || present[i] === unchanged)
+    places.every(i => old[i] === present[i] || isUnknown(old[i]!) || !isKnown(present[i]!))
 }
 
 /** With identity FULL the old row shows that an UPDATE of a related row changed nothing that its owner shows. */
@@ -191,7 +219,7 @@ function isKnownUnchanged(
   shown: readonly number[] | null,
 ): boolean {
   if (!isFull || old === null || shown === null) return false
-  return shown.every(i => row[i] === unchanged || row[i] === old[i])
+  return shown.every(i => row[i] === unchanged || (row[i] === old[i] && isKnown(row[i]!)))
 }
 
 /**
