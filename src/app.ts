@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { createAuthenticator } from './control/authenticate.ts'
 import type { Control } from './control/control.ts'
 import { createSessions } from './control/sessions.ts'
+import { createTestPlaces } from './control/test-places.ts'
 import { openSender } from './delivery/attempt.ts'
 import { createDeliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
@@ -131,6 +132,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     },
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
+    testPlaces: createTestPlaces(),
     captureStatus: async () => ({
       ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
       slotName,

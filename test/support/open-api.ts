@@ -3,6 +3,7 @@ import { createApi, type Health } from '../../src/api/api.ts'
 import { createMetrics } from '../../src/api/metrics.ts'
 import { createAuthenticator } from '../../src/control/authenticate.ts'
 import { type Control, commandLine } from '../../src/control/control.ts'
+import { createTestPlaces } from '../../src/control/test-places.ts'
 import { createToken } from '../../src/control/tokens.ts'
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createDeliver } from '../../src/delivery/deliver.ts'
@@ -55,6 +56,7 @@ export async function openTestApi(
       ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
+    testPlaces: createTestPlaces(),
     captureStatus: async () => ({
       state: 'streaming',
       reason: null,
