@@ -7,14 +7,13 @@ import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { type CaptureState, createCapture } from './capture/capture.ts'
 import { fieldNames, readCatalogue } from './capture/catalogue.ts'
-import { preflight, readSlotStatus } from './capture/preflight.ts'
+import { readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
-import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
 import { createAuthenticator } from './control/authenticate.ts'
 import type { Control } from './control/control.ts'
 import { createSessions } from './control/sessions.ts'
-import { createTestPlaces } from './control/test-places.ts'
+import { openDatabases } from './databases.ts'
 import { openSender } from './delivery/attempt.ts'
 import { createDeliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
@@ -22,16 +21,11 @@ import { createGuard } from './delivery/guard.ts'
 import { sendTest, tryTest } from './delivery/send-test.ts'
 import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
-import type { SealKey } from './domain/seal.ts'
-import { type Outbox, openOutbox } from './outbox/database.ts'
-import { describeMigration, migrate } from './outbox/migrate.ts'
+import type { Outbox } from './outbox/database.ts'
 import { ensurePartitions } from './outbox/partitions.ts'
 import { queueDepth } from './outbox/queue-depth.ts'
 import { dropOldDays } from './outbox/retention.ts'
-import { webhooksOfOtherKeys } from './outbox/secrets.ts'
-import { ConnectionRefused } from './outbox/session-settings.ts'
 import { listenForWakes } from './outbox/wake.ts'
-import { normalizeUrls } from './outbox/webhook-urls.ts'
 import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import { type Service, supervise } from './runtime/service.ts'
@@ -71,7 +65,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   await using opened = new AsyncDisposableStack()
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
-  const { source, outbox, queue } = databases
+  const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } =
+    databases.connections
 
   const { guard, deliver } = openDelivery(config, nowMs, opened)
   const dispatcher = createDispatcher({
@@ -93,7 +88,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   })
   const capture = createCapture({
     source,
-    outbox,
+    outbox: appends,
+    waitsFor: captureWaitsFor,
     slotName,
     publicationName,
     mapping,
@@ -109,7 +105,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   const metrics = createMetrics(async () => {
     const [queue, slot] = await Promise.all([
       within(answerMs, queueDepth(outbox)).catch(() => null),
-      within(answerMs, readSlotStatus(source, slotName)).catch(() => null),
+      within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
     ])
     return {
       queue,
@@ -124,19 +120,19 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     mostAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: backfillAs(mapping),
-    readFields: async () => fieldNames(await readCatalogue(source, mapping), mapping),
+    readFields: async () => fieldNames(await readCatalogue(sourceOfCallers, mapping), mapping),
     judgeTarget: guard.judge,
     async readEntity(entityType, key) {
       const entity = mapping.find(each => each.entityType === entityType)
-      return entity ? await readEntity(source, await readCatalogue(source, [entity]), entity, key) : null
+      if (!entity) return null
+      return await readEntity(sourceOfCallers, await readCatalogue(sourceOfCallers, [entity]), entity, key)
     },
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
-    testPlaces: createTestPlaces(),
     captureStatus: async () => ({
       ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
       slotName,
-      source: await within(answerMs, readSlotStatus(source, slotName)).catch(() => null),
+      source: await within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
       probeMs: capture.probeMs(),
     }),
     randomBytes,
@@ -151,11 +147,12 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       nowMs,
       onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
     })
-    const health = async (): Promise<Record<string, Health>> => ({
-      database: await databaseHealth(outbox),
-      ...(roles.has('capture') && { capture: captureHealth(capture.state()) }),
+    const checks = async (): Promise<Record<string, Health>> => ({
+      database: await databaseHealth(health),
+      ...(roles.has('capture') && { capture: captureHealth(capture.state(), capture.stall()) }),
+      ...(roles.has('delivery') && { delivery: deliveryHealth(dispatcher.stall()) }),
     })
-    const api = createApi({ control, authenticate, health, metrics, nowMs, log })
+    const api = createApi({ control, authenticate, health: checks, metrics, nowMs, log })
     const sessions = createSessions({ control, authenticate, admin })
     const receiving = readSnippets()
     if (!receiving.ok) return { ok: false, problems: [receiving.problem] }
@@ -179,7 +176,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
   const days: Service = {
     name: 'days',
-    run: signal => keepDays(outbox, config.keep, nowMs, log, signal),
+    run: signal => keepDays(upkeep, config.keep, nowMs, log, signal),
   }
   const wakeUps: Service = {
     name: 'wake-ups',
@@ -208,46 +205,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   }
 }
 
-type Databases =
-  | { readonly ok: true; readonly source: Source; readonly outbox: Outbox; readonly queue: Outbox }
-  | { readonly ok: false; readonly problems: readonly Problem[] }
-
-/**
- * Connects to both databases, checks the source, and brings the outbox up to date. Claims and settlements have connections
- * to it of their own.
- */
-async function openDatabases(config: Config, log: Log, opened: AsyncDisposableStack): Promise<Databases> {
-  const onError = (error: Error) => log.warn('database.connection_lost', { reason: describeError(error) })
-  const source = opened.use(openSource({ url: config.databaseUrl!, onError }))
-  const outbox = opened.use(openOutbox({ url: config.outboxUrl!, maxConnections: 4, onError }))
-  const queue = opened.use(
-    openOutbox({ url: config.outboxUrl!, maxConnections: 6, onError, plans: 'by index' }),
-  )
-
-  // Both at once, and one database once: a server that says nothing is waited for until the connection times out.
-  const tries = [problemOfConnecting('DATABASE_URL', source.pool)]
-  if (config.outboxUrl !== config.databaseUrl)
-    tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool))
-  const unreachable = (await Promise.all(tries)).filter(problem => problem !== null)
-  if (unreachable.length > 0) return { ok: false, problems: unreachable }
-  if (config.roles.has('capture')) {
-    const { problems } = await preflight(source, config)
-    if (problems.length > 0) return { ok: false, problems }
-  }
-  const migrated = describeMigration(await migrate(outbox))
-  if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
-  if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
-  await normalizeUrls(outbox, log)
-  await ensurePartitions(outbox, Date.now())
-  const { sealKey } = config
-  const unreadable = await webhooksOfOtherKeys(outbox, [sealKey!.id, sealKey!.older?.id ?? ''])
-  if (unreadable.length > 0) return { ok: false, problems: [unreadableProblem(unreadable, sealKey!)] }
-  return { ok: true, source, outbox, queue }
-}
-
 /** The one way out to receivers, for deliveries and tests. */
 function openDelivery(config: Config, nowMs: () => number, opened: AsyncDisposableStack) {
-  const guard = createGuard({ allow: config.allow, deny: config.deny })
+  const guard = createGuard({ allow: config.allow })
   const sender = openSender({
     guard,
     proxy: config.proxy,
@@ -302,47 +262,13 @@ function databaseHealth(outbox: Outbox): Promise<Health> {
   )
 }
 
-function captureHealth({ state, reason }: CaptureState): Health {
+function deliveryHealth(stall: string | null): Health {
+  return stall === null ? { ok: true, status: 'working' } : { ok: false, status: `stalled: ${stall}` }
+}
+
+/** Where nothing goes on although something waits, `stall` says why. */
+function captureHealth({ state, reason }: CaptureState, stall: string | null): Health {
+  if (stall !== null) return { ok: false, status: `stalled: ${stall}` }
   const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'
   return { ok, status: reason === null ? state : `${state}: ${reason}` }
-}
-
-const mostNamed = 10
-
-/** Webhooks whose secrets were sealed with a key that was not given. */
-export function unreadableProblem(
-  webhooks: readonly { readonly id: number; readonly name: string }[],
-  { id, older }: SealKey,
-): Problem {
-  const names = webhooks.slice(0, mostNamed).map(({ id, name }) => `${id} ${JSON.stringify(name)}`)
-  const more = webhooks.length > mostNamed ? ` and ${webhooks.length - mostNamed} more` : ''
-  const ids = webhooks.map(({ id }) => id).join(', ')
-  return {
-    what: 'WALHOOK_SECRET_KEY',
-    found: `the key ${id}${older ? ` (and the old one ${older.id})` : ''} does not open the secrets of these webhooks: ${names.join(', ')}${more}`,
-    mend: `give the key that they were made with, as WALHOOK_SECRET_KEY_OLD, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, give their headers anew, and activate them`,
-  }
-}
-
-/** Why a database can't be reached, or null. `variable` is where its URL comes from. */
-export async function problemOfConnecting(
-  variable: string,
-  pool: { query(text: string): Promise<unknown> },
-): Promise<Problem | null> {
-  try {
-    await pool.query('select')
-    return null
-  } catch (error) {
-    if (error instanceof ConnectionRefused)
-      return { ...error.problem, what: `${variable}: ${error.problem.what}` }
-    const reason = describeError(error)
-    if (reason.includes('client password must be a'))
-      return {
-        what: variable,
-        found: 'no connection: the server asks for a password, and the URL has none',
-        mend: 'write it into the URL: postgres://user:password@host:5432/database',
-      }
-    const mend = 'check that the server runs, and the host, port, database, user and password of the URL'
-    return { what: variable, found: `no connection: ${reason}`, mend }
-  }
 }

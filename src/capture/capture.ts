@@ -1,4 +1,4 @@
-import { type EntityMapping, tableKey } from '../domain/mapping.ts'
+import { chooseFields, type EntityMapping, tableKey } from '../domain/mapping.ts'
 import { formatProblem, type Problem } from '../domain/problem.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -7,7 +7,7 @@ import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createBackfills } from './backfill.ts'
-import { type Catalogue, chosenFields, readCatalogue } from './catalogue.ts'
+import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { consume } from './consume.ts'
 import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
@@ -15,11 +15,12 @@ import { createMapper } from './map.ts'
 import { StreamOver } from './missing.ts'
 import { createPageTeller, type PageTeller } from './pages.ts'
 import { judgeTables, readSlotStatus } from './preflight.ts'
+import { createProgress } from './progress.ts'
 import { createResyncs } from './resync-entity.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
 import type { Stored } from './store.ts'
-import { openStream, type Stream } from './stream.ts'
+import { LinkDead, openStream, type Stream } from './stream.ts'
 import { createWalRelease } from './wal-release.ts'
 
 /**
@@ -55,7 +56,8 @@ const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
 const longestPageWaitMs = 2_000
-const lagLimitMs = 30_000
+const usualSilenceLimitMs = 20_000
+const longestSilenceLimitMs = 200_000
 const usualProbeIntervalMs = 10_000
 const probeAfterBytes = 262_144n
 const slotIsActive = '55006'
@@ -73,21 +75,30 @@ export function createCapture(options: {
   nowMs: () => number
   log: Log
   onStored: (stored: Stored) => void
+  /** What a statement of capture has been waiting for lately, in words. */
+  waitsFor?: () => string | null
   /** Offers to claim lanes of up to so many events at their birth; null: nothing. */
   offerBirths?: (events: number) => BirthOffer | null
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
   /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
   probeIntervalMs?: number | null
-}): Service & { state(): CaptureState; lastProbe(): string | null; probeMs(): number | null } {
+}): Service & {
+  state(): CaptureState
+  /** Why nothing is stored although something waits, in words; null: all is well. */
+  stall(): string | null
+  lastProbe(): string | null
+  probeMs(): number | null
+} {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
   let state: CaptureState = { state: 'starting', reason: null }
-  let waitingSinceMs: number | null = null
-  let behindMs = 0
+  const progress = createProgress({ nowMs, waitsFor: options.waitsFor ?? (() => null) })
   let probe: string | null = null
   let probeMs: number | null = null
   /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
   let ownBackend = 0
+  /** Longer where nothing comes at all: a server may take its time over a huge transaction that is not for us. */
+  let silenceLimitMs = usualSilenceLimitMs
 
   function enter(next: CaptureState) {
     if (next.state !== state.state || next.reason !== state.reason) {
@@ -109,14 +120,14 @@ export function createCapture(options: {
   }
 
   /** Opens the stream, however long another process has the slot; null when aborted meanwhile. */
-  async function openWhenFree(inbox: Inbox, walSenderTimeoutMs: number, signal: AbortSignal) {
+  async function openWhenFree(inbox: Inbox, signal: AbortSignal) {
     while (!signal.aborted) {
       try {
         return await openStream({
           url: source.url,
           slotName,
           publicationName,
-          walSenderTimeoutMs,
+          silenceLimitMs,
           handler: inbox,
         })
       } catch (error) {
@@ -139,7 +150,7 @@ export function createCapture(options: {
     if (setup.kind === 'lost')
       throw new CaptureLost(`${setup.reason}: ${setup.detail}. To go on, run: walhook resync`)
     const catalogue = await readCatalogue(source, mapping)
-    tellColumns(catalogue)
+    warnOfWithheldColumns(catalogue)
 
     let stream: Stream | null = null
     const inbox = createInbox({
@@ -148,9 +159,10 @@ export function createCapture(options: {
       onFull: () => stream?.pause(),
       onDrained: () => stream?.resume(),
     })
-    stream = await openWhenFree(inbox, setup.walSenderTimeoutMs, signal)
+    stream = await openWhenFree(inbox, signal)
     if (!stream) return
     ownBackend = stream.backendPid
+    progress.begin(stream.silentMs)
     enter({ state: 'streaming', reason: null })
     // However it ends, what is being stored is stored to the end before anything else begins.
     const closed = new AbortController()
@@ -196,9 +208,7 @@ export function createCapture(options: {
         },
         onStored,
         offerBirths: options.offerBirths,
-        onWaiting(sinceMs) {
-          waitingSinceMs = sinceMs
-        },
+        onWaiting: progress.waiting,
         pages: teller,
         onProbe(id) {
           probe = id
@@ -272,20 +282,13 @@ export function createCapture(options: {
   }
 
   function currentState(): CaptureState {
-    if (state.state !== 'streaming') return state
-    const waitedMs = waitingSinceMs === null ? 0 : nowMs() - waitingSinceMs
-    if (waitedMs > lagLimitMs)
-      return { state: 'lagging', reason: `what was read ${seconds(waitedMs)} ago is not stored yet` }
-    if (waitingSinceMs !== null && behindMs > lagLimitMs)
-      return {
-        state: 'lagging',
-        reason: `what was stored last had been committed ${seconds(behindMs)} before`,
-      }
-    return state
+    const reason = state.state === 'streaming' ? progress.lag() : null
+    return reason === null ? state : { state: 'lagging', reason }
   }
 
   function onStored(stored: Stored) {
-    behindMs = nowMs() - stored.committedAt.getTime()
+    progress.stored(stored.committedAt)
+    silenceLimitMs = usualSilenceLimitMs
     for (const { entityType, entityId, actionType, reason } of stored.parked)
       log.error('capture.parked', {
         entity_type: entityType,
@@ -302,24 +305,22 @@ export function createCapture(options: {
     options.onStored(stored)
   }
 
-  /** Which columns leave, and which don't and why: the same at each start, and in `check`. */
-  function tellColumns(catalogue: Catalogue) {
-    for (const entity of mapping) {
-      const { fields, withheld } = chosenFields(catalogue, entity)
-      const facts = { entity_type: entity.entityType, table: tableKey(entity.table) }
-      log.info('capture.columns', { ...facts, sent: [...fields.keys()] })
-      if (withheld.length > 0)
-        log.warn('capture.columns_withheld', {
-          ...facts,
-          columns: Object.fromEntries(withheld.map(({ column, why }) => [column, why])),
-          mend: 'name a column in the mapping, under rename or include, to send it',
-        })
-    }
+  function warnOfWithheldColumns({ tables }: Catalogue) {
+    const columns = mapping.flatMap(entity => {
+      const names = tables.get(tableKey(entity.table))?.columns.map(({ name }) => name) ?? []
+      return chooseFields(entity.fields, names).withheld.map(column => `${tableKey(entity.table)}.${column}`)
+    })
+    if (columns.length > 0)
+      log.warn('capture.columns_withheld', {
+        columns,
+        because: 'they look like credentials; name them in the mapping to send them',
+      })
   }
 
   return {
     name: 'capture',
     state: currentState,
+    stall: () => (state.state === 'streaming' ? progress.stall() : null),
     lastProbe: () => probe,
     probeMs: () => probeMs,
     async run(signal) {
@@ -327,6 +328,7 @@ export function createCapture(options: {
       try {
         await run(signal)
       } catch (error) {
+        if (error instanceof LinkDead) silenceLimitMs = Math.min(2 * silenceLimitMs, longestSilenceLimitMs)
         const reason = describeError(error)
         if (error instanceof CaptureBlocked) enter({ state: 'blocked', reason })
         else if (error instanceof CaptureLost) enter({ state: 'lost', reason })
@@ -336,5 +338,3 @@ export function createCapture(options: {
     },
   }
 }
-
-const seconds = (ms: number) => `${Math.round(ms / 1000)} s`

@@ -1,5 +1,6 @@
 import { formats } from '../domain/format.ts'
 import {
+  chooseFields,
   type EntityMapping,
   type FieldRules,
   publishedTables,
@@ -10,7 +11,7 @@ import {
 } from '../domain/mapping.ts'
 import { nearest } from '../domain/nearest.ts'
 import type { Problem } from '../domain/problem.ts'
-import { type Catalogue, chosenFields, type Generated, type Table } from './catalogue.ts'
+import type { Catalogue, Generated, Table } from './catalogue.ts'
 
 /** What the source database says of itself, of our slot and of our publication. */
 export type SourceFacts = {
@@ -208,7 +209,7 @@ export function judgeMapping(
       requireColumns(`entity ${entity.entityType}`, table, new Set(named))
       requireFormats(`entity ${entity.entityType}`, table, rules.format)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
-      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
+      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, table))
     }
     for (const related of entity.related) {
       const relatedTable = catalogue.tables.get(tableKey(related.table))
@@ -262,12 +263,13 @@ export function judgeMapping(
   }
 }
 
-function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string; from: string }[] {
+function fieldsOf(entity: EntityMapping, table: Table): { field: string; from: string }[] {
+  const { fields } = chooseFields(
+    entity.fields,
+    table.columns.map(({ name }) => name),
+  )
   return [
-    ...[...chosenFields(catalogue, entity).fields].map(([column, field]) => ({
-      field,
-      from: `column ${column}`,
-    })),
+    ...[...fields].map(([column, field]) => ({ field, from: `column ${column}` })),
     ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
   ]
 }

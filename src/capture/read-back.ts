@@ -1,4 +1,3 @@
-import { unreadable, type Value } from '../domain/change.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
 import { type EntityMapping, quoteIdentifier, type RelatedList, ruleOf, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -21,31 +20,22 @@ export async function readRows(
     values: [keys],
     rowMode: 'array',
   })
-  return byKey(catalogue, entity, rows, fields)
+  return byKey(entity, rows, fields)
 }
 
 function byKey(
-  catalogue: Catalogue,
   entity: EntityMapping,
   rows: (string | null)[][],
   fields: readonly { name: string; dataTypeID: number }[],
 ): Map<string, ShapedRow> {
   const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
   const keyIndex = shape.findIndex(({ name }) => name === entity.key)
-  return new Map(rows.map(values => [values[keyIndex]!, { shape, values: readable(catalogue, values) }]))
-}
-
-/** node-postgres writes this for bytes that are not UTF-8. Where they can be, it says nothing of what was there. */
-const notUtf8 = '\ufffd'
-
-function readable(catalogue: Catalogue, values: readonly (string | null)[]): readonly Value[] {
-  if (!catalogue.hasAnyBytes) return values
-  return values.map(value => (value?.includes(notUtf8) ? unreadable : value))
+  return new Map(rows.map(values => [values[keyIndex]!, { shape, values }]))
 }
 
 /**
  * Reads a related list or object for many owners in one query. Returns the JSON of each owner's; an owner without
- * related rows is absent, one with rows that can't be told has null. Items come in the order of the related table's primary key, and where it has none, in that
+ * related rows is absent. Items come in the order of the related table's primary key, and where it has none, in that
  * of their values: the same rows always give the same JSON.
  */
 export async function readRelated(
@@ -53,7 +43,7 @@ export async function readRelated(
   catalogue: Catalogue,
   related: RelatedList,
   owners: readonly string[],
-): Promise<Map<string, string | null>> {
+): Promise<Map<string, string>> {
   const owner = quoteIdentifier(related.owner)
   const shown = related.key === undefined ? related.columns : [related.key, ...related.columns]
   const columns = shown.map(quoteIdentifier)
@@ -72,16 +62,13 @@ export async function readRelated(
     .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
   const add = related.key === undefined ? addItem(related, writers) : addMember(writers[1]!)
   const byOwner = new Map<string, Map<string, string>>()
-  const untold = new Set<string>()
   for (const [key, ...values] of rows as [string, ...(string | null)[]][]) {
-    if (readable(catalogue, values).includes(unreadable)) untold.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
     byOwner.set(key, items)
     add(items, values)
   }
   const [begin, end] = related.key === undefined ? ['[', ']'] : ['{', '}']
-  const write = (items: Map<string, string>) => `${begin}${[...items.values()].join(',')}${end}`
-  return new Map([...byOwner].map(([key, items]) => [key, untold.has(key) ? null : write(items)]))
+  return new Map([...byOwner].map(([key, items]) => [key, `${begin}${[...items.values()].join(',')}${end}`]))
 }
 
 type AddRow = (items: Map<string, string>, values: readonly (string | null)[]) => void

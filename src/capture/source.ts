@@ -1,5 +1,6 @@
 import pg from 'pg'
-import { connectionConfig, setUpSession } from '../outbox/session-settings.ts'
+import type { SlowStatement } from '../domain/backend.ts'
+import { createWatch, watchedPool } from '../outbox/watched-client.ts'
 
 /** The source database. Values come as the text that Postgres writes, whatever their type. */
 export type Source = {
@@ -13,15 +14,21 @@ export type Queryable = Pick<pg.Pool, 'query'>
 
 const asText = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 
-/** Opens a pool of at most four connections, each made when first needed. */
-export function openSource(options: { url: string; onError: (error: Error) => void }): Source {
+/**
+ * Opens a pool of at most `maxConnections` connections (4 where nothing is said), each made when first needed. `onError`
+ * hears of those that were lost, `onSlow` of statements that take long.
+ */
+export function openSource(options: {
+  url: string
+  maxConnections?: number
+  onError: (error: Error) => void
+  onSlow?: (slow: SlowStatement) => void
+}): Source {
   const pool = new pg.Pool({
-    ...connectionConfig(options.url, 'walhook source'),
-    max: 4,
-    idleTimeoutMillis: 60_000,
+    ...watchedPool(options.url, 'walhook source', createWatch(options)),
+    max: options.maxConnections ?? 4,
     types: asText,
-    onConnect: setUpSession,
-  } as pg.PoolConfig)
+  })
   pool.on('error', options.onError)
   // A connection that is lost while it is lent would otherwise end the process.
   pool.on('connect', client => client.on('error', options.onError))

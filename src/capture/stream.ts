@@ -15,6 +15,8 @@ export type StreamHandler = {
 export type Stream = {
   /** Settles when the stream is over: resolves after `close`, rejects with what ended it. */
   readonly over: Promise<void>
+  /** For how long, in ms, the server has sent nothing, though it is asked; 0 while nobody reads. */
+  silentMs(): number
   /** Of the server's process that sends. */
   readonly backendPid: number
   /** Tells the server that everything before `lsn` is stored: it may forget that WAL. */
@@ -37,25 +39,32 @@ type Connection = {
  */
 const confirmWithinMs = 50
 
+/** Thrown by a stream whose server has sent nothing for too long. */
+export class LinkDead extends Error {
+  constructor(silentMs: number) {
+    super(`the server has sent nothing for ${Math.round(silentMs / 1000)} s: the link is dead`)
+  }
+}
+
 /**
  * Opens the stream of a slot at the place where the slot stands. A new object for every connection: this library
  * would resume a used one after the last change that it received, stored or not.
  *
  * Everything about confirming is done here, not by the library, which confirms one byte too far and, on a timer,
- * what was merely received. The server ends a link that is silent for `walSenderTimeoutMs`; so a status is sent
- * three times as often, also while paused. It asks for an answer, and a link that brings no byte for twice that
- * time is given up: a false alarm costs a reconnection, none would cost a stall that nobody sees.
+ * what was merely received. A status is sent five times within `silenceLimitMs`, also while paused, and asks for an answer.
+ * A link that brings no byte for that long is given up, by either side: the session's `wal_sender_timeout` is the same,
+ * whatever the server's is. A false alarm costs a reconnection, none would cost a stall that nobody sees.
  * https://www.postgresql.org/docs/current/protocol-replication.html
  */
 export async function openStream(options: {
   url: string
   slotName: string
   publicationName: string
-  walSenderTimeoutMs: number
+  /** A server that sends nothing for so long, though it is asked five times, is given up. */
+  silenceLimitMs: number
   handler: StreamHandler
 }): Promise<Stream> {
-  const { handler, slotName, publicationName } = options
-  const silenceLimitMs = 2 * options.walSenderTimeoutMs
+  const { handler, slotName } = options
   const over = Promise.withResolvers<void>()
   over.promise.catch(() => {})
   const started = Promise.withResolvers<void>()
@@ -94,12 +103,12 @@ export async function openStream(options: {
   service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) =>
     handle(() => {
       handler.onKeepalive(parseLsn(lsn))
-      if (shouldRespond) sendStatus(false, parseLsn(lsn))
+      if (shouldRespond) sendStatus(false)
     }),
   )
 
-  function sendStatus(asksForAnswer: boolean, received: Lsn = confirmed) {
-    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer, received))
+  function sendStatus(asksForAnswer: boolean) {
+    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer))
   }
 
   function tell() {
@@ -107,16 +116,15 @@ export async function openStream(options: {
     sendStatus(false)
   }
 
+  const silentMs = () => (isPaused ? 0 : performance.now() - lastByteAtMs)
   const timer = setInterval(() => {
-    const silentMs = performance.now() - lastByteAtMs
-    if (!isPaused && silentMs > silenceLimitMs)
-      fail(new Error(`the server has sent nothing for ${Math.round(silentMs / 1000)} s: the link is dead`))
+    if (silentMs() > options.silenceLimitMs) fail(new LinkDead(silentMs()))
     else sendStatus(true)
-  }, options.walSenderTimeoutMs / 3)
+  }, options.silenceLimitMs / 5)
 
   service
     .subscribe(
-      textPlugin(publicationName, pid => {
+      textPlugin(options, pid => {
         backendPid = pid
       }),
       slotName,
@@ -133,6 +141,7 @@ export async function openStream(options: {
 
   return {
     over: over.promise,
+    silentMs,
     backendPid,
     confirm(lsn) {
       if (lsn <= confirmed) return
@@ -161,7 +170,10 @@ export async function openStream(options: {
 }
 
 /** Asks for pgoutput in text, and leaves the decoding to whoever has the time. */
-function textPlugin(publicationName: string, onBackend: (pid: number) => void) {
+function textPlugin(
+  { publicationName, silenceLimitMs }: { publicationName: string; silenceLimitMs: number },
+  onBackend: (pid: number) => void,
+) {
   return {
     name: 'pgoutput',
     options: {},
@@ -169,6 +181,7 @@ function textPlugin(publicationName: string, onBackend: (pid: number) => void) {
     async start(client: Client, slotName: string) {
       // pgoutput writes values with the settings of this very session.
       onBackend(await setUpSession(client))
+      await client.query(`set wal_sender_timeout = ${silenceLimitMs}`)
       // Both names have been checked against a pattern that leaves nothing to quote.
       return await client.query(
         `START_REPLICATION SLOT "${slotName}" LOGICAL 0/0
@@ -179,18 +192,13 @@ function textPlugin(publicationName: string, onBackend: (pid: number) => void) {
 }
 
 /**
- * A Standby status update, 34 bytes: everything before `lsn` is flushed and applied, everything before `received` is
- * received. Where more is received than flushed, nothing is said of flushing: a server that shuts down waits until its
- * last WAL is flushed by whoever names a flush position, else until it is received. Only the flush position moves the slot.
+ * A Standby status update: everything before `lsn` is written, flushed and applied. 34 bytes.
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
  */
-export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean, received: Lsn = lsn): Buffer {
+export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean): Buffer {
   const bytes = Buffer.alloc(34)
   bytes.write('r', 0)
-  const flushed = received > lsn ? 0n : lsn
-  bytes.writeBigUInt64BE(received > lsn ? received : lsn, 1)
-  bytes.writeBigUInt64BE(flushed, 9)
-  bytes.writeBigUInt64BE(flushed, 17)
+  for (const offset of [1, 9, 17]) bytes.writeBigUInt64BE(lsn, offset)
   bytes.writeBigInt64BE(BigInt(nowMs - 946_684_800_000) * 1000n, 25)
   bytes.writeInt8(asksForAnswer ? 1 : 0, 33)
   return bytes

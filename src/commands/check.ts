@@ -1,10 +1,9 @@
 import { parseArgs } from 'node:util'
-import { problemOfConnecting } from '../app.ts'
-import { checkLines, worstLevel } from '../capture/check.ts'
-import type { CheckLine } from '../capture/check-line.ts'
+import { type CheckLine, checkLines, worstLevel } from '../capture/check.ts'
 import { preflight } from '../capture/preflight.ts'
 import { openSource } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'
+import { problemOfConnecting } from '../databases.ts'
 import { type Command, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { problemOfConnecting } from '../app.ts'
 import { type Config, readConfig } from '../config.ts'
+import { problemOfConnecting } from '../databases.ts'
 import { openOutbox } from '../outbox/database.ts'
 import { describeMigration, migrate as migrateSchema } from '../outbox/migrate.ts'
 import { type Command, report, required, say } from './command.ts'

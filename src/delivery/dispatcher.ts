@@ -20,7 +20,6 @@ import { createAgenda } from './agenda.ts'
 import { createAhead } from './ahead.ts'
 import { createBirths } from './births.ts'
 import type { Deliver } from './deliver.ts'
-import { createLeases } from './leases.ts'
 import { messageOf } from './message.ts'
 import { createPlaces } from './places.ts'
 import { createSettler } from './settler.ts'
@@ -51,6 +50,8 @@ const slowPollMs = 5_000
 /** How long a webhook that has more than it may have in flight is not asked about again before each claim. */
 const trustMs = 200
 const settleWithinMs = 5_000
+/** Longer than any sound statement and pause between two turns takes. */
+const stalledAfterMs = 20_000
 const afterFailureMs = 1_000
 
 /**
@@ -67,16 +68,13 @@ const afterFailureMs = 1_000
 export function createDispatcher(options: DispatcherOptions): Service & {
   wake(): void
   offerBirths(events: number): BirthOffer | null
+  /** Why nothing is delivered although something may be due, in words; null: all is well. */
+  stall(): string | null
 } {
   const { outbox, log, leaseMs, deadlineMs } = options
   const waker = createWaker()
   const clockMs = () => performance.now()
   const floors = createDueFloors(clockMs)
-  const leases = createLeases({
-    newLease: options.newLease,
-    leaseMs,
-    now: () => ({ monotonicMs: clockMs(), wallMs: options.nowMs() }),
-  })
   const agenda = createAgenda({ slowPollMs })
   const places = createPlaces({
     most: options.maxInFlightPerWebhook,
@@ -92,6 +90,8 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const cutOff = new AbortController()
   /** Whether anything new is sent. */
   let isSending = false
+  /** When the outbox has last said what is due, and given what was claimed. */
+  let turnedAtMs = clockMs()
   /** How often lanes are being given back at this moment. */
   let givingBack = 0
   const isIdle = () => places.unsettled() === 0 && givingBack === 0
@@ -120,7 +120,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const births = createBirths({
     agenda,
     places,
-    newLease: leases.take,
+    newLease: options.newLease,
     leaseMs,
     deadlineMs,
     clockMs,
@@ -199,7 +199,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       mode: webhook.mode,
       batch: webhook.batch,
       limit: wanted,
-      lease: leases.take(),
+      lease: options.newLease(),
       leaseMs,
       dueFrom: floors.of(webhook.id),
     })
@@ -223,7 +223,6 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       { webhookId: webhook.id, url: webhook.url, sealed: webhook.sealed },
       message,
       cutOff.signal,
-      () => shipment.deliveries.every(({ lease }) => leases.isHeld(lease)),
     )
     const status = attempt.response?.status ?? null
     const retryAfter = attempt.response?.headers['retry-after']
@@ -277,6 +276,14 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   return {
     name: 'delivery',
     offerBirths: births.offer,
+    stall() {
+      const now = clockMs()
+      const turnedMs = isSending ? now - turnedAtMs : 0
+      const settlingMs = now - (settler.settlingSinceMs() ?? now)
+      if (Math.max(turnedMs, settlingMs) < stalledAfterMs) return null
+      const what = turnedMs > settlingMs ? 'nothing could be claimed' : 'what was sent could not be settled'
+      return `${what} for ${Math.round(Math.max(turnedMs, settlingMs) / 1000)} s`
+    },
     wake() {
       agenda.lookSoon()
       waker.wake()
@@ -284,9 +291,12 @@ export function createDispatcher(options: DispatcherOptions): Service & {
 
     async run(signal) {
       isSending = true
+      turnedAtMs = clockMs()
       while (!signal.aborted) {
         try {
-          await waker.wait(await turn(), signal)
+          const quietMs = await turn()
+          turnedAtMs = clockMs()
+          await waker.wait(quietMs, signal)
         } catch (error) {
           // Without the database nothing can be claimed; what is in flight goes on and settles when it is back.
           log.error('delivery.claim_failed', { reason: describeError(error), next_in_ms: afterFailureMs })

@@ -25,6 +25,8 @@ export function createSettler(options: {
   const waiting: Settlement[] = []
   let isRunning = false
   let restsUntilMs = Number.NEGATIVE_INFINITY
+  /** Since when the batch that is being settled waits for its commit; null: none is. */
+  let settlingSinceMs: number | null = null
   /** Ends a rest. */
   let wake = () => {}
   const gaveUp = new AbortController()
@@ -39,11 +41,13 @@ export function createSettler(options: {
   }
 
   async function settleSurely(batch: readonly Settlement[]): Promise<readonly LeftLane[]> {
+    settlingSinceMs = clockMs()
     while (!gaveUp.signal.aborted) {
       const startMs = clockMs()
       try {
         const left = await options.settle(batch)
         const endMs = clockMs()
+        settlingSinceMs = null
         restsUntilMs = endMs + Math.min(endMs - startMs, longestRestMs)
         return left
       } catch (error) {
@@ -70,6 +74,7 @@ export function createSettler(options: {
       isRunning = true
       void drain()
     },
+    settlingSinceMs: () => settlingSinceMs,
     /** Stops trying: what is not settled by now is left to the end of its lease. */
     giveUp() {
       gaveUp.abort()

@@ -1,7 +1,8 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
-import { connectionConfig, setUpSession } from './session-settings.ts'
+import type { SlowStatement } from '../domain/backend.ts'
 import type { Tables } from './tables.ts'
+import { createWatch, watchedPool } from './watched-client.ts'
 
 /** A connection pool to walhook's own tables, as plain SQL (`pool`) and as Kysely's builder (`kysely`). */
 export type Outbox = {
@@ -38,24 +39,25 @@ const planByIndex = [
 
 /**
  * Opens a pool of at most `maxConnections` connections; each is made when first needed. `onError` hears of
- * idle connections that the server has ended: the pool replaces them. With `plans: 'by index'` it is for claims and
- * settlements, whose every look at a table is for rows that it knows the keys of.
+ * connections that were lost: the pool replaces them; `onSlow` of statements that take long. With `plans: 'by index'` it is
+ * for claims and settlements, whose every look at a table is for rows that it knows the keys of.
  */
 export function openOutbox(options: {
   url: string
   maxConnections: number
   onError: (error: Error) => void
+  onSlow?: (slow: SlowStatement) => void
   plans?: 'as Postgres likes' | 'by index'
 }): Outbox {
+  const watched = watchedPool(options.url, 'walhook', createWatch(options))
   const pool = new pg.Pool({
-    ...connectionConfig(options.url, 'walhook'),
+    ...watched,
     max: options.maxConnections,
-    idleTimeoutMillis: 60_000,
     types: { getTypeParser } as pg.CustomTypesConfig,
     // Statements that are not awaited one by one travel together.
     pipeline: true,
     async onConnect(client: pg.ClientBase) {
-      await setUpSession(client)
+      await watched.onConnect!(client)
       if (options.plans === 'by index') await client.query(planByIndex)
     },
   } as pg.PoolConfig)

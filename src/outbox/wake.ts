@@ -1,20 +1,26 @@
-import pg from 'pg'
 import { wakeChannel } from './append.ts'
 import type { Outbox } from './database.ts'
 import { connectionConfig, setUpSession } from './session-settings.ts'
+import { createWatch, WatchedClient } from './watched-client.ts'
 
 /** Tells every process that delivers that something may be due. */
 export async function tellWake(outbox: Pick<Outbox, 'pool'>): Promise<void> {
   await outbox.pool.query(`select pg_notify('${wakeChannel}', '')`)
 }
 
+const askEveryMs = 10_000
+
 /**
  * Listens for commits to the outbox and calls `onWake` for each, and once at the start, since what was told
- * before was not heard. Runs until `signal` ends it; rejects when the connection is lost.
+ * before was not heard. Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
+ * seconds: a link that has died in silence would never bring a wake-up again.
  * https://www.postgresql.org/docs/current/sql-listen.html
  */
 export async function listenForWakes(url: string, onWake: () => void, signal: AbortSignal): Promise<void> {
-  const client = new pg.Client(connectionConfig(url, 'walhook listen'))
+  const client = new WatchedClient({
+    ...connectionConfig(url, 'walhook listen'),
+    watch: createWatch({ url }),
+  })
   const lost = Promise.withResolvers<void>()
   // Rejected before anybody awaits it when the connection ends early; the await below still sees it.
   lost.promise.catch(() => {})
@@ -22,14 +28,17 @@ export async function listenForWakes(url: string, onWake: () => void, signal: Ab
   client.on('end', () => lost.reject(new Error('the connection that listens for wake-ups was closed')))
   client.on('notification', onWake)
   const stop = () => lost.resolve()
+  let asking: NodeJS.Timeout | undefined
   signal.addEventListener('abort', stop, { once: true })
   try {
     await client.connect()
-    await setUpSession(client)
+    client.backendPid = await setUpSession(client)
     await client.query(`listen ${wakeChannel}`)
     onWake()
+    asking = setInterval(() => client.query('select').catch(lost.reject), askEveryMs)
     if (!signal.aborted) await lost.promise
   } finally {
+    clearInterval(asking)
     signal.removeEventListener('abort', stop)
     await client.end().catch(() => {})
   }

@@ -52,7 +52,7 @@ export async function drainBare(url: string, slotName: string, id: string): Prom
     url,
     slotName,
     publicationName: 'walhook',
-    walSenderTimeoutMs: 60_000,
+    silenceLimitMs: 60_000,
     handler: {
       onMessage(bytes) {
         const message = decode(bytes)

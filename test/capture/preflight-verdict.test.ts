@@ -7,7 +7,6 @@ import {
   type SourceFacts,
 } from '../../src/capture/preflight-verdict.ts'
 import { createPublication, judgePublication } from '../../src/capture/publication-verdict.ts'
-import { columnKind } from '../../src/domain/credentials.ts'
 import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
 import { formatProblem } from '../../src/domain/problem.ts'
 
@@ -100,7 +99,6 @@ function catalogueOf(...tables: Table[]): Catalogue {
     writerOf: () => text => text,
     hasFormat: (_oid, format) => format === 'string',
     isInteger: () => true,
-    kindOf: oid => columnKind(oid, () => undefined),
   }
 }
 

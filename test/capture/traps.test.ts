@@ -64,7 +64,7 @@ test('confirming one transaction never skips the next, though its commit follows
       url: at.database.url,
       slotName: at.database.name,
       publicationName: 'walhook',
-      walSenderTimeoutMs,
+      silenceLimitMs: walSenderTimeoutMs,
       handler: {
         onMessage(bytes) {
           const message = decode(bytes)

@@ -46,6 +46,58 @@ test('ops get answers over a stalled link, red ones, and all goes on when it hea
   expect(receiver.arrivals.map(({ entityId }) => entityId)).toEqual(['1'])
 })
 
+test('links that die in silence are given up, told in the log, and replaced: deliveries go on', async () => {
+  await using link = await openTestLink(database.url)
+  await using receiver = await startTestReceiver()
+  await using walhook = startWalhook({ url: link.url, name: database.name })
+  await walhook.ready()
+  await walhook.api('POST', '/api/webhooks', { name: 'CRM', url: receiver.url, triggers: ['user.new'] })
+  for (let id = 1; id <= 20; id++) await sql(`insert into users values (${id})`)
+  await until(() => receiver.arrivals.length === 20, { what: 'deliveries over the sound link' })
+
+  link.stallThese()
+  for (let id = 21; id <= 40; id++) await sql(`insert into users values (${id})`)
+  await until(() => new Set(receiver.arrivals.map(({ entityId }) => entityId)).size === 40, {
+    what: 'deliveries over new connections',
+    timeoutMs: 60_000,
+  })
+  await walhook.logged('database.connection_lost')
+  await walhook.ready()
+}, 120_000)
+
+test('while work is due and none is done, /readyz is red and the log says why', async () => {
+  await using link = await openTestLink(database.url)
+  await using receiver = await startTestReceiver()
+  await using walhook = startWalhook({ url: link.url, name: database.name })
+  await walhook.ready()
+  await walhook.api('POST', '/api/webhooks', { name: 'CRM', url: receiver.url, triggers: ['user.new'] })
+  await sql('insert into users values (1)')
+  await until(() => receiver.arrivals.length === 1, { what: 'a delivery' })
+
+  link.stall()
+  const checks = await until(
+    async () => {
+      const readyz = (await (await fetch(`${await walhook.url()}/readyz`)).json()) as {
+        checks: Record<string, { ok: boolean; status: string }>
+      }
+      const { capture, delivery } = readyz.checks
+      return !capture!.ok && !delivery!.ok && readyz.checks
+    },
+    { what: 'capture and delivery to be red', timeoutMs: 45_000 },
+  )
+  expect(checks.delivery).toMatchObject({
+    ok: false,
+    status: expect.stringMatching(
+      /^stalled: (nothing could be claimed|what was sent could not be settled) for /,
+    ),
+  })
+  await walhook.logged('delivery.claim_failed')
+  link.heal()
+  await walhook.ready()
+  await sql('insert into users values (2)')
+  await until(() => receiver.arrivals.length >= 2, { what: 'a delivery' })
+})
+
 test('SIGTERM ends it over a stalled link, telling that it was cut off', async () => {
   await using link = await openTestLink(database.url)
   await using walhook = startWalhook({ url: link.url, name: database.name })

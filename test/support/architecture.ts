@@ -6,8 +6,9 @@ const everyPart = 'config.ts capture delivery api admin playground control outbo
 /** What each place of `src` may import from the others; itself is always allowed to a folder. */
 const mayImport: Record<string, readonly string[]> = {
   'main.ts': ['commands', 'config.ts', 'domain', 'runtime'],
-  commands: ['app.ts', ...everyPart],
-  'app.ts': everyPart,
+  commands: ['app.ts', 'databases.ts', ...everyPart],
+  'app.ts': ['databases.ts', ...everyPart],
+  'databases.ts': everyPart,
   'config.ts': ['domain', 'runtime'],
   api: ['control', 'domain', 'runtime'],
   admin: ['control', 'domain', 'runtime'],

@@ -5,6 +5,8 @@ import { connect, createServer, type Socket } from 'node:net'
 export type TestLink = AsyncDisposable & {
   readonly url: string
   stall(): void
+  /** The connections that there are stall; new ones work. */
+  stallThese(): void
   heal(): void
   /** Breaks every connection. */
   cut(): void
@@ -17,6 +19,7 @@ export async function openTestLink(url: string): Promise<TestLink> {
   const target = new URL(url)
   const sockets = new Set<Socket>()
   let isStalled = false
+  const dead = new WeakSet<Socket>()
   let cutAfter: string | null = null
   const server = createServer(near => {
     const far = connect(Number(target.port), target.hostname)
@@ -35,11 +38,12 @@ export async function openTestLink(url: string): Promise<TestLink> {
         return to.write(chunk)
       })
       // While it is stalled the end of a side is lost like every byte.
-      from.on('end', () => isStalled || to.end())
-      from.on('error', () => isStalled || to.destroy())
+      const isSilent = () => isStalled || dead.has(from)
+      from.on('end', () => isSilent() || to.end())
+      from.on('error', () => isSilent() || to.destroy())
       from.on('close', () => {
         sockets.delete(from)
-        if (!isStalled) to.destroy()
+        if (!isSilent()) to.destroy()
       })
       if (isStalled) from.pause()
     }
@@ -53,9 +57,12 @@ export async function openTestLink(url: string): Promise<TestLink> {
       isStalled = true
       for (const socket of sockets) socket.pause()
     },
+    stallThese() {
+      for (const socket of sockets) dead.add(socket.pause())
+    },
     heal() {
       isStalled = false
-      for (const socket of sockets) socket.resume()
+      for (const socket of sockets) if (!dead.has(socket)) socket.resume()
     },
     cut() {
       for (const socket of sockets) socket.destroy()

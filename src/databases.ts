@@ -1,0 +1,137 @@
+import { preflight } from './capture/preflight.ts'
+import { openSource, type Source } from './capture/source.ts'
+import type { Config } from './config.ts'
+import { describeSlow, type SlowStatement } from './domain/backend.ts'
+import type { Problem } from './domain/problem.ts'
+import type { SealKey } from './domain/seal.ts'
+import { type Outbox, openOutbox } from './outbox/database.ts'
+import { describeMigration, migrate } from './outbox/migrate.ts'
+import { ensurePartitions } from './outbox/partitions.ts'
+import { webhooksOfOtherKeys } from './outbox/secrets.ts'
+import { ConnectionRefused } from './outbox/session-settings.ts'
+import { describeError, type Log } from './runtime/log.ts'
+
+/**
+ * The connections of one process, by who uses them: whoever waits, or keeps one long, takes none from another. At most
+ * 22, each made when first needed; beside them one that streams, one that listens, and now and then one that asks what the server
+ * does with a statement that brings no answer.
+ */
+export type Connections = {
+  /** Of capture: to read what the WAL leaves out. */
+  readonly source: Source
+  /** Of callers: the API, the pages and metrics. */
+  readonly sourceOfCallers: Source
+  /** Of capture: to append. */
+  readonly appends: Outbox
+  /** Of delivery: to claim and to settle. */
+  readonly queue: Outbox
+  /** Of callers: the API, the pages and metrics. */
+  readonly outbox: Outbox
+  /** Of what is done now and then: migrations, days. */
+  readonly upkeep: Outbox
+  /** Of `/readyz`: to see whether the outbox answers. */
+  readonly health: Outbox
+  /** What capture has been waiting for lately, in words; null: nothing that takes long. */
+  captureWaitsFor(): string | null
+}
+
+/** A statement that takes long is heard of every few seconds. */
+const recentMs = 20_000
+
+/** Opens all connections of a process, the first of them when something needs it. */
+export function openConnections(config: Config, log: Log, opened: AsyncDisposableStack): Connections {
+  const onError = (error: Error) => log.warn('database.connection_lost', { reason: describeError(error) })
+  const onSlow = ({ seconds, statement, waitsFor, heldBy }: SlowStatement) =>
+    log.warn('database.slow_statement', { seconds, statement, waits_for: waitsFor, held_by: heldBy })
+  let slow: { said: string; atMs: number } | null = null
+  const onSlowOfCapture = (statement: SlowStatement) => {
+    slow = { said: describeSlow(statement), atMs: performance.now() }
+    onSlow(statement)
+  }
+  const source = (maxConnections: number, onSlow: (slow: SlowStatement) => void) =>
+    opened.use(openSource({ url: config.databaseUrl!, maxConnections, onError, onSlow }))
+  const outbox = (maxConnections: number, more: Partial<Parameters<typeof openOutbox>[0]> = {}) =>
+    opened.use(openOutbox({ url: config.outboxUrl!, maxConnections, onError, onSlow, ...more }))
+  return {
+    source: source(4, onSlowOfCapture),
+    sourceOfCallers: source(2, onSlow),
+    appends: outbox(3, { onSlow: onSlowOfCapture }),
+    queue: outbox(6, { plans: 'by index' }),
+    outbox: outbox(4),
+    upkeep: outbox(2),
+    health: outbox(1),
+    captureWaitsFor: () => (slow && performance.now() - slow.atMs < recentMs ? slow.said : null),
+  }
+}
+
+export type Databases =
+  | { readonly ok: true; readonly connections: Connections }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** Connects to both databases, checks the source, and brings the outbox up to date. */
+export async function openDatabases(
+  config: Config,
+  log: Log,
+  opened: AsyncDisposableStack,
+): Promise<Databases> {
+  const connections = openConnections(config, log, opened)
+  const { source, upkeep } = connections
+  // Both at once, and one database once: a server that says nothing is waited for until the connection times out.
+  const tries = [problemOfConnecting('DATABASE_URL', source.pool)]
+  if (config.outboxUrl !== config.databaseUrl)
+    tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', upkeep.pool))
+  const unreachable = (await Promise.all(tries)).filter(problem => problem !== null)
+  if (unreachable.length > 0) return { ok: false, problems: unreachable }
+  if (config.roles.has('capture')) {
+    const { problems } = await preflight(source, config)
+    if (problems.length > 0) return { ok: false, problems }
+  }
+  const migrated = describeMigration(await migrate(upkeep))
+  if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
+  if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
+  await ensurePartitions(upkeep, Date.now())
+  const { sealKey } = config
+  const unreadable = await webhooksOfOtherKeys(upkeep, [sealKey!.id, sealKey!.older?.id ?? ''])
+  if (unreadable.length > 0) return { ok: false, problems: [unreadableProblem(unreadable, sealKey!)] }
+  return { ok: true, connections }
+}
+
+const mostNamed = 10
+
+/** Webhooks whose secrets were sealed with a key that was not given. */
+export function unreadableProblem(
+  webhooks: readonly { readonly id: number; readonly name: string }[],
+  { id, older }: SealKey,
+): Problem {
+  const names = webhooks.slice(0, mostNamed).map(({ id, name }) => `${id} ${JSON.stringify(name)}`)
+  const more = webhooks.length > mostNamed ? ` and ${webhooks.length - mostNamed} more` : ''
+  const ids = webhooks.map(({ id }) => id).join(', ')
+  return {
+    what: 'WALHOOK_SECRET_KEY',
+    found: `the key ${id}${older ? ` (and the old one ${older.id})` : ''} does not open the secrets of these webhooks: ${names.join(', ')}${more}`,
+    mend: `give the key that they were made with, as WALHOOK_SECRET_KEY_OLD, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, give their headers anew, and activate them`,
+  }
+}
+
+/** Why a database can't be reached, or null. `variable` is where its URL comes from. */
+export async function problemOfConnecting(
+  variable: string,
+  pool: { query(text: string): Promise<unknown> },
+): Promise<Problem | null> {
+  try {
+    await pool.query('select')
+    return null
+  } catch (error) {
+    if (error instanceof ConnectionRefused)
+      return { ...error.problem, what: `${variable}: ${error.problem.what}` }
+    const reason = describeError(error)
+    if (reason.includes('client password must be a'))
+      return {
+        what: variable,
+        found: 'no connection: the server asks for a password, and the URL has none',
+        mend: 'write it into the URL: postgres://user:password@host:5432/database',
+      }
+    const mend = 'check that the server runs, and the host, port, database, user and password of the URL'
+    return { what: variable, found: `no connection: ${reason}`, mend }
+  }
+}
