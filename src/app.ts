@@ -13,6 +13,7 @@ import type { Config } from './config.ts'
 import { createAuthenticator } from './control/authenticate.ts'
 import type { Control } from './control/control.ts'
 import { createSessions } from './control/sessions.ts'
+import { createTestPlaces } from './control/test-places.ts'
 import { openDatabases } from './databases.ts'
 import { openSender } from './delivery/attempt.ts'
 import { createDeliver } from './delivery/deliver.ts'
@@ -129,6 +130,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     },
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
+    testPlaces: createTestPlaces(),
     captureStatus: async () => ({
       ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
       slotName,
@@ -207,7 +209,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
 /** The one way out to receivers, for deliveries and tests. */
 function openDelivery(config: Config, nowMs: () => number, opened: AsyncDisposableStack) {
-  const guard = createGuard({ allow: config.allow })
+  const guard = createGuard({ allow: config.allow, deny: config.deny })
   const sender = openSender({
     guard,
     proxy: config.proxy,

@@ -7,7 +7,7 @@ import { nearest } from './domain/nearest.ts'
 import type { Problem } from './domain/problem.ts'
 import { defaultScheduleMs, parseSchedule } from './domain/retry.ts'
 import { parseSealKey, type SealKey } from './domain/seal.ts'
-import { type AllowList, parseAllowList } from './domain/target.ts'
+import { emptyList, parseTargetList, type TargetList } from './domain/target-list.ts'
 
 export type Role = 'capture' | 'delivery' | 'api'
 const roles: readonly Role[] = ['capture', 'delivery', 'api']
@@ -26,7 +26,9 @@ export type Config = {
   readonly adminUserId: string | null
   /** Null: none is given. */
   readonly sealKey: SealKey | null
-  readonly allow: AllowList
+  readonly allow: TargetList
+  /** Goes before `allow`. */
+  readonly deny: TargetList
   /** Null: connections to receivers are made directly. */
   readonly proxy: EgressProxy | null
   /** Waits after the first, second, … failed attempt, in ms; at least one. */
@@ -61,6 +63,7 @@ const variables = [
   'WALHOOK_SECRET_KEY',
   'WALHOOK_SECRET_KEY_OLD',
   'WALHOOK_ALLOW_TARGETS',
+  'WALHOOK_DENY_TARGETS',
   'WALHOOK_PROXY',
   'WALHOOK_RETRY_SCHEDULE',
   'WALHOOK_MAX_IN_FLIGHT',
@@ -143,14 +146,18 @@ export function readConfig(
   for (const role of wantedRoles.filter(role => !roles.includes(role as Role)))
     add('WALHOOK_ROLES', JSON.stringify(role), `use any of ${roles.join(', ')}, separated by commas`)
 
-  const allow = parseAllowList(get('WALHOOK_ALLOW_TARGETS') ?? '')
+  function targets(name: 'WALHOOK_ALLOW_TARGETS' | 'WALHOOK_DENY_TARGETS'): TargetList {
+    const parsed = parseTargetList(get(name) ?? '')
+    if (parsed.ok) return parsed.list
+    for (const problem of parsed.problems)
+      add(name, problem, 'write CIDRs, addresses and host names, separated by commas')
+    return emptyList
+  }
+  const [allow, deny] = [targets('WALHOOK_ALLOW_TARGETS'), targets('WALHOOK_DENY_TARGETS')]
   const proxyUrl = get('WALHOOK_PROXY')
   const proxy = proxyUrl === null ? { proxy: null } : parseEgressProxy(proxyUrl)
   if ('problem' in proxy)
     add('WALHOOK_PROXY', proxy.problem, 'write it as http://host:port, or http://user:password@host:port')
-  if (!allow.ok)
-    for (const problem of allow.problems)
-      add('WALHOOK_ALLOW_TARGETS', problem, 'write CIDRs and host names, separated by commas')
 
   const schedule = get('WALHOOK_RETRY_SCHEDULE')
   const scheduleMs = schedule === null ? defaultScheduleMs : parseSchedule(schedule)
@@ -193,8 +200,7 @@ export function readConfig(
   const mapping = readMapping(get('WALHOOK_CONFIG'), add)
 
   const warnings = unknownVariables(env)
-  if (problems.length > 0 || !allow.ok || 'problem' in proxy || !scheduleMs)
-    return { ok: false, problems, warnings }
+  if (problems.length > 0 || 'problem' in proxy || !scheduleMs) return { ok: false, problems, warnings }
   return {
     ok: true,
     warnings,
@@ -208,7 +214,8 @@ export function readConfig(
       adminToken,
       adminUserId: get('WALHOOK_ADMIN_USER'),
       sealKey: sealKey && oldSealKey ? { ...sealKey, older: oldSealKey } : sealKey,
-      allow: allow.allow,
+      allow,
+      deny,
       proxy: proxy.proxy,
       scheduleMs,
       maxInFlightPerWebhook,

@@ -9,6 +9,7 @@ import { describeMigration, migrate } from './outbox/migrate.ts'
 import { ensurePartitions } from './outbox/partitions.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
+import { normalizeUrls } from './outbox/webhook-urls.ts'
 import { describeError, type Log } from './runtime/log.ts'
 
 /**
@@ -89,6 +90,7 @@ export async function openDatabases(
   const migrated = describeMigration(await migrate(upkeep))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
+  await normalizeUrls(upkeep, log)
   await ensurePartitions(upkeep, Date.now())
   const { sealKey } = config
   const unreadable = await webhooksOfOtherKeys(upkeep, [sealKey!.id, sealKey!.older?.id ?? ''])

@@ -5,10 +5,16 @@ import { actionName, entityName } from './coupling-state.ts'
 import { type Html, html, moment } from './html.ts'
 import type { Texts } from './texts/en.ts'
 
+/** How it ended, in a word or two: a receiver that is too late was reached. */
+export function outcomeWord(t: Texts, attempt: Pick<AttemptLine, 'outcome' | 'errorClass'>): string {
+  return attempt.errorClass === 'timeout' ? t.timedOut : t.outcomes[attempt.outcome]
+}
+
 /** `Refused (503)`. */
-export function outcomeOf(t: Texts, { outcome, status }: Pick<AttemptLine, 'outcome' | 'status'>): Html {
+export function outcomeOf(t: Texts, line: Pick<AttemptLine, 'outcome' | 'errorClass' | 'status'>): Html {
+  const { outcome, status } = line
   const kind = outcome === 'delivered' ? 'good' : 'bad'
-  return html`<span class="outcome ${kind}">${t.outcomes[outcome]}${status !== null && ` (${status})`}</span>`
+  return html`<span class="outcome ${kind}">${outcomeWord(t, line)}${status !== null && ` (${status})`}</span>`
 }
 
 /** Why it was not delivered, in a sentence; null of one that was. */

@@ -1,6 +1,7 @@
 import type { Attempt, Phase } from '../domain/attempt.ts'
 import { diagnose } from '../domain/diagnosis.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
+import { outcomeWord } from './attempt-line.ts'
 import { type Html, html } from './html.ts'
 import type { Texts } from './texts/en.ts'
 
@@ -16,7 +17,7 @@ export function attemptView(t: Texts, attempt: Attempt): Html {
 <div class="notice ${kind}" role="status"><p><b>${what}</b></p><p>${advice}</p></div>
 <dl class="facts">
 <div><dt>${t.attempt.status}</dt><dd>${response?.status ?? t.attempt.noAnswer}</dd></div>
-<div><dt>${t.attempt.outcome}</dt><dd>${t.outcomes[outcome]}</dd></div>
+<div><dt>${t.attempt.outcome}</dt><dd>${outcomeWord(t, attempt)}</dd></div>
 <div><dt>${t.attempt.duration}</dt><dd>${milliseconds(attempt.durationMs)}</dd></div>
 ${remoteAddress !== null && html`<div><dt>${t.attempt.address}</dt><dd>${remoteAddress}</dd></div>`}
 </dl>

@@ -6,7 +6,7 @@ import { tryWebhook } from '../control/test-webhook.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../control/webhooks.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
-import { couplingForm, previewParts, problemText } from './coupling-form.ts'
+import { couplingForm, previewParts, problemText, testProblems } from './coupling-form.ts'
 import {
   blank,
   chosen,
@@ -218,17 +218,15 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
     urlProblem === null
       ? await tryWebhook(control, caller, webhook?.id ?? null, unsaved, userId)
       : { ok: false as const, kind: 'invalid' as const, problems: [{ pointer: '/url', detail: urlProblem }] }
-  if (!result.ok && result.kind !== 'invalid') return failedAnswer(t, result)
+  if (!result.ok && result.kind !== 'invalid' && result.kind !== 'busy') return failedAnswer(t, result)
+  const body = result.ok ? attemptView(t, result.value) : testProblems(t, result)
   if (!isPart)
     return await formPage(
       call,
       webhook,
       typed,
-      result.ok ? { tried: attemptView(t, result.value) } : { problems: result.problems },
+      result.ok || result.kind === 'busy' ? { tried: body } : { problems: result.problems },
     )
-  const body = result.ok
-    ? attemptView(t, result.value)
-    : html`${result.problems.map(({ detail }) => problemText(detail))}`
   return { show: 'part', body }
 }
 

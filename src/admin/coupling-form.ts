@@ -1,5 +1,5 @@
 import type { Preview } from '../control/preview.ts'
-import type { FieldProblem } from '../control/result.ts'
+import type { Failed, FieldProblem } from '../control/result.ts'
 import { actionTypes } from '../domain/event.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
 import { headerList } from './attempt-view.ts'
@@ -190,4 +190,10 @@ export function previewParts(t: Texts, previews: readonly Preview[]): Html {
     ({ trigger, headers, body }, i) =>
       html`<details class="preview"${i === 0 && html` open`}><summary><code>${trigger}</code></summary>${headerList(t, headers)}<pre tabindex="0" aria-label="${t.attempt.requestBody}">${prettyJson(body)}</pre></details>`,
   )}`
+}
+
+/** Why no test was sent. */
+export function testProblems(t: Texts, failure: Extract<Failed, { kind: 'invalid' | 'busy' }>): Html {
+  if (failure.kind === 'busy') return problemText(t.test.busy(failure.retryAfterS))
+  return html`${failure.problems.map(({ detail }) => problemText(detail))}`
 }

@@ -2,7 +2,7 @@ import { testWebhook } from '../control/test-webhook.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
 import { tabsFor } from './coupling-edit.ts'
-import { problemText, userField } from './coupling-form.ts'
+import { testProblems, userField } from './coupling-form.ts'
 import { couplingPage } from './coupling-page.ts'
 import { couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
@@ -24,10 +24,8 @@ export const couplingTestPages = [
       const { control, caller, params, form, t, isPart } = call
       const userId = (form.get('user_id') ?? '').trim()
       const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
-      if (!result.ok && result.kind !== 'invalid') return failedAnswer(t, result)
-      const body = result.ok
-        ? attemptView(t, result.value)
-        : html`${result.problems.map(({ detail }) => problemText(detail))}`
+      if (!result.ok && result.kind !== 'invalid' && result.kind !== 'busy') return failedAnswer(t, result)
+      const body = result.ok ? attemptView(t, result.value) : testProblems(t, result)
       return isPart ? { show: 'part', body } : testPage(call, webhook, body, result.ok ? 200 : 422)
     },
   }),

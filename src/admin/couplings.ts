@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type Coupling, listCouplings } from '../control/couplings.ts'
 import { changeWebhook } from '../control/webhooks.ts'
+import { outcomeWord } from './attempt-line.ts'
 import { couplingState, shortTriggers } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { type Html, html, moment } from './html.ts'
@@ -128,7 +129,7 @@ function row({ t, may, nowMs, query, form }: PageCall, { webhook, figures }: Cou
 
 function lastOutcome(t: Texts, id: number, last: Coupling['figures']['last']): Html {
   if (!last) return html`<span class="quiet">${t.couplings.nothingYet}</span>`
-  const word = t.outcomes[last.outcome]
+  const word = outcomeWord(t, last)
   const isGood = last.outcome === 'delivered'
   return html`<a class="outcome ${isGood ? 'good' : 'bad'}" href="/couplings/${id}/log">${word}${last.status !== null && ` (${last.status})`}</a> <span class="quiet small">${moment(last.at, 'distance')}</span>`
 }

@@ -12,6 +12,8 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
       return sentence(t.errors.staleTitle, t.errors.stale, 409)
     case 'conflict':
       return sentence(t.errors.conflictTitle, failure.detail, 409)
+    case 'busy':
+      return sentence(t.errors.conflictTitle, t.test.busy(failure.retryAfterS), 409)
     case 'invalid':
       return sentence(t.errors.conflictTitle, failure.problems.map(({ detail }) => detail).join(' '), 422)
     default:

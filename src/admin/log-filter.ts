@@ -65,7 +65,7 @@ export function filterForm(
   const isAsked = Object.keys(typed).length > 0
   return html`<details class="filter"${isAsked && html` open`}><summary>${t.log.filter} <span class="hint">${t.log.filterHint}</span></summary>
 <form action="${path}" novalidate>
-${choice(t, 'outcome', t.log.outcome, typed, [['failed', t.log.failed], ...outcomes.map(one => [one, t.outcomes[one]] as const)])}
+${choice(t, 'outcome', t.log.outcome, typed, [['failed', t.log.failed], ...outcomes.map(one => [one, one === 'unreachable' ? `${t.outcomes[one]}, ${t.timedOut.toLowerCase()}` : t.outcomes[one]] as const)])}
 ${choice(
   t,
   'trigger',

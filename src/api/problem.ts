@@ -61,6 +61,9 @@ export function failed(c: Context, failure: Failed): Response {
       return problem(c, 409, failure.detail)
     case 'stale':
       return problem(c, 412, failure.detail)
+    case 'busy':
+      c.header('retry-after', String(failure.retryAfterS))
+      return problem(c, 429, failure.detail)
     case 'invalid':
       return problem(c, 422, failure.problems.map(({ detail }) => detail).join(' '), failure.problems)
     default:

@@ -1,4 +1,4 @@
-import { chooseFields, type EntityMapping, tableKey } from '../domain/mapping.ts'
+import { type EntityMapping, tableKey } from '../domain/mapping.ts'
 import { formatProblem, type Problem } from '../domain/problem.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -7,7 +7,7 @@ import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createBackfills } from './backfill.ts'
-import { type Catalogue, readCatalogue } from './catalogue.ts'
+import { type Catalogue, chosenFields, readCatalogue } from './catalogue.ts'
 import { consume } from './consume.ts'
 import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
@@ -150,7 +150,7 @@ export function createCapture(options: {
     if (setup.kind === 'lost')
       throw new CaptureLost(`${setup.reason}: ${setup.detail}. To go on, run: walhook resync`)
     const catalogue = await readCatalogue(source, mapping)
-    warnOfWithheldColumns(catalogue)
+    tellColumns(catalogue)
 
     let stream: Stream | null = null
     const inbox = createInbox({
@@ -305,16 +305,19 @@ export function createCapture(options: {
     options.onStored(stored)
   }
 
-  function warnOfWithheldColumns({ tables }: Catalogue) {
-    const columns = mapping.flatMap(entity => {
-      const names = tables.get(tableKey(entity.table))?.columns.map(({ name }) => name) ?? []
-      return chooseFields(entity.fields, names).withheld.map(column => `${tableKey(entity.table)}.${column}`)
-    })
-    if (columns.length > 0)
-      log.warn('capture.columns_withheld', {
-        columns,
-        because: 'they look like credentials; name them in the mapping to send them',
-      })
+  /** Which columns leave, and which don't and why: the same at each start, and in `check`. */
+  function tellColumns(catalogue: Catalogue) {
+    for (const entity of mapping) {
+      const { fields, withheld } = chosenFields(catalogue, entity)
+      const facts = { entity_type: entity.entityType, table: tableKey(entity.table) }
+      log.info('capture.columns', { ...facts, sent: [...fields.keys()] })
+      if (withheld.length > 0)
+        log.warn('capture.columns_withheld', {
+          ...facts,
+          columns: Object.fromEntries(withheld.map(({ column, why }) => [column, why])),
+          mend: 'name a column in the mapping, under rename or include, to send it',
+        })
+    }
   }
 
   return {

@@ -1,8 +1,11 @@
+import { type ColumnKind, columnKind } from '../domain/credentials.ts'
 import { type Format, formatWriter } from '../domain/format.ts'
 import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../domain/json-text.ts'
 import {
+  type ChoosableColumn,
   chooseFields,
   type EntityMapping,
+  type FieldChoice,
   publishedTables,
   type TableName,
   tableKey,
@@ -65,6 +68,9 @@ export type Catalogue = {
   writerOf(typeOid: number, format?: Format): JsonWriter
   hasFormat(typeOid: number, format: Format): boolean
   isInteger(typeOid: number): boolean
+  kindOf(typeOid: number): ColumnKind
+  /** True of a database in SQL_ASCII: what Postgres gives as text need not be UTF-8. */
+  readonly hasAnyBytes?: boolean
 }
 
 /** SQL: whether a table's rows can be told apart in the WAL, which its UPDATE and DELETE need once it is published. */
@@ -149,6 +155,9 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
   const isComplete = tables.size === wanted.length
   const others = isComplete ? [] : (await source.pool.query(otherTablesStatement)).rows
 
+  const { rows: encodings } = await source.pool.query(
+    `select current_setting('server_encoding') = 'SQL_ASCII' as has_any_bytes`,
+  )
   const { rows } = await source.pool.query(typesStatement)
   const types = new Map<number, PgType>(
     rows.map(row => {
@@ -162,7 +171,9 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
   return {
     tables,
     otherTables: others.map(({ schema, name }) => ({ schema, name })),
+    hasAnyBytes: encodings[0].has_any_bytes === 't',
     isInteger: oid => isInteger(oid, typeOf),
+    kindOf: oid => columnKind(oid, typeOf),
     hasFormat: (oid, format) => formatWriter(format, oid, typeOf) !== null,
     writerOf(oid, format) {
       const formatted = format && formatWriter(format, oid, typeOf)
@@ -179,19 +190,33 @@ export function givesPrevious(table: Table): boolean {
   return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
 }
 
+/** The columns of a table, or of a row of it in the stream, as `chooseFields` judges them. */
+export function choosable(
+  { kindOf }: Pick<Catalogue, 'kindOf'>,
+  columns: readonly { readonly name: string; readonly typeOid: number }[],
+): ChoosableColumn[] {
+  return columns.map(({ name, typeOid }) => ({ name, kind: kindOf(typeOid) }))
+}
+
+/** What of an entity's table is sent, and what is withheld. */
+export function chosenFields(
+  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
+  entity: EntityMapping,
+): FieldChoice {
+  const columns = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
+  return chooseFields(entity.fields, choosable(catalogue, columns))
+}
+
 /** The names of each entity type's fields, as its table is in the catalogue. */
 export function fieldNames(
-  { tables }: Pick<Catalogue, 'tables'>,
+  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
   mapping: readonly EntityMapping[],
 ): Map<string, string[]> {
   return new Map(
-    mapping.map(({ entityType, table, fields, related }) => {
-      const columns = tables.get(tableKey(table))?.columns.map(({ name }) => name) ?? []
-      return [
-        entityType,
-        [...chooseFields(fields, columns).fields.values(), ...related.map(({ field }) => field)],
-      ]
-    }),
+    mapping.map(entity => [
+      entity.entityType,
+      [...chosenFields(catalogue, entity).fields.values(), ...entity.related.map(({ field }) => field)],
+    ]),
   )
 }
 

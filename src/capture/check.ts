@@ -2,6 +2,8 @@ import { muchHeldBackBytes } from '../domain/findings.ts'
 import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { type Catalogue, givesPrevious, type Table } from './catalogue.ts'
+import { columnsLine } from './check-columns.ts'
+import type { CheckLine } from './check-line.ts'
 import {
   judgeMapping,
   judgeServer,
@@ -10,14 +12,6 @@ import {
   type SourceFacts,
 } from './preflight-verdict.ts'
 import { judgePublication } from './publication-verdict.ts'
-
-/** One thing that was looked at. `mend` is null where there is nothing to do. */
-export type CheckLine = {
-  readonly level: 'ok' | 'warning' | 'error'
-  readonly what: string
-  readonly found: string
-  readonly mend: string | null
-}
 
 const clockToleranceMs = 5_000
 
@@ -53,6 +47,7 @@ export function checkLines(
       tableLines(catalogue, tableKey(table), publicationName, facts),
     ),
     ...mapping.map(entity => uniqueLine(catalogue, entity)),
+    ...mapping.map(entity => columnsLine(catalogue, entity)),
     facts.publication === null
       ? ok(`publication ${publicationName}`, 'not there yet: it will be made')
       : ok(`publication ${publicationName}`, publicationText(facts.publication, mapping)),

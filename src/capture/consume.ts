@@ -17,12 +17,12 @@ import { createTruncations } from './truncations.ts'
  *
  * A page of a backfill has its place in this order, at its mark: events, cursor and position commit together.
  *
- * Nothing is confirmed beyond what the outbox notes, so that a slot which stands further was moved by somebody else;
- * on leaving, the note is made exact. Throws `PositionMoved` where another process has taken over.
+ * Nothing is confirmed before the outbox has noted it, so a slot that stands further was moved by somebody else.
+ * Throws `PositionMoved` where another process has taken over.
  */
 export async function consume(options: {
   inbox: Pick<Inbox, 'take' | 'hasMore'>
-  map: (parts: readonly TransactionPart[]) => Promise<Mapped>
+  map: (parts: readonly TransactionPart[], isWhole: boolean) => Promise<Mapped>
   outbox: Outbox
   slotName: string
   position: Position
@@ -44,6 +44,8 @@ export async function consume(options: {
   let spare = emptyGathered()
   /** A batch that was taken, and must wait until what is gathered is on its way. */
   let held: Batch | null = null
+  /** What was thrown while more was read: everything before it is stored first. */
+  let failed: { readonly error: unknown } | null = null
   let storing = null as Promise<void> | null
   let storingSinceMs: number | null = null
 
@@ -66,26 +68,40 @@ export async function consume(options: {
   /** Waits for what is being stored, or for something that can be gathered meanwhile. */
   async function waitFor(stored: Promise<void>): Promise<void> {
     // What a TRUNCATE deletes is found by what is stored, and its events have their ids before those that follow.
-    const mayGather = held === null && !isFull(gathered) && !truncations.isPending()
+    const mayGather = held === null && !failed && !isFull(gathered) && !truncations.isPending()
     const hasMore = mayGather && (await Promise.race([stored.then(() => true), inbox.hasMore()]))
     if (!hasMore) await stored
   }
 
+  /** Takes the next batch and adds it to what is gathered; false where what was gathered must be stored first. */
+  async function gatherNext(): Promise<boolean> {
+    if (failed) return false
+    try {
+      const mayTake = !isFull(gathered) && !(storing && truncations.isPending())
+      const batch: Batch | null = held ?? (mayTake ? inbox.take() : null)
+      held = batch
+      if (!batch || !canFollow(gathered, batch)) return false
+      held = null
+      await gather(gathered, batch)
+      return true
+    } catch (error) {
+      if (gathered.isSpoiled) throw error
+      failed = { error }
+      return false
+    }
+  }
+
   try {
     for (;;) {
-      const batch: Batch | null =
-        held ?? (isFull(gathered) || (storing && truncations.isPending()) ? null : inbox.take())
-      held = null
-      if (batch && canFollow(gathered, batch)) await gather(gathered, batch)
-      else {
-        held = batch
+      if (!(await gatherNext())) {
         if (storing) await waitFor(storing)
         else if (gathered.takenAtMs !== null) startStoring()
+        else if (failed) throw (failed as { error: unknown }).error
         else if (!(await inbox.hasMore())) break
       }
       tellWaiting()
     }
-    await storer.noteExactly()
+    await storer.noteLast()
   } finally {
     // What is being stored is stored to the end before anything else begins.
     await storing?.catch(() => {})

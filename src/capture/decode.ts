@@ -1,6 +1,16 @@
-import { isAscii } from 'node:buffer'
-import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
+import { constants, isAscii, isUtf8 } from 'node:buffer'
+import {
+  type Change,
+  type Column,
+  type Relation,
+  type Row,
+  unchanged,
+  unreadable,
+  type Value,
+} from '../domain/change.ts'
 import type { Lsn } from '../domain/lsn.ts'
+import { describeError } from '../runtime/log.ts'
+import { CaptureFailure } from './failure.ts'
 
 /** A message of the stream, as far as capture acts on it. */
 export type Message =
@@ -19,6 +29,42 @@ export const probePrefix = 'walhook.probe'
 export const markPrefix = 'walhook.mark'
 const microsecondsTo2000 = 946_684_800_000_000n
 
+/** Messages that name no row: what they say is in the catalogue, or concerns transactions that never come. */
+const meaningless = {
+  Y: 'the name of a type',
+  O: 'where a replicated change came from',
+  // PostgreSQL 18 sends it unasked of a transaction that it took for a streamed one.
+  A: 'a streamed transaction, of which nothing was sent, is rolled back',
+  r: 'a prepared transaction, of which nothing was sent, is rolled back',
+} as const satisfies Record<string, string>
+
+/** Whether a message of this kind may be passed over wherever it comes. */
+export const isMeaningless = (tag: string): boolean => Object.hasOwn(meaningless, tag)
+
+/** Messages of other modes of the protocol, which nobody has asked for. Changes are lost if they are passed over. */
+const unasked: Readonly<Record<string, string>> = {
+  S: 'a piece of a transaction that is still open',
+  E: 'the end of a piece of a transaction that is still open',
+  c: 'the commit of a transaction that came in pieces',
+  b: 'a transaction that is to be prepared',
+  P: 'the end of a prepared transaction',
+  K: 'the commit of a prepared transaction',
+  p: 'the end of a prepared transaction that came in pieces',
+}
+
+/** The messages that are read. */
+const asked = 'BCRIUDTM'
+
+/** Throws on a message of a kind that can neither be read nor be passed over. */
+export function expectKnown(tag: string): void {
+  if (asked.includes(tag) || isMeaningless(tag)) return
+  const what = Object.hasOwn(unasked, tag) ? unasked[tag] : 'nobody knows what'
+  throw new CaptureFailure(
+    'capture.unasked_message',
+    `the stream holds a message of kind ${JSON.stringify(tag)} (${what}), which walhook has not asked for`,
+  )
+}
+
 const identities: Record<string, Relation['identity']> = {
   d: 'default',
   n: 'nothing',
@@ -29,11 +75,28 @@ const identities: Record<string, Relation['identity']> = {
 /**
  * Makes a decoder of pgoutput's protocol version 1, text format, for one connection: it remembers the relations
  * that the stream announces. All values are read at once, because the buffer is reused for the next message.
- * Throws on bytes that are not such a message.
+ * A row that can't be read is a change all the same. Throws on everything else that is not such a message.
  * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
  */
 export function createDecoder(): (bytes: Buffer) => Message {
   const relations = new Map<number, Relation>()
+  const decode = createPlainDecoder(relations)
+
+  return bytes => {
+    try {
+      return decode(bytes)
+    } catch (error) {
+      // Of a row of which the table at least is known, so much is told.
+      const actionType = actions[tagOf(bytes) as keyof typeof actions]
+      const relation = bytes.length < 5 ? undefined : relations.get(bytes.readUInt32BE(1))
+      if (!actionType || !relation) throw error
+      const because = `its message can not be read: ${describeError(error)}`
+      return { kind: 'change', change: { kind: 'unreadable', relation, actionType, because } }
+    }
+  }
+}
+
+function createPlainDecoder(relations: Map<number, Relation>): (bytes: Buffer) => Message {
   const reader = createReader()
 
   function relationOf(oid: number): Relation {
@@ -87,9 +150,6 @@ export function createDecoder(): (bytes: Buffer) => Message {
         const truncated = Array.from({ length: count }, () => relationOf(reader.oid()))
         return { kind: 'change', change: { kind: 'truncate', relations: truncated } }
       }
-      case 'Y': // a type's name: the catalogue is asked instead
-      case 'O': // where a replicated change came from
-        return other
       case 'M': {
         reader.int8()
         reader.int64()
@@ -98,12 +158,19 @@ export function createDecoder(): (bytes: Buffer) => Message {
         return { kind: prefix === probePrefix ? 'probe' : 'mark', id: reader.text(reader.int32()) }
       }
       default:
-        throw new Error(`the stream holds a message of unknown kind ${JSON.stringify(tag)}`)
+        expectKnown(tag)
+        return other
     }
   }
 }
 
+const actions = { I: 'new', U: 'update', D: 'delete' } as const
+
 type Reader = ReturnType<typeof createReader>
+
+/** A message up to this many bytes is made a text as a whole. */
+const maxWholeBytes = 1_048_576
+const notUtf8 = '\ufffd'
 
 /** Reads one message after the other: `open` begins the next. */
 function createReader() {
@@ -120,7 +187,7 @@ function createReader() {
     open(message: Buffer) {
       bytes = message
       // To cut a text into pieces costs a quarter of what it costs to make each piece from bytes.
-      ascii = isAscii(message) ? message.toString('latin1') : null
+      ascii = message.length <= maxWholeBytes && isAscii(message) ? message.toString('latin1') : null
       next = 0
     },
     char: () => String.fromCharCode(bytes[skip(1)]!),
@@ -133,6 +200,14 @@ function createReader() {
       const from = skip(length)
       if (next > bytes.length) throw new Error('a message of the stream ends early')
       return ascii?.slice(from, next) ?? bytes.toString('utf8', from, next)
+    },
+    value: (length: number): Value => {
+      const from = skip(length)
+      if (next > bytes.length || length < 0) throw new Error('a message of the stream ends early')
+      if (ascii !== null) return ascii.slice(from, next)
+      if (length > constants.MAX_STRING_LENGTH) return unreadable
+      const text = bytes.toString('utf8', from, next)
+      return text.includes(notUtf8) && !isUtf8(bytes.subarray(from, next)) ? unreadable : text
     },
     cString: () => {
       const length = bytes.indexOf(0, next) - next
@@ -166,7 +241,7 @@ function readRow(reader: Reader): Row {
   const row = new Array<Value>(count)
   for (let i = 0; i < count; i++) {
     const kind = reader.char()
-    if (kind === 't') row[i] = reader.text(reader.int32())
+    if (kind === 't') row[i] = reader.value(reader.int32())
     else if (kind === 'n') row[i] = null
     else if (kind === 'u') row[i] = unchanged
     else throw new Error(`the stream holds a value of unknown kind ${JSON.stringify(kind)}`)

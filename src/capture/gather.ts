@@ -39,6 +39,8 @@ export type Gathered = {
   page: GatheredPage | null
   /** The last transaction, which is whole, has emptied tables: the index of the first `delete` that is to follow. */
   deletionsFrom: number | null
+  /** A batch was added by half only: what is here is not to be stored. */
+  isSpoiled: boolean
 }
 
 /** As much is gathered before it is stored, in bytes of the statement's parameters, and never much more. */
@@ -71,6 +73,7 @@ export function emptyGathered(events = openEventColumns()): Gathered {
     takenAtMs: null,
     page: null,
     deletionsFrom: null,
+    isSpoiled: false,
   }
 }
 
@@ -93,7 +96,7 @@ export function createEventIds(last: TimeId, nowMs: () => number): EventIds {
  * killed process had stored and not confirmed comes again.
  */
 export function createGatherer(options: {
-  map: (parts: readonly TransactionPart[]) => Promise<Mapped>
+  map: (parts: readonly TransactionPart[], isWhole: boolean) => Promise<Mapped>
   storedLsn: Lsn
   ids: EventIds
   pages: Pages
@@ -109,7 +112,8 @@ export function createGatherer(options: {
     const last = parts.at(-1)
     if (!last) return
     const { commitLsn, committedAt } = last
-    const mapped = await options.map(parts)
+    const mapped = await options.map(parts, isWhole)
+    gathered.isSpoiled = true
     truncations.add(mapped.emptied, ids.last())
     pages.observe(parts, mapped)
     const placed = <T extends WebhookEvent | ParkedChange>(item: T): T => ({
@@ -131,6 +135,7 @@ export function createGatherer(options: {
     if (!isWhole) chunked = { commitLsn, count }
     else if (truncations.isPending()) gathered.deletionsFrom = count
     if (last.mark !== null) gathered.page = takePage(last.mark, { commitLsn, committedAt })
+    gathered.isSpoiled = false
   }
 
   function takePage(markId: string, place: Place): GatheredPage | null {

@@ -1,6 +1,6 @@
 import type { Change } from '../domain/change.ts'
 import type { Lsn } from '../domain/lsn.ts'
-import { createDecoder, type Message, tagOf } from './decode.ts'
+import { createDecoder, expectKnown, isMeaningless, type Message, tagOf } from './decode.ts'
 import { createMessageQueue } from './message-queue.ts'
 
 /** A committed transaction's changes, or some of them. */
@@ -70,11 +70,16 @@ export function createInbox(options: {
   let probe: string | null = null
   let isFull = false
   let isClosed = false
+  /** What came and can't be read: thrown once everything before it was taken. What follows is not looked at. */
+  let broken: { readonly error: unknown } | null = null
   /** What everyone who waits waits for. */
   let arrival: PromiseWithResolvers<void> | null = null
 
   const hasBatch = () =>
-    complete.length > 0 || reachedLsn !== null || (open !== null && open.bytes >= batchBytes)
+    complete.length > 0 ||
+    reachedLsn !== null ||
+    (open !== null && open.bytes >= batchBytes) ||
+    broken !== null
 
   function arrived() {
     if (!isFull && queuedBytes >= maxBytes) {
@@ -121,8 +126,15 @@ export function createInbox(options: {
       const next = complete[0]!
       bytes += next.bytes
       if (parts.length > 0 && (bytes > batchBytes || next.hasTruncate)) break
+      try {
+        parts.push(takeChanges(next, Number.POSITIVE_INFINITY))
+      } catch (error) {
+        broken = { error }
+        complete.length = 0
+        if (parts.length === 0) throw error
+        return { kind: 'complete', parts, confirmLsn, probe: lastProbe }
+      }
       complete.shift()
-      parts.push(takeChanges(next, Number.POSITIVE_INFINITY))
       confirmLsn = next.endLsn
       lastProbe = next.probe ?? lastProbe
       if (next.mark !== null || next.hasTruncate) break
@@ -138,6 +150,7 @@ export function createInbox(options: {
 
   function takeNow(): Batch | null {
     if (!hasBatch()) return null
+    if (broken && complete.length === 0) throw broken.error
     const first = complete[0] ?? (reachedLsn === null ? open : null)
     if (first && first.bytes >= batchBytes) return { kind: 'chunk', part: takeChanges(first, batchBytes) }
     return takeComplete()
@@ -158,37 +171,49 @@ export function createInbox(options: {
     if (!last && !open) reachedLsn ??= 0n
   }
 
+  function read(bytes: Buffer) {
+    const tag = tagOf(bytes)
+    expectKnown(tag)
+    if (isMeaningless(tag)) return
+    switch (tag) {
+      case 'B': {
+        const { commitLsn, committedAt, xid } = decode(bytes) as Message & { kind: 'begin' }
+        open = { commitLsn, committedAt, xid, mark: null, hasTruncate: false, messages: 0, bytes: 0 }
+        break
+      }
+      case 'C':
+        onCommit(decode(bytes) as Message & { kind: 'commit' })
+        break
+      case 'M': {
+        const message = decode(bytes)
+        if (message.kind === 'probe') onProbe(message.id)
+        else if (message.kind === 'mark' && open) open.mark = message.id
+        break
+      }
+      default:
+        if (!open) throw new Error('the stream holds a change outside a transaction')
+        queue.push(bytes)
+        if (tag === 'T') open.hasTruncate = true
+        open.messages++
+        open.bytes += bytes.length + messageBytes
+        queuedBytes += bytes.length + messageBytes
+    }
+  }
+
   return {
-    /** `bytes`: a message of pgoutput, read or copied before this returns. Throws where it can't come now. */
+    /** `bytes`: a message of pgoutput, read or copied before this returns. */
     onMessage(bytes: Buffer) {
-      switch (tagOf(bytes)) {
-        case 'B': {
-          const { commitLsn, committedAt, xid } = decode(bytes) as Message & { kind: 'begin' }
-          open = { commitLsn, committedAt, xid, mark: null, hasTruncate: false, messages: 0, bytes: 0 }
-          break
-        }
-        case 'C':
-          onCommit(decode(bytes) as Message & { kind: 'commit' })
-          break
-        case 'M': {
-          const message = decode(bytes)
-          if (message.kind === 'probe') onProbe(message.id)
-          else if (message.kind === 'mark' && open) open.mark = message.id
-          break
-        }
-        default:
-          if (!open) throw new Error('the stream holds a change outside a transaction')
-          queue.push(bytes)
-          if (tagOf(bytes) === 'T') open.hasTruncate = true
-          open.messages++
-          open.bytes += bytes.length + messageBytes
-          queuedBytes += bytes.length + messageBytes
+      if (broken) return
+      try {
+        read(bytes)
+      } catch (error) {
+        broken = { error }
       }
       arrived()
     },
 
     onKeepalive(walEnd: Lsn) {
-      if (open) return
+      if (open || broken) return
       if (reachedLsn === null || walEnd > reachedLsn) reachedLsn = walEnd
       arrived()
     },

@@ -2,6 +2,7 @@ import type { Relation } from '../domain/change.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { type EntityMapping, tableKey } from '../domain/mapping.ts'
+import { openArrivals } from './arrivals.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import type { TransactionPart } from './inbox.ts'
@@ -54,6 +55,7 @@ export function createMapper(options: {
   let shapes = createShapes(catalogue)
   let plans = new WeakMap<Relation, Plan>()
   const known = new WeakSet<Relation>()
+  const arrivals = openArrivals()
 
   function planOf(relation: Relation): Plan {
     const known = plans.get(relation)
@@ -92,27 +94,30 @@ export function createMapper(options: {
   function writeEvent(item: Compared, missing: Missing): EventText | null {
     const { entity, key, folded, facts } = item
     if (folded.state === 'nothing' || key === null) return null
-    const isDelete = folded.state === 'delete'
-    const row = isDelete ? null : missing.rowOf(item)
+    const remaining = item.mayRemain ? missing.rowOf(item) : null
+    const state = remaining ? 'update' : folded.state
+    const isDelete = state === 'delete'
+    const row = isDelete ? null : (remaining ?? missing.rowOf(item))
     // Already gone: its `delete` comes with a later transaction.
     if (!isDelete && row === null) return null
     const result = row && writeResult(entity, row, list => missing.relatedOf(list, key))
     const body = writeBody({
       entityIdJson: writeEntityId(catalogue, entity, key),
       entityType: entity.entityType,
-      actionType: folded.state,
+      actionType: state,
       resultJson: result?.json ?? null,
     })
     return {
       entityType: entity.entityType,
       entityId: key,
-      actionType: folded.state,
+      actionType: state,
       body,
       facts: { ...facts, omitted: result?.omitted ?? null },
     }
   }
 
-  return async (parts: readonly TransactionPart[]): Promise<Mapped> => {
+  /** `isWhole`: the last part is not a chunk of a transaction of which more follows. */
+  return async (parts: readonly TransactionPart[], isWhole = true): Promise<Mapped> => {
     const truncated: string[] = []
     const emptied: Emptied[] = []
     await learn(parts)
@@ -125,7 +130,7 @@ export function createMapper(options: {
         })
     }
     const touched = parts
-      .flatMap(part => foldPart(part, planOf, onTruncate))
+      .flatMap(part => foldPart(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)))
       .map(compare)
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
     const missing = await readMissing(parts, touched, { catalogue, shapes })
@@ -171,7 +176,12 @@ const maxKeyBytes = 1_024
 export const maxShownKey = 200
 
 /** Why no event can be made of a change, or null. */
-export function cannotBeEvent({ key, entity }: Pick<Touched, 'key' | 'entity'>): string | null {
+export function cannotBeEvent({
+  key,
+  entity,
+  problem = null,
+}: Pick<Touched, 'key' | 'entity'> & Partial<Pick<Touched, 'problem'>>): string | null {
+  if (problem !== null) return problem
   if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${entity.key}`
   if (Buffer.byteLength(key) > maxKeyBytes)
     return `the key ${entity.key} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`

@@ -26,8 +26,8 @@ export type Missing = {
   readonly readLsn: Lsn | null
   /** The row to show: the WAL's, with what must come from the table; null where the row is gone. */
   rowOf(item: Touched): ShapedRow | null
-  /** The JSON of a related list. */
-  relatedOf(list: RelatedList, owner: string): string | undefined
+  /** The JSON of a related list; null where it can't be told. */
+  relatedOf(list: RelatedList, owner: string): string | null | undefined
 }
 
 /** Thrown where the stream has ended while something in it was not to be seen yet. */
@@ -95,14 +95,15 @@ export function createMissingReader(options: {
       const carried = ahead.get(entity)?.get(key)
       const isCarried = carried !== undefined && carried.until > part.commitLsn
       const toldBefore = part.commitLsn < readBefore ? 'all' : isCarried ? carried.columns : none
-      const unknown = folded.state === 'delete' ? none : unknownColumns(item, shapes)
+      const isGone = folded.state === 'delete' && !item.mayRemain
+      const unknown = isGone ? none : unknownColumns(item, shapes)
       // An entity that is new begins anew, after a delete: what was told before that does not bind it.
       const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
       const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
       if (ifThere !== 'all' && ifThere.size === 0) continue
       const byKey = before.get(entity) ?? new Map<string, Columns>()
       before.set(entity, byKey.set(key, ifThere))
-      if (folded.state !== 'delete') wanted.set(item, { ifThere, ifGone })
+      if (!isGone) wanted.set(item, { ifThere, ifGone })
     }
     return wanted
   }
@@ -115,7 +116,7 @@ export function createMissingReader(options: {
     for (const { xid, changes } of parts) if (changes.length > 0) brought.note(xid)
     if (parts[0]) dropPassed(parts[0].commitLsn)
     const wanted = columnsToRead(touched, shapes)
-    const present = touched.filter(({ folded }) => folded.state !== 'delete')
+    const present = touched.filter(({ folded, mayRemain }) => folded.state !== 'delete' || mayRemain)
     const withLists = present.filter(({ entity }) => entity.related.length > 0)
     if (wanted.size + withLists.length > 0) await untilAllIsSeen()
     else if (brought.size() > prunedAt) await countUnseen()
@@ -131,7 +132,7 @@ export function createMissingReader(options: {
         const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
         ahead.set(entity, byKey.set(key!, { until, columns }))
       }
-    const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
+    const lists = new Map<RelatedList, ReadonlyMap<string, string | null>>()
     for (const [entity, items] of Map.groupBy(withLists, item => item.entity))
       for (const list of entity.related)
         lists.set(list, await readRelated(pool, catalogue, list, keysOf(items)))

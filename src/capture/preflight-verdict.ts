@@ -1,6 +1,5 @@
 import { formats } from '../domain/format.ts'
 import {
-  chooseFields,
   type EntityMapping,
   type FieldRules,
   publishedTables,
@@ -11,7 +10,7 @@ import {
 } from '../domain/mapping.ts'
 import { nearest } from '../domain/nearest.ts'
 import type { Problem } from '../domain/problem.ts'
-import type { Catalogue, Generated, Table } from './catalogue.ts'
+import { type Catalogue, chosenFields, type Generated, type Table } from './catalogue.ts'
 
 /** What the source database says of itself, of our slot and of our publication. */
 export type SourceFacts = {
@@ -209,7 +208,7 @@ export function judgeMapping(
       requireColumns(`entity ${entity.entityType}`, table, new Set(named))
       requireFormats(`entity ${entity.entityType}`, table, rules.format)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
-      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, table))
+      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
     }
     for (const related of entity.related) {
       const relatedTable = catalogue.tables.get(tableKey(related.table))
@@ -263,13 +262,12 @@ export function judgeMapping(
   }
 }
 
-function fieldsOf(entity: EntityMapping, table: Table): { field: string; from: string }[] {
-  const { fields } = chooseFields(
-    entity.fields,
-    table.columns.map(({ name }) => name),
-  )
+function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string; from: string }[] {
   return [
-    ...[...fields].map(([column, field]) => ({ field, from: `column ${column}` })),
+    ...[...chosenFields(catalogue, entity).fields].map(([column, field]) => ({
+      field,
+      from: `column ${column}`,
+    })),
     ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
   ]
 }

@@ -1,3 +1,4 @@
+import { unreadable, type Value } from '../domain/change.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
 import { type EntityMapping, quoteIdentifier, type RelatedList, ruleOf, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -20,22 +21,31 @@ export async function readRows(
     values: [keys],
     rowMode: 'array',
   })
-  return byKey(entity, rows, fields)
+  return byKey(catalogue, entity, rows, fields)
 }
 
 function byKey(
+  catalogue: Catalogue,
   entity: EntityMapping,
   rows: (string | null)[][],
   fields: readonly { name: string; dataTypeID: number }[],
 ): Map<string, ShapedRow> {
   const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
   const keyIndex = shape.findIndex(({ name }) => name === entity.key)
-  return new Map(rows.map(values => [values[keyIndex]!, { shape, values }]))
+  return new Map(rows.map(values => [values[keyIndex]!, { shape, values: readable(catalogue, values) }]))
+}
+
+/** node-postgres writes this for bytes that are not UTF-8. Where they can be, it says nothing of what was there. */
+const notUtf8 = '\ufffd'
+
+function readable(catalogue: Catalogue, values: readonly (string | null)[]): readonly Value[] {
+  if (!catalogue.hasAnyBytes) return values
+  return values.map(value => (value?.includes(notUtf8) ? unreadable : value))
 }
 
 /**
  * Reads a related list or object for many owners in one query. Returns the JSON of each owner's; an owner without
- * related rows is absent. Items come in the order of the related table's primary key, and where it has none, in that
+ * related rows is absent, one with rows that can't be told has null. Items come in the order of the related table's primary key, and where it has none, in that
  * of their values: the same rows always give the same JSON.
  */
 export async function readRelated(
@@ -43,7 +53,7 @@ export async function readRelated(
   catalogue: Catalogue,
   related: RelatedList,
   owners: readonly string[],
-): Promise<Map<string, string>> {
+): Promise<Map<string, string | null>> {
   const owner = quoteIdentifier(related.owner)
   const shown = related.key === undefined ? related.columns : [related.key, ...related.columns]
   const columns = shown.map(quoteIdentifier)
@@ -62,13 +72,16 @@ export async function readRelated(
     .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
   const add = related.key === undefined ? addItem(related, writers) : addMember(writers[1]!)
   const byOwner = new Map<string, Map<string, string>>()
+  const untold = new Set<string>()
   for (const [key, ...values] of rows as [string, ...(string | null)[]][]) {
+    if (readable(catalogue, values).includes(unreadable)) untold.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
     byOwner.set(key, items)
     add(items, values)
   }
   const [begin, end] = related.key === undefined ? ['[', ']'] : ['{', '}']
-  return new Map([...byOwner].map(([key, items]) => [key, `${begin}${[...items.values()].join(',')}${end}`]))
+  const write = (items: Map<string, string>) => `${begin}${[...items.values()].join(',')}${end}`
+  return new Map([...byOwner].map(([key, items]) => [key, untold.has(key) ? null : write(items)]))
 }
 
 type AddRow = (items: Map<string, string>, values: readonly (string | null)[]) => void

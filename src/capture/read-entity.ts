@@ -36,7 +36,7 @@ export async function showRows(
   entity: EntityMapping,
   rows: ReadonlyMap<string, ShapedRow>,
 ): Promise<PresentEntity[]> {
-  const lists = new Map<RelatedList, ReadonlyMap<string, string>>()
+  const lists = new Map<RelatedList, ReadonlyMap<string, string | null>>()
   if (rows.size > 0)
     for (const related of entity.related)
       lists.set(related, await readRelated(db, catalogue, related, [...rows.keys()]))

@@ -1,7 +1,7 @@
-import { unchanged, type Value } from '../domain/change.ts'
+import { isKnown, type Value } from '../domain/change.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
 import { chooseFields, type EntityMapping, type RelatedList, ruleOf } from '../domain/mapping.ts'
-import type { Catalogue } from './catalogue.ts'
+import { type Catalogue, choosable } from './catalogue.ts'
 
 /** The columns of rows that look alike: the same array for all of them, since what is known of it is kept by it. */
 export type Shape = readonly { readonly name: string; readonly typeOid: number }[]
@@ -21,7 +21,7 @@ export type Result = { readonly json: string; readonly omitted: readonly string[
 
 /**
  * Makes the writer of `result`, the JSON of an entity: its fields in the mapping's order, then its related
- * lists. A value that is not known (`unchanged`) is left out, and named.
+ * lists. A value that is not known, or can't be told, is left out and named.
  */
 export function createResultWriter(catalogue: Catalogue) {
   const known = new WeakMap<Shape, Map<EntityMapping, readonly Field[]>>()
@@ -42,7 +42,7 @@ export function createResultWriter(catalogue: Catalogue) {
 
   function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
     const names = shape.map(({ name }) => name)
-    return [...chooseFields(entity.fields, names).fields].map(([column, field]) => {
+    return [...chooseFields(entity.fields, choosable(catalogue, shape)).fields].map(([column, field]) => {
       const index = names.indexOf(column)
       const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
       return { index, name: field, nameJson: JSON.stringify(field), write }
@@ -52,17 +52,22 @@ export function createResultWriter(catalogue: Catalogue) {
   return (
     entity: EntityMapping,
     row: ShapedRow,
-    relatedJson: (list: RelatedList) => string | undefined,
+    /** Null where the list can't be told; undefined where there are no rows. */
+    relatedJson: (list: RelatedList) => string | null | undefined,
   ): Result => {
     let json = ''
     const omitted: string[] = []
     for (const { index, name, nameJson, write } of fieldsOf(entity, row.shape)) {
       const value = row.values[index]!
-      if (value === unchanged) omitted.push(name)
+      if (!isKnown(value)) omitted.push(name)
       else json += `${json === '' ? '{' : ','}${nameJson}:${value === null ? 'null' : write(value)}`
     }
-    for (const list of entity.related)
-      json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${relatedJson(list) ?? (list.key === undefined ? '[]' : '{}')}`
+    for (const list of entity.related) {
+      const related = relatedJson(list)
+      if (related === null) omitted.push(list.field)
+      else
+        json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${related ?? (list.key === undefined ? '[]' : '{}')}`
+    }
     return { json: json === '' ? '{}' : `${json}}`, omitted: omitted.length === 0 ? null : omitted }
   }
 }

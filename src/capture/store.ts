@@ -9,6 +9,7 @@ import type { EventColumns } from '../outbox/event-columns.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
 import { advanceResync, asKnown } from '../outbox/resyncs.ts'
 import type { EventIds, Gathered, GatheredPage } from './gather.ts'
+import { createNotes } from './notes.ts'
 import type { Truncations } from './truncations.ts'
 
 /** What was stored with one commit of the outbox. */
@@ -25,13 +26,6 @@ export type Stored = {
   readonly committedAt: Date
 }
 
-/**
- * How far ahead of a confirmation the outbox notes that the slot may be confirmed, in bytes: WAL without anything
- * of ours is then confirmed as it comes, and noted only now and then. A note writes WAL itself, and must not keep
- * itself busy.
- */
-const confirmAheadBytes = 1_048_576n
-
 /** Appends what was gathered, one after the other, and confirms what has committed. */
 export function createStorer(options: {
   outbox: Outbox
@@ -39,6 +33,7 @@ export function createStorer(options: {
   position: Position
   ids: EventIds
   truncations: Truncations
+  nowMs: () => number
   confirm: (lsn: Lsn) => void
   onStored: (stored: Stored) => void
   onProbe: (id: string) => void
@@ -47,11 +42,12 @@ export function createStorer(options: {
 }) {
   const { outbox, slotName, ids, truncations } = options
   let { commitLsn } = options.position
-  let noted = options.position.confirmedLsn ?? 0n
-  let confirmed = 0n
+  const notes = createNotes(options.position.confirmedLsn ?? 0n, options.nowMs)
   /** The outbox transaction of a source transaction that needs more than one statement; most of the time there is none. */
   let client: PoolClient | null = null
   let tally = emptyTally()
+  /** How far the appends since the last commit note that the slot may be confirmed. */
+  let appendedLsn: Lsn = 0n
 
   async function begin(): Promise<void> {
     if (client) return
@@ -68,6 +64,8 @@ export function createStorer(options: {
 
   async function appendAll(input: {
     to: Lsn
+    /** How far the slot may be confirmed with the commit of this; absent: no further than before. */
+    confirmableLsn?: Lsn
     lastEventId: bigint
     readLsn: Lsn | null
     events: readonly StoredEvent[] | EventColumns
@@ -75,8 +73,7 @@ export function createStorer(options: {
     first?: readonly StoredEvent[]
     parked: readonly ParkedChange[]
   }): Promise<void> {
-    const { to, first = [], ...rest } = input
-    noted = max(noted, to + confirmAheadBytes)
+    const { to, first = [], confirmableLsn = notes.noted(), ...rest } = input
     const offer = client || first.length === 0 ? null : (options.offerBirths?.(first.length) ?? null)
     let appended: Appended = { deliveries: 0, births: [] }
     try {
@@ -85,7 +82,7 @@ export function createStorer(options: {
         slotName,
         expected: commitLsn,
         commitLsn: to,
-        confirmableLsn: noted,
+        confirmableLsn,
         birth: offer && { offer, first },
       })
     } finally {
@@ -95,6 +92,7 @@ export function createStorer(options: {
     tally.deliveries += deliveries
     tally.born += births.reduce((sum, { shipments }) => sum + shipments.length, 0)
     commitLsn = to
+    appendedLsn = confirmableLsn
   }
 
   /** A `delete` of everything that was in the tables which the transaction emptied, behind its own events. */
@@ -108,8 +106,10 @@ export function createStorer(options: {
   }
 
   /** Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew. */
-  async function storePage({ taken, parked, commitLsn: markLsn, committedAt, ...page }: GatheredPage) {
-    const confirmableLsn = max(noted, markLsn + confirmAheadBytes)
+  async function storePage(
+    { taken, parked, commitLsn: markLsn, committedAt, ...page }: GatheredPage,
+    confirmableLsn: Lsn,
+  ): Promise<void> {
     const { step, webhookId } = taken.content
     const stored = await transaction(outbox.pool, async client => {
       const events = step.of === 'resync' ? await asKnown(client, step, page.events) : page.events
@@ -136,7 +136,7 @@ export function createStorer(options: {
     })
     taken.settle(stored === null ? 'ended' : 'stored')
     if (stored === null) return
-    noted = confirmableLsn
+    notes.ride(confirmableLsn)
     commitLsn = markLsn
     tally.events += stored.events
     tally.deliveries += stored.deliveries
@@ -146,14 +146,13 @@ export function createStorer(options: {
   async function note(lsn: Lsn): Promise<void> {
     if (!(await noteConfirmed(outbox, slotName, { commitLsn, confirmedLsn: lsn })))
       throw new PositionMoved(slotName, commitLsn)
-    noted = lsn
+    notes.add(lsn)
   }
 
+  /** Confirms what is noted; what is not is noted first, or, where that is not due yet, left for later. */
   async function confirm(lsn: Lsn): Promise<void> {
-    if (lsn <= confirmed) return
-    if (lsn > noted) await note(lsn + confirmAheadBytes)
-    confirmed = lsn
-    options.confirm(lsn)
+    if (notes.isDue(lsn)) await note(lsn)
+    if (lsn <= notes.noted()) options.confirm(lsn)
   }
 
   function count({ events, parked, changes, truncated, last }: Gathered) {
@@ -171,11 +170,20 @@ export function createStorer(options: {
       count(gathered)
       if (last && (confirmLsn === null || deletionsFrom !== null)) await begin()
       if (last && (client || events.count() + parked.length > 0))
-        await appendAll({ to: last.commitLsn, lastEventId, readLsn, events, first, parked })
+        await appendAll({
+          to: last.commitLsn,
+          ...(confirmLsn !== null && { confirmableLsn: confirmLsn }),
+          lastEventId,
+          readLsn,
+          events,
+          first,
+          parked,
+        })
       if (last && deletionsFrom !== null) await storeDeletions(last, deletionsFrom)
       if (confirmLsn === null) return
       await commit()
-      if (page) await storePage(page)
+      notes.ride(appendedLsn)
+      if (page) await storePage(page, confirmLsn)
       await confirm(confirmLsn)
       if (tally.changes + tally.events > 0) options.onStored(tally)
       if (probe !== null) options.onProbe(probe)
@@ -183,8 +191,11 @@ export function createStorer(options: {
     },
 
     /** Chunks that are not committed have moved the position only for themselves: a note would not find it. */
-    async noteExactly(): Promise<void> {
-      if (confirmed > 0n && !client) await note(confirmed)
+    async noteLast(): Promise<void> {
+      const reached = notes.reached()
+      if (client || reached <= notes.noted()) return
+      await note(reached)
+      options.confirm(reached)
     },
 
     /** Ends the connection, and with it what was not committed. */
@@ -197,8 +208,6 @@ export function createStorer(options: {
 
 /** Thrown to leave nothing of a page behind. */
 class PageOver extends Error {}
-
-const max = (a: Lsn, b: Lsn) => (a > b ? a : b)
 
 function emptyTally() {
   return {

@@ -103,12 +103,12 @@ export async function openStream(options: {
   service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) =>
     handle(() => {
       handler.onKeepalive(parseLsn(lsn))
-      if (shouldRespond) sendStatus(false)
+      if (shouldRespond) sendStatus(false, parseLsn(lsn))
     }),
   )
 
-  function sendStatus(asksForAnswer: boolean) {
-    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer))
+  function sendStatus(asksForAnswer: boolean, received: Lsn = confirmed) {
+    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer, received))
   }
 
   function tell() {
@@ -192,13 +192,18 @@ function textPlugin(
 }
 
 /**
- * A Standby status update: everything before `lsn` is written, flushed and applied. 34 bytes.
+ * A Standby status update, 34 bytes: everything before `lsn` is flushed and applied, everything before `received` is
+ * received. Where more is received than flushed, nothing is said of flushing: a server that shuts down waits until its
+ * last WAL is flushed by whoever names a flush position, else until it is received. Only the flush position moves the slot.
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
  */
-export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean): Buffer {
+export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean, received: Lsn = lsn): Buffer {
   const bytes = Buffer.alloc(34)
   bytes.write('r', 0)
-  for (const offset of [1, 9, 17]) bytes.writeBigUInt64BE(lsn, offset)
+  const flushed = received > lsn ? 0n : lsn
+  bytes.writeBigUInt64BE(received > lsn ? received : lsn, 1)
+  bytes.writeBigUInt64BE(flushed, 9)
+  bytes.writeBigUInt64BE(flushed, 17)
   bytes.writeBigInt64BE(BigInt(nowMs - 946_684_800_000) * 1000n, 25)
   bytes.writeInt8(asksForAnswer ? 1 : 0, 33)
   return bytes

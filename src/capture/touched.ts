@@ -1,6 +1,15 @@
-import { type Change, type Column, type Relation, type Row, unchanged, type Value } from '../domain/change.ts'
-import { type Folded, fold, type Step } from '../domain/fold.ts'
+import {
+  type Change,
+  type Column,
+  isKnown,
+  type Relation,
+  type Row,
+  unchanged,
+  type Value,
+} from '../domain/change.ts'
+import { type Folded, fold, forgetRows, type IsSameRow, type Step } from '../domain/fold.ts'
 import { type EntityMapping, type RelatedList, type TableName, tableKey } from '../domain/mapping.ts'
+import type { Arrivals } from './arrivals.ts'
 import type { Catalogue, Table } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
 
@@ -12,6 +21,10 @@ export type Touched = {
   readonly part: TransactionPart
   folded: Folded
   relation: Relation | null
+  /** Why nothing but the table is known of it, or null. */
+  readonly problem: string | null
+  /** A `delete` that may be of another row: an earlier chunk of its transaction brought a row with this key. */
+  mayRemain: boolean
 }
 
 /** What a relation of the stream means for the mapping. */
@@ -23,6 +36,8 @@ export type Plan = {
     readonly keyIndex: number
     /** The places of the replica identity's columns beside the key: of these the row before is always known. */
     readonly identity: readonly number[]
+    /** Absent where the key alone tells rows apart. */
+    readonly isSameRow: IsSameRow | undefined
   }[]
   readonly owners: readonly {
     readonly entity: EntityMapping
@@ -55,17 +70,18 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
   )
   const isFull = relation.identity === 'full' && tables.every(hasWholeLeaves)
   const isOfIdentity = (column: Column) => (relation.identity === 'full' ? isFull : column.inKey)
+  const besideKey = (key: string, isMeant: (column: Column) => boolean) =>
+    relation.columns.flatMap((column, i) => (isMeant(column) && column.name !== key ? [i] : []))
   return {
     isFull,
     entities: mapping
       .filter(entity => isMeant(entity.table))
-      .map(entity => ({
-        entity,
-        keyIndex: indexOf(entity.key),
-        identity: relation.columns.flatMap((column, i) =>
-          isOfIdentity(column) && column.name !== entity.key ? [i] : [],
-        ),
-      })),
+      .map(entity => {
+        const identity = besideKey(entity.key, isOfIdentity)
+        const apart = besideKey(entity.key, column => relation.identity === 'full' || column.inKey)
+        const isSameRow = apart.length === 0 ? undefined : sameAt(apart, isFull)
+        return { entity, keyIndex: indexOf(entity.key), identity, isSameRow }
+      }),
     owners: mapping.flatMap(entity =>
       entity.related
         .filter(({ table }) => isMeant(table))
@@ -87,42 +103,61 @@ export function foldPart(
   part: TransactionPart,
   planOf: (relation: Relation) => Plan,
   onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
+  arrivals: Arrivals | null = null,
 ): Touched[] {
   const touched = new Map<string, Touched>()
 
-  function step(entity: EntityMapping, key: Value | undefined, relation: Relation | null, by: Step) {
+  function step(
+    entity: EntityMapping,
+    key: Value | undefined,
+    relation: Relation | null,
+    by: Step,
+    isSameRow?: IsSameRow,
+  ) {
     const isKeyed = typeof key === 'string'
     // Rows without a key can't be told apart: each stands for itself.
     const id = isKeyed ? `${entity.entityType}\n${key}` : `${touched.size}`
     const earlier = touched.get(id)
     if (earlier) {
       const isOfOtherColumns = relation && earlier.relation && !haveSameColumns(relation, earlier.relation)
-      earlier.folded = fold(isOfOtherColumns ? forgetRows(earlier.folded) : earlier.folded, by)
+      earlier.folded = fold(isOfOtherColumns ? forgetRows(earlier.folded) : earlier.folded, by, isSameRow)
       earlier.relation = relation ?? earlier.relation
-    } else touched.set(id, { entity, key: isKeyed ? key : null, part, folded: fold(undefined, by), relation })
+    } else {
+      const folded = fold(undefined, by, isSameRow)
+      touched.set(id, { ...nothingKnown, entity, key: isKeyed ? key : null, part, folded, relation })
+    }
   }
 
-  function take(change: Exclude<Change, { kind: 'truncate' }>) {
+  /** A row of which nothing can be read is set aside, for each type of entity that it may concern. */
+  function setAside({ relation, actionType, because }: Change & { kind: 'unreadable' }) {
+    const { entities, owners } = planOf(relation)
+    const add = (entity: EntityMapping, state: Folded['state']) =>
+      touched.set(`${touched.size}`, {
+        ...nothingKnown,
+        entity,
+        part,
+        folded: { ...fold(undefined, { kind: 'touch', field: '' }), state },
+        problem: `a row of ${tableKey(relation)}: ${because}`,
+      })
+    for (const { entity } of entities) add(entity, actionType)
+    for (const entity of new Set(owners.map(owner => owner.entity))) add(entity, 'update')
+  }
+
+  function take(change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>) {
     const { relation } = change
     const plan = planOf(relation)
-    const row = change.kind === 'delete' ? null : change.row
+    const row = change.kind === 'delete' ? null : change.kind === 'update' ? filled(change) : change.row
     const old = change.kind === 'insert' ? null : change.old
-    for (const { entity, keyIndex, identity } of plan.entities) {
+    for (const { entity, keyIndex, identity, isSameRow } of plan.entities) {
       const key = row?.[keyIndex]
       const oldKey = old?.[keyIndex]
-      if (change.kind === 'insert') step(entity, key, relation, { kind: 'insert', row: change.row })
-      else if (change.kind === 'delete')
-        step(entity, oldKey, relation, { kind: 'delete', old: knownBefore(change, plan, identity) })
-      else if (typeof oldKey === 'string' && oldKey !== key) {
-        // Another key is another entity: the old one is gone, the new one is new.
-        step(entity, oldKey, relation, { kind: 'delete', old: knownBefore(change, plan, identity) })
-        step(entity, key, relation, { kind: 'insert', row: filled(change, plan) })
-      } else
-        step(entity, key, relation, {
-          kind: 'update',
-          row: filled(change, plan),
-          old: knownBefore(change, plan, identity),
-        })
+      const before = change.kind === 'insert' ? null : knownBefore(change, plan, identity)
+      const isMoved = typeof oldKey === 'string' && oldKey !== key
+      // Another key is another entity: the old one is gone, the new one is new.
+      if (row === null || isMoved) step(entity, oldKey, relation, { kind: 'delete', old: before }, isSameRow)
+      if (row === null) continue
+      if (change.kind === 'insert' || isMoved) step(entity, key, relation, { kind: 'insert', row }, isSameRow)
+      else step(entity, key, relation, { kind: 'update', row, old: before, identity: old }, isSameRow)
     }
     for (const { entity, field, ownerIndex, shown } of plan.owners) {
       if (!entity.sendsUnchanged && change.kind === 'update' && isKnownUnchanged(change, plan, shown))
@@ -135,18 +170,29 @@ export function foldPart(
   function truncate(relation: Relation) {
     const entities = planOf(relation).entities.map(({ entity }) => entity)
     for (const item of touched.values())
-      if (item.key !== null && entities.includes(item.entity))
+      if (item.key !== null && entities.includes(item.entity) && isThere(item.folded))
         item.folded = fold(item.folded, { kind: 'delete', old: null })
     onTruncate(tableKey(relation), entities)
   }
 
   for (const change of part.changes)
     if (change.kind === 'truncate') change.relations.forEach(truncate)
+    else if (change.kind === 'unreadable') setAside(change)
     else take(change)
+  if (arrivals)
+    for (const [id, item] of touched) {
+      item.mayRemain = item.folded.state === 'delete' && arrivals.has(id)
+      if (item.folded.present.length > 0) arrivals.add(id)
+    }
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
 }
 
+const nothingKnown = { key: null, relation: null, problem: null, mayRemain: false }
+
 const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
+
+/** Whether the entity may have a row at this moment of the transaction. */
+const isThere = ({ before, present }: Folded) => before === 'untouched' || present.length > 0
 
 /** False where a statement in between has changed the columns: then a place in one row says nothing of the other. */
 function haveSameColumns(a: Relation, b: Relation): boolean {
@@ -156,8 +202,14 @@ function haveSameColumns(a: Relation, b: Relation): boolean {
   return a.columns.length === b.columns.length && a.columns.every(isSame)
 }
 
-function forgetRows(folded: Folded): Folded {
-  return { ...folded, row: null, before: folded.before === 'untouched' ? 'untouched' : 'unknown' }
+/**
+ * What is not known of either row is no difference: a partition may have another identity than its table, and then the
+ * null of an old row (`isFull` is false) is no value.
+ */
+function sameAt(places: readonly number[], isNullKnown: boolean): IsSameRow {
+  const isUnknown = (value: Value) => !isKnown(value) || (value === null && !isNullKnown)
+  return (old, present) =>
+    places.every(i => old[i] === present[i] || isUnknown(old[i]!) || !isKnown(present[i]!))
 }
 
 /** With identity FULL the old row shows that an UPDATE of a related row changed nothing that its owner shows. */
@@ -167,13 +219,16 @@ function isKnownUnchanged(
   shown: readonly number[] | null,
 ): boolean {
   if (!isFull || old === null || shown === null) return false
-  return shown.every(i => row[i] === unchanged || row[i] === old[i])
+  return shown.every(i => row[i] === unchanged || (row[i] === old[i] && isKnown(row[i]!)))
 }
 
-/** Fills values that the UPDATE left alone from the row before, which only identity FULL gives whole. */
-function filled({ row, old }: Change & { kind: 'update' }, { isFull }: Plan): Row {
-  if (!isFull || old === null || !row.includes(unchanged)) return row
-  return row.map((value, i) => (value === unchanged ? old[i]! : value))
+/**
+ * Fills values that the UPDATE left alone from what is known of the row before: all of it with identity FULL, else the
+ * identity's columns, which Postgres repeats where it keeps them out of line. No value that it left out is null.
+ */
+function filled({ row, old }: Change & { kind: 'update' }): Row {
+  if (old === null || !row.includes(unchanged)) return row
+  return row.map((value, i) => (value === unchanged && typeof old[i] === 'string' ? old[i] : value))
 }
 
 /**

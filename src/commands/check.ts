@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { type CheckLine, checkLines, worstLevel } from '../capture/check.ts'
+import { checkLines, worstLevel } from '../capture/check.ts'
+import type { CheckLine } from '../capture/check-line.ts'
 import { preflight } from '../capture/preflight.ts'
 import { openSource } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'

@@ -6,7 +6,7 @@ import { revealSecret } from '../control/secrets.ts'
 import { changeWebhook, createWebhook, listWebhooks } from '../control/webhooks.ts'
 import { formatProblem } from '../domain/problem.ts'
 import { parseSealKey } from '../domain/seal.ts'
-import { parseAllowList } from '../domain/target.ts'
+import { parseTargetList } from '../domain/target-list.ts'
 import type { Trigger } from '../domain/trigger.ts'
 import { runPlayground } from '../playground/playground.ts'
 import { openLog } from '../runtime/log.ts'
@@ -22,13 +22,13 @@ export async function playground(
     ...options,
     dataDir: fileURLToPath(new URL('../../data/playground', import.meta.url)),
     async open(settings) {
-      const allow = parseAllowList('127.0.0.1')
+      const allow = parseTargetList('127.0.0.1')
       const settled: Config = {
         ...config,
         ...settings,
         outboxUrl: settings.databaseUrl,
         sealKey: parseSealKey(settings.secretKey),
-        allow: allow.ok ? allow.allow : config.allow,
+        allow: allow.ok ? allow.list : config.allow,
       }
       let opened = await openApp(settled, log)
       // Somebody who only wants to look is not sent to find a free port.

@@ -6,6 +6,7 @@ import type { SealKey } from '../domain/seal.ts'
 import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
+import type { TestPlaces } from './test-places.ts'
 
 /** What capture in this process is doing, and where the source stands. */
 export type CaptureStatus = {
@@ -40,7 +41,7 @@ export type Control = {
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
-  readonly judgeTarget: (url: string) => Promise<{ ok: true } | { ok: false; reason: string }>
+  readonly judgeTarget: (url: string) => Promise<{ ok: true; url: URL } | { ok: false; reason: string }>
   /** An entity as it is now; null where there is none. */
   readonly readEntity: (
     entityType: string,
@@ -55,6 +56,7 @@ export type Control = {
     target: { webhookId: number; url: string; sealed: Sealed },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<Attempt>
+  readonly testPlaces: TestPlaces
   readonly captureStatus: () => Promise<CaptureStatus>
   readonly randomBytes: (size: number) => Buffer
 }

@@ -6,6 +6,8 @@ export type Failed =
   | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
+  /** It may be asked for again after a while. */
+  | { readonly ok: false; readonly kind: 'busy'; readonly detail: string; readonly retryAfterS: number }
   | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
 
 export type Result<T> = { readonly ok: true; readonly value: T } | Failed

@@ -32,8 +32,14 @@ export async function testWebhook(
 
   const message = await testMessage(control, caller, userId, webhook.batch !== null)
   if (!message.ok) return message
-  const target = { webhookId: id, url: webhook.url, sealed }
-  return { ok: true, value: await control.sendTest(target, message.value) }
+  const place = control.testPlaces.enter(caller, webhook.url)
+  if (!place.ok) return place
+  try {
+    const target = { webhookId: id, url: webhook.url, sealed }
+    return { ok: true, value: await control.sendTest(target, message.value) }
+  } finally {
+    place.leave()
+  }
 }
 
 /** What of a webhook's settings decides where a test goes, as somebody has typed them. */
@@ -61,10 +67,12 @@ export async function tryWebhook(
   if (!sealed.ok) return sealed
   const message = await testMessage(control, caller, userId, unsaved.isBatch)
   if (!message.ok) return message
-  const target = { webhookId: id ?? unsavedId, url: unsaved.url, sealed: sealed.value }
-  const attempt = await control.tryTest(target, message.value)
+  const place = control.testPlaces.enter(caller, verdict.url.href)
+  if (!place.ok) return place
+  const target = { webhookId: id ?? unsavedId, url: verdict.url.href, sealed: sealed.value }
+  const attempt = await control.tryTest(target, message.value).finally(place.leave)
   const { outcome, response, errorClass } = attempt
-  const to = { url: unsaved.url, outcome, status: response?.status ?? null, errorClass }
+  const to = { url: verdict.url.href, outcome, status: response?.status ?? null, errorClass }
   await inTransaction(control.outbox, tx =>
     recordAudit(tx.client, caller, 'webhook.tried', { ...(id !== null && { webhookId: id }), to }),
   )

@@ -36,13 +36,14 @@ export async function createWebhook(
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
   const { headers: wantedHeaders = {}, ...rest } = fields
   const headers = changeHeaders([], {}, wantedHeaders)
-  const problems = [...(await judgeFields(control, fields)), ...headerProblems(headers)]
+  const judged = await judgeFields(control, fields)
+  const problems = [...judged.problems, ...headerProblems(headers)]
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
   const secret = newSecret(control)
   const webhook = await inTransaction(control.outbox, async tx => {
     const id = await nextWebhookId(tx.client)
     const made = await webhooks.insertWebhook(tx, {
-      ...normalized(rest),
+      ...normalized(rest, judged.url),
       id,
       secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
       sealedHeaders: sealedHeaders(control, id, headers.headers),
@@ -80,7 +81,7 @@ export async function changeWebhook(
   isCurrent: (webhook: Webhook) => boolean = () => true,
 ): Promise<Result<Webhook>> {
   const { headers: headerChange, ...rest } = change
-  const problems = await judgeFields(control, change)
+  const { problems, url } = await judgeFields(control, change)
   if (problems.length > 0 && !headerChange) return invalid(...problems)
   return await inTransaction(control.outbox, async tx => {
     const before = await webhooks.lockWebhook(tx, id)
@@ -92,7 +93,7 @@ export async function changeWebhook(
     const wrong = [...problems, ...headerProblems(headers)]
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
     const { sealedHeaders, changed } = headers
-    const after = (await webhooks.updateWebhook(tx, id, { ...normalized(rest), sealedHeaders }))!
+    const after = (await webhooks.updateWebhook(tx, id, { ...normalized(rest, url), sealedHeaders }))!
     const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
     await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to })
     return { ok: true, value: after }
@@ -148,10 +149,11 @@ export function headerProblems(
   }))
 }
 
+/** What is wrong with the fields, and the URL as it was judged: parsers differ in what they make of a text. */
 async function judgeFields(
   control: Control,
   fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
-): Promise<FieldProblem[]> {
+): Promise<{ problems: FieldProblem[]; url?: string }> {
   const problems: FieldProblem[] = []
   const known = triggersFor(control.entityTypes)
   fields.triggers?.forEach((trigger, i) => {
@@ -165,9 +167,10 @@ async function judgeFields(
     problems.push(...judgeUpdateFields(await control.readFields(), fields.updateFields))
   if (fields.url !== undefined) {
     const verdict = await control.judgeTarget(fields.url)
-    if (!verdict.ok) problems.push({ pointer: '/url', detail: verdict.reason })
+    if (verdict.ok) return { problems, url: verdict.url.href }
+    problems.push({ pointer: '/url', detail: verdict.reason })
   }
-  return problems
+  return { problems }
 }
 
 /** Names as `user.email`, of fields that there are. */
@@ -189,12 +192,14 @@ function judgeUpdateFields(
   })
 }
 
-/** Triggers and fields once each. */
+/** Triggers and fields once each, and the URL as it was judged. */
 function normalized<T extends { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined }>(
   fields: T,
+  url: string | undefined,
 ) {
   return {
     ...fields,
+    ...(url !== undefined && { url }),
     triggers: fields.triggers && ([...new Set(fields.triggers)] as Trigger[]),
     updateFields: fields.updateFields && [...new Set(fields.updateFields)],
   } as T & { triggers: Trigger[] }

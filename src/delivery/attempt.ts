@@ -1,7 +1,8 @@
 import type { Dispatcher } from 'undici'
 import { errors } from 'undici'
 import type { Attempt, Phase, Response } from '../domain/attempt.ts'
-import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
+import { elapsedMs, type Moment } from '../domain/elapsed.ts'
+import { isUnknownName, judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
 import { type Connection, openConnections } from './connections.ts'
 import type { Guard } from './guard.ts'
 import { type OpeningOptions, round } from './opening.ts'
@@ -24,8 +25,12 @@ export type HttpRequest = {
  * - The guard judges the URL before each request and every address before each connection.
  * - Redirects are not followed. Of the answer's body at most `maxResponseBytes` are read, then the connection
  *   is destroyed; what was read stays undecoded but for UTF-8.
- * - A kept connection that turns out to have ended before anything of an answer came says nothing of the receiver:
- *   the request is sent once more over a new one, within the same attempt and deadline.
+ * - A kept connection that turns out to have ended before a byte of the request was written says nothing of the
+ *   receiver: the request is sent over a new one, within the same attempt and deadline. Once some of it was written, it
+ *   may have been read, and is not sent again.
+ * - A connection is kept only where the whole request was surely read.
+ * - Nothing leaves after the deadline, nor once `mayBegin` says no, by whichever clock is further: a machine may have
+ *   been suspended while it connected. Where the clock of the day was set back, nobody knows, and nothing leaves.
  */
 export function openSender(
   options: OpeningOptions & {
@@ -37,19 +42,33 @@ export function openSender(
   const { guard, deadlineMs, maxResponseBytes } = options
   const connections = openConnections(options)
 
-  async function post(request: HttpRequest, signal: AbortSignal): Promise<HttpResult> {
+  async function post(
+    request: HttpRequest,
+    signal: AbortSignal,
+    mayBegin: () => boolean = () => true,
+  ): Promise<HttpResult> {
     const startedAt = new Date()
-    const startMs = performance.now()
+    const start: Moment = { monotonicMs: performance.now(), wallMs: startedAt.getTime() }
     const target = guard.judgeTarget(request.url)
-    let exchanged: Exchanged = { phases: {}, remoteAddress: null, response: null, isKept: false }
+    let exchanged: Exchanged = {
+      phases: {},
+      remoteAddress: null,
+      response: null,
+      isKept: false,
+      isSent: false,
+    }
     let verdict: Verdict
     if (!target.ok) verdict = judgeError('EBLOCKED', target.reason)
     else {
       const { origin, pathname, search } = target.url
-      const send = (isNew: boolean) =>
-        exchange(connections.take(origin, isNew), { ...request, path: pathname + search }, startMs, signal)
+      const send = async (isNew: boolean) =>
+        exchange(
+          await connections.takeSurely(origin, isNew),
+          { ...request, path: pathname + search },
+          { start, signal, mayBegin },
+        )
       exchanged = await send(false)
-      const isLost = exchanged.isKept && exchanged.response === null && isLostConnection(exchanged.error)
+      const isLost = exchanged.isKept && !exchanged.isSent && isLostConnection(exchanged.error)
       if (isLost && !connections.isClosed()) exchanged = await send(true)
       verdict = judge(exchanged, signal)
     }
@@ -57,7 +76,7 @@ export function openSender(
     return {
       ...verdict,
       startedAt,
-      durationMs: round(performance.now() - startMs),
+      durationMs: round(performance.now() - start.monotonicMs),
       phases,
       remoteAddress,
       response,
@@ -66,7 +85,8 @@ export function openSender(
 
   function judge({ response, error }: Exchanged, signal: AbortSignal): Verdict {
     if (error === undefined) return judgeStatus(response!.status, response!.headers.location ?? null)
-    if (error === cutOff && signal.aborted) return { outcome: 'cancelled', failure: null }
+    if (error === lapsed || (error === cutOff && signal.aborted))
+      return { outcome: 'cancelled', failure: null }
     if (error === overdue) return judgeDeadline(deadlineMs)
     return judgeError(codeOf(error as NodeJS.ErrnoException), reasonOf(error as Error))
   }
@@ -75,15 +95,14 @@ export function openSender(
   function exchange(
     connection: Connection,
     request: { headers: HttpRequest['headers']; body: string; path: string },
-    startMs: number,
-    signal: AbortSignal,
+    { start, signal, mayBegin }: { start: Moment; signal: AbortSignal; mayBegin: () => boolean },
   ): Promise<Exchanged> {
     const before = connection.opening
+    connections.begin(connection)
     const { promise, resolve } = Promise.withResolvers<Exchanged>()
     const chunks: Buffer[] = []
     let bytes = 0
     let sentMs: number | null = null
-    let firstByteMs: number | null = null
     let interimAnswers = 0
     let head: Pick<Response, 'status' | 'headers'> | null = null
     let isOver = false
@@ -97,39 +116,59 @@ export function openSender(
       // A kept connection may have been opened anew before the request went out.
       const isNew = opening !== before
       const phases: Partial<Record<Phase, number>> = isNew && opening ? opening.phases() : {}
-      if (isReusable) connections.giveBack(connection)
+      if (!isNew && isLostConnection(error)) connections.noteClosed(connection)
+      if (isReusable && opening?.isFlushed() && isSurelyRead(request.body, head!.status))
+        connections.giveBack(connection)
       else connections.drop(connection)
       const nowMs = performance.now()
+      const firstByteMs = connection.answer.firstByteMs()
       if (sentMs !== null) phases.first_byte = round((firstByteMs ?? nowMs) - sentMs)
       if (firstByteMs !== null) phases.body = round(nowMs - firstByteMs)
       const response = head && { ...head, ...bodyOf(chunks, bytes, maxResponseBytes) }
-      resolve({ phases, remoteAddress: opening?.address() ?? null, response, isKept: !isNew, error })
+      const remoteAddress = opening?.address() ?? null
+      resolve({
+        phases,
+        remoteAddress,
+        response,
+        isKept: !isNew,
+        isSent: sentMs !== null,
+        error: told(error),
+      })
     }
+    /** What undici does not say of an answer that it takes no interest in. */
+    const told = (error: Error | undefined) =>
+      error && isUnasked(error) ? unasked(connection.answer.status() ?? '') : error
     const cut = () => end(cutOff, false)
     // The rest of the deadline: the second try of a request has less.
-    const timer = setTimeout(() => end(overdue, false), deadlineMs - (performance.now() - startMs))
+    const timer = setTimeout(() => end(overdue, false), deadlineMs - (performance.now() - start.monotonicMs))
     if (signal.aborted) cut()
     else signal.addEventListener('abort', cut)
 
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(controller) {
-        sentMs = performance.now()
         // A process that stood still hears of its connection before its timers. By now another may have sent newer
-        // events: nothing may leave after the deadline, which the lease outlasts.
-        if (sentMs - startMs <= deadlineMs) return
-        controller.abort(overdue)
-        end(overdue, false)
-      },
-      onResponseStarted() {
-        firstByteMs ??= performance.now()
+        // events: nothing may leave after the deadline, nor when the lease has ended.
+        const passedMs = elapsedMs(start, { monotonicMs: performance.now(), wallMs: Date.now() })
+        const problem =
+          passedMs === null ? lapsed : passedMs > deadlineMs ? overdue : mayBegin() ? null : lapsed
+        if (problem === null) {
+          sentMs = performance.now()
+          connection.answer.begin()
+          return
+        }
+        controller.abort(problem)
+        end(problem, false)
       },
       onResponseStart(controller, status) {
+        if (status < 100) return end(oddStatus(connection.answer.status() ?? String(status)), false)
         if (status < 200) {
           // Some may come before the answer; to read them without end would cost everybody.
           if (++interimAnswers > mostInterimAnswers) end(onlyInterim, false)
           return
         }
         head = { status, headers: readHeaders(controller.rawHeaders as readonly (string | Buffer)[]) }
+        const isKept = connection.opening === before || saysItKeeps(head.headers)
+        connections.noteAnswer(connection, isKept)
       },
       onResponseData(_controller, chunk) {
         chunks.push(chunk)
@@ -155,18 +194,44 @@ export function openSender(
 
 export type Sender = ReturnType<typeof openSender>
 
-/** What one request over one connection brought. `isKept`: the connection had been used before. */
+/**
+ * What one request over one connection brought. `isKept`: the connection had been used before; `isSent`: some of the
+ * request may have been written.
+ */
 type Exchanged = Pick<HttpResult, 'phases' | 'remoteAddress' | 'response'> & {
   readonly isKept: boolean
+  readonly isSent: boolean
   readonly error?: Error | undefined
 }
 
 const cutOff = new Error('the request was cut off')
 const overdue = new Error('the deadline has passed')
+const lapsed = new Error('the lease has ended, or may have')
 const mostInterimAnswers = 20
 const onlyInterim = Object.assign(new Error('it sends interim answers (1xx) without end'), {
   code: 'HPE_INTERIM',
 })
+
+const oddStatus = (status: string) =>
+  Object.assign(new Error(`it answers with the status ${status}, and HTTP has 100 to 599`), {
+    code: 'HPE_STATUS',
+  })
+const unasked = (status: string) =>
+  Object.assign(new Error(`an answer ${status} that was not asked for`), { code: `HPE_UNASKED_${status}` })
+
+/** A receiver may answer before it has read all, and never read the rest: so many bytes it got with the head. */
+const mostSurelyRead = 32_768
+/** One that refuses is more likely to have looked at the head only. */
+const mostSurelyReadIfRefused = 8_192
+
+function isSurelyRead(body: string, status: number): boolean {
+  const isAccepted = status >= 200 && status <= 299
+  return Buffer.byteLength(body) <= (isAccepted ? mostSurelyRead : mostSurelyReadIfRefused)
+}
+
+function saysItKeeps(headers: Readonly<Record<string, string>>): boolean {
+  return /\bkeep-alive\b/i.test(headers.connection ?? '') || 'keep-alive' in headers
+}
 
 const lostConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_INFO', 'UND_ERR_DESTROYED'])
 
@@ -180,9 +245,8 @@ function isUnasked({ message }: Error): boolean {
 }
 
 function codeOf(error: NodeJS.ErrnoException): string {
-  if (error.syscall === 'getaddrinfo')
-    return error.code === 'ETIMEOUT' || error.code === 'EAI_AGAIN' ? 'EAI_AGAIN' : 'ENOTFOUND'
-  if (isUnasked(error)) return 'HPE_UNASKED'
+  if (error.syscall === 'getaddrinfo' || error.syscall?.startsWith('query'))
+    return isUnknownName(error.code ?? '') ? 'ENOTFOUND' : 'EAI_AGAIN'
   // undici's parser does not always say which rule was broken.
   return error.code ?? (error instanceof errors.HTTPParserError ? 'HPE_UNKNOWN' : '')
 }

@@ -1,5 +1,8 @@
 import { Client } from 'undici'
 import { withoutBrackets } from '../domain/address.ts'
+import { sleep } from '../runtime/sleep.ts'
+import { type AnswerHead, createAnswerHead, readThrough } from './answer-head.ts'
+import { createHabits } from './habits.ts'
 import { type Opening, type OpeningOptions, openSocket } from './opening.ts'
 
 /** One connection to a receiver, for one request at a time. */
@@ -7,8 +10,13 @@ export type Connection = {
   readonly client: Client
   readonly origin: string
   readonly madeAtMs: number
+  readonly answer: AnswerHead
   /** What is known of its opening; null before that has begun. */
   opening: Opening | null
+  /** Since when it has been idle; null before its first request, and during each. */
+  idleSinceMs: number | null
+  /** How long it had been idle before the request that is under way. */
+  idleForMs: number
 }
 
 export type Connections = ReturnType<typeof openConnections>
@@ -26,6 +34,8 @@ const maxHeaderBytes = 16_384
  * Keeps connections to receivers between requests. A connection is taken by one request and given back after it, so
  * that it is known of each attempt whether it opened one, where that leads and what it took. HTTP/1.1 only.
  *
+ * How long one may be kept is learned from its receiver (`createHabits`).
+ *
  * Every name is resolved by the guard's `lookup` as a connection is opened, which leads to judged addresses only; a
  * connection serves the host that it was opened for, and is given up after a minute, so that it follows DNS. What is
  * idle is bounded, by origin and in all, and is closed after seconds.
@@ -34,6 +44,8 @@ export function openConnections(options: OpeningOptions) {
   const idle = new Map<string, Connection[]>()
   let idleCount = 0
   const all = new Set<Connection>()
+  const nowMs = () => performance.now()
+  const habits = createHabits(nowMs)
   let isClosed = false
 
   function open(origin: string): Connection {
@@ -53,19 +65,31 @@ export function openConnections(options: OpeningOptions) {
         }
         connection.opening = openSocket(peer, options, (error, socket) => {
           if (error) callback(error, null)
-          else callback(null, socket!)
+          else callback(null, readThrough(socket!, connection.answer))
         })
       },
     })
     const connection: Connection = {
       client,
       origin,
-      madeAtMs: performance.now(),
+      madeAtMs: nowMs(),
+      answer: createAnswerHead(nowMs),
       opening: null,
+      idleSinceMs: null,
+      idleForMs: 0,
     }
     all.add(connection)
-    client.on('disconnect', () => drop(connection))
+    client.on('disconnect', (_origin, _targets, error) => {
+      // Not where its time here was up.
+      const isTheirs = (error as NodeJS.ErrnoException | undefined)?.code !== 'UND_ERR_INFO'
+      if (isTheirs && connection.idleSinceMs !== null) habits.closed(origin, idleForMs(connection))
+      drop(connection)
+    })
     return connection
+  }
+
+  function idleForMs({ idleSinceMs }: Connection): number {
+    return idleSinceMs === null ? 0 : nowMs() - idleSinceMs
   }
 
   function forget(connection: Connection): boolean {
@@ -93,17 +117,45 @@ export function openConnections(options: OpeningOptions) {
       const connection = idle.get(origin)?.at(-1)
       if (!connection) return null
       forget(connection)
-      const isOld = performance.now() - connection.madeAtMs > oldestMs
-      if (!isOld && !connection.client.closed && !connection.client.destroyed) return connection
+      const isOld = nowMs() - connection.madeAtMs > oldestMs
+      const isKept = habits.isKept(origin, idleForMs(connection))
+      if (!isOld && isKept && !connection.client.closed && !connection.client.destroyed) return connection
       drop(connection)
     }
   }
 
+  function take(origin: string, isNew = false): Connection {
+    return (isNew ? null : takeKept(origin)) ?? open(origin)
+  }
+
   return {
     /** A connection to the origin of a URL that was judged: one that was kept, or a new one (`isNew`), not open yet. */
-    take(origin: string, isNew = false): Connection {
-      return (isNew ? null : takeKept(origin)) ?? open(origin)
+    take,
+
+    /** As `take`, once nothing speaks against using it: of a receiver that is new, the end of its first one may be on its way. */
+    async takeSurely(origin: string, isNew: boolean): Promise<Connection> {
+      for (;;) {
+        const connection = take(origin, isNew)
+        const doubtMs = connection.idleSinceMs === null ? 0 : habits.doubtMs(origin, idleForMs(connection))
+        if (doubtMs === 0) return connection
+        await sleep(doubtMs)
+        if (isClosed || !connection.client.destroyed) return connection
+      }
     },
+
+    /** A request is about to be sent. */
+    begin(connection: Connection): void {
+      connection.idleForMs = idleForMs(connection)
+      connection.idleSinceMs = null
+    },
+
+    /** An answer has come; `isKept`: over a connection that was used before, or that the receiver says it keeps. */
+    noteAnswer(connection: Connection, isKept: boolean): void {
+      if (isKept) habits.keeps(connection.origin)
+    },
+
+    /** The receiver closed a kept connection over which a request was under way. */
+    noteClosed: ({ origin, idleForMs }: Connection) => habits.closed(origin, idleForMs),
 
     /** Keeps a connection whose request has ended well for the next one. */
     giveBack(connection: Connection): void {
@@ -113,6 +165,7 @@ export function openConnections(options: OpeningOptions) {
         drop(connection)
         return
       }
+      connection.idleSinceMs = nowMs()
       kept.push(connection)
       idle.set(origin, kept)
       idleCount++

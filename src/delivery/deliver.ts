@@ -28,7 +28,8 @@ type Unsealed = {
 
 /**
  * Makes the one way in which anything is sent to a receiver, be it a delivery or a test: opens the secrets,
- * signs, posts, and returns the attempt as the log keeps it. Never rejects.
+ * signs, posts, and returns the attempt as the log keeps it. `mayBegin` is asked before the first byte leaves. Never
+ * rejects.
  */
 export function createDeliver(options: {
   post: Sender['post']
@@ -49,7 +50,12 @@ export function createDeliver(options: {
     return opened
   }
 
-  return async (target: Target, message: Sendable, signal: AbortSignal): Promise<Attempt> => {
+  return async (
+    target: Target,
+    message: Sendable,
+    signal: AbortSignal,
+    mayBegin?: () => boolean,
+  ): Promise<Attempt> => {
     const { body, ...identity } = message
     const opened = open(target)
     const { keys, custom } = opened.ok ? opened.unsealed : nothing
@@ -65,7 +71,7 @@ export function createDeliver(options: {
     )
     // Nothing is ever sent unsigned, or without a header that it should have.
     const result = opened.ok
-      ? await options.post(request, signal)
+      ? await options.post(request, signal, mayBegin)
       : unsendable(opened.reason, options.nowMs())
     const { outcome, failure, ...facts } = custom ? redactedResult(result, custom.redact) : result
     return {

@@ -20,6 +20,7 @@ import { createAgenda } from './agenda.ts'
 import { createAhead } from './ahead.ts'
 import { createBirths } from './births.ts'
 import type { Deliver } from './deliver.ts'
+import { createLeases } from './leases.ts'
 import { messageOf } from './message.ts'
 import { createPlaces } from './places.ts'
 import { createSettler } from './settler.ts'
@@ -75,6 +76,11 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const waker = createWaker()
   const clockMs = () => performance.now()
   const floors = createDueFloors(clockMs)
+  const leases = createLeases({
+    newLease: options.newLease,
+    leaseMs,
+    now: () => ({ monotonicMs: clockMs(), wallMs: options.nowMs() }),
+  })
   const agenda = createAgenda({ slowPollMs })
   const places = createPlaces({
     most: options.maxInFlightPerWebhook,
@@ -120,7 +126,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const births = createBirths({
     agenda,
     places,
-    newLease: options.newLease,
+    newLease: leases.take,
     leaseMs,
     deadlineMs,
     clockMs,
@@ -199,7 +205,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       mode: webhook.mode,
       batch: webhook.batch,
       limit: wanted,
-      lease: options.newLease(),
+      lease: leases.take(),
       leaseMs,
       dueFrom: floors.of(webhook.id),
     })
@@ -223,6 +229,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       { webhookId: webhook.id, url: webhook.url, sealed: webhook.sealed },
       message,
       cutOff.signal,
+      () => shipment.deliveries.every(({ lease }) => leases.isHeld(lease)),
     )
     const status = attempt.response?.status ?? null
     const retryAfter = attempt.response?.headers['retry-after']

@@ -1,7 +1,16 @@
 import { promises as dns } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { withoutBrackets } from '../domain/address.ts'
-import { type AllowList, judgeResolvedAddress, judgeUrl, type UrlVerdict } from '../domain/target.ts'
+import { isUnknownName } from '../domain/outcome.ts'
+import {
+  judgeResolvedAddress,
+  judgeUrl,
+  portOf,
+  type TargetRules,
+  type UrlVerdict,
+} from '../domain/target.ts'
+import { emptyList, type TargetList } from '../domain/target-list.ts'
+import { readOwnNetworks } from './own-networks.ts'
 
 /** `addresses` are what the host resolved to (at least one), all judged: connect to them and no others. */
 export type GuardVerdict =
@@ -24,27 +33,41 @@ export type Guard = ReturnType<typeof createGuard>
  * `resolveTimeoutMs` bounds one resolution, since getaddrinfo cannot be cancelled and may take much longer.
  */
 export function createGuard(options: {
-  allow: AllowList
+  allow: TargetList
+  /** Goes before `allow`. */
+  deny?: TargetList
+  ownNetworks?: () => TargetRules['own']
   resolve?: (hostname: string) => Promise<string[]>
   resolveTimeoutMs?: number
 }) {
-  const { allow, resolve = systemResolve, resolveTimeoutMs = 5000 } = options
+  const { allow, deny: denied = emptyList, resolve = systemResolve, resolveTimeoutMs = 5000 } = options
+  const ownNetworks = options.ownNetworks ?? readOwnNetworks()
   const resolving = new Map<string, Promise<string[]>>()
-  /** Nothing but the text and the allow list says what becomes of a URL, so each is judged once. */
+  /** Nothing but the text and the rules says what becomes of a URL, so each is judged once. */
   const judged = new Map<string, UrlVerdict>()
+  let rules: TargetRules = { ...allow, denied }
+
+  /** The rules with the machine's networks as they are now. */
+  function currentRules(): TargetRules {
+    const own = ownNetworks()
+    if (own === rules.own) return rules
+    judged.clear()
+    rules = { ...allow, denied, ...(own && { own }) }
+    return rules
+  }
 
   /**
    * For create and change: judges the URL, resolves its host once and judges every answer; one forbidden answer
    * refuses. It says nothing about a later connection, whose answers may differ: that is for `lookup`.
    */
   async function judge(urlText: string): Promise<GuardVerdict> {
-    const verdict = judgeUrl(urlText, allow)
+    const verdict = judgeUrl(urlText, currentRules())
     if (!verdict.ok) return { ok: false, code: 'blocked_target', reason: verdict.reason }
     const { url } = verdict
     const host = withoutBrackets(url.hostname)
     if (isIP(host) !== 0) return { ok: true, url, addresses: [host] }
     try {
-      return { ok: true, url, addresses: await judgedAddresses(host) }
+      return { ok: true, url, addresses: await judgedAddresses(host, portOf(url)) }
     } catch (error) {
       if (error instanceof TargetBlocked) return { ok: false, code: 'blocked_target', reason: error.message }
       return { ok: false, code: 'dns_error', reason: dnsReason(host, error) }
@@ -56,10 +79,11 @@ export function createGuard(options: {
    * not call for IP literals and which does not see the scheme.
    */
   function judgeTarget(urlText: string): UrlVerdict {
+    const rules = currentRules()
     const known = judged.get(urlText)
     if (known) return known
     if (judged.size >= mostJudged) judged.clear()
-    const verdict = judgeUrl(urlText, allow)
+    const verdict = judgeUrl(urlText, rules)
     judged.set(urlText, verdict)
     return verdict
   }
@@ -67,11 +91,15 @@ export function createGuard(options: {
   /**
    * The `lookup` of a socket (https://nodejs.org/api/net.html#socketconnectoptions-connectlistener): resolves
    * once, judges every answer, also those of a family that was not asked for, and hands over judged addresses
-   * only. Fails with TargetBlocked, or with the resolver's own error as it came; an answer that takes longer
+   * only (`port`: where they are to be reached, if that is known). Fails with TargetBlocked, or with the resolver's own error as it came; an answer that takes longer
    * than the bound fails with code ETIMEOUT.
    */
-  const lookup: LookupFunction = (hostname, lookupOptions, callback) => {
-    judgedAddresses(hostname, familyNumber(lookupOptions.family)).then(
+  const lookup = (
+    hostname: string,
+    lookupOptions: Parameters<LookupFunction>[1] & { readonly port?: number },
+    callback: Parameters<LookupFunction>[2],
+  ): void => {
+    judgedAddresses(hostname, lookupOptions.port ?? null, familyNumber(lookupOptions.family)).then(
       addresses => {
         const answers = addresses.map(address => ({ address, family: isIP(address) }))
         if (lookupOptions.all) callback(null, answers)
@@ -93,10 +121,11 @@ export function createGuard(options: {
     return answers
   }
 
-  async function judgedAddresses(hostname: string, family = 0): Promise<string[]> {
+  async function judgedAddresses(hostname: string, port: number | null, family = 0): Promise<string[]> {
     const answers = await withinBound(hostname, resolveOnce, resolveTimeoutMs)
+    const rules = currentRules()
     for (const address of answers) {
-      const verdict = judgeResolvedAddress(hostname, address, allow)
+      const verdict = judgeResolvedAddress(hostname, address, rules, port)
       if (!verdict.ok) throw new TargetBlocked(verdict.reason)
     }
     const addresses = family === 0 ? answers : answers.filter(address => isIP(address) === family)
@@ -135,9 +164,11 @@ function dnsError(code: string, hostname: string, message: string): NodeJS.Errno
 
 function dnsReason(hostname: string, error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-  return code === 'ETIMEOUT'
-    ? `${hostname} could not be resolved in time: the DNS server did not answer, try again`
-    : `${hostname} could not be resolved (${code}): check the spelling, and that the name exists in DNS`
+  if (code === 'ETIMEOUT')
+    return `${hostname} could not be resolved in time: the DNS server did not answer, try again`
+  return isUnknownName(code)
+    ? `${hostname} could not be resolved (${code}): check the spelling, and that the name exists in DNS`
+    : `${hostname} could not be resolved for now (${code}): the DNS server failed, which says nothing about the name; try again in a moment`
 }
 
 function familyNumber(family: number | 'IPv4' | 'IPv6' | undefined): number {

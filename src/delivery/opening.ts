@@ -1,8 +1,9 @@
-import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Phase } from '../domain/attempt.ts'
 import type { EgressProxy } from '../domain/egress-proxy.ts'
 import type { Guard } from './guard.ts'
+import { connectToFirst, type Race, tcp } from './race.ts'
 
 export type OpeningOptions = {
   guard: Pick<Guard, 'lookup'>
@@ -19,6 +20,8 @@ export type Opening = {
   phases(): Partial<Record<Phase, number>>
   /** The receiver's address, from the first try to reach it; null before. */
   address(): string | null
+  /** Whether all that was written has been handed to the system. */
+  isFlushed(): boolean
   /** Ends it, whatever it has come to. */
   cancel(): void
 }
@@ -33,13 +36,11 @@ class ProxyError extends Error {
   }
 }
 
-/** How long one of several addresses is tried before the next: longer than a packet takes around the world. */
-const nextAddressMs = 1_000
 const maxProxyHeadBytes = 16_384
 
 /**
  * Opens a connection to a receiver: its name is resolved by the guard's `lookup`, TCP goes to the judged addresses
- * and no other, TLS names and checks the name of the URL. Calls `done` once, with an open socket or with an error of
+ * and no other (`connectToFirst`), TLS names and checks the name of the URL. Calls `done` once, with an open socket or with an error of
  * Node's (or EPROXY, or the guard's EBLOCKED). Resolving has the guard's bound, TCP has `connectTimeoutMs`, the
  * handshake has the deadline of whoever waits.
  *
@@ -55,6 +56,7 @@ export function openSocket(
   const clock = startClock()
   let address: string | null = null
   let current: Socket | null = null
+  let race: Race | null = null
   let timer: NodeJS.Timeout | undefined
   let isOver = false
 
@@ -64,6 +66,7 @@ export function openSocket(
     clearTimeout(timer)
     clock.enter(null)
     if (error) current?.destroy()
+    if (error) race?.cancel()
     done(error, socket)
   }
   const fail = (error: Error) => end(error, null)
@@ -81,26 +84,36 @@ export function openSocket(
     }, options.connectTimeoutMs)
   }
 
-  const lookup: LookupFunction = (hostname, lookupOptions, callback) => {
+  /** Finds the judged addresses of the peer, and goes on with them. */
+  function resolve(next: (addresses: readonly string[]) => void): void {
+    if (isIP(peer.hostname) !== 0) {
+      enterConnect()
+      next([peer.hostname])
+      return
+    }
     clock.enter('dns')
-    options.guard.lookup(hostname, lookupOptions, (error, found, family) => {
+    options.guard.lookup(peer.hostname, { all: true, port: peer.port }, (error, found) => {
       if (isOver) return
-      if (!error) enterConnect()
-      callback(error, found, family)
+      if (error) return fail(error)
+      enterConnect()
+      next((found as { address: string }[]).map(one => one.address))
     })
   }
 
-  function direct(): void {
-    if (isIP(peer.hostname) !== 0) enterConnect()
-    const socket = connectTcp({ ...tcp, host: peer.hostname, port: peer.port, lookup })
-    hold(socket)
-      .on('connectionAttempt', ip => {
-        address = ip
-      })
-      .once('connect', () => {
-        address = socket.remoteAddress ?? address
-        secure(socket)
-      })
+  function direct(addresses: readonly string[]): void {
+    const onTry = (tried: string) => {
+      address = tried
+    }
+    race = connectToFirst(
+      addresses,
+      { port: peer.port, withinMs: options.connectTimeoutMs, onTry },
+      (error, socket, reached) => {
+        if (isOver) return
+        if (error) return fail(error)
+        address = reached
+        secure(hold(socket!))
+      },
+    )
   }
 
   function proxied(proxy: EgressProxy, addresses: readonly string[]): void {
@@ -141,36 +154,20 @@ export function openSocket(
   }
 
   const { proxy } = options
-  if (!proxy) direct()
-  else if (isIP(peer.hostname) !== 0) {
-    enterConnect()
-    proxied(proxy, [peer.hostname])
-  } else
-    lookup(peer.hostname, { all: true }, (error, found) => {
-      if (error) fail(error)
-      else
-        proxied(
-          proxy,
-          (found as { address: string }[]).map(one => one.address),
-        )
-    })
+  if (proxy) resolve(addresses => proxied(proxy, addresses))
+  else resolve(direct)
 
   return {
     phases: clock.phases,
     address: () => address,
+    isFlushed: () => current !== null && current.writableLength === 0,
     cancel() {
       isOver = true
       clearTimeout(timer)
+      race?.cancel()
       current?.destroy()
     },
   }
-}
-
-const tcp = {
-  noDelay: true,
-  keepAlive: true,
-  keepAliveInitialDelay: 60_000,
-  autoSelectFamilyAttemptTimeout: nextAddressMs,
 }
 
 /** Asks a proxy for a tunnel to `authority`. Calls `done` once; `hold` takes care of the socket and of its errors. */

@@ -3,8 +3,16 @@ import type { Lsn } from './lsn.ts'
 /** What stands for a TOASTed value that the WAL did not repeat because the UPDATE left it as it was. */
 export const unchanged: unique symbol = Symbol('unchanged')
 
-/** A column's value as Postgres writes it, null, or not in the WAL. */
-export type Value = string | null | typeof unchanged
+/**
+ * What stands for a value that the WAL has and that can't be told: it is not UTF-8 (a database in SQL_ASCII promises
+ * nothing), or longer than a text can be here (half a gigabyte).
+ */
+export const unreadable: unique symbol = Symbol('unreadable')
+
+/** A column's value as Postgres writes it, null, or not known. */
+export type Value = string | null | typeof unchanged | typeof unreadable
+
+export const isKnown = (value: Value): value is string | null => typeof value !== 'symbol'
 
 /** A column as the stream describes it. `inKey`: part of the replica identity. */
 export type Column = { readonly name: string; readonly typeOid: number; readonly inKey: boolean }
@@ -22,7 +30,7 @@ export type Relation = {
 export type Row = readonly Value[]
 
 /**
- * One change of one row. `old` is what the replica identity gives of the row before: the whole row
+ * One change of one row, or what is known of it. `old` is what the replica identity gives of the row before: the whole row
  * (identity FULL), its key columns with null elsewhere, or nothing when an UPDATE left the key alone.
  */
 export type Change =
@@ -30,6 +38,13 @@ export type Change =
   | { readonly kind: 'update'; readonly relation: Relation; readonly row: Row; readonly old: Row | null }
   | { readonly kind: 'delete'; readonly relation: Relation; readonly old: Row }
   | { readonly kind: 'truncate'; readonly relations: readonly Relation[] }
+  | {
+      /** One whose message can't be decoded. */
+      readonly kind: 'unreadable'
+      readonly relation: Relation
+      readonly actionType: 'new' | 'update' | 'delete'
+      readonly because: string
+    }
 
 /**
  * Where a committed transaction stands in the WAL. `commitLsn` (the start of its commit record) is what

@@ -9,15 +9,18 @@ import type { ActionType } from './event.ts'
  *   delete   it was there before and is gone
  *   nothing  it came and went inside the transaction: nobody ever saw it
  *
- *   was \ step   insert   update   touch    delete
- *   (none)       new      update   update   delete
- *   new          new      new      new      nothing
- *   update       update   update   update   delete
- *   delete       update   update   delete   delete
- *   nothing      new      new      nothing  nothing
+ * Two facts decide which: whether a row of the entity was there before the transaction, and whether one is there now.
  *
- * A touch is a change of a related row: the entity's own row did not change, what it shows did. While there were
- * only touches, the next step counts as the first: a related row may come before its owner.
+ *   was there \ is there   yes      no
+ *   no                     new      nothing
+ *   yes                    update   delete
+ *
+ * An UPDATE or DELETE of a row that no step before has brought shows that a row was there before. Rows are told apart by
+ * their replica identity, for two may have the same key in the middle of a statement: `set id = 3 - id` gives the key 2
+ * to the row 1 first, and takes it from the row 2 then. The DELETE is not of the row that came.
+ *
+ * A touch is a change of a related row: the entity's own row did not change, what it shows did. An entity with
+ * touches only is an update. After them, the next step counts as the first: a related row may come before its owner.
  */
 export type Folded = {
   readonly state: ActionType | 'nothing'
@@ -30,51 +33,106 @@ export type Folded = {
   readonly before: Row | 'untouched' | 'unknown'
   /** The fields whose related rows it changed, each once. */
   readonly touched: readonly string[]
+  /** Whether a row of it was there before. */
+  readonly existed: boolean
+  /** The rows that steps have brought and none has taken, the last one last. Null: one of which nothing is known. */
+  readonly present: readonly (Row | null)[]
 }
 
-/** `old` is what is known of the row before the step, or null. */
+/**
+ * `old` is what is known of the row before the step, and `identity` what tells it apart, where that is not the same.
+ * Of a DELETE with neither no row is left.
+ */
 export type Step =
   | { readonly kind: 'insert'; readonly row: Row }
-  | { readonly kind: 'update'; readonly row: Row; readonly old: Row | null }
-  | { readonly kind: 'delete'; readonly old: Row | null }
+  | { readonly kind: 'update'; readonly row: Row; readonly old: Row | null; readonly identity?: Row | null }
+  | { readonly kind: 'delete'; readonly old: Row | null; readonly identity?: Row | null }
   | { readonly kind: 'touch'; readonly field: string }
 
-const table: Record<Folded['state'] | 'none', Record<Step['kind'], Folded['state']>> = {
-  none: { insert: 'new', update: 'update', touch: 'update', delete: 'delete' },
-  new: { insert: 'new', update: 'new', touch: 'new', delete: 'nothing' },
-  update: { insert: 'update', update: 'update', touch: 'update', delete: 'delete' },
-  delete: { insert: 'update', update: 'update', touch: 'delete', delete: 'delete' },
-  nothing: { insert: 'new', update: 'new', touch: 'nothing', delete: 'nothing' },
+/** Whether `old`, what tells apart the row that a step has changed, can be the row `present`. */
+export type IsSameRow = (old: Row, present: Row) => boolean
+
+const everyRowIsTheSame: IsSameRow = () => true
+/** An entity of more rows than these has no unique key: the oldest count as rows that were there before. */
+const mostPresent = 32
+
+const nothingYet: Folded = {
+  state: 'nothing',
+  row: null,
+  before: 'untouched',
+  touched: [],
+  existed: false,
+  present: [],
 }
 
-const nothingYet: Folded = { state: 'nothing', row: null, before: 'untouched', touched: [] }
-
-/** Folds one more step into what the transaction had done to the entity before (`undefined`: nothing yet). */
-export function fold(earlier: Folded | undefined, step: Step): Folded {
-  const { state, row, before, touched } = earlier ?? nothingYet
-  const isFirst = before === 'untouched'
-  const next = table[isFirst ? 'none' : state][step.kind]
+/**
+ * Folds one more step into what the transaction had done to the entity before (`undefined`: nothing yet).
+ * `isSameRow` is left out where the key alone is the replica identity.
+ */
+export function fold(
+  earlier: Folded | undefined,
+  step: Step,
+  isSameRow: IsSameRow = everyRowIsTheSame,
+): Folded {
+  const so = earlier ?? nothingYet
   switch (step.kind) {
     case 'insert':
-      return { state: next, row: step.row, before: isFirst ? 'unknown' : before, touched }
-    case 'update':
-      return {
-        state: next,
-        row: keepUnchanged(step.row, row),
-        before: isFirst ? (step.old ?? 'unknown') : before,
-        touched,
+      return withRows(so, { ...so, present: added(so.present, step.row) })
+    case 'update': {
+      const at = placeOf(so.present, step.identity ?? step.old ?? step.row, isSameRow)
+      if (at < 0) return withRows(so, { ...met(so, step.old), present: added(so.present, step.row) })
+      const row = keepUnchanged(step.row, so.present[at]!)
+      return withRows(so, { ...so, present: added(so.present.toSpliced(at, 1), row) })
+    }
+    case 'touch': {
+      const isFirst = so.before === 'untouched'
+      const touched = so.touched.includes(step.field) ? so.touched : [...so.touched, step.field]
+      return { ...so, state: isFirst ? 'update' : so.state, touched }
+    }
+    case 'delete': {
+      const identity = step.identity ?? step.old
+      if (identity === null) {
+        const isMet = so.present.length === 0
+        return withRows(so, { ...(isMet ? met(so, null) : so), present: [] })
       }
-    case 'touch':
-      return {
-        state: next,
-        row,
-        before,
-        touched: touched.includes(step.field) ? touched : [...touched, step.field],
-      }
-    case 'delete':
-      return { state: next, row: null, before: isFirst ? (step.old ?? 'unknown') : before, touched }
+      const at = placeOf(so.present, identity, isSameRow)
+      return withRows(so, at < 0 ? met(so, step.old) : { ...so, present: so.present.toSpliced(at, 1) })
+    }
     default:
       return step satisfies never
+  }
+}
+
+/** The state and the row that follow from the rows that are there. */
+function withRows(earlier: Folded, next: Folded): Folded {
+  const { existed, present } = next
+  const before = next.before === 'untouched' ? 'unknown' : next.before
+  if (present.length === 0) return { ...next, before, row: null, state: existed ? 'delete' : 'nothing' }
+  const state = existed ? 'update' : 'new'
+  return { ...next, before, row: present.at(-1)!, state, touched: earlier.touched }
+}
+
+/** A step concerned a row that was there before: the first of them is the entity's row before. */
+function met(so: Folded, old: Row | null): Folded {
+  return so.existed ? so : { ...so, existed: true, before: old ?? 'unknown' }
+}
+
+function placeOf(present: Folded['present'], old: Row, isSameRow: IsSameRow): number {
+  return present.findLastIndex(row => row === null || isSameRow(old, row))
+}
+
+function added(present: Folded['present'], row: Row): Folded['present'] {
+  if (present.length === 0) return [row]
+  return [...present.slice(1 - mostPresent), row]
+}
+
+/** After a statement that has changed the columns, a place in a row says nothing of one from before. */
+export function forgetRows(folded: Folded): Folded {
+  return {
+    ...folded,
+    row: null,
+    before: folded.before === 'untouched' ? 'untouched' : 'unknown',
+    present: folded.present.map(() => null),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BackfillAction } from './backfill.ts'
+import { type ColumnKind, type Suspicion, suspect } from './credentials.ts'
 import type { Format } from './format.ts'
 
 /** A table by its exact names, as the catalogue has them. */
@@ -13,6 +14,8 @@ export type FieldRules = {
   readonly rename: Readonly<Record<string, string>>
   /** Column name → how its values are written; every other column as its type is. */
   readonly format?: Readonly<Record<string, Format>>
+  /** Of a mapping that ignores new columns: those that it began with. Absent: new ones are judged like all others. */
+  readonly known?: ReadonlySet<string>
 }
 
 /**
@@ -42,6 +45,8 @@ export type EntityMapping = {
   readonly sendsUnchanged: boolean
   /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */
   readonly backfillAs?: BackfillAction
+  /** Whether columns that come later are not sent unless the mapping names them. */
+  readonly ignoresNewColumns?: boolean
   /** Whether a TRUNCATE is a delete of every entity that is known by its events; else it is only reported. */
   readonly deletesOnTruncate?: boolean
 }
@@ -73,45 +78,51 @@ export const defaultMapping: readonly EntityMapping[] = [
   },
 ]
 
-const credential =
-  /(^|_)(passwords?|passwd|pwd|passphrase|secrets?|tokens?|api_?keys?|private_?keys?|otp|totp|salt|pin|password_?(hash|digest)|mfa|credentials?)(_|$)/i
-
-/** Tells a column that looks like a credential by its name: left out unless a mapping names it. */
-export function looksLikeCredential(column: string): boolean {
-  return credential.test(column.replace(/([a-z])([A-Z])/g, '$1_$2'))
-}
+export type ChoosableColumn = { readonly name: string; readonly kind: ColumnKind }
 
 export type FieldChoice = {
   /** Column → field name, in the order of the fields. */
   readonly fields: ReadonlyMap<string, string>
-  /** Columns left out only because they look like credentials. */
-  readonly withheld: readonly string[]
+  /** Columns that nobody left out, and that are not sent all the same. */
+  readonly withheld: readonly { readonly column: string; readonly why: Withheld }[]
 }
+
+/** Why a column is withheld that nobody has named. */
+export type Withheld = Suspicion | 'it came later, and the mapping ignores new columns'
 
 /** What a rule says of a column, which may be named `constructor`. */
 export function ruleOf<T>(rules: Readonly<Record<string, T>> | undefined, column: string): T | undefined {
   return rules && Object.hasOwn(rules, column) ? rules[column] : undefined
 }
 
+/** The columns that rules name, which are sent whatever they are called. */
+function namedColumns({ include, rename, format }: FieldRules): ReadonlySet<string> {
+  return new Set([...(include ?? []), ...Object.keys(rename), ...Object.keys(format ?? {})])
+}
+
 /**
  * Chooses the fields of a table with these columns. A column that `include`, `rename` or `format` names is never
  * withheld.
  */
-export function chooseFields(rules: FieldRules, columns: readonly string[]): FieldChoice {
-  const wanted = rules.include ? rules.include.filter(column => columns.includes(column)) : columns
-  const named = new Set([
-    ...(rules.include ?? []),
-    ...Object.keys(rules.rename),
-    ...Object.keys(rules.format ?? {}),
-  ])
+export function chooseFields(rules: FieldRules, columns: readonly ChoosableColumn[]): FieldChoice {
+  const present = new Map(columns.map(column => [column.name, column]))
+  const wanted = rules.include ? rules.include.flatMap(name => present.get(name) ?? []) : columns
+  const named = namedColumns(rules)
   const fields = new Map<string, string>()
-  const withheld: string[] = []
+  const withheld: { column: string; why: Withheld }[] = []
   for (const column of wanted) {
-    if (rules.omit.includes(column)) continue
-    if (!named.has(column) && looksLikeCredential(column)) withheld.push(column)
-    else fields.set(column, ruleOf(rules.rename, column) ?? column)
+    const { name } = column
+    if (rules.omit.includes(name)) continue
+    const why = named.has(name) ? null : whyWithheld(rules, column)
+    if (why === null) fields.set(name, ruleOf(rules.rename, name) ?? name)
+    else withheld.push({ column: name, why })
   }
   return { fields, withheld }
+}
+
+function whyWithheld({ known }: FieldRules, column: ChoosableColumn): Withheld | null {
+  if (known && !known.has(column.name)) return 'it came later, and the mapping ignores new columns'
+  return suspect(column)
 }
 
 /** Every table that must be in the publication, each once: the entities' own and those of related values. */

@@ -58,6 +58,13 @@ function refused(errorClass: ErrorClass, message: string): Verdict {
   return { outcome: 'refused', failure: { errorClass, message } }
 }
 
+/** Whether the resolver's error says that there is no such name, or no address of it, and not that DNS failed. */
+export function isUnknownName(code: string): boolean {
+  return ['ENOTFOUND', 'ENODATA', 'EAI_NODATA', 'EAI_NONAME'].includes(code)
+}
+
+const wantsCertificate =
+  'The receiver wants a client certificate (mutual TLS). Give this webhook one, or turn it off there.'
 const noTls = 'What answers at this port does not speak TLS. Check the port of the URL.'
 
 const byCode: Record<string, readonly [ErrorClass, string]> = {
@@ -73,6 +80,15 @@ const byCode: Record<string, readonly [ErrorClass, string]> = {
   ENETUNREACH: ['network_unreachable', 'No route leads to this network.'],
   ETIMEDOUT: ['timeout', 'The receiver did not accept a connection in time.'],
   UND_ERR_CONNECT_TIMEOUT: ['timeout', 'The receiver did not accept a connection in time.'],
+  HPE_UNASKED_100: [
+    'invalid_response',
+    'The receiver answered 100 Continue, which is for requests with "Expect", and walhook sends none. It must answer with a final status, such as 204.',
+  ],
+  HPE_UNASKED_101: [
+    'invalid_response',
+    'The receiver answered 101 Switching Protocols, which is for requests with "Upgrade", and walhook sends none. It must answer with a final status, such as 204.',
+  ],
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ['tls_error', wantsCertificate],
   UND_ERR_HEADERS_OVERFLOW: ['invalid_response', "The answer's headers are too large."],
   CERT_HAS_EXPIRED: ['tls_error', "The receiver's certificate has expired. It must be renewed there."],
   DEPTH_ZERO_SELF_SIGNED_CERT: [

@@ -65,11 +65,17 @@ const httpDate = /^[A-Z][a-z]+, \d\d[ -][A-Z][a-z]{2}[ -](\d{4}|\d\d) \d\d:\d\d:
 const asctimeDate = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/
 
 /**
- * Reads a `Retry-After` field: seconds (fractions round up) or an HTTP date, against the clock `nowMs`.
- * Returns ms ≥ 0, or null where the text is neither. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+ * Reads a `Retry-After` field: seconds (fractions round up) or an HTTP date, against the clock `nowMs`. Of several, joined
+ * by commas, the longest holds. Returns ms ≥ 0, or null where the text is neither. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
  */
 export function parseRetryAfter(text: string, nowMs: number): number | null {
-  const trimmed = text.trim()
+  // Not the comma behind the day of a date.
+  const wishes = text.split(/(?<!(?:^|,)\s*[A-Z][a-z]+),/).map(wish => parseOne(wish.trim(), nowMs))
+  const known = wishes.filter(wish => wish !== null)
+  return known.length === 0 ? null : Math.max(...known)
+}
+
+function parseOne(trimmed: string, nowMs: number): number | null {
   if (/^\d+(\.\d+)?$/.test(trimmed)) return Math.ceil(Number(trimmed)) * second
   // `Date.parse` alone would find a date in "try again in 2099", and take one without a zone for local time.
   const isAsctime = asctimeDate.test(trimmed)

@@ -1,8 +1,15 @@
-import { isIP } from 'node:net'
 import { type AddressRange, parseAddress, parseRange, rangeHolds, withoutBrackets } from './address.ts'
+import { isHostName, isListedName, rangeOf, type TargetList, withoutTrailingDot } from './target-list.ts'
 
-/** What WALHOOK_ALLOW_TARGETS names: ranges of addresses, and host names (lower case, no trailing dot). */
-export type AllowList = { readonly ranges: readonly AddressRange[]; readonly names: ReadonlySet<string> }
+/**
+ * What WALHOOK_ALLOW_TARGETS opens, and what stays closed. What WALHOOK_DENY_TARGETS names (`denied`) stays closed
+ * whatever is allowed. `own` holds the addresses of this machine and the networks that it is attached to: they stay closed
+ * unless they are allowed.
+ */
+export type TargetRules = TargetList & {
+  readonly denied?: TargetList
+  readonly own?: readonly AddressRange[]
+}
 
 export type AddressVerdict = { ok: true } | { ok: false; reason: string }
 
@@ -41,6 +48,7 @@ const refusedRanges = [
   ['64:ff9b::/32', 'a NAT64 address'],
   ['::/8', 'a reserved address'],
   ['100::/64', 'a discard-only address'],
+  ['100:0:0:1::/64', 'a dummy address'],
   ['2001::/32', 'a Teredo address'],
   ['2001::/23', 'an address kept for protocols'],
   ['2001:db8::/32', 'a documentation address'],
@@ -51,6 +59,10 @@ const refusedRanges = [
   ['fe80::/10', 'a link-local address'],
   ['fec0::/10', 'a site-local address'],
   ['ff00::/8', 'a multicast address'],
+  // Global unicast is 2000::/3. All else is reserved, or is for something that is not a public host.
+  ['::/3', 'not a public address'],
+  ['4000::/2', 'not a public address'],
+  ['8000::/1', 'not a public address'],
 ].map(([cidr, what]) => ({ cidr, what, range: knownRange(cidr!) }))
 
 /** They hand out the credentials of the machine, so a range that happens to hold one does not open it. */
@@ -69,41 +81,30 @@ const metadataAddresses = [
 ].map(text => parseAddress(text)!)
 
 /**
- * Reads a comma-separated list of CIDRs, single addresses and exact host names. Names are compared in their
- * ASCII form, without regard to case or to a trailing dot. Blank items are skipped; empty text is the empty
- * list. Every wrong item gives one problem, a sentence that names the item and the mend.
+ * Whether a webhook may reach an IP address at a port (null: whatever the port). Refused: what is denied; every
+ * special-purpose range and the machine's own networks, unless the allow list holds the address; cloud metadata
+ * addresses, unless the allow list names exactly that address; and whatever is not an IP address. The reason is a sentence
+ * with the address, its range and the mend.
  */
-export function parseAllowList(
-  text: string,
-): { ok: true; allow: AllowList } | { ok: false; problems: string[] } {
-  const ranges: AddressRange[] = []
-  const names = new Set<string>()
-  const problems: string[] = []
-  for (const item of text.split(',').map(part => part.trim())) {
-    if (item === '') continue
-    const parsed = parseAllowItem(item)
-    if ('problem' in parsed) problems.push(`${quoted(item)} ${parsed.problem}`)
-    else if ('range' in parsed) ranges.push(parsed.range)
-    else names.add(parsed.name)
-  }
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, allow: { ranges, names } }
-}
-
-/**
- * Whether a webhook may reach an IP address. Refused: every special-purpose range, unless a range of the allow
- * list holds the address; cloud metadata addresses, unless the allow list names exactly that address; and
- * whatever is not an IP address. The reason is a sentence with the address, its range and the mend.
- */
-export function judgeAddress(address: string, allow: AllowList): AddressVerdict {
-  return judge(address, allow, false)
+export function judgeAddress(
+  address: string,
+  rules: TargetRules,
+  port: number | null = null,
+): AddressVerdict {
+  return judge(address, rules, port, false)
 }
 
 /**
  * As judgeAddress, for an address that a host name has resolved to: a name in the allow list opens every
- * address it resolves to, except for cloud metadata addresses.
+ * address it resolves to, except for what is denied and cloud metadata addresses.
  */
-export function judgeResolvedAddress(hostname: string, address: string, allow: AllowList): AddressVerdict {
-  const verdict = judge(address, allow, isListedName(hostname, allow))
+export function judgeResolvedAddress(
+  hostname: string,
+  address: string,
+  rules: TargetRules,
+  port: number | null = null,
+): AddressVerdict {
+  const verdict = judge(address, rules, port, isListedName(rules, hostname, port))
   if (verdict.ok || parseAddress(hostname) !== null) return verdict
   return { ok: false, reason: `${hostname} resolves to an address that is not allowed: ${verdict.reason}` }
 }
@@ -121,7 +122,7 @@ export function judgeResolvedAddress(hostname: string, address: string, allow: A
  * Reasons never repeat user info, path or query, where credentials may stand.
  * See https://url.spec.whatwg.org/#host-parsing
  */
-export function judgeUrl(text: string, allow: AllowList): UrlVerdict {
+export function judgeUrl(text: string, rules: TargetRules): UrlVerdict {
   if (text.length > maxUrlCharacters) return tooLong(text.length)
   // The URL parser drops tabs and line breaks without a word, so the admin would see another URL than was typed.
   if (/[\s\p{Cc}]/u.test(text)) {
@@ -140,53 +141,72 @@ export function judgeUrl(text: string, allow: AllowList): UrlVerdict {
   if (url.href.includes('#')) {
     return refuse('the URL must not hold a fragment: remove the # and what follows, it is never sent')
   }
+  const port = portOf(url)
+  if (port === 0) return refuse('the URL must not name port 0: nothing can listen there')
   const host = withoutBrackets(url.hostname)
   const bytes = parseAddress(host)
   if (bytes === null) {
     if (!isHostName(withoutTrailingDot(host))) return refuse('the host of the URL is not a valid host name')
+    if (rules.denied && isListedName(rules.denied, host, port)) return refuse(deniedReason(host))
   } else {
-    const verdict = judgeAddress(host, allow)
+    const verdict = judgeAddress(host, rules, port)
     if (!verdict.ok) return verdict
   }
   if (url.protocol === 'http:') {
-    const isAllowed = bytes === null ? hostIsAllowedByName(url, allow) : isInRanges(bytes, allow)
+    const isAllowed =
+      bytes === null ? hostIsAllowedByName(url, rules) : rangeOf(rules, bytes, port) !== undefined
     if (!isAllowed) return refuse(httpReason(host, bytes !== null))
   }
   return { ok: true, url }
 }
 
-/** Whether the allow list names the host of a URL (`localhost.` is `localhost`). False for IP literals. */
-export function hostIsAllowedByName(url: URL, allow: AllowList): boolean {
-  return isListedName(url.hostname, allow)
+/** The port that a URL leads to, written or not. */
+export function portOf(url: URL): number {
+  return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
 }
 
-function judge(address: string, allow: AllowList, isExempt: boolean): AddressVerdict {
+/** Whether the allow list names the host of a URL (`localhost.` is `localhost`). False for IP literals. */
+export function hostIsAllowedByName(url: URL, allow: TargetList): boolean {
+  return isListedName(allow, url.hostname, portOf(url))
+}
+
+function judge(address: string, rules: TargetRules, port: number | null, isExempt: boolean): AddressVerdict {
   const bytes = parseAddress(address)
   if (bytes === null) return refuse(`${JSON.stringify(address.slice(0, 100))} is not an IP address`)
-  if (isMetadata(bytes)) {
-    if (allow.ranges.some(range => range.prefixBits === bytes.length * 8 && rangeHolds(range, bytes))) {
-      return { ok: true }
-    }
+  const forms = formsOf(bytes)
+  const { denied } = rules
+  if (denied && forms.some(form => rangeOf(denied, form, port))) return refuse(deniedReason(address))
+  if (forms.some(isMetadata)) {
+    if (rangeOf(rules, bytes, port, range => range.prefixBits === bytes.length * 8)) return { ok: true }
     const mend = `to allow it, name exactly ${address} in WALHOOK_ALLOW_TARGETS (a range or a host name is not enough)`
     const where = `${address}/${bytes.length * 8}`
     return refuse(`${address} is a cloud metadata address (${where}), which webhooks may not reach; ${mend}`)
   }
-  if (isExempt || isInRanges(bytes, allow)) return { ok: true }
-  const refused = refusedRanges.find(({ range }) => rangeHolds(range, bytes))
-  if (refused === undefined) return { ok: true }
+  if (isExempt || rangeOf(rules, bytes, port)) return { ok: true }
   const mend = `to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`
-  return refuse(`${address} is ${refused.what} (${refused.cidr}), which webhooks may not reach; ${mend}`)
+  const refused = refusedRanges.find(({ range }) => rangeHolds(range, bytes))
+  if (refused !== undefined)
+    return refuse(`${address} is ${refused.what} (${refused.cidr}), which webhooks may not reach; ${mend}`)
+  if (rules.own?.some(range => rangeHolds(range, bytes)))
+    return refuse(
+      `${address} is an address of this machine, or of a network that it is attached to, which webhooks may not reach; ${mend}`,
+    )
+  return { ok: true }
 }
 
-/** Looks into IPv6 forms that carry an IPv4 address, so that an allowed IPv6 range opens no metadata address. */
-function isMetadata(bytes: Uint8Array): boolean {
+/** An address, and what an IPv6 address carries of IPv4, so that no form of an address opens what another does not. */
+function formsOf(bytes: Uint8Array): Uint8Array[] {
   const forms = [bytes]
   if (bytes.length === 16) {
     // Mapped, compatible, translated and the usual NAT64 form; 6to4; NAT64 under a /48 (RFC 6052 section 2.2).
     if (bytes[0] === 0) forms.push(bytes.subarray(12), pick(bytes, [6, 7, 9, 10]))
     if (bytes[0] === 0x20 && bytes[1] === 0x02) forms.push(bytes.subarray(2, 6))
   }
-  return forms.some(form => metadataAddresses.some(metadata => isSame(metadata, form)))
+  return forms
+}
+
+function isMetadata(bytes: Uint8Array): boolean {
+  return metadataAddresses.some(metadata => isSame(metadata, bytes))
 }
 
 function pick(bytes: Uint8Array, indexes: number[]): Uint8Array {
@@ -197,51 +217,14 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index])
 }
 
-function isInRanges(bytes: Uint8Array, allow: AllowList): boolean {
-  return allow.ranges.some(range => rangeHolds(range, bytes))
-}
-
 function knownRange(cidr: string): AddressRange {
   const parsed = parseRange(cidr)
   if (parsed === null || 'problem' in parsed) throw new Error(`${cidr} is not a range`)
   return parsed.range
 }
 
-function parseAllowItem(item: string): { range: AddressRange } | { name: string } | { problem: string } {
-  if (item.includes('://')) return { problem: 'is a URL: write its host name or address alone' }
-  if (item.includes('*')) {
-    return { problem: 'holds a wildcard: list each host name, or a range such as 10.0.0.0/8' }
-  }
-  if (item.includes('%')) return { problem: 'holds a zone id: write the address alone, without the %' }
-  if (/[[\]]/.test(item)) return { problem: 'holds brackets: write the address without them or a port' }
-  const parsed = parseRange(item)
-  if (parsed !== null) return parsed
-  if (!item.includes('/')) return parseAllowName(item)
-  return { problem: 'is not a range: write an address and a number of bits, such as 10.0.0.0/8 or fd00::/8' }
-}
-
-function parseAllowName(item: string): { name: string } | { problem: string } {
-  if (/:[0-9]*$/.test(item)) return { problem: 'holds a port: write the host name without it' }
-  const wrong = { problem: 'is neither a host name nor an address: write hooks.internal or 10.0.0.5, say' }
-  if (/[/\\?#@:\s]/.test(item)) return wrong
-  const hostname = URL.parse(`https://${item}/`)?.hostname
-  if (hostname === undefined) return wrong
-  if (isIP(hostname) !== 0) return { problem: `is an unusual spelling of ${hostname}: write ${hostname}` }
-  const name = withoutTrailingDot(hostname)
-  return isHostName(name) ? { name } : wrong
-}
-
-function isListedName(hostname: string, allow: AllowList): boolean {
-  return allow.names.has(withoutTrailingDot(hostname.toLowerCase()))
-}
-
-function withoutTrailingDot(hostname: string): string {
-  return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname
-}
-
-/** Underscores are let through: they are common in names of containers. */
-function isHostName(name: string): boolean {
-  return name.length <= 253 && /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(name)
+function deniedReason(target: string): string {
+  return `${target} is closed to webhooks by WALHOOK_DENY_TARGETS, which goes before WALHOOK_ALLOW_TARGETS; choose another target, or remove it there`
 }
 
 function httpReason(host: string, isAddress: boolean): string {
@@ -252,11 +235,6 @@ function httpReason(host: string, isAddress: boolean): string {
 
 function tooLong(length: number): { ok: false; reason: string } {
   return refuse(`the URL has ${length} characters: at most ${maxUrlCharacters} are allowed`)
-}
-
-/** An item as it may be shown: a URL that was pasted whole may hold a password. */
-function quoted(item: string): string {
-  return JSON.stringify(item.replace(/^(.*:\/\/)?.*@/, '$1***@'))
 }
 
 function refuse(reason: string): { ok: false; reason: string } {

@@ -1,4 +1,4 @@
-import type { Outcome } from '../domain/outcome.ts'
+import type { ErrorClass, Outcome } from '../domain/outcome.ts'
 import { firstIdAt } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { inTransaction, type Outbox } from './database.ts'
@@ -25,7 +25,12 @@ export async function searchWebhooks(
 
 /** How a webhook's requests went lately. Tests and what our own shutdown cut off do not count. */
 export type Figures = {
-  readonly last: { readonly outcome: Outcome; readonly status: number | null; readonly at: Date } | null
+  readonly last: {
+    readonly outcome: Outcome
+    readonly errorClass: ErrorClass | null
+    readonly status: number | null
+    readonly at: Date
+  } | null
   /** The last 24 hours, the oldest first: of the latest requests of each hour, at most 25. */
   readonly hours: readonly { readonly requests: number; readonly failed: number }[]
   /** Deliveries in the queue; 1,000 stands for any greater number. */
@@ -42,10 +47,10 @@ const mostWaiting = 1_000
  * sorts it, because it takes a range with unknown bounds for a small one: so it is kept from sorting.
  */
 const figuresStatement = `
-select w.id, last.outcome, last.status, last.started_at, hours.requests, hours.failed, waiting.count
+select w.id, last.outcome, last.error_class, last.status, last.started_at, hours.requests, hours.failed, waiting.count
 from unnest($1::int[]) as w (id)
 left join lateral (
-  select outcome, status, started_at from walhook.attempts
+  select outcome, error_class, status, started_at from walhook.attempts
   where webhook_id = w.id and trigger <> 'test' and outcome <> 'cancelled'
   order by id desc limit 1
 ) last on true
@@ -81,7 +86,12 @@ export async function couplingFigures(
     rows.map(row => [
       row.id,
       {
-        last: row.outcome && { outcome: row.outcome, status: row.status, at: row.started_at },
+        last: row.outcome && {
+          outcome: row.outcome,
+          errorClass: row.error_class,
+          status: row.status,
+          at: row.started_at,
+        },
         hours: row.requests.map((requests: number, i: number) => ({ requests, failed: row.failed[i] })),
         waiting: row.count,
       },

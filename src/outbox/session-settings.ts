@@ -14,7 +14,6 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   IntervalStyle: 'postgres',
   extra_float_digits: '1',
   bytea_output: 'hex',
-  client_encoding: 'UTF8',
   lc_monetary: 'C',
   lc_numeric: 'C',
   lc_time: 'C',
@@ -74,7 +73,8 @@ const rowsOf = (settings: Readonly<Record<string, string>>) =>
 
 /**
  * Sets everything and returns it as it is then, in one round trip. The timeout comes first: one of a millisecond would end the
- * rest. A commit that the outbox has confirmed is on disk: a weaker `synchronous_commit` is not kept, a stronger one is.
+ * rest. A database in SQL_ASCII promises no encoding: asked for UTF-8, it refuses to send what is not, so its bytes come
+ * as they are. A commit that the outbox has confirmed is on disk: a weaker `synchronous_commit` is not kept, a stronger one is.
  * The last settings have no effect, and show none, on a Unix socket.
  */
 const settingsStatement = `
@@ -82,6 +82,9 @@ set statement_timeout = 0;
 select s.name, s.value, pg_catalog.set_config(s.name, s.value, false) as shown
 from (
   values ${rowsOf(sessionSettings)}
+  union all
+  select 'client_encoding',
+         case pg_catalog.current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end
   union all
   select 'synchronous_commit',
          case pg_catalog.current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end

@@ -56,7 +56,7 @@ test('an event tells at each webhook what became of it, step by step, and where 
   ])
   expect(steps(text, bad)).toEqual([
     'Changed in the application',
-    'Attempt 1 of 10 Unreachable The receiver did not answer in time.',
+    'Attempt 1 of 10 Timed out The receiver did not answer in time.',
     'The receiver has not accepted it yet. Next try: .',
   ])
   expect(text).toMatch(new RegExp(`id="webhook-${other}".*?The webhook does not have this trigger.`, 's'))

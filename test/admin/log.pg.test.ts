@@ -51,7 +51,7 @@ test('each request says what it was about, what came of it and why, which attemp
   const [first, second] = await attempts()
   expect(rowsOf(text)).toEqual([second, first])
   expect(text).toContain(`<a class="subject" href="/events/${event}">User 7: update</a>`)
-  expect(text).toContain('Unreachable')
+  expect(text).toContain('<span class="outcome bad">Timed out</span>')
   expect(text).toContain('The receiver did not answer in time.')
   expect(text).toMatch(/2 of 10[\s\S]*1 of 10/)
   expect(text.match(/data-as="distance"/g)).toHaveLength(1)

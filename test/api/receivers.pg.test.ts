@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestApi } from '../support/open-api.ts'
+import { until } from '../support/wait.ts'
 
 /** Test calls to receivers that answer in every way a receiver can: 200 with the whole attempt, and in the log. */
 let at: Awaited<ReturnType<typeof openTestApi>>
@@ -113,4 +114,34 @@ test.each<[string, (socket: Socket) => void, object]>([
     disabled_at: null,
   })
   expect(await at.queue()).toEqual([])
+})
+
+test('of many tests at once a few reach the receiver, and the others are told when to try again', async () => {
+  let open = 0
+  let most = 0
+  const held: Socket[] = []
+  await using server = await startServer(socket => {
+    most = Math.max(most, ++open)
+    socket.once('close', () => open--)
+    held.push(socket)
+  })
+  const { id } = (
+    await at.call('POST', '/api/webhooks', { name: 'slow', url: server.url, triggers: ['user.new'] })
+  ).json
+  const calls = Array.from({ length: 100 }, () => at.call('POST', `/api/webhooks/${id}/test`, { user_id: 7 }))
+  const told: Awaited<(typeof calls)[number]>[] = []
+  for (const call of calls) void call.then(answered => told.push(answered))
+  await until(() => told.length === 95 && held.length === 5, { what: 'five tests to be under way' })
+  expect(new Set(told.map(({ status }) => status))).toEqual(new Set([429]))
+  expect(told[0]!.headers.get('retry-after')).toBe('5')
+  expect(told[0]!.json.detail).toMatch(/tests .* are under way/)
+  expect(most).toBe(5)
+  for (const socket of held) answering('204 No Content')(socket)
+  const answers = await Promise.all(calls)
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(5)
+  // The places are free again.
+  const again = at.call('POST', `/api/webhooks/${id}/test`, { user_id: 7 })
+  await until(() => held.length === 6, { what: 'another test' })
+  answering('204 No Content')(held[5]!)
+  expect((await again).json).toMatchObject({ outcome: 'delivered' })
 })

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openGap } from '../../src/outbox/gaps.ts'
 import { settle } from '../../src/outbox/settle.ts'
+import { normalizeUrls } from '../../src/outbox/webhook-urls.ts'
+import { silentLog } from '../../src/runtime/log.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
 import { settlementOf } from '../support/open-outbox.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
@@ -63,6 +65,22 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     [secret.slice(6)],
   )
   expect(rows).toEqual([])
+})
+
+test('a URL is kept and shown as it was judged, whatever was typed', async () => {
+  const typed = 'http://127.0.0.1:9\\@crm.example.com'
+  const created = await create({ url: typed })
+  expect(created.url).toBe('http://127.0.0.1:9/@crm.example.com')
+  const path = `/api/webhooks/${created.id}`
+  expect((await at.call('PATCH', path, { url: 'HTTPS://CRM.example.com' })).json.url).toBe(
+    'https://crm.example.com/',
+  )
+  // What an earlier version kept.
+  await at.outbox.pool.query('update walhook.webhooks set url = $2 where id = $1', [created.id, typed])
+  const told: object[] = []
+  await normalizeUrls(at.outbox, { ...silentLog, info: (_, facts) => told.push(facts ?? {}) })
+  expect((await at.call('GET', path)).json.url).toBe('http://127.0.0.1:9/@crm.example.com')
+  expect(told).toEqual([{ webhook_ids: [created.id] }])
 })
 
 test('a webhook may ask for previous values and for updates of certain fields, and for all of them again', async () => {

@@ -7,7 +7,7 @@ import { createGuard } from '../../src/delivery/guard.ts'
 import { defaultScheduleMs } from '../../src/domain/retry.ts'
 import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { formatSecret } from '../../src/domain/signature.ts'
-import { parseAllowList } from '../../src/domain/target.ts'
+import { parseTargetList } from '../../src/domain/target-list.ts'
 import { firstIdAt } from '../../src/domain/time-id.ts'
 import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
@@ -100,11 +100,11 @@ export async function openQueue(url: string) {
 
     /** Delivers until `stop`; hears of each settlement, with the moment at which its claim began. */
     deliver(onSettled: (settlement: Settlement, claimedAtMs: number) => void) {
-      const allow = parseAllowList('127.0.0.1')
+      const allow = parseTargetList('127.0.0.1')
       if (!allow.ok) throw new Error('the allow list is wrong')
       const deadlineMs = 15_000
       const sender = openSender({
-        guard: createGuard({ allow: allow.allow }),
+        guard: createGuard({ allow: allow.list }),
         deadlineMs,
         connectTimeoutMs: 5_000,
         maxResponseBytes: 16_384,

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
 import { checkLines, worstLevel } from '../../src/capture/check.ts'
 import type { SourceFacts } from '../../src/capture/preflight-verdict.ts'
+import { columnKind } from '../../src/domain/credentials.ts'
 import { defaultMapping } from '../../src/domain/mapping.ts'
 
 const nowMs = Date.UTC(2026, 0, 1)
@@ -77,7 +78,8 @@ const table = (name: string, change: Partial<Table> = {}): Table => ({
 function check(facts: Partial<SourceFacts> = {}, users: Partial<Table> | null = {}) {
   const tables = new Map([['"public"."companies"', table('companies')]])
   if (users) tables.set('"public"."users"', table('users', users))
-  const catalogue = { tables, otherTables: [] } as unknown as Catalogue
+  const kindOf = (oid: number) => columnKind(oid, () => undefined)
+  const catalogue = { tables, otherTables: [], kindOf } as unknown as Catalogue
   const options = { slotName: 'walhook', publicationName: 'walhook', mapping: defaultMapping, nowMs }
   return checkLines({ ...sound, ...facts }, catalogue, options)
 }
@@ -102,6 +104,8 @@ test('a sound source is ok, line by line, before and after the first start', () 
     'table "public"."companies", previous values',
     'entity user, key id',
     'entity company, key id',
+    'entity user, columns',
+    'entity company, columns',
     'publication walhook',
     'replication slot walhook',
     "the application's statements",
@@ -247,5 +251,30 @@ test('it says which table would make a statement of the application fail', () =>
     what: "the application's statements",
     found: 'UPDATE or DELETE would fail: table "public"."users"',
     mend: 'mend these first',
+  })
+})
+
+test('every column is told: what is sent, and what is withheld and why', () => {
+  const columns = [
+    ['id', 23],
+    ['email', 25],
+    ['hash', 25],
+    ['photo', 17],
+    ['pin_code', 25],
+    ['password_changed_at', 1184],
+  ].map(([name, typeOid]) => ({
+    name,
+    typeOid,
+    typeName: 'of its type',
+    isGenerated: false,
+  })) as Table['columns']
+  const line = check({}, { columns }).find(({ what }) => what === 'entity user, columns')
+  expect(line).toEqual({
+    level: 'ok',
+    what: 'entity user, columns',
+    found:
+      'sent: id, email, pin_code, password_changed_at; withheld: hash (its name looks like a credential), ' +
+      'photo (it holds bytes). To send one of these, name it in the mapping, under rename or include',
+    mend: null,
   })
 })

@@ -1,6 +1,7 @@
+import { constants } from 'node:buffer'
 import { expect, test } from 'vitest'
 import { createDecoder } from '../../src/capture/decode.ts'
-import { unchanged } from '../../src/domain/change.ts'
+import { unchanged, unreadable } from '../../src/domain/change.ts'
 import { int8, int16, int32, int64, logicalMessage, message, row, text } from '../support/pgoutput.ts'
 
 const highOid = 3_000_000_000
@@ -136,16 +137,59 @@ test.each([
   })
 })
 
-test.each(['Y', 'O'])('a message of kind %s is passed over', tag => {
+test.each(['Y', 'O', 'A', 'r'])('a message of kind %s is passed over', tag => {
   expect(createDecoder()(message(tag, 'whatever'))).toEqual({ kind: 'other' })
 })
 
+test.each(['S', 'E', 'c', 'b', 'P', 'K', 'p', '?'])(
+  'a message of kind %s, which nobody has asked for and which may carry changes, is refused by its code',
+  tag => {
+    expect(() => createDecoder()(message(tag, int32(1), int32(2)))).toThrow(
+      expect.objectContaining({ code: 'capture.unasked_message' }),
+    )
+  },
+)
+
+test('a relation that was not announced is refused', () => {
+  expect(() => decoderOfUsers()(message('I', int32(1), 'N', row('1')))).toThrow('without having announced')
+})
+
 test.each([
-  ['an unknown kind', message('?')],
-  ['a relation that was not announced', message('I', int32(1), 'N', row('1'))],
   ['a row where another was expected', message('I', int32(highOid), 'K', row('1', 'a'))],
   ['a value of unknown kind', message('I', int32(highOid), 'N', int16(1), 'b')],
   ['a message that ends early', message('I', int32(highOid), 'N', int16(2), 't', int32(1))],
-])('%s is refused', (_what, bytes) => {
-  expect(() => decoderOfUsers()(bytes)).toThrow()
+])('%s is a change of which its table is known, and no more', (_what, bytes) => {
+  expect(decoderOfUsers()(bytes)).toEqual({
+    kind: 'change',
+    change: {
+      kind: 'unreadable',
+      relation: users,
+      actionType: 'new',
+      because: expect.stringMatching(/^its message can not be read: /),
+    },
+  })
+})
+
+test('a value that is not UTF-8 is unreadable; the character for such values is one', () => {
+  const valued = (value: Buffer) =>
+    message('I', int32(highOid), 'N', int16(2), 't', int32(1), '1', 't', int32(value.length), value)
+  const name = (value: Buffer) => {
+    const decoded = decoderOfUsers()(valued(value))
+    return decoded.kind === 'change' && decoded.change.kind === 'insert' && decoded.change.row[1]
+  }
+  expect(name(Buffer.from('Zo\u00eb', 'latin1'))).toBe(unreadable)
+  expect(name(Buffer.from('\ufffd'))).toBe('\ufffd')
+})
+
+test('a value longer than a text can be is unreadable, and those beside it are read', () => {
+  const large = constants.MAX_STRING_LENGTH + 1
+  // Its pages are never touched: this takes no memory.
+  const bytes = Buffer.alloc(large + 100)
+  const head = message('I', int32(highOid), 'N', int16(2), 't', int32(1), '1', 't', int32(large))
+  head.copy(bytes)
+  const change = decoderOfUsers()(bytes.subarray(0, head.length + large))
+  expect(change).toEqual({
+    kind: 'change',
+    change: { kind: 'insert', relation: users, row: ['1', unreadable] },
+  })
 })

@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-async function open() {
+async function open(stop: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
   const database = await server.database()
   const psql = await connect(database.url)
   await psql.query(
@@ -21,8 +21,17 @@ async function open() {
   await first.ready()
   await psql.query(`insert into users values (1, 'stored')`)
   await until(async () => (await readEvents(psql)).length === 1, { what: 'the first event' })
-  first.kill('SIGTERM')
+  first.kill(stop)
   await first.exited
+  await until(
+    async () =>
+      (
+        await psql.query('select from pg_replication_slots where slot_name = $1 and not active', [
+          database.name,
+        ])
+      ).rowCount === 1,
+    { what: 'the slot to be free' },
+  )
   return { database, psql, slot: database.name, [Symbol.asyncDispose]: () => psql.end() }
 }
 type Opened = Awaited<ReturnType<typeof open>>
@@ -87,6 +96,52 @@ test.each<[string, string, (at: Opened) => Promise<unknown>]>([
     expect(await readEvents(at.psql)).toHaveLength(1)
   },
 )
+
+test.each<[string, (at: Opened) => Promise<unknown>]>([
+  [
+    'advanced',
+    ({ psql, slot }) =>
+      psql.query('select pg_replication_slot_advance($1, pg_current_wal_insert_lsn())', [slot]),
+  ],
+  [
+    'read by another program',
+    ({ psql, slot }) =>
+      psql.query(
+        `select count(*) from pg_logical_slot_get_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', 'walhook')`,
+        [slot],
+      ),
+  ],
+  [
+    'dropped and made anew',
+    async at => {
+      await dropSlot(at)
+      await at.psql.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [at.slot])
+    },
+  ],
+])('after a SIGKILL, a slot that was %s behind one row is a gap', async (_how, move) => {
+  await using at = await open('SIGKILL')
+  await at.psql.query(`insert into users values (2, 'lost')`)
+  await move(at)
+  await using walhook = startWalhook(at.database)
+  const { reason } = await walhook.logged('capture.state', { state: 'lost' })
+  expect(reason).toContain('slot moved')
+})
+
+test('an outbox that falls back to an older state, as to an asynchronous standby, is a gap', async () => {
+  await using at = await open()
+  await at.psql.query('create table before as table walhook.positions')
+  const next = startWalhook(at.database)
+  await next.ready()
+  await at.psql.query(`insert into users values (2, 'forgotten')`)
+  await until(async () => (await readEvents(at.psql)).length === 2, { what: 'the second event' })
+  next.kill('SIGTERM')
+  await next.exited
+  await at.psql.query(`
+    update walhook.positions p set commit_lsn = b.commit_lsn, confirmed_lsn = b.confirmed_lsn from before b`)
+  await using walhook = startWalhook(at.database)
+  const { reason } = await walhook.logged('capture.state', { state: 'lost' })
+  expect(reason).toContain('slot moved')
+})
 
 test('a slot that PostgreSQL has invalidated is lost, and says why', async () => {
   await using at = await open()

@@ -7,6 +7,7 @@ import {
   type SourceFacts,
 } from '../../src/capture/preflight-verdict.ts'
 import { createPublication, judgePublication } from '../../src/capture/publication-verdict.ts'
+import { columnKind } from '../../src/domain/credentials.ts'
 import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
 import { formatProblem } from '../../src/domain/problem.ts'
 
@@ -99,6 +100,7 @@ function catalogueOf(...tables: Table[]): Catalogue {
     writerOf: () => text => text,
     hasFormat: (_oid, format) => format === 'string',
     isInteger: () => true,
+    kindOf: oid => columnKind(oid, () => undefined),
   }
 }
 

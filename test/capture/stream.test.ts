@@ -12,3 +12,8 @@ test('a status update is 34 bytes: one LSN three times, the time since 2000, and
   expect(bytes[33]).toBe(1)
   expect(statusUpdate(0n, at, false)[33]).toBe(0)
 })
+
+test('what is received and not stored is told as received only: the server need not wait for it, and the slot stays', () => {
+  const bytes = statusUpdate(5n, 0, false, 7n)
+  expect([1, 9, 17].map(offset => bytes.readBigUInt64BE(offset))).toEqual([7n, 0n, 0n])
+})

@@ -1,8 +1,7 @@
 import { afterAll, expect, test } from 'vitest'
-import { defaultMapping } from '../../src/domain/mapping.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { asFormatted, everyType, inGoldenForm, rowsOfEveryType } from '../support/every-type.ts'
+import { asFormatted, everyType, inGoldenForm, rowsOfEveryType, withBytes } from '../support/every-type.ts'
 import { startCapture } from '../support/run-capture.ts'
 
 const zone = process.env.TZ
@@ -28,7 +27,7 @@ test.each([
     await psql.query(`alter database ${database.name} set intervalstyle = 'iso_8601'`)
     await using usual = await connect(database.url)
     expect((await usual.query('show timezone')).rows).toEqual([{ TimeZone: timeZone }])
-    await using capture = await startCapture(database, [...defaultMapping, ...asFormatted])
+    await using capture = await startCapture(database, [...withBytes, ...asFormatted])
     await psql.query(`set lc_monetary = 'C'`)
     for (const row of rowsOfEveryType) await psql.query(`insert into users values (${row})`)
     // Read back, as far as the WAL leaves them out: the same texts again.

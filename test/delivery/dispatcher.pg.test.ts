@@ -6,7 +6,7 @@ import { createDispatcher } from '../../src/delivery/dispatcher.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
 import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { formatSecret } from '../../src/domain/signature.ts'
-import { parseAllowList } from '../../src/domain/target.ts'
+import { parseTargetList } from '../../src/domain/target-list.ts'
 import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
 import { append } from '../../src/outbox/append.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
@@ -33,10 +33,10 @@ async function openDelivery(
   const { deadlineMs = 15_000, most = 100, total = 500, scheduleMs = [60_000, 60_000] } = options
   const at = await openTestOutbox()
   const receiver = await startFaultyReceiver(react)
-  const allow = parseAllowList('127.0.0.1')
+  const allow = parseTargetList('127.0.0.1')
   if (!allow.ok) throw new Error('the allow list is wrong')
   const sender = openSender({
-    guard: createGuard({ allow: allow.allow }),
+    guard: createGuard({ allow: allow.list }),
     deadlineMs,
     connectTimeoutMs: deadlineMs,
     maxResponseBytes: 1_024,

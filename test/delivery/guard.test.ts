@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { createGuard, type Guard, TargetBlocked } from '../../src/delivery/guard.ts'
+import { readOwnNetworks } from '../../src/delivery/own-networks.ts'
+import { parseAddress, rangeHolds } from '../../src/domain/address.ts'
 import { allowing } from '../domain/allowing.ts'
 
 /** A guard whose resolver gives the next of `answers` at each call (the last one from then on). */
@@ -111,6 +113,58 @@ describe('judge', () => {
     expect(opened.ok && opened.addresses.join()).toMatch(/127\.0\.0\.1|::1/)
   })
 })
+
+test('a port in the allow list opens that port only, also of what a name resolves to', async () => {
+  const { guard } = guardWith([['10.0.0.5']], '10.0.0.5:8443')
+  expect(await guard.judge('https://a.example:8443/')).toMatchObject({ ok: true })
+  expect(await guard.judge('https://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
+  expect((await lookedUp(guard, 'a.example', { all: true, port: 8443 } as LookupOptions)).error).toBeNull()
+  expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
+})
+
+test('what is denied is closed before what is allowed', async () => {
+  const guard = createGuard({
+    allow: allowing('10.0.0.0/8'),
+    deny: allowing('10.0.0.5,b.example'),
+    resolve: async () => ['10.0.0.5'],
+  })
+  expect(await guard.judge('https://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
+  expect(guard.judgeTarget('https://b.example/')).toMatchObject({ ok: false })
+  expect(guard.judgeTarget('http://10.0.0.6/').ok).toBe(true)
+})
+
+test("the machine's networks are read again, and judged anew", async () => {
+  let cidrs = ['8.8.4.7/32']
+  let now = 0
+  const read = readOwnNetworks(
+    () => now,
+    () => cidrs,
+  )
+  const guard = createGuard({ allow: allowing(''), ownNetworks: read, resolve: async () => ['8.8.8.7'] })
+  expect(guard.judgeTarget('https://8.8.4.7/').ok).toBe(false)
+  expect(guard.judgeTarget('https://8.8.8.7/').ok).toBe(true)
+  cidrs = ['8.8.8.7/24']
+  now = 6_000
+  expect(guard.judgeTarget('https://8.8.4.7/').ok).toBe(true)
+  expect(guard.judgeTarget('https://8.8.8.7/').ok).toBe(false)
+  expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
+})
+
+test("the system's interfaces are the machine's networks", () => {
+  const loopback = parseAddress('127.0.0.1')!
+  expect(readOwnNetworks()().some(range => rangeHolds(range, loopback))).toBe(true)
+})
+
+test.each(['EAI_AGAIN', 'ESERVFAIL', 'ECONNREFUSED'])(
+  '%s at create is DNS that failed, and no spelling',
+  async code => {
+    const failed = Object.assign(new Error(`queryA ${code} a.example`), { code, syscall: 'queryA' })
+    const verdict = await failingGuard(failed).judge('https://a.example/')
+    expect(verdict).toMatchObject({ ok: false, code: 'dns_error' })
+    expect(!verdict.ok && verdict.reason).toMatch(/for now .* try again/)
+    expect(!verdict.ok && verdict.reason).not.toContain('spelling')
+  },
+)
 
 test('judgeTarget judges the URL without asking the resolver', () => {
   const { guard, asked } = guardWith([['10.0.0.5']], '10.0.0.5')

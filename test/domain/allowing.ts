@@ -1,10 +1,10 @@
-import { type AllowList, parseAllowList } from '../../src/domain/target.ts'
+import { parseTargetList, type TargetList } from '../../src/domain/target-list.ts'
 
 /** The allow list that a text stands for; throws where it has a problem. */
-export function allowing(text: string): AllowList {
-  const parsed = parseAllowList(text)
+export function allowing(text: string): TargetList {
+  const parsed = parseTargetList(text)
   if (!parsed.ok) throw new Error(parsed.problems.join('\n'))
-  return parsed.allow
+  return parsed.list
 }
 
 /** Why a verdict refuses, or `(allowed)`. */

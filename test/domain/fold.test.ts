@@ -34,12 +34,50 @@ test.each<[Step['kind'][], Folded['state']]>([
   [['delete', 'touch'], 'delete'],
   [['delete', 'delete'], 'delete'],
   [['insert', 'delete', 'insert'], 'new'],
-  [['insert', 'delete', 'update'], 'new'],
+  // What is changed after the row that came has gone was there before.
+  [['insert', 'delete', 'update'], 'update'],
   [['insert', 'delete', 'touch'], 'nothing'],
-  [['insert', 'delete', 'delete'], 'nothing'],
+  [['insert', 'delete', 'delete'], 'delete'],
   [['delete', 'insert', 'delete'], 'delete'],
 ])('%j is %s', (kinds, state) => {
   expect(foldAll(...kinds).state).toBe(state)
+})
+
+const sameName = (a: Row, b: Row) => a[1] === b[1]
+const insert = (name: string): Step => ({ kind: 'insert', row: ['2', name] })
+const update = (from: string, to: string): Step => ({ kind: 'update', old: ['2', from], row: ['2', to] })
+const remove = (name: string): Step => ({ kind: 'delete', old: ['2', name] })
+
+test.each<[string, Step[], Folded['state'], string | null, string | null]>([
+  [
+    'a row takes the key before the one that has it leaves it',
+    [insert('a'), remove('b')],
+    'update',
+    'a',
+    'b',
+  ],
+  ['the other order', [remove('b'), insert('a')], 'update', 'a', 'b'],
+  [
+    'the one that has it is changed in between',
+    [insert('a'), update('b', 'c'), remove('c')],
+    'update',
+    'a',
+    'b',
+  ],
+  ['both are gone in the end', [insert('a'), remove('b'), remove('a')], 'delete', null, 'b'],
+  ['the row that came is changed', [insert('a'), update('a', 'c'), remove('b')], 'update', 'c', 'b'],
+  [
+    'the row that came has gone, and nothing was there',
+    [insert('a'), update('a', 'c'), remove('c')],
+    'nothing',
+    null,
+    null,
+  ],
+])('rows that share a key for a moment: %s', (_what, steps, state, name, nameBefore) => {
+  const folded = steps.reduce<Folded | undefined>((so, step) => fold(so, step, sameName), undefined)!
+  expect(folded.state).toBe(state)
+  expect(folded.row?.[1] ?? null).toBe(name)
+  if (nameBefore !== null) expect(folded.before).toEqual(['2', nameBefore])
 })
 
 test('the last row that came is kept, through touches, and none after a delete', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { ownNetworks } from '../../src/domain/own-networks.ts'
 import { judgeAddress, judgeResolvedAddress } from '../../src/domain/target.ts'
 import { allowing, reasonOf } from './allowing.ts'
 
@@ -32,7 +33,7 @@ const ranges: [cidr: string, first: string, last: string, before: Edge, after: E
     [`64:ff9a:ffff:ffff:${ones}`, false],
     ['64:ff9c::', false],
   ],
-  ['100::/64', '100::', `100::${ones}`, [`ff:ffff:ffff:ffff:${ones}`, false], ['100:0:0:1::', true]],
+  ['100::/64', '100::', `100::${ones}`, [`ff:ffff:ffff:ffff:${ones}`, false], ['100:0:0:1::', false]],
   [
     '2001::/23',
     '2001::',
@@ -65,21 +66,21 @@ const ranges: [cidr: string, first: string, last: string, before: Edge, after: E
     '5f00::/16',
     '5f00::',
     `5f00:ffff:ffff:ffff:${ones}`,
-    [`5eff:ffff:ffff:ffff:${ones}`, true],
-    ['5f01::', true],
+    [`5eff:ffff:ffff:ffff:${ones}`, false],
+    ['5f01::', false],
   ],
   [
     'fc00::/7',
     'fc00::',
     `fdff:ffff:ffff:ffff:${ones}`,
-    [`fbff:ffff:ffff:ffff:${ones}`, true],
-    ['fe00::', true],
+    [`fbff:ffff:ffff:ffff:${ones}`, false],
+    ['fe00::', false],
   ],
   [
     'fe80::/10',
     'fe80::',
     `febf:ffff:ffff:ffff:${ones}`,
-    [`fe7f:ffff:ffff:ffff:${ones}`, true],
+    [`fe7f:ffff:ffff:ffff:${ones}`, false],
     ['fec0::', false],
   ],
   [
@@ -89,6 +90,16 @@ const ranges: [cidr: string, first: string, last: string, before: Edge, after: E
     [`febf:ffff:ffff:ffff:${ones}`, false],
     ['ff00::', false],
   ],
+  ['100:0:0:1::/64', '100:0:0:1::', `100:0:0:1:${ones}`, [`100::${ones}`, false], ['100:0:0:2::', false]],
+  ['::/3', '::', `1fff:ffff:ffff:ffff:${ones}`, null, ['2000::', true]],
+  [
+    '4000::/2',
+    '4000::',
+    `7fff:ffff:ffff:ffff:${ones}`,
+    [`3fff:ffff:ffff:ffff:${ones}`, true],
+    ['8000::', false],
+  ],
+  ['8000::/1', '8000::', `ffff:ffff:ffff:ffff:${ones}`, [`7fff:ffff:ffff:ffff:${ones}`, false], null],
   ['ff00::/8', 'ff00::', `ffff:ffff:ffff:ffff:${ones}`, [`feff:ffff:ffff:ffff:${ones}`, false], null],
 ]
 
@@ -275,4 +286,31 @@ describe('judgeResolvedAddress', () => {
       /^a\.example resolves to an address that is not allowed: 10\.0\.0\.5 is a private address \(10\.0\.0\.0\/8\)/,
     )
   })
+})
+
+test('the machine itself and its neighbours are closed, unless they are allowed', () => {
+  const own = ownNetworks([
+    '8.8.4.7/24',
+    '2606:4700::7/64',
+    'fe80::1%eth0/64',
+    '9.9.9.9/0',
+    '1.1.1.1',
+    'odd/8',
+  ])
+  const rules = { ...nothing, own }
+  for (const address of ['8.8.4.7', '8.8.4.200', '2606:4700::7', '2606:4700::ffff', '9.9.9.9', '1.1.1.1'])
+    expect(reasonOf(judgeAddress(address, rules))).toContain('an address of this machine, or of a network')
+  for (const address of ['8.8.5.7', '2606:4700:0:1::7', '9.9.9.8', '1.1.1.2'])
+    expect([address, judgeAddress(address, rules).ok]).toEqual([address, true])
+  const allowed = { ...allowing('8.8.4.7:8443,hook.example'), own }
+  expect(judgeAddress('8.8.4.7', allowed, 8443).ok).toBe(true)
+  expect(judgeAddress('8.8.4.7', allowed, 443).ok).toBe(false)
+  expect(judgeResolvedAddress('hook.example', '2606:4700::7', allowed, 443).ok).toBe(true)
+})
+
+test('a denied range closes what a listed name resolves to', () => {
+  const rules = { ...allowing('hook.internal'), denied: allowing('10.0.0.0/8,192.168.0.1:22') }
+  expect(judgeResolvedAddress('hook.internal', '10.0.0.5', rules, 443).ok).toBe(false)
+  expect(judgeResolvedAddress('hook.internal', '192.168.0.1', rules, 22).ok).toBe(false)
+  expect(judgeResolvedAddress('hook.internal', '192.168.0.1', rules, 443).ok).toBe(true)
 })

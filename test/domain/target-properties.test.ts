@@ -41,6 +41,10 @@ const refused6: [string, number][] = [
   ['fe80:0000', 10],
   ['fec0:0000', 10],
   ['ff00:0000', 8],
+  // Outside 2000::/3.
+  ['0000:0000', 3],
+  ['4000:0000', 2],
+  ['8000:0000', 1],
 ]
 
 const dotted = (value: number) => [24, 16, 8, 0].map(bits => (value >>> bits) & 0xff).join('.')

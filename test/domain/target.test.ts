@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { hostIsAllowedByName, judgeUrl, parseAllowList } from '../../src/domain/target.ts'
+import { hostIsAllowedByName, judgeUrl } from '../../src/domain/target.ts'
+import { parseTargetList } from '../../src/domain/target-list.ts'
 import { allowing, reasonOf } from './allowing.ts'
 
 const nothing = allowing('')
 
 function problemsOf(text: string): string[] {
-  const parsed = parseAllowList(text)
+  const parsed = parseTargetList(text)
   return parsed.ok ? [] : parsed.problems
 }
 
-describe('parseAllowList', () => {
+describe('parseTargetList', () => {
   test('empty text and stray commas are the empty list', () => {
     for (const text of ['', '  ', ' , ,']) expect(allowing(text)).toEqual({ ranges: [], names: new Set() })
   })
@@ -18,6 +19,16 @@ describe('parseAllowList', () => {
     const allow = allowing(' 10.0.0.0/8, fd00::/8 ,127.0.0.1,::1, Hooks.Internal. ,my_app-1,münchen.example,')
     expect(allow.ranges.map(range => range.prefixBits)).toEqual([8, 8, 32, 128])
     expect([...allow.names]).toEqual(['hooks.internal', 'my_app-1', 'xn--mnchen-3ya.example'])
+  })
+
+  test('addresses and names with a port', () => {
+    const allow = allowing('10.0.0.5:8443,[fd00::1]:8443,Hooks.Internal.:8080,fd00::1:8443')
+    expect(allow.ranges.map(({ prefixBits, port }) => [prefixBits, port])).toEqual([
+      [32, 8443],
+      [128, 8443],
+      [128, undefined],
+    ])
+    expect([...allow.names]).toEqual(['hooks.internal:8080'])
   })
 
   test.each([
@@ -30,10 +41,15 @@ describe('parseAllowList', () => {
     ['fd00:0:0:1::5/48', 'write fd00::/48, or fd00:0:0:1::5 for that one alone'],
     ['example.com/24', 'is not a range'],
     ['https://example.com', 'is a URL: write its host name or address alone'],
-    ['example.com:8080', 'holds a port'],
-    ['10.0.0.1:8080', 'holds a port'],
+    ['example.com:', 'needs a port from 1 to 65535'],
+    ['example.com:0', 'needs a port from 1 to 65535'],
+    ['10.0.0.1:65536', 'needs a port from 1 to 65535'],
+    ['10.0.0.0/8:443', 'is a range with a port'],
+    ['[fd00::]/8', 'holds brackets'],
     ['[::1]', 'holds brackets'],
-    ['[::1]:80', 'holds brackets'],
+    ['[10.0.0.1]:80', 'is neither a host name nor an address'],
+    ['[hooks.internal]:80', 'is neither a host name nor an address'],
+    ['127.1:80', 'is an unusual spelling of 127.0.0.1'],
     ['fe80::1%eth0', 'holds a zone id'],
     ['*.example.com', 'holds a wildcard'],
     ['127.1', 'is an unusual spelling of 127.0.0.1: write 127.0.0.1'],
@@ -179,6 +195,51 @@ describe('judgeUrl', () => {
     for (const host of oks) expect([host, judgeUrl(`http://${host}/`, allow).ok]).toEqual([host, true])
     const noes = ['example.com', 'x.localhost', 'localhost.example', '8.8.8.8', '127.0.0.1', '[2606:4700::1]']
     for (const host of noes) expect([host, judgeUrl(`http://${host}/`, allow).ok]).toEqual([host, false])
+  })
+
+  test('an address or a name that is allowed at one port is closed at every other', () => {
+    const allow = allowing('10.0.0.5:8443,[fd00::1]:443,hooks.internal:8080,169.254.169.254:80')
+    for (const url of [
+      'https://10.0.0.5:8443/',
+      'http://10.0.0.5:8443/',
+      'https://[fd00::1]/',
+      'http://hooks.internal:8080/',
+      'http://169.254.169.254/',
+    ])
+      expect([url, judgeUrl(url, allow).ok]).toEqual([url, true])
+    for (const url of [
+      'https://10.0.0.5/',
+      'https://10.0.0.5:8444/',
+      'http://[fd00::1]/',
+      'http://hooks.internal/',
+      'https://169.254.169.254/',
+    ])
+      expect([url, judgeUrl(url, allow).ok]).toEqual([url, false])
+  })
+
+  test('what is denied is closed, whatever is allowed', () => {
+    const rules = {
+      ...allowing('0.0.0.0/0,::/0,a.internal'),
+      denied: allowing('10.0.0.0/8,A.internal,b.example:8443'),
+    }
+    for (const url of [
+      'https://10.1.2.3/',
+      'https://[::ffff:10.1.2.3]/',
+      'http://a.internal./',
+      'https://b.example:8443/',
+    ])
+      expect(reasonOf(judgeUrl(url, rules))).toContain('closed to webhooks by WALHOOK_DENY_TARGETS')
+    for (const url of ['https://11.1.2.3/', 'https://b.example/'])
+      expect([url, judgeUrl(url, rules).ok]).toEqual([url, true])
+  })
+
+  test('port 0 is refused, also where everything is allowed', () => {
+    expect(reasonOf(judgeUrl('https://8.8.8.8:0/', allowing('0.0.0.0/0')))).toContain('port 0')
+  })
+
+  test('what comes out is what was judged, however it was written', () => {
+    const verdict = judgeUrl('http://127.0.0.1:9\\@evil.test', allowing('127.0.0.1'))
+    expect(verdict.ok && verdict.url.href).toBe('http://127.0.0.1:9/@evil.test')
   })
 
   test('http says what to do', () => {

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { columnKind } from '../../src/domain/credentials.ts'
 import { writeBody } from '../../src/domain/event.ts'
 import { jsonWriter } from '../../src/domain/json-text.ts'
 import { chooseFields, tableKey } from '../../src/domain/mapping.ts'
@@ -40,7 +41,7 @@ async function readUser(id: number) {
   const own = await client.query(`select * from ${tableKey(user.table)} where id = $1`, [id])
   const chosen = chooseFields(
     user.fields,
-    own.fields.map(({ name }) => name),
+    own.fields.map(({ name, dataTypeID }) => ({ name, kind: columnKind(dataTypeID, () => undefined) })),
   )
   const members = own.fields
     .filter(({ name }) => chosen.fields.has(name))
@@ -57,7 +58,7 @@ async function readUser(id: number) {
     )
     members.push(`${JSON.stringify(list.field)}:[${items}]`)
   }
-  return { resultJson: `{${members}}`, withheld: chosen.withheld }
+  return { resultJson: `{${members}}`, withheld: chosen.withheld.map(({ column }) => column) }
 }
 
 test("the documentation's user gives the documentation's body, field by field", async () => {

@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest'
 import { openSource } from '../../src/capture/source.ts'
-import { defaultMapping } from '../../src/domain/mapping.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { sessionSettings } from '../../src/outbox/session-settings.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { asFormatted, everyType, inGoldenForm, rowsOfEveryType } from '../support/every-type.ts'
+import { asFormatted, everyType, inGoldenForm, rowsOfEveryType, withBytes } from '../support/every-type.ts'
 import { setEverythingOdd } from '../support/odd-settings.ts'
 import { refusal } from '../support/refusal.ts'
 import { startCapture } from '../support/run-capture.ts'
@@ -73,7 +72,7 @@ test('every type is written as the golden file has it with odd settings, also wi
   url.searchParams.set('client_encoding', 'LATIN1')
   url.searchParams.set('statement_timeout', '1')
   await using capture = await startCapture({ url: url.href, name: at.database.name }, [
-    ...defaultMapping,
+    ...withBytes,
     ...asFormatted,
   ])
   await at.psql.query(`set lc_monetary = 'C'`)

@@ -24,7 +24,11 @@ select current_setting('server_version_num')::int >= 150000
  * failure it stays, and the end of the run tells its name. The file's name must end in `.pg.test.ts` or
  * `.browser.test.ts`: these are the files for which a server is started.
  */
-export async function createTestDatabase(): Promise<TestDatabase> {
+export async function createTestDatabase({
+  encoding = 'UTF8',
+}: {
+  encoding?: 'UTF8' | 'SQL_ASCII'
+} = {}): Promise<TestDatabase> {
   const server = inject('postgres')
   const file = expect.getState().testPath ?? 'unknown'
   if (server === null) {
@@ -33,8 +37,9 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const name = databaseName(server.runId, file)
   await withServer(server.url, async client => {
     const { rows } = await client.query(hasIcuStatement)
-    const locale = rows[0].has_icu ? `locale_provider icu icu_locale 'en-US' locale 'C'` : ''
-    await client.query(`create database ${name} template template0 encoding 'UTF8' ${locale}`)
+    const icu = rows[0].has_icu ? `locale_provider icu icu_locale 'en-US' locale 'C'` : ''
+    const locale = encoding === 'UTF8' ? icu : `locale 'C'`
+    await client.query(`create database ${name} template template0 encoding '${encoding}' ${locale}`)
   })
   const url = new URL(server.url)
   url.pathname = `/${name}`

@@ -49,6 +49,11 @@ const formatted: Record<Format, readonly string[]> = {
   date: instants,
   hex: ['raw'],
 }
+/** Bytes are sent where the mapping names them. */
+export const withBytes = defaultMapping.map(entity =>
+  entity.entityType === 'user' ? { ...entity, fields: { ...entity.fields, rename: { raw: 'raw' } } } : entity,
+)
+
 /** One entity of the same table for each format. */
 export const asFormatted = formats.map(
   (format): EntityMapping => ({

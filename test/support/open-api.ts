@@ -3,6 +3,7 @@ import { createApi, type Health } from '../../src/api/api.ts'
 import { createMetrics } from '../../src/api/metrics.ts'
 import { createAuthenticator } from '../../src/control/authenticate.ts'
 import { type Control, commandLine } from '../../src/control/control.ts'
+import { createTestPlaces } from '../../src/control/test-places.ts'
 import { createToken } from '../../src/control/tokens.ts'
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createDeliver } from '../../src/delivery/deliver.ts'
@@ -11,7 +12,7 @@ import { sendTest, tryTest } from '../../src/delivery/send-test.ts'
 import type { RatePolicy } from '../../src/domain/rate.ts'
 import type { Role } from '../../src/domain/role.ts'
 import { parseSealKey } from '../../src/domain/seal.ts'
-import { parseAllowList } from '../../src/domain/target.ts'
+import { parseTargetList } from '../../src/domain/target-list.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { checkAnswer } from './check-answer.ts'
 import { openTestOutbox, slotName } from './open-outbox.ts'
@@ -24,10 +25,10 @@ export async function openTestApi(
 ) {
   const nowMs = options.nowMs ?? (() => Date.now())
   const at = await openTestOutbox()
-  const allow = parseAllowList('127.0.0.1')
+  const allow = parseTargetList('127.0.0.1')
   if (!allow.ok) throw new Error('the allow list is wrong')
   const guard = createGuard({
-    allow: allow.allow,
+    allow: allow.list,
     resolve: options.resolve ?? (async () => ['93.184.216.34']),
   })
   const sender = openSender({ guard, deadlineMs: 2_000, connectTimeoutMs: 1_000, maxResponseBytes: 1_024 })
@@ -55,6 +56,7 @@ export async function openTestApi(
       ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
+    testPlaces: createTestPlaces(),
     captureStatus: async () => ({
       state: 'streaming',
       reason: null,

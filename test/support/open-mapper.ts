@@ -2,6 +2,7 @@ import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
 import { createMapper } from '../../src/capture/map.ts'
 import type { Source } from '../../src/capture/source.ts'
 import type { Change, Relation, Row } from '../../src/domain/change.ts'
+import { columnKind } from '../../src/domain/credentials.ts'
 import { formatWriter } from '../../src/domain/format.ts'
 import { isInteger, jsonWriter } from '../../src/domain/json-text.ts'
 import { type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
@@ -48,6 +49,7 @@ function catalogueOf(...tables: Table[]): Catalogue {
     writerOf: (oid, format) =>
       (format && formatWriter(format, oid, () => undefined)) ?? jsonWriter(oid, () => undefined),
     isInteger: oid => isInteger(oid, () => undefined),
+    kindOf: oid => columnKind(oid, () => undefined),
   }
 }
 

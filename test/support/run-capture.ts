@@ -9,7 +9,7 @@ import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { until } from './wait.ts'
 
-/** A capture in this process, from and into one database. Disposing it stops it in order. */
+/** A capture in this process, from and into one database where no other outbox is given. Disposing it stops it in order. */
 export type RunningCapture = AsyncDisposable & {
   state(): CaptureState
   /** Waits until everything that has committed by now is stored. */
@@ -26,9 +26,10 @@ export type RunningCapture = AsyncDisposable & {
 export async function startCapture(
   database: { url: string; name: string },
   mapping: readonly EntityMapping[] = defaultMapping,
+  outboxUrl = database.url,
 ): Promise<RunningCapture> {
   const source = openSource({ url: database.url, onError() {} })
-  const outbox = openOutbox({ url: database.url, maxConnections: 4, onError() {} })
+  const outbox = openOutbox({ url: outboxUrl, maxConnections: 4, onError() {} })
   await migrate(outbox)
   await ensurePartitions(outbox, Date.now())
   const stop = new AbortController()
@@ -65,7 +66,7 @@ export async function startCapture(
     state: capture.state,
     async caughtUp() {
       const id = randomUUID()
-      await outbox.pool.query('select pg_logical_emit_message(false, $1, $2)', [probePrefix, id])
+      await source.pool.query('select pg_logical_emit_message(false, $1, $2)', [probePrefix, id])
       await Promise.race([
         isOver,
         until(() => capture.lastProbe() === id, { what: 'capture to have caught up', timeoutMs: 60_000 }),

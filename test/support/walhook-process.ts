@@ -29,6 +29,7 @@ export type WalhookProcess = AsyncDisposable & {
   api(method: string, path: string, body?: unknown): Promise<Record<string, unknown>>
   kill(signal: NodeJS.Signals): void
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  hasEnded(): boolean
 }
 
 export const adminToken = 'end-to-end-admin-token'
@@ -150,6 +151,7 @@ function follow(child: ChildProcess): WalhookProcess {
     },
     kill: signal => child.kill(signal),
     exited,
+    hasEnded: isOver,
     async [Symbol.asyncDispose]() {
       if (!isOver()) child.kill('SIGKILL')
       await exited

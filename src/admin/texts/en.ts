@@ -58,6 +58,7 @@ export const en = {
     blocked: 'Blocked',
     cancelled: 'Cut off',
   },
+  timedOut: 'Timed out',
   phases: { dns: 'DNS', connect: 'Connect', tls: 'TLS', first_byte: 'First byte', body: 'Body' },
   couplings: {
     title: 'Couplings',
@@ -456,6 +457,8 @@ export const en = {
     userIdHint: 'The data of this account is sent. Fill in the id of another to send theirs.',
     userIdNeeded: 'Your token belongs to no account: fill in the id of the user whose data is sent.',
     send: 'Test webhook',
+    busy: (seconds: number) =>
+      `As many tests as may be are under way, so nothing was sent. Try again in ${seconds} s.`,
   },
   log: {
     title: 'Log',

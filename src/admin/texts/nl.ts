@@ -63,6 +63,7 @@ export const nl: Texts = {
     blocked: 'Geblokkeerd',
     cancelled: 'Afgebroken',
   },
+  timedOut: 'Geen antwoord op tijd',
   phases: { dns: 'DNS', connect: 'Verbinden', tls: 'TLS', first_byte: 'Eerste byte', body: 'Inhoud' },
   couplings: {
     title: 'Koppelingen',
@@ -469,6 +470,8 @@ export const nl: Texts = {
     userIdNeeded:
       'Bij jouw token hoort geen account: vul het id in van de gebruiker van wie de gegevens worden verstuurd.',
     send: 'Webhook testen',
+    busy: seconds =>
+      `Er lopen al zoveel tests als er tegelijk mogen, dus er is niets verstuurd. Probeer het over ${seconds} s opnieuw.`,
   },
   log: {
     title: 'Log',

@@ -1,0 +1,97 @@
+import type { Socket } from 'node:net'
+
+/** As much of a head is looked at; a longer one is handed on as it is, for the parser to refuse. */
+const mostHeadBytes = 16_384
+const none = Buffer.alloc(0)
+
+/**
+ * Reads what a receiver sends as browsers do, where the parser is stricter: several equal content-lengths are one, and
+ * `transfer-encoding` goes before any of them (https://www.rfc-editor.org/rfc/rfc9112#section-6.3). Heads are handed on
+ * whole, everything else as it comes.
+ */
+export function createAnswerHead(nowMs: () => number = () => performance.now()) {
+  let held: Buffer = none
+  let isInHead = true
+  let status: string | null = null
+  let firstByteMs: number | null = null
+
+  function take(chunk: Buffer): Buffer {
+    firstByteMs ??= nowMs()
+    if (!isInHead) return chunk
+    held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
+    if (
+      !/^HTTP\/1/.test(held.toString('latin1', 0, 6)) &&
+      !'HTTP/1'.startsWith(held.toString('latin1', 0, 6))
+    )
+      return giveAll()
+    const end = endOfHead(held)
+    if (end < 0) return held.length > mostHeadBytes ? giveAll() : none
+    const [head, rest] = [held.subarray(0, end), held.subarray(end)]
+    held = none
+    status = /^HTTP\/1\.\d (\d{3})/.exec(head.toString('latin1', 0, 12))?.[1] ?? null
+    // The final answer may follow an interim one.
+    if (status?.startsWith('1') && status !== '101') return Buffer.concat([withOneLength(head), take(rest)])
+    isInHead = false
+    return Buffer.concat([withOneLength(head), rest])
+  }
+
+  function giveAll(): Buffer {
+    isInHead = false
+    const all = held
+    held = none
+    return all
+  }
+
+  return {
+    /** Another request goes out: what comes next is a head. */
+    begin() {
+      held = none
+      isInHead = true
+      status = null
+      firstByteMs = null
+    },
+    /** What the parser gets of it; empty while a head is not complete. */
+    take,
+    /** The three digits of the last head's status, as they were written. */
+    status: () => status,
+    /** When the first byte came. */
+    firstByteMs: () => firstByteMs,
+  }
+}
+
+/** Lets what is read of a socket go through `head` first. */
+export function readThrough(socket: Socket, head: AnswerHead): Socket {
+  const read = socket.read.bind(socket)
+  socket.read = (size?: number) => {
+    for (;;) {
+      const chunk: Buffer | null = read(size)
+      if (chunk === null) return null
+      const given = head.take(chunk)
+      if (given.length > 0) return given
+    }
+  }
+  return socket
+}
+
+export type AnswerHead = ReturnType<typeof createAnswerHead>
+
+/** Where the empty line after the fields ends; -1 where it has not come. */
+function endOfHead(bytes: Buffer): number {
+  const crlf = bytes.indexOf('\r\n\r\n')
+  const lf = bytes.indexOf('\n\n')
+  if (crlf < 0 && lf < 0) return -1
+  return lf >= 0 && (crlf < 0 || lf < crlf) ? lf + 2 : crlf + 4
+}
+
+/** A head with one content-length where all of its own say the same, and with none beside a transfer-encoding. */
+function withOneLength(head: Buffer): Buffer {
+  const lines = head.toString('latin1').split('\n')
+  const isLength = (line: string) => /^content-length[ \t]*:/i.test(line)
+  const values = lines.filter(isLength).flatMap(line => line.slice(line.indexOf(':') + 1).split(','))
+  const isChunked = lines.some(line => /^transfer-encoding[ \t]*:.*chunked/i.test(line))
+  const isOne = new Set(values.map(value => value.trim())).size === 1
+  if (values.length === 0 || (!isChunked && (values.length === 1 || !isOne))) return head
+  const kept = lines.filter(line => !isLength(line))
+  if (!isChunked) kept.splice(1, 0, `content-length: ${values[0]!.trim()}\r`)
+  return Buffer.from(kept.join('\n'), 'latin1')
+}

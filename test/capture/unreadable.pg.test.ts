@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import { defaultMapping } from '../../src/domain/mapping.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { startCapture } from '../support/run-capture.ts'
+
+const tables = `
+  create table users (id integer primary key, name text, story text);
+  create table notes (id integer primary key, user_id integer, word text);
+  alter table users alter story set storage external;
+  alter table notes replica identity full;`
+const notes = {
+  field: 'notes',
+  table: { schema: 'public', name: 'notes' },
+  owner: 'user_id',
+  columns: ['word'],
+  plain: true,
+}
+const mapping = [{ ...defaultMapping[0]!, related: [notes] }]
+/** `Zoë` as a program writes it that knows no UTF-8. */
+const latin1 = `convert_from('\\x5a6feb', 'SQL_ASCII')`
+
+async function facts(url: string) {
+  await using psql = await connect(url)
+  const { rows } = await psql.query(
+    `select action_type || ' ' || entity_id || ' ' || coalesce((body::json->'result')::text, '') as event, omitted
+     from walhook.events order by id`,
+  )
+  return rows.map(({ event, omitted }) => [event, omitted])
+}
+
+test('in a database that promises no encoding, what is not UTF-8 is left out by name, wherever it was read', async () => {
+  await using source = await createTestDatabase({ encoding: 'SQL_ASCII' })
+  await using outbox = await createTestDatabase()
+  await using psql = await connect(source.url)
+  await psql.query(tables)
+  await using capture = await startCapture(source, mapping, outbox.url)
+  await psql.query(
+    `insert into users values (1, 'Zoë', repeat('é', 3000)), (2, ${latin1}, ${latin1} || repeat('x', 3000))`,
+  )
+  await psql.query('update users set name = id::text')
+  await capture.caughtUp()
+  await psql.query(`insert into notes values (1, 1, 'ë'), (2, 2, ${latin1})`)
+  await capture.caughtUp()
+  const story = '"story":"é…"'
+  const shown = (await facts(outbox.url)).map(([event, omitted]) => [event.replace(/é+/, 'é…'), omitted])
+  expect(shown).toEqual([
+    [`new 1 {"id":1,"name":"Zoë",${story},"notes":[]}`, null],
+    [`new 2 {"id":2,"notes":[]}`, ['name', 'story']],
+    [`update 1 {"id":1,"name":"1",${story},"notes":[]}`, null],
+    [`update 2 {"id":2,"name":"2","notes":[]}`, ['story']],
+    [`update 1 {"id":1,"name":"1",${story},"notes":["ë"]}`, null],
+    [`update 2 {"id":2,"name":"2"}`, ['story', 'notes']],
+  ])
+})
+
+test('a rolled-back transaction with a subtransaction, which PostgreSQL 18 tells unasked, is passed over', async () => {
+  await using source = await createTestDatabase()
+  await using psql = await connect(source.url)
+  await psql.query(
+    `${tables} create table companies (id integer primary key); create table other (id integer)`,
+  )
+  {
+    await using capture = await startCapture(source)
+    await capture.caughtUp()
+  }
+  await psql.query(`begin; insert into other values (1); savepoint s; insert into other values (2); rollback`)
+  await psql.query(`begin; insert into users values (7); savepoint s; insert into users values (8); rollback`)
+  await psql.query(`insert into users values (1, 'a')`)
+  await using capture = await startCapture(source)
+  await capture.caughtUp()
+  expect((await capture.events()).map(event => event.slice(0, 10))).toEqual(['user 1 new'])
+})

@@ -1,0 +1,167 @@
+import { type At, type Operation, pick, statements } from '../operation.ts'
+import { createTable, noteGone, role, type Table } from '../tables.ts'
+
+const tables: readonly Table[] = ['users', 'companies', 'user_companies']
+
+/** Moves a table's name with what the writers believe; the way back does the same. */
+async function move(at: At, table: Table, to: string, sql: string, back: string) {
+  const names = at.names[table]
+  const from = names.table
+  await at.sql(sql)
+  names.table = to
+  return {
+    did: sql,
+    async undo() {
+      if (names.table !== to) return
+      await at.sql(back)
+      names.table = from
+    },
+  }
+}
+
+/** What migrations do to whole tables and their keys, and what a policy or a right takes from walhook. */
+export const tableOperations: readonly Operation[] = [
+  {
+    name: 'rename a table',
+    weight: 2,
+    async run(at) {
+      const table = pick(at.random, tables)
+      if (at.names[table].table !== `public.${table}`) return null
+      const other = `${table}_old`
+      return await move(
+        at,
+        table,
+        `public.${other}`,
+        `alter table public.${table} rename to ${other}`,
+        `alter table public.${other} rename to ${table}`,
+      )
+    },
+  },
+  {
+    name: 'move a table to another schema',
+    weight: 1,
+    async run(at) {
+      const table = pick(at.random, tables)
+      if (at.names[table].table !== `public.${table}`) return null
+      await at.sql('create schema if not exists archive', `grant usage on schema archive to ${role}`)
+      return await move(
+        at,
+        table,
+        `archive.${table}`,
+        `alter table public.${table} set schema archive`,
+        `alter table archive.${table} set schema public`,
+      )
+    },
+  },
+  {
+    name: 'rename the key',
+    weight: 2,
+    async run(at) {
+      const table = pick(at.random, ['users', 'companies'] as const)
+      const names = at.names[table]
+      if (names.key !== 'id') return null
+      await at.sql(`alter table ${names.table} rename column id to uid`)
+      names.key = 'uid'
+      return {
+        did: `the key of ${table} is called uid`,
+        async undo() {
+          await at.sql(`alter table ${names.table} rename column uid to id`)
+          names.key = 'id'
+        },
+      }
+    },
+  },
+  {
+    name: 'rename the key and back',
+    weight: 2,
+    async run(at) {
+      const table = pick(at.random, ['users', 'companies'] as const)
+      const names = at.names[table]
+      if (names.key !== 'id') return null
+      await at.sql(`alter table ${names.table} rename column id to uid`)
+      names.key = 'uid'
+      await new Promise(resolve => setTimeout(resolve, at.random() * 1_500))
+      await at.sql(`alter table ${names.table} rename column uid to id`)
+      names.key = 'id'
+      return { did: `the key of ${table} was called uid for a while` }
+    },
+  },
+  {
+    name: 'make a table anew',
+    weight: 2,
+    async run(at) {
+      const table = pick(at.random, tables)
+      if (
+        at.names[table].table !== `public.${table}` ||
+        at.names[table].key !== (table === 'user_companies' ? 'user_id' : 'id')
+      )
+        return null
+      await at.sql(
+        'begin',
+        `lock table public.${table} in access exclusive mode`,
+        noteGone(table, `public.${table}`),
+        `drop table public.${table}`,
+        `drop table if exists public.${table}_old`,
+        createTable(table),
+        'commit',
+      )
+      const isPublished = at.random() < 0.5
+      if (isPublished) await at.sql(`alter publication walhook add table public.${table}`)
+      return { did: `${table} was dropped and created${isPublished ? ', and is published' : ''}` }
+    },
+  },
+  {
+    name: 'a new primary key',
+    weight: 1,
+    async run(at) {
+      const { table, key } = at.names.companies
+      const [{ conname }] = (await at.sql(
+        `select conname from pg_constraint where conrelid = '${table}'::regclass and contype = 'p'`,
+      )) as [{ conname: string }]
+      await at.sql(
+        'begin',
+        `alter table ${table} drop constraint "${conname}"`,
+        `alter table ${table} add primary key (${key})`,
+        'commit',
+      )
+      return { did: `the primary key of ${table} was made anew` }
+    },
+  },
+  statements(
+    'row level security',
+    2,
+    at => {
+      const { table } = at.names[pick(at.random, tables)]
+      const off = `drop policy if exists p on ${table}; alter table ${table} disable row level security; alter role ${role} nobypassrls`
+      return [
+        [`alter table ${table} enable row level security`, off],
+        [
+          `create policy p on ${table} using (v % 2 = 0); alter table ${table} enable row level security`,
+          off,
+        ],
+        [
+          `create policy p on ${table} using (current_setting('app.tenant') = 'x'); alter table ${table} enable row level security`,
+          off,
+        ],
+      ]
+    },
+    { isTemporary: true },
+  ),
+  statements(
+    'take a right away',
+    2,
+    at => {
+      const { table } = at.names[pick(at.random, tables)]
+      return [
+        [`revoke select on ${table} from ${role}`, `grant select on ${table} to ${role}`],
+        [
+          `revoke all on schema public from public, ${role}`,
+          `grant usage on schema public to public, ${role}`,
+        ],
+        [`alter role ${role} noreplication`, `alter role ${role} replication`],
+        [`alter role ${role} connection limit 3`, `alter role ${role} connection limit -1`],
+      ]
+    },
+    { isTemporary: true },
+  ),
+]

@@ -1,0 +1,180 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Saying } from './fleet.ts'
+import { isRunnable, readMend, type Step } from './mend.ts'
+import { type At, type Done, pick } from './operation.ts'
+import { readGaps } from './state.ts'
+import { mappingOf } from './tables.ts'
+
+const patienceMs = 120_000
+const steadyMs = 2_500
+const maxMends = 14
+
+export type Settled = { readonly mends: readonly string[]; readonly states: readonly string[] }
+
+/** Thrown where walhook neither goes on nor says how it could. */
+export class Stuck extends Error {}
+
+/**
+ * Brings walhook to rest by nothing but what it says itself: waits until it is ready and has told of a change to each
+ * table, and wherever it asks for something instead, does exactly that.
+ *
+ * @param undoes what the people who broke something could take back: done where the words leave the mend to them
+ */
+export async function settle(at: At, undoes: Done[], log: (line: object) => void): Promise<Settled> {
+  const mends: string[] = []
+  const states: string[] = []
+  let waiting = await writeLast(at, log)
+  for (let since = performance.now(); ; ) {
+    const { saying, openGaps } = await steady(at, waiting)
+    if (saying.state !== 'streaming' || saying.code)
+      states.push(`${saying.state} ${saying.code ?? ''}`.trim())
+    if (saying.isReady && openGaps === 0 && waiting !== null && (await isTold(at, waiting))) break
+    if (performance.now() - since > patienceMs * 2) throw stuck(at, saying, 'does not come to rest')
+    const isBroken = waiting === null
+    if (saying.isReady && openGaps === 0 && !isBroken)
+      throw stuck(at, saying, 'is ready, and does not tell of a change')
+    if (mends.length > maxMends) throw stuck(at, saying, 'asks for one mend after another')
+    const mended =
+      isBroken && saying.isReady ? await undoOne(undoes) : await follow(at, saying, undoes, mends)
+    log({ state: saying.state, code: saying.code, words: saying.words, mended })
+    if (mended === null) throw stuck(at, saying, 'names no mend that can be followed')
+    if (mends.at(-3) === mended) throw stuck(at, saying, `asks again for what was done: ${mended}`)
+    mends.push(mended)
+    waiting = await writeLast(at, log)
+  }
+  return { mends, states }
+}
+
+function stuck(at: At, saying: Saying, what: string): Stuck {
+  return new Stuck(
+    `walhook ${what}. State: ${saying.state} ${saying.code ?? '(no code)'}\n${saying.words}\n--- its last lines\n${at.fleet.lastLines().join('\n')}`,
+  )
+}
+
+/** Writes a row to each entity's table, so that there is something to be told; null where a table can't be written. */
+async function writeLast(at: At, log: (line: object) => void): Promise<string | null> {
+  const { users, companies } = at.names
+  try {
+    const [row] = await at.sql(
+      `select nextval('chaos.v') as v`,
+      `insert into ${users.table} (${users.key}, v) values (1000, nextval('chaos.v'))
+       on conflict (${users.key}) do update set v = excluded.v`,
+      `insert into ${companies.table} (${companies.key}, v) values (1000, nextval('chaos.v'))
+       on conflict (${companies.key}) do update set v = excluded.v`,
+      `select (select v from ${users.table} where ${users.key} = 1000) || ' ' || (select v from ${companies.table} where ${companies.key} = 1000) as v`,
+    )
+    return String(row!.v)
+  } catch (error) {
+    log({ notWritten: String(error) })
+    return null
+  }
+}
+
+async function isTold(at: At, waiting: string): Promise<boolean> {
+  const [user, company] = waiting.split(' ')
+  const rows = await at.sql(
+    `select entity_type from walhook.events where entity_id = '1000'
+       and (body::jsonb #>> '{result,v}')::bigint >= case entity_type when 'user' then ${user} else ${company} end`,
+  )
+  return new Set(rows.map(row => row.entity_type)).size === 2
+}
+
+/** Waits until walhook is at rest, or has said the same red thing for a while. */
+async function steady(at: At, waiting: string | null): Promise<{ saying: Saying; openGaps: number }> {
+  const start = performance.now()
+  let since = start
+  let last = ''
+  for (;;) {
+    const process = await at.fleet.onlyOne()
+    const saying = await at.fleet.say(process)
+    const gaps = await at
+      .connect()
+      .then(async client => {
+        await using _ = client
+        return await readGaps(client)
+      })
+      .catch(() => [])
+    const openGaps = gaps.filter(({ isOpen }) => isOpen).length
+    const now = performance.now()
+    const line = `${saying.isReady} ${saying.state} ${saying.code} ${openGaps}`
+    if (line !== last) since = now
+    last = line
+    const isQuiet = now - since > steadyMs
+    if (saying.isReady && openGaps === 0) {
+      if (waiting === null ? isQuiet : await isTold(at, waiting)) return { saying, openGaps }
+    } else if (
+      isQuiet &&
+      (['blocked', 'lost', 'gone'].includes(saying.state) || openGaps > 0 || saying.code)
+    ) {
+      return { saying, openGaps }
+    }
+    if (now - start > patienceMs) return { saying, openGaps }
+    await sleep(150)
+  }
+}
+
+/** Does what the words say. Returns what that was; null where there is nothing that could be done. */
+async function follow(
+  at: At,
+  saying: Saying,
+  undoes: Done[],
+  mends: readonly string[],
+): Promise<string | null> {
+  const steps = readMend(saying.words).filter(isRunnable)
+  if (steps.length > 0) {
+    const isRepeated = mends.at(-1) === describe(steps)
+    await take(at, steps, isRepeated)
+    if (saying.state === 'gone') await at.fleet.onlyOne()
+    return describe(steps)
+  }
+  if (/mapping|WALHOOK_CONFIG/.test(saying.words) && at.random() < 0.6) {
+    const [{ has }] = (await at.sql(
+      `select exists (select from information_schema.columns where table_name like 'users%' and column_name = 'pin') as has`,
+    )) as [{ has: boolean }]
+    await at.fleet.setMapping(mappingOf(at.names, has))
+    await at.fleet.endAll('SIGTERM')
+    await at.fleet.onlyOne()
+    return 'the mapping was mended'
+  }
+  return await undoOne(undoes)
+}
+
+async function undoOne(undoes: Done[]): Promise<string | null> {
+  const done = undoes.pop()
+  if (!done?.undo) return null
+  await Promise.resolve(done.undo()).catch(() => {})
+  return `taken back: ${done.did}`
+}
+
+const describe = (steps: readonly Step[]) =>
+  steps.map(step => (step.kind === 'sql' ? step.sql : `walhook ${step.args.join(' ')}`)).join('; ')
+
+/** A statement that fails is what a reader would see; the next state says whether it was enough. */
+async function take(at: At, steps: readonly Step[], mayFail: boolean): Promise<void> {
+  for (const step of steps) {
+    if (step.kind === 'sql') {
+      await at.sql(step.sql).catch(error => {
+        if (!mayFail && !/already|does not exist/.test(error.message))
+          throw new Stuck(`a mend of walhook's fails: ${step.sql}\n${error.message}`)
+      })
+      continue
+    }
+    const { code, stdout, stderr } = await at.fleet.command(step.args)
+    if (code === 0) continue
+    // It may ask for something first.
+    const asked = readMend(stdout + stderr).filter(each => each.kind === 'sql' && isRunnable(each))
+    if (asked.length === 0) {
+      if (/in use|stop the walhook/.test(stderr)) {
+        await at.fleet.endAll('SIGTERM')
+        continue
+      }
+      throw new Stuck(`walhook ${step.args.join(' ')} fails with no mend: ${stdout}${stderr}`)
+    }
+    await take(at, asked, true)
+    const again = await at.fleet.command(step.args)
+    if (again.code !== 0 && pick(at.random, [true]))
+      throw new Stuck(
+        `walhook ${step.args.join(' ')} fails after its own mend: ${again.stdout}${again.stderr}`,
+      )
+  }
+}

@@ -1,0 +1,64 @@
+import type { Entry, Row } from './witness.ts'
+
+/** Each entity's row as the last transaction left it, by names like `user 7`. */
+export type Truth = Map<string, Row>
+
+/** What one transaction did to one entity, and the row that it left; `nothing` where it came and went in it. */
+export type Step = {
+  readonly lsn: bigint
+  readonly action: 'new' | 'update' | 'delete' | 'nothing'
+  readonly row: Row | null
+  /** True where its table was dropped: nothing in the WAL tells of it. */
+  readonly isSilent: boolean
+}
+
+const entityTypes: Partial<Record<Entry['table'], string>> = { users: 'user', companies: 'company' }
+/** The key as the row names it, whatever it is called now. */
+const keyOf = (row: Row) => row.id ?? row.uid
+
+/**
+ * What every transaction did to every entity, in the order of commits, and which owners' related rows it touched.
+ * Moves the truth on.
+ */
+export function stepsOf(entries: readonly Entry[], truth: Truth) {
+  const byEntity = new Map<string, Step[]>()
+  const touches = new Map<bigint, Set<string>>()
+  const start = new Map(truth)
+  for (const [lsn, changes] of Map.groupBy(entries, ({ commitLsn }) => commitLsn)) {
+    const touched = new Set<string>()
+    touches.set(lsn, touched)
+    const before = new Map<string, Row | undefined>()
+    const after = new Map<string, Row>()
+    const silent = new Set<string>()
+    const take = (entity: string, row: Row | null) => {
+      if (!before.has(entity)) before.set(entity, truth.get(entity))
+      if (row) {
+        truth.set(entity, row)
+        after.set(entity, row)
+      } else {
+        truth.delete(entity)
+        after.delete(entity)
+      }
+    }
+    for (const { table, old, new: row, isSilent } of changes) {
+      const type = entityTypes[table]
+      if (type === undefined) {
+        for (const each of [old, row]) if (each) touched.add(`user ${each.user_id}`)
+        continue
+      }
+      const left = old && (!row || keyOf(old) !== keyOf(row)) ? `${type} ${keyOf(old)}` : null
+      // Where keys are exchanged in one statement, another row has come there before.
+      if (left !== null && truth.get(left)?.v === old!.v) take(left, null)
+      if (left !== null && isSilent) silent.add(left)
+      if (row) take(`${type} ${keyOf(row)}`, row)
+    }
+    for (const [entity, was] of before) {
+      const is = after.get(entity)
+      const action = was ? (is ? 'update' : 'delete') : is ? 'new' : 'nothing'
+      const steps = byEntity.get(entity) ?? []
+      steps.push({ lsn, action, row: is ?? null, isSilent: silent.has(entity) })
+      byEntity.set(entity, steps)
+    }
+  }
+  return { byEntity, touches, known: new Set(touches.keys()), start }
+}
