@@ -239,6 +239,15 @@ create table walhook.kept_attempts (
   PRIMARY KEY (webhook_id, id)
 );
 
+create table walhook.known_columns (
+  slot_name text collate "C" not null,
+  entity_type text collate "C" not null,
+  table_name text collate "C" not null,
+  columns text[] not null,
+  PRIMARY KEY (slot_name, entity_type, table_name),
+  CHECK ((array_position(columns, NULL::text) IS NULL))
+);
+
 create table walhook.lanes (
   webhook_id integer not null,
   entity_type text collate "C" not null,

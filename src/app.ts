@@ -7,6 +7,7 @@ import { createApi, type Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { type CaptureState, createCapture } from './capture/capture.ts'
 import { fieldNames, readCatalogue } from './capture/catalogue.ts'
+import { withKnownColumns } from './capture/columns.ts'
 import { readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import type { Config } from './config.ts'
@@ -61,13 +62,14 @@ const answerMs = 3_000
  * outbox and a seal key.
  */
 export async function openApp(config: Config, log: Log): Promise<Opened> {
-  const { mapping, slotName, publicationName, roles } = config
+  const { slotName, publicationName, roles } = config
   const nowMs = () => Date.now()
   await using opened = new AsyncDisposableStack()
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
   const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } =
     databases.connections
+  const mapping = await withKnownColumns(source, outbox, config)
 
   const { guard, deliver } = openDelivery(config, nowMs, opened)
   const dispatcher = createDispatcher({

@@ -1,4 +1,4 @@
-import { type EntityMapping, tableKey } from '../domain/mapping.ts'
+import type { EntityMapping } from '../domain/mapping.ts'
 import { formatProblem, type Problem } from '../domain/problem.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -7,7 +7,8 @@ import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createBackfills } from './backfill.ts'
-import { type Catalogue, chosenFields, readCatalogue } from './catalogue.ts'
+import { readCatalogue } from './catalogue.ts'
+import { createColumnTeller } from './columns.ts'
 import { consume } from './consume.ts'
 import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
@@ -150,7 +151,8 @@ export function createCapture(options: {
     if (setup.kind === 'lost')
       throw new CaptureLost(`${setup.reason}: ${setup.detail}. To go on, run: walhook resync`)
     const catalogue = await readCatalogue(source, mapping)
-    tellColumns(catalogue)
+    const columns = createColumnTeller(options)
+    await columns.all(catalogue)
 
     let stream: Stream | null = null
     const inbox = createInbox({
@@ -193,7 +195,9 @@ export function createCapture(options: {
           async reloadCatalogue() {
             const problems = await judgeTables(source, options)
             if (problems.length > 0) throw new CaptureBlocked(problems)
-            return await readCatalogue(source, mapping)
+            const reloaded = await readCatalogue(source, mapping)
+            await columns.added(reloaded)
+            return reloaded
           },
           readBefore: position.readLsn,
           signal: closed.signal,
@@ -303,21 +307,6 @@ export function createCapture(options: {
           'the WAL does not name the rows: deletes are sent only where the mapping says on_truncate: delete',
       })
     options.onStored(stored)
-  }
-
-  /** Which columns leave, and which don't and why: the same at each start, and in `check`. */
-  function tellColumns(catalogue: Catalogue) {
-    for (const entity of mapping) {
-      const { fields, withheld } = chosenFields(catalogue, entity)
-      const facts = { entity_type: entity.entityType, table: tableKey(entity.table) }
-      log.info('capture.columns', { ...facts, sent: [...fields.keys()] })
-      if (withheld.length > 0)
-        log.warn('capture.columns_withheld', {
-          ...facts,
-          columns: Object.fromEntries(withheld.map(({ column, why }) => [column, why])),
-          mend: 'name a column in the mapping, under rename or include, to send it',
-        })
-    }
   }
 
   return {

@@ -2,8 +2,15 @@ import { type EntityMapping, tableKey } from '../domain/mapping.ts'
 import { type Catalogue, chosenFields } from './catalogue.ts'
 import type { CheckLine } from './check-line.ts'
 
-/** Which columns of an entity leave, by their names in the database, and which don't and why. */
-export function columnsLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
+/**
+ * Which columns of an entity leave, by their names in the database, and which don't and why. `known` are those that walhook
+ * has seen before, where it has looked: of a new one that is sent it warns.
+ */
+export function columnsLine(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  known: ReadonlySet<string> | null,
+): CheckLine | null {
   if (!catalogue.tables.has(tableKey(entity.table))) return null
   const { fields, withheld } = chosenFields(catalogue, entity)
   const related = entity.related.map(
@@ -12,14 +19,19 @@ export function columnsLine(catalogue: Catalogue, entity: EntityMapping): CheckL
   )
   const sent = [...fields.keys(), ...related].join(', ')
   const kept = withheld.map(({ column, why }) => `${column} (${why})`).join(', ')
+  const added = known ? [...fields.keys()].filter(column => !known.has(column)) : []
   return {
-    level: 'ok',
+    level: added.length > 0 ? 'warning' : 'ok',
     what: `entity ${entity.entityType}, columns`,
     found:
+      (added.length > 0 ? `new, and sent from now on: ${added.join(', ')}; ` : '') +
       `sent: ${sent || 'none'}` +
       (kept === ''
         ? '; withheld: none'
         : `; withheld: ${kept}. To send one of these, name it in the mapping, under rename or include`),
-    mend: null,
+    mend:
+      added.length > 0
+        ? `to keep one back, add it to entities.${entity.entityType}.fields.omit; to keep all new ones back, write new_columns: ignore`
+        : null,
   }
 }

@@ -22,7 +22,13 @@ const clockToleranceMs = 5_000
 export function checkLines(
   facts: SourceFacts,
   catalogue: Catalogue,
-  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[]; nowMs: number },
+  options: {
+    slotName: string
+    publicationName: string
+    mapping: readonly EntityMapping[]
+    nowMs: number
+    known?: ReadonlyMap<string, ReadonlySet<string>>
+  },
 ): CheckLine[] {
   const { mapping, slotName, publicationName } = options
   const problems: Problem[] = [
@@ -47,7 +53,7 @@ export function checkLines(
       tableLines(catalogue, tableKey(table), publicationName, facts),
     ),
     ...mapping.map(entity => uniqueLine(catalogue, entity)),
-    ...mapping.map(entity => columnsLine(catalogue, entity)),
+    ...mapping.map(entity => columnsLine(catalogue, entity, options.known?.get(entity.entityType) ?? null)),
     facts.publication === null
       ? ok(`publication ${publicationName}`, 'not there yet: it will be made')
       : ok(`publication ${publicationName}`, publicationText(facts.publication, mapping)),

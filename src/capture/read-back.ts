@@ -1,6 +1,14 @@
 import { unreadable, type Value } from '../domain/change.ts'
+import type { ColumnKind } from '../domain/credentials.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
-import { type EntityMapping, quoteIdentifier, type RelatedList, ruleOf, tableKey } from '../domain/mapping.ts'
+import {
+  type EntityMapping,
+  quoteIdentifier,
+  type RelatedList,
+  ruleOf,
+  sendsName,
+  tableKey,
+} from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ShapedRow } from './result.ts'
 import type { Queryable } from './source.ts'
@@ -70,7 +78,10 @@ export async function readRelated(
   const writers = fields
     .slice(1)
     .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
-  const add = related.key === undefined ? addItem(related, writers) : addMember(writers[1]!)
+  const add =
+    related.key === undefined
+      ? addItem(related, writers)
+      : addMember(related, writers[1]!, catalogue.kindOf(fields[2]!.dataTypeID))
   const byOwner = new Map<string, Map<string, string>>()
   const untold = new Set<string>()
   for (const [key, ...values] of rows as [string, ...(string | null)[]][]) {
@@ -97,10 +108,20 @@ function addItem(related: RelatedList, writers: readonly JsonWriter[]): AddRow {
   }
 }
 
-/** Of two rows with one name the last counts; a row without a name can't be shown in an object. */
-function addMember(write: JsonWriter): AddRow {
+/**
+ * Of two rows with one name the last counts; a row without a name can't be shown in an object. Nobody has named what the
+ * names are of, so they are judged like columns.
+ */
+function addMember(related: RelatedList, write: JsonWriter, kind: ColumnKind): AddRow {
+  const judged = new Map<string, boolean>()
+  const isSent = (name: string) => {
+    const is = judged.get(name) ?? sendsName(related, name, kind)
+    judged.set(name, is)
+    return is
+  }
   return (items, [name, value]) => {
-    if (typeof name === 'string') items.set(name, `${JSON.stringify(name)}:${jsonOf(write, value!)}`)
+    if (typeof name === 'string' && isSent(name))
+      items.set(name, `${JSON.stringify(name)}:${jsonOf(write, value!)}`)
   }
 }
 

@@ -1,10 +1,13 @@
 import { parseArgs } from 'node:util'
 import { checkLines, worstLevel } from '../capture/check.ts'
 import type { CheckLine } from '../capture/check-line.ts'
+import { knownColumns, withKnown } from '../capture/columns.ts'
 import { preflight } from '../capture/preflight.ts'
+import { sampleLines } from '../capture/sample-columns.ts'
 import { openSource } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
+import { openOutbox } from '../outbox/database.ts'
 import { type Command, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */
@@ -34,6 +37,17 @@ async function checkSource(
   const unreachable = await problemOfConnecting('DATABASE_URL', source.pool)
   if (unreachable) return { lines: [{ level: 'error', ...unreachable }], worst: 'error' }
   const { facts, catalogue } = await preflight(source, config)
-  const lines = checkLines(facts, catalogue, { ...config, nowMs: Date.now() })
+  const known = await columnsKnown(config)
+  const mapping = withKnown(config.mapping, known)
+  const lines = [
+    ...checkLines(facts, catalogue, { ...config, mapping, known, nowMs: Date.now() }),
+    ...(await sampleLines(source, catalogue, mapping)),
+  ]
   return { lines, worst: worstLevel(lines) }
+}
+
+/** The columns that walhook has seen before; none where its own tables can't be read, as before the first start. */
+async function columnsKnown(config: Config): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  return await knownColumns(outbox, config).catch(() => new Map())
 }

@@ -35,6 +35,11 @@ const related = z
       .describe(
         'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last by primary key counts',
       ),
+    include: z
+      .array(z.string())
+      .min(1, 'must hold at least one name')
+      .optional()
+      .describe('beside key: only these names; without it every one but those that look like credentials'),
     fields: z
       .array(column)
       .min(1, 'must name at least one column')
@@ -44,7 +49,7 @@ const related = z
     format: format.optional(),
   })
   .superRefine((list, context) => {
-    const { value, key, fields } = list
+    const { value, key, include, fields } = list
     const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
     if ((value === undefined) === (fields === undefined))
       refuse(
@@ -55,6 +60,8 @@ const related = z
         'names the fields of an object, whose values are those of the column value: name that too',
         'key',
       )
+    if (include !== undefined && key === undefined)
+      refuse('holds names that rows have in the column key: name that too', 'include')
     if (list.rename && fields === undefined)
       refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
     for (const rule of ['rename', 'format'] as const)
@@ -62,6 +69,8 @@ const related = z
         if (!(fields ?? [value]).includes(named))
           refuse(`is not one of the columns that this field shows`, rule, named)
   })
+
+const newColumns = z.enum(['send', 'ignore'], 'must be send or ignore')
 
 const entity = z.strictObject({
   table: table.describe('name, schema.name, or {schema, name}'),
@@ -86,6 +95,7 @@ const entity = z.strictObject({
     .boolean()
     .default(false)
     .describe('send also an UPDATE that is known to have changed nothing that is sent'),
+  new_columns: newColumns.optional().describe('as new_columns of the whole file, for this entity'),
   on_truncate: z
     .enum(['report', 'delete'], 'must be report or delete')
     .default('report')
@@ -99,6 +109,11 @@ const entity = z.strictObject({
 })
 
 const mappingFile = z.strictObject({
+  new_columns: newColumns
+    .default('send')
+    .describe(
+      'what becomes of columns that are added to a table after walhook has looked at it for the first time. send: they are judged like all others, and the log names them; ignore: only those that the mapping names are sent',
+    ),
   entities: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]*$/, 'an entity type is lower-case letters, digits and _'),
@@ -123,7 +138,8 @@ export function readMappingFile(content: unknown): MappingFileResult {
       })),
     }
   const mapping = Object.entries(parsed.data.entities).map(([entityType, given]) => {
-    const { related, send_unchanged, on_truncate, backfill, fields, ...rest } = given
+    const { related, send_unchanged, on_truncate, new_columns, backfill, fields, ...rest } = given
+    const newColumns = new_columns ?? parsed.data.new_columns
     const { format, ...rules } = fields
     return {
       entityType,
@@ -131,6 +147,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       fields: { ...rules, ...(format && { format }) },
       related: Object.entries(related).map(([field, list]) => toRelatedList(field, list)),
       sendsUnchanged: send_unchanged,
+      ...(newColumns === 'ignore' && { ignoresNewColumns: true }),
       ...(on_truncate === 'delete' && { deletesOnTruncate: true }),
       ...(backfill === 'update' && { backfillAs: backfill }),
     }
@@ -139,7 +156,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
 }
 
 function toRelatedList(field: string, list: z.output<typeof related>): RelatedList {
-  const { table, owner, value, fields, key, rename, format } = list
+  const { table, owner, value, fields, key, include, rename, format } = list
   return {
     field,
     table,
@@ -147,6 +164,7 @@ function toRelatedList(field: string, list: z.output<typeof related>): RelatedLi
     columns: value === undefined ? fields! : [value],
     plain: value !== undefined,
     ...(key !== undefined && { key }),
+    ...(include && { names: include }),
     ...(rename && { rename }),
     ...(format && { format }),
   }

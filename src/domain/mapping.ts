@@ -30,6 +30,8 @@ export type RelatedList = {
   readonly plain: boolean
   /** The column that names the fields of the one object, whose values are those of the one column. */
   readonly key?: string
+  /** With a `key`: only these names; absent: every one but those that look like credentials. */
+  readonly names?: readonly string[]
   /** Column name → the name of its field in the objects. */
   readonly rename?: Readonly<Record<string, string>>
   readonly format?: Readonly<Record<string, Format>>
@@ -123,6 +125,11 @@ export function chooseFields(rules: FieldRules, columns: readonly ChoosableColum
 function whyWithheld({ known }: FieldRules, column: ChoosableColumn): Withheld | null {
   if (known && !known.has(column.name)) return 'it came later, and the mapping ignores new columns'
   return suspect(column)
+}
+
+/** Whether a field of an object is sent whose name is a row's: where the mapping names none, it is judged like a column. */
+export function sendsName({ names }: RelatedList, name: string, kind: ColumnKind): boolean {
+  return names ? names.includes(name) : suspect({ name, kind }) === null
 }
 
 /** Every table that must be in the publication, each once: the entities' own and those of related values. */

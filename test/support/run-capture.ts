@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { type CaptureState, createCapture } from '../../src/capture/capture.ts'
+import { withKnownColumns } from '../../src/capture/columns.ts'
 import { probePrefix } from '../../src/capture/decode.ts'
 import { openSource } from '../../src/capture/source.ts'
 import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
-import { silentLog } from '../../src/runtime/log.ts'
+import { type Log, silentLog } from '../../src/runtime/log.ts'
 import { until } from './wait.ts'
 
 /** A capture in this process, from and into one database where no other outbox is given. Disposing it stops it in order. */
@@ -25,8 +26,9 @@ export type RunningCapture = AsyncDisposable & {
 
 export async function startCapture(
   database: { url: string; name: string },
-  mapping: readonly EntityMapping[] = defaultMapping,
+  wanted: readonly EntityMapping[] = defaultMapping,
   outboxUrl = database.url,
+  log: Log = silentLog,
 ): Promise<RunningCapture> {
   const source = openSource({ url: database.url, onError() {} })
   const outbox = openOutbox({ url: outboxUrl, maxConnections: 4, onError() {} })
@@ -36,6 +38,7 @@ export async function startCapture(
   const truncated: string[] = []
   let commits = 0
   const slotName = database.name.slice(0, 63)
+  const mapping = await withKnownColumns(source, outbox, { slotName, mapping: wanted })
   const capture = createCapture({
     source,
     outbox,
@@ -43,7 +46,7 @@ export async function startCapture(
     publicationName: 'walhook',
     mapping,
     nowMs: () => Date.now(),
-    log: silentLog,
+    log,
     onStored(stored) {
       commits++
       truncated.push(...stored.truncated)
