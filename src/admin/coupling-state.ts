@@ -11,7 +11,7 @@ export function couplingState(t: Texts, webhook: Webhook, nowMs: number): Html {
     html`<span class="badge ${kind}">${word}</span>${why !== null && html`<p class="hint why">${why}</p>`}`
   if (!webhook.isActive) return badge('', state.inactive)
   if (webhook.disabledReason !== null) return badge('bad', state.disabled, webhook.disabledReason)
-  const end = willBeDisabledAt(webhook)
+  const end = willBeDisabledAt(webhook, new Date(nowMs))
   if (end) {
     const leftMs = end.getTime() - nowMs
     return badge(

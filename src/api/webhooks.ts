@@ -85,7 +85,7 @@ export const webhookFields = {
   failing_since: time().nullable().meta({ description: 'The first failure since the last success.' }),
   will_be_disabled_at: time().nullable().meta({
     description:
-      'From when on a failure disables it, if nothing is accepted until then and an event is lost.',
+      'From when on a failure disables it, if nothing is accepted until then and an event is lost. Times in which walhook tried nothing do not count: it moves by them.',
   }),
   held_until: time().nullable().meta({ description: 'Until when the receiver wants nothing (Retry-After).' }),
   created_at: time(),
@@ -212,7 +212,7 @@ export function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
     disabled_at: webhook.disabledAt?.toISOString() ?? null,
     disabled_reason: webhook.disabledReason,
     failing_since: webhook.failingSince?.toISOString() ?? null,
-    will_be_disabled_at: willBeDisabledAt(webhook)?.toISOString() ?? null,
+    will_be_disabled_at: willBeDisabledAt(webhook, new Date())?.toISOString() ?? null,
     held_until: webhook.heldUntil?.toISOString() ?? null,
     created_at: webhook.createdAt.toISOString(),
     updated_at: webhook.updatedAt.toISOString(),

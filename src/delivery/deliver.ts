@@ -86,6 +86,7 @@ export function createDeliver(options: {
       outcome,
       errorClass: failure?.errorClass ?? null,
       errorMessage: failure?.message ?? null,
+      ...(failure?.isOurs && { isOurs: true }),
     }
   }
 }

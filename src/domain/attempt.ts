@@ -32,6 +32,8 @@ export type Attempt = {
   readonly outcome: Outcome
   readonly errorClass: ErrorClass | null
   readonly errorMessage: string | null
+  /** Not in the log: it failed before anything left our own network. */
+  readonly isOurs?: boolean
 }
 
 export type Phase = 'dns' | 'connect' | 'tls' | 'first_byte' | 'body'

@@ -38,7 +38,7 @@ export const walhookItself: Actor = { kind: 'walhook', name: 'walhook', tokenId:
 export type Changes = Readonly<Record<string, { readonly from?: unknown; readonly to?: unknown }>>
 
 /** Says nothing of what an admin did. */
-const leftOut = new Set(['id', 'version', 'createdAt', 'updatedAt'])
+const leftOut = new Set(['id', 'version', 'createdAt', 'updatedAt', 'failingTime'])
 
 /**
  * What differs between two states of a thing, of which null is its absence. Values are written as JSON; a text that

@@ -18,7 +18,12 @@ export type ErrorClass =
   | 'invalid_response'
 
 /** A failure in a plain sentence, with what to try. */
-export type Failure = { readonly errorClass: ErrorClass; readonly message: string }
+export type Failure = {
+  readonly errorClass: ErrorClass
+  readonly message: string
+  /** It failed before anything left our own network, so it says nothing of the receiver. */
+  readonly isOurs?: boolean
+}
 
 export type Verdict = { readonly outcome: Outcome; readonly failure: Failure | null }
 
@@ -119,16 +124,24 @@ const certificateCodes = new Set([
   'UNSPECIFIED',
 ])
 
+/** Where a link of our own is down, or DNS, or the egress proxy. */
+const ourOwn = new Set(['EAI_AGAIN', 'ENETUNREACH', 'EPROXY'])
+
 /**
  * Judges a request that brought no answer, by the error's code (Node's, OpenSSL's or undici's) and message.
  * The deadline is told apart by the caller, which knows it.
  */
 export function judgeError(code: string, message: string): Verdict {
   if (code === 'EBLOCKED') return { outcome: 'blocked', failure: { errorClass: 'blocked_target', message } }
+  const isOurs = ourOwn.has(code)
   if (code === 'EPROXY')
-    return { outcome: 'unreachable', failure: { errorClass: 'network_unreachable', message } }
+    return { outcome: 'unreachable', failure: { errorClass: 'network_unreachable', message, isOurs } }
   const known = byCode[code]
-  if (known) return { outcome: 'unreachable', failure: { errorClass: known[0], message: known[1] } }
+  if (known)
+    return {
+      outcome: 'unreachable',
+      failure: { errorClass: known[0], message: known[1], ...(isOurs && { isOurs }) },
+    }
   if (/^ERR_(TLS|SSL)|CERT|SSL|CRL|^EPROTO$/.test(code) || certificateCodes.has(code))
     return {
       outcome: 'unreachable',

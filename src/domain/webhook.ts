@@ -1,3 +1,4 @@
+import type { FailingTime } from './health.ts'
 import type { Trigger } from './trigger.ts'
 
 /** Whether every event is sent, or of an entity's waiting events only what tells its latest state. */
@@ -18,6 +19,7 @@ export type Webhook = {
   readonly disabledAt: Date | null
   /** The first failure since the last success, or null; see `decideHealth`. */
   readonly failingSince: Date | null
+  readonly failingTime: FailingTime | null
   /** Until when nothing is sent because the receiver asked for it (Retry-After). */
   readonly heldUntil: Date | null
   readonly triggers: readonly Trigger[]

@@ -142,6 +142,9 @@ function newsOf({ attempt, next, disable, isFailing, isOverdue, holdMs }: Settle
     isExhausted: next.state === 'dead' || isOverdue,
     holdMs,
     gone: disable,
+    startedMsAgo: Date.now() - attempt.startedAt.getTime(),
+    nextTryMs: 'waitMs' in next ? Math.max(next.waitMs, holdMs) : null,
+    isOurs: attempt.isOurs === true,
   }
 }
 

@@ -23,6 +23,10 @@ export type Tables = {
     disabled_at: Date | null
     disabled_reason: string | null
     failing_since: Date | null
+    failed_for_ms: string | null
+    failed_at: Date | null
+    next_try_at: Date | null
+    activated_at: Generated<Date>
     held_until: Date | null
     version: Generated<number>
     created_at: Generated<Date>

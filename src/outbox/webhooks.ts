@@ -21,6 +21,9 @@ export const columns = [
   'disabled_at',
   'disabled_reason',
   'failing_since',
+  'failed_for_ms',
+  'failed_at',
+  'next_try_at',
   'held_until',
   'version',
   'created_at',
@@ -48,6 +51,11 @@ export function toWebhook(
     disabledAt: row.disabled_at,
     disabledReason: row.disabled_reason,
     failingSince: row.failing_since,
+    failingTime: row.failed_at && {
+      failedForMs: Number(row.failed_for_ms),
+      failedAt: row.failed_at,
+      nextTryAt: row.next_try_at,
+    },
     heldUntil: row.held_until,
     version: row.version,
     createdAt: row.created_at,
@@ -181,7 +189,11 @@ export async function updateWebhook(
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),
       failing_since: unlessNew('failing_since', change),
+      failed_for_ms: unlessNew('failed_for_ms', change),
+      failed_at: unlessNew('failed_at', change),
+      next_try_at: unlessNew('next_try_at', change),
       held_until: unlessNew('held_until', change),
+      activated_at: sql<Date>`case when ${isNew(change)} then clock_timestamp() else activated_at end`,
       version: sql<number>`version + 1`,
       updated_at: sql<Date>`now()`,
     })
@@ -191,13 +203,19 @@ export async function updateWebhook(
   return row ? toWebhook(row) : null
 }
 
-function unlessNew(
-  column: 'failing_since' | 'held_until',
-  { url = null, isActive = false }: { url?: string | null | undefined; isActive?: boolean | undefined },
-) {
-  return sql<Date | null>`case
-    when url <> ${url}::text or (${isActive}::boolean and (not is_active or disabled_at is not null)) then null
-    else ${sql.ref(column)} end`
+type Renewal = { url?: string | null | undefined; isActive?: boolean | undefined }
+
+/** Whether a change activates the webhook anew, or gives it another URL. */
+function isNew({ url = null, isActive = false }: Renewal) {
+  return sql<boolean>`(url <> ${url}::text
+    or (${isActive}::boolean and (not is_active or disabled_at is not null))) is true`
+}
+
+function unlessNew<
+  Column extends 'failing_since' | 'failed_at' | 'next_try_at' | 'held_until' | 'failed_for_ms',
+>(column: Column, change: Renewal) {
+  type Value = Column extends 'failed_for_ms' ? string | null : Date | null
+  return sql<Value>`case when ${isNew(change)} then null else ${sql.ref(column)} end`
 }
 
 /** In the order in which everybody locks lanes: a DELETE takes them as it finds them, and two could wait for each other. */

@@ -2,9 +2,11 @@ import { expect, test } from 'vitest'
 import {
   decideHealth,
   disableAt,
+  type FailingTime,
   type Health,
   isOverdue,
   type News,
+  noteFailure,
   willBeDisabledAt,
 } from '../../src/domain/health.ts'
 
@@ -154,6 +156,75 @@ test('when it will happen is told of webhooks that are active and failing', () =
   expect(willBeDisabledAt({ ...failing, failingSince: null })).toBeNull()
   expect(willBeDisabledAt({ ...failing, isActive: false })).toBeNull()
   expect(willBeDisabledAt({ ...failing, disabledAt: ago(1) })).toBeNull()
+})
+
+const minute = 60_000
+const time = (change: Partial<FailingTime> = {}): FailingTime => ({
+  failedForMs: day,
+  failedAt: ago(5 * minute),
+  nextTryAt: null,
+  ...change,
+})
+const failure = { now, nextTryMs: null, isOurs: false }
+
+test.each<[string, FailingTime | null, Date | null, { isOurs?: boolean }, number]>([
+  ['the first failure begins', null, null, {}, 0],
+  ['what was failing before this was noted keeps its time', null, ago(2 * day), {}, 2 * day],
+  ['minutes between failures count', time(), ago(day), {}, day + 5 * minute],
+  [
+    'a day counts where that was the plan',
+    time({ failedAt: ago(day), nextTryAt: ago(5 * minute) }),
+    ago(2 * day),
+    {},
+    2 * day,
+  ],
+  [
+    'six days in which walhook was stopped do not',
+    time({ failedAt: ago(6 * day), nextTryAt: ago(6 * day - minute) }),
+    ago(7 * day),
+    {},
+    day,
+  ],
+  ['nor six days in which nothing was to be sent', time({ failedAt: ago(6 * day) }), ago(7 * day), {}, day],
+  ['nor what failed for a cause of our own', time(), ago(day), { isOurs: true }, day],
+  ['a clock that was set back takes nothing away', time({ failedAt: ahead(2 * minute) }), ago(day), {}, day],
+])('of the time that a webhook fails, %s', (_what, before, since, news, failedForMs) => {
+  expect(noteFailure(before, since, { ...failure, ...news })).toMatchObject({ failedForMs, failedAt: now })
+})
+
+test('the earliest try that is planned is kept until it has come', () => {
+  const next = (before: FailingTime | null, nextTryMs: number | null) =>
+    noteFailure(before, null, { ...failure, nextTryMs }).nextTryAt
+  expect(next(null, null)).toBeNull()
+  expect(next(null, 5_000)).toEqual(ahead(5_000))
+  expect(next(time({ nextTryAt: ahead(2_000) }), 5_000)).toEqual(ahead(2_000))
+  expect(next(time({ nextTryAt: ahead(9_000) }), 5_000)).toEqual(ahead(5_000))
+  expect(next(time({ nextTryAt: ago(1) }), 5_000)).toEqual(ahead(5_000))
+  expect(next(time({ nextTryAt: ahead(2_000) }), null)).toEqual(ahead(2_000))
+})
+
+test('a failure within a minute of the one before is not noted, unless time is up', () => {
+  const just = time({ failedAt: ago(minute - 1) })
+  expect(noteFailure(just, ago(day), failure)).toBe(just)
+  const up = { ...just, failedForMs: 5 * day - minute }
+  expect(noteFailure(up, ago(6 * day), failure).failedForMs).toBe(5 * day - 1)
+})
+
+test('when it will happen moves by what does not count', () => {
+  const failing = { isActive: true, disabledAt: null, failingSince: ago(9 * day) }
+  const at = (failingTime: FailingTime) => willBeDisabledAt({ ...failing, failingTime }, now)
+  expect(at(time())).toEqual(new Date(ago(5 * minute).getTime() + 4 * day))
+  // Nothing was tried as planned: walhook was stopped, and what is left begins when it fails again.
+  expect(at(time({ failedAt: ago(6 * day), nextTryAt: ago(6 * day) }))).toEqual(ahead(4 * day))
+  expect(at(time({ failedForMs: 6 * day, failedAt: now }))).toEqual(now)
+})
+
+test('five days are five days of trying', () => {
+  const news = { ...quiet, isFailing: true, isExhausted: true }
+  const decideAfter = (failedForMs: number) =>
+    decideHealth({ failingSince: ago(9 * day), heldUntil: null }, news, { now, hasDead: true, failedForMs })
+  expect(decideAfter(5 * day - 1).disable).toBeNull()
+  expect(decideAfter(5 * day).disable).toMatch(/not counting times in which walhook tried nothing/)
 })
 
 test('an event is overdue once it has waited for longer than all retries take', () => {

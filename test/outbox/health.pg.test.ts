@@ -3,7 +3,7 @@ import { transaction } from '../../src/outbox/database.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, findWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
-import { openTestOutbox, settlementOf } from '../support/open-outbox.ts'
+import { openTestOutbox, retry, settlementOf } from '../support/open-outbox.ts'
 import { everyUser, holdUpLog, untilWaiting } from '../support/outbox-traffic.ts'
 
 type At = Awaited<ReturnType<typeof openTestOutbox>>
@@ -161,4 +161,60 @@ test('deleting a webhook while it is being settled waits, and neither is a deadl
   expect(await settled).toHaveLength(1)
   expect(await deleted).toBe(true)
   expect(await at.queue()).toEqual([])
+})
+
+/** As if all that is noted of its failing had been noted so long before. */
+const longAgo = (at: At, webhookId: number, days: number) =>
+  at.outbox.pool.query(
+    `update walhook.webhooks set failing_since = failing_since - $2 * interval '1 day',
+       failed_at = failed_at - $2 * interval '1 day', next_try_at = next_try_at - $2 * interval '1 day',
+       activated_at = activated_at - interval '30 days'
+     where id = $1`,
+    [webhookId, days],
+  )
+
+test('walhook was stopped for six days: the failures after that do not disable the webhook', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  await settleOne(at, webhook, retry(5_000))
+  await longAgo(at, webhook, 6)
+  expect(await settleOne(at, webhook, { next: { state: 'dead' } })).toEqual([])
+  expect(await settleOne(at, webhook, { next: { state: 'dead' } })).toEqual([])
+  const after = (await findWebhook(at.outbox, webhook))!
+  expect(after.failingTime!.failedForMs).toBeLessThan(60_000)
+  expect(after.disabledAt).toBeNull()
+})
+
+test('failing on as planned for five days disables it', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append(...Array.from({ length: 7 }, (_, i) => `user ${i + 1} new`))
+  await settleOne(at, webhook, retry(86_400_000))
+  for (let day = 1; day < 5; day++) {
+    await longAgo(at, webhook, 1)
+    expect(await settleOne(at, webhook, { ...retry(86_400_000), isOverdue: true })).toEqual([])
+  }
+  await longAgo(at, webhook, 1)
+  expect(await settleOne(at, webhook, { next: { state: 'dead' } })).toHaveLength(1)
+})
+
+test('a 410 that was under way when the webhook was activated anew does not disable it again', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new')
+  const [old, young] = await at.claim(webhook)
+  const gone = (lane: typeof old) =>
+    settlementOf(lane!, { next: later, disable: 'It answered 410 Gone.', holdMs: 60_000 })
+  const underWay = gone(old)
+  await updateWebhook(at.outbox, webhook, { isActive: false })
+  await updateWebhook(at.outbox, webhook, { isActive: true })
+  await settle(at.outbox, [underWay])
+  expect(await findWebhook(at.outbox, webhook)).toMatchObject({
+    disabledAt: null,
+    heldUntil: null,
+    failingSince: null,
+  })
+  await settle(at.outbox, [gone(young)])
+  expect(await findWebhook(at.outbox, webhook)).toMatchObject({ disabledAt: expect.any(Date) })
 })
