@@ -132,6 +132,14 @@ create table walhook.backfills (
   CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
 );
 
+create table walhook.checksum_key (
+  is_only boolean default true not null,
+  key bytea not null,
+  PRIMARY KEY (is_only),
+  CHECK ((octet_length(key) = 32)),
+  CHECK (is_only)
+);
+
 create table walhook.deliveries (
   webhook_id integer not null,
   entity_type text collate "C" not null,
@@ -318,6 +326,7 @@ create table walhook.sessions (
   token_mac bytea,
   created_at timestamp with time zone default now() not null,
   expires_at timestamp with time zone not null,
+  has_checksum boolean default false not null,
   PRIMARY KEY (hash),
   FOREIGN KEY (token_id) REFERENCES walhook.tokens(id) ON DELETE CASCADE,
   CHECK (((token_id IS NULL) = (token_mac IS NOT NULL))),
@@ -335,6 +344,7 @@ create table walhook.tokens (
   revoked_at timestamp with time zone,
   role text not null,
   expires_at timestamp with time zone,
+  has_checksum boolean default false not null,
   PRIMARY KEY (id),
   UNIQUE (hash),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),

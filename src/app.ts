@@ -1,9 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
-import { createAdmin } from './admin/admin.ts'
-import { readSnippets } from './admin/snippets.ts'
-import { addressOf } from './api/admit.ts'
-import { createApi, type Health } from './api/api.ts'
+import type { Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { type CaptureState, createCapture } from './capture/capture.ts'
 import { fieldNames, readCatalogue } from './capture/catalogue.ts'
@@ -11,9 +8,7 @@ import { withKnownColumns } from './capture/columns.ts'
 import { readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import type { Config } from './config.ts'
-import { createAuthenticator } from './control/authenticate.ts'
 import type { Control } from './control/control.ts'
-import { createSessions } from './control/sessions.ts'
 import { createTestPlaces } from './control/test-places.ts'
 import { openDatabases } from './databases.ts'
 import { openSender } from './delivery/attempt.ts'
@@ -23,12 +18,12 @@ import { createGuard } from './delivery/guard.ts'
 import { sendTest, tryTest } from './delivery/send-test.ts'
 import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
+import { bindHttp, openHttp } from './http.ts'
 import type { Outbox } from './outbox/database.ts'
 import { ensurePartitions } from './outbox/partitions.ts'
 import { queueDepth } from './outbox/queue-depth.ts'
 import { dropOldDays } from './outbox/retention.ts'
 import { listenForWakes } from './outbox/wake.ts'
-import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import { type Service, supervise } from './runtime/service.ts'
 import { sleep } from './runtime/sleep.ts'
@@ -48,23 +43,22 @@ export type Opened =
   | { readonly ok: true; readonly app: App }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
-/** What the API answers; every other path is a page for people. */
-const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
-
 const deadlineMs = 15_000
 const hourMs = 3_600_000
 /** How long ops wait for a database: a link that has died in silence brings no error, and no answer either. */
 const answerMs = 3_000
 
 /**
- * Opens everything that `serve` runs: checks the databases, brings the schema up to date, wires the parts and
- * binds the port. Nothing is left open where a problem is returned. The configuration must have a source, an
+ * Opens everything that `serve` runs: binds the port, checks the databases, brings the schema up to date, and wires the
+ * parts. The port comes first, so that a start which can't succeed for want of it has changed nothing. Nothing is left open where a problem is returned. The configuration must have a source, an
  * outbox and a seal key.
  */
 export async function openApp(config: Config, log: Log): Promise<Opened> {
   const { slotName, publicationName, roles } = config
   const nowMs = () => Date.now()
   await using opened = new AsyncDisposableStack()
+  const bound = roles.has('api') ? await bindHttp(config) : null
+  if (bound && !bound.ok) return { ok: false, problems: [bound.problem] }
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
   const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } =
@@ -142,39 +136,24 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     randomBytes,
   }
 
-  let server: HttpServer | null = null
-  if (roles.has('api')) {
-    const admin = { token: config.adminToken, userId: config.adminUserId }
-    const authenticate = createAuthenticator({
-      outbox,
-      admin,
-      nowMs,
-      onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
-    })
+  if (bound) {
+    const closing = new AbortController()
     const checks = async (): Promise<Record<string, Health>> => ({
       database: await databaseHealth(health),
       ...(roles.has('capture') && { capture: captureHealth(capture.state(), capture.stall()) }),
       ...(roles.has('delivery') && { delivery: deliveryHealth(dispatcher.stall()) }),
     })
-    const api = createApi({ control, authenticate, health: checks, metrics, nowMs, log })
-    const sessions = createSessions({ control, authenticate, admin })
-    const receiving = readSnippets()
-    if (!receiving.ok) return { ok: false, problems: [receiving.problem] }
-    const closing = new AbortController()
-    const pages = createAdmin({
+    const problem = openHttp(bound.gate, {
+      config,
       control,
-      sessions,
-      snippets: receiving.snippets,
-      addressOf,
+      health: checks,
+      metrics,
       nowMs,
       stopped: closing.signal,
       log,
     })
-    const fetch = (request: Request, env?: object) =>
-      (forPrograms.test(new URL(request.url).pathname) ? api : pages).fetch(request, env)
-    const listening = await listenHttp(fetch, { host: config.host, port: config.port })
-    if (!listening.ok) return { ok: false, problems: [listening.problem] }
-    server = opened.use(listening.server)
+    if (problem) return { ok: false, problems: [problem] }
+    opened.use(bound.server)
     opened.defer(() => closing.abort())
   }
 
@@ -195,7 +174,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   return {
     ok: true,
     app: {
-      url: server?.url ?? null,
+      url: bound?.server.url ?? null,
       control,
       async run(signal) {
         try {
@@ -262,17 +241,17 @@ async function keepDays(
 function databaseHealth(outbox: Outbox): Promise<Health> {
   return within(answerMs, outbox.pool.query('select')).then(
     () => ({ ok: true, status: 'reachable' }),
-    error => ({ ok: false, status: describeError(error) }),
+    error => ({ ok: false, status: 'no answer', reason: describeError(error) }),
   )
 }
 
 function deliveryHealth(stall: string | null): Health {
-  return stall === null ? { ok: true, status: 'working' } : { ok: false, status: `stalled: ${stall}` }
+  return stall === null ? { ok: true, status: 'working' } : { ok: false, status: 'stalled', reason: stall }
 }
 
 /** Where nothing goes on although something waits, `stall` says why. */
 function captureHealth({ state, reason }: CaptureState, stall: string | null): Health {
-  if (stall !== null) return { ok: false, status: `stalled: ${stall}` }
+  if (stall !== null) return { ok: false, status: 'stalled', reason: stall }
   const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'
-  return { ok, status: reason === null ? state : `${state}: ${reason}` }
+  return { ok, status: state, ...(reason !== null && { reason }) }
 }

@@ -1,10 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
+import type { AddressRange } from './domain/address.ts'
+import { parseTrustedProxies } from './domain/client-address.ts'
 import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts'
 import { defaultMapping, type EntityMapping } from './domain/mapping.ts'
 import { readMappingFile } from './domain/mapping-file.ts'
 import { nearest } from './domain/nearest.ts'
 import type { Problem } from './domain/problem.ts'
+import { type PublicUrl, parsePublicUrls } from './domain/public-url.ts'
 import { defaultScheduleMs, parseSchedule } from './domain/retry.ts'
 import { parseSealKey, type SealKey } from './domain/seal.ts'
 import { emptyList, parseTargetList, type TargetList } from './domain/target-list.ts'
@@ -38,6 +41,10 @@ export type Config = {
   /** How often capture sends a probe, also while the source is idle; null: only where other WAL was written. */
   readonly probeIntervalMs: number | null
   readonly host: string
+  /** Under which people and programs reach it; empty: under any host. */
+  readonly publicUrls: readonly PublicUrl[]
+  /** Reverse proxies that are believed about who sent a request. */
+  readonly trustedProxies: readonly AddressRange[]
   /** How long what is finished is kept, in days. */
   readonly keep: { readonly logDays: number; readonly eventsDays: number }
   readonly port: number
@@ -65,6 +72,8 @@ const variables = [
   'WALHOOK_ALLOW_TARGETS',
   'WALHOOK_DENY_TARGETS',
   'WALHOOK_PROXY',
+  'WALHOOK_URL',
+  'WALHOOK_TRUSTED_PROXIES',
   'WALHOOK_RETRY_SCHEDULE',
   'WALHOOK_MAX_IN_FLIGHT',
   'WALHOOK_PROBE_INTERVAL',
@@ -159,6 +168,15 @@ export function readConfig(
   if ('problem' in proxy)
     add('WALHOOK_PROXY', proxy.problem, 'write it as http://host:port, or http://user:password@host:port')
 
+  const publicUrls = parsePublicUrls(get('WALHOOK_URL') ?? '')
+  if (!publicUrls.ok)
+    for (const problem of publicUrls.problems)
+      add('WALHOOK_URL', problem, 'write where walhook is reached from outside: https://walhook.example.com')
+  const proxies = parseTrustedProxies(get('WALHOOK_TRUSTED_PROXIES') ?? '')
+  if (!proxies.ok)
+    for (const problem of proxies.problems)
+      add('WALHOOK_TRUSTED_PROXIES', problem, 'write addresses and CIDRs, separated by commas')
+
   const schedule = get('WALHOOK_RETRY_SCHEDULE')
   const scheduleMs = schedule === null ? defaultScheduleMs : parseSchedule(schedule)
   if (scheduleMs === null)
@@ -221,6 +239,8 @@ export function readConfig(
       maxInFlightPerWebhook,
       probeIntervalMs,
       host: get('HOST') ?? '127.0.0.1',
+      publicUrls: publicUrls.ok ? publicUrls.urls : [],
+      trustedProxies: proxies.ok ? proxies.ranges : [],
       keep,
       port,
       logLevel,

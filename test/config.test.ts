@@ -42,6 +42,8 @@ test('an empty environment is the defaults', () => {
       probeIntervalMs: null,
       maxInFlightPerWebhook: 100,
       host: '127.0.0.1',
+      publicUrls: [],
+      trustedProxies: [],
       keep: { logDays: 30, eventsDays: 30 },
       port: 8080,
       logLevel: 'info',
@@ -250,4 +252,34 @@ test('a variable that walhook does not have is warned of, with the name that was
     { what: 'WALHOOK_ALOW_TARGETS', found, mend: 'write WALHOOK_ALLOW_TARGETS, or remove it' },
     { what: 'WALHOOK_COLOUR_OF_THE_SKY', found, mend: 'remove it' },
   ])
+})
+
+test('public URLs and trusted proxies are read, and what is wrong with them is said without a password', () => {
+  const result = readConfig([], {
+    WALHOOK_URL: 'https://walhook.example.com, http://walhook:8080',
+    WALHOOK_TRUSTED_PROXIES: '10.0.0.0/8,2001:db8::/32',
+  })
+  expect(result).toMatchObject({
+    ok: true,
+    config: {
+      publicUrls: [
+        { protocol: 'https', host: 'walhook.example.com' },
+        { protocol: 'http', host: 'walhook:8080' },
+      ],
+      trustedProxies: [{ prefixBits: 8 }, { prefixBits: 32 }],
+    },
+  })
+  const problems = problemsOf({
+    WALHOOK_URL: 'walhook.example.com,https://a.example/hooks,https://user:hunter2@b.example',
+    WALHOOK_TRUSTED_PROXIES: 'nginx,10.0.0.1/8,10.0.0.0/33',
+  })
+  expect(problems.map(({ what, found }) => [what, found])).toEqual([
+    ['WALHOOK_URL', 'a part of it is no http or https URL'],
+    ['WALHOOK_URL', '"https://a.example" is followed by a path: walhook is served at the root of a host'],
+    ['WALHOOK_URL', 'it holds a user or a password'],
+    ['WALHOOK_TRUSTED_PROXIES', '"nginx" is no address and no CIDR'],
+    ['WALHOOK_TRUSTED_PROXIES', expect.stringContaining('write 10.0.0.0/8')],
+    ['WALHOOK_TRUSTED_PROXIES', expect.stringContaining('from 0 to 32')],
+  ])
+  expect(JSON.stringify(problems)).not.toContain('hunter2')
 })

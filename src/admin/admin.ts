@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Control } from '../control/control.ts'
+import type { Rates } from '../control/rates.ts'
 import type { Sessions } from '../control/sessions.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { assetRoutes } from './assets.ts'
@@ -26,6 +27,8 @@ export function createAdmin(options: {
   /** Where a request comes from, for slowing down who guesses tokens. */
   addressOf: (c: Context) => string
   nowMs: () => number
+  /** Shared with the API: one token, one rate. */
+  rates: Rates
   /** Aborted when the server is closing. */
   stopped: AbortSignal
   log: Log
@@ -38,7 +41,12 @@ export function createAdmin(options: {
   const open = new Hono<AdminEnv>().use(onlyOurPages())
   logInRoutes(open, options)
 
-  const guarded = new Hono<AdminEnv>().use(requireSession(sessions, toLogIn))
+  const guarded = new Hono<AdminEnv>().use(
+    requireSession(sessions, toLogIn, {
+      rates: options.rates,
+      onOften: c => errorPage(c, textsOf(c).errors.tooOften, 429),
+    }),
+  )
   guarded.get('/', c => c.redirect('/couplings', 303))
   logOutRoutes(guarded, options)
   mount(guarded, mounted)
@@ -63,7 +71,7 @@ export function createAdmin(options: {
     })
 }
 
-function errorPage(c: Context, sentence: string, status: 413 | 500): Response {
+function errorPage(c: Context, sentence: string, status: 413 | 429 | 500): Response {
   const t = textsOf(c)
   const alert = html`<p class="notice bad" role="alert">${sentence}</p>`
   if (c.req.header('hx-request') === 'true') return c.html(alert, status) as Response

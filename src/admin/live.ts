@@ -28,6 +28,9 @@ export async function answerLive(
   }: { stopped: AbortSignal; nowMs: () => number; onFailure: (error: unknown) => void },
 ): Promise<Response> {
   if (!c.req.header('accept')?.includes('text/event-stream')) return c.html(await piece.render(nowMs()))
+  const visit = c.env?.visit
+  // The browser asks again, as after any failure; a page that is not followed still shows what it showed.
+  if (visit && !visit.stream()) return c.body(null, 503, { 'retry-after': '30' })
   const isStillIn = c.get('isStillIn')
   // A proxy that collects the answer before it passes it on would hold it back for ever.
   c.header('x-accel-buffering', 'no')

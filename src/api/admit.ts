@@ -1,29 +1,24 @@
 import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Authenticated } from '../control/authenticate.ts'
-import { type Bucket, type RatePolicy, take } from '../domain/rate.ts'
+import type { Rates } from '../control/rates.ts'
+import { tokenIn, type Visit } from '../gate/passage.ts'
 import { problem } from './problem.ts'
 import type { ApiEnv } from './route.ts'
 
-/** For programs and pages alike far more than they need, and less than a loop without a pause. */
-export const usualRate: RatePolicy = { quota: 3_000, windowS: 60 }
-
 /**
- * Lets in who brings a valid token and has not called more often than `rate` allows. Every answer to a token says
+ * Lets in who brings a valid token and has not called more often than `rates` allow. Every answer to a token says
  * what is left: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
  */
 export function admit(options: {
   authenticate: (token: string, address: string) => Promise<Authenticated>
-  rate: RatePolicy
-  nowMs: () => number
+  rates: Rates
 }): MiddlewareHandler<ApiEnv> {
-  const { rate } = options
-  // One for each token that has called: as many as admins have made.
-  const buckets = new Map<number | null, Bucket>()
-
+  const { rates } = options
+  const rate = rates.policy
   return async (c, next) => {
-    const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
-    if (token === undefined)
+    const token = tokenIn(c.req.header('authorization'))
+    if (token === null)
       return refused(
         c,
         'Send the header "Authorization: Bearer …" with a token. "walhook token NAME" makes one.',
@@ -40,8 +35,7 @@ export function admit(options: {
     }
 
     const { caller } = found
-    const taken = take(buckets.get(caller.tokenId), rate, options.nowMs())
-    buckets.set(caller.tokenId, taken.bucket)
+    const taken = rates.take(caller)
     c.header('ratelimit-policy', `"token";q=${rate.quota};w=${rate.windowS}`)
     c.header('ratelimit', `"token";r=${taken.remaining};t=${taken.resetS}`)
     if (!taken.isAllowed)
@@ -65,7 +59,9 @@ function slowDown(c: Context, seconds: number, detail: string): Response {
   return problem(c, 429, detail)
 }
 
-/** Where the connection comes from; empty where there is none, as in a test. */
+/** Where the request comes from, as the gate sees it; empty where there is no connection, as in a test. */
 export function addressOf(c: Context): string {
+  const visit: Visit | undefined = c.env?.visit
+  if (visit) return visit.address
   return c.env?.incoming ? (getConnInfo(c).remote.address ?? '') : ''
 }

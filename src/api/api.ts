@@ -1,11 +1,13 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import packageJson from '../../package.json' with { type: 'json' }
-import type { Authenticated } from '../control/authenticate.ts'
+import type { Authenticator } from '../control/authenticate.ts'
 import type { Control } from '../control/control.ts'
-import type { RatePolicy } from '../domain/rate.ts'
+import type { Rates } from '../control/rates.ts'
+import { tokenIn } from '../gate/passage.ts'
 import { describeError, type Log } from '../runtime/log.ts'
-import { admit, usualRate } from './admit.ts'
+import { shared } from '../runtime/shared.ts'
+import { addressOf, admit } from './admit.ts'
 import { docsPage, docsPolicy } from './docs-page.ts'
 import { openApiDocument } from './document.ts'
 import type { Metrics } from './metrics.ts'
@@ -14,8 +16,11 @@ import { problem } from './problem.ts'
 import type { ApiEnv } from './route.ts'
 import { routes } from './routes.ts'
 
-/** Whether a part of walhook works, and in a few words how it is. */
-export type Health = { readonly ok: boolean; readonly status: string }
+/** Whether a part of walhook works, in a word how it is, and why, where there is more to say. */
+export type Health = { readonly ok: boolean; readonly status: string; readonly reason?: string | undefined }
+
+/** Whoever asks for health or metrics, and however often, costs as much as one who asks once a second. */
+const keepMs = 1_000
 
 const maxBodyBytes = 64 * 1024
 
@@ -25,14 +30,24 @@ const maxBodyBytes = 64 * 1024
  */
 export function createApi(options: {
   control: Control
-  authenticate: (token: string, address: string) => Promise<Authenticated>
-  rate?: RatePolicy
-  nowMs: () => number
+  authenticate: Authenticator
+  rates: Rates
   health: () => Promise<Record<string, Health>>
   metrics: Metrics
+  /** How long answers about health and metrics are kept; a second, unless a test says otherwise. */
+  keepMs?: number
   log: Log
 }): Hono {
-  const { control, nowMs, log } = options
+  const { control, authenticate, log } = options
+  const clock = () => performance.now()
+  const health = shared(options.keepMs ?? keepMs, clock, options.health)
+  const metrics = shared(options.keepMs ?? keepMs, clock, options.metrics.read)
+
+  /** Reasons name addresses and tables: they are for who has a token. */
+  async function mayKnowWhy(c: Context): Promise<boolean> {
+    const token = tokenIn(c.req.header('authorization'))
+    return token !== null && (await authenticate(token, addressOf(c)).catch(() => null))?.ok === true
+  }
 
   const guarded = new Hono<ApiEnv>()
     .use(
@@ -42,25 +57,32 @@ export function createApi(options: {
         onError: c => problem(c, 413, `The body may hold ${maxBodyBytes} bytes.`),
       }),
     )
-    .use('/api/*', admit({ authenticate: options.authenticate, rate: options.rate ?? usualRate, nowMs }))
+    .use('/api/*', admit({ authenticate, rates: options.rates }))
   mount(guarded, routes, control)
   const document = openApiDocument(routes, packageJson.version)
+  const documentText = JSON.stringify(document)
+  const documentPage = docsPage(document).toString()
 
   const open = new Hono()
     .get('/livez', c => c.json({ status: 'ok' }))
     .get('/readyz', async c => {
-      const checks = await options.health()
-      const isReady = Object.values(checks).every(({ ok }) => ok)
+      const parts = await health()
+      const isReady = Object.values(parts).every(({ ok }) => ok)
+      const isKnown = await mayKnowWhy(c)
+      const checks = Object.fromEntries(
+        Object.entries(parts).map(([name, { ok, status, reason }]) => [
+          name,
+          { ok, status: isKnown && reason !== undefined ? `${status}: ${reason}` : status },
+        ]),
+      )
       return c.json({ status: isReady ? 'ok' : 'not ready', checks }, isReady ? 200 : 503)
     })
-    .get('/metrics', async c =>
-      c.body(await options.metrics.read(), 200, { 'content-type': options.metrics.contentType }),
-    )
+    .get('/metrics', async c => c.body(await metrics(), 200, { 'content-type': options.metrics.contentType }))
     // What there is to call is no secret, and generators of clients bring no token.
-    .get('/api/openapi.json', c => c.json(document))
+    .get('/api/openapi.json', c => c.body(documentText, 200, { 'content-type': 'application/json' }))
     .get('/api/docs', c => {
       c.header('content-security-policy', docsPolicy)
-      return c.html(docsPage(document))
+      return c.html(documentPage)
     })
   for (const { path } of [...open.routes]) open.all(path, c => otherMethod(c, ['GET']))
 

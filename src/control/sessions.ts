@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import { type Bucket, type RatePolicy, take } from '../domain/rate.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
 import {
@@ -8,11 +9,14 @@ import {
   insertSession,
   pruneSessions,
 } from '../outbox/sessions.ts'
-import { type Authenticated, configured, hashOf, holder } from './authenticate.ts'
+import { type Authenticated, configured, holder } from './authenticate.ts'
 import type { Caller, Control } from './control.ts'
+import { createCredentialJudge, hashOf, newCredential } from './credentials.ts'
+import { createLogInAudit } from './log-in-audit.ts'
 
-const prefix = 'whs_'
 const sessionMs = 12 * 3_600_000
+/** Of one token. A person needs one, and each is recorded. */
+const logInRate: RatePolicy = { quota: 30, windowS: 60 }
 
 export type LoggedIn =
   /** `session` is the id that its holder keeps, in a cookie; it is nowhere else. */
@@ -30,33 +34,54 @@ export function createSessions(options: {
   control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>
   authenticate: (token: string, address: string) => Promise<Authenticated>
   admin: { readonly token: string | null; readonly userId: string | null }
+  nowMs: () => number
 }) {
-  const { authenticate, admin } = options
+  const { authenticate, admin, nowMs } = options
   const { outbox, sealKey, randomBytes } = options.control
   // Not its hash: unlike our own tokens, the configured one may be guessed by who reads the table.
   const adminMac =
     admin.token === null ? null : createHmac('sha256', sealKey.bytes).update(admin.token).digest()
 
+  const judge = createCredentialJudge(outbox, 'whs_')
+  const audit = createLogInAudit({ outbox, nowMs })
+  /** By token. */
+  const logIns = new Map<number | null, Bucket>()
+
   return {
-    /** Starts a session for who has a token; `address` is slowed down by failures as at any call. */
+    /** Whether a text may be the id of a session, as far as can be told without a query. */
+    isPlausible: judge.isPlausible,
+
+    /** Starts a session for who has a token; `address` is slowed down by failures as at any call. Both are recorded. */
     async logIn(token: string, address: string): Promise<LoggedIn> {
       const found = await authenticate(token, address)
-      if (!found.ok) return found
-      const session = prefix + randomBytes(32).toString('base64url')
-      const { tokenId } = found.caller
+      if (!found.ok) {
+        await audit.refused(address)
+        return found
+      }
+      const { caller } = found
+      const { tokenId } = caller
+      const taken = take(logIns.get(tokenId), logInRate, nowMs())
+      logIns.set(tokenId, taken.bucket)
+      if (!taken.isAllowed) return { ok: false, isHeld: true, waitMs: taken.retryAfterS * 1000 }
+
+      const session = await newCredential({ outbox, randomBytes }, 'whs_')
       await pruneSessions(outbox)
-      const { expiresAt } = await insertSession(outbox, {
-        hash: hashOf(session),
-        tokenId,
-        tokenMac: tokenId === null ? adminMac : null,
-        forMs: sessionMs,
+      const { expiresAt } = await inTransaction(outbox, async tx => {
+        const started = await insertSession(tx.client, {
+          hash: hashOf(session),
+          tokenId,
+          tokenMac: tokenId === null ? adminMac : null,
+          forMs: sessionMs,
+        })
+        await recordAudit(tx.client, caller, 'session.started', { to: { address } })
+        return started
       })
-      return { ok: true, caller: found.caller, session, expiresAt }
+      return { ok: true, caller, session, expiresAt }
     },
 
     /** Whose session it is; null where it has ended or never was. */
     async find(session: string): Promise<Caller | null> {
-      if (!session.startsWith(prefix)) return null
+      if (!(await judge.isWorthAQuery(session))) return null
       const owner = await findSession(outbox, hashOf(session))
       if (!owner) return null
       if (owner.token) return holder(owner.token)

@@ -3,8 +3,8 @@ import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
 import type { Token } from '../outbox/tokens.ts'
 import * as tokens from '../outbox/tokens.ts'
-import { hashOf, tokenPrefix } from './authenticate.ts'
 import type { Caller, Control } from './control.ts'
+import { hashOf, newCredential } from './credentials.ts'
 import { invalid, notFound, type Result } from './result.ts'
 import type { Page } from './webhooks.ts'
 
@@ -26,7 +26,7 @@ export async function createToken(
       pointer: '/expires_at',
       detail: `${input.expiresAt.toISOString()} is past: the token would never work.`,
     })
-  const text = tokenPrefix + control.randomBytes(32).toString('base64url')
+  const text = await newCredential(control, 'whk_')
   const token = await inTransaction(control.outbox, async tx => {
     const made = await tokens.insertToken(tx, { ...input, hash: hashOf(text) })
     await recordAudit(tx.client, caller, 'token.created', { id: made.id, to: described(made) })

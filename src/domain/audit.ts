@@ -16,6 +16,8 @@ export const auditActions = [
   'secrets.rekeyed',
   'token.created',
   'token.revoked',
+  'session.started',
+  'session.refused',
   'sessions.ended',
 ] as const
 export type AuditAction = (typeof auditActions)[number]

@@ -2,17 +2,17 @@ import type pg from 'pg'
 import type { Role } from '../domain/role.ts'
 import type { Outbox } from './database.ts'
 
-/** Starts a session, kept by the SHA-256 of its id, of a stored token or, by its MAC, of the configured one. */
+/** Starts a session, kept by the SHA-256 of its id with its checksum, of a stored token or, by its MAC, of the configured one. */
 export async function insertSession(
-  outbox: Outbox,
+  client: pg.PoolClient,
   session: { hash: Buffer; tokenId: number | null; tokenMac: Buffer | null; forMs: number },
 ): Promise<{ expiresAt: Date }> {
   // Not beyond its token's own end.
-  const { rows } = await outbox.pool.query({
+  const { rows } = await client.query({
     name: 'insert_session',
     text: `
-insert into walhook.sessions (hash, token_id, token_mac, expires_at)
-select $1, $2, $3, least(now() + $4::float8 * interval '1 ms', (select expires_at from walhook.tokens where id = $2))
+insert into walhook.sessions (hash, has_checksum, token_id, token_mac, expires_at)
+select $1, true, $2, $3, least(now() + $4::float8 * interval '1 ms', (select expires_at from walhook.tokens where id = $2))
 returning expires_at`,
     values: [session.hash, session.tokenId, session.tokenMac, session.forMs],
   })

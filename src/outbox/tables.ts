@@ -36,6 +36,7 @@ export type Tables = {
     id: Generated<number>
     name: string
     hash: Buffer
+    has_checksum: Generated<boolean>
     role: Role
     user_id: string | null
     expires_at: Date | null

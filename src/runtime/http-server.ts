@@ -1,23 +1,48 @@
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 
 /** A listening server; disposing it lets answers that are under way come, for a while, and ends every connection. */
 export type HttpServer = { readonly url: string; [Symbol.asyncDispose](): Promise<void> }
 
 const drainMs = 3_000
 
+/** Connections that may be open at once; each costs some 20 kB, and twice that while a request comes in. */
+const mostConnections = 1_024
+/** Of one address: one that opens all it can leaves half for the others. */
+const mostOfOneAddress = mostConnections / 2
+/** From here on connections that wait for their next request are ended, to leave room. */
+const crowdedAt = 0.75 * mostConnections
+
+/** https://nodejs.org/docs/latest-v24.x/api/http.html#httpcreateserveroptions-requestlistener */
+const serverOptions = {
+  headersTimeout: 10_000,
+  /** Of the whole request, headers and body. */
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 2_000,
+  /** Longer than nginx keeps a connection to walhook (60 s), so that it never sends a request on one that just ends. */
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16_384,
+}
+/** A connection on which nothing moves is ended. Pages that follow what happens send something every 20 s. */
+const idleMs = 60_000
+
 export type Listening =
   | { readonly ok: true; readonly server: HttpServer }
   | { readonly ok: false; readonly problem: { what: string; found: string; mend: string } }
 
-/** Listens on `host` and `port` (0: any free one) and answers with `fetch`. A taken port is a problem, not a throw. */
+/**
+ * Listens on `host` and `port` (0: any free one). A taken port is a problem, not a throw. `keyOf` says what counts as one
+ * address; connections of those for which it says null count only in all.
+ */
 export async function listenHttp(
-  fetch: (request: Request) => Response | Promise<Response>,
-  options: { host: string; port: number },
+  onRequest: RequestListener,
+  options: { host: string; port: number; keyOf?: (address: string) => string | null },
 ): Promise<Listening> {
-  const { host, port } = options
-  const server = createAdaptorServer({ fetch }) as Server
+  const { host, port, keyOf = address => address } = options
+  const server = createServer(serverOptions, onRequest)
+  server.maxConnections = mostConnections
+  server.timeout = idleMs
+  boundConnections(server, keyOf)
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -44,6 +69,26 @@ export async function listenHttp(
       },
     },
   }
+}
+
+function boundConnections(server: Server, keyOf: (address: string) => string | null): void {
+  const open = new Map<string, number>()
+  let all = 0
+  server.on('connection', (socket: Socket) => {
+    all++
+    const key = keyOf(socket.remoteAddress ?? '')
+    const count = key === null ? 0 : (open.get(key) ?? 0) + 1
+    if (key !== null) open.set(key, count)
+    socket.once('close', () => {
+      all--
+      if (key === null) return
+      const left = open.get(key)! - 1
+      if (left === 0) open.delete(key)
+      else open.set(key, left)
+    })
+    if (count > mostOfOneAddress) socket.destroy()
+    else if (all > crowdedAt) server.closeIdleConnections()
+  })
 }
 
 function problemOf(error: NodeJS.ErrnoException, host: string, port: number) {

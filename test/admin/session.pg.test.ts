@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import {
   type AdminEnv,
   dropSession,
@@ -10,6 +10,8 @@ import {
 } from '../../src/admin/session.ts'
 import { createAuthenticator } from '../../src/control/authenticate.ts'
 import { commandLine } from '../../src/control/control.ts'
+import { hashOf } from '../../src/control/credentials.ts'
+import { createRates } from '../../src/control/rates.ts'
 import { createSessions } from '../../src/control/sessions.ts'
 import { revokeToken } from '../../src/control/tokens.ts'
 import { parseSealKey } from '../../src/domain/seal.ts'
@@ -24,7 +26,7 @@ afterAll(() => at[Symbol.asyncDispose]())
 function open(token: string | null = adminToken) {
   const admin = { token, userId: '7' }
   const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs: () => Date.now() })
-  return createSessions({ control: at.control, authenticate, admin })
+  return createSessions({ control: at.control, authenticate, admin, nowMs: () => Date.now() })
 }
 
 async function logIn(sessions: ReturnType<typeof open>, token: string) {
@@ -48,11 +50,77 @@ test('who has a token gets a session for it, kept only as a hash, for twelve hou
   expect(JSON.stringify(rows)).not.toContain(session.slice(4))
 })
 
-test('a wrong token gets none, and slows its address down', async () => {
+test('a wrong token gets none, and slows its address down; the right one is let in', async () => {
   const sessions = open()
   for (let i = 0; i < 5; i++)
     expect(await sessions.logIn(`whk_${i}`, '192.0.2.9')).toMatchObject({ ok: false })
-  expect(await sessions.logIn(adminToken, '192.0.2.9')).toMatchObject({ ok: false, isHeld: true })
+  expect(await sessions.logIn('whk_5', '192.0.2.9')).toMatchObject({ ok: false, isHeld: true })
+  expect(await sessions.logIn(adminToken, '192.0.2.9')).toMatchObject({ ok: true })
+})
+
+test('log-ins are in the audit; those that fail once a minute for a network, with their number', async () => {
+  const clock = { ms: 0 }
+  const admin = { token: adminToken, userId: '7' }
+  const nowMs = () => clock.ms
+  const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs })
+  const sessions = createSessions({ control: at.control, authenticate, admin, nowMs })
+  await at.outbox.pool.query('delete from walhook.audit')
+  const recorded = async () => {
+    const { rows } = await at.outbox.pool.query(
+      'select actor_kind, action, changes from walhook.audit order by id',
+    )
+    return rows.map(row => [
+      row.actor_kind,
+      row.action,
+      row.changes.address.to,
+      row.changes.failures?.to ?? null,
+    ])
+  }
+  for (let i = 0; i < 100; i++) await sessions.logIn('whk_guess', `2001:db8::${i.toString(16)}`)
+  expect(await recorded()).toEqual([['walhook', 'session.refused', '2001:db8::0', 1]])
+  clock.ms += 60_000
+  await sessions.logIn('whk_guess', '2001:db8::1')
+  await sessions.logIn(adminToken, '192.0.2.1')
+  expect((await recorded()).slice(1)).toEqual([
+    ['walhook', 'session.refused', '2001:db8::1', 100],
+    ['configuration', 'session.started', '192.0.2.1', null],
+  ])
+  // However many addresses fail, and however often a token logs in.
+  for (let i = 0; i < 100; i++) await sessions.logIn('whk_guess', `198.51.100.${i}`)
+  for (let i = 0; i < 100; i++) await sessions.logIn(adminToken, '192.0.2.1')
+  expect((await recorded()).length).toBeLessThanOrEqual(62)
+})
+
+test('invented ids of sessions ask nothing of the database; those of the version before still hold', async () => {
+  const sessions = open()
+  const token = await at.token('viewer')
+  const { session, caller } = await logIn(sessions, token)
+  const old = `whs_${Buffer.alloc(32, 7).toString('base64url')}`
+  await at.outbox.pool.query(
+    `insert into walhook.sessions (hash, token_id, expires_at) values ($1, $2, now() + interval '1 hour')`,
+    [hashOf(old), caller.tokenId],
+  )
+  expect(await sessions.find(old)).toEqual(caller)
+  const { count } = countQueries()
+  for (let i = 0; i < 1_000; i++)
+    expect(await sessions.find(`whs_${Buffer.alloc(32, i).toString('base64url').slice(0, 42)}x`)).toBeNull()
+  // The old ones are read again once a second at most.
+  expect(count()).toBeLessThanOrEqual(5)
+  expect(await sessions.find(session)).toEqual(caller)
+})
+
+function countQueries() {
+  const query = vi.spyOn(at.outbox.pool, 'query')
+  onTestFinished(() => query.mockRestore())
+  return { count: () => query.mock.calls.length }
+}
+
+test('a session that asks for pages without a pause is slowed down as a token at the API is', async () => {
+  const at = pages(3)
+  const cookie = (await cookieOf(at)).split(';')[0]!
+  const status = async () => (await at.call('GET', '/admin/page', { cookie })).status
+  expect([await status(), await status(), await status(), await status()]).toEqual([200, 200, 200, 429])
+  expect((await at.call('GET', '/admin/page', { cookie })).headers.get('retry-after')).toBe('20')
 })
 
 test.each(['', 'whs_', 'whs_wrong', 'whk_wrong', adminToken])('%j is no session', async text => {
@@ -92,6 +160,7 @@ test('a session of the configured token ends when another one, or another key, i
     control: { ...at.control, sealKey },
     authenticate: async () => ({ ok: false, isHeld: false, waitMs: 0 }),
     admin: { token: adminToken, userId: '7' },
+    nowMs: () => Date.now(),
   })
   expect(await other.find(session)).toBeNull()
 })
@@ -127,7 +196,7 @@ test('log-out ends this session, log-out everywhere every one of the token and o
 })
 
 /** Pages as they will be: log-in, something to look at, something that changes. */
-function pages() {
+function pages(quota = 1_000) {
   const sessions = open()
   const changed: string[] = []
   const app = new Hono<AdminEnv>()
@@ -139,7 +208,10 @@ function pages() {
     })
     .use(
       '/admin/*',
-      requireSession(sessions, c => c.redirect('/login')),
+      requireSession(sessions, c => c.redirect('/login'), {
+        rates: createRates({ quota, windowS: 60 }, () => 0),
+        onOften: c => c.text('often', 429),
+      }),
     )
     .get('/admin/page', c => c.text(c.get('caller').name))
     .post('/admin/change', c => {
@@ -169,7 +241,10 @@ async function cookieOf(at: ReturnType<typeof pages>, headers: Record<string, st
 test('the cookie is for the browser alone, for this site alone, and over https for https alone', async () => {
   const plain = await cookieOf(pages())
   expect(plain).toMatch(/^walhook_session=whs_[\w-]+; Path=\/; Expires=[^;]+GMT; HttpOnly; SameSite=Strict$/)
-  expect(await cookieOf(pages(), { 'x-forwarded-proto': 'https' })).toMatch(/; Secure/)
+  // No other host of the domain can set it.
+  expect(await cookieOf(pages(), { 'x-forwarded-proto': 'https' })).toMatch(
+    /^__Host-walhook_session=whs_[\w-]+; Path=\/; Expires=[^;]+GMT; HttpOnly; Secure; SameSite=Strict$/,
+  )
 })
 
 test('with a session one looks and changes; without one, or with a wrong one, neither', async () => {

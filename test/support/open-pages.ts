@@ -1,6 +1,7 @@
 import { createAdmin } from '../../src/admin/admin.ts'
 import { readSnippets } from '../../src/admin/snippets.ts'
 import { createAuthenticator } from '../../src/control/authenticate.ts'
+import { createRates } from '../../src/control/rates.ts'
 import { createSessions } from '../../src/control/sessions.ts'
 import type { Role } from '../../src/domain/role.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -15,7 +16,7 @@ export async function openTestPages() {
   const admin = { token: adminToken, userId: '7' }
   const nowMs = () => Date.now()
   const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs })
-  const sessions = createSessions({ control: at.control, authenticate, admin })
+  const sessions = createSessions({ control: at.control, authenticate, admin, nowMs })
   const stopped = new AbortController()
   const receiving = readSnippets()
   if (!receiving.ok) throw new Error(JSON.stringify(receiving.problem))
@@ -25,6 +26,7 @@ export async function openTestPages() {
     snippets: receiving.snippets,
     addressOf: () => '192.0.2.1',
     nowMs,
+    rates: createRates({ quota: 1_000_000, windowS: 1 }, nowMs),
     stopped: stopped.signal,
     log: silentLog,
   })

@@ -39,6 +39,7 @@ export const en = {
     failedTitle: 'Something went wrong',
     failed:
       'This could not be done because of a mistake in walhook or a database that is away. The log of walhook says why. Try again in a moment.',
+    tooOften: 'You ask for pages faster than they can be shown. Wait a moment.',
     tooLarge: 'What you have sent is too large, so nothing was changed.',
     staleTitle: 'Changed in the meantime',
     stale:
@@ -318,9 +319,13 @@ export const en = {
       'secrets.rekeyed': 'Encrypted everything with a new key',
       'token.created': 'Made a token',
       'token.revoked': 'Revoked a token',
+      'session.started': 'Logged in',
+      'session.refused': 'Refused a log-in',
       'sessions.ended': 'Logged out everywhere',
     },
     fields: {
+      address: 'Address',
+      failures: 'Wrong tokens',
       name: 'Name',
       url: 'URL',
       is_active: 'Is active',

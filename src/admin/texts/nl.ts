@@ -44,6 +44,7 @@ export const nl: Texts = {
     failedTitle: 'Er ging iets mis',
     failed:
       'Dit is niet gelukt door een fout in walhook of een database die niet bereikbaar is. In de log van walhook staat waarom. Probeer het zo nog eens.',
+    tooOften: 'Je vraagt sneller om pagina’s dan ze getoond kunnen worden. Wacht even.',
     tooLarge: 'Wat je hebt verstuurd is te groot. Er is niets gewijzigd.',
     staleTitle: 'Intussen gewijzigd',
     stale:
@@ -327,9 +328,13 @@ export const nl: Texts = {
       'secrets.rekeyed': 'Versleutelde alles met een nieuwe sleutel',
       'token.created': 'Maakte een token',
       'token.revoked': 'Trok een token in',
+      'session.started': 'Logde in',
+      'session.refused': 'Weigerde een login',
       'sessions.ended': 'Logde overal uit',
     },
     fields: {
+      address: 'Adres',
+      failures: 'Foute tokens',
       name: 'Naam',
       url: 'URL',
       is_active: 'Is actief',

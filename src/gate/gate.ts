@@ -1,0 +1,186 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { AddressRange } from '../domain/address.ts'
+import { networkOf } from '../domain/back-off.ts'
+import { clientAddress, isTrusted } from '../domain/client-address.ts'
+import { type PublicUrl, urlOfHost } from '../domain/public-url.ts'
+import { createLimiter, type Limiter, type Limits, type Release } from '../runtime/limiter.ts'
+import { isForOps, isForPrograms, type Passage, type RequestHead, type Visit } from './passage.ts'
+import { hasBody, readBody } from './read-body.ts'
+import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, wrongHost } from './refuse.ts'
+
+/** What answers, once everything is started. */
+export type Handler = {
+  readonly fetch: (request: Request, env: object) => Response | Promise<Response>
+  readonly passageOf: (head: RequestHead) => Passage
+}
+
+const turn = { mostPerTurn: 8, waitMs: 5_000 }
+/**
+ * Places by what a request does with them. `usual` are few short queries on a pool of a few connections: more at once would
+ * be no faster. `large` answers take some 25 MB each while they are written. `slow` ones hold no connection while they wait.
+ */
+const limits = {
+  usual: { most: 8, mostOfOne: 4, mostWaiting: 128, mostWaitingOfOne: 32, ...turn },
+  large: { most: 2, mostOfOne: 1, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
+  slow: { most: 32, mostOfOne: 8, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
+  /** What asks no database only takes turns, so that deliveries on the same event loop get theirs. */
+  free: { most: 256, mostOfOne: 256, mostWaiting: 2_048, mostWaitingOfOne: 1_024, ...turn },
+  bodies: { most: 64, mostOfOne: 32, mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 },
+  streams: { most: 64, mostOfOne: 16, mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 },
+} satisfies Record<string, Limits>
+
+const bodyWithinMs = 10_000
+/** A reader that takes an answer more slowly than this does not get the rest of it. */
+const answerWithinMs = 60_000
+/** No browser and no proxy sends a request before the answer to the one before it; some programs send two or three. */
+const mostPerConnection = 8
+
+/**
+ * What every request passes before any handler: from whom it is, whether its host is one of walhook's, its body, and a place.
+ * What a request may take of memory, connections and time is bounded here, whoever sends it and however often.
+ * Before `open` is called, all is answered with "starting".
+ */
+export function createGate(options: {
+  readonly urls: readonly PublicUrl[]
+  readonly trustedProxies: readonly AddressRange[]
+}) {
+  const { urls, trustedProxies } = options
+  const limiters = Object.fromEntries(
+    Object.entries(limits).map(([name, each]) => [name, createLimiter(each)]),
+  ) as Record<keyof typeof limits, Limiter>
+  /** What is under way on a connection, each with what to give back at its end. */
+  const underWay = new WeakMap<Socket, Set<Ends>>()
+  /** By the request that the handler sees. */
+  const visits = new WeakMap<IncomingMessage, Visit>()
+  let handler: (Handler & { listener: ReturnType<typeof getRequestListener> }) | null = null
+
+  /** What to do when the answer is out or the connection has ended; null where the connection has too much under way. */
+  function endsOf({ socket }: IncomingMessage, outgoing: ServerResponse): Ends | null {
+    let all = underWay.get(socket)
+    if (!all) {
+      all = new Set()
+      underWay.set(socket, all)
+      // An answer that waits behind another of its connection hears nothing of the connection's end.
+      socket.once('close', () => all!.forEach(end))
+    }
+    if (all.size >= mostPerConnection) return null
+    const ends: Ends = []
+    all.add(ends)
+    outgoing.once('close', () => {
+      all!.delete(ends)
+      end(ends)
+    })
+    return ends
+  }
+
+  function whoOf(incoming: IncomingMessage): Pick<Visit, 'address' | 'isHttps'> {
+    const { remoteAddress = '' } = incoming.socket
+    // Who says it falsely only harms their own log-in; where proxies are named, only they are believed.
+    const isBelieved = trustedProxies.length === 0 || isTrusted(remoteAddress, trustedProxies)
+    const url = urlOfHost(hostOf(incoming), urls)
+    return {
+      address: clientAddress(remoteAddress, header(incoming, 'x-forwarded-for'), trustedProxies),
+      isHttps: url
+        ? url.protocol === 'https'
+        : isBelieved && header(incoming, 'x-forwarded-proto') === 'https',
+    }
+  }
+
+  async function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const ends = endsOf(incoming, outgoing)
+    if (!ends) {
+      incoming.socket.destroy()
+      return
+    }
+    outgoing.setHeader('x-content-type-options', 'nosniff')
+    const path = pathOf(incoming)
+    const forPrograms = isForPrograms(path)
+    const isRead = () => incoming.complete || !hasBody(incoming)
+    const no = (refusal: Refusal) =>
+      refuse(outgoing, refusal, { isForPrograms: forPrograms, isLast: !isRead() })
+
+    if (!handler) {
+      if (path !== '/livez') return no(starting)
+      outgoing.writeHead(200, { 'content-type': 'application/json' }).end('{"status":"ok"}')
+      return
+    }
+    const host = hostOf(incoming)
+    if (urls.length > 0 && !isForOps(path) && !urlOfHost(host, urls)) return no(wrongHost(host))
+
+    const who = whoOf(incoming)
+    const network = networkOf(who.address)
+    const { authorization, cookie } = incoming.headers
+    const method = incoming.method ?? 'GET'
+    const passage = handler.passageOf({ method, path, authorization, cookie, address: network })
+
+    if (hasBody(incoming) && passage.maxBodyBytes > 0) {
+      const reading = limiters.bodies.tryEnter(network)
+      if (!reading) return no(busy)
+      const read = await readBody(incoming, { maxBytes: passage.maxBodyBytes, withinMs: bodyWithinMs })
+      reading()
+      if (!read.ok && read.reason === 'gone') return
+      if (!read.ok) return no(read.reason === 'too slow' ? tooSlow : tooLarge(passage.maxBodyBytes))
+      giveBody(incoming, read.body)
+    } else if (hasBody(incoming)) giveBody(incoming, Buffer.alloc(0))
+
+    const place = await limiters[passage.kind ?? 'free'].enter(passage.key)
+    if (!place) return no(busy)
+    if (outgoing.closed || incoming.socket.destroyed) return place()
+    const timer = setTimeout(() => incoming.socket.destroy(), answerWithinMs)
+    ends.push(place, () => clearTimeout(timer))
+    visits.set(incoming, {
+      ...who,
+      stream() {
+        const streaming = limiters.streams.tryEnter(network)
+        if (!streaming) return false
+        end(ends)
+        ends.push(streaming)
+        return true
+      },
+    })
+    await handler.listener(incoming, outgoing)
+  }
+
+  return {
+    onRequest: (incoming: IncomingMessage, outgoing: ServerResponse) => void onRequest(incoming, outgoing),
+    /** From now on requests are answered by `opened`. */
+    open(opened: Handler): void {
+      const listener = getRequestListener((request, env) =>
+        opened.fetch(request, { ...env, visit: visits.get(env.incoming as IncomingMessage) }),
+      )
+      handler = { ...opened, listener }
+    },
+  }
+}
+
+export type Gate = ReturnType<typeof createGate>
+
+type Ends = Release[]
+
+function end(ends: Ends): void {
+  for (const release of ends.splice(0)) release()
+}
+
+/** The adapter takes a body from here, instead of reading it. https://github.com/honojs/node-server */
+function giveBody(incoming: IncomingMessage, body: Buffer): void {
+  Object.assign(incoming, { rawBody: body })
+}
+
+function header({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name]
+  return Array.isArray(value) ? value.join(', ') : value
+}
+
+/** A request may name its whole URL (RFC 9112 section 3.2.2): then that counts, as it does for the handler. */
+function urlOf({ url = '/' }: IncomingMessage): URL | null {
+  return URL.parse(url.startsWith('/') ? `http://walhook${url}` : url)
+}
+
+const pathOf = (incoming: IncomingMessage) => urlOf(incoming)?.pathname ?? '/'
+
+function hostOf(incoming: IncomingMessage): string | undefined {
+  const { url = '/', headers } = incoming
+  return url.startsWith('/') ? headers.host : urlOf(incoming)?.host
+}

@@ -1,0 +1,84 @@
+/** What a request needs before it reaches its handler. */
+export type Passage = {
+  /**
+   * Where it waits for a place: `usual`, for a few short queries; `large`, whose answer may hold whole bodies; `slow`, which
+   * waits for a receiver or a name server; null: it asks no database, so it needs none.
+   */
+  readonly kind: 'usual' | 'large' | 'slow' | null
+  /** Who it counts for: the holder of a token or a session, else the address. */
+  readonly key: string
+  /** Its body may hold so many bytes; 0: it is answered without being read. */
+  readonly maxBodyBytes: number
+  /** What answers it: the API or what ops ask, else a page. */
+  readonly isForPrograms: boolean
+}
+
+export type RequestHead = {
+  readonly method: string
+  readonly path: string
+  readonly authorization: string | undefined
+  readonly cookie: string | undefined
+  readonly address: string
+}
+
+/** What the gate knows of a request: a handler finds it in its environment as `visit`. */
+export type Visit = {
+  /** Of whoever sent it, also where a trusted proxy passed it on. */
+  readonly address: string
+  /** Whether it came over https to walhook or to the proxy in front. */
+  readonly isHttps: boolean
+  /** Says that the answer goes on for as long as the reader stays. False: too many do. */
+  readonly stream: () => boolean
+}
+
+const forOps = /^\/(livez|readyz|metrics)$/
+const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
+const withoutDatabase = /^\/(assets\/.*|api\/openapi\.json|api\/docs|livez|metrics)$/
+const openForms = /^\/(login|language)$/
+const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d)/
+const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url))$/
+
+/** Strangers send forms too: a token fits, and nothing large. */
+const openFormBytes = 8 * 1024
+const jsonBytes = 64 * 1024
+/** Twenty custom headers of 4 KB, percent-encoded. */
+const formBytes = 256 * 1024
+
+/** What ops ask, wherever they ask it from. */
+export const isForOps = (path: string) => forOps.test(path)
+/** What the API answers; every other path is a page for people. */
+export const isForPrograms = (path: string) => forPrograms.test(path)
+
+/**
+ * Decides what a request needs. Who brings neither a token nor a session that may be one of ours (`isToken`,
+ * `isSession`: without a query) gets what needs no database: a refusal, or the way to the log-in.
+ */
+export function passageOf(
+  { method, path, authorization, cookie, address }: RequestHead,
+  { isToken, isSession }: { isToken: (text: string) => boolean; isSession: (text: string) => boolean },
+): Passage {
+  const forPrograms = isForPrograms(path)
+  const open = { kind: null, key: address, maxBodyBytes: 0, isForPrograms: forPrograms } as const
+  if (withoutDatabase.test(path)) return open
+  if (openForms.test(path) && method === 'POST')
+    return { ...open, kind: 'usual', maxBodyBytes: openFormBytes }
+
+  const credential = forPrograms ? tokenIn(authorization) : sessionIn(cookie)
+  const isKnown = credential !== null && (forPrograms ? isToken : isSession)(credential)
+  if (!isKnown) return open
+  return {
+    kind: large.test(path) ? 'large' : slow.test(path) ? 'slow' : 'usual',
+    key: credential,
+    maxBodyBytes: forPrograms ? jsonBytes : formBytes,
+    isForPrograms: forPrograms,
+  }
+}
+
+/** The token of an `Authorization` header; null where it has none. */
+export function tokenIn(authorization: string | undefined): string | null {
+  return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? null
+}
+
+function sessionIn(cookie: string | undefined): string | null {
+  return /(?:^|;)\s*(?:__Host-)?walhook_session=([^;\s]+)/.exec(cookie ?? '')?.[1] ?? null
+}

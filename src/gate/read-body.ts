@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http'
+
+export type BodyRead =
+  | { readonly ok: true; readonly body: Buffer }
+  | { readonly ok: false; readonly reason: 'too large' | 'too slow' | 'gone' }
+
+/** Whether a request announces a body. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/**
+ * A body that is too large is read for so long, and forgotten: who still sends when the connection ends does not see the
+ * answer.
+ */
+const lingerMs = 1_000
+
+/** Reads the body of a request whole, of at most `maxBytes` and within `withinMs`. */
+export function readBody(
+  incoming: IncomingMessage,
+  { maxBytes, withinMs }: { maxBytes: number; withinMs: number },
+): Promise<BodyRead> {
+  return new Promise(resolve => {
+    let chunks: Buffer[] = []
+    let bytes = 0
+    let isTooLarge = Number(incoming.headers['content-length'] ?? 0) > maxBytes
+    const late = (): BodyRead => ({ ok: false, reason: isTooLarge ? 'too large' : 'too slow' })
+    let timer = setTimeout(() => end(late()), isTooLarge ? lingerMs : withinMs)
+    const onData = (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > maxBytes && !isTooLarge) {
+        isTooLarge = true
+        chunks = []
+        clearTimeout(timer)
+        timer = setTimeout(() => end(late()), lingerMs)
+      }
+      if (!isTooLarge) chunks.push(chunk)
+    }
+    const onEnd = () => end(isTooLarge ? late() : { ok: true, body: Buffer.concat(chunks) })
+    const onGone = () => end({ ok: false, reason: 'gone' })
+    function end(read: BodyRead): void {
+      clearTimeout(timer)
+      incoming.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+      // What still comes of it is heard by nobody; an error of it is no error of ours.
+      incoming.on('error', () => {})
+      if (!read.ok) incoming.pause()
+      resolve(read)
+    }
+    incoming.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+  })
+}

@@ -1,0 +1,70 @@
+import { createAdmin } from './admin/admin.ts'
+import { readSnippets } from './admin/snippets.ts'
+import { addressOf } from './api/admit.ts'
+import { createApi, type Health } from './api/api.ts'
+import type { Metrics } from './api/metrics.ts'
+import type { Config } from './config.ts'
+import { createAuthenticator } from './control/authenticate.ts'
+import type { Control } from './control/control.ts'
+import { createRates, usualRate } from './control/rates.ts'
+import { createSessions } from './control/sessions.ts'
+import { networkOf } from './domain/back-off.ts'
+import { isTrusted } from './domain/client-address.ts'
+import type { Problem } from './domain/problem.ts'
+import { createGate, type Gate } from './gate/gate.ts'
+import { isForPrograms, passageOf } from './gate/passage.ts'
+import { type HttpServer, listenHttp } from './runtime/http-server.ts'
+import type { Log } from './runtime/log.ts'
+
+export type Bound =
+  | { readonly ok: true; readonly server: HttpServer; readonly gate: Gate }
+  | { readonly ok: false; readonly problem: Problem }
+
+/** Binds the port. Until `openHttp` every request is answered that walhook is starting. */
+export async function bindHttp({ host, port, publicUrls, trustedProxies }: Config): Promise<Bound> {
+  const gate = createGate({ urls: publicUrls, trustedProxies })
+  const listening = await listenHttp(gate.onRequest, {
+    host,
+    port,
+    // Behind a proxy that is trusted are many.
+    keyOf: address => (isTrusted(address, trustedProxies) ? null : networkOf(address)),
+  })
+  return listening.ok ? { ok: true, server: listening.server, gate } : listening
+}
+
+/** Opens the API and the pages to the requests of a gate; or says what is in the way. */
+export function openHttp(
+  gate: Gate,
+  options: {
+    config: Config
+    control: Control
+    health: () => Promise<Record<string, Health>>
+    metrics: Metrics
+    nowMs: () => number
+    /** Aborted when the server is closing. */
+    stopped: AbortSignal
+    log: Log
+  },
+): Problem | null {
+  const { config, control, health, metrics, nowMs, stopped, log } = options
+  const receiving = readSnippets()
+  if (!receiving.ok) return receiving.problem
+  const admin = { token: config.adminToken, userId: config.adminUserId }
+  const authenticate = createAuthenticator({
+    outbox: control.outbox,
+    admin,
+    nowMs,
+    onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
+  })
+  const rates = createRates(usualRate, nowMs)
+  const sessions = createSessions({ control, authenticate, admin, nowMs })
+  const api = createApi({ control, authenticate, rates, health, metrics, log })
+  const { snippets } = receiving
+  const pages = createAdmin({ control, sessions, rates, snippets, addressOf, nowMs, stopped, log })
+  gate.open({
+    passageOf: head =>
+      passageOf(head, { isToken: authenticate.isPlausible, isSession: sessions.isPlausible }),
+    fetch: (request, env) => (isForPrograms(new URL(request.url).pathname) ? api : pages).fetch(request, env),
+  })
+  return null
+}

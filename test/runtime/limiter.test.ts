@@ -1,0 +1,88 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test, vi } from 'vitest'
+import { createLimiter, type Limits } from '../../src/runtime/limiter.ts'
+
+const open = (limits: Partial<Limits> = {}) =>
+  createLimiter({
+    most: 2,
+    mostOfOne: 2,
+    mostWaiting: 3,
+    mostWaitingOfOne: 3,
+    waitMs: 1_000,
+    mostPerTurn: 100,
+    ...limits,
+  })
+
+/** Enters, and tells of it. */
+function asks(limiter: ReturnType<typeof open>, ...keys: string[]) {
+  const entered: string[] = []
+  const releases: (() => void)[] = []
+  const all = keys.map(async key => {
+    const release = await limiter.enter(key)
+    entered.push(release ? key : `not ${key}`)
+    if (release) releases.push(release)
+  })
+  return { entered, releases, all: Promise.all(all) }
+}
+
+test('who finds no place waits for one, and who finds too many waiting is refused at once', async () => {
+  const limiter = open()
+  const { entered, releases } = asks(limiter, 'a', 'b', 'c', 'd', 'e', 'f')
+  await setImmediate()
+  expect(entered).toEqual(['a', 'b', 'not f'])
+  releases[0]!()
+  // Twice is once.
+  releases[0]!()
+  await setImmediate()
+  expect(entered).toEqual(['a', 'b', 'not f', 'c'])
+  expect(limiter.state()).toEqual({ held: 2, waiting: 2 })
+})
+
+test('keys get places in turn, so that one that asks often does not hold up another', async () => {
+  const limiter = open({ most: 1, mostOfOne: 1, mostWaiting: 10, mostWaitingOfOne: 10 })
+  const { entered, releases } = asks(limiter, 'a', 'a', 'a', 'a', 'b', 'b')
+  for (let i = 0; i < 6; i++) {
+    await setImmediate()
+    releases[i]!()
+  }
+  await setImmediate()
+  expect(entered).toEqual(['a', 'a', 'b', 'a', 'b', 'a'])
+  expect(limiter.state()).toEqual({ held: 0, waiting: 0 })
+})
+
+test('one key holds and waits for its share only', async () => {
+  const limiter = open({ most: 4, mostOfOne: 2, mostWaitingOfOne: 1 })
+  const { entered } = asks(limiter, 'a', 'a', 'a', 'a', 'b', 'b')
+  await setImmediate()
+  expect(entered).toEqual(['a', 'a', 'not a', 'b', 'b'])
+})
+
+test('who waits too long goes without, and leaves nothing behind', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const limiter = open({ most: 1 })
+    const { entered, releases, all } = asks(limiter, 'a', 'b')
+    await vi.advanceTimersByTimeAsync(1_000)
+    await all
+    expect(entered).toEqual(['a', 'not b'])
+    releases[0]!()
+    expect(limiter.state()).toEqual({ held: 0, waiting: 0 })
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('in one turn of the event loop only so many get a place', async () => {
+  const limiter = open({ most: 10, mostOfOne: 10, mostWaiting: 10, mostWaitingOfOne: 10, mostPerTurn: 2 })
+  const { entered } = asks(limiter, 'a', 'b', 'c', 'd', 'e')
+  const perTurn: number[] = []
+  for (let i = 0; i < 4; i++) {
+    await Promise.resolve()
+    await Promise.resolve()
+    perTurn.push(entered.length)
+    await setImmediate()
+  }
+  expect(perTurn[0]).toBe(2)
+  expect(Math.max(...perTurn.map((count, i) => count - (perTurn[i - 1] ?? 0)))).toBe(2)
+  expect(entered).toEqual(['a', 'b', 'c', 'd', 'e'])
+})

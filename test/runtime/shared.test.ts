@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { shared } from '../../src/runtime/shared.ts'
+
+test('work is done once for all who ask meanwhile, and for a while after', async () => {
+  const clock = { ms: 0 }
+  const works: PromiseWithResolvers<number>[] = []
+  const ask = shared(
+    1_000,
+    () => clock.ms,
+    () => {
+      works.push(Promise.withResolvers())
+      return works.at(-1)!.promise
+    },
+  )
+  const all = [ask(), ask(), ask()]
+  clock.ms += 5_000
+  all.push(ask())
+  works[0]!.resolve(1)
+  expect(await Promise.all(all)).toEqual([1, 1, 1, 1])
+  clock.ms += 999
+  expect(await ask()).toBe(1)
+  expect(works).toHaveLength(1)
+  clock.ms += 1
+  const next = ask()
+  works[1]!.resolve(2)
+  expect(await next).toBe(2)
+})
+
+test('a failure is shared, and not kept', async () => {
+  let tries = 0
+  const ask = shared(
+    1_000,
+    () => 0,
+    async () => {
+      tries++
+      throw new Error(`try ${tries}`)
+    },
+  )
+  await Promise.all([ask(), ask()].map(each => expect(each).rejects.toThrow('try 1')))
+  await expect(ask()).rejects.toThrow('try 2')
+})
