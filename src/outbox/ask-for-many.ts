@@ -38,43 +38,71 @@ order by entity_type collate "C", entity_id collate "C"
 on conflict (webhook_id, entity_type, entity_id) do update set next_event_id = null
 returning entity_type, entity_id, case when leased_until > clock_timestamp() then lease_id end as lease`
 
+/**
+ * Of the locked lanes `l`, those of the deliveries `$n` (event ids) that are there: each lane is looked up by itself, so that
+ * no statistics of an empty queue have all of it read.
+ */
+const theirDeliveries = (ids: string, condition = 'true') => `
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = l.webhook_id and entity_type = l.entity_type and entity_id = l.entity_id
+      and event_id = any(${ids}) and ${condition}
+    offset 0
+  ) their`
+
 /** What a held lane's lease sends was chosen before. */
 const noteLeasesStatement = `
-update walhook.deliveries d set asked_during = l.lease
-from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as l (webhook_id, entity_type, entity_id, lease)
-where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id and d.event_id = any($5)`
+with noted as materialized (
+  select their.ctid, l.lease
+  from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as l (webhook_id, entity_type, entity_id, lease)
+  ${theirDeliveries('$5')}
+)
+update walhook.deliveries d set asked_during = noted.lease from noted where d.ctid = noted.ctid`
 
 /** Deliveries that failed and wait, of lanes that nobody holds, begin anew. */
 const beginAnewStatement = `
-update walhook.deliveries d set attempts = 0, is_manual = true
-from unnest($1::int[], $2::text[], $3::text[]) as l (webhook_id, entity_type, entity_id)
-where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id
-  and d.event_id = any($4) and d.attempts > 0
+with failed as materialized (
+  select their.ctid
+  from unnest($1::int[], $2::text[], $3::text[]) as l (webhook_id, entity_type, entity_id)
+  ${theirDeliveries('$4', 'attempts > 0')}
+)
+update walhook.deliveries d set attempts = 0, is_manual = true from failed where d.ctid = failed.ctid
 returning d.event_id`
 
 /** Lanes whose oldest delivery is one of $4 have nothing to wait for. */
 const lanesAreDueStatement = `
 with due as materialized (
-  select k.*
+  select lane.ctid
   from unnest($1::int[], $2::text[], $3::text[]) as k (webhook_id, entity_type, entity_id)
   cross join lateral (
     select d.event_id from walhook.deliveries d
     where d.webhook_id = k.webhook_id and d.entity_type = k.entity_type and d.entity_id = k.entity_id
     order by d.event_id limit 1
   ) first
+  cross join lateral (
+    select ctid from walhook.lanes
+    where webhook_id = k.webhook_id and entity_type = k.entity_type and entity_id = k.entity_id limit 1
+  ) lane
   where first.event_id = any($4)
 )
-update walhook.lanes l set due_at = least(l.due_at, now())
-from due
-where l.webhook_id = due.webhook_id and l.entity_type = due.entity_type and l.entity_id = due.entity_id`
+update walhook.lanes l set due_at = least(l.due_at, now()) from due where l.ctid = due.ctid`
 
 /** What waited when it was looked for may have been delivered since, and its lane ended: it is not to be made anew. */
 const endEmptyLanesStatement = `
-delete from walhook.lanes l using unnest($1::int[], $2::text[], $3::text[]) as k (webhook_id, entity_type, entity_id)
-where l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id
-  and not exists (
-    select from walhook.deliveries d
-    where d.webhook_id = k.webhook_id and d.entity_type = k.entity_type and d.entity_id = k.entity_id)`
+with empty as materialized (
+  select lane.ctid
+  from unnest($1::int[], $2::text[], $3::text[]) as k (webhook_id, entity_type, entity_id)
+  cross join lateral (
+    select ctid from walhook.lanes
+    where webhook_id = k.webhook_id and entity_type = k.entity_type and entity_id = k.entity_id limit 1
+  ) lane
+  left join lateral (
+    select event_id from walhook.deliveries
+    where webhook_id = k.webhook_id and entity_type = k.entity_type and entity_id = k.entity_id limit 1
+  ) other on true
+  where other.event_id is null
+)
+delete from walhook.lanes l using empty where l.ctid = empty.ctid`
 
 const chunkEvents = 1_000
 

@@ -26,21 +26,26 @@ order by entity_type, entity_id
 limit $4
 for update`
 
-/** By a join, because for single values the planner may take the index by time, and read all lanes of the webhook. */
+/**
+ * Looked up as a row of a list, because for single values the planner may take the index by time, and read all lanes of the
+ * webhook.
+ */
 const lockOneLaneStatement = `
 select l.entity_type, l.entity_id, case when l.leased_until > clock_timestamp() then l.lease_id end as lease
 from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
-join walhook.lanes l
-  on l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id
-limit $4
-for update of l`
+cross join lateral (
+  select * from walhook.lanes
+  where webhook_id = k.webhook_id and entity_type = k.entity_type and entity_id = k.entity_id
+  limit $4
+  for update
+) l`
 
 /** What is in flight in a held lane is its oldest delivery that was there when the lease began. */
 const cancelDeliveriesStatement = `
 with lane as (
   select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as l (webhook_id, entity_type, entity_id, lease)
 ), doomed as materialized (
-  select d.*
+  select d.ctid
   from lane
   left join lateral (
     select o.event_id from walhook.deliveries o
@@ -49,7 +54,7 @@ with lane as (
     order by o.event_id limit 1
   ) in_flight on lane.lease is not null
   cross join lateral (
-    select d.webhook_id, d.entity_type, d.entity_id, d.event_id from walhook.deliveries d
+    select d.ctid from walhook.deliveries d
     where d.webhook_id = lane.webhook_id and d.entity_type = lane.entity_type and d.entity_id = lane.entity_id
       and d.event_id >= $5 and d.event_id <= $6
       and d.event_id is distinct from in_flight.event_id
@@ -58,8 +63,7 @@ with lane as (
   limit $7
 ), gone as (
   delete from walhook.deliveries d using doomed
-  where d.webhook_id = doomed.webhook_id and d.entity_type = doomed.entity_type and d.entity_id = doomed.entity_id
-    and d.event_id = doomed.event_id
+  where d.ctid = doomed.ctid
   returning d.webhook_id, d.entity_type, d.entity_id, d.event_id, d.attempts
 ), recorded as (
   insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
@@ -75,10 +79,14 @@ select entity_type, entity_id, min(event_id) as oldest, count(*)::int as cancell
  * after all finds nothing to change.
  */
 const moveLanesOnStatement = `
-with lane as (
-  select l.*, first.event_id
+with lane as materialized (
+  select l.*, first.event_id, locked.ctid
   from unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::bigint[])
     as l (webhook_id, entity_type, entity_id, lease, oldest_cancelled)
+  cross join lateral (
+    select ctid from walhook.lanes
+    where webhook_id = l.webhook_id and entity_type = l.entity_type and entity_id = l.entity_id limit 1
+  ) locked
   left join lateral (
     select d.event_id from walhook.deliveries d
     where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id
@@ -86,14 +94,12 @@ with lane as (
   ) first on true
 ), emptied as (
   delete from walhook.lanes l using lane
-  where lane.event_id is null
-    and l.webhook_id = lane.webhook_id and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id
+  where lane.event_id is null and l.ctid = lane.ctid
 )
 update walhook.lanes l
 set ${free}, due_at = case when lane.oldest_cancelled < lane.event_id then least(l.due_at, now()) else l.due_at end
 from lane
-where lane.event_id is not null and lane.lease is null
-  and l.webhook_id = lane.webhook_id and l.entity_type = lane.entity_type and l.entity_id = lane.entity_id`
+where lane.event_id is not null and lane.lease is null and l.ctid = lane.ctid`
 
 /** Whether whoever holds a lane of the webhook may be choosing at this moment what to send of it, and how much. */
 const holderChoosesStatement = `

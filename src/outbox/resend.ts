@@ -55,11 +55,20 @@ select $1, $2, $3, $4, previous, true, $5 from walhook.webhooks where id = $1
 on conflict (webhook_id, entity_type, entity_id, event_id)
   do update set attempts = 0, is_manual = true, asked_during = excluded.asked_during`
 
-/** By a join, because for single values the planner may take the index by time, and read all lanes of the webhook. */
+/**
+ * Looked up as a row of a list, because for single values the planner may take the index by time, and read all lanes of the
+ * webhook.
+ */
 const laneIsDueStatement = `
-update walhook.lanes l set due_at = now()
-from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
-where l.webhook_id = k.webhook_id and l.entity_type = k.entity_type and l.entity_id = k.entity_id`
+with lane as materialized (
+  select found.ctid
+  from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
+  cross join lateral (
+    select ctid from walhook.lanes
+    where webhook_id = k.webhook_id and entity_type = k.entity_type and entity_id = k.entity_id limit 1
+  ) found
+)
+update walhook.lanes l set due_at = now() from lane where l.ctid = lane.ctid`
 
 /** How many of an entity's next events are looked at for one that was delivered: the lane is locked meanwhile. */
 const newerEvents = 1_000

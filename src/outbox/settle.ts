@@ -45,6 +45,9 @@ cross join lateral (
  * Moves the deliveries of held lanes on, and their lanes with them. Of several deliveries of one lane, all but the last are
  * `is_followed`, and that one names them all (`lane_events`).
  *
+ * - s:         each delivery is looked up by itself, and so is each lane in `lane_work`; what changes them finds them by their
+ *              `ctid`. Nobody else changes them meanwhile: the lanes are locked. A join by their keys could be planned from the
+ *              queue's side, which reads all of it, where the statistics are of a time when it was empty.
  * - finished:  delivered or dead: it leaves the queue; a dead one is kept aside.
  * - failed:    counts the attempt; a batch that is sent in parts from now on gets its new ids.
  * - emptied:   a lane without another delivery ends.
@@ -52,16 +55,19 @@ cross join lateral (
  *   put before a failed one by hand meanwhile.
  */
 const settleHeldLanesStatement = `
-with s as (
-  select s.*, lane_event_ids::bigint[] as lane_events
+with s as materialized (
+  select s.*, lane_event_ids::bigint[] as lane_events, d.ctid as delivery
   from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::text[], $7::float8[], $8::bigint[],
               $9::text[], $10::boolean[])
     as s (webhook_id, entity_type, entity_id, event_id, attempts, state, wait_ms, batch_id, lane_event_ids, is_followed)
+  left join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) d on true
 ), finished as (
   delete from walhook.deliveries d using s
-  where s.state in ('done', 'dead')
-    and d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-    and d.event_id = s.event_id
+  where s.state in ('done', 'dead') and d.ctid = s.delivery
 ), buried as (
   insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
   select webhook_id, event_id, entity_type, entity_id, 'dead', attempts from s where state = 'dead'
@@ -71,15 +77,18 @@ with s as (
   update walhook.deliveries d
   set attempts = s.attempts, batch_id = case when s.state = 'split' then s.batch_id else d.batch_id end
   from s
-  where s.state in ('retry', 'split')
-    and d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
-    and d.event_id = s.event_id
-), lane_work as (
+  where s.state in ('retry', 'split') and d.ctid = s.delivery
+), lane_work as materialized (
   select s.*, s.state in ('retry', 'split') or other.event_id is not null as has_work,
          s.state = 'retry' and other.event_id < coalesce(s.lane_events[1], s.event_id) as is_behind,
          least(other.event_id, case when s.state in ('retry', 'split') then coalesce(s.lane_events[1], s.event_id) end)
-           as next_event_id
+           as next_event_id,
+         lane.ctid as lane
   from s
+  cross join lateral (
+    select ctid from walhook.lanes
+    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id limit 1
+  ) lane
   left join lateral (
     select d.event_id from walhook.deliveries d
     where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
@@ -88,16 +97,13 @@ with s as (
   ) other on true
   where s.is_followed is not true
 ), emptied as (
-  delete from walhook.lanes l using lane_work s
-  where not s.has_work
-    and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
+  delete from walhook.lanes l using lane_work s where not s.has_work and l.ctid = s.lane
 )
 update walhook.lanes l
 set ${free}, next_event_id = s.next_event_id,
     due_at = clock_timestamp() + case when s.is_behind then 0 else s.wait_ms end * interval '1 ms'
 from lane_work s
-where s.has_work
-  and l.webhook_id = s.webhook_id and l.entity_type = s.entity_type and l.entity_id = s.entity_id
+where s.has_work and l.ctid = s.lane
 returning l.webhook_id, (extract(epoch from l.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`
 
 /** A lane that goes on after a settlement, due in so many ms. */
