@@ -1,6 +1,8 @@
 import type { Attempt, Phase } from '../domain/attempt.ts'
 import { diagnose } from '../domain/diagnosis.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
+import type { Role } from '../domain/role.ts'
+import { shownAttempt } from '../domain/shown.ts'
 import { outcomeWord } from './attempt-line.ts'
 import { type Html, html } from './html.ts'
 import type { Texts } from './texts/en.ts'
@@ -8,7 +10,8 @@ import type { Texts } from './texts/en.ts'
 const phases = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
 
 /** One request in full: what became of it, why and what to try, where its time went, and what was sent and answered. */
-export function attemptView(t: Texts, attempt: Attempt): Html {
+export function attemptView(t: Texts, made: Attempt, role: Role): Html {
+  const attempt = shownAttempt(made, role)
   const { outcome, response, errorMessage, remoteAddress } = attempt
   const diagnosis = diagnose({ ...attempt, status: response?.status ?? null })
   const { what, advice } = t.diagnoses[diagnosis]

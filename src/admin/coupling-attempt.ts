@@ -6,7 +6,8 @@ import { replayEvents } from '../control/replay.ts'
 import { resendEvent } from '../control/resend.ts'
 import type { Failed } from '../control/result.ts'
 import { curlCommand } from '../domain/curl.ts'
-import { redacted } from '../domain/custom-headers.ts'
+import { redacted } from '../domain/redact.ts'
+import { shownAttempt } from '../domain/shown.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { countOf, nextOf, subjectOf } from './attempt-line.ts'
 import { attemptView } from './attempt-view.ts'
@@ -105,7 +106,7 @@ async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAtte
 ${neighbours(call, attempt, others)}
 <section class="card grid">${about(call, webhook, attempt, await isStillNext(control, attempt))}</section>
 ${resendForm(call, webhook, attempt)}
-<div class="card">${attemptView(t, attempt)}</div>
+<div class="card">${attemptView(t, attempt, call.caller.role)}</div>
 ${curl(call, attempt)}
 </div>`,
   }
@@ -166,9 +167,10 @@ function resendForm(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): H
 <button>${text}</button><p class="hint">${t.log.resendHint}</p></form>`
 }
 
-function curl({ t }: PageCall, { request }: LoggedAttempt): Html | false {
+function curl({ t, caller }: PageCall, attempt: LoggedAttempt): Html | false {
+  const { request } = shownAttempt(attempt, caller.role)
   if (request.body === '') return false
-  const isRedacted = Object.values(request.headers).includes(redacted)
+  const isRedacted = [request.url, ...Object.values(request.headers)].some(text => text.includes(redacted))
   return html`<details class="card curl"><summary>${t.log.curl}</summary>
 <p class="hint">${t.log.curlHint}${isRedacted && ` ${t.log.curlRedacted}`}</p>
 <div class="copied"><pre id="curl" tabindex="0" aria-label="curl">${curlCommand(request)}</pre><button type="button" data-copy="curl" data-copied="${t.created.copied}" hidden>${t.created.copy}</button></div>

@@ -4,6 +4,7 @@ import { previewDeliveries } from '../control/preview.ts'
 import type { FieldProblem } from '../control/result.ts'
 import { tryWebhook } from '../control/test-webhook.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../control/webhooks.ts'
+import { shownUrl } from '../domain/shown.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
 import { couplingForm, previewParts, problemText, testProblems } from './coupling-form.ts'
@@ -100,7 +101,8 @@ export const couplingEditPages = [
     method: 'get',
     path: '/couplings/:id',
     role: 'viewer',
-    handle: (call, webhook) => formPage(call, webhook, typedOf(webhook)),
+    handle: (call, webhook) =>
+      formPage(call, webhook, typedOf({ ...webhook, url: shownUrl(webhook.url, call.caller.role) })),
   }),
   couplingPage({
     method: 'post',
@@ -219,7 +221,7 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
       ? await tryWebhook(control, caller, webhook?.id ?? null, unsaved, userId)
       : { ok: false as const, kind: 'invalid' as const, problems: [{ pointer: '/url', detail: urlProblem }] }
   if (!result.ok && result.kind !== 'invalid' && result.kind !== 'busy') return failedAnswer(t, result)
-  const body = result.ok ? attemptView(t, result.value) : testProblems(t, result)
+  const body = result.ok ? attemptView(t, result.value, caller.role) : testProblems(t, result)
   if (!isPart)
     return await formPage(
       call,

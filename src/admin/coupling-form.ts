@@ -36,6 +36,7 @@ export function couplingForm(at: FormAt): Html {
   const f = t.form
   return html`<form method="post" action="${base}" class="coupling-form" novalidate>
 <input type="hidden" name="version" value="${at.version}"><input type="hidden" name="key" value="${at.key}">
+${at.mayChange && defaultButton(id === null ? f.create : f.save)}
 ${at.problems.length > 0 && html`<p class="notice bad" role="alert">${f.someWrong}</p>`}
 <fieldset class="plain"${!at.mayChange && html` disabled`}>
 <section class="card grid">
@@ -65,6 +66,11 @@ ${
   html`<div class="end"><button class="main">${id === null ? f.create : f.save}</button><a class="button" href="/couplings">${f.cancel}</a>${id !== null && html`<a class="button danger apart" href="/couplings/${id}/delete">${f.delete}</a>`}</div>`
 }
 </form>`
+}
+
+/** What Enter in a field presses: the first button of a form, which would be the one that sends a test. */
+function defaultButton(text: string): Html {
+  return html`<button class="unseen" tabindex="-1" aria-hidden="true">${text}</button>`
 }
 
 function textField(

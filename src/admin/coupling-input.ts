@@ -1,6 +1,6 @@
 import type { FieldProblem } from '../control/result.ts'
 import type { WebhookFields } from '../control/webhooks.ts'
-import { redacted } from '../domain/custom-headers.ts'
+import { redacted } from '../domain/redact.ts'
 import { triggersFor } from '../domain/trigger.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import type { Texts } from './texts/en.ts'

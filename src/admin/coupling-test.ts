@@ -1,4 +1,5 @@
 import { testWebhook } from '../control/test-webhook.ts'
+import { shownUrl } from '../domain/shown.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
 import { tabsFor } from './coupling-edit.ts'
@@ -25,7 +26,7 @@ export const couplingTestPages = [
       const userId = (form.get('user_id') ?? '').trim()
       const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
       if (!result.ok && result.kind !== 'invalid' && result.kind !== 'busy') return failedAnswer(t, result)
-      const body = result.ok ? attemptView(t, result.value) : testProblems(t, result)
+      const body = result.ok ? attemptView(t, result.value, caller.role) : testProblems(t, result)
       return isPart ? { show: 'part', body } : testPage(call, webhook, body, result.ok ? 200 : 422)
     },
   }),
@@ -45,7 +46,7 @@ function testPage(
     crumbs: [{ text: name, href: `/couplings/${id}` }],
     body: html`${couplingTabs(t, id, 'test', tabsFor(call))}
 <form method="post" action="/couplings/${id}/test" class="card grid" hx-post="/couplings/${id}/test" hx-target="#tried" hx-disable="find button">
-<p>${t.test.what(url)}</p>
+<p>${t.test.what(shownUrl(url, caller.role))}</p>
 <div class="row">${userField(t, caller.userId, form.get('user_id') ?? '')}<button class="main busy">${t.test.send}</button></div>
 </form>
 <div id="tried" class="card tried" aria-live="polite">${result}</div>`,

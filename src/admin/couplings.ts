@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type Coupling, listCouplings } from '../control/couplings.ts'
 import { changeWebhook } from '../control/webhooks.ts'
+import { shownUrl } from '../domain/shown.ts'
 import { outcomeWord } from './attempt-line.ts'
 import { couplingState, shortTriggers } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
@@ -21,7 +22,7 @@ export const couplingsPages = [
     async handle(call) {
       const { t, may, query } = call
       const wish = wished(query)
-      const { items, hasMore } = await listCouplings(call.control, wish, call.nowMs)
+      const { items, hasMore } = await listCouplings(call.control, call.caller, wish, call.nowMs)
       const isEmpty = items.length === 0 && wish.search === '' && wish.page === 1
       const newButton = html`<a class="button main" href="/couplings/new">${t.couplings.new}</a>`
       return {
@@ -43,7 +44,7 @@ export const couplingsPages = [
         show: 'live',
         everyMs: liveEveryMs,
         render: async nowMs =>
-          rows({ ...call, nowMs }, (await listCouplings(call.control, wish, nowMs)).items),
+          rows({ ...call, nowMs }, (await listCouplings(call.control, call.caller, wish, nowMs)).items),
       }
     },
   }),
@@ -60,7 +61,7 @@ export const couplingsPages = [
       if (!changed.ok) return failedAnswer(t, changed)
       if (!isPart)
         return { show: 'redirect', to: `/couplings?done=${isActive ? 'activated' : 'deactivated'}` }
-      const { items } = await listCouplings(control, wished(form), call.nowMs)
+      const { items } = await listCouplings(control, call.caller, wished(form), call.nowMs)
       return { show: 'part', body: rows(call, items) }
     },
   }),
@@ -114,9 +115,10 @@ function rows(call: PageCall, items: readonly Coupling[]): Html {
   return html`${items.map(item => row(call, item))}`
 }
 
-function row({ t, may, nowMs, query, form }: PageCall, { webhook, figures }: Coupling): Html {
+function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figures }: Coupling): Html {
   const { columns } = t.couplings
-  const { id, name, url } = webhook
+  const { id, name } = webhook
+  const url = shownUrl(webhook.url, caller.role)
   return html`<tr id="coupling-${id}">
 <th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span><span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
 <td data-label="${columns.state}">${couplingState(t, webhook, nowMs)}</td>

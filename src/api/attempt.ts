@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import type { LoggedAttempt } from '../control/control.ts'
+import type { Role } from '../domain/role.ts'
+import { shownAttempt } from '../domain/shown.ts'
 import { bigId, time } from './fields.ts'
 
 export const triggers = ['schedule', 'manual', 'test'] as const
@@ -52,27 +54,33 @@ export const attemptSchema = z
   })
   .meta({ id: 'Attempt' })
 
-export function attemptJson(attempt: LoggedAttempt): z.input<typeof attemptSchema> {
-  return {
-    id: String(attempt.id),
-    webhook_id: attempt.webhookId,
-    trigger: attempt.trigger,
-    event_id: attempt.eventId === null ? null : String(attempt.eventId),
-    event_ids: attempt.eventIds?.map(String) ?? null,
-    message_id: attempt.messageId,
-    entity_type: attempt.entityType,
-    entity_id: attempt.entityId,
-    action_type: attempt.actionType,
-    number: attempt.number,
-    outcome: attempt.outcome,
-    error:
-      attempt.errorClass === null ? null : { class: attempt.errorClass, message: attempt.errorMessage ?? '' },
-    started_at: attempt.startedAt.toISOString(),
-    duration_ms: attempt.durationMs,
-    phases: attempt.phases,
-    remote_address: attempt.remoteAddress,
-    next_attempt_at: attempt.nextAttemptAt?.toISOString() ?? null,
-    request: { method: 'POST', ...attempt.request },
-    response: attempt.response,
+/** An attempt as a caller of this role may read it. */
+export const attemptJson =
+  (role: Role) =>
+  (logged: LoggedAttempt): z.input<typeof attemptSchema> => {
+    const attempt = shownAttempt(logged, role)
+    return {
+      id: String(attempt.id),
+      webhook_id: attempt.webhookId,
+      trigger: attempt.trigger,
+      event_id: attempt.eventId === null ? null : String(attempt.eventId),
+      event_ids: attempt.eventIds?.map(String) ?? null,
+      message_id: attempt.messageId,
+      entity_type: attempt.entityType,
+      entity_id: attempt.entityId,
+      action_type: attempt.actionType,
+      number: attempt.number,
+      outcome: attempt.outcome,
+      error:
+        attempt.errorClass === null
+          ? null
+          : { class: attempt.errorClass, message: attempt.errorMessage ?? '' },
+      started_at: attempt.startedAt.toISOString(),
+      duration_ms: attempt.durationMs,
+      phases: attempt.phases,
+      remote_address: attempt.remoteAddress,
+      next_attempt_at: attempt.nextAttemptAt?.toISOString() ?? null,
+      request: { method: 'POST', ...attempt.request },
+      response: attempt.response,
+    }
   }
-}

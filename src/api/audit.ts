@@ -37,7 +37,7 @@ export const auditRoutes = [
     tag: 'Audit',
     summary: 'Lists who changed what, newest first',
     description: 'Also what was changed on the command line, and by walhook itself.',
-    role: 'viewer',
+    role: 'admin',
     query: z.strictObject({ limit: limit(100, 50), cursor: bigCursor(), webhook_id: id().optional() }),
     answer: { status: 200, what: 'A page of records', schema: page(auditSchema) },
     async handle({ control, query: { limit, cursor, webhook_id } }) {

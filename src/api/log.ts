@@ -49,7 +49,7 @@ export const logRoutes = [
     answer: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params, body }) {
       const userId = body.user_id === undefined ? null : String(body.user_id)
-      return answer(await testWebhook(control, params.id, caller, userId), attemptJson)
+      return answer(await testWebhook(control, params.id, caller, userId), attemptJson(caller.role))
     },
   }),
   route({
@@ -64,7 +64,7 @@ export const logRoutes = [
     params: webhookParams,
     query: logQuery,
     answer: { status: 200, what: 'A page of attempts', schema: page(attemptSchema) },
-    async handle({ control, params, query }) {
+    async handle({ control, caller, params, query }) {
       const { limit, cursor, outcome, trigger, event_id, entity_type, entity_id, from, to } = query
       const filter = {
         ...(outcome && { outcomes: outcome }),
@@ -76,7 +76,7 @@ export const logRoutes = [
         ...(to && { to }),
       }
       const log = await listLog(control, params.id, { limit, before: cursor ?? null, filter })
-      return answer(log, found => pageJson(found, attemptJson))
+      return answer(log, found => pageJson(found, attemptJson(caller.role)))
     },
   }),
   route({
@@ -88,8 +88,8 @@ export const logRoutes = [
     role: 'viewer',
     params: z.strictObject({ ...webhookParams.shape, attempt_id: bigIdInput('an attempt') }),
     answer: { status: 200, what: 'The attempt', schema: attemptSchema },
-    async handle({ control, params }) {
-      return answer(await getAttempt(control, params.id, params.attempt_id), attemptJson)
+    async handle({ control, caller, params }) {
+      return answer(await getAttempt(control, params.id, params.attempt_id), attemptJson(caller.role))
     },
   }),
 ]

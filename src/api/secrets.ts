@@ -38,7 +38,7 @@ export const secretRoutes = [
     async handle({ control, caller, params, body }) {
       return answer(
         await rotateSecret(control, caller, params.id, body.overlap_hours),
-        rotated => ({ ...webhookJson(rotated.webhook), secret: rotated.secret }),
+        rotated => ({ ...webhookJson(caller.role)(rotated.webhook), secret: rotated.secret }),
         rotated => tagged(rotated.webhook),
       )
     },

@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { changeWebhook, createWebhook, deleteWebhook, getWebhook, listWebhooks } from '../control/webhooks.ts'
 import { redactedHeaders } from '../domain/custom-headers.ts'
 import { willBeDisabledAt } from '../domain/health.ts'
+import type { Role } from '../domain/role.ts'
+import { shownUrl } from '../domain/shown.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { webhookTag } from './etag.ts'
 import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
@@ -66,7 +68,9 @@ const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange
 export const webhookFields = {
   id: z.int(),
   name: z.string(),
-  url: z.string(),
+  url: z.string().meta({
+    description: 'Below the role admin, only its origin, and `/[redacted]`.',
+  }),
   is_active: z.boolean(),
   triggers: z.array(z.string()),
   previous: z.boolean(),
@@ -122,7 +126,7 @@ export const webhookRoutes = [
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
-      return { ok: true, value: { ...webhookJson(webhook), secret }, headers }
+      return { ok: true, value: { ...webhookJson(caller.role)(webhook), secret }, headers }
     },
   }),
   route({
@@ -134,8 +138,11 @@ export const webhookRoutes = [
     role: 'viewer',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
     answer: { status: 200, what: 'A page of webhooks', schema: page(webhookSchema) },
-    async handle({ control, query: { limit, cursor } }) {
-      return { ok: true, value: pageJson(await listWebhooks(control, { limit, after: cursor }), webhookJson) }
+    async handle({ control, caller, query: { limit, cursor } }) {
+      return {
+        ok: true,
+        value: pageJson(await listWebhooks(control, { limit, after: cursor }), webhookJson(caller.role)),
+      }
     },
   }),
   route({
@@ -147,8 +154,8 @@ export const webhookRoutes = [
     role: 'viewer',
     params: webhookParams,
     answer: { status: 200, what: 'The webhook', schema: webhookSchema, headers: ['etag'] },
-    async handle({ control, params }) {
-      return answer(await getWebhook(control, params.id), webhookJson, tagged)
+    async handle({ control, caller, params }) {
+      return answer(await getWebhook(control, params.id), webhookJson(caller.role), tagged)
     },
   }),
   route({
@@ -166,7 +173,11 @@ export const webhookRoutes = [
     async handle({ control, caller, params, isMatch, body }) {
       const change = chosen(body)
       const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
-      return answer(await changeWebhook(control, caller, params.id, change, isCurrent), webhookJson, tagged)
+      return answer(
+        await changeWebhook(control, caller, params.id, change, isCurrent),
+        webhookJson(caller.role),
+        tagged,
+      )
     },
   }),
   route({
@@ -196,25 +207,28 @@ function chosen<T extends z.output<typeof webhookChange>>({ is_active, update_fi
 
 export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
-export function webhookJson(webhook: Webhook): z.input<typeof webhookSchema> {
-  return {
-    id: webhook.id,
-    name: webhook.name,
-    url: webhook.url,
-    is_active: webhook.isActive,
-    triggers: [...webhook.triggers],
-    previous: webhook.previous,
-    update_fields: webhook.updateFields && [...webhook.updateFields],
-    mode: webhook.mode,
-    batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
-    headers: redactedHeaders(webhook.headerNames),
-    previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
-    disabled_at: webhook.disabledAt?.toISOString() ?? null,
-    disabled_reason: webhook.disabledReason,
-    failing_since: webhook.failingSince?.toISOString() ?? null,
-    will_be_disabled_at: willBeDisabledAt(webhook, new Date())?.toISOString() ?? null,
-    held_until: webhook.heldUntil?.toISOString() ?? null,
-    created_at: webhook.createdAt.toISOString(),
-    updated_at: webhook.updatedAt.toISOString(),
+/** A webhook as a caller of this role may read it. */
+export const webhookJson =
+  (role: Role) =>
+  (webhook: Webhook): z.input<typeof webhookSchema> => {
+    return {
+      id: webhook.id,
+      name: webhook.name,
+      url: shownUrl(webhook.url, role),
+      is_active: webhook.isActive,
+      triggers: [...webhook.triggers],
+      previous: webhook.previous,
+      update_fields: webhook.updateFields && [...webhook.updateFields],
+      mode: webhook.mode,
+      batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
+      headers: redactedHeaders(webhook.headerNames),
+      previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
+      disabled_at: webhook.disabledAt?.toISOString() ?? null,
+      disabled_reason: webhook.disabledReason,
+      failing_since: webhook.failingSince?.toISOString() ?? null,
+      will_be_disabled_at: willBeDisabledAt(webhook, new Date())?.toISOString() ?? null,
+      held_until: webhook.heldUntil?.toISOString() ?? null,
+      created_at: webhook.createdAt.toISOString(),
+      updated_at: webhook.updatedAt.toISOString(),
+    }
   }
-}

@@ -1,6 +1,7 @@
+import { mayAct } from '../domain/role.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { couplingFigures, type Figures, searchWebhooks } from '../outbox/couplings.ts'
-import type { Control } from './control.ts'
+import type { Caller, Control } from './control.ts'
 
 export type { Figures }
 export type Coupling = { readonly webhook: Webhook; readonly figures: Figures }
@@ -10,11 +11,14 @@ const perPage = 50
 /** Webhooks with how they do, by name: those whose name or URL contains `search`, the page `page` of 50 (from 1). */
 export async function listCouplings(
   control: Control,
+  caller: Caller,
   { search, page }: { search: string; page: number },
   nowMs: number,
 ): Promise<{ items: Coupling[]; hasMore: boolean }> {
   const found = await searchWebhooks(control.outbox, {
     search,
+    // Who may not see a URL must not find out by searching either.
+    inWholeUrl: mayAct(caller.role, 'admin'),
     limit: perPage + 1,
     offset: (page - 1) * perPage,
   })

@@ -1,5 +1,5 @@
 import type { Attempt } from '../domain/attempt.ts'
-import { changeHeaders, type HeaderChange } from '../domain/custom-headers.ts'
+import { changeHeaders, type HeaderChange, keepsHeaders } from '../domain/custom-headers.ts'
 import { writeBody } from '../domain/event.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { batchBody } from '../domain/shipment.ts'
@@ -63,7 +63,7 @@ export async function tryWebhook(
 ): Promise<Result<Attempt>> {
   const verdict = await control.judgeTarget(unsaved.url)
   if (!verdict.ok) return invalid({ pointer: '/url', detail: verdict.reason })
-  const sealed = await unsavedSecrets(control, id, unsaved.headers)
+  const sealed = await unsavedSecrets(control, id, verdict.url.href, unsaved.headers)
   if (!sealed.ok) return sealed
   const message = await testMessage(control, caller, userId, unsaved.isBatch)
   if (!message.ok) return message
@@ -85,6 +85,7 @@ const unsavedId = 0
 async function unsavedSecrets(
   control: Control,
   id: number | null,
+  url: string,
   change: HeaderChange,
 ): Promise<Result<Sealed>> {
   const { sealKey, randomBytes } = control
@@ -93,7 +94,8 @@ async function unsavedSecrets(
   if (id !== null && (!webhook || !stored)) return notFound('webhook', id)
   const opened = stored && id !== null ? openHeaders(sealKey, id, stored.headers) : null
   const present = opened === null ? {} : opened.ok ? opened.headers : null
-  const headers = changeHeaders(webhook?.headerNames ?? [], present, change)
+  const isKept = webhook !== null && keepsHeaders(webhook.url, url)
+  const headers = changeHeaders(isKept ? webhook.headerNames : [], isKept ? present : {}, change)
   if (!headers.ok) return invalid(...headerProblems(headers))
   const under = id ?? unsavedId
   const nonce = () => randomBytes(nonceBytes)

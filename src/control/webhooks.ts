@@ -1,4 +1,4 @@
-import { changeHeaders, type HeaderChange } from '../domain/custom-headers.ts'
+import { changeHeaders, type HeaderChange, keepsHeaders } from '../domain/custom-headers.ts'
 import { nearest } from '../domain/nearest.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
@@ -87,9 +87,11 @@ export async function changeWebhook(
     const before = await webhooks.lockWebhook(tx, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
-    const headers = headerChange
-      ? await changedHeaders(control, tx.client, before, headerChange)
-      : { ok: true as const, sealedHeaders: undefined, changed: [] }
+    const isKept = url === undefined || keepsHeaders(before.url, url)
+    const headers =
+      headerChange || !isKept
+        ? await changedHeaders(control, tx.client, before, headerChange ?? {}, isKept)
+        : { ok: true as const, sealedHeaders: undefined, changed: [] }
     const wrong = [...problems, ...headerProblems(headers)]
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
     const { sealedHeaders, changed } = headers
@@ -117,16 +119,20 @@ export async function deleteWebhook(
   })
 }
 
-/** The headers of a webhook with a change made to them, sealed; `changed` are those that had another value before. */
+/**
+ * The headers of a webhook with a change made to them, sealed; `changed` are those that had another value before. Where the
+ * webhook goes elsewhere (not `isKept`), those that are not given anew are gone.
+ */
 async function changedHeaders(
   control: Control,
   client: Parameters<typeof findSealed>[0],
   { id, headerNames }: Webhook,
   change: HeaderChange,
+  isKept: boolean,
 ) {
   const opened = openHeaders(control.sealKey, id, (await findSealed(client, id))!.headers)
   const present = opened.ok ? opened.headers : null
-  const result = changeHeaders(headerNames, present, change)
+  const result = changeHeaders(isKept ? headerNames : [], isKept ? present : {}, change)
   if (!result.ok) return result
   const { headers } = result
   const changed = headerNames.filter(name => name in headers && headers[name] !== present?.[name])

@@ -1,7 +1,5 @@
+import { createRedactor, redacted } from './redact.ts'
 import type { Headers } from './webhook-secrets.ts'
-
-/** What stands for a value wherever headers are shown. */
-export const redacted = '[redacted]'
 
 const mostHeaders = 20
 const maxNameCharacters = 100
@@ -88,32 +86,21 @@ function shown(name: string): string {
     : JSON.stringify(name.slice(0, maxNameCharacters))
 }
 
+/**
+ * Whether the values of headers that are there may be kept at another URL: they were given for their receiver, and whoever
+ * points a webhook elsewhere would read them there.
+ */
+export function keepsHeaders(before: string, after: string): boolean {
+  const origins = [before, after].map(url => URL.parse(url)?.origin)
+  return origins[0] !== undefined && origins[0] === origins[1]
+}
+
 /** The names, each with `[redacted]`. */
 export function redactedHeaders(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map(name => [name, redacted]))
 }
 
-/** Shorter than that, a value is no secret, and taking it out of a text would leave the text unreadable. */
-const leastSecret = 6
-
-/**
- * Makes what takes the values of headers out of a text, for receivers that repeat what they were sent: also the part
- * behind a scheme (`Bearer abc`), also as JSON writes it, and also a beginning at the end of a text that was cut off.
- */
+/** Makes what takes the values of headers out of a text, for receivers that repeat what they were sent. */
 export function redactor(headers: Headers): (text: string) => string {
-  const parts = Object.values(headers).flatMap(text => [text, ...text.split(' ').slice(1)])
-  const secrets = [...new Set(parts.flatMap(text => [text, JSON.stringify(text).slice(1, -1)]))]
-    .filter(text => text.length >= leastSecret)
-    .sort((a, b) => b.length - a.length)
-  return text => {
-    let safe = text
-    for (const secret of secrets) safe = withoutBeginning(safe.replaceAll(secret, redacted), secret)
-    return safe
-  }
-}
-
-function withoutBeginning(text: string, secret: string): string {
-  for (let length = Math.min(secret.length - 1, text.length); length >= leastSecret; length--)
-    if (text.endsWith(secret.slice(0, length))) return text.slice(0, -length) + redacted
-  return text
+  return createRedactor(Object.values(headers))
 }

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { ErrorClass, Outcome } from '../domain/outcome.ts'
 import { firstIdAt } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
@@ -5,15 +6,28 @@ import { inTransaction, type Outbox } from './database.ts'
 import { waitingFor } from './queue-depth.ts'
 import { columns, toWebhook } from './webhooks.ts'
 
-/** Webhooks whose name or URL contains `search` (empty: all), by name, `limit` of them after the first `offset`. */
+/** A URL's host and port: what of it everybody may see. */
+const hostOfUrl = sql<string>`substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]*)')`
+
+/**
+ * Webhooks whose name or URL contains `search` (empty: all), by name, `limit` of them after the first `offset`. Of the URL
+ * only the host counts unless `inWholeUrl`.
+ */
 export async function searchWebhooks(
   outbox: Outbox,
-  { search, limit, offset }: { search: string; limit: number; offset: number },
+  {
+    search,
+    inWholeUrl,
+    limit,
+    offset,
+  }: { search: string; inWholeUrl: boolean; limit: number; offset: number },
 ): Promise<Webhook[]> {
   const pattern = `%${search.replaceAll(/[\\%_]/g, '\\$&')}%`
   let query = outbox.kysely.selectFrom('walhook.webhooks').select(columns)
   if (search !== '')
-    query = query.where(eb => eb.or([eb('name', 'ilike', pattern), eb('url', 'ilike', pattern)]))
+    query = query.where(eb =>
+      eb.or([eb('name', 'ilike', pattern), eb(inWholeUrl ? 'url' : hostOfUrl, 'ilike', pattern)]),
+    )
   const rows = await query
     .orderBy(eb => eb.fn('lower', ['name']))
     .orderBy('id')

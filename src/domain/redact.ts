@@ -1,0 +1,138 @@
+/** What stands for a secret wherever it would be shown. */
+export const redacted = '[redacted]'
+
+/** Shorter than that, a value is no secret, and taking it out of a text would leave the text unreadable. */
+const leastSecret = 6
+
+/**
+ * Makes what takes secrets out of a text that somebody else has written, who may have repeated what they were sent: as it
+ * is, as JSON of any language writes it (`\/`, `\u002B`), as HTML, as a URL, one within the other, and as Base64. A
+ * beginning of a secret at the end of a text that was cut off goes too.
+ */
+export function createRedactor(values: readonly string[]): (text: string) => string {
+  const all = values.flatMap(value => [value, ...insideOf(value), base64(value), base64url(value)])
+  const secrets = [...new Set(all)]
+    .filter(secret => secret.length >= leastSecret)
+    .sort((a, b) => b.length - a.length)
+  if (secrets.length === 0) return text => text
+  // As a text is decoded, so is the secret: one that holds a `%41` is found too.
+  const decodedSecrets = [...new Set(secrets.map(secret => decode(secret).text))]
+    .filter(secret => secret.length >= leastSecret)
+    .sort((a, b) => b.length - a.length)
+  return text => {
+    let safe = text
+    for (const secret of secrets) safe = withoutSecret(safe, secret)
+    return encoded.test(safe) ? withoutEncoded(safe, decodedSecrets) : safe
+  }
+}
+
+/** Behind a scheme (`Bearer abc`), and a user's password within Basic. https://www.rfc-editor.org/rfc/rfc7617 */
+function insideOf(value: string): string[] {
+  const [scheme, ...words] = value.split(' ')
+  if (!/^basic$/i.test(scheme!) || words.length !== 1) return words
+  const login = Buffer.from(words[0]!, 'base64').toString()
+  return [...words, login, login.slice(login.indexOf(':') + 1)]
+}
+
+const base64 = (text: string) => Buffer.from(text).toString('base64').replace(/=+$/, '')
+const base64url = (text: string) => Buffer.from(text).toString('base64url')
+
+function withoutSecret(text: string, secret: string): string {
+  const safe = text.replaceAll(secret, redacted)
+  const length = beginningAtEnd(safe, secret)
+  return length === 0 ? safe : safe.slice(0, -length) + redacted
+}
+
+/** How much of a secret's beginning, at least `leastSecret`, is the end of a text; 0 where that is less. */
+function beginningAtEnd(text: string, secret: string): number {
+  for (let length = Math.min(secret.length - 1, text.length); length >= leastSecret; length--)
+    if (text.endsWith(secret.slice(0, length))) return length
+  return 0
+}
+
+const encoded = /[\\&%]/
+const oneCode =
+  /\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\["'\\/]|%[0-9a-f]{2}|&#x[0-9a-f]{1,6};|&#\d{1,7};|&(quot|apos|amp|lt|gt|sol|plus|equals|colon|lowbar|period|num|excl|dollar|percnt|commat|semi|quest);/gi
+const named: Record<string, string> = {
+  ...{ quot: '"', apos: "'", amp: '&', lt: '<', gt: '>', sol: '/', plus: '+', equals: '=', colon: ':' },
+  ...{
+    lowbar: '_',
+    period: '.',
+    num: '#',
+    excl: '!',
+    dollar: '$',
+    percnt: '%',
+    commat: '@',
+    semi: ';',
+    quest: '?',
+  },
+}
+/** A beginning of a code at the end of a text. */
+const halfCode = /(\\(u[0-9a-f]{0,3}|x[0-9a-f]?)?|%[0-9a-f]?|&[#0-9a-z]{0,6})$/i
+/** JSON within HTML within a URL. */
+const mostLayers = 3
+
+type Decoded = {
+  readonly text: string
+  /** Of each character of `text`, where it begins in what was decoded; and at last where that ends. */
+  readonly starts: readonly number[]
+}
+
+function decode(text: string): Decoded {
+  let now: Decoded = { text, starts: Array.from({ length: text.length + 1 }, (_, i) => i) }
+  for (let layer = 0; layer < mostLayers && encoded.test(now.text); layer++) {
+    const next = decodeOnce(now)
+    if (next.text === now.text) break
+    now = next
+  }
+  return now
+}
+
+function decodeOnce({ text, starts }: Decoded): Decoded {
+  let decodedText = ''
+  const decodedStarts: number[] = []
+  let from = 0
+  const copy = (to: number) => {
+    decodedText += text.slice(from, to)
+    for (let i = from; i < to; i++) decodedStarts.push(starts[i]!)
+  }
+  for (const match of text.matchAll(oneCode)) {
+    copy(match.index)
+    decodedText += characterOf(match[0])
+    decodedStarts.push(starts[match.index]!)
+    from = match.index + match[0].length
+  }
+  copy(text.length)
+  decodedStarts.push(starts[text.length]!)
+  return { text: decodedText, starts: decodedStarts }
+}
+
+/** One character, since secrets are ASCII: what is beyond stands for itself. */
+function characterOf(code: string): string {
+  const number = /^\\[ux]|^%|^&#/.test(code)
+    ? Number.parseInt(code.replace(/^(\\[ux]|%|&#x?)/i, ''), /^&#\d/.test(code) ? 10 : 16)
+    : null
+  if (number !== null) return number < 0x80 ? String.fromCharCode(number) : '\u{fffd}'
+  return code.startsWith('\\') ? code[1]! : named[code.slice(1, -1).toLowerCase()]!
+}
+
+function withoutEncoded(text: string, secrets: readonly string[]): string {
+  const { text: plain, starts } = decode(text)
+  const cuts: { from: number; to: number }[] = []
+  for (const secret of secrets) {
+    for (let at = plain.indexOf(secret); at >= 0; at = plain.indexOf(secret, at + secret.length))
+      cuts.push({ from: starts[at]!, to: starts[at + secret.length]! })
+    // A text may end within a code, too.
+    for (const end of [plain.length, plain.search(halfCode)]) {
+      const length = beginningAtEnd(plain.slice(0, Math.max(0, end)), secret)
+      if (length > 0) cuts.push({ from: starts[end - length]!, to: text.length })
+    }
+  }
+  let safe = ''
+  let done = 0
+  for (const { from, to } of cuts.sort((a, b) => a.from - b.from)) {
+    if (from >= done) safe += text.slice(done, from) + redacted
+    done = Math.max(done, to)
+  }
+  return safe + text.slice(done)
+}
