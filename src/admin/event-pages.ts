@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { listEvents, readEvent, type ShownEvent, tellEvent } from '../control/events.ts'
+import { type EventLine, listEvents, readEvent, type ShownEvent, tellEvent } from '../control/events.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
 import { subjectOf } from './attempt-line.ts'
 import { problemText } from './coupling-form.ts'
@@ -26,9 +26,11 @@ export const eventPages = [
     params,
     async handle(call) {
       const { control, params, t } = call
+      const read = await readEvent(control, params.event)
+      if (!read.ok) return failedAnswer(t, read)
+      const event = read.value
       const found = await tellEvent(control, params.event)
       if (!found.ok) return failedAnswer(t, found)
-      const { event } = found.value
       // The forms of this page, also of the parts that come later, are carried out once.
       const key = control.randomBytes(16).toString('hex')
       return {
@@ -136,7 +138,7 @@ ${list}`,
   }
 }
 
-function eventTable(call: PageCall, items: readonly ShownEvent[]): Html {
+function eventTable(call: PageCall, items: readonly EventLine[]): Html {
   const { t } = call
   return html`<div class="card flush"><table class="stacked events">
 <thead><tr><th scope="col">${t.events.event}</th><th scope="col">${t.event.changed}</th><th scope="col">${t.event.committed}</th><th scope="col">${t.events.id}</th></tr></thead>
@@ -148,7 +150,7 @@ function eventTable(call: PageCall, items: readonly ShownEvent[]): Html {
   )}</tbody></table></div>`
 }
 
-const subjectOfEvent = ({ t }: PageCall, event: ShownEvent) => subjectOf(t, { ...event, eventIds: null })
+const subjectOfEvent = ({ t }: PageCall, event: EventLine) => subjectOf(t, { ...event, eventIds: null })
 
 function about({ t }: PageCall, event: ShownEvent): Html {
   const { id, committedAt, changed, omitted, body, previous } = event

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type ExplainedDelivery, explainEvent, listEvents, type ShownEvent } from '../control/events.ts'
+import { type EventLine, type ExplainedDelivery, explainEvent, listEvents } from '../control/events.ts'
 import { actionTypes } from '../domain/event.ts'
 import { explainStates } from '../domain/explain.ts'
 import { parseExactly } from '../domain/json-text.ts'
@@ -111,7 +111,7 @@ export const eventRoutes = [
   }),
 ]
 
-function eventJson(event: ShownEvent): z.input<typeof eventSchema> {
+function eventJson(event: EventLine): z.input<typeof eventSchema> {
   return {
     id: String(event.id),
     entity_type: event.entityType,

@@ -5,7 +5,7 @@ import {
   readEventAttempts,
   stillWaiting,
 } from '../outbox/attempt-lines.ts'
-import { findAttempt, type LoggedAttempt, type LogPage, listAttempts } from '../outbox/attempts.ts'
+import { findAttempt, type LoggedAttempt, type LogPage, listAttemptsWithin } from '../outbox/attempts.ts'
 import type { LogFilter } from '../outbox/attempts-about.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
@@ -21,16 +21,21 @@ type Wanted = {
   readonly filter?: LogFilter
 }
 
+/** A page of requests ends here, however many were asked for: what is read at once must fit into memory. */
+const maxPageBytes = 4_000_000
+
 /**
- * A webhook's requests, newest first, at most `limit`, those that fit the filter, and those before the attempt `before`
- * where one is given. Of an entity, those about its last 1,000 events.
+ * A webhook's requests, newest first, at most `limit` and 4 MB, those that fit the filter, and those before the attempt
+ * `before` where one is given. Of an entity, those about its last 1,000 events.
  */
 export async function listLog(
   control: Control,
   webhookId: number,
   page: Wanted,
 ): Promise<Result<Page<LoggedAttempt, TimeId>>> {
-  return await pageOfLog(control, webhookId, page, listAttempts)
+  return await pageOfLog(control, webhookId, page, (outbox, page) =>
+    listAttemptsWithin(outbox, page, maxPageBytes),
+  )
 }
 
 /** `isNext`: the try that the attempt announces is still to come, and nothing has come in between. */
@@ -42,7 +47,10 @@ export async function listLogLines(
   webhookId: number,
   page: Wanted,
 ): Promise<Result<Page<LogLine, TimeId>>> {
-  const found = await pageOfLog(control, webhookId, page, listAttemptLines)
+  const found = await pageOfLog(control, webhookId, page, async (outbox, page) => ({
+    items: await listAttemptLines(outbox, page),
+    isCut: false,
+  }))
   if (!found.ok) return found
   const { items, next } = found.value
   const announcing = items.filter(({ nextAttemptAt }) => nextAttemptAt !== null)
@@ -59,14 +67,15 @@ async function pageOfLog<Item extends { id: TimeId }>(
   { outbox }: Control,
   webhookId: number,
   page: Wanted,
-  list: (outbox: Outbox, page: LogPage) => Promise<Item[]>,
+  list: (outbox: Outbox, page: LogPage) => Promise<{ items: Item[]; isCut: boolean }>,
 ): Promise<Result<Page<Item, TimeId>>> {
   const { from, to } = page.filter ?? {}
   if (from && to && from >= to) return invalid({ pointer: '/to', detail: 'to: must be later than from' })
   if (!(await findWebhook(outbox, webhookId))) return notFound('webhook', webhookId)
   const found = await list(outbox, { ...page, webhookId, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit)
-  return { ok: true, value: { items, next: found.length > page.limit ? items.at(-1)!.id : null } }
+  const items = found.items.slice(0, page.limit)
+  const hasMore = found.isCut || found.items.length > page.limit
+  return { ok: true, value: { items, next: hasMore ? items.at(-1)!.id : null } }
 }
 
 /** Every request that sent an event to a webhook, oldest first: the newest hundred. */

@@ -104,8 +104,29 @@ const longestLoggingMs = 3_600_000
  * that are kept beyond the log's time. Of an entity, those about its last 1,000 events, and of these the last 10,000.
  */
 export async function listAttempts(outbox: Outbox, page: LogPage): Promise<LoggedAttempt[]> {
+  return (await listAttemptsWithin(outbox, page, Number.POSITIVE_INFINITY)).items
+}
+
+/**
+ * As `listAttempts`, of at most `maxBytes` in all, unless the first by itself has more; `isCut` where more would be too much.
+ * Bodies are read only once it is known how large they are.
+ */
+export async function listAttemptsWithin(
+  outbox: Outbox,
+  page: LogPage,
+  maxBytes: number,
+): Promise<{ items: LoggedAttempt[]; isCut: boolean }> {
   const choose = await chooseOfLog(outbox, page)
-  return choose ? await readAttempts(outbox, choose) : []
+  const sizes = choose ? await readSizes(outbox, choose) : []
+  const within = firstWithin(sizes, maxBytes)
+  const ids = within.map(({ id }) => id)
+  const items =
+    ids.length === 0
+      ? []
+      : await readAttempts(outbox, query =>
+          query.where('a.webhook_id', '=', page.webhookId).where('a.id', 'in', ids).orderBy('a.id', 'desc'),
+        )
+  return { items, isCut: within.length < sizes.length }
 }
 
 /** What leaves of all attempts those that `listAttempts` wants; null where there can be none. */
@@ -170,6 +191,35 @@ type Choose = (query: LogQuery) => LogQuery
 /** While a day is being dropped, what is kept of it is there twice for a moment. */
 export const eachOnce = <Row extends { id: TimeId }>(rows: readonly Row[]): Row[] =>
   rows.filter((row, i) => row.id !== rows[i - 1]?.id)
+
+/** The bytes of what was sent without a body of its own, of events ($1): as they were sent, nearly. */
+const eventBytes = (of: string) => `octet_length(${of}.body) + coalesce(octet_length(${of}.previous), 0)`
+
+/** How many bytes the attempts that `choose` leaves have; nothing of their bodies is read for that. */
+export async function readSizes(outbox: Outbox, choose: Choose): Promise<{ id: TimeId; bytes: number }[]> {
+  const bytes = sql<number>`(
+    coalesce(octet_length(a.response_body), 0) + coalesce(
+      octet_length(a.request_body),
+      (select sum(${sql.raw(eventBytes('b'))}) from walhook.events b where b.id = any(a.event_ids)),
+      ${sql.raw(eventBytes('e'))},
+      0
+    ))::float8`
+  const query = choose(loggedAttempts(outbox)).clearSelect()
+  return eachOnce(await query.select(['a.id', bytes.as('bytes')]).execute())
+}
+
+/** As many from the beginning as have at most `maxBytes` together; the first in any case. */
+export function firstWithin<T extends { readonly bytes: number }>(
+  items: readonly T[],
+  maxBytes: number,
+): T[] {
+  let bytes = 0
+  const cut = items.findIndex((item, i) => {
+    bytes += item.bytes
+    return bytes > maxBytes && i > 0
+  })
+  return items.slice(0, cut < 0 ? items.length : cut)
+}
 
 /** The attempts that `choose` leaves of all, as the log shows them. */
 export async function readAttempts(outbox: Outbox, choose: Choose): Promise<LoggedAttempt[]> {

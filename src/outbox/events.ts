@@ -2,28 +2,28 @@ import type { ActionType, EventFacts } from '../domain/event.ts'
 import { afterAll, type TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
-/** An event as the outbox shows it. */
-export type ShownEvent = EventFacts & {
+/** An event in one line of a list: without its data, which may be a megabyte. */
+export type EventLine = Pick<EventFacts, 'changed' | 'omitted'> & {
   readonly id: TimeId
   readonly entityType: string
   readonly entityId: string
   readonly actionType: ActionType
   /** When its transaction committed in the source. */
   readonly committedAt: Date
-  readonly body: string
 }
 
-const columns = 'id, entity_type, entity_id, action_type, committed_at, body, previous, changed, omitted'
+/** An event as the outbox shows it. */
+export type ShownEvent = EventFacts & EventLine & { readonly body: string }
 
-function toEvent(row: Record<string, unknown>): ShownEvent {
+const lineColumns = 'id, entity_type, entity_id, action_type, committed_at, changed, omitted'
+
+function toLine(row: Record<string, unknown>): EventLine {
   return {
     id: row.id as TimeId,
     entityType: row.entity_type as string,
     entityId: row.entity_id as string,
     actionType: row.action_type as ActionType,
     committedAt: row.committed_at as Date,
-    body: row.body as string,
-    previous: row.previous as string | null,
     changed: row.changed as string[] | null,
     omitted: row.omitted as string[] | null,
   }
@@ -31,26 +31,35 @@ function toEvent(row: Record<string, unknown>): ShownEvent {
 
 /** An event, or null where there is none, or none any more. */
 export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent | null> {
-  const { rows } = await outbox.pool.query(`select ${columns} from walhook.events where id = $1`, [id])
-  return rows[0] ? toEvent(rows[0]) : null
+  const { rows } = await outbox.pool.query(
+    `select ${lineColumns}, body, previous from walhook.events where id = $1`,
+    [id],
+  )
+  return rows[0] ? { ...toLine(rows[0]), body: rows[0].body, previous: rows[0].previous } : null
+}
+
+/** The same in one line. */
+export async function findEventLine(outbox: Outbox, id: TimeId): Promise<EventLine | null> {
+  const { rows } = await outbox.pool.query(`select ${lineColumns} from walhook.events where id = $1`, [id])
+  return rows[0] ? toLine(rows[0]) : null
 }
 
 /** The newest events, of one entity where one is given: at most `limit`, older than the event `before` where given. */
 export async function listEvents(
   outbox: Outbox,
   page: { entity: { entityType: string; entityId: string } | null; limit: number; before: TimeId | null },
-): Promise<ShownEvent[]> {
+): Promise<EventLine[]> {
   const { entity, limit } = page
   const before = page.before ?? afterAll
   const { rows } = entity
     ? await outbox.pool.query(
-        `select ${columns} from walhook.events
+        `select ${lineColumns} from walhook.events
          where entity_type = $1 and entity_id = $2 and id < $3 order by id desc limit $4`,
         [entity.entityType, entity.entityId, before, limit],
       )
     : await outbox.pool.query(
-        `select ${columns} from walhook.events where id < $1 order by id desc limit $2`,
+        `select ${lineColumns} from walhook.events where id < $1 order by id desc limit $2`,
         [before, limit],
       )
-  return rows.map(toEvent)
+  return rows.map(toLine)
 }

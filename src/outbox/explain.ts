@@ -1,7 +1,7 @@
 import type { ExplainFacts } from '../domain/explain.ts'
 import { firstIdAt, timeOf } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
-import type { ShownEvent } from './events.ts'
+import type { EventLine } from './events.ts'
 
 /**
  * The last attempt of an event, by itself or in a batch, also where it is kept beyond the log's time. $4 lets Postgres
@@ -62,7 +62,7 @@ const hourMs = 3_600_000
 /** What is known of an event and each webhook, or one of them, by rising id. */
 export async function readExplainFacts(
   outbox: Outbox,
-  event: ShownEvent,
+  event: EventLine,
   which: { webhookId: number | null; limit: number },
 ): Promise<{ webhookId: number; name: string; facts: ExplainFacts }[]> {
   const cameAtMs = timeOf(event.id)
@@ -80,7 +80,7 @@ export async function readExplainFacts(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of the statement above
-function toFacts(event: ShownEvent, row: any): ExplainFacts {
+function toFacts(event: EventLine, row: any): ExplainFacts {
   return {
     event,
     webhook: {

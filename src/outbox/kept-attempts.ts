@@ -1,5 +1,5 @@
 import type { TimeId } from '../domain/time-id.ts'
-import { readAttempts } from './attempts.ts'
+import { firstWithin, readAttempts, readSizes } from './attempts.ts'
 import type { Outbox } from './database.ts'
 
 /** How many attempts of a webhook the log always has, however old they are. */
@@ -23,6 +23,7 @@ join walhook.attempts a on a.webhook_id = k.webhook_id and a.id = k.id
 on conflict (webhook_id, id) do nothing`
 
 const webhooksAtOnce = 100
+const maxBytesAtOnce = 4_000_000
 
 /**
  * Copies the attempts before the id `before` that are among the last ten of their webhook, each with the body that it
@@ -34,13 +35,25 @@ export async function keepLastAttempts(outbox: Outbox, before: TimeId): Promise<
   ])
   for (let from = 0; from < rows.length; from += webhooksAtOnce * alwaysThere) {
     const ids = rows.slice(from, from + webhooksAtOnce * alwaysThere).map(row => row.id)
-    const attempts = await readAttempts(outbox, query => query.where('a.id', 'in', ids))
-    await outbox.pool.query(copyStatement, [
-      attempts.map(attempt => attempt.webhookId),
-      attempts.map(attempt => attempt.id),
-      attempts.map(attempt => attempt.request.body),
-    ])
+    let left = await readSizes(outbox, query => query.where('a.id', 'in', ids).orderBy('a.id'))
+    while (left.length > 0) {
+      const some = firstWithin(left, maxBytesAtOnce)
+      left = left.slice(some.length)
+      await copy(
+        outbox,
+        some.map(({ id }) => id),
+      )
+    }
   }
+}
+
+async function copy(outbox: Outbox, ids: readonly TimeId[]): Promise<void> {
+  const attempts = await readAttempts(outbox, query => query.where('a.id', 'in', ids))
+  await outbox.pool.query(copyStatement, [
+    attempts.map(attempt => attempt.webhookId),
+    attempts.map(attempt => attempt.id),
+    attempts.map(attempt => attempt.request.body),
+  ])
 }
 
 /** Removes what is kept of webhooks that are gone, and what is not among the last ten any more. */

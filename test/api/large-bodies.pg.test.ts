@@ -1,0 +1,79 @@
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { settle } from '../../src/outbox/settle.ts'
+import { openTestApi } from '../support/open-api.ts'
+import { settlementOf } from '../support/open-outbox.ts'
+
+/** A webhook whose log holds `count` requests of `bytes` each, and some small ones before them. */
+async function open(count: number, bytes: number) {
+  const at = await openTestApi()
+  onTestFinished(() => at[Symbol.asyncDispose]())
+  const id = await at.webhook(['user.new'])
+  await at.append(...Array.from({ length: count + 5 }, (_, i) => `user ${i + 1} new`))
+  await at.outbox.pool.query(
+    `update walhook.events set body = body || repeat(' ', $1) where entity_id::int > 5`,
+    [bytes],
+  )
+  for (const lane of await at.claim(id)) await settle(at.outbox, [settlementOf(lane)])
+  return { at, id }
+}
+
+/** What comes from the database, in bytes. */
+function readBytes(at: Awaited<ReturnType<typeof openTestApi>>): () => number {
+  let bytes = 0
+  const count = (rows: unknown) => {
+    bytes +=
+      JSON.stringify(rows, (_, value) => (typeof value === 'bigint' ? String(value) : value))?.length ?? 0
+  }
+  at.outbox.pool.on('acquire', client => {
+    const { query } = client as unknown as { query: (...args: unknown[]) => unknown }
+    const spy = vi.spyOn(client, 'query').mockImplementation((...args: unknown[]) => {
+      const result = query.apply(client, args)
+      void Promise.resolve(result as Promise<{ rows: unknown }>).then(
+        found => count(found?.rows),
+        () => {},
+      )
+      return result as never
+    })
+    at.outbox.pool.once('release', () => spy.mockRestore())
+  })
+  return () => bytes
+}
+
+test('a page of the log ends where its bodies have 4 MB, and says where it goes on', async () => {
+  const { at, id } = await open(12, 900_000)
+  const pages: number[] = []
+  const seen = new Set<string>()
+  for (let cursor = ''; pages.length < 10; ) {
+    const { json, text } = await at.call('GET', `/api/webhooks/${id}/log?limit=100${cursor}`)
+    expect(text.length).toBeLessThan(4_500_000)
+    pages.push(json.data.length)
+    for (const one of json.data) {
+      seen.add(one.id)
+      expect(one.request.body).toContain('"entity_type":"user"')
+    }
+    if (json.next_cursor === null) break
+    cursor = `&cursor=${json.next_cursor}`
+  }
+  expect(pages.length).toBeGreaterThanOrEqual(3)
+  expect(seen.size).toBe(17)
+})
+
+test('one request that is larger than a page is shown all the same', async () => {
+  const { at, id } = await open(2, 5_000_000)
+  const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
+  expect(json.data).toHaveLength(1)
+  expect(json.data[0].request.body.length).toBeGreaterThan(5_000_000)
+  expect(json.next_cursor).toBe(json.data[0].id)
+})
+
+test('more than a page has is not even read, and the list of events reads no bodies', async () => {
+  const { at, id } = await open(20, 900_000)
+  const bytes = readBytes(at)
+  await at.call('GET', `/api/webhooks/${id}/log?limit=100`)
+  expect(bytes()).toBeGreaterThan(3_000_000)
+  expect(bytes()).toBeLessThan(5_000_000)
+  const before = bytes()
+  const { json } = await at.call('GET', '/api/events?limit=100')
+  expect(json.data).toHaveLength(25)
+  expect(bytes() - before).toBeLessThan(20_000)
+})
