@@ -132,6 +132,15 @@ create table walhook.backfills (
   CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
 );
 
+create table walhook.captured (
+  slot_name text collate "C" not null,
+  facts jsonb not null,
+  seen_lsn pg_lsn not null,
+  seen_at timestamp with time zone default now() not null,
+  PRIMARY KEY (slot_name),
+  FOREIGN KEY (slot_name) REFERENCES walhook.positions(slot_name) ON UPDATE CASCADE ON DELETE CASCADE
+);
+
 create table walhook.checksum_key (
   is_only boolean default true not null,
   key bytea not null,
@@ -199,9 +208,16 @@ create table walhook.gaps (
   to_lsn pg_lsn,
   found_at timestamp with time zone default now() not null,
   resynced_at timestamp with time zone,
+  entity_type text collate "C",
+  table_name text collate "C",
   PRIMARY KEY (id),
-  CHECK (((resynced_at IS NULL) OR (to_lsn IS NOT NULL))),
-  CHECK ((reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'publication missing'::text, 'other cluster'::text, 'other history'::text])))
+  CHECK (
+CASE
+    WHEN (table_name IS NULL) THEN (reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'slot older than publication'::text, 'publication missing'::text, 'publication remade'::text, 'other cluster'::text, 'other database'::text, 'other history'::text, 'other slot'::text]))
+    ELSE (reason = ANY (ARRAY['publication changed'::text, 'table replaced'::text, 'table unpublished'::text, 'table unlogged'::text, 'table unmapped'::text, 'partition detached'::text]))
+END),
+  CHECK (((entity_type IS NULL) = (table_name IS NULL))),
+  CHECK (((resynced_at IS NULL) OR (to_lsn IS NOT NULL)))
 );
 
 create table walhook.idempotency_keys (
@@ -437,7 +453,7 @@ CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
 
 CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
-CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name) WHERE (resynced_at IS NULL);
+CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name, COALESCE(entity_type, ''::text), COALESCE(table_name, ''::text)) WHERE (resynced_at IS NULL);
 
 CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 

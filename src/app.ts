@@ -2,11 +2,12 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
-import { type CaptureState, createCapture } from './capture/capture.ts'
+import { createCapture } from './capture/capture.ts'
 import { fieldNames, readCatalogue } from './capture/catalogue.ts'
 import { withKnownColumns } from './capture/columns.ts'
 import { readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
+import type { CaptureState } from './capture/state.ts'
 import type { Config } from './config.ts'
 import type { Control } from './control/control.ts'
 import { createTestPlaces } from './control/test-places.ts'
@@ -107,7 +108,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     return {
       queue,
       heldBackBytes: slot?.heldBackBytes ?? null,
-      isCapturing: ['streaming', 'lagging'].includes(capture.state().state),
+      isCapturing: ['streaming', 'lagging', 'gap'].includes(capture.state().state),
     }
   })
   const control: Control = {

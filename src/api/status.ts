@@ -31,6 +31,8 @@ const statusSchema = z
     gaps: z.array(
       z.object({
         id: z.int(),
+        entity_type: z.string().nullable(),
+        table: z.string().nullable(),
         reason: z.string(),
         detail: z.string(),
         from_lsn: lsnSchema.nullable(),
@@ -90,6 +92,8 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
     },
     gaps: gaps.map(gap => ({
       id: gap.id,
+      entity_type: gap.entityType,
+      table: gap.tableName,
       reason: gap.reason,
       detail: gap.detail,
       from_lsn: lsn(gap.fromLsn),

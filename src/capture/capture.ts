@@ -1,7 +1,9 @@
+import type { TableLoss } from '../domain/captured.ts'
+import { formatLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
-import { formatProblem, type Problem } from '../domain/problem.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
+import type { Gap } from '../outbox/gaps.ts'
 import { readPosition } from '../outbox/position.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
@@ -10,47 +12,23 @@ import { createBackfills } from './backfill.ts'
 import { readCatalogue } from './catalogue.ts'
 import { createColumnTeller } from './columns.ts'
 import { consume } from './consume.ts'
-import { probePrefix } from './decode.ts'
 import { createInbox, type Inbox } from './inbox.ts'
+import { lossBehind } from './loss-behind.ts'
 import { createMapper } from './map.ts'
 import { StreamOver } from './missing.ts'
 import { createPageTeller, type PageTeller } from './pages.ts'
-import { judgeTables, readSlotStatus } from './preflight.ts'
+import { sendProbes } from './probes.ts'
 import { createProgress } from './progress.ts'
 import { createResyncs } from './resync-entity.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
+import { CaptureBlocked, CaptureLost, type CaptureState, describeTableGaps } from './state.ts'
 import type { Stored } from './store.ts'
 import { LinkDead, openStream, type Stream } from './stream.ts'
 import { createWalRelease } from './wal-release.ts'
+import { createWatch } from './watch.ts'
 
-/**
- * What capture is doing, and why where there is a reason.
- *
- *   starting     making, checking or connecting; `reason` is what ended the time before. Ends in any other state.
- *   standing by  another process reads the slot; asks again every second or two. Ends when that process ends.
- *   streaming    reads the slot and stores what comes.
- *   lagging      streaming, but what is stored is more than half a minute behind. Ends when it has caught up.
- *   blocked      something in the source must be mended by a person first; `reason` says what, and how. Looks again
- *                every few seconds.
- *   lost         changes can't be captured any more, and a gap is recorded. Ends with `walhook resync`.
- *
- * Only streaming, lagging and standing by are healthy.
- */
-export type CaptureState =
-  | { readonly state: 'starting'; readonly reason: string | null }
-  | { readonly state: 'standing by' | 'streaming'; readonly reason: null }
-  | { readonly state: 'lagging' | 'blocked' | 'lost'; readonly reason: string }
-
-/** Thrown where a person must mend something in the source before capture can go on. */
-export class CaptureBlocked extends Error {
-  constructor(problems: readonly Problem[]) {
-    super(problems.map(formatProblem).join('\n'))
-  }
-}
-
-/** Thrown where changes are lost. */
-class CaptureLost extends Error {}
+type Watch = ReturnType<typeof createWatch>
 
 /** What waits to be stored, in bytes of WAL, and how much of it is stored in one go. */
 const maxBufferedBytes = 4 * 1024 * 1024
@@ -59,8 +37,8 @@ const standbyPollMs = 1_000
 const longestPageWaitMs = 2_000
 const usualSilenceLimitMs = 20_000
 const longestSilenceLimitMs = 200_000
-const usualProbeIntervalMs = 10_000
-const probeAfterBytes = 262_144n
+const usualWatchMs = 2_500
+const thoroughEvery = 12
 const slotIsActive = '55006'
 
 /**
@@ -94,6 +72,8 @@ export function createCapture(options: {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
   let state: CaptureState = { state: 'starting', reason: null }
   const progress = createProgress({ nowMs, waitsFor: options.waitsFor ?? (() => null) })
+  /** Gaps of tables that have not ended. */
+  let openGaps: readonly Gap[] = []
   let probe: string | null = null
   let probeMs: number | null = null
   /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
@@ -104,7 +84,11 @@ export function createCapture(options: {
   function enter(next: CaptureState) {
     if (next.state !== state.state || next.reason !== state.reason) {
       const { reason, ...rest } = next
-      log.info('capture.state', { ...rest, ...(reason !== null && { reason }), slot: slotName })
+      log[next.state === 'lost' ? 'error' : 'info']('capture.state', {
+        ...rest,
+        ...(reason !== null && { reason }),
+        slot: slotName,
+      })
     }
     state = next
   }
@@ -140,16 +124,27 @@ export function createCapture(options: {
     return null
   }
 
-  async function run(signal: AbortSignal): Promise<void> {
+  /** Judges the source, and makes what is not there yet. Throws where capture can't go on. */
+  async function prepare() {
     const setup = await setUp(source, outbox, {
       slotName,
       publicationName,
       mapping,
       onWaiting: what => enter({ state: 'starting', reason: `waiting for ${what}` }),
     })
+    if (setup.kind === 'lost') throw new CaptureLost(setup)
+    onLosses(setup.losses)
     if (setup.kind === 'blocked') throw new CaptureBlocked(setup.problems)
-    if (setup.kind === 'lost')
-      throw new CaptureLost(`${setup.reason}: ${setup.detail}. To go on, run: walhook resync`)
+    return setup
+  }
+
+  function onLosses(losses: readonly TableLoss[]) {
+    for (const { table, reason, detail, fromLsn } of losses)
+      log.error('capture.gap', { table, reason, detail, from_lsn: formatLsn(fromLsn) })
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    await prepare()
     const catalogue = await readCatalogue(source, mapping)
     const columns = createColumnTeller(options)
     await columns.all(catalogue)
@@ -165,7 +160,6 @@ export function createCapture(options: {
     if (!stream) return
     ownBackend = stream.backendPid
     progress.begin(stream.silentMs)
-    enter({ state: 'streaming', reason: null })
     // However it ends, what is being stored is stored to the end before anything else begins.
     const closed = new AbortController()
     const close = () => {
@@ -175,15 +169,27 @@ export function createCapture(options: {
     signal.addEventListener('abort', close, { once: true })
     stream.over.catch(() => {}).finally(close)
     const over = new AbortController()
-    const watching = watchTables(over.signal).finally(close)
-    watching.catch(() => {})
-    void sendProbes(over.signal)
+    let watch: Watch | null = null
+    let watching: Promise<void> = Promise.resolve()
     const teller = createPageTeller({ source })
-    void tellPages(teller, over.signal)
     const release = createWalRelease({ source, nowMs, log })
     const { confirm } = stream
     try {
-      // Read only now: the process that had the slot before may have moved it.
+      // Judged and read again: whoever had the slot before may have moved it, and now nobody else can.
+      const { remembered } = await prepare()
+      watch = createWatch({
+        ...{ source, outbox, slotName, publicationName, mapping, remembered, onLosses },
+        onGaps(open) {
+          openGaps = open.filter(({ tableName }) => tableName !== null)
+        },
+      })
+      await look(watch, true)
+      enter({ state: 'streaming', reason: null })
+      watching = watchTables(watch, over.signal).finally(close)
+      watching.catch(() => {})
+      const intervalMs = options.probeIntervalMs ?? null
+      void sendProbes({ source, slotName, intervalMs, nowMs, log }, over.signal)
+      void tellPages(teller, over.signal)
       const position = await readPosition(outbox, slotName)
       if (!position) throw new Error(`the position of slot ${slotName} is gone from walhook.positions`)
       await consume({
@@ -193,8 +199,7 @@ export function createCapture(options: {
           mapping,
           catalogue,
           async reloadCatalogue() {
-            const problems = await judgeTables(source, options)
-            if (problems.length > 0) throw new CaptureBlocked(problems)
+            await look(watch!, true)
             const reloaded = await readCatalogue(source, mapping)
             await columns.added(reloaded)
             return reloaded
@@ -228,16 +233,25 @@ export function createCapture(options: {
       over.abort()
       signal.removeEventListener('abort', close)
       await stream.close()
+      await watch?.end().catch(error => log.debug('capture.look_failed', { reason: describeError(error) }))
     }
   }
 
-  /** A table that is dropped or leaves the publication says nothing in the stream: it is looked for. */
-  async function watchTables(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await sleep(options.watchMs ?? 30_000, signal)
+  async function look(watch: Watch, isThorough: boolean): Promise<void> {
+    const found = await watch.look(isThorough)
+    if (found.kind === 'blocked') throw new CaptureBlocked(found.problems)
+    if (found.kind === 'lost') throw new CaptureLost(found)
+  }
+
+  /** A database that does not answer is the stream's concern. */
+  async function watchTables(watch: Watch, signal: AbortSignal): Promise<void> {
+    for (let n = 1; ; n++) {
+      await sleep(options.watchMs ?? usualWatchMs, signal)
       if (signal.aborted) return
-      const problems = await judgeTables(source, options).catch(() => [])
-      if (problems.length > 0) throw new CaptureBlocked(problems)
+      await look(watch, n % thoroughEvery === 0).catch(error => {
+        if (error instanceof CaptureBlocked || error instanceof CaptureLost) throw error
+        log.debug('capture.look_failed', { reason: describeError(error) })
+      })
     }
   }
 
@@ -261,32 +275,10 @@ export function createCapture(options: {
     }
   }
 
-  /**
-   * Writes a message into the source's WAL now and then, to see how long it takes until everything before it is
-   * stored. Where no interval was asked for, only where other WAL was written: an idle source stays idle.
-   */
-  async function sendProbes(signal: AbortSignal): Promise<void> {
-    const { probeIntervalMs } = options
-    let last = 0n
-    for (;;) {
-      await sleep(probeIntervalMs ?? usualProbeIntervalMs, signal)
-      if (signal.aborted) return
-      try {
-        const { walEnd } = await readSlotStatus(source, slotName)
-        if (!probeIntervalMs && walEnd < last + probeAfterBytes) continue
-        await source.pool.query('select pg_logical_emit_message(false, $1, $2)', [
-          probePrefix,
-          String(nowMs()),
-        ])
-        last = walEnd
-      } catch (error) {
-        log.debug('capture.probe_failed', { reason: describeError(error) })
-      }
-    }
-  }
-
   function currentState(): CaptureState {
-    const reason = state.state === 'streaming' ? progress.lag() : null
+    if (state.state !== 'streaming') return state
+    if (openGaps.length > 0) return { state: 'gap', reason: describeTableGaps(openGaps) }
+    const reason = progress.lag()
     return reason === null ? state : { state: 'lagging', reason }
   }
 
@@ -319,7 +311,8 @@ export function createCapture(options: {
       if (state.state !== 'starting') enter({ state: 'starting', reason: state.reason })
       try {
         await run(signal)
-      } catch (error) {
+      } catch (cause) {
+        const error = await lossBehind(cause, source, outbox, options)
         if (error instanceof LinkDead) silenceLimitMs = Math.min(2 * silenceLimitMs, longestSilenceLimitMs)
         const reason = describeError(error)
         if (error instanceof CaptureBlocked) enter({ state: 'blocked', reason })

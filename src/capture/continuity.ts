@@ -5,8 +5,11 @@ export type GapReason =
   | 'slot missing'
   | 'slot invalidated'
   | 'slot moved'
+  | 'slot older than publication'
   | 'publication missing'
+  | 'publication remade'
   | 'other cluster'
+  | 'other database'
   | 'other history'
 
 /** What is stored so far, and what the source says of itself now. */
@@ -21,6 +24,8 @@ export type ContinuityFacts = {
   readonly systemIdentifier: string
   /** The end of the source's WAL. */
   readonly walEnd: Lsn
+  /** Where the source's WAL has left the timeline that was captured; null: it has not. */
+  readonly forkLsn: Lsn | 'unrelated' | null
   readonly slot: { readonly confirmedLsn: Lsn; readonly isInvalidated: boolean } | null
   readonly hasPublication: boolean
 }
@@ -41,6 +46,14 @@ export function judgeContinuity(facts: ContinuityFacts): { reason: GapReason; de
       reason: 'other history',
       detail: `the source ends at ${formatLsn(facts.walEnd)}, before ${formatLsn(stored.commitLsn)}, which is stored: it was restored from a backup or lost what it had written`,
     }
+  if (facts.forkLsn !== null && (facts.forkLsn === 'unrelated' || stored.commitLsn >= facts.forkLsn))
+    return {
+      reason: 'other history',
+      detail:
+        facts.forkLsn === 'unrelated'
+          ? `the source's WAL does not come from the timeline that was captured`
+          : `the source's WAL has left the timeline that was captured at ${formatLsn(facts.forkLsn)}, before ${formatLsn(stored.commitLsn)}, which is stored: it was restored to an earlier time, or the standby that took over had not received everything`,
+    }
   if (!slot)
     return {
       reason: 'slot missing',
@@ -56,11 +69,16 @@ export function judgeContinuity(facts: ContinuityFacts): { reason: GapReason; de
       reason: 'publication missing',
       detail: `the publication ${facts.publicationName} was dropped, and the slot can't read what was written without it`,
     }
-  const reached = stored.confirmedLsn
+  const reached = lower(stored.confirmedLsn, facts.forkLsn)
   if (reached !== null && slot.confirmedLsn > reached)
     return {
       reason: 'slot moved',
       detail: `the replication slot ${slotName} stands at ${formatLsn(slot.confirmedLsn)}, and walhook has confirmed no more than ${formatLsn(reached)}`,
     }
   return null
+}
+
+/** What was confirmed of another timeline behind the fork says nothing of this one. */
+function lower(confirmed: Lsn | null, fork: ContinuityFacts['forkLsn']): Lsn | null {
+  return typeof fork === 'bigint' && confirmed !== null && fork < confirmed ? fork : confirmed
 }

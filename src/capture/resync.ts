@@ -1,15 +1,18 @@
+import type { PoolClient } from 'pg'
 import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import { tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { describeProgress } from '../domain/resync.ts'
+import { remember } from '../outbox/captured.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
-import { type Gap, listGaps } from '../outbox/gaps.ts'
-import { restartPosition } from '../outbox/position.ts'
+import { type Gap, listOpenGaps } from '../outbox/gaps.ts'
+import { otherSlots, readPosition, renameSlot, restartPosition } from '../outbox/position.ts'
 import { beginResyncs, openResyncs } from '../outbox/resyncs.ts'
-import { readCatalogue } from './catalogue.ts'
+import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { preflight } from './preflight.ts'
 import { createPublication } from './publication-verdict.ts'
+import { readCaptured } from './read-captured.ts'
 import { slotLock } from './setup.ts'
 import { createSlot } from './slot.ts'
 import type { Queryable, Source } from './source.ts'
@@ -25,9 +28,18 @@ export type ResyncResult =
   | { readonly ok: true; readonly fromLsn: Lsn }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
-/** The gap of the slot that is open, or null: nothing is lost. */
-export async function openGapOf(outbox: Outbox, slotName: string): Promise<Gap | null> {
-  return (await listGaps(outbox, slotName)).find(({ resyncedAt }) => resyncedAt === null) ?? null
+/**
+ * What a resync of everything is for: an open gap of everything, or that the outbox was captured with another slot so far.
+ * Null: nothing of the kind.
+ */
+export type Occasion = { readonly gap: Gap } | { readonly otherSlot: string }
+
+export async function occasionOf(outbox: Outbox, slotName: string): Promise<Occasion | null> {
+  const gap = (await listOpenGaps(outbox, slotName)).find(({ tableName }) => tableName === null)
+  if (gap) return { gap }
+  if (await readPosition(outbox, slotName)) return null
+  const [otherSlot] = await otherSlots(outbox.pool, slotName)
+  return otherSlot === undefined ? null : { otherSlot }
 }
 
 /**
@@ -39,7 +51,7 @@ export async function openGapOf(outbox: Outbox, slotName: string): Promise<Gap |
 export async function beginResync(
   source: Source,
   outbox: Outbox,
-  gap: Gap,
+  occasion: Occasion,
   options: ResyncOptions,
 ): Promise<ResyncResult> {
   const { slotName, mapping } = options
@@ -57,15 +69,29 @@ export async function beginResync(
   if (problems.length > 0) return { ok: false, problems }
   if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
   if (!facts.publication) await lock.query(createPublication(options.publicationName, mapping, facts))
+  const { captured, beforeLsn: seenLsn } = await readCaptured(lock, { ...options, ...facts })
   const { onWaiting } = options
   const startsAt = parseLsn(await createSlot(lock, slotName, { flags: facts.slot, onWaiting }))
   const { systemIdentifier } = facts
   await transaction(outbox.pool, async client => {
+    if ('otherSlot' in occasion) await goOnFrom(client, occasion.otherSlot, slotName)
     await restartPosition(client, slotName, { systemIdentifier, commitLsn: startsAt })
+    await remember(client, slotName, { captured, seenLsn })
     const entityTypes = mapping.map(({ entityType }) => entityType)
-    await beginResyncs(client, { slotName, gapId: gap.id, entityTypes })
+    await beginResyncs(client, { slotName, entityTypes })
   })
   return { ok: true, fromLsn: startsAt }
+}
+
+/** Takes over what was captured with another slot; what happened since is a gap. */
+async function goOnFrom(client: PoolClient, otherSlot: string, slotName: string): Promise<void> {
+  await renameSlot(client, otherSlot, slotName)
+  await client.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
+     select slot_name, 'other slot', $2, commit_lsn from walhook.positions where slot_name = $1
+     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
+    [slotName, `it was captured with the replication slot ${otherSlot} so far`],
+  )
 }
 
 async function lockSlot(source: Source): Promise<Queryable & AsyncDisposable> {
@@ -76,23 +102,41 @@ async function lockSlot(source: Source): Promise<Queryable & AsyncDisposable> {
 }
 
 /** What a resync will do, in words for whoever is about to say yes. */
-export async function describeResync(source: Source, gap: Gap, options: ResyncOptions): Promise<string[]> {
+export async function describeResync(
+  source: Source,
+  occasion: Occasion,
+  options: ResyncOptions,
+): Promise<string[]> {
   const catalogue = await readCatalogue(source, options.mapping)
   const lines = [
-    `Changes are lost since ${formatLsn(gap.fromLsn)} (found ${gap.foundAt.toISOString()}): ${gap.reason}, ${gap.detail}.`,
+    'gap' in occasion
+      ? describeLoss(occasion.gap)
+      : `This outbox was captured with the replication slot ${occasion.otherSlot} so far: to go on from there, set WALHOOK_SLOT=${occasion.otherSlot}. Where ${options.slotName} takes its place, what happened in between is lost, and ${occasion.otherSlot} is to be dropped: it holds WAL.`,
     `A resync drops the replication slot ${options.slotName} if it is there, and makes a new one. While everything from there on is captured, walhook sends to every webhook that has the trigger:`,
   ]
-  for (const { entityType, table } of options.mapping) {
-    const { rows } = await source.pool.query(
-      `select greatest(reltuples, 0)::bigint as n from pg_class where oid = $1`,
-      [catalogue.tables.get(tableKey(table))?.oid ?? 0],
-    )
-    lines.push(
-      `  ${entityType}: update or new for each row there is (about ${rows[0]?.n ?? 0}), delete for each ${entityType} that was told of and is gone`,
-    )
-  }
+  for (const entity of options.mapping) lines.push(await describeEntity(source, catalogue, entity))
   lines.push('Nothing has been changed yet. To do it: walhook resync --yes')
   return lines
+}
+
+/** What is lost, in words. */
+export function describeLoss({ fromLsn, toLsn, foundAt, tableName, reason, detail }: Gap): string {
+  const of = tableName === null ? '' : ` of ${tableName}`
+  const range = `${toLsn === null ? 'since' : 'from'} ${formatLsn(fromLsn)}${toLsn === null ? '' : ` to ${formatLsn(toLsn)}`}`
+  return `Changes${of} are lost ${range} (found ${foundAt.toISOString()}): ${reason}, ${detail}.`
+}
+
+/** What a resync tells of one entity type. */
+export async function describeEntity(
+  source: Source,
+  catalogue: Catalogue,
+  { entityType, table }: EntityMapping,
+): Promise<string> {
+  const { rows } = await source.pool.query(
+    `select greatest(reltuples, 0)::bigint as n from pg_class where oid = $1`,
+    [catalogue.tables.get(tableKey(table))?.oid ?? 0],
+  )
+  return `  ${entityType}: update or new for each row there is (about ${rows[0]?.n ?? 0}), delete for each ${entityType} that was told of and is gone`
 }
 
 /** How far a resync is that has begun, in words. */

@@ -1,21 +1,30 @@
 import type { PoolClient } from 'pg'
-import { parseLsn } from '../domain/lsn.ts'
+import { judgeSource, type TableLoss } from '../domain/captured.ts'
+import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
-import type { Outbox } from '../outbox/database.ts'
-import { openGap } from '../outbox/gaps.ts'
-import { createPosition, type Position, readPosition } from '../outbox/position.ts'
-import { type GapReason, judgeContinuity } from './continuity.ts'
+import { type Remembered, readRemembered, remember } from '../outbox/captured.ts'
+import { type Outbox, transaction } from '../outbox/database.ts'
+import { listOpenGaps, openGap, withdrawGap } from '../outbox/gaps.ts'
+import { createPosition, otherSlots, type Position, readPosition, takeBackNote } from '../outbox/position.ts'
+import { type ContinuityFacts, judgeContinuity } from './continuity.ts'
+import { recordInterruptions } from './interruptions.ts'
 import { preflight } from './preflight.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
 import { createPublication } from './publication-verdict.ts'
+import { type CapturedNow, readCaptured } from './read-captured.ts'
 import { createSlot } from './slot.ts'
 import type { Source } from './source.ts'
+import { readFork } from './timeline.ts'
 
 export type SetupResult =
-  | { readonly kind: 'ready'; readonly walSenderTimeoutMs: number }
-  | { readonly kind: 'blocked'; readonly problems: readonly Problem[] }
-  | { readonly kind: 'lost'; readonly reason: GapReason; readonly detail: string }
+  | {
+      readonly kind: 'ready'
+      readonly remembered: Remembered
+      readonly losses: readonly TableLoss[]
+    }
+  | { readonly kind: 'blocked'; readonly problems: readonly Problem[]; readonly losses: readonly TableLoss[] }
+  | { readonly kind: 'lost'; readonly reason: string; readonly detail: string }
 
 type Options = {
   slotName: string
@@ -31,7 +40,7 @@ export const slotLock = 0x77616c68
  * Makes what capture needs and does not find yet, in this order: the publication, then the slot (a slot older
  * than its publication fails on the changes between), then the position from which the slot reads. What was
  * there once and is gone is never silently made again: what happened meanwhile would be lost without a word. It is
- * recorded as a gap instead. Any number of processes may call it at once.
+ * recorded as a gap instead, and a gap of everything ends by a resync only. Any number of processes may call it at once.
  */
 export async function setUp(source: Source, outbox: Outbox, options: Options): Promise<SetupResult> {
   const client = await source.pool.connect()
@@ -39,30 +48,96 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
     await client.query('select pg_advisory_lock($1)', [slotLock])
     const { problems, facts } = await preflight(source, options)
     const position = await readPosition(outbox, options.slotName)
-    if (position) {
-      const gap = judgeContinuity(continuityFacts(facts, position, options))
-      if (gap) {
-        await openGap(outbox, { ...gap, slotName: options.slotName, fromLsn: position.commitLsn })
-        return { kind: 'lost', ...gap }
-      }
-    } else if (facts.slot && !facts.publication) problems.push(orphanedSlot(options))
-    if (problems.length > 0) return { kind: 'blocked', problems }
-    if (!position) await begin(client, outbox, facts, options)
-    // A timeout of 0 means that the server never gives up on a link; we still do.
-    return { kind: 'ready', walSenderTimeoutMs: facts.walSenderTimeoutMs || 60_000 }
+    if (!position) {
+      problems.push(...(await obstaclesToBeginning(outbox, facts, options)))
+      if (problems.length > 0) return { kind: 'blocked', problems, losses: [] }
+      const remembered = await begin(client, outbox, facts, options)
+      return { kind: 'ready', remembered, losses: [] }
+    }
+    const now = await readCaptured(client, { ...options, ...facts })
+    const remembered = await readRemembered(outbox, options.slotName)
+    const lost = await judge(source, outbox, { facts, position, remembered, now }, options)
+    if (lost) return { kind: 'lost', ...lost }
+    const isSound = problems.length === 0
+    const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
+    if (!isSound || !found.remembered) return { kind: 'blocked', problems, losses: found.losses }
+    return { kind: 'ready', remembered: found.remembered, losses: found.losses }
   } finally {
     // Ending the connection gives the lock back, whatever state the connection is in.
     client.release(true)
   }
 }
 
-function continuityFacts(facts: SourceFacts, stored: Position, { slotName, publicationName }: Options) {
+type Judged = {
+  readonly facts: SourceFacts
+  readonly position: Position
+  readonly remembered: Remembered | null
+  readonly now: CapturedNow
+}
+
+/** Why everything is lost, if it is: recorded as a gap, or found recorded already. */
+async function judge(
+  source: Source,
+  outbox: Outbox,
+  at: Judged,
+  options: Options,
+): Promise<{ reason: string; detail: string } | null> {
+  const { slotName, publicationName } = options
+  const { position, remembered, now } = at
+  const bySource = remembered && judgeSource(remembered.captured, now.captured, publicationName)
+  const forkLsn = bySource ? null : await forkSince(source, at)
+  const gap = bySource ?? judgeContinuity(continuityFacts({ ...at, forkLsn }, options))
+  if (gap) {
+    await openGap(outbox, { ...gap, slotName, fromLsn: position.commitLsn })
+    return gap
+  }
+  if (typeof forkLsn === 'bigint') await takeBackNote(outbox, slotName, forkLsn)
+  const open = (await listOpenGaps(outbox, slotName)).find(
+    ({ tableName, toLsn }) => tableName === null && toLsn === null,
+  )
+  if (open && isOfAddress(open))
+    await withdrawGap(outbox, open.id, 'DATABASE_URL leads back to what was captured')
+  return open && !isOfAddress(open) ? open : null
+}
+
+/** A gap that was found because DATABASE_URL led somewhere else: where it leads back, nothing was lost. */
+const isOfAddress = ({ reason }: { reason: string }) =>
+  reason === 'other cluster' || reason === 'other database'
+
+/** Where the source's WAL has left the timeline that was captured. */
+async function forkSince(source: Source, { remembered, now }: Judged): Promise<Lsn | 'unrelated' | null> {
+  const [was, is] = [remembered?.captured.timeline ?? now.captured.timeline, now.captured.timeline]
+  return was === is ? null : ((await readFork(source.url, { was, now: is })) ?? 'unrelated')
+}
+
+async function obstaclesToBeginning(
+  outbox: Outbox,
+  facts: SourceFacts,
+  options: Options,
+): Promise<Problem[]> {
+  const problems: Problem[] = []
+  if (facts.slot && !facts.publication) problems.push(orphanedSlot(options))
+  const [other] = await otherSlots(outbox.pool, options.slotName)
+  if (other !== undefined)
+    problems.push({
+      what: `replication slot ${options.slotName}`,
+      found: `not the slot ${other}, which this outbox was captured with so far: what happened since would be lost`,
+      mend: `set WALHOOK_SLOT=${other}; or, to go on with ${options.slotName} and tell every row anew, run: walhook resync`,
+    })
+  return problems
+}
+
+function continuityFacts(
+  { facts, position, forkLsn }: Judged & { forkLsn: Lsn | 'unrelated' | null },
+  { slotName, publicationName }: Options,
+): ContinuityFacts {
   const { slot, systemIdentifier } = facts
   return {
     slotName,
     publicationName,
-    stored,
+    stored: position,
     systemIdentifier,
+    forkLsn,
     walEnd: parseLsn(facts.walEnd),
     // An invalidated slot may have no position at all.
     slot: slot && {
@@ -87,11 +162,16 @@ async function begin(
   outbox: Outbox,
   facts: SourceFacts,
   options: Options,
-): Promise<void> {
+): Promise<Remembered> {
   const { slotName } = options
   if (!facts.publication)
     await client.query(createPublication(options.publicationName, options.mapping, facts))
-  const startsAt = facts.slot?.confirmedLsn ?? (await createSlot(client, slotName, options))
-  const { systemIdentifier } = facts
-  await createPosition(outbox, slotName, { systemIdentifier, commitLsn: parseLsn(startsAt) })
+  // Before the slot is made: what is altered in between is noticed at the next look.
+  const { captured, beforeLsn: seenLsn } = await readCaptured(client, { ...options, ...facts })
+  const startsAt = parseLsn(facts.slot?.confirmedLsn ?? (await createSlot(client, slotName, options)))
+  await transaction(outbox.pool, async tx => {
+    await createPosition(tx, slotName, { systemIdentifier: facts.systemIdentifier, commitLsn: startsAt })
+    await remember(tx, slotName, { captured, seenLsn })
+  })
+  return { captured, seenLsn }
 }

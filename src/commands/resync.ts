@@ -1,49 +1,118 @@
 import { parseArgs } from 'node:util'
-import { beginResync, describeResync, describeResyncs, openGapOf } from '../capture/resync.ts'
-import { openSource } from '../capture/source.ts'
+import { beginResync, describeResync, describeResyncs, occasionOf } from '../capture/resync.ts'
+import {
+  describeTableResyncs,
+  obstaclesToResync,
+  orderTableResyncs,
+  tableGapsOf,
+} from '../capture/resync-tables.ts'
+import { openSource, type Source } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { formatLsn } from '../domain/lsn.ts'
-import { openOutbox } from '../outbox/database.ts'
+import type { Problem } from '../domain/problem.ts'
+import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { describeMigration, migrate } from '../outbox/migrate.ts'
 import { type Command, report, required, say } from './command.ts'
 
 export const resync: Command = {
-  usage: `  walhook resync [--yes]              after changes were lost: say how to begin anew, or do it`,
+  usage: `  walhook resync [--entity TYPE] [--yes]
+                                      after changes were lost: say how to tell everything anew, or only the
+                                      entities of one type, or do it`,
   async run(args) {
-    const { values } = parseArgs({ args, options: { yes: { type: 'boolean', default: false } } })
+    const { values } = parseArgs({
+      args,
+      options: { yes: { type: 'boolean', default: false }, entity: { type: 'string' } },
+    })
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
-    const result = await resyncSource(config, values.yes)
+    const result = await resyncSource(config, { isSure: values.yes, entityType: values.entity ?? null })
     if (!result.ok) return report(result.problems)
     for (const line of result.lines) say(line)
     return 0
   },
 }
 
+type Wish = { readonly isSure: boolean; readonly entityType: string | null }
+type Result =
+  | { readonly ok: true; readonly lines: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+const howFar = 'How far it is: walhook resync'
+const whoTells =
+  'The walhook that captures ("walhook serve", running or started next) tells what was lost, page by page.'
+
 /** Says what a resync will do, or does it (`isSure`). */
-async function resyncSource(config: Config, isSure: boolean) {
+async function resyncSource(config: Config, wish: Wish): Promise<Result> {
+  const entityTypes = config.mapping.map(({ entityType }) => entityType)
+  if (wish.entityType !== null && !entityTypes.includes(wish.entityType))
+    return {
+      ok: false,
+      problems: [
+        {
+          what: `--entity ${wish.entityType}`,
+          found: 'no entity type of the mapping',
+          mend: `name one of ${entityTypes.join(', ')}`,
+        },
+      ],
+    }
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
   const problem =
     (await problemOfConnecting('DATABASE_URL', source.pool)) ??
     (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool))
-  if (problem) return { ok: false as const, problems: [problem] }
+  if (problem) return { ok: false, problems: [problem] }
   const migrated = describeMigration(await migrate(outbox))
-  if (!migrated.ok) return { ok: false as const, problems: [migrated.problem] }
+  if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
+  const occasion = await occasionOf(outbox, config.slotName)
+  if (!occasion) return await resyncTables(source, outbox, config, wish)
+  if ('gap' in occasion && occasion.gap.toLsn !== null)
+    return { ok: true, lines: await describeResyncs(outbox, occasion.gap, config.slotName) }
+  if (wish.entityType !== null)
+    return {
+      ok: false,
+      problems: [
+        {
+          what: `--entity ${wish.entityType}`,
+          found: 'changes of every entity are lost',
+          mend: 'run: walhook resync',
+        },
+      ],
+    }
   const onWaiting = (forWhat: string) => say(`Waits for ${forWhat}.`)
   const options = { ...config, onWaiting }
-  const gap = await openGapOf(outbox, config.slotName)
-  if (!gap) return { ok: true as const, lines: ['Nothing is lost: there is no gap to mend.'] }
-  if (gap.toLsn !== null)
-    return { ok: true as const, lines: await describeResyncs(outbox, gap, config.slotName) }
-  if (!isSure) return { ok: true as const, lines: await describeResync(source, gap, options) }
-  const result = await beginResync(source, outbox, gap, options)
+  if (!wish.isSure) return { ok: true, lines: await describeResync(source, occasion, options) }
+  const result = await beginResync(source, outbox, occasion, options)
   if (!result.ok) return result
-  return {
-    ok: true as const,
-    lines: [
-      `Everything from ${formatLsn(result.fromLsn)} on is captured. The walhook that captures ("walhook serve", running or started next) tells what was lost, page by page. How far it is: walhook resync`,
-    ],
-  }
+  const lines = [`Everything from ${formatLsn(result.fromLsn)} on is captured. ${whoTells} ${howFar}`]
+  if ('otherSlot' in occasion)
+    lines.push(
+      `The former slot holds WAL until it is dropped: select pg_drop_replication_slot('${occasion.otherSlot}');`,
+    )
+  return { ok: true, lines }
+}
+
+/** The same for gaps of single tables, while the stream goes on. */
+async function resyncTables(
+  source: Source,
+  outbox: Outbox,
+  config: Config,
+  { isSure, entityType }: Wish,
+): Promise<Result> {
+  const gaps = await tableGapsOf(outbox, config.slotName, entityType)
+  const of = entityType === null ? '' : ` of ${entityType}`
+  if (gaps.length === 0) return { ok: true, lines: [`Nothing is lost: there is no gap${of} to mend.`] }
+  const problems = obstaclesToResync(gaps)
+  if (problems.length > 0) return { ok: false, problems }
+  const command = `walhook resync${entityType === null ? '' : ` --entity ${entityType}`}`
+  if (!isSure)
+    return {
+      ok: true,
+      lines: [
+        ...(await describeTableResyncs(source, outbox, gaps, config)),
+        `Nothing has been changed yet. To do it: ${command} --yes`,
+      ],
+    }
+  await orderTableResyncs(outbox, gaps, config)
+  return { ok: true, lines: [`The resync is ordered. ${whoTells} ${howFar}`] }
 }

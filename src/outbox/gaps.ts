@@ -7,10 +7,16 @@ import type { Outbox } from './database.ts'
 export type Gap = {
   readonly id: number
   readonly slotName: string
+  /** What one table tells of one entity type; both null: everything. */
+  readonly entityType: string | null
+  readonly tableName: string | null
   readonly reason: string
   readonly detail: string
   readonly fromLsn: Lsn
-  /** From here on everything is captured, and a resync tells what was lost; null: it has not begun. */
+  /**
+   * From here on it is captured. Of everything: a resync tells what was lost. Of one table: it is back, whether a resync
+   * was asked for or not. Null: changes are lost still.
+   */
   readonly toLsn: Lsn | null
   readonly foundAt: Date
   readonly resyncedAt: Date | null
@@ -26,29 +32,55 @@ export async function openGap(
 ): Promise<boolean> {
   const { rowCount } = await outbox.pool.query(
     `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
-     on conflict (slot_name) where resynced_at is null do update
+     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do update
      set to_lsn = null, reason = excluded.reason, detail = excluded.detail where gaps.to_lsn is not null`,
     [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
   )
   return rowCount === 1
 }
 
-/** A slot's gaps, the newest first. */
+/** A slot's gaps, the open ones first, then the newest. */
 export async function listGaps(outbox: Outbox, slotName: string): Promise<Gap[]> {
   const { rows } = await outbox.pool.query(
-    'select * from walhook.gaps where slot_name = $1 order by id desc limit 100',
+    `select * from walhook.gaps where slot_name = $1
+     order by resynced_at is not null, table_name is not null, id desc limit 100`,
     [slotName],
   )
-  return rows.map(row => ({
+  return rows.map(toGap)
+}
+
+/** A slot's gaps that have not ended, those of everything first. */
+export async function listOpenGaps(outbox: Outbox, slotName: string): Promise<Gap[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'open_gaps',
+    text: `select * from walhook.gaps where slot_name = $1 and resynced_at is null order by table_name is not null, id`,
+    values: [slotName],
+  })
+  return rows.map(toGap)
+}
+
+/** Ends a gap in which nothing was lost after all. */
+export async function withdrawGap(outbox: Outbox, id: number, why: string): Promise<void> {
+  await outbox.pool.query(
+    `update walhook.gaps set to_lsn = from_lsn, resynced_at = now(), detail = detail || '. Withdrawn: ' || $2
+     where id = $1 and resynced_at is null`,
+    [id, why],
+  )
+}
+
+function toGap(row: pg.QueryResultRow): Gap {
+  return {
     id: row.id,
     slotName: row.slot_name,
+    entityType: row.entity_type,
+    tableName: row.table_name,
     reason: row.reason,
     detail: row.detail,
     fromLsn: parseLsn(row.from_lsn),
     toLsn: row.to_lsn === null ? null : parseLsn(row.to_lsn),
     foundAt: row.found_at,
     resyncedAt: row.resynced_at,
-  }))
+  }
 }
 
 /**

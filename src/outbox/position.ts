@@ -35,11 +35,11 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
 
 /** Records where the capture of a slot begins. Changes nothing where a position is already there. */
 export async function createPosition(
-  outbox: Outbox,
+  db: pg.Pool | pg.PoolClient,
   slotName: string,
   start: { systemIdentifier: string; commitLsn: Lsn },
 ): Promise<void> {
-  await outbox.pool.query(
+  await db.query(
     `insert into walhook.positions (slot_name, system_identifier, commit_lsn, confirmed_lsn) values ($1, $2, $3, $3)
      on conflict (slot_name) do nothing`,
     [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
@@ -76,4 +76,27 @@ export async function restartPosition(
     [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
   )
   return rows[0].last_event_id
+}
+
+/** The slots other than this one that have been captured into this outbox. */
+export async function otherSlots(db: pg.Pool | pg.PoolClient, slotName: string): Promise<string[]> {
+  const { rows } = await db.query(
+    'select slot_name from walhook.positions where slot_name <> $1 order by 1',
+    [slotName],
+  )
+  return rows.map(row => row.slot_name)
+}
+
+/** Takes back the note of what is confirmed to `lsn`, where the WAL behind it is another one now. */
+export async function takeBackNote(outbox: Outbox, slotName: string, lsn: Lsn): Promise<void> {
+  await outbox.pool.query(
+    'update walhook.positions set confirmed_lsn = $2 where slot_name = $1 and confirmed_lsn > $2',
+    [slotName, formatLsn(lsn)],
+  )
+}
+
+/** Lets a slot go on with the outbox of another one: with its position, and whatever belongs to that. */
+export async function renameSlot(client: pg.PoolClient, from: string, to: string): Promise<void> {
+  for (const table of ['positions', 'gaps', 'backfills', 'resyncs'])
+    await client.query(`update walhook.${table} set slot_name = $2 where slot_name = $1`, [from, to])
 }

@@ -25,28 +25,41 @@ function toResync(row: pg.QueryResultRow): Resync {
 }
 
 /**
- * Begins the resyncs that end a gap, in the transaction that has settled from where on everything is captured: the
- * slot's position. One that is open already begins anew, for the gaps that it had and this one.
+ * Begins the resyncs that end every open gap of a slot, in the transaction that has settled from where on everything is
+ * captured: the slot's position.
  */
 export async function beginResyncs(
   client: pg.PoolClient,
-  wanted: { slotName: string; gapId: number; entityTypes: readonly string[] },
+  wanted: { slotName: string; entityTypes: readonly string[] },
 ): Promise<void> {
-  await client.query(
+  const { rows } = await client.query(
     `update walhook.gaps g set to_lsn = p.commit_lsn
-     from walhook.positions p where p.slot_name = $1 and g.id = $2 and g.resynced_at is null`,
-    [wanted.slotName, wanted.gapId],
+     from walhook.positions p
+     where p.slot_name = $1 and g.slot_name = $1 and g.resynced_at is null
+     returning g.id`,
+    [wanted.slotName],
   )
-  await client.query(
+  await orderResyncs(client, { ...wanted, gapIds: rows.map(({ id }) => id) })
+}
+
+/**
+ * Begins the resync of each of these entity types, which ends these gaps. One that is open already begins anew, for the
+ * gaps that it had and these.
+ */
+export async function orderResyncs(
+  db: Db,
+  wanted: { slotName: string; entityTypes: readonly string[]; gapIds: readonly number[] },
+): Promise<void> {
+  await db.query(
     `insert into walhook.resyncs as r (slot_name, entity_type, gap_ids, known_up_to)
-     select p.slot_name, entity_type, array[$2::int], p.last_event_id
+     select p.slot_name, entity_type, $2::int[], p.last_event_id
      from walhook.positions p, unnest($3::text[]) as entity_type
      where p.slot_name = $1
      on conflict (slot_name, entity_type) where state in ('waiting', 'running') do update
      set gap_ids = array(select distinct unnest(r.gap_ids || excluded.gap_ids)), state = 'waiting', phase = 'rows',
          reason = null, known_up_to = excluded.known_up_to, after_key = null, until_key = null, rows_done = 0,
          deletes_done = 0, rows_estimate = null, created_at = now()`,
-    [wanted.slotName, wanted.gapId, wanted.entityTypes],
+    [wanted.slotName, wanted.gapIds, wanted.entityTypes],
   )
 }
 

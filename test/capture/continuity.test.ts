@@ -7,6 +7,7 @@ const facts: ContinuityFacts = {
   stored: { systemIdentifier: '1', commitLsn: 100n, confirmedLsn: 120n },
   systemIdentifier: '1',
   walEnd: 200n,
+  forkLsn: null,
   slot: { confirmedLsn: 110n, isInvalidated: false },
   hasPublication: true,
 }
@@ -15,6 +16,7 @@ test.each<[string, Partial<ContinuityFacts>]>([
   ['as it was left', {}],
   ['a slot that was taken back by a crash', { slot: { confirmedLsn: 1n, isInvalidated: false } }],
   ['a slot as far as it was ever confirmed', { slot: { confirmedLsn: 120n, isInvalidated: false } }],
+  ['a failover that brought everything along', { forkLsn: 115n }],
   ['a position whose confirmation was not noted', { stored: { ...facts.stored, confirmedLsn: null } }],
 ])('%s goes on', (_what, change) => {
   expect(judgeContinuity({ ...facts, ...change })).toBeNull()
@@ -27,6 +29,9 @@ test.each<[string, Partial<ContinuityFacts>]>([
   ['publication missing', { hasPublication: false }],
   ['other cluster', { systemIdentifier: '2', slot: null }],
   ['other history', { walEnd: 99n }],
+  ['other history', { forkLsn: 100n }],
+  ['other history', { forkLsn: 'unrelated' }],
+  ['slot moved', { forkLsn: 105n }],
 ])('%s is a gap, told in words', (reason, change) => {
   const gap = judgeContinuity({ ...facts, ...change })
   expect(gap).toEqual({ reason, detail: expect.stringMatching(/.{20}/) })

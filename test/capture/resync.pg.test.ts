@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { beginResync, openGapOf } from '../../src/capture/resync.ts'
+import { beginResync, occasionOf } from '../../src/capture/resync.ts'
 import { openSource } from '../../src/capture/source.ts'
 import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
 import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
@@ -36,8 +36,8 @@ async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapp
       await openGap(outbox, { slotName, reason: 'slot missing', detail: 'dropped', fromLsn: 1n })
       await using source = openSource({ url: database.url, onError() {} })
       const options = { slotName, publicationName: 'walhook', mapping, onWaiting() {} }
-      const gap = await openGapOf(outbox, slotName)
-      expect(await beginResync(source, outbox, gap!, options)).toMatchObject({ ok: true })
+      const occasion = await occasionOf(outbox, slotName)
+      expect(await beginResync(source, outbox, occasion!, options)).toMatchObject({ ok: true })
     },
     isResynced: () => gapEnded(outbox, slotName),
     async events(after: number) {
@@ -58,7 +58,7 @@ async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapp
 
 async function gapEnded(outbox: Outbox, slotName: string) {
   const isEnded = async () => {
-    if ((await openGapOf(outbox, slotName)) === null) return true
+    if ((await occasionOf(outbox, slotName)) === null) return true
     throw new Error(JSON.stringify(await openResyncs(outbox, slotName), asText))
   }
   await until(isEnded, {
@@ -188,8 +188,7 @@ test('a resync of one table needs no new slot, begins anew for a further gap, an
   const order = () =>
     transaction(at.outbox.pool, async client => {
       await openGap(at.outbox, { slotName: at.slotName, reason: 'slot moved', detail: 'x', fromLsn: 1n })
-      const gap = await openGapOf(at.outbox, at.slotName)
-      await beginResyncs(client, { slotName: at.slotName, gapId: gap!.id, entityTypes: ['user'] })
+      await beginResyncs(client, { slotName: at.slotName, entityTypes: ['user'] })
     })
   await order()
   await order()

@@ -26,7 +26,7 @@ export async function openTestOutbox() {
   const outbox = openOutbox({ url: database.url, maxConnections: 10, onError() {} })
   await migrate(outbox)
   await ensurePartitions(outbox, Date.now())
-  await createPosition(outbox, slotName, { systemIdentifier: '1', commitLsn: 0n })
+  await createPosition(outbox.pool, slotName, { systemIdentifier: '1', commitLsn: 0n })
   let commitLsn = 0n
   let lastEventId = firstIdAt(Date.now())
   let leases = 0

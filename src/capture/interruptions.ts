@@ -1,0 +1,73 @@
+import { isDeepStrictEqual } from 'node:util'
+import {
+  capturedTables,
+  compareCaptured,
+  judgeSource,
+  type SourceLoss,
+  type TableLoss,
+} from '../domain/captured.ts'
+import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import { type Remembered, remember } from '../outbox/captured.ts'
+import { type Outbox, transaction } from '../outbox/database.ts'
+import { closeTableGaps, openTableGap } from '../outbox/table-gaps.ts'
+import type { CapturedNow } from './read-captured.ts'
+
+/** What was lost since the last look, as far as that is news, and what is remembered from now on (null: nothing yet). */
+export type Interruptions = {
+  readonly lost: SourceLoss | null
+  readonly losses: readonly TableLoss[]
+  readonly remembered: Remembered | null
+}
+
+/**
+ * Compares what is captured now with what is remembered. Where a table was interrupted, the gaps in what is told of its
+ * entities and what is remembered from now on commit together. `isSound`: nothing is in the way of capturing the tables.
+ */
+export async function recordInterruptions(
+  outbox: Outbox,
+  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
+  look: { remembered: Remembered | null; now: CapturedNow; isSound: boolean },
+): Promise<Interruptions> {
+  const { slotName, mapping } = options
+  const { remembered, now, isSound } = look
+  const seenLsn = now.beforeLsn
+  if (!remembered) {
+    if (!isSound) return { lost: null, losses: [], remembered: null }
+    const first = { captured: now.captured, seenLsn }
+    await remember(outbox.pool, slotName, first)
+    return { lost: null, losses: [], remembered: first }
+  }
+  const lost = judgeSource(remembered.captured, now.captured, options.publicationName)
+  if (lost) return { lost, losses: [], remembered }
+  const mapped = publishedTables(mapping).map(tableKey)
+  const { losses, next } = compareCaptured(remembered.captured, now.captured, {
+    mapped,
+    isSound,
+    seenLsn: remembered.seenLsn,
+  })
+  const news = new Set<TableLoss>()
+  if (losses.length > 0 || !isDeepStrictEqual(next, remembered.captured))
+    await transaction(outbox.pool, async client => {
+      for (const loss of losses)
+        for (const entityType of entitiesOf(mapping, loss.table)) {
+          const isNews = await openTableGap(client, {
+            ...loss,
+            slotName,
+            entityType,
+            tableName: loss.table,
+            toLsn: loss.isOver ? now.afterLsn : null,
+          })
+          if (isNews) news.add(loss)
+        }
+      await closeTableGaps(client, slotName, { tableNames: capturedTables(next), toLsn: now.afterLsn })
+      await remember(client, slotName, { captured: next, seenLsn })
+    })
+  return { lost: null, losses: [...news], remembered: { captured: next, seenLsn } }
+}
+
+/** The types of entity of which something is told from a table. */
+function entitiesOf(mapping: readonly EntityMapping[], table: string): string[] {
+  return mapping
+    .filter(entity => publishedTables([entity]).some(each => tableKey(each) === table))
+    .map(({ entityType }) => entityType)
+}

@@ -1,0 +1,87 @@
+import type { Captured } from '../domain/captured.ts'
+import { type Lsn, parseLsn } from '../domain/lsn.ts'
+import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import type { Queryable } from './source.ts'
+
+/** What of the source is captured, as one snapshot shows it, and where the WAL ended before and after that. */
+export type CapturedNow = { readonly captured: Captured; readonly beforeLsn: Lsn; readonly afterLsn: Lsn }
+
+/**
+ * Rows of the catalogue by their OIDs and `xmin`: a row with the same two is the same version, so nobody has changed it
+ * between two readings, and whoever takes something out and puts it back makes another one. Freezing keeps `xmin`.
+ * https://www.postgresql.org/docs/current/ddl-system-columns.html
+ *
+ * A table is published by its own row, or by a partitioned table above it, or by the schema of either. For a schema the
+ * row that says in which schema the table is counts, too: only ALTER TABLE … SET SCHEMA changes that.
+ */
+const capturedStatement = `
+select json_build_object(
+  'databaseOid', (select oid::int8 from pg_database where datname = current_database()),
+  'databaseName', current_database(),
+  'timeline', ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
+  'publication', (
+    select json_build_object('oid', p.oid::int8, 'version', p.xmin::text, 'owner', p.pubowner::int8,
+                             'options', to_jsonb(p) - '{oid,pubname,pubowner}'::text[])
+    from pg_publication p where p.pubname = $1),
+  'tables', coalesce((
+    select json_agg(json_build_object(
+      'schema', n.nspname, 'name', c.relname, 'oid', c.oid::int8, 'isLogged', c.relpersistence = 'p',
+      'publishedBy', array(
+        select format('table %s %s', r.oid, r.xmin)
+        from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
+        where p.pubname = $1 and r.prrelid in (select c.oid union select pg_partition_ancestors(c.oid))
+        {bySchema}),
+      'parts', coalesce((
+        select json_object_agg(part.relid::oid::int8, (
+          select string_agg(i.inhrelid || ' ' || i.xmin, ', ' order by i.inhrelid)
+          from pg_partition_ancestors(part.relid) up join pg_inherits i on i.inhrelid = up.relid
+          where up.relid in (select relid from pg_partition_tree(c.oid)) and up.relid <> c.oid))
+        from pg_partition_tree(c.oid) part where part.isleaf and part.relid <> c.oid), '{}')))
+    from unnest($2::text[], $3::text[]) as wanted (schema, name)
+    join pg_namespace n on n.nspname = wanted.schema
+    join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
+    where c.relkind in ('r', 'p')), '[]')
+) as captured, pg_current_wal_insert_lsn() as lsn`
+
+/** Schemas in publications came with PostgreSQL 15. */
+const bySchemaFrom15 = `
+        union all
+        select format('schema %s %s %s', s.oid, s.xmin, d.xmin)
+        from pg_publication p
+        join pg_publication_namespace s on s.pnpubid = p.oid
+        join pg_class t on t.relnamespace = s.pnnspid
+        join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = t.oid and d.objsubid = 0
+                        and d.refclassid = 'pg_namespace'::regclass
+        where p.pubname = $1 and t.oid in (select c.oid union select pg_partition_ancestors(c.oid))`
+
+/** Reads it in one statement, so that all of it is of one moment. */
+export async function readCaptured(
+  db: Queryable,
+  options: { publicationName: string; mapping: readonly EntityMapping[]; systemIdentifier: string },
+): Promise<CapturedNow> {
+  const tables = publishedTables(options.mapping)
+  const { rows: before } = await db.query(
+    `select pg_current_wal_insert_lsn() as lsn, current_setting('server_version_num')::int >= 150000 as has_schemas`,
+  )
+  const bySchema = before[0].has_schemas === 't' ? bySchemaFrom15 : ''
+  const { rows } = await db.query(capturedStatement.replace('{bySchema}', bySchema), [
+    options.publicationName,
+    tables.map(({ schema }) => schema),
+    tables.map(({ name }) => name),
+  ])
+  const { tables: found, ...rest } = JSON.parse(rows[0].captured)
+  return {
+    captured: {
+      ...rest,
+      systemIdentifier: options.systemIdentifier,
+      tables: Object.fromEntries(
+        found.map(({ schema, name, ...table }: { schema: string; name: string }) => [
+          tableKey({ schema, name }),
+          table,
+        ]),
+      ),
+    },
+    beforeLsn: parseLsn(before[0].lsn),
+    afterLsn: parseLsn(rows[0].lsn),
+  }
+}

@@ -1,0 +1,77 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Captured, TableLoss } from '../domain/captured.ts'
+import type { EntityMapping } from '../domain/mapping.ts'
+import type { Problem } from '../domain/problem.ts'
+import { noteSeen, type Remembered } from '../outbox/captured.ts'
+import type { Outbox } from '../outbox/database.ts'
+import { type Gap, listOpenGaps, openGap } from '../outbox/gaps.ts'
+import { readPosition } from '../outbox/position.ts'
+import { recordInterruptions } from './interruptions.ts'
+import { judgeTables } from './preflight.ts'
+import { readCaptured } from './read-captured.ts'
+import type { Source } from './source.ts'
+
+/** What a look has found: whether capture may go on. */
+export type LookResult =
+  | { readonly kind: 'well' }
+  | { readonly kind: 'blocked'; readonly problems: readonly Problem[] }
+  | { readonly kind: 'lost'; readonly reason: string; readonly detail: string }
+
+/**
+ * Looks, while the stream is read, whether the tables are still captured without a break. Nothing in the stream says that a
+ * table has left the publication, or that another one has its name. One look costs one statement, and only where something
+ * has changed, or where a thorough look is asked for, is everything judged anew.
+ */
+export function createWatch(options: {
+  source: Source
+  outbox: Outbox
+  slotName: string
+  publicationName: string
+  mapping: readonly EntityMapping[]
+  remembered: Remembered
+  onLosses: (losses: readonly TableLoss[]) => void
+  onGaps: (open: readonly Gap[]) => void
+}) {
+  const { source, outbox, slotName } = options
+  const { systemIdentifier } = options.remembered.captured
+  let { remembered } = options
+  let lastSound: Captured | null = null
+  let turn: Promise<unknown> = Promise.resolve()
+
+  async function look(isThorough: boolean): Promise<LookResult> {
+    const now = await readCaptured(source.pool, { ...options, systemIdentifier })
+    options.onGaps(await listOpenGaps(outbox, slotName))
+    if (!isThorough && isDeepStrictEqual(now.captured, lastSound)) {
+      remembered = { ...remembered, seenLsn: now.beforeLsn }
+      return { kind: 'well' }
+    }
+    const problems = await judgeTables(source, options)
+    const isSound = problems.length === 0
+    const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
+    if (found.lost) {
+      const position = await readPosition(outbox, slotName)
+      await openGap(outbox, { ...found.lost, slotName, fromLsn: position?.commitLsn ?? remembered.seenLsn })
+      return { kind: 'lost', ...found.lost }
+    }
+    remembered = found.remembered ?? remembered
+    options.onLosses(found.losses)
+    if (found.losses.length > 0) options.onGaps(await listOpenGaps(outbox, slotName))
+    if (!isSound) return { kind: 'blocked', problems }
+    lastSound = now.captured
+    return { kind: 'well' }
+  }
+
+  return {
+    /** One look after the other. */
+    look(isThorough: boolean): Promise<LookResult> {
+      const next = turn.then(() => look(isThorough))
+      turn = next.catch(() => {})
+      return next
+    },
+    /** Notes until when all was well. */
+    async end(): Promise<void> {
+      await turn
+      await noteSeen(outbox, slotName, remembered)
+    },
+  }
+}

@@ -1,0 +1,171 @@
+import { formatLsn, type Lsn, parseLsn } from './lsn.ts'
+
+/** A mapped table as it is captured. */
+export type CapturedTable = {
+  readonly oid: number
+  readonly isLogged: boolean
+  /** The rows of the catalogue that publish it, each by its version; none: it is not published. */
+  readonly publishedBy: readonly string[]
+  /** Of a partitioned table: its partitions by OID, and by which rows of the catalogue each belongs to it. */
+  readonly parts: Readonly<Record<string, string>>
+  /** In what is remembered only: where the WAL ended when it was last captured, while it is not. */
+  readonly seenLsn?: string
+  /** In what is remembered only: true once the mapping has left it out. */
+  readonly isUnmapped?: true
+}
+
+/** What of the source is captured. */
+export type Captured = {
+  readonly systemIdentifier: string
+  readonly databaseOid: number
+  readonly databaseName: string
+  readonly timeline: number
+  readonly publication: {
+    readonly oid: number
+    /** Another one for each ALTER PUBLICATION, but those that add or drop tables. */
+    readonly version: string
+    readonly owner: number
+    readonly options: Readonly<Record<string, unknown>>
+  } | null
+  readonly tables: Readonly<Record<string, CapturedTable>>
+}
+
+/** Why changes of one table are lost: reasons of `walhook.gaps`. */
+export type TableGapReason =
+  | 'publication changed'
+  | 'table replaced'
+  | 'table unpublished'
+  | 'table unlogged'
+  | 'table unmapped'
+  | 'partition detached'
+
+/** `isOver`: it is captured again. */
+export type TableLoss = {
+  readonly table: string
+  readonly reason: TableGapReason
+  readonly detail: string
+  readonly isOver: boolean
+  /** Where the WAL ended when it was last seen to be captured. */
+  readonly fromLsn: Lsn
+}
+
+/** Why everything is lost, with what was found in words. */
+export type SourceLoss = {
+  readonly reason: 'other cluster' | 'other database' | 'publication remade'
+  readonly detail: string
+}
+
+/** The captured source was exchanged as a whole, so that no table of it can go on; null: it was not. */
+export function judgeSource(before: Captured, now: Captured, publicationName: string): SourceLoss | null {
+  if (before.systemIdentifier !== now.systemIdentifier)
+    return {
+      reason: 'other cluster',
+      detail: `DATABASE_URL leads to the cluster ${now.systemIdentifier}, and ${before.systemIdentifier} was captured so far`,
+    }
+  if (before.databaseOid !== now.databaseOid)
+    return {
+      reason: 'other database',
+      detail: `DATABASE_URL leads to the database ${now.databaseName} with OID ${now.databaseOid}, and ${before.databaseName} with OID ${before.databaseOid} was captured so far`,
+    }
+  if (before.publication && now.publication && before.publication.oid !== now.publication.oid)
+    return {
+      reason: 'publication remade',
+      detail: `the publication ${publicationName} was dropped and made anew, and the slot can't read what was written without it`,
+    }
+  return null
+}
+
+/**
+ * Compares what was captured with what is captured now, table by table. Nothing is lost where the same version of a row of
+ * the catalogue publishes a table now as then: what was taken out and put back is another version. `mapped` are the tables
+ * that the mapping names; `isSound`: nothing else is in the way of capturing them;
+ * `seenLsn` is where the WAL ended when `before` was last seen.
+ *
+ * `next` is what to remember. A table that can't be captured yet is remembered as it was, so that nothing is forgotten.
+ */
+export function compareCaptured(
+  before: Captured,
+  now: Captured,
+  { mapped, isSound, seenLsn }: { mapped: readonly string[]; isSound: boolean; seenLsn: Lsn },
+): { losses: readonly TableLoss[]; next: Captured } {
+  const losses: TableLoss[] = []
+  const tables: Record<string, CapturedTable> = Object.fromEntries(
+    Object.entries(before.tables).map(([name, table]) => [
+      name,
+      {
+        seenLsn: formatLsn(seenLsn),
+        ...table,
+        ...(!mapped.includes(name) && { isUnmapped: true as const }),
+      },
+    ]),
+  )
+  for (const [name, table] of Object.entries(now.tables)) {
+    const was = before.tables[name]
+    const loss = was ? lossOf(was, table, changeOfPublication(before, now, was)) : null
+    const isCaptured = isSound && table.isLogged && table.publishedBy.length > 0
+    if (was && loss)
+      losses.push({
+        table: name,
+        ...loss,
+        isOver: isCaptured,
+        fromLsn: was.seenLsn === undefined ? seenLsn : parseLsn(was.seenLsn),
+      })
+    // A partition that has left is remembered: it may return.
+    if (isCaptured)
+      tables[name] = { ...table, parts: { ...(was?.oid === table.oid && was.parts), ...table.parts } }
+  }
+  return { losses, next: { ...now, publication: isSound ? now.publication : before.publication, tables } }
+}
+
+/** Those that were captured at the last look. */
+export function capturedTables({ tables }: Captured): string[] {
+  return Object.keys(tables).filter(name => tables[name]!.seenLsn === undefined)
+}
+
+type Loss = Pick<TableLoss, 'reason' | 'detail'>
+
+function lossOf(was: CapturedTable, table: CapturedTable, publicationChange: string | null): Loss | null {
+  if (was.oid !== table.oid)
+    return {
+      reason: 'table replaced',
+      detail: `the name belongs to another table now (OID ${table.oid}, ${was.oid} was captured): it was dropped and made anew, or renamed and another one put in its place`,
+    }
+  if (was.isUnmapped)
+    return { reason: 'table unmapped', detail: 'the mapping had left it out, and names it again' }
+  if (publicationChange !== null) return { reason: 'publication changed', detail: publicationChange }
+  if (!was.publishedBy.some(row => table.publishedBy.includes(row)))
+    return {
+      reason: 'table unpublished',
+      detail:
+        table.publishedBy.length > 0
+          ? 'it has left the publication and returned, or got another row filter or column list'
+          : 'it has left the publication',
+    }
+  if (!table.isLogged)
+    return { reason: 'table unlogged', detail: 'what is written to an unlogged table is not in the WAL' }
+  const moved = Object.entries(table.parts).filter(([oid, row]) => (was.parts[oid] ?? row) !== row)
+  if (moved.length > 0)
+    return {
+      reason: 'partition detached',
+      detail: `of its partitions, ${moved.map(([oid]) => `OID ${oid}`).join(', ')} were detached and attached again`,
+    }
+  return null
+}
+
+/** Options whose change loses nothing: which role owns it, and generated columns, which are read from the table. */
+const harmless = ['pubgencols']
+
+/** How the publication was changed since, so that changes of this table may be lost; null: it was not. */
+function changeOfPublication(before: Captured, now: Captured, table: CapturedTable): string | null {
+  const [was, is] = [before.publication, now.publication]
+  if (!was || !is || was.version === is.version) return null
+  const isPartitioned = Object.keys(table.parts).length > 0
+  const ignored = isPartitioned ? harmless : [...harmless, 'pubviaroot']
+  const names = Object.keys({ ...was.options, ...is.options }).filter(
+    name => was.options[name] !== is.options[name],
+  )
+  const telling = names.filter(name => !ignored.includes(name))
+  if (telling.length > 0) return `of the publication these options were changed: ${telling.join(', ')}`
+  if (names.length > 0 || was.owner !== is.owner) return null
+  return 'the publication was altered, and has the same options now: it may have had others in between'
+}
