@@ -13,7 +13,7 @@ import type { Log } from '../runtime/log.ts'
 import { describeError } from '../runtime/log.ts'
 import { type Page, readPageOf } from './backfill-page.ts'
 import type { PageStep } from './backfill-window.ts'
-import { readCatalogue } from './catalogue.ts'
+import type { Catalogue } from './catalogue.ts'
 import type { PageTeller } from './pages.ts'
 import type { Source } from './source.ts'
 
@@ -42,10 +42,12 @@ export function createBackfills(options: {
   slotName: string
   mapping: readonly EntityMapping[]
   teller: PageTeller
+  /** The catalogue of an entity's tables; throws where they can't be captured as they are. */
+  judge: (entity: EntityMapping) => Promise<Catalogue>
   nowMs: () => number
   log: Log
 }) {
-  const { source, outbox, slotName, mapping, teller, nowMs, log } = options
+  const { source, outbox, slotName, mapping, teller, judge, nowMs, log } = options
   const turns = new Map<number, Turn>()
 
   /** Does what is to be done next; returns after how many ms there is more, and whether any is open. */
@@ -88,7 +90,7 @@ export function createBackfills(options: {
     if (obstacle?.isFinal) return await fail(backfill, obstacle.reason)
     if (obstacle) return await wait(backfill, turn, retryMs, obstacle.reason)
 
-    const catalogue = await readCatalogue(source, [entity])
+    const catalogue = await judge(entity)
     const limit = pageRows(backfill.rowsPerSecond, turn.bytesPerRow)
     const at = { after: backfill.afterKey, until: backfill.untilKey, limit }
     const stepOf = (page: Page) => stepPast(backfill, page, limit)

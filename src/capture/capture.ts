@@ -13,6 +13,7 @@ import { readCatalogue } from './catalogue.ts'
 import { createColumnTeller } from './columns.ts'
 import { consume } from './consume.ts'
 import { createInbox, type Inbox } from './inbox.ts'
+import { createJudge } from './judged-tables.ts'
 import { lossBehind } from './loss-behind.ts'
 import { createMapper } from './map.ts'
 import { StreamOver } from './missing.ts'
@@ -257,7 +258,8 @@ export function createCapture(options: {
 
   /** Resyncs and backfills take turns, page by page. */
   async function tellPages(teller: PageTeller, signal: AbortSignal): Promise<void> {
-    const work = { source, outbox, slotName, mapping, teller, nowMs, log }
+    const judge = createJudge({ source, slotName, publicationName, nowMs })
+    const work = { source, outbox, slotName, mapping, teller, judge, nowMs, log }
     const kinds = [createResyncs(work), createBackfills(work)]
     while (!signal.aborted) {
       let waitMs = longestPageWaitMs

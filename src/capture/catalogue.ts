@@ -10,7 +10,7 @@ import {
   type TableName,
   tableKey,
 } from '../domain/mapping.ts'
-import type { Source } from './source.ts'
+import type { Queryable } from './source.ts'
 
 /** `isGenerated`: computed by Postgres, and by default not in the WAL. */
 export type TableColumn = {
@@ -51,12 +51,32 @@ export type Table = {
     readonly generatedInIdentity: Generated
     readonly isLogged: boolean
   }[]
+  /**
+   * Of a partitioned table: the columns that it is partitioned by, and whether it has a primary key, which partitions that
+   * come later get too. They get nothing else of a replica identity.
+   */
+  readonly partitionedBy: readonly string[]
+  readonly partitionsGetKey: boolean
+  /** Which columns reference which of another table, by its foreign keys. */
+  readonly references: readonly Reference[]
   /** Whether other tables inherit from it, other than as partitions. */
   readonly hasHeirs: boolean
   /** How large its rows are on average, with what is stored out of line; null where that is not known. */
   readonly rowBytes: number | null
   readonly isReadable: boolean
   readonly isOwned: boolean
+  readonly owner: string
+  /** Whether row level security applies to this role, so that Postgres raises an error instead of hiding rows. */
+  readonly hidesRows: boolean
+  /** Whether it applies to the owner, too. */
+  readonly isForced: boolean
+}
+
+/** A foreign key: `columns` of the table name the row of `table` that has the same in `referenced`. */
+export type Reference = {
+  readonly columns: readonly string[]
+  readonly table: TableName
+  readonly referenced: readonly string[]
 }
 
 /** What capture knows of the source's tables and types. */
@@ -71,6 +91,8 @@ export type Catalogue = {
   kindOf(typeOid: number): ColumnKind
   /** True of a database in SQL_ASCII: what Postgres gives as text need not be UTF-8. */
   readonly hasAnyBytes?: boolean
+  /** What a domain is based on; of other types the type itself. */
+  baseTypeOf(typeOid: number): number
 }
 
 /** SQL: whether a table's rows can be told apart in the WAL, which its UPDATE and DELETE need once it is published. */
@@ -92,13 +114,20 @@ export const generatedInIdentity = (table: 'c' | 'l') =>
         (${table}.relreplident = 'd' and i.indisprimary) or (${table}.relreplident = 'i' and i.indisreplident))))`,
   )
 
+/** SQL: a table and all its partitions. Unlike Postgres's own function, it waits for no lock. */
+export const partitionTree = (oid: string) => `
+  with recursive tree (oid) as (
+    select ${oid} union all select i.inhrelid from tree join pg_inherits i on i.inhparent = tree.oid
+  ) select oid from tree`
+
 const tablesStatement = `
 select
   n.nspname as schema, c.relname as name, c.oid::int8 as oid, c.relkind as kind, c.relispartition as is_partition,
   c.relreplident as identity, c.relpersistence = 'p' as is_logged,
   ${generatedAmong('c', 'true')} as generated, ${generatedInIdentity('c')} as generated_in_identity,
   has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage') as is_readable,
-  pg_has_role(c.relowner, 'usage') as is_owned,
+  pg_has_role(c.relowner, 'usage') as is_owned, pg_get_userbyid(c.relowner) as owner,
+  row_security_active(c.oid) as hides_rows, c.relforcerowsecurity as is_forced,
   (select json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8,
                                      'typeName', format_type(a.atttypid, a.atttypmod),
                                      'isGenerated', a.attgenerated <> '') order by a.attnum)
@@ -117,8 +146,22 @@ select
                                      'identity', l.relreplident, 'hasIdentity', ${hasIdentity('l')},
                                      'generatedInIdentity', ${generatedInIdentity('l')},
                                      'isLogged', l.relpersistence = 'p'))
-   from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid join pg_namespace ln on ln.oid = l.relnamespace
-   where c.relkind = 'p' and t.isleaf and l.relkind = 'r') as leaves,
+   from (${partitionTree('c.oid')}) t join pg_class l on l.oid = t.oid join pg_namespace ln on ln.oid = l.relnamespace
+   where c.relkind = 'p' and l.relkind = 'r') as leaves,
+  (select json_agg(a.attname order by k.position)
+   from pg_partitioned_table t cross join unnest(t.partattrs::int2[]) with ordinality as k (attnum, position)
+   join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+   where t.partrelid = c.oid) as partitioned_by,
+  (select json_agg(json_build_object(
+     'columns', (select json_agg(a.attname order by k.position)
+                 from unnest(f.conkey) with ordinality as k (attnum, position)
+                 join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.attnum),
+     'table', json_build_object('schema', fn.nspname, 'name', r.relname),
+     'referenced', (select json_agg(a.attname order by k.position)
+                    from unnest(f.confkey) with ordinality as k (attnum, position)
+                    join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.attnum)))
+   from pg_constraint f join pg_class r on r.oid = f.confrelid join pg_namespace fn on fn.oid = r.relnamespace
+   where f.conrelid = c.oid and f.contype = 'f') as refs,
   c.relkind = 'r' and exists (select from pg_inherits where inhparent = c.oid) as has_heirs,
   case when c.reltuples > 0 then
     ((c.relpages + coalesce((select toast.relpages from pg_class toast where toast.oid = c.reltoastrelid), 0))
@@ -144,8 +187,11 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'walhook')
 order by 1, 2 limit 10000`
 
-/** Reads the tables of a mapping and all types. Tables that do not exist are absent from the result. */
-export async function readCatalogue(source: Source, mapping: readonly EntityMapping[]): Promise<Catalogue> {
+/** Reads the tables of a mapping and all types. Tables that do not exist are absent from the result. Waits for no table's lock. */
+export async function readCatalogue(
+  source: { pool: Queryable },
+  mapping: readonly EntityMapping[],
+): Promise<Catalogue> {
   const wanted = publishedTables(mapping)
   const found = await source.pool.query(tablesStatement, [
     wanted.map(table => table.schema),
@@ -174,6 +220,11 @@ export async function readCatalogue(source: Source, mapping: readonly EntityMapp
     hasAnyBytes: encodings[0].has_any_bytes === 't',
     isInteger: oid => isInteger(oid, typeOf),
     kindOf: oid => columnKind(oid, typeOf),
+    baseTypeOf: oid => {
+      let base = oid
+      for (let next = typeOf(base)?.baseOid; next; next = typeOf(base)?.baseOid) base = next
+      return base
+    },
     hasFormat: (oid, format) => formatWriter(format, oid, typeOf) !== null,
     writerOf(oid, format) {
       const formatted = format && formatWriter(format, oid, typeOf)
@@ -244,9 +295,15 @@ function toTable(row: Record<string, string | null>): Table {
     isLogged: row.is_logged === 't',
     uniqueColumns: JSON.parse(row.unique_columns ?? '[]'),
     leaves: JSON.parse(row.leaves ?? '[]'),
+    partitionedBy: JSON.parse(row.partitioned_by ?? '[]'),
+    partitionsGetKey: primaryKey.length > 0 && row.is_key_deferrable !== 't',
+    references: JSON.parse(row.refs ?? '[]'),
     hasHeirs: row.has_heirs === 't',
     rowBytes: row.row_bytes === null ? null : Number(row.row_bytes),
     isReadable: row.is_readable === 't',
     isOwned: row.is_owned === 't',
+    owner: row.owner!,
+    hidesRows: row.hides_rows === 't',
+    isForced: row.is_forced === 't',
   }
 }

@@ -1,6 +1,6 @@
+import type { CheckLine } from '../domain/check-line.ts'
 import { type EntityMapping, tableKey } from '../domain/mapping.ts'
 import { type Catalogue, chosenFields } from './catalogue.ts'
-import type { CheckLine } from './check-line.ts'
 
 /**
  * Which columns of an entity leave, by their names in the database, and which don't and why. `known` are those that walhook
@@ -22,6 +22,7 @@ export function columnsLine(
   const added = known ? [...fields.keys()].filter(column => !known.has(column)) : []
   return {
     level: added.length > 0 ? 'warning' : 'ok',
+    code: 'columns',
     what: `entity ${entity.entityType}, columns`,
     found:
       (added.length > 0 ? `new, and sent from now on: ${added.join(', ')}; ` : '') +

@@ -1,10 +1,15 @@
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
-import { type Catalogue, generatedInIdentity, hasIdentity, readCatalogue } from './catalogue.ts'
-import { judgeMapping, judgeServer, type SourceFacts } from './preflight-verdict.ts'
+import { ConnectionRefused } from '../outbox/session-settings.ts'
+import { type Catalogue, readCatalogue } from './catalogue.ts'
+import { judgeMapping } from './mapping-verdict.ts'
+import { isOfTables, judgeServer, type SourceFacts } from './preflight-verdict.ts'
+import { readPublication } from './publication-facts.ts'
 import { judgePublication } from './publication-verdict.ts'
-import type { Source } from './source.ts'
+import type { Queryable, Source } from './source.ts'
+import { withinLimits } from './source-locks.ts'
+import { tryReplication } from './try-replication.ts'
 import { mayLogSnapshot } from './wal-release.ts'
 
 const factsStatement = `
@@ -12,7 +17,8 @@ select json_build_object(
   'role', current_user,
   'database', current_database(),
   'serverVersion', current_setting('server_version_num')::int,
-  'systemIdentifier', (select system_identifier::text from pg_control_system()),
+  'serverEncoding', current_setting('server_encoding'),
+  'systemIdentifier', {systemIdentifier},
   'isStandby', pg_is_in_recovery(),
   'walLevel', current_setting('wal_level'),
   'walEnd', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end,
@@ -22,86 +28,89 @@ select json_build_object(
   'usedSenders', (select count(*) from pg_stat_replication),
   'walSenderTimeoutMs', (select setting::int from pg_settings where name = 'wal_sender_timeout'),
   'maxSlotWalKeepMb', (select setting::int from pg_settings where name = 'max_slot_wal_keep_size'),
+  'idleSlotTimeoutS', (select setting::int from pg_settings where name = 'idle_replication_slot_timeout'),
   'serverNowMs', (extract(epoch from clock_timestamp()) * 1000)::float8,
-  'mayReplicate', (select rolreplication or rolsuper from pg_roles where rolname = current_user),
+  -- Amazon RDS and Aurora give the right to replicate by membership.
+  'mayReplicate', (
+    select rolreplication or rolsuper or exists (
+      select from pg_roles g where g.rolname = 'rds_replication' and pg_has_role(current_user, g.oid, 'member'))
+    from pg_roles where rolname = current_user),
+  'hasReplicationGroup', exists (select from pg_roles where rolname = 'rds_replication'),
   'mayCreate', has_database_privilege(current_database(), 'create'),
   'mayLogSnapshot', ${mayLogSnapshot},
+  'mayReadControl', {mayReadControl},
   'slot', (
     select json_build_object('plugin', plugin, 'database', database, 'walStatus', wal_status,
                              'confirmedLsn', confirmed_flush_lsn, 'isActive', active, 'isTemporary', temporary,
                              'twoPhase', two_phase, 'failover', coalesce((to_jsonb(s) ->> 'failover')::boolean, false),
                              'heldBackBytes', case when pg_is_in_recovery() then 0
                                                    else coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) end)
-    from pg_replication_slots s where slot_name = $1),
-  'publication', (
-    select json_build_object(
-      'isForAllTables', p.puballtables,
-      'publishesAll', p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate,
-      'isOwned', pg_has_role(p.pubowner, 'usage'),
-      'viaRoot', p.pubviaroot,
-      'publishesGenerated', {publishesGenerated},
-      'tables', coalesce((
-        select json_agg(json_build_object(
-          'schema', t.schemaname, 'name', t.tablename, 'hasFilter', {hasFilter}, 'hasColumnList', {hasColumnList},
-          'withoutIdentity', {withoutIdentity}, 'generatedInIdentity', {generatedInIdentity}))
-        from pg_publication_tables t where t.pubname = p.pubname), '[]'))
-    from pg_publication p where p.pubname = $2)
+    from pg_replication_slots s where slot_name = $1)
 ) as facts`
 
-/** Something of the tables under a published one, or of itself, that meet a condition. */
-const ofTablesUnder = (what: string, condition: string) => `(
-  select ${what}
-  from pg_namespace rn join pg_class root on root.relnamespace = rn.oid
-  left join lateral pg_partition_tree(root.oid) tree on true
-  join pg_class l on l.oid = coalesce(tree.relid, root.oid)
-  join pg_namespace ln on ln.oid = l.relnamespace
-  where rn.nspname = t.schemaname and root.relname = t.tablename and l.relkind = 'r' and ${condition})`
+const versionStatement = `
+select current_setting('server_version_num')::int as number,
+       has_function_privilege('pg_catalog.pg_control_system()', 'execute') as may_read_control`
 
-/** Those whose UPDATE and DELETE fail because they are published. */
-const withoutIdentity = `coalesce(
-  ${ofTablesUnder("json_agg(format('%I.%I', ln.nspname, l.relname) order by l.oid)", `not ${hasIdentity('l')}`)}, '[]')`
+type Names = { readonly slotName: string; readonly publicationName: string }
 
-/** The worst of them: the names are in the order of the alphabet. */
-const generated = ofTablesUnder(`coalesce(max(${generatedInIdentity('l')}), 'nothing')`, 'true')
-
-/** Row filters and column lists came with PostgreSQL 15. */
-const filtersFrom15 = {
-  hasFilter: 't.rowfilter is not null',
-  hasColumnList: `exists (
-    select from pg_publication_rel r
-    where r.prpubid = p.oid and r.prattrs is not null
-      and r.prrelid = format('%I.%I', t.schemaname, t.tablename)::regclass)`,
-}
-
-export async function readFacts(
-  source: Source,
-  names: { slotName: string; publicationName: string },
-): Promise<SourceFacts> {
-  const { rows: versions } = await source.pool.query(
-    `select current_setting('server_version_num')::int as number`,
-  )
-  const version = Number(versions[0].number)
-  const filters = version >= 150000 ? filtersFrom15 : { hasFilter: 'false', hasColumnList: 'false' }
+/**
+ * What the source says of itself. A replication connection is asked where SQL does not tell whether this role may
+ * replicate, or which cluster it is.
+ */
+async function readFactsOf(db: Queryable, url: string, names: Names): Promise<SourceFacts> {
+  const { rows: versions } = await db.query(versionStatement)
+  const mayReadControl = versions[0].may_read_control === 't'
   const statement = factsStatement
-    .replace('{hasFilter}', filters.hasFilter)
-    .replace('{hasColumnList}', filters.hasColumnList)
-    .replace('{publishesGenerated}', version >= 180000 ? "p.pubgencols = 's'" : 'true')
-    .replace('{withoutIdentity}', withoutIdentity)
-    .replace('{generatedInIdentity}', generated)
-  const { rows } = await source.pool.query(statement, [names.slotName, names.publicationName])
-  return JSON.parse(rows[0].facts)
+    .replace(
+      '{systemIdentifier}',
+      mayReadControl ? '(select system_identifier::text from pg_control_system())' : 'null',
+    )
+    .replace('{mayReadControl}', String(mayReadControl))
+  const { rows } = await db.query(statement, [names.slotName])
+  const publication = await readPublication(db, names.publicationName, Number(versions[0].number))
+  const facts: SourceFacts = { ...JSON.parse(rows[0].facts), publication }
+  if (mayReadControl && facts.mayReplicate) return facts
+  const trial = await tryReplication(url)
+  if (trial.ok) return { ...facts, mayReplicate: true, systemIdentifier: trial.systemIdentifier }
+  if (mayReadControl || trial.problem.code === 'replication_role') return { ...facts, mayReplicate: false }
+  throw new ConnectionRefused(trial.problem.code ?? 'replication_refused', trial.problem)
 }
 
-/** Everything that stands between this source and capturing it. Nothing is created or changed. */
+/** What the source says of itself, of the slot and of the publication. */
+export async function readFacts(source: Source, names: Names): Promise<SourceFacts> {
+  return await withinLimits(source, db => readFactsOf(db, source.url, names))
+}
+
+/**
+ * Everything that stands between this source and capturing it. Nothing is created or changed, and no lock of a table is
+ * waited for. Throws `SourceLocked` where the catalogue itself is locked.
+ */
 export async function preflight(
   source: Source,
-  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
+  options: Names & { readonly mapping: readonly EntityMapping[] },
 ): Promise<{ problems: Problem[]; facts: SourceFacts; catalogue: Catalogue }> {
-  const facts = await readFacts(source, options)
-  const catalogue = await readCatalogue(source, options.mapping)
-  const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, options.mapping, facts)]
-  const publication = judgePublication(facts, catalogue, options)
-  return { problems: [...problems, ...publication], facts, catalogue }
+  return await withinLimits(source, async db => {
+    const facts = await readFactsOf(db, source.url, options)
+    const catalogue = await readCatalogue({ pool: db }, options.mapping)
+    const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, options.mapping, facts)]
+    const publication = judgePublication(facts, catalogue, options)
+    return { problems: [...problems, ...publication], facts, catalogue }
+  })
+}
+
+/**
+ * The same, and a replication connection is tried, as capture will open one. That it is refused while all are in use is
+ * no news where our own slot is read.
+ */
+export async function preflightAndTry(source: Source, options: Parameters<typeof preflight>[1]) {
+  const looked = await preflight(source, options)
+  const trial = await tryReplication(source.url)
+  if (trial.ok || (trial.problem.code === 'replication_full' && looked.facts.slot?.isActive))
+    return { ...looked, trial }
+  // The role is named already.
+  const isNamed = trial.problem.code === 'replication_role' && !looked.facts.mayReplicate
+  return { ...looked, trial, problems: isNamed ? looked.problems : [...looked.problems, trial.problem] }
 }
 
 /** What of the tables or the publication does not fit the mapping any more, while capture runs. */
@@ -112,11 +121,13 @@ export async function judgeTables(
   const { problems, facts } = await preflight(source, options)
   const isMissing = facts.publication === null
   const what = `publication ${options.publicationName}`
-  const gone = { what, found: 'dropped while walhook was reading', mend: 'run: walhook resync' }
-  return [
-    ...problems.filter(({ what }) => /^(table|entity|publication) /.test(what)),
-    ...(isMissing ? [gone] : []),
-  ]
+  const gone = {
+    code: 'publication_gone',
+    what,
+    found: 'dropped while walhook was reading',
+    mend: 'run: walhook resync',
+  }
+  return [...problems.filter(isOfTables), ...(isMissing ? [gone] : [])]
 }
 
 /** Where the source's WAL ends, how far the slot is confirmed, and how much is kept for it (null: no slot). */

@@ -22,17 +22,19 @@ export function judgePublication(
     const found = facts.mayCreate
       ? `missing, and role ${facts.role} may not create it, because it does not own ${notOwned.join(', ')}`
       : `missing, and role ${facts.role} may not create one in database ${facts.database}`
-    return [{ what, found, mend: `run as the owner of the tables: ${create}` }]
+    return [{ code: 'publication_missing', what, found, mend: `run as the owner of the tables: ${create}` }]
   }
   const problems: Problem[] = []
   if (publication.isForAllTables)
     problems.push({
+      code: 'publication_all_tables',
       what,
       found: 'FOR ALL TABLES',
       mend: `walhook's own tables would feed themselves. Run: drop publication ${publicationName}; ${create}`,
     })
   if (!publication.publishesAll)
     problems.push({
+      code: 'publication_kinds',
       what,
       found: 'does not publish all of insert, update, delete and truncate',
       mend: `run: alter publication ${publicationName} set (publish = 'insert, update, delete, truncate');`,
@@ -41,6 +43,7 @@ export function judgePublication(
   const isPartitioned = (table: TableName) => catalogue.tables.get(tableKey(table))?.kind === 'p'
   if (!publication.viaRoot && wanted.some(isPartitioned))
     problems.push({
+      code: 'publication_via_root',
       what,
       found: `tells the changes of partitions as their own, not as those of ${wanted.filter(isPartitioned).map(tableKey).join(', ')}`,
       mend: `run: alter publication ${publicationName} set (publish_via_partition_root = true);`,
@@ -52,15 +55,26 @@ export function judgePublication(
   const partitions = missing.filter(table => publication.viaRoot && catalogue.tables.get(table)?.isPartition)
   if (missing.length > 0 && !publication.isForAllTables)
     problems.push({
+      code: 'publication_table_missing',
       what,
       found: `without ${missing.join(', ')}`,
       mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` A partition of a published table is told as that table: map it instead of ${partitions.join(', ')}` : ''}`,
     })
+  // A table can't be dropped from a publication that has it by its schema; this replaces both, in one statement.
+  const setTables = `alter publication ${publicationName} set table ${wanted.map(tableKey).join(', ')};`
+  if (publication.schemas.length > 0)
+    problems.push({
+      code: 'publication_schema',
+      what,
+      found: `FOR TABLES IN SCHEMA ${publication.schemas.join(', ')}: also those that are not mapped, and those to come`,
+      mend: `without a key, ${harm}. Run: ${setTables}`,
+    })
   const isWanted = new Set(wanted.map(tableKey))
   for (const table of publication.tables.filter(each => !isWanted.has(tableKey(each)))) {
     const drop = {
+      code: 'publication_harms',
       what: `${what}, table ${tableKey(table)}`,
-      mend: `${harm}. Run: alter publication ${publicationName} drop table ${tableKey(table)};`,
+      mend: `${harm}. Run: ${publication.schemas.length > 0 ? setTables : `alter publication ${publicationName} drop table ${tableKey(table)};`}`,
     }
     if (table.withoutIdentity.length > 0)
       problems.push({
@@ -76,15 +90,17 @@ export function judgePublication(
   const generated = publication.tables.filter(each => each.generatedInIdentity === 'stored')
   if (generated.length > 0 && !publication.publishesGenerated && refusesUnpublished(facts))
     problems.push({
+      code: 'publication_generated',
       what,
       found: `leaves out generated columns, which are in the replica identity of ${generated.map(tableKey).join(', ')}`,
       mend: `${harm}. Run: alter publication ${publicationName} set (publish_generated_columns = stored);`,
     })
   for (const table of publication.tables.filter(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList))
     problems.push({
+      code: 'publication_filter',
       what: `${what}, table ${tableKey(table)}`,
       found: table.hasFilter ? 'a row filter' : 'a column list',
-      mend: `either can make the application's own UPDATE fail; choose fields in walhook's mapping instead. Run: alter publication ${publicationName} drop table ${tableKey(table)}; alter publication ${publicationName} add table ${tableKey(table)};`,
+      mend: `either can make the application's own UPDATE fail; choose fields in walhook's mapping instead. Run: ${setTables}`,
     })
   return problems
 }

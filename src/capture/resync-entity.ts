@@ -13,7 +13,7 @@ import {
 import { describeError, type Log } from '../runtime/log.ts'
 import { bytesOf } from './backfill.ts'
 import { type KeysPage, type Page, readKeysOf, readPageOf } from './backfill-page.ts'
-import { type Catalogue, readCatalogue } from './catalogue.ts'
+import type { Catalogue } from './catalogue.ts'
 import { writeDeletion } from './map.ts'
 import type { PageOutcome, PageTeller } from './pages.ts'
 import type { Source } from './source.ts'
@@ -44,10 +44,12 @@ export function createResyncs(options: {
   slotName: string
   mapping: readonly EntityMapping[]
   teller: PageTeller
+  /** The catalogue of an entity's tables; throws where they can't be captured as they are. */
+  judge: (entity: EntityMapping) => Promise<Catalogue>
   nowMs: () => number
   log: Log
 }) {
-  const { source, outbox, slotName, mapping, teller, nowMs, log } = options
+  const { source, outbox, slotName, mapping, teller, judge, nowMs, log } = options
   const turns = new Map<number, Turn>()
 
   /** Does what is to be done next; returns after how many ms there is more, and whether any is open. */
@@ -80,7 +82,7 @@ export function createResyncs(options: {
       log.warn('resync.ended', { entity_type: resync.entityType, state: 'cancelled', reason })
       return 'went on'
     }
-    const catalogue = await readCatalogue(source, [entity])
+    const catalogue = await judge(entity)
     return resync.phase === 'rows'
       ? await tellRows(resync, turn, { entity, catalogue }, signal)
       : await tellDeletes(resync, { entity, catalogue }, signal)

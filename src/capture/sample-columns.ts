@@ -1,3 +1,4 @@
+import type { CheckLine } from '../domain/check-line.ts'
 import { suspectKeys, suspectValues } from '../domain/credential-values.ts'
 import {
   type EntityMapping,
@@ -9,7 +10,6 @@ import {
 } from '../domain/mapping.ts'
 import { describeError } from '../runtime/log.ts'
 import { type Catalogue, chosenFields, type Table } from './catalogue.ts'
-import type { CheckLine } from './check-line.ts'
 import type { Source } from './source.ts'
 
 const sampledRows = 300
@@ -35,6 +35,7 @@ export async function sampleLines(
         ...found.map(
           ({ column, holds, mend }): CheckLine => ({
             level: 'warning',
+            code: 'values',
             what: `${what} of ${column}`,
             found: `it is sent, and seems to hold ${holds}`,
             mend,
@@ -42,12 +43,24 @@ export async function sampleLines(
         ),
       )
       if (found.length === 0)
-        lines.push({ level: 'ok', what, found: 'no secrets among those that were looked at', mend: null })
+        lines.push({
+          level: 'ok',
+          code: 'values',
+          what,
+          found: 'no secrets among those that were looked at',
+          mend: null,
+        })
       for (const list of entity.related)
         if (list.key !== undefined)
           lines.push(await namesLine(source, catalogue, entity, { ...list, key: list.key }))
     } catch (error) {
-      lines.push({ level: 'ok', what, found: `could not be looked at: ${describeError(error)}`, mend: null })
+      lines.push({
+        level: 'ok',
+        code: 'values',
+        what,
+        found: `could not be looked at: ${describeError(error)}`,
+        mend: null,
+      })
     }
   }
   return lines
@@ -115,6 +128,7 @@ async function namesLine(
     .slice(0, 20)
   return {
     level: 'ok',
+    code: 'names',
     what: `entity ${entity.entityType}, names in ${field}`,
     found:
       withheld.length === 0

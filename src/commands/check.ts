@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util'
-import { checkLines, worstLevel } from '../capture/check.ts'
-import type { CheckLine } from '../capture/check-line.ts'
+import { checkLines } from '../capture/check.ts'
 import { knownColumns, withKnown } from '../capture/columns.ts'
 import { preflight } from '../capture/preflight.ts'
 import { sampleLines } from '../capture/sample-columns.ts'
 import { openSource } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
+import { type CheckLine, failure, worstLevel } from '../domain/check-line.ts'
 import { openOutbox } from '../outbox/database.ts'
 import { type Command, required, say } from './command.ts'
 
@@ -35,7 +35,7 @@ async function checkSource(
 ): Promise<{ lines: readonly CheckLine[]; worst: CheckLine['level'] }> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
   const unreachable = await problemOfConnecting('DATABASE_URL', source.pool)
-  if (unreachable) return { lines: [{ level: 'error', ...unreachable }], worst: 'error' }
+  if (unreachable) return { lines: [failure(unreachable)], worst: 'error' }
   const { facts, catalogue } = await preflight(source, config)
   const known = await columnsKnown(config)
   const mapping = withKnown(config.mapping, known)

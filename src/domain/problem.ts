@@ -1,5 +1,13 @@
-/** Something that keeps walhook from working, for a person to mend: the thing, what was found, what to do. */
-export type Problem = { readonly what: string; readonly found: string; readonly mend: string }
+/**
+ * Something that keeps walhook from working, for a person to mend: the thing, what was found, what to do. Programs tell
+ * problems apart by their code.
+ */
+export type Problem = {
+  readonly code?: string
+  readonly what: string
+  readonly found: string
+  readonly mend: string
+}
 
 /** A problem on one line: `wal_level is replica: run …`. */
 export function formatProblem(problem: Problem): string {

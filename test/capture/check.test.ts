@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
-import { checkLines, worstLevel } from '../../src/capture/check.ts'
+import { checkLines } from '../../src/capture/check.ts'
 import type { SourceFacts } from '../../src/capture/preflight-verdict.ts'
+import { worstLevel } from '../../src/domain/check-line.ts'
 import { columnKind } from '../../src/domain/credentials.ts'
 import { defaultMapping } from '../../src/domain/mapping.ts'
 
@@ -24,6 +25,10 @@ const sound: SourceFacts = {
   mayReplicate: true,
   mayCreate: true,
   mayLogSnapshot: true,
+  mayReadControl: true,
+  hasReplicationGroup: false,
+  serverEncoding: 'UTF8',
+  idleSlotTimeoutS: 0,
   slot: null,
   publication: null,
 }
@@ -44,6 +49,7 @@ const publication = {
   isOwned: true,
   viaRoot: true,
   publishesGenerated: true,
+  schemas: [],
   tables: ['users', 'companies'].map(name => ({
     schema: 'public',
     name,
@@ -70,6 +76,12 @@ const table = (name: string, change: Partial<Table> = {}): Table => ({
   leaves: [],
   hasHeirs: false,
   rowBytes: 240,
+  partitionedBy: [],
+  partitionsGetKey: true,
+  references: [],
+  owner: 'app',
+  hidesRows: false,
+  isForced: false,
   isReadable: true,
   isOwned: true,
   ...change,
@@ -90,11 +102,14 @@ test('a sound source is ok, line by line, before and after the first start', () 
   expect(check().map(({ what }) => what)).toEqual([
     'PostgreSQL version',
     'source database',
+    'server_encoding',
     'wal_level',
     'role walhook',
+    'pg_control_system',
     'max_replication_slots',
     'max_wal_senders',
     'max_slot_wal_keep_size',
+    'idle_replication_slot_timeout',
     'pg_log_standby_snapshot',
     'wal_sender_timeout',
     'clock',
@@ -108,6 +123,7 @@ test('a sound source is ok, line by line, before and after the first start', () 
     'entity company, columns',
     'publication walhook',
     'replication slot walhook',
+    'locks of mapped tables',
     "the application's statements",
   ])
 })
@@ -171,6 +187,7 @@ test('it says whether updates tell the values before, and what it takes and cost
   expect(previousOf({ identity: 'f' })).toMatchObject({ level: 'ok', found: expect.stringMatching(/^told/) })
   expect(previousOf({})).toEqual({
     level: 'ok',
+    code: 'previous',
     what: 'table "public"."users", previous values',
     found:
       'not told, so webhooks get no "previous", and all updates whatever fields they ask for. To have them: alter table "public"."users" replica identity full; Each UPDATE and DELETE then writes the row before into the WAL, about 240 bytes more',
@@ -248,6 +265,7 @@ test('it says which table would make a statement of the application fail', () =>
   const lines = check({}, { identity: 'n', identityColumns: [], primaryKey: [] })
   expect(lines.at(-1)).toEqual({
     level: 'error',
+    code: 'harm',
     what: "the application's statements",
     found: 'UPDATE or DELETE would fail: table "public"."users"',
     mend: 'mend these first',
@@ -271,6 +289,7 @@ test('every column is told: what is sent, and what is withheld and why', () => {
   const line = check({}, { columns }).find(({ what }) => what === 'entity user, columns')
   expect(line).toEqual({
     level: 'ok',
+    code: 'columns',
     what: 'entity user, columns',
     found:
       'sent: id, email, pin_code, password_changed_at; withheld: hash (its name looks like a credential), ' +

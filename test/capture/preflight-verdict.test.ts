@@ -1,11 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
-import {
-  judgeMapping,
-  judgeServer,
-  type PublicationFacts,
-  type SourceFacts,
-} from '../../src/capture/preflight-verdict.ts'
+import { judgeMapping } from '../../src/capture/mapping-verdict.ts'
+import { judgeServer, type PublicationFacts, type SourceFacts } from '../../src/capture/preflight-verdict.ts'
 import { createPublication, judgePublication } from '../../src/capture/publication-verdict.ts'
 import { columnKind } from '../../src/domain/credentials.ts'
 import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
@@ -29,6 +25,10 @@ const facts: SourceFacts = {
   mayReplicate: true,
   mayCreate: true,
   mayLogSnapshot: true,
+  mayReadControl: true,
+  hasReplicationGroup: false,
+  serverEncoding: 'UTF8',
+  idleSlotTimeoutS: 0,
   slot: null,
   publication: null,
 }
@@ -49,6 +49,7 @@ const publication: PublicationFacts = {
   isOwned: true,
   viaRoot: true,
   publishesGenerated: true,
+  schemas: [],
   tables: defaultMapping.map(({ table }) => ({
     ...table,
     hasFilter: false,
@@ -75,6 +76,12 @@ function table(name: string, columns: readonly string[], part: Partial<Table> = 
     leaves: [],
     hasHeirs: false,
     rowBytes: 240,
+    partitionedBy: [],
+    partitionsGetKey: true,
+    references: [],
+    owner: 'app',
+    hidesRows: false,
+    isForced: false,
     isReadable: true,
     isOwned: true,
     ...part,
@@ -101,6 +108,7 @@ function catalogueOf(...tables: Table[]): Catalogue {
     hasFormat: (_oid, format) => format === 'string',
     isInteger: () => true,
     kindOf: oid => columnKind(oid, () => undefined),
+    baseTypeOf: oid => oid,
   }
 }
 

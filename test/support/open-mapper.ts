@@ -36,8 +36,14 @@ export function tableOf({ oid, schema, name, columns }: Relation): Table {
     leaves: [],
     hasHeirs: false,
     rowBytes: null,
+    partitionedBy: [],
+    partitionsGetKey: true,
+    references: [],
     isReadable: true,
     isOwned: true,
+    owner: 'app',
+    hidesRows: false,
+    isForced: false,
   }
 }
 
@@ -50,6 +56,7 @@ function catalogueOf(...tables: Table[]): Catalogue {
       (format && formatWriter(format, oid, () => undefined)) ?? jsonWriter(oid, () => undefined),
     isInteger: oid => isInteger(oid, () => undefined),
     kindOf: oid => columnKind(oid, () => undefined),
+    baseTypeOf: oid => oid,
   }
 }
 

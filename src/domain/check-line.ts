@@ -1,0 +1,43 @@
+/** One thing that was looked at. `code` is the same in every version; `mend` is null where there is nothing to do. */
+export type CheckLine = {
+  readonly level: 'ok' | 'warning' | 'error'
+  readonly code: string
+  readonly what: string
+  readonly found: string
+  readonly mend: string | null
+}
+
+export const ok = (code: string, what: string, found: string): CheckLine => ({
+  level: 'ok',
+  code,
+  what,
+  found,
+  mend: null,
+})
+
+export const warning = (code: string, what: string, found: string, mend: string): CheckLine => ({
+  level: 'warning',
+  code,
+  what,
+  found,
+  mend,
+})
+
+export const failure = (problem: {
+  readonly code?: string
+  readonly what: string
+  readonly found: string
+  readonly mend: string
+}): CheckLine => ({
+  level: 'error',
+  code: problem.code ?? 'problem',
+  what: problem.what,
+  found: problem.found,
+  mend: problem.mend,
+})
+
+/** The worst of them. */
+export function worstLevel(lines: readonly CheckLine[]): CheckLine['level'] {
+  if (lines.some(({ level }) => level === 'error')) return 'error'
+  return lines.some(({ level }) => level === 'warning') ? 'warning' : 'ok'
+}
