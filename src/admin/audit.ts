@@ -1,5 +1,6 @@
 import { type AuditRecord, auditedNames, listAudit } from '../control/audit.ts'
 import type { Changes } from '../domain/audit.ts'
+import { given, wrong, wrongField } from './given.ts'
 import { type Html, html, moment } from './html.ts'
 import { bigIdParam, idParam } from './ids.ts'
 import { type PageCall, page } from './page.ts'
@@ -17,8 +18,10 @@ export const auditPages = [
     place: 'audit',
     async handle(call) {
       const { control, t, query } = call
-      const webhookId = idParam.safeParse(query.get('webhook') ?? '').data ?? null
-      const before = bigIdParam.safeParse(query.get('before') ?? '').data ?? null
+      const webhookId = given(query, 'webhook', idParam) ?? null
+      if (webhookId === wrong) return wrongField(t, 'webhook')
+      const before = given(query, 'before', bigIdParam) ?? null
+      if (before === wrong) return wrongField(t, 'before')
       const { items, next } = await listAudit(control, { limit: perPage, before, webhookId })
       const ids = items.flatMap(({ webhookId }) => webhookId ?? [])
       const names = await auditedNames(control, webhookId === null ? ids : [...ids, webhookId])

@@ -16,6 +16,7 @@ import { couplingPage } from './coupling-page.ts'
 import { couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
+import { given, wrong, wrongField } from './given.ts'
 import { type Html, html, moment } from './html.ts'
 import { bigIdParam, idParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
@@ -44,8 +45,12 @@ export const couplingAttemptPages = [
     params: z.object({ id: idParam }),
     async handle(call) {
       const { control, caller, params, form, t } = call
-      const eventId = bigIdParam.safeParse(form.get('event_id') ?? '').data
-      const attemptId = bigIdParam.safeParse(form.get('attempt_id') ?? '').data
+      const eventId = given(form, 'event_id', bigIdParam)
+      if (eventId === wrong) return wrongField(t, 'event_id')
+      const attemptId = given(form, 'attempt_id', bigIdParam)
+      if (attemptId === wrong) return wrongField(t, 'attempt_id')
+      const beyond = given(form, 'beyond_triggers', z.literal('true'))
+      if (beyond === wrong) return wrongField(t, 'beyond_triggers')
       let failure: Failed = { ok: false, kind: 'not_found', detail: '' }
       const done = await once(control, caller, formKey(`resend ${params.id}`, form), async () => {
         const result =
@@ -53,7 +58,7 @@ export const couplingAttemptPages = [
             ? attemptId === undefined
               ? failure
               : await resendBatch(call, attemptId)
-            : await resendOne(call, eventId)
+            : await resendOne(call, eventId, beyond !== undefined)
         if (result.ok) return result.value
         failure = result
         return null
@@ -70,8 +75,9 @@ type Done = { readonly ok: true; readonly value: string } | Failed
 async function resendOne(
   { control, caller, params }: PageCall<{ id: number }>,
   eventId: bigint,
+  beyondTriggers: boolean,
 ): Promise<Done> {
-  const resent = await resendEvent(control, caller, params.id, eventId)
+  const resent = await resendEvent(control, caller, params.id, eventId, { beyondTriggers })
   if (!resent.ok) return resent
   const done = resent.value.newerDelivered ? 'resent_older' : 'resent'
   return { ok: true, value: `/events/${eventId}?done=${done}#webhook-${params.id}` }

@@ -9,6 +9,7 @@ import { type CouplingCall, couplingPage } from './coupling-page.ts'
 import { countText, doneNotice, queueLinks } from './coupling-queue.ts'
 import { couplingState, couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
+import { given, wrong } from './given.ts'
 import { type Html, html, moment } from './html.ts'
 import { bigIdParam } from './ids.ts'
 import { filterForm, readWish, type Wish } from './log-filter.ts'
@@ -92,7 +93,9 @@ async function linesOf({ control, params }: CouplingCall, wish: Wish, before: Ti
 }
 
 function beforeOf(query: URLSearchParams): TimeId | null {
-  return bigIdParam.safeParse(query.get('before') ?? '').data ?? null
+  const before = given(query, 'before', bigIdParam)
+  // Nothing is older than that: what can't be read shows nothing, instead of everything.
+  return before === wrong ? 0n : (before ?? null)
 }
 
 /** What follows what happens: the webhook's state, and its requests. */

@@ -1,10 +1,12 @@
+import { z } from 'zod'
 import { type Count, cancelWaiting, countWaiting } from '../control/cancel.ts'
 import { countFailed, type ReplayCursor, replayEvents } from '../control/replay.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { type CouplingCall, couplingPage } from './coupling-page.ts'
 import { failedAnswer } from './failed.ts'
+import { given, wrong, wrongField } from './given.ts'
 import { type Html, html } from './html.ts'
-import { bigIdParam } from './ids.ts'
+import { bigIdParam, momentParam } from './ids.ts'
 import type { PageAnswer, PageCall } from './page.ts'
 import type { Texts } from './texts/en.ts'
 
@@ -28,8 +30,12 @@ export const couplingQueuePages = [
     role,
     async handle(call, webhook) {
       const { control, caller, params, form, t } = call
-      const wish = { of: 'failed', from: momentOf(form, 'from') ?? new Date(0), to: null } as const
-      const done = await replayEvents(control, caller, params.id, wish, cursorOf(form))
+      const from = given(form, 'from', momentParam)
+      if (from === undefined || from === wrong) return wrongField(t, 'from')
+      const cursor = cursorOf(form)
+      if (cursor === wrong) return wrongField(t, 'to')
+      const wish = { of: 'failed', from, to: null } as const
+      const done = await replayEvents(control, caller, params.id, wish, cursor)
       if (!done.ok) return failedAnswer(t, done)
       const { queued, next } = done.value
       const total = queued + numberOf(form, 'before')
@@ -57,7 +63,7 @@ export const couplingQueuePages = [
         call,
         webhook,
         cancel,
-        html`<form method="post" action="/couplings/${params.id}/cancel" class="card grid">
+        html`<form method="post" action="/couplings/${params.id}/cancel" class="card grid"><input type="hidden" name="all" value="true">
 <p>${cancelWhat}</p><p><b>${isNone ? cancelNone : cancelCount(countText(t, waiting))}</b></p>
 <div class="end">${!isNone && html`<button class="danger">${cancelNow}</button>`}<a class="button" href="/couplings/${params.id}/log">${back}</a></div></form>`,
       )
@@ -69,13 +75,17 @@ export const couplingQueuePages = [
     role,
     async handle(call, webhook) {
       const { control, caller, params, form, t } = call
-      const eventId = bigIdParam.safeParse(form.get('event_id') ?? '').data
+      const eventId = given(form, 'event_id', bigIdParam)
+      if (eventId === wrong) return wrongField(t, 'event_id')
+      const all = given(form, 'all', z.literal('true'))
+      if (all === wrong || (all === undefined) === (eventId === undefined)) return wrongField(t, 'all')
       if (eventId !== undefined) return await cancelOne(call, eventId)
       const done = await cancelWaiting(control, caller, params.id, { of: 'webhook' })
       if (!done.ok) return failedAnswer(t, done)
       const total = done.value.cancelled + numberOf(form, 'before')
       if (done.value.isComplete) return doneAnswer(call, 'cancelled', total)
       return goOnPage(call, webhook, t.queue.cancel, 'cancel', t.queue.cancelled(whole(t, total)), {
+        all: 'true',
         before: total,
       })
     },
@@ -117,8 +127,8 @@ const whole = (t: Texts, count: number) => new Intl.NumberFormat(t.language.code
 async function resendPage(call: CouplingCall, webhook: Webhook): Promise<PageAnswer> {
   const { t, control, query, nowMs } = call
   const { id, isActive, disabledReason } = webhook
-  const wished = query.get('since') ?? ''
-  const since: Since = Object.hasOwn(sinces, wished) ? (wished as Since) : 'all'
+  const since = given(query, 'since', z.enum(Object.keys(sinces) as Since[])) ?? 'all'
+  if (since === wrong) return wrongField(t, 'since')
   const from = new Date(Math.max(0, nowMs - sinces[since]))
   const failed = await countFailed(control, id, { from, to: new Date(nowMs) })
   const { resend, resendWhat, failedCount, failedNone, resendNow, back } = t.queue
@@ -173,14 +183,13 @@ function numberOf(form: URLSearchParams, name: string): number {
   return Number(/^\d{1,15}$/.exec(form.get(name) ?? '')?.[0] ?? 0)
 }
 
-function momentOf(form: URLSearchParams, name: string): Date | null {
-  const ms = numberOf(form, name)
-  return ms > 0 && ms < 2 ** 43 ? new Date(ms) : null
-}
-
-function cursorOf(form: URLSearchParams): ReplayCursor | null {
-  const to = momentOf(form, 'to')
-  const [entityType, entityId] = [form.get('after_type') ?? '', form.get('after_id') ?? '']
-  if (!to || `${entityType}${entityId}`.includes('\0')) return null
+/** Where the call before left off; null where there was none. */
+function cursorOf(form: URLSearchParams): ReplayCursor | null | typeof wrong {
+  const names = ['to', 'after_type', 'after_id']
+  if (!names.some(name => form.has(name))) return null
+  const to = given(form, 'to', momentParam)
+  const [entityType, entityId] = [form.get('after_type'), form.get('after_id')]
+  if (to === undefined || to === wrong || entityType === null || entityId === null) return wrong
+  if (`${entityType}${entityId}`.includes('\0')) return wrong
   return { toMs: to.getTime(), after: { entityType, entityId } }
 }

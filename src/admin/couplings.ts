@@ -5,6 +5,7 @@ import { shownUrl } from '../domain/shown.ts'
 import { outcomeWord } from './attempt-line.ts'
 import { couplingState, shortTriggers } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
+import { given, wrong, wrongField } from './given.ts'
 import { type Html, html, moment } from './html.ts'
 import { idParam } from './ids.ts'
 import { type PageCall, page } from './page.ts'
@@ -56,7 +57,9 @@ export const couplingsPages = [
     params: z.object({ id: idParam }),
     async handle(call) {
       const { control, caller, params, form, t, isPart } = call
-      const isActive = form.get('is_active') === 'true'
+      const wanted = given(form, 'is_active', z.enum(['true', 'false']))
+      if (wanted === wrong || wanted === undefined) return wrongField(t, 'is_active')
+      const isActive = wanted === 'true'
       const changed = await changeWebhook(control, caller, params.id, { isActive })
       if (!changed.ok) return failedAnswer(t, changed)
       if (!isPart)

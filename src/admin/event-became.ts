@@ -86,6 +86,9 @@ function exactly({ t }: PageCall, { sentence }: ToldDelivery): Html {
 function resendForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery, key: string): Html | false {
   const { webhookId, state, webhookName } = told
   if (!may('operator') || notResent.includes(state)) return false
+  // Its receiver is not meant to have such data: only an admin sends it, and it is in the audit.
+  const isBeyond = state === 'not_subscribed'
+  if (isBeyond && !may('admin')) return false
   const text =
     told.attempts.length > 0
       ? t.log.resend
@@ -93,7 +96,7 @@ function resendForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery, k
         ? t.event.sendAnyway
         : t.event.sendNow
   return html`<form method="post" action="/couplings/${webhookId}/resend">
-<input type="hidden" name="key" value="${key}"><input type="hidden" name="event_id" value="${eventId}">
+<input type="hidden" name="key" value="${key}"><input type="hidden" name="event_id" value="${eventId}">${isBeyond && html`<input type="hidden" name="beyond_triggers" value="true">`}
 <button aria-label="${`${text}: ${webhookName}`}">${text}</button></form>`
 }
 

@@ -6,6 +6,7 @@ import { problemText } from './coupling-form.ts'
 import { entityName } from './coupling-state.ts'
 import { becamePart } from './event-became.ts'
 import { failedAnswer } from './failed.ts'
+import { given, wrong, wrongField } from './given.ts'
 import { type Html, html, moment } from './html.ts'
 import { bigIdParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
@@ -97,7 +98,8 @@ async function eventsPage(call: PageCall): Promise<PageAnswer> {
   if ((entityType === '') !== (entityId === ''))
     return eventsAnswer(call, problemText(t.log.wrong.entity), id, 422)
   const entity = entityId === '' ? null : { entityType, entityId }
-  const before = bigIdParam.safeParse(query.get('before') ?? '').data ?? null
+  const before = given(query, 'before', bigIdParam) ?? null
+  if (before === wrong) return wrongField(t, 'before')
   const { items, next } = await listEvents(control, { entity, limit: perPage, before })
   const address = (more: Record<string, string>) =>
     `/events?${new URLSearchParams({ ...(entity && { entity_type: entityType, entity_id: entityId }), ...more })}`

@@ -10,6 +10,8 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
       return sentence(t.errors.notFoundTitle, t.errors.notFound, 404)
     case 'stale':
       return sentence(t.errors.staleTitle, t.errors.stale, 409)
+    case 'forbidden':
+      return sentence(t.errors.conflictTitle, failure.detail, 403)
     case 'conflict':
       return sentence(t.errors.conflictTitle, failure.detail, 409)
     case 'busy':
@@ -21,6 +23,6 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
   }
 }
 
-function sentence(title: string, text: string, status: 404 | 409 | 422): PageAnswer {
+function sentence(title: string, text: string, status: 403 | 404 | 409 | 422): PageAnswer {
   return { show: 'page', title, status, body: html`<p class="notice bad" role="alert">${text}</p>` }
 }

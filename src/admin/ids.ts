@@ -7,6 +7,14 @@ export const idParam = z
   .transform(Number)
   .pipe(z.int().min(1).max(2_147_483_647))
 
+/** A moment in a form, in ms. */
+export const momentParam = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number)
+  .refine(ms => ms < 2 ** 43)
+  .transform(ms => new Date(ms))
+
 /** The id of an event or an attempt in a path, of 64 bits. */
 export const bigIdParam = z
   .string()

@@ -17,7 +17,7 @@ export type Wish = {
   readonly problems: Readonly<Record<string, string>>
 }
 
-/** Reads the filter of an address. What no form of ours writes there counts as not filled in. */
+/** Reads the filter of an address. What no form of ours writes there is a problem, and not as if it were absent. */
 export function readWish(t: Texts, query: URLSearchParams): Wish {
   const text = (name: string) => (query.get(name) ?? '').trim().replaceAll('\0', '').toWellFormed()
   const names = ['outcome', 'trigger', 'entity_type', 'entity_id', 'from', 'to']
@@ -26,6 +26,8 @@ export function readWish(t: Texts, query: URLSearchParams): Wish {
   const problems: Record<string, string> = {}
   const outcomesOf = outcome === 'failed' ? failed : outcomes.filter(one => one === outcome)
   const triggersOf = triggers.filter(one => one === trigger)
+  if (outcome !== undefined && outcomesOf.length === 0) problems.outcome = t.log.wrong.choice
+  if (trigger !== undefined && triggersOf.length === 0) problems.trigger = t.log.wrong.choice
   if ((entityType === undefined) !== (entityId === undefined)) problems.entity_id = t.log.wrong.entity
   if ((entityId?.length ?? 0) > 1_024) problems.entity_id = t.log.wrong.id
   const [from, to] = (['from', 'to'] as const).map(name => {
@@ -65,12 +67,13 @@ export function filterForm(
   const isAsked = Object.keys(typed).length > 0
   return html`<details class="filter"${isAsked && html` open`}><summary>${t.log.filter} <span class="hint">${t.log.filterHint}</span></summary>
 <form action="${path}" novalidate>
-${choice(t, 'outcome', t.log.outcome, typed, [['failed', t.log.failed], ...outcomes.map(one => [one, one === 'unreachable' ? `${t.outcomes[one]}, ${t.timedOut.toLowerCase()}` : t.outcomes[one]] as const)])}
+${choice(t, 'outcome', t.log.outcome, typed, problems, [['failed', t.log.failed], ...outcomes.map(one => [one, one === 'unreachable' ? `${t.outcomes[one]}, ${t.timedOut.toLowerCase()}` : t.outcomes[one]] as const)])}
 ${choice(
   t,
   'trigger',
   t.log.trigger,
   typed,
+  problems,
   triggers.map(one => [one, t.log.triggers[one]] as const),
 )}
 ${choice(
@@ -78,6 +81,7 @@ ${choice(
   'entity_type',
   t.log.entityType,
   typed,
+  problems,
   entityTypes.map(one => [one, entityName(t, one)] as const),
 )}
 ${field('entity_id', html`${t.log.entityId}`, html`autocomplete="off"`)}
@@ -99,11 +103,13 @@ function choice(
   name: string,
   label: string,
   typed: Wish['typed'],
+  problems: Wish['problems'],
   options: readonly (readonly [string, string])[],
 ): Html {
   const all = [['', t.log.any] as const, ...options]
-  return html`<div class="field"><label for="${name}">${label}</label><select id="${name}" name="${name}">${all.map(
+  const problem = problems[name]
+  return html`<div class="field"><label for="${name}">${label}</label><select id="${name}" name="${name}"${problem !== undefined && html` aria-invalid="true" aria-describedby="${name}-problem"`}>${all.map(
     ([value, text]) =>
       html`<option value="${value}"${value === (typed[name] ?? '') && html` selected`}>${text}</option>`,
-  )}</select></div>`
+  )}</select>${problem !== undefined && html`<div id="${name}-problem">${problemText(problem)}</div>`}</div>`
 }

@@ -57,6 +57,8 @@ export function failed(c: Context, failure: Failed): Response {
   switch (failure.kind) {
     case 'not_found':
       return problem(c, 404, failure.detail)
+    case 'forbidden':
+      return problem(c, 403, failure.detail)
     case 'conflict':
       return problem(c, 409, failure.detail)
     case 'stale':

@@ -8,7 +8,15 @@ import { webhookParams } from './webhooks.ts'
 
 const entityId = () => z.union([text().min(1), z.int()], 'must be the id of an entity')
 
-const resendRequest = z.strictObject({ event_id: bigIdInput('an event') }).meta({ id: 'ResendRequest' })
+const beyond = () =>
+  z.boolean().optional().meta({
+    description:
+      'Also events that the webhook has no trigger for: only an admin may say so, and it is in the audit.',
+  })
+
+const resendRequest = z
+  .strictObject({ event_id: bigIdInput('an event'), beyond_triggers: beyond() })
+  .meta({ id: 'ResendRequest' })
 const resendSchema = z
   .object({
     webhook_id: z.int(),
@@ -70,13 +78,14 @@ const replayRequest = z
       .max(100, 'must hold at most 100')
       .optional()
       .meta({
-        description: 'Only these events, as `user.new`; whether the webhook asks for them does not matter.',
+        description: 'Only these events, as `user.new`; absent: those of the webhook.',
       }),
     event_ids: z
       .array(bigIdInput('an event'))
       .min(1, 'must hold at least one')
       .max(1_000, 'must hold at most 1000')
       .optional(),
+    beyond_triggers: beyond(),
     cursor: cursor(),
   })
   .refine(
@@ -86,7 +95,7 @@ const replayRequest = z
   )
   .meta({ id: 'ReplayRequest' })
 const resendFailedRequest = z
-  .strictObject({ from: from(), to: to().optional(), cursor: cursor() })
+  .strictObject({ from: from(), to: to().optional(), beyond_triggers: beyond(), cursor: cursor() })
   .meta({ id: 'ResendFailedRequest' })
 const replaySchema = z
   .object({
@@ -109,13 +118,18 @@ export const queueRoutes = [
     tag,
     summary: 'Sends one event once more',
     description:
-      'Whatever became of it before, and also where the webhook does not want it: under the same `webhook-id`, at its place in the order of its entity, beginning with the first attempt.',
+      'Whatever became of it before: under the same `webhook-id`, at its place in the order of its entity, beginning with the first attempt.',
     role: 'operator',
     params: webhookParams,
     body: resendRequest,
     answer: { status: 202, what: 'It waits in its lane', schema: resendSchema },
     async handle({ control, caller, params, body }) {
-      return answer(await resendEvent(control, caller, params.id, body.event_id), resendJson)
+      return answer(
+        await resendEvent(control, caller, params.id, body.event_id, {
+          beyondTriggers: body.beyond_triggers ?? false,
+        }),
+        resendJson,
+      )
     },
   }),
   route({
@@ -129,9 +143,14 @@ export const queueRoutes = [
     params: webhookParams,
     body: resendFailedRequest,
     answer: { status: 202, what: 'They wait in their lanes', schema: replaySchema },
-    async handle({ control, caller, params, body: { from, to, cursor } }) {
+    async handle({ control, caller, params, body: { from, to, beyond_triggers, cursor } }) {
       const wish = { of: 'failed', from, to: to ?? null } as const
-      return answer(await replayEvents(control, caller, params.id, wish, cursor ?? null), replayJson)
+      return answer(
+        await replayEvents(control, caller, params.id, wish, cursor ?? null, {
+          beyondTriggers: beyond_triggers ?? false,
+        }),
+        replayJson,
+      )
     },
   }),
   route({
@@ -141,14 +160,16 @@ export const queueRoutes = [
     tag,
     summary: 'Sends the events of a range of time, or of a list, once more',
     description:
-      'Also those that the webhook did not want, or that are older than it. The events of each entity keep their order, and come before newer ones that wait. What waits already is left as it is. A range that ends in the past leaves a receiver with the states of that time.',
+      'Also those that are older than the webhook, or that its `update_fields` leave out. Events that it has no trigger for are passed over. The events of each entity keep their order, and come before newer ones that wait. What waits already is left as it is. A range that ends in the past leaves a receiver with the states of that time.',
     role: 'operator',
     params: webhookParams,
     body: replayRequest,
     answer: { status: 202, what: 'They wait in their lanes', schema: replaySchema },
     async handle({ control, caller, params, body }) {
       return answer(
-        await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null),
+        await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null, {
+          beyondTriggers: body.beyond_triggers ?? false,
+        }),
         replayJson,
       )
     },

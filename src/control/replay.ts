@@ -3,9 +3,10 @@ import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import type { LaneKey } from '../outbox/cancel.ts'
 import * as outboxReplay from '../outbox/replay.ts'
+import { findWebhook } from '../outbox/webhooks.ts'
 import { type Count, mostCounted } from './cancel.ts'
 import type { Caller, Control } from './control.ts'
-import { notActive } from './resend.ts'
+import { beyondForAdmins, notActive } from './resend.ts'
 import { type FieldProblem, invalid, notFound, type Result } from './result.ts'
 
 /** What is sent once more. Ranges of time hold their beginning and not their end; without one they reach to now. */
@@ -31,8 +32,8 @@ const longestMs = 10_000
 
 /**
  * Sends many events to a webhook once more, as `resendEvent` does one: those of a range of time or of a list, also
- * where the webhook did not want them or is younger, or those that failed in a range of time and were not delivered
- * since. Each entity's events stay in their order, and before its newer ones that wait. Goes on where `cursor` says.
+ * where the webhook is younger, or those that failed in a range of time and were not delivered
+ * since. Events of other triggers than the webhook's are passed over, unless an admin says `beyondTriggers`. Each entity's events stay in their order, and before its newer ones that wait. Goes on where `cursor` says.
  */
 export async function replayEvents(
   control: Control,
@@ -40,21 +41,32 @@ export async function replayEvents(
   webhookId: number,
   wish: ReplayWish,
   cursor: ReplayCursor | null,
+  { beyondTriggers = false }: { beyondTriggers?: boolean } = {},
 ): Promise<Result<ReplayResult>> {
-  const problems = judge(wish)
+  if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
+  const problems = [...judge(wish), ...(beyondTriggers ? [] : await judgeWanted(control, webhookId, wish))]
   if (problems.length > 0) return invalid(...problems)
   const wishedTo = wish.of === 'ids' ? null : wish.to
   const toMs = cursor?.toMs ?? wishedTo?.getTime() ?? Date.now()
   const startedMs = performance.now()
   const replayed = await outboxReplay.replay(
     control.outbox,
-    { webhookId, source: sourceOf(wish, toMs), after: cursor?.after ?? null, pageEvents },
+    {
+      webhookId,
+      source: sourceOf(wish, toMs),
+      onlyWanted: !beyondTriggers,
+      after: cursor?.after ?? null,
+      pageEvents,
+    },
     {
       isTimeOver: () => performance.now() - startedMs > longestMs,
       async onQueued(client) {
         if (cursor) return
         const action = wish.of === 'failed' ? 'deliveries.resent' : 'deliveries.replayed'
-        await recordAudit(client, caller, action, { webhookId, to: recorded(wish) })
+        await recordAudit(client, caller, action, {
+          webhookId,
+          to: { ...recorded(wish), ...(beyondTriggers && { beyondTriggers }) },
+        })
       },
     },
   )
@@ -99,6 +111,24 @@ function recorded(wish: ReplayWish): object {
   if (wish.of === 'ids') return { eventIds: wish.ids }
   const { of, ...range } = wish
   return range
+}
+
+/** A trigger that is named and that the webhook has not would send nothing. */
+async function judgeWanted(control: Control, webhookId: number, wish: ReplayWish): Promise<FieldProblem[]> {
+  if (wish.of !== 'range' || !wish.triggers) return []
+  const webhook = await findWebhook(control.outbox, webhookId)
+  if (!webhook) return []
+  const has: readonly string[] = webhook.triggers
+  return wish.triggers.flatMap((trigger, i) =>
+    has.includes(trigger)
+      ? []
+      : [
+          {
+            pointer: `/triggers/${i}`,
+            detail: `Webhook ${webhookId} has not the trigger ${trigger}. Leave it out, give it to the webhook, or, as an admin, send {"beyond_triggers": true} as well.`,
+          },
+        ],
+  )
 }
 
 function judge(wish: ReplayWish): FieldProblem[] {

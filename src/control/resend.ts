@@ -4,7 +4,7 @@ import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
 import * as outbox from '../outbox/resend.ts'
 import type { Caller, Control } from './control.ts'
-import { conflict, type Failed, notFound, type Result } from './result.ts'
+import { conflict, type Failed, forbidden, notFound, type Result } from './result.ts'
 
 /** An event that waits to be sent once more. */
 export type Resend = {
@@ -20,8 +20,8 @@ export type Resend = {
 }
 
 /**
- * Sends an event to a webhook once more, under the same `webhook-id`: whatever became of it before, and also where
- * the webhook did not want it. It waits in its entity's lane like any other event and begins with its first attempt.
+ * Sends an event to a webhook once more, under the same `webhook-id`: whatever became of it before. Where the webhook has
+ * not its trigger, only an admin does so, and says so (`beyondTriggers`): its receiver may not be meant to have such data. It waits in its entity's lane like any other event and begins with its first attempt.
  * Fails for a webhook that is not active, and while this very event is on its way.
  */
 export async function resendEvent(
@@ -29,11 +29,16 @@ export async function resendEvent(
   caller: Caller,
   webhookId: number,
   eventId: TimeId,
+  { beyondTriggers = false }: { beyondTriggers?: boolean } = {},
 ): Promise<Result<Resend>> {
+  if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
   const resent = await inTransaction(control.outbox, async ({ client }) => {
-    const done = await outbox.resendEvent(client, { webhookId, eventId })
+    const done = await outbox.resendEvent(client, { webhookId, eventId, onlyWanted: !beyondTriggers })
     if (done.state === 'queued')
-      await recordAudit(client, caller, 'deliveries.resent', { webhookId, to: { eventId } })
+      await recordAudit(client, caller, 'deliveries.resent', {
+        webhookId,
+        to: { eventId, ...(beyondTriggers && { beyondTriggers }) },
+      })
     return done
   })
   switch (resent.state) {
@@ -45,6 +50,10 @@ export async function resendEvent(
       return notFound('webhook', webhookId)
     case 'no_event':
       return notFound('event', String(eventId))
+    case 'not_wanted':
+      return conflict(
+        `Webhook ${webhookId} has not the trigger ${resent.trigger}, so its receiver is not meant to have event ${eventId}. Give it the trigger, or, as an admin, send {"beyond_triggers": true} as well.`,
+      )
     case 'inactive':
       return notActive(webhookId, resent.disabledReason)
     case 'in_flight':
@@ -54,6 +63,13 @@ export async function resendEvent(
     default:
       return resent satisfies never
   }
+}
+
+/** Why a caller may not send what a webhook has no trigger for. */
+export function beyondForAdmins(caller: Caller): Failed {
+  return forbidden(
+    `Only an admin may send beyond a webhook's triggers; "${caller.name}" has the role ${caller.role}. Leave beyond_triggers out: then what the webhook has the triggers for is sent.`,
+  )
 }
 
 /** Why nothing is put into the queue of a webhook that does not send. */

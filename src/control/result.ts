@@ -4,6 +4,8 @@ export type FieldProblem = { readonly pointer: string; readonly detail: string }
 /** How an operation failed: nothing was changed then. */
 export type Failed =
   | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
+  /** The caller's role does not allow this of what the operation can do. */
+  | { readonly ok: false; readonly kind: 'forbidden'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string }
   | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
   /** It may be asked for again after a while. */
@@ -14,6 +16,10 @@ export type Result<T> = { readonly ok: true; readonly value: T } | Failed
 
 export function notFound(what: string, id: number | string): Failed {
   return { ok: false, kind: 'not_found', detail: `There is no ${what} ${id}.` }
+}
+
+export function forbidden(detail: string): Failed {
+  return { ok: false, kind: 'forbidden', detail }
 }
 
 /** What was asked for does not go with how things are now. `detail` says how they are, in a sentence. */

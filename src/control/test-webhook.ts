@@ -10,7 +10,7 @@ import { inTransaction } from '../outbox/database.ts'
 import { findSealed } from '../outbox/secrets.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
-import { invalid, notFound, type Result } from './result.ts'
+import { forbidden, invalid, notFound, type Result } from './result.ts'
 import { newSecret } from './secrets.ts'
 import { headerProblems } from './webhooks.ts'
 
@@ -29,6 +29,11 @@ export async function testWebhook(
   const webhook = await findWebhook(control.outbox, id)
   const sealed = await findSealed(control.outbox.pool, id)
   if (!webhook || !sealed) return notFound('webhook', id)
+  const isOther = userId !== null && userId !== caller.userId
+  if (isOther && caller.role !== 'admin' && !webhook.triggers.some(isOfUser))
+    return forbidden(
+      `Webhook ${id} has no trigger of user, so its receiver is not meant to have the data of users: only an admin sends it that of another account. Leave user_id out to send your own.`,
+    )
 
   const message = await testMessage(control, caller, userId, webhook.batch !== null)
   if (!message.ok) return message
@@ -41,6 +46,8 @@ export async function testWebhook(
     place.leave()
   }
 }
+
+const isOfUser = (trigger: string) => trigger.startsWith(`${entityType}.`)
 
 /** What of a webhook's settings decides where a test goes, as somebody has typed them. */
 export type Unsaved = {

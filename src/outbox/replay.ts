@@ -39,7 +39,8 @@ ${inLaneOrder}`
 
 const idsStatement = `
 select entity_type, entity_id, id as event_id from walhook.events
-where id = any($3) and (entity_type, entity_id) > ($1, $2)
+where id = any($3) and ($4::text[] is null or entity_type || '.' || action_type = any($4))
+  and (entity_type, entity_id) > ($1, $2)
 ${inLaneOrder}`
 
 /**
@@ -73,6 +74,7 @@ ${eventsOfFailed()}
 select e.entity_type, e.entity_id, e.id as event_id
 from of_event join walhook.events e on e.id = of_event.event_id
 where (e.entity_type, e.entity_id) > ($1, $2) and ${isNotDelivered}
+  and ($8::text[] is null or e.entity_type || '.' || e.action_type = any($8))
 ${inLaneOrder}`
 
 const countFailedStatement = `
@@ -84,17 +86,26 @@ from (
 
 const longestLoggingMs = 3_600_000
 
-function query(webhookId: number, source: ReplaySource): { text: string; values: unknown[] } {
+/** `wanted`: only these triggers; null: whatever they are. */
+function query(
+  webhookId: number,
+  source: ReplaySource,
+  wanted: readonly string[] | null,
+): { text: string; values: unknown[] } {
   switch (source.of) {
     case 'range':
-      return { text: rangeStatement, values: [source.from, source.to, source.triggers] }
+      return { text: rangeStatement, values: [source.from, source.to, bothOf(source.triggers, wanted)] }
     case 'ids':
-      return { text: idsStatement, values: [source.ids] }
+      return { text: idsStatement, values: [source.ids, wanted] }
     case 'failed':
-      return { text: failedStatement, values: failedValues(webhookId, source) }
+      return { text: failedStatement, values: [...failedValues(webhookId, source), wanted] }
     default:
       return source satisfies never
   }
+}
+
+function bothOf(a: readonly string[] | null, b: readonly string[] | null): readonly string[] | null {
+  return a && b ? a.filter(one => b.includes(one)) : (a ?? b)
 }
 
 function failedValues(webhookId: number, { from, to }: { from: Date; to: Date }): unknown[] {
@@ -124,8 +135,8 @@ export async function countFailed(
 }
 
 /**
- * Sends events to a webhook once more, by hand, as a resend of each would: also those that it did not want, or that are
- * older than it. They are found once, in the order of their lanes, and put into them page by page of about `pageEvents`,
+ * Sends events to a webhook once more, by hand, as a resend of each would: also those that are older than it and, unless
+ * `onlyWanted`, those that it does not want. They are found once, in the order of their lanes, and put into them page by page of about `pageEvents`,
  * a commit each, until `isTimeOver` says so; a call with `after` goes on behind that lane. All that is meant of a lane
  * goes into one commit, however much that is, so that a lane's events stay in their order, also among those that wait.
  * `onQueued` runs once, in the first commit that changes something.
@@ -144,7 +155,14 @@ export async function replay(outbox: Outbox, input: Input, on: Callbacks): Promi
   }
 }
 
-type Input = { webhookId: number; source: ReplaySource; after: LaneKey | null; pageEvents: number }
+type Input = {
+  webhookId: number
+  source: ReplaySource
+  /** Only events of which the webhook has the trigger. */
+  onlyWanted?: boolean
+  after: LaneKey | null
+  pageEvents: number
+}
 type Callbacks = { isTimeOver: () => boolean; onQueued: (client: pg.PoolClient) => Promise<void> }
 
 async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Promise<Replayed> {
@@ -158,7 +176,7 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
     return first.refusal
   }
   // Found as a whole at this commit, and kept by the server: neither a long transaction nor all of it in our memory.
-  const { text, values } = query(webhookId, source)
+  const { text, values } = query(webhookId, source, input.onlyWanted ? first.triggers : null)
   const from = [after?.entityType ?? '', after?.entityId ?? '']
   await client.query(`declare found cursor with hold for ${text}`, [...from, ...values])
   await client.query('commit')

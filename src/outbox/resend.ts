@@ -1,11 +1,14 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
+import { triggerOf } from '../domain/trigger.ts'
 import { wakeChannel } from './append.ts'
 
 /** What became of the wish to send one event to a webhook once more. */
 export type Resent =
   | { readonly state: 'no_webhook' }
   | { readonly state: 'no_event' | 'in_flight' }
+  /** The webhook has not the event's trigger. */
+  | { readonly state: 'not_wanted'; readonly trigger: string }
   | { readonly state: 'inactive'; readonly disabledReason: string | null }
   | {
       readonly state: 'queued'
@@ -19,7 +22,7 @@ export type Resent =
 
 /** Whether a webhook may be given deliveries. Locked against deletion until the transaction ends. */
 const lockWebhookStatement = `
-select is_active and disabled_at is null as may_send, disabled_reason
+select is_active and disabled_at is null as may_send, disabled_reason, triggers
 from walhook.webhooks where id = $1 for key share`
 
 /**
@@ -85,8 +88,8 @@ select exists (
 ) as newer_delivered`
 
 /**
- * Puts an event into its lane of a webhook once more, whatever became of it before and whether the webhook has its
- * trigger or not: as a delivery that is asked for by hand and begins with its first attempt. It goes through the lane
+ * Puts an event into its lane of a webhook once more, whatever became of it before and, unless `onlyWanted`, whether the
+ * webhook has its trigger or not: as a delivery that is asked for by hand and begins with its first attempt. It goes through the lane
  * like any other, at its place in the order; where it is the oldest, the lane is due at once.
  *
  * The lane is locked first, as a settlement does, and everything else is read under that lock. A delivery that is
@@ -94,16 +97,19 @@ select exists (
  */
 export async function resendEvent(
   client: pg.PoolClient,
-  input: { webhookId: number; eventId: TimeId },
+  input: { webhookId: number; eventId: TimeId; onlyWanted?: boolean },
 ): Promise<Resent> {
   const { webhookId, eventId } = input
   const webhook = await lockSendingWebhook(client, webhookId)
   if (!webhook.ok) return webhook.refusal
-  const event = await client.query('select entity_type, entity_id from walhook.events where id = $1', [
-    eventId,
-  ])
+  const event = await client.query(
+    'select entity_type, entity_id, action_type from walhook.events where id = $1',
+    [eventId],
+  )
   if (!event.rows[0]) return { state: 'no_event' }
-  const { entity_type: entityType, entity_id: entityId } = event.rows[0]
+  const { entity_type: entityType, entity_id: entityId, action_type: actionType } = event.rows[0]
+  const trigger = triggerOf(entityType, actionType)
+  if (input.onlyWanted && !webhook.triggers.includes(trigger)) return { state: 'not_wanted', trigger }
   const key = [webhookId, entityType, entityId]
 
   const { lease } = (await client.query(lockOrMakeLaneStatement, key)).rows[0]
@@ -147,7 +153,7 @@ export async function lockSendingWebhook(
   client: pg.PoolClient,
   webhookId: number,
 ): Promise<
-  | { readonly ok: true }
+  | { readonly ok: true; readonly triggers: readonly string[] }
   | { readonly ok: false; readonly refusal: Extract<Resent, { state: 'no_webhook' | 'inactive' }> }
 > {
   const { rows } = await client.query(lockWebhookStatement, [webhookId])
@@ -155,5 +161,5 @@ export async function lockSendingWebhook(
   if (!rows[0].may_send)
     return { ok: false, refusal: { state: 'inactive', disabledReason: rows[0].disabled_reason } }
   await client.query(lockByHandStatement, [webhookId])
-  return { ok: true }
+  return { ok: true, triggers: rows[0].triggers }
 }

@@ -97,21 +97,28 @@ test('events are replayed by time, by list, by trigger; what failed is sent agai
   const { eventIds } = await tell('new', 'update')
   const call = async (what: string, body: object) =>
     await at.call('POST', `/api/webhooks/${id}/${what}`, body)
-  const replayed = await call('replay', { from, triggers: ['user.update'] })
+  const replayed = await call('replay', { from, triggers: ['user.update'], beyond_triggers: true })
   expect(replayed.status).toBe(202)
   expect(replayed.json).toEqual({ queued: 1, next_cursor: null })
-  expect((await call('replay', { event_ids: eventIds })).json).toMatchObject({ queued: 1 })
-  expect((await call('replay', { from, to: from.replace(/\.\d+Z/, '.999Z') })).json).toMatchObject({
+  expect((await call('replay', { event_ids: eventIds, beyond_triggers: true })).json).toMatchObject({
+    queued: 1,
+  })
+  expect(
+    (await call('replay', { from, to: from.replace(/\.\d+Z/, '.999Z'), beyond_triggers: true })).json,
+  ).toMatchObject({
     queued: 0,
   })
   await settleAll(at, id, { next: { state: 'dead' } })
-  expect((await call('resend-failed', { from })).json).toEqual({ queued: 1, next_cursor: null })
+  expect((await call('resend-failed', { from, beyond_triggers: true })).json).toEqual({
+    queued: 1,
+    next_cursor: null,
+  })
   expect(
     (await auditOf(id)).map(([action, changes]: [string, object]) => [action, Object.keys(changes).sort()]),
   ).toEqual([
-    ['deliveries.resent', ['from', 'to']],
-    ['deliveries.replayed', ['event_ids']],
-    ['deliveries.replayed', ['from', 'to', 'triggers']],
+    ['deliveries.resent', ['beyond_triggers', 'from', 'to']],
+    ['deliveries.replayed', ['beyond_triggers', 'event_ids']],
+    ['deliveries.replayed', ['beyond_triggers', 'from', 'to', 'triggers']],
   ])
   const cursor = Buffer.from(JSON.stringify([Date.now(), 'user', 'zzz'])).toString('base64url')
   expect((await call('replay', { from, cursor })).json).toEqual({ queued: 0, next_cursor: null })
@@ -226,4 +233,66 @@ test('a viewer looks, an operator acts', async () => {
   ]
   expect(await act(tokens.viewer)).toEqual([200, 403, 403])
   expect(await act(tokens.operator)).toEqual([200, 202, 200])
+})
+
+test("what is sent again by hand is what the webhook's triggers want; beyond that an admin says so, and it is in the audit", async () => {
+  const id = await at.webhook(['company.new'])
+  const operator = await at.token('operator')
+  const from = new Date().toISOString()
+  const { eventIds } = await tell('new')
+  await at.append('company c1 new')
+  const waits = async () =>
+    (
+      await at.outbox.pool.query(
+        'select entity_type from walhook.deliveries where webhook_id = $1 order by 1',
+        [id],
+      )
+    ).rows.map(row => row.entity_type)
+  await settleAll(at, id)
+  const call = async (what: string, body: object, token?: string) =>
+    await at.call('POST', `/api/webhooks/${id}/${what}`, body, token)
+  for (const token of [operator, undefined]) {
+    expect(await call('resend', { event_id: eventIds[0] }, token)).toMatchObject({
+      status: 409,
+      json: { detail: expect.stringContaining('has not the trigger user.new') },
+    })
+    expect((await call('replay', { from, triggers: ['user.new'] }, token)).json.errors[0].pointer).toBe(
+      '/triggers/0',
+    )
+    expect((await call('replay', { event_ids: eventIds }, token)).json).toEqual({
+      queued: 0,
+      next_cursor: null,
+    })
+    expect((await call('replay', { from, triggers: ['company.new'] }, token)).status).toBe(202)
+  }
+  expect((await call('replay', { from }, operator)).status).toBe(202)
+  expect(await waits()).toEqual(['company'])
+  for (const [what, body] of [
+    ['resend', { event_id: eventIds[0] }],
+    ['replay', { from }],
+    ['resend-failed', { from }],
+  ] as const)
+    expect((await call(what, { ...body, beyond_triggers: true }, operator)).status).toBe(403)
+  expect((await call('resend', { event_id: eventIds[0], beyond_triggers: true })).status).toBe(202)
+  expect(await waits()).toEqual(['company', 'user'])
+  expect((await auditOf(id))[0]).toEqual([
+    'deliveries.resent',
+    { event_id: { to: eventIds[0] }, beyond_triggers: { to: true } },
+  ])
+  // What failed while the webhook had the trigger is not sent once it has it no more.
+  await settleAll(at, id, { next: { state: 'dead' } })
+  expect((await call('resend-failed', { from }, operator)).json.queued).toBe(1)
+  expect(await waits()).toEqual(['company'])
+})
+
+test("an operator's test sends the data of another account only where the webhook has triggers of users", async () => {
+  const operator = await at.token('operator', { userId: '7' })
+  const test = async (id: number, body: object, token?: string) =>
+    (await at.call('POST', `/api/webhooks/${id}/test`, body, token)).status
+  const [companies, users] = [await at.webhook(['company.new']), await at.webhook(['user.new'])]
+  expect(await test(companies, { user_id: 8 }, operator)).toBe(403)
+  expect(await test(companies, { user_id: 7 }, operator)).toBe(200)
+  expect(await test(companies, {}, operator)).toBe(200)
+  expect(await test(companies, { user_id: 8 })).toBe(200)
+  expect(await test(users, { user_id: 8 }, operator)).toBe(200)
 })

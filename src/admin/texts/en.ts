@@ -45,6 +45,8 @@ export const en = {
     stale:
       'Somebody has changed this webhook while you had it open, so nothing was saved. Open it again, and make your change once more.',
     conflictTitle: 'Not possible',
+    wrongField: (name: string) =>
+      `The field ${name} has a value that no form here gives it, so nothing was done. Open the page again.`,
     toCouplings: 'To the couplings',
   },
   yes: 'Yes',
@@ -512,6 +514,7 @@ export const en = {
       id: 'An id has at most 1,024 characters.',
       time: 'Use a date and time from the years 1970 to 2199.',
       order: 'The end must be later than the beginning.',
+      choice: 'Choose one of the list.',
     },
     request: 'Request',
     previousAttempt: 'Attempt before',

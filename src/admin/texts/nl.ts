@@ -50,6 +50,8 @@ export const nl: Texts = {
     stale:
       'Iemand heeft deze webhook gewijzigd terwijl jij hem open had. Er is niets opgeslagen. Open hem opnieuw en maak je wijziging nog een keer.',
     conflictTitle: 'Dit kan niet',
+    wrongField: (name: string) =>
+      `Het veld ${name} heeft een waarde die geen formulier hier het geeft, dus er is niets gedaan. Open de pagina opnieuw.`,
     toCouplings: 'Naar de koppelingen',
   },
   yes: 'Ja',
@@ -525,6 +527,7 @@ export const nl: Texts = {
       id: 'Een id heeft hooguit 1.024 tekens.',
       time: 'Gebruik een datum en tijd in de jaren 1970 tot en met 2199.',
       order: 'Het einde moet na het begin liggen.',
+      choice: 'Kies iets uit de lijst.',
     },
     request: 'Verzoek',
     previousAttempt: 'Vorige poging',

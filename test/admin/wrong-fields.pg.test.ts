@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openTestPages } from '../support/open-pages.ts'
+
+let at: Awaited<ReturnType<typeof openTestPages>>
+beforeAll(async () => {
+  at = await openTestPages()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+const waiting = async (id: number) =>
+  (await at.outbox.pool.query('select count(*)::int from walhook.deliveries where webhook_id = $1', [id]))
+    .rows[0].count
+
+test.each([
+  ['cancel', { event_id: 'not-a-number' }, 'event_id'],
+  ['cancel', { event_id: '' }, 'event_id'],
+  ['cancel', { event_id: '9'.repeat(19) }, 'event_id'],
+  ['cancel', {}, 'all'],
+  ['cancel', { all: 'yes' }, 'all'],
+  ['cancel', { all: 'true', event_id: '1' }, 'all'],
+  ['resend-failed', {}, 'from'],
+  ['resend-failed', { from: 'yesterday' }, 'from'],
+  ['resend-failed', { from: '1', to: 'x', after_type: 'user', after_id: '1' }, 'to'],
+  ['resend-failed', { from: '1', after_type: 'user', after_id: '1' }, 'to'],
+  ['resend', { key: 'a', event_id: 'x', attempt_id: '1' }, 'event_id'],
+  ['resend', { key: 'b', attempt_id: '-1' }, 'attempt_id'],
+  ['resend', { key: 'c', event_id: '1', beyond_triggers: 'maybe' }, 'beyond_triggers'],
+  ['active', { is_active: 'perhaps' }, 'is_active'],
+  ['active', {}, 'is_active'],
+])('a form for %s with %j is refused at %s, and nothing is done', async (action, form, field) => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+  })
+  await at.append('user 1 new')
+  const before = await waiting(json.id)
+  expect(before).toBeGreaterThan(0)
+  const answer = await at.post(`/couplings/${json.id}/${action}`, form as Record<string, string>)
+  expect(answer.status).toBe(422)
+  expect(answer.text).toContain(`The field ${field} has a value`)
+  expect(await waiting(json.id)).toBe(before)
+  expect((await at.call('GET', `/api/webhooks/${json.id}`)).json.is_active).toBe(true)
+  await at.call('DELETE', `/api/webhooks/${json.id}`)
+})
+
+test.each([
+  ['/audit?webhook=x', 'webhook'],
+  ['/audit?before=x', 'before'],
+  ['/events?before=x', 'before'],
+  ['/couplings/ID/resend-failed?since=ever', 'since'],
+])('%s shows nothing instead of everything', async (path, field) => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+  })
+  const answer = await at.get(path.replace('ID', json.id))
+  expect(answer.status).toBe(422)
+  expect(answer.text).toContain(`The field ${field} has a value`)
+})
+
+test('what a filter can not read filters nothing, and says so', async () => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+  })
+  for (const query of ['outcome=refusd', 'trigger=x'])
+    expect((await at.get(`/couplings/${json.id}/log?${query}`)).text).toContain('Choose one of the list.')
+})
+
+test('the first button of the form of a webhook, which Enter presses, saves; testing is another', async () => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+  })
+  for (const path of ['/couplings/new', `/couplings/${json.id}`]) {
+    const { text } = await at.get(path)
+    const form = text.slice(text.indexOf('class="coupling-form"'))
+    const buttons = [...form.matchAll(/<button[^>]*>/g)].map(([tag]) => tag)
+    expect(buttons[0]).not.toMatch(/formaction|hx-post|type=/)
+    expect(buttons.filter(tag => /formaction="[^"]*try"/.test(tag))).toHaveLength(1)
+  }
+})
