@@ -336,6 +336,13 @@ create table walhook.resyncs (
   CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text])))
 );
 
+create table walhook.retention_clock (
+  is_only boolean default true not null,
+  at timestamp with time zone not null,
+  PRIMARY KEY (is_only),
+  CHECK (is_only)
+);
+
 create table walhook.sessions (
   hash bytea not null,
   token_id integer,

@@ -21,13 +21,11 @@ import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import type { Outbox } from './outbox/database.ts'
-import { ensurePartitions } from './outbox/partitions.ts'
 import { queueDepth } from './outbox/queue-depth.ts'
-import { dropOldDays } from './outbox/retention.ts'
+import { keepDays } from './outbox/upkeep.ts'
 import { listenForWakes } from './outbox/wake.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import { type Service, supervise } from './runtime/service.ts'
-import { sleep } from './runtime/sleep.ts'
 import { within } from './runtime/within.ts'
 
 export type App = {
@@ -45,7 +43,6 @@ export type Opened =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 const deadlineMs = 15_000
-const hourMs = 3_600_000
 /** How long ops wait for a database: a link that has died in silence brings no error, and no answer either. */
 const answerMs = 3_000
 
@@ -56,7 +53,6 @@ const answerMs = 3_000
  */
 export async function openApp(config: Config, log: Log): Promise<Opened> {
   const { slotName, publicationName, roles } = config
-  const nowMs = () => Date.now()
   await using opened = new AsyncDisposableStack()
   const bound = roles.has('api') ? await bindHttp(config) : null
   if (bound && !bound.ok) return { ok: false, problems: [bound.problem] }
@@ -64,6 +60,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   if (!databases.ok) return databases
   const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } =
     databases.connections
+  const { nowMs } = databases.clock
   const mapping = await withKnownColumns(source, outbox, config)
 
   const { guard, deliver } = openDelivery(config, nowMs, opened)
@@ -113,6 +110,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   })
   const control: Control = {
     outbox,
+    nowMs,
     sealKey: config.sealKey!,
     entityTypes: mapping.map(({ entityType }) => entityType),
     mostAttempts: config.scheduleMs.length + 1,
@@ -160,7 +158,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
   const days: Service = {
     name: 'days',
-    run: signal => keepDays(upkeep, config.keep, nowMs, log, signal),
+    run: signal => keepDays(upkeep, { clock: databases.clock, keep: config.keep, log }, signal),
   }
   const wakeUps: Service = {
     name: 'wake-ups',
@@ -221,22 +219,6 @@ async function runServices(services: readonly Service[], log: Log, signal: Abort
     }),
   )
   await Promise.all(supervised)
-}
-
-/** Days of log and events are made ahead and dropped behind; any process does it, one at a time. */
-async function keepDays(
-  outbox: Outbox,
-  keep: Config['keep'],
-  nowMs: () => number,
-  log: Log,
-  signal: AbortSignal,
-): Promise<void> {
-  while (!signal.aborted) {
-    await ensurePartitions(outbox, nowMs())
-    const dropped = await dropOldDays(outbox, nowMs(), keep)
-    if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
-    await sleep(hourMs, signal)
-  }
 }
 
 function databaseHealth(outbox: Outbox): Promise<Health> {

@@ -4,11 +4,12 @@ import type { Config } from './config.ts'
 import { describeSlow, type SlowStatement } from './domain/backend.ts'
 import type { Problem } from './domain/problem.ts'
 import type { SealKey } from './domain/seal.ts'
+import { type Clock, openClock } from './outbox/clock.ts'
 import { type Outbox, openOutbox } from './outbox/database.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
-import { ensurePartitions } from './outbox/partitions.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
+import { ensureDays } from './outbox/upkeep.ts'
 import { normalizeUrls } from './outbox/webhook-urls.ts'
 import { describeError, type Log } from './runtime/log.ts'
 
@@ -66,7 +67,7 @@ export function openConnections(config: Config, log: Log, opened: AsyncDisposabl
 }
 
 export type Databases =
-  | { readonly ok: true; readonly connections: Connections }
+  | { readonly ok: true; readonly connections: Connections; readonly clock: Clock }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** Connects to both databases, checks the source, and brings the outbox up to date. */
@@ -91,11 +92,12 @@ export async function openDatabases(
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
   await normalizeUrls(upkeep, log)
-  await ensurePartitions(upkeep, Date.now())
+  const clock = await openClock(upkeep)
+  await ensureDays(upkeep, clock.nowMs())
   const { sealKey } = config
   const unreadable = await webhooksOfOtherKeys(upkeep, [sealKey!.id, sealKey!.older?.id ?? ''])
   if (unreadable.length > 0) return { ok: false, problems: [unreadableProblem(unreadable, sealKey!)] }
-  return { ok: true, connections }
+  return { ok: true, connections, clock }
 }
 
 const mostNamed = 10

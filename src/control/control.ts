@@ -29,6 +29,8 @@ export type CaptureStatus = {
  */
 export type Control = {
   readonly outbox: Outbox
+  /** The outbox's clock. */
+  readonly nowMs: () => number
   readonly sealKey: SealKey
   /** The entity types of the mapping, in its order. */
   readonly entityTypes: readonly string[]

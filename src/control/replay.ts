@@ -2,6 +2,7 @@ import { actionTypes } from '../domain/event.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import type { LaneKey } from '../outbox/cancel.ts'
+import { databaseNow, newestIdTime } from '../outbox/clock.ts'
 import * as outboxReplay from '../outbox/replay.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import { type Count, mostCounted } from './cancel.ts'
@@ -31,6 +32,17 @@ const pageEvents = 1_000
 const longestMs = 10_000
 
 /**
+ * Where a range ends. One that reaches to now, or further, holds all that there is: the ids of the newest events may say a
+ * later time, where a clock was ahead when they were made.
+ */
+async function endOf(control: Control, wishedTo: Date | null): Promise<number> {
+  const nowMs = await databaseNow(control.outbox)
+  const wishedMs = Math.ceil(wishedTo?.getTime() ?? nowMs)
+  if (wishedMs < nowMs) return wishedMs
+  return Math.max(wishedMs, Math.ceil(nowMs), ((await newestIdTime(control.outbox)) ?? 0) + 1)
+}
+
+/**
  * Sends many events to a webhook once more, as `resendEvent` does one: those of a range of time or of a list, also
  * where the webhook is younger, or those that failed in a range of time and were not delivered
  * since. Events of other triggers than the webhook's are passed over, unless an admin says `beyondTriggers`. Each entity's events stay in their order, and before its newer ones that wait. Goes on where `cursor` says.
@@ -47,7 +59,7 @@ export async function replayEvents(
   const problems = [...judge(wish), ...(beyondTriggers ? [] : await judgeWanted(control, webhookId, wish))]
   if (problems.length > 0) return invalid(...problems)
   const wishedTo = wish.of === 'ids' ? null : wish.to
-  const toMs = cursor?.toMs ?? wishedTo?.getTime() ?? Date.now()
+  const toMs = cursor?.toMs ?? (await endOf(control, wishedTo))
   const startedMs = performance.now()
   const replayed = await outboxReplay.replay(
     control.outbox,

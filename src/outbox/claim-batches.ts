@@ -13,6 +13,7 @@ type Head = ClaimedDelivery & { readonly batchId: TimeId | null; readonly bytes:
 /** Of how many events one claim reads the bodies, and about how many bytes of them. */
 const mostEvents = 2_000
 const mostBytes = 16 * maxBatchBytes
+const clocksDifferMs = 5_000
 /**
  * How many events are due, up to $2, the oldest of them, and whether there is one that waits for no company: what was
  * in a batch before, or was asked for by hand. Locks nothing.
@@ -23,7 +24,8 @@ with due as (
   where webhook_id = $1 and due_at <= now() and due_at >= $3 and ${byDue} and leased_until <= now()
   order by due_at limit $2
 )
-select count(*)::int as events, min(event_id) as oldest, coalesce(bool_or(is_ready), false) as is_ready
+select count(*)::int as events, min(event_id) as oldest, coalesce(bool_or(is_ready), false) as is_ready,
+       (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
 from (
   select d.event_id, d.is_ready
   from due l cross join lateral (
@@ -87,7 +89,7 @@ returning s.batch, d.batch_id, s.event_id`
 export async function claimBatches(outbox: Outbox, input: Input): Promise<Claimed> {
   const { webhookId, lease } = input
   const { maxEvents } = input.batch
-  const waitMs = await companyWaitMs(outbox, input)
+  const { waitMs, nowMs } = await companyWait(outbox, input)
   if (waitMs !== 0) return { shipments: [], lookAgainInMs: waitMs }
 
   const most = Math.max(1, Math.min(input.limit, Math.floor(mostEvents / maxEvents)))
@@ -125,7 +127,7 @@ export async function claimBatches(outbox: Outbox, input: Input): Promise<Claime
   }
 
   const packed = pack(fresh, { maxEvents, maxBytes: maxBatchBytes })
-  const ready = packed.filter(each => each.isFull || isReady(each.deliveries, input.batch))
+  const ready = packed.filter(each => each.isFull || isReady(each.deliveries, input.batch, nowMs()))
   const chosen = ready.slice(0, most - formed.length)
   const made = await formBatches(
     outbox,
@@ -142,30 +144,44 @@ export async function claimBatches(outbox: Outbox, input: Input): Promise<Claime
   const shipments = [...formed, ...made]
   if (isMoreDue || chosen.length < ready.length) return { shipments, lookAgainInMs: 0 }
   const waiting = packed.filter(each => !ready.includes(each)).flatMap(({ deliveries }) => deliveries)
-  return { shipments, lookAgainInMs: waiting.length === 0 ? null : remainingMs(waiting, input.batch) }
+  return {
+    shipments,
+    lookAgainInMs: waiting.length === 0 ? null : remainingMs(waiting, input.batch, nowMs()),
+  }
 }
 
-/** How long, in ms, what is due still waits for company; 0: something goes now; null: nothing is due. */
-async function companyWaitMs(outbox: Outbox, { webhookId, batch, dueFrom }: Input): Promise<number | null> {
+/** How long, in ms, what is due still waits for company; 0: something goes now; null: nothing is due. And the database's clock. */
+async function companyWait(
+  outbox: Outbox,
+  { webhookId, batch, dueFrom }: Input,
+): Promise<{ waitMs: number | null; nowMs: () => number }> {
   const { rows } = await outbox.pool.query({
     name: 'what_is_due',
     text: whatIsDueStatement,
     values: [webhookId, batch.maxEvents, dueFrom ?? '-infinity'],
   })
-  const { events, oldest, is_ready } = rows[0]
-  if (events === 0) return null
-  if (is_ready || events >= batch.maxEvents) return 0
-  return remainingMs([{ eventId: oldest }], batch)
+  const { events, oldest, is_ready, now_ms } = rows[0]
+  const answeredAtMs = performance.now()
+  const nowMs = () => now_ms + performance.now() - answeredAtMs
+  if (events === 0) return { waitMs: null, nowMs }
+  if (is_ready || events >= batch.maxEvents) return { waitMs: 0, nowMs }
+  return { waitMs: remainingMs([{ eventId: oldest }], batch, nowMs()), nowMs }
 }
 
 /** For how long, in ms, the oldest of these events may still wait: its id tells when it was appended. */
-function remainingMs(deliveries: readonly { eventId: TimeId }[], { maxWaitMs }: Batching): number {
+function remainingMs(
+  deliveries: readonly { eventId: TimeId }[],
+  { maxWaitMs }: Batching,
+  nowMs: number,
+): number {
   const oldestMs = Math.min(...deliveries.map(({ eventId }) => timeOf(eventId)))
-  return Math.max(0, oldestMs + maxWaitMs - Date.now())
+  // An id that says a later time was made by a clock that was ahead: how long its event has waited is not known.
+  if (oldestMs > nowMs + clocksDifferMs) return 0
+  return Math.max(0, oldestMs + maxWaitMs - nowMs)
 }
 
-function isReady(deliveries: readonly Head[], batch: Batching): boolean {
-  return deliveries.some(({ isManual }) => isManual) || remainingMs(deliveries, batch) === 0
+function isReady(deliveries: readonly Head[], batch: Batching, nowMs: number): boolean {
+  return deliveries.some(({ isManual }) => isManual) || remainingMs(deliveries, batch, nowMs) === 0
 }
 
 /** What of a lane can go into a new batch: up to what was in one before, which goes by itself. */

@@ -42,6 +42,7 @@ export async function openTestApi(
   })
   const control: Control = {
     outbox: at.outbox,
+    nowMs,
     sealKey,
     entityTypes: ['user', 'company'],
     mostAttempts: 10,
