@@ -19,6 +19,7 @@ import { createGuard } from './delivery/guard.ts'
 import { sendTest, tryTest } from './delivery/send-test.ts'
 import { backfillAs } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
+import { earlyRetries } from './domain/retry.ts'
 import { bindHttp, openHttp } from './http.ts'
 import type { Outbox } from './outbox/database.ts'
 import { queueDepth } from './outbox/queue-depth.ts'
@@ -126,6 +127,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
+    earlyRetries: earlyRetries(config.scheduleMs),
     captureStatus: async () => ({
       ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
       slotName,

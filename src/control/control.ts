@@ -6,6 +6,7 @@ import type { SealKey } from '../domain/seal.ts'
 import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
+import type { EarlyRetries } from '../outbox/early-retries.ts'
 import type { TestPlaces } from './test-places.ts'
 
 /** What capture in this process is doing, and where the source stands. */
@@ -59,6 +60,7 @@ export type Control = {
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<Attempt>
   readonly testPlaces: TestPlaces
+  readonly earlyRetries: EarlyRetries
   readonly captureStatus: () => Promise<CaptureStatus>
   readonly randomBytes: (size: number) => Buffer
 }

@@ -6,7 +6,9 @@ import type { Batching, Mode, Webhook } from '../domain/webhook.ts'
 import { type Headers, openHeaders, sealHeaders, sealSecret } from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
+import { bringForward } from '../outbox/early-retries.ts'
 import { findSealed, nextWebhookId } from '../outbox/secrets.ts'
+import { tellWake } from '../outbox/wake.ts'
 import * as webhooks from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { type FieldProblem, invalid, notFound, type Result, stale } from './result.ts'
@@ -83,7 +85,8 @@ export async function changeWebhook(
   const { headers: headerChange, ...rest } = change
   const { problems, url } = await judgeFields(control, change)
   if (problems.length > 0 && !headerChange) return invalid(...problems)
-  return await inTransaction(control.outbox, async tx => {
+  let isBack = false
+  const changed = await inTransaction<Result<Webhook>>(control.outbox, async tx => {
     const before = await webhooks.lockWebhook(tx, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
@@ -98,8 +101,18 @@ export async function changeWebhook(
     const after = (await webhooks.updateWebhook(tx, id, { ...normalized(rest, url), sealedHeaders }))!
     const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
     await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to })
+    isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })
+  if (isBack && (await bringForward(control.outbox, id, control.earlyRetries)) > 0)
+    await tellWake(control.outbox)
+  return changed
+}
+
+/** Whether a person says that a receiver takes requests again: activates it, or gives it another URL. */
+function isLikelyBack(before: Webhook, after: Webhook): boolean {
+  const isSent = (webhook: Webhook) => webhook.isActive && webhook.disabledAt === null
+  return isSent(after) && (!isSent(before) || before.url !== after.url)
 }
 
 /** Deletes a webhook and what waits for it. `isCurrent` as at a change. */

@@ -1,6 +1,6 @@
 import { isOverdue } from '../domain/health.ts'
 import { isPressed, judgeAnswer } from '../domain/pace.ts'
-import { longestRetryAfterMs, parseRetryAfter } from '../domain/retry.ts'
+import { earlyRetries, longestRetryAfterMs, parseRetryAfter } from '../domain/retry.ts'
 import { decideNextOfShipment } from '../domain/shipment.ts'
 import { timeOf } from '../domain/time-id.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
@@ -23,7 +23,9 @@ import type { Deliver } from './deliver.ts'
 import { createLeases } from './leases.ts'
 import { messageOf } from './message.ts'
 import { createPlaces } from './places.ts'
+import { createRecoveries } from './recoveries.ts'
 import { createSettler } from './settler.ts'
+import { tellAttempt } from './tell-attempt.ts'
 import { createWaker } from './waker.ts'
 
 export type DispatcherOptions = {
@@ -103,15 +105,30 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const isIdle = () => places.unsettled() === 0 && givingBack === 0
   let onIdle: (() => void) | null = null
 
+  const recoveries = createRecoveries({
+    outbox,
+    early: earlyRetries(options.scheduleMs),
+    log,
+    onDue(webhookId) {
+      agenda.note(webhookId, clockMs())
+      waker.wake()
+    },
+  })
+
   const settler = createSettler({
     log,
     clockMs,
     async settle(settlements) {
       const left: LeftLane[] = []
+      const recovered = new Set<number>()
       await settle(outbox, settlements, {
         disabled: ({ webhookId, reason }) => log.warn('webhook.disabled', { webhook_id: webhookId, reason }),
+        recovered: webhookId => recovered.add(webhookId),
         left: lane => left.push(lane),
       })
+      for (const { shipment } of settlements)
+        if (places.takeRecovery(shipment.webhookId)) recovered.add(shipment.webhookId)
+      for (const webhookId of recovered) void recoveries.recovered(webhookId)
       return left
     },
     onSettled(settlements, left) {
@@ -225,6 +242,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   async function send(webhook: BusyWebhook, shipment: Shipment): Promise<void> {
     const message = messageOf(shipment)
     const startedAtMs = clockMs()
+    const committedAtMs = timeOf(shipment.deliveries[0].eventId)
     const attempt = await options.deliver(
       { webhookId: webhook.id, url: webhook.url, sealed: webhook.sealed },
       message,
@@ -250,6 +268,9 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       retryAfterMs,
       scheduleMs: options.scheduleMs,
       random: options.random(),
+      isAskedToWait: isPressed(status) && retryAfterMs !== null,
+      isOutdated: places.hasRecoveredSince(webhook.id, startedAtMs),
+      ageMs: options.nowMs() - committedAtMs,
     })
     const isGone = attempt.response?.status === 410 && attempt.outcome === 'refused'
     settler.push({
@@ -258,26 +279,10 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       next,
       disable: isGone ? attempt.errorMessage : null,
       isFailing,
-      isOverdue:
-        isFailing && isOverdue(timeOf(shipment.deliveries[0].eventId), options.nowMs(), options.scheduleMs),
+      isOverdue: isFailing && isOverdue(committedAtMs, options.nowMs(), options.scheduleMs),
       holdMs: isPressed(status) ? Math.min(retryAfterMs ?? 0, longestRetryAfterMs) : 0,
     })
-    log.info('delivery.attempted', {
-      webhook_id: webhook.id,
-      event_id: attempt.eventId === null ? undefined : String(attempt.eventId),
-      events: attempt.eventIds?.length,
-      message_id: attempt.messageId,
-      entity_type: attempt.entityType ?? undefined,
-      entity_id: attempt.entityId ?? undefined,
-      action_type: attempt.actionType ?? undefined,
-      number: attempt.number,
-      outcome: attempt.outcome,
-      status: attempt.response?.status,
-      error_class: attempt.errorClass ?? undefined,
-      duration_ms: attempt.durationMs,
-      next: next.state,
-      next_in_ms: 'waitMs' in next ? next.waitMs : undefined,
-    })
+    tellAttempt(log, attempt, next)
   }
 
   return {

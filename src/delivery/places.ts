@@ -1,4 +1,5 @@
 import { type Answer, afterAnswer, firstPace, type Pace, paceRoom } from '../domain/pace.ts'
+import { isRecovery, type Outage, withFailure } from '../domain/recovery.ts'
 
 type Webhook = {
   /** The pace is the receiver's: another URL begins anew. */
@@ -8,6 +9,12 @@ type Webhook = {
   inFlight: number
   unsettled: number
   deliveredAtMs: number
+  /** Null: nothing has failed since the last success. */
+  outage: Outage | null
+  /** When everything was refused before, and this was not. */
+  recoveredAtMs: number
+  /** Nobody has heard of it yet. */
+  isRecoveryNews: boolean
 }
 
 /** What was given back is remembered for so many webhooks; a pace that is forgotten is found anew. */
@@ -37,6 +44,9 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     inFlight: 0,
     unsettled: 0,
     deliveredAtMs: Number.NEGATIVE_INFINITY,
+    outage: null,
+    recoveredAtMs: Number.NEGATIVE_INFINITY,
+    isRecoveryNews: false,
   } as const
 
   function of(webhookId: number, url: string): Webhook {
@@ -125,9 +135,26 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       webhook.inFlight--
       inFlight--
       if (ended.answer === 'cut off') return false
-      if (ended.answer === 'delivered') webhook.deliveredAtMs = nowMs()
+      if (ended.answer === 'delivered') {
+        if (isRecovery(webhook.outage, nowMs()))
+          Object.assign(webhook, { recoveredAtMs: nowMs(), isRecoveryNews: true })
+        Object.assign(webhook, { deliveredAtMs: nowMs(), outage: null })
+      } else if (ended.startedAtMs >= webhook.deliveredAtMs)
+        webhook.outage = withFailure(webhook.outage, nowMs())
       return nowMs() - webhook.deliveredAtMs > wellForMs
     },
+
+    /** Whether the last success of a webhook ended an outage. Says so once. */
+    takeRecovery(webhookId: number): boolean {
+      const webhook = webhooks.get(webhookId)
+      if (!webhook?.isRecoveryNews) return false
+      webhook.isRecoveryNews = false
+      return true
+    },
+
+    /** Whether a webhook has recovered since `startedAtMs`. */
+    hasRecoveredSince: (webhookId: number, startedAtMs: number) =>
+      (webhooks.get(webhookId)?.recoveredAtMs ?? Number.NEGATIVE_INFINITY) > startedAtMs,
 
     settled(webhookId: number) {
       webhooks.get(webhookId)!.unsettled--

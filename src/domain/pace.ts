@@ -61,9 +61,12 @@ export function judgeAnswer(attempt: {
   return attempt.errorClass === 'timeout' ? 'late' : 'silent'
 }
 
+/** What says that the receiver, and not the request, is in trouble. */
+export const pressedStatuses = [429, 502, 503, 504]
+
 /** Whether a status says that the receiver, not the request, is in trouble. */
 export function isPressed(status: number | null): boolean {
-  return status === 429 || (status !== null && status >= 502 && status <= 504)
+  return status !== null && pressedStatuses.includes(status)
 }
 
 /**

@@ -34,6 +34,24 @@ const jitter = 0.1
 /** Whatever a receiver asks for, it is tried again after a day. */
 export const longestRetryAfterMs = 24 * hour
 
+/** Retries are early up to this wait: within them an outage of minutes is told from one of hours. */
+const longestEarlyMs = 30 * minute
+
+/** How many of a schedule's retries are early, and the longest wait for one of them, in ms. */
+export function earlyRetries(scheduleMs: readonly number[]): {
+  count: number
+  longestMs: number
+  totalMs: number
+} {
+  const end = scheduleMs.findIndex(ms => ms > longestEarlyMs)
+  const early = end < 0 ? scheduleMs : scheduleMs.slice(0, end)
+  return {
+    count: early.length,
+    longestMs: Math.max(0, ...early),
+    totalMs: early.reduce((sum, ms) => sum + ms, 0),
+  }
+}
+
 /** What becomes of a delivery after an attempt. */
 export type Next =
   | { readonly state: 'done' }
@@ -42,7 +60,13 @@ export type Next =
 
 /**
  * Decides what follows attempt `number` (from 1). `retryAfterMs` is the receiver's wish, or null: honoured up
- * to 24 h, but never earlier than the schedule. `random` in [0, 1) spreads each wait by ±10 %.
+ * to 24 h, but never earlier than the schedule. Early retries wait for no more than that:
+ *
+ * - A receiver that is busy and says when it is back (`isAskedToWait`) is tried then. From the second attempt on this costs
+ *   none, as long as the event (`ageMs` old) is younger than its early retries take.
+ * - An attempt that began before its webhook recovered (`isOutdated`) is tried again as after a first failure.
+ *
+ * `random` in [0, 1) spreads each wait by ±10 %.
  */
 export function decideNext(input: {
   outcome: Outcome
@@ -50,14 +74,25 @@ export function decideNext(input: {
   retryAfterMs: number | null
   scheduleMs: readonly number[]
   random: number
+  isAskedToWait?: boolean
+  isOutdated?: boolean
+  ageMs?: number
 }): Next {
   if (input.outcome === 'delivered') return { state: 'done' }
   if (input.outcome === 'cancelled') return { state: 'retry', waitMs: 0, costsAttempt: false }
   const scheduledMs = input.scheduleMs[input.number - 1]
   if (scheduledMs === undefined) return { state: 'dead' }
-  const spreadMs = Math.round(scheduledMs * (1 + jitter * (2 * input.random - 1)))
+  const spread = (ms: number) => Math.round(ms * (1 + jitter * (2 * input.random - 1)))
   const wishedMs = Math.min(input.retryAfterMs ?? 0, longestRetryAfterMs)
-  return { state: 'retry', waitMs: Math.max(spreadMs, wishedMs), costsAttempt: true }
+  const early = earlyRetries(input.scheduleMs)
+  const isFree =
+    input.isAskedToWait === true &&
+    input.number >= 2 &&
+    input.number <= early.count &&
+    (input.ageMs ?? Number.POSITIVE_INFINITY) < early.totalMs
+  const isSoon = isFree || (input.isOutdated === true && input.number <= early.count)
+  const ownMs = spread(isSoon ? Math.min(scheduledMs, input.scheduleMs[0]!) : scheduledMs)
+  return { state: 'retry', waitMs: Math.max(ownMs, wishedMs), costsAttempt: !isFree }
 }
 
 const httpDate = /^[A-Z][a-z]+, \d\d[ -][A-Z][a-z]{2}[ -](\d{4}|\d\d) \d\d:\d\d:\d\d (GMT|UTC|[-+]\d{4})$/

@@ -97,16 +97,23 @@ set failing_since = $2, held_until = $3, failed_for_ms = $5, failed_at = $6, nex
     disabled_reason = coalesce(disabled_reason, $4)
 where id = $1`
 
+/** A success so soon after the first failure may be another entity's. */
+const recoveredAfterMs = 60_000
+
 /** A webhook that walhook has disabled, and why. */
 export type Disabled = { readonly webhookId: number; readonly reason: string }
 
-/** Writes what the news make of the locked webhooks, where they change anything. Returns the disabled ones. */
+/**
+ * Writes what the news make of the locked webhooks, where they change anything. Returns those that this disables, and those
+ * that have failed for a while and fail no more.
+ */
 export async function saveHealth(
   client: pg.PoolClient,
   locked: readonly LockedHealth[],
   news: readonly WebhookNews[],
-): Promise<Disabled[]> {
+): Promise<{ readonly disabled: readonly Disabled[]; readonly recovered: readonly number[] }> {
   const disabled: Disabled[] = []
+  const recovered: number[] = []
   for (const { webhookId, url, hasDead, now, failingTime, activatedAt, ...health } of locked) {
     // What was under way when the webhook was activated, or got its URL, was meant for what it was before.
     const isOfNow = ({ startedMsAgo }: WebhookNews) => now.getTime() - startedMsAgo >= activatedAt.getTime()
@@ -134,8 +141,14 @@ export async function saveHealth(
       ],
     })
     if (decided.disable !== null) disabled.push({ webhookId, reason: decided.disable })
+    if (
+      health.failingSince &&
+      summed.isDelivered &&
+      now.getTime() - health.failingSince.getTime() > recoveredAfterMs
+    )
+      recovered.push(webhookId)
   }
-  return disabled
+  return { disabled, recovered }
 }
 
 /** For how long a webhook has failed, with these news; null where it does not. */

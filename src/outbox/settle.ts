@@ -113,28 +113,43 @@ export type LeftLane = { readonly webhookId: number; readonly dueInMs: number }
  * Settles attempts of any webhooks, each lane in one of them at most: the log, the deliveries, the lanes and the
  * webhooks' health change in one commit. An attempt whose lease has gone to another process is logged and changes
  * nothing else. Returns the settlements that held their lease. `hear` is told, once it has committed, of webhooks that this
- * disabled, and of lanes that have something left: in how many ms they are due.
+ * disabled, of webhooks that fail no more, and of lanes that have something left: in how many ms they are due.
  */
 export async function settle(
   outbox: Outbox,
   settlements: readonly Settlement[],
-  hear: { disabled?: (disabled: Disabled) => void; left?: (lane: LeftLane) => void } = {},
+  hear: {
+    disabled?: (disabled: Disabled) => void
+    recovered?: (webhookId: number) => void
+    left?: (lane: LeftLane) => void
+  } = {},
 ): Promise<readonly Settlement[]> {
-  const { held, left, disabled } = await transaction(outbox.pool, async client => {
+  // Before anything is waited for: it says how long ago the attempts began.
+  const news = new Map(settlements.map(settlement => [settlement.attempt, newsOf(settlement)]))
+  const { held, left, disabled, recovered } = await transaction(outbox.pool, async client => {
     const entries = settlements.map(({ attempt, next, shipment }) => ({
       attempt,
       ...formOf(shipment),
       nextAttemptInMs: next.state === 'retry' || next.state === 'split' ? next.waitMs : null,
     }))
     const [health, held] = await Promise.all([
-      lockHealth(client, settlements.map(newsOf)),
+      lockHealth(client, [...news.values()]),
       lockHeldLanes(client, settlements),
       insertAttempts(client, entries),
     ])
     const left = held.length > 0 ? await settleHeldLanes(client, held) : []
-    return { held, left, disabled: await saveHealth(client, health, held.map(newsOf)) }
+    return {
+      held,
+      left,
+      ...(await saveHealth(
+        client,
+        health,
+        held.map(({ attempt }) => news.get(attempt)!),
+      )),
+    }
   })
   for (const each of disabled) hear.disabled?.(each)
+  for (const webhookId of recovered) hear.recovered?.(webhookId)
   for (const lane of left) hear.left?.(lane)
   return held
 }

@@ -4,7 +4,7 @@ import { settle } from '../../src/outbox/settle.ts'
 import { normalizeUrls } from '../../src/outbox/webhook-urls.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
-import { settlementOf } from '../support/open-outbox.ts'
+import { retry, settleAll, settlementOf } from '../support/open-outbox.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>
@@ -65,6 +65,23 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     [secret.slice(6)],
   )
   expect(rows).toEqual([])
+})
+
+test('activated by hand, or with another URL, a webhook is sent at once what waits for an early retry', async () => {
+  const { id } = await create({ triggers: ['user.new'] })
+  await at.append('user 31 new', 'user 32 new')
+  await settleAll(at, id, retry(300_000))
+  const due = () => at.count('lanes', `webhook_id = ${id} and due_at <= now()`)
+  await at.call('PATCH', `/api/webhooks/${id}`, { name: 'CRM 2' })
+  expect(await due()).toBe(0)
+  await at.call('PATCH', `/api/webhooks/${id}`, { url: 'https://crm.example.com/elsewhere' })
+  expect(await due()).toBe(2)
+  await settleAll(at, id, retry(300_000))
+  await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false })
+  expect(await due()).toBe(0)
+  await at.call('PATCH', `/api/webhooks/${id}`, { is_active: true })
+  expect(await due()).toBe(2)
+  await at.call('DELETE', `/api/webhooks/${id}`)
 })
 
 test('a URL is kept and shown as it was judged, whatever was typed', async () => {

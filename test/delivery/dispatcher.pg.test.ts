@@ -443,3 +443,36 @@ test('what a settlement leaves due is sent without anybody looking for it', asyn
   at.dispatcher.wake()
   await at.settledCount(id, 31)
 })
+
+test('after an outage of seconds in which everything was refused, nothing waits for its second retry', async () => {
+  let isDown = true
+  await using at = await openDelivery(() => ({ status: isDown ? 500 : 204 }), {
+    scheduleMs: [100, 300_000, 1_800_000, 7_200_000],
+  })
+  const webhook = await at.webhookAt('/back')
+  await at.users(20)
+  at.start()
+  // Each has had its first retry, and the next one is minutes off.
+  await at.settledCount(webhook, 40)
+  const failedAtMs = performance.now()
+  await until(() => performance.now() - failedAtMs > 2_000, { what: 'the outage to last' })
+  isDown = false
+  await at.users(1, 100)
+  at.dispatcher.wake()
+  await until(async () => (await at.queue()).length === 0, { what: 'all to be delivered' })
+  expect(at.settledOf(webhook).filter(({ attempt }) => attempt.outcome === 'delivered')).toHaveLength(21)
+})
+
+test('when Retry-After is over, what was refused is tried at once, also for the second time', async () => {
+  let isDown = true
+  await using at = await openDelivery(
+    () => (isDown ? { status: 503, headers: { 'retry-after': '1' } } : { status: 204 }),
+    { scheduleMs: [100, 300_000] },
+  )
+  const webhook = await at.webhookAt('/soon')
+  await at.users(3)
+  at.start()
+  await at.settledCount(webhook, 6)
+  isDown = false
+  await until(async () => (await at.queue()).length === 0, { what: 'all to be delivered' })
+})

@@ -128,3 +128,35 @@ test('for a webhook that was forgotten among thousands of others, no room is kep
   expect(at.reserve(1, 5)).toBe(0)
   expect(at.room(1)).toBeGreaterThan(0)
 })
+
+test('a success after an outage is told once, and one between failures of an entity is not', () => {
+  const at = open()
+  const fail = () => {
+    at.begin(1, url)
+    at.answer(1, 'failed')
+  }
+  const deliver = () => {
+    at.begin(1, url)
+    at.answer(1, 'delivered')
+    return at.takeRecovery(1)
+  }
+  for (let i = 0; i < 5; i++) {
+    fail()
+    at.pass(3_000)
+    expect(deliver()).toBe(false)
+  }
+  fail()
+  at.pass(5_000)
+  fail()
+  const startedAtMs = at.nowMs()
+  at.pass(1)
+  expect(at.hasRecoveredSince(1, startedAtMs)).toBe(false)
+  expect(deliver()).toBe(true)
+  expect(at.takeRecovery(1)).toBe(false)
+  expect([at.hasRecoveredSince(1, startedAtMs), at.hasRecoveredSince(1, at.nowMs())]).toEqual([true, false])
+  // What began before the success says nothing of what comes after it.
+  for (let i = 0; i < 3; i++) at.begin(1, url)
+  for (let i = 0; i < 3; i++) at.answer(1, 'failed', startedAtMs)
+  at.pass(5_000)
+  expect(deliver()).toBe(false)
+})

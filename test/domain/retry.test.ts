@@ -1,5 +1,11 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { decideNext, defaultScheduleMs, parseRetryAfter, parseSchedule } from '../../src/domain/retry.ts'
+import {
+  decideNext,
+  defaultScheduleMs,
+  earlyRetries,
+  parseRetryAfter,
+  parseSchedule,
+} from '../../src/domain/retry.ts'
 
 const decide = (change: Partial<Parameters<typeof decideNext>[0]> = {}) =>
   decideNext({
@@ -51,6 +57,40 @@ test.each([
     expect(decide({ retryAfterMs: wish })).toMatchObject({ waitMs })
   },
 )
+
+test('a busy receiver that says when it is back is tried then, at no cost, while the event is young', () => {
+  const asked = { isAskedToWait: true, retryAfterMs: seconds(10), ageMs: seconds(60) }
+  const soon = { state: 'retry', waitMs: seconds(10), costsAttempt: false }
+  expect(decide({ ...asked, number: 1 })).toEqual({ ...soon, costsAttempt: true })
+  expect(decide({ ...asked, number: 2 })).toEqual(soon)
+  expect(decide({ ...asked, number: 3 })).toEqual(soon)
+  expect(decide({ ...asked, number: 2, retryAfterMs: 0 })).toEqual({ ...soon, waitMs: seconds(5) })
+  expect(decide({ ...asked, number: 2, retryAfterMs: hours(1) })).toEqual({ ...soon, waitMs: hours(1) })
+  expect(decide({ ...asked, number: 4 })).toEqual({ state: 'retry', waitMs: hours(2), costsAttempt: true })
+  expect(decide({ ...asked, number: 2, ageMs: seconds(2_106) })).toMatchObject({
+    waitMs: seconds(300),
+    costsAttempt: true,
+  })
+})
+
+test('what failed before its webhook recovered is tried again as after a first failure', () => {
+  expect(decide({ number: 2, isOutdated: true })).toMatchObject({ waitMs: seconds(5), costsAttempt: true })
+  expect(decide({ number: 2, isOutdated: true, retryAfterMs: seconds(60) })).toMatchObject({
+    waitMs: seconds(60),
+  })
+  expect(decide({ number: 4, isOutdated: true })).toMatchObject({ waitMs: hours(2) })
+  expect(decide({ number: 10, isOutdated: true })).toEqual({ state: 'dead' })
+})
+
+test('early are the retries of the first half hour', () => {
+  expect(earlyRetries(defaultScheduleMs)).toEqual({
+    count: 3,
+    longestMs: seconds(1_800),
+    totalMs: seconds(2_105),
+  })
+  expect(earlyRetries([hours(1), seconds(5)])).toEqual({ count: 0, longestMs: 0, totalMs: 0 })
+  expect(earlyRetries([seconds(1)])).toEqual({ count: 1, longestMs: seconds(1), totalMs: seconds(1) })
+})
 
 afterEach(() => {
   vi.unstubAllEnvs()

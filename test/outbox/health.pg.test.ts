@@ -218,3 +218,20 @@ test('a 410 that was under way when the webhook was activated anew does not disa
   await settle(at.outbox, [gone(young)])
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({ disabledAt: expect.any(Date) })
 })
+
+test('a success after more than a minute of failing is told', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const recovered: number[] = []
+  const deliver = async () => {
+    const [lane] = await at.claim(webhook, 1)
+    await settle(at.outbox, [settlementOf(lane!)], { recovered: id => recovered.push(id) })
+  }
+  await settleOne(at, webhook, retry(60_000))
+  await deliver()
+  expect(recovered).toEqual([])
+  await failingFor(at, webhook, 1)
+  await deliver()
+  expect(recovered).toEqual([webhook])
+})

@@ -59,6 +59,7 @@ export async function openTestApi(
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
+    earlyRetries: { count: 3, longestMs: 1_800_000 },
     captureStatus: async () => ({
       state: 'streaming',
       reason: null,
