@@ -1,4 +1,6 @@
 const longestRestMs = 1_000
+/** Of a webhook, so many moments are known at which something of it is due. */
+const mostKnown = 32
 
 /**
  * What this process knows of when which webhook has something due, so that the database is asked about those that
@@ -8,18 +10,25 @@ const longestRestMs = 1_000
  * Times are in ms on one clock that never goes back.
  */
 export function createAgenda(options: { slowPollMs: number }) {
-  const entries = new Map<number, { dueAtMs: number; version: number }>()
+  /** The moments at which something of a webhook is due, the earliest first. */
+  const entries = new Map<number, { dues: readonly [number, ...number[]]; version: number }>()
   let version = 0
   /** When all webhooks are to be asked about; and before when they are not: asking may fill a quarter of the time. */
   let lookAtMs = Number.NEGATIVE_INFINITY
   let nextLookMs = Number.NEGATIVE_INFINITY
 
   function note(webhookId: number, dueAtMs: number) {
-    const entry = entries.get(webhookId)
     version++
-    if (!entry || dueAtMs < entry.dueAtMs) entries.set(webhookId, { dueAtMs, version })
-    else entry.version = version
+    keep(webhookId, [...(entries.get(webhookId)?.dues ?? []), dueAtMs], version)
   }
+
+  function keep(webhookId: number, dues: readonly number[], version: number) {
+    const [first, ...rest] = [...new Set(dues)].toSorted((a, b) => a - b)
+    if (first === undefined) entries.delete(webhookId)
+    else entries.set(webhookId, { dues: [first, ...rest.slice(0, mostKnown - 1)], version })
+  }
+
+  const earliest = (webhookId: number) => entries.get(webhookId)?.dues[0] ?? Number.POSITIVE_INFINITY
 
   return {
     note,
@@ -36,14 +45,13 @@ export function createAgenda(options: { slowPollMs: number }) {
         lookAtMs = Number.POSITIVE_INFINITY
         return 'all'
       }
-      return [...entries].flatMap(([id, { dueAtMs }]) => (dueAtMs <= nowMs ? [id] : []))
+      return [...entries].flatMap(([id, { dues }]) => (dues[0] <= nowMs ? [id] : []))
     },
 
     version: () => version,
 
     /** Whether a webhook is known to have something due. */
-    isDue: (webhookId: number, nowMs: number) =>
-      (entries.get(webhookId)?.dueAtMs ?? Number.POSITIVE_INFINITY) <= nowMs,
+    isDue: (webhookId: number, nowMs: number) => earliest(webhookId) <= nowMs,
 
     /** Takes in an answer to `question`, asked at `askedAtMs` when the version was `askedVersion`. */
     answer(
@@ -52,20 +60,29 @@ export function createAgenda(options: { slowPollMs: number }) {
       asked: { atMs: number; version: number; nowMs: number },
     ) {
       const about = question === 'all' ? [...entries.keys()] : question
-      for (const id of about) if ((entries.get(id)?.version ?? 0) <= asked.version) entries.delete(id)
-      for (const { id, dueInMs } of found) {
-        const entry = entries.get(id)
-        const dueAtMs = asked.nowMs + dueInMs
-        if (!entry || dueAtMs < entry.dueAtMs) entries.set(id, { dueAtMs, version: entry?.version ?? 0 })
+      const foundAtMs = new Map(found.map(({ id, dueInMs }) => [id, asked.nowMs + dueInMs]))
+      for (const id of new Set([...about, ...foundAtMs.keys()])) {
+        const { dues, version } = entries.get(id) ?? { dues: [], version: 0 }
+        const earliestMs = foundAtMs.get(id)
+        // What was noted since is younger than the answer, which tells only of what is due first.
+        const left =
+          version > asked.version ? dues : dues.filter(due => earliestMs !== undefined && due > earliestMs)
+        keep(id, earliestMs === undefined ? left : [...left, earliestMs], version)
       }
       if (question !== 'all') return
       lookAtMs = Math.min(lookAtMs, asked.nowMs + options.slowPollMs)
       nextLookMs = asked.nowMs + Math.min(3 * (asked.nowMs - asked.atMs), longestRestMs)
     },
 
-    /** A claim that began when the version was `claimVersion` has left nothing due. */
-    drained(webhookId: number, claimVersion: number) {
-      if ((entries.get(webhookId)?.version ?? 0) <= claimVersion) entries.delete(webhookId)
+    /** A claim that began at `atMs`, when the version was `claimVersion`, has left nothing that was due then. */
+    drained(webhookId: number, claimVersion: number, atMs = Number.POSITIVE_INFINITY) {
+      const entry = entries.get(webhookId)
+      if (!entry || entry.version > claimVersion) return
+      keep(
+        webhookId,
+        entry.dues.filter(due => due > atMs),
+        entry.version,
+      )
     },
 
     /** A failed question: its answer is still wanted. */
@@ -79,8 +96,8 @@ export function createAgenda(options: { slowPollMs: number }) {
      */
     quietMs(nowMs: number, blockedUntilMs: (webhookId: number) => number): number {
       let nextMs = Math.max(lookAtMs, nextLookMs)
-      for (const [id, { dueAtMs }] of entries)
-        nextMs = Math.min(nextMs, dueAtMs <= nowMs ? Math.max(nowMs, blockedUntilMs(id)) : dueAtMs)
+      for (const [id, { dues }] of entries)
+        nextMs = Math.min(nextMs, dues[0] <= nowMs ? Math.max(nowMs, blockedUntilMs(id)) : dues[0])
       return Math.max(0, nextMs - nowMs)
     },
   }

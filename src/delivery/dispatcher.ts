@@ -229,7 +229,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     const isAll = shipments.length === wanted
     if (isAll) known.set(webhook.id, { webhook, askedAtMs })
     // What was not asked about in this turn is asked about in the next: when something will be due is not known.
-    else if (!isTrusted) agenda.drained(webhook.id, version)
+    else if (!isTrusted) agenda.drained(webhook.id, version, leasedAtMs)
     if (lookAgainInMs !== null) agenda.note(webhook.id, clockMs() + lookAgainInMs)
     // Each commit is a wake-up: looks take a quarter of the time at most.
     if (shipments.length === 0 && lookAgainInMs !== null && lookAgainInMs > 0)
