@@ -220,6 +220,16 @@ END),
   CHECK (((resynced_at IS NULL) OR (to_lsn IS NOT NULL)))
 );
 
+create table walhook.home (
+  is_only boolean default true not null,
+  system_identifier text collate "C",
+  database_oid bigint not null,
+  database_name text collate "C" not null,
+  since timestamp with time zone default now() not null,
+  PRIMARY KEY (is_only),
+  CHECK (is_only)
+);
+
 create table walhook.idempotency_keys (
   holder integer not null,
   key text collate "C" not null,

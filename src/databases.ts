@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { preflight } from './capture/preflight.ts'
 import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
@@ -6,6 +7,7 @@ import type { Problem } from './domain/problem.ts'
 import type { SealKey } from './domain/seal.ts'
 import { type Clock, openClock } from './outbox/clock.ts'
 import { type Outbox, openOutbox } from './outbox/database.ts'
+import { problemOfPlace, settleHome } from './outbox/home.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
@@ -58,12 +60,18 @@ export function openConnections(config: Config, log: Log, opened: AsyncDisposabl
     source: source(4, onSlowOfCapture),
     sourceOfCallers: source(2, onSlow),
     appends: outbox(3, { onSlow: onSlowOfCapture }),
-    queue: outbox(6, { plans: 'by index' }),
+    queue: outbox(6, { plans: 'by index', onSession: refuseCopy }),
     outbox: outbox(4),
     upkeep: outbox(2),
-    health: outbox(1),
+    health: outbox(1, { onSession: refuseCopy }),
     captureWaitsFor: () => (slow && performance.now() - slow.atMs < recentMs ? slow.said : null),
   }
+}
+
+/** Also while walhook runs, no connection leads to a copy by which something would be sent. */
+async function refuseCopy(client: pg.ClientBase): Promise<void> {
+  const problem = await problemOfPlace(client)
+  if (problem) throw new ConnectionRefused('outbox_is_a_copy', problem)
 }
 
 export type Databases =
@@ -84,6 +92,8 @@ export async function openDatabases(
     tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', upkeep.pool))
   const unreachable = (await Promise.all(tries)).filter(problem => problem !== null)
   if (unreachable.length > 0) return { ok: false, problems: unreachable }
+  const elsewhere = await problemOfPlace(upkeep.pool)
+  if (elsewhere) return { ok: false, problems: [elsewhere] }
   if (config.roles.has('capture')) {
     const { problems } = await preflight(source, config)
     if (problems.length > 0) return { ok: false, problems }
@@ -91,6 +101,8 @@ export async function openDatabases(
   const migrated = describeMigration(await migrate(upkeep))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
+  const copied = await settleHome(upkeep.pool, { isSource: config.outboxUrl === config.databaseUrl })
+  if (copied) return { ok: false, problems: [copied] }
   await normalizeUrls(upkeep, log)
   const clock = await openClock(upkeep)
   await ensureDays(upkeep, clock.nowMs())

@@ -1,5 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { readConfig } from '../config.ts'
+import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'
 import { check } from './check.ts'
 import { type Command, Misuse, required, say } from './command.ts'
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, Command>> = {
   backfill,
   token,
   rekey,
+  adopt,
   listen,
 }
 

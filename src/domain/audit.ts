@@ -14,6 +14,7 @@ export const auditActions = [
   'backfill.changed',
   'backfill.cancelled',
   'secrets.rekeyed',
+  'outbox.adopted',
   'token.created',
   'token.revoked',
   'session.started',

@@ -48,6 +48,8 @@ export function openOutbox(options: {
   onError: (error: Error) => void
   onSlow?: (slow: SlowStatement) => void
   plans?: 'as Postgres likes' | 'by index'
+  /** Looks at each new connection; it is refused where this throws. */
+  onSession?: (client: pg.ClientBase) => Promise<void>
 }): Outbox {
   const watched = watchedPool(options.url, 'walhook', createWatch(options))
   const pool = new pg.Pool({
@@ -58,6 +60,7 @@ export function openOutbox(options: {
     pipeline: true,
     async onConnect(client: pg.ClientBase) {
       await watched.onConnect!(client)
+      await options.onSession?.(client)
       if (options.plans === 'by index') await client.query(planByIndex)
     },
   } as pg.PoolConfig)

@@ -319,6 +319,7 @@ export const en = {
       'backfill.changed': 'Changed the pace of a backfill',
       'backfill.cancelled': 'Ended a backfill',
       'secrets.rekeyed': 'Encrypted everything with a new key',
+      'outbox.adopted': 'Adopted the outbox in another database',
       'token.created': 'Made a token',
       'token.revoked': 'Revoked a token',
       'session.started': 'Logged in',

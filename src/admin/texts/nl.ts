@@ -328,6 +328,7 @@ export const nl: Texts = {
       'backfill.changed': 'Wijzigde het tempo van een backfill',
       'backfill.cancelled': 'Stopte een backfill',
       'secrets.rekeyed': 'Versleutelde alles met een nieuwe sleutel',
+      'outbox.adopted': 'Nam de outbox over in een andere database',
       'token.created': 'Maakte een token',
       'token.revoked': 'Trok een token in',
       'session.started': 'Logde in',

@@ -1,0 +1,105 @@
+import type pg from 'pg'
+import { copyProblem, isHome, type Place } from '../domain/home.ts'
+import type { Problem } from '../domain/problem.ts'
+
+type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
+
+/** The database that this connection leads to. */
+export async function readPlace(db: Db): Promise<Place> {
+  const { rows } = await db.query(
+    `select oid::text as oid, datname, has_function_privilege('pg_control_system()', 'execute') as may_read
+     from pg_database where datname = current_database()`,
+  )
+  const { oid, datname, may_read } = rows[0]
+  const mayRead = may_read === true || may_read === 't'
+  const found = mayRead
+    ? await db.query('select system_identifier::text as id from pg_control_system()')
+    : null
+  return { systemIdentifier: found?.rows[0].id ?? null, databaseOid: Number(oid), databaseName: datname }
+}
+
+/** Where the outbox was made or last adopted; null: an older walhook has not noted it. */
+async function readHome(db: Db): Promise<Place | null> {
+  const { rows } = await db.query(
+    'select system_identifier, database_oid::text as oid, database_name from walhook.home',
+  )
+  const row = rows[0]
+  return row
+    ? {
+        systemIdentifier: row.system_identifier,
+        databaseOid: Number(row.oid),
+        databaseName: row.database_name,
+      }
+    : null
+}
+
+/** What keeps this outbox from being used here: it is a copy. Null: it is at home, or has no tables yet. */
+export async function problemOfPlace(db: Db): Promise<Problem | null> {
+  const { rows } = await db.query(`select to_regclass('walhook.home') is not null as exists`)
+  if (rows[0].exists !== true && rows[0].exists !== 't') return null
+  const [home, here] = [await readHome(db), await readPlace(db)]
+  return home === null || isHome(home, here) ? null : copyProblem(home, here)
+}
+
+/**
+ * Notes that the outbox lives here, where nothing else is noted; and that its database has another name now. Where nothing
+ * is noted and the source is the same database (`isSource`), the cluster that was captured tells a copy. Returns that.
+ */
+export async function settleHome(db: Db, { isSource }: { isSource: boolean }): Promise<Problem | null> {
+  const [home, here] = [await readHome(db), await readPlace(db)]
+  if (home === null && isSource) {
+    const { rows } = await db.query('select system_identifier from walhook.positions limit 1')
+    const captured = rows[0] && { ...here, systemIdentifier: rows[0].system_identifier }
+    if (captured && !isHome(captured, here)) return copyProblem(captured, here)
+  }
+  await db.query(
+    `insert into walhook.home (system_identifier, database_oid, database_name) values ($1, $2, $3)
+     on conflict (is_only) do update
+     set database_name = excluded.database_name,
+         system_identifier = coalesce(home.system_identifier, excluded.system_identifier)
+     where home.database_oid = excluded.database_oid
+       and (home.database_name <> excluded.database_name
+         or home.system_identifier is null and excluded.system_identifier is not null)`,
+    [here.systemIdentifier, here.databaseOid, here.databaseName],
+  )
+  return null
+}
+
+/** Lets the outbox live here from now on. Returns where it lived, and where it does. */
+export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | null; to: Place }> {
+  const [from, to] = [await readHome(client), await readPlace(client)]
+  await client.query('delete from walhook.home')
+  await client.query(
+    'insert into walhook.home (system_identifier, database_oid, database_name) values ($1, $2, $3)',
+    [to.systemIdentifier, to.databaseOid, to.databaseName],
+  )
+  return { from, to }
+}
+
+/**
+ * Makes a copy harmless: cancels every delivery that waits, deactivates every webhook, and forgets how far which slot was
+ * captured, so that capture begins anew. Events and the log stay.
+ */
+export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: number; webhooks: number }> {
+  await client.query('lock table walhook.webhooks, walhook.lanes, walhook.deliveries in exclusive mode')
+  const { rows } = await client.query(`
+    with gone as (
+      delete from walhook.deliveries returning webhook_id, event_id, entity_type, entity_id, attempts
+    ), recorded as (
+      insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
+      select webhook_id, event_id, entity_type, entity_id, 'cancelled', attempts from gone
+      on conflict (webhook_id, event_id)
+        do update set state = 'cancelled', superseded_by = null, attempts = excluded.attempts, ended_at = now()
+    )
+    select count(*)::int as deliveries from gone`)
+  await client.query('delete from walhook.lanes')
+  const { rowCount } = await client.query(
+    'update walhook.webhooks set is_active = false, version = version + 1, updated_at = now() where is_active',
+  )
+  for (const table of ['positions', 'gaps', 'resyncs']) await client.query(`delete from walhook.${table}`)
+  await client.query(
+    `update walhook.backfills set state = 'cancelled', reason = 'the outbox was copied', ended_at = now()
+     where state in ('waiting', 'running')`,
+  )
+  return { deliveries: rows[0].deliveries, webhooks: rowCount ?? 0 }
+}

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { copyProblem, isHome, type Place } from '../../src/domain/home.ts'
+
+const home: Place = { systemIdentifier: '7', databaseOid: 5, databaseName: 'app' }
+
+test.each<[string, Partial<Place>, boolean]>([
+  ['the same database', {}, true],
+  ['one that was renamed', { databaseName: 'renamed' }, true],
+  ['one whose cluster may not be read', { systemIdentifier: null }, true],
+  ['one of the same name in another cluster', { systemIdentifier: '8' }, false],
+  ['another one of the same cluster', { databaseOid: 6 }, false],
+  ['another one, whose cluster may not be read', { systemIdentifier: null, databaseOid: 6 }, false],
+])('%s', (_what, here, expected) => {
+  expect(isHome(home, { ...home, ...here })).toBe(expected)
+})
+
+test('a copy names both places and both ways on', () => {
+  const { found, mend } = copyProblem(home, { ...home, systemIdentifier: '8' })
+  expect(found).toContain('of cluster 7')
+  expect(found).toContain('of cluster 8')
+  expect(mend).toContain('walhook adopt --discard')
+  expect(mend).toContain('walhook adopt --continue')
+})
