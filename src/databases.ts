@@ -1,4 +1,3 @@
-import type pg from 'pg'
 import { preflight } from './capture/preflight.ts'
 import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
@@ -7,7 +6,7 @@ import type { Problem } from './domain/problem.ts'
 import type { SealKey } from './domain/seal.ts'
 import { type Clock, openClock } from './outbox/clock.ts'
 import { type Outbox, openOutbox } from './outbox/database.ts'
-import { problemOfPlace, settleHome } from './outbox/home.ts'
+import { problemOfPlace, refuseCopy, settleHome } from './outbox/home.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
@@ -66,12 +65,6 @@ export function openConnections(config: Config, log: Log, opened: AsyncDisposabl
     health: outbox(1, { onSession: refuseCopy }),
     captureWaitsFor: () => (slow && performance.now() - slow.atMs < recentMs ? slow.said : null),
   }
-}
-
-/** Also while walhook runs, no connection leads to a copy by which something would be sent. */
-async function refuseCopy(client: pg.ClientBase): Promise<void> {
-  const problem = await problemOfPlace(client)
-  if (problem) throw new ConnectionRefused('outbox_is_a_copy', problem)
 }
 
 export type Databases =

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { copyProblem, isHome, type Place } from '../domain/home.ts'
 import type { Problem } from '../domain/problem.ts'
+import { ConnectionRefused } from './session-settings.ts'
 
 type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
 
@@ -39,6 +40,12 @@ export async function problemOfPlace(db: Db): Promise<Problem | null> {
   if (rows[0].exists !== true && rows[0].exists !== 't') return null
   const [home, here] = [await readHome(db), await readPlace(db)]
   return home === null || isHome(home, here) ? null : copyProblem(home, here)
+}
+
+/** For each new connection: also while walhook runs, none leads to a copy by which something would be sent. */
+export async function refuseCopy(client: pg.ClientBase): Promise<void> {
+  const problem = await problemOfPlace(client)
+  if (problem) throw new ConnectionRefused('outbox_is_a_copy', problem)
 }
 
 /**
