@@ -3,7 +3,7 @@ import { type EventLine, type ExplainedDelivery, explainEvent, listEvents } from
 import { actionTypes } from '../domain/event.ts'
 import { explainStates } from '../domain/explain.ts'
 import { parseExactly } from '../domain/json-text.ts'
-import { bigCursor, bigId, bigIdInput, id, limit, page, pageJson, text, time } from './fields.ts'
+import { bigCursor, bigId, bigIdInput, id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
 import { answer, route } from './route.ts'
 
 const eventFields = {
@@ -50,7 +50,10 @@ const explainedEventSchema = z
       .record(z.string(), z.json())
       .nullable()
       .meta({ description: 'Of an update, the values before of fields that changed, where they are known.' }),
-    deliveries: z.array(explainedSchema).meta({ description: 'By rising id of the webhook.' }),
+    deliveries: z
+      .array(explainedSchema)
+      .meta({ description: 'By rising id of the webhook, at most 1,000: `next_cursor` leads on.' }),
+    next_cursor: z.string().nullable().meta({ description: 'Null: there are no more webhooks.' }),
   })
   .meta({ id: 'ExplainedEvent' })
 
@@ -98,15 +101,25 @@ export const eventRoutes = [
       webhook_id: id()
         .optional()
         .meta({ description: 'Explains this one only, also beyond the first 1,000.' }),
+      cursor: idCursor().meta({
+        description: '`next_cursor` of the answer before: goes on behind its webhooks.',
+      }),
     }),
     answer: { status: 200, what: 'The event, explained', schema: explainedEventSchema },
     async handle({ control, params, query }) {
-      return answer(await explainEvent(control, params.event_id, query.webhook_id ?? null), found => ({
-        ...eventJson(found.event),
-        body: found.event.body,
-        previous: found.event.previous === null ? null : exactly(found.event.previous),
-        deliveries: found.deliveries.map(explainedJson),
-      }))
+      return answer(
+        await explainEvent(control, params.event_id, {
+          webhookId: query.webhook_id ?? null,
+          after: query.cursor,
+        }),
+        found => ({
+          ...eventJson(found.event),
+          body: found.event.body,
+          previous: found.event.previous === null ? null : exactly(found.event.previous),
+          deliveries: found.deliveries.map(explainedJson),
+          next_cursor: found.next === null ? null : String(found.next),
+        }),
+      )
     },
   }),
 ]

@@ -12,28 +12,33 @@ export type { EventLine, ShownEvent } from '../outbox/events.ts'
 /** What became of an event at one webhook. */
 export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
 
-/** Of an event with more webhooks than this, the first ones are explained; the others are asked for one by one. */
+/** Of an event with more webhooks than this, so many are explained at once. */
 export const mostExplained = 1_000
 
-/** An event with what became of it at each webhook, by rising id, or at the one that is named. */
+/**
+ * An event with what became of it at each webhook, by rising id after `after`, or at the one that is named. `next` is where
+ * the next page begins, or null.
+ */
 export async function explainEvent(
   control: Control,
   eventId: TimeId,
-  webhookId: number | null,
-): Promise<Result<{ event: events.ShownEvent; deliveries: ExplainedDelivery[] }>> {
+  { webhookId, after }: { webhookId: number | null; after: number },
+): Promise<Result<{ event: events.ShownEvent; deliveries: ExplainedDelivery[]; next: number | null }>> {
   const event = await events.findEvent(control.outbox, eventId)
   if (!event) return notFound('event', String(eventId))
-  const deliveries = await explainDeliveries(control, event, webhookId)
+  const found = await explainDeliveries(control, event, { webhookId, after, limit: mostExplained + 1 })
+  const deliveries = found.slice(0, mostExplained)
+  const next = found.length > mostExplained ? deliveries.at(-1)!.webhookId : null
   if (webhookId !== null && deliveries.length === 0) return notFound('webhook', webhookId)
-  return { ok: true, value: { event, deliveries } }
+  return { ok: true, value: { event, deliveries, next } }
 }
 
 async function explainDeliveries(
   control: Control,
   event: events.EventLine,
-  webhookId: number | null,
+  which: { webhookId: number | null; after: number; limit: number },
 ): Promise<ExplainedDelivery[]> {
-  const found = await readExplainFacts(control.outbox, event, { webhookId, limit: mostExplained })
+  const found = await readExplainFacts(control.outbox, event, which)
   return found.map(({ facts, webhookId, name }) => ({ ...explain(facts), webhookId, webhookName: name }))
 }
 
@@ -45,7 +50,11 @@ export type EventStory = { readonly event: events.EventLine; readonly deliveries
 export async function tellEvent(control: Control, eventId: TimeId): Promise<Result<EventStory>> {
   const event = await events.findEventLine(control.outbox, eventId)
   if (!event) return notFound('event', String(eventId))
-  const explained = await explainDeliveries(control, event, null)
+  const explained = await explainDeliveries(control, event, {
+    webhookId: null,
+    after: 0,
+    limit: mostExplained,
+  })
   const attempts = await readEventAttempts(control.outbox, eventId, null)
   const deliveries = explained.map(each => ({
     ...each,

@@ -5,6 +5,7 @@ import { type Trigger, triggersFor } from '../domain/trigger.ts'
 import type { Batching, Mode, Webhook } from '../domain/webhook.ts'
 import { type Headers, openHeaders, sealHeaders, sealSecret } from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
+import { freeFollowers } from '../outbox/batch-followers.ts'
 import { inTransaction } from '../outbox/database.ts'
 import { bringForward } from '../outbox/early-retries.ts'
 import { findSealed, nextWebhookId } from '../outbox/secrets.ts'
@@ -99,6 +100,7 @@ export async function changeWebhook(
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
     const { sealedHeaders, changed } = headers
     const after = (await webhooks.updateWebhook(tx, id, { ...normalized(rest, url), sealedHeaders }))!
+    if (before.batch !== null && after.batch === null) await freeFollowers(tx.client, id)
     const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
     await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to })
     isBack = isLikelyBack(before, after)

@@ -53,17 +53,17 @@ left join lateral (
 left join walhook.ended_deliveries x on x.webhook_id = w.id and x.event_id = $1
 left join lateral (${tries('true')}) last on true
 left join lateral (${tries(`outcome = 'delivered'`)}) accepted on true
-where w.id = coalesce($6, w.id)
+where w.id = coalesce($6, w.id) and w.id > $8
 order by w.id
 limit $7`
 
 const hourMs = 3_600_000
 
-/** What is known of an event and each webhook, or one of them, by rising id. */
+/** What is known of an event and each webhook, or one of them, by rising id after `after`. */
 export async function readExplainFacts(
   outbox: Outbox,
   event: EventLine,
-  which: { webhookId: number | null; limit: number },
+  which: { webhookId: number | null; after?: number; limit: number },
 ): Promise<{ webhookId: number; name: string; facts: ExplainFacts }[]> {
   const cameAtMs = timeOf(event.id)
   const { rows } = await outbox.pool.query(factsStatement, [
@@ -75,6 +75,7 @@ export async function readExplainFacts(
     new Date(cameAtMs + 1),
     which.webhookId,
     which.limit,
+    which.after ?? 0,
   ])
   return rows.map(row => ({ webhookId: row.id, name: row.name, facts: toFacts(event, row) }))
 }

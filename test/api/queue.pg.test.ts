@@ -296,3 +296,22 @@ test("an operator's test sends the data of another account only where the webhoo
   expect(await test(companies, { user_id: 8 })).toBe(200)
   expect(await test(users, { user_id: 8 }, operator)).toBe(200)
 })
+
+test('an event of more than a thousand webhooks says so, and where it goes on', async () => {
+  const { rows } = await at.outbox.pool.query(
+    `insert into walhook.webhooks (name, url, triggers, secret)
+     select 'many ' || i, 'https://crm.example.com/', array['user.new'], 'v1:sealed' from generate_series(1, 1005) i
+     returning id`,
+  )
+  const { eventIds } = await tell('new')
+  const path = `/api/events/${eventIds[0]}`
+  const first = (await at.call('GET', path)).json
+  expect(first.deliveries).toHaveLength(1_000)
+  expect(first.next_cursor).toBe(String(first.deliveries.at(-1).webhook_id))
+  const second = (await at.call('GET', `${path}?cursor=${first.next_cursor}`)).json
+  expect(second.next_cursor).toBeNull()
+  const told = new Set([...first.deliveries, ...second.deliveries].map(({ webhook_id }) => webhook_id))
+  expect(rows.every(({ id }) => told.has(id))).toBe(true)
+  expect(told.size).toBe(first.deliveries.length + second.deliveries.length)
+  await at.outbox.pool.query(`delete from walhook.webhooks where name like 'many %'`)
+})

@@ -4,7 +4,9 @@ import { messageOf } from '../../src/delivery/message.ts'
 import { decideNextOfShipment } from '../../src/domain/shipment.ts'
 import type { Batching, Mode } from '../../src/domain/webhook.ts'
 import { listAttempts } from '../../src/outbox/attempts.ts'
+import { freeFollowers } from '../../src/outbox/batch-followers.ts'
 import { claim } from '../../src/outbox/claim.ts'
+import { transaction } from '../../src/outbox/database.ts'
 import { settle } from '../../src/outbox/settle.ts'
 import type { Shipment } from '../../src/outbox/shipment.ts'
 import { cancelPage, eventIds, openTestOutbox, resend, settlementOf } from '../support/open-outbox.ts'
@@ -510,4 +512,17 @@ test('a batch that is settled beside another webhook leaves that one its own eve
   const [first] = await at.claim(one)
   await settle(at.outbox, [answered(shipments[0]!, 204), settlementOf(first!)])
   expect(await at.queue()).toEqual([`${one} user 1: update`])
+})
+
+test('where batches are switched off while a refused one waits, each of its lanes is due when the batch was', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 3, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const [shipment] = (await take(at, webhookId, batch)).shipments
+  await settle(at.outbox, [answered(shipment!, 500)])
+  expect(await at.count('lanes', 'due_at <= now()')).toBe(1)
+  await transaction(at.outbox.pool, client => freeFollowers(client, webhookId))
+  const { shipments } = await take(at, webhookId, null)
+  expect(shipments.map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
 })
