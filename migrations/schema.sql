@@ -367,6 +367,18 @@ create table walhook.sessions (
   CHECK ((octet_length(token_mac) = 32))
 );
 
+create table walhook.source_columns (
+  slot_name text collate "C" not null,
+  table_oid bigint not null,
+  attnum integer not null,
+  column_name text collate "C" not null,
+  table_schema text not null,
+  table_name text not null,
+  is_omitted boolean not null,
+  PRIMARY KEY (slot_name, table_oid, attnum, column_name),
+  FOREIGN KEY (slot_name) REFERENCES walhook.positions(slot_name) ON UPDATE CASCADE ON DELETE CASCADE
+);
+
 create table walhook.tokens (
   id integer generated always as identity not null,
   name text not null,

@@ -88,7 +88,7 @@ export async function openDatabases(
   const elsewhere = await problemOfPlace(upkeep.pool)
   if (elsewhere) return { ok: false, problems: [elsewhere] }
   if (config.roles.has('capture')) {
-    const { problems } = await preflight(source, config)
+    const { problems } = await preflight(source, { ...config, outbox: upkeep })
     if (problems.length > 0) return { ok: false, problems }
   }
   const migrated = describeMigration(await migrate(upkeep))

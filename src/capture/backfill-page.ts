@@ -1,7 +1,7 @@
 import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
-import { readRows } from './read-back.ts'
-import { notOfTheKeysType, type PresentEntity, showRows } from './read-entity.ts'
+import { notOfTheKeysType, readRows } from './read-back.ts'
+import { type PresentEntity, showRows } from './read-entity.ts'
 import type { ShapedRow } from './result.ts'
 import type { Queryable, Source } from './source.ts'
 

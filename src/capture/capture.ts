@@ -9,11 +9,11 @@ import { describeError, type Log } from '../runtime/log.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { createBackfills } from './backfill.ts'
-import { readCatalogue } from './catalogue.ts'
 import { createColumnTeller } from './columns.ts'
 import { consume } from './consume.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createJudge } from './judged-tables.ts'
+import { createLearner } from './learn-catalogue.ts'
 import { lossBehind } from './loss-behind.ts'
 import { createMapper } from './map.ts'
 import { StreamOver } from './missing.ts'
@@ -71,6 +71,7 @@ export function createCapture(options: {
   probeMs(): number | null
 } {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
+  const { learn, livingMapping } = createLearner(options)
   let state: CaptureState = { state: 'starting', reason: null }
   const progress = createProgress({ nowMs, waitsFor: options.waitsFor ?? (() => null) })
   /** Gaps of tables that have not ended. */
@@ -146,7 +147,7 @@ export function createCapture(options: {
 
   async function run(signal: AbortSignal): Promise<void> {
     await prepare()
-    const catalogue = await readCatalogue(source, mapping)
+    const catalogue = await learn()
     const columns = createColumnTeller(options)
     await columns.all(catalogue)
 
@@ -201,7 +202,7 @@ export function createCapture(options: {
           catalogue,
           async reloadCatalogue() {
             await look(watch!, true)
-            const reloaded = await readCatalogue(source, mapping)
+            const reloaded = await learn()
             await columns.added(reloaded)
             return reloaded
           },
@@ -259,7 +260,7 @@ export function createCapture(options: {
   /** Resyncs and backfills take turns, page by page. */
   async function tellPages(teller: PageTeller, signal: AbortSignal): Promise<void> {
     const judge = createJudge({ source, slotName, publicationName, nowMs })
-    const work = { source, outbox, slotName, mapping, teller, judge, nowMs, log }
+    const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log }
     const kinds = [createResyncs(work), createBackfills(work)]
     while (!signal.aborted) {
       let waitMs = longestPageWaitMs

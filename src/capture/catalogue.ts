@@ -1,6 +1,8 @@
+import type { Column } from '../domain/change.ts'
 import { type ColumnKind, columnKind } from '../domain/credentials.ts'
 import { type Format, formatWriter } from '../domain/format.ts'
 import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../domain/json-text.ts'
+import type { KnownColumn } from '../domain/known-columns.ts'
 import {
   type ChoosableColumn,
   chooseFields,
@@ -34,6 +36,8 @@ export type Table = {
   /** `d` primary key, `f` the whole row, `i` an index, `n` nothing. */
   readonly identity: string
   readonly columns: readonly TableColumn[]
+  /** The names of all columns by their numbers; null where one was dropped. */
+  readonly attributes: readonly (string | null)[]
   readonly primaryKey: readonly string[]
   /** The columns that the WAL gives of a row before its UPDATE or DELETE. None: both fail once it is published. */
   readonly identityColumns: readonly string[]
@@ -89,10 +93,14 @@ export type Catalogue = {
   hasFormat(typeOid: number, format: Format): boolean
   isInteger(typeOid: number): boolean
   kindOf(typeOid: number): ColumnKind
+  /** The OID that a column's type has today, where one of its name was dropped and made anew. */
+  typeToday?(column: Pick<Column, 'typeOid' | 'typeName'>): number
   /** True of a database in SQL_ASCII: what Postgres gives as text need not be UTF-8. */
   readonly hasAnyBytes?: boolean
   /** What a domain is based on; of other types the type itself. */
   baseTypeOf(typeOid: number): number
+  /** The names that columns of captured tables have had. */
+  readonly known?: readonly KnownColumn[]
 }
 
 /** SQL: whether a table's rows can be told apart in the WAL, which its UPDATE and DELETE need once it is published. */
@@ -132,6 +140,8 @@ select
                                      'typeName', format_type(a.atttypid, a.atttypmod),
                                      'isGenerated', a.attgenerated <> '') order by a.attnum)
    from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+  (select json_agg(case when not a.attisdropped then a.attname end order by a.attnum)
+   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0) as attributes,
   (select json_agg(a.attname order by k.position)
    from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
    join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
@@ -177,9 +187,9 @@ join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
 where c.relkind in ('r', 'p', 'v', 'm', 'f')`
 
 const typesStatement = `
-select oid::int8 as oid, typbasetype::int8 as base_oid, typdelim as delimiter,
+select t.oid::int8 as oid, n.nspname || '.' || t.typname as name, typbasetype::int8 as base_oid, typdelim as delimiter,
        case when typsubscript = 'array_subscript_handler'::regproc then typelem::int8 else 0 end as element_oid
-from pg_type`
+from pg_type t join pg_namespace n on n.oid = t.typnamespace`
 
 const otherTablesStatement = `
 select n.nspname as schema, c.relname as name
@@ -213,6 +223,7 @@ export async function readCatalogue(
     }),
   )
   const typeOf = (oid: number) => types.get(oid)
+  const oids = new Map<string, number>(rows.map(row => [row.name, Number(row.oid)]))
   const writers = new Map<number, JsonWriter>()
   return {
     tables,
@@ -225,6 +236,8 @@ export async function readCatalogue(
       for (let next = typeOf(base)?.baseOid; next; next = typeOf(base)?.baseOid) base = next
       return base
     },
+    typeToday: ({ typeOid, typeName }) =>
+      types.has(typeOid) ? typeOid : ((typeName === undefined ? undefined : oids.get(typeName)) ?? typeOid),
     hasFormat: (oid, format) => formatWriter(format, oid, typeOf) !== null,
     writerOf(oid, format) {
       const formatted = format && formatWriter(format, oid, typeOf)
@@ -287,6 +300,7 @@ function toTable(row: Record<string, string | null>): Table {
     isPartition: row.is_partition === 't',
     identity: row.identity!,
     columns,
+    attributes: JSON.parse(row.attributes ?? '[]'),
     primaryKey,
     identityColumns: byIdentity[row.identity!] ?? [],
     generated: row.generated as Generated,

@@ -29,9 +29,8 @@ export const probePrefix = 'walhook.probe'
 export const markPrefix = 'walhook.mark'
 const microsecondsTo2000 = 946_684_800_000_000n
 
-/** Messages that name no row: what they say is in the catalogue, or concerns transactions that never come. */
+/** Messages that name no row and say nothing of those that come. */
 const meaningless = {
-  Y: 'the name of a type',
   O: 'where a replicated change came from',
   // PostgreSQL 18 sends it unasked of a transaction that it took for a streamed one.
   A: 'a streamed transaction, of which nothing was sent, is rolled back',
@@ -53,7 +52,7 @@ const unasked: Readonly<Record<string, string>> = {
 }
 
 /** The messages that are read. */
-const asked = 'BCRIUDTM'
+const asked = 'BCRYIUDTM'
 
 /** Throws on a message of a kind that can neither be read nor be passed over. */
 export function expectKnown(tag: string): void {
@@ -97,6 +96,7 @@ export function createDecoder(): (bytes: Buffer) => Message {
 }
 
 function createPlainDecoder(relations: Map<number, Relation>): (bytes: Buffer) => Message {
+  const types = new Map<number, string>()
   const reader = createReader()
 
   function relationOf(oid: number): Relation {
@@ -119,8 +119,13 @@ function createPlainDecoder(relations: Map<number, Relation>): (bytes: Buffer) =
       case 'C':
         reader.int8()
         return { kind: 'commit', commitLsn: reader.int64(), endLsn: reader.int64() }
+      case 'Y': {
+        const oid = reader.oid()
+        types.set(oid, `${reader.cString() || 'pg_catalog'}.${reader.cString()}`)
+        return other
+      }
       case 'R': {
-        const relation = readRelation(reader)
+        const relation = readRelation(reader, types)
         relations.set(relation.oid, relation)
         return other
       }
@@ -221,7 +226,7 @@ export function tagOf(message: Buffer): string {
   return String.fromCharCode(message[0]!)
 }
 
-function readRelation(reader: Reader): Relation {
+function readRelation(reader: Reader, types: ReadonlyMap<number, string>): Relation {
   const oid = reader.oid()
   // An empty schema name stands for pg_catalog.
   const schema = reader.cString() || 'pg_catalog'
@@ -229,9 +234,11 @@ function readRelation(reader: Reader): Relation {
   const identity = identities[reader.char()] ?? 'nothing'
   const columns: Column[] = Array.from({ length: reader.int16() }, () => {
     const flags = reader.int8()
-    const column = { name: reader.cString(), typeOid: reader.oid(), inKey: (flags & 1) === 1 }
+    const name = reader.cString()
+    const typeOid = reader.oid()
+    const typeName = types.get(typeOid)
     reader.int32() // the type's modifier
-    return column
+    return { name, typeOid, inKey: (flags & 1) === 1, ...(typeName !== undefined && { typeName }) }
   })
   return { oid, schema, name, identity, columns }
 }

@@ -43,7 +43,8 @@ export function createFactsFinder(catalogue: Catalogue) {
     const generated = (catalogue.tables.get(tableKey(entity.table))?.columns ?? []).filter(
       ({ name, isGenerated }) => isGenerated && !inWal.includes(name),
     )
-    const columns = choosable(catalogue, [...relation.columns, ...generated])
+    const told = relation.columns.filter(column => column.told === undefined)
+    const columns = choosable(catalogue, [...told, ...generated])
     return [...chooseFields(entity.fields, columns).fields].map(([column, name]) => {
       const place = inWal.indexOf(column)
       const format = ruleOf(entity.fields.format, column)

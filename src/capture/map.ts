@@ -10,7 +10,7 @@ import { createMissingReader, type Missing } from './missing.ts'
 import { createResultWriter } from './result.ts'
 import { createShapes } from './shape.ts'
 import type { Source } from './source.ts'
-import { foldPart, makePlan, type Plan, type Touched } from './touched.ts'
+import { foldPart, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
 import { untilSeen } from './until-seen.ts'
 
 export type Mapped = {
@@ -102,7 +102,7 @@ export function createMapper(options: {
     if (!isDelete && row === null) return null
     const result = row && writeResult(entity, row, list => missing.relatedOf(list, key))
     const body = writeBody({
-      entityIdJson: writeEntityId(catalogue, entity, key),
+      entityIdJson: writeEntityId(catalogue, entity, key, keyTypeIn(item.relation, entity)),
       entityType: entity.entityType,
       actionType: state,
       resultJson: result?.json ?? null,
@@ -190,11 +190,18 @@ export function cannotBeEvent({
 
 export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts'>
 
-/** `entity_id` as JSON: a number where the key is an integer. */
-export function writeEntityId(catalogue: Catalogue, entity: EntityMapping, key: string): string {
-  const column = catalogue.tables.get(tableKey(entity.table))?.columns.find(({ name }) => name === entity.key)
-  return column && catalogue.isInteger(column.typeOid) ? key : JSON.stringify(key)
+/** `entity_id` as JSON: a number where the key is an integer; by its type in the WAL where it is known from there. */
+export function writeEntityId(
+  catalogue: Catalogue,
+  { table, key: name }: EntityMapping,
+  key: string,
+  typeOid = catalogue.tables.get(tableKey(table))?.columns.find(column => column.name === name)?.typeOid,
+): string {
+  return typeOid !== undefined && catalogue.isInteger(typeOid) ? key : JSON.stringify(key)
 }
+
+const keyTypeIn = (relation: Relation | null, { key }: EntityMapping) =>
+  relation?.columns[keyIn(relation, key)]?.typeOid
 
 /** The event of an entity that is gone, of which no more than its id is known. */
 export function writeDeletion(catalogue: Catalogue, entity: EntityMapping, entityId: string): EventText {

@@ -4,7 +4,7 @@ import type { EntityMapping, RelatedList } from '../domain/mapping.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
-import { readRelated, readRows } from './read-back.ts'
+import { readRelated, readRows, readWhatIsThere } from './read-back.ts'
 import type { ShapedRow } from './result.ts'
 import type { Shapes } from './shape.ts'
 import type { Source } from './source.ts'
@@ -123,7 +123,10 @@ export function createMissingReader(options: {
 
     const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
     for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity))
-      rows.set(entity, await readRows(pool, catalogue, entity, keysOf(items)))
+      rows.set(
+        entity,
+        (await readWhatIsThere(keysOf(items), keys => readRows(pool, catalogue, entity, keys))) ?? new Map(),
+      )
     const until = wanted.size > 0 ? await walEnd() : null
     if (until !== null)
       for (const [{ entity, key }, { ifThere: columns }] of wanted) {
@@ -132,10 +135,14 @@ export function createMissingReader(options: {
         const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
         ahead.set(entity, byKey.set(key!, { until, columns }))
       }
-    const lists = new Map<RelatedList, ReadonlyMap<string, string | null>>()
+    /** Null: the list can't be read any more. */
+    const lists = new Map<RelatedList, ReadonlyMap<string, string | null> | null>()
     for (const [entity, items] of Map.groupBy(withLists, item => item.entity))
       for (const list of entity.related)
-        lists.set(list, await readRelated(pool, catalogue, list, keysOf(items)))
+        lists.set(
+          list,
+          await readWhatIsThere(keysOf(items), owners => readRelated(pool, catalogue, list, owners)),
+        )
     return {
       readLsn: until,
       rowOf(item) {
@@ -143,7 +150,10 @@ export function createMissingReader(options: {
         const columns = wanted.get(item)?.[present ? 'ifThere' : 'ifGone'] ?? none
         return rowOf(item, shapes, columns, present)
       },
-      relatedOf: (list, owner) => lists.get(list)?.get(owner),
+      relatedOf(list, owner) {
+        const read = lists.get(list)
+        return read === null ? null : read?.get(owner)
+      },
     }
   }
 }

@@ -1,8 +1,12 @@
+import type { livingMapping } from '../domain/known-columns.ts'
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
+import type { Outbox } from '../outbox/database.ts'
 import { ConnectionRefused } from '../outbox/session-settings.ts'
+import { knownColumns } from '../outbox/source-columns.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
+import { readLivingMapping } from './learn-catalogue.ts'
 import { judgeMapping } from './mapping-verdict.ts'
 import { isOfTables, judgeServer, type SourceFacts } from './preflight-verdict.ts'
 import { readPublication } from './publication-facts.ts'
@@ -54,6 +58,12 @@ select current_setting('server_version_num')::int as number,
 
 type Names = { readonly slotName: string; readonly publicationName: string }
 
+type PreflightOptions = Names & {
+  readonly mapping: readonly EntityMapping[]
+  /** It knows which columns were captured before. What was dropped of them is no problem. */
+  readonly outbox?: Outbox
+}
+
 /**
  * What the source says of itself. A replication connection is asked where SQL does not tell whether this role may
  * replicate, or which cluster it is.
@@ -88,14 +98,23 @@ export async function readFacts(source: Source, names: Names): Promise<SourceFac
  */
 export async function preflight(
   source: Source,
-  options: Names & { readonly mapping: readonly EntityMapping[] },
-): Promise<{ problems: Problem[]; facts: SourceFacts; catalogue: Catalogue }> {
+  options: PreflightOptions,
+): Promise<{
+  problems: Problem[]
+  facts: SourceFacts
+  catalogue: Catalogue
+  /** What the source still has of the mapping, and what it has no more. */
+  living: ReturnType<typeof livingMapping>
+}> {
+  const known = options.outbox ? await knownColumns(options.outbox, options.slotName) : []
   return await withinLimits(source, async db => {
     const facts = await readFactsOf(db, source.url, options)
-    const catalogue = await readCatalogue({ pool: db }, options.mapping)
-    const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, options.mapping, facts)]
-    const publication = judgePublication(facts, catalogue, options)
-    return { problems: [...problems, ...publication], facts, catalogue }
+    const catalogue = { ...(await readCatalogue({ pool: db }, options.mapping)), known }
+    const living = await readLivingMapping(db, catalogue, options.mapping)
+    const { mapping } = living
+    const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, mapping, facts)]
+    const publication = judgePublication(facts, catalogue, { ...options, mapping })
+    return { problems: [...problems, ...publication], facts, catalogue, living }
   })
 }
 
@@ -114,10 +133,7 @@ export async function preflightAndTry(source: Source, options: Parameters<typeof
 }
 
 /** What of the tables or the publication does not fit the mapping any more, while capture runs. */
-export async function judgeTables(
-  source: Source,
-  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
-): Promise<Problem[]> {
+export async function judgeTables(source: Source, options: PreflightOptions): Promise<Problem[]> {
   const { problems, facts } = await preflight(source, options)
   const isMissing = facts.publication === null
   const what = `publication ${options.publicationName}`

@@ -53,8 +53,9 @@ function readable(catalogue: Catalogue, values: readonly (string | null)[]): rea
 
 /**
  * Reads a related list or object for many owners in one query. Returns the JSON of each owner's; an owner without
- * related rows is absent, one with rows that can't be told has null. Items come in the order of the related table's primary key, and where it has none, in that
- * of their values: the same rows always give the same JSON.
+ * related rows is absent, one with rows that can't be told has null. A column that was dropped is left out of the items.
+ * These come in the order of the related table's primary key, and where it has none, in that of their values: the same
+ * rows always give the same JSON.
  */
 export async function readRelated(
   db: Queryable,
@@ -63,9 +64,12 @@ export async function readRelated(
   owners: readonly string[],
 ): Promise<Map<string, string | null>> {
   const owner = quoteIdentifier(related.owner)
-  const shown = related.key === undefined ? related.columns : [related.key, ...related.columns]
+  const table = catalogue.tables.get(tableKey(related.table))
+  const present = related.columns.filter(column => table?.columns.some(({ name }) => name === column))
+  const living = present.length === 0 ? related : { ...related, columns: present }
+  const shown = living.key === undefined ? living.columns : [living.key, ...living.columns]
   const columns = shown.map(quoteIdentifier)
-  const primaryKey = catalogue.tables.get(tableKey(related.table))?.primaryKey ?? []
+  const primaryKey = table?.primaryKey ?? []
   const order =
     primaryKey.length > 0 ? primaryKey.map(quoteIdentifier) : columns.map(name => `${name}::text collate "C"`)
   const { rows, fields } = await db.query({
@@ -80,7 +84,7 @@ export async function readRelated(
     .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
   const add =
     related.key === undefined
-      ? addItem(related, writers)
+      ? addItem(living, writers)
       : addMember(related, writers[1]!, catalogue.kindOf(fields[2]!.dataTypeID))
   const byOwner = new Map<string, Map<string, string>>()
   const untold = new Set<string>()
@@ -127,6 +131,35 @@ function addMember(related: RelatedList, write: JsonWriter, kind: ColumnKind): A
 
 function typeOf(catalogue: Catalogue, table: RelatedList['table'], column: string): string {
   const found = catalogue.tables.get(tableKey(table))?.columns.find(({ name }) => name === column)
-  if (!found) throw new Error(`${tableKey(table)} has no column ${column}`)
+  if (!found)
+    throw Object.assign(new Error(`${tableKey(table)} has no column ${column}`), { code: undefinedColumn })
   return found.typeName
+}
+
+const undefinedColumn = '42703'
+/** A table, a schema or a column that is not there (any more). */
+const notThere = new Set(['42P01', '3F000', undefinedColumn])
+/** Also a NUL, which no text of Postgres has. */
+export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
+
+/**
+ * Reads for keys of which some may not be of the key's type any more: there are no rows with these. Null where the
+ * table is gone, or a column that is needed.
+ */
+export async function readWhatIsThere<T>(
+  keys: readonly string[],
+  read: (keys: readonly string[]) => Promise<Map<string, T>>,
+): Promise<Map<string, T> | null> {
+  try {
+    return await read(keys)
+  } catch (error) {
+    const { code = '' } = error as { code?: string }
+    if (notThere.has(code)) return null
+    if (!notOfTheKeysType.has(code)) throw error
+    if (keys.length <= 1) return new Map()
+    const middle = Math.ceil(keys.length / 2)
+    const first = await readWhatIsThere(keys.slice(0, middle), read)
+    const second = await readWhatIsThere(keys.slice(middle), read)
+    return first && second && new Map([...first, ...second])
+  }
 }

@@ -1,7 +1,7 @@
 import type { EntityMapping, RelatedList } from '../domain/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
 import { writeEntityId } from './map.ts'
-import { readRelated, readRows } from './read-back.ts'
+import { notOfTheKeysType, readRelated, readRows } from './read-back.ts'
 import { createResultWriter, type ShapedRow } from './result.ts'
 import type { Queryable, Source } from './source.ts'
 
@@ -11,9 +11,6 @@ export type PresentEntity = {
   readonly entityIdJson: string
   readonly resultJson: string
 }
-
-/** Also a NUL, which no text of Postgres has. */
-export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
 
 /** Reads one entity by a text of its key, which may be written in another way than its own; null where there is none. */
 export async function readEntity(

@@ -1,10 +1,10 @@
-import { isKnown, type Value } from '../domain/change.ts'
+import { type Column, isKnown, type Value } from '../domain/change.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
 import { chooseFields, type EntityMapping, type RelatedList, ruleOf } from '../domain/mapping.ts'
 import { type Catalogue, choosable } from './catalogue.ts'
 
 /** The columns of rows that look alike: the same array for all of them, since what is known of it is kept by it. */
-export type Shape = readonly { readonly name: string; readonly typeOid: number }[]
+export type Shape = readonly Pick<Column, 'name' | 'typeOid' | 'told'>[]
 
 /** A row of an entity's table: the values are in the order of the shape. */
 export type ShapedRow = { readonly shape: Shape; readonly values: readonly Value[] }
@@ -42,7 +42,15 @@ export function createResultWriter(catalogue: Catalogue) {
 
   function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
     const names = shape.map(({ name }) => name)
-    return [...chooseFields(entity.fields, choosable(catalogue, shape)).fields].map(([column, field]) => {
+    return [
+      ...chooseFields(
+        entity.fields,
+        choosable(
+          catalogue,
+          shape.filter(({ told }) => told === undefined),
+        ),
+      ).fields,
+    ].map(([column, field]) => {
       const index = names.indexOf(column)
       const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
       return { index, name: field, nameJson: JSON.stringify(field), write }
@@ -56,7 +64,7 @@ export function createResultWriter(catalogue: Catalogue) {
     relatedJson: (list: RelatedList) => string | null | undefined,
   ): Result => {
     let json = ''
-    const omitted: string[] = []
+    const omitted = row.shape.flatMap(({ name, told }) => (told === 'in doubt' ? [name] : []))
     for (const { index, name, nameJson, write } of fieldsOf(entity, row.shape)) {
       const value = row.values[index]!
       if (!isKnown(value)) omitted.push(name)

@@ -54,9 +54,10 @@ export async function beginResync(
   occasion: Occasion,
   options: ResyncOptions,
 ): Promise<ResyncResult> {
-  const { slotName, mapping } = options
+  const { slotName } = options
   await using lock = await lockSlot(source)
-  const { problems, facts } = await preflight(source, options)
+  const { problems, facts, living } = await preflight(source, { ...options, outbox })
+  const { mapping } = living
   const { rows } = await lock.query('select active_pid from pg_replication_slots where slot_name = $1', [
     slotName,
   ])

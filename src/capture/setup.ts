@@ -46,7 +46,7 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
   const client = await source.pool.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [slotLock])
-    const { problems, facts } = await preflight(source, options)
+    const { problems, facts } = await preflight(source, { ...options, outbox })
     const position = await readPosition(outbox, options.slotName)
     if (!position) {
       problems.push(...(await obstaclesToBeginning(outbox, facts, options)))

@@ -12,6 +12,7 @@ import { type EntityMapping, type RelatedList, type TableName, tableKey } from '
 import type { Arrivals } from './arrivals.ts'
 import type { Catalogue, Table } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
+import { namedOf, tellColumns } from './told-columns.ts'
 
 /** An entity that a transaction changed, on the way to its event. */
 export type Touched = {
@@ -33,6 +34,9 @@ export type Plan = {
   readonly isFull: boolean
   readonly entities: readonly {
     readonly entity: EntityMapping
+    /** The relation with its columns under the names by which the mapping means them. */
+    readonly told: Relation
+    /** -1: the key is not among the columns. */
     readonly keyIndex: number
     /** The places of the replica identity's columns beside the key: of these the row before is always known. */
     readonly identity: readonly number[]
@@ -43,7 +47,7 @@ export type Plan = {
     readonly entity: EntityMapping
     readonly field: string
     readonly ownerIndex: number
-    /** The places that decide what the field shows; null where the relation is older than the mapping. */
+    /** The places that decide what the field shows; null where the relation has not all of them. */
     readonly shown: readonly number[] | null
   }[]
 }
@@ -53,46 +57,57 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
   const key = tableKey(relation)
   const isMeant = (table: TableName) =>
     tableKey(table) === key || catalogue.tables.get(tableKey(table))?.oid === relation.oid
-  const indexOf = (column: string) => {
-    const index = relation.columns.findIndex(({ name }) => name === column)
-    if (index < 0) throw new Error(`${key} no longer has the column ${column} that the mapping names`)
-    return index
-  }
-  const shownBy = ({ table, owner, columns, key }: RelatedList) => {
-    const names = relation.columns.map(({ name }) => name)
+  const indexIn = ({ columns }: Relation, column: string) => columns.findIndex(({ name }) => name === column)
+  const shownBy = (told: Relation, { table, owner, columns, key }: RelatedList) => {
     // The order of the items is by primary key.
     const order = catalogue.tables.get(tableKey(table))?.primaryKey ?? []
     const shown = [owner, ...(key === undefined ? [] : [key]), ...columns, ...order]
-    return shown.every(name => names.includes(name)) ? shown.map(indexOf) : null
+    const places = shown.map(column => indexIn(told, column))
+    return places.includes(-1) ? null : places
   }
   const tables = [...catalogue.tables.values()].filter(
     ({ name, oid }) => tableKey(name) === key || oid === relation.oid,
   )
   const isFull = relation.identity === 'full' && tables.every(hasWholeLeaves)
   const isOfIdentity = (column: Column) => (relation.identity === 'full' ? isFull : column.inKey)
-  const besideKey = (key: string, isMeant: (column: Column) => boolean) =>
-    relation.columns.flatMap((column, i) => (isMeant(column) && column.name !== key ? [i] : []))
+  const placesBeside = (key: number, isMeant: (column: Column) => boolean) =>
+    relation.columns.flatMap((column, i) => (isMeant(column) && i !== key ? [i] : []))
   return {
     isFull,
     entities: mapping
       .filter(entity => isMeant(entity.table))
       .map(entity => {
-        const identity = besideKey(entity.key, isOfIdentity)
-        const apart = besideKey(entity.key, column => relation.identity === 'full' || column.inKey)
+        const told = tellColumns(relation, namedOf(entity), catalogue)
+        const keyIndex = keyIn(told, entity.key)
+        const identity = placesBeside(keyIndex, isOfIdentity)
+        const apart = placesBeside(keyIndex, column => relation.identity === 'full' || column.inKey)
         const isSameRow = apart.length === 0 ? undefined : sameAt(apart, isFull)
-        return { entity, keyIndex: indexOf(entity.key), identity, isSameRow }
+        return { entity, told, keyIndex, identity, isSameRow }
       }),
     owners: mapping.flatMap(entity =>
       entity.related
         .filter(({ table }) => isMeant(table))
-        .map(list => ({
-          entity,
-          field: list.field,
-          ownerIndex: indexOf(list.owner),
-          shown: shownBy(list),
-        })),
+        .flatMap(list => {
+          const more = [list.owner, ...(list.key === undefined ? [] : [list.key]), ...list.columns]
+          const told = tellColumns(relation, { table: list.table, rules: {}, more }, catalogue)
+          const ownerIndex = indexIn(told, list.owner)
+          const owner = { entity, field: list.field, ownerIndex, shown: shownBy(told, list) }
+          // Where the table has no such column any more, there is no list to tell of.
+          return ownerIndex < 0 ? [] : [owner]
+        }),
     ),
   }
+}
+
+/**
+ * Where a relation has an entity's key: under its name, or, where it has no column of that name, as the one column that
+ * tells its rows apart: a key may have been renamed since.
+ */
+export function keyIn({ columns, identity }: Relation, key: string): number {
+  const named = columns.findIndex(({ name }) => name === key)
+  if (named >= 0 || identity === 'full') return named
+  const inKey = columns.flatMap((column, i) => (column.inKey ? [i] : []))
+  return inKey.length === 1 ? inKey[0]! : -1
 }
 
 /**
@@ -148,16 +163,16 @@ export function foldPart(
     const plan = planOf(relation)
     const row = change.kind === 'delete' ? null : change.kind === 'update' ? filled(change) : change.row
     const old = change.kind === 'insert' ? null : change.old
-    for (const { entity, keyIndex, identity, isSameRow } of plan.entities) {
+    for (const { entity, told, keyIndex, identity, isSameRow } of plan.entities) {
       const key = row?.[keyIndex]
       const oldKey = old?.[keyIndex]
       const before = change.kind === 'insert' ? null : knownBefore(change, plan, identity)
       const isMoved = typeof oldKey === 'string' && oldKey !== key
       // Another key is another entity: the old one is gone, the new one is new.
-      if (row === null || isMoved) step(entity, oldKey, relation, { kind: 'delete', old: before }, isSameRow)
+      if (row === null || isMoved) step(entity, oldKey, told, { kind: 'delete', old: before }, isSameRow)
       if (row === null) continue
-      if (change.kind === 'insert' || isMoved) step(entity, key, relation, { kind: 'insert', row }, isSameRow)
-      else step(entity, key, relation, { kind: 'update', row, old: before, identity: old }, isSameRow)
+      if (change.kind === 'insert' || isMoved) step(entity, key, told, { kind: 'insert', row }, isSameRow)
+      else step(entity, key, told, { kind: 'update', row, old: before, identity: old }, isSameRow)
     }
     for (const { entity, field, ownerIndex, shown } of plan.owners) {
       if (!entity.sendsUnchanged && change.kind === 'update' && isKnownUnchanged(change, plan, shown))

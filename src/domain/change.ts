@@ -15,7 +15,15 @@ export type Value = string | null | typeof unchanged | typeof unreadable
 export const isKnown = (value: Value): value is string | null => typeof value !== 'symbol'
 
 /** A column as the stream describes it. `inKey`: part of the replica identity. */
-export type Column = { readonly name: string; readonly typeOid: number; readonly inKey: boolean }
+export type Column = {
+  readonly name: string
+  readonly typeOid: number
+  readonly inKey: boolean
+  /** Of a type that is not built in, as `schema.name`: it may be dropped, and made anew under another OID. */
+  readonly typeName?: string
+  /** Absent: as the mapping says of its name. `in doubt`: it may be one that is never told. */
+  readonly told?: 'never' | 'in doubt'
+}
 
 /** A table as it was when the change was made: the stream sends a new one after each DDL. */
 export type Relation = {

@@ -67,6 +67,7 @@ const table = (name: string, change: Partial<Table> = {}): Table => ({
   isPartition: false,
   identity: 'd',
   columns: [{ name: 'id', typeOid: 23, typeName: 'integer', isGenerated: false }],
+  attributes: [],
   primaryKey: ['id'],
   identityColumns: ['id'],
   generated: 'nothing',

@@ -137,8 +137,30 @@ test.each([
   })
 })
 
-test.each(['Y', 'O', 'A', 'r'])('a message of kind %s is passed over', tag => {
+test.each(['O', 'A', 'r'])('a message of kind %s is passed over', tag => {
   expect(createDecoder()(message(tag, 'whatever'))).toEqual({ kind: 'other' })
+})
+
+test('a column of a type that is not built in has its name, which outlives its OID', () => {
+  const decode = createDecoder()
+  decode(message('Y', int32(70_000), text('shop'), text('Mood')))
+  decode(
+    message(
+      'R',
+      int32(1),
+      text('public'),
+      text('t'),
+      'd',
+      int16(1),
+      int8(1),
+      text('id'),
+      int32(70_000),
+      int32(0),
+    ),
+  )
+  expect(decode(message('I', int32(1), 'N', row('glad')))).toMatchObject({
+    change: { relation: { columns: [{ name: 'id', typeOid: 70_000, typeName: 'shop.Mood' }] } },
+  })
 })
 
 test.each(['S', 'E', 'c', 'b', 'P', 'K', 'p', '?'])(

@@ -67,6 +67,7 @@ function table(name: string, columns: readonly string[], part: Partial<Table> = 
     isPartition: false,
     identity: 'd',
     columns: columns.map(column => ({ name: column, typeOid: 23, typeName: 'integer', isGenerated: false })),
+    attributes: [],
     primaryKey: ['id'],
     identityColumns: ['id'],
     generated: 'nothing',

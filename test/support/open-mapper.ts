@@ -27,6 +27,7 @@ export function tableOf({ oid, schema, name, columns }: Relation): Table {
     isPartition: false,
     identity: 'd',
     columns: columns.map(column => ({ ...column, typeName: 'of its type', isGenerated: false })),
+    attributes: columns.map(({ name: column }) => column),
     primaryKey: [columns[0]!.name],
     identityColumns: [columns[0]!.name],
     generated: 'nothing',

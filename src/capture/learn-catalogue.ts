@@ -1,0 +1,72 @@
+import { type KnownColumn, livingMapping } from '../domain/known-columns.ts'
+import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import type { Outbox } from '../outbox/database.ts'
+import { noteColumns } from '../outbox/source-columns.ts'
+import type { Log } from '../runtime/log.ts'
+import { type Catalogue, readCatalogue } from './catalogue.ts'
+import type { Queryable, Source } from './source.ts'
+
+/**
+ * Makes the function that reads the catalogue and takes note of the columns of the mapped tables, so that they are known
+ * by whatever name the WAL may still have. What the mapping names and the source has dropped stops nothing, and is told
+ * once; `livingMapping` is the mapping without that.
+ */
+export function createLearner(options: {
+  source: Source
+  outbox: Outbox
+  slotName: string
+  mapping: readonly EntityMapping[]
+  log: Log
+}) {
+  const { source, outbox, slotName, mapping, log } = options
+  let living: readonly EntityMapping[] = mapping
+  let told: ReadonlySet<string> = new Set()
+  return {
+    livingMapping: () => living,
+    async learn(): Promise<Catalogue> {
+      const catalogue = await readCatalogue(source, mapping)
+      const known = await noteColumns(outbox, slotName, columnsOf(catalogue, mapping))
+      const now = await readLivingMapping(source.pool, { ...catalogue, known }, mapping)
+      living = now.mapping
+      const because = 'the source has dropped it; everything else goes on'
+      for (const what of now.lost.filter(each => !told.has(each)))
+        log.error('capture.mapping_lost', { what, because })
+      told = new Set(now.lost)
+      return { ...catalogue, known }
+    },
+  }
+}
+
+function columnsOf({ tables }: Catalogue, mapping: readonly EntityMapping[]): KnownColumn[] {
+  return [...tables.values()].flatMap(({ oid, name: table, attributes }) => {
+    const entities = mapping.filter(entity => tableKey(entity.table) === tableKey(table))
+    return attributes.flatMap((name, i) => {
+      if (name === null) return []
+      const isOmitted = entities.some(({ fields }) => fields.omit.includes(name))
+      return [{ tableOid: oid, table, name, attnum: i + 1, isOmitted }]
+    })
+  })
+}
+
+/** The mapping as far as the source still has what it names. `known` of the catalogue says what was captured before. */
+export async function readLivingMapping(
+  db: Queryable,
+  { tables, known = [] }: Pick<Catalogue, 'tables' | 'known'>,
+  mapping: readonly EntityMapping[],
+): Promise<ReturnType<typeof livingMapping>> {
+  const missing = publishedTables(mapping)
+    .map(tableKey)
+    .filter(key => !tables.has(key))
+  const captured = known.filter(({ table }) => missing.includes(tableKey(table)))
+  const dropped = new Set<string>()
+  if (captured.length > 0) {
+    // One that has another name, or is in another schema, was not dropped.
+    const { rows } = await db.query('select oid::int8 as oid from pg_class where oid = any($1::int8[])', [
+      [...new Set(captured.map(({ tableOid }) => tableOid))],
+    ])
+    const existing = new Set(rows.map(row => Number(row.oid)))
+    for (const [key, columns] of Map.groupBy(captured, ({ table }) => tableKey(table)))
+      if (!columns.some(({ tableOid }) => existing.has(tableOid))) dropped.add(key)
+  }
+  return livingMapping(mapping, known, { tables, dropped })
+}
