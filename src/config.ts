@@ -248,6 +248,11 @@ export function readConfig(
   }
 }
 
+/** Whether npm or npx has started this process. https://docs.npmjs.com/cli/using-npm/scripts#environment */
+export function isRunByNpm(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
+  return env.npm_command !== undefined
+}
+
 /** What Kubernetes gives every pod beside a service named walhook. https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables */
 const ofKubernetes = /^WALHOOK_(SERVICE_|PORT($|_\d))/
 

@@ -1,5 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { readConfig } from '../config.ts'
+import { isRunByNpm, readConfig } from '../config.ts'
 import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'
 import { check } from './check.ts'
@@ -10,6 +10,7 @@ import { playground } from './playground.ts'
 import { rekey } from './rekey.ts'
 import { resync } from './resync.ts'
 import { serve } from './serve.ts'
+import { stopSignal } from './stop-signal.ts'
 import { token } from './token.ts'
 
 /** In the order in which they are shown. */
@@ -45,7 +46,7 @@ export async function runCommand(args: string[]): Promise<number> {
   if (!command) return misused(`there is no command ${JSON.stringify(name)}`, usage)
   if (rest.some(arg => helpFlags.includes(arg))) return print(command.usage)
   try {
-    return await command.run(rest, firstSignal())
+    return await command.run(rest, stopSignal(isRunByNpm()))
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (error instanceof Misuse || code?.startsWith('ERR_PARSE_ARGS')) return misused(message, command.usage)
@@ -63,17 +64,6 @@ const bare: Command = {
     await playground(config, { say, signal })
     return 0
   },
-}
-
-/** Aborted by the first signal, which stops in order; the second ends the process at once. */
-function firstSignal(): AbortSignal {
-  const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.on(signal, () => {
-      if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
-      stop.abort()
-    })
-  return stop.signal
 }
 
 function print(text: string): 0 {

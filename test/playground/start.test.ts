@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -19,10 +20,11 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-function start() {
-  const child = spawn(process.execPath, ['src/main.ts'], {
+function start(command = process.execPath, args = ['src/main.ts']) {
+  const child = spawn(command, args, {
     cwd: folder,
-    env: { PATH: process.env.PATH, PORT: '0' },
+    // The Node.js of the packages comes first in npm's own PATH; HOME is where npm keeps its logs.
+    env: { PATH: process.env.PATH, HOME: folder, PORT: '0' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
@@ -84,3 +86,30 @@ test('npm start shows signed deliveries, Ctrl-C leaves nothing running, and a se
   second.child.kill('SIGTERM')
   expect(await second.exited, second.output()).toBe(0)
 })
+
+test('a signal to npm, which does not pass it on, stops walhook and its Postgres too', async () => {
+  const npm = start('npm', ['start'])
+  const at = await places(npm.said)
+  npm.child.kill('SIGTERM')
+  await npm.exited
+  for (const url of [at.receiver, at.api, at.database.replace('postgres', 'http')])
+    await until(async () => !(await isAnswering(url)) && !(await isListening(new URL(url))), {
+      what: `${url} to be closed`,
+    })
+})
+
+test('a signal to npx stops what it has started', async () => {
+  const npx = start('npx', ['node', 'src/main.ts', 'listen', '--port', '0'])
+  const [, url] = await npx.said(/^Send webhooks to (\S+)\/ /m)
+  npx.child.kill('SIGTERM')
+  await npx.exited
+  await until(async () => !(await isAnswering(url!)), { what: 'the receiver to be closed' })
+})
+
+const isListening = ({ hostname, port }: URL) =>
+  new Promise<boolean>(resolve => {
+    const socket = connect(Number(port), hostname, () => {
+      socket.destroy()
+      resolve(true)
+    }).on('error', () => resolve(false))
+  })

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net'
 import { beforeEach, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { formatSecret, sign } from '../../src/domain/signature.ts'
@@ -45,6 +46,23 @@ test('check says that a source can be captured, or what is in the way, and leave
     mend: null,
   })
   expect(await query(traces)).toEqual(untouched)
+})
+
+test('a port that is taken ends serve before anything was changed', async () => {
+  await query(tables)
+  const other = createServer()
+  await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
+  try {
+    const { port } = other.address() as AddressInfo
+    const { code, stderr } = await runWalhook(database, ['serve'], { PORT: String(port) })
+    expect(stderr).toBe(
+      `PORT: ${port} on 127.0.0.1 is taken by another program. To mend it: set PORT to a free port, or to 0 for any\n`,
+    )
+    expect(code).toBe(1)
+    expect(await query(traces)).toEqual(untouched)
+  } finally {
+    other.close()
+  }
 })
 
 test('migrate makes the schema, and a second time finds nothing to do', async () => {
