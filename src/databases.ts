@@ -5,7 +5,7 @@ import { describeSlow, type SlowStatement } from './domain/backend.ts'
 import type { Problem } from './domain/problem.ts'
 import type { SealKey } from './domain/seal.ts'
 import { type Clock, openClock } from './outbox/clock.ts'
-import { type Outbox, openOutbox } from './outbox/database.ts'
+import { type Outbox, openOutbox, problemOfEncoding } from './outbox/database.ts'
 import { problemOfPlace, refuseCopy, settleHome } from './outbox/home.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
@@ -91,6 +91,8 @@ export async function openDatabases(
     const { problems } = await preflight(source, { ...config, outbox: upkeep })
     if (problems.length > 0) return { ok: false, problems }
   }
+  const encoding = await problemOfEncoding(upkeep)
+  if (encoding) return { ok: false, problems: [encoding] }
   const migrated = describeMigration(await migrate(upkeep))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })

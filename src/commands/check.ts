@@ -6,8 +6,8 @@ import { sampleLines } from '../capture/sample-columns.ts'
 import { openSource } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
-import { type CheckLine, failure, worstLevel } from '../domain/check-line.ts'
-import { openOutbox } from '../outbox/database.ts'
+import { type CheckLine, failure, ok, worstLevel } from '../domain/check-line.ts'
+import { openOutbox, problemOfEncoding } from '../outbox/database.ts'
 import { type Command, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */
@@ -42,8 +42,21 @@ async function checkSource(
   const lines = [
     ...checkLines(facts, catalogue, { ...config, mapping, known, nowMs: Date.now() }),
     ...(await sampleLines(source, catalogue, mapping)),
+    ...(await outboxLines(config)),
   ]
   return { lines, worst: worstLevel(lines) }
+}
+
+/** What is in the way of walhook's own tables. */
+async function outboxLines(config: Config): Promise<CheckLine[]> {
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  const problem =
+    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool)) ?? (await problemOfEncoding(outbox))
+  return [
+    problem
+      ? failure(problem)
+      : ok('outbox_encoding', "walhook's own tables", 'in a database with the encoding UTF8'),
+  ]
 }
 
 /** The columns that walhook has seen before; none where its own tables can't be read, as before the first start. */

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
-import { openOutbox } from '../outbox/database.ts'
+import { openOutbox, problemOfEncoding } from '../outbox/database.ts'
 import { describeMigration, migrate as migrateSchema } from '../outbox/migrate.ts'
 import { type Command, report, required, say } from './command.ts'
 
@@ -21,6 +21,7 @@ export const migrate: Command = {
 /** Brings walhook's own tables up to date, and nothing else. */
 export async function migrateOutbox(config: Config) {
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
-  const problem = await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool)
+  const problem =
+    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool)) ?? (await problemOfEncoding(outbox))
   return problem ? { ok: false as const, problem } : describeMigration(await migrateSchema(outbox))
 }

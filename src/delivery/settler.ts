@@ -1,4 +1,5 @@
 import type { LeftLane, Settlement } from '../outbox/settle.ts'
+import { isOfData, withoutAnswer } from '../outbox/unstorable.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
 
@@ -52,10 +53,33 @@ export function createSettler(options: {
         return left
       } catch (error) {
         log.error('delivery.settle_failed', { reason: describeError(error), attempts: batch.length })
+        if (isOfData(error)) return await settleApart(batch, error)
         await sleep(retryMs, gaveUp.signal)
       }
     }
     return []
+  }
+
+  /** What one of them brings must not keep the others from being settled: halves, down to the one that can't be stored as it is. */
+  async function settleApart(batch: readonly Settlement[], error: unknown): Promise<readonly LeftLane[]> {
+    if (batch.length > 1) {
+      const middle = Math.ceil(batch.length / 2)
+      return [...(await settleSurely(batch.slice(0, middle))), ...(await settleSurely(batch.slice(middle)))]
+    }
+    const [settlement] = batch
+    const { webhookId, eventId } = settlement!.attempt
+    const facts = { webhook_id: webhookId, event_id: eventId === null ? undefined : String(eventId) }
+    try {
+      const left = await options.settle([withoutAnswer(settlement!, error)])
+      log.error('delivery.answer_not_stored', { ...facts, reason: describeError(error) })
+      return left
+    } catch (error) {
+      // Its lease ends by itself.
+      log.error('delivery.not_settled', { ...facts, reason: describeError(error) })
+      return []
+    } finally {
+      settlingSinceMs = null
+    }
   }
 
   async function rest(ms: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { SlowStatement } from '../domain/backend.ts'
+import type { Problem } from '../domain/problem.ts'
 import type { Tables } from './tables.ts'
 import { createWatch, watchedPool } from './watched-client.ts'
 
@@ -113,5 +114,20 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
     // useless. https://www.postgresql.org/docs/current/sql-prepare.html
     client.release(true)
     throw error
+  }
+}
+
+/** What is wrong with the database as a place for walhook's tables, or null. */
+export async function problemOfEncoding(outbox: Pick<Outbox, 'pool'>): Promise<Problem | null> {
+  const { rows } = await outbox.pool.query(
+    `select current_setting('server_encoding') as encoding, quote_ident(left(current_database(), 58) || '_utf8') as name`,
+  )
+  const { encoding, name } = rows[0]
+  if (encoding === 'UTF8') return null
+  return {
+    code: 'outbox_encoding',
+    what: 'OUTBOX_DATABASE_URL',
+    found: `a database with the encoding ${encoding}, which can't hold every event and every answer of a receiver`,
+    mend: `make one that can, and name it: create database ${name} encoding 'UTF8' lc_collate 'C' lc_ctype 'C' template template0;`,
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { DatabaseError } from 'pg'
 import { expect, test } from 'vitest'
 import { createSettler } from '../../src/delivery/settler.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
@@ -114,4 +115,40 @@ test('who gives up does not rest', async () => {
   settler.giveUp()
   await sleep(0)
   expect(settled).toEqual([1, 1])
+})
+
+test('what one of them brings keeps no other from being settled: it is found by halves, and stored without its answer', async () => {
+  const attempt = (eventId: number, body: string) => ({
+    attempt: {
+      webhookId: 1,
+      eventId,
+      request: {},
+      response: { status: 200, headers: {}, body },
+      errorMessage: null,
+    },
+  })
+  const stored: { eventId: number; body: string }[] = []
+  const done: number[] = []
+  const settler = createSettler({
+    clockMs: () => performance.now(),
+    async settle(settlements) {
+      const attempts = settlements.map(each => each.attempt)
+      if (attempts.some(({ response }) => response?.body === 'poison'))
+        throw Object.assign(new DatabaseError('invalid byte sequence', 0, 'error'), { code: '22021' })
+      stored.push(
+        ...attempts.map(({ eventId, response }) => ({ eventId: Number(eventId), body: response!.body })),
+      )
+      return []
+    },
+    log: { error: () => {} } as never,
+    onSettled: settlements => done.push(settlements.length),
+  })
+  for (let i = 0; i < 30; i++)
+    settler.push(attempt(i, i === 17 || i === 3 ? 'poison' : 'fine') as unknown as Settlement)
+  await until(() => done.reduce((sum, n) => sum + n, 0) === 30, { what: 'all to be settled' })
+  expect(stored.map(({ eventId }) => eventId).sort((a, b) => a - b)).toEqual([...Array(30).keys()])
+  expect(stored.filter(({ body }) => body !== 'fine').map(({ eventId }) => eventId)).toEqual([3, 17])
+  expect(stored.find(({ eventId }) => eventId === 3)!.body).toBe(
+    '(walhook could not store this answer: 22021)',
+  )
 })
