@@ -13,6 +13,8 @@ export type CapturedNow = { readonly captured: Captured; readonly beforeLsn: Lsn
  *
  * A table is published by its own row, or by a partitioned table above it, or by the schema of either. For a schema the
  * row that says in which schema the table is counts, too: only ALTER TABLE … SET SCHEMA changes that.
+ *
+ * No table is locked, as `pg_partition_tree` would do it: a look does not wait behind an ALTER TABLE.
  */
 const capturedStatement = `
 select json_build_object(
@@ -32,11 +34,14 @@ select json_build_object(
         where p.pubname = $1 and r.prrelid in (select c.oid union select pg_partition_ancestors(c.oid))
         {bySchema}),
       'parts', coalesce((
-        select json_object_agg(part.relid::oid::int8, (
-          select string_agg(i.inhrelid || ' ' || i.xmin, ', ' order by i.inhrelid)
-          from pg_partition_ancestors(part.relid) up join pg_inherits i on i.inhrelid = up.relid
-          where up.relid in (select relid from pg_partition_tree(c.oid)) and up.relid <> c.oid))
-        from pg_partition_tree(c.oid) part where part.isleaf and part.relid <> c.oid), '{}')))
+        with recursive tree as (
+          select inhrelid, inhrelid || ' ' || xmin as rows from pg_inherits where inhparent = c.oid
+          union all
+          select i.inhrelid, tree.rows || ', ' || i.inhrelid || ' ' || i.xmin
+          from tree join pg_inherits i on i.inhparent = tree.inhrelid)
+        select json_object_agg(tree.inhrelid::oid::int8, tree.rows)
+        from tree join pg_class leaf on leaf.oid = tree.inhrelid and leaf.relkind <> 'p'
+        where c.relkind = 'p'), '{}')))
     from unnest($2::text[], $3::text[]) as wanted (schema, name)
     join pg_namespace n on n.nspname = wanted.schema
     join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
