@@ -5,6 +5,7 @@ import { readEvents } from '../support/read-outbox.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 
+const timeoutMs = 240_000
 let server: OwnServer
 beforeAll(async () => {
   server = await openOwnServer({ max_replication_slots: '60', max_wal_senders: '60' })
@@ -148,142 +149,171 @@ test.each(ways)(
     at.start()
     await isGap(at, gaps)
   },
+  timeoutMs,
 )
 
-test('while walhook streams, a table that leaves the publication and returns at once has a gap, and the others go on', async () => {
-  await using at = await open()
-  await at.psql.query(
-    `alter publication walhook drop table users; insert into users values (2, 'lost');
+test(
+  'while walhook streams, a table that leaves the publication and returns at once has a gap, and the others go on',
+  async () => {
+    await using at = await open()
+    await at.psql.query(
+      `alter publication walhook drop table users; insert into users values (2, 'lost');
      alter publication walhook add table users`,
-  )
-  await at.walhook().logged('capture.gap', { table: '"public"."users"', reason: 'table unpublished' })
-  await isGap(at, usersGap('table unpublished'))
-  await at.psql.query('insert into companies values (1)')
-  await has(at, 'company 1 new')
-  const { rows } = await at.psql.query('select from_lsn < to_lsn as is_range from walhook.gaps')
-  expect(rows).toEqual([{ is_range: true }])
-})
+    )
+    await at.walhook().logged('capture.gap', { table: '"public"."users"', reason: 'table unpublished' })
+    await isGap(at, usersGap('table unpublished'))
+    await at.psql.query('insert into companies values (1)')
+    await has(at, 'company 1 new')
+    const { rows } = await at.psql.query('select from_lsn < to_lsn as is_range from walhook.gaps')
+    expect(rows).toEqual([{ is_range: true }])
+  },
+  timeoutMs,
+)
 
-test('a gap begins where the table left, however long it is away, and the mend that walhook names leads to it', async () => {
-  await using at = await open()
-  const { rows } = await at.psql.query('select pg_current_wal_insert_lsn() as lsn')
-  await at.psql.query('alter publication walhook drop table users')
-  const { reason } = await at.walhook().logged('capture.state', { state: 'blocked' })
-  expect(await at.gaps()).toEqual(usersGap('table unpublished'))
-  await at.psql.query(`insert into users values (2, 'lost')`)
-  const mend = /run: (alter publication walhook add table [^;]+;)/.exec(String(reason))![1]!
-  await at.psql.query(mend)
-  await isGap(at, usersGap('table unpublished'))
-  const gap = await at.psql.query(
-    'select from_lsn <= $1::pg_lsn as is_early, to_lsn > $1::pg_lsn as is_late from walhook.gaps',
-    [rows[0].lsn],
-  )
-  expect(gap.rows).toEqual([{ is_early: true, is_late: true }])
-})
+test(
+  'a gap begins where the table left, however long it is away, and the mend that walhook names leads to it',
+  async () => {
+    await using at = await open()
+    const { rows } = await at.psql.query('select pg_current_wal_insert_lsn() as lsn')
+    await at.psql.query('alter publication walhook drop table users')
+    const { reason } = await at.walhook().logged('capture.state', { state: 'blocked' })
+    expect(await at.gaps()).toEqual(usersGap('table unpublished'))
+    await at.psql.query(`insert into users values (2, 'lost')`)
+    const mend = /run: (alter publication walhook add table [^;]+;)/.exec(String(reason))![1]!
+    await at.psql.query(mend)
+    await isGap(at, usersGap('table unpublished'))
+    const gap = await at.psql.query(
+      'select from_lsn <= $1::pg_lsn as is_early, to_lsn > $1::pg_lsn as is_late from walhook.gaps',
+      [rows[0].lsn],
+    )
+    expect(gap.rows).toEqual([{ is_early: true, is_late: true }])
+  },
+  timeoutMs,
+)
 
-test('resync --entity tells the rows as they are and what is gone while the stream goes on, and ends the gap', async () => {
-  await using at = await open()
-  await at.psql.query(
-    `insert into companies values (1); insert into users values (1, 'before'), (2, 'before')`,
-  )
-  await has(at, 'user 2 new')
-  await at.psql.query(`
+test(
+  'resync --entity tells the rows as they are and what is gone while the stream goes on, and ends the gap',
+  async () => {
+    await using at = await open()
+    await at.psql.query(
+      `insert into companies values (1); insert into users values (1, 'before'), (2, 'before')`,
+    )
+    await has(at, 'user 2 new')
+    await at.psql.query(`
     alter publication walhook drop table users;
     delete from users where id = 1; update users set name = 'lost'; insert into users values (3, 'lost');
     alter publication walhook add table users`)
-  await isGap(at, usersGap('table unpublished'))
-  const before = (await readEvents(at.psql)).length
+    await isGap(at, usersGap('table unpublished'))
+    const before = (await readEvents(at.psql)).length
 
-  const resync = (...args: string[]) => runWalhook(at.database, ['resync', ...args])
-  expect((await resync('--entity', 'company')).stdout).toMatch(/^Nothing is lost/)
-  expect(await resync('--entity', 'nobody')).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('user, company'),
-  })
-  const plan = await resync('--entity', 'user')
-  expect(plan.stdout).toMatch(
-    /Changes of "public"."users" are lost from [0-9A-F]+\/[0-9A-F]+ to [0-9A-F]+\/[0-9A-F]+/,
-  )
-  const command = /walhook (resync .*--yes)/.exec(plan.stdout)![1]!
-  expect(await runWalhook(at.database, command.split(' '))).toMatchObject({ code: 0, stderr: '' })
-  await at.walhook().ready()
-  expect(await at.gaps()).toEqual([])
-  expect((await readEvents(at.psql, 'name')).slice(before)).toEqual([
-    'user 2 update lost',
-    'user 3 new lost',
-    'user 1 delete',
-  ])
-  expect((await at.capture()).state).toBe('streaming')
-})
+    const resync = (...args: string[]) => runWalhook(at.database, ['resync', ...args])
+    expect((await resync('--entity', 'company')).stdout).toMatch(/^Nothing is lost/)
+    expect(await resync('--entity', 'nobody')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('user, company'),
+    })
+    const plan = await resync('--entity', 'user')
+    expect(plan.stdout).toMatch(
+      /Changes of "public"."users" are lost from [0-9A-F]+\/[0-9A-F]+ to [0-9A-F]+\/[0-9A-F]+/,
+    )
+    const command = /walhook (resync .*--yes)/.exec(plan.stdout)![1]!
+    expect(await runWalhook(at.database, command.split(' '))).toMatchObject({ code: 0, stderr: '' })
+    await at.walhook().ready()
+    expect(await at.gaps()).toEqual([])
+    expect((await readEvents(at.psql, 'name')).slice(before)).toEqual([
+      'user 2 update lost',
+      'user 3 new lost',
+      'user 1 delete',
+    ])
+    expect((await at.capture()).state).toBe('streaming')
+  },
+  timeoutMs,
+)
 
-test('a table that is lost again while its resync runs keeps its gap', async () => {
-  await using at = await open()
-  const lose = (id: number) => `
+test(
+  'a table that is lost again while its resync runs keeps its gap',
+  async () => {
+    await using at = await open()
+    const lose = (id: number) => `
     alter publication walhook drop table users; insert into users values (${id}, 'lost');
     alter publication walhook add table users`
-  await at.psql.query(lose(1))
-  await isGap(at, usersGap('table unpublished'))
-  await at.stop()
-  // Nobody captures: the resync waits.
-  expect(await runWalhook(at.database, ['resync', '--yes'])).toMatchObject({ code: 0 })
-  await at.psql.query(lose(2))
-  at.start()
-  await at.walhook().ready()
-  expect((await readEvents(at.psql)).sort()).toEqual(['user 1 new', 'user 2 new'])
-})
+    await at.psql.query(lose(1))
+    await isGap(at, usersGap('table unpublished'))
+    await at.stop()
+    // Nobody captures: the resync waits.
+    expect(await runWalhook(at.database, ['resync', '--yes'])).toMatchObject({ code: 0 })
+    await at.psql.query(lose(2))
+    at.start()
+    await at.walhook().ready()
+    expect((await readEvents(at.psql)).sort()).toEqual(['user 1 new', 'user 2 new'])
+  },
+  timeoutMs,
+)
 
-test('a publication that is dropped and made anew is a loss of everything, and only a resync ends it', async () => {
-  await using at = await open()
-  await at.stop()
-  const slot = at.database.name
-  await at.psql.query('drop publication walhook')
-  await at.psql.query(`insert into users values (1, 'lost')`)
-  await at.psql.query(
-    'create publication walhook for table users, companies with (publish_via_partition_root = true)',
-  )
-  const walhook = at.start()
-  const { reason } = await walhook.logged('capture.state', { state: 'lost' })
-  expect(reason).toContain('publication remade')
-  // It has looked again by then.
-  await until(() => walhook.log.filter(({ msg }) => msg === 'capture.failed').length >= 2, {
-    what: 'the next try',
-  })
-  expect((await at.capture()).state).toBe('lost')
-  expect(await runWalhook(at.database, ['resync', '--yes'])).toMatchObject({ code: 0, stderr: '' })
-  await walhook.ready()
-  await has(at, 'user 1 new')
-  const { rows } = await at.psql.query(
-    'select count(*)::int as slots from pg_replication_slots where slot_name = $1',
-    [slot],
-  )
-  expect(rows).toEqual([{ slots: 1 }])
-})
-
-test('a slot that is older than its publication can be read, or is a loss that a resync ends', async () => {
-  const database = await server.database()
-  await using psql = await connect(database.url)
-  await psql.query(tables)
-  await psql.query(`select pg_create_logical_replication_slot('${database.name}', 'pgoutput')`)
-  await psql.query(`insert into users values (1, 'older')`)
-  await psql.query(
-    'create publication walhook for table users, companies with (publish_via_partition_root = true)',
-  )
-  const { rows } = await psql.query(`select current_setting('server_version_num')::int >= 180000 as reads_it`)
-  await using walhook = startWalhook(database)
-  if (!rows[0].reads_it) {
+test(
+  'a publication that is dropped and made anew is a loss of everything, and only a resync ends it',
+  async () => {
+    await using at = await open()
+    await at.stop()
+    const slot = at.database.name
+    await at.psql.query('drop publication walhook')
+    await at.psql.query(`insert into users values (1, 'lost')`)
+    await at.psql.query(
+      'create publication walhook for table users, companies with (publish_via_partition_root = true)',
+    )
+    const walhook = at.start()
     const { reason } = await walhook.logged('capture.state', { state: 'lost' })
-    expect(reason).toContain('slot older than publication')
-    expect(await runWalhook(database, ['resync', '--yes'])).toMatchObject({ code: 0, stderr: '' })
-  }
-  await walhook.ready()
-  await psql.query(`insert into users values (2, 'newer')`)
-  await until(async () => (await readEvents(psql)).includes('user 2 new'), { what: 'the change after' })
-})
+    expect(reason).toContain('publication remade')
+    // It has looked again by then.
+    await until(() => walhook.log.filter(({ msg }) => msg === 'capture.failed').length >= 2, {
+      what: 'the next try',
+    })
+    expect((await at.capture()).state).toBe('lost')
+    expect(await runWalhook(at.database, ['resync', '--yes'])).toMatchObject({ code: 0, stderr: '' })
+    await walhook.ready()
+    await has(at, 'user 1 new')
+    const { rows } = await at.psql.query(
+      'select count(*)::int as slots from pg_replication_slots where slot_name = $1',
+      [slot],
+    )
+    expect(rows).toEqual([{ slots: 1 }])
+  },
+  timeoutMs,
+)
 
-test('what a table and its publication may go through without a gap', async () => {
-  await using at = await open()
-  await at.psql.query('create role another; create schema elsewhere')
-  const statements = `
+test(
+  'a slot that is older than its publication can be read, or is a loss that a resync ends',
+  async () => {
+    const database = await server.database()
+    await using psql = await connect(database.url)
+    await psql.query(tables)
+    await psql.query(`select pg_create_logical_replication_slot('${database.name}', 'pgoutput')`)
+    await psql.query(`insert into users values (1, 'older')`)
+    await psql.query(
+      'create publication walhook for table users, companies with (publish_via_partition_root = true)',
+    )
+    const { rows } = await psql.query(
+      `select current_setting('server_version_num')::int >= 180000 as reads_it`,
+    )
+    await using walhook = startWalhook(database)
+    if (!rows[0].reads_it) {
+      const { reason } = await walhook.logged('capture.state', { state: 'lost' })
+      expect(reason).toContain('slot older than publication')
+      expect(await runWalhook(database, ['resync', '--yes'])).toMatchObject({ code: 0, stderr: '' })
+    }
+    await walhook.ready()
+    await psql.query(`insert into users values (2, 'newer')`)
+    await until(async () => (await readEvents(psql)).includes('user 2 new'), { what: 'the change after' })
+  },
+  timeoutMs,
+)
+
+test(
+  'what a table and its publication may go through without a gap',
+  async () => {
+    await using at = await open()
+    await at.psql.query('create role another; create schema elsewhere')
+    const statements = `
     grant select on users to another; alter table users add column x integer; create index on users (name);
     alter table users rename to people; alter table people rename to users;
     alter table users set schema elsewhere; alter table elsewhere.users set schema public;
@@ -292,22 +322,28 @@ test('what a table and its publication may go through without a gap', async () =
     create table noise (id integer primary key); alter publication walhook add table noise;
     alter publication walhook drop table noise; vacuum full users; cluster users using users_pkey; truncate users;
     analyze; vacuum freeze; vacuum full pg_publication_rel; vacuum full pg_publication`
-  await at.stop()
-  for (const statement of statements.split(';').filter(each => !each.includes('owner to postgres')))
-    await at.psql.query(statement)
-  const walhook = at.start()
-  await walhook.ready()
-  await at.psql.query(`insert into users values (1, 'after')`)
-  await has(at, 'user 1 new')
-  expect(await at.gaps()).toEqual([])
-})
+    await at.stop()
+    for (const statement of statements.split(';').filter(each => !each.includes('owner to postgres')))
+      await at.psql.query(statement)
+    const walhook = at.start()
+    await walhook.ready()
+    await at.psql.query(`insert into users values (1, 'after')`)
+    await has(at, 'user 1 new')
+    expect(await at.gaps()).toEqual([])
+  },
+  timeoutMs,
+)
 
-test('a table that the mapping names for the first time has no gap', async () => {
-  await using at = await open(
-    `${tables}; create table teams (id integer primary key); insert into teams values (1)`,
-  )
-  await at.stop()
-  await at.psql.query('alter publication walhook add table teams')
-  await at.psql.query('insert into teams values (2)')
-  expect(await at.gaps()).toEqual([])
-})
+test(
+  'a table that the mapping names for the first time has no gap',
+  async () => {
+    await using at = await open(
+      `${tables}; create table teams (id integer primary key); insert into teams values (1)`,
+    )
+    await at.stop()
+    await at.psql.query('alter publication walhook add table teams')
+    await at.psql.query('insert into teams values (2)')
+    expect(await at.gaps()).toEqual([])
+  },
+  timeoutMs,
+)

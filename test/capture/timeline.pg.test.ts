@@ -84,7 +84,7 @@ test('a server that was restored to an earlier time is lost, although it has wri
   const { reason } = await walhook.logged('capture.state', { state: 'lost' })
   expect(reason).toContain('other history')
   expect(reason).toContain('has left the timeline that was captured')
-})
+}, 240_000)
 
 test('a standby that has received everything goes on where the primary ended', async () => {
   await using at = await open()
@@ -102,4 +102,4 @@ test('a standby that has received everything goes on where the primary ended', a
   await at.write(`insert into users values (3, 'later')`)
   await captured(at, 'user 3 new')
   expect(await readEvents(at.events)).toEqual(['user 1 new', 'user 2 new', 'user 3 new'])
-})
+}, 240_000)

@@ -74,7 +74,7 @@ test('a copy of production sends nothing, until a person says which of the two i
   await production.ready()
   await using original = await connect(at.database.url)
   expect(await readQueue(original)).toEqual({ deliveries: 1, lanes: 1 })
-})
+}, 240_000)
 
 test('a database that another one was exchanged for by renaming is noticed, and goes on where it is adopted', async () => {
   await using at = await open()
@@ -97,4 +97,4 @@ test('a database that another one was exchanged for by renaming is noticed, and 
   await until(async () => (await readEvents(psql)).includes('user 1 update'), { what: 'the resync' })
   const { rows } = await psql.query('select slot_name from walhook.positions')
   expect(rows).toEqual([{ slot_name: other.WALHOOK_SLOT }])
-})
+}, 240_000)
