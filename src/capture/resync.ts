@@ -11,7 +11,7 @@ import { otherSlots, readPosition, renameSlot, restartPosition } from '../outbox
 import { beginResyncs, openResyncs } from '../outbox/resyncs.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { preflight } from './preflight.ts'
-import { createPublication } from './publication-verdict.ts'
+import { createPublication, judgePublication } from './publication-verdict.ts'
 import { readCaptured } from './read-captured.ts'
 import { slotLock } from './setup.ts'
 import { createSlot } from './slot.ts'
@@ -56,8 +56,11 @@ export async function beginResync(
 ): Promise<ResyncResult> {
   const { slotName } = options
   await using lock = await lockSlot(source)
-  const { problems, facts, living } = await preflight(source, { ...options, outbox })
+  const { problems, facts, catalogue, living } = await preflight(source, { ...options, outbox })
   const { mapping } = living
+  // Where there is a slot, a missing publication is a gap, and no problem; but here it is to be made.
+  if (facts.slot && !facts.publication)
+    problems.push(...judgePublication({ ...facts, slot: null }, catalogue, { ...options, mapping }))
   const { rows } = await lock.query('select active_pid from pg_replication_slots where slot_name = $1', [
     slotName,
   ])
@@ -68,8 +71,8 @@ export async function beginResync(
       mend: 'stop the walhook that reads it: nothing is lost while it can be read',
     })
   if (problems.length > 0) return { ok: false, problems }
-  if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
   if (!facts.publication) await lock.query(createPublication(options.publicationName, mapping, facts))
+  if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
   const { captured, beforeLsn: seenLsn } = await readCaptured(lock, { ...options, ...facts })
   const { onWaiting } = options
   const startsAt = parseLsn(await createSlot(lock, slotName, { flags: facts.slot, onWaiting }))
