@@ -51,6 +51,14 @@ const fields = {
     description:
       'Sent with each request besides the usual ones, and shown to nobody. At a change: null takes one away, `[redacted]` keeps its value, and what is not named stays.',
   }),
+  client_certificate: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
+    description:
+      'For a receiver that asks for one (mutual TLS): a certificate in PEM, with the chain behind it. With its key, or null for neither. It goes where the URL leads to another origin.',
+  }),
+  client_key: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
+    description:
+      'The private key of `client_certificate`, in PEM without a passphrase. Sealed, and shown to nobody.',
+  }),
 }
 const newWebhook = z
   .strictObject({
@@ -61,6 +69,8 @@ const newWebhook = z
     mode: fields.mode.default('every'),
     batch: fields.batch.default(null),
     headers: fields.headers.default({}),
+    client_certificate: fields.client_certificate.default(null),
+    client_key: fields.client_key.default(null),
   })
   .meta({ id: 'NewWebhook' })
 const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
@@ -78,6 +88,10 @@ export const webhookFields = {
   mode: z.enum(['every', 'latest']),
   batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
   headers: z.record(z.string(), z.string()).meta({ description: 'Each value is `[redacted]`.' }),
+  client_certificate: z
+    .object({ subject: z.string(), fingerprint: z.string(), expires_at: time() })
+    .optional()
+    .meta({ description: 'The client certificate, where there is one.' }),
   previous_secret_expires_at: time().nullable().meta({
     description: 'Until when requests are signed with the secret before the last rotation as well.',
   }),
@@ -196,9 +210,18 @@ export const webhookRoutes = [
 ]
 
 /** What an admin chose, in the words of the code; what was not given stays undefined. */
-function chosen<T extends z.output<typeof webhookChange>>({ is_active, update_fields, batch, ...rest }: T) {
+function chosen<T extends z.output<typeof webhookChange>>({
+  is_active,
+  update_fields,
+  batch,
+  client_certificate,
+  client_key,
+  ...rest
+}: T) {
   return {
     ...rest,
+    clientCertificate: client_certificate,
+    clientKey: client_key,
     isActive: is_active,
     updateFields: update_fields,
     batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
@@ -222,6 +245,13 @@ export const webhookJson =
       mode: webhook.mode,
       batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
       headers: redactedHeaders(webhook.headerNames),
+      ...(webhook.clientCertificate && {
+        client_certificate: {
+          subject: webhook.clientCertificate.subject,
+          fingerprint: webhook.clientCertificate.fingerprint,
+          expires_at: webhook.clientCertificate.expiresAt.toISOString(),
+        },
+      }),
       previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
       disabled_at: webhook.disabledAt?.toISOString() ?? null,
       disabled_reason: webhook.disabledReason,

@@ -3,7 +3,7 @@ import { changeHeaders, type HeaderChange, keepsHeaders } from '../domain/custom
 import { writeBody } from '../domain/event.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { batchBody } from '../domain/shipment.ts'
-import { openHeaders, type Sealed, sealHeaders, sealSecret } from '../domain/webhook-secrets.ts'
+import { openHeaders, type Sealed, sealHeaders, sealIdentity, sealSecret } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { inTransaction } from '../outbox/database.ts'
@@ -12,7 +12,7 @@ import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { forbidden, invalid, notFound, type Result } from './result.ts'
 import { newSecret } from './secrets.ts'
-import { headerProblems } from './webhooks.ts'
+import { headerProblems, judgeIdentity } from './webhooks.ts'
 
 const entityType = 'user'
 
@@ -54,6 +54,8 @@ export type Unsaved = {
   readonly url: string
   readonly headers: HeaderChange
   readonly isBatch: boolean
+  readonly clientCertificate?: string | null | undefined
+  readonly clientKey?: string | null | undefined
 }
 
 /**
@@ -70,7 +72,7 @@ export async function tryWebhook(
 ): Promise<Result<Attempt>> {
   const verdict = await control.judgeTarget(unsaved.url)
   if (!verdict.ok) return invalid({ pointer: '/url', detail: verdict.reason })
-  const sealed = await unsavedSecrets(control, id, verdict.url.href, unsaved.headers)
+  const sealed = await unsavedSecrets(control, id, verdict.url.href, unsaved)
   if (!sealed.ok) return sealed
   const message = await testMessage(control, caller, userId, unsaved.isBatch)
   if (!message.ok) return message
@@ -93,8 +95,10 @@ async function unsavedSecrets(
   control: Control,
   id: number | null,
   url: string,
-  change: HeaderChange,
+  { headers: change, clientCertificate, clientKey }: Unsaved,
 ): Promise<Result<Sealed>> {
+  const client = judgeIdentity(clientCertificate, clientKey)
+  if (client.problems.length > 0) return invalid(...client.problems)
   const { sealKey, randomBytes } = control
   const webhook = id === null ? null : await findWebhook(control.outbox, id)
   const stored = id === null ? null : await findSealed(control.outbox.pool, id)
@@ -115,6 +119,9 @@ async function unsavedSecrets(
         previousSecret: null,
       }),
       headers: isEmpty ? null : sealHeaders(sealKey, under, headers.headers, nonce()),
+      ...(!isKept && { identity: null }),
+      ...(client.identity && { identity: sealIdentity(sealKey, under, client.identity, nonce()) }),
+      ...(client.identity === null && { identity: null }),
     },
   }
 }

@@ -1,9 +1,20 @@
+import {
+  type ClientIdentity,
+  judgeClientIdentity,
+  type ShownCertificate,
+} from '../domain/client-certificate.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../domain/custom-headers.ts'
 import { nearest } from '../domain/nearest.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
 import type { Batching, Mode, Webhook } from '../domain/webhook.ts'
-import { type Headers, openHeaders, sealHeaders, sealSecret } from '../domain/webhook-secrets.ts'
+import {
+  type Headers,
+  openHeaders,
+  sealHeaders,
+  sealIdentity,
+  sealSecret,
+} from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { freeFollowers } from '../outbox/batch-followers.ts'
 import { inTransaction } from '../outbox/database.ts'
@@ -26,6 +37,9 @@ export type WebhookFields = {
   readonly mode?: Mode | undefined
   readonly batch?: Batching | null | undefined
   readonly headers?: HeaderChange | undefined
+  /** As PEM, both together; null for both: none. */
+  readonly clientCertificate?: string | null | undefined
+  readonly clientKey?: string | null | undefined
 }
 
 /** One page of a list, and the cursor of the next one, if there is more. */
@@ -37,10 +51,11 @@ export async function createWebhook(
   caller: Caller,
   fields: WebhookFields,
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
-  const { headers: wantedHeaders = {}, ...rest } = fields
+  const { headers: wantedHeaders = {}, clientCertificate, clientKey, ...rest } = fields
+  const client = judgeIdentity(clientCertificate, clientKey)
   const headers = changeHeaders([], {}, wantedHeaders)
   const judged = await judgeFields(control, fields)
-  const problems = [...judged.problems, ...headerProblems(headers)]
+  const problems = [...judged.problems, ...headerProblems(headers), ...client.problems]
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
   const secret = newSecret(control)
   const webhook = await inTransaction(control.outbox, async tx => {
@@ -50,6 +65,7 @@ export async function createWebhook(
       id,
       secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
       sealedHeaders: sealedHeaders(control, id, headers.headers),
+      sealedIdentity: sealedIdentity(control, id, client) ?? null,
     })
     await recordAudit(tx.client, caller, 'webhook.created', { webhookId: made.id, to: made })
     return made
@@ -83,8 +99,10 @@ export async function changeWebhook(
   change: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
   isCurrent: (webhook: Webhook) => boolean = () => true,
 ): Promise<Result<Webhook>> {
-  const { headers: headerChange, ...rest } = change
+  const { headers: headerChange, clientCertificate, clientKey, ...rest } = change
+  const client = judgeIdentity(clientCertificate, clientKey)
   const { problems, url } = await judgeFields(control, change)
+  problems.push(...client.problems)
   if (problems.length > 0 && !headerChange) return invalid(...problems)
   let isBack = false
   const changed = await inTransaction<Result<Webhook>>(control.outbox, async tx => {
@@ -99,7 +117,14 @@ export async function changeWebhook(
     const wrong = [...problems, ...headerProblems(headers)]
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
     const { sealedHeaders, changed } = headers
-    const after = (await webhooks.updateWebhook(tx, id, { ...normalized(rest, url), sealedHeaders }))!
+    // As with headers: it was given for its receiver.
+    const given = sealedIdentity(control, id, client)
+    const identity = given === undefined && !isKept ? null : given
+    const after = (await webhooks.updateWebhook(tx, id, {
+      ...normalized(rest, url),
+      sealedHeaders,
+      sealedIdentity: identity,
+    }))!
     if (before.batch !== null && after.batch === null) await freeFollowers(tx.client, id)
     const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
     await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to })
@@ -158,6 +183,41 @@ function sealedHeaders(control: Control, id: number, headers: Headers): webhooks
   const names = Object.keys(headers).sort()
   if (names.length === 0) return { names, envelope: null }
   return { names, envelope: sealHeaders(control.sealKey, id, headers, control.randomBytes(nonceBytes)) }
+}
+
+type GivenIdentity = {
+  /** Undefined: nothing was given; null: none is wanted. */
+  readonly identity?: (ClientIdentity & { readonly shown: ShownCertificate }) | null
+  readonly problems: readonly FieldProblem[]
+}
+
+/** Certificate and key as they were given: both, or neither. */
+export function judgeIdentity(
+  certificate: string | null | undefined,
+  key: string | null | undefined,
+): GivenIdentity {
+  if (certificate === undefined && key === undefined) return { problems: [] }
+  if (!certificate && !key) return { identity: null, problems: [] }
+  if (!certificate)
+    return {
+      problems: [{ pointer: '/client_certificate', detail: 'Give the certificate of the key as well.' }],
+    }
+  if (!key)
+    return { problems: [{ pointer: '/client_key', detail: 'Give the key of the certificate as well.' }] }
+  const judged = judgeClientIdentity({ certificate, key }, new Date())
+  if (judged.ok) return { identity: { certificate, key, shown: judged.shown }, problems: [] }
+  return {
+    problems: judged.problems.map(({ field, detail }) => ({ pointer: `/client_${field}`, detail })),
+  }
+}
+
+function sealedIdentity(
+  { sealKey, randomBytes }: Control,
+  id: number,
+  { identity }: GivenIdentity,
+): webhooks.SealedIdentity | undefined {
+  if (!identity) return identity
+  return { shown: identity.shown, envelope: sealIdentity(sealKey, id, identity, randomBytes(nonceBytes)) }
 }
 
 export function headerProblems(

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { errors } from 'undici'
 import type { Attempt, Phase, Response } from '../domain/attempt.ts'
+import type { ClientIdentity } from '../domain/client-certificate.ts'
 import { elapsedMs, type Moment } from '../domain/elapsed.ts'
 import { isUnknownName, judgeDeadline, judgeError, judgeStatus, type Verdict } from '../domain/outcome.ts'
 import { type Connection, openConnections } from './connections.ts'
@@ -15,6 +16,8 @@ export type HttpRequest = {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** For a receiver that asks for a client certificate. */
+  readonly identity?: ClientIdentity | null
 }
 
 /**
@@ -63,7 +66,7 @@ export function openSender(
       const { origin, pathname, search } = target.url
       const send = async (isNew: boolean) =>
         exchange(
-          await connections.takeSurely(origin, isNew),
+          await connections.takeSurely(origin, isNew, request.identity ?? null),
           { ...request, path: pathname + search },
           { start, signal, mayBegin },
         )
@@ -136,8 +139,11 @@ export function openSender(
       })
     }
     /** What undici does not say of an answer that it takes no interest in. */
-    const told = (error: Error | undefined) =>
-      error && isUnasked(error) ? unasked(connection.answer.status() ?? '') : error
+    const told = (error: Error | undefined) => {
+      if (error && isUnasked(error)) return unasked(connection.answer.status() ?? '')
+      const isBare = connection.opening !== before && connection.opening?.isBare() === true
+      return isBare && head === null && isLostConnection(error) ? closedBare : error
+    }
     const cut = () => end(cutOff, false)
     // The rest of the deadline: the second try of a request has less.
     const timer = setTimeout(() => end(overdue, false), deadlineMs - (performance.now() - start.monotonicMs))
@@ -206,6 +212,9 @@ type Exchanged = Pick<HttpResult, 'phases' | 'remoteAddress' | 'response'> & {
 
 const cutOff = new Error('the request was cut off')
 const overdue = new Error('the deadline has passed')
+const closedBare = Object.assign(new Error('closed after a handshake without a client certificate'), {
+  code: 'CLOSED_BARE',
+})
 const lapsed = new Error('the lease has ended, or may have')
 const mostInterimAnswers = 20
 const onlyInterim = Object.assign(new Error('it sends interim answers (1xx) without end'), {

@@ -1,5 +1,6 @@
 import { Client } from 'undici'
 import { withoutBrackets } from '../domain/address.ts'
+import { type ClientIdentity, identityId } from '../domain/client-certificate.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { type AnswerHead, createAnswerHead, readThrough } from './answer-head.ts'
 import { createHabits } from './habits.ts'
@@ -9,6 +10,8 @@ import { type Opening, type OpeningOptions, openSocket } from './opening.ts'
 export type Connection = {
   readonly client: Client
   readonly origin: string
+  /** What it may be used for: the origin, and the client certificate that it was opened with. */
+  readonly key: string
   readonly madeAtMs: number
   readonly answer: AnswerHead
   /** What is known of its opening; null before that has begun. */
@@ -17,6 +20,10 @@ export type Connection = {
   idleSinceMs: number | null
   /** How long it had been idle before the request that is under way. */
   idleForMs: number
+}
+
+function keyOf(origin: string, identity: ClientIdentity | null): string {
+  return identity === null ? origin : `${origin} ${identityId(identity)}`
 }
 
 export type Connections = ReturnType<typeof openConnections>
@@ -48,7 +55,7 @@ export function openConnections(options: OpeningOptions) {
   const habits = createHabits(nowMs)
   let isClosed = false
 
-  function open(origin: string): Connection {
+  function open(origin: string, identity: ClientIdentity | null): Connection {
     const client = new Client(origin, {
       pipelining: 1,
       keepAliveTimeout: idleMs,
@@ -62,6 +69,7 @@ export function openConnections(options: OpeningOptions) {
           protocol,
           hostname: withoutBrackets(hostname),
           port: Number(port) || (protocol === 'https:' ? 443 : 80),
+          identity,
         }
         connection.opening = openSocket(peer, options, (error, socket) => {
           if (error) callback(error, null)
@@ -72,6 +80,7 @@ export function openConnections(options: OpeningOptions) {
     const connection: Connection = {
       client,
       origin,
+      key: keyOf(origin, identity),
       madeAtMs: nowMs(),
       answer: createAnswerHead(nowMs),
       opening: null,
@@ -93,12 +102,12 @@ export function openConnections(options: OpeningOptions) {
   }
 
   function forget(connection: Connection): boolean {
-    const kept = idle.get(connection.origin)
+    const kept = idle.get(connection.key)
     const at = kept?.indexOf(connection) ?? -1
     if (!kept || at < 0) return false
     kept.splice(at, 1)
     idleCount--
-    if (kept.length === 0) idle.delete(connection.origin)
+    if (kept.length === 0) idle.delete(connection.key)
     return true
   }
 
@@ -112,9 +121,10 @@ export function openConnections(options: OpeningOptions) {
   }
 
   /** The one that was used last: those that are not needed then grow old and end. */
-  function takeKept(origin: string): Connection | null {
+  function takeKept(origin: string, identity: ClientIdentity | null): Connection | null {
+    const key = keyOf(origin, identity)
     for (;;) {
-      const connection = idle.get(origin)?.at(-1)
+      const connection = idle.get(key)?.at(-1)
       if (!connection) return null
       forget(connection)
       const isOld = nowMs() - connection.madeAtMs > oldestMs
@@ -124,8 +134,8 @@ export function openConnections(options: OpeningOptions) {
     }
   }
 
-  function take(origin: string, isNew = false): Connection {
-    return (isNew ? null : takeKept(origin)) ?? open(origin)
+  function take(origin: string, isNew = false, identity: ClientIdentity | null = null): Connection {
+    return (isNew ? null : takeKept(origin, identity)) ?? open(origin, identity)
   }
 
   return {
@@ -133,9 +143,9 @@ export function openConnections(options: OpeningOptions) {
     take,
 
     /** As `take`, once nothing speaks against using it: of a receiver that is new, the end of its first one may be on its way. */
-    async takeSurely(origin: string, isNew: boolean): Promise<Connection> {
+    async takeSurely(origin: string, isNew: boolean, identity: ClientIdentity | null): Promise<Connection> {
       for (;;) {
-        const connection = take(origin, isNew)
+        const connection = take(origin, isNew, identity)
         const doubtMs = connection.idleSinceMs === null ? 0 : habits.doubtMs(origin, idleForMs(connection))
         if (doubtMs === 0) return connection
         await sleep(doubtMs)
@@ -159,15 +169,15 @@ export function openConnections(options: OpeningOptions) {
 
     /** Keeps a connection whose request has ended well for the next one. */
     giveBack(connection: Connection): void {
-      const { client, origin } = connection
-      const kept = idle.get(origin) ?? []
+      const { client, key } = connection
+      const kept = idle.get(key) ?? []
       if (client.destroyed || client.closed || idleCount >= mostIdle || kept.length >= mostIdlePerOrigin) {
         drop(connection)
         return
       }
       connection.idleSinceMs = nowMs()
       kept.push(connection)
-      idle.set(origin, kept)
+      idle.set(key, kept)
       idleCount++
     },
 

@@ -1,9 +1,16 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import type { Attempt } from '../domain/attempt.ts'
+import type { ClientIdentity } from '../domain/client-certificate.ts'
 import { redactedHeaders, redactor } from '../domain/custom-headers.ts'
 import type { SealKey } from '../domain/seal.ts'
 import { parseSecret } from '../domain/signature.ts'
-import { type Headers, openHeaders, openSecret, type Sealed } from '../domain/webhook-secrets.ts'
+import {
+  type Headers,
+  openHeaders,
+  openIdentity,
+  openSecret,
+  type Sealed,
+} from '../domain/webhook-secrets.ts'
 import type { HttpResult, Sender } from './attempt.ts'
 import { buildRequest } from './request.ts'
 
@@ -22,6 +29,7 @@ const maxKnown = 10_000
 type Unsealed = {
   /** What signs: the secret and, after it, the one before a rotation while it is valid. */
   readonly keys: readonly KeyObject[]
+  readonly identity: ClientIdentity | null
   /** Custom headers, or null where there are none. */
   readonly custom: { readonly headers: Headers; readonly shown: Headers; redact(text: string): string } | null
 }
@@ -58,7 +66,7 @@ export function createDeliver(options: {
   ): Promise<Attempt> => {
     const { body, ...identity } = message
     const opened = open(target)
-    const { keys, custom } = opened.ok ? opened.unsealed : nothing
+    const { keys, custom, identity: client } = opened.ok ? opened.unsealed : nothing
     const request = buildRequest(
       target.url,
       { id: message.messageId, body },
@@ -71,7 +79,7 @@ export function createDeliver(options: {
     )
     // Nothing is ever sent unsigned, or without a header that it should have.
     const result = opened.ok
-      ? await options.post(request, signal, mayBegin)
+      ? await options.post(client ? { ...request, identity: client } : request, signal, mayBegin)
       : unsendable(opened.reason, options.nowMs())
     const { outcome, failure, ...facts } = custom ? redactedResult(result, custom.redact) : result
     return {
@@ -95,10 +103,15 @@ export type Deliver = ReturnType<typeof createDeliver>
 
 type Failed = { readonly ok: false; readonly reason: string }
 
-const nothing: Unsealed = { keys: [], custom: null }
+const nothing: Unsealed = { keys: [], custom: null, identity: null }
 
 function isSame(a: Sealed, b: Sealed): boolean {
-  return a.secret === b.secret && a.previousSecret === b.previousSecret && a.headers === b.headers
+  return (
+    a.secret === b.secret &&
+    a.previousSecret === b.previousSecret &&
+    a.headers === b.headers &&
+    a.identity === b.identity
+  )
 }
 
 function unsealAll(
@@ -115,12 +128,19 @@ function unsealAll(
   }
   const opened = openHeaders(sealKey, webhookId, sealed.headers)
   if (!opened.ok) return { ok: false, reason: `the custom headers can't be read: ${opened.reason}` }
+  const client = openIdentity(sealKey, webhookId, sealed.identity)
+  if (!client.ok) return { ok: false, reason: `the client certificate can't be read: ${client.reason}` }
+  const { identity } = client
   const { headers } = opened
   const names = Object.keys(headers)
-  if (names.length === 0) return { ok: true, unsealed: { keys, custom: null } }
+  if (names.length === 0) return { ok: true, unsealed: { keys, identity, custom: null } }
   return {
     ok: true,
-    unsealed: { keys, custom: { headers, shown: redactedHeaders(names), redact: redactor(headers) } },
+    unsealed: {
+      keys,
+      identity,
+      custom: { headers, shown: redactedHeaders(names), redact: redactor(headers) },
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Phase } from '../domain/attempt.ts'
+import type { ClientIdentity } from '../domain/client-certificate.ts'
 import type { EgressProxy } from '../domain/egress-proxy.ts'
 import type { Guard } from './guard.ts'
 import { connectToFirst, type Race, tcp } from './race.ts'
@@ -12,7 +13,12 @@ export type OpeningOptions = {
 }
 
 /** The scheme, host and port of a judged URL; an IPv6 literal stands without its brackets. */
-export type Peer = { readonly protocol: string; readonly hostname: string; readonly port: number }
+export type Peer = {
+  readonly protocol: string
+  readonly hostname: string
+  readonly port: number
+  readonly identity?: ClientIdentity | null
+}
 
 /** A connection that is being opened, and what is known of it meanwhile. */
 export type Opening = {
@@ -20,6 +26,8 @@ export type Opening = {
   phases(): Partial<Record<Phase, number>>
   /** The receiver's address, from the first try to reach it; null before. */
   address(): string | null
+  /** Whether it speaks TLS 1.3 without a client certificate: a receiver that wants one says so only after the handshake. */
+  isBare(): boolean
   /** Whether all that was written has been handed to the system. */
   isFlushed(): boolean
   /** Ends it, whatever it has come to. */
@@ -58,6 +66,7 @@ export function openSocket(
   let current: Socket | null = null
   let race: Race | null = null
   let timer: NodeJS.Timeout | undefined
+  let isBare = false
   let isOver = false
 
   function end(error: Error | null, socket: Socket | null): void {
@@ -141,16 +150,25 @@ export function openSocket(
       return
     }
     clock.enter('tls')
-    const secured = connectTls({
-      socket,
-      host: peer.hostname,
-      // SNI is for names, and for names without the dot of the root (RFC 6066 section 3).
-      servername: isIP(peer.hostname) === 0 ? peer.hostname.replace(/\.$/, '') : '',
-      ALPNProtocols: ['http/1.1'],
-      // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
-      rejectUnauthorized: true,
-    })
-    hold(secured).once('secureConnect', () => end(null, secured))
+    try {
+      const secured = connectTls({
+        socket,
+        host: peer.hostname,
+        // SNI is for names, and for names without the dot of the root (RFC 6066 section 3).
+        servername: isIP(peer.hostname) === 0 ? peer.hostname.replace(/\.$/, '') : '',
+        ALPNProtocols: ['http/1.1'],
+        // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+        rejectUnauthorized: true,
+        ...(peer.identity && { cert: peer.identity.certificate, key: peer.identity.key }),
+      })
+      hold(secured).once('secureConnect', () => {
+        if (peer.identity == null && secured.getProtocol() === 'TLSv1.3') isBare = true
+        end(null, secured)
+      })
+    } catch (error) {
+      // A certificate that this OpenSSL does not take.
+      fail(error as Error)
+    }
   }
 
   const { proxy } = options
@@ -160,6 +178,7 @@ export function openSocket(
   return {
     phases: clock.phases,
     address: () => address,
+    isBare: () => isBare,
     isFlushed: () => current !== null && current.writableLength === 0,
     cancel() {
       isOver = true

@@ -94,6 +94,10 @@ const byCode: Record<string, readonly [ErrorClass, string]> = {
     'The receiver answered 101 Switching Protocols, which is for requests with "Upgrade", and walhook sends none. It must answer with a final status, such as 204.',
   ],
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ['tls_error', wantsCertificate],
+  CLOSED_BARE: [
+    'connection_reset',
+    'The receiver closed the connection before it had answered. It may want a client certificate (mutual TLS): give this webhook one, or turn it off there.',
+  ],
   UND_ERR_HEADERS_OVERFLOW: ['invalid_response', "The answer's headers are too large."],
   CERT_HAS_EXPIRED: ['tls_error', "The receiver's certificate has expired. It must be renewed there."],
   DEPTH_ZERO_SELF_SIGNED_CERT: [

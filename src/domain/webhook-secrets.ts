@@ -1,3 +1,4 @@
+import type { ClientIdentity } from './client-certificate.ts'
 import { keyIdOf, type Opened, type SealKey, seal, unseal } from './seal.ts'
 
 /** What is encrypted of a webhook, as envelopes. */
@@ -7,6 +8,8 @@ export type Sealed = {
   readonly previousSecret: string | null
   /** A JSON object of custom headers; null where there are none. */
   readonly headers: string | null
+  /** A JSON object of a certificate and its key for mutual TLS; null where there is none. */
+  readonly identity?: string | null
 }
 
 /** Names in lower case, with their values. */
@@ -15,6 +18,7 @@ export type Headers = Readonly<Record<string, string>>
 /** Until envelopes were bound to their webhook: what is left of these, `walhook rekey` binds. */
 export const unboundPurpose = 'walhook signing secret'
 const secretPurpose = (webhookId: number) => `walhook signing secret of webhook ${webhookId}`
+const identityPurpose = (webhookId: number) => `walhook client certificate of webhook ${webhookId}`
 const headersPurpose = (webhookId: number) => `walhook headers of webhook ${webhookId}`
 
 /** `nonce` as at `seal`. The envelope opens for this webhook only. */
@@ -45,6 +49,28 @@ export function openHeaders(
   return opened.ok ? { ok: true, headers: JSON.parse(opened.text) } : opened
 }
 
+export function sealIdentity(
+  key: SealKey,
+  webhookId: number,
+  { certificate, key: privateKey }: ClientIdentity,
+  nonce: Uint8Array,
+): string {
+  return seal(key, identityPurpose(webhookId), JSON.stringify({ certificate, key: privateKey }), nonce)
+}
+
+/** Opens a certificate with its key; there is none where there is no envelope. */
+export function openIdentity(
+  key: SealKey,
+  webhookId: number,
+  envelope: string | null | undefined,
+):
+  | { readonly ok: true; readonly identity: ClientIdentity | null }
+  | { readonly ok: false; readonly reason: string } {
+  if (!envelope) return { ok: true, identity: null }
+  const opened = unseal(key, identityPurpose(webhookId), envelope)
+  return opened.ok ? { ok: true, identity: JSON.parse(opened.text) } : opened
+}
+
 /**
  * The same envelopes, all made with the present key for this webhook: the same object where they are so already.
  * Null where one of them can't be opened.
@@ -65,9 +91,18 @@ export function reseal(
   const secret = again(sealed.secret, secretPurpose(webhookId))
   const previousSecret = sealed.previousSecret && again(sealed.previousSecret, secretPurpose(webhookId))
   const headers = sealed.headers && again(sealed.headers, headersPurpose(webhookId))
-  if (secret === null || (sealed.previousSecret && !previousSecret) || (sealed.headers && !headers))
+  const identity = sealed.identity && again(sealed.identity, identityPurpose(webhookId))
+  if (
+    secret === null ||
+    (sealed.previousSecret && !previousSecret) ||
+    (sealed.headers && !headers) ||
+    (sealed.identity && !identity)
+  )
     return null
   const isSame =
-    secret === sealed.secret && previousSecret === sealed.previousSecret && headers === sealed.headers
-  return isSame ? sealed : { secret, previousSecret, headers }
+    secret === sealed.secret &&
+    previousSecret === sealed.previousSecret &&
+    headers === sealed.headers &&
+    identity === sealed.identity
+  return isSame ? sealed : { secret, previousSecret, headers, ...(identity && { identity }) }
 }

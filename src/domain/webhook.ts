@@ -1,3 +1,4 @@
+import type { ShownCertificate } from './client-certificate.ts'
 import type { FailingTime } from './health.ts'
 import type { Trigger } from './trigger.ts'
 
@@ -32,6 +33,8 @@ export type Webhook = {
   readonly batch: Batching | null
   /** Of the headers that are sent besides walhook's own; in lower case, sorted. */
   readonly headerNames: readonly string[]
+  /** What is sent to a receiver that asks for a client certificate; its key is shown to nobody. */
+  readonly clientCertificate: ShownCertificate | null
   /** Until when the secret before the last rotation signs too; null where it does not, or not any more. */
   readonly previousSecretExpiresAt: Date | null
   /** Counts the changes by admins, from 1. */

@@ -103,7 +103,7 @@ with moved as (
   where l.lease_id is not null
   group by webhook_id
 )
-select told.*, b.webhook_id, b.event_ids, w.url, w.secret, w.previous_secret, w.headers
+select told.*, b.webhook_id, b.event_ids, w.url, w.secret, w.previous_secret, w.headers, w.client_identity
 from (
   select
     (select count(*) from moved)::int as moved,

@@ -6,14 +6,17 @@ import type { Outbox } from './database.ts'
 
 /** The envelopes of a webhook `w`; a previous secret only while it signs. */
 export const sealedColumns = `
-w.secret, case when w.previous_secret_expires_at > now() then w.previous_secret end as previous_secret, w.headers`
+w.secret, case when w.previous_secret_expires_at > now() then w.previous_secret end as previous_secret, w.headers,
+w.client_identity`
 
 export function toSealed(row: {
   secret: string
   previous_secret: string | null
   headers: string | null
+  client_identity?: string | null
 }): Sealed {
-  return { secret: row.secret, previousSecret: row.previous_secret, headers: row.headers }
+  const { secret, previous_secret: previousSecret, headers, client_identity: identity } = row
+  return { secret, previousSecret, headers, ...(identity && { identity }) }
 }
 
 /** The id of a webhook that is still to be inserted: its envelopes are made for it. */
@@ -63,10 +66,10 @@ export async function lockAllSealed(
 export async function replaceSealed(client: pg.PoolClient, id: number, sealed: Sealed): Promise<void> {
   await client.query(
     `update walhook.webhooks
-     set secret = $2, previous_secret = $3, headers = $4,
+     set secret = $2, previous_secret = $3, headers = $4, client_identity = $5,
          previous_secret_expires_at = case when $3::text is not null then previous_secret_expires_at end
      where id = $1`,
-    [id, sealed.secret, sealed.previousSecret, sealed.headers],
+    [id, sealed.secret, sealed.previousSecret, sealed.headers, sealed.identity ?? null],
   )
 }
 
@@ -79,7 +82,7 @@ export async function webhooksOfOtherKeys(
     select distinct on (w.id) w.id, w.name, split_part(envelope, ':', 2) as "keyId"
     from walhook.webhooks w
     cross join lateral unnest(array[
-      w.secret, w.headers, case when w.previous_secret_expires_at > now() then w.previous_secret end]) as envelope
+      w.secret, w.headers, w.client_identity, case when w.previous_secret_expires_at > now() then w.previous_secret end]) as envelope
     where w.is_active and w.disabled_at is null and split_part(envelope, ':', 2) <> all(${[...keyIds]}::text[])
     order by w.id`.execute(outbox.kysely)
   return rows

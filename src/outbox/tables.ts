@@ -19,6 +19,12 @@ export type Tables = {
     previous_secret: string | null
     previous_secret_expires_at: Date | null
     headers: string | null
+    client_identity: string | null
+    client_certificate: ColumnType<
+      { subject: string; fingerprint: string; expires_at: string } | null,
+      string | null,
+      string | null
+    >
     header_names: Generated<string[]>
     disabled_at: Date | null
     disabled_reason: string | null

@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely'
 import type pg from 'pg'
+import type { ShownCertificate } from '../domain/client-certificate.ts'
 import type { Trigger } from '../domain/trigger.ts'
 import type { Batching, Webhook } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
@@ -17,6 +18,7 @@ export const columns = [
   'batch_max_events',
   'batch_max_wait_ms',
   'header_names',
+  'client_certificate',
   'previous_secret_expires_at',
   'disabled_at',
   'disabled_reason',
@@ -44,6 +46,11 @@ export function toWebhook(
     mode: row.mode,
     batch: toBatching(row),
     headerNames: row.header_names,
+    clientCertificate: row.client_certificate && {
+      subject: row.client_certificate.subject,
+      fingerprint: row.client_certificate.fingerprint,
+      expiresAt: new Date(row.client_certificate.expires_at),
+    },
     previousSecretExpiresAt:
       row.previous_secret_expires_at && row.previous_secret_expires_at.getTime() > Date.now()
         ? row.previous_secret_expires_at
@@ -82,10 +89,31 @@ export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers
 /** Custom headers: their names, and the envelope with their values. */
 export type SealedHeaders = { readonly names: readonly string[]; readonly envelope: string | null }
 
+/** A client certificate: what may be shown of it, and the envelope with it and its key; null: none. */
+export type SealedIdentity = { readonly shown: ShownCertificate; readonly envelope: string } | null
+
+function identityColumns(identity: SealedIdentity) {
+  return {
+    client_identity: identity?.envelope ?? null,
+    client_certificate:
+      identity &&
+      JSON.stringify({
+        subject: identity.shown.subject,
+        fingerprint: identity.shown.fingerprint,
+        expires_at: identity.shown.expiresAt.toISOString(),
+      }),
+  }
+}
+
 /** `secret` is the encrypted envelope of the signing secret, `id` one of `nextWebhookId`, or absent for the next one. */
 export async function insertWebhook(
   db: Db,
-  input: WebhookInput & { id?: number; secret: string; sealedHeaders?: SealedHeaders },
+  input: WebhookInput & {
+    id?: number
+    secret: string
+    sealedHeaders?: SealedHeaders
+    sealedIdentity?: SealedIdentity
+  },
 ): Promise<Webhook> {
   const row = await db.kysely
     .insertInto('walhook.webhooks')
@@ -93,6 +121,7 @@ export async function insertWebhook(
       ...(input.id !== undefined && { id: input.id }),
       headers: input.sealedHeaders?.envelope ?? null,
       header_names: [...(input.sealedHeaders?.names ?? [])],
+      ...identityColumns(input.sealedIdentity ?? null),
       name: input.name,
       url: input.url,
       is_active: input.isActive,
@@ -165,6 +194,7 @@ export async function updateWebhook(
   id: number,
   change: { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined } & {
     readonly sealedHeaders?: SealedHeaders | undefined
+    readonly sealedIdentity?: SealedIdentity | undefined
   },
 ): Promise<Webhook | null> {
   const row = await db.kysely
@@ -186,6 +216,7 @@ export async function updateWebhook(
         headers: change.sealedHeaders.envelope,
         header_names: [...change.sealedHeaders.names],
       }),
+      ...(change.sealedIdentity !== undefined && identityColumns(change.sealedIdentity)),
       ...(change.isActive !== undefined && { is_active: change.isActive }),
       ...(change.isActive && { disabled_at: null, disabled_reason: null }),
       failing_since: unlessNew('failing_since', change),

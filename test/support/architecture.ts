@@ -41,6 +41,8 @@ const pureImports: Record<string, readonly string[]> = {
     'createDecipheriv',
     'createHash',
     'createHmac',
+    'createPrivateKey',
+    'X509Certificate',
     'KeyObject',
     'timingSafeEqual',
   ],
