@@ -1,13 +1,15 @@
-import { preflight } from './capture/preflight.ts'
+import { preflightAndTry } from './capture/preflight.ts'
 import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
 import { describeSlow, type SlowStatement } from './domain/backend.ts'
 import type { Problem } from './domain/problem.ts'
 import type { SealKey } from './domain/seal.ts'
 import { type Clock, openClock } from './outbox/clock.ts'
-import { type Outbox, openOutbox, problemOfEncoding } from './outbox/database.ts'
+import { type Outbox, openOutbox } from './outbox/database.ts'
 import { problemOfPlace, refuseCopy, settleHome } from './outbox/home.ts'
+import { judgeOutbox } from './outbox/inspect.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
+import { poolerProblem, sharesSessions } from './outbox/pooler.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
 import { ensureDays } from './outbox/upkeep.ts'
@@ -80,19 +82,18 @@ export async function openDatabases(
   const connections = openConnections(config, log, opened)
   const { source, upkeep } = connections
   // Both at once, and one database once: a server that says nothing is waited for until the connection times out.
-  const tries = [problemOfConnecting('DATABASE_URL', source.pool)]
-  if (config.outboxUrl !== config.databaseUrl)
-    tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', upkeep.pool))
+  const tries = [problemOfConnecting('DATABASE_URL', source)]
+  if (config.outboxUrl !== config.databaseUrl) tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', upkeep))
   const unreachable = (await Promise.all(tries)).filter(problem => problem !== null)
   if (unreachable.length > 0) return { ok: false, problems: unreachable }
   const elsewhere = await problemOfPlace(upkeep.pool)
   if (elsewhere) return { ok: false, problems: [elsewhere] }
   if (config.roles.has('capture')) {
-    const { problems } = await preflight(source, { ...config, outbox: upkeep })
+    const { problems } = await preflightAndTry(source, { ...config, outbox: upkeep })
     if (problems.length > 0) return { ok: false, problems }
   }
-  const encoding = await problemOfEncoding(upkeep)
-  if (encoding) return { ok: false, problems: [encoding] }
+  const ofOutbox = await judgeOutbox(upkeep)
+  if (ofOutbox.length > 0) return { ok: false, problems: ofOutbox }
   const migrated = describeMigration(await migrate(upkeep))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
@@ -124,12 +125,16 @@ export function unreadableProblem(
   }
 }
 
-/** Why a database can't be reached, or null. `variable` is where its URL comes from. */
+/**
+ * Why a database can't be used, or null. `variable` is where its URL comes from. Looks for a pooler that shares sessions
+ * before anything is set in one.
+ */
 export async function problemOfConnecting(
   variable: string,
-  pool: { query(text: string): Promise<unknown> },
+  { url, pool }: { readonly url: string; readonly pool: { query(text: string): Promise<unknown> } },
 ): Promise<Problem | null> {
   try {
+    if (await sharesSessions(url)) return poolerProblem(variable)
     await pool.query('select')
     return null
   } catch (error) {

@@ -259,7 +259,7 @@ export function createCapture(options: {
 
   /** Resyncs and backfills take turns, page by page. */
   async function tellPages(teller: PageTeller, signal: AbortSignal): Promise<void> {
-    const judge = createJudge({ source, slotName, publicationName, nowMs })
+    const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
     const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log }
     const kinds = [createResyncs(work), createBackfills(work)]
     while (!signal.aborted) {

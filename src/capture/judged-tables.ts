@@ -1,5 +1,6 @@
 import type { EntityMapping } from '../domain/mapping.ts'
 import { formatProblem } from '../domain/problem.ts'
+import type { Outbox } from '../outbox/database.ts'
 import type { Catalogue } from './catalogue.ts'
 import { preflight } from './preflight.ts'
 import { isOfTables } from './preflight-verdict.ts'
@@ -14,6 +15,7 @@ const goodForMs = 1_000
  */
 export function createJudge(options: {
   source: Source
+  outbox: Outbox
   slotName: string
   publicationName: string
   nowMs: () => number

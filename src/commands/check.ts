@@ -1,13 +1,16 @@
 import { parseArgs } from 'node:util'
 import { checkLines } from '../capture/check.ts'
 import { knownColumns, withKnown } from '../capture/columns.ts'
-import { preflight } from '../capture/preflight.ts'
+import { preflightAndTry } from '../capture/preflight.ts'
 import { sampleLines } from '../capture/sample-columns.ts'
-import { openSource } from '../capture/source.ts'
+import { openSource, type Source } from '../capture/source.ts'
+import { readLockHolders, SourceLocked } from '../capture/source-locks.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
-import { type CheckLine, failure, ok, worstLevel } from '../domain/check-line.ts'
-import { openOutbox, problemOfEncoding } from '../outbox/database.ts'
+import { type CheckLine, failure, worstLevel } from '../domain/check-line.ts'
+import { type Outbox, openOutbox } from '../outbox/database.ts'
+import { outboxLines } from '../outbox/inspect.ts'
+import { ConnectionRefused } from '../outbox/session-settings.ts'
 import { type Command, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */
@@ -29,38 +32,44 @@ export const check: Command = {
   },
 }
 
-/** Looks at everything that decides whether a source can be captured; nothing is created or changed. */
-async function checkSource(
-  config: Config,
-): Promise<{ lines: readonly CheckLine[]; worst: CheckLine['level'] }> {
+type Checked = { readonly lines: readonly CheckLine[]; readonly worst: CheckLine['level'] }
+
+/** Looks at everything that decides whether walhook can run; nothing is left that was made to try it. */
+async function checkSource(config: Config): Promise<Checked> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
-  const unreachable = await problemOfConnecting('DATABASE_URL', source.pool)
-  if (unreachable) return { lines: [failure(unreachable)], worst: 'error' }
-  const { facts, catalogue } = await preflight(source, config)
-  const known = await columnsKnown(config)
-  const mapping = withKnown(config.mapping, known)
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  const isOne = config.outboxUrl === config.databaseUrl
+  const [ofSource, ofOutbox] = await Promise.all([
+    problemOfConnecting('DATABASE_URL', source),
+    isOne ? null : problemOfConnecting('OUTBOX_DATABASE_URL', outbox),
+  ])
+  const known = (ofSource ?? ofOutbox) ? new Map() : await columnsKnown(config, outbox)
   const lines = [
-    ...checkLines(facts, catalogue, { ...config, mapping, known, nowMs: Date.now() }),
-    ...(await sampleLines(source, catalogue, mapping)),
-    ...(await outboxLines(config)),
+    ...(ofSource ? [failure(ofSource)] : await linesOfSource(source, config, known)),
+    ...(ofOutbox ? [failure(ofOutbox)] : isOne && ofSource ? [] : await outboxLines(outbox)),
   ]
   return { lines, worst: worstLevel(lines) }
 }
 
-/** What is in the way of walhook's own tables. */
-async function outboxLines(config: Config): Promise<CheckLine[]> {
-  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
-  const problem =
-    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool)) ?? (await problemOfEncoding(outbox))
-  return [
-    problem
-      ? failure(problem)
-      : ok('outbox_encoding', "walhook's own tables", 'in a database with the encoding UTF8'),
-  ]
+type Known = Awaited<ReturnType<typeof knownColumns>>
+
+async function linesOfSource(source: Source, config: Config, known: Known): Promise<CheckLine[]> {
+  try {
+    const mapping = withKnown(config.mapping, known)
+    const { facts, catalogue, trial } = await preflightAndTry(source, config)
+    const oids = [...catalogue.tables.values()].map(({ oid }) => oid)
+    const lockHolders = await readLockHolders(source.pool, oids)
+    return [
+      ...checkLines(facts, catalogue, { ...config, mapping, known, trial, lockHolders, nowMs: Date.now() }),
+      ...(await sampleLines(source, catalogue, mapping)),
+    ]
+  } catch (error) {
+    if (error instanceof SourceLocked || error instanceof ConnectionRefused) return [failure(error.problem)]
+    throw error
+  }
 }
 
 /** The columns that walhook has seen before; none where its own tables can't be read, as before the first start. */
-async function columnsKnown(config: Config): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
-  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+async function columnsKnown(config: Config, outbox: Outbox): Promise<Known> {
   return await knownColumns(outbox, config).catch(() => new Map())
 }

@@ -22,6 +22,6 @@ export const migrate: Command = {
 export async function migrateOutbox(config: Config) {
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
   const problem =
-    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool)) ?? (await problemOfEncoding(outbox))
+    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox)) ?? (await problemOfEncoding(outbox))
   return problem ? { ok: false as const, problem } : describeMigration(await migrateSchema(outbox))
 }

@@ -59,8 +59,8 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
   const problem =
-    (await problemOfConnecting('DATABASE_URL', source.pool)) ??
-    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox.pool))
+    (await problemOfConnecting('DATABASE_URL', source)) ??
+    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox))
   if (problem) return { ok: false, problems: [problem] }
   const migrated = describeMigration(await migrate(outbox))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }

@@ -38,7 +38,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   const known = await readMigrations()
   let unknown: string[]
   try {
-    unknown = (await appliedMigrations(outbox)).filter(name => !(name in known))
+    unknown = await unknownMigrations(outbox)
   } catch (error) {
     return { ok: false, reason: 'failed', migration: 'the list of migrations', error }
   }
@@ -62,6 +62,12 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
 export async function pendingMigrations(outbox: Outbox): Promise<string[]> {
   const applied = new Set(await appliedMigrations(outbox))
   return Object.keys(await readMigrations()).filter(name => !applied.has(name))
+}
+
+/** Those that this database has and this version of walhook does not know: a newer one has made them. */
+export async function unknownMigrations(outbox: Outbox): Promise<string[]> {
+  const known = await readMigrations()
+  return (await appliedMigrations(outbox)).filter(name => !(name in known))
 }
 
 async function appliedMigrations(outbox: Outbox): Promise<string[]> {

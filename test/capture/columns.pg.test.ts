@@ -74,6 +74,7 @@ test('a column that a migration adds is judged by the same rule, and told: while
   })
   expect(JSON.parse(checked.stdout)).toContainEqual({
     level: 'warning',
+    code: 'columns',
     what: 'entity user, columns',
     found: expect.stringMatching(
       /^new, and sent from now on: street; sent: id, name, city, street; withheld: hash/,

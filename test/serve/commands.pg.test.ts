@@ -41,6 +41,7 @@ test('check says that a source can be captured, or what is in the way, and leave
   const json = await runWalhook(database, ['check', '--json'])
   expect(JSON.parse(json.stdout)).toContainEqual({
     level: 'ok',
+    code: 'wal_level',
     what: 'wal_level',
     found: 'logical',
     mend: null,

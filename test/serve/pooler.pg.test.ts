@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { hasPgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
+import { readEvents } from '../support/read-outbox.ts'
+import { until } from '../support/wait.ts'
+import { runWalhook, startWalhook } from '../support/walhook-process.ts'
+
+const without = 'Debian package pgbouncer is not installed'
+
+async function open() {
+  const database = await createTestDatabase()
+  const psql = await connect(database.url)
+  await psql.query(
+    'create table users (id integer primary key); create table companies (id integer primary key)',
+  )
+  return {
+    database,
+    psql,
+    async [Symbol.asyncDispose]() {
+      await psql.end()
+      await database.drop()
+    },
+  }
+}
+
+type Line = { level: string; code: string; what: string; found: string; mend: string | null }
+
+test('a pooler in front of the source is refused by name, by start and by check, whatever it lets through', async ({
+  skip,
+}) => {
+  if (!hasPgBouncer) skip(without)
+  await using at = await open()
+  for (const [mode, more] of [
+    ['session', {}],
+    ['session', { ignore_startup_parameters: 'replication' }],
+  ] as const) {
+    await using pooler = await startPgBouncer(at.database, mode, more)
+    const env = { DATABASE_URL: pooler.url, OUTBOX_DATABASE_URL: at.database.url }
+    const served = await runWalhook(at.database, ['serve'], env)
+    expect(served).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/replication connection: .*pooler/),
+    })
+    const { stdout } = await runWalhook(at.database, ['check', '--json'], env)
+    const lines: Line[] = JSON.parse(stdout)
+    expect(lines.filter(({ level }) => level === 'error')).toEqual([
+      expect.objectContaining({ code: 'replication_pooler', mend: expect.stringContaining('server itself') }),
+    ])
+  }
+})
+
+test('in transaction mode it is refused in front of the outbox, before anything is set in a session of others', async ({
+  skip,
+}) => {
+  if (!hasPgBouncer) skip(without)
+  await using at = await open()
+  await using pooler = await startPgBouncer(at.database, 'transaction', { default_pool_size: '3' })
+  const env = { OUTBOX_DATABASE_URL: pooler.url }
+  for (const command of [['serve'], ['migrate'], ['resync'], ['token', 'x']])
+    expect(await runWalhook(at.database, command, env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/OUTBOX_DATABASE_URL: leads to a pooler that .* pool_mode = session/),
+    })
+  const { stdout } = await runWalhook(at.database, ['check', '--json'], env)
+  expect((JSON.parse(stdout) as Line[]).filter(({ level }) => level === 'error')).toEqual([
+    expect.objectContaining({ code: 'pooler', what: 'OUTBOX_DATABASE_URL' }),
+  ])
+  const shown = `select current_setting('enable_seqscan') || current_setting('row_security') || current_setting('timezone') as settings`
+  const others = await Promise.all([1, 2, 3].map(() => connect(pooler.url)))
+  await Promise.all(others.map(client => client.query('begin')))
+  const settingsOf = async (client: { query: (sql: string) => Promise<{ rows: unknown[] }> }) =>
+    (await client.query(shown)).rows
+  const own = await settingsOf(at.psql)
+  expect(await Promise.all(others.map(settingsOf))).toEqual([own, own, own])
+  await Promise.all(others.map(client => client.end()))
+})
+
+test('in session mode walhook works with its outbox behind a pooler', async ({ skip }) => {
+  if (!hasPgBouncer) skip(without)
+  await using at = await open()
+  await using pooler = await startPgBouncer(at.database, 'session')
+  await using walhook = startWalhook(at.database, { OUTBOX_DATABASE_URL: pooler.url })
+  await walhook.ready()
+  await at.psql.query('insert into users values (1)')
+  await until(async () => (await readEvents(at.psql)).length === 1, { what: 'the event' })
+})
