@@ -49,7 +49,9 @@ export async function consume(options: {
   let storing = null as Promise<void> | null
   let storingSinceMs: number | null = null
 
-  const tellWaiting = () => options.onWaiting(storingSinceMs ?? gathered.takenAtMs)
+  /** Since when a batch is mapped, which may wait for a table that it reads. */
+  let mappingSinceMs: number | null = null
+  const tellWaiting = () => options.onWaiting(storingSinceMs ?? gathered.takenAtMs ?? mappingSinceMs)
 
   function startStoring() {
     const { takenAtMs, events } = gathered
@@ -82,12 +84,16 @@ export async function consume(options: {
       held = batch
       if (!batch || !canFollow(gathered, batch)) return false
       held = null
+      mappingSinceMs = options.nowMs()
+      tellWaiting()
       await gather(gathered, batch)
       return true
     } catch (error) {
       if (gathered.isSpoiled) throw error
       failed = { error }
       return false
+    } finally {
+      mappingSinceMs = null
     }
   }
 

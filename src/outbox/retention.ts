@@ -47,7 +47,7 @@ export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention
     if (rows[0].is_ours) {
       await client.query(`set lock_timeout = ${keep.waitForOthersMs ?? 5_000}`)
       dropped = await dropDays(client, outbox, nowMs, keep)
-      await client.query(`reset lock_timeout; select pg_advisory_unlock(${advisoryLock})`)
+      await client.query(`set lock_timeout = 0; select pg_advisory_unlock(${advisoryLock})`)
     }
     client.release()
     return dropped
