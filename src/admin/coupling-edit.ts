@@ -10,6 +10,7 @@ import { attemptView } from './attempt-view.ts'
 import { couplingForm, previewParts, problemText, testProblems } from './coupling-form.ts'
 import {
   blank,
+  certificateChange,
   chosen,
   headerChange,
   judgeTyped,
@@ -196,6 +197,7 @@ async function formPage(
     ownUserId: caller.userId,
     tried,
     mayChange,
+    certificate: webhook?.clientCertificate ?? null,
   })
   return {
     show: 'page',
@@ -214,6 +216,7 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
     url: typed.url,
     isBatch: typed.isBatch,
     headers: headerChange(typed, webhook?.headerNames ?? []),
+    ...certificateChange(typed),
   }
   const userId = typed.userId === '' ? null : typed.userId
   const result =

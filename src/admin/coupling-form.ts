@@ -1,8 +1,10 @@
 import type { Preview } from '../control/preview.ts'
 import type { Failed, FieldProblem } from '../control/result.ts'
+import type { ShownCertificate } from '../domain/client-certificate.ts'
 import { actionTypes } from '../domain/event.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
 import { headerList } from './attempt-view.ts'
+import { certificateField } from './certificate-field.ts'
 import type { Typed } from './coupling-input.ts'
 import { actionName, entityName } from './coupling-state.ts'
 import { type Html, html } from './html.ts'
@@ -27,6 +29,8 @@ export type FormAt = {
   readonly tried: Html
   /** Whether the reader may change anything: to others the form only shows. */
   readonly mayChange: boolean
+  /** The client certificate that is stored. */
+  readonly certificate: ShownCertificate | null
 }
 
 /** The form of a webhook, new or not. */
@@ -130,8 +134,13 @@ function more(at: FormAt): Html {
     typed.isLatest ||
     typed.isBatch ||
     typed.headers.length > 0 ||
+    at.certificate !== null ||
     typed.updateFields.length > 0
-  const isOpen = isUsed || ['/headers', '/batch', '/update_fields'].some(pointer => hasProblem(at, pointer))
+  const isOpen =
+    isUsed ||
+    ['/headers', '/batch', '/update_fields', '/client_certificate', '/client_key'].some(pointer =>
+      hasProblem(at, pointer),
+    )
   const rows = [
     ...typed.headers,
     ...Array.from({ length: spareRows }, () => ({ name: '', value: '', isStored: false })),
@@ -147,6 +156,7 @@ ${rows.map(
 )}
 ${problemsOf(at, '/headers')}
 </fieldset>
+${certificateField(t, at.certificate, typed, pointer => problemsOf(at, pointer))}
 ${check('previous', typed.previous, f.previous, f.previousHint)}
 ${check('latest', typed.isLatest, f.latest, f.latestHint)}
 ${check('batch', typed.isBatch, f.batch, f.batchHint)}

@@ -21,6 +21,11 @@ export type Typed = {
   readonly maxEvents: string
   readonly maxWaitMs: string
   readonly headers: readonly TypedHeader[]
+  /** As PEM; both empty: what is stored stays. */
+  readonly clientCertificate: string
+  readonly clientKey: string
+  /** What is stored is taken away. */
+  readonly noCertificate: boolean
   /** Whose data a test sends: empty for the own account. */
   readonly userId: string
 }
@@ -37,6 +42,9 @@ export const blank: Typed = {
   maxEvents: '100',
   maxWaitMs: '1000',
   headers: [],
+  clientCertificate: '',
+  clientKey: '',
+  noCertificate: false,
   userId: '',
 }
 
@@ -91,6 +99,9 @@ export function readTyped(
     maxEvents: text(form, 'max_events'),
     maxWaitMs: text(form, 'max_wait_ms'),
     headers,
+    clientCertificate: text(form, 'client_certificate'),
+    clientKey: text(form, 'client_key'),
+    noCertificate: form.has('no_certificate'),
     userId: text(form, 'user_id'),
   }
 }
@@ -138,7 +149,14 @@ export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
     mode: isLatest ? 'latest' : 'every',
     batch: isBatch ? { maxEvents: Number(typed.maxEvents), maxWaitMs: Number(typed.maxWaitMs) } : null,
     headers: headerChange(typed, stored),
+    ...certificateChange(typed),
   }
+}
+
+/** What was typed of a client certificate; nothing where what is stored stays. */
+export function certificateChange({ clientCertificate, clientKey, noCertificate }: Typed) {
+  if (clientCertificate !== '' || clientKey !== '') return { clientCertificate, clientKey }
+  return noCertificate ? { clientCertificate: null, clientKey: null } : {}
 }
 
 export function headerChange(typed: Typed, stored: readonly string[]): Record<string, string | null> {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
+import { makeAuthority } from '../support/certificates.ts'
 import { follow } from '../support/follow.ts'
 import { openTestPages } from '../support/open-pages.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
@@ -322,4 +323,27 @@ test('a part that follows what happens comes by events while it changes, and by 
   await readUntil('Renamed')
   at.stopped.abort()
   await readToEnd()
+})
+
+test('a client certificate is given, shown without its key, kept and removed in the form', async () => {
+  const authority = await makeAuthority()
+  const [one, two] = [await authority.certify('client.test'), await authority.certify('other.test')]
+  const { id } = await create()
+  const path = `/couplings/${id}`
+  const version = async () => /name="version" value="(\d+)"/.exec((await at.get(path)).text)![1]!
+  const save = async (change: Record<string, string>) =>
+    at.post(path, filled({ version: await version(), ...change }))
+  const wrong = await save({ client_certificate: one.cert, client_key: two.key })
+  expect(wrong.status).toBe(422)
+  expect(wrong.text).toContain('The key does not belong to the certificate.')
+  expect(wrong.text).not.toContain(two.key.split('\n')[1])
+  await save({ client_certificate: one.cert, client_key: one.key })
+  expect((await webhook(id)).client_certificate).toMatchObject({ subject: 'CN=client.test' })
+  const shown = (await at.get(path)).text
+  expect(shown).toContain('CN=client.test')
+  expect(shown).not.toContain(one.key.split('\n')[1])
+  await save({ client_certificate: '', client_key: '' })
+  expect(await webhook(id)).toHaveProperty('client_certificate')
+  await save({ no_certificate: 'on' })
+  expect(await webhook(id)).not.toHaveProperty('client_certificate')
 })
