@@ -58,15 +58,11 @@ export async function openFleet(database: { url: string; name: string }, folder:
     async endAll(signal: NodeJS.Signals) {
       for (const process of [...running]) await end(process, signal)
     },
-    /** Ends all but one, or starts one. */
+    /** Ends all but one, or starts one where there is none. It may have ended by itself. */
     async onlyOne(): Promise<WalhookProcess> {
       for (const process of running.slice(1)) await end(process, 'SIGKILL')
-      const [first] = running
-      if (first && !isOver(first)) return first
-      if (first) await end(first, 'SIGKILL')
-      const process = startWalhook(place, env)
-      running.push(process)
-      return process
+      if (running.length === 0) running.push(startWalhook(place, env))
+      return running[0]!
     },
     setClock: (shiftMs: number) => writeFile(clockFile, String(shiftMs)),
     setMapping: (text: string) => writeFile(mappingFile, text),
@@ -83,8 +79,6 @@ const lastLines = (process: WalhookProcess) => [
   ...process.log.slice(-12).map(line => JSON.stringify(line).slice(0, 700)),
   ...(process.stderr() === '' ? [] : [process.stderr().slice(-2_000)]),
 ]
-
-const isOver = (process: WalhookProcess) => process.hasEnded()
 
 async function say(process: WalhookProcess): Promise<Saying> {
   if (process.hasEnded())

@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Saying } from './fleet.ts'
 import { isRunnable, readMend, type Step } from './mend.ts'
 import { type At, type Done, pick } from './operation.ts'
-import { readGaps } from './state.ts'
 import { mappingOf } from './tables.ts'
 
-const patienceMs = 120_000
+const patienceMs = 60_000
 const steadyMs = 2_500
+/** How long it may take until walhook has seen that its words were followed. */
+const noticeMs = 20_000
 const maxMends = 14
 
 export type Settled = { readonly mends: readonly string[]; readonly states: readonly string[] }
@@ -24,12 +25,13 @@ export async function settle(at: At, undoes: Done[], log: (line: object) => void
   const mends: string[] = []
   const states: string[] = []
   let waiting = await writeLast(at, log)
+  let followed = ''
   for (let since = performance.now(); ; ) {
-    const { saying, openGaps } = await steady(at, waiting)
+    const { saying, openGaps } = await steady(at, waiting, followed)
     if (saying.state !== 'streaming' || saying.code)
       states.push(`${saying.state} ${saying.code ?? ''}`.trim())
     if (saying.isReady && openGaps === 0 && waiting !== null && (await isTold(at, waiting))) break
-    if (performance.now() - since > patienceMs * 2) throw stuck(at, saying, 'does not come to rest')
+    if (performance.now() - since > patienceMs * 3) throw stuck(at, saying, 'does not come to rest')
     const isBroken = waiting === null
     if (saying.isReady && openGaps === 0 && !isBroken)
       throw stuck(at, saying, 'is ready, and does not tell of a change')
@@ -39,7 +41,9 @@ export async function settle(at: At, undoes: Done[], log: (line: object) => void
     log({ state: saying.state, code: saying.code, words: saying.words, mended })
     if (mended === null) throw stuck(at, saying, 'names no mend that can be followed')
     if (mends.at(-3) === mended) throw stuck(at, saying, `asks again for what was done: ${mended}`)
+    if (saying.state === 'gone') await at.fleet.endAll('SIGKILL')
     mends.push(mended)
+    followed = saying.words
     waiting = await writeLast(at, log)
   }
   return { mends, states }
@@ -80,32 +84,29 @@ async function isTold(at: At, waiting: string): Promise<boolean> {
 }
 
 /** Waits until walhook is at rest, or has said the same red thing for a while. */
-async function steady(at: At, waiting: string | null): Promise<{ saying: Saying; openGaps: number }> {
+async function steady(
+  at: At,
+  waiting: string | null,
+  followed: string,
+): Promise<{ saying: Saying; openGaps: number }> {
   const start = performance.now()
   let since = start
   let last = ''
   for (;;) {
-    const process = await at.fleet.onlyOne()
-    const saying = await at.fleet.say(process)
-    const gaps = await at
-      .connect()
-      .then(async client => {
-        await using _ = client
-        return await readGaps(client)
-      })
-      .catch(() => [])
-    const openGaps = gaps.filter(({ isOpen }) => isOpen).length
+    const saying = await at.fleet.say(await at.fleet.onlyOne())
+    const openGaps = await at
+      .sql('select from walhook.gaps where resynced_at is null')
+      .then(rows => rows.length)
+      .catch(() => 0)
     const now = performance.now()
     const line = `${saying.isReady} ${saying.state} ${saying.code} ${openGaps}`
     if (line !== last) since = now
     last = line
-    const isQuiet = now - since > steadyMs
+    const isQuiet = now - since > (saying.words === followed ? noticeMs : steadyMs)
+    if (saying.state === 'gone') return { saying, openGaps }
     if (saying.isReady && openGaps === 0) {
       if (waiting === null ? isQuiet : await isTold(at, waiting)) return { saying, openGaps }
-    } else if (
-      isQuiet &&
-      (['blocked', 'lost', 'gone'].includes(saying.state) || openGaps > 0 || saying.code)
-    ) {
+    } else if (isQuiet && (['blocked', 'lost'].includes(saying.state) || openGaps > 0 || saying.code)) {
       return { saying, openGaps }
     }
     if (now - start > patienceMs) return { saying, openGaps }
@@ -124,7 +125,6 @@ async function follow(
   if (steps.length > 0) {
     const isRepeated = mends.at(-1) === describe(steps)
     await take(at, steps, isRepeated)
-    if (saying.state === 'gone') await at.fleet.onlyOne()
     return describe(steps)
   }
   if (/mapping|WALHOOK_CONFIG/.test(saying.words) && at.random() < 0.6) {
@@ -133,7 +133,6 @@ async function follow(
     )) as [{ has: boolean }]
     await at.fleet.setMapping(mappingOf(at.names, has))
     await at.fleet.endAll('SIGTERM')
-    await at.fleet.onlyOne()
     return 'the mapping was mended'
   }
   return await undoOne(undoes)
