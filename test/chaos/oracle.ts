@@ -39,7 +39,7 @@ export type Period = {
 export type Received = Map<string, Row>
 
 export type Verdict = {
-  readonly faults: readonly string[]
+  readonly faults: string[]
   readonly exact: number
   /** Told in a later state than their own, by the rule that nothing older follows what was read. */
   readonly later: number

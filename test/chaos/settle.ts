@@ -9,6 +9,7 @@ const steadyMs = 2_500
 /** How long it may take until walhook has seen that its words were followed. */
 const noticeMs = 20_000
 const maxMends = 14
+const maxRestarts = 5
 
 export type Settled = { readonly mends: readonly string[]; readonly states: readonly string[] }
 
@@ -26,6 +27,7 @@ export async function settle(at: At, undoes: Done[], log: (line: object) => void
   const states: string[] = []
   let waiting = await writeLast(at, log)
   let followed = ''
+  let restarts = 0
   for (let since = performance.now(); ; ) {
     const { saying, openGaps } = await steady(at, waiting, followed)
     if (saying.state !== 'streaming' || saying.code)
@@ -33,6 +35,12 @@ export async function settle(at: At, undoes: Done[], log: (line: object) => void
     if (saying.isReady && openGaps === 0 && waiting !== null && (await isTold(at, waiting))) break
     if (performance.now() - since > patienceMs * 3) throw stuck(at, saying, 'does not come to rest')
     const isBroken = waiting === null
+    if (saying.state === 'gone' && readMend(saying.words).length === 0 && restarts++ < maxRestarts) {
+      // Whoever runs it starts it again, as a supervisor does.
+      log({ state: saying.state, words: saying.words, mended: 'started again' })
+      await at.fleet.endAll('SIGKILL')
+      continue
+    }
     if (saying.isReady && openGaps === 0 && !isBroken)
       throw stuck(at, saying, 'is ready, and does not tell of a change')
     if (mends.length > maxMends) throw stuck(at, saying, 'asks for one mend after another')
