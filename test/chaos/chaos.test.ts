@@ -11,10 +11,11 @@ import { openTrial } from './trial.ts'
  */
 const seconds = Number(process.env.WALHOOK_CHAOS_S || 60)
 const seed = Number(process.env.WALHOOK_CHAOS_SEED || Math.floor(Math.random() * 2 ** 31))
-/** What walhook is known to go through. */
-const usual =
-  '^(kill|stop w|start|freeze|terminate|crash|add a col|drop a col|put a|rename a col|retype|fill|another rep|a lock|an odd|drop the slot|make the slot|advance|another prog|an older|take a right)'
-const only = new RegExp(process.env.WALHOOK_CHAOS_ONLY || usual)
+/** What walhook does not go through yet. */
+const notYet = /^(rename the key|rename a table|move a table|row level)/
+const usual = { test: (name: string) => !notYet.test(name) }
+const named = process.env.WALHOOK_CHAOS_ONLY
+const only = named ? new RegExp(named) : usual
 const replayed = process.env.WALHOOK_CHAOS_REPLAY
 
 let server: OwnServer
