@@ -48,7 +48,9 @@ export function judgePublication(
       found: `tells the changes of partitions as their own, not as those of ${wanted.filter(isPartitioned).map(tableKey).join(', ')}`,
       mend: `run: alter publication ${publicationName} set (publish_via_partition_root = true);`,
     })
-  const missing = wanted
+  // A table that is not there is judged as that: it can't be added to a publication.
+  const there = wanted.filter(table => catalogue.tables.has(tableKey(table)))
+  const missing = there
     .filter(table => publication.viaRoot || !isPartitioned(table))
     .map(tableKey)
     .filter(table => !published.has(table))
@@ -61,7 +63,7 @@ export function judgePublication(
       mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` A partition of a published table is told as that table: map it instead of ${partitions.join(', ')}` : ''}`,
     })
   // A table can't be dropped from a publication that has it by its schema; this replaces both, in one statement.
-  const setTables = `alter publication ${publicationName} set table ${wanted.map(tableKey).join(', ')};`
+  const setTables = `alter publication ${publicationName} set table ${there.map(tableKey).join(', ')};`
   if (publication.schemas.length > 0)
     problems.push({
       code: 'publication_schema',

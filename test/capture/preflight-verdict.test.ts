@@ -513,6 +513,12 @@ test('a publication that may not be made, because the tables are of others, name
   ])
 })
 
+test('a table that is not there is not asked for in the publication, where it could not be added', () => {
+  const renamed = { ...publication.tables[0]!, name: 'people' }
+  const change = { publication: { ...publication, tables: [renamed, ...publication.tables.slice(1)] } }
+  expect(judge(change, catalogueOf(companies))).toEqual([])
+})
+
 test('a publication may hold tables that are not mapped', () => {
   const more = { ...publication.tables[0]!, name: 'orders' }
   expect(judge({ publication: { ...publication, tables: [...publication.tables, more] } })).toEqual([])
