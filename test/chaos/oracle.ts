@@ -109,7 +109,8 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
           ? versionsFrom(steps, event.commitLsn, before ?? null)
           : [before ?? null, ...steps.map(({ row }) => row)]
       }
-      if (event.result && !hasValues(event, now ? [...versions, now] : versions))
+      const isPartial = isInGap(event.commitLsn, entity)
+      if (event.result && !isPartial && !hasValues(event, now ? [...versions, now] : versions))
         faults.push(`values that the row never had: ${label} ${short(event.result)}, was ${short(versions)}`)
       if (event.action === 'new' && has && !isDisturbed)
         faults.push(`new, and receivers have it already: ${label}`)

@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import type { Gap, Parked, Told } from './oracle.ts'
-import type { Names } from './tables.ts'
+import { type Names, underUsualKey } from './tables.ts'
 import type { Row } from './witness.ts'
 
 const lsn = (text: string) => {
@@ -21,7 +21,7 @@ export async function readTold(client: Client, afterId: string): Promise<Told[]>
     index: row.index_in_transaction,
     entity: `${row.entity_type} ${row.entity_id}`,
     action: row.action_type,
-    result: JSON.parse(row.body).result ?? null,
+    result: underUsualKey(JSON.parse(row.body).result ?? null),
     omitted: row.omitted ?? [],
   }))
 }
@@ -65,5 +65,5 @@ export async function readPresent(client: Client, names: Names): Promise<Map<str
       ), '[]')) as row
     from ${users.table} u
     union all select 'company ' || ${companies.key}, to_jsonb(c) from ${companies.table} c`)
-  return new Map(rows.map(({ entity, row }) => [entity, row]))
+  return new Map(rows.map(({ entity, row }) => [entity, underUsualKey(row)]))
 }

@@ -81,3 +81,13 @@ export async function createTables(client: Client): Promise<void> {
 export const noteGone = (table: Table, name: string) => `
   insert into chaos.journal (entry)
   select jsonb_build_object('table', '${table}', 'old', to_jsonb(t), 'new', null, 'isSilent', true) from ${name} t`
+
+/**
+ * A row with its key under the usual name. While older changes are unread, a key that has another name now may be told
+ * under either: receivers find the entity by `entity_id`.
+ */
+export function underUsualKey<R extends Readonly<Record<string, unknown>> | null>(row: R): R {
+  if (row === null || !('uid' in row)) return row
+  const { uid, ...rest } = row
+  return { id: uid, ...rest } as unknown as R
+}

@@ -13,8 +13,6 @@ export type Step = {
 }
 
 const entityTypes: Partial<Record<Entry['table'], string>> = { users: 'user', companies: 'company' }
-/** The key as the row names it, whatever it is called now. */
-const keyOf = (row: Row) => row.id ?? row.uid
 
 /**
  * What every transaction did to every entity, in the order of commits, and which owners' related rows it touched.
@@ -46,11 +44,11 @@ export function stepsOf(entries: readonly Entry[], truth: Truth) {
         for (const each of [old, row]) if (each) touched.add(`user ${each.user_id}`)
         continue
       }
-      const left = old && (!row || keyOf(old) !== keyOf(row)) ? `${type} ${keyOf(old)}` : null
+      const left = old && (!row || old.id !== row.id) ? `${type} ${old.id}` : null
       // Where keys are exchanged in one statement, another row has come there before.
       if (left !== null && truth.get(left)?.v === old!.v) take(left, null)
       if (left !== null && isSilent) silent.add(left)
-      if (row) take(`${type} ${keyOf(row)}`, row)
+      if (row) take(`${type} ${row.id}`, row)
     }
     for (const [entity, was] of before) {
       const is = after.get(entity)

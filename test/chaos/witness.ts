@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import type { Table } from './tables.ts'
+import { type Table, underUsualKey } from './tables.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -39,7 +39,8 @@ export async function readJournal(client: Client, database: string, after: bigin
     if (kind !== 'I' || commitLsn <= after) continue
     // Tag, relation, 'N' and the number of columns come before the first column, `seq`.
     const [, entry] = readTuple(data, 8)
-    entries.push({ commitLsn, ...JSON.parse(entry!) })
+    const { old, new: row, ...rest } = JSON.parse(entry!)
+    entries.push({ commitLsn, ...rest, old: underUsualKey(old), new: underUsualKey(row) })
   }
   return entries
 }
