@@ -109,6 +109,10 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       isCapturing: ['streaming', 'lagging', 'gap'].includes(capture.state().state),
     }
   })
+  const captureState = () => ({
+    ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
+    slotName,
+  })
   const control: Control = {
     outbox,
     nowMs,
@@ -128,9 +132,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
     earlyRetries: earlyRetries(config.scheduleMs),
+    captureState,
     captureStatus: async () => ({
-      ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
-      slotName,
+      ...captureState(),
       source: await within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
       probeMs: capture.probeMs(),
     }),

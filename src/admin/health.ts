@@ -64,6 +64,7 @@ const kinds = new Map([
   ['standing by', 'good'],
   ['starting', 'warn'],
   ['lagging', 'warn'],
+  ['gap', 'bad'],
   ['blocked', 'bad'],
   ['lost', 'bad'],
 ])

@@ -1,4 +1,6 @@
+import type { Alarm } from '../control/alarm.ts'
 import type { Caller } from '../control/control.ts'
+import { findings } from '../domain/findings.ts'
 import { mayAct } from '../domain/role.ts'
 import { assetUrl } from './assets.ts'
 import { type Html, html, nothing } from './html.ts'
@@ -52,7 +54,13 @@ const icon = `data:image/svg+xml,${encodeURIComponent(mark)}`
 /** A page for who is logged in. `path` is the page's own, for coming back to it after a choice of language. */
 export function layout(
   t: Texts,
-  at: { place: Place | null; hasPages: (place: Place) => boolean; caller: Caller; path: string },
+  at: {
+    place: Place | null
+    hasPages: (place: Place) => boolean
+    caller: Caller
+    path: string
+    alarm: Alarm | null
+  },
   page: { title: string; crumbs: readonly Crumb[]; actions: Html; body: Html },
 ): Html {
   return document(
@@ -68,13 +76,23 @@ ${account(t, at.caller, at.path)}
 </header>
 <main id="content" tabindex="-1">
 ${way(t, at.place, page)}
-<div class="heading"><h1>${page.title}</h1><div class="actions">${page.actions}</div></div>
+${banner(t, at)}<div class="heading"><h1>${page.title}</h1><div class="actions">${page.actions}</div></div>
 <p class="notice stale" id="stale" role="status" hidden>${t.layout.stale}</p>
 ${page.body}
 </main>
 </div>
 </body>`,
   )
+}
+
+/** What is wrong with the reading of changes, and what helps; on the page Health it is said already. */
+function banner(t: Texts, { alarm, place }: { alarm: Alarm | null; place: Place | null }): Html | false {
+  if (alarm === null || place === 'health') return false
+  const { what, advice } = t.health.findings[alarm.finding]
+  return html`<div class="notice ${findings[alarm.finding]}" id="alarm" role="alert"><p><b>${what}</b> <a href="/health">${t.places.health}</a></p>${
+    alarm.reason !== null && html`<p lang="en">${alarm.reason}</p>`
+  }<p>${advice}</p></div>
+`
 }
 
 const logo = html`<svg class="logo" viewBox="0 0 24 24" aria-hidden="true"><rect width="24" height="24" rx="6"/><path d="M5 8l2.6 8L12 9l4.4 7L19 8"/></svg>`

@@ -1,4 +1,5 @@
 import type { Context, Hono } from 'hono'
+import { readAlarm } from '../control/alarm.ts'
 import type { Control } from '../control/control.ts'
 import { mayAct, type Role } from '../domain/role.ts'
 import { html, nothing } from './html.ts'
@@ -75,6 +76,8 @@ export async function show(
         caller: c.get('caller'),
         hasPages: (name: Place) => mounted.pages.some(page => page.place === name),
         path: c.req.method === 'GET' ? pathname + search : '/',
+        // A page is not kept from anybody because this can't be told.
+        alarm: await readAlarm(mounted.control, mounted.nowMs()).catch(() => null),
       }
       // A part that can't be shown says why in its place.
       if (isPart(c) && status >= 400) return c.html(body, status)

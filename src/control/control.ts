@@ -62,6 +62,8 @@ export type Control = {
   readonly testPlaces: TestPlaces
   readonly earlyRetries: EarlyRetries
   readonly captureStatus: () => Promise<CaptureStatus>
+  /** The part of it that needs no database. */
+  readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'slotName'>
   readonly randomBytes: (size: number) => Buffer
 }
 

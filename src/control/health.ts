@@ -2,6 +2,7 @@ import { type Finding, findingsOf } from '../domain/findings.ts'
 import { spanUntil, type Traffic } from '../domain/traffic.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { readTraffic } from '../outbox/traffic.ts'
+import { areToldAnew } from './alarm.ts'
 import type { Control } from './control.ts'
 import { readStatus, type Status } from './status.ts'
 
@@ -52,11 +53,13 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
   ])
   const delivered = hour.buckets.reduce((sum, bucket) => sum + bucket.delivered, 0)
   const failed = hour.buckets.reduce((sum, bucket) => sum + bucket.failed, 0)
+  const openGaps = status.gaps.filter(({ resyncedAt }) => resyncedAt === null)
   const findings = findingsOf({
     captureState: status.capture.state,
     isSourceThere: status.capture.source !== null,
     heldBackBytes: status.capture.source?.heldBackBytes ?? null,
-    hasOpenGap: status.gaps.some(({ resyncedAt }) => resyncedAt === null),
+    hasOpenGap: openGaps.length > 0,
+    isResyncing: areToldAnew(openGaps, status.resyncs),
     deliveriesWaiting: status.queue.deliveries,
     deliveriesDead: status.queue.deadDeliveries,
     lastHour: { requests: delivered + failed, failed },

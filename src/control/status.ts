@@ -1,7 +1,9 @@
+import type { Resync } from '../domain/resync.ts'
 import { type Gap, listGaps } from '../outbox/gaps.ts'
 import { type LastEvent, readLastEvent } from '../outbox/last-event.ts'
 import { type Position, readPosition } from '../outbox/position.ts'
 import { queueDepth } from '../outbox/queue-depth.ts'
+import { openResyncs } from '../outbox/resyncs.ts'
 import type { CaptureStatus, Control } from './control.ts'
 
 export type Status = {
@@ -9,6 +11,8 @@ export type Status = {
   readonly position: Position | null
   readonly lastEvent: LastEvent | null
   readonly gaps: readonly Gap[]
+  /** Those that are under way. */
+  readonly resyncs: readonly Resync[]
   readonly queue: Awaited<ReturnType<typeof queueDepth>>
 }
 
@@ -23,11 +27,12 @@ export function lagBytes({ capture: { source }, position }: Status): number | nu
 /** How walhook is, in figures: for a person who wants to know why nothing comes, or a program that watches. */
 export async function readStatus(control: Control): Promise<Status> {
   const capture = await control.captureStatus()
-  const [position, lastEvent, gaps, queue] = await Promise.all([
+  const [position, lastEvent, gaps, resyncs, queue] = await Promise.all([
     readPosition(control.outbox, capture.slotName),
     readLastEvent(control.outbox),
     listGaps(control.outbox, capture.slotName),
+    openResyncs(control.outbox, capture.slotName),
     queueDepth(control.outbox),
   ])
-  return { capture, position, lastEvent, gaps, queue }
+  return { capture, position, lastEvent, gaps, resyncs, queue }
 }

@@ -11,6 +11,7 @@ export const findings = {
   capture_blocked: 'bad',
   no_source: 'bad',
   gap: 'bad',
+  resyncing: 'warn',
   capture_starting: 'warn',
   capture_lagging: 'warn',
   much_held_back: 'warn',
@@ -26,6 +27,8 @@ export function findingsOf(now: {
   readonly isSourceThere: boolean
   readonly heldBackBytes: number | null
   readonly hasOpenGap: boolean
+  /** Whether a resync of every open gap is under way. */
+  readonly isResyncing: boolean
   readonly deliveriesWaiting: number
   readonly deliveriesDead: number
   readonly lastHour: { readonly requests: number; readonly failed: number }
@@ -36,7 +39,8 @@ export function findingsOf(now: {
     capture_lost: isLost,
     capture_blocked: now.captureState === 'blocked',
     no_source: !now.isSourceThere,
-    gap: now.hasOpenGap && !isLost,
+    gap: now.hasOpenGap && !isLost && !now.isResyncing,
+    resyncing: now.hasOpenGap && !isLost && now.isResyncing,
     capture_starting: now.captureState === 'starting',
     capture_lagging: now.captureState === 'lagging',
     much_held_back: (now.heldBackBytes ?? 0) > muchHeldBackBytes,

@@ -2,13 +2,18 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
 import type { CaptureStatus } from '../../src/control/control.ts'
 import { openTestPages } from '../support/open-pages.ts'
+import { until } from '../support/wait.ts'
 
 let capture: Partial<CaptureStatus> = {}
 let at: Awaited<ReturnType<typeof openTestPages>>
 beforeAll(async () => {
   at = await openTestPages()
   const { captureStatus } = at.control
-  Object.assign(at.control, { captureStatus: async () => ({ ...(await captureStatus()), ...capture }) })
+  const { captureState } = at.control
+  Object.assign(at.control, {
+    captureStatus: async () => ({ ...(await captureStatus()), ...capture }),
+    captureState: () => ({ ...captureState(), ...capture }),
+  })
 })
 beforeEach(async () => {
   capture = {}
@@ -99,4 +104,34 @@ test('it follows what happens, and ends with the session', async () => {
   await at.sessions.logOutEverywhere(login.caller)
   expect((await at.get('/health', null, { cookie })).status).toBe(303)
   expect((await at.get('/health/live', null, { cookie, accept: 'text/event-stream' })).status).toBe(401)
+})
+
+test.each<[string, Partial<CaptureStatus>, string | null, string]>([
+  ['lost', { state: 'lost', reason: 'the slot was dropped' }, null, findings.capture_lost.advice],
+  ['blocked', { state: 'blocked', reason: 'a table is gone' }, null, findings.capture_blocked.advice],
+  ['not read here, and a gap is open', {}, 'null, false', findings.capture_lost.advice],
+  ['read again after a gap that is told anew', {}, `'0/2', true`, findings.resyncing.advice],
+])('where changes are %s, every page says so, and what to do', async (_what, change, gap, advice) => {
+  capture = change
+  await at.outbox.pool.query('truncate walhook.resyncs')
+  if (gap !== null) {
+    const [toLsn, isResyncing] = gap.split(', ')
+    await at.outbox.pool.query(
+      `insert into walhook.gaps (slot_name, reason, detail, from_lsn, to_lsn) values ($1, 'slot missing', 'it was dropped', '0/1', ${toLsn})`,
+      [at.control.slotName],
+    )
+    if (isResyncing === 'true')
+      await at.outbox.pool.query(
+        `insert into walhook.resyncs (slot_name, entity_type, gap_ids, known_up_to) select slot_name, 'user', array[id], 0 from walhook.gaps`,
+      )
+  }
+  for (const path of ['/couplings', '/events', '/tokens', '/nowhere'])
+    await until(async () => (await at.get(path)).text.includes(advice), { what: `${path} to say so` })
+  const { text } = await at.get('/couplings')
+  if (change.reason) expect(text).toContain(change.reason)
+  expect((await at.get('/couplings', null)).text).not.toContain(advice)
+})
+
+test('where all is well, no page has a banner', async () => {
+  await until(async () => !(await at.get('/couplings')).text.includes('id="alarm"'), { what: 'no banner' })
 })

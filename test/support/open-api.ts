@@ -60,6 +60,7 @@ export async function openTestApi(
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
     earlyRetries: { count: 3, longestMs: 1_800_000 },
+    captureState: () => ({ state: 'streaming', reason: null, slotName }),
     captureStatus: async () => ({
       state: 'streaming',
       reason: null,

@@ -377,6 +377,7 @@ export const en = {
         what: 'Another process of walhook reads the changes. This one takes over when it ends.',
       },
       lagging: { word: 'Lagging', what: 'What is read is more than half a minute behind.' },
+      gap: { word: 'Gap', what: 'Changes are read. Some were lost, and are not told anew yet.' },
       blocked: { word: 'Blocked', what: 'Something in the database must be mended first.' },
       lost: { word: 'Lost', what: 'Changes cannot be read any more from where they were.' },
       'not a role of this process': {
@@ -420,6 +421,10 @@ export const en = {
       gap: {
         what: 'Changes were lost some time ago, and receivers do not know of them yet.',
         advice: 'The list below says when. Whoever runs walhook tells everything anew with “walhook resync”.',
+      },
+      resyncing: {
+        what: 'Changes were lost, and what they were is being told anew.',
+        advice: 'This goes on by itself, while new changes are read. “walhook resync” says how far it is.',
       },
       capture_starting: {
         what: 'The connection to the database is being made.',

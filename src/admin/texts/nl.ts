@@ -386,6 +386,10 @@ export const nl: Texts = {
         what: 'Een ander proces van walhook leest de wijzigingen. Dit proces neemt het over als dat stopt.',
       },
       lagging: { word: 'Loopt achter', what: 'Wat wordt gelezen, loopt meer dan een halve minuut achter.' },
+      gap: {
+        word: 'Gat',
+        what: 'Wijzigingen worden gelezen. Sommige zijn verloren gegaan en nog niet opnieuw verteld.',
+      },
       blocked: { word: 'Geblokkeerd', what: 'Er moet eerst iets in de database worden hersteld.' },
       lost: { word: 'Kwijt', what: 'Wijzigingen kunnen niet meer worden gelezen vanaf waar we waren.' },
       'not a role of this process': {
@@ -431,6 +435,11 @@ export const nl: Texts = {
       gap: {
         what: 'Er zijn eerder wijzigingen verloren gegaan, en ontvangers weten daar nog niet van.',
         advice: 'Hieronder staat wanneer. Wie walhook beheert, vertelt alles opnieuw met “walhook resync”.',
+      },
+      resyncing: {
+        what: 'Er zijn wijzigingen verloren gegaan. Hoe alles nu is, wordt opnieuw verteld.',
+        advice:
+          'Dat gaat vanzelf verder, terwijl nieuwe wijzigingen worden gelezen. “walhook resync” zegt hoe ver het is.',
       },
       capture_starting: {
         what: 'Er wordt verbinding gemaakt met de database.',
