@@ -208,3 +208,47 @@ test('an entity that the mapping has no more does not keep the gap open', async 
   await using _capture = await at.start()
   await at.isResynced()
 })
+
+test('an ALTER TABLE, and a SELECT behind it, wait for one page of a resync at the most', async () => {
+  await using at = await open('')
+  {
+    await using _capture = await at.start()
+  }
+  await at.psql.query(`insert into users select i, 'row' from generate_series(1, 20000) i`)
+  await at.dropSlot()
+  await at.begin()
+  await using capture = await at.start()
+  const rowsDone = async () =>
+    (await openResyncs(at.outbox, at.slotName)).find(({ entityType }) => entityType === 'user')?.rowsDone
+  await until(async () => ((await rowsDone()) ?? 0) > 0, { what: 'the first page' })
+  await at.psql.query('alter table users add column note text')
+  // It came in between: the resync is not over.
+  const before = await rowsDone()
+  await at.psql.query('select count(*) from users')
+  await at.isResynced()
+  expect(before).toBeLessThan(20000)
+  await capture.caughtUp()
+  const told = (await at.events(0)).filter(line => line.startsWith('user'))
+  expect(new Set(told.map(line => line.split(' ')[1])).size).toBe(20000)
+})
+
+test('a new slot keeps what the one before could do', async ({ skip }) => {
+  await using at = await open('')
+  const { rows } = await at.psql.query(`select current_setting('server_version_num')::int as version`)
+  if (rows[0].version < 170000) skip('slots that survive a failover came with PostgreSQL 17')
+  await at.psql.query(
+    'create publication walhook for table users, companies with (publish_via_partition_root = true)',
+  )
+  await at.psql.query(`select pg_create_logical_replication_slot($1, 'pgoutput', failover => true)`, [
+    at.slotName,
+  ])
+  {
+    await using _capture = await at.start()
+  }
+  const flags = 'select failover, two_phase from pg_replication_slots where slot_name = $1 and not active'
+  await until(async () => (await at.psql.query(flags, [at.slotName])).rowCount === 1, {
+    what: 'the slot to be free',
+  })
+  await at.begin()
+  expect((await at.psql.query(flags, [at.slotName])).rows).toEqual([{ failover: true, two_phase: false }])
+})
