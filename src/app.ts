@@ -57,6 +57,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   await using opened = new AsyncDisposableStack()
   const bound = roles.has('api') ? await bindHttp(config) : null
   if (bound && !bound.ok) return { ok: false, problems: [bound.problem] }
+  // Closed last where the start fails, and first where it has succeeded.
+  await using port = new AsyncDisposableStack()
+  if (bound) port.use(bound.server)
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
   const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } =
@@ -158,7 +161,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       log,
     })
     if (problem) return { ok: false, problems: [problem] }
-    opened.use(bound.server)
+    opened.use(port.move())
     opened.defer(() => closing.abort())
   }
 

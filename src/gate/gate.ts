@@ -28,7 +28,7 @@ const limits = {
   /** What asks no database only takes turns, so that deliveries on the same event loop get theirs. */
   free: { most: 256, mostOfOne: 256, mostWaiting: 2_048, mostWaitingOfOne: 1_024, ...turn },
   bodies: { most: 64, mostOfOne: 32, mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 },
-  streams: { most: 64, mostOfOne: 16, mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 },
+  streams: { most: 64, mostOfOne: 8, mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 },
 } satisfies Record<string, Limits>
 
 const bodyWithinMs = 10_000
@@ -133,7 +133,7 @@ export function createGate(options: {
     visits.set(incoming, {
       ...who,
       stream() {
-        const streaming = limiters.streams.tryEnter(network)
+        const streaming = limiters.streams.tryEnter(passage.key)
         if (!streaming) return false
         end(ends)
         ends.push(streaming)

@@ -37,6 +37,10 @@ const withoutDatabase = /^\/(assets\/.*|api\/openapi\.json|api\/docs|livez|metri
 const openForms = /^\/(login|language)$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d)/
 const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url))$/
+/** Its name is resolved before a URL is kept. */
+const keepsUrl = /^\/(api\/webhooks(\/\d+)?|couplings\/(new|\d+))$/
+const isSlow = (method: string, path: string) =>
+  slow.test(path) || (method !== 'GET' && method !== 'HEAD' && keepsUrl.test(path))
 
 /** Strangers send forms too: a token fits, and nothing large. */
 const openFormBytes = 8 * 1024
@@ -67,7 +71,7 @@ export function passageOf(
   const isKnown = credential !== null && (forPrograms ? isToken : isSession)(credential)
   if (!isKnown) return open
   return {
-    kind: large.test(path) ? 'large' : slow.test(path) ? 'slow' : 'usual',
+    kind: large.test(path) ? 'large' : isSlow(method, path) ? 'slow' : 'usual',
     key: credential,
     maxBodyBytes: forPrograms ? jsonBytes : formBytes,
     isForPrograms: forPrograms,

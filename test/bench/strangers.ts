@@ -11,11 +11,12 @@ import { table } from './figures.ts'
 import type { Flood, Flooded } from './flood.ts'
 
 /**
- * `npm run bench:strangers [requests]`: what deliveries and memory are while strangers, and a viewer, ask for all they can:
+ * `npm run bench:strangers [requests [words …]]`: what deliveries and memory are while strangers, and a viewer, ask for all they can:
  * walhook with a heap of 384 MB delivers 20 changes a second, and each path is asked for so often (100,000 unless said
- * otherwise) by 64 connections at once.
+ * otherwise) by 64 connections at once. Words behind the number choose lines that contain one of them.
  */
-const requests = Number(process.argv[2] ?? 100_000)
+const [wanted = '100000', ...words] = process.argv.slice(2)
+const requests = Number(wanted)
 const changesPerSecond = 20
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -149,6 +150,7 @@ const lines: string[][] = []
 const quantile = (sorted: number[], q: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
 for (const [name, flood] of [['nothing', null] as const, ...open, ...asViewer]) {
+  if (flood !== null && words.length > 0 && !words.some(word => name.includes(word))) continue
   const fromMs = Date.now()
   let most = memoryMb()
   const watch = setInterval(() => {
