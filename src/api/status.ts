@@ -46,6 +46,10 @@ const statusSchema = z
       lanes_waiting: z.int(),
       deliveries_dead: z.int(),
     }),
+    ids_ahead_ms: z.number().meta({
+      description:
+        "By how much the newest event's id says a later time than it is, because a clock was ahead; 0: it does not.",
+    }),
   })
   .meta({ id: 'Status' })
 
@@ -69,7 +73,7 @@ const lsn = (value: Lsn | null | undefined) =>
   value === null || value === undefined ? null : formatLsn(value)
 
 function statusJson(status: Status): z.input<typeof statusSchema> {
-  const { capture, position, lastEvent, gaps, queue } = status
+  const { capture, position, lastEvent, gaps, queue, idsAheadMs } = status
   const { source } = capture
   return {
     capture: {
@@ -106,5 +110,6 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
       lanes_waiting: queue.lanes,
       deliveries_dead: queue.deadDeliveries,
     },
+    ids_ahead_ms: idsAheadMs,
   }
 }

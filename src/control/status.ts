@@ -1,4 +1,5 @@
 import type { Resync } from '../domain/resync.ts'
+import { timeOf } from '../domain/time-id.ts'
 import { type Gap, listGaps } from '../outbox/gaps.ts'
 import { type LastEvent, readLastEvent } from '../outbox/last-event.ts'
 import { type Position, readPosition } from '../outbox/position.ts'
@@ -14,6 +15,8 @@ export type Status = {
   /** Those that are under way. */
   readonly resyncs: readonly Resync[]
   readonly queue: Awaited<ReturnType<typeof queueDepth>>
+  /** By how much the newest event's id says a later time than it is, in ms: a clock was ahead when it was made. */
+  readonly idsAheadMs: number
 }
 
 /** How much WAL there is in the source beyond what is stored or known to hold nothing for us; null where that is not known. */
@@ -34,5 +37,7 @@ export async function readStatus(control: Control): Promise<Status> {
     openResyncs(control.outbox, capture.slotName),
     queueDepth(control.outbox),
   ])
-  return { capture, position, lastEvent, gaps, resyncs, queue }
+  const newestMs = position === null ? 0 : timeOf(position.lastEventId)
+  const idsAheadMs = Math.max(0, newestMs - control.nowMs())
+  return { capture, position, lastEvent, gaps, resyncs, queue, idsAheadMs }
 }

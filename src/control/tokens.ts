@@ -1,5 +1,6 @@
 import type { Role } from '../domain/role.ts'
 import { recordAudit } from '../outbox/audit.ts'
+import { databaseNow } from '../outbox/clock.ts'
 import { inTransaction } from '../outbox/database.ts'
 import type { Token } from '../outbox/tokens.ts'
 import * as tokens from '../outbox/tokens.ts'
@@ -21,7 +22,7 @@ export async function createToken(
   caller: Caller,
   input: { name: string; role: Role; userId: string | null; expiresAt: Date | null },
 ): Promise<Result<{ token: Token; text: string }>> {
-  if (input.expiresAt !== null && input.expiresAt.getTime() <= Date.now())
+  if (input.expiresAt !== null && input.expiresAt.getTime() <= (await databaseNow(control.outbox)))
     return invalid({
       pointer: '/expires_at',
       detail: `${input.expiresAt.toISOString()} is past: the token would never work.`,

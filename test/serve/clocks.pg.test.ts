@@ -93,6 +93,7 @@ test('ids that say a later time are told of, do not stop capture, and are found 
   await using walhook = startWalhook(at.database)
   await walhook.ready()
   await walhook.logged('clock.ids_ahead')
+  expect((await walhook.api('GET', '/api/status')).ids_ahead_ms).toBeGreaterThan(11 * dayMs)
   await walhook.api('POST', '/api/webhooks', { name: 'CRM', url: receiver.url, triggers: ['user.new'] })
   await at.psql.query('insert into users select generate_series(1, 9)')
   await until(() => receiver.arrivals.length >= 9, { what: 'deliveries' })

@@ -102,6 +102,22 @@ test('while work is due and none is done, /readyz is red and the log says why', 
   await until(() => receiver.arrivals.length >= 2, { what: 'a delivery' })
 })
 
+test('a pooler with too few connections stalls nothing in silence', async () => {
+  await using link = await openTestLink(database.url, 4)
+  await using receiver = await startTestReceiver()
+  await using walhook = startWalhook(database, { OUTBOX_DATABASE_URL: link.url })
+  const url = await walhook.url()
+  const said = await until(
+    async () => {
+      const readyz = await fetch(`${url}/readyz`)
+      return !readyz.ok && walhook.log.find(line => /time-?out|dead/.test(String(line.reason)))
+    },
+    { what: 'readiness to be red, and the log to say why', timeoutMs: 45_000 },
+  )
+  expect(['warn', 'error']).toContain(said.level)
+  expect(receiver.arrivals).toEqual([])
+})
+
 test('SIGTERM ends it over a stalled link, telling that it was cut off', async () => {
   await using link = await openTestLink(database.url)
   await using walhook = startWalhook({ url: link.url, name: database.name })

@@ -14,14 +14,25 @@ export type TestLink = AsyncDisposable & {
   cutAnswerTo(text: string): void
 }
 
-/** Opens a link to the database of `url`; its own `url` leads there through the link. */
-export async function openTestLink(url: string): Promise<TestLink> {
+/**
+ * Opens a link to the database of `url`; its own `url` leads there through the link. Of connections beyond `most` no byte arrives
+ * until another has ended, as in a pooler.
+ */
+export async function openTestLink(url: string, most = Number.POSITIVE_INFINITY): Promise<TestLink> {
   const target = new URL(url)
   const sockets = new Set<Socket>()
   let isStalled = false
   const dead = new WeakSet<Socket>()
   let cutAfter: string | null = null
+  let open = 0
+  const waiting: Socket[] = []
   const server = createServer(near => {
+    open++
+    if (open > most) waiting.push(near)
+    near.on('close', () => {
+      open--
+      waiting.shift()?.resume()
+    })
     const far = connect(Number(target.port), target.hostname)
     let doomed = false
     for (const [from, to] of [
@@ -45,6 +56,7 @@ export async function openTestLink(url: string): Promise<TestLink> {
         sockets.delete(from)
         if (!isSilent()) to.destroy()
       })
+      if (isStalled || waiting.includes(near)) near.pause()
       if (isStalled) from.pause()
     }
   })
