@@ -51,6 +51,7 @@ create table walhook.attempts (
   next_attempt_at timestamp with time zone,
   with_previous boolean default false not null,
   event_ids bigint[],
+  has_bodies boolean default true not null,
   PRIMARY KEY (webhook_id, id),
   CHECK (
 CASE
@@ -199,6 +200,12 @@ create table walhook.events (
   CHECK ((index_in_transaction >= 0))
 ) partition by range (id);
 
+create table walhook.forgotten (
+  what text collate "C" not null,
+  at timestamp with time zone default now() not null,
+  PRIMARY KEY (what)
+);
+
 create table walhook.gaps (
   id integer generated always as identity not null,
   slot_name text collate "C" not null,
@@ -270,6 +277,7 @@ create table walhook.kept_attempts (
   next_attempt_at timestamp with time zone,
   with_previous boolean not null,
   event_ids bigint[],
+  has_bodies boolean default true not null,
   PRIMARY KEY (webhook_id, id)
 );
 
@@ -431,6 +439,7 @@ create table walhook.webhooks (
   batch_max_events integer,
   batch_max_wait_ms integer,
   version integer default 1 not null,
+  log_bodies text default 'all'::text not null,
   failed_for_ms bigint,
   failed_at timestamp with time zone,
   next_try_at timestamp with time zone,
@@ -454,6 +463,7 @@ create table walhook.webhooks (
   CHECK ((client_identity ~~ 'v1:%'::text)),
   CHECK ((failed_for_ms >= 0)),
   CHECK ((headers ~~ 'v1:%'::text)),
+  CHECK ((log_bodies = ANY (ARRAY['all'::text, 'failed'::text, 'none'::text]))),
   CHECK ((mode = ANY (ARRAY['every'::text, 'latest'::text]))),
   CHECK ((previous_secret ~~ 'v1:%'::text)),
   CHECK ((secret ~~ 'v1:%'::text)),
@@ -467,6 +477,8 @@ CREATE INDEX attempts_by_event_in_batch ON ONLY walhook.attempts USING gin (even
 CREATE INDEX attempts_by_hand ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (trigger <> 'schedule'::text);
 
 CREATE INDEX attempts_not_delivered ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (outcome <> 'delivered'::text);
+
+CREATE INDEX audit_by_time ON walhook.audit USING btree (at);
 
 CREATE INDEX audit_by_webhook ON walhook.audit USING btree (webhook_id, id) WHERE (webhook_id IS NOT NULL);
 

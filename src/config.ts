@@ -46,7 +46,14 @@ export type Config = {
   /** Reverse proxies that are believed about who sent a request. */
   readonly trustedProxies: readonly AddressRange[]
   /** How long what is finished is kept, in days. */
-  readonly keep: { readonly logDays: number; readonly eventsDays: number }
+  readonly keep: {
+    readonly logDays: number
+    readonly eventsDays: number
+    /** Null: for ever. */
+    readonly auditDays: number | null
+  }
+  /** Whether lines of the process's log name entities. */
+  readonly logsEntityIds: boolean
   readonly port: number
   readonly logLevel: string
 }
@@ -79,6 +86,8 @@ const variables = [
   'WALHOOK_PROBE_INTERVAL',
   'WALHOOK_KEEP_LOG_DAYS',
   'WALHOOK_KEEP_EVENTS_DAYS',
+  'WALHOOK_KEEP_AUDIT_DAYS',
+  'WALHOOK_LOG_ENTITY_IDS',
   'HOST',
   'PORT',
   'LOG_LEVEL',
@@ -207,7 +216,15 @@ export function readConfig(
     if (value < 1 || value > 3650) add(name, JSON.stringify(text), 'use a number of days from 1 to 3650')
     return value
   }
-  const keep = { logDays: days('WALHOOK_KEEP_LOG_DAYS'), eventsDays: days('WALHOOK_KEEP_EVENTS_DAYS') }
+  const keep = {
+    logDays: days('WALHOOK_KEEP_LOG_DAYS'),
+    eventsDays: days('WALHOOK_KEEP_EVENTS_DAYS'),
+    auditDays: get('WALHOOK_KEEP_AUDIT_DAYS') === null ? null : days('WALHOOK_KEEP_AUDIT_DAYS'),
+  }
+
+  const entityIds = get('WALHOOK_LOG_ENTITY_IDS') ?? 'true'
+  if (entityIds !== 'true' && entityIds !== 'false')
+    add('WALHOOK_LOG_ENTITY_IDS', JSON.stringify(entityIds), 'write true or false')
 
   const logLevel = get('LOG_LEVEL') ?? 'info'
   if (!logLevels.includes(logLevel))
@@ -242,6 +259,7 @@ export function readConfig(
       publicUrls: publicUrls.ok ? publicUrls.urls : [],
       trustedProxies: proxies.ok ? proxies.ranges : [],
       keep,
+      logsEntityIds: entityIds === 'true',
       port,
       logLevel,
     },

@@ -3,6 +3,7 @@ import type { Failed, FieldProblem } from '../control/result.ts'
 import type { ShownCertificate } from '../domain/client-certificate.ts'
 import { actionTypes } from '../domain/event.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
+import { logBodies } from '../domain/webhook.ts'
 import { headerList } from './attempt-view.ts'
 import { certificateField } from './certificate-field.ts'
 import type { Typed } from './coupling-input.ts'
@@ -133,6 +134,7 @@ function more(at: FormAt): Html {
     typed.previous ||
     typed.isLatest ||
     typed.isBatch ||
+    (typed.logBodies ?? 'all') !== 'all' ||
     typed.headers.length > 0 ||
     at.certificate !== null ||
     typed.updateFields.length > 0
@@ -164,6 +166,7 @@ ${check('batch', typed.isBatch, f.batch, f.batchHint)}
 <div class="field"><label for="max_events">${f.maxEvents}</label><input id="max_events" name="max_events" inputmode="numeric" value="${typed.maxEvents}">${problemsOf(at, '/batch/max_events')}</div>
 <div class="field"><label for="max_wait_ms">${f.maxWaitMs}</label><input id="max_wait_ms" name="max_wait_ms" inputmode="numeric" value="${typed.maxWaitMs}">${problemsOf(at, '/batch/max_wait_ms')}</div>
 </div>
+<div class="field"><label for="log_bodies">${f.logBodies}</label><select id="log_bodies" name="log_bodies" aria-describedby="log_bodies-hint">${logBodies.map(one => html`<option value="${one}"${one === (typed.logBodies ?? 'all') && html` selected`}>${f.logBodiesOf[one]}</option>`)}</select><p class="hint" id="log_bodies-hint">${f.logBodiesHint}</p></div>
 <fieldset class="plain"><legend>${f.updateFields}</legend><p class="hint">${f.updateFieldsHint}</p>
 ${[...fields].map(
   ([entityType, names]) =>

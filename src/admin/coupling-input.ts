@@ -2,7 +2,7 @@ import type { FieldProblem } from '../control/result.ts'
 import type { WebhookFields } from '../control/webhooks.ts'
 import { redacted } from '../domain/redact.ts'
 import { triggersFor } from '../domain/trigger.ts'
-import type { Webhook } from '../domain/webhook.ts'
+import { type LogBodies, logBodies, type Webhook } from '../domain/webhook.ts'
 import type { Texts } from './texts/en.ts'
 
 /** A header as it was typed. The value of one that is stored is never shown: left empty, it stays. */
@@ -17,6 +17,8 @@ export type Typed = {
   readonly previous: boolean
   readonly updateFields: readonly string[]
   readonly isLatest: boolean
+  /** Undefined where the form does not say it: it stays as it is. */
+  readonly logBodies: LogBodies | undefined
   readonly isBatch: boolean
   readonly maxEvents: string
   readonly maxWaitMs: string
@@ -38,6 +40,7 @@ export const blank: Typed = {
   previous: false,
   updateFields: [],
   isLatest: false,
+  logBodies: 'all',
   isBatch: false,
   maxEvents: '100',
   maxWaitMs: '1000',
@@ -59,6 +62,7 @@ export function typedOf(webhook: Webhook): Typed {
     previous: webhook.previous,
     updateFields: webhook.updateFields ?? [],
     isLatest: webhook.mode === 'latest',
+    logBodies: webhook.logBodies,
     isBatch: webhook.batch !== null,
     ...(webhook.batch && {
       maxEvents: String(webhook.batch.maxEvents),
@@ -95,6 +99,7 @@ export function readTyped(
     previous: form.has('previous'),
     updateFields: form.getAll('update_field'),
     isLatest: form.has('latest'),
+    logBodies: logBodies.find(one => one === form.get('log_bodies')),
     isBatch: form.has('batch'),
     maxEvents: text(form, 'max_events'),
     maxWaitMs: text(form, 'max_wait_ms'),
@@ -147,6 +152,7 @@ export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
     previous,
     updateFields: updateFields.length > 0 ? updateFields : null,
     mode: isLatest ? 'latest' : 'every',
+    logBodies: typed.logBodies,
     batch: isBatch ? { maxEvents: Number(typed.maxEvents), maxWaitMs: Number(typed.maxWaitMs) } : null,
     headers: headerChange(typed, stored),
     ...certificateChange(typed),

@@ -46,6 +46,10 @@ export const attemptSchema = z
       }),
     remote_address: z.string().nullable(),
     next_attempt_at: time().nullable(),
+    bodies_kept: z.boolean().meta({
+      description:
+        "Whether the log keeps what was sent and answered: not where the webhook's `log_bodies` says otherwise, after the log's days, and of what was forgotten.",
+    }),
     request: z.object({ method: z.literal('POST'), url: z.string(), headers, body: z.string() }),
     response: z
       .object({ status: z.int(), headers, body: z.string(), truncated: z.boolean() })
@@ -80,6 +84,7 @@ export const attemptJson =
       phases: attempt.phases,
       remote_address: attempt.remoteAddress,
       next_attempt_at: attempt.nextAttemptAt?.toISOString() ?? null,
+      bodies_kept: attempt.hasBodies,
       request: { method: 'POST', ...attempt.request },
       response: attempt.response,
     }

@@ -1,6 +1,7 @@
 import { auditRoutes } from './audit.ts'
 import { backfillRoutes } from './backfills.ts'
 import { eventRoutes } from './events.ts'
+import { forgetRoutes } from './forget.ts'
 import { logRoutes } from './log.ts'
 import { queueRoutes } from './queue.ts'
 import type { Route } from './route.ts'
@@ -17,6 +18,7 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...queueRoutes,
   ...backfillRoutes,
+  ...forgetRoutes,
   ...tokenRoutes,
   ...auditRoutes,
   ...statusRoutes,

@@ -4,7 +4,7 @@ import { redactedHeaders } from '../domain/custom-headers.ts'
 import { willBeDisabledAt } from '../domain/health.ts'
 import type { Role } from '../domain/role.ts'
 import { shownUrl } from '../domain/shown.ts'
-import type { Webhook } from '../domain/webhook.ts'
+import { logBodies, type Webhook } from '../domain/webhook.ts'
 import { webhookTag } from './etag.ts'
 import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
 import { answer, route } from './route.ts'
@@ -47,6 +47,10 @@ const fields = {
       description:
         'Several events in one request, as a JSON array of what would be sent one by one: up to `max_events`, none of which waits for others longer than `max_wait_ms`. Null: one event in each request.',
     }),
+  log_bodies: z.enum(logBodies).meta({
+    description:
+      'Of which requests the log keeps what was sent and answered: all, those that failed, or none. What is still to be sent keeps its body either way.',
+  }),
   headers: z.record(z.string(), z.string().nullable()).meta({
     description:
       'Sent with each request besides the usual ones, and shown to nobody. At a change: null takes one away, `[redacted]` keeps its value, and what is not named stays.',
@@ -68,6 +72,7 @@ const newWebhook = z
     update_fields: fields.update_fields.default(null),
     mode: fields.mode.default('every'),
     batch: fields.batch.default(null),
+    log_bodies: fields.log_bodies.default('all'),
     headers: fields.headers.default({}),
     client_certificate: fields.client_certificate.default(null),
     client_key: fields.client_key.default(null),
@@ -87,6 +92,7 @@ export const webhookFields = {
   update_fields: z.array(z.string()).nullable(),
   mode: z.enum(['every', 'latest']),
   batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
+  log_bodies: z.enum(logBodies),
   headers: z.record(z.string(), z.string()).meta({ description: 'Each value is `[redacted]`.' }),
   client_certificate: z
     .object({ subject: z.string(), fingerprint: z.string(), expires_at: time() })
@@ -213,6 +219,7 @@ export const webhookRoutes = [
 function chosen<T extends z.output<typeof webhookChange>>({
   is_active,
   update_fields,
+  log_bodies,
   batch,
   client_certificate,
   client_key,
@@ -224,6 +231,7 @@ function chosen<T extends z.output<typeof webhookChange>>({
     clientKey: client_key,
     isActive: is_active,
     updateFields: update_fields,
+    logBodies: log_bodies,
     batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
   }
 }
@@ -244,6 +252,7 @@ export const webhookJson =
       update_fields: webhook.updateFields && [...webhook.updateFields],
       mode: webhook.mode,
       batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
+      log_bodies: webhook.logBodies,
       headers: redactedHeaders(webhook.headerNames),
       ...(webhook.clientCertificate && {
         client_certificate: {

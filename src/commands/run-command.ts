@@ -4,6 +4,7 @@ import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'
 import { check } from './check.ts'
 import { type Command, Misuse, required, say } from './command.ts'
+import { forget } from './forget.ts'
 import { listen } from './listen.ts'
 import { migrate } from './migrate.ts'
 import { playground } from './playground.ts'
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, Command>> = {
   migrate,
   resync,
   backfill,
+  forget,
   token,
   rekey,
   adopt,

@@ -14,7 +14,7 @@ export const serve: Command = {
     parseArgs({ args })
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
-    const log = openLog(config.logLevel)
+    const log = openLog(config.logLevel, { entityIds: config.logsEntityIds })
     endWithin(stopWithinMs, signal)
     const opened = await openApp(config, log)
     if (!opened.ok) return report(opened.problems)

@@ -7,7 +7,7 @@ import { changeHeaders, type HeaderChange, keepsHeaders } from '../domain/custom
 import { nearest } from '../domain/nearest.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
-import type { Batching, Mode, Webhook } from '../domain/webhook.ts'
+import type { Batching, LogBodies, Mode, Webhook } from '../domain/webhook.ts'
 import {
   type Headers,
   openHeaders,
@@ -35,6 +35,7 @@ export type WebhookFields = {
   readonly previous?: boolean | undefined
   readonly updateFields?: readonly string[] | null | undefined
   readonly mode?: Mode | undefined
+  readonly logBodies?: LogBodies | undefined
   readonly batch?: Batching | null | undefined
   readonly headers?: HeaderChange | undefined
   /** As PEM, both together; null for both: none. */

@@ -21,7 +21,7 @@ export async function sendTest(
   const [logged] = await insertAttempts(outbox.pool, [
     { attempt, nextAttemptInMs: null, withPrevious: false, isBodyKept: true },
   ])
-  return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null }
+  return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null, hasBodies: true }
 }
 
 /** The same to a target that is not saved, and so has no log. */

@@ -13,6 +13,7 @@ export const auditActions = [
   'backfill.started',
   'backfill.changed',
   'backfill.cancelled',
+  'entity.forgotten',
   'secrets.rekeyed',
   'outbox.adopted',
   'token.created',

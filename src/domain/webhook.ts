@@ -5,6 +5,10 @@ import type { Trigger } from './trigger.ts'
 /** Whether every event is sent, or of an entity's waiting events only what tells its latest state. */
 export type Mode = 'every' | 'latest'
 
+/** Of which requests the log keeps what was sent and answered. */
+export const logBodies = ['all', 'failed', 'none'] as const
+export type LogBodies = (typeof logBodies)[number]
+
 /** Up to `maxEvents` events (2 to 1,000) go in one request; none waits longer than `maxWaitMs` (0 to 60,000) for others. */
 export type Batching = { readonly maxEvents: number; readonly maxWaitMs: number }
 
@@ -29,6 +33,7 @@ export type Webhook = {
   /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
   readonly updateFields: readonly string[] | null
   readonly mode: Mode
+  readonly logBodies: LogBodies
   /** Null: each event in a request of its own. */
   readonly batch: Batching | null
   /** Of the headers that are sent besides walhook's own; in lower case, sorted. */

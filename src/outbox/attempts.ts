@@ -7,6 +7,7 @@ import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import { column } from './binary-array.ts'
 import type { Outbox } from './database.ts'
+import { isForgotten } from './forget.ts'
 
 /** An attempt as it stands in the log. */
 export type LoggedAttempt = Attempt & {
@@ -14,19 +15,29 @@ export type LoggedAttempt = Attempt & {
   readonly nextAttemptAt: Date | null
   /** What its event knows beyond its body; null where the event is not kept, and of a test. */
   readonly facts: EventFacts | null
+  /** Whether the log keeps what was sent and answered: else the bodies and the answer's headers are empty. */
+  readonly hasBodies: boolean
 }
+
+/** What stands for an id in the log of what was under way when its entity was forgotten. */
+export const forgottenId = '[forgotten]'
 
 const insertAttemptsStatement = `
 insert into walhook.attempts (
   webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
   request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
   response_truncated, outcome, error_class, error_message, next_attempt_at, with_previous,
-  event_ids)
+  event_ids, has_bodies)
 select
-  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
-  request_headers::jsonb, started_at, duration_ms, phases::jsonb, remote_address, status, response_headers::jsonb,
-  response_body, response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
-  with_previous, event_ids::bigint[]
+  webhook_id, trigger, event_id, case when has_bodies then request_body when trigger = 'test' then '' end, message_id,
+  entity_type, case when is_forgotten and entity_id is not null then '${forgottenId}' else entity_id end, action_type, number, url,
+  request_headers::jsonb, started_at, duration_ms, phases::jsonb, remote_address, status,
+  case when has_bodies then response_headers::jsonb end, case when has_bodies then response_body end, response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
+  with_previous, event_ids::bigint[], has_bodies
+from (
+select a.*, f.is_forgotten,
+  not f.is_forgotten and coalesce(
+    w.log_bodies = 'all' or (w.log_bodies = 'failed' and a.outcome <> 'delivered'), true) as has_bodies
 from unnest(
   $1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::smallint[],
   $10::text[], $11::text[], $12::timestamptz[], $13::float8[], $14::text[], $15::text[], $16::smallint[],
@@ -37,6 +48,9 @@ from unnest(
   url, request_headers, started_at, duration_ms, phases, remote_address, status,
   response_headers, response_body, response_truncated, outcome, error_class, error_message, next_in_ms,
   with_previous, event_ids)
+cross join lateral (select ${isForgotten} as is_forgotten) f
+left join walhook.webhooks w on w.id = a.webhook_id
+) a
 returning webhook_id, id, next_attempt_at`
 
 /**
@@ -239,7 +253,7 @@ export async function readAttempts(outbox: Outbox, choose: Choose): Promise<Logg
     request: {
       url: row.url,
       headers: row.request_headers,
-      body: row.request_body ?? bodies.get(row.id) ?? eventBodyOf(row),
+      body: row.has_bodies ? (row.request_body ?? bodies.get(row.id) ?? eventBodyOf(row)) : '',
     },
     startedAt: row.started_at,
     durationMs: row.duration_ms,
@@ -258,12 +272,13 @@ export async function readAttempts(outbox: Outbox, choose: Choose): Promise<Logg
     errorClass: row.error_class as Attempt['errorClass'],
     errorMessage: row.error_message,
     nextAttemptAt: row.next_attempt_at,
+    hasBodies: row.has_bodies,
     facts:
       row.event_body === null ? null : { previous: row.previous, changed: row.changed, omitted: row.omitted },
   }))
 }
 
-/** What was sent of batches, by their attempts, made again of their events; absent where one is not kept any more. */
+/** What was sent of batches, by their attempts, made again of their events; absent where none is kept any more. */
 async function readBatchBodies(
   outbox: Outbox,
   rows: readonly {
@@ -286,7 +301,8 @@ async function readBatchBodies(
   return new Map(
     batches.flatMap(({ id, eventIds, withPrevious }) => {
       const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
-      if (parts.length < eventIds.length) return []
+      // What is left of it where one was forgotten.
+      if (parts.length === 0) return []
       return [[id, batchBody(parts.map(event => bodySent(event, { asNew: false, withPrevious })))] as const]
     }),
   )

@@ -82,6 +82,22 @@ export async function lockAnswersOfOtherKeys(
   return rows.map(({ holder, key, answer }) => ({ key: { holder, key }, answer }))
 }
 
+/** Every answer that is kept. */
+export async function listAnswers(outbox: Outbox): Promise<{ key: CallKey; answer: string }[]> {
+  const { rows } = await outbox.pool.query(
+    'select holder, key, answer from walhook.idempotency_keys where answer is not null order by holder, key',
+  )
+  return rows.map(({ holder, key, answer }) => ({ key: { holder, key }, answer }))
+}
+
+/** Takes an answer away, and leaves its key taken: the call is not carried out again. */
+export async function withdrawAnswer({ pool }: Outbox, { holder, key }: CallKey): Promise<void> {
+  await pool.query('update walhook.idempotency_keys set answer = null where holder = $1 and key = $2', [
+    holder,
+    key,
+  ])
+}
+
 /** Replaces an answer that is locked by another envelope of the same. */
 export async function replaceAnswer(
   client: pg.PoolClient,

@@ -1,5 +1,4 @@
 import type { TimeId } from '../domain/time-id.ts'
-import { firstWithin, readAttempts, readSizes } from './attempts.ts'
 import type { Outbox } from './database.ts'
 
 /** How many attempts of a webhook the log always has, however old they are. */
@@ -14,46 +13,30 @@ cross join lateral (
 ) last
 where last.id < $1`
 
-/** The columns of a row as they are, with the body that was sent: its event may go any time from now. */
+/** The columns of a row as they are, without what was sent and answered: that has had its time. */
 const copyStatement = `
 insert into walhook.kept_attempts
-select (jsonb_populate_record(a, jsonb_build_object('request_body', k.body))).*
-from unnest($1::int[], $2::bigint[], $3::text[]) as k (webhook_id, id, body)
+select (jsonb_populate_record(a, jsonb_build_object(
+  'request_body', case when a.trigger = 'test' then '' end,
+  'response_headers', null, 'response_body', null, 'has_bodies', false))).*
+from unnest($1::int[], $2::bigint[]) as k (webhook_id, id)
 join walhook.attempts a on a.webhook_id = k.webhook_id and a.id = k.id
 on conflict (webhook_id, id) do nothing`
 
 const webhooksAtOnce = 100
-const maxBytesAtOnce = 4_000_000
 
 /**
- * Copies the attempts before the id `before` that are among the last ten of their webhook, each with the body that it
- * sent, to where they outlive the log's days.
+ * Copies the attempts before the id `before` that are among the last ten of their webhook to where they outlive the log's
+ * days: how they went, and not what was sent and answered.
  */
 export async function keepLastAttempts(outbox: Outbox, before: TimeId): Promise<void> {
   const { rows } = await outbox.pool.query<{ webhook_id: number; id: TimeId }>(lastAttemptsStatement, [
     before,
   ])
   for (let from = 0; from < rows.length; from += webhooksAtOnce * alwaysThere) {
-    const ids = rows.slice(from, from + webhooksAtOnce * alwaysThere).map(row => row.id)
-    let left = await readSizes(outbox, query => query.where('a.id', 'in', ids).orderBy('a.id'))
-    while (left.length > 0) {
-      const some = firstWithin(left, maxBytesAtOnce)
-      left = left.slice(some.length)
-      await copy(
-        outbox,
-        some.map(({ id }) => id),
-      )
-    }
+    const some = rows.slice(from, from + webhooksAtOnce * alwaysThere)
+    await outbox.pool.query(copyStatement, [some.map(row => row.webhook_id), some.map(row => row.id)])
   }
-}
-
-async function copy(outbox: Outbox, ids: readonly TimeId[]): Promise<void> {
-  const attempts = await readAttempts(outbox, query => query.where('a.id', 'in', ids))
-  await outbox.pool.query(copyStatement, [
-    attempts.map(attempt => attempt.webhookId),
-    attempts.map(attempt => attempt.id),
-    attempts.map(attempt => attempt.request.body),
-  ])
 }
 
 /** Removes what is kept of webhooks that are gone, and what is not among the last ten any more. */

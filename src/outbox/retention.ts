@@ -31,7 +31,7 @@ type Day = {
 /**
  * Drops the days that are past their time, at the clock `nowMs`:
  *
- * - of the log, by age alone; the last ten attempts of each webhook are copied first, with their bodies.
+ * - of the log, by age alone; the last ten attempts of each webhook are copied first, without their bodies.
  * - of events and ended deliveries together, once no delivery waits for one of the events and no request that the log
  *   still shows sent one.
  *

@@ -13,6 +13,7 @@ export type Tables = {
     previous: Generated<boolean>
     update_fields: string[] | null
     mode: Generated<'every' | 'latest'>
+    log_bodies: Generated<'all' | 'failed' | 'none'>
     batch_max_events: number | null
     batch_max_wait_ms: number | null
     secret: string
@@ -108,4 +109,5 @@ type AttemptsTable = {
   error_class: string | null
   error_message: string | null
   next_attempt_at: Date | null
+  has_bodies: Generated<boolean>
 }

@@ -1,5 +1,6 @@
 import type { Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { pruneAudit } from './audit.ts'
 import { advanceRetentionClock, type Clock, newestIdTime } from './clock.ts'
 import type { Outbox } from './database.ts'
 import { dayMs, ensurePartitions } from './partitions.ts'
@@ -30,7 +31,7 @@ export async function ensureDays(outbox: Outbox, nowMs: number): Promise<{ idsAh
  */
 export async function keepDays(
   outbox: Outbox,
-  options: { clock: Clock; keep: Retention; log: Log },
+  options: { clock: Clock; keep: Retention & { readonly auditDays: number | null }; log: Log },
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, keep, log } = options
@@ -56,6 +57,10 @@ export async function keepDays(
         })
       const dropped = await dropOldDays(outbox, atMs, keep)
       if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
+      if (keep.auditDays !== null) {
+        const pruned = await pruneAudit(outbox, keep.auditDays)
+        if (pruned > 0) log.info('outbox.audit_pruned', { records: pruned })
+      }
       droppedAtMs = performance.now()
     }
     await sleep(minuteMs, signal)

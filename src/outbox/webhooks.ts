@@ -15,6 +15,7 @@ export const columns = [
   'previous',
   'update_fields',
   'mode',
+  'log_bodies',
   'batch_max_events',
   'batch_max_wait_ms',
   'header_names',
@@ -44,6 +45,7 @@ export function toWebhook(
     previous: row.previous,
     updateFields: row.update_fields,
     mode: row.mode,
+    logBodies: row.log_bodies,
     batch: toBatching(row),
     headerNames: row.header_names,
     clientCertificate: row.client_certificate && {
@@ -83,7 +85,9 @@ export function toBatching(
 
 /** What an admin chooses. */
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> & {
-  readonly [Field in 'previous' | 'updateFields' | 'mode' | 'batch']?: Webhook[Field] | undefined
+  readonly [Field in 'previous' | 'updateFields' | 'mode' | 'logBodies' | 'batch']?:
+    | Webhook[Field]
+    | undefined
 }
 
 /** Custom headers: their names, and the envelope with their values. */
@@ -129,6 +133,7 @@ export async function insertWebhook(
       previous: input.previous ?? false,
       update_fields: input.updateFields ? [...input.updateFields] : null,
       mode: input.mode ?? 'every',
+      log_bodies: input.logBodies ?? 'all',
       batch_max_events: input.batch?.maxEvents ?? null,
       batch_max_wait_ms: input.batch?.maxWaitMs ?? null,
       secret: input.secret,
@@ -208,6 +213,7 @@ export async function updateWebhook(
         update_fields: change.updateFields && [...change.updateFields],
       }),
       ...(change.mode !== undefined && { mode: change.mode }),
+      ...(change.logBodies !== undefined && { log_bodies: change.logBodies }),
       ...(change.batch !== undefined && {
         batch_max_events: change.batch?.maxEvents ?? null,
         batch_max_wait_ms: change.batch?.maxWaitMs ?? null,

@@ -15,9 +15,10 @@ const mostWaiting = 8_192
 
 /**
  * A log at one of pino's levels, to standard output. What went wrong is written at once, with all that came before; the
- * rest within 10 ms, and when the process ends by itself. Who kills it loses these lines, nothing else.
+ * rest within 10 ms, and when the process ends by itself. Who kills it loses these lines, nothing else. Without `entityIds`
+ * no line names an entity.
  */
-export function openLog(level: string): Log {
+export function openLog(level: string, { entityIds = true }: { entityIds?: boolean } = {}): Log {
   const output = pino.destination({ dest: 1, sync: true })
   let waiting = ''
   let timer: NodeJS.Timeout | null = null
@@ -34,6 +35,7 @@ export function openLog(level: string): Log {
       level,
       timestamp: stdTimeFunctions.isoTime,
       base: null,
+      ...(!entityIds && { redact: { paths: ['entity_id'], remove: true } }),
       formatters: { level: label => ({ level: label }) },
     },
     {

@@ -29,6 +29,7 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     previous: false,
     update_fields: null,
     mode: 'every',
+    log_bodies: 'all',
     batch: null,
     headers: {},
     previous_secret_expires_at: null,
@@ -254,6 +255,7 @@ test("a test is sent at once, with the caller's own account or another, and answ
     phases: expect.any(Object),
     remote_address: '127.0.0.1',
     next_attempt_at: null,
+    bodies_kept: true,
     request: {
       method: 'POST',
       url: receiver.url,

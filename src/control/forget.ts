@@ -1,0 +1,71 @@
+import type { SealKey } from '../domain/seal.ts'
+import { unseal } from '../domain/seal.ts'
+import { recordAudit } from '../outbox/audit.ts'
+import type { LaneKey } from '../outbox/cancel.ts'
+import { inTransaction, type Outbox } from '../outbox/database.ts'
+import { type Forgotten, forgetEntity as forget } from '../outbox/forget.ts'
+import { listAnswers, withdrawAnswer } from '../outbox/idempotency.ts'
+import { readLastEvent } from '../outbox/last-event.ts'
+import type { Caller } from './control.ts'
+import { answerPurpose } from './once.ts'
+
+export type { Forgotten }
+
+/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+const longestMs = 10_000
+
+/**
+ * Forgets an entity: what waits for it is cancelled, and all that is stored of what was sent and answered about it goes.
+ * That it was done is recorded without its id. `isComplete` is false where there was more than one call may take: call again.
+ * What the application changes of the entity afterwards is told as ever.
+ */
+export async function forgetEntity(
+  control: { readonly outbox: Outbox; readonly sealKey: SealKey | null },
+  caller: Caller,
+  entity: LaneKey,
+): Promise<Forgotten & { readonly answers: number; readonly isComplete: boolean }> {
+  const { outbox } = control
+  const startedMs = performance.now()
+  const upTo = (await readLastEvent(outbox))?.id ?? 0n
+  const done = await forget(outbox, entity, upTo, () => performance.now() - startedMs > longestMs)
+  const answers = await withdrawAnswers(control, entity)
+  await inTransaction(outbox, async ({ client }) => {
+    const { isComplete, ...counts } = done
+    await recordAudit(client, caller, 'entity.forgotten', {
+      to: { entityType: entity.entityType, ...counts, answers, isComplete },
+    })
+  })
+  return { ...done, answers }
+}
+
+/** Answers that are kept for repetitions, and hold the entity, or can't be read: a repetition is told to look. */
+async function withdrawAnswers(
+  { outbox, sealKey }: { readonly outbox: Outbox; readonly sealKey: SealKey | null },
+  entity: LaneKey,
+): Promise<number> {
+  let withdrawn = 0
+  for (const { key, answer } of await listAnswers(outbox)) {
+    const opened = sealKey && unseal(sealKey, answerPurpose(key), answer)
+    if (opened?.ok && !holds(parsed(opened.text), entity)) continue
+    await withdrawAnswer(outbox, key)
+    withdrawn++
+  }
+  return withdrawn
+}
+
+/** Whether a value tells of the entity anywhere within, also in texts that are JSON themselves. */
+function holds(value: unknown, entity: LaneKey): boolean {
+  if (typeof value === 'string') return /^\s*[[{]/.test(value) && holds(parsed(value), entity)
+  if (typeof value !== 'object' || value === null) return false
+  const { entity_type, entity_id } = value as { entity_type?: unknown; entity_id?: unknown }
+  if (entity_type === entity.entityType && String(entity_id) === entity.entityId) return true
+  return Object.values(value).some(inner => holds(inner, entity))
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,204 @@
+import type pg from 'pg'
+import type { TimeId } from '../domain/time-id.ts'
+import type { LaneKey } from './cancel.ts'
+import { inTransaction, type Outbox } from './database.ts'
+
+/** How much was there of an entity, and is there no more. */
+export type Forgotten = {
+  readonly events: number
+  /** Requests about it alone, with their answers. */
+  readonly attempts: number
+  /** Batches that held it among others: what was answered, and its part of what was sent. */
+  readonly batches: number
+  /** What waited to be sent. */
+  readonly deliveries: number
+  readonly parked: number
+}
+
+/** `n:` and `e:` in `walhook.forgotten`, of an attempt or entity with these columns. */
+const entityMark = (type: string, id: string) => `'n:' || md5(${type} || chr(10) || ${id})`
+
+/** Whether what an attempt `a` brings is of somebody who was forgotten since it began. An empty table costs next to nothing. */
+export const isForgotten = `
+(case when exists (select from walhook.forgotten) then exists (
+  select from walhook.forgotten f
+  where a.started_at < f.at + interval '10 s'
+    and (f.what = ${entityMark('a.entity_type', 'a.entity_id')}
+      or f.what = any (select 'e:' || unnest(a.event_ids::bigint[])))
+) else false end)`
+
+const markStatement = `
+insert into walhook.forgotten (what) values (${entityMark('$1::text', '$2::text')})
+on conflict (what) do update set at = now()`
+
+/** In the order in which everybody locks lanes: by webhook. */
+const lockLanesStatement = `
+select l.* from (select id from walhook.webhooks where id > $1 order by id limit $4) w
+cross join lateral (
+  select webhook_id from walhook.lanes
+  where webhook_id = w.id and entity_type = $2 and entity_id = $3
+  for update
+) l`
+
+const dropDeliveriesStatement = `
+with w as (select id from walhook.webhooks where id > $1 order by id limit $5), gone as (
+  delete from walhook.deliveries d using w
+  where d.webhook_id = w.id and d.entity_type = $2 and d.entity_id = $3 and d.event_id <= $4
+  returning d.event_id, d.batch_id
+), marked as (
+  insert into walhook.forgotten (what) select distinct 'e:' || event_id from gone where batch_id is not null
+  on conflict (what) do update set at = now()
+)
+select (select max(id) from w) as last, (select count(*)::int from gone) as deliveries`
+
+/**
+ * A lane without a delivery ends, also while it is leased: what comes of the request that is under way changes nothing then.
+ * One with newer deliveries goes on.
+ */
+const endLanesStatement = `
+with lane as materialized (
+  select l.ctid, exists (
+    select from walhook.deliveries d
+    where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id
+  ) as goes_on
+  from unnest($1::int[]) as k (webhook_id)
+  cross join lateral (
+    select ctid, webhook_id, entity_type, entity_id from walhook.lanes
+    where webhook_id = k.webhook_id and entity_type = $2 and entity_id = $3 limit 1
+  ) l
+), ended as (
+  delete from walhook.lanes l using lane where l.ctid = lane.ctid and not lane.goes_on
+)
+update walhook.lanes l set next_event_id = null, due_at = least(l.due_at, now())
+from lane where l.ctid = lane.ctid and lane.goes_on`
+
+const eventsStatement = `
+select id from walhook.events where entity_type = $1 and entity_id = $2 and id <= $3 order by id limit $4`
+
+const testsStatement = `
+select webhook_id, id from walhook.attempts
+where trigger <> 'schedule' and entity_type = $1 and entity_id = $2 limit $3`
+
+const webhooksAtOnce = 500
+const rowsAtOnce = 500
+
+/**
+ * Takes an entity out of everything that is stored about it up to the event `upTo`, page by page, a short transaction each:
+ * what waits for it is cancelled, and events, requests and answers go. Begun again, it goes on from what is left. `isTimeOver`
+ * ends it early: then `isComplete` is false, and another call goes on.
+ */
+export async function forgetEntity(
+  outbox: Outbox,
+  entity: LaneKey,
+  upTo: TimeId,
+  isTimeOver: () => boolean,
+): Promise<Forgotten & { readonly isComplete: boolean }> {
+  const sum = { events: 0, attempts: 0, batches: 0, deliveries: 0, parked: 0 }
+  // First of all, and committed: what is settled from now on finds it.
+  await outbox.pool.query(`delete from walhook.forgotten where at < now() - interval '1 day'`)
+  await outbox.pool.query(markStatement, [entity.entityType, entity.entityId])
+  const add = (page: Partial<Forgotten>) => {
+    for (const [name, count] of Object.entries(page)) sum[name as keyof Forgotten] += count
+  }
+  // Twice: what was settled, or asked for by hand, while the first round ran is found by the second.
+  for (let round = 0; round < 2; round++) {
+    for (let after: number | null = 0; after !== null; ) {
+      if (isTimeOver()) return { ...sum, isComplete: false }
+      const page: { deliveries: number; last: number | null } = await cancelPage(outbox, entity, upTo, after)
+      add({ deliveries: page.deliveries })
+      after = page.last
+    }
+    for (const forgetPage of [eventsPage, testsPage])
+      for (let isMore = true; isMore; ) {
+        if (isTimeOver()) return { ...sum, isComplete: false }
+        const page = await inTransaction(outbox, ({ client }) => forgetPage(client, entity, upTo))
+        add(page.counts)
+        isMore = page.isMore
+      }
+  }
+  add(await forgetTraces(outbox, entity))
+  return { ...sum, isComplete: true }
+}
+
+async function cancelPage(outbox: Outbox, { entityType, entityId }: LaneKey, upTo: TimeId, after: number) {
+  return await inTransaction(outbox, async ({ client }) => {
+    const locked = await client.query(lockLanesStatement, [after, entityType, entityId, webhooksAtOnce])
+    const dropped = await client.query(dropDeliveriesStatement, [
+      after,
+      entityType,
+      entityId,
+      upTo,
+      webhooksAtOnce,
+    ])
+    const lanes: number[] = locked.rows.map(row => row.webhook_id)
+    if (lanes.length > 0) await client.query(endLanesStatement, [lanes, entityType, entityId])
+    return dropped.rows[0] as { deliveries: number; last: number | null }
+  })
+}
+
+type Page = { readonly counts: Partial<Forgotten>; readonly isMore: boolean }
+
+/** A batch keeps the events of others: its body is made again of them. */
+async function eventsPage(
+  client: pg.PoolClient,
+  { entityType, entityId }: LaneKey,
+  upTo: TimeId,
+): Promise<Page> {
+  const { rows } = await client.query(eventsStatement, [entityType, entityId, upTo, rowsAtOnce])
+  const ids: TimeId[] = rows.map(row => row.id)
+  if (ids.length === 0) return { counts: {}, isMore: false }
+  let attempts = 0
+  let batches = 0
+  for (const table of ['attempts', 'kept_attempts']) {
+    const gone = await client.query(`delete from walhook.${table} where event_id = any($1)`, [ids])
+    attempts += gone.rowCount ?? 0
+    const blanked = await client.query(
+      `update walhook.${table}
+       set request_body = null, response_headers = null, response_body = null, error_message = case when error_class is not null then '' end
+       where event_ids is not null and event_ids && $1::bigint[]`,
+      [ids],
+    )
+    batches += blanked.rowCount ?? 0
+  }
+  await client.query('delete from walhook.ended_deliveries where event_id = any($1)', [ids])
+  const events = await client.query('delete from walhook.events where id = any($1)', [ids])
+  return { counts: { events: events.rowCount ?? 0, attempts, batches }, isMore: ids.length === rowsAtOnce }
+}
+
+/** Tests with its data, which are of no event. */
+async function testsPage(client: pg.PoolClient, { entityType, entityId }: LaneKey): Promise<Page> {
+  const { rows } = await client.query(testsStatement, [entityType, entityId, rowsAtOnce])
+  const gone = await client.query(
+    `delete from walhook.attempts a using unnest($1::int[], $2::bigint[]) as k (webhook_id, id)
+     where a.webhook_id = k.webhook_id and a.id = k.id`,
+    [rows.map(row => row.webhook_id), rows.map(row => row.id)],
+  )
+  return { counts: { attempts: gone.rowCount ?? 0 }, isMore: rows.length === rowsAtOnce }
+}
+
+/** Where few rows are at all. */
+async function forgetTraces(
+  { pool }: Outbox,
+  { entityType, entityId }: LaneKey,
+): Promise<Partial<Forgotten>> {
+  const key = [entityType, entityId]
+  const kept = await pool.query(
+    'delete from walhook.kept_attempts where entity_type = $1 and entity_id = $2',
+    key,
+  )
+  const parked = await pool.query(
+    'delete from walhook.parked_changes where entity_type = $1 and entity_id = left($2, 200)',
+    key,
+  )
+  await pool.query(
+    `update walhook.backfills set after_key = null, until_key = null
+     where entity_type = $1 and ended_at is not null and $2 in (after_key, until_key)`,
+    key,
+  )
+  await pool.query(
+    `update walhook.resyncs set after_key = null, until_key = null
+     where entity_type = $1 and ended_at is not null and $2 in (after_key, until_key)`,
+    key,
+  )
+  return { attempts: kept.rowCount ?? 0, parked: parked.rowCount ?? 0 }
+}

@@ -1,0 +1,256 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { insertAttempts } from '../../src/outbox/attempts.ts'
+import { keepLastAttempts } from '../../src/outbox/kept-attempts.ts'
+import { settle } from '../../src/outbox/settle.ts'
+import { openTestApi } from '../support/open-api.ts'
+import { settlementOf } from '../support/open-outbox.ts'
+import { startTestReceiver } from '../support/test-receiver.ts'
+
+let at: Awaited<ReturnType<typeof openTestApi>>
+beforeAll(async () => {
+  at = await openTestApi()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+let people = 0
+const newPerson = () => `person-${++people}-of-the-test`
+
+/** The tables in which a text is anywhere in a row. */
+async function tablesWith(text: string): Promise<string[]> {
+  const { rows } = await at.outbox.pool.query(
+    `select c.relname as name from pg_class c
+     where c.relnamespace = 'walhook'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition order by 1`,
+  )
+  const found: string[] = []
+  for (const { name } of rows) {
+    const hits = await at.outbox.pool.query(
+      `select from walhook.${name} t where t::text like '%' || $1 || '%' limit 1`,
+      [text],
+    )
+    if (hits.rowCount) found.push(name)
+  }
+  return found
+}
+
+const forget = (entity_id: string, token?: string | null) =>
+  at.call('POST', '/api/forget', { entity_type: 'user', entity_id }, token)
+const answering = (body: string) => ({ status: 200, headers: { echo: body }, body, truncated: false })
+
+test('of a person that is forgotten nothing is left in any table, and others keep all of theirs', async () => {
+  const [id, waitingId] = [
+    await at.webhook(['user.new', 'user.update']),
+    await at.webhook(['user.new', 'user.update']),
+  ]
+  const [person, other] = [newPerson(), newPerson()]
+  await at.append(`user ${person} new`, `user ${person} update`, `user ${other} new`)
+  for (const lane of await at.claim(id)) {
+    const settlement = settlementOf(lane)
+    await settle(at.outbox, [
+      { ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } },
+    ])
+  }
+  await insertAttempts(at.outbox.pool, [
+    {
+      attempt: {
+        ...settlementOf((await at.claim(waitingId))[0]!).attempt,
+        ...{ trigger: 'test', eventId: null, entityType: 'user', entityId: person, actionType: 'test' },
+        request: { url: 'https://crm.example.com/', headers: {}, body: `{"name":"${person}"}` },
+      },
+      nextAttemptInMs: null,
+      withPrevious: false,
+      isBodyKept: true,
+    },
+  ])
+  await at.outbox.pool.query(
+    `insert into walhook.parked_changes (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
+     values ('0/1', 0, 'user', $1, 'new', 'x')`,
+    [person],
+  )
+  expect(await tablesWith(person)).toEqual(['attempts', 'deliveries', 'events', 'lanes', 'parked_changes'])
+  const before = await tablesWith(other)
+
+  const forgotten = await forget(person)
+  expect(forgotten.json).toEqual({
+    events: 2,
+    attempts: 2,
+    batches: 0,
+    deliveries: 3,
+    parked: 1,
+    answers: 0,
+    is_complete: true,
+  })
+  expect(await tablesWith(person)).toEqual([])
+  expect(await tablesWith(other)).toEqual(before)
+  expect((await forget(person)).json).toMatchObject({
+    events: 0,
+    attempts: 0,
+    deliveries: 0,
+    is_complete: true,
+  })
+  const { json } = await at.call('GET', '/api/audit?limit=2')
+  expect(json.data[1]).toMatchObject({
+    action: 'entity.forgotten',
+    changes: { entity_type: { to: 'user' }, events: { to: 2 }, deliveries: { to: 3 } },
+  })
+  expect(JSON.stringify(json)).not.toContain(person)
+  // What comes of the person later is told as ever.
+  await at.append(`user ${person} new`)
+  expect((await at.claim(id)).map(({ entityId }) => entityId)).toContain(person)
+})
+
+test('what was under way while a person was forgotten does not write their data back', async () => {
+  const id = await at.webhook(['user.new'])
+  const [person, other] = [newPerson(), newPerson()]
+  await at.append(`user ${person} new`, `user ${other} new`)
+  const lanes = await at.claim(id)
+  expect(lanes).toHaveLength(2)
+  expect((await forget(person)).json).toMatchObject({ events: 1, is_complete: true })
+  for (const lane of lanes) {
+    const settlement = settlementOf(lane)
+    await settle(at.outbox, [
+      { ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } },
+    ])
+  }
+  expect(await tablesWith(person)).toEqual([])
+  expect(await at.queue()).not.toContainEqual(expect.stringContaining(`${id} user`))
+  const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
+  expect(
+    json.data
+      .map((one: { entity_id: string; bodies_kept: boolean }) => [one.entity_id, one.bodies_kept])
+      .sort(),
+  ).toEqual([
+    ['[forgotten]', false],
+    [other, true],
+  ])
+})
+
+test('a batch keeps the part of others, also one that was under way', async () => {
+  const id = await at.webhook(['user.new'])
+  const [person, other] = [newPerson(), newPerson()]
+  const ids: bigint[] = []
+  await at.append(`user ${person} new`, `user ${other} new`)
+  const lanes = await at.claim(id)
+  ids.push(...lanes.map(lane => lane.eventId))
+  const [first, second] = lanes
+  await at.outbox.pool.query('update walhook.deliveries set batch_id = 5 where webhook_id = $1', [id])
+  const settlement = settlementOf(first!)
+  const batch = {
+    ...settlement,
+    shipment: { webhookId: id, batchId: 5n, deliveries: [first!, second!] as const },
+    attempt: {
+      ...settlement.attempt,
+      ...{ eventId: null, eventIds: ids, entityType: null, entityId: null, actionType: null },
+      response: answering(`got ${person}`),
+    },
+  }
+  const refused = {
+    ...batch.attempt,
+    ...{
+      outcome: 'refused' as const,
+      errorClass: 'http_error' as const,
+      errorMessage: `what ${person} said`,
+    },
+  }
+  await settle(at.outbox, [
+    { ...batch, attempt: refused, next: { state: 'retry', waitMs: 60_000, costsAttempt: true } },
+  ])
+  expect((await forget(person)).json).toMatchObject({ events: 1, batches: 1 })
+  await settle(at.outbox, [batch])
+  expect(await tablesWith(person)).toEqual([])
+  const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
+  expect(json.data).toHaveLength(2)
+  expect(json.data[1].request.body).toContain(other)
+  expect(json.data[1].response.body).toBe('')
+})
+
+test('an answer that is kept for a repetition is withdrawn where it holds the person, and others stay', async () => {
+  await using receiver = await startTestReceiver()
+  const { json: webhook } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: receiver.url,
+    triggers: ['user.new'],
+  })
+  const test = async (key: string, user_id: number) => {
+    const response = await at.request(`/api/webhooks/${webhook.id}/test`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer an-admin-token-for-tests', 'idempotency-key': key },
+      body: JSON.stringify({ user_id }),
+    })
+    return response.status
+  }
+  expect([await test('seven', 7), await test('eight', 8)]).toEqual([200, 200])
+  expect((await forget('7')).json).toMatchObject({ attempts: 1, answers: 1 })
+  expect([await test('seven', 7), await test('eight', 8)]).toEqual([409, 200])
+  expect(receiver.arrivals).toHaveLength(2)
+})
+
+test('only an admin has anybody forgotten', async () => {
+  for (const role of ['viewer', 'operator'] as const)
+    expect((await forget('7', await at.token(role))).status).toBe(403)
+})
+
+test.each([
+  ['all', [true, true]],
+  ['failed', [false, true]],
+  ['none', [false, false]],
+])('with log_bodies: %s the log keeps of a success and a failure: %j', async (log_bodies, kept) => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+    log_bodies,
+  })
+  expect(json.log_bodies).toBe(log_bodies)
+  const person = newPerson()
+  await at.append(`user ${person} new`)
+  const [lane] = await at.claim(json.id)
+  const delivered = settlementOf(lane!)
+  const response = answering(`got ${person}`)
+  await settle(at.outbox, [
+    {
+      ...delivered,
+      next: { state: 'retry', waitMs: 0, costsAttempt: true },
+      attempt: {
+        ...delivered.attempt,
+        outcome: 'refused',
+        errorClass: 'http_error',
+        errorMessage: 'x',
+        response: { ...response, status: 500 },
+      },
+    },
+  ])
+  const [again] = await at.claim(json.id)
+  await settle(at.outbox, [
+    {
+      ...delivered,
+      shipment: { ...delivered.shipment, deliveries: [again!] },
+      attempt: { ...delivered.attempt, response },
+    },
+  ])
+  const log = (await at.call('GET', `/api/webhooks/${json.id}/log`)).json.data
+  const hasBodies = ({ request, response }: { request: { body: string }; response: { body: string } }) =>
+    request.body !== '' && response.body !== ''
+  expect(log.map(hasBodies)).toEqual(kept)
+  expect(log.map((one: { bodies_kept: boolean }) => one.bodies_kept)).toEqual(kept)
+  const changed = await at.call('PATCH', `/api/webhooks/${json.id}`, { log_bodies: 'none' })
+  expect(changed.json.log_bodies).toBe('none')
+})
+
+test('what outlives the days of the log keeps no bodies', async () => {
+  const id = await at.webhook(['user.new'])
+  const person = newPerson()
+  await at.append(`user ${person} new`)
+  const [lane] = await at.claim(id)
+  const settlement = settlementOf(lane!)
+  await settle(at.outbox, [
+    { ...settlement, attempt: { ...settlement.attempt, response: answering('got it') } },
+  ])
+  await keepLastAttempts(at.outbox, 2n ** 62n)
+  const { rows } = await at.outbox.pool.query(
+    'select request_body, response_body, response_headers, has_bodies, status from walhook.kept_attempts where webhook_id = $1',
+    [id],
+  )
+  expect(rows).toEqual([
+    { request_body: null, response_body: null, response_headers: null, has_bodies: false, status: 200 },
+  ])
+})
