@@ -1,4 +1,5 @@
 import { preflightAndTry } from './capture/preflight.ts'
+import { isOfTables } from './capture/preflight-verdict.ts'
 import { openSource, type Source } from './capture/source.ts'
 import type { Config } from './config.ts'
 import { describeSlow, type SlowStatement } from './domain/backend.ts'
@@ -10,6 +11,7 @@ import { problemOfPlace, refuseCopy, settleHome } from './outbox/home.ts'
 import { judgeOutbox } from './outbox/inspect.ts'
 import { describeMigration, migrate } from './outbox/migrate.ts'
 import { poolerProblem, sharesSessions } from './outbox/pooler.ts'
+import { hasPosition } from './outbox/position.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
 import { ensureDays } from './outbox/upkeep.ts'
@@ -89,7 +91,10 @@ export async function openDatabases(
   const elsewhere = await problemOfPlace(upkeep.pool)
   if (elsewhere) return { ok: false, problems: [elsewhere] }
   if (config.roles.has('capture')) {
-    const { problems } = await preflightAndTry(source, { ...config, outbox: upkeep })
+    const found = await preflightAndTry(source, { ...config, outbox: upkeep })
+    // What was captured already goes on being sent: then capture is blocked by itself, and says why.
+    const isKnown = await hasPosition(upkeep.pool, config.slotName)
+    const problems = isKnown ? found.problems.filter(problem => !isOfTables(problem)) : found.problems
     if (problems.length > 0) return { ok: false, problems }
   }
   const ofOutbox = await judgeOutbox(upkeep)

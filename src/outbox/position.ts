@@ -33,6 +33,13 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
   }
 }
 
+/** Whether a slot was captured into this outbox before, which need not be migrated yet. */
+export async function hasPosition(db: pg.Pool, slotName: string): Promise<boolean> {
+  const { rows } = await db.query(`select to_regclass('walhook.positions') is not null as exists`)
+  if (!rows[0].exists) return false
+  return (await db.query('select from walhook.positions where slot_name = $1', [slotName])).rowCount === 1
+}
+
 /** Records where the capture of a slot begins. Changes nothing where a position is already there. */
 export async function createPosition(
   db: pg.Pool | pg.PoolClient,

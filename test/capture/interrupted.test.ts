@@ -309,6 +309,21 @@ test(
 )
 
 test(
+  'a start with a table that has left the publication is blocked and not refused: what waits is still sent',
+  async () => {
+    await using at = await open()
+    await at.stop()
+    await at.psql.query('alter publication walhook drop table users')
+    const walhook = at.start()
+    const { reason } = await walhook.logged('capture.state', { state: 'blocked' })
+    expect(reason).toContain('alter publication walhook add table "public"."users"')
+    expect(await at.gaps()).toEqual(usersGap('table unpublished'))
+    expect((await fetch(`${await walhook.url()}/livez`)).status).toBe(200)
+  },
+  timeoutMs,
+)
+
+test(
   'what a table and its publication may go through without a gap',
   async () => {
     await using at = await open()
