@@ -33,3 +33,16 @@ update walhook.lanes l set due_at = f.due_at from followers f where l.ctid = f.c
 export async function freeFollowers(client: pg.PoolClient, webhookId: number): Promise<void> {
   await client.query(freeFollowersStatement, [webhookId])
 }
+
+/** The same for those of some webhooks that want no batches any more, where a batch of theirs has just failed. */
+export async function freeFollowersWithoutBatches(
+  client: pg.PoolClient,
+  webhookIds: readonly number[],
+): Promise<void> {
+  if (webhookIds.length === 0) return
+  const { rows } = await client.query(
+    'select id from walhook.webhooks where id = any($1) and batch_max_events is null order by id',
+    [[...new Set(webhookIds)]],
+  )
+  for (const { id } of rows) await freeFollowers(client, id)
+}

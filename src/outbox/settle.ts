@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
 import { laneKey, type NextOfShipment } from '../domain/shipment.ts'
 import { insertAttempts } from './attempts.ts'
+import { freeFollowersWithoutBatches } from './batch-followers.ts'
 import { column } from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from './health.ts'
@@ -138,6 +139,7 @@ export async function settle(
       insertAttempts(client, entries),
     ])
     const left = held.length > 0 ? await settleHeldLanes(client, held) : []
+    await freeFollowersWithoutBatches(client, webhooksOfFailedBatches(held))
     return {
       held,
       left,
@@ -152,6 +154,14 @@ export async function settle(
   for (const webhookId of recovered) hear.recovered?.(webhookId)
   for (const lane of left) hear.left?.(lane)
   return held
+}
+
+function webhooksOfFailedBatches(held: readonly Settlement[]): number[] {
+  return held.flatMap(({ shipment, next }) =>
+    shipment.batchId !== null && (next.state === 'retry' || next.state === 'split')
+      ? [shipment.webhookId]
+      : [],
+  )
 }
 
 function newsOf({ attempt, next, disable, isFailing, isOverdue, holdMs }: Settlement): WebhookNews {

@@ -526,3 +526,18 @@ test('where batches are switched off while a refused one waits, each of its lane
   const { shipments } = await take(at, webhookId, null)
   expect(shipments.map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
 })
+
+test('the same where the batch was in flight when batches were switched off', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 3, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const [shipment] = (await take(at, webhookId, batch)).shipments
+  await transaction(at.outbox.pool, async client => {
+    await client.query('update walhook.webhooks set batch_max_events = null, batch_max_wait_ms = null')
+    await freeFollowers(client, webhookId)
+  })
+  await settle(at.outbox, [answered(shipment!, 500)])
+  const { shipments } = await take(at, webhookId, null)
+  expect(shipments.map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
+})
