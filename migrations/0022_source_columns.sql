@@ -12,3 +12,14 @@ create table walhook.source_columns (
   is_omitted    boolean  not null,
   primary key (slot_name, table_oid, attnum, column_name)
 );
+
+-- A person may give up what can't be read: "walhook resync --force".
+alter table walhook.gaps drop constraint gaps_reason_check;
+alter table walhook.gaps add constraint gaps_reason_check check (
+  case when table_name is null then reason in (
+    'slot missing', 'slot invalidated', 'slot moved', 'slot older than publication', 'publication missing',
+    'publication remade', 'other cluster', 'other database', 'other history', 'other slot', 'given up')
+  else reason in (
+    'publication changed', 'table replaced', 'table unpublished', 'table unlogged', 'table unmapped',
+    'partition detached')
+  end);

@@ -220,7 +220,7 @@ create table walhook.gaps (
   PRIMARY KEY (id),
   CHECK (
 CASE
-    WHEN (table_name IS NULL) THEN (reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'slot older than publication'::text, 'publication missing'::text, 'publication remade'::text, 'other cluster'::text, 'other database'::text, 'other history'::text, 'other slot'::text]))
+    WHEN (table_name IS NULL) THEN (reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'slot older than publication'::text, 'publication missing'::text, 'publication remade'::text, 'other cluster'::text, 'other database'::text, 'other history'::text, 'other slot'::text, 'given up'::text]))
     ELSE (reason = ANY (ARRAY['publication changed'::text, 'table replaced'::text, 'table unpublished'::text, 'table unlogged'::text, 'table unmapped'::text, 'partition detached'::text]))
 END),
   CHECK (((entity_type IS NULL) = (table_name IS NULL))),

@@ -11,6 +11,8 @@ const statusSchema = z
     capture: z.object({
       state: z.string(),
       reason: z.string().nullable(),
+      code: z.string().nullable(),
+      mend: z.string().nullable(),
       slot: z.string(),
       commit_lsn: lsnSchema.nullable(),
       confirmed_lsn: lsnSchema.nullable(),
@@ -79,6 +81,8 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
     capture: {
       state: capture.state,
       reason: capture.reason,
+      code: capture.code ?? null,
+      mend: capture.mend ?? null,
       slot: capture.slotName,
       commit_lsn: lsn(position?.commitLsn),
       confirmed_lsn: lsn(source?.confirmedLsn),

@@ -11,6 +11,7 @@ import { sleep } from '../runtime/sleep.ts'
 import { createBackfills } from './backfill.ts'
 import { createColumnTeller } from './columns.ts'
 import { consume } from './consume.ts'
+import { createFailures, isOfAPlace } from './failures.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createJudge } from './judged-tables.ts'
 import { createLearner } from './learn-catalogue.ts'
@@ -72,6 +73,8 @@ export function createCapture(options: {
 } {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
   const { learn, livingMapping } = createLearner(options)
+  const stateAfter = createFailures(options)
+  let streamingSinceMs: number | null = null
   let state: CaptureState = { state: 'starting', reason: null }
   const progress = createProgress({ nowMs, waitsFor: options.waitsFor ?? (() => null) })
   /** Gaps of tables that have not ended. */
@@ -186,7 +189,9 @@ export function createCapture(options: {
         },
       })
       await look(watch, true)
-      enter({ state: 'streaming', reason: null })
+      streamingSinceMs = nowMs()
+      // What failed there each time may fail again: it is over once something is stored.
+      if (!isOfAPlace(state)) enter({ state: 'streaming', reason: null })
       watching = watchTables(watch, over.signal).finally(close)
       watching.catch(() => {})
       const intervalMs = options.probeIntervalMs ?? null
@@ -222,6 +227,7 @@ export function createCapture(options: {
         onWaiting: progress.waiting,
         pages: teller,
         onProbe(id) {
+          wentOn()
           probe = id
           if (/^\d+$/.test(id)) probeMs = nowMs() - Number(id)
         },
@@ -285,7 +291,13 @@ export function createCapture(options: {
     return reason === null ? state : { state: 'lagging', reason }
   }
 
+  /** The place that could not be read or stored is behind. */
+  function wentOn() {
+    if (isOfAPlace(state)) enter({ state: 'streaming', reason: null })
+  }
+
   function onStored(stored: Stored) {
+    wentOn()
     progress.stored(stored.committedAt)
     silenceLimitMs = usualSilenceLimitMs
     for (const { entityType, entityId, actionType, reason } of stored.parked)
@@ -311,16 +323,17 @@ export function createCapture(options: {
     lastProbe: () => probe,
     probeMs: () => probeMs,
     async run(signal) {
-      if (state.state !== 'starting') enter({ state: 'starting', reason: state.reason })
+      streamingSinceMs = null
+      // Until it is known to be mended, what has a code is still so.
+      if (state.state !== 'starting' && state.code === undefined)
+        enter({ state: 'starting', reason: state.reason })
       try {
         await run(signal)
       } catch (cause) {
         const error = await lossBehind(cause, source, outbox, options)
         if (error instanceof LinkDead) silenceLimitMs = Math.min(2 * silenceLimitMs, longestSilenceLimitMs)
-        const reason = describeError(error)
-        if (error instanceof CaptureBlocked) enter({ state: 'blocked', reason })
-        else if (error instanceof CaptureLost) enter({ state: 'lost', reason })
-        else enter({ state: 'starting', reason })
+        const ranMs = streamingSinceMs === null ? 0 : nowMs() - streamingSinceMs
+        enter(await stateAfter(error, ranMs))
         throw error
       }
     },

@@ -2,6 +2,7 @@ import type { Lsn } from '../domain/lsn.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
 import type { Position } from '../outbox/position.ts'
+import { throwOfStoring } from './failure.ts'
 import { canFollow, createEventIds, createGatherer, emptyGathered, isFull } from './gather.ts'
 import type { Batch, Inbox, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
@@ -56,12 +57,15 @@ export async function consume(options: {
   function startStoring() {
     const { takenAtMs, events } = gathered
     storingSinceMs = takenAtMs
-    storing = storer.store(gathered).then(() => {
-      spare = emptyGathered(events)
-      storing = null
-      storingSinceMs = null
-      tellWaiting()
-    })
+    storing = storer
+      .store(gathered)
+      .catch(throwOfStoring)
+      .then(() => {
+        spare = emptyGathered(events)
+        storing = null
+        storingSinceMs = null
+        tellWaiting()
+      })
     // Whoever waits for it hears of its failure, or the end does.
     storing.catch(() => {})
     gathered = spare

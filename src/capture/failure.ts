@@ -8,3 +8,14 @@ export class CaptureFailure extends Error {
     this.code = code
   }
 }
+
+const ofStoring = new WeakSet<object>()
+
+/** Takes note that an error came from the storing of what was read, and throws it. */
+export function throwOfStoring(error: unknown): never {
+  if (typeof error === 'object' && error !== null) ofStoring.add(error)
+  throw error
+}
+
+export const isOfStoring = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && ofStoring.has(error)

@@ -10,7 +10,8 @@ import { createMissingReader, type Missing } from './missing.ts'
 import { createResultWriter } from './result.ts'
 import { createShapes } from './shape.ts'
 import type { Source } from './source.ts'
-import { foldPart, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
+import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
+import { twice } from './twice.ts'
 import { untilSeen } from './until-seen.ts'
 
 export type Mapped = {
@@ -88,7 +89,8 @@ export function createMapper(options: {
   }
 
   function compare(item: Touched): Compared {
-    return { ...item, facts: findFacts(item.entity, item.relation, item.folded) }
+    const facts = twice(() => findFacts(item.entity, item.relation, item.folded))
+    return { ...item, facts: facts.ok ? facts.value : { previous: null, changed: null } }
   }
 
   function writeEvent(item: Compared, missing: Missing): EventText | null {
@@ -130,7 +132,7 @@ export function createMapper(options: {
         })
     }
     const touched = parts
-      .flatMap(part => foldPart(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)))
+      .flatMap(part => foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)))
       .map(compare)
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
     const missing = await readMissing(parts, touched, { catalogue, shapes })
@@ -143,9 +145,10 @@ export function createMapper(options: {
       if (item.part !== last) index = 0
       last = item.part
       const { commitLsn, committedAt } = item.part
-      const reason = cannotBeEvent(item)
+      const written = twice(() => (cannotBeEvent(item) === null ? writeEvent(item, missing) : null))
+      const reason = written.ok ? cannotBeEvent(item) : `its event can not be written: ${written.because}`
       if (reason === null) {
-        const event = writeEvent(item, missing)
+        const event = written.ok && written.value
         if (event) events.push({ ...event, commitLsn, committedAt, index: index++ })
       } else if (item.folded.state !== 'nothing') {
         const entityId = item.key?.slice(0, maxShownKey) ?? null

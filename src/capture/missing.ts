@@ -121,11 +121,18 @@ export function createMissingReader(options: {
     if (wanted.size + withLists.length > 0) await untilAllIsSeen()
     else if (brought.size() > prunedAt) await countUnseen()
 
+    /** Keys of rows that can't be read, and why. */
+    const broken = new Map<EntityMapping, Map<string, string>>()
+    const untold = new Map<RelatedList, Set<string>>()
     const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
     for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity))
       rows.set(
         entity,
-        (await readWhatIsThere(keysOf(items), keys => readRows(pool, catalogue, entity, keys))) ?? new Map(),
+        (await readWhatIsThere(
+          keysOf(items),
+          keys => readRows(pool, catalogue, entity, keys),
+          (key, because) => broken.set(entity, (broken.get(entity) ?? new Map()).set(key, because)),
+        )) ?? new Map(),
       )
     const until = wanted.size > 0 ? await walEnd() : null
     if (until !== null)
@@ -141,18 +148,24 @@ export function createMissingReader(options: {
       for (const list of entity.related)
         lists.set(
           list,
-          await readWhatIsThere(keysOf(items), owners => readRelated(pool, catalogue, list, owners)),
+          await readWhatIsThere(
+            keysOf(items),
+            owners => readRelated(pool, catalogue, list, owners),
+            owner => untold.set(list, (untold.get(list) ?? new Set()).add(owner)),
+          ),
         )
     return {
       readLsn: until,
       rowOf(item) {
+        const because = wanted.has(item) ? broken.get(item.entity)?.get(item.key!) : undefined
+        if (because !== undefined) throw new Error(`its row can not be read: ${because}`)
         const present = rows.get(item.entity)?.get(item.key!)
         const columns = wanted.get(item)?.[present ? 'ifThere' : 'ifGone'] ?? none
         return rowOf(item, shapes, columns, present)
       },
       relatedOf(list, owner) {
         const read = lists.get(list)
-        return read === null ? null : read?.get(owner)
+        return read === null || untold.get(list)?.has(owner) ? null : read?.get(owner)
       },
     }
   }

@@ -9,6 +9,7 @@ import {
   sendsName,
   tableKey,
 } from '../domain/mapping.ts'
+import { describeError } from '../runtime/log.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ShapedRow } from './result.ts'
 import type { Queryable } from './source.ts'
@@ -142,24 +143,32 @@ const notThere = new Set(['42P01', '3F000', undefinedColumn])
 /** Also a NUL, which no text of Postgres has. */
 export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
 
+/** What is wrong with the data itself, as with a value whose parts are lost, or too large: it stays so. */
+const broken = /^(22|54|XX|58|0A|P0|38|39)/
+
 /**
- * Reads for keys of which some may not be of the key's type any more: there are no rows with these. Null where the
- * table is gone, or a column that is needed.
+ * Reads for keys of which some may not be of the key's type any more: there are no rows with these. `onBroken` hears of
+ * each key whose rows can't be read at all. Null where the table is gone, or a column that is needed.
  */
 export async function readWhatIsThere<T>(
   keys: readonly string[],
   read: (keys: readonly string[]) => Promise<Map<string, T>>,
+  onBroken: (key: string, because: string) => void,
 ): Promise<Map<string, T> | null> {
   try {
     return await read(keys)
   } catch (error) {
     const { code = '' } = error as { code?: string }
     if (notThere.has(code)) return null
-    if (!notOfTheKeysType.has(code)) throw error
-    if (keys.length <= 1) return new Map()
+    const isOfType = !notOfTheKeysType.has(code)
+    if (isOfType && !broken.test(code) && !(error instanceof RangeError)) throw error
+    if (keys.length <= 1) {
+      if (isOfType) for (const key of keys) onBroken(key, describeError(error))
+      return new Map()
+    }
     const middle = Math.ceil(keys.length / 2)
-    const first = await readWhatIsThere(keys.slice(0, middle), read)
-    const second = await readWhatIsThere(keys.slice(middle), read)
+    const first = await readWhatIsThere(keys.slice(0, middle), read, onBroken)
+    const second = await readWhatIsThere(keys.slice(middle), read, onBroken)
     return first && second && new Map([...first, ...second])
   }
 }

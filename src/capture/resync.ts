@@ -32,7 +32,11 @@ export type ResyncResult =
  * What a resync of everything is for: an open gap of everything, or that the outbox was captured with another slot so far.
  * Null: nothing of the kind.
  */
-export type Occasion = { readonly gap: Gap } | { readonly otherSlot: string }
+export type Occasion =
+  | { readonly gap: Gap }
+  | { readonly otherSlot: string }
+  /** A person gives up what can't be read or stored. */
+  | { readonly givenUpFrom: Lsn }
 
 export async function occasionOf(outbox: Outbox, slotName: string): Promise<Occasion | null> {
   const gap = (await listOpenGaps(outbox, slotName)).find(({ tableName }) => tableName === null)
@@ -40,6 +44,12 @@ export async function occasionOf(outbox: Outbox, slotName: string): Promise<Occa
   if (await readPosition(outbox, slotName)) return null
   const [otherSlot] = await otherSlots(outbox.pool, slotName)
   return otherSlot === undefined ? null : { otherSlot }
+}
+
+/** That a person gives up what is not stored yet; null where nothing is captured. */
+export async function givingUp(outbox: Outbox, slotName: string): Promise<Occasion | null> {
+  const position = await readPosition(outbox, slotName)
+  return position && { givenUpFrom: position.commitLsn }
 }
 
 /**
@@ -79,6 +89,7 @@ export async function beginResync(
   const { systemIdentifier } = facts
   await transaction(outbox.pool, async client => {
     if ('otherSlot' in occasion) await goOnFrom(client, occasion.otherSlot, slotName)
+    if ('givenUpFrom' in occasion) await giveUp(client, slotName)
     await restartPosition(client, slotName, { systemIdentifier, commitLsn: startsAt })
     await remember(client, slotName, { captured, seenLsn })
     const entityTypes = mapping.map(({ entityType }) => entityType)
@@ -95,6 +106,17 @@ async function goOnFrom(client: PoolClient, otherSlot: string, slotName: string)
      select slot_name, 'other slot', $2, commit_lsn from walhook.positions where slot_name = $1
      on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
     [slotName, `it was captured with the replication slot ${otherSlot} so far`],
+  )
+}
+
+/** What is between what is stored and the new slot is given up: a gap like any other. */
+async function giveUp(client: PoolClient, slotName: string): Promise<void> {
+  await client.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
+     select slot_name, 'given up', 'a resync was forced: what was not stored by then is given up', commit_lsn
+     from walhook.positions where slot_name = $1
+     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
+    [slotName],
   )
 }
 
@@ -115,11 +137,14 @@ export async function describeResync(
   const lines = [
     'gap' in occasion
       ? describeLoss(occasion.gap)
-      : `This outbox was captured with the replication slot ${occasion.otherSlot} so far: to go on from there, set WALHOOK_SLOT=${occasion.otherSlot}. Where ${options.slotName} takes its place, what happened in between is lost, and ${occasion.otherSlot} is to be dropped: it holds WAL.`,
+      : 'givenUpFrom' in occasion
+        ? `No changes are known to be lost. What is in the WAL after ${formatLsn(occasion.givenUpFrom)} and is not stored yet is given up: from there to the new slot is a gap.`
+        : `This outbox was captured with the replication slot ${occasion.otherSlot} so far: to go on from there, set WALHOOK_SLOT=${occasion.otherSlot}. Where ${options.slotName} takes its place, what happened in between is lost, and ${occasion.otherSlot} is to be dropped: it holds WAL.`,
     `A resync drops the replication slot ${options.slotName} if it is there, and makes a new one. While everything from there on is captured, walhook sends to every webhook that has the trigger:`,
   ]
   for (const entity of options.mapping) lines.push(await describeEntity(source, catalogue, entity))
-  lines.push('Nothing has been changed yet. To do it: walhook resync --yes')
+  const force = 'givenUpFrom' in occasion ? '--force ' : ''
+  lines.push(`Nothing has been changed yet. To do it: walhook resync ${force}--yes`)
   return lines
 }
 

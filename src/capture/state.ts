@@ -1,3 +1,4 @@
+import type { CaptureCode } from '../domain/capture-code.ts'
 import { formatLsn } from '../domain/lsn.ts'
 import { formatProblem, type Problem } from '../domain/problem.ts'
 import type { Gap } from '../outbox/gaps.ts'
@@ -5,22 +6,28 @@ import type { Gap } from '../outbox/gaps.ts'
 /**
  * What capture is doing, and why where there is a reason.
  *
- *   starting     making, checking or connecting; `reason` is what ended the time before. Ends in any other state.
+ *   starting     making, checking or connecting; `reason` is what ended the time before. Ends in any other state. A
+ *                database that is lost for longer has a code.
  *   standing by  another process reads the slot; asks again every second or two. Ends when that process ends.
  *   streaming    reads the slot and stores what comes.
  *   lagging      streaming, but what is stored is more than half a minute behind. Ends when it has caught up.
- *   blocked      something in the source must be mended by a person first; `reason` says what, and how. Looks again
- *                every few seconds.
+ *   blocked      a person must do something first: in the source, or about a place in the WAL that can't be read or stored
+ *                however often it is tried. `reason` says what, and how. Tries again every few seconds.
  *   gap          streaming, but changes of a table were lost, and a gap is recorded; `reason` names it. Ends with
  *                `walhook resync --entity`.
  *   lost         changes can't be captured any more, and a gap is recorded. Ends with `walhook resync`.
  *
  * Only streaming, lagging and standing by are healthy.
  */
-export type CaptureState =
+export type CaptureState = (
   | { readonly state: 'starting'; readonly reason: string | null }
   | { readonly state: 'standing by' | 'streaming'; readonly reason: null }
   | { readonly state: 'lagging' | 'gap' | 'blocked' | 'lost'; readonly reason: string }
+) & {
+  /** What a person can do, where there is something, by a code. */
+  readonly code?: CaptureCode
+  readonly mend?: string
+}
 
 /** Thrown where a person must mend something in the source before capture can go on. */
 export class CaptureBlocked extends Error {

@@ -2,10 +2,11 @@ import type { PoolClient } from 'pg'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { type Appended, append, PositionMoved } from '../outbox/append.ts'
+import { appendEach, isRefused } from '../outbox/append-each.ts'
 import { advanceBackfill } from '../outbox/backfills.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
-import type { EventColumns } from '../outbox/event-columns.ts'
+import { type EventColumns, eventColumnsOf } from '../outbox/event-columns.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
 import { advanceResync, asKnown } from '../outbox/resyncs.ts'
 import type { EventIds, Gathered, GatheredPage } from './gather.ts'
@@ -76,15 +77,9 @@ export function createStorer(options: {
     const { to, first = [], confirmableLsn = notes.noted(), ...rest } = input
     const offer = client || first.length === 0 ? null : (options.offerBirths?.(first.length) ?? null)
     let appended: Appended = { deliveries: 0, births: [] }
+    const position = { slotName, expected: commitLsn, commitLsn: to, confirmableLsn }
     try {
-      appended = await append(client ?? outbox.pool, {
-        ...rest,
-        slotName,
-        expected: commitLsn,
-        commitLsn: to,
-        confirmableLsn,
-        birth: offer && { offer, first },
-      })
+      appended = await appendOrEach({ ...rest, ...position, birth: offer && { offer, first } })
     } finally {
       offer?.take(appended.births)
     }
@@ -93,6 +88,21 @@ export function createStorer(options: {
     tally.born += births.reduce((sum, { shipments }) => sum + shipments.length, 0)
     commitLsn = to
     appendedLsn = confirmableLsn
+  }
+
+  /** Appends all at once; where the outbox refuses that, each of the events that it takes, and sets the others aside. */
+  async function appendOrEach(input: Parameters<typeof append>[1]): Promise<Appended> {
+    try {
+      return client ? await inSavepoint(client, tx => append(tx, input)) : await append(outbox.pool, input)
+    } catch (error) {
+      if (!isRefused(error)) throw error
+      const events = 'add' in input.events ? input.events : eventColumnsOf(input.events)
+      const each = (tx: PoolClient) => appendEach(tx, { ...input, birth: null, events })
+      const { deliveries, setAside } = client ? await each(client) : await transaction(outbox.pool, each)
+      tally.parked.push(...setAside)
+      tally.events -= setAside.length
+      return { deliveries, births: [] }
+    }
   }
 
   /** A `delete` of everything that was in the tables which the transaction emptied, behind its own events. */
@@ -113,7 +123,7 @@ export function createStorer(options: {
     const { step, webhookId } = taken.content
     const stored = await transaction(outbox.pool, async client => {
       const events = step.of === 'resync' ? await asKnown(client, step, page.events) : page.events
-      const { deliveries } = await append(client, {
+      const input = {
         slotName,
         expected: commitLsn,
         commitLsn: markLsn,
@@ -122,6 +132,12 @@ export function createStorer(options: {
         events,
         parked,
         onlyWebhookId: webhookId,
+      }
+      const { deliveries } = await inSavepoint(client, tx => append(tx, input)).catch(async error => {
+        if (!isRefused(error)) throw error
+        const each = await appendEach(client, { ...input, events: eventColumnsOf(events) })
+        tally.parked.push(...each.setAside)
+        return each
       })
       const deletes = events.filter(({ actionType }) => actionType === 'delete').length
       const goesOn =
@@ -203,6 +219,18 @@ export function createStorer(options: {
       client?.release(true)
       client = null
     },
+  }
+}
+
+async function inSavepoint<T>(client: PoolClient, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  await client.query('savepoint chunk')
+  try {
+    const result = await work(client)
+    await client.query('release savepoint chunk')
+    return result
+  } catch (error) {
+    await client.query('rollback to savepoint chunk')
+    throw error
   }
 }
 

@@ -13,6 +13,7 @@ import type { Arrivals } from './arrivals.ts'
 import type { Catalogue, Table } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
 import { namedOf, tellColumns } from './told-columns.ts'
+import { twice } from './twice.ts'
 
 /** An entity that a transaction changed, on the way to its event. */
 export type Touched = {
@@ -200,6 +201,39 @@ export function foldPart(
       if (item.folded.present.length > 0) arrivals.add(id)
     }
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
+}
+
+/** The same; changes that can't be folded are set aside, each for itself. Throws where even that fails. */
+export function foldWhatCanBe(
+  ...[part, planOf, onTruncate, arrivals]: Parameters<typeof foldPart>
+): Touched[] {
+  const silent = () => {}
+  const isFoldable = (change: Change) =>
+    change.kind === 'truncate' || twice(() => foldPart({ ...part, changes: [change] }, planOf, silent)).ok
+  const whole = twice(() => {
+    const truncated: Parameters<typeof onTruncate>[] = []
+    const touched = foldPart(part, planOf, (...heard) => truncated.push(heard), arrivals)
+    return { touched, truncated }
+  })
+  if (whole.ok) {
+    for (const heard of whole.value.truncated) onTruncate(...heard)
+    return whole.value.touched
+  }
+  const changes = part.changes.map(change =>
+    isFoldable(change) ? change : unreadableOf(change, whole.because),
+  )
+  return foldPart({ ...part, changes }, planOf, onTruncate, arrivals).map(item => ({ ...item, part }))
+}
+
+function unreadableOf(change: Change, because: string): Change {
+  if (change.kind === 'truncate' || change.kind === 'unreadable') return change
+  const actionType = ({ insert: 'new', update: 'update', delete: 'delete' } as const)[change.kind]
+  return {
+    kind: 'unreadable',
+    relation: change.relation,
+    actionType,
+    because: `it can not be told: ${because}`,
+  }
 }
 
 const nothingKnown = { key: null, relation: null, problem: null, mayRemain: false }

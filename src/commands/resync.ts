@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { beginResync, describeResync, describeResyncs, occasionOf } from '../capture/resync.ts'
+import { beginResync, describeResync, describeResyncs, givingUp, occasionOf } from '../capture/resync.ts'
 import {
   describeTableResyncs,
   obstaclesToResync,
@@ -16,24 +16,34 @@ import { describeMigration, migrate } from '../outbox/migrate.ts'
 import { type Command, report, required, say } from './command.ts'
 
 export const resync: Command = {
-  usage: `  walhook resync [--entity TYPE] [--yes]
+  usage: `  walhook resync [--entity TYPE | --force] [--yes]
                                       after changes were lost: say how to tell everything anew, or only the
-                                      entities of one type, or do it`,
+                                      entities of one type, or do it; --force also where nothing is known to be
+                                      lost: to pass over what can't be read or stored`,
   async run(args) {
     const { values } = parseArgs({
       args,
-      options: { yes: { type: 'boolean', default: false }, entity: { type: 'string' } },
+      options: {
+        yes: { type: 'boolean', default: false },
+        force: { type: 'boolean', default: false },
+        entity: { type: 'string' },
+      },
     })
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
-    const result = await resyncSource(config, { isSure: values.yes, entityType: values.entity ?? null })
+    const wish = { isSure: values.yes, isForced: values.force, entityType: values.entity ?? null }
+    const result = await resyncSource(config, wish)
     if (!result.ok) return report(result.problems)
     for (const line of result.lines) say(line)
     return 0
   },
 }
 
-type Wish = { readonly isSure: boolean; readonly entityType: string | null }
+type Wish = {
+  readonly isSure: boolean
+  readonly isForced: boolean
+  readonly entityType: string | null
+}
 type Result =
   | { readonly ok: true; readonly lines: readonly string[] }
   | { readonly ok: false; readonly problems: readonly Problem[] }
@@ -64,7 +74,9 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   if (problem) return { ok: false, problems: [problem] }
   const migrated = describeMigration(await migrate(outbox))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
-  const occasion = await occasionOf(outbox, config.slotName)
+  const occasion =
+    (await occasionOf(outbox, config.slotName)) ??
+    (wish.isForced ? await givingUp(outbox, config.slotName) : null)
   if (!occasion) return await resyncTables(source, outbox, config, wish)
   if ('gap' in occasion && occasion.gap.toLsn !== null)
     return { ok: true, lines: await describeResyncs(outbox, occasion.gap, config.slotName) }

@@ -13,6 +13,9 @@ import type { TestPlaces } from './test-places.ts'
 export type CaptureStatus = {
   readonly state: string
   readonly reason: string | null
+  /** What a person can do, where there is something, by a code. */
+  readonly code?: string
+  readonly mend?: string
   readonly slotName: string
   /** The source's side; null where it can't be asked now. */
   readonly source: {

@@ -182,3 +182,35 @@ export function column<Type extends keyof typeof desks, Item>(
 export function arrayLiteral(values: readonly string[]): string {
   return `{${values.map(value => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
+
+/** Where the items of an array begin, and where the last one ends. */
+function placesOfItems(array: Buffer): number[] {
+  const count = array.readInt32BE(12)
+  const places = [headerBytes]
+  for (let i = 0; i < count; i++) {
+    const at = places[i]!
+    places.push(at + 4 + Math.max(0, array.readInt32BE(at)))
+  }
+  return places
+}
+
+/** The array of the items from `from` up to, but not including, `to`. */
+export function sliceArray(array: Buffer, from: number, to: number): Buffer {
+  const places = placesOfItems(array)
+  const head = Buffer.from(array.subarray(0, headerBytes))
+  head.writeInt32BE(to - from, 12)
+  // An array without items has no dimensions.
+  if (to === from) return Buffer.concat([dimensionless(head)])
+  return Buffer.concat([head, array.subarray(places[from], places[to])])
+}
+
+function dimensionless(head: Buffer): Buffer {
+  head.writeInt32BE(0, 0)
+  return head.subarray(0, 12)
+}
+
+/** The bytes of an item that is not null. */
+export function itemAt(array: Buffer, index: number): Buffer {
+  const at = placesOfItems(array)[index]!
+  return array.subarray(at + 4, at + 4 + array.readInt32BE(at))
+}

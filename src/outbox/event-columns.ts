@@ -1,11 +1,13 @@
 import type { StoredEvent } from '../domain/event.ts'
 import {
   arrayLiteral,
+  itemAt,
   openInt4Array,
   openInt8Array,
   openLsnArray,
   openTextArray,
   openTimestamptzArray,
+  sliceArray,
 } from './binary-array.ts'
 
 /**
@@ -18,9 +20,18 @@ export type EventColumns = {
   /** How many bytes the columns take by now. */
   bytes(): number
   clear(): void
+  /** Some of the events, by their place, in columns of their own. */
+  slice(from: number, to: number): EventColumns
+  /** What identifies an event, by its place. */
+  at(
+    place: number,
+  ): Pick<StoredEvent, 'entityType' | 'entityId' | 'commitLsn' | 'index'> & { readonly actionType: string }
   /** Arrays for a statement's parameters: views, good until the next `add` or `clear`. */
-  values(): Record<(typeof columnNames)[number], Buffer> & Record<keyof typeof factTexts, Buffer | null>
+  values(): EventArrays
 }
+
+type EventArrays = Record<(typeof columnNames)[number], Buffer> &
+  Record<keyof typeof factTexts, Buffer | null>
 
 const columnNames = [
   'ids',
@@ -60,7 +71,14 @@ export function openEventColumns(): EventColumns {
   const every = [...Object.values(columns), ...facts.map(({ column }) => column)]
   let count = 0
 
+  const values = () => {
+    const named = columnNames.map(name => [name, columns[name].value()])
+    const known = facts.map(({ name, column }) => [name, column.valueOrNull()])
+    return Object.fromEntries([...named, ...known]) as EventArrays
+  }
+
   return {
+    ...viewOf(values, () => count),
     add(event) {
       columns.ids.add(event.id)
       columns.commitLsns.add(event.commitLsn)
@@ -73,18 +91,49 @@ export function openEventColumns(): EventColumns {
       for (const { textOf, column } of facts) column.add(textOf(event))
       count++
     },
-    count: () => count,
     bytes: () => every.reduce((sum, column) => sum + column.bytes(), 0),
     clear() {
       for (const column of every) column.clear()
       count = 0
     },
-    values() {
-      const named = columnNames.map(name => [name, columns[name].value()])
-      const known = facts.map(({ name, column }) => [name, column.valueOrNull()])
-      return Object.fromEntries([...named, ...known])
+  }
+}
+
+/** What can be read of columns. */
+function viewOf(values: () => EventArrays, count: () => number) {
+  const text = (array: Buffer, place: number) => itemAt(array, place).toString('utf8')
+  return {
+    values,
+    count,
+    at(place: number) {
+      const { entityTypes, entityIds, actionTypes, commitLsns, indexes } = values()
+      return {
+        entityType: text(entityTypes, place),
+        entityId: text(entityIds, place),
+        actionType: text(actionTypes, place),
+        commitLsn: itemAt(commitLsns, place).readBigUInt64BE(),
+        index: itemAt(indexes, place).readInt32BE(),
+      }
+    },
+    slice(from: number, to: number): EventColumns {
+      const sliced = Object.fromEntries(
+        Object.entries(values()).map(([name, array]) => [name, array && sliceArray(array, from, to)]),
+      ) as EventArrays
+      return {
+        ...viewOf(
+          () => sliced,
+          () => to - from,
+        ),
+        bytes: () => Object.values(sliced).reduce((sum, array) => sum + (array?.length ?? 0), 0),
+        add: readOnly,
+        clear: readOnly,
+      }
     },
   }
+}
+
+function readOnly(): never {
+  throw new Error('these columns are a part of others')
 }
 
 /** The columns of a list of events. */

@@ -1,0 +1,276 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import { createCapture } from '../../src/capture/capture.ts'
+import { beginResync, givingUp } from '../../src/capture/resync.ts'
+import { openSource } from '../../src/capture/source.ts'
+import type { CaptureState } from '../../src/capture/state.ts'
+import { captureCodes } from '../../src/domain/capture-code.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
+import { openOutbox } from '../../src/outbox/database.ts'
+import { migrate } from '../../src/outbox/migrate.ts'
+import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { silentLog } from '../../src/runtime/log.ts'
+import { supervise } from '../../src/runtime/service.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { until } from '../support/wait.ts'
+
+/** What is to fail: a step of the way, once or always, with an error of this SQLSTATE. */
+const fault = vi.hoisted(() => ({
+  step: '',
+  times: 0,
+  code: null as string | null,
+  hits: 0,
+  /** Throws where it is the turn of `step`. */
+  strike(step: string) {
+    if (step !== this.step || this.times <= 0) return
+    this.times--
+    this.hits++
+    throw Object.assign(new Error(`injected into ${step}`), this.code !== null && { code: this.code })
+  },
+}))
+
+const poison = 'poison'
+const holds = (values: readonly unknown[]) => values.includes(poison)
+
+vi.mock('../../src/capture/decode.ts', async original => {
+  const real = await original<typeof import('../../src/capture/decode.ts')>()
+  return {
+    ...real,
+    expectKnown(tag: string) {
+      if (tag === 'T') fault.strike('a message')
+      real.expectKnown(tag)
+    },
+  }
+})
+vi.mock('../../src/domain/fold.ts', async original => {
+  const real = await original<typeof import('../../src/domain/fold.ts')>()
+  const fold: typeof real.fold = (earlier, step, isSameRow) => {
+    if ('row' in step && holds(step.row)) fault.strike('fold')
+    return real.fold(earlier, step, isSameRow)
+  }
+  return { ...real, fold }
+})
+vi.mock('../../src/capture/result.ts', async original => {
+  const real = await original<typeof import('../../src/capture/result.ts')>()
+  const createResultWriter: typeof real.createResultWriter = catalogue => {
+    const write = real.createResultWriter(catalogue)
+    return (entity, row, related) => {
+      if (holds(row.values)) fault.strike('write')
+      return write(entity, row, related)
+    }
+  }
+  return { ...real, createResultWriter }
+})
+vi.mock('../../src/capture/read-back.ts', async original => {
+  const real = await original<typeof import('../../src/capture/read-back.ts')>()
+  const readRelated: typeof real.readRelated = (db, catalogue, related, owners) => {
+    if (owners.includes('2')) fault.strike('read back')
+    return real.readRelated(db, catalogue, related, owners)
+  }
+  return { ...real, readRelated }
+})
+vi.mock('../../src/capture/catalogue.ts', async original => {
+  const real = await original<typeof import('../../src/capture/catalogue.ts')>()
+  const readCatalogue: typeof real.readCatalogue = (source, mapping) => {
+    fault.strike('catalogue')
+    return real.readCatalogue(source, mapping)
+  }
+  return { ...real, readCatalogue }
+})
+vi.mock('../../src/outbox/append.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/append.ts')>()
+  const append: typeof real.append = (db, input) => {
+    if ('add' in input.events && input.events.values().bodies.includes(poison)) fault.strike('append')
+    return real.append(db, input)
+  }
+  return { ...real, append }
+})
+vi.mock('../../src/outbox/position.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/position.ts')>()
+  const noteConfirmed: typeof real.noteConfirmed = (outbox, slotName, at) => {
+    fault.strike('confirm')
+    return real.noteConfirmed(outbox, slotName, at)
+  }
+  return { ...real, noteConfirmed }
+})
+
+afterEach(() => {
+  fault.times = 0
+})
+
+function arm(step: string, times: number, code: string | null = null) {
+  Object.assign(fault, { step, times, code, hits: 0 })
+}
+
+const notes = {
+  field: 'notes',
+  table: { schema: 'public', name: 'notes' },
+  owner: 'user_id',
+  columns: ['word'],
+  plain: true,
+}
+const mapping: readonly EntityMapping[] = [{ ...defaultMapping[0]!, related: [notes] }]
+
+/** Captures, started again after each failure as `serve` does, and sooner. */
+async function open() {
+  const database = await createTestDatabase()
+  const psql = await connect(database.url)
+  await psql.query(`create table users (id integer primary key, name text);
+    create table notes (id integer primary key, user_id integer, word text); alter table notes replica identity full`)
+  const source = openSource({ url: database.url, onError() {} })
+  const outbox = openOutbox({ url: database.url, maxConnections: 4, onError() {} })
+  await migrate(outbox)
+  await ensurePartitions(outbox, Date.now())
+  const options = { slotName: database.name.slice(0, 63), publicationName: 'walhook', mapping }
+  let stop = new AbortController()
+  let over = Promise.resolve()
+  let state: () => CaptureState = () => ({ state: 'starting', reason: null })
+
+  function start() {
+    stop = new AbortController()
+    const capture = createCapture({
+      ...{ source, outbox, ...options, log: silentLog },
+      nowMs: () => Date.now(),
+      onStored() {},
+    })
+    state = capture.state
+    const pace = { minDelayMs: 20, maxDelayMs: 50, onFailure() {} }
+    over = supervise(capture, { ...pace, signal: stop.signal })
+  }
+  async function end() {
+    stop.abort()
+    await over
+  }
+  start()
+  await until(() => state().state === 'streaming', { what: 'capture' })
+
+  return {
+    psql,
+    state: () => state(),
+    start,
+    end,
+    async events() {
+      const { rows } = await psql.query(
+        `select action_type || ' ' || entity_id as event from walhook.events order by id`,
+      )
+      return rows.map(({ event }) => event)
+    },
+    async parked() {
+      const { rows } = await psql.query('select entity_id, reason from walhook.parked_changes')
+      return rows.map(({ entity_id, reason }) => `${entity_id}: ${reason}`)
+    },
+    async forceResync() {
+      const occasion = await givingUp(outbox, options.slotName)
+      return await beginResync(source, outbox, occasion!, { ...options, onWaiting() {} })
+    },
+    async [Symbol.asyncDispose]() {
+      await end()
+      await psql.end()
+      await outbox[Symbol.asyncDispose]()
+      await source[Symbol.asyncDispose]()
+      await database.drop()
+    },
+  }
+}
+
+/** Three transactions, of which the second has what fails. */
+async function write(psql: { query(text: string): Promise<unknown> }) {
+  await psql.query(`insert into users values (1, 'before')`)
+  await psql.query(`insert into users values (2, '${poison}'), (3, 'beside')`)
+  await psql.query(`insert into users values (4, 'after')`)
+}
+const all = ['new 1', 'new 2', 'new 3', 'new 4']
+
+test.each(['fold', 'write', 'read back', 'catalogue', 'append', 'confirm'])(
+  'a failure that comes once, in the step "%s", costs nothing',
+  async step => {
+    await using at = await open()
+    arm(step, 1)
+    await write(at.psql)
+    await until(async () => (await at.events()).length === 4, { what: 'the events' })
+    expect(await at.events()).toEqual(all)
+    expect(await at.parked()).toEqual([])
+    // What is confirmed with an append needs no note of its own.
+    if (step !== 'confirm') expect(fault.hits).toBe(1)
+    await until(() => at.state().state === 'streaming', { what: 'capture to be well' })
+  },
+)
+
+test.each<[string, string | null, string]>([
+  ['fold', null, 'null: a row of "public"."users": it can not be told: injected into fold'],
+  ['write', null, '2: its event can not be written: injected into write'],
+  ['append', '22000', '2: the outbox refuses its event: injected into append (22000)'],
+])(
+  'a failure that always comes with one row, in the step "%s", sets that row aside',
+  async (step, code, parked) => {
+    await using at = await open()
+    arm(step, Number.POSITIVE_INFINITY, code)
+    await write(at.psql)
+    await until(async () => (await at.events()).includes('new 4'), { what: 'the events' })
+    expect(await at.events()).toEqual(all.filter(event => event !== 'new 2'))
+    expect(await at.parked()).toEqual([parked])
+  },
+)
+
+test('a related list that can not be read for one entity is left out of that one', async () => {
+  await using at = await open()
+  arm('read back', Number.POSITIVE_INFINITY, 'XX001')
+  await write(at.psql)
+  await until(async () => (await at.events()).length === 4, { what: 'the events' })
+  const { rows } = await at.psql.query(
+    'select entity_id, omitted from walhook.events where omitted is not null',
+  )
+  expect(rows).toEqual([{ entity_id: '2', omitted: ['notes'] }])
+})
+
+test.each([
+  ['catalogue', 'capture.cannot_read'],
+  ['read back', 'capture.cannot_read'],
+  ['append', 'capture.cannot_store'],
+  ['confirm', 'capture.cannot_store'],
+] as const)(
+  'a failure that always comes, in the step "%s", has a code and a mend, and goes on once it is mended',
+  async (step, code) => {
+    await using at = await open()
+    arm(step, Number.POSITIVE_INFINITY)
+    await write(at.psql)
+    await until(() => at.state().code !== undefined, { what: 'a code' })
+    const { state, reason, mend } = at.state()
+    expect({ state, code: at.state().code, mend }).toEqual({
+      state: 'blocked',
+      code,
+      mend: captureCodes[code].mend,
+    })
+    expect(reason).toContain(`injected into ${step}`)
+    // What has the code keeps it while it is tried again.
+    const hits = fault.hits
+    await until(() => fault.hits > hits + 1, { what: 'further tries' })
+    expect(at.state().code).toBe(code)
+    fault.times = 0
+    await until(async () => (await at.events()).length === 4, { what: 'the events' })
+    expect(await at.events()).toEqual(all)
+    await until(() => at.state().state === 'streaming', { what: 'capture to be well' })
+    expect(at.state().code).toBeUndefined()
+  },
+)
+
+test('a place that can not be read is passed over by a resync that is forced, as the mend says', async () => {
+  await using at = await open()
+  await at.psql.query(`insert into users values (1, 'before'), (2, 'gone')`)
+  await until(async () => (await at.events()).length === 2, { what: 'the events' })
+  arm('a message', Number.POSITIVE_INFINITY)
+  await at.psql.query(`insert into users values (3, 'stored before the place')`)
+  await at.psql.query('truncate users')
+  await at.psql.query(`insert into users values (1, 'after')`)
+  await until(() => at.state().code === 'capture.cannot_read', { what: 'the code' })
+  expect(await at.events()).toEqual(['new 1', 'new 2', 'new 3'])
+  expect(at.state().mend).toContain('walhook resync --force --yes')
+  await at.end()
+  expect(await at.forceResync()).toMatchObject({ ok: true })
+  at.start()
+  await until(async () => (await at.events()).length === 6, { what: 'the resync' })
+  expect((await at.events()).slice(3).toSorted()).toEqual(['delete 2', 'delete 3', 'update 1'])
+  const { rows } = await at.psql.query('select reason from walhook.gaps')
+  expect(rows).toEqual([{ reason: 'given up' }])
+  await until(() => at.state().state === 'streaming', { what: 'capture to be well' })
+})

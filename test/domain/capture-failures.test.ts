@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { captureCodes } from '../../src/domain/capture-code.ts'
+import {
+  addFailure,
+  type CaptureFailure,
+  type FailureRow,
+  judgeFailures,
+  kindOfError,
+} from '../../src/domain/capture-failures.ts'
+
+const read: CaptureFailure = { kind: 'read', reason: 'x', place: '0/1' }
+
+function after(...failures: [CaptureFailure, number][]) {
+  const row = failures.reduce<FailureRow | null>(
+    (so, [failure, atMs]) => addFailure(so, failure, atMs),
+    null,
+  )!
+  return judgeFailures(row, failures.at(-1)![1])
+}
+
+test('what fails three times in one way at one place has a code, and what goes on has none', () => {
+  expect(after([read, 0], [read, 1])).toBeNull()
+  expect(after([read, 0], [read, 1], [read, 2])).toEqual({ code: 'capture.cannot_read', isBlocked: true })
+  expect(after([read, 0], [read, 1], [{ ...read, place: '0/2' }, 2])).toBeNull()
+  expect(after([read, 0], [read, 1], [{ ...read, kind: 'store' }, 2])).toBeNull()
+})
+
+test('a database that is lost is waited for, and has a code after half a minute', () => {
+  const lost: CaptureFailure = { ...read, kind: 'outbox lost' }
+  expect(after([lost, 0], [lost, 20_000])).toBeNull()
+  expect(after([lost, 0], [lost, 30_000])).toEqual({ code: 'capture.outbox_unavailable', isBlocked: false })
+})
+
+test.each([
+  [{ code: '57014', message: 'canceling statement due to statement timeout' }, 'timeout'],
+  [{ code: '25P04', message: 'terminating connection due to transaction timeout' }, 'timeout'],
+  [{ code: '57P01', message: 'terminating connection due to administrator command' }, 'lost'],
+  [{ code: 'ECONNREFUSED', message: '' }, 'lost'],
+  [{ code: '53300', message: 'too many clients' }, 'lost'],
+  [{ message: 'Connection terminated unexpectedly' }, 'lost'],
+  [{ code: 'XX000', message: 'invalid memory alloc request size 1073741824' }, null],
+  [{ message: 'the stream changes relation 7 without having announced it' }, null],
+])('%j is %j', (error, kind) => {
+  expect(kindOfError(error)).toBe(kind)
+})
+
+test('each code says what one sees and what to do', () => {
+  for (const [code, { sees, mend }] of Object.entries(captureCodes)) {
+    expect(code).toMatch(/^capture\.[a-z_]+$/)
+    expect(sees.length * mend.length).toBeGreaterThan(0)
+  }
+})
