@@ -95,6 +95,7 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
         if (step.action !== event.action && !isInGap(step.lsn, entity))
           faults.push(`${label} was ${step.action}`)
         if (at < last) faults.push(`told in another order than it was committed: ${label}`)
+        if (steps.slice(0, at).some(({ silence }) => silence === 'detached')) has = undefined
         seen.add(step)
         last = Math.max(last, at)
         versions = steps.slice(at).map(({ row }) => row)
@@ -122,12 +123,14 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
     for (const [at, step] of steps.entries()) {
       if (seen.has(step) || step.action === 'nothing') continue
       const isGone = step.action === 'update' && steps.slice(at + 1).some(({ row }) => row === null)
-      if (isGone || isParked(step.lsn, entity)) continue
+      if (isGone || isParked(step.lsn, entity) || step.silence === 'detached') continue
       if (isInGap(step.lsn, entity)) count.inGaps++
       else
         faults.push(`lost: ${step.action} ${entity} at ${lsnText(step.lsn)}, v ${short(step.row?.v ?? null)}`)
     }
 
+    // Its row is archived, and receivers keep what they have.
+    if (steps.at(-1)?.silence === 'detached') has = undefined
     if (has) received.set(entity, has)
     else received.delete(entity)
   }

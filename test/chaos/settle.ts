@@ -13,6 +13,9 @@ const maxRestarts = 5
 
 export type Settled = { readonly mends: readonly string[]; readonly states: readonly string[] }
 
+/** The version of a row of each entity that must be told. */
+type Waiting = Readonly<Record<string, string>>
+
 /** Thrown where walhook neither goes on nor says how it could. */
 export class Stuck extends Error {}
 
@@ -63,38 +66,41 @@ function stuck(at: At, saying: Saying, what: string): Stuck {
   )
 }
 
+const lastKey = 1000
+const entities = { user: 'users', company: 'companies', order: 'orders' } as const
+
 /** Writes a row to each entity's table, so that there is something to be told; null where a table can't be written. */
-async function writeLast(at: At, log: (line: object) => void): Promise<string | null> {
-  const { users, companies } = at.names
+async function writeLast(at: At, log: (line: object) => void): Promise<Waiting | null> {
   try {
-    const [row] = await at.sql(
-      `select nextval('chaos.v') as v`,
-      `insert into ${users.table} (${users.key}, v) values (1000, nextval('chaos.v'))
-       on conflict (${users.key}) do update set v = excluded.v`,
-      `insert into ${companies.table} (${companies.key}, v) values (1000, nextval('chaos.v'))
-       on conflict (${companies.key}) do update set v = excluded.v`,
-      `select (select v from ${users.table} where ${users.key} = 1000) || ' ' || (select v from ${companies.table} where ${companies.key} = 1000) as v`,
-    )
-    return String(row!.v)
+    const waiting: Record<string, string> = {}
+    for (const [entity, name] of Object.entries(entities)) {
+      const { table, key } = at.names[name]
+      const [row] = await at.sql(
+        `insert into ${table} (${key}, v) values (${lastKey}, nextval('chaos.v'))
+         on conflict (${key}) do update set v = excluded.v returning v`,
+      )
+      waiting[entity] = String(row!.v)
+    }
+    return waiting
   } catch (error) {
     log({ notWritten: String(error) })
     return null
   }
 }
 
-async function isTold(at: At, waiting: string): Promise<boolean> {
-  const [user, company] = waiting.split(' ')
+async function isTold(at: At, waiting: Waiting): Promise<boolean> {
   const rows = await at.sql(
-    `select entity_type from walhook.events where entity_id = '1000'
-       and (body::jsonb #>> '{result,v}')::bigint >= case entity_type when 'user' then ${user} else ${company} end`,
+    `select entity_type, max((body::jsonb #>> '{result,v}')::bigint) as v from walhook.events
+     where entity_id = '${lastKey}' group by 1`,
   )
-  return new Set(rows.map(row => row.entity_type)).size === 2
+  const told = new Map(rows.map(row => [String(row.entity_type), BigInt(String(row.v ?? 0))]))
+  return Object.entries(waiting).every(([entity, v]) => (told.get(entity) ?? 0n) >= BigInt(v))
 }
 
 /** Waits until walhook is at rest, or has said the same red thing for a while. */
 async function steady(
   at: At,
-  waiting: string | null,
+  waiting: Waiting | null,
   followed: string,
 ): Promise<{ saying: Saying; openGaps: number }> {
   const start = performance.now()
@@ -114,13 +120,13 @@ async function steady(
     if (saying.state === 'gone') return { saying, openGaps }
     if (saying.isReady && openGaps === 0) {
       if (waiting === null ? isQuiet : await isTold(at, waiting)) return { saying, openGaps }
-    } else if (isQuiet && (['blocked', 'lost'].includes(saying.state) || openGaps > 0 || saying.code)) {
-      return { saying, openGaps }
-    }
+    } else if (isQuiet && !saying.isReady && (isNamed(saying) || openGaps > 0)) return { saying, openGaps }
     if (now - start > patienceMs) return { saying, openGaps }
     await sleep(150)
   }
 }
+
+const isNamed = ({ state, code }: Saying) => ['blocked', 'lost', 'gap'].includes(state) || code !== null
 
 /** Does what the words say. Returns what that was; null where there is nothing that could be done. */
 async function follow(

@@ -58,12 +58,13 @@ export async function readParked(client: Client): Promise<Parked[]> {
 
 /** Every entity as its table has it now, with its lists. */
 export async function readPresent(client: Client, names: Names): Promise<Map<string, Row>> {
-  const { users, companies, user_companies: members } = names
+  const { users, companies, orders, user_companies: members } = names
   const { rows } = await client.query(`
     select 'user ' || ${users.key} as entity, to_jsonb(u) || jsonb_build_object('companies', coalesce((
         select jsonb_agg(company_id order by company_id) from ${members.table} m where m.user_id = u.${users.key}
       ), '[]')) as row
     from ${users.table} u
+    union all select 'order ' || ${orders.key}, to_jsonb(o) from ${orders.table} o
     union all select 'company ' || ${companies.key}, to_jsonb(c) from ${companies.table} c`)
   return new Map(rows.map(({ entity, row }) => [entity, underUsualKey(row)]))
 }

@@ -1,7 +1,8 @@
 import type { Client } from 'pg'
 
-/** The two mapped tables and the join table, as the application sees them now. */
-export type Table = 'users' | 'companies' | 'user_companies'
+/** Three tables of entities, of which one has partitions, and a join table. */
+export type Table = 'users' | 'companies' | 'orders' | 'user_companies'
+export const tables: readonly Table[] = ['users', 'companies', 'orders', 'user_companies']
 
 /** Names that operations change while writers go on: where each table is, and what its key is called. */
 export type Names = Record<Table, { table: string; key: string }>
@@ -9,6 +10,7 @@ export type Names = Record<Table, { table: string; key: string }>
 export const usualNames = (): Names => ({
   users: { table: 'public.users', key: 'id' },
   companies: { table: 'public.companies', key: 'id' },
+  orders: { table: 'public.orders', key: 'id' },
   user_companies: { table: 'public.user_companies', key: 'user_id' },
 })
 
@@ -21,14 +23,15 @@ export const secretMark = 'PIN-'
 
 /** The mapping file as somebody would write it who knows what tables and keys are called now. */
 export function mappingOf(names: Names, hasPin = true): string {
-  const { users, companies, user_companies: members } = names
+  const { users, companies, orders, user_companies: members } = names
   return `entities:
   user:
     table: ${users.table}
     key: ${users.key}
     fields: { omit: [${hasPin ? 'pin' : ''}] }
     related: { companies: { table: ${members.table}, owner: user_id, value: company_id } }
-  company: { table: ${companies.table}, key: ${companies.key} }
+  company: { table: ${companies.table}, key: ${companies.key}, on_truncate: delete }
+  order: { table: ${orders.table}, key: ${orders.key} }
 `
 }
 
@@ -37,6 +40,10 @@ const definitions: Record<Table, string> = {
     id integer primary key, v bigint not null, name text, n integer, pin text, story text);
     alter table public.users alter story set storage external`,
   companies: `create table public.companies (id integer primary key, v bigint not null, name text, n integer)`,
+  orders: `create table public.orders (id integer primary key, v bigint not null, name text) partition by range (id);
+    create table public.orders_low partition of public.orders for values from (minvalue) to (20);
+    create table public.orders_mid partition of public.orders for values from (20) to (40);
+    create table public.orders_rest partition of public.orders default`,
   user_companies: `create table public.user_companies (
     user_id integer, company_id integer, v bigint not null, primary key (user_id, company_id))`,
 }
@@ -46,6 +53,7 @@ export function createTable(table: Table): string {
   return `${definitions[table]};
     create trigger journal after insert or update or delete on public.${table}
       for each row execute function chaos.note('${table}');
+    create trigger emptied after truncate on public.${table} execute function chaos.note_emptied('${table}');
     grant select on public.${table} to ${role}`
 }
 
@@ -66,21 +74,32 @@ export async function createTables(client: Client): Promise<void> {
         'new', case when tg_op <> 'DELETE' then to_jsonb(new) end));
       return null;
     end $$;
+    create function chaos.note_emptied() returns trigger language plpgsql security definer
+      set search_path = pg_catalog as $$
+    begin
+      insert into chaos.journal (entry) values (jsonb_build_object('table', tg_argv[0], 'old', null, 'new', null));
+      return null;
+    end $$;
     do $$ begin
       create role ${role} login replication password '${rolePassword}';
     exception when duplicate_object then null; end $$;
     do $$ begin execute format('grant connect, create on database %I to ${role}', current_database()); end $$;
     grant usage on schema public to ${role};
-    ${(['users', 'companies', 'user_companies'] as const).map(createTable).join(';\n')};
-    create publication walhook for table public.users, public.companies, public.user_companies
+    ${tables.map(createTable).join(';\n')};
+    create publication walhook for table ${tables.map(table => `public.${table}`).join(', ')}
       with (publish_via_partition_root = true);
     create publication chaos_journal for table chaos.journal`)
 }
 
-/** Writes down that the rows of a table go without a word in the WAL, in the transaction that drops it. */
-export const noteGone = (table: Table, name: string) => `
+/** How rows go or come without a word in the WAL. Those of a partition that is detached are archived: they may stay told. */
+export type Silence = 'dropped' | 'detached' | 'attached'
+
+/** Writes down rows that go or come so, in the transaction that does it. */
+export const noteSilent = (table: Table, name: string, silence: Silence) => `
   insert into chaos.journal (entry)
-  select jsonb_build_object('table', '${table}', 'old', to_jsonb(t), 'new', null, 'isSilent', true) from ${name} t`
+  select jsonb_build_object('table', '${table}', 'silence', '${silence}',
+    'old', ${silence === 'attached' ? 'null' : 'to_jsonb(t)'},
+    'new', ${silence === 'attached' ? 'to_jsonb(t)' : 'null'}) from ${name} t`
 
 /**
  * A row with its key under the usual name. While older changes are unread, a key that has another name now may be told

@@ -1,3 +1,4 @@
+import type { Silence } from './tables.ts'
 import type { Entry, Row } from './witness.ts'
 
 /** Each entity's row as the last transaction left it, by names like `user 7`. */
@@ -8,11 +9,15 @@ export type Step = {
   readonly lsn: bigint
   readonly action: 'new' | 'update' | 'delete' | 'nothing'
   readonly row: Row | null
-  /** True where its table was dropped: nothing in the WAL tells of it. */
-  readonly isSilent: boolean
+  /** Where nothing in the WAL tells of it, why. */
+  readonly silence: Silence | null
 }
 
-const entityTypes: Partial<Record<Entry['table'], string>> = { users: 'user', companies: 'company' }
+const entityTypes: Partial<Record<Entry['table'], string>> = {
+  users: 'user',
+  companies: 'company',
+  orders: 'order',
+}
 
 /**
  * What every transaction did to every entity, in the order of commits, and which owners' related rows it touched.
@@ -27,7 +32,7 @@ export function stepsOf(entries: readonly Entry[], truth: Truth) {
     touches.set(lsn, touched)
     const before = new Map<string, Row | undefined>()
     const after = new Map<string, Row>()
-    const silent = new Set<string>()
+    const silent = new Map<string, Silence>()
     const take = (entity: string, row: Row | null) => {
       if (!before.has(entity)) before.set(entity, truth.get(entity))
       if (row) {
@@ -38,23 +43,27 @@ export function stepsOf(entries: readonly Entry[], truth: Truth) {
         after.delete(entity)
       }
     }
-    for (const { table, old, new: row, isSilent } of changes) {
+    for (const { table, old, new: row, silence } of changes) {
       const type = entityTypes[table]
       if (type === undefined) {
         for (const each of [old, row]) if (each) touched.add(`user ${each.user_id}`)
         continue
       }
+      if (!old && !row) {
+        for (const entity of [...truth.keys()]) if (entity.startsWith(`${type} `)) take(entity, null)
+        continue
+      }
       const left = old && (!row || old.id !== row.id) ? `${type} ${old.id}` : null
       // Where keys are exchanged in one statement, another row has come there before.
       if (left !== null && truth.get(left)?.v === old!.v) take(left, null)
-      if (left !== null && isSilent) silent.add(left)
       if (row) take(`${type} ${row.id}`, row)
+      if (silence) silent.set(`${type} ${(old ?? row)!.id}`, silence)
     }
     for (const [entity, was] of before) {
       const is = after.get(entity)
       const action = was ? (is ? 'update' : 'delete') : is ? 'new' : 'nothing'
       const steps = byEntity.get(entity) ?? []
-      steps.push({ lsn, action, row: is ?? null, isSilent: silent.has(entity) })
+      steps.push({ lsn, action, row: is ?? null, silence: silent.get(entity) ?? null })
       byEntity.set(entity, steps)
     }
   }

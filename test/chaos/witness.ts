@@ -1,16 +1,15 @@
 import type { Client } from 'pg'
-import { type Table, underUsualKey } from './tables.ts'
+import { type Silence, type Table, underUsualKey } from './tables.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
-/** One row of the journal, with the commit of the transaction that wrote it. */
+/** One row of the journal, with the commit of the transaction that wrote it; with no row, the table was emptied. */
 export type Entry = {
   readonly commitLsn: bigint
   readonly table: Table
   readonly old: Row | null
   readonly new: Row | null
-  /** True of a row that went with its table: the WAL does not say so. */
-  readonly isSilent?: boolean
+  readonly silence?: Silence
 }
 
 /** A slot of the test's own: it says which transaction committed when, and is never touched by an operation. */

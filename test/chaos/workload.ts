@@ -21,7 +21,7 @@ function statement(random: () => number, names: Names): string {
   const id = () => Math.floor(random() * ids)
   const text = () => `'${Math.floor(random() * 1e9).toString(36)}'`
   const v = `nextval('chaos.v')`
-  const { users, companies, user_companies: members } = names
+  const { users, companies, orders, user_companies: members } = names
   const wide = () => `repeat(${text()}, ${random() < 0.5 ? 500 : 3})`
   const user = (of: number) =>
     `select ${users.key} from ${users.table} where ${users.key} = ${of} for key share`
@@ -47,6 +47,11 @@ function statement(random: () => number, names: Names): string {
     () =>
       `update ${companies.table} set v = ${v}, ${companies.key} = ${id()} where ${companies.key} = ${id()}`,
     () => `delete from ${companies.table} where ${companies.key} = ${id()}`,
+    () =>
+      `insert into ${orders.table} (${orders.key}, v, name) values (${id()}, ${v}, ${text()}), (${id()}, ${v}, null)`,
+    () => `update ${orders.table} set v = ${v}, name = ${text()} where ${orders.key} > ${id()}`,
+    () => `update ${orders.table} set v = ${v}, ${orders.key} = ${id()} where ${orders.key} = ${id()}`,
+    () => `delete from ${orders.table} where ${orders.key} = ${id()}`,
     () => `insert into ${members.table} select ${users.key}, ${id()}, ${v} from (${user(id())}) u`,
     () =>
       `update ${members.table} set v = ${v}, user_id = (${user(id())})

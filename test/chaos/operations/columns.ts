@@ -1,7 +1,7 @@
 import { type At, type Operation, pick, statements } from '../operation.ts'
 import type { Table } from '../tables.ts'
 
-const entities: readonly Table[] = ['users', 'companies']
+const entities: readonly Table[] = ['users', 'companies', 'orders']
 const tableOf = (at: At) => at.names[pick(at.random, entities)].table
 
 /** What migrations do to columns and to replica identities. */

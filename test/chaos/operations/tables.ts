@@ -1,7 +1,5 @@
 import { type At, type Operation, pick, statements } from '../operation.ts'
-import { createTable, noteGone, role, type Table } from '../tables.ts'
-
-const tables: readonly Table[] = ['users', 'companies', 'user_companies']
+import { createTable, noteSilent, role, type Table, tables } from '../tables.ts'
 
 /** Moves a table's name with what the writers believe; the way back does the same. */
 async function move(at: At, table: Table, to: string, sql: string, back: string) {
@@ -57,7 +55,7 @@ export const tableOperations: readonly Operation[] = [
     name: 'rename the key',
     weight: 2,
     async run(at) {
-      const table = pick(at.random, ['users', 'companies'] as const)
+      const table = pick(at.random, ['users', 'companies', 'orders'] as const)
       const names = at.names[table]
       if (names.key !== 'id') return null
       await at.sql(`alter table ${names.table} rename column id to uid`)
@@ -75,7 +73,7 @@ export const tableOperations: readonly Operation[] = [
     name: 'rename the key and back',
     weight: 2,
     async run(at) {
-      const table = pick(at.random, ['users', 'companies'] as const)
+      const table = pick(at.random, ['users', 'companies', 'orders'] as const)
       const names = at.names[table]
       if (names.key !== 'id') return null
       await at.sql(`alter table ${names.table} rename column id to uid`)
@@ -99,8 +97,9 @@ export const tableOperations: readonly Operation[] = [
       await at.sql(
         'begin',
         `lock table public.${table} in access exclusive mode`,
-        noteGone(table, `public.${table}`),
+        noteSilent(table, `public.${table}`, 'dropped'),
         `drop table public.${table}`,
+        ...(table === 'orders' ? ['drop table if exists public.orders_low, public.orders_mid'] : []),
         `drop table if exists public.${table}_old`,
         createTable(table),
         'commit',
@@ -125,6 +124,46 @@ export const tableOperations: readonly Operation[] = [
         'commit',
       )
       return { did: `the primary key of ${table} was made anew` }
+    },
+  },
+  {
+    name: 'detach a partition',
+    weight: 2,
+    async run(at) {
+      if (at.names.orders.table !== 'public.orders') return null
+      const part = pick(at.random, ['orders_low', 'orders_mid'])
+      const range = part === 'orders_low' ? 'from (minvalue) to (20)' : 'from (20) to (40)'
+      await at.sql(
+        'begin',
+        'lock table public.orders in access exclusive mode',
+        noteSilent('orders', `public.${part}`, 'detached'),
+        `alter table public.orders detach partition public.${part}`,
+        'commit',
+      )
+      const attach = async () => {
+        await at.sql(
+          'begin',
+          'lock table public.orders in access exclusive mode',
+          // Where they were, others may be by now.
+          `delete from public.orders where ${at.names.orders.key} in (select ${at.names.orders.key} from public.${part})`,
+          `with moved as (delete from public.orders_rest where ${at.names.orders.key} ${part === 'orders_low' ? '< 20' : 'between 20 and 39'} returning *) select from moved`,
+          noteSilent('orders', `public.${part}`, 'attached'),
+          `alter table public.orders attach partition public.${part} for values ${range}`,
+          'commit',
+        )
+      }
+      if (at.random() < 0.5) return { did: `${part} detached`, undo: attach }
+      await new Promise(resolve => setTimeout(resolve, at.random() * 1_500))
+      await attach()
+      return { did: `${part} was detached for a while` }
+    },
+  },
+  {
+    name: 'truncate a table',
+    weight: 1,
+    async run(at) {
+      await at.sql(`truncate ${at.names.companies.table}`)
+      return { did: 'companies, whose deletes the mapping wants' }
     },
   },
   statements(
