@@ -15,7 +15,8 @@ import type { ShapedRow } from './result.ts'
 import type { Queryable } from './source.ts'
 
 /**
- * Reads the rows of an entity's table with these keys, as they are now. A row that is gone is absent.
+ * Reads the rows of an entity's table with these keys, as they are now. A row that is gone is absent. Fails where a view, which may
+ * hide rows, has taken the table's name: it has no `tableoid`.
  * Throws when a key is not of the key column's type.
  */
 export async function readRows(
@@ -26,7 +27,8 @@ export async function readRows(
 ): Promise<Map<string, ShapedRow>> {
   const key = quoteIdentifier(entity.key)
   const { rows, fields } = await db.query({
-    text: `select * from ${tableKey(entity.table)} where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[])`,
+    text: `select * from ${tableKey(entity.table)} 
+           where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`,
     values: [keys],
     rowMode: 'array',
   })
@@ -75,7 +77,7 @@ export async function readRelated(
     primaryKey.length > 0 ? primaryKey.map(quoteIdentifier) : columns.map(name => `${name}::text collate "C"`)
   const { rows, fields } = await db.query({
     text: `select ${[owner, ...columns].join(', ')} from ${tableKey(related.table)}
-           where ${owner} = any($1::${typeOf(catalogue, related.table, related.owner)}[])
+           where ${owner} = any($1::${typeOf(catalogue, related.table, related.owner)}[]) and tableoid is not null
            order by ${order.join(', ')}`,
     values: [owners],
     rowMode: 'array',

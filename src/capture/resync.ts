@@ -11,7 +11,8 @@ import { otherSlots, readPosition, renameSlot, restartPosition } from '../outbox
 import { beginResyncs, openResyncs } from '../outbox/resyncs.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
 import { preflight } from './preflight.ts'
-import { createPublication, judgePublication } from './publication-verdict.ts'
+import { judgePublication } from './publication-verdict.ts'
+import { publish } from './publish.ts'
 import { readCaptured } from './read-captured.ts'
 import { slotLock } from './setup.ts'
 import { createSlot } from './slot.ts'
@@ -81,7 +82,7 @@ export async function beginResync(
       mend: 'stop the walhook that reads it: nothing is lost while it can be read',
     })
   if (problems.length > 0) return { ok: false, problems }
-  if (!facts.publication) await lock.query(createPublication(options.publicationName, mapping, facts))
+  if (!facts.publication) await publish(lock, options.publicationName, mapping, facts)
   if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
   const { captured, beforeLsn: seenLsn } = await readCaptured(lock, { ...options, ...facts })
   const { onWaiting } = options

@@ -11,7 +11,7 @@ import { type ContinuityFacts, judgeContinuity } from './continuity.ts'
 import { recordInterruptions } from './interruptions.ts'
 import { preflight } from './preflight.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
-import { createPublication } from './publication-verdict.ts'
+import { publish } from './publish.ts'
 import { type CapturedNow, readCaptured } from './read-captured.ts'
 import { createSlot } from './slot.ts'
 import type { Source } from './source.ts'
@@ -164,8 +164,7 @@ async function begin(
   options: Options,
 ): Promise<Remembered> {
   const { slotName } = options
-  if (!facts.publication)
-    await client.query(createPublication(options.publicationName, options.mapping, facts))
+  if (!facts.publication) await publish(client, options.publicationName, options.mapping, facts)
   // Before the slot is made: what is altered in between is noticed at the next look.
   const { captured, beforeLsn: seenLsn } = await readCaptured(client, { ...options, ...facts })
   const startsAt = parseLsn(facts.slot?.confirmedLsn ?? (await createSlot(client, slotName, options)))

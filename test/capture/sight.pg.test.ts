@@ -9,6 +9,7 @@ import { connect } from '../support/connect.ts'
 import { openLimitedRole } from '../support/limited-role.ts'
 import { startCapture } from '../support/run-capture.ts'
 import { until } from '../support/wait.ts'
+import { startWalhook } from '../support/walhook-process.ts'
 
 const [user, company] = defaultMapping
 const withOrders: readonly EntityMapping[] = [
@@ -193,4 +194,32 @@ test.each<[string, string, string, RegExp]>([
       'user 2 update {"id":2,"name":"b","orders":[20]}',
     ])
   }
+})
+
+test('a view that has taken the name of a related table is no empty list', async () => {
+  await using at = await open()
+  await using capture = await startCapture(at.database, withOrders)
+  await at.admin.query(
+    `begin; alter table orders rename to all_orders; create view orders as select * from all_orders where false;
+     grant select on orders to ${at.role}; update users set name = 'behind a view' where id = 1; commit`,
+  )
+  await expect(capture.over).rejects.toThrow(/tableoid|a view|missing/)
+  expect((await capture.events()).filter(line => line.includes('"orders":[]'))).toEqual([])
+})
+
+test('a first start behind an ALTER TABLE that is held open names who holds it, and goes on when that ends', async () => {
+  await using at = await open()
+  await at.admin.query(`drop publication walhook; alter role ${at.role} superuser`)
+  await at.admin.query('begin; alter table users add column note text')
+  await using walhook = startWalhook({ url: at.database.url, name: at.slotName })
+  await until(
+    () =>
+      walhook.log.some(
+        ({ msg, reason }) =>
+          msg === 'capture.failed' && /locked: .*pg_terminate_backend/.test(String(reason)),
+      ),
+    { what: 'the log to name who holds the lock' },
+  )
+  await at.admin.query('commit')
+  await walhook.ready()
 })
