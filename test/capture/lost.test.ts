@@ -179,7 +179,9 @@ test('a table that is renamed while walhook reads blocks it, by name, and nothin
   await at.psql.query(`insert into people values (2, 'while it had another name')`)
   const { reason } = await walhook.logged('capture.state', { state: 'blocked' })
   expect(reason).toContain('table "public"."users": missing')
-  expect((await fetch(`${await walhook.url()}/readyz`)).status).toBe(503)
+  const readyz = `${await walhook.url()}/readyz`
+  // It is kept for a second.
+  await until(async () => (await fetch(readyz)).status === 503, { what: 'readiness to be red' })
   await at.psql.query('alter table people rename to users')
   await walhook.ready()
   await at.psql.query(`insert into users values (3, 'after')`)
