@@ -3,7 +3,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
 import { createCapture } from './capture/capture.ts'
-import { fieldNames, readCatalogue } from './capture/catalogue.ts'
+import { fieldNames, readCatalogue, untoldPrevious } from './capture/catalogue.ts'
 import { withKnownColumns } from './capture/columns.ts'
 import { readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
@@ -124,6 +124,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     mostAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: backfillAs(mapping),
+    readUntold: async () => untoldPrevious(await readCatalogue(sourceOfCallers, mapping), mapping),
     readFields: async () => fieldNames(await readCatalogue(sourceOfCallers, mapping), mapping),
     judgeTarget: guard.judge,
     async readEntity(entityType, key) {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { once } from '../control/once.ts'
-import { previewDeliveries } from '../control/preview.ts'
+import { previewDeliveries, readUntold } from '../control/preview.ts'
 import type { FieldProblem } from '../control/result.ts'
 import { tryWebhook } from '../control/test-webhook.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../control/webhooks.ts'
@@ -180,8 +180,9 @@ async function formPage(
 ): Promise<PageAnswer> {
   const { t, control, caller, may, nowMs } = call
   const mayChange = may('admin')
-  const [previews, fields] = await Promise.all([
+  const [previews, untold, fields] = await Promise.all([
     previewsOf(call, typed),
+    readUntold(control),
     control.readFields().catch(() => new Map<string, readonly string[]>()),
   ])
   const form = couplingForm({
@@ -194,6 +195,7 @@ async function formPage(
     entityTypes: control.entityTypes,
     fields,
     previews,
+    untold,
     ownUserId: caller.userId,
     tried,
     mayChange,

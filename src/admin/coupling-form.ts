@@ -24,6 +24,8 @@ export type FormAt = {
   readonly entityTypes: readonly string[]
   readonly fields: ReadonlyMap<string, readonly string[]>
   readonly previews: readonly Preview[]
+  /** The entity types whose tables do not give the values before an update, with the SQL that mends it. */
+  readonly untold: ReadonlyMap<string, string>
   /** The caller's own account, whose data a test sends where nobody says otherwise. */
   readonly ownUserId: string | null
   /** What a test has shown; empty before it. */
@@ -159,7 +161,7 @@ ${rows.map(
 ${problemsOf(at, '/headers')}
 </fieldset>
 ${certificateField(t, at.certificate, typed, pointer => problemsOf(at, pointer))}
-${check('previous', typed.previous, f.previous, f.previousHint)}
+${check('previous', typed.previous, f.previous, f.previousHint)}${untoldHint(at)}
 ${check('latest', typed.isLatest, f.latest, f.latestHint)}
 ${check('batch', typed.isBatch, f.batch, f.batchHint)}
 <div class="pair indent">
@@ -178,6 +180,13 @@ ${[...fields].map(
 ${problemsOf(at, '/update_fields')}
 </fieldset>
 </div></details>`
+}
+
+/** What is promised here of these entity types, their tables can't give. */
+function untoldHint({ t, untold }: FormAt): Html | false {
+  if (untold.size === 0) return false
+  const names = [...untold.keys()].map(entityType => entityName(t, entityType)).join(', ')
+  return html`<p class="notice warn">${t.form.untold(names)} <code>${[...untold.values()].join(' ')}</code></p>`
 }
 
 function trySection(at: FormAt): Html {

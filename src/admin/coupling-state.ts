@@ -11,17 +11,22 @@ export function couplingState(t: Texts, webhook: Webhook, nowMs: number): Html {
     html`<span class="badge ${kind}">${word}</span>${why !== null && html`<p class="hint why">${why}</p>`}`
   if (!webhook.isActive) return badge('', state.inactive)
   if (webhook.disabledReason !== null) return badge('bad', state.disabled, webhook.disabledReason)
+  const held =
+    webhook.heldUntil && webhook.heldUntil.getTime() > nowMs
+      ? state.heldFor(duration(t, webhook.heldUntil.getTime() - nowMs))
+      : null
   const end = willBeDisabledAt(webhook, new Date(nowMs))
   if (end) {
     const leftMs = end.getTime() - nowMs
     return badge(
       'warn',
       state.failing,
-      leftMs > 0 ? state.willBeDisabled(duration(t, leftMs)) : state.willBeDisabledSoon,
+      [leftMs > 0 ? state.willBeDisabled(duration(t, leftMs)) : state.willBeDisabledSoon, held]
+        .filter(one => one !== null)
+        .join(' '),
     )
   }
-  if (webhook.heldUntil && webhook.heldUntil.getTime() > nowMs)
-    return badge('warn', state.held, state.heldFor(duration(t, webhook.heldUntil.getTime() - nowMs)))
+  if (held !== null) return badge('warn', state.held, held)
   return badge('good', state.active)
 }
 

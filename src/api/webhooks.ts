@@ -25,7 +25,7 @@ const fields = {
     .meta({ description: 'What it is told of: an entity type and new, update or delete, as in `user.new`.' }),
   previous: z.boolean().meta({
     description:
-      'Whether requests carry, after `result`, `previous`: the values before an update where they are known, and `omitted`: fields that `result` lacks, because their value could not be known any more.',
+      'Whether requests carry, after `result`, `previous`: the values before an update where they are known, and `omitted`: fields that `result` lacks, because their value could not be known any more. A table tells its values before only with REPLICA IDENTITY FULL: `walhook check` names those that do not.',
   }),
   update_fields: z
     .array(text())
@@ -34,7 +34,7 @@ const fields = {
     .nullable()
     .meta({
       description:
-        'Only updates that change one of these fields, as in `user.email`. Of an entity type that is not named, and where it is not known what changed, every update. Null: every update.',
+        'Only updates that change one of these fields, as in `user.email`. Of an entity type that is not named, and where it is not known what changed, as of a table without REPLICA IDENTITY FULL, every update. Null: every update.',
     }),
   mode: z.enum(['every', 'latest']).meta({
     description:
@@ -111,7 +111,10 @@ export const webhookFields = {
     description:
       'From when on a failure disables it, if nothing is accepted until then and an event is lost. Times in which walhook tried nothing do not count: it moves by them.',
   }),
-  held_until: time().nullable().meta({ description: 'Until when the receiver wants nothing (Retry-After).' }),
+  held_until: time().nullable().meta({
+    description:
+      'Until when nothing is sent, because the receiver asked for it (Retry-After); null where it is not held.',
+  }),
   created_at: time(),
   updated_at: time(),
 }
@@ -236,6 +239,8 @@ function chosen<T extends z.output<typeof webhookChange>>({
   }
 }
 
+const isHeld = ({ heldUntil }: Webhook) => heldUntil !== null && heldUntil.getTime() > Date.now()
+
 export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
 /** A webhook as a caller of this role may read it. */
@@ -266,7 +271,7 @@ export const webhookJson =
       disabled_reason: webhook.disabledReason,
       failing_since: webhook.failingSince?.toISOString() ?? null,
       will_be_disabled_at: willBeDisabledAt(webhook, new Date())?.toISOString() ?? null,
-      held_until: webhook.heldUntil?.toISOString() ?? null,
+      held_until: isHeld(webhook) ? webhook.heldUntil!.toISOString() : null,
       created_at: webhook.createdAt.toISOString(),
       updated_at: webhook.updatedAt.toISOString(),
     }

@@ -254,6 +254,22 @@ export function givesPrevious(table: Table): boolean {
   return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
 }
 
+/** The entity types whose updates do not tell the values before, each with the SQL that makes them. */
+export function untoldPrevious(
+  { tables }: Pick<Catalogue, 'tables'>,
+  mapping: readonly EntityMapping[],
+): Map<string, string> {
+  return new Map(
+    mapping.flatMap(({ entityType, table }) => {
+      const found = tables.get(tableKey(table))
+      if (!found || givesPrevious(found)) return []
+      const parts = [found, ...found.leaves].filter(({ identity }) => identity !== 'f')
+      const sql = parts.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
+      return [[entityType, sql] as const]
+    }),
+  )
+}
+
 /** The columns of a table, or of a row of it in the stream, as `chooseFields` judges them. */
 export function choosable(
   { kindOf }: Pick<Catalogue, 'kindOf'>,

@@ -45,6 +45,8 @@ export type Control = {
   /** What a backfill of an entity type tells its rows as, where nobody says otherwise. */
   readonly backfillAs: (entityType: string) => BackfillAction
   /** The names of each entity type's fields, as the source's tables are now. */
+  /** The entity types whose tables do not give the values before an update, each with the SQL that mends it. */
+  readonly readUntold?: () => Promise<ReadonlyMap<string, string>>
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
   readonly judgeTarget: (url: string) => Promise<{ ok: true; url: URL } | { ok: false; reason: string }>

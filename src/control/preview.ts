@@ -20,6 +20,7 @@ export type Preview = {
 /** Shows what a webhook with these settings will be sent, one example for each of its triggers that there is. */
 export async function previewDeliveries(control: Control, caller: Caller, look: Look): Promise<Preview[]> {
   const fields = await control.readFields().catch(() => new Map<string, readonly string[]>())
+  const untold = await readUntold(control)
   const own =
     caller.userId === null ? null : await control.readEntity('user', caller.userId).catch(() => null)
   return look.triggers.flatMap(trigger => {
@@ -36,12 +37,17 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
     })
     const changed = names.find(name => name !== 'id')
     const full =
-      look.previous && actionType === 'update' && changed !== undefined
+      look.previous && actionType === 'update' && changed !== undefined && !untold.has(entityType)
         ? `${event.slice(0, -1)},"previous":{${JSON.stringify(changed)}:"…"}}`
         : event
     const body = look.isBatch ? batchBody([full]) : full
     return [{ trigger, headers: headersOf(look, body), body }]
   })
+}
+
+/** The entity types whose updates carry no `previous`; none where the source can't be asked. */
+export async function readUntold(control: Pick<Control, 'readUntold'>): Promise<ReadonlyMap<string, string>> {
+  return (await control.readUntold?.().catch(() => null)) ?? new Map()
 }
 
 function example(fields: readonly string[]): { entityIdJson: string; resultJson: string } {

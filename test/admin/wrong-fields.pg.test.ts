@@ -84,3 +84,33 @@ test('the first button of the form of a webhook, which Enter presses, saves; tes
     expect(buttons.filter(tag => /formaction="[^"]*try"/.test(tag))).toHaveLength(1)
   }
 })
+
+test('the form says of which entity types the database tells no values before, and what mends it', async () => {
+  const sql = 'alter table "public"."users" replica identity full;'
+  const untold = Object.assign(at.control, { readUntold: async () => new Map([['user', sql]]) })
+  expect((await at.get('/couplings/new')).text).toContain(
+    'alter table &quot;public&quot;.&quot;users&quot; replica identity full;',
+  )
+  Object.assign(untold, { readUntold: async () => new Map() })
+  expect((await at.get('/couplings/new')).text).not.toContain('replica identity')
+})
+
+test('a pause that a receiver has asked for is on its page and in the API, also while it fails, and gone when it is over', async () => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+  })
+  const hold = async (seconds: number) =>
+    await at.outbox.pool.query(
+      `update walhook.webhooks set held_until = now() + $2 * interval '1 s', failing_since = now(), failed_for_ms = 0, failed_at = now()
+       where id = $1`,
+      [json.id, seconds],
+    )
+  await hold(1_800)
+  expect((await at.get(`/couplings/${json.id}`)).text).toContain('asked for a pause of 30 min')
+  expect((await at.call('GET', `/api/webhooks/${json.id}`)).json.held_until).toMatch(/Z$/)
+  await hold(-1)
+  expect((await at.get(`/couplings/${json.id}`)).text).not.toContain('asked for a pause')
+  expect((await at.call('GET', `/api/webhooks/${json.id}`)).json.held_until).toBeNull()
+})

@@ -159,6 +159,8 @@ export const en = {
     maxEvents: 'At most this many events (2 to 1000)',
     maxWaitMs: 'Wait at most, in milliseconds (0 to 60000)',
     updateFields: 'Only updates of these fields',
+    untold: (names: string) =>
+      `The database does not tell what changed in ${names}: no previous values are sent of them, and every update, whatever fields are chosen below. To have both, an administrator of the database runs:`,
     updateFieldsHint: 'Choose none to be told of every update.',
     tryTitle: 'Test before saving',
     tryHint: 'Sends a test to the URL above with these settings. Nothing is saved.',
