@@ -349,6 +349,7 @@ test('the status tells where capture stands, what was stored last, what was lost
     },
     last_event: null,
     gaps: [],
+    ids_ahead_ms: 0,
     queue: { deliveries_waiting: 0, lanes_waiting: 0, deliveries_dead: 0 },
   })
   await own.webhook(['user.new'])
