@@ -59,7 +59,7 @@ export const logRoutes = [
     tag: 'Test and log',
     summary: 'Lists the last requests, newest first',
     description:
-      'Those that fit every filter that is given; fewer than `limit` where they would have more than 4 MB together: `next_cursor` says whether there are more. Of an entity, the requests about its last 1,000 events.',
+      'Those that fit every filter that is given; fewer than `limit` where they would have more than 2 MB together: `next_cursor` says whether there are more. Of an entity, the requests about its last 1,000 events.',
     role: 'viewer',
     params: webhookParams,
     query: logQuery,

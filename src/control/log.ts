@@ -22,10 +22,10 @@ type Wanted = {
 }
 
 /** A page of requests ends here, however many were asked for: what is read at once must fit into memory. */
-const maxPageBytes = 4_000_000
+const maxPageBytes = 2_000_000
 
 /**
- * A webhook's requests, newest first, at most `limit` and 4 MB, those that fit the filter, and those before the attempt
+ * A webhook's requests, newest first, at most `limit` and 2 MB, those that fit the filter, and those before the attempt
  * `before` where one is given. Of an entity, those about its last 1,000 events.
  */
 export async function listLog(

@@ -19,11 +19,12 @@ export type Handler = {
 const turn = { mostPerTurn: 8, waitMs: 5_000 }
 /**
  * Places by what a request does with them. `usual` are few short queries on a pool of a few connections: more at once would
- * be no faster. `large` answers take some 25 MB each while they are written. `slow` ones hold no connection while they wait.
+ * be no faster. `large` answers take some 12 MB each
+ * while they are written, and the event loop for tens of milliseconds: a place rests three times as long as it was held. `slow` ones hold no connection while they wait.
  */
 const limits = {
   usual: { most: 8, mostOfOne: 4, mostWaiting: 128, mostWaitingOfOne: 32, ...turn },
-  large: { most: 2, mostOfOne: 1, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
+  large: { most: 2, mostOfOne: 1, mostWaiting: 32, mostWaitingOfOne: 8, restFactor: 3, ...turn },
   slow: { most: 32, mostOfOne: 8, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
   /** What asks no database only takes turns, so that deliveries on the same event loop get theirs. */
   free: { most: 256, mostOfOne: 256, mostWaiting: 2_048, mostWaitingOfOne: 1_024, ...turn },

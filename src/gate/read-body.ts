@@ -14,16 +14,20 @@ export function hasBody({ headers }: IncomingMessage): boolean {
  * answer.
  */
 const lingerMs = 1_000
+/** One that announces still more is not read at all. */
+const lingerBytes = 64 * 1024
 
 /** Reads the body of a request whole, of at most `maxBytes` and within `withinMs`. */
 export function readBody(
   incoming: IncomingMessage,
   { maxBytes, withinMs }: { maxBytes: number; withinMs: number },
 ): Promise<BodyRead> {
+  const announced = Number(incoming.headers['content-length'] ?? 0)
+  if (announced > maxBytes + lingerBytes) return Promise.resolve({ ok: false, reason: 'too large' })
   return new Promise(resolve => {
     let chunks: Buffer[] = []
     let bytes = 0
-    let isTooLarge = Number(incoming.headers['content-length'] ?? 0) > maxBytes
+    let isTooLarge = announced > maxBytes
     const late = (): BodyRead => ({ ok: false, reason: isTooLarge ? 'too large' : 'too slow' })
     let timer = setTimeout(() => end(late()), isTooLarge ? lingerMs : withinMs)
     const onData = (chunk: Buffer) => {

@@ -6,8 +6,8 @@ export type HttpServer = { readonly url: string; [Symbol.asyncDispose](): Promis
 
 const drainMs = 3_000
 
-/** Connections that may be open at once; each costs some 20 kB, and twice that while a request comes in. */
-const mostConnections = 1_024
+/** Connections that may be open at once; each costs some 20 kB, and 64 kB more while a body comes in that nobody reads. */
+const mostConnections = 512
 /** Of one address: one that opens all it can leaves half for the others. */
 const mostOfOneAddress = mostConnections / 2
 /** From here on connections that wait for their next request are ended, to leave room. */

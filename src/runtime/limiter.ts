@@ -12,7 +12,11 @@ export type Limits = {
   readonly waitMs: number
   /** Places given in one turn of the event loop, so that everything else on it gets its turn too. */
   readonly mostPerTurn: number
+  /** A place that was given back rests so many times as long as it was held, at most a second: so much of the time is left to others. */
+  readonly restFactor?: number
 }
+
+const mostRestMs = 1_000
 
 type Waiter = { readonly enter: (release: Release | null) => void; readonly timer: NodeJS.Timeout }
 
@@ -45,14 +49,20 @@ export function createLimiter(limits: Limits) {
       })
     isTurnOver = false
     let isReleased = false
-    return () => {
-      if (isReleased) return
-      isReleased = true
+    const sinceMs = performance.now()
+    const giveBack = () => {
       held--
       const left = heldBy.get(key)! - 1
       if (left === 0) heldBy.delete(key)
       else heldBy.set(key, left)
       fill()
+    }
+    return () => {
+      if (isReleased) return
+      isReleased = true
+      const restMs = Math.min(mostRestMs, (limits.restFactor ?? 0) * (performance.now() - sinceMs))
+      if (restMs > 0) setTimeout(giveBack, restMs).unref()
+      else giveBack()
     }
   }
 

@@ -86,3 +86,19 @@ test('in one turn of the event loop only so many get a place', async () => {
   expect(Math.max(...perTurn.map((count, i) => count - (perTurn[i - 1] ?? 0)))).toBe(2)
   expect(entered).toEqual(['a', 'b', 'c', 'd', 'e'])
 })
+
+test('a place rests as many times as long as it was held', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  try {
+    const limiter = open({ most: 1, restFactor: 3, waitMs: 10_000 })
+    const { entered, releases } = asks(limiter, 'a', 'b')
+    await vi.advanceTimersByTimeAsync(100)
+    releases[0]!()
+    await vi.advanceTimersByTimeAsync(299)
+    expect(entered).toEqual(['a'])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(entered).toEqual(['a', 'b'])
+  } finally {
+    vi.useRealTimers()
+  }
+})
