@@ -1,3 +1,6 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
@@ -29,8 +32,8 @@ async function open(sql = tables) {
       walhook.kill('SIGTERM')
       await walhook.exited
     },
-    start() {
-      walhook = startWalhook(database)
+    start(env: Record<string, string> = {}) {
+      walhook = startWalhook(database, env)
       return walhook
     },
     capture: async () =>
@@ -350,15 +353,29 @@ test(
 )
 
 test(
-  'a table that the mapping names for the first time has no gap',
+  'a table that the mapping names for the first time has no gap, one that it leaves out and names again has one',
   async () => {
-    await using at = await open(
-      `${tables}; create table teams (id integer primary key); insert into teams values (1)`,
+    await using at = await open(`${tables}; create table teams (id integer primary key)`)
+    const config = join(tmpdir(), `walhook-${at.database.name}-${process.pid}.yaml`)
+    const withTeams = { WALHOOK_CONFIG: config }
+    await writeFile(
+      config,
+      'entities: { user: { table: users, key: id }, company: { table: companies, key: id }, team: { table: teams, key: id } }',
     )
     await at.stop()
-    await at.psql.query('alter publication walhook add table teams')
+    await at.psql.query('alter publication walhook add table teams; insert into teams values (1)')
+    await at.start(withTeams).ready()
     await at.psql.query('insert into teams values (2)')
+    await has(at, 'team 2 new')
     expect(await at.gaps()).toEqual([])
+
+    await at.stop()
+    await at.start().ready()
+    await at.psql.query('delete from teams where id = 2')
+    await at.stop()
+    await at.start(withTeams).logged('capture.gap', { table: '"public"."teams"', reason: 'table unmapped' })
+    expect(await at.gaps()).toEqual(['team "public"."teams": table unmapped'])
+    await rm(config)
   },
   timeoutMs,
 )
