@@ -346,6 +346,8 @@ test('the status tells where capture stands, what was stored last, what was lost
       lag_bytes: 16,
       held_back_bytes: 64,
       probe_ms: 12,
+      code: null,
+      mend: null,
     },
     last_event: null,
     gaps: [],
