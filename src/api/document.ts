@@ -122,6 +122,7 @@ function failures({ method, params, query, body, heedsIfMatch, mayConflict }: Ro
       : []),
     [429, 'Called too often: `Retry-After` says when again'],
     [500, 'Something went wrong in walhook'],
+    [503, 'More calls came at once than are taken, or walhook is starting: `Retry-After` says when again'],
   ]
 }
 
