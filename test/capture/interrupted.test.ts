@@ -122,14 +122,6 @@ const ways: readonly Way[] = [
      create table users_2 partition of users for values from (100) to (200);
      create table companies (id integer primary key)`,
   ],
-  [
-    'is published by its schema, and moved to another one and back',
-    `alter table users set schema elsewhere; insert into elsewhere.users values (2, 'lost');
-     alter table elsewhere.users set schema public`,
-    usersGap('table unpublished'),
-    `${tables}; create schema elsewhere;
-     create publication walhook for tables in schema public with (publish_via_partition_root = true)`,
-  ],
 ]
 
 test.each(ways)(
