@@ -15,6 +15,7 @@ import { hasPosition } from './outbox/position.ts'
 import { webhooksOfOtherKeys } from './outbox/secrets.ts'
 import { ConnectionRefused } from './outbox/session-settings.ts'
 import { ensureDays } from './outbox/upkeep.ts'
+import { createWatch } from './outbox/watched-client.ts'
 import { normalizeUrls } from './outbox/webhook-urls.ts'
 import { describeError, type Log } from './runtime/log.ts'
 
@@ -55,10 +56,15 @@ export function openConnections(config: Config, log: Log, opened: AsyncDisposabl
     slow = { said: describeSlow(statement), atMs: performance.now() }
     onSlow(statement)
   }
+  const watchOfSource = createWatch({ url: config.databaseUrl! })
+  const isOne = config.outboxUrl === config.databaseUrl
+  const watch = isOne ? watchOfSource : createWatch({ url: config.outboxUrl! })
   const source = (maxConnections: number, onSlow: (slow: SlowStatement) => void) =>
-    opened.use(openSource({ url: config.databaseUrl!, maxConnections, onError, onSlow }))
+    opened.use(
+      openSource({ url: config.databaseUrl!, watch: watchOfSource, maxConnections, onError, onSlow }),
+    )
   const outbox = (maxConnections: number, more: Partial<Parameters<typeof openOutbox>[0]> = {}) =>
-    opened.use(openOutbox({ url: config.outboxUrl!, maxConnections, onError, onSlow, ...more }))
+    opened.use(openOutbox({ url: config.outboxUrl!, watch, maxConnections, onError, onSlow, ...more }))
   return {
     source: source(4, onSlowOfCapture),
     sourceOfCallers: source(2, onSlow),

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { SlowStatement } from '../domain/backend.ts'
-import { createWatch, watchedPool } from '../outbox/watched-client.ts'
+import { type Watch, watchedPool } from '../outbox/watched-client.ts'
 
 /** The source database. Values come as the text that Postgres writes, whatever their type. */
 export type Source = {
@@ -23,9 +23,10 @@ export function openSource(options: {
   maxConnections?: number
   onError: (error: Error) => void
   onSlow?: (slow: SlowStatement) => void
+  watch?: Watch
 }): Source {
   const pool = new pg.Pool({
-    ...watchedPool(options.url, 'walhook source', createWatch(options)),
+    ...watchedPool('walhook source', options),
     max: options.maxConnections ?? 4,
     types: asText,
   })

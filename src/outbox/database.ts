@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { SlowStatement } from '../domain/backend.ts'
 import type { Problem } from '../domain/problem.ts'
 import type { Tables } from './tables.ts'
-import { createWatch, watchedPool } from './watched-client.ts'
+import { type Watch, watchedPool } from './watched-client.ts'
 
 /** A connection pool to walhook's own tables, as plain SQL (`pool`) and as Kysely's builder (`kysely`). */
 export type Outbox = {
@@ -48,11 +48,13 @@ export function openOutbox(options: {
   maxConnections: number
   onError: (error: Error) => void
   onSlow?: (slow: SlowStatement) => void
+  /** Shared with other pools to the same database: where a connection of one is dead, all are tried. */
+  watch?: Watch
   plans?: 'as Postgres likes' | 'by index'
   /** Looks at each new connection; it is refused where this throws. */
   onSession?: (client: pg.ClientBase) => Promise<void>
 }): Outbox {
-  const watched = watchedPool(options.url, 'walhook', createWatch(options))
+  const watched = watchedPool('walhook', options)
   const pool = new pg.Pool({
     ...watched,
     max: options.maxConnections,

@@ -2,10 +2,9 @@ import pg from 'pg'
 import { type Backend, isLost, type SlowStatement } from '../domain/backend.ts'
 import { connectionConfig, setUpSession } from './session-settings.ts'
 
-/** What a pool's connections share: where to ask about a statement that brings no answer, and who hears of it. */
+/** What the connections to a database share, also those of several pools: where to ask about a statement that brings no answer, and who hears of it. */
 export type Watch = {
   readonly url: string
-  readonly onSlow: (slow: SlowStatement) => void
   /** Asks about statements after so many ms without an answer, and again as often. */
   readonly askAfterMs: number
   readonly clients: Set<WatchedClient>
@@ -13,13 +12,8 @@ export type Watch = {
   asking: Promise<Map<number, Backend> | 'no answer' | 'refused'> | null
 }
 
-export function createWatch(options: {
-  url: string
-  onSlow?: (slow: SlowStatement) => void
-  askAfterMs?: number
-}): Watch {
-  const { url, onSlow = () => {}, askAfterMs = 8_000 } = options
-  return { url, onSlow, askAfterMs, clients: new Set(), asking: null }
+export function createWatch({ url, askAfterMs = 8_000 }: { url: string; askAfterMs?: number }): Watch {
+  return { url, askAfterMs, clients: new Set(), asking: null }
 }
 
 /** How long a new connection may take to bring an answer. */
@@ -37,15 +31,17 @@ const longestUnknownMs = 60_000
  */
 export class WatchedClient extends pg.Client {
   readonly #watch: Watch
+  readonly #onSlow: (slow: SlowStatement) => void
   #backendPid: number | null = null
   #unanswered = 0
   #sinceMs = 0
   #statement = ''
   #timer: NodeJS.Timeout | null = null
 
-  constructor(config: pg.ClientConfig & { watch: Watch }) {
+  constructor(config: pg.ClientConfig & { watch: Watch; onSlow?: (slow: SlowStatement) => void }) {
     super(config)
     this.#watch = config.watch
+    this.#onSlow = config.onSlow ?? (() => {})
     this.#watch.clients.add(this)
     this.once('end', () => {
       this.#watch.clients.delete(this)
@@ -118,7 +114,7 @@ export class WatchedClient extends pg.Client {
     const backend = answer.get(pid!) ?? null
     if (isLost(backend, silentMs)) return this.#give(`no answer for ${seconds} s, and the server owes none`)
     const statement = this.#statement.trim().replace(/\s+/g, ' ').slice(0, 100)
-    this.#watch.onSlow({ seconds, statement, waitsFor: backend!.waitsFor, heldBy: backend!.heldBy })
+    this.#onSlow({ seconds, statement, waitsFor: backend!.waitsFor, heldBy: backend!.heldBy })
   }
 
   /** Ends it, and looks whether the others that rest are alive. */
@@ -202,12 +198,17 @@ function toBackend(row: Record<string, string | null>): Backend {
 }
 
 /** How a pool makes connections that are watched, each with the settings of every session. */
-export function watchedPool(url: string, name: string, watch: Watch): pg.PoolConfig {
+export function watchedPool(
+  name: string,
+  options: { url: string; watch?: Watch; onSlow?: (slow: SlowStatement) => void },
+): pg.PoolConfig {
+  const { url, watch = createWatch({ url }), onSlow } = options
   return {
     ...connectionConfig(url, name),
     idleTimeoutMillis: 60_000,
     Client: WatchedClient,
     watch,
+    onSlow,
     async onConnect(client: WatchedClient) {
       client.backendPid = await setUpSession(client)
     },
