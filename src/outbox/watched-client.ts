@@ -27,7 +27,8 @@ const longestUnknownMs = 60_000
  * slot that waits for transactions, a lock). So a statement that has brought no answer for a while is asked about over a new
  * connection: while the server works on it, it goes on, and `onSlow` hears what it waits for. Where the server has nothing
  * to do for this connection, or can't be reached, the connection is destroyed; everybody who waits for it
- * hears an error, and the pool makes a new one.
+ * hears an error, and the pool makes a new one. The server is asked to end its side, too: it may hold locks, and hears of the
+ * dead link only much later.
  */
 export class WatchedClient extends pg.Client {
   readonly #watch: Watch
@@ -120,6 +121,7 @@ export class WatchedClient extends pg.Client {
   /** Ends it, and looks whether the others that rest are alive. */
   #give(reason: string) {
     this.#destroy(reason)
+    if (this.#backendPid !== null) void endBackend(this.#watch, this.#backendPid)
     for (const other of this.#watch.clients) if (other !== this) other.#prove()
   }
 
@@ -159,8 +161,35 @@ function askAbout(watch: Watch): NonNullable<Watch['asking']> {
 }
 
 async function ask(watch: Watch): Promise<Map<number, Backend> | 'no answer' | 'refused'> {
+  try {
+    const pids = [...watch.clients].flatMap(({ backendPid }) => backendPid ?? [])
+    const rows = await overNewConnection(watch, backendsStatement, [pids])
+    return new Map(rows.map(row => [Number(row.pid), toBackend(row)]))
+  } catch (error) {
+    // What the server says itself has a code of five characters: it can be reached.
+    return error instanceof pg.DatabaseError ? 'refused' : 'no answer'
+  }
+}
+
+/** Ends the server's side of a dead link, unless it works after all; its process may have another one's number by now. */
+async function endBackend(watch: Watch, pid: number): Promise<void> {
+  await overNewConnection(
+    watch,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where pid = $1 and usename = current_user and (state <> 'active' or wait_event_type = 'Client')
+       and state_change < clock_timestamp() - interval '2 seconds'`,
+    [pid],
+  ).catch(() => {})
+}
+
+async function overNewConnection(
+  { url }: Watch,
+  text: string,
+  values: unknown[],
+  // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+): Promise<any[]> {
   const client = new pg.Client({
-    ...connectionConfig(watch.url, 'walhook watch'),
+    ...connectionConfig(url, 'walhook watch'),
     connectionTimeoutMillis: answerMs,
   })
   const destroy = () =>
@@ -169,12 +198,7 @@ async function ask(watch: Watch): Promise<Map<number, Backend> | 'no answer' | '
   const timer = setTimeout(destroy, answerMs)
   try {
     await client.connect()
-    const pids = [...watch.clients].flatMap(({ backendPid }) => backendPid ?? [])
-    const { rows } = await client.query(backendsStatement, [pids])
-    return new Map(rows.map(row => [Number(row.pid), toBackend(row)]))
-  } catch (error) {
-    // What the server says itself has a code of five characters: it can be reached.
-    return error instanceof pg.DatabaseError ? 'refused' : 'no answer'
+    return (await client.query(text, values)).rows
   } finally {
     clearTimeout(timer)
     destroy()

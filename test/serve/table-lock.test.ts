@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
-import { createTestDatabase } from '../support/database.ts'
+import { openOwnServer } from '../support/own-database.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook } from '../support/walhook-process.ts'
@@ -19,7 +19,9 @@ entities:
 type Status = { capture: { state: string; reason: string | null } }
 
 test('capture that waits for a table lock says so, and who holds it; callers wait for nothing', async () => {
-  await using database = await createTestDatabase()
+  // On a server of its own: a slot of anybody else would wait for the transaction that is held open here.
+  await using server = await openOwnServer()
+  const database = await server.database()
   await using psql = await connect(database.url)
   await psql.query(`
     create table users (id integer primary key, name text);
