@@ -141,7 +141,7 @@ async function follow(
     await take(at, steps, isRepeated)
     return describe(steps)
   }
-  if (/mapping|WALHOOK_CONFIG/.test(saying.words) && at.random() < 0.6) {
+  if (/mapping|WALHOOK_CONFIG/.test(saying.words) && (undoes.length === 0 || at.random() < 0.6)) {
     const [{ has }] = (await at.sql(
       `select exists (select from information_schema.columns where table_name like 'users%' and column_name = 'pin') as has`,
     )) as [{ has: boolean }]

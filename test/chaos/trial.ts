@@ -116,6 +116,11 @@ export async function openTrial(server: OwnServer, seed: number) {
       for (const done of undoes.splice(0).reverse()) await Promise.resolve(done.undo?.()).catch(() => {})
       await fleet.setClock(0)
       await fleet.setMapping(mappingOf(names))
+      // A mapping is read at the start.
+      if (mends.some(mend => mend.includes('mapping'))) {
+        await fleet.endAll('SIGTERM')
+        fleet.start()
+      }
       workload.resume()
       total.rounds++
     },
