@@ -6,7 +6,7 @@ import { mappingOf } from './tables.ts'
 
 const patienceMs = 60_000
 const steadyMs = 2_500
-/** How long it may take until walhook has seen that its words were followed. */
+/** How long it may take until walhook has seen that its words were followed, or has started. */
 const noticeMs = 20_000
 const maxMends = 14
 const maxRestarts = 5
@@ -116,7 +116,8 @@ async function steady(
     const line = `${saying.isReady} ${saying.state} ${saying.code} ${openGaps}`
     if (line !== last) since = now
     last = line
-    const isQuiet = now - since > (saying.words === followed ? noticeMs : steadyMs)
+    const isOnItsWay = saying.state === 'starting' || saying.words === followed
+    const isQuiet = now - since > (isOnItsWay ? noticeMs : steadyMs)
     if (saying.state === 'gone') return { saying, openGaps }
     if (saying.isReady && openGaps === 0) {
       if (waiting === null ? isQuiet : await isTold(at, waiting)) return { saying, openGaps }
