@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Saying } from './fleet.ts'
 import { isRunnable, readMend, type Step } from './mend.ts'
-import { type At, type Done, pick } from './operation.ts'
+import type { At, Done } from './operation.ts'
 import { mappingOf } from './tables.ts'
 
 const patienceMs = 60_000
@@ -132,17 +132,19 @@ const isNamed = ({ state, code }: Saying) => ['blocked', 'lost', 'gap'].includes
 /** Does what the words say. Returns what that was; null where there is nothing that could be done. */
 async function follow(
   at: At,
-  saying: Saying,
+  { state, words }: Pick<Saying, 'state' | 'words'>,
   undoes: Done[],
   mends: readonly string[],
 ): Promise<string | null> {
-  const steps = readMend(saying.words).filter(isRunnable)
+  const steps = readMend(words).filter(isRunnable)
   if (steps.length > 0) {
-    const isRepeated = mends.at(-1) === describe(steps)
-    await take(at, steps, isRepeated)
-    return describe(steps)
+    const refused = await take(at, steps, mends.at(-1) === describe(steps))
+    if (refused === null) return describe(steps)
+    // A command that is refused says what it wants first; then it is asked for again.
+    const before = await follow(at, { state, words: refused }, undoes, mends)
+    return before === null ? null : `${before}, before ${describe(steps)}`
   }
-  if (/mapping|WALHOOK_CONFIG/.test(saying.words) && (undoes.length === 0 || at.random() < 0.6)) {
+  if (/mapping|WALHOOK_CONFIG/.test(words) && (undoes.length === 0 || at.random() < 0.6)) {
     const [{ has }] = (await at.sql(
       `select exists (select from information_schema.columns where table_name like 'users%' and column_name = 'pin') as has`,
     )) as [{ has: boolean }]
@@ -163,8 +165,11 @@ async function undoOne(undoes: Done[]): Promise<string | null> {
 const describe = (steps: readonly Step[]) =>
   steps.map(step => (step.kind === 'sql' ? step.sql : `walhook ${step.args.join(' ')}`)).join('; ')
 
-/** A statement that fails is what a reader would see; the next state says whether it was enough. */
-async function take(at: At, steps: readonly Step[], mayFail: boolean): Promise<void> {
+/**
+ * Takes the steps. A statement that fails is walhook's fault, unless it was taken before: then the next state tells.
+ * Returns what a command says that refuses; null where none does.
+ */
+async function take(at: At, steps: readonly Step[], mayFail: boolean): Promise<string | null> {
   for (const step of steps) {
     if (step.kind === 'sql') {
       await at.sql(step.sql).catch(error => {
@@ -175,20 +180,8 @@ async function take(at: At, steps: readonly Step[], mayFail: boolean): Promise<v
     }
     const { code, stdout, stderr } = await at.fleet.command(step.args)
     if (code === 0) continue
-    // It may ask for something first.
-    const asked = readMend(stdout + stderr).filter(each => each.kind === 'sql' && isRunnable(each))
-    if (asked.length === 0) {
-      if (/in use|stop the walhook/.test(stderr)) {
-        await at.fleet.endAll('SIGTERM')
-        continue
-      }
-      throw new Stuck(`walhook ${step.args.join(' ')} fails with no mend: ${stdout}${stderr}`)
-    }
-    await take(at, asked, true)
-    const again = await at.fleet.command(step.args)
-    if (again.code !== 0 && pick(at.random, [true]))
-      throw new Stuck(
-        `walhook ${step.args.join(' ')} fails after its own mend: ${again.stdout}${again.stderr}`,
-      )
+    if (/in use|stop the walhook/.test(stderr)) await at.fleet.endAll('SIGTERM')
+    else return `${stdout}${stderr}`
   }
+  return null
 }
