@@ -74,7 +74,8 @@ const rowsOf = (settings: Readonly<Record<string, string>>) =>
 /**
  * Sets everything and returns it as it is then, in one round trip. The timeout comes first: one of a millisecond would end the
  * rest. A database in SQL_ASCII promises no encoding: asked for UTF-8, it refuses to send what is not, so its bytes come
- * as they are. A commit that the outbox has confirmed is on disk: a weaker `synchronous_commit` is not kept, a stronger one is.
+ * as they are. A commit that the outbox has confirmed is on disk: of `synchronous_commit`, `off` is not kept; how many standbys a commit waits for is the
+ * administrator's choice.
  * The last settings have no effect, and show none, on a Unix socket.
  */
 const settingsStatement = `
@@ -87,7 +88,8 @@ from (
          case pg_catalog.current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end
   union all
   select 'synchronous_commit',
-         case pg_catalog.current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end
+         case pg_catalog.current_setting('synchronous_commit') when 'off' then 'on'
+         else pg_catalog.current_setting('synchronous_commit') end
   union all
   select name, boot_val from pg_catalog.pg_settings where pg_catalog.left(name, 7) = 'enable_' and setting <> boot_val
 ) as s (name, value)

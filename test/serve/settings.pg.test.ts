@@ -58,12 +58,15 @@ test('every connection has the same settings, whatever role and database have', 
   }
 })
 
-test('a stronger synchronous_commit is kept', async () => {
-  await using at = await openOddDatabase(tables)
-  await at.psql.query(`alter role ${at.odd.role} set synchronous_commit = remote_apply`)
-  await at.psql.query(`alter database ${at.database.name} reset synchronous_commit`)
-  for (const settings of await shown(at.odd.url)) expect(settings.synchronous_commit).toBe('remote_apply')
-})
+test.each(['local', 'remote_apply'])(
+  'of synchronous_commit, %s is the choice of who runs the server',
+  async value => {
+    await using at = await openOddDatabase(tables)
+    await at.psql.query(`alter role ${at.odd.role} set synchronous_commit = ${value}`)
+    await at.psql.query(`alter database ${at.database.name} reset synchronous_commit`)
+    for (const settings of await shown(at.odd.url)) expect(settings.synchronous_commit).toBe(value)
+  },
+)
 
 test('every type is written as the golden file has it with odd settings, also with options in the URL', async () => {
   await using at = await openOddDatabase(everyType)
