@@ -125,16 +125,18 @@ export async function settle(
     left?: (lane: LeftLane) => void
   } = {},
 ): Promise<readonly Settlement[]> {
-  // Before anything is waited for: it says how long ago the attempts began.
-  const news = new Map(settlements.map(settlement => [settlement.attempt, newsOf(settlement)]))
   const { held, left, disabled, recovered } = await transaction(outbox.pool, async client => {
     const entries = settlements.map(({ attempt, next, shipment }) => ({
       attempt,
       ...formOf(shipment),
       nextAttemptInMs: next.state === 'retry' || next.state === 'split' ? next.waitMs : null,
     }))
-    const [health, held] = await Promise.all([
-      lockHealth(client, [...news.values()]),
+    const [{ health, readAtMs }, held] = await Promise.all([
+      // How long ago an attempt began is counted from the moment at which the outbox's clock was read.
+      lockHealth(
+        client,
+        settlements.map(each => newsOf(each, Date.now())),
+      ).then(health => ({ health, readAtMs: Date.now() })),
       lockHeldLanes(client, settlements),
       insertAttempts(client, entries),
     ])
@@ -146,7 +148,7 @@ export async function settle(
       ...(await saveHealth(
         client,
         health,
-        held.map(({ attempt }) => news.get(attempt)!),
+        held.map(each => newsOf(each, readAtMs)),
       )),
     }
   })
@@ -164,7 +166,8 @@ function webhooksOfFailedBatches(held: readonly Settlement[]): number[] {
   )
 }
 
-function newsOf({ attempt, next, disable, isFailing, isOverdue, holdMs }: Settlement): WebhookNews {
+function newsOf(settlement: Settlement, nowMs: number): WebhookNews {
+  const { attempt, next, disable, isFailing, isOverdue, holdMs } = settlement
   return {
     webhookId: attempt.webhookId,
     url: attempt.request.url,
@@ -173,7 +176,7 @@ function newsOf({ attempt, next, disable, isFailing, isOverdue, holdMs }: Settle
     isExhausted: next.state === 'dead' || isOverdue,
     holdMs,
     gone: disable,
-    startedMsAgo: Date.now() - attempt.startedAt.getTime(),
+    startedMsAgo: nowMs - attempt.startedAt.getTime(),
     nextTryMs: 'waitMs' in next ? Math.max(next.waitMs, holdMs) : null,
     isOurs: attempt.isOurs === true,
   }
