@@ -46,8 +46,10 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
   const client = await source.pool.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [slotLock])
-    const { problems, facts } = await preflight(source, { ...options, outbox })
+    const { problems, facts: looked } = await preflight(source, { ...options, outbox })
     const position = await readPosition(outbox, options.slotName)
+    // Another process may have stored more since the slot was looked at: the end of the WAL is read after the position.
+    const facts = looked.isStandby ? looked : { ...looked, walEnd: await readWalEnd(client) }
     if (!position) {
       problems.push(...(await obstaclesToBeginning(outbox, facts, options)))
       if (problems.length > 0) return { kind: 'blocked', problems, losses: [] }
@@ -173,4 +175,9 @@ async function begin(
     await remember(tx, slotName, { captured, seenLsn })
   })
   return { captured, seenLsn }
+}
+
+async function readWalEnd(client: PoolClient): Promise<string> {
+  const { rows } = await client.query('select pg_current_wal_insert_lsn()::text as lsn')
+  return rows[0].lsn
 }
