@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
-import { judgeSource, type TableLoss } from '../domain/captured.ts'
-import { type Lsn, parseLsn } from '../domain/lsn.ts'
-import type { EntityMapping } from '../domain/mapping.ts'
+import { compareCaptured, judgeSource, type TableLoss } from '../domain/captured.ts'
+import { earliest, type Lsn, parseLsn } from '../domain/lsn.ts'
+import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { type Remembered, readRemembered, remember } from '../outbox/captured.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
@@ -85,12 +85,12 @@ async function judge(
   options: Options,
 ): Promise<{ reason: string; detail: string } | null> {
   const { slotName, publicationName } = options
-  const { position, remembered, now } = at
+  const { remembered, now } = at
   const bySource = remembered && judgeSource(remembered.captured, now.captured, publicationName)
   const forkLsn = bySource ? null : await forkSince(source, at)
   const gap = bySource ?? judgeContinuity(continuityFacts({ ...at, forkLsn }, options))
   if (gap) {
-    await openGap(outbox, { ...gap, slotName, fromLsn: position.commitLsn })
+    await openGap(outbox, { ...gap, slotName, fromLsn: lastGood(at, options.mapping) })
     return gap
   }
   if (typeof forkLsn === 'bigint') await takeBackNote(outbox, slotName, forkLsn)
@@ -100,6 +100,21 @@ async function judge(
   if (open && isOfAddress(open))
     await withdrawGap(outbox, open.id, 'DATABASE_URL leads back to what was captured')
   return open && !isOfAddress(open) ? open : null
+}
+
+/**
+ * Up to where nothing is lost. What is stored of one table says nothing of another, which may have been interrupted before:
+ * the resync that ends the gap of everything remembers the tables as they are then, and nobody would look for it again.
+ */
+function lastGood({ position, remembered, now }: Judged, mapping: readonly EntityMapping[]): Lsn {
+  const { commitLsn } = position
+  // Positions in the WAL of one cluster say nothing of another's.
+  if (!remembered || remembered.captured.systemIdentifier !== now.captured.systemIdentifier) return commitLsn
+  const { captured, seenLsn } = remembered
+  const isRemade = captured.publication?.oid !== now.captured.publication?.oid
+  const mapped = publishedTables(mapping).map(tableKey)
+  const { losses } = compareCaptured(captured, now.captured, { mapped, isSound: false, seenLsn })
+  return earliest(commitLsn, ...(isRemade ? [seenLsn] : []), ...losses.map(({ fromLsn }) => fromLsn))
 }
 
 /** A gap that was found because DATABASE_URL led somewhere else: where it leads back, nothing was lost. */

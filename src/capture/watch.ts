@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Captured, TableLoss } from '../domain/captured.ts'
+import { earliest } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { noteSeen, type Remembered } from '../outbox/captured.ts'
@@ -50,7 +51,9 @@ export function createWatch(options: {
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
     if (found.lost) {
       const position = await readPosition(outbox, slotName)
-      await openGap(outbox, { ...found.lost, slotName, fromLsn: position?.commitLsn ?? remembered.seenLsn })
+      // Something may have been stored since it was well: before the publication was gone, and once it was back.
+      const fromLsn = earliest(remembered.seenLsn, position?.commitLsn ?? remembered.seenLsn)
+      await openGap(outbox, { ...found.lost, slotName, fromLsn })
       return { kind: 'lost', ...found.lost }
     }
     remembered = found.remembered ?? remembered

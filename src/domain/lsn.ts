@@ -17,3 +17,10 @@ export function parseLsn(text: string): Lsn {
 export function formatLsn(lsn: Lsn): string {
   return `${(lsn >> 32n).toString(16)}/${(lsn & 0xffff_ffffn).toString(16)}`.toUpperCase()
 }
+
+/** The one that comes first in the WAL. */
+export function earliest(first: Lsn, ...others: readonly Lsn[]): Lsn {
+  let earliest = first
+  for (const lsn of others) if (lsn < earliest) earliest = lsn
+  return earliest
+}

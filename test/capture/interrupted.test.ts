@@ -371,3 +371,40 @@ test(
   },
   timeoutMs,
 )
+
+test.each<[string, string, string]>([
+  [
+    'a table that was made anew',
+    'drop table users; create table users (id integer primary key, name text)',
+    '',
+  ],
+  [
+    'a publication that was gone for a moment',
+    'drop publication walhook',
+    'create publication walhook for table users, companies',
+  ],
+])(
+  'a loss of everything begins where %s was last well, although other tables were stored beyond',
+  async (_what, breakIt, mendIt) => {
+    await using at = await open()
+    await at.psql.query('insert into companies values (0)')
+    await has(at, 'company 0 new')
+    const { rows: before } = await at.psql.query('select pg_current_wal_lsn() as lsn')
+    await at.psql.query(breakIt)
+    await at.psql.query(`insert into users values (7, 'nobody is told')`)
+    await at.psql.query(`${mendIt}; insert into companies values (1)`)
+    // On 15 a publication that is gone ends the stream; else this is stored, and the position is beyond what was lost.
+    await Promise.race([has(at, 'company 1 new'), new Promise(resolve => setTimeout(resolve, 2_000))])
+    at.walhook().kill('SIGKILL')
+    await at.walhook().exited
+    const slot = [at.database.name]
+    await until(() => at.psql.query('select pg_drop_replication_slot($1)', slot).then(() => true), {
+      what: 'the slot to be free',
+    })
+    at.start()
+    await until(async () => (await at.capture()).state === 'lost', { what: 'the loss to be noticed' })
+    const covering = `select from walhook.gaps where from_lsn <= $1 and coalesce(entity_type, 'user') = 'user'`
+    expect((await at.psql.query(covering, [before[0].lsn])).rowCount).toBeGreaterThan(0)
+  },
+  timeoutMs,
+)
