@@ -51,7 +51,7 @@ export type TableLoss = {
 
 /** Why everything is lost, with what was found in words. */
 export type SourceLoss = {
-  readonly reason: 'other cluster' | 'other database' | 'publication remade'
+  readonly reason: 'other cluster' | 'other database' | 'publication missing' | 'publication remade'
   readonly detail: string
 }
 
@@ -66,6 +66,11 @@ export function judgeSource(before: Captured, now: Captured, publicationName: st
     return {
       reason: 'other database',
       detail: `DATABASE_URL leads to the database ${now.databaseName} with OID ${now.databaseOid}, and ${before.databaseName} with OID ${before.databaseOid} was captured so far`,
+    }
+  if (before.publication && !now.publication)
+    return {
+      reason: 'publication missing',
+      detail: `the publication ${publicationName} was dropped, and the slot can't read what was written without it`,
     }
   if (before.publication && now.publication && before.publication.oid !== now.publication.oid)
     return {

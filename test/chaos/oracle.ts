@@ -95,7 +95,7 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
         if (step.action !== event.action && !isInGap(step.lsn, entity))
           faults.push(`${label} was ${step.action}`)
         if (at < last) faults.push(`told in another order than it was committed: ${label}`)
-        if (steps.slice(0, at).some(({ silence }) => silence === 'detached')) has = undefined
+        if (steps.slice(last + 1, at).some(({ silence }) => silence === 'detached')) has = undefined
         seen.add(step)
         last = Math.max(last, at)
         versions = steps.slice(at).map(({ row }) => row)

@@ -142,7 +142,8 @@ async function follow(
     if (refused === null) return describe(steps)
     // A command that is refused says what it wants first; then it is asked for again.
     const before = await follow(at, { state, words: refused }, undoes, mends)
-    return before === null ? null : `${before}, before ${describe(steps)}`
+    if (before === null) throw new Stuck(`${describe(steps)} is refused with no mend: ${refused}`)
+    return `${before}, before ${describe(steps)}`
   }
   if (/mapping|WALHOOK_CONFIG/.test(words) && (undoes.length === 0 || at.random() < 0.6)) {
     const [{ has }] = (await at.sql(

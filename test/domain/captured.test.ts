@@ -115,6 +115,7 @@ test('a table that the mapping leaves out and names again has a gap, one that it
 test.each<[string, Partial<Captured>]>([
   ['other cluster', { systemIdentifier: '8' }],
   ['other database', { databaseOid: 6 }],
+  ['publication missing', { publication: null }],
   ['publication remade', publication({ oid: 4 })],
 ])('%s is a loss of everything', (reason, now) => {
   expect(judgeSource(before, { ...before, ...now }, 'walhook')).toEqual({
