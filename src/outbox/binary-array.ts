@@ -160,13 +160,14 @@ const desks = {
   timestamptz: openTimestamptzArray(),
   uuid: openUuidArray(),
 }
-type ItemOf<Type extends keyof typeof desks> = Parameters<(typeof desks)[Type]['add']>[0]
+export type ColumnType = keyof typeof desks
+export type ItemOf<Type extends ColumnType> = Parameters<(typeof desks)[Type]['add']>[0]
 
 /**
  * One column of `items`, of a type as Postgres calls it; null where it holds nulls only. It takes no byte more than it
  * needs: a settlement has forty columns, which wait for its commit.
  */
-export function column<Type extends keyof typeof desks, Item>(
+export function column<Type extends ColumnType, Item>(
   type: Type,
   items: readonly Item[],
   pick: (item: Item) => ItemOf<Type>,

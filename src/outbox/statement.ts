@@ -1,0 +1,110 @@
+import type pg from 'pg'
+import { type ColumnType, column, type ItemOf } from './binary-array.ts'
+
+/**
+ * SQL with names. A statement says what it is given; its text uses these names, and whoever runs it gives values under the
+ * same names:
+ *
+ *     const cancelEntities = statement(
+ *       'cancel_entities',
+ *       { webhookId: 'int', entities: rows<Entity>({ entity_type: ['text', e => e.entityType], entity_id: ['text', e => e.entityId] }) },
+ *       p => `delete from walhook.deliveries d using ${p.entities('s')} where d.webhook_id = ${p.webhookId} and …`,
+ *     )
+ *     await cancelEntities(client, { webhookId: 7, entities })
+ */
+export function statement<const Given extends Record<string, Parameter>>(
+  name: string,
+  given: Given,
+  write: (p: { readonly [Name in keyof Given]: Written<Given[Name]> }) => string,
+) {
+  const parameters = Object.entries<Parameter>(given)
+  let count = 0
+  const written = parameters.map(([key, parameter]) => {
+    const from = count
+    count += typeof parameter === 'string' ? 1 : parameter.types.length
+    return [key, writeParameter(parameter, from)] as const
+  })
+  const text = write(Object.fromEntries(written) as Parameters<typeof write>[0])
+
+  // biome-ignore lint/suspicious/noExplicitAny: rows as node-postgres gives them
+  async function run(db: Db, values: ValuesOf<Given>): Promise<pg.QueryResult<any>> {
+    const flat = parameters.flatMap(([key, parameter]) => {
+      const value = values[key as keyof Given]
+      return typeof parameter === 'string' ? [value] : parameter.columnsOf(value as never)
+    })
+    return await db.query({ name, text, values: flat })
+  }
+  /** The text as Postgres gets it, for whoever looks at its plan. */
+  return Object.assign(run, { text })
+}
+
+type Db = { query(config: pg.QueryConfig): Promise<pg.QueryResult> }
+
+/** Types of a single value, as Postgres calls them, with what they are in TypeScript. */
+type Scalars = {
+  boolean: boolean
+  smallint: number
+  int: number
+  bigint: bigint
+  float8: number
+  text: string
+  uuid: string
+  pg_lsn: string
+  timestamptz: Date
+  'smallint[]': readonly number[]
+  'int[]': readonly number[]
+  'bigint[]': readonly bigint[]
+  'text[]': readonly string[]
+}
+type Parameter = keyof Scalars | Rows<never>
+
+/** Many rows, sent column by column. */
+type Rows<Given> = {
+  readonly names: readonly string[]
+  readonly types: readonly string[]
+  readonly columnsOf: (given: Given) => unknown[]
+}
+
+type ValuesOf<Given extends Record<string, Parameter>> = {
+  readonly [Name in keyof Given]: Given[Name] extends keyof Scalars
+    ? Scalars[Given[Name]] | null
+    : Given[Name] extends Rows<infer Values>
+      ? Values
+      : never
+}
+
+/** A single value is an expression; rows become an item of `from`, under an alias. */
+type Written<P> = P extends string ? string : (alias: string) => string
+
+function writeParameter(parameter: Parameter, from: number): string | ((alias: string) => string) {
+  if (typeof parameter === 'string') return `$${from + 1}::${parameter}`
+  const { names, types } = parameter
+  // Out of subqueries, so that the planner does not see how long the arrays are: it would plan anew for each short one, at many
+  // times the cost of running it.
+  const arrays = types.map((type, i) => `(select $${from + i + 1}::${type}[])`)
+  return alias => `unnest(${arrays.join(', ')}) as ${alias} (${names.join(', ')})`
+}
+
+/** Describes rows by their columns: the type as Postgres calls it, and where the value is in an item. */
+export function rows<Item>(
+  columns: {
+    readonly [Name in string]: {
+      [Type in ColumnType]: readonly [Type, (item: Item) => ItemOf<Type>]
+    }[ColumnType]
+  },
+): Rows<readonly Item[]> {
+  const all = Object.values(columns)
+  return {
+    names: Object.keys(columns),
+    types: all.map(([type]) => type),
+    columnsOf: items => all.map(([type, pick]) => column(type, items, pick as never)),
+  }
+}
+
+/** Rows whose columns are arrays already, each under its name; a null is a column of nulls. */
+export function arrays<const Types extends Record<string, string>>(
+  types: Types,
+): Rows<{ readonly [Name in keyof Types]: Buffer | null }> {
+  const names = Object.keys(types)
+  return { names, types: Object.values(types), columnsOf: given => names.map(name => given[name]) }
+}
