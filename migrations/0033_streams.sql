@@ -70,12 +70,14 @@ create table walhook.batches (
   webhook_id integer not null,
   id bigint not null,
   share smallint not null,
-  attempts smallint not null default 0 check (attempts >= 0),
   due_at timestamptz not null,
   taken_by integer,
   primary key (webhook_id, id)
 );
 create index batches_by_due on walhook.batches (share, webhook_id, due_at) where taken_by is null;
+
+-- Of what is superseded: it, or what it superseded, was a `new`. Whoever supersedes it is sent as `new`.
+alter table walhook.ended_deliveries add column as_new boolean not null default false;
 
 -- due_at: infinity for what waits behind an older one of its entity, or in a batch. taken_by: the holder that is sending it.
 alter table walhook.deliveries
