@@ -127,7 +127,7 @@ function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figure
 <td data-label="${columns.state}">${couplingState(t, webhook, nowMs)}</td>
 <td data-label="${columns.last}">${lastOutcome(t, id, figures.last)}</td>
 <td data-label="${columns.failed}">${failures(t, figures.hours)}</td>
-<td data-label="${columns.waiting}" class="number">${figures.waiting === 0 ? '0' : html`<b>${figures.waiting >= 1_000 ? t.couplings.thousandOrMore : figures.waiting}</b>`}</td>
+<td data-label="${columns.waiting}" class="number">${waiting(t, figures.waiting)}</td>
 <td data-label="${columns.active}">${may('admin') ? toggle(t, webhook, wished(form.size > 0 ? form : query)) : webhook.isActive ? t.yes : t.no}</td>
 </tr>`
 }
@@ -137,6 +137,11 @@ function lastOutcome(t: Texts, id: number, last: Coupling['figures']['last']): H
   const word = outcomeWord(t, last)
   const isGood = last.outcome === 'delivered'
   return html`<a class="outcome ${isGood ? 'good' : 'bad'}" href="/couplings/${id}/log">${word}${last.status !== null && ` (${last.status})`}</a> <span class="quiet small">${moment(last.at, 'distance')}</span>`
+}
+
+function waiting(t: Texts, { count, isExact }: Coupling['figures']['waiting']): Html | string {
+  if (count === 0 && isExact) return '0'
+  return html`<b>${new Intl.NumberFormat(t.language.code).format(count)}${!isExact && '+'}</b>`
 }
 
 function failures(t: Texts, hours: Coupling['figures']['hours']): Html {

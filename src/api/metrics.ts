@@ -5,8 +5,11 @@ import type { Outcome } from '../domain/outcome.ts'
 export type Gauges = {
   readonly queue: {
     readonly deliveries: number
+    readonly setAside: number
     readonly lanes: number
     readonly deadDeliveries: number
+    readonly streamsBehind: number
+    readonly oldestPendingMs: number
   } | null
   readonly heldBackBytes: number | null
   readonly isCapturing: boolean
@@ -57,11 +60,20 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
   const waiting = gauge(
     'walhook_deliveries_waiting',
-    'Deliveries that are not finished; above 10,000 an estimate',
+    'Deliveries that are not finished, set aside or in the log; where they are many an estimate',
+  )
+  const setAside = gauge(
+    'walhook_deliveries_set_aside',
+    'Deliveries with a row: failed, behind one that failed, asked for by hand, or in a batch; above 10,000 an estimate',
   )
   const lanes = gauge(
     'walhook_lanes_waiting',
-    'Entities with unfinished deliveries; above 10,000 an estimate',
+    'Entities of a webhook with deliveries that are set aside; above 10,000 an estimate',
+  )
+  const behind = gauge('walhook_webhooks_behind', 'Webhooks that are behind the others in the log of events')
+  const oldest = gauge(
+    'walhook_oldest_pending_seconds',
+    'Age of the oldest event beyond the place of an active webhook, or set aside for one; 0: there is none',
   )
   const dead = gauge(
     'walhook_deliveries_dead',
@@ -100,7 +112,10 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     async read(): Promise<string> {
       const gauges = await readGauges()
       set(waiting, gauges.queue?.deliveries)
+      set(setAside, gauges.queue?.setAside)
       set(lanes, gauges.queue?.lanes)
+      set(behind, gauges.queue?.streamsBehind)
+      set(oldest, gauges.queue && gauges.queue.oldestPendingMs / 1000)
       set(dead, gauges.queue?.deadDeliveries)
       set(heldBack, gauges.heldBackBytes)
       capturing.set(gauges.isCapturing ? 1 : 0)

@@ -45,8 +45,21 @@ const statusSchema = z
     ),
     queue: z.object({
       deliveries_waiting: z.int(),
-      lanes_waiting: z.int(),
+      deliveries_set_aside: z.int().meta({
+        description:
+          'Those that failed, wait behind one that failed, were asked for by hand, or are in a batch.',
+      }),
+      lanes_waiting: z
+        .int()
+        .meta({ description: 'Entities of a webhook with deliveries that are set aside.' }),
       deliveries_dead: z.int(),
+      webhooks_behind: z
+        .int()
+        .meta({ description: 'Webhooks that are behind the others in the log of events.' }),
+      oldest_pending_ms: z.number().meta({
+        description:
+          'Age of the oldest event that an active webhook has not been sent yet; 0: there is none.',
+      }),
     }),
     ids_ahead_ms: z.number().meta({
       description:
@@ -111,8 +124,11 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
     })),
     queue: {
       deliveries_waiting: queue.deliveries,
+      deliveries_set_aside: queue.setAside,
       lanes_waiting: queue.lanes,
       deliveries_dead: queue.deadDeliveries,
+      webhooks_behind: queue.streamsBehind,
+      oldest_pending_ms: queue.oldestPendingMs,
     },
     ids_ahead_ms: idsAheadMs,
   }

@@ -3,7 +3,7 @@ import { timeOf } from '../domain/time-id.ts'
 import { type Gap, listGaps } from '../outbox/gaps.ts'
 import { type LastEvent, readLastEvent } from '../outbox/last-event.ts'
 import { type Position, readPosition } from '../outbox/position.ts'
-import { queueDepth } from '../outbox/queue-depth.ts'
+import { type QueueDepth, queueDepth } from '../outbox/queue-total.ts'
 import { openResyncs } from '../outbox/resyncs.ts'
 import type { CaptureStatus, Control } from './control.ts'
 
@@ -14,7 +14,7 @@ export type Status = {
   readonly gaps: readonly Gap[]
   /** Those that are under way. */
   readonly resyncs: readonly Resync[]
-  readonly queue: Awaited<ReturnType<typeof queueDepth>>
+  readonly queue: QueueDepth
   /** By how much the newest event's id says a later time than it is, in ms: a clock was ahead when it was made. */
   readonly idsAheadMs: number
 }

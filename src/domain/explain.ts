@@ -28,18 +28,41 @@ export type ExplainFacts = {
     readonly actionType: ActionType
     /** The fields that an update changed, where that is known. */
     readonly changed: readonly string[] | null
+    /** It notes which state each webhook had when it came: where `stateThen` is null, the webhook was made later. */
+    readonly isVersioned: boolean
+    /** The one webhook that it is for; null: any. */
+    readonly onlyWebhookId: number | null
   }
-  readonly webhook: WebhookState & { readonly createdAt: Date; readonly disabledAt: Date | null }
+  readonly webhook: WebhookState & {
+    readonly id: number
+    readonly createdAt: Date
+    readonly disabledAt: Date | null
+    /** Until when its receiver wants nothing. */
+    readonly heldUntil: Date | null
+  }
   /** The webhook's state when the event came, or null where that was not recorded. */
   readonly stateThen: WebhookState | null
-  /** What waits in the queue, or is in flight. */
+  /** Set aside: it has a row of its own. */
   readonly waiting: {
     readonly attempts: number
-    /** When the lane is due, and what is first in it: in flight, where the lane is held. */
+    /** When its entity's next request is due, and what that sends: in flight, where it is held. */
     readonly dueAt: Date
     readonly first: TimeId
     readonly isHeld: boolean
   } | null
+  /** It lies in the log beyond the webhook's place; null: the webhook has passed it. */
+  readonly ahead: {
+    /** Null: no process delivers the events of its share. */
+    readonly holderId: number | null
+    /** The holder may have begun to send it. */
+    readonly maySend: boolean
+    /** The webhook is behind, and has a place of its own. */
+    readonly isOwnStream: boolean
+    /** An older event of its entity that is not settled. */
+    readonly older: { readonly eventId: TimeId; readonly dueAt: Date | null } | null
+  } | null
+  /** When an admin cancelled what waited there. */
+  readonly skippedAt: Date | null
   /** How the delivery left the queue, if undelivered. */
   readonly ended: {
     readonly state: 'dead' | 'superseded' | 'cancelled'
@@ -56,7 +79,7 @@ export type ExplainFacts = {
 /**
  * - delivered, superseded, dead, cancelled:  how it ended
  * - in_flight, due, retrying, blocked, behind, inactive, disabled:  it waits, and for what
- * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field:  why it was never queued
+ * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, for_another:  why it was not wanted
  * - unknown:  nothing that is kept says more
  */
 export const explainStates = [
@@ -76,6 +99,7 @@ export const explainStates = [
   'disabled_then',
   'not_subscribed',
   'no_wanted_field',
+  'for_another',
   'unknown',
 ] as const
 
@@ -115,12 +139,21 @@ function explainPlace(facts: ExplainFacts): Said {
       state: 'delivered',
       sentence: `Delivered at ${say(accepted.at)}, by attempt ${accepted.number}.`,
     }
+  const unwanted = explainUnwanted(facts)
+  if (unwanted && !facts.lastTry) return unwanted
+  if (!unwanted && facts.skippedAt)
+    return { state: 'cancelled', sentence: sentenceOfCancelled(facts.skippedAt, facts.lastTry?.number ?? 0) }
+  if (!unwanted && facts.ahead) return explainAhead(facts, facts.ahead)
   if (facts.lastTry)
     return {
       state: 'unknown',
       sentence: `Last tried at ${say(facts.lastTry.at)}, attempt ${facts.lastTry.number}, and not accepted. It is not in the queue any more.`,
     }
-  return explainAbsence(facts)
+  return {
+    state: 'unknown',
+    sentence:
+      'The webhook asked for it, and no trace is left: it was sent so long ago that its log is no longer kept, or the webhook was changed at about the time of the event.',
+  }
 }
 
 function explainWaiting(facts: ExplainFacts, waiting: NonNullable<ExplainFacts['waiting']>): Said {
@@ -128,16 +161,8 @@ function explainWaiting(facts: ExplainFacts, waiting: NonNullable<ExplainFacts['
   const isFirst = waiting.first === event.id
   if (waiting.isHeld && isFirst)
     return { state: 'in_flight', sentence: 'On its way at this moment: the receiver has not answered yet.' }
-  if (!webhook.isActive)
-    return {
-      state: 'inactive',
-      sentence: 'Waits until the webhook is activated again: an admin has set it inactive.',
-    }
-  if (webhook.disabledReason !== null)
-    return {
-      state: 'disabled',
-      sentence: `Waits until the webhook is activated again: it was disabled${webhook.disabledAt ? ` at ${say(webhook.disabledAt)}` : ''}. ${webhook.disabledReason}`,
-    }
+  const stopped = explainStopped(webhook)
+  if (stopped) return stopped
   const isLater = waiting.dueAt > now && !waiting.isHeld
   if (!isFirst) {
     const what = waiting.isHeld
@@ -152,11 +177,7 @@ function explainWaiting(facts: ExplainFacts, waiting: NonNullable<ExplainFacts['
       other: waiting.first,
     }
   }
-  if (!isLater)
-    return {
-      state: 'due',
-      sentence: 'Is next, and is sent as soon as the webhook has room for another request.',
-    }
+  if (!isLater) return explainHeld(facts) ?? isNext
   const failure = lastTry?.errorMessage ? ` ${lastTry.errorMessage}` : ''
   const next = `Attempt ${waiting.attempts + 1} follows at ${say(waiting.dueAt)}.`
   return lastTry?.outcome === 'blocked'
@@ -166,6 +187,67 @@ function explainWaiting(facts: ExplainFacts, waiting: NonNullable<ExplainFacts['
         until: waiting.dueAt,
       }
     : { state: 'retrying', sentence: `Not accepted yet.${failure} ${next}`, until: waiting.dueAt }
+}
+
+/** What keeps a webhook from being sent anything until somebody does something. */
+function explainStopped(webhook: ExplainFacts['webhook']): Said | null {
+  if (!webhook.isActive)
+    return {
+      state: 'inactive',
+      sentence: 'Waits until the webhook is activated again: an admin has set it inactive.',
+    }
+  if (webhook.disabledReason !== null)
+    return {
+      state: 'disabled',
+      sentence: `Waits until the webhook is activated again: it was disabled${webhook.disabledAt ? ` at ${say(webhook.disabledAt)}` : ''}. ${webhook.disabledReason}`,
+    }
+  return null
+}
+
+function explainHeld({ webhook: { heldUntil }, now }: ExplainFacts): Said | null {
+  if (heldUntil === null || heldUntil <= now) return null
+  return {
+    state: 'due',
+    sentence: `Is sent when the receiver takes requests again: it asked for none before ${say(heldUntil)}.`,
+    until: heldUntil,
+  }
+}
+
+const isNext: Said = {
+  state: 'due',
+  sentence: 'Is next, and is sent as soon as the webhook has room for another request.',
+}
+
+/** It waits in the log, and has no row of its own. */
+function explainAhead(facts: ExplainFacts, ahead: NonNullable<ExplainFacts['ahead']>): Said {
+  const { event, webhook, now } = facts
+  const stopped = explainStopped(webhook)
+  if (stopped) return stopped
+  if (ahead.older) {
+    const { eventId, dueAt } = ahead.older
+    const isLater = dueAt !== null && dueAt > now
+    return {
+      state: 'behind',
+      sentence: `Waits behind event ${eventId} of the same ${event.entityType}, ${isLater ? `which is tried again at ${say(dueAt)}` : 'which is sent first'}: each entity's events are sent in their order.`,
+      until: isLater ? dueAt : null,
+      other: eventId,
+    }
+  }
+  if (ahead.maySend)
+    return { state: 'in_flight', sentence: 'On its way at this moment: the receiver has not answered yet.' }
+  const held = explainHeld(facts)
+  if (held) return held
+  if (ahead.holderId === null)
+    return {
+      state: 'due',
+      sentence: 'Is sent as soon as a process of walhook delivers: none does at this moment.',
+    }
+  if (ahead.isOwnStream)
+    return {
+      state: 'due',
+      sentence: 'Waits for its turn: the webhook is behind, and is sent what came before it first.',
+    }
+  return isNext
 }
 
 function explainEnded(ended: NonNullable<ExplainFacts['ended']>, lastTry: Try | null): Said {
@@ -185,20 +267,29 @@ function explainEnded(ended: NonNullable<ExplainFacts['ended']>, lastTry: Try | 
     case 'cancelled':
       return {
         state,
-        sentence: `Cancelled by an admin at ${say(ended.at)}, after ${count(ended.attempts)}. It can be sent again by hand.`,
+        sentence: sentenceOfCancelled(ended.at, ended.attempts),
       }
     default:
       return state satisfies never
   }
 }
 
-/** Never queued, or so long ago that nothing tells of it any more: by what the webhook was when the event came. */
-function explainAbsence({ event, webhook, stateThen }: ExplainFacts): Said {
+const sentenceOfCancelled = (at: Date, attempts: number) =>
+  `Cancelled by an admin at ${say(at)}, after ${count(attempts)}. It can be sent again by hand.`
+
+/** Why the webhook did not want the event when it came; null: it did, as far as is known. */
+function explainUnwanted({ event, webhook, stateThen }: ExplainFacts): Said | null {
   // An id's time is cut to the millisecond.
-  if (webhook.createdAt.getTime() >= timeOf(event.id) + 1)
+  const isOlder = webhook.createdAt.getTime() >= timeOf(event.id) + 1
+  if (event.isVersioned ? stateThen === null : isOlder)
     return {
       state: 'made_later',
       sentence: `Not sent: the webhook was made at ${say(webhook.createdAt)}, after the event. It can be replayed.`,
+    }
+  if (event.onlyWebhookId !== null && event.onlyWebhookId !== webhook.id)
+    return {
+      state: 'for_another',
+      sentence: `Not sent: the event was made for webhook ${event.onlyWebhookId} only, by a backfill.`,
     }
   const state = stateThen ?? webhook
   const asFarAsKnown = stateThen ? '' : ' That is how it is set now; how it was then is not recorded.'
@@ -220,14 +311,10 @@ function explainAbsence({ event, webhook, stateThen }: ExplainFacts): Said {
       state: 'no_wanted_field',
       sentence: `Not sent: the update changed ${event.changed!.join(', ') || 'no field'}, and the webhook asked for updates of ${state.updateFields!.filter(field => field.startsWith(`${event.entityType}.`)).join(', ')} only.${asFarAsKnown}`,
     }
-  return {
-    state: 'unknown',
-    sentence:
-      'The webhook asked for it, and no trace is left: it was sent so long ago that its log is no longer kept, or the webhook was changed at about the time of the event.',
-  }
+  return null
 }
 
-/** The rule by which append leaves out updates (`queued` there). */
+/** The rule of `update_fields`, as in `wants` of wanted.ts. */
 function wantsFields(updateFields: readonly string[] | null, event: ExplainFacts['event']): boolean {
   const { changed, entityType } = event
   if (updateFields === null || changed === null) return true

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Backfill } from '../domain/backfill.ts'
 import type { Outbox } from './database.ts'
-import { waitingFor } from './queue-depth.ts'
+import { distanceOf } from './queue-depth.ts'
 
 type Db = pg.Pool | pg.PoolClient
 
@@ -138,7 +138,7 @@ export type BackfillReceiver = {
   readonly isActive: boolean
   readonly isDisabled: boolean
   readonly hasTrigger: boolean
-  /** Counted up to `countTo`. */
+  /** How far it is behind: rows, and events beyond its place whether it wants them or not, each counted up to `countTo`. */
   readonly waiting: number
 }
 
@@ -151,7 +151,7 @@ export async function backfillReceivers(
     name: 'backfill_receivers',
     text: `
       select w.id, w.is_active, w.disabled_at is not null as is_disabled, w.triggers @> array[$2] as has_trigger,
-             (select count(*)::int from (${waitingFor('w.id', '$3')}) d) as waiting
+             ${distanceOf('$3')} as waiting
       from walhook.webhooks w
       where case when $1::int is null then w.is_active and w.disabled_at is null and w.triggers @> array[$2]
                  else w.id = $1 end

@@ -3,7 +3,7 @@ import type { ErrorClass, Outcome } from '../domain/outcome.ts'
 import { firstIdAt } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { inTransaction, type Outbox } from './database.ts'
-import { waitingFor } from './queue-depth.ts'
+import { type Count, countWaitingOf } from './queue-depth.ts'
 import { columns, toWebhook } from './webhooks.ts'
 
 /** A URL's host and port: what of it everybody may see. */
@@ -47,8 +47,8 @@ export type Figures = {
   } | null
   /** The last 24 hours, the oldest first: of the latest requests of each hour, at most 25. */
   readonly hours: readonly { readonly requests: number; readonly failed: number }[]
-  /** Deliveries in the queue; 1,000 stands for any greater number. */
-  readonly waiting: number
+  /** Deliveries that wait or are in flight, counted up to 1,000. */
+  readonly waiting: Count
 }
 
 const hourMs = 3_600_000
@@ -61,7 +61,7 @@ const mostWaiting = 1_000
  * sorts it, because it takes a range with unknown bounds for a small one: so it is kept from sorting.
  */
 const figuresStatement = `
-select w.id, last.outcome, last.error_class, last.status, last.started_at, hours.requests, hours.failed, waiting.count
+select w.id, last.outcome, last.error_class, last.status, last.started_at, hours.requests, hours.failed
 from unnest($1::int[]) as w (id)
 left join lateral (
   select outcome, error_class, status, started_at from walhook.attempts
@@ -80,10 +80,7 @@ cross join lateral (
       order by id desc limit ${sampled}
     ) latest
   ) hour
-) hours
-cross join lateral (
-  select count(*)::int from (${waitingFor('w.id', String(mostWaiting))}) counted
-) waiting`
+) hours`
 
 /** The figures of these webhooks, by their ids. */
 export async function couplingFigures(
@@ -91,6 +88,7 @@ export async function couplingFigures(
   ids: readonly number[],
   nowMs: number,
 ): Promise<Map<number, Figures>> {
+  const waiting = await countWaitingOf(outbox, ids, mostWaiting)
   const { rows } = await inTransaction(outbox, async ({ client }) => {
     await client.query('set local enable_sort = off')
     // Without a name: a plan that is kept would have been made, or be used, where sorting is allowed.
@@ -107,7 +105,7 @@ export async function couplingFigures(
           at: row.started_at,
         },
         hours: row.requests.map((requests: number, i: number) => ({ requests, failed: row.failed[i] })),
-        waiting: row.count,
+        waiting: waiting.get(row.id)!,
       },
     ]),
   )

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { copyProblem, isHome, type Place } from '../domain/home.ts'
 import type { Problem } from '../domain/problem.ts'
+import { readCounts } from './queue-depth.ts'
 import { ConnectionRefused } from './session-settings.ts'
 
 type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
@@ -83,12 +84,33 @@ export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | n
   return { from, to }
 }
 
+/** Of every webhook, what waits for it in the log up to $1. */
+const skipAllStatement = `
+insert into walhook.skips (webhook_id, after_id, up_to)
+select w.id, p.least, $1
+from walhook.webhooks w
+cross join lateral (
+  select min(coalesce(o.settled_up_to, m.settled_up_to)) as least
+  from walhook.shares m left join walhook.streams o on o.webhook_id = w.id and o.share = m.share
+) p
+where p.least < $1`
+
 /**
  * Makes a copy harmless: cancels every delivery that waits, deactivates every webhook, and forgets how far which slot was
- * captured, so that capture begins anew. Events and the log stay.
+ * captured, so that capture begins anew. Events and the log stay. Of what waited in the log, `deliveries` counts the first
+ * 10,000 of each webhook.
  */
 export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: number; webhooks: number }> {
-  await client.query('lock table walhook.webhooks, walhook.lanes, walhook.deliveries in exclusive mode')
+  await client.query(
+    `lock table walhook.holders, walhook.webhooks, walhook.shares, walhook.streams, walhook.deliveries, walhook.batches
+     in exclusive mode`,
+  )
+  const { rows: all } = await client.query('select id from walhook.webhooks')
+  const counts = await readCounts(
+    client,
+    all.map(({ id }) => id),
+    { most: 10_000, lookAt: 10_000 },
+  )
   const { rows } = await client.query(`
     with gone as (
       delete from walhook.deliveries returning webhook_id, event_id, entity_type, entity_id, attempts
@@ -98,8 +120,12 @@ export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: 
       on conflict (webhook_id, event_id)
         do update set state = 'cancelled', superseded_by = null, attempts = excluded.attempts, ended_at = now()
     )
-    select count(*)::int as deliveries from gone`)
-  await client.query('delete from walhook.lanes')
+    select (select count(*)::int from gone) as rows,
+           greatest((select max(last_event_id) from walhook.positions), (select max(settled_up_to) from walhook.shares)) as head`)
+  const { rows: setAside, head } = rows[0]
+  await client.query(skipAllStatement, [head])
+  for (const table of ['batches', 'streams', 'holders']) await client.query(`delete from walhook.${table}`)
+  await client.query('update walhook.shares set settled_up_to = $1', [head])
   const { rowCount } = await client.query(
     'update walhook.webhooks set is_active = false, version = version + 1, updated_at = now() where is_active',
   )
@@ -108,5 +134,6 @@ export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: 
     `update walhook.backfills set state = 'cancelled', reason = 'the outbox was copied', ended_at = now()
      where state in ('waiting', 'running')`,
   )
-  return { deliveries: rows[0].deliveries, webhooks: rowCount ?? 0 }
+  const deliveries = counts.reduce((sum, { ahead }) => sum + ahead, setAside)
+  return { deliveries, webhooks: rowCount ?? 0 }
 }

@@ -1,58 +1,130 @@
+import type pg from 'pg'
 import type { Outbox } from './database.ts'
-
-const countedExactly = 10_000
-
-/**
- * How many deliveries wait, how many lanes hold them, and how many deliveries are dead: exact up to 10,000 each. What
- * waits beyond that is Postgres's own estimate, and 10,000 dead stand for any greater number, so that asking stays
- * cheap however long the queue is.
- */
-export async function queueDepth(
-  outbox: Outbox,
-): Promise<{ deliveries: number; lanes: number; deadDeliveries: number }> {
-  const [deliveries, lanes, deadDeliveries] = await Promise.all([
-    countRows(outbox, 'walhook.deliveries'),
-    countRows(outbox, 'walhook.lanes'),
-    countDead(outbox),
-  ])
-  return { deliveries, lanes, deadDeliveries }
-}
-
-async function countRows(outbox: Outbox, table: 'walhook.deliveries' | 'walhook.lanes'): Promise<number> {
-  const { rows } = await outbox.pool.query<{ exact: number; estimate: number }>(
-    `select (select count(*) from (select from ${table} limit ${countedExactly}) t)::int as exact,
-            (select reltuples from pg_class where oid = '${table}'::regclass)::float8 as estimate`,
-  )
-  const { exact, estimate } = rows[0]!
-  return exact < countedExactly ? exact : Math.max(exact, estimate)
-}
-
-async function countDead(outbox: Outbox): Promise<number> {
-  const { rows } = await outbox.pool.query<{ dead: number }>(
-    `select count(*)::int as dead
-     from (select from walhook.ended_deliveries where state = 'dead' limit ${countedExactly}) t`,
-  )
-  return rows[0]!.dead
-}
+import { stateAt, wants } from './wanted.ts'
 
 /** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
 export type Count = { readonly count: number; readonly isExact: boolean }
 
+/** Raw events that are looked at to count what waits, for each delivery that would be counted. */
+const lookedAtPerCounted = 2
+
+/** Whether a webhook has received event `e`, by itself or in a batch. Ids of attempts may be an hour behind those of events. */
+export const isDelivered = (webhookId: string, e: string) => `(
+  exists (
+    select from walhook.attempts
+    where event_id = ${e}.id and webhook_id = ${webhookId} and outcome = 'delivered' and id >= ${e}.id - ${3_600_000n << 20n}
+  ) or exists (
+    select from walhook.attempts
+    where event_ids @> array[${e}.id] and webhook_id = ${webhookId} and outcome = 'delivered'
+      and id >= ${e}.id - ${3_600_000n << 20n}
+  ))`
+
+export const isEnded = (webhookId: string, e: string) => `
+exists (select from walhook.ended_deliveries where webhook_id = ${webhookId} and event_id = ${e}.id)`
+
+/** Whether an admin has cancelled event `e` of the log for a webhook. */
+export const isSkipped = (webhookId: string, e: string) => `
+exists (
+  select from walhook.skips k
+  where k.webhook_id = ${webhookId} and k.after_id < ${e}.id and k.up_to >= ${e}.id
+    and (k.entity_type is null or (k.entity_type = ${e}.entity_type and k.entity_id = ${e}.entity_id))
+)`
+
 /**
- * What waits for a webhook, at most so many rows, as a subquery of both expressions. In the order of the primary key, so that
- * they are read from it: where any will do, Postgres would rather look through all queues until it has found enough, and
- * where there are none it looks through everything.
+ * Rows of a webhook, at most so many, as a subquery of both expressions. In the order of the primary key, so that they
+ * are read from it: where any will do, Postgres would rather look through all queues until it has found enough, and where
+ * there are none it looks through everything.
  */
-export const waitingFor = (webhookId: string, most: string) => `
+const rowsOf = (webhookId: string, most: string) => `
 select from walhook.deliveries where webhook_id = ${webhookId}
 order by webhook_id, entity_type, entity_id, event_id limit ${most}`
 
+/**
+ * The places of webhook `w` in all shares, as arrays by share from 1 on: what is settled, what may be under way, and the
+ * least place.
+ */
+const placesOf = `
+select array_agg(coalesce(o.settled_up_to, m.settled_up_to) order by m.share) as settled,
+       array_agg(coalesce(o.may_send_up_to, h.may_send_up_to, 0) order by m.share) as may_send,
+       min(coalesce(o.settled_up_to, m.settled_up_to)) as least
+from walhook.shares m
+left join walhook.holders h on h.id = m.holder_id
+left join walhook.streams o on o.webhook_id = w.id and o.share = m.share`
+
+/**
+ * For each of the webhooks $1: how many rows it has and how many events wait for it in the log, each up to $2 and one
+ * more; `looked_at` of the log, $3 at most. What has a row is not counted twice, and what was delivered, ended or
+ * cancelled ahead of the place is not counted at all; that is asked only where there is any.
+ */
+const countsStatement = `
+select w.id, rows.n as rows, log.n as ahead, log.looked_at
+from unnest($1::int[]) as w (id)
+cross join lateral (select count(*)::int as n from (${rowsOf('w.id', '$2::int + 1')}) t) rows
+cross join lateral (${placesOf}) p
+cross join lateral (
+  select exists (select from walhook.skips where webhook_id = w.id and up_to > p.least) as skips,
+         exists (select from walhook.ended_deliveries where webhook_id = w.id and event_id > p.least) as ended
+) has
+cross join lateral (
+  select count(*)::int as looked_at, (count(*) filter (where case
+    when e.id <= p.settled[e.share + 1] or not ${wants('e', 's')} then false
+    when has.skips and ${isSkipped('w.id', 'e')} then false
+    when has.ended and ${isEnded('w.id', 'e')} then false
+    when rows.n > 0 and exists (
+      select from walhook.deliveries d
+      where d.webhook_id = w.id and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
+    ) then false
+    when e.id <= p.may_send[e.share + 1] and ${isDelivered('w.id', 'e')} then false
+    else true
+  end))::int as n
+  from (
+    select id, share, entity_type, entity_id, action_type, changed, only_webhook_id, webhooks_version
+    from walhook.events where id > p.least order by id limit $3
+  ) e
+  left join lateral (${stateAt('w.id', 'e.webhooks_version')}) s on true
+) log`
+
+/** Of each webhook: its rows and what waits in the log, where `lookAt` events of it are looked at. */
+export async function readCounts(
+  db: pg.Pool | pg.PoolClient,
+  webhookIds: readonly number[],
+  { most, lookAt }: { most: number; lookAt: number },
+): Promise<{ id: number; rows: number; ahead: number; lookedAt: number }[]> {
+  const { rows } = await db.query(countsStatement, [webhookIds, most, lookAt])
+  return rows.map(({ id, rows, ahead, looked_at }) => ({ id, rows, ahead, lookedAt: looked_at }))
+}
+
+/**
+ * How many deliveries of each webhook wait or are in flight, counted up to `most`: those that are set aside, and the
+ * events that it wants beyond its place in the log. Where so many others lie in between that not all are looked at, there
+ * may be more than are counted.
+ */
+export async function countWaitingOf(
+  outbox: Outbox,
+  webhookIds: readonly number[],
+  most: number,
+): Promise<Map<number, Count>> {
+  const lookAt = most * lookedAtPerCounted
+  const counts = await readCounts(outbox.pool, webhookIds, { most, lookAt })
+  return new Map(
+    counts.map(({ id, rows, ahead, lookedAt }) => {
+      const isExact = rows + ahead <= most && lookedAt < lookAt
+      return [id, { count: Math.min(rows + ahead, most), isExact }]
+    }),
+  )
+}
+
 /** How many deliveries of a webhook wait or are in flight, counted up to `most`. */
 export async function countWaiting(outbox: Outbox, webhookId: number, most: number): Promise<Count> {
-  const { rows } = await outbox.pool.query<{ n: number }>(
-    `select count(*)::int as n from (${waitingFor('$1', '$2')}) t`,
-    [webhookId, most + 1],
-  )
-  const { n } = rows[0]!
-  return { count: Math.min(n, most), isExact: n <= most }
+  return (await countWaitingOf(outbox, [webhookId], most)).get(webhookId)!
 }
+
+/**
+ * How far webhook `w` is behind, as an expression: its rows, and the events beyond its least place, whether it wants them
+ * or not; each up to so many. Cheap enough to be asked of every webhook.
+ */
+export const distanceOf = (most: string) => `(
+  (select count(*) from (${rowsOf('w.id', most)}) t)
+  + (select count(*) from (
+      select from walhook.events where id > (select p.least from (${placesOf}) p) order by id limit ${most}) t)
+)::int`

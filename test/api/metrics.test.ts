@@ -2,7 +2,14 @@ import { expect, test } from 'vitest'
 import { createMetrics, type Gauges } from '../../src/api/metrics.ts'
 
 const known: Gauges = {
-  queue: { deliveries: 5, lanes: 3, deadDeliveries: 2 },
+  queue: {
+    deliveries: 5,
+    setAside: 4,
+    lanes: 3,
+    deadDeliveries: 2,
+    streamsBehind: 1,
+    oldestPendingMs: 2_500,
+  },
   heldBackBytes: 4_096,
   isCapturing: true,
 }
@@ -40,7 +47,10 @@ test('what stands now is asked for at each reading', async () => {
   const metrics = createMetrics(async () => gauges)
   expect(await samples(metrics)).toMatchObject({
     walhook_deliveries_waiting: '5',
+    walhook_deliveries_set_aside: '4',
     walhook_lanes_waiting: '3',
+    walhook_webhooks_behind: '1',
+    walhook_oldest_pending_seconds: '2.5',
     walhook_deliveries_dead: '2',
     walhook_wal_held_back_bytes: '4096',
     walhook_capturing: '1',
@@ -48,7 +58,10 @@ test('what stands now is asked for at each reading', async () => {
   gauges = { queue: null, heldBackBytes: null, isCapturing: false }
   expect(await samples(metrics)).toMatchObject({
     walhook_deliveries_waiting: 'Nan',
+    walhook_deliveries_set_aside: 'Nan',
     walhook_lanes_waiting: 'Nan',
+    walhook_webhooks_behind: 'Nan',
+    walhook_oldest_pending_seconds: 'Nan',
     walhook_deliveries_dead: 'Nan',
     walhook_wal_held_back_bytes: 'Nan',
     walhook_capturing: '0',

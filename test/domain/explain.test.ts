@@ -9,16 +9,27 @@ const gone = 'The receiver answered 410 Gone: it wants no more requests, so the 
 
 /** An update of a user's email at 12:00 that the webhook, made at 11:50, wanted; told at 12:30; nothing else is known. */
 const facts: ExplainFacts = {
-  event: { id: eventId, entityType: 'user', actionType: 'update', changed: ['email'] },
-  webhook: { ...wants, createdAt: at(-10), disabledAt: null },
+  event: {
+    id: eventId,
+    entityType: 'user',
+    actionType: 'update',
+    changed: ['email'],
+    isVersioned: true,
+    onlyWebhookId: null,
+  },
+  webhook: { ...wants, id: 3, createdAt: at(-10), disabledAt: null, heldUntil: null },
   stateThen: wants,
   waiting: null,
+  ahead: null,
+  skippedAt: null,
   ended: null,
   lastTry: null,
   accepted: null,
   now: at(30),
 }
 const waiting = { attempts: 0, dueAt: at(29), first: eventId, isHeld: false }
+const ahead = { holderId: 4, maySend: false, isOwnStream: false, older: null }
+const unversioned = { ...facts.event, isVersioned: false }
 const failed = {
   at: at(1),
   number: 2,
@@ -98,6 +109,60 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
     /activated again/,
   ],
   [
+    'due, and the receiver wants nothing now',
+    { waiting, webhook: { ...facts.webhook, heldUntil: at(45) } },
+    'due',
+    /asked for none before 2026-01-01T12:45/,
+  ],
+  ['next in the log', { ahead }, 'due', /Is next/],
+  ['in the log, and perhaps being sent', { ahead: { ...ahead, maySend: true } }, 'in_flight', /On its way/],
+  ['far behind in the log', { ahead: { ...ahead, isOwnStream: true } }, 'due', /the webhook is behind/],
+  ['in the log, and nobody delivers', { ahead: { ...ahead, holderId: null } }, 'due', /none does at this/],
+  [
+    'in the log of a receiver that wants nothing now',
+    { ahead: { ...ahead, isOwnStream: true }, webhook: { ...facts.webhook, heldUntil: at(45) } },
+    'due',
+    /asked for none before 2026-01-01T12:45/,
+  ],
+  [
+    'in the log behind one that is tried again',
+    { ahead: { ...ahead, older: { eventId: 5n, dueAt: at(40) } } },
+    'behind',
+    /^Waits behind event 5 of the same user, which is tried again at 2026-01-01T12:40/,
+  ],
+  [
+    'in the log behind an older one',
+    { ahead: { ...ahead, maySend: true, older: { eventId: 5n, dueAt: null } } },
+    'behind',
+    /which is sent first/,
+  ],
+  [
+    'in the log, set inactive since',
+    { ahead: { ...ahead, maySend: true }, webhook: { ...facts.webhook, isActive: false } },
+    'inactive',
+    /activated again/,
+  ],
+  ['in the log, and delivered already', { ahead, accepted }, 'delivered', /^Delivered/],
+  ['in the log, tried by a process that died', { ahead, lastTry: failed }, 'due', /Is next/],
+  ['in the log, and not wanted', { ahead, stateThen: inactive }, 'inactive_then', /not active then/],
+  ['in the log, and cancelled', { ahead, skippedAt: at(20) }, 'cancelled', /12:20.* after no attempts/],
+  ['cancelled, and passed since', { skippedAt: at(20) }, 'cancelled', /^Cancelled by an admin at .*12:20/],
+  ['cancelled, and accepted all the same', { skippedAt: at(1), accepted }, 'delivered', /^Delivered/],
+  ['cancelled, and asked for by hand since', { skippedAt: at(1), waiting }, 'due', /Is next/],
+  [
+    'in a cancelled range, and not wanted',
+    { skippedAt: at(1), stateThen: { ...wants, triggers: ['user.new'] } },
+    'not_subscribed',
+    /did not ask for user\.update/,
+  ],
+  [
+    'made for another webhook',
+    { event: { ...facts.event, onlyWebhookId: 8 } },
+    'for_another',
+    /for webhook 8 only/,
+  ],
+  ['made for this webhook', { event: { ...facts.event, onlyWebhookId: 3 }, ahead }, 'due', /Is next/],
+  [
     'dead',
     { ended: dead, lastTry: failed },
     'dead',
@@ -135,9 +200,15 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
   ],
   [
     'older than the webhook',
-    { webhook: { ...facts.webhook, createdAt: at(3) }, stateThen: null },
+    { event: unversioned, webhook: { ...facts.webhook, createdAt: at(3) }, stateThen: null },
     'made_later',
     /made at 2026-01-01T12:03/,
+  ],
+  [
+    'without a state of the webhook in its version',
+    { ahead, stateThen: null },
+    'made_later',
+    /made at 2026-01-01T11:50/,
   ],
   [
     'in the millisecond in which the webhook was made',
@@ -160,7 +231,7 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
   ],
   [
     'no recorded state: by what is set now, and it is told',
-    { stateThen: null, webhook: { ...facts.webhook, triggers: ['user.new'] } },
+    { event: unversioned, stateThen: null, webhook: { ...facts.webhook, triggers: ['user.new'] } },
     'not_subscribed',
     /how it was then is not recorded\.$/,
   ],

@@ -84,7 +84,6 @@ export const en = {
     },
     allActions: 'all',
     nothingYet: 'Nothing sent yet',
-    thousandOrMore: '1,000+',
     failedOf: (failed: number, requests: number) =>
       `${failed} of ${requests} requests failed in the last 24 hours, of at most 25 looked at in each hour`,
     toggle: (name: string) => `${name} is active`,
@@ -657,6 +656,7 @@ export const en = {
         word: 'Not sent',
         what: 'The webhook wants only updates of certain fields, and none of them changed.',
       },
+      for_another: { word: 'For another webhook', what: 'The event was made for another webhook only.' },
       unknown: { word: 'Not known', what: 'Nothing that is still kept says more.' },
     },
   },

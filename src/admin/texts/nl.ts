@@ -89,7 +89,6 @@ export const nl: Texts = {
     },
     allActions: 'alles',
     nothingYet: 'Nog niets verstuurd',
-    thousandOrMore: '1.000+',
     failedOf: (failed, requests) =>
       `${failed} van ${requests} verzoeken mislukten in de afgelopen 24 uur; per uur zijn er hooguit 25 bekeken`,
     toggle: name => `${name} is actief`,
@@ -680,6 +679,10 @@ export const nl: Texts = {
       no_wanted_field: {
         word: 'Niet verstuurd',
         what: 'De webhook wil alleen wijzigingen van bepaalde velden, en daarvan is er geen gewijzigd.',
+      },
+      for_another: {
+        word: 'Niet voor deze koppeling',
+        what: 'De melding is gemaakt voor een andere koppeling.',
       },
       unknown: { word: 'Onbekend', what: 'Niets wat nog wordt bewaard, zegt meer.' },
     },
