@@ -36,7 +36,10 @@ create table walhook.holders (
 create table walhook.shares (
   share smallint primary key,
   holder_id integer references walhook.holders (id) on delete set null,
-  settled_up_to bigint not null
+  settled_up_to bigint not null,
+  -- Of a holder that is gone, events up to here may be under way until then: also those that were appended afterwards.
+  wait_up_to bigint not null default 0,
+  wait_until timestamptz
 ) with (fillfactor = 50);
 insert into walhook.shares (share, settled_up_to)
 select n, coalesce((select max(last_event_id) from walhook.positions), 0) from generate_series(0, 11) n;

@@ -1,0 +1,168 @@
+import type pg from 'pg'
+import type { ShareOf } from '../domain/share-plan.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import { type Outbox, transaction } from './database.ts'
+import { lockHolder, lockHolderAlone, lockJoining, standing } from './fence.ts'
+
+/**
+ * A holder is a process that delivers. Its row lives as long as it does:
+ *
+ * | state | seen by | who moves it on |
+ * |---|---|---|
+ * | alive | its beat grows | itself: a beat each second |
+ * | silent | the same beat for some seconds of another one's clock | its next beat, or a takeover |
+ * | gone | no row | nobody: what it still settles is logged, and changes nothing (it is fenced); it joins anew |
+ */
+export type Holder = { readonly id: number; readonly beat: bigint }
+
+/** What a beat tells of the others, as of one moment. */
+export type Heard = {
+  readonly holders: readonly Holder[]
+  readonly shares: readonly ShareOf[]
+  readonly webhooksVersion: number
+  /** The newest event of the log. */
+  readonly head: TimeId
+}
+
+/** A share and its place: everything up to it is delivered, set aside or not wanted. */
+export type HeldShare = {
+  readonly share: number
+  readonly settledUpTo: TimeId
+  /** Events up to here may be under way from a holder that is gone, for so many ms yet; 0: nothing is. */
+  readonly waitUpTo: TimeId
+  readonly waitMs: number
+}
+
+/** Becomes a holder: nothing that it sends is under way `aliveMs` after its last beat. */
+export async function join(
+  outbox: Outbox,
+  { aliveMs }: { aliveMs: number },
+): Promise<{ readonly holderId: number }> {
+  return await transaction(outbox.pool, async client => {
+    await lockJoining(client)
+    const { rows } = await client.query(
+      `insert into walhook.holders (alive_until) values (clock_timestamp() + $1 * interval '1 ms') returning id`,
+      [aliveMs],
+    )
+    return { holderId: rows[0].id }
+  })
+}
+
+/** The others are read as they were when the statement began: of this holder, the beat before. */
+const beatStatement = `
+with mine as (
+  update walhook.holders
+  set beat = beat + 1, alive_until = clock_timestamp() + $2 * interval '1 ms',
+      may_send_up_to = greatest(may_send_up_to, $3)
+  where id = $1
+  returning id
+)
+select (select json_agg(json_build_object('id', id, 'beat', beat::text) order by id) from walhook.holders) as holders,
+       (select json_agg(json_build_object('share', share, 'holderId', holder_id) order by share) from walhook.shares)
+         as shares,
+       (select version from walhook.webhooks_version) as webhooks_version,
+       (select coalesce(max(last_event_id), 0) from walhook.positions) as head
+from mine`
+
+/**
+ * Lives on for `aliveMs`, counted from no earlier than the call, and may send events up to `maySendUpTo`. Returns what it
+ * hears of the others; null: it is fenced. It waits for no settlement.
+ */
+export async function beat(
+  outbox: Outbox,
+  { holderId, aliveMs, maySendUpTo }: { holderId: number; aliveMs: number; maySendUpTo: TimeId },
+): Promise<Heard | null> {
+  const { rows } = await outbox.pool.query({
+    name: 'beat',
+    text: beatStatement,
+    values: [holderId, aliveMs, maySendUpTo],
+  })
+  const [row] = rows
+  if (!row) return null
+  return {
+    holders: row.holders.map(({ id, beat }: { id: number; beat: string }) => ({ id, beat: BigInt(beat) })),
+    shares: row.shares,
+    webhooksVersion: row.webhooks_version,
+    head: row.head,
+  }
+}
+
+const claimSharesStatement = `
+with free as materialized (
+  select share from walhook.shares where holder_id is null order by share limit $2 for update skip locked
+)
+update walhook.shares s
+set holder_id = $1
+from free f
+where s.share = f.share
+returning s.share, s.settled_up_to, s.wait_up_to,
+          greatest(0, coalesce(extract(epoch from s.wait_until - clock_timestamp()) * 1000, 0))::float8 as wait_ms`
+
+/** Serves up to `most` free shares from now on; none, where it is fenced. */
+export async function claimShares(
+  outbox: Outbox,
+  { holderId, most }: { holderId: number; most: number },
+): Promise<readonly HeldShare[]> {
+  if (most <= 0) return []
+  return await transaction(outbox.pool, async client => {
+    await lockHolder(client, holderId)
+    if ((await standing(client, holderId)) === null) return []
+    const { rows } = await client.query(claimSharesStatement, [holderId, most])
+    return rows.map(row => ({
+      share: row.share,
+      settledUpTo: row.settled_up_to,
+      waitUpTo: row.wait_up_to,
+      waitMs: row.wait_ms,
+    }))
+  })
+}
+
+/**
+ * Gives shares back, for any holder to claim. Their progress must be saved, and what is under way set aside as taken: it is
+ * settled afterwards as before.
+ */
+export async function releaseShares(
+  outbox: Outbox,
+  { holderId, shares }: { holderId: number; shares: readonly number[] },
+): Promise<void> {
+  if (shares.length === 0) return
+  await transaction(outbox.pool, async client => {
+    // What it settles at this moment counts on holding them.
+    await lockHolderAlone(client, holderId)
+    await client.query(
+      'update walhook.shares set holder_id = null where holder_id = $1 and share = any($2::smallint[])',
+      [holderId, shares],
+    )
+  })
+}
+
+/**
+ * Stops being a holder: everything that it sent is settled, and its progress saved. Shares that are left are free. What it
+ * had taken all the same may be under way, and is due when that has ended.
+ */
+export async function leave(outbox: Outbox, { holderId }: { holderId: number }): Promise<void> {
+  await transaction(outbox.pool, async client => {
+    await lockHolderAlone(client, holderId)
+    const { rows } = await client.query('select alive_until from walhook.holders where id = $1 for update', [
+      holderId,
+    ])
+    if (rows.length === 0) return
+    await freeTaken(client, { holderId, notBefore: rows[0].alive_until })
+    await client.query('update walhook.shares set holder_id = null where holder_id = $1', [holderId])
+    await client.query('delete from walhook.holders where id = $1', [holderId])
+  })
+}
+
+const freeTakenStatement = (table: 'deliveries' | 'batches') => `
+update walhook.${table}
+set due_at = case when due_at = 'infinity' then $2 else greatest(due_at, $2) end, taken_by = null
+where taken_by = $1`
+
+/** Makes what a holder had taken due when nothing of it is under way any more. */
+export async function freeTaken(
+  client: pg.PoolClient,
+  { holderId, notBefore }: { holderId: number; notBefore: Date },
+): Promise<void> {
+  await client.query(freeTakenStatement('deliveries'), [holderId, notBefore])
+  await client.query(freeTakenStatement('batches'), [holderId, notBefore])
+}
