@@ -1,9 +1,10 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
-import { column } from './binary-array.ts'
 import { type Outbox, transaction } from './database.ts'
+import { deliveryColumns, fromRow } from './delivery-row.ts'
 import { lockHolder, standing } from './fence.ts'
-import { type Delivery, deliveryColumns, itsEvent, toDelivery } from './shipment.ts'
+import { type Delivery, itsEvent } from './shipment.ts'
+import { rows, statement } from './statement.ts'
 
 /**
  * A row of `deliveries` is an event that could not be sent at once:
@@ -42,7 +43,24 @@ export const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entit
  *
  * A row that is there already was asked for by hand meanwhile, and stays as it is. Of a webhook that is gone nothing is kept.
  */
-const setAsideStatement = `
+const setAsideStatement = statement(
+  'set_aside',
+  {
+    aside: rows<AsideRow & { readonly isFirst: boolean }>({
+      webhook_id: ['int', row => row.webhookId],
+      share: ['smallint', row => row.share],
+      entity_type: ['text', row => row.entityType],
+      entity_id: ['text', row => row.entityId],
+      event_id: ['bigint', row => row.eventId],
+      attempts: ['smallint', row => row.attempts],
+      with_previous: ['boolean', row => row.withPrevious],
+      as_new: ['boolean', row => row.asNew],
+      due_in_ms: ['float8', row => row.dueInMs],
+      taken_by: ['int', row => row.takenBy],
+      is_first: ['boolean', row => row.isFirst],
+    }),
+  },
+  p => `
 insert into walhook.deliveries as d
   (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, due_at, taken_by)
 select s.webhook_id, s.share, s.entity_type, s.entity_id, s.event_id, s.attempts, s.with_previous, s.as_new,
@@ -51,9 +69,7 @@ select s.webhook_id, s.share, s.entity_type, s.entity_id, s.event_id, s.attempts
             when not s.is_first or older.event_id is not null then 'infinity'
             else clock_timestamp() end,
        s.taken_by
-from unnest($1::int[], $2::smallint[], $3::text[], $4::text[], $5::bigint[], $6::smallint[], $7::boolean[], $8::boolean[],
-            $9::float8[], $10::int[], $11::boolean[])
-  as s (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, due_in_ms, taken_by, is_first)
+from ${p.aside('s')}
 left join lateral (
   select o.event_id from walhook.deliveries o
   where o.webhook_id = s.webhook_id and o.entity_type = s.entity_type and o.entity_id = s.entity_id
@@ -63,7 +79,8 @@ left join lateral (
 ) older on true
 where exists (select from walhook.webhooks w where w.id = s.webhook_id)
 on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
-returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`
+returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+)
 
 /** What is due at a webhook, in ms from now. */
 export type Due = { readonly webhookId: number; readonly dueInMs: number }
@@ -75,29 +92,11 @@ export type Due = { readonly webhookId: number; readonly dueInMs: number }
 export async function setAside(client: pg.ClientBase, rows: readonly AsideRow[]): Promise<Due[]> {
   if (rows.length === 0) return []
   const seen = new Set<string>()
-  const firsts = rows.map(row => {
+  const aside = rows.map(row => {
     const key = entityKey(row)
-    return !seen.has(key) && Boolean(seen.add(key))
+    return { ...row, isFirst: !seen.has(key) && Boolean(seen.add(key)) }
   })
-  const places = rows.map((_, i) => i)
-  const { rows: set } = await client.query({
-    name: 'set_aside',
-    text: setAsideStatement,
-    values: [
-      column('int', rows, row => row.webhookId),
-      column('smallint', rows, row => row.share),
-      column('text', rows, row => row.entityType),
-      column('text', rows, row => row.entityId),
-      column('bigint', rows, row => row.eventId),
-      column('smallint', rows, row => row.attempts),
-      column('boolean', rows, row => row.withPrevious),
-      column('boolean', rows, row => row.asNew),
-      column('float8', rows, row => row.dueInMs),
-      column('int', rows, row => row.takenBy),
-      column('boolean', places, i => firsts[i]!),
-    ],
-  })
-  return dues(set)
+  return dues((await setAsideStatement(client, { aside })).rows)
 }
 
 /** Rows with a finite time. */
@@ -112,10 +111,21 @@ export function dues(rows: readonly { webhook_id: number; due_in_ms: number }[])
  * taken or in a batch: that moves on by itself. The row is found by its key, not by its place: it may be changed while this
  * waits for it.
  */
-const wakeNextStatement = `
+type Entity = { readonly webhookId: number; readonly entityType: string; readonly entityId: string }
+
+const wakeNextStatement = statement(
+  'wake_next',
+  {
+    entities: rows<Entity>({
+      webhook_id: ['int', of => of.webhookId],
+      entity_type: ['text', of => of.entityType],
+      entity_id: ['text', of => of.entityId],
+    }),
+  },
+  p => `
 with next as materialized (
   select o.*
-  from unnest($1::int[], $2::text[], $3::text[]) as s (webhook_id, entity_type, entity_id)
+  from ${p.entities('s')}
   cross join lateral (
     select webhook_id, entity_type, entity_id, event_id from walhook.deliveries
     where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id
@@ -127,119 +137,181 @@ set due_at = least(d.due_at, clock_timestamp())
 from next n
 where d.webhook_id = n.webhook_id and d.entity_type = n.entity_type and d.entity_id = n.entity_id
   and d.event_id = n.event_id and d.taken_by is null and d.batch_id is null
-returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`
-
-type Entity = { readonly webhookId: number; readonly entityType: string; readonly entityId: string }
+returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+)
 
 /** Makes due what waited behind rows that this transaction has ended. Returns when what is left of these entities is due. */
-export async function wakeNext(client: pg.ClientBase, entities: readonly Entity[]): Promise<Due[]> {
-  if (entities.length === 0) return []
-  const each = [...new Map(entities.map(entity => [entityKey(entity), entity])).values()]
-  const { rows } = await client.query({
-    name: 'wake_next',
-    text: wakeNextStatement,
-    values: [
-      column('int', each, one => one.webhookId),
-      column('text', each, one => one.entityType),
-      column('text', each, one => one.entityId),
-    ],
-  })
-  return dues(rows)
+export async function wakeNext(client: pg.ClientBase, ended: readonly Entity[]): Promise<Due[]> {
+  if (ended.length === 0) return []
+  const entities = [...new Map(ended.map(entity => [entityKey(entity), entity])).values()]
+  return dues((await wakeNextStatement(client, { entities })).rows)
 }
 
 /** Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. */
-const takeDueStatement = `
+const takeDue = statement(
+  'take_due',
+  { holderId: 'int', webhookId: 'int', shares: 'smallint[]', most: 'int' },
+  p => `
 with due as materialized (
   select d.*
-  from unnest($3::smallint[]) as s (share)
+  from unnest(${p.shares}) as s (share)
   cross join lateral (
     select webhook_id, entity_type, entity_id, event_id, due_at from walhook.deliveries
-    where webhook_id = $2 and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
-    order by due_at limit $4
+    where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
+    order by due_at limit ${p.most}
     for no key update skip locked
   ) d
-  order by d.due_at limit $4
+  order by d.due_at limit ${p.most}
 )
 update walhook.deliveries d
-set taken_by = $1
+set taken_by = ${p.holderId}
 from due
 where d.webhook_id = due.webhook_id and d.entity_type = due.entity_type and d.entity_id = due.entity_id
   and d.event_id = due.event_id
-returning d.entity_type, d.entity_id, d.event_id`
+returning d.entity_type, d.entity_id, d.event_id`,
+)
+
+type Key = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
+const keys = rows<Key>({
+  entity_type: ['text', key => key.entityType],
+  entity_id: ['text', key => key.entityId],
+  event_id: ['bigint', key => key.eventId],
+})
 
 /**
  * Puts back what is behind an older row of its entity (asked for by hand, or taken by a holder before): a statement of its own,
  * which sees what was ended until the rows were locked. Whoever ends the older one waits for this, and makes the row due then.
  */
-const putBackBehindStatement = `
+const putBackBehind = statement(
+  'put_back_behind',
+  { webhookId: 'int', keys },
+  p => `
 update walhook.deliveries d
 set taken_by = null, due_at = 'infinity'
-from unnest($2::text[], $3::text[], $4::bigint[]) as t (entity_type, entity_id, event_id)
-where d.webhook_id = $1 and d.entity_type = t.entity_type and d.entity_id = t.entity_id and d.event_id = t.event_id
+from ${p.keys('t')}
+where d.webhook_id = ${p.webhookId} and d.entity_type = t.entity_type and d.entity_id = t.entity_id and d.event_id = t.event_id
   and exists (
     select from walhook.deliveries o
     where o.webhook_id = d.webhook_id and o.entity_type = d.entity_type and o.entity_id = d.entity_id
       and o.event_id < d.event_id
-  )`
+  )`,
+)
 
-const readTakenStatement = `
+const readTaken = statement(
+  'read_taken',
+  { webhookId: 'int', holderId: 'int', keys },
+  p => `
 select ${deliveryColumns}
-from unnest($2::text[], $3::text[], $4::bigint[]) as t (entity_type, entity_id, event_id)
+from ${p.keys('t')}
 cross join lateral (
   select * from walhook.deliveries
-  where webhook_id = $1 and entity_type = t.entity_type and entity_id = t.entity_id and event_id = t.event_id
-    and taken_by = $5
+  where webhook_id = ${p.webhookId} and entity_type = t.entity_type and entity_id = t.entity_id and event_id = t.event_id
+    and taken_by = ${p.holderId}
   limit 1
 ) d
 ${itsEvent}
-order by d.event_id`
+order by d.event_id`,
+)
+
+const nextDue = statement(
+  'next_due',
+  { webhookId: 'int', shares: 'smallint[]' },
+  p => `
+select (extract(epoch from min(d.due_at) - clock_timestamp()) * 1000)::float8 as due_in_ms
+from unnest(${p.shares}) as s (share)
+cross join lateral (
+  select due_at from walhook.deliveries
+  where webhook_id = ${p.webhookId} and share = s.share and taken_by is null and due_at < 'infinity'
+  order by due_at limit 1
+) d`,
+)
+
+/** Rows that were taken, and when the earliest of those that are left is due; null: none is. */
+export type Picked = { readonly deliveries: readonly Delivery[]; readonly nextDueInMs: number | null }
 
 /**
- * Takes up to `limit` rows of a webhook that are due, the oldest of their entities only, and returns them: from now on this
- * holder sends them. Nothing, where it is fenced.
+ * Takes up to `limit` rows of a webhook that are due, the oldest of their entities only: from now on this holder sends them.
+ * Nothing, where it is fenced.
  */
 export async function pickDue(
   outbox: Outbox,
   input: { holderId: number; webhookId: number; shares: readonly number[]; limit: number },
-): Promise<Delivery[]> {
-  const { holderId, webhookId, shares, limit } = input
-  if (limit <= 0 || shares.length === 0) return []
+): Promise<Picked> {
+  const { holderId, webhookId, limit } = input
   return await transaction(outbox.pool, async client => {
     const [, held] = await Promise.all([lockHolder(client, holderId), standing(client, holderId)])
-    const served = shares.filter(share => held?.has(share))
-    if (served.length === 0) return []
-    const { rows: taken } = await client.query({
-      name: 'take_due',
-      text: takeDueStatement,
-      values: [holderId, webhookId, column('smallint', served, share => share), limit],
-    })
-    if (taken.length === 0) return []
-    const keys = [
-      column('text', taken, row => row.entity_type),
-      column('text', taken, row => row.entity_id),
-      column('bigint', taken, row => row.event_id),
-    ]
-    const [, { rows }] = await Promise.all([
-      client.query({ name: 'put_back_behind', text: putBackBehindStatement, values: [webhookId, ...keys] }),
-      client.query({ name: 'read_taken', text: readTakenStatement, values: [webhookId, ...keys, holderId] }),
+    const shares = input.shares.filter(share => held?.has(share))
+    if (shares.length === 0) return { deliveries: [], nextDueInMs: null }
+    const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
+    const taken = due.rows.map(row => ({
+      entityType: row.entity_type,
+      entityId: row.entity_id,
+      eventId: row.event_id,
+    }))
+    const [, read, left] = await Promise.all([
+      taken.length > 0 && putBackBehind(client, { webhookId, keys: taken }),
+      taken.length > 0 && readTaken(client, { webhookId, holderId, keys: taken }),
+      nextDue(client, { webhookId, shares }),
     ])
-    return rows.map(toDelivery)
+    return { deliveries: read ? read.rows.map(fromRow) : [], nextDueInMs: left.rows[0].due_in_ms }
   })
 }
 
-const blockedStatement = `
+const giveBackStatement = statement(
+  'give_back',
+  {
+    holderId: 'int',
+    taken: rows<Delivery>({
+      webhook_id: ['int', each => each.webhookId],
+      entity_type: ['text', each => each.entityType],
+      entity_id: ['text', each => each.entityId],
+      event_id: ['bigint', each => each.eventId],
+    }),
+  },
+  p => `
+update walhook.deliveries d
+set taken_by = null
+from ${p.taken('t')}
+where d.webhook_id = t.webhook_id and d.entity_type = t.entity_type and d.entity_id = t.entity_id
+  and d.event_id = t.event_id and d.taken_by = ${p.holderId}`,
+)
+
+/** Gives back rows that were taken and not sent: they are due as before. */
+export async function giveBack(
+  outbox: Outbox,
+  { holderId, deliveries }: { holderId: number; deliveries: readonly Delivery[] },
+): Promise<void> {
+  if (deliveries.length === 0) return
+  await transaction(outbox.pool, async client => {
+    await lockHolder(client, holderId)
+    await giveBackStatement(client, { holderId, taken: deliveries })
+  })
+}
+
+const blockedStatement = statement(
+  'blocked_entities',
+  {
+    asked: rows<Entity & { readonly place: number }>({
+      webhook_id: ['int', of => of.webhookId],
+      entity_type: ['text', of => of.entityType],
+      entity_id: ['text', of => of.entityId],
+      place: ['int', of => of.place],
+    }),
+    webhookIds: 'int[]',
+  },
+  p => `
 select array(
-         select s.place::int
-         from unnest($1::int[], $2::text[], $3::text[]) with ordinality as s (webhook_id, entity_type, entity_id, place)
+         select s.place from ${p.asked('s')}
          where exists (
            select from walhook.deliveries d
            where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id
          )
        ) as places,
        array(
-         select w.id from unnest($4::int[]) as w (id)
+         select w.id from unnest(${p.webhookIds}) as w (id)
          where not exists (select from walhook.deliveries d where d.webhook_id = w.id)
-       ) as without`
+       ) as without`,
+)
 
 /** Which entities have rows, so that what is newer has to join them; and the webhooks `without` any row at all. */
 export async function blockedEntities(
@@ -251,27 +323,26 @@ export async function blockedEntities(
   },
 ): Promise<{ readonly blocked: readonly boolean[]; readonly without: readonly number[] }> {
   const { webhookIds, entityTypes, entityIds } = input
-  if (webhookIds.length === 0) return { blocked: [], without: [] }
-  const { rows } = await outbox.pool.query({
-    name: 'blocked_entities',
-    text: blockedStatement,
-    values: [
-      column('int', webhookIds, id => id),
-      column('text', entityTypes, type => type),
-      column('text', entityIds, id => id),
-      column('int', [...new Set(webhookIds)], id => id),
-    ],
-  })
-  const blocked = webhookIds.map(() => false)
-  for (const place of rows[0].places) blocked[place - 1] = true
-  return { blocked, without: rows[0].without }
+  const asked = webhookIds.map((webhookId, place) => ({
+    webhookId,
+    entityType: entityTypes[place]!,
+    entityId: entityIds[place]!,
+    place,
+  }))
+  if (asked.length === 0) return { blocked: [], without: [] }
+  const { rows } = await blockedStatement(outbox.pool, { asked, webhookIds: [...new Set(webhookIds)] })
+  const blocked = new Set<number>(rows[0].places)
+  return { blocked: asked.map(({ place }) => blocked.has(place)), without: rows[0].without }
 }
 
 /**
  * The webhooks that have rows: a walk along the key that touches one entry for each, and then the earliest in each share.
  * Only what can be taken counts.
  */
-const webhooksWithAsideStatement = `
+const webhooksWithAsideStatement = statement(
+  'webhooks_with_aside',
+  { shares: 'smallint[]' },
+  p => `
 with recursive w as (
   (select webhook_id from walhook.deliveries order by webhook_id limit 1)
   union all
@@ -282,7 +353,7 @@ with recursive w as (
 select w.webhook_id, (extract(epoch from due.at - clock_timestamp()) * 1000)::float8 as due_in_ms
 from w cross join lateral (
   select least(min(d.due_at), min(b.due_at)) as at
-  from unnest($1::smallint[]) as s (share)
+  from unnest(${p.shares}) as s (share)
   left join lateral (
     select due_at from walhook.deliveries
     where webhook_id = w.webhook_id and share = s.share and taken_by is null and due_at < 'infinity'
@@ -293,17 +364,14 @@ from w cross join lateral (
     where share = s.share and webhook_id = w.webhook_id and taken_by is null
     order by due_at limit 1
   ) b on true
-) due`
+) due`,
+)
 
 /** The webhooks that have rows or batches, and in how many ms the first in these shares is due; null: none is. */
 export async function webhooksWithAside(
   outbox: Outbox,
   shares: readonly number[],
 ): Promise<{ webhookId: number; dueInMs: number | null }[]> {
-  const { rows } = await outbox.pool.query({
-    name: 'webhooks_with_aside',
-    text: webhooksWithAsideStatement,
-    values: [column('smallint', shares, share => share)],
-  })
+  const { rows } = await webhooksWithAsideStatement(outbox.pool, { shares })
   return rows.map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))
 }

@@ -3,6 +3,7 @@ import type { ShareOf } from '../domain/share-plan.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 import { lockHolder, lockHolderAlone, lockJoining, standing } from './fence.ts'
+import { statement } from './statement.ts'
 
 /**
  * A holder is a process that delivers. Its row lives as long as it does:
@@ -16,7 +17,7 @@ import { lockHolder, lockHolderAlone, lockJoining, standing } from './fence.ts'
 export type Holder = { readonly id: number; readonly beat: bigint }
 
 /** What a beat tells of the others, as of one moment. */
-export type Heard = {
+export type Beat = {
   readonly holders: readonly Holder[]
   readonly shares: readonly ShareOf[]
   readonly webhooksVersion: number
@@ -49,12 +50,15 @@ export async function join(
 }
 
 /** The others are read as they were when the statement began: of this holder, the beat before. */
-const beatStatement = `
+const beatStatement = statement(
+  'beat',
+  { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
+  p => `
 with mine as (
   update walhook.holders
-  set beat = beat + 1, alive_until = clock_timestamp() + $2 * interval '1 ms',
-      may_send_up_to = greatest(may_send_up_to, $3)
-  where id = $1
+  set beat = beat + 1, alive_until = clock_timestamp() + ${p.aliveMs} * interval '1 ms',
+      may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo})
+  where id = ${p.holderId}
   returning id
 )
 select (select json_agg(json_build_object('id', id, 'beat', beat::text) order by id) from walhook.holders) as holders,
@@ -62,7 +66,8 @@ select (select json_agg(json_build_object('id', id, 'beat', beat::text) order by
          as shares,
        (select version from walhook.webhooks_version) as webhooks_version,
        (select coalesce(max(last_event_id), 0) from walhook.positions) as head
-from mine`
+from mine`,
+)
 
 /**
  * Lives on for `aliveMs`, counted from no earlier than the call, and may send events up to `maySendUpTo`. Returns what it
@@ -70,13 +75,9 @@ from mine`
  */
 export async function beat(
   outbox: Outbox,
-  { holderId, aliveMs, maySendUpTo }: { holderId: number; aliveMs: number; maySendUpTo: TimeId },
-): Promise<Heard | null> {
-  const { rows } = await outbox.pool.query({
-    name: 'beat',
-    text: beatStatement,
-    values: [holderId, aliveMs, maySendUpTo],
-  })
+  given: { holderId: number; aliveMs: number; maySendUpTo: TimeId },
+): Promise<Beat | null> {
+  const { rows } = await beatStatement(outbox.pool, given)
   const [row] = rows
   if (!row) return null
   return {
