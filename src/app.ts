@@ -97,9 +97,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     probeIntervalMs: config.probeIntervalMs,
     onStored(stored) {
       metrics.onStored({ ...stored, lagMs: nowMs() - stored.committedAt.getTime() })
-      if (stored.deliveries > stored.born) dispatcher.wake()
     },
-    ...(roles.has('delivery') && { offerBirths: dispatcher.offerBirths }),
   })
   const metrics = createMetrics(async () => {
     const [queue, slot] = await Promise.all([
@@ -172,7 +170,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   }
   const wakeUps: Service = {
     name: 'wake-ups',
-    run: signal => listenForWakes(outbox.url, dispatcher.wake, signal),
+    run: signal => listenForWakes(outbox.url, () => dispatcher.wake(), signal),
   }
   const services = [
     days,

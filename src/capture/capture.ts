@@ -1,7 +1,6 @@
 import type { TableLoss } from '../domain/captured.ts'
 import { formatLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
-import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
 import type { Gap } from '../outbox/gaps.ts'
 import { readPosition } from '../outbox/position.ts'
@@ -25,7 +24,7 @@ import { createResyncs } from './resync-entity.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
 import { CaptureBlocked, CaptureLost, type CaptureState, describeTableGaps } from './state.ts'
-import type { Stored } from './store.ts'
+import type { AppendedEvents, Stored } from './store.ts'
 import { LinkDead, openStream, type Stream } from './stream.ts'
 import { createWalRelease } from './wal-release.ts'
 import { createWatch } from './watch.ts'
@@ -58,8 +57,8 @@ export function createCapture(options: {
   onStored: (stored: Stored) => void
   /** What a statement of capture has been waiting for lately, in words. */
   waitsFor?: () => string | null
-  /** Offers to claim lanes of up to so many events at their birth; null: nothing. */
-  offerBirths?: (events: number) => BirthOffer | null
+  /** Called after each commit that has made events visible, for whoever delivers in this process. */
+  onAppended?: (appended: AppendedEvents) => void
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
   /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
@@ -223,7 +222,7 @@ export function createCapture(options: {
           release.onConfirmed(lsn)
         },
         onStored,
-        offerBirths: options.offerBirths,
+        onAppended: options.onAppended,
         onWaiting: progress.waiting,
         pages: teller,
         onProbe(id) {

@@ -1,5 +1,4 @@
 import type { Lsn } from '../domain/lsn.ts'
-import type { BirthOffer } from '../outbox/birth.ts'
 import type { Outbox } from '../outbox/database.ts'
 import type { Position } from '../outbox/position.ts'
 import { throwOfStoring } from './failure.ts'
@@ -7,7 +6,7 @@ import { canFollow, createEventIds, createGatherer, emptyGathered, isFull } from
 import type { Batch, Inbox, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
 import type { Pages } from './pages.ts'
-import { createStorer, type Stored } from './store.ts'
+import { type AppendedEvents, createStorer, type Stored } from './store.ts'
 import { createTruncations } from './truncations.ts'
 
 /**
@@ -31,7 +30,7 @@ export async function consume(options: {
   confirm: (lsn: Lsn) => void
   onStored: (stored: Stored) => void
   onProbe: (id: string) => void
-  offerBirths?: ((events: number) => BirthOffer | null) | undefined
+  onAppended?: ((appended: AppendedEvents) => void) | undefined
   /** Since when the oldest batch waits that was taken and is not stored; null where all are. */
   onWaiting: (sinceMs: number | null) => void
   pages: Pages

@@ -1,7 +1,6 @@
 import type { ParkedChange, StoredEvent, WebhookEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { nextId, type TimeId } from '../domain/time-id.ts'
-import { mostBorn } from '../outbox/birth.ts'
 import { type EventColumns, openEventColumns } from '../outbox/event-columns.ts'
 import type { Batch, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
@@ -20,8 +19,8 @@ export type GatheredPage = Place & {
 /** What one append stores: batches that are mapped and written down, one behind the other. */
 export type Gathered = {
   readonly events: EventColumns
-  /** The first of them, as they are, at most `mostBorn`. */
-  readonly first: StoredEvent[]
+  /** The same as they are, for whoever delivers in this process; null where they are too many to be kept. */
+  kept: StoredEvent[] | null
   parked: ParkedChange[]
   /** The last transaction that is in it, whole or in part; null where it holds none. */
   last: Place | null
@@ -46,6 +45,11 @@ export type Gathered = {
 /** As much is gathered before it is stored, in bytes of the statement's parameters, and never much more. */
 const fullBytes = 786_432
 
+/** So many events of one append, in so many bytes, are kept in memory until it has committed. */
+const mostKept = 1_000
+const mostKeptBytes = 1_048_576
+const mayKeep = (events: EventColumns) => events.count() <= mostKept && events.bytes() <= mostKeptBytes
+
 export const isFull = ({ events }: Gathered) => events.bytes() >= fullBytes
 
 /**
@@ -61,7 +65,7 @@ export function emptyGathered(events = openEventColumns()): Gathered {
   events.clear()
   return {
     events,
-    first: [],
+    kept: [],
     parked: [],
     last: null,
     lastEventId: 0n,
@@ -123,7 +127,8 @@ export function createGatherer(options: {
     for (const event of mapped.events) {
       const stored = { ...placed(event), id: ids.next() }
       gathered.events.add(stored)
-      if (gathered.first.length < mostBorn) gathered.first.push(stored)
+      gathered.kept?.push(stored)
+      if (!mayKeep(gathered.events)) gathered.kept = null
     }
     gathered.parked.push(...mapped.parked.map(placed))
     gathered.truncated.push(...mapped.truncated)

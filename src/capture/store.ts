@@ -1,12 +1,13 @@
-import type { PoolClient } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
-import { type Appended, append, PositionMoved } from '../outbox/append.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import { append, PositionMoved } from '../outbox/append.ts'
 import { appendEach, isRefused } from '../outbox/append-each.ts'
 import { advanceBackfill } from '../outbox/backfills.ts'
-import type { BirthOffer } from '../outbox/birth.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import { type EventColumns, eventColumnsOf } from '../outbox/event-columns.ts'
+import { type LogEvent, toLogEvent } from '../outbox/log.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
 import { advanceResync, asKnown } from '../outbox/resyncs.ts'
 import type { EventIds, Gathered, GatheredPage } from './gather.ts'
@@ -17,14 +18,20 @@ import type { Truncations } from './truncations.ts'
 export type Stored = {
   readonly changes: number
   readonly events: number
-  readonly deliveries: number
-  /** How many of these are leased to this process already. */
-  readonly born: number
   /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL. */
   readonly truncated: readonly string[]
   readonly parked: readonly ParkedChange[]
   /** When the last of the source's transactions committed there. */
   readonly committedAt: Date
+}
+
+/** Events that were appended with one commit. */
+export type AppendedEvents = {
+  readonly lastEventId: TimeId
+  /** The newest version of the webhooks that any of them was appended under. */
+  readonly webhooksVersion: number
+  /** As they would be read; null: they are to be read. */
+  readonly events: readonly LogEvent[] | null
 }
 
 /** Appends what was gathered, one after the other, and confirms what has committed. */
@@ -38,8 +45,8 @@ export function createStorer(options: {
   confirm: (lsn: Lsn) => void
   onStored: (stored: Stored) => void
   onProbe: (id: string) => void
-  /** Offers to claim lanes of up to so many events at their birth; null: nothing. */
-  offerBirths?: ((events: number) => BirthOffer | null) | undefined
+  /** Called after each commit that has made events visible, in their order. */
+  onAppended?: ((appended: AppendedEvents) => void) | undefined
 }) {
   const { outbox, slotName, ids, truncations } = options
   let { commitLsn } = options.position
@@ -47,6 +54,8 @@ export function createStorer(options: {
   /** The outbox transaction of a source transaction that needs more than one statement; most of the time there is none. */
   let client: PoolClient | null = null
   let tally = emptyTally()
+  /** What the open transaction has appended. */
+  let uncommitted: AppendedEvents | null = null
   /** How far the appends since the last commit note that the slot may be confirmed. */
   let appendedLsn: Lsn = 0n
 
@@ -61,6 +70,8 @@ export function createStorer(options: {
     await client.query('commit')
     client.release()
     client = null
+    if (uncommitted) options.onAppended?.(uncommitted)
+    uncommitted = null
   }
 
   async function appendAll(input: {
@@ -70,38 +81,43 @@ export function createStorer(options: {
     lastEventId: bigint
     readLsn: Lsn | null
     events: readonly StoredEvent[] | EventColumns
-    /** The first of the events. */
-    first?: readonly StoredEvent[]
+    /** The events as they are, where they are kept. */
+    kept?: readonly StoredEvent[] | null
     parked: readonly ParkedChange[]
   }): Promise<void> {
-    const { to, first = [], confirmableLsn = notes.noted(), ...rest } = input
-    const offer = client || first.length === 0 ? null : (options.offerBirths?.(first.length) ?? null)
-    let appended: Appended = { deliveries: 0, births: [] }
+    const { to, kept = null, confirmableLsn = notes.noted(), ...rest } = input
     const position = { slotName, expected: commitLsn, commitLsn: to, confirmableLsn }
-    try {
-      appended = await appendOrEach({ ...rest, ...position, birth: offer && { offer, first } })
-    } finally {
-      offer?.take(appended.births)
-    }
-    const { deliveries, births } = appended
-    tally.deliveries += deliveries
-    tally.born += births.reduce((sum, { shipments }) => sum + shipments.length, 0)
+    const { webhooksVersion, setAside } = await appendOrEach({ ...rest, ...position })
     commitLsn = to
     appendedLsn = confirmableLsn
+    tally.parked.push(...setAside)
+    tally.events -= setAside.length
+    const count = 'add' in rest.events ? rest.events.count() : rest.events.length
+    if (count === 0) return
+    const { lastEventId } = rest
+    const isKept = kept !== null && setAside.length === 0
+    if (client) uncommitted = { lastEventId, webhooksVersion, events: null }
+    else
+      options.onAppended?.({
+        lastEventId,
+        webhooksVersion,
+        events: isKept ? kept.map(event => toLogEvent(event, webhooksVersion, null)) : null,
+      })
   }
 
   /** Appends all at once; where the outbox refuses that, each of the events that it takes, and sets the others aside. */
-  async function appendOrEach(input: Parameters<typeof append>[1]): Promise<Appended> {
+  async function appendOrEach(
+    input: Parameters<typeof append>[1],
+  ): Promise<{ webhooksVersion: number; setAside: readonly ParkedChange[] }> {
     try {
-      return client ? await inSavepoint(client, tx => append(tx, input)) : await append(outbox.pool, input)
+      const once = (db: Pool | PoolClient) => append(db, input)
+      const { webhooksVersion } = await (client ? inSavepoint(client, once) : once(outbox.pool))
+      return { webhooksVersion, setAside: [] }
     } catch (error) {
       if (!isRefused(error)) throw error
       const events = 'add' in input.events ? input.events : eventColumnsOf(input.events)
-      const each = (tx: PoolClient) => appendEach(tx, { ...input, birth: null, events })
-      const { deliveries, setAside } = client ? await each(client) : await transaction(outbox.pool, each)
-      tally.parked.push(...setAside)
-      tally.events -= setAside.length
-      return { deliveries, births: [] }
+      const each = (tx: PoolClient) => appendEach(tx, { ...input, events })
+      return client ? await each(client) : await transaction(outbox.pool, each)
     }
   }
 
@@ -133,11 +149,12 @@ export function createStorer(options: {
         parked,
         onlyWebhookId: webhookId,
       }
-      const { deliveries } = await inSavepoint(client, tx => append(tx, input)).catch(async error => {
+      const appended = await inSavepoint(client, async tx => ({
+        ...(await append(tx, input)),
+        setAside: [],
+      })).catch(async error => {
         if (!isRefused(error)) throw error
-        const each = await appendEach(client, { ...input, events: eventColumnsOf(events) })
-        tally.parked.push(...each.setAside)
-        return each
+        return await appendEach(client, { ...input, events: eventColumnsOf(events) })
       })
       const deletes = events.filter(({ actionType }) => actionType === 'delete').length
       const goesOn =
@@ -145,7 +162,7 @@ export function createStorer(options: {
           ? await advanceResync(client, step, deletes)
           : await advanceBackfill(client, step)
       if (!goesOn) throw new PageOver()
-      return { events: events.length, deliveries }
+      return { ...appended, events }
     }).catch(error => {
       if (error instanceof PageOver) return null
       throw error
@@ -154,9 +171,12 @@ export function createStorer(options: {
     if (stored === null) return
     notes.ride(confirmableLsn)
     commitLsn = markLsn
-    tally.events += stored.events
-    tally.deliveries += stored.deliveries
+    tally.events += stored.events.length
+    tally.parked.push(...stored.setAside)
     tally.committedAt = committedAt
+    const lastEventId = stored.events.at(-1)?.id
+    if (lastEventId !== undefined)
+      options.onAppended?.({ lastEventId, webhooksVersion: stored.webhooksVersion, events: null })
   }
 
   async function note(lsn: Lsn): Promise<void> {
@@ -181,7 +201,7 @@ export function createStorer(options: {
 
   return {
     async store(gathered: Gathered): Promise<void> {
-      const { events, first, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } =
+      const { events, kept, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } =
         gathered
       count(gathered)
       if (last && (confirmLsn === null || deletionsFrom !== null)) await begin()
@@ -192,7 +212,7 @@ export function createStorer(options: {
           lastEventId,
           readLsn,
           events,
-          first,
+          kept,
           parked,
         })
       if (last && deletionsFrom !== null) await storeDeletions(last, deletionsFrom)
@@ -241,8 +261,6 @@ function emptyTally() {
   return {
     changes: 0,
     events: 0,
-    deliveries: 0,
-    born: 0,
     truncated: [] as string[],
     parked: [] as ParkedChange[],
     committedAt: new Date(0),

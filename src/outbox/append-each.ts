@@ -34,10 +34,9 @@ const mostRefused = 3
 export async function appendEach(
   client: PoolClient,
   { events, parked, expected, ...rest }: AppendInput & { events: EventColumns },
-): Promise<{ deliveries: number; setAside: ParkedChange[] }> {
+): Promise<{ webhooksVersion: number; setAside: ParkedChange[] }> {
   const setAside: ParkedChange[] = []
   let position = expected
-  let deliveries = 0
   let stored = 0
 
   async function take(from: number, to: number): Promise<void> {
@@ -59,20 +58,21 @@ export async function appendEach(
 
   async function store(some: EventColumns, aside: readonly ParkedChange[]) {
     await client.query('savepoint piece')
+    let appended: Awaited<ReturnType<typeof append>>
     try {
-      const appended = await append(client, { ...rest, expected: position, events: some, parked: aside })
-      deliveries += appended.deliveries
+      appended = await append(client, { ...rest, expected: position, events: some, parked: aside })
       position = rest.commitLsn
     } catch (error) {
       await client.query('rollback to savepoint piece')
       throw error
     }
     await client.query('release savepoint piece')
+    return appended
   }
 
   await take(0, events.count())
-  await store(events.slice(0, 0), [...parked, ...setAside])
-  return { deliveries, setAside }
+  const { webhooksVersion } = await store(events.slice(0, 0), [...parked, ...setAside])
+  return { webhooksVersion, setAside }
 }
 
 function toParked(events: EventColumns, at: number, error: unknown): ParkedChange {

@@ -156,6 +156,7 @@ const desks = {
   smallint: openInt2Array(),
   int: openInt4Array(),
   bigint: openInt8Array(),
+  pg_lsn: openLsnArray(),
   float8: openFloat8Array(),
   timestamptz: openTimestamptzArray(),
   uuid: openUuidArray(),

@@ -1,7 +1,9 @@
 import type { StoredEvent } from '../domain/event.ts'
+import { shareOf } from '../domain/share.ts'
 import {
   arrayLiteral,
   itemAt,
+  openInt2Array,
   openInt4Array,
   openInt8Array,
   openLsnArray,
@@ -30,19 +32,25 @@ export type EventColumns = {
   values(): EventArrays
 }
 
-type EventArrays = Record<(typeof columnNames)[number], Buffer> &
-  Record<keyof typeof factTexts, Buffer | null>
+/** The columns, under the names that they have in the table; of lists, the texts. */
+export const eventTypes = {
+  id: 'bigint',
+  share: 'smallint',
+  commit_lsn: 'pg_lsn',
+  index_in_transaction: 'int',
+  entity_type: 'text',
+  entity_id: 'text',
+  action_type: 'text',
+  committed_at: 'timestamptz',
+  body: 'text',
+  previous: 'text',
+  changed: 'text',
+  omitted: 'text',
+} as const
 
-const columnNames = [
-  'ids',
-  'commitLsns',
-  'indexes',
-  'entityTypes',
-  'entityIds',
-  'actionTypes',
-  'committedAts',
-  'bodies',
-] as const
+type Fact = 'previous' | 'changed' | 'omitted'
+type Known = Exclude<keyof typeof eventTypes, Fact>
+type EventArrays = { [Name in Known]: Buffer } & { [Name in Fact]: Buffer | null }
 
 /** Without REPLICA IDENTITY FULL no event has any of these, and nothing of them is sent. */
 const factTexts = {
@@ -54,15 +62,16 @@ const factTexts = {
 /** Opens columns without an event. */
 export function openEventColumns(): EventColumns {
   const columns = {
-    ids: openInt8Array(),
-    commitLsns: openLsnArray(),
-    indexes: openInt4Array(),
-    entityTypes: openTextArray(),
-    entityIds: openTextArray(),
-    actionTypes: openTextArray(),
-    committedAts: openTimestamptzArray(),
-    bodies: openTextArray(),
-  } satisfies Record<(typeof columnNames)[number], unknown>
+    id: openInt8Array(),
+    share: openInt2Array(),
+    commit_lsn: openLsnArray(),
+    index_in_transaction: openInt4Array(),
+    entity_type: openTextArray(),
+    entity_id: openTextArray(),
+    action_type: openTextArray(),
+    committed_at: openTimestamptzArray(),
+    body: openTextArray(),
+  } satisfies Record<Known, unknown>
   const facts = Object.entries(factTexts).map(([name, textOf]) => ({
     name,
     textOf,
@@ -72,7 +81,7 @@ export function openEventColumns(): EventColumns {
   let count = 0
 
   const values = () => {
-    const named = columnNames.map(name => [name, columns[name].value()])
+    const named = Object.entries(columns).map(([name, column]) => [name, column.value()])
     const known = facts.map(({ name, column }) => [name, column.valueOrNull()])
     return Object.fromEntries([...named, ...known]) as EventArrays
   }
@@ -80,14 +89,15 @@ export function openEventColumns(): EventColumns {
   return {
     ...viewOf(values, () => count),
     add(event) {
-      columns.ids.add(event.id)
-      columns.commitLsns.add(event.commitLsn)
-      columns.indexes.add(event.index)
-      columns.entityTypes.add(event.entityType)
-      columns.entityIds.add(event.entityId)
-      columns.actionTypes.add(event.actionType)
-      columns.committedAts.add(event.committedAt)
-      columns.bodies.add(event.body)
+      columns.id.add(event.id)
+      columns.share.add(shareOf(event.entityType, event.entityId))
+      columns.commit_lsn.add(event.commitLsn)
+      columns.index_in_transaction.add(event.index)
+      columns.entity_type.add(event.entityType)
+      columns.entity_id.add(event.entityId)
+      columns.action_type.add(event.actionType)
+      columns.committed_at.add(event.committedAt)
+      columns.body.add(event.body)
       for (const { textOf, column } of facts) column.add(textOf(event))
       count++
     },
@@ -106,13 +116,13 @@ function viewOf(values: () => EventArrays, count: () => number) {
     values,
     count,
     at(place: number) {
-      const { entityTypes, entityIds, actionTypes, commitLsns, indexes } = values()
+      const arrays = values()
       return {
-        entityType: text(entityTypes, place),
-        entityId: text(entityIds, place),
-        actionType: text(actionTypes, place),
-        commitLsn: itemAt(commitLsns, place).readBigUInt64BE(),
-        index: itemAt(indexes, place).readInt32BE(),
+        entityType: text(arrays.entity_type, place),
+        entityId: text(arrays.entity_id, place),
+        actionType: text(arrays.action_type, place),
+        commitLsn: itemAt(arrays.commit_lsn, place).readBigUInt64BE(),
+        index: itemAt(arrays.index_in_transaction, place).readInt32BE(),
       }
     },
     slice(from: number, to: number): EventColumns {

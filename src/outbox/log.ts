@@ -1,4 +1,5 @@
-import type { ActionType } from '../domain/event.ts'
+import type { ActionType, StoredEvent } from '../domain/event.ts'
+import { shareOf } from '../domain/share.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Wantable } from '../domain/wanted.ts'
 import type { Outbox } from './database.ts'
@@ -49,7 +50,7 @@ export async function readLog(
   from: { readonly after: TimeId; readonly limit: number; readonly maxBytes: number },
 ): Promise<LogPage> {
   const { rows } = await readStatement(outbox.pool, { ...from, maxBytes: BigInt(from.maxBytes) })
-  const events = rows.map(toLogEvent)
+  const events = rows.map(fromRow)
   return { events, readUpTo: events.at(-1)?.id ?? from.after }
 }
 
@@ -102,7 +103,7 @@ export async function readLogFor(
 ): Promise<LogPage> {
   const { rows } = await readForStatement(outbox.pool, { ...from, maxBytes: BigInt(from.maxBytes) })
   const { scanned_up_to, wanted, fitting } = rows[0]
-  const events = rows.filter(row => row.id !== null).map(toLogEvent)
+  const events = rows.filter(row => row.id !== null).map(fromRow)
   const readUpTo = wanted > fitting ? events.at(-1)!.id : (scanned_up_to ?? from.after)
   return { events, readUpTo }
 }
@@ -116,8 +117,30 @@ export async function headOfLog(outbox: Pick<Outbox, 'pool'>): Promise<TimeId> {
   return rows[0].head
 }
 
+/** An event that was just appended, as it would be read. */
+export function toLogEvent(
+  event: StoredEvent,
+  webhooksVersion: number,
+  onlyWebhookId: number | null,
+): LogEvent {
+  const { id, entityType, entityId, actionType, body, facts } = event
+  return {
+    id,
+    share: shareOf(entityType, entityId),
+    entityType,
+    entityId,
+    actionType,
+    body,
+    previous: facts?.previous ?? null,
+    omitted: facts?.omitted ?? null,
+    changed: facts?.changed ?? null,
+    webhooksVersion,
+    onlyWebhookId,
+  }
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
-function toLogEvent(row: any): LogEvent {
+function fromRow(row: any): LogEvent {
   return {
     id: row.id,
     share: row.share,

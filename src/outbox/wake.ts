@@ -11,12 +11,17 @@ export async function tellWake(outbox: Pick<Outbox, 'pool'>): Promise<void> {
 const askEveryMs = 10_000
 
 /**
- * Listens for commits to the outbox and calls `onWake` for each, and once at the start, since what was told
+ * Listens for commits to the outbox and calls `onWake` for each with what it tells: of an append the id of its last event, of a change of
+ * webhooks `webhooks`, of what was done by hand `hand:` and the webhook's id, else nothing. And once at the start with null, since what was told
  * before was not heard. Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
  * seconds: a link that has died in silence would never bring a wake-up again.
  * https://www.postgresql.org/docs/current/sql-listen.html
  */
-export async function listenForWakes(url: string, onWake: () => void, signal: AbortSignal): Promise<void> {
+export async function listenForWakes(
+  url: string,
+  onWake: (told: string | null) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const client = new WatchedClient({
     ...connectionConfig(url, 'walhook listen'),
     watch: createWatch({ url }),
@@ -26,7 +31,7 @@ export async function listenForWakes(url: string, onWake: () => void, signal: Ab
   lost.promise.catch(() => {})
   client.on('error', lost.reject)
   client.on('end', () => lost.reject(new Error('the connection that listens for wake-ups was closed')))
-  client.on('notification', onWake)
+  client.on('notification', ({ payload }) => onWake(payload ?? ''))
   const stop = () => lost.resolve()
   let asking: NodeJS.Timeout | undefined
   signal.addEventListener('abort', stop, { once: true })
@@ -34,7 +39,7 @@ export async function listenForWakes(url: string, onWake: () => void, signal: Ab
     await client.connect()
     client.backendPid = await setUpSession(client)
     await client.query(`listen ${wakeChannel}`)
-    onWake()
+    onWake(null)
     asking = setInterval(() => client.query('select').catch(lost.reject), askEveryMs)
     if (!signal.aborted) await lost.promise
   } finally {

@@ -1,35 +1,27 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event.ts'
 import { firstIdAt, nextId } from '../../src/domain/time-id.ts'
-import type { Mode } from '../../src/domain/webhook.ts'
 import { append } from '../../src/outbox/append.ts'
-import { busyWebhooks } from '../../src/outbox/busy.ts'
-import { cancelSome } from '../../src/outbox/cancel.ts'
-import { claim } from '../../src/outbox/claim.ts'
-import { type Outbox, openOutbox, transaction } from '../../src/outbox/database.ts'
-import { migrate } from '../../src/outbox/migrate.ts'
+import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { describeMigration, migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
-import { resendEvent } from '../../src/outbox/resend.ts'
-import { type Settlement, settle } from '../../src/outbox/settle.ts'
-import type { ClaimedDelivery } from '../../src/outbox/shipment.ts'
 import { insertWebhook, type WebhookInput } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
 
 export const slotName = 'test'
-const lease = '00000000-0000-4000-8000-'
 
-type WebhookOptions = Pick<WebhookInput, 'mode' | 'batch'>
+type WebhookOptions = Partial<Omit<WebhookInput, 'triggers' | 'isActive'>>
 
 /** An outbox with its schema in a database of its own, and short ways to fill it. */
 export async function openTestOutbox() {
   const database = await createTestDatabase()
   const outbox = openOutbox({ url: database.url, maxConnections: 10, onError() {} })
-  await migrate(outbox)
+  const migrated = describeMigration(await migrate(outbox))
+  if (!migrated.ok) throw new Error(`${migrated.problem.what}: ${migrated.problem.found}`)
   await ensurePartitions(outbox, Date.now())
   await createPosition(outbox.pool, slotName, { systemIdentifier: '1', commitLsn: 0n })
   let commitLsn = 0n
   let lastEventId = firstIdAt(Date.now())
-  let leases = 0
 
   /** Events like `user 7 update`, as one transaction of the source. */
   function events(lines: readonly string[]): StoredEvent[] {
@@ -74,12 +66,12 @@ export async function openTestOutbox() {
           secret: 'v1:sealed',
         })
       ).id,
-    async append(...lines: string[]) {
+    /** Appends events, and returns their ids. */
+    async append(...lines: string[]): Promise<bigint[]> {
       const stored = events(lines)
-      const input = next(stored)
-      const { deliveries } = await append(outbox.pool, input)
+      await append(outbox.pool, next(stored))
       commitLsn++
-      return deliveries
+      return stored.map(({ id }) => id)
     },
     /** The arguments of an append that a test runs by itself; `append` goes on behind it. */
     nextAppend(...lines: string[]) {
@@ -88,27 +80,13 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
-    busy: () => busyWebhooks(outbox),
-    claim: async (webhookId: number, limit = 100, leaseMs = 60_000, mode: Mode = 'every') =>
-      (
-        await claim(outbox, {
-          webhookId,
-          mode,
-          batch: null,
-          limit,
-          leaseMs,
-          lease: `${lease}${String(++leases).padStart(12, '0')}`,
-        })
-      ).shipments.map(({ deliveries }) => deliveries[0]),
-    /** Deliveries and lanes as `1 user 7: update, delete`, a lane without deliveries as `1 user 7:`. */
+    /** What is set aside, as `1 user 7: update, delete`. */
     async queue(): Promise<string[]> {
       const { rows } = await outbox.pool.query(`
-        select coalesce(l.webhook_id, d.webhook_id) || ' ' || coalesce(l.entity_type, d.entity_type) || ' '
-                 || coalesce(l.entity_id, d.entity_id) || case when l.webhook_id is null then ' without lane' else '' end
-                 || ':' || coalesce(' ' || string_agg(e.action_type, ', ' order by d.event_id), '') as line
-        from walhook.lanes l full join walhook.deliveries d using (webhook_id, entity_type, entity_id)
-        left join walhook.events e on e.id = d.event_id
-        group by l.webhook_id, d.webhook_id, l.entity_type, d.entity_type, l.entity_id, d.entity_id
+        select d.webhook_id || ' ' || d.entity_type || ' ' || d.entity_id || ': '
+                 || string_agg(e.action_type, ', ' order by d.event_id) as line
+        from walhook.deliveries d left join walhook.events e on e.id = d.event_id
+        group by d.webhook_id, d.entity_type, d.entity_id
         order by 1`)
       return rows.map(({ line }) => line)
     },
@@ -124,60 +102,6 @@ export async function openTestOutbox() {
 
 export type TestOutbox = Awaited<ReturnType<typeof openTestOutbox>> & { outbox: Outbox }
 
-/** A settlement of a claimed lane: delivered, unless told otherwise. */
-export function settlementOf(
-  lane: ClaimedDelivery,
-  change: Partial<Omit<Settlement, 'shipment'>> = {},
-): Settlement {
-  const isDelivered = change.next === undefined || change.next.state === 'done'
-  return {
-    shipment: { webhookId: lane.webhookId, batchId: null, deliveries: [lane] },
-    next: { state: 'done' },
-    disable: null,
-    isFailing: !isDelivered,
-    isOverdue: false,
-    holdMs: 0,
-    attempt: {
-      webhookId: lane.webhookId,
-      trigger: 'schedule',
-      eventId: lane.eventId,
-      eventIds: null,
-      messageId: `msg_${lane.webhookId}_${lane.eventId}`,
-      entityType: lane.entityType,
-      entityId: lane.entityId,
-      actionType: lane.actionType,
-      number: lane.attempts + 1,
-      request: { url: 'https://crm.example.com/', headers: { 'webhook-id': 'x' }, body: lane.body },
-      startedAt: new Date(),
-      durationMs: 12.5,
-      phases: { first_byte: 10 },
-      remoteAddress: null,
-      response: isDelivered ? { status: 204, headers: { a: 'b' }, body: '', truncated: false } : null,
-      outcome: isDelivered ? 'delivered' : 'unreachable',
-      errorClass: isDelivered ? null : 'timeout',
-      errorMessage: isDelivered ? null : 'The receiver did not answer.',
-    },
-    ...change,
-  }
-}
-
-/** What becomes of a settled delivery that is tried again after `waitMs`. */
-export const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
-
-/** Settles what is due of a webhook, the next delivery of each lane: delivered, unless told otherwise. */
-export async function settleAll(
-  at: TestOutbox,
-  webhookId: number,
-  change: Parameters<typeof settlementOf>[1] = {},
-): Promise<readonly ClaimedDelivery[]> {
-  const lanes = await at.claim(webhookId)
-  await settle(
-    at.outbox,
-    lanes.map(lane => settlementOf(lane, change)),
-  )
-  return lanes
-}
-
 /** The ids of every event, in their order. */
 export async function eventIds(at: TestOutbox): Promise<bigint[]> {
   const { rows } = await at.outbox.pool.query('select id from walhook.events order by id')
@@ -191,13 +115,3 @@ export async function waiters(at: TestOutbox): Promise<number> {
   )
   return rows[0].n
 }
-
-/** A resend in a transaction of its own. */
-export const resend = (at: TestOutbox, input: Parameters<typeof resendEvent>[1]) =>
-  transaction(at.outbox.pool, client => resendEvent(client, input))
-
-/** One page of a cancellation in a transaction of its own. */
-export const cancelPage = (at: TestOutbox, ...input: Tail<Parameters<typeof cancelSome>>) =>
-  transaction(at.outbox.pool, client => cancelSome(client, ...input))
-
-type Tail<List extends unknown[]> = List extends [unknown, ...infer Rest] ? Rest : never
