@@ -189,8 +189,8 @@ from (
 ) first
 where first.webhook_id = d.webhook_id and first.entity_type = d.entity_type and first.entity_id = d.entity_id;
 
-insert into walhook.batches (webhook_id, id, share, attempts, due_at)
-select d.webhook_id, d.batch_id, (array_agg(d.share order by d.event_id))[1], max(d.attempts),
+insert into walhook.batches (webhook_id, id, share, due_at)
+select d.webhook_id, d.batch_id, (array_agg(d.share order by d.event_id))[1],
        greatest(max(l.due_at), max(l.leased_until), '2000-01-01')
 from walhook.deliveries d left join walhook.lanes l using (webhook_id, entity_type, entity_id)
 where d.batch_id is not null

@@ -10,17 +10,84 @@ BEGIN ATOMIC
 END
 ;
 
+CREATE OR REPLACE FUNCTION walhook.next_webhooks_version()
+ RETURNS integer
+ LANGUAGE plpgsql
+AS $function$
+declare
+  bumped integer;
+begin
+  update walhook.webhooks_version set version = version + 1
+  where xmin <> pg_current_xact_id()::xid returning version into bumped;
+  if not found then
+    return (select version from walhook.webhooks_version);
+  end if;
+  perform pg_notify('walhook_outbox', 'webhooks');
+  return bumped;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.note_change_of_webhook()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  new.changed_in_version := walhook.next_webhooks_version();
+  return new;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.note_deleted_webhook()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform walhook.next_webhooks_version();
+  return null;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.note_skip()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update walhook.webhooks set changed_in_version = walhook.next_webhooks_version() where id = new.webhook_id;
+  return null;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION walhook.note_webhook_state()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
 begin
-  insert into walhook.webhook_states (webhook_id, is_active, disabled_reason, triggers, update_fields)
-  values (new.id, new.is_active, new.disabled_reason, new.triggers, new.update_fields)
+  delete from walhook.webhook_states where webhook_id = new.id and version = new.changed_in_version;
+  insert into walhook.webhook_states (webhook_id, version, is_active, disabled_reason, triggers, update_fields)
+  values (new.id, new.changed_in_version, new.is_active, new.disabled_reason, new.triggers, new.update_fields)
   on conflict (webhook_id, since) do update
-    set is_active = excluded.is_active, disabled_reason = excluded.disabled_reason, triggers = excluded.triggers,
-        update_fields = excluded.update_fields;
+    set version = excluded.version, is_active = excluded.is_active, disabled_reason = excluded.disabled_reason,
+        triggers = excluded.triggers, update_fields = excluded.update_fields;
   return null;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.share_of(entity_type text, entity_id text)
+ RETURNS smallint
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+AS $function$
+declare
+  bytes bytea := convert_to(entity_type, 'UTF8') || '\x00'::bytea || convert_to(entity_id, 'UTF8');
+  hash bigint := 2166136261;
+begin
+  for i in 0 .. length(bytes) - 1 loop
+    hash := ((hash # get_byte(bytes, i)) * 16777619) & 4294967295;
+  end loop;
+  hash := hash # (hash >> 16);
+  hash := (hash * 73244475) & 4294967295;
+  hash := hash # (hash >> 16);
+  return hash % 12;
 end $function$
 ;
 
@@ -133,6 +200,15 @@ create table walhook.backfills (
   CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
 );
 
+create table walhook.batches (
+  webhook_id integer not null,
+  id bigint not null,
+  share smallint not null,
+  due_at timestamp with time zone not null,
+  taken_by integer,
+  PRIMARY KEY (webhook_id, id)
+);
+
 create table walhook.captured (
   slot_name text collate "C" not null,
   facts jsonb not null,
@@ -158,9 +234,11 @@ create table walhook.deliveries (
   attempts smallint default 0 not null,
   with_previous boolean default false not null,
   is_manual boolean default false not null,
-  asked_during uuid,
   as_new boolean default false not null,
   batch_id bigint,
+  share smallint not null,
+  due_at timestamp with time zone not null,
+  taken_by integer,
   PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
   CHECK ((attempts >= 0))
 ) with (fillfactor=90, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
@@ -174,6 +252,7 @@ create table walhook.ended_deliveries (
   superseded_by bigint,
   attempts smallint not null,
   ended_at timestamp with time zone default now() not null,
+  as_new boolean default false not null,
   PRIMARY KEY (webhook_id, event_id),
   CHECK (((state <> 'dead'::text) OR (attempts > 0))),
   CHECK (((state = 'superseded'::text) = (superseded_by IS NOT NULL))),
@@ -193,6 +272,9 @@ create table walhook.events (
   previous text,
   changed text[],
   omitted text[],
+  share smallint,
+  webhooks_version integer,
+  only_webhook_id integer,
   PRIMARY KEY (id),
   CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text]))),
   CHECK ((entity_type <> ''::text)),
@@ -226,6 +308,14 @@ END),
   CHECK (((entity_type IS NULL) = (table_name IS NULL))),
   CHECK (((resynced_at IS NULL) OR (to_lsn IS NOT NULL)))
 );
+
+create table walhook.holders (
+  id integer generated always as identity not null,
+  beat bigint default 0 not null,
+  alive_until timestamp with time zone not null,
+  may_send_up_to bigint default 0 not null,
+  PRIMARY KEY (id)
+) with (fillfactor=50);
 
 create table walhook.home (
   is_only boolean default true not null,
@@ -290,18 +380,6 @@ create table walhook.known_columns (
   CHECK ((array_position(columns, NULL::text) IS NULL))
 );
 
-create table walhook.lanes (
-  webhook_id integer not null,
-  entity_type text collate "C" not null,
-  entity_id text collate "C" not null,
-  due_at timestamp with time zone default now() not null,
-  lease_id uuid,
-  leased_until timestamp with time zone default '-infinity'::timestamp with time zone not null,
-  next_event_id bigint,
-  PRIMARY KEY (webhook_id, entity_type, entity_id),
-  CHECK (((lease_id IS NULL) = (leased_until = '-infinity'::timestamp with time zone)))
-) with (autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2, fillfactor=40);
-
 create table walhook.parked_changes (
   commit_lsn pg_lsn not null,
   index_in_transaction integer not null,
@@ -323,6 +401,7 @@ create table walhook.positions (
   updated_at timestamp with time zone default now() not null,
   confirmed_lsn pg_lsn,
   read_lsn pg_lsn,
+  webhooks_version integer default 0 not null,
   PRIMARY KEY (slot_name),
   CHECK ((last_event_id >= 0))
 );
@@ -375,6 +454,29 @@ create table walhook.sessions (
   CHECK ((octet_length(token_mac) = 32))
 );
 
+create table walhook.shares (
+  share smallint not null,
+  holder_id integer,
+  settled_up_to bigint not null,
+  wait_up_to bigint default 0 not null,
+  wait_until timestamp with time zone,
+  PRIMARY KEY (share),
+  FOREIGN KEY (holder_id) REFERENCES walhook.holders(id) ON DELETE SET NULL
+) with (fillfactor=50);
+
+create table walhook.skips (
+  id integer generated always as identity not null,
+  webhook_id integer not null,
+  entity_type text collate "C",
+  entity_id text collate "C",
+  after_id bigint not null,
+  up_to bigint not null,
+  at timestamp with time zone default now() not null,
+  PRIMARY KEY (id),
+  CHECK (((entity_type IS NULL) = (entity_id IS NULL))),
+  CHECK ((after_id < up_to))
+);
+
 create table walhook.source_columns (
   slot_name text collate "C" not null,
   table_oid bigint not null,
@@ -386,6 +488,15 @@ create table walhook.source_columns (
   PRIMARY KEY (slot_name, table_oid, attnum, column_name),
   FOREIGN KEY (slot_name) REFERENCES walhook.positions(slot_name) ON UPDATE CASCADE ON DELETE CASCADE
 );
+
+create table walhook.streams (
+  webhook_id integer not null,
+  share smallint not null,
+  settled_up_to bigint not null,
+  may_send_up_to bigint not null,
+  PRIMARY KEY (webhook_id, share),
+  CHECK ((settled_up_to <= may_send_up_to))
+) with (fillfactor=70);
 
 create table walhook.tokens (
   id integer generated always as identity not null,
@@ -412,6 +523,7 @@ create table walhook.webhook_states (
   disabled_reason text,
   triggers text[] not null,
   update_fields text[],
+  version integer,
   PRIMARY KEY (webhook_id, since),
   FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE
 );
@@ -446,6 +558,7 @@ create table walhook.webhooks (
   activated_at timestamp with time zone default now() not null,
   client_identity text,
   client_certificate jsonb,
+  changed_in_version integer default 0 not null,
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
@@ -470,6 +583,13 @@ create table walhook.webhooks (
   CHECK ((version > 0))
 );
 
+create table walhook.webhooks_version (
+  is_only boolean default true not null,
+  version integer not null,
+  PRIMARY KEY (is_only),
+  CHECK (is_only)
+);
+
 CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
 
 CREATE INDEX attempts_by_event_in_batch ON ONLY walhook.attempts USING gin (event_ids) WHERE (event_ids IS NOT NULL);
@@ -482,7 +602,13 @@ CREATE INDEX audit_by_time ON walhook.audit USING btree (at);
 
 CREATE INDEX audit_by_webhook ON walhook.audit USING btree (webhook_id, id) WHERE (webhook_id IS NOT NULL);
 
+CREATE INDEX batches_by_due ON walhook.batches USING btree (share, webhook_id, due_at) WHERE (taken_by IS NULL);
+
 CREATE INDEX deliveries_by_batch ON walhook.deliveries USING btree (webhook_id, batch_id) WHERE (batch_id IS NOT NULL);
+
+CREATE INDEX deliveries_by_due ON walhook.deliveries USING btree (webhook_id, share, due_at) WHERE ((taken_by IS NULL) AND (due_at < 'infinity'::timestamp with time zone));
+
+CREATE INDEX deliveries_taken ON walhook.deliveries USING btree (taken_by) WHERE (taken_by IS NOT NULL);
 
 CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING btree (state, webhook_id, event_id);
 
@@ -490,18 +616,32 @@ CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id)
 
 CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
 
-CREATE INDEX lanes_by_due ON walhook.lanes USING btree (webhook_id, due_at) WHERE (due_at > '-infinity'::timestamp with time zone);
-
 CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
 
 CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
+
+CREATE INDEX skips_by_webhook ON walhook.skips USING btree (webhook_id);
+
+CREATE INDEX webhooks_by_version ON walhook.webhooks USING btree (changed_in_version);
 
 CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name, COALESCE(entity_type, ''::text), COALESCE(table_name, ''::text)) WHERE (resynced_at IS NULL);
 
+CREATE UNIQUE INDEX positions_only_one ON walhook.positions USING btree ((true));
+
 CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+
+CREATE UNIQUE INDEX webhook_states_by_version ON walhook.webhook_states USING btree (webhook_id, version) WHERE (version IS NOT NULL);
 
 CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields))) EXECUTE FUNCTION walhook.note_webhook_state();
 
+CREATE TRIGGER note_changed_webhook BEFORE UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((((((((((((((old.url IS DISTINCT FROM new.url) OR (old.secret IS DISTINCT FROM new.secret)) OR (old.previous_secret IS DISTINCT FROM new.previous_secret)) OR (old.previous_secret_expires_at IS DISTINCT FROM new.previous_secret_expires_at)) OR (old.headers IS DISTINCT FROM new.headers)) OR (old.client_identity IS DISTINCT FROM new.client_identity)) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.batch_max_events IS DISTINCT FROM new.batch_max_events)) OR (old.batch_max_wait_ms IS DISTINCT FROM new.batch_max_wait_ms)) OR (old.previous IS DISTINCT FROM new.previous)) OR (old.is_active IS DISTINCT FROM new.is_active)) OR (old.disabled_at IS DISTINCT FROM new.disabled_at)) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields)) OR (old.held_until IS DISTINCT FROM new.held_until))) EXECUTE FUNCTION walhook.note_change_of_webhook();
+
+CREATE TRIGGER note_deleted_webhook AFTER DELETE ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_deleted_webhook();
+
 CREATE TRIGGER note_new_state AFTER INSERT ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_webhook_state();
+
+CREATE TRIGGER note_new_webhook BEFORE INSERT ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_change_of_webhook();
+
+CREATE TRIGGER note_skip AFTER INSERT ON walhook.skips FOR EACH ROW EXECUTE FUNCTION walhook.note_skip();
