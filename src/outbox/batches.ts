@@ -1,11 +1,12 @@
 import type pg from 'pg'
-import { maxBatchBytes, pack } from '../domain/shipment.ts'
+import { laneKey, maxBatchBytes, pack } from '../domain/shipment.ts'
 import { type TimeId, timeOf } from '../domain/time-id.ts'
-import type { Batching } from '../domain/webhook.ts'
+import type { Batching, Mode } from '../domain/webhook.ts'
 import { type Outbox, transaction } from './database.ts'
 import { deliveryColumns, fromRow } from './delivery-row.ts'
 import { pickDueBatches } from './due-batches.ts'
 import { lockHolder, standing } from './fence.ts'
+import { keepLatestOf } from './latest.ts'
 import { type Delivery, itsEvent, type Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 
@@ -15,6 +16,9 @@ export type BatchInput = {
   /** Those that the holder serves. */
   readonly shares: readonly number[]
   readonly batch: Batching
+  readonly mode: Mode
+  /** Of the webhook's stream: see `latestOf`. */
+  readonly readUpTo: (share: number) => TimeId
   /** How many batches. */
   readonly limit: number
 }
@@ -170,11 +174,12 @@ const joinBatches = statement(
       entity_id: ['text', m => m.delivery.entityId],
       event_id: ['bigint', m => m.delivery.eventId],
       batch_id: ['bigint', m => m.batchId],
+      as_new: ['boolean', m => m.delivery.asNew],
     }),
   },
   p => `
 with member as materialized (
-  select d.ctid, s.batch_id
+  select d.ctid, s.batch_id, s.as_new
   from ${p.members('s')}
   cross join lateral (
     select ctid from walhook.deliveries
@@ -182,7 +187,8 @@ with member as materialized (
     limit 1
   ) d
 )
-update walhook.deliveries d set batch_id = member.batch_id, due_at = 'infinity' from member where d.ctid = member.ctid`,
+update walhook.deliveries d set batch_id = member.batch_id, as_new = member.as_new, due_at = 'infinity'
+from member where d.ctid = member.ctid`,
 )
 
 /**
@@ -208,15 +214,30 @@ export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<C
       return { isFenced: true, shipments: [], lookAgainInMs: null, fresh: 0 }
     const most = Math.max(1, Math.min(input.limit, Math.floor(mostEvents / batch.maxEvents)))
     const again = await pickDueBatches(client, { ...input, limit: most })
-    const made = await formBatches(client, input, { most: most - again.shipments.length, nowMs })
+    const shipments = await withoutSuperseded(client, input, again.shipments)
+    const made = await formBatches(client, input, { most: most - shipments.length, nowMs })
     const isMoreDue = again.isMoreDue || made.isMoreDue || fresh > made.looked
     return {
       isFenced: false,
-      shipments: [...again.shipments, ...made.shipments],
+      shipments: [...shipments, ...made.shipments],
       lookAgainInMs: isMoreDue ? 0 : made.waitMs,
       fresh: Math.max(0, fresh - made.shipments.reduce((sum, each) => sum + each.deliveries.length, 0)),
     }
   })
+}
+
+/** What was sent alone gives way to what is newer, where only the latest state is wanted; what was sent together is sent again as it was. */
+async function withoutSuperseded(
+  client: pg.ClientBase,
+  { mode, webhookId, readUpTo }: BatchInput,
+  shipments: readonly Shipment[],
+): Promise<readonly Shipment[]> {
+  const alone = shipments.filter(({ deliveries }) => deliveries.length === 1)
+  if (mode !== 'latest' || alone.length === 0) return shipments
+  const deliveries = alone.map(shipment => shipment.deliveries[0])
+  const { superseded } = await keepLatestOf(client, { webhookId, deliveries, readUpTo })
+  const gone = new Set(superseded.map(({ delivery }) => delivery.eventId))
+  return shipments.filter(shipment => !gone.has(shipment.deliveries[0].eventId))
 }
 
 type Made = {
@@ -230,7 +251,7 @@ type Made = {
 /** Forms up to `most` batches of rows that are due. */
 async function formBatches(
   client: pg.ClientBase,
-  { webhookId, shares, batch, holderId }: BatchInput,
+  { webhookId, shares, batch, holderId, mode, readUpTo }: BatchInput,
   { most, nowMs }: { most: number; nowMs: () => number },
 ): Promise<Made> {
   if (most <= 0) return { shipments: [], isMoreDue: true, waitMs: null, looked: 0 }
@@ -247,10 +268,16 @@ async function formBatches(
   const behind = ofEntities.filter(([first]) => !first.is_fresh)
   if (behind.length > 0)
     await waitBehind(client, { webhookId, entities: behind.map(([row]) => fromRow(row)) })
+  const fresh = ofEntities.flatMap(freshPart)
+  const { send } =
+    mode === 'latest'
+      ? await keepLatestOf(client, { webhookId, deliveries: fresh, readUpTo })
+      : { send: fresh }
+  const sized = send.map(delivery => ({ ...delivery, bytes: Buffer.byteLength(delivery.body) }))
   // The oldest first: what has waited longest is not left for the last batch, which may not be full.
-  const runs = ofEntities
-    .flatMap(each => (each[0].is_fresh ? [freshPart(each)] : []))
-    .toSorted(([a], [b]) => (a!.eventId < b!.eventId ? -1 : 1))
+  const runs = [...Map.groupBy(sized, laneKey).values()].toSorted(([a], [b]) =>
+    a!.eventId < b!.eventId ? -1 : 1,
+  )
   const packed = pack(runs, { maxEvents: batch.maxEvents, maxBytes: maxBatchBytes })
   const ready = packed.filter(each => each.isFull || isReady(each.deliveries, batch, nowMs()))
   const chosen = ready.slice(0, most)
@@ -269,12 +296,9 @@ async function formBatches(
 
 /** What of an entity can go into a new batch: what is before the first row that is in one, or under way. */
 // biome-ignore lint/suspicious/noExplicitAny: rows as node-postgres gives them
-function freshPart(ofEntity: readonly any[]): readonly (Delivery & { readonly bytes: number })[] {
+function freshPart(ofEntity: readonly any[]): Delivery[] {
   const end = ofEntity.findIndex(row => !row.is_fresh)
-  return (end < 0 ? ofEntity : ofEntity.slice(0, end)).map(row => {
-    const delivery = fromRow(row)
-    return { ...delivery, bytes: Buffer.byteLength(delivery.body) }
-  })
+  return (end < 0 ? ofEntity : ofEntity.slice(0, end)).map(fromRow)
 }
 
 async function insertNew(

@@ -1,0 +1,279 @@
+import type pg from 'pg'
+import { bodySent } from '../domain/event.ts'
+import { keepLatest, type Waiting } from '../domain/latest.ts'
+import { laneKey } from '../domain/shipment.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import { wakeNext } from './aside.ts'
+import { type Outbox, transaction } from './database.ts'
+import { lockHolder, standing } from './fence.ts'
+import { isSkipped } from './queue-depth.ts'
+import type { Delivery } from './shipment.ts'
+import { rows, statement } from './statement.ts'
+import { stateAt, wants } from './wanted.ts'
+
+export type Superseded = { readonly delivery: Delivery; readonly supersededBy: TimeId }
+
+type Asked = {
+  readonly webhookId: number
+  /** Of each entity, in order, the oldest that waits: from the stream, or rows that are taken. Nothing older is to be sent. */
+  readonly deliveries: readonly Delivery[]
+  /** Up to where the webhook's stream has been read: what is beyond it still waits in the log. */
+  readonly readUpTo: (share: number) => TimeId
+}
+
+/** How many events are looked at, of all entities, beyond those that are asked about. */
+const mostLookedAt = 2_000
+
+type Run = {
+  readonly first: Delivery
+  readonly last: Delivery
+  readonly readUpTo: TimeId
+}
+
+/**
+ * What is around the deliveries of some entities:
+ *
+ * - before: the event before the first one, if it was superseded, says whether a `new` is among what the first one takes the place of
+ * - after:  what waits behind the last one, as rows and in the log, in order, up to `most` of each
+ */
+const around = statement(
+  'around_entities',
+  {
+    webhookId: 'int',
+    most: 'int',
+    runs: rows<Run>({
+      entity_type: ['text', run => run.first.entityType],
+      entity_id: ['text', run => run.first.entityId],
+      first_id: ['bigint', run => run.first.eventId],
+      looks_back: ['boolean', run => takesForm(run.first)],
+      last_id: ['bigint', run => run.last.eventId],
+      looks_ahead: ['boolean', run => run.last.actionType !== 'delete'],
+      read_up_to: ['bigint', run => run.readUpTo],
+    }),
+  },
+  p => `
+select k.entity_type, k.entity_id, coalesce(before.as_new, false) as was_new, after.*
+from ${p.runs('k')}
+left join lateral (
+  select x.as_new
+  from (
+    select e.id
+    from walhook.events e
+    left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
+    where k.looks_back and e.entity_id = k.entity_id and e.entity_type = k.entity_type and e.id < k.first_id
+      and ${wants('e', 's')}
+    order by e.id desc limit 1
+  ) e
+  join walhook.ended_deliveries x
+    on x.webhook_id = ${p.webhookId} and x.event_id = e.id and x.state = 'superseded' and x.superseded_by >= k.first_id
+) before on true
+left join lateral (
+  (
+    select d.event_id, e.action_type, d.attempts, d.as_new,
+           d.taken_by is not null or d.batch_id is not null and exists (
+             select from walhook.deliveries o
+             where o.webhook_id = ${p.webhookId} and o.batch_id = d.batch_id and o.event_id <> d.event_id
+           ) as is_together
+    from walhook.deliveries d
+    cross join lateral (select action_type from walhook.events where id = d.event_id limit 1) e
+    where k.looks_ahead and d.webhook_id = ${p.webhookId} and d.entity_type = k.entity_type and d.entity_id = k.entity_id
+      and d.event_id > k.last_id
+    order by d.event_id limit ${p.most}
+  )
+  union all
+  (
+    select e.id, e.action_type, 0::smallint, false, false
+    from walhook.events e
+    left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
+    where k.looks_ahead and e.entity_id = k.entity_id and e.entity_type = k.entity_type
+      and e.id > greatest(k.last_id, k.read_up_to) and ${wants('e', 's')} and not ${isSkipped(p.webhookId, 'e')}
+    order by e.id limit ${p.most}
+  )
+) after on true`,
+)
+
+/**
+ * The rows of superseded deliveries go, where there are any, and what became of them is kept. Where that is known already it is
+ * renewed: of several that superseded it, one after the other, the last one counts.
+ */
+const supersede = statement(
+  'supersede',
+  {
+    webhookId: 'int',
+    superseded: rows<Superseded>({
+      entity_type: ['text', s => s.delivery.entityType],
+      entity_id: ['text', s => s.delivery.entityId],
+      event_id: ['bigint', s => s.delivery.eventId],
+      attempts: ['smallint', s => s.delivery.attempts],
+      superseded_by: ['bigint', s => s.supersededBy],
+      as_new: ['boolean', s => s.delivery.actionType === 'new'],
+    }),
+  },
+  p => `
+with s as materialized (
+  select s.*, d.ctid as row
+  from ${p.superseded('s')}
+  left join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) d on true
+), gone as (
+  delete from walhook.deliveries d using s where d.ctid = s.row returning d.batch_id
+), left_batches as (
+  delete from walhook.batches b using gone
+  where b.webhook_id = ${p.webhookId} and b.id = gone.batch_id and not exists (
+    select from walhook.deliveries d
+    where d.webhook_id = ${p.webhookId} and d.batch_id = gone.batch_id and not exists (select from s where s.row = d.ctid)
+  )
+)
+insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, superseded_by, attempts, as_new)
+select ${p.webhookId}, event_id, entity_type, entity_id, 'superseded', superseded_by, attempts, as_new from s
+on conflict (webhook_id, event_id)
+  do update set state = 'superseded', superseded_by = excluded.superseded_by, attempts = excluded.attempts,
+                as_new = excluded.as_new, ended_at = now()`,
+)
+
+const eventsById = statement(
+  'events_by_id',
+  { ids: 'bigint[]' },
+  p => `select id, body, previous, omitted from walhook.events where id = any(${p.ids})`,
+)
+
+/**
+ * Decides, for a webhook that wants only the latest state, which of the deliveries that would be sent next are superseded by what
+ * waits behind them, in memory (`deliveries`), as rows or in the log; and commits it, so that whatever is asked about later finds it.
+ * `send` are the others, in the form in which they are sent.
+ */
+export async function latestOf(
+  outbox: Outbox,
+  asked: Asked & { readonly holderId: number },
+): Promise<{ isFenced: boolean; send: readonly Delivery[]; superseded: readonly Superseded[] }> {
+  const judged = await judge(outbox.pool, asked)
+  if (judged.superseded.length === 0) return { isFenced: false, ...judged }
+  return await transaction(outbox.pool, async client => {
+    await lockHolder(client, asked.holderId)
+    if (!(await standing(client, asked.holderId))) return { isFenced: true, send: [], superseded: [] }
+    await writeSuperseded(client, asked.webhookId, judged.superseded)
+    return { isFenced: false, ...judged }
+  })
+}
+
+/** The same within a transaction that has the holder's lock. */
+export async function keepLatestOf(
+  client: pg.ClientBase,
+  asked: Asked,
+): Promise<{ send: readonly Delivery[]; superseded: readonly Superseded[] }> {
+  const judged = await judge(client, asked)
+  await writeSuperseded(client, asked.webhookId, judged.superseded)
+  return judged
+}
+
+async function writeSuperseded(
+  client: pg.ClientBase,
+  webhookId: number,
+  superseded: readonly Superseded[],
+): Promise<void> {
+  if (superseded.length === 0) return
+  await supersede(client, { webhookId, superseded })
+  await wakeNext(
+    client,
+    superseded.map(({ delivery }) => delivery),
+  )
+}
+
+/** Whether a delivery is sent as `new` if it takes the place of one. */
+function takesForm({ actionType, attempts }: Delivery): boolean {
+  return actionType === 'update' && attempts === 0
+}
+
+async function judge(
+  db: pg.Pool | pg.ClientBase,
+  { webhookId, deliveries, readUpTo }: Asked,
+): Promise<{ send: Delivery[]; superseded: Superseded[] }> {
+  if (deliveries.length === 0) return { send: [], superseded: [] }
+  const runs = Map.groupBy(deliveries, laneKey)
+  const most = Math.max(2, Math.floor(mostLookedAt / runs.size))
+  const { rows: found } = await around(db, {
+    webhookId,
+    most,
+    runs: [...runs.values()].map(run => ({
+      first: run[0]!,
+      last: run.at(-1)!,
+      readUpTo: readUpTo(run[0]!.share),
+    })),
+  })
+  const aroundOf = Map.groupBy(found, row =>
+    laneKey({ entityType: row.entity_type, entityId: row.entity_id }),
+  )
+  const judged = [...runs].map(([key, run]) => judgeRun(run, aroundOf.get(key) ?? []))
+  return {
+    send: await inForm(
+      db,
+      judged.flatMap(({ send }) => send),
+    ),
+    superseded: judged.flatMap(({ superseded }) => superseded),
+  }
+}
+
+type Sent = { readonly delivery: Delivery; readonly asNew: boolean }
+
+/** What is sent as `new` from now on is made anew of its event: an `update` may tell values that a `new` has not. */
+async function inForm(db: pg.Pool | pg.ClientBase, send: readonly Sent[]): Promise<Delivery[]> {
+  const changed = send.filter(({ delivery, asNew }) => asNew && !delivery.asNew)
+  if (changed.length === 0) return send.map(({ delivery }) => delivery)
+  const { rows: events } = await eventsById(db, { ids: changed.map(({ delivery }) => delivery.eventId) })
+  const eventOf = new Map(events.map(event => [event.id as TimeId, event]))
+  return send.flatMap(({ delivery, asNew }) => {
+    if (!asNew || delivery.asNew) return [delivery]
+    const event = eventOf.get(delivery.eventId)
+    const form = { asNew: true, withPrevious: delivery.withPrevious }
+    return event ? [{ ...delivery, ...form, actionType: 'new' as const, body: bodySent(event, form) }] : []
+  })
+}
+
+type Known = Waiting & { readonly delivery: Delivery | null }
+
+function judgeRun(
+  run: readonly Delivery[],
+  // biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
+  around: readonly any[],
+): { send: Sent[]; superseded: Superseded[] } {
+  const wasNew = around[0]?.was_new === true
+  const asked: Known[] = run.map((delivery, i) => ({
+    eventId: delivery.eventId,
+    actionType: delivery.actionType,
+    attempts: delivery.attempts,
+    asNew: delivery.asNew || (i === 0 && wasNew && takesForm(delivery)),
+    isTogether: false,
+    delivery,
+  }))
+  const after = new Map<TimeId, Known>()
+  // What is a row and in the log at once counts as the row, which comes first.
+  for (const row of around)
+    if (row.event_id !== null && !after.has(row.event_id))
+      after.set(row.event_id, {
+        eventId: row.event_id,
+        actionType: row.action_type,
+        attempts: row.attempts,
+        asNew: row.as_new,
+        isTogether: row.is_together,
+        delivery: null,
+      })
+  const behind = [...after.values()].toSorted((a, b) => (a.eventId < b.eventId ? -1 : 1))
+  const { send, superseded } = keepLatest([...asked, ...behind])
+  const carrierOf = new Map(superseded.map(({ eventId, supersededBy }) => [eventId, supersededBy]))
+  const ended: Superseded[] = []
+  // What is superseded hands its form on to what follows it, until that is sent.
+  let isNew = false
+  for (const { delivery, asNew } of asked) {
+    const supersededBy = carrierOf.get(delivery!.eventId)
+    isNew = asNew || delivery!.actionType === 'new' || (isNew && takesForm(delivery!))
+    if (supersededBy === undefined) isNew = false
+    else ended.push({ delivery: isNew ? { ...delivery!, actionType: 'new' } : delivery!, supersededBy })
+  }
+  return {
+    send: send.flatMap(({ delivery, asNew }) => (delivery ? [{ delivery, asNew }] : [])),
+    superseded: ended,
+  }
+}
