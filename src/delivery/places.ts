@@ -93,6 +93,9 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
   return {
     room,
 
+    /** Whether nobody may have one more request in flight. */
+    isFull: () => inFlight >= total || unsettled >= mostUnsettled * total,
+
     /** When a webhook may have room: now, at the end of a pause, or (Infinity) when an attempt ends. */
     roomAtMs(webhookId: number): number {
       if (room(webhookId) > 0) return nowMs()
@@ -107,16 +110,6 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       of(webhookId, url)
       take(webhookId, 1)
     },
-
-    /** Keeps room for up to `most` lanes that may be claimed soon; returns for how many. A webhook that was forgotten has none. */
-    reserve(webhookId: number, most: number): number {
-      const count = webhooks.has(webhookId) ? Math.min(most, room(webhookId)) : 0
-      if (count > 0) take(webhookId, count)
-      return count
-    },
-
-    /** Gives back what was reserved. */
-    unreserve: (webhookId: number, count: number) => take(webhookId, -count),
 
     /** An attempt has ended. Returns whether the webhook is failing, and not only an entity of it. */
     end(

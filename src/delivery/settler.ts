@@ -1,82 +1,100 @@
-import type { LeftLane, Settlement } from '../outbox/settle.ts'
+import type { Settled, ToSettle } from '../outbox/settle.ts'
 import { isOfData, withoutAnswer } from '../outbox/unstorable.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
 
-const maxBatch = 200
+const most = 200
 /** So many wait for no more company. */
 const enough = 20
 const longestRestMs = 20
 const retryMs = 500
 
 /**
- * Settles finished attempts in batches: what finishes while one batch commits goes into the next, and so does what
- * finishes while the settler then rests, for as long as the commit took. So a busy queue shares commits, at half of the
- * pace of the disk at the most, and an idle one waits for nothing. While the database is away, settlements wait here, and
- * their lanes stay in flight.
+ * Commits what is to be settled: attempts that have ended, and what is set aside or superseded. What comes while one commit
+ * is under way goes into the next, and so does what comes while the settler then rests, for as long as the commit took. So a
+ * busy process shares commits, at half of the pace of the disk at the most, and an idle one waits for nothing. One commit at a
+ * time: what is set aside is there before the settlement of what comes after it. While the database is away, everything waits here.
  */
 export function createSettler(options: {
-  /** Settles them in one commit; returns the lanes that have something left. */
-  settle: (settlements: readonly Settlement[]) => Promise<readonly LeftLane[]>
+  /** What there is by now of rows to be written, to go with the next commit. */
+  takeRows: (most: number) => Pick<ToSettle, 'aside' | 'superseded'>
+  settle: (what: ToSettle) => Promise<Settled>
   log: Log
   clockMs: () => number
-  onSettled: (settlements: readonly Settlement[], left: readonly LeftLane[]) => void
+  onSettled: (what: ToSettle, settled: Settled | null) => void
 }) {
   const { log, clockMs } = options
-  const waiting: Settlement[] = []
+  const attempts: ToSettle['settlements'][number][] = []
   let isRunning = false
+  let isWanted = false
   let restsUntilMs = Number.NEGATIVE_INFINITY
-  /** Since when the batch that is being settled waits for its commit; null: none is. */
+  /** Since when what is being settled waits for its commit; null: nothing is. */
   let settlingSinceMs: number | null = null
   /** Ends a rest. */
   let wake = () => {}
   const gaveUp = new AbortController()
 
   async function drain(): Promise<void> {
-    while (waiting.length > 0) {
-      if (waiting.length < enough) await rest(restsUntilMs - clockMs())
-      const batch = waiting.splice(0, maxBatch)
-      options.onSettled(batch, await settleSurely(batch))
+    while (isWanted) {
+      if (attempts.length < enough) await rest(restsUntilMs - clockMs())
+      isWanted = false
+      const settlements = attempts.splice(0, most)
+      const rows = options.takeRows(5 * most)
+      if (settlements.length + rows.aside.length + rows.superseded.length === 0) break
+      if (attempts.length > 0 || rows.aside.length >= 5 * most) isWanted = true
+      await settleSurely({ settlements, ...rows })
     }
     isRunning = false
+    if (isWanted) start()
   }
 
-  async function settleSurely(batch: readonly Settlement[]): Promise<readonly LeftLane[]> {
+  async function settleSurely(what: ToSettle): Promise<void> {
     settlingSinceMs = clockMs()
     while (!gaveUp.signal.aborted) {
       const startMs = clockMs()
       try {
-        const left = await options.settle(batch)
+        const settled = await options.settle(what)
         const endMs = clockMs()
         settlingSinceMs = null
         restsUntilMs = endMs + Math.min(endMs - startMs, longestRestMs)
-        return left
+        options.onSettled(what, settled)
+        return
       } catch (error) {
-        log.error('delivery.settle_failed', { reason: describeError(error), attempts: batch.length })
-        if (isOfData(error)) return await settleApart(batch, error)
+        log.error('delivery.settle_failed', {
+          reason: describeError(error),
+          attempts: what.settlements.length,
+        })
+        if (isOfData(error)) return await settleApart(what, error)
         await sleep(retryMs, gaveUp.signal)
       }
     }
-    return []
+    options.onSettled(what, null)
   }
 
   /** What one of them brings must not keep the others from being settled: halves, down to the one that can't be stored as it is. */
-  async function settleApart(batch: readonly Settlement[], error: unknown): Promise<readonly LeftLane[]> {
-    if (batch.length > 1) {
-      const middle = Math.ceil(batch.length / 2)
-      return [...(await settleSurely(batch.slice(0, middle))), ...(await settleSurely(batch.slice(middle)))]
+  async function settleApart(what: ToSettle, error: unknown): Promise<void> {
+    const { settlements, ...rows } = what
+    if (rows.aside.length + rows.superseded.length > 0 && settlements.length > 0) {
+      await settleSurely({ settlements: [], ...rows })
+      return await settleSurely({ settlements, aside: [], superseded: [] })
     }
-    const [settlement] = batch
-    const { webhookId, eventId } = settlement!.attempt
-    const facts = { webhook_id: webhookId, event_id: eventId === null ? undefined : String(eventId) }
+    if (settlements.length > 1) {
+      const middle = Math.ceil(settlements.length / 2)
+      for (const half of [settlements.slice(0, middle), settlements.slice(middle)])
+        await settleSurely({ settlements: half, aside: [], superseded: [] })
+      return
+    }
+    const [settlement] = settlements
     try {
-      const left = await options.settle([withoutAnswer(settlement!, error)])
-      log.error('delivery.answer_not_stored', { ...facts, reason: describeError(error) })
-      return left
+      const settled = settlement
+        ? await options.settle({ settlements: [withoutAnswer(settlement, error)], aside: [], superseded: [] })
+        : null
+      log.error('delivery.answer_not_stored', { ...factsOf(settlement), reason: describeError(error) })
+      options.onSettled(what, settled)
     } catch (error) {
-      // Its lease ends by itself.
-      log.error('delivery.not_settled', { ...facts, reason: describeError(error) })
-      return []
+      // It is sent again once this process has ended.
+      log.error('delivery.not_settled', { ...factsOf(settlement), reason: describeError(error) })
+      options.onSettled(what, null)
     } finally {
       settlingSinceMs = null
     }
@@ -90,19 +108,32 @@ export function createSettler(options: {
     wake = () => {}
   }
 
+  function start() {
+    isWanted = true
+    if (isRunning) return
+    isRunning = true
+    void drain()
+  }
+
   return {
-    push(settlement: Settlement) {
-      waiting.push(settlement)
-      if (waiting.length >= enough) wake()
-      if (isRunning) return
-      isRunning = true
-      void drain()
+    push(settlement: ToSettle['settlements'][number]) {
+      attempts.push(settlement)
+      if (attempts.length >= enough) wake()
+      start()
     },
+    /** There are rows to be written. */
+    wanted: start,
     settlingSinceMs: () => settlingSinceMs,
-    /** Stops trying: what is not settled by now is left to the end of its lease. */
+    isIdle: () => !isRunning,
+    /** Stops trying: what is not settled by now is left to whoever takes over. */
     giveUp() {
       gaveUp.abort()
       wake()
     },
   }
 }
+
+const factsOf = (settlement: ToSettle['settlements'][number] | undefined) => ({
+  webhook_id: settlement?.attempt.webhookId,
+  event_id: settlement?.attempt.eventId == null ? undefined : String(settlement.attempt.eventId),
+})

@@ -1,0 +1,337 @@
+import { isUnsent } from '../domain/task.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import { triggerOf } from '../domain/trigger.ts'
+import { wants } from '../domain/wanted.ts'
+import { openWindow, type Window } from '../domain/window.ts'
+import type { AsideRow } from '../outbox/aside.ts'
+import type { DeliverySettings, Skip } from '../outbox/delivery-settings.ts'
+import type { LogEvent } from '../outbox/log.ts'
+import type { OwnPlace } from '../outbox/streams.ts'
+import {
+  accept,
+  entityKey,
+  finish,
+  forgetUnsent,
+  leaveMain,
+  openQueue,
+  type Queue,
+  type Task,
+  tasksOf,
+} from './queue.ts'
+
+/** A task whose row is to be written. */
+export type ToSetAside = { readonly queue: Queue; readonly task: Task; readonly row: AsideRow }
+/** A task that is not sent, since a newer event says all of it. */
+export type ToSupersede = { readonly queue: Queue; readonly task: Task; readonly supersededBy: TimeId }
+
+/**
+ * What a holder remembers: the main stream of each of its shares, and a queue for each webhook. Everything here is done at once,
+ * with nothing asked; what is to be asked, sent or written is left in the queues and lists for whoever does it.
+ */
+export function createMachine(options: {
+  clockMs: () => number
+  /** A task may be sent once it is known whether its entity is blocked, and what supersedes it. */
+  check: (queue: Queue, task: Task) => void
+}) {
+  const { clockMs } = options
+  const queues = new Map<number, Queue>()
+  /** The main streams, by share. */
+  const main = new Map<number, Window>()
+  /** Shares that are being given up: nothing new of them is read or sent. */
+  const leaving = new Set<number>()
+  /** Webhooks that want, or once wanted, events of a trigger. */
+  const askers = new Map<string, Set<Queue>>()
+  /** Webhooks that are behind. */
+  const behind = new Set<Queue>()
+  /** Webhooks that have something ready, in turns. */
+  const active = new Set<Queue>()
+  /** Webhooks of which a row is due, or will be. */
+  const dues = new Set<Queue>()
+  const toSetAside: ToSetAside[] = []
+  const toSupersede: ToSupersede[] = []
+  let version = -1
+
+  function setSettings(read: {
+    version: number
+    webhooks: readonly DeliverySettings[]
+    gone: readonly number[]
+  }) {
+    version = read.version
+    for (const id of read.gone) drop(id)
+    for (const settings of read.webhooks) {
+      const queue = queues.get(settings.id) ?? openQueue(settings)
+      queues.set(settings.id, queue)
+      queue.settings = settings
+      const nowMs = clockMs()
+      queue.heldUntilMs = nowMs + (settings.heldInMs ?? Number.NEGATIVE_INFINITY)
+      queue.previousSecretUntilMs = nowMs + (settings.previousSecretEndsInMs ?? Number.NEGATIVE_INFINITY)
+      for (const trigger of settings.states.flatMap(({ triggers }) => triggers)) {
+        if (!askers.has(trigger)) askers.set(trigger, new Set())
+        askers.get(trigger)!.add(queue)
+      }
+      if (settings.skips.length > 0)
+        forget(queue, task => isUnsent(task.state) && isSkipped(settings.skips, task.delivery))
+      if (queue.ready.length > 0) active.add(queue)
+    }
+  }
+
+  /** The webhook is deleted: what is under way ends, and changes nothing. */
+  function drop(id: number) {
+    const queue = queues.get(id)
+    if (!queue) return
+    forget(queue, () => true)
+    queues.delete(id)
+    behind.delete(queue)
+    active.delete(queue)
+    dues.delete(queue)
+    for (const some of askers.values()) some.delete(queue)
+  }
+
+  /** Ends tasks for good: they are not read again. */
+  function forget(queue: Queue, isMeant: (task: Task) => boolean) {
+    const gone = [...tasksOf(queue)].filter(isMeant)
+    for (const task of gone) {
+      task.state = 'forgotten'
+      const next = finish(queue, task)
+      if (next) startBehind(queue, next)
+    }
+    const kept = queue.ready.filter(({ state }) => state === 'ready')
+    queue.ready.length = 0
+    queue.ready.push(...kept)
+  }
+
+  /** The first of an entity may be sent, once nothing is in its way. */
+  function start(queue: Queue, task: Task) {
+    if (queue.hasAside || queue.settings.mode === 'latest') {
+      task.state = 'checking'
+      options.check(queue, task)
+      return
+    }
+    task.state = 'ready'
+    queue.ready.push(task)
+    active.add(queue)
+  }
+
+  function startBehind(queue: Queue, task: Task) {
+    if (task.state === 'behind') start(queue, task)
+  }
+
+  /** `dueInMs` null: behind what is there of its entity. */
+  function setAside(queue: Queue, task: Task, how: { dueInMs: number | null; takenBy?: number }) {
+    const { takenBy = null } = how
+    // One that is under way stays so, and gets a row besides.
+    if (takenBy === null) task.state = 'setting aside'
+    task.isRowComing = true
+    queue.hasAside = true
+    queue.asideVersion++
+    const { webhookId, share, entityType, entityId, eventId, attempts, asNew, withPrevious } = task.delivery
+    const row = { webhookId, share, entityType, entityId, eventId, attempts, asNew, withPrevious }
+    toSetAside.push({ queue, task, row: { ...row, dueInMs: how.dueInMs, takenBy } })
+  }
+
+  function takeEvent(queue: Queue, event: LogEvent, window: Window, isMain: boolean) {
+    const task = accept(queue, event, window, isMain, clockMs())
+    if (queue.settings.batch) {
+      queue.fresh++
+      setAside(queue, task, { dueInMs: 0 })
+    } else if (task.state === 'checking') start(queue, task)
+  }
+
+  function leave(queue: Queue) {
+    leaveMain(queue, main)
+    behind.add(queue)
+  }
+
+  return {
+    queues,
+    main,
+    leaving,
+    behind,
+    active,
+    toSetAside,
+    toSupersede,
+    version: () => version,
+    setSettings,
+    start,
+    setAside,
+    leave,
+
+    /** Shares are ours from now on, after these places. */
+    acquire(shares: readonly { share: number; settledUpTo: TimeId }[], own: readonly OwnPlace[]) {
+      for (const { share, settledUpTo } of shares) main.set(share, openWindow(settledUpTo))
+      for (const { webhookId, share, settledUpTo, maySendUpTo } of own) {
+        const queue = queues.get(webhookId)
+        if (!queue) continue
+        if (!queue.own) leave(queue)
+        queue.isJoining = false
+        queue.own!.set(share, { window: openWindow(settledUpTo), saved: { settledUpTo, maySendUpTo } })
+      }
+      // Who is behind in one share is so in all.
+      for (const queue of behind)
+        for (const { share, settledUpTo } of shares)
+          if (!queue.own!.has(share)) queue.own!.set(share, { window: openWindow(settledUpTo), saved: null })
+    },
+
+    /** A share is not ours any more. */
+    release(share: number) {
+      main.delete(share)
+      leaving.delete(share)
+      for (const queue of behind) queue.own!.delete(share)
+    },
+
+    /** How far the main streams were read, at least; null: there are none. */
+    mainReadUpTo(): TimeId | null {
+      let least: TimeId | null = null
+      for (const [share, { readUpTo }] of main)
+        if (!leaving.has(share) && (least === null || readUpTo < least)) least = readUpTo
+      return least
+    },
+
+    /** Takes in what the log has for the main streams, up to a place. */
+    takeMain(events: readonly LogEvent[], upTo: TimeId) {
+      for (const event of events) {
+        const window = main.get(event.share)
+        if (!window || leaving.has(event.share) || event.id <= window.readUpTo) continue
+        const trigger = triggerOf(event.entityType, event.actionType)
+        for (const queue of askers.get(trigger) ?? []) {
+          if (
+            (queue.own && !queue.isJoining) ||
+            !wants({ id: queue.id, states: queue.settings.states }, event, trigger)
+          )
+            continue
+          if (isSkipped(queue.settings.skips, { ...event, eventId: event.id })) continue
+          // What goes in batches is read as it is needed.
+          if (queue.settings.batch) leave(queue)
+          else takeEvent(queue, event, window, true)
+        }
+        window.readUpTo = event.id
+      }
+      for (const [share, window] of main)
+        if (!leaving.has(share) && window.readUpTo < upTo) window.readUpTo = upTo
+    },
+
+    /** How far a webhook that is behind was read, at least; null: it has no place that may be read on. */
+    ownReadUpTo(queue: Queue): TimeId | null {
+      let least: TimeId | null = null
+      for (const [share, { window }] of queue.own ?? [])
+        if (!leaving.has(share) && (least === null || window.readUpTo < least)) least = window.readUpTo
+      return least
+    },
+
+    /** Takes in what the log has for a webhook that is behind, up to a place; `isChosen`: only what it wants. */
+    takeOwn(queue: Queue, events: readonly LogEvent[], upTo: TimeId, isChosen: boolean) {
+      if (!queue.own) return
+      for (const event of events) {
+        const stream = queue.own.get(event.share)
+        if (!stream || leaving.has(event.share) || event.id <= stream.window.readUpTo) continue
+        const isWanted = isChosen || wants({ id: queue.id, states: queue.settings.states }, event)
+        if (isWanted && !isSkipped(queue.settings.skips, { ...event, eventId: event.id }))
+          takeEvent(queue, event, stream.window, false)
+        stream.window.readUpTo = event.id
+      }
+      for (const [share, { window }] of queue.own)
+        if (!leaving.has(share) && window.readUpTo < upTo) window.readUpTo = upTo
+    },
+
+    /** It is known whether the entity of a task is blocked. */
+    checked(queue: Queue, task: Task, isBlocked: boolean) {
+      if (task.state !== 'checking') return
+      if (!isBlocked) {
+        task.state = 'ready'
+        queue.ready.push(task)
+        active.add(queue)
+        return
+      }
+      setAsideFrom(queue, task)
+    },
+
+    /** A newer event says all of what a task says. */
+    supersede(queue: Queue, task: Task, supersededBy: TimeId) {
+      task.state = 'superseding'
+      toSupersede.push({ queue, task, supersededBy })
+    },
+
+    /** The commit that ends a task is made; `isBlocking`: a row of it is there now. */
+    ended(queue: Queue, task: Task, isBlocking: boolean) {
+      const next = finish(queue, task)
+      if (!next) return
+      if (isBlocking) setAsideFrom(queue, next)
+      else startBehind(queue, next)
+    },
+
+    /** Rows of a webhook are there by now, or may be. */
+    blocked(queue: Queue) {
+      queue.hasAside = true
+      queue.asideVersion++
+    },
+
+    /** A row of a webhook is due at this moment of our clock. */
+    due(queue: Queue, atMs: number) {
+      queue.hasAside = true
+      if (atMs < queue.dueAtMs) queue.dueAtMs = atMs
+      dues.add(queue)
+    },
+    dues,
+
+    /** What is under way for too long at a webhook that is behind becomes a row, and its stream goes on. */
+    setAsideSlow(queue: Queue, { sentBeforeMs, holderId }: { sentBeforeMs: number; holderId: number }) {
+      for (const chain of queue.entities.values()) {
+        const [task] = chain
+        if (task?.state === 'sending' && task.sentMs <= sentBeforeMs && !task.isRowComing)
+          setAside(queue, task, { dueInMs: 0, takenBy: holderId })
+      }
+    },
+
+    /**
+     * Forgets what is unsent of a webhook: its stream is read again from there. What can't be forgotten, since something after it was
+     * sent, stays, or becomes rows.
+     */
+    forgetUnsent(queue: Queue, isMeant?: (task: Task) => boolean, isFinal = false) {
+      const left = forgetUnsent(queue, isMeant)
+      if (isFinal) for (const task of left) setAside(queue, task, { dueInMs: null })
+    },
+
+    /** Whether a webhook that is behind has nothing open, and was read as far as the main streams. */
+    hasCaughtUp(queue: Queue): boolean {
+      for (const [share, { window }] of queue.own ?? []) {
+        const ofMain = main.get(share)
+        if (!ofMain || window.open.size > 0 || window.readUpTo !== ofMain.readUpTo) return false
+      }
+      return true
+    },
+
+    /** The newest event that any stream was read to. */
+    newestRead(): TimeId {
+      let newest = 0n
+      for (const { readUpTo } of main.values()) if (readUpTo > newest) newest = readUpTo
+      return newest
+    },
+
+    /** How many tasks the main streams have open. */
+    openFromMain() {
+      let count = 0
+      for (const { fromMain } of queues.values()) count += fromMain.size
+      return count
+    },
+  }
+
+  /** A task's entity is blocked: it, and what waits behind it, become rows. */
+  function setAsideFrom(queue: Queue, task: Task) {
+    const chain = task.window ? (queue.entities.get(task.key) ?? []) : []
+    for (const each of chain) if (isUnsent(each.state)) setAside(queue, each, { dueInMs: null })
+  }
+}
+
+export type Machine = ReturnType<typeof createMachine>
+
+function isSkipped(
+  skips: readonly Skip[],
+  event: { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId },
+): boolean {
+  return skips.some(
+    ({ entity, afterId, upTo }) =>
+      event.eventId > afterId &&
+      event.eventId <= upTo &&
+      (entity === null || entityKey(entity) === entityKey(event)),
+  )
+}

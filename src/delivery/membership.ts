@@ -1,0 +1,76 @@
+import { elapsedMs, type Moment } from '../domain/elapsed.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import type { Outbox } from '../outbox/database.ts'
+import { beat, type Heard, join } from '../outbox/holders.ts'
+
+/** Who has not renewed its row for so long begins no request. */
+const freshMs = 2_000
+/**
+ * Whose beat stands still for so long, while ours goes on, is taken over: by then it has begun nothing for a second. A second is
+ * more than two clocks differ in three.
+ */
+const deadAfterMs = 3_000
+/** Nothing is under way so long after the last beat, with requests that take up to `deadlineMs`. */
+const aliveMs = (deadlineMs: number) => deadlineMs + deadAfterMs + 2_000
+
+/**
+ * This process among those that deliver: one row that it renews every second or so. Whether it may send is judged by two clocks
+ * from before the beat was asked for, so that it ends here before anybody else believes it over.
+ */
+export async function joinHolders(options: { outbox: Outbox; deadlineMs: number; now: () => Moment }) {
+  const { outbox, deadlineMs, now } = options
+  let beganAt = now()
+  const { holderId } = await join(outbox, { aliveMs: aliveMs(deadlineMs) })
+  let maySendUpTo: TimeId = 0n
+  let running: Promise<Heard | null> | null = null
+  /** Since when others have shown this beat, by our own clock. */
+  const seen = new Map<number, { beat: bigint; sinceMs: number }>()
+
+  async function renew(upTo: TimeId): Promise<Heard | null> {
+    const at = now()
+    const told = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
+    if (!told) return null
+    beganAt = at
+    if (upTo > maySendUpTo) maySendUpTo = upTo
+    observe(told)
+    return told
+  }
+
+  function observe({ holders }: Heard) {
+    const nowMs = now().monotonicMs
+    for (const id of [...seen.keys()]) if (!holders.some(each => each.id === id)) seen.delete(id)
+    for (const { id, beat } of holders)
+      if (seen.get(id)?.beat !== beat) seen.set(id, { beat, sinceMs: nowMs })
+  }
+
+  return {
+    holderId,
+
+    /** Of the main streams, nothing newer may be sent: this much is committed. */
+    maySendUpTo: () => maySendUpTo,
+
+    /** Whether nobody can have taken over from this process: a request may begin. */
+    mayBegin(): boolean {
+      const passedMs = elapsedMs(beganAt, now())
+      return passedMs !== null && passedMs < freshMs
+    },
+
+    /** Renews the row, and lets the main streams go on up to `upTo`. Null: it is gone, and somebody else has our shares. */
+    renew(upTo: TimeId): Promise<Heard | null> {
+      running ??= renew(upTo > maySendUpTo ? upTo : maySendUpTo).finally(() => {
+        running = null
+      })
+      return running
+    },
+
+    /** Whose beat has stood still for long enough. */
+    dead(): { id: number; beat: bigint }[] {
+      const nowMs = now().monotonicMs
+      return [...seen]
+        .filter(([id, { sinceMs }]) => id !== holderId && nowMs - sinceMs >= deadAfterMs)
+        .map(([id, { beat }]) => ({ id, beat }))
+    },
+  }
+}
+
+export type Membership = Awaited<ReturnType<typeof joinHolders>>

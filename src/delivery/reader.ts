@@ -1,0 +1,288 @@
+import type { TimeId } from '../domain/time-id.ts'
+import { blockedEntities, pickDue, webhooksWithAside } from '../outbox/aside.ts'
+import { claimBatches } from '../outbox/batches.ts'
+import type { Outbox } from '../outbox/database.ts'
+import { readDeliverySettings } from '../outbox/delivery-settings.ts'
+import { latestOf } from '../outbox/latest.ts'
+import { readLog, readLogFor } from '../outbox/log.ts'
+import type { Shipment } from '../outbox/shipment.ts'
+import type { Machine } from './machine.ts'
+import { isOpen, type Queue, type Task, taken, waitingIn } from './queue.ts'
+import type { Tail } from './tail.ts'
+
+/** So many tasks of the main streams are in memory, and so many of each webhook that is behind. */
+const mostFromMain = 5_000
+const mostOfOne = 500
+const pageEvents = 500
+const pageBytes = 2_000_000
+/** So many events of the log are looked at for one page of a webhook that is behind. */
+const scannedEvents = 4_000
+/** So many webhooks that are behind are read for at once. */
+const mostReading = 3
+const mostChecked = 1_000
+
+/**
+ * Fills the queues: from the tail where a stream keeps up with it, else by pages of the log; with rows that are due; and asks what
+ * of it is blocked. `takeIn` does what needs no asking, `ask` begins what does; the end of each is a wake-up.
+ */
+export function createReader(options: {
+  outbox: Outbox
+  holderId: number
+  machine: Machine
+  tail: Tail
+  clockMs: () => number
+  room: (queue: Queue) => number
+  send: (queue: Queue, shipment: Shipment) => void
+  wake: () => void
+  failed: (error: unknown) => void
+}) {
+  const { outbox, holderId, machine, tail, clockMs } = options
+  const running = new Set<string>()
+  const toCheck: { queue: Queue; task: Task }[] = []
+  /** The newest event that anybody has told of. */
+  let headId: TimeId = 0n
+  let isHeadWanted = false
+  let isBegun = false
+  let isSettingsWanted = false
+  let isAsideWanted = false
+  let reading = 0
+
+  /** Begins something unless it is under way already. */
+  function once(name: string, work: () => Promise<void>) {
+    if (running.has(name)) return
+    running.add(name)
+    work()
+      .catch(options.failed)
+      .finally(() => {
+        running.delete(name)
+        options.wake()
+      })
+  }
+
+  function forQueue(queue: Queue, kind: 'reading' | 'picking', work: () => Promise<void>) {
+    if (queue.busy.has(kind)) return
+    queue.busy.add(kind)
+    once(`${kind} ${queue.id}`, () => work().finally(() => queue.busy.delete(kind)))
+  }
+
+  const shares = () => [...machine.main.keys()].filter(share => !machine.leaving.has(share))
+
+  /** What the log knows of the webhooks must not be newer than what we know of them. */
+  const isUnderstood = (events: readonly { readonly webhooksVersion: number }[]) => {
+    const last = events.at(-1)
+    if (!last || last.webhooksVersion <= machine.version()) return true
+    isSettingsWanted = true
+    return false
+  }
+
+  function takeMainFromTail() {
+    for (;;) {
+      const from = machine.mainReadUpTo()
+      if (from === null || from >= tail.upToId() || machine.openFromMain() >= mostFromMain) return
+      const chunk = tail.after(from, pageEvents)
+      if (!chunk) return
+      if (!isUnderstood(chunk.events)) return
+      machine.takeMain(chunk.events, chunk.readUpTo)
+    }
+  }
+
+  function takeOwnFromTail(queue: Queue) {
+    for (;;) {
+      const from = machine.ownReadUpTo(queue)
+      if (from === null || from >= tail.upToId() || !wantsMore(queue)) return
+      const chunk = tail.after(from, pageEvents)
+      if (!chunk || !isUnderstood(chunk.events)) return
+      machine.takeOwn(queue, chunk.events, chunk.readUpTo, false)
+    }
+  }
+
+  function wantsMore(queue: Queue): boolean {
+    if (!isOpen(queue, clockMs())) return false
+    const { batch } = queue.settings
+    if (batch) return queue.fresh < 2 * batch.maxEvents
+    let open = 0
+    for (const { window } of queue.own?.values() ?? []) open += window.open.size
+    return open < mostOfOne && (open === 0 || options.room(queue) > 0)
+  }
+
+  async function readSettings() {
+    isSettingsWanted = false
+    const known = { sinceVersion: machine.version(), ids: new Set(machine.queues.keys()) }
+    machine.setSettings(await readDeliverySettings(outbox, known))
+  }
+
+  async function fillTail() {
+    const after = tail.upToId()
+    const { events, readUpTo } = await readLog(outbox, { after, limit: pageEvents, maxBytes: pageBytes })
+    tail.push(events, after, readUpTo)
+    if (events.length === 0 && headId > tail.upToId()) headId = tail.upToId()
+  }
+
+  async function readMainPage(from: TimeId) {
+    const { events, readUpTo } = await readLog(outbox, {
+      after: from,
+      limit: pageEvents,
+      maxBytes: pageBytes,
+    })
+    if (!isUnderstood(events)) return await readSettings()
+    // Nothing in between: what the tail begins with follows.
+    const upTo = events.length === 0 && tail.fromId() > readUpTo ? tail.fromId() : readUpTo
+    machine.takeMain(events, upTo)
+  }
+
+  async function readOwnPage(queue: Queue, from: TimeId) {
+    const page = {
+      webhookId: queue.id,
+      shares: shares(),
+      after: from,
+      scan: scannedEvents,
+      maxBytes: pageBytes,
+    }
+    const { events, readUpTo } = await readLogFor(outbox, page)
+    if (!isUnderstood(events)) return await readSettings()
+    const upTo = events.length === 0 && readUpTo === from && tail.fromId() > from ? tail.fromId() : readUpTo
+    machine.takeOwn(queue, events, upTo, true)
+  }
+
+  async function pick(queue: Queue) {
+    const limit = Math.min(100, options.room(queue) - queue.ready.length)
+    queue.dueAtMs = Number.POSITIVE_INFINITY
+    const found = await pickDue(outbox, { holderId, webhookId: queue.id, shares: shares(), limit })
+    const { deliveries, nextDueInMs } = found
+    if (nextDueInMs !== null) machine.due(queue, clockMs() + Math.max(0, nextDueInMs))
+    const tasks = deliveries.map(delivery => taken(delivery, clockMs()))
+    if (queue.settings.mode === 'latest') toCheck.push(...tasks.map(task => ({ queue, task })))
+    else for (const task of tasks) machine.checked(queue, task, false)
+  }
+
+  async function pickBatches(queue: Queue) {
+    const { batch, mode } = queue.settings
+    const limit = options.room(queue)
+    queue.dueAtMs = Number.POSITIVE_INFINITY
+    const input = { holderId, webhookId: queue.id, shares: shares(), batch: batch!, mode, limit }
+    const { shipments, lookAgainInMs, fresh } = await claimBatches(outbox, input)
+    queue.fresh = fresh
+    if (lookAgainInMs !== null) machine.due(queue, clockMs() + lookAgainInMs)
+    for (const shipment of shipments) options.send(queue, shipment)
+  }
+
+  async function askForAside() {
+    isAsideWanted = false
+    for (const { webhookId, dueInMs } of await webhooksWithAside(outbox, shares())) {
+      const queue = machine.queues.get(webhookId)
+      if (!queue) continue
+      machine.blocked(queue)
+      if (dueInMs !== null) machine.due(queue, clockMs() + dueInMs)
+    }
+  }
+
+  /** Whether entities are blocked, and what of them is superseded. */
+  async function check() {
+    const some = toCheck.splice(0, mostChecked).filter(({ task }) => task.state === 'checking')
+    const unsure = some.filter(({ queue, task }) => queue.hasAside && task.window !== null)
+    const blocked = await blockedAmong(unsure)
+    for (const { queue, task } of blocked) machine.checked(queue, task, true)
+    const free = some.filter(({ task }) => task.state === 'checking')
+    for (const [queue, checked] of Map.groupBy(free, ({ queue }) => queue)) {
+      const tasks = checked.map(({ task }) => task)
+      if (queue.settings.mode === 'latest') await collapse(queue, tasks)
+      else for (const task of tasks) machine.checked(queue, task, false)
+    }
+  }
+
+  async function blockedAmong(some: readonly { queue: Queue; task: Task }[]) {
+    if (some.length === 0) return []
+    const versions = new Map(some.map(({ queue }) => [queue, queue.asideVersion]))
+    const { blocked, without } = await blockedEntities(outbox, {
+      webhookIds: some.map(({ queue }) => queue.id),
+      entityTypes: some.map(({ task }) => task.delivery.entityType),
+      entityIds: some.map(({ task }) => task.delivery.entityId),
+      shares: shares(),
+    })
+    for (const id of without) {
+      const queue = machine.queues.get(id)
+      if (queue && queue.asideVersion === versions.get(queue)) queue.hasAside = false
+    }
+    return some.filter((_, i) => blocked[i])
+  }
+
+  /** Of a webhook that wants the latest state only: what is behind a task in memory may say all of it. */
+  async function collapse(queue: Queue, tasks: readonly Task[]) {
+    const all = new Set(tasks.flatMap(task => (task.window ? [task, ...waitingIn(queue, task.key)] : [task])))
+    const taskOf = new Map([...all].map(task => [task.delivery.eventId, task]))
+    const deliveries = [...all].map(({ delivery }) => delivery)
+    const { send, superseded } = await latestOf(outbox, { webhookId: queue.id, deliveries })
+    for (const { delivery, supersededBy } of superseded) {
+      const task = taskOf.get(delivery.eventId)
+      if (task && (task.state === 'checking' || task.state === 'behind'))
+        machine.supersede(queue, task, supersededBy)
+    }
+    for (const delivery of send) {
+      const task = taskOf.get(delivery.eventId)
+      if (task) task.delivery = delivery
+      if (task?.state === 'checking') machine.checked(queue, task, false)
+    }
+  }
+
+  return {
+    /** Before anything else is read. */
+    readSettings,
+    /** Rows may have been set aside by somebody else. */
+    lookForAside() {
+      isAsideWanted = true
+    },
+    lookForSettings() {
+      isSettingsWanted = true
+    },
+    /** The log goes at least so far. */
+    noteHead(id: TimeId) {
+      if (!isBegun && tail.upToId() === 0n) tail.begin(id)
+      isBegun = true
+      if (id > headId) headId = id
+    },
+    /** The log may go further than is known. */
+    lookForHead() {
+      isHeadWanted = true
+    },
+    toCheck: (queue: Queue, task: Task) => void toCheck.push({ queue, task }),
+
+    /** Takes in what the tail has. */
+    takeIn() {
+      takeMainFromTail()
+      for (const queue of machine.behind) takeOwnFromTail(queue)
+    },
+
+    /** Begins to ask for what is missing. Returns when a row is due next, by our clock. */
+    ask(): number {
+      if (isSettingsWanted) once('settings', readSettings)
+      if (isBegun && (isHeadWanted || headId > tail.upToId())) {
+        isHeadWanted = false
+        once('tail', fillTail)
+      }
+      if (isAsideWanted) once('aside', askForAside)
+      if (toCheck.length > 0) once('check', check)
+      const from = machine.mainReadUpTo()
+      if (from !== null && from < tail.fromId() && machine.openFromMain() < mostFromMain)
+        once('main', () => readMainPage(from))
+      for (const queue of machine.behind) {
+        if (reading >= mostReading) break
+        const own = machine.ownReadUpTo(queue)
+        if (own === null || own >= tail.fromId() || queue.busy.has('reading') || !wantsMore(queue)) continue
+        reading++
+        forQueue(queue, 'reading', () => readOwnPage(queue, own).finally(() => reading--))
+      }
+      const nowMs = clockMs()
+      let nextMs = Number.POSITIVE_INFINITY
+      for (const queue of machine.dues) {
+        if (queue.dueAtMs === Number.POSITIVE_INFINITY) machine.dues.delete(queue)
+        else if (queue.dueAtMs > nowMs) nextMs = Math.min(nextMs, queue.dueAtMs)
+        else if (isOpen(queue, nowMs) && options.room(queue) > queue.ready.length)
+          forQueue(queue, 'picking', () => (queue.settings.batch ? pickBatches(queue) : pick(queue)))
+      }
+      return nextMs
+    },
+
+    /** Whether nothing is being asked. */
+    isIdle: () => running.size === 0,
+  }
+}

@@ -1,0 +1,108 @@
+import { planShares } from '../domain/share-plan.ts'
+import { isUnsent } from '../domain/task.ts'
+import type { TimeId } from '../domain/time-id.ts'
+import { giveBack } from '../outbox/aside.ts'
+import type { Outbox } from '../outbox/database.ts'
+import { claimShares, type Heard, leave, takeOver } from '../outbox/holders.ts'
+import type { Delivery } from '../outbox/shipment.ts'
+import { readStreams } from '../outbox/streams.ts'
+import { describeError, type Log } from '../runtime/log.ts'
+import type { Machine } from './machine.ts'
+import type { Membership } from './membership.ts'
+import type { createProgress } from './progress.ts'
+import { tasksOf } from './queue.ts'
+import type { createReader } from './reader.ts'
+
+/** Keeps this process's part of the shares: what is free, its own, and those of the dead. */
+export function createShareKeeper(options: {
+  outbox: Outbox
+  membership: Membership
+  machine: Machine
+  reader: ReturnType<typeof createReader>
+  progress: ReturnType<typeof createProgress>
+  log: Log
+}) {
+  const { outbox, membership, machine, reader, log } = options
+  const { holderId } = membership
+  let isKeeping = false
+  let isStopping = false
+
+  async function takeOverDead(): Promise<void> {
+    for (const { id, beat } of membership.dead()) {
+      const isDone = await takeOver(outbox, { deadId: id, beat })
+      if (isDone) log.warn('delivery.taken_over', { holder: id })
+    }
+  }
+
+  async function balance({ holders, shares }: Heard): Promise<void> {
+    const living = holders.map(({ id }) => id)
+    const { claim, release } = planShares({ me: holderId, holders: living, shares })
+    const given = release.filter(share => machine.main.has(share)).flatMap(releaseShare)
+    if (given.length > 0) await giveBack(outbox, { holderId, deliveries: given })
+    if (claim === 0) return
+    const claimed = await claimShares(outbox, { holderId, most: claim })
+    if (claimed.length === 0) return
+    // A webhook that fell behind there has its place with the share.
+    const own = await readStreams(
+      outbox,
+      claimed.map(({ share }) => share),
+    )
+    machine.acquire(claimed, own)
+    reader.lookForAside()
+    log.info('delivery.shares', { held: machine.main.size })
+  }
+
+  /**
+   * Begins to give a share up: what is unsent of it is forgotten, or becomes rows where something after it was sent; what is under way becomes
+   * rows that this process has taken, and settles. Returns rows that were taken and are not sent.
+   */
+  function releaseShare(share: number): Delivery[] {
+    machine.leaving.add(share)
+    const given: Delivery[] = []
+    for (const queue of machine.queues.values()) {
+      for (const task of tasksOf(queue))
+        if (task.state === 'sending' && task.window && task.delivery.share === share && !task.isRowComing)
+          machine.setAside(queue, task, { dueInMs: 0, takenBy: holderId })
+      machine.forgetUnsent(queue, task => task.delivery.share === share, true)
+      for (const task of queue.ready)
+        if (!task.window && task.delivery.share === share && isUnsent(task.state)) {
+          task.state = 'forgotten'
+          given.push(task.delivery)
+        }
+    }
+    return given
+  }
+
+  return {
+    /** Shows that this process lives. Returns false where it does not count as a holder any more. */
+    async beat(reach: TimeId): Promise<boolean> {
+      const heard = await membership.renew(reach)
+      if (!heard) return false
+      reader.noteHead(heard.head)
+      if (heard.webhooksVersion > machine.version()) reader.lookForSettings()
+      void keep(heard)
+      return true
+    },
+
+    /** Begins to give up all shares. Returns rows that were taken and are not sent. */
+    releaseAll(): Delivery[] {
+      isStopping = true
+      return [...machine.main.keys()].flatMap(releaseShare)
+    },
+
+    leave: () => leave(outbox, { holderId }),
+  }
+
+  async function keep(heard: Heard): Promise<void> {
+    if (isKeeping || isStopping) return
+    isKeeping = true
+    try {
+      await takeOverDead()
+      await balance(heard)
+    } catch (error) {
+      log.error('delivery.shares_failed', { reason: describeError(error) })
+    } finally {
+      isKeeping = false
+    }
+  }
+}

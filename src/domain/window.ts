@@ -1,0 +1,44 @@
+import type { TimeId } from './time-id.ts'
+
+/**
+ * A stream's way through the log, in the memory of its holder: how far it was read, and what of that is still open. An
+ * event is open until everything that becomes of it at the stream's webhooks has committed: it is delivered, set aside,
+ * superseded or dead.
+ *
+ *     settled up to            sent up to         read up to       head
+ *     ─────┬──────────────────────┬──────────────────┬───────────────┬──▶ ids
+ *     all  │ open, and delivered  │ open, none of it │ not seen yet  │
+ *     done │ ones among them      │ sent             │               │
+ */
+export type Window = {
+  /** Everything at or before it was looked at. */
+  readUpTo: TimeId
+  /** Nothing after it was sent or set aside. */
+  sentUpTo: TimeId
+  /** Open events by how many webhooks have them open, the oldest first. */
+  readonly open: Map<TimeId, number>
+}
+
+/** A stream that goes on after `place`. */
+export function openWindow(place: TimeId): Window {
+  return { readUpTo: place, sentUpTo: place, open: new Map() }
+}
+
+/** One more webhook has this event open. */
+export function openIn(window: Window, id: TimeId): void {
+  window.open.set(id, (window.open.get(id) ?? 0) + 1)
+}
+
+/** A webhook is done with this event. */
+export function closeIn(window: Window, id: TimeId): void {
+  const webhooks = window.open.get(id)
+  if (webhooks === undefined) return
+  if (webhooks === 1) window.open.delete(id)
+  else window.open.set(id, webhooks - 1)
+}
+
+/** Everything at or before it is done with. */
+export function settledUpTo(window: Window): TimeId {
+  const [oldest] = window.open.keys()
+  return oldest === undefined ? window.readUpTo : oldest - 1n
+}
