@@ -86,7 +86,7 @@ cross join lateral (
 
 /** Of each webhook: its rows and what waits in the log, where `lookAt` events of it are looked at. */
 export async function readCounts(
-  db: pg.Pool | pg.PoolClient,
+  db: Pick<pg.Pool | pg.ClientBase, 'query'>,
   webhookIds: readonly number[],
   { most, lookAt }: { most: number; lookAt: number },
 ): Promise<{ id: number; rows: number; ahead: number; lookedAt: number }[]> {

@@ -90,7 +90,7 @@ test(`${changes} changes, ${disturbances} kills of walhook, Postgres and the lin
 
   const { breaches, repetitions } = judgeAccount(receiver.account, expected, versionOf)
   expect(breaches).toEqual([])
-  expect(await readQueue(psql)).toEqual({ deliveries: 0, lanes: 0 })
+  expect(await readQueue(psql)).toEqual({ deliveries: 0, setAside: 0 })
   const { rows } = await psql.query('select count(*)::int as n from walhook.ended_deliveries')
   expect(rows).toEqual([{ n: 0 }])
   const unexplained = repetitions.filter(

@@ -48,7 +48,7 @@ test(`${kills} SIGKILLs under a load of ${totalChanges} changes lose nothing, wr
     timeoutMs: 90_000,
   })
   expect(await readEvents(psql, 'version')).toEqual(expected)
-  expect(await readQueue(psql)).toEqual({ deliveries: 0, lanes: 0 })
+  expect(await readQueue(psql)).toEqual({ deliveries: 0, setAside: 0 })
 
   const arrivals = new Map<string, Set<string>>()
   const repeated = []

@@ -4,6 +4,7 @@ import { formatSecret } from '../../src/domain/signature.ts'
 import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
 import { type BackfillInput, findBackfill, insertBackfill } from '../../src/outbox/backfills.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
+import { stateAt, wants } from '../../src/outbox/wanted.ts'
 import { insertWebhook } from '../../src/outbox/webhooks.ts'
 import { until } from './wait.ts'
 import { secretKey } from './walhook-process.ts'
@@ -52,11 +53,13 @@ export async function openBackfills(database: { url: string; name: string }) {
         { what, timeoutMs: 60_000 },
       )
     },
-    /** Deliveries as `1 user 7 new`. */
+    /** What each webhook is sent of the log, as `1 user 7 new`. */
     async deliveries(): Promise<string[]> {
       const { rows } = await outbox.pool.query(
-        `select d.webhook_id || ' ' || d.entity_type || ' ' || d.entity_id || ' ' || e.action_type as line
-         from walhook.deliveries d join walhook.events e on e.id = d.event_id order by d.webhook_id, d.event_id`,
+        `select w.id || ' ' || e.entity_type || ' ' || e.entity_id || ' ' || e.action_type as line
+         from walhook.webhooks w cross join walhook.events e
+         cross join lateral (${stateAt('w.id', 'e.webhooks_version')}) s
+         where ${wants('e', 's')} order by w.id, e.id`,
       )
       return rows.map(({ line }) => line)
     },

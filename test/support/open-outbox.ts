@@ -5,6 +5,8 @@ import { type Outbox, openOutbox } from '../../src/outbox/database.ts'
 import { describeMigration, migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { createPosition } from '../../src/outbox/position.ts'
+import { isDelivered, isEnded, isSkipped } from '../../src/outbox/queue-depth.ts'
+import { stateAt, wants } from '../../src/outbox/wanted.ts'
 import { insertWebhook, type WebhookInput } from '../../src/outbox/webhooks.ts'
 import { createTestDatabase } from './database.ts'
 
@@ -80,14 +82,39 @@ export async function openTestOutbox() {
       commitLsn++
       return input
     },
-    /** What is set aside, as `1 user 7: update, delete`. */
+    /** `count` events of as many entities, `user 1 new` unless told otherwise, in one statement. */
+    async fill(count: number, { entityType = 'user', actionType = 'new', fromEntity = 1 } = {}) {
+      lastEventId = nextId(lastEventId, Date.now())
+      const first = lastEventId
+      lastEventId += BigInt(count - 1)
+      await outbox.pool.query(
+        `insert into walhook.events (id, share, webhooks_version, commit_lsn, index_in_transaction, entity_type, entity_id,
+                                     action_type, committed_at, body)
+         select $1::bigint + n, walhook.share_of($3, id), (select version from walhook.webhooks_version), '0/1', n, $3, id, $4,
+                now(), format('{"entity_id":%s,"entity_type":"%s","action_type":"%s"}', id, $3, $4)
+         from generate_series(0, $2::int - 1) n cross join lateral (select ($5::int + n)::text) e (id)`,
+        [first, count, entityType, actionType, fromEntity],
+      )
+      await outbox.pool.query('update walhook.positions set last_event_id = $1', [lastEventId])
+      return { first, last: lastEventId }
+    },
+    /** What waits, as rows and in the log, as `1 user 7: update, delete`. */
     async queue(): Promise<string[]> {
       const { rows } = await outbox.pool.query(`
-        select d.webhook_id || ' ' || d.entity_type || ' ' || d.entity_id || ': '
-                 || string_agg(e.action_type, ', ' order by d.event_id) as line
-        from walhook.deliveries d left join walhook.events e on e.id = d.event_id
-        group by d.webhook_id, d.entity_type, d.entity_id
-        order by 1`)
+        select webhook_id || ' ' || entity_type || ' ' || entity_id || ': ' || string_agg(action_type, ', ' order by id) as line
+        from (
+          select d.webhook_id, e.* from walhook.deliveries d join walhook.events e on e.id = d.event_id
+          union
+          select w.id, e.*
+          from walhook.events e
+          cross join walhook.webhooks w
+          join walhook.shares m on m.share = e.share
+          left join walhook.streams o on o.webhook_id = w.id and o.share = e.share
+          cross join lateral (${stateAt('w.id', 'e.webhooks_version')}) s
+          where e.id > coalesce(o.settled_up_to, m.settled_up_to) and ${wants('e', 's')}
+            and not ${isDelivered('w.id', 'e')} and not ${isEnded('w.id', 'e')} and not ${isSkipped('w.id', 'e')}
+        ) waiting
+        group by webhook_id, entity_type, entity_id order by 1`)
       return rows.map(({ line }) => line)
     },
     count: async (table: string, where = 'true') =>

@@ -1,8 +1,8 @@
 import { expect } from 'vitest'
 import type { Settlement } from '../../src/outbox/settle.ts'
-import { settle } from '../../src/outbox/settle.ts'
-import type { ClaimedDelivery } from '../../src/outbox/shipment.ts'
-import { settlementOf, type TestOutbox, waiters } from './open-outbox.ts'
+import type { Delivery } from '../../src/outbox/shipment.ts'
+import { type TestOutbox, waiters } from './open-outbox.ts'
+import { claim, settle, settlementOf } from './sending.ts'
 import { until } from './wait.ts'
 
 export const everyUser = ['user.new', 'user.update', 'user.delete']
@@ -20,7 +20,7 @@ export async function holdUp(at: TestOutbox, lock: string): Promise<() => Promis
   }
 }
 
-/** Holds up settlements when they have their lanes. */
+/** Holds up settlements when they have locked their holder. */
 export const holdUpLog = (at: TestOutbox) => holdUp(at, 'lock table walhook.attempts in share mode')
 
 /** Until so many connections wait for a lock. */
@@ -31,26 +31,27 @@ export const untilWaiting = (at: TestOutbox, count: number, what: string) =>
 export const randomBelow = (end: number) => Math.floor(Math.random() * end)
 
 /**
- * Does all of `work` while three processes claim a few lanes of a webhook at a time and settle each by one of
- * `outcomes`, until nothing is left. No settlement has lost its lease. Returns the settlements in their order.
+ * Does all of `work` while three loops of one process take a few deliveries of a webhook at a time and settle each by one
+ * of `outcomes`, until nothing is left. No settlement is fenced. Returns the settlements in their order.
  */
 export async function whileSending(
   at: TestOutbox,
   webhookId: number,
   work: readonly Promise<unknown>[],
   outcomes: readonly NonNullable<Parameters<typeof settlementOf>[1]>[] = [{}],
-): Promise<{ lane: ClaimedDelivery; next: Settlement['next'] }[]> {
-  const settled: { lane: ClaimedDelivery; next: Settlement['next'] }[] = []
+): Promise<{ delivery: Delivery; next: Settlement['next'] }[]> {
+  const settled: { delivery: Delivery; next: Settlement['next'] }[] = []
   let isBusy = true
   async function send() {
     for (;;) {
       const wasBusy = isBusy
-      const lanes = await at.claim(webhookId, 1 + randomBelow(5))
-      if (lanes.length === 0 && !wasBusy && (await at.count('lanes')) === 0) return
-      const settlements = lanes.map(lane => settlementOf(lane, outcomes[randomBelow(outcomes.length)]))
-      if (settlements.length > 0)
-        expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
-      settled.push(...settlements.map(({ shipment, next }) => ({ lane: shipment.deliveries[0], next })))
+      const deliveries = await claim(at, webhookId, 1 + randomBelow(5))
+      if (deliveries.length === 0 && !wasBusy && (await at.count('deliveries')) === 0) return
+      const settlements = deliveries.map(delivery =>
+        settlementOf(delivery, outcomes[randomBelow(outcomes.length)]),
+      )
+      if (settlements.length > 0) expect((await settle(at, ...settlements)).isFenced).toBe(false)
+      settled.push(...settlements.map(({ shipment, next }) => ({ delivery: shipment.deliveries[0], next })))
     }
   }
   const senders = [send(), send(), send()]

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { readCounts } from '../../src/outbox/queue-depth.ts'
 
 /** Every event in the outbox in its order, as `user 7 update`, with a field of its result where one is named. */
 export async function readEvents(client: Client, field?: string): Promise<string[]> {
@@ -10,10 +11,14 @@ export async function readEvents(client: Client, field?: string): Promise<string
   })
 }
 
-/** Waits for nothing: how many deliveries and lanes the queue holds now. */
-export async function readQueue(client: Client): Promise<{ deliveries: number; lanes: number }> {
-  const { rows } = await client.query(
-    `select (select count(*)::int from walhook.deliveries) as deliveries, (select count(*)::int from walhook.lanes) as lanes`,
+/** Waits for nothing: how many deliveries wait now or are in flight, in rows and in the log, over all webhooks. */
+export async function readQueue(client: Client): Promise<{ deliveries: number; setAside: number }> {
+  const { rows: webhooks } = await client.query('select id from walhook.webhooks')
+  const counts = await readCounts(
+    client,
+    webhooks.map(({ id }) => id),
+    { most: 1_000_000, lookAt: 1_000_000 },
   )
-  return rows[0]
+  const setAside = counts.reduce((sum, { rows }) => sum + rows, 0)
+  return { deliveries: counts.reduce((sum, { ahead }) => sum + ahead, setAside), setAside }
 }

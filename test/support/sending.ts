@@ -1,0 +1,160 @@
+import { shareCount } from '../../src/domain/share.ts'
+import { pickDue, setAside } from '../../src/outbox/aside.ts'
+import { cancelSome } from '../../src/outbox/cancel.ts'
+import { transaction } from '../../src/outbox/database.ts'
+import { claimShares, join } from '../../src/outbox/holders.ts'
+import { readLogFor } from '../../src/outbox/log.ts'
+import { resendEvent } from '../../src/outbox/resend.ts'
+import { type Settlement, settle as settleAs } from '../../src/outbox/settle.ts'
+import type { Delivery } from '../../src/outbox/shipment.ts'
+import { saveProgress } from '../../src/outbox/streams.ts'
+import type { TestOutbox } from './open-outbox.ts'
+
+/*
+ * One process that delivers, for tests of what it meets in the tables: it holds all shares, and sends what waits for a
+ * webhook as rows, which it has set aside before.
+ */
+
+const holders = new WeakMap<TestOutbox, Promise<number>>()
+const allShares = Array.from({ length: shareCount }, (_, share) => share)
+
+/** The holder of all shares, which the test is from the first call on. */
+export function holderOf(at: TestOutbox): Promise<number> {
+  const known = holders.get(at)
+  if (known) return known
+  const joined = (async () => {
+    const { holderId } = await join(at.outbox, { aliveMs: 60_000 })
+    await claimShares(at.outbox, { holderId, most: shareCount })
+    return holderId
+  })()
+  holders.set(at, joined)
+  return joined
+}
+
+const pulls = new WeakMap<TestOutbox, Promise<void>>()
+
+/** Sets aside what waits for a webhook in the log, one call after the other: what its stream would have sent is due as rows. */
+export function pull(at: TestOutbox, webhookId: number): Promise<void> {
+  const next = (pulls.get(at) ?? Promise.resolve()).then(() => pullOnce(at, webhookId))
+  pulls.set(
+    at,
+    next.catch(() => {}),
+  )
+  return next
+}
+
+async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
+  const holderId = await holderOf(at)
+  const { rows } = await at.outbox.pool.query(
+    `select m.share, coalesce(o.settled_up_to, m.settled_up_to) as place, w.previous
+     from walhook.shares m join walhook.webhooks w on w.id = $1
+     left join walhook.streams o on o.webhook_id = w.id and o.share = m.share`,
+    [webhookId],
+  )
+  const placeOf = new Map<number, bigint>(rows.map(({ share, place }) => [share, place]))
+  let after: bigint = [...placeOf.values()].sort((a, b) => Number(a - b))[0]!
+  for (;;) {
+    const page = await readLogFor(at.outbox, {
+      webhookId,
+      shares: allShares,
+      after,
+      scan: 10_000,
+      maxBytes: 100_000_000,
+    })
+    const events = page.events.filter(({ id, share }) => id > placeOf.get(share)!)
+    await transaction(at.outbox.pool, client =>
+      setAside(
+        client,
+        events.map(({ id, share, entityType, entityId }) => ({
+          webhookId,
+          share,
+          entityType,
+          entityId,
+          eventId: id,
+          attempts: 0,
+          withPrevious: rows[0].previous,
+          asNew: false,
+          dueInMs: null,
+          takenBy: null,
+        })),
+      ),
+    )
+    if (page.readUpTo === after) break
+    after = page.readUpTo
+  }
+  const streams = allShares.map(share => ({ webhookId, share, settledUpTo: after, maySendUpTo: after }))
+  await saveProgress(at.outbox, { holderId, main: [], streams, gone: [] })
+}
+
+/** What is due of a webhook, taken: the next delivery of each entity. */
+export async function claim(at: TestOutbox, webhookId: number, limit = 100): Promise<readonly Delivery[]> {
+  await pull(at, webhookId)
+  const holderId = await holderOf(at)
+  return (await pickDue(at.outbox, { holderId, webhookId, shares: allShares, limit })).deliveries
+}
+
+/** Settles what was claimed. */
+export async function settle(at: TestOutbox, ...settlements: readonly Settlement[]) {
+  return await settleAs(at.outbox, await holderOf(at), { settlements, aside: [], superseded: [] })
+}
+
+/** A settlement of a row that was taken: delivered, unless told otherwise. */
+export function settlementOf(
+  delivery: Delivery,
+  change: Partial<Omit<Settlement, 'shipment'>> = {},
+): Settlement {
+  const isDelivered = change.next === undefined || change.next.state === 'done'
+  return {
+    shipment: { webhookId: delivery.webhookId, batchId: null, isAside: true, deliveries: [delivery] },
+    next: { state: 'done' },
+    disable: null,
+    isFailing: !isDelivered,
+    isOverdue: false,
+    holdMs: 0,
+    attempt: {
+      webhookId: delivery.webhookId,
+      trigger: 'schedule',
+      eventId: delivery.eventId,
+      eventIds: null,
+      messageId: `msg_${delivery.webhookId}_${delivery.eventId}`,
+      entityType: delivery.entityType,
+      entityId: delivery.entityId,
+      actionType: delivery.actionType,
+      number: delivery.attempts + 1,
+      request: { url: 'https://crm.example.com/', headers: { 'webhook-id': 'x' }, body: delivery.body },
+      startedAt: new Date(),
+      durationMs: 12.5,
+      phases: { first_byte: 10 },
+      remoteAddress: null,
+      response: isDelivered ? { status: 204, headers: { a: 'b' }, body: '', truncated: false } : null,
+      outcome: isDelivered ? 'delivered' : 'unreachable',
+      errorClass: isDelivered ? null : 'timeout',
+      errorMessage: isDelivered ? null : 'The receiver did not answer.',
+    },
+    ...change,
+  }
+}
+
+/** What becomes of a settled delivery that is tried again after `waitMs`. */
+export const retry = (waitMs: number) => ({ next: { state: 'retry' as const, waitMs, costsAttempt: true } })
+
+/** Settles what is due of a webhook, the next delivery of each entity: delivered, unless told otherwise. */
+export async function settleAll(
+  at: TestOutbox,
+  webhookId: number,
+  change: Parameters<typeof settlementOf>[1] = {},
+): Promise<readonly Delivery[]> {
+  const deliveries = await claim(at, webhookId)
+  await settle(at, ...deliveries.map(delivery => settlementOf(delivery, change)))
+  return deliveries
+}
+
+/** A resend in a transaction of its own. */
+export const resend = (at: TestOutbox, input: Parameters<typeof resendEvent>[1]) =>
+  transaction(at.outbox.pool, client => resendEvent(client, input))
+
+/** One page of a cancellation in a transaction of its own. */
+export const cancelPage = (at: TestOutbox, ...input: Tail<Parameters<typeof cancelSome>>) =>
+  transaction(at.outbox.pool, client => cancelSome(client, ...input))
+
+type Tail<List extends unknown[]> = List extends [unknown, ...infer Rest] ? Rest : never
