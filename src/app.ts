@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
 import { createMetrics } from './api/metrics.ts'
@@ -74,10 +74,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     scheduleMs: config.scheduleMs,
     maxInFlightPerWebhook: config.maxInFlightPerWebhook,
     maxInFlight: 5 * config.maxInFlightPerWebhook,
-    leaseMs: 2 * deadlineMs,
     deadlineMs,
     drainMs: 5_000,
-    newLease: randomUUID,
     nowMs,
     random: Math.random,
     log,
@@ -98,6 +96,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     onStored(stored) {
       metrics.onStored({ ...stored, lagMs: nowMs() - stored.committedAt.getTime() })
     },
+    onAppended: dispatcher.appended,
   })
   const metrics = createMetrics(async () => {
     const [queue, slot] = await Promise.all([

@@ -27,6 +27,8 @@ export type Stored = {
 
 /** Events that were appended with one commit. */
 export type AppendedEvents = {
+  /** The newest event of the log before them: nothing is in between. */
+  readonly previousEventId: TimeId
   readonly lastEventId: TimeId
   /** The newest version of the webhooks that any of them was appended under. */
   readonly webhooksVersion: number
@@ -55,7 +57,9 @@ export function createStorer(options: {
   let client: PoolClient | null = null
   let tally = emptyTally()
   /** What the open transaction has appended. */
-  let uncommitted: AppendedEvents | null = null
+  let uncommitted: Omit<AppendedEvents, 'previousEventId'> | null = null
+  /** The newest event that has committed. */
+  let newestEventId = options.position.lastEventId
   /** How far the appends since the last commit note that the slot may be confirmed. */
   let appendedLsn: Lsn = 0n
 
@@ -70,8 +74,13 @@ export function createStorer(options: {
     await client.query('commit')
     client.release()
     client = null
-    if (uncommitted) options.onAppended?.(uncommitted)
+    if (uncommitted) tellAppended(uncommitted)
     uncommitted = null
+  }
+
+  function tellAppended(appended: Omit<AppendedEvents, 'previousEventId'>) {
+    options.onAppended?.({ previousEventId: newestEventId, ...appended })
+    newestEventId = appended.lastEventId
   }
 
   async function appendAll(input: {
@@ -98,7 +107,7 @@ export function createStorer(options: {
     const isKept = kept !== null && setAside.length === 0
     if (client) uncommitted = { lastEventId, webhooksVersion, events: null }
     else
-      options.onAppended?.({
+      tellAppended({
         lastEventId,
         webhooksVersion,
         events: isKept ? kept.map(event => toLogEvent(event, webhooksVersion, null)) : null,

@@ -34,11 +34,10 @@ export type DispatcherOptions = {
   onSettled: (settlements: readonly Settlement[]) => void
 }
 
-/** What this process has appended itself. */
+/** What this process has appended itself: of `previousEventId` it is known that nothing is in between. */
 export type AppendedEvents = {
   readonly previousEventId: TimeId
   readonly lastEventId: TimeId
-  readonly webhooksVersion: number
   /** Null: too many to be kept in memory. */
   readonly events: readonly LogEvent[] | null
 }
@@ -53,7 +52,7 @@ const afterFailureMs = 1_000
  * has changed something: the payload of a notification, or null for all that there may be.
  */
 export function createDispatcher(options: DispatcherOptions): Service & {
-  wake(payload: string | null): void
+  wake(told: string | null): void
   appended(events: AppendedEvents): void
   /** Why nothing is delivered although something may be due, in words; null: all is well. */
   stall(): string | null
@@ -80,7 +79,8 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     },
   })
 
-  function wake(payload: string | null) {
+  function wake(told: string | null) {
+    const payload = told || null
     const [, byHand] = /^hand:(\d+)$/.exec(payload ?? '') ?? []
     const queue = byHand === undefined ? undefined : serving?.machine.queues.get(Number(byHand))
     if (queue) {

@@ -21,8 +21,6 @@ import {
 
 /** A task whose row is to be written. */
 export type ToSetAside = { readonly queue: Queue; readonly task: Task; readonly row: AsideRow }
-/** A task that is not sent, since a newer event says all of it. */
-export type ToSupersede = { readonly queue: Queue; readonly task: Task; readonly supersededBy: TimeId }
 
 /**
  * What a holder remembers: the main stream of each of its shares, and a queue for each webhook. Everything here is done at once,
@@ -48,7 +46,6 @@ export function createMachine(options: {
   /** Webhooks of which a row is due, or will be. */
   const dues = new Set<Queue>()
   const toSetAside: ToSetAside[] = []
-  const toSupersede: ToSupersede[] = []
   let version = -1
 
   function setSettings(read: {
@@ -149,7 +146,6 @@ export function createMachine(options: {
     behind,
     active,
     toSetAside,
-    toSupersede,
     version: () => version,
     setSettings,
     start,
@@ -245,10 +241,11 @@ export function createMachine(options: {
       setAsideFrom(queue, task)
     },
 
-    /** A newer event says all of what a task says. */
-    supersede(queue: Queue, task: Task, supersededBy: TimeId) {
-      task.state = 'superseding'
-      toSupersede.push({ queue, task, supersededBy })
+    /** A newer event says all of what a task says: that is committed. */
+    superseded(queue: Queue, task: Task) {
+      task.state = 'superseded'
+      const next = finish(queue, task)
+      if (next) startBehind(queue, next)
     },
 
     /** The commit that ends a task is made; `isBlocking`: a row of it is there now. */

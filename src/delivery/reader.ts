@@ -1,3 +1,4 @@
+import { isUnsent } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { blockedEntities, pickDue, webhooksWithAside } from '../outbox/aside.ts'
 import { claimBatches } from '../outbox/batches.ts'
@@ -35,6 +36,8 @@ export function createReader(options: {
   send: (queue: Queue, shipment: Shipment) => void
   wake: () => void
   failed: (error: unknown) => void
+  /** Somebody has taken over from this process. */
+  fenced: () => void
 }) {
   const { outbox, holderId, machine, tail, clockMs } = options
   const running = new Set<string>()
@@ -105,6 +108,10 @@ export function createReader(options: {
     return open < mostOfOne && (open === 0 || options.room(queue) > 0)
   }
 
+  /** How far the stream of a webhook was read. */
+  const readUpToOf = (queue: Queue) => (share: number) =>
+    (queue.own?.get(share)?.window ?? machine.main.get(share))?.readUpTo ?? 0n
+
   async function readSettings() {
     isSettingsWanted = false
     const known = { sinceVersion: machine.version(), ids: new Set(machine.queues.keys()) }
@@ -159,8 +166,10 @@ export function createReader(options: {
     const { batch, mode } = queue.settings
     const limit = options.room(queue)
     queue.dueAtMs = Number.POSITIVE_INFINITY
-    const input = { holderId, webhookId: queue.id, shares: shares(), batch: batch!, mode, limit }
-    const { shipments, lookAgainInMs, fresh } = await claimBatches(outbox, input)
+    const webhook = { webhookId: queue.id, batch: batch!, mode, readUpTo: readUpToOf(queue) }
+    const claimed = await claimBatches(outbox, { holderId, shares: shares(), limit, ...webhook })
+    if (claimed.isFenced) return options.fenced()
+    const { shipments, lookAgainInMs, fresh } = claimed
     queue.fresh = fresh
     if (lookAgainInMs !== null) machine.due(queue, clockMs() + lookAgainInMs)
     for (const shipment of shipments) options.send(queue, shipment)
@@ -197,7 +206,6 @@ export function createReader(options: {
       webhookIds: some.map(({ queue }) => queue.id),
       entityTypes: some.map(({ task }) => task.delivery.entityType),
       entityIds: some.map(({ task }) => task.delivery.entityId),
-      shares: shares(),
     })
     for (const id of without) {
       const queue = machine.queues.get(id)
@@ -211,11 +219,12 @@ export function createReader(options: {
     const all = new Set(tasks.flatMap(task => (task.window ? [task, ...waitingIn(queue, task.key)] : [task])))
     const taskOf = new Map([...all].map(task => [task.delivery.eventId, task]))
     const deliveries = [...all].map(({ delivery }) => delivery)
-    const { send, superseded } = await latestOf(outbox, { webhookId: queue.id, deliveries })
-    for (const { delivery, supersededBy } of superseded) {
+    const input = { holderId, webhookId: queue.id, deliveries, readUpTo: readUpToOf(queue) }
+    const { isFenced, send, superseded } = await latestOf(outbox, input)
+    if (isFenced) return options.fenced()
+    for (const { delivery } of superseded) {
       const task = taskOf.get(delivery.eventId)
-      if (task && (task.state === 'checking' || task.state === 'behind'))
-        machine.supersede(queue, task, supersededBy)
+      if (task && isUnsent(task.state)) machine.superseded(queue, task)
     }
     for (const delivery of send) {
       const task = taskOf.get(delivery.eventId)

@@ -1,11 +1,11 @@
-import { giveBack } from '../outbox/aside.ts'
+import { type AsideRow, giveBack } from '../outbox/aside.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { releaseShares } from '../outbox/holders.ts'
 import { type Settled, type Settlement, settle, type ToSettle } from '../outbox/settle.ts'
 import type { Shipment } from '../outbox/shipment.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { createMachine, type ToSetAside, type ToSupersede } from './machine.ts'
+import { createMachine, type ToSetAside } from './machine.ts'
 import type { Membership } from './membership.ts'
 import type { Places } from './places.ts'
 import { aheadIds, createProgress, isShareDone } from './progress.ts'
@@ -65,6 +65,9 @@ export function createServing(options: ServeOptions) {
     room: queue => places.room(queue.id),
     send: (queue, shipment) => begin(queue, shipment, null),
     wake: waker.wake,
+    fenced: () => {
+      isFenced = true
+    },
     failed: error => log.error('delivery.read_failed', { reason: describeError(error) }),
   })
   const progress = createProgress({ outbox, holderId, machine })
@@ -77,7 +80,7 @@ export function createServing(options: ServeOptions) {
     onSettled,
   })
   const sentAs = new Map<Settlement, { queue: Queue; task: Task | null }>()
-  const rowOf = new Map<object, ToSetAside | ToSupersede>()
+  const rowOf = new Map<AsideRow, ToSetAside>()
   let isFenced = false
   let isReachWanted = false
   let underWay = 0
@@ -98,7 +101,7 @@ export function createServing(options: ServeOptions) {
       if (nowMs >= nextTickMs) tick(nowMs)
       reader.takeIn()
       sendWhatMay(nowMs)
-      if (machine.toSetAside.length + machine.toSupersede.length > 0) settler.wanted()
+      if (machine.toSetAside.length > 0) settler.wanted()
       const dueMs = reader.ask()
       if (nowMs >= nextSaveMs) save(nowMs)
       await waker.wait(Math.max(0, Math.min(nextBeatMs, nextTickMs, dueMs) - clockMs()), signal)
@@ -214,28 +217,18 @@ export function createServing(options: ServeOptions) {
       })
   }
 
-  function takeRows(most: number): Pick<ToSettle, 'aside' | 'superseded'> {
-    const aside = machine.toSetAside.splice(0, most)
-    const superseded = machine.toSupersede.splice(0, most)
-    for (const entry of aside) rowOf.set(entry.row, entry)
-    const rows = superseded.map(entry => {
-      const row = {
-        delivery: entry.task.delivery,
-        supersededBy: entry.supersededBy,
-        isAside: entry.task.window === null,
-      }
-      rowOf.set(row, entry)
-      return row
-    })
-    return { aside: aside.map(({ row }) => row), superseded: rows }
+  function takeRows(most: number): AsideRow[] {
+    const entries = machine.toSetAside.splice(0, most)
+    for (const entry of entries) rowOf.set(entry.row, entry)
+    return entries.map(({ row }) => row)
   }
 
   function onSettled(what: ToSettle, settled: Settled | null) {
     if (settled?.isFenced) isFenced = true
-    for (const row of [...what.aside, ...what.superseded]) {
+    for (const row of what.aside) {
       const { queue, task } = rowOf.get(row)!
       rowOf.delete(row)
-      if (settled && !isFenced) machine.ended(queue, task, 'dueInMs' in row)
+      if (settled && !isFenced) machine.ended(queue, task, true)
     }
     for (const settlement of what.settlements) settleInMemory(settlement, settled)
     for (const { webhookId, dueInMs } of settled?.left ?? []) {

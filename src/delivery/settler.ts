@@ -17,7 +17,7 @@ const retryMs = 500
  */
 export function createSettler(options: {
   /** What there is by now of rows to be written, to go with the next commit. */
-  takeRows: (most: number) => Pick<ToSettle, 'aside' | 'superseded'>
+  takeRows: (most: number) => ToSettle['aside']
   settle: (what: ToSettle) => Promise<Settled>
   log: Log
   clockMs: () => number
@@ -39,10 +39,10 @@ export function createSettler(options: {
       if (attempts.length < enough) await rest(restsUntilMs - clockMs())
       isWanted = false
       const settlements = attempts.splice(0, most)
-      const rows = options.takeRows(5 * most)
-      if (settlements.length + rows.aside.length + rows.superseded.length === 0) break
-      if (attempts.length > 0 || rows.aside.length >= 5 * most) isWanted = true
-      await settleSurely({ settlements, ...rows })
+      const aside = options.takeRows(5 * most)
+      if (settlements.length + aside.length === 0) break
+      if (attempts.length > 0 || aside.length >= 5 * most) isWanted = true
+      await settleSurely({ settlements, aside })
     }
     isRunning = false
     if (isWanted) start()
@@ -73,21 +73,21 @@ export function createSettler(options: {
 
   /** What one of them brings must not keep the others from being settled: halves, down to the one that can't be stored as it is. */
   async function settleApart(what: ToSettle, error: unknown): Promise<void> {
-    const { settlements, ...rows } = what
-    if (rows.aside.length + rows.superseded.length > 0 && settlements.length > 0) {
-      await settleSurely({ settlements: [], ...rows })
-      return await settleSurely({ settlements, aside: [], superseded: [] })
+    const { settlements, aside } = what
+    if (aside.length > 0 && settlements.length > 0) {
+      await settleSurely({ settlements: [], aside })
+      return await settleSurely({ settlements, aside: [] })
     }
     if (settlements.length > 1) {
       const middle = Math.ceil(settlements.length / 2)
       for (const half of [settlements.slice(0, middle), settlements.slice(middle)])
-        await settleSurely({ settlements: half, aside: [], superseded: [] })
+        await settleSurely({ settlements: half, aside: [] })
       return
     }
     const [settlement] = settlements
     try {
       const settled = settlement
-        ? await options.settle({ settlements: [withoutAnswer(settlement, error)], aside: [], superseded: [] })
+        ? await options.settle({ settlements: [withoutAnswer(settlement, error)], aside: [] })
         : null
       log.error('delivery.answer_not_stored', { ...factsOf(settlement), reason: describeError(error) })
       options.onSettled(what, settled)
