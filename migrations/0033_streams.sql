@@ -33,6 +33,9 @@ alter table walhook.events
 alter table walhook.positions add column webhooks_version integer not null default 0;
 
 -- One process appends to the log: ids become visible in their order, and whoever has seen an id sees all below it, from then on.
+-- Where two slots filled this outbox, the one that was stored last goes on; the other one's walhook says that this is another's outbox.
+delete from walhook.positions
+where slot_name <> (select slot_name from walhook.positions order by updated_at desc, slot_name limit 1);
 create unique index positions_only_one on walhook.positions ((true));
 
 -- All entities are divided into twelve shares. `shareOf` in domain/share.ts is the same function.

@@ -188,6 +188,11 @@ async function begin(
   await transaction(outbox.pool, async tx => {
     await createPosition(tx, slotName, { systemIdentifier: facts.systemIdentifier, commitLsn: startsAt })
     await remember(tx, slotName, { captured, seenLsn })
+  }).catch(async error => {
+    // Another slot has come first: one that nobody reads would hold WAL.
+    if (!facts.slot && error.constraint === 'positions_only_one')
+      await client.query('select pg_drop_replication_slot($1)', [slotName])
+    throw error
   })
   return { captured, seenLsn }
 }

@@ -40,7 +40,10 @@ export async function hasPosition(db: pg.Pool, slotName: string): Promise<boolea
   return (await db.query('select from walhook.positions where slot_name = $1', [slotName])).rowCount === 1
 }
 
-/** Records where the capture of a slot begins. Changes nothing where a position is already there. */
+/**
+ * Records where the capture of a slot begins. Changes nothing where a position of it is already there; refused by
+ * `positions_only_one` where another slot's is: one process appends to an outbox, so that ids rise in the order of commits.
+ */
 export async function createPosition(
   db: pg.Pool | pg.PoolClient,
   slotName: string,
