@@ -106,37 +106,41 @@ export function dues(rows: readonly { webhook_id: number; due_in_ms: number }[])
     .map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))
 }
 
-/**
- * Makes the oldest row of each entity due that waits behind what has just been ended, in a statement before. Not what is
- * taken or in a batch: that moves on by itself. The row is found by its key, not by its place: it may be changed while this
- * waits for it.
- */
 type Entity = { readonly webhookId: number; readonly entityType: string; readonly entityId: string }
+const entities = rows<Entity>({
+  webhook_id: ['int', of => of.webhookId],
+  entity_type: ['text', of => of.entityType],
+  entity_id: ['text', of => of.entityId],
+})
 
-const wakeNextStatement = statement(
-  'wake_next',
-  {
-    entities: rows<Entity>({
-      webhook_id: ['int', of => of.webhookId],
-      entity_type: ['text', of => of.entityType],
-      entity_id: ['text', of => of.entityId],
-    }),
-  },
+/** The oldest row of an entity `s`. */
+const oldestOf = (and = '') => `
+cross join lateral (
+  select ctid, due_at, taken_by, batch_id from walhook.deliveries
+  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id
+  order by event_id limit 1
+  ${and}
+) o`
+
+/** Waits for whoever picks one of them at this moment, and may put it back as behind. */
+const lockOldest = statement(
+  'lock_oldest',
+  { entities },
+  p => `select 1 from ${p.entities('s')} ${oldestOf('for no key update')}`,
+)
+
+/** Not what is taken or in a batch: that moves on by itself. */
+const wakeOldest = statement(
+  'wake_oldest',
+  { entities },
   p => `
-with next as materialized (
-  select o.*
-  from ${p.entities('s')}
-  cross join lateral (
-    select webhook_id, entity_type, entity_id, event_id from walhook.deliveries
-    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id
-    order by event_id limit 1
-  ) o
+with oldest as materialized (
+  select o.ctid from ${p.entities('s')} ${oldestOf()} where o.due_at = 'infinity' and o.taken_by is null and o.batch_id is null
 )
 update walhook.deliveries d
-set due_at = least(d.due_at, clock_timestamp())
-from next n
-where d.webhook_id = n.webhook_id and d.entity_type = n.entity_type and d.entity_id = n.entity_id
-  and d.event_id = n.event_id and d.taken_by is null and d.batch_id is null
+set due_at = clock_timestamp()
+from oldest
+where d.ctid = oldest.ctid
 returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
 )
 
@@ -144,10 +148,14 @@ returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000
 export async function wakeNext(client: pg.ClientBase, ended: readonly Entity[]): Promise<Due[]> {
   if (ended.length === 0) return []
   const entities = [...new Map(ended.map(entity => [entityKey(entity), entity])).values()]
-  return dues((await wakeNextStatement(client, { entities })).rows)
+  const [, woken] = await Promise.all([lockOldest(client, { entities }), wakeOldest(client, { entities })])
+  return dues(woken.rows)
 }
 
-/** Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. */
+/**
+ * Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. One that
+ * has changed in the moment before it was locked is not where it was found, and is left to the next time.
+ */
 const takeDue = statement(
   'take_due',
   { holderId: 'int', webhookId: 'int', shares: 'smallint[]', most: 'int' },
@@ -156,7 +164,7 @@ with due as materialized (
   select d.*
   from unnest(${p.shares}) as s (share)
   cross join lateral (
-    select webhook_id, entity_type, entity_id, event_id, due_at from walhook.deliveries
+    select ctid, due_at from walhook.deliveries
     where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
     order by due_at limit ${p.most}
     for no key update skip locked
@@ -166,8 +174,7 @@ with due as materialized (
 update walhook.deliveries d
 set taken_by = ${p.holderId}
 from due
-where d.webhook_id = due.webhook_id and d.entity_type = due.entity_type and d.entity_id = due.entity_id
-  and d.event_id = due.event_id
+where d.ctid = due.ctid
 returning d.entity_type, d.entity_id, d.event_id`,
 )
 
@@ -186,15 +193,24 @@ const putBackBehind = statement(
   'put_back_behind',
   { webhookId: 'int', keys },
   p => `
+with behind as materialized (
+  select d.ctid
+  from ${p.keys('s')}
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) d
+  where exists (
+    select from walhook.deliveries o
+    where o.webhook_id = ${p.webhookId} and o.entity_type = s.entity_type and o.entity_id = s.entity_id
+      and o.event_id < s.event_id
+  )
+)
 update walhook.deliveries d
 set taken_by = null, due_at = 'infinity'
-from ${p.keys('t')}
-where d.webhook_id = ${p.webhookId} and d.entity_type = t.entity_type and d.entity_id = t.entity_id and d.event_id = t.event_id
-  and exists (
-    select from walhook.deliveries o
-    where o.webhook_id = d.webhook_id and o.entity_type = d.entity_type and o.entity_id = d.entity_id
-      and o.event_id < d.event_id
-  )`,
+from behind
+where d.ctid = behind.ctid`,
 )
 
 const readTaken = statement(
@@ -202,14 +218,14 @@ const readTaken = statement(
   { webhookId: 'int', holderId: 'int', keys },
   p => `
 select ${deliveryColumns}
-from ${p.keys('t')}
+from ${p.keys('s')}
 cross join lateral (
   select * from walhook.deliveries
-  where webhook_id = ${p.webhookId} and entity_type = t.entity_type and entity_id = t.entity_id and event_id = t.event_id
-    and taken_by = ${p.holderId}
+  where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
   limit 1
 ) d
 ${itsEvent}
+where d.taken_by = ${p.holderId}
 order by d.event_id`,
 )
 
@@ -269,11 +285,17 @@ const giveBackStatement = statement(
     }),
   },
   p => `
-update walhook.deliveries d
-set taken_by = null
-from ${p.taken('t')}
-where d.webhook_id = t.webhook_id and d.entity_type = t.entity_type and d.entity_id = t.entity_id
-  and d.event_id = t.event_id and d.taken_by = ${p.holderId}`,
+with given as materialized (
+  select d.ctid
+  from ${p.taken('s')}
+  cross join lateral (
+    select ctid, taken_by from walhook.deliveries
+    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) d
+  where d.taken_by = ${p.holderId}
+)
+update walhook.deliveries d set taken_by = null from given where d.ctid = given.ctid`,
 )
 
 /** Gives back rows that were taken and not sent: they are due as before. */

@@ -1,93 +1,164 @@
-import { laneKey, type NextOfShipment, splitInTwo } from '../domain/shipment.ts'
+import { type NextOfShipment, splitInTwo } from '../domain/shipment.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import type { ClaimedDelivery, Shipment } from './shipment.ts'
+import type { AsideRow } from './aside.ts'
+import type { Delivery, Shipment } from './shipment.ts'
 
-/** What becomes of one delivery, and of its lane where no other one of it follows. */
-export type SettledRow = {
-  readonly delivery: ClaimedDelivery
+/** A delivery that leaves the queue, with its row where it has one. */
+export type EndedRow = {
+  readonly delivery: Delivery
+  readonly state: 'done' | 'dead'
   readonly attempts: number
-  readonly state: NextOfShipment['state']
-  /** In how many ms the lane is due. */
-  readonly waitMs: number
-  /** The part of a divided batch that it belongs to from now on; null: it waits in its lane. */
+  /** Whether it is a row; one that somebody has ended meanwhile stays ended. */
+  readonly isRow: boolean
+  /** The batch that the row is in; null: it is a row by itself, taken by the holder. */
+  readonly fromBatch: TimeId | null
+}
+
+/** A row that is tried again. */
+export type MovedRow = {
+  readonly delivery: Delivery
+  readonly attempts: number
+  readonly fromBatch: TimeId | null
+  /** The batch that it is in from now on. */
   readonly batchId: TimeId | null
-  /** Set where the shipment holds several of the lane: whether another one follows this, and in the last of them all. */
-  readonly isFollowed: boolean | null
-  readonly laneEvents: readonly TimeId[] | null
+  /** Null: when its batch is, or behind an older row. */
+  readonly dueInMs: number | null
 }
 
-/**
- * A batch is claimed by the lane of its first event. Its other lanes are due that much later, so that nobody meets
- * them before; who does all the same puts them off again.
- */
-export const followerLaterMs = 60_000
+/** A batch that is tried again, `isNew` where it is a part of one before. */
+export type MovedBatch = {
+  readonly webhookId: number
+  readonly id: TimeId
+  readonly share: number
+  readonly dueInMs: number
+  readonly isNew: boolean
+}
 
-/** One row for each delivery of the settlements. `newIds` holds two ids for each of them that is `split`. */
+/** Everything that a settlement makes of its shipments. */
+export type SettledRows = {
+  readonly ended: readonly EndedRow[]
+  readonly moved: readonly MovedRow[]
+  readonly aside: readonly AsideRow[]
+  readonly batches: readonly MovedBatch[]
+  readonly endedBatches: readonly { readonly webhookId: number; readonly id: TimeId }[]
+}
+
+type Settled = { readonly shipment: Shipment; readonly next: NextOfShipment }
+
+/**
+ * What becomes of each delivery:
+ *
+ * | | done | retry | dead | split |
+ * |---|---|---|---|---|
+ * | from the log | nothing | a row, due later | ended as dead | - |
+ * | a row | deleted | due later | deleted, ended as dead | - |
+ * | a batch | deleted with its rows | due later | deleted, ended as dead (of one event) | two batches; a part of one event is a row by itself |
+ *
+ * `membersOf` tells which rows are left of a batch that the holder still has, or null. `newIds` holds two ids for each settlement
+ * that is `split`.
+ */
 export function settledRows(
-  settlements: readonly { readonly shipment: Shipment; readonly next: NextOfShipment }[],
+  settlements: readonly Settled[],
+  membersOf: (shipment: Shipment) => ReadonlySet<TimeId> | null,
   newIds: readonly TimeId[],
-): SettledRow[] {
+): SettledRows {
   const ids = [...newIds]
-  return settlements.flatMap(({ shipment, next }) => {
-    const { deliveries } = shipment
-    switch (next.state) {
-      case 'done':
-      case 'dead':
-        return rowsOf(deliveries, { state: next.state, attempts: 1, waitMs: 0, laterMs: 0, batchId: null })
-      case 'retry': {
-        const attempts = next.costsAttempt ? 1 : 0
-        return rowsOf(deliveries, { ...next, attempts, laterMs: followerLaterMs, batchId: null })
-      }
-      case 'split': {
-        const { parts, behind } = splitInTwo(deliveries)
-        const rows = parts.flatMap((part, i) => {
-          // Of a lane that is divided itself, what waits behind is not in a batch any more.
-          const waiting = i === 0 ? behind : []
-          return rowsOf(
-            part,
-            { ...next, attempts: null, laterMs: followerLaterMs, batchId: ids.pop()! },
-            waiting,
-          )
-        })
-        return rows
-      }
-      default:
-        return next satisfies never
-    }
+  const parts = settlements.map(({ shipment, next }) => {
+    if (shipment.batchId === null) return ofOne(shipment, next)
+    const members = membersOf(shipment)
+    const left = shipment.deliveries.filter(({ eventId }) => members?.has(eventId))
+    return members === null ? {} : ofBatch(shipment, shipment.batchId, left, next, ids)
   })
+  return {
+    ended: parts.flatMap(part => part.ended ?? []),
+    moved: parts.flatMap(part => part.moved ?? []),
+    aside: parts.flatMap(part => part.aside ?? []),
+    batches: parts.flatMap(part => part.batches ?? []),
+    endedBatches: parts.flatMap(part => part.endedBatches ?? []),
+  }
 }
 
-/**
- * `attempts` is added to what each has had, or null: it begins anew. The lane of the first delivery is due in `waitMs`,
- * the others `laterMs` after it. `behind` holds the deliveries that stand behind the last one in its lane.
- */
-function rowsOf(
-  deliveries: readonly ClaimedDelivery[],
-  fate: {
-    state: SettledRow['state']
-    attempts: number | null
-    waitMs: number
-    laterMs: number
-    batchId: TimeId | null
-  },
-  behind: readonly ClaimedDelivery[] = [],
-): SettledRow[] {
-  const all = behind.length === 0 ? deliveries : [...deliveries, ...behind]
-  // Most have but one, and its lane needs no name.
-  const lanes = all.length === 1 ? null : Map.groupBy(all, laneKey)
-  const leader = lanes && laneKey(all[0]!)
-  return all.map((delivery, i) => {
-    const key = lanes && laneKey(delivery)
-    const lane = key === null ? [delivery] : lanes!.get(key)!
-    const isAlone = lane.length === 1
-    return {
-      delivery,
-      state: fate.state,
-      attempts: fate.attempts === null ? 0 : delivery.attempts + fate.attempts,
-      waitMs: key === leader ? fate.waitMs : fate.waitMs + fate.laterMs,
-      batchId: i < deliveries.length ? fate.batchId : null,
-      isFollowed: isAlone ? null : delivery !== lane.at(-1),
-      laneEvents: isAlone || delivery !== lane.at(-1) ? null : lane.map(({ eventId }) => eventId),
+function ofOne({ deliveries: [delivery], isAside }: Shipment, next: NextOfShipment): Partial<SettledRows> {
+  switch (next.state) {
+    case 'done':
+    case 'dead': {
+      if (next.state === 'done' && !isAside) return {}
+      const attempts = delivery.attempts + 1
+      return {
+        ended: [{ delivery, state: next.state, attempts, isRow: isAside, fromBatch: null }],
+      }
     }
-  })
+    case 'retry':
+    case 'split': {
+      const attempts = delivery.attempts + (next.state === 'retry' && !next.costsAttempt ? 0 : 1)
+      const dueInMs = next.waitMs
+      return isAside
+        ? { moved: [{ delivery, attempts, fromBatch: null, batchId: null, dueInMs }] }
+        : { aside: [{ ...delivery, attempts, dueInMs, takenBy: null }] }
+    }
+    default:
+      return next satisfies never
+  }
+}
+
+function ofBatch(
+  { webhookId, deliveries: [first] }: Shipment,
+  id: TimeId,
+  left: readonly Delivery[],
+  next: NextOfShipment,
+  newIds: TimeId[],
+): Partial<SettledRows> {
+  const { share } = first
+  switch (next.state) {
+    case 'done':
+    case 'dead': {
+      const { state } = next
+      const ended = left.map(delivery => ({
+        delivery,
+        state,
+        attempts: delivery.attempts + 1,
+
+        isRow: true,
+        fromBatch: id,
+      }))
+      return { ended, endedBatches: [{ webhookId, id }] }
+    }
+    case 'retry': {
+      if (left.length === 0) return { endedBatches: [{ webhookId, id }] }
+      const cost = next.costsAttempt ? 1 : 0
+      const moved = left.map(delivery => ({
+        delivery,
+        attempts: delivery.attempts + cost,
+        fromBatch: id,
+        batchId: id,
+        dueInMs: null,
+      }))
+      return { moved, batches: [{ webhookId, id, share, dueInMs: next.waitMs, isNew: false }] }
+    }
+    case 'split': {
+      const { parts, behind } = left.length < 2 ? { parts: [left], behind: [] } : splitInTwo(left)
+      const { waitMs } = next
+      const anew = (delivery: Delivery, batchId: TimeId | null, dueInMs: number | null) => ({
+        delivery,
+        attempts: 0,
+        fromBatch: id,
+        batchId,
+        dueInMs,
+      })
+      const moved: MovedRow[] = behind.map(delivery => anew(delivery, null, null))
+      const batches: MovedBatch[] = []
+      for (const part of parts) {
+        if (part.length === 1) {
+          moved.push(anew(part[0]!, null, waitMs))
+        } else if (part.length > 1) {
+          const partId = newIds.pop()!
+          moved.push(...part.map(delivery => anew(delivery, partId, null)))
+          batches.push({ webhookId, id: partId, share, dueInMs: waitMs, isNew: true })
+        }
+      }
+      return { moved, batches, endedBatches: [{ webhookId, id }] }
+    }
+    default:
+      return next satisfies never
+  }
 }

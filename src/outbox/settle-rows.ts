@@ -1,0 +1,183 @@
+import type pg from 'pg'
+import type { TimeId } from '../domain/time-id.ts'
+import { type Due, dues, setAside, wakeNext } from './aside.ts'
+import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
+import type { Shipment } from './shipment.ts'
+import { rows, statement } from './statement.ts'
+
+/**
+ * Rows that statements change are looked up by their key, each by itself, and then changed where they were found (`ctid`). A join
+ * could be planned from the queue's side, which reads all of it, where the statistics are of a time when it was empty. Nobody else
+ * changes what a holder has taken, so that it is still there.
+ */
+const itsRow = (webhookId = 's.webhook_id') => `
+left join lateral (
+  select ctid, taken_by, batch_id from walhook.deliveries
+  where webhook_id = ${webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+  limit 1
+) d on true`
+
+const key = {
+  webhook_id: ['int', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.webhookId],
+  entity_type: ['text', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.entityType],
+  entity_id: ['text', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.entityId],
+  event_id: ['bigint', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.eventId],
+} as const
+
+/** The batches that a holder still has, each with the events that are left of it. */
+const heldBatchesStatement = statement(
+  'held_batches',
+  {
+    holderId: 'int',
+    batches: rows<{ webhookId: number; id: TimeId }>({
+      webhook_id: ['int', batch => batch.webhookId],
+      id: ['bigint', batch => batch.id],
+    }),
+  },
+  p => `
+select b.webhook_id, b.id, array(
+         select event_id from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id
+       ) as event_ids
+from ${p.batches('s')}
+cross join lateral (
+  select webhook_id, id, taken_by from walhook.batches where webhook_id = s.webhook_id and id = s.id limit 1
+) b
+where b.taken_by = ${p.holderId}`,
+)
+
+const newIdsStatement = statement(
+  'new_ids',
+  { count: 'int' },
+  p => `select walhook.new_time_id() as id from generate_series(1, ${p.count})`,
+)
+
+/** What `settledRows` has to know of the batches among the shipments. */
+export async function readHeldBatches(
+  client: pg.ClientBase,
+  holderId: number,
+  settlements: readonly { readonly shipment: Shipment; readonly next: { readonly state: string } }[],
+): Promise<{ membersOf: (shipment: Shipment) => ReadonlySet<TimeId> | null; newIds: readonly TimeId[] }> {
+  const batches = settlements.flatMap(({ shipment: { webhookId, batchId } }) =>
+    batchId === null ? [] : [{ webhookId, id: batchId }],
+  )
+  if (batches.length === 0) return { membersOf: () => null, newIds: [] }
+  const count = 2 * settlements.filter(({ next }) => next.state === 'split').length
+  const [held, ids] = await Promise.all([
+    heldBatchesStatement(client, { holderId, batches }),
+    newIdsStatement(client, { count }),
+  ])
+  const members = new Map(
+    held.rows.map(row => [`${row.webhook_id} ${row.id}`, new Set<TimeId>(row.event_ids)]),
+  )
+  return {
+    membersOf: ({ webhookId, batchId }) => members.get(`${webhookId} ${batchId}`) ?? null,
+    newIds: ids.rows.map(row => row.id),
+  }
+}
+
+/** What died is kept; a row that somebody has ended meanwhile stays ended as it was. */
+const endStatement = statement(
+  'end_rows',
+  {
+    holderId: 'int',
+    ended: rows<EndedRow>({
+      ...key,
+      state: ['text', row => row.state],
+      attempts: ['smallint', row => row.attempts],
+      is_row: ['boolean', row => row.isRow],
+      from_batch: ['bigint', row => row.fromBatch],
+    }),
+  },
+  p => `
+with s as materialized (
+  select s.*, d.ctid as row
+  from ${p.ended('s')}
+  ${itsRow()}
+  where not s.is_row or case when s.from_batch is null then d.taken_by = ${p.holderId} else d.batch_id = s.from_batch end
+), deleted as (
+  delete from walhook.deliveries d using s where s.is_row and d.ctid = s.row
+)
+insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
+select webhook_id, event_id, entity_type, entity_id, 'dead', attempts from s where state = 'dead'
+on conflict (webhook_id, event_id) do update
+  set state = 'dead', superseded_by = null, as_new = false, attempts = excluded.attempts, ended_at = now()`,
+)
+
+const moveStatement = statement(
+  'move_rows',
+  {
+    holderId: 'int',
+    moved: rows<MovedRow>({
+      ...key,
+      attempts: ['smallint', row => row.attempts],
+      as_new: ['boolean', row => row.delivery.asNew],
+      from_batch: ['bigint', row => row.fromBatch],
+      to_batch: ['bigint', row => row.batchId],
+      due_in_ms: ['float8', row => row.dueInMs],
+    }),
+  },
+  p => `
+with s as materialized (
+  select s.*, d.ctid as row
+  from ${p.moved('s')}
+  ${itsRow()}
+  where case when s.from_batch is null then d.taken_by = ${p.holderId} else d.batch_id = s.from_batch end
+)
+update walhook.deliveries d
+set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = null,
+    due_at = case when s.due_in_ms is null then 'infinity' else clock_timestamp() + s.due_in_ms * interval '1 ms' end
+from s
+where d.ctid = s.row
+returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+)
+
+const batch = {
+  webhook_id: ['int', (of: { webhookId: number; id: TimeId }) => of.webhookId],
+  id: ['bigint', (of: { webhookId: number; id: TimeId }) => of.id],
+} as const
+
+const endBatchesStatement = statement(
+  'end_settled_batches',
+  { ended: rows<{ webhookId: number; id: TimeId }>(batch) },
+  p => `
+with s as materialized (
+  select b.ctid as row
+  from ${p.ended('s')}
+  cross join lateral (
+    select ctid from walhook.batches where webhook_id = s.webhook_id and id = s.id limit 1
+  ) b
+)
+delete from walhook.batches b using s where b.ctid = s.row`,
+)
+
+/** A new one is inserted; one that failed is nobody's any more. */
+const moveBatchesStatement = statement(
+  'move_batches',
+  {
+    batches: rows<MovedBatch>({
+      ...batch,
+      share: ['smallint', of => of.share],
+      due_in_ms: ['float8', of => of.dueInMs],
+    }),
+  },
+  p => `
+insert into walhook.batches as b (webhook_id, id, share, due_at)
+select webhook_id, id, share, clock_timestamp() + due_in_ms * interval '1 ms' from ${p.batches('s')}
+on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = null
+returning b.webhook_id, (extract(epoch from b.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+)
+
+/** Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due. */
+export async function settleRows(client: pg.ClientBase, holderId: number, what: SettledRows): Promise<Due[]> {
+  const { ended, moved, aside, batches, endedBatches } = what
+  const entities = ended.flatMap(({ delivery, isRow }) => (isRow ? [delivery] : []))
+  const [, movedRows, , movedBatches, set, woken] = await Promise.all([
+    ended.length > 0 ? endStatement(client, { holderId, ended }) : null,
+    moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,
+    endedBatches.length > 0 ? endBatchesStatement(client, { ended: endedBatches }) : null,
+    batches.length > 0 ? moveBatchesStatement(client, { batches }) : null,
+    setAside(client, aside),
+    wakeNext(client, entities),
+  ])
+  return [...dues(movedRows?.rows ?? []), ...dues(movedBatches?.rows ?? []), ...set, ...woken]
+}
