@@ -95,7 +95,7 @@ export async function claim(at: TestOutbox, webhookId: number, limit = 100): Pro
 
 /** Settles what was claimed. */
 export async function settle(at: TestOutbox, ...settlements: readonly Settlement[]) {
-  return await settleAs(at.outbox, await holderOf(at), { settlements, aside: [], superseded: [] })
+  return await settleAs(at.outbox, await holderOf(at), { settlements, aside: [] })
 }
 
 /** A settlement of a row that was taken: delivered, unless told otherwise. */
