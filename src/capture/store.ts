@@ -185,7 +185,7 @@ export function createStorer(options: {
     tally.committedAt = committedAt
     const lastEventId = stored.events.at(-1)?.id
     if (lastEventId !== undefined)
-      options.onAppended?.({ lastEventId, webhooksVersion: stored.webhooksVersion, events: null })
+      tellAppended({ lastEventId, webhooksVersion: stored.webhooksVersion, events: null })
   }
 
   async function note(lsn: Lsn): Promise<void> {

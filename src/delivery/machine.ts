@@ -158,8 +158,7 @@ export function createMachine(options: {
       for (const { webhookId, share, settledUpTo, maySendUpTo } of own) {
         const queue = queues.get(webhookId)
         if (!queue) continue
-        if (!queue.own) leave(queue)
-        queue.isJoining = false
+        if (!queue.own || queue.isJoining) leave(queue)
         queue.own!.set(share, { window: openWindow(settledUpTo), saved: { settledUpTo, maySendUpTo } })
       }
       // Who is behind in one share is so in all.

@@ -21,6 +21,9 @@ const scannedEvents = 4_000
 /** So many webhooks that are behind are read for at once. */
 const mostReading = 3
 const mostChecked = 1_000
+const afterFailureMs = 1_000
+const fewBehind = 5
+const ownEveryMs = 5
 
 /**
  * Fills the queues: from the tail where a stream keeps up with it, else by pages of the log; with rows that are due; and asks what
@@ -49,13 +52,22 @@ export function createReader(options: {
   let isSettingsWanted = false
   let isAsideWanted = false
   let reading = 0
+  let ownAtMs = 0
+  /** How far the tail went when webhooks that are behind were looked at last. */
+  let ownUpTo: TimeId = 0n
+  let isOwnTurn = true
+  /** After a failure, nothing is asked for a moment. */
+  let againAtMs = Number.NEGATIVE_INFINITY
 
   /** Begins something unless it is under way already. */
   function once(name: string, work: () => Promise<void>) {
     if (running.has(name)) return
     running.add(name)
     work()
-      .catch(options.failed)
+      .catch(error => {
+        againAtMs = clockMs() + afterFailureMs
+        options.failed(error)
+      })
       .finally(() => {
         running.delete(name)
         options.wake()
@@ -103,9 +115,10 @@ export function createReader(options: {
     if (!isOpen(queue, clockMs())) return false
     const { batch } = queue.settings
     if (batch) return queue.fresh < 2 * batch.maxEvents
+    if (options.room(queue) <= 0 && queue.sending === 0) return false
     let open = 0
     for (const { window } of queue.own?.values() ?? []) open += window.open.size
-    return open < mostOfOne && (open === 0 || options.room(queue) > 0)
+    return open < mostOfOne
   }
 
   /** How far the stream of a webhook was read. */
@@ -258,11 +271,18 @@ export function createReader(options: {
     /** Takes in what the tail has. */
     takeIn() {
       takeMainFromTail()
-      for (const queue of machine.behind) takeOwnFromTail(queue)
+      const nowMs = clockMs()
+      // Where many are behind, they are not looked at each time.
+      isOwnTurn = machine.behind.size <= fewBehind || nowMs >= ownAtMs
+      if (!isOwnTurn) return
+      ownAtMs = nowMs + ownEveryMs
+      ownUpTo = tail.upToId()
+      for (const queue of machine.behind) if (wantsMore(queue)) takeOwnFromTail(queue)
     },
 
     /** Begins to ask for what is missing. Returns when a row is due next, by our clock. */
     ask(): number {
+      if (clockMs() < againAtMs) return againAtMs
       if (isSettingsWanted) once('settings', readSettings)
       if (isBegun && (isHeadWanted || headId > tail.upToId())) {
         isHeadWanted = false
@@ -273,15 +293,16 @@ export function createReader(options: {
       const from = machine.mainReadUpTo()
       if (from !== null && from < tail.fromId() && machine.openFromMain() < mostFromMain)
         once('main', () => readMainPage(from))
-      for (const queue of machine.behind) {
+      for (const queue of isOwnTurn ? machine.behind : []) {
         if (reading >= mostReading) break
+        if (queue.busy.has('reading') || !wantsMore(queue)) continue
         const own = machine.ownReadUpTo(queue)
-        if (own === null || own >= tail.fromId() || queue.busy.has('reading') || !wantsMore(queue)) continue
+        if (own === null || own >= tail.fromId()) continue
         reading++
         forQueue(queue, 'reading', () => readOwnPage(queue, own).finally(() => reading--))
       }
       const nowMs = clockMs()
-      let nextMs = Number.POSITIVE_INFINITY
+      let nextMs = tail.upToId() > ownUpTo && machine.behind.size > 0 ? ownAtMs : Number.POSITIVE_INFINITY
       for (const queue of machine.dues) {
         if (queue.dueAtMs === Number.POSITIVE_INFINITY) machine.dues.delete(queue)
         else if (queue.dueAtMs > nowMs) nextMs = Math.min(nextMs, queue.dueAtMs)

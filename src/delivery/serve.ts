@@ -97,10 +97,10 @@ export function createServing(options: ServeOptions) {
     await reader.readSettings()
     while (!signal.aborted && !isFenced) {
       const nowMs = clockMs()
-      if (nowMs >= nextBeatMs || isReachWanted) beat(nowMs)
       if (nowMs >= nextTickMs) tick(nowMs)
       reader.takeIn()
       sendWhatMay(nowMs)
+      if (nowMs >= nextBeatMs || isReachWanted) beat(nowMs)
       if (machine.toSetAside.length > 0) settler.wanted()
       const dueMs = reader.ask()
       if (nowMs >= nextSaveMs) save(nowMs)
@@ -153,6 +153,10 @@ export function createServing(options: ServeOptions) {
   }
 
   function sendWhatMay(nowMs: number) {
+    if (machine.active.size > 0 && !membership.mayBegin()) {
+      isReachWanted = true
+      return
+    }
     for (const queue of machine.active) {
       if (places.isFull()) return
       sendOf(queue, nowMs)
@@ -217,10 +221,10 @@ export function createServing(options: ServeOptions) {
       })
   }
 
-  function takeRows(most: number): AsideRow[] {
+  function takeRows(most: number): { rows: AsideRow[]; isAll: boolean } {
     const entries = machine.toSetAside.splice(0, most)
     for (const entry of entries) rowOf.set(entry.row, entry)
-    return entries.map(({ row }) => row)
+    return { rows: entries.map(({ row }) => row), isAll: machine.toSetAside.length === 0 }
   }
 
   function onSettled(what: ToSettle, settled: Settled | null) {

@@ -17,7 +17,7 @@ const retryMs = 500
  */
 export function createSettler(options: {
   /** What there is by now of rows to be written, to go with the next commit. */
-  takeRows: (most: number) => ToSettle['aside']
+  takeRows: (most: number) => { readonly rows: ToSettle['aside']; readonly isAll: boolean }
   settle: (what: ToSettle) => Promise<Settled>
   log: Log
   clockMs: () => number
@@ -38,10 +38,11 @@ export function createSettler(options: {
     while (isWanted) {
       if (attempts.length < enough) await rest(restsUntilMs - clockMs())
       isWanted = false
-      const settlements = attempts.splice(0, most)
-      const aside = options.takeRows(5 * most)
+      // Whatever has become a row is settled as one: the rows come first.
+      const { rows: aside, isAll } = options.takeRows(5 * most)
+      const settlements = isAll ? attempts.splice(0, most) : []
       if (settlements.length + aside.length === 0) break
-      if (attempts.length > 0 || aside.length >= 5 * most) isWanted = true
+      if (attempts.length > 0 || !isAll) isWanted = true
       await settleSurely({ settlements, aside })
     }
     isRunning = false

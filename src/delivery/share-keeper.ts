@@ -47,6 +47,8 @@ export function createShareKeeper(options: {
       outbox,
       claimed.map(({ share }) => share),
     )
+    // Each of them has its queue.
+    await reader.readSettings()
     machine.acquire(claimed, own)
     reader.lookForAside()
     log.info('delivery.shares', { held: machine.main.size })
