@@ -175,6 +175,9 @@ alter table walhook.deliveries
   add column due_at timestamptz,
   add column taken_by integer;
 
+-- A process of the version before, which knows nothing of places in the log, drops no day of it.
+alter table walhook.retention_clock rename column at to reached_at;
+
 -- What waited is set aside: the oldest of each entity until its lane was due, or until the lease of its lane has ended, since it may be
 -- under way until then. Batches stay as they were composed.
 --

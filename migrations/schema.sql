@@ -435,7 +435,7 @@ create table walhook.resyncs (
 
 create table walhook.retention_clock (
   is_only boolean default true not null,
-  at timestamp with time zone not null,
+  reached_at timestamp with time zone not null,
   PRIMARY KEY (is_only),
   CHECK (is_only)
 );

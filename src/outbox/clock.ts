@@ -40,10 +40,10 @@ export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
  * costs a step, and not the whole log. It starts at the newest event. After a long stop it catches up step by step.
  */
 const advanceStatement = `
-insert into walhook.retention_clock as c (at)
+insert into walhook.retention_clock as c (reached_at)
 select least(now(), coalesce(to_timestamp((max(last_event_id) >> 20) / 1000.0), now())) from walhook.positions
-on conflict (is_only) do update set at = least(now(), c.at + $1::float8 * interval '1 ms')
-returning (extract(epoch from at) * 1000)::float8 as at_ms, (extract(epoch from now()) * 1000)::float8 as now_ms`
+on conflict (is_only) do update set reached_at = least(now(), c.reached_at + $1::float8 * interval '1 ms')
+returning (extract(epoch from reached_at) * 1000)::float8 as at_ms, (extract(epoch from now()) * 1000)::float8 as now_ms`
 
 /** By which moment days are dropped, and how far that is behind the database's clock. */
 export async function advanceRetentionClock(

@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { firstIdAt } from '../../src/domain/time-id.ts'
 import { openOutbox, transaction } from '../../src/outbox/database.ts'
-import { giveBack, leaseDueLanes } from '../../src/outbox/lanes.ts'
 import { describeMigration, migrate, pendingMigrations } from '../../src/outbox/migrate.ts'
 import { dayMs, ensurePartitions } from '../../src/outbox/partitions.ts'
 import { connect } from '../support/connect.ts'
@@ -224,35 +222,6 @@ test('what was there before keys were compared by their bytes stays, is found by
   expect(rows.map(row => row.entity_id)).toEqual(['B', 'a', 'a-b', 'é', '～', '😀'])
 })
 
-test('what a process of the version before has leased stays leased, and it can lease nothing more', async () => {
-  await using database = await createTestDatabase()
-  await using outbox = openOutbox({ url: database.url, maxConnections: 1, onError() {} })
-  const { pool } = outbox
-  const files = (await readdir(migrations)).filter(file => /^\d/.test(file)).sort()
-  const apply = async (which: readonly string[]) => {
-    for (const file of which) await pool.query(await readFile(new URL(file, migrations), 'utf8'))
-  }
-  await pool.query('create schema walhook')
-  await apply(files.filter(file => file < '0018'))
-  const lease = randomUUID()
-  const leaseOfBefore = `update walhook.lanes set lease = $1, due_at = now() + interval '1 minute' where entity_id = $2`
-  await pool.query(
-    `insert into walhook.lanes (webhook_id, entity_type, entity_id) values (1, 'user', '1'), (1, 'user', '2')`,
-  )
-  await pool.query(leaseOfBefore, [lease, '1'])
-  await apply(files.filter(file => file >= '0018'))
-  // Whoever cancels or resends sees it held.
-  const { rows } = await pool.query(
-    `select entity_id from walhook.lanes where leased_until > now() + interval '50 s'`,
-  )
-  expect(rows).toEqual([{ entity_id: '1' }])
-  const input = { webhookId: 1, limit: 10, lease: randomUUID(), leaseMs: 60_000 }
-  expect(await leaseDueLanes(outbox, input)).toMatchObject([{ entityId: '2' }])
-  await expect(pool.query(leaseOfBefore, [lease, '2'])).rejects.toThrow('column "lease"')
-  await giveBack(outbox, [{ webhookId: 1, entityType: 'user', entityId: '1', lease, dueInMs: 0 }])
-  expect(await leaseDueLanes(outbox, input)).toMatchObject([{ entityId: '1' }])
-})
-
 test('a process that is connected while a migration changes what its statements return fails once, and goes on', async () => {
   await using at = await openTestOutbox()
   await using outbox = openOutbox({ url: at.database.url, maxConnections: 1, onError() {} })
@@ -326,9 +295,24 @@ const impossible: [string, Record<string, unknown>, string][] = [
   ['events', { ...event, index_in_transaction: -1 }, 'an event before its transaction'],
   [
     'deliveries',
-    { webhook_id: 1, entity_type: 'user', entity_id: '1', event_id: 1, attempts: -1 },
+    {
+      webhook_id: 1,
+      entity_type: 'user',
+      entity_id: '1',
+      event_id: 1,
+      share: 1,
+      due_at: 'now',
+      attempts: -1,
+    },
     'attempts below 0',
   ],
+  [
+    'streams',
+    { webhook_id: 1, share: 1, settled_up_to: 2, may_send_up_to: 1 },
+    'a place beyond what may be sent',
+  ],
+  ['skips', { webhook_id: 1, after_id: 2, up_to: 2 }, 'a range without an event'],
+  ['skips', { webhook_id: 1, entity_type: 'user', after_id: 1, up_to: 2 }, 'an entity without an id'],
   [
     'ended_deliveries',
     { webhook_id: 1, event_id: 1, entity_type: 'u', entity_id: '1', state: 'dead', attempts: 0 },

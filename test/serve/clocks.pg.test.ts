@@ -108,10 +108,10 @@ test('what is dropped follows the clock of the database by a step at most', asyn
   const moved = await advanceRetentionClock(at.outbox, dayMs)
   expect(Math.abs(moved.atMs + moved.behindMs - Date.now())).toBeLessThan(60_000)
   await at.append('user 1 new')
-  await at.outbox.pool.query(`update walhook.retention_clock set at = now() - interval '60 days'`)
+  await at.outbox.pool.query(`update walhook.retention_clock set reached_at = now() - interval '60 days'`)
   const { behindMs } = await advanceRetentionClock(at.outbox, dayMs)
   expect(Math.round(behindMs / dayMs)).toBe(59)
   // And back: a clock that was ahead is followed at once.
-  await at.outbox.pool.query(`update walhook.retention_clock set at = now() + interval '60 days'`)
+  await at.outbox.pool.query(`update walhook.retention_clock set reached_at = now() + interval '60 days'`)
   expect((await advanceRetentionClock(at.outbox, dayMs)).behindMs).toBe(0)
 })
