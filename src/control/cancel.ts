@@ -1,6 +1,8 @@
+import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { cancelSome, type LaneKey } from '../outbox/cancel.ts'
+import { cancelRows, skipWaiting } from '../outbox/cancel.ts'
+import { countSkipped } from '../outbox/count-skipped.ts'
 import { inTransaction } from '../outbox/database.ts'
 import { findEvent } from '../outbox/events.ts'
 import { readLastEvent } from '../outbox/last-event.ts'
@@ -12,7 +14,7 @@ import { notFound, type Result } from './result.ts'
 /** What of a webhook's queue is meant: everything, one entity, or one event. */
 export type Waiting =
   | { readonly of: 'webhook' }
-  | { readonly of: 'entity'; readonly entity: LaneKey }
+  | { readonly of: 'entity'; readonly entity: Entity }
   | { readonly of: 'event'; readonly eventId: TimeId }
 
 /**
@@ -25,8 +27,8 @@ export type Count = queueDepth.Count
 /** Beyond this, somebody who is asked whether they are sure needs no number. */
 export const mostCounted = 10_000
 
-/** Short enough for an append that waits for the lanes of a page. */
-const pageDeliveries = 1_000
+/** Every holder waits while a page is cancelled. */
+const pageRows = 1_000
 /** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
 const longestMs = 10_000
 
@@ -50,26 +52,36 @@ export async function cancelWaiting(
     upTo: (await readLastEvent(control.outbox))?.id ?? 0n,
   }
   const startedMs = performance.now()
+  const isTimeOver = () => performance.now() - startedMs > longestMs
+  const record = (client: Parameters<typeof recordAudit>[0]) =>
+    recordAudit(client, caller, 'deliveries.cancelled', { webhookId, to: recorded(waiting) })
+
+  // First of all: what the streams bring from now on is what came after the call.
+  const { skipped, isUnsure } = await inTransaction(control.outbox, async ({ client }) => {
+    const done = await skipWaiting(client, which)
+    if (done.skipped) await record(client)
+    return done
+  })
   let cancelled = 0
-  let passedOver = 0
-  let after: LaneKey | null = null
-  do {
-    const from = { after, limit: pageDeliveries }
-    const isFirst = cancelled === 0
-    const page: Awaited<ReturnType<typeof cancelSome>> = await inTransaction(
+  let isMore = true
+  while (isMore && !isTimeOver()) {
+    const isFirst = cancelled === 0 && skipped === null
+    const page: Awaited<ReturnType<typeof cancelRows>> = await inTransaction(
       control.outbox,
       async ({ client }) => {
-        const done = await cancelSome(client, which, from)
-        if (isFirst && done.cancelled > 0)
-          await recordAudit(client, caller, 'deliveries.cancelled', { webhookId, to: recorded(waiting) })
+        const done = await cancelRows(client, which, pageRows)
+        if (isFirst && done.cancelled > 0) await record(client)
         return done
       },
     )
     cancelled += page.cancelled
-    passedOver += page.passedOver
-    after = page.next
-  } while (after !== null && performance.now() - startedMs < longestMs)
-  return { ok: true, value: { cancelled, isComplete: after === null && passedOver === 0 } }
+    isMore = page.isMore
+  }
+  const counted = skipped && (await countSkipped(control.outbox.pool, skipped, isTimeOver))
+  return {
+    ok: true,
+    value: { cancelled: cancelled + (counted ?? 0), isComplete: !isMore && !isUnsure },
+  }
 }
 
 /** How many deliveries wait for a webhook or are in flight, counted up to `most`. */

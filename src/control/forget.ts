@@ -1,7 +1,7 @@
+import type { Entity } from '../domain/entity.ts'
 import type { SealKey } from '../domain/seal.ts'
 import { unseal } from '../domain/seal.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import type { LaneKey } from '../outbox/cancel.ts'
 import { inTransaction, type Outbox } from '../outbox/database.ts'
 import { type Forgotten, forgetEntity as forget } from '../outbox/forget.ts'
 import { listAnswers, withdrawAnswer } from '../outbox/idempotency.ts'
@@ -22,7 +22,7 @@ const longestMs = 10_000
 export async function forgetEntity(
   control: { readonly outbox: Outbox; readonly sealKey: SealKey | null },
   caller: Caller,
-  entity: LaneKey,
+  entity: Entity,
 ): Promise<Forgotten & { readonly answers: number; readonly isComplete: boolean }> {
   const { outbox } = control
   const startedMs = performance.now()
@@ -41,7 +41,7 @@ export async function forgetEntity(
 /** Answers that are kept for repetitions, and hold the entity, or can't be read: a repetition is told to look. */
 async function withdrawAnswers(
   { outbox, sealKey }: { readonly outbox: Outbox; readonly sealKey: SealKey | null },
-  entity: LaneKey,
+  entity: Entity,
 ): Promise<number> {
   let withdrawn = 0
   for (const { key, answer } of await listAnswers(outbox)) {
@@ -54,7 +54,7 @@ async function withdrawAnswers(
 }
 
 /** Whether a value tells of the entity anywhere within, also in texts that are JSON themselves. */
-function holds(value: unknown, entity: LaneKey): boolean {
+function holds(value: unknown, entity: Entity): boolean {
   if (typeof value === 'string') return /^\s*[[{]/.test(value) && holds(parsed(value), entity)
   if (typeof value !== 'object' || value === null) return false
   const { entity_type, entity_id } = value as { entity_type?: unknown; entity_id?: unknown }

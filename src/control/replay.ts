@@ -1,7 +1,7 @@
+import type { Entity } from '../domain/entity.ts'
 import { actionTypes } from '../domain/event.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import type { LaneKey } from '../outbox/cancel.ts'
 import { databaseNow, newestIdTime } from '../outbox/clock.ts'
 import * as outboxReplay from '../outbox/replay.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
@@ -23,7 +23,7 @@ export type ReplayWish =
   | { readonly of: 'failed'; readonly from: Date; readonly to: Date | null }
 
 /** Where a call that had no more time left off: the end of what is meant is fixed by the first one. */
-export type ReplayCursor = { readonly toMs: number; readonly after: LaneKey }
+export type ReplayCursor = { readonly toMs: number; readonly after: Entity }
 
 export type ReplayResult = { readonly queued: number; readonly next: ReplayCursor | null }
 

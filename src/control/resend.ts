@@ -21,7 +21,8 @@ export type Resend = {
 
 /**
  * Sends an event to a webhook once more, under the same `webhook-id`: whatever became of it before. Where the webhook has
- * not its trigger, only an admin does so, and says so (`beyondTriggers`): its receiver may not be meant to have such data. It waits in its entity's lane like any other event and begins with its first attempt.
+ * not its trigger, only an admin does so, and says so (`beyondTriggers`): its receiver may not be meant to have such data. It waits its turn
+ * among the events of its entity, and begins with its first attempt.
  * Fails for a webhook that is not active, and while this very event is on its way.
  */
 export async function resendEvent(

@@ -1,223 +1,171 @@
 import type pg from 'pg'
+import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import { wakeChannel } from './append.ts'
-import { free } from './lanes.ts'
+import { wakeNext } from './aside.ts'
+import { askedPlaces } from './ask.ts'
+import { isTaken, placeIn, tellByHand } from './by-hand.ts'
+import { countPage, type Skipped } from './count-skipped.ts'
+import { lockAllHolders } from './fence.ts'
+import { rows, statement } from './statement.ts'
 
-export type LaneKey = { readonly entityType: string; readonly entityId: string }
-
-/** Which of a webhook's waiting deliveries: all, those of one entity, or the one of an event. */
+/** Which of a webhook's waiting events: all, those of one entity, or one. */
 export type Waiting = {
   readonly webhookId: number
-  readonly entity: LaneKey | null
+  readonly entity: Entity | null
   readonly eventId: TimeId | null
   /** No newer event than this: what comes while a cancellation runs is not meant. */
   readonly upTo: TimeId
 }
 
 /**
- * Locks the next lanes, in the order in which an append locks them. `lease` is null where nobody holds the lane now: a
- * lease that is over counts as none, else what a dead process held could never be cancelled.
+ * The oldest rows of a webhook that nobody is sending, up to some number, end as cancelled: in the order of the key, so that they are
+ * read from it. Returns of each entity how many they were, and the oldest.
  */
-const lockNextLanesStatement = `
-select entity_type, entity_id, case when leased_until > clock_timestamp() then lease_id end as lease
-from walhook.lanes
-where webhook_id = $1 and (entity_type, entity_id) > ($2, $3)
-order by entity_type, entity_id
-limit $4
-for update`
-
-/**
- * Looked up as a row of a list, because for single values the planner may take the index by time, and read all lanes of the
- * webhook.
- */
-const lockOneLaneStatement = `
-select l.entity_type, l.entity_id, case when l.leased_until > clock_timestamp() then l.lease_id end as lease
-from unnest(array[$1::int], array[$2::text], array[$3::text]) as k (webhook_id, entity_type, entity_id)
-cross join lateral (
-  select * from walhook.lanes
-  where webhook_id = k.webhook_id and entity_type = k.entity_type and entity_id = k.entity_id
-  limit $4
-  for update
-) l`
-
-/** What is in flight in a held lane is its oldest delivery that was there when the lease began. */
-const cancelDeliveriesStatement = `
-with lane as (
-  select * from unnest($1::int[], $2::text[], $3::text[], $4::uuid[]) as l (webhook_id, entity_type, entity_id, lease)
-), doomed as materialized (
-  select d.ctid
-  from lane
-  left join lateral (
-    select o.event_id from walhook.deliveries o
-    where o.webhook_id = lane.webhook_id and o.entity_type = lane.entity_type and o.entity_id = lane.entity_id
-      and o.asked_during is distinct from lane.lease
-    order by o.event_id limit 1
-  ) in_flight on lane.lease is not null
-  cross join lateral (
-    select d.ctid from walhook.deliveries d
-    where d.webhook_id = lane.webhook_id and d.entity_type = lane.entity_type and d.entity_id = lane.entity_id
-      and d.event_id >= $5 and d.event_id <= $6
-      and d.event_id is distinct from in_flight.event_id
-    order by d.event_id limit $7
-  ) d
-  limit $7
+const cancelRowsWhere = (
+  name: string,
+  where: (p: Record<'entityType' | 'entityId' | 'from', string>) => string,
+) =>
+  statement(
+    name,
+    { webhookId: 'int', entityType: 'text', entityId: 'text', from: 'bigint', upTo: 'bigint', most: 'int' },
+    p => `
+with doomed as materialized (
+  select d.* from walhook.deliveries d
+  where d.webhook_id = ${p.webhookId} and ${where(p)} and d.event_id <= ${p.upTo} and not ${isTaken('d')}
+  order by d.webhook_id, d.entity_type, d.entity_id, d.event_id limit ${p.most}
 ), gone as (
-  delete from walhook.deliveries d using doomed
-  where d.ctid = doomed.ctid
-  returning d.webhook_id, d.entity_type, d.entity_id, d.event_id, d.attempts
+  delete from walhook.deliveries d using doomed k
+  where d.webhook_id = k.webhook_id and d.entity_type = k.entity_type and d.entity_id = k.entity_id and d.event_id = k.event_id
 ), recorded as (
   insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
-  select webhook_id, event_id, entity_type, entity_id, 'cancelled', attempts from gone
+  select webhook_id, event_id, entity_type, entity_id, 'cancelled', attempts from doomed
   on conflict (webhook_id, event_id)
-    do update set state = 'cancelled', superseded_by = null, attempts = excluded.attempts, ended_at = now()
+    do update set state = 'cancelled', superseded_by = null, as_new = false, attempts = excluded.attempts, ended_at = now()
 )
-select entity_type, entity_id, min(event_id) as oldest, count(*)::int as cancelled from gone group by 1, 2`
+select entity_type, entity_id, count(*)::int as cancelled, min(event_id) as oldest,
+       array_remove(array_agg(distinct batch_id), null) as batch_ids
+from doomed group by entity_type, entity_id`,
+  )
+
+const ofEntity = (p: Record<'entityType' | 'entityId' | 'from', string>) =>
+  `d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and d.event_id >= ${p.from}`
+const afterRow = (p: Record<'entityType' | 'entityId' | 'from', string>) =>
+  `(d.entity_type, d.entity_id, d.event_id) > (${p.entityType}, ${p.entityId}, ${p.from})`
+
+const cancelRowsOfEntity = cancelRowsWhere('cancel_rows_of_entity', ofEntity)
+const cancelRowsOfWebhook = cancelRowsWhere('cancel_rows_of_webhook', afterRow)
+
+type Changed = Entity & { readonly oldest: TimeId }
+
+/** Entities of which the oldest row was cancelled, and another one is the oldest now. */
+const movedOn = statement(
+  'moved_on',
+  {
+    webhookId: 'int',
+    entities: rows<Changed>({
+      entity_type: ['text', each => each.entityType],
+      entity_id: ['text', each => each.entityId],
+      oldest: ['bigint', each => each.oldest],
+    }),
+  },
+  p => `
+select s.entity_type, s.entity_id
+from ${p.entities('s')}
+cross join lateral (
+  select event_id from walhook.deliveries
+  where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
+  order by event_id limit 1
+) first
+where first.event_id > s.oldest`,
+)
+
+const endEmptyBatches = statement(
+  'end_empty_batches',
+  { webhookId: 'int', ids: 'bigint[]' },
+  p => `
+delete from walhook.batches b
+where webhook_id = ${p.webhookId} and id = any(${p.ids}) and taken_by is null and not exists (
+  select from walhook.deliveries where webhook_id = ${p.webhookId} and batch_id = b.id
+)`,
+)
 
 /**
- * Moves the lanes on from which something was cancelled: one without another delivery ends, and where the oldest
- * delivery was cancelled the next one is due at once. A lease that is over ends with it, so that a settlement that comes
- * after all finds nothing to change.
+ * Cancels up to `limit` waiting rows, as a transaction of its own: they end as cancelled. What is under way is not touched, and is settled as
+ * ever. Returns how many; `isMore`: there may be others.
  */
-const moveLanesOnStatement = `
-with lane as materialized (
-  select l.*, first.event_id, locked.ctid
-  from unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::bigint[])
-    as l (webhook_id, entity_type, entity_id, lease, oldest_cancelled)
-  cross join lateral (
-    select ctid from walhook.lanes
-    where webhook_id = l.webhook_id and entity_type = l.entity_type and entity_id = l.entity_id limit 1
-  ) locked
-  left join lateral (
-    select d.event_id from walhook.deliveries d
-    where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id
-    order by d.event_id limit 1
-  ) first on true
-), emptied as (
-  delete from walhook.lanes l using lane
-  where lane.event_id is null and l.ctid = lane.ctid
-)
-update walhook.lanes l
-set ${free}, due_at = case when lane.oldest_cancelled < lane.event_id then least(l.due_at, now()) else l.due_at end
-from lane
-where lane.event_id is not null and lane.lease is null and l.ctid = lane.ctid`
-
-/** Whether whoever holds a lane of the webhook may be choosing at this moment what to send of it, and how much. */
-const holderChoosesStatement = `
-select mode = 'latest' or batch_max_events is not null as holder_chooses from walhook.webhooks where id = $1`
-
-/** Of held lanes, how many hold more than one delivery. */
-const longLanesStatement = `
-select count(*)::int as n
-from unnest($2::text[], $3::text[]) as l (entity_type, entity_id)
-where exists (
-  select from walhook.deliveries d
-  where d.webhook_id = $1 and d.entity_type = l.entity_type and d.entity_id = l.entity_id
-  offset 1
-)`
-
-const beforeAll: LaneKey = { entityType: '', entityId: '' }
-
-/**
- * Cancels up to `limit` waiting deliveries, inside a transaction, lane by lane from the one after `after`. What is in
- * flight is not touched, and is settled as ever. Returns how many, and where to go on, or null where nothing is left.
- *
- * Where a webhook wants only the latest state, or batches, whoever holds a lane may be choosing among all that waits
- * in it. Such lanes are left alone whole while they are held; `passedOver` says how many there were.
- */
-export async function cancelSome(
+export async function cancelRows(
   client: pg.PoolClient,
-  waiting: Waiting,
-  page: { after: LaneKey | null; limit: number },
-): Promise<{ cancelled: number; passedOver: number; next: LaneKey | null }> {
-  const { webhookId } = waiting
-  const from = waiting.entity ?? page.after ?? beforeAll
-  const { rows: lanes } = await client.query<LockedLane>({
-    name: waiting.entity ? 'lock_one_lane' : 'lock_next_lanes',
-    text: waiting.entity ? lockOneLaneStatement : lockNextLanesStatement,
-    values: [webhookId, from.entityType, from.entityId, page.limit],
-  })
-  const last = lanes.at(-1)
-  if (!last) return { cancelled: 0, passedOver: 0, next: null }
-  const held = lanes.filter(({ lease }) => lease !== null)
-  const isUnsure = held.length > 0 && (await holderChooses(client, webhookId))
-  const passedOver = isUnsure ? await countLongLanes(client, webhookId, held) : 0
-
-  const open = isUnsure ? lanes.filter(({ lease }) => lease === null) : lanes
-  const cancelled = await cancelDeliveries(client, waiting, open, page.limit)
-  const count = cancelled.reduce((sum, lane) => sum + lane.cancelled, 0)
-  if (count > 0) {
-    await moveLanesOn(client, webhookId, cancelled)
-    await client.query(`select pg_notify('${wakeChannel}', '')`)
-  }
-  // A full page may have left something in these lanes: they are looked at once more.
-  if (count >= page.limit) return { cancelled: count, passedOver: 0, next: page.after ?? beforeAll }
-  const isOver = waiting.entity !== null || lanes.length < page.limit
-  return {
-    cancelled: count,
-    passedOver,
-    next: isOver ? null : { entityType: last.entity_type, entityId: last.entity_id },
-  }
-}
-
-async function holderChooses(client: pg.PoolClient, webhookId: number): Promise<boolean> {
-  const { rows } = await client.query(holderChoosesStatement, [webhookId])
-  return rows[0]?.holder_chooses ?? false
-}
-
-async function countLongLanes(
-  client: pg.PoolClient,
-  webhookId: number,
-  lanes: readonly LockedLane[],
-): Promise<number> {
-  const { rows } = await client.query(longLanesStatement, [
-    webhookId,
-    lanes.map(lane => lane.entity_type),
-    lanes.map(lane => lane.entity_id),
-  ])
-  return rows[0].n
-}
-
-type LockedLane = { entity_type: string; entity_id: string; lease: string | null }
-type CancelledLane = LockedLane & { oldest: TimeId; cancelled: number }
-
-async function cancelDeliveries(
-  client: pg.PoolClient,
-  waiting: Waiting,
-  lanes: readonly LockedLane[],
+  { webhookId, entity, eventId, upTo }: Waiting,
   limit: number,
-): Promise<CancelledLane[]> {
-  const { rows } = await client.query({
-    name: 'cancel_deliveries',
-    text: cancelDeliveriesStatement,
-    values: [
-      lanes.map(() => waiting.webhookId),
-      lanes.map(lane => lane.entity_type),
-      lanes.map(lane => lane.entity_id),
-      lanes.map(lane => lane.lease),
-      waiting.eventId ?? 0n,
-      waiting.eventId ?? waiting.upTo,
-      limit,
-    ],
-  })
-  const keyOf = (lane: Omit<LockedLane, 'lease'>) => JSON.stringify([lane.entity_type, lane.entity_id])
-  const leases = new Map(lanes.map(lane => [keyOf(lane), lane.lease]))
-  return rows.map(row => ({ ...row, lease: leases.get(keyOf(row)) ?? null }))
+): Promise<{ cancelled: number; isMore: boolean }> {
+  await lockAllHolders(client)
+  const which = { webhookId, upTo: eventId ?? upTo, most: limit }
+  const { rows } = entity
+    ? await cancelRowsOfEntity(client, { ...which, ...entity, from: eventId ?? 0n })
+    : await cancelRowsOfWebhook(client, { ...which, entityType: '', entityId: '', from: 0n })
+  const cancelled: number = rows.reduce((sum, row) => sum + row.cancelled, 0)
+  if (cancelled === 0) return { cancelled, isMore: false }
+  const entities = rows.map(row => ({
+    entityType: row.entity_type as string,
+    entityId: row.entity_id as string,
+    oldest: row.oldest as TimeId,
+  }))
+  const ids: TimeId[] = rows.flatMap(row => row.batch_ids)
+  if (ids.length > 0) await endEmptyBatches(client, { webhookId, ids })
+  const moved = await movedOn(client, { webhookId, entities })
+  await wakeNext(
+    client,
+    moved.rows.map(row => ({ webhookId, entityType: row.entity_type, entityId: row.entity_id })),
+  )
+  await tellByHand(client, webhookId)
+  return { cancelled, isMore: cancelled === limit }
 }
 
-async function moveLanesOn(
+/** The places of a webhook in all shares, as arrays by share. */
+const placesOfWebhook = statement(
+  'places_of_webhook',
+  { webhookId: 'int' },
+  p => `
+select array_agg(p.settled_up_to order by m.share) as settled, array_agg(p.may_send_up_to order by m.share) as may_send
+from walhook.shares m cross join lateral (${placeIn(p.webhookId, 'm.share')}) p`,
+)
+
+const insertSkip = statement(
+  'insert_skip',
+  { webhookId: 'int', entityType: 'text', entityId: 'text', afterId: 'bigint', upTo: 'bigint' },
+  p => `
+insert into walhook.skips (webhook_id, entity_type, entity_id, after_id, up_to)
+select ${p.webhookId}, ${p.entityType}, ${p.entityId}, ${p.afterId}, ${p.upTo}
+where exists (select from walhook.webhooks where id = ${p.webhookId})
+returning id`,
+)
+
+/**
+ * Has the streams of a webhook pass over what waits in the log, as a transaction of its own. What is being sent goes on. Null: nothing
+ * can wait there. `isUnsure`: the one event that is meant may be under way.
+ */
+export async function skipWaiting(
   client: pg.PoolClient,
-  webhookId: number,
-  lanes: readonly CancelledLane[],
-): Promise<void> {
-  await client.query({
-    name: 'move_lanes_on',
-    text: moveLanesOnStatement,
-    values: [
-      lanes.map(() => webhookId),
-      lanes.map(lane => lane.entity_type),
-      lanes.map(lane => lane.entity_id),
-      lanes.map(lane => lane.lease),
-      lanes.map(lane => lane.oldest),
-    ],
-  })
+  { webhookId, entity, eventId, upTo }: Waiting,
+): Promise<{ skipped: Skipped | null; isUnsure: boolean }> {
+  await lockAllHolders(client)
+  const { rows: places } = await placesOfWebhook(client, { webhookId })
+  const { settled, may_send: maySend }: { settled: TimeId[]; may_send: TimeId[] } = places[0]
+  let range = { afterId: settled.toSorted((a, b) => (a < b ? -1 : 1))[0]!, upTo }
+  let isUnsure = false
+  if (eventId !== null) {
+    const [event] = await askedPlaces(client, { webhookId, eventIds: [eventId] })
+    isUnsure = event?.place === 'in_flight' && !event.isRow
+    if (event?.place !== 'in_log' && !isUnsure) return { skipped: null, isUnsure: false }
+    range = { afterId: eventId - 1n, upTo: eventId }
+  }
+  const skip = { webhookId, entity, ...range, settled, maySend }
+  if (range.afterId >= range.upTo) return { skipped: null, isUnsure }
+  const near = await countPage(client, skip, range.afterId)
+  if (near.skipped === 0 && near.next === null) return { skipped: null, isUnsure }
+  const { entityType = null, entityId = null } = entity ?? {}
+  const { rows: made } = await insertSkip(client, { webhookId, entityType, entityId, ...range })
+  if (!made[0]) return { skipped: null, isUnsure: false }
+  await tellByHand(client, webhookId)
+  return { skipped: { ...skip, skipId: made[0].id }, isUnsure }
 }

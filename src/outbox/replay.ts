@@ -1,10 +1,10 @@
 import type pg from 'pg'
+import type { Entity } from '../domain/entity.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
-import { askForMany, type LaneEvent } from './ask-for-many.ts'
-import type { LaneKey } from './cancel.ts'
+import { askFor } from './ask.ts'
+import { lockToSend, type NotSending } from './by-hand.ts'
 import type { Outbox } from './database.ts'
 import type { Count } from './queue-depth.ts'
-import { lockSendingWebhook, type Resent } from './resend.ts'
 
 /** Which events are sent to a webhook once more. Ranges hold their beginning and not their end. */
 export type ReplaySource =
@@ -20,28 +20,28 @@ export type ReplaySource =
   | { readonly of: 'failed'; readonly from: Date; readonly to: Date }
 
 export type Replayed =
-  | Extract<Resent, { state: 'no_webhook' | 'inactive' }>
+  | NotSending
   | {
       readonly state: 'queued'
       /** How many deliveries were made, or begin anew. */
       readonly queued: number
-      /** The last lane that was done, where there are more; null at the end. */
-      readonly next: LaneKey | null
+      /** The last entity that was done, where there are more; null at the end. */
+      readonly next: Entity | null
     }
 
-const inLaneOrder = 'order by entity_type, entity_id, event_id'
+const byEntity = 'order by entity_type, entity_id, event_id'
 
 const rangeStatement = `
 select entity_type, entity_id, id as event_id from walhook.events
 where id >= $3 and id < $4 and ($5::text[] is null or entity_type || '.' || action_type = any($5))
   and (entity_type, entity_id) > ($1, $2)
-${inLaneOrder}`
+${byEntity}`
 
 const idsStatement = `
 select entity_type, entity_id, id as event_id from walhook.events
 where id = any($3) and ($4::text[] is null or entity_type || '.' || action_type = any($4))
   and (entity_type, entity_id) > ($1, $2)
-${inLaneOrder}`
+${byEntity}`
 
 /**
  * The events of which an attempt failed in a range of time ($4, $5), of all failed attempts, or of the `newest`, and
@@ -75,7 +75,7 @@ select e.entity_type, e.entity_id, e.id as event_id
 from of_event join walhook.events e on e.id = of_event.event_id
 where (e.entity_type, e.entity_id) > ($1, $2) and ${isNotDelivered}
   and ($8::text[] is null or e.entity_type || '.' || e.action_type = any($8))
-${inLaneOrder}`
+${byEntity}`
 
 const countFailedStatement = `
 ${eventsOfFailed('order by id desc limit $2', 'limit $2')}
@@ -135,11 +135,10 @@ export async function countFailed(
 }
 
 /**
- * Sends events to a webhook once more, by hand, as a resend of each would: also those that are older than it and, unless
- * `onlyWanted`, those that it does not want. They are found once, in the order of their lanes, and put into them page by page of about `pageEvents`,
- * a commit each, until `isTimeOver` says so; a call with `after` goes on behind that lane. All that is meant of a lane
- * goes into one commit, however much that is, so that a lane's events stay in their order, also among those that wait.
- * `onQueued` runs once, in the first commit that changes something.
+ * Sends events to a webhook once more, by hand: also those that are older than it and, unless `onlyWanted`, those that it has no
+ * trigger for. They are found once, in the order of their entities, and queued page by page of about `pageEvents`, a commit each, until
+ * `isTimeOver` says so; a call with `after` goes on behind that entity. All that is meant of an entity goes into one commit, however much
+ * that is, so that its events stay in their order. `onQueued` runs once, in the first commit that changes something.
  */
 export async function replay(outbox: Outbox, input: Input, on: Callbacks): Promise<Replayed> {
   const client = await outbox.pool.connect()
@@ -155,12 +154,14 @@ export async function replay(outbox: Outbox, input: Input, on: Callbacks): Promi
   }
 }
 
+type EntityEvent = Entity & { readonly eventId: TimeId }
+
 type Input = {
   webhookId: number
   source: ReplaySource
   /** Only events of which the webhook has the trigger. */
   onlyWanted?: boolean
-  after: LaneKey | null
+  after: Entity | null
   pageEvents: number
 }
 type Callbacks = { isTimeOver: () => boolean; onQueued: (client: pg.PoolClient) => Promise<void> }
@@ -170,7 +171,7 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
   let { after } = input
   let queued = 0
   await client.query('begin')
-  const first = await lockSendingWebhook(client, webhookId)
+  const first = await lockToSend(client, webhookId)
   if (!first.ok) {
     await client.query('rollback')
     return first.refusal
@@ -184,26 +185,30 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
   for await (const items of pagesOf(client, input.pageEvents)) {
     if (on.isTimeOver()) return { state: 'queued', queued, next: after ?? beforeAll }
     await client.query('begin')
-    const webhook = await lockSendingWebhook(client, webhookId)
+    const webhook = await lockToSend(client, webhookId)
     if (!webhook.ok) {
       await client.query('rollback')
       return webhook.refusal
     }
-    const made = await askForMany(client, { webhookId, items, onlyFailed: source.of === 'failed' })
-    if (queued === 0 && made > 0) await on.onQueued(client)
+    const { asked } = await askFor(client, {
+      webhookId,
+      eventIds: items.map(({ eventId }) => eventId),
+      wish: source.of === 'failed' ? 'failed' : 'replay',
+    })
+    if (queued === 0 && asked.length > 0) await on.onQueued(client)
     await client.query('commit')
-    queued += made
+    queued += asked.length
     const { entityType, entityId } = items.at(-1)!
     after = { entityType, entityId }
   }
   return { state: 'queued', queued, next: null }
 }
 
-const beforeAll: LaneKey = { entityType: '', entityId: '' }
+const beforeAll: Entity = { entityType: '', entityId: '' }
 
-/** What the cursor holds, in pages that end where a lane ends. */
-async function* pagesOf(client: pg.PoolClient, pageEvents: number): AsyncGenerator<LaneEvent[], undefined> {
-  const waiting: LaneEvent[] = []
+/** What the cursor holds, in pages that end where an entity ends. */
+async function* pagesOf(client: pg.PoolClient, pageEvents: number): AsyncGenerator<EntityEvent[], undefined> {
+  const waiting: EntityEvent[] = []
   for (;;) {
     const { rows } = await client.query(`fetch ${pageEvents} from found`)
     waiting.push(

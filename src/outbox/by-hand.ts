@@ -1,0 +1,98 @@
+import type pg from 'pg'
+import type { Entity } from '../domain/entity.ts'
+import { wakeChannel } from './append.ts'
+import { lockAllHolders } from './fence.ts'
+import { rows, statement } from './statement.ts'
+
+/**
+ * What an admin does to a webhook's deliveries is one transaction, or page by page: it stops every holder for that moment, so nothing is
+ * taken, settled or sent newly meanwhile. What is under way by then stays as it is. Afterwards the rows are as this leaves them, and
+ * what waits in the log is passed over by the skips.
+ */
+
+/** Whether a webhook may be given deliveries. Locked against deletion until the transaction ends. */
+const lockWebhookStatement = `
+select is_active and disabled_at is null as may_send, disabled_reason, triggers
+from walhook.webhooks where id = $1 for key share`
+
+/** Why nothing can be sent by hand. */
+export type NotSending =
+  | { readonly state: 'no_webhook' }
+  | { readonly state: 'inactive'; readonly disabledReason: string | null }
+
+/** Stops every holder, and says whether the webhook may be given deliveries. The first statement of a transaction. */
+export async function lockToSend(
+  client: pg.PoolClient,
+  webhookId: number,
+): Promise<
+  | { readonly ok: true; readonly triggers: readonly string[] }
+  | { readonly ok: false; readonly refusal: NotSending }
+> {
+  await lockAllHolders(client)
+  const { rows } = await client.query(lockWebhookStatement, [webhookId])
+  if (!rows[0]) return { ok: false, refusal: { state: 'no_webhook' } }
+  if (!rows[0].may_send)
+    return { ok: false, refusal: { state: 'inactive', disabledReason: rows[0].disabled_reason } }
+  return { ok: true, triggers: rows[0].triggers }
+}
+
+/** Once this has committed, every process that delivers looks at the webhook anew. */
+export async function tellByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
+  await client.query('select pg_notify($1, $2)', [wakeChannel, `hand:${webhookId}`])
+}
+
+/** The place of a webhook in share `share`: what is settled, and up to where it may have been sent what it wants. */
+export const placeIn = (webhookId: string, share: string) => `
+select coalesce(o.settled_up_to, m.settled_up_to) as settled_up_to,
+       greatest(coalesce(o.settled_up_to, m.settled_up_to),
+                coalesce(o.may_send_up_to, h.may_send_up_to, 0)) as may_send_up_to
+from walhook.shares m
+left join walhook.holders h on h.id = m.holder_id
+left join walhook.streams o on o.webhook_id = ${webhookId} and o.share = m.share
+where m.share = ${share}`
+
+/** Whether row `d` is under way, by itself or in its batch. */
+export const isTaken = (d: string) => `(
+  ${d}.taken_by is not null or ${d}.batch_id is not null and exists (
+    select from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
+  ))`
+
+export const entities = rows<Entity>({
+  entity_type: ['text', each => each.entityType],
+  entity_id: ['text', each => each.entityId],
+})
+
+/**
+ * Of entities whose rows were changed, the oldest row is due where it is one of those, and nothing of the entity is under way: else
+ * it waits behind that. A batch with one of them is due.
+ */
+export const makeDue = statement(
+  'by_hand_make_due',
+  { webhookId: 'int', entities, changed: 'bigint[]' },
+  p => `
+with first as materialized (
+  select o.*
+  from ${p.entities('s')}
+  cross join lateral (
+    select ctid, event_id, batch_id from walhook.deliveries
+    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
+    order by event_id limit 1
+  ) o
+  where o.event_id = any(${p.changed}) and not exists (
+    select from walhook.deliveries d
+    where d.webhook_id = ${p.webhookId} and d.entity_type = s.entity_type and d.entity_id = s.entity_id and ${isTaken('d')}
+  )
+), batches as (
+  update walhook.batches b set due_at = least(b.due_at, now())
+  where webhook_id = ${p.webhookId} and taken_by is null and id in (
+    select d.batch_id
+    from ${p.entities('s')}
+    cross join lateral (
+      select batch_id from walhook.deliveries
+      where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
+        and event_id = any(${p.changed})
+    ) d
+  )
+)
+update walhook.deliveries d set due_at = now() from first where d.ctid = first.ctid and first.batch_id is null`,
+)
