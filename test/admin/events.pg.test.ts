@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import { explainStates } from '../../src/domain/explain.ts'
-import { settle } from '../../src/outbox/settle.ts'
 import { follow } from '../support/follow.ts'
-import { eventIds, retry, settleAll, settlementOf } from '../support/open-outbox.ts'
+import { eventIds } from '../support/open-outbox.ts'
 import { openTestPages } from '../support/open-pages.ts'
+import { claim, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>
 beforeAll(async () => {
@@ -101,23 +101,26 @@ test('a request that held several events is a step of each of them', async () =>
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new', 'user 8 new')
   const [first, second] = await eventIds(at)
-  const lanes = await at.claim(id)
+  const lanes = await claim(at, id)
   const [settlement] = lanes.map(lane => settlementOf(lane))
-  await settle(at.outbox, [
-    {
-      ...settlement!,
-      shipment: { webhookId: id, batchId: 5n, deliveries: lanes as never },
-      attempt: {
-        ...settlement!.attempt,
-        messageId: 'batch_1_5_2',
-        eventId: null,
-        eventIds: [first!, second!],
-        entityType: null,
-        entityId: null,
-        actionType: null,
+  await settle(
+    at,
+    ...[
+      {
+        ...settlement!,
+        shipment: { webhookId: id, batchId: 5n, deliveries: lanes as never },
+        attempt: {
+          ...settlement!.attempt,
+          messageId: 'batch_1_5_2',
+          eventId: null,
+          eventIds: [first!, second!],
+          entityType: null,
+          entityId: null,
+          actionType: null,
+        },
       },
-    },
-  ])
+    ],
+  )
   for (const event of [first, second])
     expect(steps((await at.get(`/events/${event}`)).text, id)[1]).toBe(
       'Attempt 1 of 10, 2 events in one request Delivered (204)',

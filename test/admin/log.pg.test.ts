@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { follow } from '../support/follow.ts'
-import { eventIds, retry, settleAll } from '../support/open-outbox.ts'
+import { eventIds } from '../support/open-outbox.ts'
 import { openTestPages, ours } from '../support/open-pages.ts'
+import { retry, settleAll } from '../support/sending.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>
 beforeAll(async () => {

@@ -1,7 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { settle } from '../../src/outbox/settle.ts'
 import { openTestApi } from '../support/open-api.ts'
-import { settlementOf } from '../support/open-outbox.ts'
+import { claim, settle, settlementOf } from '../support/sending.ts'
 
 /** A webhook whose log holds `count` requests of `bytes` each, and some small ones before them. */
 async function open(count: number, bytes: number) {
@@ -13,7 +12,7 @@ async function open(count: number, bytes: number) {
     `update walhook.events set body = body || repeat(' ', $1) where entity_id::int > 5`,
     [bytes],
   )
-  for (const lane of await at.claim(id)) await settle(at.outbox, [settlementOf(lane)])
+  for (const lane of await claim(at, id)) await settle(at, ...[settlementOf(lane)])
   return { at, id }
 }
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { insertAttempts } from '../../src/outbox/attempts.ts'
-import { settle } from '../../src/outbox/settle.ts'
 import { openTestApi } from '../support/open-api.ts'
-import { eventIds, resend, retry, settlementOf } from '../support/open-outbox.ts'
+import { eventIds } from '../support/open-outbox.ts'
+import { claim, resend, retry, settle, settlementOf } from '../support/sending.ts'
 
 /** A webhook with a request of each kind; `at` names them by their place, from the oldest. */
 let at: Awaited<ReturnType<typeof openTestApi>>
@@ -13,10 +13,10 @@ beforeAll(async () => {
   at = await openTestApi()
   id = await at.webhook(['user.new', 'user.update'])
   const send = async (change: Parameters<typeof settlementOf>[1] = {}) => {
-    const [lane] = await at.claim(id, 1)
+    const [lane] = await claim(at, id, 1)
     const { attempt, ...rest } = settlementOf(lane!, change)
     const trigger = lane!.isManual ? 'manual' : 'schedule'
-    await settle(at.outbox, [{ ...rest, attempt: { ...attempt, trigger } }])
+    await settle(at, ...[{ ...rest, attempt: { ...attempt, trigger } }])
     return { ...attempt, trigger } as const
   }
   await at.append('user 1 new')
@@ -39,10 +39,7 @@ beforeAll(async () => {
   // Another webhook's requests are never in this log.
   const other = await at.webhook(['user.new', 'user.update'])
   await at.append('user 1 update')
-  await settle(
-    at.outbox,
-    (await at.claim(other)).map(lane => settlementOf(lane)),
-  )
+  await settle(at, ...(await claim(at, other)).map(lane => settlementOf(lane)))
   log = (await at.call('GET', `/api/webhooks/${id}/log`)).json.data.reverse()
   // A second apart.
   for (const [i, one] of log.entries())

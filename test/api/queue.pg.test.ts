@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestApi } from '../support/open-api.ts'
-import { settleAll } from '../support/open-outbox.ts'
+import { claim, settleAll } from '../support/sending.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>
 beforeAll(async () => {
@@ -54,7 +54,7 @@ test('a resend is refused while it is on its way, and by a webhook that does not
     const { status, json } = await at.call('POST', `/api/webhooks/${id}/resend`, { event_id: eventIds[0] })
     return { status, detail: json.detail }
   }
-  await at.claim(id)
+  await claim(at, id)
   expect(await resend()).toMatchObject({ status: 409, detail: expect.stringContaining('on its way') })
   await at.outbox.pool.query(
     `update walhook.webhooks set disabled_at = now(), disabled_reason = 'It answered 410 Gone.' where id = $1`,
@@ -83,7 +83,7 @@ test('what waits is cancelled: one event, one entity, all of it; each time it is
     cancelled: 1,
   })
   expect(await cancel({ all: true })).toEqual({ cancelled: 4, is_complete: true })
-  expect(await at.claim(id)).toEqual([])
+  expect(await claim(at, id)).toEqual([])
   expect(await auditOf(id)).toEqual([
     ['deliveries.cancelled', { all: { to: true } }],
     ['deliveries.cancelled', { entity_type: { to: 'user' }, entity_id: { to: two.entityId } }],

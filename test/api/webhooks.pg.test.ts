@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openGap } from '../../src/outbox/gaps.ts'
-import { settle } from '../../src/outbox/settle.ts'
 import { normalizeUrls } from '../../src/outbox/webhook-urls.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
-import { retry, settleAll, settlementOf } from '../support/open-outbox.ts'
+import { claim, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>
@@ -316,10 +315,7 @@ test('the log holds the last requests, newest first, ten unless more are asked f
   const { id } = await create({ triggers: ['user.update'] })
   for (let i = 0; i < 12; i++) {
     await at.append(`user ${i} update`)
-    await settle(
-      at.outbox,
-      (await at.claim(id)).map(lane => settlementOf(lane)),
-    )
+    await settle(at, ...(await claim(at, id)).map(lane => settlementOf(lane)))
   }
   const log = await at.call('GET', `/api/webhooks/${id}/log`)
   expect(log.json.data.map((one: { entity_id: string }) => one.entity_id)).toEqual(

@@ -3,18 +3,9 @@ import { explain } from '../../src/domain/explain.ts'
 import { claim } from '../../src/outbox/claim.ts'
 import { findEvent, listEvents } from '../../src/outbox/events.ts'
 import { readExplainFacts } from '../../src/outbox/explain.ts'
-import { settle } from '../../src/outbox/settle.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
-import {
-  cancelPage,
-  eventIds,
-  openTestOutbox,
-  resend,
-  retry,
-  settleAll,
-  settlementOf,
-  type TestOutbox,
-} from '../support/open-outbox.ts'
+import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import { cancelPage, claim, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 
 const everyUser = ['user.new', 'user.update', 'user.delete']
 
@@ -53,7 +44,7 @@ test('an event is explained for each webhook by what stands in queue, log and hi
   await settleAll(at, wants)
   await settleAll(at, others.retrying, retry(60_000))
   await settleAll(at, others.dead, { next: { state: 'dead' } })
-  await at.claim(others.in_flight)
+  await claim(at, others.in_flight)
   const everything = { entity: null, eventId: null, upTo: eventId! }
   await cancelPage(at, { ...everything, webhookId: others.cancelled }, { after: null, limit: 10 })
   await disable(others.disabled)
@@ -82,23 +73,20 @@ test('behind which event it waits, and how that changes', async () => {
     return explain((await readExplainFacts(at.outbox, event, { webhookId, limit: 1 }))[0]!.facts)
   }
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first })
-  const lanes = await at.claim(webhookId)
+  const lanes = await claim(at, webhookId)
   expect(await said(first!)).toMatchObject({ state: 'in_flight' })
   expect(await said(other!)).toMatchObject({ state: 'in_flight' })
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first, until: null })
-  await settle(
-    at.outbox,
-    lanes.map(lane => settlementOf(lane)),
-  )
+  await settle(at, ...lanes.map(lane => settlementOf(lane)))
   expect(await said(first!)).toMatchObject({ state: 'delivered', deliveredAt: expect.any(Date) })
   expect(await said(second!)).toMatchObject({ state: 'due' })
 
   // The older one, asked for while the newer one is in flight, is not what is in flight.
-  const [lane] = await at.claim(webhookId)
+  const [lane] = await claim(at, webhookId)
   await resend(at, { webhookId, eventId: first! })
   expect(await said(first!)).toMatchObject({ state: 'behind', other: second, deliveredAt: expect.any(Date) })
   expect(await said(second!)).toMatchObject({ state: 'in_flight' })
-  await settle(at.outbox, [settlementOf(lane!, { next: { state: 'dead' } })])
+  await settle(at, ...[settlementOf(lane!, { next: { state: 'dead' } })])
   expect(await said(second!)).toMatchObject({ state: 'dead' })
   await resend(at, { webhookId, eventId: second! })
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first })
@@ -111,7 +99,7 @@ test('what a process that died has claimed is on its way until its lease ends, a
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
   const [eventId] = await eventIds(at)
-  await at.claim(webhookId)
+  await claim(at, webhookId)
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'in_flight' })
   await at.outbox.pool.query(`update walhook.lanes set leased_until = now() - interval '1 second'`)
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'due' })
@@ -184,6 +172,6 @@ test('all of a batch is in flight together', async () => {
     expect(await states(at, eventId)).toEqual({ [webhookId]: 'in_flight' })
     expect(await resend(at, { webhookId, eventId })).toEqual({ state: 'in_flight' })
   }
-  await settle(at.outbox, [{ ...settlementOf(shipments[0]!.deliveries[0]), shipment: shipments[0]! }])
+  await settle(at, ...[{ ...settlementOf(shipments[0]!.deliveries[0]), shipment: shipments[0]! }])
   expect(await at.queue()).toEqual([])
 })

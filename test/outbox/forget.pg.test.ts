@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { insertAttempts } from '../../src/outbox/attempts.ts'
 import { keepLastAttempts } from '../../src/outbox/kept-attempts.ts'
-import { settle } from '../../src/outbox/settle.ts'
 import { openTestApi } from '../support/open-api.ts'
-import { settlementOf } from '../support/open-outbox.ts'
+import { claim, settle, settlementOf } from '../support/sending.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>
@@ -43,16 +42,17 @@ test('of a person that is forgotten nothing is left in any table, and others kee
   ]
   const [person, other] = [newPerson(), newPerson()]
   await at.append(`user ${person} new`, `user ${person} update`, `user ${other} new`)
-  for (const lane of await at.claim(id)) {
+  for (const lane of await claim(at, id)) {
     const settlement = settlementOf(lane)
-    await settle(at.outbox, [
-      { ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } },
-    ])
+    await settle(
+      at,
+      ...[{ ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } }],
+    )
   }
   await insertAttempts(at.outbox.pool, [
     {
       attempt: {
-        ...settlementOf((await at.claim(waitingId))[0]!).attempt,
+        ...settlementOf((await claim(at, waitingId))[0]!).attempt,
         ...{ trigger: 'test', eventId: null, entityType: 'user', entityId: person, actionType: 'test' },
         request: { url: 'https://crm.example.com/', headers: {}, body: `{"name":"${person}"}` },
       },
@@ -95,21 +95,22 @@ test('of a person that is forgotten nothing is left in any table, and others kee
   expect(JSON.stringify(json)).not.toContain(person)
   // What comes of the person later is told as ever.
   await at.append(`user ${person} new`)
-  expect((await at.claim(id)).map(({ entityId }) => entityId)).toContain(person)
+  expect((await claim(at, id)).map(({ entityId }) => entityId)).toContain(person)
 })
 
 test('what was under way while a person was forgotten does not write their data back', async () => {
   const id = await at.webhook(['user.new'])
   const [person, other] = [newPerson(), newPerson()]
   await at.append(`user ${person} new`, `user ${other} new`)
-  const lanes = await at.claim(id)
+  const lanes = await claim(at, id)
   expect(lanes).toHaveLength(2)
   expect((await forget(person)).json).toMatchObject({ events: 1, is_complete: true })
   for (const lane of lanes) {
     const settlement = settlementOf(lane)
-    await settle(at.outbox, [
-      { ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } },
-    ])
+    await settle(
+      at,
+      ...[{ ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } }],
+    )
   }
   expect(await tablesWith(person)).toEqual([])
   expect(await at.queue()).not.toContainEqual(expect.stringContaining(`${id} user`))
@@ -129,7 +130,7 @@ test('a batch keeps the part of others, also one that was under way', async () =
   const [person, other] = [newPerson(), newPerson()]
   const ids: bigint[] = []
   await at.append(`user ${person} new`, `user ${other} new`)
-  const lanes = await at.claim(id)
+  const lanes = await claim(at, id)
   ids.push(...lanes.map(lane => lane.eventId))
   const [first, second] = lanes
   await at.outbox.pool.query('update walhook.deliveries set batch_id = 5 where webhook_id = $1', [id])
@@ -151,11 +152,12 @@ test('a batch keeps the part of others, also one that was under way', async () =
       errorMessage: `what ${person} said`,
     },
   }
-  await settle(at.outbox, [
-    { ...batch, attempt: refused, next: { state: 'retry', waitMs: 60_000, costsAttempt: true } },
-  ])
+  await settle(
+    at,
+    ...[{ ...batch, attempt: refused, next: { state: 'retry', waitMs: 60_000, costsAttempt: true } }],
+  )
   expect((await forget(person)).json).toMatchObject({ events: 1, batches: 1 })
-  await settle(at.outbox, [batch])
+  await settle(at, ...[batch])
   expect(await tablesWith(person)).toEqual([])
   const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
   expect(json.data).toHaveLength(2)
@@ -203,30 +205,36 @@ test.each([
   expect(json.log_bodies).toBe(log_bodies)
   const person = newPerson()
   await at.append(`user ${person} new`)
-  const [lane] = await at.claim(json.id)
+  const [lane] = await claim(at, json.id)
   const delivered = settlementOf(lane!)
   const response = answering(`got ${person}`)
-  await settle(at.outbox, [
-    {
-      ...delivered,
-      next: { state: 'retry', waitMs: 0, costsAttempt: true },
-      attempt: {
-        ...delivered.attempt,
-        outcome: 'refused',
-        errorClass: 'http_error',
-        errorMessage: 'x',
-        response: { ...response, status: 500 },
+  await settle(
+    at,
+    ...[
+      {
+        ...delivered,
+        next: { state: 'retry', waitMs: 0, costsAttempt: true },
+        attempt: {
+          ...delivered.attempt,
+          outcome: 'refused',
+          errorClass: 'http_error',
+          errorMessage: 'x',
+          response: { ...response, status: 500 },
+        },
       },
-    },
-  ])
-  const [again] = await at.claim(json.id)
-  await settle(at.outbox, [
-    {
-      ...delivered,
-      shipment: { ...delivered.shipment, deliveries: [again!] },
-      attempt: { ...delivered.attempt, response },
-    },
-  ])
+    ],
+  )
+  const [again] = await claim(at, json.id)
+  await settle(
+    at,
+    ...[
+      {
+        ...delivered,
+        shipment: { ...delivered.shipment, deliveries: [again!] },
+        attempt: { ...delivered.attempt, response },
+      },
+    ],
+  )
   const log = (await at.call('GET', `/api/webhooks/${json.id}/log`)).json.data
   const hasBodies = ({ request, response }: { request: { body: string }; response: { body: string } }) =>
     request.body !== '' && response.body !== ''
@@ -240,11 +248,9 @@ test('what outlives the days of the log keeps no bodies', async () => {
   const id = await at.webhook(['user.new'])
   const person = newPerson()
   await at.append(`user ${person} new`)
-  const [lane] = await at.claim(id)
+  const [lane] = await claim(at, id)
   const settlement = settlementOf(lane!)
-  await settle(at.outbox, [
-    { ...settlement, attempt: { ...settlement.attempt, response: answering('got it') } },
-  ])
+  await settle(at, ...[{ ...settlement, attempt: { ...settlement.attempt, response: answering('got it') } }])
   await keepLastAttempts(at.outbox, 2n ** 62n)
   const { rows } = await at.outbox.pool.query(
     'select request_body, response_body, response_headers, has_bodies, status from walhook.kept_attempts where webhook_id = $1',

@@ -2,27 +2,148 @@ import { expect, test } from 'vitest'
 import { backfillReceivers } from '../../src/outbox/backfills.ts'
 import { couplingFigures } from '../../src/outbox/couplings.ts'
 import { countWaiting } from '../../src/outbox/queue-depth.ts'
-import { openTestOutbox } from '../support/open-outbox.ts'
+import { queueDepth } from '../../src/outbox/queue-total.ts'
+import { updateWebhook } from '../../src/outbox/webhooks.ts'
+import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { countRows } from '../support/row-counter.ts'
+import { leaveBehind, setAsideMany } from '../support/waiting.ts'
 
-const others = 20_000
+const others = 100_000
 
-test("what waits for a webhook is counted without reading through others' queues", async () => {
+test("what waits for a webhook is counted without reading through others' rows", async () => {
   await using at = await openTestOutbox()
   const [busy, quiet] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
-  await at.outbox.pool.query(
-    `insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
-     select $1, 'user', n::text, n from generate_series(1, $2::int) n`,
-    [busy, others],
-  )
+  await setAsideMany(at, busy, others)
+  await passAll(at)
   await at.outbox.pool.query('analyze walhook.deliveries')
 
   const { outbox, rows } = countRows(at.outbox)
   expect(await countWaiting(outbox, quiet, 1_000)).toEqual({ count: 0, isExact: true })
   expect(await countWaiting(outbox, busy, 1_000)).toEqual({ count: 1_000, isExact: false })
-  expect((await couplingFigures(outbox, [quiet], Date.now())).get(quiet)!.waiting).toBe(0)
+  expect((await couplingFigures(outbox, [quiet], Date.now())).get(quiet)!.waiting.count).toBe(0)
   const receivers = await backfillReceivers(outbox, { webhookId: quiet, trigger: 'user.new', countTo: 1_000 })
   expect(receivers).toMatchObject([{ waiting: 0 }])
   expect(rows.size).toBe(3)
-  for (const [statement, count] of rows) expect(count, statement).toBeLessThan(5 * 1_001)
+  for (const [statement, count] of rows) expect(count, statement).toBeLessThan(8 * 1_001)
 })
+
+test('what waits in the log is counted, and of a long one no more than is asked for', async () => {
+  await using at = await openTestOutbox()
+  const [behind, quiet] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
+  await leaveBehind(at, behind, 700)
+  expect(await countWaiting(at.outbox, behind, 1_000)).toEqual({ count: 700, isExact: true })
+  await leaveBehind(at, behind, others)
+  await at.outbox.pool.query('analyze walhook.events')
+  const { outbox, rows } = countRows(at.outbox)
+  expect(await countWaiting(outbox, behind, 1_000)).toEqual({ count: 1_000, isExact: false })
+  expect(await countWaiting(outbox, quiet, 1_000)).toEqual({ count: 0, isExact: true })
+  const depth = await queueDepth(outbox)
+  expect(depth).toMatchObject({ setAside: 0, streamsBehind: 1 })
+  expect(depth.deliveries / others).toBeCloseTo(1, 1)
+  for (const [statement, count] of rows) expect(count, statement).toBeLessThan(50_000)
+})
+
+test('only what a webhook wants waits for it: by its state when the event came, and by whom the event is for', async () => {
+  await using at = await openTestOutbox()
+  const [one, other] = [await at.webhook(['user.new', 'user.update']), await at.webhook(['user.new'])]
+  await at.append('user 1 new', 'user 2 update', 'company 3 new')
+  await updateWebhook(at.outbox, other, { isActive: false })
+  await at.append('user 4 new')
+  await updateWebhook(at.outbox, other, { isActive: true })
+  await at.fill(1, { fromEntity: 5, onlyWebhookId: one })
+  const count = async (id: number) => (await countWaiting(at.outbox, id, 100)).count
+  expect([await count(one), await count(other)]).toEqual([4, 1])
+  expect(await queueDepth(at.outbox)).toMatchObject({ deliveries: 5 })
+})
+
+test('what is ahead of the place and done already does not wait, and a row is counted once', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.new'])
+  const ids = await at.append(...Array.from({ length: 6 }, (_, i) => `user ${i} new`))
+  const count = async () => await countWaiting(at.outbox, webhookId, 100)
+  expect(await count()).toEqual({ count: 6, isExact: true })
+
+  await at.outbox.pool.query(
+    `insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)
+     select $1, share, entity_type, entity_id, id, now() from walhook.events where id = $2`,
+    [webhookId, ids[0]],
+  )
+  expect(await count()).toEqual({ count: 6, isExact: true })
+  await at.outbox.pool.query(
+    `insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
+     values ($1, $2, 'user', '1', 'dead', 3)`,
+    [webhookId, ids[1]],
+  )
+  expect(await count()).toEqual({ count: 5, isExact: true })
+  await at.outbox.pool.query(
+    `insert into walhook.skips (webhook_id, entity_type, entity_id, after_id, up_to)
+     values ($1, 'user', '2', $2::bigint - 1, $2)`,
+    [webhookId, ids[2]],
+  )
+  expect(await count()).toEqual({ count: 4, isExact: true })
+  await at.deliver(webhookId, ids[3]!)
+  await at.deliver(webhookId, ids[4]!, { inBatch: true })
+  // It may have been sent only where its stream may have sent it.
+  expect(await count()).toEqual({ count: 4, isExact: true })
+  await at.outbox.pool.query(
+    `insert into walhook.streams select $1, share, settled_up_to, $2 from walhook.shares`,
+    [webhookId, ids[5]],
+  )
+  expect(await count()).toEqual({ count: 2, isExact: true })
+  expect(await queueDepth(at.outbox)).toMatchObject({
+    deliveries: 2,
+    setAside: 1,
+    lanes: 1,
+    streamsBehind: 1,
+  })
+})
+
+test('where little that a webhook wants lies among much that it does not, the count is a lower bound', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['company.new'])
+  await at.append('company 1 new')
+  await at.fill(5_000)
+  expect(await countWaiting(at.outbox, webhookId, 1_000)).toEqual({ count: 1, isExact: false })
+  expect(await countWaiting(at.outbox, webhookId, 10_000)).toEqual({ count: 1, isExact: true })
+})
+
+test('how old the oldest is that an active webhook still has to be sent', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.new'])
+  expect(await queueDepth(at.outbox)).toMatchObject({ deliveries: 0, oldestPendingMs: 0 })
+  await leaveBehind(at, webhookId, 3)
+  await until1ms()
+  expect((await queueDepth(at.outbox)).oldestPendingMs).toBeGreaterThan(0)
+  await updateWebhook(at.outbox, webhookId, { isActive: false })
+  expect(await queueDepth(at.outbox)).toMatchObject({ deliveries: 3, oldestPendingMs: 0 })
+})
+
+test('a long log that many webhooks are behind in is estimated', async () => {
+  await using at = await openTestOutbox()
+  const ids = await Promise.all(Array.from({ length: 20 }, () => at.webhook(['user.new'])))
+  await at.outbox.pool.query('update walhook.webhooks set is_active = false where id = $1', [ids[0]])
+  await at.fill(30_000)
+  await at.outbox.pool.query('analyze walhook.events')
+  const { deliveries } = await queueDepth(at.outbox)
+  expect(deliveries).toBeGreaterThan(0.8 * 19 * 30_000)
+  expect(deliveries).toBeLessThan(1.2 * 19 * 30_000)
+  await leaveBehindOthers(at, ids.slice(0, 5))
+  const estimate = (await queueDepth(at.outbox)).deliveries
+  expect(estimate).toBeGreaterThan(0.6 * 5 * 30_000)
+  expect(estimate).toBeLessThan(1.4 * 5 * 30_000)
+})
+
+/** All that keep up have passed what there is. */
+async function passAll(at: TestOutbox): Promise<void> {
+  await at.outbox.pool.query('update walhook.shares set settled_up_to = (select max(id) from walhook.events)')
+}
+
+async function leaveBehindOthers(at: TestOutbox, ids: readonly number[]): Promise<void> {
+  await at.outbox.pool.query(
+    `insert into walhook.streams select id, share, settled_up_to, settled_up_to from walhook.shares, unnest($1::int[]) id`,
+    [ids],
+  )
+  await passAll(at)
+}
+
+const until1ms = () => new Promise(resolve => setTimeout(resolve, 2))

@@ -83,20 +83,36 @@ export async function openTestOutbox() {
       return input
     },
     /** `count` events of as many entities, `user 1 new` unless told otherwise, in one statement. */
-    async fill(count: number, { entityType = 'user', actionType = 'new', fromEntity = 1 } = {}) {
+    async fill(
+      count: number,
+      { entityType = 'user', actionType = 'new', fromEntity = 1, onlyWebhookId = null as number | null } = {},
+    ) {
       lastEventId = nextId(lastEventId, Date.now())
       const first = lastEventId
       lastEventId += BigInt(count - 1)
       await outbox.pool.query(
         `insert into walhook.events (id, share, webhooks_version, commit_lsn, index_in_transaction, entity_type, entity_id,
-                                     action_type, committed_at, body)
-         select $1::bigint + n, walhook.share_of($3, id), (select version from walhook.webhooks_version), '0/1', n, $3, id, $4,
-                now(), format('{"entity_id":%s,"entity_type":"%s","action_type":"%s"}', id, $3, $4)
+                                     action_type, committed_at, body, only_webhook_id)
+         select $1::bigint + n, walhook.share_of($3::text, id), (select version from walhook.webhooks_version), '0/1', n, $3::text, id, $4::text,
+                now(), format('{"entity_id":%s,"entity_type":"%s","action_type":"%s"}', id, $3::text, $4::text),
+                $6::int
          from generate_series(0, $2::int - 1) n cross join lateral (select ($5::int + n)::text) e (id)`,
-        [first, count, entityType, actionType, fromEntity],
+        [first, count, entityType, actionType, fromEntity, onlyWebhookId],
       )
       await outbox.pool.query('update walhook.positions set last_event_id = $1', [lastEventId])
       return { first, last: lastEventId }
+    },
+    /** Notes in the log of requests that a webhook has received an event. */
+    async deliver(webhookId: number, eventId: bigint, { inBatch = false } = {}): Promise<void> {
+      await outbox.pool.query(
+        `insert into walhook.attempts (webhook_id, trigger, event_id, event_ids, message_id, entity_type, entity_id,
+           action_type, number, url, request_headers, started_at, duration_ms, status, outcome)
+         select $1, 'schedule', case when not $3 then id end, case when $3 then array[id] end, 'msg_1',
+                case when not $3 then entity_type end, case when not $3 then entity_id end,
+                case when not $3 then action_type end, 1, 'https://crm.example.com/', '{}', now(), 5, 204, 'delivered'
+         from walhook.events where id = $2`,
+        [webhookId, eventId, inBatch],
+      )
     },
     /** What waits, as rows and in the log, as `1 user 7: update, delete`. */
     async queue(): Promise<string[]> {
