@@ -1,4 +1,4 @@
-import type { ExplainFacts } from '../domain/explain.ts'
+import type { ExplainFacts } from '../domain/explain-facts.ts'
 import { firstIdAt, type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 import type { EventLine } from './events.ts'

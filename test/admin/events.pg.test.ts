@@ -103,24 +103,19 @@ test('a request that held several events is a step of each of them', async () =>
   const [first, second] = await eventIds(at)
   const lanes = await claim(at, id)
   const [settlement] = lanes.map(lane => settlementOf(lane))
-  await settle(
-    at,
-    ...[
-      {
-        ...settlement!,
-        shipment: { webhookId: id, batchId: 5n, deliveries: lanes as never },
-        attempt: {
-          ...settlement!.attempt,
-          messageId: 'batch_1_5_2',
-          eventId: null,
-          eventIds: [first!, second!],
-          entityType: null,
-          entityId: null,
-          actionType: null,
-        },
-      },
-    ],
-  )
+  await settle(at, {
+    ...settlement!,
+    shipment: { webhookId: id, batchId: 5n, isAside: true, deliveries: lanes as never },
+    attempt: {
+      ...settlement!.attempt,
+      messageId: 'batch_1_5_2',
+      eventId: null,
+      eventIds: [first!, second!],
+      entityType: null,
+      entityId: null,
+      actionType: null,
+    },
+  })
   for (const event of [first, second])
     expect(steps((await at.get(`/events/${event}`)).text, id)[1]).toBe(
       'Attempt 1 of 10, 2 events in one request Delivered (204)',

@@ -16,7 +16,7 @@ beforeAll(async () => {
     const [lane] = await claim(at, id, 1)
     const { attempt, ...rest } = settlementOf(lane!, change)
     const trigger = lane!.isManual ? 'manual' : 'schedule'
-    await settle(at, ...[{ ...rest, attempt: { ...attempt, trigger } }])
+    await settle(at, { ...rest, attempt: { ...attempt, trigger } })
     return { ...attempt, trigger } as const
   }
   await at.append('user 1 new')

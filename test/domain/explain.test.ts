@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type ExplainFacts, explain, explainStates } from '../../src/domain/explain.ts'
+import { explain, explainStates } from '../../src/domain/explain.ts'
+import type { ExplainFacts } from '../../src/domain/explain-facts.ts'
 import { firstIdAt } from '../../src/domain/time-id.ts'
 
 const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 12, minute))

@@ -1,22 +1,37 @@
 import { expect, test } from 'vitest'
-import { explain } from '../../src/domain/explain.ts'
-import { claim } from '../../src/outbox/claim.ts'
+import { type Explanation, explain } from '../../src/domain/explain.ts'
 import { findEvent, listEvents } from '../../src/outbox/events.ts'
 import { readExplainFacts } from '../../src/outbox/explain.ts'
+import { saveProgress } from '../../src/outbox/streams.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
-import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
-import { cancelPage, claim, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
+import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import {
+  cancelPage,
+  claim,
+  holderOf,
+  pull,
+  resend,
+  retry,
+  settle,
+  settleAll,
+  settlementOf,
+} from '../support/sending.ts'
 
 const everyUser = ['user.new', 'user.update', 'user.delete']
 
-/** What is said of an event, a state for each webhook. */
-async function states(at: TestOutbox, eventId: bigint): Promise<Record<number, string>> {
+/** What is said of an event, for each webhook. */
+async function sayings(at: TestOutbox, eventId: bigint): Promise<Record<number, Explanation>> {
   const event = (await findEvent(at.outbox, eventId))!
   const found = await readExplainFacts(at.outbox, event, { webhookId: null, limit: 100 })
-  return Object.fromEntries(found.map(({ webhookId, facts }) => [webhookId, explain(facts).state]))
+  return Object.fromEntries(found.map(({ webhookId, facts }) => [webhookId, explain(facts)]))
 }
 
-test('an event is explained for each webhook by what stands in queue, log and history', async () => {
+async function states(at: TestOutbox, eventId: bigint): Promise<Record<number, string>> {
+  const said = Object.entries(await sayings(at, eventId))
+  return Object.fromEntries(said.map(([id, { state }]) => [id, state]))
+}
+
+test('an event is explained for each webhook by its rows, the log and the history of its settings', async () => {
   await using at = await openTestOutbox()
   const wants = await at.webhook(everyUser)
   const others = {
@@ -31,62 +46,114 @@ test('an event is explained for each webhook by what stands in queue, log and hi
     inactive: await at.webhook(everyUser),
     disabled: await at.webhook(everyUser),
   }
+  const inLog = {
+    due: await at.webhook(everyUser),
+    inactive: await at.webhook(everyUser),
+    disabled: await at.webhook(everyUser),
+    cancelled: await at.webhook(everyUser),
+    delivered: await at.webhook(everyUser),
+    not_subscribed: await at.webhook(['user.new']),
+  }
   const disable = (id: number) =>
     at.outbox.pool.query(
       `update walhook.webhooks set disabled_at = now(), disabled_reason = 'Gone.' where id = $1`,
       [id],
     )
   await disable(others.disabled_then)
-  await at.append('user 1 update')
+  const [eventId] = await at.append('user 1 update')
   const made_later = await at.webhook(everyUser)
-  const [eventId] = await eventIds(at)
 
   await settleAll(at, wants)
   await settleAll(at, others.retrying, retry(60_000))
   await settleAll(at, others.dead, { next: { state: 'dead' } })
   await claim(at, others.in_flight)
+  for (const id of [others.due, others.cancelled, others.inactive, others.disabled]) await pull(at, id)
   const everything = { entity: null, eventId: null, upTo: eventId! }
-  await cancelPage(at, { ...everything, webhookId: others.cancelled }, { after: null, limit: 10 })
-  await disable(others.disabled)
-  await updateWebhook(at.outbox, others.inactive, { isActive: false })
+  for (const webhookId of [others.cancelled, inLog.cancelled])
+    await cancelPage(at, { ...everything, webhookId })
+  await at.deliver(inLog.delivered, eventId!)
+  for (const id of [others.disabled, inLog.disabled]) await disable(id)
+  for (const id of [others.inactive, inLog.inactive, wants])
+    await updateWebhook(at.outbox, id, { isActive: false })
   // What it is now says nothing of what it was then.
-  await updateWebhook(at.outbox, others.not_subscribed, { triggers: everyUser as never })
+  for (const id of [others.not_subscribed, inLog.not_subscribed])
+    await updateWebhook(at.outbox, id, { triggers: everyUser as never })
   await updateWebhook(at.outbox, others.inactive_then, { isActive: true })
   await updateWebhook(at.outbox, others.disabled_then, { isActive: true })
-  await updateWebhook(at.outbox, wants, { isActive: false })
 
+  const expected = [...Object.entries(others), ...Object.entries(inLog)].map(([state, id]) => [id, state])
   expect(await states(at, eventId!)).toEqual({
     [wants]: 'delivered',
     [made_later]: 'made_later',
-    ...Object.fromEntries(Object.entries(others).map(([state, id]) => [id, state])),
+    ...Object.fromEntries(expected),
   })
 })
 
-test('behind which event it waits, and how that changes', async () => {
+test('what waits in the log: behind whom, whether it may be under way, and who sends it', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
-  await at.append('user 1 new')
-  await at.append('user 1 update', 'user 2 new')
-  const [first, second, other] = await eventIds(at)
-  const said = async (eventId: bigint) => {
-    const event = (await findEvent(at.outbox, eventId))!
-    return explain((await readExplainFacts(at.outbox, event, { webhookId, limit: 1 }))[0]!.facts)
-  }
+  const said = async (eventId: bigint) => (await sayings(at, eventId))[webhookId]!
+  const [first, unwanted] = await at.append('user 1 new', 'company 1 new')
+  const [second, other] = await at.append('user 1 update', 'user 2 new')
+  expect(await said(first!)).toMatchObject({ state: 'due', sentence: expect.stringContaining('none does') })
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first })
-  const lanes = await claim(at, webhookId)
+  expect(await said(unwanted!)).toMatchObject({ state: 'not_subscribed' })
+
+  const holderId = await holderOf(at)
+  expect(await said(first!)).toMatchObject({ state: 'due', sentence: expect.stringContaining('Is next') })
+  await at.outbox.pool.query('update walhook.holders set may_send_up_to = $1', [second])
+  expect(await said(first!)).toMatchObject({ state: 'in_flight' })
+  expect(await said(second!)).toMatchObject({ state: 'behind', other: first })
+  expect(await said(other!)).toMatchObject({ state: 'due' })
+  await at.deliver(webhookId, first!)
+  expect(await said(first!)).toMatchObject({ state: 'delivered' })
+  expect(await said(second!)).toMatchObject({ state: 'in_flight' })
+
+  // Its holder is dead, and what it may have sent is not under way any more.
+  await at.outbox.pool.query(`update walhook.holders set alive_until = now() - interval '1 second'`)
+  expect(await said(second!)).toMatchObject({ state: 'due', sentence: expect.stringContaining('none does') })
+  await at.outbox.pool.query(`update walhook.holders set alive_until = now() + interval '1 minute'`)
+
+  const { rows } = await at.outbox.pool.query('select share, settled_up_to as place from walhook.shares')
+  const streams = rows.map(({ share, place }) => ({
+    webhookId,
+    share,
+    settledUpTo: place,
+    maySendUpTo: place,
+  }))
+  await saveProgress(at.outbox, { holderId, main: [], streams, gone: [] })
+  expect(await said(second!)).toMatchObject({ state: 'due', sentence: expect.stringContaining('is behind') })
+  await at.outbox.pool.query(`update walhook.webhooks set held_until = now() + interval '1 minute'`)
+  expect(await said(second!)).toMatchObject({ state: 'due', until: expect.any(Date) })
+})
+
+test('behind which row it waits, and how that changes', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const said = async (eventId: bigint) => (await sayings(at, eventId))[webhookId]!
+  const [first] = await at.append('user 1 new')
+  const [second, other] = await at.append('user 1 update', 'user 2 new')
+  const deliveries = await claim(at, webhookId)
+  const [third] = await at.append('user 1 update')
   expect(await said(first!)).toMatchObject({ state: 'in_flight' })
   expect(await said(other!)).toMatchObject({ state: 'in_flight' })
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first, until: null })
-  await settle(at, ...lanes.map(lane => settlementOf(lane)))
+  // In the log, behind a row.
+  expect(await said(third!)).toMatchObject({ state: 'behind', other: first, until: null })
+  await settle(at, ...deliveries.map(delivery => settlementOf(delivery, retry(60_000))))
+  expect(await said(second!)).toMatchObject({ state: 'behind', other: first, until: expect.any(Date) })
+  expect(await said(third!)).toMatchObject({ state: 'behind', other: first, until: expect.any(Date) })
+  await at.outbox.pool.query(`update walhook.deliveries set due_at = now() where due_at < 'infinity'`)
+  await settleAll(at, webhookId)
   expect(await said(first!)).toMatchObject({ state: 'delivered', deliveredAt: expect.any(Date) })
   expect(await said(second!)).toMatchObject({ state: 'due' })
 
   // The older one, asked for while the newer one is in flight, is not what is in flight.
-  const [lane] = await claim(at, webhookId)
+  const [delivery] = await claim(at, webhookId)
   await resend(at, { webhookId, eventId: first! })
   expect(await said(first!)).toMatchObject({ state: 'behind', other: second, deliveredAt: expect.any(Date) })
   expect(await said(second!)).toMatchObject({ state: 'in_flight' })
-  await settle(at, ...[settlementOf(lane!, { next: { state: 'dead' } })])
+  await settle(at, settlementOf(delivery!, { next: { state: 'dead' } }))
   expect(await said(second!)).toMatchObject({ state: 'dead' })
   await resend(at, { webhookId, eventId: second! })
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first })
@@ -94,14 +161,13 @@ test('behind which event it waits, and how that changes', async () => {
   expect(await said(second!)).toMatchObject({ state: 'delivered' })
 })
 
-test('what a process that died has claimed is on its way until its lease ends, and then due', async () => {
+test('what a process that died has taken is on its way until nothing of it can be, and then due', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
-  await at.append('user 1 new')
-  const [eventId] = await eventIds(at)
+  const [eventId] = await at.append('user 1 new')
   await claim(at, webhookId)
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'in_flight' })
-  await at.outbox.pool.query(`update walhook.lanes set leased_until = now() - interval '1 second'`)
+  await at.outbox.pool.query(`update walhook.holders set alive_until = now() - interval '1 second'`)
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'due' })
 })
 
@@ -109,12 +175,27 @@ test('updates of none of the wanted fields', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await updateWebhook(at.outbox, webhookId, { updateFields: ['user.email'] })
-  await at.append('user 1 update')
-  const [eventId] = await eventIds(at)
-  await at.outbox.pool.query(`delete from walhook.deliveries; delete from walhook.lanes;
-    update walhook.events set changed = '{name}'`)
+  const [eventId] = await at.append('user 1 update')
+  await at.outbox.pool.query(`update walhook.events set changed = '{name}'`)
   await updateWebhook(at.outbox, webhookId, { updateFields: null })
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'no_wanted_field' })
+})
+
+test('an event for one webhook is none of the others', async () => {
+  await using at = await openTestOutbox()
+  const [one, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
+  const { first } = await at.fill(1, { onlyWebhookId: one })
+  expect(await states(at, first)).toEqual({ [one]: 'due', [other]: 'for_another' })
+})
+
+test('an event from before versions is explained by when it came', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser, false)
+  const [eventId] = await at.append('user 1 new')
+  await at.outbox.pool.query('update walhook.events set share = null, webhooks_version = null')
+  await updateWebhook(at.outbox, webhookId, { isActive: true })
+  const later = await at.webhook(everyUser)
+  expect(await states(at, eventId!)).toEqual({ [webhookId]: 'inactive_then', [later]: 'made_later' })
 })
 
 test("an entity's events come newest first, in pages", async () => {
@@ -154,24 +235,21 @@ test('the history of a webhook holds each change of what decides, and nothing el
 
 test('all of a batch is in flight together', async () => {
   await using at = await openTestOutbox()
-  const batch = { maxEvents: 10, maxWaitMs: 0 }
-  const webhookId = await at.webhook(everyUser, true, { batch })
-  await at.append('user 1 new')
-  await at.append('user 1 update')
-  const ids = await eventIds(at)
-  const { shipments } = await claim(at.outbox, {
-    webhookId,
-    mode: 'every',
-    batch,
-    limit: 1,
-    lease: crypto.randomUUID(),
-    leaseMs: 60_000,
+  const webhookId = await at.webhook(everyUser, true, { batch: { maxEvents: 10, maxWaitMs: 0 } })
+  const ids = [...(await at.append('user 1 new')), ...(await at.append('user 1 update'))]
+  await pull(at, webhookId)
+  await at.outbox.pool.query(
+    `insert into walhook.batches (webhook_id, id, share, due_at, taken_by)
+     select webhook_id, 5, share, now(), $1 from walhook.deliveries limit 1`,
+    [await holderOf(at)],
+  )
+  await at.outbox.pool.query(`update walhook.deliveries set batch_id = 5, due_at = 'infinity'`)
+  for (const eventId of ids) expect(await states(at, eventId)).toEqual({ [webhookId]: 'in_flight' })
+  await at.outbox.pool.query(
+    `update walhook.batches set taken_by = null, due_at = now() + interval '1 minute'`,
+  )
+  expect((await sayings(at, ids[0]!))[webhookId]).toMatchObject({
+    state: 'retrying',
+    until: expect.any(Date),
   })
-  expect(shipments[0]!.deliveries).toHaveLength(2)
-  for (const eventId of ids) {
-    expect(await states(at, eventId)).toEqual({ [webhookId]: 'in_flight' })
-    expect(await resend(at, { webhookId, eventId })).toEqual({ state: 'in_flight' })
-  }
-  await settle(at, ...[{ ...settlementOf(shipments[0]!.deliveries[0]), shipment: shipments[0]! }])
-  expect(await at.queue()).toEqual([])
 })

@@ -44,10 +44,10 @@ test('of a person that is forgotten nothing is left in any table, and others kee
   await at.append(`user ${person} new`, `user ${person} update`, `user ${other} new`)
   for (const lane of await claim(at, id)) {
     const settlement = settlementOf(lane)
-    await settle(
-      at,
-      ...[{ ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } }],
-    )
+    await settle(at, {
+      ...settlement,
+      attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) },
+    })
   }
   await insertAttempts(at.outbox.pool, [
     {
@@ -66,7 +66,7 @@ test('of a person that is forgotten nothing is left in any table, and others kee
      values ('0/1', 0, 'user', $1, 'new', 'x')`,
     [person],
   )
-  expect(await tablesWith(person)).toEqual(['attempts', 'deliveries', 'events', 'lanes', 'parked_changes'])
+  expect(await tablesWith(person)).toEqual(['attempts', 'deliveries', 'events', 'parked_changes'])
   const before = await tablesWith(other)
 
   const forgotten = await forget(person)
@@ -107,10 +107,10 @@ test('what was under way while a person was forgotten does not write their data 
   expect((await forget(person)).json).toMatchObject({ events: 1, is_complete: true })
   for (const lane of lanes) {
     const settlement = settlementOf(lane)
-    await settle(
-      at,
-      ...[{ ...settlement, attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) } }],
-    )
+    await settle(at, {
+      ...settlement,
+      attempt: { ...settlement.attempt, response: answering(`got ${lane.entityId}`) },
+    })
   }
   expect(await tablesWith(person)).toEqual([])
   expect(await at.queue()).not.toContainEqual(expect.stringContaining(`${id} user`))
@@ -137,7 +137,7 @@ test('a batch keeps the part of others, also one that was under way', async () =
   const settlement = settlementOf(first!)
   const batch = {
     ...settlement,
-    shipment: { webhookId: id, batchId: 5n, deliveries: [first!, second!] as const },
+    shipment: { webhookId: id, batchId: 5n, isAside: true, deliveries: [first!, second!] as const },
     attempt: {
       ...settlement.attempt,
       ...{ eventId: null, eventIds: ids, entityType: null, entityId: null, actionType: null },
@@ -152,12 +152,13 @@ test('a batch keeps the part of others, also one that was under way', async () =
       errorMessage: `what ${person} said`,
     },
   }
-  await settle(
-    at,
-    ...[{ ...batch, attempt: refused, next: { state: 'retry', waitMs: 60_000, costsAttempt: true } }],
-  )
+  await settle(at, {
+    ...batch,
+    attempt: refused,
+    next: { state: 'retry', waitMs: 60_000, costsAttempt: true },
+  })
   expect((await forget(person)).json).toMatchObject({ events: 1, batches: 1 })
-  await settle(at, ...[batch])
+  await settle(at, batch)
   expect(await tablesWith(person)).toEqual([])
   const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
   expect(json.data).toHaveLength(2)
@@ -208,33 +209,23 @@ test.each([
   const [lane] = await claim(at, json.id)
   const delivered = settlementOf(lane!)
   const response = answering(`got ${person}`)
-  await settle(
-    at,
-    ...[
-      {
-        ...delivered,
-        next: { state: 'retry', waitMs: 0, costsAttempt: true },
-        attempt: {
-          ...delivered.attempt,
-          outcome: 'refused',
-          errorClass: 'http_error',
-          errorMessage: 'x',
-          response: { ...response, status: 500 },
-        },
-      },
-    ],
-  )
+  await settle(at, {
+    ...delivered,
+    next: { state: 'retry', waitMs: 0, costsAttempt: true },
+    attempt: {
+      ...delivered.attempt,
+      outcome: 'refused',
+      errorClass: 'http_error',
+      errorMessage: 'x',
+      response: { ...response, status: 500 },
+    },
+  })
   const [again] = await claim(at, json.id)
-  await settle(
-    at,
-    ...[
-      {
-        ...delivered,
-        shipment: { ...delivered.shipment, deliveries: [again!] },
-        attempt: { ...delivered.attempt, response },
-      },
-    ],
-  )
+  await settle(at, {
+    ...delivered,
+    shipment: { ...delivered.shipment, deliveries: [again!] },
+    attempt: { ...delivered.attempt, response },
+  })
   const log = (await at.call('GET', `/api/webhooks/${json.id}/log`)).json.data
   const hasBodies = ({ request, response }: { request: { body: string }; response: { body: string } }) =>
     request.body !== '' && response.body !== ''
@@ -250,7 +241,7 @@ test('what outlives the days of the log keeps no bodies', async () => {
   await at.append(`user ${person} new`)
   const [lane] = await claim(at, id)
   const settlement = settlementOf(lane!)
-  await settle(at, ...[{ ...settlement, attempt: { ...settlement.attempt, response: answering('got it') } }])
+  await settle(at, { ...settlement, attempt: { ...settlement.attempt, response: answering('got it') } })
   await keepLastAttempts(at.outbox, 2n ** 62n)
   const { rows } = await at.outbox.pool.query(
     'select request_body, response_body, response_headers, has_bodies, status from walhook.kept_attempts where webhook_id = $1',
