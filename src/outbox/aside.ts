@@ -307,6 +307,7 @@ export async function giveBack(
   await transaction(outbox.pool, async client => {
     await lockHolder(client, holderId)
     await giveBackStatement(client, { holderId, taken: deliveries })
+    await wakeNext(client, deliveries)
   })
 }
 

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { ShareOf } from '../domain/share-plan.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
+import { dissolveBatches } from './dissolve-batches.ts'
 import { lockHolder, lockHolderAlone, lockJoining, standing } from './fence.ts'
 import { statement } from './statement.ts'
 
@@ -154,16 +155,39 @@ export async function leave(outbox: Outbox, { holderId }: { holderId: number }):
   })
 }
 
-const freeTakenStatement = (table: 'deliveries' | 'batches') => `
-update walhook.${table}
-set due_at = case when due_at = 'infinity' then $2 else greatest(due_at, $2) end, taken_by = null
-where taken_by = $1`
+/** By hand, something older of the entity may have come before what was taken: it has waited for that. */
+const freeRowsStatement = `
+with freed as (
+  update walhook.deliveries
+  set due_at = case when due_at = 'infinity' then $2 else greatest(due_at, $2) end, taken_by = null
+  where taken_by = $1
+  returning webhook_id, entity_type, entity_id
+), oldest as materialized (
+  select distinct o.ctid, o.due_at, o.batch_id
+  from freed f
+  cross join lateral (
+    select ctid, due_at, batch_id, taken_by from walhook.deliveries
+    where webhook_id = f.webhook_id and entity_type = f.entity_type and entity_id = f.entity_id
+    order by event_id limit 1
+  ) o
+  where o.taken_by is null
+)
+update walhook.deliveries d set due_at = $2
+from oldest o
+where d.ctid = o.ctid and o.due_at = 'infinity' and o.batch_id is null`
+
+const freeBatchesStatement = `
+update walhook.batches set due_at = greatest(due_at, $2), taken_by = null where taken_by = $1 returning webhook_id`
 
 /** Makes what a holder had taken due when nothing of it is under way any more. */
 export async function freeTaken(
-  client: pg.PoolClient,
+  client: pg.ClientBase,
   { holderId, notBefore }: { holderId: number; notBefore: Date },
 ): Promise<void> {
-  await client.query(freeTakenStatement('deliveries'), [holderId, notBefore])
-  await client.query(freeTakenStatement('batches'), [holderId, notBefore])
+  await client.query(freeRowsStatement, [holderId, notBefore])
+  const { rows } = await client.query(freeBatchesStatement, [holderId, notBefore])
+  await dissolveBatches(
+    client,
+    rows.map(row => row.webhook_id),
+  )
 }

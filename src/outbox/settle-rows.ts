@@ -170,7 +170,8 @@ returning b.webhook_id, (extract(epoch from b.due_at - clock_timestamp()) * 1000
 /** Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due. */
 export async function settleRows(client: pg.ClientBase, holderId: number, what: SettledRows): Promise<Due[]> {
   const { ended, moved, aside, batches, endedBatches } = what
-  const entities = ended.flatMap(({ delivery, isRow }) => (isRow ? [delivery] : []))
+  // Also of what is tried again: by hand, something older may have come before it meanwhile.
+  const entities = [...ended.filter(({ isRow }) => isRow), ...moved].map(({ delivery }) => delivery)
   const [, movedRows, , movedBatches, set, woken] = await Promise.all([
     ended.length > 0 ? endStatement(client, { holderId, ended }) : null,
     moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,

@@ -25,13 +25,12 @@ export type MovedRow = {
   readonly dueInMs: number | null
 }
 
-/** A batch that is tried again, `isNew` where it is a part of one before. */
+/** A batch that is tried again, or a part of one before. */
 export type MovedBatch = {
   readonly webhookId: number
   readonly id: TimeId
   readonly share: number
   readonly dueInMs: number
-  readonly isNew: boolean
 }
 
 /** Everything that a settlement makes of its shipments. */
@@ -52,7 +51,7 @@ type Settled = { readonly shipment: Shipment; readonly next: NextOfShipment }
  * |---|---|---|---|---|
  * | from the log | nothing | a row, due later | ended as dead | - |
  * | a row | deleted | due later | deleted, ended as dead | - |
- * | a batch | deleted with its rows | due later | deleted, ended as dead (of one event) | two batches; a part of one event is a row by itself |
+ * | a batch | deleted with its rows | due later | deleted, ended as dead (of one event) | two batches, also of one event |
  *
  * `membersOf` tells which rows are left of a batch that the holder still has, or null. `newIds` holds two ids for each settlement
  * that is `split`.
@@ -133,28 +132,25 @@ function ofBatch(
         batchId: id,
         dueInMs: null,
       }))
-      return { moved, batches: [{ webhookId, id, share, dueInMs: next.waitMs, isNew: false }] }
+      return { moved, batches: [{ webhookId, id, share, dueInMs: next.waitMs }] }
     }
     case 'split': {
       const { parts, behind } = left.length < 2 ? { parts: [left], behind: [] } : splitInTwo(left)
       const { waitMs } = next
-      const anew = (delivery: Delivery, batchId: TimeId | null, dueInMs: number | null) => ({
+      const anew = (delivery: Delivery, batchId: TimeId | null) => ({
         delivery,
         attempts: 0,
         fromBatch: id,
         batchId,
-        dueInMs,
+        dueInMs: null,
       })
-      const moved: MovedRow[] = behind.map(delivery => anew(delivery, null, null))
+      const moved: MovedRow[] = behind.map(delivery => anew(delivery, null))
       const batches: MovedBatch[] = []
       for (const part of parts) {
-        if (part.length === 1) {
-          moved.push(anew(part[0]!, null, waitMs))
-        } else if (part.length > 1) {
-          const partId = newIds.pop()!
-          moved.push(...part.map(delivery => anew(delivery, partId, null)))
-          batches.push({ webhookId, id: partId, share, dueInMs: waitMs, isNew: true })
-        }
+        if (part.length === 0) continue
+        const partId = newIds.pop()!
+        moved.push(...part.map(delivery => anew(delivery, partId)))
+        batches.push({ webhookId, id: partId, share, dueInMs: waitMs })
       }
       return { moved, batches, endedBatches: [{ webhookId, id }] }
     }

@@ -1,0 +1,190 @@
+import type pg from 'pg'
+import type { TimeId } from '../domain/time-id.ts'
+import { type Outbox, transaction } from './database.ts'
+import { endStuckSessions, tryLockHolderAlone } from './fence.ts'
+import { freeTaken } from './holders.ts'
+import { isEnded, isSkipped } from './queue-depth.ts'
+import { statement } from './statement.ts'
+import { wants } from './wanted.ts'
+
+/** What was left of a holder: how many events may be under way, and the shares that are free now. */
+export type TakenOver = { readonly setAside: number; readonly shares: readonly number[] }
+
+/**
+ * Takes over from a holder whose beat has stood still at `beat`. In one commit: what it may have sent is set aside, due when nothing
+ * of it is under way any more; its places go on to behind that; its shares are free; and it is gone, so that nothing that it still
+ * settles changes anything. Null: it lives after all, or another process takes over at this moment.
+ */
+export async function takeOver(
+  outbox: Outbox,
+  { deadId, beat }: { deadId: number; beat: bigint },
+): Promise<TakenOver | null> {
+  const taken = await transaction(outbox.pool, async client => {
+    if (!(await tryLockHolderAlone(client, deadId))) return 'busy'
+    // A few statements over much, and not many over little.
+    await client.query(
+      'set local enable_hashjoin = on; set local enable_sort = on; set local plan_cache_mode = auto',
+    )
+    const found = (await findDead(client, { deadId, beat })).rows[0]
+    if (!found) return null
+    const places = await readPlaces(client, { deadId, ...found })
+    const { rows: set } = await setAsideUnknown(client, places)
+    await freeTaken(client, { holderId: deadId, notBefore: places.notBefore })
+    await passOn(client, places)
+    await client.query('delete from walhook.holders where id = $1', [deadId])
+    return { setAside: set[0].count, shares: places.shares }
+  })
+  if (taken !== 'busy') return taken
+  await endStuckSessions(outbox.pool, deadId)
+  return null
+}
+
+/** What the head says was committed before the statements that follow, so they see all of it; and no place goes beyond it. */
+const findDead = statement(
+  'find_dead',
+  { deadId: 'int', beat: 'bigint' },
+  p => `
+select h.alive_until, h.may_send_up_to, (select coalesce(max(last_event_id), 0) from walhook.positions) as head
+from walhook.holders h
+where h.id = ${p.deadId} and h.beat = ${p.beat}
+for update skip locked`,
+)
+
+type Places = {
+  readonly shares: readonly number[]
+  /** Of the main stream of each, as far as everything is known. */
+  readonly settled: readonly TimeId[]
+  readonly least: TimeId
+  readonly maySendUpTo: TimeId
+  readonly head: TimeId
+  /** Nothing of this holder is under way then, nor of one before it. */
+  readonly notBefore: Date
+}
+
+async function readPlaces(
+  client: pg.ClientBase,
+  found: { deadId: number; alive_until: Date; may_send_up_to: TimeId; head: TimeId },
+): Promise<Places> {
+  const { rows } = await client.query(
+    'select share, settled_up_to, wait_until from walhook.shares where holder_id = $1 order by share for update',
+    [found.deadId],
+  )
+  const ends = rows.flatMap(row => (row.wait_until === null ? [] : [row.wait_until.getTime()]))
+  const settled: TimeId[] = rows.map(row => row.settled_up_to)
+  return {
+    shares: rows.map(row => row.share),
+    settled,
+    least: settled.toSorted((a, b) => (a < b ? -1 : 1))[0] ?? found.head,
+    maySendUpTo: found.may_send_up_to,
+    head: found.head,
+    notBefore: new Date(Math.max(found.alive_until.getTime(), ...ends) + 1),
+  }
+}
+
+/** Attempts are logged after their event, by clocks that differ by less. */
+const dayOfIds = 86_400_000n << 20n
+
+/**
+ * - interest: who wanted what, from which version of the webhooks on, and until which
+ * - pairs:    events after the place of a stream that may have been sent: of a share, for the webhooks that keep up, and of each
+ *             webhook that is behind for itself
+ * - open:     those that have not been delivered by themselves, and have no row and no end
+ * - arrived:  those of them that were delivered in a batch: the index is asked about all at once
+ */
+const setAsideUnknown = statement(
+  'set_aside_unknown',
+  {
+    shares: 'smallint[]',
+    settled: 'bigint[]',
+    least: 'bigint',
+    maySendUpTo: 'bigint',
+    head: 'bigint',
+    notBefore: 'timestamptz',
+  },
+  p => {
+    const wanted = `
+  join interest i on i.trigger = e.entity_type || '.' || e.action_type
+    and i.version <= e.webhooks_version and (i.next_version is null or i.next_version > e.webhooks_version)`
+    const pair = 'i.webhook_id, e.share, e.entity_type, e.entity_id, e.id'
+    return `
+with main as materialized (
+  select * from unnest(${p.shares}, ${p.settled}) as m (share, settled_up_to)
+), interest as materialized (
+  select s.*, t.trigger
+  from (
+    select *, lead(version) over (partition by webhook_id order by version) as next_version
+    from walhook.webhook_states where version is not null
+  ) s cross join lateral (select distinct unnest(s.triggers) as trigger) t
+), pairs as materialized (
+  select ${pair}
+  from walhook.events e
+  join main m on m.share = e.share and e.id > m.settled_up_to
+  ${wanted}
+  where e.id > ${p.least} and e.id <= least(${p.maySendUpTo}, ${p.head}) and ${wants('e', 'i')}
+    and not exists (select from walhook.streams o where o.webhook_id = i.webhook_id and o.share = e.share)
+  union all
+  select ${pair}
+  from walhook.streams o
+  cross join lateral (
+    select * from walhook.events
+    where id > o.settled_up_to and id <= least(o.may_send_up_to, ${p.head}) and share = o.share
+  ) e
+  ${wanted} and i.webhook_id = o.webhook_id
+  where o.share = any(${p.shares}) and o.settled_up_to < least(o.may_send_up_to, ${p.head}) and ${wants('e', 'i')}
+), open as materialized (
+  select *, e.id - ${dayOfIds} as since
+  from pairs e
+  where not exists (
+      select from walhook.attempts a
+      where a.event_id = e.id and a.webhook_id = e.webhook_id and a.outcome = 'delivered' and a.id >= e.id - ${dayOfIds}
+    )
+    and not exists (
+      select from walhook.deliveries d
+      where d.webhook_id = e.webhook_id and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
+    )
+    and not ${isEnded('e.webhook_id', 'e')} and not ${isSkipped('e.webhook_id', 'e')}
+), arrived as materialized (
+  select distinct a.webhook_id, sent.id
+  from walhook.attempts a cross join lateral unnest(a.event_ids) as sent (id)
+  where a.event_ids && (select array_agg(distinct id) from open) and a.outcome = 'delivered'
+    and a.id >= (select min(since) from open)
+), unknown as materialized (
+  select e.*, row_number() over (partition by e.webhook_id, e.entity_type, e.entity_id order by e.id) = 1 as is_first
+  from open e left join arrived using (webhook_id, id)
+  where arrived.id is null
+), set_aside as (
+  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, due_at)
+  select u.webhook_id, u.share, u.entity_type, u.entity_id, u.id, w.previous,
+         case when u.is_first and not exists (
+           select from walhook.deliveries d
+           where d.webhook_id = u.webhook_id and d.entity_type = u.entity_type and d.entity_id = u.entity_id
+             and d.event_id < u.id
+         ) then ${p.notBefore} else 'infinity' end
+  from unknown u join walhook.webhooks w on w.id = u.webhook_id
+  returning 1
+)
+select count(*)::int as count from set_aside`
+  },
+)
+
+/**
+ * The places go on to behind what may have been sent. Events that come below that although they were appended later may be under
+ * way too: whoever serves the share next lets them wait.
+ */
+async function passOn(
+  client: pg.ClientBase,
+  { shares, maySendUpTo, head, notBefore }: Places,
+): Promise<void> {
+  await client.query(
+    `update walhook.shares s
+     set settled_up_to = greatest(settled_up_to, least($2::bigint, $3::bigint)), holder_id = null, wait_until = $4,
+         wait_up_to = greatest(wait_up_to, $2, (select max(may_send_up_to) from walhook.streams o where o.share = s.share))
+     where share = any($1::smallint[])`,
+    [shares, maySendUpTo, head, notBefore],
+  )
+  await client.query(
+    `update walhook.streams set settled_up_to = least(may_send_up_to, $2)
+     where share = any($1::smallint[]) and settled_up_to < least(may_send_up_to, $2)`,
+    [shares, head],
+  )
+}
