@@ -1,58 +1,87 @@
 import { pressedStatuses } from '../domain/pace.ts'
+import { shareCount } from '../domain/share.ts'
+import { firstIdAt } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
-import { byDue } from './lanes.ts'
+import { statement } from './statement.ts'
 
 const pageSize = 1_000
 
-/**
- * Makes a page of a webhook's lanes due now that wait for one of their first $2 retries: those due after $3 and within
- * $4 ms. Not the lanes of a batch but its first, and not what the receiver asked to wait for; where it spoke for the whole
- * webhook, the hold of the webhook keeps it. Locked lanes are passed over: nobody is waited for.
- */
-const bringForwardStatement = `
-with page as materialized (
-  select ctid, webhook_id, entity_type, entity_id, due_at from walhook.lanes
-  where webhook_id = $1 and due_at > greatest(now(), $3) and due_at <= now() + $4 * interval '1 ms' and ${byDue}
-    and leased_until <= now()
+const given = {
+  webhookId: 'int',
+  count: 'smallint',
+  after: 'timestamptz',
+  withinMs: 'float8',
+  since: 'bigint',
+  pressed: 'smallint[]',
+} as const
+
+type Given = { readonly [Name in keyof typeof given]: string }
+
+/** Of a table with `due_at`, what waits in the given time, a page of it; not where a dead holder's requests may be under way. */
+const pageOf = (p: Given, table: 'deliveries' | 'batches') => `
+select x.*
+from generate_series(0, ${shareCount - 1}) as s (share)
+join walhook.shares m on m.share = s.share and coalesce(m.wait_until, '-infinity') <= now()
+cross join lateral (
+  select ctid, * from walhook.${table}
+  where webhook_id = ${p.webhookId} and share = s.share::smallint and taken_by is null and due_at < 'infinity'
+    and due_at > greatest(now(), ${p.after}) and due_at <= now() + ${p.withinMs} * interval '1 ms'
   order by due_at limit ${pageSize}
-  for update skip locked
-), early as materialized (
-  select p.ctid
-  from page p
-  cross join lateral (
-    select event_id, attempts, batch_id from walhook.deliveries
-    where webhook_id = p.webhook_id and entity_type = p.entity_type and entity_id = p.entity_id
-    order by event_id limit 1
-  ) d
-  where d.attempts between 1 and $2
-    and not exists (
-      select from walhook.deliveries o
-      where o.webhook_id = p.webhook_id and o.batch_id = d.batch_id and o.event_id < d.event_id
-    )
-    and not exists (
-      select from walhook.attempts a
-      where a.webhook_id = $1 and a.id >= $5 and a.event_id = d.event_id and a.next_attempt_at > now()
-        and a.response_headers ? 'retry-after' and a.status <> all ($6)
-    )
-    and (d.batch_id is null or not exists (
-      select from walhook.attempts a
-      where a.webhook_id = $1 and a.id >= $5 and a.event_ids @> array[d.event_id] and a.next_attempt_at > now()
-        and a.response_headers ? 'retry-after' and a.status <> all ($6)
-    ))
+) x
+order by x.due_at limit ${pageSize}`
+
+/** Whether the receiver asked to wait with what attempts `a` like these sent; where it spoke for the whole webhook, its hold keeps it. */
+const isAskedToWait = (p: Given, about: string) => `
+exists (
+  select from walhook.attempts a
+  where a.webhook_id = ${p.webhookId} and a.id >= ${p.since} and ${about} and a.next_attempt_at > now()
+    and a.response_headers ? 'retry-after' and a.status <> all (${p.pressed})
+)`
+
+/** Moves what is `early` of a `page`. Locked rows are passed over: nobody is waited for. */
+const move = (table: 'deliveries' | 'batches') => `
+locked as materialized (
+  select l.ctid from early cross join lateral (
+    select ctid from walhook.${table} where ctid = early.ctid for update skip locked
+  ) l
 ), moved as (
-  update walhook.lanes l set due_at = now() from early e where l.ctid = e.ctid returning 1
+  update walhook.${table} x set due_at = now() from locked where x.ctid = locked.ctid returning 1
 )
 select (select count(*) from moved)::int as moved, (select count(*) from page)::int as seen,
        (select max(due_at) from page) as last_due_at`
 
-type Page = { readonly moved: number; readonly seen: number; readonly last_due_at: Date | null }
+const bringRowsForward = statement(
+  'bring_rows_forward',
+  given,
+  p => `
+with page as materialized (${pageOf(p, 'deliveries')}), early as materialized (
+  select ctid from page
+  where attempts between 1 and ${p.count} and not ${isAskedToWait(p, 'a.event_id = page.event_id')}
+), ${move('deliveries')}`,
+)
+
+const bringBatchesForward = statement(
+  'bring_batches_forward',
+  given,
+  p => `
+with page as materialized (${pageOf(p, 'batches')}), early as materialized (
+  select page.ctid
+  from page
+  cross join lateral (
+    select event_id, attempts from walhook.deliveries
+    where webhook_id = ${p.webhookId} and batch_id = page.id
+    order by event_id limit 1
+  ) d
+  where d.attempts between 1 and ${p.count} and not ${isAskedToWait(p, 'a.event_ids @> array[d.event_id]')}
+), ${move('batches')}`,
+)
 
 /** The first retries of the schedule, by their number, and the longest wait for one of them. */
 export type EarlyRetries = { readonly count: number; readonly longestMs: number }
 
 /**
  * Makes due at once what waits for an early retry of a webhook whose receiver is back, by pages, each in a commit of its
- * own. Returns how many lanes that were; `onPage` hears of each page that moved any.
+ * own. Returns how many rows and batches that were; `onPage` hears of each page that moved any.
  */
 export async function bringForward(
   outbox: Outbox,
@@ -63,18 +92,18 @@ export async function bringForward(
   if (early.count === 0) return 0
   // A wait is spread by a tenth; what began to wait was tried before.
   const withinMs = early.longestMs * 1.2
-  const since = BigInt(Math.floor(Date.now() - 2 * withinMs)) << 20n
+  const since = firstIdAt(Math.max(0, Math.floor(Date.now() - 2 * withinMs)))
+  const values = { webhookId, count: early.count, withinMs, since, pressed: pressedStatuses }
   let moved = 0
-  for (let after: Date | string = '-infinity'; ; ) {
-    const { rows } = await outbox.pool.query<Page>({
-      name: 'bring_forward',
-      text: bringForwardStatement,
-      values: [webhookId, early.count, after, withinMs, since, pressedStatuses],
-    })
-    const page: Page = rows[0]!
-    moved += page.moved
-    if (page.moved > 0) onPage()
-    if (page.seen < pageSize) return moved
-    after = page.last_due_at!
+  for (const bring of [bringRowsForward, bringBatchesForward]) {
+    for (let after: Date | null = new Date(0); after !== null; ) {
+      const page: { moved: number; seen: number; last_due_at: Date } = (
+        await bring(outbox.pool, { ...values, after })
+      ).rows[0]
+      moved += page.moved
+      if (page.moved > 0) onPage()
+      after = page.seen < pageSize ? null : page.last_due_at
+    }
   }
+  return moved
 }

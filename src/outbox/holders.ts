@@ -155,13 +155,18 @@ export async function leave(outbox: Outbox, { holderId }: { holderId: number }):
   })
 }
 
-/** By hand, something older of the entity may have come before what was taken: it has waited for that. */
+/**
+ * By hand, something older of the entity may have come before what was taken: it has waited for that. Until then nobody makes rows
+ * of these shares due earlier.
+ */
 const freeRowsStatement = `
 with freed as (
   update walhook.deliveries
   set due_at = case when due_at = 'infinity' then $2 else greatest(due_at, $2) end, taken_by = null
   where taken_by = $1
-  returning webhook_id, entity_type, entity_id
+  returning webhook_id, entity_type, entity_id, share
+), waiting as (
+  update walhook.shares set wait_until = greatest(wait_until, $2) where share = any(select share from freed)
 ), oldest as materialized (
   select distinct o.ctid, o.due_at, o.batch_id
   from freed f
@@ -177,7 +182,12 @@ from oldest o
 where d.ctid = o.ctid and o.due_at = 'infinity' and o.batch_id is null`
 
 const freeBatchesStatement = `
-update walhook.batches set due_at = greatest(due_at, $2), taken_by = null where taken_by = $1 returning webhook_id`
+with freed as (
+  update walhook.batches set due_at = greatest(due_at, $2), taken_by = null where taken_by = $1 returning webhook_id, share
+), waiting as (
+  update walhook.shares set wait_until = greatest(wait_until, $2) where share = any(select share from freed)
+)
+select webhook_id from freed`
 
 /** Makes what a holder had taken due when nothing of it is under way any more. */
 export async function freeTaken(

@@ -1,45 +1,37 @@
 import { expect, test } from 'vitest'
 import type { Attempt } from '../../src/domain/attempt.ts'
 import { bringForward } from '../../src/outbox/early-retries.ts'
-import { settle } from '../../src/outbox/settle.ts'
-import { openTestOutbox, retry, settleAll, settlementOf } from '../support/open-outbox.ts'
+import { openTestOutbox } from '../support/open-outbox.ts'
 import { everyUser } from '../support/outbox-traffic.ts'
+import { claim, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 
 type At = Awaited<ReturnType<typeof openTestOutbox>>
 const early = { count: 3, longestMs: 1_800_000 }
 
-/** The lanes that are due, as `1 2 3`. */
+/** The entities whose rows are due, as `1 2 3`. */
 async function due(at: At): Promise<string> {
   const { rows } = await at.outbox.pool.query(
-    `select entity_id from walhook.lanes where due_at <= now() and leased_until <= now() order by entity_id::int`,
+    `select entity_id from walhook.deliveries where due_at <= now() and taken_by is null order by entity_id::int`,
   )
   return rows.map(row => row.entity_id).join(' ')
 }
-const setAttempts = (at: At, entityId: string, attempts: number) =>
-  at.outbox.pool.query(`update walhook.deliveries set attempts = $2 where entity_id = $1`, [
-    entityId,
-    attempts,
-  ])
+const change = (at: At, entityId: string, set: string) =>
+  at.outbox.pool.query(`update walhook.deliveries set ${set} where entity_id = $1`, [entityId])
 
 test('what waits for one of its first retries is due at once, and nothing else', async () => {
   await using at = await openTestOutbox()
   const [webhook, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
-  await at.append(...[1, 2, 3, 4, 5, 6].map(id => `user ${id} new`))
+  await at.append(...[1, 2, 3, 4, 5, 6, 7].map(id => `user ${id} new`))
+  await at.append('user 1 update')
   for (const id of [webhook, other]) await settleAll(at, id, retry(300_000))
-  await at.append('user 7 new')
-  await at.outbox.pool.query(
-    `update walhook.lanes set due_at = now() + interval '5 minutes' where entity_id = '7'`,
-  )
-  await setAttempts(at, '2', 3)
-  await setAttempts(at, '3', 4)
+  await change(at, '2', 'attempts = 3')
+  await change(at, '3', 'attempts = 4')
   // A day off: it was not put off by the schedule's early waits.
-  await at.outbox.pool.query(
-    `update walhook.lanes set due_at = now() + interval '1 day' where entity_id = '4'`,
-  )
-  // Another process has it.
-  await at.outbox.pool.query(
-    `update walhook.lanes set lease_id = gen_random_uuid(), leased_until = now() + interval '1 minute' where entity_id = '5'`,
-  )
+  await change(at, '4', `due_at = now() + interval '1 day'`)
+  // A process has it.
+  await change(at, '5', 'taken_by = 77')
+  // It was never tried.
+  await change(at, '7', 'attempts = 0')
   let pages = 0
   expect(await bringForward(at.outbox, webhook, early, () => pages++)).toBe(3)
   expect(pages).toBe(1)
@@ -64,37 +56,53 @@ test('what a receiver asked to wait for waits', async () => {
     // This one spoke for the whole webhook, whose hold sees to it.
     answered(503, { 'retry-after': '300' }),
   ]
-  const lanes = await at.claim(webhook)
-  await settle(
-    at.outbox,
-    lanes.map(lane => {
-      const settlement = settlementOf(lane, retry(300_000))
-      return { ...settlement, attempt: { ...settlement.attempt, ...answers[Number(lane.entityId) - 1] } }
-    }),
-  )
+  const settlements = (await claim(at, webhook)).map(delivery => {
+    const settlement = settlementOf(delivery, retry(300_000))
+    return { ...settlement, attempt: { ...settlement.attempt, ...answers[Number(delivery.entityId) - 1] } }
+  })
+  await settle(at, ...settlements)
   expect(await bringForward(at.outbox, webhook, early)).toBe(2)
   expect(await due(at)).toBe('2 3')
 })
 
-test('of a batch the lane of its first event is due, which brings the others', async () => {
+test('a batch is due with all that is in it', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
   await settleAll(at, webhook, retry(300_000))
-  await at.outbox.pool.query(`update walhook.deliveries set batch_id = 1 where entity_id <> '3'`)
+  await at.outbox.pool.query(
+    `update walhook.deliveries set batch_id = 1, share = 4, due_at = 'infinity' where entity_id <> '3'`,
+  )
+  await at.outbox.pool.query(
+    `insert into walhook.batches (webhook_id, id, share, due_at) values ($1, 1, 4, now() + interval '5 minutes')`,
+    [webhook],
+  )
   expect(await bringForward(at.outbox, webhook, early)).toBe(2)
-  expect(await due(at)).toBe('1 3')
+  expect(await due(at)).toBe('3')
+  expect(await at.count('batches', 'due_at <= now()')).toBe(1)
+})
+
+test('where requests of a dead holder may be under way, nothing is due earlier', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new')
+  await settleAll(at, webhook, retry(10_000))
+  await at.outbox.pool.query(
+    `update walhook.shares set wait_until = now() + interval '10 s'
+     where share = (select share from walhook.deliveries where entity_id = '1')`,
+  )
+  expect(await bringForward(at.outbox, webhook, early)).toBe(1)
+  expect(await due(at)).toBe('2')
 })
 
 test('however many there are, all are found', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
-  await at.append(...Array.from({ length: 2_500 }, (_, i) => `user ${i} new`))
+  await at.fill(2_500)
+  await claim(at, webhook, 0)
   await at.outbox.pool.query(
-    `update walhook.deliveries set attempts = case when event_id % 5 = 0 then 9 else 1 end`,
-  )
-  await at.outbox.pool.query(
-    `update walhook.lanes set due_at = now() + interval '5 minutes' + entity_id::int * interval '1 ms'`,
+    `update walhook.deliveries set attempts = case when event_id % 5 = 0 then 9 else 1 end,
+            due_at = now() + interval '5 minutes' + entity_id::int * interval '1 ms'`,
   )
   let pages = 0
   const moved = await bringForward(at.outbox, webhook, early, () => pages++)
