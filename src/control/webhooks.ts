@@ -16,9 +16,10 @@ import {
   sealSecret,
 } from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { freeFollowers } from '../outbox/batch-followers.ts'
 import { inTransaction } from '../outbox/database.ts'
+import { dissolveBatches } from '../outbox/dissolve-batches.ts'
 import { bringForward } from '../outbox/early-retries.ts'
+import { lockAllHolders } from '../outbox/fence.ts'
 import { findSealed, nextWebhookId } from '../outbox/secrets.ts'
 import { tellWake } from '../outbox/wake.ts'
 import * as webhooks from '../outbox/webhooks.ts'
@@ -107,6 +108,8 @@ export async function changeWebhook(
   if (problems.length > 0 && !headerChange) return invalid(...problems)
   let isBack = false
   const changed = await inTransaction<Result<Webhook>>(control.outbox, async tx => {
+    // Its batches may be changed: that comes before the webhook's own lock.
+    if (change.batch === null) await lockAllHolders(tx.client)
     const before = await webhooks.lockWebhook(tx, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
@@ -126,7 +129,7 @@ export async function changeWebhook(
       sealedHeaders,
       sealedIdentity: identity,
     }))!
-    if (before.batch !== null && after.batch === null) await freeFollowers(tx.client, id)
+    if (before.batch !== null && after.batch === null) await dissolveBatches(tx.client, [id])
     const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
     await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to })
     isBack = isLikelyBack(before, after)
@@ -150,7 +153,8 @@ export async function deleteWebhook(
   id: number,
   isCurrent: (webhook: Webhook) => boolean = () => true,
 ): Promise<Result<null>> {
-  return await inTransaction(control.outbox, async tx => {
+  const deleted = await inTransaction<Result<null>>(control.outbox, async tx => {
+    await lockAllHolders(tx.client)
     const before = await webhooks.lockWebhook(tx, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
@@ -158,6 +162,8 @@ export async function deleteWebhook(
     await recordAudit(tx.client, caller, 'webhook.deleted', { webhookId: id, from: before })
     return { ok: true, value: null }
   })
+  if (deleted.ok) await webhooks.deleteLeftovers(control.outbox)
+  return deleted
 }
 
 /**

@@ -1,7 +1,13 @@
 import type pg from 'pg'
+import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import type { LaneKey } from './cancel.ts'
+import { wakeChannel } from './append.ts'
+import { wakeNext } from './aside.ts'
+import { placeIn } from './by-hand.ts'
 import { inTransaction, type Outbox } from './database.ts'
+import { lockAllHolders } from './fence.ts'
+import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
+import { stateAt, wants } from './wanted.ts'
 
 /** How much was there of an entity, and is there no more. */
 export type Forgotten = {
@@ -31,46 +37,40 @@ const markStatement = `
 insert into walhook.forgotten (what) values (${entityMark('$1::text', '$2::text')})
 on conflict (what) do update set at = now()`
 
-/** In the order in which everybody locks lanes: by webhook. */
-const lockLanesStatement = `
-select l.* from (select id from walhook.webhooks where id > $1 order by id limit $4) w
-cross join lateral (
-  select webhook_id from walhook.lanes
-  where webhook_id = w.id and entity_type = $2 and entity_id = $3
-  for update
-) l`
-
-const dropDeliveriesStatement = `
-with w as (select id from walhook.webhooks where id > $1 order by id limit $5), gone as (
+/** Rows of the entity, at the next webhooks; also what is being sent: what comes of the request changes nothing then. */
+const dropRowsStatement = `
+with w as materialized (select id from walhook.webhooks where id > $1 order by id limit $5), gone as (
   delete from walhook.deliveries d using w
   where d.webhook_id = w.id and d.entity_type = $2 and d.entity_id = $3 and d.event_id <= $4
-  returning d.event_id, d.batch_id
+  returning d.webhook_id, d.event_id, d.batch_id
 ), marked as (
   insert into walhook.forgotten (what) select distinct 'e:' || event_id from gone where batch_id is not null
   on conflict (what) do update set at = now()
 )
-select (select max(id) from w) as last, (select count(*)::int from gone) as deliveries`
+select (select max(id) from w) as last, (select count(*)::int from gone) as rows,
+       array(select distinct webhook_id from gone) as webhook_ids,
+       array(select distinct batch_id from gone where batch_id is not null) as batch_ids`
 
-/**
- * A lane without a delivery ends, also while it is leased: what comes of the request that is under way changes nothing then.
- * One with newer deliveries goes on.
- */
-const endLanesStatement = `
-with lane as materialized (
-  select l.ctid, exists (
-    select from walhook.deliveries d
-    where d.webhook_id = l.webhook_id and d.entity_type = l.entity_type and d.entity_id = l.entity_id
-  ) as goes_on
-  from unnest($1::int[]) as k (webhook_id)
-  cross join lateral (
-    select ctid, webhook_id, entity_type, entity_id from walhook.lanes
-    where webhook_id = k.webhook_id and entity_type = $2 and entity_id = $3 limit 1
-  ) l
-), ended as (
-  delete from walhook.lanes l using lane where l.ctid = lane.ctid and not lane.goes_on
-)
-update walhook.lanes l set next_event_id = null, due_at = least(l.due_at, now())
-from lane where l.ctid = lane.ctid and lane.goes_on`
+const endEmptyBatchesStatement = `
+delete from walhook.batches b
+where webhook_id = any($1) and id = any($2) and taken_by is null and not exists (
+  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id
+)`
+
+/** How many events of the entity still wait in the log, for the same webhooks. */
+const countAheadStatement = `
+select count(*)::int as ahead
+from (select id from walhook.webhooks where id > $1 order by id limit $5) w
+cross join lateral (${placeIn('w.id', 'walhook.share_of($2, $3)')}) p
+cross join lateral (
+  select * from walhook.events where entity_id = $3 and entity_type = $2 and id > p.settled_up_to and id <= $4
+) e
+cross join lateral (${stateAt('w.id', 'e.webhooks_version')}) s
+where ${wants('e', 's')} and not ${isSkipped('w.id', 'e')} and not ${isEnded('w.id', 'e')}
+  and not ${isDelivered('w.id', 'e')} and not exists (
+    select from walhook.deliveries
+    where webhook_id = w.id and entity_type = $2 and entity_id = $3 and event_id = e.id
+  )`
 
 const eventsStatement = `
 select id from walhook.events where entity_type = $1 and entity_id = $2 and id <= $3 order by id limit $4`
@@ -89,7 +89,7 @@ const rowsAtOnce = 500
  */
 export async function forgetEntity(
   outbox: Outbox,
-  entity: LaneKey,
+  entity: Entity,
   upTo: TimeId,
   isTimeOver: () => boolean,
 ): Promise<Forgotten & { readonly isComplete: boolean }> {
@@ -120,20 +120,36 @@ export async function forgetEntity(
   return { ...sum, isComplete: true }
 }
 
-async function cancelPage(outbox: Outbox, { entityType, entityId }: LaneKey, upTo: TimeId, after: number) {
+/** Of the next webhooks after `after`, by their ids. Every holder waits meanwhile. */
+async function cancelPage(
+  outbox: Outbox,
+  { entityType, entityId }: Entity,
+  upTo: TimeId,
+  after: number,
+): Promise<{ deliveries: number; last: number | null }> {
   return await inTransaction(outbox, async ({ client }) => {
-    const locked = await client.query(lockLanesStatement, [after, entityType, entityId, webhooksAtOnce])
-    const dropped = await client.query(dropDeliveriesStatement, [
-      after,
-      entityType,
-      entityId,
-      upTo,
-      webhooksAtOnce,
-    ])
-    const lanes: number[] = locked.rows.map(row => row.webhook_id)
-    if (lanes.length > 0) await client.query(endLanesStatement, [lanes, entityType, entityId])
-    return dropped.rows[0] as { deliveries: number; last: number | null }
+    await lockAllHolders(client)
+    const which = [after, entityType, entityId, upTo, webhooksAtOnce]
+    const ahead = await client.query(countAheadStatement, which)
+    const dropped = await client.query(dropRowsStatement, which)
+    const { last, rows, webhook_ids, batch_ids } = dropped.rows[0]
+    if (batch_ids.length > 0) await client.query(endEmptyBatchesStatement, [webhook_ids, batch_ids])
+    await wakeNext(
+      client,
+      webhook_ids.map((webhookId: number) => ({ webhookId, entityType, entityId })),
+    )
+    await tellForget(client, { entityType, entityId })
+    return { deliveries: rows + ahead.rows[0].ahead, last }
   })
+}
+
+const longestPayload = 7_000
+
+/** Processes that deliver drop what they have read of the entity and not sent. */
+async function tellForget(client: pg.ClientBase, { entityType, entityId }: Entity): Promise<void> {
+  const payload = `forget:${JSON.stringify([entityType, entityId])}`
+  if (Buffer.byteLength(payload) <= longestPayload)
+    await client.query('select pg_notify($1, $2)', [wakeChannel, payload])
 }
 
 type Page = { readonly counts: Partial<Forgotten>; readonly isMore: boolean }
@@ -141,7 +157,7 @@ type Page = { readonly counts: Partial<Forgotten>; readonly isMore: boolean }
 /** A batch keeps the events of others: its body is made again of them. */
 async function eventsPage(
   client: pg.PoolClient,
-  { entityType, entityId }: LaneKey,
+  { entityType, entityId }: Entity,
   upTo: TimeId,
 ): Promise<Page> {
   const { rows } = await client.query(eventsStatement, [entityType, entityId, upTo, rowsAtOnce])
@@ -166,7 +182,7 @@ async function eventsPage(
 }
 
 /** Tests with its data, which are of no event. */
-async function testsPage(client: pg.PoolClient, { entityType, entityId }: LaneKey): Promise<Page> {
+async function testsPage(client: pg.PoolClient, { entityType, entityId }: Entity): Promise<Page> {
   const { rows } = await client.query(testsStatement, [entityType, entityId, rowsAtOnce])
   const gone = await client.query(
     `delete from walhook.attempts a using unnest($1::int[], $2::bigint[]) as k (webhook_id, id)
@@ -177,10 +193,7 @@ async function testsPage(client: pg.PoolClient, { entityType, entityId }: LaneKe
 }
 
 /** Where few rows are at all. */
-async function forgetTraces(
-  { pool }: Outbox,
-  { entityType, entityId }: LaneKey,
-): Promise<Partial<Forgotten>> {
+async function forgetTraces({ pool }: Outbox, { entityType, entityId }: Entity): Promise<Partial<Forgotten>> {
   const key = [entityType, entityId]
   const kept = await pool.query(
     'delete from walhook.kept_attempts where entity_type = $1 and entity_id = $2',
@@ -190,6 +203,7 @@ async function forgetTraces(
     'delete from walhook.parked_changes where entity_type = $1 and entity_id = left($2, 200)',
     key,
   )
+  await pool.query('delete from walhook.skips where entity_type = $1 and entity_id = $2', key)
   await pool.query(
     `update walhook.backfills set after_key = null, until_key = null
      where entity_type = $1 and ended_at is not null and $2 in (after_key, until_key)`,

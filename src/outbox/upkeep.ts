@@ -5,6 +5,8 @@ import { advanceRetentionClock, type Clock, newestIdTime } from './clock.ts'
 import type { Outbox } from './database.ts'
 import { dayMs, ensurePartitions } from './partitions.ts'
 import { dropOldDays, type Retention } from './retention.ts'
+import { dropOldSkips } from './skips.ts'
+import { deleteLeftovers } from './webhooks.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
@@ -57,6 +59,9 @@ export async function keepDays(
         })
       const dropped = await dropOldDays(outbox, atMs, keep)
       if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
+      // A process may have died while it deleted a webhook.
+      await deleteLeftovers(outbox)
+      await dropOldSkips(outbox)
       if (keep.auditDays !== null) {
         const pruned = await pruneAudit(outbox, keep.auditDays)
         if (pruned > 0) log.info('outbox.audit_pruned', { records: pruned })

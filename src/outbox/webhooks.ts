@@ -190,8 +190,8 @@ export async function webhookNames(outbox: Db, ids: readonly number[]): Promise<
 }
 
 /**
- * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and the
- * lanes that waited meanwhile are due as they were. A webhook that is activated anew, or gets another URL, begins
+ * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and what
+ * waited meanwhile goes on. A webhook that is activated anew, or gets another URL, begins
  * with a clean sheet: what its receiver did before is forgotten.
  */
 export async function updateWebhook(
@@ -255,22 +255,41 @@ function unlessNew<
   return sql<Value>`case when ${isNew(change)} then null else ${sql.ref(column)} end`
 }
 
-/** In the order in which everybody locks lanes: a DELETE takes them as it finds them, and two could wait for each other. */
-const lockLanesStatement = `
-select count(*) from (
-  select from walhook.lanes where webhook_id = $1 order by entity_type, entity_id for update
-) l`
-
 /**
- * Deletes a webhook with all that waits for it; its attempts stay until their time. The row goes first: that
- * waits for every append that has made deliveries for it, and keeps the next ones from making any. Returns
- * whether there was one.
+ * Deletes a webhook, with its places in the log; its attempts stay until their time. In a transaction that has stopped every holder:
+ * none of them sets anything aside for it afterwards. Returns whether there was one.
  */
 export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<boolean> {
   const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
-  await client.query(lockLanesStatement, [id])
-  await client.query('delete from walhook.lanes where webhook_id = $1', [id])
-  await client.query('delete from walhook.deliveries where webhook_id = $1', [id])
-  await client.query('delete from walhook.ended_deliveries where webhook_id = $1', [id])
+  await client.query('delete from walhook.streams where webhook_id = $1', [id])
+  await client.query('delete from walhook.skips where webhook_id = $1', [id])
   return rowCount === 1
+}
+
+const rowsAtOnce = 10_000
+
+/** Deletes what waited for webhooks that are gone, page by page: nobody sends it any more, and nobody waits for this. */
+export async function deleteLeftovers({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
+  for (const table of ['deliveries', 'batches', 'ended_deliveries']) {
+    const { rows } = await pool.query(`
+      with recursive w as (
+        (select webhook_id from walhook.${table} order by webhook_id limit 1)
+        union all
+        select next.webhook_id from w cross join lateral (
+          select d.webhook_id from walhook.${table} d where d.webhook_id > w.webhook_id order by d.webhook_id limit 1
+        ) next
+      )
+      select webhook_id from w where not exists (select from walhook.webhooks where id = w.webhook_id)`)
+    for (const { webhook_id } of rows)
+      for (let isMore = true; isMore; ) {
+        const { rowCount } = await pool.query(
+          `delete from walhook.${table} d using (
+             select tableoid, ctid from walhook.${table} where webhook_id = $1 limit ${rowsAtOnce}
+           ) page
+           where d.webhook_id = $1 and d.tableoid = page.tableoid and d.ctid = page.ctid`,
+          [webhook_id],
+        )
+        isMore = rowCount === rowsAtOnce
+      }
+  }
 }

@@ -1,6 +1,6 @@
 import { shareCount } from '../../src/domain/share.ts'
 import { pickDue, setAside } from '../../src/outbox/aside.ts'
-import { cancelSome } from '../../src/outbox/cancel.ts'
+import { cancelRows, skipWaiting, type Waiting } from '../../src/outbox/cancel.ts'
 import { transaction } from '../../src/outbox/database.ts'
 import { claimShares, join } from '../../src/outbox/holders.ts'
 import { readLogFor } from '../../src/outbox/log.ts'
@@ -153,8 +153,8 @@ export async function settleAll(
 export const resend = (at: TestOutbox, input: Parameters<typeof resendEvent>[1]) =>
   transaction(at.outbox.pool, client => resendEvent(client, input))
 
-/** One page of a cancellation in a transaction of its own. */
-export const cancelPage = (at: TestOutbox, ...input: Tail<Parameters<typeof cancelSome>>) =>
-  transaction(at.outbox.pool, client => cancelSome(client, ...input))
-
-type Tail<List extends unknown[]> = List extends [unknown, ...infer Rest] ? Rest : never
+/** Cancels what waits, as rows and in the log. Returns how many rows. */
+export async function cancel(at: TestOutbox, waiting: Waiting, limit = 1_000): Promise<number> {
+  await transaction(at.outbox.pool, client => skipWaiting(client, waiting))
+  return (await transaction(at.outbox.pool, client => cancelRows(client, waiting, limit))).cancelled
+}
