@@ -6,7 +6,7 @@ import { saveProgress } from '../../src/outbox/streams.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import {
-  cancelPage,
+  cancel,
   claim,
   holderOf,
   pull,
@@ -69,8 +69,7 @@ test('an event is explained for each webhook by its rows, the log and the histor
   await claim(at, others.in_flight)
   for (const id of [others.due, others.cancelled, others.inactive, others.disabled]) await pull(at, id)
   const everything = { entity: null, eventId: null, upTo: eventId! }
-  for (const webhookId of [others.cancelled, inLog.cancelled])
-    await cancelPage(at, { ...everything, webhookId })
+  for (const webhookId of [others.cancelled, inLog.cancelled]) await cancel(at, { ...everything, webhookId })
   await at.deliver(inLog.delivered, eventId!)
   for (const id of [others.disabled, inLog.disabled]) await disable(id)
   for (const id of [others.inactive, inLog.inactive, wants])
