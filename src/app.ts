@@ -169,7 +169,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   }
   const wakeUps: Service = {
     name: 'wake-ups',
-    run: signal => listenForWakes(outbox.url, () => dispatcher.wake(), signal),
+    run: signal => listenForWakes(outbox.url, dispatcher.wake, signal),
   }
   const services = [
     days,

@@ -1,7 +1,7 @@
 import { elapsedMs, type Moment } from '../domain/elapsed.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { beat, type Heard, join } from '../outbox/holders.ts'
+import { beat, type Beat, join } from '../outbox/holders.ts'
 
 /** Who has not renewed its row for so long begins no request. */
 const freshMs = 2_000
@@ -22,11 +22,11 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   let beganAt = now()
   const { holderId } = await join(outbox, { aliveMs: aliveMs(deadlineMs) })
   let maySendUpTo: TimeId = 0n
-  let running: Promise<Heard | null> | null = null
+  let running: Promise<Beat | null> | null = null
   /** Since when others have shown this beat, by our own clock. */
   const seen = new Map<number, { beat: bigint; sinceMs: number }>()
 
-  async function renew(upTo: TimeId): Promise<Heard | null> {
+  async function renew(upTo: TimeId): Promise<Beat | null> {
     const at = now()
     const told = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
     if (!told) return null
@@ -36,7 +36,7 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     return told
   }
 
-  function observe({ holders }: Heard) {
+  function observe({ holders }: Beat) {
     const nowMs = now().monotonicMs
     for (const id of [...seen.keys()]) if (!holders.some(each => each.id === id)) seen.delete(id)
     for (const { id, beat } of holders)
@@ -56,7 +56,7 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     },
 
     /** Renews the row, and lets the main streams go on up to `upTo`. Null: it is gone, and somebody else has our shares. */
-    renew(upTo: TimeId): Promise<Heard | null> {
+    renew(upTo: TimeId): Promise<Beat | null> {
       running ??= renew(upTo > maySendUpTo ? upTo : maySendUpTo).finally(() => {
         running = null
       })

@@ -157,7 +157,8 @@ export function createServing(options: ServeOptions) {
       isReachWanted = true
       return
     }
-    for (const queue of machine.active) {
+    // As it is now: whoever can't be sent to yet is in it again afterwards.
+    for (const queue of [...machine.active]) {
       if (places.isFull()) return
       sendOf(queue, nowMs)
     }

@@ -3,9 +3,10 @@ import { isUnsent } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { giveBack } from '../outbox/aside.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { claimShares, type Heard, leave, takeOver } from '../outbox/holders.ts'
+import { type Beat, claimShares, leave } from '../outbox/holders.ts'
 import type { Delivery } from '../outbox/shipment.ts'
 import { readStreams } from '../outbox/streams.ts'
+import { takeOver } from '../outbox/takeover.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import type { Machine } from './machine.ts'
 import type { Membership } from './membership.ts'
@@ -34,7 +35,7 @@ export function createShareKeeper(options: {
     }
   }
 
-  async function balance({ holders, shares }: Heard): Promise<void> {
+  async function balance({ holders, shares }: Beat): Promise<void> {
     const living = holders.map(({ id }) => id)
     const { claim, release } = planShares({ me: holderId, holders: living, shares })
     const given = release.filter(share => machine.main.has(share)).flatMap(releaseShare)
@@ -95,7 +96,7 @@ export function createShareKeeper(options: {
     leave: () => leave(outbox, { holderId }),
   }
 
-  async function keep(heard: Heard): Promise<void> {
+  async function keep(heard: Beat): Promise<void> {
     if (isKeeping || isStopping) return
     isKeeping = true
     try {

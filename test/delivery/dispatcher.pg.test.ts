@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createDeliver } from '../../src/delivery/deliver.ts'
@@ -48,10 +47,8 @@ async function openDelivery(
     scheduleMs,
     maxInFlightPerWebhook: most,
     maxInFlight: total,
-    leaseMs: 2 * deadlineMs,
     deadlineMs,
     drainMs: 0,
-    newLease: randomUUID,
     nowMs: Date.now,
     random: Math.random,
     log: silentLog,
@@ -116,7 +113,7 @@ test('five webhooks that hang leave healthy ones their places: all of theirs is 
   await until(() => hanging.every(path => came(at.receiver, path) > 0), { what: 'all to hang' })
   const healthy = await at.webhookAt('/healthy')
   await at.users(300, 100)
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   await at.settledCount(healthy, 300)
   expect(at.settledOf(healthy).every(({ attempt }) => attempt.outcome === 'delivered')).toBe(true)
   expect(ids.flatMap(at.settledOf)).toEqual([])
@@ -183,7 +180,7 @@ test('429 with Retry-After holds the whole webhook back, and no other; another U
   expect(heldUntil!.getTime() - Date.now()).toBeGreaterThan(3_500_000)
   expect(came(at.receiver, '/busy')).toBeLessThanOrEqual(10)
   await updateWebhook(at.outbox, busy, { url: at.receiver.url('/mended') })
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   // Those that were refused wait for themselves.
   await until(() => came(at.receiver, '/mended') === 200 - came(at.receiver, '/busy'), { what: 'the others' })
 })
@@ -294,7 +291,7 @@ test('what is appended to a lane in flight is sent after the settlement of what 
   await until(() => came(at.receiver, '/crm') === 1, { what: 'the first' })
   await at.append('user 1 update')
   await at.append('user 1 update')
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   await at.settledCount(webhook, 3)
   expect(at.receiver.account.map(({ body }) => body.action_type)).toEqual(['new', 'update', 'update'])
   const [first, second] = at.receiver.account
@@ -322,7 +319,7 @@ test.each<[string, (at: Delivery, id: number) => Promise<unknown>, string[]]>([
     // A turn that was to send more would have been woken by the settlement; another webhook's delivery comes after it.
     const witness = await at.webhookAt('/witness')
     await at.append('user 3 new')
-    at.dispatcher.wake()
+    at.dispatcher.wake(null)
     await at.settledCount(witness, 1)
     expect(
       at.receiver.account
@@ -348,7 +345,7 @@ test('wake-ups while events wait for company do not keep the database busy, and 
     return answer
   }) as never
   await at.users(99)
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   at.start()
   const beganMs = performance.now()
   const waking = setInterval(at.dispatcher.wake, 1)
@@ -357,7 +354,7 @@ test('wake-ups while events wait for company do not keep the database busy, and 
   expect(performance.now() - beganMs).toBeGreaterThan(4 * 80)
   clearInterval(waking)
   await at.users(1, 100)
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   const [settlement] = await until(() => at.settledOf(webhookId).length === 1 && at.settledOf(webhookId), {
     what: 'the batch',
   })
@@ -385,7 +382,7 @@ test('what a process captures is sent by it at once, as much as there is room fo
   at.start()
   expect(at.dispatcher.offerBirths(1)).toBeNull()
   await at.users(1)
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   await at.settledCount(id, 1)
   // It is known now. Nobody wakes the dispatcher for what is born.
   expect(await capture(at, 1, 2)).toBe(1)
@@ -393,7 +390,7 @@ test('what a process captures is sent by it at once, as much as there is room fo
   expect(await capture(at, 1_000, 1_000)).toBe(10)
   // There is no room, and then what waits is due before anything new.
   expect(at.dispatcher.offerBirths(1)).toBeNull()
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   await at.settledCount(id, 1_002)
   expect(at.receiver.mostOpen('/')).toBe(10)
   expect(came(at.receiver, '/')).toBe(1_002)
@@ -405,7 +402,7 @@ test('room that an append did not need is given to others, also where the append
   const id = await at.webhookAt('/')
   at.start()
   await at.users(1)
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   await at.settledCount(id, 1)
   const offers = Array.from({ length: 4 }, () => at.dispatcher.offerBirths(5))
   expect(offers.map(offer => offer?.rooms.get(id))).toEqual([5, 5, undefined, undefined])
@@ -420,7 +417,7 @@ test('what is born while the process stops is left to the others at once', async
   try {
     at.start()
     await at.users(1)
-    at.dispatcher.wake()
+    at.dispatcher.wake(null)
     await at.settledCount(id, 1)
     const input = at.nextAppend('user 2 new')
     const offer = at.dispatcher.offerBirths(1)!
@@ -440,7 +437,7 @@ test('what a settlement leaves due is sent without anybody looking for it', asyn
   const id = await at.webhookAt('/')
   at.start()
   await at.append('user 1 new', ...Array.from({ length: 30 }, () => 'user 1 update'))
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   await at.settledCount(id, 31)
 })
 
@@ -458,7 +455,7 @@ test('after an outage of seconds in which everything was refused, nothing waits 
   await until(() => performance.now() - failedAtMs > 2_000, { what: 'the outage to last' })
   isDown = false
   await at.users(1, 100)
-  at.dispatcher.wake()
+  at.dispatcher.wake(null)
   await until(async () => (await at.queue()).length === 0, { what: 'all to be delivered' })
   expect(at.settledOf(webhook).filter(({ attempt }) => attempt.outcome === 'delivered')).toHaveLength(21)
 })
