@@ -1,4 +1,3 @@
-import { measureClaims } from './claims.ts'
 import { createPost } from './contenders/post.ts'
 import { openQueue, type Queue } from './delivery-queue.ts'
 import { cpuSeconds, median, msText, perSecond, quantile, rateText, table } from './figures.ts'
@@ -8,12 +7,11 @@ import { openStage, type Stage, serverSettings } from './stage.ts'
 import { exampleBody } from './users.ts'
 
 /**
- * `npm run bench:delivery [rate|latency|claims|idle …]`: what delivery alone does, its queue filled beforehand by SQL, in this
- * one process. Everything on loopback, with a Postgres and a receiver of its own. BENCH_ROWS (5,000,000) is the backlog
- * of `claims`, BENCH_DELIVERIES (20,000) what `rate` sends in each of its rounds.
+ * `npm run bench:delivery [rate|latency|idle …]`: what delivery alone does, its log filled beforehand by SQL, in this one
+ * process. Everything on loopback, with a Postgres and a receiver of its own. BENCH_DELIVERIES (20,000) is what `rate` sends
+ * in each of its rounds, BENCH_SECONDS (20) how long a turn of `latency` takes.
  */
 const deliveries = Number(process.env.BENCH_DELIVERIES || 20_000)
-const backlogRows = Number(process.env.BENCH_ROWS || 5_000_000)
 const rounds = 5
 const inFlight = 100
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -22,7 +20,6 @@ const bodySql = `replace('${exampleBody(1_000_001).replaceAll("'", "''")}', '100
 const sections: Record<string, (stage: Stage) => Promise<string>> = {
   rate,
   latency,
-  claims: stage => measureClaims(stage, backlogRows),
   idle: measureIdle,
 }
 const wanted = process.argv.slice(2)
@@ -44,14 +41,14 @@ async function openAt(stage: Stage): Promise<Queue> {
 /** The whole queue against bare undici that posts the same signed bodies to the same receiver, in turns. */
 async function rate(stage: Stage): Promise<string> {
   await using queue = await openAt(stage)
-  const webhook = await queue.webhook(stage.receiver.url)
+  await queue.webhook(stage.receiver.url)
   const { rows } = await queue.outbox.pool.query(`select ${bodySql} as body from generate_series(0, 999) n`)
   const bodies: string[] = rows.map(row => row.body)
   const results: Measured[][] = []
   // The first round warms up, and is not counted.
   for (let round = 0; round <= rounds; round++) {
     const bare = await measured(stage, () => postBare(stage.receiver.url, bodies, deliveries))
-    await queue.fill(webhook, deliveries, 1, await queue.events(deliveries, bodySql), true)
+    await queue.events(deliveries, bodySql)
     await queue.analyze()
     const whole = await measured(stage, () => drain(queue))
     if (round > 0) results.push([bare, whole])
@@ -103,9 +100,9 @@ async function drain(queue: Queue): Promise<void> {
   await delivery.stop()
 }
 
-/** From the beginning of a claim to the commit of its settlement, with a receiver of 50 ms: alone, and beside one that hangs. */
+/** From the commit of an event to that of its settlement, with a receiver of 50 ms: alone, and beside one that hangs. */
 async function latency(stage: Stage): Promise<string> {
-  const [perSecondWanted, phaseMs] = [200, 20_000]
+  const [perSecondWanted, phaseMs] = [200, Number(process.env.BENCH_SECONDS || 20) * 1_000]
   await using healthyReceiver = await startNodeReceiver(50)
   await using hangingReceiver = await startNodeReceiver(-1)
   const figures = { alone: [] as number[][], beside: [] as number[][] }
@@ -113,23 +110,15 @@ async function latency(stage: Stage): Promise<string> {
     for (const which of ['alone', 'beside'] as const) {
       await using queue = await openAt(stage)
       const healthy = await queue.webhook(healthyReceiver.url)
-      const total = (perSecondWanted * phaseMs) / 1_000
-      const first = await queue.events(total, bodySql)
-      if (which === 'beside')
-        await queue.fill(await queue.webhook(hangingReceiver.url), total, 1, first, true)
+      if (which === 'beside') await queue.webhook(hangingReceiver.url)
       const took: number[] = []
-      const delivery = queue.deliver(({ shipment }, claimedAtMs) => {
-        if (shipment.webhookId === healthy) took.push(performance.now() - claimedAtMs)
+      const committedAtMs = new Map<string, number>()
+      const delivery = queue.deliver(({ shipment: { webhookId, deliveries } }) => {
+        if (webhookId === healthy) took.push(performance.now() - committedAtMs.get(deliveries[0].entityId)!)
       })
-      for (let sent = 0; sent < total; sent += 4) {
-        await queue.outbox.pool.query(
-          `with d as (
-             insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
-             select $1, 'user', e::text, $2::bigint + e from generate_series($3::int, $3::int + 3) e
-             returning webhook_id, entity_type, entity_id
-           ) insert into walhook.lanes (webhook_id, entity_type, entity_id) select * from d`,
-          [healthy, first, sent],
-        )
+      for (let sent = 0; sent < (perSecondWanted * phaseMs) / 1_000; sent += 4) {
+        await queue.events(4, bodySql, sent)
+        for (let n = sent; n < sent + 4; n++) committedAtMs.set(String(n), performance.now())
         delivery.wake()
         await new Promise(resolve => setTimeout(resolve, 4_000 / perSecondWanted))
       }
@@ -146,7 +135,7 @@ async function latency(stage: Stage): Promise<string> {
       (of(figures.beside) / of(figures.alone)).toFixed(2),
     ]
   }
-  return `A receiver of 50 ms that gets ${perSecondWanted} a second, from claim to settled; medians of 3 turns of ${phaseMs / 1000} s.
+  return `A receiver of 50 ms that gets ${perSecondWanted} a second, from commit to settled; medians of 3 turns of ${phaseMs / 1000} s.
 
-${table(['', 'alone', 'beside one that hangs with as much waiting', 'ratio'], [row('p50', 0.5), row('p99', 0.99)])}`
+${table(['', 'alone', 'beside one that hangs', 'ratio'], [row('p50', 0.5), row('p99', 0.99)])}`
 }

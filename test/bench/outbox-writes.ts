@@ -23,8 +23,7 @@ async function inParts(psql: Client, rows: number, per: number, statements: stri
 
 /**
  * Events per second that Postgres by itself takes through the outbox, no client, no plan that is made anew and nothing
- * decided: first appended with a delivery and a lane each, then each lane leased, its event read, the attempt logged,
- * and delivery and lane deleted. `rows` is a multiple of 200.
+ * decided: first appended with the position, then each attempt logged and the places moved on. `rows` is a multiple of 200.
  */
 export async function writeOutboxBare(
   stage: Stage,
@@ -33,42 +32,32 @@ export async function writeOutboxBare(
   const place = await stage.place({ prepare: async () => {} })
   await using queue = await openQueue(place.url)
   const webhookId = await queue.webhook(place.receiverUrl)
-  const firstId = await queue.events(1, `''`)
+  await queue.events(1, `''`)
   await using psql = await connect(place.url)
   const body = `'${exampleBody(1).replaceAll("'", "''")}'`
   const appendMs = await inParts(
     psql,
     rows,
     perAppend,
-    `insert into walhook.events (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
-     select ${firstId} + 1 + i * ${perAppend} + n, '0/1', n, 'user', (i * ${perAppend} + n)::text, 'new', now(), ${body}
+    `insert into walhook.events (id, share, webhooks_version, commit_lsn, index_in_transaction, entity_type, entity_id,
+                                 action_type, committed_at, body)
+     select first + 1 + n, n % 12, 1, '0/1', n, 'user', (i * ${perAppend} + n)::text, 'new', now(), ${body}
      from generate_series(0, ${perAppend - 1}) n;
-     insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
-     select ${webhookId}, 'user', (i * ${perAppend} + n)::text, ${firstId} + 1 + i * ${perAppend} + n
-     from generate_series(0, ${perAppend - 1}) n;
-     insert into walhook.lanes (webhook_id, entity_type, entity_id)
-     select ${webhookId}, 'user', (i * ${perAppend} + n)::text from generate_series(0, ${perAppend - 1}) n;`,
+     update walhook.positions set last_event_id = last, updated_at = now();`,
   )
   await queue.analyze()
-  const isOne = (table: string) =>
-    `${table}.webhook_id = ${webhookId} and ${table}.entity_type = 'user' and ${table}.entity_id = any (ids)`
   const deliverMs = await inParts(
     psql,
     rows,
     perSettlement,
-    `declare ids text[] := array(select (i * ${perSettlement} + n)::text from generate_series(0, ${perSettlement - 1}) n); begin
-     update walhook.lanes l set lease_id = gen_random_uuid(), leased_until = now() + interval '30 s' where ${isOne('l')};
-     commit;
-     perform d.event_id, e.body from walhook.deliveries d join walhook.events e on e.id = d.event_id where ${isOne('d')};
+    `perform from walhook.events e where e.id between first and last;
      insert into walhook.attempts (webhook_id, trigger, event_id, message_id, entity_type, entity_id, action_type, number, url,
        request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body, outcome)
-     select ${webhookId}, 'schedule', d.event_id, 'msg_' || d.event_id, 'user', d.entity_id, 'new', 1, 'http://127.0.0.1/',
+     select ${webhookId}, 'schedule', e.id, 'msg_' || e.id, 'user', e.entity_id, 'new', 1, 'http://127.0.0.1/',
        '{"webhook-id": "msg", "content-type": "application/json", "user-agent": "walhook", "webhook-timestamp": "1", "webhook-signature": "v1,"}',
        now(), 1.5, '{"dns_ms": null, "connect_ms": null, "first_byte_ms": 1}', '127.0.0.1', 204, '{"connection": "keep-alive"}', '', 'delivered'
-     from walhook.deliveries d where ${isOne('d')};
-     delete from walhook.deliveries d where ${isOne('d')};
-     delete from walhook.lanes l where ${isOne('l')};
-     end;`,
+     from walhook.events e where e.id between first and last;
+     update walhook.shares set settled_up_to = last;`,
   )
   await stage.leave(place)
   return { append: perSecond(rows, appendMs), deliver: perSecond(rows, deliverMs) }

@@ -6,25 +6,44 @@ import { connect } from '../support/connect.ts'
 import { until } from '../support/wait.ts'
 import type { Place } from './contenders/contender.ts'
 import { createWebhook, startWalhook, untilQueueIsEmpty, walhook } from './contenders/walhook.ts'
-import { cpuSeconds, median, memoryMb, perSecond, rateText, table, watchMachine } from './figures.ts'
+import { manyHang, manyWebhooks } from './crowd.ts'
+import { fanOut, oneIsDead } from './fan-out.ts'
+import { cpuSeconds, median, memoryMb, perSecond, rateText, table } from './figures.ts'
+import { oneIsKilled, threeProcesses } from './processes.ts'
 import { startNodeReceiver } from './receiver.ts'
+import { rateOf, type Shape, timeoutMs } from './shape.ts'
 import type { Stage } from './stage.ts'
 import { createUsersLike, insertUsers, writeUsers } from './users.ts'
 
-const timeoutMs = 240_000
+/** How much of each shape is measured: 1, or less for a look at whether it runs. */
+const scale = Number(process.env.BENCH_SCALE || 1)
 
-export type Shape = { readonly shape: string; readonly figure: string; readonly highestMb: number | null }
+const shapes: Record<string, (stage: Stage) => Promise<Shape[]>> = {
+  'fan-out': stage => fanOut(stage, scale),
+  dead: async stage => [await oneIsDead(stage, scale)],
+  shared: sharedOut,
+  crowd: async stage => [await manyWebhooks(stage, scale)],
+  hang: async stage => [await oneHangs(stage), await manyHang(stage, scale)],
+  backlog: async stage => [await backlog(stage)],
+  processes: async stage => [
+    await threeProcesses(stage, { delayMs: 50, rows: Math.round(4_000 * scale) }),
+    await threeProcesses(stage, { delayMs: 250, rows: Math.round(1_500 * scale) }),
+    await oneIsKilled(stage),
+  ],
+  burst: async stage => [await burst(stage)],
+}
 
-/** Everything below, in a table. */
+/**
+ * Everything below, in a table. BENCH_SHAPES names some of them, as `fan-out dead`; BENCH_SCALE (1) is how much of each is
+ * measured: 0.02 only shows that it runs.
+ */
 export async function measureShapes(stage: Stage) {
-  const rows = [
-    ...(await manyWebhooks(stage)),
-    await oneHangs(stage),
-    await backlog(stage),
-    await threeProcesses(stage, { delayMs: 50, rows: 4_000 }),
-    await threeProcesses(stage, { delayMs: 250, rows: 1_500 }),
-    await burst(stage),
-  ]
+  const wanted = process.env.BENCH_SHAPES?.split(' ') ?? Object.keys(shapes)
+  const unknown = wanted.filter(name => !Object.hasOwn(shapes, name))
+  if (unknown.length > 0)
+    throw new Error(`BENCH_SHAPES names ${unknown.join(', ')}; there are ${Object.keys(shapes).join(', ')}`)
+  const rows: Shape[] = []
+  for (const name of wanted) rows.push(...(await shapes[name]!(stage)))
   const text = table(
     ['shape', 'measured', "walhook's memory"],
     rows.map(({ shape, figure, highestMb }) => [
@@ -36,26 +55,13 @@ export async function measureShapes(stage: Stage) {
   return { rows, text }
 }
 
-/** Waits for `count` more requests and returns the rate at which they came. */
-async function rateOf(stage: Stage, count: number, work: () => Promise<unknown>): Promise<number> {
-  const first = await stage.receiver.count()
-  const startMs = performance.now()
-  await work()
-  await until(async () => (await stage.receiver.count()) - first >= count, {
-    what: `${count} deliveries`,
-    timeoutMs,
-    intervalMs: 25,
-  })
-  return perSecond(count, performance.now() - startMs)
-}
-
 /**
  * 1, 10, 100 and 1,000 webhooks, each of which wants one entity of at most 100; so 1,000 webhooks want a hundredth of
  * the events each, and every event goes to ten of them. The same number of deliveries each time. At 1,000, also what
  * the process costs while nothing happens.
  */
-async function manyWebhooks(stage: Stage): Promise<Shape[]> {
-  const deliveries = 20_000
+async function sharedOut(stage: Stage): Promise<Shape[]> {
+  const deliveries = Math.ceil((20_000 * scale) / 1_000) * 1_000
   const folder = await mkdtemp(join(tmpdir(), 'walhook-bench-'))
   const shapes: Shape[] = []
   let single = 0
@@ -85,7 +91,7 @@ async function manyWebhooks(stage: Stage): Promise<Shape[]> {
       const perTable = deliveries / webhooks
       // Transactions of 200 rows, whatever the number of tables.
       const step = 200 / entities
-      const rate = await rateOf(stage, deliveries, () =>
+      const rate = await rateOf(stage.receiver, deliveries, () =>
         psql.query(`do $$ begin
           for i in 0..${Math.ceil(perTable / step) - 1} loop
             ${names.map(name => insertUsers(`i * ${step} + 1`, `least((i + 1) * ${step}, ${perTable})`, name)).join('; ')};
@@ -120,7 +126,7 @@ async function idleShare(pid: number): Promise<number> {
 
 /** A webhook's rate beside one that takes every request and never answers, as a ratio to its rate alone. */
 async function oneHangs(stage: Stage): Promise<Shape> {
-  const rows = 15_000
+  const rows = Math.round(15_000 * scale)
   await using hanging = await startNodeReceiver(-1)
   const ratios: number[] = []
   let highestMb = 0
@@ -130,7 +136,9 @@ async function oneHangs(stage: Stage): Promise<Shape> {
       const place = await stage.place(walhook)
       await using process = await startWalhook(place, urls)
       await using psql = await connect(place.url)
-      rates.push(await rateOf(stage, rows, () => writeUsers(psql, { first: 0, rows, perTransaction: 200 })))
+      rates.push(
+        await rateOf(stage.receiver, rows, () => writeUsers(psql, { first: 0, rows, perTransaction: 200 })),
+      )
       highestMb = Math.max(highestMb, memoryMb(process.pid).highest)
       await process[Symbol.asyncDispose]()
       await stage.leave(place)
@@ -144,28 +152,28 @@ async function oneHangs(stage: Stage): Promise<Shape> {
   }
 }
 
-/** Puts events with a delivery each into the outbox without anybody who delivers: distinct entities. */
+/** Puts events that the webhook wants into the log, without anybody who delivers: of distinct entities. */
 async function fillBacklog(place: Place, count: number): Promise<void> {
   await using psql = await connect(place.url)
   await psql.query(`
-    with e as (
-      insert into walhook.events (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
-      select (floor(extract(epoch from now()) * 1000)::bigint << 20) + n, '0/1', n, 'user', 'b' || n, 'new', now(),
-        '{"entity_id":' || n || ',"entity_type":"user","action_type":"new","result":{"note":"' || repeat('n', 500) || '"}}'
-      from generate_series(1, ${count}) n
-      returning id, entity_type, entity_id
-    ), d as (
-      insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id)
-      select w.id, e.entity_type, e.entity_id, e.id from e cross join walhook.webhooks w
-      returning webhook_id, entity_type, entity_id
-    )
-    insert into walhook.lanes (webhook_id, entity_type, entity_id) select * from d`)
-  await psql.query('vacuum analyze walhook.deliveries, walhook.lanes')
+    insert into walhook.events (id, share, webhooks_version, commit_lsn, index_in_transaction, entity_type, entity_id, action_type,
+                                committed_at, body)
+    select (floor(extract(epoch from now()) * 1000)::bigint << 20) + n, walhook.share_of('user', 'b' || n),
+      (select version from walhook.webhooks_version), '0/1', n, 'user', 'b' || n, 'new', now(),
+      '{"entity_id":' || n || ',"entity_type":"user","action_type":"new","result":{"note":"' || repeat('n', 500) || '"}}'
+    from generate_series(1, ${count}) n`)
+  // Without capture there may be no position yet, and its last event is the end of the log.
+  await psql.query(`
+    insert into walhook.positions (slot_name, system_identifier, commit_lsn, last_event_id)
+    select 'bench', '1', '0/1', max(id) from walhook.events
+    on conflict ((true)) do update set last_event_id = excluded.last_event_id`)
+  await psql.query('vacuum analyze walhook.events')
 }
 
 /** What a process delivers before its rate is measured: code that is not compiled yet would be. */
 const warmUp = 10_000
 const backlogRows = 10_000
+const backlogWaiting = Math.max(backlogRows, Math.round(1_000_000 * scale))
 
 /**
  * The rate of the first 10,000 deliveries where another million wait, as a ratio to the rate where no more do. Before they
@@ -176,13 +184,13 @@ async function backlog(stage: Stage): Promise<Shape> {
   const ratios: number[] = []
   let highestMb = 0
   for (let round = 0; round < 3; round++) {
-    const [few, many] = [await drainFirst(stage, backlogRows), await drainFirst(stage, 1_000_000)]
+    const [few, many] = [await drainFirst(stage, backlogRows), await drainFirst(stage, backlogWaiting)]
     rates.push(many.rate)
     ratios.push(many.rate / few.rate)
     highestMb = Math.max(highestMb, few.highestMb, many.highestMb)
   }
   const figure = `${rateText(median(rates))}, ${median(ratios).toFixed(2)} of the rate at 10,000`
-  return { shape: 'a backlog of 1,000,000', figure, highestMb }
+  return { shape: `a backlog of ${backlogWaiting.toLocaleString('en')}`, figure, highestMb }
 }
 
 /** The rate of the first deliveries out of `waiting`. The end of a queue is not measured, where less is in flight. */
@@ -211,83 +219,21 @@ async function drainFirst(stage: Stage, waiting: number): Promise<{ rate: number
   return { rate: perSecond(to.sent - from.sent, to.atMs - from.atMs), highestMb: highest }
 }
 
-/**
- * Three processes with a slow receiver, as a ratio to one, and how busy the machine was. Where it was not busy, what bounds
- * a process is how many requests it has in flight.
- */
-async function threeProcesses(stage: Stage, load: { delayMs: number; rows: number }): Promise<Shape> {
-  const ratios: number[] = []
-  const threes: Drained[] = []
-  const ones: Drained[] = []
-  for (let round = 0; round < 3; round++) {
-    const one = await drainSlow(stage, { ...load, processes: 1 })
-    const three = await drainSlow(stage, { ...load, processes: 3 })
-    ones.push(one)
-    threes.push(three)
-    ratios.push(three.rate / one.rate)
-  }
-  const of = (drained: readonly Drained[]) =>
-    `${rateText(median(drained.map(({ rate }) => rate)))}, machine ${percent(median(drained.map(({ busy }) => busy)))} busy`
-  return {
-    shape: `3 processes, a receiver of ${load.delayMs} ms`,
-    figure: `${median(ratios).toFixed(2)} of one: ${of(threes)}; one: ${of(ones)}`,
-    highestMb: Math.max(...[...ones, ...threes].map(({ highestMb }) => highestMb)),
-  }
-}
-
-type Drained = { readonly rate: number; readonly busy: number; readonly highestMb: number }
-
-/** How `processes` drain `rows` each, after half as many. */
-async function drainSlow(
-  stage: Stage,
-  { processes, delayMs, rows }: { processes: number; delayMs: number; rows: number },
-): Promise<Drained> {
-  await using receiver = await startNodeReceiver(delayMs)
-  const place = await stage.place(walhook)
-  const running = [await startWalhook(place, [receiver.url])]
-  for (let i = 1; i < processes; i++) running.push(await startWalhook(place, []))
-  await using psql = await connect(place.url)
-  const deliver = async (load: { first: number; rows: number }) => {
-    const before = await receiver.count()
-    await writeUsers(psql, { ...load, perTransaction: 200 })
-    await until(async () => (await receiver.count()) - before >= load.rows, {
-      what: 'deliveries',
-      timeoutMs,
-      intervalMs: 25,
-    })
-  }
-  const all = rows * processes
-  await deliver({ first: 0, rows: all / 2 })
-  const busySince = watchMachine()
-  const startMs = performance.now()
-  await deliver({ first: all / 2, rows: all })
-  const drained = {
-    rate: perSecond(all, performance.now() - startMs),
-    busy: busySince(),
-    highestMb: Math.max(...running.map(({ pid }) => memoryMb(pid).highest)),
-  }
-  for (const process of running) await process[Symbol.asyncDispose]()
-  await stage.leave(place)
-  return drained
-}
-
-const percent = (share: number) => `${Math.round(share * 100)} %`
-
 /** 200,000 rows in one transaction: how long until the last is delivered and settled. */
 async function burst(stage: Stage): Promise<Shape> {
-  const rows = 200_000
+  const rows = Math.round(200_000 * scale)
   const place = await stage.place(walhook)
   await using process = await startWalhook(place, [stage.receiver.url])
   await using psql = await connect(place.url)
   const startMs = performance.now()
-  const rate = await rateOf(stage, rows, () => psql.query(insertUsers('1', String(rows))))
+  const rate = await rateOf(stage.receiver, rows, () => psql.query(insertUsers('1', String(rows))))
   await untilQueueIsEmpty(place.url, 60_000)
   const s = (performance.now() - startMs) / 1_000
   const highestMb = memoryMb(process.pid).highest
   await process[Symbol.asyncDispose]()
   await stage.leave(place)
   return {
-    shape: '200,000 rows in one transaction',
+    shape: `${rows.toLocaleString('en')} rows in one transaction`,
     figure: `${s.toFixed(0)} s to drain, ${rateText(rate)}`,
     highestMb,
   }

@@ -62,12 +62,17 @@ export async function createWebhook(
   return ((await answer.json()) as { id: number }).id
 }
 
-/** Waits until nothing is left to deliver. */
+/** Waits until nothing is left to deliver: all places are at the end of the log, and nothing is set aside. */
 export async function untilQueueIsEmpty(url: string, timeoutMs: number): Promise<void> {
   await using psql = await connect(url)
-  await until(async () => (await psql.query('select from walhook.lanes limit 1')).rowCount === 0, {
-    what: 'the queue to be empty',
-    timeoutMs,
-    intervalMs: 50,
-  })
+  const isEmpty = async () => {
+    const { rows } = await psql.query(
+      `select not exists (select from walhook.deliveries) and not exists (
+         select from (select settled_up_to from walhook.shares union all select settled_up_to from walhook.streams) p
+         where p.settled_up_to < (select max(last_event_id) from walhook.positions)
+       ) as is_empty`,
+    )
+    return rows[0].is_empty
+  }
+  await until(isEmpty, { what: 'the queue to be empty', timeoutMs, intervalMs: 50 })
 }
