@@ -81,6 +81,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
 
   function wake(told: string | null) {
     const payload = told || null
+    if (payload?.startsWith('forget:')) return forget(JSON.parse(payload.slice('forget:'.length) || 'null'))
     const [, byHand] = /^hand:(\d+)$/.exec(payload ?? '') ?? []
     const queue = byHand === undefined ? undefined : serving?.machine.queues.get(Number(byHand))
     if (queue) {
@@ -92,6 +93,14 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     if (payload !== null && /^\d+$/.test(payload)) serving?.reader.noteHead(BigInt(payload))
     else serving?.reader.lookForHead()
     waker.wake()
+  }
+
+  /** Null: its name is too long to be told; no key of a table is. */
+  function forget(names: [entityType: string, entityId: string] | null) {
+    if (names === null) return
+    const [entityType, entityId] = names
+    tail.forget({ entityType, entityId })
+    serving?.machine.forgetEntity({ entityType, entityId })
   }
 
   return {

@@ -1,3 +1,4 @@
+import { type Entity, entityKey } from '../domain/entity.ts'
 import { isUnsent } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { triggerOf } from '../domain/trigger.ts'
@@ -172,6 +173,12 @@ export function createMachine(options: {
       main.delete(share)
       leaving.delete(share)
       for (const queue of behind) queue.own!.delete(share)
+    },
+
+    /** A person is forgotten: what is unsent of the entity is not to be sent any more. */
+    forgetEntity(entity: Entity) {
+      const key = entityKey(entity)
+      for (const queue of queues.values()) forget(queue, task => isUnsent(task.state) && task.key === key)
     },
 
     /** How far the main streams were read, at least; null: there are none. */

@@ -1,7 +1,7 @@
 import { elapsedMs, type Moment } from '../domain/elapsed.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { beat, type Beat, join } from '../outbox/holders.ts'
+import { type Beat, beat, join } from '../outbox/holders.ts'
 
 /** Who has not renewed its row for so long begins no request. */
 const freshMs = 2_000

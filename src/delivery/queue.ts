@@ -1,3 +1,4 @@
+import { entityKey } from '../domain/entity.ts'
 import { isUnsent, type TaskState } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { closeIn, openIn, type Window } from '../domain/window.ts'
@@ -53,6 +54,8 @@ export type Queue = {
   asideVersion: number
   /** When the earliest row is due. */
   dueAtMs: number
+  /** Until when nobody looks again whether enough has come for a batch. */
+  restsUntilMs: number
   /** Of one that takes batches: how many rows wait for a batch, as far as is known. */
   fresh: number
   /** How many requests, and settlements of them, are under way. */
@@ -79,16 +82,13 @@ export function openQueue(settings: DeliverySettings): Queue {
     hasAside: false,
     asideVersion: 0,
     dueAtMs: Number.POSITIVE_INFINITY,
+    restsUntilMs: 0,
     fresh: 0,
     sending: 0,
     stuckSinceMs: null,
     busy: new Set(),
   }
 }
-
-/** One name for an entity. */
-export const entityKey = ({ entityType, entityId }: { entityType: string; entityId: string }) =>
-  `${entityType}\n${entityId}`
 
 /** Whether a webhook's receiver may be sent anything now. */
 export function isOpen(queue: Queue, nowMs: number): boolean {

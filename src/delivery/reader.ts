@@ -25,6 +25,8 @@ const afterFailureMs = 1_000
 const fewBehind = 5
 const ownEveryMs = 5
 
+const lookAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)
+
 /**
  * Fills the queues: from the tail where a stream keeps up with it, else by pages of the log; with rows that are due; and asks what
  * of it is blocked. `takeIn` does what needs no asking, `ask` begins what does; the end of each is a wake-up.
@@ -180,10 +182,13 @@ export function createReader(options: {
     const limit = options.room(queue)
     queue.dueAtMs = Number.POSITIVE_INFINITY
     const webhook = { webhookId: queue.id, batch: batch!, mode, readUpTo: readUpToOf(queue) }
+    const beganMs = clockMs()
     const claimed = await claimBatches(outbox, { holderId, shares: shares(), limit, ...webhook })
     if (claimed.isFenced) return options.fenced()
     const { shipments, lookAgainInMs, fresh } = claimed
     queue.fresh = fresh
+    // Each commit would be a look: looks that find nothing take a quarter of the time at most.
+    queue.restsUntilMs = shipments.length > 0 ? 0 : clockMs() + 3 * (clockMs() - beganMs)
     if (lookAgainInMs !== null) machine.due(queue, clockMs() + lookAgainInMs)
     for (const shipment of shipments) options.send(queue, shipment)
   }
@@ -305,7 +310,7 @@ export function createReader(options: {
       let nextMs = tail.upToId() > ownUpTo && machine.behind.size > 0 ? ownAtMs : Number.POSITIVE_INFINITY
       for (const queue of machine.dues) {
         if (queue.dueAtMs === Number.POSITIVE_INFINITY) machine.dues.delete(queue)
-        else if (queue.dueAtMs > nowMs) nextMs = Math.min(nextMs, queue.dueAtMs)
+        else if (lookAtMs(queue) > nowMs) nextMs = Math.min(nextMs, lookAtMs(queue))
         else if (isOpen(queue, nowMs) && options.room(queue) > queue.ready.length)
           forQueue(queue, 'picking', () => (queue.settings.batch ? pickBatches(queue) : pick(queue)))
       }

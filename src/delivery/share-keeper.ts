@@ -30,8 +30,9 @@ export function createShareKeeper(options: {
 
   async function takeOverDead(): Promise<void> {
     for (const { id, beat } of membership.dead()) {
-      const isDone = await takeOver(outbox, { deadId: id, beat })
-      if (isDone) log.warn('delivery.taken_over', { holder: id })
+      const taken = await takeOver(outbox, { deadId: id, beat })
+      if (taken)
+        log.warn('delivery.taken_over', { holder: id, shares: taken.shares, set_aside: taken.setAside })
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { LogEvent } from '../outbox/log.ts'
 
@@ -67,6 +68,11 @@ export function createTail() {
       bytes = 0
       fromId = id
       upToId = id
+    },
+
+    /** An entity's events are not there any more. */
+    forget({ entityType, entityId }: Entity) {
+      events = events.filter(event => event.entityType !== entityType || event.entityId !== entityId)
     },
 
     /** At most `limit` events after `id`; null: the tail does not go back so far. */

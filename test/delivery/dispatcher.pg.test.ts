@@ -7,7 +7,6 @@ import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { formatSecret } from '../../src/domain/signature.ts'
 import { parseTargetList } from '../../src/domain/target-list.ts'
 import { unboundPurpose } from '../../src/domain/webhook-secrets.ts'
-import { append } from '../../src/outbox/append.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
 import { findWebhook, insertWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -236,53 +235,6 @@ test('while there are fewer places than webhooks that wait, they take turns', as
   expect(new Set(paths.slice(0, 20)).size).toBe(2)
 })
 
-test('what was claimed too slowly is given back: its lease might end before an attempt does', async () => {
-  await using at = await openDelivery(() => ({}), { deadlineMs: 1_000 })
-  const webhook = await at.webhookAt('/crm')
-  await at.users(1)
-  const { query } = at.outbox.pool
-  const leases: unknown[] = []
-  at.outbox.pool.query = (async (...args: [never]) => {
-    const { name, values } = args[0] as { name?: string; values?: unknown[] }
-    const answer = await (query as (...args: unknown[]) => Promise<unknown>).apply(at.outbox.pool, args)
-    if (name !== 'oldest_deliveries') return answer
-    // Until half of the lease is over, and with it what is more than an attempt may take.
-    if (leases.push(values![3]) === 1) await new Promise(resolve => setTimeout(resolve, 1_050))
-    return answer
-  }) as never
-  at.start()
-  await at.settledCount(webhook, 1)
-  expect(at.settledOf(webhook)[0]!.shipment.deliveries[0].lease).toBe(leases[1])
-  expect(came(at.receiver, '/crm')).toBe(1)
-})
-
-test('a stop waits until what was claimed and not sent is given back', async () => {
-  const at = await openDelivery(() => ({}), { deadlineMs: 1_000 })
-  try {
-    await at.webhookAt('/crm')
-    await at.users(1)
-    const { query } = at.outbox.pool
-    const stopping = Promise.withResolvers<{ leased: Promise<number>; letGo: () => Promise<void> }>()
-    at.outbox.pool.query = (async (...args: [never]) => {
-      const answer = await (query as (...args: unknown[]) => Promise<unknown>).apply(at.outbox.pool, args)
-      if ((args[0] as { name?: string }).name !== 'oldest_deliveries') return answer
-      // Its lease may end before an attempt does, and by now nobody can change a lane.
-      await new Promise(resolve => setTimeout(resolve, 1_050))
-      const letGo = await holdUp(at, 'lock table walhook.lanes in share mode')
-      stopping.resolve({ leased: at.stop().then(() => at.count('lanes', 'lease_id is not null')), letGo })
-      return answer
-    }) as never
-    at.start()
-    const { leased, letGo } = await stopping.promise
-    await untilWaiting(at, 1, 'the lane to be given back')
-    await letGo()
-    expect(await leased).toBe(0)
-    expect(came(at.receiver, '/crm')).toBe(0)
-  } finally {
-    await at[Symbol.asyncDispose]()
-  }
-})
-
 test('what is appended to a lane in flight is sent after the settlement of what is in flight, at once', async () => {
   await using at = await openDelivery(({ body }) => (body.action_type === 'new' ? { delayMs: 50 } : {}))
   const webhook = await at.webhookAt('/crm')
@@ -348,7 +300,7 @@ test('wake-ups while events wait for company do not keep the database busy, and 
   at.dispatcher.wake(null)
   at.start()
   const beganMs = performance.now()
-  const waking = setInterval(at.dispatcher.wake, 1)
+  const waking = setInterval(() => at.dispatcher.wake(null), 1)
   await until(() => looks === 5, { what: 'five looks', intervalMs: 1 })
   // Each took 20 ms, and was followed by a rest of at least 60.
   expect(performance.now() - beganMs).toBeGreaterThan(4 * 80)
@@ -359,77 +311,6 @@ test('wake-ups while events wait for company do not keep the database busy, and 
     what: 'the batch',
   })
   expect(settlement!.shipment.deliveries).toHaveLength(100)
-})
-
-/** Appends new users as capture does: what the dispatcher offers is claimed at its birth. Returns how many were born. */
-async function capture(at: Delivery, count: number, first: number): Promise<number> {
-  const lines = Array.from({ length: count }, (_, i) => `user ${first + i} new`)
-  const input = at.nextAppend(...lines)
-  const offer = at.dispatcher.offerBirths(count)
-  const { births } = await append(at.outbox.pool, {
-    ...input,
-    birth: offer && { offer, first: input.events },
-  })
-  offer?.take(births)
-  return births.reduce((sum, { shipments }) => sum + shipments.length, 0)
-}
-
-test('what a process captures is sent by it at once, as much as there is room for, and the rest in its turn', async () => {
-  await using at = await openDelivery(({ body }) => (body.entity_id >= 1_000 ? { delayMs: 50 } : {}), {
-    most: 10,
-  })
-  const id = await at.webhookAt('/')
-  at.start()
-  expect(at.dispatcher.offerBirths(1)).toBeNull()
-  await at.users(1)
-  at.dispatcher.wake(null)
-  await at.settledCount(id, 1)
-  // It is known now. Nobody wakes the dispatcher for what is born.
-  expect(await capture(at, 1, 2)).toBe(1)
-  await at.settledCount(id, 2)
-  expect(await capture(at, 1_000, 1_000)).toBe(10)
-  // There is no room, and then what waits is due before anything new.
-  expect(at.dispatcher.offerBirths(1)).toBeNull()
-  at.dispatcher.wake(null)
-  await at.settledCount(id, 1_002)
-  expect(at.receiver.mostOpen('/')).toBe(10)
-  expect(came(at.receiver, '/')).toBe(1_002)
-  expect(await at.queue()).toEqual([])
-})
-
-test('room that an append did not need is given to others, also where the append fails', async () => {
-  await using at = await openDelivery(() => ({}), { most: 10 })
-  const id = await at.webhookAt('/')
-  at.start()
-  await at.users(1)
-  at.dispatcher.wake(null)
-  await at.settledCount(id, 1)
-  const offers = Array.from({ length: 4 }, () => at.dispatcher.offerBirths(5))
-  expect(offers.map(offer => offer?.rooms.get(id))).toEqual([5, 5, undefined, undefined])
-  for (const offer of offers) offer?.take([])
-  expect(await capture(at, 10, 2)).toBe(10)
-  await at.settledCount(id, 11)
-})
-
-test('what is born while the process stops is left to the others at once', async () => {
-  const at = await openDelivery(() => ({}))
-  const id = await at.webhookAt('/')
-  try {
-    at.start()
-    await at.users(1)
-    at.dispatcher.wake(null)
-    await at.settledCount(id, 1)
-    const input = at.nextAppend('user 2 new')
-    const offer = at.dispatcher.offerBirths(1)!
-    const { births } = await append(at.outbox.pool, { ...input, birth: { offer, first: input.events } })
-    await at.stop()
-    offer.take(births)
-    expect(at.dispatcher.offerBirths(1)).toBeNull()
-    await until(async () => (await at.claim(id)).length === 1, { what: 'the lane to be released' })
-    expect(came(at.receiver, '/')).toBe(1)
-  } finally {
-    await at[Symbol.asyncDispose]()
-  }
 })
 
 test('what a settlement leaves due is sent without anybody looking for it', async () => {
