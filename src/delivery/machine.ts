@@ -10,7 +10,6 @@ import type { LogEvent } from '../outbox/log.ts'
 import type { OwnPlace } from '../outbox/streams.ts'
 import {
   accept,
-  entityKey,
   finish,
   forgetUnsent,
   leaveMain,
