@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import { laneKey, maxBatchBytes, pack } from '../domain/shipment.ts'
+import { entityKey } from '../domain/entity.ts'
+import { maxBatchBytes, pack } from '../domain/shipment.ts'
 import { type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Batching, Mode } from '../domain/webhook.ts'
 import { type Outbox, transaction } from './database.ts'
@@ -46,7 +47,7 @@ from (
   from unnest(${p.shares}) as s (share)
   cross join lateral (
     select entity_type, entity_id, due_at from walhook.deliveries
-    where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and due_at < 'infinity' and taken_by is null
+    where webhook_id = ${p.webhookId} and share = s.share and due_at <= (select clock_timestamp()) and due_at < 'infinity' and taken_by is null
     order by due_at limit ${p.most}
   ) d
 ) due
@@ -100,7 +101,7 @@ with due as materialized (${dueEntities({ ...p, most: p.mostEntities })}), place
 )
 select * from (
   select ${deliveryColumns}, placed.place,
-         d.taken_by is null and d.batch_id is null and (d.due_at = 'infinity' or d.due_at <= now()) as is_fresh,
+         d.taken_by is null and d.batch_id is null and (d.due_at = 'infinity' or d.due_at <= clock_timestamp()) as is_fresh,
          sum(octet_length(e.body)) over (order by placed.place, d.event_id) - octet_length(e.body) as bytes_before
   from placed cross join lateral (
     select * from walhook.deliveries
@@ -195,7 +196,7 @@ from member where d.ctid = member.ctid`,
  * Claims for a webhook that wants batches. A batch that waits goes again, whole and under its id. Rows that are due become new
  * ones, the oldest first; what is of one entity is in one batch, in its order. The last batch goes when it is full, or when one
  * of its events has waited for company as long as it may: `lookAgainInMs` tells how long that is. A batch is committed before
- * it is sent, so it is the same again after a crash.
+ * it is sent, so it is the same again after a crash. A holder claims for a webhook once at a time.
  */
 export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<ClaimedBatches> {
   const { webhookId, shares, batch, holderId } = input
@@ -275,7 +276,7 @@ async function formBatches(
       : { send: fresh }
   const sized = send.map(delivery => ({ ...delivery, bytes: Buffer.byteLength(delivery.body) }))
   // The oldest first: what has waited longest is not left for the last batch, which may not be full.
-  const runs = [...Map.groupBy(sized, laneKey).values()].toSorted(([a], [b]) =>
+  const runs = [...Map.groupBy(sized, entityKey).values()].toSorted(([a], [b]) =>
     a!.eventId < b!.eventId ? -1 : 1,
   )
   const packed = pack(runs, { maxEvents: batch.maxEvents, maxBytes: maxBatchBytes })

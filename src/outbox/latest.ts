@@ -1,7 +1,7 @@
 import type pg from 'pg'
+import { type Entity, entityKey } from '../domain/entity.ts'
 import { bodySent } from '../domain/event.ts'
 import { keepLatest, type Waiting } from '../domain/latest.ts'
-import { laneKey } from '../domain/shipment.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeNext } from './aside.ts'
 import { type Outbox, transaction } from './database.ts'
@@ -12,6 +12,14 @@ import { rows, statement } from './statement.ts'
 import { stateAt, wants } from './wanted.ts'
 
 export type Superseded = { readonly delivery: Delivery; readonly supersededBy: TimeId }
+
+/** What is written of it. `isNew`: it is a `new`, or takes the place of one. */
+type Ended = Entity & {
+  readonly eventId: TimeId
+  readonly attempts: number
+  readonly supersededBy: TimeId
+  readonly isNew: boolean
+}
 
 type Asked = {
   readonly webhookId: number
@@ -73,7 +81,7 @@ left join lateral (
            d.taken_by is not null or d.batch_id is not null and exists (
              select from walhook.deliveries o
              where o.webhook_id = ${p.webhookId} and o.batch_id = d.batch_id and o.event_id <> d.event_id
-           ) as is_together
+           ) as is_together, true as is_row
     from walhook.deliveries d
     cross join lateral (select action_type from walhook.events where id = d.event_id limit 1) e
     where k.looks_ahead and d.webhook_id = ${p.webhookId} and d.entity_type = k.entity_type and d.entity_id = k.entity_id
@@ -82,7 +90,7 @@ left join lateral (
   )
   union all
   (
-    select e.id, e.action_type, 0::smallint, false, false
+    select e.id, e.action_type, 0::smallint, false, false, false
     from walhook.events e
     left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
     where k.looks_ahead and e.entity_id = k.entity_id and e.entity_type = k.entity_type
@@ -100,13 +108,13 @@ const supersede = statement(
   'supersede',
   {
     webhookId: 'int',
-    superseded: rows<Superseded>({
-      entity_type: ['text', s => s.delivery.entityType],
-      entity_id: ['text', s => s.delivery.entityId],
-      event_id: ['bigint', s => s.delivery.eventId],
-      attempts: ['smallint', s => s.delivery.attempts],
+    superseded: rows<Ended>({
+      entity_type: ['text', s => s.entityType],
+      entity_id: ['text', s => s.entityId],
+      event_id: ['bigint', s => s.eventId],
+      attempts: ['smallint', s => s.attempts],
       superseded_by: ['bigint', s => s.supersededBy],
-      as_new: ['boolean', s => s.delivery.actionType === 'new'],
+      as_new: ['boolean', s => s.isNew],
     }),
   },
   p => `
@@ -149,12 +157,12 @@ export async function latestOf(
   outbox: Outbox,
   asked: Asked & { readonly holderId: number },
 ): Promise<{ isFenced: boolean; send: readonly Delivery[]; superseded: readonly Superseded[] }> {
-  const judged = await judge(outbox.pool, asked)
-  if (judged.superseded.length === 0) return { isFenced: false, ...judged }
+  const { ended, ...judged } = await judge(outbox.pool, asked)
+  if (ended.length === 0) return { isFenced: false, ...judged }
   return await transaction(outbox.pool, async client => {
     await lockHolder(client, asked.holderId)
     if (!(await standing(client, asked.holderId))) return { isFenced: true, send: [], superseded: [] }
-    await writeSuperseded(client, asked.webhookId, judged.superseded)
+    await writeEnded(client, asked.webhookId, ended)
     return { isFenced: false, ...judged }
   })
 }
@@ -164,35 +172,31 @@ export async function keepLatestOf(
   client: pg.ClientBase,
   asked: Asked,
 ): Promise<{ send: readonly Delivery[]; superseded: readonly Superseded[] }> {
-  const judged = await judge(client, asked)
-  await writeSuperseded(client, asked.webhookId, judged.superseded)
+  const { ended, ...judged } = await judge(client, asked)
+  await writeEnded(client, asked.webhookId, ended)
   return judged
 }
 
-async function writeSuperseded(
-  client: pg.ClientBase,
-  webhookId: number,
-  superseded: readonly Superseded[],
-): Promise<void> {
-  if (superseded.length === 0) return
-  await supersede(client, { webhookId, superseded })
+async function writeEnded(client: pg.ClientBase, webhookId: number, ended: readonly Ended[]): Promise<void> {
+  if (ended.length === 0) return
+  await supersede(client, { webhookId, superseded: ended })
   await wakeNext(
     client,
-    superseded.map(({ delivery }) => delivery),
+    ended.map(each => ({ ...each, webhookId })),
   )
 }
 
 /** Whether a delivery is sent as `new` if it takes the place of one. */
-function takesForm({ actionType, attempts }: Delivery): boolean {
+function takesForm({ actionType, attempts }: Pick<Waiting, 'actionType' | 'attempts'>): boolean {
   return actionType === 'update' && attempts === 0
 }
 
 async function judge(
   db: pg.Pool | pg.ClientBase,
   { webhookId, deliveries, readUpTo }: Asked,
-): Promise<{ send: Delivery[]; superseded: Superseded[] }> {
-  if (deliveries.length === 0) return { send: [], superseded: [] }
-  const runs = Map.groupBy(deliveries, laneKey)
+): Promise<{ send: Delivery[]; superseded: Superseded[]; ended: Ended[] }> {
+  if (deliveries.length === 0) return { send: [], superseded: [], ended: [] }
+  const runs = Map.groupBy(deliveries, entityKey)
   const most = Math.max(2, Math.floor(mostLookedAt / runs.size))
   const { rows: found } = await around(db, {
     webhookId,
@@ -204,7 +208,7 @@ async function judge(
     })),
   })
   const aroundOf = Map.groupBy(found, row =>
-    laneKey({ entityType: row.entity_type, entityId: row.entity_id }),
+    entityKey({ entityType: row.entity_type, entityId: row.entity_id }),
   )
   const judged = [...runs].map(([key, run]) => judgeRun(run, aroundOf.get(key) ?? []))
   return {
@@ -213,6 +217,7 @@ async function judge(
       judged.flatMap(({ send }) => send),
     ),
     superseded: judged.flatMap(({ superseded }) => superseded),
+    ended: judged.flatMap(({ ended }) => ended),
   }
 }
 
@@ -232,48 +237,65 @@ async function inForm(db: pg.Pool | pg.ClientBase, send: readonly Sent[]): Promi
   })
 }
 
-type Known = Waiting & { readonly delivery: Delivery | null }
+/** One event that waits: as it was asked about, as a row behind that, or in the log. */
+type Known = Waiting & { readonly delivery: Delivery | null; readonly isRow: boolean }
 
 function judgeRun(
   run: readonly Delivery[],
   // biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
   around: readonly any[],
-): { send: Sent[]; superseded: Superseded[] } {
+): { send: Sent[]; superseded: Superseded[]; ended: Ended[] } {
   const wasNew = around[0]?.was_new === true
-  const asked: Known[] = run.map((delivery, i) => ({
-    eventId: delivery.eventId,
-    actionType: delivery.actionType,
-    attempts: delivery.attempts,
-    asNew: delivery.asNew || (i === 0 && wasNew && takesForm(delivery)),
-    isTogether: false,
-    delivery,
-  }))
-  const after = new Map<TimeId, Known>()
-  // What is a row and in the log at once counts as the row, which comes first.
+  const asked = run.map(
+    (delivery, i): Known => ({
+      eventId: delivery.eventId,
+      actionType: delivery.actionType,
+      attempts: delivery.attempts,
+      asNew: delivery.asNew || (i === 0 && wasNew && takesForm(delivery)),
+      isTogether: false,
+      delivery,
+      isRow: true,
+    }),
+  )
+  const all = [...asked, ...behindOf(around)]
+  const { send, superseded } = keepLatest(all)
+  const carrierOf = new Map(superseded.map(({ eventId, supersededBy }) => [eventId, supersededBy]))
+  const { entityType, entityId } = run[0]!
+  const ended: Ended[] = []
+  // What is superseded hands its form on to what follows it, until that is sent.
+  let isNew = false
+  for (const each of all) {
+    const supersededBy = carrierOf.get(each.eventId)
+    isNew = each.asNew || each.actionType === 'new' || (isNew && takesForm(each))
+    const { eventId, attempts } = each
+    if (supersededBy === undefined) isNew = false
+    // What is in the log only is judged when it is read.
+    else if (each.isRow) ended.push({ entityType, entityId, eventId, attempts, supersededBy, isNew })
+  }
+  return {
+    send: send.flatMap(({ delivery, asNew }) => (delivery ? [{ delivery, asNew }] : [])),
+    superseded: asked.flatMap(({ delivery, eventId }) => {
+      const supersededBy = carrierOf.get(eventId)
+      return supersededBy === undefined ? [] : [{ delivery: delivery!, supersededBy }]
+    }),
+    ended,
+  }
+}
+
+/** What waits behind, in order. What is a row and in the log at once counts as the row, which comes first. */
+// biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
+function behindOf(around: readonly any[]): Known[] {
+  const behind = new Map<TimeId, Known>()
   for (const row of around)
-    if (row.event_id !== null && !after.has(row.event_id))
-      after.set(row.event_id, {
+    if (row.event_id !== null && !behind.has(row.event_id))
+      behind.set(row.event_id, {
         eventId: row.event_id,
         actionType: row.action_type,
         attempts: row.attempts,
         asNew: row.as_new,
         isTogether: row.is_together,
         delivery: null,
+        isRow: row.is_row,
       })
-  const behind = [...after.values()].toSorted((a, b) => (a.eventId < b.eventId ? -1 : 1))
-  const { send, superseded } = keepLatest([...asked, ...behind])
-  const carrierOf = new Map(superseded.map(({ eventId, supersededBy }) => [eventId, supersededBy]))
-  const ended: Superseded[] = []
-  // What is superseded hands its form on to what follows it, until that is sent.
-  let isNew = false
-  for (const { delivery, asNew } of asked) {
-    const supersededBy = carrierOf.get(delivery!.eventId)
-    isNew = asNew || delivery!.actionType === 'new' || (isNew && takesForm(delivery!))
-    if (supersededBy === undefined) isNew = false
-    else ended.push({ delivery: isNew ? { ...delivery!, actionType: 'new' } : delivery!, supersededBy })
-  }
-  return {
-    send: send.flatMap(({ delivery, asNew }) => (delivery ? [{ delivery, asNew }] : [])),
-    superseded: ended,
-  }
+  return [...behind.values()].toSorted((a, b) => (a.eventId < b.eventId ? -1 : 1))
 }

@@ -1,30 +1,63 @@
-import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { messageOf } from '../../src/delivery/message.ts'
+import { shareCount } from '../../src/domain/share.ts'
 import { decideNextOfShipment } from '../../src/domain/shipment.ts'
 import type { Batching, Mode } from '../../src/domain/webhook.ts'
+import { pickDue } from '../../src/outbox/aside.ts'
 import { listAttempts } from '../../src/outbox/attempts.ts'
-import { freeFollowers } from '../../src/outbox/batch-followers.ts'
-import { claim } from '../../src/outbox/claim.ts'
+import { claimBatches } from '../../src/outbox/batches.ts'
 import { transaction } from '../../src/outbox/database.ts'
-import { settle } from '../../src/outbox/settle.ts'
+import { dissolveBatches } from '../../src/outbox/dissolve-batches.ts'
+import { claimShares, join } from '../../src/outbox/holders.ts'
 import type { Shipment } from '../../src/outbox/shipment.ts'
-import { cancelPage, eventIds, openTestOutbox, resend, settlementOf } from '../support/open-outbox.ts'
+import { takeOver } from '../../src/outbox/takeover.ts'
+import { eventIds, openTestOutbox } from '../support/open-outbox.ts'
+import { cancel, holderOf, pull, resend, settle, settlementOf } from '../support/sending.ts'
 import { until } from '../support/wait.ts'
 
 const everyUser = ['user.new', 'user.update', 'user.delete']
+const shares = Array.from({ length: shareCount }, (_, share) => share)
 type At = Awaited<ReturnType<typeof openTestOutbox>>
 
 const open = async (at: At, batch: Batching, mode: Mode = 'every') =>
   await at.webhook(everyUser, true, { batch, mode })
 
-async function take(
+const takes = new WeakMap<At, Promise<unknown>>()
+
+/** What a process that holds all shares claims, one call after the other, once its stream has set everything aside. */
+function take(at: At, ...input: Parameters<typeof takeNow> extends [At, ...infer Rest] ? Rest : never) {
+  const next = (takes.get(at) ?? Promise.resolve()).then(() => takeNow(at, ...input))
+  takes.set(
+    at,
+    next.catch(() => {}),
+  )
+  return next
+}
+
+async function takeNow(
   at: At,
   webhookId: number,
-  batch: Batching | null,
-  { limit = 10, leaseMs = 60_000, mode = 'every' as Mode } = {},
+  batch: Batching,
+  { limit = 10, mode = 'every' as Mode } = {},
 ) {
-  return await claim(at.outbox, { webhookId, mode, batch, limit, lease: randomUUID(), leaseMs })
+  await pull(at, webhookId)
+  const { rows } = await at.outbox.pool.query(
+    'select min(settled_up_to) as place from walhook.streams where webhook_id = $1',
+    [webhookId],
+  )
+  const readUpTo = () => rows[0].place
+  const holderId = await holderOf(at)
+  const claimed = await claimBatches(at.outbox, { holderId, webhookId, shares, batch, limit, mode, readUpTo })
+  expect(claimed.isFenced).toBe(false)
+  return claimed
+}
+
+/** What waits for its time is due. */
+async function makeAllDue(at: At) {
+  await at.outbox.pool.query('update walhook.batches set due_at = now() where taken_by is null')
+  await at.outbox.pool.query(
+    `update walhook.deliveries set due_at = now() where taken_by is null and due_at < 'infinity'`,
+  )
 }
 
 /** `1 new, 2 update`: what a request carries, in the order of its body. */
@@ -66,13 +99,13 @@ test('events wait for company until the batch is full or one has waited long eno
   const early = await take(at, webhookId, batch)
   expect(early.shipments).toEqual([])
   expect(early.lookAgainInMs).toBeGreaterThan(50_000)
-  expect(await at.count('lanes', 'lease_id is not null')).toBe(0)
+  expect(await at.count('batches')).toBe(0)
   await at.append('user 1 update', 'user 3 new')
   const full = await take(at, webhookId, batch)
   expect(full.shipments.map(shown)).toEqual(['1 new, 2 new, 1 update'])
   expect(full.lookAgainInMs).toBeGreaterThan(50_000)
-  // The one that is left waits on, free for anybody.
-  expect(await at.count('lanes', 'lease_id is null')).toBe(1)
+  // The one that is left waits on.
+  expect(await at.count('deliveries', 'batch_id is null')).toBe(1)
   const impatient = { maxEvents: 3, maxWaitMs: 200 }
   const late = await until(
     async () => {
@@ -92,16 +125,10 @@ test('a lane is in one batch at a time, in its order, and what does not fit wait
   const { shipments } = await take(at, webhookId, batch)
   expect(shipments.map(shown)).toEqual(['1 new, 1 update', '2 new'])
   expect((await take(at, webhookId, batch)).shipments).toEqual([])
-  await settle(
-    at.outbox,
-    shipments.map(shipment => answered(shipment, 204)),
-  )
+  await settle(at, ...shipments.map(shipment => answered(shipment, 204)))
   expect(await at.queue()).toEqual([`${webhookId} user 1: update`])
   const last = await take(at, webhookId, batch)
-  await settle(
-    at.outbox,
-    last.shipments.map(shipment => answered(shipment, 204)),
-  )
+  await settle(at, ...last.shipments.map(shipment => answered(shipment, 204)))
   expect(await at.queue()).toEqual([])
 })
 
@@ -121,10 +148,7 @@ test('a refused batch is tried again whole under the same id, then in halves und
       requests.push(shown(shipment).replaceAll(' new', ''))
     }
     const isBad = (shipment: Shipment) => shipment.deliveries.some(({ entityId }) => entityId === '5')
-    await settle(
-      at.outbox,
-      shipments.map(each => answered(each, isBad(each) ? 422 : 200)),
-    )
+    await settle(at, ...shipments.map(each => answered(each, isBad(each) ? 422 : 200)))
   }
   // Requests of one round come in no particular order.
   expect(requests.toSorted()).toEqual(
@@ -150,10 +174,7 @@ test('the log shows the body as it was sent, and finds the request by each of it
   const { shipments } = await take(at, webhookId, batch)
   const { body, messageId, eventIds } = messageOf(shipments[0]!)
   expect(JSON.parse(body)).toMatchObject([{ entity_id: 1 }, { entity_id: 2 }])
-  await settle(
-    at.outbox,
-    shipments.map(shipment => answered(shipment, 204)),
-  )
+  await settle(at, ...shipments.map(shipment => answered(shipment, 204)))
   const log = await listAttempts(at.outbox, { webhookId, limit: 10, before: null })
   expect(log).toMatchObject([{ messageId, eventId: null, eventIds, entityType: null, request: { body } }])
   const about = async (eventId: bigint) =>
@@ -162,45 +183,33 @@ test('the log shows the body as it was sent, and finds the request by each of it
   expect(await about(shipments[0]!.deliveries[0].eventId - 1n)).toBe(0)
 })
 
-test('a batch that was in flight when its process died is sent again as it was, by one of two who look', async () => {
+test('a batch that was in flight when its process died is sent again as it was by who takes over, and nothing newer before it', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 4, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
-  const { shipments } = await take(at, webhookId, batch, { leaseMs: 1 })
+  const { shipments } = await take(at, webhookId, batch)
   const sent = messageOf(shipments[0]!)
   await at.append('user 4 new', 'user 1 update')
-  await at.outbox.pool.query('select pg_sleep(0.01)')
-  const both = await Promise.all([1, 2].map(() => take(at, webhookId, batch)))
-  let again = both.flatMap(each => each.shipments)
-  for (let i = 0; i < 5 && !again.some(each => messageOf(each).messageId === sent.messageId); i++) {
-    await at.outbox.pool.query(`update walhook.lanes set due_at = now() where lease_id is null`)
-    again = [...again, ...(await take(at, webhookId, batch)).shipments]
-  }
-  const ids = again.map(each => messageOf(each).messageId)
-  expect(ids.filter(id => id === sent.messageId)).toHaveLength(1)
-  expect(messageOf(again[ids.indexOf(sent.messageId)]!).body).toBe(sent.body)
-  // The older of an entity is never in a later request than the newer one that is in flight with it.
-  expect(again.flatMap(each => each.deliveries).filter(({ entityId }) => entityId === '1')).toHaveLength(1)
-})
-
-test('a batch of which somebody else has a lane is not sent around it, and what is left of it follows', async () => {
-  await using at = await openTestOutbox()
-  const batch = { maxEvents: 2, maxWaitMs: 0 }
-  const webhookId = await open(at, batch)
-  await at.append('user 1 new', 'user 2 new')
-  const { shipments } = await take(at, webhookId, batch)
-  await settle(at.outbox, [answered(shipments[0]!, 503)])
-  // By whoever knows the webhook as one that wants each event by itself.
-  await at.outbox.pool.query(
-    `update walhook.lanes set due_at = now() - interval '1 hour' where entity_id = '2'`,
-  )
-  const [held] = await at.claim(webhookId, 1)
-  expect(held).toMatchObject({ entityId: '2' })
-  expect((await take(at, webhookId, batch)).shipments).toEqual([])
-  await settle(at.outbox, [settlementOf(held!)])
-  await at.outbox.pool.query('update walhook.lanes set due_at = now()')
-  expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 new'])
+  await pull(at, webhookId)
+  const dead = await holderOf(at)
+  const { rows } = await at.outbox.pool.query('select beat from walhook.holders where id = $1', [dead])
+  expect(await takeOver(at.outbox, { deadId: dead, beat: rows[0].beat })).toMatchObject({ setAside: 0 })
+  const { holderId } = await join(at.outbox, { aliveMs: 60_000 })
+  await claimShares(at.outbox, { holderId, most: shareCount })
+  const readUpTo = () => 2n ** 62n
+  const input = { holderId, webhookId, shares, batch, limit: 10, mode: 'every', readUpTo } as const
+  // Until what the dead one sent is not under way any more.
+  expect((await claimBatches(at.outbox, input)).shipments.map(shown)).toEqual(['4 new'])
+  await makeAllDue(at)
+  const again = await claimBatches(at.outbox, input)
+  expect(again.shipments.map(messageOf)).toMatchObject([{ messageId: sent.messageId, body: sent.body }])
+  // Who was taken over claims nothing any more.
+  await at.outbox.pool.query(`update walhook.batches set taken_by = null, due_at = now()`)
+  expect(await claimBatches(at.outbox, { ...input, holderId: dead })).toMatchObject({
+    isFenced: true,
+    shipments: [],
+  })
 })
 
 test('an event that is asked for by hand goes before the batch that its lane is in', async () => {
@@ -209,30 +218,18 @@ test('an event that is asked for by hand goes before the batch that its lane is 
   const webhookId = await open(at, batch)
   await at.append('user 1 new')
   const first = await take(at, webhookId, batch)
-  await settle(
-    at.outbox,
-    first.shipments.map(shipment => answered(shipment, 204)),
-  )
+  await settle(at, ...first.shipments.map(shipment => answered(shipment, 204)))
   await at.append('user 1 update', 'user 2 new')
   const second = await take(at, webhookId, batch)
-  await settle(
-    at.outbox,
-    second.shipments.map(shipment => answered(shipment, 500)),
-  )
-  await at.outbox.pool.query(
-    `insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id, is_manual)
-     select $1, entity_type, entity_id, id, true from walhook.events order by id limit 1`,
-    [webhookId],
-  )
+  await settle(at, ...second.shipments.map(shipment => answered(shipment, 500)))
+  const resent = await resend(at, { webhookId, eventId: (await eventIds(at))[0]! })
+  expect(resent).toMatchObject({ state: 'queued', behind: null })
   const seen: string[] = []
   for (let i = 0; i < 6; i++) {
-    await at.outbox.pool.query(`update walhook.lanes set due_at = now() where lease_id is null`)
+    await makeAllDue(at)
     const { shipments } = await take(at, webhookId, batch)
     seen.push(...shipments.map(shown))
-    await settle(
-      at.outbox,
-      shipments.map(shipment => answered(shipment, 204)),
-    )
+    await settle(at, ...shipments.map(shipment => answered(shipment, 204)))
   }
   expect(seen).toEqual(['1 new', '1 update, 2 new'])
 })
@@ -253,34 +250,35 @@ test.each<Mode>(['every', 'latest'])(
     async function send() {
       for (;;) {
         const wasAppending = isAppending
-        // Now and then a lease ends before its settlement, as that of a process that died.
-        const dies = Math.random() < 0.1
-        const leaseMs = dies ? 1 : 60_000
-        const claims = [
-          await take(at, inBatches, batch, { limit: 3, mode, leaseMs }),
-          await take(at, one, null, { limit: 5, leaseMs }),
-        ]
-        const shipments = claims.flatMap(claimed => claimed.shipments)
-        if (shipments.length === 0 && !wasAppending && (await at.count('lanes')) === 0) return
-        await at.outbox.pool.query(
-          `update walhook.lanes set due_at = now() where lease_id is null and due_at > now()`,
-        )
-        if (dies) continue
-        const settlements = shipments.map(shipment => {
+        const { shipments } = await take(at, inBatches, batch, { limit: 3, mode })
+        const all = [...shipments, ...(await pickOne(at, one))]
+        if (all.length === 0 && !wasAppending && (await at.count('deliveries')) === 0) return
+        await makeAllDue(at)
+        // Now and then a process dies before it settles, and another one takes over.
+        if (Math.random() < 0.1) {
+          for (const { batchId, deliveries } of all)
+            await at.outbox.pool.query(
+              batchId === null
+                ? `update walhook.deliveries set taken_by = null where event_id = $1 and webhook_id = ${one}`
+                : 'update walhook.batches set taken_by = null where id = $1',
+              [batchId ?? deliveries[0].eventId],
+            )
+          continue
+        }
+        const settlements = all.map(shipment => {
           const { messageId, body } = messageOf(shipment)
           expect(bodies.get(messageId) ?? body).toBe(body)
           bodies.set(messageId, body)
           const isRefused = Math.random() < 0.3
           if (!isRefused)
             for (const { webhookId, entityId, eventId } of shipment.deliveries) {
-              const lane = `${webhookId} ${entityId}`
-              expect(eventId).toBeGreaterThanOrEqual(accepted.get(lane) ?? 0n)
-              accepted.set(lane, eventId)
+              const entity = `${webhookId} ${entityId}`
+              expect(eventId).toBeGreaterThanOrEqual(accepted.get(entity) ?? 0n)
+              accepted.set(entity, eventId)
             }
           return answered(shipment, isRefused ? 422 : 204)
         })
-        if (settlements.length > 0)
-          expect(await settle(at.outbox, settlements)).toHaveLength(settlements.length)
+        if (settlements.length > 0) expect((await settle(at, ...settlements)).isFenced).toBe(false)
       }
     }
     async function append() {
@@ -304,15 +302,24 @@ test.each<Mode>(['every', 'latest'])(
   },
 )
 
+/** What is due of a webhook without batches, each event a request. */
+async function pickOne(at: At, webhookId: number): Promise<Shipment[]> {
+  await pull(at, webhookId)
+  const picked = await pickDue(at.outbox, { holderId: await holderOf(at), webhookId, shares, limit: 5 })
+  return picked.deliveries.map(delivery => ({
+    webhookId,
+    batchId: null,
+    isAside: true,
+    deliveries: [delivery] as const,
+  }))
+}
+
 /** Refuses every batch that is due, twice: so that each is sent in halves from now on. */
 async function refuseTwice(at: At, webhookId: number, batch: Batching) {
   for (let i = 0; i < 2; i++) {
-    await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
+    await makeAllDue(at)
     const { shipments } = await take(at, webhookId, batch, { limit: 1_000 })
-    await settle(
-      at.outbox,
-      shipments.map(shipment => answered(shipment, 422)),
-    )
+    await settle(at, ...shipments.map(shipment => answered(shipment, 422)))
   }
 }
 
@@ -322,7 +329,7 @@ test('a receiver that comes back with many divided batches waiting gets no more 
   const webhookId = await open(at, batch)
   await at.append(...Array.from({ length: 64 }, (_, i) => `user ${i + 1} new`))
   await refuseTwice(at, webhookId, batch)
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
+  await makeAllDue(at)
   const sent: Shipment[] = []
   for (let i = 0; i < 8; i++) {
     const { shipments, lookAgainInMs } = await take(at, webhookId, batch, { limit: 2 })
@@ -334,50 +341,37 @@ test('a receiver that comes back with many divided batches waiting gets no more 
   expect(sent.map(({ deliveries }) => deliveries.length)).toEqual(Array(16).fill(4))
 })
 
-test('a batch that waits for its retry is not sent earlier because something else is due in one of its lanes', async () => {
+test('a batch that waits for its retry is not sent earlier because something else of its entities is done', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
+  await at.append('user 2 new')
+  const first = await take(at, webhookId, batch)
+  await settle(at, ...first.shipments.map(shipment => answered(shipment, 204)))
   await at.append('user 1 update', 'user 2 update')
   const { shipments } = await take(at, webhookId, batch)
   const failed = answered(shipments[0]!, 503)
-  await settle(at.outbox, [{ ...failed, next: { state: 'retry', waitMs: 600_000, costsAttempt: true } }])
-  // As after a cancellation, or a delivery that was asked for by hand and has arrived.
-  await at.outbox.pool.query(`update walhook.lanes set due_at = now() where entity_id = '2'`)
+  await settle(at, { ...failed, next: { state: 'retry', waitMs: 600_000, costsAttempt: true } })
+  await resend(at, { webhookId, eventId: (await eventIds(at))[0]! })
+  const byHand = await take(at, webhookId, batch)
+  expect(byHand.shipments.map(shown)).toEqual(['2 new'])
+  await settle(at, ...byHand.shipments.map(shipment => answered(shipment, 204)))
   expect((await take(at, webhookId, batch)).shipments).toEqual([])
-  expect(await at.count('lanes', 'due_at <= now() or lease_id is not null')).toBe(0)
-  await at.outbox.pool.query(`update walhook.lanes set due_at = now() where entity_id = '1'`)
+  expect(await at.count('deliveries', `due_at <= now() or taken_by is not null`)).toBe(0)
+  await makeAllDue(at)
   expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 update, 2 update'])
 })
 
-test('a batch of which an event was asked for by hand goes at once, whichever lane it is in', async () => {
+test('a batch of which an event was asked for by hand goes at once, whichever it is', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
   await at.append('user 1 update', 'user 2 update')
   const { shipments } = await take(at, webhookId, batch)
   const failed = answered(shipments[0]!, 503)
-  await settle(at.outbox, [{ ...failed, next: { state: 'retry', waitMs: 600_000, costsAttempt: true } }])
+  await settle(at, { ...failed, next: { state: 'retry', waitMs: 600_000, costsAttempt: true } })
   await resend(at, { webhookId, eventId: (await eventIds(at))[1]! })
   expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 update, 2 update'])
-})
-
-test('whoever has lost a lane before its batch is formed sends nothing of it', async () => {
-  await using at = await openTestOutbox()
-  const batch = { maxEvents: 2, maxWaitMs: 0 }
-  const webhookId = await open(at, batch)
-  await at.append('user 1 update', 'user 2 update')
-  // Between the lease and the batch, a lane goes to another process.
-  const stolen = afterQuery(at, 'heads', () =>
-    at.outbox.pool.query(`update walhook.lanes set lease_id = gen_random_uuid() where entity_id = '2'`),
-  )
-  const input = { webhookId, mode: 'every', batch, limit: 10, lease: randomUUID(), leaseMs: 60_000 } as const
-  const { shipments } = await claim(stolen, input)
-  expect(shipments.flatMap(({ deliveries }) => deliveries).map(({ entityId }) => entityId)).not.toContain('2')
-  expect(await at.count('deliveries', `entity_id = '2' and batch_id is not null`)).toBe(0)
-  // What was left of it is free for anybody.
-  const rest = await take(at, webhookId, batch)
-  expect([...shipments, ...rest.shipments].map(shown)).toEqual(['1 update'])
 })
 
 test('one claim reads a bounded number of bytes, however large the events are', async () => {
@@ -385,37 +379,13 @@ test('one claim reads a bounded number of bytes, however large the events are', 
   const batch = { maxEvents: 1_000, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
   await at.append(...Array.from({ length: 100 }, (_, i) => `user ${i + 1} update`))
+  await pull(at, webhookId)
   await at.outbox.pool.query(`update walhook.events set body = '"' || repeat('x', 900000) || '"'`)
-  let readBytes = 0
-  const counting = eachAnswer(at, rows => {
-    for (const row of rows) readBytes += String(row.body ?? '').length
-  })
-  const input = { webhookId, mode: 'every', batch, limit: 10, lease: randomUUID(), leaseMs: 60_000 } as const
-  const { shipments, lookAgainInMs } = await claim(counting, input)
-  expect(shipments.length).toBeGreaterThan(0)
+  const { shipments, lookAgainInMs } = await take(at, webhookId, batch)
+  const sent = shipments.flatMap(({ deliveries }) => deliveries)
+  expect(sent.length).toBeGreaterThan(0)
+  expect(sent.reduce((sum, { body }) => sum + body.length, 0)).toBeLessThan(20_000_000)
   expect(lookAgainInMs).toBe(0)
-  expect(readBytes).toBeLessThan(20_000_000)
-})
-
-test('a lane that an append locks for a moment does not put its batch off', async () => {
-  await using at = await openTestOutbox()
-  const batch = { maxEvents: 2, maxWaitMs: 0 }
-  const webhookId = await open(at, batch)
-  await at.append('user 1 update', 'user 2 update')
-  const { shipments } = await take(at, webhookId, batch)
-  await settle(at.outbox, [answered(shipments[0]!, 503)])
-  const appending = await at.outbox.pool.connect()
-  await appending.query('begin')
-  await appending.query(`select from walhook.lanes where entity_id = '2' for update`)
-  let commits: Promise<unknown> | null = null
-  const input = { webhookId, mode: 'every', batch, limit: 10, lease: randomUUID(), leaseMs: 60_000 } as const
-  const during = afterQuery(at, 'lease_lanes_of_batch', async () => {
-    commits ??= appending.query('commit')
-    await commits
-  })
-  const again = await claim(during, input)
-  appending.release()
-  expect(again.shipments.map(shown)).toEqual(['1 update, 2 update'])
 })
 
 test('what is left of a batch after a cancellation is another message', async () => {
@@ -424,11 +394,11 @@ test('what is left of a batch after a cancellation is another message', async ()
   const webhookId = await open(at, batch)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
   const first = (await take(at, webhookId, batch)).shipments[0]!
-  await settle(at.outbox, [answered(first, 503)])
+  await settle(at, answered(first, 503))
   const { eventId } = first.deliveries[0]
   const entity = { entityType: 'user', entityId: first.deliveries[0].entityId }
-  await cancelPage(at, { webhookId, entity, eventId, upTo: eventId }, { after: null, limit: 10 })
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
+  expect(await cancel(at, { webhookId, entity, eventId, upTo: eventId })).toBe(1)
+  await makeAllDue(at)
   const rest = (await take(at, webhookId, batch)).shipments[0]!
   expect(shown(rest)).toBe('2 new, 3 new')
   expect(messageOf(rest).messageId).not.toBe(messageOf(first).messageId)
@@ -440,13 +410,14 @@ test('a webhook switched to single events while a batch waits sends each by itse
   const webhookId = await open(at, batch)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
   const whole = (await take(at, webhookId, batch)).shipments[0]!
-  await settle(at.outbox, [answered(whole, 503)])
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
-  const [single] = (await take(at, webhookId, null, { limit: 1 })).shipments
+  await settle(at, answered(whole, 503))
+  await switchOff(at, webhookId)
+  await makeAllDue(at)
+  const [single, ...others] = await pickOne(at, webhookId)
   expect(messageOf(single!)).toMatchObject({ eventId: single!.deliveries[0].eventId, eventIds: null })
   expect(JSON.parse(messageOf(single!).body)).toHaveProperty('entity_id')
-  await settle(at.outbox, [answered(single!, 204)])
-  await at.outbox.pool.query('update walhook.lanes set due_at = now() where lease_id is null')
+  await settle(at, answered(single!, 204), ...others.map(each => answered(each, 503)))
+  await makeAllDue(at)
   const rest = (await take(at, webhookId, batch)).shipments
   expect(rest.flatMap(({ deliveries }) => deliveries)).toHaveLength(2)
   for (const shipment of rest) expect(messageOf(shipment).messageId).not.toBe(messageOf(whole).messageId)
@@ -459,47 +430,32 @@ test('both modes together: what failed alone gives way to what is newer, what fa
   const mode = 'latest' as const
   await at.append('user 1 new')
   const alone = (await take(at, webhookId, batch, { mode })).shipments[0]!
-  await settle(at.outbox, [answered(alone, 503)])
+  await settle(at, answered(alone, 503))
   await at.append('user 1 update')
   const newer = (await take(at, webhookId, batch, { mode })).shipments[0]!
   expect(shown(newer)).toBe('1 new')
   expect(newer.deliveries[0].eventId).toBeGreaterThan(alone.deliveries[0].eventId)
   expect(await at.count('ended_deliveries', `state = 'superseded'`)).toBe(1)
-  await settle(at.outbox, [answered(newer, 204)])
+  await settle(at, answered(newer, 204))
 
   await at.append('user 1 update', 'user 2 new')
   const company = (await take(at, webhookId, batch, { mode })).shipments[0]!
-  await settle(at.outbox, [answered(company, 503)])
+  await settle(at, answered(company, 503))
   await at.append('user 1 update')
   const again = (await take(at, webhookId, batch, { mode })).shipments[0]!
   expect(messageOf(again)).toMatchObject({
     messageId: messageOf(company).messageId,
     body: messageOf(company).body,
   })
-  await settle(at.outbox, [answered(again, 204)])
+  await settle(at, answered(again, 204))
   expect((await take(at, webhookId, batch, { mode })).shipments.map(shown)).toEqual(['1 update'])
 })
 
-/** The outbox, with a look at the rows of every answer. */
-function eachAnswer(
-  at: At,
-  look: (rows: Record<string, unknown>[], name: string | undefined) => void | Promise<void>,
-): At['outbox'] {
-  const query = async (...args: unknown[]) => {
-    const answer = await (at.outbox.pool.query as (...args: unknown[]) => Promise<{ rows: never[] }>)(...args)
-    await look(answer.rows, (args[0] as { name?: string }).name)
-    return answer
-  }
-  const pool = new Proxy(at.outbox.pool, {
-    get: (target, key) => (key === 'query' ? query : Reflect.get(target, key)),
-  })
-  return { ...at.outbox, pool }
-}
-
-/** The outbox, except that something happens after each statement of a name. */
-const afterQuery = (at: At, name: string, happens: () => Promise<unknown>) =>
-  eachAnswer(at, async (_, ran) => {
-    if (ran === name) await happens()
+/** As an admin does it. */
+const switchOff = (at: At, webhookId: number) =>
+  transaction(at.outbox.pool, async client => {
+    await client.query('update walhook.webhooks set batch_max_events = null, batch_max_wait_ms = null')
+    await dissolveBatches(client, [webhookId])
   })
 
 test('a batch that is settled beside another webhook leaves that one its own events of the same entity', async () => {
@@ -509,22 +465,21 @@ test('a batch that is settled beside another webhook leaves that one its own eve
   await at.append('user 1 new')
   await at.append('user 1 update')
   const { shipments } = await take(at, inBatches, batch)
-  const [first] = await at.claim(one)
-  await settle(at.outbox, [answered(shipments[0]!, 204), settlementOf(first!)])
+  const [first] = await pickOne(at, one)
+  await settle(at, answered(shipments[0]!, 204), settlementOf(first!.deliveries[0]))
   expect(await at.queue()).toEqual([`${one} user 1: update`])
 })
 
-test('where batches are switched off while a refused one waits, each of its lanes is due when the batch was', async () => {
+test('where batches are switched off while a refused one waits, each of its entities is due when the batch was', async () => {
   await using at = await openTestOutbox()
-  const batch = { maxEvents: 3, maxWaitMs: 0 }
+  const batch = { maxEvents: 4, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
-  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  await at.append('user 1 new', 'user 2 new', 'user 3 new', 'user 1 update')
   const [shipment] = (await take(at, webhookId, batch)).shipments
-  await settle(at.outbox, [answered(shipment!, 500)])
-  expect(await at.count('lanes', 'due_at <= now()')).toBe(1)
-  await transaction(at.outbox.pool, client => freeFollowers(client, webhookId))
-  const { shipments } = await take(at, webhookId, null)
-  expect(shipments.map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
+  await settle(at, answered(shipment!, 500))
+  await switchOff(at, webhookId)
+  expect((await pickOne(at, webhookId)).map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
+  expect(await at.count('batches')).toBe(0)
 })
 
 test('the same where the batch was in flight when batches were switched off', async () => {
@@ -533,11 +488,8 @@ test('the same where the batch was in flight when batches were switched off', as
   const webhookId = await open(at, batch)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
   const [shipment] = (await take(at, webhookId, batch)).shipments
-  await transaction(at.outbox.pool, async client => {
-    await client.query('update walhook.webhooks set batch_max_events = null, batch_max_wait_ms = null')
-    await freeFollowers(client, webhookId)
-  })
-  await settle(at.outbox, [answered(shipment!, 500)])
-  const { shipments } = await take(at, webhookId, null)
-  expect(shipments.map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
+  await switchOff(at, webhookId)
+  expect(await at.count('batches')).toBe(1)
+  await settle(at, answered(shipment!, 500))
+  expect((await pickOne(at, webhookId)).map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
 })
