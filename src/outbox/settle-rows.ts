@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
 import { type Due, dues, setAside, wakeNext } from './aside.ts'
 import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
-import type { Shipment } from './shipment.ts'
+import type { Delivery, Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 
 /**
@@ -10,38 +10,33 @@ import { rows, statement } from './statement.ts'
  * could be planned from the queue's side, which reads all of it, where the statistics are of a time when it was empty. Nobody else
  * changes what a holder has taken, so that it is still there.
  */
-const itsRow = (webhookId = 's.webhook_id') => `
+const itsRow = `
 left join lateral (
   select ctid, taken_by, batch_id from walhook.deliveries
-  where webhook_id = ${webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
   limit 1
 ) d on true`
 
 const key = {
-  webhook_id: ['int', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.webhookId],
-  entity_type: ['text', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.entityType],
-  entity_id: ['text', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.entityId],
-  event_id: ['bigint', (row: { delivery: Shipment['deliveries'][0] }) => row.delivery.eventId],
+  webhook_id: ['int', (row: { delivery: Delivery }) => row.delivery.webhookId],
+  entity_type: ['text', (row: { delivery: Delivery }) => row.delivery.entityType],
+  entity_id: ['text', (row: { delivery: Delivery }) => row.delivery.entityId],
+  event_id: ['bigint', (row: { delivery: Delivery }) => row.delivery.eventId],
 } as const
 
-/** The batches that a holder still has, each with the events that are left of it. */
-const heldBatchesStatement = statement(
-  'held_batches',
-  {
-    holderId: 'int',
-    batches: rows<{ webhookId: number; id: TimeId }>({
-      webhook_id: ['int', batch => batch.webhookId],
-      id: ['bigint', batch => batch.id],
-    }),
-  },
+type Member = { readonly batchId: TimeId; readonly delivery: Delivery }
+
+/** Of the events of batches those that are left in them; `is_held`: the holder still has the batch. */
+const heldMembersStatement = statement(
+  'held_members',
+  { holderId: 'int', members: rows<Member>({ batch_id: ['bigint', of => of.batchId], ...key }) },
   p => `
-select b.webhook_id, b.id, array(
-         select event_id from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id
-       ) as event_ids
-from ${p.batches('s')}
+select s.webhook_id, s.batch_id, s.event_id, d.batch_id is not distinct from s.batch_id as is_left
+from ${p.members('s')}
 cross join lateral (
-  select webhook_id, id, taken_by from walhook.batches where webhook_id = s.webhook_id and id = s.id limit 1
+  select taken_by from walhook.batches where webhook_id = s.webhook_id and id = s.batch_id limit 1
 ) b
+${itsRow}
 where b.taken_by = ${p.holderId}`,
 )
 
@@ -57,18 +52,21 @@ export async function readHeldBatches(
   holderId: number,
   settlements: readonly { readonly shipment: Shipment; readonly next: { readonly state: string } }[],
 ): Promise<{ membersOf: (shipment: Shipment) => ReadonlySet<TimeId> | null; newIds: readonly TimeId[] }> {
-  const batches = settlements.flatMap(({ shipment: { webhookId, batchId } }) =>
-    batchId === null ? [] : [{ webhookId, id: batchId }],
+  const sent = settlements.flatMap(({ shipment: { batchId, deliveries } }) =>
+    batchId === null ? [] : deliveries.map(delivery => ({ batchId, delivery })),
   )
-  if (batches.length === 0) return { membersOf: () => null, newIds: [] }
+  if (sent.length === 0) return { membersOf: () => null, newIds: [] }
   const count = 2 * settlements.filter(({ next }) => next.state === 'split').length
   const [held, ids] = await Promise.all([
-    heldBatchesStatement(client, { holderId, batches }),
+    heldMembersStatement(client, { holderId, members: sent }),
     newIdsStatement(client, { count }),
   ])
-  const members = new Map(
-    held.rows.map(row => [`${row.webhook_id} ${row.id}`, new Set<TimeId>(row.event_ids)]),
-  )
+  const members = new Map<string, Set<TimeId>>()
+  for (const { webhook_id, batch_id, event_id, is_left } of held.rows) {
+    const batch = `${webhook_id} ${batch_id}`
+    if (!members.has(batch)) members.set(batch, new Set())
+    if (is_left) members.get(batch)!.add(event_id)
+  }
   return {
     membersOf: ({ webhookId, batchId }) => members.get(`${webhookId} ${batchId}`) ?? null,
     newIds: ids.rows.map(row => row.id),
@@ -92,7 +90,7 @@ const endStatement = statement(
 with s as materialized (
   select s.*, d.ctid as row
   from ${p.ended('s')}
-  ${itsRow()}
+  ${itsRow}
   where not s.is_row or case when s.from_batch is null then d.taken_by = ${p.holderId} else d.batch_id = s.from_batch end
 ), deleted as (
   delete from walhook.deliveries d using s where s.is_row and d.ctid = s.row
@@ -120,7 +118,7 @@ const moveStatement = statement(
 with s as materialized (
   select s.*, d.ctid as row
   from ${p.moved('s')}
-  ${itsRow()}
+  ${itsRow}
   where case when s.from_batch is null then d.taken_by = ${p.holderId} else d.batch_id = s.from_batch end
 )
 update walhook.deliveries d

@@ -3,9 +3,8 @@ import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 import { endStuckSessions, tryLockHolderAlone } from './fence.ts'
 import { freeTaken } from './holders.ts'
-import { isEnded, isSkipped } from './queue-depth.ts'
 import { statement } from './statement.ts'
-import { wants } from './wanted.ts'
+import { stateAt, wants } from './wanted.ts'
 
 /** What was left of a holder: how many events may be under way, and the shares that are free now. */
 export type TakenOver = { readonly setAside: number; readonly shares: readonly number[] }
@@ -85,11 +84,13 @@ async function readPlaces(
 const dayOfIds = 86_400_000n << 20n
 
 /**
- * - interest: who wanted what, from which version of the webhooks on, and until which
+ * - interest: who has ever wanted events of a trigger
  * - pairs:    events after the place of a stream that may have been sent: of a share, for the webhooks that keep up, and of each
  *             webhook that is behind for itself
  * - open:     those that have not been delivered by themselves, and have no row and no end
  * - arrived:  those of them that were delivered in a batch: the index is asked about all at once
+ *
+ * Everything is looked up by its key, however wrong the statistics are: no `exists` is turned into a join (`offset 0`).
  */
 const setAsideUnknown = statement(
   'set_aside_unknown',
@@ -101,48 +102,57 @@ const setAsideUnknown = statement(
     head: 'bigint',
     notBefore: 'timestamptz',
   },
-  p => {
-    const wanted = `
-  join interest i on i.trigger = e.entity_type || '.' || e.action_type
-    and i.version <= e.webhooks_version and (i.next_version is null or i.next_version > e.webhooks_version)`
-    const pair = 'i.webhook_id, e.share, e.entity_type, e.entity_id, e.id'
-    return `
+  p => `
 with main as materialized (
   select * from unnest(${p.shares}, ${p.settled}) as m (share, settled_up_to)
 ), interest as materialized (
-  select s.*, t.trigger
-  from (
-    select *, lead(version) over (partition by webhook_id order by version) as next_version
-    from walhook.webhook_states where version is not null
-  ) s cross join lateral (select distinct unnest(s.triggers) as trigger) t
+  select trigger, array_agg(distinct webhook_id) as webhook_ids
+  from walhook.webhook_states cross join lateral unnest(triggers) as t (trigger)
+  where version is not null
+  group by trigger
 ), pairs as materialized (
-  select ${pair}
-  from walhook.events e
-  join main m on m.share = e.share and e.id > m.settled_up_to
-  ${wanted}
-  where e.id > ${p.least} and e.id <= least(${p.maySendUpTo}, ${p.head}) and ${wants('e', 'i')}
-    and not exists (select from walhook.streams o where o.webhook_id = i.webhook_id and o.share = e.share)
+  select w.id as webhook_id, e.share, e.entity_type, e.entity_id, e.id
+  from (
+    select e.* from walhook.events e join main m on m.share = e.share and e.id > m.settled_up_to
+    where e.id > ${p.least} and e.id <= least(${p.maySendUpTo}, ${p.head})
+  ) e
+  join interest i on i.trigger = e.entity_type || '.' || e.action_type
+  cross join lateral unnest(i.webhook_ids) as w (id)
+  cross join lateral (${stateAt('w.id', 'e.webhooks_version')}) s
+  where ${wants('e', 's')}
+    and not exists (select from walhook.streams o where o.webhook_id = w.id and o.share = e.share offset 0)
   union all
-  select ${pair}
+  select o.webhook_id, e.share, e.entity_type, e.entity_id, e.id
   from walhook.streams o
   cross join lateral (
     select * from walhook.events
     where id > o.settled_up_to and id <= least(o.may_send_up_to, ${p.head}) and share = o.share
+    offset 0
   ) e
-  ${wanted} and i.webhook_id = o.webhook_id
-  where o.share = any(${p.shares}) and o.settled_up_to < least(o.may_send_up_to, ${p.head}) and ${wants('e', 'i')}
+  cross join lateral (${stateAt('o.webhook_id', 'e.webhooks_version')}) s
+  where o.share = any(${p.shares}) and o.settled_up_to < least(o.may_send_up_to, ${p.head}) and ${wants('e', 's')}
 ), open as materialized (
   select *, e.id - ${dayOfIds} as since
   from pairs e
   where not exists (
       select from walhook.attempts a
       where a.event_id = e.id and a.webhook_id = e.webhook_id and a.outcome = 'delivered' and a.id >= e.id - ${dayOfIds}
+      offset 0
     )
     and not exists (
       select from walhook.deliveries d
       where d.webhook_id = e.webhook_id and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
+      offset 0
     )
-    and not ${isEnded('e.webhook_id', 'e')} and not ${isSkipped('e.webhook_id', 'e')}
+    and not exists (
+      select from walhook.ended_deliveries d where d.webhook_id = e.webhook_id and d.event_id = e.id offset 0
+    )
+    and not exists (
+      select from walhook.skips k
+      where k.webhook_id = e.webhook_id and k.after_id < e.id and k.up_to >= e.id
+        and (k.entity_type is null or (k.entity_type = e.entity_type and k.entity_id = e.entity_id))
+      offset 0
+    )
 ), arrived as materialized (
   select distinct a.webhook_id, sent.id
   from walhook.attempts a cross join lateral unnest(a.event_ids) as sent (id)
@@ -159,12 +169,13 @@ with main as materialized (
            select from walhook.deliveries d
            where d.webhook_id = u.webhook_id and d.entity_type = u.entity_type and d.entity_id = u.entity_id
              and d.event_id < u.id
+           offset 0
          ) then ${p.notBefore} else 'infinity' end
-  from unknown u join walhook.webhooks w on w.id = u.webhook_id
+  from unknown u
+  cross join lateral (select previous from walhook.webhooks where id = u.webhook_id limit 1) w
   returning 1
 )
-select count(*)::int as count from set_aside`
-  },
+select count(*)::int as count from set_aside`,
 )
 
 /**
@@ -178,8 +189,11 @@ async function passOn(
   await client.query(
     `update walhook.shares s
      set settled_up_to = greatest(settled_up_to, least($2::bigint, $3::bigint)), holder_id = null, wait_until = $4,
-         wait_up_to = greatest(wait_up_to, $2, (select max(may_send_up_to) from walhook.streams o where o.share = s.share))
-     where share = any($1::smallint[])`,
+         wait_up_to = greatest(wait_up_to, $2, o.may_send_up_to)
+     from unnest($1::smallint[]) as mine (share)
+     left join (select share, max(may_send_up_to) as may_send_up_to from walhook.streams group by share) o
+       on o.share = mine.share
+     where s.share = mine.share`,
     [shares, maySendUpTo, head, notBefore],
   )
   await client.query(

@@ -16,7 +16,7 @@ import type { TestOutbox } from './open-outbox.ts'
  */
 
 const holders = new WeakMap<TestOutbox, Promise<number>>()
-const allShares = Array.from({ length: shareCount }, (_, share) => share)
+export const allShares = Array.from({ length: shareCount }, (_, share) => share)
 
 /** The holder of all shares, which the test is from the first call on. */
 export function holderOf(at: TestOutbox): Promise<number> {
