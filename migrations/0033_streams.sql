@@ -116,8 +116,7 @@ create table walhook.shares (
   share smallint primary key,
   holder_id integer references walhook.holders (id) on delete set null,
   settled_up_to bigint not null,
-  -- Of a holder that is gone, events up to here may be under way until then: also those that were appended afterwards.
-  wait_up_to bigint not null default 0,
+  -- Until then requests of a holder that is gone may be under way: nothing is made due earlier.
   wait_until timestamptz
 ) with (fillfactor = 50);
 insert into walhook.shares (share, settled_up_to)

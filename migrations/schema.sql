@@ -458,7 +458,6 @@ create table walhook.shares (
   share smallint not null,
   holder_id integer,
   settled_up_to bigint not null,
-  wait_up_to bigint default 0 not null,
   wait_until timestamp with time zone,
   PRIMARY KEY (share),
   FOREIGN KEY (holder_id) REFERENCES walhook.holders(id) ON DELETE SET NULL

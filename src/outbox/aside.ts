@@ -259,7 +259,7 @@ export async function pickDue(
   const { holderId, webhookId, limit } = input
   return await transaction(outbox.pool, async client => {
     const [, held] = await Promise.all([lockHolder(client, holderId), standing(client, holderId)])
-    const shares = input.shares.filter(share => held?.has(share))
+    const shares = input.shares.filter(share => held?.shares.has(share))
     if (shares.length === 0) return { deliveries: [], nextDueInMs: null }
     const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
     const taken = due.rows.map(row => ({

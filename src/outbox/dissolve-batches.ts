@@ -20,6 +20,7 @@ with dissolved as (
   cross join lateral (
     select ctid, webhook_id, entity_type, entity_id, event_id from walhook.deliveries
     where webhook_id = dissolved.webhook_id and batch_id = dissolved.id
+    offset 0
   ) d
   cross join lateral (
     select event_id from walhook.deliveries

@@ -35,6 +35,7 @@ from due left join lateral (
     order by event_id limit 1
   ) older on true
   where d.webhook_id = ${p.webhookId} and d.batch_id = due.id
+  offset 0
 ) m on true
 order by due.due_at, due.id, m.event_id`,
 )

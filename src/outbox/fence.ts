@@ -57,15 +57,20 @@ export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
   )
 }
 
-/** The shares that a holder serves, or null where it is fenced: another process has taken over. */
-export async function standing(client: pg.ClientBase, holderId: number): Promise<Set<number> | null> {
+/** The shares that a holder serves, and the newest version of the webhooks. */
+export type Standing = { readonly shares: ReadonlySet<number>; readonly webhooksVersion: number }
+
+/** What a holder is, once it has its lock; null where it is fenced: another process has taken over. */
+export async function standing(client: pg.ClientBase, holderId: number): Promise<Standing | null> {
   const { rows } = await client.query({
     name: 'standing',
-    text: `select array(select share from walhook.shares where holder_id = $1) as shares
+    text: `select array(select share from walhook.shares where holder_id = $1) as shares,
+                  (select version from walhook.webhooks_version) as webhooks_version
            from walhook.holders where id = $1`,
     values: [holderId],
   })
-  return rows.length === 0 ? null : new Set<number>(rows[0].shares)
+  const [row] = rows
+  return row ? { shares: new Set<number>(row.shares), webhooksVersion: row.webhooks_version } : null
 }
 
 /**

@@ -30,9 +30,6 @@ export type Beat = {
 export type HeldShare = {
   readonly share: number
   readonly settledUpTo: TimeId
-  /** Events up to here may be under way from a holder that is gone, for so many ms yet; 0: nothing is. */
-  readonly waitUpTo: TimeId
-  readonly waitMs: number
 }
 
 /** Becomes a holder: nothing that it sends is under way `aliveMs` after its last beat. */
@@ -97,8 +94,7 @@ update walhook.shares s
 set holder_id = $1
 from free f
 where s.share = f.share
-returning s.share, s.settled_up_to, s.wait_up_to,
-          greatest(0, coalesce(extract(epoch from s.wait_until - clock_timestamp()) * 1000, 0))::float8 as wait_ms`
+returning s.share, s.settled_up_to`
 
 /** Serves up to `most` free shares from now on; none, where it is fenced. */
 export async function claimShares(
@@ -110,12 +106,7 @@ export async function claimShares(
     await lockHolder(client, holderId)
     if ((await standing(client, holderId)) === null) return []
     const { rows } = await client.query(claimSharesStatement, [holderId, most])
-    return rows.map(row => ({
-      share: row.share,
-      settledUpTo: row.settled_up_to,
-      waitUpTo: row.wait_up_to,
-      waitMs: row.wait_ms,
-    }))
+    return rows.map(row => ({ share: row.share, settledUpTo: row.settled_up_to }))
   })
 }
 

@@ -35,6 +35,8 @@ export type ToSettle = {
 export type Settled = {
   /** Another process has taken over: the attempts are logged, and nothing else has changed. */
   readonly isFenced: boolean
+  /** The newest version of the webhooks: a holder that knows an older one reads them before it sends on. */
+  readonly webhooksVersion: number
   /** When the earliest of what this has left is due, of each webhook. */
   readonly left: readonly Due[]
   readonly disabled: readonly Disabled[]
@@ -66,7 +68,7 @@ async function settleIn(
   locks: 'its own' | 'all',
 ): Promise<Settled> {
   const { aside, settlements } = what
-  const [, shares, { health, readAtMs }] = await Promise.all([
+  const [, held, { health, readAtMs }] = await Promise.all([
     locks === 'all' ? lockAllHolders(client) : lockHolder(client, holderId),
     standing(client, holderId),
     // How long ago an attempt began is counted from the moment at which the outbox's clock was read.
@@ -76,8 +78,8 @@ async function settleIn(
     ).then(health => ({ health, readAtMs: Date.now() })),
     settlements.length > 0 && insertAttempts(client, settlements.map(toEntry)),
   ])
-  if (shares === null) return { isFenced: true, left: [], disabled: [], recovered: [] }
-  if (locks !== 'all' && sharesOf(what).some(share => !shares.has(share))) throw new SharesGone()
+  if (held === null) return { isFenced: true, webhooksVersion: 0, left: [], disabled: [], recovered: [] }
+  if (locks !== 'all' && sharesOf(what).some(share => !held.shares.has(share))) throw new SharesGone()
 
   const [set, { membersOf, newIds }] = await Promise.all([
     setAside(client, aside),
@@ -86,7 +88,12 @@ async function settleIn(
   const left = await settleRows(client, holderId, settledRows(settlements, membersOf, newIds))
   await dissolveBatches(client, webhooksOfFailedBatches(settlements))
   const news = settlements.map(each => newsOf(each, readAtMs))
-  return { isFenced: false, left: earliest([...set, ...left]), ...(await saveHealth(client, health, news)) }
+  return {
+    isFenced: false,
+    webhooksVersion: held.webhooksVersion,
+    left: earliest([...set, ...left]),
+    ...(await saveHealth(client, health, news)),
+  }
 }
 
 /** Of everything that concerns rows. */

@@ -179,21 +179,17 @@ select count(*)::int as count from set_aside`,
 )
 
 /**
- * The places go on to behind what may have been sent. Events that come below that although they were appended later may be under
- * way too: whoever serves the share next lets them wait.
+ * The places go on to behind what may have been sent. What is appended from now on is beyond it, also where its id is not: a holder
+ * begins no request so long after its last beat that anybody takes over.
  */
 async function passOn(
   client: pg.ClientBase,
   { shares, maySendUpTo, head, notBefore }: Places,
 ): Promise<void> {
   await client.query(
-    `update walhook.shares s
-     set settled_up_to = greatest(settled_up_to, least($2::bigint, $3::bigint)), holder_id = null, wait_until = $4,
-         wait_up_to = greatest(wait_up_to, $2, o.may_send_up_to)
-     from unnest($1::smallint[]) as mine (share)
-     left join (select share, max(may_send_up_to) as may_send_up_to from walhook.streams group by share) o
-       on o.share = mine.share
-     where s.share = mine.share`,
+    `update walhook.shares
+     set settled_up_to = greatest(settled_up_to, least($2::bigint, $3::bigint)), holder_id = null, wait_until = $4
+     where share = any($1::smallint[])`,
     [shares, maySendUpTo, head, notBefore],
   )
   await client.query(

@@ -195,7 +195,9 @@ test.each(Object.keys(operations).flatMap(name => Object.keys(ages).map(age => (
     await fill(at, webhookId, waiting, { name: 'late ', inDays: 1 })
     for (const which of ['first', 'next']) {
       const before = await read(at, queue)
-      expect(await operation({ queue, webhookId, holderId, name: 'late ' })).toBe(some)
+      const done = await operation({ queue, webhookId, holderId, name: 'late ' })
+      // Of batches not all are full.
+      expect(done).toBeGreaterThanOrEqual(name.includes('batch') ? some / 2 : some)
       const after = await read(at, queue)
       expect(after.rows - before.rows, `rows, ${which}`).toBeLessThan(40 * some)
       expect(after.pages - before.pages, `pages, ${which}`).toBeLessThan(60 * some)
