@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { BackfillAction } from '../domain/backfill.ts'
 import { type ParkedChange, type WebhookEvent, withAction, writeBody } from '../domain/event.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
-import type { BackfillStep } from '../outbox/backfills.ts'
+import type { PageDone } from '../outbox/paged-work.ts'
 import type { ResyncStep } from '../outbox/resyncs.ts'
 import { cannotBeEvent, type EventText, type Mapped, maxShownKey } from './map.ts'
 import type { PresentEntity } from './read-entity.ts'
@@ -17,7 +17,7 @@ export type PageContent = {
   readonly step: PageStep
 }
 
-export type PageStep = ({ readonly of: 'backfill' } & BackfillStep) | ({ readonly of: 'resync' } & ResyncStep)
+export type PageStep = ({ readonly of: 'backfill' } & PageDone) | ({ readonly of: 'resync' } & ResyncStep)
 
 /** What a page tells, and whom. A resync tells every row as `update`, until it is stored: see `asKnown`. */
 export type PageTask =

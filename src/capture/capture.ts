@@ -18,6 +18,7 @@ import { createLearner } from './learn-catalogue.ts'
 import { lossBehind } from './loss-behind.ts'
 import { createMapper } from './map.ts'
 import { StreamOver } from './missing.ts'
+import { type PagePace, usualPagePace, workOffPages } from './paged-work.ts'
 import { createPageTeller, type PageTeller } from './pages.ts'
 import { sendProbes } from './probes.ts'
 import { createProgress } from './progress.ts'
@@ -36,7 +37,6 @@ type Watch = ReturnType<typeof createWatch>
 const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
-const longestPageWaitMs = 2_000
 const usualSilenceLimitMs = 20_000
 const longestSilenceLimitMs = 200_000
 const usualWatchMs = 2_500
@@ -62,6 +62,8 @@ export function createCapture(options: {
   offerBirths?: (events: number) => BirthOffer | null
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
+  /** How often it is looked for backfills and resyncs. */
+  pagePace?: PagePace
   /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
   probeIntervalMs?: number | null
 }): Service & {
@@ -263,25 +265,11 @@ export function createCapture(options: {
     }
   }
 
-  /** Resyncs and backfills take turns, page by page. */
   async function tellPages(teller: PageTeller, signal: AbortSignal): Promise<void> {
     const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
-    const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log }
-    const kinds = [createResyncs(work), createBackfills(work)]
-    while (!signal.aborted) {
-      let waitMs = longestPageWaitMs
-      let isIdle = true
-      for (const kind of kinds) {
-        const turn = await kind.takeNextTurn(signal).catch(error => {
-          if (!signal.aborted) log.warn('pages.failed', { reason: describeError(error) })
-          return { waitMs: longestPageWaitMs / 2, isIdle: false }
-        })
-        waitMs = Math.min(waitMs, turn.waitMs)
-        isIdle &&= turn.isIdle
-      }
-      if (isIdle) teller.rest()
-      await sleep(waitMs, signal)
-    }
+    const pace = options.pagePace ?? usualPagePace
+    const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log, pace }
+    await workOffPages([createResyncs(work), createBackfills(work)], work, signal)
   }
 
   function currentState(): CaptureState {

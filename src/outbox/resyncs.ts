@@ -3,6 +3,7 @@ import type { StoredEvent } from '../domain/event.ts'
 import { toldAsNew } from '../domain/event.ts'
 import type { Resync } from '../domain/resync.ts'
 import type { Outbox } from './database.ts'
+import type { PageDone } from './paged-work.ts'
 
 type Db = pg.Pool | pg.PoolClient
 
@@ -73,20 +74,8 @@ export async function openResyncs(outbox: Outbox, slotName: string): Promise<Res
   return rows.map(toResync)
 }
 
-/** A page that is done. */
-export type ResyncStep = {
-  readonly id: number
-  readonly entityType: string
-  readonly knownUpTo: bigint
-  /** Where the resync stood when the page was read. */
-  readonly phase: Resync['phase']
-  readonly fromKey: string | null
-  readonly toKey: string | null
-  readonly untilKey: string | null
-  readonly rows: number
-  readonly rowsEstimate: number | null
-  readonly isLast: boolean
-}
+/** A page of a resync that is done: of its rows, or of those entities that it has looked for. */
+export type ResyncStep = PageDone & Pick<Resync, 'entityType' | 'knownUpTo' | 'phase'>
 
 /**
  * Moves a resync past a page, in the transaction that stores the page's `deletes` and other events. Returns false where it
@@ -142,15 +131,6 @@ async function endGaps(db: Db, gapIds: readonly number[]): Promise<void> {
        and not exists (
          select from walhook.resyncs r where r.state in ('waiting', 'running') and g.id = any(r.gap_ids))`,
     [gapIds],
-  )
-}
-
-/** Notes what an open resync waits for; null: nothing. */
-export async function noteResync(outbox: Outbox, id: number, reason: string | null): Promise<void> {
-  await outbox.pool.query(
-    `update walhook.resyncs set reason = $2
-     where id = $1 and state in ('waiting', 'running') and reason is distinct from $2`,
-    [id, reason],
   )
 }
 
