@@ -62,8 +62,7 @@ export function openHttp(
   const { snippets } = receiving
   const pages = createAdmin({ control, sessions, rates, snippets, addressOf, nowMs, stopped, log })
   gate.open({
-    passageOf: head =>
-      passageOf(head, { isToken: authenticate.isPlausible, isSession: sessions.isPlausible }),
+    passageOf: head => passageOf(head, { judgeToken: authenticate.judge, judgeSession: sessions.judge }),
     fetch: (request, env) => (isForPrograms(new URL(request.url).pathname) ? api : pages).fetch(request, env),
   })
   return null

@@ -40,7 +40,7 @@ export function otherPaths(): Asked[] {
   const api = createApi({
     control,
     authenticate: Object.assign(async () => ({ ok: false, isHeld: false, waitMs: 0 }) as const, {
-      isPlausible: () => false,
+      judge: () => ({ is: 'invented' }) as const,
     }),
     rates,
     health: async () => ({}),
