@@ -1,9 +1,12 @@
 import { z } from 'zod'
+import type { Control } from '../control/control.ts'
+import { warningsOf } from '../control/warnings.ts'
 import { changeWebhook, createWebhook, deleteWebhook, getWebhook, listWebhooks } from '../control/webhooks.ts'
 import { redactedHeaders } from '../domain/custom-headers.ts'
 import { willBeDisabledAt } from '../domain/health.ts'
 import type { Role } from '../domain/role.ts'
 import { shownUrl } from '../domain/shown.ts'
+import type { Warning } from '../domain/untold.ts'
 import { logBodies, type Webhook } from '../domain/webhook.ts'
 import { webhookTag } from './etag.ts'
 import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
@@ -119,9 +122,18 @@ export const webhookFields = {
   updated_at: time(),
 }
 const webhookSchema = z.object(webhookFields).meta({ id: 'Webhook' })
+const warnings = z
+  .array(z.object({ pointer: z.string(), detail: z.string() }))
+  .optional()
+  .meta({
+    description:
+      'What was asked for and saved, and what the tables as they are now do not give: each with a JSON Pointer to its field. Absent where there is nothing to say.',
+  })
+const changedSchema = z.object({ ...webhookFields, warnings }).meta({ id: 'ChangedWebhook' })
 const createdSchema = z
   .object({
     ...webhookFields,
+    warnings,
     secret: z.string().meta({ description: 'The signing secret, `whsec_…`: shown this once.' }),
   })
   .meta({ id: 'CreatedWebhook' })
@@ -149,7 +161,8 @@ export const webhookRoutes = [
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
-      return { ok: true, value: { ...webhookJson(caller.role)(webhook), secret }, headers }
+      const shown = webhookJson(caller.role)(webhook)
+      return { ok: true, value: { ...shown, ...(await warned(control, webhook)), secret }, headers }
     },
   }),
   route({
@@ -191,16 +204,16 @@ export const webhookRoutes = [
     role: 'admin',
     params: webhookParams,
     body: webhookChange,
-    answer: { status: 200, what: 'The webhook as it is now', schema: webhookSchema, headers: ['etag'] },
+    answer: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
     heedsIfMatch: true,
     async handle({ control, caller, params, isMatch, body }) {
       const change = chosen(body)
       const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
-      return answer(
-        await changeWebhook(control, caller, params.id, change, isCurrent),
-        webhookJson(caller.role),
-        tagged,
-      )
+      const changed = await changeWebhook(control, caller, params.id, change, isCurrent)
+      if (!changed.ok) return changed
+      const { value: webhook } = changed
+      const value = { ...webhookJson(caller.role)(webhook), ...(await warned(control, webhook)) }
+      return { ok: true, value, headers: tagged(webhook) }
     },
   }),
   route({
@@ -237,6 +250,11 @@ function chosen<T extends z.output<typeof webhookChange>>({
     logBodies: log_bodies,
     batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
   }
+}
+
+async function warned(control: Control, webhook: Webhook): Promise<{ warnings?: Warning[] }> {
+  const warnings = await warningsOf(control, webhook)
+  return warnings.length > 0 ? { warnings } : {}
 }
 
 const isHeld = ({ heldUntil }: Webhook) => heldUntil !== null && heldUntil.getTime() > Date.now()

@@ -3,6 +3,7 @@ import type { Actor } from '../domain/audit.ts'
 import type { BackfillAction } from '../domain/backfill.ts'
 import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
+import type { Untold } from '../domain/untold.ts'
 import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -44,9 +45,9 @@ export type Control = {
   readonly slotName: string
   /** What a backfill of an entity type tells its rows as, where nobody says otherwise. */
   readonly backfillAs: (entityType: string) => BackfillAction
+  /** The entity types whose tables do not give the values before an update. */
+  readonly readUntold?: () => Promise<Untold>
   /** The names of each entity type's fields, as the source's tables are now. */
-  /** The entity types whose tables do not give the values before an update, each with the SQL that mends it. */
-  readonly readUntold?: () => Promise<ReadonlyMap<string, string>>
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
   readonly judgeTarget: (url: string) => Promise<{ ok: true; url: URL } | { ok: false; reason: string }>

@@ -91,6 +91,11 @@ test('the form says of which entity types the database tells no values before, a
   expect((await at.get('/couplings/new')).text).toContain(
     'alter table &quot;public&quot;.&quot;users&quot; replica identity full;',
   )
+  // Where REPLICA IDENTITY FULL alone would make the application's own UPDATE fail, it is not advised.
+  Object.assign(untold, { readUntold: async () => new Map([['user', null]]) })
+  const { text } = await at.get('/couplings/new')
+  expect(text).toContain('walhook check')
+  expect(text).not.toContain('replica identity')
   Object.assign(untold, { readUntold: async () => new Map() })
   expect((await at.get('/couplings/new')).text).not.toContain('replica identity')
 })

@@ -160,7 +160,9 @@ export const en = {
     maxWaitMs: 'Wait at most, in milliseconds (0 to 60000)',
     updateFields: 'Only updates of these fields',
     untold: (names: string) =>
-      `The database does not tell what changed in ${names}: no previous values are sent of them, and every update, whatever fields are chosen below. To have both, an administrator of the database runs:`,
+      `The database does not tell what changed in ${names}: no previous values are sent of them, and every update, whatever fields are chosen below.`,
+    untoldMend: 'To have both, an administrator of the database runs:',
+    untoldCheck: 'Run “walhook check”: it says whether they can be had, and how.',
     updateFieldsHint: 'Choose none to be told of every update.',
     tryTitle: 'Test before saving',
     tryHint: 'Sends a test to the URL above with these settings. Nothing is saved.',

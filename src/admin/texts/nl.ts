@@ -168,7 +168,9 @@ export const nl: Texts = {
     maxWaitMs: 'Wacht hooguit, in milliseconden (0 tot 60000)',
     updateFields: 'Alleen wijzigingen van deze velden',
     untold: names =>
-      `De database vertelt niet wat er in ${names} is veranderd: daarvan worden geen vorige waarden meegestuurd, en elke wijziging, welke velden hieronder ook zijn gekozen. Voor beide voert een beheerder van de database dit uit:`,
+      `De database vertelt niet wat er in ${names} is veranderd: daarvan worden geen vorige waarden meegestuurd, en elke wijziging, welke velden hieronder ook zijn gekozen.`,
+    untoldMend: 'Voor beide voert een beheerder van de database dit uit:',
+    untoldCheck: 'Voer “walhook check” uit: dat zegt of het kan, en hoe.',
     updateFieldsHint: 'Kies er geen om elke wijziging door te geven.',
     tryTitle: 'Testen voor je opslaat',
     tryHint: 'Stuurt een test naar de URL hierboven, met deze instellingen. Er wordt niets opgeslagen.',
