@@ -142,6 +142,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
+    paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,
+    mostInFlight: config.maxInFlightPerWebhook,
     earlyRetries: earlyRetries(config.scheduleMs),
     captureState,
     captureStatus: async () => ({

@@ -21,7 +21,7 @@ import {
   typedOf,
 } from './coupling-input.ts'
 import { couplingPage } from './coupling-page.ts'
-import { type CouplingTab, couplingState, couplingTabs } from './coupling-state.ts'
+import { type CouplingTab, couplingState, couplingTabs, paceLine } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
 import { type Html, html, nothing } from './html.ts'
@@ -206,7 +206,7 @@ async function formPage(
     show: 'page',
     title: webhook?.name ?? t.couplings.new,
     status: problems.length > 0 ? 422 : 200,
-    body: html`${webhook && html`${couplingTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${couplingState(t, webhook, nowMs)}</div>`}${form}`,
+    body: html`${webhook && html`${couplingTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${couplingState(t, webhook, nowMs)}${paceLine(call, webhook.id)}</div>`}${form}`,
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Attempt } from '../domain/attempt.ts'
 import type { Actor } from '../domain/audit.ts'
 import type { BackfillAction } from '../domain/backfill.ts'
+import type { ShownPace } from '../domain/pace.ts'
 import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
 import type { Untold } from '../domain/untold.ts'
@@ -66,6 +67,10 @@ export type Control = {
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<Attempt>
   readonly testPlaces: TestPlaces
+  /** At what pace this process sends to a webhook; null where it has sent it nothing lately, or sends nothing at all. */
+  readonly paceOf: (webhookId: number) => ShownPace | null
+  /** How many requests a webhook may have in flight at the best. */
+  readonly mostInFlight: number
   readonly earlyRetries: EarlyRetries
   readonly captureStatus: () => Promise<CaptureStatus>
   /** The part of it that needs no database. */

@@ -22,7 +22,7 @@ import { createBirths } from './births.ts'
 import type { Deliver } from './deliver.ts'
 import { createLeases } from './leases.ts'
 import { messageOf } from './message.ts'
-import { createPlaces } from './places.ts'
+import { createPlaces, type Places } from './places.ts'
 import { createRecoveries } from './recoveries.ts'
 import { createSettler } from './settler.ts'
 import { tellAttempt } from './tell-attempt.ts'
@@ -71,6 +71,7 @@ const afterFailureMs = 1_000
 export function createDispatcher(options: DispatcherOptions): Service & {
   wake(): void
   offerBirths(events: number): BirthOffer | null
+  paceOf: Places['paceOf']
   /** Why nothing is delivered although something may be due, in words; null: all is well. */
   stall(): string | null
 } {
@@ -288,6 +289,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   return {
     name: 'delivery',
     offerBirths: births.offer,
+    paceOf: places.paceOf,
     stall() {
       const now = clockMs()
       const turnedMs = isSending ? now - turnedAtMs : 0

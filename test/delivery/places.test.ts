@@ -160,3 +160,23 @@ test('a success after an outage is told once, and one between failures of an ent
   at.pass(5_000)
   expect(deliver()).toBe(false)
 })
+
+test('what is shown of a pace is what it does: fewer at once, or none for a while', () => {
+  const at = open()
+  expect(at.paceOf(1)).toBeNull()
+  grow(at, 1)
+  expect(at.paceOf(1)).toEqual({ limit: 100, pausedForMs: 0 })
+  const count = at.fill(1)
+  at.pass(1)
+  at.answer(1, 'pressed', at.nowMs())
+  expect(at.paceOf(1)).toEqual({ limit: 50, pausedForMs: 0 })
+  for (let i = 1; i < count; i++) at.answer(1, 'failed')
+  at.pass(10)
+  at.fill(1)
+  at.answer(1, 'silent', at.nowMs())
+  const { limit, pausedForMs } = at.paceOf(1)!
+  expect({ limit, isPaused: pausedForMs > 0 }).toEqual({ limit: 1, isPaused: true })
+  expect(at.room(1)).toBe(0)
+  at.pass(pausedForMs)
+  expect(at.paceOf(1)!.pausedForMs).toBe(0)
+})

@@ -98,6 +98,13 @@ export const en = {
       willBeDisabledSoon: 'Will be disabled by the next event that is lost.',
       heldFor: (left: string) => `The receiver asked for a pause of ${left}.`,
     },
+    pace: {
+      paused: (seconds: number) =>
+        `Its receiver does not answer or takes no more for now: the next request goes out in ${seconds} s, alone.`,
+      slowed: (limit: number, most: number) =>
+        `Its receiver was in trouble: at most ${limit} of ${most} requests at once, more as they are accepted.`,
+      ofThisProcess: '(As the process sends that wrote this page.)',
+    },
     done: {
       saved: 'The changes are saved.',
       deleted: 'The webhook is deleted.',

@@ -104,6 +104,13 @@ export const nl: Texts = {
       willBeDisabledSoon: 'Wordt uitgeschakeld zodra er weer een melding verloren gaat.',
       heldFor: left => `De ontvanger vroeg om een pauze van ${left}.`,
     },
+    pace: {
+      paused: seconds =>
+        `De ontvanger antwoordt niet of kan even niet meer aan: over ${seconds} s gaat het volgende verzoek, alleen.`,
+      slowed: (limit, most) =>
+        `De ontvanger had het moeilijk: hooguit ${limit} van ${most} verzoeken tegelijk, meer naarmate ze worden geaccepteerd.`,
+      ofThisProcess: '(Zoals het proces verstuurt dat deze pagina schreef.)',
+    },
     done: {
       saved: 'De wijzigingen zijn opgeslagen.',
       deleted: 'De webhook is verwijderd.',
