@@ -58,7 +58,7 @@ export async function keepDays(
       const dropped = await dropOldDays(outbox, atMs, keep)
       if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
       if (keep.auditDays !== null) {
-        const pruned = await pruneAudit(outbox, keep.auditDays)
+        const pruned = await pruneAudit(outbox, atMs - keep.auditDays * dayMs)
         if (pruned > 0) log.info('outbox.audit_pruned', { records: pruned })
       }
       droppedAtMs = performance.now()
