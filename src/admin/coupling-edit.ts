@@ -19,11 +19,13 @@ import {
   readTyped,
   type Typed,
   typedOf,
+  wrongFieldOf,
 } from './coupling-input.ts'
 import { couplingPage } from './coupling-page.ts'
 import { type CouplingTab, couplingState, couplingTabs, paceLine } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
+import { wrongField } from './given.ts'
 import { type Html, html, nothing } from './html.ts'
 import { idParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
@@ -47,6 +49,8 @@ export const couplingEditPages = [
     place,
     async handle(call) {
       const { control, caller, form, t } = call
+      const field = wrongFieldOf(form, control.entityTypes)
+      if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, null)
       const wrong = judgeTyped(t, typed)
       if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
@@ -113,6 +117,8 @@ export const couplingEditPages = [
     async handle(call, webhook) {
       const { control, caller, form, t, params } = call
       const stored = webhook.headerNames
+      const field = wrongFieldOf(form, control.entityTypes)
+      if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, webhook)
       const wrong = judgeTyped(t, typed)
       if (wrong.length > 0) return await formPage(call, webhook, typed, { problems: wrong })
@@ -212,7 +218,9 @@ async function formPage(
 
 /** Tests what was typed. Nothing of it is saved; without a script the form comes back as it was, with the result. */
 async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
-  const { t, control, caller, isPart } = call
+  const { t, control, caller, form, isPart } = call
+  const field = wrongFieldOf(form, control.entityTypes)
+  if (field !== null) return wrongField(t, field)
   const typed = typedIn(call, webhook)
   const urlProblem = judgeUrl(t, typed.url)
   const unsaved = {

@@ -6,7 +6,7 @@ import { networkOf } from '../domain/back-off.ts'
 import { clientAddress, isTrusted } from '../domain/client-address.ts'
 import { type PublicUrl, urlOfHost } from '../domain/public-url.ts'
 import { createLimiter, type Limiter, type Limits, type Release } from '../runtime/limiter.ts'
-import { isForOps, isForPrograms, type Passage, type RequestHead, type Visit } from './passage.ts'
+import { isForOps, isForPrograms, type Passage, type RequestHead, routedPath, type Visit } from './passage.ts'
 import { hasBody, readBody } from './read-body.ts'
 import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, wrongHost } from './refuse.ts'
 
@@ -188,7 +188,10 @@ function urlOf({ url = '/' }: IncomingMessage): URL | null {
   return URL.parse(url.startsWith('/') ? `http://walhook${url}` : url)
 }
 
-const pathOf = (incoming: IncomingMessage) => urlOf(incoming)?.pathname ?? '/'
+function pathOf(incoming: IncomingMessage): string {
+  const url = urlOf(incoming)
+  return url ? routedPath(url) : '/'
+}
 
 function hostOf(incoming: IncomingMessage): string | undefined {
   const { url = '/', headers } = incoming

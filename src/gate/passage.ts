@@ -87,6 +87,20 @@ export function passageOf(
   }
 }
 
+/**
+ * The path of a URL as the routers of API and pages read it, `%6C` as `l`: what a request needs must not depend on how its path
+ * is written.
+ */
+export function routedPath({ pathname }: Pick<URL, 'pathname'>): string {
+  return pathname.replaceAll(/(%[0-9a-f]{2})+/gi, codes => {
+    try {
+      return decodeURI(codes.replaceAll('%25', '%2525'))
+    } catch {
+      return codes
+    }
+  })
+}
+
 /** The token of an `Authorization` header; null where it has none. */
 export function tokenIn(authorization: string | undefined): string | null {
   return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? null

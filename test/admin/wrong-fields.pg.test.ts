@@ -146,3 +146,40 @@ test('at what pace this process sends to a webhook is on its pages and in the AP
     paused_for_ms: 4_000,
   })
 })
+
+test.each<[string, string]>([
+  ['previous', 'false'],
+  ['batch', 'off'],
+  ['no_certificate', 'false'],
+  ['log_bodies', 'nothing'],
+  ['is_active', 'yes'],
+  ['trigger', 'user.nwe'],
+  ['all', 'users'],
+  ['name', 'twice'],
+  ['triggers', 'user.new'],
+])('in the form of a webhook %s=%s is an error, and neither on nor absent', async (field, value) => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+  })
+  const form = [
+    ['name', 'ERP'],
+    ['url', 'https://crm.example.com/'],
+    ['trigger', 'user.new'],
+    ['version', '1'],
+    [field, value],
+  ] as [string, string][]
+  for (const path of [
+    '/couplings/new',
+    '/couplings/try',
+    `/couplings/${json.id}`,
+    `/couplings/${json.id}/try`,
+  ]) {
+    const answer = await at.post(path, form)
+    expect({ path, status: answer.status }).toEqual({ path, status: 422 })
+    expect(answer.text).toContain(`The field ${field} has a value`)
+  }
+  const { json: after } = await at.call('GET', `/api/webhooks/${json.id}`)
+  expect(after).toEqual({ ...json, secret: undefined })
+})

@@ -140,6 +140,26 @@ test('a place comes back when its reader has gone', async () => {
   expect(await (await at.call('/api/webhooks', { headers: { authorization } })).text()).toBe('here')
 })
 
+test('what a request needs does not depend on how its path is written', async () => {
+  const hold = holding()
+  const at = await open(hold.answer)
+  const paths = [
+    '/api/webhooks/1/log',
+    '/api/webhooks/%31/log',
+    '/api/webhooks/1/l%6Fg',
+    '/%61pi/webhooks/1/log',
+  ]
+  const all = paths.map(path => at.call(path, { headers: { authorization } }))
+  await until(() => hold.seen.length > 0, { what: 'the first to be handled' })
+  // Of large answers, one token gets one at a time: a small one that comes later is handled before the others.
+  const small = at.call('/api/webhooks', { headers: { authorization } })
+  await until(() => hold.seen.length > 1, { what: 'the small one to be handled' })
+  expect(hold.seen).toHaveLength(2)
+  hold.letGo()
+  await small
+  await Promise.all(all)
+})
+
 test('strangers who hold all that they can get keep no holder of a token from working, nor walhook from being alive', async () => {
   const hold = holding()
   const isHeld = ({ url }: Request) => /login|couplings|assets/.test(url)

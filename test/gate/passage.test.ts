@@ -1,6 +1,7 @@
+import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import type { Claim } from '../../src/domain/credential.ts'
-import { passageOf } from '../../src/gate/passage.ts'
+import { passageOf, routedPath } from '../../src/gate/passage.ts'
 
 const head = { method: 'GET', authorization: undefined, cookie: undefined, address: '192.0.2.1' }
 const known = (text: string): Claim =>
@@ -54,4 +55,18 @@ test.each<[string, object, string, string, number]>([
   ['POST /couplings/new', session, 'slow', 'token 7', 262_144],
 ])('%s with %j needs a place of the kind %s for %s', (request, more, kind, key, maxBodyBytes) => {
   expect(of(request, more)).toMatchObject({ kind, key, maxBodyBytes })
+})
+
+test.each([
+  ['/api/webhooks/%31/log', '/api/webhooks/1/log'],
+  ['/api/webhooks/1/l%6Fg', '/api/webhooks/1/log'],
+  ['/api/webhooks/1/l%6fg/%ff', '/api/webhooks/1/log/%ff'],
+  ['/api/webhooks/1%2Flog', '/api/webhooks/1%2Flog'],
+  ['/api/webhooks/%2531', '/api/webhooks/%2531'],
+  ['/a%zz', '/a%zz'],
+])('%s is the path %s, as the router reads it', async (written, path) => {
+  const url = new URL(written, 'http://walhook')
+  expect(routedPath(url)).toBe(path)
+  const app = new Hono().all('*', c => c.text(c.req.path))
+  expect(await (await app.request(url)).text()).toBe(path)
 })
