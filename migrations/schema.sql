@@ -343,9 +343,13 @@ create table walhook.resyncs (
   rows_estimate bigint,
   created_at timestamp with time zone default now() not null,
   ended_at timestamp with time zone,
+  table_name text collate "C",
+  part_oid bigint,
+  part_name text collate "C",
   PRIMARY KEY (id),
+  CHECK ((((table_name IS NULL) = (part_oid IS NULL)) AND ((part_oid IS NULL) = (part_name IS NULL)))),
+  CHECK (((cardinality(gap_ids) > 0) = (part_oid IS NULL))),
   CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text])) = (ended_at IS NOT NULL))),
-  CHECK ((cardinality(gap_ids) > 0)),
   CHECK ((deletes_done >= 0)),
   CHECK ((entity_type <> ''::text)),
   CHECK ((phase = ANY (ARRAY['rows'::text, 'deletes'::text]))),
@@ -500,7 +504,7 @@ CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, 
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name, COALESCE(entity_type, ''::text), COALESCE(table_name, ''::text)) WHERE (resynced_at IS NULL);
 
-CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type, COALESCE(table_name, ''::text), COALESCE(part_oid, (0)::bigint)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields))) EXECUTE FUNCTION walhook.note_webhook_state();
 

@@ -1,4 +1,3 @@
-import type { TableLoss } from '../domain/captured.ts'
 import { formatLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { BirthOffer } from '../outbox/birth.ts'
@@ -13,6 +12,7 @@ import { createColumnTeller } from './columns.ts'
 import { consume } from './consume.ts'
 import { createFailures, isOfAPlace } from './failures.ts'
 import { createInbox, type Inbox } from './inbox.ts'
+import type { Interruptions } from './interruptions.ts'
 import { createJudge } from './judged-tables.ts'
 import { createLearner } from './learn-catalogue.ts'
 import { lossBehind } from './loss-behind.ts'
@@ -81,6 +81,8 @@ export function createCapture(options: {
   const progress = createProgress({ nowMs, waitsFor: options.waitsFor ?? (() => null) })
   /** Gaps of tables that have not ended. */
   let openGaps: readonly Gap[] = []
+  /** What nobody has asked for, and should long be told. */
+  const overdue = new Map<string, string>()
   let probe: string | null = null
   let probeMs: number | null = null
   /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
@@ -140,14 +142,15 @@ export function createCapture(options: {
       onWaiting: what => enter({ state: 'starting', reason: `waiting for ${what}` }),
     })
     if (setup.kind === 'lost') throw new CaptureLost(setup)
-    onLosses(setup.losses)
+    onFound(setup.found)
     if (setup.kind === 'blocked') throw new CaptureBlocked(setup.problems)
     return setup
   }
 
-  function onLosses(losses: readonly TableLoss[]) {
+  function onFound({ losses, arrivals }: Pick<Interruptions, 'losses' | 'arrivals'>) {
     for (const { table, reason, detail, fromLsn } of losses)
       log.error('capture.gap', { table, reason, detail, from_lsn: formatLsn(fromLsn) })
+    for (const { table, name } of arrivals) log.info('capture.partition', { table, partition: name })
   }
 
   async function run(signal: AbortSignal): Promise<void> {
@@ -185,7 +188,7 @@ export function createCapture(options: {
       // Judged and read again: whoever had the slot before may have moved it, and now nobody else can.
       const { remembered } = await prepare()
       watch = createWatch({
-        ...{ source, outbox, slotName, publicationName, mapping, remembered, onLosses },
+        ...{ source, outbox, slotName, publicationName, mapping, remembered, onFound },
         onGaps(open) {
           openGaps = open.filter(({ tableName }) => tableName !== null)
         },
@@ -269,13 +272,13 @@ export function createCapture(options: {
     const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
     const pace = options.pagePace ?? usualPagePace
     const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log, pace }
-    await workOffPages([createResyncs(work), createBackfills(work)], work, signal)
+    await workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
   }
 
   function currentState(): CaptureState {
     if (state.state !== 'streaming') return state
     if (openGaps.length > 0) return { state: 'gap', reason: describeTableGaps(openGaps) }
-    const reason = progress.lag()
+    const reason = progress.lag() ?? [...overdue.values()][0] ?? null
     return reason === null ? state : { state: 'lagging', reason }
   }
 

@@ -1,5 +1,6 @@
 import type { Backfill } from '../domain/backfill.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
+import type { Part } from '../domain/resync.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { noteReason, type OpenWork, type PageDone } from '../outbox/paged-work.ts'
 import { describeError, type Log } from '../runtime/log.ts'
@@ -8,6 +9,7 @@ import { type Page, readPageOf } from './backfill-page.ts'
 import type { PageStep, PageTask } from './backfill-window.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { PageOutcome, PageTeller } from './pages.ts'
+import { readPartPageOf } from './part-page.ts'
 import type { Source } from './source.ts'
 
 /** How long until it is looked again whether there is work, and until work that waits is tried again. */
@@ -18,6 +20,7 @@ export const usualPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
 const rereadMs = 100
 /** What is over sooner is not worth a note. */
 const noteAfterMs = 1_000
+const overdueAfterMs = 30_000
 
 /** What is known of a piece of work between its pages. */
 export type Turn = { nextAtMs: number; waitsSinceMs: number | null; bytesPerRow: number | null }
@@ -34,11 +37,13 @@ export type TurnEnd =
 export type Piece = {
   readonly of: OpenWork
   readonly id: number
+  /** Of what nobody has asked for, and nobody else looks at: what there is to tell, in words. */
+  readonly unasked?: string | null
   takeTurn(turn: Turn, signal: AbortSignal): Promise<TurnEnd>
 }
 
 /** Where a backfill or a resync stands. */
-type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'>
+type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & { readonly part?: Part | null }
 
 /** What backfills and resyncs work with. */
 export type PagedWork = {
@@ -55,13 +60,14 @@ export type PagedWork = {
 
 /**
  * Works off what is open, one page of each in its turn, while the stream is stored; until `signal` is aborted. What fails
- * is tried again, and says so.
+ * is tried again, and says so. `overdue` gets what nobody has asked for and has waited for long, with what it waits for.
  */
 export async function workOffPages(
   findOpen: readonly (() => Promise<Piece[]>)[],
-  { outbox, teller, nowMs, log, pace }: PagedWork & { readonly pace: PagePace },
+  options: PagedWork & { readonly pace: PagePace; readonly overdue: Map<string, string> },
   signal: AbortSignal,
 ): Promise<void> {
+  const { outbox, teller, nowMs, log, pace, overdue } = options
   const turns = new Map<string, Turn>()
 
   function turnOf({ of, id }: Piece): Turn {
@@ -74,7 +80,11 @@ export async function workOffPages(
   /** Does what is to be done next; returns after how many ms there is more. */
   async function takeNextTurn(): Promise<number> {
     const open = (await Promise.all(findOpen.map(find => find()))).flat()
-    for (const key of turns.keys()) if (!open.some(({ of, id }) => key === `${of} ${id}`)) turns.delete(key)
+    for (const key of turns.keys())
+      if (!open.some(({ of, id }) => key === `${of} ${id}`)) {
+        turns.delete(key)
+        overdue.delete(key)
+      }
     const next = open.toSorted((a, b) => turnOf(a).nextAtMs - turnOf(b).nextAtMs)[0]
     if (!next) {
       teller.rest()
@@ -90,14 +100,17 @@ export async function workOffPages(
     return 0
   }
 
-  async function settle({ of, id }: Piece, turn: Turn, end: TurnEnd): Promise<void> {
+  async function settle({ of, id, unasked }: Piece, turn: Turn, end: TurnEnd): Promise<void> {
     if ('goesOnInMs' in end) {
       turn.waitsSinceMs = null
+      overdue.delete(`${of} ${id}`)
       turn.nextAtMs = nowMs() + end.goesOnInMs
       return
     }
     turn.waitsSinceMs ??= nowMs()
     turn.nextAtMs = nowMs() + (end.briefly ? rereadMs : pace.retryMs)
+    if (unasked && nowMs() - turn.waitsSinceMs > overdueAfterMs)
+      overdue.set(`${of} ${id}`, `${unasked}: ${end.waitsFor}`)
     if (!end.briefly || nowMs() - turn.waitsSinceMs >= noteAfterMs)
       await noteReason(outbox, of, id, end.waitsFor)
   }
@@ -127,7 +140,10 @@ export async function tellRows(
 ): Promise<PageOutcome<Page>> {
   const { task, entity, catalogue, work, limit, stepOf } = page
   const at = { after: work.afterKey, until: work.untilKey, limit }
-  const read = () => readPageOf(source, catalogue, entity, at)
+  const read = () =>
+    work.part
+      ? readPartPageOf(source, catalogue, entity, work.part, at)
+      : readPageOf(source, catalogue, entity, at)
   const contentOf = (page: Page) => (page.rows === 0 ? null : { reading: page, step: stepOf(page) })
   const told = await teller.tell(task, entity, { read, contentOf }, signal)
   if (told.outcome === 'stored') turn.bytesPerRow = bytesOf(told.page) / told.page.rows

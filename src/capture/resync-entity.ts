@@ -1,6 +1,6 @@
 import { maxRowsPerSecond, pageRows } from '../domain/backfill.ts'
-import type { EntityMapping } from '../domain/mapping.ts'
-import type { Resync } from '../domain/resync.ts'
+import { type EntityMapping, tableKey } from '../domain/mapping.ts'
+import type { Part, Resync } from '../domain/resync.ts'
 import { transaction } from '../outbox/database.ts'
 import {
   advanceResync,
@@ -21,9 +21,16 @@ const goesOn: TurnEnd = { goesOnInMs: 0 }
 
 type Entity = { readonly entity: EntityMapping; readonly catalogue: Catalogue }
 
+/** What the rows of a partition are to an entity type. */
+function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part'] {
+  return tableName === tableKey(table) ? 'entities' : 'owners'
+}
+
 /**
  * Finds the slot's open resyncs. Each tells its rows, then the deletes. A page is told at its mark, so every state comes
  * after those that are older (`pages.ts`), and a table is locked for as long as reading a page takes.
+ *
+ * Of a partition that came, its rows alone are told, and of those what receivers do not have yet (`outbox/arrivals.ts`).
  *
  * What can't be read is waited for. An entity is deleted only where its table was read, whole and by us, and did not
  * have it.
@@ -47,13 +54,16 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
 
   async function tellAll(resync: Resync, of: Entity, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
     const { entityType, knownUpTo, phase } = resync
+    const part = resync.part && kindOf(resync.part, of.entity)
     const limit = pageRows(maxRowsPerSecond, turn.bytesPerRow)
     const stepOf = (page: Page) => ({
-      ...{ ...task, entityType, knownUpTo, phase },
+      ...{ ...task, entityType, part, knownUpTo, phase },
       ...stepPast(resync, page, limit),
     })
     const told = await tellRows(options, { task, ...of, work: resync, limit, stepOf }, turn, signal)
-    return await endOf(told, stepOf, signal)
+    const end = await endOf(told, stepOf, signal)
+    if (part && 'page' in told && stepOf(told.page).isLast && !signal.aborted) logDone(resync)
+    return end
   }
 
   async function tellDeletes(
@@ -66,7 +76,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
     const { entityIds, toKey, isLast } = untold
     const past = { fromKey: afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
-    const stepOf = () => ({ ...task, id, entityType, knownUpTo, phase, ...past })
+    const stepOf = () => ({ ...task, id, entityType, part: null, knownUpTo, phase, ...past })
     if (entityIds.length === 0) {
       if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(resync)
       return goesOn
@@ -92,14 +102,18 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     return goesOn
   }
 
-  function logDone({ id, entityType, gapIds }: Resync) {
-    log.info('resync.ended', { resync_id: id, state: 'done', entity_type: entityType, gap_ids: gapIds })
+  function logDone({ id, entityType, gapIds, part }: Resync) {
+    const of = part ? { partition: part.name, table: part.tableName } : { gap_ids: gapIds }
+    log.info('resync.ended', { resync_id: id, state: 'done', entity_type: entityType, ...of })
   }
 
   return async () =>
     (await openResyncs(outbox, slotName)).map(resync => ({
       of: 'resyncs',
       id: resync.id,
+      unasked:
+        resync.part &&
+        `the partition ${resync.part.name} has come into ${resync.part.tableName}, and its rows are not told yet`,
       takeTurn: (turn, signal) => takeTurn(resync, turn, signal),
     }))
 }
