@@ -173,9 +173,9 @@ test('keys of a type that the column had before are gone; those of the new type 
     'user 00000000-0000-0000-0000-000000000001 new old',
     'user 00000000-0000-0000-0000-000000000002 new old',
     'user 00000000-0000-0000-0000-000000000003 new old',
-    'user 1 delete',
-    'user 2 delete',
     'user 3 delete',
+    'user 2 delete',
+    'user 1 delete',
   ])
 })
 
