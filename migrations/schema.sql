@@ -422,9 +422,13 @@ create table walhook.resyncs (
   rows_estimate bigint,
   created_at timestamp with time zone default now() not null,
   ended_at timestamp with time zone,
+  table_name text collate "C",
+  part_oid bigint,
+  part_name text collate "C",
   PRIMARY KEY (id),
+  CHECK ((((table_name IS NULL) = (part_oid IS NULL)) AND ((part_oid IS NULL) = (part_name IS NULL)))),
+  CHECK (((cardinality(gap_ids) > 0) = (part_oid IS NULL))),
   CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text])) = (ended_at IS NOT NULL))),
-  CHECK ((cardinality(gap_ids) > 0)),
   CHECK ((deletes_done >= 0)),
   CHECK ((entity_type <> ''::text)),
   CHECK ((phase = ANY (ARRAY['rows'::text, 'deletes'::text]))),
@@ -629,7 +633,7 @@ CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name, COALESCE(e
 
 CREATE UNIQUE INDEX positions_only_one ON walhook.positions USING btree ((true));
 
-CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type, COALESCE(table_name, ''::text), COALESCE(part_oid, (0)::bigint)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE UNIQUE INDEX webhook_states_by_version ON walhook.webhook_states USING btree (webhook_id, version) WHERE (version IS NOT NULL);
 

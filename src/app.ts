@@ -27,6 +27,7 @@ import { keepDays } from './outbox/upkeep.ts'
 import { listenForWakes } from './outbox/wake.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import { type Service, supervise } from './runtime/service.ts'
+import { shared } from './runtime/shared.ts'
 import { within } from './runtime/within.ts'
 
 export type App = {
@@ -113,6 +114,12 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
     slotName,
   })
+  // Whoever looks at forms, and however often, asks the source once a second.
+  const catalogue = shared(
+    1_000,
+    () => performance.now(),
+    () => readCatalogue(sourceOfCallers, mapping),
+  )
   const control: Control = {
     outbox,
     nowMs,
@@ -121,8 +128,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     mostAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: backfillAs(mapping),
-    readUntold: async () => untoldPrevious(await readCatalogue(sourceOfCallers, mapping), mapping),
-    readFields: async () => fieldNames(await readCatalogue(sourceOfCallers, mapping), mapping),
+    readUntold: async () => untoldPrevious(await catalogue(), mapping),
+    readFields: async () => fieldNames(await catalogue(), mapping),
     judgeTarget: guard.judge,
     async readEntity(entityType, key) {
       const entity = mapping.find(each => each.entityType === entityType)
@@ -132,6 +139,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     sendTest: (target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
+    paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,
+    mostInFlight: config.maxInFlightPerWebhook,
     earlyRetries: earlyRetries(config.scheduleMs),
     captureState,
     captureStatus: async () => ({

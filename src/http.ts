@@ -12,7 +12,7 @@ import { networkOf } from './domain/back-off.ts'
 import { isTrusted } from './domain/client-address.ts'
 import type { Problem } from './domain/problem.ts'
 import { createGate, type Gate } from './gate/gate.ts'
-import { isForPrograms, passageOf } from './gate/passage.ts'
+import { isForPrograms, passageOf, routedPath } from './gate/passage.ts'
 import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import type { Log } from './runtime/log.ts'
 
@@ -62,9 +62,9 @@ export function openHttp(
   const { snippets } = receiving
   const pages = createAdmin({ control, sessions, rates, snippets, addressOf, nowMs, stopped, log })
   gate.open({
-    passageOf: head =>
-      passageOf(head, { isToken: authenticate.isPlausible, isSession: sessions.isPlausible }),
-    fetch: (request, env) => (isForPrograms(new URL(request.url).pathname) ? api : pages).fetch(request, env),
+    passageOf: head => passageOf(head, { judgeToken: authenticate.judge, judgeSession: sessions.judge }),
+    fetch: (request, env) =>
+      (isForPrograms(routedPath(new URL(request.url))) ? api : pages).fetch(request, env),
   })
   return null
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { once } from '../control/once.ts'
-import { previewDeliveries, readUntold } from '../control/preview.ts'
+import { previewDeliveries } from '../control/preview.ts'
 import type { FieldProblem } from '../control/result.ts'
 import { tryWebhook } from '../control/test-webhook.ts'
+import { readUntold } from '../control/warnings.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../control/webhooks.ts'
 import { shownUrl } from '../domain/shown.ts'
 import type { Webhook } from '../domain/webhook.ts'
@@ -18,11 +19,13 @@ import {
   readTyped,
   type Typed,
   typedOf,
+  wrongFieldOf,
 } from './coupling-input.ts'
 import { couplingPage } from './coupling-page.ts'
-import { type CouplingTab, couplingState, couplingTabs } from './coupling-state.ts'
+import { type CouplingTab, couplingState, couplingTabs, paceLine } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
+import { wrongField } from './given.ts'
 import { type Html, html, nothing } from './html.ts'
 import { idParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
@@ -46,6 +49,8 @@ export const couplingEditPages = [
     place,
     async handle(call) {
       const { control, caller, form, t } = call
+      const field = wrongFieldOf(form, control.entityTypes)
+      if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, null)
       const wrong = judgeTyped(t, typed)
       if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
@@ -112,6 +117,8 @@ export const couplingEditPages = [
     async handle(call, webhook) {
       const { control, caller, form, t, params } = call
       const stored = webhook.headerNames
+      const field = wrongFieldOf(form, control.entityTypes)
+      if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, webhook)
       const wrong = judgeTyped(t, typed)
       if (wrong.length > 0) return await formPage(call, webhook, typed, { problems: wrong })
@@ -205,13 +212,15 @@ async function formPage(
     show: 'page',
     title: webhook?.name ?? t.couplings.new,
     status: problems.length > 0 ? 422 : 200,
-    body: html`${webhook && html`${couplingTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${couplingState(t, webhook, nowMs)}</div>`}${form}`,
+    body: html`${webhook && html`${couplingTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${couplingState(t, webhook, nowMs)}${paceLine(call, webhook.id)}</div>`}${form}`,
   }
 }
 
 /** Tests what was typed. Nothing of it is saved; without a script the form comes back as it was, with the result. */
 async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
-  const { t, control, caller, isPart } = call
+  const { t, control, caller, form, isPart } = call
+  const field = wrongFieldOf(form, control.entityTypes)
+  if (field !== null) return wrongField(t, field)
   const typed = typedIn(call, webhook)
   const urlProblem = judgeUrl(t, typed.url)
   const unsaved = {

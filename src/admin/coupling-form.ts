@@ -3,6 +3,7 @@ import type { Failed, FieldProblem } from '../control/result.ts'
 import type { ShownCertificate } from '../domain/client-certificate.ts'
 import { actionTypes } from '../domain/event.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
+import type { Untold } from '../domain/untold.ts'
 import { logBodies } from '../domain/webhook.ts'
 import { headerList } from './attempt-view.ts'
 import { certificateField } from './certificate-field.ts'
@@ -24,8 +25,8 @@ export type FormAt = {
   readonly entityTypes: readonly string[]
   readonly fields: ReadonlyMap<string, readonly string[]>
   readonly previews: readonly Preview[]
-  /** The entity types whose tables do not give the values before an update, with the SQL that mends it. */
-  readonly untold: ReadonlyMap<string, string>
+  /** The entity types whose tables do not give the values before an update. */
+  readonly untold: Untold
   /** The caller's own account, whose data a test sends where nobody says otherwise. */
   readonly ownUserId: string | null
   /** What a test has shown; empty before it. */
@@ -186,7 +187,9 @@ ${problemsOf(at, '/update_fields')}
 function untoldHint({ t, untold }: FormAt): Html | false {
   if (untold.size === 0) return false
   const names = [...untold.keys()].map(entityType => entityName(t, entityType)).join(', ')
-  return html`<p class="notice warn">${t.form.untold(names)} <code>${[...untold.values()].join(' ')}</code></p>`
+  const sql = [...untold.values()].filter(one => one !== null)
+  const isWhole = sql.length === untold.size
+  return html`<p class="notice warn">${t.form.untold(names)} ${sql.length > 0 && html`${t.form.untoldMend} <code>${sql.join(' ')}</code> `}${!isWhole && t.form.untoldCheck}</p>`
 }
 
 function trySection(at: FormAt): Html {

@@ -1,5 +1,6 @@
 import type { FieldProblem } from '../control/result.ts'
 import type { WebhookFields } from '../control/webhooks.ts'
+import { actionTypes } from '../domain/event.ts'
 import { redacted } from '../domain/redact.ts'
 import { triggersFor } from '../domain/trigger.ts'
 import { type LogBodies, logBodies, type Webhook } from '../domain/webhook.ts'
@@ -109,6 +110,42 @@ export function readTyped(
     noCertificate: form.has('no_certificate'),
     userId: text(form, 'user_id'),
   }
+}
+
+const once = [
+  ...[
+    'key',
+    'version',
+    'name',
+    'url',
+    'is_active',
+    'previous',
+    'latest',
+    'log_bodies',
+    'batch',
+    'max_events',
+  ],
+  ...['max_wait_ms', 'client_certificate', 'client_key', 'no_certificate', 'user_id'],
+]
+const several = ['trigger', 'all', 'update_field', 'header_name', 'header_value']
+const switches = ['previous', 'latest', 'batch', 'no_certificate']
+
+/**
+ * The name of a field that the form never sends so, or null: an unknown one, one that is there twice, a value that is none of those to
+ * choose from. Nothing is guessed from it: a certificate is not taken away because of `no_certificate=false`.
+ */
+export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string[]): string | null {
+  const values: Readonly<Record<string, readonly string[]>> = {
+    ...Object.fromEntries(switches.map(name => [name, ['on', 'true']])),
+    is_active: ['true', 'false'],
+    log_bodies: logBodies,
+    trigger: triggersFor(entityTypes),
+    all: [...entityTypes, ...actionTypes.map(action => `.${action}`)],
+  }
+  const isWrong = (name: string, value: string) =>
+    !(several.includes(name) || (once.includes(name) && form.getAll(name).length === 1)) ||
+    (Object.hasOwn(values, name) && !values[name]!.includes(value))
+  return [...form].find(([name, value]) => isWrong(name, value))?.[0] ?? null
 }
 
 const text = (form: URLSearchParams, name: string) => (form.get(name) ?? '').trim()

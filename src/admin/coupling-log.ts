@@ -7,7 +7,7 @@ import { countOf, nextOf, outcomeOf, reasonOf, subjectOf } from './attempt-line.
 import { tabsFor } from './coupling-edit.ts'
 import { type CouplingCall, couplingPage } from './coupling-page.ts'
 import { countText, doneNotice, queueLinks } from './coupling-queue.ts'
-import { couplingState, couplingTabs } from './coupling-state.ts'
+import { couplingState, couplingTabs, paceLine } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { given, wrong } from './given.ts'
 import { type Html, html, moment } from './html.ts'
@@ -109,7 +109,7 @@ function logPart(
   const isEmpty = items.length === 0
   const address = (more: object) =>
     `/couplings/${webhook.id}/log?${new URLSearchParams({ ...wish.typed, ...more })}`
-  return html`<div class="state-line">${couplingState(t, webhook, nowMs)}${waiting}</div>
+  return html`<div class="state-line">${couplingState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${waiting}</div>
 ${isEmpty ? nothingThere(call, webhook, wish, before) : table(call, webhook, items)}
 <nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({})}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ before: String(next) })}">${t.log.older}</a>`}</nav>`
 }

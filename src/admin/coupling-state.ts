@@ -1,7 +1,9 @@
 import { actionTypes } from '../domain/event.ts'
 import { willBeDisabledAt } from '../domain/health.ts'
+import { isSlowed } from '../domain/pace.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { type Html, html } from './html.ts'
+import type { PageCall } from './page.ts'
 import type { Texts } from './texts/en.ts'
 
 /** Whether a webhook is sent anything, and if not, or not for long any more, why: in a word and a sentence. */
@@ -28,6 +30,14 @@ export function couplingState(t: Texts, webhook: Webhook, nowMs: number): Html {
   }
   if (held !== null) return badge('warn', state.held, held)
   return badge('good', state.active)
+}
+
+/** What a webhook is slowed down to because its receiver was in trouble; nothing where it is not. */
+export function paceLine({ t, control }: Pick<PageCall, 't' | 'control'>, webhookId: number): Html | false {
+  const pace = control.paceOf(webhookId)
+  if (!pace || !isSlowed(pace, control.mostInFlight)) return false
+  const seconds = Math.ceil(pace.pausedForMs / 1_000)
+  return html`<p class="hint">${seconds > 0 ? t.couplings.pace.paused(seconds) : t.couplings.pace.slowed(pace.limit, control.mostInFlight)} ${t.couplings.pace.ofThisProcess}</p>`
 }
 
 /** `2 d 4 h`, `3 min`: the two largest units of a duration in ms. */

@@ -6,14 +6,15 @@ import type { Texts } from './texts/en.ts'
 /** What stands for a field that is there and can't be read. It is never taken for one that is absent. */
 export const wrong: unique symbol = Symbol('wrong')
 
-/** A field of a form or an address as a schema reads it: undefined where it is absent. */
+/** A field of a form or an address as a schema reads it: undefined where it is absent, wrong also where it is there twice. */
 export function given<T>(
   from: URLSearchParams,
   name: string,
   schema: z.ZodType<T>,
 ): T | undefined | typeof wrong {
-  const text = from.get(name)
-  if (text === null) return undefined
+  const [text, ...more] = from.getAll(name)
+  if (text === undefined) return undefined
+  if (more.length > 0) return wrong
   const read = schema.safeParse(text)
   return read.success ? read.data : wrong
 }

@@ -20,7 +20,9 @@ import { routes } from './routes.ts'
 export type Health = { readonly ok: boolean; readonly status: string; readonly reason?: string | undefined }
 
 /** Whoever asks for health or metrics, and however often, costs as much as one who asks once a second. */
-const keepMs = 1_000
+const usualKeepMs = 1_000
+/** What is not ready is waited for: by a deployment, by a load balancer. */
+const redKeepMs = 100
 
 const maxBodyBytes = 64 * 1024
 
@@ -34,14 +36,17 @@ export function createApi(options: {
   rates: Rates
   health: () => Promise<Record<string, Health>>
   metrics: Metrics
-  /** How long answers about health and metrics are kept; a second, unless a test says otherwise. */
+  /** How long answers about health and metrics are kept at the most; a second, unless a test says otherwise. */
   keepMs?: number
   log: Log
 }): Hono {
   const { control, authenticate, log } = options
   const clock = () => performance.now()
-  const health = shared(options.keepMs ?? keepMs, clock, options.health)
-  const metrics = shared(options.keepMs ?? keepMs, clock, options.metrics.read)
+  const { keepMs = usualKeepMs } = options
+  const keepHealthMs = (parts: Record<string, Health>) =>
+    isReady(parts) ? keepMs : Math.min(keepMs, redKeepMs)
+  const health = shared(keepHealthMs, clock, options.health)
+  const metrics = shared(keepMs, clock, options.metrics.read)
 
   /** Reasons name addresses and tables: they are for who has a token. */
   async function mayKnowWhy(c: Context): Promise<boolean> {
@@ -67,7 +72,6 @@ export function createApi(options: {
     .get('/livez', c => c.json({ status: 'ok' }))
     .get('/readyz', async c => {
       const parts = await health()
-      const isReady = Object.values(parts).every(({ ok }) => ok)
       const isKnown = await mayKnowWhy(c)
       const checks = Object.fromEntries(
         Object.entries(parts).map(([name, { ok, status, reason }]) => [
@@ -75,7 +79,8 @@ export function createApi(options: {
           { ok, status: isKnown && reason !== undefined ? `${status}: ${reason}` : status },
         ]),
       )
-      return c.json({ status: isReady ? 'ok' : 'not ready', checks }, isReady ? 200 : 503)
+      const ready = isReady(parts)
+      return c.json({ status: ready ? 'ok' : 'not ready', checks }, ready ? 200 : 503)
     })
     .get('/metrics', async c => c.body(await metrics(), 200, { 'content-type': options.metrics.contentType }))
     // What there is to call is no secret, and generators of clients bring no token.
@@ -100,3 +105,5 @@ export function createApi(options: {
       return problem(c, 500, 'The request was understood, but could not be carried out; the log says why.')
     })
 }
+
+const isReady = (parts: Record<string, Health>) => Object.values(parts).every(({ ok }) => ok)

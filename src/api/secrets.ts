@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { revealSecret, rotateSecret } from '../control/secrets.ts'
 import { answer, route } from './route.ts'
-import { tagged, webhookFields, webhookJson, webhookParams } from './webhooks.ts'
+import { tagged, webhookFields, webhookJson } from './webhook-answer.ts'
+import { webhookParams } from './webhooks.ts'
 
 const secret = (description: string) => z.string().meta({ description })
 const rotatedSchema = z

@@ -1,13 +1,19 @@
 import { z } from 'zod'
 import { changeWebhook, createWebhook, deleteWebhook, getWebhook, listWebhooks } from '../control/webhooks.ts'
-import { redactedHeaders } from '../domain/custom-headers.ts'
-import { willBeDisabledAt } from '../domain/health.ts'
-import type { Role } from '../domain/role.ts'
-import { shownUrl } from '../domain/shown.ts'
 import { logBodies, type Webhook } from '../domain/webhook.ts'
 import { webhookTag } from './etag.ts'
-import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
+import { id, idCursor, limit, page, pageJson, text } from './fields.ts'
 import { answer, route } from './route.ts'
+import {
+  changedSchema,
+  createdSchema,
+  paceJson,
+  readSchema,
+  tagged,
+  warned,
+  webhookJson,
+  webhookSchema,
+} from './webhook-answer.ts'
 
 /** What an admin chooses. */
 const fields = {
@@ -80,52 +86,6 @@ const newWebhook = z
   .meta({ id: 'NewWebhook' })
 const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
 
-export const webhookFields = {
-  id: z.int(),
-  name: z.string(),
-  url: z.string().meta({
-    description: 'Below the role admin, only its origin, and `/[redacted]`.',
-  }),
-  is_active: z.boolean(),
-  triggers: z.array(z.string()),
-  previous: z.boolean(),
-  update_fields: z.array(z.string()).nullable(),
-  mode: z.enum(['every', 'latest']),
-  batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
-  log_bodies: z.enum(logBodies),
-  headers: z.record(z.string(), z.string()).meta({ description: 'Each value is `[redacted]`.' }),
-  client_certificate: z
-    .object({ subject: z.string(), fingerprint: z.string(), expires_at: time() })
-    .optional()
-    .meta({ description: 'The client certificate, where there is one.' }),
-  previous_secret_expires_at: time().nullable().meta({
-    description: 'Until when requests are signed with the secret before the last rotation as well.',
-  }),
-  disabled_at: time().nullable(),
-  disabled_reason: z
-    .string()
-    .nullable()
-    .meta({ description: 'Why walhook stopped sending by itself. Setting `is_active` to true ends it.' }),
-  failing_since: time().nullable().meta({ description: 'The first failure since the last success.' }),
-  will_be_disabled_at: time().nullable().meta({
-    description:
-      'From when on a failure disables it, if nothing is accepted until then and an event is lost. Times in which walhook tried nothing do not count: it moves by them.',
-  }),
-  held_until: time().nullable().meta({
-    description:
-      'Until when nothing is sent, because the receiver asked for it (Retry-After); null where it is not held.',
-  }),
-  created_at: time(),
-  updated_at: time(),
-}
-const webhookSchema = z.object(webhookFields).meta({ id: 'Webhook' })
-const createdSchema = z
-  .object({
-    ...webhookFields,
-    secret: z.string().meta({ description: 'The signing secret, `whsec_…`: shown this once.' }),
-  })
-  .meta({ id: 'CreatedWebhook' })
-
 export const webhookParams = z.strictObject({ id: id() })
 const tag = 'Webhooks'
 
@@ -149,7 +109,8 @@ export const webhookRoutes = [
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
-      return { ok: true, value: { ...webhookJson(caller.role)(webhook), secret }, headers }
+      const shown = webhookJson(caller.role)(webhook)
+      return { ok: true, value: { ...shown, ...(await warned(control, webhook)), secret }, headers }
     },
   }),
   route({
@@ -176,9 +137,13 @@ export const webhookRoutes = [
     summary: 'Reads a webhook',
     role: 'viewer',
     params: webhookParams,
-    answer: { status: 200, what: 'The webhook', schema: webhookSchema, headers: ['etag'] },
+    answer: { status: 200, what: 'The webhook', schema: readSchema, headers: ['etag'] },
     async handle({ control, caller, params }) {
-      return answer(await getWebhook(control, params.id), webhookJson(caller.role), tagged)
+      const read = (webhook: Webhook) => ({
+        ...webhookJson(caller.role)(webhook),
+        ...paceJson(control, webhook),
+      })
+      return answer(await getWebhook(control, params.id), read, tagged)
     },
   }),
   route({
@@ -191,16 +156,16 @@ export const webhookRoutes = [
     role: 'admin',
     params: webhookParams,
     body: webhookChange,
-    answer: { status: 200, what: 'The webhook as it is now', schema: webhookSchema, headers: ['etag'] },
+    answer: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
     heedsIfMatch: true,
     async handle({ control, caller, params, isMatch, body }) {
       const change = chosen(body)
       const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
-      return answer(
-        await changeWebhook(control, caller, params.id, change, isCurrent),
-        webhookJson(caller.role),
-        tagged,
-      )
+      const changed = await changeWebhook(control, caller, params.id, change, isCurrent)
+      if (!changed.ok) return changed
+      const { value: webhook } = changed
+      const value = { ...webhookJson(caller.role)(webhook), ...(await warned(control, webhook)) }
+      return { ok: true, value, headers: tagged(webhook) }
     },
   }),
   route({
@@ -238,41 +203,3 @@ function chosen<T extends z.output<typeof webhookChange>>({
     batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
   }
 }
-
-const isHeld = ({ heldUntil }: Webhook) => heldUntil !== null && heldUntil.getTime() > Date.now()
-
-export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
-
-/** A webhook as a caller of this role may read it. */
-export const webhookJson =
-  (role: Role) =>
-  (webhook: Webhook): z.input<typeof webhookSchema> => {
-    return {
-      id: webhook.id,
-      name: webhook.name,
-      url: shownUrl(webhook.url, role),
-      is_active: webhook.isActive,
-      triggers: [...webhook.triggers],
-      previous: webhook.previous,
-      update_fields: webhook.updateFields && [...webhook.updateFields],
-      mode: webhook.mode,
-      batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
-      log_bodies: webhook.logBodies,
-      headers: redactedHeaders(webhook.headerNames),
-      ...(webhook.clientCertificate && {
-        client_certificate: {
-          subject: webhook.clientCertificate.subject,
-          fingerprint: webhook.clientCertificate.fingerprint,
-          expires_at: webhook.clientCertificate.expiresAt.toISOString(),
-        },
-      }),
-      previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
-      disabled_at: webhook.disabledAt?.toISOString() ?? null,
-      disabled_reason: webhook.disabledReason,
-      failing_since: webhook.failingSince?.toISOString() ?? null,
-      will_be_disabled_at: willBeDisabledAt(webhook, new Date())?.toISOString() ?? null,
-      held_until: isHeld(webhook) ? webhook.heldUntil!.toISOString() : null,
-      created_at: webhook.createdAt.toISOString(),
-      updated_at: webhook.updatedAt.toISOString(),
-    }
-  }

@@ -66,7 +66,7 @@ export async function readKeysOf(
  * - Row level security does not hide rows: Postgres raises an error instead (`row_security`).
  * - The server is the primary: a standby may be behind the stream.
  */
-async function reading<T>(
+export async function reading<T>(
   source: Source,
   catalogue: Catalogue,
   entity: EntityMapping,
@@ -103,7 +103,7 @@ async function reading<T>(
 }
 
 /** The rows of those keys that are of the column's type. */
-async function readFitting(
+export async function readFitting(
   client: Queryable,
   catalogue: Catalogue,
   entity: EntityMapping,

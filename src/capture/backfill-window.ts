@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { BackfillAction } from '../domain/backfill.ts'
 import { type ParkedChange, type WebhookEvent, withAction, writeBody } from '../domain/event.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
-import type { BackfillStep } from '../outbox/backfills.ts'
+import type { PageDone } from '../outbox/paged-work.ts'
 import type { ResyncStep } from '../outbox/resyncs.ts'
 import { cannotBeEvent, type EventText, type Mapped, maxShownKey } from './map.ts'
 import type { PresentEntity } from './read-entity.ts'
@@ -17,7 +17,7 @@ export type PageContent = {
   readonly step: PageStep
 }
 
-export type PageStep = ({ readonly of: 'backfill' } & BackfillStep) | ({ readonly of: 'resync' } & ResyncStep)
+export type PageStep = ({ readonly of: 'backfill' } & PageDone) | ({ readonly of: 'resync' } & ResyncStep)
 
 /** What a page tells, and whom. A resync tells every row as `update`, until it is stored: see `asKnown`. */
 export type PageTask =
@@ -39,15 +39,14 @@ export type PageEnd = 'stored' | 'ended' | 'spoiled'
  *
  * - an entity that no event concerns is as the page has it;
  * - an entity that an event concerns is as the last of them has it, whether the page is older or newer. It is
- *   told so once more, because a webhook need not have got that event: it may have no trigger for it. Where it was an
- *   event of the same kind, `new`, every webhook that wants the page has got it. A resync need not tell it again either.
+ *   told so once more, because a webhook need not have got that event: it may have no trigger for it. Only of a `new`
+ *   that the page would tell as `new` too, every webhook that wants the page has got it already;
  * - an entity that was deleted is gone, and one that seemed gone is what an event says it is;
  * - a table that was emptied by TRUNCATE names no rows: the page is spoiled.
  */
 export function openWindow(task: PageTask, entity: EntityMapping) {
   const { entityType } = entity
   const actionType = task.of === 'resync' ? 'update' : task.actionType
-  const tellsNewAgain = task.of === 'backfill' && task.actionType !== 'new'
   const markId = randomUUID()
   const end = Promise.withResolvers<PageEnd>()
   const last = new Map<string, WebhookEvent>()
@@ -100,7 +99,7 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
         else if (!newer) {
           const body = writeBody({ ...parts, actionType, resultJson })
           events.push({ entityType, entityId, actionType, body })
-        } else if (newer.actionType !== 'delete' && (newer.actionType !== 'new' || tellsNewAgain)) {
+        } else if (newer.actionType !== 'delete' && (newer.actionType !== 'new' || actionType !== 'new')) {
           const body = withAction(newer.body, { ...parts, from: newer.actionType, to: actionType })
           const facts = { previous: null, changed: null, omitted: newer.facts?.omitted ?? null }
           events.push({ entityType, entityId, actionType, body, facts })

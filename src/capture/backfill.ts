@@ -1,120 +1,57 @@
 import { type Backfill, pageRows, pauseMs } from '../domain/backfill.ts'
-import type { EntityMapping } from '../domain/mapping.ts'
 import { triggerOf } from '../domain/trigger.ts'
-import {
-  advanceBackfill,
-  backfillReceivers,
-  endBackfill,
-  noteBackfill,
-  openBackfills,
-} from '../outbox/backfills.ts'
-import type { Outbox } from '../outbox/database.ts'
-import type { Log } from '../runtime/log.ts'
-import { describeError } from '../runtime/log.ts'
-import { type Page, readPageOf } from './backfill-page.ts'
-import type { PageStep } from './backfill-window.ts'
-import type { Catalogue } from './catalogue.ts'
-import type { PageTeller } from './pages.ts'
-import type { Source } from './source.ts'
+import { advanceBackfill, backfillReceivers, endBackfill, openBackfills } from '../outbox/backfills.ts'
+import type { Page } from './backfill-page.ts'
+import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'
 
-const pollMs = 2_000
-const retryMs = 1_000
-const rereadMs = 100
 /** While more deliveries than this wait for a webhook, it is given no more rows. */
 const maxWaiting = 10_000
 const recountAfterRows = 5_000
-/** What is over sooner is not worth a note. */
-const noteAfterMs = 1_000
+const recountAfterMs = 1_000
 
-/** What is known of an open backfill between its pages. */
-type Turn = {
-  nextAtMs: number
-  bytesPerRow: number | null
-  rowsSinceCount: number
-  countedAtMs: number
-  waitsSinceMs: number | null
-}
+const over: TurnEnd = { goesOnInMs: 0 }
 
-/** Works off the slot's backfills, each page of them in its turn, while the stream is stored. */
-export function createBackfills(options: {
-  source: Source
-  outbox: Outbox
-  slotName: string
-  mapping: readonly EntityMapping[]
-  teller: PageTeller
-  /** The catalogue of an entity's tables; throws where they can't be captured as they are. */
-  judge: (entity: EntityMapping) => Promise<Catalogue>
-  nowMs: () => number
-  log: Log
-}) {
-  const { source, outbox, slotName, mapping, teller, judge, nowMs, log } = options
-  const turns = new Map<number, Turn>()
+/** Finds the slot's open backfills. */
+export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
+  const { outbox, slotName, mapping, judge, nowMs, log } = options
+  /** When the receivers were counted, and how many rows they have been given since. */
+  const counts = new WeakMap<Turn, { atMs: number; rows: number }>()
 
-  /** Does what is to be done next; returns after how many ms there is more, and whether any is open. */
-  async function takeNextTurn(signal: AbortSignal): Promise<{ waitMs: number; isIdle: boolean }> {
-    const open = await openBackfills(outbox, slotName)
-    for (const id of turns.keys()) if (!open.some(backfill => backfill.id === id)) turns.delete(id)
-    const next = open.toSorted((a, b) => turnOf(a).nextAtMs - turnOf(b).nextAtMs)[0]
-    if (!next) return { waitMs: pollMs, isIdle: true }
-    const turn = turnOf(next)
-    const waitMs = turn.nextAtMs - nowMs()
-    if (waitMs > 0) return { waitMs: Math.min(waitMs, pollMs), isIdle: false }
-    try {
-      await takeTurn(next, turn, signal)
-    } catch (error) {
-      if (signal.aborted) return { waitMs: 0, isIdle: false }
-      turn.nextAtMs = nowMs() + retryMs
-      await noteBackfill(outbox, next.id, `the next page could not be read: ${describeError(error)}`)
-    }
-    return { waitMs: 0, isIdle: false }
-  }
-
-  function turnOf({ id }: Backfill): Turn {
-    const turn = turns.get(id) ?? {
-      nextAtMs: 0,
-      bytesPerRow: null,
-      rowsSinceCount: Number.POSITIVE_INFINITY,
-      countedAtMs: 0,
-      waitsSinceMs: null,
-    }
-    turns.set(id, turn)
-    return turn
-  }
-
-  async function takeTurn(backfill: Backfill, turn: Turn, signal: AbortSignal): Promise<void> {
+  async function takeTurn(backfill: Backfill, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
     const startedAtMs = nowMs()
     const entity = mapping.find(({ entityType }) => entityType === backfill.entityType)
     if (!entity)
       return await fail(backfill, `the mapping has no entity ${JSON.stringify(backfill.entityType)} any more`)
     const obstacle = await obstacleOf(backfill, turn)
     if (obstacle?.isFinal) return await fail(backfill, obstacle.reason)
-    if (obstacle) return await wait(backfill, turn, retryMs, obstacle.reason)
+    if (obstacle) return { waitsFor: obstacle.reason }
 
+    const { actionType, webhookId, rowsPerSecond } = backfill
     const catalogue = await judge(entity)
-    const limit = pageRows(backfill.rowsPerSecond, turn.bytesPerRow)
-    const at = { after: backfill.afterKey, until: backfill.untilKey, limit }
-    const stepOf = (page: Page) => stepPast(backfill, page, limit)
-    const told = await teller.tell(
-      { of: 'backfill', actionType: backfill.actionType, webhookId: backfill.webhookId },
-      entity,
-      {
-        read: () => readPageOf(source, catalogue, entity, at),
-        contentOf: page => (page.rows === 0 ? null : { reading: page, step: stepOf(page) }),
-      },
+    const limit = pageRows(rowsPerSecond, turn.bytesPerRow)
+    const stepOf = (page: Page) => ({ of: 'backfill' as const, ...stepPast(backfill, page, limit) })
+    const task = { of: 'backfill', actionType, webhookId } as const
+    const told = await tellRows(
+      options,
+      { task, entity, catalogue, work: backfill, limit, stepOf },
+      turn,
       signal,
     )
-    if (told.outcome === 'again') return await wait(backfill, turn, rereadMs, told.reason)
-    if (told.outcome === 'ended') return
-    const { page } = told
-    if (told.outcome === 'nothing') {
-      if (!signal.aborted && (await advanceBackfill(outbox.pool, stepOf(page)))) logDone(backfill)
-      return
+    switch (told.outcome) {
+      case 'again':
+        return { waitsFor: told.reason, briefly: true }
+      case 'ended':
+        return over
+      case 'nothing':
+        if (!signal.aborted && (await advanceBackfill(outbox.pool, stepOf(told.page)))) logDone(backfill)
+        return over
+      case 'stored': {
+        const { rows } = told.page
+        counts.get(turn)!.rows += rows
+        if (stepOf(told.page).isLast) logDone(backfill)
+        return { goesOnInMs: pauseMs(rows, rowsPerSecond, nowMs() - startedAtMs) }
+      }
     }
-    turn.rowsSinceCount += page.rows
-    turn.bytesPerRow = bytesOf(page.entities) / page.rows
-    turn.waitsSinceMs = null
-    turn.nextAtMs = nowMs() + pauseMs(page.rows, backfill.rowsPerSecond, nowMs() - startedAtMs)
-    if (stepOf(page).isLast) logDone(backfill)
   }
 
   /** Why a backfill's receivers are given no more rows now, or at all. */
@@ -122,7 +59,8 @@ export function createBackfills(options: {
     backfill: Backfill,
     turn: Turn,
   ): Promise<{ reason: string; isFinal: boolean } | null> {
-    if (turn.rowsSinceCount < recountAfterRows && nowMs() - turn.countedAtMs < retryMs) return null
+    const counted = counts.get(turn)
+    if (counted && counted.rows < recountAfterRows && nowMs() - counted.atMs < recountAfterMs) return null
     const { webhookId } = backfill
     const trigger = triggerOf(backfill.entityType, backfill.actionType)
     const receivers = await backfillReceivers(outbox, { webhookId, trigger, countTo: maxWaiting + 1 })
@@ -139,21 +77,14 @@ export function createBackfills(options: {
       if (receiver.waiting > maxWaiting)
         return waiting(`more than ${maxWaiting} deliveries wait for ${name} already`)
     }
-    turn.countedAtMs = nowMs()
-    turn.rowsSinceCount = 0
+    counts.set(turn, { atMs: nowMs(), rows: 0 })
     return null
   }
 
-  async function wait(backfill: Backfill, turn: Turn, ms: number, reason: string): Promise<void> {
-    turn.waitsSinceMs ??= nowMs()
-    turn.nextAtMs = nowMs() + ms
-    if (ms >= retryMs || nowMs() - turn.waitsSinceMs >= noteAfterMs)
-      await noteBackfill(outbox, backfill.id, reason)
-  }
-
-  async function fail(backfill: Backfill, reason: string): Promise<void> {
-    await endBackfill(outbox.pool, backfill.id, { state: 'failed', reason })
-    log.error('backfill.ended', { backfill_id: backfill.id, state: 'failed', reason })
+  async function fail({ id }: Backfill, reason: string): Promise<TurnEnd> {
+    await endBackfill(outbox.pool, id, { state: 'failed', reason })
+    log.error('backfill.ended', { backfill_id: id, state: 'failed', reason })
+    return over
   }
 
   function logDone({ id, entityType, webhookId }: Backfill) {
@@ -165,23 +96,10 @@ export function createBackfills(options: {
     })
   }
 
-  return { takeNextTurn }
-}
-
-function stepPast(backfill: Backfill, page: Page, limit: number): PageStep & { of: 'backfill' } {
-  return {
-    of: 'backfill',
-    id: backfill.id,
-    fromKey: backfill.afterKey,
-    toKey: page.lastKey,
-    untilKey: page.untilKey,
-    rows: page.rows,
-    rowsEstimate: page.rowsEstimate,
-    isLast: page.rows < limit,
-  }
-}
-
-/** The bytes, about, of the entities' values. */
-export function bytesOf(entities: readonly { resultJson: string }[]): number {
-  return entities.reduce((sum, { resultJson }) => sum + resultJson.length, 0)
+  return async () =>
+    (await openBackfills(outbox, slotName)).map(backfill => ({
+      of: 'backfills',
+      id: backfill.id,
+      takeTurn: (turn, signal) => takeTurn(backfill, turn, signal),
+    }))
 }

@@ -1,4 +1,3 @@
-import type { TableLoss } from '../domain/captured.ts'
 import { formatLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -12,11 +11,13 @@ import { createColumnTeller } from './columns.ts'
 import { consume } from './consume.ts'
 import { createFailures, isOfAPlace } from './failures.ts'
 import { createInbox, type Inbox } from './inbox.ts'
+import type { Interruptions } from './interruptions.ts'
 import { createJudge } from './judged-tables.ts'
 import { createLearner } from './learn-catalogue.ts'
 import { lossBehind } from './loss-behind.ts'
 import { createMapper } from './map.ts'
 import { StreamOver } from './missing.ts'
+import { type PagePace, usualPagePace, workOffPages } from './paged-work.ts'
 import { createPageTeller, type PageTeller } from './pages.ts'
 import { sendProbes } from './probes.ts'
 import { createProgress } from './progress.ts'
@@ -35,7 +36,6 @@ type Watch = ReturnType<typeof createWatch>
 const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
-const longestPageWaitMs = 2_000
 const usualSilenceLimitMs = 20_000
 const longestSilenceLimitMs = 200_000
 const usualWatchMs = 2_500
@@ -61,6 +61,8 @@ export function createCapture(options: {
   onAppended?: (appended: AppendedEvents) => void
   /** How often the tables and the publication are compared with the mapping while streaming. */
   watchMs?: number
+  /** How often it is looked for backfills and resyncs. */
+  pagePace?: PagePace
   /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
   probeIntervalMs?: number | null
 }): Service & {
@@ -78,6 +80,8 @@ export function createCapture(options: {
   const progress = createProgress({ nowMs, waitsFor: options.waitsFor ?? (() => null) })
   /** Gaps of tables that have not ended. */
   let openGaps: readonly Gap[] = []
+  /** What nobody has asked for, and should long be told. */
+  const overdue = new Map<string, string>()
   let probe: string | null = null
   let probeMs: number | null = null
   /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
@@ -137,14 +141,15 @@ export function createCapture(options: {
       onWaiting: what => enter({ state: 'starting', reason: `waiting for ${what}` }),
     })
     if (setup.kind === 'lost') throw new CaptureLost(setup)
-    onLosses(setup.losses)
+    onFound(setup.found)
     if (setup.kind === 'blocked') throw new CaptureBlocked(setup.problems)
     return setup
   }
 
-  function onLosses(losses: readonly TableLoss[]) {
+  function onFound({ losses, arrivals }: Pick<Interruptions, 'losses' | 'arrivals'>) {
     for (const { table, reason, detail, fromLsn } of losses)
       log.error('capture.gap', { table, reason, detail, from_lsn: formatLsn(fromLsn) })
+    for (const { table, name } of arrivals) log.info('capture.partition', { table, partition: name })
   }
 
   async function run(signal: AbortSignal): Promise<void> {
@@ -182,7 +187,7 @@ export function createCapture(options: {
       // Judged and read again: whoever had the slot before may have moved it, and now nobody else can.
       const { remembered } = await prepare()
       watch = createWatch({
-        ...{ source, outbox, slotName, publicationName, mapping, remembered, onLosses },
+        ...{ source, outbox, slotName, publicationName, mapping, remembered, onFound },
         onGaps(open) {
           openGaps = open.filter(({ tableName }) => tableName !== null)
         },
@@ -262,31 +267,17 @@ export function createCapture(options: {
     }
   }
 
-  /** Resyncs and backfills take turns, page by page. */
   async function tellPages(teller: PageTeller, signal: AbortSignal): Promise<void> {
     const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
-    const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log }
-    const kinds = [createResyncs(work), createBackfills(work)]
-    while (!signal.aborted) {
-      let waitMs = longestPageWaitMs
-      let isIdle = true
-      for (const kind of kinds) {
-        const turn = await kind.takeNextTurn(signal).catch(error => {
-          if (!signal.aborted) log.warn('pages.failed', { reason: describeError(error) })
-          return { waitMs: longestPageWaitMs / 2, isIdle: false }
-        })
-        waitMs = Math.min(waitMs, turn.waitMs)
-        isIdle &&= turn.isIdle
-      }
-      if (isIdle) teller.rest()
-      await sleep(waitMs, signal)
-    }
+    const pace = options.pagePace ?? usualPagePace
+    const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log, pace }
+    await workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
   }
 
   function currentState(): CaptureState {
     if (state.state !== 'streaming') return state
     if (openGaps.length > 0) return { state: 'gap', reason: describeTableGaps(openGaps) }
-    const reason = progress.lag()
+    const reason = progress.lag() ?? [...overdue.values()][0] ?? null
     return reason === null ? state : { state: 'lagging', reason }
   }
 

@@ -3,10 +3,12 @@ import {
   capturedTables,
   compareCaptured,
   judgeSource,
+  type PartArrival,
   type SourceLoss,
   type TableLoss,
 } from '../domain/captured.ts'
 import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import { orderArrival } from '../outbox/arrivals.ts'
 import { type Remembered, remember } from '../outbox/captured.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import { closeTableGaps, openTableGap } from '../outbox/table-gaps.ts'
@@ -16,12 +18,14 @@ import type { CapturedNow } from './read-captured.ts'
 export type Interruptions = {
   readonly lost: SourceLoss | null
   readonly losses: readonly TableLoss[]
+  /** Partitions that have come, and whose rows are to be told. */
+  readonly arrivals: readonly (PartArrival & { readonly name: string })[]
   readonly remembered: Remembered | null
 }
 
 /**
  * Compares what is captured now with what is remembered. Where a table was interrupted, the gaps in what is told of its
- * entities and what is remembered from now on commit together. `isSound`: nothing is in the way of capturing the tables.
+ * entities and what is remembered from now on commit together; so does the order to tell the rows of partitions that have come. `isSound`: nothing is in the way of capturing the tables.
  */
 export async function recordInterruptions(
   outbox: Outbox,
@@ -32,19 +36,23 @@ export async function recordInterruptions(
   const { remembered, now, isSound } = look
   const seenLsn = now.beforeLsn
   if (!remembered) {
-    if (!isSound) return { lost: null, losses: [], remembered: null }
+    if (!isSound) return { ...nothing, remembered: null }
     const first = { captured: now.captured, seenLsn }
     await remember(outbox.pool, slotName, first)
-    return { lost: null, losses: [], remembered: first }
+    return { ...nothing, remembered: first }
   }
   const lost = judgeSource(remembered.captured, now.captured, options.publicationName)
-  if (lost) return { lost, losses: [], remembered }
+  if (lost) return { ...nothing, lost, remembered }
   const mapped = publishedTables(mapping).map(tableKey)
-  const { losses, next } = compareCaptured(remembered.captured, now.captured, {
+  const { losses, next, ...compared } = compareCaptured(remembered.captured, now.captured, {
     mapped,
     isSound,
     seenLsn: remembered.seenLsn,
   })
+  const arrivals = compared.arrivals.map(each => ({
+    ...each,
+    name: now.partNames[each.oid] ?? `${each.oid}`,
+  }))
   const news = new Set<TableLoss>()
   if (losses.length > 0 || !isDeepStrictEqual(next, remembered.captured))
     await transaction(outbox.pool, async client => {
@@ -59,11 +67,20 @@ export async function recordInterruptions(
           })
           if (isNews) news.add(loss)
         }
+      for (const { table, oid, name, fromLsn } of arrivals)
+        await orderArrival(client, {
+          slotName,
+          entityTypes: entitiesOf(mapping, table),
+          part: { tableName: table, oid, name },
+          fromLsn,
+        })
       await closeTableGaps(client, slotName, { tableNames: capturedTables(next), toLsn: now.afterLsn })
       await remember(client, slotName, { captured: next, seenLsn })
     })
-  return { lost: null, losses: [...news], remembered: { captured: next, seenLsn } }
+  return { lost: null, losses: [...news], arrivals, remembered: { captured: next, seenLsn } }
 }
+
+const nothing = { lost: null, losses: [], arrivals: [] }
 
 /** The types of entity of which something is told from a table. */
 function entitiesOf(mapping: readonly EntityMapping[], table: string): string[] {

@@ -1,10 +1,16 @@
-import type { Captured } from '../domain/captured.ts'
+import type { Captured, CapturedTable } from '../domain/captured.ts'
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
 import type { Queryable } from './source.ts'
 
 /** What of the source is captured, as one snapshot shows it, and where the WAL ended before and after that. */
-export type CapturedNow = { readonly captured: Captured; readonly beforeLsn: Lsn; readonly afterLsn: Lsn }
+export type CapturedNow = {
+  readonly captured: Captured
+  /** What the partitions are called, by their OIDs. */
+  readonly partNames: Readonly<Record<string, string>>
+  readonly beforeLsn: Lsn
+  readonly afterLsn: Lsn
+}
 
 /**
  * Rows of the catalogue by their OIDs and `xmin`: a row with the same two is the same version, so nobody has changed it
@@ -39,9 +45,11 @@ select json_build_object(
           union all
           select i.inhrelid, tree.rows || ', ' || i.inhrelid || ' ' || i.xmin
           from tree join pg_inherits i on i.inhparent = tree.inhrelid)
-        select json_object_agg(tree.inhrelid::oid::int8, tree.rows)
+        select json_agg(json_build_object('oid', leaf.oid::int8, 'rows', tree.rows,
+                                          'name', quote_ident(s.nspname) || '.' || quote_ident(leaf.relname)))
         from tree join pg_class leaf on leaf.oid = tree.inhrelid and leaf.relkind <> 'p'
-        where c.relkind = 'p'), '{}')))
+        join pg_namespace s on s.oid = leaf.relnamespace
+        where c.relkind = 'p'), '[]')))
     from unnest($2::text[], $3::text[]) as wanted (schema, name)
     join pg_namespace n on n.nspname = wanted.schema
     join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
@@ -59,6 +67,14 @@ const bySchemaFrom15 = `
                         and d.refclassid = 'pg_namespace'::regclass
         where p.pubname = $1 and t.oid in (select c.oid union select pg_partition_ancestors(c.oid))`
 
+type FoundInCatalogue = Omit<Captured, 'tables' | 'systemIdentifier'> & {
+  readonly tables: readonly (Omit<CapturedTable, 'parts'> & {
+    readonly schema: string
+    readonly name: string
+    readonly parts: readonly { readonly oid: number; readonly rows: string; readonly name: string }[]
+  })[]
+}
+
 /** Reads it in one statement, so that all of it is of one moment. */
 export async function readCaptured(
   db: Queryable,
@@ -74,18 +90,19 @@ export async function readCaptured(
     tables.map(({ schema }) => schema),
     tables.map(({ name }) => name),
   ])
-  const { tables: found, ...rest } = JSON.parse(rows[0].captured)
+  const { tables: found, ...rest } = JSON.parse(rows[0].captured) as FoundInCatalogue
   return {
     captured: {
       ...rest,
       systemIdentifier: options.systemIdentifier,
       tables: Object.fromEntries(
-        found.map(({ schema, name, ...table }: { schema: string; name: string }) => [
+        found.map(({ schema, name, parts, ...table }) => [
           tableKey({ schema, name }),
-          table,
+          { ...table, parts: Object.fromEntries(parts.map(part => [part.oid, part.rows])) },
         ]),
       ),
     },
+    partNames: Object.fromEntries(found.flatMap(({ parts }) => parts.map(({ oid, name }) => [oid, name]))),
     beforeLsn: parseLsn(before[0].lsn),
     afterLsn: parseLsn(rows[0].lsn),
   }

@@ -65,7 +65,7 @@ export async function describeTableResyncs(
     'A resync leaves the replication slot as it is. While everything is captured, walhook sends to every webhook that has the trigger:',
     ...(await Promise.all(entities.map(entity => describeEntity(source, catalogue, entity)))),
     ...open
-      .filter(({ entityType }) => typesOf(gaps).includes(entityType))
+      .filter(({ entityType, part }) => part === null && typesOf(gaps).includes(entityType))
       .map(resync => `Under way, and --yes begins it anew: ${describeProgress(resync)}`),
   ]
 }

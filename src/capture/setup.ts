@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg'
-import { compareCaptured, judgeSource, type TableLoss } from '../domain/captured.ts'
+import { compareCaptured, judgeSource } from '../domain/captured.ts'
 import { earliest, type Lsn, parseLsn } from '../domain/lsn.ts'
 import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
@@ -8,7 +8,7 @@ import { type Outbox, transaction } from '../outbox/database.ts'
 import { listOpenGaps, openGap, withdrawGap } from '../outbox/gaps.ts'
 import { createPosition, otherSlots, type Position, readPosition, takeBackNote } from '../outbox/position.ts'
 import { type ContinuityFacts, judgeContinuity } from './continuity.ts'
-import { recordInterruptions } from './interruptions.ts'
+import { type Interruptions, recordInterruptions } from './interruptions.ts'
 import { preflight } from './preflight.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
 import { publish } from './publish.ts'
@@ -21,10 +21,13 @@ export type SetupResult =
   | {
       readonly kind: 'ready'
       readonly remembered: Remembered
-      readonly losses: readonly TableLoss[]
+      readonly found: Found
     }
-  | { readonly kind: 'blocked'; readonly problems: readonly Problem[]; readonly losses: readonly TableLoss[] }
+  | { readonly kind: 'blocked'; readonly problems: readonly Problem[]; readonly found: Found }
   | { readonly kind: 'lost'; readonly reason: string; readonly detail: string }
+
+type Found = Pick<Interruptions, 'losses' | 'arrivals'>
+const nothing: Found = { losses: [], arrivals: [] }
 
 type Options = {
   slotName: string
@@ -52,9 +55,9 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
     const facts = looked.isStandby ? looked : { ...looked, walEnd: await readWalEnd(client) }
     if (!position) {
       problems.push(...(await obstaclesToBeginning(outbox, facts, options)))
-      if (problems.length > 0) return { kind: 'blocked', problems, losses: [] }
+      if (problems.length > 0) return { kind: 'blocked', problems, found: nothing }
       const remembered = await begin(client, outbox, facts, options)
-      return { kind: 'ready', remembered, losses: [] }
+      return { kind: 'ready', remembered, found: nothing }
     }
     const now = await readCaptured(client, { ...options, ...facts })
     const remembered = await readRemembered(outbox, options.slotName)
@@ -62,8 +65,8 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
     if (lost) return { kind: 'lost', ...lost }
     const isSound = problems.length === 0
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
-    if (!isSound || !found.remembered) return { kind: 'blocked', problems, losses: found.losses }
-    return { kind: 'ready', remembered: found.remembered, losses: found.losses }
+    if (!isSound || !found.remembered) return { kind: 'blocked', problems, found }
+    return { kind: 'ready', remembered: found.remembered, found }
   } finally {
     // Ending the connection gives the lock back, whatever state the connection is in.
     client.release(true)

@@ -10,7 +10,8 @@ import type { Gap } from '../outbox/gaps.ts'
  *                database that is lost for longer has a code.
  *   standing by  another process reads the slot; asks again every second or two. Ends when that process ends.
  *   streaming    reads the slot and stores what comes.
- *   lagging      streaming, but what is stored is more than half a minute behind. Ends when it has caught up.
+ *   lagging      streaming, but what is stored is more than half a minute behind, or the rows of a partition that came have
+ *                waited so long to be read. Ends when it has caught up.
  *   blocked      a person must do something first: in the source, or about a place in the WAL that can't be read or stored
  *                however often it is tried. `reason` says what, and how. Tries again every few seconds.
  *   gap          streaming, but changes of a table were lost, and a gap is recorded; `reason` names it. Ends with

@@ -4,12 +4,14 @@ import type { Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { append, PositionMoved } from '../outbox/append.ts'
 import { appendEach, isRefused } from '../outbox/append-each.ts'
+import { asArrived } from '../outbox/arrivals.ts'
 import { advanceBackfill } from '../outbox/backfills.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import { type EventColumns, eventColumnsOf } from '../outbox/event-columns.ts'
 import { type LogEvent, toLogEvent } from '../outbox/log.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
 import { advanceResync, asKnown } from '../outbox/resyncs.ts'
+import type { PageStep } from './backfill-window.ts'
 import type { EventIds, Gathered, GatheredPage } from './gather.ts'
 import { createNotes } from './notes.ts'
 import type { Truncations } from './truncations.ts'
@@ -147,7 +149,7 @@ export function createStorer(options: {
   ): Promise<void> {
     const { step, webhookId } = taken.content
     const stored = await transaction(outbox.pool, async client => {
-      const events = step.of === 'resync' ? await asKnown(client, step, page.events) : page.events
+      const events = await asTold(client, step, page.events)
       const input = {
         slotName,
         expected: commitLsn,
@@ -249,6 +251,18 @@ export function createStorer(options: {
       client = null
     },
   }
+}
+
+/** The events of a page, as what receivers know makes them. */
+async function asTold(
+  client: PoolClient,
+  step: PageStep,
+  events: readonly StoredEvent[],
+): Promise<readonly StoredEvent[]> {
+  if (step.of === 'backfill') return events
+  return step.part === 'entities'
+    ? await asArrived(client, step, events)
+    : await asKnown(client, step, events)
 }
 
 async function inSavepoint<T>(client: PoolClient, work: (client: PoolClient) => Promise<T>): Promise<T> {

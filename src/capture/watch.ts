@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Captured, TableLoss } from '../domain/captured.ts'
+import type { Captured } from '../domain/captured.ts'
 import { earliest } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
@@ -7,7 +7,7 @@ import { noteSeen, type Remembered } from '../outbox/captured.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { type Gap, listOpenGaps, openGap } from '../outbox/gaps.ts'
 import { readPosition } from '../outbox/position.ts'
-import { recordInterruptions } from './interruptions.ts'
+import { type Interruptions, recordInterruptions } from './interruptions.ts'
 import { judgeTables } from './preflight.ts'
 import { readCaptured } from './read-captured.ts'
 import type { Source } from './source.ts'
@@ -30,7 +30,7 @@ export function createWatch(options: {
   publicationName: string
   mapping: readonly EntityMapping[]
   remembered: Remembered
-  onLosses: (losses: readonly TableLoss[]) => void
+  onFound: (found: Pick<Interruptions, 'losses' | 'arrivals'>) => void
   onGaps: (open: readonly Gap[]) => void
 }) {
   const { source, outbox, slotName } = options
@@ -57,7 +57,7 @@ export function createWatch(options: {
       return { kind: 'lost', ...found.lost }
     }
     remembered = found.remembered ?? remembered
-    options.onLosses(found.losses)
+    options.onFound(found)
     if (found.losses.length > 0) options.onGaps(await listOpenGaps(outbox, slotName))
     if (!isSound) return { kind: 'blocked', problems }
     lastSound = now.captured

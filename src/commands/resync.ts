@@ -11,8 +11,10 @@ import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { formatLsn } from '../domain/lsn.ts'
 import type { Problem } from '../domain/problem.ts'
+import { describeProgress } from '../domain/resync.ts'
 import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { describeMigration, migrate } from '../outbox/migrate.ts'
+import { openResyncs } from '../outbox/resyncs.ts'
 import { type Command, report, required, say } from './command.ts'
 
 export const resync: Command = {
@@ -113,7 +115,11 @@ async function resyncTables(
 ): Promise<Result> {
   const gaps = await tableGapsOf(outbox, config.slotName, entityType)
   const of = entityType === null ? '' : ` of ${entityType}`
-  if (gaps.length === 0) return { ok: true, lines: [`Nothing is lost: there is no gap${of} to mend.`] }
+  if (gaps.length === 0) {
+    const open = await openResyncs(outbox, config.slotName)
+    const lines = open.map(each => `Under way by itself: ${describeProgress(each)}`)
+    return { ok: true, lines: [`Nothing is lost: there is no gap${of} to mend.`, ...lines] }
+  }
   const problems = obstaclesToResync(gaps)
   if (problems.length > 0) return { ok: false, problems }
   const command = `walhook resync${entityType === null ? '' : ` --entity ${entityType}`}`

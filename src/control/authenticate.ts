@@ -1,9 +1,10 @@
 import { timingSafeEqual } from 'node:crypto'
 import { type Failures, fail, networkOf, waitMs } from '../domain/back-off.ts'
+import type { Claim } from '../domain/credential.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { useToken } from '../outbox/tokens.ts'
 import type { Caller } from './control.ts'
-import { createCredentialJudge, hashOf } from './credentials.ts'
+import { createCredentialJudge, hashOf, holderKey } from './credentials.ts'
 
 /** Who calls; or nobody, and how long this address must wait for its next try (0: it need not). */
 export type Authenticated =
@@ -12,8 +13,8 @@ export type Authenticated =
 
 export type Authenticator = {
   (token: string, address: string): Promise<Authenticated>
-  /** Whether a text may be a token, as far as can be told without a query. */
-  readonly isPlausible: (token: string) => boolean
+  /** What a text tells without a query. */
+  readonly judge: (token: string) => Claim
 }
 
 /** What is known of an address is forgotten when so many others have failed since. */
@@ -43,7 +44,10 @@ export function createAuthenticator(options: {
   async function holderOf(token: string): Promise<Caller | null> {
     if (isAdmins(token)) return configured(admin.userId)
     const stored = (await judge.isWorthAQuery(token)) ? await useToken(outbox, hashOf(token)) : null
-    return stored && holder(stored)
+    if (!stored) return null
+    const caller = holder(stored)
+    judge.note(token, caller)
+    return caller
   }
 
   async function authenticate(token: string, address: string): Promise<Authenticated> {
@@ -61,7 +65,8 @@ export function createAuthenticator(options: {
   }
 
   return Object.assign(authenticate, {
-    isPlausible: (token: string) => isAdmins(token) || judge.isPlausible(token),
+    judge: (token: string): Claim =>
+      isAdmins(token) ? { is: 'holder', key: holderKey(null) } : judge.judge(token),
   })
 }
 

@@ -1,8 +1,10 @@
 import type { Attempt } from '../domain/attempt.ts'
 import type { Actor } from '../domain/audit.ts'
 import type { BackfillAction } from '../domain/backfill.ts'
+import type { ShownPace } from '../domain/pace.ts'
 import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
+import type { Untold } from '../domain/untold.ts'
 import type { Sealed } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -44,9 +46,9 @@ export type Control = {
   readonly slotName: string
   /** What a backfill of an entity type tells its rows as, where nobody says otherwise. */
   readonly backfillAs: (entityType: string) => BackfillAction
+  /** The entity types whose tables do not give the values before an update. */
+  readonly readUntold?: () => Promise<Untold>
   /** The names of each entity type's fields, as the source's tables are now. */
-  /** The entity types whose tables do not give the values before an update, each with the SQL that mends it. */
-  readonly readUntold?: () => Promise<ReadonlyMap<string, string>>
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
   readonly judgeTarget: (url: string) => Promise<{ ok: true; url: URL } | { ok: false; reason: string }>
@@ -65,6 +67,10 @@ export type Control = {
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<Attempt>
   readonly testPlaces: TestPlaces
+  /** At what pace this process sends to a webhook; null where it has sent it nothing lately, or sends nothing at all. */
+  readonly paceOf: (webhookId: number) => ShownPace | null
+  /** How many requests a webhook may have in flight at the best. */
+  readonly mostInFlight: number
   readonly earlyRetries: EarlyRetries
   readonly captureStatus: () => Promise<CaptureStatus>
   /** The part of it that needs no database. */

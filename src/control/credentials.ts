@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
+  type Claim,
   type CredentialPrefix,
   judgeCredential,
   randomBytesOfCredential,
@@ -8,10 +9,15 @@ import {
 import { readChecksumKey, sessionsWithoutChecksum, tokensWithoutChecksum } from '../outbox/checksums.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { shared } from '../runtime/shared.ts'
-import type { Control } from './control.ts'
+import type { Caller, Control } from './control.ts'
 
 /** Old ones are read again at most so often, however many texts are tried. */
 const oldKeptMs = 1_000
+
+const mostKnown = 10_000
+
+/** Under what the calls of a token's holder count, by the API and by pages together. */
+export const holderKey = (tokenId: number | null) => `token ${tokenId ?? 'of the configuration'}`
 
 /** The SHA-256 of a token or a session's id: all that is stored of it. */
 export function hashOf(text: string): Buffer {
@@ -27,8 +33,10 @@ export async function newCredential(
 }
 
 export type CredentialJudge = {
-  /** Whether it may be one of ours, as far as can be told without a query. */
-  readonly isPlausible: (text: string) => boolean
+  /** Whether it may be one of ours, and whose it was found to be before. */
+  readonly judge: (text: string) => Claim
+  /** It was found to be the holder's: from now on all of theirs count as one. */
+  readonly note: (text: string, holder: Pick<Caller, 'tokenId'>) => void
   /** Whether it is worth a query: it has our checksum, or it is one of those that have none. */
   readonly isWorthAQuery: (text: string) => Promise<boolean>
 }
@@ -54,9 +62,23 @@ export function createCredentialJudge(outbox: Outbox, prefix: CredentialPrefix):
     },
   )
 
+  /** By the text: whose it is. Forgotten ones count by themselves until they are found again. */
+  const known = new Map<string, string>()
+
   return {
-    isPlausible: text =>
-      key === null ? text.startsWith(prefix) : judgeCredential(prefix, text, key) !== 'not ours',
+    judge(text) {
+      const verdict = key === null ? 'perhaps old' : judgeCredential(prefix, text, key)
+      if (verdict === 'not ours' || !text.startsWith(prefix)) return { is: 'invented' }
+      const holder = known.get(text)
+      if (holder !== undefined) return { is: 'holder', key: holder }
+      return verdict === 'ours' ? { is: 'holder', key: text } : { is: 'perhaps' }
+    },
+
+    note(text, { tokenId }) {
+      known.delete(text)
+      known.set(text, holderKey(tokenId))
+      if (known.size > mostKnown) known.delete(known.keys().next().value!)
+    },
 
     async isWorthAQuery(text) {
       if (!text.startsWith(prefix)) return false

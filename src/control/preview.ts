@@ -1,6 +1,7 @@
 import { type ActionType, writeBody } from '../domain/event.ts'
 import { batchBody } from '../domain/shipment.ts'
 import type { Caller, Control } from './control.ts'
+import { readUntold } from './warnings.ts'
 
 /** What of a webhook's settings decides what its deliveries look like. */
 export type Look = {
@@ -43,11 +44,6 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
     const body = look.isBatch ? batchBody([full]) : full
     return [{ trigger, headers: headersOf(look, body), body }]
   })
-}
-
-/** The entity types whose updates carry no `previous`; none where the source can't be asked. */
-export async function readUntold(control: Pick<Control, 'readUntold'>): Promise<ReadonlyMap<string, string>> {
-  return (await control.readUntold?.().catch(() => null)) ?? new Map()
 }
 
 function example(fields: readonly string[]): { entityIdJson: string; resultJson: string } {

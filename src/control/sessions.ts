@@ -47,9 +47,14 @@ export function createSessions(options: {
   /** By token. */
   const logIns = new Map<number | null, Bucket>()
 
+  function callerOf(owner: NonNullable<Awaited<ReturnType<typeof findSession>>>): Caller | null {
+    if (owner.token) return holder(owner.token)
+    return adminMac && timingSafeEqual(adminMac, owner.tokenMac) ? configured(admin.userId) : null
+  }
+
   return {
-    /** Whether a text may be the id of a session, as far as can be told without a query. */
-    isPlausible: judge.isPlausible,
+    /** What a text tells without a query. */
+    judge: judge.judge,
 
     /** Starts a session for who has a token; `address` is slowed down by failures as at any call. Both are recorded. */
     async logIn(token: string, address: string): Promise<LoggedIn> {
@@ -76,6 +81,7 @@ export function createSessions(options: {
         await recordAudit(tx.client, caller, 'session.started', { to: { address } })
         return started
       })
+      judge.note(session, caller)
       return { ok: true, caller, session, expiresAt }
     },
 
@@ -84,8 +90,9 @@ export function createSessions(options: {
       if (!(await judge.isWorthAQuery(session))) return null
       const owner = await findSession(outbox, hashOf(session))
       if (!owner) return null
-      if (owner.token) return holder(owner.token)
-      return adminMac && timingSafeEqual(adminMac, owner.tokenMac) ? configured(admin.userId) : null
+      const caller = callerOf(owner)
+      if (caller) judge.note(session, caller)
+      return caller
     },
 
     async logOut(session: string): Promise<void> {

@@ -9,7 +9,7 @@ import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { Deliver } from './deliver.ts'
 import { joinHolders } from './membership.ts'
-import { createPlaces } from './places.ts'
+import { createPlaces, type Places } from './places.ts'
 import { createRecoveries } from './recoveries.ts'
 import { createSend } from './send.ts'
 import { createServing, type Serving } from './serve.ts'
@@ -54,6 +54,8 @@ const afterFailureMs = 1_000
 export function createDispatcher(options: DispatcherOptions): Service & {
   wake(told: string | null): void
   appended(events: AppendedEvents): void
+  /** At what pace this process sends to a webhook. */
+  paceOf: Places['paceOf']
   /** Why nothing is delivered although something may be due, in words; null: all is well. */
   stall(): string | null
 } {
@@ -106,6 +108,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   return {
     name: 'delivery',
     wake,
+    paceOf: places.paceOf,
 
     appended({ previousEventId, lastEventId, events }) {
       if (!serving) return

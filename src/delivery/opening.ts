@@ -4,7 +4,7 @@ import type { Phase } from '../domain/attempt.ts'
 import type { ClientIdentity } from '../domain/client-certificate.ts'
 import type { EgressProxy } from '../domain/egress-proxy.ts'
 import type { Guard } from './guard.ts'
-import { connectToFirst, type Race, tcp } from './race.ts'
+import { type OpenOne, openTcp, type Race, raceAddresses, tcp } from './race.ts'
 
 export type OpeningOptions = {
   guard: Pick<Guard, 'lookup'>
@@ -48,7 +48,7 @@ const maxProxyHeadBytes = 16_384
 
 /**
  * Opens a connection to a receiver: its name is resolved by the guard's `lookup`, TCP goes to the judged addresses
- * and no other (`connectToFirst`), TLS names and checks the name of the URL. Calls `done` once, with an open socket or with an error of
+ * and no other (`raceAddresses`), TLS names and checks the name of the URL. Calls `done` once, with an open socket or with an error of
  * Node's (or EPROXY, or the guard's EBLOCKED). Resolving has the guard's bound, TCP has `connectTimeoutMs`, the
  * handshake has the deadline of whoever waits.
  *
@@ -81,9 +81,9 @@ export function openSocket(
   const fail = (error: Error) => end(error, null)
 
   /** Whatever happens to the socket later on, an error of it has a listener. */
-  function hold(socket: Socket, onError: (error: Error) => void = fail): Socket {
+  function hold(socket: Socket): Socket {
     current = socket
-    return socket.on('error', onError)
+    return socket.on('error', fail)
   }
 
   function enterConnect(): void {
@@ -109,36 +109,24 @@ export function openSocket(
     })
   }
 
-  function direct(addresses: readonly string[]): void {
-    const onTry = (tried: string) => {
-      address = tried
-    }
-    race = connectToFirst(
+  function reach(addresses: readonly string[]): void {
+    const { proxy } = options
+    race = raceAddresses(
       addresses,
-      { port: peer.port, withinMs: options.connectTimeoutMs, onTry },
+      {
+        withinMs: options.connectTimeoutMs,
+        openOne: proxy ? throughProxy(proxy, peer.port) : openTcp(peer.port),
+        onTry(tried) {
+          address = tried
+        },
+        // It may know no way to one address, by IPv6, say; what it refuses, it refuses for all.
+        isFinal: error => error instanceof ProxyError && error.status !== null && error.status < 502,
+      },
       (error, socket, reached) => {
         if (isOver) return
         if (error) return fail(error)
         address = reached
         secure(hold(socket!))
-      },
-    )
-  }
-
-  function proxied(proxy: EgressProxy, addresses: readonly string[]): void {
-    const [first, ...others] = addresses
-    address = first!
-    throughProxy(
-      proxy,
-      `${isIP(first!) === 6 ? `[${first}]` : first}:${peer.port}`,
-      hold,
-      (error, socket) => {
-        if (isOver) return
-        if (socket) secure(socket)
-        // It may know no way to this one: by IPv6, say.
-        else if (others.length > 0 && error instanceof ProxyError && (error.status ?? 0) >= 502)
-          proxied(proxy, others)
-        else fail(error!)
       },
     )
   }
@@ -171,9 +159,7 @@ export function openSocket(
     }
   }
 
-  const { proxy } = options
-  if (proxy) resolve(addresses => proxied(proxy, addresses))
-  else resolve(direct)
+  resolve(reach)
 
   return {
     phases: clock.phases,
@@ -189,44 +175,44 @@ export function openSocket(
   }
 }
 
-/** Asks a proxy for a tunnel to `authority`. Calls `done` once; `hold` takes care of the socket and of its errors. */
-function throughProxy(
-  proxy: EgressProxy,
-  authority: string,
-  hold: (socket: Socket, onError: (error: Error) => void) => Socket,
-  done: (error: Error | null, socket: Socket | null) => void,
-): void {
-  let head = ''
-  const socket = connectTcp({ ...tcp, host: proxy.host, port: proxy.port })
-  const fail = (why: string, status: number | null = null) => {
-    socket.destroy()
-    done(new ProxyError(`${why}. Check WALHOOK_PROXY, and what the proxy allows.`, status), null)
+/** Opens a connection by asking a proxy for a tunnel to an address. */
+const throughProxy =
+  (proxy: EgressProxy, port: number): OpenOne =>
+  (address, done) => {
+    const authority = `${isIP(address) === 6 ? `[${address}]` : address}:${port}`
+    let head = ''
+    const socket = connectTcp({ ...tcp, host: proxy.host, port: proxy.port })
+    const fail = (why: string, status: number | null = null) => {
+      socket.destroy()
+      done(new ProxyError(`${why}. Check WALHOOK_PROXY, and what the proxy allows.`, status), null)
+    }
+    const onError = (error: NodeJS.ErrnoException) =>
+      fail(`The egress proxy can't be reached: ${error.code ?? error.message}`)
+    const onEnd = () => fail('The egress proxy closed the connection without an answer')
+    const onData = (chunk: Buffer) => {
+      head += chunk.toString('latin1')
+      const end = head.indexOf('\r\n\r\n')
+      if (end < 0 && head.length <= maxProxyHeadBytes) return
+      const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(head)?.[1])
+      if (end < 0 || !status) return fail('What the egress proxy answers is no HTTP')
+      if (status === 407) return fail('The egress proxy asks for another user or password (407)', status)
+      if (status < 200 || status > 299)
+        return fail(`The egress proxy answered ${status} when it was asked for ${authority}`, status)
+      // The receiver does not speak first.
+      if (head.length > end + 4) return fail('The egress proxy sends more than its answer')
+      socket.off('data', onData).off('end', onEnd).off('error', onError).pause()
+      done(null, socket)
+    }
+    socket
+      .on('error', onError)
+      .once('connect', () => {
+        const login = proxy.authorization === null ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`
+        socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${login}\r\n`)
+      })
+      .on('data', onData)
+      .once('end', onEnd)
+    return { cancel: () => void socket.destroy() }
   }
-  const onEnd = () => fail('The egress proxy closed the connection without an answer')
-  const onData = (chunk: Buffer) => {
-    head += chunk.toString('latin1')
-    const end = head.indexOf('\r\n\r\n')
-    if (end < 0 && head.length <= maxProxyHeadBytes) return
-    const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(head)?.[1])
-    if (end < 0 || !status) return fail('What the egress proxy answers is no HTTP')
-    if (status === 407) return fail('The egress proxy asks for another user or password (407)', status)
-    if (status < 200 || status > 299)
-      return fail(`The egress proxy answered ${status} when it was asked for ${authority}`, status)
-    // The receiver does not speak first.
-    if (head.length > end + 4) return fail('The egress proxy sends more than its answer')
-    socket.off('data', onData).off('end', onEnd).pause()
-    done(null, socket)
-  }
-  hold(socket, error =>
-    fail(`The egress proxy can't be reached: ${(error as NodeJS.ErrnoException).code ?? error.message}`),
-  )
-    .once('connect', () => {
-      const login = proxy.authorization === null ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`
-      socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${login}\r\n`)
-    })
-    .on('data', onData)
-    .once('end', onEnd)
-}
 
 /** Measures phases that follow each other. A name with several addresses may enter one more than once. */
 function startClock() {

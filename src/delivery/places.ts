@@ -1,4 +1,12 @@
-import { type Answer, afterAnswer, firstPace, type Pace, paceRoom } from '../domain/pace.ts'
+import {
+  type Answer,
+  afterAnswer,
+  firstPace,
+  type Pace,
+  paceRoom,
+  type ShownPace,
+  shownPace,
+} from '../domain/pace.ts'
 import { isRecovery, type Outage, withFailure } from '../domain/recovery.ts'
 
 type Webhook = {
@@ -101,6 +109,12 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       if (room(webhookId) > 0) return nowMs()
       const pausedUntilMs = webhooks.get(webhookId)?.pace.pausedUntilMs ?? 0
       return pausedUntilMs > nowMs() ? pausedUntilMs : Number.POSITIVE_INFINITY
+    },
+
+    /** The pace of a webhook in this process; null where it has sent it nothing lately. */
+    paceOf(webhookId: number): ShownPace | null {
+      const webhook = webhooks.get(webhookId)
+      return webhook ? shownPace(webhook.pace, nowMs()) : null
     },
 
     /** A webhook has this URL now. */

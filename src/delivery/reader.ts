@@ -261,6 +261,8 @@ export function createReader(options: {
     lookForSettings() {
       isSettingsWanted = true
     },
+    /** The webhooks have changed since their settings were read. */
+    isStale: () => isSettingsWanted || running.has('settings'),
     /** The log goes at least so far. */
     noteHead(id: TimeId) {
       if (!isBegun && tail.upToId() === 0n) tail.begin(id)

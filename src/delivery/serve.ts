@@ -153,6 +153,8 @@ export function createServing(options: ServeOptions) {
   }
 
   function sendWhatMay(nowMs: number) {
+    // What is known to have changed is read first.
+    if (reader.isStale()) return
     if (machine.active.size > 0 && !membership.mayBegin()) {
       isReachWanted = true
       return
@@ -230,6 +232,7 @@ export function createServing(options: ServeOptions) {
 
   function onSettled(what: ToSettle, settled: Settled | null) {
     if (settled?.isFenced) isFenced = true
+    if (settled && settled.webhooksVersion > machine.version()) reader.lookForSettings()
     for (const row of what.aside) {
       const { queue, task } = rowOf.get(row)!
       rowOf.delete(row)

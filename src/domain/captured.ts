@@ -49,6 +49,14 @@ export type TableLoss = {
   readonly fromLsn: Lsn
 }
 
+/** A partition that a captured table has had since the last look: its rows of before were in no publication. */
+export type PartArrival = {
+  readonly table: string
+  readonly oid: number
+  /** Where the WAL ended when the table was last seen without it. */
+  readonly fromLsn: Lsn
+}
+
 /** Why everything is lost, with what was found in words. */
 export type SourceLoss = {
   readonly reason: 'other cluster' | 'other database' | 'publication missing' | 'publication remade'
@@ -86,14 +94,15 @@ export function judgeSource(before: Captured, now: Captured, publicationName: st
  * that the mapping names; `isSound`: nothing else is in the way of capturing them;
  * `seenLsn` is where the WAL ended when `before` was last seen.
  *
- * `next` is what to remember. A table that can't be captured yet is remembered as it was, so that nothing is forgotten.
+ * `arrivals` are partitions of a table that has lost nothing, and that came since. `next` is what to remember. A table that can't be captured yet is remembered as it was, so that nothing is forgotten.
  */
 export function compareCaptured(
   before: Captured,
   now: Captured,
   { mapped, isSound, seenLsn }: { mapped: readonly string[]; isSound: boolean; seenLsn: Lsn },
-): { losses: readonly TableLoss[]; next: Captured } {
+): { losses: readonly TableLoss[]; arrivals: readonly PartArrival[]; next: Captured } {
   const losses: TableLoss[] = []
+  const arrivals: PartArrival[] = []
   const tables: Record<string, CapturedTable> = Object.fromEntries(
     Object.entries(before.tables).map(([name, table]) => [
       name,
@@ -108,23 +117,29 @@ export function compareCaptured(
     const was = before.tables[name]
     const loss = was ? lossOf(was, table, changeOfPublication(before, now, was)) : null
     const isCaptured = isSound && table.isLogged && table.publishedBy.length > 0
-    if (was && loss)
-      losses.push({
-        table: name,
-        ...loss,
-        isOver: isCaptured,
-        fromLsn: was.seenLsn === undefined ? seenLsn : parseLsn(was.seenLsn),
-      })
+    const fromLsn = was?.seenLsn === undefined ? seenLsn : parseLsn(was.seenLsn)
+    if (was && loss) losses.push({ table: name, ...loss, isOver: isCaptured, fromLsn })
+    else if (was && isCaptured) arrivals.push(...arrivalsIn(name, was, table, fromLsn))
     // A partition that has left is remembered: it may return.
     if (isCaptured)
       tables[name] = { ...table, parts: { ...(was?.oid === table.oid && was.parts), ...table.parts } }
   }
-  return { losses, next: { ...now, publication: isSound ? now.publication : before.publication, tables } }
+  return {
+    losses,
+    arrivals,
+    next: { ...now, publication: isSound ? now.publication : before.publication, tables },
+  }
 }
 
 /** Those that were captured at the last look. */
 export function capturedTables({ tables }: Captured): string[] {
   return Object.keys(tables).filter(name => tables[name]!.seenLsn === undefined)
+}
+
+function arrivalsIn(table: string, was: CapturedTable, now: CapturedTable, fromLsn: Lsn): PartArrival[] {
+  return Object.keys(now.parts)
+    .filter(oid => !Object.hasOwn(was.parts, oid))
+    .map(oid => ({ table, oid: Number(oid), fromLsn }))
 }
 
 type Loss = Pick<TableLoss, 'reason' | 'detail'>

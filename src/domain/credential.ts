@@ -3,6 +3,15 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 /** What tokens and the ids of sessions begin with. */
 export type CredentialPrefix = 'whk_' | 'whs_'
 
+/**
+ * What a token or the id of a session tells without a query: `holder`, it is ours, and all that its holder asks counts under
+ * `key`; `perhaps`, it may be one of a version before; `invented`, it is none of ours. None of it says that it is valid.
+ */
+export type Claim =
+  | { readonly is: 'holder'; readonly key: string }
+  | { readonly is: 'perhaps' }
+  | { readonly is: 'invented' }
+
 export const randomBytesOfCredential = 26
 const checksumBytes = 6
 

@@ -46,6 +46,17 @@ export function firstPace(most: number): Pace {
   }
 }
 
+/** A pace as it is shown: how many requests may be in flight at once, and for how long none may. */
+export type ShownPace = { readonly limit: number; readonly pausedForMs: number }
+
+export function shownPace({ limit, pausedUntilMs }: Pace, nowMs: number): ShownPace {
+  return { limit: Math.floor(limit), pausedForMs: Math.max(0, pausedUntilMs - nowMs) }
+}
+
+/** Whether less may be in flight than for a webhook of which nothing is known: its receiver was in trouble. */
+export const isSlowed = ({ limit, pausedForMs }: ShownPace, most: number) =>
+  pausedForMs > 0 || limit < Math.min(firstLimit, most)
+
 /** What an attempt says of the receiver as a whole. */
 export type Answer = 'delivered' | 'failed' | 'pressed' | 'late' | 'silent' | 'cut off'
 

@@ -6,12 +6,13 @@ const leastSecret = 6
 
 /**
  * Makes what takes secrets out of a text that somebody else has written, who may have repeated what they were sent: as it
- * is, as JSON of any language writes it (`\/`, `\u002B`), as HTML, as a URL, one within the other, and as Base64. A
+ * is or in capitals, as JSON of any language writes it (`\/`, `\u002B`), as HTML, as a URL, one within the other, as hexadecimal digits,
+ * and as Base64, also of a longer text. A
  * beginning of a secret at the end of a text that was cut off goes too.
  */
 export function createRedactor(values: readonly string[]): (text: string) => string {
-  const all = values.flatMap(value => [value, ...insideOf(value), base64(value), base64url(value)])
-  const secrets = [...new Set(all)]
+  const all = values.flatMap(value => [value, ...insideOf(value)])
+  const secrets = [...new Set(all.flatMap(rewritten))]
     .filter(secret => secret.length >= leastSecret)
     .sort((a, b) => b.length - a.length)
   if (secrets.length === 0) return text => text
@@ -34,8 +35,28 @@ function insideOf(value: string): string[] {
   return [...words, login, login.slice(login.indexOf(':') + 1)]
 }
 
-const base64 = (text: string) => Buffer.from(text).toString('base64').replace(/=+$/, '')
-const base64url = (text: string) => Buffer.from(text).toString('base64url')
+/** As programs write a text that they show, beside how a text is escaped. */
+function rewritten(text: string): string[] {
+  if (text.length < leastSecret) return []
+  const hex = Buffer.from(text).toString('hex')
+  return [
+    text,
+    text.toLowerCase(),
+    text.toUpperCase(),
+    hex,
+    hex.toUpperCase(),
+    ...[0, 1, 2].flatMap(before => within64(text, before)),
+  ]
+}
+
+/** What of a text's Base64 is the same whatever stands around it, where so many bytes (of three) stand before it. */
+function within64(text: string, before: number): string[] {
+  const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(text)])
+  // Each character has six bits: those that are shared with what stands before and behind are left out.
+  const [from, to] = [Math.ceil((before * 8) / 6), Math.floor((bytes.length * 8) / 6)]
+  const whole = before === 0 ? [bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url')] : []
+  return [...whole, bytes.toString('base64').slice(from, to), bytes.toString('base64url').slice(from, to)]
+}
 
 function withoutSecret(text: string, secret: string): string {
   const safe = text.replaceAll(secret, redacted)

@@ -1,10 +1,14 @@
+/** A partition, and the table that it came into by its key (`tableKey`). */
+export type Part = { readonly tableName: string; readonly oid: number; readonly name: string }
+
 /**
- * The resync of one entity type: what mends a gap, while changes are captured.
+ * The resync of one entity type: what mends a gap, while changes are captured. Or, of a partition that came, of its rows alone.
  *
  *   waiting    nobody has begun it. Ends when its first page is stored.
  *   running    phase `rows`: the rows up to `afterKey` are told. Phase `deletes`: of the entities that receivers know, those
  *              up to `afterKey` were looked for. A crash changes nothing: whoever captures next goes on from there.
- *   done       every row that was there at the beginning is told, and everything that is gone. With the last one of a
+ *   done       every row that was there at the beginning is told, and everything that is gone (but not where it is of a
+ *              partition: that takes no row away). With the last one of a
  *              gap ends the gap.
  *   cancelled  the mapping has no such entity any more.
  *
@@ -15,6 +19,8 @@ export type Resync = {
   readonly id: number
   readonly slotName: string
   readonly entityType: string
+  /** The partition that it is of; null: of everything. */
+  readonly part: Part | null
   readonly gapIds: readonly number[]
   readonly state: 'waiting' | 'running' | 'done' | 'cancelled'
   readonly phase: 'rows' | 'deletes'
@@ -34,6 +40,8 @@ export function describeProgress(resync: Resync): string {
   const { entityType, phase, state, reason, rowsDone, rowsEstimate, deletesDone } = resync
   const of = phase === 'rows' && rowsEstimate !== null ? ` of about ${rowsEstimate}` : ''
   const what = state === 'running' && phase === 'deletes' ? 'running, looks for what is gone' : state
-  const line = `${entityType}: ${what}, ${rowsDone}${of} rows told, ${deletesDone} deletes`
+  const line = resync.part
+    ? `${entityType}: ${state}, ${rowsDone} rows of the partition ${resync.part.name} read, which came into ${resync.part.tableName}`
+    : `${entityType}: ${what}, ${rowsDone}${of} rows told, ${deletesDone} deletes`
   return reason === null ? line : `${line}. It waits: ${reason}`
 }

@@ -36,7 +36,7 @@ export function shownAttempt<T extends Pick<Attempt, 'request' | 'response' | 'e
       ...response,
       body: redact(response.body),
       headers: Object.fromEntries(
-        Object.entries(response.headers).map(([name, value]) => [name, redact(value)]),
+        Object.entries(response.headers).map(([name, value]) => [redact(name), redact(value)]),
       ),
     },
   }

@@ -6,7 +6,7 @@ import { networkOf } from '../domain/back-off.ts'
 import { clientAddress, isTrusted } from '../domain/client-address.ts'
 import { type PublicUrl, urlOfHost } from '../domain/public-url.ts'
 import { createLimiter, type Limiter, type Limits, type Release } from '../runtime/limiter.ts'
-import { isForOps, isForPrograms, type Passage, type RequestHead, type Visit } from './passage.ts'
+import { isForOps, isForPrograms, type Passage, type RequestHead, routedPath, type Visit } from './passage.ts'
 import { hasBody, readBody } from './read-body.ts'
 import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, wrongHost } from './refuse.ts'
 
@@ -17,6 +17,7 @@ export type Handler = {
 }
 
 const turn = { mostPerTurn: 8, waitMs: 5_000 }
+const atOnce = { mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 }
 /**
  * Places by what a request does with them. `usual` are few short queries on a pool of a few connections: more at once would
  * be no faster. `large` answers take some 12 MB each
@@ -26,10 +27,15 @@ const limits = {
   usual: { most: 8, mostOfOne: 4, mostWaiting: 128, mostWaitingOfOne: 32, ...turn },
   large: { most: 2, mostOfOne: 1, mostWaiting: 32, mostWaitingOfOne: 8, restFactor: 3, ...turn },
   slow: { most: 32, mostOfOne: 8, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
+  /** Apart from those of holders, so that nobody without a token keeps one who has it from working. */
+  stranger: { most: 4, mostOfOne: 2, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
+  /** Apart from all others: whoever holds all of those must not make walhook look dead. */
+  ops: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 128, ...turn },
   /** What asks no database only takes turns, so that deliveries on the same event loop get theirs. */
-  free: { most: 256, mostOfOne: 256, mostWaiting: 2_048, mostWaitingOfOne: 1_024, ...turn },
-  bodies: { most: 64, mostOfOne: 32, mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 },
-  streams: { most: 64, mostOfOne: 8, mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 },
+  free: { most: 256, mostOfOne: 64, mostWaiting: 2_048, mostWaitingOfOne: 512, ...turn },
+  bodies: { most: 64, mostOfOne: 32, ...atOnce },
+  bodiesOfHolders: { most: 64, mostOfOne: 16, ...atOnce },
+  streams: { most: 64, mostOfOne: 24, ...atOnce },
 } satisfies Record<string, Limits>
 
 const bodyWithinMs = 10_000
@@ -117,7 +123,10 @@ export function createGate(options: {
     const passage = handler.passageOf({ method, path, authorization, cookie, address: network })
 
     if (hasBody(incoming) && passage.maxBodyBytes > 0) {
-      const reading = limiters.bodies.tryEnter(network)
+      const isHolders = !(passage.kind === 'stranger' || passage.kind === 'ops' || passage.kind === 'free')
+      const reading = isHolders
+        ? limiters.bodiesOfHolders.tryEnter(passage.key)
+        : limiters.bodies.tryEnter(network)
       if (!reading) return no(busy)
       const read = await readBody(incoming, { maxBytes: passage.maxBodyBytes, withinMs: bodyWithinMs })
       reading()
@@ -126,7 +135,7 @@ export function createGate(options: {
       giveBody(incoming, read.body)
     } else if (hasBody(incoming)) giveBody(incoming, Buffer.alloc(0))
 
-    const place = await limiters[passage.kind ?? 'free'].enter(passage.key)
+    const place = await limiters[passage.kind].enter(passage.key)
     if (!place) return no(busy)
     if (outgoing.closed || incoming.socket.destroyed) return place()
     const timer = setTimeout(() => incoming.socket.destroy(), answerWithinMs)
@@ -179,7 +188,10 @@ function urlOf({ url = '/' }: IncomingMessage): URL | null {
   return URL.parse(url.startsWith('/') ? `http://walhook${url}` : url)
 }
 
-const pathOf = (incoming: IncomingMessage) => urlOf(incoming)?.pathname ?? '/'
+function pathOf(incoming: IncomingMessage): string {
+  const url = urlOf(incoming)
+  return url ? routedPath(url) : '/'
+}
 
 function hostOf(incoming: IncomingMessage): string | undefined {
   const { url = '/', headers } = incoming

@@ -1,11 +1,14 @@
+import type { Claim } from '../domain/credential.ts'
+
 /** What a request needs before it reaches its handler. */
 export type Passage = {
   /**
    * Where it waits for a place: `usual`, for a few short queries; `large`, whose answer may hold whole bodies; `slow`, which
-   * waits for a receiver or a name server; null: it asks no database, so it needs none.
+   * waits for a receiver or a name server; `stranger`, a log-in and whatever else may ask the database before it is known
+   * who asks; `ops`, whether walhook lives and how it is; `free`, which asks no database.
    */
-  readonly kind: 'usual' | 'large' | 'slow' | null
-  /** Who it counts for: the holder of a token or a session, else the address. */
+  readonly kind: 'usual' | 'large' | 'slow' | 'stranger' | 'ops' | 'free'
+  /** Who it counts for: the holder of a token, else the address. */
   readonly key: string
   /** Its body may hold so many bytes; 0: it is answered without being read. */
   readonly maxBodyBytes: number
@@ -33,7 +36,8 @@ export type Visit = {
 
 const forOps = /^\/(livez|readyz|metrics)$/
 const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
-const withoutDatabase = /^\/(assets\/.*|api\/openapi\.json|api\/docs|livez|metrics)$/
+const alwaysShared = /^\/(livez|metrics)$/
+const withoutDatabase = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
 const openForms = /^\/(login|language)$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d)/
 const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url))$/
@@ -54,28 +58,47 @@ export const isForOps = (path: string) => forOps.test(path)
 export const isForPrograms = (path: string) => forPrograms.test(path)
 
 /**
- * Decides what a request needs. Who brings neither a token nor a session that may be one of ours (`isToken`,
- * `isSession`: without a query) gets what needs no database: a refusal, or the way to the log-in.
+ * Decides what a request needs. Who brings neither a token nor a session that may be one of ours (`judgeToken`,
+ * `judgeSession`: without a query) gets what needs no database: a refusal, or the way to the log-in.
  */
 export function passageOf(
   { method, path, authorization, cookie, address }: RequestHead,
-  { isToken, isSession }: { isToken: (text: string) => boolean; isSession: (text: string) => boolean },
+  judges: Readonly<Record<'judgeToken' | 'judgeSession', (text: string) => Claim>>,
 ): Passage {
   const forPrograms = isForPrograms(path)
-  const open = { kind: null, key: address, maxBodyBytes: 0, isForPrograms: forPrograms } as const
+  const open = { kind: 'free', key: address, maxBodyBytes: 0, isForPrograms: forPrograms } as const
+  if (alwaysShared.test(path)) return { ...open, kind: 'ops' }
   if (withoutDatabase.test(path)) return open
   if (openForms.test(path) && method === 'POST')
-    return { ...open, kind: 'usual', maxBodyBytes: openFormBytes }
+    return { ...open, kind: 'stranger', maxBodyBytes: openFormBytes }
 
-  const credential = forPrograms ? tokenIn(authorization) : sessionIn(cookie)
-  const isKnown = credential !== null && (forPrograms ? isToken : isSession)(credential)
-  if (!isKnown) return open
+  const text = forPrograms ? tokenIn(authorization) : sessionIn(cookie)
+  const { judgeToken, judgeSession } = judges
+  const found =
+    text === null ? ({ is: 'invented' } as const) : (forPrograms ? judgeToken : judgeSession)(text)
+  if (found.is === 'invented') return isForOps(path) ? { ...open, kind: 'ops' } : open
+  const maxBodyBytes = forPrograms ? jsonBytes : formBytes
+  if (found.is === 'perhaps') return { ...open, kind: 'stranger', maxBodyBytes }
   return {
     kind: large.test(path) ? 'large' : isSlow(method, path) ? 'slow' : 'usual',
-    key: credential,
-    maxBodyBytes: forPrograms ? jsonBytes : formBytes,
+    key: found.key,
+    maxBodyBytes,
     isForPrograms: forPrograms,
   }
+}
+
+/**
+ * The path of a URL as the routers of API and pages read it, `%6C` as `l`: what a request needs must not depend on how its path
+ * is written.
+ */
+export function routedPath({ pathname }: Pick<URL, 'pathname'>): string {
+  return pathname.replaceAll(/(%[0-9a-f]{2})+/gi, codes => {
+    try {
+      return decodeURI(codes.replaceAll('%25', '%2525'))
+    } catch {
+      return codes
+    }
+  })
 }
 
 /** The token of an `Authorization` header; null where it has none. */

@@ -38,14 +38,14 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)`,
 
 const prunedAtOnce = 1_000
 
-/** Drops records that were made more than so many days ago, a short statement after the other; returns how many. */
-export async function pruneAudit({ pool }: Outbox, days: number): Promise<number> {
+/** Drops records that were made before a moment, a short statement after the other; returns how many. */
+export async function pruneAudit({ pool }: Pick<Outbox, 'pool'>, beforeMs: number): Promise<number> {
   let pruned = 0
   for (;;) {
     const { rowCount } = await pool.query(
       `delete from walhook.audit where id in (
-         select id from walhook.audit where at < now() - $1 * interval '1 day' order by at limit $2)`,
-      [days, prunedAtOnce],
+         select id from walhook.audit where at < to_timestamp($1::float8 / 1000) order by at limit $2)`,
+      [beforeMs, prunedAtOnce],
     )
     pruned += rowCount ?? 0
     if ((rowCount ?? 0) < prunedAtOnce) return pruned

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Backfill } from '../domain/backfill.ts'
 import type { Outbox } from './database.ts'
+import type { PageDone } from './paged-work.ts'
 import { distanceOf } from './queue-depth.ts'
 
 type Db = pg.Pool | pg.PoolClient
@@ -71,23 +72,11 @@ export async function openBackfills(outbox: Outbox, slotName: string): Promise<B
   return rows.map(toBackfill)
 }
 
-/** A page of rows that is done. */
-export type BackfillStep = {
-  readonly id: number
-  /** Where the backfill stood when the page was read. */
-  readonly fromKey: string | null
-  readonly toKey: string | null
-  readonly untilKey: string | null
-  readonly rows: number
-  readonly rowsEstimate: number | null
-  readonly isLast: boolean
-}
-
 /**
  * Moves a backfill past a page, in the transaction that stores the page's events. Returns false where it does not stand
  * where the page began, or was ended meanwhile: then nothing of the page may stay.
  */
-export async function advanceBackfill(db: Db, step: BackfillStep): Promise<boolean> {
+export async function advanceBackfill(db: Db, step: PageDone): Promise<boolean> {
   const { rowCount } = await db.query(
     `update walhook.backfills
      set after_key = coalesce($3, after_key), until_key = coalesce(until_key, $4), rows_done = rows_done + $5,
@@ -97,15 +86,6 @@ export async function advanceBackfill(db: Db, step: BackfillStep): Promise<boole
     [step.id, step.fromKey, step.toKey, step.untilKey, step.rows, step.rowsEstimate, step.isLast],
   )
   return rowCount === 1
-}
-
-/** Notes what an open backfill waits for; null: nothing. */
-export async function noteBackfill(outbox: Outbox, id: number, reason: string | null): Promise<void> {
-  await outbox.pool.query(
-    `update walhook.backfills set reason = $2
-     where id = $1 and state in ('waiting', 'running') and reason is distinct from $2`,
-    [id, reason],
-  )
 }
 
 /** Ends an open backfill. Null where it is not open. */

@@ -3,6 +3,7 @@ import type { StoredEvent } from '../domain/event.ts'
 import { toldAsNew } from '../domain/event.ts'
 import type { Resync } from '../domain/resync.ts'
 import type { Outbox } from './database.ts'
+import type { PageDone } from './paged-work.ts'
 
 type Db = pg.Pool | pg.PoolClient
 
@@ -11,6 +12,10 @@ function toResync(row: pg.QueryResultRow): Resync {
     id: row.id,
     slotName: row.slot_name,
     entityType: row.entity_type,
+    part:
+      row.part_oid === null
+        ? null
+        : { tableName: row.table_name, oid: Number(row.part_oid), name: row.part_name },
     gapIds: row.gap_ids,
     state: row.state,
     phase: row.phase,
@@ -55,7 +60,7 @@ export async function orderResyncs(
      select p.slot_name, entity_type, $2::int[], p.last_event_id
      from walhook.positions p, unnest($3::text[]) as entity_type
      where p.slot_name = $1
-     on conflict (slot_name, entity_type) where state in ('waiting', 'running') do update
+     on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0)) where state in ('waiting', 'running') do update
      set gap_ids = array(select distinct unnest(r.gap_ids || excluded.gap_ids)), state = 'waiting', phase = 'rows',
          reason = null, known_up_to = excluded.known_up_to, after_key = null, until_key = null, rows_done = 0,
          deletes_done = 0, rows_estimate = null, created_at = now()`,
@@ -73,28 +78,20 @@ export async function openResyncs(outbox: Outbox, slotName: string): Promise<Res
   return rows.map(toResync)
 }
 
-/** A page that is done. */
-export type ResyncStep = {
-  readonly id: number
-  readonly entityType: string
-  readonly knownUpTo: bigint
-  /** Where the resync stood when the page was read. */
-  readonly phase: Resync['phase']
-  readonly fromKey: string | null
-  readonly toKey: string | null
-  readonly untilKey: string | null
-  readonly rows: number
-  readonly rowsEstimate: number | null
-  readonly isLast: boolean
-}
+/** A page of a resync that is done: of its rows, or of those entities that it has looked for. */
+export type ResyncStep = PageDone &
+  Pick<Resync, 'entityType' | 'knownUpTo' | 'phase'> & {
+    /** Of a partition: whether its rows are entities, or name the owners of a related list. Null: of everything. */
+    readonly part: 'entities' | 'owners' | null
+  }
 
 /**
  * Moves a resync past a page, in the transaction that stores the page's `deletes` and other events. Returns false where it
  * does not stand where the page began: then nothing of the page may stay. With the last page of its last resync ends a gap.
  */
 export async function advanceResync(db: Db, step: ResyncStep, deletes: number): Promise<boolean> {
-  const isDone = step.isLast && step.phase === 'deletes'
-  const begins = step.isLast && step.phase === 'rows'
+  const isDone = step.isLast && (step.phase === 'deletes' || step.part !== null)
+  const begins = step.isLast && !isDone
   const { rows } = await db.query(
     `update walhook.resyncs
      set after_key = case when $9 then null else coalesce($4, after_key) end,
@@ -145,15 +142,6 @@ async function endGaps(db: Db, gapIds: readonly number[]): Promise<void> {
   )
 }
 
-/** Notes what an open resync waits for; null: nothing. */
-export async function noteResync(outbox: Outbox, id: number, reason: string | null): Promise<void> {
-  await outbox.pool.query(
-    `update walhook.resyncs set reason = $2
-     where id = $1 and state in ('waiting', 'running') and reason is distinct from $2`,
-    [id, reason],
-  )
-}
-
 /**
  * The events of a page as they are told, by what receivers know of each entity when everything before the page is
  * stored: a row that is there is an `update` of what they know, else `new`; what is gone is a `delete` of what they know,
@@ -191,8 +179,11 @@ export async function asKnown(
 const scannedEntities = 10_000
 
 /**
- * Of the entities after the key `after` that have events, in the order of their ids: those of which nothing was told since
+ * Of the entities that have events, backwards by their ids from before `afterKey`: those of which nothing was told since
  * `knownUpTo`, and whose last event is not a `delete`. A resync has told every row that is there, so these seem to be gone.
+ *
+ * Backwards, the index has them in this very order, the last event of each first. Forwards, PostgreSQL 15 reads and sorts
+ * all events for each page. The index holds what is not null, which PostgreSQL 17 and later find out only by a comparison.
  */
 export async function untoldEntities(
   client: pg.PoolClient,
@@ -206,10 +197,11 @@ export async function untoldEntities(
     `select entity_id, id <= $3 and action_type <> 'delete' as is_untold
      from (
        select distinct on (entity_id) entity_id, id, action_type from walhook.events
-       where entity_type = $1 and entity_id > $2 order by entity_id, id desc limit $4
+       where entity_type = $1 and entity_id >= '' and ($2::text is null or entity_id < $2)
+       order by entity_id desc, id desc limit $4
      ) last
-     order by entity_id`,
-    [entityType, afterKey ?? '', knownUpTo, scannedEntities],
+     order by entity_id desc`,
+    [entityType, afterKey, knownUpTo, scannedEntities],
   )
   const entityIds: string[] = []
   for (const [i, { entity_id, is_untold }] of rows.entries()) {

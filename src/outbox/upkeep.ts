@@ -63,7 +63,7 @@ export async function keepDays(
       await deleteLeftovers(outbox)
       await dropOldSkips(outbox)
       if (keep.auditDays !== null) {
-        const pruned = await pruneAudit(outbox, keep.auditDays)
+        const pruned = await pruneAudit(outbox, atMs - keep.auditDays * dayMs)
         if (pruned > 0) log.info('outbox.audit_pruned', { records: pruned })
       }
       droppedAtMs = performance.now()

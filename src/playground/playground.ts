@@ -3,6 +3,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Trigger } from '../domain/trigger.ts'
+import { describeError } from '../runtime/log.ts'
+import { within } from '../runtime/within.ts'
 import { createActivity } from './activity.ts'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
 import { startReceiver } from './receiver.ts'
@@ -27,26 +29,31 @@ export type PlaygroundApp = {
 }
 
 const receiverPort = 9090
+/** No stop that goes well takes as long. */
+const usualStopWithinMs = 15_000
 
 /**
  * Runs walhook with something to see and nothing to set up: a Postgres of its own under `dataDir`, a sample
  * application in it that changes something every few seconds, and a receiver that verifies and shows what comes.
- * `say` prints a line. Runs until `signal` is aborted and leaves nothing running; its data stays for the next time.
+ * `say` prints a line. Runs until `signal` is aborted and leaves nothing running; its data stays for the next time. Where
+ * walhook has not stopped `stopWithinMs` later, its Postgres is ended under it.
  */
 export async function runPlayground(options: {
   dataDir: string
   open: (settings: PlaygroundSettings) => Promise<PlaygroundApp>
   say: (line: string) => void
   signal: AbortSignal
+  stopWithinMs?: number
 }): Promise<void> {
-  const { dataDir, say, signal } = options
+  const { dataDir, say, signal, stopWithinMs = usualStopWithinMs } = options
   await using stack = new AsyncDisposableStack()
 
   say('Starting a Postgres of our own …')
   await mkdir(dataDir, { recursive: true })
   const keys = await readKeys(join(dataDir, 'keys.json'))
+  let hasStopped = true
   const postgres = stack.adopt(await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') }), server =>
-    server.stop(),
+    server.stop(hasStopped ? 'fast' : 'immediate'),
   )
   if (signal.aborted) return
   await createSampleTables(postgres.url)
@@ -62,7 +69,10 @@ export async function runPlayground(options: {
   const running = app.run(AbortSignal.any([signal, stopped.signal]))
   stack.defer(async () => {
     stopped.abort()
-    await running
+    await within(stopWithinMs, running).catch(error => {
+      hasStopped = false
+      say(`walhook did not stop in order: ${describeError(error)}`)
+    })
   })
 
   let secret = ''
@@ -104,7 +114,14 @@ Ctrl-C stops everything; the data stays in ${dataDir}.
     random: Math.random,
     onDone: sentence => say(`  →  ${sentence}`),
   })
-  await Promise.all([running, activity.run(signal)])
+  await Promise.race([Promise.all([running, activity.run(signal)]), aborted(signal)])
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  signal.addEventListener('abort', () => resolve(), { once: true })
+  if (signal.aborted) resolve()
+  return promise
 }
 
 /** The same port each time, so that an open page finds it again; another one where that is taken. */

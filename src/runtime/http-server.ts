@@ -6,7 +6,10 @@ export type HttpServer = { readonly url: string; [Symbol.asyncDispose](): Promis
 
 const drainMs = 3_000
 
-/** Connections that may be open at once; each costs some 20 kB, and 64 kB more while a body comes in that nobody reads. */
+/**
+ * Connections that may be open at once; each costs some 20 kB, and 64 kB more while a body comes in that nobody reads. One more
+ * ends the oldest one of whoever has most, so that nobody is kept out by those who hold all they can get.
+ */
 const mostConnections = 512
 /** Of one address: one that opens all it can leaves half for the others. */
 const mostOfOneAddress = mostConnections / 2
@@ -40,7 +43,8 @@ export async function listenHttp(
 ): Promise<Listening> {
   const { host, port, keyOf = address => address } = options
   const server = createServer(serverOptions, onRequest)
-  server.maxConnections = mostConnections
+  // The last resort: before it, room is made.
+  server.maxConnections = mostConnections + 16
   server.timeout = idleMs
   boundConnections(server, keyOf)
   try {
@@ -72,22 +76,39 @@ export async function listenHttp(
 }
 
 function boundConnections(server: Server, keyOf: (address: string) => string | null): void {
-  const open = new Map<string, number>()
+  /** By address, each in the order of arrival. */
+  const open = new Map<string | null, Set<Socket>>()
   let all = 0
+
+  function forget(key: string | null, socket: Socket): void {
+    const own = open.get(key)
+    if (!own?.delete(socket)) return
+    all--
+    if (own.size === 0) open.delete(key)
+  }
+
+  function endOne(): void {
+    let most: readonly [string | null, Set<Socket>] | null = null
+    // Those of a trusted proxy are of many: they go last.
+    for (const [key, own] of open)
+      if (most === null || most[0] === null || (key !== null && own.size > most[1].size)) most = [key, own]
+    const [key, [oldest]] = most!
+    forget(key, oldest!)
+    oldest!.destroy()
+  }
+
   server.on('connection', (socket: Socket) => {
-    all++
     const key = keyOf(socket.remoteAddress ?? '')
-    const count = key === null ? 0 : (open.get(key) ?? 0) + 1
-    if (key !== null) open.set(key, count)
-    socket.once('close', () => {
-      all--
-      if (key === null) return
-      const left = open.get(key)! - 1
-      if (left === 0) open.delete(key)
-      else open.set(key, left)
-    })
-    if (count > mostOfOneAddress) socket.destroy()
-    else if (all > crowdedAt) server.closeIdleConnections()
+    const own = open.get(key) ?? new Set()
+    if (key !== null && own.size >= mostOfOneAddress) {
+      socket.destroy()
+      return
+    }
+    open.set(key, own.add(socket))
+    all++
+    socket.once('close', () => forget(key, socket))
+    if (all > crowdedAt) server.closeIdleConnections()
+    if (all > mostConnections) endOne()
   })
 }
 

@@ -1,16 +1,20 @@
 /**
  * Makes a function that many may call and that does its work once for all who call while it is under way, and keeps
- * the result for `keepMs`. A failure is shared, too, and not kept.
+ * the result for `keepMs`, which may depend on it. A failure is shared, too, and not kept.
  */
-export function shared<T>(keepMs: number, nowMs: () => number, work: () => Promise<T>): () => Promise<T> {
-  let current: { readonly result: Promise<T>; endedAtMs: number | null } | null = null
+export function shared<T>(
+  keepMs: number | ((result: T) => number),
+  nowMs: () => number,
+  work: () => Promise<T>,
+): () => Promise<T> {
+  let current: { readonly result: Promise<T>; goodUntilMs: number } | null = null
   return () => {
-    if (current && (current.endedAtMs === null || nowMs() - current.endedAtMs < keepMs)) return current.result
-    const mine = { result: work(), endedAtMs: null as number | null }
+    if (current && nowMs() < current.goodUntilMs) return current.result
+    const mine = { result: work(), goodUntilMs: Number.POSITIVE_INFINITY }
     current = mine
     mine.result.then(
-      () => {
-        mine.endedAtMs = nowMs()
+      result => {
+        mine.goodUntilMs = nowMs() + (typeof keepMs === 'number' ? keepMs : keepMs(result))
       },
       () => {
         if (current === mine) current = null

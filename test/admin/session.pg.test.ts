@@ -109,6 +109,31 @@ test('invented ids of sessions ask nothing of the database; those of the version
   expect(await sessions.find(session)).toEqual(caller)
 })
 
+test('all sessions of a token count as one holder, with the token itself, also after a restart', async () => {
+  const admin = { token: adminToken, userId: '7' }
+  const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs: () => Date.now() })
+  const sessions = open()
+  const token = await at.token('viewer')
+  const { session, caller } = await logIn(sessions, token)
+  const { session: another } = await logIn(sessions, token)
+  const key = `token ${caller.tokenId}`
+  expect([sessions.judge(session), sessions.judge(another)]).toEqual(Array(2).fill({ is: 'holder', key }))
+  // The log-in has used another authenticator: by this one it has not been found yet.
+  expect(authenticate.judge(token)).toEqual({ is: 'perhaps' })
+  await authenticate(token, '192.0.2.1')
+  expect(authenticate.judge(token)).toEqual({ is: 'holder', key })
+  expect(authenticate.judge(adminToken)).toEqual({ is: 'holder', key: 'token of the configuration' })
+  expect(authenticate.judge('whk_invented')).toEqual({ is: 'invented' })
+
+  const restarted = open()
+  expect(restarted.judge(session)).toEqual({ is: 'perhaps' })
+  await restarted.find(session)
+  expect([restarted.judge(session), restarted.judge(another)]).toEqual([
+    { is: 'holder', key },
+    { is: 'holder', key: another },
+  ])
+})
+
 function countQueries() {
   const query = vi.spyOn(at.outbox.pool, 'query')
   onTestFinished(() => query.mockRestore())

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import type { ShownPace } from '../../src/domain/pace.ts'
 import { openTestPages } from '../support/open-pages.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>
@@ -91,6 +92,11 @@ test('the form says of which entity types the database tells no values before, a
   expect((await at.get('/couplings/new')).text).toContain(
     'alter table &quot;public&quot;.&quot;users&quot; replica identity full;',
   )
+  // Where REPLICA IDENTITY FULL alone would make the application's own UPDATE fail, it is not advised.
+  Object.assign(untold, { readUntold: async () => new Map([['user', null]]) })
+  const { text } = await at.get('/couplings/new')
+  expect(text).toContain('walhook check')
+  expect(text).not.toContain('replica identity')
   Object.assign(untold, { readUntold: async () => new Map() })
   expect((await at.get('/couplings/new')).text).not.toContain('replica identity')
 })
@@ -113,4 +119,67 @@ test('a pause that a receiver has asked for is on its page and in the API, also 
   await hold(-1)
   expect((await at.get(`/couplings/${json.id}`)).text).not.toContain('asked for a pause')
   expect((await at.call('GET', `/api/webhooks/${json.id}`)).json.held_until).toBeNull()
+})
+
+test('at what pace this process sends to a webhook is on its pages and in the API, where its receiver was in trouble', async () => {
+  const fields = { name: 'CRM', url: 'https://crm.example.com/', triggers: ['user.new'] }
+  const { json } = await at.call('POST', '/api/webhooks', fields)
+  const path = `/api/webhooks/${json.id}`
+  const show = (pace: ShownPace | null) => Object.assign(at.control, { paceOf: () => pace })
+  onTestFinished(() => void show(null))
+  const pages = async () =>
+    Promise.all(['', '/log'].map(async page => (await at.get(`/couplings/${json.id}${page}`)).text))
+  expect((await at.call('GET', path)).json).not.toHaveProperty('pace')
+
+  show({ limit: 100, pausedForMs: 0 })
+  for (const text of await pages()) expect(text).not.toContain('in trouble')
+  const pace = { requests_at_once: 100, at_most: 100, paused_for_ms: 0 }
+  expect((await at.call('GET', path)).json.pace).toEqual(pace)
+
+  show({ limit: 3, pausedForMs: 0 })
+  for (const text of await pages()) expect(text).toContain('at most 3 of 100 requests at once')
+  show({ limit: 1, pausedForMs: 3_999.5 })
+  for (const text of await pages()) expect(text).toContain('the next request goes out in 4 s, alone')
+  expect((await at.call('GET', path)).json.pace).toEqual({
+    requests_at_once: 1,
+    at_most: 100,
+    paused_for_ms: 4_000,
+  })
+})
+
+test.each<[string, string]>([
+  ['previous', 'false'],
+  ['batch', 'off'],
+  ['no_certificate', 'false'],
+  ['log_bodies', 'nothing'],
+  ['is_active', 'yes'],
+  ['trigger', 'user.nwe'],
+  ['all', 'users'],
+  ['name', 'twice'],
+  ['triggers', 'user.new'],
+])('in the form of a webhook %s=%s is an error, and neither on nor absent', async (field, value) => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    name: 'CRM',
+    url: 'https://crm.example.com/',
+    triggers: ['user.new'],
+  })
+  const form = [
+    ['name', 'ERP'],
+    ['url', 'https://crm.example.com/'],
+    ['trigger', 'user.new'],
+    ['version', '1'],
+    [field, value],
+  ] as [string, string][]
+  for (const path of [
+    '/couplings/new',
+    '/couplings/try',
+    `/couplings/${json.id}`,
+    `/couplings/${json.id}/try`,
+  ]) {
+    const answer = await at.post(path, form)
+    expect({ path, status: answer.status }).toEqual({ path, status: 422 })
+    expect(answer.text).toContain(`The field ${field} has a value`)
+  }
+  const { json: after } = await at.call('GET', `/api/webhooks/${json.id}`)
+  expect(after).toEqual({ ...json, secret: undefined })
 })

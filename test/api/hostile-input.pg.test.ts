@@ -274,3 +274,15 @@ test('a body that is too large is refused before the token is looked at, also wh
   expect(answer.headers.get('content-type')).toBe('application/problem+json')
   expect(sent).toBeLessThan(1_000_000)
 })
+
+test.each([
+  'limit=1&limit=2',
+  'limit=1&limit=1',
+  'entity_type=user&entity_id=1&entity_id=2',
+  'limit=1&x=1&x=2',
+])('a parameter that is there twice is an error, and not read once: %s', async query => {
+  const answer = await at.call('GET', `/api/events?${query}`)
+  expect(answer.status).toBe(422)
+  expect(answer.json.errors[0].pointer).toMatch(/^\/(limit|entity_id|x)$/)
+  expect((await at.call('GET', `/api/events?${query}`)).json.data).toBeUndefined()
+})

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { openGap } from '../../src/outbox/gaps.ts'
 import { normalizeUrls } from '../../src/outbox/webhook-urls.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -404,4 +404,24 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     'walhook_wal_held_back_bytes',
     'walhook_capturing',
   ])
+})
+
+test('what a webhook asks for and the tables do not give is said in the answer: of its triggers and fields only', async () => {
+  const sql = 'alter table "public"."users" replica identity full;'
+  Object.assign(at.control, { readUntold: async () => new Map([['user', sql]]) })
+  onTestFinished(() => void Object.assign(at.control, { readUntold: undefined }))
+  const triggers = ['user.update']
+  const made = await create({ triggers, previous: true, update_fields: ['user.email', 'company.name'] })
+  expect(made.warnings).toEqual([
+    { pointer: '/previous', detail: expect.stringContaining(sql) },
+    { pointer: '/update_fields', detail: expect.stringContaining(sql) },
+  ])
+  const change = async (body: object) =>
+    (await at.call('PATCH', `/api/webhooks/${made.id}`, body)).json.warnings
+  expect(await change({ previous: false })).toEqual([expect.objectContaining({ pointer: '/update_fields' })])
+  expect(await change({ update_fields: ['company.name'] })).toBeUndefined()
+  expect(await change({ previous: true, triggers: ['user.new', 'company.update'] })).toBeUndefined()
+  // What can't be asked is not in the way.
+  Object.assign(at.control, { readUntold: () => Promise.reject(new Error('no answer')) })
+  expect((await at.call('PATCH', `/api/webhooks/${made.id}`, { triggers })).status).toBe(200)
 })

@@ -6,18 +6,22 @@ import { promisify } from 'node:util'
 import { connect } from '../support/connect.ts'
 import { openOwnServer } from '../support/own-database.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
-import { startWalhook } from '../support/walhook-process.ts'
+import { adminToken, startWalhook } from '../support/walhook-process.ts'
 import { table } from './figures.ts'
 import type { Flood, Flooded } from './flood.ts'
+import { type Line, strangersLines, type Values, viewersLines } from './strangers-lines.ts'
 
 /**
- * `npm run bench:strangers [requests [words …]]`: what deliveries and memory are while strangers, and a viewer, ask for all they can:
- * walhook with a heap of 384 MB delivers 20 changes a second, and each path is asked for so often (100,000 unless said
- * otherwise) by 64 connections at once. Words behind the number choose lines that contain one of them.
+ * `npm run bench:strangers [requests [words …]]`: what deliveries, memory and other callers are while strangers, and a viewer, ask
+ * for all they can: walhook with a heap of 384 MB delivers 20 changes a second, and each path that there is is asked for so
+ * often (100,000 unless said otherwise) by 64 connections at once. Meanwhile somebody else asks ten times a second whether walhook
+ * is alive, and lists webhooks. Words behind the number choose lines that contain one of them.
  */
 const [wanted = '100000', ...words] = process.argv.slice(2)
 const requests = Number(wanted)
 const changesPerSecond = 20
+/** Another address than that of who watches. Other systems than Linux have to be told of it first. */
+const localAddress = process.platform === 'linux' ? '127.0.0.2' : '127.0.0.1'
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
 await using server = await openOwnServer({ max_connections: '200' })
@@ -26,11 +30,11 @@ await using psql = await connect(database.url)
 await psql.query(`
   create table users (id integer primary key, at double precision, data text);
   create table companies (id integer primary key)`)
-const latencies: { atMs: number; ms: number }[] = []
+const latencies: Timed[] = []
 await using receiver = await startTestReceiver(arrival => {
   const { at } = JSON.parse(arrival.body).result
-  const nowMs = Date.now()
-  if (at !== null) latencies.push({ atMs: nowMs, ms: nowMs - at })
+  const atMs = Date.now()
+  if (at !== null) latencies.push({ atMs, ms: atMs - at })
   return 204
 })
 await using walhook = startWalhook(database, { NODE_OPTIONS: '--max-old-space-size=384' })
@@ -50,6 +54,23 @@ const writing = (async () => {
   }
 })()
 
+/** What somebody else meets, who asks ten times a second; `ms` is null where it failed. */
+type Timed = { readonly atMs: number; readonly ms: number | null }
+const seen: Record<string, Timed[]> = { '/livez': [], '/api/webhooks': [] }
+const watching = Object.entries(seen).map(async ([path, times]) => {
+  while (!isOver) {
+    const atMs = Date.now()
+    const headers = { authorization: `Bearer ${adminToken}` }
+    const signal = AbortSignal.timeout(10_000)
+    const isOk = await fetch(url + path, { headers, signal }).then(
+      async response => (await response.text()) !== '' && response.ok,
+      () => false,
+    )
+    times.push({ atMs, ms: isOk ? Date.now() - atMs : null })
+    await sleep(100)
+  }
+})
+
 const logIn = await fetch(`${url}/login`, {
   method: 'POST',
   redirect: 'manual',
@@ -58,99 +79,27 @@ const logIn = await fetch(`${url}/login`, {
 })
 const cookie = logIn.headers.get('set-cookie')!.split(';')[0]!
 await sleep(5_000)
-const [event] = (
-  (await walhook.api('GET', '/api/events?entity_type=user&entity_id=1')) as { data: { id: string }[] }
-).data
-const [attempt] = ((await walhook.api('GET', `/api/webhooks/${id}/log`)) as { data: { id: string }[] }).data
-
-const viewerPaths = [
-  `/api/webhooks/${id}/log?limit=100`,
-  `/api/webhooks/${id}/log`,
-  `/api/webhooks/${id}/log/${attempt!.id}`,
-  '/api/webhooks',
-  `/api/webhooks/${id}`,
-  '/api/events?limit=100',
-  `/api/events/${event!.id}`,
-  '/api/backfills',
-  '/api/audit?limit=100',
-  '/api/status',
-]
-const viewerPages = [
-  '/couplings',
-  `/couplings/${id}/log`,
-  `/couplings/${id}/log/${attempt!.id}`,
-  '/events',
-  `/events/${event!.id}`,
-  '/health',
-  '/couplings/live',
-]
-const open: [string, Partial<Flood>][] = [
-  ['/', { paths: ['/'] }],
-  ['/login', { paths: ['/login'] }],
-  [
-    '/login, wrong tokens',
-    {
-      method: 'POST',
-      paths: ['/login'],
-      headers: { 'sec-fetch-site': 'same-origin' },
-      body: 'token=whk_$RANDOM',
-    },
-  ],
-  [
-    '/language',
-    {
-      method: 'POST',
-      paths: ['/language'],
-      headers: { 'sec-fetch-site': 'same-origin' },
-      body: 'language=nl',
-    },
-  ],
-  [
-    '/couplings, invented cookies',
-    { paths: ['/couplings'], headers: { cookie: 'walhook_session=whs_$RANDOM' } },
-  ],
-  ['/login, invented cookies', { paths: ['/login'], headers: { cookie: 'walhook_session=whs_$RANDOM' } }],
-  [
-    '/api/webhooks, invented tokens',
-    { paths: ['/api/webhooks'], headers: { authorization: 'Bearer whk_$RANDOM' } },
-  ],
-  ['/api/webhooks, no token', { paths: ['/api/webhooks'] }],
-  ['/assets/htmx.js', { paths: ['/assets/htmx.js'] }],
-  ['/api/openapi.json', { paths: ['/api/openapi.json'] }],
-  ['/api/docs', { paths: ['/api/docs'] }],
-  ['/livez', { paths: ['/livez'] }],
-  ['/readyz', { paths: ['/readyz'] }],
-  ['/readyz, invented tokens', { paths: ['/readyz'], headers: { authorization: 'Bearer whk_$RANDOM' } }],
-  ['/metrics', { paths: ['/metrics'] }],
-  ['/nowhere', { paths: ['/nowhere'] }],
-  [
-    'pipelined, invented cookies',
-    { kind: 'pipelined', paths: ['/'], headers: { cookie: 'walhook_session=whs_$RANDOM' } },
-  ],
-  ['2,500 half-sent bodies to /login', { kind: 'half', paths: ['/login'], count: 2_500 }],
-]
-const perMinute = 3_000
-const viewer = (path: string[], headers: Record<string, string>): Partial<Flood> => ({
-  paths: path,
-  headers,
-  count: Math.min(requests, perMinute),
-  connections: 32,
-  perSecond: perMinute / 60,
-})
-const asViewer: [string, Partial<Flood>][] = [
-  ['a viewer, the API', viewer(viewerPaths, { authorization: `Bearer ${token}` })],
-  ['a viewer, the pages', viewer(viewerPages, { cookie })],
-  ['a viewer, the log of 100', viewer(viewerPaths.slice(0, 1), { authorization: `Bearer ${token}` })],
-  ['a viewer, an attempt', viewer(viewerPages.slice(2, 3), { cookie })],
-]
+const firstOf = async (path: string) =>
+  ((await walhook.api('GET', path)) as { data: { id: string }[] }).data[0]!.id
+const event = await firstOf('/api/events?entity_type=user&entity_id=1')
+const attempt = await firstOf(`/api/webhooks/${id}/log`)
+const values: Values = { id, event, event_id: event, attempt, attempt_id: attempt }
+const all: Line[] = [...strangersLines(values), ...viewersLines(values, String(token), cookie)]
 
 const memoryMb = () =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${walhook.pid}/status`, 'utf8'))![1]) / 1_024
 const lines: string[][] = []
-const quantile = (sorted: number[], q: number) =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
-for (const [name, flood] of [['nothing', null] as const, ...open, ...asViewer]) {
-  if (flood !== null && words.length > 0 && !words.some(word => name.includes(word))) continue
+
+function figures(times: readonly Timed[], fromMs: number): { count: number; failed: number; said: string } {
+  const during = times.filter(({ atMs }) => atMs >= fromMs)
+  const sorted = during.flatMap(({ ms }) => ms ?? []).sort((a, b) => a - b)
+  const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? '–'
+  const failed = during.length - sorted.length
+  const said = `${quantile(0.5)} / ${quantile(0.99)} ms${failed > 0 ? `, ${failed} of ${during.length} failed` : ''}`
+  return { count: during.length, failed, said }
+}
+
+async function tryLine(name: string, flood: Partial<Flood> | null): Promise<void> {
   const fromMs = Date.now()
   let most = memoryMb()
   const watch = setInterval(() => {
@@ -159,7 +108,7 @@ for (const [name, flood] of [['nothing', null] as const, ...open, ...asViewer]) 
   let flooded: Flooded = { statuses: {}, seconds: 10 }
   if (flood === null) await sleep(10_000)
   else {
-    const whole: Flood = { url, paths: [], count: requests, connections: 64, ...flood }
+    const whole: Flood = { url, ask: [], count: requests, connections: 64, localAddress, ...flood }
     const program = join(import.meta.dirname, 'flood.ts')
     const { stdout } = await promisify(execFile)(process.execPath, [program, JSON.stringify(whole)], {
       maxBuffer: 1e7,
@@ -167,28 +116,27 @@ for (const [name, flood] of [['nothing', null] as const, ...open, ...asViewer]) 
     flooded = JSON.parse(stdout)
   }
   clearInterval(watch)
-  const during = latencies
-    .filter(({ atMs }) => atMs >= fromMs)
-    .map(({ ms }) => ms)
-    .sort((a, b) => a - b)
-  const statuses = Object.entries(flooded.statuses)
-    .map(([status, count]) => `${status}: ${count}`)
-    .join(', ')
+  const delivered = figures(latencies, fromMs)
+  const statuses = Object.entries(flooded.statuses).map(([status, count]) => `${status}: ${count}`)
   const line = [
     name,
-    statuses,
+    statuses.join(', '),
     `${flooded.seconds.toFixed(1)} s`,
-    String(during.length),
-    `${quantile(during, 0.5)} ms`,
-    `${quantile(during, 0.99)} ms`,
+    String(delivered.count),
+    delivered.said,
     `${most.toFixed(0)} MB`,
+    ...Object.values(seen).map(times => figures(times, fromMs).said),
   ]
   say(line.join('  |  '))
   lines.push(line)
 }
+
+for (const [name, flood] of [['nothing', null] as const, ...all])
+  if (flood === null || words.length === 0 || words.some(word => name.includes(word)))
+    await tryLine(name, flood)
 isOver = true
-await writing
+await Promise.all([writing, ...watching])
 say('')
-say(table(['', 'answers', 'in', 'deliveries', 'p50', 'p99', 'memory'], lines))
+say(table(['', 'answers', 'in', 'deliveries', 'p50 / p99', 'memory', ...Object.keys(seen)], lines))
 walhook.kill('SIGTERM')
 say(`\nwalhook ended with ${JSON.stringify(await walhook.exited)}`)

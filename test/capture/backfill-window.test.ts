@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
-import { openWindow } from '../../src/capture/backfill-window.ts'
-import type { BackfillAction } from '../../src/domain/backfill.ts'
+import { openWindow, type PageTask } from '../../src/capture/backfill-window.ts'
 import { type ActionType, type WebhookEvent, writeBody } from '../../src/domain/event.ts'
 import { entity } from '../support/open-mapper.ts'
 
-function open(actionType: BackfillAction = 'new') {
-  const window = openWindow({ of: 'backfill', actionType, webhookId: 3 }, entity('user', 'users'))
+const backfill = (actionType: 'new' | 'update'): PageTask => ({ of: 'backfill', actionType, webhookId: 3 })
+
+function open(task = backfill('new')) {
+  const window = openWindow(task, entity('user', 'users'))
   const event = (entityType: string, id: string, actionType: ActionType, name = ''): WebhookEvent => ({
     entityType,
     entityId: id,
@@ -47,10 +48,12 @@ test('an entity is told as the last event has it, before and after the page was 
 })
 
 test('told as updates: also what was new, since a webhook need not have asked for new ones, and what was updated', () => {
-  const at = open('update')
-  at.fill('1', '2')
-  at.brings(at.event('user', '1', 'new', 'late'), at.event('user', '2', 'update', 'late'))
-  expect(at.texts()).toEqual([told(1, 'update', 'late'), told(2, 'update', 'late')])
+  for (const task of [backfill('update'), { of: 'resync' } as const]) {
+    const at = open(task)
+    at.fill('1', '2')
+    at.brings(at.event('user', '1', 'new', 'late'), at.event('user', '2', 'update', 'late'))
+    expect(at.texts()).toEqual([told(1, 'update', 'late'), told(2, 'update', 'late')])
+  }
 })
 
 test('a TRUNCATE names no rows: what was read before or after says nothing', () => {

@@ -142,16 +142,15 @@ test('a row that is inserted again, or another change, while what is gone is loo
   await using capture = await at.start()
   await at.isResynced()
   await capture.caughtUp()
-  const last = new Map((await at.events(before)).map(line => [line.split(' ')[1], line]))
-  expect(last).toEqual(
-    new Map([
-      ['1', 'user 1 new again'],
-      ['2', 'user 2 delete'],
-      ['3', 'user 3 delete'],
-      ['4', 'user 4 delete'],
-      ['5', 'user 5 update old'],
-    ]),
-  )
+  // 1 is told twice: a webhook that knows it, but wants no `new`, hears only the update. Nobody was told that it was gone.
+  expect((await at.events(before)).toSorted()).toEqual([
+    'user 1 new again',
+    'user 1 update again',
+    'user 2 delete',
+    'user 3 delete',
+    'user 4 delete',
+    'user 5 update old',
+  ])
 })
 
 test('keys of a type that the column had before are gone; those of the new type are told', async () => {
@@ -174,9 +173,9 @@ test('keys of a type that the column had before are gone; those of the new type 
     'user 00000000-0000-0000-0000-000000000001 new old',
     'user 00000000-0000-0000-0000-000000000002 new old',
     'user 00000000-0000-0000-0000-000000000003 new old',
-    'user 1 delete',
-    'user 2 delete',
     'user 3 delete',
+    'user 2 delete',
+    'user 1 delete',
   ])
 })
 

@@ -71,3 +71,36 @@ test('a transaction with a subtransaction that is rolled back while walhook is s
   await capture.caughtUp()
   expect((await capture.events()).map(event => event.slice(0, 10))).toEqual(['user 1 new'])
 })
+
+// https://github.com/estuary/connectors/pull/5228: where a transaction that is rolled back has outgrown the decoder's memory,
+// PostgreSQL 18 tells of its subtransactions that they were aborted, although it has told nothing of them.
+test('PostgreSQL 18 tells of a subtransaction that is aborted, unasked, and walhook passes over it', async () => {
+  await using source = await createTestDatabase()
+  await using psql = await connect(source.url)
+  await psql.query(`
+    alter database ${source.name} set logical_decoding_work_mem = '64kB';
+    ${tables} create table companies (id integer primary key); create table other (id integer, name text)`)
+  {
+    await using capture = await startCapture(source)
+    await capture.caughtUp()
+  }
+  await using witness = await connect(source.url)
+  await witness.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [`${source.name}_w`])
+  for (const table of ['other', 'users'])
+    await psql.query(`
+      begin;
+      insert into ${table} values (-1); savepoint s; insert into ${table} values (-2); release s;
+      insert into ${table} select n, repeat('x', 1000) from generate_series(1000, 1800) n;
+      rollback`)
+  await psql.query(`insert into users values (1, 'a')`)
+  const { rows } = await witness.query(
+    `select count(*) filter (where chr(get_byte(data, 0)) = 'A')::int as aborts,
+            current_setting('server_version_num')::int >= 180000 as is_18
+     from pg_logical_slot_get_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', 'walhook')`,
+    [`${source.name}_w`],
+  )
+  expect(rows[0].aborts).toBe(rows[0].is_18 ? 2 : 0)
+  await using capture = await startCapture(source)
+  await capture.caughtUp()
+  expect((await capture.events()).map(event => event.slice(0, 10))).toEqual(['user 1 new'])
+})

@@ -29,7 +29,7 @@ export type Period = {
   readonly told: readonly Told[]
   readonly gaps: readonly Gap[]
   readonly parked: readonly Parked[]
-  /** Whether a resync or a backfill has run: then rows may be told that no transaction of the period has changed. */
+  /** Whether a resync or a backfill has run, or a partition has come: then rows may be told that no transaction of the period has changed. */
   readonly wasResynced: boolean
   /** Each entity as the tables have it at the end, with its lists. */
   readonly present: ReadonlyMap<string, Row>
@@ -81,7 +81,8 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
     const now = period.present.get(entity)
     const seen = new Set<Step>()
     let last = -1
-    let isDisturbed = steps.some(({ lsn }) => isInGap(lsn, entity))
+    // What came with a partition may be changed, by the stream, before it is read.
+    let isDisturbed = steps.some(({ lsn, silence }) => isInGap(lsn, entity) || silence === 'attached')
     let has = received.get(entity)
 
     for (const event of events) {
@@ -123,7 +124,9 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
     for (const [at, step] of steps.entries()) {
       if (seen.has(step) || step.action === 'nothing') continue
       const isGone = step.action === 'update' && steps.slice(at + 1).some(({ row }) => row === null)
-      if (isGone || isParked(step.lsn, entity) || step.silence === 'detached') continue
+      // What came with a partition is told by a page that reads it, later: receivers end with it.
+      if (isGone || isParked(step.lsn, entity) || step.silence === 'detached' || step.silence === 'attached')
+        continue
       if (isInGap(step.lsn, entity)) count.inGaps++
       else
         faults.push(`lost: ${step.action} ${entity} at ${lsnText(step.lsn)}, v ${short(step.row?.v ?? null)}`)

@@ -112,6 +112,7 @@ async function steady(
       .sql('select from walhook.gaps where resynced_at is null')
       .then(rows => rows.length)
       .catch(() => 0)
+    const untold = await untoldPartitions(at)
     const now = performance.now()
     const line = `${saying.isReady} ${saying.state} ${saying.code} ${openGaps}`
     if (line !== last) since = now
@@ -120,11 +121,26 @@ async function steady(
     const isQuiet = now - since > (isOnItsWay ? noticeMs : steadyMs)
     if (saying.state === 'gone') return { saying, openGaps }
     if (saying.isReady && openGaps === 0) {
-      if (waiting === null ? isQuiet : await isTold(at, waiting)) return { saying, openGaps }
+      if (untold === 0 && (waiting === null ? isQuiet : await isTold(at, waiting)))
+        return { saying, openGaps }
     } else if (isQuiet && !saying.isReady && (isNamed(saying) || openGaps > 0)) return { saying, openGaps }
     if (now - start > patienceMs) return { saying, openGaps }
     await sleep(150)
   }
+}
+
+/** Partitions that walhook has not looked at yet, or whose rows it is about to tell. */
+async function untoldPartitions(at: At): Promise<number> {
+  const rows = await at
+    .sql(
+      `select (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhparent
+               where c.relname like 'orders%' and c.relkind = 'p' and not exists (
+                 select from walhook.captured, jsonb_each(facts -> 'tables') as t
+                 where t.value -> 'parts' ? i.inhrelid::text))
+            + (select count(*) from walhook.resyncs where part_oid is not null and state in ('waiting', 'running')) as n`,
+    )
+    .catch(() => [{ n: 0 }])
+  return Number(rows[0]!.n)
 }
 
 const isNamed = ({ state, code }: Saying) => ['blocked', 'lost', 'gap'].includes(state) || code !== null

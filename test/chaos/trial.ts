@@ -87,7 +87,9 @@ export async function openTrial(server: OwnServer, seed: number) {
       told,
       gaps: await readGaps(client),
       parked: await readParked(client),
-      wasResynced: mends.some(mend => /resync|backfill/.test(mend)),
+      wasResynced:
+        mends.some(mend => /resync|backfill/.test(mend)) ||
+        entries.some(({ silence }) => silence === 'attached'),
       present: await readPresent(client, names),
     }
     const { faults, ...counts } = judge(period, truth, received)

@@ -17,7 +17,6 @@ import {
   startFaultyReceiver,
 } from '../support/faulty-receiver.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
-import { holdUp, untilWaiting } from '../support/outbox-traffic.ts'
 import { until } from '../support/wait.ts'
 
 const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
@@ -290,7 +289,7 @@ test('wake-ups while events wait for company do not keep the database busy, and 
   const { query } = at.outbox.pool
   at.outbox.pool.query = (async (...args: [never]) => {
     const answer = await (query as (...args: unknown[]) => Promise<unknown>).apply(at.outbox.pool, args)
-    if ((args[0] as { name?: string }).name === 'what_is_due') {
+    if ((args[0] as { name?: string }).name === 'what_waits_for_a_batch') {
       looks++
       await new Promise(resolve => setTimeout(resolve, 20))
     }

@@ -136,6 +136,18 @@ test('where the proxy knows no way to one address, the next is asked for', async
   expect(proxy.heads).toHaveLength(2)
 })
 
+test('an address that the proxy is still trying does not keep from one that works', async () => {
+  await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
+  // It says nothing of five of six: it waits for them, as long as its own time-out.
+  await using proxy = await startProxy((_socket, asked) => asked.startsWith('1.1.1.6:'))
+  const addresses = ['2606:4700::1111', '1.1.1.1', '1.1.1.2', '1.1.1.3', '1.1.1.4', '1.1.1.6']
+  await using sender = openTestSender(`http://127.0.0.1:${proxy.port}`, addresses)
+  const result = await sender.post(requestTo(`http://plain.test:${receiver.port}/`), never)
+  expect(result).toMatchObject({ outcome: 'delivered', remoteAddress: '1.1.1.6' })
+  expect(proxy.heads).toHaveLength(6)
+  expect(receiver.sockets).toHaveLength(1)
+})
+
 const says = (text: string) => (socket: Socket) => {
   socket.write(text)
   return false

@@ -111,24 +111,6 @@ test('a failure within a minute of a success is an entity, not the webhook', () 
   expect(at.answer(1, 'failed')).toBe(true)
 })
 
-test('room is kept for those who ask for it, as much as there is, and given back', () => {
-  const at = open({ most: 10 })
-  at.fill(1)
-  for (let n = 10; n > 0; n--) at.answer(1, 'delivered')
-  expect([at.reserve(1, 7), at.reserve(1, 7), at.reserve(1, 7)]).toEqual([7, 3, 0])
-  expect(at.room(1)).toBe(0)
-  at.unreserve(1, 7)
-  expect(at.room(1)).toBe(7)
-})
-
-test('for a webhook that was forgotten among thousands of others, no room is kept', () => {
-  const at = open()
-  at.meet(1, url)
-  for (let id = 2; id <= 10_001; id++) at.meet(id, url)
-  expect(at.reserve(1, 5)).toBe(0)
-  expect(at.room(1)).toBeGreaterThan(0)
-})
-
 test('a success after an outage is told once, and one between failures of an entity is not', () => {
   const at = open()
   const fail = () => {
@@ -159,4 +141,24 @@ test('a success after an outage is told once, and one between failures of an ent
   for (let i = 0; i < 3; i++) at.answer(1, 'failed', startedAtMs)
   at.pass(5_000)
   expect(deliver()).toBe(false)
+})
+
+test('what is shown of a pace is what it does: fewer at once, or none for a while', () => {
+  const at = open()
+  expect(at.paceOf(1)).toBeNull()
+  grow(at, 1)
+  expect(at.paceOf(1)).toEqual({ limit: 100, pausedForMs: 0 })
+  const count = at.fill(1)
+  at.pass(1)
+  at.answer(1, 'pressed', at.nowMs())
+  expect(at.paceOf(1)).toEqual({ limit: 50, pausedForMs: 0 })
+  for (let i = 1; i < count; i++) at.answer(1, 'failed')
+  at.pass(10)
+  at.fill(1)
+  at.answer(1, 'silent', at.nowMs())
+  const { limit, pausedForMs } = at.paceOf(1)!
+  expect({ limit, isPaused: pausedForMs > 0 }).toEqual({ limit: 1, isPaused: true })
+  expect(at.room(1)).toBe(0)
+  at.pass(pausedForMs)
+  expect(at.paceOf(1)!.pausedForMs).toBe(0)
 })

@@ -5,6 +5,8 @@ import { createSettler } from '../../src/delivery/settler.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
 import { until } from '../support/wait.ts'
 
+const nothing = { isFenced: false, webhooksVersion: 0, left: [], disabled: [], recovered: [] }
+
 /** A settler whose commits end when the test says so, on a clock that the test sets. */
 function openSettler() {
   const batches: number[] = []
@@ -14,14 +16,15 @@ function openSettler() {
   let end: PromiseWithResolvers<void> | null = null
   const settler = createSettler({
     clockMs: () => nowMs,
-    async settle(settlements) {
+    takeRows: () => ({ rows: [], isAll: true }),
+    async settle({ settlements }) {
       batches.push(settlements.length)
       end = Promise.withResolvers()
       await end.promise
-      return []
+      return nothing
     },
     log: { error: (...args: unknown[]) => errors.push(args) } as never,
-    onSettled: settlements => settled.push(settlements.length),
+    onSettled: ({ settlements }) => settled.push(settlements.length),
   })
   return {
     batches,
@@ -131,17 +134,18 @@ test('what one of them brings keeps no other from being settled: it is found by 
   const done: number[] = []
   const settler = createSettler({
     clockMs: () => performance.now(),
-    async settle(settlements) {
+    takeRows: () => ({ rows: [], isAll: true }),
+    async settle({ settlements }) {
       const attempts = settlements.map(each => each.attempt)
       if (attempts.some(({ response }) => response?.body === 'poison'))
         throw Object.assign(new DatabaseError('invalid byte sequence', 0, 'error'), { code: '22021' })
       stored.push(
         ...attempts.map(({ eventId, response }) => ({ eventId: Number(eventId), body: response!.body })),
       )
-      return []
+      return nothing
     },
     log: { error: () => {} } as never,
-    onSettled: settlements => done.push(settlements.length),
+    onSettled: ({ settlements }) => done.push(settlements.length),
   })
   for (let i = 0; i < 30; i++)
     settler.push(attempt(i, i === 17 || i === 3 ? 'poison' : 'fine') as unknown as Settlement)

@@ -100,6 +100,16 @@ test('a partition that is seen to be away is remembered until it returns', () =>
   ).toEqual(['orders: partition detached'])
 })
 
+test('a partition that a table has not had has come, once; one that returns is a gap; and a gap tells both', () => {
+  const came = { tables: { users, orders: { ...orders, parts: { ...orders.parts, 22: '22 9' } } } }
+  const found = compare(came)
+  expect(found.arrivals).toEqual([{ table: 'orders', oid: 22, fromLsn: 100n }])
+  expect(compare(came, {}, found.next).arrivals).toEqual([])
+  expect(compare(came, { isSound: false }).arrivals).toEqual([])
+  const both = compare({ tables: { users, orders: { ...orders, parts: { 20: '20 9', 22: '22 9' } } } })
+  expect(both).toMatchObject({ arrivals: [], losses: [{ reason: 'partition detached' }] })
+})
+
 test('a table that the mapping leaves out and names again has a gap, one that it names for the first time has none', () => {
   const left = compare({ tables: { orders } }, { mapped: ['orders'] })
   expect(left.losses).toEqual([])

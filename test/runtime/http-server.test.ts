@@ -1,7 +1,8 @@
 import type { RequestListener } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { listenHttp } from '../../src/runtime/http-server.ts'
+import { until } from '../support/wait.ts'
 
 const answer: RequestListener = (_request, response) => void response.end('here')
 const listen = async (port = 0, host = '127.0.0.1') => await listenHttp(answer, { host, port })
@@ -55,4 +56,35 @@ test('disposing ends the connections that clients hold open, also where an answe
   await result.server[Symbol.asyncDispose]()
   await closed
   await (await listening(port))[Symbol.asyncDispose]()
+})
+
+test('who holds all connections keeps nobody out: one more ends the oldest one of whoever has most', async () => {
+  let address = ''
+  const result = await listenHttp(answer, { host: '127.0.0.1', port: 0, keyOf: () => address })
+  if (!result.ok) throw new Error(result.problem.found)
+  await using server = result.server
+  const port = Number(new URL(server.url).port)
+  const opened: { socket: Socket; key: string }[] = []
+  const hold = async (key: string, count: number) => {
+    address = key
+    const sockets = await Promise.all(
+      Array.from({ length: count }, () => {
+        const socket = connect(port, '127.0.0.1').on('error', () => {})
+        opened.push({ socket, key })
+        socket.write('GET / HTTP/1.1\r\nhost: ')
+        return new Promise<Socket>(resolve => socket.once('connect', () => resolve(socket)))
+      }),
+    )
+    return sockets
+  }
+  const ended = (key: string) =>
+    opened.filter(each => each.key === key && (each.socket.destroyed || each.socket.readableEnded)).length
+  // More than half of all is nobody's.
+  await hold('one', 300)
+  await until(() => ended('one') === 44, { what: 'those beyond half of all to be ended' })
+  await hold('two', 256)
+  address = 'somebody else'
+  expect(await (await fetch(server.url, { headers: { connection: 'close' } })).text()).toBe('here')
+  await until(() => ended('one') + ended('two') === 45, { what: 'one to make room' })
+  for (const { socket } of opened) socket.destroy()
 })

@@ -26,6 +26,23 @@ test('work is done once for all who ask meanwhile, and for a while after', async
   expect(await next).toBe(2)
 })
 
+test('how long a result is kept may depend on it', async () => {
+  const clock = { ms: 0 }
+  let asked = 0
+  const ask = shared(
+    (result: number) => (result === 1 ? 100 : 1_000),
+    () => clock.ms,
+    async () => ++asked,
+  )
+  expect(await ask()).toBe(1)
+  clock.ms = 100
+  expect(await ask()).toBe(2)
+  clock.ms = 1_099
+  expect(await ask()).toBe(2)
+  clock.ms = 1_100
+  expect(await ask()).toBe(3)
+})
+
 test('a failure is shared, and not kept', async () => {
   let tries = 0
   const ask = shared(

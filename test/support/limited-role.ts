@@ -1,7 +1,6 @@
 import { inject } from 'vitest'
 import { connect } from './connect.ts'
 import { createTestDatabase } from './database.ts'
-import { until } from './wait.ts'
 
 /**
  * A database whose tables belong to the role that the tests' server was made with, and a role that may replicate, read
@@ -24,15 +23,7 @@ export async function openLimitedRole(sql: string, published: string) {
     role,
     database: { ...database, url: url.href },
     slotName: database.name.slice(0, 63),
-    async dropSlot() {
-      const drop =
-        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active'
-      await until(async () => ((await admin.query(drop, [database.name.slice(0, 63)])).rowCount ?? 0) > 0, {
-        what: 'the slot to be free',
-      })
-    },
     async [Symbol.asyncDispose]() {
-      await this.dropSlot().catch(() => {})
       await admin.query(`reassign owned by ${role} to current_user; drop owned by ${role}`)
       await admin.end()
       await database.drop()

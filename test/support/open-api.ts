@@ -59,6 +59,8 @@ export async function openTestApi(
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
+    paceOf: () => null,
+    mostInFlight: 100,
     earlyRetries: { count: 3, longestMs: 1_800_000 },
     captureState: () => ({ state: 'streaming', reason: null, slotName }),
     captureStatus: async () => ({

@@ -10,11 +10,15 @@ export const embeddedVersion = process.env.TEST_EMBEDDED_POSTGRES || null
 /** Where Debian's package postgresql-15 puts `bin` and `lib`. */
 const debianFolder = '/usr/lib/postgresql/15'
 
-/** Starts an embedded server that a test has for itself: to stop it, or with settings of its own. */
+/**
+ * Starts an embedded server that a test has for itself: to stop it, or with settings of its own. It syncs nothing to
+ * disk: that matters where the machine crashes, and here only processes do.
+ */
 export async function startOwnServer(
   dataDir: string,
-  settings: Readonly<Record<string, string>> = {},
+  wanted: Readonly<Record<string, string>> = {},
 ): Promise<EmbeddedPostgres> {
+  const settings = { fsync: 'off', ...wanted }
   if (embeddedVersion === null) return await startEmbeddedPostgres({ dataDir, settings })
   const binaries =
     embeddedVersion === 'debian'

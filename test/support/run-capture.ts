@@ -48,6 +48,7 @@ export async function startCapture(
     mapping,
     nowMs: () => Date.now(),
     log,
+    pagePace: { pollMs: 50, retryMs: 100 },
     onStored(stored) {
       commits++
       truncated.push(...stored.truncated)

@@ -96,11 +96,14 @@ function settings(database: Place): Record<string, string> {
   }
 }
 
+/** Code that was compiled once is not compiled again by each process. https://nodejs.org/api/module.html#module-compile-cache */
+const compileCache = join(import.meta.dirname, '..', '..', 'data', 'compile-cache')
+
 /** In another folder, so that no mapping file of the project is found by chance. */
 function spawnWalhook(args: readonly string[], env: Record<string, string>, program = main): ChildProcess {
   return spawn(process.execPath, [program, ...args], {
     cwd: tmpdir(),
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }

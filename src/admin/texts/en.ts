@@ -97,6 +97,13 @@ export const en = {
       willBeDisabledSoon: 'Will be disabled by the next event that is lost.',
       heldFor: (left: string) => `The receiver asked for a pause of ${left}.`,
     },
+    pace: {
+      paused: (seconds: number) =>
+        `Its receiver does not answer or takes no more for now: the next request goes out in ${seconds} s, alone.`,
+      slowed: (limit: number, most: number) =>
+        `Its receiver was in trouble: at most ${limit} of ${most} requests at once, more as they are accepted.`,
+      ofThisProcess: '(As the process sends that wrote this page.)',
+    },
     done: {
       saved: 'The changes are saved.',
       deleted: 'The webhook is deleted.',
@@ -159,7 +166,9 @@ export const en = {
     maxWaitMs: 'Wait at most, in milliseconds (0 to 60000)',
     updateFields: 'Only updates of these fields',
     untold: (names: string) =>
-      `The database does not tell what changed in ${names}: no previous values are sent of them, and every update, whatever fields are chosen below. To have both, an administrator of the database runs:`,
+      `The database does not tell what changed in ${names}: no previous values are sent of them, and every update, whatever fields are chosen below.`,
+    untoldMend: 'To have both, an administrator of the database runs:',
+    untoldCheck: 'Run “walhook check”: it says whether they can be had, and how.',
     updateFieldsHint: 'Choose none to be told of every update.',
     tryTitle: 'Test before saving',
     tryHint: 'Sends a test to the URL above with these settings. Nothing is saved.',

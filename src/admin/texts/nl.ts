@@ -103,6 +103,13 @@ export const nl: Texts = {
       willBeDisabledSoon: 'Wordt uitgeschakeld zodra er weer een melding verloren gaat.',
       heldFor: left => `De ontvanger vroeg om een pauze van ${left}.`,
     },
+    pace: {
+      paused: seconds =>
+        `De ontvanger antwoordt niet of kan even niet meer aan: over ${seconds} s gaat het volgende verzoek, alleen.`,
+      slowed: (limit, most) =>
+        `De ontvanger had het moeilijk: hooguit ${limit} van ${most} verzoeken tegelijk, meer naarmate ze worden geaccepteerd.`,
+      ofThisProcess: '(Zoals het proces verstuurt dat deze pagina schreef.)',
+    },
     done: {
       saved: 'De wijzigingen zijn opgeslagen.',
       deleted: 'De webhook is verwijderd.',
@@ -167,7 +174,9 @@ export const nl: Texts = {
     maxWaitMs: 'Wacht hooguit, in milliseconden (0 tot 60000)',
     updateFields: 'Alleen wijzigingen van deze velden',
     untold: names =>
-      `De database vertelt niet wat er in ${names} is veranderd: daarvan worden geen vorige waarden meegestuurd, en elke wijziging, welke velden hieronder ook zijn gekozen. Voor beide voert een beheerder van de database dit uit:`,
+      `De database vertelt niet wat er in ${names} is veranderd: daarvan worden geen vorige waarden meegestuurd, en elke wijziging, welke velden hieronder ook zijn gekozen.`,
+    untoldMend: 'Voor beide voert een beheerder van de database dit uit:',
+    untoldCheck: 'Voer “walhook check” uit: dat zegt of het kan, en hoe.',
     updateFieldsHint: 'Kies er geen om elke wijziging door te geven.',
     tryTitle: 'Testen voor je opslaat',
     tryHint: 'Stuurt een test naar de URL hierboven, met deze instellingen. Er wordt niets opgeslagen.',

@@ -140,23 +140,50 @@ export const tableOperations: readonly Operation[] = [
         `alter table public.orders detach partition public.${part}`,
         'commit',
       )
-      const attach = async (withRows: boolean) => {
+      const attach = async () => {
         await at.sql(
           'begin',
           'lock table public.orders in access exclusive mode',
           // Where they were, others may be by now.
           `delete from public.orders where ${at.names.orders.key} in (select ${at.names.orders.key} from public.${part})`,
           `with moved as (delete from public.orders_rest where ${at.names.orders.key} ${part === 'orders_low' ? '< 20' : 'between 20 and 39'} returning *) select from moved`,
-          // Rows that come with a partition which walhook has not known are like those of a table that is mapped anew.
-          withRows ? noteSilent('orders', `public.${part}`, 'attached') : `truncate public.${part}`,
+          noteSilent('orders', `public.${part}`, 'attached'),
           `alter table public.orders attach partition public.${part} for values ${range}`,
           'commit',
         )
       }
-      if (at.random() < 0.5) return { did: `${part} detached`, undo: () => attach(false) }
+      if (at.random() < 0.5) return { did: `${part} detached`, undo: attach }
       await new Promise(resolve => setTimeout(resolve, at.random() * 1_500))
-      await attach(true)
+      await attach()
       return { did: `${part} was detached for a while` }
+    },
+  },
+  {
+    name: 'put another partition in the place of one',
+    weight: 2,
+    async run(at) {
+      const { table, key } = at.names.orders
+      if (table !== 'public.orders') return null
+      const part = pick(at.random, ['orders_low', 'orders_mid'])
+      const range = part === 'orders_low' ? 'from (minvalue) to (20)' : 'from (20) to (40)'
+      const id = part === 'orders_low' ? 3 : 23
+      await at.sql(
+        'begin',
+        'lock table public.orders in access exclusive mode',
+        noteSilent('orders', `public.${part}`, 'detached'),
+        `create table public.orders_copy (like public.${part} including all)`,
+        `insert into public.orders_copy select * from public.${part} where ${key} % 5 <> 0`,
+        `update public.orders_copy set v = nextval('chaos.v'), name = 'copied' where ${key} % 2 = 0`,
+        `insert into public.orders_copy (${key}, v, name) values (${id}, nextval('chaos.v'), 'loaded')
+         on conflict (${key}) do nothing`,
+        `alter table public.orders detach partition public.${part}`,
+        `drop table public.${part}`,
+        `alter table public.orders_copy rename to ${part}`,
+        noteSilent('orders', `public.${part}`, 'attached'),
+        `alter table public.orders attach partition public.${part} for values ${range}`,
+        'commit',
+      )
+      return { did: `${part} is another one, with other rows` }
     },
   },
   {

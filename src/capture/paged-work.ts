@@ -1,0 +1,162 @@
+import type { Backfill } from '../domain/backfill.ts'
+import type { EntityMapping } from '../domain/mapping.ts'
+import type { Part } from '../domain/resync.ts'
+import type { Outbox } from '../outbox/database.ts'
+import { noteReason, type OpenWork, type PageDone } from '../outbox/paged-work.ts'
+import { describeError, type Log } from '../runtime/log.ts'
+import { sleep } from '../runtime/sleep.ts'
+import { type Page, readPageOf } from './backfill-page.ts'
+import type { PageStep, PageTask } from './backfill-window.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { PageOutcome, PageTeller } from './pages.ts'
+import { readPartPageOf } from './part-page.ts'
+import type { Source } from './source.ts'
+
+/** How long until it is looked again whether there is work, and until work that waits is tried again. */
+export type PagePace = { readonly pollMs: number; readonly retryMs: number }
+
+export const usualPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
+
+const rereadMs = 100
+/** What is over sooner is not worth a note. */
+const noteAfterMs = 1_000
+const overdueAfterMs = 30_000
+
+/** What is known of a piece of work between its pages. */
+export type Turn = { nextAtMs: number; waitsSinceMs: number | null; bytesPerRow: number | null }
+
+/**
+ * What became of a turn: the work goes on in `ms`, or it waits, for this reason. `briefly`: what is waited for is over in a
+ * moment, as a rule.
+ */
+export type TurnEnd =
+  | { readonly goesOnInMs: number }
+  | { readonly waitsFor: string; readonly briefly?: boolean }
+
+/** A backfill or a resync that is open. */
+export type Piece = {
+  readonly of: OpenWork
+  readonly id: number
+  /** Of what nobody has asked for, and nobody else looks at: what there is to tell, in words. */
+  readonly unasked?: string | null
+  takeTurn(turn: Turn, signal: AbortSignal): Promise<TurnEnd>
+}
+
+/** Where a backfill or a resync stands. */
+type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & { readonly part?: Part | null }
+
+/** What backfills and resyncs work with. */
+export type PagedWork = {
+  readonly source: Source
+  readonly outbox: Outbox
+  readonly slotName: string
+  readonly mapping: readonly EntityMapping[]
+  readonly teller: PageTeller
+  /** The catalogue of an entity's tables; throws where they can't be captured as they are. */
+  readonly judge: (entity: EntityMapping) => Promise<Catalogue>
+  readonly nowMs: () => number
+  readonly log: Log
+}
+
+/**
+ * Works off what is open, one page of each in its turn, while the stream is stored; until `signal` is aborted. What fails
+ * is tried again, and says so. `overdue` gets what nobody has asked for and has waited for long, with what it waits for.
+ */
+export async function workOffPages(
+  findOpen: readonly (() => Promise<Piece[]>)[],
+  options: PagedWork & { readonly pace: PagePace; readonly overdue: Map<string, string> },
+  signal: AbortSignal,
+): Promise<void> {
+  const { outbox, teller, nowMs, log, pace, overdue } = options
+  const turns = new Map<string, Turn>()
+
+  function turnOf({ of, id }: Piece): Turn {
+    const key = `${of} ${id}`
+    const turn = turns.get(key) ?? { nextAtMs: 0, waitsSinceMs: null, bytesPerRow: null }
+    turns.set(key, turn)
+    return turn
+  }
+
+  /** Does what is to be done next; returns after how many ms there is more. */
+  async function takeNextTurn(): Promise<number> {
+    const open = (await Promise.all(findOpen.map(find => find()))).flat()
+    for (const key of turns.keys())
+      if (!open.some(({ of, id }) => key === `${of} ${id}`)) {
+        turns.delete(key)
+        overdue.delete(key)
+      }
+    const next = open.toSorted((a, b) => turnOf(a).nextAtMs - turnOf(b).nextAtMs)[0]
+    if (!next) {
+      teller.rest()
+      return pace.pollMs
+    }
+    const turn = turnOf(next)
+    const waitMs = turn.nextAtMs - nowMs()
+    if (waitMs > 0) return Math.min(waitMs, pace.pollMs)
+    const end = await next.takeTurn(turn, signal).catch((error): TurnEnd => {
+      return { waitsFor: `the next page could not be read: ${describeError(error)}` }
+    })
+    if (!signal.aborted) await settle(next, turn, end)
+    return 0
+  }
+
+  async function settle({ of, id, unasked }: Piece, turn: Turn, end: TurnEnd): Promise<void> {
+    if ('goesOnInMs' in end) {
+      turn.waitsSinceMs = null
+      overdue.delete(`${of} ${id}`)
+      turn.nextAtMs = nowMs() + end.goesOnInMs
+      return
+    }
+    turn.waitsSinceMs ??= nowMs()
+    turn.nextAtMs = nowMs() + (end.briefly ? rereadMs : pace.retryMs)
+    if (unasked && nowMs() - turn.waitsSinceMs > overdueAfterMs)
+      overdue.set(`${of} ${id}`, `${unasked}: ${end.waitsFor}`)
+    if (!end.briefly || nowMs() - turn.waitsSinceMs >= noteAfterMs)
+      await noteReason(outbox, of, id, end.waitsFor)
+  }
+
+  while (!signal.aborted) {
+    const waitMs = await takeNextTurn().catch(error => {
+      if (!signal.aborted) log.warn('pages.failed', { reason: describeError(error) })
+      return pace.retryMs
+    })
+    await sleep(waitMs, signal)
+  }
+}
+
+/** Reads the next page of an entity's rows and has it told. `stepOf` says how far the work is then. */
+export async function tellRows(
+  { source, teller }: Pick<PagedWork, 'source' | 'teller'>,
+  page: {
+    task: PageTask
+    entity: EntityMapping
+    catalogue: Catalogue
+    work: Place
+    limit: number
+    stepOf: (page: Page) => PageStep
+  },
+  turn: Turn,
+  signal: AbortSignal,
+): Promise<PageOutcome<Page>> {
+  const { task, entity, catalogue, work, limit, stepOf } = page
+  const at = { after: work.afterKey, until: work.untilKey, limit }
+  const read = () =>
+    work.part
+      ? readPartPageOf(source, catalogue, entity, work.part, at)
+      : readPageOf(source, catalogue, entity, at)
+  const contentOf = (page: Page) => (page.rows === 0 ? null : { reading: page, step: stepOf(page) })
+  const told = await teller.tell(task, entity, { read, contentOf }, signal)
+  if (told.outcome === 'stored') turn.bytesPerRow = bytesOf(told.page) / told.page.rows
+  return told
+}
+
+/** How far the work is behind a page of up to `limit` rows. */
+export function stepPast({ id, afterKey }: Place, page: Page, limit: number): PageDone {
+  const { lastKey: toKey, untilKey, rows, rowsEstimate } = page
+  return { id, fromKey: afterKey, toKey, untilKey, rows, rowsEstimate, isLast: rows < limit }
+}
+
+/** The bytes, about, of the entities' values. */
+function bytesOf({ entities }: Pick<Page, 'entities'>): number {
+  return entities.reduce((sum, { resultJson }) => sum + resultJson.length, 0)
+}

@@ -1,0 +1,67 @@
+import type pg from 'pg'
+import type { StoredEvent } from '../domain/event.ts'
+import { toldAsNew } from '../domain/event.ts'
+import { formatLsn, type Lsn } from '../domain/lsn.ts'
+import type { Part } from '../domain/resync.ts'
+
+/**
+ * Orders that the rows of a partition are told which came into a captured table after `fromLsn`, once per entity type of which
+ * something is told from that table. What receivers know is what was told of the WAL up to there.
+ */
+export async function orderArrival(
+  client: pg.PoolClient,
+  arrival: { slotName: string; entityTypes: readonly string[]; part: Part; fromLsn: Lsn },
+): Promise<void> {
+  const { slotName, entityTypes, part, fromLsn } = arrival
+  await client.query(
+    `insert into walhook.resyncs (slot_name, entity_type, gap_ids, table_name, part_oid, part_name, known_up_to)
+     select $1, entity_type, '{}', $3, $4, $5,
+            coalesce((select id from walhook.events where commit_lsn <= $6 order by id desc limit 1), 0)
+     from unnest($2::text[]) as entity_type
+     on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0))
+       where state in ('waiting', 'running') do nothing`,
+    [slotName, entityTypes, part.tableName, part.oid, part.name, formatLsn(fromLsn)],
+  )
+}
+
+/**
+ * The events of a page of such a partition as they are told, when everything before the page is stored: `new` of an entity that
+ * receivers do not know (as in `asKnown`), nothing where the last event of it has told just this, else `update`. So a partition
+ * that was made empty, and whose rows all came by the stream, is told by the stream alone.
+ */
+export async function asArrived(
+  client: pg.PoolClient,
+  { entityType, knownUpTo }: { entityType: string; knownUpTo: bigint },
+  events: readonly StoredEvent[],
+): Promise<StoredEvent[]> {
+  const { rows } = await client.query({
+    name: 'told_of_arrived',
+    text: `
+      select k.entity_id, last.body in (k.as_update, k.as_new) as is_told
+      from unnest($2::text[], $4::text[], $5::text[]) as k (entity_id, as_update, as_new)
+      cross join lateral (
+        select e.action_type from walhook.events e
+        where e.entity_id = k.entity_id and e.entity_type = $1 and (e.id <= $3 or e.action_type <> 'update')
+        order by e.id desc limit 1
+      ) heard
+      cross join lateral (
+        select e.body from walhook.events e
+        where e.entity_id = k.entity_id and e.entity_type = $1
+        order by e.id desc limit 1
+      ) last
+      where heard.action_type <> 'delete'`,
+    values: [
+      entityType,
+      events.map(({ entityId }) => entityId),
+      knownUpTo,
+      events.map(({ body }) => body),
+      events.map(({ body }) => toldAsNew(body)),
+    ],
+  })
+  const known = new Map<string, boolean>(rows.map(row => [row.entity_id, row.is_told]))
+  return events.flatMap(event => {
+    const isTold = known.get(event.entityId)
+    if (isTold === undefined) return { ...event, actionType: 'new', body: toldAsNew(event.body) }
+    return isTold ? [] : event
+  })
+}

@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { type Generated, type Table, untoldPrevious } from '../../src/capture/catalogue.ts'
+import type { EntityMapping } from '../../src/domain/mapping.ts'
+
+const name = { schema: 'public', name: 'users' }
+const mapping = [{ entityType: 'user', table: name }] as EntityMapping[]
+
+function untold(table: {
+  identity: string
+  generated?: Generated
+  leaves?: { name: typeof name; identity: string }[]
+}) {
+  const found = { name, generated: 'nothing', leaves: [], ...table } as unknown as Table
+  return [...untoldPrevious({ tables: new Map([['"public"."users"', found]]) }, mapping)]
+}
+
+test('a table tells the values before where it, and each partition of it, has REPLICA IDENTITY FULL', () => {
+  const leaf = (identity: string) => ({ name: { schema: 'public', name: 'users_1' }, identity })
+  expect(untold({ identity: 'f', leaves: [leaf('f')] })).toEqual([])
+  expect(untold({ identity: 'f', leaves: [leaf('d')] })).toEqual([
+    ['user', 'alter table "public"."users_1" replica identity full;'],
+  ])
+  expect(untold({ identity: 'd' })).toEqual([['user', 'alter table "public"."users" replica identity full;']])
+})
+
+test.each(['stored', 'virtual'] as const)(
+  'of one with %s generated columns nobody is told to run what would make its UPDATEs fail',
+  generated => {
+    expect(untold({ identity: 'd', generated })).toEqual([['user', null]])
+  },
+)
