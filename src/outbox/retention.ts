@@ -1,8 +1,10 @@
 import pg from 'pg'
 import { firstIdAt } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
+import { isShownByLog, oldestEventInBatch, whoHoldsDay } from './held-days.ts'
 import { keepLastAttempts, pruneKeptAttempts } from './kept-attempts.ts'
 import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
+import { pruneStates } from './prune-states.ts'
 
 /** How long what is finished is kept, in days. */
 export type Retention = {
@@ -21,6 +23,9 @@ const advisoryLock = 0x77616c69
 /** In the order in which they are seen to. */
 const states = ['detaching', 'detached', 'attached'] as const
 
+/** A day of events that is past its time, and webhooks that wait for some of them. */
+export type HeldDay = { readonly startMs: number; readonly webhookIds: readonly number[] }
+
 type Day = {
   readonly table: DayOf
   readonly startMs: number
@@ -32,25 +37,30 @@ type Day = {
  * Drops the days that are past their time, at the clock `nowMs`:
  *
  * - of the log, by age alone; the last ten attempts of each webhook are copied first, without their bodies.
- * - of events and ended deliveries together, once no delivery waits for one of the events and no request that the log
+ * - of events and ended deliveries together, once no webhook waits for one of the events and no request that the log
  *   still shows sent one.
  *
  * A day is detached first, concurrently: that waits for open transactions without any append or settlement having to
  * wait behind it, and may be left at any moment: the next run goes on from what it finds. One process does it at a
- * time. Returns the names of what was dropped.
+ * time. Returns the names of what was dropped, and the days of events that are past their time and are held, each with
+ * webhooks that wait for them.
  */
-export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention): Promise<string[]> {
+export async function dropOldDays(
+  outbox: Outbox,
+  nowMs: number,
+  keep: Retention,
+): Promise<{ dropped: string[]; held: HeldDay[] }> {
   const client = await outbox.pool.connect()
   try {
     const { rows } = await client.query('select pg_try_advisory_lock($1) as is_ours', [advisoryLock])
-    let dropped: string[] = []
+    let outcome: { dropped: string[]; held: HeldDay[] } = { dropped: [], held: [] }
     if (rows[0].is_ours) {
       await client.query(`set lock_timeout = ${keep.waitForOthersMs ?? 5_000}`)
-      dropped = await dropDays(client, outbox, nowMs, keep)
+      outcome = await dropDays(client, outbox, nowMs, keep)
       await client.query(`set lock_timeout = 0; select pg_advisory_unlock(${advisoryLock})`)
     }
     client.release()
-    return dropped
+    return outcome
   } catch (error) {
     // With the connection end its settings and its lock.
     client.release(true)
@@ -63,7 +73,7 @@ async function dropDays(
   outbox: Outbox,
   nowMs: number,
   keep: Retention,
-): Promise<string[]> {
+): Promise<{ dropped: string[]; held: HeldDay[] }> {
   const isOver = (day: Day) => {
     const days = day.table === 'attempts' ? keep.logDays : keep.eventsDays
     return day.startMs + dayMs <= nowMs - days * dayMs
@@ -90,12 +100,17 @@ async function dropDays(
 
   const ofEvents = days.filter(({ table }) => table !== 'attempts')
   const oldestInBatch = ofEvents.length === 0 ? null : await oldestEventInBatch(client)
+  const held = new Map<number, readonly number[]>()
   for (const day of ofEvents) {
-    const isShown = () => isShownByLog(client, day.startMs, oldestInBatch)
-    const isNeeded = async () => (await isWaitedFor(client, day.startMs)) || (await isShown())
+    const isNeeded = async () => {
+      const webhookIds = await whoHoldsDay(client, day.startMs)
+      if (webhookIds.length > 0) held.set(day.startMs, webhookIds)
+      return webhookIds.length > 0 || (await isShownByLog(client, day.startMs, oldestInBatch))
+    }
     if (day.state !== 'attached' || !(await isNeeded())) await drop(day, isNeeded)
   }
-  return dropped
+  await pruneStates(outbox)
+  return { dropped, held: [...held].map(([startMs, webhookIds]) => ({ startMs, webhookIds })) }
 }
 
 const nameOf = ({ table, startMs }: Day) => partitionName(table, startMs)
@@ -112,37 +127,6 @@ async function readDays(client: pg.PoolClient): Promise<Day[]> {
     startMs: startOfDay(name.slice(-8)),
     state: !has_parent ? 'detached' : is_pending ? 'detaching' : 'attached',
   }))
-}
-
-/** Whether a delivery of this day's events is not finished. */
-async function isWaitedFor(client: pg.PoolClient, startMs: number): Promise<boolean> {
-  const { rows } = await client.query(
-    'select exists (select from walhook.deliveries where event_id >= $1 and event_id < $2) as yes',
-    [firstIdAt(startMs), firstIdAt(startMs + dayMs)],
-  )
-  return rows[0].yes
-}
-
-/** Whether a request that the log has sent one of this day's events. */
-async function isShownByLog(
-  client: pg.PoolClient,
-  startMs: number,
-  oldestInBatch: bigint | null,
-): Promise<boolean> {
-  if (oldestInBatch !== null && oldestInBatch < firstIdAt(startMs + dayMs)) return true
-  const { rows } = await client.query(
-    'select exists (select from walhook.attempts where event_id >= $1 and event_id < $2) as yes',
-    [firstIdAt(startMs), firstIdAt(startMs + dayMs)],
-  )
-  return rows[0].yes
-}
-
-/** The oldest event of a batch in the log: the index can't be asked for a range. */
-async function oldestEventInBatch(client: pg.PoolClient): Promise<bigint | null> {
-  const { rows } = await client.query(
-    `select min(e.event_id) as oldest from walhook.attempts, unnest(event_ids) as e (event_id) where event_ids is not null`,
-  )
-  return rows[0].oldest
 }
 
 /**

@@ -4,7 +4,7 @@ import { pruneAudit } from './audit.ts'
 import { advanceRetentionClock, type Clock, newestIdTime } from './clock.ts'
 import type { Outbox } from './database.ts'
 import { dayMs, ensurePartitions } from './partitions.ts'
-import { dropOldDays, type Retention } from './retention.ts'
+import { dropOldDays, type HeldDay, type Retention } from './retention.ts'
 import { dropOldSkips } from './skips.ts'
 import { deleteLeftovers } from './webhooks.ts'
 
@@ -57,8 +57,9 @@ export async function keepDays(
           because:
             "the database's clock is far beyond the last run: old days are dropped a day at a time, each hour",
         })
-      const dropped = await dropOldDays(outbox, atMs, keep)
+      const { dropped, held } = await dropOldDays(outbox, atMs, keep)
       if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
+      if (held.length > 0) log.warn('outbox.days_held', describeHeld(held))
       // A process may have died while it deleted a webhook.
       await deleteLeftovers(outbox)
       await dropOldSkips(outbox)
@@ -69,6 +70,18 @@ export async function keepDays(
       droppedAtMs = performance.now()
     }
     await sleep(minuteMs, signal)
+  }
+}
+
+/** Which days are past their time and are kept, for which webhooks, and what ends that. */
+function describeHeld(held: readonly HeldDay[]) {
+  const webhookIds = [...new Set(held.flatMap(day => day.webhookIds))].sort((a, b) => a - b)
+  const [one] = webhookIds
+  return {
+    days: held.length,
+    oldest: new Date(Math.min(...held.map(({ startMs }) => startMs))).toISOString().slice(0, 10),
+    webhook_ids: webhookIds,
+    because: `events of these days wait for these webhooks, so they are kept beyond their time: mend the receiver, cancel what waits (POST /api/webhooks/${one}/cancel), or delete the webhook`,
   }
 }
 
