@@ -1,0 +1,146 @@
+import { expect, test } from 'vitest'
+import { beat, claimShares, join, leave, releaseShares } from '../../src/outbox/holders.ts'
+import { readStreams, saveProgress } from '../../src/outbox/streams.ts'
+import { takeOver } from '../../src/outbox/takeover.ts'
+import { asideOf, busyHolder, joined, rowsOf, settleAs, streamed } from '../support/holding.ts'
+import { openTestOutbox } from '../support/open-outbox.ts'
+import { everyUser, untilWaiting } from '../support/outbox-traffic.ts'
+import { until } from '../support/wait.ts'
+
+const aliveMs = 25_000
+
+test('holders see each other, who serves what, and how far the log goes', async () => {
+  await using at = await openTestOutbox()
+  const [first, second] = [await joined(at, 7), await joined(at, 9)]
+  const [, last] = await at.append('user 1 new', 'user 2 new')
+  await beat(at.outbox, { holderId: second, aliveMs, maySendUpTo: 5n })
+  const heard = await beat(at.outbox, { holderId: first, aliveMs, maySendUpTo: last! })
+  expect(heard).toMatchObject({
+    // Of itself, the beat before.
+    holders: [
+      { id: first, beat: 0n },
+      { id: second, beat: 1n },
+    ],
+    head: last,
+  })
+  expect(heard!.shares.map(({ holderId }) => holderId)).toEqual([
+    ...Array(7).fill(first),
+    ...Array(5).fill(second),
+  ])
+  const { rows } = await at.outbox.pool.query(
+    `select may_send_up_to, alive_until > clock_timestamp() + interval '20 s' as lives from walhook.holders order by id`,
+  )
+  expect(rows).toEqual([
+    { may_send_up_to: last, lives: true },
+    { may_send_up_to: 5n, lives: true },
+  ])
+})
+
+test('a beat waits for no settlement; releasing and leaving wait for the own ones', async () => {
+  await using at = await openTestOutbox()
+  const me = await joined(at)
+  const letGo = await busyHolder(at, me)
+  expect(await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })).not.toBe(null)
+  const released = releaseShares(at.outbox, { holderId: me, shares: [0, 1] })
+  await untilWaiting(at, 1, 'the release to wait')
+  await letGo()
+  await released
+  expect(await at.count('shares', 'holder_id is null')).toBe(2)
+  expect(await claimShares(at.outbox, { holderId: me, most: 1 })).toEqual([{ share: 0, settledUpTo: 0n }])
+})
+
+test('who leaves frees its shares, and what it had taken is due when nothing of it can be under way', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  const me = await joined(at)
+  const [first, next] = await streamed(at, webhook, await at.append('user 1 new', 'user 1 update'))
+  await settleAs(at, me, [], [asideOf(first!, { takenBy: me }), asideOf(next!)])
+  await leave(at.outbox, { holderId: me })
+  expect(await at.count('holders')).toBe(0)
+  expect(await at.count('shares', 'holder_id is null')).toBe(12)
+  expect(await rowsOf(at)).toEqual(['1 new: later', '1 update: behind'])
+  expect(await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })).toBe(null)
+})
+
+test('places of streams only move on, those of the own shares only, and end with their webhook', async () => {
+  await using at = await openTestOutbox()
+  const [webhook, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
+  const me = await joined(at, 2)
+  const save = (progress: Partial<Parameters<typeof saveProgress>[1]>) =>
+    saveProgress(at.outbox, { holderId: me, main: [], streams: [], gone: [], ...progress })
+  const places = async () =>
+    (await readStreams(at.outbox, [0, 1, 2])).map(each => Object.values(each).map(Number))
+  const ownPlace = (webhookId: number, share: number, settledUpTo: bigint, maySendUpTo: bigint) => ({
+    webhookId,
+    share,
+    settledUpTo,
+    maySendUpTo,
+  })
+  await save({
+    main: [
+      { share: 0, settledUpTo: 50n },
+      { share: 2, settledUpTo: 50n },
+    ],
+    maySendUpTo: 70n,
+    streams: [ownPlace(webhook, 0, 10n, 20n), ownPlace(webhook, 2, 10n, 20n), ownPlace(9_999, 0, 1n, 1n)],
+  })
+  expect(await places()).toEqual([[webhook, 0, 10, 20]])
+  await save({
+    main: [{ share: 0, settledUpTo: 40n }],
+    streams: [ownPlace(webhook, 0, 5n, 30n), ownPlace(other, 1, 8n, 3n)],
+  })
+  expect((await places()).toSorted()).toEqual([
+    [webhook, 0, 10, 30],
+    [other, 1, 8, 8],
+  ])
+  const { rows } = await at.outbox.pool.query(
+    `select share, settled_up_to::int as place from walhook.shares where share in (0, 2) order by 1`,
+  )
+  expect(rows).toEqual([
+    { share: 0, place: 50 },
+    { share: 2, place: 0 },
+  ])
+  await save({ gone: [{ webhookId: webhook, share: 0 }] })
+  expect(await places()).toEqual([[other, 1, 8, 8]])
+})
+
+test('two that both believe that they serve: the one that was taken over can change nothing any more', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  const [old, other] = [await joined(at, 6), await joined(at)]
+  await at.append('user 1 new')
+  expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).not.toBe(null)
+  const main = [{ share: 0, settledUpTo: 2n ** 61n }]
+  const streams = [{ webhookId: webhook, share: 0, settledUpTo: 1n, maySendUpTo: 1n }]
+  expect(await saveProgress(at.outbox, { holderId: old, main, maySendUpTo: 9n, streams, gone: [] })).toBe(
+    false,
+  )
+  expect(await beat(at.outbox, { holderId: old, aliveMs, maySendUpTo: 9n })).toBe(null)
+  expect(await claimShares(at.outbox, { holderId: old, most: 12 })).toEqual([])
+  expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).toBe(null)
+  await releaseShares(at.outbox, { holderId: old, shares: [6, 7] })
+  await leave(at.outbox, { holderId: old })
+  expect(await at.count('shares', `holder_id = ${other}`)).toBe(6)
+  expect(await at.count('shares', 'holder_id is null')).toBe(6)
+  expect(await at.count('streams')).toBe(0)
+  expect((await claimShares(at.outbox, { holderId: other, most: 12 })).length).toBe(6)
+})
+
+test('a process that was stopped in the middle of a transaction holds up nobody for ever: its session is ended', async () => {
+  await using at = await openTestOutbox()
+  const { holderId: dead } = await join(at.outbox, { aliveMs })
+  const client = await at.outbox.pool.connect()
+  client.on('error', () => {})
+  await client.query('begin')
+  await client.query('select pg_advisory_xact_lock_shared($1, $2)', [0x686f6c64, dead])
+  // While it works, it is waited for.
+  expect(await takeOver(at.outbox, { deadId: dead, beat: 0n })).toBe(null)
+  expect(await at.count('holders')).toBe(1)
+  const ended = new Promise(resolve => client.once('end', resolve))
+  await until(async () => (await takeOver(at.outbox, { deadId: dead, beat: 0n })) !== null, {
+    what: 'the takeover',
+  })
+  await ended
+  client.release(true)
+  expect(await at.count('holders')).toBe(0)
+})
