@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import type { EventFacts } from '../../src/domain/event.ts'
 import { append } from '../../src/outbox/append.ts'
 import { listAttempts } from '../../src/outbox/attempts.ts'
-import { settle } from '../../src/outbox/settle.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
-import { openTestOutbox, settlementOf, type TestOutbox } from '../support/open-outbox.ts'
+import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import { claim, settle, settlementOf } from '../support/sending.ts'
 
 const nothing: EventFacts = { previous: null, changed: null, omitted: null }
 
@@ -35,7 +35,7 @@ test('the body of who asks for it carries the values before and what was left ou
   const body = (id: number, action = 'update') =>
     `{"entity_id":${id},"entity_type":"user","action_type":"${action}"`
   const bodies = async (webhookId: number) =>
-    (await at.claim(webhookId)).map(lane => lane.body).sort((a, b) => a.localeCompare(b))
+    (await claim(at, webhookId)).map(delivery => delivery.body).sort((a, b) => a.localeCompare(b))
   expect(await bodies(plain)).toEqual([
     `${body(1)}}`,
     `${body(2)}}`,
@@ -57,20 +57,22 @@ test('a retry sends the same bytes, and the log shows them, whatever the webhook
   const id = await at.webhook(['user.update'])
   await updateWebhook(at.outbox, id, { previous: true })
   await appendWith(at, [['user 1 update', { previous: '{"name":"a"}', changed: ['name'] }]])
-  const [first] = await at.claim(id)
+  const [first] = await claim(at, id)
   const retry = { state: 'retry', waitMs: 0, costsAttempt: true } as const
-  await settle(at.outbox, [settlementOf(first!, { next: retry })])
+  await settle(at, settlementOf(first!, { next: retry }))
   await updateWebhook(at.outbox, id, { previous: false })
-  const [second] = await at.claim(id)
+  const [second] = await claim(at, id)
   expect(second?.body).toBe(first?.body)
   expect(second?.body).toContain('"previous":{"name":"a"}')
-  await settle(at.outbox, [settlementOf(second!)])
+  await settle(at, settlementOf(second!))
 
   await appendWith(at, [['user 1 update', { previous: '{"name":"b"}', changed: ['name'], omitted: ['bio'] }]])
-  const [third] = await at.claim(id)
-  await settle(at.outbox, [settlementOf(third!)])
+  const [third] = await claim(at, id)
+  await settle(at, settlementOf(third!))
   const log = await listAttempts(at.outbox, { webhookId: id, limit: 10, before: null })
-  expect(log.map(({ request }) => request.body)).toEqual([third, second, first].map(lane => lane?.body))
+  expect(log.map(({ request }) => request.body)).toEqual(
+    [third, second, first].map(delivery => delivery?.body),
+  )
   expect(third?.body).not.toContain('previous')
   expect(log[0]?.facts).toEqual({ previous: '{"name":"b"}', changed: ['name'], omitted: ['bio'] })
 })
@@ -95,7 +97,7 @@ test('a webhook may want only the updates that change certain fields', async () 
     ['company 9 update', { changed: ['name'] }],
   ])
   const sent = async (webhookId: number) =>
-    (await at.claim(webhookId)).map(lane => Number(lane.entityId)).sort((a, b) => a - b)
+    (await claim(at, webhookId)).map(delivery => Number(delivery.entityId)).sort((a, b) => a - b)
   expect(await sent(every)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
   expect(await sent(some)).toEqual([2, 4, 5, 6, 7, 8, 9])
 })
