@@ -63,18 +63,18 @@ export const entities = rows<Entity>({
 })
 
 /**
- * Of entities whose rows were changed, the oldest row is due where it is one of those, and nothing of the entity is under way: else
- * it waits behind that. A batch with one of them is due.
+ * Of entities whose rows were changed, the oldest row is due where it is one of those, and the others wait behind it; unless something of
+ * the entity is under way: then all wait behind that. A batch with one of them is due.
  */
 export const makeDue = statement(
   'by_hand_make_due',
   { webhookId: 'int', entities, changed: 'bigint[]' },
   p => `
 with first as materialized (
-  select o.*
+  select s.*, o.*
   from ${p.entities('s')}
   cross join lateral (
-    select ctid, event_id, batch_id from walhook.deliveries
+    select ctid as row, event_id, batch_id from walhook.deliveries
     where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
     order by event_id limit 1
   ) o
@@ -82,6 +82,13 @@ with first as materialized (
     select from walhook.deliveries d
     where d.webhook_id = ${p.webhookId} and d.entity_type = s.entity_type and d.entity_id = s.entity_id and ${isTaken('d')}
   )
+), behind as materialized (
+  select d.row
+  from first cross join lateral (
+    select ctid as row from walhook.deliveries
+    where webhook_id = ${p.webhookId} and entity_type = first.entity_type and entity_id = first.entity_id
+      and event_id > first.event_id and batch_id is null and due_at < 'infinity'
+  ) d
 ), batches as (
   update walhook.batches b set due_at = least(b.due_at, now())
   where webhook_id = ${p.webhookId} and taken_by is null and id in (
@@ -94,5 +101,11 @@ with first as materialized (
     ) d
   )
 )
-update walhook.deliveries d set due_at = now() from first where d.ctid = first.ctid and first.batch_id is null`,
+update walhook.deliveries d set due_at = changed.due_at
+from (
+  select row, now() as due_at from first where batch_id is null
+  union all
+  select row, 'infinity' from behind
+) changed
+where d.ctid = changed.row`,
 )

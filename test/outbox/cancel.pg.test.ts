@@ -1,63 +1,57 @@
 import { expect, test } from 'vitest'
+import type { Entity } from '../../src/domain/entity.ts'
 import { append } from '../../src/outbox/append.ts'
-import type { LaneKey } from '../../src/outbox/cancel.ts'
+import { cancelRows, skipWaiting, type Waiting } from '../../src/outbox/cancel.ts'
+import { countSkipped } from '../../src/outbox/count-skipped.ts'
 import { transaction } from '../../src/outbox/database.ts'
-import { settle } from '../../src/outbox/settle.ts'
-import {
-  cancelPage,
-  eventIds,
-  openTestOutbox,
-  resend,
-  retry,
-  settleAll,
-  settlementOf,
-  type TestOutbox,
-} from '../support/open-outbox.ts'
-import { everyUser, randomBelow, untilWaiting, whileSending } from '../support/outbox-traffic.ts'
-import { until } from '../support/wait.ts'
+import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import { everyUser, randomBelow, whileSending } from '../support/outbox-traffic.ts'
+import { claim, holderOf, pull, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
+import { leaveBehind } from '../support/waiting.ts'
 
-const user = (entityId: string): LaneKey => ({ entityType: 'user', entityId })
+const user = (entityId: string): Entity => ({ entityType: 'user', entityId })
 const everything = { entity: null, eventId: null, upTo: 2n ** 62n }
 
-/** Cancels page after page, and returns how many. */
-async function cancel(
-  at: TestOutbox,
-  waiting: Parameters<typeof cancelPage>[1],
-  limit = 1_000,
-): Promise<number> {
+/** Cancels what waits in the log, and page after page of rows. Returns how many both were. */
+async function cancel(at: TestOutbox, waiting: Waiting, limit = 1_000): Promise<number> {
+  const { skipped } = await transaction(at.outbox.pool, client => skipWaiting(client, waiting))
   let cancelled = 0
-  let after: LaneKey | null = null
-  do {
-    const page: Awaited<ReturnType<typeof cancelPage>> = await cancelPage(at, waiting, {
-      after,
-      limit,
-    })
+  for (let isMore = true; isMore; ) {
+    const page = await transaction(at.outbox.pool, client => cancelRows(client, waiting, limit))
     expect(page.cancelled).toBeLessThanOrEqual(limit)
     cancelled += page.cancelled
-    after = page.next
-  } while (after !== null)
-  return cancelled
+    isMore = page.isMore
+  }
+  return cancelled + (skipped ? await countSkipped(at.outbox.pool, skipped, () => false) : 0)
 }
 
-test('what waits for a webhook is cancelled and recorded, in pages of any size, and for no other webhook', async () => {
-  for (const limit of [1, 2, 3, 7, 100]) {
-    await using at = await openTestOutbox()
-    const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
-    await at.append('user 1 new', 'user 2 new', 'user 3 new')
-    await at.append('user 1 update', 'user 3 update')
-    await at.append('user 1 update')
-    expect(await cancel(at, { ...everything, webhookId }, limit)).toBe(6)
-    expect(await at.queue()).toEqual([
-      `${other} user 1: new, update, update`,
-      `${other} user 2: new`,
-      `${other} user 3: new, update`,
-    ])
-    expect(await at.count('ended_deliveries', `state = 'cancelled' and webhook_id = ${webhookId}`)).toBe(6)
-    expect(await cancel(at, { ...everything, webhookId }, limit)).toBe(0)
-  }
-})
+/** Rows, and what is behind them in the log. */
+const places = ['as rows', 'in the log'] as const
 
-test('of one entity, of one event; the lane goes on behind what was cancelled, and waits where it waited', async () => {
+test.each(places)(
+  'what waits for a webhook %s is cancelled, in pages of any size, and for no other webhook',
+  async where => {
+    for (const limit of [1, 2, 3, 7, 100]) {
+      await using at = await openTestOutbox()
+      const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
+      await at.append('user 1 new', 'user 2 new', 'user 3 new')
+      await at.append('user 1 update', 'user 3 update')
+      await at.append('user 1 update')
+      if (where === 'as rows') await pull(at, webhookId)
+      expect(await cancel(at, { ...everything, webhookId }, limit)).toBe(6)
+      expect(await at.queue()).toEqual([
+        `${other} user 1: new, update, update`,
+        `${other} user 2: new`,
+        `${other} user 3: new, update`,
+      ])
+      const ended = await at.count('ended_deliveries', `state = 'cancelled' and webhook_id = ${webhookId}`)
+      expect([ended, await at.count('skips')]).toEqual(where === 'as rows' ? [6, 0] : [0, 1])
+      expect(await cancel(at, { ...everything, webhookId }, limit)).toBe(0)
+    }
+  },
+)
+
+test('of one entity, of one event; what is behind goes on, and waits where it waited', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
@@ -69,10 +63,10 @@ test('of one entity, of one event; the lane goes on behind what was cancelled, a
   expect(await at.queue()).toEqual([`${webhookId} user 1: new, update, delete`])
   // One in the middle: the oldest still waits for its time.
   expect(await cancel(at, { ...everything, webhookId, entity: user('1'), eventId: second! })).toBe(1)
-  expect(await at.claim(webhookId)).toEqual([])
+  expect(await claim(at, webhookId)).toEqual([])
   // The oldest: the next one has nothing to wait for.
   expect(await cancel(at, { ...everything, webhookId, entity: user('1'), eventId: first! })).toBe(1)
-  expect(await at.claim(webhookId)).toMatchObject([{ actionType: 'delete' }])
+  expect(await claim(at, webhookId)).toMatchObject([{ actionType: 'delete' }])
   const { rows } = await at.outbox.pool.query(
     'select event_id, state, attempts from walhook.ended_deliveries order by event_id',
   )
@@ -103,68 +97,86 @@ test('what is in flight is not touched, also where an older one was asked for me
   await at.append('user 1 update')
   await at.append('user 1 update')
   const [first] = await eventIds(at)
-  const [lane] = await at.claim(webhookId)
+  const [lane] = await claim(at, webhookId)
   await resend(at, { webhookId, eventId: first! })
   expect(await cancel(at, { ...everything, webhookId })).toBe(2)
   expect(await cancel(at, { ...everything, webhookId })).toBe(0)
   expect(await at.queue()).toEqual([`${webhookId} user 1: update`])
-  expect(await at.claim(webhookId)).toEqual([])
-  expect(await settle(at.outbox, [settlementOf(lane!)])).toHaveLength(1)
+  expect(await claim(at, webhookId)).toEqual([])
+  await settle(at, settlementOf(lane!))
   expect(await at.queue()).toEqual([])
   expect(await at.count('ended_deliveries', `event_id = ${lane!.eventId}`)).toBe(0)
 })
 
-test('where the holder of a lane may be choosing what to send, the lane is left alone, and that is told', async () => {
-  await using at = await openTestOutbox()
-  const webhookId = await at.webhook(everyUser, true, { mode: 'latest' })
-  await at.append('user 1 new', 'user 2 new')
-  await at.claim(webhookId, 2, 60_000, 'latest')
-  await at.append('user 1 update', 'user 3 new')
-  const all = { ...everything, webhookId }
-  expect(await cancelPage(at, all, { after: null, limit: 10 })).toEqual({
-    cancelled: 1,
-    passedOver: 1,
-    next: null,
-  })
-  expect(await at.queue()).toEqual([`${webhookId} user 1: new, update`, `${webhookId} user 2: new`])
-})
-
-test('what a dead process held is cancelled, and a settlement that comes after all changes nothing', async () => {
-  await using at = await openTestOutbox()
-  const webhookId = await at.webhook(everyUser)
-  await at.append('user 1 new', 'user 2 new')
-  await at.append('user 1 update')
-  const lanes = await at.claim(webhookId, 2, 1)
-  const [first] = await eventIds(at)
-  await until(() => at.count('lanes', 'leased_until < clock_timestamp()').then(n => n === 2), {
-    what: 'the leases to end',
-  })
-  expect(await cancel(at, { ...everything, webhookId, entity: user('1'), eventId: first! })).toBe(1)
-  expect(await cancel(at, { ...everything, webhookId, entity: user('2') })).toBe(1)
-  expect(
-    await settle(
-      at.outbox,
-      lanes.map(lane => settlementOf(lane, retry(60_000))),
-    ),
-  ).toEqual([])
-  expect(await at.queue()).toEqual([`${webhookId} user 1: update`])
-  expect(await at.claim(webhookId)).toMatchObject([{ actionType: 'update' }])
-})
-
-test('a cancellation waits for an append to the lane, and keeps the lane for it', async () => {
+test('an append and a cancellation wait for nothing of each other', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
   const [upTo] = await eventIds(at)
-  let cancelled: Promise<unknown> = Promise.resolve()
   await transaction(at.outbox.pool, async client => {
     await append(client, at.nextAppend('user 1 update'))
-    cancelled = cancel(at, { ...everything, webhookId, upTo: upTo! })
-    await untilWaiting(at, 1, 'the cancellation to wait')
+    expect(await cancel(at, { ...everything, webhookId, upTo: upTo! })).toBe(1)
   })
-  expect(await cancelled).toBe(1)
   expect(await at.queue()).toEqual([`${webhookId} user 1: update`])
-  expect(await at.claim(webhookId)).toMatchObject([{ actionType: 'update' }])
+  expect(await claim(at, webhookId)).toMatchObject([{ actionType: 'update' }])
+})
+
+test('of what waits in the log one entity, or one event, and the others go on', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await leaveBehind(at, webhookId, 5)
+  const [update, other] = await at.append('user 1 update', 'user 2 update')
+  await holderOf(at)
+  expect(await cancel(at, { ...everything, webhookId, entity: user('1') })).toBe(2)
+  expect(await cancel(at, { ...everything, webhookId, entity: user('2'), eventId: other! })).toBe(1)
+  expect(await cancel(at, { ...everything, webhookId, entity: user('1'), eventId: update! })).toBe(0)
+  expect(await at.queue()).toEqual([2, 3, 4, 5].map(id => `${webhookId} user ${id}: new`))
+  expect((await settleAll(at, webhookId)).map(({ entityId }) => entityId).sort()).toEqual([
+    '2',
+    '3',
+    '4',
+    '5',
+  ])
+  // What was cancelled can be sent by hand.
+  expect(await resend(at, { webhookId, eventId: update! })).toMatchObject({ state: 'queued' })
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId: update, isManual: true }])
+})
+
+test('a holder is told of what is passed over: the version of the webhooks rises with it', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const version = async () =>
+    (
+      await at.outbox.pool.query(
+        'select v.version, w.changed_in_version from walhook.webhooks_version v, walhook.webhooks w',
+      )
+    ).rows[0]
+  const before = await version()
+  expect(await cancel(at, { ...everything, webhookId })).toBe(1)
+  const after = await version()
+  expect(after.version).toBeGreaterThan(before.version)
+  expect(after.changed_in_version).toBe(after.version)
+})
+
+test('of an event that may be under way without a row it is not told whether it was cancelled', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const holderId = await holderOf(at)
+  const [eventId] = await at.append('user 1 update')
+  await at.outbox.pool.query('update walhook.holders set may_send_up_to = $1 where id = $2', [
+    eventId,
+    holderId,
+  ])
+  const one = { webhookId, entity: user('1'), eventId: eventId!, upTo: eventId! }
+  expect(await transaction(at.outbox.pool, client => skipWaiting(client, one))).toMatchObject({
+    isUnsure: true,
+  })
+  // The second time it is known: it will not be sent any more.
+  expect(await transaction(at.outbox.pool, client => skipWaiting(client, one))).toEqual({
+    skipped: null,
+    isUnsure: false,
+  })
 })
 
 test('under appends, claims, settlements and cancellations at random, each event is either sent or cancelled', async () => {
@@ -183,10 +195,14 @@ test('under appends, claims, settlements and cancellations at random, each event
     }
   }
   const settled = await whileSending(at, webhookId, [appendAll(), cancelAtRandom(), cancelAtRandom()])
-  const sent = new Set(settled.map(({ lane }) => lane.eventId))
+  const sent = new Set(settled.map(({ delivery }) => delivery.eventId))
 
   expect(await at.queue()).toEqual([])
-  const { rows } = await at.outbox.pool.query('select event_id from walhook.ended_deliveries')
+  const { rows } = await at.outbox.pool.query(
+    `select event_id from walhook.ended_deliveries
+     union select e.id from walhook.events e join walhook.skips k on k.after_id < e.id and k.up_to >= e.id
+       and (k.entity_id is null or k.entity_id = e.entity_id)`,
+  )
   const cancelled = new Set(rows.map(({ event_id }) => event_id))
   expect(cancelled.size).toBeGreaterThan(0)
   for (const eventId of await eventIds(at))

@@ -1,27 +1,28 @@
 import { expect, test } from 'vitest'
 import { transaction } from '../../src/outbox/database.ts'
+import { lockAllHolders } from '../../src/outbox/fence.ts'
 import { replay } from '../../src/outbox/replay.ts'
-import { settle } from '../../src/outbox/settle.ts'
-import type { ClaimedDelivery } from '../../src/outbox/shipment.ts'
-import { deleteWebhook } from '../../src/outbox/webhooks.ts'
-import {
-  eventIds,
-  openTestOutbox,
-  resend,
-  retry,
-  settlementOf,
-  type TestOutbox,
-} from '../support/open-outbox.ts'
+import type { Delivery } from '../../src/outbox/shipment.ts'
+import { deleteLeftovers, deleteWebhook } from '../../src/outbox/webhooks.ts'
+import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { everyUser, holdUp, untilWaiting } from '../support/outbox-traffic.ts'
+import { claim, pull, resend, retry, settle, settlementOf } from '../support/sending.ts'
+import { leaveBehind } from '../support/waiting.ts'
 
-/** What locks a webhook and then its lanes, as a deletion must; and what comes of it beside one. */
+const remove = (at: TestOutbox, webhookId: number) =>
+  transaction(at.outbox.pool, async client => {
+    await lockAllHolders(client)
+    return await deleteWebhook(client, webhookId)
+  })
+
+/** What else works on a webhook and what waits for it; and what comes of it beside a deletion. */
 const others: [
   string,
-  (at: TestOutbox, webhookId: number, held: ClaimedDelivery) => Promise<unknown>,
-  unknown,
+  (at: TestOutbox, webhookId: number, held: Delivery) => Promise<unknown>,
+  object | undefined,
 ][] = [
-  ['a settlement', (at, _, held) => settle(at.outbox, [settlementOf(held, retry(0))]), []],
-  ['an append', at => at.append('user 1 update'), 0],
+  ['a settlement', (at, _, held) => settle(at, settlementOf(held, retry(0))), { isFenced: false }],
+  ['a stream', (at, webhookId) => pull(at, webhookId), undefined],
   [
     'a resend',
     async (at, webhookId) => await resend(at, { webhookId, eventId: (await eventIds(at))[0]! }),
@@ -50,48 +51,50 @@ test.each(others)(
     await using at = await openTestOutbox()
     const webhookId = await at.webhook(everyUser)
     await at.append('user 1 new')
-    const [held] = await at.claim(webhookId)
-    const letGo = await holdUp(at, 'select from walhook.lanes for update')
-    const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
-    await untilWaiting(at, 1, 'the deletion to wait for the lane')
+    const [held] = await claim(at, webhookId)
+    await at.append('user 1 update', 'user 2 new')
+    const letGo = await holdUp(at, 'select from walhook.webhooks for update')
+    const deleted = remove(at, webhookId)
+    await untilWaiting(at, 1, 'the deletion to wait for the webhook')
     const acted = act(at, webhookId, held!)
     await untilWaiting(at, 2, 'the other one to wait')
     await letGo()
     expect(await deleted).toBe(true)
-    expect(await acted).toEqual(outcome)
+    const came = await acted
+    if (outcome !== undefined) expect(came).toMatchObject(outcome)
+    await deleteLeftovers(at.outbox)
+    for (const table of ['deliveries', 'batches', 'ended_deliveries', 'skips', 'webhook_states'])
+      expect([table, await at.count(table)]).toEqual([table, 0])
     expect(await at.queue()).toEqual([])
   },
 )
 
-test('a settlement that may change the health of a webhook that is being deleted holds no lane while it waits', async () => {
-  await using at = await openTestOutbox()
-  const webhookId = await at.webhook(everyUser)
-  await at.append('user 1 new')
-  const [held] = await at.claim(webhookId)
-  const letGo = await holdUp(at, 'select from walhook.webhooks for share')
-  const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
-  await untilWaiting(at, 1, 'the deletion to wait for the webhook')
-  const settled = settle(at.outbox, [settlementOf(held!, retry(0))])
-  await untilWaiting(at, 2, 'the settlement to wait behind it')
-  await letGo()
-  expect(await deleted).toBe(true)
-  expect(await settled).toEqual([])
-})
-
-test('what a claim holds of a webhook that is deleted is settled as by one who has lost his lease', async () => {
+test('what is held of a webhook that is deleted is logged, and leaves nothing', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
-  const [first, ...rest] = await at.claim(webhookId)
-  const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
-  const claims = Array.from({ length: 5 }, () => at.claim(webhookId))
-  const settled = settle(at.outbox, [settlementOf(first!)])
-  await Promise.all([deleted, settled, ...claims])
-  expect(
-    await settle(
-      at.outbox,
-      rest.map(lane => settlementOf(lane)),
-    ),
-  ).toEqual([])
-  expect(await at.queue()).toEqual([])
+  const [first, ...rest] = await claim(at, webhookId)
+  const deleted = remove(at, webhookId)
+  const settled = settle(at, settlementOf(first!))
+  await Promise.all([deleted, settled])
+  await settle(at, ...rest.map(each => settlementOf(each, retry(0))))
+  await deleteLeftovers(at.outbox)
+  expect(await at.count('deliveries')).toBe(0)
+  expect(await at.count('attempts')).toBe(3)
+})
+
+test('leftovers are those of webhooks that are gone, and of no others, in pages of any number', async () => {
+  await using at = await openTestOutbox()
+  const [gone, stays] = [await at.webhook(everyUser), await at.webhook(everyUser)]
+  await at.append(...Array.from({ length: 30 }, (_, i) => `user ${i} new`))
+  await pull(at, gone)
+  await pull(at, stays)
+  await leaveBehind(at, gone, 3)
+  expect(await remove(at, gone)).toBe(true)
+  expect(await remove(at, gone)).toBe(false)
+  expect(await at.count('streams', `webhook_id = ${gone}`)).toBe(0)
+  expect(await at.count('deliveries', `webhook_id = ${gone}`)).toBe(30)
+  await deleteLeftovers(at.outbox)
+  expect(await at.count('deliveries', `webhook_id = ${gone}`)).toBe(0)
+  expect(await at.count('deliveries', `webhook_id = ${stays}`)).toBe(30)
 })

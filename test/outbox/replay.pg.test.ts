@@ -1,20 +1,10 @@
+import type pg from 'pg'
 import { expect, test } from 'vitest'
-import { askForMany } from '../../src/outbox/ask-for-many.ts'
-import type { LaneKey } from '../../src/outbox/cancel.ts'
+import type { Entity } from '../../src/domain/entity.ts'
+import { askFor } from '../../src/outbox/ask.ts'
 import { transaction } from '../../src/outbox/database.ts'
 import { type ReplaySource, replay } from '../../src/outbox/replay.ts'
-import { settle } from '../../src/outbox/settle.ts'
-import { updateWebhook } from '../../src/outbox/webhooks.ts'
-import {
-  eventIds,
-  openTestOutbox,
-  resend,
-  retry,
-  settleAll,
-  settlementOf,
-  type TestOutbox,
-  waiters,
-} from '../support/open-outbox.ts'
+import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import {
   dead,
   everyUser,
@@ -24,7 +14,8 @@ import {
   untilWaiting,
   whileSending,
 } from '../support/outbox-traffic.ts'
-import { until } from '../support/wait.ts'
+import { claim, pull, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
+import { leaveBehind } from '../support/waiting.ts'
 
 const everything: ReplaySource = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null }
 const failures: ReplaySource = { of: 'failed', from: new Date(0), to: new Date('2199-01-01') }
@@ -35,9 +26,9 @@ const replayed = (
   source: ReplaySource,
   {
     pageEvents = 100,
-    after = null as LaneKey | null,
+    after = null as Entity | null,
     pages = Number.POSITIVE_INFINITY,
-    onQueued = async () => {},
+    onQueued = async (_client: pg.PoolClient): Promise<void> => {},
   } = {},
 ) => replay(at.outbox, { webhookId, source, after, pageEvents }, { isTimeOver: () => pages-- <= 0, onQueued })
 
@@ -54,7 +45,7 @@ async function sendAll(at: TestOutbox, webhookId: number): Promise<Record<string
   }
 }
 
-test('what was not wanted, and what is older than the webhook, is sent in the order of each lane, in pages of any size', async () => {
+test('what was not wanted, and what is older than the webhook, is sent in the order of each entity, in pages of any size', async () => {
   for (const pageEvents of [1, 2, 3, 100]) {
     await using at = await openTestOutbox()
     await at.append('user 1 new', 'user 2 new', 'company 1 new')
@@ -89,7 +80,7 @@ test('a range, triggers, or a list of events', async () => {
   const queued = async (source: ReplaySource) => {
     await replayed(at, webhookId, source)
     const { rows } = await at.outbox.pool.query('delete from walhook.deliveries returning event_id')
-    await at.outbox.pool.query('delete from walhook.lanes')
+    await at.outbox.pool.query('delete from walhook.skips')
     return rows.map(row => ids.indexOf(row.event_id)).sort()
   }
   expect(await queued({ ...everything, from: ids[1]!, to: ids[4]! })).toEqual([1, 2, 3])
@@ -116,43 +107,42 @@ test('what is in flight is not touched; what is replayed before it follows when 
   await at.append('user 1 new')
   await at.append('user 1 delete')
   const [older, inFlight] = await eventIds(at)
-  const [lane] = await at.claim(webhookId)
+  const [lane] = await claim(at, webhookId)
   expect(await replayed(at, webhookId, everything)).toMatchObject({ queued: 1 })
-  expect(await at.claim(webhookId)).toEqual([])
-  expect(await at.count('deliveries', `event_id = ${older} and asked_during = '${lane!.lease}'`)).toBe(1)
-  await settle(at.outbox, [settlementOf(lane!, retry(60_000))])
-  expect(await at.claim(webhookId)).toMatchObject([{ eventId: older }])
+  expect(await claim(at, webhookId)).toEqual([])
+  await settle(at, settlementOf(lane!, retry(60_000)))
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId: older }])
   expect(await at.count('deliveries', `event_id = ${inFlight}`)).toBe(1)
 })
 
-test('nothing of a lane is sent before all that is meant of it is queued', async () => {
+test('nothing of an entity is sent before all that is meant of it is queued', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.delete'])
   for (let i = 0; i < 20; i++) await at.append(...[1, 2, 3].map(user => `user ${user} update`))
   // These newer ones wait; sent between two pages of the replay, they would be followed by older states.
-  await at.append(...[1, 2, 3].map(user => `user ${user} delete`))
-  // Between the first page and the second one, everything that is due is sent.
-  const blocker = await at.outbox.pool.connect()
-  await blocker.query('begin')
-  const onQueued = async () => {
-    await at.outbox.pool.query(
-      `update walhook.lanes set due_at = now() + interval '1 hour' where entity_id <> '1'`,
-    )
-    void blocker.query('select from walhook.webhooks where id = $1 for update', [webhookId])
-  }
-  const done = replayed(at, webhookId, everything, { pageEvents: 2, onQueued })
-  await until(async () => (await waiters(at)) === 1 && (await at.count('deliveries', 'is_manual')) > 0, {
-    what: 'the second page to wait',
-  })
-  const early = await sendAll(at, webhookId)
-  await blocker.query('commit')
-  blocker.release()
-  await done
-  const late = await sendAll(at, webhookId)
+  const [to] = await at.append(...[1, 2, 3].map(user => `user ${user} delete`))
+  await pull(at, webhookId)
+  // After each page, everything that is due is sent.
+  const sent: Record<string, bigint[]> = {}
+  let after: Entity | null = null
+  do {
+    const older = { ...everything, to: to! }
+    const page: Awaited<ReturnType<typeof replay>> = await replayed(at, webhookId, older, {
+      after,
+      pageEvents: 2,
+      pages: 1,
+    })
+    if (page.state !== 'queued') throw new Error(page.state)
+    for (const [entity, ids] of Object.entries(await sendAll(at, webhookId)))
+      sent[entity] = [...(sent[entity] ?? []), ...ids]
+    after = page.next
+  } while (after !== null)
   for (const entity of ['user 1', 'user 2', 'user 3']) {
-    const sent = [...(early[entity] ?? []), ...(late[entity] ?? [])]
-    expect(sent).toEqual(sent.toSorted())
-    expect(sent).toHaveLength(21)
+    // Those that waited may be sent before any of it is queued, and never in between.
+    const [first, ...rest] = sent[entity]!
+    const older = first! > rest[0]! ? rest : sent[entity]!
+    expect(older).toEqual(older.toSorted())
+    expect(sent[entity]).toHaveLength(21)
   }
   expect(await at.queue()).toEqual([])
 })
@@ -161,7 +151,7 @@ test('a call whose time is over says where it left off, and the next one goes on
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   for (const user of [1, 2, 3, 4, 5]) await at.append(`user ${user} new`, `company ${user} update`)
-  let after: LaneKey | null = null
+  let after: Entity | null = null
   const queued = []
   do {
     const part: Awaited<ReturnType<typeof replay>> = await replayed(at, webhookId, everything, {
@@ -183,8 +173,8 @@ test('a webhook that does not send, or is set inactive meanwhile, refuses', asyn
   await at.append('user 1 new', 'user 2 new')
   const refusal = await replayed(at, webhookId, everything, {
     pageEvents: 1,
-    onQueued: async () => {
-      await updateWebhook(at.outbox, webhookId, { isActive: false })
+    onQueued: async client => {
+      await client.query('update walhook.webhooks set is_active = false')
     },
   })
   expect(refusal).toEqual({ state: 'inactive', disabledReason: null })
@@ -200,14 +190,8 @@ test('what failed and was not delivered since is sent again: what is dead, and a
   const [died, waits, delivered] = await eventIds(at)
   await at.append('user 1 update')
   const outcomes: Record<string, object> = { 1: dead, 2: retry(60_000), 3: retry(0), 4: {} }
-  await settle(
-    at.outbox,
-    (await at.claim(webhookId)).map(lane => settlementOf(lane, outcomes[lane.entityId])),
-  )
-  await settle(
-    at.outbox,
-    (await at.claim(other)).map(lane => settlementOf(lane, dead)),
-  )
+  await settle(at, ...(await claim(at, webhookId)).map(lane => settlementOf(lane, outcomes[lane.entityId])))
+  await settle(at, ...(await claim(at, other)).map(lane => settlementOf(lane, dead)))
   await settleAll(at, webhookId)
   expect(await at.queue()).toContain(`${webhookId} user 2: new`)
 
@@ -221,37 +205,52 @@ test('what failed and was not delivered since is sent again: what is dead, and a
   expect(await replayed(at, webhookId, failures)).toMatchObject({ queued: 0 })
 })
 
-test('what was delivered after it had been found to have failed is not sent again, and its lane stays ended', async () => {
+test('what was delivered after it had been found to have failed is not sent again', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
   const [eventId] = await eventIds(at)
   await settleAll(at, webhookId, retry(0))
   await settleAll(at, webhookId)
-  const items = [{ entityType: 'user', entityId: '1', eventId: eventId! }]
-  const queued = await transaction(at.outbox.pool, client =>
-    askForMany(client, { webhookId, items, onlyFailed: true }),
+  const { asked } = await transaction(at.outbox.pool, client =>
+    askFor(client, { webhookId, eventIds: [eventId!], wish: 'failed' }),
   )
-  expect(queued).toBe(0)
+  expect(asked).toEqual([])
   expect(await at.queue()).toEqual([])
 })
 
-test('a replay waits for a settlement that is ending a lane, and makes it anew', async () => {
+test('what waits in the log is left as it is, and what the webhook did not want there comes in its order', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.new', 'user.update'])
+  await leaveBehind(at, webhookId, 3)
+  const [gone, update] = await at.append('user 1 delete', 'user 1 update')
+  expect(await replayed(at, webhookId, everything)).toMatchObject({ queued: 1 })
+  expect(await at.queue()).toEqual([
+    `${webhookId} user 1: new, delete, update`,
+    `${webhookId} user 2: new`,
+    `${webhookId} user 3: new`,
+  ])
+  expect(await at.count('deliveries', 'is_manual')).toBe(1)
+  const sent = await sendAll(at, webhookId)
+  expect(sent['user 1']).toEqual([expect.anything(), gone, update])
+  expect(await at.queue()).toEqual([])
+})
+
+test('a replay waits for a settlement that is ending the last row of an entity', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
   await settleAll(at, webhookId)
   await at.append('user 1 update')
-  const [lane] = await at.claim(webhookId)
+  const [lane] = await claim(at, webhookId)
   const letGo = await holdUpLog(at)
-  const settled = settle(at.outbox, [settlementOf(lane!)])
+  const settled = settle(at, settlementOf(lane!))
   await untilWaiting(at, 1, 'the settlement to wait for the log')
   const done = replayed(at, webhookId, everything)
   await untilWaiting(at, 2, 'the replay to wait for the settlement')
   await letGo()
   await settled
   expect(await done).toMatchObject({ state: 'queued' })
-  // Every delivery has a lane, and every lane one.
   expect((await at.queue())[0]).toMatch(/^\d+ user 1: new/)
   const sent = (await sendAll(at, webhookId))['user 1']!
   expect(sent).toEqual(sent.toSorted())
@@ -265,18 +264,15 @@ test('a replay and a resend of an event that it holds never wait for each other,
     await at.append('user 1 new', 'user 2 new')
     const [, eventId] = await eventIds(at)
     await at.append('user 1 delete', 'user 2 delete')
-    // The replay waits for a lane when it has made its deliveries, the resend when it has asked for a lane.
-    const letGo = await holdUp(
-      at,
-      `select from walhook.lanes where entity_id = '${isReplayFirst ? 1 : 2}' for update`,
-    )
+    // Both wait for the webhook, once every holder has stopped.
+    const letGo = await holdUp(at, 'select from walhook.webhooks for update')
     const acts = [
       () => replayed(at, webhookId, everything),
       () => resend(at, { webhookId, eventId: eventId! }),
     ]
     if (!isReplayFirst) acts.reverse()
     const first = acts[0]!()
-    await untilWaiting(at, 1, 'the first one to wait for the lane')
+    await untilWaiting(at, 1, 'the first one to wait for the webhook')
     const second = acts[1]!()
     await untilWaiting(at, 2, 'the second one to wait')
     await letGo()
@@ -301,6 +297,6 @@ test('under appends, replays, claims and settlements at random, nothing is stuck
   const settled = await whileSending(at, webhookId, work, [{}, {}, {}, retry(0), dead])
   expect(await at.queue()).toEqual([])
   const died = await at.outbox.pool.query('select event_id from walhook.ended_deliveries')
-  const over = settled.flatMap(({ lane, next }) => (next.state === 'done' ? lane.eventId : []))
+  const over = settled.flatMap(({ delivery, next }) => (next.state === 'done' ? delivery.eventId : []))
   expect(new Set([...over, ...died.rows.map(row => row.event_id)])).toEqual(new Set(await eventIds(at)))
 })

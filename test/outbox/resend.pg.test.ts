@@ -1,18 +1,9 @@
 import { expect, test } from 'vitest'
 import { append } from '../../src/outbox/append.ts'
-import { claim } from '../../src/outbox/claim.ts'
-import { type Outbox, transaction } from '../../src/outbox/database.ts'
-import { settle } from '../../src/outbox/settle.ts'
-import { deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
-import {
-  eventIds,
-  openTestOutbox,
-  resend,
-  retry,
-  settleAll,
-  settlementOf,
-  type TestOutbox,
-} from '../support/open-outbox.ts'
+import { transaction } from '../../src/outbox/database.ts'
+import { lockAllHolders } from '../../src/outbox/fence.ts'
+import { deleteLeftovers, deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
+import { eventIds, openTestOutbox } from '../support/open-outbox.ts'
 import {
   dead,
   everyUser,
@@ -22,8 +13,10 @@ import {
   untilWaiting,
   whileSending,
 } from '../support/outbox-traffic.ts'
+import { claim, holderOf, pull, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
+import { leaveBehind } from '../support/waiting.ts'
 
-test('a dead event goes through its lane again, by hand, from its first attempt', async () => {
+test('a dead event is sent again, by hand, from its first attempt', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -39,7 +32,7 @@ test('a dead event goes through its lane again, by hand, from its first attempt'
     newerDelivered: false,
   })
   expect(await at.count('ended_deliveries')).toBe(0)
-  expect(await at.claim(webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
 })
 
 test('one that waits to be tried again is due at once, and counts anew', async () => {
@@ -48,9 +41,9 @@ test('one that waits to be tried again is due at once, and counts anew', async (
   await at.append('user 1 new')
   const [eventId] = await eventIds(at)
   await settleAll(at, webhookId, retry(60_000))
-  expect(await at.claim(webhookId)).toEqual([])
+  expect(await claim(at, webhookId)).toEqual([])
   expect(await resend(at, { webhookId, eventId: eventId! })).toMatchObject({ behind: null })
-  expect(await at.claim(webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
   expect(await at.queue()).toHaveLength(1)
 })
 
@@ -82,7 +75,7 @@ test('what the webhook does not want is sent all the same; one that does not sen
   await at.append('user 1 new')
   const [eventId] = await eventIds(at)
   expect(await resend(at, { webhookId, eventId: eventId! })).toMatchObject({ state: 'queued' })
-  expect(await at.claim(webhookId)).toMatchObject([{ eventId, isManual: true }])
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId, isManual: true }])
   await updateWebhook(at.outbox, webhookId, { isActive: false })
   expect(await resend(at, { webhookId, eventId: eventId! })).toEqual({
     state: 'inactive',
@@ -93,10 +86,11 @@ test('what the webhook does not want is sent all the same; one that does not sen
   expect(await resend(at, { webhookId, eventId: 1n })).toEqual({ state: 'no_event' })
   await transaction(at.outbox.pool, client => deleteWebhook(client, webhookId))
   expect(await resend(at, { webhookId, eventId: eventId! })).toEqual({ state: 'no_webhook' })
+  await deleteLeftovers(at.outbox)
   expect(await at.queue()).toEqual([])
 })
 
-test('it takes its place in the order of the lane', async () => {
+test('it takes its place in the order of its entity', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -107,7 +101,7 @@ test('it takes its place in the order of the lane', async () => {
   // The oldest waits to be tried again; the last one is asked for and stays behind it.
   await settleAll(at, webhookId, retry(60_000))
   expect(await resend(at, { webhookId, eventId: third! })).toMatchObject({ behind: second })
-  expect(await at.claim(webhookId)).toEqual([])
+  expect(await claim(at, webhookId)).toEqual([])
   // The first one comes before both.
   expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({ behind: null })
   const sent = []
@@ -123,7 +117,7 @@ test('what is on its way is left alone; an older one asked for meanwhile follows
   await settleAll(at, webhookId)
   await at.append('user 1 update')
   const [first, second] = await eventIds(at)
-  const [lane] = await at.claim(webhookId)
+  const [lane] = await claim(at, webhookId)
   expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
   expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({
     behind: second,
@@ -132,77 +126,33 @@ test('what is on its way is left alone; an older one asked for meanwhile follows
   // Still the newer one, although the older one now stands before it.
   expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
   expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({ state: 'queued' })
-  expect(await at.claim(webhookId)).toEqual([])
+  expect(await claim(at, webhookId)).toEqual([])
 
-  await settle(at.outbox, [settlementOf(lane!, retry(60_000))])
-  expect(await at.claim(webhookId)).toMatchObject([{ eventId: first, isManual: true }])
+  await settle(at, settlementOf(lane!, retry(60_000)))
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId: first, isManual: true }])
 })
 
-test('a claim that has the lane, and not yet read what it sends, does not take what is asked for meanwhile', async () => {
-  await using at = await openTestOutbox()
-  for (const mode of ['every', 'latest'] as const) {
-    const webhookId = await at.webhook(everyUser, true, { mode })
-    await at.append('user 1 new')
-    await settleAll(at, webhookId)
-    await at.append('user 1 update')
-    const [first, second] = (await eventIds(at)).slice(-2)
-    const { shipments } = await claim(
-      afterFirstQuery(at, () => resend(at, { webhookId, eventId: first! })),
-      {
-        webhookId,
-        mode,
-        batch: null,
-        limit: 10,
-        lease: crypto.randomUUID(),
-        leaseMs: 60_000,
-      },
-    )
-    const lanes = shipments.map(({ deliveries }) => deliveries[0])
-    expect(lanes).toMatchObject([{ eventId: second }])
-    expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
-    await settle(
-      at.outbox,
-      lanes.map(lane => settlementOf(lane)),
-    )
-    expect(await at.claim(webhookId)).toMatchObject([{ eventId: first }])
-  }
-})
-
-/** The outbox, except that something happens once after its first query. */
-function afterFirstQuery(at: TestOutbox, act: () => Promise<unknown>): Outbox {
-  let isFirst = true
-  const query = async (config: never) => {
-    const result = await at.outbox.pool.query(config)
-    if (isFirst) {
-      isFirst = false
-      await act()
-    }
-    return result
-  }
-  return { ...at.outbox, pool: { query } as never }
-}
-
-test('a settlement that is about to end the lane waits for a resend, and keeps it', async () => {
+test('a settlement waits for a resend, and what that asked for is due when it ends the last row', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
   await settleAll(at, webhookId)
   await at.append('user 1 update')
   const [first] = await eventIds(at)
-  const [lane] = await at.claim(webhookId)
-  // The resend has the lane, and is held up at the deliveries.
+  const [lane] = await claim(at, webhookId)
+  // The resend has stopped every holder, and is held up at the deliveries.
   const letGo = await holdUp(at, 'lock table walhook.ended_deliveries in share mode')
   const resent = resend(at, { webhookId, eventId: first! })
   await untilWaiting(at, 1, 'the resend to wait')
-  const settled = settle(at.outbox, [settlementOf(lane!)])
+  const settled = settle(at, settlementOf(lane!))
   await untilWaiting(at, 2, 'the settlement to wait for the resend')
   await letGo()
   await Promise.all([resent, settled])
   expect(await at.queue()).toEqual([`${webhookId} user 1: new`])
-  expect(await at.claim(webhookId)).toMatchObject([{ eventId: first }])
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId: first }])
 })
 
-test('a resend waits for a settlement that is ending the lane, and makes it anew', async () => {
+test('a resend waits for a settlement that is ending what it asks for', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -210,9 +160,9 @@ test('a resend waits for a settlement that is ending the lane, and makes it anew
   await at.append('user 1 update')
   const [first, second] = await eventIds(at)
   for (const eventId of [first!, second!]) {
-    const [lane] = await at.claim(webhookId)
+    const [lane] = await claim(at, webhookId)
     const letGo = await holdUpLog(at)
-    const settled = settle(at.outbox, [settlementOf(lane!)])
+    const settled = settle(at, settlementOf(lane!))
     await untilWaiting(at, 1, 'the settlement to wait for the log')
     const resent = resend(at, { webhookId, eventId })
     await untilWaiting(at, 2, 'the resend to wait for the settlement')
@@ -221,22 +171,20 @@ test('a resend waits for a settlement that is ending the lane, and makes it anew
     expect(await resent).toMatchObject({ state: 'queued', behind: null })
     expect(await at.queue()).toHaveLength(1)
   }
-  expect(await at.claim(webhookId)).toMatchObject([{ eventId: second }])
+  expect(await claim(at, webhookId)).toMatchObject([{ eventId: second }])
 })
 
-test('an append and a resend of one entity at once leave one lane, whoever comes first', async () => {
+test('an append and a resend of one entity at once: each has its place', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
   await settleAll(at, webhookId)
   const [first] = await eventIds(at)
-  let resent: Promise<unknown> = Promise.resolve()
   await transaction(at.outbox.pool, async client => {
     await append(client, at.nextAppend('user 1 update'))
-    resent = resend(at, { webhookId, eventId: first! })
-    await untilWaiting(at, 1, 'the resend to wait for the append')
+    // An append locks nothing that a resend waits for.
+    await resend(at, { webhookId, eventId: first! })
   })
-  await resent
   expect(await at.queue()).toEqual([`${webhookId} user 1: new, update`])
   const sent = []
   for (let i = 0; i < 2; i++)
@@ -263,8 +211,69 @@ test('under appends, resends, claims and settlements at random, nothing is stuck
   const settled = await whileSending(at, webhookId, [appendAll(), ask(), ask()], [{}, {}, {}, retry(0), dead])
   expect(await at.queue()).toEqual([])
   for (const eventId of await eventIds(at)) {
-    const sent = settled.filter(({ lane, next }) => lane.eventId === eventId && next.state !== 'retry').length
+    const sent = settled.filter(
+      ({ delivery, next }) => delivery.eventId === eventId && next.state !== 'retry',
+    ).length
     expect(sent).toBeGreaterThanOrEqual(1)
     expect(sent).toBeLessThanOrEqual(1 + (asked.get(eventId) ?? 0))
   }
+})
+
+test('what still waits in the log is sent before its stream comes to it, behind what is older of its entity, and once', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await leaveBehind(at, webhookId, 100)
+  const holderId = await holderOf(at)
+  await at.append('user 7 update', 'user 8 update')
+  await at.append('user 7 delete')
+  const ids = await eventIds(at)
+  const last = ids.at(-3)!
+  expect(await resend(at, { webhookId, eventId: last })).toMatchObject({ state: 'queued', behind: ids[6] })
+  expect(await at.count('deliveries', 'is_manual')).toBe(1)
+  expect(await at.queue()).toHaveLength(100)
+  const sent = []
+  for (let i = 0; i < 3; i++)
+    for (const { entityId, eventId, isManual } of await settleAll(at, webhookId))
+      if (entityId === '7') sent.push([ids.indexOf(eventId), isManual])
+  expect(sent).toEqual([
+    [6, false],
+    [100, true],
+    [102, false],
+  ])
+  expect(await at.queue()).toEqual([])
+  expect(holderId).toBeGreaterThan(0)
+})
+
+test('what a stream may have under way at this moment is left alone', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const holderId = await holderOf(at)
+  const [first, second] = await at.append('user 1 update', 'user 2 update')
+  await at.outbox.pool.query('update walhook.holders set may_send_up_to = $1 where id = $2', [
+    first,
+    holderId,
+  ])
+  expect(await resend(at, { webhookId, eventId: first! })).toEqual({ state: 'in_flight' })
+  expect(await resend(at, { webhookId, eventId: second! })).toMatchObject({ state: 'queued', behind: null })
+  const [, later] = await at.append('user 2 new', 'user 1 delete')
+  // It is behind what is under way, of which no row tells.
+  expect(await resend(at, { webhookId, eventId: later! })).toMatchObject({ state: 'queued', behind: first })
+})
+
+test('who acts by hand waits for nobody but settlements, and no holder joins meanwhile', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  await pull(at, webhookId)
+  const [eventId] = await eventIds(at)
+  let joined = false
+  await transaction(at.outbox.pool, async client => {
+    await lockAllHolders(client)
+    const both = Promise.all([resend(at, { webhookId, eventId: eventId! }), claim(at, webhookId)])
+    void both.then(() => (joined = true))
+    await untilWaiting(at, 2, 'the other one by hand and the holder to wait')
+    expect(joined).toBe(false)
+    void both.catch(() => {})
+  })
+  expect(await at.queue()).toEqual([`${webhookId} user 1: new`])
 })
