@@ -199,7 +199,8 @@ test('it waits while too much waits for the webhook, while that is not active, a
   await using at = await open(`${plain} insert into users select i, 'x' from generate_series(1, 5) i`)
   const webhook = await at.backfills.webhook('user.new')
   await at.psql.query(
-    `insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id) select ${webhook}, 'user', 'x', i from generate_series(1, 10001) i`,
+    `insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)
+     select ${webhook}, 0, 'user', 'x', i, 'infinity' from generate_series(1, 10001) i`,
   )
   const id = await at.backfills.start({ webhookId: webhook })
   const waitsFor = (reason: string) =>
