@@ -4,6 +4,7 @@ import { withKnownColumns } from '../../src/capture/columns.ts'
 import { probePrefix } from '../../src/capture/decode.ts'
 import { openSource } from '../../src/capture/source.ts'
 import type { CaptureState } from '../../src/capture/state.ts'
+import type { AppendedEvents } from '../../src/capture/store.ts'
 import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
 import { openOutbox } from '../../src/outbox/database.ts'
 import { migrate } from '../../src/outbox/migrate.ts'
@@ -21,6 +22,8 @@ export type RunningCapture = AsyncDisposable & {
   /** Commits of the outbox that stored something. */
   commits(): number
   readonly truncated: readonly string[]
+  /** What each commit has handed on to whoever delivers. */
+  readonly appended: readonly AppendedEvents[]
   /** Rejects with what ended it. */
   readonly over: Promise<void>
 }
@@ -37,6 +40,7 @@ export async function startCapture(
   await ensurePartitions(outbox, Date.now())
   const stop = new AbortController()
   const truncated: string[] = []
+  const appended: AppendedEvents[] = []
   let commits = 0
   const slotName = database.name.slice(0, 63)
   const mapping = await withKnownColumns(source, outbox, { slotName, mapping: wanted })
@@ -49,6 +53,7 @@ export async function startCapture(
     nowMs: () => Date.now(),
     log,
     pagePace: { pollMs: 50, retryMs: 100 },
+    onAppended: events => appended.push(events),
     onStored(stored) {
       commits++
       truncated.push(...stored.truncated)
@@ -87,6 +92,7 @@ export async function startCapture(
     },
     commits: () => commits,
     truncated,
+    appended,
     over,
     async [Symbol.asyncDispose]() {
       stop.abort()
