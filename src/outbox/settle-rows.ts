@@ -4,6 +4,7 @@ import { type Due, dues, setAside, wakeNext } from './aside.ts'
 import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
 import type { Delivery, Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
+import { newTimeIds } from './time-ids.ts'
 
 /**
  * Rows that statements change are looked up by their key, each by itself, and then changed where they were found (`ctid`). A join
@@ -40,12 +41,6 @@ ${itsRow}
 where b.taken_by = ${p.holderId}`,
 )
 
-const newIdsStatement = statement(
-  'new_ids',
-  { count: 'int' },
-  p => `select walhook.new_time_id() as id from generate_series(1, ${p.count})`,
-)
-
 /** What `settledRows` has to know of the batches among the shipments. */
 export async function readHeldBatches(
   client: pg.ClientBase,
@@ -59,7 +54,7 @@ export async function readHeldBatches(
   const count = 2 * settlements.filter(({ next }) => next.state === 'split').length
   const [held, ids] = await Promise.all([
     heldMembersStatement(client, { holderId, members: sent }),
-    newIdsStatement(client, { count }),
+    newTimeIds(client, count),
   ])
   const members = new Map<string, Set<TimeId>>()
   for (const { webhook_id, batch_id, event_id, is_left } of held.rows) {
@@ -69,7 +64,7 @@ export async function readHeldBatches(
   }
   return {
     membersOf: ({ webhookId, batchId }) => members.get(`${webhookId} ${batchId}`) ?? null,
-    newIds: ids.rows.map(row => row.id),
+    newIds: ids,
   }
 }
 

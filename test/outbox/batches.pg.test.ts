@@ -91,7 +91,7 @@ function answered(shipment: Shipment, status: number) {
   return { ...usual, shipment, attempt }
 }
 
-test('events wait for company until the batch is full or one has waited long enough; nothing is leased meanwhile', async () => {
+test('events wait for company until the batch is full or one has waited long enough; none is formed meanwhile', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 60_000 }
   const webhookId = await open(at, batch)
@@ -117,7 +117,7 @@ test('events wait for company until the batch is full or one has waited long eno
   expect(late.map(shown)).toEqual(['3 new'])
 })
 
-test('a lane is in one batch at a time, in its order, and what does not fit waits in the lane', async () => {
+test('an entity is in one batch at a time, in its order, and what does not fit waits', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -212,7 +212,7 @@ test('a batch that was in flight when its process died is sent again as it was b
   })
 })
 
-test('an event that is asked for by hand goes before the batch that its lane is in', async () => {
+test('an event that is asked for by hand goes before the batch that its entity is in', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -492,4 +492,25 @@ test('the same where the batch was in flight when batches were switched off', as
   expect(await at.count('batches')).toBe(1)
   await settle(at, answered(shipment!, 500))
   expect((await pickOne(at, webhookId)).map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
+})
+
+test('a claim says when the next batch is due, also where other events are sent or wait for company meanwhile', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 3, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new')
+  const first = await take(at, webhookId, batch)
+  const failed = answered(first.shipments[0]!, 503)
+  await settle(at, { ...failed, next: { state: 'retry', waitMs: 30_000, costsAttempt: true } })
+  await at.append('user 2 new')
+  const second = await take(at, webhookId, batch)
+  expect(second.shipments.map(shown)).toEqual(['2 new'])
+  for (const { lookAgainInMs } of [second, await take(at, webhookId, batch)]) {
+    expect(lookAgainInMs).toBeGreaterThan(0)
+    expect(lookAgainInMs).toBeLessThanOrEqual(30_000)
+  }
+  await at.append('user 3 new')
+  const company = await take(at, webhookId, { maxEvents: 3, maxWaitMs: 60_000 })
+  expect(company).toMatchObject({ shipments: [], fresh: 1 })
+  expect(company.lookAgainInMs).toBeLessThanOrEqual(30_000)
 })
