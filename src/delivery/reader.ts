@@ -193,9 +193,9 @@ export function createReader(options: {
     for (const shipment of shipments) options.send(queue, shipment)
   }
 
-  async function askForAside() {
-    isAsideWanted = false
-    for (const { webhookId, dueInMs } of await webhooksWithAside(outbox, shares())) {
+  /** Whose entities may be blocked, and when their rows are due. */
+  async function askForAside(among: readonly number[]) {
+    for (const { webhookId, dueInMs } of await webhooksWithAside(outbox, among)) {
       const queue = machine.queues.get(webhookId)
       if (!queue) continue
       machine.blocked(queue)
@@ -254,6 +254,8 @@ export function createReader(options: {
   return {
     /** Before anything else is read. */
     readSettings,
+    /** Before anything of new shares is read. */
+    askForAside,
     /** Rows may have been set aside by somebody else. */
     lookForAside() {
       isAsideWanted = true
@@ -295,7 +297,10 @@ export function createReader(options: {
         isHeadWanted = false
         once('tail', fillTail)
       }
-      if (isAsideWanted) once('aside', askForAside)
+      if (isAsideWanted) {
+        isAsideWanted = false
+        once('aside', () => askForAside(shares()))
+      }
       if (toCheck.length > 0) once('check', check)
       const from = machine.mainReadUpTo()
       if (from !== null && from < tail.fromId() && machine.openFromMain() < mostFromMain)

@@ -44,15 +44,13 @@ export function createShareKeeper(options: {
     if (claim === 0) return
     const claimed = await claimShares(outbox, { holderId, most: claim })
     if (claimed.length === 0) return
-    // A webhook that fell behind there has its place with the share.
-    const own = await readStreams(
-      outbox,
-      claimed.map(({ share }) => share),
-    )
-    // Each of them has its queue.
+    const taken = claimed.map(({ share }) => share)
+    // A webhook that fell behind there has its place with the share, and each has its queue.
+    const own = await readStreams(outbox, taken)
     await reader.readSettings()
+    // Before anything is read: what a dead holder may have under way blocks its entities.
+    await reader.askForAside(taken)
     machine.acquire(claimed, own)
-    reader.lookForAside()
     log.info('delivery.shares', { held: machine.main.size })
   }
 
