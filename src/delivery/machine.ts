@@ -7,9 +7,11 @@ import { openWindow, type Window } from '../domain/window.ts'
 import type { AsideRow } from '../outbox/aside.ts'
 import type { DeliverySettings, Skip } from '../outbox/delivery-settings.ts'
 import type { LogEvent } from '../outbox/log.ts'
+import type { Delivery } from '../outbox/shipment.ts'
 import type { OwnPlace } from '../outbox/streams.ts'
 import {
   accept,
+  acceptRow,
   finish,
   forgetUnsent,
   leaveMain,
@@ -67,7 +69,11 @@ export function createMachine(options: {
         askers.get(trigger)!.add(queue)
       }
       if (settings.skips.length > 0)
-        forget(queue, task => isUnsent(task.state) && isSkipped(settings.skips, task.delivery))
+        forget(
+          queue,
+          ({ state, window, delivery }) =>
+            isUnsent(state) && window !== null && isSkipped(settings.skips, delivery),
+        )
       if (queue.ready.length > 0) active.add(queue)
     }
   }
@@ -97,9 +103,9 @@ export function createMachine(options: {
     queue.ready.push(...kept)
   }
 
-  /** The first of an entity may be sent, once nothing is in its way. */
+  /** The first of an entity may be sent, once nothing is in its way. A row was the oldest of its entity when it was taken. */
   function start(queue: Queue, task: Task) {
-    if (queue.hasAside || queue.settings.mode === 'latest') {
+    if ((queue.hasAside && task.window) || queue.settings.mode === 'latest') {
       task.state = 'checking'
       options.check(queue, task)
       return
@@ -177,7 +183,8 @@ export function createMachine(options: {
     /** A person is forgotten: what is unsent of the entity is not to be sent any more. */
     forgetEntity(entity: Entity) {
       const key = entityKey(entity)
-      for (const queue of queues.values()) forget(queue, task => isUnsent(task.state) && task.key === key)
+      for (const queue of queues.values())
+        forget(queue, task => isUnsent(task.state) && task.window !== null && task.key === key)
     },
 
     /** How far the main streams were read, at least; null: there are none. */
@@ -234,6 +241,14 @@ export function createMachine(options: {
         if (!leaving.has(share) && window.readUpTo < upTo) window.readUpTo = upTo
     },
 
+    /** Takes in rows that this process has taken. */
+    takeRows(queue: Queue, deliveries: readonly Delivery[]) {
+      for (const delivery of deliveries) {
+        const task = acceptRow(queue, delivery, clockMs())
+        if (task.state === 'checking') start(queue, task)
+      }
+    },
+
     /** It is known whether the entity of a task is blocked. */
     checked(queue: Queue, task: Task, isBlocked: boolean) {
       if (task.state !== 'checking') return
@@ -258,7 +273,8 @@ export function createMachine(options: {
       const next = finish(queue, task)
       if (!next) return
       if (isBlocking) setAsideFrom(queue, next)
-      else startBehind(queue, next)
+      const [first] = queue.entities.get(task.key) ?? []
+      if (first) startBehind(queue, first)
     },
 
     /** Rows of a webhook are there by now, or may be. */
@@ -279,7 +295,7 @@ export function createMachine(options: {
     setAsideSlow(queue: Queue, { sentBeforeMs, holderId }: { sentBeforeMs: number; holderId: number }) {
       for (const chain of queue.entities.values()) {
         const [task] = chain
-        if (task?.state === 'sending' && task.sentMs <= sentBeforeMs && !task.isRowComing)
+        if (task?.state === 'sending' && task.window && task.sentMs <= sentBeforeMs && !task.isRowComing)
           setAside(queue, task, { dueInMs: 0, takenBy: holderId })
       }
     },
@@ -319,8 +335,8 @@ export function createMachine(options: {
 
   /** A task's entity is blocked: it, and what waits behind it, become rows. */
   function setAsideFrom(queue: Queue, task: Task) {
-    const chain = task.window ? (queue.entities.get(task.key) ?? []) : []
-    for (const each of chain) if (isUnsent(each.state)) setAside(queue, each, { dueInMs: null })
+    for (const each of queue.entities.get(task.key) ?? [])
+      if (each.window && isUnsent(each.state)) setAside(queue, each, { dueInMs: null })
   }
 }
 

@@ -1,10 +1,9 @@
-import { isUnsent } from '../domain/task.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { settledUpTo, type Window } from '../domain/window.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { type OwnPlace, saveProgress } from '../outbox/streams.ts'
 import type { Machine } from './machine.ts'
-import { joinMain, type OwnStream, type Queue, tasksOf } from './queue.ts'
+import { joinMain, type OwnStream, type Queue } from './queue.ts'
 
 /** A stream may be sent so far ahead of what it was read: in the time of ids. */
 export const aheadIds = firstIdAt(500)
@@ -81,11 +80,5 @@ export function isShareDone(machine: Machine, share: number): boolean {
   const isDone = (window: Window | undefined) => window === undefined || window.open.size === 0
   if (!isDone(machine.main.get(share))) return false
   for (const queue of machine.behind) if (!isDone(queue.own?.get(share)?.window)) return false
-  return true
-}
-
-/** Whether a webhook has nothing under way that came by a stream. */
-export function isQuiet(queue: Queue): boolean {
-  for (const task of tasksOf(queue)) if (!isUnsent(task.state)) return false
   return true
 }

@@ -37,7 +37,7 @@ export type Queue = {
   heldUntilMs: number
   /** Until when the secret before a rotation signs too. */
   previousSecretUntilMs: number
-  /** What the streams brought of each entity, in order: the first is on its way, the others wait for it. */
+  /** What there is of each entity, in the order in which it came: the first is on its way, the others wait for it. */
   readonly entities: Map<string, Task[]>
   /** What may be sent as soon as there is a place, in order. */
   readonly ready: Task[]
@@ -109,34 +109,39 @@ export function accept(queue: Queue, event: LogEvent, window: Window, isMain: bo
   }
   openIn(window, event.id)
   if (isMain) queue.fromMain.add(task)
+  putInChain(queue, task)
+  return task
+}
+
+/** Takes in a row of the webhook that this process has taken. It is the first of its entity where its state is `checking`. */
+export function acceptRow(queue: Queue, delivery: Delivery, nowMs: number): Task {
+  const task: Task = {
+    delivery,
+    key: entityKey(delivery),
+    window: null,
+    state: 'behind',
+    sinceMs: nowMs,
+    sentMs: 0,
+    isRowComing: false,
+  }
+  putInChain(queue, task)
+  return task
+}
+
+function putInChain(queue: Queue, task: Task): void {
   const chain = queue.entities.get(task.key)
   if (chain) chain.push(task)
   else {
     queue.entities.set(task.key, [task])
     task.state = 'checking'
   }
-  return task
-}
-
-/** A row of the webhook that this process has taken, to be sent before what is new. */
-export function taken(delivery: Delivery, nowMs: number): Task {
-  return {
-    delivery,
-    key: entityKey(delivery),
-    window: null,
-    state: 'checking',
-    sinceMs: nowMs,
-    sentMs: 0,
-    isRowComing: false,
-  }
 }
 
 /** A task is done with, and its stream may pass it. Returns what is behind it in its entity, or null. */
 export function finish(queue: Queue, task: Task): Task | null {
   const { window } = task
-  if (!window) return null
+  if (window) closeIn(window, task.delivery.eventId)
   task.window = null
-  closeIn(window, task.delivery.eventId)
   queue.fromMain.delete(task)
   const chain = queue.entities.get(task.key)
   const place = chain ? chain.indexOf(task) : -1
@@ -151,7 +156,7 @@ export function waitingIn(queue: Queue, key: string): Task[] {
   return (queue.entities.get(key) ?? []).filter(({ state }) => isUnsent(state))
 }
 
-/** Every task that a stream has brought. */
+/** Every task. */
 export function* tasksOf(queue: Queue): Generator<Task, undefined> {
   for (const chain of queue.entities.values()) yield* chain
 }

@@ -8,7 +8,7 @@ import { latestOf } from '../outbox/latest.ts'
 import { readLog, readLogFor } from '../outbox/log.ts'
 import type { Shipment } from '../outbox/shipment.ts'
 import type { Machine } from './machine.ts'
-import { isOpen, type Queue, type Task, taken, waitingIn } from './queue.ts'
+import { isOpen, type Queue, type Task, waitingIn } from './queue.ts'
 import type { Tail } from './tail.ts'
 
 /** So many tasks of the main streams are in memory, and so many of each webhook that is behind. */
@@ -172,9 +172,7 @@ export function createReader(options: {
     const found = await pickDue(outbox, { holderId, webhookId: queue.id, shares: shares(), limit })
     const { deliveries, nextDueInMs } = found
     if (nextDueInMs !== null) machine.due(queue, clockMs() + Math.max(0, nextDueInMs))
-    const tasks = deliveries.map(delivery => taken(delivery, clockMs()))
-    if (queue.settings.mode === 'latest') toCheck.push(...tasks.map(task => ({ queue, task })))
-    else for (const task of tasks) machine.checked(queue, task, false)
+    machine.takeRows(queue, deliveries)
   }
 
   async function pickBatches(queue: Queue) {
@@ -234,7 +232,7 @@ export function createReader(options: {
 
   /** Of a webhook that wants the latest state only: what is behind a task in memory may say all of it. */
   async function collapse(queue: Queue, tasks: readonly Task[]) {
-    const all = new Set(tasks.flatMap(task => (task.window ? [task, ...waitingIn(queue, task.key)] : [task])))
+    const all = new Set(tasks.flatMap(task => [task, ...waitingIn(queue, task.key)]))
     const taskOf = new Map([...all].map(task => [task.delivery.eventId, task]))
     const deliveries = [...all].map(({ delivery }) => delivery)
     const input = { holderId, webhookId: queue.id, deliveries, readUpTo: readUpToOf(queue) }

@@ -262,10 +262,11 @@ export function createServing(options: ServeOptions) {
     places.settled(queue.id)
     queue.sending--
     underWay--
-    if (isFenced || !task || settlement.shipment.isAside) return
+    if (isFenced || !task) return
+    const isBlocking = settlement.next.state === 'retry'
+    if (settlement.shipment.isAside) return machine.ended(queue, task, isBlocking)
     // It could not be settled at all: it waits, and is sent again.
     if (settled === null) return machine.setAside(queue, task, { dueInMs: 30_000 })
-    const isBlocking = settlement.next.state === 'retry'
     if (isBlocking) machine.blocked(queue)
     machine.ended(queue, task, isBlocking)
   }

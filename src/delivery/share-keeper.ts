@@ -11,7 +11,7 @@ import { describeError, type Log } from '../runtime/log.ts'
 import type { Machine } from './machine.ts'
 import type { Membership } from './membership.ts'
 import type { createProgress } from './progress.ts'
-import { tasksOf } from './queue.ts'
+import { finish, tasksOf } from './queue.ts'
 import type { createReader } from './reader.ts'
 
 /** Keeps this process's part of the shares: what is free, its own, and those of the dead. */
@@ -66,9 +66,10 @@ export function createShareKeeper(options: {
         if (task.state === 'sending' && task.window && task.delivery.share === share && !task.isRowComing)
           machine.setAside(queue, task, { dueInMs: 0, takenBy: holderId })
       machine.forgetUnsent(queue, task => task.delivery.share === share, true)
-      for (const task of queue.ready)
+      for (const task of [...tasksOf(queue)])
         if (!task.window && task.delivery.share === share && isUnsent(task.state)) {
           task.state = 'forgotten'
+          finish(queue, task)
           given.push(task.delivery)
         }
     }
