@@ -1,6 +1,10 @@
 -- One log, and a place in it for every share of the entities: decision 0039.
 -- A row in `deliveries` is only what could not be sent at once; what waits in the log needs none.
 
+-- In the order in which the statements of the version before take them.
+lock table walhook.positions, walhook.webhooks, walhook.webhook_states, walhook.lanes, walhook.deliveries,
+  walhook.ended_deliveries, walhook.events in access exclusive mode;
+
 -- Grows with each change of a webhook that matters to delivery. An append notes it in its events, so that whoever
 -- judges an event knows which webhooks wanted it.
 create table walhook.webhooks_version (

@@ -4,6 +4,9 @@ import { type Migration, Migrator } from 'kysely/migration'
 import type { Problem } from '../domain/problem.ts'
 import type { Outbox } from './database.ts'
 
+const deadlock = '40P01'
+const mostDeadlocks = 10
+
 const folder = new URL('../../migrations/', import.meta.url)
 
 async function readMigrations(): Promise<Record<string, Migration>> {
@@ -50,7 +53,11 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
     migrationTableName: 'migrations',
     migrationLockTableName: 'migrations_lock',
   })
-  const { error, results } = await migrator.migrateToLatest()
+  let outcome = await migrator.migrateToLatest()
+  // A process that is at work took the same tables in another order, and Postgres chose us: all is as it was.
+  for (let i = 0; i < mostDeadlocks && (outcome.error as { code?: string })?.code === deadlock; i++)
+    outcome = await migrator.migrateToLatest()
+  const { error, results } = outcome
   if (error) {
     const failed = results?.find(result => result.status === 'Error')?.migrationName
     return { ok: false, reason: 'failed', migration: failed ?? 'the list of migrations', error }

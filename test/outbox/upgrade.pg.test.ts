@@ -7,6 +7,7 @@ import { migrate } from '../../src/outbox/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/partitions.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { until } from '../support/wait.ts'
 
 const migrations = new URL('../../migrations/', import.meta.url)
 
@@ -161,4 +162,18 @@ test('where two slots filled an outbox, the one that was stored last goes on', a
   expect(await migrate(at.outbox)).toMatchObject({ ok: true })
   const { rows } = await at.outbox.pool.query('select slot_name from walhook.positions')
   expect(rows).toEqual([{ slot_name: 'walhook' }])
+})
+
+test('a process at work that takes the tables in another order costs the upgrade another try, and nothing more', async () => {
+  await using at = await openOldOutbox()
+  await using old = await connect(at.database.url)
+  await using watcher = await connect(at.database.url)
+  await old.query(`set deadlock_timeout = '10s'; begin; lock table walhook.deliveries in row exclusive mode`)
+  const migrated = migrate(at.outbox)
+  const waits = `select from pg_locks where relation = 'walhook.deliveries'::regclass and not granted`
+  await until(async () => (await watcher.query(waits)).rowCount === 1, { what: 'the upgrade to wait for it' })
+  // It is the upgrade that Postgres ends, which has waited for longer.
+  await old.query('lock table walhook.lanes in row exclusive mode').catch(() => {})
+  await old.query('rollback')
+  expect(await migrated).toMatchObject({ ok: true })
 })
