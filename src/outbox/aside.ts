@@ -40,6 +40,10 @@ export type AsideRow = {
 export const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entityId'>) =>
   JSON.stringify([of.webhookId, of.entityType, of.entityId])
 
+/** In how many ms a moment comes; null: never. Before PostgreSQL 17, infinity can't be subtracted from. */
+export const dueInMs = (moment: string) =>
+  `(extract(epoch from nullif(${moment}, 'infinity') - clock_timestamp()) * 1000)::float8`
+
 /**
  * - s:      rows in the order of their events; `is_first` of its entity.
  * - older:  locked, so that nobody ends it before this has committed: who ends it sees these rows.
@@ -82,7 +86,7 @@ left join lateral (
 ) older on true
 where exists (select from walhook.webhooks w where w.id = s.webhook_id offset 0)
 on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
-returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
 )
 
 /** What is due at a webhook, in ms from now. */
@@ -102,11 +106,11 @@ export async function setAside(client: pg.ClientBase, rows: readonly AsideRow[])
   return dues((await setAsideStatement(client, { aside })).rows)
 }
 
-/** Rows with a finite time. */
-export function dues(rows: readonly { webhook_id: number; due_in_ms: number }[]): Due[] {
-  return rows
-    .filter(row => Number.isFinite(row.due_in_ms))
-    .map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))
+/** Of what has been written, all that has a time. */
+export function dues(rows: readonly { webhook_id: number; due_in_ms: number | null }[]): Due[] {
+  return rows.flatMap(row =>
+    row.due_in_ms === null ? [] : [{ webhookId: row.webhook_id, dueInMs: row.due_in_ms }],
+  )
 }
 
 type Entity = { readonly webhookId: number; readonly entityType: string; readonly entityId: string }
@@ -144,7 +148,7 @@ update walhook.deliveries d
 set due_at = clock_timestamp()
 from oldest
 where d.ctid = oldest.ctid
-returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
 )
 
 /** Makes due what waited behind rows that this transaction has ended. Returns when what is left of these entities is due. */
@@ -236,7 +240,7 @@ const nextDue = statement(
   'next_due',
   { webhookId: 'int', shares: 'smallint[]' },
   p => `
-select (extract(epoch from min(d.due_at) - clock_timestamp()) * 1000)::float8 as due_in_ms
+select ${dueInMs('min(d.due_at)')} as due_in_ms
 from unnest(${p.shares}) as s (share)
 cross join lateral (
   select due_at from walhook.deliveries
@@ -376,7 +380,7 @@ with recursive w as (
     select d.webhook_id from walhook.deliveries d where d.webhook_id > w.webhook_id order by d.webhook_id limit 1
   ) next
 )
-select w.webhook_id, (extract(epoch from due.at - clock_timestamp()) * 1000)::float8 as due_in_ms
+select w.webhook_id, ${dueInMs('due.at')} as due_in_ms
 from w cross join lateral (
   select least(min(d.due_at), min(b.due_at)) as at
   from unnest(${p.shares}) as s (share)

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
-import { type Due, dues, setAside, wakeNext } from './aside.ts'
+import { type Due, dueInMs, dues, setAside, wakeNext } from './aside.ts'
 import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
 import type { Delivery, Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
@@ -121,7 +121,7 @@ set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = 
     due_at = case when s.due_in_ms is null then 'infinity' else clock_timestamp() + s.due_in_ms * interval '1 ms' end
 from s
 where d.ctid = s.row
-returning d.webhook_id, (extract(epoch from d.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
 )
 
 const batch = {
@@ -157,7 +157,7 @@ const moveBatchesStatement = statement(
 insert into walhook.batches as b (webhook_id, id, share, due_at)
 select webhook_id, id, share, clock_timestamp() + due_in_ms * interval '1 ms' from ${p.batches('s')}
 on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = null
-returning b.webhook_id, (extract(epoch from b.due_at - clock_timestamp()) * 1000)::float8 as due_in_ms`,
+returning b.webhook_id, ${dueInMs('b.due_at')} as due_in_ms`,
 )
 
 /** Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due. */

@@ -76,6 +76,7 @@ type Turn = {
   readonly webhookId: number
   readonly holderId: number
   readonly name: string
+  readonly count: number
 }
 const batch = { maxEvents: 10, maxWaitMs: 0 }
 
@@ -138,23 +139,23 @@ const operations: Record<string, (turn: Turn) => Promise<number>> = {
   },
   'in batches': batched(),
   'batches again': batched(retry(0)),
-  async 'from the log, tried again'({ queue, webhookId, holderId }) {
-    const deliveries = Array.from({ length: some }, (_, i) => streamed(webhookId, `log ${fromLog} ${i}`))
+  async 'from the log, tried again'({ queue, webhookId, holderId, count }) {
+    const deliveries = Array.from({ length: count }, (_, i) => streamed(webhookId, `log ${fromLog} ${i}`))
     const settlements = deliveries.map(delivery => {
       const shipment: Shipment = { webhookId, batchId: null, isAside: false, deliveries: [delivery] }
       return { ...settlementOf(delivery, retry(60_000)), shipment }
     })
-    return (await settle(queue, holderId, { settlements, aside: [] })).isFenced ? 0 : some
+    return (await settle(queue, holderId, { settlements, aside: [] })).isFenced ? 0 : count
   },
-  async 'behind what waits'({ queue, webhookId, holderId, name }) {
-    const deliveries = Array.from({ length: some }, (_, i) => streamed(webhookId, `${name}${i + 1}`))
+  async 'behind what waits'({ queue, webhookId, holderId, name, count }) {
+    const deliveries = Array.from({ length: count }, (_, i) => streamed(webhookId, `${name}${i + 1}`))
     const aside = deliveries.map(delivery => ({ ...delivery, dueInMs: null, takenBy: null }))
     const { left } = await settle(queue, holderId, { settlements: [], aside })
     // Nothing of it is due: all of it is behind others.
-    return left.length === 0 ? some : 0
+    return left.length === 0 ? count : 0
   },
-  async 'asked about'({ queue, webhookId, name }) {
-    const entityIds = Array.from({ length: some }, (_, i) => `${name}${i + 1}`)
+  async 'asked about'({ queue, webhookId, name, count }) {
+    const entityIds = Array.from({ length: count }, (_, i) => `${name}${i + 1}`)
     const { blocked } = await blockedEntities(queue, {
       webhookIds: entityIds.map(() => webhookId),
       entityTypes: entityIds.map(() => 'user'),
@@ -178,43 +179,47 @@ const ages: Record<string, { first: number; known: 'analyzed' | 'nothing' | 'res
   'none after a rest': { first: 0, known: 'rested' },
 }
 
-test.each(Object.keys(operations).flatMap(name => Object.keys(ages).map(age => ({ name, age }))))(
-  'plans made for a queue of $age read no more of a long one: $name',
-  async ({ name, age }) => {
-    await using at = await openTestOutbox()
-    const { first, known } = ages[age]!
-    const operation = operations[name]!
-    // One connection, so that its plans are those of the beginning.
-    await using queue = openOutbox({
-      url: at.database.url,
-      maxConnections: 1,
-      onError() {},
-      plans: 'by index',
-    })
-    const webhookId = await at.webhook(['user.new'], true, name.includes('batch') ? { batch } : {})
-    const holderId = await holderOf(at)
-    for (const table of ['deliveries', 'batches', 'streams'])
-      await at.outbox.pool.query(`alter table walhook.${table} set (autovacuum_enabled = off)`)
-    await fill(at, webhookId, first, { name: 'early ' })
-    if (known === 'rested') {
-      await fill(at, webhookId, 800, { name: 'done ' })
-      await at.outbox.pool.query('delete from walhook.deliveries')
-      await at.outbox.pool.query(`analyze ${named.join(', ')}`)
-      await goneForAll(at)
-    } else if (known === 'analyzed') await at.outbox.pool.query(`vacuum analyze ${named.join(', ')}`)
-    await fill(at, webhookId, 2, { name: 'two ' })
-    await operation({ queue, webhookId, holderId, name: 'two ' })
+test.each(Object.keys(ages))('plans made for a queue of %s read no more of a long one', async age => {
+  await using at = await openTestOutbox()
+  const { first, known } = ages[age]!
+  // One connection, so that its plans are those of the beginning.
+  await using queue = openOutbox({ url: at.database.url, maxConnections: 1, onError() {}, plans: 'by index' })
+  const webhooks = {
+    plain: await at.webhook(['user.new']),
+    batching: await at.webhook(['user.new'], true, { batch }),
+  }
+  const holderId = await holderOf(at)
+  const both = async (count: number, rows: { name: string; inDays?: number }) => {
+    for (const webhookId of Object.values(webhooks)) await fill(at, webhookId, count, rows)
+  }
+  const turnOf = (operation: string, name: string, count: number): Turn => {
+    const webhookId = operation.includes('batch') ? webhooks.batching : webhooks.plain
+    return { queue, webhookId, holderId, name, count }
+  }
+  for (const table of ['deliveries', 'batches', 'streams'])
+    await at.outbox.pool.query(`alter table walhook.${table} set (autovacuum_enabled = off)`)
+  await both(first, { name: 'early ' })
+  if (known === 'rested') {
+    await both(800, { name: 'done ' })
+    await at.outbox.pool.query('delete from walhook.deliveries')
+    await at.outbox.pool.query(`analyze ${named.join(', ')}`)
+  } else if (known === 'analyzed') await at.outbox.pool.query(`vacuum analyze ${named.join(', ')}`)
+  for (const [name, operation] of Object.entries(operations)) {
+    await both(2, { name: `two, ${name} ` })
+    await operation(turnOf(name, `two, ${name} `, 2))
+  }
 
-    // After midnight: of the new day's events nothing was there when the plans were made.
-    await fill(at, webhookId, waiting, { name: 'late ', inDays: 1 })
+  // After midnight: of the new day's events nothing was there when the plans were made.
+  await both(waiting, { name: 'late ', inDays: 1 })
+  for (const [name, operation] of Object.entries(operations))
     for (const which of ['first', 'next']) {
+      await goneForAll(at)
       const before = await read(at, queue)
-      const done = await operation({ queue, webhookId, holderId, name: 'late ' })
-      // Of batches not all are full.
-      expect(done).toBeGreaterThanOrEqual(name.includes('batch') ? some / 2 : some)
+      const done = await operation(turnOf(name, 'late ', some))
       const after = await read(at, queue)
-      expect(after.rows - before.rows, `rows, ${which}`).toBeLessThan(40 * some)
-      expect(after.pages - before.pages, `pages, ${which}`).toBeLessThan(60 * some)
+      // Of batches not all are full.
+      expect(done, name).toBeGreaterThanOrEqual(name.includes('batch') ? some / 2 : some)
+      expect(after.rows - before.rows, `rows, ${name}, ${which}`).toBeLessThan(40 * some)
+      expect(after.pages - before.pages, `pages, ${name}, ${which}`).toBeLessThan(60 * some)
     }
-  },
-)
+})
