@@ -174,14 +174,19 @@ with due as materialized (
     select ctid, due_at from walhook.deliveries
     where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
     order by due_at limit ${p.most}
-    for no key update skip locked
   ) d
   order by d.due_at limit ${p.most}
+), locked as materialized (
+  select l.ctid
+  from due
+  cross join lateral (
+    select ctid from walhook.deliveries where ctid = due.ctid and taken_by is null for no key update skip locked
+  ) l
 )
 update walhook.deliveries d
 set taken_by = ${p.holderId}
-from due
-where d.ctid = due.ctid
+from locked
+where d.ctid = locked.ctid
 returning d.entity_type, d.entity_id, d.event_id`,
 )
 

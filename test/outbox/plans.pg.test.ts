@@ -219,7 +219,7 @@ test.each(Object.keys(ages))('plans made for a queue of %s read no more of a lon
       const after = await read(at, queue)
       // Of batches not all are full.
       expect(done, name).toBeGreaterThanOrEqual(name.includes('batch') ? some / 2 : some)
-      expect(after.rows - before.rows, `rows, ${name}, ${which}`).toBeLessThan(40 * some)
+      expect(after.rows - before.rows, `rows, ${name}, ${which}`).toBeLessThan(60 * some)
       expect(after.pages - before.pages, `pages, ${name}, ${which}`).toBeLessThan(60 * some)
     }
 })
