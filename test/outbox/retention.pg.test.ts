@@ -74,45 +74,62 @@ test('an event that is not delivered is never dropped, nor is one that the log s
   expect((await dropAfter(at, 40)).sort()).toEqual([`ended_deliveries_${today()}`, `events_${today()}`])
 })
 
-test('a day is held by a webhook that is before an event which it wants, and by no other', async () => {
-  await using at = await openTestOutbox()
-  const [slow, quick, unwanted] = [
-    await at.webhook(['user.new']),
-    await at.webhook(['user.new']),
-    await at.webhook(['company.new']),
-  ]
-  const [first, second] = await at.append('user 1 new', 'user 2 new')
-  const held = async () => {
-    const nowMs = Date.now() + 40 * dayMs
-    await ensurePartitions(at.outbox, nowMs)
-    return (await dropOldDays(at.outbox, nowMs, keep)).held.map(({ webhookIds }) => webhookIds)
-  }
-  const settled = (upTo: bigint) =>
-    at.outbox.pool.query('update walhook.shares set settled_up_to = $1', [upTo])
-  const place = (webhookId: number, upTo: bigint) =>
-    at.outbox.pool.query(
-      `insert into walhook.streams (webhook_id, share, settled_up_to, may_send_up_to)
-       select $1, share, $2, $2 from walhook.shares
-       on conflict (webhook_id, share) do update set settled_up_to = excluded.settled_up_to, may_send_up_to = excluded.may_send_up_to`,
-      [webhookId, upTo],
-    )
-  // Of both tables of the day; nobody delivers.
-  expect(await held()).toEqual([[slow, quick]])
-  await settled(second!)
-  await place(slow, first! - 1n)
-  await place(unwanted, first! - 1n)
-  expect(await held()).toEqual([[slow]])
-  expect(await at.count('events')).toBe(2)
-  // What is cancelled does not hold it, nor what came while it was inactive.
-  await cancel(at, { webhookId: slow, entity: { entityType: 'user', entityId: '1' }, eventId: null } as never)
-  expect(await held()).toEqual([[slow]])
-  await updateWebhook(at.outbox, slow, { isActive: false })
-  const [third] = await at.append('user 3 new')
-  await settled(third!)
-  await place(slow, second!)
-  expect(await held()).toEqual([])
-  expect(await at.count('events')).toBe(0)
-})
+/** What ends that a webhook holds a day of which it is before `user 2 new`, the last event; with the id of that. */
+const waysOut: [string, (at: TestOutbox, webhookId: number, last: bigint) => Promise<unknown>][] = [
+  ['its place moves', (at, webhookId, last) => place(at, webhookId, last)],
+  [
+    'what waits is cancelled',
+    (at, webhookId, upTo) => cancel(at, { webhookId, entity: null, eventId: null, upTo }),
+  ],
+  ['it is deleted', (at, id) => at.outbox.pool.query('delete from walhook.webhooks where id = $1', [id])],
+]
+
+/** The place of a webhook of its own, in every share. */
+const place = (at: TestOutbox, webhookId: number, upTo: bigint) =>
+  at.outbox.pool.query(
+    `insert into walhook.streams (webhook_id, share, settled_up_to, may_send_up_to)
+     select $1, share, $2, $2 from walhook.shares
+     on conflict (webhook_id, share) do update
+       set settled_up_to = excluded.settled_up_to, may_send_up_to = excluded.may_send_up_to`,
+    [webhookId, upTo],
+  )
+
+test.each(waysOut)(
+  'a day is held by a webhook that is before an event which it wants, and by no other, until %s',
+  async (_, end) => {
+    await using at = await openTestOutbox()
+    const triggers = [['user.new'], ['user.new'], ['company.new'], ['user.new']]
+    const [slow, quick, unwanted, inactive] = (await Promise.all(triggers.map(each => at.webhook(each)))) as [
+      number,
+      number,
+      number,
+      number,
+    ]
+    await updateWebhook(at.outbox, inactive, { isActive: false })
+    const [first, last] = await at.append('user 1 new', 'user 2 new')
+    const heldBy = async () => {
+      const nowMs = Date.now() + 40 * dayMs
+      await ensurePartitions(at.outbox, nowMs)
+      return (await dropOldDays(at.outbox, nowMs, keep)).held.map(({ webhookIds }) => webhookIds)
+    }
+    // Nobody delivers.
+    expect(await heldBy()).toEqual([[slow, quick].toSorted()])
+    await at.outbox.pool.query('update walhook.shares set settled_up_to = $1', [last])
+    for (const id of [slow, unwanted, inactive]) await place(at, id, first! - 1n)
+    expect(await heldBy()).toEqual([[slow]])
+    await cancel(at, {
+      webhookId: slow,
+      entity: { entityType: 'user', entityId: '1' },
+      eventId: null,
+      upTo: last!,
+    })
+    expect(await heldBy()).toEqual([[slow]])
+    expect(await at.count('events')).toBe(2)
+    await end(at, slow, last!)
+    expect(await heldBy()).toEqual([])
+    expect(await at.count('events')).toBe(0)
+  },
+)
 
 test('what webhooks were is kept as long as an event that came then, and so is what was cancelled', async () => {
   await using at = await openTestOutbox()
