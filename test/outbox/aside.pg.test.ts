@@ -5,10 +5,10 @@ import { lockAllHolders } from '../../src/outbox/fence.ts'
 import { releaseShares } from '../../src/outbox/holders.ts'
 import { takeOver } from '../../src/outbox/takeover.ts'
 import { deleteWebhook } from '../../src/outbox/webhooks.ts'
-import { allShares, asideOf, joined, rowsOf, settleAs, streamed } from '../support/holding.ts'
+import { asideOf, joined, rowsOf, settleAs, streamed } from '../support/holding.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { everyUser, holdUp, randomBelow, untilWaiting } from '../support/outbox-traffic.ts'
-import { retry, settlementOf } from '../support/sending.ts'
+import { allShares, retry, settlementOf } from '../support/sending.ts'
 
 const pick = async (at: TestOutbox, holderId: number, webhookId: number, limit = 100) =>
   await pickDue(at.outbox, { holderId, webhookId, shares: allShares, limit })

@@ -1,21 +1,18 @@
 import { expect, test } from 'vitest'
 import { transaction } from '../../src/outbox/database.ts'
+import { readDeliverySettings } from '../../src/outbox/delivery-settings.ts'
 import type { Settlement } from '../../src/outbox/settle.ts'
-import { settle } from '../../src/outbox/settle.ts'
 import { deleteWebhook, findWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
-import { openTestOutbox, retry, settlementOf } from '../support/open-outbox.ts'
+import { openTestOutbox } from '../support/open-outbox.ts'
 import { everyUser, holdUpLog, untilWaiting } from '../support/outbox-traffic.ts'
+import { claim, retry, settle, settlementOf } from '../support/sending.ts'
 
 type At = Awaited<ReturnType<typeof openTestOutbox>>
 const later: Settlement['next'] = { state: 'retry', waitMs: 0, costsAttempt: true }
 
 async function settleOne(at: At, webhookId: number, change: Parameters<typeof settlementOf>[1] = {}) {
-  const [lane] = await at.claim(webhookId, 1)
-  const disabled: unknown[] = []
-  expect(
-    await settle(at.outbox, [settlementOf(lane!, change)], { disabled: one => disabled.push(one) }),
-  ).toHaveLength(1)
-  return disabled
+  const [delivery] = await claim(at, webhookId, 1)
+  return (await settle(at, settlementOf(delivery!, change))).disabled
 }
 
 /** As if it had failed for so long already. */
@@ -98,18 +95,21 @@ test('Retry-After holds the whole webhook, for every process, until another URL 
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
-  const dueInMs = async () => (await at.busy()).find(({ id }) => id === webhook)?.dueInMs
+  const heldInMs = async () =>
+    (await readDeliverySettings(at.outbox, { sinceVersion: -1, ids: new Set() })).webhooks.find(
+      ({ id }) => id === webhook,
+    )!.heldInMs
   await settleOne(at, webhook, { next: later, holdMs: 3_600_000 })
-  expect(await dueInMs()).toBeGreaterThan(3_500_000)
+  expect(await heldInMs()).toBeGreaterThan(3_500_000)
 
   const held = await versionOf(at, webhook)
   await settleOne(at, webhook, { next: later, holdMs: 3_600_000 - 5_000 })
   expect(await versionOf(at, webhook)).toBe(held)
 
   await updateWebhook(at.outbox, webhook, { name: 'CRM 2', url: 'https://crm.example.com/', isActive: true })
-  expect(await dueInMs()).toBeGreaterThan(3_500_000)
+  expect(await heldInMs()).toBeGreaterThan(3_500_000)
   await updateWebhook(at.outbox, webhook, { url: 'https://elsewhere.example.com/' })
-  expect(await dueInMs()).toBeLessThanOrEqual(0)
+  expect(await heldInMs()).toBe(null)
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({ heldUntil: null, failingSince: null })
 })
 
@@ -133,11 +133,9 @@ test('what came from a URL that the webhook no longer has says nothing of it', a
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')
-  const [lane] = await at.claim(webhook)
+  const [delivery] = await claim(at, webhook)
   await updateWebhook(at.outbox, webhook, { url: 'https://elsewhere.example.com/' })
-  await settle(at.outbox, [
-    settlementOf(lane!, { next: later, holdMs: 60_000, disable: 'It answered 410 Gone.' }),
-  ])
+  await settle(at, settlementOf(delivery!, { next: later, holdMs: 60_000, disable: 'It answered 410 Gone.' }))
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({
     disabledAt: null,
     failingSince: null,
@@ -150,15 +148,15 @@ test('deleting a webhook while it is being settled waits, and neither is a deadl
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')
   await failingFor(at, webhook, 1)
-  const [lane] = await at.claim(webhook)
+  const [delivery] = await claim(at, webhook)
   // Between its locks and its writes.
   const letGo = await holdUpLog(at)
-  const settled = settle(at.outbox, [settlementOf(lane!)])
+  const settled = settle(at, settlementOf(delivery!))
   await untilWaiting(at, 1, 'the settlement to wait for the log')
   const deleted = transaction(at.outbox.pool, client => deleteWebhook(client, webhook))
   await untilWaiting(at, 2, 'the deletion to wait for the settlement')
   await letGo()
-  expect(await settled).toHaveLength(1)
+  expect((await settled).isFenced).toBe(false)
   expect(await deleted).toBe(true)
   expect(await at.queue()).toEqual([])
 })
@@ -203,19 +201,19 @@ test('a 410 that was under way when the webhook was activated anew does not disa
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
-  const [old, young] = await at.claim(webhook)
-  const gone = (lane: typeof old) =>
-    settlementOf(lane!, { next: later, disable: 'It answered 410 Gone.', holdMs: 60_000 })
+  const [old, young] = await claim(at, webhook)
+  const gone = (delivery: typeof old) =>
+    settlementOf(delivery!, { next: later, disable: 'It answered 410 Gone.', holdMs: 60_000 })
   const underWay = gone(old)
   await updateWebhook(at.outbox, webhook, { isActive: false })
   await updateWebhook(at.outbox, webhook, { isActive: true })
-  await settle(at.outbox, [underWay])
+  await settle(at, underWay)
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({
     disabledAt: null,
     heldUntil: null,
     failingSince: null,
   })
-  await settle(at.outbox, [gone(young)])
+  await settle(at, gone(young))
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({ disabledAt: expect.any(Date) })
 })
 
@@ -223,15 +221,12 @@ test('a success after more than a minute of failing is told', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
-  const recovered: number[] = []
   const deliver = async () => {
-    const [lane] = await at.claim(webhook, 1)
-    await settle(at.outbox, [settlementOf(lane!)], { recovered: id => recovered.push(id) })
+    const [delivery] = await claim(at, webhook, 1)
+    return (await settle(at, settlementOf(delivery!))).recovered
   }
   await settleOne(at, webhook, retry(60_000))
-  await deliver()
-  expect(recovered).toEqual([])
+  expect(await deliver()).toEqual([])
   await failingFor(at, webhook, 1)
-  await deliver()
-  expect(recovered).toEqual([webhook])
+  expect(await deliver()).toEqual([webhook])
 })

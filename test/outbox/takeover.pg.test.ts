@@ -2,10 +2,10 @@ import { expect, test } from 'vitest'
 import { beat, claimShares, join } from '../../src/outbox/holders.ts'
 import { saveProgress } from '../../src/outbox/streams.ts'
 import { takeOver } from '../../src/outbox/takeover.ts'
-import { allShares, asideOf, joined, ofStream, rowsOf, settleAs, streamed } from '../support/holding.ts'
+import { asideOf, joined, ofStream, rowsOf, settleAs, streamed } from '../support/holding.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { dead, everyUser } from '../support/outbox-traffic.ts'
-import { retry, settlementOf } from '../support/sending.ts'
+import { allShares, retry, settlementOf } from '../support/sending.ts'
 
 const aliveMs = 60_000
 

@@ -7,8 +7,6 @@ import type { Delivery } from '../../src/outbox/shipment.ts'
 import type { TestOutbox } from './open-outbox.ts'
 import { settlementOf } from './sending.ts'
 
-export const allShares = Array.from({ length: shareCount }, (_, share) => share)
-
 /** A holder that has claimed up to `most` shares. */
 export async function joined(at: TestOutbox, most = shareCount, aliveMs = 60_000): Promise<number> {
   const { holderId } = await join(at.outbox, { aliveMs })
