@@ -81,6 +81,7 @@ with first as materialized (
   where o.event_id = any(${p.changed}) and not exists (
     select from walhook.deliveries d
     where d.webhook_id = ${p.webhookId} and d.entity_type = s.entity_type and d.entity_id = s.entity_id and ${isTaken('d')}
+    offset 0
   )
 ), behind as materialized (
   select d.row
@@ -88,6 +89,7 @@ with first as materialized (
     select ctid as row from walhook.deliveries
     where webhook_id = ${p.webhookId} and entity_type = first.entity_type and entity_id = first.entity_id
       and event_id > first.event_id and batch_id is null and due_at < 'infinity'
+    offset 0
   ) d
 ), batches as (
   update walhook.batches b set due_at = least(b.due_at, now())
@@ -98,6 +100,7 @@ with first as materialized (
       select batch_id from walhook.deliveries
       where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
         and event_id = any(${p.changed})
+      offset 0
     ) d
   )
 )
