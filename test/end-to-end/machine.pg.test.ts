@@ -1,0 +1,29 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { anyCommands } from '../support/machine/commands.ts'
+import { openMachine } from '../support/machine/machine.ts'
+
+/** MACHINE_RUNS (2) random runs of MACHINE_COMMANDS (30) commands; MACHINE_SEED repeats one. */
+const numRuns = Number(process.env.MACHINE_RUNS || 2)
+const most = Number(process.env.MACHINE_COMMANDS || 30)
+const seed = process.env.MACHINE_SEED ? Number(process.env.MACHINE_SEED) : undefined
+
+test(
+  'whatever happens to processes, receivers and webhooks, a receiver gets what the model allows, and everything that it wants',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(anyCommands(most), async commands => {
+        await using machine = await openMachine()
+        const story = () => machine.told.join('\n')
+        for (const command of commands) await command.run({}, machine)
+        await machine.comeToRest().catch(error => {
+          throw new Error(`${error.message}\n${story()}`)
+        })
+        const missing = machine.model.missing(await machine.superseded())
+        expect([...machine.model.faults, ...missing], story()).toEqual([])
+      }),
+      { numRuns, endOnFailure: true, ...(seed !== undefined && { seed }) },
+    )
+  },
+  numRuns * 240_000,
+)

@@ -1,0 +1,199 @@
+import type { ActionType } from '../../../src/domain/event.ts'
+import { shareOf } from '../../../src/domain/share.ts'
+import { append } from '../../../src/outbox/append.ts'
+import { replay } from '../../../src/outbox/replay.ts'
+import { updateWebhook } from '../../../src/outbox/webhooks.ts'
+import { openTestOutbox } from '../open-outbox.ts'
+import { readQueue } from '../read-outbox.ts'
+import { cancel, resend } from '../sending.ts'
+import { until } from '../wait.ts'
+import { openFleet, type Process } from './fleet.ts'
+import { createModel, type ModelEvent, type ModelWebhook } from './model.ts'
+import { type Manner, openReceivers } from './receivers.ts'
+
+const everything = ['user', 'company'].flatMap(type =>
+  ['new', 'update', 'delete'].map(action => `${type}.${action}`),
+)
+const mostProcesses = 4
+
+/**
+ * The whole way of delivery on an outbox of its own: processes, receivers, and the model that judges what they get. Each way to change
+ * something changes both.
+ */
+export async function openMachine() {
+  const at = await openTestOutbox()
+  const { outbox } = at
+  const model = createModel(() => fleet.all)
+  const receivers = openReceivers(request => model.judge(request))
+  const fleet = await openFleet(outbox, receivers)
+  /** What was done, for whoever has to understand what came of it. */
+  const told: string[] = []
+  let lastEventId = 0n
+  const ids: bigint[] = []
+
+  for (const [kind, options] of [
+    ['every', {}],
+    ['every', {}],
+    ['latest', { mode: 'latest' }],
+    ['batch', { batch: { maxEvents: 3, maxWaitMs: 100 } }],
+  ] as const) {
+    const id = await at.webhook(everything, true, options)
+    model.webhooks.push({
+      id,
+      kind,
+      isActive: true,
+      triggers: everything,
+      wanted: new Set(),
+      byHand: new Map(),
+      cancelled: new Set(),
+      inactiveSinceMs: null,
+    })
+  }
+  fleet.start()
+  fleet.start()
+
+  const webhook = (n: number): ModelWebhook => model.webhooks[n % model.webhooks.length]!
+  /** One that lives; null where it is the last. */
+  const spare = (n: number): Process | null => {
+    const living = fleet.living()
+    return living.length > 1 ? living[n % living.length]! : null
+  }
+
+  return {
+    at,
+    model,
+    fleet,
+    told,
+
+    async append(lines: readonly string[]) {
+      const input = at.nextAppend(...lines)
+      const events: ModelEvent[] = input.events.map(({ id, entityType, entityId, actionType }) => ({
+        id,
+        entityType,
+        entityId,
+        actionType: actionType as ActionType,
+      }))
+      // Before anybody may send them.
+      model.append(events)
+      ids.push(...events.map(({ id }) => id))
+      const { webhooksVersion } = await append(outbox.pool, input)
+      const previousEventId = lastEventId
+      lastEventId = events.at(-1)!.id
+      const logged = input.events.map(event => ({
+        ...event,
+        share: shareOf(event.entityType, event.entityId),
+        previous: null,
+        omitted: null,
+        changed: null,
+        webhooksVersion,
+        onlyWebhookId: null,
+      }))
+      // One of the processes has captured them.
+      const [capturing] = fleet.living()
+      if (capturing?.link.condition() === 'runs')
+        capturing.appended({ previousEventId, lastEventId, events: logged })
+    },
+
+    behave(n: number, manner: Manner) {
+      receivers.manners.set(webhook(n).id, manner)
+    },
+
+    start() {
+      if (fleet.living().length < mostProcesses) fleet.start()
+    },
+    async kill(n: number) {
+      const process = spare(n)
+      if (process) await fleet.kill(process)
+    },
+    async stop(n: number) {
+      const process = spare(n)
+      if (process?.link.condition() === 'runs') await process.stop()
+    },
+    cut(n: number, ms: number) {
+      const living = fleet.living()
+      fleet.cut(living[n % living.length]!, ms)
+    },
+
+    async change(n: number, change: { triggers?: readonly string[]; isActive?: boolean }) {
+      const changed = webhook(n)
+      await updateWebhook(outbox, changed.id, change as never)
+      if (change.triggers) changed.triggers = change.triggers
+      if (change.isActive === undefined) return
+      changed.isActive = change.isActive
+      changed.inactiveSinceMs = change.isActive ? null : (changed.inactiveSinceMs ?? performance.now())
+    },
+
+    async cancel(n: number, entity: string | null) {
+      const { id, wanted, cancelled } = webhook(n)
+      const [entityType, entityId] = entity?.split(' ') ?? []
+      const meant = [...wanted].filter(event => {
+        const { entityType: type, entityId: key } = model.events.get(event)!
+        return entity === null || (type === entityType && key === entityId)
+      })
+      for (const event of meant) cancelled.add(event)
+      await cancel(at, {
+        webhookId: id,
+        entity: entity === null ? null : { entityType: entityType!, entityId: entityId! },
+        eventId: null,
+        upTo: lastEventId,
+      })
+    },
+
+    async resend(n: number, event: number) {
+      if (ids.length === 0) return
+      const { id, byHand, isActive } = webhook(n)
+      const eventId = ids[event % ids.length]!
+      if (isActive) byHand.set(eventId, performance.now())
+      await resend(at, { webhookId: id, eventId })
+    },
+
+    async replay(n: number, event: number) {
+      if (ids.length === 0) return
+      const { id, byHand, isActive, triggers } = webhook(n)
+      const from = ids[event % ids.length]!
+      const to = from + 5n
+      if (!isActive) return
+      for (const each of ids) if (each >= from && each < to) byHand.set(each, performance.now())
+      const source = { of: 'range', from, to, triggers } as const
+      await replay(
+        outbox,
+        { webhookId: id, source, onlyWanted: true, after: null, pageEvents: 100 },
+        { isTimeOver: () => false, async onQueued() {} },
+      )
+    },
+
+    /** Mends everything, and waits until nothing waits any more. */
+    async comeToRest() {
+      for (const { id } of model.webhooks) receivers.manners.set(id, 'accepts')
+      for (let n = 0; n < model.webhooks.length; n++) await this.change(n, { isActive: true })
+      if (fleet.living().every(({ link }) => link.condition() !== 'runs')) fleet.start()
+      await until(
+        async () => {
+          const client = await outbox.pool.connect()
+          try {
+            const { deliveries } = await readQueue(client as never)
+            if (deliveries > 0) throw new Error(`${deliveries} deliveries wait`)
+            return true
+          } finally {
+            client.release()
+          }
+        },
+        { what: 'the queue to be empty', timeoutMs: 90_000, intervalMs: 100 },
+      )
+    },
+
+    async superseded(): Promise<Set<string>> {
+      const { rows } = await outbox.pool.query(
+        `select webhook_id || ' ' || event_id as key from walhook.ended_deliveries where state = 'superseded'`,
+      )
+      return new Set(rows.map(({ key }) => key))
+    },
+
+    async [Symbol.asyncDispose]() {
+      await fleet[Symbol.asyncDispose]()
+      await at[Symbol.asyncDispose]()
+    },
+  }
+}
+
+export type Machine = Awaited<ReturnType<typeof openMachine>>

@@ -1,0 +1,160 @@
+import type { ActionType } from '../../../src/domain/event.ts'
+import { type WebhookState, wants } from '../../../src/domain/wanted.ts'
+import type { Request } from './receivers.ts'
+
+export type ModelEvent = {
+  readonly id: bigint
+  readonly entityType: string
+  readonly entityId: string
+  readonly actionType: ActionType
+}
+
+export type ModelWebhook = {
+  readonly id: number
+  readonly kind: 'every' | 'latest' | 'batch'
+  isActive: boolean
+  triggers: readonly string[]
+  /** The events that it wanted when they came. */
+  readonly wanted: Set<bigint>
+  /** Asked for by hand: when, the last time. */
+  readonly byHand: Map<bigint, number>
+  /** Cancelled while it may have waited. */
+  readonly cancelled: Set<bigint>
+  /** Since when it is not to be sent anything; null: it may. */
+  inactiveSinceMs: number | null
+}
+
+/** How long a process may take to hear of a change. */
+const heardWithinMs = 3_000
+/** Whatever a process that was disturbed has sent so long before may not have been settled. */
+const settledWithinMs = 10_000
+
+/**
+ * What may happen, as simple as it can be said: every event that a webhook wanted arrives, unless it was cancelled, or superseded where only
+ * the latest state is wanted; those of an entity in their order; one at a time; none that was not wanted; and none again
+ * that was known to have arrived. By hand, anything may come again.
+ */
+export function createModel(processes: () => readonly { index: number; disturbedMs: readonly number[] }[]) {
+  const events = new Map<bigint, ModelEvent>()
+  const webhooks: ModelWebhook[] = []
+  const requests: Request[] = []
+  /** The last requests of an entity at a webhook. */
+  const open = new Map<string, Request[]>()
+  const newestAccepted = new Map<string, bigint>()
+  const acceptedOf = new Map<string, Request[]>()
+  const faults: string[] = []
+
+  const find = (id: number) => webhooks.find(webhook => webhook.id === id)!
+  const entityOf = ({ entityType, entityId }: ModelEvent) => `${entityType} ${entityId}`
+
+  /** Takes in what has become of requests since. */
+  function digest() {
+    for (const [key, list] of open) {
+      for (const request of list.filter(({ endedMs }) => endedMs < Number.POSITIVE_INFINITY)) {
+        if (!request.isAccepted) continue
+        for (const id of request.eventIds) {
+          const event = events.get(id)!
+          const entity = `${request.webhookId} ${entityOf(event)}`
+          if (id > (newestAccepted.get(entity) ?? 0n)) newestAccepted.set(entity, id)
+          const one = `${request.webhookId} ${id}`
+          const before = acceptedOf.get(one) ?? []
+          if (!before.includes(request)) acceptedOf.set(one, [...before, request])
+        }
+      }
+      open.set(
+        key,
+        list.filter(({ endedMs }) => endedMs === Number.POSITIVE_INFINITY),
+      )
+    }
+  }
+
+  /** Nobody can say whether this request was settled: its process was disturbed while, or soon after, it was under way. */
+  const mayBeUnsettled = ({ process, startedMs, endedMs }: Request) =>
+    processes()
+      .find(({ index }) => index === process)!
+      .disturbedMs.some(atMs => atMs >= startedMs && atMs <= endedMs + settledWithinMs)
+
+  return {
+    events,
+    webhooks,
+    faults,
+    find,
+
+    append(appended: readonly ModelEvent[]) {
+      for (const event of appended) {
+        events.set(event.id, event)
+        for (const webhook of webhooks) {
+          const states: WebhookState[] = [
+            { version: 0, isActive: webhook.isActive, triggers: webhook.triggers, updateFields: null },
+          ]
+          const wantable = { ...event, changed: null, webhooksVersion: 0, onlyWebhookId: null }
+          if (wants({ id: webhook.id, states }, wantable)) webhook.wanted.add(event.id)
+        }
+      }
+    },
+
+    /** A request begins. */
+    judge(request: Request) {
+      digest()
+      requests.push(request)
+      const webhook = find(request.webhookId)
+      const who = `process ${request.process} sends webhook ${webhook.id}`
+      const { startedMs } = request
+      if (webhook.inactiveSinceMs !== null && startedMs > webhook.inactiveSinceMs + heardWithinMs)
+        faults.push(
+          `${who} ${request.eventIds}, ${Math.round(startedMs - webhook.inactiveSinceMs)} ms after it was deactivated`,
+        )
+      const entities = new Set<string>()
+      for (const id of request.eventIds) {
+        const event = events.get(id)
+        if (!event) {
+          faults.push(`${who} event ${id}, which there is not`)
+          continue
+        }
+        const entity = `${webhook.id} ${entityOf(event)}`
+        entities.add(entity)
+        const askedMs = webhook.byHand.get(id)
+        if (!webhook.wanted.has(id) && askedMs === undefined)
+          faults.push(`${who} event ${id}, which it did not want`)
+        const newest = newestAccepted.get(entity) ?? 0n
+        if (newest > id && askedMs === undefined)
+          faults.push(`${who} event ${id} of ${entityOf(event)} after the newer ${newest}`)
+        const known = (acceptedOf.get(`${webhook.id} ${id}`) ?? []).filter(
+          each =>
+            each.isKnown &&
+            !mayBeUnsettled(each) &&
+            !(askedMs !== undefined && askedMs >= each.startedMs - 1),
+        )
+        if (known.length > 0)
+          faults.push(
+            `${who} event ${id} again, which was settled as delivered by process ${known[0]!.process}`,
+          )
+      }
+      for (const entity of entities) {
+        const others = open.get(entity) ?? []
+        for (const other of others)
+          faults.push(
+            `${who} events ${request.eventIds} while ${other.eventIds} of ${entity} are under way from process ${other.process}`,
+          )
+        open.set(entity, [...others, request])
+      }
+    },
+
+    /** At the end, when nothing waits any more: what has not arrived and should have. */
+    missing(superseded: ReadonlySet<string>): string[] {
+      digest()
+      const list: string[] = []
+      for (const webhook of webhooks)
+        for (const id of webhook.wanted) {
+          if (webhook.cancelled.has(id)) continue
+          if ((acceptedOf.get(`${webhook.id} ${id}`) ?? []).length > 0) continue
+          if (webhook.kind === 'latest' && superseded.has(`${webhook.id} ${id}`)) continue
+          const event = events.get(id)!
+          list.push(`webhook ${webhook.id} (${webhook.kind}) never got event ${id} of ${entityOf(event)}`)
+        }
+      return list
+    },
+  }
+}
+
+export type Model = ReturnType<typeof createModel>
