@@ -16,11 +16,11 @@ test(
         await using machine = await openMachine()
         const story = () => machine.told.join('\n')
         for (const command of commands) await command.run({}, machine)
-        await machine.comeToRest().catch(error => {
-          throw new Error(`${error.message}\n${story()}`)
+        await machine.comeToRest().catch(async error => {
+          throw new Error(`${error.message}\n${story()}\n${await machine.whatWaits()}`)
         })
         const missing = machine.model.missing(await machine.superseded())
-        expect([...machine.model.faults, ...missing], story()).toEqual([])
+        expect([...machine.model.faults, ...missing], `${story()}\n${machine.requestsOfFaults()}`).toEqual([])
       }),
       { numRuns, endOnFailure: true, ...(seed !== undefined && { seed }) },
     )

@@ -143,7 +143,7 @@ export async function openMachine() {
       if (ids.length === 0) return
       const { id, byHand, isActive } = webhook(n)
       const eventId = ids[event % ids.length]!
-      if (isActive) byHand.set(eventId, performance.now())
+      if (isActive) byHand.set(eventId, (byHand.get(eventId) ?? 0) + 1)
       await resend(at, { webhookId: id, eventId })
     },
 
@@ -153,7 +153,7 @@ export async function openMachine() {
       const from = ids[event % ids.length]!
       const to = from + 5n
       if (!isActive) return
-      for (const each of ids) if (each >= from && each < to) byHand.set(each, performance.now())
+      for (const each of ids) if (each >= from && each < to) byHand.set(each, (byHand.get(each) ?? 0) + 1)
       const source = { of: 'range', from, to, triggers } as const
       await replay(
         outbox,
@@ -178,8 +178,47 @@ export async function openMachine() {
             client.release()
           }
         },
-        { what: 'the queue to be empty', timeoutMs: 90_000, intervalMs: 100 },
+        { what: 'the queue to be empty', timeoutMs: 60_000, intervalMs: 100 },
       )
+    },
+
+    /** What keeps it from coming to rest. */
+    async whatWaits(): Promise<string> {
+      const look = async (sql: string) =>
+        (await outbox.pool.query(sql)).rows.map(row =>
+          JSON.stringify(row, (_, v) => (typeof v === 'bigint' ? String(v) : v)),
+        )
+      return [
+        `processes: ${fleet.all.map(({ index, link }) => `${index} ${link.condition()}`).join(', ')}`,
+        'rows:',
+        ...(await look('select * from walhook.deliveries order by event_id limit 20')),
+        'batches:',
+        ...(await look('select * from walhook.batches limit 20')),
+        'streams:',
+        ...(await look('select * from walhook.streams order by 1, 2 limit 20')),
+        'shares:',
+        ...(await look('select * from walhook.shares order by 1')),
+        'holders:',
+        ...(await look('select *, now() from walhook.holders')),
+        'head:',
+        ...(await look('select last_event_id from walhook.positions')),
+        'locks:',
+        ...(await look(
+          `select pid, state, wait_event_type, wait_event, left(query, 100) as query, now() - xact_start as age
+           from pg_stat_activity where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()`,
+        )),
+      ].join('\n')
+    },
+
+    requestsOfFaults(): string {
+      const [first] = model.concerned
+      if (!first) return ''
+      const { entityType, entityId } = model.events.get(first.eventId)!
+      const isMeant = (event: ModelEvent) => event.entityType === entityType && event.entityId === entityId
+      return [
+        `webhook ${first.webhookId}, ${entityType} ${entityId}:`,
+        ...model.story(first.webhookId, isMeant),
+      ].join('\n')
     },
 
     async superseded(): Promise<Set<string>> {

@@ -16,7 +16,7 @@ export type ModelWebhook = {
   triggers: readonly string[]
   /** The events that it wanted when they came. */
   readonly wanted: Set<bigint>
-  /** Asked for by hand: when, the last time. */
+  /** Asked for by hand, so many times. */
   readonly byHand: Map<bigint, number>
   /** Cancelled while it may have waited. */
   readonly cancelled: Set<bigint>
@@ -43,6 +43,8 @@ export function createModel(processes: () => readonly { index: number; disturbed
   const newestAccepted = new Map<string, bigint>()
   const acceptedOf = new Map<string, Request[]>()
   const faults: string[] = []
+  /** Webhook and event of each fault. */
+  const concerned: { webhookId: number; eventId: bigint }[] = []
 
   const find = (id: number) => webhooks.find(webhook => webhook.id === id)!
   const entityOf = ({ entityType, entityId }: ModelEvent) => `${entityType} ${entityId}`
@@ -74,10 +76,17 @@ export function createModel(processes: () => readonly { index: number; disturbed
       .find(({ index }) => index === process)!
       .disturbedMs.some(atMs => atMs >= startedMs && atMs <= endedMs + settledWithinMs)
 
+  /** Each fault with what the webhook was sent of its entity before. */
+  const blame = (webhookId: number, eventId: bigint, what: string) => {
+    faults.push(what)
+    concerned.push({ webhookId, eventId })
+  }
+
   return {
     events,
     webhooks,
     faults,
+    concerned,
     find,
 
     append(appended: readonly ModelEvent[]) {
@@ -101,43 +110,61 @@ export function createModel(processes: () => readonly { index: number; disturbed
       const who = `process ${request.process} sends webhook ${webhook.id}`
       const { startedMs } = request
       if (webhook.inactiveSinceMs !== null && startedMs > webhook.inactiveSinceMs + heardWithinMs)
-        faults.push(
+        blame(
+          webhook.id,
+          request.eventIds[0]!,
           `${who} ${request.eventIds}, ${Math.round(startedMs - webhook.inactiveSinceMs)} ms after it was deactivated`,
         )
       const entities = new Set<string>()
       for (const id of request.eventIds) {
         const event = events.get(id)
         if (!event) {
-          faults.push(`${who} event ${id}, which there is not`)
+          blame(webhook.id, request.eventIds[0]!, `${who} event ${id}, which there is not`)
           continue
         }
         const entity = `${webhook.id} ${entityOf(event)}`
         entities.add(entity)
-        const askedMs = webhook.byHand.get(id)
-        if (!webhook.wanted.has(id) && askedMs === undefined)
-          faults.push(`${who} event ${id}, which it did not want`)
+        const asked = webhook.byHand.get(id) ?? 0
+        if (!webhook.wanted.has(id) && asked === 0)
+          blame(webhook.id, request.eventIds[0]!, `${who} event ${id}, which it did not want`)
         const newest = newestAccepted.get(entity) ?? 0n
-        if (newest > id && askedMs === undefined)
-          faults.push(`${who} event ${id} of ${entityOf(event)} after the newer ${newest}`)
+        if (newest > id && asked === 0)
+          blame(
+            webhook.id,
+            request.eventIds[0]!,
+            `${who} event ${id} of ${entityOf(event)} after the newer ${newest}`,
+          )
         const known = (acceptedOf.get(`${webhook.id} ${id}`) ?? []).filter(
-          each =>
-            each.isKnown &&
-            !mayBeUnsettled(each) &&
-            !(askedMs !== undefined && askedMs >= each.startedMs - 1),
+          each => each.isKnown && !mayBeUnsettled(each),
         )
-        if (known.length > 0)
-          faults.push(
+        if (known.length > asked)
+          blame(
+            webhook.id,
+            id,
             `${who} event ${id} again, which was settled as delivered by process ${known[0]!.process}`,
           )
       }
       for (const entity of entities) {
         const others = open.get(entity) ?? []
         for (const other of others)
-          faults.push(
+          blame(
+            webhook.id,
+            request.eventIds[0]!,
             `${who} events ${request.eventIds} while ${other.eventIds} of ${entity} are under way from process ${other.process}`,
           )
         open.set(entity, [...others, request])
       }
+    },
+
+    /** What a webhook was sent of an entity, for whoever has to understand a fault. */
+    story(webhookId: number, isMeant: (event: ModelEvent) => boolean): string[] {
+      const first = requests[0]?.startedMs ?? 0
+      return requests
+        .filter(each => each.webhookId === webhookId && each.eventIds.some(id => isMeant(events.get(id)!)))
+        .map(
+          each =>
+            `${Math.round(each.startedMs - first)}–${Math.round(each.endedMs - first)} ms, process ${each.process}: ${each.eventIds}${each.isManual ? ', by hand' : ''}, ${each.isKnown ? 'known' : each.isAccepted ? 'accepted' : 'not accepted'}`,
+        )
     },
 
     /** At the end, when nothing waits any more: what has not arrived and should have. */
