@@ -5,7 +5,7 @@ import { commandLine } from '../../src/control/control.ts'
 import { rekey } from '../../src/control/secrets.ts'
 import { parseSealKey, seal } from '../../src/domain/seal.ts'
 import { openHeaders, openSecret, unboundPurpose } from '../../src/domain/webhook-secrets.ts'
-import { busyWebhooks } from '../../src/outbox/busy.ts'
+import { readDeliverySettings } from '../../src/outbox/delivery-settings.ts'
 import { findSealed, webhooksOfOtherKeys } from '../../src/outbox/secrets.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
@@ -244,13 +244,16 @@ test('all that is encrypted moves to another key, in one step, and with both key
 
 test('delivery is given the secret before a rotation while it is valid', async () => {
   const { id } = await create({ triggers: ['company.new'] })
-  await at.append('company 7 new')
-  const sealedOf = async () => (await busyWebhooks(at.outbox)).find(webhook => webhook.id === id)!.sealed
-  const before = await sealedOf()
+  const read = async () => {
+    const { webhooks } = await readDeliverySettings(at.outbox, { sinceVersion: 0, ids: new Set() })
+    return webhooks.find(webhook => webhook.id === id)!
+  }
+  const before = (await read()).sealed
   await at.call('POST', `/api/webhooks/${id}/rotate-secret`)
-  expect((await sealedOf()).previousSecret).toBe(before.secret)
+  expect((await read()).sealed.previousSecret).toBe(before.secret)
+  expect((await read()).previousSecretEndsInMs).toBeGreaterThan(0)
   await at.outbox.pool.query('update walhook.webhooks set previous_secret_expires_at = now() where id = $1', [
     id,
   ])
-  expect((await sealedOf()).previousSecret).toBeNull()
+  expect((await read()).sealed.previousSecret).toBeNull()
 })

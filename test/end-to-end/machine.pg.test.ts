@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { anyCommands } from '../support/machine/commands.ts'
 import { openMachine } from '../support/machine/machine.ts'
 
-/** MACHINE_RUNS (2) random runs of MACHINE_COMMANDS (30) commands; MACHINE_SEED repeats one. */
+/** MACHINE_RUNS (2) random runs of MACHINE_COMMANDS (30) commands; MACHINE_SEED repeats one, and with MACHINE_TELLS=1 each step is told. */
 const numRuns = Number(process.env.MACHINE_RUNS || 2)
 const most = Number(process.env.MACHINE_COMMANDS || 30)
 const seed = process.env.MACHINE_SEED ? Number(process.env.MACHINE_SEED) : undefined

@@ -50,18 +50,22 @@ function severable(url: string) {
     get(target, name) {
       if (name === 'query') return ask({ query: target.query.bind(target) })
       if (name === 'connect')
-        return () =>
-          through(async () => {
-            const client = await target.connect()
-            const query = ask({ query: client.query.bind(client) })
-            return new Proxy(client, {
-              get(inner, field) {
-                if (field === 'query') return query
-                const value = Reflect.get(inner, field)
-                return typeof value === 'function' ? value.bind(inner) : value
-              },
-            })
+        return async () => {
+          await linked()
+          const client = await target.connect()
+          await linked().catch(error => {
+            client.release(true)
+            throw error
           })
+          const query = ask({ query: client.query.bind(client) })
+          return new Proxy(client, {
+            get(inner, field) {
+              if (field === 'query') return query
+              const value = Reflect.get(inner, field)
+              return typeof value === 'function' ? value.bind(inner) : value
+            },
+          })
+        }
       const value = Reflect.get(target, name)
       return typeof value === 'function' ? value.bind(target) : value
     },
@@ -139,7 +143,8 @@ export async function openFleet(outbox: Outbox, receivers: Receivers) {
         stopping.abort()
         link.set('over')
         await Promise.race([running, new Promise(resolve => setTimeout(resolve, 8_000).unref())])
-        await real[Symbol.asyncDispose]().catch(() => {})
+        // What hangs in a statement for good goes with its database.
+        void real[Symbol.asyncDispose]().catch(() => {})
       },
     }
     all.push(process)

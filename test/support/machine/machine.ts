@@ -28,6 +28,7 @@ export async function openMachine() {
   const fleet = await openFleet(outbox, receivers)
   /** What was done, for whoever has to understand what came of it. */
   const told: string[] = []
+  const startedMs = performance.now()
   let lastEventId = 0n
   const ids: bigint[] = []
 
@@ -64,6 +65,12 @@ export async function openMachine() {
     model,
     fleet,
     told,
+
+    tell(what: string) {
+      const line = `${Math.round(performance.now() - startedMs)} ms: ${what}`
+      told.push(line)
+      if (process.env.MACHINE_TELLS) process.stderr.write(`${line}\n`)
+    },
 
     async append(lines: readonly string[]) {
       const input = at.nextAppend(...lines)
@@ -102,12 +109,12 @@ export async function openMachine() {
       if (fleet.living().length < mostProcesses) fleet.start()
     },
     async kill(n: number) {
-      const process = spare(n)
-      if (process) await fleet.kill(process)
+      const chosen = spare(n)
+      if (chosen) await fleet.kill(chosen)
     },
     async stop(n: number) {
-      const process = spare(n)
-      if (process?.link.condition() === 'runs') await process.stop()
+      const chosen = spare(n)
+      if (chosen?.link.condition() === 'runs') await chosen.stop()
     },
     cut(n: number, ms: number) {
       const living = fleet.living()
@@ -164,6 +171,7 @@ export async function openMachine() {
 
     /** Mends everything, and waits until nothing waits any more. */
     async comeToRest() {
+      this.tell('everything is mended')
       for (const { id } of model.webhooks) receivers.manners.set(id, 'accepts')
       for (let n = 0; n < model.webhooks.length; n++) await this.change(n, { isActive: true })
       if (fleet.living().every(({ link }) => link.condition() !== 'runs')) fleet.start()
@@ -229,6 +237,7 @@ export async function openMachine() {
     },
 
     async [Symbol.asyncDispose]() {
+      this.tell('it ends')
       await fleet[Symbol.asyncDispose]()
       await at[Symbol.asyncDispose]()
     },
