@@ -264,11 +264,21 @@ export function createServing(options: ServeOptions) {
     underWay--
     if (isFenced || !task) return
     const isBlocking = settlement.next.state === 'retry'
-    if (settlement.shipment.isAside) return machine.ended(queue, task, isBlocking)
+    if (settlement.shipment.isAside) {
+      // It could not be settled at all: another try is made.
+      if (settled === null) giveBackLater(settlement.shipment.deliveries)
+      return machine.ended(queue, task, isBlocking)
+    }
     // It could not be settled at all: it waits, and is sent again.
     if (settled === null) return machine.setAside(queue, task, { dueInMs: 30_000 })
     if (isBlocking) machine.blocked(queue)
     machine.ended(queue, task, isBlocking)
+  }
+
+  function giveBackLater(deliveries: Shipment['deliveries']) {
+    giveBack(outbox, { holderId, deliveries }).catch(error =>
+      log.error('delivery.not_given_back', { reason: describeError(error) }),
+    )
   }
 
   /** What is looked at now and then. */
