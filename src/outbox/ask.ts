@@ -3,6 +3,7 @@ import type { Entity } from '../domain/entity.ts'
 import { entityKey } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { isTaken, makeDue, placeIn, tellByHand } from './by-hand.ts'
+import { planTransactionByIndex } from './database.ts'
 import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
 import { rows, statement } from './statement.ts'
 import { stateAt, wants } from './wanted.ts'
@@ -53,7 +54,9 @@ left join lateral (
   select * from walhook.deliveries
   where webhook_id = ${p.webhookId} and entity_type = e.entity_type and entity_id = e.entity_id and event_id = e.id limit 1
 ) d on true
-left join walhook.ended_deliveries x on x.webhook_id = ${p.webhookId} and x.event_id = e.id
+left join lateral (
+  select * from walhook.ended_deliveries where webhook_id = ${p.webhookId} and event_id = e.id limit 1
+) x on true
 order by e.id`,
 )
 
@@ -82,10 +85,18 @@ with k as materialized (
   insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, due_at)
   select ${p.webhookId}, e.share, e.entity_type, e.entity_id, e.id, w.previous, 'infinity'
   from k
-  join walhook.events e on e.entity_id = k.entity_id and e.entity_type = k.entity_type and e.id > k.after_id and e.id <= k.up_to
   join walhook.webhooks w on w.id = ${p.webhookId}
+  cross join lateral (
+    select * from walhook.events
+    where entity_id = k.entity_id and entity_type = k.entity_type and id > k.after_id and id <= k.up_to
+    order by id offset 0
+  ) e
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
-  where ${wants('e', 's')} and not ${isSkipped(p.webhookId, 'e')} and not ${isEnded(p.webhookId, 'e')}
+  where case
+    when not ${wants('e', 's')} then false
+    when ${isSkipped(p.webhookId, 'e')} then false
+    else not ${isEnded(p.webhookId, 'e')}
+  end
   on conflict do nothing
   returning event_id
 ), passed_over as (
@@ -164,6 +175,7 @@ export async function askFor(
   input: { webhookId: number; eventIds: readonly TimeId[]; wish: Wish },
 ): Promise<{ events: readonly AskedEvent[]; asked: readonly AskedEvent[] }> {
   const { webhookId, wish } = input
+  await planTransactionByIndex(client)
   const events = await askedPlaces(client, input)
   const asked = events.filter(event => isMeant(event, wish))
   if (asked.length === 0) return { events, asked }

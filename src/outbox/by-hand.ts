@@ -62,9 +62,14 @@ export const entities = rows<Entity>({
   entity_id: ['text', each => each.entityId],
 })
 
+/** When something of a share may be sent: now, unless a request of a holder that is gone may still be under way. */
+const soonest = (row: string) =>
+  `greatest(now(), (select wait_until from walhook.shares where share = ${row}.share))`
+
 /**
  * Of entities whose rows were changed, the oldest row is due where it is one of those, and the others wait behind it; unless something of
- * the entity is under way: then all wait behind that. A batch with one of them is due.
+ * the entity is under way: then all wait behind that. A batch with one of them is due. Here as elsewhere `offset 0` has each entity looked
+ * up by itself: where the statistics know of an empty queue, Postgres would rather read all of it.
  */
 export const makeDue = statement(
   'by_hand_make_due',
@@ -74,7 +79,7 @@ with first as materialized (
   select s.*, o.*
   from ${p.entities('s')}
   cross join lateral (
-    select ctid as row, event_id, batch_id from walhook.deliveries
+    select ctid as row, event_id, batch_id, share from walhook.deliveries
     where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
     order by event_id limit 1
   ) o
@@ -92,21 +97,21 @@ with first as materialized (
     offset 0
   ) d
 ), batches as (
-  update walhook.batches b set due_at = least(b.due_at, now())
+  update walhook.batches b set due_at = least(b.due_at, ${soonest('b')})
   where webhook_id = ${p.webhookId} and taken_by is null and id in (
     select d.batch_id
     from ${p.entities('s')}
     cross join lateral (
       select batch_id from walhook.deliveries
       where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
-        and event_id = any(${p.changed})
+        and event_id = any(${p.changed}) and batch_id is not null
       offset 0
     ) d
   )
 )
 update walhook.deliveries d set due_at = changed.due_at
 from (
-  select row, now() as due_at from first where batch_id is null
+  select row, ${soonest('first')} as due_at from first where batch_id is null
   union all
   select row, 'infinity' from behind
 ) changed

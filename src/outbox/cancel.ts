@@ -5,6 +5,7 @@ import { wakeNext } from './aside.ts'
 import { askedPlaces } from './ask.ts'
 import { isTaken, placeIn, tellByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
+import { planTransactionByIndex } from './database.ts'
 import { lockAllHolders } from './fence.ts'
 import { rows, statement } from './statement.ts'
 
@@ -30,12 +31,12 @@ const cancelRowsWhere = (
     { webhookId: 'int', entityType: 'text', entityId: 'text', from: 'bigint', upTo: 'bigint', most: 'int' },
     p => `
 with doomed as materialized (
-  select d.* from walhook.deliveries d
+  select d.*, d.ctid as row from walhook.deliveries d
   where d.webhook_id = ${p.webhookId} and ${where(p)} and d.event_id <= ${p.upTo} and not ${isTaken('d')}
   order by d.webhook_id, d.entity_type, d.entity_id, d.event_id limit ${p.most}
 ), gone as (
   delete from walhook.deliveries d using doomed k
-  where d.webhook_id = k.webhook_id and d.entity_type = k.entity_type and d.entity_id = k.entity_id and d.event_id = k.event_id
+  where d.ctid = k.row
 ), recorded as (
   insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
   select webhook_id, event_id, entity_type, entity_id, 'cancelled', attempts from doomed
@@ -85,7 +86,7 @@ const endEmptyBatches = statement(
   p => `
 delete from walhook.batches b
 where webhook_id = ${p.webhookId} and id = any(${p.ids}) and taken_by is null and not exists (
-  select from walhook.deliveries where webhook_id = ${p.webhookId} and batch_id = b.id
+  select from walhook.deliveries where webhook_id = ${p.webhookId} and batch_id = b.id offset 0
 )`,
 )
 
@@ -99,6 +100,7 @@ export async function cancelRows(
   limit: number,
 ): Promise<{ cancelled: number; isMore: boolean }> {
   await lockAllHolders(client)
+  await planTransactionByIndex(client)
   const which = { webhookId, upTo: eventId ?? upTo, most: limit }
   const { rows } = entity
     ? await cancelRowsOfEntity(client, { ...which, ...entity, from: eventId ?? 0n })
@@ -149,6 +151,7 @@ export async function skipWaiting(
   { webhookId, entity, eventId, upTo }: Waiting,
 ): Promise<{ skipped: Skipped | null; isUnsure: boolean }> {
   await lockAllHolders(client)
+  await planTransactionByIndex(client)
   const { rows: places } = await placesOfWebhook(client, { webhookId })
   const { settled, may_send: maySend }: { settled: TimeId[]; may_send: TimeId[] } = places[0]
   let range = { afterId: settled.toSorted((a, b) => (a < b ? -1 : 1))[0]!, upTo }

@@ -31,12 +31,13 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
  * was made, until autovacuum has looked at it again, a minute in which next to nothing is delivered.
  * https://www.postgresql.org/docs/current/runtime-config-query.html
  */
-const planByIndex = [
-  'plan_cache_mode = force_generic_plan',
-  ...['seqscan', 'sort', 'hashjoin', 'mergejoin'].map(way => `enable_${way} = off`),
-]
-  .map(setting => `set ${setting}`)
-  .join('; ')
+const planByIndex = (scope: 'session' | 'local') =>
+  [
+    'plan_cache_mode = force_generic_plan',
+    ...['seqscan', 'sort', 'hashjoin', 'mergejoin'].map(way => `enable_${way} = off`),
+  ]
+    .map(setting => `set ${scope} ${setting}`)
+    .join('; ')
 
 /**
  * Opens a pool of at most `maxConnections` connections; each is made when first needed. `onError` hears of
@@ -64,7 +65,7 @@ export function openOutbox(options: {
     async onConnect(client: pg.ClientBase) {
       await watched.onConnect!(client)
       await options.onSession?.(client)
-      if (options.plans === 'by index') await client.query(planByIndex)
+      if (options.plans === 'by index') await client.query(planByIndex('session'))
     },
   } as pg.PoolConfig)
   pool.on('error', options.onError)
@@ -82,6 +83,11 @@ export function openOutbox(options: {
       if (!pool.ending) await pool.end()
     },
   }
+}
+
+/** The same for the rest of a transaction. */
+export async function planTransactionByIndex(client: pg.ClientBase): Promise<void> {
+  await client.query(planByIndex('local'))
 }
 
 /** One transaction, as plain SQL (`client`) and as Kysely's builder (`kysely`): both on the same connection. */

@@ -39,9 +39,16 @@ on conflict (what) do update set at = now()`
 
 /** Rows of the entity, at the next webhooks; also what is being sent: what comes of the request changes nothing then. */
 const dropRowsStatement = `
-with w as materialized (select id from walhook.webhooks where id > $1 order by id limit $5), gone as (
-  delete from walhook.deliveries d using w
-  where d.webhook_id = w.id and d.entity_type = $2 and d.entity_id = $3 and d.event_id <= $4
+with w as materialized (select id from walhook.webhooks where id > $1 order by id limit $5), found as materialized (
+  select d.row
+  from w cross join lateral (
+    select ctid as row from walhook.deliveries
+    where webhook_id = w.id and entity_type = $2 and entity_id = $3 and event_id <= $4
+    offset 0
+  ) d
+), gone as (
+  delete from walhook.deliveries d using found
+  where d.ctid = found.row
   returning d.webhook_id, d.event_id, d.batch_id
 ), marked as (
   insert into walhook.forgotten (what) select distinct 'e:' || event_id from gone where batch_id is not null
@@ -54,7 +61,7 @@ select (select max(id) from w) as last, (select count(*)::int from gone) as rows
 const endEmptyBatchesStatement = `
 delete from walhook.batches b
 where webhook_id = any($1) and id = any($2) and taken_by is null and not exists (
-  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id
+  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
 )`
 
 /** How many events of the entity still wait in the log, for the same webhooks. */
@@ -64,13 +71,17 @@ from (select id from walhook.webhooks where id > $1 order by id limit $5) w
 cross join lateral (${placeIn('w.id', 'walhook.share_of($2, $3)')}) p
 cross join lateral (
   select * from walhook.events where entity_id = $3 and entity_type = $2 and id > p.settled_up_to and id <= $4
+  offset 0
 ) e
 cross join lateral (${stateAt('w.id', 'e.webhooks_version')}) s
-where ${wants('e', 's')} and not ${isSkipped('w.id', 'e')} and not ${isEnded('w.id', 'e')}
-  and not ${isDelivered('w.id', 'e')} and not exists (
+where case
+  when not ${wants('e', 's')} then false
+  when ${isSkipped('w.id', 'e')} or ${isEnded('w.id', 'e')} or ${isDelivered('w.id', 'e')} then false
+  else not exists (
     select from walhook.deliveries
     where webhook_id = w.id and entity_type = $2 and entity_id = $3 and event_id = e.id
-  )`
+  )
+end`
 
 const eventsStatement = `
 select id from walhook.events where entity_type = $1 and entity_id = $2 and id <= $3 order by id limit $4`

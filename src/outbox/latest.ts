@@ -72,8 +72,10 @@ left join lateral (
       and ${wants('e', 's')}
     order by e.id desc limit 1
   ) e
-  join walhook.ended_deliveries x
-    on x.webhook_id = ${p.webhookId} and x.event_id = e.id and x.state = 'superseded' and x.superseded_by >= k.first_id
+  cross join lateral (
+    select as_new from walhook.ended_deliveries
+    where webhook_id = ${p.webhookId} and event_id = e.id and state = 'superseded' and superseded_by >= k.first_id limit 1
+  ) x
 ) before on true
 left join lateral (
   (
@@ -133,6 +135,7 @@ with s as materialized (
   where b.webhook_id = ${p.webhookId} and b.id = gone.batch_id and not exists (
     select from walhook.deliveries d
     where d.webhook_id = ${p.webhookId} and d.batch_id = gone.batch_id and not exists (select from s where s.row = d.ctid)
+    offset 0
   )
 )
 insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, superseded_by, attempts, as_new)

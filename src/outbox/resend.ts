@@ -46,11 +46,14 @@ select
      order by id limit ${newerEvents}
    ) e
    cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
-   where ${wants('e', 's')} and not ${isSkipped(p.webhookId, 'e')} and not ${isEnded(p.webhookId, 'e')}
-     and not ${isDelivered(p.webhookId, 'e')} and not exists (
+   where case
+     when not ${wants('e', 's')} then false
+     when ${isSkipped(p.webhookId, 'e')} or ${isEnded(p.webhookId, 'e')} or ${isDelivered(p.webhookId, 'e')} then false
+     else not exists (
        select from walhook.deliveries
        where webhook_id = ${p.webhookId} and entity_type = ${p.entityType} and entity_id = ${p.entityId} and event_id = e.id
      )
+   end
    order by e.id limit 1) as sent_by_stream,
   (select event_id from walhook.deliveries
    where webhook_id = ${p.webhookId} and entity_type = ${p.entityType} and entity_id = ${p.entityId}

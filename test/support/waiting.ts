@@ -5,9 +5,9 @@ export async function setAsideMany(
   at: TestOutbox,
   webhookId: number,
   count: number,
-  { dueInMs = 0 } = {},
+  { dueInMs = 0, ...filling }: { dueInMs?: number; fromEntity?: number } = {},
 ): Promise<{ first: bigint; last: bigint }> {
-  const { first, last } = await at.fill(count)
+  const { first, last } = await at.fill(count, filling)
   await at.outbox.pool.query(
     `insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)
      select $1, share, entity_type, entity_id, id, now() + $4 * interval '1 ms'
@@ -23,9 +23,10 @@ export async function leaveBehind(
   at: TestOutbox,
   webhookId: number,
   count: number,
+  filling: { fromEntity?: number } = {},
 ): Promise<{ first: bigint; last: bigint }> {
   await placeAt(at, webhookId, null)
-  const filled = await at.fill(count)
+  const filled = await at.fill(count, filling)
   await at.outbox.pool.query('update walhook.shares set settled_up_to = $1', [filled.last])
   return filled
 }
