@@ -123,7 +123,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       const settlingMs = nowMs - (serving.settlingSinceMs() ?? nowMs)
       if (Math.max(silentMs, settlingMs) < stalledAfterMs) return null
       const what =
-        silentMs > settlingMs ? 'nothing could be read of what is due' : 'what was sent could not be settled'
+        silentMs > settlingMs ? 'the outbox has not answered' : 'what was sent could not be settled'
       return `${what} for ${Math.round(Math.max(silentMs, settlingMs) / 1000)} s`
     },
 

@@ -8,6 +8,7 @@ import { advanceRetentionClock } from '../../src/outbox/clock.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
+import { readQueue } from '../support/read-outbox.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
@@ -31,7 +32,7 @@ async function openDatabase() {
   const ids = async () =>
     (await psql.query('select id from walhook.events order by id')).rows.map(({ id }) => BigInt(id))
   const settled = () =>
-    until(async () => (await psql.query('select from walhook.deliveries')).rowCount === 0, {
+    until(async () => (await readQueue(psql)).deliveries === 0, {
       what: 'everything to be settled',
     })
   return { database, psql, ids, settled, [Symbol.asyncDispose]: () => psql.end() }

@@ -95,10 +95,10 @@ test('while work is due and none is done, /readyz is red and the log says why', 
   expect(checks.delivery).toMatchObject({
     ok: false,
     status: expect.stringMatching(
-      /^stalled: (nothing could be claimed|what was sent could not be settled) for /,
+      /^stalled: (the outbox has not answered|what was sent could not be settled) for /,
     ),
   })
-  await walhook.logged('delivery.claim_failed')
+  await walhook.logged('delivery.beat_failed')
   link.heal()
   await walhook.ready()
   await sql('insert into users values (2)')
