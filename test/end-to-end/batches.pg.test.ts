@@ -36,8 +36,8 @@ test('a batch is one signed request; killed while it is in flight, walhook sends
   first.kill('SIGKILL')
   await first.exited
   await psql.query(`update users set name = 'other' where id = 1`)
-  // As if the lease had ended: nobody else has the lanes.
-  await psql.query('update walhook.lanes set leased_until = now() where lease_id is not null')
+  // As if nothing that it sent could be under way any more.
+  await psql.query('update walhook.holders set alive_until = now()')
   await using second = startWalhook(database)
   await second.ready()
   await until(() => receiver.arrivals.length >= 2, { what: 'the batch again' })
