@@ -122,7 +122,7 @@ export const queueRoutes = [
     role: 'operator',
     params: webhookParams,
     body: resendRequest,
-    answer: { status: 202, what: 'It waits in its lane', schema: resendSchema },
+    answer: { status: 202, what: 'It waits its turn', schema: resendSchema },
     async handle({ control, caller, params, body }) {
       return answer(
         await resendEvent(control, caller, params.id, body.event_id, {
@@ -142,7 +142,7 @@ export const queueRoutes = [
     role: 'operator',
     params: webhookParams,
     body: resendFailedRequest,
-    answer: { status: 202, what: 'They wait in their lanes', schema: replaySchema },
+    answer: { status: 202, what: 'They wait their turn', schema: replaySchema },
     async handle({ control, caller, params, body: { from, to, beyond_triggers, cursor } }) {
       const wish = { of: 'failed', from, to: to ?? null } as const
       return answer(
@@ -164,7 +164,7 @@ export const queueRoutes = [
     role: 'operator',
     params: webhookParams,
     body: replayRequest,
-    answer: { status: 202, what: 'They wait in their lanes', schema: replaySchema },
+    answer: { status: 202, what: 'They wait their turn', schema: replaySchema },
     async handle({ control, caller, params, body }) {
       return answer(
         await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null, {

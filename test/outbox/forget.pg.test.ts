@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { insertAttempts } from '../../src/outbox/attempts.ts'
 import { keepLastAttempts } from '../../src/outbox/kept-attempts.ts'
 import { openTestApi } from '../support/open-api.ts'
-import { claim, settle, settlementOf } from '../support/sending.ts'
+import { cancel, claim, retry, settle, settlementOf } from '../support/sending.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>
@@ -122,6 +122,27 @@ test('what was under way while a person was forgotten does not write their data 
   ).toEqual([
     ['[forgotten]', false],
     [other, true],
+  ])
+})
+
+test('what waits of a person in the log, behind others, or was cancelled there is gone, and what is newer is sent', async () => {
+  const id = await at.webhook(['user.new', 'user.update'])
+  const [person, other] = [newPerson(), newPerson()]
+  await at.append(`user ${person} new`, `user ${person} update`, `user ${other} new`)
+  // The first waits for its retry, the second one behind it, and the third was cancelled in the log.
+  for (const delivery of await claim(at, id)) await settle(at, settlementOf(delivery, retry(60_000)))
+  const [third, fourth] = await at.append(`user ${person} update`, `user ${person} update`)
+  const cancelled = { webhookId: id, entity: { entityType: 'user', entityId: person }, eventId: third! }
+  await cancel(at, { ...cancelled, upTo: third! })
+  expect(await at.count('skips', `entity_id = '${person}'`)).toBe(1)
+  const { json } = await forget(person)
+  expect(json).toMatchObject({ events: 4, is_complete: true })
+  // And of other webhooks.
+  expect(json.deliveries).toBeGreaterThanOrEqual(3)
+  expect(await tablesWith(person)).toEqual([])
+  await at.append(`user ${person} new`)
+  expect((await claim(at, id)).map(({ entityId, eventId }) => [entityId, eventId > fourth!])).toEqual([
+    [person, true],
   ])
 })
 
