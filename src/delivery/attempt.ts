@@ -153,7 +153,7 @@ export function openSender(
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(controller) {
         // A process that stood still hears of its connection before its timers. By now another may have sent newer
-        // events: nothing may leave after the deadline, nor when the lease has ended.
+        // events: nothing may leave after the deadline, nor once another process may have taken over.
         const passedMs = elapsedMs(start, { monotonicMs: performance.now(), wallMs: Date.now() })
         const problem =
           passedMs === null ? lapsed : passedMs > deadlineMs ? overdue : mayBegin() ? null : lapsed
@@ -215,7 +215,7 @@ const overdue = new Error('the deadline has passed')
 const closedBare = Object.assign(new Error('closed after a handshake without a client certificate'), {
   code: 'CLOSED_BARE',
 })
-const lapsed = new Error('the lease has ended, or may have')
+const lapsed = new Error('another process may have taken over')
 const mostInterimAnswers = 20
 const onlyInterim = Object.assign(new Error('it sends interim answers (1xx) without end'), {
   code: 'HPE_INTERIM',

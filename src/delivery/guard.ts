@@ -111,7 +111,7 @@ export function createGuard(options: {
 
   /**
    * One resolution of a name at a time: whoever asks meanwhile gets its answer. Node has few threads for
-   * getaddrinfo, and a name whose server says nothing, asked for by a hundred lanes, would hold all of them.
+   * getaddrinfo, and a name whose server says nothing, asked for by a hundred requests, would hold all of them.
    */
   function resolveOnce(hostname: string): Promise<string[]> {
     const pending = resolving.get(hostname)

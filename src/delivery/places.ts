@@ -13,7 +13,7 @@ type Webhook = {
   /** The pace is the receiver's: another URL begins anew. */
   url: string
   pace: Pace
-  /** Requests under way, and claimed lanes whose settlement has not committed: these are among the latter. */
+  /** Requests under way, and those whose settlement has not committed: the former are among the latter. */
   inFlight: number
   unsettled: number
   deliveredAtMs: number
@@ -38,8 +38,8 @@ const wellForMs = 60_000
  * hold what they have: one webhook that hangs leaves two thirds to the others, five leave a fifth more than any of
  * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.)
  *
- * A lane is claimed (`begin`), its attempt ends (`end`), its settlement commits (`settled`). Requests count until
- * `end`; while settlements are held up, at most three times as many lanes are claimed.
+ * A request begins (`begin`), it ends (`end`), its settlement commits (`settled`). Requests count until `end`; while
+ * settlements are held up, at most three times as many are begun.
  */
 export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
   const { most, total, nowMs } = options
@@ -72,11 +72,10 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
   }
 
-  /** How many more requests of a webhook may be in flight, now or once a share of its attempts (0 to 1) has ended. */
-  function room(webhookId: number, shareEnding = 0): number {
+  /** How many more requests of a webhook may be in flight. */
+  function room(webhookId: number): number {
     const webhook = webhooks.get(webhookId) ?? unknown
-    const end = Math.floor(shareEnding * webhook.inFlight)
-    const [own, free] = [webhook.inFlight - end, total - inFlight + end]
+    const [own, free] = [webhook.inFlight, total - inFlight]
     const share = Math.floor((free - 2 * own) / 3)
     const least = own === 0 && free > 0 ? 1 : 0
     return Math.max(
@@ -168,7 +167,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       unsettled--
     },
 
-    /** Claimed lanes whose settlement has not committed. */
+    /** Requests whose settlement has not committed. */
     unsettled: () => unsettled,
   }
 }

@@ -22,8 +22,8 @@ export function createRecoveries(options: {
       if (running.has(webhookId)) return
       running.add(webhookId)
       try {
-        const lanes = await bringForward(outbox, webhookId, early, () => options.onDue(webhookId))
-        log.info('webhook.recovered', { webhook_id: webhookId, retried_at_once: lanes })
+        const rows = await bringForward(outbox, webhookId, early, () => options.onDue(webhookId))
+        log.info('webhook.recovered', { webhook_id: webhookId, retried_at_once: rows })
       } catch (error) {
         // They are due by the schedule.
         log.warn('webhook.recovery_failed', { webhook_id: webhookId, reason: describeError(error) })

@@ -1,7 +1,7 @@
 import type { ActionType } from './event.ts'
 import type { TimeId } from './time-id.ts'
 
-/** One event that waits in a lane. */
+/** One event that waits at a webhook. */
 export type Waiting = {
   readonly eventId: TimeId
   readonly actionType: ActionType
@@ -17,7 +17,7 @@ export type Waiting = {
 export type Superseded = { readonly eventId: TimeId; readonly supersededBy: TimeId }
 
 /**
- * Decides what a webhook that wants only the latest state is still sent of `waiting`, a lane's oldest events in their
+ * Decides what a webhook that wants only the latest state is still sent of `waiting`, an entity's oldest events in their
  * order, none of which is in flight:
  *
  * - A newer event supersedes the older ones before it, back to a `delete`. A `delete` supersedes what came before

@@ -1,3 +1,4 @@
+import { entityKey } from './entity.ts'
 import { decideNext, longestRetryAfterMs, type Next } from './retry.ts'
 import type { TimeId } from './time-id.ts'
 
@@ -36,40 +37,40 @@ export function decideNextOfShipment(
   return next.state === 'retry' && number >= patience ? { state: 'split', waitMs: next.waitMs } : next
 }
 
-type OfLane = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
+type OfEntity = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
 
 /**
- * The two parts of a shipment that are sent from now on, each with the lanes of its own, and of a lane that has to be
- * divided itself the part that waits behind (`behind`). At least two deliveries. No order is lost: what is in one
- * lane is in one part, or waits.
+ * The two parts of a shipment that are sent from now on, each with the entities of its own, and of an entity that has to
+ * be divided itself the part that waits behind (`behind`). At least two deliveries. No order is lost: what is of one
+ * entity is in one part, or waits.
  */
-export function splitInTwo<T extends OfLane>(
+export function splitInTwo<T extends OfEntity>(
   deliveries: readonly T[],
 ): { readonly parts: readonly (readonly T[])[]; readonly behind: readonly T[] } {
-  const lanes = [...Map.groupBy(deliveries, laneKey).values()]
+  const entities = [...Map.groupBy(deliveries, entityKey).values()]
   const half = Math.ceil(deliveries.length / 2)
-  if (lanes.length === 1) return { parts: [deliveries.slice(0, half)], behind: deliveries.slice(half) }
-  const first: T[] = [...lanes[0]!]
+  if (entities.length === 1) return { parts: [deliveries.slice(0, half)], behind: deliveries.slice(half) }
+  const first: T[] = [...entities[0]!]
   let taken = 1
-  while (taken < lanes.length - 1 && first.length + lanes[taken]!.length <= half)
-    first.push(...lanes[taken++]!)
-  return { parts: [first, lanes.slice(taken).flat()].map(byEvent), behind: [] }
+  while (taken < entities.length - 1 && first.length + entities[taken]!.length <= half)
+    first.push(...entities[taken++]!)
+  return { parts: [first, entities.slice(taken).flat()].map(byEvent), behind: [] }
 }
 
 /**
- * Packs what waits at the head of lanes into batches of at most `maxEvents` events and `maxBytes` bytes, lane by lane,
- * as they come. A lane goes into one batch only: what does not fit of it is left in the lane. The last batch may be
+ * Packs the oldest of what waits into batches of at most `maxEvents` events and `maxBytes` bytes, entity by entity,
+ * as they come. An entity goes into one batch only: what does not fit of it goes on waiting. The last batch may be
  * smaller (`isFull` false) than it would be if more was waiting. Within a batch, events are in the order of their ids.
  */
-export function pack<T extends OfLane & { readonly bytes: number }>(
-  lanes: readonly (readonly T[])[],
+export function pack<T extends OfEntity & { readonly bytes: number }>(
+  entities: readonly (readonly T[])[],
   { maxEvents, maxBytes }: { maxEvents: number; maxBytes: number },
 ): { readonly deliveries: readonly T[]; readonly isFull: boolean }[] {
   const batches: { deliveries: T[]; bytes: number; isFull: boolean }[] = []
   let batch: (typeof batches)[number] | undefined
-  for (const lane of lanes) {
+  for (const entity of entities) {
     let isTaken = false
-    for (const delivery of lane) {
+    for (const delivery of entity) {
       const needed = delivery.bytes + 1
       let fits =
         batch !== undefined && batch.deliveries.length < maxEvents && batch.bytes + needed <= maxBytes
@@ -89,13 +90,8 @@ export function pack<T extends OfLane & { readonly bytes: number }>(
   return batches.map(({ deliveries, isFull }) => ({ deliveries: byEvent(deliveries), isFull }))
 }
 
-function byEvent<T extends OfLane>(deliveries: readonly T[]): T[] {
+function byEvent<T extends OfEntity>(deliveries: readonly T[]): T[] {
   return deliveries.toSorted((a, b) => (a.eventId < b.eventId ? -1 : 1))
-}
-
-/** One name for a lane of a webhook. */
-export function laneKey({ entityType, entityId }: Pick<OfLane, 'entityType' | 'entityId'>): string {
-  return JSON.stringify([entityType, entityId])
 }
 
 /** The body of a batch: a JSON array of the same objects that would be sent one by one. */

@@ -25,7 +25,7 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
 }
 
 /**
- * Has every statement of a connection planned once, by an index and row by row: the plan for one lane is the right one for
+ * Has every statement of a connection planned once, by an index and row by row: the plan for one row is the right one for
  * two hundred, and the plan for an empty queue for a million. Left to itself, Postgres plans each short settlement anew,
  * which costs several times what running it does; or it keeps a plan that reads all of a queue which was empty when the plan
  * was made, until autovacuum has looked at it again, a minute in which next to nothing is delivered.

@@ -52,8 +52,8 @@ order by w.id
 for no key update of w`
 
 /**
- * Locks what `saveHealth` may write. It comes before any lock on a lane: an append and the deletion of a webhook
- * lock in this order too.
+ * Locks what `saveHealth` may write. It comes before any row of a delivery, as in the deletion of a
+ * webhook.
  */
 export async function lockHealth(
   client: pg.PoolClient,
