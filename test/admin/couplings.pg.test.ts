@@ -88,7 +88,8 @@ test('each webhook shows how it is: its state, its last request, what failed in 
   await attempted(id, 'refused', 60_000, 1)
   await attempted(id, 'refused', 25 * 3_600_000, 7)
   await at.outbox.pool.query(
-    `insert into walhook.deliveries (webhook_id, entity_type, entity_id, event_id) values ($1, 'user', '1', 1), ($1, 'user', '2', 2)`,
+    `insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)
+     values ($1, 0, 'user', '1', 1, now()), ($1, 0, 'user', '2', 2, now())`,
     [id],
   )
   await at.outbox.pool.query(

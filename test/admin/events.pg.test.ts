@@ -18,7 +18,8 @@ beforeEach(async () => {
     'kept_attempts',
     'events',
     'deliveries',
-    'lanes',
+    'streams',
+    'skips',
     'ended_deliveries',
   ])
     await at.outbox.pool.query(`delete from walhook.${table}`)
@@ -101,11 +102,11 @@ test('a request that held several events is a step of each of them', async () =>
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new', 'user 8 new')
   const [first, second] = await eventIds(at)
-  const lanes = await claim(at, id)
-  const [settlement] = lanes.map(lane => settlementOf(lane))
+  const deliveries = await claim(at, id)
+  const [settlement] = deliveries.map(delivery => settlementOf(delivery))
   await settle(at, {
     ...settlement!,
-    shipment: { webhookId: id, batchId: 5n, isAside: true, deliveries: lanes as never },
+    shipment: { webhookId: id, batchId: 5n, isAside: true, deliveries: deliveries as never },
     attempt: {
       ...settlement!.attempt,
       messageId: 'batch_1_5_2',

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { ShownPace } from '../../src/domain/pace.ts'
+import { countWaiting } from '../../src/outbox/queue-depth.ts'
 import { openTestPages } from '../support/open-pages.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>
@@ -8,9 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => at[Symbol.asyncDispose]())
 
-const waiting = async (id: number) =>
-  (await at.outbox.pool.query('select count(*)::int from walhook.deliveries where webhook_id = $1', [id]))
-    .rows[0].count
+const waiting = async (id: number) => (await countWaiting(at.outbox, id, 100)).count
 
 test.each([
   ['cancel', { event_id: 'not-a-number' }, 'event_id'],

@@ -78,7 +78,7 @@ test.each<[string, object, string]>([
 
 /** All that calls could change, but when a token was used last. */
 async function everything(): Promise<string> {
-  const tables = ['webhooks', 'tokens', 'audit', 'lanes', 'deliveries', 'ended_deliveries', 'attempts']
+  const tables = ['webhooks', 'tokens', 'audit', 'deliveries', 'skips', 'ended_deliveries', 'attempts']
   const contents = []
   for (const table of tables) {
     const { rows } = await at.outbox.pool.query(

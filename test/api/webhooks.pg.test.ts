@@ -71,7 +71,7 @@ test('activated by hand, or with another URL, a webhook is sent at once what wai
   const { id } = await create({ triggers: ['user.new'] })
   await at.append('user 31 new', 'user 32 new')
   await settleAll(at, id, retry(300_000))
-  const due = () => at.count('lanes', `webhook_id = ${id} and due_at <= now()`)
+  const due = () => at.count('deliveries', `webhook_id = ${id} and due_at <= now()`)
   await at.call('PATCH', `/api/webhooks/${id}`, { name: 'CRM 2' })
   expect(await due()).toBe(0)
   await at.call('PATCH', `/api/webhooks/${id}`, { url: 'https://crm.example.com/elsewhere' })
@@ -348,7 +348,14 @@ test('the status tells where capture stands, what was stored last, what was lost
     last_event: null,
     gaps: [],
     ids_ahead_ms: 0,
-    queue: { deliveries_waiting: 0, lanes_waiting: 0, deliveries_dead: 0 },
+    queue: {
+      deliveries_waiting: 0,
+      deliveries_set_aside: 0,
+      lanes_waiting: 0,
+      deliveries_dead: 0,
+      webhooks_behind: 0,
+      oldest_pending_ms: 0,
+    },
   })
   await own.webhook(['user.new'])
   await own.append('user 1 new')
@@ -361,7 +368,7 @@ test('the status tells where capture stands, what was stored last, what was lost
   expect((await own.call('GET', '/api/status')).json).toMatchObject({
     last_event: { entity_type: 'user', entity_id: '1', action_type: 'new', committed_at: expect.any(String) },
     gaps: [{ reason: 'slot missing', from_lsn: '0/1', to_lsn: null, resynced_at: null }],
-    queue: { deliveries_waiting: 1, lanes_waiting: 1, deliveries_dead: 0 },
+    queue: { deliveries_waiting: 1, deliveries_set_aside: 0, lanes_waiting: 0, deliveries_dead: 0 },
   })
   expect((await own.call('GET', '/api/status', undefined, null)).status).toBe(401)
 })
@@ -399,7 +406,10 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     'walhook_attempt_duration_seconds',
     'walhook_capture_lag_seconds',
     'walhook_deliveries_waiting',
+    'walhook_deliveries_set_aside',
     'walhook_lanes_waiting',
+    'walhook_webhooks_behind',
+    'walhook_oldest_pending_seconds',
     'walhook_deliveries_dead',
     'walhook_wal_held_back_bytes',
     'walhook_capturing',
