@@ -5,7 +5,7 @@ import { explainStates } from '../../src/domain/explain.ts'
 import { follow } from '../support/follow.ts'
 import { eventIds } from '../support/open-outbox.ts'
 import { openTestPages } from '../support/open-pages.ts'
-import { claim, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
+import { claimBatch, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>
 beforeAll(async () => {
@@ -102,11 +102,11 @@ test('a request that held several events is a step of each of them', async () =>
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new', 'user 8 new')
   const [first, second] = await eventIds(at)
-  const deliveries = await claim(at, id)
+  const deliveries = await claimBatch(at, id, 5n)
   const [settlement] = deliveries.map(delivery => settlementOf(delivery))
   await settle(at, {
     ...settlement!,
-    shipment: { webhookId: id, batchId: 5n, isAside: true, deliveries: deliveries as never },
+    shipment: { webhookId: id, batchId: 5n, isAside: true, deliveries },
     attempt: {
       ...settlement!.attempt,
       messageId: 'batch_1_5_2',

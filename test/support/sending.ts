@@ -93,6 +93,25 @@ export async function claim(at: TestOutbox, webhookId: number, limit = 100): Pro
   return (await pickDue(at.outbox, { holderId, webhookId, shares: allShares, limit })).deliveries
 }
 
+/** The same as a batch of one request, with an id. */
+export async function claimBatch(
+  at: TestOutbox,
+  webhookId: number,
+  batchId: bigint,
+): Promise<readonly [Delivery, ...Delivery[]]> {
+  const deliveries = await claim(at, webhookId)
+  await at.outbox.pool.query(
+    `insert into walhook.batches (webhook_id, id, share, due_at, taken_by) values ($1, $2, $3, now(), $4)`,
+    [webhookId, batchId, deliveries[0]!.share, await holderOf(at)],
+  )
+  await at.outbox.pool.query(
+    `update walhook.deliveries set batch_id = $2, taken_by = null, due_at = 'infinity'
+     where webhook_id = $1 and event_id = any($3)`,
+    [webhookId, batchId, deliveries.map(({ eventId }) => eventId)],
+  )
+  return deliveries as [Delivery, ...Delivery[]]
+}
+
 /** Settles what was claimed. */
 export async function settle(at: TestOutbox, ...settlements: readonly Settlement[]) {
   return await settleAs(at.outbox, await holderOf(at), { settlements, aside: [] })

@@ -15,7 +15,7 @@ type Condition = 'runs' | 'cut' | 'dead' | 'over'
  * hears nothing for ever; one that is over is told so, and ends.
  */
 function severable(url: string) {
-  const outbox = openOutbox({ url, maxConnections: 6, onError() {} })
+  const outbox = openOutbox({ url, maxConnections: 6, onError() {}, plans: 'by index' })
   const pids = new Set<number>()
   outbox.pool.on('connect', client => pids.add((client as unknown as { processID: number }).processID))
   let condition: Condition = 'runs'
