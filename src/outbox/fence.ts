@@ -74,8 +74,8 @@ export async function standing(client: pg.ClientBase, holderId: number): Promise
 }
 
 /**
- * Ends the sessions that keep a holder's lock and have had nothing to do for a second: those of a process that was stopped,
- * or whose link is cut, in the middle of a transaction. Nothing of it would ever let go.
+ * Ends the sessions that keep a holder's lock and have waited for its process for a second: to say what is next, or to take an
+ * answer. It was stopped, or its link is cut, in the middle of a transaction, and nothing of it would ever let go.
  */
 export async function endStuckSessions(db: pg.Pool | pg.ClientBase, holderId: number): Promise<number> {
   const { rows } = await db.query(
@@ -83,7 +83,9 @@ export async function endStuckSessions(db: pg.Pool | pg.ClientBase, holderId: nu
      from pg_locks l join pg_stat_activity a using (pid)
      where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database()
        and l.classid = $1::bigint::oid and l.objid = $2::bigint::oid and l.objsubid = 2 and l.granted
-       and a.state like 'idle in transaction%' and a.state_change < clock_timestamp() - interval '1 second'`,
+       and a.usename = current_user
+       and (a.state like 'idle in transaction%' or a.wait_event_type = 'Client')
+       and a.state_change < clock_timestamp() - interval '1 second'`,
     [holderLocks, holderId],
   )
   return rows.length

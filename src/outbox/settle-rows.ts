@@ -13,10 +13,17 @@ import { newTimeIds } from './time-ids.ts'
  */
 const itsRow = `
 left join lateral (
-  select ctid, taken_by, batch_id from walhook.deliveries
+  select ctid, taken_by, batch_id, attempts as tried from walhook.deliveries
   where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
   limit 1
 ) d on true`
+
+/**
+ * Whether a row is as it was when it was sent: the holder has it, by itself or in a batch, and it was tried as often. It is not where it was
+ * cancelled meanwhile; nor where this settlement has committed before, although its answer was lost, and the row was taken once more.
+ */
+const isStillIts = (holderId: string) => `
+case when s.from_batch is null then d.taken_by = ${holderId} else d.batch_id = s.from_batch end and d.tried = s.tried`
 
 const key = {
   webhook_id: ['int', (row: { delivery: Delivery }) => row.delivery.webhookId],
@@ -77,6 +84,7 @@ const endStatement = statement(
       ...key,
       state: ['text', row => row.state],
       attempts: ['smallint', row => row.attempts],
+      tried: ['smallint', row => row.delivery.attempts],
       is_row: ['boolean', row => row.isRow],
       from_batch: ['bigint', row => row.fromBatch],
     }),
@@ -86,7 +94,7 @@ with s as materialized (
   select s.*, d.ctid as row
   from ${p.ended('s')}
   ${itsRow}
-  where not s.is_row or case when s.from_batch is null then d.taken_by = ${p.holderId} else d.batch_id = s.from_batch end
+  where not s.is_row or ${isStillIts(p.holderId)}
 ), deleted as (
   delete from walhook.deliveries d using s where s.is_row and d.ctid = s.row
 )
@@ -103,6 +111,7 @@ const moveStatement = statement(
     moved: rows<MovedRow>({
       ...key,
       attempts: ['smallint', row => row.attempts],
+      tried: ['smallint', row => row.delivery.attempts],
       as_new: ['boolean', row => row.delivery.asNew],
       from_batch: ['bigint', row => row.fromBatch],
       to_batch: ['bigint', row => row.batchId],
@@ -114,7 +123,7 @@ with s as materialized (
   select s.*, d.ctid as row
   from ${p.moved('s')}
   ${itsRow}
-  where case when s.from_batch is null then d.taken_by = ${p.holderId} else d.batch_id = s.from_batch end
+  where ${isStillIts(p.holderId)}
 )
 update walhook.deliveries d
 set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = null,

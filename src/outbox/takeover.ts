@@ -173,6 +173,7 @@ with main as materialized (
          ) then ${p.notBefore} else 'infinity' end
   from unknown u
   cross join lateral (select previous from walhook.webhooks where id = u.webhook_id limit 1) w
+  on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
   returning 1
 )
 select count(*)::int as count from set_aside`,

@@ -1,4 +1,6 @@
+import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
+import { lockHolder } from '../../src/outbox/fence.ts'
 import { beat, claimShares, join, leave, releaseShares } from '../../src/outbox/holders.ts'
 import { readStreams, saveProgress } from '../../src/outbox/streams.ts'
 import { takeOver } from '../../src/outbox/takeover.ts'
@@ -126,21 +128,31 @@ test('two that both believe that they serve: the one that was taken over can cha
   expect((await claimShares(at.outbox, { holderId: other, most: 12 })).length).toBe(6)
 })
 
-test('a process that was stopped in the middle of a transaction holds up nobody for ever: its session is ended', async () => {
-  await using at = await openTestOutbox()
-  const { holderId: dead } = await join(at.outbox, { aliveMs })
-  const client = await at.outbox.pool.connect()
-  client.on('error', () => {})
-  await client.query('begin')
-  await client.query('select pg_advisory_xact_lock_shared($1, $2)', [0x686f6c64, dead])
-  // While it works, it is waited for.
-  expect(await takeOver(at.outbox, { deadId: dead, beat: 0n })).toBe(null)
-  expect(await at.count('holders')).toBe(1)
-  const ended = new Promise(resolve => client.once('end', resolve))
-  await until(async () => (await takeOver(at.outbox, { deadId: dead, beat: 0n })) !== null, {
-    what: 'the takeover',
-  })
-  await ended
-  client.release(true)
-  expect(await at.count('holders')).toBe(0)
-})
+test.each([
+  ['before its next statement', 'select'],
+  ['before it has taken an answer', `select repeat('x', 50000000)`],
+])(
+  'a process that was stopped in the middle of a transaction, %s, holds up nobody for ever: its session is ended',
+  async (_, statement) => {
+    await using at = await openTestOutbox()
+    const { holderId: dead } = await join(at.outbox, { aliveMs })
+    const client = await at.outbox.pool.connect()
+    client.on('error', () => {})
+    await client.query('begin')
+    await lockHolder(client, dead)
+    // It takes no answer any more.
+    const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
+    stream.pause()
+    const answer = client.query(statement).catch(() => 'lost')
+    // While it works, it is waited for.
+    expect(await takeOver(at.outbox, { deadId: dead, beat: 0n })).toBe(null)
+    expect(await at.count('holders')).toBe(1)
+    await until(async () => (await takeOver(at.outbox, { deadId: dead, beat: 0n })) !== null, {
+      what: 'the takeover',
+    })
+    stream.resume()
+    await answer
+    client.release(true)
+    expect(await at.count('holders')).toBe(0)
+  },
+)

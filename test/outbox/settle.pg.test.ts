@@ -88,6 +88,19 @@ test('what was cancelled by hand while it was sent is logged, and stays cancelle
   expect(await at.count('attempts')).toBe(3)
 })
 
+test('a settlement that is repeated, since the answer to its commit was lost, leaves a row alone that was taken again', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new')
+  const [first] = await claim(at, webhook)
+  await settle(at, settlementOf(first!, retry(0)))
+  const [again] = await claim(at, webhook)
+  await settle(at, settlementOf(first!, retry(0)))
+  expect(await rowsOf(at)).toEqual([`1 new: due, tried 1, taken by ${await holderOf(at)}`])
+  await settle(at, settlementOf(again!))
+  expect(await rowsOf(at)).toEqual([])
+})
+
 test.each([
   ['tried again', later],
   ['delivered', {}],
