@@ -1,4 +1,5 @@
 import type { PoolClient } from 'pg'
+import { kindOfError } from '../domain/capture-failures.ts'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import { type Appended, append, PositionMoved } from '../outbox/append.ts'
@@ -10,9 +11,11 @@ import { type Outbox, transaction } from '../outbox/database.ts'
 import { type EventColumns, eventColumnsOf } from '../outbox/event-columns.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
 import { advanceResync, asKnown } from '../outbox/resyncs.ts'
-import type { PageStep } from './backfill-window.ts'
+import { describeError } from '../runtime/log.ts'
+import type { PageEnd, PageStep } from './backfill-window.ts'
 import type { EventIds, Gathered, GatheredPage } from './gather.ts'
 import { createNotes } from './notes.ts'
+import { PageRefused } from './page-failure.ts'
 import type { Truncations } from './truncations.ts'
 
 /** What was stored with one commit of the outbox. */
@@ -117,7 +120,10 @@ export function createStorer(options: {
     }
   }
 
-  /** Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew. */
+  /**
+   * Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew, or where storing fails by
+   * what the page is: then the page has failed, and not the stream.
+   */
   async function storePage(
     { taken, parked, commitLsn: markLsn, committedAt, ...page }: GatheredPage,
     confirmableLsn: Lsn,
@@ -135,29 +141,26 @@ export function createStorer(options: {
         parked,
         onlyWebhookId: webhookId,
       }
-      const { deliveries } = await inSavepoint(client, tx => append(tx, input)).catch(async error => {
+      const appended = await inSavepoint(client, tx => append(tx, input)).catch(async error => {
         if (!isRefused(error)) throw error
-        const each = await appendEach(client, { ...input, events: eventColumnsOf(events) })
-        tally.parked.push(...each.setAside)
-        return each
+        return await appendEach(client, { ...input, events: eventColumnsOf(events) })
       })
+      const { deliveries, setAside = [] } = appended as typeof appended & { setAside?: ParkedChange[] }
       const deletes = events.filter(({ actionType }) => actionType === 'delete').length
       const goesOn =
         step.of === 'resync'
           ? await advanceResync(client, step, deletes)
           : await advanceBackfill(client, step)
       if (!goesOn) throw new PageOver()
-      return { events: events.length, deliveries }
-    }).catch(error => {
-      if (error instanceof PageOver) return null
-      throw error
-    })
-    taken.settle(stored === null ? 'ended' : 'stored')
-    if (stored === null) return
+      return { events: events.length - setAside.length, deliveries, parked: [...parked, ...setAside] }
+    }).catch(endOfFailed)
+    taken.settle('parked' in stored ? 'stored' : stored.end)
+    if (!('parked' in stored)) return
     notes.ride(confirmableLsn)
     commitLsn = markLsn
     tally.events += stored.events
     tally.deliveries += stored.deliveries
+    tally.parked.push(...stored.parked)
     tally.committedAt = committedAt
   }
 
@@ -250,6 +253,13 @@ async function inSavepoint<T>(client: PoolClient, work: (client: PoolClient) => 
 
 /** Thrown to leave nothing of a page behind. */
 class PageOver extends Error {}
+
+/** What becomes of a page that is not stored. Throws on what keeps anything from being stored. */
+function endOfFailed(error: unknown): { readonly end: PageEnd } {
+  if (error instanceof PageOver) return { end: 'ended' }
+  if (error instanceof PositionMoved || kindOfError(error as Error) !== null) throw error
+  return { end: { failed: new PageRefused(describeError(error)) } }
+}
 
 function emptyTally() {
   return {
