@@ -238,10 +238,10 @@ test('a value whose JSON no string can hold: its row is set aside, by the stream
   expect(await at.events()).toEqual(['update 4'])
   const parked = '3: its event can not be written: Invalid string length'
   expect(await at.parked()).toEqual([parked])
-  await at.backfills.is(await at.backfills.start(), isDone)
+  await at.backfills.is(await at.backfills.start(), isDone, 'the backfill to be done', 240_000)
   expect((await at.events()).slice(1)).toEqual(sound)
   expect(await at.parked()).toEqual([parked, parked])
-}, 120_000)
+}, 360_000)
 
 test('a row whose reading raises an error (a generated column that divides by zero) is set aside, and one whose list does so is told without it', async ({
   skip,
