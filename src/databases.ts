@@ -139,7 +139,7 @@ export function unreadableProblem(
 
 /**
  * Why a database can't be used, or null. `variable` is where its URL comes from. Looks for a pooler that shares sessions
- * before anything is set in one.
+ * before anything is set in one. Throws where the server ends the connection, or is starting or stopping.
  */
 export async function problemOfConnecting(
   variable: string,
@@ -152,6 +152,8 @@ export async function problemOfConnecting(
   } catch (error) {
     if (error instanceof ConnectionRefused)
       return { ...error.problem, what: `${variable}: ${error.problem.what}` }
+    // It was there a moment ago, or will be in a moment: whoever asks may ask again.
+    if (/^57P0[123]$/.test(String((error as { code?: unknown }).code))) throw error
     const reason = describeError(error)
     if (reason.includes('client password must be a'))
       return {
