@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { checkLines } from '../capture/check.ts'
 import { gapLines } from '../capture/check-gaps.ts'
 import { knownColumns, withKnown } from '../capture/columns.ts'
@@ -13,7 +12,7 @@ import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { outboxLines } from '../outbox/inspect.ts'
 import { ConnectionRefused } from '../outbox/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source-columns.ts'
-import { type Command, required, say } from './command.ts'
+import { type Command, parseOnce, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */
 const statusOf = { ok: 0, warning: 3, error: 1 }
@@ -22,7 +21,7 @@ export const check: Command = {
   usage: `  walhook check [--json]              look at the source: what is in the way of capturing it, and how to mend it
                                       (ends with 0 if all is well, 3 with warnings, 1 with errors)`,
   async run(args) {
-    const { values } = parseArgs({ args, options: { json: { type: 'boolean', default: false } } })
+    const { values } = parseOnce({ args, options: { json: { type: 'boolean', default: false } } })
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
     const { lines, worst } = await checkSource(config)

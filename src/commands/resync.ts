@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { preflight } from '../capture/preflight.ts'
 import { isOfTables } from '../capture/preflight-verdict.ts'
 import { beginResync, describeResync, describeResyncs, givingUp, occasionOf } from '../capture/resync.ts'
@@ -17,7 +16,7 @@ import { describeProgress } from '../domain/resync.ts'
 import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { describeMigration, migrate } from '../outbox/migrate.ts'
 import { openResyncs } from '../outbox/resyncs.ts'
-import { type Command, report, required, say } from './command.ts'
+import { type Command, parseOnce, report, required, say } from './command.ts'
 
 export const resync: Command = {
   usage: `  walhook resync [--entity TYPE | --force] [--yes]
@@ -25,7 +24,7 @@ export const resync: Command = {
                                       entities of one type, or do it; --force also where nothing is known to be
                                       lost: to pass over what can't be read or stored`,
   async run(args) {
-    const { values } = parseArgs({
+    const { values } = parseOnce({
       args,
       options: {
         yes: { type: 'boolean', default: false },

@@ -1,10 +1,9 @@
-import { parseArgs } from 'node:util'
 import { type Opened, openApp } from '../app.ts'
 import { type Config, readConfig } from '../config.ts'
 import { keepHeapSmall } from '../runtime/heap.ts'
 import { describeError, type Log, openLog } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { type Command, report, required } from './command.ts'
+import { type Command, parseOnce, report, required } from './command.ts'
 import { cutOffProblem } from './cut-off.ts'
 
 /** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
@@ -16,7 +15,7 @@ const startAgainMs = 1_000
 export const serve: Command = {
   usage: `  walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses)`,
   async run(args, signal) {
-    parseArgs({ args })
+    parseOnce({ args })
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const log = openLog(config.logLevel, { entityIds: config.logsEntityIds })
