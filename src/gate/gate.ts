@@ -8,7 +8,7 @@ import { type PublicUrl, urlOfHost } from '../domain/public-url.ts'
 import { createLimiter, type Limiter, type Limits, type Release } from '../runtime/limiter.ts'
 import { isForOps, isForPrograms, type Passage, type RequestHead, routedPath, type Visit } from './passage.ts'
 import { hasBody, readBody } from './read-body.ts'
-import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, wrongHost } from './refuse.ts'
+import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, twoHosts, wrongHost } from './refuse.ts'
 
 /** What answers, once everything is started. */
 export type Handler = {
@@ -114,6 +114,7 @@ export function createGate(options: {
       return
     }
     const host = hostOf(incoming)
+    if ((incoming.headersDistinct.host?.length ?? 0) > 1) return no(twoHosts)
     if (urls.length > 0 && !isForOps(path) && !urlOfHost(host, urls)) return no(wrongHost(host))
 
     const who = whoOf(incoming)
@@ -157,8 +158,11 @@ export function createGate(options: {
     onRequest: (incoming: IncomingMessage, outgoing: ServerResponse) => void onRequest(incoming, outgoing),
     /** From now on requests are answered by `opened`. */
     open(opened: Handler): void {
-      const listener = getRequestListener((request, env) =>
-        opened.fetch(request, { ...env, visit: visits.get(env.incoming as IncomingMessage) }),
+      const listener = getRequestListener(
+        (request, env) =>
+          opened.fetch(request, { ...env, visit: visits.get(env.incoming as IncomingMessage) }),
+        // HTTP/1.0 needs no Host, and some that look after health send none.
+        { hostname: 'walhook' },
       )
       handler = { ...opened, listener }
     },

@@ -248,6 +248,19 @@ test('another host than those of WALHOOK_URL is refused, but for what ops ask', 
   for (const path of ['/livez', '/readyz', '/metrics']) expect(await status(path, '10.0.0.7:8080')).toBe(200)
 })
 
+test('HTTP/1.0 without a Host is answered, and a request with two is not', async () => {
+  const at = await open()
+  const statusOf = async (text: string) => {
+    const { answered, closed } = at.raw(text)
+    await closed
+    return answered().split(' ')[1]
+  }
+  for (const path of ['/livez', '/readyz', '/login'])
+    expect(await statusOf(`GET ${path} HTTP/1.0\r\n\r\n`)).toBe('200')
+  const two = 'host: a\r\nhost: b\r\nconnection: close\r\n'
+  expect(await statusOf(`GET /login HTTP/1.1\r\n${two}\r\n`)).toBe('400')
+})
+
 test('a handler knows from whom a request is, and whether it came over https, from a trusted proxy only', async () => {
   const told = (_request: Request, { address, isHttps }: Visit) => Response.json({ address, isHttps })
   const headers = { 'x-forwarded-for': '198.51.100.7', 'x-forwarded-proto': 'https' }
