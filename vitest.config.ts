@@ -38,8 +38,8 @@ export default defineConfig({
     reporters: ['default', closingLines()],
     sequence: { sequencer: LongestFirst },
     pool: 'forks',
-    // Most tests wait, for processes and for time-outs that are real: four files at once keep two cores busy.
-    maxWorkers: 4,
+    // Most tests wait, for processes and for time-outs that are real: a file at a time uses half a core.
+    maxWorkers: 3,
     retry: 0,
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -22,7 +22,7 @@ type WebhookOptions = Pick<WebhookInput, 'mode' | 'batch'>
 
 /** An outbox with its schema in a database of its own, and short ways to fill it. */
 export async function openTestOutbox() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const outbox = openOutbox({ url: database.url, maxConnections: 10, onError() {} })
   await migrate(outbox)
   await ensurePartitions(outbox, Date.now())
