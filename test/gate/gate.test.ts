@@ -176,14 +176,14 @@ test('strangers who hold all that they can get keep no holder of a token from wo
     // And bodies that never end.
     ...Array.from({ length: 32 }, () => at.raw(half('/login'))),
   ]
-  // Two of an address are strangers' who may ask the database, 64 those of others.
-  await until(() => hold.seen.length === 66, { what: 'all that an address gets to be held' })
+  // Two of an address are strangers' who may ask the database, 16 for files.
+  await until(() => hold.seen.length === 18, { what: 'all that an address gets to be held' })
   expect(await (await at.call('/livez')).text()).toBe('here')
   expect(await (await at.call('/readyz')).text()).toBe('here')
   expect(await (await at.call('/metrics')).text()).toBe('here')
   const holder = await at.call('/api/webhooks', { method: 'POST', body: '{}', headers: { authorization } })
   expect(await holder.text()).toBe('here')
-  expect(hold.seen).toHaveLength(66)
+  expect(hold.seen).toHaveLength(18)
   hold.letGo()
   await Promise.allSettled(strangers)
 })
