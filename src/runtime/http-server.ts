@@ -13,6 +13,8 @@ const drainMs = 3_000
 const mostConnections = 512
 /** Of one address: one that opens all it can leaves half for the others. */
 const mostOfOneAddress = mostConnections / 2
+/** A proxy that is trusted sends for many: so many connections of it count as one of somebody else. */
+const connectionsOfMany = 8
 /** From here on connections that wait for their next request are ended, to leave room. */
 const crowdedAt = 0.75 * mostConnections
 
@@ -88,11 +90,11 @@ function boundConnections(server: Server, keyOf: (address: string) => string | n
   }
 
   function endOne(): void {
-    let most: readonly [string | null, Set<Socket>] | null = null
-    // Those of a trusted proxy are of many: they go last.
-    for (const [key, own] of open)
-      if (most === null || most[0] === null || (key !== null && own.size > most[1].size)) most = [key, own]
-    const [key, [oldest]] = most!
+    const weight = (key: string | null, { size }: Set<Socket>) =>
+      key === null ? size / connectionsOfMany : size
+    const [[key, [oldest]]] = [...open].toSorted((a, b) => weight(...b) - weight(...a)) as [
+      [string | null, Set<Socket>],
+    ]
     forget(key, oldest!)
     oldest!.destroy()
   }
