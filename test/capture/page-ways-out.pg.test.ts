@@ -229,6 +229,23 @@ test('what comes back by itself is waited for, whatever it takes: a link that is
   expect(await at.backfills.is(id, isDone)).toMatchObject({ code: null, reason: null })
 })
 
+test('an event that the outbox refuses by a rule of its administrator is set aside, of the stream and of a backfill', async () => {
+  await using at = await open(`${tables} update users set name = 'sound'`)
+  await at.psql.query(
+    'alter table walhook.events add constraint small check (octet_length(body) < 1000) not valid',
+  )
+  await at.psql.query(`update users set name = repeat('x', 1000) where id = 3`)
+  await at.psql.query(`update users set name = 'after' where id = 4`)
+  await at.capture.caughtUp()
+  expect(await at.events()).toEqual(['update 4'])
+  await at.backfills.is(await at.backfills.start(), isDone)
+  expect((await at.events()).slice(1)).toEqual(sound)
+  const [byStream, byBackfill, ...more] = await at.parked()
+  expect(byStream).toMatch(/^3: the outbox refuses its event: .*"small" \(23514\)/)
+  expect(byBackfill).toBe(byStream)
+  expect(more).toEqual([])
+})
+
 test('a value whose JSON no string can hold: its row is set aside, by the stream and by a backfill', async () => {
   await using at = await open(`${tables} update users set name = 'sound'`)
   // Each character takes six in JSON, and a string holds 2^29.
