@@ -1,13 +1,45 @@
+import { relative } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { closingLines } from './test/support/reporter.ts'
+
+/** The files that take longest begin first, so that no run ends with one worker that works and others that wait. */
+const longest = [
+  'test/capture/traps.test.ts',
+  'test/capture/interrupted.test.ts',
+  'test/end-to-end/accounting.pg.test.ts',
+  'test/serve/stalled-link.pg.test.ts',
+  'test/serve/commands.pg.test.ts',
+  'test/admin/day.browser.test.ts',
+  'test/capture/lost.test.ts',
+  'test/capture/kills.test.ts',
+  'test/chaos/chaos.test.ts',
+  'test/serve/bad-input.pg.test.ts',
+  'test/serve/lifecycle.test.ts',
+  'test/end-to-end/crash.pg.test.ts',
+  'test/serve/connections.pg.test.ts',
+  'test/outbox/plans.pg.test.ts',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const known = longest.indexOf(relative(import.meta.dirname, moduleId).replaceAll('\\', '/'))
+      return known === -1 ? longest.length : known
+    }
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b))
+  }
+}
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', closingLines()],
+    sequence: { sequencer: LongestFirst },
     pool: 'forks',
-    maxWorkers: 2,
+    // Most tests wait, for processes and for time-outs that are real: a file at a time uses half a core.
+    maxWorkers: 3,
     retry: 0,
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -185,6 +185,7 @@ create table walhook.backfills (
   created_at timestamp with time zone default now() not null,
   started_at timestamp with time zone,
   ended_at timestamp with time zone,
+  code text,
   PRIMARY KEY (id),
   CHECK (((after_key IS NULL) OR (until_key IS NOT NULL))),
   CHECK (((rows_per_second >= 1) AND (rows_per_second <= 100000))),
@@ -303,7 +304,7 @@ create table walhook.gaps (
   CHECK (
 CASE
     WHEN (table_name IS NULL) THEN (reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'slot older than publication'::text, 'publication missing'::text, 'publication remade'::text, 'other cluster'::text, 'other database'::text, 'other history'::text, 'other slot'::text, 'given up'::text]))
-    ELSE (reason = ANY (ARRAY['publication changed'::text, 'table replaced'::text, 'table unpublished'::text, 'table unlogged'::text, 'table unmapped'::text, 'partition detached'::text]))
+    ELSE (reason = ANY (ARRAY['publication changed'::text, 'table replaced'::text, 'table unpublished'::text, 'table unlogged'::text, 'table unmapped'::text, 'table dropped'::text, 'partition detached'::text]))
 END),
   CHECK (((entity_type IS NULL) = (table_name IS NULL))),
   CHECK (((resynced_at IS NULL) OR (to_lsn IS NOT NULL)))
@@ -422,6 +423,7 @@ create table walhook.resyncs (
   rows_estimate bigint,
   created_at timestamp with time zone default now() not null,
   ended_at timestamp with time zone,
+  code text,
   table_name text collate "C",
   part_oid bigint,
   part_name text collate "C",

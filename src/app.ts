@@ -22,6 +22,7 @@ import type { Problem } from './domain/problem.ts'
 import { earlyRetries } from './domain/retry.ts'
 import { bindHttp, openHttp } from './http.ts'
 import type { Outbox } from './outbox/database.ts'
+import { countOpenGaps } from './outbox/gaps.ts'
 import { queueDepth } from './outbox/queue-total.ts'
 import { keepDays } from './outbox/upkeep.ts'
 import { listenForWakes } from './outbox/wake.ts'
@@ -100,14 +101,16 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     onAppended: dispatcher.appended,
   })
   const metrics = createMetrics(async () => {
-    const [queue, slot] = await Promise.all([
+    const [queue, slot, openGaps] = await Promise.all([
       within(answerMs, queueDepth(outbox)).catch(() => null),
       within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
+      within(answerMs, countOpenGaps(outbox, slotName)).catch(() => null),
     ])
     return {
       queue,
       heldBackBytes: slot?.heldBackBytes ?? null,
-      isCapturing: ['streaming', 'lagging', 'gap'].includes(capture.state().state),
+      captureState: roles.has('capture') ? capture.state().state : null,
+      openGaps,
     }
   })
   const captureState = () => ({

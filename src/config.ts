@@ -104,7 +104,8 @@ export function readConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): ConfigResult {
   const problems: Problem[] = []
-  const add = (what: string, found: string, mend: string) => problems.push({ what, found, mend })
+  const add = (what: string, found: string, mend: string) =>
+    problems.push({ code: what.startsWith('mapping file ') ? 'mapping_file' : 'variable', what, found, mend })
   const get = (name: Variable) => env[name]?.trim() || null
 
   function databaseUrl(name: Variable): string | null {
@@ -286,6 +287,7 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Pr
   return names.map(name => {
     const meant = nearest(name, variables)
     return {
+      code: 'variable_unknown',
       what: name,
       found: 'walhook has no such variable: it has no effect',
       mend: meant === null ? 'remove it' : `write ${meant}, or remove it`,

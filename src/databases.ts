@@ -130,6 +130,7 @@ export function unreadableProblem(
   const more = webhooks.length > mostNamed ? ` and ${webhooks.length - mostNamed} more` : ''
   const ids = webhooks.map(({ id }) => id).join(', ')
   return {
+    code: 'secret_key',
     what: 'WALHOOK_SECRET_KEY',
     found: `the key ${id}${older ? ` (and the old one ${older.id})` : ''} does not open the secrets of these webhooks: ${names.join(', ')}${more}`,
     mend: `give the key that they were made with, as WALHOOK_SECRET_KEY_OLD, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, give their headers anew, and activate them`,
@@ -138,7 +139,7 @@ export function unreadableProblem(
 
 /**
  * Why a database can't be used, or null. `variable` is where its URL comes from. Looks for a pooler that shares sessions
- * before anything is set in one.
+ * before anything is set in one. Throws where the server ends the connection, or is starting or stopping.
  */
 export async function problemOfConnecting(
   variable: string,
@@ -151,14 +152,17 @@ export async function problemOfConnecting(
   } catch (error) {
     if (error instanceof ConnectionRefused)
       return { ...error.problem, what: `${variable}: ${error.problem.what}` }
+    // It was there a moment ago, or will be in a moment: whoever asks may ask again.
+    if (/^57P0[123]$/.test(String((error as { code?: unknown }).code))) throw error
     const reason = describeError(error)
     if (reason.includes('client password must be a'))
       return {
+        code: 'password_missing',
         what: variable,
         found: 'no connection: the server asks for a password, and the URL has none',
         mend: 'write it into the URL: postgres://user:password@host:5432/database',
       }
     const mend = 'check that the server runs, and the host, port, database, user and password of the URL'
-    return { what: variable, found: `no connection: ${reason}`, mend }
+    return { code: 'no_connection', what: variable, found: `no connection: ${reason}`, mend }
   }
 }

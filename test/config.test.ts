@@ -150,7 +150,9 @@ test.each([
   ['LOG_LEVEL', 'verbose'],
 ])('%s may not be %j: one problem, with what to do', (what, value) => {
   const problems = problemsOf({ [what]: value })
-  expect(problems).toEqual([{ what, found: expect.any(String), mend: expect.stringMatching(/.{10}/) }])
+  expect(problems).toEqual([
+    { code: 'variable', what, found: expect.any(String), mend: expect.stringMatching(/.{10}/) },
+  ])
   if (/URL|TOKEN|KEY/.test(what)) expect(JSON.stringify(problems)).not.toContain(value)
 })
 
@@ -249,9 +251,10 @@ test('a variable that walhook does not have is warned of, with the name that was
   })
   expect(ok).toBe(true)
   const found = 'walhook has no such variable: it has no effect'
+  const code = 'variable_unknown'
   expect(warnings).toEqual([
-    { what: 'WALHOOK_ALOW_TARGETS', found, mend: 'write WALHOOK_ALLOW_TARGETS, or remove it' },
-    { what: 'WALHOOK_COLOUR_OF_THE_SKY', found, mend: 'remove it' },
+    { code, what: 'WALHOOK_ALOW_TARGETS', found, mend: 'write WALHOOK_ALLOW_TARGETS, or remove it' },
+    { code, what: 'WALHOOK_COLOUR_OF_THE_SKY', found, mend: 'remove it' },
   ])
 })
 

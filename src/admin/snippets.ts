@@ -39,7 +39,7 @@ export function readSnippets(
 ): { readonly ok: true; readonly snippets: readonly Snippet[] } | { readonly ok: false; problem: Problem } {
   const problem = (found: string, mend: string) => ({
     ok: false as const,
-    problem: { what: 'docs/receiving.md', found: `${found}; the pages show its code`, mend },
+    problem: { code: 'guide', what: 'docs/receiving.md', found: `${found}; the pages show its code`, mend },
   })
   let markdown: string
   try {

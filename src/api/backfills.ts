@@ -7,6 +7,7 @@ import {
   startBackfill,
 } from '../control/backfills.ts'
 import { type Backfill, forecast, maxRowsPerSecond, usualRowsPerSecond } from '../domain/backfill.ts'
+import { pageMendOf } from '../domain/page-failures.ts'
 import { id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
 import { answer, route } from './route.ts'
 
@@ -47,6 +48,11 @@ const backfillSchema = z
     reason: z.string().nullable().meta({
       description: 'Why it does not go on just now, was cancelled or has failed; else null.',
     }),
+    code: z.string().nullable().meta({
+      description:
+        'The same for programs: `page.failed`, `page.timed_out`, …; null where nobody has to do anything.',
+    }),
+    mend: z.string().nullable().meta({ description: 'What a person does about it; null where nothing.' }),
     rows_done: z.int(),
     rows_estimate: z.int().nullable().meta({
       description: 'How many rows there are, by the statistics of Postgres; null where it has none.',
@@ -155,6 +161,8 @@ function backfillJson(backfill: Backfill): z.input<typeof backfillSchema> {
     rows_per_second: backfill.rowsPerSecond,
     state: backfill.state,
     reason: backfill.reason,
+    code: backfill.code,
+    mend: backfill.code && pageMendOf(backfill.code),
     rows_done: backfill.rowsDone,
     rows_estimate: backfill.rowsEstimate,
     real_rows_per_second: rowsPerSecond === null ? null : Math.round(rowsPerSecond * 10) / 10,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { forgetEntity } from '../control/forget.ts'
 import { text } from './fields.ts'
-import { route } from './route.ts'
+import { answer, route } from './route.ts'
 
 const forgetRequest = z
   .strictObject({
@@ -39,8 +39,10 @@ export const forgetRoutes = [
     answer: { status: 200, what: 'How much there was', schema: forgottenSchema },
     async handle({ control, caller, body }) {
       const entity = { entityType: body.entity_type, entityId: String(body.entity_id) }
-      const { isComplete, ...counts } = await forgetEntity(control, caller, entity)
-      return { ok: true, value: { ...counts, is_complete: isComplete } }
+      return answer(await forgetEntity(control, caller, entity), ({ isComplete, ...counts }) => ({
+        ...counts,
+        is_complete: isComplete,
+      }))
     },
   }),
 ]

@@ -12,8 +12,15 @@ export type Gauges = {
     readonly oldestPendingMs: number
   } | null
   readonly heldBackBytes: number | null
-  readonly isCapturing: boolean
+  /** Null where this process does not capture. */
+  readonly captureState: CaptureStateName | null
+  readonly openGaps: { readonly ofEverything: number; readonly ofTables: number } | null
 }
+
+/** The states of capture, each of which has a series. */
+const captureStates = ['starting', 'standing by', 'streaming', 'lagging', 'blocked', 'gap', 'lost'] as const
+export type CaptureStateName = (typeof captureStates)[number]
+const reading: readonly (CaptureStateName | null)[] = ['streaming', 'lagging', 'gap']
 
 /** The figures that walhook shows to Prometheus. https://prometheus.io/docs/practices/naming/ */
 export function createMetrics(readGauges: () => Promise<Gauges>) {
@@ -85,6 +92,19 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   )
   const capturing = gauge('walhook_capturing', '1 where this process reads the replication slot')
 
+  const stateOfCapture = new Gauge({
+    name: 'walhook_capture_state',
+    help: '1 for the state that capture is in: blocked, gap and lost need a person. Absent where this process does not capture',
+    labelNames: ['state'],
+    registers,
+  })
+  const gaps = new Gauge({
+    name: 'walhook_gaps_open',
+    help: 'Ranges of changes that are lost and not told anew yet, of everything or of single tables',
+    labelNames: ['of'],
+    registers,
+  })
+
   const set = (target: Gauge, value: number | null | undefined) => target.set(value ?? Number.NaN)
 
   return {
@@ -118,7 +138,13 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
       set(oldest, gauges.queue && gauges.queue.oldestPendingMs / 1000)
       set(dead, gauges.queue?.deadDeliveries)
       set(heldBack, gauges.heldBackBytes)
-      capturing.set(gauges.isCapturing ? 1 : 0)
+      capturing.set(reading.includes(gauges.captureState) ? 1 : 0)
+      stateOfCapture.reset()
+      if (gauges.captureState !== null)
+        for (const state of captureStates)
+          stateOfCapture.set({ state }, state === gauges.captureState ? 1 : 0)
+      gaps.set({ of: 'everything' }, gauges.openGaps?.ofEverything ?? Number.NaN)
+      gaps.set({ of: 'tables' }, gauges.openGaps?.ofTables ?? Number.NaN)
       return await registry.metrics()
     },
   }

@@ -1,6 +1,9 @@
 import { z } from 'zod'
+import type { Gap } from '../control/status.ts'
 import { lagBytes, readStatus, type Status } from '../control/status.ts'
+import { mendOf } from '../domain/capture-code.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
+import { pageMendOf } from '../domain/page-failures.ts'
 import { bigId, time } from './fields.ts'
 import { route } from './route.ts'
 
@@ -36,6 +39,8 @@ const statusSchema = z
         entity_type: z.string().nullable(),
         table: z.string().nullable(),
         reason: z.string(),
+        code: z.string().nullable(),
+        mend: z.string().nullable().meta({ description: 'What ends it; null once it has ended.' }),
         detail: z.string(),
         from_lsn: lsnSchema.nullable(),
         to_lsn: lsnSchema.nullable(),
@@ -43,6 +48,21 @@ const statusSchema = z
         resynced_at: time().nullable(),
       }),
     ),
+    resyncs: z
+      .array(
+        z.object({
+          entity_type: z.string(),
+          state: z.enum(['waiting', 'running']),
+          phase: z.enum(['rows', 'deletes']),
+          rows_done: z.int(),
+          rows_estimate: z.int().nullable(),
+          deletes_done: z.int(),
+          reason: z.string().nullable(),
+          code: z.string().nullable(),
+          mend: z.string().nullable(),
+        }),
+      )
+      .meta({ description: 'Those that are under way, and what each of them waits for.' }),
     queue: z.object({
       deliveries_waiting: z.int(),
       deliveries_set_aside: z.int().meta({
@@ -84,11 +104,17 @@ export const statusRoutes = [
   }),
 ]
 
+function codeOf({ entityType, resyncedAt }: Gap) {
+  if (resyncedAt !== null) return { code: null, mend: null }
+  if (entityType === null) return { code: 'capture.changes_lost', mend: mendOf('capture.changes_lost') }
+  return { code: 'capture.table_gap', mend: `run: walhook resync --entity ${entityType}` }
+}
+
 const lsn = (value: Lsn | null | undefined) =>
   value === null || value === undefined ? null : formatLsn(value)
 
 function statusJson(status: Status): z.input<typeof statusSchema> {
-  const { capture, position, lastEvent, gaps, queue, idsAheadMs } = status
+  const { capture, position, lastEvent, gaps, resyncs, queue, idsAheadMs } = status
   const { source } = capture
   return {
     capture: {
@@ -116,11 +142,23 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
       entity_type: gap.entityType,
       table: gap.tableName,
       reason: gap.reason,
+      ...codeOf(gap),
       detail: gap.detail,
       from_lsn: lsn(gap.fromLsn),
       to_lsn: lsn(gap.toLsn),
       found_at: gap.foundAt.toISOString(),
       resynced_at: gap.resyncedAt?.toISOString() ?? null,
+    })),
+    resyncs: resyncs.map(resync => ({
+      entity_type: resync.entityType,
+      state: resync.state === 'waiting' ? 'waiting' : 'running',
+      phase: resync.phase,
+      rows_done: resync.rowsDone,
+      rows_estimate: resync.rowsEstimate,
+      deletes_done: resync.deletesDone,
+      reason: resync.reason,
+      code: resync.code,
+      mend: resync.code && pageMendOf(resync.code),
     })),
     queue: {
       deliveries_waiting: queue.deliveries,

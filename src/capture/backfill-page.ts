@@ -1,47 +1,101 @@
 import { type EntityMapping, publishedTables, quoteIdentifier, tableKey } from '../domain/mapping.ts'
+import { Unfit } from '../domain/page-failures.ts'
 import type { Catalogue } from './catalogue.ts'
-import { notOfTheKeysType, readRows } from './read-back.ts'
-import { type PresentEntity, showRows } from './read-entity.ts'
+import { isOfData, notOfTheKeysType, readRows } from './read-back.ts'
+import { readAlone, type ShownRows, showRows } from './read-entity.ts'
 import type { ShapedRow } from './result.ts'
 import type { Queryable, Source } from './source.ts'
 
-/** A page of an entity's rows, all as one snapshot of the source shows them. */
-export type Page = {
-  readonly entities: readonly PresentEntity[]
+/** A page of an entity's rows. */
+export type Page = ShownRows & {
   /** How many rows were read: two may have the same key. */
   readonly rows: number
   readonly lastKey: string | null
   readonly untilKey: string | null
+  /** Whether there were fewer rows than the page may have. */
+  readonly isLast: boolean
   readonly rowsEstimate: number | null
-  /** What the reading saw, as `pg_current_snapshot()` writes it. */
+  /** What the reading saw, as `pg_current_snapshot()` writes it; of several readings the first. */
   readonly snapshot: string
 }
 
-/** What the table has of the keys that were asked for, as one snapshot of the source shows it. */
-export type KeysPage = Pick<Page, 'entities' | 'snapshot'>
+/** What the table has of the keys that were asked for. */
+export type KeysPage = Pick<Page, 'entities' | 'untold' | 'snapshot'>
 
 /** Nobody waits for a page: a table that is locked, or too slow, is tried again later. */
 const limits = `set local lock_timeout = '5s'; set local statement_timeout = '60s'`
 
+/** A page with more than this, of more than one row, is read again in halves: one statement stores it. */
+const mostPageBytes = 64 * 1024 * 1024
+
+type Wanted = { readonly after: string | null; readonly until: string | null; readonly limit: number }
+
 /**
  * Reads up to `limit` rows in the order of their keys, those after the key `after` up to the key `until`; the first
- * time (null) that is the last key that there is. Rows and related lists are read in one snapshot.
+ * time (null) that is the last key that there is. Rows and related lists are read in one snapshot. Where that fails by what
+ * is in the rows, half as many are read, until a row that cannot be told stands alone: it is in `untold`.
  */
 export async function readPageOf(
   source: Source,
   catalogue: Catalogue,
   entity: EntityMapping,
-  page: { after: string | null; until: string | null; limit: number },
+  wanted: Wanted,
+): Promise<Page> {
+  try {
+    const page = await readRowsOf(source, catalogue, entity, wanted)
+    if (page.rows <= 1 || bytesOf(page.entities) <= mostPageBytes) return page
+    return await readPageOf(source, catalogue, entity, { ...wanted, limit: Math.ceil(page.rows / 2) })
+  } catch (error) {
+    if (!isOfData(error)) throw error
+    return await readFewer(source, catalogue, entity, { wanted, error })
+  }
+}
+
+/** The bytes, about, of the entities' values. */
+export function bytesOf(entities: readonly { resultJson: string }[]): number {
+  return entities.reduce((sum, { resultJson }) => sum + resultJson.length, 0)
+}
+
+async function readRowsOf(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  { after, until, limit }: Wanted,
 ): Promise<Page> {
   return await reading(source, catalogue, entity, async (client, snapshot) => {
-    const untilKey = page.until ?? (await lastKeyOf(client, entity))
+    const untilKey = until ?? (await lastKeyOf(client, entity))
     const found =
-      untilKey === null ? [] : await readKeyed(client, catalogue, entity, { ...page, until: untilKey })
-    const entities = await showRows(client, catalogue, entity, new Map(found))
-    const rowsEstimate = page.until === null ? await estimateOf(client, entity) : null
+      untilKey === null ? [] : await readKeyed(client, catalogue, entity, { after, until: untilKey, limit })
+    const shown = await showRows(client, catalogue, entity, new Map(found))
+    const rowsEstimate = until === null ? await estimateOf(client, entity) : null
     const lastKey = found.at(-1)?.[0] ?? null
-    return { entities, rows: found.length, lastKey, untilKey, rowsEstimate, snapshot }
+    const rows = found.length
+    return { ...shown, rows, lastKey, untilKey, isLast: rows < limit, rowsEstimate, snapshot }
   })
+}
+
+/** Where reading the rows failed with `error`: half of them, or of a single one as much as can be told. */
+async function readFewer(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  { wanted, error }: { wanted: Wanted; error: unknown },
+): Promise<Page> {
+  const { keys, ...page } = await reading(source, catalogue, entity, async (client, snapshot) => {
+    const untilKey = wanted.until ?? (await lastKeyOf(client, entity))
+    const at = { ...wanted, until: untilKey ?? '', shown: quoteIdentifier(entity.key) }
+    const keys = untilKey === null ? [] : await readKeyed(client, catalogue, entity, at)
+    const rowsEstimate = wanted.until === null ? await estimateOf(client, entity) : null
+    return { keys: keys.map(([key]) => key), untilKey, rowsEstimate, snapshot }
+  })
+  const [lastKey] = keys
+  // Gone by now: the next try finds the rows behind them.
+  if (lastKey === undefined) throw error
+  if (keys.length > 1)
+    return await readPageOf(source, catalogue, entity, { ...wanted, limit: Math.ceil(keys.length / 2) })
+  const shown = await readAlone(source, catalogue, entity, lastKey)
+  if (!shown) throw error
+  return { ...page, ...shown, rows: 1, lastKey, isLast: false }
 }
 
 /** Reads the rows that have these keys. A key that is not of the column's type, any more, is one that no row has. */
@@ -51,10 +105,29 @@ export async function readKeysOf(
   entity: EntityMapping,
   keys: readonly string[],
 ): Promise<KeysPage> {
-  return await reading(source, catalogue, entity, async (client, snapshot) => {
-    const rows = await readFitting(client, catalogue, entity, keys)
-    return { entities: await showRows(client, catalogue, entity, rows), snapshot }
-  })
+  try {
+    return await reading(source, catalogue, entity, async (client, snapshot) => {
+      const rows = await readFitting(client, catalogue, entity, keys)
+      return { ...(await showRows(client, catalogue, entity, rows)), snapshot }
+    })
+  } catch (error) {
+    if (!isOfData(error)) throw error
+    const [only] = keys
+    if (keys.length === 1) {
+      const snapshot = await reading(source, catalogue, entity, async (_client, snapshot) => snapshot)
+      const shown = await readAlone(source, catalogue, entity, only!)
+      if (!shown) throw error
+      return { ...shown, snapshot }
+    }
+    const middle = Math.ceil(keys.length / 2)
+    const first = await readKeysOf(source, catalogue, entity, keys.slice(0, middle))
+    const second = await readKeysOf(source, catalogue, entity, keys.slice(middle))
+    return {
+      entities: [...first.entities, ...second.entities],
+      untold: [...first.untold, ...second.untold],
+      snapshot: first.snapshot,
+    }
+  }
 }
 
 /**
@@ -86,11 +159,11 @@ export async function reading<T>(
       [tables.map(tableKey)],
     )
     const { snapshot, is_standby, row_security, oids } = rows[0]
-    if (is_standby === 't') throw new Error('the source is a standby, which may be behind')
-    if (row_security !== 'off') throw new Error(`row_security is ${row_security}: rows may be hidden`)
+    if (is_standby === 't') throw new Unfit('the source is a standby, which may be behind')
+    if (row_security !== 'off') throw new Unfit(`row_security is ${row_security}: rows may be hidden`)
     const expected = tables.map(table => catalogue.tables.get(tableKey(table))?.oid)
     if (JSON.stringify(JSON.parse(oids ?? '[]')) !== JSON.stringify(expected))
-      throw new Error('a table was replaced while it was to be read')
+      throw new Unfit('a table was replaced while it was to be read')
     const found = await read(client, snapshot)
     await client.query('commit')
     client.release()
@@ -103,7 +176,7 @@ export async function reading<T>(
 }
 
 /** The rows of those keys that are of the column's type. */
-export async function readFitting(
+async function readFitting(
   client: Queryable,
   catalogue: Catalogue,
   entity: EntityMapping,
@@ -134,14 +207,14 @@ async function readKeyed(
   db: Queryable,
   catalogue: Catalogue,
   entity: EntityMapping,
-  { after, until, limit }: { after: string | null; until: string; limit: number },
+  { after, until, limit, shown = '*' }: Wanted & { until: string; shown?: string },
 ) {
   const key = quoteIdentifier(entity.key)
   const columns = catalogue.tables.get(tableKey(entity.table))?.columns
   const type = columns?.find(({ name }) => name === entity.key)?.typeName
   if (!type) throw new Error(`${tableKey(entity.table)} has no column ${entity.key}`)
   const { rows, fields } = await db.query({
-    text: `select * from ${tableKey(entity.table)}
+    text: `select ${shown} from ${tableKey(entity.table)}
            where ${key} <= $1::text::${type} ${after === null ? '' : `and ${key} > $3::text::${type}`}
            order by ${key} limit $2`,
     values: [until, limit, ...(after === null ? [] : [after])],

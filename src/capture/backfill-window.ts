@@ -5,7 +5,8 @@ import type { EntityMapping } from '../domain/mapping.ts'
 import type { PageDone } from '../outbox/paged-work.ts'
 import type { ResyncStep } from '../outbox/resyncs.ts'
 import { cannotBeEvent, type EventText, type Mapped, maxShownKey } from './map.ts'
-import type { PresentEntity } from './read-entity.ts'
+import type { PresentEntity, UntoldRow } from './read-entity.ts'
+import { twice } from './twice.ts'
 
 const maxHeldBytes = 16 * 1024 * 1024
 
@@ -27,11 +28,16 @@ export type PageTask =
 /** What was read: the entities that are there, and of those that were looked for the ones that are gone. */
 export type PageReading = {
   readonly entities: readonly PresentEntity[]
+  /** Rows that are there, and of which no event can be made. */
+  readonly untold?: readonly UntoldRow[]
   readonly gone?: readonly EventText[]
 }
 
-/** What became of a page. `ended`: the backfill was, meanwhile. `spoiled`: it says nothing any more, and is read again. */
-export type PageEnd = 'stored' | 'ended' | 'spoiled'
+/**
+ * What became of a page. `ended`: the backfill was, meanwhile. `spoiled`: it says nothing any more, and is read again.
+ * `failed`: nothing of it is stored, by this error.
+ */
+export type PageEnd = 'stored' | 'ended' | 'spoiled' | { readonly failed: unknown }
 
 /**
  * The time from just before a page is read until the stream has brought everything that the reading may have seen. The
@@ -42,6 +48,7 @@ export type PageEnd = 'stored' | 'ended' | 'spoiled'
  *   told so once more, because a webhook need not have got that event: it may have no trigger for it. Only of a `new`
  *   that the page would tell as `new` too, every webhook that wants the page has got it already;
  * - an entity that was deleted is gone, and one that seemed gone is what an event says it is;
+ * - a row of which no event can be made is set aside, unless an event tells it;
  * - a table that was emptied by TRUNCATE names no rows: the page is spoiled.
  */
 export function openWindow(task: PageTask, entity: EntityMapping) {
@@ -77,8 +84,8 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
 
     /** The page was read. Returns false where it says nothing any more. */
     fill(reading: PageReading, step: PageStep): boolean {
-      const { entities, gone = [] } = reading
-      const keys = new Set([...entities, ...gone].map(({ entityId }) => entityId))
+      const { entities, untold = [], gone = [] } = reading
+      const keys = new Set([...entities, ...untold, ...gone].map(({ entityId }) => entityId))
       page = { reading, keys, step }
       for (const key of last.keys()) if (!keys.has(key)) last.delete(key)
       return !isSpoiled
@@ -89,25 +96,38 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
       if (isSpoiled || !page) return null
       const events: PageContent['events'][number][] = []
       const parked: PageContent['parked'][number][] = []
-      const { entities, gone = [] } = page.reading
-      for (const { entityId, entityIdJson, resultJson } of entities) {
-        const parts = { entityIdJson, entityType }
-        const newer = last.get(entityId)
+      const { entities, untold = [], gone = [] } = page.reading
+      const setAside = (entityId: string, reason: string) =>
+        parked.push({ entityType, entityId: entityId.slice(0, maxShownKey), actionType, reason })
+      for (const present of entities) {
+        const { entityId } = present
         const reason = cannotBeEvent({ key: entityId, entity })
-        if (reason !== null)
-          parked.push({ entityType, entityId: entityId.slice(0, maxShownKey), actionType, reason })
-        else if (!newer) {
-          const body = writeBody({ ...parts, actionType, resultJson })
-          events.push({ entityType, entityId, actionType, body })
-        } else if (newer.actionType !== 'delete' && (newer.actionType !== 'new' || actionType !== 'new')) {
-          const body = withAction(newer.body, { ...parts, from: newer.actionType, to: actionType })
-          const facts = { previous: null, changed: null, omitted: newer.facts?.omitted ?? null }
-          events.push({ entityType, entityId, actionType, body, facts })
-        }
+        const told = twice(() => (reason === null ? tell(present, last.get(entityId)) : null))
+        if (reason !== null) setAside(entityId, reason)
+        else if (!told.ok) setAside(entityId, `its event can not be written: ${told.because}`)
+        else if (told.value) events.push(told.value)
       }
+      for (const { entityId, reason } of untold) if (!last.has(entityId)) setAside(entityId, reason)
       events.push(...gone.filter(({ entityId }) => !last.has(entityId)))
       return { events, parked, webhookId: task.of === 'backfill' ? task.webhookId : null, step: page.step }
     },
+  }
+
+  /** An entity as the page has it, or as the event `newer` that came since; null where that has told it to everybody. */
+  function tell(
+    present: PresentEntity,
+    newer: WebhookEvent | undefined,
+  ): PageContent['events'][number] | null {
+    const { entityId, entityIdJson, resultJson, omitted } = present
+    const parts = { entityIdJson, entityType }
+    const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed: null, omitted })
+    if (!newer) {
+      const body = writeBody({ ...parts, actionType, resultJson })
+      return { entityType, entityId, actionType, body, ...(omitted && { facts: factsOf(omitted) }) }
+    }
+    if (newer.actionType === 'delete' || (newer.actionType === 'new' && actionType === 'new')) return null
+    const body = withAction(newer.body, { ...parts, from: newer.actionType, to: actionType })
+    return { entityType, entityId, actionType, body, facts: factsOf(newer.facts?.omitted ?? null) }
   }
 }
 

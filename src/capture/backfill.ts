@@ -1,7 +1,9 @@
 import { type Backfill, pageRows, pauseMs } from '../domain/backfill.ts'
+import { type PageCode, pageMendOf } from '../domain/page-failures.ts'
 import { triggerOf } from '../domain/trigger.ts'
 import { advanceBackfill, backfillReceivers, endBackfill, openBackfills } from '../outbox/backfills.ts'
 import type { Page } from './backfill-page.ts'
+import { maxShownKey } from './map.ts'
 import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'
 
 /** While more deliveries than this wait for a webhook, it is given no more rows. */
@@ -21,15 +23,18 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     const startedAtMs = nowMs()
     const entity = mapping.find(({ entityType }) => entityType === backfill.entityType)
     if (!entity)
-      return await fail(backfill, `the mapping has no entity ${JSON.stringify(backfill.entityType)} any more`)
+      return await fail(backfill, {
+        reason: `the mapping has no entity ${JSON.stringify(backfill.entityType)} any more`,
+        code: 'page.entity_gone',
+      })
     const obstacle = await obstacleOf(backfill, turn)
-    if (obstacle?.isFinal) return await fail(backfill, obstacle.reason)
-    if (obstacle) return { waitsFor: obstacle.reason }
+    if (obstacle?.code === 'page.receiver_gone') return await fail(backfill, obstacle)
+    if (obstacle) return { waitsFor: obstacle }
 
     const { actionType, webhookId, rowsPerSecond } = backfill
     const catalogue = await judge(entity)
     const limit = pageRows(rowsPerSecond, turn.bytesPerRow)
-    const stepOf = (page: Page) => ({ of: 'backfill' as const, ...stepPast(backfill, page, limit) })
+    const stepOf = (page: Page) => ({ of: 'backfill' as const, ...stepPast(backfill, page) })
     const task = { of: 'backfill', actionType, webhookId } as const
     const told = await tellRows(
       options,
@@ -39,7 +44,7 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     )
     switch (told.outcome) {
       case 'again':
-        return { waitsFor: told.reason, briefly: true }
+        return { waitsFor: { reason: told.reason, code: null }, briefly: true }
       case 'ended':
         return over
       case 'nothing':
@@ -58,17 +63,17 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
   async function obstacleOf(
     backfill: Backfill,
     turn: Turn,
-  ): Promise<{ reason: string; isFinal: boolean } | null> {
+  ): Promise<{ reason: string; code: PageCode } | null> {
     const counted = counts.get(turn)
     if (counted && counted.rows < recountAfterRows && nowMs() - counted.atMs < recountAfterMs) return null
     const { webhookId } = backfill
     const trigger = triggerOf(backfill.entityType, backfill.actionType)
     const receivers = await backfillReceivers(outbox, { webhookId, trigger, countTo: maxWaiting + 1 })
-    const waiting = (reason: string) => ({ reason, isFinal: false })
+    const waiting = (reason: string) => ({ reason, code: 'page.receiver_waits' as const })
     if (receivers.length === 0)
       return webhookId === null
         ? waiting(`no active webhook has the trigger ${trigger}`)
-        : { reason: `webhook ${webhookId} was deleted`, isFinal: true }
+        : { reason: `webhook ${webhookId} was deleted`, code: 'page.receiver_gone' }
     for (const receiver of receivers) {
       const name = `webhook ${receiver.webhookId}`
       if (!receiver.isActive) return waiting(`${name} is not active`)
@@ -81,9 +86,13 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     return null
   }
 
-  async function fail({ id }: Backfill, reason: string): Promise<TurnEnd> {
-    await endBackfill(outbox.pool, id, { state: 'failed', reason })
-    log.error('backfill.ended', { backfill_id: id, state: 'failed', reason })
+  async function fail(
+    { id }: Backfill,
+    { reason, code }: { reason: string; code: PageCode },
+  ): Promise<TurnEnd> {
+    await endBackfill(outbox.pool, id, { state: 'failed', reason, code })
+    const mend = pageMendOf(code)
+    log.error('backfill.ended', { backfill_id: id, state: 'failed', reason, code, mend })
     return over
   }
 
@@ -100,6 +109,13 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     (await openBackfills(outbox, slotName)).map(backfill => ({
       of: 'backfills',
       id: backfill.id,
+      place: backfill.afterKey ?? '',
       takeTurn: (turn, signal) => takeTurn(backfill, turn, signal),
+      async giveUp({ reason, code }) {
+        await fail(backfill, { reason: `${behind(backfill)}: ${reason}`, code })
+      },
     }))
 }
+
+const behind = ({ afterKey }: Backfill) =>
+  afterKey === null ? 'at the first row' : `behind the key ${afterKey.slice(0, maxShownKey)}`

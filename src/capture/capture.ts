@@ -1,3 +1,4 @@
+import { mendOf } from '../domain/capture-code.ts'
 import { formatLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -41,6 +42,7 @@ const longestSilenceLimitMs = 200_000
 const usualWatchMs = 2_500
 const thoroughEvery = 12
 const slotIsActive = '55006'
+const tableGap = 'capture.table_gap'
 
 /**
  * The service that reads the slot and fills the outbox. One process at a time streams, which Postgres itself
@@ -276,7 +278,8 @@ export function createCapture(options: {
 
   function currentState(): CaptureState {
     if (state.state !== 'streaming') return state
-    if (openGaps.length > 0) return { state: 'gap', reason: describeTableGaps(openGaps) }
+    if (openGaps.length > 0)
+      return { state: 'gap', reason: describeTableGaps(openGaps), code: tableGap, mend: mendOf(tableGap) }
     const reason = progress.lag() ?? [...overdue.values()][0] ?? null
     return reason === null ? state : { state: 'lagging', reason }
   }

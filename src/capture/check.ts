@@ -1,5 +1,5 @@
 import { type CheckLine, failure, ok, warning } from '../domain/check-line.ts'
-import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import { type EntityMapping, publishedTables, type TableName, tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import type { Catalogue } from './catalogue.ts'
 import { columnsLine } from './check-columns.ts'
@@ -29,13 +29,17 @@ export function checkLines(
     lockHolders?: readonly LockHolder[]
     /** The columns that walhook has seen before, by entity type. */
     known?: ReadonlyMap<string, ReadonlySet<string>>
+    /** What the source has dropped of the mapping, in words. */
+    lost?: readonly string[]
+    /** Where mapped tables are now that have another name or schema. */
+    moved?: ReadonlyMap<string, TableName>
   },
 ): CheckLine[] {
   const { mapping, slotName, publicationName, trial = null, lockHolders = [] } = options
   const problems: Problem[] = [
     ...judgeServer(facts, options),
     ...(trial && !trial.ok ? [trial.problem] : []),
-    ...judgeMapping(catalogue, mapping, facts),
+    ...judgeMapping(catalogue, mapping, facts, options.moved),
     ...judgePublication(facts, catalogue, options),
   ]
   const lines = [
@@ -49,9 +53,20 @@ export function checkLines(
       ? ok('publication', `publication ${publicationName}`, 'not there yet: it will be made')
       : ok('publication', `publication ${publicationName}`, publicationText(facts.publication, mapping)),
     slotLine(facts, slotName, publicationName),
+    ...(options.lost ?? []).map(lostLine),
     locksLine(lockHolders),
   ].filter(line => line !== null)
   return [...withProblems(lines, problems), harmLine(problems)]
+}
+
+/** What was captured and is there no more stops nothing, and is told no more. */
+function lostLine(lost: string): CheckLine {
+  return warning(
+    'mapping_lost',
+    lost,
+    'everything else goes on; what was told of it is not taken back',
+    'take it out of the mapping (WALHOOK_CONFIG) once everything before it was told, and start walhook again',
+  )
 }
 
 /** A problem takes the place of the line that looked at the same thing; what has no line of its own comes after. */

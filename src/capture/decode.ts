@@ -84,6 +84,11 @@ export function createDecoder(): (bytes: Buffer) => Message {
   return bytes => {
     try {
       return decode(bytes)
+    } catch {
+      // What fails once may be an accident.
+    }
+    try {
+      return decode(bytes)
     } catch (error) {
       // Of a row of which the table at least is known, so much is told.
       const actionType = actions[tagOf(bytes) as keyof typeof actions]

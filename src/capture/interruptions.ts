@@ -48,6 +48,7 @@ export async function recordInterruptions(
     mapped,
     isSound,
     seenLsn: remembered.seenLsn,
+    droppedOids: now.droppedOids,
   })
   const arrivals = compared.arrivals.map(each => ({
     ...each,
@@ -83,7 +84,7 @@ export async function recordInterruptions(
 const nothing = { lost: null, losses: [], arrivals: [] }
 
 /** The types of entity of which something is told from a table. */
-function entitiesOf(mapping: readonly EntityMapping[], table: string): string[] {
+export function entitiesOf(mapping: readonly EntityMapping[], table: string): string[] {
   return mapping
     .filter(entity => publishedTables([entity]).some(each => tableKey(each) === table))
     .map(({ entityType }) => entityType)

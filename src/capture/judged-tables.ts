@@ -1,4 +1,5 @@
 import type { EntityMapping } from '../domain/mapping.ts'
+import { Unfit } from '../domain/page-failures.ts'
 import { formatProblem } from '../domain/problem.ts'
 import type { Outbox } from '../outbox/database.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -10,7 +11,7 @@ const goodForMs = 1_000
 
 /**
  * Makes the function that gives the catalogue of an entity's tables if these can be captured as they are: there, readable
- * whole, in the publication. Else it throws, and says why and what mends it. Whoever reads looks whether the tables are
+ * whole, in the publication. Else it throws `Unfit`, and says why and what mends it. Whoever reads looks whether the tables are
  * still the same (`backfill-page.ts`), so that the answer is good for a second.
  */
 export function createJudge(options: {
@@ -29,7 +30,7 @@ export function createJudge(options: {
     const ofTables = problems.filter(isOfTables).map(formatProblem)
     if (facts.publication === null)
       ofTables.push(`publication ${options.publicationName}: missing. To mend it: walhook resync`)
-    if (ofTables.length > 0) throw new Error(ofTables.join('; '))
+    if (ofTables.length > 0) throw new Unfit(ofTables.join('; '))
     judged.set(entity, { catalogue, atMs: nowMs() })
     return catalogue
   }

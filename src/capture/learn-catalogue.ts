@@ -1,5 +1,5 @@
 import { type KnownColumn, livingMapping } from '../domain/known-columns.ts'
-import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import { type EntityMapping, publishedTables, type TableName, tableKey } from '../domain/mapping.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { noteColumns } from '../outbox/source-columns.ts'
 import type { Log } from '../runtime/log.ts'
@@ -48,25 +48,33 @@ function columnsOf({ tables }: Catalogue, mapping: readonly EntityMapping[]): Kn
   })
 }
 
+/** The mapping as far as the source still has what it names, and where tables are now that have another name or schema. */
+export type Living = ReturnType<typeof livingMapping> & { readonly moved: ReadonlyMap<string, TableName> }
+
 /** The mapping as far as the source still has what it names. `known` of the catalogue says what was captured before. */
 export async function readLivingMapping(
   db: Queryable,
   { tables, known = [] }: Pick<Catalogue, 'tables' | 'known'>,
   mapping: readonly EntityMapping[],
-): Promise<ReturnType<typeof livingMapping>> {
+): Promise<Living> {
   const missing = publishedTables(mapping)
     .map(tableKey)
     .filter(key => !tables.has(key))
   const captured = known.filter(({ table }) => missing.includes(tableKey(table)))
   const dropped = new Set<string>()
+  const moved = new Map<string, TableName>()
   if (captured.length > 0) {
-    // One that has another name, or is in another schema, was not dropped.
-    const { rows } = await db.query('select oid::int8 as oid from pg_class where oid = any($1::int8[])', [
-      [...new Set(captured.map(({ tableOid }) => tableOid))],
-    ])
-    const existing = new Set(rows.map(row => Number(row.oid)))
-    for (const [key, columns] of Map.groupBy(captured, ({ table }) => tableKey(table)))
-      if (!columns.some(({ tableOid }) => existing.has(tableOid))) dropped.add(key)
+    const { rows } = await db.query(
+      `select c.oid::int8 as oid, n.nspname as schema, c.relname as name
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = any($1::int8[])`,
+      [[...new Set(captured.map(({ tableOid }) => tableOid))]],
+    )
+    const existing = new Map(rows.map(({ oid, schema, name }) => [Number(oid), { schema, name }]))
+    for (const [key, columns] of Map.groupBy(captured, ({ table }) => tableKey(table))) {
+      const now = columns.map(({ tableOid }) => existing.get(tableOid)).find(name => name !== undefined)
+      if (now) moved.set(key, now)
+      else dropped.add(key)
+    }
   }
-  return livingMapping(mapping, known, { tables, dropped })
+  return { ...livingMapping(mapping, known, { tables, dropped }), moved }
 }

@@ -12,6 +12,7 @@ import { createShapes } from './shape.ts'
 import type { Source } from './source.ts'
 import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
 import { twice } from './twice.ts'
+import { withoutUnborn } from './unborn.ts'
 import { untilSeen } from './until-seen.ts'
 
 export type Mapped = {
@@ -131,8 +132,10 @@ export function createMapper(options: {
           deletionOf: id => writeDeletion(catalogue, entity, id),
         })
     }
-    const touched = parts
-      .flatMap(part => foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)))
+    const named = parts.flatMap(part =>
+      foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)),
+    )
+    const touched = withoutUnborn(named)
       .map(compare)
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
     const missing = await readMissing(parts, touched, { catalogue, shapes })

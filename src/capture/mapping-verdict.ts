@@ -3,6 +3,7 @@ import {
   type EntityMapping,
   type FieldRules,
   publishedTables,
+  quoteIdentifier,
   ruleOf,
   type TableName,
   tableKey,
@@ -19,11 +20,22 @@ function mendOf(column: string, names: readonly string[]): string {
   return meant === null ? 'mend the mapping' : `mend the mapping: was ${meant} meant?`
 }
 
+/** The statements that move a table back, or the change of the mapping that goes on with it. */
+function mendOfMoved(was: TableName, now: TableName): string {
+  const isElsewhere = now.schema !== was.schema
+  const move = `alter table ${tableKey(now)} set schema ${quoteIdentifier(was.schema)};`
+  const rename = `alter table ${tableKey({ ...now, schema: was.schema })} rename to ${quoteIdentifier(was.name)};`
+  const back = [...(isElsewhere ? [move] : []), ...(now.name === was.name ? [] : [rename])].join(' ')
+  return `run: ${back}  Or change the mapping (WALHOOK_CONFIG), write ${now.schema}.${now.name} for it, and start walhook again`
+}
+
 /** The mapped tables: there, readable, with names that exist and an identity that lets no statement fail. */
 export function judgeMapping(
   catalogue: Catalogue,
   mapping: readonly EntityMapping[],
   facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
+  /** Where tables are now that were captured under another name or in another schema. */
+  moved: ReadonlyMap<string, TableName> = new Map(),
 ): Problem[] {
   const problems: Problem[] = []
   const add = (code: string, what: string, found: string, mend: string) =>
@@ -45,6 +57,11 @@ export function judgeMapping(
     const table = catalogue.tables.get(key)
     if (table) {
       problems.push(...judgeTable(table, facts))
+      continue
+    }
+    const now = moved.get(key)
+    if (now) {
+      add('table_moved', `table ${key}`, `missing: it is ${tableKey(now)} now`, mendOfMoved(name, now))
       continue
     }
     const meant = nearestTable(name, catalogue.otherTables)

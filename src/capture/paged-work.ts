@@ -1,13 +1,15 @@
 import type { Backfill } from '../domain/backfill.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
+import type { PageCode, PageFailures } from '../domain/page-failures.ts'
 import type { Part } from '../domain/resync.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { noteReason, type OpenWork, type PageDone } from '../outbox/paged-work.ts'
+import { noteReason, type OpenWork, type PageDone, type PageReason } from '../outbox/paged-work.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { type Page, readPageOf } from './backfill-page.ts'
+import { bytesOf, type Page, readPageOf } from './backfill-page.ts'
 import type { PageStep, PageTask } from './backfill-window.ts'
 import type { Catalogue } from './catalogue.ts'
+import { judgePageError } from './page-failure.ts'
 import type { PageOutcome, PageTeller } from './pages.ts'
 import { readPartPageOf } from './part-page.ts'
 import type { Source } from './source.ts'
@@ -18,20 +20,27 @@ export type PagePace = { readonly pollMs: number; readonly retryMs: number }
 export const usualPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
 
 const rereadMs = 100
+const hopelessMs = 10_000
+const over = { goesOnInMs: 0 } as const
 /** What is over sooner is not worth a note. */
 const noteAfterMs = 1_000
 const overdueAfterMs = 30_000
 
 /** What is known of a piece of work between its pages. */
-export type Turn = { nextAtMs: number; waitsSinceMs: number | null; bytesPerRow: number | null }
+export type Turn = {
+  nextAtMs: number
+  waitsSinceMs: number | null
+  bytesPerRow: number | null
+  failures: PageFailures | null
+}
 
 /**
  * What became of a turn: the work goes on in `ms`, or it waits, for this reason. `briefly`: what is waited for is over in a
- * moment, as a rule.
+ * moment, as a rule. `isHopeless`: it has failed too often for an accident.
  */
 export type TurnEnd =
   | { readonly goesOnInMs: number }
-  | { readonly waitsFor: string; readonly briefly?: boolean }
+  | { readonly waitsFor: PageReason; readonly briefly?: boolean; readonly isHopeless?: boolean }
 
 /** A backfill or a resync that is open. */
 export type Piece = {
@@ -39,7 +48,11 @@ export type Piece = {
   readonly id: number
   /** Of what nobody has asked for, and nobody else looks at: what there is to tell, in words. */
   readonly unasked?: string | null
+  /** What the next page begins behind. */
+  readonly place: string
   takeTurn(turn: Turn, signal: AbortSignal): Promise<TurnEnd>
+  /** Ends it where it fails always; absent: it may not end, and is tried again for ever. */
+  giveUp?(because: { reason: string; code: PageCode }): Promise<void>
 }
 
 /** Where a backfill or a resync stands. */
@@ -72,7 +85,7 @@ export async function workOffPages(
 
   function turnOf({ of, id }: Piece): Turn {
     const key = `${of} ${id}`
-    const turn = turns.get(key) ?? { nextAtMs: 0, waitsSinceMs: null, bytesPerRow: null }
+    const turn = turns.get(key) ?? { nextAtMs: 0, waitsSinceMs: null, bytesPerRow: null, failures: null }
     turns.set(key, turn)
     return turn
   }
@@ -93,24 +106,33 @@ export async function workOffPages(
     const turn = turnOf(next)
     const waitMs = turn.nextAtMs - nowMs()
     if (waitMs > 0) return Math.min(waitMs, pace.pollMs)
-    const end = await next.takeTurn(turn, signal).catch((error): TurnEnd => {
-      return { waitsFor: `the next page could not be read: ${describeError(error)}` }
-    })
+    const end = await next
+      .takeTurn(turn, signal)
+      .catch(error => (signal.aborted ? over : onFailure(next, turn, error)))
     if (!signal.aborted) await settle(next, turn, end)
     return 0
+  }
+
+  async function onFailure(piece: Piece, turn: Turn, error: unknown): Promise<TurnEnd> {
+    const { failures, reason, code, isFinal } = judgePageError(error, turn.failures, piece.place)
+    turn.failures = failures
+    if (!isFinal || !code || !piece.giveUp) return { waitsFor: { reason, code }, isHopeless: isFinal }
+    await piece.giveUp({ reason, code })
+    return over
   }
 
   async function settle({ of, id, unasked }: Piece, turn: Turn, end: TurnEnd): Promise<void> {
     if ('goesOnInMs' in end) {
       turn.waitsSinceMs = null
+      turn.failures = null
       overdue.delete(`${of} ${id}`)
       turn.nextAtMs = nowMs() + end.goesOnInMs
       return
     }
     turn.waitsSinceMs ??= nowMs()
-    turn.nextAtMs = nowMs() + (end.briefly ? rereadMs : pace.retryMs)
+    turn.nextAtMs = nowMs() + (end.isHopeless ? hopelessMs : end.briefly ? rereadMs : pace.retryMs)
     if (unasked && nowMs() - turn.waitsSinceMs > overdueAfterMs)
-      overdue.set(`${of} ${id}`, `${unasked}: ${end.waitsFor}`)
+      overdue.set(`${of} ${id}`, `${unasked}: ${end.waitsFor.reason}`)
     if (!end.briefly || nowMs() - turn.waitsSinceMs >= noteAfterMs)
       await noteReason(outbox, of, id, end.waitsFor)
   }
@@ -146,17 +168,12 @@ export async function tellRows(
       : readPageOf(source, catalogue, entity, at)
   const contentOf = (page: Page) => (page.rows === 0 ? null : { reading: page, step: stepOf(page) })
   const told = await teller.tell(task, entity, { read, contentOf }, signal)
-  if (told.outcome === 'stored') turn.bytesPerRow = bytesOf(told.page) / told.page.rows
+  if (told.outcome === 'stored') turn.bytesPerRow = bytesOf(told.page.entities) / told.page.rows
   return told
 }
 
-/** How far the work is behind a page of up to `limit` rows. */
-export function stepPast({ id, afterKey }: Place, page: Page, limit: number): PageDone {
-  const { lastKey: toKey, untilKey, rows, rowsEstimate } = page
-  return { id, fromKey: afterKey, toKey, untilKey, rows, rowsEstimate, isLast: rows < limit }
-}
-
-/** The bytes, about, of the entities' values. */
-function bytesOf({ entities }: Pick<Page, 'entities'>): number {
-  return entities.reduce((sum, { resultJson }) => sum + resultJson.length, 0)
+/** How far the work is behind a page. */
+export function stepPast({ id, afterKey }: Place, page: Page): PageDone {
+  const { lastKey: toKey, untilKey, rows, rowsEstimate, isLast } = page
+  return { id, fromKey: afterKey, toKey, untilKey, rows, rowsEstimate, isLast }
 }

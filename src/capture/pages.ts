@@ -55,8 +55,14 @@ export function createPageTeller({ source }: { source: Source }) {
     )
   }
 
+  /** A page that fails is no failure of the stream: the page ends, and nothing of it is stored. */
+  function giveUp(error: unknown) {
+    window?.settle({ failed: error })
+    window = null
+  }
+
   return {
-    /** Reads a page and waits until it is stored. `contentOf` says what it tells; null: nothing. */
+    /** Reads a page and waits until it is stored. `contentOf` says what it tells; null: nothing. Throws what it failed by. */
     async tell<Page extends Read>(
       task: PageTask,
       entity: EntityMapping,
@@ -79,6 +85,7 @@ export function createPageTeller({ source }: { source: Source }) {
         if (!opened.fill(content.reading, content.step)) return { outcome: 'again', reason: tooMuchChanges }
         await setMark(opened.markId)
         const end = await endOf(opened, signal)
+        if (typeof end === 'object') throw end.failed
         if (end === 'spoiled') return { outcome: 'again', reason: tooMuchChanges }
         return end === 'stored' ? { outcome: 'stored', page } : { outcome: 'ended' }
       } finally {
@@ -91,15 +98,23 @@ export function createPageTeller({ source }: { source: Source }) {
 
     observe(parts: readonly TransactionPart[], mapped: Mapped): void {
       for (const { xid, changes } of parts) if (changes.length > 0) visibility.note(xid)
-      window?.observe(mapped)
+      try {
+        window?.observe(mapped)
+      } catch (error) {
+        giveUp(error)
+      }
     },
 
     take(markId: string): ReturnType<Pages['take']> {
       if (window?.markId !== markId) return null
       const { settle } = window
-      const content = window.content()
-      if (content) return { content, settle }
-      settle('spoiled')
+      try {
+        const content = window.content()
+        if (content) return { content, settle }
+        settle('spoiled')
+      } catch (error) {
+        giveUp(error)
+      }
       return null
     },
   }

@@ -1,8 +1,7 @@
 import { type EntityMapping, quoteIdentifier, tableKey } from '../domain/mapping.ts'
 import type { Part } from '../domain/resync.ts'
-import { type Page, readFitting, reading } from './backfill-page.ts'
+import { type Page, reading, readKeysOf } from './backfill-page.ts'
 import type { Catalogue } from './catalogue.ts'
-import { showRows } from './read-entity.ts'
 import type { Queryable, Source } from './source.ts'
 
 /**
@@ -20,8 +19,8 @@ export async function readPartPageOf(
   part: Part,
   at: { after: string | null; until: string | null; limit: number },
 ): Promise<Page> {
-  return await reading(source, catalogue, entity, async (client, snapshot) => {
-    const none = { entities: [], rows: 0, lastKey: null, untilKey: at.until, rowsEstimate: null, snapshot }
+  const { keys: found, ...page } = await reading(source, catalogue, entity, async (client, snapshot) => {
+    const none = { keys: [] as string[], untilKey: at.until, rowsEstimate: null, snapshot }
     const bounds = await boundsOf(client, part)
     const keys = keysStatement(catalogue, entity, part, bounds)
     if (!bounds || !keys) return none
@@ -33,12 +32,14 @@ export async function readPartPageOf(
        order by k.key limit $2`,
       [untilKey, at.limit, ...(at.after === null ? [] : [at.after])],
     )
-    const found: string[] = rows.map(row => row.key)
-    const shown = await readFitting(client, catalogue, entity, found)
-    const entities = await showRows(client, catalogue, entity, shown)
-    return { ...none, entities, rows: found.length, lastKey: found.at(-1) ?? null, untilKey }
+    return { ...none, keys: rows.map((row): string => row.key), untilKey }
   })
+  const rows = found.length
+  const { entities, untold } = rows === 0 ? nobody : await readKeysOf(source, catalogue, entity, found)
+  return { ...page, entities, untold, rows, lastKey: found.at(-1) ?? null, isLast: rows < at.limit }
 }
+
+const nobody = { entities: [], untold: [] }
 
 /** The condition that the rows of a partition fulfil, in SQL; null where it is no partition of its table any more. */
 async function boundsOf(client: Queryable, { tableName, oid }: Part): Promise<string | null> {

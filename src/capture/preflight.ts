@@ -1,4 +1,4 @@
-import type { livingMapping } from '../domain/known-columns.ts'
+import type { KnownColumn } from '../domain/known-columns.ts'
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
@@ -6,7 +6,7 @@ import type { Outbox } from '../outbox/database.ts'
 import { ConnectionRefused } from '../outbox/session-settings.ts'
 import { knownColumns } from '../outbox/source-columns.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
-import { readLivingMapping } from './learn-catalogue.ts'
+import { type Living, readLivingMapping } from './learn-catalogue.ts'
 import { judgeMapping } from './mapping-verdict.ts'
 import { isOfTables, judgeServer, type SourceFacts } from './preflight-verdict.ts'
 import { readPublication } from './publication-facts.ts'
@@ -62,6 +62,8 @@ type PreflightOptions = Names & {
   readonly mapping: readonly EntityMapping[]
   /** It knows which columns were captured before. What was dropped of them is no problem. */
   readonly outbox?: Outbox
+  /** The same, where it was asked already. */
+  readonly known?: readonly KnownColumn[]
 }
 
 /**
@@ -104,15 +106,19 @@ export async function preflight(
   facts: SourceFacts
   catalogue: Catalogue
   /** What the source still has of the mapping, and what it has no more. */
-  living: ReturnType<typeof livingMapping>
+  living: Living
 }> {
-  const known = options.outbox ? await knownColumns(options.outbox, options.slotName) : []
+  const { outbox, slotName } = options
+  const known = options.known ?? (outbox ? await knownColumns(outbox, slotName) : [])
   return await withinLimits(source, async db => {
     const facts = await readFactsOf(db, source.url, options)
     const catalogue = { ...(await readCatalogue({ pool: db }, options.mapping)), known }
     const living = await readLivingMapping(db, catalogue, options.mapping)
     const { mapping } = living
-    const problems = [...judgeServer(facts, options), ...judgeMapping(catalogue, mapping, facts)]
+    const problems = [
+      ...judgeServer(facts, options),
+      ...judgeMapping(catalogue, mapping, facts, living.moved),
+    ]
     const publication = judgePublication(facts, catalogue, { ...options, mapping })
     return { problems: [...problems, ...publication], facts, catalogue, living }
   })

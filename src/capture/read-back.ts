@@ -13,6 +13,7 @@ import { describeError } from '../runtime/log.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ShapedRow } from './result.ts'
 import type { Queryable } from './source.ts'
+import { twice } from './twice.ts'
 
 /**
  * Reads the rows of an entity's table with these keys, as they are now. A row that is gone is absent. Fails where a view, which may
@@ -95,11 +96,15 @@ export async function readRelated(
     if (readable(catalogue, values).includes(unreadable)) untold.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
     byOwner.set(key, items)
-    add(items, values)
+    if (!twice(() => add(items, values)).ok) untold.add(key)
   }
   const [begin, end] = related.key === undefined ? ['[', ']'] : ['{', '}']
   const write = (items: Map<string, string>) => `${begin}${[...items.values()].join(',')}${end}`
-  return new Map([...byOwner].map(([key, items]) => [key, untold.has(key) ? null : write(items)]))
+  const listOf = (key: string, items: Map<string, string>) => {
+    const written = untold.has(key) ? null : twice(() => write(items))
+    return written?.ok ? written.value : null
+  }
+  return new Map([...byOwner].map(([key, items]) => [key, listOf(key, items)]))
 }
 
 type AddRow = (items: Map<string, string>, values: readonly (string | null)[]) => void
@@ -147,6 +152,14 @@ export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22
 
 /** What is wrong with the data itself, as with a value whose parts are lost, or too large: it stays so. */
 const broken = /^(22|54|XX|58|0A|P0|38|39)/
+/** A value that no string of JavaScript can hold. */
+const tooLong = 'ERR_STRING_TOO_LONG'
+
+/** Whether an error is about the data that was to be read, and comes again each time that it is read. */
+export function isOfData(error: unknown): boolean {
+  const { code = '' } = error as { code?: string }
+  return code === tooLong || (code.length === 5 && broken.test(code)) || error instanceof RangeError
+}
 
 /**
  * Reads for keys of which some may not be of the key's type any more: there are no rows with these. `onBroken` hears of
@@ -163,7 +176,7 @@ export async function readWhatIsThere<T>(
     const { code = '' } = error as { code?: string }
     if (notThere.has(code)) return null
     const isOfType = !notOfTheKeysType.has(code)
-    if (isOfType && !broken.test(code) && !(error instanceof RangeError)) throw error
+    if (isOfType && !isOfData(error)) throw error
     if (keys.length <= 1) {
       if (isOfType) for (const key of keys) onBroken(key, describeError(error))
       return new Map()

@@ -8,6 +8,8 @@ export type CapturedNow = {
   readonly captured: Captured
   /** What the partitions are called, by their OIDs. */
   readonly partNames: Readonly<Record<string, string>>
+  /** Of the tables that were captured before, those that are there no more, by whatever name. */
+  readonly droppedOids: readonly number[]
   readonly beforeLsn: Lsn
   readonly afterLsn: Lsn
 }
@@ -53,7 +55,10 @@ select json_build_object(
     from unnest($2::text[], $3::text[]) as wanted (schema, name)
     join pg_namespace n on n.nspname = wanted.schema
     join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
-    where c.relkind in ('r', 'p')), '[]')
+    where c.relkind in ('r', 'p')), '[]'),
+  'droppedOids', array(
+    select was.oid from unnest($4::int8[]) as was (oid)
+    where not exists (select from pg_class c where c.oid::int8 = was.oid))
 ) as captured, pg_current_wal_insert_lsn() as lsn`
 
 /** Schemas in publications came with PostgreSQL 15. */
@@ -68,6 +73,7 @@ const bySchemaFrom15 = `
         where p.pubname = $1 and t.oid in (select c.oid union select pg_partition_ancestors(c.oid))`
 
 type FoundInCatalogue = Omit<Captured, 'tables' | 'systemIdentifier'> & {
+  readonly droppedOids: readonly number[]
   readonly tables: readonly (Omit<CapturedTable, 'parts'> & {
     readonly schema: string
     readonly name: string
@@ -78,7 +84,13 @@ type FoundInCatalogue = Omit<Captured, 'tables' | 'systemIdentifier'> & {
 /** Reads it in one statement, so that all of it is of one moment. */
 export async function readCaptured(
   db: Queryable,
-  options: { publicationName: string; mapping: readonly EntityMapping[]; systemIdentifier: string },
+  options: {
+    publicationName: string
+    mapping: readonly EntityMapping[]
+    systemIdentifier: string
+    /** What is remembered: of its tables it is looked which were dropped. */
+    before?: Captured | null
+  },
 ): Promise<CapturedNow> {
   const tables = publishedTables(options.mapping)
   const { rows: before } = await db.query(
@@ -89,8 +101,9 @@ export async function readCaptured(
     options.publicationName,
     tables.map(({ schema }) => schema),
     tables.map(({ name }) => name),
+    Object.values(options.before?.tables ?? {}).map(({ oid }) => oid),
   ])
-  const { tables: found, ...rest } = JSON.parse(rows[0].captured) as FoundInCatalogue
+  const { tables: found, droppedOids, ...rest } = JSON.parse(rows[0].captured) as FoundInCatalogue
   return {
     captured: {
       ...rest,
@@ -102,6 +115,7 @@ export async function readCaptured(
         ]),
       ),
     },
+    droppedOids,
     partNames: Object.fromEntries(found.flatMap(({ parts }) => parts.map(({ oid, name }) => [oid, name]))),
     beforeLsn: parseLsn(before[0].lsn),
     afterLsn: parseLsn(rows[0].lsn),

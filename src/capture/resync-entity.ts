@@ -42,7 +42,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     const entity = mapping.find(({ entityType }) => entityType === resync.entityType)
     if (!entity) {
       const reason = `the mapping has no entity ${JSON.stringify(resync.entityType)} any more`
-      await cancelResync(outbox.pool, resync.id, reason)
+      await cancelResync(outbox.pool, resync.id, { reason, code: 'page.entity_gone' })
       log.warn('resync.ended', { entity_type: resync.entityType, state: 'cancelled', reason })
       return goesOn
     }
@@ -58,7 +58,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     const limit = pageRows(maxRowsPerSecond, turn.bytesPerRow)
     const stepOf = (page: Page) => ({
       ...{ ...task, entityType, part, knownUpTo, phase },
-      ...stepPast(resync, page, limit),
+      ...stepPast(resync, page),
     })
     const told = await tellRows(options, { task, ...of, work: resync, limit, stepOf }, turn, signal)
     const end = await endOf(told, stepOf, signal)
@@ -81,10 +81,10 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(resync)
       return goesOn
     }
-    const contentOf = ({ entities }: KeysPage) => {
-      const present = new Set(entities.map(({ entityId }) => entityId))
+    const contentOf = ({ entities, untold: unreadable }: KeysPage) => {
+      const present = new Set([...entities, ...unreadable].map(({ entityId }) => entityId))
       const gone = entityIds.filter(id => !present.has(id)).map(id => writeDeletion(catalogue, entity, id))
-      return { reading: { entities, gone }, step: stepOf() }
+      return { reading: { entities, untold: unreadable, gone }, step: stepOf() }
     }
     const read = () => readKeysOf(source, catalogue, entity, entityIds)
     const told = await teller.tell(task, entity, { read, contentOf }, signal)
@@ -97,7 +97,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     stepOf: (page: P) => ResyncStep,
     signal: AbortSignal,
   ): Promise<TurnEnd> {
-    if (told.outcome === 'again') return { waitsFor: told.reason, briefly: true }
+    if (told.outcome === 'again') return { waitsFor: { reason: told.reason, code: null }, briefly: true }
     if (told.outcome === 'nothing' && !signal.aborted) await advanceResync(outbox.pool, stepOf(told.page), 0)
     return goesOn
   }
@@ -114,6 +114,8 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       unasked:
         resync.part &&
         `the partition ${resync.part.name} has come into ${resync.part.tableName}, and its rows are not told yet`,
+      place: `${resync.phase} ${resync.afterKey ?? ''}`,
+      // One that gave up would leave its gap open with nobody to close it.
       takeTurn: (turn, signal) => takeTurn(resync, turn, signal),
     }))
 }

@@ -29,9 +29,10 @@ export function obstaclesToResync(gaps: readonly Gap[]): Problem[] {
   return gaps
     .filter(({ toLsn }) => toLsn === null)
     .map(({ tableName, reason }) => ({
+      code: 'table_not_captured',
       what: `table ${tableName}`,
       found: `not captured again yet (${reason})`,
-      mend: 'mend what walhook says in its state (GET /api/status, or walhook check), wait until it streams, and ask again',
+      mend: 'start walhook if it does not run, wait until its state is "gap" (GET /api/status), and run this again. If it stays blocked: walhook check',
     }))
 }
 

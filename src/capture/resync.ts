@@ -4,16 +4,17 @@ import type { EntityMapping } from '../domain/mapping.ts'
 import { tableKey } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { describeProgress } from '../domain/resync.ts'
-import { remember } from '../outbox/captured.ts'
+import { readRemembered, remember } from '../outbox/captured.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import { type Gap, listOpenGaps } from '../outbox/gaps.ts'
 import { otherSlots, readPosition, renameSlot, restartPosition } from '../outbox/position.ts'
 import { beginResyncs, openResyncs } from '../outbox/resyncs.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
+import { lastGood } from './last-good.ts'
 import { preflight } from './preflight.ts'
 import { judgePublication } from './publication-verdict.ts'
 import { publish } from './publish.ts'
-import { readCaptured } from './read-captured.ts'
+import { type CapturedNow, readCaptured } from './read-captured.ts'
 import { slotLock } from './setup.ts'
 import { createSlot } from './slot.ts'
 import type { Queryable, Source } from './source.ts'
@@ -77,6 +78,7 @@ export async function beginResync(
   ])
   if (rows[0]?.active_pid)
     problems.push({
+      code: 'slot_in_use',
       what: `replication slot ${slotName}`,
       found: 'in use',
       mend: 'stop the walhook that reads it: nothing is lost while it can be read',
@@ -84,13 +86,18 @@ export async function beginResync(
   if (problems.length > 0) return { ok: false, problems }
   if (!facts.publication) await publish(lock, options.publicationName, mapping, facts)
   if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
-  const { captured, beforeLsn: seenLsn } = await readCaptured(lock, { ...options, ...facts })
+  const now = await readCaptured(lock, { ...options, ...facts })
+  const { captured, beforeLsn: seenLsn } = now
+  const fromLsn = await lastGoodOf(outbox, 'otherSlot' in occasion ? occasion.otherSlot : slotName, {
+    now,
+    mapping,
+  })
   const { onWaiting } = options
   const startsAt = parseLsn(await createSlot(lock, slotName, { flags: facts.slot, onWaiting }))
   const { systemIdentifier } = facts
   await transaction(outbox.pool, async client => {
-    if ('otherSlot' in occasion) await goOnFrom(client, occasion.otherSlot, slotName)
-    if ('givenUpFrom' in occasion) await giveUp(client, slotName)
+    if ('otherSlot' in occasion) await goOnFrom(client, { ...occasion, slotName, fromLsn })
+    if ('givenUpFrom' in occasion) await giveUp(client, { slotName, fromLsn })
     await restartPosition(client, slotName, { systemIdentifier, commitLsn: startsAt })
     await remember(client, slotName, { captured, seenLsn })
     const entityTypes = mapping.map(({ entityType }) => entityType)
@@ -99,25 +106,40 @@ export async function beginResync(
   return { ok: true, fromLsn: startsAt }
 }
 
+type Since = { readonly slotName: string; readonly fromLsn: Lsn }
+
+/** Up to where nothing is lost of what was captured with a slot: a table may have been interrupted, and nobody has looked. */
+async function lastGoodOf(
+  outbox: Outbox,
+  slotName: string,
+  { now, mapping }: { now: CapturedNow; mapping: readonly EntityMapping[] },
+): Promise<Lsn> {
+  const position = await readPosition(outbox, slotName)
+  return position
+    ? lastGood({ position, remembered: await readRemembered(outbox, slotName), now }, mapping)
+    : now.beforeLsn
+}
+
 /** Takes over what was captured with another slot; what happened since is a gap. */
-async function goOnFrom(client: PoolClient, otherSlot: string, slotName: string): Promise<void> {
+async function goOnFrom(
+  client: PoolClient,
+  { otherSlot, slotName, fromLsn }: Since & { otherSlot: string },
+): Promise<void> {
   await renameSlot(client, otherSlot, slotName)
   await client.query(
-    `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
-     select slot_name, 'other slot', $2, commit_lsn from walhook.positions where slot_name = $1
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, 'other slot', $2, $3)
      on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
-    [slotName, `it was captured with the replication slot ${otherSlot} so far`],
+    [slotName, `it was captured with the replication slot ${otherSlot} so far`, formatLsn(fromLsn)],
   )
 }
 
 /** What is between what is stored and the new slot is given up: a gap like any other. */
-async function giveUp(client: PoolClient, slotName: string): Promise<void> {
+async function giveUp(client: PoolClient, { slotName, fromLsn }: Since): Promise<void> {
   await client.query(
     `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
-     select slot_name, 'given up', 'a resync was forced: what was not stored by then is given up', commit_lsn
-     from walhook.positions where slot_name = $1
+     values ($1, 'given up', 'a resync was forced: what was not stored by then is given up', $2)
      on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
-    [slotName],
+    [slotName, formatLsn(fromLsn)],
   )
 }
 

@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
-import { compareCaptured, judgeSource } from '../domain/captured.ts'
-import { earliest, type Lsn, parseLsn } from '../domain/lsn.ts'
-import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import { judgeSource } from '../domain/captured.ts'
+import { type Lsn, parseLsn } from '../domain/lsn.ts'
+import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
 import { type Remembered, readRemembered, remember } from '../outbox/captured.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
@@ -9,6 +9,7 @@ import { listOpenGaps, openGap, withdrawGap } from '../outbox/gaps.ts'
 import { createPosition, otherSlots, type Position, readPosition, takeBackNote } from '../outbox/position.ts'
 import { type ContinuityFacts, judgeContinuity } from './continuity.ts'
 import { type Interruptions, recordInterruptions } from './interruptions.ts'
+import { lastGood } from './last-good.ts'
 import { preflight } from './preflight.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
 import { publish } from './publish.ts'
@@ -59,8 +60,8 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
       const remembered = await begin(client, outbox, facts, options)
       return { kind: 'ready', remembered, found: nothing }
     }
-    const now = await readCaptured(client, { ...options, ...facts })
     const remembered = await readRemembered(outbox, options.slotName)
+    const now = await readCaptured(client, { ...options, ...facts, before: remembered?.captured ?? null })
     const lost = await judge(source, outbox, { facts, position, remembered, now }, options)
     if (lost) return { kind: 'lost', ...lost }
     const isSound = problems.length === 0
@@ -105,21 +106,6 @@ async function judge(
   return open && !isOfAddress(open) ? open : null
 }
 
-/**
- * Up to where nothing is lost. What is stored of one table says nothing of another, which may have been interrupted before:
- * the resync that ends the gap of everything remembers the tables as they are then, and nobody would look for it again.
- */
-function lastGood({ position, remembered, now }: Judged, mapping: readonly EntityMapping[]): Lsn {
-  const { commitLsn } = position
-  // Positions in the WAL of one cluster say nothing of another's.
-  if (!remembered || remembered.captured.systemIdentifier !== now.captured.systemIdentifier) return commitLsn
-  const { captured, seenLsn } = remembered
-  const isRemade = captured.publication?.oid !== now.captured.publication?.oid
-  const mapped = publishedTables(mapping).map(tableKey)
-  const { losses } = compareCaptured(captured, now.captured, { mapped, isSound: false, seenLsn })
-  return earliest(commitLsn, ...(isRemade ? [seenLsn] : []), ...losses.map(({ fromLsn }) => fromLsn))
-}
-
 /** A gap that was found because DATABASE_URL led somewhere else: where it leads back, nothing was lost. */
 const isOfAddress = ({ reason }: { reason: string }) =>
   reason === 'other cluster' || reason === 'other database'
@@ -140,6 +126,7 @@ async function obstaclesToBeginning(
   const [other] = await otherSlots(outbox.pool, options.slotName)
   if (other !== undefined)
     problems.push({
+      code: 'other_slot',
       what: `replication slot ${options.slotName}`,
       found: `not the slot ${other}, which this outbox was captured with so far: what happened since would be lost`,
       mend: `set WALHOOK_SLOT=${other}; or, to go on with ${options.slotName} and tell every row anew, run: walhook resync`,
@@ -170,6 +157,7 @@ function continuityFacts(
 
 function orphanedSlot({ slotName, publicationName }: Options): Problem {
   return {
+    code: 'slot_orphaned',
     what: `publication ${publicationName}`,
     found: `missing, although the replication slot ${slotName} is there`,
     mend: `a slot can't read what was written without its publication. Drop it: select pg_drop_replication_slot('${slotName}');`,

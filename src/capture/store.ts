@@ -1,4 +1,5 @@
 import type { Pool, PoolClient } from 'pg'
+import { kindOfError } from '../domain/capture-failures.ts'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import type { Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
@@ -11,9 +12,11 @@ import { type EventColumns, eventColumnsOf } from '../outbox/event-columns.ts'
 import { type LogEvent, toLogEvent } from '../outbox/log.ts'
 import { noteConfirmed, type Position } from '../outbox/position.ts'
 import { advanceResync, asKnown } from '../outbox/resyncs.ts'
-import type { PageStep } from './backfill-window.ts'
+import { describeError } from '../runtime/log.ts'
+import type { PageEnd, PageStep } from './backfill-window.ts'
 import type { EventIds, Gathered, GatheredPage } from './gather.ts'
 import { createNotes } from './notes.ts'
+import { PageRefused } from './page-failure.ts'
 import type { Truncations } from './truncations.ts'
 
 /** What was stored with one commit of the outbox. */
@@ -142,7 +145,10 @@ export function createStorer(options: {
     }
   }
 
-  /** Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew. */
+  /**
+   * Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew, or where storing fails by
+   * what the page is: then the page has failed, and not the stream.
+   */
   async function storePage(
     { taken, parked, commitLsn: markLsn, committedAt, ...page }: GatheredPage,
     confirmableLsn: Lsn,
@@ -167,27 +173,29 @@ export function createStorer(options: {
         if (!isRefused(error)) throw error
         return await appendEach(client, { ...input, events: eventColumnsOf(events) })
       })
+      const { webhooksVersion, setAside } = appended
       const deletes = events.filter(({ actionType }) => actionType === 'delete').length
       const goesOn =
         step.of === 'resync'
           ? await advanceResync(client, step, deletes)
           : await advanceBackfill(client, step)
       if (!goesOn) throw new PageOver()
-      return { ...appended, events }
-    }).catch(error => {
-      if (error instanceof PageOver) return null
-      throw error
-    })
-    taken.settle(stored === null ? 'ended' : 'stored')
-    if (stored === null) return
+      return {
+        count: events.length - setAside.length,
+        lastEventId: events.at(-1)?.id,
+        webhooksVersion,
+        parked: [...parked, ...setAside],
+      }
+    }).catch(endOfFailed)
+    taken.settle('parked' in stored ? 'stored' : stored.end)
+    if (!('parked' in stored)) return
     notes.ride(confirmableLsn)
     commitLsn = markLsn
-    tally.events += stored.events.length
-    tally.parked.push(...stored.setAside)
+    tally.events += stored.count
+    tally.parked.push(...stored.parked)
     tally.committedAt = committedAt
-    const lastEventId = stored.events.at(-1)?.id
-    if (lastEventId !== undefined)
-      tellAppended({ lastEventId, webhooksVersion: stored.webhooksVersion, events: null })
+    const { lastEventId, webhooksVersion } = stored
+    if (lastEventId !== undefined) tellAppended({ lastEventId, webhooksVersion, events: null })
   }
 
   async function note(lsn: Lsn): Promise<void> {
@@ -279,6 +287,13 @@ async function inSavepoint<T>(client: PoolClient, work: (client: PoolClient) => 
 
 /** Thrown to leave nothing of a page behind. */
 class PageOver extends Error {}
+
+/** What becomes of a page that is not stored. Throws on what keeps anything from being stored. */
+function endOfFailed(error: unknown): { readonly end: PageEnd } {
+  if (error instanceof PageOver) return { end: 'ended' }
+  if (error instanceof PositionMoved || kindOfError(error as Error) !== null) throw error
+  return { end: { failed: new PageRefused(describeError(error)) } }
+}
 
 function emptyTally() {
   return {

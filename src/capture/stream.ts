@@ -29,7 +29,7 @@ export type Stream = {
 
 /** What pg-logical-replication keeps to itself: pg's own connection, which has the socket and the copy stream. */
 type Connection = {
-  stream: { pause(): void; resume(): void; destroy(): void }
+  stream: { pause(): void; resume(): void; destroy(): void; on(event: 'data', listener: () => void): void }
   sendCopyFromChunk(chunk: Buffer): void
 }
 
@@ -138,6 +138,10 @@ export async function openStream(options: {
       clearTimeout(telling ?? undefined)
     })
   await started.promise
+  // Also the pieces of a message that takes long to come: a row may have hundreds of megabytes.
+  connection()?.stream.on('data', () => {
+    lastByteAtMs = performance.now()
+  })
 
   return {
     over: over.promise,

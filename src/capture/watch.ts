@@ -40,7 +40,8 @@ export function createWatch(options: {
   let turn: Promise<unknown> = Promise.resolve()
 
   async function look(isThorough: boolean): Promise<LookResult> {
-    const now = await readCaptured(source.pool, { ...options, systemIdentifier })
+    const before = remembered.captured
+    const now = await readCaptured(source.pool, { ...options, systemIdentifier, before })
     options.onGaps(await listOpenGaps(outbox, slotName))
     if (!isThorough && isDeepStrictEqual(now.captured, lastSound)) {
       remembered = { ...remembered, seenLsn: now.beforeLsn }

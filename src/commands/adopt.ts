@@ -1,11 +1,10 @@
-import { parseArgs } from 'node:util'
 import { readConfig } from '../config.ts'
 import { commandLine } from '../control/control.ts'
 import { describePlace } from '../domain/home.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { transaction } from '../outbox/database.ts'
 import { discardWork, moveHome } from '../outbox/home.ts'
-import { type Command, Misuse, report, required, say } from './command.ts'
+import { type Command, Misuse, parseOnce, report, required, say } from './command.ts'
 import { withOutbox } from './token.ts'
 
 export const adopt: Command = {
@@ -14,7 +13,7 @@ export const adopt: Command = {
                                       (what waits is cancelled, every webhook deactivated, capture begins anew);
                                       --continue goes on here, where the other one is no longer run`,
   async run(args) {
-    const { values } = parseArgs({
+    const { values } = parseOnce({
       args,
       options: {
         discard: { type: 'boolean', default: false },

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { isSlotActive } from '../capture/preflight.ts'
 import { openSource, type Source } from '../capture/source.ts'
 import { type Config, readConfig } from '../config.ts'
@@ -12,13 +11,12 @@ import {
   startBackfill,
 } from '../control/backfills.ts'
 import { commandLine } from '../control/control.ts'
-import type { Failed } from '../control/result.ts'
 import { describeBackfill, isOpen, maxRowsPerSecond } from '../domain/backfill.ts'
 import { backfillAs } from '../domain/mapping.ts'
 import { formatProblem } from '../domain/problem.ts'
 import { openOutbox } from '../outbox/database.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { type Command, Misuse, required, say, wholeNumber } from './command.ts'
+import { type Command, failureLines, Misuse, parseOnce, required, say, wholeNumber } from './command.ts'
 import { migrateOutbox } from './migrate.ts'
 
 export const backfill: Command = {
@@ -28,7 +26,7 @@ export const backfill: Command = {
   walhook backfill --list | --follow ID [--rate ROWS] | --cancel ID
                                       show the backfills, see to one (and change its pace), or end it`,
   async run(args, signal) {
-    const { values } = parseArgs({
+    const { values } = parseOnce({
       args,
       options: {
         entity: { type: 'string' },
@@ -137,10 +135,6 @@ async function carryOut(
     default:
       return order satisfies never
   }
-}
-
-function failureLines(failed: Failed): string[] {
-  return failed.kind === 'invalid' ? failed.problems.map(({ detail }) => detail) : [failed.detail]
 }
 
 const progressMs = 1_000

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import { checkLines } from '../capture/check.ts'
+import { gapLines } from '../capture/check-gaps.ts'
 import { knownColumns, withKnown } from '../capture/columns.ts'
 import { preflightAndTry } from '../capture/preflight.ts'
 import { sampleLines } from '../capture/sample-columns.ts'
@@ -11,7 +11,8 @@ import { type CheckLine, failure, worstLevel } from '../domain/check-line.ts'
 import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { outboxLines } from '../outbox/inspect.ts'
 import { ConnectionRefused } from '../outbox/session-settings.ts'
-import { type Command, required, say } from './command.ts'
+import { knownColumns as columnsOfSource } from '../outbox/source-columns.ts'
+import { type Command, parseOnce, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */
 const statusOf = { ok: 0, warning: 3, error: 1 }
@@ -20,7 +21,7 @@ export const check: Command = {
   usage: `  walhook check [--json]              look at the source: what is in the way of capturing it, and how to mend it
                                       (ends with 0 if all is well, 3 with warnings, 1 with errors)`,
   async run(args) {
-    const { values } = parseArgs({ args, options: { json: { type: 'boolean', default: false } } })
+    const { values } = parseOnce({ args, options: { json: { type: 'boolean', default: false } } })
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
     const { lines, worst } = await checkSource(config)
@@ -45,7 +46,7 @@ async function checkSource(config: Config): Promise<Checked> {
   ])
   const known = (ofSource ?? ofOutbox) ? new Map() : await columnsKnown(config, outbox)
   const lines = [
-    ...(ofSource ? [failure(ofSource)] : await linesOfSource(source, config, known)),
+    ...(ofSource ? [failure(ofSource)] : await linesOfSource(source, outbox, config, known)),
     ...(ofOutbox ? [failure(ofOutbox)] : isOne && ofSource ? [] : await outboxLines(outbox)),
   ]
   return { lines, worst: worstLevel(lines) }
@@ -53,14 +54,26 @@ async function checkSource(config: Config): Promise<Checked> {
 
 type Known = Awaited<ReturnType<typeof knownColumns>>
 
-async function linesOfSource(source: Source, config: Config, known: Known): Promise<CheckLine[]> {
+async function linesOfSource(
+  source: Source,
+  outbox: Outbox,
+  config: Config,
+  known: Known,
+): Promise<CheckLine[]> {
   try {
-    const mapping = withKnown(config.mapping, known)
-    const { facts, catalogue, trial } = await preflightAndTry(source, config)
+    const columnsBefore = await columnsOfSource(outbox, config.slotName).catch(() => [])
+    const looked = await preflightAndTry(source, { ...config, known: columnsBefore })
+    const { facts, catalogue, trial, living } = looked
+    const mapping = withKnown(living.mapping, known)
     const oids = [...catalogue.tables.values()].map(({ oid }) => oid)
     const lockHolders = await readLockHolders(source.pool, oids)
     return [
-      ...checkLines(facts, catalogue, { ...config, mapping, known, trial, lockHolders, nowMs: Date.now() }),
+      ...checkLines(facts, catalogue, {
+        ...{ ...config, ...living, mapping, known, trial, lockHolders },
+        nowMs: Date.now(),
+      }),
+      // The outbox need not be there yet, or be of this version.
+      ...(await gapLines(source, outbox, { ...config, ...facts }).catch(() => [])),
       ...(await sampleLines(source, catalogue, mapping)),
     ]
   } catch (error) {

@@ -1,4 +1,6 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { Config, ConfigResult } from '../config.ts'
+import type { Failed } from '../control/result.ts'
 import { formatProblem, type Problem } from '../domain/problem.ts'
 
 /** One command of the command line. */
@@ -28,6 +30,22 @@ export function required(result: ConfigResult): Config | null {
   if (result.ok) return result.config
   report(result.problems)
   return null
+}
+
+/** Why an operation failed, in sentences. */
+export function failureLines(failed: Failed): string[] {
+  return failed.kind === 'invalid' ? failed.problems.map(({ detail }) => detail) : [failed.detail]
+}
+
+/** Reads options, each of which may be given once: of `--id 7 --id 8` nobody knows which is meant. */
+export function parseOnce<Wanted extends ParseArgsConfig>(
+  wanted: Wanted,
+): ReturnType<typeof parseArgs<Wanted>> {
+  const { tokens = [] } = parseArgs({ ...wanted, tokens: true })
+  const names = tokens.flatMap(token => (token.kind === 'option' ? token.name : []))
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw new Misuse(`--${twice} is given more than once`)
+  return parseArgs(wanted)
 }
 
 /** NaN for all but digits: `Number` takes an empty text for 0. */

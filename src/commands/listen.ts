@@ -1,12 +1,11 @@
-import { parseArgs } from 'node:util'
 import { startReceiver } from '../playground/receiver.ts'
-import { type Command, Misuse, say, wholeNumber } from './command.ts'
+import { type Command, Misuse, parseOnce, say, wholeNumber } from './command.ts'
 
 export const listen: Command = {
   usage: `  walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
                  [--host ADDRESS]     a receiver for developers: shows and verifies what arrives`,
   async run(args, signal) {
-    const { values } = parseArgs({
+    const { values } = parseOnce({
       args,
       options: {
         host: { type: 'string', default: '127.0.0.1' },

@@ -1,14 +1,13 @@
-import { parseArgs } from 'node:util'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { openOutbox, problemOfEncoding } from '../outbox/database.ts'
 import { describeMigration, migrate as migrateSchema } from '../outbox/migrate.ts'
-import { type Command, report, required, say } from './command.ts'
+import { type Command, parseOnce, report, required, say } from './command.ts'
 
 export const migrate: Command = {
   usage: `  walhook migrate                     bring walhook's own tables up to this version`,
   async run(args) {
-    parseArgs({ args })
+    parseOnce({ args })
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
     const migrated = await migrateOutbox(config)

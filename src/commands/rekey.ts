@@ -1,17 +1,16 @@
-import { parseArgs } from 'node:util'
 import { type Config, readConfig } from '../config.ts'
 import { commandLine } from '../control/control.ts'
 import { rekey as sealAnew } from '../control/secrets.ts'
 import { unreadableProblem } from '../databases.ts'
 import type { Problem } from '../domain/problem.ts'
-import { type Command, report, required, say } from './command.ts'
+import { type Command, parseOnce, report, required, say } from './command.ts'
 import { withOutbox } from './token.ts'
 
 export const rekey: Command = {
   usage: `  walhook rekey                       after a change of WALHOOK_SECRET_KEY: encrypt everything anew that was encrypted
                                       with WALHOOK_SECRET_KEY_OLD`,
   async run(args) {
-    parseArgs({ args })
+    parseOnce({ args })
     const config = required(readConfig(['OUTBOX_DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const done = await rekeySecrets(config)

@@ -1,4 +1,5 @@
-import { parseArgs } from 'node:util'
+import { preflight } from '../capture/preflight.ts'
+import { isOfTables } from '../capture/preflight-verdict.ts'
 import { beginResync, describeResync, describeResyncs, givingUp, occasionOf } from '../capture/resync.ts'
 import {
   describeTableResyncs,
@@ -15,7 +16,7 @@ import { describeProgress } from '../domain/resync.ts'
 import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { describeMigration, migrate } from '../outbox/migrate.ts'
 import { openResyncs } from '../outbox/resyncs.ts'
-import { type Command, report, required, say } from './command.ts'
+import { type Command, parseOnce, report, required, say } from './command.ts'
 
 export const resync: Command = {
   usage: `  walhook resync [--entity TYPE | --force] [--yes]
@@ -23,7 +24,7 @@ export const resync: Command = {
                                       entities of one type, or do it; --force also where nothing is known to be
                                       lost: to pass over what can't be read or stored`,
   async run(args) {
-    const { values } = parseArgs({
+    const { values } = parseOnce({
       args,
       options: {
         yes: { type: 'boolean', default: false },
@@ -62,6 +63,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
       ok: false,
       problems: [
         {
+          code: 'entity_unknown',
           what: `--entity ${wish.entityType}`,
           found: 'no entity type of the mapping',
           mend: `name one of ${entityTypes.join(', ')}`,
@@ -87,6 +89,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
       ok: false,
       problems: [
         {
+          code: 'everything_lost',
           what: `--entity ${wish.entityType}`,
           found: 'changes of every entity are lost',
           mend: 'run: walhook resync',
@@ -120,8 +123,13 @@ async function resyncTables(
     const lines = open.map(each => `Under way by itself: ${describeProgress(each)}`)
     return { ok: true, lines: [`Nothing is lost: there is no gap${of} to mend.`, ...lines] }
   }
-  const problems = obstaclesToResync(gaps)
-  if (problems.length > 0) return { ok: false, problems }
+  const obstacles = obstaclesToResync(gaps)
+  if (obstacles.length > 0) {
+    // What keeps a table from being captured is to be mended first, whatever else waits for it.
+    const { problems } = await preflight(source, { ...config, outbox })
+    const ofTables = problems.filter(isOfTables)
+    return { ok: false, problems: ofTables.length > 0 ? ofTables : obstacles }
+  }
   const command = `walhook resync${entityType === null ? '' : ` --entity ${entityType}`}`
   if (!isSure)
     return {

@@ -3,7 +3,8 @@ import { isRunByNpm, readConfig } from '../config.ts'
 import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'
 import { check } from './check.ts'
-import { type Command, Misuse, required, say } from './command.ts'
+import { type Command, Misuse, report, required, say } from './command.ts'
+import { cutOffProblem } from './cut-off.ts'
 import { forget } from './forget.ts'
 import { listen } from './listen.ts'
 import { migrate } from './migrate.ts'
@@ -52,6 +53,8 @@ export async function runCommand(args: string[]): Promise<number> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (error instanceof Misuse || code?.startsWith('ERR_PARSE_ARGS')) return misused(message, command.usage)
+    const problem = cutOffProblem(error)
+    if (problem) return report([problem])
     throw error
   }
 }

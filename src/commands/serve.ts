@@ -1,22 +1,26 @@
-import { parseArgs } from 'node:util'
-import { openApp } from '../app.ts'
-import { readConfig } from '../config.ts'
+import { type Opened, openApp } from '../app.ts'
+import { type Config, readConfig } from '../config.ts'
 import { keepHeapSmall } from '../runtime/heap.ts'
-import { openLog } from '../runtime/log.ts'
-import { type Command, report, required } from './command.ts'
+import { describeError, type Log, openLog } from '../runtime/log.ts'
+import { sleep } from '../runtime/sleep.ts'
+import { type Command, parseOnce, report, required } from './command.ts'
+import { cutOffProblem } from './cut-off.ts'
 
 /** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
 const stopWithinMs = 15_000
+/** About half a minute in all. */
+const mostStarts = 8
+const startAgainMs = 1_000
 
 export const serve: Command = {
   usage: `  walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses)`,
   async run(args, signal) {
-    parseArgs({ args })
+    parseOnce({ args })
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const log = openLog(config.logLevel, { entityIds: config.logsEntityIds })
     endWithin(stopWithinMs, signal)
-    const opened = await openApp(config, log)
+    const opened = await openPatiently(config, log, signal)
     if (!opened.ok) return report(opened.problems)
     keepHeapSmall()
     log.info('walhook.started', { url: opened.app.url ?? undefined, roles: [...config.roles] })
@@ -24,6 +28,20 @@ export const serve: Command = {
     log.info('walhook.stopped')
     return 0
   },
+}
+
+/** Opens it, and again where a database ends what it was asked while it is opened: a server that restarts, or an operator. */
+async function openPatiently(config: Config, log: Log, signal: AbortSignal): Promise<Opened> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await openApp(config, log)
+    } catch (error) {
+      const problem = cutOffProblem(error)
+      if (!problem) throw error
+      if (tries === mostStarts || signal.aborted) return { ok: false, problems: [problem] }
+      log.warn('walhook.start_cut_off', { reason: describeError(error), next_in_ms: tries * startAgainMs })
+      await sleep(tries * startAgainMs, signal)
+    }
 }
 
 /** Ends the process `ms` after `signal`: a link that died in silence would keep it waiting for an answer. */

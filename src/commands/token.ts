@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { parseArgs } from 'node:util'
 import { type Config, readConfig } from '../config.ts'
 import { type Control, commandLine } from '../control/control.ts'
 import { createToken, listTokens, revokeToken, type Token } from '../control/tokens.ts'
@@ -7,7 +6,7 @@ import { parseExpiry } from '../domain/expiry.ts'
 import type { Problem } from '../domain/problem.ts'
 import { roles } from '../domain/role.ts'
 import { openOutbox } from '../outbox/database.ts'
-import { type Command, Misuse, report, required, say, wholeNumber } from './command.ts'
+import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from './command.ts'
 import { migrateOutbox } from './migrate.ts'
 
 export const token: Command = {
@@ -16,7 +15,7 @@ export const token: Command = {
                                       account ID; valid for 90d, or as --expires says: 12h, 2026-12-31, never
   walhook token --list | --revoke ID  show the tokens, or end one`,
   async run(args) {
-    const { values, positionals } = parseArgs({
+    const { values, positionals } = parseOnce({
       args,
       allowPositionals: true,
       options: {

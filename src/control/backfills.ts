@@ -32,14 +32,8 @@ export async function startBackfill(
 ): Promise<Result<Backfill>> {
   const { entityType, webhookId = null } = wish
   const actionType = wish.actionType ?? control.backfillAs(entityType)
-  if (!control.entityTypes.includes(entityType)) {
-    const meant = nearest(entityType, control.entityTypes)
-    const detail = `The mapping has no entity ${JSON.stringify(entityType)}. There are: ${control.entityTypes.join(', ')}.`
-    return invalid({
-      pointer: '/entity_type',
-      detail: meant === null ? detail : `${detail} Was ${meant} meant?`,
-    })
-  }
+  if (!control.entityTypes.includes(entityType))
+    return invalid({ pointer: '/entity_type', detail: unknownType(entityType, control.entityTypes) })
   const refusal = await refusalOfReceivers(control, { entityType, webhookId, actionType })
   if (refusal) return refusal
   const { slotName } = control
@@ -60,6 +54,13 @@ export async function startBackfill(
   return conflict(
     `Backfill ${same?.id ?? ''} of ${entityType} for ${webhookId === null ? 'every webhook' : `webhook ${webhookId}`} is under way. Wait for its end, change its pace, or cancel it first.`,
   )
+}
+
+/** That the mapping has no such entity, and which one was probably meant. */
+export function unknownType(entityType: string, known: readonly string[]): string {
+  const meant = nearest(entityType, known)
+  const detail = `The mapping has no entity ${JSON.stringify(entityType.slice(0, 200))}. There are: ${known.join(', ')}.`
+  return meant === null ? detail : `${detail} Was ${meant} meant?`
 }
 
 /** Why a backfill would reach nobody, or null. */

@@ -6,8 +6,11 @@ import { inTransaction, type Outbox } from '../outbox/database.ts'
 import { type Forgotten, forgetEntity as forget } from '../outbox/forget.ts'
 import { listAnswers, withdrawAnswer } from '../outbox/idempotency.ts'
 import { readLastEvent } from '../outbox/last-event.ts'
+import { isStoredType } from '../outbox/stored-types.ts'
+import { unknownType } from './backfills.ts'
 import type { Caller } from './control.ts'
 import { answerPurpose } from './once.ts'
+import { invalid, type Result } from './result.ts'
 
 export type { Forgotten }
 
@@ -17,14 +20,22 @@ const longestMs = 10_000
 /**
  * Forgets an entity: what waits for it is cancelled, and all that is stored of what was sent and answered about it goes.
  * That it was done is recorded without its id. `isComplete` is false where there was more than one call may take: call again.
- * What the application changes of the entity afterwards is told as ever.
+ * What the application changes of the entity afterwards is told as ever. A type that is neither in the mapping nor stored is refused.
  */
 export async function forgetEntity(
-  control: { readonly outbox: Outbox; readonly sealKey: SealKey | null },
+  control: {
+    readonly outbox: Outbox
+    readonly sealKey: SealKey | null
+    readonly entityTypes: readonly string[]
+  },
   caller: Caller,
   entity: Entity,
-): Promise<Forgotten & { readonly answers: number; readonly isComplete: boolean }> {
-  const { outbox } = control
+): Promise<Result<Forgotten & { readonly answers: number; readonly isComplete: boolean }>> {
+  const { outbox, entityTypes } = control
+  const { entityType } = entity
+  // "0 events" would read as if the person had been forgotten.
+  if (!entityTypes.includes(entityType) && !(await isStoredType(outbox, entityType)))
+    return invalid({ pointer: '/entity_type', detail: unknownType(entityType, entityTypes) })
   const startedMs = performance.now()
   const upTo = (await readLastEvent(outbox))?.id ?? 0n
   const done = await forget(outbox, entity, upTo, () => performance.now() - startedMs > longestMs)
@@ -35,7 +46,7 @@ export async function forgetEntity(
       to: { entityType: entity.entityType, ...counts, answers, isComplete },
     })
   })
-  return { ...done, answers }
+  return { ok: true, value: { ...done, answers } }
 }
 
 /** Answers that are kept for repetitions, and hold the entity, or can't be read: a repetition is told to look. */

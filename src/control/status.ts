@@ -7,6 +7,8 @@ import { type QueueDepth, queueDepth } from '../outbox/queue-total.ts'
 import { openResyncs } from '../outbox/resyncs.ts'
 import type { CaptureStatus, Control } from './control.ts'
 
+export type { Gap }
+
 export type Status = {
   readonly capture: CaptureStatus
   readonly position: Position | null

@@ -91,6 +91,7 @@ export function openSender(
     if (error === lapsed || (error === cutOff && signal.aborted))
       return { outcome: 'cancelled', failure: null }
     if (error === overdue) return judgeDeadline(deadlineMs)
+    if (response !== null && isLostConnection(error)) return judgeError('ANSWER_CUT', error.message)
     return judgeError(codeOf(error as NodeJS.ErrnoException), reasonOf(error as Error))
   }
 

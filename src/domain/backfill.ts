@@ -1,3 +1,5 @@
+import { describePageReason, type PageCode } from './page-failures.ts'
+
 /**
  * A wish to send every row that an entity's table holds, to one webhook or to all that have the trigger.
  *
@@ -5,9 +7,10 @@
  *   running    the rows up to `afterKey` are done. A crash changes nothing: whoever captures next goes on from there.
  *   done       every row that was there at the beginning is done.
  *   cancelled  an admin has ended it; what was sent stays sent.
- *   failed     it can't be done; `reason` says why.
+ *   failed     it can't be done; `reason` says why, and `code` what a person does about it.
  *
- * While it waits or runs, `reason` says what it is waiting for, if anything.
+ * While it waits or runs, `reason` says what it is waiting for, if anything. A row of which no event can be made is set aside
+ * (`walhook.parked_changes`), and the others go on.
  */
 export type Backfill = {
   readonly id: number
@@ -19,6 +22,7 @@ export type Backfill = {
   readonly rowsPerSecond: number
   readonly state: 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
   readonly reason: string | null
+  readonly code: PageCode | null
   readonly afterKey: string | null
   /** The last key that there was at the beginning: what came after it was told by its own event. */
   readonly untilKey: string | null
@@ -80,7 +84,7 @@ const maxTimeMs = 8.64e15
 
 /** A backfill in one line, for people: `3  user  webhook 7  new  running  1200 of about 5000 rows …`. */
 export function describeBackfill(backfill: Backfill, nowMs: number): string {
-  const { id, entityType, webhookId, actionType, state, reason, rowsDone, rowsEstimate } = backfill
+  const { id, entityType, webhookId, actionType, state, reason, code, rowsDone, rowsEstimate } = backfill
   const { rowsPerSecond, doneAt } = forecast(backfill, nowMs)
   const parts = [
     `backfill ${id}: ${entityType} as ${actionType} to ${webhookId === null ? 'every webhook' : `webhook ${webhookId}`}`,
@@ -90,5 +94,6 @@ export function describeBackfill(backfill: Backfill, nowMs: number): string {
   if (rowsPerSecond !== null) parts.push(`${rowsPerSecond.toFixed(rowsPerSecond < 10 ? 1 : 0)} rows/s`)
   if (doneAt !== null) parts.push(`done about ${doneAt.toISOString().slice(0, 16)}Z`)
   const line = parts.join(', ')
-  return reason === null ? line : `${line}. ${isOpen(backfill) ? 'It waits: ' : ''}${reason}`
+  if (reason === null) return line
+  return `${line}. ${isOpen(backfill) ? 'It waits: ' : ''}${describePageReason(reason, code)}`
 }

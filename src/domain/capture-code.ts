@@ -35,6 +35,10 @@ export const captureCodes = {
     sees: 'Changes are lost, and a gap is recorded.',
     mend: 'stop walhook, run "walhook resync", start it',
   },
+  'capture.table_gap': {
+    sees: 'Changes of single tables are lost, and a gap is recorded for each of them; everything else is captured.',
+    mend: 'run "walhook resync --entity TYPE" for each entity type that the reason names; walhook runs on meanwhile',
+  },
 } as const satisfies Record<string, { readonly sees: string; readonly mend: string }>
 
 export type CaptureCode = keyof typeof captureCodes

@@ -12,6 +12,8 @@ export type CapturedTable = {
   readonly seenLsn?: string
   /** In what is remembered only: true once the mapping has left it out. */
   readonly isUnmapped?: true
+  /** In what is remembered only: true once it was found to be dropped. */
+  readonly isDropped?: true
 }
 
 /** What of the source is captured. */
@@ -37,9 +39,10 @@ export type TableGapReason =
   | 'table unpublished'
   | 'table unlogged'
   | 'table unmapped'
+  | 'table dropped'
   | 'partition detached'
 
-/** `isOver`: it is captured again. */
+/** `isOver`: it is captured again, or there is nothing more to be lost. */
 export type TableLoss = {
   readonly table: string
   readonly reason: TableGapReason
@@ -92,14 +95,24 @@ export function judgeSource(before: Captured, now: Captured, publicationName: st
  * Compares what was captured with what is captured now, table by table. Nothing is lost where the same version of a row of
  * the catalogue publishes a table now as then: what was taken out and put back is another version. `mapped` are the tables
  * that the mapping names; `isSound`: nothing else is in the way of capturing them;
- * `seenLsn` is where the WAL ended when `before` was last seen.
+ * `seenLsn` is where the WAL ended when `before` was last seen; `droppedOids` are tables of `before` that are there no more.
  *
  * `arrivals` are partitions of a table that has lost nothing, and that came since. `next` is what to remember. A table that can't be captured yet is remembered as it was, so that nothing is forgotten.
  */
 export function compareCaptured(
   before: Captured,
   now: Captured,
-  { mapped, isSound, seenLsn }: { mapped: readonly string[]; isSound: boolean; seenLsn: Lsn },
+  {
+    mapped,
+    isSound,
+    seenLsn,
+    droppedOids = [],
+  }: {
+    mapped: readonly string[]
+    isSound: boolean
+    seenLsn: Lsn
+    droppedOids?: readonly number[]
+  },
 ): { losses: readonly TableLoss[]; arrivals: readonly PartArrival[]; next: Captured } {
   const losses: TableLoss[] = []
   const arrivals: PartArrival[] = []
@@ -123,6 +136,18 @@ export function compareCaptured(
     // A partition that has left is remembered: it may return.
     if (isCaptured)
       tables[name] = { ...table, parts: { ...(was?.oid === table.oid && was.parts), ...table.parts } }
+  }
+  for (const [name, was] of Object.entries(before.tables)) {
+    if (now.tables[name] || was.isDropped || !mapped.includes(name) || !droppedOids.includes(was.oid))
+      continue
+    losses.push({
+      table: name,
+      reason: 'table dropped',
+      detail: 'it was dropped with all that it held, of which no deletes are in the WAL',
+      isOver: true,
+      fromLsn: was.seenLsn === undefined ? seenLsn : parseLsn(was.seenLsn),
+    })
+    tables[name] = { ...tables[name]!, isDropped: true }
   }
   return {
     losses,

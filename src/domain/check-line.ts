@@ -1,3 +1,5 @@
+import type { Problem } from './problem.ts'
+
 /** One thing that was looked at. `code` is the same in every version; `mend` is null where there is nothing to do. */
 export type CheckLine = {
   readonly level: 'ok' | 'warning' | 'error'
@@ -23,17 +25,12 @@ export const warning = (code: string, what: string, found: string, mend: string)
   mend,
 })
 
-export const failure = (problem: {
-  readonly code?: string
-  readonly what: string
-  readonly found: string
-  readonly mend: string
-}): CheckLine => ({
+export const failure = ({ code, what, found, mend }: Problem): CheckLine => ({
   level: 'error',
-  code: problem.code ?? 'problem',
-  what: problem.what,
-  found: problem.found,
-  mend: problem.mend,
+  code,
+  what,
+  found,
+  mend,
 })
 
 /** The worst of them. */

@@ -23,6 +23,7 @@ export function isHome(home: Place, here: Place): boolean {
 /** For a person to decide: only that person knows which of the two is production. */
 export function copyProblem(home: Place, here: Place): Problem {
   return {
+    code: 'outbox_copy',
     what: 'outbox',
     found: `a copy: it was made in ${describePlace(home)}, and this is ${describePlace(here)}. Both have the same deliveries waiting, and each would be sent twice`,
     mend: 'where this is a copy, as for staging, run: walhook adopt --discard (cancels what waits, and deactivates every webhook). Where production has moved here and the other one is no longer run: walhook adopt --continue',

@@ -31,10 +31,19 @@ export type Verdict = { readonly outcome: Outcome; readonly failure: Failure | n
 export function judgeStatus(status: number, location: string | null): Verdict {
   if (status >= 200 && status <= 299) return { outcome: 'delivered', failure: null }
   if (status >= 300 && status <= 399) {
-    const where = location === null ? '' : ` to ${location}`
+    if (status === 304)
+      return refused(
+        'http_error',
+        'The receiver answered 304 Not Modified, which is for requests with a condition, and walhook sends none. It must answer a POST with a status such as 204.',
+      )
+    if (location === null)
+      return refused(
+        'redirect',
+        `The receiver answered ${status}, which redirects, and names no other address (Location). Redirects are never followed: check the webhook's URL.`,
+      )
     return refused(
       'redirect',
-      `The receiver answered ${status} and redirects${where}. Redirects are never followed: set the webhook's URL to the final address.`,
+      `The receiver answered ${status} and redirects to ${location}. Redirects are never followed: set the webhook's URL to the final address.`,
     )
   }
   if (status === 410)
@@ -79,6 +88,10 @@ const byCode: Record<string, readonly [ErrorClass, string]> = {
   ENODATA: ['dns_error', "The host's name has no address in DNS."],
   ECONNREFUSED: ['connection_refused', 'Nothing listens at this address and port. Is the receiver running?'],
   ECONNRESET: ['connection_reset', 'The receiver closed the connection before it had answered.'],
+  ANSWER_CUT: [
+    'connection_reset',
+    'The receiver closed the connection in the middle of its answer, so nobody knows whether that was all of it.',
+  ],
   EPIPE: ['connection_reset', 'The receiver closed the connection before it had answered.'],
   UND_ERR_SOCKET: ['connection_reset', 'The receiver closed the connection before it had answered.'],
   EHOSTUNREACH: ['network_unreachable', 'No route leads to this host.'],

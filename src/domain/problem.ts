@@ -3,7 +3,7 @@
  * problems apart by their code.
  */
 export type Problem = {
-  readonly code?: string
+  readonly code: string
   readonly what: string
   readonly found: string
   readonly mend: string

@@ -1,3 +1,5 @@
+import { describePageReason, type PageCode } from './page-failures.ts'
+
 /** A partition, and the table that it came into by its key (`tableKey`). */
 export type Part = { readonly tableName: string; readonly oid: number; readonly name: string }
 
@@ -25,6 +27,8 @@ export type Resync = {
   readonly state: 'waiting' | 'running' | 'done' | 'cancelled'
   readonly phase: 'rows' | 'deletes'
   readonly reason: string | null
+  /** What a person can do about that. */
+  readonly code: PageCode | null
   /** What this event and those before it have told is what receivers knew at the beginning. */
   readonly knownUpTo: bigint
   readonly afterKey: string | null
@@ -37,11 +41,11 @@ export type Resync = {
 
 /** A resync in one line, for people. */
 export function describeProgress(resync: Resync): string {
-  const { entityType, phase, state, reason, rowsDone, rowsEstimate, deletesDone } = resync
+  const { entityType, phase, state, reason, code, rowsDone, rowsEstimate, deletesDone } = resync
   const of = phase === 'rows' && rowsEstimate !== null ? ` of about ${rowsEstimate}` : ''
   const what = state === 'running' && phase === 'deletes' ? 'running, looks for what is gone' : state
   const line = resync.part
     ? `${entityType}: ${state}, ${rowsDone} rows of the partition ${resync.part.name} read, which came into ${resync.part.tableName}`
     : `${entityType}: ${what}, ${rowsDone}${of} rows told, ${deletesDone} deletes`
-  return reason === null ? line : `${line}. It waits: ${reason}`
+  return reason === null ? line : `${line}. It waits: ${describePageReason(reason, code)}`
 }

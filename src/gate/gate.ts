@@ -8,7 +8,7 @@ import { type PublicUrl, urlOfHost } from '../domain/public-url.ts'
 import { createLimiter, type Limiter, type Limits, type Release } from '../runtime/limiter.ts'
 import { isForOps, isForPrograms, type Passage, type RequestHead, routedPath, type Visit } from './passage.ts'
 import { hasBody, readBody } from './read-body.ts'
-import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, wrongHost } from './refuse.ts'
+import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, twoHosts, wrongHost } from './refuse.ts'
 
 /** What answers, once everything is started. */
 export type Handler = {
@@ -31,12 +31,15 @@ const limits = {
   stranger: { most: 4, mostOfOne: 2, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
   /** Apart from all others: whoever holds all of those must not make walhook look dead. */
   ops: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 128, ...turn },
+  file: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 256, mostPerTurn: 2, waitMs: 5_000 },
   /** What asks no database only takes turns, so that deliveries on the same event loop get theirs. */
   free: { most: 256, mostOfOne: 64, mostWaiting: 2_048, mostWaitingOfOne: 512, ...turn },
   bodies: { most: 64, mostOfOne: 32, ...atOnce },
   bodiesOfHolders: { most: 64, mostOfOne: 16, ...atOnce },
   streams: { most: 64, mostOfOne: 24, ...atOnce },
 } satisfies Record<string, Limits>
+
+const ofHolders = new Set<Passage['kind']>(['usual', 'large', 'slow'])
 
 const bodyWithinMs = 10_000
 /** A reader that takes an answer more slowly than this does not get the rest of it. */
@@ -114,6 +117,7 @@ export function createGate(options: {
       return
     }
     const host = hostOf(incoming)
+    if ((incoming.headersDistinct.host?.length ?? 0) > 1) return no(twoHosts)
     if (urls.length > 0 && !isForOps(path) && !urlOfHost(host, urls)) return no(wrongHost(host))
 
     const who = whoOf(incoming)
@@ -123,7 +127,7 @@ export function createGate(options: {
     const passage = handler.passageOf({ method, path, authorization, cookie, address: network })
 
     if (hasBody(incoming) && passage.maxBodyBytes > 0) {
-      const isHolders = !(passage.kind === 'stranger' || passage.kind === 'ops' || passage.kind === 'free')
+      const isHolders = ofHolders.has(passage.kind)
       const reading = isHolders
         ? limiters.bodiesOfHolders.tryEnter(passage.key)
         : limiters.bodies.tryEnter(network)
@@ -157,8 +161,11 @@ export function createGate(options: {
     onRequest: (incoming: IncomingMessage, outgoing: ServerResponse) => void onRequest(incoming, outgoing),
     /** From now on requests are answered by `opened`. */
     open(opened: Handler): void {
-      const listener = getRequestListener((request, env) =>
-        opened.fetch(request, { ...env, visit: visits.get(env.incoming as IncomingMessage) }),
+      const listener = getRequestListener(
+        (request, env) =>
+          opened.fetch(request, { ...env, visit: visits.get(env.incoming as IncomingMessage) }),
+        // HTTP/1.0 needs no Host, and some that look after health send none.
+        { hostname: 'walhook' },
       )
       handler = { ...opened, listener }
     },

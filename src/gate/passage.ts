@@ -5,9 +5,10 @@ export type Passage = {
   /**
    * Where it waits for a place: `usual`, for a few short queries; `large`, whose answer may hold whole bodies; `slow`, which
    * waits for a receiver or a name server; `stranger`, a log-in and whatever else may ask the database before it is known
-   * who asks; `ops`, whether walhook lives and how it is; `free`, which asks no database.
+   * who asks; `ops`, whether walhook lives and how it is; `file`, which is the same for all and some 100 kB; `free`, which asks no
+   * database.
    */
-  readonly kind: 'usual' | 'large' | 'slow' | 'stranger' | 'ops' | 'free'
+  readonly kind: 'usual' | 'large' | 'slow' | 'stranger' | 'ops' | 'file' | 'free'
   /** Who it counts for: the holder of a token, else the address. */
   readonly key: string
   /** Its body may hold so many bytes; 0: it is answered without being read. */
@@ -37,7 +38,7 @@ export type Visit = {
 const forOps = /^\/(livez|readyz|metrics)$/
 const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
 const alwaysShared = /^\/(livez|metrics)$/
-const withoutDatabase = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
+const files = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
 const openForms = /^\/(login|language)$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d)/
 const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url))$/
@@ -68,7 +69,7 @@ export function passageOf(
   const forPrograms = isForPrograms(path)
   const open = { kind: 'free', key: address, maxBodyBytes: 0, isForPrograms: forPrograms } as const
   if (alwaysShared.test(path)) return { ...open, kind: 'ops' }
-  if (withoutDatabase.test(path)) return open
+  if (files.test(path)) return { ...open, kind: 'file' }
   if (openForms.test(path) && method === 'POST')
     return { ...open, kind: 'stranger', maxBodyBytes: openFormBytes }
 

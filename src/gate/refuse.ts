@@ -29,6 +29,12 @@ export const tooLarge = (maxBytes: number): Refusal => ({
   title: 'The request is too large',
   detail: `The body may hold ${maxBytes} bytes.`,
 })
+/** https://www.rfc-editor.org/rfc/rfc9112#section-3.2 */
+export const twoHosts: Refusal = {
+  status: 400,
+  title: 'Two hosts',
+  detail: 'The request has more than one Host header.',
+}
 export const wrongHost = (host: string | undefined): Refusal => ({
   status: 421,
   title: 'Another host',

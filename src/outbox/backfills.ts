@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Backfill } from '../domain/backfill.ts'
+import type { PageCode } from '../domain/page-failures.ts'
 import type { Outbox } from './database.ts'
 import type { PageDone } from './paged-work.ts'
 import { distanceOf } from './queue-depth.ts'
@@ -16,6 +17,7 @@ function toBackfill(row: pg.QueryResultRow): Backfill {
     rowsPerSecond: row.rows_per_second,
     state: row.state,
     reason: row.reason,
+    code: row.code,
     afterKey: row.after_key,
     untilKey: row.until_key,
     rowsDone: Number(row.rows_done),
@@ -80,7 +82,7 @@ export async function advanceBackfill(db: Db, step: PageDone): Promise<boolean> 
   const { rowCount } = await db.query(
     `update walhook.backfills
      set after_key = coalesce($3, after_key), until_key = coalesce(until_key, $4), rows_done = rows_done + $5,
-         rows_estimate = coalesce(rows_estimate, $6), started_at = coalesce(started_at, now()), reason = null,
+         rows_estimate = coalesce(rows_estimate, $6), started_at = coalesce(started_at, now()), reason = null, code = null,
          state = case when $7 then 'done' else 'running' end, ended_at = case when $7 then now() end
      where id = $1 and state in ('waiting', 'running') and after_key is not distinct from $2`,
     [step.id, step.fromKey, step.toKey, step.untilKey, step.rows, step.rowsEstimate, step.isLast],
@@ -92,12 +94,12 @@ export async function advanceBackfill(db: Db, step: PageDone): Promise<boolean> 
 export async function endBackfill(
   db: Db,
   id: number,
-  end: { state: 'cancelled' | 'failed'; reason: string },
+  end: { state: 'cancelled' | 'failed'; reason: string; code?: PageCode },
 ): Promise<Backfill | null> {
   const { rows } = await db.query(
-    `update walhook.backfills set state = $2, reason = $3, ended_at = now()
+    `update walhook.backfills set state = $2, reason = $3, code = $4, ended_at = now()
      where id = $1 and state in ('waiting', 'running') returning *`,
-    [id, end.state, end.reason],
+    [id, end.state, end.reason, end.code ?? null],
   )
   return rows[0] ? toBackfill(rows[0]) : null
 }

@@ -59,6 +59,16 @@ export async function listOpenGaps(outbox: Outbox, slotName: string): Promise<Ga
   return rows.map(toGap)
 }
 
+/** How many of a slot's gaps have not ended: of everything, and of single tables. */
+export async function countOpenGaps(
+  outbox: Outbox,
+  slotName: string,
+): Promise<{ ofEverything: number; ofTables: number }> {
+  const open = await listOpenGaps(outbox, slotName)
+  const ofTables = open.filter(({ tableName }) => tableName !== null).length
+  return { ofEverything: open.length - ofTables, ofTables }
+}
+
 /** Ends a gap in which nothing was lost after all. */
 export async function withdrawGap(outbox: Outbox, id: number, why: string): Promise<void> {
   await outbox.pool.query(

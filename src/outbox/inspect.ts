@@ -91,7 +91,7 @@ async function schemaLines(outbox: Outbox, facts: Facts): Promise<CheckLine[]> {
     const unknown = await unknownMigrations(outbox)
     if (unknown.length > 0) {
       const newer = describeMigration({ ok: false, reason: 'newer', unknown })
-      return newer.ok ? [] : [failure({ code: 'outbox_newer', ...newer.problem })]
+      return newer.ok ? [] : [failure(newer.problem)]
     }
     const pending = await pendingMigrations(outbox)
     const refused = await tryToMake(outbox.pool, has_schema)

@@ -98,6 +98,7 @@ export function describeMigration(
     return {
       ok: false,
       problem: {
+        code: 'outbox_newer',
         what,
         found: `made by a newer walhook (it has ${result.unknown.join(', ')})`,
         mend: 'start that version, or a newer one',
@@ -108,6 +109,7 @@ export function describeMigration(
   return {
     ok: false,
     problem: {
+      code: 'outbox_migration',
       what,
       found: `${result.migration} could not be applied: ${message}`,
       mend: isForbidden

@@ -3,7 +3,7 @@ import type { StoredEvent } from '../domain/event.ts'
 import { toldAsNew } from '../domain/event.ts'
 import type { Resync } from '../domain/resync.ts'
 import type { Outbox } from './database.ts'
-import type { PageDone } from './paged-work.ts'
+import type { PageDone, PageReason } from './paged-work.ts'
 
 type Db = pg.Pool | pg.PoolClient
 
@@ -20,6 +20,7 @@ function toResync(row: pg.QueryResultRow): Resync {
     state: row.state,
     phase: row.phase,
     reason: row.reason,
+    code: row.code,
     knownUpTo: row.known_up_to,
     afterKey: row.after_key,
     untilKey: row.until_key,
@@ -62,7 +63,7 @@ export async function orderResyncs(
      where p.slot_name = $1
      on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0)) where state in ('waiting', 'running') do update
      set gap_ids = array(select distinct unnest(r.gap_ids || excluded.gap_ids)), state = 'waiting', phase = 'rows',
-         reason = null, known_up_to = excluded.known_up_to, after_key = null, until_key = null, rows_done = 0,
+         reason = null, code = null, known_up_to = excluded.known_up_to, after_key = null, until_key = null, rows_done = 0,
          deletes_done = 0, rows_estimate = null, created_at = now()`,
     [wanted.slotName, wanted.gapIds, wanted.entityTypes],
   )
@@ -97,7 +98,7 @@ export async function advanceResync(db: Db, step: ResyncStep, deletes: number): 
      set after_key = case when $9 then null else coalesce($4, after_key) end,
          phase = case when $9 then 'deletes' else phase end,
          until_key = coalesce(until_key, $5), rows_done = rows_done + $6, deletes_done = deletes_done + $7,
-         rows_estimate = coalesce(rows_estimate, $8), reason = null,
+         rows_estimate = coalesce(rows_estimate, $8), reason = null, code = null,
          state = case when $10 then 'done' else 'running' end, ended_at = case when $10 then now() end
      where id = $1 and state in ('waiting', 'running') and phase = $2 and after_key is not distinct from $3
        and known_up_to = $11
@@ -122,11 +123,11 @@ export async function advanceResync(db: Db, step: ResyncStep, deletes: number): 
 }
 
 /** Ends a resync whose entity the mapping does not have any more. */
-export async function cancelResync(db: Db, id: number, reason: string): Promise<void> {
+export async function cancelResync(db: Db, id: number, { reason, code }: PageReason): Promise<void> {
   const { rows } = await db.query(
-    `update walhook.resyncs set state = 'cancelled', reason = $2, ended_at = now()
+    `update walhook.resyncs set state = 'cancelled', reason = $2, code = $3, ended_at = now()
      where id = $1 and state in ('waiting', 'running') returning gap_ids`,
-    [id, reason],
+    [id, reason, code],
   )
   if (rows[0]) await endGaps(db, rows[0].gap_ids)
 }

@@ -106,10 +106,10 @@ select pg_catalog.pg_backend_pid()::text as pid`
 export class ConnectionRefused extends Error {
   readonly code: string
   readonly problem: Problem
-  constructor(code: string, problem: Problem) {
+  constructor(code: string, problem: Omit<Problem, 'code'>) {
     super(`${problem.what}: ${problem.found}. To mend it: ${problem.mend}`)
     this.code = code
-    this.problem = problem
+    this.problem = { ...problem, code }
   }
 }
 

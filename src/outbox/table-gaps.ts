@@ -33,7 +33,7 @@ export async function openTableGap(
   if (rows.length === 0) return false
   await client.query(
     `update walhook.resyncs r
-     set state = 'waiting', phase = 'rows', reason = null, known_up_to = p.last_event_id, after_key = null,
+     set state = 'waiting', phase = 'rows', reason = null, code = null, known_up_to = p.last_event_id, after_key = null,
          until_key = null, rows_done = 0, deletes_done = 0, rows_estimate = null
      from walhook.positions p
      where p.slot_name = r.slot_name and r.slot_name = $1 and r.state in ('waiting', 'running') and $2 = any(r.gap_ids)`,

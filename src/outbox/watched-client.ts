@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { type Backend, isLost, type SlowStatement } from '../domain/backend.ts'
+import { guardParsing } from './guarded-parsing.ts'
 import { connectionConfig, setUpSession } from './session-settings.ts'
 
 /** What the connections to a database share, also those of several pools: where to ask about a statement that brings no answer, and who hears of it. */
@@ -41,6 +42,10 @@ export class WatchedClient extends pg.Client {
 
   constructor(config: pg.ClientConfig & { watch: Watch; onSlow?: (slow: SlowStatement) => void }) {
     super(config)
+    // A large answer over a slow link takes long, and the server waits for us meanwhile: it is no dead link.
+    guardParsing(this, () => {
+      this.#sinceMs = performance.now()
+    })
     this.#watch = config.watch
     this.#onSlow = config.onSlow ?? (() => {})
     this.#watch.clients.add(this)

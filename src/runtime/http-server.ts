@@ -13,6 +13,8 @@ const drainMs = 3_000
 const mostConnections = 512
 /** Of one address: one that opens all it can leaves half for the others. */
 const mostOfOneAddress = mostConnections / 2
+/** A proxy that is trusted sends for many: so many connections of it count as one of somebody else. */
+const connectionsOfMany = 8
 /** From here on connections that wait for their next request are ended, to leave room. */
 const crowdedAt = 0.75 * mostConnections
 
@@ -31,7 +33,7 @@ const idleMs = 60_000
 
 export type Listening =
   | { readonly ok: true; readonly server: HttpServer }
-  | { readonly ok: false; readonly problem: { what: string; found: string; mend: string } }
+  | { readonly ok: false; readonly problem: { code: string; what: string; found: string; mend: string } }
 
 /**
  * Listens on `host` and `port` (0: any free one). A taken port is a problem, not a throw. `keyOf` says what counts as one
@@ -88,11 +90,11 @@ function boundConnections(server: Server, keyOf: (address: string) => string | n
   }
 
   function endOne(): void {
-    let most: readonly [string | null, Set<Socket>] | null = null
-    // Those of a trusted proxy are of many: they go last.
-    for (const [key, own] of open)
-      if (most === null || most[0] === null || (key !== null && own.size > most[1].size)) most = [key, own]
-    const [key, [oldest]] = most!
+    const weight = (key: string | null, { size }: Set<Socket>) =>
+      key === null ? size / connectionsOfMany : size
+    const [[key, [oldest]]] = [...open].toSorted((a, b) => weight(...b) - weight(...a)) as [
+      [string | null, Set<Socket>],
+    ]
     forget(key, oldest!)
     oldest!.destroy()
   }
@@ -115,11 +117,22 @@ function boundConnections(server: Server, keyOf: (address: string) => string | n
 function problemOf(error: NodeJS.ErrnoException, host: string, port: number) {
   if (error.code === 'EADDRINUSE')
     return {
+      code: 'port_taken',
       what: 'PORT',
       found: `${port} on ${host} is taken by another program`,
       mend: 'set PORT to a free port, or to 0 for any',
     }
   if (error.code === 'EACCES')
-    return { what: 'PORT', found: `${port} may not be opened by this user`, mend: 'set PORT to 1024 or more' }
-  return { what: 'HOST', found: `${host}: ${error.message}`, mend: 'set HOST to an address of this machine' }
+    return {
+      code: 'port_forbidden',
+      what: 'PORT',
+      found: `${port} may not be opened by this user`,
+      mend: 'set PORT to 1024 or more',
+    }
+  return {
+    code: 'host',
+    what: 'HOST',
+    found: `${host}: ${error.message}`,
+    mend: 'set HOST to an address of this machine',
+  }
 }

@@ -11,7 +11,8 @@ const known: Gauges = {
     oldestPendingMs: 2_500,
   },
   heldBackBytes: 4_096,
-  isCapturing: true,
+  captureState: 'streaming',
+  openGaps: { ofEverything: 0, ofTables: 2 },
 }
 
 /** The samples of one reading, without help and types. */
@@ -54,8 +55,13 @@ test('what stands now is asked for at each reading', async () => {
     walhook_deliveries_dead: '2',
     walhook_wal_held_back_bytes: '4096',
     walhook_capturing: '1',
+    'walhook_capture_state{state="streaming"}': '1',
+    'walhook_capture_state{state="blocked"}': '0',
+    'walhook_capture_state{state="lost"}': '0',
+    'walhook_gaps_open{of="everything"}': '0',
+    'walhook_gaps_open{of="tables"}': '2',
   })
-  gauges = { queue: null, heldBackBytes: null, isCapturing: false }
+  gauges = { queue: null, heldBackBytes: null, captureState: 'blocked', openGaps: null }
   expect(await samples(metrics)).toMatchObject({
     walhook_deliveries_waiting: 'Nan',
     walhook_deliveries_set_aside: 'Nan',
@@ -65,7 +71,13 @@ test('what stands now is asked for at each reading', async () => {
     walhook_deliveries_dead: 'Nan',
     walhook_wal_held_back_bytes: 'Nan',
     walhook_capturing: '0',
+    'walhook_capture_state{state="streaming"}': '0',
+    'walhook_capture_state{state="blocked"}': '1',
+    'walhook_gaps_open{of="everything"}': 'Nan',
   })
+  gauges = { ...known, captureState: null }
+  const names = Object.keys(await samples(metrics))
+  expect(names.filter(name => name.startsWith('walhook_capture_state'))).toEqual([])
 })
 
 test('a walhook beside another one in a process counts for itself', async () => {

@@ -105,7 +105,7 @@ test('at another origin the values of headers are gone unless they are given ane
 test('a test of settings that are not saved sends stored values to their own origin only', async () => {
   const { id } = await create({ headers: { authorization: 'Bearer s3cret-value' } })
   const attempts = async (url: string) => {
-    const tried = { url, triggers: 'user.new', header_name: 'authorization', header_value: '' }
+    const tried = { url, trigger: 'user.new', header_name: 'authorization', header_value: '' }
     return await at.post(`/couplings/${id}/try`, tried, 'admin')
   }
   const before = other.arrivals.length

@@ -44,7 +44,12 @@ export function otherPaths(): Asked[] {
     }),
     rates,
     health: async () => ({}),
-    metrics: createMetrics(async () => ({ queue: null, heldBackBytes: null, isCapturing: false })),
+    metrics: createMetrics(async () => ({
+      queue: null,
+      heldBackBytes: null,
+      captureState: null,
+      openGaps: null,
+    })),
     log: silentLog,
   })
   const admin = createAdmin({

@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { connect } from '../support/connect.ts'
 import { openOwnServer } from '../support/own-database.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
+import { until } from '../support/wait.ts'
 import { adminToken, startWalhook } from '../support/walhook-process.ts'
 import { table } from './figures.ts'
 import type { Flood, Flooded } from './flood.ts'
@@ -78,9 +79,13 @@ const logIn = await fetch(`${url}/login`, {
   body: new URLSearchParams({ token: String(token) }),
 })
 const cookie = logIn.headers.get('set-cookie')!.split(';')[0]!
-await sleep(5_000)
 const firstOf = async (path: string) =>
-  ((await walhook.api('GET', path)) as { data: { id: string }[] }).data[0]!.id
+  (
+    await until(async () => ((await walhook.api('GET', path)) as { data: { id: string }[] }).data[0], {
+      what: `something at ${path}`,
+      timeoutMs: 120_000,
+    })
+  ).id
 const event = await firstOf('/api/events?entity_type=user&entity_id=1')
 const attempt = await firstOf(`/api/webhooks/${id}/log`)
 const values: Values = { id, event, event_id: event, attempt, attempt_id: attempt }

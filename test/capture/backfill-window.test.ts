@@ -27,7 +27,14 @@ function open(task = backfill('new')) {
     brings: (...events: WebhookEvent[]) => window.observe({ events, truncated: [] }),
     fill: (...ids: string[]) =>
       window.fill(
-        { entities: ids.map(id => ({ entityId: id, entityIdJson: id, resultJson: '{"name":"read"}' })) },
+        {
+          entities: ids.map(id => ({
+            entityId: id,
+            entityIdJson: id,
+            resultJson: '{"name":"read"}',
+            omitted: null,
+          })),
+        },
         { id: 1 } as never,
       ),
     texts: () => window.content()?.events.map(({ body }) => body) ?? null,

@@ -220,3 +220,33 @@ test('an entity that was told as it is, is deleted, is there again and is gone b
   )
   expect(texts.map(text => /"action_type":"(\w+)"/.exec(text)![1])).toEqual(['delete', 'new', 'delete'])
 })
+
+test('an owner whom a related row names before it is there is told as new only, with its list; one that was there is told both times', async () => {
+  const at = openMapper({
+    mapping: [entity('user', 'users', [linked])],
+    present: {
+      users: {
+        columns: { id: 'integer', name: 'text', story: 'text' },
+        rows: [
+          ['1', 'a', 's'],
+          ['2', 'b', 's'],
+        ],
+      },
+      user_companies: {
+        columns: { user_id: 'integer', company_id: 'text' },
+        rows: [
+          ['1', '7'],
+          ['2', '8'],
+        ],
+      },
+    },
+  })
+  const { texts } = await at.map(
+    [insert(links, '1', '7'), insert(links, '2', '8')],
+    [insert(users, '1', 'a', 's'), remove(users, '2', null, null)],
+    [insert(users, '2', 'b', 's'), insert(links, '1', '9')],
+  )
+  const actions = texts.map(text => /"entity_id":(\d),.*"action_type":"(\w+)"/.exec(text)!.slice(1).join(' '))
+  expect(actions).toEqual(['2 update', '1 new', '2 delete', '2 new', '1 update'])
+  expect(texts[1]).toContain('"companies":["7"]')
+})

@@ -42,6 +42,41 @@ vi.mock('../../src/capture/decode.ts', async original => {
     },
   }
 })
+/** A message that is damaged: its last value ends early. */
+vi.mock('../../src/capture/message-queue.ts', async original => {
+  const real = await original<typeof import('../../src/capture/message-queue.ts')>()
+  const createMessageQueue: typeof real.createMessageQueue = () => {
+    const queue = real.createMessageQueue()
+    return {
+      ...queue,
+      shift() {
+        const message = queue.shift()
+        if (!message.includes(poison)) return message
+        try {
+          fault.strike('decode')
+          return message
+        } catch {
+          return message.subarray(0, -3)
+        }
+      },
+    }
+  }
+  return { ...real, createMessageQueue }
+})
+vi.mock('../../src/outbox/event-columns.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/event-columns.ts')>()
+  const openEventColumns: typeof real.openEventColumns = () => {
+    const columns = real.openEventColumns()
+    return {
+      ...columns,
+      add(event) {
+        if (event.body.includes(poison)) fault.strike('gather')
+        columns.add(event)
+      },
+    }
+  }
+  return { ...real, openEventColumns }
+})
 vi.mock('../../src/domain/fold.ts', async original => {
   const real = await original<typeof import('../../src/domain/fold.ts')>()
   const fold: typeof real.fold = (earlier, step, isSameRow) => {
@@ -176,11 +211,12 @@ async function open() {
   }
 }
 
-/** Three transactions, of which the second has what fails. */
+/** Three transactions, of which the second has what fails; and so much WAL of others that it is confirmed by itself. */
 async function write(psql: { query(text: string): Promise<unknown> }) {
   await psql.query(`insert into users values (1, 'before')`)
   await psql.query(`insert into users values (2, '${poison}'), (3, 'beside')`)
   await psql.query(`insert into users values (4, 'after')`)
+  await psql.query(`select pg_logical_emit_message(false, 'another', repeat('x', 2000000), true)`)
 }
 
 /** What is confirmed with an append needs no note of its own. Much WAL that follows, and is none of ours, needs one. */
@@ -190,7 +226,7 @@ async function writeWhatIsNoted(at: Awaited<ReturnType<typeof open>>) {
 }
 const all = ['new 1', 'new 2', 'new 3', 'new 4']
 
-test.each(['fold', 'write', 'read back', 'catalogue', 'append', 'confirm'])(
+test.each(['fold', 'write', 'gather', 'read back', 'catalogue', 'append', 'confirm'])(
   'a failure that comes once, in the step "%s", costs nothing',
   async step => {
     await using at = await open()
@@ -209,6 +245,11 @@ test.each<[string, string | null, string]>([
   ['fold', null, 'null: a row of "public"."users": it can not be told: injected into fold'],
   ['write', null, '2: its event can not be written: injected into write'],
   ['append', '22000', '2: the outbox refuses its event: injected into append (22000)'],
+  [
+    'decode',
+    null,
+    'null: a row of "public"."users": its message can not be read: a message of the stream ends early',
+  ],
 ])(
   'a failure that always comes with one row, in the step "%s", sets that row aside',
   async (step, code, parked) => {
@@ -234,6 +275,7 @@ test('a related list that can not be read for one entity is left out of that one
 
 test.each([
   ['catalogue', 'capture.cannot_read'],
+  ['gather', 'capture.cannot_read'],
   ['read back', 'capture.cannot_read'],
   ['append', 'capture.cannot_store'],
   ['confirm', 'capture.cannot_store'],

@@ -305,6 +305,21 @@ test.each<[string, (socket: Socket) => void, object]>([
     { outcome: 'unreachable', failure: { errorClass: 'invalid_response' }, response: { status: 200 } },
   ],
   [
+    'ends the connection in the middle of its answer',
+    socket => {
+      answer(socket, '200 OK\r\ntransfer-encoding: chunked', '2\r\nhi\r\n')
+      socket.end()
+    },
+    {
+      outcome: 'unreachable',
+      failure: {
+        errorClass: 'connection_reset',
+        message: expect.stringContaining('in the middle of its answer'),
+      },
+      response: { status: 200, body: 'hi' },
+    },
+  ],
+  [
     'has a chunk whose size is no number',
     socket => answer(socket, '200 OK\r\ntransfer-encoding: chunked', 'zz\r\n'),
     { outcome: 'unreachable', failure: { errorClass: 'invalid_response' } },

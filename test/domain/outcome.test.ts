@@ -6,6 +6,7 @@ test.each([
   [204, 'delivered', undefined],
   [299, 'delivered', undefined],
   [301, 'refused', 'redirect'],
+  [304, 'refused', 'http_error'],
   [308, 'refused', 'redirect'],
   [199, 'refused', 'http_error'],
   [400, 'refused', 'http_error'],
@@ -30,6 +31,8 @@ test.each([
   [403, "Check that it verifies with this webhook's secret"],
   [404, 'Check the path of the URL'],
   [405, 'Check the path of the URL'],
+  [304, 'is for requests with a condition'],
+  [301, 'names no other address (Location)'],
   [500, 'Anything but 200 to 299 counts as not received'],
 ])('%d is told with what it means, or what to try: %s', (status, part) => {
   expect(judgeStatus(status, null).failure!.message).toContain(part)

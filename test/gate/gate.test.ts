@@ -176,14 +176,14 @@ test('strangers who hold all that they can get keep no holder of a token from wo
     // And bodies that never end.
     ...Array.from({ length: 32 }, () => at.raw(half('/login'))),
   ]
-  // Two of an address are strangers' who may ask the database, 64 those of others.
-  await until(() => hold.seen.length === 66, { what: 'all that an address gets to be held' })
+  // Two of an address are strangers' who may ask the database, 16 for files.
+  await until(() => hold.seen.length === 18, { what: 'all that an address gets to be held' })
   expect(await (await at.call('/livez')).text()).toBe('here')
   expect(await (await at.call('/readyz')).text()).toBe('here')
   expect(await (await at.call('/metrics')).text()).toBe('here')
   const holder = await at.call('/api/webhooks', { method: 'POST', body: '{}', headers: { authorization } })
   expect(await holder.text()).toBe('here')
-  expect(hold.seen).toHaveLength(66)
+  expect(hold.seen).toHaveLength(18)
   hold.letGo()
   await Promise.allSettled(strangers)
 })
@@ -246,6 +246,19 @@ test('another host than those of WALHOOK_URL is refused, but for what ops ask', 
     expect(await status(path, 'walhook.example.com', `http://evil.example${path}`)).toBe(421)
   }
   for (const path of ['/livez', '/readyz', '/metrics']) expect(await status(path, '10.0.0.7:8080')).toBe(200)
+})
+
+test('HTTP/1.0 without a Host is answered, and a request with two is not', async () => {
+  const at = await open()
+  const statusOf = async (text: string) => {
+    const { answered, closed } = at.raw(text)
+    await closed
+    return answered().split(' ')[1]
+  }
+  for (const path of ['/livez', '/readyz', '/login'])
+    expect(await statusOf(`GET ${path} HTTP/1.0\r\n\r\n`)).toBe('200')
+  const two = 'host: a\r\nhost: b\r\nconnection: close\r\n'
+  expect(await statusOf(`GET /login HTTP/1.1\r\n${two}\r\n`)).toBe('400')
 })
 
 test('a handler knows from whom a request is, and whether it came over https, from a trusted proxy only', async () => {

@@ -21,7 +21,7 @@ const session = { cookie: 'a=b; walhook_session=whs_right; c=d' }
 test.each<[string, object, string, string, number]>([
   ['GET /livez', token, 'ops', '192.0.2.1', 0],
   ['GET /metrics', token, 'ops', '192.0.2.1', 0],
-  ['GET /assets/walhook.js', session, 'free', '192.0.2.1', 0],
+  ['GET /assets/walhook.js', session, 'file', '192.0.2.1', 0],
   ['GET /readyz', {}, 'ops', '192.0.2.1', 0],
   ['GET /readyz', token, 'usual', 'token 7', 65_536],
   ['GET /login', {}, 'free', '192.0.2.1', 0],

@@ -208,6 +208,18 @@ test('an answer that is kept for a repetition is withdrawn where it holds the pe
   expect(receiver.arrivals).toHaveLength(2)
 })
 
+test('an entity type that there is not is refused: nothing forgotten would read as done', async () => {
+  const answer = await at.call('POST', '/api/forget', { entity_type: 'usr', entity_id: 7 })
+  expect(answer.status).toBe(422)
+  expect(answer.json.errors).toEqual([
+    { pointer: '/entity_type', detail: expect.stringContaining('Was user meant?') },
+  ])
+  // One that the mapping had once is stored still.
+  await at.append('usr 7 new')
+  const done = await at.call('POST', '/api/forget', { entity_type: 'usr', entity_id: 7 })
+  expect(done).toMatchObject({ status: 200, json: { events: 1 } })
+})
+
 test('only an admin has anybody forgotten', async () => {
   for (const role of ['viewer', 'operator'] as const)
     expect((await forget('7', await at.token(role))).status).toBe(403)

@@ -32,14 +32,17 @@ async function read(at: TestOutbox, queue: Outbox): Promise<{ rows: number; page
 }
 
 /**
- * Waits until nobody has a snapshot in which rows that are deleted are still there, as an autoanalyze may: their index
- * entries would be read again and again.
+ * Waits until nobody can need rows any more that were deleted before: until then their index entries are read again and
+ * again. Old are a snapshot in this database, as of an autoanalyze, and a transaction that writes in any.
  */
 async function goneForAll(at: TestOutbox): Promise<void> {
-  const others = `select from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid() and backend_xmin is not null`
-  await until(async () => (await at.outbox.pool.query(others)).rowCount === 0, {
-    what: 'older snapshots to end',
+  const { rows } = await at.outbox.pool.query('select pg_snapshot_xmax(pg_current_snapshot()) as next')
+  const gone = `select pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8 and not exists (
+    select from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and backend_xmin is not null) as is_gone`
+  await until(async () => (await at.outbox.pool.query(gone, [rows[0].next])).rows[0].is_gone, {
+    what: 'older snapshots and transactions to end',
+    timeoutMs: 50_000,
   })
 }
 

@@ -25,6 +25,7 @@ test('a port that is taken is a problem that says what to do, and no throw', asy
   expect(await listen(port)).toEqual({
     ok: false,
     problem: {
+      code: 'port_taken',
       what: 'PORT',
       found: `${port} on 127.0.0.1 is taken by another program`,
       mend: 'set PORT to a free port, or to 0 for any',
@@ -58,33 +59,45 @@ test('disposing ends the connections that clients hold open, also where an answe
   await (await listening(port))[Symbol.asyncDispose]()
 })
 
-test('who holds all connections keeps nobody out: one more ends the oldest one of whoever has most', async () => {
-  let address = ''
-  const result = await listenHttp(answer, { host: '127.0.0.1', port: 0, keyOf: () => address })
-  if (!result.ok) throw new Error(result.problem.found)
-  await using server = result.server
-  const port = Number(new URL(server.url).port)
-  const opened: { socket: Socket; key: string }[] = []
-  const hold = async (key: string, count: number) => {
-    address = key
-    const sockets = await Promise.all(
-      Array.from({ length: count }, () => {
-        const socket = connect(port, '127.0.0.1').on('error', () => {})
-        opened.push({ socket, key })
-        socket.write('GET / HTTP/1.1\r\nhost: ')
-        return new Promise<Socket>(resolve => socket.once('connect', () => resolve(socket)))
-      }),
-    )
-    return sockets
-  }
-  const ended = (key: string) =>
-    opened.filter(each => each.key === key && (each.socket.destroyed || each.socket.readableEnded)).length
-  // More than half of all is nobody's.
-  await hold('one', 300)
-  await until(() => ended('one') === 44, { what: 'those beyond half of all to be ended' })
-  await hold('two', 256)
-  address = 'somebody else'
-  expect(await (await fetch(server.url, { headers: { connection: 'close' } })).text()).toBe('here')
-  await until(() => ended('one') + ended('two') === 45, { what: 'one to make room' })
-  for (const { socket } of opened) socket.destroy()
-})
+test.each<[string, string | null, number, string]>([
+  ['two strangers', 'two', 256, 'one'],
+  ['a stranger and a trusted proxy', null, 256, 'one'],
+  ['a trusted proxy, whoever sends by it', null, 500, 'a proxy'],
+])(
+  '%s that hold all connections keep nobody out: one more ends the oldest of whoever has most',
+  async (_, other, count, loser) => {
+    // In the order in which connections are made.
+    const addresses: (string | null)[] = []
+    const result = await listenHttp(answer, {
+      host: '127.0.0.1',
+      port: 0,
+      keyOf: () => (addresses.length > 0 ? addresses.shift()! : 'somebody else'),
+    })
+    if (!result.ok) throw new Error(result.problem.found)
+    await using server = result.server
+    const port = Number(new URL(server.url).port)
+    const opened: { socket: Socket; key: string }[] = []
+    const hold = async (key: string | null, count: number) => {
+      addresses.push(...Array<string | null>(count).fill(key))
+      const sockets = await Promise.all(
+        Array.from({ length: count }, () => {
+          const socket = connect(port, '127.0.0.1').on('error', () => {})
+          opened.push({ socket, key: key ?? 'a proxy' })
+          socket.write('GET / HTTP/1.1\r\nhost: ')
+          return new Promise<Socket>(resolve => socket.once('connect', () => resolve(socket)))
+        }),
+      )
+      return sockets
+    }
+    const ended = (key: string) =>
+      opened.filter(each => each.key === key && (each.socket.destroyed || each.socket.readableEnded)).length
+    // More than half of all is nobody's, but for a proxy's.
+    await hold('one', 512 - count + 44 * Number(count === 256))
+    const before = 44 * Number(count === 256)
+    await until(() => ended('one') === before, { what: 'those beyond half of all to be ended' })
+    await hold(other, count)
+    expect(await (await fetch(server.url, { headers: { connection: 'close' } })).text()).toBe('here')
+    await until(() => ended(loser) === (loser === 'one' ? before : 0) + 1, { what: 'one to make room' })
+    for (const { socket } of opened) socket.destroy()
+  },
+)

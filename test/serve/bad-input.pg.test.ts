@@ -214,3 +214,29 @@ test.each([
   expect(stderr).not.toMatch(/^\s+at /m)
   expect(code).toBe(status)
 })
+
+test.each([
+  ['forget --entity user --id 7 --id 8', '--id is given more than once'],
+  ['token x --role viewer --role admin', '--role is given more than once'],
+  ['backfill --entity user --entity company', '--entity is given more than once'],
+  ['check --json --json', '--json is given more than once'],
+])('walhook %s is refused: nobody knows which one is meant', async (line, problem) => {
+  const { code, stderr } = await runWalhook(null, line.split(' '))
+  expect({ code, first: stderr.split('\n')[0] }).toEqual({ code: 2, first: `walhook: ${problem}` })
+})
+
+test('forget says when there is no such entity, and when nothing is stored about it', async () => {
+  const database = await open(tables)
+  expect(await runWalhook(database, ['migrate'])).toMatchObject({ code: 0 })
+  const forget = (entity: string) => runWalhook(database, ['forget', '--entity', entity, '--id', '007'])
+  const misspelt = await forget('usr')
+  expect(misspelt.code).toBe(2)
+  expect(misspelt.stderr).toContain(
+    'The mapping has no entity "usr". There are: user, company. Was user meant?',
+  )
+  const none = await forget('user')
+  expect(none).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('nothing is stored about user "007"'),
+  })
+})

@@ -43,14 +43,19 @@ export async function openBackfills(database: { url: string; name: string }) {
       return (await insertBackfill(outbox.pool, { ...usual, slotName, ...input }))!.id
     },
     /** Waits until a backfill is as it is wanted. */
-    async is(id: number, wanted: (backfill: Backfill) => boolean, what = 'the backfill to be done') {
+    async is(
+      id: number,
+      wanted: (backfill: Backfill) => boolean,
+      what = 'the backfill to be done',
+      timeoutMs = 60_000,
+    ) {
       return await until(
         async () => {
           const backfill = (await findBackfill(outbox, id))!
           if (!wanted(backfill)) throw new Error(JSON.stringify(backfill))
           return backfill
         },
-        { what, timeoutMs: 60_000 },
+        { what, timeoutMs },
       )
     },
     /** What each webhook is sent of the log, as `1 user 7 new`. */

@@ -1,7 +1,10 @@
 import { Client } from 'pg'
 import { afterAll, expect, inject } from 'vitest'
 import type { RunnerTask } from 'vitest/node'
-import { databaseName } from './database-name.ts'
+import { openOutbox } from '../../src/outbox/database.ts'
+import { migrate } from '../../src/outbox/migrate.ts'
+import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { databaseName, templateName } from './database-name.ts'
 import { until } from './wait.ts'
 
 export type TestDatabase = AsyncDisposable & {
@@ -13,22 +16,24 @@ export type TestDatabase = AsyncDisposable & {
 
 const created = new Set<TestDatabase>()
 
-const hasIcuStatement = `
-select current_setting('server_version_num')::int >= 150000
-   and exists (select from pg_collation where collprovider = 'i') as has_icu`
+const serverStatement = `
+select current_setting('server_version_num')::int >= 150000 as is_15,
+       exists (select from pg_collation where collprovider = 'i') as has_icu`
+
+/** How a database is made: empty, or with the outbox's schema as it is today, of which a run keeps a template. */
+type Kind = { encoding?: 'UTF8' | 'SQL_ASCII'; hasOutbox?: boolean }
 
 /**
- * Makes a new, empty database in the server of this run; callable in `beforeAll` and in a test. Where the server can,
- * text is sorted in it as English is and not by its bytes: what forgets that users' databases do so fails here too. It is dropped,
- * with its replication slots and whoever is still connected, when all tests of the file have passed; after a
- * failure it stays, and the end of the run tells its name. The file's name must end in `.pg.test.ts` or
- * `.browser.test.ts`: these are the files for which a server is started.
+ * Makes a new database in the server of this run, empty unless it is to have the outbox's schema; callable in `beforeAll`
+ * and in a test. Where the server can, text is sorted in it as English is and not by its bytes: what forgets that users'
+ * databases do so fails here too. It is dropped, with its replication slots and whoever is still connected, when all tests
+ * of the file have passed; after a failure it stays, and the end of the run tells its name. The file's name must end in
+ * `.pg.test.ts` or `.browser.test.ts`: these are the files for which a server is started.
  */
 export async function createTestDatabase({
   encoding = 'UTF8',
-}: {
-  encoding?: 'UTF8' | 'SQL_ASCII'
-} = {}): Promise<TestDatabase> {
+  hasOutbox = false,
+}: Kind = {}): Promise<TestDatabase> {
   const server = inject('postgres')
   const file = expect.getState().testPath ?? 'unknown'
   if (server === null) {
@@ -36,10 +41,15 @@ export async function createTestDatabase({
   }
   const name = databaseName(server.runId, file)
   await withServer(server.url, async client => {
-    const { rows } = await client.query(hasIcuStatement)
-    const icu = rows[0].has_icu ? `locale_provider icu icu_locale 'en-US' locale 'C'` : ''
+    const { is_15, has_icu } = (await client.query(serverStatement)).rows[0]
+    const icu = is_15 && has_icu ? `locale_provider icu icu_locale 'en-US' locale 'C'` : ''
     const locale = encoding === 'UTF8' ? icu : `locale 'C'`
-    await client.query(`create database ${name} template template0 encoding '${encoding}' ${locale}`)
+    const empty = `template template0 encoding '${encoding}' ${locale}`
+    const template = templateName(server.runId)
+    if (hasOutbox) await ensureTemplate(client, template, empty)
+    // Copied as files: what the template holds need not go through the WAL.
+    const copy = `template ${template} ${is_15 ? 'strategy file_copy' : ''}`
+    await client.query(`create database ${name} ${hasOutbox ? copy : empty}`)
   })
   const url = new URL(server.url)
   url.pathname = `/${name}`
@@ -53,6 +63,28 @@ export async function createTestDatabase({
   const database: TestDatabase = { url: url.href, name, drop, [Symbol.asyncDispose]: drop }
   created.add(database)
   return database
+}
+
+/** Makes the template, if no other test file has made it. */
+async function ensureTemplate(client: Client, name: string, options: string): Promise<void> {
+  const isThere = async () =>
+    (await client.query('select from pg_database where datname = $1', [name])).rowCount === 1
+  if (await isThere()) return
+  // Until it is whole it has another name.
+  const lock = `hashtext('${name}')`
+  await client.query(`select pg_advisory_lock(${lock})`)
+  if (!(await isThere())) {
+    await client.query(`create database ${name}_new ${options}`)
+    const url = new URL(inject('postgres')!.url)
+    url.pathname = `/${name}_new`
+    {
+      await using outbox = openOutbox({ url: url.href, maxConnections: 1, onError() {} })
+      await migrate(outbox)
+      await ensurePartitions(outbox, Date.now())
+    }
+    await client.query(`alter database ${name}_new rename to ${name}`)
+  }
+  await client.query(`select pg_advisory_unlock(${lock})`)
 }
 
 // Registered first, when the test file imports this one, so it runs after every `afterAll` of the file.

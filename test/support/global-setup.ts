@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { join, relative } from 'node:path'
 import { Client } from 'pg'
 import type { TestProject } from 'vitest/node'
-import { databasePrefix } from './database-name.ts'
+import { databasePrefix, templateName } from './database-name.ts'
 import { startTestServer, type TestServer } from './postgres-server.ts'
 
 declare module 'vitest' {
@@ -35,10 +35,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
+/** Drops the template, and returns the databases that are there still. */
 async function leftBehind(url: string, runId: string): Promise<string[]> {
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
+    for (const name of [templateName(runId), `${templateName(runId)}_new`])
+      await client.query(`drop database if exists ${name}`)
     const { rows } = await client.query('select datname from pg_database where starts_with(datname, $1)', [
       databasePrefix(runId),
     ])

@@ -83,7 +83,12 @@ export async function openTestApi(
     rates: createRates(options.rate ?? { quota: 1_000_000, windowS: 1 }, nowMs),
     keepMs: 0,
     health: async () => state.health,
-    metrics: createMetrics(async () => ({ queue: null, heldBackBytes: null, isCapturing: true })),
+    metrics: createMetrics(async () => ({
+      queue: null,
+      heldBackBytes: null,
+      captureState: 'streaming',
+      openGaps: null,
+    })),
     log: silentLog,
   })
   /** Calls the API as any client; every answer is judged by the document. */

@@ -16,7 +16,7 @@ type WebhookOptions = Partial<Omit<WebhookInput, 'triggers' | 'isActive'>>
 
 /** An outbox with its schema in a database of its own, and short ways to fill it. */
 export async function openTestOutbox() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const outbox = openOutbox({ url: database.url, maxConnections: 10, onError() {} })
   const migrated = describeMigration(await migrate(outbox))
   if (!migrated.ok) throw new Error(`${migrated.problem.what}: ${migrated.problem.found}`)

@@ -67,7 +67,7 @@ export async function startCapture(
   )
   await Promise.race([
     isOver,
-    until(() => ['streaming', 'standing by'].includes(capture.state().state), {
+    until(() => ['streaming', 'standing by', 'gap'].includes(capture.state().state), {
       what: 'capture to have started',
     }),
   ])
@@ -75,12 +75,19 @@ export async function startCapture(
   return {
     state: capture.state,
     async caughtUp() {
-      const id = randomUUID()
-      await source.pool.query('select pg_logical_emit_message(false, $1, $2)', [probePrefix, id])
-      await Promise.race([
-        isOver,
-        until(() => capture.lastProbe() === id, { what: 'capture to have caught up', timeoutMs: 60_000 }),
-      ])
+      const sent = new Set<string>()
+      // Of several probes in one batch only the last is seen, which may be one of capture's own: then another is sent.
+      const isThere = async () => {
+        if (sent.has(capture.lastProbe() ?? '')) return true
+        const id = randomUUID()
+        await source.pool.query('select pg_logical_emit_message(false, $1, $2)', [probePrefix, id])
+        sent.add(id)
+        return await until(() => sent.has(capture.lastProbe() ?? ''), {
+          what: 'the probe',
+          timeoutMs: 5_000,
+        }).catch(() => false)
+      }
+      await Promise.race([isOver, until(isThere, { what: 'capture to have caught up', timeoutMs: 90_000 })])
     },
     async events() {
       const { rows } = await outbox.pool.query('select body from walhook.events order by id')

@@ -139,7 +139,14 @@ function follow(child: ChildProcess): WalhookProcess {
     url,
     async ready() {
       const readyz = `${await url()}/readyz`
-      await until(async () => (await fetch(readyz)).ok, { what: 'walhook to be ready' })
+      await until(
+        async () => {
+          const answer = await fetch(readyz)
+          if (!answer.ok) throw new Error(`${await answer.text()}, ${JSON.stringify(log.slice(-3))}`)
+          return true
+        },
+        { what: 'walhook to be ready', timeoutMs: 60_000 },
+      )
     },
     logged,
     async api(method, path, body) {

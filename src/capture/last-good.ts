@@ -1,0 +1,24 @@
+import { compareCaptured } from '../domain/captured.ts'
+import { earliest, type Lsn } from '../domain/lsn.ts'
+import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
+import type { Remembered } from '../outbox/captured.ts'
+import type { Position } from '../outbox/position.ts'
+import type { CapturedNow } from './read-captured.ts'
+
+/**
+ * Up to where nothing is lost. What is stored of one table says nothing of another, which may have been interrupted before:
+ * the resync that ends the gap of everything remembers the tables as they are then, and nobody would look for it again.
+ */
+export function lastGood(
+  { position, remembered, now }: { position: Position; remembered: Remembered | null; now: CapturedNow },
+  mapping: readonly EntityMapping[],
+): Lsn {
+  const { commitLsn } = position
+  // Positions in the WAL of one cluster say nothing of another's.
+  if (!remembered || remembered.captured.systemIdentifier !== now.captured.systemIdentifier) return commitLsn
+  const { captured, seenLsn } = remembered
+  const isRemade = captured.publication?.oid !== now.captured.publication?.oid
+  const mapped = publishedTables(mapping).map(tableKey)
+  const { losses } = compareCaptured(captured, now.captured, { mapped, isSound: false, seenLsn })
+  return earliest(commitLsn, ...(isRemade ? [seenLsn] : []), ...losses.map(({ fromLsn }) => fromLsn))
+}

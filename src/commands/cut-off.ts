@@ -1,0 +1,23 @@
+import { kindOfError } from '../domain/capture-failures.ts'
+import type { Problem } from '../domain/problem.ts'
+import { describeError } from '../runtime/log.ts'
+
+/** What an error says that is no fault of walhook's: a database has ended what it was asked, or its link; else null. */
+export function cutOffProblem(error: unknown): Problem | null {
+  const kind = kindOfError(error as Error)
+  if (kind === null) return null
+  const found = `cut off: ${describeError(error)}`
+  return kind === 'timeout'
+    ? {
+        code: 'timed_out',
+        what: 'database',
+        found,
+        mend: 'find what ends it (a timeout of the server, the role or the database; a lock; an operator), and run the same again',
+      }
+    : {
+        code: 'cut_off',
+        what: 'database',
+        found,
+        mend: 'see that the server stays up and has connections free (walhook check), and run the same again: nothing is done twice',
+      }
+}

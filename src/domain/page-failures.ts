@@ -1,0 +1,93 @@
+import type { kindOfError } from './capture-failures.ts'
+
+/**
+ * Why a page of a backfill or a resync is not told, one code for each thing that a person can do about it: what one sees,
+ * and the mend. A code never changes its meaning.
+ */
+export const pageCodes = {
+  'page.receiver_waits': {
+    sees: 'A webhook that the rows are for can not be sent more at the moment.',
+    mend: 'do what the reason names: activate the webhook, give it the trigger, or let it take what is pending. It goes on by itself',
+  },
+  'page.receiver_gone': {
+    sees: 'The webhook that the rows were for was deleted.',
+    mend: 'start another backfill for another webhook, if its rows are wanted',
+  },
+  'page.entity_gone': {
+    sees: 'The mapping does not name the entity any more.',
+    mend: 'put the entity back into the mapping (WALHOOK_CONFIG), restart walhook and begin again',
+  },
+  'page.source_problem': {
+    sees: 'The tables can not be read as they are.',
+    mend: 'do what the reason says. It goes on by itself',
+  },
+  'page.unavailable': {
+    sees: 'A database does not answer, refuses the connection or ends it.',
+    mend: 'check that both databases run and can be reached: walhook check. It goes on by itself',
+  },
+  'page.timed_out': {
+    sees: 'Reading or storing a page takes longer than a lock or a timeout allows.',
+    mend: 'end whoever holds a lock on the table (walhook check names it). If nobody does, create an index on the key, and on the owner column of each related table. It goes on by itself',
+  },
+  'page.failed': {
+    sees: 'The same page fails each time that it is tried, and no single row can be set aside for it.',
+    mend: 'do what the reason says. A resync then goes on by itself; start a backfill again: walhook backfill',
+  },
+} as const satisfies Record<string, { readonly sees: string; readonly mend: string }>
+
+export type PageCode = keyof typeof pageCodes
+
+/** What a person does about it. */
+export const pageMendOf = (code: PageCode): string => pageCodes[code].mend
+
+/** The reason of an open or ended backfill or resync with what mends it, in one sentence each. */
+export function describePageReason(reason: string, code: PageCode | null): string {
+  return code === null ? reason : `${reason} (${code}). To mend it: ${pageMendOf(code)}`
+}
+
+/** Thrown where tables can't be read as they are; nobody has tried to. */
+export class Unfit extends Error {}
+
+/** A failure of a page. `unfit`: the tables are not as they must be; null: none of the others. */
+export type PageFailureKind = ReturnType<typeof kindOfError> | 'unfit'
+
+/** Failures of one kind at one place, which is the key that the page begins behind. */
+export type PageFailures = {
+  readonly kind: PageFailureKind
+  readonly place: string
+  readonly count: number
+}
+
+/** Adds a failure to those before it, or begins to count anew. */
+export function addPageFailure(
+  before: PageFailures | null,
+  { kind, place }: Pick<PageFailures, 'kind' | 'place'>,
+): PageFailures {
+  const goesOn = before?.kind === kind && before.place === place
+  return { kind, place, count: goesOn ? before.count + 1 : 1 }
+}
+
+/** So many failures of one kind at one place are no accident. */
+const mostTries = 3
+
+/**
+ * What failures of a page mean. `isFinal`: nothing that is waited for can help. What is not final is tried again for ever;
+ * that it has a code says that a person is needed, or may be.
+ */
+export function judgePageFailures({ kind, count }: PageFailures): {
+  readonly code: PageCode | null
+  readonly isFinal: boolean
+} {
+  if (kind === 'unfit') return { code: 'page.source_problem', isFinal: false }
+  if (count < mostTries) return { code: null, isFinal: false }
+  switch (kind) {
+    case 'lost':
+      return { code: 'page.unavailable', isFinal: false }
+    case 'timeout':
+      return { code: 'page.timed_out', isFinal: false }
+    case null:
+      return { code: 'page.failed', isFinal: true }
+    default:
+      return kind satisfies never
+  }
+}

@@ -1,0 +1,301 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import type { Backfill } from '../../src/domain/backfill.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
+import { pageCodes } from '../../src/domain/page-failures.ts'
+import { findBackfill } from '../../src/outbox/backfills.ts'
+import { transaction } from '../../src/outbox/database.ts'
+import { openGap } from '../../src/outbox/gaps.ts'
+import { beginResyncs, openResyncs } from '../../src/outbox/resyncs.ts'
+import { isDone, openBackfills } from '../support/backfill.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { startCapture } from '../support/run-capture.ts'
+import { until } from '../support/wait.ts'
+
+/** What is to fail: a step of a page, so many times, with an error of this SQLSTATE. */
+const fault = vi.hoisted(() => ({
+  step: '',
+  times: 0,
+  code: null as string | null,
+  hits: 0,
+  strike(step: string) {
+    if (step !== this.step || this.times <= 0) return
+    this.times--
+    this.hits++
+    throw Object.assign(new Error(`injected into ${step}`), this.code !== null && { code: this.code })
+  },
+}))
+const poison = 'poison'
+
+vi.mock('../../src/capture/read-entity.ts', async original => {
+  const real = await original<typeof import('../../src/capture/read-entity.ts')>()
+  const showRows: typeof real.showRows = (db, catalogue, entity, rows, readList) => {
+    fault.strike('read')
+    return real.showRows(db, catalogue, entity, rows, readList)
+  }
+  return { ...real, showRows }
+})
+vi.mock('../../src/capture/result.ts', async original => {
+  const real = await original<typeof import('../../src/capture/result.ts')>()
+  const createResultWriter: typeof real.createResultWriter = catalogue => {
+    const write = real.createResultWriter(catalogue)
+    return (entity, row, related) => {
+      if (row.values.includes(poison)) fault.strike('write')
+      return write(entity, row, related)
+    }
+  }
+  return { ...real, createResultWriter }
+})
+vi.mock('../../src/domain/event.ts', async original => {
+  const real = await original<typeof import('../../src/domain/event.ts')>()
+  const writeBody: typeof real.writeBody = event => {
+    if (event.resultJson?.includes(poison)) fault.strike('body')
+    return real.writeBody(event)
+  }
+  return { ...real, writeBody }
+})
+vi.mock('../../src/outbox/append.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/append.ts')>()
+  const append: typeof real.append = (db, input) => {
+    const bodies = 'add' in input.events ? input.events.values().body! : input.events.map(e => e.body).join()
+    if (bodies.includes(poison)) fault.strike('append')
+    return real.append(db, input)
+  }
+  return { ...real, append }
+})
+vi.mock('../../src/outbox/backfills.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/backfills.ts')>()
+  const advanceBackfill: typeof real.advanceBackfill = (db, step) => {
+    fault.strike('advance')
+    return real.advanceBackfill(db, step)
+  }
+  return { ...real, advanceBackfill }
+})
+vi.mock('../../src/outbox/resyncs.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/resyncs.ts')>()
+  const advanceResync: typeof real.advanceResync = (db, step, deletes) => {
+    fault.strike('advance')
+    return real.advanceResync(db, step, deletes)
+  }
+  return { ...real, advanceResync }
+})
+
+afterEach(() => {
+  fault.times = 0
+})
+
+function arm(step: string, times: number, code: string | null = null) {
+  Object.assign(fault, { step, times, code, hits: 0 })
+}
+const always = Number.POSITIVE_INFINITY
+
+const tables = `create table companies (id integer primary key);
+  create table users (id integer primary key, name text);
+  insert into users select i, case i when 3 then '${poison}' else 'sound' end from generate_series(1, 5) i;`
+
+async function open(sql = tables, mapping: readonly EntityMapping[] = defaultMapping) {
+  const database = await createTestDatabase()
+  const psql = await connect(database.url)
+  await psql.query(sql)
+  const capture = await startCapture(database, mapping)
+  const backfills = await openBackfills(database)
+  await backfills.webhook('user.new', 'user.update', 'user.delete')
+  const slotName = database.name.slice(0, 63)
+  return {
+    psql,
+    capture,
+    backfills,
+    resyncs: () => openResyncs(backfills.outbox, slotName),
+    async resync() {
+      await openGap(backfills.outbox, { slotName, reason: 'slot missing', detail: 'dropped', fromLsn: 1n })
+      await transaction(backfills.outbox.pool, tx => beginResyncs(tx, { slotName, entityTypes: ['user'] }))
+    },
+    async isResynced() {
+      const { rows } = await psql.query('select from walhook.gaps where resynced_at is null')
+      return rows.length === 0
+    },
+    async events() {
+      const { rows } = await psql.query(
+        `select action_type || ' ' || entity_id || coalesce(' without ' || omitted[1], '') as event
+         from walhook.events order by id`,
+      )
+      return rows.map(({ event }): string => event)
+    },
+    async parked() {
+      const { rows } = await psql.query(
+        'select entity_id, reason from walhook.parked_changes order by parked_at, index_in_transaction',
+      )
+      return rows.map(({ entity_id, reason }) => `${entity_id}: ${reason}`)
+    },
+    async [Symbol.asyncDispose]() {
+      await capture[Symbol.asyncDispose]()
+      await backfills[Symbol.asyncDispose]()
+      await psql.end()
+      await database.drop()
+    },
+  }
+}
+
+const sound = [1, 2, 4, 5].map(id => `new ${id}`)
+const all = [1, 2, 3, 4, 5].map(id => `new ${id}`)
+
+test.each(['read', 'write', 'body', 'append', 'advance'])(
+  'a failure that comes once, in the step "%s" of a page, costs nothing',
+  async step => {
+    await using at = await open()
+    arm(step, 1)
+    await at.backfills.is(await at.backfills.start(), isDone)
+    expect(fault.hits).toBe(1)
+    expect(await at.events()).toEqual(all)
+    expect(await at.parked()).toEqual([])
+  },
+)
+
+test.each<[string, string | null, string]>([
+  ['write', null, '3: its event can not be written: injected into write'],
+  ['body', null, '3: its event can not be written: injected into body'],
+  ['append', '22000', '3: the outbox refuses its event: injected into append (22000)'],
+])(
+  'a failure that always comes with one row, in the step "%s" of a page, sets that row aside: of a backfill, and of a resync',
+  async (step, code, parked) => {
+    await using at = await open()
+    arm(step, always, code)
+    const { rowsDone } = await at.backfills.is(await at.backfills.start(), isDone)
+    expect(rowsDone).toBe(5)
+    expect(await at.events()).toEqual(sound)
+    expect(await at.parked()).toEqual([parked])
+    // Receivers know it from before: it is there, whatever can be told of it, and no delete.
+    fault.times = 0
+    await at.psql.query(`update users set name = name where id = 3`)
+    await at.capture.caughtUp()
+    arm(step, always, code)
+    await at.resync()
+    await until(at.isResynced, { what: 'the resync' })
+    expect((await at.events()).slice(5)).toEqual([1, 2, 4, 5].map(id => `update ${id}`))
+    // Once as a row that is there, and once as one that seems to be gone.
+    expect(await at.parked()).toEqual([parked, parked, parked])
+  },
+)
+
+test.each(['read', 'advance'])(
+  'a backfill of which a page always fails, in the step "%s", ends with a code and a mend; capture goes on, and so does the next one',
+  async step => {
+    await using at = await open()
+    arm(step, always)
+    const failed = await at.backfills.is(
+      await at.backfills.start(),
+      ({ state }: Backfill) => state === 'failed',
+      'the backfill to fail',
+    )
+    expect(failed).toMatchObject({ code: 'page.failed' })
+    expect(failed.reason).toContain(`injected into ${step}`)
+    expect(failed.reason).toContain('at the first row')
+    expect(pageCodes['page.failed'].mend).toContain('walhook backfill')
+    expect(fault.hits).toBe(3)
+    await at.psql.query(`insert into users values (6, 'since')`)
+    await at.capture.caughtUp()
+    expect(at.capture.state().state).toBe('streaming')
+    expect(await at.events()).toEqual(['new 6'])
+    fault.times = 0
+    await at.backfills.is(await at.backfills.start(), isDone)
+    expect(await at.events()).toEqual(['new 6', ...all, 'new 6'])
+  },
+)
+
+test('a resync of which a page always fails keeps its gap open, says by a code why, and goes on once that is mended', async () => {
+  await using at = await open()
+  arm('advance', always)
+  await at.resync()
+  const waiting = await until(async () => (await at.resyncs()).find(({ code }) => code !== null), {
+    what: 'the code',
+  })
+  expect(waiting).toMatchObject({ code: 'page.failed', state: 'waiting' })
+  expect(waiting.reason).toContain('injected into advance')
+  expect(await at.events()).toEqual([])
+  fault.times = 0
+  await until(at.isResynced, { what: 'the resync' })
+  expect(await at.events()).toEqual(all)
+})
+
+test('what comes back by itself is waited for, whatever it takes: a link that is lost, and a lock', async () => {
+  await using at = await open()
+  arm('read', always, '57P01')
+  const id = await at.backfills.start()
+  const waiting = await at.backfills.is(id, ({ code }) => code === 'page.unavailable', 'the code')
+  expect(waiting.state).toBe('waiting')
+  Object.assign(fault, { code: '55P03' })
+  await at.backfills.is(id, ({ code }) => code === 'page.timed_out', 'the other code')
+  fault.times = 0
+  expect(await at.backfills.is(id, isDone)).toMatchObject({ code: null, reason: null })
+})
+
+test('an event that the outbox refuses by a rule of its administrator is set aside, of the stream and of a backfill', async () => {
+  await using at = await open(`${tables} update users set name = 'sound'`)
+  await at.psql.query(
+    'alter table walhook.events add constraint small check (octet_length(body) < 1000) not valid',
+  )
+  await at.psql.query(`update users set name = repeat('x', 1000) where id = 3`)
+  await at.psql.query(`update users set name = 'after' where id = 4`)
+  await at.capture.caughtUp()
+  expect(await at.events()).toEqual(['update 4'])
+  await at.backfills.is(await at.backfills.start(), isDone)
+  expect((await at.events()).slice(1)).toEqual(sound)
+  const [byStream, byBackfill, ...more] = await at.parked()
+  expect(byStream).toMatch(/^3: the outbox refuses its event: .*"small" \(23514\)/)
+  expect(byBackfill).toBe(byStream)
+  expect(more).toEqual([])
+})
+
+test('a value whose JSON no string can hold: its row is set aside, by the stream and by a backfill', async () => {
+  await using at = await open(`${tables} update users set name = 'sound'`)
+  // Each character takes six in JSON, and a string holds 2^29.
+  await at.psql.query(`update users set name = repeat(chr(1), 90000000) where id = 3`)
+  await at.psql.query(`update users set name = 'after' where id = 4`)
+  await at.capture.caughtUp()
+  expect(await at.events()).toEqual(['update 4'])
+  const parked = '3: its event can not be written: Invalid string length'
+  expect(await at.parked()).toEqual([parked])
+  await at.backfills.is(await at.backfills.start(), isDone, 'the backfill to be done', 240_000)
+  expect((await at.events()).slice(1)).toEqual(sound)
+  expect(await at.parked()).toEqual([parked, parked])
+}, 360_000)
+
+test('a row whose reading raises an error (a generated column that divides by zero) is set aside, and one whose list does so is told without it', async ({
+  skip,
+}) => {
+  const notes = {
+    table: { schema: 'public', name: 'notes' },
+    owner: 'user_id',
+    columns: ['ratio'],
+    plain: true,
+  }
+  const mapping = [{ ...defaultMapping[0]!, related: [{ ...notes, field: 'notes' }] }]
+  const database = await createTestDatabase()
+  const psql = await connect(database.url)
+  const { rows } = await psql.query(`select current_setting('server_version_num')::int as version`)
+  await psql.end()
+  await database.drop()
+  skip(rows[0].version < 180000, 'virtual generated columns are of PostgreSQL 18')
+  await using at = await open(
+    `create table users (id integer primary key, part integer, ratio integer generated always as (100 / part) virtual);
+     create table notes (id integer, user_id integer, part integer, primary key (user_id, id),
+                         ratio integer generated always as (100 / part) virtual);
+     insert into users values (1, 1), (2, 0), (3, 3), (4, 4);
+     insert into notes values (1, 1, 1), (3, 3, 0), (4, 4, 4)`,
+    mapping,
+  )
+  const parked = '2: its row can not be read: division by zero (22012)'
+  await at.backfills.is(await at.backfills.start(), isDone)
+  expect(await at.events()).toEqual(['new 1', 'new 3 without notes', 'new 4'])
+  expect(await at.parked()).toEqual([parked])
+  await at.psql.query('update users set id = id')
+  await at.capture.caughtUp()
+  expect((await at.events()).slice(3)).toEqual(['update 1', 'update 3 without notes', 'update 4'])
+  const byStream = `2: its event can not be written: ${parked.slice(3)}`
+  expect(await at.parked()).toEqual([parked, byStream])
+  // What is looked for because nothing was told of it is there, and not gone.
+  await at.resync()
+  await until(at.isResynced, { what: 'the resync' })
+  expect((await at.events()).slice(6)).toEqual(['update 1', 'update 3 without notes', 'update 4'])
+  expect((await findBackfill(at.backfills.outbox, 1))?.state).toBe('done')
+})

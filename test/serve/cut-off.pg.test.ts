@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { runWalhook, startWalhook } from '../support/walhook-process.ts'
+
+const endAll = `select count(pg_terminate_backend(pid))::int as ended from pg_stat_activity
+  where application_name like 'walhook%' and datname = current_database()`
+
+async function open() {
+  const database = await createTestDatabase()
+  const psql = await connect(database.url)
+  await psql.query(
+    'create table companies (id integer primary key); create table users (id integer primary key)',
+  )
+  return {
+    database,
+    psql,
+    /** Ends connections of walhook as soon as they are there, until `isOver`. */
+    async endUntil(isOver: () => boolean) {
+      while (!isOver()) await psql.query(endAll)
+    },
+    async [Symbol.asyncDispose]() {
+      await psql.end()
+      await database.drop()
+    },
+  }
+}
+
+test('a start that the database cuts off says so and begins again', async () => {
+  await using at = await open()
+  await using walhook = startWalhook(at.database)
+  const isSaid = () => walhook.log.some(({ msg }) => msg === 'walhook.start_cut_off')
+  await at.endUntil(() => isSaid() || walhook.hasEnded())
+  expect(walhook.stderr()).toBe('')
+  await walhook.ready()
+})
+
+test('a command that the database cuts off says that it may be run again', async () => {
+  await using at = await open()
+  let isOver = false
+  const [done] = await Promise.all([
+    runWalhook(at.database, ['check']).finally(() => {
+      isOver = true
+    }),
+    at.endUntil(() => isOver),
+  ])
+  expect(done).toMatchObject({ code: 1, stdout: '' })
+  expect(done.stderr).toMatch(/^database: cut off: .*57P01.*To mend it: .*run the same again/)
+})
