@@ -212,6 +212,18 @@ test('a batch that was in flight when its process died is sent again as it was b
   })
 })
 
+test('an update that is sent as new in a batch is sent so again, whoever sends it', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 4, maxWaitMs: 0 }
+  const webhookId = await open(at, batch, 'latest')
+  await at.append('user 1 new', 'user 2 update', 'user 1 update')
+  const first = (await take(at, webhookId, batch, { mode: 'latest' })).shipments[0]!
+  expect(shown(first)).toBe('2 update, 1 new')
+  await at.outbox.pool.query('update walhook.batches set taken_by = null')
+  const again = (await take(at, webhookId, batch, { mode: 'latest' })).shipments[0]!
+  expect(messageOf(again)).toEqual(messageOf(first))
+})
+
 test('an event that is asked for by hand goes before the batch that its entity is in', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { insertAttempts } from '../../src/outbox/attempts.ts'
+import { forgetEntity } from '../../src/outbox/forget.ts'
 import { keepLastAttempts } from '../../src/outbox/kept-attempts.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { cancel, claim, retry, settle, settlementOf } from '../support/sending.ts'
@@ -144,6 +145,16 @@ test('what waits of a person in the log, behind others, or was cancelled there i
   expect((await claim(at, id)).map(({ entityId, eventId }) => [entityId, eventId > fourth!])).toEqual([
     [person, true],
   ])
+})
+
+test('what waited behind what is forgotten, and is newer, is due', async () => {
+  const id = await at.webhook(['user.new', 'user.update'])
+  const person = newPerson()
+  const [first] = await at.append(`user ${person} new`)
+  const [newer] = await at.append(`user ${person} update`)
+  for (const delivery of await claim(at, id)) await settle(at, settlementOf(delivery, retry(60_000)))
+  await forgetEntity(at.outbox, { entityType: 'user', entityId: person }, first!, () => false)
+  expect((await claim(at, id)).map(({ eventId }) => eventId)).toEqual([newer])
 })
 
 test('a batch keeps the part of others, also one that was under way', async () => {
