@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import pg from 'pg'
 import { expect, test } from 'vitest'
 import { lockHolder } from '../../src/outbox/fence.ts'
 import { beat, claimShares, join, leave, releaseShares } from '../../src/outbox/holders.ts'
@@ -129,30 +130,41 @@ test('two that both believe that they serve: the one that was taken over can cha
 })
 
 test.each([
-  ['before its next statement', 'select'],
-  ['before it has taken an answer', `select repeat('x', 50000000)`],
+  ['before its next statement', 'select', 'idle in transaction'],
+  ['before it has taken an answer', `select repeat('x', 50000000)`, 'active'],
 ])(
   'a process that was stopped in the middle of a transaction, %s, holds up nobody for ever: its session is ended',
-  async (_, statement) => {
+  async (_, statement, state) => {
     await using at = await openTestOutbox()
     const { holderId: dead } = await join(at.outbox, { aliveMs })
-    const client = await at.outbox.pool.connect()
+    const client = new pg.Client(at.database.url)
     client.on('error', () => {})
+    await client.connect()
     await client.query('begin')
     await lockHolder(client, dead)
+    const { rows } = await client.query('select pg_backend_pid() as pid')
     // It takes no answer any more.
     const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
     stream.pause()
     const answer = client.query(statement).catch(() => 'lost')
-    // While it works, it is waited for.
+    const stopped = async () =>
+      (
+        await at.outbox.pool.query('select state, wait_event_type from pg_stat_activity where pid = $1', [
+          rows[0].pid,
+        ])
+      ).rows[0]
+    await until(async () => (await stopped()).wait_event_type === 'Client', { what: 'the session to wait' })
+    expect((await stopped()).state).toBe(state)
+    // What has just begun to wait may go on.
     expect(await takeOver(at.outbox, { deadId: dead, beat: 0n })).toBe(null)
     expect(await at.count('holders')).toBe(1)
     await until(async () => (await takeOver(at.outbox, { deadId: dead, beat: 0n })) !== null, {
       what: 'the takeover',
     })
+    expect(await stopped()).toBe(undefined)
     stream.resume()
     await answer
-    client.release(true)
+    await client.end()
     expect(await at.count('holders')).toBe(0)
   },
 )
