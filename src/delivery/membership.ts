@@ -1,4 +1,5 @@
 import { elapsedMs, type Moment } from '../domain/elapsed.ts'
+import { noteBeats, type Silences } from '../domain/silence.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { type Beat, beat, join } from '../outbox/holders.ts'
@@ -23,24 +24,20 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   const { holderId } = await join(outbox, { aliveMs: aliveMs(deadlineMs) })
   let maySendUpTo: TimeId = 0n
   let running: Promise<Beat | null> | null = null
-  /** Since when others have shown this beat, by our own clock. */
-  const seen = new Map<number, { beat: bigint; sinceMs: number }>()
+  /** What is known of the others, as of the moment at which our last beat was answered: what it tells is no younger. */
+  let silences: Silences = new Map()
+  let heardAtMs = 0
 
   async function renew(upTo: TimeId): Promise<Beat | null> {
     const at = now()
     const told = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
     if (!told) return null
+    const heardMs = now().monotonicMs
+    silences = noteBeats(silences, told.holders, heardMs - heardAtMs)
+    heardAtMs = heardMs
     beganAt = at
     if (upTo > maySendUpTo) maySendUpTo = upTo
-    observe(told)
     return told
-  }
-
-  function observe({ holders }: Beat) {
-    const nowMs = now().monotonicMs
-    for (const id of [...seen.keys()]) if (!holders.some(each => each.id === id)) seen.delete(id)
-    for (const { id, beat } of holders)
-      if (seen.get(id)?.beat !== beat) seen.set(id, { beat, sinceMs: nowMs })
   }
 
   return {
@@ -65,9 +62,8 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
 
     /** Whose beat has stood still for long enough. */
     dead(): { id: number; beat: bigint }[] {
-      const nowMs = now().monotonicMs
-      return [...seen]
-        .filter(([id, { sinceMs }]) => id !== holderId && nowMs - sinceMs >= deadAfterMs)
+      return [...silences]
+        .filter(([id, { silentMs }]) => id !== holderId && silentMs >= deadAfterMs)
         .map(([id, { beat }]) => ({ id, beat }))
     },
   }
