@@ -1,11 +1,12 @@
 import { type Entity, entityKey } from '../domain/entity.ts'
+import { isSkipped } from '../domain/skip.ts'
 import { isUnsent } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { triggerOf } from '../domain/trigger.ts'
 import { wants } from '../domain/wanted.ts'
 import { openWindow, type Window } from '../domain/window.ts'
 import type { AsideRow } from '../outbox/aside.ts'
-import type { DeliverySettings, Skip } from '../outbox/delivery-settings.ts'
+import type { DeliverySettings } from '../outbox/delivery-settings.ts'
 import type { LogEvent } from '../outbox/log.ts'
 import type { Delivery } from '../outbox/shipment.ts'
 import type { OwnPlace } from '../outbox/streams.ts'
@@ -341,15 +342,3 @@ export function createMachine(options: {
 }
 
 export type Machine = ReturnType<typeof createMachine>
-
-function isSkipped(
-  skips: readonly Skip[],
-  event: { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId },
-): boolean {
-  return skips.some(
-    ({ entity, afterId, upTo }) =>
-      event.eventId > afterId &&
-      event.eventId <= upTo &&
-      (entity === null || entityKey(entity) === entityKey(event)),
-  )
-}

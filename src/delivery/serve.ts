@@ -1,10 +1,12 @@
-import { type AsideRow, giveBack } from '../outbox/aside.ts'
+import type { AsideRow } from '../outbox/aside.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { releaseShares } from '../outbox/holders.ts'
+import { giveBack } from '../outbox/pick-due.ts'
 import { type Settled, type Settlement, settle, type ToSettle } from '../outbox/settle.ts'
 import type { Shipment } from '../outbox/shipment.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { lookAtAll } from './look.ts'
 import { createMachine, type ToSetAside } from './machine.ts'
 import type { Membership } from './membership.ts'
 import type { Places } from './places.ts'
@@ -35,14 +37,6 @@ export type ServeOptions = {
 const beatEveryMs = 700
 const tickMs = 100
 const saveEveryMs = 500
-/** What keeps the main stream from going on for so long makes its webhook leave it. */
-const leaveAfterMs = 1_000
-/** What is under way for so long at a webhook that is behind becomes a row. */
-const asideAfterMs = 2_000
-/** A webhook that can't be sent to for so long is forgotten but for its place. */
-const forgetAfterMs = 5_000
-/** A webhook that has kept up for so long by its own places joins the main stream again. */
-const joinAfterMs = 1_000
 const lookEveryMs = 5_000
 const settleWithinMs = 5_000
 
@@ -283,39 +277,13 @@ export function createServing(options: ServeOptions) {
 
   /** What is looked at now and then. */
   function tick(nowMs: number) {
-    let isQuiet = underWay === 0 && machine.leaving.size === 0
-    for (const queue of machine.queues.values()) {
-      const [oldest] = queue.fromMain
-      if (oldest) isQuiet = false
-      if (queue.ready.length > 0) machine.active.add(queue)
-      if (oldest && nowMs - oldest.sinceMs >= leaveAfterMs && !queue.isJoining) machine.leave(queue)
-    }
-    for (const queue of machine.behind) if (look(queue, nowMs)) isQuiet = false
+    const { isQuiet, isSaveWanted } = lookAtAll(machine, { nowMs, holderId, room: id => places.room(id) })
+    if (isSaveWanted) nextSaveMs = 0
     if (nowMs >= nextLookMs) {
       nextLookMs = nowMs + lookEveryMs
       reader.lookForAside()
     }
-    nextTickMs = nowMs + (isQuiet ? beatEveryMs : tickMs)
-  }
-
-  /** A webhook that is behind. Returns whether it is to be looked at again soon. */
-  function look(queue: Queue, nowMs: number): boolean {
-    if (queue.isJoining) return true
-    machine.setAsideSlow(queue, { sentBeforeMs: nowMs - asideAfterMs, holderId })
-    const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || places.room(queue.id) <= 0)
-    queue.stuckSinceMs = isStuck ? (queue.stuckSinceMs ?? nowMs) : null
-    if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs)
-      machine.forgetUnsent(queue)
-    if (queue.settings.batch || !machine.hasCaughtUp(queue)) {
-      queue.caughtUpSinceMs = null
-      return queue.sending > 0 || queue.ready.length > 0
-    }
-    queue.caughtUpSinceMs ??= nowMs
-    if (nowMs - queue.caughtUpSinceMs >= joinAfterMs) {
-      queue.isJoining = true
-      nextSaveMs = 0
-    }
-    return true
+    nextTickMs = nowMs + (isQuiet && underWay === 0 && machine.leaving.size === 0 ? beatEveryMs : tickMs)
   }
 
   /** Gives everything up in order: the shares at once, what is under way when it has ended. */

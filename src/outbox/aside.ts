@@ -1,9 +1,5 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
-import { type Outbox, transaction } from './database.ts'
-import { deliveryColumns, fromRow } from './delivery-row.ts'
-import { lockHolder, standing } from './fence.ts'
-import { type Delivery, itsEvent } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 
 /**
@@ -113,8 +109,13 @@ export function dues(rows: readonly { webhook_id: number; due_in_ms: number | nu
   )
 }
 
-type Entity = { readonly webhookId: number; readonly entityType: string; readonly entityId: string }
-const entities = rows<Entity>({
+/** An entity at a webhook. */
+export type RowEntity = {
+  readonly webhookId: number
+  readonly entityType: string
+  readonly entityId: string
+}
+const entities = rows<RowEntity>({
   webhook_id: ['int', of => of.webhookId],
   entity_type: ['text', of => of.entityType],
   entity_id: ['text', of => of.entityId],
@@ -152,261 +153,9 @@ returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
 )
 
 /** Makes due what waited behind rows that this transaction has ended. Returns when what is left of these entities is due. */
-export async function wakeNext(client: pg.ClientBase, ended: readonly Entity[]): Promise<Due[]> {
+export async function wakeNext(client: pg.ClientBase, ended: readonly RowEntity[]): Promise<Due[]> {
   if (ended.length === 0) return []
   const entities = [...new Map(ended.map(entity => [entityKey(entity), entity])).values()]
   const [, woken] = await Promise.all([lockOldest(client, { entities }), wakeOldest(client, { entities })])
   return dues(woken.rows)
-}
-
-/**
- * Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. One that
- * has changed in the moment before it was locked is not where it was found, and is left to the next time.
- */
-const takeDue = statement(
-  'take_due',
-  { holderId: 'int', webhookId: 'int', shares: 'smallint[]', most: 'int' },
-  p => `
-with due as materialized (
-  select d.*
-  from unnest(${p.shares}) as s (share)
-  cross join lateral (
-    select ctid, due_at from walhook.deliveries
-    where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
-    order by due_at limit ${p.most}
-  ) d
-  order by d.due_at limit ${p.most}
-), locked as materialized (
-  select l.ctid
-  from due
-  cross join lateral (
-    select ctid from walhook.deliveries where ctid = due.ctid and taken_by is null for no key update skip locked
-  ) l
-)
-update walhook.deliveries d
-set taken_by = ${p.holderId}
-from locked
-where d.ctid = locked.ctid
-returning d.entity_type, d.entity_id, d.event_id`,
-)
-
-type Key = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
-const keys = rows<Key>({
-  entity_type: ['text', key => key.entityType],
-  entity_id: ['text', key => key.entityId],
-  event_id: ['bigint', key => key.eventId],
-})
-
-/**
- * Puts back what is behind an older row of its entity (asked for by hand, or taken by a holder before): a statement of its own,
- * which sees what was ended until the rows were locked. Whoever ends the older one waits for this, and makes the row due then.
- */
-const putBackBehind = statement(
-  'put_back_behind',
-  { webhookId: 'int', keys },
-  p => `
-with behind as materialized (
-  select d.ctid
-  from ${p.keys('s')}
-  cross join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-    limit 1
-  ) d
-  where exists (
-    select from walhook.deliveries o
-    where o.webhook_id = ${p.webhookId} and o.entity_type = s.entity_type and o.entity_id = s.entity_id
-      and o.event_id < s.event_id offset 0
-  )
-)
-update walhook.deliveries d
-set taken_by = null, due_at = 'infinity'
-from behind
-where d.ctid = behind.ctid`,
-)
-
-const readTaken = statement(
-  'read_taken',
-  { webhookId: 'int', holderId: 'int', keys },
-  p => `
-select ${deliveryColumns}
-from ${p.keys('s')}
-cross join lateral (
-  select * from walhook.deliveries
-  where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-  limit 1
-) d
-${itsEvent}
-where d.taken_by = ${p.holderId}
-order by d.event_id`,
-)
-
-const nextDue = statement(
-  'next_due',
-  { webhookId: 'int', shares: 'smallint[]' },
-  p => `
-select ${dueInMs('min(d.due_at)')} as due_in_ms
-from unnest(${p.shares}) as s (share)
-cross join lateral (
-  select due_at from walhook.deliveries
-  where webhook_id = ${p.webhookId} and share = s.share and taken_by is null and due_at < 'infinity'
-  order by due_at limit 1
-) d`,
-)
-
-/** Rows that were taken, and when the earliest of those that are left is due; null: none is. */
-export type Picked = { readonly deliveries: readonly Delivery[]; readonly nextDueInMs: number | null }
-
-/**
- * Takes up to `limit` rows of a webhook that are due, the oldest of their entities only: from now on this holder sends them.
- * Nothing, where it is fenced.
- */
-export async function pickDue(
-  outbox: Outbox,
-  input: { holderId: number; webhookId: number; shares: readonly number[]; limit: number },
-): Promise<Picked> {
-  const { holderId, webhookId, limit } = input
-  return await transaction(outbox.pool, async client => {
-    const [, held] = await Promise.all([lockHolder(client, holderId), standing(client, holderId)])
-    const shares = input.shares.filter(share => held?.shares.has(share))
-    if (shares.length === 0) return { deliveries: [], nextDueInMs: null }
-    const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
-    const taken = due.rows.map(row => ({
-      entityType: row.entity_type,
-      entityId: row.entity_id,
-      eventId: row.event_id,
-    }))
-    const [, read, left] = await Promise.all([
-      taken.length > 0 && putBackBehind(client, { webhookId, keys: taken }),
-      taken.length > 0 && readTaken(client, { webhookId, holderId, keys: taken }),
-      nextDue(client, { webhookId, shares }),
-    ])
-    return { deliveries: read ? read.rows.map(fromRow) : [], nextDueInMs: left.rows[0].due_in_ms }
-  })
-}
-
-const giveBackStatement = statement(
-  'give_back',
-  {
-    holderId: 'int',
-    taken: rows<Delivery>({
-      webhook_id: ['int', each => each.webhookId],
-      entity_type: ['text', each => each.entityType],
-      entity_id: ['text', each => each.entityId],
-      event_id: ['bigint', each => each.eventId],
-    }),
-  },
-  p => `
-with given as materialized (
-  select d.ctid
-  from ${p.taken('s')}
-  cross join lateral (
-    select ctid, taken_by from walhook.deliveries
-    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-    limit 1
-  ) d
-  where d.taken_by = ${p.holderId}
-)
-update walhook.deliveries d set taken_by = null from given where d.ctid = given.ctid`,
-)
-
-/** Gives back rows that were taken and not sent: they are due as before. */
-export async function giveBack(
-  outbox: Outbox,
-  { holderId, deliveries }: { holderId: number; deliveries: readonly Delivery[] },
-): Promise<void> {
-  if (deliveries.length === 0) return
-  await transaction(outbox.pool, async client => {
-    await lockHolder(client, holderId)
-    await giveBackStatement(client, { holderId, taken: deliveries })
-    await wakeNext(client, deliveries)
-  })
-}
-
-const blockedStatement = statement(
-  'blocked_entities',
-  {
-    asked: rows<Entity & { readonly place: number }>({
-      webhook_id: ['int', of => of.webhookId],
-      entity_type: ['text', of => of.entityType],
-      entity_id: ['text', of => of.entityId],
-      place: ['int', of => of.place],
-    }),
-    webhookIds: 'int[]',
-  },
-  p => `
-select array(
-         select s.place from ${p.asked('s')}
-         where exists (
-           select from walhook.deliveries d
-           where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id offset 0
-         )
-       ) as places,
-       array(
-         select w.id from unnest(${p.webhookIds}) as w (id)
-         where not exists (select from walhook.deliveries d where d.webhook_id = w.id offset 0)
-       ) as without`,
-)
-
-/** Which entities have rows, so that what is newer has to join them; and the webhooks `without` any row at all. */
-export async function blockedEntities(
-  outbox: Outbox,
-  input: {
-    readonly webhookIds: readonly number[]
-    readonly entityTypes: readonly string[]
-    readonly entityIds: readonly string[]
-  },
-): Promise<{ readonly blocked: readonly boolean[]; readonly without: readonly number[] }> {
-  const { webhookIds, entityTypes, entityIds } = input
-  const asked = webhookIds.map((webhookId, place) => ({
-    webhookId,
-    entityType: entityTypes[place]!,
-    entityId: entityIds[place]!,
-    place,
-  }))
-  if (asked.length === 0) return { blocked: [], without: [] }
-  const { rows } = await blockedStatement(outbox.pool, { asked, webhookIds: [...new Set(webhookIds)] })
-  const blocked = new Set<number>(rows[0].places)
-  return { blocked: asked.map(({ place }) => blocked.has(place)), without: rows[0].without }
-}
-
-/**
- * The webhooks that have rows: a walk along the key that touches one entry for each, and then the earliest in each share.
- * Only what can be taken counts.
- */
-const webhooksWithAsideStatement = statement(
-  'webhooks_with_aside',
-  { shares: 'smallint[]' },
-  p => `
-with recursive w as (
-  (select webhook_id from walhook.deliveries order by webhook_id limit 1)
-  union all
-  select next.webhook_id from w cross join lateral (
-    select d.webhook_id from walhook.deliveries d where d.webhook_id > w.webhook_id order by d.webhook_id limit 1
-  ) next
-)
-select w.webhook_id, ${dueInMs('due.at')} as due_in_ms
-from w cross join lateral (
-  select least(min(d.due_at), min(b.due_at)) as at
-  from unnest(${p.shares}) as s (share)
-  left join lateral (
-    select due_at from walhook.deliveries
-    where webhook_id = w.webhook_id and share = s.share and taken_by is null and due_at < 'infinity'
-    order by due_at limit 1
-  ) d on true
-  left join lateral (
-    select due_at from walhook.batches
-    where share = s.share and webhook_id = w.webhook_id and taken_by is null
-    order by due_at limit 1
-  ) b on true
-) due`,
-)
-
-/** The webhooks that have rows or batches, and in how many ms the first in these shares is due; null: none is. */
-export async function webhooksWithAside(
-  outbox: Outbox,
-  shares: readonly number[],
-): Promise<{ webhookId: number; dueInMs: number | null }[]> {
-  const { rows } = await webhooksWithAsideStatement(outbox.pool, { shares })
-  return rows.map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))
 }

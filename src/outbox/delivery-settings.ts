@@ -1,4 +1,4 @@
-import type { TimeId } from '../domain/time-id.ts'
+import type { Skip } from '../domain/skip.ts'
 import type { WebhookState } from '../domain/wanted.ts'
 import type { Batching, Mode } from '../domain/webhook.ts'
 import type { Sealed } from '../domain/webhook-secrets.ts'
@@ -24,13 +24,6 @@ export type DeliverySettings = {
   /** By rising version: the newest, and those before it that an event of the log may still have been appended under. */
   readonly states: readonly WebhookState[]
   readonly skips: readonly Skip[]
-}
-
-/** Events in (afterId, upTo] that an admin has cancelled: of one entity, or of all. */
-export type Skip = {
-  readonly entity: { readonly entityType: string; readonly entityId: string } | null
-  readonly afterId: TimeId
-  readonly upTo: TimeId
 }
 
 /** The version that events after a place have at least: of the first that is there, or of the newest append. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { append } from '../../src/outbox/append.ts'
-import { pickDue } from '../../src/outbox/aside.ts'
 import { transaction } from '../../src/outbox/database.ts'
 import { lockAllHolders } from '../../src/outbox/fence.ts'
+import { pickDue } from '../../src/outbox/pick-due.ts'
 import { deleteLeftovers, deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
 import { eventIds, openTestOutbox } from '../support/open-outbox.ts'
 import {

@@ -1,0 +1,53 @@
+import type { Machine } from './machine.ts'
+import { isOpen, type Queue } from './queue.ts'
+
+/** What keeps the main stream from going on for so long makes its webhook leave it. */
+const leaveAfterMs = 1_000
+/** What is under way for so long at a webhook that is behind becomes a row. */
+const asideAfterMs = 2_000
+/** A webhook that can't be sent to for so long is forgotten but for its place. */
+const forgetAfterMs = 5_000
+/** A webhook that has kept up for so long by its own places joins the main stream again. */
+const joinAfterMs = 1_000
+
+type Look = {
+  readonly nowMs: number
+  readonly holderId: number
+  readonly room: (webhookId: number) => number
+}
+
+/**
+ * What is looked at now and then: who keeps the main stream from going on, what is under way for too long, who can't be sent to, and who has
+ * caught up. `isQuiet`: nothing of it has to be looked at again soon; `isSaveWanted`: a place is to be written down now.
+ */
+export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isSaveWanted: boolean } {
+  let isQuiet = true
+  let isSaveWanted = false
+  for (const queue of machine.queues.values()) {
+    const [oldest] = queue.fromMain
+    if (oldest) isQuiet = false
+    if (queue.ready.length > 0) machine.active.add(queue)
+    if (oldest && look.nowMs - oldest.sinceMs >= leaveAfterMs && !queue.isJoining) machine.leave(queue)
+  }
+  for (const queue of machine.behind) {
+    if (lookAtOne(machine, queue, look)) isQuiet = false
+    if (queue.isJoining) isSaveWanted = true
+  }
+  return { isQuiet, isSaveWanted }
+}
+
+/** A webhook that is behind. Returns whether it is to be looked at again soon. */
+function lookAtOne(machine: Machine, queue: Queue, { nowMs, holderId, room }: Look): boolean {
+  if (queue.isJoining) return true
+  machine.setAsideSlow(queue, { sentBeforeMs: nowMs - asideAfterMs, holderId })
+  const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || room(queue.id) <= 0)
+  queue.stuckSinceMs = isStuck ? (queue.stuckSinceMs ?? nowMs) : null
+  if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs) machine.forgetUnsent(queue)
+  if (queue.settings.batch || !machine.hasCaughtUp(queue)) {
+    queue.caughtUpSinceMs = null
+    return queue.sending > 0 || queue.ready.length > 0
+  }
+  queue.caughtUpSinceMs ??= nowMs
+  if (nowMs - queue.caughtUpSinceMs >= joinAfterMs) queue.isJoining = true
+  return true
+}

@@ -1,0 +1,171 @@
+import type { TimeId } from '../domain/time-id.ts'
+import { dueInMs, wakeNext } from './aside.ts'
+import { type Outbox, transaction } from './database.ts'
+import { deliveryColumns, fromRow } from './delivery-row.ts'
+import { lockHolder, standing } from './fence.ts'
+import { type Delivery, itsEvent } from './shipment.ts'
+import { rows, statement } from './statement.ts'
+
+/**
+ * Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. One that
+ * has changed in the moment before it was locked is not where it was found, and is left to the next time.
+ */
+const takeDue = statement(
+  'take_due',
+  { holderId: 'int', webhookId: 'int', shares: 'smallint[]', most: 'int' },
+  p => `
+with due as materialized (
+  select d.*
+  from unnest(${p.shares}) as s (share)
+  cross join lateral (
+    select ctid, due_at from walhook.deliveries
+    where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
+    order by due_at limit ${p.most}
+  ) d
+  order by d.due_at limit ${p.most}
+), locked as materialized (
+  select l.ctid
+  from due
+  cross join lateral (
+    select ctid from walhook.deliveries where ctid = due.ctid and taken_by is null for no key update skip locked
+  ) l
+)
+update walhook.deliveries d
+set taken_by = ${p.holderId}
+from locked
+where d.ctid = locked.ctid
+returning d.entity_type, d.entity_id, d.event_id`,
+)
+
+type Key = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
+const keys = rows<Key>({
+  entity_type: ['text', key => key.entityType],
+  entity_id: ['text', key => key.entityId],
+  event_id: ['bigint', key => key.eventId],
+})
+
+/**
+ * Puts back what is behind an older row of its entity (asked for by hand, or taken by a holder before): a statement of its own,
+ * which sees what was ended until the rows were locked. Whoever ends the older one waits for this, and makes the row due then.
+ */
+const putBackBehind = statement(
+  'put_back_behind',
+  { webhookId: 'int', keys },
+  p => `
+with behind as materialized (
+  select d.ctid
+  from ${p.keys('s')}
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) d
+  where exists (
+    select from walhook.deliveries o
+    where o.webhook_id = ${p.webhookId} and o.entity_type = s.entity_type and o.entity_id = s.entity_id
+      and o.event_id < s.event_id offset 0
+  )
+)
+update walhook.deliveries d
+set taken_by = null, due_at = 'infinity'
+from behind
+where d.ctid = behind.ctid`,
+)
+
+const readTaken = statement(
+  'read_taken',
+  { webhookId: 'int', holderId: 'int', keys },
+  p => `
+select ${deliveryColumns}
+from ${p.keys('s')}
+cross join lateral (
+  select * from walhook.deliveries
+  where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+  limit 1
+) d
+${itsEvent}
+where d.taken_by = ${p.holderId}
+order by d.event_id`,
+)
+
+const nextDue = statement(
+  'next_due',
+  { webhookId: 'int', shares: 'smallint[]' },
+  p => `
+select ${dueInMs('min(d.due_at)')} as due_in_ms
+from unnest(${p.shares}) as s (share)
+cross join lateral (
+  select due_at from walhook.deliveries
+  where webhook_id = ${p.webhookId} and share = s.share and taken_by is null and due_at < 'infinity'
+  order by due_at limit 1
+) d`,
+)
+
+/** Rows that were taken, and when the earliest of those that are left is due; null: none is. */
+export type Picked = { readonly deliveries: readonly Delivery[]; readonly nextDueInMs: number | null }
+
+/**
+ * Takes up to `limit` rows of a webhook that are due, the oldest of their entities only: from now on this holder sends them.
+ * Nothing, where it is fenced.
+ */
+export async function pickDue(
+  outbox: Outbox,
+  input: { holderId: number; webhookId: number; shares: readonly number[]; limit: number },
+): Promise<Picked> {
+  const { holderId, webhookId, limit } = input
+  return await transaction(outbox.pool, async client => {
+    const [, held] = await Promise.all([lockHolder(client, holderId), standing(client, holderId)])
+    const shares = input.shares.filter(share => held?.shares.has(share))
+    if (shares.length === 0) return { deliveries: [], nextDueInMs: null }
+    const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
+    const taken = due.rows.map(row => ({
+      entityType: row.entity_type,
+      entityId: row.entity_id,
+      eventId: row.event_id,
+    }))
+    const [, read, left] = await Promise.all([
+      taken.length > 0 && putBackBehind(client, { webhookId, keys: taken }),
+      taken.length > 0 && readTaken(client, { webhookId, holderId, keys: taken }),
+      nextDue(client, { webhookId, shares }),
+    ])
+    return { deliveries: read ? read.rows.map(fromRow) : [], nextDueInMs: left.rows[0].due_in_ms }
+  })
+}
+
+const giveBackStatement = statement(
+  'give_back',
+  {
+    holderId: 'int',
+    taken: rows<Delivery>({
+      webhook_id: ['int', each => each.webhookId],
+      entity_type: ['text', each => each.entityType],
+      entity_id: ['text', each => each.entityId],
+      event_id: ['bigint', each => each.eventId],
+    }),
+  },
+  p => `
+with given as materialized (
+  select d.ctid
+  from ${p.taken('s')}
+  cross join lateral (
+    select ctid, taken_by from walhook.deliveries
+    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
+    limit 1
+  ) d
+  where d.taken_by = ${p.holderId}
+)
+update walhook.deliveries d set taken_by = null from given where d.ctid = given.ctid`,
+)
+
+/** Gives back rows that were taken and not sent: they are due as before. */
+export async function giveBack(
+  outbox: Outbox,
+  { holderId, deliveries }: { holderId: number; deliveries: readonly Delivery[] },
+): Promise<void> {
+  if (deliveries.length === 0) return
+  await transaction(outbox.pool, async client => {
+    await lockHolder(client, holderId)
+    await giveBackStatement(client, { holderId, taken: deliveries })
+    await wakeNext(client, deliveries)
+  })
+}
