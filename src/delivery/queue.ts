@@ -173,7 +173,7 @@ export function leaveMain(queue: Queue, main: ReadonlyMap<number, Window>): void
   queue.fromMain.clear()
 }
 
-/** The opposite: the main stream brings what follows. */
+/** The opposite: the main stream brings what follows. What is a row stays one: its settlement ends the row, and no stream waits for it. */
 export function joinMain(queue: Queue, main: ReadonlyMap<number, Window>): void {
   queue.own = null
   queue.isJoining = false
@@ -181,7 +181,7 @@ export function joinMain(queue: Queue, main: ReadonlyMap<number, Window>): void 
   const open = [...tasksOf(queue)].toSorted((a, b) => (a.delivery.eventId < b.delivery.eventId ? -1 : 1))
   for (const task of open) {
     const window = main.get(task.delivery.share)
-    if (!window) continue
+    if (!window || !task.window) continue
     moveTo(task, window)
     queue.fromMain.add(task)
   }

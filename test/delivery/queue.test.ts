@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import {
+  accept,
+  acceptRow,
+  finish,
+  joinMain,
+  leaveMain,
+  openQueue,
+  tasksOf,
+} from '../../src/delivery/queue.ts'
+import { openWindow, settledUpTo } from '../../src/domain/window.ts'
+import type { DeliverySettings } from '../../src/outbox/delivery-settings.ts'
+import type { LogEvent } from '../../src/outbox/log.ts'
+import type { Delivery } from '../../src/outbox/shipment.ts'
+
+const settings = { id: 7, mode: 'every', batch: null, withPrevious: false } as DeliverySettings
+const event = (id: bigint, entityId: string) =>
+  ({ id, share: 3, entityType: 'user', entityId, actionType: 'update', body: '{}' }) as LogEvent
+const row = (eventId: bigint, entityId: string) =>
+  ({ webhookId: 7, share: 3, entityType: 'user', entityId, eventId }) as Delivery
+
+test('a webhook that leaves the main stream, and joins it again, takes along what streams brought; a row stays a row', () => {
+  const main = new Map([[3, openWindow(0n)]])
+  const queue = openQueue(settings)
+  const streamed = accept(queue, event(5n, '1'), main.get(3)!, true, 0)
+  const taken = acceptRow(queue, row(2n, '2'), 0)
+  const behindIt = accept(queue, event(6n, '2'), main.get(3)!, true, 0)
+  main.get(3)!.readUpTo = 9n
+
+  leaveMain(queue, main)
+  const own = queue.own!.get(3)!.window
+  expect([streamed.window, taken.window, behindIt.window]).toEqual([own, null, own])
+  expect([settledUpTo(main.get(3)!), settledUpTo(own)]).toEqual([9n, 4n])
+
+  joinMain(queue, main)
+  expect([streamed.window, taken.window, behindIt.window]).toEqual([main.get(3), null, main.get(3)])
+  expect([...queue.fromMain]).toEqual([streamed, behindIt])
+  expect(settledUpTo(main.get(3)!)).toBe(4n)
+
+  expect(finish(queue, taken)).toBe(behindIt)
+  finish(queue, streamed)
+  finish(queue, behindIt)
+  expect([...tasksOf(queue)]).toEqual([])
+  expect(settledUpTo(main.get(3)!)).toBe(9n)
+})
