@@ -44,7 +44,8 @@ export const dueInMs = (moment: string) =>
  * - s:      rows in the order of their events; `is_first` of its entity.
  * - older:  locked, so that nobody ends it before this has committed: who ends it sees these rows.
  *
- * A row that is there already was asked for by hand meanwhile, and stays as it is. Of a webhook that is gone nothing is kept.
+ * A row that is there already was asked for by hand meanwhile, and stays as it is. Nothing is kept of a webhook that is gone, or an event that
+ * was forgotten; nor what was not tried, and was cancelled while it was on its way here.
  */
 const setAsideStatement = statement(
   'set_aside',
@@ -81,6 +82,13 @@ left join lateral (
   for key share
 ) older on true
 where exists (select from walhook.webhooks w where w.id = s.webhook_id offset 0)
+  and exists (select from walhook.events e where e.id = s.event_id offset 0)
+  and (s.attempts > 0 or s.taken_by is not null or not exists (
+    select from walhook.skips k
+    where k.webhook_id = s.webhook_id and k.after_id < s.event_id and k.up_to >= s.event_id
+      and (k.entity_type is null or (k.entity_type = s.entity_type and k.entity_id = s.entity_id))
+    offset 0
+  ))
 on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
 returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
 )
@@ -99,7 +107,10 @@ export async function setAside(client: pg.ClientBase, rows: readonly AsideRow[])
     const key = entityKey(row)
     return { ...row, isFirst: !seen.has(key) && Boolean(seen.add(key)) }
   })
-  return dues((await setAsideStatement(client, { aside })).rows)
+  const { rows: written } = await setAsideStatement(client, { aside })
+  // What was left out may have been the first of its entity: then the next one waits for nothing.
+  const woken = written.length < rows.length ? await wakeNext(client, rows) : []
+  return [...dues(written), ...woken]
 }
 
 /** Of what has been written, all that has a time. */

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
 import type { Entity } from '../../src/domain/entity.ts'
+import { shareOf } from '../../src/domain/share.ts'
 import { append } from '../../src/outbox/append.ts'
 import { cancelRows, skipWaiting, type Waiting } from '../../src/outbox/cancel.ts'
 import { countSkipped } from '../../src/outbox/count-skipped.ts'
 import { transaction } from '../../src/outbox/database.ts'
+import { settle as settleAs } from '../../src/outbox/settle.ts'
 import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { everyUser, randomBelow, whileSending } from '../support/outbox-traffic.ts'
 import { claim, holderOf, pull, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
@@ -209,4 +211,26 @@ test('under appends, claims, settlements and cancellations at random, each event
     expect([eventId, sent.has(eventId), cancelled.has(eventId)]).toSatisfy(
       ([, wasSent, wasCancelled]) => wasSent !== wasCancelled,
     )
+})
+
+test('what was about to be set aside when it was cancelled, or forgotten, is not, and what is behind it is due', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const holderId = await holderOf(at)
+  const ids = await at.append('user 1 new', 'user 1 update', 'user 2 new', 'user 2 update')
+  const asideOf = (eventId: bigint, entityId: string, attempts = 0) => ({
+    ...{ webhookId, share: shareOf('user', entityId), entityType: 'user', entityId, eventId, attempts },
+    ...{ withPrevious: false, asNew: false, dueInMs: null, takenBy: null },
+  })
+  await cancel(at, { ...everything, webhookId, entity: user('1'), eventId: ids[0]! })
+  await at.outbox.pool.query('delete from walhook.events where id = $1', [ids[2]])
+  const aside = [asideOf(ids[0]!, '1'), asideOf(ids[1]!, '1'), asideOf(ids[2]!, '2'), asideOf(ids[3]!, '2')]
+  const { left } = await settleAs(at.outbox, holderId, { settlements: [], aside })
+  expect(left).toHaveLength(1)
+  expect(await at.count('deliveries', 'due_at <= now()')).toBe(2)
+  expect(await at.queue()).toEqual([`${webhookId} user 1: update`, `${webhookId} user 2: update`])
+  // What was in flight goes on.
+  const tried = await settleAs(at.outbox, holderId, { settlements: [], aside: [asideOf(ids[0]!, '1', 1)] })
+  expect(tried.isFenced).toBe(false)
+  expect(await at.queue()).toContain(`${webhookId} user 1: new, update`)
 })

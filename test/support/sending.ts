@@ -2,6 +2,7 @@ import { shareCount } from '../../src/domain/share.ts'
 import { setAside } from '../../src/outbox/aside.ts'
 import { cancelRows, skipWaiting, type Waiting } from '../../src/outbox/cancel.ts'
 import { transaction } from '../../src/outbox/database.ts'
+import { lockHolder } from '../../src/outbox/fence.ts'
 import { claimShares, join } from '../../src/outbox/holders.ts'
 import { readLogFor } from '../../src/outbox/log.ts'
 import { pickDue } from '../../src/outbox/pick-due.ts'
@@ -63,8 +64,9 @@ async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
       maxBytes: 100_000_000,
     })
     const events = page.events.filter(({ id, share }) => id > placeOf.get(share)!)
-    await transaction(at.outbox.pool, client =>
-      setAside(
+    await transaction(at.outbox.pool, async client => {
+      await lockHolder(client, holderId)
+      await setAside(
         client,
         events.map(({ id, share, entityType, entityId }) => ({
           webhookId,
@@ -78,8 +80,8 @@ async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
           dueInMs: null,
           takenBy: null,
         })),
-      ),
-    )
+      )
+    })
     if (page.readUpTo === after) break
     after = page.readUpTo
   }
