@@ -68,11 +68,11 @@ function randomFrom(seed: number): (below: number) => number {
 
 /**
  * One entity's life, told to a receiver that answers well, refuses, accepts without our hearing of it, or whose
- * sender is killed before or after the request. Everything is sent from a lane by what `keepLatest` says.
+ * sender is killed before or after the request. Everything is sent by what `keepLatest` says.
  */
 function tell(seed: number) {
   const random = randomFrom(seed)
-  let lane: Waiting[] = []
+  let queue: Waiting[] = []
   let isThere = false
   let nextId = 1n
   const deletes = new Set<bigint>()
@@ -84,7 +84,7 @@ function tell(seed: number) {
     const actionType = !isThere ? 'new' : random(4) === 0 ? 'delete' : 'update'
     isThere = actionType !== 'delete'
     if (actionType === 'delete') deletes.add(nextId)
-    lane.push({ eventId: nextId++, actionType, attempts: 0, asNew: false, isTogether: false })
+    queue.push({ eventId: nextId++, actionType, attempts: 0, asNew: false, isTogether: false })
   }
 
   function arrive({ eventId, actionType, asNew }: Waiting) {
@@ -99,20 +99,20 @@ function tell(seed: number) {
   }
 
   function attempt(mayFail: boolean) {
-    // A lane may be too long to be looked at as a whole: then nothing is sent before it was.
+    // The queue may be too long to be looked at as a whole: then nothing is sent before it was.
     const looked = 2 + random(4)
-    const { send } = keepLatest(lane.slice(0, looked))
-    const isMore = lane.length >= looked && send.length === 1 && send[0]!.actionType !== 'delete'
-    lane = [...send, ...lane.slice(looked)]
-    const [first] = lane
+    const { send } = keepLatest(queue.slice(0, looked))
+    const isMore = queue.length >= looked && send.length === 1 && send[0]!.actionType !== 'delete'
+    queue = [...send, ...queue.slice(looked)]
+    const [first] = queue
     if (!first || isMore) return
     const fate = mayFail ? random(5) : 0
-    if (fate === 1) lane[0] = { ...first, attempts: first.attempts + 1 } // refused, not received
+    if (fate === 1) queue[0] = { ...first, attempts: first.attempts + 1 } // refused, not received
     if (fate === 3) return // killed before the request
     if (fate !== 1) arrive(first)
-    if (fate === 2) lane[0] = { ...first, attempts: first.attempts + 1 } // the answer was lost
+    if (fate === 2) queue[0] = { ...first, attempts: first.attempts + 1 } // the answer was lost
     if (fate === 0) {
-      lane.shift()
+      queue.shift()
       receiver.accepted = first.eventId
       deletes.delete(first.eventId)
     }
@@ -120,7 +120,7 @@ function tell(seed: number) {
 
   const newest = () => (isThere ? nextId - 1n : null)
   for (let step = 0; step < 60; step++) random(2) === 0 ? append() : attempt(true)
-  while (lane.length > 0) attempt(false)
+  while (queue.length > 0) attempt(false)
   return { receiver, problems, deletes, newest: newest() }
 }
 

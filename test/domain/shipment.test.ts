@@ -52,7 +52,7 @@ test.each([
 })
 
 const deliveries = (text: string) =>
-  text.split(' ').map((lane, i) => ({ entityType: 'user', entityId: lane, eventId: BigInt(i + 1) }))
+  text.split(' ').map((entityId, i) => ({ entityType: 'user', entityId, eventId: BigInt(i + 1) }))
 const show = (part: readonly { entityId: string; eventId: bigint }[]) =>
   part.map(({ entityId, eventId }) => `${entityId}${eventId}`).join(' ')
 
@@ -60,7 +60,7 @@ test.each<[string, parts: string[], behind: string]>([
   ['a b', ['a1', 'b2'], ''],
   ['a b c', ['a1 b2', 'c3'], ''],
   ['a b c d', ['a1 b2', 'c3 d4'], ''],
-  // A lane stays together, and its order is kept.
+  // An entity stays together, and its order is kept.
   ['a b a b', ['a1 a3', 'b2 b4'], ''],
   ['a b b b b', ['a1', 'b2 b3 b4 b5'], ''],
   ['a a a a b', ['a1 a2 a3 a4', 'b5'], ''],
@@ -74,7 +74,7 @@ test.each<[string, parts: string[], behind: string]>([
   expect(show(result.behind)).toBe(behind)
 })
 
-const lanes = (text: string, bytes = 10) => {
+const runs = (text: string, bytes = 10) => {
   const waiting = deliveries(text).map(each => ({ ...each, bytes }))
   return [...Map.groupBy(waiting, ({ entityId }) => entityId).values()]
 }
@@ -83,7 +83,7 @@ test.each<[string, maxEvents: number, maxBytes: number, batches: string[]]>([
   ['a', 2, 1000, ['a1']],
   ['a b', 2, 1000, ['a1 b2 full']],
   ['a b c', 2, 1000, ['a1 b2 full', 'c3']],
-  // Several of one lane go together, in the order of their ids; what does not fit waits in its lane.
+  // Several of one entity go together, in the order of their ids; what does not fit waits.
   ['a b a b', 10, 1000, ['a1 b2 a3 b4']],
   ['a a a', 2, 1000, ['a1 a2 full']],
   ['a b a b b', 3, 1000, ['a1 b2 a3 full']],
@@ -94,7 +94,7 @@ test.each<[string, maxEvents: number, maxBytes: number, batches: string[]]>([
   ['a b', 10, 5, ['a1 full', 'b2']],
 ])('%s is packed by %d events and %d bytes into %j', (text, maxEvents, maxBytes, batches) => {
   expect(
-    pack(lanes(text), { maxEvents, maxBytes }).map(
+    pack(runs(text), { maxEvents, maxBytes }).map(
       batch => `${show(batch.deliveries)}${batch.isFull ? ' full' : ''}`,
     ),
   ).toEqual(batches)
@@ -111,15 +111,15 @@ test('what is packed is as large as was counted', () => {
 })
 
 /** Sends a batch that holds events which are always refused. Returns how many requests each good event waited for. */
-function isolate(laneOf: readonly string[], bad: ReadonlySet<number>) {
-  let waiting = deliveries(laneOf.join(' '))
+function isolate(entityOf: readonly string[], bad: ReadonlySet<number>) {
+  let waiting = deliveries(entityOf.join(' '))
   let batches: { deliveries: typeof waiting; attempts: number }[] = []
   const delivered: bigint[] = []
   const dead: bigint[] = []
   let requests = 0
   while (waiting.length > 0 || batches.length > 0) {
     if (batches.length === 0) {
-      // What waited behind goes out in a batch of its own, once its lane is free.
+      // What waited behind goes out in a batch of its own, once its entity is free.
       batches = [{ deliveries: waiting, attempts: 0 }]
       waiting = []
     }
@@ -145,29 +145,29 @@ function isolate(laneOf: readonly string[], bad: ReadonlySet<number>) {
 
 test('one bad event among 1,000 of as many entities is alone after at most 2 + 3 × 10 requests, and nobody else dies', () => {
   for (const bad of [1, 2, 500, 501, 999, 1000]) {
-    const laneOf = Array.from({ length: 1000 }, (_, i) => String(i))
-    const { delivered, dead, requests } = isolate(laneOf, new Set([bad]))
+    const entityOf = Array.from({ length: 1000 }, (_, i) => String(i))
+    const { delivered, dead, requests } = isolate(entityOf, new Set([bad]))
     expect(dead).toEqual([BigInt(bad)])
     expect(delivered).toHaveLength(999)
     expect(requests).toBeLessThanOrEqual(2 + 3 * 10)
   }
 })
 
-test('whatever the lanes and the bad events, all good ones are delivered, and those of a lane in order', () => {
+test('whatever the entities and the bad events, all good ones are delivered, and those of an entity in order', () => {
   for (let round = 0; round < 500; round++) {
     const size = 1 + Math.floor(Math.random() * 60)
-    const laneOf = Array.from({ length: size }, () => String(Math.floor(Math.random() ** 2 * 12)))
+    const entityOf = Array.from({ length: size }, () => String(Math.floor(Math.random() ** 2 * 12)))
     const bad = new Set(
       Array.from({ length: Math.floor(Math.random() * 4) }, () => 1 + Math.floor(Math.random() * size)),
     )
-    const { delivered, dead } = isolate(laneOf, bad)
+    const { delivered, dead } = isolate(entityOf, bad)
     expect(new Set(dead.map(Number))).toEqual(bad)
-    expect([...delivered, ...dead].map(Number).sort((a, b) => a - b)).toEqual(laneOf.map((_, i) => i + 1))
+    expect([...delivered, ...dead].map(Number).sort((a, b) => a - b)).toEqual(entityOf.map((_, i) => i + 1))
     const lastOf = new Map<string, bigint>()
     for (const id of delivered) {
-      const lane = laneOf[Number(id) - 1]!
-      expect(id).toBeGreaterThan(lastOf.get(lane) ?? 0n)
-      lastOf.set(lane, id)
+      const entity = entityOf[Number(id) - 1]!
+      expect(id).toBeGreaterThan(lastOf.get(entity) ?? 0n)
+      lastOf.set(entity, id)
     }
   }
 })

@@ -99,15 +99,15 @@ test('what is in flight is not touched, also where an older one was asked for me
   await at.append('user 1 update')
   await at.append('user 1 update')
   const [first] = await eventIds(at)
-  const [lane] = await claim(at, webhookId)
+  const [delivery] = await claim(at, webhookId)
   await resend(at, { webhookId, eventId: first! })
   expect(await cancel(at, { ...everything, webhookId })).toBe(2)
   expect(await cancel(at, { ...everything, webhookId })).toBe(0)
   expect(await at.queue()).toEqual([`${webhookId} user 1: update`])
   expect(await claim(at, webhookId)).toEqual([])
-  await settle(at, settlementOf(lane!))
+  await settle(at, settlementOf(delivery!))
   expect(await at.queue()).toEqual([])
-  expect(await at.count('ended_deliveries', `event_id = ${lane!.eventId}`)).toBe(0)
+  expect(await at.count('ended_deliveries', `event_id = ${delivery!.eventId}`)).toBe(0)
 })
 
 test('an append and a cancellation wait for nothing of each other', async () => {

@@ -36,9 +36,9 @@ const replayed = (
 async function sendAll(at: TestOutbox, webhookId: number): Promise<Record<string, bigint[]>> {
   const sent: Record<string, bigint[]> = {}
   for (;;) {
-    const lanes = await settleAll(at, webhookId)
-    if (lanes.length === 0) return sent
-    for (const { entityType, entityId, eventId } of lanes) {
+    const deliveries = await settleAll(at, webhookId)
+    if (deliveries.length === 0) return sent
+    for (const { entityType, entityId, eventId } of deliveries) {
       const entity = `${entityType} ${entityId}`
       sent[entity] = [...(sent[entity] ?? []), eventId]
     }
@@ -107,10 +107,10 @@ test('what is in flight is not touched; what is replayed before it follows when 
   await at.append('user 1 new')
   await at.append('user 1 delete')
   const [older, inFlight] = await eventIds(at)
-  const [lane] = await claim(at, webhookId)
+  const [delivery] = await claim(at, webhookId)
   expect(await replayed(at, webhookId, everything)).toMatchObject({ queued: 1 })
   expect(await claim(at, webhookId)).toEqual([])
-  await settle(at, settlementOf(lane!, retry(60_000)))
+  await settle(at, settlementOf(delivery!, retry(60_000)))
   expect(await claim(at, webhookId)).toMatchObject([{ eventId: older }])
   expect(await at.count('deliveries', `event_id = ${inFlight}`)).toBe(1)
 })
@@ -190,8 +190,11 @@ test('what failed and was not delivered since is sent again: what is dead, and a
   const [died, waits, delivered] = await eventIds(at)
   await at.append('user 1 update')
   const outcomes: Record<string, object> = { 1: dead, 2: retry(60_000), 3: retry(0), 4: {} }
-  await settle(at, ...(await claim(at, webhookId)).map(lane => settlementOf(lane, outcomes[lane.entityId])))
-  await settle(at, ...(await claim(at, other)).map(lane => settlementOf(lane, dead)))
+  await settle(
+    at,
+    ...(await claim(at, webhookId)).map(delivery => settlementOf(delivery, outcomes[delivery.entityId])),
+  )
+  await settle(at, ...(await claim(at, other)).map(delivery => settlementOf(delivery, dead)))
   await settleAll(at, webhookId)
   expect(await at.queue()).toContain(`${webhookId} user 2: new`)
 
@@ -242,9 +245,9 @@ test('a replay waits for a settlement that is ending the last row of an entity',
   await at.append('user 1 new')
   await settleAll(at, webhookId)
   await at.append('user 1 update')
-  const [lane] = await claim(at, webhookId)
+  const [delivery] = await claim(at, webhookId)
   const letGo = await holdUpLog(at)
-  const settled = settle(at, settlementOf(lane!))
+  const settled = settle(at, settlementOf(delivery!))
   await untilWaiting(at, 1, 'the settlement to wait for the log')
   const done = replayed(at, webhookId, everything)
   await untilWaiting(at, 2, 'the replay to wait for the settlement')

@@ -128,7 +128,7 @@ test('what is on its way is left alone; an older one asked for meanwhile follows
   await settleAll(at, webhookId)
   await at.append('user 1 update')
   const [first, second] = await eventIds(at)
-  const [lane] = await claim(at, webhookId)
+  const [delivery] = await claim(at, webhookId)
   expect(await resend(at, { webhookId, eventId: second! })).toEqual({ state: 'in_flight' })
   expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({
     behind: second,
@@ -139,7 +139,7 @@ test('what is on its way is left alone; an older one asked for meanwhile follows
   expect(await resend(at, { webhookId, eventId: first! })).toMatchObject({ state: 'queued' })
   expect(await claim(at, webhookId)).toEqual([])
 
-  await settle(at, settlementOf(lane!, retry(60_000)))
+  await settle(at, settlementOf(delivery!, retry(60_000)))
   expect(await claim(at, webhookId)).toMatchObject([{ eventId: first, isManual: true }])
 })
 
@@ -150,12 +150,12 @@ test('a settlement waits for a resend, and what that asked for is due when it en
   await settleAll(at, webhookId)
   await at.append('user 1 update')
   const [first] = await eventIds(at)
-  const [lane] = await claim(at, webhookId)
+  const [delivery] = await claim(at, webhookId)
   // The resend has stopped every holder, and is held up at the deliveries.
   const letGo = await holdUp(at, 'lock table walhook.ended_deliveries in share mode')
   const resent = resend(at, { webhookId, eventId: first! })
   await untilWaiting(at, 1, 'the resend to wait')
-  const settled = settle(at, settlementOf(lane!))
+  const settled = settle(at, settlementOf(delivery!))
   await untilWaiting(at, 2, 'the settlement to wait for the resend')
   await letGo()
   await Promise.all([resent, settled])
@@ -171,9 +171,9 @@ test('a resend waits for a settlement that is ending what it asks for', async ()
   await at.append('user 1 update')
   const [first, second] = await eventIds(at)
   for (const eventId of [first!, second!]) {
-    const [lane] = await claim(at, webhookId)
+    const [delivery] = await claim(at, webhookId)
     const letGo = await holdUpLog(at)
-    const settled = settle(at, settlementOf(lane!))
+    const settled = settle(at, settlementOf(delivery!))
     await untilWaiting(at, 1, 'the settlement to wait for the log')
     const resent = resend(at, { webhookId, eventId })
     await untilWaiting(at, 2, 'the resend to wait for the settlement')
