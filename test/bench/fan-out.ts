@@ -31,8 +31,9 @@ export async function fanOut(stage: Stage, scale: number): Promise<Shape[]> {
   return shapes
 }
 
-/** Every webhook once, so that none of them needs a place of its own in a list of URLs. */
-const urlsOf = (url: string, count: number) => Array.from({ length: count }, (_, i) => `${url}?webhook=${i}`)
+/** Addresses of the same receiver, one for each webhook. */
+export const urlsOf = (url: string, count: number) =>
+  Array.from({ length: count }, (_, i) => `${url}?webhook=${i}`)
 
 async function appendRate(stage: Stage, webhooks: number, rows: number): Promise<number> {
   const place = await stage.place(walhook)

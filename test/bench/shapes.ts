@@ -14,12 +14,14 @@ import { startNodeReceiver } from './receiver.ts'
 import { rateOf, type Shape, timeoutMs } from './shape.ts'
 import type { Stage } from './stage.ts'
 import { createUsersLike, insertUsers, writeUsers } from './users.ts'
+import { walPerEvent } from './wal.ts'
 
 /** How much of each shape is measured: 1, or less for a look at whether it runs. */
 const scale = Number(process.env.BENCH_SCALE || 1)
 
 const shapes: Record<string, (stage: Stage) => Promise<Shape[]>> = {
   'fan-out': stage => fanOut(stage, scale),
+  wal: async stage => [await walPerEvent(stage, scale)],
   dead: async stage => [await oneIsDead(stage, scale)],
   shared: sharedOut,
   crowd: async stage => [await manyWebhooks(stage, scale)],
