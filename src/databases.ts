@@ -21,7 +21,7 @@ import { describeError, type Log } from './runtime/log.ts'
 
 /**
  * The connections of one process, by who uses them: whoever waits, or keeps one long, takes none from another. At most
- * 22, each made when first needed; beside them one that streams, one that listens, and now and then one that asks what the server
+ * 23, each made when first needed; beside them one that streams, one that listens, and now and then one that asks what the server
  * does with a statement that brings no answer.
  */
 export type Connections = {
@@ -69,7 +69,7 @@ export function openConnections(config: Config, log: Log, opened: AsyncDisposabl
     source: source(4, onSlowOfCapture),
     sourceOfCallers: source(2, onSlow),
     appends: outbox(3, { onSlow: onSlowOfCapture }),
-    queue: outbox(6, { plans: 'by index', onSession: refuseCopy }),
+    queue: outbox(7, { plans: 'by index', onSession: refuseCopy }),
     outbox: outbox(4),
     upkeep: outbox(2),
     health: outbox(1, { onSession: refuseCopy }),

@@ -2,17 +2,18 @@ import { elapsedMs, type Moment } from '../domain/elapsed.ts'
 import { noteBeats, type Silences } from '../domain/silence.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { type Beat, beat, join } from '../outbox/holders.ts'
+import { type Beat, beat, holdSession, join } from '../outbox/holders.ts'
 
 /** Who has not renewed its row for so long begins no request. */
 const freshMs = 2_000
 /**
  * Whose beat stands still for so long, while ours goes on, is taken over: by then it has begun nothing for a second. A second is
- * more than two clocks differ in three.
+ * more than two clocks differ in three. Where its session is there it has not been killed, and may only be short of time.
  */
 const deadAfterMs = 3_000
+const silentAfterMs = 10_000
 /** Nothing is under way so long after the last beat, with requests that take up to `deadlineMs`. */
-const aliveMs = (deadlineMs: number) => deadlineMs + deadAfterMs + 2_000
+const aliveMs = (deadlineMs: number) => deadlineMs + freshMs + 3_000
 
 /**
  * This process among those that deliver: one row that it renews every second or so. Whether it may send is judged by two clocks
@@ -27,9 +28,24 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   /** What is known of the others, as of the moment at which our last beat was answered: what it tells is no younger. */
   let silences: Silences = new Map()
   let heardAtMs = 0
+  let session: { end(): void } | 'asked for' | null = null
+
+  /** Without one, others only take us for dead sooner. */
+  function keepSession() {
+    if (session) return
+    session = 'asked for'
+    const onLost = () => {
+      session = null
+    }
+    holdSession(outbox, holderId, onLost).then(held => {
+      if (session === 'asked for') session = held
+      else held.end()
+    }, onLost)
+  }
 
   async function renew(upTo: TimeId): Promise<Beat | null> {
     const at = now()
+    keepSession()
     const told = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
     if (!told) return null
     const heardMs = now().monotonicMs
@@ -60,10 +76,19 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
       return running
     },
 
+    /** Its session ends: it is no holder any more. */
+    endSession() {
+      if (session !== null && session !== 'asked for') session.end()
+      session = { end() {} }
+    },
+
     /** Whose beat has stood still for long enough. */
     dead(): { id: number; beat: bigint }[] {
       return [...silences]
-        .filter(([id, { silentMs }]) => id !== holderId && silentMs >= deadAfterMs)
+        .filter(
+          ([id, { silentMs, hasSession }]) =>
+            id !== holderId && silentMs >= (hasSession ? silentAfterMs : deadAfterMs),
+        )
         .map(([id, { beat }]) => ({ id, beat }))
     },
   }

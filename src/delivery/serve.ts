@@ -100,7 +100,11 @@ export function createServing(options: ServeOptions) {
       if (nowMs >= nextSaveMs) save(nowMs)
       await waker.wait(Math.max(0, Math.min(nextBeatMs, nextTickMs, dueMs) - clockMs()), signal)
     }
-    await (isFenced ? idleWithin(options.deadlineMs) : stop())
+    try {
+      await (isFenced ? idleWithin(options.deadlineMs) : stop())
+    } finally {
+      membership.endSession()
+    }
   }
 
   /** Shows that this process lives, and lets the main streams go on. */

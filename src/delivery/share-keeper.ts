@@ -93,7 +93,10 @@ export function createShareKeeper(options: {
       return [...machine.main.keys()].flatMap(releaseShare)
     },
 
-    leave: () => leave(outbox, { holderId }),
+    async leave() {
+      await leave(outbox, { holderId })
+      membership.endSession()
+    },
   }
 
   async function keep(heard: Beat): Promise<void> {

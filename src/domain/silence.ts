@@ -1,5 +1,7 @@
-/** Each of the others by its id: its beat, and for how long it has been the same. */
-export type Silences = ReadonlyMap<number, { readonly beat: bigint; readonly silentMs: number }>
+type Heard = { readonly id: number; readonly beat: bigint; readonly hasSession: boolean }
+
+/** Each of the others by its id: its beat, for how long it has been the same, and whether its session is there. */
+export type Silences = ReadonlyMap<number, Omit<Heard, 'id'> & { readonly silentMs: number }>
 
 /**
  * What one beat of ours counts for, at the most: half as much again as the time between two. Where ours did not go through for
@@ -8,16 +10,12 @@ export type Silences = ReadonlyMap<number, { readonly beat: bigint; readonly sil
 const mostCountedMs = 1_500
 
 /** What the answer to our newest beat tells of the others, `passedMs` after the one before it. */
-export function noteBeats(
-  before: Silences,
-  holders: readonly { readonly id: number; readonly beat: bigint }[],
-  passedMs: number,
-): Silences {
+export function noteBeats(before: Silences, holders: readonly Heard[], passedMs: number): Silences {
   return new Map(
-    holders.map(({ id, beat }) => {
+    holders.map(({ id, beat, hasSession }) => {
       const known = before.get(id)
       const silentMs = known?.beat === beat ? known.silentMs + Math.min(passedMs, mostCountedMs) : 0
-      return [id, { beat, silentMs }]
+      return [id, { beat, hasSession, silentMs }]
     }),
   )
 }

@@ -12,10 +12,18 @@ import { statement } from './statement.ts'
  * | state | seen by | who moves it on |
  * |---|---|---|
  * | alive | its beat grows | itself: a beat each second |
- * | silent | the same beat for some seconds of another one's clock | its next beat, or a takeover |
+ * | silent | the same beat for some seconds of another one's clock, the fewer where its session has ended | its next beat, or a takeover |
  * | gone | no row | nobody: what it still settles is logged, and changes nothing (it is fenced); it joins anew |
  */
-export type Holder = { readonly id: number; readonly beat: bigint }
+export type Holder = {
+  readonly id: number
+  readonly beat: bigint
+  /** Its session is there: it has not been killed, and its link is not known to be cut. */
+  readonly hasSession: boolean
+}
+
+/** A lock that is held for as long as the session of a holder is there. */
+const sessionLocks = 0x73657373
 
 /** What a beat tells of the others, as of one moment. */
 export type Beat = {
@@ -52,14 +60,19 @@ const beatStatement = statement(
   'beat',
   { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
   p => `
-with mine as (
+with sessions as materialized (
+  select objid::bigint as holder_id from pg_locks
+  where locktype = 'advisory' and classid = ${sessionLocks}::bigint::oid and objsubid = 2 and granted
+    and database = (select oid from pg_database where datname = current_database())
+), mine as (
   update walhook.holders
   set beat = beat + 1, alive_until = clock_timestamp() + ${p.aliveMs} * interval '1 ms',
       may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo})
   where id = ${p.holderId}
   returning id
 )
-select (select json_agg(json_build_object('id', id, 'beat', beat::text) order by id) from walhook.holders) as holders,
+select (select json_agg(json_build_object('id', id, 'beat', beat::text, 'hasSession', id in (select holder_id from sessions)) order by id)
+        from walhook.holders) as holders,
        (select json_agg(json_build_object('share', share, 'holderId', holder_id) order by share) from walhook.shares)
          as shares,
        (select version from walhook.webhooks_version) as webhooks_version,
@@ -79,10 +92,46 @@ export async function beat(
   const [row] = rows
   if (!row) return null
   return {
-    holders: row.holders.map(({ id, beat }: { id: number; beat: string }) => ({ id, beat: BigInt(beat) })),
+    holders: row.holders.map(({ beat, ...rest }: Omit<Holder, 'beat'> & { beat: string }) => ({
+      ...rest,
+      beat: BigInt(beat),
+    })),
     shares: row.shares,
     webhooksVersion: row.webhooks_version,
     head: row.head,
+  }
+}
+
+/**
+ * Keeps a session for a holder, which ends with its process: others see at once that it was killed. Behind a pooler that shares sessions it
+ * says nothing, and they wait longer. `onLost` is called when it has ended by itself.
+ */
+export async function holdSession(
+  outbox: Outbox,
+  holderId: number,
+  onLost: () => void,
+): Promise<{ end(): void }> {
+  const client = await outbox.pool.connect()
+  let isEnded = false
+  const lost = () => {
+    if (isEnded) return
+    isEnded = true
+    client.release(true)
+    onLost()
+  }
+  client.on('error', lost)
+  client.on('end', lost)
+  try {
+    await client.query('select pg_advisory_lock($1, $2)', [sessionLocks, holderId])
+  } catch (error) {
+    lost()
+    throw error
+  }
+  return {
+    end() {
+      isEnded = true
+      client.release(true)
+    },
   }
 }
 

@@ -5,7 +5,7 @@ import { noteBeats, type Silences } from '../../src/domain/silence.ts'
 function silentMs(beats: readonly (readonly [number, number | null])[]): number | undefined {
   let known: Silences = new Map()
   for (const [passedMs, beat] of beats)
-    known = noteBeats(known, beat === null ? [] : [{ id: 1, beat: BigInt(beat) }], passedMs)
+    known = noteBeats(known, beat === null ? [] : [{ id: 1, beat: BigInt(beat), hasSession: true }], passedMs)
   return known.get(1)?.silentMs
 }
 
