@@ -351,6 +351,7 @@ test('the status tells where capture stands, what was stored last, what was lost
     },
     last_event: null,
     gaps: [],
+    resyncs: [],
     ids_ahead_ms: 0,
     queue: { deliveries_waiting: 0, lanes_waiting: 0, deliveries_dead: 0 },
   })
@@ -407,6 +408,8 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     'walhook_deliveries_dead',
     'walhook_wal_held_back_bytes',
     'walhook_capturing',
+    'walhook_capture_state',
+    'walhook_gaps_open',
   ])
 })
 
