@@ -136,7 +136,8 @@ async function untoldPartitions(at: At): Promise<number> {
       `select (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhparent
                where c.relname like 'orders%' and c.relkind = 'p' and not exists (
                  select from walhook.captured, jsonb_each(facts -> 'tables') as t
-                 where t.value -> 'parts' ? i.inhrelid::text))
+                 where t.value #>> array['files', i.inhrelid::text]
+                     = (select relfilenode::text from pg_class where oid = i.inhrelid)))
             + (select count(*) from walhook.resyncs where part_oid is not null and state in ('waiting', 'running')) as n`,
     )
     .catch(() => [{ n: 0 }])
