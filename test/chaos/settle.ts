@@ -108,11 +108,12 @@ async function steady(
   let last = ''
   for (;;) {
     const saying = await at.fleet.say(await at.fleet.onlyOne())
+    // Before the gaps: what was looked at by now has its gap by then.
+    const untold = await untoldPartitions(at)
     const openGaps = await at
       .sql('select from walhook.gaps where resynced_at is null')
       .then(rows => rows.length)
       .catch(() => 0)
-    const untold = await untoldPartitions(at)
     const now = performance.now()
     const line = `${saying.isReady} ${saying.state} ${saying.code} ${openGaps}`
     if (line !== last) since = now
