@@ -1,10 +1,10 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
-import { bodySent, type EventFacts } from '../domain/event.ts'
-import { batchBody } from '../domain/shipment.ts'
+import type { EventFacts } from '../domain/event.ts'
 import { mostShownBytes } from '../domain/shown.ts'
 import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { eventBodyOf, readBatchBodies } from './attempt-bodies.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import { column } from './binary-array.ts'
 import type { Outbox } from './database.ts'
@@ -314,48 +314,4 @@ export async function readAttempts(
     facts:
       row.event_body === null ? null : { previous: row.previous, changed: row.changed, omitted: row.omitted },
   }))
-}
-
-/** What was sent of batches, by their attempts, made again of their events; absent where none is kept any more. */
-async function readBatchBodies(
-  outbox: Outbox,
-  rows: readonly {
-    id: TimeId
-    event_ids: TimeId[] | null
-    request_body: string | null
-    with_previous: boolean
-  }[],
-): Promise<Map<TimeId, string>> {
-  const batches = rows.flatMap(({ id, event_ids, request_body, with_previous }) =>
-    event_ids && request_body === null ? [{ id, eventIds: event_ids, withPrevious: with_previous }] : [],
-  )
-  if (batches.length === 0) return new Map()
-  const events = await outbox.kysely
-    .selectFrom('walhook.events')
-    .select(['id', 'body', 'previous', 'omitted'])
-    .where('id', 'in', [...new Set(batches.flatMap(({ eventIds }) => eventIds))])
-    .execute()
-  const byId = new Map(events.map(event => [event.id, event]))
-  return new Map(
-    batches.flatMap(({ id, eventIds, withPrevious }) => {
-      const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
-      // What is left of it where one was forgotten.
-      if (parts.length === 0) return []
-      return [[id, batchBody(parts.map(event => bodySent(event, { asNew: false, withPrevious })))] as const]
-    }),
-  )
-}
-
-/** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */
-function eventBodyOf(
-  row: Pick<EventFacts, 'previous' | 'omitted'> & {
-    action_type: string | null
-    event_action_type: string | null
-    event_body: string | null
-    with_previous: boolean
-  },
-): string {
-  if (row.event_body === null) return ''
-  const asNew = row.action_type !== row.event_action_type
-  return bodySent({ ...row, body: row.event_body }, { asNew, withPrevious: row.with_previous })
 }
