@@ -41,7 +41,8 @@ export default defineConfig({
     // Most tests wait, for processes and for time-outs that are real: a file at a time uses half a core.
     maxWorkers: 3,
     retry: 0,
-    testTimeout: 60_000,
+    // What is waited for has limits of its own; a test of several waits has time for all of them under load.
+    testTimeout: 120_000,
     hookTimeout: 120_000,
   },
 })

@@ -16,3 +16,17 @@ where state in ('waiting', 'running');
 
 -- What is gone is looked for backwards by its ids: what was begun forwards begins anew.
 update walhook.resyncs set after_key = null where phase = 'deletes' and state = 'running';
+
+-- With seen_lsn: every transaction of the source below this id had ended.
+alter table walhook.captured add column seen_xid bigint;
+
+-- A partition whose file is another one may have been emptied, or unlogged for a while.
+alter table walhook.gaps drop constraint gaps_reason_check;
+alter table walhook.gaps add constraint gaps_reason_check check (
+  case when table_name is null then reason in (
+    'slot missing', 'slot invalidated', 'slot moved', 'slot older than publication', 'publication missing',
+    'publication remade', 'other cluster', 'other database', 'other history', 'other slot', 'given up')
+  else reason in (
+    'publication changed', 'table replaced', 'table unpublished', 'table unlogged', 'table unmapped',
+    'table dropped', 'partition detached', 'partition rewritten')
+  end);

@@ -215,6 +215,7 @@ create table walhook.captured (
   facts jsonb not null,
   seen_lsn pg_lsn not null,
   seen_at timestamp with time zone default now() not null,
+  seen_xid bigint,
   PRIMARY KEY (slot_name),
   FOREIGN KEY (slot_name) REFERENCES walhook.positions(slot_name) ON UPDATE CASCADE ON DELETE CASCADE
 );
@@ -304,7 +305,7 @@ create table walhook.gaps (
   CHECK (
 CASE
     WHEN (table_name IS NULL) THEN (reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'slot older than publication'::text, 'publication missing'::text, 'publication remade'::text, 'other cluster'::text, 'other database'::text, 'other history'::text, 'other slot'::text, 'given up'::text]))
-    ELSE (reason = ANY (ARRAY['publication changed'::text, 'table replaced'::text, 'table unpublished'::text, 'table unlogged'::text, 'table unmapped'::text, 'table dropped'::text, 'partition detached'::text]))
+    ELSE (reason = ANY (ARRAY['publication changed'::text, 'table replaced'::text, 'table unpublished'::text, 'table unlogged'::text, 'table unmapped'::text, 'table dropped'::text, 'partition detached'::text, 'partition rewritten'::text]))
 END),
   CHECK (((entity_type IS NULL) = (table_name IS NULL))),
   CHECK (((resynced_at IS NULL) OR (to_lsn IS NOT NULL)))

@@ -153,7 +153,7 @@ export async function problemOfConnecting(
     if (error instanceof ConnectionRefused)
       return { ...error.problem, what: `${variable}: ${error.problem.what}` }
     // It was there a moment ago, or will be in a moment: whoever asks may ask again.
-    if (/^57P0[123]$/.test(String((error as { code?: unknown }).code))) throw error
+    if (isCutOff(error as Error)) throw error
     const reason = describeError(error)
     if (reason.includes('client password must be a'))
       return {
@@ -165,4 +165,9 @@ export async function problemOfConnecting(
     const mend = 'check that the server runs, and the host, port, database, user and password of the URL'
     return { code: 'no_connection', what: variable, found: `no connection: ${reason}`, mend }
   }
+}
+
+/** Whether the server has ended a connection that it had let in, or is starting or stopping. node-postgres has no code for what follows. */
+function isCutOff({ code = '', message }: Error & { code?: string }): boolean {
+  return /^57P0[123]$/.test(code) || message.includes('is not queryable')
 }

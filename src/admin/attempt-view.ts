@@ -10,7 +10,11 @@ import type { Texts } from './texts/en.ts'
 const phases = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
 
 /** One request in full: what became of it, why and what to try, where its time went, and what was sent and answered. */
-export function attemptView(t: Texts, made: Attempt & { readonly hasBodies?: boolean }, role: Role): Html {
+export function attemptView(
+  t: Texts,
+  made: Attempt & { readonly hasBodies?: boolean; readonly tooLargeBytes?: number },
+  role: Role,
+): Html {
   const attempt = shownAttempt(made, role)
   const { outcome, response, errorMessage, remoteAddress } = attempt
   const diagnosis = diagnose({ ...attempt, status: response?.status ?? null })
@@ -29,7 +33,7 @@ ${errorMessage !== null && html`<p class="quiet" lang="en">${errorMessage}</p>`}
 <h2>${t.attempt.request}</h2>
 <p class="request-line"><code>POST ${attempt.request.url}</code></p>
 ${headerList(t, attempt.request.headers)}
-<pre tabindex="0" aria-label="${t.attempt.requestBody}">${attempt.hasBodies === false ? t.attempt.bodyNotKept : attempt.request.body === '' ? t.attempt.noBody : prettyJson(attempt.request.body)}</pre>
+<pre tabindex="0" aria-label="${t.attempt.requestBody}">${attempt.hasBodies === false ? t.attempt.bodyNotKept : attempt.tooLargeBytes !== undefined ? t.attempt.tooLarge(attempt.tooLargeBytes) : attempt.request.body === '' ? t.attempt.noBody : prettyJson(attempt.request.body)}</pre>
 <h2>${t.attempt.response}</h2>
 ${
   response

@@ -155,14 +155,14 @@ function eventTable(call: PageCall, items: readonly EventLine[]): Html {
 const subjectOfEvent = ({ t }: PageCall, event: EventLine) => subjectOf(t, { ...event, eventIds: null })
 
 function about({ t }: PageCall, event: ShownEvent): Html {
-  const { id, committedAt, changed, omitted, body, previous } = event
+  const { id, committedAt, changed, omitted, body, previous, tooLargeBytes } = event
   return html`<section class="card grid"><dl class="facts">
 <div><dt>${t.event.committed}</dt><dd>${moment(committedAt, 'second')}</dd></div>
 ${changed !== null && html`<div><dt>${t.event.changed}</dt><dd>${changed.join(', ') || '–'}</dd></div>`}
 ${omitted !== null && html`<div><dt>${t.event.omitted}</dt><dd>${omitted.join(', ')}</dd></div>`}
 <div><dt>${t.events.id}</dt><dd><code>${id}</code></dd></div>
 </dl>
-<details><summary>${t.event.body}</summary><pre tabindex="0" aria-label="${t.event.body}">${prettyJson(body)}</pre></details>
+<details><summary>${t.event.body}</summary><pre tabindex="0" aria-label="${t.event.body}">${tooLargeBytes === undefined ? prettyJson(body) : t.attempt.tooLarge(tooLargeBytes)}</pre></details>
 ${previous !== null && html`<details><summary>${t.event.previous}</summary><pre tabindex="0" aria-label="${t.event.previous}">${prettyJson(previous)}</pre></details>`}
 <p><a href="/events?${new URLSearchParams({ entity_type: event.entityType, entity_id: event.entityId }).toString()}">${t.event.others}</a></p>
 </section>`

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { LoggedAttempt } from '../control/control.ts'
 import type { Role } from '../domain/role.ts'
 import { shownAttempt } from '../domain/shown.ts'
-import { bigId, time } from './fields.ts'
+import { bigId, time, tooLargeBytes } from './fields.ts'
 
 export const triggers = ['schedule', 'manual', 'test'] as const
 export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
@@ -50,6 +50,7 @@ export const attemptSchema = z
       description:
         "Whether the log keeps what was sent and answered: not where the webhook's `log_bodies` says otherwise, after the log's days, and of what was forgotten.",
     }),
+    too_large_bytes: tooLargeBytes(),
     request: z.object({ method: z.literal('POST'), url: z.string(), headers, body: z.string() }),
     response: z
       .object({ status: z.int(), headers, body: z.string(), truncated: z.boolean() })
@@ -85,6 +86,7 @@ export const attemptJson =
       remote_address: attempt.remoteAddress,
       next_attempt_at: attempt.nextAttemptAt?.toISOString() ?? null,
       bodies_kept: attempt.hasBodies,
+      ...(attempt.tooLargeBytes !== undefined && { too_large_bytes: attempt.tooLargeBytes }),
       request: { method: 'POST', ...attempt.request },
       response: attempt.response,
     }

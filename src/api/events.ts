@@ -3,7 +3,19 @@ import { type EventLine, type ExplainedDelivery, explainEvent, listEvents } from
 import { actionTypes } from '../domain/event.ts'
 import { explainStates } from '../domain/explain.ts'
 import { parseExactly } from '../domain/json-text.ts'
-import { bigCursor, bigId, bigIdInput, id, idCursor, limit, page, pageJson, text, time } from './fields.ts'
+import {
+  bigCursor,
+  bigId,
+  bigIdInput,
+  id,
+  idCursor,
+  limit,
+  page,
+  pageJson,
+  text,
+  time,
+  tooLargeBytes,
+} from './fields.ts'
 import { answer, route } from './route.ts'
 
 const eventFields = {
@@ -46,6 +58,7 @@ const explainedEventSchema = z
   .object({
     ...eventFields,
     body: z.string().meta({ description: 'The text that receivers get who ask for no more.' }),
+    too_large_bytes: tooLargeBytes(),
     previous: z
       .record(z.string(), z.json())
       .nullable()
@@ -115,6 +128,7 @@ export const eventRoutes = [
         found => ({
           ...eventJson(found.event),
           body: found.event.body,
+          ...(found.event.tooLargeBytes !== undefined && { too_large_bytes: found.event.tooLargeBytes }),
           previous: found.event.previous === null ? null : exactly(found.event.previous),
           deliveries: found.deliveries.map(explainedJson),
           next_cursor: found.next === null ? null : String(found.next),

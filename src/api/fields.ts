@@ -68,6 +68,13 @@ export const time = () => z.string().meta({ format: 'date-time' })
 /** An id of 64 bits in an answer: as text, because JSON numbers of most readers end at 2^53. */
 export const bigId = () => z.string().meta({ pattern: '^\\d+$' })
 
+/** What stands for a body that is not shown. */
+export const tooLargeBytes = () =>
+  z.number().optional().meta({
+    description:
+      'The body has so many bytes, more than the 8,000,000 that are shown, and is empty here. Absent otherwise.',
+  })
+
 /** A page of a list. The next one begins at `next_cursor`, which is null at the end. */
 export const page = <Item extends z.ZodType>(item: Item) =>
   z.object({ data: z.array(item), next_cursor: z.string().nullable() })

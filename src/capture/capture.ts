@@ -23,6 +23,7 @@ import { createPageTeller, type PageTeller } from './pages.ts'
 import { sendProbes } from './probes.ts'
 import { createProgress } from './progress.ts'
 import { createResyncs } from './resync-entity.ts'
+import { createRewriteJudge } from './rewrites.ts'
 import { setUp } from './setup.ts'
 import type { Source } from './source.ts'
 import { CaptureBlocked, CaptureLost, type CaptureState, describeTableGaps } from './state.ts'
@@ -190,6 +191,7 @@ export function createCapture(options: {
       const { remembered } = await prepare()
       watch = createWatch({
         ...{ source, outbox, slotName, publicationName, mapping, remembered, onFound },
+        judgeRewrites: createRewriteJudge({ source, teller, log }),
         onGaps(open) {
           openGaps = open.filter(({ tableName }) => tableName !== null)
         },

@@ -28,14 +28,15 @@ export async function gapLines(source: Source, outbox: Outbox, options: Options)
   const lines = open.map(gap => lineOf(gap, told.has(gap.id)))
   const remembered = await readRemembered(outbox, slotName)
   if (!remembered) return lines
-  const { captured: before, seenLsn } = remembered
+  const { captured: before, seenLsn, seenXid } = remembered
   const now = await readCaptured(source.pool, { ...options, before })
   // Of another cluster or database nothing can be compared: a start finds everything lost, and says so.
   if (before.systemIdentifier !== options.systemIdentifier || before.databaseOid !== now.captured.databaseOid)
     return lines
   const mapped = publishedTables(mapping).map(tableKey)
   const { droppedOids } = now
-  const { losses } = compareCaptured(before, now.captured, { mapped, isSound: true, seenLsn, droppedOids })
+  const seen = { seenLsn, seenXid, droppedOids }
+  const { losses } = compareCaptured(before, now.captured, { mapped, isSound: true, ...seen })
   for (const { table, reason, detail, fromLsn } of losses)
     for (const entityType of entitiesOf(mapping, table))
       if (!open.some(gap => gap.tableName === table && gap.entityType === entityType))

@@ -4,6 +4,7 @@ import {
   compareCaptured,
   judgeSource,
   type PartArrival,
+  type RewriteVerdict,
   type SourceLoss,
   type TableLoss,
 } from '../domain/captured.ts'
@@ -30,14 +31,14 @@ export type Interruptions = {
 export async function recordInterruptions(
   outbox: Outbox,
   options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
-  look: { remembered: Remembered | null; now: CapturedNow; isSound: boolean },
+  look: { remembered: Remembered | null; now: CapturedNow; isSound: boolean; verdict?: RewriteVerdict },
 ): Promise<Interruptions> {
   const { slotName, mapping } = options
-  const { remembered, now, isSound } = look
-  const seenLsn = now.beforeLsn
+  const { remembered, now, isSound, verdict } = look
+  const seen = { seenLsn: now.beforeLsn, seenXid: now.endedXid }
   if (!remembered) {
     if (!isSound) return { ...nothing, remembered: null }
-    const first = { captured: now.captured, seenLsn }
+    const first = { captured: now.captured, ...seen }
     await remember(outbox.pool, slotName, first)
     return { ...nothing, remembered: first }
   }
@@ -49,10 +50,12 @@ export async function recordInterruptions(
     isSound,
     seenLsn: remembered.seenLsn,
     droppedOids: now.droppedOids,
+    seenXid: remembered.seenXid,
+    ...(verdict && { verdict }),
   })
   const arrivals = compared.arrivals.map(each => ({
     ...each,
-    name: now.partNames[each.oid] ?? `${each.oid}`,
+    name: now.parts[each.oid]?.name ?? `${each.oid}`,
   }))
   const news = new Set<TableLoss>()
   if (losses.length > 0 || !isDeepStrictEqual(next, remembered.captured))
@@ -76,9 +79,9 @@ export async function recordInterruptions(
           fromLsn,
         })
       await closeTableGaps(client, slotName, { tableNames: capturedTables(next), toLsn: now.afterLsn })
-      await remember(client, slotName, { captured: next, seenLsn })
+      await remember(client, slotName, { captured: next, ...seen })
     })
-  return { lost: null, losses: [...news], arrivals, remembered: { captured: next, seenLsn } }
+  return { lost: null, losses: [...news], arrivals, remembered: { captured: next, ...seen } }
 }
 
 const nothing = { lost: null, losses: [], arrivals: [] }

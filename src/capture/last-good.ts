@@ -1,4 +1,4 @@
-import { compareCaptured } from '../domain/captured.ts'
+import { compareCaptured, rewritten } from '../domain/captured.ts'
 import { earliest, type Lsn } from '../domain/lsn.ts'
 import { type EntityMapping, publishedTables, tableKey } from '../domain/mapping.ts'
 import type { Remembered } from '../outbox/captured.ts'
@@ -16,9 +16,11 @@ export function lastGood(
   const { commitLsn } = position
   // Positions in the WAL of one cluster say nothing of another's.
   if (!remembered || remembered.captured.systemIdentifier !== now.captured.systemIdentifier) return commitLsn
-  const { captured, seenLsn } = remembered
+  const { captured, seenLsn, seenXid } = remembered
   const isRemade = captured.publication?.oid !== now.captured.publication?.oid
   const mapped = publishedTables(mapping).map(tableKey)
-  const { losses } = compareCaptured(captured, now.captured, { mapped, isSound: false, seenLsn })
-  return earliest(commitLsn, ...(isRemade ? [seenLsn] : []), ...losses.map(({ fromLsn }) => fromLsn))
+  const { losses } = compareCaptured(captured, now.captured, { mapped, isSound: false, seenLsn, seenXid })
+  // What was done to a partition with another file is never known then.
+  const isDoubtful = isRemade || rewritten(captured, now.captured, seenXid).length > 0
+  return earliest(commitLsn, ...(isDoubtful ? [seenLsn] : []), ...losses.map(({ fromLsn }) => fromLsn))
 }

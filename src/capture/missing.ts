@@ -1,6 +1,6 @@
 import { unchanged, type Value } from '../domain/change.ts'
 import { type Lsn, parseLsn } from '../domain/lsn.ts'
-import type { EntityMapping, RelatedList } from '../domain/mapping.ts'
+import { type EntityMapping, maySend, type RelatedList } from '../domain/mapping.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { TransactionPart } from './inbox.ts'
@@ -179,13 +179,17 @@ function union(a: Columns, b: Columns): Columns {
   return b.size === 0 ? a : new Set([...a, ...b])
 }
 
-/** The columns of which the WAL says nothing. */
-function unknownColumns({ folded: { row }, relation }: Touched, shapes: Shapes): Columns {
+/** The columns that may be sent, and of which the WAL says nothing. */
+function unknownColumns({ entity, folded: { row }, relation }: Touched, shapes: Shapes): Columns {
   if (row === null || relation === null) return 'all'
   const { shape, places, hasGenerated } = shapes.of(relation)
   if (!hasGenerated && !row.includes(unchanged)) return none
   return new Set(
-    places.flatMap((place, i) => (place === null || row[place] === unchanged ? shape[i]!.name : [])),
+    places.flatMap((place, i) => {
+      const { name } = shape[i]!
+      const isUnknown = place === null || row[place] === unchanged
+      return isUnknown && maySend(entity.fields, name) ? name : []
+    }),
   )
 }
 

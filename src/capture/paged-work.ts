@@ -32,6 +32,10 @@ export type Turn = {
   waitsSinceMs: number | null
   bytesPerRow: number | null
   failures: PageFailures | null
+  /** How many rows the next page may have, where the one before had rows that could not be told; null: as many as wanted. */
+  mostRows: number | null
+  /** How many rows in a row could not be told. */
+  untold: number
 }
 
 /**
@@ -85,7 +89,14 @@ export async function workOffPages(
 
   function turnOf({ of, id }: Piece): Turn {
     const key = `${of} ${id}`
-    const turn = turns.get(key) ?? { nextAtMs: 0, waitsSinceMs: null, bytesPerRow: null, failures: null }
+    const turn = turns.get(key) ?? {
+      nextAtMs: 0,
+      waitsSinceMs: null,
+      bytesPerRow: null,
+      failures: null,
+      mostRows: null,
+      untold: 0,
+    }
     turns.set(key, turn)
     return turn
   }
@@ -161,15 +172,38 @@ export async function tellRows(
   signal: AbortSignal,
 ): Promise<PageOutcome<Page>> {
   const { task, entity, catalogue, work, limit, stepOf } = page
-  const at = { after: work.afterKey, until: work.untilKey, limit }
-  const read = () =>
-    work.part
-      ? readPartPageOf(source, catalogue, entity, work.part, at)
-      : readPageOf(source, catalogue, entity, at)
+  const at = { after: work.afterKey, until: work.untilKey, limit: Math.min(limit, turn.mostRows ?? limit) }
+  const read = async () => {
+    const page = work.part
+      ? await readPartPageOf(source, catalogue, entity, work.part, at)
+      : await readPageOf(source, catalogue, entity, at)
+    expectTold(page, turn)
+    turn.mostRows = mostRowsAfter(page, at.limit, limit)
+    return page
+  }
   const contentOf = (page: Page) => (page.rows === 0 ? null : { reading: page, step: stepOf(page) })
   const told = await teller.tell(task, entity, { read, contentOf }, signal)
   if (told.outcome === 'stored') turn.bytesPerRow = bytesOf(told.page.entities) / told.page.rows
   return told
+}
+
+/** Where one row can't be told, the next may be like it: pages grow again from where they were narrowed to. */
+function mostRowsAfter({ untold, rows, isLast }: Page, limit: number, wanted: number): number | null {
+  const isNarrowed = untold.length > 0 || (rows < limit && !isLast)
+  if (isNarrowed) return Math.max(1, 2 * rows)
+  return limit < wanted ? 2 * limit : null
+}
+
+/** So many rows in a row that can't be told: it is not about single rows. */
+const mostUntold = 50
+
+function expectTold({ rows, entities, untold }: Page, turn: Turn): void {
+  if (entities.length > 0) turn.untold = 0
+  else if (turn.untold < mostUntold) turn.untold += rows
+  else if (rows > 0)
+    throw new Error(
+      `of more than ${mostUntold} rows one after the other none can be told: ${untold[0]?.reason}`,
+    )
 }
 
 /** How far the work is behind a page. */

@@ -1,4 +1,5 @@
-import type { EntityMapping } from '../domain/mapping.ts'
+import { randomUUID } from 'node:crypto'
+import { type EntityMapping, tableKey } from '../domain/mapping.ts'
 import {
   openWindow,
   type PageContent,
@@ -31,6 +32,7 @@ export type PageOutcome<Page> =
 /** A page that was read in one snapshot, by its `pg_current_snapshot()`. */
 type Read = { readonly snapshot: string }
 
+const maxTruncated = 1_000
 const tooMuchChanges = 'too much was changed while the page was read'
 
 /**
@@ -43,6 +45,9 @@ const tooMuchChanges = 'too much was changed while the page was read'
 export function createPageTeller({ source }: { source: Source }) {
   const visibility = createVisibility(source.pool)
   let window: Window | null = null
+  /** Marks that are no page's, and who waits for them. */
+  const awaited = new Map<string, () => void>()
+  const truncated = new Set<string>()
 
   /**
    * Writes the mark behind everything that the reading has seen. A transaction of its own, because its commit is
@@ -93,11 +98,29 @@ export function createPageTeller({ source }: { source: Source }) {
       }
     },
 
+    /** Resolves once the stream has brought everything that is in the WAL now. */
+    async caughtUp(): Promise<void> {
+      const id = randomUUID()
+      const passed = Promise.withResolvers<void>()
+      awaited.set(id, passed.resolve)
+      await setMark(id)
+      await passed.promise
+    },
+
+    /** Whether the stream has brought a TRUNCATE of this table by the transaction with this id (the lower 32 bits of it). */
+    hasTruncated: (table: string, xid: number): boolean => truncated.has(`${xid} ${table}`),
+
     /** Nothing is to be read for now. */
     rest: visibility.end,
 
     observe(parts: readonly TransactionPart[], mapped: Mapped): void {
-      for (const { xid, changes } of parts) if (changes.length > 0) visibility.note(xid)
+      for (const { xid, changes } of parts) {
+        if (changes.length > 0) visibility.note(xid)
+        for (const change of changes)
+          if (change.kind === 'truncate')
+            for (const table of change.relations) truncated.add(`${xid >>> 0} ${tableKey(table)}`)
+      }
+      for (const old of truncated) if (truncated.size > maxTruncated) truncated.delete(old)
       try {
         window?.observe(mapped)
       } catch (error) {
@@ -106,6 +129,8 @@ export function createPageTeller({ source }: { source: Source }) {
     },
 
     take(markId: string): ReturnType<Pages['take']> {
+      awaited.get(markId)?.()
+      awaited.delete(markId)
       if (window?.markId !== markId) return null
       const { settle } = window
       try {

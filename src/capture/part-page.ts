@@ -42,7 +42,10 @@ export async function readPartPageOf(
 const nobody = { entities: [], untold: [] }
 
 /** The condition that the rows of a partition fulfil, in SQL; null where it is no partition of its table any more. */
-async function boundsOf(client: Queryable, { tableName, oid }: Part): Promise<string | null> {
+export async function boundsOf(
+  client: Queryable,
+  { tableName, oid }: Pick<Part, 'tableName' | 'oid'>,
+): Promise<string | null> {
   const { rows } = await client.query(
     `select pg_get_partition_constraintdef(c.oid) as bounds from pg_class c
      where c.oid = $1 and exists (select from pg_partition_ancestors(c.oid) a where a.relid = to_regclass($2))`,

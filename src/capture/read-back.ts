@@ -3,6 +3,7 @@ import type { ColumnKind } from '../domain/credentials.ts'
 import type { JsonWriter } from '../domain/json-text.ts'
 import {
   type EntityMapping,
+  maySend,
   quoteIdentifier,
   type RelatedList,
   ruleOf,
@@ -27,13 +28,27 @@ export async function readRows(
   keys: readonly string[],
 ): Promise<Map<string, ShapedRow>> {
   const key = quoteIdentifier(entity.key)
-  const { rows, fields } = await db.query({
-    text: `select * from ${tableKey(entity.table)} 
-           where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`,
-    values: [keys],
-    rowMode: 'array',
+  const ask = (columns: string) =>
+    db.query({
+      text: `select ${columns} from ${tableKey(entity.table)}
+             where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`,
+      values: [keys],
+      rowMode: 'array',
+    })
+  const columns = columnsToRead(catalogue, entity)
+  const { rows, fields } = await ask(columns).catch(error => {
+    // One of them has another name by now.
+    if (columns === '*' || error.code !== undefinedColumn) throw error
+    return ask('*')
   })
   return byKey(catalogue, entity, rows, fields)
+}
+
+/** The columns to read of an entity's rows: what the mapping leaves out may be larger than a text can be here. */
+function columnsToRead(catalogue: Catalogue, { table, key, fields }: EntityMapping): string {
+  const columns = catalogue.tables.get(tableKey(table))?.columns ?? []
+  const read = columns.filter(({ name }) => name === key || maySend(fields, name))
+  return read.length === columns.length ? '*' : read.map(({ name }) => quoteIdentifier(name)).join(', ')
 }
 
 function byKey(

@@ -6,10 +6,12 @@ import type { Queryable } from './source.ts'
 /** What of the source is captured, as one snapshot shows it, and where the WAL ended before and after that. */
 export type CapturedNow = {
   readonly captured: Captured
-  /** What the partitions are called, by their OIDs. */
-  readonly partNames: Readonly<Record<string, string>>
+  /** What partitions are called, by their OIDs, and the lower 32 bits of the transaction that last changed their rows of pg_class. */
+  readonly parts: Readonly<Record<string, { readonly name: string; readonly xmin: number }>>
   /** Of the tables that were captured before, those that are there no more, by whatever name. */
   readonly droppedOids: readonly number[]
+  /** Every transaction below this id has ended. */
+  readonly endedXid: string
   readonly beforeLsn: Lsn
   readonly afterLsn: Lsn
 }
@@ -20,7 +22,8 @@ export type CapturedNow = {
  * https://www.postgresql.org/docs/current/ddl-system-columns.html
  *
  * A table is published by its own row, or by a partitioned table above it, or by the schema of either. For a schema the
- * row that says in which schema the table is counts, too: only ALTER TABLE … SET SCHEMA changes that.
+ * row that says in which schema the table is counts, too: only ALTER TABLE … SET SCHEMA changes that. The files of partitions
+ * are compared because nothing tells of a TRUNCATE of one, and of what is written to one that is unlogged.
  *
  * No table is locked, as `pg_partition_tree` would do it: a look does not wait behind an ALTER TABLE.
  */
@@ -47,7 +50,8 @@ select json_build_object(
           union all
           select i.inhrelid, tree.rows || ', ' || i.inhrelid || ' ' || i.xmin
           from tree join pg_inherits i on i.inhparent = tree.inhrelid)
-        select json_agg(json_build_object('oid', leaf.oid::int8, 'rows', tree.rows,
+        select json_agg(json_build_object('oid', leaf.oid::int8, 'rows', tree.rows, 'xmin', leaf.xmin::text::int8,
+                                          'file', leaf.relfilenode::int8,
                                           'name', quote_ident(s.nspname) || '.' || quote_ident(leaf.relname)))
         from tree join pg_class leaf on leaf.oid = tree.inhrelid and leaf.relkind <> 'p'
         join pg_namespace s on s.oid = leaf.relnamespace
@@ -59,7 +63,7 @@ select json_build_object(
   'droppedOids', array(
     select was.oid from unnest($4::int8[]) as was (oid)
     where not exists (select from pg_class c where c.oid::int8 = was.oid))
-) as captured, pg_current_wal_insert_lsn() as lsn`
+) as captured, pg_current_wal_insert_lsn() as lsn, pg_snapshot_xmin(pg_current_snapshot())::text as xid`
 
 /** Schemas in publications came with PostgreSQL 15. */
 const bySchemaFrom15 = `
@@ -77,7 +81,13 @@ type FoundInCatalogue = Omit<Captured, 'tables' | 'systemIdentifier'> & {
   readonly tables: readonly (Omit<CapturedTable, 'parts'> & {
     readonly schema: string
     readonly name: string
-    readonly parts: readonly { readonly oid: number; readonly rows: string; readonly name: string }[]
+    readonly parts: readonly {
+      readonly oid: number
+      readonly rows: string
+      readonly xmin: number
+      readonly file: number
+      readonly name: string
+    }[]
   })[]
 }
 
@@ -111,12 +121,19 @@ export async function readCaptured(
       tables: Object.fromEntries(
         found.map(({ schema, name, parts, ...table }) => [
           tableKey({ schema, name }),
-          { ...table, parts: Object.fromEntries(parts.map(part => [part.oid, part.rows])) },
+          {
+            ...table,
+            parts: Object.fromEntries(parts.map(({ oid, rows }) => [oid, rows])),
+            files: Object.fromEntries(parts.map(({ oid, file }) => [oid, file])),
+          },
         ]),
       ),
     },
     droppedOids,
-    partNames: Object.fromEntries(found.flatMap(({ parts }) => parts.map(({ oid, name }) => [oid, name]))),
+    parts: Object.fromEntries(
+      found.flatMap(({ parts }) => parts.map(({ oid, name, xmin }) => [oid, { name, xmin }])),
+    ),
+    endedXid: rows[0].xid,
     beforeLsn: parseLsn(before[0].lsn),
     afterLsn: parseLsn(rows[0].lsn),
   }

@@ -87,7 +87,7 @@ export async function beginResync(
   if (!facts.publication) await publish(lock, options.publicationName, mapping, facts)
   if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
   const now = await readCaptured(lock, { ...options, ...facts })
-  const { captured, beforeLsn: seenLsn } = now
+  const { captured, beforeLsn: seenLsn, endedXid: seenXid } = now
   const fromLsn = await lastGoodOf(outbox, 'otherSlot' in occasion ? occasion.otherSlot : slotName, {
     now,
     mapping,
@@ -99,7 +99,7 @@ export async function beginResync(
     if ('otherSlot' in occasion) await goOnFrom(client, { ...occasion, slotName, fromLsn })
     if ('givenUpFrom' in occasion) await giveUp(client, { slotName, fromLsn })
     await restartPosition(client, slotName, { systemIdentifier, commitLsn: startsAt })
-    await remember(client, slotName, { captured, seenLsn })
+    await remember(client, slotName, { captured, seenLsn, seenXid })
     const entityTypes = mapping.map(({ entityType }) => entityType)
     await beginResyncs(client, { slotName, entityTypes })
   })

@@ -174,18 +174,26 @@ async function begin(
   const { slotName } = options
   if (!facts.publication) await publish(client, options.publicationName, options.mapping, facts)
   // Before the slot is made: what is altered in between is noticed at the next look.
-  const { captured, beforeLsn: seenLsn } = await readCaptured(client, { ...options, ...facts })
+  const {
+    captured,
+    beforeLsn: seenLsn,
+    endedXid: seenXid,
+  } = await readCaptured(client, {
+    ...options,
+    ...facts,
+  })
+  const remembered = { captured, seenLsn, seenXid }
   const startsAt = parseLsn(facts.slot?.confirmedLsn ?? (await createSlot(client, slotName, options)))
   await transaction(outbox.pool, async tx => {
     await createPosition(tx, slotName, { systemIdentifier: facts.systemIdentifier, commitLsn: startsAt })
-    await remember(tx, slotName, { captured, seenLsn })
+    await remember(tx, slotName, remembered)
   }).catch(async error => {
     // Another slot has come first: one that nobody reads would hold WAL.
     if (!facts.slot && error.constraint === 'positions_only_one')
       await client.query('select pg_drop_replication_slot($1)', [slotName])
     throw error
   })
-  return { captured, seenLsn }
+  return remembered
 }
 
 async function readWalEnd(client: PoolClient): Promise<string> {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Captured } from '../domain/captured.ts'
+import { type Captured, type RewriteVerdict, rewritten } from '../domain/captured.ts'
 import { earliest } from '../domain/lsn.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
@@ -9,7 +9,7 @@ import { type Gap, listOpenGaps, openGap } from '../outbox/gaps.ts'
 import { readPosition } from '../outbox/position.ts'
 import { type Interruptions, recordInterruptions } from './interruptions.ts'
 import { judgeTables } from './preflight.ts'
-import { readCaptured } from './read-captured.ts'
+import { type CapturedNow, readCaptured } from './read-captured.ts'
 import type { Source } from './source.ts'
 
 /** What a look has found: whether capture may go on. */
@@ -30,6 +30,7 @@ export function createWatch(options: {
   publicationName: string
   mapping: readonly EntityMapping[]
   remembered: Remembered
+  judgeRewrites: (remembered: Remembered, now: CapturedNow) => Promise<RewriteVerdict>
   onFound: (found: Pick<Interruptions, 'losses' | 'arrivals'>) => void
   onGaps: (open: readonly Gap[]) => void
 }) {
@@ -44,12 +45,13 @@ export function createWatch(options: {
     const now = await readCaptured(source.pool, { ...options, systemIdentifier, before })
     options.onGaps(await listOpenGaps(outbox, slotName))
     if (!isThorough && isDeepStrictEqual(now.captured, lastSound)) {
-      remembered = { ...remembered, seenLsn: now.beforeLsn }
+      remembered = { ...remembered, seenLsn: now.beforeLsn, seenXid: now.endedXid }
       return { kind: 'well' }
     }
     const problems = await judgeTables(source, options)
     const isSound = problems.length === 0
-    const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
+    const verdict = await options.judgeRewrites(remembered, now)
+    const found = await recordInterruptions(outbox, options, { remembered, now, isSound, verdict })
     if (found.lost) {
       const position = await readPosition(outbox, slotName)
       // Something may have been stored since it was well: before the publication was gone, and once it was back.
@@ -61,7 +63,9 @@ export function createWatch(options: {
     options.onFound(found)
     if (found.losses.length > 0) options.onGaps(await listOpenGaps(outbox, slotName))
     if (!isSound) return { kind: 'blocked', problems }
-    lastSound = now.captured
+    // What is not known yet is looked at anew.
+    const isPending = rewritten(remembered.captured, now.captured, null).length > 0
+    lastSound = isPending ? null : now.captured
     return { kind: 'well' }
   }
 

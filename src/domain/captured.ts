@@ -8,8 +8,15 @@ export type CapturedTable = {
   readonly publishedBy: readonly string[]
   /** Of a partitioned table: its partitions by OID, and by which rows of the catalogue each belongs to it. */
   readonly parts: Readonly<Record<string, string>>
+  /**
+   * The file of each of these: another one after TRUNCATE, SET LOGGED, VACUUM FULL or any other rewriting. Not in what an older
+   * walhook remembers.
+   */
+  readonly files?: Readonly<Record<string, number>>
   /** In what is remembered only: where the WAL ended when it was last captured, while it is not. */
   readonly seenLsn?: string
+  /** With it: every transaction below this id had ended then. */
+  readonly seenXid?: string | null
   /** In what is remembered only: true once the mapping has left it out. */
   readonly isUnmapped?: true
   /** In what is remembered only: true once it was found to be dropped. */
@@ -41,6 +48,7 @@ export type TableGapReason =
   | 'table unmapped'
   | 'table dropped'
   | 'partition detached'
+  | 'partition rewritten'
 
 /** `isOver`: it is captured again, or there is nothing more to be lost. */
 export type TableLoss = {
@@ -59,6 +67,16 @@ export type PartArrival = {
   /** Where the WAL ended when the table was last seen without it. */
   readonly fromLsn: Lsn
 }
+
+/** Partitions with another file than before, by their OIDs: what they held may be gone, or written unlogged. */
+export type Rewrite = {
+  readonly table: string
+  readonly oids: readonly number[]
+  readonly seenXid: string | null
+}
+
+/** Which of these, as far as that is known yet, have lost nothing (`kept`), or may have (`lost`). */
+export type RewriteVerdict = { readonly kept: ReadonlySet<number>; readonly lost: ReadonlySet<number> }
 
 /** Why everything is lost, with what was found in words. */
 export type SourceLoss = {
@@ -95,32 +113,32 @@ export function judgeSource(before: Captured, now: Captured, publicationName: st
  * Compares what was captured with what is captured now, table by table. Nothing is lost where the same version of a row of
  * the catalogue publishes a table now as then: what was taken out and put back is another version. `mapped` are the tables
  * that the mapping names; `isSound`: nothing else is in the way of capturing them;
- * `seenLsn` is where the WAL ended when `before` was last seen; `droppedOids` are tables of `before` that are there no more.
+ * `seenLsn` is where the WAL ended when `before` was last seen, and below `seenXid` every transaction had ended; `droppedOids` are
+ * tables of `before` that are there no more. While it is not known what was done to a partition that has another file (`rewritten`),
+ * its table is remembered as it was.
  *
  * `arrivals` are partitions of a table that has lost nothing, and that came since. `next` is what to remember. A table that can't be captured yet is remembered as it was, so that nothing is forgotten.
  */
 export function compareCaptured(
   before: Captured,
   now: Captured,
-  {
-    mapped,
-    isSound,
-    seenLsn,
-    droppedOids = [],
-  }: {
+  options: {
     mapped: readonly string[]
     isSound: boolean
     seenLsn: Lsn
+    seenXid: string | null
     droppedOids?: readonly number[]
+    verdict?: RewriteVerdict
   },
 ): { losses: readonly TableLoss[]; arrivals: readonly PartArrival[]; next: Captured } {
+  const { mapped, isSound, seenLsn, seenXid, droppedOids = [], verdict = nothingKnown } = options
   const losses: TableLoss[] = []
   const arrivals: PartArrival[] = []
   const tables: Record<string, CapturedTable> = Object.fromEntries(
     Object.entries(before.tables).map(([name, table]) => [
       name,
       {
-        seenLsn: formatLsn(seenLsn),
+        ...(table.seenLsn === undefined && { seenLsn: formatLsn(seenLsn), seenXid }),
         ...table,
         ...(!mapped.includes(name) && { isUnmapped: true as const }),
       },
@@ -128,14 +146,23 @@ export function compareCaptured(
   )
   for (const [name, table] of Object.entries(now.tables)) {
     const was = before.tables[name]
-    const loss = was ? lossOf(was, table, changeOfPublication(before, now, was)) : null
-    const isCaptured = isSound && table.isLogged && table.publishedBy.length > 0
+    const files = was ? rewrittenIn(was, table) : []
+    const lostFiles = files.filter(oid => verdict.lost.has(oid))
+    const loss = was
+      ? (lossOf(was, table, changeOfPublication(before, now, was)) ?? lossByRewriting(lostFiles))
+      : null
+    const isPending = !loss && files.some(oid => !verdict.kept.has(oid))
+    const isCaptured = isSound && table.isLogged && table.publishedBy.length > 0 && !isPending
     const fromLsn = was?.seenLsn === undefined ? seenLsn : parseLsn(was.seenLsn)
     if (was && loss) losses.push({ table: name, ...loss, isOver: isCaptured, fromLsn })
     else if (was && isCaptured) arrivals.push(...arrivalsIn(name, was, table, fromLsn))
     // A partition that has left is remembered: it may return.
     if (isCaptured)
-      tables[name] = { ...table, parts: { ...(was?.oid === table.oid && was.parts), ...table.parts } }
+      tables[name] = {
+        ...table,
+        parts: { ...(was?.oid === table.oid && was.parts), ...table.parts },
+        ...(table.files && { files: { ...(was?.oid === table.oid && was.files), ...table.files } }),
+      }
   }
   for (const [name, was] of Object.entries(before.tables)) {
     if (now.tables[name] || was.isDropped || !mapped.includes(name) || !droppedOids.includes(was.oid))
@@ -154,6 +181,24 @@ export function compareCaptured(
     arrivals,
     next: { ...now, publication: isSound ? now.publication : before.publication, tables },
   }
+}
+
+const nothingKnown: RewriteVerdict = { kept: new Set(), lost: new Set() }
+
+/** The partitions of tables that have another file now than when they were last captured. */
+export function rewritten(before: Captured, now: Captured, seenXid: string | null): Rewrite[] {
+  return Object.entries(now.tables).flatMap(([table, is]) => {
+    const was = before.tables[table]
+    const oids = was?.oid === is.oid ? rewrittenIn(was, is) : []
+    if (!was || oids.length === 0) return []
+    return { table, oids, seenXid: was.seenLsn === undefined ? seenXid : (was.seenXid ?? null) }
+  })
+}
+
+function rewrittenIn(was: CapturedTable, is: CapturedTable): number[] {
+  return Object.entries(is.files ?? {})
+    .filter(([oid, file]) => (was.files?.[oid] ?? file) !== file)
+    .map(([oid]) => Number(oid))
 }
 
 /** Those that were captured at the last look. */
@@ -195,6 +240,14 @@ function lossOf(was: CapturedTable, table: CapturedTable, publicationChange: str
       detail: `of its partitions, ${moved.map(([oid]) => `OID ${oid}`).join(', ')} were detached and attached again`,
     }
   return null
+}
+
+function lossByRewriting(oids: readonly number[]): Loss | null {
+  if (oids.length === 0) return null
+  return {
+    reason: 'partition rewritten',
+    detail: `of its partitions, ${oids.map(oid => `OID ${oid}`).join(', ')} were emptied by a TRUNCATE of their own, unlogged for a while, or rewritten with none of their rows as it was`,
+  }
 }
 
 /** Options whose change loses nothing: which role owns it, and generated columns, which are read from the table. */

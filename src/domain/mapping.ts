@@ -127,6 +127,11 @@ function whyWithheld({ known }: FieldRules, column: ChoosableColumn): Withheld |
   return suspect(column)
 }
 
+/** Whether the mapping may send a column of this name at all: what it may not need not be read either. */
+export function maySend({ include, omit }: FieldRules, column: string): boolean {
+  return !omit.includes(column) && (include === null || include.includes(column))
+}
+
 /** Whether a field of an object is sent whose name is a row's: where the mapping names none, it is judged like a column. */
 export function sendsName({ names }: RelatedList, name: string, kind: ColumnKind): boolean {
   return names ? names.includes(name) : suspect({ name, kind }) === null

@@ -19,11 +19,14 @@ export function hidesUrl(url: string, role: Role): boolean {
   return shownUrl(url, role) !== url
 }
 
+/** A body is shown up to so many bytes: more would take memory that deliveries need. */
+export const mostShownBytes = 8_000_000
+
+type Showable = Pick<Attempt, 'request' | 'response' | 'errorMessage'> & { readonly tooLargeBytes?: number }
+
 /** An attempt as a caller of this role may see it: a receiver may have repeated the URL in what it answered. */
-export function shownAttempt<T extends Pick<Attempt, 'request' | 'response' | 'errorMessage'>>(
-  attempt: T,
-  role: Role,
-): T {
+export function shownAttempt<T extends Showable>(whole: T, role: Role): T {
+  const attempt = withoutLargeBody(whole)
   const { url } = attempt.request
   if (!hidesUrl(url, role)) return attempt
   const redact = createRedactor(secretsOf(url))
@@ -40,6 +43,13 @@ export function shownAttempt<T extends Pick<Attempt, 'request' | 'response' | 'e
       ),
     },
   }
+}
+
+/** One that was just made, as by a test, may have any body. */
+function withoutLargeBody<T extends Showable>(attempt: T): T {
+  const bytes = Buffer.byteLength(attempt.request.body)
+  if (bytes <= mostShownBytes) return attempt
+  return { ...attempt, request: { ...attempt.request, body: '' }, tooLargeBytes: bytes }
 }
 
 /** The parts of a URL that are not shown, the longest first: together, and each by itself. */

@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Attempt } from '../domain/attempt.ts'
-import { bodySent, type EventFacts } from '../domain/event.ts'
-import { batchBody } from '../domain/shipment.ts'
+import type { EventFacts } from '../domain/event.ts'
+import { mostShownBytes } from '../domain/shown.ts'
 import { afterAll, firstIdAt, type TimeId } from '../domain/time-id.ts'
+import { eventBodyOf, readBatchBodies } from './attempt-bodies.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import { column } from './binary-array.ts'
 import type { Outbox } from './database.ts'
@@ -17,6 +18,8 @@ export type LoggedAttempt = Attempt & {
   readonly facts: EventFacts | null
   /** Whether the log keeps what was sent and answered: else the bodies and the answer's headers are empty. */
   readonly hasBodies: boolean
+  /** What was sent has so many bytes, more than are read to be shown: its body is empty. Absent otherwise. */
+  readonly tooLargeBytes?: number
 }
 
 /** What stands for an id in the log of what was under way when its entity was forgotten. */
@@ -132,13 +135,18 @@ export async function listAttemptsWithin(
 ): Promise<{ items: LoggedAttempt[]; isCut: boolean }> {
   const choose = await chooseOfLog(outbox, page)
   const sizes = choose ? await readSizes(outbox, choose) : []
-  const within = firstWithin(sizes, maxBytes)
+  // Of what is too large nothing is read.
+  const shown = sizes.map(size => (size.bytes > mostShownBytes ? { ...size, bytes: 0 } : size))
+  const within = sizes.slice(0, firstWithin(shown, maxBytes).length)
   const ids = within.map(({ id }) => id)
   const items =
     ids.length === 0
       ? []
-      : await readAttempts(outbox, query =>
-          query.where('a.webhook_id', '=', page.webhookId).where('a.id', 'in', ids).orderBy('a.id', 'desc'),
+      : await readAttempts(
+          outbox,
+          query =>
+            query.where('a.webhook_id', '=', page.webhookId).where('a.id', 'in', ids).orderBy('a.id', 'desc'),
+          within,
         )
   return { items, isCut: within.length < sizes.length }
 }
@@ -172,14 +180,15 @@ export async function findAttempt(
   webhookId: number,
   id: TimeId,
 ): Promise<LoggedAttempt | null> {
-  const [found] = await readAttempts(outbox, query =>
-    query.where('a.webhook_id', '=', webhookId).where('a.id', '=', id),
-  )
+  const choose = (query: LogQuery) => query.where('a.webhook_id', '=', webhookId).where('a.id', '=', id)
+  const [found] = await readAttempts(outbox, choose, await readSizes(outbox, choose))
   return found ?? null
 }
 
-/** The log and what is kept beyond its time, as one table. */
-export function loggedAttempts({ kysely }: Outbox) {
+/** The log and what is kept beyond its time, as one table; of the attempts `tooLarge` without what was sent. */
+export function loggedAttempts({ kysely }: Outbox, tooLarge: readonly TimeId[] = []) {
+  const unlessTooLarge = (column: string) =>
+    sql<string | null>`case when a.id = any(${tooLarge}::bigint[]) then null else ${sql.ref(column)} end`
   return kysely
     .selectFrom(
       kysely
@@ -189,15 +198,33 @@ export function loggedAttempts({ kysely }: Outbox) {
         .as('a'),
     )
     .leftJoin('walhook.events as e', 'e.id', 'a.event_id')
-    .selectAll('a')
+    .select(shownColumns)
     .select([
-      'e.body as event_body',
+      unlessTooLarge('a.request_body').as('request_body'),
+      unlessTooLarge('e.body').as('event_body'),
       'e.action_type as event_action_type',
-      'e.previous',
+      unlessTooLarge('e.previous').as('previous'),
       'e.changed',
       'e.omitted',
     ])
 }
+
+/** All but the body that was sent. */
+const shownColumns = [
+  ...([
+    'a.webhook_id',
+    'a.id',
+    'a.trigger',
+    'a.event_id',
+    'a.event_ids',
+    'a.message_id',
+    'a.entity_type',
+  ] as const),
+  ...(['a.entity_id', 'a.action_type', 'a.number', 'a.url', 'a.request_headers', 'a.started_at'] as const),
+  ...(['a.duration_ms', 'a.phases', 'a.remote_address', 'a.status', 'a.response_headers'] as const),
+  ...(['a.response_body', 'a.response_truncated', 'a.outcome', 'a.error_class', 'a.error_message'] as const),
+  ...(['a.next_attempt_at', 'a.with_previous', 'a.has_bodies'] as const),
+]
 
 type LogQuery = ReturnType<typeof loggedAttempts>
 type Choose = (query: LogQuery) => LogQuery
@@ -235,10 +262,20 @@ export function firstWithin<T extends { readonly bytes: number }>(
   return items.slice(0, cut < 0 ? items.length : cut)
 }
 
-/** The attempts that `choose` leaves of all, as the log shows them. */
-export async function readAttempts(outbox: Outbox, choose: Choose): Promise<LoggedAttempt[]> {
-  const rows = eachOnce(await choose(loggedAttempts(outbox)).execute())
-  const bodies = await readBatchBodies(outbox, rows)
+/** The attempts that `choose` leaves of all, as the log shows them. `sizes` are theirs, of those that may be too large. */
+export async function readAttempts(
+  outbox: Outbox,
+  choose: Choose,
+  sizes: readonly { id: TimeId; bytes: number }[] = [],
+): Promise<LoggedAttempt[]> {
+  const tooLarge = new Map(
+    sizes.filter(({ bytes }) => bytes > mostShownBytes).map(({ id, bytes }) => [id, bytes]),
+  )
+  const rows = eachOnce(await choose(loggedAttempts(outbox, [...tooLarge.keys()])).execute())
+  const bodies = await readBatchBodies(
+    outbox,
+    rows.filter(({ id }) => !tooLarge.has(id)),
+  )
   return rows.map(row => ({
     id: row.id,
     webhookId: row.webhook_id,
@@ -273,51 +310,8 @@ export async function readAttempts(outbox: Outbox, choose: Choose): Promise<Logg
     errorMessage: row.error_message,
     nextAttemptAt: row.next_attempt_at,
     hasBodies: row.has_bodies,
+    ...(row.has_bodies && tooLarge.has(row.id) && { tooLargeBytes: tooLarge.get(row.id)! }),
     facts:
       row.event_body === null ? null : { previous: row.previous, changed: row.changed, omitted: row.omitted },
   }))
-}
-
-/** What was sent of batches, by their attempts, made again of their events; absent where none is kept any more. */
-async function readBatchBodies(
-  outbox: Outbox,
-  rows: readonly {
-    id: TimeId
-    event_ids: TimeId[] | null
-    request_body: string | null
-    with_previous: boolean
-  }[],
-): Promise<Map<TimeId, string>> {
-  const batches = rows.flatMap(({ id, event_ids, request_body, with_previous }) =>
-    event_ids && request_body === null ? [{ id, eventIds: event_ids, withPrevious: with_previous }] : [],
-  )
-  if (batches.length === 0) return new Map()
-  const events = await outbox.kysely
-    .selectFrom('walhook.events')
-    .select(['id', 'body', 'previous', 'omitted'])
-    .where('id', 'in', [...new Set(batches.flatMap(({ eventIds }) => eventIds))])
-    .execute()
-  const byId = new Map(events.map(event => [event.id, event]))
-  return new Map(
-    batches.flatMap(({ id, eventIds, withPrevious }) => {
-      const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
-      // What is left of it where one was forgotten.
-      if (parts.length === 0) return []
-      return [[id, batchBody(parts.map(event => bodySent(event, { asNew: false, withPrevious })))] as const]
-    }),
-  )
-}
-
-/** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */
-function eventBodyOf(
-  row: Pick<EventFacts, 'previous' | 'omitted'> & {
-    action_type: string | null
-    event_action_type: string | null
-    event_body: string | null
-    with_previous: boolean
-  },
-): string {
-  if (row.event_body === null) return ''
-  const asNew = row.action_type !== row.event_action_type
-  return bodySent({ ...row, body: row.event_body }, { asNew, withPrevious: row.with_previous })
 }

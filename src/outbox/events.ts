@@ -1,4 +1,5 @@
 import type { ActionType, EventFacts } from '../domain/event.ts'
+import { mostShownBytes } from '../domain/shown.ts'
 import { afterAll, type TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 
@@ -13,7 +14,12 @@ export type EventLine = Pick<EventFacts, 'changed' | 'omitted'> & {
 }
 
 /** An event as the outbox shows it. */
-export type ShownEvent = EventFacts & EventLine & { readonly body: string }
+export type ShownEvent = EventFacts &
+  EventLine & {
+    readonly body: string
+    /** It has so many bytes, more than are read to be shown: its body is empty. Absent otherwise. */
+    readonly tooLargeBytes?: number
+  }
 
 const lineColumns = 'id, entity_type, entity_id, action_type, committed_at, changed, omitted'
 
@@ -32,10 +38,20 @@ function toLine(row: Record<string, unknown>): EventLine {
 /** An event, or null where there is none, or none any more. */
 export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent | null> {
   const { rows } = await outbox.pool.query(
-    `select ${lineColumns}, body, previous from walhook.events where id = $1`,
-    [id],
+    `select ${lineColumns}, bytes, case when bytes <= $2 then body end as body, case when bytes <= $2 then previous end as previous
+     from (
+       select *, (octet_length(body) + coalesce(octet_length(previous), 0))::float8 as bytes
+       from walhook.events where id = $1
+     ) e`,
+    [id, mostShownBytes],
   )
-  return rows[0] ? { ...toLine(rows[0]), body: rows[0].body, previous: rows[0].previous } : null
+  const [row] = rows
+  if (!row) return null
+  const isTooLarge = row.bytes > mostShownBytes
+  const line = toLine(row)
+  return isTooLarge
+    ? { ...line, body: '', previous: null, tooLargeBytes: row.bytes }
+    : { ...line, body: row.body, previous: row.previous }
 }
 
 /** The same in one line. */

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { kindOfError } from '../domain/capture-failures.ts'
 import { type CheckLine, failure, ok } from '../domain/check-line.ts'
 import type { Problem } from '../domain/problem.ts'
 import { describeError } from '../runtime/log.ts'
@@ -109,6 +110,7 @@ async function schemaLines(outbox: Outbox, facts: Facts): Promise<CheckLine[]> {
       ),
     ]
   } catch (error) {
+    if (kindOfError(error as Error) === 'lost') throw error
     return denied(describeError(error))
   }
 }
@@ -122,6 +124,8 @@ async function tryToMake(pool: pg.Pool, hasSchema: boolean): Promise<string | nu
     await client.query('create table walhook.made_by_check (id integer primary key)')
     return null
   } catch (error) {
+    // That the database is away says nothing of rights.
+    if (kindOfError(error as Error) === 'lost') throw error
     return describeError(error)
   } finally {
     await client.query('rollback').catch(() => {})

@@ -16,6 +16,7 @@ test('where the file is missing, what to do is said', () => {
   expect(readSnippets(new URL('file:///nowhere/receiving.md'))).toEqual({
     ok: false,
     problem: {
+      code: 'guide',
       what: 'docs/receiving.md',
       found: "can't be read (ENOENT); the pages show its code",
       mend: 'install walhook with its folder docs, beside src',

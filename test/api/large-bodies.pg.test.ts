@@ -65,6 +65,24 @@ test('one request that is larger than a page is shown all the same', async () =>
   expect(json.next_cursor).toBe(json.data[0].id)
 })
 
+test('what is too large to be shown is not read, and its size is said: by the log, the attempt, the event and their pages', async () => {
+  const { at, id } = await open(2, 9_000_000)
+  const bytes = readBytes(at)
+  const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
+  expect(json.data).toHaveLength(7)
+  const [large] = json.data
+  expect(large).toMatchObject({ bodies_kept: true, request: { body: '' }, response: { status: 204 } })
+  expect(large.too_large_bytes).toBeGreaterThan(9_000_000)
+  expect(json.data[6]).not.toHaveProperty('too_large_bytes')
+  expect(json.data[6].request.body).toContain('"entity_type":"user"')
+  const { json: one } = await at.call('GET', `/api/webhooks/${id}/log/${large.id}`)
+  expect(one).toMatchObject({ too_large_bytes: large.too_large_bytes, request: { body: '' } })
+  const { json: event } = await at.call('GET', `/api/events/${large.event_id}`)
+  expect(event).toMatchObject({ body: '', previous: null })
+  expect(event.too_large_bytes).toBeGreaterThan(9_000_000)
+  expect(bytes()).toBeLessThan(100_000)
+})
+
 test('more than a page has is not even read, and the list of events reads no bodies', async () => {
   const { at, id } = await open(20, 900_000)
   const bytes = readBytes(at)

@@ -32,7 +32,7 @@ test.each(['viewer', 'operator'] as const)(
     const url = `${new URL(receiver.url).origin}/hooks/s3cret-path?token=t0ken-value`
     const { id } = await create({ url })
     const { json: made } = await at.call('POST', `/api/webhooks/${id}/test`)
-    await at.post('/couplings/try', { url: `${url}-unsaved`, triggers: 'user.new' })
+    await at.post('/couplings/try', { url: `${url}-unsaved`, trigger: 'user.new' })
     await at.call('PATCH', `/api/webhooks/${id}`, { url: `${url}2` })
     const token = await at.token(role)
     const calls = [

@@ -347,6 +347,7 @@ test('the status tells where capture stands, what was stored last, what was lost
     },
     last_event: null,
     gaps: [],
+    resyncs: [],
     ids_ahead_ms: 0,
     queue: {
       deliveries_waiting: 0,
@@ -413,6 +414,8 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     'walhook_deliveries_dead',
     'walhook_wal_held_back_bytes',
     'walhook_capturing',
+    'walhook_capture_state',
+    'walhook_gaps_open',
   ])
 })
 

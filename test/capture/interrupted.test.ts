@@ -67,6 +67,11 @@ const usersGap = (reason: string) => [`user "public"."users": ${reason}`]
 
 type Way = [how: string, interrupt: string, gaps: readonly string[], setUp?: string]
 
+const partitioned = `create table users (id integer primary key, name text) partition by range (id);
+  create table users_1 partition of users for values from (0) to (100);
+  create table users_2 partition of users for values from (100) to (200);
+  create table companies (id integer primary key)`
+
 /** Each loses a change of a table, and leaves the source as it was. */
 const ways: readonly Way[] = [
   [
@@ -117,10 +122,14 @@ const ways: readonly Way[] = [
     `alter table users detach partition users_1; insert into users_1 values (2, 'lost');
      alter table users attach partition users_1 for values from (0) to (100)`,
     usersGap('partition detached'),
-    `create table users (id integer primary key, name text) partition by range (id);
-     create table users_1 partition of users for values from (0) to (100);
-     create table users_2 partition of users for values from (100) to (200);
-     create table companies (id integer primary key)`,
+    partitioned,
+  ],
+  ['has a partition that is emptied', 'truncate users_1', usersGap('partition rewritten'), partitioned],
+  [
+    'has a partition that is unlogged for a moment',
+    `alter table users_1 set unlogged; insert into users values (2, 'lost'); alter table users_1 set logged`,
+    usersGap('partition rewritten'),
+    partitioned,
   ],
 ]
 
@@ -339,6 +348,33 @@ test(
     await walhook.ready()
     await at.psql.query(`insert into users values (1, 'after')`)
     await has(at, 'user 1 new')
+    expect(await at.gaps()).toEqual([])
+  },
+  timeoutMs,
+)
+
+test.each([['while walhook is stopped'], ['while it reads']])(
+  'what the partitions of a table may go through without a gap: %s',
+  async when => {
+    await using at = await open(partitioned)
+    await at.psql.query(`insert into users values (1, 'one'), (2, 'two'), (101, 'three')`)
+    await has(at, 'user 101 new')
+    const isStopped = when === 'while walhook is stopped'
+    for (const statements of [
+      'vacuum full users_1; cluster users_2 using users_2_pkey; vacuum full; grant select on users_1 to public',
+      `update users set name = 'again' where id = 1; insert into users values (102, 'four'); vacuum full users_1; reindex table users_2`,
+      `truncate users; insert into users values (3, 'three')`,
+    ]) {
+      if (isStopped) await at.stop()
+      for (const statement of statements.split(';')) await at.psql.query(statement)
+      if (isStopped) await at.start().ready()
+      const files = `select count(*)::int as n from pg_class join walhook.captured on true
+        where relname ~ '^users_.$' and facts #>> array['tables', '"public"."users"', 'files', oid::text] = relfilenode::text`
+      await until(async () => (await at.psql.query(files)).rows[0].n === 2, {
+        what: 'a look at the new files',
+      })
+    }
+    await has(at, 'user 3 new')
     expect(await at.gaps()).toEqual([])
   },
   timeoutMs,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { readRows } from '../../src/capture/read-back.ts'
 import { unchanged } from '../../src/domain/change.ts'
 import {
   entity,
@@ -54,6 +55,26 @@ test('values that the WAL leaves out are read, and not taken for null, where the
   })
   const { texts } = await at.map([update(users, ['1', null, null], '2', 'b', unchanged)])
   expect(texts[1]).toMatch(/"result":\{"id":2,"name":"b","story":"kept"\}\}$/)
+})
+
+test('what the mapping leaves out is not read: not for its own sake, and not with what is', async () => {
+  const omitting = { ...entity('user', 'users'), fields: { include: null, omit: ['story'], rename: {} } }
+  const at = openMapper({ mapping: [omitting] })
+  const { texts } = await at.map([update(users, null, '1', 'a', unchanged)])
+  expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"a"\}\}$/)])
+  expect(at.asked).toEqual([])
+
+  const statements: string[] = []
+  const db = {
+    async query({ text }: { text: string }) {
+      statements.push(/select (.*) from/.exec(text)![1]!)
+      if (statements.length === 1) throw Object.assign(new Error('it has another name'), { code: '42703' })
+      return { rows: [], fields: [] }
+    },
+  }
+  const catalogue = { tables: new Map([['"public"."users"', tableOf(users)]]) }
+  await readRows(db as never, catalogue as never, omitting, ['1'])
+  expect(statements).toEqual(['"id", "name"', '*'])
 })
 
 test('where the row is gone by the time it is read, the value is left out', async () => {

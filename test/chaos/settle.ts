@@ -108,11 +108,12 @@ async function steady(
   let last = ''
   for (;;) {
     const saying = await at.fleet.say(await at.fleet.onlyOne())
+    // Before the gaps: what was looked at by now has its gap by then.
+    const untold = await untoldPartitions(at)
     const openGaps = await at
       .sql('select from walhook.gaps where resynced_at is null')
       .then(rows => rows.length)
       .catch(() => 0)
-    const untold = await untoldPartitions(at)
     const now = performance.now()
     const line = `${saying.isReady} ${saying.state} ${saying.code} ${openGaps}`
     if (line !== last) since = now
@@ -136,7 +137,8 @@ async function untoldPartitions(at: At): Promise<number> {
       `select (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhparent
                where c.relname like 'orders%' and c.relkind = 'p' and not exists (
                  select from walhook.captured, jsonb_each(facts -> 'tables') as t
-                 where t.value -> 'parts' ? i.inhrelid::text))
+                 where t.value #>> array['files', i.inhrelid::text]
+                     = (select relfilenode::text from pg_class where oid = i.inhrelid)))
             + (select count(*) from walhook.resyncs where part_oid is not null and state in ('waiting', 'running')) as n`,
     )
     .catch(() => [{ n: 0 }])

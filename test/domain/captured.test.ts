@@ -21,7 +21,7 @@ const before: Captured = {
   },
   tables: { users, orders },
 }
-const options = { mapped: ['users', 'orders'], isSound: true, seenLsn: 100n }
+const options = { mapped: ['users', 'orders'], isSound: true, seenLsn: 100n, seenXid: '7' }
 
 function compare(now: Partial<Captured>, change: Partial<typeof options> = {}, was = before) {
   return compareCaptured(was, { ...before, ...now }, { ...options, ...change })

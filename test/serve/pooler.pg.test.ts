@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { hasPgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
+import { hasPgBouncer, passesReplication, startPgBouncer } from '../support/pgbouncer.ts'
 import { readEvents } from '../support/read-outbox.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
@@ -30,6 +30,7 @@ test('a pooler in front of the source is refused by name, by start and by check,
   skip,
 }) => {
   if (!hasPgBouncer) skip(without)
+  if (passesReplication) skip('this PgBouncer lets replication connections through')
   await using at = await open()
   for (const [mode, more] of [
     ['session', {}],
@@ -48,6 +49,29 @@ test('a pooler in front of the source is refused by name, by start and by check,
       expect.objectContaining({ code: 'replication_pooler', mend: expect.stringContaining('server itself') }),
     ])
   }
+})
+
+test('a pooler that lets replication through may be in front of the source, in session mode only', async ({
+  skip,
+}) => {
+  if (!passesReplication) skip('this PgBouncer is older than 1.23, or not there')
+  await using at = await open()
+  {
+    await using pooler = await startPgBouncer(at.database, 'session')
+    await using walhook = startWalhook(at.database, {
+      DATABASE_URL: pooler.url,
+      OUTBOX_DATABASE_URL: at.database.url,
+    })
+    await walhook.ready()
+    await at.psql.query('insert into users values (1)')
+    await until(async () => (await readEvents(at.psql)).length === 1, { what: 'the event' })
+  }
+  await using pooler = await startPgBouncer(at.database, 'transaction')
+  const env = { DATABASE_URL: pooler.url, OUTBOX_DATABASE_URL: at.database.url }
+  expect(await runWalhook(at.database, ['serve'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/DATABASE_URL: leads to a pooler that .* pool_mode = session/),
+  })
 })
 
 test('in transaction mode it is refused in front of the outbox, before anything is set in a session of others', async ({

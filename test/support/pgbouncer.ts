@@ -7,10 +7,15 @@ import { join } from 'node:path'
 import { connect } from './connect.ts'
 import { until } from './wait.ts'
 
-const program = '/usr/sbin/pgbouncer'
+/** Where Debian's package puts it; WALHOOK_PGBOUNCER names another one. */
+const program = process.env.WALHOOK_PGBOUNCER || '/usr/sbin/pgbouncer'
+const asked = spawnSync(program, ['--version'], { encoding: 'utf8' })
 
-/** Whether Debian's package pgbouncer is there. */
-export const hasPgBouncer = spawnSync(program, ['--version']).status === 0
+/** Whether PgBouncer is there. */
+export const hasPgBouncer = asked.status === 0
+const [, minor = '0'] = /PgBouncer 1\.(\d+)/.exec(asked.stdout ?? '') ?? []
+/** Replication connections pass through it, each with a server connection of its own, since 1.23. */
+export const passesReplication = Number(minor) >= 23
 
 /** A PgBouncer of its own in front of a database. Put away with the block. */
 export async function startPgBouncer(

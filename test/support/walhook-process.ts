@@ -127,7 +127,7 @@ function follow(child: ChildProcess): WalhookProcess {
         if (!line && isOver()) throw new Error(`walhook has ended: ${stderr || JSON.stringify(log.at(-1))}`)
         return line
       },
-      { what: `walhook to log ${msg} ${JSON.stringify(facts)}` },
+      { what: `walhook to log ${msg} ${JSON.stringify(facts)}`, timeoutMs: 60_000 },
     )
   }
   const url = async () => String((await logged('walhook.started')).url)

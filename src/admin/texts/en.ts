@@ -682,6 +682,7 @@ export const en = {
     emptyBody: '(empty)',
     noBody: '(no longer kept)',
     bodyNotKept: '(not kept in the log)',
+    tooLarge: (bytes: number) => `(${Math.round(bytes / 1e6)} MB, too much to be shown)`,
     truncated: 'Only the beginning is shown: the rest was not read.',
     headers: (count: number) => (count === 1 ? '1 header' : `${count} headers`),
   },

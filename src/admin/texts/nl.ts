@@ -709,6 +709,7 @@ export const nl: Texts = {
     emptyBody: '(leeg)',
     noBody: '(niet meer bewaard)',
     bodyNotKept: '(niet in het logboek bewaard)',
+    tooLarge: bytes => `(${Math.round(bytes / 1e6)} MB, te veel om te tonen)`,
     truncated: 'Alleen het begin staat hier: de rest is niet gelezen.',
     headers: count => (count === 1 ? '1 header' : `${count} headers`),
   },

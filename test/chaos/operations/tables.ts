@@ -187,6 +187,39 @@ export const tableOperations: readonly Operation[] = [
     },
   },
   {
+    name: 'empty a partition',
+    weight: 1,
+    async run(at) {
+      if (at.names.orders.table !== 'public.orders') return null
+      const part = pick(at.random, ['orders_low', 'orders_mid', 'orders_rest'])
+      await at.sql(
+        'begin',
+        `lock table public.${part} in access exclusive mode`,
+        noteSilent('orders', `public.${part}`, 'dropped'),
+        `truncate public.${part}`,
+        'commit',
+      )
+      return { did: `truncate ${part}` }
+    },
+  },
+  {
+    name: 'unlog a partition',
+    weight: 1,
+    async run(at) {
+      const part = pick(at.random, ['orders_low', 'orders_mid'])
+      await at.sql(`alter table public.${part} set unlogged`)
+      const log = () => at.sql(`alter table public.${part} set logged`)
+      if (at.random() < 0.3) return { did: `${part} is unlogged`, undo: log }
+      await new Promise(resolve => setTimeout(resolve, at.random() * 1_500))
+      await log()
+      return { did: `${part} was unlogged for a while` }
+    },
+  },
+  statements('rewrite a partition', 1, at => {
+    const part = pick(at.random, ['orders_low', 'orders_mid', 'orders_rest'])
+    return [[`vacuum full public.${part}`], [`cluster public.${part} using ${part}_pkey`]]
+  }),
+  {
     name: 'truncate a table',
     weight: 1,
     async run(at) {
