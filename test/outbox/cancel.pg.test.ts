@@ -200,10 +200,13 @@ test('under appends, claims, settlements and cancellations at random, each event
   const sent = new Set(settled.map(({ delivery }) => delivery.eventId))
 
   expect(await at.queue()).toEqual([])
+  // A skip may hold what was a row by then, and in flight: that goes on.
   const { rows } = await at.outbox.pool.query(
     `select event_id from walhook.ended_deliveries
-     union select e.id from walhook.events e join walhook.skips k on k.after_id < e.id and k.up_to >= e.id
-       and (k.entity_id is null or k.entity_id = e.entity_id)`,
+     union
+     select e.id from walhook.events e
+     join walhook.skips k on k.after_id < e.id and k.up_to >= e.id and (k.entity_id is null or k.entity_id = e.entity_id)
+     where not exists (select from walhook.attempts where event_id = e.id)`,
   )
   const cancelled = new Set(rows.map(({ event_id }) => event_id))
   expect(cancelled.size).toBeGreaterThan(0)
