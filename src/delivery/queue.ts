@@ -60,6 +60,8 @@ export type Queue = {
   fresh: number
   /** How many requests, and settlements of them, are under way. */
   sending: number
+  /** What its tasks are sent as, in characters. */
+  bytes: number
   /** Since when it can't be sent to; null: it can. */
   stuckSinceMs: number | null
   /** What is asked of the database for it at this moment. */
@@ -85,6 +87,7 @@ export function openQueue(settings: DeliverySettings): Queue {
     restsUntilMs: 0,
     fresh: 0,
     sending: 0,
+    bytes: 0,
     stuckSinceMs: null,
     busy: new Set(),
   }
@@ -129,6 +132,7 @@ export function acceptRow(queue: Queue, delivery: Delivery, nowMs: number): Task
 }
 
 function putInChain(queue: Queue, task: Task): void {
+  queue.bytes += task.delivery.body.length
   const chain = queue.entities.get(task.key)
   if (chain) chain.push(task)
   else {
@@ -147,6 +151,7 @@ export function finish(queue: Queue, task: Task): Task | null {
   const place = chain ? chain.indexOf(task) : -1
   if (place < 0) return null
   chain!.splice(place, 1)
+  queue.bytes -= task.delivery.body.length
   if (chain!.length === 0) queue.entities.delete(task.key)
   return place === 0 ? (chain![0] ?? null) : null
 }

@@ -12,9 +12,13 @@ import type { Machine } from './machine.ts'
 import { isOpen, type Queue, type Task, waitingIn } from './queue.ts'
 import type { Tail } from './tail.ts'
 
-/** So many tasks of the main streams are in memory, and so many of each webhook that is behind. */
-const mostFromMain = 5_000
-const mostOfOne = 500
+/**
+ * So many tasks of the main streams are in memory, and so many of each webhook that is behind: a page is read while those before it
+ * are sent. They hold about so many bytes at the most.
+ */
+const mostFromMain = 1_500
+const mostOfOne = 1_500
+const mostBytesOfOne = 4_000_000
 const pageEvents = 500
 const pageBytes = 2_000_000
 /** So many events of the log are looked at for one page of a webhook that is behind. */
@@ -121,7 +125,7 @@ export function createReader(options: {
     if (options.room(queue) <= 0 && queue.sending === 0) return false
     let open = 0
     for (const { window } of queue.own?.values() ?? []) open += window.open.size
-    return open < mostOfOne
+    return open < mostOfOne && queue.bytes < mostBytesOfOne
   }
 
   /** How far the stream of a webhook was read. */
