@@ -260,6 +260,7 @@ export function createServing(options: ServeOptions) {
     places.settled(queue.id)
     queue.sending--
     underWay--
+    if (queue.ready.length > 0) machine.active.add(queue)
     if (isFenced || !task) return
     const isBlocking = settlement.next.state === 'retry'
     if (settlement.shipment.isAside) {
