@@ -40,7 +40,7 @@ const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
 const alwaysShared = /^\/(livez|metrics)$/
 const files = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
 const openForms = /^\/(login|language)$/
-const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d)/
+const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d+$)/
 const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url))$/
 /** Its name is resolved before a URL is kept. */
 const keepsUrl = /^\/(api\/webhooks(\/\d+)?|couplings\/(new|\d+))$/

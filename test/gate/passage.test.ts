@@ -50,6 +50,8 @@ test.each<[string, object, string, string, number]>([
   ['GET /couplings', { cookie: 'x-walhook_session=whs_right' }, 'free', '192.0.2.1', 0],
   ['GET /couplings/7/log', session, 'usual', 'token 7', 262_144],
   ['GET /couplings/7/log/12', session, 'large', 'token 7', 262_144],
+  // What follows an event has lines only.
+  ['GET /events/12/live', session, 'usual', 'token 7', 262_144],
   ['GET /events/12', session, 'large', 'token 7', 262_144],
   ['POST /couplings/7/test', session, 'slow', 'token 7', 262_144],
   ['POST /couplings/new', session, 'slow', 'token 7', 262_144],
