@@ -22,6 +22,14 @@ import {
   tasksOf,
 } from './queue.ts'
 
+/** What the log has after a place, up to another one: of all shares, or of some. */
+export type Page = {
+  readonly after: TimeId
+  readonly events: readonly LogEvent[]
+  readonly upTo: TimeId
+  readonly shares?: readonly number[]
+}
+
 /** A task whose row is to be written. */
 export type ToSetAside = { readonly queue: Queue; readonly task: Task; readonly row: AsideRow }
 
@@ -141,6 +149,18 @@ export function createMachine(options: {
     } else if (task.state === 'checking') start(queue, task)
   }
 
+  /**
+   * The windows that a page of the log follows without a break. One that was read less far may have come since the page was asked
+   * for: with a share, or because what it had read was forgotten.
+   */
+  function followers(
+    windows: ReadonlyMap<number, Window>,
+    { after, shares }: Page,
+  ): ReadonlyMap<number, Window> {
+    const isRead = (share: number) => !leaving.has(share) && shares?.includes(share) !== false
+    return new Map([...windows].filter(([share, { readUpTo }]) => isRead(share) && readUpTo >= after))
+  }
+
   function leave(queue: Queue) {
     leaveMain(queue, main)
     behind.add(queue)
@@ -196,11 +216,12 @@ export function createMachine(options: {
       return least
     },
 
-    /** Takes in what the log has for the main streams, up to a place. */
-    takeMain(events: readonly LogEvent[], upTo: TimeId) {
-      for (const event of events) {
-        const window = main.get(event.share)
-        if (!window || leaving.has(event.share) || event.id <= window.readUpTo) continue
+    /** Takes in what the log has for the main streams. One that is before the page by now has something in between. */
+    takeMain(page: Page) {
+      const follows = followers(main, page)
+      for (const event of page.events) {
+        const window = follows.get(event.share)
+        if (!window || event.id <= window.readUpTo) continue
         const trigger = triggerOf(event.entityType, event.actionType)
         for (const queue of askers.get(trigger) ?? []) {
           if (
@@ -215,8 +236,7 @@ export function createMachine(options: {
         }
         window.readUpTo = event.id
       }
-      for (const [share, window] of main)
-        if (!leaving.has(share) && window.readUpTo < upTo) window.readUpTo = upTo
+      for (const window of follows.values()) if (window.readUpTo < page.upTo) window.readUpTo = page.upTo
     },
 
     /** How far a webhook that is behind was read, at least; null: it has no place that may be read on. */
@@ -227,19 +247,20 @@ export function createMachine(options: {
       return least
     },
 
-    /** Takes in what the log has for a webhook that is behind, up to a place; `isChosen`: only what it wants. */
-    takeOwn(queue: Queue, events: readonly LogEvent[], upTo: TimeId, isChosen: boolean) {
+    /** Takes in what the log has for a webhook that is behind; `isChosen`: only what it wants. */
+    takeOwn(queue: Queue, page: Page, isChosen: boolean) {
       if (!queue.own) return
-      for (const event of events) {
-        const stream = queue.own.get(event.share)
-        if (!stream || leaving.has(event.share) || event.id <= stream.window.readUpTo) continue
+      const own = new Map([...queue.own].map(([share, { window }]) => [share, window]))
+      const follows = followers(own, page)
+      for (const event of page.events) {
+        const window = follows.get(event.share)
+        if (!window || event.id <= window.readUpTo) continue
         const isWanted = isChosen || wants({ id: queue.id, states: queue.settings.states }, event)
         if (isWanted && !isSkipped(queue.settings.skips, { ...event, eventId: event.id }))
-          takeEvent(queue, event, stream.window, false)
-        stream.window.readUpTo = event.id
+          takeEvent(queue, event, window, false)
+        window.readUpTo = event.id
       }
-      for (const [share, { window }] of queue.own)
-        if (!leaving.has(share) && window.readUpTo < upTo) window.readUpTo = upTo
+      for (const window of follows.values()) if (window.readUpTo < page.upTo) window.readUpTo = page.upTo
     },
 
     /** Takes in rows that this process has taken. */

@@ -104,7 +104,7 @@ export function createReader(options: {
       const chunk = tail.after(from, pageEvents)
       if (!chunk) return
       if (!isUnderstood(chunk.events)) return
-      machine.takeMain(chunk.events, chunk.readUpTo)
+      machine.takeMain({ after: from, events: chunk.events, upTo: chunk.readUpTo })
     }
   }
 
@@ -114,7 +114,7 @@ export function createReader(options: {
       if (from === null || from >= tail.upToId() || !wantsMore(queue)) return
       const chunk = tail.after(from, pageEvents)
       if (!chunk || !isUnderstood(chunk.events)) return
-      machine.takeOwn(queue, chunk.events, chunk.readUpTo, false)
+      machine.takeOwn(queue, { after: from, events: chunk.events, upTo: chunk.readUpTo }, false)
     }
   }
 
@@ -146,6 +146,7 @@ export function createReader(options: {
   }
 
   async function readMainPage(from: TimeId) {
+    const tailFromId = tail.fromId()
     const { events, readUpTo } = await readLog(outbox, {
       after: from,
       limit: pageEvents,
@@ -153,11 +154,12 @@ export function createReader(options: {
     })
     if (!isUnderstood(events)) return await readSettings()
     // Nothing in between: what the tail begins with follows.
-    const upTo = events.length === 0 && tail.fromId() > readUpTo ? tail.fromId() : readUpTo
-    machine.takeMain(events, upTo)
+    const upTo = events.length === 0 && tailFromId > readUpTo ? tailFromId : readUpTo
+    machine.takeMain({ after: from, events, upTo })
   }
 
   async function readOwnPage(queue: Queue, from: TimeId) {
+    const tailFromId = tail.fromId()
     const page = {
       webhookId: queue.id,
       shares: shares(),
@@ -167,8 +169,8 @@ export function createReader(options: {
     }
     const { events, readUpTo } = await readLogFor(outbox, page)
     if (!isUnderstood(events)) return await readSettings()
-    const upTo = events.length === 0 && readUpTo === from && tail.fromId() > from ? tail.fromId() : readUpTo
-    machine.takeOwn(queue, events, upTo, true)
+    const upTo = events.length === 0 && readUpTo === from && tailFromId > from ? tailFromId : readUpTo
+    machine.takeOwn(queue, { after: from, events, upTo, shares: page.shares }, true)
   }
 
   async function pick(queue: Queue) {

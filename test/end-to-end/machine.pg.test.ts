@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { anyCommands } from '../support/machine/commands.ts'
 import { openMachine } from '../support/machine/machine.ts'
 
-/** MACHINE_RUNS (2) random runs of MACHINE_COMMANDS (30) commands; MACHINE_SEED repeats one, and with MACHINE_TELLS=1 each step is told. */
+/** MACHINE_RUNS (2) random runs of MACHINE_COMMANDS (30) commands; MACHINE_SEED and MACHINE_PATH repeat one, and with MACHINE_TELLS=1 each step is told. */
 const numRuns = Number(process.env.MACHINE_RUNS || 2)
 const most = Number(process.env.MACHINE_COMMANDS || 30)
 const seed = process.env.MACHINE_SEED ? Number(process.env.MACHINE_SEED) : undefined
@@ -20,9 +20,15 @@ test(
           throw new Error(`${error.message}\n${story()}\n${await machine.whatWaits()}`)
         })
         const missing = machine.model.missing(await machine.superseded())
-        expect([...machine.model.faults, ...missing], `${story()}\n${machine.requestsOfFaults()}`).toEqual([])
+        expect([...machine.model.faults, ...missing], `${story()}\n${await machine.storyOfFault()}`).toEqual(
+          [],
+        )
       }),
-      { numRuns, endOnFailure: true, ...(seed !== undefined && { seed }) },
+      {
+        numRuns,
+        endOnFailure: true,
+        ...(seed !== undefined && { seed, path: process.env.MACHINE_PATH || '' }),
+      },
     )
   },
   numRuns * 240_000,

@@ -87,6 +87,9 @@ export type Process = {
 /** Several processes that deliver from one outbox, all in this one; each can be killed, cut off and stopped. */
 export async function openFleet(outbox: Outbox, receivers: Receivers) {
   const all: Process[] = []
+  /** What they said. */
+  const told: string[] = []
+  const startedMs = performance.now()
   const living = () => all.filter(({ link }) => link.condition() === 'runs' || link.condition() === 'cut')
   const over = new AbortController()
   const listening = listenForWakes(
@@ -101,9 +104,18 @@ export async function openFleet(outbox: Outbox, receivers: Receivers) {
     const index = all.length
     const { outbox: own, real, link } = severable(outbox.url)
     const disturbedMs: number[] = []
+    const tell = (name: string, facts?: object) => {
+      if (name !== 'delivery.attempted')
+        told.push(
+          `${Math.round(performance.now() - startedMs)} ms, process ${index}: ${name} ${JSON.stringify(facts)}`,
+        )
+    }
     const log: Log = {
       ...silentLog,
-      warn(name) {
+      info: tell,
+      error: tell,
+      warn(name, facts) {
+        tell(name, facts)
         // Also where nobody meant it: a machine that is too busy to show that it lives.
         if (name === 'delivery.taken_over_from') disturbedMs.push(performance.now())
       },
@@ -153,6 +165,7 @@ export async function openFleet(outbox: Outbox, receivers: Receivers) {
 
   return {
     all,
+    told,
     living,
     start,
     /** Kills a process: its connections end as the kernel ends them. */

@@ -60,6 +60,21 @@ export async function openMachine() {
     return living.length > 1 ? living[n % living.length]! : null
   }
 
+  /** What was sent of the entity of the first row that waits. */
+  async function requestsOfRows(): Promise<string[]> {
+    const { rows } = await outbox.pool.query('select * from walhook.deliveries order by event_id limit 1')
+    if (!rows[0]) return []
+    const { webhook_id, entity_type, entity_id } = rows[0]
+    const isMeant = (event: ModelEvent) => event.entityType === entity_type && event.entityId === entity_id
+    const events = [...model.events.values()]
+      .filter(isMeant)
+      .map(({ id, actionType }) => `${id} ${actionType}`)
+    return [
+      `events of ${entity_type} ${entity_id}: ${events.join(', ')}`,
+      ...model.story(webhook_id, isMeant),
+    ]
+  }
+
   return {
     at,
     model,
@@ -200,6 +215,7 @@ export async function openMachine() {
         `processes: ${fleet.all.map(({ index, link }) => `${index} ${link.condition()}`).join(', ')}`,
         'rows:',
         ...(await look('select * from walhook.deliveries order by event_id limit 20')),
+        ...(await requestsOfRows()),
         'batches:',
         ...(await look('select * from walhook.batches limit 20')),
         'streams:',
@@ -218,14 +234,39 @@ export async function openMachine() {
       ].join('\n')
     },
 
-    requestsOfFaults(): string {
+    /** What the first webhook and entity of a fault were sent, and what the tables know of it. */
+    async storyOfFault(): Promise<string> {
       const [first] = model.concerned
       if (!first) return ''
       const { entityType, entityId } = model.events.get(first.eventId)!
       const isMeant = (event: ModelEvent) => event.entityType === entityType && event.entityId === entityId
+      const events = [...model.events.values()]
+        .filter(isMeant)
+        .map(({ id, actionType }) => `${id} ${actionType}`)
+      const { rows } = await outbox.pool.query(
+        `select to_char(started_at, 'SS.MS') || ' ' || event_id || ' ' || outcome || ' attempt ' || number as line
+         from walhook.attempts where webhook_id = $1 and entity_type = $2 and entity_id = $3 order by started_at`,
+        [first.webhookId, entityType, entityId],
+      )
+      const ended = await outbox.pool.query(
+        `select event_id || ' ' || state as line from walhook.ended_deliveries where webhook_id = $1 and entity_id = $2`,
+        [first.webhookId, entityId],
+      )
+      const skips = await outbox.pool.query(
+        `select entity_type || ' ' || entity_id || ' ' || after_id || ' to ' || up_to as line from walhook.skips where webhook_id = $1`,
+        [first.webhookId],
+      )
       return [
-        `webhook ${first.webhookId}, ${entityType} ${entityId}:`,
+        `webhook ${first.webhookId}, ${entityType} ${entityId}, share ${shareOf(entityType, entityId)}: ${events.join(', ')}`,
         ...model.story(first.webhookId, isMeant),
+        'attempts:',
+        ...rows.map(({ line }) => line),
+        'ended:',
+        ...ended.rows.map(({ line }) => line),
+        'skips:',
+        ...skips.rows.map(({ line }) => line),
+        'processes:',
+        ...fleet.told,
       ].join('\n')
     },
 

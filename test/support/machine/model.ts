@@ -177,6 +177,7 @@ export function createModel(processes: () => readonly { index: number; disturbed
           if ((acceptedOf.get(`${webhook.id} ${id}`) ?? []).length > 0) continue
           if (webhook.kind === 'latest' && superseded.has(`${webhook.id} ${id}`)) continue
           const event = events.get(id)!
+          concerned.push({ webhookId: webhook.id, eventId: id })
           list.push(`webhook ${webhook.id} (${webhook.kind}) never got event ${id} of ${entityOf(event)}`)
         }
       return list

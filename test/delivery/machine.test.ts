@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { createMachine } from '../../src/delivery/machine.ts'
+import { tasksOf } from '../../src/delivery/queue.ts'
+import type { DeliverySettings } from '../../src/outbox/delivery-settings.ts'
+import type { LogEvent } from '../../src/outbox/log.ts'
+
+const state = { version: 1, isActive: true, triggers: ['user.update'], updateFields: null }
+const settings = {
+  ...{
+    id: 7,
+    url: 'https://crm.example.com/',
+    mode: 'every',
+    batch: null,
+    withPrevious: false,
+    isActive: true,
+  },
+  ...{ heldInMs: null, previousSecretEndsInMs: null, states: [state], skips: [] },
+} as unknown as DeliverySettings
+const event = (id: bigint, share: number) =>
+  ({
+    ...{ id, share, entityType: 'user', entityId: `${share} ${id}`, actionType: 'update', body: '{}' },
+    ...{ changed: null, webhooksVersion: 1, onlyWebhookId: null },
+  }) as LogEvent
+
+/** A process that serves share 3, read up to 100, with one webhook. */
+function open() {
+  const machine = createMachine({ clockMs: () => 0, check() {} })
+  machine.setSettings({ version: 1, webhooks: [settings], gone: [] })
+  machine.acquire([{ share: 3, settledUpTo: 0n }], [])
+  machine.takeMain({ after: 0n, events: [event(10n, 3)], upTo: 100n })
+  const queue = machine.queues.get(7)!
+  return { machine, queue, ids: () => [...tasksOf(queue)].map(({ delivery }) => delivery.eventId) }
+}
+
+test('a page of the log is none of a share that came while it was read, and has more before it', () => {
+  const { machine, ids } = open()
+  machine.acquire([{ share: 5, settledUpTo: 20n }], [])
+  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 5)], upTo: 200n })
+  expect(ids()).toEqual([10n, 110n])
+  expect(machine.main.get(5)!.readUpTo).toBe(20n)
+  machine.takeMain({ after: 20n, events: [event(30n, 5), event(110n, 3), event(120n, 5)], upTo: 200n })
+  expect(ids()).toEqual([10n, 110n, 30n, 120n])
+})
+
+test('nor of a share whose unsent events were forgotten meanwhile', () => {
+  const { machine, queue, ids } = open()
+  machine.forgetUnsent(queue)
+  machine.takeMain({ after: 100n, events: [event(110n, 3)], upTo: 200n })
+  expect(ids()).toEqual([])
+  expect(machine.main.get(3)!.readUpTo).toBe(9n)
+})
+
+test('a page for one webhook is none of its shares that it was not asked for', () => {
+  const { machine, queue, ids } = open()
+  machine.leave(queue)
+  machine.acquire([{ share: 5, settledUpTo: 150n }], [])
+  machine.takeOwn(queue, { after: 100n, events: [event(110n, 3)], upTo: 200n, shares: [3] }, true)
+  expect(ids()).toEqual([10n, 110n])
+  expect(queue.own!.get(3)!.window.readUpTo).toBe(200n)
+  expect(queue.own!.get(5)!.window.readUpTo).toBe(150n)
+})
