@@ -82,9 +82,11 @@ export function createReader(options: {
   }
 
   function forQueue(queue: Queue, kind: 'reading' | 'picking', work: () => Promise<void>) {
-    if (queue.busy.has(kind)) return
+    const name = `${kind} ${queue.id}`
+    // Both: the one ends a little before the other.
+    if (queue.busy.has(kind) || running.has(name)) return
     queue.busy.add(kind)
-    once(`${kind} ${queue.id}`, () => work().finally(() => queue.busy.delete(kind)))
+    once(name, () => work().finally(() => queue.busy.delete(kind)))
   }
 
   const shares = () => [...machine.main.keys()].filter(share => !machine.leaving.has(share))
@@ -298,11 +300,11 @@ export function createReader(options: {
     ask(): number {
       if (clockMs() < againAtMs) return againAtMs
       if (isSettingsWanted) once('settings', readSettings)
-      if (isBegun && (isHeadWanted || headId > tail.upToId())) {
+      if (isBegun && (isHeadWanted || headId > tail.upToId()) && !running.has('tail')) {
         isHeadWanted = false
         once('tail', fillTail)
       }
-      if (isAsideWanted) {
+      if (isAsideWanted && !running.has('aside')) {
         isAsideWanted = false
         once('aside', () => askForAside(shares()))
       }
@@ -315,8 +317,10 @@ export function createReader(options: {
         if (queue.busy.has('reading') || !wantsMore(queue)) continue
         const own = machine.ownReadUpTo(queue)
         if (own === null || own >= tail.fromId()) continue
-        reading++
-        forQueue(queue, 'reading', () => readOwnPage(queue, own).finally(() => reading--))
+        forQueue(queue, 'reading', () => {
+          reading++
+          return readOwnPage(queue, own).finally(() => reading--)
+        })
       }
       const nowMs = clockMs()
       let nextMs = tail.upToId() > ownUpTo && machine.behind.size > 0 ? ownAtMs : Number.POSITIVE_INFINITY
