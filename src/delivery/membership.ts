@@ -2,10 +2,12 @@ import { elapsedMs, type Moment } from '../domain/elapsed.ts'
 import { noteBeats, type Silences } from '../domain/silence.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { type Beat, beat, holdSession, join } from '../outbox/holders.ts'
+import { type Beat, beat, hear, holdSession, join } from '../outbox/holders.ts'
 
-/** Who has not renewed its row for so long begins no request. */
+/** Who has not heard for so long that its row is there begins no request. */
 const freshMs = 2_000
+/** Nor who has not written for so long until when what it sends is over. */
+const writtenMs = 3_000
 /**
  * Whose beat stands still for so long, while ours goes on, is taken over: by then it has begun nothing for a second. A second is
  * more than two clocks differ in three. Where its session is there it has not been killed, and may only be short of time.
@@ -13,7 +15,7 @@ const freshMs = 2_000
 const deadAfterMs = 3_000
 const silentAfterMs = 10_000
 /** Nothing is under way so long after the last beat, with requests that take up to `deadlineMs`. */
-const aliveMs = (deadlineMs: number) => deadlineMs + freshMs + 3_000
+const aliveMs = (deadlineMs: number) => deadlineMs + writtenMs + 2_000
 
 /**
  * This process among those that deliver: one row that it renews every second or so. Whether it may send is judged by two clocks
@@ -21,13 +23,15 @@ const aliveMs = (deadlineMs: number) => deadlineMs + freshMs + 3_000
  */
 export async function joinHolders(options: { outbox: Outbox; deadlineMs: number; now: () => Moment }) {
   const { outbox, deadlineMs, now } = options
-  let beganAt = now()
+  let heardAt = now()
+  let writtenAt = heardAt
   const { holderId } = await join(outbox, { aliveMs: aliveMs(deadlineMs) })
   let maySendUpTo: TimeId = 0n
   let running: Promise<Beat | null> | null = null
   /** What is known of the others, as of the moment at which our last beat was answered: what it tells is no younger. */
   let silences: Silences = new Map()
   let heardAtMs = 0
+  let isAlone = false
   let session: { end(): void } | 'asked for' | null = null
 
   /** Without one, others only take us for dead sooner. */
@@ -43,16 +47,25 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     }, onLost)
   }
 
-  async function renew(upTo: TimeId): Promise<Beat | null> {
-    const at = now()
+  async function renew(upTo: TimeId, isIdle: boolean): Promise<Beat | null> {
     keepSession()
+    // Nobody is there who would look at it: whoever comes sees the same beat for some seconds first, and is heard of before.
+    if (isIdle && isAlone) return await listenTo(now(), await hear(outbox, { holderId }))
+    const at = now()
     const told = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
     if (!told) return null
+    writtenAt = at
+    if (upTo > maySendUpTo) maySendUpTo = upTo
+    return listenTo(at, told)
+  }
+
+  function listenTo(at: Moment, told: Beat | null): Beat | null {
+    if (!told) return null
+    isAlone = told.holders.length === 1
     const heardMs = now().monotonicMs
     silences = noteBeats(silences, told.holders, heardMs - heardAtMs)
     heardAtMs = heardMs
-    beganAt = at
-    if (upTo > maySendUpTo) maySendUpTo = upTo
+    heardAt = at
     return told
   }
 
@@ -64,13 +77,16 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
 
     /** Whether nobody can have taken over from this process: a request may begin. */
     mayBegin(): boolean {
-      const passedMs = elapsedMs(beganAt, now())
-      return passedMs !== null && passedMs < freshMs
+      const [heardMs, writtenMsAgo] = [elapsedMs(heardAt, now()), elapsedMs(writtenAt, now())]
+      return heardMs !== null && heardMs < freshMs && writtenMsAgo !== null && writtenMsAgo < writtenMs
     },
 
-    /** Renews the row, and lets the main streams go on up to `upTo`. Null: it is gone, and somebody else has our shares. */
-    renew(upTo: TimeId): Promise<Beat | null> {
-      running ??= renew(upTo > maySendUpTo ? upTo : maySendUpTo).finally(() => {
+    /**
+     * Renews the row, and lets the main streams go on up to `upTo`. One that is idle and alone writes nothing, and looks only whether it still
+     * is. Null: the row is gone, and somebody else has our shares.
+     */
+    renew(upTo: TimeId, isIdle: boolean): Promise<Beat | null> {
+      running ??= renew(upTo > maySendUpTo ? upTo : maySendUpTo, isIdle).finally(() => {
         running = null
       })
       return running

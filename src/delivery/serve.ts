@@ -56,7 +56,7 @@ export function createServing(options: ServeOptions) {
     machine,
     tail,
     clockMs,
-    room: queue => places.room(queue.id),
+    room: queue => (mayBegin() ? places.room(queue.id) : 0),
     send: (queue, shipment) => begin(queue, shipment, null),
     wake: waker.wake,
     fenced: () => {
@@ -97,6 +97,7 @@ export function createServing(options: ServeOptions) {
       if (nowMs >= nextBeatMs || isReachWanted) beat(nowMs)
       if (machine.toSetAside.length > 0) settler.wanted()
       const dueMs = reader.ask()
+      if (isReachWanted) beat(clockMs())
       if (nowMs >= nextSaveMs) save(nowMs)
       await waker.wait(Math.max(0, Math.min(nextBeatMs, nextTickMs, dueMs) - clockMs()), signal)
     }
@@ -107,13 +108,21 @@ export function createServing(options: ServeOptions) {
     }
   }
 
+  /** Whether a request may begin; else it may after the next beat. */
+  function mayBegin(): boolean {
+    if (membership.mayBegin()) return true
+    isReachWanted = true
+    return false
+  }
+
   /** Shows that this process lives, and lets the main streams go on. */
   function beat(nowMs: number) {
     if (beating) return
+    const isIdle = !isReachWanted && underWay === 0 && machine.active.size === 0
     isReachWanted = false
     nextBeatMs = nowMs + beatEveryMs
     beating = keeper
-      .beat(reach())
+      .beat(reach(), isIdle)
       .then(isOurs => {
         if (!isOurs) isFenced = true
         heardAtMs = clockMs()
@@ -153,10 +162,7 @@ export function createServing(options: ServeOptions) {
   function sendWhatMay(nowMs: number) {
     // What is known to have changed is read first.
     if (reader.isStale()) return
-    if (machine.active.size > 0 && !membership.mayBegin()) {
-      isReachWanted = true
-      return
-    }
+    if (machine.active.size > 0 && !mayBegin()) return
     // As it is now: whoever can't be sent to yet is in it again afterwards.
     for (const queue of [...machine.active]) {
       if (places.isFull()) return

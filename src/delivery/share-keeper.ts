@@ -78,8 +78,8 @@ export function createShareKeeper(options: {
 
   return {
     /** Shows that this process lives. Returns false where it does not count as a holder any more. */
-    async beat(reach: TimeId): Promise<boolean> {
-      const heard = await membership.renew(reach)
+    async beat(reach: TimeId, isIdle: boolean): Promise<boolean> {
+      const heard = await membership.renew(reach, isIdle)
       if (!heard) return false
       reader.noteHead(heard.head)
       if (heard.webhooksVersion > machine.version()) reader.lookForSettings()

@@ -55,29 +55,41 @@ export async function join(
   })
 }
 
-/** The others are read as they were when the statement began: of this holder, the beat before. */
-const beatStatement = statement(
-  'beat',
-  { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
-  p => `
-with sessions as materialized (
-  select objid::bigint as holder_id from pg_locks
-  where locktype = 'advisory' and classid = ${sessionLocks}::bigint::oid and objsubid = 2 and granted
-    and database = (select oid from pg_database where datname = current_database())
-), mine as (
-  update walhook.holders
-  set beat = beat + 1, alive_until = clock_timestamp() + ${p.aliveMs} * interval '1 ms',
-      may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo})
-  where id = ${p.holderId}
-  returning id
-)
+const told = `
 select (select json_agg(json_build_object('id', id, 'beat', beat::text, 'hasSession', id in (select holder_id from sessions)) order by id)
         from walhook.holders) as holders,
        (select json_agg(json_build_object('share', share, 'holderId', holder_id) order by share) from walhook.shares)
          as shares,
        (select version from walhook.webhooks_version) as webhooks_version,
        (select coalesce(max(last_event_id), 0) from walhook.positions) as head
-from mine`,
+from mine`
+
+const sessions = `
+sessions as materialized (
+  select objid::bigint as holder_id from pg_locks
+  where locktype = 'advisory' and classid = ${sessionLocks}::bigint::oid and objsubid = 2 and granted
+    and database = (select oid from pg_database where datname = current_database())
+)`
+
+/** The others are read as they were when the statement began: of this holder, the beat before. */
+const beatStatement = statement(
+  'beat',
+  { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
+  p => `
+with ${sessions}, mine as (
+  update walhook.holders
+  set beat = beat + 1, alive_until = clock_timestamp() + ${p.aliveMs} * interval '1 ms',
+      may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo})
+  where id = ${p.holderId}
+  returning id
+)
+${told}`,
+)
+
+const hearStatement = statement(
+  'hear',
+  { holderId: 'int' },
+  p => `with ${sessions}, mine as (select id from walhook.holders where id = ${p.holderId}) ${told}`,
 )
 
 /**
@@ -88,8 +100,16 @@ export async function beat(
   outbox: Outbox,
   given: { holderId: number; aliveMs: number; maySendUpTo: TimeId },
 ): Promise<Beat | null> {
-  const { rows } = await beatStatement(outbox.pool, given)
-  const [row] = rows
+  return toBeat((await beatStatement(outbox.pool, given)).rows)
+}
+
+/** What a beat would tell, without one: it writes nothing. */
+export async function hear(outbox: Outbox, given: { holderId: number }): Promise<Beat | null> {
+  return toBeat((await hearStatement(outbox.pool, given)).rows)
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+function toBeat([row]: any[]): Beat | null {
   if (!row) return null
   return {
     holders: row.holders.map(({ beat, ...rest }: Omit<Holder, 'beat'> & { beat: string }) => ({

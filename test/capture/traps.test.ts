@@ -231,6 +231,7 @@ test('an idle walhook writes no WAL', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database)
   await walhook.ready()
+  await walhook.logged('delivery.shares')
   await at.psql.query('checkpoint')
   const lsn = async () =>
     Number((await at.psql.query(`select pg_current_wal_insert_lsn() - '0/0' as lsn`)).rows[0].lsn)
