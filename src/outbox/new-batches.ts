@@ -79,7 +79,10 @@ const entities = rows<Entity>({
   entity_id: ['text', e => e.entityId],
 })
 
-/** What is due although something older of its entity is not waits behind that. */
+/**
+ * What is due although something older of its entity is not waits behind that. The older one is locked: whoever ends it waits for this,
+ * and wakes the next one then. One that is being ended counts no more.
+ */
 const waitBehind = statement(
   'wait_behind',
   { webhookId: 'int', entities },
@@ -91,6 +94,7 @@ with behind as materialized (
     select event_id from walhook.deliveries
     where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
     order by event_id limit 1
+    for key share skip locked
   ) oldest
   cross join lateral (
     select ctid from walhook.deliveries

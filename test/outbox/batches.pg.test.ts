@@ -11,7 +11,8 @@ import { claimShares, join } from '../../src/outbox/holders.ts'
 import { pickDue } from '../../src/outbox/pick-due.ts'
 import type { Shipment } from '../../src/outbox/shipment.ts'
 import { takeOver } from '../../src/outbox/takeover.ts'
-import { eventIds, openTestOutbox } from '../support/open-outbox.ts'
+import { eventIds, openTestOutbox, waiters } from '../support/open-outbox.ts'
+import { holdUp, untilWaiting } from '../support/outbox-traffic.ts'
 import { cancel, holderOf, pull, resend, settle, settlementOf } from '../support/sending.ts'
 import { until } from '../support/wait.ts'
 
@@ -525,4 +526,32 @@ test('a claim says when the next batch is due, also where other events are sent 
   const company = await take(at, webhookId, { maxEvents: 3, maxWaitMs: 60_000 })
   expect(company).toMatchObject({ shipments: [], fresh: 1 })
   expect(company.lookAgainInMs).toBeLessThanOrEqual(30_000)
+})
+
+test('what a claim puts behind a batch that is settled at the same moment is due afterwards', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 2, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new', 'user 2 new')
+  const [sent] = (await take(at, webhookId, batch)).shipments
+  await at.append('user 1 update', 'user 2 update')
+  await pull(at, webhookId)
+  // As rows that were set aside one by one: both are due, that of user 2 for longer.
+  await at.outbox.pool.query(
+    `update walhook.deliveries set due_at = now() - entity_id::int * interval '1 s' where batch_id is null`,
+  )
+  const letGo = await holdUp(
+    at,
+    `select from walhook.deliveries where entity_id = '2' and batch_id is null for update`,
+  )
+  const claiming = take(at, webhookId, batch)
+  await untilWaiting(at, 1, 'the claim to wait for the row of user 2')
+  let isSettled = false
+  const settling = settle(at, answered(sent!, 204)).then(() => {
+    isSettled = true
+  })
+  await until(async () => isSettled || (await waiters(at)) === 2, { what: 'the settlement to end or wait' })
+  await letGo()
+  await Promise.all([claiming, settling])
+  expect(await at.count('deliveries', `due_at < 'infinity'`)).toBe(2)
 })
