@@ -41,8 +41,10 @@ export function createShareKeeper(options: {
     const { claim, release } = planShares({ me: holderId, holders: living, shares })
     const given = release.filter(share => machine.main.has(share)).flatMap(releaseShare)
     if (given.length > 0) await giveBack(outbox, { holderId, deliveries: given })
-    if (claim === 0) return
-    const claimed = await claimShares(outbox, { holderId, most: claim })
+    // Also what was claimed before, where the database went away in the middle of this.
+    const isMissing = ({ share }: { share: number }) => !machine.main.has(share)
+    if (claim === 0 && !shares.some(each => each.holderId === holderId && isMissing(each))) return
+    const claimed = (await claimShares(outbox, { holderId, most: claim })).filter(isMissing)
     if (claimed.length === 0) return
     const taken = claimed.map(({ share }) => share)
     // A webhook that fell behind there has its place with the share, and each has its queue.

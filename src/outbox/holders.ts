@@ -162,19 +162,24 @@ with free as materialized (
 update walhook.shares s
 set holder_id = $1
 from free f
-where s.share = f.share
-returning s.share, s.settled_up_to`
+where s.share = f.share`
 
-/** Serves up to `most` free shares from now on; none, where it is fenced. */
+/**
+ * Serves up to `most` free shares more from now on. Returns all that it serves, also those that were claimed when the answer was lost;
+ * none, where it is fenced.
+ */
 export async function claimShares(
   outbox: Outbox,
   { holderId, most }: { holderId: number; most: number },
 ): Promise<readonly HeldShare[]> {
-  if (most <= 0) return []
   return await transaction(outbox.pool, async client => {
     await lockHolder(client, holderId)
     if ((await standing(client, holderId)) === null) return []
-    const { rows } = await client.query(claimSharesStatement, [holderId, most])
+    if (most > 0) await client.query(claimSharesStatement, [holderId, most])
+    const { rows } = await client.query(
+      'select share, settled_up_to from walhook.shares where holder_id = $1 order by share',
+      [holderId],
+    )
     return rows.map(row => ({ share: row.share, settledUpTo: row.settled_up_to }))
   })
 }
