@@ -60,6 +60,8 @@ export type Queue = {
   fresh: number
   /** How many requests, and settlements of them, are under way. */
   sending: number
+  /** The events and the batches that are under way, until they are settled. */
+  readonly underWay: Set<TimeId>
   /** What its tasks are sent as, in characters. */
   bytes: number
   /** Since when it can't be sent to; null: it can. */
@@ -87,6 +89,7 @@ export function openQueue(settings: DeliverySettings): Queue {
     restsUntilMs: 0,
     fresh: 0,
     sending: 0,
+    underWay: new Set(),
     bytes: 0,
     stuckSinceMs: null,
     busy: new Set(),

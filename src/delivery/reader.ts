@@ -11,6 +11,7 @@ import type { Shipment } from '../outbox/shipment.ts'
 import type { Machine } from './machine.ts'
 import { isOpen, type Queue, type Task, waitingIn } from './queue.ts'
 import type { Tail } from './tail.ts'
+import { giveBackUnknown } from './unknown-rows.ts'
 
 /**
  * So many tasks of the main streams are in memory, and so many of each webhook that is behind: a page is read while those before it
@@ -58,6 +59,8 @@ export function createReader(options: {
   let isBegun = false
   let isSettingsWanted = false
   let isAsideWanted = false
+  /** The answer to a commit may have been lost. */
+  let isTakenUnsure = false
   let reading = 0
   let ownAtMs = 0
   /** How far the tail went when webhooks that are behind were looked at last. */
@@ -73,6 +76,7 @@ export function createReader(options: {
     work()
       .catch(error => {
         againAtMs = clockMs() + afterFailureMs
+        isTakenUnsure = true
         options.failed(error)
       })
       .finally(() => {
@@ -210,6 +214,13 @@ export function createReader(options: {
     }
   }
 
+  async function lookForUnknown() {
+    isTakenUnsure = false
+    const { isUnsure, isChanged } = await giveBackUnknown(outbox, holderId, machine)
+    if (isUnsure) isTakenUnsure = true
+    if (isChanged) isAsideWanted = true
+  }
+
   /** Whether entities are blocked, and what of them is superseded. */
   async function check() {
     const some = toCheck.splice(0, mostChecked).filter(({ task }) => task.state === 'checking')
@@ -267,6 +278,10 @@ export function createReader(options: {
     lookForAside() {
       isAsideWanted = true
     },
+    /** Something of this process failed, and may have been done all the same. */
+    lookForTaken() {
+      isTakenUnsure = true
+    },
     lookForSettings() {
       isSettingsWanted = true
     },
@@ -308,6 +323,7 @@ export function createReader(options: {
         isAsideWanted = false
         once('aside', () => askForAside(shares()))
       }
+      if (isTakenUnsure) once('taken', lookForUnknown)
       if (toCheck.length > 0) once('check', check)
       const from = machine.mainReadUpTo()
       if (from !== null && from < tail.fromId() && machine.openFromMain() < mostFromMain)

@@ -209,6 +209,7 @@ export function createServing(options: ServeOptions) {
     places.begin(id, settings.url)
     queue.sending++
     underWay++
+    for (const id of idsOf(shipment)) queue.underWay.add(id)
     const sealed =
       queue.previousSecretUntilMs > clockMs() ? settings.sealed : { ...settings.sealed, previousSecret: null }
     const target = { webhookId: id, url: settings.url, sealed }
@@ -266,6 +267,7 @@ export function createServing(options: ServeOptions) {
     places.settled(queue.id)
     queue.sending--
     underWay--
+    for (const id of idsOf(settlement.shipment)) queue.underWay.delete(id)
     if (queue.ready.length > 0) machine.active.add(queue)
     if (isFenced || !task) return
     const isBlocking = settlement.next.state === 'retry'
@@ -339,3 +341,6 @@ export function createServing(options: ServeOptions) {
 }
 
 export type Serving = ReturnType<typeof createServing>
+
+const idsOf = ({ batchId, deliveries }: Shipment) =>
+  batchId === null ? deliveries.map(({ eventId }) => eventId) : [batchId]

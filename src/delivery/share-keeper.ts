@@ -108,6 +108,7 @@ export function createShareKeeper(options: {
       await takeOverDead()
       await balance(heard)
     } catch (error) {
+      reader.lookForTaken()
       log.error('delivery.shares_failed', { reason: describeError(error) })
     } finally {
       isKeeping = false

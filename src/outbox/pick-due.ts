@@ -5,6 +5,7 @@ import { deliveryColumns, fromRow } from './delivery-row.ts'
 import { lockHolder, standing } from './fence.ts'
 import { type Delivery, itsEvent } from './shipment.ts'
 import { rows, statement } from './statement.ts'
+import type { TakenRow } from './taken.ts'
 
 /**
  * Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. One that
@@ -136,7 +137,7 @@ const giveBackStatement = statement(
   'give_back',
   {
     holderId: 'int',
-    taken: rows<Delivery>({
+    taken: rows<TakenRow>({
       webhook_id: ['int', each => each.webhookId],
       entity_type: ['text', each => each.entityType],
       entity_id: ['text', each => each.entityId],
@@ -160,7 +161,7 @@ update walhook.deliveries d set taken_by = null from given where d.ctid = given.
 /** Gives back rows that were taken and not sent: they are due as before. */
 export async function giveBack(
   outbox: Outbox,
-  { holderId, deliveries }: { holderId: number; deliveries: readonly Delivery[] },
+  { holderId, deliveries }: { holderId: number; deliveries: readonly TakenRow[] },
 ): Promise<void> {
   if (deliveries.length === 0) return
   await transaction(outbox.pool, async client => {
