@@ -40,7 +40,8 @@ export function createModel(processes: () => readonly { index: number; disturbed
   const requests: Request[] = []
   /** The last requests of an entity at a webhook. */
   const open = new Map<string, Request[]>()
-  const newestAccepted = new Map<string, bigint>()
+  /** Requests that were taken, by the entities in them. */
+  const acceptedOfEntity = new Map<string, Set<Request>>()
   const acceptedOf = new Map<string, Request[]>()
   const faults: string[] = []
   /** Webhook and event of each fault. */
@@ -57,7 +58,8 @@ export function createModel(processes: () => readonly { index: number; disturbed
         for (const id of request.eventIds) {
           const event = events.get(id)!
           const entity = `${request.webhookId} ${entityOf(event)}`
-          if (id > (newestAccepted.get(entity) ?? 0n)) newestAccepted.set(entity, id)
+          if (!acceptedOfEntity.has(entity)) acceptedOfEntity.set(entity, new Set())
+          acceptedOfEntity.get(entity)!.add(request)
           const one = `${request.webhookId} ${id}`
           const before = acceptedOf.get(one) ?? []
           if (!before.includes(request)) acceptedOf.set(one, [...before, request])
@@ -75,6 +77,15 @@ export function createModel(processes: () => readonly { index: number; disturbed
     processes()
       .find(({ index }) => index === process)!
       .disturbedMs.some(atMs => atMs >= startedMs && atMs <= endedMs + settledWithinMs)
+
+  /** A newer event of an entity that was taken; not by a request that held this one too, as a batch does that is sent again. */
+  function newerThan(entity: string, id: bigint): bigint | null {
+    for (const { webhookId, eventIds } of acceptedOfEntity.get(entity) ?? [])
+      if (!eventIds.includes(id))
+        for (const other of eventIds)
+          if (other > id && `${webhookId} ${entityOf(events.get(other)!)}` === entity) return other
+    return null
+  }
 
   /** Each fault with what the webhook was sent of its entity before. */
   const blame = (webhookId: number, eventId: bigint, what: string) => {
@@ -127,13 +138,9 @@ export function createModel(processes: () => readonly { index: number; disturbed
         const asked = webhook.byHand.get(id) ?? 0
         if (!webhook.wanted.has(id) && asked === 0)
           blame(webhook.id, request.eventIds[0]!, `${who} event ${id}, which it did not want`)
-        const newest = newestAccepted.get(entity) ?? 0n
-        if (newest > id && asked === 0)
-          blame(
-            webhook.id,
-            request.eventIds[0]!,
-            `${who} event ${id} of ${entityOf(event)} after the newer ${newest}`,
-          )
+        const newer = newerThan(entity, id)
+        if (newer !== null && asked === 0)
+          blame(webhook.id, id, `${who} event ${id} of ${entityOf(event)} after the newer ${newer}`)
         const known = (acceptedOf.get(`${webhook.id} ${id}`) ?? []).filter(
           each => each.isKnown && !mayBeUnsettled(each),
         )
