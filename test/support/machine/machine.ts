@@ -15,6 +15,8 @@ const everything = ['user', 'company'].flatMap(type =>
   ['new', 'update', 'delete'].map(action => `${type}.${action}`),
 )
 const mostProcesses = 4
+/** Of what waits in the log, older events of its entity may be between what was read and what may be sent. */
+const mayResendWaiting = false
 
 /**
  * The whole way of delivery on an outbox of its own: processes, receivers, and the model that judges what they get. Each way to change
@@ -164,7 +166,9 @@ export async function openMachine() {
     async resend(n: number, event: number) {
       if (ids.length === 0) return
       const { id, byHand, isActive } = webhook(n)
-      const eventId = ids[event % ids.length]!
+      const sent = mayResendWaiting ? ids : ids.filter(each => model.wasSent(id, each))
+      if (sent.length === 0) return
+      const eventId = sent[event % sent.length]!
       if (isActive) byHand.set(eventId, (byHand.get(eventId) ?? 0) + 1)
       await resend(at, { webhookId: id, eventId })
     },
@@ -172,8 +176,10 @@ export async function openMachine() {
     async replay(n: number, event: number) {
       if (ids.length === 0) return
       const { id, byHand, isActive, triggers } = webhook(n)
-      const from = ids[event % ids.length]!
-      const to = from + 5n
+      const sent = mayResendWaiting ? ids : ids.filter(each => model.wasSent(id, each))
+      if (sent.length === 0) return
+      const from = sent[event % sent.length]!
+      const to = from + 1n
       if (!isActive) return
       for (const each of ids) if (each >= from && each < to) byHand.set(each, (byHand.get(each) ?? 0) + 1)
       const source = { of: 'range', from, to, triggers } as const
