@@ -196,6 +196,7 @@ export function joinMain(queue: Queue, main: ReadonlyMap<number, Window>): void 
 }
 
 function moveTo(task: Task, window: Window): void {
+  if (task.window === window) return
   if (task.window) closeIn(task.window, task.delivery.eventId)
   task.window = window
   openIn(window, task.delivery.eventId)

@@ -15,7 +15,7 @@ export type Window = {
   readUpTo: TimeId
   /** Nothing after it was sent or set aside. */
   sentUpTo: TimeId
-  /** Open events by how many webhooks have them open, the oldest first. */
+  /** Open events by how many webhooks have them open. */
   readonly open: Map<TimeId, number>
 }
 
@@ -37,8 +37,9 @@ export function closeIn(window: Window, id: TimeId): void {
   else window.open.set(id, webhooks - 1)
 }
 
-/** Everything at or before it is done with. */
+/** Everything at or before it is done with. A webhook that joins brings older events than others have open. */
 export function settledUpTo(window: Window): TimeId {
-  const [oldest] = window.open.keys()
-  return oldest === undefined ? window.readUpTo : oldest - 1n
+  let oldest: TimeId | null = null
+  for (const id of window.open.keys()) if (oldest === null || id < oldest) oldest = id
+  return oldest === null ? window.readUpTo : oldest - 1n
 }

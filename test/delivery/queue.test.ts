@@ -17,7 +17,7 @@ const settings = { id: 7, mode: 'every', batch: null, withPrevious: false } as D
 const event = (id: bigint, entityId: string) =>
   ({ id, share: 3, entityType: 'user', entityId, actionType: 'update', body: '{}' }) as LogEvent
 const row = (eventId: bigint, entityId: string) =>
-  ({ webhookId: 7, share: 3, entityType: 'user', entityId, eventId }) as Delivery
+  ({ webhookId: 7, share: 3, entityType: 'user', entityId, eventId, body: '{}' }) as Delivery
 
 test('a webhook that leaves the main stream, and joins it again, takes along what streams brought; a row stays a row', () => {
   const main = new Map([[3, openWindow(0n)]])
@@ -42,4 +42,20 @@ test('a webhook that leaves the main stream, and joins it again, takes along wha
   finish(queue, behindIt)
   expect([...tasksOf(queue)]).toEqual([])
   expect(settledUpTo(main.get(3)!)).toBe(9n)
+})
+
+test('a place is before everything that is open, also where a webhook has joined with older events than others have', () => {
+  const main = new Map([[3, openWindow(0n)]])
+  const window = main.get(3)!
+  const [joining, other] = [openQueue(settings), openQueue(settings)]
+  accept(joining, event(5n, '1'), window, true, 0)
+  accept(joining, event(6n, '1'), window, true, 0)
+  accept(other, event(7n, '2'), window, true, 0)
+  window.readUpTo = 9n
+  joinMain(joining, main)
+  expect(settledUpTo(window)).toBe(4n)
+  leaveMain(joining, main)
+  expect([settledUpTo(window), settledUpTo(joining.own!.get(3)!.window)]).toEqual([6n, 4n])
+  joinMain(joining, main)
+  expect(settledUpTo(window)).toBe(4n)
 })
