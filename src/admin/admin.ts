@@ -55,12 +55,13 @@ export function createAdmin(options: {
   return new Hono<AdminEnv>()
     .route('/', assetRoutes())
     .use(async (c, next) => {
-      await next()
+      // Before the answer is made: afterwards it would be made anew, with a copy of its body.
       c.header('content-security-policy', contentSecurityPolicy)
       c.header('referrer-policy', 'same-origin')
       c.header('x-content-type-options', 'nosniff')
       c.header('cross-origin-opener-policy', 'same-origin')
-      if (!c.res.headers.has('cache-control')) c.header('cache-control', 'no-store')
+      c.header('cache-control', 'no-store')
+      await next()
     })
     .use(bodyLimit({ maxSize: maxBodyBytes, onError: c => errorPage(c, textsOf(c).errors.tooLarge, 413) }))
     .route('/', open)

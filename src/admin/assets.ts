@@ -7,7 +7,12 @@ const own = (name: string) => readFileSync(new URL(`assets/${name}`, import.meta
 const ofPackage = (path: string) => readFileSync(fileURLToPath(import.meta.resolve(path)))
 
 /** A file that pages load. Its content is part of its address, so that a browser keeps it until it changes. */
-type Asset = { readonly name: string; readonly type: string; readonly content: Buffer; readonly tag: string }
+type Asset = {
+  readonly name: string
+  readonly type: string
+  readonly content: Uint8Array<ArrayBuffer>
+  readonly tag: string
+}
 
 const script = 'text/javascript; charset=utf-8'
 const assets: readonly Asset[] = [
@@ -17,7 +22,12 @@ const assets: readonly Asset[] = [
 ]
 
 function asset(name: string, type: string, content: Buffer): Asset {
-  return { name, type, content, tag: createHash('sha256').update(content).digest('base64url').slice(0, 16) }
+  return {
+    name,
+    type,
+    content: new Uint8Array(content),
+    tag: createHash('sha256').update(content).digest('base64url').slice(0, 16),
+  }
 }
 
 /** The address of a file that pages load. */
@@ -36,7 +46,7 @@ export function assetRoutes(): Hono {
       const isNamed = c.req.query('v') === tag
       c.header('cache-control', isNamed ? 'public, max-age=31536000, immutable' : 'no-cache')
       if (c.req.header('if-none-match') === etag) return c.body(null, 304)
-      return c.body(new Uint8Array(content), 200, { 'content-type': type })
+      return c.body(content, 200, { 'content-type': type })
     })
   return app
 }

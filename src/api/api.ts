@@ -94,9 +94,10 @@ export function createApi(options: {
 
   return new Hono()
     .use('/api/*', async (c, next) => {
-      await next()
+      // Before the answer is made: afterwards it would be made anew, with a copy of its body.
       c.header('cache-control', 'no-store')
       c.header('x-content-type-options', 'nosniff')
+      await next()
     })
     .route('/', open)
     .route('/', guarded)

@@ -21,8 +21,8 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
 
   async function takeTurn(backfill: Backfill, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
     const startedAtMs = nowMs()
-    const entity = mapping.find(({ entityType }) => entityType === backfill.entityType)
-    if (!entity)
+    const mapped = mapping.find(({ entityType }) => entityType === backfill.entityType)
+    if (!mapped)
       return await fail(backfill, {
         reason: `the mapping has no entity ${JSON.stringify(backfill.entityType)} any more`,
         code: 'page.entity_gone',
@@ -32,7 +32,9 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     if (obstacle) return { waitsFor: obstacle }
 
     const { actionType, webhookId, rowsPerSecond } = backfill
-    const catalogue = await judge(entity)
+    const of = await judge(mapped)
+    if (of.kind === 'gone') return await fail(backfill, { reason: of.reason, code: 'page.entity_gone' })
+    const { entity, catalogue } = of
     const limit = pageRows(rowsPerSecond, turn.bytesPerRow)
     const stepOf = (page: Page) => ({ of: 'backfill' as const, ...stepPast(backfill, page) })
     const task = { of: 'backfill', actionType, webhookId } as const

@@ -76,7 +76,7 @@ export function createCapture(options: {
   probeMs(): number | null
 } {
   const { source, outbox, mapping, log, slotName, publicationName, nowMs } = options
-  const { learn, livingMapping } = createLearner(options)
+  const { learn, noteNews } = createLearner(options)
   const stateAfter = createFailures(options)
   let streamingSinceMs: number | null = null
   let state: CaptureState = { state: 'starting', reason: null }
@@ -145,7 +145,10 @@ export function createCapture(options: {
     })
     if (setup.kind === 'lost') throw new CaptureLost(setup)
     onFound(setup.found)
-    if (setup.kind === 'blocked') throw new CaptureBlocked(setup.problems)
+    if (setup.kind === 'blocked') {
+      await noteNews()
+      throw new CaptureBlocked(setup.problems)
+    }
     return setup
   }
 
@@ -255,8 +258,9 @@ export function createCapture(options: {
 
   async function look(watch: Watch, isThorough: boolean): Promise<void> {
     const found = await watch.look(isThorough)
-    if (found.kind === 'blocked') throw new CaptureBlocked(found.problems)
     if (found.kind === 'lost') throw new CaptureLost(found)
+    if (found.kind === 'blocked' || found.isNews) await noteNews()
+    if (found.kind === 'blocked') throw new CaptureBlocked(found.problems)
   }
 
   /** A database that does not answer is the stream's concern. */
@@ -274,7 +278,7 @@ export function createCapture(options: {
   async function tellPages(teller: PageTeller, signal: AbortSignal): Promise<void> {
     const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
     const pace = options.pagePace ?? usualPagePace
-    const work = { source, outbox, slotName, mapping: livingMapping(), teller, judge, nowMs, log, pace }
+    const work = { source, outbox, slotName, mapping, teller, judge, nowMs, log, pace }
     await workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
   }
 

@@ -2,14 +2,15 @@ import { type KnownColumn, livingMapping } from '../domain/known-columns.ts'
 import { type EntityMapping, publishedTables, type TableName, tableKey } from '../domain/mapping.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { noteColumns } from '../outbox/source-columns.ts'
-import type { Log } from '../runtime/log.ts'
+import { describeError, type Log } from '../runtime/log.ts'
 import { type Catalogue, readCatalogue } from './catalogue.ts'
 import type { Queryable, Source } from './source.ts'
+import { withinLimits } from './source-locks.ts'
 
 /**
  * Makes the function that reads the catalogue and takes note of the columns of the mapped tables, so that they are known
  * by whatever name the WAL may still have. What the mapping names and the source has dropped stops nothing, and is told
- * once; `livingMapping` is the mapping without that.
+ * once.
  */
 export function createLearner(options: {
   source: Source
@@ -19,20 +20,29 @@ export function createLearner(options: {
   log: Log
 }) {
   const { source, outbox, slotName, mapping, log } = options
-  let living: readonly EntityMapping[] = mapping
   let told: ReadonlySet<string> = new Set()
+
+  async function learn(db: Queryable = source.pool): Promise<Catalogue> {
+    const catalogue = await readCatalogue({ pool: db }, mapping)
+    const known = await noteColumns(outbox, slotName, columnsOf(catalogue, mapping))
+    const { lost } = await readLivingMapping(db, { ...catalogue, known }, mapping)
+    const because = 'the source has dropped it; everything else goes on'
+    for (const what of lost.filter(each => !told.has(each)))
+      log.error('capture.mapping_lost', { what, because })
+    told = new Set(lost)
+    return { ...catalogue, known }
+  }
+
   return {
-    livingMapping: () => living,
-    async learn(): Promise<Catalogue> {
-      const catalogue = await readCatalogue(source, mapping)
-      const known = await noteColumns(outbox, slotName, columnsOf(catalogue, mapping))
-      const now = await readLivingMapping(source.pool, { ...catalogue, known }, mapping)
-      living = now.mapping
-      const because = 'the source has dropped it; everything else goes on'
-      for (const what of now.lost.filter(each => !told.has(each)))
-        log.error('capture.mapping_lost', { what, because })
-      told = new Set(now.lost)
-      return { ...catalogue, known }
+    learn: () => learn(),
+    /**
+     * A table that can't be captured yet, or of which the stream has brought nothing yet, is known from now on, too: if it is
+     * renamed then, it was not dropped. Nobody waits for a lock here.
+     */
+    async noteNews(): Promise<void> {
+      await withinLimits(source, learn).catch(error =>
+        log.debug('capture.look_failed', { reason: describeError(error) }),
+      )
     },
   }
 }

@@ -9,6 +9,7 @@ import { sleep } from '../runtime/sleep.ts'
 import { bytesOf, type Page, readPageOf } from './backfill-page.ts'
 import type { PageStep, PageTask } from './backfill-window.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { Judged } from './judged-tables.ts'
 import { judgePageError } from './page-failure.ts'
 import type { PageOutcome, PageTeller } from './pages.ts'
 import { readPartPageOf } from './part-page.ts'
@@ -69,8 +70,8 @@ export type PagedWork = {
   readonly slotName: string
   readonly mapping: readonly EntityMapping[]
   readonly teller: PageTeller
-  /** The catalogue of an entity's tables; throws where they can't be captured as they are. */
-  readonly judge: (entity: EntityMapping) => Promise<Catalogue>
+  /** An entity as the source has it at this moment; throws where its tables can't be captured as they are. */
+  readonly judge: (entity: EntityMapping) => Promise<Judged>
   readonly nowMs: () => number
   readonly log: Log
 }

@@ -11,6 +11,7 @@ import {
 } from '../outbox/resyncs.ts'
 import { type KeysPage, type Page, readKeysOf } from './backfill-page.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { Judged } from './judged-tables.ts'
 import { writeDeletion } from './map.ts'
 import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'
 import type { PageOutcome } from './pages.ts'
@@ -40,13 +41,14 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
 
   async function takeTurn(resync: Resync, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
     const entity = mapping.find(({ entityType }) => entityType === resync.entityType)
-    if (!entity) {
-      const reason = `the mapping has no entity ${JSON.stringify(resync.entityType)} any more`
+    const unmapped = `the mapping has no entity ${JSON.stringify(resync.entityType)} any more`
+    const of: Judged = entity ? await judge(entity) : { kind: 'gone', reason: unmapped }
+    if (of.kind === 'gone') {
+      const { reason } = of
       await cancelResync(outbox.pool, resync.id, { reason, code: 'page.entity_gone' })
       log.warn('resync.ended', { entity_type: resync.entityType, state: 'cancelled', reason })
       return goesOn
     }
-    const of = { entity, catalogue: await judge(entity) }
     return resync.phase === 'rows'
       ? await tellAll(resync, of, turn, signal)
       : await tellDeletes(resync, of, signal)

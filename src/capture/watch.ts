@@ -12,9 +12,9 @@ import { judgeTables } from './preflight.ts'
 import { type CapturedNow, readCaptured } from './read-captured.ts'
 import type { Source } from './source.ts'
 
-/** What a look has found: whether capture may go on. */
+/** What a look has found: whether capture may go on, and whether the tables are others than at the look before. */
 export type LookResult =
-  | { readonly kind: 'well' }
+  | { readonly kind: 'well'; readonly isNews: boolean }
   | { readonly kind: 'blocked'; readonly problems: readonly Problem[] }
   | { readonly kind: 'lost'; readonly reason: string; readonly detail: string }
 
@@ -46,7 +46,7 @@ export function createWatch(options: {
     options.onGaps(await listOpenGaps(outbox, slotName))
     if (!isThorough && isDeepStrictEqual(now.captured, lastSound)) {
       remembered = { ...remembered, seenLsn: now.beforeLsn, seenXid: now.endedXid }
-      return { kind: 'well' }
+      return { kind: 'well', isNews: false }
     }
     const problems = await judgeTables(source, options)
     const isSound = problems.length === 0
@@ -65,8 +65,9 @@ export function createWatch(options: {
     if (!isSound) return { kind: 'blocked', problems }
     // What is not known yet is looked at anew.
     const isPending = rewritten(remembered.captured, now.captured, null).length > 0
+    const isNews = !isDeepStrictEqual(now.captured, lastSound)
     lastSound = isPending ? null : now.captured
-    return { kind: 'well' }
+    return { kind: 'well', isNews }
   }
 
   return {

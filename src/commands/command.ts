@@ -37,12 +37,14 @@ export function failureLines(failed: Failed): string[] {
   return failed.kind === 'invalid' ? failed.problems.map(({ detail }) => detail) : [failed.detail]
 }
 
-/** Reads options, each of which may be given once: of `--id 7 --id 8` nobody knows which is meant. */
+/** Reads options, each of which may be given once unless it is `multiple`: of `--id 7 --id 8` nobody knows which is meant. */
 export function parseOnce<Wanted extends ParseArgsConfig>(
   wanted: Wanted,
 ): ReturnType<typeof parseArgs<Wanted>> {
   const { tokens = [] } = parseArgs({ ...wanted, tokens: true })
-  const names = tokens.flatMap(token => (token.kind === 'option' ? token.name : []))
+  const names = tokens.flatMap(token =>
+    token.kind === 'option' && !wanted.options?.[token.name]?.multiple ? token.name : [],
+  )
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) throw new Misuse(`--${twice} is given more than once`)
   return parseArgs(wanted)

@@ -14,8 +14,8 @@ export const pageCodes = {
     mend: 'start another backfill for another webhook, if its rows are wanted',
   },
   'page.entity_gone': {
-    sees: 'The mapping does not name the entity any more.',
-    mend: 'put the entity back into the mapping (WALHOOK_CONFIG), restart walhook and begin again',
+    sees: 'The mapping does not name the entity any more, or its table was dropped.',
+    mend: 'put the entity back into the mapping (WALHOOK_CONFIG) and restart walhook, or create its table again; then begin again',
   },
   'page.source_problem': {
     sees: 'The tables can not be read as they are.',

@@ -216,7 +216,7 @@ async function write(psql: { query(text: string): Promise<unknown> }) {
   await psql.query(`insert into users values (1, 'before')`)
   await psql.query(`insert into users values (2, '${poison}'), (3, 'beside')`)
   await psql.query(`insert into users values (4, 'after')`)
-  await psql.query(`select pg_logical_emit_message(false, 'another', repeat('x', 2000000), true)`)
+  await psql.query(`select pg_logical_emit_message(true, 'another', repeat('x', 2000000))`)
 }
 
 /** What is confirmed with an append needs no note of its own. Much WAL that follows, and is none of ours, needs one. */

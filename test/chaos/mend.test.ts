@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readMend } from './mend.ts'
+import { isRunnable, readMend } from './mend.ts'
 
 const sql = (text: string) => ({ kind: 'sql', sql: text })
 const command = (...args: string[]) => ({ kind: 'command', args })
@@ -24,4 +24,11 @@ test.each<[string, object[]]>([
   ['To go on, run: walhook resync --entity user --yes', [command('resync', '--entity', 'user', '--yes')]],
 ])('%s', (words, steps) => {
   expect(readMend(words)).toEqual(steps)
+})
+
+test('a blank in a command is for the reader to fill in', () => {
+  const [step, ...others] = readMend('run "walhook resync --entity TYPE" for each entity type')
+  expect(others).toEqual([])
+  expect(isRunnable(step!)).toBe(false)
+  expect(isRunnable(readMend('run: walhook resync --entity user')[0]!)).toBe(true)
 })

@@ -15,7 +15,7 @@ export function readMend(words: string): Step[] {
     for (const sql of statementsOf(text)) steps.push({ at: match.index, step: { kind: 'sql', sql } })
   }
   for (const match of words.matchAll(
-    /\bwalhook (resync|backfill|migrate)((?: --?[a-z-]+(?:[= ][a-z0-9_]+)?)*)/g,
+    /\bwalhook (resync|backfill|migrate)((?: --?[a-z-]+(?:[= ][A-Za-z0-9_]+)?)*)/g,
   )) {
     const [, command, flags] = match
     const args = [command!, ...flags!.trim().split(/\s+/).filter(Boolean)]
@@ -47,5 +47,8 @@ function statementsOf(text: string): string[] {
   }
 }
 
-/** Whether it can be run as it is written: an ellipsis is a blank for the reader to fill in. */
-export const isRunnable = (step: Step) => step.kind === 'command' || !/…|\.\.\.|<[a-z ]+>/.test(step.sql)
+/** Whether it can be run as it is written: an ellipsis and a word in capitals are blanks for the reader to fill in. */
+export const isRunnable = (step: Step) =>
+  step.kind === 'command'
+    ? !step.args.some(arg => /^[A-Z]+$/.test(arg))
+    : !/…|\.\.\.|<[a-z ]+>/.test(step.sql)

@@ -107,8 +107,8 @@ export async function openTrial(server: OwnServer, seed: number) {
     trail: trail.lines,
     lastLines: fleet.lastLines,
     operate,
-    /** Ends a round: everything comes to rest, and is judged. */
-    async conclude(round: number): Promise<void> {
+    /** Ends a round: everything comes to rest, and is judged. Returns what was done because walhook asked for it. */
+    async conclude(round: number): Promise<readonly string[]> {
       const random = randomFrom(seed + round)
       await workload.pause()
       await release(round, random)
@@ -125,6 +125,7 @@ export async function openTrial(server: OwnServer, seed: number) {
       }
       workload.resume()
       total.rounds++
+      return mends
     },
     async [Symbol.asyncDispose]() {
       await workload.stop()
