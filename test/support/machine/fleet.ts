@@ -5,8 +5,6 @@ import { listenForWakes } from '../../../src/outbox/wake.ts'
 import { type Log, silentLog } from '../../../src/runtime/log.ts'
 import type { Receivers } from './receivers.ts'
 
-const deadlineMs = 400
-
 /** How a process is: `cut` has no link to the database for a while, `dead` was killed. */
 type Condition = 'runs' | 'cut' | 'dead' | 'over'
 
@@ -85,7 +83,7 @@ export type Process = {
 }
 
 /** Several processes that deliver from one outbox, all in this one; each can be killed, cut off and stopped. */
-export async function openFleet(outbox: Outbox, receivers: Receivers) {
+export async function openFleet(outbox: Outbox, receivers: Receivers, deadlineMs: number) {
   const all: Process[] = []
   /** What they said. */
   const told: string[] = []

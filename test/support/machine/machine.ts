@@ -22,12 +22,12 @@ const mayResendWaiting = false
  * The whole way of delivery on an outbox of its own: processes, receivers, and the model that judges what they get. Each way to change
  * something changes both.
  */
-export async function openMachine() {
+export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
   const at = await openTestOutbox()
   const { outbox } = at
   const model = createModel(() => fleet.all)
   const receivers = openReceivers(request => model.judge(request))
-  const fleet = await openFleet(outbox, receivers)
+  const fleet = await openFleet(outbox, receivers, deadlineMs)
   /** What was done, for whoever has to understand what came of it. */
   const told: string[] = []
   const startedMs = performance.now()
