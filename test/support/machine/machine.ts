@@ -16,7 +16,7 @@ const everything = ['user', 'company'].flatMap(type =>
 )
 const mostProcesses = 4
 /** Of what waits in the log, older events of its entity may be between what was read and what may be sent. */
-const mayResendWaiting = false
+const mayResendWaiting = true
 
 /**
  * The whole way of delivery on an outbox of its own: processes, receivers, and the model that judges what they get. Each way to change
