@@ -10,6 +10,7 @@ import type { DeliverySettings } from '../outbox/delivery-settings.ts'
 import type { LogEvent } from '../outbox/log.ts'
 import type { Delivery } from '../outbox/shipment.ts'
 import type { OwnPlace } from '../outbox/streams.ts'
+import { followers, type Page } from './page.ts'
 import {
   accept,
   acceptRow,
@@ -21,14 +22,6 @@ import {
   type Task,
   tasksOf,
 } from './queue.ts'
-
-/** What the log has after a place, up to another one: of all shares, or of some. */
-export type Page = {
-  readonly after: TimeId
-  readonly events: readonly LogEvent[]
-  readonly upTo: TimeId
-  readonly shares?: readonly number[]
-}
 
 /** A task whose row is to be written. */
 export type ToSetAside = { readonly queue: Queue; readonly task: Task; readonly row: AsideRow }
@@ -149,18 +142,6 @@ export function createMachine(options: {
     } else if (task.state === 'checking') start(queue, task)
   }
 
-  /**
-   * The windows that a page of the log follows without a break. One that was read less far may have come since the page was asked
-   * for: with a share, or because what it had read was forgotten.
-   */
-  function followers(
-    windows: ReadonlyMap<number, Window>,
-    { after, shares }: Page,
-  ): ReadonlyMap<number, Window> {
-    const isRead = (share: number) => !leaving.has(share) && shares?.includes(share) !== false
-    return new Map([...windows].filter(([share, { readUpTo }]) => isRead(share) && readUpTo >= after))
-  }
-
   function leave(queue: Queue) {
     leaveMain(queue, main)
     behind.add(queue)
@@ -218,7 +199,7 @@ export function createMachine(options: {
 
     /** Takes in what the log has for the main streams. One that is before the page by now has something in between. */
     takeMain(page: Page) {
-      const follows = followers(main, page)
+      const follows = followers(main, leaving, page)
       for (const event of page.events) {
         const window = follows.get(event.share)
         if (!window || event.id <= window.readUpTo) continue
@@ -251,7 +232,7 @@ export function createMachine(options: {
     takeOwn(queue: Queue, page: Page, isChosen: boolean) {
       if (!queue.own) return
       const own = new Map([...queue.own].map(([share, { window }]) => [share, window]))
-      const follows = followers(own, page)
+      const follows = followers(own, leaving, page)
       for (const event of page.events) {
         const window = follows.get(event.share)
         if (!window || event.id <= window.readUpTo) continue

@@ -8,6 +8,7 @@ import { latestOf } from '../outbox/latest.ts'
 import { readLog, readLogFor } from '../outbox/log.ts'
 import { giveBack, pickDue } from '../outbox/pick-due.ts'
 import type { Shipment } from '../outbox/shipment.ts'
+import { createAsking } from './asking.ts'
 import { isBeforeStream } from './early-rows.ts'
 import type { Machine } from './machine.ts'
 import { isOpen, type Queue, type Task, waitingIn } from './queue.ts'
@@ -28,7 +29,6 @@ const scannedEvents = 4_000
 /** So many webhooks that are behind are read for at once. */
 const mostReading = 3
 const mostChecked = 1_000
-const afterFailureMs = 1_000
 /** When a row that was taken too early is looked at again. */
 const earlyMs = 50
 const fewBehind = 5
@@ -54,7 +54,6 @@ export function createReader(options: {
   fenced: () => void
 }) {
   const { outbox, holderId, machine, tail, clockMs } = options
-  const running = new Set<string>()
   const toCheck: { queue: Queue; task: Task }[] = []
   /** The newest event that anybody has told of. */
   let headId: TimeId = 0n
@@ -69,32 +68,14 @@ export function createReader(options: {
   /** How far the tail went when webhooks that are behind were looked at last. */
   let ownUpTo: TimeId = 0n
   let isOwnTurn = true
-  /** After a failure, nothing is asked for a moment. */
-  let againAtMs = Number.NEGATIVE_INFINITY
-
-  /** Begins something unless it is under way already. */
-  function once(name: string, work: () => Promise<void>) {
-    if (running.has(name)) return
-    running.add(name)
-    work()
-      .catch(error => {
-        againAtMs = clockMs() + afterFailureMs
-        isTakenUnsure = true
-        options.failed(error)
-      })
-      .finally(() => {
-        running.delete(name)
-        options.wake()
-      })
-  }
-
-  function forQueue(queue: Queue, kind: 'reading' | 'picking', work: () => Promise<void>) {
-    const name = `${kind} ${queue.id}`
-    // Both: the one ends a little before the other.
-    if (queue.busy.has(kind) || running.has(name)) return
-    queue.busy.add(kind)
-    once(name, () => work().finally(() => queue.busy.delete(kind)))
-  }
+  const { running, once, forQueue, againAtMs } = createAsking({
+    clockMs,
+    wake: options.wake,
+    failed(error) {
+      isTakenUnsure = true
+      options.failed(error)
+    },
+  })
 
   const shares = () => [...machine.main.keys()].filter(share => !machine.leaving.has(share))
 
@@ -327,7 +308,7 @@ export function createReader(options: {
 
     /** Begins to ask for what is missing. Returns when a row is due next, by our clock. */
     ask(): number {
-      if (clockMs() < againAtMs) return againAtMs
+      if (clockMs() < againAtMs()) return againAtMs()
       if (isSettingsWanted) once('settings', readSettings)
       if (isBegun && (isHeadWanted || headId > tail.upToId()) && !running.has('tail')) {
         isHeadWanted = false

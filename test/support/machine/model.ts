@@ -163,9 +163,6 @@ export function createModel(processes: () => readonly { index: number; disturbed
       }
     },
 
-    wasSent: (webhookId: number, eventId: bigint) =>
-      requests.some(each => each.webhookId === webhookId && each.eventIds.includes(eventId)),
-
     /** What a webhook was sent of an entity, for whoever has to understand a fault. */
     story(webhookId: number, isMeant: (event: ModelEvent) => boolean): string[] {
       const first = requests[0]?.startedMs ?? 0
