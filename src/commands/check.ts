@@ -7,11 +7,12 @@ import { openSource, type Source } from '../capture/source.ts'
 import { readLockHolders, SourceLocked } from '../capture/source-locks.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
-import { type CheckLine, failure, worstLevel } from '../domain/check-line.ts'
+import { type CheckLine, failure, warning, worstLevel } from '../domain/check-line.ts'
 import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { outboxLines } from '../outbox/inspect.ts'
 import { ConnectionRefused } from '../outbox/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source-columns.ts'
+import { describeError } from '../runtime/log.ts'
 import { type Command, parseOnce, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */
@@ -72,14 +73,25 @@ async function linesOfSource(
         ...{ ...config, ...living, mapping, known, trial, lockHolders },
         nowMs: Date.now(),
       }),
-      // The outbox need not be there yet, or be of this version.
-      ...(await gapLines(source, outbox, { ...config, ...facts }).catch(() => [])),
+      ...(await gapLines(source, outbox, { ...config, ...facts }).catch(gapsUnread)),
       ...(await sampleLines(source, catalogue, mapping)),
     ]
   } catch (error) {
     if (error instanceof SourceLocked || error instanceof ConnectionRefused) return [failure(error.problem)]
     throw error
   }
+}
+
+/** No schema, no table, no column: the outbox is not there yet, or not of this version. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const notThereYet = ['3F000', '42P01', '42703']
+
+/** Says why nobody knows whether changes are lost, unless there is no outbox yet that could tell. */
+function gapsUnread(error: unknown): CheckLine[] {
+  if (notThereYet.includes((error as { code?: string }).code ?? '')) return []
+  const found = `nobody knows, since the outbox could not be asked: ${describeError(error)}`
+  return [
+    warning('gaps_unread', 'changes that are lost', found, 'do what the reason says, and run: walhook check'),
+  ]
 }
 
 /** The columns that walhook has seen before; none where its own tables can't be read, as before the first start. */
