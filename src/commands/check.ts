@@ -18,6 +18,9 @@ import { type Command, parseOnce, required, say } from './command.ts'
 /** What it ends with, by the worst that it has found. */
 const statusOf = { ok: 0, warning: 3, error: 1 }
 
+/** Nobody waits longer for a lock on walhook's own tables, which a migration may have, or for an answer. */
+const limits = `set lock_timeout = '5s'; set statement_timeout = '30s'`
+
 export const check: Command = {
   usage: `  walhook check [--json]              look at the source: what is in the way of capturing it, and how to mend it
                                       (ends with 0 if all is well, 3 with warnings, 1 with errors)`,
@@ -39,7 +42,12 @@ type Checked = { readonly lines: readonly CheckLine[]; readonly worst: CheckLine
 /** Looks at everything that decides whether walhook can run; nothing is left that was made to try it. */
 async function checkSource(config: Config): Promise<Checked> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
-  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  await using outbox = openOutbox({
+    url: config.outboxUrl!,
+    maxConnections: 1,
+    onError: () => {},
+    onSession: async client => void (await client.query(limits)),
+  })
   const isOne = config.outboxUrl === config.databaseUrl
   const [ofSource, ofOutbox] = await Promise.all([
     problemOfConnecting('DATABASE_URL', source),
