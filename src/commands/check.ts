@@ -55,7 +55,9 @@ async function checkSource(config: Config): Promise<Checked> {
   ])
   const known = (ofSource ?? ofOutbox) ? new Map() : await columnsKnown(config, outbox)
   const lines = [
-    ...(ofSource ? [failure(ofSource)] : await linesOfSource(source, outbox, config, known)),
+    ...(ofSource
+      ? [failure(ofSource)]
+      : await linesOfSource(source, ofOutbox ? null : outbox, config, known)),
     ...(ofOutbox ? [failure(ofOutbox)] : isOne && ofSource ? [] : await outboxLines(outbox)),
   ]
   return { lines, worst: worstLevel(lines) }
@@ -63,14 +65,15 @@ async function checkSource(config: Config): Promise<Checked> {
 
 type Known = Awaited<ReturnType<typeof knownColumns>>
 
+/** `outbox` is null where it can't be used: what a pooler that shares sessions has set in one would reach others. */
 async function linesOfSource(
   source: Source,
-  outbox: Outbox,
+  outbox: Outbox | null,
   config: Config,
   known: Known,
 ): Promise<CheckLine[]> {
   try {
-    const columnsBefore = await columnsOfSource(outbox, config.slotName).catch(() => [])
+    const columnsBefore = outbox ? await columnsOfSource(outbox, config.slotName).catch(() => []) : []
     const looked = await preflightAndTry(source, { ...config, known: columnsBefore })
     const { facts, catalogue, trial, living } = looked
     const mapping = withKnown(living.mapping, known)
@@ -81,7 +84,7 @@ async function linesOfSource(
         ...{ ...config, ...living, mapping, known, trial, lockHolders },
         nowMs: Date.now(),
       }),
-      ...(await gapLines(source, outbox, { ...config, ...facts }).catch(gapsUnread)),
+      ...(outbox ? await gapLines(source, outbox, { ...config, ...facts }).catch(gapsUnread) : []),
       ...(await sampleLines(source, catalogue, mapping)),
     ]
   } catch (error) {
