@@ -7,15 +7,19 @@ import { openSource, type Source } from '../capture/source.ts'
 import { readLockHolders, SourceLocked } from '../capture/source-locks.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
-import { type CheckLine, failure, worstLevel } from '../domain/check-line.ts'
+import { type CheckLine, failure, warning, worstLevel } from '../domain/check-line.ts'
 import { type Outbox, openOutbox } from '../outbox/database.ts'
 import { outboxLines } from '../outbox/inspect.ts'
 import { ConnectionRefused } from '../outbox/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source-columns.ts'
+import { describeError } from '../runtime/log.ts'
 import { type Command, parseOnce, required, say } from './command.ts'
 
 /** What it ends with, by the worst that it has found. */
 const statusOf = { ok: 0, warning: 3, error: 1 }
+
+/** Nobody waits longer for a lock on walhook's own tables, which a migration may have, or for an answer. */
+const limits = `set lock_timeout = '5s'; set statement_timeout = '30s'`
 
 export const check: Command = {
   usage: `  walhook check [--json]              look at the source: what is in the way of capturing it, and how to mend it
@@ -38,7 +42,12 @@ type Checked = { readonly lines: readonly CheckLine[]; readonly worst: CheckLine
 /** Looks at everything that decides whether walhook can run; nothing is left that was made to try it. */
 async function checkSource(config: Config): Promise<Checked> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
-  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
+  await using outbox = openOutbox({
+    url: config.outboxUrl!,
+    maxConnections: 1,
+    onError: () => {},
+    onSession: async client => void (await client.query(limits)),
+  })
   const isOne = config.outboxUrl === config.databaseUrl
   const [ofSource, ofOutbox] = await Promise.all([
     problemOfConnecting('DATABASE_URL', source),
@@ -46,7 +55,9 @@ async function checkSource(config: Config): Promise<Checked> {
   ])
   const known = (ofSource ?? ofOutbox) ? new Map() : await columnsKnown(config, outbox)
   const lines = [
-    ...(ofSource ? [failure(ofSource)] : await linesOfSource(source, outbox, config, known)),
+    ...(ofSource
+      ? [failure(ofSource)]
+      : await linesOfSource(source, ofOutbox ? null : outbox, config, known)),
     ...(ofOutbox ? [failure(ofOutbox)] : isOne && ofSource ? [] : await outboxLines(outbox)),
   ]
   return { lines, worst: worstLevel(lines) }
@@ -54,14 +65,15 @@ async function checkSource(config: Config): Promise<Checked> {
 
 type Known = Awaited<ReturnType<typeof knownColumns>>
 
+/** `outbox` is null where it can't be used: what a pooler that shares sessions has set in one would reach others. */
 async function linesOfSource(
   source: Source,
-  outbox: Outbox,
+  outbox: Outbox | null,
   config: Config,
   known: Known,
 ): Promise<CheckLine[]> {
   try {
-    const columnsBefore = await columnsOfSource(outbox, config.slotName).catch(() => [])
+    const columnsBefore = outbox ? await columnsOfSource(outbox, config.slotName).catch(() => []) : []
     const looked = await preflightAndTry(source, { ...config, known: columnsBefore })
     const { facts, catalogue, trial, living } = looked
     const mapping = withKnown(living.mapping, known)
@@ -72,14 +84,25 @@ async function linesOfSource(
         ...{ ...config, ...living, mapping, known, trial, lockHolders },
         nowMs: Date.now(),
       }),
-      // The outbox need not be there yet, or be of this version.
-      ...(await gapLines(source, outbox, { ...config, ...facts }).catch(() => [])),
+      ...(outbox ? await gapLines(source, outbox, { ...config, ...facts }).catch(gapsUnread) : []),
       ...(await sampleLines(source, catalogue, mapping)),
     ]
   } catch (error) {
     if (error instanceof SourceLocked || error instanceof ConnectionRefused) return [failure(error.problem)]
     throw error
   }
+}
+
+/** No schema, no table, no column: the outbox is not there yet, or not of this version. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const notThereYet = ['3F000', '42P01', '42703']
+
+/** Says why nobody knows whether changes are lost, unless there is no outbox yet that could tell. */
+function gapsUnread(error: unknown): CheckLine[] {
+  if (notThereYet.includes((error as { code?: string }).code ?? '')) return []
+  const found = `nobody knows, since the outbox could not be asked: ${describeError(error)}`
+  return [
+    warning('gaps_unread', 'changes that are lost', found, 'do what the reason says, and run: walhook check'),
+  ]
 }
 
 /** The columns that walhook has seen before; none where its own tables can't be read, as before the first start. */

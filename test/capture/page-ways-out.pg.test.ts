@@ -9,22 +9,12 @@ import { beginResyncs, openResyncs } from '../../src/outbox/resyncs.ts'
 import { isDone, openBackfills } from '../support/backfill.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { always } from '../support/injected-fault.ts'
 import { startCapture } from '../support/run-capture.ts'
 import { until } from '../support/wait.ts'
 
 /** What is to fail: a step of a page, so many times, with an error of this SQLSTATE. */
-const fault = vi.hoisted(() => ({
-  step: '',
-  times: 0,
-  code: null as string | null,
-  hits: 0,
-  strike(step: string) {
-    if (step !== this.step || this.times <= 0) return
-    this.times--
-    this.hits++
-    throw Object.assign(new Error(`injected into ${step}`), this.code !== null && { code: this.code })
-  },
-}))
+const fault = await vi.hoisted(async () => (await import('../support/injected-fault.ts')).injectedFault())
 const poison = 'poison'
 
 vi.mock('../../src/capture/read-entity.ts', async original => {
@@ -80,14 +70,7 @@ vi.mock('../../src/outbox/resyncs.ts', async original => {
   return { ...real, advanceResync }
 })
 
-afterEach(() => {
-  fault.times = 0
-})
-
-function arm(step: string, times: number, code: string | null = null) {
-  Object.assign(fault, { step, times, code, hits: 0 })
-}
-const always = Number.POSITIVE_INFINITY
+afterEach(() => fault.disarm())
 
 const tables = `create table companies (id integer primary key);
   create table users (id integer primary key, name text);
@@ -150,7 +133,7 @@ test.each(['read', 'write', 'body', 'append', 'advance'])(
   'a failure that comes once, in the step "%s" of a page, costs nothing',
   async step => {
     await using at = await open()
-    arm(step, 1)
+    fault.arm(step, 1)
     await at.backfills.is(await at.backfills.start(), isDone)
     expect(fault.hits).toBe(1)
     expect(await at.events()).toEqual(all)
@@ -166,16 +149,16 @@ test.each<[string, string | null, string]>([
   'a failure that always comes with one row, in the step "%s" of a page, sets that row aside: of a backfill, and of a resync',
   async (step, code, parked) => {
     await using at = await open()
-    arm(step, always, code)
+    fault.arm(step, always, code)
     const { rowsDone } = await at.backfills.is(await at.backfills.start(), isDone)
     expect(rowsDone).toBe(5)
     expect(await at.events()).toEqual(sound)
     expect(await at.parked()).toEqual([parked])
     // Receivers know it from before: it is there, whatever can be told of it, and no delete.
-    fault.times = 0
+    fault.disarm()
     await at.psql.query(`update users set name = name where id = 3`)
     await at.capture.caughtUp()
-    arm(step, always, code)
+    fault.arm(step, always, code)
     await at.resync()
     await until(at.isResynced, { what: 'the resync' })
     expect((await at.events()).slice(5)).toEqual([1, 2, 4, 5].map(id => `update ${id}`))
@@ -188,7 +171,7 @@ test.each(['read', 'advance'])(
   'a backfill of which a page always fails, in the step "%s", ends with a code and a mend; capture goes on, and so does the next one',
   async step => {
     await using at = await open()
-    arm(step, always)
+    fault.arm(step, always)
     const failed = await at.backfills.is(
       await at.backfills.start(),
       ({ state }: Backfill) => state === 'failed',
@@ -203,7 +186,7 @@ test.each(['read', 'advance'])(
     await at.capture.caughtUp()
     expect(at.capture.state().state).toBe('streaming')
     expect(await at.events()).toEqual(['new 6'])
-    fault.times = 0
+    fault.disarm()
     await at.backfills.is(await at.backfills.start(), isDone)
     expect(await at.events()).toEqual(['new 6', ...all, 'new 6'])
   },
@@ -211,7 +194,7 @@ test.each(['read', 'advance'])(
 
 test('a resync of which a page always fails keeps its gap open, says by a code why, and goes on once that is mended', async () => {
   await using at = await open()
-  arm('advance', always)
+  fault.arm('advance', always)
   await at.resync()
   const waiting = await until(async () => (await at.resyncs()).find(({ code }) => code !== null), {
     what: 'the code',
@@ -219,20 +202,20 @@ test('a resync of which a page always fails keeps its gap open, says by a code w
   expect(waiting).toMatchObject({ code: 'page.failed', state: 'waiting' })
   expect(waiting.reason).toContain('injected into advance')
   expect(await at.events()).toEqual([])
-  fault.times = 0
+  fault.disarm()
   await until(at.isResynced, { what: 'the resync' })
   expect(await at.events()).toEqual(all)
 })
 
 test('what comes back by itself is waited for, whatever it takes: a link that is lost, and a lock', async () => {
   await using at = await open()
-  arm('read', always, '57P01')
+  fault.arm('read', always, '57P01')
   const id = await at.backfills.start()
   const waiting = await at.backfills.is(id, ({ code }) => code === 'page.unavailable', 'the code')
   expect(waiting.state).toBe('waiting')
   Object.assign(fault, { code: '55P03' })
   await at.backfills.is(id, ({ code }) => code === 'page.timed_out', 'the other code')
-  fault.times = 0
+  fault.disarm()
   expect(await at.backfills.is(id, isDone)).toMatchObject({ code: null, reason: null })
 })
 

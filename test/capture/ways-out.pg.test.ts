@@ -12,22 +12,11 @@ import { silentLog } from '../../src/runtime/log.ts'
 import { supervise } from '../../src/runtime/service.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { always } from '../support/injected-fault.ts'
 import { until } from '../support/wait.ts'
 
 /** What is to fail: a step of the way, once or always, with an error of this SQLSTATE. */
-const fault = vi.hoisted(() => ({
-  step: '',
-  times: 0,
-  code: null as string | null,
-  hits: 0,
-  /** Throws where it is the turn of `step`. */
-  strike(step: string) {
-    if (step !== this.step || this.times <= 0) return
-    this.times--
-    this.hits++
-    throw Object.assign(new Error(`injected into ${step}`), this.code !== null && { code: this.code })
-  },
-}))
+const fault = await vi.hoisted(async () => (await import('../support/injected-fault.ts')).injectedFault())
 
 const poison = 'poison'
 const holds = (values: readonly unknown[]) => values.includes(poison)
@@ -129,13 +118,7 @@ vi.mock('../../src/outbox/position.ts', async original => {
   return { ...real, noteConfirmed }
 })
 
-afterEach(() => {
-  fault.times = 0
-})
-
-function arm(step: string, times: number, code: string | null = null) {
-  Object.assign(fault, { step, times, code, hits: 0 })
-}
+afterEach(() => fault.disarm())
 
 const notes = {
   field: 'notes',
@@ -230,7 +213,7 @@ test.each(['fold', 'write', 'gather', 'read back', 'catalogue', 'append', 'confi
   'a failure that comes once, in the step "%s", costs nothing',
   async step => {
     await using at = await open()
-    arm(step, 1)
+    fault.arm(step, 1)
     await write(at.psql)
     if (step === 'confirm') await writeWhatIsNoted(at)
     await until(async () => (await at.events()).length === 4, { what: 'the events' })
@@ -254,7 +237,7 @@ test.each<[string, string | null, string]>([
   'a failure that always comes with one row, in the step "%s", sets that row aside',
   async (step, code, parked) => {
     await using at = await open()
-    arm(step, Number.POSITIVE_INFINITY, code)
+    fault.arm(step, always, code)
     await write(at.psql)
     await until(async () => (await at.events()).includes('new 4'), { what: 'the events' })
     expect(await at.events()).toEqual(all.filter(event => event !== 'new 2'))
@@ -264,7 +247,7 @@ test.each<[string, string | null, string]>([
 
 test('a related list that can not be read for one entity is left out of that one', async () => {
   await using at = await open()
-  arm('read back', Number.POSITIVE_INFINITY, 'XX001')
+  fault.arm('read back', always, 'XX001')
   await write(at.psql)
   await until(async () => (await at.events()).length === 4, { what: 'the events' })
   const { rows } = await at.psql.query(
@@ -283,7 +266,7 @@ test.each([
   'a failure that always comes, in the step "%s", has a code and a mend, and goes on once it is mended',
   async (step, code) => {
     await using at = await open()
-    arm(step, Number.POSITIVE_INFINITY)
+    fault.arm(step, always)
     await write(at.psql)
     if (step === 'confirm') await writeWhatIsNoted(at)
     await until(() => at.state().code !== undefined, { what: 'a code' })
@@ -298,7 +281,7 @@ test.each([
     const hits = fault.hits
     await until(() => fault.hits > hits + 1, { what: 'further tries' })
     expect(at.state().code).toBe(code)
-    fault.times = 0
+    fault.disarm()
     await until(async () => (await at.events()).length === 4, { what: 'the events' })
     expect(await at.events()).toEqual(all)
     await until(() => at.state().state === 'streaming', { what: 'capture to be well' })
@@ -310,7 +293,7 @@ test('a place that can not be read is passed over by a resync that is forced, as
   await using at = await open()
   await at.psql.query(`insert into users values (1, 'before'), (2, 'gone')`)
   await until(async () => (await at.events()).length === 2, { what: 'the events' })
-  arm('a message', Number.POSITIVE_INFINITY)
+  fault.arm('a message', always)
   await at.psql.query(`insert into users values (3, 'stored before the place')`)
   await at.psql.query('truncate users')
   await at.psql.query(`insert into users values (1, 'after')`)

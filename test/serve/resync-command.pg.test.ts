@@ -132,6 +132,22 @@ test('a resync of a table that is not captured yet says what keeps it from being
   )
 })
 
+test('check says that it could not ask for gaps, and that they are not asked for where there is no outbox yet', async () => {
+  await using at = await open()
+  await at.psql.query(`update walhook.captured set facts = facts - 'tables'`)
+  expect((await at.check()).find(({ code }) => code === 'gaps_unread')).toMatchObject({ level: 'warning' })
+  await at.psql.query('drop schema walhook cascade')
+  expect((await at.check()).filter(({ code }) => code === 'gaps_unread')).toEqual([])
+})
+
+test('check hangs behind no lock on the tables of walhook, and says that it could not ask them', async () => {
+  await using at = await open()
+  await at.psql.query('begin; lock table walhook.gaps, walhook.captured')
+  const said = await at.check()
+  await at.psql.query('rollback')
+  expect(said.find(({ code }) => code === 'gaps_unread')?.found).toContain('lock timeout')
+})
+
 test('a mapped table that was dropped is no missing one: check says that a gap will follow, and it does', async () => {
   await using at = await open()
   await at.psql.query('drop table companies')
