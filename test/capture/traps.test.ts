@@ -241,6 +241,15 @@ test('an idle walhook writes no WAL', async () => {
         'walhook%',
       ])
     ).rows[0]
+  // What it does at its start, retention among it, has ended.
+  await until(
+    async () => {
+      const [before, { reply_time: since }] = [await lsn(), await statuses()]
+      await until(async () => (await statuses()).reply_time - since > 2_000, { what: 'a status' })
+      return (await lsn()) === before
+    },
+    { what: 'its start to be over', timeoutMs: 60_000 },
+  )
   const [start, { reply_time: from }] = [await lsn(), await statuses()]
   await until(async () => (await statuses()).reply_time - from > 12_000, {
     what: 'two slow polls and many keepalives',

@@ -11,8 +11,8 @@ async function auditAfter(auditDays: number | null, runsBehindByDays = 0): Promi
     insert into walhook.audit (at, actor_kind, actor, action)
     select now() - n * interval '1 day', 'walhook', 'walhook', 'session.refused' from unnest(array[0, 29, 31, 90, 400]) n`)
   await pool.query(
-    `insert into walhook.retention_clock (at) values (now() - $1 * interval '1 day')
-     on conflict (is_only) do update set at = excluded.at`,
+    `insert into walhook.retention_clock (reached_at) values (now() - $1 * interval '1 day')
+     on conflict (is_only) do update set reached_at = excluded.reached_at`,
     [runsBehindByDays],
   )
   const once = new AbortController()
