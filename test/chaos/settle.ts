@@ -146,7 +146,7 @@ async function steady(
     const line = `${saying.isReady} ${saying.state} ${saying.code} ${openGaps}`
     if (line !== last) since = now
     last = line
-    const isOnItsWay = saying.state === 'starting' || saying.words === followed
+    const isOnItsWay = ['starting', 'silent'].includes(saying.state) || saying.words === followed
     const isQuiet = now - since > (isOnItsWay ? noticeMs : steadyMs)
     if (saying.state === 'gone') return { saying, openGaps }
     if (saying.isReady && openGaps === 0) {

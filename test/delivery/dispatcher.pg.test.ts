@@ -127,7 +127,7 @@ test('a webhook that fails, one that is slow and one that hangs beside a healthy
       // Every tenth entity of the healthy one fails once; it holds back only itself.
       return body.entity_id % 10 === 0 && earlier === 0 ? { status: 404 } : {}
     },
-    { deadlineMs: 1_000, scheduleMs: [200, 60_000] },
+    { deadlineMs: 3_000, scheduleMs: [200, 60_000] },
   )
   const [healthy, slow, fails, hangs] = [
     await at.webhookAt('/healthy'),
