@@ -1,31 +1,30 @@
 import { randomBytes } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
-import { createMetrics } from './api/metrics.ts'
+import { createMetrics, type Gauges } from './api/metrics.ts'
 import { createCapture } from './capture/capture.ts'
 import { fieldNames, readCatalogue, untoldPrevious } from './capture/catalogue.ts'
 import { withKnownColumns } from './capture/columns.ts'
 import { readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
-import type { CaptureState } from './capture/state.ts'
 import type { Config } from './config.ts'
 import type { Control } from './control/control.ts'
 import { createTestPlaces } from './control/test-places.ts'
-import { openDatabases } from './databases.ts'
+import { type Connections, openDatabases } from './databases.ts'
 import { openSender } from './delivery/attempt.ts'
-import { createDeliver } from './delivery/deliver.ts'
+import { createDeliver, type Deliver } from './delivery/deliver.ts'
 import { createDispatcher } from './delivery/dispatcher.ts'
 import { createGuard } from './delivery/guard.ts'
 import { sendTest, tryTest } from './delivery/send-test.ts'
-import { backfillAs } from './domain/mapping.ts'
+import { backfillAs, type EntityMapping } from './domain/mapping.ts'
 import type { Problem } from './domain/problem.ts'
 import { earlyRetries } from './domain/retry.ts'
 import { bindHttp, openHttp } from './http.ts'
-import type { Outbox } from './outbox/database.ts'
 import { countOpenGaps } from './outbox/gaps.ts'
 import { queueDepth } from './outbox/queue-total.ts'
 import { keepDays } from './outbox/upkeep.ts'
 import { listenForWakes } from './outbox/wake.ts'
+import { answerMs, captureHealth, databaseHealth, deliveryHealth } from './readiness.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import { type Service, supervise } from './runtime/service.ts'
 import { shared } from './runtime/shared.ts'
@@ -46,13 +45,11 @@ export type Opened =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 const deadlineMs = 15_000
-/** How long ops wait for a database: a link that has died in silence brings no error, and no answer either. */
-const answerMs = 3_000
 
 /**
  * Opens everything that `serve` runs: binds the port, checks the databases, brings the schema up to date, and wires the
- * parts. The port comes first, so that a start which can't succeed for want of it has changed nothing. Nothing is left open where a problem is returned. The configuration must have a source, an
- * outbox and a seal key.
+ * parts. The port comes first: a start that fails for want of it has changed nothing. Nothing stays open where a problem
+ * is returned. The configuration must have a source, an outbox and a seal key.
  */
 export async function openApp(config: Config, log: Log): Promise<Opened> {
   const { slotName, publicationName, roles } = config
@@ -64,8 +61,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   if (bound) port.use(bound.server)
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
-  const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } =
-    databases.connections
+  const { source, appends, queue, outbox, upkeep, health, captureWaitsFor } = databases.connections
   const { nowMs } = databases.clock
   const mapping = await withKnownColumns(source, outbox, config)
 
@@ -100,59 +96,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     },
     onAppended: dispatcher.appended,
   })
-  const metrics = createMetrics(async () => {
-    const [queue, slot, openGaps] = await Promise.all([
-      within(answerMs, queueDepth(outbox)).catch(() => null),
-      within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
-      within(answerMs, countOpenGaps(outbox, slotName)).catch(() => null),
-    ])
-    return {
-      queue,
-      heldBackBytes: slot?.heldBackBytes ?? null,
-      captureState: roles.has('capture') ? capture.state().state : null,
-      openGaps,
-    }
-  })
-  const captureState = () => ({
-    ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
-    slotName,
-  })
-  // Whoever looks at forms, and however often, asks the source once a second.
-  const catalogue = shared(
-    1_000,
-    () => performance.now(),
-    () => readCatalogue(sourceOfCallers, mapping),
-  )
-  const control: Control = {
-    outbox,
-    nowMs,
-    sealKey: config.sealKey!,
-    entityTypes: mapping.map(({ entityType }) => entityType),
-    mostAttempts: config.scheduleMs.length + 1,
-    slotName,
-    backfillAs: backfillAs(mapping),
-    readUntold: async () => untoldPrevious(await catalogue(), mapping),
-    readFields: async () => fieldNames(await catalogue(), mapping),
-    judgeTarget: guard.judge,
-    async readEntity(entityType, key) {
-      const entity = mapping.find(each => each.entityType === entityType)
-      if (!entity) return null
-      return await readEntity(sourceOfCallers, await readCatalogue(sourceOfCallers, [entity]), entity, key)
-    },
-    sendTest: (target, message) => sendTest(outbox, deliver, target, message),
-    tryTest: (target, message) => tryTest(deliver, target, message),
-    testPlaces: createTestPlaces(),
-    paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,
-    mostInFlight: config.maxInFlightPerWebhook,
-    earlyRetries: earlyRetries(config.scheduleMs),
-    captureState,
-    captureStatus: async () => ({
-      ...captureState(),
-      source: await within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
-      probeMs: capture.probeMs(),
-    }),
-    randomBytes,
-  }
+  const parts = { config, databases: databases.connections, mapping, nowMs, capture, dispatcher }
+  const metrics = createMetrics(() => readGauges(parts))
+  const control = openControl(parts, { judgeTarget: guard.judge, deliver })
 
   if (bound) {
     const closing = new AbortController()
@@ -206,6 +152,80 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   }
 }
 
+type Parts = {
+  readonly config: Config
+  readonly databases: Connections
+  readonly mapping: readonly EntityMapping[]
+  readonly nowMs: () => number
+  readonly capture: ReturnType<typeof createCapture>
+  readonly dispatcher: ReturnType<typeof createDispatcher>
+}
+
+/** What `/metrics` shows at this moment; null where a database does not answer in time. */
+async function readGauges({ config, databases, capture }: Parts): Promise<Gauges> {
+  const { outbox, sourceOfCallers } = databases
+  const [queue, slot, openGaps] = await Promise.all([
+    within(answerMs, queueDepth(outbox)).catch(() => null),
+    within(answerMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
+    within(answerMs, countOpenGaps(outbox, config.slotName)).catch(() => null),
+  ])
+  return {
+    queue,
+    heldBackBytes: slot?.heldBackBytes ?? null,
+    captureState: config.roles.has('capture') ? capture.state().state : null,
+    openGaps,
+  }
+}
+
+/** All that API, pages and commands may ask of the other parts. */
+function openControl(
+  { config, databases, mapping, nowMs, capture, dispatcher }: Parts,
+  { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
+): Control {
+  const { outbox, sourceOfCallers } = databases
+  const { slotName, roles } = config
+  const captureState = () => ({
+    ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
+    slotName,
+  })
+  // However many look at forms, the source is asked once a second.
+  const catalogue = shared(
+    1_000,
+    () => performance.now(),
+    () => readCatalogue(sourceOfCallers, mapping),
+  )
+  return {
+    outbox,
+    nowMs,
+    sealKey: config.sealKey!,
+    entityTypes: mapping.map(({ entityType }) => entityType),
+    mostAttempts: config.scheduleMs.length + 1,
+    slotName,
+    backfillAs: backfillAs(mapping),
+    readUntold: async () => untoldPrevious(await catalogue(), mapping),
+    readFields: async () => fieldNames(await catalogue(), mapping),
+    judgeTarget,
+    async readEntity(entityType, key) {
+      const entity = mapping.find(each => each.entityType === entityType)
+      if (!entity) return null
+      return await readEntity(sourceOfCallers, await readCatalogue(sourceOfCallers, [entity]), entity, key)
+    },
+    sendTest: (target, message) => sendTest(outbox, deliver, target, message),
+    tryTest: (target, message) => tryTest(deliver, target, message),
+    testPlaces: createTestPlaces(),
+    paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,
+    mostInFlight: config.maxInFlightPerWebhook,
+    earlyRetries: earlyRetries(config.scheduleMs),
+    captureState,
+    captureStatus: async () => ({
+      ...captureState(),
+      source: await within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
+      probeMs: capture.probeMs(),
+    }),
+    randomBytes,
+  }
+}
+
 /** The one way out to receivers, for deliveries and tests. */
 function openDelivery(config: Config, nowMs: () => number, opened: AsyncDisposableStack) {
   const guard = createGuard({ allow: config.allow, deny: config.deny })
@@ -238,22 +258,4 @@ async function runServices(services: readonly Service[], log: Log, signal: Abort
     }),
   )
   await Promise.all(supervised)
-}
-
-function databaseHealth(outbox: Outbox): Promise<Health> {
-  return within(answerMs, outbox.pool.query('select')).then(
-    () => ({ ok: true, status: 'reachable' }),
-    error => ({ ok: false, status: 'no answer', reason: describeError(error) }),
-  )
-}
-
-function deliveryHealth(stall: string | null): Health {
-  return stall === null ? { ok: true, status: 'working' } : { ok: false, status: 'stalled', reason: stall }
-}
-
-/** Where nothing goes on although something waits, `stall` says why. */
-function captureHealth({ state, reason }: CaptureState, stall: string | null): Health {
-  if (stall !== null) return { ok: false, status: 'stalled', reason: stall }
-  const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'
-  return { ok, status: state, ...(reason !== null && { reason }) }
 }

@@ -7,8 +7,9 @@ const everyPart = 'config.ts capture delivery api admin playground control outbo
 const mayImport: Record<string, readonly string[]> = {
   'main.ts': ['commands', 'config.ts', 'domain', 'runtime'],
   commands: ['app.ts', 'databases.ts', ...everyPart],
-  'app.ts': ['databases.ts', 'http.ts', ...everyPart],
+  'app.ts': ['databases.ts', 'http.ts', 'readiness.ts', ...everyPart],
   'databases.ts': everyPart,
+  'readiness.ts': ['api', 'capture', 'outbox', 'runtime'],
   'http.ts': ['config.ts', 'api', 'admin', 'gate', 'control', 'domain', 'runtime'],
   'config.ts': ['domain', 'runtime'],
   api: ['control', 'gate', 'domain', 'runtime'],

@@ -1,0 +1,28 @@
+import type { Health } from './api/api.ts'
+import type { CaptureState } from './capture/state.ts'
+import type { Outbox } from './outbox/database.ts'
+import { describeError } from './runtime/log.ts'
+import { within } from './runtime/within.ts'
+
+/** How long ops wait for a database, in ms: a link that has died in silence brings neither an error nor an answer. */
+export const answerMs = 3_000
+
+/** Whether the outbox answers. */
+export function databaseHealth(outbox: Outbox): Promise<Health> {
+  return within(answerMs, outbox.pool.query('select')).then(
+    () => ({ ok: true, status: 'reachable' }),
+    error => ({ ok: false, status: 'no answer', reason: describeError(error) }),
+  )
+}
+
+/** Whether deliveries go on. `stall`: why they do not, or null. */
+export function deliveryHealth(stall: string | null): Health {
+  return stall === null ? { ok: true, status: 'working' } : { ok: false, status: 'stalled', reason: stall }
+}
+
+/** Whether capture goes on. `stall`: why nothing goes on although something is pending, or null. */
+export function captureHealth({ state, reason }: CaptureState, stall: string | null): Health {
+  if (stall !== null) return { ok: false, status: 'stalled', reason: stall }
+  const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'
+  return { ok, status: state, ...(reason !== null && { reason }) }
+}
