@@ -4,7 +4,7 @@ import { isUnsent } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { triggerOf } from '../domain/trigger.ts'
 import { wants } from '../domain/wanted.ts'
-import { openWindow, type Window } from '../domain/window.ts'
+import { noteSent, openWindow, type Window } from '../domain/window.ts'
 import type { AsideRow } from '../outbox/aside.ts'
 import type { DeliverySettings } from '../outbox/delivery-settings.ts'
 import type { LogEvent } from '../outbox/log.ts'
@@ -130,6 +130,7 @@ export function createMachine(options: {
     queue.hasAside = true
     queue.asideVersion++
     const { webhookId, share, entityType, entityId, eventId, attempts, asNew, withPrevious } = task.delivery
+    if (task.window) noteSent(task.window, eventId)
     const row = { webhookId, share, entityType, entityId, eventId, attempts, asNew, withPrevious }
     toSetAside.push({ queue, task, row: { ...row, dueInMs: how.dueInMs, takenBy } })
   }

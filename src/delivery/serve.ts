@@ -1,3 +1,4 @@
+import { noteSent } from '../domain/window.ts'
 import type { AsideRow } from '../outbox/aside.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { releaseShares } from '../outbox/holders.ts'
@@ -185,7 +186,7 @@ export function createServing(options: ServeOptions) {
       task.state = 'sending'
       task.sentMs = nowMs
       const { delivery, window } = task
-      if (window && delivery.eventId > window.sentUpTo) window.sentUpTo = delivery.eventId
+      if (window) noteSent(window, delivery.eventId)
       const isAside = window === null
       begin(queue, { webhookId: queue.id, batchId: null, isAside, deliveries: [delivery] }, task)
     }

@@ -37,6 +37,11 @@ export function closeIn(window: Window, id: TimeId): void {
   else window.open.set(id, webhooks - 1)
 }
 
+/** An event was sent, or becomes a row: nothing before it can be read again without it. */
+export function noteSent(window: Window, id: TimeId): void {
+  if (id > window.sentUpTo) window.sentUpTo = id
+}
+
 /** Everything at or before it is done with. A webhook that joins brings older events than others have open. */
 export function settledUpTo(window: Window): TimeId {
   let oldest: TimeId | null = null

@@ -59,3 +59,15 @@ test('a page for one webhook is none of its shares that it was not asked for', (
   expect(queue.own!.get(3)!.window.readUpTo).toBe(200n)
   expect(queue.own!.get(5)!.window.readUpTo).toBe(150n)
 })
+
+test('what is a row already is not read again where something older is forgotten: it would be sent twice', () => {
+  const { machine, queue, ids } = open()
+  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 3)], upTo: 200n })
+  const [, second] = [...tasksOf(queue)]
+  machine.setAside(queue, second!, { dueInMs: null })
+  machine.ended(queue, second!, true)
+  machine.forgetUnsent(queue)
+  // The newer one is forgotten, the older one can't be: what lies between would be read again.
+  expect(ids()).toEqual([10n])
+  expect(machine.main.get(3)!.readUpTo).toBe(119n)
+})
