@@ -148,7 +148,7 @@ create table walhook.skips (
   check ((entity_type is null) = (entity_id is null)),
   check (after_id < up_to)
 );
-create index skips_by_webhook on walhook.skips (webhook_id);
+create index skips_by_webhook on walhook.skips (webhook_id, after_id);
 
 create function walhook.note_skip() returns trigger language plpgsql as $$
 begin

@@ -626,7 +626,7 @@ CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
 
 CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
 
-CREATE INDEX skips_by_webhook ON walhook.skips USING btree (webhook_id);
+CREATE INDEX skips_by_webhook ON walhook.skips USING btree (webhook_id, after_id);
 
 CREATE INDEX webhooks_by_version ON walhook.webhooks USING btree (changed_in_version);
 

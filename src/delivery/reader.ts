@@ -6,10 +6,9 @@ import type { Outbox } from '../outbox/database.ts'
 import { readDeliverySettings } from '../outbox/delivery-settings.ts'
 import { latestOf } from '../outbox/latest.ts'
 import { readLog, readLogFor } from '../outbox/log.ts'
-import { giveBack, pickDue } from '../outbox/pick-due.ts'
+import { pickDue } from '../outbox/pick-due.ts'
 import type { Shipment } from '../outbox/shipment.ts'
 import { createAsking } from './asking.ts'
-import { isBeforeStream } from './early-rows.ts'
 import type { Machine } from './machine.ts'
 import { isOpen, type Queue, type Task, waitingIn } from './queue.ts'
 import type { Tail } from './tail.ts'
@@ -29,8 +28,6 @@ const scannedEvents = 4_000
 /** So many webhooks that are behind are read for at once. */
 const mostReading = 3
 const mostChecked = 1_000
-/** When a row that was taken too early is looked at again. */
-const earlyMs = 50
 const fewBehind = 5
 const ownEveryMs = 5
 
@@ -169,18 +166,7 @@ export function createReader(options: {
     const found = await pickDue(outbox, { holderId, webhookId: queue.id, shares: shares(), limit })
     const { deliveries, nextDueInMs } = found
     if (nextDueInMs !== null) machine.due(queue, clockMs() + Math.max(0, nextDueInMs))
-    const early = deliveries.filter(
-      delivery =>
-        (delivery.isManual && (isSettingsWanted || running.has('settings'))) ||
-        isBeforeStream(queue.settings.skips, delivery, readUpToOf(queue)(delivery.share)),
-    )
-    machine.takeRows(
-      queue,
-      deliveries.filter(delivery => !early.includes(delivery)),
-    )
-    if (early.length === 0) return
-    await giveBack(outbox, { holderId, deliveries: early })
-    machine.due(queue, clockMs() + earlyMs)
+    machine.takeRows(queue, deliveries)
   }
 
   async function pickBatches(queue: Queue) {

@@ -70,17 +70,16 @@ const upTos = rows<UpTo>({
 })
 
 /**
- * What of some entities still waits in the log, up to an event, becomes rows, so that the event has its place behind them; and the stream
- * passes over what is a row now.
+ * What of some entities can't be under way yet, up to an event, becomes rows, so that the event has its place behind them; and the stream
+ * passes over what is a row now. What comes before that, the stream still brings: `waitsForStream`.
  */
 const pull = statement(
   'pull_from_the_log',
   { webhookId: 'int', entities: upTos },
   p => `
 with k as materialized (
-  select k.*, p.may_send_up_to as after_id
+  select k.*, least(p.may_send_up_to, k.up_to - 1) as after_id
   from ${p.entities('k')} cross join lateral (${placeIn(p.webhookId, 'k.share')}) p
-  where k.up_to > p.may_send_up_to
 ), pulled as (
   insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, due_at)
   select ${p.webhookId}, e.share, e.entity_type, e.entity_id, e.id, w.previous, 'infinity'

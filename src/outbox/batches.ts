@@ -4,6 +4,7 @@ import { pickDueBatches } from './due-batches.ts'
 import { lockHolder, standing } from './fence.ts'
 import { keepLatestOf } from './latest.ts'
 import { type BatchInput, dueEntities, formBatches, mostEvents, remainingMs } from './new-batches.ts'
+import { waitForStreamMs, waitingForStream } from './pulled.ts'
 import type { Shipment } from './shipment.ts'
 import { statement } from './statement.ts'
 
@@ -25,7 +26,7 @@ const whatWaits = statement(
   'what_waits_for_a_batch',
   { webhookId: 'int', shares: 'smallint[]', most: 'int' },
   p => `
-with due as materialized (${dueEntities(p)})
+with ${dueEntities(p)}
 select count(*)::int as fresh, min(event_id) as oldest, coalesce(bool_or(is_manual), false) as is_ready,
        (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
        exists (
@@ -47,12 +48,14 @@ from (
 ) fresh`,
 )
 
-/** When the earliest is due of what is not due yet, or could not go: batches, and rows that are tried again; in ms from now. */
+/** When the earliest is due of what is not due yet, or could not go: batches, rows that are tried again, and those that wait for their stream; in ms from now. */
 const nextDue = statement(
   'next_due_of_batches',
   { webhookId: 'int', shares: 'smallint[]' },
   p => `
-select (extract(epoch from least(min(b.due_at), min(d.due_at)) - clock_timestamp()) * 1000)::float8 as in_ms
+with ${waitingForStream(p.webhookId)}
+select least((extract(epoch from least(min(b.due_at), min(d.due_at)) - clock_timestamp()) * 1000)::float8,
+             case when exists (select from waiting_for_stream) then ${waitForStreamMs} end) as in_ms
 from unnest(${p.shares}) as s (share)
 left join lateral (
   select due_at from walhook.batches

@@ -5,6 +5,7 @@ import { type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Batching, Mode } from '../domain/webhook.ts'
 import { deliveryColumns, fromRow } from './delivery-row.ts'
 import { keepLatestOf } from './latest.ts'
+import { waitingForStream, waitsForStream } from './pulled.ts'
 import { type Delivery, itsEvent, type Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import { newTimeIds } from './time-ids.ts'
@@ -27,20 +28,23 @@ export const mostEvents = 2_000
 const mostBytes = 16 * maxBatchBytes
 const clocksDifferMs = 5_000
 
-/** Entities whose oldest row may go into a new batch, those that are due for longest first. */
+/** Parts of a statement, of which the last is `due`: entities whose oldest row may go into a new batch, those that are due for longest first. */
 export const dueEntities = (p: { webhookId: string; shares: string; most: string }) => `
+${waitingForStream(p.webhookId)}, due as materialized (
 select entity_type, entity_id, min(due_at) as due_at
 from (
   select d.*
   from unnest(${p.shares}) as s (share)
   cross join lateral (
-    select entity_type, entity_id, due_at from walhook.deliveries
+    select entity_type, entity_id, due_at from walhook.deliveries d
     where webhook_id = ${p.webhookId} and share = s.share and due_at <= (select clock_timestamp()) and due_at < 'infinity' and taken_by is null
+      and not ${waitsForStream('d')}
     order by due_at limit ${p.most}
   ) d
 ) due
 group by entity_type, entity_id
-order by min(due_at) limit ${p.most}`
+order by min(due_at) limit ${p.most}
+)`
 
 /** Of each due entity its oldest rows, up to `perEntity`, `most` in all, and no more once their bodies take `mostBytes`. */
 const oldestRows = statement(
@@ -54,12 +58,13 @@ const oldestRows = statement(
     mostBytes: 'bigint',
   },
   p => `
-with due as materialized (${dueEntities({ ...p, most: p.mostEntities })}), placed as materialized (
+with ${dueEntities({ ...p, most: p.mostEntities })}, placed as materialized (
   select row_number() over () as place, entity_type, entity_id from due
 )
 select * from (
   select ${deliveryColumns}, placed.place,
-         d.taken_by is null and d.batch_id is null and (d.due_at = 'infinity' or d.due_at <= clock_timestamp()) as is_fresh,
+         d.taken_by is null and d.batch_id is null and (d.due_at = 'infinity' or d.due_at <= clock_timestamp())
+           and not ${waitsForStream('d')} as is_fresh,
          sum(octet_length(e.body)) over (order by placed.place, d.event_id) - octet_length(e.body) as bytes_before
   from placed cross join lateral (
     select * from walhook.deliveries

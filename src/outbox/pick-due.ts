@@ -3,6 +3,7 @@ import { dueInMs, wakeNext } from './aside.ts'
 import { type Outbox, transaction } from './database.ts'
 import { deliveryColumns, fromRow } from './delivery-row.ts'
 import { lockHolder, standing } from './fence.ts'
+import { waitForStreamMs, waitingForStream, waitsForStream } from './pulled.ts'
 import { type Delivery, itsEvent } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import type { TakenRow } from './taken.ts'
@@ -15,12 +16,13 @@ const takeDue = statement(
   'take_due',
   { holderId: 'int', webhookId: 'int', shares: 'smallint[]', most: 'int' },
   p => `
-with due as materialized (
+with ${waitingForStream(p.webhookId)}, due as materialized (
   select d.*
   from unnest(${p.shares}) as s (share)
   cross join lateral (
-    select ctid, due_at from walhook.deliveries
+    select ctid, due_at from walhook.deliveries d
     where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
+      and not ${waitsForStream('d')}
     order by due_at limit ${p.most}
   ) d
   order by d.due_at limit ${p.most}
@@ -129,7 +131,12 @@ export async function pickDue(
       taken.length > 0 && readTaken(client, { webhookId, holderId, keys: taken }),
       nextDue(client, { webhookId, shares }),
     ])
-    return { deliveries: read ? read.rows.map(fromRow) : [], nextDueInMs: left.rows[0].due_in_ms }
+    const leftInMs: number | null = left.rows[0].due_in_ms
+    const isLeftAlone = taken.length === 0 && limit > 0 && leftInMs !== null
+    return {
+      deliveries: read ? read.rows.map(fromRow) : [],
+      nextDueInMs: isLeftAlone ? Math.max(leftInMs, waitForStreamMs) : leftInMs,
+    }
   })
 }
 

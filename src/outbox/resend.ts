@@ -3,9 +3,9 @@ import type { TimeId } from '../domain/time-id.ts'
 import { triggerOf } from '../domain/trigger.ts'
 import { askFor } from './ask.ts'
 import { isTaken, lockToSend, type NotSending, placeIn } from './by-hand.ts'
-import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
+import { openInStream } from './pulled.ts'
+import { isDelivered } from './queue-depth.ts'
 import { statement } from './statement.ts'
-import { stateAt, wants } from './wanted.ts'
 
 /** What became of the wish to send one event to a webhook once more. */
 export type Resent =
@@ -38,23 +38,13 @@ select
   (select d.event_id from walhook.deliveries d
    where d.webhook_id = ${p.webhookId} and d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and ${isTaken('d')}
    order by d.event_id limit 1) as taken,
-  (select e.id
-   from (${placeIn(p.webhookId, p.share)}) p
-   cross join lateral (
-     select * from walhook.events
-     where entity_id = ${p.entityId} and entity_type = ${p.entityType} and id > p.settled_up_to and id <= p.may_send_up_to
-     order by id limit ${newerEvents}
-   ) e
-   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
-   where case
-     when not ${wants('e', 's')} then false
-     when ${isSkipped(p.webhookId, 'e')} or ${isEnded(p.webhookId, 'e')} or ${isDelivered(p.webhookId, 'e')} then false
-     else not exists (
-       select from walhook.deliveries
-       where webhook_id = ${p.webhookId} and entity_type = ${p.entityType} and entity_id = ${p.entityId} and event_id = e.id
-     )
-   end
-   order by e.id limit 1) as sent_by_stream,
+  (select id
+   from (
+     select ${p.entityType} as entity_type, ${p.entityId} as entity_id, settled_up_to, may_send_up_to as up_to
+     from (${placeIn(p.webhookId, p.share)}) p
+   ) k
+   cross join lateral (${openInStream(p.webhookId, 'k', String(newerEvents))}) e
+   limit 1) as sent_by_stream,
   (select event_id from walhook.deliveries
    where webhook_id = ${p.webhookId} and entity_type = ${p.entityType} and entity_id = ${p.entityId}
    order by event_id limit 1) as first,
