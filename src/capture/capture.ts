@@ -29,6 +29,7 @@ import type { Source } from './source.ts'
 import { CaptureBlocked, CaptureLost, type CaptureState, describeTableGaps } from './state.ts'
 import type { AppendedEvents, Stored } from './store.ts'
 import { LinkDead, openStream, type Stream } from './stream.ts'
+import { recordUnreadable, unreadableOf } from './unreadable-tables.ts'
 import { createWalRelease } from './wal-release.ts'
 import { createWatch } from './watch.ts'
 
@@ -210,21 +211,27 @@ export function createCapture(options: {
       void tellPages(teller, over.signal)
       const position = await readPosition(outbox, slotName)
       if (!position) throw new Error(`the position of slot ${slotName} is gone from walhook.positions`)
+      const map = createMapper({
+        source,
+        mapping,
+        catalogue,
+        async reloadCatalogue() {
+          await look(watch!, true)
+          const reloaded = await learn()
+          await columns.added(reloaded)
+          return reloaded
+        },
+        readBefore: position.readLsn,
+        unreadable: unreadableOf(openGaps),
+        signal: closed.signal,
+      })
       await consume({
         inbox,
-        map: createMapper({
-          source,
-          mapping,
-          catalogue,
-          async reloadCatalogue() {
-            await look(watch!, true)
-            const reloaded = await learn()
-            await columns.added(reloaded)
-            return reloaded
-          },
-          readBefore: position.readLsn,
-          signal: closed.signal,
-        }),
+        async map(parts, isWhole) {
+          const mapped = await map(parts, isWhole)
+          await recordUnreadable(options, mapped.unreadable)
+          return mapped
+        },
         outbox,
         slotName,
         position,

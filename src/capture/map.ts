@@ -8,6 +8,7 @@ import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import type { TransactionPart } from './inbox.ts'
 import { createMissingReader, type Missing } from './missing.ts'
 import { createResultWriter } from './result.ts'
+import { createSetAside, type Unreadable } from './set-aside.ts'
 import { createShapes } from './shape.ts'
 import type { Source } from './source.ts'
 import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
@@ -19,6 +20,8 @@ export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
   readonly events: readonly WebhookEvent[]
   readonly parked: readonly ParkedChange[]
+  /** Tables of which so many changes in a row can't be told that they are not set aside one by one. */
+  readonly unreadable: readonly Unreadable[]
   /** Tables that a TRUNCATE emptied. */
   readonly truncated: readonly string[]
   /** Of their entities those that the mapping wants deleted then. */
@@ -46,11 +49,14 @@ export function createMapper(options: {
   reloadCatalogue: () => Promise<Catalogue>
   /** The greatest `readLsn` of events that are stored. */
   readBefore: Lsn | null
+  /** Tables of which changes are lost already because they can't be told. */
+  unreadable?: Parameters<typeof createSetAside>[0]
   /** Aborted when the stream is over: what is still waited for is not. */
   signal?: AbortSignal
 }) {
   const { mapping } = options
   const readMissing = createMissingReader(options)
+  const setAside = createSetAside(options.unreadable ?? [])
   let { catalogue } = options
   let writeResult = createResultWriter(catalogue)
   let findFacts = createFactsFinder(catalogue)
@@ -140,6 +146,7 @@ export function createMapper(options: {
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
     const missing = await readMissing(parts, touched, { catalogue, shapes })
 
+    setAside.begin(parts)
     const events: WebhookEvent[] = []
     const parked: ParkedChange[] = []
     let last: TransactionPart | null = null
@@ -153,7 +160,11 @@ export function createMapper(options: {
       if (reason === null) {
         const event = written.ok && written.value
         if (event) events.push({ ...event, commitLsn, committedAt, index: index++ })
-      } else if (item.folded.state !== 'nothing') {
+        if (event && event.actionType !== 'delete') setAside.told(item, missing.isReadBack(item))
+      } else if (
+        item.folded.state !== 'nothing' &&
+        !setAside.isLost(item, missing.isReadBack(item), reason)
+      ) {
         const entityId = item.key?.slice(0, maxShownKey) ?? null
         const { entityType } = item.entity
         parked.push({
@@ -166,7 +177,8 @@ export function createMapper(options: {
         })
       }
     }
-    return { events, parked, truncated, emptied, readLsn: missing.readLsn }
+    const { readLsn } = missing
+    return { events, parked, unreadable: setAside.lost(), truncated, emptied, readLsn }
   }
 }
 

@@ -24,6 +24,8 @@ type Wanted = { readonly ifThere: Columns; readonly ifGone: Columns }
 export type Missing = {
   /** Where the WAL ended when rows had been read; null where none were. */
   readonly readLsn: Lsn | null
+  /** Whether something of its row comes from the table. */
+  isReadBack(item: Touched): boolean
   /** The row to show: the WAL's, with what must come from the table; null where the row is gone. */
   rowOf(item: Touched): ShapedRow | null
   /** The JSON of a related list; null where it can't be told. */
@@ -156,6 +158,7 @@ export function createMissingReader(options: {
         )
     return {
       readLsn: until,
+      isReadBack: item => wanted.has(item),
       rowOf(item) {
         const because = wanted.has(item) ? broken.get(item.entity)?.get(item.key!) : undefined
         if (because !== undefined) throw new Error(`its row can not be read: ${because}`)

@@ -2,6 +2,7 @@ import type { Backfill } from '../domain/backfill.ts'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { PageCode, PageFailures } from '../domain/page-failures.ts'
 import type { Part } from '../domain/resync.ts'
+import { mostInARow } from '../domain/streak.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { noteReason, type OpenWork, type PageDone, type PageReason } from '../outbox/paged-work.ts'
 import { describeError, type Log } from '../runtime/log.ts'
@@ -195,15 +196,12 @@ function mostRowsAfter({ untold, rows, isLast }: Page, limit: number, wanted: nu
   return limit < wanted ? 2 * limit : null
 }
 
-/** So many rows in a row that can't be told: it is not about single rows. */
-const mostUntold = 50
-
 function expectTold({ rows, entities, untold }: Page, turn: Turn): void {
   if (entities.length > 0) turn.untold = 0
-  else if (turn.untold < mostUntold) turn.untold += rows
+  else if (turn.untold < mostInARow) turn.untold += rows
   else if (rows > 0)
     throw new Error(
-      `of more than ${mostUntold} rows one after the other none can be told: ${untold[0]?.reason}`,
+      `of more than ${mostInARow} rows one after the other none can be told: ${untold[0]?.reason}`,
     )
 }
 

@@ -10,6 +10,7 @@ import {
   sendsName,
   tableKey,
 } from '../domain/mapping.ts'
+import { mostInARow } from '../domain/streak.ts'
 import { describeError } from '../runtime/log.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ShapedRow } from './result.ts'
@@ -176,29 +177,43 @@ export function isOfData(error: unknown): boolean {
   return code === tooLong || (code.length === 5 && broken.test(code)) || error instanceof RangeError
 }
 
+/** Keys one after the other whose rows can't be read, and why. */
+type Broken = { count: number; because: string }
+
 /**
  * Reads for keys of which some may not be of the key's type any more: there are no rows with these. `onBroken` hears of
- * each key whose rows can't be read at all. Null where the table is gone, or a column that is needed.
+ * each key whose rows can't be read at all; after fifty in a row the others are not tried. Null where the table is gone, or a
+ * column that is needed.
  */
 export async function readWhatIsThere<T>(
   keys: readonly string[],
   read: (keys: readonly string[]) => Promise<Map<string, T>>,
   onBroken: (key: string, because: string) => void,
+  inARow: Broken = { count: 0, because: '' },
 ): Promise<Map<string, T> | null> {
+  if (inARow.count >= mostInARow) {
+    for (const key of keys) onBroken(key, inARow.because)
+    return new Map()
+  }
   try {
-    return await read(keys)
+    const found = await read(keys)
+    if (found.size > 0) inARow.count = 0
+    return found
   } catch (error) {
     const { code = '' } = error as { code?: string }
     if (notThere.has(code)) return null
     const isOfType = !notOfTheKeysType.has(code)
     if (isOfType && !isOfData(error)) throw error
     if (keys.length <= 1) {
-      if (isOfType) for (const key of keys) onBroken(key, describeError(error))
+      if (!isOfType) return new Map()
+      inARow.count++
+      inARow.because = describeError(error)
+      for (const key of keys) onBroken(key, inARow.because)
       return new Map()
     }
     const middle = Math.ceil(keys.length / 2)
-    const first = await readWhatIsThere(keys.slice(0, middle), read, onBroken)
-    const second = await readWhatIsThere(keys.slice(middle), read, onBroken)
+    const first = await readWhatIsThere(keys.slice(0, middle), read, onBroken, inARow)
+    const second = await readWhatIsThere(keys.slice(middle), read, onBroken, inARow)
     return first && second && new Map([...first, ...second])
   }
 }

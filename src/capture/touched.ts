@@ -25,6 +25,8 @@ export type Touched = {
   relation: Relation | null
   /** Why nothing but the table is known of it, or null. */
   readonly problem: string | null
+  /** The table of the row that has this problem, by its key (`tableKey`). */
+  readonly problemOf: string | null
   /** A `delete` that may be of another row: an earlier chunk of its transaction brought a row with this key. */
   mayRemain: boolean
 }
@@ -154,6 +156,7 @@ export function foldPart(
         part,
         folded: { ...fold(undefined, { kind: 'touch', field: '' }), state },
         problem: `a row of ${tableKey(relation)}: ${because}`,
+        problemOf: tableKey(relation),
       })
     for (const { entity } of entities) add(entity, actionType)
     for (const entity of new Set(owners.map(owner => owner.entity))) add(entity, 'update')
@@ -236,7 +239,7 @@ function unreadableOf(change: Change, because: string): Change {
   }
 }
 
-const nothingKnown = { key: null, relation: null, problem: null, mayRemain: false }
+const nothingKnown = { key: null, relation: null, problem: null, problemOf: null, mayRemain: false }
 
 const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
 

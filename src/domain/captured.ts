@@ -49,6 +49,7 @@ export type TableGapReason =
   | 'table dropped'
   | 'partition detached'
   | 'partition rewritten'
+  | 'rows unreadable'
 
 /** `isOver`: it is captured again, or there is nothing more to be lost. */
 export type TableLoss = {

@@ -42,6 +42,24 @@ export async function openTableGap(
   return true
 }
 
+/**
+ * Records changes of one table up to `toLsn` that can't be told, as a gap or as a part of the one that is open. One that still grows
+ * has them already. Returns whether a gap was opened.
+ */
+export async function addToTableGap(
+  client: pg.PoolClient,
+  gap: Parameters<typeof openTableGap>[1] & { readonly toLsn: Lsn },
+): Promise<boolean> {
+  const { rows } = await client.query(
+    `select to_lsn from walhook.gaps
+     where slot_name = $1 and entity_type = $2 and table_name = $3 and resynced_at is null for update`,
+    [gap.slotName, gap.entityType, gap.tableName],
+  )
+  if (rows.length > 0 && rows[0].to_lsn === null) return false
+  await openTableGap(client, gap)
+  return rows.length === 0
+}
+
 /** Notes of tables that are captured again, and whose gaps were still growing, that these end at `toLsn`. */
 export async function closeTableGaps(
   client: pg.PoolClient,
