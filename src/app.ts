@@ -5,6 +5,7 @@ import { createMetrics, type Gauges } from './api/metrics.ts'
 import { createCapture } from './capture/capture.ts'
 import { fieldNames, readCatalogue, untoldPrevious } from './capture/catalogue.ts'
 import { withKnownColumns } from './capture/columns.ts'
+import { openMappingLost } from './capture/mapping-lost.ts'
 import { readSlotStatus } from './capture/preflight.ts'
 import { readEntity } from './capture/read-entity.ts'
 import type { Config } from './config.ts'
@@ -61,7 +62,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   if (bound) port.use(bound.server)
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
-  const { source, appends, queue, outbox, upkeep, health, captureWaitsFor } = databases.connections
+  const { connections } = databases
+  const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } = connections
   const { nowMs } = databases.clock
   const mapping = await withKnownColumns(source, outbox, config)
 
@@ -96,7 +98,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     },
     onAppended: dispatcher.appended,
   })
-  const parts = { config, databases: databases.connections, mapping, nowMs, capture, dispatcher }
+  const mappingLost = openMappingLost({ source: sourceOfCallers, outbox, slotName, mapping })
+  const parts = { config, databases: connections, mapping, nowMs, capture, dispatcher, mappingLost }
   const metrics = createMetrics(() => readGauges(parts))
   const control = openControl(parts, { judgeTarget: guard.judge, deliver })
 
@@ -159,27 +162,30 @@ type Parts = {
   readonly nowMs: () => number
   readonly capture: ReturnType<typeof createCapture>
   readonly dispatcher: ReturnType<typeof createDispatcher>
+  readonly mappingLost: ReturnType<typeof openMappingLost>
 }
 
 /** What `/metrics` shows at this moment; null where a database does not answer in time. */
-async function readGauges({ config, databases, capture }: Parts): Promise<Gauges> {
+async function readGauges({ config, databases, capture, mappingLost }: Parts): Promise<Gauges> {
   const { outbox, sourceOfCallers } = databases
-  const [queue, slot, openGaps] = await Promise.all([
+  const [queue, slot, openGaps, lost] = await Promise.all([
     within(answerMs, queueDepth(outbox)).catch(() => null),
     within(answerMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
     within(answerMs, countOpenGaps(outbox, config.slotName)).catch(() => null),
+    mappingLost(),
   ])
   return {
     queue,
     heldBackBytes: slot?.heldBackBytes ?? null,
     captureState: config.roles.has('capture') ? capture.state().state : null,
     openGaps,
+    mappingLost: lost?.length ?? null,
   }
 }
 
 /** All that API, pages and commands may ask of the other parts. */
 function openControl(
-  { config, databases, mapping, nowMs, capture, dispatcher }: Parts,
+  { config, databases, mapping, nowMs, capture, dispatcher, mappingLost }: Parts,
   { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
 ): Control {
   const { outbox, sourceOfCallers } = databases
@@ -203,6 +209,7 @@ function openControl(
     slotName,
     backfillAs: backfillAs(mapping),
     readUntold: async () => untoldPrevious(await catalogue(), mapping),
+    readMappingLost: mappingLost,
     readFields: async () => fieldNames(await catalogue(), mapping),
     judgeTarget,
     async readEntity(entityType, key) {

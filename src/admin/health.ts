@@ -1,6 +1,7 @@
 import { type Health, readHealth } from '../control/health.ts'
-import { lagBytes } from '../control/status.ts'
+import { lagBytes, type Status } from '../control/status.ts'
 import { type Finding, findings } from '../domain/findings.ts'
+import { describePageReason } from '../domain/page-failures.ts'
 import { duration } from './coupling-state.ts'
 import { type Html, html, moment } from './html.ts'
 import { page } from './page.ts'
@@ -52,12 +53,21 @@ function verdict(t: Texts, { findings: found, status }: Health): Html {
   const isWell = found.every(finding => findings[finding] === 'note')
   return html`${isWell && html`<p class="notice good">${t.health.allWell}</p>`}${found.map(finding => {
     const { what, advice } = t.health.findings[finding]
-    const reason = isOfCapture(finding) && status.capture.reason
-    return html`<div class="notice ${findings[finding]}"><p><b>${what}</b></p>${reason && html`<p lang="en">${reason}</p>`}<p>${advice}</p></div>`
+    const reasons = reasonsOf(finding, status).map(reason => html`<p lang="en">${reason}</p>`)
+    return html`<div class="notice ${findings[finding]}"><p><b>${what}</b></p>${reasons}<p>${advice}</p></div>`
   })}`
 }
 
-const isOfCapture = (finding: Finding) => finding.startsWith('capture_')
+/** Why, in the words of whoever found it. */
+function reasonsOf(finding: Finding, { capture, mappingLost, failedBackfills }: Status): string[] {
+  if (finding.startsWith('capture_')) return capture.reason === null ? [] : [capture.reason]
+  if (finding === 'mapping_lost') return [...(mappingLost ?? [])]
+  if (finding !== 'backfill_failed') return []
+  return failedBackfills.map(
+    ({ id, entityType, reason, code }) =>
+      `backfill ${id} of ${entityType}: ${describePageReason(reason ?? 'no reason is known', code)}`,
+  )
+}
 
 const kinds = new Map([
   ['streaming', 'good'],

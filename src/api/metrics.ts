@@ -14,6 +14,8 @@ export type Gauges = {
   readonly heldBackBytes: number | null
   /** Null where this process does not capture. */
   readonly captureState: CaptureStateName | null
+  /** How much of what the mapping names the source has dropped; null where it can't be asked now. */
+  readonly mappingLost: number | null
   readonly openGaps: { readonly ofEverything: number; readonly ofTables: number } | null
 }
 
@@ -105,6 +107,11 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     registers,
   })
 
+  const mappingLost = gauge(
+    'walhook_mapping_lost',
+    'Tables and columns that the mapping names and the source has dropped: nothing of them is captured',
+  )
+
   const set = (target: Gauge, value: number | null | undefined) => target.set(value ?? Number.NaN)
 
   return {
@@ -145,6 +152,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
           stateOfCapture.set({ state }, state === gauges.captureState ? 1 : 0)
       gaps.set({ of: 'everything' }, gauges.openGaps?.ofEverything ?? Number.NaN)
       gaps.set({ of: 'tables' }, gauges.openGaps?.ofTables ?? Number.NaN)
+      set(mappingLost, gauges.mappingLost)
       return await registry.metrics()
     },
   }

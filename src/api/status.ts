@@ -63,6 +63,13 @@ const statusSchema = z
         }),
       )
       .meta({ description: 'Those that are under way, and what each of them waits for.' }),
+    mapping_lost: z
+      .array(z.object({ what: z.string(), code: z.string(), mend: z.string() }))
+      .nullable()
+      .meta({
+        description:
+          'What the mapping names and the source has dropped: nothing of it is captured. Null where the source does not answer.',
+      }),
     queue: z.object({
       deliveries_waiting: z.int(),
       deliveries_set_aside: z.int().meta({
@@ -110,11 +117,13 @@ function codeOf({ entityType, resyncedAt }: Gap) {
   return { code: 'capture.table_gap', mend: `run: walhook resync --entity ${entityType}` }
 }
 
+const mappingLostCode = 'capture.mapping_lost'
+
 const lsn = (value: Lsn | null | undefined) =>
   value === null || value === undefined ? null : formatLsn(value)
 
 function statusJson(status: Status): z.input<typeof statusSchema> {
-  const { capture, position, lastEvent, gaps, resyncs, queue, idsAheadMs } = status
+  const { capture, position, lastEvent, gaps, resyncs, mappingLost, queue, idsAheadMs } = status
   const { source } = capture
   return {
     capture: {
@@ -160,6 +169,8 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
       code: resync.code,
       mend: resync.code && pageMendOf(resync.code),
     })),
+    mapping_lost:
+      mappingLost?.map(what => ({ what, code: mappingLostCode, mend: mendOf(mappingLostCode) })) ?? null,
     queue: {
       deliveries_waiting: queue.deliveries,
       deliveries_set_aside: queue.setAside,

@@ -48,6 +48,8 @@ export type Control = {
   readonly backfillAs: (entityType: string) => BackfillAction
   /** The entity types whose tables do not give the values before an update. */
   readonly readUntold?: () => Promise<Untold>
+  /** What the mapping names and the source has dropped, in words; null where the source can't be asked now. */
+  readonly readMappingLost?: () => Promise<readonly string[] | null>
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */

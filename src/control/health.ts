@@ -60,6 +60,8 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     heldBackBytes: status.capture.source?.heldBackBytes ?? null,
     hasOpenGap: openGaps.length > 0,
     isResyncing: areToldAnew(openGaps, status.resyncs),
+    isMappingLost: (status.mappingLost ?? []).length > 0,
+    hasFailedBackfill: status.failedBackfills.length > 0,
     deliveriesWaiting: status.queue.deliveries,
     deliveriesDead: status.queue.deadDeliveries,
     lastHour: { requests: delivered + failed, failed },

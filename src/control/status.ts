@@ -1,5 +1,7 @@
+import type { Backfill } from '../domain/backfill.ts'
 import type { Resync } from '../domain/resync.ts'
 import { timeOf } from '../domain/time-id.ts'
+import { failedBackfills } from '../outbox/backfills.ts'
 import { type Gap, listGaps } from '../outbox/gaps.ts'
 import { type LastEvent, readLastEvent } from '../outbox/last-event.ts'
 import { type Position, readPosition } from '../outbox/position.ts'
@@ -16,6 +18,10 @@ export type Status = {
   readonly gaps: readonly Gap[]
   /** Those that are under way. */
   readonly resyncs: readonly Resync[]
+  /** Those that have failed lately, and were not begun again. */
+  readonly failedBackfills: readonly Backfill[]
+  /** What the mapping names and the source has dropped, in words; null where the source can't be asked now. */
+  readonly mappingLost: readonly string[] | null
   readonly queue: QueueDepth
   /** By how much the newest event's id says a later time than it is, in ms: a clock was ahead when it was made. */
   readonly idsAheadMs: number
@@ -32,14 +38,19 @@ export function lagBytes({ capture: { source }, position }: Status): number | nu
 /** How walhook is, in figures: for a person who wants to know why nothing comes, or a program that watches. */
 export async function readStatus(control: Control): Promise<Status> {
   const capture = await control.captureStatus()
-  const [position, lastEvent, gaps, resyncs, queue] = await Promise.all([
+  const [position, lastEvent, gaps, resyncs, failed, mappingLost, queue] = await Promise.all([
     readPosition(control.outbox, capture.slotName),
     readLastEvent(control.outbox),
     listGaps(control.outbox, capture.slotName),
     openResyncs(control.outbox, capture.slotName),
+    failedBackfills(control.outbox, capture.slotName),
+    control.readMappingLost?.() ?? null,
     queueDepth(control.outbox),
   ])
   const newestMs = position === null ? 0 : timeOf(position.lastEventId)
   const idsAheadMs = Math.max(0, newestMs - control.nowMs())
-  return { capture, position, lastEvent, gaps, resyncs, queue, idsAheadMs }
+  return {
+    ...{ capture, position, lastEvent, gaps, resyncs, mappingLost, queue, idsAheadMs },
+    failedBackfills: failed,
+  }
 }

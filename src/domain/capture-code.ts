@@ -39,6 +39,10 @@ export const captureCodes = {
     sees: 'Changes of single tables are lost, and a gap is recorded for each of them; everything else is captured.',
     mend: 'run "walhook resync --entity TYPE" for each entity type that the reason names; walhook runs on meanwhile',
   },
+  'capture.mapping_lost': {
+    sees: 'The source has dropped what the mapping names; everything else is captured.',
+    mend: 'create it again and run "walhook resync --entity TYPE"; or take it out of the mapping (WALHOOK_CONFIG) and start walhook again',
+  },
 } as const satisfies Record<string, { readonly sees: string; readonly mend: string }>
 
 export type CaptureCode = keyof typeof captureCodes

@@ -12,6 +12,8 @@ export const findings = {
   no_source: 'bad',
   gap: 'bad',
   resyncing: 'warn',
+  mapping_lost: 'warn',
+  backfill_failed: 'warn',
   capture_starting: 'warn',
   capture_lagging: 'warn',
   much_held_back: 'warn',
@@ -29,6 +31,9 @@ export function findingsOf(now: {
   readonly hasOpenGap: boolean
   /** Whether a resync of every open gap is under way. */
   readonly isResyncing: boolean
+  /** Whether the source has dropped something that the mapping names. */
+  readonly isMappingLost: boolean
+  readonly hasFailedBackfill: boolean
   readonly deliveriesWaiting: number
   readonly deliveriesDead: number
   readonly lastHour: { readonly requests: number; readonly failed: number }
@@ -41,6 +46,8 @@ export function findingsOf(now: {
     no_source: !now.isSourceThere,
     gap: now.hasOpenGap && !isLost && !now.isResyncing,
     resyncing: now.hasOpenGap && !isLost && now.isResyncing,
+    mapping_lost: now.isMappingLost,
+    backfill_failed: now.hasFailedBackfill,
     capture_starting: now.captureState === 'starting',
     capture_lagging: now.captureState === 'lagging',
     much_held_back: (now.heldBackBytes ?? 0) > muchHeldBackBytes,

@@ -64,6 +64,22 @@ export async function listBackfills(
   return rows.map(toBackfill)
 }
 
+/** Those that have failed in the last seven days, the newest first, but none that was begun again. */
+export async function failedBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'failed_backfills',
+    text: `select b.* from walhook.backfills b
+           where b.slot_name = $1 and b.state = 'failed' and b.ended_at > now() - interval '7 days'
+             and not exists (
+               select from walhook.backfills later
+               where later.slot_name = b.slot_name and later.entity_type = b.entity_type
+                 and later.webhook_id is not distinct from b.webhook_id and later.id > b.id)
+           order by b.id desc limit 20`,
+    values: [slotName],
+  })
+  return rows.map(toBackfill)
+}
+
 /** Those that are to be worked off. */
 export async function openBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
   const { rows } = await outbox.pool.query({

@@ -18,6 +18,12 @@ const connectionsOfMany = 8
 /** From here on connections that wait for their next request are ended, to leave room. */
 const crowdedAt = 0.75 * mostConnections
 
+/**
+ * So many bytes of a connection are read before it is looked whether it is still open: Node.js makes a request of everything that it has
+ * read at once (64 kB are 3,000 small ones), also when the first of them has ended the connection.
+ */
+const sliceBytes = 1_024
+
 /** https://nodejs.org/docs/latest-v24.x/api/http.html#httpcreateserveroptions-requestlistener */
 const serverOptions = {
   headersTimeout: 10_000,
@@ -49,6 +55,7 @@ export async function listenHttp(
   server.maxConnections = mostConnections + 16
   server.timeout = idleMs
   boundConnections(server, keyOf)
+  server.on('connection', readInSlices)
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -75,6 +82,21 @@ export async function listenHttp(
       },
     },
   }
+}
+
+/** Hands what comes to the parser in slices, and no more of it once the connection has ended. */
+function readInSlices(socket: Socket): void {
+  const [parse] = socket.listeners('data') as ((bytes: Buffer) => void)[]
+  if (!parse) return
+  socket.off('data', parse)
+  socket.on('data', (bytes: Buffer) => {
+    for (let at = 0; at < bytes.length; at += sliceBytes) {
+      if (socket.destroyed) return
+      // Answers wait for their reader: the rest comes when it has read.
+      if (socket.isPaused()) return void socket.unshift(bytes.subarray(at))
+      parse(bytes.subarray(at, at + sliceBytes))
+    }
+  })
 }
 
 function boundConnections(server: Server, keyOf: (address: string) => string | null): void {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
 import type { CaptureStatus } from '../../src/control/control.ts'
 import { openTestPages } from '../support/open-pages.ts'
@@ -53,6 +53,32 @@ test.each<[string, Partial<CaptureStatus>, string, string]>([
   expect(text).toContain(shown)
   expect(text).toContain(advice)
   expect(text).not.toContain(en.health.allWell)
+})
+
+test('what the source has dropped of the mapping is said, and what to do', async () => {
+  const lost = 'entity company: table "public"."companies" was dropped'
+  Object.assign(at.control, { readMappingLost: async () => [lost] })
+  onTestFinished(() => void Object.assign(at.control, { readMappingLost: undefined }))
+  const { text } = await at.get('/health', 'viewer')
+  expect(text).toContain(lost.replaceAll('"', '&quot;'))
+  expect(text).toContain(findings.mapping_lost.advice)
+  expect(text).not.toContain(en.health.allWell)
+})
+
+test('a backfill that has failed is shown with its reason, until it is begun again', async () => {
+  const fail = `insert into walhook.backfills (slot_name, entity_type, action_type, rows_per_second, state, reason, code, started_at, ended_at)
+    values ($1, 'user', 'new', 100, 'failed', 'division by zero', 'page.failed', now(), now())`
+  await at.outbox.pool.query(fail, [at.control.slotName])
+  onTestFinished(async () => void (await at.outbox.pool.query('truncate walhook.backfills')))
+  const { text } = await at.get('/health', 'viewer')
+  expect(text).toContain(findings.backfill_failed.what)
+  expect(text).toContain('division by zero (page.failed). To mend it: ')
+  expect(text).not.toContain(en.health.allWell)
+  await at.outbox.pool.query(
+    `insert into walhook.backfills (slot_name, entity_type, action_type, rows_per_second) values ($1, 'user', 'new', 100)`,
+    [at.control.slotName],
+  )
+  expect((await at.get('/health', 'viewer')).text).toContain(en.health.allWell)
 })
 
 test('why capture is blocked is shown as text', async () => {

@@ -13,6 +13,7 @@ const known: Gauges = {
   heldBackBytes: 4_096,
   captureState: 'streaming',
   openGaps: { ofEverything: 0, ofTables: 2 },
+  mappingLost: 1,
 }
 
 /** The samples of one reading, without help and types. */
@@ -60,8 +61,9 @@ test('what stands now is asked for at each reading', async () => {
     'walhook_capture_state{state="lost"}': '0',
     'walhook_gaps_open{of="everything"}': '0',
     'walhook_gaps_open{of="tables"}': '2',
+    walhook_mapping_lost: '1',
   })
-  gauges = { queue: null, heldBackBytes: null, captureState: 'blocked', openGaps: null }
+  gauges = { queue: null, heldBackBytes: null, captureState: 'blocked', openGaps: null, mappingLost: null }
   expect(await samples(metrics)).toMatchObject({
     walhook_deliveries_waiting: 'Nan',
     walhook_deliveries_set_aside: 'Nan',
@@ -74,6 +76,7 @@ test('what stands now is asked for at each reading', async () => {
     'walhook_capture_state{state="streaming"}': '0',
     'walhook_capture_state{state="blocked"}': '1',
     'walhook_gaps_open{of="everything"}': 'Nan',
+    walhook_mapping_lost: 'Nan',
   })
   gauges = { ...known, captureState: null }
   const names = Object.keys(await samples(metrics))

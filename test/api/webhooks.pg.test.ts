@@ -416,6 +416,7 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     'walhook_capturing',
     'walhook_capture_state',
     'walhook_gaps_open',
+    'walhook_mapping_lost',
   ])
 })
 

@@ -49,6 +49,7 @@ export function otherPaths(): Asked[] {
       heldBackBytes: null,
       captureState: null,
       openGaps: null,
+      mappingLost: null,
     })),
     log: silentLog,
   })

@@ -101,3 +101,56 @@ test.each<[string, string | null, number, string]>([
     for (const { socket } of opened) socket.destroy()
   },
 )
+
+const get = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'
+
+test('of a connection that was ended, what has come already is not made into requests', async () => {
+  let seen = 0
+  await using server = await serving(request => {
+    seen++
+    request.socket.destroy()
+  })
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+  const closed = new Promise(resolve => socket.on('error', () => {}).once('close', resolve))
+  socket.write(get.repeat(2_000))
+  await closed
+  // What was in the same slice.
+  expect(seen).toBeLessThan(50)
+})
+
+test('requests that come at once are answered in order, also where their reader takes its time', async () => {
+  let seen = 0
+  await using server = await serving((_request, response) => void response.end('x'.repeat(300_000) + seen++))
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+  socket.pause()
+  const requests = Array.from(
+    { length: 8 },
+    () => `GET / HTTP/1.1\r\nhost: x\r\ny: ${'y'.repeat(600)}\r\n\r\n`,
+  )
+  socket.write(requests.join(''))
+  await until(() => seen > 0, { what: 'the first request' })
+  let text = ''
+  socket.on('data', bytes => {
+    text += bytes
+  })
+  socket.resume()
+  await until(() => text.endsWith('x7'), { what: 'the last answer' })
+  expect([...text.matchAll(/x(\d)/g)].map(([, n]) => n).join('')).toBe('01234567')
+  socket.destroy()
+})
+
+test('a body that comes in many pieces is read whole', async () => {
+  await using server = await serving(async (request, response) => {
+    let bytes = 0
+    for await (const chunk of request) bytes += (chunk as Buffer).length
+    response.end(String(bytes))
+  })
+  const body = 'y'.repeat(300_000)
+  expect(await (await fetch(server.url, { method: 'POST', body })).text()).toBe('300000')
+})
+
+async function serving(onRequest: RequestListener) {
+  const result = await listenHttp(onRequest, { host: '127.0.0.1', port: 0 })
+  if (!result.ok) throw new Error(result.problem.found)
+  return result.server
+}

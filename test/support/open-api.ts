@@ -88,6 +88,7 @@ export async function openTestApi(
       heldBackBytes: null,
       captureState: 'streaming',
       openGaps: null,
+      mappingLost: null,
     })),
     log: silentLog,
   })

@@ -442,6 +442,15 @@ export const en = {
         what: 'Changes were lost, and what they were is being told anew.',
         advice: 'This goes on by itself, while new changes are read. “walhook resync” says how far it is.',
       },
+      mapping_lost: {
+        what: 'A table or a column that walhook should send is gone from the database.',
+        advice:
+          'Nothing of it is sent any more; everything else is. Whoever runs the database creates it again, and then runs “walhook resync --entity”. If it is gone for good, take it out of the mapping, and start walhook again.',
+      },
+      backfill_failed: {
+        what: 'Existing rows were to be sent, and that has failed.',
+        advice: 'The sentence above says why. Once that is mended, start it again with “walhook backfill”.',
+      },
       capture_starting: {
         what: 'The connection to the database is being made.',
         advice:

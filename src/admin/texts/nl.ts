@@ -457,6 +457,15 @@ export const nl: Texts = {
         advice:
           'Dat gaat vanzelf verder, terwijl nieuwe wijzigingen worden gelezen. “walhook resync” zegt hoe ver het is.',
       },
+      mapping_lost: {
+        what: 'Een tabel of kolom die walhook moet versturen, is uit de database verdwenen.',
+        advice:
+          'Daarvan wordt niets meer verstuurd; al het andere wel. Wie de database beheert, maakt hem opnieuw aan en voert daarna “walhook resync --entity” uit. Is hij voorgoed weg, haal hem dan uit de mapping en start walhook opnieuw.',
+      },
+      backfill_failed: {
+        what: 'Bestaande rijen zouden worden verstuurd, en dat is mislukt.',
+        advice: 'De zin hierboven zegt waarom. Is dat verholpen, begin dan opnieuw met “walhook backfill”.',
+      },
       capture_starting: {
         what: 'Er wordt verbinding gemaakt met de database.',
         advice:
