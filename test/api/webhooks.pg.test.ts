@@ -346,6 +346,7 @@ test('the status tells where capture stands, what was stored last, what was lost
       mend: null,
     },
     last_event: null,
+    mapping_lost: null,
     gaps: [],
     resyncs: [],
     ids_ahead_ms: 0,

@@ -42,3 +42,29 @@ test('the young generation gives back what the start needed, and grows again as 
   expect(after).toBeLessThanOrEqual(2)
   expect(highest).toBe(16)
 })
+
+/** Needs much for a moment, and is busy with little afterwards; says how much memory it has at both times. */
+const busy = `
+  import { setTimeout } from 'node:timers/promises'
+  import { keepHeapSmall } from ${JSON.stringify(heap)}
+
+  const rssMb = () => process.memoryUsage.rss() / 1_048_576
+  keepHeapSmall()
+  let much = Array.from({ length: 1_500_000 }, (_, n) => ({ n, text: 'row ' + n }))
+  const high = rssMb()
+  much = null
+  let low = high
+  const recent = new Array(10_000)
+  for (let n = 0, endsMs = Date.now() + 60_000; low > 200 && Date.now() < endsMs; ) {
+    for (let i = 0; i < 50_000; i++) recent[n++ % recent.length] = { n, text: 'row ' + n }
+    await setTimeout(1)
+    low = rssMb()
+  }
+  console.log(JSON.stringify({ high, low }))`
+
+test('a process that is busy gives back what it does not need any more', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', busy])
+  const { high, low } = JSON.parse(stdout)
+  expect(high).toBeGreaterThan(250)
+  expect(low).toBeLessThanOrEqual(200)
+}, 90_000)
