@@ -27,6 +27,7 @@ import { keepDays } from './outbox/upkeep.ts'
 import { listenForWakes } from './outbox/wake.ts'
 import { answerMs, captureHealth, databaseHealth, deliveryHealth } from './readiness.ts'
 import { describeError, type Log } from './runtime/log.ts'
+import { openResources, type Resources } from './runtime/resources.ts'
 import { type Service, supervise } from './runtime/service.ts'
 import { shared } from './runtime/shared.ts'
 import { within } from './runtime/within.ts'
@@ -54,11 +55,11 @@ const deadlineMs = 15_000
  */
 export async function openApp(config: Config, log: Log): Promise<Opened> {
   const { slotName, publicationName, roles } = config
-  await using opened = new AsyncDisposableStack()
+  await using opened = openResources()
   const bound = roles.has('api') ? await bindHttp(config) : null
   if (bound && !bound.ok) return { ok: false, problems: [bound.problem] }
   // Closed last where the start fails, and first where it has succeeded.
-  await using port = new AsyncDisposableStack()
+  await using port = openResources()
   if (bound) port.use(bound.server)
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
@@ -234,7 +235,7 @@ function openControl(
 }
 
 /** The one way out to receivers, for deliveries and tests. */
-function openDelivery(config: Config, nowMs: () => number, opened: AsyncDisposableStack) {
+function openDelivery(config: Config, nowMs: () => number, opened: Resources) {
   const guard = createGuard({ allow: config.allow, deny: config.deny })
   const sender = openSender({
     guard,

@@ -18,6 +18,7 @@ import { ensureDays } from './outbox/upkeep.ts'
 import { createWatch } from './outbox/watched-client.ts'
 import { normalizeUrls } from './outbox/webhook-urls.ts'
 import { describeError, type Log } from './runtime/log.ts'
+import type { Resources } from './runtime/resources.ts'
 
 /**
  * The connections of one process, by who uses them: whoever waits, or keeps one long, takes none from another. At most
@@ -47,7 +48,7 @@ export type Connections = {
 const recentMs = 20_000
 
 /** Opens all connections of a process, the first of them when something needs it. */
-export function openConnections(config: Config, log: Log, opened: AsyncDisposableStack): Connections {
+export function openConnections(config: Config, log: Log, opened: Resources): Connections {
   const onError = (error: Error) => log.warn('database.connection_lost', { reason: describeError(error) })
   const onSlow = ({ seconds, statement, waitsFor, heldBy }: SlowStatement) =>
     log.warn('database.slow_statement', { seconds, statement, waits_for: waitsFor, held_by: heldBy })
@@ -82,11 +83,7 @@ export type Databases =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** Connects to both databases, checks the source, and brings the outbox up to date. */
-export async function openDatabases(
-  config: Config,
-  log: Log,
-  opened: AsyncDisposableStack,
-): Promise<Databases> {
+export async function openDatabases(config: Config, log: Log, opened: Resources): Promise<Databases> {
   const connections = openConnections(config, log, opened)
   const { source, upkeep } = connections
   // Both at once, and one database once: a server that says nothing is waited for until the connection times out.

@@ -1,3 +1,4 @@
+import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openApp } from '../app.ts'
 import type { Config } from '../config.ts'
@@ -20,7 +21,7 @@ export async function playground(
   const log = openLog(config.logLevel === 'info' ? 'error' : config.logLevel)
   await runPlayground({
     ...options,
-    dataDir: fileURLToPath(new URL('../../data/playground', import.meta.url)),
+    dataDir: dataDir(fileURLToPath(import.meta.url)),
     async open(settings) {
       const allow = parseTargetList('127.0.0.1')
       const settled: Config = {
@@ -40,6 +41,12 @@ export async function playground(
     },
   })
 }
+
+/** In a checkout its data is in the checkout; what npm has installed keeps it where it is started. */
+const dataDir = (file: string) =>
+  file.split(sep).includes('node_modules')
+    ? join(process.cwd(), 'walhook-playground')
+    : join(file, '..', '..', '..', 'data', 'playground')
 
 /** Makes the playground's webhook, or points the first one to where the receiver listens this time. */
 async function connectReceiver(

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { EntityMapping } from '../domain/mapping.ts'
 import type { Trigger } from '../domain/trigger.ts'
 import { describeError } from '../runtime/log.ts'
+import { openResources } from '../runtime/resources.ts'
 import { within } from '../runtime/within.ts'
 import { createActivity } from './activity.ts'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
@@ -46,15 +47,14 @@ export async function runPlayground(options: {
   stopWithinMs?: number
 }): Promise<void> {
   const { dataDir, say, signal, stopWithinMs = usualStopWithinMs } = options
-  await using stack = new AsyncDisposableStack()
+  await using resources = openResources()
 
   say('Starting a Postgres of our own …')
   await mkdir(dataDir, { recursive: true })
   const keys = await readKeys(join(dataDir, 'keys.json'))
   let hasStopped = true
-  const postgres = stack.adopt(await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') }), server =>
-    server.stop(hasStopped ? 'fast' : 'immediate'),
-  )
+  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') })
+  resources.defer(() => postgres.stop(hasStopped ? 'fast' : 'immediate'))
   if (signal.aborted) return
   await createSampleTables(postgres.url)
   const app = await options.open({
@@ -67,7 +67,7 @@ export async function runPlayground(options: {
   // From here on app.run puts the app away.
   const stopped = new AbortController()
   const running = app.run(AbortSignal.any([signal, stopped.signal]))
-  stack.defer(async () => {
+  resources.defer(async () => {
     stopped.abort()
     await within(stopWithinMs, running).catch(error => {
       hasStopped = false
@@ -76,14 +76,12 @@ export async function runPlayground(options: {
   })
 
   let secret = ''
-  const receiver = stack.adopt(
-    await startReceiverOnFreePort({
-      secrets: () => (secret === '' ? [] : [secret]),
-      onReceived: one =>
-        say(`  ←  ${one.entityType} ${one.entityId} ${one.actionType}, signature ${one.signature.state}`),
-    }),
-    one => one.close(),
-  )
+  const receiver = await startReceiverOnFreePort({
+    secrets: () => (secret === '' ? [] : [secret]),
+    onReceived: one =>
+      say(`  ←  ${one.entityType} ${one.entityId} ${one.actionType}, signature ${one.signature.state}`),
+  })
+  resources.defer(() => receiver.close())
   secret = await app.connect({
     name: 'The receiver of this playground',
     url: `${receiver.url}/webhooks`,

