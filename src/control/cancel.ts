@@ -3,7 +3,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { cancelRows, skipWaiting } from '../outbox/cancel.ts'
 import { countSkipped } from '../outbox/count-skipped.ts'
-import { inTransaction } from '../outbox/database.ts'
+import { transaction } from '../outbox/database.ts'
 import { findEvent } from '../outbox/events.ts'
 import { readLastEvent } from '../outbox/last-event.ts'
 import * as queueDepth from '../outbox/queue-depth.ts'
@@ -57,7 +57,7 @@ export async function cancelWaiting(
     recordAudit(client, caller, 'deliveries.cancelled', { webhookId, to: recorded(waiting) })
 
   // First of all: what the streams bring from now on is what came after the call.
-  const { skipped, isUnsure } = await inTransaction(control.outbox, async ({ client }) => {
+  const { skipped, isUnsure } = await transaction(control.outbox.pool, async client => {
     const done = await skipWaiting(client, which)
     if (done.skipped) await record(client)
     return done
@@ -66,9 +66,9 @@ export async function cancelWaiting(
   let isMore = true
   while (isMore && !isTimeOver()) {
     const isFirst = cancelled === 0 && skipped === null
-    const page: Awaited<ReturnType<typeof cancelRows>> = await inTransaction(
-      control.outbox,
-      async ({ client }) => {
+    const page: Awaited<ReturnType<typeof cancelRows>> = await transaction(
+      control.outbox.pool,
+      async client => {
         const done = await cancelRows(client, which, pageRows)
         if (isFirst && done.cancelled > 0) await record(client)
         return done

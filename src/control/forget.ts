@@ -2,7 +2,7 @@ import type { Entity } from '../domain/entity.ts'
 import type { SealKey } from '../domain/seal.ts'
 import { unseal } from '../domain/seal.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction, type Outbox } from '../outbox/database.ts'
+import { type Outbox, transaction } from '../outbox/database.ts'
 import { type Forgotten, forgetEntity as forget } from '../outbox/forget.ts'
 import { listAnswers, withdrawAnswer } from '../outbox/idempotency.ts'
 import { readLastEvent } from '../outbox/last-event.ts'
@@ -40,7 +40,7 @@ export async function forgetEntity(
   const upTo = (await readLastEvent(outbox))?.id ?? 0n
   const done = await forget(outbox, entity, upTo, () => performance.now() - startedMs > longestMs)
   const answers = await withdrawAnswers(control, entity)
-  await inTransaction(outbox, async ({ client }) => {
+  await transaction(outbox.pool, async client => {
     const { isComplete, ...counts } = done
     await recordAudit(client, caller, 'entity.forgotten', {
       to: { entityType: entity.entityType, ...counts, answers, isComplete },

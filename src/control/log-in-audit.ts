@@ -1,7 +1,7 @@
 import { walhookItself } from '../domain/audit.ts'
 import { networkOf } from '../domain/back-off.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction, type Outbox } from '../outbox/database.ts'
+import { type Outbox, transaction } from '../outbox/database.ts'
 
 /** A network's next failures are counted for so long, and recorded together. */
 const countedMs = 60_000
@@ -36,8 +36,8 @@ export function createLogInAudit({ outbox, nowMs }: { outbox: Pick<Outbox, 'pool
       }
       minute.records++
       keep(networks, network, { sinceMs: nowMs(), failures: 0 })
-      await inTransaction(outbox, tx =>
-        recordAudit(tx.client, walhookItself, 'session.refused', { to: { address, failures } }),
+      await transaction(outbox.pool, client =>
+        recordAudit(client, walhookItself, 'session.refused', { to: { address, failures } }),
       )
     },
   }

@@ -1,7 +1,7 @@
 import { messageId } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction } from '../outbox/database.ts'
+import { transaction } from '../outbox/database.ts'
 import * as outbox from '../outbox/resend.ts'
 import type { Caller, Control } from './control.ts'
 import { conflict, type Failed, forbidden, notFound, type Result } from './result.ts'
@@ -33,7 +33,7 @@ export async function resendEvent(
   { beyondTriggers = false }: { beyondTriggers?: boolean } = {},
 ): Promise<Result<Resend>> {
   if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
-  const resent = await inTransaction(control.outbox, async ({ client }) => {
+  const resent = await transaction(control.outbox.pool, async client => {
     const done = await outbox.resendEvent(client, { webhookId, eventId, onlyWanted: !beyondTriggers })
     if (done.state === 'queued')
       await recordAudit(client, caller, 'deliveries.resent', {

@@ -3,7 +3,7 @@ import { formatSecret } from '../domain/signature.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { openSecret, reseal, type Sealed, sealSecret } from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction } from '../outbox/database.ts'
+import { transaction } from '../outbox/database.ts'
 import { lockAnswersOfOtherKeys, replaceAnswer } from '../outbox/idempotency.ts'
 import * as secrets from '../outbox/secrets.ts'
 import { findWebhook, lockWebhook } from '../outbox/webhooks.ts'
@@ -19,15 +19,15 @@ export function newSecret(control: Pick<Control, 'randomBytes'>): string {
 
 /** The signing secret of a webhook, in the form in which a receiver needs it. That it was shown is recorded. */
 export async function revealSecret(control: Control, caller: Caller, id: number): Promise<Result<string>> {
-  return await inTransaction(control.outbox, async tx => {
-    const sealed = await secrets.findSealed(tx.client, id)
+  return await transaction(control.outbox.pool, async client => {
+    const sealed = await secrets.findSealed(client, id)
     if (!sealed) return notFound('webhook', id)
     const opened = openSecret(control.sealKey, id, sealed.secret)
     if (!opened.ok)
       return conflict(
         `The signing secret of webhook ${id} can't be read: ${opened.reason}. If that key is lost, rotate the secret.`,
       )
-    await recordAudit(tx.client, caller, 'webhook.secret_shown', { webhookId: id })
+    await recordAudit(client, caller, 'webhook.secret_shown', { webhookId: id })
     return { ok: true, value: opened.text }
   })
 }
@@ -42,19 +42,19 @@ export async function rotateSecret(
   id: number,
   overlapHours: number,
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
-  return await inTransaction(control.outbox, async tx => {
-    const before = await lockWebhook(tx, id)
-    const sealed = before && (await secrets.findSealed(tx.client, id))
+  return await transaction(control.outbox.pool, async client => {
+    const before = await lockWebhook(client, id)
+    const sealed = before && (await secrets.findSealed(client, id))
     if (!before || !sealed) return notFound('webhook', id)
     const secret = newSecret(control)
     const isKept = overlapHours > 0 && openSecret(control.sealKey, id, sealed.secret).ok
-    await secrets.setSecret(tx.client, id, {
+    await secrets.setSecret(client, id, {
       secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
       previousSecret: isKept ? sealed.secret : null,
       overlapHours,
     })
-    const webhook = (await findWebhook(tx, id))!
-    await recordAudit(tx.client, caller, 'webhook.secret_rotated', {
+    const webhook = (await findWebhook(client, id))!
+    await recordAudit(client, caller, 'webhook.secret_rotated', {
       webhookId: id,
       from: before,
       to: webhook,
@@ -79,7 +79,7 @@ export async function rekey(
 > {
   const { sealKey } = control
   const newNonce = () => control.randomBytes(nonceBytes)
-  return await inTransaction(control.outbox, async ({ client }) => {
+  return await transaction(control.outbox.pool, async client => {
     const unreadable: Unreadable[] = []
     const changed: { id: number; sealed: Sealed }[] = []
     for (const { id, name, sealed } of await secrets.lockAllSealed(client)) {

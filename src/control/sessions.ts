@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type Bucket, type RatePolicy, take } from '../domain/rate.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction } from '../outbox/database.ts'
+import { transaction } from '../outbox/database.ts'
 import {
   deleteSession,
   deleteSessionsOf,
@@ -71,14 +71,14 @@ export function createSessions(options: {
 
       const session = await newCredential({ outbox, randomBytes }, 'whs_')
       await pruneSessions(outbox)
-      const { expiresAt } = await inTransaction(outbox, async tx => {
-        const started = await insertSession(tx.client, {
+      const { expiresAt } = await transaction(outbox.pool, async client => {
+        const started = await insertSession(client, {
           hash: hashOf(session),
           tokenId,
           tokenMac: tokenId === null ? adminMac : null,
           forMs: sessionMs,
         })
-        await recordAudit(tx.client, caller, 'session.started', { to: { address } })
+        await recordAudit(client, caller, 'session.started', { to: { address } })
         return started
       })
       judge.note(session, caller)
@@ -101,9 +101,9 @@ export function createSessions(options: {
 
     /** Ends every session of the caller's token, on every device. Returns how many there were. */
     async logOutEverywhere(caller: Caller): Promise<number> {
-      return await inTransaction(outbox, async tx => {
-        const count = await deleteSessionsOf(tx.client, caller.tokenId)
-        await recordAudit(tx.client, caller, 'sessions.ended', { to: { count } })
+      return await transaction(outbox.pool, async client => {
+        const count = await deleteSessionsOf(client, caller.tokenId)
+        await recordAudit(client, caller, 'sessions.ended', { to: { count } })
         return count
       })
     },

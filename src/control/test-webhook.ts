@@ -6,7 +6,7 @@ import { batchBody } from '../domain/shipment.ts'
 import { openHeaders, type Sealed, sealHeaders, sealIdentity, sealSecret } from '../domain/webhook-secrets.ts'
 import type { LoggedAttempt } from '../outbox/attempts.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction } from '../outbox/database.ts'
+import { transaction } from '../outbox/database.ts'
 import { findSealed } from '../outbox/secrets.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
@@ -82,8 +82,8 @@ export async function tryWebhook(
   const attempt = await control.tryTest(target, message.value).finally(place.leave)
   const { outcome, response, errorClass } = attempt
   const to = { url: verdict.url.href, outcome, status: response?.status ?? null, errorClass }
-  await inTransaction(control.outbox, tx =>
-    recordAudit(tx.client, caller, 'webhook.tried', { ...(id !== null && { webhookId: id }), to }),
+  await transaction(control.outbox.pool, client =>
+    recordAudit(client, caller, 'webhook.tried', { ...(id !== null && { webhookId: id }), to }),
   )
   return { ok: true, value: attempt }
 }

@@ -1,7 +1,7 @@
 import type { Role } from '../domain/role.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { databaseNow } from '../outbox/clock.ts'
-import { inTransaction } from '../outbox/database.ts'
+import { transaction } from '../outbox/database.ts'
 import type { Token } from '../outbox/tokens.ts'
 import * as tokens from '../outbox/tokens.ts'
 import type { Caller, Control } from './control.ts'
@@ -28,9 +28,9 @@ export async function createToken(
       detail: `${input.expiresAt.toISOString()} is past: the token would never work.`,
     })
   const text = await newCredential(control, 'whk_')
-  const token = await inTransaction(control.outbox, async tx => {
-    const made = await tokens.insertToken(tx, { ...input, hash: hashOf(text) })
-    await recordAudit(tx.client, caller, 'token.created', { id: made.id, to: described(made) })
+  const token = await transaction(control.outbox.pool, async client => {
+    const made = await tokens.insertToken(client, { ...input, hash: hashOf(text) })
+    await recordAudit(client, caller, 'token.created', { id: made.id, to: described(made) })
     return made
   })
   return { ok: true, value: { token, text } }
@@ -48,12 +48,12 @@ export async function listTokens(
 
 /** Ends a token and its sessions at once. One that was ended before stays as it is. */
 export async function revokeToken(control: TokenControl, caller: Caller, id: number): Promise<Result<Token>> {
-  return await inTransaction(control.outbox, async tx => {
-    const token = await tokens.lockToken(tx, id)
+  return await transaction(control.outbox.pool, async client => {
+    const token = await tokens.lockToken(client, id)
     if (!token) return notFound('token', id)
     if (token.revokedAt !== null) return { ok: true, value: token }
-    const revoked = await tokens.revokeToken(tx, id)
-    await recordAudit(tx.client, caller, 'token.revoked', { id, from: described(token) })
+    const revoked = await tokens.revokeToken(client, id)
+    await recordAudit(client, caller, 'token.revoked', { id, from: described(token) })
     return { ok: true, value: revoked }
   })
 }

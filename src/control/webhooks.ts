@@ -16,7 +16,7 @@ import {
   sealSecret,
 } from '../domain/webhook-secrets.ts'
 import { recordAudit } from '../outbox/audit.ts'
-import { inTransaction } from '../outbox/database.ts'
+import { transaction } from '../outbox/database.ts'
 import { dissolveBatches } from '../outbox/dissolve-batches.ts'
 import { bringForward } from '../outbox/early-retries.ts'
 import { lockAllHolders } from '../outbox/fence.ts'
@@ -60,16 +60,16 @@ export async function createWebhook(
   const problems = [...judged.problems, ...headerProblems(headers), ...client.problems]
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
   const secret = newSecret(control)
-  const webhook = await inTransaction(control.outbox, async tx => {
-    const id = await nextWebhookId(tx.client)
-    const made = await webhooks.insertWebhook(tx, {
+  const webhook = await transaction(control.outbox.pool, async db => {
+    const id = await nextWebhookId(db)
+    const made = await webhooks.insertWebhook(db, {
       ...normalized(rest, judged.url),
       id,
       secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
       sealedHeaders: sealedHeaders(control, id, headers.headers),
       sealedIdentity: sealedIdentity(control, id, client) ?? null,
     })
-    await recordAudit(tx.client, caller, 'webhook.created', { webhookId: made.id, to: made })
+    await recordAudit(db, caller, 'webhook.created', { webhookId: made.id, to: made })
     return made
   })
   return { ok: true, value: { webhook, secret } }
@@ -107,16 +107,16 @@ export async function changeWebhook(
   problems.push(...client.problems)
   if (problems.length > 0 && !headerChange) return invalid(...problems)
   let isBack = false
-  const changed = await inTransaction<Result<Webhook>>(control.outbox, async tx => {
+  const changed = await transaction<Result<Webhook>>(control.outbox.pool, async db => {
     // Its batches may be changed: that comes before the webhook's own lock.
-    if (change.batch === null) await lockAllHolders(tx.client)
-    const before = await webhooks.lockWebhook(tx, id)
+    if (change.batch === null) await lockAllHolders(db)
+    const before = await webhooks.lockWebhook(db, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
     const isKept = url === undefined || keepsHeaders(before.url, url)
     const headers =
       headerChange || !isKept
-        ? await changedHeaders(control, tx.client, before, headerChange ?? {}, isKept)
+        ? await changedHeaders(control, db, before, headerChange ?? {}, isKept)
         : { ok: true as const, sealedHeaders: undefined, changed: [] }
     const wrong = [...problems, ...headerProblems(headers)]
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
@@ -124,14 +124,14 @@ export async function changeWebhook(
     // As with headers: it was given for its receiver.
     const given = sealedIdentity(control, id, client)
     const identity = given === undefined && !isKept ? null : given
-    const after = (await webhooks.updateWebhook(tx, id, {
+    const after = (await webhooks.updateWebhook(db, id, {
       ...normalized(rest, url),
       sealedHeaders,
       sealedIdentity: identity,
     }))!
-    if (before.batch !== null && after.batch === null) await dissolveBatches(tx.client, [id])
+    if (before.batch !== null && after.batch === null) await dissolveBatches(db, [id])
     const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
-    await recordAudit(tx.client, caller, 'webhook.changed', { webhookId: id, from: before, to })
+    await recordAudit(db, caller, 'webhook.changed', { webhookId: id, from: before, to })
     isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })
@@ -153,13 +153,13 @@ export async function deleteWebhook(
   id: number,
   isCurrent: (webhook: Webhook) => boolean = () => true,
 ): Promise<Result<null>> {
-  const deleted = await inTransaction<Result<null>>(control.outbox, async tx => {
-    await lockAllHolders(tx.client)
-    const before = await webhooks.lockWebhook(tx, id)
+  const deleted = await transaction<Result<null>>(control.outbox.pool, async db => {
+    await lockAllHolders(db)
+    const before = await webhooks.lockWebhook(db, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
-    await webhooks.deleteWebhook(tx.client, id)
-    await recordAudit(tx.client, caller, 'webhook.deleted', { webhookId: id, from: before })
+    await webhooks.deleteWebhook(db, id)
+    await recordAudit(db, caller, 'webhook.deleted', { webhookId: id, from: before })
     return { ok: true, value: null }
   })
   if (deleted.ok) await webhooks.deleteLeftovers(control.outbox)

@@ -17,11 +17,10 @@ export async function readBatchBodies(
     event_ids && request_body === null ? [{ id, eventIds: event_ids, withPrevious: with_previous }] : [],
   )
   if (batches.length === 0) return new Map()
-  const events = await outbox.kysely
-    .selectFrom('walhook.events')
-    .select(['id', 'body', 'previous', 'omitted'])
-    .where('id', 'in', [...new Set(batches.flatMap(({ eventIds }) => eventIds))])
-    .execute()
+  const { rows: events } = await outbox.pool.query(
+    'select id, body, previous, omitted from walhook.events where id = any($1)',
+    [[...new Set(batches.flatMap(({ eventIds }) => eventIds))]],
+  )
   const byId = new Map(events.map(event => [event.id, event]))
   return new Map(
     batches.flatMap(({ id, eventIds, withPrevious }) => {

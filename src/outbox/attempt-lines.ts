@@ -1,6 +1,7 @@
 import { firstIdAt, type TimeId, timeOf } from '../domain/time-id.ts'
-import { chooseOfLog, eachOnce, type LoggedAttempt, type LogPage, loggedAttempts } from './attempts.ts'
+import { chooseOfLog, eachOnce, type LoggedAttempt, type LogPage, wholeLog } from './attempts.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 
 /** An attempt in one line of a list: without what was sent and answered. */
 export type AttemptLine = Pick<
@@ -24,31 +25,18 @@ export type AttemptLine = Pick<
   readonly status: number | null
 }
 
-const columns = [
-  'id',
-  'webhook_id',
-  'trigger',
-  'event_id',
-  'event_ids',
-  'entity_type',
-  'entity_id',
-  'action_type',
-  'number',
-  'outcome',
-  'error_class',
-  'started_at',
-  'duration_ms',
-  'next_attempt_at',
-  'status',
-] as const
+const columns = `
+webhook_id, id, trigger, event_id, event_ids, entity_type, entity_id, action_type, number, outcome, error_class,
+started_at, duration_ms, next_attempt_at, status`
 
 /** What `listAttempts` lists, in lines. */
 export async function listAttemptLines(outbox: Outbox, page: LogPage): Promise<AttemptLine[]> {
-  const choose = await chooseOfLog(outbox, page)
-  if (!choose) return []
-  const query = choose(loggedAttempts(outbox)).clearSelect()
-  const rows = await query.select(columns.map(name => `a.${name}` as const)).execute()
-  return eachOnce(rows).map(toLine)
+  const chosen = await chooseOfLog(outbox, page)
+  if (!chosen) return []
+  const { rows } = await outbox.pool.query(`select ${columns} from ${wholeLog} ${chosen.which}`, [
+    ...chosen.values,
+  ])
+  return eachOnce(rows).map(fields<AttemptLine>)
 }
 
 const mostOfOneWebhook = 100
@@ -58,14 +46,14 @@ const mostOfOneWebhook = 100
  * each webhook, or of one ($3). $2 lets Postgres pass over the days before the event.
  */
 const eventAttemptsStatement = `
-select ${columns.join(', ')} from (
-  select ${columns.join(', ')}, row_number() over (partition by webhook_id order by id desc) as nth
+select ${columns} from (
+  select ${columns}, row_number() over (partition by webhook_id order by id desc) as nth
   from (
-    select ${columns.join(', ')} from walhook.attempts where event_id = $1 and id >= $2
+    select ${columns} from walhook.attempts where event_id = $1 and id >= $2
     union all
-    select ${columns.join(', ')} from walhook.attempts where event_ids @> array[$1::bigint] and id >= $2
+    select ${columns} from walhook.attempts where event_ids @> array[$1::bigint] and id >= $2
     union all
-    select ${columns.join(', ')} from walhook.kept_attempts where event_id = $1 or event_ids @> array[$1::bigint]
+    select ${columns} from walhook.kept_attempts where event_id = $1 or event_ids @> array[$1::bigint]
   ) a
   where webhook_id = coalesce($3, webhook_id)
 ) a
@@ -86,7 +74,7 @@ export async function readEventAttempts(
     firstIdAt(Math.max(0, timeOf(eventId) - clocksDifferMs)),
     webhookId,
   ])
-  return Map.groupBy(eachOnce(rows).map(toLine), line => line.webhookId)
+  return Map.groupBy(eachOnce(rows).map(fields<AttemptLine>), line => line.webhookId)
 }
 
 /** Attempts (id, one of their events, number) whose delivery waits as they have left it. A batch has no number of its own. */
@@ -115,25 +103,4 @@ export async function stillWaiting(
     attempts.map(({ eventId, number }) => (eventId === null ? null : number)),
   ])
   return new Set(rows.map(row => row.id))
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a row of the columns above
-function toLine(row: any): AttemptLine {
-  return {
-    id: row.id,
-    webhookId: row.webhook_id,
-    trigger: row.trigger,
-    eventId: row.event_id,
-    eventIds: row.event_ids,
-    entityType: row.entity_type,
-    entityId: row.entity_id,
-    actionType: row.action_type,
-    number: row.number,
-    outcome: row.outcome,
-    errorClass: row.error_class,
-    startedAt: row.started_at,
-    durationMs: row.duration_ms,
-    nextAttemptAt: row.next_attempt_at,
-    status: row.status,
-  }
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { type Actor, type AuditAction, type Changes, changesBetween } from '../domain/audit.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 
 /**
  * Records who changed what, in the transaction of `client` that changes it: both are there, or neither. `from` and
@@ -67,21 +68,13 @@ export async function listAudit(
   outbox: Outbox,
   page: { limit: number; before: bigint | null; webhookId: number | null },
 ): Promise<AuditRecord[]> {
-  const rows = await outbox.kysely
-    .selectFrom('walhook.audit')
-    .selectAll()
-    .$if(page.before !== null, query => query.where('id', '<', page.before!))
-    .$if(page.webhookId !== null, query => query.where('webhook_id', '=', page.webhookId!))
-    .orderBy('id', 'desc')
-    .limit(page.limit)
-    .execute()
-  return rows.map(row => ({
-    id: row.id,
-    at: row.at,
-    actor: { kind: row.actor_kind, name: row.actor, tokenId: row.token_id, userId: row.user_id },
-    action: row.action,
-    targetId: row.target_id,
-    webhookId: row.webhook_id,
-    changes: row.changes,
+  const { rows } = await outbox.pool.query(
+    `select id, at, actor_kind, actor, token_id, user_id, action, target_id, webhook_id, changes from walhook.audit
+     where ($1::bigint is null or id < $1) and ($2::int is null or webhook_id = $2) order by id desc limit $3`,
+    [page.before, page.webhookId, page.limit],
+  )
+  return rows.map(({ actor_kind: kind, actor: name, token_id, user_id, ...rest }) => ({
+    ...fields<Omit<AuditRecord, 'actor'>>(rest),
+    actor: { kind, name, tokenId: token_id, userId: user_id },
   }))
 }

@@ -1,13 +1,12 @@
-import { sql } from 'kysely'
 import type { ErrorClass, Outcome } from '../domain/outcome.ts'
 import { firstIdAt } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
-import { inTransaction, type Outbox } from './database.ts'
+import { type Outbox, transaction } from './database.ts'
 import { type Count, countWaitingOf } from './queue-depth.ts'
 import { columns, toWebhook } from './webhooks.ts'
 
 /** A URL's host and port: what of it everybody may see. */
-const hostOfUrl = sql<string>`substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]*)')`
+const hostOfUrl = `substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]*)')`
 
 /**
  * Webhooks whose name or URL contains `search` (empty: all), by name, `limit` of them after the first `offset`. Of the URL
@@ -23,17 +22,12 @@ export async function searchWebhooks(
   }: { search: string; inWholeUrl: boolean; limit: number; offset: number },
 ): Promise<Webhook[]> {
   const pattern = `%${search.replaceAll(/[\\%_]/g, '\\$&')}%`
-  let query = outbox.kysely.selectFrom('walhook.webhooks').select(columns)
-  if (search !== '')
-    query = query.where(eb =>
-      eb.or([eb('name', 'ilike', pattern), eb(inWholeUrl ? 'url' : hostOfUrl, 'ilike', pattern)]),
-    )
-  const rows = await query
-    .orderBy(eb => eb.fn('lower', ['name']))
-    .orderBy('id')
-    .limit(limit)
-    .offset(offset)
-    .execute()
+  const { rows } = await outbox.pool.query(
+    `select ${columns} from walhook.webhooks
+     where name ilike $1 or ${inWholeUrl ? 'url' : hostOfUrl} ilike $1
+     order by lower(name), id limit $2 offset $3`,
+    [pattern, limit, offset],
+  )
   return rows.map(toWebhook)
 }
 
@@ -89,7 +83,7 @@ export async function couplingFigures(
   nowMs: number,
 ): Promise<Map<number, Figures>> {
   const waiting = await countWaitingOf(outbox, ids, mostWaiting)
-  const { rows } = await inTransaction(outbox, async ({ client }) => {
+  const { rows } = await transaction(outbox.pool, async client => {
     await client.query('set local enable_sort = off')
     // Without a name: a plan that is kept would have been made, or be used, where sorting is allowed.
     return await client.query(figuresStatement, [ids, firstIdAt(nowMs - 24 * hourMs), firstIdAt(hourMs)])

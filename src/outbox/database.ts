@@ -1,14 +1,11 @@
-import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { SlowStatement } from '../domain/backend.ts'
 import type { Problem } from '../domain/problem.ts'
-import type { Tables } from './tables.ts'
 import { type Watch, watchedPool } from './watched-client.ts'
 
-/** A connection pool to walhook's own tables, as plain SQL (`pool`) and as Kysely's builder (`kysely`). */
+/** A connection pool to walhook's own tables. */
 export type Outbox = {
   readonly pool: pg.Pool
-  readonly kysely: Kysely<Tables>
   readonly url: string
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -72,14 +69,10 @@ export function openOutbox(options: {
   // The pool listens to idle connections only: one that is lost while it is lent would end the process. Whoever
   // has it hears of the loss from its next statement.
   pool.on('connect', client => client.on('error', options.onError))
-  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   return {
     pool,
-    kysely,
     url: options.url,
     async [Symbol.asyncDispose]() {
-      // Kysely ends the pool that it was given, but only once it has used it.
-      await kysely.destroy()
       if (!pool.ending) await pool.end()
     },
   }
@@ -88,21 +81,6 @@ export function openOutbox(options: {
 /** The same for the rest of a transaction. */
 export async function planTransactionByIndex(client: pg.ClientBase): Promise<void> {
   await client.query(planByIndex('local'))
-}
-
-/** One transaction, as plain SQL (`client`) and as Kysely's builder (`kysely`): both on the same connection. */
-export type Transaction = { readonly client: pg.PoolClient; readonly kysely: Kysely<Tables> }
-
-/** As `transaction`, for work that also uses Kysely's builder. */
-export async function inTransaction<T>(
-  outbox: Pick<Outbox, 'pool'>,
-  work: (tx: Transaction) => Promise<T>,
-): Promise<T> {
-  return await transaction(outbox.pool, async client => {
-    const connection = { query: client.query.bind(client), release() {} } as unknown as pg.PoolClient
-    const pool = { connect: async () => connection, end: async () => {}, options: {} }
-    return await work({ client, kysely: new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }) })
-  })
 }
 
 /**

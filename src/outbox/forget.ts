@@ -4,7 +4,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
 import { wakeNext } from './aside.ts'
 import { placeIn } from './by-hand.ts'
-import { inTransaction, type Outbox } from './database.ts'
+import { type Outbox, transaction } from './database.ts'
 import { lockAllHolders } from './fence.ts'
 import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
 import { stateAt, wants } from './wanted.ts'
@@ -122,7 +122,7 @@ export async function forgetEntity(
     for (const forgetPage of [eventsPage, testsPage])
       for (let isMore = true; isMore; ) {
         if (isTimeOver()) return { ...sum, isComplete: false }
-        const page = await inTransaction(outbox, ({ client }) => forgetPage(client, entity, upTo))
+        const page = await transaction(outbox.pool, client => forgetPage(client, entity, upTo))
         add(page.counts)
         isMore = page.isMore
       }
@@ -138,7 +138,7 @@ async function cancelPage(
   upTo: TimeId,
   after: number,
 ): Promise<{ deliveries: number; last: number | null }> {
-  return await inTransaction(outbox, async ({ client }) => {
+  return await transaction(outbox.pool, async client => {
     await lockAllHolders(client)
     const which = [after, entityType, entityId, upTo, webhooksAtOnce]
     const ahead = await client.query(countAheadStatement, which)

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { sql } from 'kysely'
+import { Kysely, PostgresDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Problem } from '../domain/problem.ts'
 import type { Outbox } from './database.ts'
@@ -47,7 +47,8 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   }
   if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
   const migrator = new Migrator({
-    db: outbox.kysely,
+    // Not to be destroyed: the pool is not its own.
+    db: new Kysely({ dialect: new PostgresDialect({ pool: outbox.pool }) }),
     provider: { getMigrations: () => Promise.resolve(known) },
     migrationTableSchema: 'walhook',
     migrationTableName: 'migrations',

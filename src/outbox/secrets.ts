@@ -1,4 +1,3 @@
-import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Webhook } from '../domain/webhook.ts'
 import type { Sealed } from '../domain/webhook-secrets.ts'
@@ -78,12 +77,15 @@ export async function webhooksOfOtherKeys(
   outbox: Outbox,
   keyIds: readonly string[],
 ): Promise<{ id: number; name: string; keyId: string }[]> {
-  const { rows } = await sql<{ id: number; name: string; keyId: string }>`
-    select distinct on (w.id) w.id, w.name, split_part(envelope, ':', 2) as "keyId"
-    from walhook.webhooks w
-    cross join lateral unnest(array[
-      w.secret, w.headers, w.client_identity, case when w.previous_secret_expires_at > now() then w.previous_secret end]) as envelope
-    where w.is_active and w.disabled_at is null and split_part(envelope, ':', 2) <> all(${[...keyIds]}::text[])
-    order by w.id`.execute(outbox.kysely)
+  const { rows } = await outbox.pool.query(
+    `select distinct on (w.id) w.id, w.name, split_part(envelope, ':', 2) as "keyId"
+     from walhook.webhooks w
+     cross join lateral unnest(array[
+       w.secret, w.headers, w.client_identity,
+       case when w.previous_secret_expires_at > now() then w.previous_secret end]) as envelope
+     where w.is_active and w.disabled_at is null and split_part(envelope, ':', 2) <> all($1)
+     order by w.id`,
+    [keyIds],
+  )
   return rows
 }

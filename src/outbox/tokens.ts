@@ -1,7 +1,7 @@
-import { type Selectable, sql } from 'kysely'
+import type pg from 'pg'
 import type { Role } from '../domain/role.ts'
 import type { Outbox } from './database.ts'
-import type { Tables } from './tables.ts'
+import { fields } from './fields.ts'
 
 /** A stored token, without the token. */
 export type Token = {
@@ -18,102 +18,61 @@ export type Token = {
   readonly revokedAt: Date | null
 }
 
-const columns = [
-  'id',
-  'name',
-  'role',
-  'user_id',
-  'created_at',
-  'expires_at',
-  'last_used_at',
-  'revoked_at',
-] as const
-
-function toToken(row: Pick<Selectable<Tables['walhook.tokens']>, (typeof columns)[number]>): Token {
-  return {
-    id: row.id,
-    name: row.name,
-    role: row.role,
-    userId: row.user_id,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    lastUsedAt: row.last_used_at,
-    revokedAt: row.revoked_at,
-  }
-}
+const columns = 'id, name, role, user_id, created_at, expires_at, last_used_at, revoked_at'
 
 /** Stores a token with a checksum by its SHA-256. */
 export async function insertToken(
-  db: Pick<Outbox, 'kysely'>,
+  db: pg.Pool | pg.PoolClient,
   token: { name: string; role: Role; hash: Buffer; userId: string | null; expiresAt: Date | null },
 ): Promise<Token> {
-  const row = await db.kysely
-    .insertInto('walhook.tokens')
-    .values({
-      name: token.name,
-      role: token.role,
-      hash: token.hash,
-      has_checksum: true,
-      user_id: token.userId,
-      expires_at: token.expiresAt,
-    })
-    .returning(columns)
-    .executeTakeFirstOrThrow()
-  return toToken(row)
+  const { rows } = await db.query(
+    `insert into walhook.tokens (name, role, hash, has_checksum, user_id, expires_at)
+     values ($1, $2, $3, true, $4, $5) returning ${columns}`,
+    [token.name, token.role, token.hash, token.userId, token.expiresAt],
+  )
+  return fields(rows[0])
 }
 
 /** Its use is noted again after so long; a clock that is wrong costs a query, or a minute. */
 const usedAgainMs = 60_000
 
 /** Finds the token with this SHA-256 that is neither revoked nor expired, and notes its use (once a minute at most). */
-export async function useToken(outbox: Outbox, hash: Buffer): Promise<Token | null> {
-  const row = await outbox.kysely
-    .selectFrom('walhook.tokens')
-    .select(columns)
-    .where('hash', '=', hash)
-    .where('revoked_at', 'is', null)
-    .where(sql<boolean>`coalesce(expires_at > now(), true)`)
-    .executeTakeFirst()
-  if (!row) return null
-  if (row.last_used_at && Date.now() - row.last_used_at.getTime() < usedAgainMs) return toToken(row)
-  await outbox.kysely
-    .updateTable('walhook.tokens')
-    .set({ last_used_at: sql<Date>`now()` })
-    .where('id', '=', row.id)
-    .where(sql<boolean>`last_used_at is null or last_used_at < now() - interval '1 minute'`)
-    .execute()
-  return toToken(row)
+export async function useToken({ pool }: Outbox, hash: Buffer): Promise<Token | null> {
+  const { rows } = await pool.query(
+    `select ${columns} from walhook.tokens
+     where hash = $1 and revoked_at is null and coalesce(expires_at > now(), true)`,
+    [hash],
+  )
+  if (!rows[0]) return null
+  const token = fields<Token>(rows[0])
+  if (token.lastUsedAt === null || Date.now() - token.lastUsedAt.getTime() >= usedAgainMs)
+    await pool.query(
+      `update walhook.tokens set last_used_at = now()
+       where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`,
+      [token.id],
+    )
+  return token
 }
 
 /** Tokens by rising id, at most `limit`, those after the id `after`. */
-export async function listTokens(outbox: Outbox, page: { limit: number; after: number }): Promise<Token[]> {
-  const rows = await outbox.kysely
-    .selectFrom('walhook.tokens')
-    .select(columns)
-    .where('id', '>', page.after)
-    .orderBy('id')
-    .limit(page.limit)
-    .execute()
-  return rows.map(toToken)
+export async function listTokens({ pool }: Outbox, page: { limit: number; after: number }): Promise<Token[]> {
+  const { rows } = await pool.query(
+    `select ${columns} from walhook.tokens where id > $1 order by id limit $2`,
+    [page.after, page.limit],
+  )
+  return rows.map(fields<Token>)
 }
 
 /** A token that nobody else changes until the transaction ends. */
-export async function lockToken(db: Pick<Outbox, 'kysely'>, id: number): Promise<Token | null> {
-  const row = await db.kysely
-    .selectFrom('walhook.tokens')
-    .select(columns)
-    .where('id', '=', id)
-    .forUpdate()
-    .executeTakeFirst()
-  return row ? toToken(row) : null
+export async function lockToken(client: pg.PoolClient, id: number): Promise<Token | null> {
+  const { rows } = await client.query(`select ${columns} from walhook.tokens where id = $1 for update`, [id])
+  return rows[0] ? fields(rows[0]) : null
 }
 
-export async function revokeToken(db: Pick<Outbox, 'kysely'>, id: number): Promise<Token> {
-  const row = await db.kysely
-    .updateTable('walhook.tokens')
-    .set({ revoked_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .returning(columns)
-    .executeTakeFirstOrThrow()
-  return toToken(row)
+export async function revokeToken(client: pg.PoolClient, id: number): Promise<Token> {
+  const { rows } = await client.query(
+    `update walhook.tokens set revoked_at = now() where id = $1 returning ${columns}`,
+    [id],
+  )
+  return fields(rows[0])
 }

@@ -1,6 +1,6 @@
 import type { TimeId } from '../domain/time-id.ts'
 import { lookedAt, pieceFor, type Span, type Traffic } from '../domain/traffic.ts'
-import { inTransaction, type Outbox } from './database.ts'
+import { type Outbox, transaction } from './database.ts'
 
 /** Requests that are looked at for one answer, at most; on a sample about half as many. */
 const mostSeen = 20_000
@@ -38,7 +38,7 @@ type Counted = {
 }
 
 async function count(outbox: Outbox, pieces: readonly { from: TimeId; to: TimeId }[]): Promise<Counted> {
-  const { rows } = await inTransaction(outbox, async ({ client }) => {
+  const { rows } = await transaction(outbox.pool, async client => {
     await client.query('set local enable_sort = off')
     return await client.query(trafficStatement, [
       pieces[0]!.from,

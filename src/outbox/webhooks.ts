@@ -1,84 +1,41 @@
-import { type Selectable, sql } from 'kysely'
 import type pg from 'pg'
 import type { ShownCertificate } from '../domain/client-certificate.ts'
-import type { Trigger } from '../domain/trigger.ts'
 import type { Batching, Webhook } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
-import type { Tables } from './tables.ts'
+import { fields } from './fields.ts'
 
-export const columns = [
-  'id',
-  'name',
-  'url',
-  'is_active',
-  'triggers',
-  'previous',
-  'update_fields',
-  'mode',
-  'log_bodies',
-  'batch_max_events',
-  'batch_max_wait_ms',
-  'header_names',
-  'client_certificate',
-  'previous_secret_expires_at',
-  'disabled_at',
-  'disabled_reason',
-  'failing_since',
-  'failed_for_ms',
-  'failed_at',
-  'next_try_at',
-  'held_until',
-  'version',
-  'created_at',
-  'updated_at',
-] as const
+/** What is shown of a webhook: all but its secrets. */
+export const columns = `
+id, name, url, is_active, triggers, previous, update_fields, mode, log_bodies, batch_max_events, batch_max_wait_ms,
+header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
+failed_at, next_try_at, held_until, version, created_at, updated_at`
 
-export function toWebhook(
-  row: Pick<Selectable<Tables['walhook.webhooks']>, (typeof columns)[number]>,
-): Webhook {
+export function toWebhook(row: pg.QueryResultRow): Webhook {
+  const { batch_max_events, batch_max_wait_ms, failed_for_ms, failed_at, next_try_at, ...rest } = row
+  const { client_certificate: certificate, previous_secret_expires_at: previousEndsAt } = row
   return {
-    id: row.id,
-    name: row.name,
-    url: row.url,
-    isActive: row.is_active,
-    triggers: row.triggers as Trigger[],
-    previous: row.previous,
-    updateFields: row.update_fields,
-    mode: row.mode,
-    logBodies: row.log_bodies,
+    ...fields<Omit<Webhook, 'batch' | 'clientCertificate' | 'previousSecretExpiresAt' | 'failingTime'>>(rest),
     batch: toBatching(row),
-    headerNames: row.header_names,
-    clientCertificate: row.client_certificate && {
-      subject: row.client_certificate.subject,
-      fingerprint: row.client_certificate.fingerprint,
-      expiresAt: new Date(row.client_certificate.expires_at),
+    clientCertificate: certificate && {
+      subject: certificate.subject,
+      fingerprint: certificate.fingerprint,
+      expiresAt: new Date(certificate.expires_at),
     },
-    previousSecretExpiresAt:
-      row.previous_secret_expires_at && row.previous_secret_expires_at.getTime() > Date.now()
-        ? row.previous_secret_expires_at
-        : null,
-    disabledAt: row.disabled_at,
-    disabledReason: row.disabled_reason,
-    failingSince: row.failing_since,
-    failingTime: row.failed_at && {
-      failedForMs: Number(row.failed_for_ms),
-      failedAt: row.failed_at,
-      nextTryAt: row.next_try_at,
+    previousSecretExpiresAt: previousEndsAt?.getTime() > Date.now() ? previousEndsAt : null,
+    failingTime: failed_at && {
+      failedForMs: Number(failed_for_ms),
+      failedAt: failed_at,
+      nextTryAt: next_try_at,
     },
-    heldUntil: row.held_until,
-    version: row.version,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
   }
 }
 
 /** The pool, or a transaction. */
-type Db = Pick<Outbox, 'kysely'>
+type Db = Pick<Outbox, 'pool'> | pg.PoolClient
+const toQuery = (db: Db) => ('pool' in db ? db.pool : db)
 
 /** The two columns are null together. */
-export function toBatching(
-  row: Pick<Selectable<Tables['walhook.webhooks']>, 'batch_max_events' | 'batch_max_wait_ms'>,
-): Batching | null {
+export function toBatching(row: pg.QueryResultRow): Batching | null {
   const { batch_max_events: maxEvents, batch_max_wait_ms: maxWaitMs } = row
   return maxEvents === null || maxWaitMs === null ? null : { maxEvents, maxWaitMs }
 }
@@ -96,163 +53,117 @@ export type SealedHeaders = { readonly names: readonly string[]; readonly envelo
 /** A client certificate: what may be shown of it, and the envelope with it and its key; null: none. */
 export type SealedIdentity = { readonly shown: ShownCertificate; readonly envelope: string } | null
 
-function identityColumns(identity: SealedIdentity) {
+type Change = { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined } & {
+  readonly sealedHeaders?: SealedHeaders | undefined
+  readonly sealedIdentity?: SealedIdentity | undefined
+}
+
+/** The columns of the fields that are given; what is undefined is not. */
+function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
+  const { name, url, isActive, triggers, previous, updateFields, mode, logBodies } = plain
   return {
-    client_identity: identity?.envelope ?? null,
-    client_certificate:
-      identity &&
-      JSON.stringify({
-        subject: identity.shown.subject,
-        fingerprint: identity.shown.fingerprint,
-        expires_at: identity.shown.expiresAt.toISOString(),
-      }),
+    ...{ name, url, is_active: isActive, triggers, previous, update_fields: updateFields, mode },
+    log_bodies: logBodies,
+    ...(batch !== undefined && {
+      batch_max_events: batch?.maxEvents ?? null,
+      batch_max_wait_ms: batch?.maxWaitMs ?? null,
+    }),
+    headers: sealedHeaders?.envelope,
+    header_names: sealedHeaders?.names,
+    ...(sealedIdentity !== undefined && {
+      client_identity: sealedIdentity?.envelope ?? null,
+      client_certificate: sealedIdentity && JSON.stringify(certificateColumn(sealedIdentity.shown)),
+    }),
   }
 }
+
+const certificateColumn = ({ expiresAt, ...shown }: ShownCertificate) => ({
+  ...shown,
+  expires_at: expiresAt.toISOString(),
+})
+
+const given = (columns: object) => Object.entries(columns).filter(([, value]) => value !== undefined)
 
 /** `secret` is the encrypted envelope of the signing secret, `id` one of `nextWebhookId`, or absent for the next one. */
 export async function insertWebhook(
   db: Db,
-  input: WebhookInput & {
+  {
+    id,
+    secret,
+    ...input
+  }: WebhookInput & {
     id?: number
     secret: string
     sealedHeaders?: SealedHeaders
     sealedIdentity?: SealedIdentity
   },
 ): Promise<Webhook> {
-  const row = await db.kysely
-    .insertInto('walhook.webhooks')
-    .values({
-      ...(input.id !== undefined && { id: input.id }),
-      headers: input.sealedHeaders?.envelope ?? null,
-      header_names: [...(input.sealedHeaders?.names ?? [])],
-      ...identityColumns(input.sealedIdentity ?? null),
-      name: input.name,
-      url: input.url,
-      is_active: input.isActive,
-      triggers: [...input.triggers],
-      previous: input.previous ?? false,
-      update_fields: input.updateFields ? [...input.updateFields] : null,
-      mode: input.mode ?? 'every',
-      log_bodies: input.logBodies ?? 'all',
-      batch_max_events: input.batch?.maxEvents ?? null,
-      batch_max_wait_ms: input.batch?.maxWaitMs ?? null,
-      secret: input.secret,
-    })
-    .returning(columns)
-    .executeTakeFirstOrThrow()
-  return toWebhook(row)
+  const values = given({ id, secret, ...columnsOf(input) })
+  const { rows } = await toQuery(db).query(
+    `insert into walhook.webhooks (${values.map(([name]) => name)}) values (${values.map((_, i) => `$${i + 1}`)})
+     returning ${columns}`,
+    values.map(([, value]) => value),
+  )
+  return toWebhook(rows[0])
 }
 
 /** Webhooks by rising id, at most `limit`, those after the id `after`. */
 export async function listWebhooks(
-  outbox: Outbox,
+  { pool }: Outbox,
   page: { limit: number; after: number },
 ): Promise<Webhook[]> {
-  const rows = await outbox.kysely
-    .selectFrom('walhook.webhooks')
-    .select(columns)
-    .where('id', '>', page.after)
-    .orderBy('id')
-    .limit(page.limit)
-    .execute()
+  const { rows } = await pool.query(
+    `select ${columns} from walhook.webhooks where id > $1 order by id limit $2`,
+    [page.after, page.limit],
+  )
   return rows.map(toWebhook)
 }
 
 /** A webhook that nobody else changes until the transaction ends. */
-export async function lockWebhook(db: Db, id: number): Promise<Webhook | null> {
-  const row = await db.kysely
-    .selectFrom('walhook.webhooks')
-    .select(columns)
-    .where('id', '=', id)
-    .forUpdate()
-    .executeTakeFirst()
-  return row ? toWebhook(row) : null
+export async function lockWebhook(client: pg.PoolClient, id: number): Promise<Webhook | null> {
+  return await findWebhook(client, id, 'for update')
 }
 
-export async function findWebhook(outbox: Db, id: number): Promise<Webhook | null> {
-  const row = await outbox.kysely
-    .selectFrom('walhook.webhooks')
-    .select(columns)
-    .where('id', '=', id)
-    .executeTakeFirst()
-  return row ? toWebhook(row) : null
+export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = ''): Promise<Webhook | null> {
+  const { rows } = await toQuery(db).query(`select ${columns} from walhook.webhooks where id = $1 ${lock}`, [
+    id,
+  ])
+  return rows[0] ? toWebhook(rows[0]) : null
 }
 
 /** The names of these webhooks, by their ids; one that there is not has none. */
-export async function webhookNames(outbox: Db, ids: readonly number[]): Promise<Map<number, string>> {
-  if (ids.length === 0) return new Map()
-  const rows = await outbox.kysely
-    .selectFrom('walhook.webhooks')
-    .select(['id', 'name'])
-    .where('id', 'in', [...new Set(ids)])
-    .execute()
+export async function webhookNames({ pool }: Outbox, ids: readonly number[]): Promise<Map<number, string>> {
+  const { rows } = await pool.query('select id, name from walhook.webhooks where id = any($1)', [ids])
   return new Map(rows.map(({ id, name }) => [id, name]))
 }
+
+/** Whether a change activates the webhook anew, or gives it another URL ($2: the URL, $3: whether it is to be active). */
+const isNew = `(url <> $2::text or ($3::boolean and (not is_active or disabled_at is not null))) is true`
+const forgottenWhenNew = ['failing_since', 'failed_for_ms', 'failed_at', 'next_try_at', 'held_until']
+const setAnyway = [
+  ...forgottenWhenNew.map(column => `${column} = case when ${isNew} then null else ${column} end`),
+  `activated_at = case when ${isNew} then clock_timestamp() else activated_at end`,
+  'version = version + 1',
+  'updated_at = now()',
+]
 
 /**
  * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and what
  * waited meanwhile goes on. A webhook that is activated anew, or gets another URL, begins
  * with a clean sheet: what its receiver did before is forgotten.
  */
-export async function updateWebhook(
-  db: Db,
-  id: number,
-  change: { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined } & {
-    readonly sealedHeaders?: SealedHeaders | undefined
-    readonly sealedIdentity?: SealedIdentity | undefined
-  },
-): Promise<Webhook | null> {
-  const row = await db.kysely
-    .updateTable('walhook.webhooks')
-    .set({
-      ...(change.name !== undefined && { name: change.name }),
-      ...(change.url !== undefined && { url: change.url }),
-      ...(change.triggers !== undefined && { triggers: [...change.triggers] }),
-      ...(change.previous !== undefined && { previous: change.previous }),
-      ...(change.updateFields !== undefined && {
-        update_fields: change.updateFields && [...change.updateFields],
-      }),
-      ...(change.mode !== undefined && { mode: change.mode }),
-      ...(change.logBodies !== undefined && { log_bodies: change.logBodies }),
-      ...(change.batch !== undefined && {
-        batch_max_events: change.batch?.maxEvents ?? null,
-        batch_max_wait_ms: change.batch?.maxWaitMs ?? null,
-      }),
-      ...(change.sealedHeaders && {
-        headers: change.sealedHeaders.envelope,
-        header_names: [...change.sealedHeaders.names],
-      }),
-      ...(change.sealedIdentity !== undefined && identityColumns(change.sealedIdentity)),
-      ...(change.isActive !== undefined && { is_active: change.isActive }),
-      ...(change.isActive && { disabled_at: null, disabled_reason: null }),
-      failing_since: unlessNew('failing_since', change),
-      failed_for_ms: unlessNew('failed_for_ms', change),
-      failed_at: unlessNew('failed_at', change),
-      next_try_at: unlessNew('next_try_at', change),
-      held_until: unlessNew('held_until', change),
-      activated_at: sql<Date>`case when ${isNew(change)} then clock_timestamp() else activated_at end`,
-      version: sql<number>`version + 1`,
-      updated_at: sql<Date>`now()`,
-    })
-    .where('id', '=', id)
-    .returning(columns)
-    .executeTakeFirst()
-  return row ? toWebhook(row) : null
-}
-
-type Renewal = { url?: string | null | undefined; isActive?: boolean | undefined }
-
-/** Whether a change activates the webhook anew, or gives it another URL. */
-function isNew({ url = null, isActive = false }: Renewal) {
-  return sql<boolean>`(url <> ${url}::text
-    or (${isActive}::boolean and (not is_active or disabled_at is not null))) is true`
-}
-
-function unlessNew<
-  Column extends 'failing_since' | 'failed_at' | 'next_try_at' | 'held_until' | 'failed_for_ms',
->(column: Column, change: Renewal) {
-  type Value = Column extends 'failed_for_ms' ? string | null : Date | null
-  return sql<Value>`case when ${isNew(change)} then null else ${sql.ref(column)} end`
+export async function updateWebhook(db: Db, id: number, change: Change): Promise<Webhook | null> {
+  const { url = null, isActive = false } = change
+  const values = given({
+    ...columnsOf(change),
+    ...(isActive && { disabled_at: null, disabled_reason: null }),
+  })
+  const set = [...values.map(([name], i) => `${name} = $${i + 4}`), ...setAnyway]
+  const { rows } = await toQuery(db).query(
+    `update walhook.webhooks set ${set.join(', ')} where id = $1 returning ${columns}`,
+    [id, url, isActive, ...values.map(([, value]) => value)],
+  )
+  return rows[0] ? toWebhook(rows[0]) : null
 }
 
 /**

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { commandLine } from '../../src/control/control.ts'
 import { recordAudit } from '../../src/outbox/audit.ts'
-import { inTransaction } from '../../src/outbox/database.ts'
+import { transaction } from '../../src/outbox/database.ts'
 import { insertWebhook } from '../../src/outbox/webhooks.ts'
 import { openTestApi } from '../support/open-api.ts'
 
@@ -79,14 +79,14 @@ test('a change that can not be recorded is not made', async () => {
 test('a record goes with its transaction, through the builder and through plain SQL alike', async () => {
   const count = async () => [await at.count('webhooks'), await at.count('audit')]
   const before = await count()
-  const work = inTransaction(at.outbox, async tx => {
-    const { id } = await insertWebhook(tx, {
+  const work = transaction(at.outbox.pool, async client => {
+    const { id } = await insertWebhook(client, {
       ...wanted,
       isActive: true,
       secret: 'v1:sealed',
       triggers: ['user.new'],
     })
-    await recordAudit(tx.client, commandLine, 'webhook.created', { webhookId: id })
+    await recordAudit(client, commandLine, 'webhook.created', { webhookId: id })
     throw new Error('changed my mind')
   })
   await expect(work).rejects.toThrow('changed my mind')
