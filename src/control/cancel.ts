@@ -4,8 +4,7 @@ import { recordAudit } from '../outbox/audit.ts'
 import { cancelRows, skipWaiting } from '../outbox/cancel.ts'
 import { countSkipped } from '../outbox/count-skipped.ts'
 import { transaction } from '../outbox/database.ts'
-import { findEvent } from '../outbox/events.ts'
-import { readLastEvent } from '../outbox/last-event.ts'
+import { findEvent, findLastEvent } from '../outbox/events.ts'
 import * as queueDepth from '../outbox/queue-depth.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
@@ -49,7 +48,7 @@ export async function cancelWaiting(
     webhookId,
     entity: waiting.of === 'entity' ? waiting.entity : event,
     eventId: event?.id ?? null,
-    upTo: (await readLastEvent(control.outbox))?.id ?? 0n,
+    upTo: (await findLastEvent(control.outbox))?.id ?? 0n,
   }
   const startedMs = performance.now()
   const isTimeOver = () => performance.now() - startedMs > longestMs

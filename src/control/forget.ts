@@ -3,10 +3,9 @@ import type { SealKey } from '../domain/seal.ts'
 import { unseal } from '../domain/seal.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
+import { findLastEvent, isStoredType } from '../outbox/events.ts'
 import { type Forgotten, forgetEntity as forget } from '../outbox/forget.ts'
 import { listAnswers, withdrawAnswer } from '../outbox/idempotency.ts'
-import { readLastEvent } from '../outbox/last-event.ts'
-import { isStoredType } from '../outbox/stored-types.ts'
 import { unknownType } from './backfills.ts'
 import type { Caller } from './control.ts'
 import { answerPurpose } from './once.ts'
@@ -37,7 +36,7 @@ export async function forgetEntity(
   if (!entityTypes.includes(entityType) && !(await isStoredType(outbox, entityType)))
     return invalid({ pointer: '/entity_type', detail: unknownType(entityType, entityTypes) })
   const startedMs = performance.now()
-  const upTo = (await readLastEvent(outbox))?.id ?? 0n
+  const upTo = (await findLastEvent(outbox))?.id ?? 0n
   const done = await forget(outbox, entity, upTo, () => performance.now() - startedMs > longestMs)
   const answers = await withdrawAnswers(control, entity)
   await transaction(outbox.pool, async client => {

@@ -2,8 +2,8 @@ import type { Backfill } from '../domain/backfill.ts'
 import type { Resync } from '../domain/resync.ts'
 import { timeOf } from '../domain/time-id.ts'
 import { failedBackfills } from '../outbox/backfills.ts'
+import { type EventLine, findLastEvent } from '../outbox/events.ts'
 import { type Gap, listGaps } from '../outbox/gaps.ts'
-import { type LastEvent, readLastEvent } from '../outbox/last-event.ts'
 import { type Position, readPosition } from '../outbox/position.ts'
 import { type QueueDepth, queueDepth } from '../outbox/queue-total.ts'
 import { openResyncs } from '../outbox/resyncs.ts'
@@ -14,7 +14,7 @@ export type { Gap }
 export type Status = {
   readonly capture: CaptureStatus
   readonly position: Position | null
-  readonly lastEvent: LastEvent | null
+  readonly lastEvent: EventLine | null
   readonly gaps: readonly Gap[]
   /** Those that are under way. */
   readonly resyncs: readonly Resync[]
@@ -40,7 +40,7 @@ export async function readStatus(control: Control): Promise<Status> {
   const capture = await control.captureStatus()
   const [position, lastEvent, gaps, resyncs, failed, mappingLost, queue] = await Promise.all([
     readPosition(control.outbox, capture.slotName),
-    readLastEvent(control.outbox),
+    findLastEvent(control.outbox),
     listGaps(control.outbox, capture.slotName),
     openResyncs(control.outbox, capture.slotName),
     failedBackfills(control.outbox, capture.slotName),

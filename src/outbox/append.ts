@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { ParkedChange, StoredEvent } from '../domain/event.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import { type EventColumns, eventColumnsOf, eventTypes } from './event-columns.ts'
+import { type EventColumns, eventColumns, eventColumnsOf } from './event-columns.ts'
 import { arrays, rows, statement } from './statement.ts'
 
 /** The channel on which a commit to the outbox is told to every process that delivers. */
@@ -38,7 +38,7 @@ const appendStatement = statement(
     lastEventId: 'bigint',
     onlyWebhookId: 'int',
     isTold: 'boolean',
-    events: arrays(eventTypes),
+    events: arrays(eventColumns),
     parked: rows<ParkedChange>({
       commit_lsn: ['pg_lsn', change => change.commitLsn],
       index_in_transaction: ['int', change => change.index],

@@ -4,6 +4,7 @@ import { entityKey } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { isTaken, makeDue, placeIn, tellByHand } from './by-hand.ts'
 import { planTransactionByIndex } from './database.ts'
+import { fields } from './fields.ts'
 import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
 import { rows, statement } from './statement.ts'
 import { stateAt, wants } from './wanted.ts'
@@ -130,16 +131,7 @@ export async function askedPlaces(
   { webhookId, eventIds }: { webhookId: number; eventIds: readonly TimeId[] },
 ): Promise<AskedEvent[]> {
   const { rows } = await placesOfEvents(client, { webhookId, eventIds })
-  return rows.map(row => ({
-    eventId: row.event_id,
-    entityType: row.entity_type,
-    entityId: row.entity_id,
-    share: row.share,
-    place: row.place,
-    isDead: row.is_dead,
-    isRow: row.is_row,
-    isPassed: row.is_passed,
-  }))
+  return rows.map(fields<AskedEvent>)
 }
 
 /** Which of the events are sent, by where they are. */

@@ -2,31 +2,17 @@ import type pg from 'pg'
 import type { Backfill } from '../domain/backfill.ts'
 import type { PageCode } from '../domain/page-failures.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 import type { PageDone } from './paged-work.ts'
 import { distanceOf } from './queue-depth.ts'
 
 type Db = pg.Pool | pg.PoolClient
 
-function toBackfill(row: pg.QueryResultRow): Backfill {
-  return {
-    id: row.id,
-    slotName: row.slot_name,
-    entityType: row.entity_type,
-    webhookId: row.webhook_id,
-    actionType: row.action_type,
-    rowsPerSecond: row.rows_per_second,
-    state: row.state,
-    reason: row.reason,
-    code: row.code,
-    afterKey: row.after_key,
-    untilKey: row.until_key,
-    rowsDone: Number(row.rows_done),
-    rowsEstimate: row.rows_estimate === null ? null : Number(row.rows_estimate),
-    createdAt: row.created_at,
-    startedAt: row.started_at,
-    endedAt: row.ended_at,
-  }
-}
+const toBackfill = ({ rows_done, rows_estimate, ...rest }: pg.QueryResultRow): Backfill => ({
+  ...fields<Omit<Backfill, 'rowsDone' | 'rowsEstimate'>>(rest),
+  rowsDone: Number(rows_done),
+  rowsEstimate: rows_estimate === null ? null : Number(rows_estimate),
+})
 
 export type BackfillInput = Pick<
   Backfill,
@@ -148,7 +134,7 @@ export async function backfillReceivers(
   const { rows } = await outbox.pool.query({
     name: 'backfill_receivers',
     text: `
-      select w.id, w.is_active, w.disabled_at is not null as is_disabled, w.triggers @> array[$2] as has_trigger,
+      select w.id as webhook_id, w.is_active, w.disabled_at is not null as is_disabled, w.triggers @> array[$2] as has_trigger,
              ${distanceOf('$3')} as waiting
       from walhook.webhooks w
       where case when $1::int is null then w.is_active and w.disabled_at is null and w.triggers @> array[$2]
@@ -156,11 +142,5 @@ export async function backfillReceivers(
       order by w.id`,
     values: [wanted.webhookId, wanted.trigger, wanted.countTo],
   })
-  return rows.map(row => ({
-    webhookId: row.id,
-    isActive: row.is_active,
-    isDisabled: row.is_disabled,
-    hasTrigger: row.has_trigger,
-    waiting: row.waiting,
-  }))
+  return rows.map(fields<BackfillReceiver>)
 }

@@ -10,18 +10,6 @@ const smallestBytes = 4_096
 const largestKeptBytes = 8_388_608
 const nullLength = -1
 
-const oids = {
-  bool: 16,
-  int8: 20,
-  int2: 21,
-  int4: 23,
-  text: 25,
-  float8: 701,
-  timestamptz: 1184,
-  uuid: 2950,
-  pg_lsn: 3220,
-}
-
 /** An array that is written item by item into a buffer of its own, again and again. */
 export type BinaryArray<T> = {
   add(item: T): void
@@ -34,15 +22,55 @@ export type BinaryArray<T> = {
   clear(): void
 }
 
-/**
- * Opens an empty array. `write` puts an item, which is not null, at a place where `mostBytesOf` it is room, and returns
- * where it ends.
- */
-function openArray<T>(
-  oid: number,
-  mostBytesOf: (item: T) => number,
-  write: (buffer: Buffer, item: T, at: number) => number,
-): BinaryArray<T | null> {
+/** How an item that is not null is put at a place where `mostBytesOf` it is room; `write` returns where it ends. */
+type ItemType<T> = {
+  readonly oid: number
+  mostBytesOf(item: T): number
+  write(buffer: Buffer, item: T, at: number): number
+}
+
+const text: ItemType<string> = {
+  oid: 25,
+  // UTF-8 takes at most three bytes for a unit of UTF-16: to count them exactly is only worth it for a large text.
+  mostBytesOf: text => 4 + (text.length > 65_536 ? Buffer.byteLength(text) : 3 * text.length),
+  write(buffer, text, at) {
+    const length = buffer.write(text, at + 4)
+    buffer.writeInt32BE(length, at)
+    return at + 4 + length
+  },
+}
+
+/** Items that take `bytes` bytes each. */
+function fixed<T>(oid: number, bytes: number, write: ItemType<T>['write']): ItemType<T> {
+  return {
+    oid,
+    mostBytesOf: () => 4 + bytes,
+    write: (buffer, value, at) => write(buffer, value, buffer.writeInt32BE(bytes, at)),
+  }
+}
+
+const int64 = (oid: number) =>
+  fixed<bigint>(oid, 8, (buffer, value, at) => buffer.writeBigUInt64BE(BigInt.asUintN(64, value), at))
+
+/** By their names in Postgres. */
+const types = {
+  text,
+  boolean: fixed<boolean>(16, 1, (buffer, value, at) => buffer.writeUInt8(value ? 1 : 0, at)),
+  smallint: fixed<number>(21, 2, (buffer, value, at) => buffer.writeInt16BE(value, at)),
+  int: fixed<number>(23, 4, (buffer, value, at) => buffer.writeInt32BE(value, at)),
+  bigint: int64(20),
+  pg_lsn: int64(3220),
+  float8: fixed<number>(701, 8, (buffer, value, at) => buffer.writeDoubleBE(value, at)),
+  timestamptz: fixed<Date>(1184, 8, (buffer, value, at) =>
+    buffer.writeBigInt64BE(BigInt(value.getTime() - secondsTo2000 * 1000) * 1000n, at),
+  ),
+}
+export type ColumnType = keyof typeof types
+export type ItemOf<Type extends ColumnType> = Parameters<(typeof types)[Type]['write']>[1] | null
+
+/** Opens an empty array. */
+export function openArray<Type extends ColumnType>(type: Type): BinaryArray<ItemOf<Type>> {
+  const { oid, mostBytesOf, write } = types[type] as ItemType<NonNullable<ItemOf<Type>>>
   let buffer = Buffer.allocUnsafeSlow(smallestBytes)
   let at = headerBytes
   let count = 0
@@ -83,86 +111,8 @@ function openArray<T>(
   }
 }
 
-/** UTF-8 takes at most three bytes for a unit of UTF-16: to count them exactly is only worth it for a large text. */
-const mostBytesOfText = (text: string) =>
-  4 + (text.length > 65_536 ? Buffer.byteLength(text) : 3 * text.length)
-
-function writeText(buffer: Buffer, text: string, at: number): number {
-  const length = buffer.write(text, at + 4)
-  buffer.writeInt32BE(length, at)
-  return at + 4 + length
-}
-
-/** `text[]` */
-export const openTextArray = () => openArray<string>(oids.text, mostBytesOfText, writeText)
-
-/** Items that take `bytes` bytes each. */
-function openFixedArray<T>(
-  oid: number,
-  bytes: number,
-  write: (buffer: Buffer, value: T, at: number) => number,
-) {
-  return openArray<T>(
-    oid,
-    () => 4 + bytes,
-    (buffer, value, at) => write(buffer, value, buffer.writeInt32BE(bytes, at)),
-  )
-}
-
-/** `boolean[]` */
-export const openBoolArray = () =>
-  openFixedArray<boolean>(oids.bool, 1, (buffer, value, at) => buffer.writeUInt8(value ? 1 : 0, at))
-
-/** `smallint[]` */
-export const openInt2Array = () =>
-  openFixedArray<number>(oids.int2, 2, (buffer, value, at) => buffer.writeInt16BE(value, at))
-
-/** `int4[]` */
-export const openInt4Array = () =>
-  openFixedArray<number>(oids.int4, 4, (buffer, value, at) => buffer.writeInt32BE(value, at))
-
-/** `float8[]` */
-export const openFloat8Array = () =>
-  openFixedArray<number>(oids.float8, 8, (buffer, value, at) => buffer.writeDoubleBE(value, at))
-
-/** `uuid[]`, written with or without its dashes. */
-export const openUuidArray = () =>
-  openFixedArray<string>(oids.uuid, 16, (buffer, value, at) => {
-    buffer.write(value.replaceAll('-', ''), at, 'hex')
-    return at + 16
-  })
-
-const openInt64Array = (oid: number) =>
-  openFixedArray<bigint>(oid, 8, (buffer, value, at) =>
-    buffer.writeBigUInt64BE(BigInt.asUintN(64, value), at),
-  )
-
-/** `int8[]` */
-export const openInt8Array = () => openInt64Array(oids.int8)
-
-/** `pg_lsn[]` */
-export const openLsnArray = () => openInt64Array(oids.pg_lsn)
-
-/** `timestamptz[]` */
-export const openTimestamptzArray = () =>
-  openFixedArray<Date>(oids.timestamptz, 8, (buffer, value, at) =>
-    buffer.writeBigInt64BE(BigInt(value.getTime() - secondsTo2000 * 1000) * 1000n, at),
-  )
-
 /** Where `column` writes before it copies: one for each type, since nothing comes in between. */
-const desks = {
-  text: openTextArray(),
-  boolean: openBoolArray(),
-  smallint: openInt2Array(),
-  int: openInt4Array(),
-  bigint: openInt8Array(),
-  pg_lsn: openLsnArray(),
-  float8: openFloat8Array(),
-  timestamptz: openTimestamptzArray(),
-  uuid: openUuidArray(),
-}
-export type ColumnType = keyof typeof desks
-export type ItemOf<Type extends ColumnType> = Parameters<(typeof desks)[Type]['add']>[0]
+const desks = new Map<ColumnType, BinaryArray<never>>()
 
 /**
  * One column of `items`, of a type as Postgres calls it; null where it holds nulls only. It takes no byte more than it
@@ -173,7 +123,8 @@ export function column<Type extends ColumnType, Item>(
   items: readonly Item[],
   pick: (item: Item) => ItemOf<Type>,
 ): Buffer | null {
-  const desk = desks[type] as BinaryArray<ItemOf<Type>>
+  const desk = (desks.get(type) ?? openArray(type)) as BinaryArray<ItemOf<Type>>
+  desks.set(type, desk)
   desk.clear()
   for (const item of items) desk.add(pick(item))
   const value = desk.valueOrNull()

@@ -1,5 +1,6 @@
 import { dueInMs, type RowEntity } from './aside.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 import { rows, statement } from './statement.ts'
 
 const blockedStatement = statement(
@@ -87,5 +88,5 @@ export async function webhooksWithAside(
   shares: readonly number[],
 ): Promise<{ webhookId: number; dueInMs: number | null }[]> {
   const { rows } = await webhooksWithAsideStatement(outbox.pool, { shares })
-  return rows.map(row => ({ webhookId: row.webhook_id, dueInMs: row.due_in_ms }))
+  return rows.map(fields<{ webhookId: number; dueInMs: number | null }>)
 }

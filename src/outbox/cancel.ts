@@ -7,6 +7,7 @@ import { isTaken, placeIn, tellByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
 import { planTransactionByIndex } from './database.ts'
 import { lockAllHolders } from './fence.ts'
+import { fields } from './fields.ts'
 import { rows, statement } from './statement.ts'
 
 /** Which of a webhook's waiting events: all, those of one entity, or one. */
@@ -107,17 +108,13 @@ export async function cancelRows(
     : await cancelRowsOfWebhook(client, { ...which, entityType: '', entityId: '', from: 0n })
   const cancelled: number = rows.reduce((sum, row) => sum + row.cancelled, 0)
   if (cancelled === 0) return { cancelled, isMore: false }
-  const entities = rows.map(row => ({
-    entityType: row.entity_type as string,
-    entityId: row.entity_id as string,
-    oldest: row.oldest as TimeId,
-  }))
+  const entities = rows.map(fields<Changed>)
   const ids: TimeId[] = rows.flatMap(row => row.batch_ids)
   if (ids.length > 0) await endEmptyBatches(client, { webhookId, ids })
   const moved = await movedOn(client, { webhookId, entities })
   await wakeNext(
     client,
-    moved.rows.map(row => ({ webhookId, entityType: row.entity_type, entityId: row.entity_id })),
+    moved.rows.map(row => ({ webhookId, ...fields<Entity>(row) })),
   )
   await tellByHand(client, webhookId)
   return { cancelled, isMore: cancelled === limit }

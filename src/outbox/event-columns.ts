@@ -1,16 +1,6 @@
 import type { StoredEvent } from '../domain/event.ts'
 import { shareOf } from '../domain/share.ts'
-import {
-  arrayLiteral,
-  itemAt,
-  openInt2Array,
-  openInt4Array,
-  openInt8Array,
-  openLsnArray,
-  openTextArray,
-  openTimestamptzArray,
-  sliceArray,
-} from './binary-array.ts'
+import { arrayLiteral, type BinaryArray, itemAt, openArray, sliceArray } from './binary-array.ts'
 
 /**
  * Events on their way into the outbox, written down column by column, as `append` sends them. The events themselves
@@ -32,78 +22,47 @@ export type EventColumns = {
   values(): EventArrays
 }
 
+const listOf = (texts: readonly string[] | null | undefined) => (texts ? arrayLiteral(texts) : null)
+
 /** The columns, under the names that they have in the table; of lists, the texts. */
-export const eventTypes = {
-  id: 'bigint',
-  share: 'smallint',
-  commit_lsn: 'pg_lsn',
-  index_in_transaction: 'int',
-  entity_type: 'text',
-  entity_id: 'text',
-  action_type: 'text',
-  committed_at: 'timestamptz',
-  body: 'text',
-  previous: 'text',
-  changed: 'text',
-  omitted: 'text',
+export const eventColumns = {
+  id: ['bigint', (event: StoredEvent) => event.id],
+  share: ['smallint', (event: StoredEvent) => shareOf(event.entityType, event.entityId)],
+  commit_lsn: ['pg_lsn', (event: StoredEvent) => event.commitLsn],
+  index_in_transaction: ['int', (event: StoredEvent) => event.index],
+  entity_type: ['text', (event: StoredEvent) => event.entityType],
+  entity_id: ['text', (event: StoredEvent) => event.entityId],
+  action_type: ['text', (event: StoredEvent) => event.actionType],
+  committed_at: ['timestamptz', (event: StoredEvent) => event.committedAt],
+  body: ['text', (event: StoredEvent) => event.body],
+  // Without REPLICA IDENTITY FULL no event has any of these, and nothing of them is sent.
+  previous: ['text', ({ facts }: StoredEvent) => facts?.previous ?? null],
+  changed: ['text', ({ facts }: StoredEvent) => listOf(facts?.changed)],
+  omitted: ['text', ({ facts }: StoredEvent) => listOf(facts?.omitted)],
 } as const
 
-type Fact = 'previous' | 'changed' | 'omitted'
-type Known = Exclude<keyof typeof eventTypes, Fact>
-type EventArrays = { [Name in Known]: Buffer } & { [Name in Fact]: Buffer | null }
-
-/** Without REPLICA IDENTITY FULL no event has any of these, and nothing of them is sent. */
-const factTexts = {
-  previous: ({ facts }: StoredEvent) => facts?.previous ?? null,
-  changed: ({ facts }: StoredEvent) => (facts?.changed ? arrayLiteral(facts.changed) : null),
-  omitted: ({ facts }: StoredEvent) => (facts?.omitted ? arrayLiteral(facts.omitted) : null),
-}
+type EventArrays = { readonly [Name in keyof typeof eventColumns]: Buffer | null }
 
 /** Opens columns without an event. */
 export function openEventColumns(): EventColumns {
-  const columns = {
-    id: openInt8Array(),
-    share: openInt2Array(),
-    commit_lsn: openLsnArray(),
-    index_in_transaction: openInt4Array(),
-    entity_type: openTextArray(),
-    entity_id: openTextArray(),
-    action_type: openTextArray(),
-    committed_at: openTimestamptzArray(),
-    body: openTextArray(),
-  } satisfies Record<Known, unknown>
-  const facts = Object.entries(factTexts).map(([name, textOf]) => ({
+  const columns = Object.entries(eventColumns).map(([name, [type, pick]]) => ({
     name,
-    textOf,
-    column: openTextArray(),
+    pick: pick as (event: StoredEvent) => unknown,
+    array: openArray(type) as BinaryArray<unknown>,
   }))
-  const every = [...Object.values(columns), ...facts.map(({ column }) => column)]
   let count = 0
-
-  const values = () => {
-    const named = Object.entries(columns).map(([name, column]) => [name, column.value()])
-    const known = facts.map(({ name, column }) => [name, column.valueOrNull()])
-    return Object.fromEntries([...named, ...known]) as EventArrays
-  }
+  const values = () =>
+    Object.fromEntries(columns.map(({ name, array }) => [name, array.valueOrNull()])) as EventArrays
 
   return {
     ...viewOf(values, () => count),
     add(event) {
-      columns.id.add(event.id)
-      columns.share.add(shareOf(event.entityType, event.entityId))
-      columns.commit_lsn.add(event.commitLsn)
-      columns.index_in_transaction.add(event.index)
-      columns.entity_type.add(event.entityType)
-      columns.entity_id.add(event.entityId)
-      columns.action_type.add(event.actionType)
-      columns.committed_at.add(event.committedAt)
-      columns.body.add(event.body)
-      for (const { textOf, column } of facts) column.add(textOf(event))
+      for (const { array, pick } of columns) array.add(pick(event))
       count++
     },
-    bytes: () => every.reduce((sum, column) => sum + column.bytes(), 0),
+    bytes: () => columns.reduce((sum, { array }) => sum + array.bytes(), 0),
     clear() {
-      for (const column of every) column.clear()
+      for (const { array } of columns) array.clear()
       count = 0
     },
   }
@@ -118,11 +77,11 @@ function viewOf(values: () => EventArrays, count: () => number) {
     at(place: number) {
       const arrays = values()
       return {
-        entityType: text(arrays.entity_type, place),
-        entityId: text(arrays.entity_id, place),
-        actionType: text(arrays.action_type, place),
-        commitLsn: itemAt(arrays.commit_lsn, place).readBigUInt64BE(),
-        index: itemAt(arrays.index_in_transaction, place).readInt32BE(),
+        entityType: text(arrays.entity_type!, place),
+        entityId: text(arrays.entity_id!, place),
+        actionType: text(arrays.action_type!, place),
+        commitLsn: itemAt(arrays.commit_lsn!, place).readBigUInt64BE(),
+        index: itemAt(arrays.index_in_transaction!, place).readInt32BE(),
       }
     },
     slice(from: number, to: number): EventColumns {

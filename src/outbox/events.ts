@@ -2,6 +2,7 @@ import type { ActionType, EventFacts } from '../domain/event.ts'
 import { mostShownBytes } from '../domain/shown.ts'
 import { afterAll, type TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 
 /** An event in one line of a list: without its data, which may be a megabyte. */
 export type EventLine = Pick<EventFacts, 'changed' | 'omitted'> & {
@@ -23,18 +24,6 @@ export type ShownEvent = EventFacts &
 
 const lineColumns = 'id, entity_type, entity_id, action_type, committed_at, changed, omitted'
 
-function toLine(row: Record<string, unknown>): EventLine {
-  return {
-    id: row.id as TimeId,
-    entityType: row.entity_type as string,
-    entityId: row.entity_id as string,
-    actionType: row.action_type as ActionType,
-    committedAt: row.committed_at as Date,
-    changed: row.changed as string[] | null,
-    omitted: row.omitted as string[] | null,
-  }
-}
-
 /** An event, or null where there is none, or none any more. */
 export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent | null> {
   const { rows } = await outbox.pool.query(
@@ -47,17 +36,17 @@ export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent 
   )
   const [row] = rows
   if (!row) return null
-  const isTooLarge = row.bytes > mostShownBytes
-  const line = toLine(row)
-  return isTooLarge
-    ? { ...line, body: '', previous: null, tooLargeBytes: row.bytes }
-    : { ...line, body: row.body, previous: row.previous }
+  const { bytes, body, previous, ...rest } = row
+  const line = fields<EventLine>(rest)
+  return bytes > mostShownBytes
+    ? { ...line, body: '', previous: null, tooLargeBytes: bytes }
+    : { ...line, body, previous }
 }
 
 /** The same in one line. */
 export async function findEventLine(outbox: Outbox, id: TimeId): Promise<EventLine | null> {
   const { rows } = await outbox.pool.query(`select ${lineColumns} from walhook.events where id = $1`, [id])
-  return rows[0] ? toLine(rows[0]) : null
+  return rows[0] ? fields(rows[0]) : null
 }
 
 /** The newest events, of one entity where one is given: at most `limit`, older than the event `before` where given. */
@@ -77,5 +66,19 @@ export async function listEvents(
         `select ${lineColumns} from walhook.events where id < $1 order by id desc limit $2`,
         [before, limit],
       )
-  return rows.map(toLine)
+  return rows.map(fields<EventLine>)
+}
+
+/** The newest event, or null where there is none yet. */
+export async function findLastEvent(outbox: Outbox): Promise<EventLine | null> {
+  return (await listEvents(outbox, { entity: null, limit: 1, before: null }))[0] ?? null
+}
+
+/** Whether an event of this type is stored, of an entity that the mapping may have had once. */
+export async function isStoredType({ pool }: Pick<Outbox, 'pool'>, entityType: string): Promise<boolean> {
+  const { rows } = await pool.query(
+    'select exists (select from walhook.events where entity_type = $1) as is_stored',
+    [entityType],
+  )
+  return rows[0].is_stored
 }

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 
 /** A range of the WAL whose changes could not be captured. */
 export type Gap = {
@@ -78,20 +79,11 @@ export async function withdrawGap(outbox: Outbox, id: number, why: string): Prom
   )
 }
 
-function toGap(row: pg.QueryResultRow): Gap {
-  return {
-    id: row.id,
-    slotName: row.slot_name,
-    entityType: row.entity_type,
-    tableName: row.table_name,
-    reason: row.reason,
-    detail: row.detail,
-    fromLsn: parseLsn(row.from_lsn),
-    toLsn: row.to_lsn === null ? null : parseLsn(row.to_lsn),
-    foundAt: row.found_at,
-    resyncedAt: row.resynced_at,
-  }
-}
+const toGap = (row: pg.QueryResultRow): Gap => ({
+  ...fields<Gap>(row),
+  fromLsn: parseLsn(row.from_lsn),
+  toLsn: row.to_lsn === null ? null : parseLsn(row.to_lsn),
+})
 
 /**
  * The entities of a type that receivers know by the events that are still here, those not deleted last, without those that

@@ -8,6 +8,7 @@ import {
   noteEveryMs,
   noteFailure,
 } from '../domain/health.ts'
+import { fields } from './fields.ts'
 
 /** What an attempt says of its webhook: sent to `url`, which may no longer be the webhook's. */
 export type WebhookNews = News & {
@@ -36,9 +37,9 @@ export type LockedHealth = Health & {
  * changes nothing, and of one that fails, a failure does once a minute, and when its time is up.
  */
 const lockHealthStatement = `
-select w.id, w.url, w.failing_since, w.held_until, w.failed_for_ms::float8, w.failed_at, w.next_try_at, w.activated_at,
+select w.id as webhook_id, w.url, w.failing_since, w.held_until, w.failed_for_ms::float8, w.failed_at, w.next_try_at, w.activated_at,
        clock_timestamp() as now,
-       w.failing_since <= now() - $5 * interval '1 ms' and exists (
+       coalesce(w.failing_since <= now() - $5 * interval '1 ms', false) and exists (
          select from walhook.ended_deliveries d
          where d.webhook_id = w.id and d.state = 'dead' and d.ended_at >= w.failing_since
        ) as has_dead
@@ -74,19 +75,9 @@ export async function lockHealth(
       noteEveryMs,
     ],
   })
-  return rows.map(row => ({
-    webhookId: row.id,
-    url: row.url,
-    failingSince: row.failing_since,
-    heldUntil: row.held_until,
-    hasDead: row.has_dead === true,
-    now: row.now,
-    failingTime: row.failed_at && {
-      failedForMs: row.failed_for_ms,
-      failedAt: row.failed_at,
-      nextTryAt: row.next_try_at,
-    },
-    activatedAt: row.activated_at,
+  return rows.map(({ failed_for_ms: failedForMs, failed_at: failedAt, next_try_at: nextTryAt, ...rest }) => ({
+    ...fields<Omit<LockedHealth, 'failingTime'>>(rest),
+    failingTime: failedAt && { failedForMs, failedAt, nextTryAt },
   }))
 }
 

@@ -4,6 +4,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 import { dissolveBatches } from './dissolve-batches.ts'
 import { lockHolder, lockHolderAlone, lockJoining, standing } from './fence.ts'
+import { fields } from './fields.ts'
 import { statement } from './statement.ts'
 
 /**
@@ -180,7 +181,7 @@ export async function claimShares(
       'select share, settled_up_to from walhook.shares where holder_id = $1 order by share',
       [holderId],
     )
-    return rows.map(row => ({ share: row.share, settledUpTo: row.settled_up_to }))
+    return rows.map(fields<HeldShare>)
   })
 }
 

@@ -4,6 +4,7 @@ import { type Outbox, transaction } from './database.ts'
 import { deliveryColumns, fromRow } from './delivery-row.ts'
 import { lockHolder, standing } from './fence.ts'
 import { waitForStreamMs, waitingForStream, waitsForStream } from './pulled.ts'
+import { fields } from './fields.ts'
 import { type Delivery, itsEvent } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import type { TakenRow } from './taken.ts'
@@ -121,11 +122,7 @@ export async function pickDue(
     const shares = input.shares.filter(share => held?.shares.has(share))
     if (shares.length === 0) return { deliveries: [], nextDueInMs: null }
     const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
-    const taken = due.rows.map(row => ({
-      entityType: row.entity_type,
-      entityId: row.entity_id,
-      eventId: row.event_id,
-    }))
+    const taken = due.rows.map(fields<Key>)
     const [, read, left] = await Promise.all([
       taken.length > 0 && putBackBehind(client, { webhookId, keys: taken }),
       taken.length > 0 && readTaken(client, { webhookId, holderId, keys: taken }),

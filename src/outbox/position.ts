@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 
 /** How far a slot's changes are stored. */
 export type Position = {
@@ -22,15 +23,16 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
     `select system_identifier, commit_lsn, confirmed_lsn, last_event_id, read_lsn from walhook.positions where slot_name = $1`,
     [slotName],
   )
-  const row = rows[0]
-  if (!row) return null
-  return {
-    systemIdentifier: row.system_identifier,
-    commitLsn: parseLsn(row.commit_lsn),
-    confirmedLsn: row.confirmed_lsn === null ? null : parseLsn(row.confirmed_lsn),
-    lastEventId: row.last_event_id,
-    readLsn: row.read_lsn === null ? null : parseLsn(row.read_lsn),
-  }
+  const [row] = rows
+  const orNull = (lsn: string | null) => (lsn === null ? null : parseLsn(lsn))
+  return row
+    ? {
+        ...fields<Position>(row),
+        commitLsn: parseLsn(row.commit_lsn),
+        confirmedLsn: orNull(row.confirmed_lsn),
+        readLsn: orNull(row.read_lsn),
+      }
+    : null
 }
 
 /** Whether a slot was captured into this outbox before, which need not be migrated yet. */

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 import { stateAt, wants } from './wanted.ts'
 
 /** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
@@ -91,7 +92,7 @@ export async function readCounts(
   { most, lookAt }: { most: number; lookAt: number },
 ): Promise<{ id: number; rows: number; ahead: number; lookedAt: number }[]> {
   const { rows } = await db.query(countsStatement, [webhookIds, most, lookAt])
-  return rows.map(({ id, rows, ahead, looked_at }) => ({ id, rows, ahead, lookedAt: looked_at }))
+  return rows.map(fields<{ id: number; rows: number; ahead: number; lookedAt: number }>)
 }
 
 /**

@@ -4,6 +4,7 @@ import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 import type { Count } from './queue-depth.ts'
 
 /** Which events are sent to a webhook once more. Ranges hold their beginning and not their end. */
@@ -211,9 +212,7 @@ async function* pagesOf(client: pg.PoolClient, pageEvents: number): AsyncGenerat
   const waiting: EntityEvent[] = []
   for (;;) {
     const { rows } = await client.query(`fetch ${pageEvents} from found`)
-    waiting.push(
-      ...rows.map(row => ({ entityType: row.entity_type, entityId: row.entity_id, eventId: row.event_id })),
-    )
+    waiting.push(...rows.map(fields<EntityEvent>))
     if (rows.length < pageEvents) break
     const last = waiting.at(-1)!
     const end = waiting.findIndex(

@@ -3,30 +3,25 @@ import type { StoredEvent } from '../domain/event.ts'
 import { toldAsNew } from '../domain/event.ts'
 import type { Resync } from '../domain/resync.ts'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 import type { PageDone, PageReason } from './paged-work.ts'
 
 type Db = pg.Pool | pg.PoolClient
 
-function toResync(row: pg.QueryResultRow): Resync {
+function toResync({
+  table_name,
+  part_oid,
+  part_name,
+  created_at: _,
+  ended_at: __,
+  ...rest
+}: pg.QueryResultRow) {
   return {
-    id: row.id,
-    slotName: row.slot_name,
-    entityType: row.entity_type,
-    part:
-      row.part_oid === null
-        ? null
-        : { tableName: row.table_name, oid: Number(row.part_oid), name: row.part_name },
-    gapIds: row.gap_ids,
-    state: row.state,
-    phase: row.phase,
-    reason: row.reason,
-    code: row.code,
-    knownUpTo: row.known_up_to,
-    afterKey: row.after_key,
-    untilKey: row.until_key,
-    rowsDone: Number(row.rows_done),
-    deletesDone: Number(row.deletes_done),
-    rowsEstimate: row.rows_estimate === null ? null : Number(row.rows_estimate),
+    ...fields<Resync>(rest),
+    part: part_oid === null ? null : { tableName: table_name, oid: Number(part_oid), name: part_name },
+    rowsDone: Number(rest.rows_done),
+    deletesDone: Number(rest.deletes_done),
+    rowsEstimate: rest.rows_estimate === null ? null : Number(rest.rows_estimate),
   }
 }
 

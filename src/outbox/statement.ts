@@ -48,7 +48,6 @@ type Scalars = {
   bigint: bigint
   float8: number
   text: string
-  uuid: string
   pg_lsn: string
   timestamptz: Date
   'smallint[]': readonly number[]
@@ -102,9 +101,10 @@ export function rows<Item>(
 }
 
 /** Rows whose columns are arrays already, each under its name; a null is a column of nulls. */
-export function arrays<const Types extends Record<string, string>>(
-  types: Types,
-): Rows<{ readonly [Name in keyof Types]: Buffer | null }> {
-  const names = Object.keys(types)
-  return { names, types: Object.values(types), columnsOf: given => names.map(name => given[name]) }
+export function arrays<const Columns extends Record<string, readonly [ColumnType, unknown]>>(
+  columns: Columns,
+): Rows<{ readonly [Name in keyof Columns]: Buffer | null }> {
+  const names = Object.keys(columns)
+  const types = Object.values(columns).map(([type]) => type)
+  return { names, types, columnsOf: given => names.map(name => given[name]) }
 }

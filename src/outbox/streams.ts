@@ -1,6 +1,7 @@
 import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 import { lockHolder, standing } from './fence.ts'
+import { fields } from './fields.ts'
 import { rows, statement } from './statement.ts'
 
 /** The place of a webhook that is behind, in one share. One that keeps up has none: the share's place is its own. */
@@ -21,12 +22,7 @@ export async function readStreams(outbox: Outbox, shares: readonly number[]): Pr
            where share = any($1::smallint[])`,
     values: [shares],
   })
-  return rows.map(row => ({
-    webhookId: row.webhook_id,
-    share: row.share,
-    settledUpTo: row.settled_up_to,
-    maySendUpTo: row.may_send_up_to,
-  }))
+  return rows.map(fields<OwnPlace>)
 }
 
 type Share = { readonly share: number; readonly settledUpTo: TimeId }

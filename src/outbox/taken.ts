@@ -1,6 +1,7 @@
 import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 import { lockHolder } from './fence.ts'
+import { fields } from './fields.ts'
 import { rows, statement } from './statement.ts'
 
 /** A row that a holder has taken. */
@@ -25,18 +26,13 @@ export async function readTaken(
     }),
     outbox.pool.query({
       name: 'taken_batches',
-      text: 'select webhook_id, id from walhook.batches where taken_by = $1',
+      text: 'select webhook_id, id as batch_id from walhook.batches where taken_by = $1',
       values: [holderId],
     }),
   ])
   return {
-    taken: ofRows.rows.map(row => ({
-      webhookId: row.webhook_id,
-      entityType: row.entity_type,
-      entityId: row.entity_id,
-      eventId: row.event_id,
-    })),
-    batches: ofBatches.rows.map(row => ({ webhookId: row.webhook_id, batchId: row.id })),
+    taken: ofRows.rows.map(fields<TakenRow>),
+    batches: ofBatches.rows.map(fields<TakenBatch>),
   }
 }
 

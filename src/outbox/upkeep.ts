@@ -5,7 +5,6 @@ import { advanceRetentionClock, type Clock, newestIdTime } from './clock.ts'
 import type { Outbox } from './database.ts'
 import { dayMs, ensurePartitions } from './partitions.ts'
 import { dropOldDays, type HeldDay, type Retention } from './retention.ts'
-import { dropOldSkips } from './skips.ts'
 import { deleteLeftovers } from './webhooks.ts'
 
 const minuteMs = 60_000
@@ -62,7 +61,6 @@ export async function keepDays(
       if (held.length > 0) log.warn('outbox.days_held', describeHeld(held))
       // A process may have died while it deleted a webhook.
       await deleteLeftovers(outbox)
-      await dropOldSkips(outbox)
       if (keep.auditDays !== null) {
         const pruned = await pruneAudit(outbox, atMs - keep.auditDays * dayMs)
         if (pruned > 0) log.info('outbox.audit_pruned', { records: pruned })

@@ -104,7 +104,7 @@ vi.mock('../../src/capture/catalogue.ts', async original => {
 vi.mock('../../src/outbox/append.ts', async original => {
   const real = await original<typeof import('../../src/outbox/append.ts')>()
   const append: typeof real.append = (db, input) => {
-    if ('add' in input.events && input.events.values().body.includes(poison)) fault.strike('append')
+    if ('add' in input.events && input.events.values().body?.includes(poison)) fault.strike('append')
     return real.append(db, input)
   }
   return { ...real, append }
