@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
+import { ofRow, ofRowEntity, oldestOfS } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
+import { isSkipped } from './waits.ts'
 
 /**
  * A row of `deliveries` is an event that could not be sent at once:
@@ -51,11 +53,8 @@ const setAsideStatement = statement(
   'set_aside',
   {
     aside: rows<AsideRow & { readonly isFirst: boolean }>({
-      webhook_id: ['int', row => row.webhookId],
+      ...ofRow,
       share: ['smallint', row => row.share],
-      entity_type: ['text', row => row.entityType],
-      entity_id: ['text', row => row.entityId],
-      event_id: ['bigint', row => row.eventId],
       attempts: ['smallint', row => row.attempts],
       with_previous: ['boolean', row => row.withPrevious],
       as_new: ['boolean', row => row.asNew],
@@ -83,12 +82,7 @@ left join lateral (
 ) older on true
 where exists (select from walhook.webhooks w where w.id = s.webhook_id offset 0)
   and exists (select from walhook.events e where e.id = s.event_id offset 0)
-  and (s.attempts > 0 or s.taken_by is not null or not exists (
-    select from walhook.skips k
-    where k.webhook_id = s.webhook_id and k.after_id < s.event_id and k.up_to >= s.event_id
-      and (k.entity_type is null or (k.entity_type = s.entity_type and k.entity_id = s.entity_id))
-    offset 0
-  ))
+  and (s.attempts > 0 or s.taken_by is not null or not ${isSkipped('s.webhook_id', 's', 's.event_id')})
 on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
 returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
 )
@@ -126,26 +120,13 @@ export type RowEntity = {
   readonly entityType: string
   readonly entityId: string
 }
-const entities = rows<RowEntity>({
-  webhook_id: ['int', of => of.webhookId],
-  entity_type: ['text', of => of.entityType],
-  entity_id: ['text', of => of.entityId],
-})
-
-/** The oldest row of an entity `s`. */
-const oldestOf = (and = '') => `
-cross join lateral (
-  select ctid, due_at, taken_by, batch_id from walhook.deliveries
-  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id
-  order by event_id limit 1
-  ${and}
-) o`
+const entities = rows<RowEntity>(ofRowEntity)
 
 /** Waits for whoever picks one of them at this moment, and may put it back as behind. */
 const lockOldest = statement(
   'lock_oldest',
   { entities },
-  p => `select 1 from ${p.entities('s')} ${oldestOf('for no key update')}`,
+  p => `select 1 from ${p.entities('s')} cross join ${oldestOfS('1', 's.webhook_id', 'for no key update')} o`,
 )
 
 /** Not what is taken or in a batch: that moves on by itself. */
@@ -154,7 +135,8 @@ const wakeOldest = statement(
   { entities },
   p => `
 with oldest as materialized (
-  select o.ctid from ${p.entities('s')} ${oldestOf()} where o.due_at = 'infinity' and o.taken_by is null and o.batch_id is null
+  select o.ctid from ${p.entities('s')} cross join ${oldestOfS('ctid, due_at, taken_by, batch_id')} o
+  where o.due_at = 'infinity' and o.taken_by is null and o.batch_id is null
 )
 update walhook.deliveries d
 set due_at = clock_timestamp()

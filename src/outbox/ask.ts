@@ -5,8 +5,9 @@ import type { TimeId } from '../domain/time-id.ts'
 import { isTaken, makeDue, placeIn, tellByHand } from './by-hand.ts'
 import { planTransactionByIndex } from './database.ts'
 import { fields } from './fields.ts'
-import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
+import { ofEntity } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
+import { isDelivered, isSkipped, waitsInLog } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
 /**
@@ -64,8 +65,7 @@ order by e.id`,
 type UpTo = Entity & { readonly share: number; readonly upTo: TimeId }
 
 const upTos = rows<UpTo>({
-  entity_type: ['text', each => each.entityType],
-  entity_id: ['text', each => each.entityId],
+  ...ofEntity,
   share: ['smallint', each => each.share],
   up_to: ['bigint', each => each.upTo],
 })
@@ -92,11 +92,7 @@ with k as materialized (
     order by id offset 0
   ) e
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
-  where case
-    when not ${wants('e', 's')} then false
-    when ${isSkipped(p.webhookId, 'e')} then false
-    else not ${isEnded(p.webhookId, 'e')}
-  end
+  where ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'k.after_id', maySend: 'k.after_id' })}
   on conflict do nothing
   returning event_id
 ), passed_over as (

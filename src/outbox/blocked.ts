@@ -1,15 +1,14 @@
 import { dueInMs, type RowEntity } from './aside.ts'
 import type { Outbox } from './database.ts'
 import { fields } from './fields.ts'
+import { ofRowEntity } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
 
 const blockedStatement = statement(
   'blocked_entities',
   {
     asked: rows<RowEntity & { readonly place: number }>({
-      webhook_id: ['int', of => of.webhookId],
-      entity_type: ['text', of => of.entityType],
-      entity_id: ['text', of => of.entityId],
+      ...ofRowEntity,
       place: ['int', of => of.place],
     }),
     webhookIds: 'int[]',

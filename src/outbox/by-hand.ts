@@ -1,7 +1,9 @@
 import type pg from 'pg'
 import type { Entity } from '../domain/entity.ts'
+import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
 import { lockAllHolders } from './fence.ts'
+import { ofEntity, oldestOfS, rowsOfS } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
 
 /**
@@ -57,10 +59,22 @@ export const isTaken = (d: string) => `(
     select from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
   ))`
 
-export const entities = rows<Entity>({
-  entity_type: ['text', each => each.entityType],
-  entity_id: ['text', each => each.entityId],
-})
+const endEmptyBatchesStatement = `
+delete from walhook.batches b
+where webhook_id = any($1) and id = any($2) and taken_by is null and not exists (
+  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
+)`
+
+/** Ends batches of which nothing is left. */
+export async function endEmptyBatches(
+  client: pg.ClientBase,
+  webhookIds: readonly number[],
+  ids: readonly TimeId[],
+): Promise<void> {
+  if (ids.length > 0) await client.query(endEmptyBatchesStatement, [webhookIds, ids])
+}
+
+const entities = rows<Entity>(ofEntity)
 
 /** When something of a share may be sent: now, unless a request of a holder that is gone may still be under way. */
 const soonest = (row: string) =>
@@ -78,11 +92,7 @@ export const makeDue = statement(
 with first as materialized (
   select s.*, o.*
   from ${p.entities('s')}
-  cross join lateral (
-    select ctid as row, event_id, batch_id, share from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
-    order by event_id limit 1
-  ) o
+  cross join ${oldestOfS('ctid as row, event_id, batch_id, share', p.webhookId)} o
   where o.event_id = any(${p.changed}) and not exists (
     select from walhook.deliveries d
     where d.webhook_id = ${p.webhookId} and d.entity_type = s.entity_type and d.entity_id = s.entity_id and ${isTaken('d')}
@@ -90,23 +100,14 @@ with first as materialized (
   )
 ), behind as materialized (
   select d.row
-  from first cross join lateral (
-    select ctid as row from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = first.entity_type and entity_id = first.entity_id
-      and event_id > first.event_id and batch_id is null and due_at < 'infinity'
-    offset 0
-  ) d
+  from first s
+  cross join ${rowsOfS('ctid as row', p.webhookId, `event_id > s.event_id and batch_id is null and due_at < 'infinity'`)} d
 ), batches as (
   update walhook.batches b set due_at = least(b.due_at, ${soonest('b')})
   where webhook_id = ${p.webhookId} and taken_by is null and id in (
     select d.batch_id
     from ${p.entities('s')}
-    cross join lateral (
-      select batch_id from walhook.deliveries
-      where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
-        and event_id = any(${p.changed}) and batch_id is not null
-      offset 0
-    ) d
+    cross join ${rowsOfS('batch_id', p.webhookId, `event_id = any(${p.changed}) and batch_id is not null`)} d
   )
 )
 update walhook.deliveries d set due_at = changed.due_at

@@ -3,11 +3,12 @@ import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeNext } from './aside.ts'
 import { askedPlaces } from './ask.ts'
-import { isTaken, placeIn, tellByHand } from './by-hand.ts'
+import { endEmptyBatches, isTaken, placeIn, tellByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
 import { planTransactionByIndex } from './database.ts'
 import { lockAllHolders } from './fence.ts'
 import { fields } from './fields.ts'
+import { ofEntity, oldestOfS } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
 
 /** Which of a webhook's waiting events: all, those of one entity, or one. */
@@ -49,13 +50,14 @@ select entity_type, entity_id, count(*)::int as cancelled, min(event_id) as olde
 from doomed group by entity_type, entity_id`,
   )
 
-const ofEntity = (p: Record<'entityType' | 'entityId' | 'from', string>) =>
-  `d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and d.event_id >= ${p.from}`
-const afterRow = (p: Record<'entityType' | 'entityId' | 'from', string>) =>
-  `(d.entity_type, d.entity_id, d.event_id) > (${p.entityType}, ${p.entityId}, ${p.from})`
-
-const cancelRowsOfEntity = cancelRowsWhere('cancel_rows_of_entity', ofEntity)
-const cancelRowsOfWebhook = cancelRowsWhere('cancel_rows_of_webhook', afterRow)
+const cancelRowsOfEntity = cancelRowsWhere(
+  'cancel_rows_of_entity',
+  p => `d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and d.event_id >= ${p.from}`,
+)
+const cancelRowsOfWebhook = cancelRowsWhere(
+  'cancel_rows_of_webhook',
+  p => `(d.entity_type, d.entity_id, d.event_id) > (${p.entityType}, ${p.entityId}, ${p.from})`,
+)
 
 type Changed = Entity & { readonly oldest: TimeId }
 
@@ -64,31 +66,13 @@ const movedOn = statement(
   'moved_on',
   {
     webhookId: 'int',
-    entities: rows<Changed>({
-      entity_type: ['text', each => each.entityType],
-      entity_id: ['text', each => each.entityId],
-      oldest: ['bigint', each => each.oldest],
-    }),
+    entities: rows<Changed>({ ...ofEntity, oldest: ['bigint', each => each.oldest] }),
   },
   p => `
 select s.entity_type, s.entity_id
 from ${p.entities('s')}
-cross join lateral (
-  select event_id from walhook.deliveries
-  where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
-  order by event_id limit 1
-) first
+cross join ${oldestOfS('event_id', p.webhookId)} first
 where first.event_id > s.oldest`,
-)
-
-const endEmptyBatches = statement(
-  'end_empty_batches',
-  { webhookId: 'int', ids: 'bigint[]' },
-  p => `
-delete from walhook.batches b
-where webhook_id = ${p.webhookId} and id = any(${p.ids}) and taken_by is null and not exists (
-  select from walhook.deliveries where webhook_id = ${p.webhookId} and batch_id = b.id offset 0
-)`,
 )
 
 /**
@@ -110,7 +94,7 @@ export async function cancelRows(
   if (cancelled === 0) return { cancelled, isMore: false }
   const entities = rows.map(fields<Changed>)
   const ids: TimeId[] = rows.flatMap(row => row.batch_ids)
-  if (ids.length > 0) await endEmptyBatches(client, { webhookId, ids })
+  await endEmptyBatches(client, [webhookId], ids)
   const moved = await movedOn(client, { webhookId, entities })
   await wakeNext(
     client,

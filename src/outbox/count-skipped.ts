@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import { isDelivered, isEnded } from './queue-depth.ts'
 import { statement } from './statement.ts'
-import { stateAt, wants } from './wanted.ts'
+import { waitsInLog } from './waits.ts'
+import { stateAt } from './wanted.ts'
 
 /** What the streams of a webhook pass over since a cancellation, and where they were. */
 export type Skipped = {
@@ -35,20 +35,13 @@ const countOf = (name: string, where: (p: Record<'entityType' | 'entityId', stri
     name,
     given,
     p => `
-select max(e.id) as last, count(*)::int as looked_at, (count(*) filter (where case
-  when e.id <= (${p.settled})[e.share + 1] or not ${wants('e', 's')} then false
-  when e.id <= (${p.maySend})[e.share + 1] and ${isDelivered(p.webhookId, 'e')} then false
-  when ${isEnded(p.webhookId, 'e')} then false
-  when exists (
-    select from walhook.deliveries d
-    where d.webhook_id = ${p.webhookId} and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
-  ) then false
-  else not exists (
-    select from walhook.skips k
-    where k.webhook_id = ${p.webhookId} and k.id is distinct from ${p.skipId} and k.after_id < e.id and k.up_to >= e.id
-      and (k.entity_type is null or (k.entity_type = e.entity_type and k.entity_id = e.entity_id))
-  )
-end))::int as skipped
+select max(e.id) as last, count(*)::int as looked_at, (count(*) filter (where ${waitsInLog(p.webhookId, {
+      e: 'e',
+      s: 's',
+      settled: `(${p.settled})[e.share + 1]`,
+      maySend: `(${p.maySend})[e.share + 1]`,
+      skips: `k.id is distinct from ${p.skipId}`,
+    })}))::int as skipped
 from (
   select id, share, entity_type, entity_id, action_type, changed, only_webhook_id, webhooks_version
   from walhook.events where ${where(p)} and id > ${p.after} and id <= ${p.upTo} order by id limit ${p.most}

@@ -2,8 +2,8 @@ import type { ExplainFacts } from '../domain/explain-facts.ts'
 import { firstIdAt, type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 import type { EventLine } from './events.ts'
-import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
-import { stateAt, wants } from './wanted.ts'
+import { waitsInLog } from './waits.ts'
+import { stateAt } from './wanted.ts'
 
 /**
  * The last attempt of an event, by itself or in a batch, also where it is kept beyond the log's time. $4 lets Postgres
@@ -84,8 +84,7 @@ left join lateral (
     order by id limit ${olderLookedAt}
   ) e
   left join lateral (${stateAt('w.id', 'e.webhooks_version')}) s on true
-  where ${wants('e', 's')} and not ${isSkipped('w.id', 'e')} and not ${isEnded('w.id', 'e')}
-    and not ${isDelivered('w.id', 'e')}
+  where ${waitsInLog('w.id', { e: 'e', s: 's', settled: 'p.settled_up_to', maySend: '$1' })}
   order by e.id limit 1
 ) older on true
 left join lateral (

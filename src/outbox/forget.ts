@@ -3,11 +3,11 @@ import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
 import { wakeNext } from './aside.ts'
-import { placeIn } from './by-hand.ts'
+import { endEmptyBatches, placeIn } from './by-hand.ts'
 import { type Outbox, transaction } from './database.ts'
 import { lockAllHolders } from './fence.ts'
-import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
-import { stateAt, wants } from './wanted.ts'
+import { waitsInLog } from './waits.ts'
+import { stateAt } from './wanted.ts'
 
 /** How much was there of an entity, and is there no more. */
 export type Forgotten = {
@@ -58,12 +58,6 @@ select (select max(id) from w) as last, (select count(*)::int from gone) as rows
        array(select distinct webhook_id from gone) as webhook_ids,
        array(select distinct batch_id from gone where batch_id is not null) as batch_ids`
 
-const endEmptyBatchesStatement = `
-delete from walhook.batches b
-where webhook_id = any($1) and id = any($2) and taken_by is null and not exists (
-  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
-)`
-
 /** How many events of the entity still wait in the log, for the same webhooks. */
 const countAheadStatement = `
 select count(*)::int as ahead
@@ -74,14 +68,7 @@ cross join lateral (
   offset 0
 ) e
 cross join lateral (${stateAt('w.id', 'e.webhooks_version')}) s
-where case
-  when not ${wants('e', 's')} then false
-  when ${isSkipped('w.id', 'e')} or ${isEnded('w.id', 'e')} or ${isDelivered('w.id', 'e')} then false
-  else not exists (
-    select from walhook.deliveries
-    where webhook_id = w.id and entity_type = $2 and entity_id = $3 and event_id = e.id
-  )
-end`
+where ${waitsInLog('w.id', { e: 'e', s: 's', settled: 'p.settled_up_to', maySend: 'p.may_send_up_to' })}`
 
 const eventsStatement = `
 select id from walhook.events where entity_type = $1 and entity_id = $2 and id <= $3 order by id limit $4`
@@ -144,7 +131,7 @@ async function cancelPage(
     const ahead = await client.query(countAheadStatement, which)
     const dropped = await client.query(dropRowsStatement, which)
     const { last, rows, webhook_ids, batch_ids } = dropped.rows[0]
-    if (batch_ids.length > 0) await client.query(endEmptyBatchesStatement, [webhook_ids, batch_ids])
+    await endEmptyBatches(client, webhook_ids, batch_ids)
     await wakeNext(
       client,
       webhook_ids.map((webhookId: number) => ({ webhookId, entityType, entityId })),

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { firstIdAt } from '../domain/time-id.ts'
 import { dayMs, partitionName } from './partitions.ts'
+import { isSkipped } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
 type Client = Pick<pg.ClientBase, 'query'>
@@ -35,11 +36,7 @@ where exists (
   cross join lateral (${stateAt('b.webhook_id', 'e.webhooks_version')}) s
   where e.id > greatest(b.place, $1::bigint - 1) and e.id < $2 and ${wants('e', 's')}
     and e.id > (select place from places p where p.webhook_id = b.webhook_id and p.share = e.share)
-    and not exists (
-      select from walhook.skips k
-      where k.webhook_id = b.webhook_id and e.id > k.after_id and e.id <= k.up_to
-        and (k.entity_type is null or (k.entity_type = e.entity_type and k.entity_id = e.entity_id))
-    )
+    and not ${isSkipped('b.webhook_id', 'e')}
 )
 order by 1 limit ${mostNamed}`
 

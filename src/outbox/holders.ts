@@ -3,8 +3,9 @@ import type { ShareOf } from '../domain/share-plan.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 import { dissolveBatches } from './dissolve-batches.ts'
-import { lockHolder, lockHolderAlone, lockJoining, standing } from './fence.ts'
+import { asHolder, lockHolderAlone, lockJoining } from './fence.ts'
 import { fields } from './fields.ts'
+import { oldestOfS } from './row-keys.ts'
 import { statement } from './statement.ts'
 
 /**
@@ -173,9 +174,7 @@ export async function claimShares(
   outbox: Outbox,
   { holderId, most }: { holderId: number; most: number },
 ): Promise<readonly HeldShare[]> {
-  return await transaction(outbox.pool, async client => {
-    await lockHolder(client, holderId)
-    if ((await standing(client, holderId)) === null) return []
+  const held = await asHolder(outbox, holderId, async client => {
     if (most > 0) await client.query(claimSharesStatement, [holderId, most])
     const { rows } = await client.query(
       'select share, settled_up_to from walhook.shares where holder_id = $1 order by share',
@@ -183,6 +182,7 @@ export async function claimShares(
     )
     return rows.map(fields<HeldShare>)
   })
+  return held ?? []
 }
 
 /**
@@ -235,12 +235,8 @@ with freed as (
   update walhook.shares set wait_until = greatest(wait_until, $2) where share = any(select share from freed)
 ), oldest as materialized (
   select distinct o.ctid, o.due_at, o.batch_id
-  from freed f
-  cross join lateral (
-    select ctid, due_at, batch_id, taken_by from walhook.deliveries
-    where webhook_id = f.webhook_id and entity_type = f.entity_type and entity_id = f.entity_id
-    order by event_id limit 1
-  ) o
+  from freed s
+  cross join ${oldestOfS('ctid, due_at, batch_id, taken_by')} o
   where o.taken_by is null
 )
 update walhook.deliveries d set due_at = $2

@@ -4,11 +4,12 @@ import { bodySent } from '../domain/event.ts'
 import { keepLatest, type Waiting } from '../domain/latest.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeNext } from './aside.ts'
-import { type Outbox, transaction } from './database.ts'
-import { lockHolder, standing } from './fence.ts'
-import { isSkipped } from './queue-depth.ts'
+import type { Outbox } from './database.ts'
+import { asHolder } from './fence.ts'
+import { ofEvent, rowOfS } from './row-keys.ts'
 import type { Delivery } from './shipment.ts'
 import { rows, statement } from './statement.ts'
+import { isSkipped } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
 export type Superseded = { readonly delivery: Delivery; readonly supersededBy: TimeId }
@@ -111,9 +112,7 @@ const supersede = statement(
   {
     webhookId: 'int',
     superseded: rows<Ended>({
-      entity_type: ['text', s => s.entityType],
-      entity_id: ['text', s => s.entityId],
-      event_id: ['bigint', s => s.eventId],
+      ...ofEvent,
       attempts: ['smallint', s => s.attempts],
       superseded_by: ['bigint', s => s.supersededBy],
       as_new: ['boolean', s => s.isNew],
@@ -123,11 +122,7 @@ const supersede = statement(
 with s as materialized (
   select s.*, d.ctid as row
   from ${p.superseded('s')}
-  left join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-    limit 1
-  ) d on true
+  left join ${rowOfS('ctid', p.webhookId)} d on true
 ), gone as (
   delete from walhook.deliveries d using s where d.ctid = s.row returning d.batch_id
 ), left_batches as (
@@ -162,12 +157,11 @@ export async function latestOf(
 ): Promise<{ isFenced: boolean; send: readonly Delivery[]; superseded: readonly Superseded[] }> {
   const { ended, ...judged } = await judge(outbox.pool, asked)
   if (ended.length === 0) return { isFenced: false, ...judged }
-  return await transaction(outbox.pool, async client => {
-    await lockHolder(client, asked.holderId)
-    if (!(await standing(client, asked.holderId))) return { isFenced: true, send: [], superseded: [] }
+  const written = await asHolder(outbox, asked.holderId, async client => {
     await writeEnded(client, asked.webhookId, ended)
     return { isFenced: false, ...judged }
   })
+  return written ?? { isFenced: true, send: [], superseded: [] }
 }
 
 /** The same within a transaction that has the holder's lock. */

@@ -1,10 +1,11 @@
 import type { TimeId } from '../domain/time-id.ts'
 import { dueInMs, wakeNext } from './aside.ts'
-import { type Outbox, transaction } from './database.ts'
+import type { Outbox } from './database.ts'
 import { deliveryColumns, fromRow } from './delivery-row.ts'
-import { lockHolder, standing } from './fence.ts'
+import { asHolder } from './fence.ts'
 import { waitForStreamMs, waitingForStream, waitsForStream } from './pulled.ts'
 import { fields } from './fields.ts'
+import { ofEvent, ofRow, rowOfS } from './row-keys.ts'
 import { type Delivery, itsEvent } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import type { TakenRow } from './taken.ts'
@@ -42,11 +43,7 @@ returning d.entity_type, d.entity_id, d.event_id`,
 )
 
 type Key = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
-const keys = rows<Key>({
-  entity_type: ['text', key => key.entityType],
-  entity_id: ['text', key => key.entityId],
-  event_id: ['bigint', key => key.eventId],
-})
+const keys = rows<Key>(ofEvent)
 
 /**
  * Puts back what is behind an older row of its entity (asked for by hand, or taken by a holder before): a statement of its own,
@@ -59,11 +56,7 @@ const putBackBehind = statement(
 with behind as materialized (
   select d.ctid
   from ${p.keys('s')}
-  cross join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-    limit 1
-  ) d
+  cross join ${rowOfS('ctid', p.webhookId)} d
   where exists (
     select from walhook.deliveries o
     where o.webhook_id = ${p.webhookId} and o.entity_type = s.entity_type and o.entity_id = s.entity_id
@@ -82,11 +75,7 @@ const readTaken = statement(
   p => `
 select ${deliveryColumns}
 from ${p.keys('s')}
-cross join lateral (
-  select * from walhook.deliveries
-  where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-  limit 1
-) d
+cross join ${rowOfS('*', p.webhookId)} d
 ${itsEvent}
 where d.taken_by = ${p.holderId}
 order by d.event_id`,
@@ -117,10 +106,9 @@ export async function pickDue(
   input: { holderId: number; webhookId: number; shares: readonly number[]; limit: number },
 ): Promise<Picked> {
   const { holderId, webhookId, limit } = input
-  return await transaction(outbox.pool, async client => {
-    const [, held] = await Promise.all([lockHolder(client, holderId), standing(client, holderId)])
-    const shares = input.shares.filter(share => held?.shares.has(share))
-    if (shares.length === 0) return { deliveries: [], nextDueInMs: null }
+  const picked = await asHolder(outbox, holderId, async (client, held) => {
+    const shares = input.shares.filter(share => held.shares.has(share))
+    if (shares.length === 0) return null
     const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
     const taken = due.rows.map(fields<Key>)
     const [, read, left] = await Promise.all([
@@ -135,28 +123,20 @@ export async function pickDue(
       nextDueInMs: isLeftAlone ? Math.max(leftInMs, waitForStreamMs) : leftInMs,
     }
   })
+  return picked ?? { deliveries: [], nextDueInMs: null }
 }
 
 const giveBackStatement = statement(
   'give_back',
   {
     holderId: 'int',
-    taken: rows<TakenRow>({
-      webhook_id: ['int', each => each.webhookId],
-      entity_type: ['text', each => each.entityType],
-      entity_id: ['text', each => each.entityId],
-      event_id: ['bigint', each => each.eventId],
-    }),
+    taken: rows<TakenRow>(ofRow),
   },
   p => `
 with given as materialized (
   select d.ctid
   from ${p.taken('s')}
-  cross join lateral (
-    select ctid, taken_by from walhook.deliveries
-    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-    limit 1
-  ) d
+  cross join ${rowOfS('ctid, taken_by')} d
   where d.taken_by = ${p.holderId}
 )
 update walhook.deliveries d set taken_by = null from given where d.ctid = given.ctid`,
@@ -168,8 +148,7 @@ export async function giveBack(
   { holderId, deliveries }: { holderId: number; deliveries: readonly TakenRow[] },
 ): Promise<void> {
   if (deliveries.length === 0) return
-  await transaction(outbox.pool, async client => {
-    await lockHolder(client, holderId)
+  await asHolder(outbox, holderId, async client => {
     await giveBackStatement(client, { holderId, taken: deliveries })
     await wakeNext(client, deliveries)
   })

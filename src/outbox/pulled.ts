@@ -1,6 +1,6 @@
 import { placeIn } from './by-hand.ts'
-import { isDelivered, isEnded, isSkipped } from './queue-depth.ts'
-import { stateAt, wants } from './wanted.ts'
+import { waitsInLog } from './waits.ts'
+import { stateAt } from './wanted.ts'
 
 /**
  * Events of entity `k` that the stream of a webhook has still to bring, or may have under way, from its place `k.settled_up_to` to
@@ -14,14 +14,7 @@ from (
   order by id limit ${most}
 ) e
 cross join lateral (${stateAt(webhookId, 'e.webhooks_version')}) s
-where case
-  when not ${wants('e', 's')} then false
-  when ${isSkipped(webhookId, 'e')} or ${isEnded(webhookId, 'e')} or ${isDelivered(webhookId, 'e')} then false
-  else not exists (
-    select from walhook.deliveries
-    where webhook_id = ${webhookId} and entity_type = ${k}.entity_type and entity_id = ${k}.entity_id and event_id = e.id
-  )
-end
+where ${waitsInLog(webhookId, { e: 'e', s: 's', settled: `${k}.settled_up_to`, maySend: `${k}.up_to` })}
 order by e.id`
 
 /**

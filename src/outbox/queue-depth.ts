@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Outbox } from './database.ts'
 import { fields } from './fields.ts'
+import { isDelivered, isEnded, isSetAside, isSkipped } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
 /** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
@@ -8,28 +9,6 @@ export type Count = { readonly count: number; readonly isExact: boolean }
 
 /** Raw events that are looked at to count what waits, for each delivery that would be counted. */
 const lookedAtPerCounted = 2
-
-/** Whether a webhook has received event `e`, by itself or in a batch. Ids of attempts may be an hour behind those of events. */
-export const isDelivered = (webhookId: string, e: string) => `(
-  exists (
-    select from walhook.attempts
-    where event_id = ${e}.id and webhook_id = ${webhookId} and outcome = 'delivered' and id >= ${e}.id - ${3_600_000n << 20n}
-  ) or exists (
-    select from walhook.attempts
-    where event_ids @> array[${e}.id] and webhook_id = ${webhookId} and outcome = 'delivered'
-      and id >= ${e}.id - ${3_600_000n << 20n}
-  ))`
-
-export const isEnded = (webhookId: string, e: string) => `
-exists (select from walhook.ended_deliveries where webhook_id = ${webhookId} and event_id = ${e}.id)`
-
-/** Whether an admin has cancelled event `e` of the log for a webhook. */
-export const isSkipped = (webhookId: string, e: string) => `
-exists (
-  select from walhook.skips k
-  where k.webhook_id = ${webhookId} and k.after_id < ${e}.id and k.up_to >= ${e}.id
-    and (k.entity_type is null or (k.entity_type = ${e}.entity_type and k.entity_id = ${e}.entity_id))
-)`
 
 /**
  * Rows of a webhook, at most so many, as a subquery of both expressions. In the order of the primary key, so that they
@@ -71,10 +50,7 @@ cross join lateral (
     when e.id <= p.settled[e.share + 1] or not ${wants('e', 's')} then false
     when has.skips and ${isSkipped('w.id', 'e')} then false
     when has.ended and ${isEnded('w.id', 'e')} then false
-    when rows.n > 0 and exists (
-      select from walhook.deliveries d
-      where d.webhook_id = w.id and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
-    ) then false
+    when rows.n > 0 and ${isSetAside('w.id', 'e')} then false
     when e.id <= p.may_send[e.share + 1] and ${isDelivered('w.id', 'e')} then false
     else true
   end))::int as n

@@ -4,8 +4,8 @@ import { triggerOf } from '../domain/trigger.ts'
 import { askFor } from './ask.ts'
 import { isTaken, lockToSend, type NotSending, placeIn } from './by-hand.ts'
 import { openInStream } from './pulled.ts'
-import { isDelivered } from './queue-depth.ts'
 import { statement } from './statement.ts'
+import { isDelivered } from './waits.ts'
 
 /** What became of the wish to send one event to a webhook once more. */
 export type Resent =

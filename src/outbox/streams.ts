@@ -1,6 +1,6 @@
 import type { TimeId } from '../domain/time-id.ts'
-import { type Outbox, transaction } from './database.ts'
-import { lockHolder, standing } from './fence.ts'
+import type { Outbox } from './database.ts'
+import { asHolder } from './fence.ts'
 import { fields } from './fields.ts'
 import { rows, statement } from './statement.ts'
 
@@ -113,15 +113,13 @@ export type Progress = {
  */
 export async function saveProgress(outbox: Outbox, progress: Progress): Promise<boolean> {
   const { holderId, main, maySendUpTo = null, streams, gone } = progress
-  return await transaction(outbox.pool, async client => {
-    const [, held] = await Promise.all([lockHolder(client, holderId), standing(client, holderId)])
-    if (held === null) return false
-    await Promise.all([
+  const saved = await asHolder(outbox, holderId, client =>
+    Promise.all([
       maySendUpTo !== null && saveMaySend(client, { holderId, maySendUpTo }),
       main.length > 0 && saveMain(client, { holderId, places: main }),
       streams.length > 0 && saveStreams(client, { holderId, streams }),
       gone.length > 0 && endStreams(client, { holderId, gone }),
-    ])
-    return true
-  })
+    ]),
+  )
+  return saved !== null
 }

@@ -1,6 +1,6 @@
 import type { TimeId } from '../domain/time-id.ts'
-import { type Outbox, transaction } from './database.ts'
-import { lockHolder } from './fence.ts'
+import type { Outbox } from './database.ts'
+import { asHolder } from './fence.ts'
 import { fields } from './fields.ts'
 import { rows, statement } from './statement.ts'
 
@@ -60,8 +60,5 @@ export async function giveBackBatches(
   { holderId, batches }: { holderId: number; batches: readonly TakenBatch[] },
 ): Promise<void> {
   if (batches.length === 0) return
-  await transaction(outbox.pool, async client => {
-    await lockHolder(client, holderId)
-    await giveBackBatchesStatement(client, { holderId, batches })
-  })
+  await asHolder(outbox, holderId, client => giveBackBatchesStatement(client, { holderId, batches }))
 }

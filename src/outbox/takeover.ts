@@ -4,6 +4,7 @@ import { type Outbox, transaction } from './database.ts'
 import { endStuckSessions, tryLockHolderAlone } from './fence.ts'
 import { freeTaken } from './holders.ts'
 import { statement } from './statement.ts'
+import { isEnded, isSetAside, isSkipped } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
 /** What was left of a holder: how many events may be under way, and the shares that are free now. */
@@ -139,20 +140,9 @@ with main as materialized (
       where a.event_id = e.id and a.webhook_id = e.webhook_id and a.outcome = 'delivered' and a.id >= e.id - ${dayOfIds}
       offset 0
     )
-    and not exists (
-      select from walhook.deliveries d
-      where d.webhook_id = e.webhook_id and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
-      offset 0
-    )
-    and not exists (
-      select from walhook.ended_deliveries d where d.webhook_id = e.webhook_id and d.event_id = e.id offset 0
-    )
-    and not exists (
-      select from walhook.skips k
-      where k.webhook_id = e.webhook_id and k.after_id < e.id and k.up_to >= e.id
-        and (k.entity_type is null or (k.entity_type = e.entity_type and k.entity_id = e.entity_id))
-      offset 0
-    )
+    and not ${isSetAside('e.webhook_id', 'e')}
+    and not ${isEnded('e.webhook_id', 'e')}
+    and not ${isSkipped('e.webhook_id', 'e')}
 ), arrived as materialized (
   select distinct a.webhook_id, sent.id
   from walhook.attempts a cross join lateral unnest(a.event_ids) as sent (id)

@@ -26,6 +26,12 @@ function readBytes(at: Awaited<ReturnType<typeof openTestApi>>): () => number {
   at.outbox.pool.on('acquire', client => {
     const { query } = client as unknown as { query: (...args: unknown[]) => unknown }
     const spy = vi.spyOn(client, 'query').mockImplementation((...args: unknown[]) => {
+      const last = args.at(-1)
+      if (typeof last === 'function')
+        args[args.length - 1] = (error: unknown, found?: { rows: unknown }) => {
+          count(found?.rows)
+          last(error, found)
+        }
       const result = query.apply(client, args)
       void Promise.resolve(result as Promise<{ rows: unknown }>).then(
         found => count(found?.rows),

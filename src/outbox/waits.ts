@@ -1,0 +1,49 @@
+import { wants } from './wanted.ts'
+
+/** What became of an event `e` of the log at a webhook, each an expression over indexes. `offset 0` keeps it from becoming a join. */
+
+/** Whether the webhook has received it, by itself or in a batch. Ids of attempts may be an hour behind those of events. */
+export const isDelivered = (webhookId: string, e: string) => `(
+  exists (
+    select from walhook.attempts
+    where event_id = ${e}.id and webhook_id = ${webhookId} and outcome = 'delivered' and id >= ${e}.id - ${3_600_000n << 20n}
+  ) or exists (
+    select from walhook.attempts
+    where event_ids @> array[${e}.id] and webhook_id = ${webhookId} and outcome = 'delivered'
+      and id >= ${e}.id - ${3_600_000n << 20n}
+  ))`
+
+export const isEnded = (webhookId: string, e: string) => `
+exists (select from walhook.ended_deliveries where webhook_id = ${webhookId} and event_id = ${e}.id offset 0)`
+
+/** Whether an admin has cancelled it while it waited in the log. */
+export const isSkipped = (webhookId: string, e: string, id = `${e}.id`, and = 'true') => `
+exists (
+  select from walhook.skips k
+  where k.webhook_id = ${webhookId} and k.after_id < ${id} and k.up_to >= ${id} and ${and}
+    and (k.entity_type is null or (k.entity_type = ${e}.entity_type and k.entity_id = ${e}.entity_id))
+  offset 0
+)`
+
+export const isSetAside = (webhookId: string, e: string) => `
+exists (
+  select from walhook.deliveries d
+  where d.webhook_id = ${webhookId} and d.entity_type = ${e}.entity_type and d.entity_id = ${e}.entity_id and d.event_id = ${e}.id
+  offset 0
+)`
+
+/**
+ * Whether it still is to be sent by the stream, by the webhook's state `s`: `settled` is the stream's place, and up to `maySend` it may be
+ * under way. Of the skips, only those count that are meant by `skips`.
+ */
+export const waitsInLog = (
+  webhookId: string,
+  { e, s, settled, maySend, skips }: Record<'e' | 's' | 'settled' | 'maySend', string> & { skips?: string },
+) => `case
+  when ${e}.id <= ${settled} or not ${wants(e, s)} then false
+  when ${isSkipped(webhookId, e, `${e}.id`, skips)} then false
+  when ${isEnded(webhookId, e)} then false
+  when ${isSetAside(webhookId, e)} then false
+  when ${e}.id <= ${maySend} and ${isDelivered(webhookId, e)} then false
+  else true
+end`
