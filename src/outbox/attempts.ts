@@ -8,7 +8,7 @@ import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import type { Outbox } from './database.ts'
 import { fields } from './fields.ts'
 import { isForgotten } from './forget.ts'
-import { rows, statement } from './statement.ts'
+import { parameters, rows, statement } from './statement.ts'
 
 /** An attempt as it stands in the log. */
 export type LoggedAttempt = Attempt & {
@@ -156,8 +156,7 @@ export async function chooseOfLog(outbox: Outbox, page: LogPage): Promise<Chosen
   const before = page.before ?? afterAll
   const about = await attemptsAbout(outbox, { webhookId, before, filter })
   if (about?.length === 0) return null
-  const values: unknown[] = []
-  const given = (value: unknown) => `$${values.push(value)}`
+  const { values, given } = parameters()
   const { outcomes, triggers, from, to } = filter
   const conditions = [
     `a.webhook_id = ${given(webhookId)} and a.id < ${given(before)}`,

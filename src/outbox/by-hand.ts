@@ -43,16 +43,6 @@ export async function tellByHand(client: pg.ClientBase, webhookId: number): Prom
   await client.query('select pg_notify($1, $2)', [wakeChannel, `hand:${webhookId}`])
 }
 
-/** The place of a webhook in share `share`: what is settled, and up to where it may have been sent what it wants. */
-export const placeIn = (webhookId: string, share: string) => `
-select coalesce(o.settled_up_to, m.settled_up_to) as settled_up_to,
-       greatest(coalesce(o.settled_up_to, m.settled_up_to),
-                coalesce(o.may_send_up_to, h.may_send_up_to, 0)) as may_send_up_to
-from walhook.shares m
-left join walhook.holders h on h.id = m.holder_id
-left join walhook.streams o on o.webhook_id = ${webhookId} and o.share = m.share
-where m.share = ${share}`
-
 /** Whether row `d` is under way, by itself or in its batch. */
 export const isTaken = (d: string) => `(
   ${d}.taken_by is not null or ${d}.batch_id is not null and exists (

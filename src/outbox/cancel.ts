@@ -3,13 +3,14 @@ import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeNext } from './aside.ts'
 import { askedPlaces } from './ask.ts'
-import { endEmptyBatches, isTaken, placeIn, tellByHand } from './by-hand.ts'
+import { endEmptyBatches, isTaken, tellByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
 import { planTransactionByIndex } from './database.ts'
 import { lockAllHolders } from './fence.ts'
 import { fields } from './fields.ts'
 import { ofEntity, oldestOfS } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
+import { placesOf } from './waits.ts'
 
 /** Which of a webhook's waiting events: all, those of one entity, or one. */
 export type Waiting = {
@@ -104,14 +105,7 @@ export async function cancelRows(
   return { cancelled, isMore: cancelled === limit }
 }
 
-/** The places of a webhook in all shares, as arrays by share. */
-const placesOfWebhook = statement(
-  'places_of_webhook',
-  { webhookId: 'int' },
-  p => `
-select array_agg(p.settled_up_to order by m.share) as settled, array_agg(p.may_send_up_to order by m.share) as may_send
-from walhook.shares m cross join lateral (${placeIn(p.webhookId, 'm.share')}) p`,
-)
+const placesOfWebhook = statement('places_of_webhook', { webhookId: 'int' }, p => placesOf(p.webhookId))
 
 const insertSkip = statement(
   'insert_skip',
@@ -134,8 +128,12 @@ export async function skipWaiting(
   await lockAllHolders(client)
   await planTransactionByIndex(client)
   const { rows: places } = await placesOfWebhook(client, { webhookId })
-  const { settled, may_send: maySend }: { settled: TimeId[]; may_send: TimeId[] } = places[0]
-  let range = { afterId: settled.toSorted((a, b) => (a < b ? -1 : 1))[0]!, upTo }
+  const {
+    settled,
+    may_send: maySend,
+    least,
+  }: Record<'settled' | 'may_send', TimeId[]> & { least: TimeId } = places[0]
+  let range = { afterId: least, upTo }
   let isUnsure = false
   if (eventId !== null) {
     const [event] = await askedPlaces(client, { webhookId, eventIds: [eventId] })

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
-import { deliveryColumns, fromRow } from './delivery-row.ts'
-import { type Delivery, itsEvent, type Shipment } from './shipment.ts'
+import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 
 /**

@@ -2,6 +2,7 @@ import type { ExplainFacts } from '../domain/explain-facts.ts'
 import { firstIdAt, type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Outbox } from './database.ts'
 import type { EventLine } from './events.ts'
+import { fields } from './fields.ts'
 import { waitsInLog } from './waits.ts'
 import { stateAt } from './wanted.ts'
 
@@ -51,9 +52,10 @@ select w.id, w.name, w.is_active, w.disabled_at, w.disabled_reason, w.triggers, 
        first.is_held as first_is_held, rival.event_id as rival_id,
        p.holder_id, p.is_own_stream, p.settled_up_to < $1 as is_ahead, p.may_send_up_to >= $1 as may_send,
        older.id as older_id, skip.at as skipped_at,
-       x.state as ended_state, x.superseded_by, x.attempts as ended_attempts, x.ended_at,
-       last.at as last_at, last.number as last_number, last.outcome as last_outcome, last.error_message as last_error,
-       accepted.at as accepted_at, accepted.number as accepted_number,
+       x.state as ended_state, x.superseded_by as ended_superseded_by, x.attempts as ended_attempts, x.ended_at,
+       last.at as last_at, last.number as last_number, last.outcome as last_outcome, last.error_message as last_error_message,
+       accepted.at as accepted_at, accepted.number as accepted_number, accepted.outcome as accepted_outcome,
+       accepted.error_message as accepted_error_message,
        clock_timestamp() as now
 from walhook.webhooks w
 left join lateral (
@@ -145,12 +147,7 @@ function toFacts(event: ExplainFacts['event'], row: any): ExplainFacts {
       createdAt: row.created_at,
       heldUntil: row.held_until,
     },
-    stateThen: row.since && {
-      isActive: row.then_is_active,
-      disabledReason: row.then_disabled_reason,
-      triggers: row.then_triggers,
-      updateFields: row.then_update_fields,
-    },
+    stateThen: row.since && part(row, 'then_'),
     waiting: row.attempts === null ? null : toWaiting(event.id, row),
     ahead: row.is_ahead && {
       holderId: row.holder_id,
@@ -159,26 +156,17 @@ function toFacts(event: ExplainFacts['event'], row: any): ExplainFacts {
       older: olderOf(event.id, row),
     },
     skippedAt: row.skipped_at,
-    ended: row.ended_state && {
-      state: row.ended_state,
-      supersededBy: row.superseded_by,
-      attempts: row.ended_attempts,
-      at: row.ended_at,
-    },
-    lastTry: row.last_at && {
-      at: row.last_at,
-      number: row.last_number,
-      outcome: row.last_outcome,
-      errorMessage: row.last_error,
-    },
-    accepted: row.accepted_at && {
-      at: row.accepted_at,
-      number: row.accepted_number,
-      outcome: 'delivered',
-      errorMessage: null,
-    },
+    ended: row.ended_state && part(row, 'ended_'),
+    lastTry: row.last_at && part(row, 'last_'),
+    accepted: row.accepted_at && part(row, 'accepted_'),
     now: row.now,
   }
+}
+
+/** The columns of a row that begin so, as fields. */
+function part<T>(row: object, prefix: string): T {
+  const columns = Object.entries(row).filter(([name]) => name.startsWith(prefix))
+  return fields(Object.fromEntries(columns.map(([name, value]) => [name.slice(prefix.length), value])))
 }
 
 /** Its own request, where there is one or it is the entity's next; else the one that it waits behind. */

@@ -3,10 +3,10 @@ import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
 import { wakeNext } from './aside.ts'
-import { endEmptyBatches, placeIn } from './by-hand.ts'
+import { endEmptyBatches } from './by-hand.ts'
 import { type Outbox, transaction } from './database.ts'
 import { lockAllHolders } from './fence.ts'
-import { waitsInLog } from './waits.ts'
+import { placeIn, waitsInLog } from './waits.ts'
 import { stateAt } from './wanted.ts'
 
 /** How much was there of an entity, and is there no more. */

@@ -1,8 +1,10 @@
 import type pg from 'pg'
 import { copyProblem, isHome, type Place } from '../domain/home.ts'
 import type { Problem } from '../domain/problem.ts'
+import { fields } from './fields.ts'
 import { readCounts } from './queue-depth.ts'
 import { ConnectionRefused } from './session-settings.ts'
+import { placesOf } from './waits.ts'
 
 type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
 
@@ -23,16 +25,9 @@ export async function readPlace(db: Db): Promise<Place> {
 /** Where the outbox was made or last adopted; null: an older walhook has not noted it. */
 async function readHome(db: Db): Promise<Place | null> {
   const { rows } = await db.query(
-    'select system_identifier, database_oid::text as oid, database_name from walhook.home',
+    'select system_identifier, database_oid::text, database_name from walhook.home',
   )
-  const row = rows[0]
-  return row
-    ? {
-        systemIdentifier: row.system_identifier,
-        databaseOid: Number(row.oid),
-        databaseName: row.database_name,
-      }
-    : null
+  return rows[0] ? { ...fields<Place>(rows[0]), databaseOid: Number(rows[0].database_oid) } : null
 }
 
 /** What keeps this outbox from being used here: it is a copy. Null: it is at home, or has no tables yet. */
@@ -87,12 +82,7 @@ export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | n
 /** Of every webhook, what waits for it in the log up to $1. */
 const skipAllStatement = `
 insert into walhook.skips (webhook_id, after_id, up_to)
-select w.id, p.least, $1
-from walhook.webhooks w
-cross join lateral (
-  select min(coalesce(o.settled_up_to, m.settled_up_to)) as least
-  from walhook.shares m left join walhook.streams o on o.webhook_id = w.id and o.share = m.share
-) p
+select w.id, p.least, $1 from walhook.webhooks w cross join lateral (${placesOf('w.id')}) p
 where p.least < $1`
 
 /**

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Outbox } from './database.ts'
+import { fields } from './fields.ts'
 
 const keptFor = `interval '24 hours'`
 
@@ -39,8 +40,7 @@ select request_hash, answer, extract(epoch from clock_timestamp() - created_at):
 from walhook.idempotency_keys where holder = $1 and key = $2`,
     values: [holder, key],
   })
-  const row = rows[0]
-  return row ? { requestHash: row.request_hash, answer: row.answer, ageMs: row.age_ms } : null
+  return rows[0] ? fields(rows[0]) : null
 }
 
 /** Keeps the answer of the call that has taken the key. */

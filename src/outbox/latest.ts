@@ -6,6 +6,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import { wakeNext } from './aside.ts'
 import type { Outbox } from './database.ts'
 import { asHolder } from './fence.ts'
+import { fields } from './fields.ts'
 import { ofEvent, rowOfS } from './row-keys.ts'
 import type { Delivery } from './shipment.ts'
 import { rows, statement } from './statement.ts'
@@ -14,13 +15,14 @@ import { stateAt, wants } from './wanted.ts'
 
 export type Superseded = { readonly delivery: Delivery; readonly supersededBy: TimeId }
 
-/** What is written of it. `isNew`: it is a `new`, or takes the place of one. */
-type Ended = Entity & {
-  readonly eventId: TimeId
-  readonly attempts: number
-  readonly supersededBy: TimeId
-  readonly isNew: boolean
-}
+/** What is written of an event that is superseded. `isNew`: it is a `new`, or takes the place of one. */
+type Ended = Entity &
+  Pick<Waiting, 'eventId' | 'attempts'> & {
+    readonly supersededBy: TimeId
+    readonly isNew: boolean
+    /** Null: it was not asked about. */
+    readonly delivery: Delivery | null
+  }
 
 type Asked = {
   readonly webhookId: number
@@ -204,17 +206,16 @@ async function judge(
       readUpTo: readUpTo(run[0]!.share),
     })),
   })
-  const aroundOf = Map.groupBy(found, row =>
-    entityKey({ entityType: row.entity_type, entityId: row.entity_id }),
-  )
+  const aroundOf = Map.groupBy(found, row => entityKey(fields<Entity>(row)))
   const judged = [...runs].map(([key, run]) => judgeRun(run, aroundOf.get(key) ?? []))
+  const ended = judged.flatMap(each => each.ended)
   return {
     send: await inForm(
       db,
       judged.flatMap(({ send }) => send),
     ),
-    superseded: judged.flatMap(({ superseded }) => superseded),
-    ended: judged.flatMap(({ ended }) => ended),
+    superseded: ended.flatMap(({ delivery, supersededBy }) => (delivery ? [{ delivery, supersededBy }] : [])),
+    ended,
   }
 }
 
@@ -241,13 +242,11 @@ function judgeRun(
   run: readonly Delivery[],
   // biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
   around: readonly any[],
-): { send: Sent[]; superseded: Superseded[]; ended: Ended[] } {
+): { send: Sent[]; ended: Ended[] } {
   const wasNew = around[0]?.was_new === true
   const asked = run.map(
     (delivery, i): Known => ({
-      eventId: delivery.eventId,
-      actionType: delivery.actionType,
-      attempts: delivery.attempts,
+      ...delivery,
       asNew: delivery.asNew || (i === 0 && wasNew && takesForm(delivery)),
       isTogether: false,
       delivery,
@@ -264,19 +263,13 @@ function judgeRun(
   for (const each of all) {
     const supersededBy = carrierOf.get(each.eventId)
     isNew = each.asNew || each.actionType === 'new' || (isNew && takesForm(each))
-    const { eventId, attempts } = each
+    const { eventId, attempts, delivery } = each
     if (supersededBy === undefined) isNew = false
     // What is in the log only is judged when it is read.
-    else if (each.isRow) ended.push({ entityType, entityId, eventId, attempts, supersededBy, isNew })
+    else if (each.isRow)
+      ended.push({ entityType, entityId, eventId, attempts, supersededBy, isNew, delivery })
   }
-  return {
-    send: send.flatMap(({ delivery, asNew }) => (delivery ? [{ delivery, asNew }] : [])),
-    superseded: asked.flatMap(({ delivery, eventId }) => {
-      const supersededBy = carrierOf.get(eventId)
-      return supersededBy === undefined ? [] : [{ delivery: delivery!, supersededBy }]
-    }),
-    ended,
-  }
+  return { send: send.flatMap(({ delivery, asNew }) => (delivery ? [{ delivery, asNew }] : [])), ended }
 }
 
 /** What waits behind, in order. What is a row and in the log at once counts as the row, which comes first. */
@@ -285,14 +278,6 @@ function behindOf(around: readonly any[]): Known[] {
   const behind = new Map<TimeId, Known>()
   for (const row of around)
     if (row.event_id !== null && !behind.has(row.event_id))
-      behind.set(row.event_id, {
-        eventId: row.event_id,
-        actionType: row.action_type,
-        attempts: row.attempts,
-        asNew: row.as_new,
-        isTogether: row.is_together,
-        delivery: null,
-        isRow: row.is_row,
-      })
+      behind.set(row.event_id, { ...fields<Known>(row), delivery: null })
   return [...behind.values()].toSorted((a, b) => (a.eventId < b.eventId ? -1 : 1))
 }

@@ -1,12 +1,11 @@
 import type { TimeId } from '../domain/time-id.ts'
 import { dueInMs, wakeNext } from './aside.ts'
 import type { Outbox } from './database.ts'
-import { deliveryColumns, fromRow } from './delivery-row.ts'
 import { asHolder } from './fence.ts'
 import { waitForStreamMs, waitingForStream, waitsForStream } from './pulled.ts'
 import { fields } from './fields.ts'
 import { ofEvent, ofRow, rowOfS } from './row-keys.ts'
-import { type Delivery, itsEvent } from './shipment.ts'
+import { type Delivery, deliveryColumns, fromRow, itsEvent } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import type { TakenRow } from './taken.ts'
 

@@ -1,5 +1,4 @@
-import { placeIn } from './by-hand.ts'
-import { waitsInLog } from './waits.ts'
+import { placeIn, waitsInLog } from './waits.ts'
 import { stateAt } from './wanted.ts'
 
 /**

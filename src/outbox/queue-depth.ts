@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Outbox } from './database.ts'
 import { fields } from './fields.ts'
-import { isDelivered, isEnded, isSetAside, isSkipped } from './waits.ts'
+import { isDelivered, isEnded, isSetAside, isSkipped, placesOf } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
 /** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
@@ -20,18 +20,6 @@ select from walhook.deliveries where webhook_id = ${webhookId}
 order by webhook_id, entity_type, entity_id, event_id limit ${most}`
 
 /**
- * The places of webhook `w` in all shares, as arrays by share from 1 on: what is settled, what may be under way, and the
- * least place.
- */
-const placesOf = `
-select array_agg(coalesce(o.settled_up_to, m.settled_up_to) order by m.share) as settled,
-       array_agg(coalesce(o.may_send_up_to, h.may_send_up_to, 0) order by m.share) as may_send,
-       min(coalesce(o.settled_up_to, m.settled_up_to)) as least
-from walhook.shares m
-left join walhook.holders h on h.id = m.holder_id
-left join walhook.streams o on o.webhook_id = w.id and o.share = m.share`
-
-/**
  * For each of the webhooks $1: how many rows it has and how many events wait for it in the log, each up to $2 and one
  * more; `looked_at` of the log, $3 at most. What has a row is not counted twice, and what was delivered, ended or
  * cancelled ahead of the place is not counted at all; that is asked only where there is any.
@@ -40,7 +28,7 @@ const countsStatement = `
 select w.id, rows.n as rows, log.n as ahead, log.looked_at
 from unnest($1::int[]) as w (id)
 cross join lateral (select count(*)::int as n from (${rowsOf('w.id', '$2::int + 1')}) t) rows
-cross join lateral (${placesOf}) p
+cross join lateral (${placesOf('w.id')}) p
 cross join lateral (
   select exists (select from walhook.skips where webhook_id = w.id and up_to > p.least) as skips,
          exists (select from walhook.ended_deliveries where webhook_id = w.id and event_id > p.least) as ended
@@ -103,5 +91,5 @@ export async function countWaiting(outbox: Outbox, webhookId: number, most: numb
 export const distanceOf = (most: string) => `(
   (select count(*) from (${rowsOf('w.id', most)}) t)
   + (select count(*) from (
-      select from walhook.events where id > (select p.least from (${placesOf}) p) order by id limit ${most}) t)
+      select from walhook.events where id > (select p.least from (${placesOf('w.id')}) p) order by id limit ${most}) t)
 )::int`

@@ -6,6 +6,7 @@ import { lockToSend, type NotSending } from './by-hand.ts'
 import type { Outbox } from './database.ts'
 import { fields } from './fields.ts'
 import type { Count } from './queue-depth.ts'
+import { parameters } from './statement.ts'
 
 /** Which events are sent to a webhook once more. Ranges hold their beginning and not their end. */
 export type ReplaySource =
@@ -30,87 +31,68 @@ export type Replayed =
       readonly next: Entity | null
     }
 
-const byEntity = 'order by entity_type, entity_id, event_id'
-
-const rangeStatement = `
-select entity_type, entity_id, id as event_id from walhook.events
-where id >= $3 and id < $4 and ($5::text[] is null or entity_type || '.' || action_type = any($5))
-  and (entity_type, entity_id) > ($1, $2)
-${byEntity}`
-
-const idsStatement = `
-select entity_type, entity_id, id as event_id from walhook.events
-where id = any($3) and ($4::text[] is null or entity_type || '.' || action_type = any($4))
-  and (entity_type, entity_id) > ($1, $2)
-${byEntity}`
+/** An attempt gets its id when it is logged, which may be later than it began: this bounds the days to look at. */
+const longestLoggingMs = 3_600_000
 
 /**
- * The events of which an attempt failed in a range of time ($4, $5), of all failed attempts, or of the `newest`, and
- * of their batches all, or the `first`. An attempt gets its id when it is logged, which may be later than it began: $6
- * and $7 bound the days to look at.
+ * The events of which an attempt failed in a range of time and that were not delivered since: they are dead, or wait after a failure. Of all
+ * failed attempts and of all events of their batches; or of the `newest`, and of as many events of batches.
  */
-const eventsOfFailed = (newest = '', first = '') => `
+function failedEvents(
+  given: (value: unknown) => string,
+  webhookId: number,
+  { from, to, newest }: { from: Date; to: Date; newest?: number },
+) {
+  const [w, limit] = [given(webhookId), newest === undefined ? '' : `limit ${given(newest)}`]
+  return {
+    with: `
 with failed as (
   select event_id, event_ids from walhook.attempts
-  where webhook_id = $3 and outcome <> 'delivered' and outcome <> 'cancelled'
-    and started_at >= $4 and started_at < $5 and id >= $6 and id < $7 and trigger <> 'test'
-  ${newest}
+  where webhook_id = ${w} and outcome <> 'delivered' and outcome <> 'cancelled' and trigger <> 'test'
+    and started_at >= ${given(from)} and started_at < ${given(to)}
+    and id >= ${given(firstIdAt(from.getTime()))} and id < ${given(firstIdAt(to.getTime() + longestLoggingMs))}
+  ${limit && `order by id desc ${limit}`}
 ), of_event as (
   select event_id from failed where event_id is not null
   union
-  (select unnest(event_ids) from failed ${first})
-)`
-
-/** Of an event `e`: dead, or waiting after a failure. */
-const isNotDelivered = `(
-  exists (
-    select from walhook.ended_deliveries x where x.webhook_id = $3 and x.event_id = e.id and x.state = 'dead')
+  (select unnest(event_ids) from failed ${limit})
+)`,
+    from: 'of_event join walhook.events e on e.id = of_event.event_id',
+    where: `(
+  exists (select from walhook.ended_deliveries x where x.webhook_id = ${w} and x.event_id = e.id and x.state = 'dead')
   or exists (
     select from walhook.deliveries d
-    where d.webhook_id = $3 and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
-      and d.attempts > 0))`
+    where d.webhook_id = ${w} and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
+      and d.attempts > 0))`,
+  }
+}
 
-const failedStatement = `
-${eventsOfFailed()}
-select e.entity_type, e.entity_id, e.id as event_id
-from of_event join walhook.events e on e.id = of_event.event_id
-where (e.entity_type, e.entity_id) > ($1, $2) and ${isNotDelivered}
-  and ($8::text[] is null or e.entity_type || '.' || e.action_type = any($8))
-${byEntity}`
-
-const countFailedStatement = `
-${eventsOfFailed('order by id desc limit $2', 'limit $2')}
-select count(*)::int as events, (select sum(coalesce(cardinality(event_ids), 1))::float8 from failed) as read
-from (
-  select from of_event join walhook.events e on e.id = of_event.event_id where ${isNotDelivered} limit $1
-) counted`
-
-const longestLoggingMs = 3_600_000
-
-/** `wanted`: only these triggers; null: whatever they are. */
+/** The events of a source by entity, those behind the entity `after`; `wanted`: only of these triggers. */
 function query(
   webhookId: number,
   source: ReplaySource,
-  wanted: readonly string[] | null,
+  { after, wanted }: { after: Entity; wanted: readonly string[] | null },
 ): { text: string; values: unknown[] } {
-  switch (source.of) {
-    case 'range':
-      return { text: rangeStatement, values: [source.from, source.to, bothOf(source.triggers, wanted)] }
-    case 'ids':
-      return { text: idsStatement, values: [source.ids, wanted] }
-    case 'failed':
-      return { text: failedStatement, values: [...failedValues(webhookId, source), wanted] }
-    default:
-      return source satisfies never
-  }
+  const { values, given } = parameters()
+  const failed = source.of === 'failed' ? failedEvents(given, webhookId, source) : null
+  const triggers = source.of === 'range' ? bothOf(source.triggers, wanted) : wanted
+  const conditions = [
+    failed?.where,
+    source.of === 'range' && `e.id >= ${given(source.from)} and e.id < ${given(source.to)}`,
+    source.of === 'ids' && `e.id = any(${given(source.ids)})`,
+    triggers && `e.entity_type || '.' || e.action_type = any(${given(triggers)})`,
+    `(e.entity_type, e.entity_id) > (${given(after.entityType)}, ${given(after.entityId)})`,
+  ].filter(condition => condition)
+  const text = `
+${failed?.with ?? ''}
+select e.entity_type, e.entity_id, e.id as event_id from ${failed?.from ?? 'walhook.events e'}
+where ${conditions.join(' and ')}
+order by entity_type, entity_id, event_id`
+  return { text, values }
 }
 
 function bothOf(a: readonly string[] | null, b: readonly string[] | null): readonly string[] | null {
   return a && b ? a.filter(one => b.includes(one)) : (a ?? b)
-}
-
-function failedValues(webhookId: number, { from, to }: { from: Date; to: Date }): unknown[] {
-  return [webhookId, from, to, firstIdAt(from.getTime()), firstIdAt(to.getTime() + longestLoggingMs)]
 }
 
 /** An event may have failed ten times. No more attempts than this are read for a count, and no more events of batches. */
@@ -126,11 +108,14 @@ export async function countFailed(
   range: { from: Date; to: Date },
   most: number,
 ): Promise<Count> {
-  const { rows } = await outbox.pool.query(countFailedStatement, [
-    most + 1,
-    mostReadForCount + 1,
-    ...failedValues(webhookId, range),
-  ])
+  const { values, given } = parameters()
+  const failed = failedEvents(given, webhookId, { ...range, newest: mostReadForCount + 1 })
+  const { rows } = await outbox.pool.query(
+    `${failed.with}
+     select count(*)::int as events, (select sum(coalesce(cardinality(event_ids), 1))::float8 from failed) as read
+     from (select from ${failed.from} where ${failed.where} limit ${given(most + 1)}) counted`,
+    values,
+  )
   const { events, read } = rows[0]
   return { count: Math.min(events, most), isExact: events <= most && (read ?? 0) <= mostReadForCount }
 }
@@ -178,9 +163,9 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
     return first.refusal
   }
   // Found as a whole at this commit, and kept by the server: neither a long transaction nor all of it in our memory.
-  const { text, values } = query(webhookId, source, input.onlyWanted ? first.triggers : null)
-  const from = [after?.entityType ?? '', after?.entityId ?? '']
-  await client.query(`declare found cursor with hold for ${text}`, [...from, ...values])
+  const wanted = input.onlyWanted ? first.triggers : null
+  const { text, values } = query(webhookId, source, { after: after ?? beforeAll, wanted })
+  await client.query(`declare found cursor with hold for ${text}`, values)
   await client.query('commit')
 
   for await (const items of pagesOf(client, input.pageEvents)) {

@@ -2,10 +2,10 @@ import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
 import { triggerOf } from '../domain/trigger.ts'
 import { askFor } from './ask.ts'
-import { isTaken, lockToSend, type NotSending, placeIn } from './by-hand.ts'
+import { isTaken, lockToSend, type NotSending } from './by-hand.ts'
 import { openInStream } from './pulled.ts'
 import { statement } from './statement.ts'
-import { isDelivered } from './waits.ts'
+import { isDelivered, placeIn } from './waits.ts'
 
 /** What became of the wish to send one event to a webhook once more. */
 export type Resent =

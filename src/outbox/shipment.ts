@@ -1,5 +1,7 @@
+import type pg from 'pg'
 import { type ActionType, bodySent, type EventFacts } from '../domain/event.ts'
 import type { TimeId } from '../domain/time-id.ts'
+import { fields } from './fields.ts'
 
 /** An event on its way to a webhook, with what is sent of it. */
 export type Delivery = {
@@ -31,13 +33,7 @@ export type Shipment = {
   readonly deliveries: readonly [Delivery, ...Delivery[]]
 }
 
-/** What `toDelivery` reads of an event `e`, to go with `d.*` of a row of deliveries `d`. */
-export type DeliveryForm = {
-  readonly attempts: number
-  readonly isManual: boolean
-  readonly asNew: boolean
-  readonly withPrevious: boolean
-}
+type DeliveryForm = Pick<Delivery, 'attempts' | 'isManual' | 'asNew' | 'withPrevious'>
 
 /** A delivery of an event to a webhook in a form. */
 export function toDelivery(
@@ -69,3 +65,14 @@ export function toDelivery(
 
 /** The event `e` of a delivery `d`, each looked up by itself: a join may read all events of a day instead. */
 export const itsEvent = 'cross join lateral (select * from walhook.events where id = d.event_id limit 1) e'
+
+/** What `fromRow` reads of a row of deliveries `d` and its event `e`. */
+export const deliveryColumns = `
+d.webhook_id, d.share, d.entity_type, d.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new,
+d.batch_id, e.action_type, e.body,
+case when d.with_previous then e.previous end as previous, case when d.with_previous then e.omitted end as omitted`
+
+export function fromRow(row: pg.QueryResultRow): Delivery {
+  const told = fields<DeliveryForm & Omit<Parameters<typeof toDelivery>[0], 'id'>>(row)
+  return toDelivery({ ...told, id: row.event_id }, row.webhook_id, told)
+}

@@ -108,3 +108,9 @@ export function arrays<const Columns extends Record<string, readonly [ColumnType
   const types = Object.values(columns).map(([type]) => type)
   return { names, types, columnsOf: given => names.map(name => given[name]) }
 }
+
+/** The values of a statement that is put together from what is asked: each stands in its text by its place. */
+export function parameters() {
+  const values: unknown[] = []
+  return { values, given: (value: unknown) => `$${values.push(value)}` }
+}

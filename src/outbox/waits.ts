@@ -47,3 +47,19 @@ export const waitsInLog = (
   when ${e}.id <= ${maySend} and ${isDelivered(webhookId, e)} then false
   else true
 end`
+
+/** The place of a webhook in share `share`: what is settled, and up to where it may have been sent what it wants. */
+export const placeIn = (webhookId: string, share: string) => `
+select coalesce(o.settled_up_to, m.settled_up_to) as settled_up_to,
+       greatest(coalesce(o.settled_up_to, m.settled_up_to),
+                coalesce(o.may_send_up_to, h.may_send_up_to, 0)) as may_send_up_to
+from walhook.shares m
+left join walhook.holders h on h.id = m.holder_id
+left join walhook.streams o on o.webhook_id = ${webhookId} and o.share = m.share
+where m.share = ${share}`
+
+/** Its places in all shares, as arrays by share from 1 on, and the least of what is settled. */
+export const placesOf = (webhookId: string) => `
+select array_agg(p.settled_up_to order by m.share) as settled, array_agg(p.may_send_up_to order by m.share) as may_send,
+       min(p.settled_up_to) as least
+from walhook.shares m cross join lateral (${placeIn(webhookId, 'm.share')}) p`
