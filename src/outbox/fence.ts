@@ -41,16 +41,14 @@ export async function tryLockHolderAlone(client: pg.ClientBase, holderId: number
 }
 
 /** Lets nobody act by hand until this transaction, in which a holder joins, has ended. */
-export async function lockJoining(client: pg.ClientBase): Promise<void> {
-  await client.query('select pg_advisory_xact_lock_shared($1, $2)', [holderLocks, joining])
-}
+export const lockJoining = (client: pg.ClientBase): Promise<void> => lockHolder(client, joining)
 
 /**
  * Stops every holder for the length of this transaction: the first statement of what is done by hand. What a holder has in
  * memory stays there; what it settles afterwards finds the rows as this transaction leaves them.
  */
 export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
-  await client.query('select pg_advisory_xact_lock($1, $2)', [holderLocks, joining])
+  await lockHolderAlone(client, joining)
   // A statement of its own: it sees whoever joined before. One after the other, so that two never wait for each other.
   await client.query(
     'select pg_advisory_xact_lock($1, id) from (select id from walhook.holders order by id offset 0) h',

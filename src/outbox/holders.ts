@@ -102,26 +102,21 @@ export async function beat(
   outbox: Outbox,
   given: { holderId: number; aliveMs: number; maySendUpTo: TimeId },
 ): Promise<Beat | null> {
-  return toBeat((await beatStatement(outbox.pool, given)).rows)
+  return toBeat(await beatStatement(outbox.pool, given))
 }
 
 /** What a beat would tell, without one: it writes nothing. */
 export async function hear(outbox: Outbox, given: { holderId: number }): Promise<Beat | null> {
-  return toBeat((await hearStatement(outbox.pool, given)).rows)
+  return toBeat(await hearStatement(outbox.pool, given))
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
-function toBeat([row]: any[]): Beat | null {
+function toBeat({ rows: [row] }: pg.QueryResult): Beat | null {
   if (!row) return null
-  return {
-    holders: row.holders.map(({ beat, ...rest }: Omit<Holder, 'beat'> & { beat: string }) => ({
-      ...rest,
-      beat: BigInt(beat),
-    })),
-    shares: row.shares,
-    webhooksVersion: row.webhooks_version,
-    head: row.head,
-  }
+  const holders = (row.holders as (Omit<Holder, 'beat'> & { beat: string })[]).map(each => ({
+    ...each,
+    beat: BigInt(each.beat),
+  }))
+  return { ...fields<Beat>(row), holders }
 }
 
 /**

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
 import { type Outbox, transaction } from './database.ts'
 import { endStuckSessions, tryLockHolderAlone } from './fence.ts'
+import { fields } from './fields.ts'
 import { freeTaken } from './holders.ts'
 import { statement } from './statement.ts'
 import { isEnded, isSetAside, isSkipped } from './waits.ts'
@@ -25,61 +26,50 @@ export async function takeOver(
     await client.query(
       'set local enable_hashjoin = on; set local enable_sort = on; set local plan_cache_mode = auto',
     )
-    const found = (await findDead(client, { deadId, beat })).rows[0]
-    if (!found) return null
-    const places = await readPlaces(client, { deadId, ...found })
-    const { rows: set } = await setAsideUnknown(client, places)
-    await freeTaken(client, { holderId: deadId, notBefore: places.notBefore })
-    await passOn(client, places)
+    const { rows } = await findDead(client, { deadId, beat })
+    if (!rows[0]) return null
+    const dead = fields<Dead>(rows[0])
+    const { rows: set } = await setAsideUnknown(client, { deadId, ...dead })
+    await freeTaken(client, { holderId: deadId, notBefore: dead.notBefore })
+    await passOn(client, dead)
     await client.query('delete from walhook.holders where id = $1', [deadId])
-    return { setAside: set[0].count, shares: places.shares }
+    return { setAside: set[0].count, shares: dead.shares }
   })
   if (taken !== 'busy') return taken
   await endStuckSessions(outbox.pool, deadId)
   return null
 }
 
-/** What the head says was committed before the statements that follow, so they see all of it; and no place goes beyond it. */
-const findDead = statement(
-  'find_dead',
-  { deadId: 'int', beat: 'bigint' },
-  p => `
-select h.alive_until, h.may_send_up_to, (select coalesce(max(last_event_id), 0) from walhook.positions) as head
-from walhook.holders h
-where h.id = ${p.deadId} and h.beat = ${p.beat}
-for update skip locked`,
-)
-
-type Places = {
+type Dead = {
   readonly shares: readonly number[]
-  /** Of the main stream of each, as far as everything is known. */
-  readonly settled: readonly TimeId[]
+  /** Of the main streams of these, everything is known up to the place of each, and up to this one. */
   readonly least: TimeId
+  /** Up to where it may have sent; no place goes beyond what there is. */
   readonly maySendUpTo: TimeId
   readonly head: TimeId
   /** Nothing of this holder is under way then, nor of one before it. */
   readonly notBefore: Date
 }
 
-async function readPlaces(
-  client: pg.ClientBase,
-  found: { deadId: number; alive_until: Date; may_send_up_to: TimeId; head: TimeId },
-): Promise<Places> {
-  const { rows } = await client.query(
-    'select share, settled_up_to, wait_until from walhook.shares where holder_id = $1 order by share for update',
-    [found.deadId],
-  )
-  const ends = rows.flatMap(row => (row.wait_until === null ? [] : [row.wait_until.getTime()]))
-  const settled: TimeId[] = rows.map(row => row.settled_up_to)
-  return {
-    shares: rows.map(row => row.share),
-    settled,
-    least: settled.toSorted((a, b) => (a < b ? -1 : 1))[0] ?? found.head,
-    maySendUpTo: found.may_send_up_to,
-    head: found.head,
-    notBefore: new Date(Math.max(found.alive_until.getTime(), ...ends) + 1),
-  }
-}
+/**
+ * What the head says was committed before the statements that follow, so they see all of it. Nobody moves the places meanwhile: only their
+ * holder does, and its lock is ours.
+ */
+const findDead = statement(
+  'find_dead',
+  { deadId: 'int', beat: 'bigint' },
+  p => `
+select h.may_send_up_to, head.id as head, coalesce(own.shares, '{}') as shares, coalesce(own.least, head.id) as least,
+       greatest(h.alive_until, own.wait_until) + interval '1 ms' as not_before
+from walhook.holders h
+cross join (select coalesce(max(last_event_id), 0) as id from walhook.positions) head
+cross join (
+  select array_agg(share order by share) as shares, min(settled_up_to) as least, max(wait_until) as wait_until
+  from walhook.shares where holder_id = ${p.deadId}
+) own
+where h.id = ${p.deadId} and h.beat = ${p.beat}
+for update of h skip locked`,
+)
 
 /** Attempts are logged after their event, by clocks that differ by less. */
 const dayOfIds = 86_400_000n << 20n
@@ -96,8 +86,8 @@ const dayOfIds = 86_400_000n << 20n
 const setAsideUnknown = statement(
   'set_aside_unknown',
   {
+    deadId: 'int',
     shares: 'smallint[]',
-    settled: 'bigint[]',
     least: 'bigint',
     maySendUpTo: 'bigint',
     head: 'bigint',
@@ -105,7 +95,7 @@ const setAsideUnknown = statement(
   },
   p => `
 with main as materialized (
-  select * from unnest(${p.shares}, ${p.settled}) as m (share, settled_up_to)
+  select share, settled_up_to from walhook.shares where holder_id = ${p.deadId}
 ), interest as materialized (
   select trigger, array_agg(distinct webhook_id) as webhook_ids
   from walhook.webhook_states cross join lateral unnest(triggers) as t (trigger)
@@ -173,13 +163,11 @@ select count(*)::int as count from set_aside`,
  * The places go on to behind what may have been sent. What is appended from now on is beyond it, also where its id is not: a holder
  * begins no request so long after its last beat that anybody takes over.
  */
-async function passOn(
-  client: pg.ClientBase,
-  { shares, maySendUpTo, head, notBefore }: Places,
-): Promise<void> {
+async function passOn(client: pg.ClientBase, { shares, maySendUpTo, head, notBefore }: Dead): Promise<void> {
   await client.query(
     `update walhook.shares
-     set settled_up_to = greatest(settled_up_to, least($2::bigint, $3::bigint)), holder_id = null, wait_until = $4
+     set settled_up_to = greatest(settled_up_to, least($2::bigint, $3::bigint)), holder_id = null,
+         wait_until = greatest(wait_until, $4)
      where share = any($1::smallint[])`,
     [shares, maySendUpTo, head, notBefore],
   )
