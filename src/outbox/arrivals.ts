@@ -3,6 +3,7 @@ import type { StoredEvent } from '../domain/event.ts'
 import { toldAsNew } from '../domain/event.ts'
 import { formatLsn, type Lsn } from '../domain/lsn.ts'
 import type { Part } from '../domain/resync.ts'
+import { asKnown } from './resyncs.ts'
 
 /**
  * Orders that the rows of a partition are told which came into a captured table after `fromLsn`, once per entity type of which
@@ -34,34 +35,25 @@ export async function asArrived(
   { entityType, knownUpTo }: { entityType: string; knownUpTo: bigint },
   events: readonly StoredEvent[],
 ): Promise<StoredEvent[]> {
+  const known = await asKnown(client, { entityType, knownUpTo }, events)
   const { rows } = await client.query({
     name: 'told_of_arrived',
     text: `
-      select k.entity_id, last.body in (k.as_update, k.as_new) as is_told
-      from unnest($2::text[], $4::text[], $5::text[]) as k (entity_id, as_update, as_new)
-      cross join lateral (
-        select e.action_type from walhook.events e
-        where e.entity_id = k.entity_id and e.entity_type = $1 and (e.id <= $3 or e.action_type <> 'update')
-        order by e.id desc limit 1
-      ) heard
+      select k.entity_id
+      from unnest($2::text[], $3::text[], $4::text[]) as k (entity_id, as_update, as_new)
       cross join lateral (
         select e.body from walhook.events e
         where e.entity_id = k.entity_id and e.entity_type = $1
         order by e.id desc limit 1
       ) last
-      where heard.action_type <> 'delete'`,
+      where last.body in (k.as_update, k.as_new)`,
     values: [
       entityType,
       events.map(({ entityId }) => entityId),
-      knownUpTo,
       events.map(({ body }) => body),
       events.map(({ body }) => toldAsNew(body)),
     ],
   })
-  const known = new Map<string, boolean>(rows.map(row => [row.entity_id, row.is_told]))
-  return events.flatMap(event => {
-    const isTold = known.get(event.entityId)
-    if (isTold === undefined) return { ...event, actionType: 'new', body: toldAsNew(event.body) }
-    return isTold ? [] : event
-  })
+  const told = new Set<string>(rows.map(row => row.entity_id))
+  return known.filter(({ actionType, entityId }) => actionType === 'new' || !told.has(entityId))
 }
