@@ -1,7 +1,7 @@
 import type pg from 'pg'
-import { type Outbox, transaction } from './database.ts'
+import type { Outbox } from './database.ts'
 import { pickDueBatches } from './due-batches.ts'
-import { lockHolder, standing } from './fence.ts'
+import { asHolder } from './fence.ts'
 import { keepLatestOf } from './latest.ts'
 import { type BatchInput, dueEntities, formBatches, mostEvents, remainingMs } from './new-batches.ts'
 import { waitForStreamMs, waitingForStream } from './pulled.ts'
@@ -88,10 +88,7 @@ export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<C
     return { isFenced: false, shipments: [], lookAgainInMs, fresh }
   }
 
-  return await transaction(outbox.pool, async client => {
-    await lockHolder(client, holderId)
-    const held = await standing(client, holderId)
-    if (!held) return { isFenced: true, shipments: [], lookAgainInMs: null, fresh: 0 }
+  const claimed = await asHolder(outbox, holderId, async (client, held) => {
     const ours = { ...input, shares: shares.filter(share => held.shares.has(share)) }
     const most = Math.max(1, Math.min(input.limit, Math.floor(mostEvents / batch.maxEvents)))
     const again = await pickDueBatches(client, { ...ours, limit: most })
@@ -105,6 +102,7 @@ export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<C
       fresh: Math.max(0, fresh - made.shipments.reduce((sum, each) => sum + each.deliveries.length, 0)),
     }
   })
+  return claimed ?? { isFenced: true, shipments: [], lookAgainInMs: null, fresh: 0 }
 }
 
 /** When there is something to claim: what waits for company until then, or what is due earlier. */

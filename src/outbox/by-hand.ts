@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import type { Entity } from '../domain/entity.ts'
-import type { TimeId } from '../domain/time-id.ts'
 import { wakeChannel } from './append.ts'
 import { lockAllHolders } from './fence.ts'
 import { ofEntity, oldestOfS, rowsOfS } from './row-keys.ts'
@@ -48,21 +47,6 @@ export const isTaken = (d: string) => `(
   ${d}.taken_by is not null or ${d}.batch_id is not null and exists (
     select from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
   ))`
-
-const endEmptyBatchesStatement = `
-delete from walhook.batches b
-where webhook_id = any($1) and id = any($2) and taken_by is null and not exists (
-  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
-)`
-
-/** Ends batches of which nothing is left. */
-export async function endEmptyBatches(
-  client: pg.ClientBase,
-  webhookIds: readonly number[],
-  ids: readonly TimeId[],
-): Promise<void> {
-  if (ids.length > 0) await client.query(endEmptyBatchesStatement, [webhookIds, ids])
-}
 
 const entities = rows<Entity>(ofEntity)
 

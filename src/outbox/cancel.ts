@@ -3,14 +3,15 @@ import type { Entity } from '../domain/entity.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { wakeNext } from './aside.ts'
 import { askedPlaces } from './ask.ts'
-import { endEmptyBatches, isTaken, tellByHand } from './by-hand.ts'
+import { isTaken, tellByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
 import { planTransactionByIndex } from './database.ts'
+import { endEmptyBatches } from './dissolve-batches.ts'
 import { lockAllHolders } from './fence.ts'
 import { fields } from './fields.ts'
 import { ofEntity, oldestOfS } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
-import { placesOf } from './waits.ts'
+import { placesOf, recordEnded } from './waits.ts'
 
 /** Which of a webhook's waiting events: all, those of one entity, or one. */
 export type Waiting = {
@@ -40,12 +41,7 @@ with doomed as materialized (
 ), gone as (
   delete from walhook.deliveries d using doomed k
   where d.ctid = k.row
-), recorded as (
-  insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
-  select webhook_id, event_id, entity_type, entity_id, 'cancelled', attempts from doomed
-  on conflict (webhook_id, event_id)
-    do update set state = 'cancelled', superseded_by = null, as_new = false, attempts = excluded.attempts, ended_at = now()
-)
+), recorded as (${recordEnded('cancelled', 'doomed')})
 select entity_type, entity_id, count(*)::int as cancelled, min(event_id) as oldest,
        array_remove(array_agg(distinct batch_id), null) as batch_ids
 from doomed group by entity_type, entity_id`,

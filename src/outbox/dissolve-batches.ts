@@ -1,4 +1,6 @@
 import type pg from 'pg'
+import type { TimeId } from '../domain/time-id.ts'
+import { oldestOfS } from './row-keys.ts'
 import { statement } from './statement.ts'
 
 /**
@@ -15,18 +17,14 @@ with dissolved as (
     and (select batch_max_events is null from walhook.webhooks where id = b.webhook_id)
   returning webhook_id, id, due_at
 ), member as materialized (
-  select d.ctid, case when d.event_id = oldest.event_id then dissolved.due_at else 'infinity' end as due_at
+  select s.ctid, case when s.event_id = oldest.event_id then dissolved.due_at else 'infinity' end as due_at
   from dissolved
   cross join lateral (
     select ctid, webhook_id, entity_type, entity_id, event_id from walhook.deliveries
     where webhook_id = dissolved.webhook_id and batch_id = dissolved.id
     offset 0
-  ) d
-  cross join lateral (
-    select event_id from walhook.deliveries
-    where webhook_id = d.webhook_id and entity_type = d.entity_type and entity_id = d.entity_id
-    order by event_id limit 1
-  ) oldest
+  ) s
+  cross join ${oldestOfS('event_id')} oldest
 )
 update walhook.deliveries d set batch_id = null, due_at = member.due_at from member where d.ctid = member.ctid`,
 )
@@ -34,4 +32,19 @@ update walhook.deliveries d set batch_id = null, due_at = member.due_at from mem
 /** Run in a transaction that has the lock of each holder whose rows it may touch. */
 export async function dissolveBatches(client: pg.ClientBase, webhookIds: readonly number[]): Promise<void> {
   if (webhookIds.length > 0) await dissolve(client, { webhookIds: [...new Set(webhookIds)] })
+}
+
+const endEmptyBatchesStatement = `
+delete from walhook.batches b
+where webhook_id = any($1) and id = any($2) and taken_by is null and not exists (
+  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
+)`
+
+/** Ends batches of which nothing is left. */
+export async function endEmptyBatches(
+  client: pg.ClientBase,
+  webhookIds: readonly number[],
+  ids: readonly TimeId[],
+): Promise<void> {
+  if (ids.length > 0) await client.query(endEmptyBatchesStatement, [webhookIds, ids])
 }

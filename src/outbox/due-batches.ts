@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
+import { endEmptyBatches } from './dissolve-batches.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 
@@ -39,30 +40,20 @@ from due left join lateral (
 order by due.due_at, due.id, m.event_id`,
 )
 
-const takeBatches = statement(
-  'take_batches',
-  { webhookId: 'int', holderId: 'int', ids: 'bigint[]' },
-  p => `
-update walhook.batches set taken_by = ${p.holderId}
-where webhook_id = ${p.webhookId} and id = any(${p.ids})`,
-)
+/** A batch that is taken, or put off for so long. */
+type Moved = { readonly id: TimeId; readonly laterMs: number | null }
 
-const endBatches = statement(
-  'end_batches',
-  { webhookId: 'int', ids: 'bigint[]' },
-  p => `delete from walhook.batches where webhook_id = ${p.webhookId} and id = any(${p.ids})`,
-)
-
-type Later = { readonly id: TimeId; readonly laterMs: number }
-
-const putOffBatches = statement(
-  'put_off_batches',
+const moveBatches = statement(
+  'take_or_put_off_batches',
   {
     webhookId: 'int',
-    batches: rows<Later>({ id: ['bigint', b => b.id], later_ms: ['float8', b => b.laterMs] }),
+    holderId: 'int',
+    batches: rows<Moved>({ id: ['bigint', b => b.id], later_ms: ['float8', b => b.laterMs] }),
   },
   p => `
-update walhook.batches b set due_at = now() + s.later_ms * interval '1 ms'
+update walhook.batches b
+set taken_by = case when s.later_ms is null then ${p.holderId} end,
+    due_at = case when s.later_ms is null then due_at else now() + s.later_ms * interval '1 ms' end
 from ${p.batches('s')} where b.webhook_id = ${p.webhookId} and b.id = s.id`,
 )
 
@@ -70,11 +61,7 @@ from ${p.batches('s')} where b.webhook_id = ${p.webhookId} and b.id = s.id`,
 const putOffMs = 1_000
 
 /** A batch that is due, and for how long it waits behind an older event of one of its entities, or null. */
-type DueBatch = {
-  readonly id: TimeId
-  readonly deliveries: readonly Delivery[]
-  readonly laterMs: number | null
-}
+type DueBatch = Moved & { readonly deliveries: readonly Delivery[] }
 
 /**
  * Takes up to `limit` due batches of a webhook, each as it was composed. One that waits behind an older event, asked for by
@@ -91,12 +78,12 @@ export async function pickDueBatches(
       ? [{ webhookId, batchId: id, isAside: true, deliveries: [first, ...rest] as const }]
       : [],
   )
-  const later = due.flatMap(({ id, laterMs }) => (laterMs === null ? [] : [{ id, laterMs }]))
-  const ended = due.flatMap(({ id, deliveries }) => (deliveries.length === 0 ? [id] : []))
-  const taken = shipments.map(({ batchId }) => batchId)
-  if (taken.length > 0) await takeBatches(client, { webhookId, holderId, ids: taken })
-  if (later.length > 0) await putOffBatches(client, { webhookId, batches: later })
-  if (ended.length > 0) await endBatches(client, { webhookId, ids: ended })
+  await endEmptyBatches(
+    client,
+    [webhookId],
+    due.map(({ id }) => id),
+  )
+  if (due.length > 0) await moveBatches(client, { webhookId, holderId, batches: due })
   return { shipments, isMoreDue: due.length >= limit }
 }
 

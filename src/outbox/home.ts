@@ -4,7 +4,7 @@ import type { Problem } from '../domain/problem.ts'
 import { fields } from './fields.ts'
 import { readCounts } from './queue-depth.ts'
 import { ConnectionRefused } from './session-settings.ts'
-import { placesOf } from './waits.ts'
+import { placesOf, recordEnded } from './waits.ts'
 
 type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
 
@@ -104,12 +104,7 @@ export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: 
   const { rows } = await client.query(`
     with gone as (
       delete from walhook.deliveries returning webhook_id, event_id, entity_type, entity_id, attempts
-    ), recorded as (
-      insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
-      select webhook_id, event_id, entity_type, entity_id, 'cancelled', attempts from gone
-      on conflict (webhook_id, event_id)
-        do update set state = 'cancelled', superseded_by = null, attempts = excluded.attempts, ended_at = now()
-    )
+    ), recorded as (${recordEnded('cancelled', 'gone')})
     select (select count(*)::int from gone) as rows,
            greatest((select max(last_event_id) from walhook.positions), (select max(settled_up_to) from walhook.shares)) as head`)
   const { rows: setAside, head } = rows[0]

@@ -5,6 +5,7 @@ import { type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Batching, Mode } from '../domain/webhook.ts'
 import { keepLatestOf } from './latest.ts'
 import { waitingForStream, waitsForStream } from './pulled.ts'
+import { ofEntity, ofEvent, oldestOfS, rowOfS, rowsOfS } from './row-keys.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import { newTimeIds } from './time-ids.ts'
@@ -78,33 +79,19 @@ where bytes_before < ${p.mostBytes}
 order by place, event_id`,
 )
 
-const entities = rows<Entity>({
-  entity_type: ['text', e => e.entityType],
-  entity_id: ['text', e => e.entityId],
-})
-
 /**
  * What is due although something older of its entity is not waits behind that. The older one is locked: whoever ends it waits for this,
  * and wakes the next one then. One that is being ended counts no more.
  */
 const waitBehind = statement(
   'wait_behind',
-  { webhookId: 'int', entities },
+  { webhookId: 'int', entities: rows<Entity>(ofEntity) },
   p => `
 with behind as materialized (
   select d.ctid
   from ${p.entities('s')}
-  cross join lateral (
-    select event_id from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
-    order by event_id limit 1
-    for key share skip locked
-  ) oldest
-  cross join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id
-      and event_id > oldest.event_id and taken_by is null and due_at < 'infinity'
-  ) d
+  cross join ${oldestOfS('event_id', p.webhookId, 'for key share skip locked')} oldest
+  cross join ${rowsOfS('ctid', p.webhookId, `event_id > oldest.event_id and taken_by is null and due_at < 'infinity'`)} d
 )
 update walhook.deliveries d set due_at = 'infinity' from behind where d.ctid = behind.ctid`,
 )
@@ -123,29 +110,23 @@ insert into walhook.batches (webhook_id, id, share, due_at, taken_by)
 select ${p.webhookId}, id, share, now(), ${p.holderId} from ${p.batches('b')}`,
 )
 
-type Member = { readonly delivery: Delivery; readonly batchId: TimeId }
+type Member = Delivery & { readonly batchId: TimeId }
 
 const joinBatches = statement(
   'join_batches',
   {
     webhookId: 'int',
     members: rows<Member>({
-      entity_type: ['text', m => m.delivery.entityType],
-      entity_id: ['text', m => m.delivery.entityId],
-      event_id: ['bigint', m => m.delivery.eventId],
-      batch_id: ['bigint', m => m.batchId],
-      as_new: ['boolean', m => m.delivery.asNew],
+      ...ofEvent,
+      batch_id: ['bigint', of => of.batchId],
+      as_new: ['boolean', of => of.asNew],
     }),
   },
   p => `
 with member as materialized (
   select d.ctid, s.batch_id, s.as_new
   from ${p.members('s')}
-  cross join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-    limit 1
-  ) d
+  cross join ${rowOfS('ctid', p.webhookId)} d
 )
 update walhook.deliveries d set batch_id = member.batch_id, as_new = member.as_new, due_at = 'infinity'
 from member where d.ctid = member.ctid`,
@@ -233,7 +214,9 @@ async function insertNew(
   })
   await joinBatches(client, {
     webhookId,
-    members: made.flatMap(({ batchId, deliveries }) => deliveries.map(delivery => ({ delivery, batchId }))),
+    members: made.flatMap(({ batchId, deliveries }) =>
+      deliveries.map(delivery => ({ ...delivery, batchId })),
+    ),
   })
   return made
 }

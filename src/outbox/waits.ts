@@ -32,6 +32,13 @@ exists (
   offset 0
 )`
 
+/** Rows of deliveries `from` end so, whatever ended them before. */
+export const recordEnded = (state: 'cancelled' | 'dead', from: string) => `
+insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
+select webhook_id, event_id, entity_type, entity_id, '${state}', attempts from ${from}
+on conflict (webhook_id, event_id) do update
+  set state = excluded.state, superseded_by = null, as_new = false, attempts = excluded.attempts, ended_at = now()`
+
 /**
  * Whether it still is to be sent by the stream, by the webhook's state `s`: `settled` is the stream's place, and up to `maySend` it may be
  * under way. Of the skips, only those count that are meant by `skips`.
