@@ -1,7 +1,6 @@
 import type { TimeId } from '../domain/time-id.ts'
 import type { Outbox } from '../outbox/database.ts'
-import { giveBack } from '../outbox/pick-due.ts'
-import { giveBackBatches, readTaken } from '../outbox/taken.ts'
+import { giveBack, readTaken } from '../outbox/taken.ts'
 import type { Machine } from './machine.ts'
 import { type Queue, tasksOf } from './queue.ts'
 
@@ -29,7 +28,6 @@ export async function giveBackUnknown(
   }
   const deliveries = taken.filter(({ webhookId, eventId }) => isUnknown(webhookId, eventId))
   const lost = batches.filter(({ webhookId, batchId }) => isUnknown(webhookId, batchId))
-  await giveBack(outbox, { holderId, deliveries })
-  await giveBackBatches(outbox, { holderId, batches: lost })
+  await giveBack(outbox, { holderId, deliveries, batches: lost })
   return { isUnsure: picking.size > 0, isChanged: deliveries.length + lost.length > 0 }
 }

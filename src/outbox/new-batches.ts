@@ -5,7 +5,7 @@ import { type TimeId, timeOf } from '../domain/time-id.ts'
 import type { Batching, Mode } from '../domain/webhook.ts'
 import { keepLatestOf } from './latest.ts'
 import { waitingForStream, waitsForStream } from './pulled.ts'
-import { ofEntity, ofEvent, oldestOfS, rowOfS, rowsOfS } from './row-keys.ts'
+import { ofBatch, ofEntity, ofEvent, oldestOfS, rowOfS, rowsOfS } from './row-keys.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import { newTimeIds } from './time-ids.ts'
@@ -118,7 +118,7 @@ const joinBatches = statement(
     webhookId: 'int',
     members: rows<Member>({
       ...ofEvent,
-      batch_id: ['bigint', of => of.batchId],
+      ...ofBatch,
       as_new: ['boolean', of => of.asNew],
     }),
   },

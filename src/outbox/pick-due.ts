@@ -1,13 +1,12 @@
 import type { TimeId } from '../domain/time-id.ts'
-import { dueInMs, wakeNext } from './aside.ts'
+import { dueInMs } from './aside.ts'
 import type { Outbox } from './database.ts'
 import { asHolder } from './fence.ts'
 import { fields } from './fields.ts'
 import { waitForStreamMs, waitingForStream, waitsForStream } from './pulled.ts'
-import { ofEvent, ofRow, rowOfS } from './row-keys.ts'
+import { ofEvent, rowOfS } from './row-keys.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent } from './shipment.ts'
 import { rows, statement } from './statement.ts'
-import type { TakenRow } from './taken.ts'
 
 /**
  * Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. One that
@@ -123,32 +122,4 @@ export async function pickDue(
     }
   })
   return picked ?? { deliveries: [], nextDueInMs: null }
-}
-
-const giveBackStatement = statement(
-  'give_back',
-  {
-    holderId: 'int',
-    taken: rows<TakenRow>(ofRow),
-  },
-  p => `
-with given as materialized (
-  select d.ctid
-  from ${p.taken('s')}
-  cross join ${rowOfS('ctid, taken_by')} d
-  where d.taken_by = ${p.holderId}
-)
-update walhook.deliveries d set taken_by = null from given where d.ctid = given.ctid`,
-)
-
-/** Gives back rows that were taken and not sent: they are due as before. */
-export async function giveBack(
-  outbox: Outbox,
-  { holderId, deliveries }: { holderId: number; deliveries: readonly TakenRow[] },
-): Promise<void> {
-  if (deliveries.length === 0) return
-  await asHolder(outbox, holderId, async client => {
-    await giveBackStatement(client, { holderId, taken: deliveries })
-    await wakeNext(client, deliveries)
-  })
 }

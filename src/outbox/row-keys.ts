@@ -11,6 +11,7 @@ export const ofEvent = {
   event_id: ['bigint', (of: { readonly eventId: TimeId }) => of.eventId],
 } as const
 const ofWebhook = { webhook_id: ['int', (of: { readonly webhookId: number }) => of.webhookId] } as const
+export const ofBatch = { batch_id: ['bigint', (of: { readonly batchId: TimeId }) => of.batchId] } as const
 export const ofRowEntity = { ...ofWebhook, ...ofEntity } as const
 export const ofRow = { ...ofWebhook, ...ofEvent } as const
 

@@ -1,22 +1,15 @@
 import type pg from 'pg'
 import type { TimeId } from '../domain/time-id.ts'
 import { type Due, dueInMs, dues, setAside, wakeNext } from './aside.ts'
+import { ofBatch, ofRow, rowOfS } from './row-keys.ts'
 import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
 import type { Delivery, Shipment } from './shipment.ts'
 import { rows, statement } from './statement.ts'
 import { newTimeIds } from './time-ids.ts'
+import { recordEnded } from './waits.ts'
 
-/**
- * Rows that statements change are looked up by their key, each by itself, and then changed where they were found (`ctid`). A join
- * could be planned from the queue's side, which reads all of it, where the statistics are of a time when it was empty. Nobody else
- * changes what a holder has taken, so that it is still there.
- */
-const itsRow = `
-left join lateral (
-  select ctid, taken_by, batch_id, attempts as tried from walhook.deliveries
-  where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id and event_id = s.event_id
-  limit 1
-) d on true`
+/** Nobody else changes what a holder has taken: it is still where it is found. */
+const itsRow = `left join ${rowOfS('ctid, taken_by, batch_id, attempts as tried')} d on true`
 
 /**
  * Whether a row is as it was when it was sent: the holder has it, by itself or in a batch, and it was tried as often. It is not where it was
@@ -25,19 +18,18 @@ left join lateral (
 const isStillIts = (holderId: string) => `
 case when s.from_batch is null then d.taken_by = ${holderId} else d.batch_id = s.from_batch end and d.tried = s.tried`
 
-const key = {
-  webhook_id: ['int', (row: { delivery: Delivery }) => row.delivery.webhookId],
-  entity_type: ['text', (row: { delivery: Delivery }) => row.delivery.entityType],
-  entity_id: ['text', (row: { delivery: Delivery }) => row.delivery.entityId],
-  event_id: ['bigint', (row: { delivery: Delivery }) => row.delivery.eventId],
+const ofAttempt = {
+  attempts: ['smallint', (row: EndedRow | MovedRow) => row.attempts],
+  tried: ['smallint', (row: EndedRow | MovedRow) => row.tried],
+  from_batch: ['bigint', (row: EndedRow | MovedRow) => row.fromBatch],
 } as const
 
-type Member = { readonly batchId: TimeId; readonly delivery: Delivery }
+type Member = Delivery & { readonly batchId: TimeId }
 
 /** Of the events of batches those that are left in them; `is_held`: the holder still has the batch. */
 const heldMembersStatement = statement(
   'held_members',
-  { holderId: 'int', members: rows<Member>({ batch_id: ['bigint', of => of.batchId], ...key }) },
+  { holderId: 'int', members: rows<Member>({ ...ofRow, ...ofBatch }) },
   p => `
 select s.webhook_id, s.batch_id, s.event_id, d.batch_id is not distinct from s.batch_id as is_left
 from ${p.members('s')}
@@ -55,7 +47,7 @@ export async function readHeldBatches(
   settlements: readonly { readonly shipment: Shipment; readonly next: { readonly state: string } }[],
 ): Promise<{ membersOf: (shipment: Shipment) => ReadonlySet<TimeId> | null; newIds: readonly TimeId[] }> {
   const sent = settlements.flatMap(({ shipment: { batchId, deliveries } }) =>
-    batchId === null ? [] : deliveries.map(delivery => ({ batchId, delivery })),
+    batchId === null ? [] : deliveries.map(delivery => ({ ...delivery, batchId })),
   )
   if (sent.length === 0) return { membersOf: () => null, newIds: [] }
   const count = 2 * settlements.filter(({ next }) => next.state === 'split').length
@@ -81,12 +73,10 @@ const endStatement = statement(
   {
     holderId: 'int',
     ended: rows<EndedRow>({
-      ...key,
+      ...ofRow,
+      ...ofAttempt,
       state: ['text', row => row.state],
-      attempts: ['smallint', row => row.attempts],
-      tried: ['smallint', row => row.delivery.attempts],
       is_row: ['boolean', row => row.isRow],
-      from_batch: ['bigint', row => row.fromBatch],
     }),
   },
   p => `
@@ -98,10 +88,7 @@ with s as materialized (
 ), deleted as (
   delete from walhook.deliveries d using s where s.is_row and d.ctid = s.row
 )
-insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
-select webhook_id, event_id, entity_type, entity_id, 'dead', attempts from s where state = 'dead'
-on conflict (webhook_id, event_id) do update
-  set state = 'dead', superseded_by = null, as_new = false, attempts = excluded.attempts, ended_at = now()`,
+${recordEnded('dead', `(select * from s where state = 'dead') dead`)}`,
 )
 
 const moveStatement = statement(
@@ -109,11 +96,9 @@ const moveStatement = statement(
   {
     holderId: 'int',
     moved: rows<MovedRow>({
-      ...key,
-      attempts: ['smallint', row => row.attempts],
-      tried: ['smallint', row => row.delivery.attempts],
-      as_new: ['boolean', row => row.delivery.asNew],
-      from_batch: ['bigint', row => row.fromBatch],
+      ...ofRow,
+      ...ofAttempt,
+      as_new: ['boolean', row => row.asNew],
       to_batch: ['bigint', row => row.batchId],
       due_in_ms: ['float8', row => row.dueInMs],
     }),
@@ -133,54 +118,43 @@ where d.ctid = s.row
 returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
 )
 
-const batch = {
-  webhook_id: ['int', (of: { webhookId: number; id: TimeId }) => of.webhookId],
-  id: ['bigint', (of: { webhookId: number; id: TimeId }) => of.id],
-} as const
-
-const endBatchesStatement = statement(
-  'end_settled_batches',
-  { ended: rows<{ webhookId: number; id: TimeId }>(batch) },
-  p => `
-with s as materialized (
-  select b.ctid as row
-  from ${p.ended('s')}
-  cross join lateral (
-    select ctid from walhook.batches where webhook_id = s.webhook_id and id = s.id limit 1
-  ) b
-)
-delete from walhook.batches b using s where b.ctid = s.row`,
-)
-
-/** A new one is inserted; one that failed is nobody's any more. */
+/** A new one is inserted; one that failed is nobody's any more; one that is due no more ends. */
 const moveBatchesStatement = statement(
   'move_batches',
   {
     batches: rows<MovedBatch>({
-      ...batch,
+      ...ofBatch,
+      webhook_id: ['int', of => of.webhookId],
       share: ['smallint', of => of.share],
       due_in_ms: ['float8', of => of.dueInMs],
     }),
   },
   p => `
+with s as materialized (
+  select s.*, b.ctid as row
+  from ${p.batches('s')}
+  left join lateral (
+    select ctid from walhook.batches where webhook_id = s.webhook_id and id = s.batch_id limit 1
+  ) b on true
+), ended as (
+  delete from walhook.batches b using s where b.ctid = s.row and s.due_in_ms is null
+)
 insert into walhook.batches as b (webhook_id, id, share, due_at)
-select webhook_id, id, share, clock_timestamp() + due_in_ms * interval '1 ms' from ${p.batches('s')}
+select webhook_id, batch_id, share, clock_timestamp() + due_in_ms * interval '1 ms' from s where due_in_ms is not null
 on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = null
 returning b.webhook_id, ${dueInMs('b.due_at')} as due_in_ms`,
 )
 
 /** Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due. */
 export async function settleRows(client: pg.ClientBase, holderId: number, what: SettledRows): Promise<Due[]> {
-  const { ended, moved, aside, batches, endedBatches } = what
-  // Also of what is tried again: by hand, something older may have come before it meanwhile.
-  const entities = [...ended.filter(({ isRow }) => isRow), ...moved].map(({ delivery }) => delivery)
-  const [, movedRows, , movedBatches, set, woken] = await Promise.all([
+  const { ended, moved, aside, batches } = what
+  const [, movedRows, movedBatches, set, woken] = await Promise.all([
     ended.length > 0 ? endStatement(client, { holderId, ended }) : null,
     moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,
-    endedBatches.length > 0 ? endBatchesStatement(client, { ended: endedBatches }) : null,
     batches.length > 0 ? moveBatchesStatement(client, { batches }) : null,
     setAside(client, aside),
-    wakeNext(client, entities),
+    // Also of what is tried again: by hand, something older may have come before it meanwhile.
+    wakeNext(client, [...ended.filter(({ isRow }) => isRow), ...moved]),
   ])
   return [...dues(movedRows?.rows ?? []), ...dues(movedBatches?.rows ?? []), ...set, ...woken]
 }

@@ -3,34 +3,35 @@ import type { TimeId } from '../domain/time-id.ts'
 import type { AsideRow } from './aside.ts'
 import type { Delivery, Shipment } from './shipment.ts'
 
-/** A delivery that leaves the queue, with its row where it has one. */
-export type EndedRow = {
-  readonly delivery: Delivery
-  readonly state: 'done' | 'dead'
-  readonly attempts: number
-  /** Whether it is a row; one that somebody has ended meanwhile stays ended. */
-  readonly isRow: boolean
-  /** The batch that the row is in; null: it is a row by itself, taken by the holder. */
+/** A delivery after its attempt: what is written of its row, and how that was when it was sent. */
+type AfterAttempt = Delivery & {
+  /** How often it had been tried when it was sent. */
+  readonly tried: number
+  /** The batch that its row was in; null: it was a row by itself, taken by the holder. */
   readonly fromBatch: TimeId | null
 }
 
+/** One that leaves the queue. */
+export type EndedRow = AfterAttempt & {
+  readonly state: 'done' | 'dead'
+  /** Whether it is a row; one that somebody has ended meanwhile stays ended. */
+  readonly isRow: boolean
+}
+
 /** A row that is tried again. */
-export type MovedRow = {
-  readonly delivery: Delivery
-  readonly attempts: number
-  readonly fromBatch: TimeId | null
+export type MovedRow = AfterAttempt & {
   /** The batch that it is in from now on. */
   readonly batchId: TimeId | null
   /** Null: when its batch is, or behind an older row. */
   readonly dueInMs: number | null
 }
 
-/** A batch that is tried again, or a part of one before. */
+/** A batch that is tried again, or a part of one before; null: it ends. */
 export type MovedBatch = {
   readonly webhookId: number
-  readonly id: TimeId
+  readonly batchId: TimeId
   readonly share: number
-  readonly dueInMs: number
+  readonly dueInMs: number | null
 }
 
 /** Everything that a settlement makes of its shipments. */
@@ -39,7 +40,6 @@ export type SettledRows = {
   readonly moved: readonly MovedRow[]
   readonly aside: readonly AsideRow[]
   readonly batches: readonly MovedBatch[]
-  readonly endedBatches: readonly { readonly webhookId: number; readonly id: TimeId }[]
 }
 
 type Settled = { readonly shipment: Shipment; readonly next: NextOfShipment }
@@ -73,26 +73,30 @@ export function settledRows(
     moved: parts.flatMap(part => part.moved ?? []),
     aside: parts.flatMap(part => part.aside ?? []),
     batches: parts.flatMap(part => part.batches ?? []),
-    endedBatches: parts.flatMap(part => part.endedBatches ?? []),
   }
 }
+
+const after = (delivery: Delivery, fromBatch: TimeId | null, attempts: number) => ({
+  ...delivery,
+  tried: delivery.attempts,
+  attempts,
+  fromBatch,
+})
 
 function ofOne({ deliveries: [delivery], isAside }: Shipment, next: NextOfShipment): Partial<SettledRows> {
   switch (next.state) {
     case 'done':
-    case 'dead': {
+    case 'dead':
       if (next.state === 'done' && !isAside) return {}
-      const attempts = delivery.attempts + 1
       return {
-        ended: [{ delivery, state: next.state, attempts, isRow: isAside, fromBatch: null }],
+        ended: [{ ...after(delivery, null, delivery.attempts + 1), state: next.state, isRow: isAside }],
       }
-    }
     case 'retry':
     case 'split': {
       const attempts = delivery.attempts + (next.state === 'retry' && !next.costsAttempt ? 0 : 1)
       const dueInMs = next.waitMs
       return isAside
-        ? { moved: [{ delivery, attempts, fromBatch: null, batchId: null, dueInMs }] }
+        ? { moved: [{ ...after(delivery, null, attempts), batchId: null, dueInMs }] }
         : { aside: [{ ...delivery, attempts, dueInMs, takenBy: null }] }
     }
     default:
@@ -101,58 +105,42 @@ function ofOne({ deliveries: [delivery], isAside }: Shipment, next: NextOfShipme
 }
 
 function ofBatch(
-  { webhookId, deliveries: [first] }: Shipment,
+  { webhookId, deliveries: [{ share }] }: Shipment,
   id: TimeId,
   left: readonly Delivery[],
   next: NextOfShipment,
   newIds: TimeId[],
 ): Partial<SettledRows> {
-  const { share } = first
+  const batch = (batchId: TimeId, dueInMs: number | null) => ({ webhookId, batchId, share, dueInMs })
   switch (next.state) {
     case 'done':
     case 'dead': {
       const { state } = next
-      const ended = left.map(delivery => ({
-        delivery,
-        state,
-        attempts: delivery.attempts + 1,
-
-        isRow: true,
-        fromBatch: id,
-      }))
-      return { ended, endedBatches: [{ webhookId, id }] }
+      const ended = left.map(each => ({ ...after(each, id, each.attempts + 1), state, isRow: true }))
+      return { ended, batches: [batch(id, null)] }
     }
     case 'retry': {
-      if (left.length === 0) return { endedBatches: [{ webhookId, id }] }
       const cost = next.costsAttempt ? 1 : 0
-      const moved = left.map(delivery => ({
-        delivery,
-        attempts: delivery.attempts + cost,
-        fromBatch: id,
+      const moved = left.map(each => ({
+        ...after(each, id, each.attempts + cost),
         batchId: id,
         dueInMs: null,
       }))
-      return { moved, batches: [{ webhookId, id, share, dueInMs: next.waitMs }] }
+      return { moved, batches: [batch(id, left.length === 0 ? null : next.waitMs)] }
     }
     case 'split': {
-      const { parts, behind } = left.length < 2 ? { parts: [left], behind: [] } : splitInTwo(left)
       const { waitMs } = next
-      const anew = (delivery: Delivery, batchId: TimeId | null) => ({
-        delivery,
-        attempts: 0,
-        fromBatch: id,
+      const { parts, behind } = left.length < 2 ? { parts: [left], behind: [] } : splitInTwo(left)
+      const into = (batchId: TimeId | null) => (each: Delivery) => ({
+        ...after(each, id, 0),
         batchId,
         dueInMs: null,
       })
-      const moved: MovedRow[] = behind.map(delivery => anew(delivery, null))
-      const batches: MovedBatch[] = []
-      for (const part of parts) {
-        if (part.length === 0) continue
-        const partId = newIds.pop()!
-        moved.push(...part.map(delivery => anew(delivery, partId)))
-        batches.push({ webhookId, id: partId, share, dueInMs: waitMs })
+      const made = parts.filter(part => part.length > 0).map(part => ({ partId: newIds.pop()!, part }))
+      return {
+        moved: [...behind.map(into(null)), ...made.flatMap(({ partId, part }) => part.map(into(partId)))],
+        batches: [batch(id, null), ...made.map(({ partId }) => batch(partId, waitMs))],
       }
-      return { moved, batches, endedBatches: [{ webhookId, id }] }
     }
     default:
       return next satisfies never

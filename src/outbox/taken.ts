@@ -1,7 +1,9 @@
 import type { TimeId } from '../domain/time-id.ts'
+import { wakeNext } from './aside.ts'
 import type { Outbox } from './database.ts'
 import { asHolder } from './fence.ts'
 import { fields } from './fields.ts'
+import { ofBatch, ofRow, rowOfS } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
 
 /** A row that a holder has taken. */
@@ -36,29 +38,50 @@ export async function readTaken(
   }
 }
 
-const giveBackBatchesStatement = statement(
+const giveBackRows = statement(
+  'give_back',
+  {
+    holderId: 'int',
+    taken: rows<TakenRow>(ofRow),
+  },
+  p => `
+with given as materialized (
+  select d.ctid
+  from ${p.taken('s')}
+  cross join ${rowOfS('ctid, taken_by')} d
+  where d.taken_by = ${p.holderId}
+)
+update walhook.deliveries d set taken_by = null from given where d.ctid = given.ctid`,
+)
+
+const giveBackBatches = statement(
   'give_back_batches',
   {
     holderId: 'int',
-    batches: rows<TakenBatch>({ webhook_id: ['int', of => of.webhookId], id: ['bigint', of => of.batchId] }),
+    batches: rows<TakenBatch>({ webhook_id: ['int', of => of.webhookId], ...ofBatch }),
   },
   p => `
 with s as materialized (
   select b.ctid as row
   from ${p.batches('s')}
   cross join lateral (
-    select ctid, taken_by from walhook.batches where webhook_id = s.webhook_id and id = s.id limit 1
+    select ctid, taken_by from walhook.batches where webhook_id = s.webhook_id and id = s.batch_id limit 1
   ) b
   where b.taken_by = ${p.holderId}
 )
 update walhook.batches b set taken_by = null from s where b.ctid = s.row`,
 )
 
-/** Gives back batches that were taken and not sent: they are due as before. */
-export async function giveBackBatches(
+/** Gives back what was taken and not sent: it is due as before. */
+export async function giveBack(
   outbox: Outbox,
-  { holderId, batches }: { holderId: number; batches: readonly TakenBatch[] },
+  taken: { holderId: number; deliveries: readonly TakenRow[]; batches?: readonly TakenBatch[] },
 ): Promise<void> {
-  if (batches.length === 0) return
-  await asHolder(outbox, holderId, client => giveBackBatchesStatement(client, { holderId, batches }))
+  const { holderId, deliveries, batches = [] } = taken
+  if (deliveries.length + batches.length === 0) return
+  await asHolder(outbox, holderId, async client => {
+    if (batches.length > 0) await giveBackBatches(client, { holderId, batches })
+    if (deliveries.length > 0) await giveBackRows(client, { holderId, taken: deliveries })
+    await wakeNext(client, deliveries)
+  })
 }
