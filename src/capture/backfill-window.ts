@@ -44,8 +44,9 @@ export type PageEnd = 'stored' | 'ended' | 'spoiled' | { readonly failed: unknow
  * mark, written after the reading, says when that is. The page takes its place in the order there, and until then:
  *
  * - an entity that no event concerns is as the page has it;
- * - an entity that an event concerns is as the last of them has it, whether the page is older or newer. It is
- *   told so once more, because a webhook need not have got that event: it may have no trigger for it. Only of a `new`
+ * - an entity that an event concerns is as the last of them has it, whether the page is older or newer: all that changes
+ *   a row is in the WAL. (Where it was not, the stream passes that place before a page is read: `resync-entity.ts`.) It
+ *   is told so once more, because a webhook need not have got that event: it may have no trigger for it. Only of a `new`
  *   that the page would tell as `new` too, every webhook that wants the page has got it already;
  * - an entity that was deleted is gone, and one that seemed gone is what an event says it is;
  * - a row of which no event can be made is set aside, unless an event tells it;

@@ -19,6 +19,7 @@ import type { PageOutcome } from './pages.ts'
 const maxKeys = 1_000
 const task = { of: 'resync' } as const
 const goesOn: TurnEnd = { goesOnInMs: 0 }
+const unread = 'the changes that were written before it must be stored first'
 
 type Entity = { readonly entity: EntityMapping; readonly catalogue: Catalogue }
 
@@ -38,6 +39,28 @@ function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part
  */
 export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
   const { source, outbox, slotName, mapping, teller, judge, log } = options
+  /** Resyncs that this stream has met, and whether it has brought everything that was written before. */
+  const met = new Map<string, { hasCaughtUp: boolean }>()
+
+  /**
+   * Rows may have changed with nothing of it in the WAL, before a resync was ordered. What the stream brings of the time before that
+   * is older than the rows, and would pass for newer: a page goes by the last event since its reading began.
+   */
+  function hasCaughtUp({ id, gapIds }: Resync): boolean {
+    // For a further gap it begins anew.
+    const key = `${id} ${gapIds}`
+    const known = met.get(key)
+    if (known) return known.hasCaughtUp
+    const one = { hasCaughtUp: false }
+    met.set(key, one)
+    teller.caughtUp().then(
+      () => {
+        one.hasCaughtUp = true
+      },
+      () => met.delete(key),
+    )
+    return false
+  }
 
   async function takeTurn(resync: Resync, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
     const entity = mapping.find(({ entityType }) => entityType === resync.entityType)
@@ -49,6 +72,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       log.warn('resync.ended', { entity_type: resync.entityType, state: 'cancelled', reason })
       return goesOn
     }
+    if (!hasCaughtUp(resync)) return { waitsFor: { reason: unread, code: null }, briefly: true }
     return resync.phase === 'rows'
       ? await tellAll(resync, of, turn, signal)
       : await tellDeletes(resync, of, signal)

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
+import { orderTableResyncs, tableGapsOf } from '../../src/capture/resync-tables.ts'
 import type { EntityMapping } from '../../src/domain/mapping.ts'
 import { defaultMapping } from '../../src/domain/mapping.ts'
+import { openOutbox } from '../../src/outbox/database.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { type RunningCapture, startCapture } from '../support/run-capture.ts'
@@ -96,6 +98,57 @@ test('of a partition that was made empty, the stream alone tells the rows', asyn
   // One event per entity and transaction.
   expect(await named(capture)).toEqual(['user 10 new TEN', 'user 11 new eleven'])
   expect(await at.gaps()).toBe(0)
+})
+
+/** So much that the stream has come no further when a page is read. */
+const manyOthers = `do $$ begin for i in 1..20000 loop insert into companies values (i); commit; end loop; end $$`
+
+test('what was written before a partition came, and is still unread, does not pass for newer than its rows', async () => {
+  await using at = await open()
+  {
+    await using capture = await at.start()
+    await at.psql.query(`
+      create table users_2 partition of users for values from ('2026-02-01') to ('2026-03-01');
+      insert into users values (10, '2026-02-01', 'ten')`)
+    await at.arrived(1)
+    await capture.caughtUp()
+  }
+  await at.psql.query(manyOthers)
+  await at.psql.query(`update users set name = 'unread' where id = 10`)
+  await at.psql.query(`
+    begin; create table copy (like users including all); insert into copy select id, day, 'silent' from users_2;
+    alter table users detach partition users_2; drop table users_2; alter table copy rename to users_2;
+    alter table users attach partition users_2 for values from ('2026-02-01') to ('2026-03-01'); commit`)
+  await using capture = await at.start()
+  await at.arrived(2)
+  await capture.caughtUp()
+  const events = (await named(capture)).filter(event => event.startsWith('user'))
+  expect(events).toEqual(['user 10 new ten', 'user 10 update unread', 'user 10 update silent'])
+})
+
+test('what was written before changes were lost, and is still unread, does not pass for newer than what a resync reads', async () => {
+  await using at = await open()
+  {
+    await using capture = await at.start()
+    await at.psql.query(`insert into users values (10, '2026-01-01', 'ten')`)
+    await capture.caughtUp()
+  }
+  await at.psql.query(manyOthers)
+  await at.psql.query(`update users set name = 'unread' where id = 10`)
+  await at.psql.query(`
+    alter publication walhook set (publish = 'insert'); update users set name = 'silent' where id = 10;
+    alter publication walhook set (publish = 'insert, update, delete, truncate')`)
+  await using capture = await at.start()
+  await using outbox = openOutbox({ url: at.database.url, maxConnections: 1, onError() {} })
+  const slotName = at.database.name.slice(0, 63)
+  const gaps = () => tableGapsOf(outbox, slotName, 'user')
+  await until(async () => (await gaps()).some(({ toLsn }) => toLsn !== null), { what: 'the gap to be found' })
+  await orderTableResyncs(outbox, await gaps(), { slotName, mapping: defaultMapping })
+  await until(async () => (await gaps()).length === 0, { what: 'the gap to end', timeoutMs: 60_000 })
+  await capture.caughtUp()
+  expect((await named(capture)).filter(event => event.startsWith('user')).at(-1)).toBe(
+    'user 10 update silent',
+  )
 })
 
 test('an entity that receivers know, and that comes back with a partition in another state, is an update', async () => {
