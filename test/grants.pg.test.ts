@@ -9,7 +9,7 @@ import { runWalhook, startWalhook } from './support/walhook-process.ts'
 
 const docker = join(import.meta.dirname, '..', 'docker')
 
-/** The statements that README shows, for a role and a database of this test: roles belong to the whole server. */
+/** The statements that the guide shows, for a role and a database of this test: roles belong to the whole server. */
 async function grantsFor(role: string, database: string): Promise<string[]> {
   const text = await readFile(join(docker, 'grants.sql'), 'utf8')
   return text
@@ -119,9 +119,12 @@ test('where PostgreSQL has pg_log_standby_snapshot, the role may execute it; whe
   expect(rows).toEqual(version[0].number >= 160_000 ? [{ may: true }] : [])
 })
 
-test('README shows these very statements', async () => {
-  const readme = await readFile(join(docker, '..', 'README.md'), 'utf8')
+test('the guide shows these very statements, and README those that no server can do without', async () => {
+  const [readme, guide] = await Promise.all(
+    ['README.md', 'docs/guide/install.md'].map(file => readFile(join(docker, '..', file), 'utf8')),
+  )
   const grants = await readFile(join(docker, 'grants.sql'), 'utf8')
-  const indented = (text: string) => text.trim().replaceAll(/^(?=.)/gm, '    ')
-  expect(readme).toContain(indented(grants.slice(grants.indexOf('-- Reads changes'))))
+  expect(guide).toContain(`\`\`\`sql\n${grants.slice(grants.indexOf('-- Reads changes')).trim()}\n\`\`\``)
+  const always = grants.split('\n').filter(line => /^(create|grant)\b/.test(line))
+  expect(readme).toContain(`\`\`\`sql\n${always.join('\n')}\n\`\`\``)
 })

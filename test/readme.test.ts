@@ -9,22 +9,21 @@ import { startOwnServer } from './support/own-server.ts'
 import { until } from './support/wait.ts'
 
 const project = join(import.meta.dirname, '..')
-const readme = await readFile(join(project, 'README.md'), 'utf8')
 
 /** Blocks that are run by other tests: of `npm start`, of the whole, and of the image. */
 const runElsewhere =
   /^(npm ci && npm (start|test)|docker |export WALHOOK_SECRET_KEY=.+ WALHOOK_ADMIN_TOKEN=.+\ndocker )/
 
-/** The indented blocks, in their order. */
-const blocks = readme
-  .replaceAll(/^```.*?^```/gms, '')
-  .split(/\n(?! {4}|\n|$)/)
-  .flatMap(part => [...`${part}\n`.matchAll(/(?:^ {4,}\S.*\n|^\n(?= {4,}\S))+/gm)])
-  .map(([text]) => text.replaceAll(/^ {4,6}(?! {4})/gm, '').trim())
-  .filter(text => text !== '' && !/^(!\[|\|)/.test(text))
+type Block = { readonly language: 'sh' | 'sql'; readonly text: string }
 
-const isSql = (block: string) =>
-  /^(--|select|create|grant|alter|drop)\b/.test(block) || block.startsWith('--')
+/** The blocks of a document that its reader runs, in their order. */
+async function blocksOf(document: string): Promise<Block[]> {
+  const text = await readFile(join(project, document), 'utf8')
+  return [...text.matchAll(/^```(sh|sql)\n(.*?)\n^```/gms)].map(([, language, block]) => ({
+    language: language as Block['language'],
+    text: block!,
+  }))
+}
 
 async function freePort(): Promise<number> {
   const server = createServer()
@@ -73,52 +72,59 @@ function openShell(env: Record<string, string>) {
   }
 }
 
-test('no block has a place to fill in: each runs as it is printed', () => {
-  expect(blocks.length).toBeGreaterThan(8)
-  expect(blocks.filter(block => block.includes('…'))).toEqual([])
+const documents = ['README.md', 'docs/guide/install.md']
+
+test.each(documents)('no block of %s has a place to fill in: each runs as it is printed', async document => {
+  const blocks = await blocksOf(document)
+  expect(blocks.length).toBeGreaterThan(5)
+  expect(blocks.filter(({ text }) => text.includes('…'))).toEqual([])
 })
 
-test('the commands of the README run as they are printed, one after the other', async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'walhook-readme-'))
-  const server = await startOwnServer(dataDir)
-  try {
-    const place = new URL(server.url)
-    {
-      await using admin = await connect(server.url)
-      await admin.query('create database app')
-    }
-    place.pathname = '/app'
-    await using app = await connect(place.href)
-    await app.query(`
+test.each(documents)(
+  'the commands of %s run as they are printed, one after the other',
+  async document => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'walhook-readme-'))
+    const server = await startOwnServer(dataDir)
+    try {
+      const place = new URL(server.url)
+      {
+        await using admin = await connect(server.url)
+        await admin.query('create database app')
+      }
+      place.pathname = '/app'
+      await using app = await connect(place.href)
+      await app.query(`
       create table users (id integer primary key, name text); create table companies (id integer primary key);
       insert into users values (1, 'Ada')`)
 
-    // Only the ports are others: those of the README may be taken on this machine.
-    const [api, receiver] = [await freePort(), await freePort()]
-    const moved = (block: string) =>
-      block
-        .replaceAll('localhost:5432', `localhost:${place.port}`)
-        .replaceAll(':8080', `:${api}`)
-        .replaceAll(':9090', `:${receiver}`)
-        .replaceAll('src/main.ts listen', `src/main.ts listen --port ${receiver}`)
-    const { PATH = '' } = process.env
-    await using shell = openShell({ PATH, HOME: dataDir, PORT: String(api) })
-    const printed = new Map<string, string>()
-    for (const block of blocks) {
-      if (runElsewhere.test(block)) continue
-      if (isSql(block)) await app.query(block)
-      else printed.set(block, await shell.run(moved(block)))
-      if (block.includes('listen &')) await until(() => isListening(receiver), { what: 'the receiver' })
-      // It stops in order, however many processes npx has put in between.
-      if (block.startsWith('kill'))
-        for (const port of [api, receiver])
-          await until(async () => !(await isListening(port)), { what: `port ${port} to be closed` })
+      // Only the ports are others: those of the document may be taken on this machine.
+      const [api, receiver] = [await freePort(), await freePort()]
+      const moved = (block: string) =>
+        block
+          .replaceAll('localhost:5432', `localhost:${place.port}`)
+          .replaceAll(':8080', `:${api}`)
+          .replaceAll(':9090', `:${receiver}`)
+          .replaceAll('src/main.ts listen', `src/main.ts listen --port ${receiver}`)
+      const { PATH = '' } = process.env
+      await using shell = openShell({ PATH, HOME: dataDir, PORT: String(api) })
+      let printed = ''
+      for (const { language, text } of await blocksOf(document)) {
+        if (runElsewhere.test(text)) continue
+        if (language === 'sql') await app.query(text)
+        else printed += await shell.run(moved(text))
+        if (text.includes('listen &')) await until(() => isListening(receiver), { what: 'the receiver' })
+        // It stops in order, however many processes npx has put in between.
+        if (text.startsWith('kill'))
+          for (const port of [api, receiver])
+            await until(async () => !(await isListening(port)), { what: `port ${port} to be closed` })
+      }
+      if (document !== 'README.md') return
+      expect(printed).toContain('"outcome":"delivered"')
+      expect(printed).toContain('"secret":"whsec_')
+    } finally {
+      await server.stop()
+      await rm(dataDir, { recursive: true, force: true })
     }
-    const of = (text: string) => [...printed].find(([block]) => block.includes(text))![1]
-    expect(of('/api/webhooks/1/test')).toContain('"outcome":"delivered"')
-    expect(of('"name": "CRM"')).toContain('"secret":"whsec_')
-  } finally {
-    await server.stop()
-    await rm(dataDir, { recursive: true, force: true })
-  }
-}, 240_000)
+  },
+  240_000,
+)

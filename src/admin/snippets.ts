@@ -17,7 +17,7 @@ export type Snippet = {
 const placeholder = 'whsec_…'
 
 /**
- * Takes the snippets out of docs/receiving.md, in its order: under a heading each, first the block with the function,
+ * Takes the snippets out of docs/guide/receiving.md, in its order: under a heading each, first the block with the function,
  * then the one that calls it. Null where a heading has anything else.
  */
 export function parseSnippets(markdown: string): Snippet[] | null {
@@ -31,7 +31,7 @@ export function parseSnippets(markdown: string): Snippet[] | null {
   return snippets.length > 0 && snippets.length === sections.length ? snippets : null
 }
 
-const document = new URL('../../docs/receiving.md', import.meta.url)
+const document = new URL('../../docs/guide/receiving.md', import.meta.url)
 
 /** Reads the snippets from where they are written for people, and tested. */
 export function readSnippets(
@@ -39,7 +39,12 @@ export function readSnippets(
 ): { readonly ok: true; readonly snippets: readonly Snippet[] } | { readonly ok: false; problem: Problem } {
   const problem = (found: string, mend: string) => ({
     ok: false as const,
-    problem: { code: 'guide', what: 'docs/receiving.md', found: `${found}; the pages show its code`, mend },
+    problem: {
+      code: 'guide' as const,
+      what: 'docs/guide/receiving.md',
+      found: `${found}; the pages show its code`,
+      mend,
+    },
   })
   let markdown: string
   try {

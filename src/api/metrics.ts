@@ -136,6 +136,16 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
       duration.observe(attempt.durationMs / 1000)
     },
 
+    /** Every metric, as the reference describes it. */
+    describe() {
+      return registry.getMetricsAsArray().map(metric => {
+        // prom-client's types leave it out.
+        const { labelNames = [] } = metric as unknown as { labelNames?: readonly string[] }
+        const { name, help, type } = metric as unknown as { name: string; help: string; type?: string }
+        return { name, help, labels: labelNames, type }
+      })
+    },
+
     async read(): Promise<string> {
       const gauges = await readGauges()
       set(waiting, gauges.queue?.deliveries)

@@ -10,6 +10,7 @@ import {
 } from '../domain/mapping.ts'
 import { nearest } from '../domain/nearest.ts'
 import type { Problem } from '../domain/problem.ts'
+import type { ProblemCode } from '../domain/problem-codes.ts'
 import { type Catalogue, chosenFields, type Table } from './catalogue.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
 import { judgeRelation } from './relation-verdict.ts'
@@ -38,7 +39,7 @@ export function judgeMapping(
   moved: ReadonlyMap<string, TableName> = new Map(),
 ): Problem[] {
   const problems: Problem[] = []
-  const add = (code: string, what: string, found: string, mend: string) =>
+  const add = (code: ProblemCode, what: string, found: string, mend: string) =>
     problems.push({ code, what, found, mend })
 
   function requireColumns(what: string, table: Table, columns: ReadonlySet<string>) {

@@ -1,5 +1,6 @@
 import { quoteIdentifier, type TableName } from '../domain/mapping.ts'
 import type { Problem } from '../domain/problem.ts'
+import type { ProblemCode } from '../domain/problem-codes.ts'
 import type { Generated } from './catalogue.ts'
 
 /** What the source database says of itself, of our slot and of our publication. */
@@ -72,7 +73,7 @@ export type PublishedTable = TableName & {
 /** The server: version, settings, what the role may do, and whether a slot is there or can be made. */
 export function judgeServer(facts: SourceFacts, names: { slotName: string }): Problem[] {
   const problems: Problem[] = []
-  const add = (code: string, what: string, found: string, mend: string) =>
+  const add = (code: ProblemCode, what: string, found: string, mend: string) =>
     problems.push({ code, what, found, mend })
   const { slot } = facts
   const role = quoteIdentifier(facts.role)

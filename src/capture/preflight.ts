@@ -143,7 +143,7 @@ export async function judgeTables(source: Source, options: PreflightOptions): Pr
   const { problems, facts } = await preflight(source, options)
   const isMissing = facts.publication === null
   const what = `publication ${options.publicationName}`
-  const gone = {
+  const gone: Problem = {
     code: 'publication_gone',
     what,
     found: 'dropped while walhook was reading',

@@ -74,7 +74,7 @@ export function judgePublication(
   const isWanted = new Set(wanted.map(tableKey))
   for (const table of publication.tables.filter(each => !isWanted.has(tableKey(each)))) {
     const drop = {
-      code: 'publication_harms',
+      code: 'publication_harms' as const,
       what: `${what}, table ${tableKey(table)}`,
       mend: `${harm}. Run: ${publication.schemas.length > 0 ? setTables : `alter publication ${publicationName} drop table ${tableKey(table)};`}`,
     }

@@ -16,7 +16,7 @@ import { stopSignal } from './stop-signal.ts'
 import { token } from './token.ts'
 
 /** In the order in which they are shown. */
-const commands: Readonly<Record<string, Command>> = {
+export const commands: Readonly<Record<string, Command>> = {
   serve,
   check,
   migrate,
@@ -36,7 +36,7 @@ ${Object.values(commands)
   .join('\n')}
 
 Without a command: serve where DATABASE_URL is set, else a playground with a Postgres of its own.
-The environment variables are described in README.md.`
+docs/reference/configuration.md describes the environment variables.`
 
 const helpFlags = ['--help', '-h']
 

@@ -1,15 +1,16 @@
 import type { Problem } from './problem.ts'
+import type { ProblemCode } from './problem-codes.ts'
 
 /** One thing that was looked at. `code` is the same in every version; `mend` is null where there is nothing to do. */
 export type CheckLine = {
   readonly level: 'ok' | 'warning' | 'error'
-  readonly code: string
+  readonly code: ProblemCode
   readonly what: string
   readonly found: string
   readonly mend: string | null
 }
 
-export const ok = (code: string, what: string, found: string): CheckLine => ({
+export const ok = (code: ProblemCode, what: string, found: string): CheckLine => ({
   level: 'ok',
   code,
   what,
@@ -17,7 +18,7 @@ export const ok = (code: string, what: string, found: string): CheckLine => ({
   mend: null,
 })
 
-export const warning = (code: string, what: string, found: string, mend: string): CheckLine => ({
+export const warning = (code: ProblemCode, what: string, found: string, mend: string): CheckLine => ({
   level: 'warning',
   code,
   what,

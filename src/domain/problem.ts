@@ -1,9 +1,11 @@
+import type { ProblemCode } from './problem-codes.ts'
+
 /**
  * Something that keeps walhook from working, for a person to mend: the thing, what was found, what to do. Programs tell
  * problems apart by their code.
  */
 export type Problem = {
-  readonly code: string
+  readonly code: ProblemCode
   readonly what: string
   readonly found: string
   readonly mend: string

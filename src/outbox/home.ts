@@ -41,7 +41,7 @@ export async function problemOfPlace(db: Db): Promise<Problem | null> {
 /** For each new connection: also while walhook runs, none leads to a copy by which something would be sent. */
 export async function refuseCopy(client: pg.ClientBase): Promise<void> {
   const problem = await problemOfPlace(client)
-  if (problem) throw new ConnectionRefused('outbox_is_a_copy', problem)
+  if (problem) throw new ConnectionRefused(problem.code, problem)
 }
 
 /**

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { kindOfError } from '../domain/capture-failures.ts'
 import { type CheckLine, failure, ok } from '../domain/check-line.ts'
 import type { Problem } from '../domain/problem.ts'
+import type { ProblemCode } from '../domain/problem-codes.ts'
 import { describeError } from '../runtime/log.ts'
 import { type Outbox, problemOfEncoding } from './database.ts'
 import { describeMigration, pendingMigrations, unknownMigrations } from './migrate.ts'
@@ -42,7 +43,7 @@ async function readFacts(outbox: Outbox): Promise<Facts> {
 
 function problemsOf({ version, is_standby }: Facts): Problem[] {
   const problems: Problem[] = []
-  const add = (code: string, what: string, found: string, mend: string) =>
+  const add = (code: ProblemCode, what: string, found: string, mend: string) =>
     problems.push({ code, what, found, mend })
   if (version < 140000)
     add('outbox_version', 'outbox, version', String(version), 'walhook needs PostgreSQL 14 or newer')
@@ -63,7 +64,7 @@ function problemsOf({ version, is_standby }: Facts): Problem[] {
 export async function outboxLines(outbox: Outbox): Promise<CheckLine[]> {
   const [facts, encoding] = [await readFacts(outbox), await problemOfEncoding(outbox)]
   const problems = problemsOf(facts)
-  const about = (what: string, found: string, code: string) => {
+  const about = (what: string, found: string, code: ProblemCode) => {
     const problem = problems.find(each => each.what === what)
     return problem ? failure(problem) : ok(code, what, found)
   }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Problem } from '../domain/problem.ts'
+import type { ProblemCode } from '../domain/problem-codes.ts'
 
 /**
  * What decides how a session reads and writes values, how long it waits and how it plans. Defaults of the server, the
@@ -104,9 +105,9 @@ select pg_catalog.pg_backend_pid()::text as pid`
 
 /** Thrown where a connection can't be used as it is: for a person to mend. */
 export class ConnectionRefused extends Error {
-  readonly code: string
+  readonly code: ProblemCode
   readonly problem: Problem
-  constructor(code: string, problem: Omit<Problem, 'code'>) {
+  constructor(code: ProblemCode, problem: Omit<Problem, 'code'>) {
     super(`${problem.what}: ${problem.found}. To mend it: ${problem.mend}`)
     this.code = code
     this.problem = { ...problem, code }

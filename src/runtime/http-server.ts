@@ -39,7 +39,15 @@ const idleMs = 60_000
 
 export type Listening =
   | { readonly ok: true; readonly server: HttpServer }
-  | { readonly ok: false; readonly problem: { code: string; what: string; found: string; mend: string } }
+  | {
+      readonly ok: false
+      readonly problem: {
+        code: 'port_taken' | 'port_forbidden' | 'host'
+        what: string
+        found: string
+        mend: string
+      }
+    }
 
 /**
  * Listens on `host` and `port` (0: any free one). A taken port is a problem, not a throw. `keyOf` says what counts as one
@@ -139,20 +147,20 @@ function boundConnections(server: Server, keyOf: (address: string) => string | n
 function problemOf(error: NodeJS.ErrnoException, host: string, port: number) {
   if (error.code === 'EADDRINUSE')
     return {
-      code: 'port_taken',
+      code: 'port_taken' as const,
       what: 'PORT',
       found: `${port} on ${host} is taken by another program`,
       mend: 'set PORT to a free port, or to 0 for any',
     }
   if (error.code === 'EACCES')
     return {
-      code: 'port_forbidden',
+      code: 'port_forbidden' as const,
       what: 'PORT',
       found: `${port} may not be opened by this user`,
       mend: 'set PORT to 1024 or more',
     }
   return {
-    code: 'host',
+    code: 'host' as const,
     what: 'HOST',
     found: `${host}: ${error.message}`,
     mend: 'set HOST to an address of this machine',

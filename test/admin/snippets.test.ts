@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseSnippets, readSnippets } from '../../src/admin/snippets.ts'
 
-test('the snippets are those of docs/receiving.md', () => {
+test('the snippets are those of docs/guide/receiving.md', () => {
   const read = readSnippets()
   expect(read.ok && read.snippets.map(({ language, title }) => `${language}: ${title}`)).toEqual([
     'js: Node.js',
@@ -17,7 +17,7 @@ test('where the file is missing, what to do is said', () => {
     ok: false,
     problem: {
       code: 'guide',
-      what: 'docs/receiving.md',
+      what: 'docs/guide/receiving.md',
       found: "can't be read (ENOENT); the pages show its code",
       mend: 'install walhook with its folder docs, beside src',
     },

@@ -25,7 +25,7 @@ async function freePort(): Promise<number> {
 
 /** A real nginx with the configuration that the guide shows; only port, files and upstream are others. */
 async function startNginx(upstream: string) {
-  const guide = await readFile(new URL('../../docs/reverse-proxy.md', import.meta.url), 'utf8')
+  const guide = await readFile(new URL('../../docs/guide/reverse-proxy.md', import.meta.url), 'utf8')
   const shown = /```nginx\n(.*?)```/s.exec(guide)![1]!
   const folder = await mkdtemp(join(tmpdir(), 'walhook-nginx-'))
   const authority = await makeAuthority()

@@ -39,10 +39,10 @@ test('with nothing but what is in the image, walhook starts and shows its pages'
       const page = await fetch(`${await walhook.url()}/login`)
       expect(await page.text()).toContain('<h1>Log in</h1>')
     }
-    await rm(join(folder, 'docs', 'receiving.md'))
+    await rm(join(folder, 'docs', 'guide', 'receiving.md'))
     const { code, stderr } = await runWalhook(database, ['serve'], {}, program)
     expect(stderr).toBe(
-      "docs/receiving.md: can't be read (ENOENT); the pages show its code. To mend it: install walhook with its folder docs, beside src\n",
+      "docs/guide/receiving.md: can't be read (ENOENT); the pages show its code. To mend it: install walhook with its folder docs, beside src\n",
     )
     expect(code).toBe(1)
     await database.drop()

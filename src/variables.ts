@@ -1,0 +1,250 @@
+import type { AddressRange } from './domain/address.ts'
+import { parseTrustedProxies } from './domain/client-address.ts'
+import { parseEgressProxy } from './domain/egress-proxy.ts'
+import { type PublicUrl, parsePublicUrls } from './domain/public-url.ts'
+import { parseSchedule } from './domain/retry.ts'
+import { parseSealKey, type SealKey } from './domain/seal.ts'
+import { parseTargetList, type TargetList } from './domain/target-list.ts'
+
+export type Role = 'capture' | 'delivery' | 'api'
+const roles: readonly Role[] = ['capture', 'delivery', 'api']
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
+/** What a text means, or everything that is wrong with it. */
+type Parsed<T> = { readonly value: T } | { readonly wrong: readonly string[] }
+
+/** An environment variable. `docs/reference/configuration.md` is generated from it. */
+export type Variable<T> = {
+  readonly means: string
+  /** The text that counts where the variable is not set. Null: none does, and the value is null. */
+  readonly default: string | null
+  /** What happens without it, where there is no default. */
+  readonly without?: string
+  /** What to write where it is wrong. */
+  readonly mend: string
+  /** Names what is wrong, but never a secret. */
+  parse(text: string): Parsed<T>
+}
+
+/** A variable that always has a value. */
+type Given<T> = Variable<T> & { readonly default: string }
+
+const optional = <T>(variable: Omit<Variable<T>, 'default'>): Variable<T | null> => ({
+  ...variable,
+  default: null,
+})
+
+const isPostgresUrl = (text: string) => /^postgres(ql)?:\/\//i.test(text) && URL.canParse(text)
+
+const databaseUrl = (means: string, without: string) =>
+  optional<string>({
+    means,
+    without,
+    mend: 'write it as postgres://user:password@host:5432/database',
+    parse: text => (isPostgresUrl(text) ? { value: text } : { wrong: ['not a Postgres URL'] }),
+  })
+
+const sqlName = (means: string): Given<string> => ({
+  means,
+  default: 'walhook',
+  mend: 'use lower-case letters, digits and _ only, at most 63 of them',
+  parse: text => (/^[a-z_][a-z0-9_]{0,62}$/.test(text) ? { value: text } : { wrong: [JSON.stringify(text)] }),
+})
+
+const sealKey = (means: string, without: string, mend: string) =>
+  optional<SealKey>({
+    means,
+    without,
+    mend,
+    parse(text) {
+      const key = parseSealKey(text)
+      return key ? { value: key } : { wrong: ['not 32 bytes in base64'] }
+    },
+  })
+
+const targets = (means: string): Given<TargetList> => ({
+  means,
+  default: '',
+  mend: 'write CIDRs, addresses and host names, separated by commas',
+  parse(text) {
+    const parsed = parseTargetList(text)
+    return parsed.ok ? { value: parsed.list } : { wrong: parsed.problems }
+  },
+})
+
+const wholeNumber = (means: string, from: number, to: number, byDefault: number): Given<number> => ({
+  means,
+  default: String(byDefault),
+  mend: `use a number from ${from} to ${to}`,
+  parse(text) {
+    const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+    return value >= from && value <= to ? { value } : { wrong: [JSON.stringify(text)] }
+  },
+})
+
+const days = (means: string) => ({
+  ...wholeNumber(means, 1, 3650, 30),
+  mend: 'use a number of days from 1 to 3650',
+})
+
+/** Every variable that walhook reads, in the order in which its problems are reported. */
+export const variables = {
+  DATABASE_URL: databaseUrl(
+    'The source: the database whose changes walhook captures.',
+    '`serve` refuses to start; `npm start` opens the playground',
+  ),
+  OUTBOX_DATABASE_URL: databaseUrl("The database of walhook's own tables.", 'the value of `DATABASE_URL`'),
+  WALHOOK_SECRET_KEY: sealKey(
+    '32 bytes in base64. Encrypts signing secrets and custom headers at rest.',
+    '`serve` refuses to start',
+    'make one with: openssl rand -base64 32',
+  ),
+  WALHOOK_SECRET_KEY_OLD: sealKey(
+    'The previous key, while anything is still encrypted with it: see `walhook rekey`.',
+    'only `WALHOOK_SECRET_KEY` counts',
+    'give the value that WALHOOK_SECRET_KEY had before, or remove it',
+  ),
+  WALHOOK_ADMIN_TOKEN: optional<string>({
+    means: "An admin's API token that always works: at least 16 visible ASCII characters.",
+    without: 'only tokens of `walhook token` work',
+    mend: 'use at least 16 visible ASCII characters, for example from: openssl rand -hex 32',
+    // Beyond ASCII, clients differ in how they write a header: some would never be let in.
+    parse: text =>
+      text.length < 16
+        ? { wrong: [`only ${text.length} characters`] }
+        : /[^!-~]/.test(text)
+          ? { wrong: ['with white space or characters beyond ASCII in it'] }
+          : { value: text },
+  }),
+  WALHOOK_ADMIN_USER: optional<string>({
+    means: 'The id of the user account whose data a test sends for the holder of `WALHOOK_ADMIN_TOKEN`.',
+    without: 'a test of theirs has to name an account',
+    mend: 'write the id of a user account',
+    parse: text => ({ value: text }),
+  }),
+  WALHOOK_ROLES: {
+    means: 'What this process does: any of `capture`, `delivery` and `api`, separated by commas.',
+    default: roles.join(','),
+    mend: `use any of ${roles.join(', ')}, separated by commas`,
+    parse(text) {
+      const wanted = text.split(',').map(role => role.trim())
+      const wrong = wanted.filter(role => !roles.includes(role as Role)).map(role => JSON.stringify(role))
+      return wrong.length > 0 ? { wrong } : { value: new Set(wanted as Role[]) }
+    },
+  } satisfies Given<ReadonlySet<Role>>,
+  WALHOOK_ALLOW_TARGETS: targets(
+    'CIDRs, addresses and host names that webhooks may reach although they are private, also over http; separated by commas. An address or a name may have a port: `10.0.0.5:8443`, `[fd00::1]:8443`.',
+  ),
+  WALHOOK_DENY_TARGETS: targets(
+    'CIDRs, addresses and host names that webhooks never reach. Goes before `WALHOOK_ALLOW_TARGETS`.',
+  ),
+  WALHOOK_PROXY: optional({
+    means: 'The egress proxy for all requests to receivers: `http://user:password@host:port`.',
+    without: 'walhook connects directly',
+    mend: 'write it as http://host:port, or http://user:password@host:port',
+    parse(text) {
+      const parsed = parseEgressProxy(text)
+      return 'problem' in parsed ? { wrong: [parsed.problem] } : { value: parsed.proxy }
+    },
+  }),
+  WALHOOK_URL: {
+    means:
+      'Where people and programs reach walhook: `https://walhook.example.com`, several separated by commas. A request with another `Host` is refused.',
+    default: '',
+    mend: 'write where walhook is reached from outside: https://walhook.example.com',
+    parse(text) {
+      const parsed = parsePublicUrls(text)
+      return parsed.ok ? { value: parsed.urls } : { wrong: parsed.problems }
+    },
+  } satisfies Given<readonly PublicUrl[]>,
+  WALHOOK_TRUSTED_PROXIES: {
+    means:
+      'Addresses and CIDRs of reverse proxies that walhook believes about who sent a request: see [behind a reverse proxy](../guide/reverse-proxy.md).',
+    default: '',
+    mend: 'write addresses and CIDRs, separated by commas',
+    parse(text) {
+      const parsed = parseTrustedProxies(text)
+      return parsed.ok ? { value: parsed.ranges } : { wrong: parsed.problems }
+    },
+  } satisfies Given<readonly AddressRange[]>,
+  WALHOOK_RETRY_SCHEDULE: {
+    means:
+      'The waits after the first, second, … failed attempt: 1 to 50 of them, from `1s` to `7d`. Each varies by 10 %.',
+    default: '5s,5m,30m,2h,5h,10h,14h,20h,24h',
+    mend: 'write 1 to 50 waits of 1s to 7d, separated by commas: 5s, 5m, 2h, 1d',
+    parse(text) {
+      const waits = parseSchedule(text)
+      return waits ? { value: waits } : { wrong: [JSON.stringify(text)] }
+    },
+  } satisfies Given<readonly number[]>,
+  WALHOOK_MAX_IN_FLIGHT: wholeNumber(
+    'The most requests of one webhook in flight at once. All webhooks together have five times as many.',
+    1,
+    1_000,
+    100,
+  ),
+  WALHOOK_PROBE_INTERVAL: optional<number>({
+    means:
+      'How often walhook measures the latency of capture, also while nothing changes: `30s`, `5m`. Each probe writes a little WAL.',
+    without: 'every 10 s, only while other WAL is written',
+    mend: 'write one time from 1s to 7d, as 30s or 5m',
+    parse(text) {
+      const [value, ...more] = parseSchedule(text) ?? []
+      return value === undefined || more.length > 0 ? { wrong: [JSON.stringify(text)] } : { value }
+    },
+  }),
+  PORT: {
+    ...wholeNumber('The port of the API and the pages. 0: any free one.', 0, 65_535, 8080),
+    mend: 'use a port number from 0 (any free one) to 65535',
+  },
+  HOST: {
+    means: 'The address on which the API and the pages listen.',
+    default: '127.0.0.1',
+    mend: 'write an address of this machine',
+    parse: text => ({ value: text }),
+  } satisfies Given<string>,
+  WALHOOK_KEEP_LOG_DAYS: days(
+    'How many days requests stay in the log. The last 10 of each webhook always stay, without bodies.',
+  ),
+  WALHOOK_KEEP_EVENTS_DAYS: days(
+    'How many days events stay that are not pending and that the log does not show.',
+  ),
+  WALHOOK_KEEP_AUDIT_DAYS: {
+    ...optional(days('How many days the audit stays.')),
+    without: 'it stays for ever',
+  },
+  WALHOOK_LOG_ENTITY_IDS: {
+    means: '`false` keeps the ids of entities out of the log of the process.',
+    default: 'true',
+    mend: 'write true or false',
+    parse: text =>
+      text === 'true' || text === 'false' ? { value: text === 'true' } : { wrong: [JSON.stringify(text)] },
+  } satisfies Given<boolean>,
+  LOG_LEVEL: {
+    means: `The level of the process's log: ${logLevels.map(level => `\`${level}\``).join(', ')}.`,
+    default: 'info',
+    mend: `use one of ${logLevels.join(', ')}`,
+    parse: text => (logLevels.includes(text) ? { value: text } : { wrong: [JSON.stringify(text)] }),
+  } satisfies Given<string>,
+  WALHOOK_SLOT: sqlName('The name of the replication slot in the source.'),
+  WALHOOK_PUBLICATION: sqlName('The name of the publication in the source.'),
+  WALHOOK_CONFIG: optional<string>({
+    means: 'The [mapping file](../guide/mapping.md).',
+    without: '`walhook.yaml` in the working directory, if it is there',
+    mend: 'name a mapping file that is there',
+    parse: text => ({ value: text }),
+  }),
+}
+
+export type VariableName = keyof typeof variables
+/** The value of each variable. */
+export type Values = {
+  readonly [Name in VariableName]: (typeof variables)[Name] extends {
+    parse(text: string): Parsed<infer T>
+    default: infer Default
+  }
+    ? Default extends string
+      ? T
+      : T | null
+    : never
+}
