@@ -73,8 +73,7 @@ ${parts.join('\n\n')}
 }
 
 function metrics(): string {
-  const gauges = { queue: null, heldBackBytes: null, captureState: null, openGaps: null }
-  const rows = createMetrics(() => Promise.resolve(gauges))
+  const rows = createMetrics(() => Promise.reject(new Error('nothing is measured here')))
     .describe()
     .map(({ name, help, labels, type }) => [
       code(labels.length > 0 ? `${name}{${labels.join(', ')}}` : name),
