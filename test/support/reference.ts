@@ -189,7 +189,7 @@ function operation(path: string, method: string, described: Operation): string {
     each.description ?? (each.schema as Described).description ?? '',
   ])
   return [
-    `### ${method.toUpperCase()} ${path}`,
+    `### \`${method.toUpperCase()} ${path}\``,
     `${summary}. ${description}`,
     ...(taken.length > 0 ? [table(['parameter', 'in', 'type', 'required', 'meaning'], taken)] : []),
     ...(body ? [`The body${requestBody!.required ? '' : ' (optional)'}:`, fields(body)] : []),
