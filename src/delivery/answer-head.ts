@@ -19,20 +19,19 @@ export function createAnswerHead(nowMs: () => number = () => performance.now()) 
     firstByteMs ??= nowMs()
     if (!isInHead) return chunk
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-    if (
-      !/^HTTP\/1/.test(held.toString('latin1', 0, 6)) &&
-      !'HTTP/1'.startsWith(held.toString('latin1', 0, 6))
-    )
-      return giveAll()
+    const begin = held.toString('latin1', 0, 6)
+    if (begin !== 'HTTP/1' && !'HTTP/1'.startsWith(begin)) return giveAll()
     const end = endOfHead(held)
     if (end < 0) return held.length > mostHeadBytes ? giveAll() : none
-    const [head, rest] = [held.subarray(0, end), held.subarray(end)]
+    const all = held
+    const [head, rest] = [all.subarray(0, end), all.subarray(end)]
     held = none
     status = /^HTTP\/1\.\d (\d{3})/.exec(head.toString('latin1', 0, 12))?.[1] ?? null
     // The final answer may follow an interim one.
     if (status?.startsWith('1') && status !== '101') return Buffer.concat([withOneLength(head), take(rest)])
     isInHead = false
-    return Buffer.concat([withOneLength(head), rest])
+    const given = withOneLength(head)
+    return given === head ? all : Buffer.concat([given, rest])
   }
 
   function giveAll(): Buffer {
@@ -85,13 +84,14 @@ function endOfHead(bytes: Buffer): number {
 
 /** A head with one content-length where all of its own say the same, and with none beside a transfer-encoding. */
 function withOneLength(head: Buffer): Buffer {
-  const lines = head.toString('latin1').split('\n')
-  const isLength = (line: string) => /^content-length[ \t]*:/i.test(line)
-  const values = lines.filter(isLength).flatMap(line => line.slice(line.indexOf(':') + 1).split(','))
-  const isChunked = lines.some(line => /^transfer-encoding[ \t]*:.*chunked/i.test(line))
+  const text = head.toString('latin1')
+  const lengths = text.match(/(?<=\n)content-length[ \t]*:[^\n]*/gi)
+  if (!lengths) return head
+  const isChunked = /(?<=\n)transfer-encoding[ \t]*:.*chunked/i.test(text)
+  const values = lengths.flatMap(line => line.slice(line.indexOf(':') + 1).split(','))
   const isOne = new Set(values.map(value => value.trim())).size === 1
-  if (values.length === 0 || (!isChunked && (values.length === 1 || !isOne))) return head
-  const kept = lines.filter(line => !isLength(line))
+  if (!isChunked && (values.length === 1 || !isOne)) return head
+  const kept = text.split('\n').filter(line => !/^content-length[ \t]*:/i.test(line))
   if (!isChunked) kept.splice(1, 0, `content-length: ${values[0]!.trim()}\r`)
   return Buffer.from(kept.join('\n'), 'latin1')
 }

@@ -115,7 +115,7 @@ export function openSender(
       if (isOver) return
       isOver = true
       clearTimeout(timer)
-      signal.removeEventListener('abort', cut)
+      cuts.delete(cut)
       const { opening } = connection
       // A kept connection may have been opened anew before the request went out.
       const isNew = opening !== before
@@ -148,8 +148,9 @@ export function openSender(
     const cut = () => end(cutOff, false)
     // The rest of the deadline: the second try of a request has less.
     const timer = setTimeout(() => end(overdue, false), deadlineMs - (performance.now() - start.monotonicMs))
+    const cuts = cutsOf(signal)
     if (signal.aborted) cut()
-    else signal.addEventListener('abort', cut)
+    else cuts.add(cut)
 
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(controller) {
@@ -197,6 +198,24 @@ export function openSender(
   }
 
   return { post, close: connections.close }
+}
+
+/**
+ * What is under way and ends with a signal. A signal by itself looks through all of its listeners for each one that is added or taken
+ * away, and hundreds of requests share one.
+ */
+const underWay = new WeakMap<AbortSignal, Set<() => void>>()
+
+function cutsOf(signal: AbortSignal): Set<() => void> {
+  let cuts = underWay.get(signal)
+  if (!cuts) {
+    cuts = new Set()
+    underWay.set(signal, cuts)
+    signal.addEventListener('abort', () => {
+      for (const cut of underWay.get(signal) ?? []) cut()
+    })
+  }
+  return cuts
 }
 
 export type Sender = ReturnType<typeof openSender>

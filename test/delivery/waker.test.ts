@@ -49,6 +49,23 @@ test('a wake-up while nobody waits is kept for the next wait, several are one', 
   expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(false)
 })
 
+test('wake-ups of one turn of the event loop end one wait', async () => {
+  const waker = createWaker()
+  const first = waiting(waker.wait(60_000, run))
+  waker.wake()
+  waker.wake()
+  expect(await first.isOver()).toBe(true)
+  expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(false)
+})
+
+test('a wake-up that comes as a wait runs out does not end the next one', async () => {
+  const waker = createWaker()
+  const first = waiting(waker.wait(0, run))
+  waker.wake()
+  expect(await first.isOver()).toBe(true)
+  expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(false)
+})
+
 test('a wake-up that has ended a wait is not kept for the next one', async () => {
   const waker = createWaker()
   const first = waiting(waker.wait(60_000, run))
