@@ -43,11 +43,20 @@ function lookAtOne(machine: Machine, queue: Queue, { nowMs, holderId, room }: Lo
   const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || room(queue.id) <= 0)
   queue.stuckSinceMs = isStuck ? (queue.stuckSinceMs ?? nowMs) : null
   if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs) machine.forgetUnsent(queue)
-  if (queue.settings.batch || !machine.hasCaughtUp(queue)) {
+  if (queue.settings.batch || !hasCaughtUp(machine, queue)) {
     queue.caughtUpSinceMs = null
     return queue.sending > 0 || queue.ready.length > 0
   }
   queue.caughtUpSinceMs ??= nowMs
   if (nowMs - queue.caughtUpSinceMs >= joinAfterMs) queue.isJoining = true
+  return true
+}
+
+/** Whether a webhook that is behind has nothing open, and was read as far as the main streams. */
+function hasCaughtUp(machine: Machine, queue: Queue): boolean {
+  for (const [share, { window }] of queue.own ?? []) {
+    const main = machine.main.get(share)
+    if (!main || window.open.size > 0 || window.readUpTo !== main.readUpTo) return false
+  }
   return true
 }

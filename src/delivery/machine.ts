@@ -10,17 +10,19 @@ import type { DeliverySettings } from '../outbox/delivery-settings.ts'
 import type { LogEvent } from '../outbox/log.ts'
 import type { Delivery } from '../outbox/shipment.ts'
 import type { OwnPlace } from '../outbox/streams.ts'
-import { followers, type Page } from './page.ts'
+import { advance, followers, type Page, restOf } from './page.ts'
 import {
   accept,
   acceptRow,
   finish,
   forgetUnsent,
+  isCancelled,
   leaveMain,
   openQueue,
   type Queue,
   type Task,
   tasksOf,
+  windowsOf,
 } from './queue.ts'
 
 /** A task whose row is to be written. */
@@ -135,8 +137,21 @@ export function createMachine(options: {
     toSetAside.push({ queue, task, row: { ...row, dueInMs: how.dueInMs, takenBy } })
   }
 
-  function takeEvent(queue: Queue, event: LogEvent, window: Window, isMain: boolean) {
-    const task = accept(queue, event, window, isMain, clockMs())
+  /** An event of the main stream, for every webhook that keeps up and wants it. */
+  function takeForAll(event: LogEvent, window: Window) {
+    const trigger = triggerOf(event.entityType, event.actionType)
+    const from = { window, isMain: true, key: entityKey(event) }
+    for (const queue of askers.get(trigger) ?? []) {
+      if ((queue.own && !queue.isJoining) || !wants(queue.settings, event, trigger)) continue
+      if (isCancelled(queue, event)) continue
+      // What goes in batches is read as it is needed.
+      if (queue.settings.batch) leave(queue)
+      else takeEvent(queue, event, from)
+    }
+  }
+
+  function takeEvent(queue: Queue, event: LogEvent, from: Parameters<typeof accept>[2]) {
+    const task = accept(queue, event, from, clockMs())
     if (queue.settings.batch) {
       queue.fresh++
       setAside(queue, task, { dueInMs: 0 })
@@ -198,27 +213,22 @@ export function createMachine(options: {
       return least
     },
 
-    /** Takes in what the log has for the main streams. One that is before the page by now has something in between. */
-    takeMain(page: Page) {
+    /** Takes in a page for the main streams that it follows, until `most` tasks are open. Returns what is left of it, or null. */
+    takeMain(page: Page, most: number): Page | null {
       const follows = followers(main, leaving, page)
-      for (const event of page.events) {
+      for (const [place, event] of page.events.entries()) {
+        if (openFromMain() >= most) {
+          const rest = restOf(page, place)
+          advance(follows.values(), rest.after)
+          return rest
+        }
         const window = follows.get(event.share)
         if (!window || event.id <= window.readUpTo) continue
-        const trigger = triggerOf(event.entityType, event.actionType)
-        for (const queue of askers.get(trigger) ?? []) {
-          if (
-            (queue.own && !queue.isJoining) ||
-            !wants({ id: queue.id, states: queue.settings.states }, event, trigger)
-          )
-            continue
-          if (isSkipped(queue.settings.skips, { ...event, eventId: event.id })) continue
-          // What goes in batches is read as it is needed.
-          if (queue.settings.batch) leave(queue)
-          else takeEvent(queue, event, window, true)
-        }
+        takeForAll(event, window)
         window.readUpTo = event.id
       }
-      for (const window of follows.values()) if (window.readUpTo < page.upTo) window.readUpTo = page.upTo
+      advance(follows.values(), page.upTo)
+      return null
     },
 
     /** How far a webhook that is behind was read, at least; null: it has no place that may be read on. */
@@ -232,17 +242,16 @@ export function createMachine(options: {
     /** Takes in what the log has for a webhook that is behind; `isChosen`: only what it wants. */
     takeOwn(queue: Queue, page: Page, isChosen: boolean) {
       if (!queue.own) return
-      const own = new Map([...queue.own].map(([share, { window }]) => [share, window]))
-      const follows = followers(own, leaving, page)
+      const follows = followers(windowsOf(queue), leaving, page)
       for (const event of page.events) {
         const window = follows.get(event.share)
         if (!window || event.id <= window.readUpTo) continue
-        const isWanted = isChosen || wants({ id: queue.id, states: queue.settings.states }, event)
-        if (isWanted && !isSkipped(queue.settings.skips, { ...event, eventId: event.id }))
-          takeEvent(queue, event, window, false)
+        const isWanted = isChosen || wants(queue.settings, event)
+        if (isWanted && !isCancelled(queue, event))
+          takeEvent(queue, event, { window, isMain: false, key: entityKey(event) })
         window.readUpTo = event.id
       }
-      for (const window of follows.values()) if (window.readUpTo < page.upTo) window.readUpTo = page.upTo
+      advance(follows.values(), page.upTo)
     },
 
     /** Takes in rows that this process has taken. */
@@ -313,15 +322,6 @@ export function createMachine(options: {
       if (isFinal) for (const task of left) setAside(queue, task, { dueInMs: null })
     },
 
-    /** Whether a webhook that is behind has nothing open, and was read as far as the main streams. */
-    hasCaughtUp(queue: Queue): boolean {
-      for (const [share, { window }] of queue.own ?? []) {
-        const ofMain = main.get(share)
-        if (!ofMain || window.open.size > 0 || window.readUpTo !== ofMain.readUpTo) return false
-      }
-      return true
-    },
-
     /** The newest event that any stream was read to. */
     newestRead(): TimeId {
       let newest = 0n
@@ -329,12 +329,14 @@ export function createMachine(options: {
       return newest
     },
 
-    /** How many tasks the main streams have open. */
-    openFromMain() {
-      let count = 0
-      for (const { fromMain } of queues.values()) count += fromMain.size
-      return count
-    },
+    openFromMain,
+  }
+
+  /** How many tasks the main streams have open. */
+  function openFromMain(): number {
+    let count = 0
+    for (const { openCount } of main.values()) count += openCount
+    return count
   }
 
   /** A task's entity is blocked: it, and what waits behind it, become rows. */

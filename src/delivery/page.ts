@@ -22,3 +22,14 @@ export function followers(
   const isRead = (share: number) => !leaving.has(share) && shares?.includes(share) !== false
   return new Map([...windows].filter(([share, { readUpTo }]) => isRead(share) && readUpTo >= after))
 }
+
+/** What is left of a page after its first `count` events. */
+export function restOf(page: Page, count: number): Page {
+  const last = page.events[count - 1]
+  return { ...page, after: last?.id ?? page.after, events: page.events.slice(count) }
+}
+
+/** Windows are read up to `upTo` by now. */
+export function advance(windows: Iterable<Window>, upTo: TimeId): void {
+  for (const window of windows) if (window.readUpTo < upTo) window.readUpTo = upTo
+}

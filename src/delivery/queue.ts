@@ -1,7 +1,8 @@
 import { entityKey } from '../domain/entity.ts'
+import { isSkipped } from '../domain/skip.ts'
 import { isUnsent, type TaskState } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
-import { closeIn, openIn, type Window } from '../domain/window.ts'
+import { closeIn, openIn, openWindow, type Window } from '../domain/window.ts'
 import type { DeliverySettings } from '../outbox/delivery-settings.ts'
 import type { LogEvent } from '../outbox/log.ts'
 import { type Delivery, toDelivery } from '../outbox/shipment.ts'
@@ -101,12 +102,22 @@ export function isOpen(queue: Queue, nowMs: number): boolean {
   return queue.settings.isActive && queue.heldUntilMs <= nowMs && !queue.isJoining
 }
 
+/** Whether an admin has cancelled an event for a webhook. */
+export const isCancelled = ({ settings: { skips } }: Queue, event: LogEvent): boolean =>
+  skips.length > 0 && isSkipped(skips, { ...event, eventId: event.id })
+
 /** Takes in an event that a stream has brought. Returns the task; it is the first of its entity where its state is `checking`. */
-export function accept(queue: Queue, event: LogEvent, window: Window, isMain: boolean, nowMs: number): Task {
+export function accept(
+  queue: Queue,
+  event: LogEvent,
+  from: { readonly window: Window; readonly isMain: boolean; readonly key: string },
+  nowMs: number,
+): Task {
+  const { window, isMain, key } = from
   const form = { attempts: 0, isManual: false, asNew: false, withPrevious: queue.settings.withPrevious }
   const task: Task = {
     delivery: toDelivery(event, queue.id, form),
-    key: entityKey(event),
+    key,
     window,
     state: 'behind',
     sinceMs: nowMs,
@@ -164,6 +175,10 @@ export function waitingIn(queue: Queue, key: string): Task[] {
   return (queue.entities.get(key) ?? []).filter(({ state }) => isUnsent(state))
 }
 
+/** The windows of its own places. */
+export const windowsOf = (queue: Queue): ReadonlyMap<number, Window> =>
+  new Map([...(queue.own ?? [])].map(([share, { window }]) => [share, window]))
+
 /** Every task. */
 export function* tasksOf(queue: Queue): Generator<Task, undefined> {
   for (const chain of queue.entities.values()) yield* chain
@@ -175,7 +190,7 @@ export function leaveMain(queue: Queue, main: ReadonlyMap<number, Window>): void
   queue.isJoining = false
   queue.caughtUpSinceMs = null
   for (const [share, { readUpTo, sentUpTo }] of main)
-    queue.own.set(share, { window: { readUpTo, sentUpTo, open: new Map() }, saved: null })
+    queue.own.set(share, { window: { ...openWindow(readUpTo), sentUpTo }, saved: null })
   // In the order of their events.
   for (const task of queue.fromMain) moveTo(task, queue.own.get(task.delivery.share)!.window)
   queue.fromMain.clear()

@@ -1,16 +1,16 @@
-import { isUnsent } from '../domain/task.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { claimBatches } from '../outbox/batches.ts'
-import { blockedEntities, webhooksWithAside } from '../outbox/blocked.ts'
+import { webhooksWithAside } from '../outbox/blocked.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { readDeliverySettings } from '../outbox/delivery-settings.ts'
-import { latestOf } from '../outbox/latest.ts'
 import { readLog, readLogFor } from '../outbox/log.ts'
 import { pickDue } from '../outbox/pick-due.ts'
 import type { Shipment } from '../outbox/shipment.ts'
 import { createAsking } from './asking.ts'
+import { createChecking } from './checking.ts'
 import type { Machine } from './machine.ts'
-import { isOpen, type Queue, type Task, waitingIn } from './queue.ts'
+import type { Page } from './page.ts'
+import { isOpen, type Queue } from './queue.ts'
 import type { Tail } from './tail.ts'
 import { giveBackUnknown } from './unknown-rows.ts'
 
@@ -27,7 +27,6 @@ const pageBytes = 2_000_000
 const scannedEvents = 4_000
 /** So many webhooks that are behind are read for at once. */
 const mostReading = 3
-const mostChecked = 1_000
 const fewBehind = 5
 const ownEveryMs = 5
 
@@ -51,7 +50,6 @@ export function createReader(options: {
   fenced: () => void
 }) {
   const { outbox, holderId, machine, tail, clockMs } = options
-  const toCheck: { queue: Queue; task: Task }[] = []
   /** The newest event that anybody has told of. */
   let headId: TimeId = 0n
   let isHeadWanted = false
@@ -60,6 +58,8 @@ export function createReader(options: {
   let isAsideWanted = false
   /** The answer to a commit may have been lost. */
   let isTakenUnsure = false
+  /** What was read for the main streams and is not taken in. */
+  let mainPage: Page | null = null
   let reading = 0
   let ownAtMs = 0
   /** How far the tail went when webhooks that are behind were looked at last. */
@@ -84,14 +84,21 @@ export function createReader(options: {
     return false
   }
 
-  function takeMainFromTail() {
+  /** Takes in what was read of the log for the main streams, and then what the tail has. */
+  function takeMain() {
     for (;;) {
       const from = machine.mainReadUpTo()
-      if (from === null || from >= tail.upToId() || machine.openFromMain() >= mostFromMain) return
-      const chunk = tail.after(from, pageEvents)
-      if (!chunk) return
-      if (!isUnderstood(chunk.events)) return
-      machine.takeMain({ after: from, events: chunk.events, upTo: chunk.readUpTo })
+      const room = mostFromMain - machine.openFromMain()
+      if (mainPage?.after !== from) mainPage = null
+      if (from === null || room <= 0) return
+      if (mainPage) mainPage = machine.takeMain(mainPage, mostFromMain)
+      else {
+        if (from >= tail.upToId()) return
+        // As many as there is room for, where one webhook wants them; where many do, the tail brings the rest again.
+        const chunk = tail.after(from, room)
+        if (!chunk || !isUnderstood(chunk.events)) return
+        machine.takeMain({ after: from, events: chunk.events, upTo: chunk.readUpTo }, mostFromMain)
+      }
     }
   }
 
@@ -119,6 +126,8 @@ export function createReader(options: {
   const readUpToOf = (queue: Queue) => (share: number) =>
     (queue.own?.get(share)?.window ?? machine.main.get(share))?.readUpTo ?? 0n
 
+  const checking = createChecking({ outbox, holderId, machine, readUpToOf, fenced: options.fenced })
+
   async function readSettings() {
     isSettingsWanted = false
     const known = { sinceVersion: machine.version(), ids: new Set(machine.queues.keys()) }
@@ -142,7 +151,7 @@ export function createReader(options: {
     if (!isUnderstood(events)) return await readSettings()
     // Nothing in between: what the tail begins with follows.
     const upTo = events.length === 0 && tailFromId > readUpTo ? tailFromId : readUpTo
-    machine.takeMain({ after: from, events, upTo })
+    mainPage = { after: from, events, upTo }
   }
 
   async function readOwnPage(queue: Queue, from: TimeId) {
@@ -202,54 +211,6 @@ export function createReader(options: {
     if (isChanged) isAsideWanted = true
   }
 
-  /** Whether entities are blocked, and what of them is superseded. */
-  async function check() {
-    const some = toCheck.splice(0, mostChecked).filter(({ task }) => task.state === 'checking')
-    const unsure = some.filter(({ queue, task }) => queue.hasAside && task.window !== null)
-    const blocked = await blockedAmong(unsure)
-    for (const { queue, task } of blocked) machine.checked(queue, task, true)
-    const free = some.filter(({ task }) => task.state === 'checking')
-    for (const [queue, checked] of Map.groupBy(free, ({ queue }) => queue)) {
-      const tasks = checked.map(({ task }) => task)
-      if (queue.settings.mode === 'latest') await collapse(queue, tasks)
-      else for (const task of tasks) machine.checked(queue, task, false)
-    }
-  }
-
-  async function blockedAmong(some: readonly { queue: Queue; task: Task }[]) {
-    if (some.length === 0) return []
-    const versions = new Map(some.map(({ queue }) => [queue, queue.asideVersion]))
-    const { blocked, without } = await blockedEntities(outbox, {
-      webhookIds: some.map(({ queue }) => queue.id),
-      entityTypes: some.map(({ task }) => task.delivery.entityType),
-      entityIds: some.map(({ task }) => task.delivery.entityId),
-    })
-    for (const id of without) {
-      const queue = machine.queues.get(id)
-      if (queue && queue.asideVersion === versions.get(queue)) queue.hasAside = false
-    }
-    return some.filter((_, i) => blocked[i])
-  }
-
-  /** Of a webhook that wants the latest state only: what is behind a task in memory may say all of it. */
-  async function collapse(queue: Queue, tasks: readonly Task[]) {
-    const all = new Set(tasks.flatMap(task => [task, ...waitingIn(queue, task.key)]))
-    const taskOf = new Map([...all].map(task => [task.delivery.eventId, task]))
-    const deliveries = [...all].map(({ delivery }) => delivery)
-    const input = { holderId, webhookId: queue.id, deliveries, readUpTo: readUpToOf(queue) }
-    const { isFenced, send, superseded } = await latestOf(outbox, input)
-    if (isFenced) return options.fenced()
-    for (const { delivery } of superseded) {
-      const task = taskOf.get(delivery.eventId)
-      if (task && isUnsent(task.state)) machine.superseded(queue, task)
-    }
-    for (const delivery of send) {
-      const task = taskOf.get(delivery.eventId)
-      if (task) task.delivery = delivery
-      if (task?.state === 'checking') machine.checked(queue, task, false)
-    }
-  }
-
   return {
     /** Before anything else is read. */
     readSettings,
@@ -278,12 +239,14 @@ export function createReader(options: {
     lookForHead() {
       isHeadWanted = true
     },
-    toCheck: (queue: Queue, task: Task) => void toCheck.push({ queue, task }),
+    toCheck: checking.add,
 
     /** Takes in what the tail has. */
     takeIn() {
-      takeMainFromTail()
+      takeMain()
       const nowMs = clockMs()
+      // What is delivered need not be kept: garbage that has become old is dear to collect.
+      if (machine.behind.size === 0) tail.pass(machine.mainReadUpTo() ?? 0n)
       // Where many are behind, they are not looked at each time.
       isOwnTurn = machine.behind.size <= fewBehind || nowMs >= ownAtMs
       if (!isOwnTurn) return
@@ -305,9 +268,9 @@ export function createReader(options: {
         once('aside', () => askForAside(shares()))
       }
       if (isTakenUnsure) once('taken', lookForUnknown)
-      if (toCheck.length > 0) once('check', check)
+      if (checking.isWanted()) once('check', checking.check)
       const from = machine.mainReadUpTo()
-      if (from !== null && from < tail.fromId() && machine.openFromMain() < mostFromMain)
+      if (from !== null && from < tail.fromId() && machine.openFromMain() < mostFromMain && !mainPage)
         once('main', () => readMainPage(from))
       for (const queue of isOwnTurn ? machine.behind : []) {
         if (reading >= mostReading) break

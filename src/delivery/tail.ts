@@ -30,6 +30,14 @@ export function createTail() {
     return from
   }
 
+  /** Gives up the first events. */
+  function cut(count: number) {
+    if (count === 0) return
+    fromId = events[count - 1]!.id
+    for (const event of events.slice(0, count)) bytes -= bytesOf(event)
+    events = events.slice(count)
+  }
+
   return {
     fromId: () => fromId,
     upToId: () => upToId,
@@ -55,10 +63,10 @@ export function createTail() {
       }
       if (bytes <= mostBytes) return true
       let gone = 0
+      let left = bytes
       // Half of it at once: cutting moves all the rest.
-      while (bytes > mostBytes / 2 && gone < events.length - 1) bytes -= bytesOf(events[gone++]!)
-      fromId = events[gone - 1]!.id
-      events = events.slice(gone)
+      while (left > mostBytes / 2 && gone < events.length - 1) left -= bytesOf(events[gone++]!)
+      cut(gone)
       return true
     },
 
@@ -68,6 +76,12 @@ export function createTail() {
       bytes = 0
       fromId = id
       upToId = id
+    },
+
+    /** Nobody reads on from before this place any more. */
+    pass(id: TimeId) {
+      const passed = placeAfter(id)
+      if (passed > events.length / 2) cut(passed)
     },
 
     /** An entity's events are not there any more. */

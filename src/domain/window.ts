@@ -17,22 +17,26 @@ export type Window = {
   sentUpTo: TimeId
   /** Open events by how many webhooks have them open. */
   readonly open: Map<TimeId, number>
+  /** The sum of these. */
+  openCount: number
 }
 
 /** A stream that goes on after `place`. */
 export function openWindow(place: TimeId): Window {
-  return { readUpTo: place, sentUpTo: place, open: new Map() }
+  return { readUpTo: place, sentUpTo: place, open: new Map(), openCount: 0 }
 }
 
 /** One more webhook has this event open. */
 export function openIn(window: Window, id: TimeId): void {
   window.open.set(id, (window.open.get(id) ?? 0) + 1)
+  window.openCount++
 }
 
 /** A webhook is done with this event. */
 export function closeIn(window: Window, id: TimeId): void {
   const webhooks = window.open.get(id)
   if (webhooks === undefined) return
+  window.openCount--
   if (webhooks === 1) window.open.delete(id)
   else window.open.set(id, webhooks - 1)
 }

@@ -27,7 +27,7 @@ function open() {
   const machine = createMachine({ clockMs: () => 0, check() {} })
   machine.setSettings({ version: 1, webhooks: [settings], gone: [] })
   machine.acquire([{ share: 3, settledUpTo: 0n }], [])
-  machine.takeMain({ after: 0n, events: [event(10n, 3)], upTo: 100n })
+  machine.takeMain({ after: 0n, events: [event(10n, 3)], upTo: 100n }, 100)
   const queue = machine.queues.get(7)!
   return { machine, queue, ids: () => [...tasksOf(queue)].map(({ delivery }) => delivery.eventId) }
 }
@@ -35,17 +35,32 @@ function open() {
 test('a page of the log is none of a share that came while it was read, and has more before it', () => {
   const { machine, ids } = open()
   machine.acquire([{ share: 5, settledUpTo: 20n }], [])
-  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 5)], upTo: 200n })
+  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 5)], upTo: 200n }, 100)
   expect(ids()).toEqual([10n, 110n])
   expect(machine.main.get(5)!.readUpTo).toBe(20n)
-  machine.takeMain({ after: 20n, events: [event(30n, 5), event(110n, 3), event(120n, 5)], upTo: 200n })
+  machine.takeMain({ after: 20n, events: [event(30n, 5), event(110n, 3), event(120n, 5)], upTo: 200n }, 100)
   expect(ids()).toEqual([10n, 110n, 30n, 120n])
+})
+
+test('of a page so much is taken in as there is room for, and the rest follows', () => {
+  const machine = createMachine({ clockMs: () => 0, check() {} })
+  machine.setSettings({ version: 1, webhooks: [settings, { ...settings, id: 8 }], gone: [] })
+  machine.acquire(
+    [3, 5].map(share => ({ share, settledUpTo: 0n })),
+    [],
+  )
+  const events = [event(10n, 3), event(20n, 5), event(30n, 3)]
+  const rest = machine.takeMain({ after: 0n, events, upTo: 100n }, 3)
+  expect(rest).toEqual({ after: 20n, events: [event(30n, 3)], upTo: 100n })
+  expect([machine.openFromMain(), machine.mainReadUpTo()]).toEqual([4, 20n])
+  expect(machine.takeMain(rest!, 5)).toBe(null)
+  expect([machine.openFromMain(), machine.mainReadUpTo()]).toEqual([6, 100n])
 })
 
 test('nor of a share whose unsent events were forgotten meanwhile', () => {
   const { machine, queue, ids } = open()
   machine.forgetUnsent(queue)
-  machine.takeMain({ after: 100n, events: [event(110n, 3)], upTo: 200n })
+  machine.takeMain({ after: 100n, events: [event(110n, 3)], upTo: 200n }, 100)
   expect(ids()).toEqual([])
   expect(machine.main.get(3)!.readUpTo).toBe(9n)
 })
@@ -62,7 +77,7 @@ test('a page for one webhook is none of its shares that it was not asked for', (
 
 test('what is a row already is not read again where something older is forgotten: it would be sent twice', () => {
   const { machine, queue, ids } = open()
-  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 3)], upTo: 200n })
+  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 3)], upTo: 200n }, 100)
   const [, second] = [...tasksOf(queue)]
   machine.setAside(queue, second!, { dueInMs: null })
   machine.ended(queue, second!, true)

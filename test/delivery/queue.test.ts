@@ -6,9 +6,11 @@ import {
   joinMain,
   leaveMain,
   openQueue,
+  type Queue,
   tasksOf,
 } from '../../src/delivery/queue.ts'
-import { openWindow, settledUpTo } from '../../src/domain/window.ts'
+import { entityKey } from '../../src/domain/entity.ts'
+import { openWindow, settledUpTo, type Window } from '../../src/domain/window.ts'
 import type { DeliverySettings } from '../../src/outbox/delivery-settings.ts'
 import type { LogEvent } from '../../src/outbox/log.ts'
 import type { Delivery } from '../../src/outbox/shipment.ts'
@@ -19,12 +21,15 @@ const event = (id: bigint, entityId: string) =>
 const row = (eventId: bigint, entityId: string) =>
   ({ webhookId: 7, share: 3, entityType: 'user', entityId, eventId, body: '{}' }) as Delivery
 
+const take = (queue: Queue, event: LogEvent, window: Window) =>
+  accept(queue, event, { window, isMain: true, key: entityKey(event) }, 0)
+
 test('a webhook that leaves the main stream, and joins it again, takes along what streams brought; a row stays a row', () => {
   const main = new Map([[3, openWindow(0n)]])
   const queue = openQueue(settings)
-  const streamed = accept(queue, event(5n, '1'), main.get(3)!, true, 0)
+  const streamed = take(queue, event(5n, '1'), main.get(3)!)
   const taken = acceptRow(queue, row(2n, '2'), 0)
-  const behindIt = accept(queue, event(6n, '2'), main.get(3)!, true, 0)
+  const behindIt = take(queue, event(6n, '2'), main.get(3)!)
   main.get(3)!.readUpTo = 9n
 
   leaveMain(queue, main)
@@ -48,9 +53,9 @@ test('a place is before everything that is open, also where a webhook has joined
   const main = new Map([[3, openWindow(0n)]])
   const window = main.get(3)!
   const [joining, other] = [openQueue(settings), openQueue(settings)]
-  accept(joining, event(5n, '1'), window, true, 0)
-  accept(joining, event(6n, '1'), window, true, 0)
-  accept(other, event(7n, '2'), window, true, 0)
+  take(joining, event(5n, '1'), window)
+  take(joining, event(6n, '1'), window)
+  take(other, event(7n, '2'), window)
   window.readUpTo = 9n
   joinMain(joining, main)
   expect(settledUpTo(window)).toBe(4n)
