@@ -1,12 +1,12 @@
 import { glob, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { readMappingFile } from '../src/domain/mapping-file.ts'
 import { generatedDocuments } from './support/reference.ts'
 
 const project = join(import.meta.dirname, '..')
-const paths = (await Array.fromAsync(glob(['*.md', 'docs/**/*.md'], { cwd: project }))).sort()
+const paths = (await Array.fromAsync(glob(['*.md', 'docs/**/*.md', 'test/*.md'], { cwd: project }))).sort()
 const texts = new Map(
   await Promise.all(
     paths.map(async path => [path, await readFile(join(project, path), 'utf8')] as [string, string]),
@@ -15,6 +15,8 @@ const texts = new Map(
 const files = new Set(
   await Array.fromAsync(glob(['*', '{docs,test,migrations,docker}/**'], { cwd: project })),
 )
+
+const sources = new Set(await Array.fromAsync(glob('**', { cwd: join(project, 'src') })))
 
 const withoutCode = (text: string) => text.replaceAll(/^```.*?^```/gms, '').replaceAll(/`[^`\n]*`/g, '`')
 
@@ -50,12 +52,61 @@ test('README is read in one go: 150 lines at most', () => {
   expect(texts.get('README.md')!.split('\n').length).toBeLessThanOrEqual(150)
 })
 
-describe('each mapping that the guide shows is one', async () => {
-  const guide = texts.get('docs/guide/mapping.md')!
-  const recipes = [...guide.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text]) => text!)
-  test.each(recipes)('%s', text => {
-    const read = readMappingFile(parse(text))
-    expect(read.ok ? [] : read.problems).toEqual([])
+const recipes = [
+  ...texts.get('docs/guide/mapping.md')!.matchAll(/^##+ ([^\n]+)\n(?:(?!^##).)*?^```yaml\n(.*?)^```/gms),
+].map(([, name, text]) => [name!, text!] as const)
+
+test.each(recipes)('the mapping that the guide shows under %s is one', (_name, text) => {
+  const read = readMappingFile(parse(text))
+  expect(read.ok ? [] : read.problems).toEqual([])
+})
+
+test('all recipes are found', () => {
+  expect(recipes.map(([name]) => name)).toEqual([
+    'Everything at once',
+    'Payload',
+    'Django',
+    'Directus',
+    'Keycloak',
+  ])
+})
+
+test.each(['ARCHITECTURE.md', 'SECURITY.md', 'CONTRIBUTING.md'])('each file that %s names is there', path => {
+  const named = [...texts.get(path)!.matchAll(/`(?:src\/)?((?:[\w-]+\/)+[\w.-]+\.(?:ts|md|sql))`/g)].map(
+    ([, file]) => file!,
+  )
+  expect(named.filter(file => !sources.has(file) && !files.has(file))).toEqual([])
+})
+
+/** The tests that a table of traps names, by the files that they may be in. */
+function testsNamedIn(text: string): string[] {
+  let column = -1
+  return text.split('\n').flatMap(line => {
+    if (!line.startsWith('|')) {
+      column = -1
+      return []
+    }
+    const cells = line.split(/(?<!\\)\|/).map(part => part.trim())
+    if (column === -1) column = cells.indexOf('test')
+    if (column === -1 || /^-+$/.test(cells[column]!)) return []
+    return cells[column]!.replaceAll(/"[^"]*"/g, '')
+      .replaceAll(/\([^)]*\)/g, '')
+      .split(';')
+      .flatMap(part => part.split(':')[0]!.split(','))
+      .map(name => name.replaceAll('`', '').trim())
+      .filter(name => /^[\w/.-]+$/.test(name) && !['test', 'same', 'readme', '–'].includes(name))
   })
-  test('the recipes are found', () => expect(recipes.length).toBeGreaterThan(4))
+}
+
+test.each([
+  ['test/traps.md', 'capture'],
+  ['test/guards.md', 'delivery'],
+])('each test that %s names is there', (path, folder) => {
+  const named = testsNamedIn(texts.get(path)!)
+  const isThere = (name: string) =>
+    ['', '.test.ts', '.pg.test.ts', '.browser.test.ts'].some(
+      end => files.has(`test/${name}${end}`) || files.has(`test/${folder}/${name}${end}`),
+    )
+  expect(named.length).toBeGreaterThan(50)
+  expect(named.filter(name => !isThere(name))).toEqual([])
 })
