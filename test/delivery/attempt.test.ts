@@ -2,12 +2,13 @@ import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { openSender } from '../../src/delivery/attempt.ts'
 import { createGuard } from '../../src/delivery/guard.ts'
 import { allowing } from '../domain/allowing.ts'
 import { type Identity, makeAuthority, selfSigned } from '../support/certificates.ts'
 import { answer, startRawReceiver } from '../support/raw-receiver.ts'
+import { until } from '../support/wait.ts'
 
 const deadlineMs = 1_500
 const maxResponseBytes = 1_024
@@ -23,6 +24,7 @@ function openTestSender(resolve: (hostname: string) => Promise<string[]> = async
   return { ...sender, [Symbol.asyncDispose]: sender.close }
 }
 
+const overdue = { outcome: 'unreachable', failure: { errorClass: 'timeout' }, response: null }
 const never = new AbortController().signal
 const requestTo = (url: string) => ({ url, headers: { 'content-length': '2' }, body: '{}' })
 
@@ -402,6 +404,43 @@ test('a process that stood still past the deadline sends nothing when it goes on
   expect(receiver.requests()).toBe(1)
   other.destroy()
   pair.close()
+})
+
+test.each<[string, number, () => boolean, object]>([
+  [
+    'the machine stood still past the deadline, and its monotonic clock with it',
+    deadlineMs + 100,
+    () => true,
+    overdue,
+  ],
+  ['the clock of the day was set back', -3_600_000, () => true, { outcome: 'cancelled', failure: null }],
+  ['another process may have taken over', 0, () => false, { outcome: 'cancelled', failure: null }],
+])('where %s while it connected, no byte is sent', async (_what, jumpMs, mayBegin, expected) => {
+  const bytes: Buffer[] = []
+  await using receiver = await startRawReceiver({
+    onConnection: socket => void socket.on('data', data => bytes.push(data)),
+    onRequest: socket => answer(socket),
+  })
+  const real = Date.now
+  onTestFinished(() => void Object.assign(Date, { now: real }))
+  await using sender = openTestSender(async () => {
+    Object.assign(Date, { now: () => real() + jumpMs })
+    return ['127.0.0.1']
+  })
+  const url = `http://hook.test:${receiver.port}/`
+  expect(await sender.post(requestTo(url), never, mayBegin)).toMatchObject(expected)
+  await until(() => receiver.sockets[0]?.closed, { what: 'the connection to be closed' })
+  expect(Buffer.concat(bytes).toString()).toBe('')
+})
+
+test('over a kept connection, too, no byte is sent once another process may have taken over', async () => {
+  await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
+  await using sender = openTestSender()
+  const url = `http://127.0.0.1:${receiver.port}/`
+  expect(await sender.post(requestTo(url), never)).toMatchObject({ outcome: 'delivered' })
+  expect(await sender.post(requestTo(url), never, () => false)).toMatchObject({ outcome: 'cancelled' })
+  await until(() => receiver.sockets[0]?.closed, { what: 'the connection to be closed' })
+  expect(receiver.requests()).toBe(1)
 })
 
 test('a port where nothing listens', async () => {
