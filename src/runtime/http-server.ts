@@ -22,7 +22,7 @@ const crowdedAt = 0.75 * mostConnections
  * So many bytes of a connection are read before it is looked whether it is still open: Node.js makes a request of everything that it has
  * read at once (64 kB are 3,000 small ones), also when the first of them has ended the connection.
  */
-const sliceBytes = 1_024
+const sliceBytes = 4_096
 
 /** https://nodejs.org/docs/latest-v24.x/api/http.html#httpcreateserveroptions-requestlistener */
 const serverOptions = {

@@ -115,7 +115,7 @@ test('of a connection that was ended, what has come already is not made into req
   socket.write(get.repeat(2_000))
   await closed
   // What was in the same slice.
-  expect(seen).toBeLessThan(50)
+  expect(seen).toBeLessThan(200)
 })
 
 test('requests that come at once are answered in order, also where their reader takes its time', async () => {
