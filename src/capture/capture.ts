@@ -227,8 +227,8 @@ export function createCapture(options: {
       })
       await consume({
         inbox,
-        async map(parts, isWhole) {
-          const mapped = await map(parts, isWhole)
+        async map(parts, isWhole, mostBytes) {
+          const mapped = await map(parts, isWhole, mostBytes)
           await recordUnreadable(options, mapped.unreadable)
           return mapped
         },

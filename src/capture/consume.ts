@@ -22,7 +22,7 @@ import { createTruncations } from './truncations.ts'
  */
 export async function consume(options: {
   inbox: Pick<Inbox, 'take' | 'hasMore'>
-  map: (parts: readonly TransactionPart[], isWhole: boolean) => Promise<Mapped>
+  map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
   outbox: Outbox
   slotName: string
   position: Position
@@ -42,8 +42,8 @@ export async function consume(options: {
   const storer = createStorer({ ...options, ids, truncations })
   let gathered = emptyGathered()
   let spare = emptyGathered()
-  /** A batch that was taken, and must wait until what is gathered is on its way. */
-  let held: Batch | null = null
+  /** Batches that were taken, and must wait until what is gathered is on its way. */
+  let held: readonly Batch[] = []
   /** What was thrown while more was read: everything before it is stored first. */
   let failed: { readonly error: unknown } | null = null
   let storing = null as Promise<void> | null
@@ -73,7 +73,7 @@ export async function consume(options: {
   /** Waits for what is being stored, or for something that can be gathered meanwhile. */
   async function waitFor(stored: Promise<void>): Promise<void> {
     // What a TRUNCATE deletes is found by what is stored, and its events have their ids before those that follow.
-    const mayGather = held === null && !failed && !isFull(gathered) && !truncations.isPending()
+    const mayGather = held.length === 0 && !failed && !isFull(gathered) && !truncations.isPending()
     const hasMore = mayGather && (await Promise.race([stored.then(() => true), inbox.hasMore()]))
     if (!hasMore) await stored
   }
@@ -83,13 +83,14 @@ export async function consume(options: {
     if (failed) return false
     try {
       const mayTake = !isFull(gathered) && !(storing && truncations.isPending())
-      const batch: Batch | null = held ?? (mayTake ? inbox.take() : null)
-      held = batch
-      if (!batch || !canFollow(gathered, batch)) return false
-      held = null
+      const batch: Batch | null = mayTake ? (held[0] ?? inbox.take()) : null
+      if (!batch) return false
+      held = held.length > 0 ? held : [batch]
+      if (!canFollow(gathered, batch)) return false
       mappingSinceMs = options.nowMs()
       tellWaiting()
-      await gather(gathered, batch)
+      const left = await gather(gathered, batch)
+      held = [...left, ...held.slice(1)]
       return true
     } catch (error) {
       if (gathered.isSpoiled) throw error

@@ -2,9 +2,11 @@ import type { ParkedChange, StoredEvent, WebhookEvent } from '../domain/event.ts
 import type { Lsn } from '../domain/lsn.ts'
 import { nextId, type TimeId } from '../domain/time-id.ts'
 import { type EventColumns, openEventColumns } from '../outbox/event-columns.ts'
+import { divide } from './divide.ts'
 import type { Batch, TransactionPart } from './inbox.ts'
 import type { Mapped } from './map.ts'
 import type { Pages } from './pages.ts'
+import { TooMuch } from './read-up-to.ts'
 import type { Truncations } from './truncations.ts'
 
 type Place = { readonly commitLsn: Lsn; readonly committedAt: Date }
@@ -49,6 +51,9 @@ const fullBytes = 786_432
 const mostKept = 1_000
 const mostKeptBytes = 1_048_576
 const mayKeep = (events: EventColumns) => events.count() <= mostKept && events.bytes() <= mostKeptBytes
+
+/** So much is read from a table for a batch, in bytes; more of it only where that is a single change. */
+const mostReadBytes = 16 * 1_048_576
 
 export const isFull = ({ events }: Gathered) => events.bytes() >= fullBytes
 
@@ -100,7 +105,7 @@ export function createEventIds(last: TimeId, nowMs: () => number): EventIds {
  * killed process had stored and not confirmed comes again.
  */
 export function createGatherer(options: {
-  map: (parts: readonly TransactionPart[], isWhole: boolean) => Promise<Mapped>
+  map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
   storedLsn: Lsn
   ids: EventIds
   pages: Pages
@@ -112,11 +117,15 @@ export function createGatherer(options: {
   let chunked: { commitLsn: Lsn; count: number } | null = null
   const countOf = (commitLsn: Lsn) => (commitLsn === chunked?.commitLsn ? chunked.count : 0)
 
-  async function add(gathered: Gathered, parts: readonly TransactionPart[], isWhole: boolean) {
+  async function add(
+    gathered: Gathered,
+    parts: readonly TransactionPart[],
+    { isWhole, mostBytes }: { isWhole: boolean; mostBytes: number },
+  ) {
     const last = parts.at(-1)
     if (!last) return
     const { commitLsn, committedAt } = last
-    const mapped = await options.map(parts, isWhole)
+    const mapped = await options.map(parts, isWhole, mostBytes)
     gathered.isSpoiled = true
     truncations.add(mapped.emptied, ids.last())
     pages.observe(parts, mapped)
@@ -159,16 +168,33 @@ export function createGatherer(options: {
     }
   }
 
-  return async (gathered: Gathered, batch: Batch): Promise<void> => {
+  async function addBatch(gathered: Gathered, batch: Batch): Promise<void> {
     gathered.takenAtMs ??= options.nowMs()
     const isWhole = batch.kind === 'complete'
     const parts = isWhole ? batch.parts : [batch.part]
+    const mostBytes = divide(batch, 0.5) === null ? Number.POSITIVE_INFINITY : mostReadBytes
     await add(
       gathered,
       parts.filter(part => part.commitLsn > options.storedLsn),
-      isWhole,
+      { isWhole, mostBytes },
     )
     gathered.confirmLsn = isWhole ? batch.confirmLsn : null
     if (isWhole) gathered.probe = batch.probe ?? gathered.probe
+  }
+
+  /** Returns what of the batch must wait: its rows are too large to be read at once. */
+  return async (gathered: Gathered, batch: Batch): Promise<readonly Batch[]> => {
+    let rest: readonly Batch[] = []
+    for (let first = batch; ; )
+      try {
+        if (!canFollow(gathered, first)) return [first, ...rest]
+        await addBatch(gathered, first)
+        return rest
+      } catch (error) {
+        const divided = error instanceof TooMuch ? divide(first, error.share) : null
+        if (!divided) throw error
+        first = divided[0]
+        rest = [divided[1], ...rest]
+      }
   }
 }

@@ -125,8 +125,15 @@ export function createMapper(options: {
     }
   }
 
-  /** `isWhole`: the last part is not a chunk of a transaction of which more follows. */
-  return async (parts: readonly TransactionPart[], isWhole = true): Promise<Mapped> => {
+  /**
+   * `isWhole`: the last part is not a chunk of a transaction of which more follows. Throws `TooMuch` where more than `mostBytes` would
+   * have to be read from a table: then nothing has been done.
+   */
+  return async (
+    parts: readonly TransactionPart[],
+    isWhole = true,
+    mostBytes = Number.POSITIVE_INFINITY,
+  ): Promise<Mapped> => {
     const truncated: string[] = []
     const emptied: Emptied[] = []
     await learn(parts)
@@ -144,7 +151,7 @@ export function createMapper(options: {
     const touched = withoutUnborn(named)
       .map(compare)
       .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
-    const missing = await readMissing(parts, touched, { catalogue, shapes })
+    const missing = await readMissing(parts, touched, { catalogue, shapes, mostBytes })
 
     setAside.begin(parts)
     const events: WebhookEvent[] = []

@@ -113,7 +113,7 @@ export function createMissingReader(options: {
   return async (
     parts: readonly TransactionPart[],
     touched: readonly Touched[],
-    { catalogue, shapes }: { catalogue: Catalogue; shapes: Shapes },
+    { catalogue, shapes, mostBytes }: { catalogue: Catalogue; shapes: Shapes; mostBytes: number },
   ): Promise<Missing> => {
     for (const { xid, changes } of parts) if (changes.length > 0) brought.note(xid)
     if (parts[0]) dropPassed(parts[0].commitLsn)
@@ -132,7 +132,7 @@ export function createMissingReader(options: {
         entity,
         (await readWhatIsThere(
           keysOf(items),
-          keys => readRows(pool, catalogue, entity, keys),
+          keys => readRows(pool, catalogue, entity, keys, mostBytes),
           (key, because) => broken.set(entity, (broken.get(entity) ?? new Map()).set(key, because)),
         )) ?? new Map(),
       )
@@ -152,7 +152,7 @@ export function createMissingReader(options: {
           list,
           await readWhatIsThere(
             keysOf(items),
-            owners => readRelated(pool, catalogue, list, owners),
+            owners => readRelated(pool, catalogue, list, owners, mostBytes),
             owner => untold.set(list, (untold.get(list) ?? new Set()).add(owner)),
           ),
         )

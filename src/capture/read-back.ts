@@ -13,6 +13,7 @@ import {
 import { mostInARow } from '../domain/streak.ts'
 import { describeError } from '../runtime/log.ts'
 import type { Catalogue } from './catalogue.ts'
+import { readUpTo } from './read-up-to.ts'
 import type { ShapedRow } from './result.ts'
 import type { Queryable } from './source.ts'
 import { twice } from './twice.ts'
@@ -20,22 +21,26 @@ import { twice } from './twice.ts'
 /**
  * Reads the rows of an entity's table with these keys, as they are now. A row that is gone is absent. Fails where a view, which may
  * hide rows, has taken the table's name: it has no `tableoid`.
- * Throws when a key is not of the key column's type.
+ * Throws when a key is not of the key column's type, and `TooMuch` where the rows have more than `mostBytes`.
  */
 export async function readRows(
   db: Queryable,
   catalogue: Catalogue,
   entity: EntityMapping,
   keys: readonly string[],
+  mostBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, ShapedRow>> {
   const key = quoteIdentifier(entity.key)
-  const ask = (columns: string) =>
-    db.query({
-      text: `select ${columns} from ${tableKey(entity.table)}
-             where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`,
-      values: [keys],
-      rowMode: 'array',
-    })
+  const known = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
+  const ask = (columns: string) => {
+    const from = `from ${tableKey(entity.table)}
+             where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`
+    const shown =
+      columns === '*'
+        ? known
+        : known.filter(({ name }) => name === entity.key || maySend(entity.fields, name))
+    return readUpTo(db, { columns, from, order: '', keys, sized: shown, catalogue, mostBytes })
+  }
   const columns = columnsToRead(catalogue, entity)
   const { rows, fields } = await ask(columns).catch(error => {
     // One of them has another name by now.
@@ -82,6 +87,7 @@ export async function readRelated(
   catalogue: Catalogue,
   related: RelatedList,
   owners: readonly string[],
+  mostBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, string | null>> {
   const owner = quoteIdentifier(related.owner)
   const table = catalogue.tables.get(tableKey(related.table))
@@ -92,12 +98,15 @@ export async function readRelated(
   const primaryKey = table?.primaryKey ?? []
   const order =
     primaryKey.length > 0 ? primaryKey.map(quoteIdentifier) : columns.map(name => `${name}::text collate "C"`)
-  const { rows, fields } = await db.query({
-    text: `select ${[owner, ...columns].join(', ')} from ${tableKey(related.table)}
-           where ${owner} = any($1::${typeOf(catalogue, related.table, related.owner)}[]) and tableoid is not null
-           order by ${order.join(', ')}`,
-    values: [owners],
-    rowMode: 'array',
+  const { rows, fields } = await readUpTo(db, {
+    columns: [owner, ...columns].join(', '),
+    from: `from ${tableKey(related.table)}
+           where ${owner} = any($1::${typeOf(catalogue, related.table, related.owner)}[]) and tableoid is not null`,
+    order: `order by ${order.join(', ')}`,
+    keys: owners,
+    sized: (table?.columns ?? []).filter(({ name }) => shown.includes(name)),
+    catalogue,
+    mostBytes,
   })
   const writers = fields
     .slice(1)
