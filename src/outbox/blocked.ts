@@ -1,7 +1,7 @@
 import { dueInMs, type RowEntity } from './aside.ts'
 import type { Outbox } from './database.ts'
 import { fields } from './fields.ts'
-import { ofRowEntity } from './row-keys.ts'
+import { ofRowEntity, webhooksOf } from './row-keys.ts'
 import { rows, statement } from './statement.ts'
 
 const blockedStatement = statement(
@@ -49,21 +49,12 @@ export async function blockedEntities(
   return { blocked: asked.map(({ place }) => blocked.has(place)), without: rows[0].without }
 }
 
-/**
- * The webhooks that have rows: a walk along the key that touches one entry for each, and then the earliest in each share.
- * Only what can be taken counts.
- */
+/** The webhooks that have rows, and the earliest in each share. Only what can be taken counts. */
 const webhooksWithAsideStatement = statement(
   'webhooks_with_aside',
   { shares: 'smallint[]' },
   p => `
-with recursive w as (
-  (select webhook_id from walhook.deliveries order by webhook_id limit 1)
-  union all
-  select next.webhook_id from w cross join lateral (
-    select d.webhook_id from walhook.deliveries d where d.webhook_id > w.webhook_id order by d.webhook_id limit 1
-  ) next
-)
+with ${webhooksOf('deliveries')}
 select w.webhook_id, ${dueInMs('due.at')} as due_in_ms
 from w cross join lateral (
   select least(min(d.due_at), min(b.due_at)) as at

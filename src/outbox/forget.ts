@@ -202,15 +202,11 @@ async function forgetTraces({ pool }: Outbox, { entityType, entityId }: Entity):
     key,
   )
   await pool.query('delete from walhook.skips where entity_type = $1 and entity_id = $2', key)
-  await pool.query(
-    `update walhook.backfills set after_key = null, until_key = null
-     where entity_type = $1 and ended_at is not null and $2 in (after_key, until_key)`,
-    key,
-  )
-  await pool.query(
-    `update walhook.resyncs set after_key = null, until_key = null
-     where entity_type = $1 and ended_at is not null and $2 in (after_key, until_key)`,
-    key,
-  )
+  for (const table of ['backfills', 'resyncs'])
+    await pool.query(
+      `update walhook.${table} set after_key = null, until_key = null
+       where entity_type = $1 and ended_at is not null and $2 in (after_key, until_key)`,
+      key,
+    )
   return { attempts: kept.rowCount ?? 0, parked: parked.rowCount ?? 0 }
 }

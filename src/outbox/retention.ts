@@ -26,6 +26,8 @@ const states = ['detaching', 'detached', 'attached'] as const
 /** A day of events that is past its time, and webhooks that wait for some of them. */
 export type HeldDay = { readonly startMs: number; readonly webhookIds: readonly number[] }
 
+type DroppedDays = { dropped: string[]; held: HeldDay[] }
+
 type Day = {
   readonly table: DayOf
   readonly startMs: number
@@ -45,15 +47,11 @@ type Day = {
  * time. Returns the names of what was dropped, and the days of events that are past their time and are held, each with
  * webhooks that wait for them.
  */
-export async function dropOldDays(
-  outbox: Outbox,
-  nowMs: number,
-  keep: Retention,
-): Promise<{ dropped: string[]; held: HeldDay[] }> {
+export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention): Promise<DroppedDays> {
   const client = await outbox.pool.connect()
   try {
     const { rows } = await client.query('select pg_try_advisory_lock($1) as is_ours', [advisoryLock])
-    let outcome: { dropped: string[]; held: HeldDay[] } = { dropped: [], held: [] }
+    let outcome: DroppedDays = { dropped: [], held: [] }
     if (rows[0].is_ours) {
       await client.query(`set lock_timeout = ${keep.waitForOthersMs ?? 5_000}`)
       outcome = await dropDays(client, outbox, nowMs, keep)
@@ -73,7 +71,7 @@ async function dropDays(
   outbox: Outbox,
   nowMs: number,
   keep: Retention,
-): Promise<{ dropped: string[]; held: HeldDay[] }> {
+): Promise<DroppedDays> {
   const isOver = (day: Day) => {
     const days = day.table === 'attempts' ? keep.logDays : keep.eventsDays
     return day.startMs + dayMs <= nowMs - days * dayMs

@@ -15,6 +15,16 @@ export const ofBatch = { batch_id: ['bigint', (of: { readonly batchId: TimeId })
 export const ofRowEntity = { ...ofWebhook, ...ofEntity } as const
 export const ofRow = { ...ofWebhook, ...ofEvent } as const
 
+/** `w`: the webhooks that have rows in a table, by a walk along its key that touches one entry for each. */
+export const webhooksOf = (table: string) => `
+recursive w as (
+  (select webhook_id from walhook.${table} order by webhook_id limit 1)
+  union all
+  select next.webhook_id from w cross join lateral (
+    select d.webhook_id from walhook.${table} d where d.webhook_id > w.webhook_id order by d.webhook_id limit 1
+  ) next
+)`
+
 /*
  * Rows are looked up one by one, by their key, and changed where they were found (`ctid`). A join could be planned from the queue's side,
  * which reads all of it, where the statistics are of a time when it was empty. `s` is an item of the statement.

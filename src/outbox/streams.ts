@@ -44,15 +44,6 @@ from ${p.places('p')}
 where s.share = p.share and s.holder_id = ${p.holderId}`,
 )
 
-/** It counts as a beat: who judges this holder by an older one has not seen up to where it may send now. */
-const saveMaySend = statement(
-  'save_may_send',
-  { holderId: 'int', maySendUpTo: 'bigint' },
-  p => `
-update walhook.holders set may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo}), beat = beat + 1
-where id = ${p.holderId}`,
-)
-
 /** Of a webhook that was deleted meanwhile nothing is left. */
 const saveStreams = statement(
   'save_streams',
@@ -99,8 +90,6 @@ export type Progress = {
   readonly holderId: number
   /** Of the webhooks that keep up, in the shares that it serves. */
   readonly main: readonly Share[]
-  /** Up to where it may send to those; null: as before. */
-  readonly maySendUpTo?: TimeId | null
   /** Webhooks that are behind, or fall behind now. */
   readonly streams: readonly OwnPlace[]
   /** Webhooks that have caught up: from now on the share's place is theirs. */
@@ -112,10 +101,9 @@ export type Progress = {
  * before it has returned. False: the holder is fenced, and nothing is saved.
  */
 export async function saveProgress(outbox: Outbox, progress: Progress): Promise<boolean> {
-  const { holderId, main, maySendUpTo = null, streams, gone } = progress
+  const { holderId, main, streams, gone } = progress
   const saved = await asHolder(outbox, holderId, client =>
     Promise.all([
-      maySendUpTo !== null && saveMaySend(client, { holderId, maySendUpTo }),
       main.length > 0 && saveMain(client, { holderId, places: main }),
       streams.length > 0 && saveStreams(client, { holderId, streams }),
       gone.length > 0 && endStreams(client, { holderId, gone }),

@@ -3,6 +3,7 @@ import type { ShownCertificate } from '../domain/client-certificate.ts'
 import type { Batching, Webhook } from '../domain/webhook.ts'
 import type { Outbox } from './database.ts'
 import { fields } from './fields.ts'
+import { webhooksOf } from './row-keys.ts'
 
 /** What is shown of a webhook: all but its secrets. */
 export const columns = `
@@ -183,13 +184,7 @@ const rowsAtOnce = 10_000
 export async function deleteLeftovers({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
   for (const table of ['deliveries', 'batches', 'ended_deliveries']) {
     const { rows } = await pool.query(`
-      with recursive w as (
-        (select webhook_id from walhook.${table} order by webhook_id limit 1)
-        union all
-        select next.webhook_id from w cross join lateral (
-          select d.webhook_id from walhook.${table} d where d.webhook_id > w.webhook_id order by d.webhook_id limit 1
-        ) next
-      )
+      with ${webhooksOf(table)}
       select webhook_id from w where not exists (select from walhook.webhooks where id = w.webhook_id)`)
     for (const { webhook_id } of rows)
       for (let isMore = true; isMore; ) {

@@ -86,7 +86,6 @@ test('places of streams only move on, those of the own shares only, and end with
       { share: 0, settledUpTo: 50n },
       { share: 2, settledUpTo: 50n },
     ],
-    maySendUpTo: 70n,
     streams: [ownPlace(webhook, 0, 10n, 20n), ownPlace(webhook, 2, 10n, 20n), ownPlace(9_999, 0, 1n, 1n)],
   })
   expect(await places()).toEqual([[webhook, 0, 10, 20]])
@@ -117,9 +116,7 @@ test('two that both believe that they serve: the one that was taken over can cha
   expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).not.toBe(null)
   const main = [{ share: 0, settledUpTo: 2n ** 61n }]
   const streams = [{ webhookId: webhook, share: 0, settledUpTo: 1n, maySendUpTo: 1n }]
-  expect(await saveProgress(at.outbox, { holderId: old, main, maySendUpTo: 9n, streams, gone: [] })).toBe(
-    false,
-  )
+  expect(await saveProgress(at.outbox, { holderId: old, main, streams, gone: [] })).toBe(false)
   expect(await beat(at.outbox, { holderId: old, aliveMs, maySendUpTo: 9n })).toBe(null)
   expect(await claimShares(at.outbox, { holderId: old, most: 12 })).toEqual([])
   expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).toBe(null)

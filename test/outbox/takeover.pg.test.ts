@@ -142,10 +142,10 @@ test('of a webhook that is behind, what its own stream may have sent is set asid
   await saveProgress(at.outbox, {
     holderId: me,
     main: allShares.map(share => ({ share, settledUpTo: ids[3]! })),
-    maySendUpTo: ids[4]!,
     streams: own,
     gone: [],
   })
+  await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: ids[4]! })
   await takeOver(at.outbox, { deadId: me, beat: 1n })
   expect(await allRows(at)).toEqual([
     `${behind} 2 new: waits`,
@@ -268,10 +268,10 @@ test.each([['never analyzed'], ['analyzed before'], ['analyzed now']])(
     await saveProgress(at.outbox, {
       holderId: me,
       main: allShares.map(share => ({ share, settledUpTo: first - 1n })),
-      maySendUpTo: last,
       streams: [],
       gone: [],
     })
+    await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: last })
     const before = await rowsRead(at)
     expect(await takeOver(at.outbox, { deadId: me, beat: 1n })).toMatchObject({
       setAside: 6 * webhooks.length,
