@@ -5,7 +5,7 @@ import { recordAudit } from '../outbox/audit.ts'
 import { type Outbox, transaction } from '../outbox/database.ts'
 import { findLastEvent, isStoredType } from '../outbox/events.ts'
 import { type Forgotten, forgetEntity as forget } from '../outbox/forget.ts'
-import { listAnswers, withdrawAnswer } from '../outbox/idempotency.ts'
+import { listAnswers, replaceAnswer } from '../outbox/idempotency.ts'
 import { unknownType } from './backfills.ts'
 import type { Caller } from './control.ts'
 import { answerPurpose } from './once.ts'
@@ -57,7 +57,7 @@ async function withdrawAnswers(
   for (const { key, answer } of await listAnswers(outbox)) {
     const opened = sealKey && unseal(sealKey, answerPurpose(key), answer)
     if (opened?.ok && !holds(parsed(opened.text), entity)) continue
-    await withdrawAnswer(outbox, key)
+    await replaceAnswer(outbox.pool, key, null)
     withdrawn++
   }
   return withdrawn

@@ -41,6 +41,14 @@ export async function listAttemptLines(outbox: Outbox, page: LogPage): Promise<A
 
 const mostOfOneWebhook = 100
 
+/** Every attempt of an event, by itself or in a batch, since the id `since`, and what of it is kept beyond the log's time. */
+export const triesOf = (event: string, since: string, and: string) => `
+select * from walhook.attempts where event_id = ${event} and id >= ${since} and ${and}
+union all
+select * from walhook.attempts where event_ids @> array[${event}::bigint] and id >= ${since} and ${and}
+union all
+select * from walhook.kept_attempts where (event_id = ${event} or event_ids @> array[${event}::bigint]) and ${and}`
+
 /**
  * Every attempt of an event ($1), by itself or in a batch, also where it is kept beyond the log's time: the newest of
  * each webhook, or of one ($3). $2 lets Postgres pass over the days before the event.
@@ -48,14 +56,7 @@ const mostOfOneWebhook = 100
 const eventAttemptsStatement = `
 select ${columns} from (
   select ${columns}, row_number() over (partition by webhook_id order by id desc) as nth
-  from (
-    select ${columns} from walhook.attempts where event_id = $1 and id >= $2
-    union all
-    select ${columns} from walhook.attempts where event_ids @> array[$1::bigint] and id >= $2
-    union all
-    select ${columns} from walhook.kept_attempts where event_id = $1 or event_ids @> array[$1::bigint]
-  ) a
-  where webhook_id = coalesce($3, webhook_id)
+  from (${triesOf('$1', '$2', 'webhook_id = coalesce($3, webhook_id)')}) a
 ) a
 where nth <= ${mostOfOneWebhook}
 order by webhook_id, id`

@@ -1,5 +1,6 @@
 import type { ExplainFacts } from '../domain/explain-facts.ts'
 import { firstIdAt, type TimeId, timeOf } from '../domain/time-id.ts'
+import { triesOf } from './attempt-lines.ts'
 import type { Outbox } from './database.ts'
 import type { EventLine } from './events.ts'
 import { fields } from './fields.ts'
@@ -12,13 +13,7 @@ import { stateAt } from './wanted.ts'
  */
 const tries = (which: string) => `
   select started_at + duration_ms * interval '1 ms' as at, number, outcome, error_message
-  from (
-    select * from walhook.attempts where event_id = $1 and webhook_id = w.id and id >= $4
-    union all
-    select * from walhook.attempts where event_ids @> array[$1::bigint] and webhook_id = w.id and id >= $4
-    union all
-    select * from walhook.kept_attempts where (event_id = $1 or event_ids @> array[$1::bigint]) and webhook_id = w.id
-  ) a where ${which} order by id desc limit 1`
+  from (${triesOf('$1', '$4', 'webhook_id = w.id')}) a where ${which} order by id desc limit 1`
 
 /** Of rows `o` of deliveries: when the request with it is due, or by whom it is being sent. */
 const withBatch = `

@@ -55,6 +55,11 @@ export async function settleHome(db: Db, { isSource }: { isSource: boolean }): P
     const captured = rows[0] && { ...here, systemIdentifier: rows[0].system_identifier }
     if (captured && !isHome(captured, here)) return copyProblem(captured, here)
   }
+  await noteHome(db, here)
+  return null
+}
+
+async function noteHome(db: Db, { systemIdentifier, databaseOid, databaseName }: Place): Promise<void> {
   await db.query(
     `insert into walhook.home (system_identifier, database_oid, database_name) values ($1, $2, $3)
      on conflict (is_only) do update
@@ -63,19 +68,15 @@ export async function settleHome(db: Db, { isSource }: { isSource: boolean }): P
      where home.database_oid = excluded.database_oid
        and (home.database_name <> excluded.database_name
          or home.system_identifier is null and excluded.system_identifier is not null)`,
-    [here.systemIdentifier, here.databaseOid, here.databaseName],
+    [systemIdentifier, databaseOid, databaseName],
   )
-  return null
 }
 
 /** Lets the outbox live here from now on. Returns where it lived, and where it does. */
 export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | null; to: Place }> {
   const [from, to] = [await readHome(client), await readPlace(client)]
   await client.query('delete from walhook.home')
-  await client.query(
-    'insert into walhook.home (system_identifier, database_oid, database_name) values ($1, $2, $3)',
-    [to.systemIdentifier, to.databaseOid, to.databaseName],
-  )
+  await noteHome(client, to)
   return { from, to }
 }
 

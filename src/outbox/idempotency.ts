@@ -69,6 +69,8 @@ export async function pruneKeys(outbox: Outbox): Promise<void> {
   })
 }
 
+const toAnswer = ({ holder, key, answer }: pg.QueryResultRow) => ({ key: { holder, key }, answer })
+
 /** The answers that are sealed with another key than `keyId`; nobody else changes them until the transaction ends. */
 export async function lockAnswersOfOtherKeys(
   client: pg.PoolClient,
@@ -79,7 +81,7 @@ export async function lockAnswersOfOtherKeys(
      where split_part(answer, ':', 2) <> $1 order by holder, key for update`,
     [keyId],
   )
-  return rows.map(({ holder, key, answer }) => ({ key: { holder, key }, answer }))
+  return rows.map(toAnswer)
 }
 
 /** Every answer that is kept. */
@@ -87,24 +89,16 @@ export async function listAnswers(outbox: Outbox): Promise<{ key: CallKey; answe
   const { rows } = await outbox.pool.query(
     'select holder, key, answer from walhook.idempotency_keys where answer is not null order by holder, key',
   )
-  return rows.map(({ holder, key, answer }) => ({ key: { holder, key }, answer }))
+  return rows.map(toAnswer)
 }
 
-/** Takes an answer away, and leaves its key taken: the call is not carried out again. */
-export async function withdrawAnswer({ pool }: Outbox, { holder, key }: CallKey): Promise<void> {
-  await pool.query('update walhook.idempotency_keys set answer = null where holder = $1 and key = $2', [
-    holder,
-    key,
-  ])
-}
-
-/** Replaces an answer that is locked by another envelope of the same. */
+/** Replaces an answer by another envelope of the same; null takes it away and leaves its key taken: the call is not carried out again. */
 export async function replaceAnswer(
-  client: pg.PoolClient,
+  db: pg.Pool | pg.PoolClient,
   { holder, key }: CallKey,
-  answer: string,
+  answer: string | null,
 ): Promise<void> {
-  await client.query('update walhook.idempotency_keys set answer = $3 where holder = $1 and key = $2', [
+  await db.query('update walhook.idempotency_keys set answer = $3 where holder = $1 and key = $2', [
     holder,
     key,
     answer,

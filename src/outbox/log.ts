@@ -4,6 +4,7 @@ import type { TimeId } from '../domain/time-id.ts'
 import type { Wantable } from '../domain/wanted.ts'
 import type { Outbox } from './database.ts'
 import { statement } from './statement.ts'
+import { isSkipped } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
 /** An event as delivery reads it. */
@@ -70,11 +71,7 @@ with scanned as (
   from scanned e
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
   where e.share = any (${p.shares}) and ${wants('e', 's')}
-    and not exists (
-      select from walhook.skips k
-      where k.webhook_id = ${p.webhookId} and e.id > k.after_id and e.id <= k.up_to
-        and (k.entity_type is null or (k.entity_type = e.entity_type and k.entity_id = e.entity_id))
-    )
+    and not ${isSkipped(p.webhookId, 'e')}
 ), fitting as (
   select * from wanted where bytes_before < ${p.maxBytes}
 )
@@ -106,15 +103,6 @@ export async function readLogFor(
   const events = rows.filter(row => row.id !== null).map(fromRow)
   const readUpTo = wanted > fitting ? events.at(-1)!.id : (scanned_up_to ?? from.after)
   return { events, readUpTo }
-}
-
-/** The newest event of the log that is committed; 0 where there has been none. */
-export async function headOfLog(outbox: Pick<Outbox, 'pool'>): Promise<TimeId> {
-  const { rows } = await outbox.pool.query({
-    name: 'head_of_log',
-    text: 'select coalesce(max(last_event_id), 0) as head from walhook.positions',
-  })
-  return rows[0].head
 }
 
 /** An event that was just appended, as it would be read. */

@@ -3,10 +3,11 @@ import { setUp } from '../../src/capture/setup.ts'
 import { openSource } from '../../src/capture/source.ts'
 import { defaultMapping } from '../../src/domain/mapping.ts'
 import { append, PositionMoved } from '../../src/outbox/append.ts'
-import { headOfLog, readLog } from '../../src/outbox/log.ts'
+import { readLog } from '../../src/outbox/log.ts'
 import { createPosition, renameSlot } from '../../src/outbox/position.ts'
 import { connect } from '../support/connect.ts'
 import { openTestOutbox, slotName, waiters } from '../support/open-outbox.ts'
+import { headOfLog } from '../support/read-outbox.ts'
 import { until } from '../support/wait.ts'
 
 const all = { after: 0n, limit: 1_000, maxBytes: 1e9 }

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import { shareOf } from '../../src/domain/share.ts'
 import { append } from '../../src/outbox/append.ts'
 import { transaction } from '../../src/outbox/database.ts'
-import { headOfLog, readLog, readLogFor, toLogEvent } from '../../src/outbox/log.ts'
+import { readLog, readLogFor, toLogEvent } from '../../src/outbox/log.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
+import { headOfLog } from '../support/read-outbox.ts'
 
 const allShares = Array.from({ length: 12 }, (_, i) => i)
 const much = { limit: 1_000, maxBytes: 1e9 }

@@ -1,4 +1,4 @@
-import type { Client } from 'pg'
+import type { Client, Pool } from 'pg'
 import { readCounts } from '../../src/outbox/queue-depth.ts'
 
 /** Every event in the outbox in its order, as `user 7 update`, with a field of its result where one is named. */
@@ -21,4 +21,10 @@ export async function readQueue(client: Client): Promise<{ deliveries: number; s
   )
   const setAside = counts.reduce((sum, { rows }) => sum + rows, 0)
   return { deliveries: counts.reduce((sum, { ahead }) => sum + ahead, setAside), setAside }
+}
+
+/** The newest event of the log that is committed; 0 where there has been none. */
+export async function headOfLog({ pool }: { pool: Pool }): Promise<bigint> {
+  const { rows } = await pool.query('select coalesce(max(last_event_id), 0) as head from walhook.positions')
+  return rows[0].head
 }
