@@ -40,7 +40,9 @@ const olderLookedAt = 100
  * - older:  the oldest event of the entity that waits in the log before this one
  */
 const factsStatement = `
-select w.id, w.name, w.is_active, w.disabled_at, w.disabled_reason, w.triggers, w.update_fields, w.created_at, w.held_until,
+select w.name, w.id as webhook_id, w.is_active as webhook_is_active, w.disabled_at as webhook_disabled_at,
+       w.disabled_reason as webhook_disabled_reason, w.triggers as webhook_triggers, w.update_fields as webhook_update_fields,
+       w.created_at as webhook_created_at, w.held_until as webhook_held_until,
        s.since, s.is_active as then_is_active, s.disabled_reason as then_disabled_reason, s.triggers as then_triggers,
        s.update_fields as then_update_fields,
        d.attempts, d.is_held, d.due_at, first.event_id as first_id, first.due_at as first_due_at,
@@ -125,23 +127,14 @@ export async function readExplainFacts(
     share,
   ])
   const noticed = { ...event, isVersioned: version !== null, onlyWebhookId: onlyId }
-  return rows.map(row => ({ webhookId: row.id, name: row.name, facts: toFacts(noticed, row) }))
+  return rows.map(row => ({ webhookId: row.webhook_id, name: row.name, facts: toFacts(noticed, row) }))
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of the statement above
 function toFacts(event: ExplainFacts['event'], row: any): ExplainFacts {
   return {
     event,
-    webhook: {
-      id: row.id,
-      isActive: row.is_active,
-      disabledAt: row.disabled_at,
-      disabledReason: row.disabled_reason,
-      triggers: row.triggers,
-      updateFields: row.update_fields,
-      createdAt: row.created_at,
-      heldUntil: row.held_until,
-    },
+    webhook: part(row, 'webhook_'),
     stateThen: row.since && part(row, 'then_'),
     waiting: row.attempts === null ? null : toWaiting(event.id, row),
     ahead: row.is_ahead && {
