@@ -31,7 +31,7 @@ export function toWebhook(row: pg.QueryResultRow): Webhook {
   }
 }
 
-/** The pool, or a transaction. */
+/** The outbox, or a transaction. */
 type Db = Pick<Outbox, 'pool'> | pg.PoolClient
 const toQuery = (db: Db) => ('pool' in db ? db.pool : db)
 
@@ -61,10 +61,15 @@ type Change = { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined 
 
 /** The columns of the fields that are given; what is undefined is not. */
 function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
-  const { name, url, isActive, triggers, previous, updateFields, mode, logBodies } = plain
   return {
-    ...{ name, url, is_active: isActive, triggers, previous, update_fields: updateFields, mode },
-    log_bodies: logBodies,
+    name: plain.name,
+    url: plain.url,
+    is_active: plain.isActive,
+    triggers: plain.triggers,
+    previous: plain.previous,
+    update_fields: plain.updateFields,
+    mode: plain.mode,
+    log_bodies: plain.logBodies,
     ...(batch !== undefined && {
       batch_max_events: batch?.maxEvents ?? null,
       batch_max_wait_ms: batch?.maxWaitMs ?? null,
@@ -78,8 +83,9 @@ function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
   }
 }
 
-const certificateColumn = ({ expiresAt, ...shown }: ShownCertificate) => ({
-  ...shown,
+const certificateColumn = ({ subject, fingerprint, expiresAt }: ShownCertificate) => ({
+  subject,
+  fingerprint,
   expires_at: expiresAt.toISOString(),
 })
 
