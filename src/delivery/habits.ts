@@ -58,5 +58,3 @@ export function createHabits(nowMs: () => number) {
     },
   }
 }
-
-export type Habits = ReturnType<typeof createHabits>

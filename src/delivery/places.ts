@@ -103,13 +103,6 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     /** Whether nobody may have one more request in flight. */
     isFull: () => inFlight >= total || unsettled >= mostUnsettled * total,
 
-    /** When a webhook may have room: now, at the end of a pause, or (Infinity) when an attempt ends. */
-    roomAtMs(webhookId: number): number {
-      if (room(webhookId) > 0) return nowMs()
-      const pausedUntilMs = webhooks.get(webhookId)?.pace.pausedUntilMs ?? 0
-      return pausedUntilMs > nowMs() ? pausedUntilMs : Number.POSITIVE_INFINITY
-    },
-
     /** The pace of a webhook in this process; null where it has sent it nothing lately. */
     paceOf(webhookId: number): ShownPace | null {
       const webhook = webhooks.get(webhookId)

@@ -125,7 +125,6 @@ export function createSettler(options: {
     /** There are rows to be written. */
     wanted: start,
     settlingSinceMs: () => settlingSinceMs,
-    isIdle: () => !isRunning,
     /** Stops trying: what is not settled by now is left to whoever takes over. */
     giveUp() {
       gaveUp.abort()
