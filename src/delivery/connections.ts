@@ -28,8 +28,9 @@ function keyOf(origin: string, identity: ClientIdentity | null): string {
 
 export type Connections = ReturnType<typeof openConnections>
 
-const mostIdle = 500
-const mostIdlePerOrigin = 100
+const mostIdle = 600
+/** As many as may be in flight: all webhooks may go to one receiver. */
+const mostIdlePerOrigin = 500
 /** As long as a connection is kept without a hint of the receiver, and at most: shorter than servers usually keep theirs. */
 const idleMs = 4_000
 const longestIdleMs = 30_000
