@@ -5,8 +5,11 @@ import { type OwnPlace, saveProgress } from '../outbox/streams.ts'
 import type { Machine } from './machine.ts'
 import { joinMain, type OwnStream, type Queue } from './queue.ts'
 
-/** A stream may be sent so far ahead of what it was read: in the time of ids. */
-export const aheadIds = firstIdAt(500)
+/**
+ * A stream may be sent so far ahead of what it was read: in the time of ids. Longer than a commit takes, so that events that follow
+ * each other wait for none; and short, since what is appended within it after a death waits with what was under way.
+ */
+export const aheadIds = firstIdAt(100)
 
 /**
  * Writes down how far the streams of a holder have come. Only what has committed counts, so a place may be late, and never

@@ -72,6 +72,13 @@ async function open({ isBehind = false } = {}) {
   }
 }
 
+test('no more than what comes within a tenth of a second after a death waits with what was under way', async () => {
+  await using the = await open()
+  const [holder] = await the.look('select may_send_up_to from walhook.holders')
+  const [{ head }] = await the.look('select last_event_id as head from walhook.positions')
+  expect(timeOf(holder.may_send_up_to) - timeOf(head)).toBeLessThanOrEqual(100)
+})
+
 test.each([
   ['by the main stream', {}],
   ['to a webhook that is behind', { isBehind: true }],
