@@ -3,9 +3,6 @@ import { isOpen, type Queue } from './queue.ts'
 
 /** What keeps the main stream from going on for so long makes its webhook leave it. */
 const leaveAfterMs = 1_000
-/** Unless it has no more open than the others have: it is not what they wait for, and would read for itself what one reading brings to all. */
-const leaveAnywayAfterMs = 5_000
-const muchMore = 1.5
 /** What is under way for so long at a webhook that is behind becomes a row. */
 const asideAfterMs = 2_000
 /** A webhook that can't be sent to for so long is forgotten but for its place. */
@@ -26,21 +23,12 @@ type Look = {
 export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isSaveWanted: boolean } {
   let isQuiet = true
   let isSaveWanted = false
-  const late: { queue: Queue; lateMs: number }[] = []
-  let withOpen = 0
   for (const queue of machine.queues.values()) {
-    if (queue.ready.length > 0) machine.active.add(queue)
     const [oldest] = queue.fromMain
-    if (!oldest) continue
-    isQuiet = false
-    withOpen++
-    const lateMs = look.nowMs - oldest.sinceMs
-    if (lateMs >= leaveAfterMs && !queue.isJoining) late.push({ queue, lateMs })
+    if (oldest) isQuiet = false
+    if (queue.ready.length > 0) machine.active.add(queue)
+    if (oldest && look.nowMs - oldest.sinceMs >= leaveAfterMs && !queue.isJoining) machine.leave(queue)
   }
-  const most = (muchMore * machine.openFromMain()) / withOpen
-  for (const { queue, lateMs } of late)
-    if (lateMs >= leaveAnywayAfterMs || queue.sending === 0 || queue.fromMain.size > most)
-      machine.leave(queue)
   for (const queue of machine.behind) {
     if (lookAtOne(machine, queue, look)) isQuiet = false
     if (queue.isJoining) isSaveWanted = true
