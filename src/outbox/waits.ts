@@ -55,15 +55,18 @@ export const waitsInLog = (
   else true
 end`
 
-/** The place of a webhook in share `share`: what is settled, and up to where it may have been sent what it wants. */
+/**
+ * The place of a webhook in share `share`: what is settled, and up to where it may have been sent what it wants. Both are expressions of
+ * whoever asks, so the names in here are nobody else's.
+ */
 export const placeIn = (webhookId: string, share: string) => `
-select coalesce(o.settled_up_to, m.settled_up_to) as settled_up_to,
-       greatest(coalesce(o.settled_up_to, m.settled_up_to),
-                coalesce(o.may_send_up_to, h.may_send_up_to, 0)) as may_send_up_to
-from walhook.shares m
-left join walhook.holders h on h.id = m.holder_id
-left join walhook.streams o on o.webhook_id = ${webhookId} and o.share = m.share
-where m.share = ${share}`
+select coalesce(its_own.settled_up_to, its_share.settled_up_to) as settled_up_to,
+       greatest(coalesce(its_own.settled_up_to, its_share.settled_up_to),
+                coalesce(its_own.may_send_up_to, its_holder.may_send_up_to, 0)) as may_send_up_to
+from walhook.shares its_share
+left join walhook.holders its_holder on its_holder.id = its_share.holder_id
+left join walhook.streams its_own on its_own.webhook_id = ${webhookId} and its_own.share = its_share.share
+where its_share.share = ${share}`
 
 /** Its places in all shares, as arrays by share from 1 on, and the least of what is settled. */
 export const placesOf = (webhookId: string) => `

@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
 import { backfillReceivers } from '../../src/outbox/backfills.ts'
+import { skipWaiting } from '../../src/outbox/cancel.ts'
+import { countSkipped } from '../../src/outbox/count-skipped.ts'
 import { couplingFigures } from '../../src/outbox/couplings.ts'
+import { transaction } from '../../src/outbox/database.ts'
 import { countWaiting } from '../../src/outbox/queue-depth.ts'
 import { queueDepth } from '../../src/outbox/queue-total.ts'
 import { updateWebhook } from '../../src/outbox/webhooks.ts'
@@ -54,6 +57,25 @@ test('only what a webhook wants waits for it: by its state when the event came, 
   const count = async (id: number) => (await countWaiting(at.outbox, id, 100)).count
   expect([await count(one), await count(other)]).toEqual([4, 1])
   expect(await queueDepth(at.outbox)).toMatchObject({ deliveries: 5 })
+})
+
+test('each share is counted from its own place, also by a cancellation', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.new'])
+  const ids = await at.append(...Array.from({ length: 40 }, (_, i) => `user ${i} new`))
+  const upTo = ids.at(-1)!
+  for (const share of [0, 7, 3]) {
+    await at.outbox.pool.query('update walhook.shares set settled_up_to = $1 where share = $2', [upTo, share])
+    const left = await at.count(
+      'events',
+      '(select settled_up_to from walhook.shares s where s.share = events.share) < id',
+    )
+    expect((await countWaiting(at.outbox, webhookId, 100)).count).toBe(left)
+    const waiting = { webhookId, entity: null, eventId: null, upTo }
+    const { skipped } = await transaction(at.outbox.pool, client => skipWaiting(client, waiting))
+    expect(await countSkipped(at.outbox.pool, skipped!, () => false)).toBe(left)
+    await at.outbox.pool.query('delete from walhook.skips')
+  }
 })
 
 test('what is ahead of the place and done already does not wait, and a row is counted once', async () => {
