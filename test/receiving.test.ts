@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -274,4 +274,23 @@ test('what bash sends is a request as walhook makes it', async () => {
     body,
   }
   expect(verify(request, [secret], Date.now() / 1000)).toEqual({ state: 'valid' })
+})
+
+test('the request that README shows is signed with the secret beside it', async () => {
+  const readme = await readFile(join(import.meta.dirname, '..', 'README.md'), 'utf8')
+  const [head, body] = /^```http\n(.*?)\n```$/ms.exec(readme)![1]!.split('\n\n') as [string, string]
+  const headers = Object.fromEntries(
+    head
+      .split('\n')
+      .slice(1)
+      .map(line => line.split(': ') as [string, string]),
+  )
+  const shown = /secret `(whsec_[^`]+)`/.exec(readme)![1]!
+  const signature = sign({
+    id: headers['webhook-id']!,
+    timestampS: Number(headers['webhook-timestamp']),
+    body,
+    secrets: [parseSecret(shown)],
+  })
+  expect(headers['webhook-signature']).toBe(signature)
 })
