@@ -102,6 +102,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     if (names === null) return
     const [entityType, entityId] = names
     tail.forget({ entityType, entityId })
+    serving?.reader.readAgain()
     serving?.machine.forgetEntity({ entityType, entityId })
   }
 

@@ -235,6 +235,10 @@ export function createReader(options: {
       isBegun = true
       if (id > headId) headId = id
     },
+    /** Events of the log are gone: what was read of it and is not taken in is read again. */
+    readAgain() {
+      mainPage = null
+    },
     /** The log may go further than is known. */
     lookForHead() {
       isHeadWanted = true
