@@ -9,16 +9,17 @@ export const versionsTriggers = ['user.new', 'user.update']
 
 /**
  * Commits changes to `users` rows, each counting its row's `version` up from 1, a few per transaction, until `total`
- * are made. While the server is away it waits; a commit of unknown outcome is what the table says in the end.
+ * are made, or `end` is called where there is no total. While the server is away it waits; a commit of unknown outcome is what the table says in the end.
  */
 export function startVersionsLoad(
   url: () => string,
-  options: { users: number; total: number; perSecond: number },
+  options: { users: number; total?: number; perSecond: number },
 ) {
   let made = 0
+  let total = options.total ?? Number.POSITIVE_INFINITY
   const running = (async () => {
     let psql: (Client & AsyncDisposable) | null = null
-    while (made < options.total) {
+    while (made < total) {
       const ids = new Set(Array.from({ length: 4 }, () => 1 + Math.floor(Math.random() * options.users)))
       try {
         psql ??= await connect(url())
@@ -42,6 +43,7 @@ export function startVersionsLoad(
     reached: (count: number) => until(() => made >= count, { what: `${count} changes`, timeoutMs: 120_000 }),
     /** How many versions each lane of the webhooks at `paths` has, once all changes are made. */
     async end(paths: readonly string[]): Promise<Map<string, number>> {
+      if (options.total === undefined) total = 0
       await running
       await using psql = await connect(url())
       const { rows } = await psql.query('select id, version from users')
