@@ -4,12 +4,14 @@ import { prettyJson } from '../domain/pretty-json.ts'
 import type { Role } from '../domain/role.ts'
 import { shownAttempt } from '../domain/shown.ts'
 import { outcomeWord } from './attempt-line.ts'
+import { milliseconds } from './figures.ts'
 import { type Html, html } from './html.ts'
+import { original } from './original.ts'
 import type { Texts } from './texts/en.ts'
 
 const phases = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
 
-/** One request in full: what became of it, why and what to try, where its time went, and what was sent and answered. */
+/** One request in full: outcome, reason and advice, where its time went, request and response. */
 export function attemptView(
   t: Texts,
   made: Attempt & { readonly hasBodies?: boolean; readonly tooLargeBytes?: number },
@@ -25,11 +27,11 @@ export function attemptView(
 <dl class="facts">
 <div><dt>${t.attempt.status}</dt><dd>${response?.status ?? t.attempt.noAnswer}</dd></div>
 <div><dt>${t.attempt.outcome}</dt><dd>${outcomeWord(t, attempt)}</dd></div>
-<div><dt>${t.attempt.duration}</dt><dd>${milliseconds(attempt.durationMs)}</dd></div>
+<div><dt>${t.attempt.duration}</dt><dd>${milliseconds(t, attempt.durationMs)}</dd></div>
 ${remoteAddress !== null && html`<div><dt>${t.attempt.address}</dt><dd>${remoteAddress}</dd></div>`}
 </dl>
 ${phaseBar(t, attempt.phases)}
-${errorMessage !== null && html`<p class="quiet" lang="en">${errorMessage}</p>`}
+${errorMessage !== null && original(t, errorMessage)}
 <h2>${t.attempt.request}</h2>
 <p class="request-line"><code>POST ${attempt.request.url}</code></p>
 ${headerList(t, attempt.request.headers)}
@@ -67,10 +69,6 @@ function phaseBar(t: Texts, times: Attempt['phases']): Html {
   )}</svg>
 <figcaption><ul>${there.map(
     ({ phase, ms }) =>
-      html`<li><span class="key ${phase}"></span>${t.phases[phase]} <b>${milliseconds(ms)}</b></li>`,
+      html`<li><span class="key ${phase}"></span>${t.phases[phase]} <b>${milliseconds(t, ms)}</b></li>`,
   )}</ul></figcaption></figure>`
-}
-
-function milliseconds(ms: number): string {
-  return ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
 }

@@ -1,4 +1,3 @@
-import type { FieldProblem } from '../control/result.ts'
 import type { ShownCertificate } from '../domain/client-certificate.ts'
 import { type Html, html, moment } from './html.ts'
 import type { Texts } from './texts/en.ts'
@@ -8,7 +7,7 @@ export function certificateField(
   t: Texts,
   stored: ShownCertificate | null,
   typed: { readonly clientCertificate: string; readonly noCertificate: boolean },
-  problemsOf: (pointer: FieldProblem['pointer']) => Html | string | false | null | undefined,
+  problemsOf: (pointer: string) => Html | string | false | null | undefined,
 ): Html {
   const f = t.form.certificate
   return html`<fieldset class="plain"><legend>${f.title}</legend><p class="hint">${f.hint}</p>

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { once } from '../control/once.ts'
 import { previewDeliveries } from '../control/preview.ts'
-import type { FieldProblem } from '../control/result.ts'
+import type { Failed } from '../control/result.ts'
 import { tryWebhook } from '../control/test-webhook.ts'
 import { readUntold } from '../control/warnings.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../control/webhooks.ts'
@@ -17,6 +17,8 @@ import {
   judgeTyped,
   judgeUrl,
   readTyped,
+  type ShownProblem,
+  shownProblems,
   type Typed,
   typedOf,
   wrongFieldOf,
@@ -30,6 +32,7 @@ import { type Html, html, nothing } from './html.ts'
 import { idParam } from './ids.ts'
 import { type PageAnswer, type PageCall, page } from './page.ts'
 import { snippetParts } from './snippets.ts'
+import { sayTo } from './texts/texts.ts'
 
 const place = 'couplings'
 const params = z.object({ id: idParam })
@@ -55,15 +58,18 @@ export const couplingEditPages = [
       const wrong = judgeTyped(t, typed)
       if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
       // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again. Another form has another `key` in it.
-      let problems: readonly FieldProblem[] = []
+      let problems: readonly ShownProblem[] = []
+      let failure: Failed | null = null
       const made = await once(control, caller, formKey('new webhook', form), async () => {
         const created = await createWebhook(control, caller, chosen(typed, []))
         if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
-        problems = created.kind === 'invalid' ? created.problems : [{ pointer: '', detail: created.detail }]
+        if (created.kind !== 'invalid') failure = created
+        else problems = shownProblems(t, created.problems)
         return null
       })
       if (made.state === 'answered') return createdPage(call, JSON.parse(made.answer), typed)
       if (made.state === 'failed') return failedAnswer(t, made.failure)
+      if (failure) return failedAnswer(t, failure)
       return await formPage(call, null, typed, { problems })
     },
   }),
@@ -75,9 +81,11 @@ export const couplingEditPages = [
     async handle({ control, form, t }) {
       const url = (form.get('url') ?? '').trim()
       const problem = judgeUrl(t, url)
-      const verdict =
-        problem === null ? await control.judgeTarget(url) : { ok: false as const, reason: problem }
-      const body = verdict.ok ? html`<p class="fine">${t.form.urlFine}</p>` : problemText(verdict.reason)
+      if (problem !== null) return { show: 'part', body: problemText(problem) }
+      const verdict = await control.judgeTarget(url)
+      const body = verdict.ok
+        ? html`<p class="fine">${t.form.urlFine}</p>`
+        : problemText(sayTo(t, verdict.why))
       return { show: 'part', body }
     },
   }),
@@ -126,7 +134,7 @@ export const couplingEditPages = [
       const changed = await changeWebhook(control, caller, params.id, chosen(typed, stored), isCurrent)
       if (changed.ok) return { show: 'redirect', to: '/couplings?done=saved' }
       if (changed.kind !== 'invalid') return failedAnswer(t, changed)
-      return await formPage(call, webhook, typed, { problems: changed.problems })
+      return await formPage(call, webhook, typed, { problems: shownProblems(t, changed.problems) })
     },
   }),
   couplingPage({
@@ -183,7 +191,7 @@ async function formPage(
   call: PageCall,
   webhook: Webhook | null,
   typed: Typed,
-  { problems = [], tried = nothing }: { problems?: readonly FieldProblem[]; tried?: Html } = {},
+  { problems = [], tried = nothing }: { problems?: readonly ShownProblem[]; tried?: Html } = {},
 ): Promise<PageAnswer> {
   const { t, control, caller, may, nowMs } = call
   const mayChange = may('admin')
@@ -230,20 +238,16 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
     ...certificateChange(typed),
   }
   const userId = typed.userId === '' ? null : typed.userId
-  const result =
-    urlProblem === null
-      ? await tryWebhook(control, caller, webhook?.id ?? null, unsaved, userId)
-      : { ok: false as const, kind: 'invalid' as const, problems: [{ pointer: '/url', detail: urlProblem }] }
-  if (!result.ok && result.kind !== 'invalid' && result.kind !== 'busy') return failedAnswer(t, result)
-  const body = result.ok ? attemptView(t, result.value, caller.role) : testProblems(t, result)
-  if (!isPart)
-    return await formPage(
-      call,
-      webhook,
-      typed,
-      result.ok || result.kind === 'busy' ? { tried: body } : { problems: result.problems },
-    )
-  return { show: 'part', body }
+  const answer = async (problems: readonly ShownProblem[], tried: Html): Promise<PageAnswer> =>
+    isPart
+      ? { show: 'part', body: html`${testProblems(problems)}${tried}` }
+      : await formPage(call, webhook, typed, { problems, tried })
+  if (urlProblem !== null) return await answer([{ pointer: '/url', detail: urlProblem }], nothing)
+  const result = await tryWebhook(control, caller, webhook?.id ?? null, unsaved, userId)
+  if (result.ok) return await answer([], attemptView(t, result.value, caller.role))
+  if (result.kind === 'invalid') return await answer(shownProblems(t, result.problems), nothing)
+  if (result.kind === 'busy') return await answer([], problemText(t.test.busy(result.retryAfterS)))
+  return failedAnswer(t, result)
 }
 
 /** The one time that the secret is shown by itself, and what to do with it. */

@@ -1,5 +1,4 @@
 import type { Preview } from '../control/preview.ts'
-import type { Failed, FieldProblem } from '../control/result.ts'
 import type { ShownCertificate } from '../domain/client-certificate.ts'
 import { actionTypes } from '../domain/event.ts'
 import { prettyJson } from '../domain/pretty-json.ts'
@@ -7,7 +6,7 @@ import type { Untold } from '../domain/untold.ts'
 import { logBodies } from '../domain/webhook.ts'
 import { headerList } from './attempt-view.ts'
 import { certificateField } from './certificate-field.ts'
-import type { Typed } from './coupling-input.ts'
+import type { ShownProblem, Typed } from './coupling-input.ts'
 import { actionName, entityName } from './coupling-state.ts'
 import { type Html, html } from './html.ts'
 import type { Texts } from './texts/en.ts'
@@ -21,7 +20,7 @@ export type FormAt = {
   /** Makes a repeated sending of the form for a new webhook the same webhook. */
   readonly key: string
   readonly typed: Typed
-  readonly problems: readonly FieldProblem[]
+  readonly problems: readonly ShownProblem[]
   readonly entityTypes: readonly string[]
   readonly fields: ReadonlyMap<string, readonly string[]>
   readonly previews: readonly Preview[]
@@ -94,7 +93,7 @@ function textField(
 </div>`
 }
 
-function isAt(problem: FieldProblem, pointer: string): boolean {
+function isAt(problem: ShownProblem, pointer: string): boolean {
   return problem.pointer === pointer || problem.pointer.startsWith(`${pointer}/`)
 }
 const hasProblem = ({ problems }: FormAt, pointer: string) => problems.some(one => isAt(one, pointer))
@@ -224,7 +223,6 @@ export function previewParts(t: Texts, previews: readonly Preview[]): Html {
 }
 
 /** Why no test was sent. */
-export function testProblems(t: Texts, failure: Extract<Failed, { kind: 'invalid' | 'busy' }>): Html {
-  if (failure.kind === 'busy') return problemText(t.test.busy(failure.retryAfterS))
-  return html`${failure.problems.map(({ detail }) => problemText(detail))}`
+export function testProblems(problems: readonly ShownProblem[]): Html {
+  return html`${problems.map(({ detail }) => problemText(detail))}`
 }

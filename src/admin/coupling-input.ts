@@ -5,6 +5,7 @@ import { redacted } from '../domain/redact.ts'
 import { triggersFor } from '../domain/trigger.ts'
 import { type LogBodies, logBodies, type Webhook } from '../domain/webhook.ts'
 import type { Texts } from './texts/en.ts'
+import { sayTo } from './texts/texts.ts'
 
 /** A header as it was typed. The value of one that is stored is never shown: left empty, it stays. */
 export type TypedHeader = { readonly name: string; readonly value: string; readonly isStored: boolean }
@@ -150,10 +151,18 @@ export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string
 
 const text = (form: URLSearchParams, name: string) => (form.get(name) ?? '').trim()
 
-/** What is wrong with what was typed, as far as the form itself can tell; the rest `control/` says. */
-export function judgeTyped(t: Texts, typed: Typed): FieldProblem[] {
+/** What is wrong with a field, as the reader is told it. */
+export type ShownProblem = Pick<FieldProblem, 'pointer' | 'detail'>
+
+/** Problems that `control/` found, in the reader's language. */
+export function shownProblems(t: Texts, problems: readonly FieldProblem[]): ShownProblem[] {
+  return problems.map(({ pointer, reason }) => ({ pointer, detail: sayTo(t, reason) }))
+}
+
+/** The problems that the form itself can find; `control/` finds the others. */
+export function judgeTyped(t: Texts, typed: Typed): ShownProblem[] {
   const { wrong } = t.form
-  const problems: FieldProblem[] = []
+  const problems: ShownProblem[] = []
   const add = (pointer: string, detail: string) => problems.push({ pointer, detail })
   if (typed.name === '') add('/name', wrong.noName)
   if (typed.name.length > 200) add('/name', wrong.longName)

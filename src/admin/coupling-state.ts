@@ -1,7 +1,8 @@
 import { actionTypes } from '../domain/event.ts'
-import { willBeDisabledAt } from '../domain/health.ts'
+import { disabledBy, willBeDisabledAt } from '../domain/health.ts'
 import { isSlowed } from '../domain/pace.ts'
 import type { Webhook } from '../domain/webhook.ts'
+import { duration } from './figures.ts'
 import { type Html, html } from './html.ts'
 import type { PageCall } from './page.ts'
 import type { Texts } from './texts/en.ts'
@@ -12,7 +13,8 @@ export function couplingState(t: Texts, webhook: Webhook, nowMs: number): Html {
   const badge = (kind: string, word: string, why: string | null = null) =>
     html`<span class="badge ${kind}">${word}</span>${why !== null && html`<p class="hint why">${why}</p>`}`
   if (!webhook.isActive) return badge('', state.inactive)
-  if (webhook.disabledReason !== null) return badge('bad', state.disabled, webhook.disabledReason)
+  if (webhook.disabledReason !== null)
+    return badge('bad', state.disabled, t.couplings.state[disabledBy(webhook)])
   const held =
     webhook.heldUntil && webhook.heldUntil.getTime() > nowMs
       ? state.heldFor(duration(t, webhook.heldUntil.getTime() - nowMs))
@@ -38,22 +40,6 @@ export function paceLine({ t, control }: Pick<PageCall, 't' | 'control'>, webhoo
   if (!pace || !isSlowed(pace, control.mostInFlight)) return false
   const seconds = Math.ceil(pace.pausedForMs / 1_000)
   return html`<p class="hint">${seconds > 0 ? t.couplings.pace.paused(seconds) : t.couplings.pace.slowed(pace.limit, control.mostInFlight)} ${t.couplings.pace.ofThisProcess}</p>`
-}
-
-/** `2 d 4 h`, `3 min`: the two largest units of a duration in ms. */
-export function duration(t: Texts, ms: number): string {
-  const minutes = Math.max(1, Math.round(ms / 60_000))
-  const parts = [
-    [Math.floor(minutes / 1_440), t.units.day],
-    [Math.floor(minutes / 60) % 24, t.units.hour],
-    [minutes % 60, t.units.minute],
-  ] as const
-  const first = parts.findIndex(([count]) => count > 0)
-  return parts
-    .slice(first, first + 2)
-    .filter(([count]) => count > 0)
-    .map(([count, unit]) => `${count} ${unit}`)
-    .join(' ')
 }
 
 /** `user: all`, `company: new, update`. */

@@ -3,7 +3,8 @@ import { shownUrl } from '../domain/shown.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
 import { tabsFor } from './coupling-edit.ts'
-import { testProblems, userField } from './coupling-form.ts'
+import { problemText, testProblems, userField } from './coupling-form.ts'
+import { shownProblems } from './coupling-input.ts'
 import { couplingPage } from './coupling-page.ts'
 import { couplingTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
@@ -25,9 +26,12 @@ export const couplingTestPages = [
       const { control, caller, params, form, t, isPart } = call
       const userId = (form.get('user_id') ?? '').trim()
       const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
-      if (!result.ok && result.kind !== 'invalid' && result.kind !== 'busy') return failedAnswer(t, result)
-      const body = result.ok ? attemptView(t, result.value, caller.role) : testProblems(t, result)
-      return isPart ? { show: 'part', body } : testPage(call, webhook, body, result.ok ? 200 : 422)
+      const answer = (body: Html) =>
+        isPart ? ({ show: 'part', body } as const) : testPage(call, webhook, body, result.ok ? 200 : 422)
+      if (result.ok) return answer(attemptView(t, result.value, caller.role))
+      if (result.kind === 'invalid') return answer(testProblems(shownProblems(t, result.problems)))
+      if (result.kind === 'busy') return answer(problemText(t.test.busy(result.retryAfterS)))
+      return failedAnswer(t, result)
     },
   }),
 ]

@@ -79,7 +79,7 @@ function reason({ t }: PageCall, attempt: AttemptLine): Html | false {
   return why !== null && html`<p class="hint">${why}</p>`
 }
 
-/** The sentence of the API has what our own leaves out: names, times, what a receiver has said. */
+/** The API's sentence adds names, times, and the words of the receiver. */
 function exactly({ t }: PageCall, { sentence }: ToldDelivery): Html {
   return html`<details class="exactly"><summary>${t.event.exactly}</summary><p lang="en">${sentence}</p></details>`
 }

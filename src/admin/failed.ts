@@ -2,6 +2,7 @@ import type { Failed } from '../control/result.ts'
 import { html } from './html.ts'
 import type { PageAnswer } from './page.ts'
 import type { Texts } from './texts/en.ts'
+import { sayTo } from './texts/texts.ts'
 
 /** The answer to an operation that failed, where there is no field to say it at. */
 export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
@@ -11,13 +12,17 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
     case 'stale':
       return sentence(t.errors.staleTitle, t.errors.stale, 409)
     case 'forbidden':
-      return sentence(t.errors.conflictTitle, failure.detail, 403)
+      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 403)
     case 'conflict':
-      return sentence(t.errors.conflictTitle, failure.detail, 409)
+      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 409)
     case 'busy':
       return sentence(t.errors.conflictTitle, t.test.busy(failure.retryAfterS), 409)
     case 'invalid':
-      return sentence(t.errors.conflictTitle, failure.problems.map(({ detail }) => detail).join(' '), 422)
+      return sentence(
+        t.errors.conflictTitle,
+        failure.problems.map(({ reason }) => sayTo(t, reason)).join(' '),
+        422,
+      )
     default:
       return failure satisfies never
   }

@@ -2,11 +2,13 @@ import { type Health, readHealth } from '../control/health.ts'
 import { lagBytes, type Status } from '../control/status.ts'
 import { type Finding, findings } from '../domain/findings.ts'
 import { describePageReason } from '../domain/page-failures.ts'
-import { duration } from './coupling-state.ts'
+import { bytes, duration, milliseconds, number } from './figures.ts'
 import { type Html, html, moment } from './html.ts'
+import { original } from './original.ts'
 import { page } from './page.ts'
-import { bytes, number, trafficPlot } from './plot.ts'
+import { trafficPlot } from './plot.ts'
 import type { Texts } from './texts/en.ts'
+import { captureText, gapText, pageText } from './texts/texts.ts'
 
 const liveEveryMs = 10_000
 const place = 'health'
@@ -53,19 +55,23 @@ function verdict(t: Texts, { findings: found, status }: Health): Html {
   const isWell = found.every(finding => findings[finding] === 'note')
   return html`${isWell && html`<p class="notice good">${t.health.allWell}</p>`}${found.map(finding => {
     const { what, advice } = t.health.findings[finding]
-    const reasons = reasonsOf(finding, status).map(reason => html`<p lang="en">${reason}</p>`)
-    return html`<div class="notice ${findings[finding]}"><p><b>${what}</b></p>${reasons}<p>${advice}</p></div>`
+    const why = reasonsOf(t, finding, status)
+    return html`<div class="notice ${findings[finding]}"><p><b>${what}</b></p>${why}<p>${advice}</p></div>`
   })}`
 }
 
 /** Why, in the words of whoever found it. */
-function reasonsOf(finding: Finding, { capture, mappingLost, failedBackfills }: Status): string[] {
-  if (finding.startsWith('capture_')) return capture.reason === null ? [] : [capture.reason]
-  if (finding === 'mapping_lost') return [...(mappingLost ?? [])]
+function reasonsOf(t: Texts, finding: Finding, { capture, mappingLost, failedBackfills }: Status): Html[] {
+  if (finding.startsWith('capture_'))
+    return capture.reason === null ? [] : [original(t, capture.reason, captureText(t, capture.code))]
+  if (finding === 'mapping_lost') return (mappingLost ?? []).map(lost => original(t, lost))
   if (finding !== 'backfill_failed') return []
-  return failedBackfills.map(
-    ({ id, entityType, reason, code }) =>
+  return failedBackfills.map(({ id, entityType, reason, code }) =>
+    original(
+      t,
       `backfill ${id} of ${entityType}: ${describePageReason(reason ?? 'no reason is known', code)}`,
+      pageText(t, { id, entityType, code }),
+    ),
   )
 }
 
@@ -93,16 +99,11 @@ function figures(t: Texts, { status }: Health): Html {
 ${fact(f.capture, html`<span class="badge ${kinds.get(capture.state)}">${state?.word ?? capture.state}</span>`, state?.what ?? '')}
 ${fact(f.lag, lag === null ? unknown : bytes(t, lag), f.lagHint)}
 ${fact(f.heldBack, heldBack === null ? unknown : bytes(t, heldBack), f.heldBackHint)}
-${fact(f.probe, capture.probeMs === null ? unknown : milliseconds(t, capture.probeMs), f.probeHint)}
+${fact(f.probe, capture.probeMs === null ? unknown : capture.probeMs >= 60_000 ? duration(t, capture.probeMs) : milliseconds(t, capture.probeMs), f.probeHint)}
 ${fact(f.lastChange, lastEvent === null ? html`<span class="quiet">${t.health.noChange}</span>` : moment(lastEvent.committedAt, 'distance'), f.lastChangeHint)}
 ${fact(f.waiting, number(t, Math.round(queue.deliveries)), f.waitingHint(number(t, Math.round(queue.lanes))))}
 ${fact(f.dead, queue.deadDeliveries >= 10_000 ? `${number(t, 10_000)}+` : number(t, queue.deadDeliveries), f.deadHint)}
 </dl>`
-}
-
-function milliseconds(t: Texts, ms: number): string {
-  if (ms >= 60_000) return duration(t, ms)
-  return ms >= 1_000 ? `${number(t, Math.round(ms / 100) / 10)} s` : `${number(t, Math.round(ms))} ms`
 }
 
 function gaps(t: Texts, { status }: Health): Html | false {
@@ -112,6 +113,6 @@ function gaps(t: Texts, { status }: Health): Html | false {
 <div class="card flush"><table class="stacked"><thead><tr><th scope="col">${columns.found}</th><th scope="col">${columns.why}</th><th scope="col">${columns.mended}</th></tr></thead>
 <tbody>${status.gaps.map(
     gap =>
-      html`<tr><td data-label="${columns.found}">${moment(gap.foundAt)}</td><td data-label="${columns.why}"><div lang="en">${gap.detail}</div></td><td data-label="${columns.mended}">${gap.resyncedAt ? moment(gap.resyncedAt) : html`<span class="badge bad">${t.health.notYet}</span>`}</td></tr>`,
+      html`<tr><td data-label="${columns.found}">${moment(gap.foundAt)}</td><td data-label="${columns.why}">${original(t, gap.detail, gapText(t, gap))}</td><td data-label="${columns.mended}">${gap.resyncedAt ? moment(gap.resyncedAt) : html`<span class="badge bad">${t.health.notYet}</span>`}</td></tr>`,
   )}</tbody></table></div></section>`
 }

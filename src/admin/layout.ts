@@ -4,9 +4,10 @@ import { findings } from '../domain/findings.ts'
 import { mayAct } from '../domain/role.ts'
 import { assetUrl } from './assets.ts'
 import { type Html, html, nothing } from './html.ts'
+import { original } from './original.ts'
 import { type Crumb, type Place, places } from './page.ts'
 import type { Texts } from './texts/en.ts'
-import { languages } from './texts/texts.ts'
+import { captureText, languages } from './texts/texts.ts'
 
 /** No script, style or picture but our own files, no frame around us, no form to elsewhere. */
 export const contentSecurityPolicy = [
@@ -85,12 +86,12 @@ ${page.body}
   )
 }
 
-/** What is wrong with the reading of changes, and what helps; on the page Health it is said already. */
+/** What is wrong with capture, and the advice. The page Health shows it itself. */
 function banner(t: Texts, { alarm, place }: { alarm: Alarm | null; place: Place | null }): Html | false {
   if (alarm === null || place === 'health') return false
   const { what, advice } = t.health.findings[alarm.finding]
   return html`<div class="notice ${findings[alarm.finding]}" id="alarm" role="alert"><p><b>${what}</b> <a href="/health">${t.places.health}</a></p>${
-    alarm.reason !== null && html`<p lang="en">${alarm.reason}</p>`
+    alarm.reason !== null && original(t, alarm.reason, captureText(t, alarm.code))
   }<p>${advice}</p></div>
 `
 }

@@ -1,4 +1,5 @@
 import type { Traffic } from '../domain/traffic.ts'
+import { number } from './figures.ts'
 import { type Html, html, moment } from './html.ts'
 import type { Texts } from './texts/en.ts'
 
@@ -67,17 +68,4 @@ const short = (value: number) => Number(value.toFixed(1))
 export function niceAbove(value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)))
   return [1, 2, 3, 4, 5, 6, 8, 10].map(factor => factor * power).find(top => top >= value)!
-}
-
-/** A number as it is written in the reader's language. */
-export function number(t: Texts, value: number): string {
-  return new Intl.NumberFormat(t.language.code).format(value)
-}
-
-/** `64 B`, `12 MB`: in steps of 1,024. */
-export function bytes(t: Texts, value: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB']
-  const step = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10))
-  const digits = { maximumFractionDigits: step > 2 ? 1 : 0 }
-  return `${new Intl.NumberFormat(t.language.code, digits).format(value / 1024 ** step)} ${units[step]}`
 }

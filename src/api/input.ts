@@ -18,7 +18,7 @@ export function read<Schema extends z.ZodType>(
     pointer: issue.path.map(part => `/${escaped(String(part))}`).join(''),
     detail: `${issue.path.join('.') || 'The request'}: ${issue.message}`,
   }))
-  return { ok: false, response: problem(c, 422, errors.map(({ detail }) => detail).join('. '), errors) }
+  return { ok: false, response: problem(c, 422, errors.map(({ detail }) => detail).join('. '), { errors }) }
 }
 
 /** Reads the body as JSON with a schema. `whenEmpty` stands for a missing body, where one may be missing. */

@@ -37,8 +37,8 @@ async function serve(c: Context<ApiEnv>, route: Route, control: Control): Promis
   if (!params.ok) return params.response
   const twice = Object.entries(c.req.queries()).find(([, values]) => values.length > 1)?.[0]
   if (route.query && twice !== undefined) {
-    const detail = `${twice}: is there more than once. Give it once.`
-    return problem(c, 422, detail, [{ pointer: `/${twice}`, detail }])
+    const detail = `${twice}: appears more than once. Give it once.`
+    return problem(c, 422, detail, { errors: [{ pointer: `/${twice}`, detail }] })
   }
   const query = route.query ? read(c, route.query, c.req.query()) : nothing
   if (!query.ok) return query.response

@@ -1,20 +1,20 @@
 import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { z } from 'zod'
-import type { Failed, FieldProblem } from '../control/result.ts'
+import type { Failed } from '../control/result.ts'
 
 const titles: Record<number, string> = {
-  400: 'The request is not valid JSON',
-  401: 'A valid token is needed',
-  403: 'This token may not do that',
+  400: 'Invalid JSON',
+  401: 'Valid token required',
+  403: 'Role not sufficient',
   404: 'Not found',
   405: 'Method not allowed',
-  409: 'Not possible in this state',
-  412: 'Changed in the meantime',
-  413: 'The request is too large',
-  422: 'Some fields are wrong',
+  409: 'Conflict with the current state',
+  412: 'Changed meanwhile',
+  413: 'Request too large',
+  422: 'Invalid fields',
   429: 'Too many requests',
-  500: 'Something went wrong in walhook',
+  500: 'walhook failed',
 }
 
 /** https://www.rfc-editor.org/rfc/rfc9457 */
@@ -24,29 +24,34 @@ export const problemSchema = z
     title: z.string(),
     status: z.int(),
     detail: z.string().meta({ description: 'What is wrong and what to do, in a sentence.' }),
+    code: z.string().optional().meta({ description: 'The reason, for programs. A code keeps its meaning.' }),
     errors: z
       .array(
         z.object({
           pointer: z.string().meta({ description: 'A JSON Pointer to the wrong field.' }),
           detail: z.string(),
+          code: z.string().optional(),
         }),
       )
       .optional(),
   })
-  .meta({ id: 'Problem', description: 'Why a call failed. Nothing was changed then.' })
+  .meta({ id: 'Problem', description: 'Why a call failed. It changed nothing.' })
+
+type WrongField = { readonly pointer: string; readonly detail: string; readonly code?: string }
 
 /** An error as `application/problem+json`. */
 export function problem(
   c: Context,
   status: ContentfulStatusCode,
   detail: string,
-  errors: readonly FieldProblem[] = [],
+  { code, errors = [] }: { code?: string; errors?: readonly WrongField[] } = {},
 ): Response {
   const body: z.input<typeof problemSchema> = {
     type: 'about:blank',
     title: titles[status] ?? 'Error',
     status,
     detail,
+    ...(code !== undefined && { code }),
     ...(errors.length > 0 && { errors: [...errors] }),
   }
   return c.body(JSON.stringify(body), status, { 'content-type': 'application/problem+json' })
@@ -58,16 +63,18 @@ export function failed(c: Context, failure: Failed): Response {
     case 'not_found':
       return problem(c, 404, failure.detail)
     case 'forbidden':
-      return problem(c, 403, failure.detail)
+      return problem(c, 403, failure.detail, failure.reason)
     case 'conflict':
-      return problem(c, 409, failure.detail)
+      return problem(c, 409, failure.detail, failure.reason)
     case 'stale':
       return problem(c, 412, failure.detail)
     case 'busy':
       c.header('retry-after', String(failure.retryAfterS))
       return problem(c, 429, failure.detail)
     case 'invalid':
-      return problem(c, 422, failure.problems.map(({ detail }) => detail).join(' '), failure.problems)
+      return problem(c, 422, failure.problems.map(({ detail }) => detail).join(' '), {
+        errors: failure.problems.map(({ pointer, detail, reason: { code } }) => ({ pointer, detail, code })),
+      })
     default:
       return failure satisfies never
   }

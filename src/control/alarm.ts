@@ -4,10 +4,11 @@ import { type Gap, listOpenGaps } from '../outbox/gaps.ts'
 import { openResyncs } from '../outbox/resyncs.ts'
 import type { Control } from './control.ts'
 
-/** What everybody who looks at any page should know: that changes are lost, or not read. `reason` says why, in English. */
+/** What every page shows: changes are lost, or capture is blocked. `reason` says why, in English; `code` for programs. */
 export type Alarm = {
   readonly finding: Extract<Finding, 'capture_lost' | 'capture_blocked' | 'gap' | 'resyncing'>
   readonly reason: string | null
+  readonly code?: string | undefined
 }
 
 const goodForMs = 2_000
@@ -19,9 +20,9 @@ type GapsNow = { readonly open: readonly Gap[]; readonly isToldAnew: boolean }
 
 /** Also in a process that captures nothing itself: gaps are in the outbox. Costs one look in two seconds, whoever asks. */
 export async function readAlarm(control: Control, nowMs: number): Promise<Alarm | null> {
-  const { state, reason } = control.captureState()
-  if (state === 'lost') return { finding: 'capture_lost', reason }
-  if (state === 'blocked') return { finding: 'capture_blocked', reason }
+  const { state, reason, code } = control.captureState()
+  if (state === 'lost') return { finding: 'capture_lost', reason, code }
+  if (state === 'blocked') return { finding: 'capture_blocked', reason, code }
   const { open, isToldAnew } = await gapsNow(control, nowMs)
   if (open.length === 0) return null
   if (isToldAnew) return { finding: 'resyncing', reason: null }
@@ -29,7 +30,11 @@ export async function readAlarm(control: Control, nowMs: number): Promise<Alarm 
   const reasons = open.map(({ tableName, detail }) =>
     tableName === null ? detail : `${tableName}: ${detail}`,
   )
-  return { finding: isOfEverything ? 'capture_lost' : 'gap', reason: reasons.slice(0, 3).join('; ') }
+  return {
+    finding: isOfEverything ? 'capture_lost' : 'gap',
+    reason: reasons.slice(0, 3).join('; '),
+    code: isOfEverything ? 'capture.changes_lost' : 'capture.table_gap',
+  }
 }
 
 async function gapsNow({ outbox, captureState }: Control, nowMs: number): Promise<GapsNow> {

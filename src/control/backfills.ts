@@ -1,12 +1,13 @@
 import { type Backfill, type BackfillAction, usualRowsPerSecond } from '../domain/backfill.ts'
 import { nearest } from '../domain/nearest.ts'
+import { because, type Reason } from '../domain/reason.ts'
 import { triggerOf } from '../domain/trigger.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import * as backfills from '../outbox/backfills.ts'
 import { transaction } from '../outbox/database.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
-import { conflict, type Failed, invalid, notFound, type Result } from './result.ts'
+import { conflict, type Failed, invalid, notFound, type Result, wrongField } from './result.ts'
 import type { Page } from './webhooks.ts'
 
 /** What is needed of `Control` here, also where there is no server. */
@@ -33,7 +34,7 @@ export async function startBackfill(
   const { entityType, webhookId = null } = wish
   const actionType = wish.actionType ?? control.backfillAs(entityType)
   if (!control.entityTypes.includes(entityType))
-    return invalid({ pointer: '/entity_type', detail: unknownType(entityType, control.entityTypes) })
+    return invalid(wrongField('/entity_type', unknownType(entityType, control.entityTypes)))
   const refusal = await refusalOfReceivers(control, { entityType, webhookId, actionType })
   if (refusal) return refusal
   const { slotName } = control
@@ -51,16 +52,13 @@ export async function startBackfill(
   if (made) return { ok: true, value: made }
   const open = await backfills.openBackfills(control.outbox, slotName)
   const same = open.find(each => each.entityType === entityType && each.webhookId === webhookId)
-  return conflict(
-    `Backfill ${same?.id ?? ''} of ${entityType} for ${webhookId === null ? 'every webhook' : `webhook ${webhookId}`} is under way. Wait for its end, change its pace, or cancel it first.`,
-  )
+  return conflict(because('backfill.open', { id: same?.id ?? null, entityType, webhookId }))
 }
 
-/** That the mapping has no such entity, and which one was probably meant. */
-export function unknownType(entityType: string, known: readonly string[]): string {
+/** The mapping has no such entity; names the one that was probably meant. */
+export function unknownType(entityType: string, known: readonly string[]): Reason {
   const meant = nearest(entityType, known)
-  const detail = `The mapping has no entity ${JSON.stringify(entityType.slice(0, 200))}. There are: ${known.join(', ')}.`
-  return meant === null ? detail : `${detail} Was ${meant} meant?`
+  return because('entity.unknown', { entityType: entityType.slice(0, 200), known, meant })
 }
 
 /** Why a backfill would reach nobody, or null. */
@@ -72,16 +70,14 @@ async function refusalOfReceivers(
   if (webhookId === null) {
     const receivers = await backfills.backfillReceivers(control.outbox, { webhookId, trigger, countTo: 0 })
     if (receivers.length > 0) return null
-    return conflict(`No active webhook has the trigger ${trigger}, so nothing would be sent.`)
+    return conflict(because('backfill.no_receiver', { trigger }))
   }
   const webhook = await findWebhook(control.outbox, webhookId)
-  if (!webhook) return invalid({ pointer: '/webhook_id', detail: `There is no webhook ${webhookId}.` })
+  if (!webhook) return invalid(wrongField('/webhook_id', because('webhook.missing', { webhookId })))
   if (webhook.triggers.includes(trigger)) return null
   const other = actionType === 'new' ? 'update' : 'new'
-  const mend = webhook.triggers.includes(triggerOf(entityType, other))
-    ? `Give it the trigger, or let the rows be told as ${other}`
-    : 'Give it the trigger first'
-  return conflict(`Webhook ${webhookId} has not the trigger ${trigger}, so nothing would be sent. ${mend}.`)
+  const hasOther = webhook.triggers.includes(triggerOf(entityType, other))
+  return conflict(because('backfill.not_subscribed', { webhookId, trigger, other: hasOther ? other : null }))
 }
 
 /** Backfills, newest first, at most `limit`, those before the id `before`, if one is given. */
@@ -150,5 +146,5 @@ export async function cancelBackfill(
 
 async function hasEnded(control: BackfillControl, id: number): Promise<Failed> {
   const found = await getBackfill(control, id)
-  return found.ok ? conflict(`Backfill ${id} has ended: it is ${found.value.state}.`) : found
+  return found.ok ? conflict(because('backfill.ended', { id, state: found.value.state })) : found
 }

@@ -2,6 +2,7 @@ import type { Attempt } from '../domain/attempt.ts'
 import type { Actor } from '../domain/audit.ts'
 import type { BackfillAction } from '../domain/backfill.ts'
 import type { ShownPace } from '../domain/pace.ts'
+import type { Reason } from '../domain/reason.ts'
 import type { Role } from '../domain/role.ts'
 import type { SealKey } from '../domain/seal.ts'
 import type { Untold } from '../domain/untold.ts'
@@ -53,7 +54,9 @@ export type Control = {
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
-  readonly judgeTarget: (url: string) => Promise<{ ok: true; url: URL } | { ok: false; reason: string }>
+  readonly judgeTarget: (
+    url: string,
+  ) => Promise<{ ok: true; url: URL } | { ok: false; reason: string; why: Reason }>
   /** An entity as it is now; null where there is none. */
   readonly readEntity: (
     entityType: string,
@@ -76,7 +79,7 @@ export type Control = {
   readonly earlyRetries: EarlyRetries
   readonly captureStatus: () => Promise<CaptureStatus>
   /** The part of it that needs no database. */
-  readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'slotName'>
+  readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'code' | 'slotName'>
   readonly randomBytes: (size: number) => Buffer
 }
 

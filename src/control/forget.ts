@@ -9,7 +9,7 @@ import { listAnswers, replaceAnswer } from '../outbox/idempotency.ts'
 import { unknownType } from './backfills.ts'
 import type { Caller } from './control.ts'
 import { answerPurpose } from './once.ts'
-import { invalid, type Result } from './result.ts'
+import { invalid, type Result, wrongField } from './result.ts'
 
 export type { Forgotten }
 
@@ -34,7 +34,7 @@ export async function forgetEntity(
   const { entityType } = entity
   // "0 events" would read as if the person had been forgotten.
   if (!entityTypes.includes(entityType) && !(await isStoredType(outbox, entityType)))
-    return invalid({ pointer: '/entity_type', detail: unknownType(entityType, entityTypes) })
+    return invalid(wrongField('/entity_type', unknownType(entityType, entityTypes)))
   const startedMs = performance.now()
   const upTo = (await findLastEvent(outbox))?.id ?? 0n
   const done = await forget(outbox, entity, upTo, () => performance.now() - startedMs > longestMs)

@@ -1,3 +1,4 @@
+import { because } from '../domain/reason.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import {
   type AttemptLine,
@@ -10,7 +11,7 @@ import type { LogFilter } from '../outbox/attempts-about.ts'
 import type { Outbox } from '../outbox/database.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Control } from './control.ts'
-import { invalid, notFound, type Result } from './result.ts'
+import { invalid, notFound, type Result, wrongField } from './result.ts'
 import type { Page } from './webhooks.ts'
 
 export type { AttemptLine, LogFilter }
@@ -70,7 +71,7 @@ async function pageOfLog<Item extends { id: TimeId }>(
   list: (outbox: Outbox, page: LogPage) => Promise<{ items: Item[]; isCut: boolean }>,
 ): Promise<Result<Page<Item, TimeId>>> {
   const { from, to } = page.filter ?? {}
-  if (from && to && from >= to) return invalid({ pointer: '/to', detail: 'to: must be later than from' })
+  if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
   if (!(await findWebhook(outbox, webhookId))) return notFound('webhook', webhookId)
   const found = await list(outbox, { ...page, webhookId, limit: page.limit + 1 })
   const items = found.items.slice(0, page.limit)

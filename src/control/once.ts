@@ -1,3 +1,4 @@
+import { because } from '../domain/reason.ts'
 import { nonceBytes, seal, unseal } from '../domain/seal.ts'
 import { type CallKey, findKey, freeKey, pruneKeys, storeAnswer, takeKey } from '../outbox/idempotency.ts'
 import type { Caller, Control } from './control.ts'
@@ -70,12 +71,6 @@ export function sealAnswer(
   return seal(sealKey, answerPurpose(key), answer, randomBytes(nonceBytes))
 }
 
-const goingOn = conflict(
-  'The first request with this Idempotency-Key is still going on. Ask again in a moment for its answer.',
-)
-const cutOff = conflict(
-  'The first request with this Idempotency-Key was cut off, and whether it was carried out is not known. Look what is there, and use a new key to do it anew.',
-)
-const unreadable = conflict(
-  'The request with this Idempotency-Key was carried out, but its answer was sealed with another WALHOOK_SECRET_KEY. Look what is there, and use a new key to do it anew.',
-)
+const goingOn = conflict(because('once.going_on'))
+const cutOff = conflict(because('once.cut_off'))
+const unreadable = conflict(because('once.unreadable'))

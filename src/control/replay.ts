@@ -1,5 +1,6 @@
 import type { Entity } from '../domain/entity.ts'
 import { actionTypes } from '../domain/event.ts'
+import { because } from '../domain/reason.ts'
 import { firstIdAt, type TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { databaseNow, newestIdTime } from '../outbox/clock.ts'
@@ -8,7 +9,7 @@ import { findWebhook } from '../outbox/webhooks.ts'
 import { type Count, mostCounted } from './cancel.ts'
 import type { Caller, Control } from './control.ts'
 import { beyondForAdmins, notActive } from './resend.ts'
-import { type FieldProblem, invalid, notFound, type Result } from './result.ts'
+import { type FieldProblem, invalid, notFound, type Result, wrongField } from './result.ts'
 
 /** What is sent once more. Ranges of time hold their beginning and not their end; without one they reach to now. */
 export type ReplayWish =
@@ -134,26 +135,18 @@ async function judgeWanted(control: Control, webhookId: number, wish: ReplayWish
   return wish.triggers.flatMap((trigger, i) =>
     has.includes(trigger)
       ? []
-      : [
-          {
-            pointer: `/triggers/${i}`,
-            detail: `Webhook ${webhookId} has not the trigger ${trigger}. Leave it out, give it to the webhook, or, as an admin, send {"beyond_triggers": true} as well.`,
-          },
-        ],
+      : [wrongField(`/triggers/${i}`, because('replay.not_subscribed', { webhookId, trigger }))],
   )
 }
 
 function judge(wish: ReplayWish): FieldProblem[] {
   const problems: FieldProblem[] = []
   if (wish.of !== 'ids' && wish.to && wish.from >= wish.to)
-    problems.push({ pointer: '/to', detail: 'to: must be later than from' })
+    problems.push(wrongField('/to', because('range.order')))
   if (wish.of === 'range')
     wish.triggers?.forEach((trigger, i) => {
       if (!actionTypes.some(action => trigger.endsWith(`.${action}`)))
-        problems.push({
-          pointer: `/triggers/${i}`,
-          detail: `${JSON.stringify(trigger)} is not a trigger. Write an entity type and new, update or delete, as user.new.`,
-        })
+        problems.push(wrongField(`/triggers/${i}`, because('replay.trigger_form', { trigger })))
     })
   return problems
 }

@@ -1,4 +1,5 @@
 import { messageId } from '../domain/event.ts'
+import { because } from '../domain/reason.ts'
 import type { TimeId } from '../domain/time-id.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { transaction } from '../outbox/database.ts'
@@ -53,14 +54,12 @@ export async function resendEvent(
       return notFound('event', String(eventId))
     case 'not_wanted':
       return conflict(
-        `Webhook ${webhookId} has not the trigger ${resent.trigger}, so its receiver is not meant to have event ${eventId}. Give it the trigger, or, as an admin, send {"beyond_triggers": true} as well.`,
+        because('event.not_subscribed', { webhookId, trigger: resent.trigger, eventId: String(eventId) }),
       )
     case 'inactive':
       return notActive(webhookId, resent.disabledReason)
     case 'in_flight':
-      return conflict(
-        `Event ${eventId} is on its way to webhook ${webhookId} at this moment. The log will say what became of it.`,
-      )
+      return conflict(because('event.in_flight', { webhookId, eventId: String(eventId) }))
     default:
       return resent satisfies never
   }
@@ -68,16 +67,14 @@ export async function resendEvent(
 
 /** Why a caller may not send what a webhook has no trigger for. */
 export function beyondForAdmins(caller: Caller): Failed {
-  return forbidden(
-    `Only an admin may send beyond a webhook's triggers; "${caller.name}" has the role ${caller.role}. Leave beyond_triggers out: then what the webhook has the triggers for is sent.`,
-  )
+  return forbidden(because('replay.beyond_triggers', { caller: caller.name, role: caller.role }))
 }
 
 /** Why nothing is put into the queue of a webhook that does not send. */
 export function notActive(webhookId: number, disabledReason: string | null): Failed {
   return conflict(
     disabledReason === null
-      ? `Webhook ${webhookId} is not active, so nothing would be sent. Activate it first.`
-      : `Webhook ${webhookId} was disabled: ${disabledReason} Activate it again first.`,
+      ? because('webhook.inactive', { webhookId })
+      : because('webhook.disabled', { webhookId, why: disabledReason }),
   )
 }

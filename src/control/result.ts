@@ -1,14 +1,17 @@
-/** What is wrong with one field of the input. `pointer` is a JSON Pointer (RFC 6901) to it. */
-export type FieldProblem = { readonly pointer: string; readonly detail: string }
+import type { Reason } from '../domain/reason.ts'
+import { sayInEnglish } from '../domain/reason-texts.ts'
 
-/** How an operation failed: nothing was changed then. */
+/** What is wrong with one field of the input. `pointer` is a JSON Pointer (RFC 6901) to it, `detail` the reason in English. */
+export type FieldProblem = { readonly pointer: string; readonly detail: string; readonly reason: Reason }
+
+/** How an operation failed. It changed nothing. */
 export type Failed =
   | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
-  /** The caller's role does not allow this of what the operation can do. */
-  | { readonly ok: false; readonly kind: 'forbidden'; readonly detail: string }
-  | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string }
+  /** The caller's role does not allow this part of the operation. */
+  | { readonly ok: false; readonly kind: 'forbidden'; readonly detail: string; readonly reason: Reason }
+  | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string; readonly reason: Reason }
   | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
-  /** It may be asked for again after a while. */
+  /** The caller may try again later. */
   | { readonly ok: false; readonly kind: 'busy'; readonly detail: string; readonly retryAfterS: number }
   | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
 
@@ -18,22 +21,27 @@ export function notFound(what: string, id: number | string): Failed {
   return { ok: false, kind: 'not_found', detail: `There is no ${what} ${id}.` }
 }
 
-export function forbidden(detail: string): Failed {
-  return { ok: false, kind: 'forbidden', detail }
+export function forbidden(reason: Reason): Failed {
+  return { ok: false, kind: 'forbidden', detail: sayInEnglish(reason), reason }
 }
 
-/** What was asked for does not go with how things are now. `detail` says how they are, in a sentence. */
-export function conflict(detail: string): Failed {
-  return { ok: false, kind: 'conflict', detail }
+/** The request does not fit the present state. */
+export function conflict(reason: Reason): Failed {
+  return { ok: false, kind: 'conflict', detail: sayInEnglish(reason), reason }
 }
 
-/** The thing was changed since the caller has read it. */
+/** Somebody changed the thing after the caller read it. */
 export function stale(what: string, id: number | string): Failed {
   return {
     ok: false,
     kind: 'stale',
-    detail: `The ${what} ${id} was changed since you have read it, so nothing was changed. Read it again, and send what you want with its new ETag.`,
+    detail: `The ${what} ${id} has changed since you read it. Nothing was changed. Read it again and repeat your change with its new ETag.`,
   }
+}
+
+/** A wrong field and why it is wrong. */
+export function wrongField(pointer: string, reason: Reason): FieldProblem {
+  return { pointer, detail: sayInEnglish(reason), reason }
 }
 
 export function invalid(...problems: readonly FieldProblem[]): Failed {

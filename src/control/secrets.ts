@@ -1,3 +1,4 @@
+import { because } from '../domain/reason.ts'
 import { nonceBytes, unseal } from '../domain/seal.ts'
 import { formatSecret } from '../domain/signature.ts'
 import type { Webhook } from '../domain/webhook.ts'
@@ -24,9 +25,7 @@ export async function revealSecret(control: Control, caller: Caller, id: number)
     if (!sealed) return notFound('webhook', id)
     const opened = openSecret(control.sealKey, id, sealed.secret)
     if (!opened.ok)
-      return conflict(
-        `The signing secret of webhook ${id} can't be read: ${opened.reason}. If that key is lost, rotate the secret.`,
-      )
+      return conflict(because('webhook.secret_unreadable', { webhookId: id, why: opened.reason }))
     await recordAudit(client, caller, 'webhook.secret_shown', { webhookId: id })
     return { ok: true, value: opened.text }
   })

@@ -1,6 +1,7 @@
 import type { Attempt } from '../domain/attempt.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../domain/custom-headers.ts'
 import { writeBody } from '../domain/event.ts'
+import { because } from '../domain/reason.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { batchBody } from '../domain/shipment.ts'
 import { openHeaders, type Sealed, sealHeaders, sealIdentity, sealSecret } from '../domain/webhook-secrets.ts'
@@ -10,7 +11,7 @@ import { transaction } from '../outbox/database.ts'
 import { findSealed } from '../outbox/secrets.ts'
 import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
-import { forbidden, invalid, notFound, type Result } from './result.ts'
+import { forbidden, invalid, notFound, type Result, wrongField } from './result.ts'
 import { newSecret } from './secrets.ts'
 import { headerProblems, judgeIdentity } from './webhooks.ts'
 
@@ -31,9 +32,7 @@ export async function testWebhook(
   if (!webhook || !sealed) return notFound('webhook', id)
   const isOther = userId !== null && userId !== caller.userId
   if (isOther && caller.role !== 'admin' && !webhook.triggers.some(isOfUser))
-    return forbidden(
-      `Webhook ${id} has no trigger of user, so its receiver is not meant to have the data of users: only an admin sends it that of another account. Leave user_id out to send your own.`,
-    )
+    return forbidden(because('test.foreign_account', { webhookId: id }))
 
   const message = await testMessage(control, caller, userId, webhook.batch !== null)
   if (!message.ok) return message
@@ -71,7 +70,7 @@ export async function tryWebhook(
   userId: string | null,
 ): Promise<Result<Attempt>> {
   const verdict = await control.judgeTarget(unsaved.url)
-  if (!verdict.ok) return invalid({ pointer: '/url', detail: verdict.reason })
+  if (!verdict.ok) return invalid(wrongField('/url', verdict.why))
   const sealed = await unsavedSecrets(control, id, verdict.url.href, unsaved)
   if (!sealed.ok) return sealed
   const message = await testMessage(control, caller, userId, unsaved.isBatch)
@@ -134,22 +133,12 @@ async function testMessage(
   isBatch: boolean,
 ): Promise<Result<{ entityType: string; entityId: string; body: string }>> {
   if (!control.entityTypes.includes(entityType))
-    return invalid({
-      pointer: '',
-      detail: `A test sends a user account, and the mapping has no entity "user".`,
-    })
+    return invalid(wrongField('', because('test.no_user_entity')))
   const key = userId ?? caller.userId
   if (key === null)
-    return invalid({
-      pointer: '/user_id',
-      detail: `A test sends the data of your user account, and the token "${caller.name}" belongs to none. Send {"user_id": …} with the id of an account, or make a token with one (walhook token NAME --user ID; for WALHOOK_ADMIN_TOKEN: WALHOOK_ADMIN_USER).`,
-    })
+    return invalid(wrongField('/user_id', because('test.no_account', { caller: caller.name })))
   const entity = await control.readEntity(entityType, key)
-  if (!entity)
-    return invalid({
-      pointer: '/user_id',
-      detail: `There is no user account with the id ${JSON.stringify(key)}.`,
-    })
+  if (!entity) return invalid(wrongField('/user_id', because('test.unknown_account', { userId: key })))
 
   const { entityId, ...content } = entity
   const event = writeBody({ ...content, entityType, actionType: 'test' })

@@ -1,3 +1,4 @@
+import { because } from '../domain/reason.ts'
 import type { Role } from '../domain/role.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { databaseNow } from '../outbox/clock.ts'
@@ -6,7 +7,7 @@ import type { Token } from '../outbox/tokens.ts'
 import * as tokens from '../outbox/tokens.ts'
 import type { Caller, Control } from './control.ts'
 import { hashOf, newCredential } from './credentials.ts'
-import { invalid, notFound, type Result } from './result.ts'
+import { invalid, notFound, type Result, wrongField } from './result.ts'
 import type { Page } from './webhooks.ts'
 
 export type { Token }
@@ -23,10 +24,7 @@ export async function createToken(
   input: { name: string; role: Role; userId: string | null; expiresAt: Date | null },
 ): Promise<Result<{ token: Token; text: string }>> {
   if (input.expiresAt !== null && input.expiresAt.getTime() <= (await databaseNow(control.outbox)))
-    return invalid({
-      pointer: '/expires_at',
-      detail: `${input.expiresAt.toISOString()} is past: the token would never work.`,
-    })
+    return invalid(wrongField('/expires_at', because('token.past', { at: input.expiresAt.toISOString() })))
   const text = await newCredential(control, 'whk_')
   const token = await transaction(control.outbox.pool, async client => {
     const made = await tokens.insertToken(client, { ...input, hash: hashOf(text) })

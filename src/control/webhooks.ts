@@ -5,6 +5,7 @@ import {
 } from '../domain/client-certificate.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../domain/custom-headers.ts'
 import { nearest } from '../domain/nearest.ts'
+import { because } from '../domain/reason.ts'
 import { nonceBytes } from '../domain/seal.ts'
 import { type Trigger, triggersFor } from '../domain/trigger.ts'
 import type { Batching, LogBodies, Mode, Webhook } from '../domain/webhook.ts'
@@ -24,7 +25,7 @@ import { findSealed, nextWebhookId } from '../outbox/secrets.ts'
 import { tellWake } from '../outbox/wake.ts'
 import * as webhooks from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
-import { type FieldProblem, invalid, notFound, type Result, stale } from './result.ts'
+import { type FieldProblem, invalid, notFound, type Result, stale, wrongField } from './result.ts'
 import { newSecret } from './secrets.ts'
 
 /** What an admin gives; the types are checked by who calls, the meaning here. */
@@ -205,16 +206,12 @@ export function judgeIdentity(
 ): GivenIdentity {
   if (certificate === undefined && key === undefined) return { problems: [] }
   if (!certificate && !key) return { identity: null, problems: [] }
-  if (!certificate)
-    return {
-      problems: [{ pointer: '/client_certificate', detail: 'Give the certificate of the key as well.' }],
-    }
-  if (!key)
-    return { problems: [{ pointer: '/client_key', detail: 'Give the key of the certificate as well.' }] }
+  if (!certificate) return { problems: [wrongField('/client_certificate', because('certificate.missing'))] }
+  if (!key) return { problems: [wrongField('/client_key', because('certificate.key_missing'))] }
   const judged = judgeClientIdentity({ certificate, key }, new Date())
   if (judged.ok) return { identity: { certificate, key, shown: judged.shown }, problems: [] }
   return {
-    problems: judged.problems.map(({ field, detail }) => ({ pointer: `/client_${field}`, detail })),
+    problems: judged.problems.map(({ field, reason }) => wrongField(`/client_${field}`, reason)),
   }
 }
 
@@ -231,10 +228,12 @@ export function headerProblems(
   result: { readonly ok: true } | Extract<ReturnType<typeof changeHeaders>, { ok: false }>,
 ): FieldProblem[] {
   if (result.ok) return []
-  return result.problems.map(({ name, detail }) => ({
-    pointer: name === null ? '/headers' : `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-    detail,
-  }))
+  return result.problems.map(({ name, reason }) =>
+    wrongField(
+      name === null ? '/headers' : `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+      reason,
+    ),
+  )
 }
 
 /** What is wrong with the fields, and the URL as it was judged: parsers differ in what they make of a text. */
@@ -246,17 +245,14 @@ async function judgeFields(
   const known = triggersFor(control.entityTypes)
   fields.triggers?.forEach((trigger, i) => {
     if (!known.includes(trigger as Trigger))
-      problems.push({
-        pointer: `/triggers/${i}`,
-        detail: `${JSON.stringify(trigger)} is not a trigger. There are: ${known.join(', ')}.`,
-      })
+      problems.push(wrongField(`/triggers/${i}`, because('webhook.trigger_unknown', { trigger, known })))
   })
   if (fields.updateFields)
     problems.push(...judgeUpdateFields(await control.readFields(), fields.updateFields))
   if (fields.url !== undefined) {
     const verdict = await control.judgeTarget(fields.url)
     if (verdict.ok) return { problems, url: verdict.url.href }
-    problems.push({ pointer: '/url', detail: verdict.reason })
+    problems.push(wrongField('/url', verdict.why))
   }
   return { problems }
 }
@@ -271,12 +267,12 @@ function judgeUpdateFields(
     if (names.includes(name)) return []
     const meant = nearest(name, names)
     const fields = known.get(name.split('.')[0]!)
-    const mend = meant
-      ? `Was ${meant} meant?`
+    const why = meant
+      ? because('webhook.field_meant', { field: name, meant })
       : fields
-        ? `Its fields are ${fields.join(', ')}.`
-        : `Write an entity type and a field, as in ${names[0] ?? 'user.email'}.`
-    return [{ pointer: `/update_fields/${i}`, detail: `${JSON.stringify(name)} is not a field. ${mend}` }]
+        ? because('webhook.field_of_entity', { field: name, fields })
+        : because('webhook.field_form', { field: name, example: names[0] ?? 'user.email' })
+    return [wrongField(`/update_fields/${i}`, why)]
   })
 }
 

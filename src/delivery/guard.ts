@@ -2,6 +2,8 @@ import { promises as dns } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { withoutBrackets } from '../domain/address.ts'
 import { isUnknownName } from '../domain/outcome.ts'
+import { because, type Reason } from '../domain/reason.ts'
+import { sayInEnglish } from '../domain/reason-texts.ts'
 import {
   judgeResolvedAddress,
   judgeUrl,
@@ -15,12 +17,18 @@ import { readOwnNetworks } from './own-networks.ts'
 /** `addresses` are what the host resolved to (at least one), all judged: connect to them and no others. */
 export type GuardVerdict =
   | { ok: true; url: URL; addresses: string[] }
-  | { ok: false; code: 'blocked_target' | 'dns_error'; reason: string }
+  | { ok: false; code: 'blocked_target' | 'dns_error'; reason: string; why: Reason }
 
 /** What the guard's lookup ends a connection with when an answer is forbidden; the message is the reason. */
 export class TargetBlocked extends Error {
   override readonly name = 'TargetBlocked'
   readonly code = 'EBLOCKED'
+  readonly why: Reason
+
+  constructor(why: Reason) {
+    super(sayInEnglish(why))
+    this.why = why
+  }
 }
 
 const mostJudged = 2_000
@@ -62,15 +70,17 @@ export function createGuard(options: {
    */
   async function judge(urlText: string): Promise<GuardVerdict> {
     const verdict = judgeUrl(urlText, currentRules())
-    if (!verdict.ok) return { ok: false, code: 'blocked_target', reason: verdict.reason }
+    if (!verdict.ok) return { ok: false, code: 'blocked_target', reason: verdict.reason, why: verdict.why }
     const { url } = verdict
     const host = withoutBrackets(url.hostname)
     if (isIP(host) !== 0) return { ok: true, url, addresses: [host] }
     try {
       return { ok: true, url, addresses: await judgedAddresses(host, portOf(url)) }
     } catch (error) {
-      if (error instanceof TargetBlocked) return { ok: false, code: 'blocked_target', reason: error.message }
-      return { ok: false, code: 'dns_error', reason: dnsReason(host, error) }
+      if (error instanceof TargetBlocked)
+        return { ok: false, code: 'blocked_target', reason: error.message, why: error.why }
+      const why = dnsReason(host, error)
+      return { ok: false, code: 'dns_error', reason: sayInEnglish(why), why }
     }
   }
 
@@ -126,7 +136,7 @@ export function createGuard(options: {
     const rules = currentRules()
     for (const address of answers) {
       const verdict = judgeResolvedAddress(hostname, address, rules, port)
-      if (!verdict.ok) throw new TargetBlocked(verdict.reason)
+      if (!verdict.ok) throw new TargetBlocked(verdict.why)
     }
     const addresses = family === 0 ? answers : answers.filter(address => isIP(address) === family)
     if (addresses.length === 0) throw dnsError('ENOTFOUND', hostname, `${hostname} has no address`)
@@ -162,13 +172,12 @@ function dnsError(code: string, hostname: string, message: string): NodeJS.Errno
   return Object.assign(new Error(message), { code, syscall: 'getaddrinfo', hostname })
 }
 
-function dnsReason(hostname: string, error: unknown): string {
+function dnsReason(host: string, error: unknown): Reason {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-  if (code === 'ETIMEOUT')
-    return `${hostname} could not be resolved in time: the DNS server did not answer, try again`
+  if (code === 'ETIMEOUT') return because('url.dns_late', { host })
   return isUnknownName(code)
-    ? `${hostname} could not be resolved (${code}): check the spelling, and that the name exists in DNS`
-    : `${hostname} could not be resolved for now (${code}): the DNS server failed, which says nothing about the name; try again in a moment`
+    ? because('url.unresolved', { host, code })
+    : because('url.dns_failed', { host, code })
 }
 
 function familyNumber(family: number | 'IPv4' | 'IPv6' | undefined): number {

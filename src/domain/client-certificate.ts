@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { because, type Reason } from './reason.ts'
 
 /** A certificate, with the chain behind it, and its key, as PEM. */
 export type ClientIdentity = { readonly certificate: string; readonly key: string }
@@ -15,7 +16,7 @@ type Judged =
   | { readonly ok: true; readonly shown: ShownCertificate }
   | {
       readonly ok: false
-      readonly problems: readonly { readonly field: keyof ClientIdentity; readonly detail: string }[]
+      readonly problems: readonly { readonly field: keyof ClientIdentity; readonly reason: Reason }[]
     }
 
 /** Judges what an admin gives for mutual TLS: a certificate that is valid at `now`, and the key that belongs to it. */
@@ -23,18 +24,14 @@ export function judgeClientIdentity({ certificate, key }: ClientIdentity, now: D
   const cert = readCertificate(certificate)
   const privateKey = readKey(key)
   const problems = [
-    ...('detail' in cert
-      ? [{ field: 'certificate' as const, detail: cert.detail }]
+    ...('reason' in cert
+      ? [{ field: 'certificate' as const, reason: cert.reason }]
       : validityProblems(cert.parsed, now)),
-    ...('detail' in privateKey ? [{ field: 'key' as const, detail: privateKey.detail }] : []),
+    ...('reason' in privateKey ? [{ field: 'key' as const, reason: privateKey.reason }] : []),
   ]
   if ('parsed' in cert && 'parsed' in privateKey && !cert.parsed.checkPrivateKey(privateKey.parsed))
-    problems.push({
-      field: 'key',
-      detail:
-        'The key does not belong to the certificate. Of a chain, the certificate of the key comes first.',
-    })
-  if (problems.length > 0 || 'detail' in cert) return { ok: false, problems }
+    problems.push({ field: 'key', reason: because('certificate.other_key') })
+  if (problems.length > 0 || 'reason' in cert) return { ok: false, problems }
   const { subject, fingerprint256, validToDate } = cert.parsed
   const name = subject.replaceAll('\n', ', ')
   return { ok: true, shown: { subject: name, fingerprint: fingerprint256, expiresAt: validToDate } }
@@ -45,39 +42,32 @@ export function identityId({ certificate, key }: ClientIdentity): string {
   return createHash('sha256').update(certificate).update('\0').update(key).digest('hex')
 }
 
-function readCertificate(pem: string): { parsed: X509Certificate } | { detail: string } {
-  const detail =
-    'This is not a certificate in PEM: it begins with -----BEGIN CERTIFICATE----- and ends with -----END CERTIFICATE-----.'
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) return { detail }
+function readCertificate(pem: string): { parsed: X509Certificate } | { reason: Reason } {
+  const reason = because('certificate.not_pem')
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) return { reason }
   try {
     return { parsed: new X509Certificate(pem) }
   } catch {
-    return { detail }
+    return { reason }
   }
 }
 
-function readKey(pem: string): { parsed: KeyObject } | { detail: string } {
-  if (/ENCRYPTED/.test(pem))
-    return {
-      detail: 'The key is encrypted. Give it without a passphrase: openssl pkey -in key.pem -out plain.pem',
-    }
+function readKey(pem: string): { parsed: KeyObject } | { reason: Reason } {
+  if (/ENCRYPTED/.test(pem)) return { reason: because('certificate.key_encrypted') }
   try {
     return { parsed: createPrivateKey(pem) }
   } catch {
-    return {
-      detail:
-        'This is not a private key in PEM: it begins with -----BEGIN PRIVATE KEY----- or the name of its kind.',
-    }
+    return { reason: because('certificate.key_not_pem') }
   }
 }
 
 function validityProblems(cert: X509Certificate, now: Date) {
   const { validFromDate: from, validToDate: to } = cert
-  const detail =
+  const reason =
     now >= to
-      ? `The certificate has expired at ${to.toISOString()}. Give one that is valid.`
+      ? because('certificate.expired', { at: to.toISOString() })
       : now < from
-        ? `The certificate is valid only from ${from.toISOString()} on. Give one that is valid now.`
+        ? because('certificate.not_yet', { at: from.toISOString() })
         : null
-  return detail === null ? [] : [{ field: 'certificate' as const, detail }]
+  return reason === null ? [] : [{ field: 'certificate' as const, reason }]
 }

@@ -1,3 +1,4 @@
+import { because, type Reason } from './reason.ts'
 import { createRedactor, redacted } from './redact.ts'
 import type { Headers } from './webhook-secrets.ts'
 
@@ -31,53 +32,48 @@ export function changeHeaders(
   | { readonly ok: true; readonly headers: Headers }
   | {
       readonly ok: false
-      readonly problems: readonly { readonly name: string | null; readonly detail: string }[]
+      readonly problems: readonly { readonly name: string | null; readonly reason: Reason }[]
     } {
-  const problems: { name: string | null; detail: string }[] = []
+  const problems: { name: string | null; reason: Reason }[] = []
   const wanted = new Map<string, string | null>(names.map(name => [name, present?.[name] ?? null]))
   const given = new Set<string>()
   for (const [name, text] of Object.entries(change)) {
     const lower = name.toLowerCase()
-    const wrong = wrongName(name) ?? wrongValue(text, names.includes(lower))
-    if (wrong) problems.push({ name, detail: `The header ${shown(name)} ${wrong}.` })
-    else if (given.has(lower)) problems.push({ name, detail: `The header ${shown(name)} is there twice.` })
+    const wrong = wrongName(name) ?? wrongValue(name, text, names.includes(lower))
+    if (wrong) problems.push({ name, reason: wrong })
+    else if (given.has(lower)) problems.push({ name, reason: because('header.twice', { name: shown(name) }) })
     given.add(lower)
     if (text === null) wanted.delete(lower)
     else if (text !== redacted) wanted.set(lower, text)
   }
   for (const [name, text] of wanted)
-    if (text === null)
-      problems.push({
-        name,
-        detail: `The value of the header ${name} can't be read with WALHOOK_SECRET_KEY: give it anew, or null to take it away.`,
-      })
+    if (text === null) problems.push({ name, reason: because('header.unreadable', { name }) })
   if (wanted.size > mostHeaders)
     problems.push({
       name: null,
-      detail: `There may be ${mostHeaders} headers; these would be ${wanted.size}.`,
+      reason: because('header.too_many', { count: wanted.size, most: mostHeaders }),
     })
   if (problems.length > 0) return { ok: false, problems }
   return { ok: true, headers: Object.fromEntries(wanted) as Headers }
 }
 
-function wrongName(name: string): string | null {
-  if (name.length > maxNameCharacters) return `has a name of more than ${maxNameCharacters} characters`
-  if (!token.test(name) || name === '__proto__')
-    return "has a name that is none: use letters, digits and any of !#$%&'*+-.^_`|~"
+function wrongName(name: string): Reason | null {
+  if (name.length > maxNameCharacters)
+    return because('header.long_name', { name: shown(name), most: maxNameCharacters })
+  if (!token.test(name) || name === '__proto__') return because('header.bad_name', { name: shown(name) })
   const lower = name.toLowerCase()
   return ours.has(lower) || ourPrefixes.some(prefix => lower.startsWith(prefix))
-    ? 'is one that walhook or HTTP itself sets: leave it out'
+    ? because('header.reserved', { name: shown(name) })
     : null
 }
 
-function wrongValue(text: string | null, isPresent: boolean): string | null {
+function wrongValue(header: string, text: string | null, isPresent: boolean): Reason | null {
+  const name = shown(header)
   if (text === null) return null
-  if (text === redacted)
-    return isPresent ? null : `has no value that could be kept: give it one instead of ${redacted}`
-  if (text.length > maxValueBytes) return `has a value of ${text.length} characters: at most ${maxValueBytes}`
-  return value.test(text)
-    ? null
-    : 'has a value that can not be sent: use visible ASCII, with spaces only inside, and no line breaks'
+  if (text === redacted) return isPresent ? null : because('header.nothing_kept', { name, redacted })
+  if (text.length > maxValueBytes)
+    return because('header.long_value', { name, characters: text.length, most: maxValueBytes })
+  return value.test(text) ? null : because('header.bad_value', { name })
 }
 
 function shown(name: string): string {

@@ -119,6 +119,16 @@ export function willBeDisabledAt(
   return new Date(fromMs + Math.max(0, maxFailingMs - failedForMs))
 }
 
+/** What disabled a webhook: too long a time without a success, or an answer 410 of its receiver. */
+export function disabledBy(webhook: {
+  readonly failingSince: Date | null
+  readonly disabledAt: Date | null
+}): 'gone' | 'failedTooLong' {
+  const { failingSince, disabledAt } = webhook
+  const failedMs = failingSince && disabledAt ? disabledAt.getTime() - failingSince.getTime() : 0
+  return failedMs >= maxFailingMs ? 'failedTooLong' : 'gone'
+}
+
 function failedTooLong(since: Date): string {
   return `No request was accepted since ${since.toISOString()}, for more than ${maxFailingMs / dayMs} days, not counting times in which walhook tried nothing, so the webhook was disabled. Activate it again once the receiver is mended.`
 }

@@ -1,4 +1,6 @@
 import { type AddressRange, parseAddress, parseRange, rangeHolds, withoutBrackets } from './address.ts'
+import { type AddressKind, because, type Reason } from './reason.ts'
+import { sayInEnglish } from './reason-texts.ts'
 import { isHostName, isListedName, rangeOf, type TargetList, withoutTrailingDot } from './target-list.ts'
 
 /**
@@ -11,9 +13,12 @@ export type TargetRules = TargetList & {
   readonly own?: readonly AddressRange[]
 }
 
-export type AddressVerdict = { ok: true } | { ok: false; reason: string }
+/** `reason` is `why` in English. */
+export type Refused = { ok: false; reason: string; why: Reason }
 
-export type UrlVerdict = { ok: true; url: URL } | { ok: false; reason: string }
+export type AddressVerdict = { ok: true } | Refused
+
+export type UrlVerdict = { ok: true; url: URL } | Refused
 
 const maxUrlCharacters = 2048
 
@@ -23,47 +28,49 @@ const maxUrlCharacters = 2048
  * https://www.iana.org/assignments/iana-ipv6-special-registry/). IPv6 forms that carry an IPv4 address are
  * refused whole: which of them a host translates, and to what, is decided by its network and not by us.
  */
-const refusedRanges = [
-  ['0.0.0.0/8', 'a "this network" address'],
-  ['10.0.0.0/8', 'a private address'],
-  ['100.64.0.0/10', 'a carrier-grade NAT address'],
-  ['127.0.0.0/8', 'a loopback address'],
-  ['169.254.0.0/16', 'a link-local address'],
-  ['172.16.0.0/12', 'a private address'],
-  ['192.0.0.0/24', 'an address kept for protocols'],
-  ['192.0.2.0/24', 'a documentation address'],
-  ['192.88.99.0/24', 'a 6to4 relay address'],
-  ['192.168.0.0/16', 'a private address'],
-  ['198.18.0.0/15', 'a benchmarking address'],
-  ['198.51.100.0/24', 'a documentation address'],
-  ['203.0.113.0/24', 'a documentation address'],
-  ['224.0.0.0/4', 'a multicast address'],
-  ['255.255.255.255/32', 'the broadcast address'],
-  ['240.0.0.0/4', 'a reserved address'],
-  ['::/128', 'the unspecified address'],
-  ['::1/128', 'a loopback address'],
-  ['::ffff:0:0/96', 'an IPv4-mapped address'],
-  ['::ffff:0:0:0/96', 'an IPv4-translated address'],
-  ['::/96', 'an IPv4-compatible address'],
-  ['64:ff9b::/32', 'a NAT64 address'],
-  ['::/8', 'a reserved address'],
-  ['100::/64', 'a discard-only address'],
-  ['100:0:0:1::/64', 'a dummy address'],
-  ['2001::/32', 'a Teredo address'],
-  ['2001::/23', 'an address kept for protocols'],
-  ['2001:db8::/32', 'a documentation address'],
-  ['2002::/16', 'a 6to4 address'],
-  ['3fff::/20', 'a documentation address'],
-  ['5f00::/16', 'a segment routing address'],
-  ['fc00::/7', 'a private (unique local) address'],
-  ['fe80::/10', 'a link-local address'],
-  ['fec0::/10', 'a site-local address'],
-  ['ff00::/8', 'a multicast address'],
-  // Global unicast is 2000::/3. All else is reserved, or is for something that is not a public host.
-  ['::/3', 'not a public address'],
-  ['4000::/2', 'not a public address'],
-  ['8000::/1', 'not a public address'],
-].map(([cidr, what]) => ({ cidr, what, range: knownRange(cidr!) }))
+const refusedRanges = (
+  [
+    ['0.0.0.0/8', 'this_network'],
+    ['10.0.0.0/8', 'private'],
+    ['100.64.0.0/10', 'carrier_nat'],
+    ['127.0.0.0/8', 'loopback'],
+    ['169.254.0.0/16', 'link_local'],
+    ['172.16.0.0/12', 'private'],
+    ['192.0.0.0/24', 'protocols'],
+    ['192.0.2.0/24', 'documentation'],
+    ['192.88.99.0/24', 'relay_6to4'],
+    ['192.168.0.0/16', 'private'],
+    ['198.18.0.0/15', 'benchmarking'],
+    ['198.51.100.0/24', 'documentation'],
+    ['203.0.113.0/24', 'documentation'],
+    ['224.0.0.0/4', 'multicast'],
+    ['255.255.255.255/32', 'broadcast'],
+    ['240.0.0.0/4', 'reserved'],
+    ['::/128', 'unspecified'],
+    ['::1/128', 'loopback'],
+    ['::ffff:0:0/96', 'ipv4_mapped'],
+    ['::ffff:0:0:0/96', 'ipv4_translated'],
+    ['::/96', 'ipv4_compatible'],
+    ['64:ff9b::/32', 'nat64'],
+    ['::/8', 'reserved'],
+    ['100::/64', 'discard_only'],
+    ['100:0:0:1::/64', 'dummy'],
+    ['2001::/32', 'teredo'],
+    ['2001::/23', 'protocols'],
+    ['2001:db8::/32', 'documentation'],
+    ['2002::/16', '6to4'],
+    ['3fff::/20', 'documentation'],
+    ['5f00::/16', 'segment_routing'],
+    ['fc00::/7', 'unique_local'],
+    ['fe80::/10', 'link_local'],
+    ['fec0::/10', 'site_local'],
+    ['ff00::/8', 'multicast'],
+    // Global unicast is 2000::/3. All else is reserved, or is for something that is not a public host.
+    ['::/3', 'not_public'],
+    ['4000::/2', 'not_public'],
+    ['8000::/1', 'not_public'],
+  ] as const satisfies readonly (readonly [string, AddressKind])[]
+).map(([cidr, kind]) => ({ cidr, kind, range: knownRange(cidr) }))
 
 /** They hand out the credentials of the machine, so a range that happens to hold one does not open it. */
 const metadataAddresses = [
@@ -106,7 +113,7 @@ export function judgeResolvedAddress(
 ): AddressVerdict {
   const verdict = judge(address, rules, port, isListedName(rules, hostname, port))
   if (verdict.ok || parseAddress(hostname) !== null) return verdict
-  return { ok: false, reason: `${hostname} resolves to an address that is not allowed: ${verdict.reason}` }
+  return refuse(because('address.resolved', { host: hostname, because: verdict.why }))
 }
 
 /**
@@ -126,28 +133,29 @@ export function judgeUrl(text: string, rules: TargetRules): UrlVerdict {
   if (text.length > maxUrlCharacters) return tooLong(text.length)
   // The URL parser drops tabs and line breaks without a word, so the admin would see another URL than was typed.
   if (/[\s\p{Cc}]/u.test(text)) {
-    return refuse('the URL holds a space or a control character: remove it, or write a space as %20')
+    return refuse(because('url.space'))
   }
   const url = URL.parse(text)
   // Not even the scheme is repeated: in `name:password@host` the scheme is the name.
-  if (url === null) return refuse('this is not a complete URL: write it as https://host/path')
+  if (url === null) return refuse(because('url.incomplete'))
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
-    return refuse('the URL must begin with https://')
+    return refuse(because('url.scheme'))
   }
   if (url.href.length > maxUrlCharacters) return tooLong(url.href.length)
   if (url.username !== '' || url.password !== '') {
-    return refuse('the URL must not hold a user name or a password: send credentials in a header instead')
+    return refuse(because('url.login'))
   }
   if (url.href.includes('#')) {
-    return refuse('the URL must not hold a fragment: remove the # and what follows, it is never sent')
+    return refuse(because('url.fragment'))
   }
   const port = portOf(url)
-  if (port === 0) return refuse('the URL must not name port 0: nothing can listen there')
+  if (port === 0) return refuse(because('url.port_0'))
   const host = withoutBrackets(url.hostname)
   const bytes = parseAddress(host)
   if (bytes === null) {
-    if (!isHostName(withoutTrailingDot(host))) return refuse('the host of the URL is not a valid host name')
-    if (rules.denied && isListedName(rules.denied, host, port)) return refuse(deniedReason(host))
+    if (!isHostName(withoutTrailingDot(host))) return refuse(because('url.host'))
+    if (rules.denied && isListedName(rules.denied, host, port))
+      return refuse(because('address.denied', { target: host }))
   } else {
     const verdict = judgeAddress(host, rules, port)
     if (!verdict.ok) return verdict
@@ -172,25 +180,20 @@ export function hostIsAllowedByName(url: URL, allow: TargetList): boolean {
 
 function judge(address: string, rules: TargetRules, port: number | null, isExempt: boolean): AddressVerdict {
   const bytes = parseAddress(address)
-  if (bytes === null) return refuse(`${JSON.stringify(address.slice(0, 100))} is not an IP address`)
+  if (bytes === null) return refuse(because('address.none', { text: address.slice(0, 100) }))
   const forms = formsOf(bytes)
   const { denied } = rules
-  if (denied && forms.some(form => rangeOf(denied, form, port))) return refuse(deniedReason(address))
+  if (denied && forms.some(form => rangeOf(denied, form, port)))
+    return refuse(because('address.denied', { target: address }))
   if (forms.some(isMetadata)) {
     if (rangeOf(rules, bytes, port, range => range.prefixBits === bytes.length * 8)) return { ok: true }
-    const mend = `to allow it, name exactly ${address} in WALHOOK_ALLOW_TARGETS (a range or a host name is not enough)`
-    const where = `${address}/${bytes.length * 8}`
-    return refuse(`${address} is a cloud metadata address (${where}), which webhooks may not reach; ${mend}`)
+    return refuse(because('address.metadata', { address, range: `${address}/${bytes.length * 8}` }))
   }
   if (isExempt || rangeOf(rules, bytes, port)) return { ok: true }
-  const mend = `to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`
   const refused = refusedRanges.find(({ range }) => rangeHolds(range, bytes))
   if (refused !== undefined)
-    return refuse(`${address} is ${refused.what} (${refused.cidr}), which webhooks may not reach; ${mend}`)
-  if (rules.own?.some(range => rangeHolds(range, bytes)))
-    return refuse(
-      `${address} is an address of this machine, or of a network that it is attached to, which webhooks may not reach; ${mend}`,
-    )
+    return refuse(because('address.special', { address, kind: refused.kind, range: refused.cidr }))
+  if (rules.own?.some(range => rangeHolds(range, bytes))) return refuse(because('address.own', { address }))
   return { ok: true }
 }
 
@@ -223,20 +226,15 @@ function knownRange(cidr: string): AddressRange {
   return parsed.range
 }
 
-function deniedReason(target: string): string {
-  return `${target} is closed to webhooks by WALHOOK_DENY_TARGETS, which goes before WALHOOK_ALLOW_TARGETS; choose another target, or remove it there`
-}
-
-function httpReason(host: string, isAddress: boolean): string {
+function httpReason(host: string, isAddress: boolean): Reason {
   const name = withoutTrailingDot(host)
-  const mend = `http:// is refused for ${name}: use https://, or add ${name} to WALHOOK_ALLOW_TARGETS`
-  return isAddress ? mend : `${mend} by name (a range that it resolves into is not enough)`
+  return isAddress ? because('url.http', { host: name }) : because('url.http_name', { host: name })
 }
 
-function tooLong(length: number): { ok: false; reason: string } {
-  return refuse(`the URL has ${length} characters: at most ${maxUrlCharacters} are allowed`)
+function tooLong(characters: number): Refused {
+  return refuse(because('url.too_long', { characters, most: maxUrlCharacters }))
 }
 
-function refuse(reason: string): { ok: false; reason: string } {
-  return { ok: false, reason }
+function refuse(why: Reason): Refused {
+  return { ok: false, reason: sayInEnglish(why), why }
 }

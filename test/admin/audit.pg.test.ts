@@ -32,7 +32,7 @@ test('every action that is recorded has its words', () => {
 
 test('where nothing was changed, it is said what will stand here', async () => {
   // Whoever looks has logged in, and that is recorded.
-  expect((await at.get('/audit?webhook=1')).text).toContain('Nothing was changed yet')
+  expect((await at.get('/audit?webhook=1')).text).toContain('No changes yet')
 })
 
 test('who changed what, from what to what, the newest first', async () => {
@@ -41,10 +41,10 @@ test('who changed what, from what to what, the newest first', async () => {
   await at.call('GET', `/api/webhooks/${id}/secret`)
   const [shown, changed, created, ...more] = rows((await at.get('/audit')).text)
   expect(more).toEqual([])
-  expect(shown).toMatch(/WALHOOK_ADMIN_TOKEN set at the start, account 7 Looked at a secretCRM –$/)
+  expect(shown).toMatch(/WALHOOK_ADMIN_TOKEN configuration, account 7 Viewed a secretCRM –$/)
   expect(changed).toMatch(/Changed a webhookCRM Is activeYes → No Triggersuser.new → user.new, user.delete$/)
   expect(created).toMatch(
-    /Made a webhookCRM 7 fields NameCRM URLhttp:\/\/127.0.0.1:9\/ Is activeYes Triggersuser.new Previous valuesNo Modeevery Bodies in the logall$/,
+    /Created a webhookCRM 7 fields NameCRM URLhttp:\/\/127.0.0.1:9\/ Is activeYes Triggersuser.new Previous valuesNo Modeevery Bodies in the logall$/,
   )
 })
 

@@ -52,7 +52,7 @@ async function attempted(id: number, outcome: 'delivered' | 'refused', ageMs: nu
 }
 
 test('the list teaches where it is empty, and a viewer is offered nothing that would be refused', async () => {
-  expect((await at.get('/couplings')).text).toContain('Ask the other system for the URL of its endpoint.')
+  expect((await at.get('/couplings')).text).toContain('Ask the other system for its endpoint URL.')
   const viewed = (await at.get('/couplings', 'viewer')).text
   expect(viewed).not.toContain('/couplings/new')
   const { id } = await create()
@@ -222,7 +222,7 @@ test('a test of changes that are not saved is signed by the webhook, and goes wi
     ['header_name', 'x-key'],
     ['header_value', ''],
   ])
-  expect(text).toContain('The receiver got the request and failed on it.')
+  expect(text).toContain('The receiver failed to process the request.')
   const { headers } = receiver.arrivals.at(-1)!
   expect(headers['x-key']).toBe('stored')
   expect(String(headers['webhook-id'])).toMatch(new RegExp(`^test_${id}_`))

@@ -49,7 +49,7 @@ browserTest(
     await page.getByText('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS').waitFor()
     await page.getByLabel('URL', { exact: true }).fill(site.receiver.url)
     await page.getByLabel('Name', { exact: true }).first().focus()
-    await page.getByText('Requests can be sent to this address.').waitFor()
+    await page.getByText('walhook can send requests to this address.').waitFor()
 
     // A row at once, with the keyboard, and what it will look like.
     await page.getByLabel('User: all').focus()
@@ -97,10 +97,10 @@ browserTest(
     await page.getByText('"company_role": "Host"').waitFor()
     await page.getByText('Copy as curl').click()
     await page.locator('#curl').getByText('curl --globoff').waitFor()
-    await page.getByRole('link', { name: 'What became of this event' }).click()
-    await page.getByRole('button', { name: 'Send again' }).click()
+    await page.getByRole('link', { name: 'Deliveries of this event' }).click()
+    await page.getByRole('button', { name: 'Resend' }).click()
     await page.getByText('It waits to be sent again.').waitFor()
-    await page.getByRole('link', { name: 'Attempt 1 of 10, by hand' }).waitFor()
+    await page.getByRole('link', { name: 'Attempt 1 of 10, manual' }).waitFor()
     await until(() => arrived('update').length === 3, { what: 'the event to arrive again' })
     expect(arrived('update').at(-1)!.messageId).toBe(arrived('update').at(-2)!.messageId)
     expect(await findBarriers(page)).toEqual([])
@@ -111,7 +111,7 @@ browserTest(
     await page.getByRole('link', { name: 'Test webhook' }).click()
     status = 401
     await page.getByRole('button', { name: 'Test webhook' }).click()
-    await page.getByText('The receiver did not accept who is asking.').waitFor()
+    await page.getByText('The receiver rejected the credentials.').waitFor()
     expect(await findBarriers(page)).toEqual([])
     status = 204
     await page.getByLabel('User account').fill('2')
@@ -182,9 +182,9 @@ browserTest('without a script a secret is shown and replaced, and a token is mad
   await page.getByRole('button', { name: 'Show the secret' }).click()
   expect(await page.locator('#secret').textContent()).toBe(made.secret)
   await page.getByRole('link', { name: 'New secret' }).click()
-  await page.getByLabel('How many hours both sign').fill('1')
-  await page.getByRole('button', { name: 'Make the new secret' }).click()
-  await page.getByText('Requests are signed with the secret before as well, until').waitFor()
+  await page.getByLabel('Hours in which both secrets sign').fill('1')
+  await page.getByRole('button', { name: 'Create new secret' }).click()
+  await page.getByText('Requests are also signed with the old secret until').waitFor()
   const secret = await page.locator('#secret').textContent()
   expect(secret).not.toBe(made.secret)
   expect(await page.locator('#call-js').textContent()).toContain(secret)
@@ -198,18 +198,18 @@ browserTest('without a script a secret is shown and replaced, and a token is mad
   await page.getByRole('link', { name: 'To the tokens' }).click()
   await page.getByRole('link', { name: 'Revoke Badge desk' }).click()
   await page.getByRole('button', { name: 'Revoke', exact: true }).click()
-  await page.getByText('The token is revoked.').waitFor()
+  await page.getByText('Token revoked.').waitFor()
 
   await page.getByRole('link', { name: 'Audit' }).click()
   const actions = await page.locator('td:nth-child(3)').allTextContents()
   expect(actions.slice(0, 4)).toEqual([
     'Revoked a tokenBadge desk',
-    'Made a tokenBadge desk',
-    'Made a new secretNo script',
-    'Looked at a secretNo script',
+    'Created a tokenBadge desk',
+    'Rotated a secretNo script',
+    'Viewed a secretNo script',
   ])
   await page.getByRole('link', { name: 'Health' }).click()
-  await page.getByText('Everything runs.').waitFor()
+  await page.getByText('All systems normal.').waitFor()
   await page.getByText('As a table').first().click()
   await page.getByRole('table').first().waitFor()
   await context.close()
@@ -232,7 +232,7 @@ browserTest('in Dutch and without a script one makes, changes and deletes a webh
   await page.getByRole('button', { name: 'Test versturen' }).click()
   await page.getByText('Het werkt: de ontvanger heeft het verzoek geaccepteerd.').waitFor()
   await page.getByRole('button', { name: 'Webhook aanmaken' }).click()
-  await page.getByText('De webhook is aangemaakt.').waitFor()
+  await page.getByText('Webhook aangemaakt.').waitFor()
   await page.getByRole('link', { name: 'Naar de koppelingen' }).click()
   const row = page.getByRole('row').filter({ hasText: 'Zonder script' })
   await row.getByText('Bedrijf alles').waitFor()
@@ -241,7 +241,7 @@ browserTest('in Dutch and without a script one makes, changes and deletes a webh
   await row.getByRole('link').click()
   await page.getByRole('link', { name: 'Webhook verwijderen' }).click()
   await page.getByRole('button', { name: 'Verwijderen', exact: true }).click()
-  await page.getByText('De webhook is verwijderd.').waitFor()
+  await page.getByText('Webhook verwijderd.').waitFor()
   expect(await row.count()).toBe(0)
   await context.close()
 })

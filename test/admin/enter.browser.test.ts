@@ -21,7 +21,7 @@ browserTest('Enter in the form of a new webhook makes it, and sends nobody any d
     await page.locator('input[name="trigger"]').first().check()
     await page.locator('#url').fill(site.receiver.url)
     await page.locator('#name').press('Enter')
-    await page.getByText('The webhook is made.').waitFor()
+    await page.getByText('Webhook created.').waitFor()
     expect(site.receiver.arrivals).toEqual([])
     await context.close()
   }

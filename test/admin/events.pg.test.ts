@@ -53,19 +53,21 @@ test('an event tells at each webhook what became of it, step by step, and where 
   expect(steps(text, good)).toEqual([
     'Changed in the application',
     'Attempt 1 of 10 Delivered (204)',
-    'Now The receiver has accepted it.',
+    'Now The receiver accepted it.',
   ])
   expect(steps(text, bad)).toEqual([
     'Changed in the application',
     'Attempt 1 of 10 Timed out The receiver did not answer in time.',
-    'The receiver has not accepted it yet. Next try: .',
+    'The receiver has yet to accept it. Next attempt: .',
   ])
-  expect(text).toMatch(new RegExp(`id="webhook-${other}".*?The webhook does not have this trigger.`, 's'))
+  expect(text).toMatch(
+    new RegExp(`id="webhook-${other}".*?The webhook does not subscribe to this trigger.`, 's'),
+  )
   expect(text).toMatch(new RegExp(`id="webhook-${inactive}".*?The webhook was inactive then.`, 's'))
   expect(text).toContain('Not sent: the webhook did not ask for user.new.')
   const later = await at.webhook(['user.new'])
   expect((await at.get(`/events/${event}`)).text).toMatch(
-    new RegExp(`id="webhook-${later}".*?The webhook was made after this event.`, 's'),
+    new RegExp(`id="webhook-${later}".*?The webhook was created after this event.`, 's'),
   )
 })
 
@@ -92,8 +94,8 @@ test('an event that waits is cancelled for one webhook, and one that was sent is
   expect((await cancel()).headers.get('location')).toBe(`/events/${event}?done=cancelled#webhook-${id}`)
   expect(await at.queue()).toEqual([`${other} user 7: new`])
   const { text } = await at.get(`/events/${event}?done=cancelled`)
-  expect(text).toContain('It is not sent any more by itself.')
-  expect(steps(text, id).at(-1)).toContain('It was cancelled by hand while it waited.')
+  expect(text).toContain('Delivery cancelled.')
+  expect(steps(text, id).at(-1)).toContain('It was cancelled by hand while pending.')
   expect((await cancel()).headers.get('location')).toContain('done=not_cancelled')
   expect((await at.get(`/events/${event}?done=not_cancelled`)).text).toContain('It did not wait any more')
 })
@@ -150,7 +152,7 @@ test('what becomes of an event appears by itself', async () => {
   const { readUntil, cancel } = follow(await at.stream(`/events/${event}/live?key=${'a'.repeat(32)}`))
   await readUntil('It is next, as soon as')
   await settleAll(at, id)
-  await readUntil('The receiver has accepted it.')
+  await readUntil('The receiver accepted it.')
   await cancel()
 })
 

@@ -41,7 +41,7 @@ test('a wrong or missing token is said at its field, and is never repeated', asy
   expect(wrong.status).toBe(401)
   expect(wrong.text).toContain('This token is not known, has expired or was revoked.')
   expect(wrong.text).not.toContain('whk_wrong')
-  expect((await at.post('/login', { token: '' }, null)).text).toContain('Fill in your token.')
+  expect((await at.post('/login', { token: '' }, null)).text).toContain('Enter your token.')
 })
 
 test('texts are in the language of the browser, or in the one that was chosen', async () => {

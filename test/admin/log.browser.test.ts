@@ -78,7 +78,7 @@ browserTest(
     await page.getByText('Geen enkel verzoek past bij het filter.').waitFor()
     await page.getByRole('link', { name: 'Wissen' }).click()
     await lines.filter({ hasText: 'Gebruiker 2: wijziging' }).getByRole('rowheader').getByRole('link').click()
-    await page.getByText('De ontvanger kreeg het verzoek, maar er ging daar iets mis.').waitFor()
+    await page.getByText('De ontvanger kon het verzoek niet verwerken.').waitFor()
     status = 204
     await page.getByRole('button', { name: 'Opnieuw versturen' }).click()
     await page.getByText('De melding wordt opnieuw verstuurd.').waitFor()
@@ -96,18 +96,18 @@ browserTest(
     status = 500
     await change(3)
     await page.goto(`${site.url}/couplings/${id}/log`)
-    await page.getByText('Waiting to be sent: 1.').waitFor()
+    await page.getByText('Pending: 1.').waitFor()
     await page.getByRole('link', { name: 'Resend all failed' }).click()
     await page.getByText('Events that are sent again: 1.').waitFor()
     const before = site.receiver.arrivals.length
-    await page.getByRole('button', { name: 'Send them again' }).click()
-    await page.getByText('Waiting to be sent again: 1.').waitFor()
+    await page.getByRole('button', { name: 'Resend them' }).click()
+    await page.getByText('Queued to resend: 1.').waitFor()
     await until(() => site.receiver.arrivals.length > before, { what: 'the event to be sent again' })
-    await page.getByRole('link', { name: 'Cancel what waits' }).click()
-    await page.getByText('Waiting, or on their way: 1.').waitFor()
+    await page.getByRole('link', { name: 'Cancel pending' }).click()
+    await page.getByText('Pending or in flight: 1.').waitFor()
     await page.getByRole('button', { name: 'Cancel them' }).click()
     await page.getByText('Cancelled: 1.').waitFor()
-    await page.getByText('Waiting to be sent').waitFor({ state: 'detached' })
+    await page.getByText('Pending:').waitFor({ state: 'detached' })
     await context.close()
   },
 )

@@ -47,7 +47,7 @@ const audits = async (id: number) =>
 test('a log without a request teaches how to see one, and only who may test is led to the test', async () => {
   const id = await at.webhook(['user.new'])
   const operated = (await at.get(log(id), 'operator')).text
-  expect(operated).toContain('Nothing was sent to this webhook yet')
+  expect(operated).toContain('Nothing sent to this webhook yet')
   expect(operated).toContain(`<a class="button main" href="/couplings/${id}/test">`)
   const viewed = (await at.get(log(id), 'viewer')).text
   expect(viewed).toContain('Change something that it is told of')
@@ -64,10 +64,10 @@ test('each request says what it was about, what came of it and why, which attemp
   expect(text).toContain('The receiver did not answer in time.')
   expect(text).toMatch(/2 of 10[\s\S]*1 of 10/)
   expect(text.match(/data-as="distance"/g)).toHaveLength(1)
-  expect(text).toContain('Waiting to be sent: 1.')
+  expect(text).toContain('Pending: 1.')
   await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false })
   const paused = (await at.get(log(id), 'viewer')).text
-  expect(paused).toContain('Next try: when the webhook is active again')
+  expect(paused).toContain('Next attempt: once the webhook is active again')
   expect(paused).not.toContain('data-as="distance"')
 })
 
@@ -99,7 +99,7 @@ test('a next try is announced as long as it is to come, and not once something h
 test('of what was given up, the log says that nothing follows', async () => {
   const { id } = await failing(0)
   await settleAll(at, id, { next: { state: 'dead' } })
-  expect((await at.get(log(id))).text).toContain('Next try: none')
+  expect((await at.get(log(id))).text).toContain('Next attempt: none')
 })
 
 test('the last ten stand first, and the others follow without one being left out or shown twice', async () => {
@@ -152,9 +152,9 @@ test('the filter leaves what was asked for, says it again in its fields, and sta
 test.each([
   ['entity_type=user', 'Choose what it is and fill in its id'],
   ['entity_id=7', 'Choose what it is and fill in its id'],
-  ['from=yesterday', 'Use a date and time from the years 1970 to 2199.'],
-  ['to=9999-01-01T00:00', 'Use a date and time from the years 1970 to 2199.'],
-  ['from=2026-01-02T00:00&to=2026-01-01T00:00', 'The end must be later than the beginning.'],
+  ['from=yesterday', 'Use a date and time from 1970 to 2199.'],
+  ['to=9999-01-01T00:00', 'Use a date and time from 1970 to 2199.'],
+  ['from=2026-01-02T00:00&to=2026-01-01T00:00', 'The end must be after the start.'],
   [`entity_id=${encodeURIComponent(html)}`, 'value="&quot;&gt;&lt;img'],
 ])(
   'a filter of %s is told at its field, and no list is shown as if it were its answer',
@@ -181,8 +181,8 @@ test('new requests arrive by themselves, from the first one on, also where only 
   const id = await at.webhook(['user.new', 'user.update'])
   const all = follow(await at.stream(log(id, '/live')))
   const failed = follow(await at.stream(log(id, '/live?outcome=failed')))
-  await all.readUntil('Nothing was sent to this webhook yet')
-  await failed.readUntil('No request fits the filter.')
+  await all.readUntil('Nothing sent to this webhook yet')
+  await failed.readUntil('No request matches the filter.')
   await at.append('user 7 new')
   await settleAll(at, id)
   await all.readUntil('Delivered (204)')
@@ -203,7 +203,7 @@ test('a request in full: what was sent and answered, its neighbours, and a comma
   expect(text).toContain(`msg_${id}_${event}`)
   expect(text).toContain('curl --globoff &#39;https://crm.example.com/&#39;')
   expect(text).toContain('&quot;action_type&quot;: &quot;update&quot;')
-  expect(text).not.toContain('Send again')
+  expect(text).not.toContain('Resend')
   expect((await at.get(log(id, `/${first}`))).text).not.toContain('rel="prev"')
   const other = await at.webhook(['user.new'])
   expect((await at.get(log(other, `/${second}`))).status).toBe(404)
@@ -292,7 +292,7 @@ test('all that failed is counted first, sent again then, and only it', async () 
   const from = /name="from" value="(\d+)"/.exec(asked)![1]!
   const done = await at.post(`/couplings/${id}/resend-failed`, { from }, 'operator')
   expect(done.headers.get('location')).toBe(`/couplings/${id}/log?done=resent&count=1`)
-  expect((await at.get(done.headers.get('location')!)).text).toContain('Waiting to be sent again: 1.')
+  expect((await at.get(done.headers.get('location')!)).text).toContain('Queued to resend: 1.')
   expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('Nothing has failed in this time')
   expect(await at.queue()).toEqual([`${id} user 10: new`])
 })
@@ -301,12 +301,12 @@ test('what waits is counted first, and cancelled then', async () => {
   const { id } = await failing(1)
   await at.append('user 8 new')
   const asked = (await at.get(`/couplings/${id}/cancel`, 'operator')).text
-  expect(asked).toContain('Waiting, or on their way: 2.')
+  expect(asked).toContain('Pending or in flight: 2.')
   expect(await at.queue()).toEqual([`${id} user 7: update`, `${id} user 8: new`])
   const done = await at.post(`/couplings/${id}/cancel`, { all: 'true' }, 'operator')
   expect(done.headers.get('location')).toBe(`/couplings/${id}/log?done=cancelled&count=2`)
   expect(await at.queue()).toEqual([])
-  expect((await at.get(`/couplings/${id}/cancel`)).text).toContain('Nothing waits for this webhook.')
+  expect((await at.get(`/couplings/${id}/cancel`)).text).toContain('No events are pending for this webhook.')
   expect(await audits(id)).toContain('deliveries.cancelled')
 })
 
@@ -327,7 +327,7 @@ test('beyond 10,000 a count says no more than that, and what one call leaves is 
   expect((await at.get(`/couplings/${id}/cancel`, 'admin', { 'accept-language': 'nl' })).text).toContain(
     'meer dan 10.000.',
   )
-  expect((await at.get(log(id))).text).toContain('Waiting to be sent: more than 1,000.')
+  expect((await at.get(log(id))).text).toContain('Pending: more than 1,000.')
   await at.outbox.pool.query(
     `insert into walhook.attempts (webhook_id, trigger, event_id, message_id, entity_type, entity_id, action_type, number, url,
        request_headers, started_at, duration_ms, outcome, error_class, error_message)

@@ -30,7 +30,7 @@ test('a token is shown once, at its making, and works with its role, account and
   const made = await at.post('/tokens/new', filled())
   expect(made.status).toBe(201)
   expect(made.headers.get('cache-control')).toBe('no-store')
-  expect(made.text).toContain('It is shown only now.')
+  expect(made.text).toContain('It is shown only once.')
   const token = tokenIn(made.text)!
   const [stored] = await listed()
   expect(stored).toMatchObject({ name: 'Badge desk', role: 'operator', user_id: '8' })
@@ -61,13 +61,13 @@ test.each([
 
 test.each<[string, Record<string, string>, string]>([
   ['no name', { name: ' ' }, 'Give the token a name.'],
-  ['a long name', { name: 'x'.repeat(201) }, 'The name may have 200 characters.'],
+  ['a long name', { name: 'x'.repeat(201) }, 'Use at most 200 characters for the name.'],
   ['a NUL in the name', { name: 'a\0' }, 'characters that cannot be stored'],
   ['a NUL in the account', { user_id: '\0' }, 'characters that cannot be stored'],
   ['a role that there is not', { role: 'root' }, 'Choose a role.'],
   ['an end that there is not', { expires: '1m' }, 'Choose how long the token is valid.'],
-  ['a day that is past', { expires: 'day', day: '2020-01-01' }, 'Choose a day that is not past.'],
-  ['no day', { expires: 'day' }, 'Choose a day that is not past.'],
+  ['a day that is past', { expires: 'day', day: '2020-01-01' }, 'Choose today or a later day.'],
+  ['no day', { expires: 'day' }, 'Choose today or a later day.'],
 ])('%s is said at its field, what was typed stays, and no token is made', async (_what, change, sentence) => {
   const { status, text } = await at.post('/tokens/new', filled({ user_id: html, ...change }))
   expect(status).toBe(422)

@@ -67,7 +67,9 @@ test('what a filter can not read filters nothing, and says so', async () => {
     triggers: ['user.new'],
   })
   for (const query of ['outcome=refusd', 'trigger=x'])
-    expect((await at.get(`/couplings/${json.id}/log?${query}`)).text).toContain('Choose one of the list.')
+    expect((await at.get(`/couplings/${json.id}/log?${query}`)).text).toContain(
+      'Choose an option from the list.',
+    )
 })
 
 test('the first button of the form of a webhook, which Enter presses, saves; testing is another', async () => {

@@ -179,7 +179,7 @@ test('a change is made to what was read, or not at all', async () => {
   const late = await change('Billing', tag)
   expect(late).toMatchObject({
     status: 412,
-    json: { title: 'Changed in the meantime', detail: expect.stringContaining('Read it again') },
+    json: { title: 'Changed meanwhile', detail: expect.stringContaining('Read it again') },
   })
   expect((await call('DELETE', path, null, { 'if-match': tag })).status).toBe(412)
   expect((await at.call('GET', path)).json.name).toBe('ERP')

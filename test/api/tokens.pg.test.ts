@@ -107,7 +107,7 @@ test.each(roles)(
         )
         expect({ status, json }, route.id).toMatchObject({
           status: 403,
-          json: { title: 'This token may not do that' },
+          json: { title: 'Role not sufficient' },
         })
         expect(json.detail).toContain(`the role ${route.role}; "CI" has the role ${role}`)
       }

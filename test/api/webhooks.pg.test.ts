@@ -173,7 +173,7 @@ test.each<[string, unknown, string[]]>([
   for (const { status, headers, json, text } of calls) {
     expect(status, text).toBe(422)
     expect(headers.get('content-type')).toBe('application/problem+json')
-    expect(json).toMatchObject({ type: 'about:blank', title: 'Some fields are wrong', status: 422 })
+    expect(json).toMatchObject({ type: 'about:blank', title: 'Invalid fields', status: 422 })
     expect(json.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(pointers)
     for (const { detail } of json.errors) expect(detail.length).toBeGreaterThan(10)
     expect(text).not.toContain('hunter2')

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
 import { judgeClientIdentity } from '../../src/domain/client-certificate.ts'
+import { sayInEnglish } from '../../src/domain/reason-texts.ts'
 import { type Identity, makeAuthority } from '../support/certificates.ts'
 
 const now = new Date()
@@ -16,7 +17,7 @@ beforeAll(async () => {
 
 const problemsOf = (certificate: string, key: string, at = now) => {
   const judged = judgeClientIdentity({ certificate, key }, at)
-  return judged.ok ? [] : judged.problems.map(({ field, detail }) => `${field}: ${detail}`)
+  return judged.ok ? [] : judged.problems.map(({ field, reason }) => `${field}: ${sayInEnglish(reason)}`)
 }
 
 test('a certificate and its key are shown by subject, fingerprint and end', () => {
@@ -42,7 +43,7 @@ test('each thing that is wrong is said at its field, without a word of the key',
   expect(problemsOf(valid.cert, 'x')).toEqual([expect.stringMatching(/^key: This is not a private key/)])
   expect(problemsOf(valid.cert, other.key)).toEqual([expect.stringMatching(/^key: The key does not belong/)])
   expect(problemsOf(expired.cert, expired.key)).toEqual([
-    expect.stringMatching(/^certificate: .*has expired at/),
+    expect.stringMatching(/^certificate: .*expired at/),
   ])
   expect(problemsOf(valid.cert, valid.key, new Date(0))).toEqual([expect.stringMatching(/valid only from/)])
   const { privateKey } = generateKeyPairSync('ed25519', {

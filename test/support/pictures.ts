@@ -194,7 +194,7 @@ const more: Shot[] = [
     name: 'rotated',
     path: '/couplings/3/secret/rotate',
     prepare: async page => {
-      await page.getByRole('button', { name: 'Make the new secret' }).click()
+      await page.getByRole('button', { name: 'Create new secret' }).click()
       await page.getByText('The new secret is made').waitFor()
     },
   },

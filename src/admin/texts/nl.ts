@@ -1,4 +1,8 @@
+import { counter } from './counter.ts'
 import type { Texts } from './en.ts'
+
+const seconds = counter('nl', { one: '# seconde', other: '# seconden' })
+const requests = counter('nl', { one: '# verzoek', other: '# verzoeken' })
 
 /** Every text of the pages, in Dutch: in one file and in the order of `en.ts`, to be read beside it. */
 export const nl: Texts = {
@@ -14,12 +18,12 @@ export const nl: Texts = {
   layout: {
     skip: 'Naar de inhoud',
     navigation: 'Instellingen',
-    way: 'Waar je bent',
+    way: 'Kruimelpad',
     logOut: 'Uitloggen',
     logOutEverywhere: 'Overal uitloggen',
     loggedInAs: name => `Ingelogd als ${name}`,
     account: 'Account',
-    stale: 'De verbinding is weg, dus wat je ziet kan verouderd zijn. We proberen het opnieuw.',
+    stale: 'Verbinding verbroken, we verbinden opnieuw. Deze pagina kan verouderd zijn.',
   },
   roles: { viewer: 'kijker', operator: 'operator', admin: 'beheerder' },
   logIn: {
@@ -30,30 +34,31 @@ export const nl: Texts = {
     submit: 'Inloggen',
     missing: 'Vul je token in.',
     wrong: 'Dit token is onbekend, verlopen of ingetrokken. Controleer of je het helemaal hebt gekopieerd.',
-    slow: seconds =>
-      `Er kwamen te veel verkeerde tokens vanaf jouw netwerk. Wacht ${seconds} seconden en probeer het dan opnieuw.`,
+    slow: wait =>
+      `Er kwamen te veel verkeerde tokens vanaf jouw netwerk. Wacht ${seconds(wait)} en probeer het dan opnieuw.`,
     loggedOut: 'Je bent uitgelogd.',
     loggedOutEverywhere: 'Je bent uitgelogd, hier en op elk ander apparaat dat dit token gebruikte.',
   },
   errors: {
     notFoundTitle: 'Niet gevonden',
-    notFound: 'Op dit adres staat niets. Misschien is het verwijderd, of is de link oud.',
+    notFound: 'Op dit adres staat niets. Misschien is het verwijderd of is de link oud.',
     forbiddenTitle: 'Geen toegang',
     forbidden: (needed, has) =>
       `Hiervoor is de rol ${needed} nodig en jouw token heeft de rol ${has}. Er is niets gewijzigd. Vraag een beheerder om een ander token.`,
     failedTitle: 'Er ging iets mis',
     failed:
-      'Dit is niet gelukt door een fout in walhook of een database die niet bereikbaar is. In de log van walhook staat waarom. Probeer het zo nog eens.',
-    tooOften: 'Je vraagt sneller om pagina’s dan ze getoond kunnen worden. Wacht even.',
-    tooLarge: 'Wat je hebt verstuurd is te groot. Er is niets gewijzigd.',
+      'Er ging iets mis in walhook, of de database is niet bereikbaar. In de log van walhook staat waarom. Probeer het zo nog eens.',
+    tooOften: 'Te veel verzoeken. Wacht even.',
+    tooLarge: 'Het formulier is te groot. Er is niets gewijzigd.',
     staleTitle: 'Intussen gewijzigd',
     stale:
       'Iemand heeft deze webhook gewijzigd terwijl jij hem open had. Er is niets opgeslagen. Open hem opnieuw en maak je wijziging nog een keer.',
     conflictTitle: 'Dit kan niet',
-    wrongField: (name: string) =>
-      `Het veld ${name} heeft een waarde die geen formulier hier het geeft, dus er is niets gedaan. Open de pagina opnieuw.`,
+    wrongField: name =>
+      `Het veld ${name} heeft een onverwachte waarde. Er is niets gewijzigd. Open de pagina opnieuw.`,
     toCouplings: 'Naar de koppelingen',
   },
+  original: 'Oorspronkelijke melding (Engels)',
   yes: 'Ja',
   no: 'Nee',
   units: { day: 'd', hour: 'u', minute: 'min' },
@@ -89,8 +94,8 @@ export const nl: Texts = {
     },
     allActions: 'alles',
     nothingYet: 'Nog niets verstuurd',
-    failedOf: (failed, requests) =>
-      `${failed} van ${requests} verzoeken mislukten in de afgelopen 24 uur; per uur zijn er hooguit 25 bekeken`,
+    failedOf: (failed, total) =>
+      `${failed} van ${requests(total)} mislukt in de afgelopen 24 uur (steekproef van hooguit 25 per uur)`,
     toggle: name => `${name} is actief`,
     state: {
       active: 'Actief',
@@ -99,36 +104,37 @@ export const nl: Texts = {
       failing: 'Storing',
       held: 'Gepauzeerd',
       willBeDisabled: left =>
-        `Wordt over ${left} uitgeschakeld als er tot die tijd niets wordt geaccepteerd.`,
-      willBeDisabledSoon: 'Wordt uitgeschakeld zodra er weer een melding verloren gaat.',
+        `Wordt over ${left} uitgeschakeld, tenzij er voor die tijd een verzoek wordt geaccepteerd.`,
+      gone: 'De ontvanger antwoordde 410 Gone: hij wil geen verzoeken meer.',
+      failedTooLong: 'Er is vijf dagen lang geen verzoek geaccepteerd.',
+      willBeDisabledSoon: 'Wordt uitgeschakeld zodra er weer een melding onbestelbaar is.',
       heldFor: left => `De ontvanger vroeg om een pauze van ${left}.`,
     },
     pace: {
-      paused: seconds =>
-        `De ontvanger antwoordt niet of kan even niet meer aan: over ${seconds} s gaat het volgende verzoek, alleen.`,
+      paused: wait => `De ontvanger ligt eruit of is overbelast. Over ${seconds(wait)} volgt één verzoek.`,
       slowed: (limit, most) =>
-        `De ontvanger had het moeilijk: hooguit ${limit} van ${most} verzoeken tegelijk, meer naarmate ze worden geaccepteerd.`,
-      ofThisProcess: '(Zoals het proces verstuurt dat deze pagina schreef.)',
+        `De ontvanger lag eruit of was overbelast. walhook stuurt hooguit ${requests(limit)} tegelijk (normaal ${most}), en meer naarmate het lukt.`,
+      ofThisProcess: '(Volgens het proces dat deze pagina stuurde.)',
     },
     done: {
-      saved: 'De wijzigingen zijn opgeslagen.',
-      deleted: 'De webhook is verwijderd.',
-      activated: 'De webhook is actief.',
-      deactivated: 'De webhook is inactief: er wordt niets naartoe gestuurd.',
+      saved: 'Wijzigingen opgeslagen.',
+      deleted: 'Webhook verwijderd.',
+      activated: 'Webhook geactiveerd.',
+      deactivated: 'Webhook gedeactiveerd. Er wordt niets naartoe gestuurd.',
     },
     empty: {
       title: 'Laat een ander systeem weten wat hier verandert',
       what: 'Een webhook stuurt een ondertekend verzoek naar een URL van jou, telkens als een gebruiker of bedrijf wordt aangemaakt, gewijzigd of verwijderd.',
       steps: [
         'Vraag bij het andere systeem de URL van het endpoint op.',
-        'Maak een webhook met die URL en kies welke wijzigingen je wilt doorgeven.',
+        'Maak een webhook met die URL en kies de triggers.',
         'Verstuur een test: dan zie je meteen of alles werkt.',
       ],
       askAdmin: 'Alleen een beheerder kan een webhook maken. Vraag het er een.',
     },
   },
   form: {
-    someWrong: 'Er is nog niets opgeslagen: hieronder klopt iets niet.',
+    someWrong: 'Nog niets opgeslagen: verbeter de velden hieronder.',
     name: 'Naam',
     nameHint: 'Alleen voor jezelf, bijvoorbeeld de dienst die je koppelt.',
     isActive: 'Is actief',
@@ -136,9 +142,9 @@ export const nl: Texts = {
     inactive: 'Inactief',
     url: 'URL',
     urlHint: 'Het endpoint dat de verzoeken ontvangt. Begint met https.',
-    urlFine: 'Naar dit adres kunnen verzoeken worden gestuurd.',
+    urlFine: 'walhook kan verzoeken naar dit adres sturen.',
     triggers: 'Triggers',
-    triggersHint: 'Welke wijzigingen deze webhook doorgeeft.',
+    triggersHint: 'Meldingen die naar deze webhook gaan.',
     all: 'Alles',
     allOfEntity: entity => `${entity}: alles`,
     allOfAction: action => `Alles: ${action}`,
@@ -150,10 +156,10 @@ export const nl: Texts = {
     headerName: 'Naam',
     headerValue: 'Waarde',
     headerValueOf: name => `Waarde van ${name}`,
-    headerKept: 'Blijft zoals hij is',
+    headerKept: 'Ongewijzigd',
     certificate: {
       title: 'Clientcertificaat',
-      hint: 'Voor een ontvanger die erom vraagt (mutual TLS). Certificaat en sleutel in PEM, zonder wachtwoord. Ze worden versleuteld bewaard en de sleutel krijgt niemand te zien.',
+      hint: 'Voor een ontvanger die mutual TLS vereist. Certificaat en sleutel in PEM, zonder wachtwoord. Beide worden versleuteld bewaard; de sleutel wordt nooit getoond.',
       stored: subject => `Bewaard: ${subject}, geldig tot`,
       remove: 'Certificaat verwijderen',
       certificate: 'Certificaat, met de keten',
@@ -161,10 +167,10 @@ export const nl: Texts = {
     },
     previous: 'Vorige waarden meesturen',
     previousHint: 'Een wijziging vermeldt dan ook welke velden zijn veranderd en wat erin stond.',
-    logBodies: 'Inhoud in het logboek',
-    logBodiesOf: { all: 'Van elk verzoek', failed: 'Van mislukte verzoeken', none: 'Van geen enkel verzoek' },
+    logBodies: 'Inhoud in de log',
+    logBodiesOf: { all: 'Alle verzoeken', failed: 'Alleen mislukte verzoeken', none: 'Geen' },
     logBodiesHint:
-      'Wat er is verstuurd en geantwoord, kunnen persoonsgegevens zijn. Wanneer, hoe lang en met welke uitkomst wordt altijd bewaard.',
+      'De inhoud kan persoonsgegevens bevatten. Tijdstip, duur en resultaat worden altijd bewaard.',
     latest: 'Alleen de laatste stand',
     latestHint:
       'Wachten er meerdere meldingen over dezelfde gebruiker of hetzelfde bedrijf, dan wordt alleen de nieuwste verstuurd.',
@@ -174,17 +180,17 @@ export const nl: Texts = {
     maxWaitMs: 'Wacht hooguit, in milliseconden (0 tot 60000)',
     updateFields: 'Alleen wijzigingen van deze velden',
     untold: names =>
-      `De database vertelt niet wat er in ${names} is veranderd: daarvan worden geen vorige waarden meegestuurd, en elke wijziging, welke velden hieronder ook zijn gekozen.`,
-    untoldMend: 'Voor beide voert een beheerder van de database dit uit:',
-    untoldCheck: 'Voer “walhook check” uit: dat zegt of het kan, en hoe.',
-    updateFieldsHint: 'Kies er geen om elke wijziging door te geven.',
+      `De database legt de vorige waarden van ${names} niet vast. Die worden dus niet meegestuurd, en elke wijziging wordt verstuurd, welke velden je hieronder ook kiest.`,
+    untoldMend: 'Om ze vast te leggen voert een beheerder van de database dit uit:',
+    untoldCheck: 'Voer “walhook check” uit om te zien of en hoe dat kan.',
+    updateFieldsHint: 'Kies er geen om elke wijziging te versturen.',
     tryTitle: 'Testen voor je opslaat',
     tryHint: 'Stuurt een test naar de URL hierboven, met deze instellingen. Er wordt niets opgeslagen.',
     tryUnsigned:
       'Een nieuwe webhook heeft nog geen geheim, dus de ontvanger kan de handtekening van deze test niet controleren.',
     try: 'Test versturen',
-    previewTitle: 'Zo ziet een verzoek eruit',
-    previewHint: 'Een voorbeeld voor elke trigger die je hebt gekozen.',
+    previewTitle: 'Voorbeeldverzoek',
+    previewHint: 'Een voorbeeld voor elke gekozen trigger.',
     previewNone: 'Kies een trigger om een voorbeeld te zien.',
     create: 'Webhook aanmaken',
     save: 'Wijzigingen opslaan',
@@ -192,23 +198,23 @@ export const nl: Texts = {
     delete: 'Webhook verwijderen',
     wrong: {
       noName: 'Geef de webhook een naam.',
-      longName: 'De naam mag 200 tekens lang zijn.',
+      longName: 'Gebruik hooguit 200 tekens voor de naam.',
       strangeName: 'In de naam staan tekens die niet bewaard kunnen worden. Typ hem opnieuw.',
       noUrl: 'Vul de URL van het endpoint in.',
-      longUrl: 'De URL mag 2048 tekens lang zijn.',
-      noTriggers: 'Kies minstens één trigger: anders wordt er nooit iets verstuurd.',
+      longUrl: 'Gebruik hooguit 2048 tekens voor de URL.',
+      noTriggers: 'Kies minstens één trigger.',
       maxEvents: 'Gebruik een heel getal van 2 tot 1000.',
       maxWaitMs: 'Gebruik een heel getal van 0 tot 60000.',
     },
   },
   created: {
-    done: 'De webhook is aangemaakt.',
+    done: 'Webhook aangemaakt.',
     secret: 'Geheim voor de handtekening',
     secretHint:
       'Kopieer het nu en geef het op een veilige manier aan de ontvanger. Daarmee kan die controleren of een verzoek echt van hier komt.',
     copy: 'Kopiëren',
     copied: 'Gekopieerd',
-    next: 'Wat de ontvanger ermee doet',
+    next: 'Zo controleert de ontvanger een verzoek',
     nextHint:
       'Verzoeken zijn ondertekend volgens Standard Webhooks: elke bibliotheek daarvan kan ze controleren, en ook deze code, die geen bibliotheek nodig heeft.',
     test: 'Webhook testen',
@@ -217,7 +223,7 @@ export const nl: Texts = {
     title: 'Webhook verwijderen',
     question: name => `“${name}” verwijderen?`,
     consequence:
-      'Wat nog in de wachtrij staat, verdwijnt ook en wordt niet meer verstuurd. Dit kun je niet ongedaan maken. Wil je alleen even stoppen, zet de webhook dan op inactief.',
+      'De meldingen in de wachtrij worden ook verwijderd. Dit kun je niet ongedaan maken. Wil je alleen even stoppen, zet de webhook dan op inactief.',
     confirm: 'Verwijderen',
   },
   secret: {
@@ -225,20 +231,19 @@ export const nl: Texts = {
     what: 'Elk verzoek naar deze webhook wordt met dit geheim ondertekend. De ontvanger heeft hetzelfde geheim nodig om te weten dat een verzoek echt van hier komt.',
     hidden: 'Het geheim is verborgen.',
     show: 'Geheim tonen',
-    showHint: 'In het logboek komt te staan dat je het hebt bekeken.',
+    showHint: 'In het logboek komt te staan dat jij het hebt bekeken.',
     audit: 'Wie het heeft bekeken en gewijzigd',
     shownHint: 'Geef het op een veilige manier aan de ontvanger: niet per mail en niet in een chat.',
-    bothSignUntil: 'Verzoeken worden ook nog met het vorige geheim ondertekend, tot',
-    oldHasEnded: 'Het vorige geheim geldt niet meer: voortaan ondertekent alleen het nieuwe.',
+    bothSignUntil: 'Verzoeken worden ook nog met het oude geheim ondertekend, tot',
+    oldHasEnded: 'Het oude geheim is verlopen. Verzoeken worden nu alleen met het nieuwe ondertekend.',
     rotate: 'Nieuw geheim',
-    rotated: 'Het nieuwe geheim is gemaakt. Geef het nu aan de ontvanger.',
+    rotated: 'Nieuw geheim aangemaakt. Geef het nu aan de ontvanger.',
     rotateWhat:
-      'Maakt een nieuw geheim voor deze webhook. Om te zorgen dat er intussen geen verzoek wordt geweigerd, ondertekent het vorige geheim nog een tijd mee: elk verzoek heeft dan twee handtekeningen, en de ontvanger kan op elk moment overstappen.',
+      'Maakt een nieuw geheim voor deze webhook. Het oude geheim ondertekent nog een tijd mee: elk verzoek heeft dan twee handtekeningen, en de ontvanger kan op elk moment overstappen.',
     endsTheOther:
-      'Het geheim is kort geleden al vervangen. Ga je door, dan vervalt het geheim van daarvoor meteen. Het zou nog ondertekenen tot',
+      'De vorige vervanging loopt nog. Ga je door, dan vervalt het oude geheim daarvan nu, in plaats van op',
     hours: 'Zoveel uur ondertekenen beide',
-    hoursHint:
-      'Van 0 tot 168. Met 0 vervalt het vorige geheim meteen: dat is juist als een ander het te weten is gekomen.',
+    hoursHint: 'Van 0 tot 168. Met 0 vervalt het oude geheim meteen: kies dat als het is uitgelekt.',
     wrongHours: 'Gebruik een heel getal van 0 tot 168.',
     rotateNow: 'Nieuw geheim maken',
     verify: 'Zo controleert de ontvanger een verzoek',
@@ -248,7 +253,7 @@ export const nl: Texts = {
   tokens: {
     title: 'Tokens',
     new: 'Nieuw token',
-    lead: 'Wie een token heeft, kan er hier mee inloggen en de API ermee aanroepen. Het token uit WALHOOK_ADMIN_TOKEN staat niet in deze lijst.',
+    lead: 'Wie een token heeft, kan hier inloggen en de API aanroepen. Het token uit WALHOOK_ADMIN_TOKEN staat niet in deze lijst.',
     columns: {
       name: 'Naam',
       role: 'Rol',
@@ -257,7 +262,7 @@ export const nl: Texts = {
       used: 'Laatst gebruikt',
     },
     own: 'van jou',
-    never: 'Onbeperkt',
+    never: 'Verloopt niet',
     unused: 'Nooit',
     isRevoked: 'Ingetrokken',
     isExpired: 'Verlopen',
@@ -267,23 +272,23 @@ export const nl: Texts = {
     revokeTitle: 'Token intrekken',
     question: name => `Token “${name}” intrekken?`,
     consequence:
-      'Wie het heeft, kan vanaf nu niet meer inloggen of de API aanroepen, en wordt uitgelogd. Dit kun je niet ongedaan maken.',
-    ownConsequence: 'Dit is het token waarmee jij bent ingelogd: je wordt zelf ook uitgelogd.',
-    revoked: 'Het token is ingetrokken.',
+      'Wie dit token gebruikt, wordt uitgelogd en kan de API niet meer aanroepen. Dit kun je niet ongedaan maken.',
+    ownConsequence: 'Je gebruikt dit token zelf: jij wordt ook uitgelogd.',
+    revoked: 'Token ingetrokken.',
     empty: {
       title: 'Een token voor elke persoon en elk programma',
       what: 'Met een eigen token heeft iedereen precies de rol die nodig is, staat in het logboek wie wat heeft gewijzigd, en kun je er een intrekken zonder dat anderen er last van hebben.',
       configured: 'Tot nu toe is er alleen het token uit WALHOOK_ADMIN_TOKEN. Dat staat niet in deze lijst.',
     },
     form: {
-      someWrong: 'Er is nog geen token gemaakt: hieronder klopt iets niet.',
+      someWrong: 'Nog geen token aangemaakt: verbeter de velden hieronder.',
       name: 'Naam',
-      nameHint: 'Van wie het is, of voor welk programma. Het logboek toont deze naam.',
+      nameHint: 'De persoon of het programma dat het gebruikt. Het logboek toont deze naam.',
       role: 'Rol',
       roles: {
-        viewer: 'Kijkt en wijzigt niets.',
-        operator: 'Verstuurt ook tests, en stuurt opnieuw wat is mislukt.',
-        admin: 'Mag alles: webhooks, hun geheimen en tokens.',
+        viewer: 'Kan alles bekijken behalve geheimen, tokens en het logboek.',
+        operator: 'Kan ook tests versturen en meldingen opnieuw versturen.',
+        admin: 'Kan alles, ook webhooks, hun geheimen en tokens.',
       },
       user: 'Gebruikersaccount',
       userHint:
@@ -294,34 +299,34 @@ export const nl: Texts = {
         '90d': '90 dagen',
         '365d': 'Een jaar',
         day: 'Tot en met een dag',
-        never: 'Onbeperkt',
+        never: 'Verloopt niet',
       },
       day: 'Laatste dag, bij “Tot en met een dag”',
       create: 'Token aanmaken',
     },
     wrong: {
       noName: 'Geef het token een naam.',
-      longName: 'De naam mag 200 tekens lang zijn.',
+      longName: 'Gebruik hooguit 200 tekens voor de naam.',
       strange: 'Dit is te lang, of er staan tekens in die niet bewaard kunnen worden. Typ het opnieuw.',
       noRole: 'Kies een rol.',
       noExpiry: 'Kies hoe lang het token geldig is.',
-      noDay: 'Kies een dag die niet voorbij is.',
+      noDay: 'Kies vandaag of een latere dag.',
     },
     created: {
-      done: 'Het token is aangemaakt.',
+      done: 'Token aangemaakt.',
       token: 'Het token',
-      onlyNow: 'Je ziet het alleen nu.',
+      onlyNow: 'Je ziet het maar één keer.',
       hint: 'Kopieer het en geef het op een veilige manier aan de houder. Raakt het kwijt, trek het dan in en maak een ander.',
-      use: 'Wat je ermee doet',
-      useHint: 'Log er hier mee in, of stuur deze header mee met elke aanroep van de API:',
+      use: 'Zo gebruik je het',
+      useHint: 'Log er hier mee in, of stuur deze header mee met elke API-aanroep:',
       example: 'Header voor de API',
       back: 'Naar de tokens',
     },
   },
   audit: {
     title: 'Logboek',
-    columns: { at: 'Wanneer', who: 'Wie', what: 'Wat', changes: 'Van wat naar wat' },
-    kinds: { token: 'token', configuration: 'bij de start ingesteld', 'command line': 'Opdrachtregel' },
+    columns: { at: 'Wanneer', who: 'Wie', what: 'Wat', changes: 'Wijzigingen' },
+    kinds: { token: 'token', configuration: 'configuratie', 'command line': 'Opdrachtregel' },
     account: id => `account ${id}`,
     deleted: id => `webhook ${id}, verwijderd`,
     only: name => `Je ziet alleen wat over “${name}” gaat.`,
@@ -330,10 +335,10 @@ export const nl: Texts = {
     older: 'Ouder',
     nothing: 'niets',
     becomes: 'wordt',
-    fieldCount: count => `${count} velden`,
+    fieldCount: counter('nl', { one: '# veld', other: '# velden' }),
     empty: {
-      title: 'Er is nog niets gewijzigd',
-      what: 'Hier komt te staan wie een webhook of token heeft gewijzigd, wanneer, en van wat naar wat. Ook dat iemand een geheim heeft bekeken. Geheimen zelf staan hier nooit.',
+      title: 'Nog geen wijzigingen',
+      what: 'Hier komt te staan wie een webhook of token heeft gewijzigd, wanneer en hoe, en wie een geheim heeft bekeken. De geheimen zelf staan hier nooit.',
     },
     actions: {
       'webhook.created': 'Maakte een webhook',
@@ -343,9 +348,9 @@ export const nl: Texts = {
       'webhook.disabled': 'Schakelde een webhook uit',
       'webhook.secret_shown': 'Bekeek een geheim',
       'webhook.secret_rotated': 'Maakte een nieuw geheim',
-      'deliveries.resent': 'Stuurde opnieuw wat was mislukt',
+      'deliveries.resent': 'Stuurde mislukte meldingen opnieuw',
       'deliveries.replayed': 'Stuurde meldingen nog een keer',
-      'deliveries.cancelled': 'Annuleerde wat in de wachtrij stond',
+      'deliveries.cancelled': 'Annuleerde de wachtrij',
       'backfill.started': 'Begon alle rijen te versturen',
       'backfill.changed': 'Wijzigde het tempo van een backfill',
       'backfill.cancelled': 'Stopte een backfill',
@@ -370,7 +375,7 @@ export const nl: Texts = {
       previous: 'Vorige waarden',
       update_fields: 'Alleen wijzigingen van',
       mode: 'Modus',
-      log_bodies: 'Inhoud in het logboek',
+      log_bodies: 'Inhoud in de log',
       batch: 'Bundel',
       disabled_reason: 'Uitgeschakeld omdat',
       disabled_at: 'Uitgeschakeld op',
@@ -385,7 +390,7 @@ export const nl: Texts = {
       status: 'Status',
       state: 'Toestand',
       event_id: 'Melding',
-      entity_type: 'Soort',
+      entity_type: 'Onderwerp',
       rows_per_second: 'Rijen per seconde',
     },
   },
@@ -395,51 +400,52 @@ export const nl: Texts = {
     unknown: 'Nu niet bekend',
     noChange: 'Nog geen',
     states: {
-      starting: { word: 'Start', what: 'Er wordt (opnieuw) verbinding gemaakt met de database.' },
-      streaming: { word: 'Leest mee', what: 'Wijzigingen worden gelezen zodra ze worden gemaakt.' },
+      starting: { word: 'Start', what: 'Maakt verbinding met de database.' },
+      streaming: { word: 'Leest mee', what: 'Wijzigingen worden gelezen zodra ze zijn vastgelegd.' },
       'standing by': {
         word: 'Stand-by',
         what: 'Een ander proces van walhook leest de wijzigingen. Dit proces neemt het over als dat stopt.',
       },
-      lagging: { word: 'Loopt achter', what: 'Wat wordt gelezen, loopt meer dan een halve minuut achter.' },
+      lagging: { word: 'Loopt achter', what: 'Het lezen loopt meer dan een halve minuut achter.' },
       gap: {
         word: 'Gat',
-        what: 'Wijzigingen worden gelezen. Sommige zijn verloren gegaan en nog niet opnieuw verteld.',
+        what: 'Wijzigingen worden gelezen. Sommige gingen verloren en moeten met een resync worden hersteld.',
       },
       blocked: { word: 'Geblokkeerd', what: 'Er moet eerst iets in de database worden hersteld.' },
-      lost: { word: 'Kwijt', what: 'Wijzigingen kunnen niet meer worden gelezen vanaf waar we waren.' },
+      lost: {
+        word: 'Kwijt',
+        what: 'Wijzigingen kunnen niet meer worden gelezen vanaf waar het lezen stopte.',
+      },
       'not a role of this process': {
         word: 'Elders',
         what: 'Dit proces van walhook leest geen wijzigingen: een ander doet dat.',
       },
     },
     figures: {
-      capture: 'Wijzigingen lezen',
+      capture: 'Lezen',
       lag: 'Achterstand',
-      lagHint: 'Wat de database heeft geschreven en walhook nog niet heeft opgeslagen.',
-      heldBack: 'Bewaard voor walhook',
+      lagHint: 'WAL die de database heeft geschreven en die walhook nog moet opslaan.',
+      heldBack: 'Bewaarde WAL',
       heldBackHint:
-        'De log die de database op schijf bewaart tot walhook hem heeft gelezen. Boven 1 GB verdient het aandacht.',
-      probe: 'Doorlooptijd',
-      probeHint:
-        'Hoe lang een wijziging doet over de weg van de database naar de meldingen, bij de laatste meting.',
+        'WAL die de database op schijf bewaart tot walhook hem heeft gelezen. Kijk ernaar boven 1 GB.',
+      probe: 'Leesvertraging',
+      probeHint: 'Tijd van een wijziging in de database tot de melding, bij de laatste meting.',
       lastChange: 'Laatste wijziging',
       lastChangeHint: 'Wanneer er voor het laatst een gebruiker of bedrijf is gewijzigd.',
       waiting: 'In de wachtrij',
       waitingHint: entities =>
-        `Meldingen die nog verstuurd worden, over ${entities} gebruikers of bedrijven.`,
-      dead: 'Opgegeven',
-      deadHint:
-        'Meldingen die zo vaak zijn geprobeerd als het schema zegt. Ze kunnen opnieuw worden verstuurd.',
+        `Meldingen die nog afgeleverd moeten worden. Gebruikers of bedrijven: ${entities}.`,
+      dead: 'Onbestelbaar',
+      deadHint: 'Meldingen waarvan alle pogingen mislukten. Ze kunnen opnieuw worden verstuurd.',
     },
     findings: {
       capture_lost: {
         what: 'Er gaan wijzigingen verloren.',
         advice:
-          'Ze kunnen niet meer worden gelezen. Wie walhook beheert, begint opnieuw met “walhook resync”: dat vertelt elke webhook hoe alles nu is. Het zegt eerst wat het gaat doen.',
+          'Ze kunnen niet meer worden gelezen. Voer “walhook resync” uit: dat stuurt elke webhook de huidige stand, en zegt eerst wat het gaat doen.',
       },
       capture_blocked: {
-        what: 'Er wordt niets uit de database gelezen tot daar iets is hersteld.',
+        what: 'Een probleem in de database houdt het lezen tegen.',
         advice:
           'Geef de zin hierboven aan wie de database beheert: daar staat wat er moet gebeuren. Daarna gaat walhook vanzelf verder, en intussen gaat er niets verloren.',
       },
@@ -449,40 +455,40 @@ export const nl: Texts = {
           'Controleer of hij draait en of walhook hem kan bereiken. Wat al was opgeslagen wordt intussen verstuurd, en er gaat niets verloren.',
       },
       gap: {
-        what: 'Er zijn eerder wijzigingen verloren gegaan, en ontvangers weten daar nog niet van.',
-        advice: 'Hieronder staat wanneer. Wie walhook beheert, vertelt alles opnieuw met “walhook resync”.',
+        what: 'Er zijn eerder wijzigingen verloren gegaan, en ontvangers missen die nog.',
+        advice: 'Hieronder staat wanneer. Voer “walhook resync” uit om de huidige stand te versturen.',
       },
       resyncing: {
-        what: 'Er zijn wijzigingen verloren gegaan. Hoe alles nu is, wordt opnieuw verteld.',
+        what: 'Er zijn wijzigingen verloren gegaan. Een resync verstuurt de huidige stand.',
         advice:
           'Dat gaat vanzelf verder, terwijl nieuwe wijzigingen worden gelezen. “walhook resync” zegt hoe ver het is.',
       },
       mapping_lost: {
-        what: 'Een tabel of kolom die walhook moet versturen, is uit de database verdwenen.',
+        what: 'Een tabel of kolom uit de mapping is uit de database verwijderd.',
         advice:
-          'Daarvan wordt niets meer verstuurd; al het andere wel. Wie de database beheert, maakt hem opnieuw aan en voert daarna “walhook resync --entity” uit. Is hij voorgoed weg, haal hem dan uit de mapping en start walhook opnieuw.',
+          'Al het andere wordt nog verstuurd. Maak hem opnieuw aan en voer daarna “walhook resync --entity” uit. Is hij voorgoed weg, haal hem dan uit de mapping en herstart walhook.',
       },
       backfill_failed: {
-        what: 'Bestaande rijen zouden worden verstuurd, en dat is mislukt.',
-        advice: 'De zin hierboven zegt waarom. Is dat verholpen, begin dan opnieuw met “walhook backfill”.',
+        what: 'Een backfill is mislukt.',
+        advice:
+          'De zin hierboven zegt waarom. Is dat verholpen, start hem dan opnieuw met “walhook backfill”.',
       },
       capture_starting: {
         what: 'Er wordt verbinding gemaakt met de database.',
-        advice:
-          'Dat duurt een paar seconden. Blijft het zo, kijk dan in de log van walhook: daar staat wat er in de weg zit.',
+        advice: 'Dat duurt een paar seconden. Duurt het langer, dan staat in de log van walhook waarom.',
       },
       capture_lagging: {
         what: 'Wijzigingen komen met vertraging binnen.',
         advice:
-          'Een grote import doet dat, en dan gaat het vanzelf over. Wordt het niet minder, kijk dan of de database van walhook het te druk heeft.',
+          'Een grote import veroorzaakt dit, en dat trekt vanzelf bij. Blijft de achterstand groeien, kijk dan of de database van walhook overbelast is.',
       },
       much_held_back: {
-        what: 'De database bewaart veel van zijn log voor walhook, en de schijf kan vol raken.',
+        what: 'De database bewaart veel WAL voor walhook, en de schijf kan vol raken.',
         advice:
-          'Controleer of walhook kan lezen: dat staat hieronder. Ook een transactie die in de database open is blijven staan houdt de log vast. Met max_slot_wal_keep_size stel je een grens in.',
+          'Controleer hieronder of walhook leest. Ook een transactie die open is blijven staan, houdt WAL vast. Met max_slot_wal_keep_size stel je een grens in.',
       },
       long_queue: {
-        what: 'Er wachten veel meldingen op verzending.',
+        what: 'Er staan veel meldingen in de wachtrij.',
         advice:
           'In de lijst met koppelingen zie je bij welke webhook. Misschien is de ontvanger traag of weg; een webhook die niet meer nodig is, kun je op inactief zetten.',
       },
@@ -492,22 +498,22 @@ export const nl: Texts = {
           'In de lijst met koppelingen zie je welke ontvangers ze niet accepteren. Stuur er een een test: dan zie je waarom.',
       },
       dead: {
-        what: 'Er zijn meldingen opgegeven.',
+        what: 'Er zijn onbestelbare meldingen.',
         advice:
-          'De ontvangers accepteerden ze niet, hoe vaak ze ook zijn geprobeerd. Is dat verholpen, dan kunnen ze opnieuw worden verstuurd, op de pagina Log van de webhook.',
+          'Elke poging om ze af te leveren is mislukt. Is de oorzaak verholpen, verstuur ze dan opnieuw op de pagina Log van de webhook.',
       },
     },
     lastHour: 'Het afgelopen uur, verzoeken per minuut',
     lastDay: 'De afgelopen dag, verzoeken per minuut',
     plotLabel: (delivered, failed) => `${delivered} afgeleverd, ${failed} mislukt.`,
-    sampled: 'Berekend uit een steekproef, omdat het er veel zijn.',
+    sampled: 'Geschat uit een steekproef.',
     delivered: 'Afgeleverd',
     failed: 'Mislukt',
     from: 'Vanaf',
     asTable: 'Als tabel',
-    gaps: 'Wijzigingen die verloren gingen',
+    gaps: 'Verloren wijzigingen',
     gapsHint: 'Perioden waarin wijzigingen niet gelezen konden worden.',
-    columns: { found: 'Gevonden', why: 'Waarom', mended: 'Opnieuw verteld' },
+    columns: { found: 'Gevonden', why: 'Waarom', mended: 'Hersteld' },
     notYet: 'Nog niet',
   },
   test: {
@@ -521,8 +527,8 @@ export const nl: Texts = {
     userIdNeeded:
       'Bij jouw token hoort geen account: vul het id in van de gebruiker van wie de gegevens worden verstuurd.',
     send: 'Webhook testen',
-    busy: seconds =>
-      `Er lopen al zoveel tests als er tegelijk mogen, dus er is niets verstuurd. Probeer het over ${seconds} s opnieuw.`,
+    busy: wait =>
+      `Er lopen te veel tests tegelijk. Er is niets verstuurd. Probeer het over ${seconds(wait)} opnieuw.`,
   },
   log: {
     title: 'Log',
@@ -535,11 +541,11 @@ export const nl: Texts = {
       next: 'Volgende poging',
     },
     triggers: { schedule: 'Wijziging', manual: 'Handmatig', test: 'Test' },
-    batch: events => (events === 1 ? '1 melding in een bundel' : `${events} meldingen in één verzoek`),
+    batch: counter('nl', { one: '# melding in een bundel', other: '# meldingen in één verzoek' }),
     attemptOf: (number, most) => `${number} van ${most}`,
     noFurtherTry: 'geen',
     waitsForWebhook: 'zodra de webhook weer actief is',
-    waiting: events => `In de wachtrij: ${events}.`,
+    waiting: count => `In de wachtrij: ${count}.`,
     older: 'Ouder',
     newest: 'Nieuwste',
     empty: {
@@ -575,9 +581,9 @@ export const nl: Texts = {
     },
     request: 'Verzoek',
     previousAttempt: 'Vorige poging',
-    nextAttempt: 'Volgende poging',
+    nextAttempt: 'Poging erna',
     attempts: 'Pogingen van dezelfde melding',
-    eventPage: 'Wat er met deze melding is gebeurd',
+    eventPage: 'Afleveringen van deze melding',
     events: 'Meldingen in dit verzoek',
     sentAt: 'Verstuurd op',
     messageId: 'webhook-id',
@@ -596,22 +602,22 @@ export const nl: Texts = {
     moreThan: count => `meer dan ${count}`,
     resend: 'Mislukte opnieuw versturen',
     resendWhat:
-      'Verstuurt alles nog eens wat in deze tijd mislukte en sindsdien niet is afgeleverd: wat is opgegeven, en meteen ook wat nog op een volgende poging wacht. Meldingen over hetzelfde onderwerp blijven op volgorde.',
+      'Verstuurt elke melding opnieuw die in deze periode mislukte en nog niet is afgeleverd: onbestelbare meldingen, en meteen ook meldingen waarvoor nog een poging volgt. Meldingen over hetzelfde onderwerp blijven op volgorde.',
     since: 'Mislukt in',
     sinces: { day: 'De afgelopen 24 uur', week: 'De afgelopen 7 dagen', all: 'Alles wat in de log staat' },
     failedCount: count => `Meldingen die opnieuw worden verstuurd: ${count}.`,
-    failedNone: 'In deze tijd is niets mislukt wat sindsdien niet is afgeleverd.',
+    failedNone: 'Alles wat in deze periode mislukte, is inmiddels afgeleverd.',
     resendNow: 'Opnieuw versturen',
     cancel: 'Wachtrij annuleren',
     cancelWhat:
-      'Wat voor deze webhook in de wachtrij staat, wordt dan niet meer vanzelf verstuurd. Wat nu onderweg is en wat er later bij komt, gaat gewoon door. Elke melding kan handmatig opnieuw worden verstuurd.',
+      'walhook verstuurt de meldingen in de wachtrij van deze webhook dan niet meer. Meldingen die onderweg zijn en latere meldingen gaan gewoon door. Elke melding kan handmatig opnieuw worden verstuurd.',
     cancelCount: count => `In de wachtrij of onderweg: ${count}.`,
     cancelNone: 'Voor deze webhook staat niets in de wachtrij.',
     cancelNow: 'Annuleer deze meldingen',
     back: 'Terug naar de log',
     resent: count => `Wordt opnieuw verstuurd: ${count}.`,
     cancelled: count => `Geannuleerd: ${count}.`,
-    more: 'Dat is nog niet alles, want het is veel. Ga door voor de rest.',
+    more: 'Er zijn nog meer meldingen. Ga door met de rest.',
     goOn: 'Doorgaan',
   },
   events: {
@@ -630,13 +636,13 @@ export const nl: Texts = {
     committed: 'Gewijzigd in de applicatie',
     changed: 'Gewijzigde velden',
     omitted: 'Velden waarvan de waarde onbekend is',
-    body: 'Wat er wordt verstuurd',
-    previous: 'Waarden ervoor',
+    body: 'Inhoud',
+    previous: 'Vorige waarden',
     others: 'Alle meldingen over hetzelfde onderwerp',
-    became: 'Wat ermee is gebeurd',
-    noWebhooks: 'Er is nog geen webhook, dus is dit naar niemand verstuurd.',
+    became: 'Afleveringen',
+    noWebhooks: 'Er is nog geen webhook.',
     notSentTo: 'Niet verstuurd naar',
-    firstOnly: count => `Alleen de eerste ${count} webhooks staan hier.`,
+    firstOnly: count => `Alleen de eerste ${count} webhooks worden getoond.`,
     now: 'Nu',
     next: 'Volgende poging:',
     other: 'De andere melding',
@@ -646,12 +652,12 @@ export const nl: Texts = {
     exactly: 'Volledig, in het Engels',
     sendNow: 'Nu versturen',
     sendAnyway: 'Toch versturen',
-    cancel: 'Niet versturen',
+    cancel: 'Aflevering annuleren',
     done: {
-      resent: 'De melding wordt opnieuw verstuurd. Wat ermee gebeurt, verschijnt hieronder.',
+      resent: 'De melding wordt opnieuw verstuurd. De aflevering verschijnt hieronder.',
       resent_older:
         'De melding wordt opnieuw verstuurd. De ontvanger heeft al een nieuwere stand van dit onderwerp gehad en krijgt deze oudere daarna.',
-      cancelled: 'De melding wordt niet meer vanzelf verstuurd.',
+      cancelled: 'Aflevering geannuleerd.',
       not_cancelled: 'Er is niets geannuleerd. De melding stond niet meer in de wachtrij, of is nu onderweg.',
     },
     states: {
@@ -661,8 +667,8 @@ export const nl: Texts = {
         what: 'Er kwam een nieuwere stand voor in de plaats: deze webhook wil alleen de laatste.',
       },
       dead: {
-        word: 'Opgegeven',
-        what: 'Alle pogingen zijn mislukt, dus er volgt geen meer. Handmatig opnieuw versturen kan wel.',
+        word: 'Onbestelbaar',
+        what: 'Alle pogingen zijn mislukt, en er volgt geen meer. Handmatig opnieuw versturen kan wel.',
       },
       cancelled: {
         word: 'Geannuleerd',
@@ -673,13 +679,13 @@ export const nl: Texts = {
         word: 'In de wachtrij',
         what: 'De melding is aan de beurt zodra deze webhook ruimte heeft voor nog een verzoek.',
       },
-      retrying: { word: 'Wordt herhaald', what: 'De ontvanger heeft de melding nog niet geaccepteerd.' },
+      retrying: { word: 'Nieuwe poging volgt', what: 'De ontvanger heeft de melding nog niet geaccepteerd.' },
       blocked: {
         word: 'Geblokkeerd',
         what: 'Het adres van de ontvanger is niet toegestaan. Er volgt een nieuwe poging, voor als dat wordt opgelost.',
       },
       behind: {
-        word: 'Wacht op zijn beurt',
+        word: 'In de wachtrij',
         what: 'Een eerdere melding over hetzelfde onderwerp gaat voor: die worden op volgorde verstuurd.',
       },
       inactive: {
@@ -699,17 +705,17 @@ export const nl: Texts = {
         what: 'De webhook wil alleen wijzigingen van bepaalde velden, en daarvan is er geen gewijzigd.',
       },
       for_another: {
-        word: 'Niet voor deze koppeling',
-        what: 'De melding is gemaakt voor een andere koppeling.',
+        word: 'Niet verstuurd',
+        what: 'De melding is alleen voor een andere webhook gemaakt.',
       },
-      unknown: { word: 'Onbekend', what: 'Niets wat nog wordt bewaard, zegt meer.' },
+      unknown: { word: 'Onbekend', what: 'Er wordt niet meer over bewaard.' },
     },
   },
   attempt: {
     status: 'Status',
     noAnswer: 'Geen antwoord',
     outcome: 'Resultaat',
-    duration: 'Duurde',
+    duration: 'Duur',
     address: 'Adres',
     request: 'Verzoek',
     requestBody: 'Inhoud van het verzoek',
@@ -717,10 +723,10 @@ export const nl: Texts = {
     responseBody: 'Inhoud van het antwoord',
     emptyBody: '(leeg)',
     noBody: '(niet meer bewaard)',
-    bodyNotKept: '(niet in het logboek bewaard)',
+    bodyNotKept: '(niet in de log bewaard)',
     tooLarge: bytes => `(${Math.round(bytes / 1e6)} MB, te veel om te tonen)`,
-    truncated: 'Alleen het begin staat hier: de rest is niet gelezen.',
-    headers: count => (count === 1 ? '1 header' : `${count} headers`),
+    truncated: 'Alleen het begin is gelezen.',
+    headers: counter('nl', { one: '# header', other: '# headers' }),
   },
   diagnoses: {
     delivered: {
@@ -730,7 +736,7 @@ export const nl: Texts = {
     delivered_slowly: {
       what: 'De ontvanger heeft het verzoek geaccepteerd, maar deed er lang over.',
       advice:
-        'Na 15 seconden zou het als mislukt tellen. Laat de ontvanger eerst antwoorden en daarna het werk doen.',
+        'Na 15 seconden telt het als mislukt. Laat de ontvanger eerst antwoorden en daarna het werk doen.',
     },
     cancelled: {
       what: 'Het verzoek is afgebroken doordat walhook opnieuw startte.',
@@ -758,8 +764,8 @@ export const nl: Texts = {
       advice: 'Controleer het adres en of een firewall verzoeken van hier doorlaat.',
     },
     no_trust: {
-      what: 'Er kwam geen veilige verbinding tot stand: het certificaat van de ontvanger is niet in orde.',
-      advice: 'De zin hieronder zegt wat eraan mankeert. Het moet bij de ontvanger worden hersteld.',
+      what: 'Geen veilige verbinding: het certificaat van de ontvanger is ongeldig.',
+      advice: 'Het moet bij de ontvanger worden hersteld.',
     },
     too_late: {
       what: 'De ontvanger antwoordde niet op tijd.',
@@ -767,7 +773,7 @@ export const nl: Texts = {
         'Laat de ontvanger eerst antwoorden en daarna het werk doen. Komt er nooit antwoord, kijk dan of er een firewall tussen zit.',
     },
     not_http: {
-      what: 'Wat er antwoordde, spreekt geen geldig HTTP.',
+      what: 'Het antwoord is geen geldig HTTP.',
       advice: 'Controleer de poort in de URL: misschien luistert daar een ander programma.',
     },
     redirects: {
@@ -775,33 +781,32 @@ export const nl: Texts = {
       advice: 'Doorverwijzingen worden niet gevolgd. Gebruik het uiteindelijke adres als URL.',
     },
     gone: {
-      what: 'De ontvanger zegt dat hij geen verzoeken meer wil (410).',
+      what: 'De ontvanger wil geen verzoeken meer (410 Gone).',
       advice: 'Vraag de ontvanger om de nieuwe URL, of verwijder de webhook.',
     },
     wrong_signature: {
-      what: 'De ontvanger accepteerde niet van wie het verzoek komt.',
+      what: 'De ontvanger weigerde de inloggegevens.',
       advice:
-        'Controleer of hij het geheim van deze webhook gebruikt, over precies de bytes van de inhoud, en of hij een eigen header verwacht.',
+        'Controleer of hij met het geheim van deze webhook controleert, over precies de bytes van de inhoud, en of je elke vereiste header meestuurt.',
     },
     wrong_path: {
-      what: 'Op dit adres accepteert niets een POST.',
+      what: 'De ontvanger accepteert geen POST op dit adres.',
       advice: 'Controleer het pad van de URL, letter voor letter.',
     },
     too_large: {
       what: 'Het verzoek is te groot voor de ontvanger.',
-      advice: 'Laat de ontvanger grotere verzoeken toe, of stuur minder meldingen tegelijk.',
+      advice: 'Laat de ontvanger grotere verzoeken toelaten, of stuur minder meldingen tegelijk.',
     },
     busy: {
-      what: 'De ontvanger is er wel, maar heeft het te druk of ligt er zelf uit.',
+      what: 'De ontvanger is overbelast of ligt eruit.',
       advice: 'Probeer het later opnieuw. Gewone meldingen worden vanzelf opnieuw geprobeerd.',
     },
     receiver_failed: {
-      what: 'De ontvanger kreeg het verzoek, maar er ging daar iets mis.',
-      advice:
-        'Kijk in de log van de ontvanger: daar zit de fout. Misschien zegt het antwoord hieronder meer.',
+      what: 'De ontvanger kon het verzoek niet verwerken.',
+      advice: 'Kijk in de log van de ontvanger. Misschien zegt het antwoord hieronder meer.',
     },
     other_status: {
-      what: 'De ontvanger heeft het verzoek niet geaccepteerd.',
+      what: 'De ontvanger weigerde het verzoek.',
       advice:
         'Alleen een status van 200 tot 299 telt als ontvangen. Misschien zegt het antwoord hieronder waarom.',
     },

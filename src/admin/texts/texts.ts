@@ -1,5 +1,12 @@
+import type { Gap } from '../../control/status.ts'
+import type { CaptureCode } from '../../domain/capture-code.ts'
+import type { PageCode } from '../../domain/page-failures.ts'
+import { type Reason, type ReasonTexts, say } from '../../domain/reason.ts'
+import { reasonTexts } from '../../domain/reason-texts.ts'
+import { captureCodesNl, gapReasonsNl, pageCodesNl } from './capture-nl.ts'
 import { en, type Texts } from './en.ts'
 import { nl } from './nl.ts'
+import { reasonsNl } from './reasons-nl.ts'
 
 export const languages = { en, nl } as const satisfies Record<string, Texts>
 export type Language = keyof typeof languages
@@ -28,4 +35,34 @@ export function textsFor(chosen: string | undefined, acceptLanguage: string | un
 
 export function isLanguage(name: string): name is Language {
   return Object.hasOwn(languages, name)
+}
+
+const reasons = { en: reasonTexts, nl: reasonsNl } as const satisfies Record<Language, ReasonTexts>
+
+/** A reason as a sentence of the reader's language, with a capital at its beginning. */
+export function sayTo(t: Texts, reason: Reason): string {
+  const sentence = say(reason, reasons[t.language.code as Language])
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1)
+}
+
+/** What capture's code means, for a reader whom the English reason does not serve; null in English. */
+export function captureText(t: Texts, code: string | undefined): string | null {
+  if (t.language.code !== 'nl' || code === undefined) return null
+  return Object.hasOwn(captureCodesNl, code) ? captureCodesNl[code as CaptureCode] : null
+}
+
+/** The same for a backfill that failed. */
+export function pageText(
+  t: Texts,
+  failed: { readonly id: number; readonly entityType: string; readonly code: PageCode | null },
+): string | null {
+  if (t.language.code !== 'nl' || failed.code === null) return null
+  return `Backfill ${failed.id} (${failed.entityType}): ${pageCodesNl[failed.code]}`
+}
+
+/** The same for the reason of a gap. */
+export function gapText(t: Texts, { reason, tableName }: Pick<Gap, 'reason' | 'tableName'>): string | null {
+  if (t.language.code !== 'nl') return null
+  const text = gapReasonsNl.get(reason) ?? null
+  return text !== null && tableName !== null ? `${tableName}: ${text}` : text
 }

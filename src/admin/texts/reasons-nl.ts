@@ -1,0 +1,148 @@
+import type { AddressKind, ReasonTexts } from '../../domain/reason.ts'
+
+const addressKinds: Record<AddressKind, string> = {
+  this_network: 'een adres van “dit netwerk”',
+  private: 'een privéadres',
+  carrier_nat: 'een adres van carrier-grade NAT',
+  loopback: 'een loopback-adres',
+  link_local: 'een link-local adres',
+  protocols: 'een adres dat voor protocollen is gereserveerd',
+  documentation: 'een adres voor documentatie',
+  relay_6to4: 'een 6to4-relayadres',
+  benchmarking: 'een adres voor benchmarks',
+  multicast: 'een multicast-adres',
+  broadcast: 'het broadcast-adres',
+  reserved: 'een gereserveerd adres',
+  unspecified: 'het niet-gespecificeerde adres',
+  ipv4_mapped: 'een IPv4-mapped adres',
+  ipv4_translated: 'een IPv4-translated adres',
+  ipv4_compatible: 'een IPv4-compatible adres',
+  nat64: 'een NAT64-adres',
+  discard_only: 'een discard-only adres',
+  dummy: 'een dummy-adres',
+  teredo: 'een Teredo-adres',
+  '6to4': 'een 6to4-adres',
+  segment_routing: 'een adres voor segment routing',
+  unique_local: 'een privéadres (unique local)',
+  site_local: 'een site-local adres',
+  not_public: 'geen openbaar adres',
+}
+
+/** Every reason in Dutch, for the pages. */
+export const reasonsNl: ReasonTexts = {
+  'url.too_long': ({ characters, most }) =>
+    `De URL heeft ${characters} tekens: hooguit ${most} is toegestaan.`,
+  'url.space': () => 'De URL bevat een spatie of stuurteken: haal het weg, of schrijf een spatie als %20.',
+  'url.incomplete': () => 'Dit is geen volledige URL: schrijf hem als https://host/pad.',
+  'url.scheme': () => 'De URL moet met https:// beginnen.',
+  'url.login': () =>
+    'De URL mag geen gebruikersnaam of wachtwoord bevatten: stuur inloggegevens mee in een header.',
+  'url.fragment': () => 'De URL mag geen fragment bevatten: haal de # en alles erachter weg.',
+  'url.port_0': () => 'De URL mag poort 0 niet noemen: daar kan geen server luisteren.',
+  'url.host': () => 'De host van de URL is geen geldige hostnaam.',
+  'url.http': ({ host }) =>
+    `http:// is niet toegestaan voor ${host}: gebruik https://, of voeg ${host} toe aan WALHOOK_ALLOW_TARGETS.`,
+  'url.http_name': ({ host }) =>
+    `http:// is niet toegestaan voor ${host}: gebruik https://, of voeg ${host} bij naam toe aan WALHOOK_ALLOW_TARGETS (een reeks adressen is niet genoeg).`,
+  'url.unresolved': ({ host, code }) =>
+    `${host} heeft geen adres (${code}): controleer de spelling en of de naam in DNS bestaat.`,
+  'url.dns_failed': ({ host, code }) =>
+    `${host} kon nu niet worden opgezocht (${code}): de DNS-server had een storing. Probeer het zo nog eens.`,
+  'url.dns_late': ({ host }) =>
+    `${host} kon niet op tijd worden opgezocht: de DNS-server antwoordde niet. Probeer het opnieuw.`,
+  'address.none': ({ text }) => `${JSON.stringify(text)} is geen IP-adres.`,
+  'address.denied': ({ target }) =>
+    `${target} is door WALHOOK_DENY_TARGETS gesloten voor webhooks; dat gaat voor WALHOOK_ALLOW_TARGETS. Kies een ander doel, of haal het daar weg.`,
+  'address.metadata': ({ address, range }) =>
+    `${address} is een metadata-adres van een cloud (${range}); webhooks mogen daar niet heen. Noem om het toe te staan precies ${address} in WALHOOK_ALLOW_TARGETS (een reeks of hostnaam is niet genoeg).`,
+  'address.special': ({ address, kind, range }) =>
+    `${address} is ${addressKinds[kind]} (${range}); webhooks mogen daar niet heen. Voeg om het toe te staan ${address} toe aan WALHOOK_ALLOW_TARGETS.`,
+  'address.own': ({ address }) =>
+    `${address} is een adres van deze machine of van een netwerk waar die aan hangt; webhooks mogen daar niet heen. Voeg om het toe te staan ${address} toe aan WALHOOK_ALLOW_TARGETS.`,
+  'address.resolved': ({ host, because }, say) =>
+    `${host} verwijst naar een adres dat niet is toegestaan: ${say(because)}`,
+
+  'webhook.trigger_unknown': ({ trigger, known }) =>
+    `${JSON.stringify(trigger)} is geen trigger. Triggers: ${known.join(', ')}.`,
+  'webhook.field_meant': ({ field, meant }) => `${JSON.stringify(field)} is geen veld. Bedoel je ${meant}?`,
+  'webhook.field_of_entity': ({ field, fields }) =>
+    `${JSON.stringify(field)} is geen veld. De velden zijn ${fields.join(', ')}.`,
+  'webhook.field_form': ({ field, example }) =>
+    `${JSON.stringify(field)} is geen veld. Schrijf een onderwerp en een veld, zoals ${example}.`,
+  'webhook.inactive': ({ webhookId }) =>
+    `Webhook ${webhookId} is inactief, dus er zou niets worden verstuurd. Activeer hem eerst.`,
+  'webhook.disabled': ({ webhookId }) =>
+    `Webhook ${webhookId} is uitgeschakeld, dus er zou niets worden verstuurd. Activeer hem eerst weer.`,
+  'webhook.secret_unreadable': ({ webhookId }) =>
+    `Het geheim van webhook ${webhookId} kan niet worden gelezen: het is met een andere WALHOOK_SECRET_KEY versleuteld. Is die sleutel kwijt, maak dan een nieuw geheim.`,
+  'webhook.missing': ({ webhookId }) => `Webhook ${webhookId} bestaat niet.`,
+
+  'header.long_name': ({ name, most }) => `De naam van header ${name} is langer dan ${most} tekens.`,
+  'header.bad_name': ({ name }) =>
+    `De naam van header ${name} is ongeldig: gebruik letters, cijfers en !#$%&'*+-.^_\`|~.`,
+  'header.reserved': ({ name }) => `Header ${name} wordt door walhook of HTTP zelf gezet: laat hem weg.`,
+  'header.nothing_kept': ({ name, redacted }) =>
+    `Header ${name} heeft nog geen waarde om te behouden: vul een waarde in, in plaats van ${redacted}.`,
+  'header.long_value': ({ name, characters, most }) =>
+    `De waarde van header ${name} heeft ${characters} tekens: hooguit ${most} is toegestaan.`,
+  'header.bad_value': ({ name }) =>
+    `De waarde van header ${name} is ongeldig: gebruik zichtbare ASCII-tekens, spaties alleen ertussen, en geen regeleinden.`,
+  'header.twice': ({ name }) => `Header ${name} staat er twee keer.`,
+  'header.unreadable': ({ name }) =>
+    `De waarde van header ${name} kan niet worden gelezen met WALHOOK_SECRET_KEY: vul hem opnieuw in, of verwijder de header.`,
+  'header.too_many': ({ count, most }) =>
+    `Hooguit ${most} headers zijn toegestaan; dit zouden er ${count} zijn.`,
+
+  'certificate.missing': () => 'Vul ook het certificaat van de sleutel in.',
+  'certificate.key_missing': () => 'Vul ook de sleutel van het certificaat in.',
+  'certificate.not_pem': () =>
+    'Dit is geen certificaat in PEM: dat begint met -----BEGIN CERTIFICATE----- en eindigt met -----END CERTIFICATE-----.',
+  'certificate.key_encrypted': () =>
+    'De sleutel is versleuteld. Vul hem zonder wachtwoord in: openssl pkey -in key.pem -out plain.pem',
+  'certificate.key_not_pem': () =>
+    'Dit is geen privésleutel in PEM: die begint met -----BEGIN PRIVATE KEY----- of de naam van zijn soort.',
+  'certificate.other_key': () =>
+    'De sleutel hoort niet bij het certificaat. Zet in een keten het certificaat van de sleutel voorop.',
+  'certificate.expired': ({ at }) => `Het certificaat is verlopen op ${at}. Vul een geldig certificaat in.`,
+  'certificate.not_yet': ({ at }) =>
+    `Het certificaat is pas geldig vanaf ${at}. Vul een certificaat in dat nu geldig is.`,
+
+  'event.not_subscribed': ({ webhookId, trigger, eventId }) =>
+    `Webhook ${webhookId} heeft de trigger ${trigger} niet, dus melding ${eventId} is niet voor de ontvanger bedoeld. Geef de webhook de trigger, of verstuur de melding als beheerder toch.`,
+  'event.in_flight': ({ webhookId, eventId }) =>
+    `Melding ${eventId} is onderweg naar webhook ${webhookId}. Het resultaat komt in de log.`,
+  'replay.beyond_triggers': ({ caller }) =>
+    `Alleen een beheerder mag meer versturen dan de triggers van een webhook; “${caller}” is dat niet.`,
+  'replay.not_subscribed': ({ webhookId, trigger }) =>
+    `Webhook ${webhookId} heeft de trigger ${trigger} niet. Laat hem weg, of geef hem aan de webhook.`,
+  'replay.trigger_form': ({ trigger }) =>
+    `${JSON.stringify(trigger)} is geen trigger. Schrijf een onderwerp en new, update of delete, zoals user.new.`,
+  'range.order': () => 'Het einde moet na het begin liggen.',
+
+  'test.foreign_account': ({ webhookId }) =>
+    `Webhook ${webhookId} heeft geen trigger van gebruikers, dus de ontvanger hoort hun gegevens niet te krijgen: alleen een beheerder mag het account van een ander versturen. Laat het id leeg om je eigen account te versturen.`,
+  'test.no_user_entity': () =>
+    'Een test verstuurt een gebruikersaccount, en de mapping heeft geen onderwerp “user”.',
+  'test.no_account': ({ caller }) =>
+    `Een test verstuurt de gegevens van je gebruikersaccount, en bij het token “${caller}” hoort er geen. Vul het id van een account in.`,
+  'test.unknown_account': ({ userId }) =>
+    `Er is geen gebruikersaccount met het id ${JSON.stringify(userId)}.`,
+
+  'token.past': ({ at }) => `${at} is voorbij: het token zou nooit werken.`,
+
+  'once.going_on': () => 'Het eerste verzoek met dit formulier loopt nog. Laad de pagina zo opnieuw.',
+  'once.cut_off': () =>
+    'Het eerste verzoek met dit formulier is afgebroken, en het resultaat is onbekend. Kijk hoe het nu is, en open de pagina opnieuw om het te herhalen.',
+  'once.unreadable': () =>
+    'Het verzoek met dit formulier is uitgevoerd, maar het antwoord is met een andere WALHOOK_SECRET_KEY versleuteld. Kijk hoe het nu is, en open de pagina opnieuw om het te herhalen.',
+
+  'entity.unknown': ({ entityType, known, meant }) =>
+    `De mapping heeft geen onderwerp ${JSON.stringify(entityType)}. Onderwerpen: ${known.join(', ')}.${meant === null ? '' : ` Bedoel je ${meant}?`}`,
+  'backfill.open': ({ id, entityType, webhookId }) =>
+    `Backfill ${id ?? ''} van ${entityType} voor ${webhookId === null ? 'elke webhook' : `webhook ${webhookId}`} loopt nog. Wacht tot hij klaar is, wijzig het tempo, of annuleer hem eerst.`,
+  'backfill.no_receiver': ({ trigger }) =>
+    `Geen actieve webhook heeft de trigger ${trigger}, dus er zou niets worden verstuurd.`,
+  'backfill.not_subscribed': ({ webhookId, trigger, other }) =>
+    `Webhook ${webhookId} heeft de trigger ${trigger} niet, dus er zou niets worden verstuurd. ${other === null ? 'Geef hem eerst de trigger.' : `Geef hem de trigger, of verstuur de rijen als ${other}.`}`,
+  'backfill.ended': ({ id, state }) => `Backfill ${id} is afgelopen: de toestand is ${state}.`,
+}

@@ -1,0 +1,152 @@
+import { type AddressKind, type Reason, type ReasonTexts, say } from './reason.ts'
+
+const addressKinds: Record<AddressKind, string> = {
+  this_network: 'a "this network" address',
+  private: 'a private address',
+  carrier_nat: 'a carrier-grade NAT address',
+  loopback: 'a loopback address',
+  link_local: 'a link-local address',
+  protocols: 'an address reserved for protocols',
+  documentation: 'a documentation address',
+  relay_6to4: 'a 6to4 relay address',
+  benchmarking: 'a benchmarking address',
+  multicast: 'a multicast address',
+  broadcast: 'the broadcast address',
+  reserved: 'a reserved address',
+  unspecified: 'the unspecified address',
+  ipv4_mapped: 'an IPv4-mapped address',
+  ipv4_translated: 'an IPv4-translated address',
+  ipv4_compatible: 'an IPv4-compatible address',
+  nat64: 'a NAT64 address',
+  discard_only: 'a discard-only address',
+  dummy: 'a dummy address',
+  teredo: 'a Teredo address',
+  '6to4': 'a 6to4 address',
+  segment_routing: 'a segment routing address',
+  unique_local: 'a private (unique local) address',
+  site_local: 'a site-local address',
+  not_public: 'not a public address',
+}
+
+/** Every reason in English, which the API and the commands speak. */
+export const reasonTexts: ReasonTexts = {
+  'url.too_long': is => `the URL has ${is.characters} characters: at most ${is.most} are allowed`,
+  'url.space': () => 'the URL contains a space or a control character: remove it, or write a space as %20',
+  'url.incomplete': () => 'this is not a complete URL: write it as https://host/path',
+  'url.scheme': () => 'the URL must begin with https://',
+  'url.login': () =>
+    'the URL must not contain a user name or a password: send credentials in a header instead',
+  'url.fragment': () =>
+    'the URL must not contain a fragment: remove the # and what follows, it is never sent',
+  'url.port_0': () => 'the URL must not name port 0: no server can listen there',
+  'url.host': () => 'the host of the URL is not a valid host name',
+  'url.http': ({ host }) =>
+    `http:// is refused for ${host}: use https://, or add ${host} to WALHOOK_ALLOW_TARGETS`,
+  'url.http_name': ({ host }) =>
+    `http:// is refused for ${host}: use https://, or add ${host} to WALHOOK_ALLOW_TARGETS by name (a range that it resolves into is not enough)`,
+  'url.unresolved': ({ host, code }) =>
+    `${host} could not be resolved (${code}): check the spelling, and that the name exists in DNS`,
+  'url.dns_failed': ({ host, code }) =>
+    `${host} could not be resolved for now (${code}): the DNS server failed, which says nothing about the name; try again in a moment`,
+  'url.dns_late': ({ host }) =>
+    `${host} could not be resolved in time: the DNS server did not answer, try again`,
+  'address.none': ({ text }) => `${JSON.stringify(text)} is not an IP address`,
+  'address.denied': ({ target }) =>
+    `${target} is closed to webhooks by WALHOOK_DENY_TARGETS, which goes before WALHOOK_ALLOW_TARGETS; choose another target, or remove it there`,
+  'address.metadata': ({ address, range }) =>
+    `${address} is a cloud metadata address (${range}), which webhooks may not reach; to allow it, name exactly ${address} in WALHOOK_ALLOW_TARGETS (a range or a host name is not enough)`,
+  'address.special': ({ address, kind, range }) =>
+    `${address} is ${addressKinds[kind]} (${range}), which webhooks may not reach; to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`,
+  'address.own': ({ address }) =>
+    `${address} is an address of this machine, or of a network that it is attached to, which webhooks may not reach; to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`,
+  'address.resolved': ({ host, because }, say) =>
+    `${host} resolves to an address that is not allowed: ${say(because)}`,
+
+  'webhook.trigger_unknown': ({ trigger, known }) =>
+    `${JSON.stringify(trigger)} is not a trigger. Triggers: ${known.join(', ')}.`,
+  'webhook.field_meant': ({ field, meant }) =>
+    `${JSON.stringify(field)} is not a field. Did you mean ${meant}?`,
+  'webhook.field_of_entity': ({ field, fields }) =>
+    `${JSON.stringify(field)} is not a field. Its fields are ${fields.join(', ')}.`,
+  'webhook.field_form': ({ field, example }) =>
+    `${JSON.stringify(field)} is not a field. Write an entity type and a field, as in ${example}.`,
+  'webhook.inactive': ({ webhookId }) =>
+    `Webhook ${webhookId} is inactive, so nothing would be sent. Activate it first.`,
+  'webhook.disabled': ({ webhookId, why }) =>
+    `Webhook ${webhookId} was disabled: ${why} Activate it again first.`,
+  'webhook.secret_unreadable': ({ webhookId, why }) =>
+    `The signing secret of webhook ${webhookId} can't be read: ${why}. If that key is lost, rotate the secret.`,
+  'webhook.missing': ({ webhookId }) => `There is no webhook ${webhookId}.`,
+
+  'header.long_name': ({ name, most }) => `The header ${name} has a name of more than ${most} characters.`,
+  'header.bad_name': ({ name }) =>
+    `The header ${name} has an invalid name: use letters, digits and any of !#$%&'*+-.^_\`|~.`,
+  'header.reserved': ({ name }) => `The header ${name} is set by walhook or HTTP itself: leave it out.`,
+  'header.nothing_kept': ({ name, redacted }) =>
+    `The header ${name} has no value to keep: give it one instead of ${redacted}.`,
+  'header.long_value': ({ name, characters, most }) =>
+    `The header ${name} has a value of ${characters} characters: at most ${most} are allowed.`,
+  'header.bad_value': ({ name }) =>
+    `The header ${name} has an invalid value: use visible ASCII, with spaces only inside, and no line breaks.`,
+  'header.twice': ({ name }) => `The header ${name} appears twice.`,
+  'header.unreadable': ({ name }) =>
+    `The value of the header ${name} can't be read with WALHOOK_SECRET_KEY: give it again, or null to remove it.`,
+  'header.too_many': ({ count, most }) => `At most ${most} headers are allowed; these would be ${count}.`,
+
+  'certificate.missing': () => 'Give the certificate of the key as well.',
+  'certificate.key_missing': () => 'Give the key of the certificate as well.',
+  'certificate.not_pem': () =>
+    'This is not a certificate in PEM: it begins with -----BEGIN CERTIFICATE----- and ends with -----END CERTIFICATE-----.',
+  'certificate.key_encrypted': () =>
+    'The key is encrypted. Give it without a passphrase: openssl pkey -in key.pem -out plain.pem',
+  'certificate.key_not_pem': () =>
+    'This is not a private key in PEM: it begins with -----BEGIN PRIVATE KEY----- or the name of its kind.',
+  'certificate.other_key': () =>
+    'The key does not belong to the certificate. In a chain, the certificate of the key comes first.',
+  'certificate.expired': ({ at }) => `The certificate expired at ${at}. Give one that is valid.`,
+  'certificate.not_yet': ({ at }) =>
+    `The certificate is valid only from ${at} on. Give one that is valid now.`,
+
+  'event.not_subscribed': is =>
+    `Webhook ${is.webhookId} does not have the trigger ${is.trigger}, so its receiver is not meant to have event ${is.eventId}. Give it the trigger, or, as an admin, send {"beyond_triggers": true} as well.`,
+  'event.in_flight': ({ webhookId, eventId }) =>
+    `Event ${eventId} is in flight to webhook ${webhookId}. The log will show its outcome.`,
+  'replay.beyond_triggers': ({ caller, role }) =>
+    `Only an admin may send beyond a webhook's triggers; "${caller}" has the role ${role}. Leave beyond_triggers out to send only what the webhook has the triggers for.`,
+  'replay.not_subscribed': ({ webhookId, trigger }) =>
+    `Webhook ${webhookId} does not have the trigger ${trigger}. Leave it out, give it to the webhook, or, as an admin, send {"beyond_triggers": true} as well.`,
+  'replay.trigger_form': ({ trigger }) =>
+    `${JSON.stringify(trigger)} is not a trigger. Write an entity type and new, update or delete, as user.new.`,
+  'range.order': () => 'to: must be later than from',
+
+  'test.foreign_account': ({ webhookId }) =>
+    `Webhook ${webhookId} has no trigger of user, so its receiver is not meant to have the data of users: only an admin may send it another account's. Leave user_id out to send your own.`,
+  'test.no_user_entity': () => 'A test sends a user account, and the mapping has no entity "user".',
+  'test.no_account': ({ caller }) =>
+    `A test sends the data of your user account, and the token "${caller}" belongs to none. Send {"user_id": …} with the id of an account, or make a token with one (walhook token NAME --user ID; for WALHOOK_ADMIN_TOKEN: WALHOOK_ADMIN_USER).`,
+  'test.unknown_account': ({ userId }) => `There is no user account with the id ${JSON.stringify(userId)}.`,
+
+  'token.past': ({ at }) => `${at} is past: the token would never work.`,
+
+  'once.going_on': () =>
+    'The first request with this Idempotency-Key is still running. Ask again in a moment for its answer.',
+  'once.cut_off': () =>
+    'The first request with this Idempotency-Key was cut off, and its outcome is unknown. Check the state, and use a new key to repeat it.',
+  'once.unreadable': () =>
+    'The request with this Idempotency-Key was carried out, but its answer was sealed with another WALHOOK_SECRET_KEY. Check the state, and use a new key to repeat it.',
+
+  'entity.unknown': is =>
+    `The mapping has no entity ${JSON.stringify(is.entityType)}. Entities: ${is.known.join(', ')}.${is.meant === null ? '' : ` Did you mean ${is.meant}?`}`,
+  'backfill.open': is =>
+    `Backfill ${is.id ?? ''} of ${is.entityType} for ${is.webhookId === null ? 'every webhook' : `webhook ${is.webhookId}`} is running. Wait until it ends, change its pace, or cancel it first.`,
+  'backfill.no_receiver': ({ trigger }) =>
+    `No active webhook has the trigger ${trigger}, so nothing would be sent.`,
+  'backfill.not_subscribed': is =>
+    `Webhook ${is.webhookId} does not have the trigger ${is.trigger}, so nothing would be sent. ${is.other === null ? 'Give it the trigger first.' : `Give it the trigger, or send the rows as ${is.other}.`}`,
+  'backfill.ended': ({ id, state }) => `Backfill ${id} has ended: it is ${state}.`,
+}
+
+/** A reason as an English sentence. */
+export function sayInEnglish(reason: Reason): string {
+  return say(reason, reasonTexts)
+}

@@ -1,0 +1,125 @@
+/** What each reason says besides its code. A code never changes its meaning. */
+export type FactsOf = {
+  'url.too_long': { characters: number; most: number }
+  'url.space': Nothing
+  'url.incomplete': Nothing
+  'url.scheme': Nothing
+  'url.login': Nothing
+  'url.fragment': Nothing
+  'url.port_0': Nothing
+  'url.host': Nothing
+  'url.http': { host: string }
+  'url.http_name': { host: string }
+  'url.unresolved': { host: string; code: string }
+  'url.dns_failed': { host: string; code: string }
+  'url.dns_late': { host: string }
+  'address.none': { text: string }
+  'address.denied': { target: string }
+  'address.metadata': { address: string; range: string }
+  'address.special': { address: string; kind: AddressKind; range: string }
+  'address.own': { address: string }
+  'address.resolved': { host: string; because: Reason }
+  'webhook.trigger_unknown': { trigger: string; known: readonly string[] }
+  'webhook.field_meant': { field: string; meant: string }
+  'webhook.field_of_entity': { field: string; fields: readonly string[] }
+  'webhook.field_form': { field: string; example: string }
+  'webhook.inactive': { webhookId: number }
+  'webhook.disabled': { webhookId: number; why: string }
+  'webhook.secret_unreadable': { webhookId: number; why: string }
+  'webhook.missing': { webhookId: number }
+  'header.long_name': { name: string; most: number }
+  'header.bad_name': { name: string }
+  'header.reserved': { name: string }
+  'header.nothing_kept': { name: string; redacted: string }
+  'header.long_value': { name: string; characters: number; most: number }
+  'header.bad_value': { name: string }
+  'header.twice': { name: string }
+  'header.unreadable': { name: string }
+  'header.too_many': { count: number; most: number }
+  'certificate.missing': Nothing
+  'certificate.key_missing': Nothing
+  'certificate.not_pem': Nothing
+  'certificate.key_encrypted': Nothing
+  'certificate.key_not_pem': Nothing
+  'certificate.other_key': Nothing
+  'certificate.expired': { at: string }
+  'certificate.not_yet': { at: string }
+  'event.not_subscribed': { webhookId: number; trigger: string; eventId: string }
+  'event.in_flight': { webhookId: number; eventId: string }
+  'replay.beyond_triggers': { caller: string; role: string }
+  'replay.not_subscribed': { webhookId: number; trigger: string }
+  'replay.trigger_form': { trigger: string }
+  'range.order': Nothing
+  'test.foreign_account': { webhookId: number }
+  'test.no_user_entity': Nothing
+  'test.no_account': { caller: string }
+  'test.unknown_account': { userId: string }
+  'token.past': { at: string }
+  'once.going_on': Nothing
+  'once.cut_off': Nothing
+  'once.unreadable': Nothing
+  'entity.unknown': { entityType: string; known: readonly string[]; meant: string | null }
+  'backfill.open': { id: number | null; entityType: string; webhookId: number | null }
+  'backfill.no_receiver': { trigger: string }
+  'backfill.not_subscribed': { webhookId: number; trigger: string; other: string | null }
+  'backfill.ended': { id: number; state: string }
+}
+
+type Nothing = Record<never, never>
+
+/** The sort of an address that no webhook may reach. */
+export type AddressKind =
+  | 'this_network'
+  | 'private'
+  | 'carrier_nat'
+  | 'loopback'
+  | 'link_local'
+  | 'protocols'
+  | 'documentation'
+  | 'relay_6to4'
+  | 'benchmarking'
+  | 'multicast'
+  | 'broadcast'
+  | 'reserved'
+  | 'unspecified'
+  | 'ipv4_mapped'
+  | 'ipv4_translated'
+  | 'ipv4_compatible'
+  | 'nat64'
+  | 'discard_only'
+  | 'dummy'
+  | 'teredo'
+  | '6to4'
+  | 'segment_routing'
+  | 'unique_local'
+  | 'site_local'
+  | 'not_public'
+
+export type ReasonCode = keyof FactsOf
+
+/**
+ * Why walhook refuses a request, as a code with its facts, so that each language can say it. In English:
+ * `sayInEnglish`.
+ */
+export type Reason = {
+  readonly [Code in ReasonCode]: { readonly code: Code; readonly facts: FactsOf[Code] }
+}[ReasonCode]
+
+/** A sentence for each code, in one language. `say` is for a reason within a reason. */
+export type ReasonTexts = {
+  readonly [Code in ReasonCode]: (facts: FactsOf[Code], say: (reason: Reason) => string) => string
+}
+
+/** The reason with this code. */
+export function because<Code extends ReasonCode>(
+  code: Code,
+  ...[facts]: Nothing extends FactsOf[Code] ? [] : [FactsOf[Code]]
+): Reason {
+  return { code, facts: facts ?? {} } as Reason
+}
+
+/** A reason as a sentence of one language. */
+export function say(reason: Reason, texts: ReasonTexts): string {
+  const text = texts[reason.code] as (facts: unknown, say: (reason: Reason) => string) => string
+  return text(reason.facts, inner => say(inner, texts))
+}
