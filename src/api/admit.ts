@@ -21,7 +21,7 @@ export function admit(options: {
     if (token === null)
       return refused(
         c,
-        'Send the header "Authorization: Bearer …" with a token. "walhook token NAME" makes one.',
+        'Send the header "Authorization: Bearer …" with a token. "walhook token NAME" creates one.',
       )
     const found = await options.authenticate(token, addressOf(c))
     if (!found.ok) {
@@ -29,9 +29,9 @@ export function admit(options: {
         return slowDown(
           c,
           found.waitMs / 1000,
-          'This address has sent wrong tokens again and again, so it must wait before its next try.',
+          'This address has sent too many wrong tokens. It must wait before its next try.',
         )
-      return refused(c, 'This token is unknown, expired or revoked. "walhook token NAME" makes a new one.')
+      return refused(c, 'This token is unknown, expired or revoked. "walhook token NAME" creates a new one.')
     }
 
     const { caller } = found
@@ -42,7 +42,7 @@ export function admit(options: {
       return slowDown(
         c,
         taken.retryAfterS,
-        `The token "${caller.name}" has called ${rate.quota} times in ${rate.windowS} s, and may again a little later.`,
+        `The token "${caller.name}" has made ${rate.quota} calls in ${rate.windowS} s. Try again a little later.`,
       )
     c.set('caller', caller)
     return await next()

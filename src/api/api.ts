@@ -59,7 +59,7 @@ export function createApi(options: {
       '/api/*',
       bodyLimit({
         maxSize: maxBodyBytes,
-        onError: c => problem(c, 413, `The body may hold ${maxBodyBytes} bytes.`),
+        onError: c => problem(c, 413, `The body is too large: at most ${maxBodyBytes} bytes are allowed.`),
       }),
     )
     .use('/api/*', admit({ authenticate, rates: options.rates }))
@@ -104,7 +104,7 @@ export function createApi(options: {
     .notFound(c => problem(c, 404, `There is nothing at ${c.req.method} ${c.req.path}.`))
     .onError((error, c) => {
       log.error('api.failed', { method: c.req.method, path: c.req.path, reason: describeError(error) })
-      return problem(c, 500, 'The request was understood, but could not be carried out; the log says why.')
+      return problem(c, 500, 'walhook failed to carry out the request. Its log says why.')
     })
 }
 

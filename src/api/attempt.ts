@@ -14,22 +14,24 @@ export const attemptSchema = z
   .object({
     id: bigId(),
     webhook_id: z.int(),
-    trigger: z.enum(triggers).meta({ description: 'What made walhook send it.' }),
+    trigger: z
+      .enum(triggers)
+      .meta({ description: 'Why walhook sent it: a change, a resend by hand, or a test.' }),
     event_id: bigId().nullable().meta({ description: 'Null for a test and for a batch.' }),
     event_ids: z
       .array(bigId())
       .nullable()
-      .meta({ description: 'The events of a batch, in the order of its body; null for any other request.' }),
+      .meta({ description: 'The events of a batch, in the order of the body. Null for any other request.' }),
     message_id: z.string().meta({ description: 'The header `webhook-id`, the same on every attempt.' }),
-    entity_type: z.string().nullable().meta({ description: 'Null for a batch, as are the next two.' }),
+    entity_type: z.string().nullable().meta({ description: 'Null for a batch, like the next two fields.' }),
     entity_id: z.string().nullable(),
     action_type: z.string().nullable(),
-    number: z.int().meta({ description: 'Counts the attempts of one delivery, or of one batch, from 1.' }),
+    number: z.int().meta({ description: 'The number of this attempt of a delivery or a batch, from 1.' }),
     outcome: z.enum(outcomes),
     error: z
       .object({ class: z.string(), message: z.string() })
       .nullable()
-      .meta({ description: 'Why it was not delivered, and what to try.' }),
+      .meta({ description: 'Why the attempt failed, and what to try.' }),
     started_at: time(),
     duration_ms: z.number(),
     phases: z
@@ -42,20 +44,20 @@ export const attemptSchema = z
       })
       .meta({
         description:
-          'How long each phase took, in ms; one that did not happen is absent: dns, connect and tls on a connection that was kept from the request before.',
+          'Duration of each phase in ms. A phase that did not happen is absent: a kept-alive connection has no dns, connect and tls.',
       }),
     remote_address: z.string().nullable(),
     next_attempt_at: time().nullable(),
     bodies_kept: z.boolean().meta({
       description:
-        "Whether the log keeps what was sent and answered: not where the webhook's `log_bodies` says otherwise, after the log's days, and of what was forgotten.",
+        "Whether the log still has both bodies. The webhook's `log_bodies`, the age of the log and a forgotten entity remove them.",
     }),
     too_large_bytes: tooLargeBytes(),
     request: z.object({ method: z.literal('POST'), url: z.string(), headers, body: z.string() }),
     response: z
       .object({ status: z.int(), headers, body: z.string(), truncated: z.boolean() })
       .nullable()
-      .meta({ description: 'Null where no complete head of an answer came.' }),
+      .meta({ description: 'Null where no complete response head arrived.' }),
   })
   .meta({ id: 'Attempt' })
 

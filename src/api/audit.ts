@@ -10,8 +10,7 @@ const auditSchema = z
     at: time(),
     actor: z.object({
       kind: z.enum(actorKinds).meta({
-        description:
-          'A stored token, the one of the configuration, one of the commands of walhook, or walhook by itself.',
+        description: 'A stored token, the token of the configuration, a command, or walhook itself.',
       }),
       name: z.string(),
       token_id: z.int().nullable(),
@@ -21,11 +20,11 @@ const auditSchema = z
     target_id: z
       .string()
       .nullable()
-      .meta({ description: 'The id of what was changed, of the sort that the action names.' }),
+      .meta({ description: 'The id of the changed thing. The action names its sort.' }),
     webhook_id: z.int().nullable(),
     changes: z
       .record(z.string(), z.object({ from: z.json().optional(), to: z.json().optional() }))
-      .meta({ description: 'Each field that differs, before and after. Secrets are never shown.' }),
+      .meta({ description: 'Each changed field, before and after. Secrets are never shown.' }),
   })
   .meta({ id: 'AuditRecord' })
 
@@ -35,8 +34,8 @@ export const auditRoutes = [
     path: '/api/audit',
     id: 'listAudit',
     tag: 'Audit',
-    summary: 'Lists who changed what, newest first',
-    description: 'Also what was changed on the command line, and by walhook itself.',
+    summary: 'Lists the audit records, newest first',
+    description: 'Includes changes made by commands and by walhook itself.',
     role: 'admin',
     query: z.strictObject({ limit: limit(100, 50), cursor: bigCursor(), webhook_id: id().optional() }),
     answer: { status: 200, what: 'A page of records', schema: page(auditSchema) },

@@ -17,20 +17,20 @@ const rowsPerSecond = () =>
     .int('must be a whole number')
     .min(1, 'must be at least 1')
     .max(maxRowsPerSecond, `must be at most ${maxRowsPerSecond}`)
-    .meta({ description: 'How many rows it makes events of in a second, at most.' })
+    .meta({ description: 'Maximum number of rows per second.' })
 
 const newBackfill = z
   .strictObject({
-    entity_type: text().min(1, 'must not be empty').meta({ description: 'Whose rows are sent, as `user`.' }),
+    entity_type: text().min(1, 'must not be empty').meta({ description: 'The entity type, as in `user`.' }),
     webhook_id: z
       .int('must be the id of a webhook')
       .min(1)
       .max(2_147_483_647)
       .nullable()
       .default(null)
-      .meta({ description: 'To whom; null for every active webhook that has the trigger.' }),
+      .meta({ description: 'The receiving webhook. Null: every active webhook with the trigger.' }),
     action_type: z.enum(actions, 'must be new or update').optional().meta({
-      description: 'What a row is told as; where it is absent, what the mapping says: usually `new`.',
+      description: 'The action of the events. Default: from the mapping, usually `new`.',
     }),
     rows_per_second: rowsPerSecond().default(usualRowsPerSecond),
   })
@@ -46,19 +46,19 @@ const backfillSchema = z
     rows_per_second: z.int(),
     state: z.enum(['waiting', 'running', 'done', 'cancelled', 'failed']),
     reason: z.string().nullable().meta({
-      description: 'Why it does not go on just now, was cancelled or has failed; else null.',
+      description: 'Why the backfill is waiting, was cancelled or failed. Null otherwise.',
     }),
     code: z.string().nullable().meta({
       description:
-        'The same for programs: `page.failed`, `page.timed_out`, …; null where nobody has to do anything.',
+        'The reason for programs: `page.failed`, `page.timed_out`, … Null where nobody needs to act.',
     }),
-    mend: z.string().nullable().meta({ description: 'What a person does about it; null where nothing.' }),
+    mend: z.string().nullable().meta({ description: 'How to fix it. Null where nobody needs to act.' }),
     rows_done: z.int(),
     rows_estimate: z.int().nullable().meta({
-      description: 'How many rows there are, by the statistics of Postgres; null where it has none.',
+      description: 'Estimated number of rows, from the statistics of Postgres. Null where it has none.',
     }),
     real_rows_per_second: z.number().nullable(),
-    done_about: time().nullable().meta({ description: 'When it will be done at the pace so far.' }),
+    done_about: time().nullable().meta({ description: 'Estimated end at the present pace.' }),
     created_at: time(),
     started_at: time().nullable(),
     ended_at: time().nullable(),
@@ -76,9 +76,9 @@ export const backfillRoutes = [
     path: '/api/backfills',
     id: 'startBackfill',
     tag,
-    summary: 'Begins to send every row that there is',
+    summary: 'Starts a backfill: sends every existing row',
     description:
-      'As events of their own, while changes go on: no entity is ever told in an older state than before. It waits while more than 10,000 deliveries wait for one of its webhooks.',
+      'Each row becomes an event, in order with new changes: a receiver never gets an older state after a newer one. The backfill pauses while more than 10,000 deliveries are pending for one of its webhooks.',
     role: 'operator',
     body: newBackfill,
     answer: { ...one, status: 201, headers: ['location'] },
@@ -112,7 +112,7 @@ export const backfillRoutes = [
     path: '/api/backfills/{id}',
     id: 'getBackfill',
     tag,
-    summary: 'Reads a backfill: how far it is, and what it waits for',
+    summary: 'Reads the progress of a backfill',
     role: 'viewer',
     params,
     answer: one,
@@ -141,7 +141,7 @@ export const backfillRoutes = [
     id: 'cancelBackfill',
     tag,
     summary: 'Cancels a backfill',
-    description: 'What it has put into the queue stays there.',
+    description: 'Its pending deliveries stay.',
     role: 'operator',
     params,
     answer: one,

@@ -46,7 +46,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
       title: 'walhook',
       version,
       description:
-        'Signed webhooks for committed changes in Postgres. What goes wrong is answered as `application/problem+json` (RFC 9457) with a pointer to each wrong field. Lists come in pages: send `next_cursor` as `cursor` for the next one. Each answer to a token tells by `RateLimit` how many calls are left.',
+        'Signed webhooks for committed changes in Postgres. Errors are `application/problem+json` (RFC 9457) with a pointer to each invalid field. Lists are paginated: send `next_cursor` as `cursor` for the next page. The header `RateLimit` tells how many calls a token has left.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
@@ -107,22 +107,20 @@ function operation(route: Route, write: Write): Operation {
 function failures({ method, params, query, body, heedsIfMatch, mayConflict }: Route): [number, string][] {
   return [
     ...(body ? ([[400, 'The body is not JSON']] as [number, string][]) : []),
-    [401, 'There is no valid token'],
+    [401, 'No valid token'],
     [403, "The token's role may not do this"],
-    ...(params ? ([[404, 'There is no such thing']] as [number, string][]) : []),
+    ...(params ? ([[404, 'Not found']] as [number, string][]) : []),
     ...(method === 'get' && !mayConflict
       ? []
-      : ([[409, 'Not possible in this state']] as [number, string][])),
-    ...(heedsIfMatch
-      ? ([[412, 'It was changed since it was read: see `If-Match`']] as [number, string][])
-      : []),
+      : ([[409, 'Conflict with the current state']] as [number, string][])),
+    ...(heedsIfMatch ? ([[412, 'Changed since it was read: see `If-Match`']] as [number, string][]) : []),
     ...(body ? ([[413, 'The body is too large']] as [number, string][]) : []),
     ...(params || query || body || method === 'post'
-      ? ([[422, 'Some fields are wrong: `errors` names each']] as [number, string][])
+      ? ([[422, 'Invalid fields: `errors` lists each']] as [number, string][])
       : []),
-    [429, 'Called too often: `Retry-After` says when again'],
-    [500, 'Something went wrong in walhook'],
-    [503, 'More calls came at once than are taken, or walhook is starting: `Retry-After` says when again'],
+    [429, 'Too many calls: `Retry-After` says when to retry'],
+    [500, 'walhook failed'],
+    [503, 'walhook is overloaded or starting: `Retry-After` says when to retry'],
   ]
 }
 
@@ -134,7 +132,7 @@ function headerParameters({ method, heedsIfMatch }: Route): Operation['parameter
   if (method === 'post')
     return header(
       'Idempotency-Key',
-      'Makes it safe to repeat: for 24 hours a second request with this key gets the first answer, with `Idempotent-Replayed: true`.',
+      'Makes a repetition safe: for 24 hours, a second request with this key gets the first answer, with `Idempotent-Replayed: true`.',
       { type: 'string', pattern: '^[!-~]{1,255}$' },
     )
   if (!heedsIfMatch) return []

@@ -27,11 +27,11 @@ const eventFields = {
   changed: z
     .array(z.string())
     .nullable()
-    .meta({ description: 'The fields that an update changed; null where that is not known.' }),
+    .meta({ description: 'The fields that an update changed. Null where unknown.' }),
   omitted: z
     .array(z.string())
     .nullable()
-    .meta({ description: 'Fields that the body lacks, because their value could not be known any more.' }),
+    .meta({ description: 'Fields that the body lacks because their value is unknown.' }),
 }
 const eventSchema = z.object(eventFields).meta({ id: 'Event' })
 
@@ -41,32 +41,32 @@ const explainedSchema = z
     webhook_name: z.string(),
     state: z.enum(explainStates).meta({
       description:
-        'How it ended (delivered, superseded, dead, cancelled), what it waits for (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field); unknown where nothing that is kept says more.',
+        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field). `unknown`: no more is kept.',
     }),
-    sentence: z.string().meta({ description: 'The same for a person, with what to do.' }),
-    delivered_at: time()
-      .nullable()
-      .meta({ description: 'When the receiver last accepted it, whatever became of it since.' }),
-    until: time().nullable().meta({ description: 'Until when it waits, where that is known.' }),
+    sentence: z.string().meta({ description: 'The state as a sentence.' }),
+    delivered_at: time().nullable().meta({ description: 'When the receiver last accepted it.' }),
+    until: time().nullable().meta({ description: 'When it is due, where known.' }),
     other_event_id: bigId()
       .nullable()
-      .meta({ description: 'The event that it waits behind, or that superseded it.' }),
+      .meta({ description: 'The event that goes first, or that superseded it.' }),
   })
   .meta({ id: 'ExplainedDelivery' })
 
 const explainedEventSchema = z
   .object({
     ...eventFields,
-    body: z.string().meta({ description: 'The text that receivers get who ask for no more.' }),
+    body: z
+      .string()
+      .meta({ description: 'The request body, without the additions of a webhook’s settings.' }),
     too_large_bytes: tooLargeBytes(),
     previous: z
       .record(z.string(), z.json())
       .nullable()
-      .meta({ description: 'Of an update, the values before of fields that changed, where they are known.' }),
+      .meta({ description: 'The previous values of the changed fields, where known.' }),
     deliveries: z
       .array(explainedSchema)
-      .meta({ description: 'By rising id of the webhook, at most 1,000: `next_cursor` leads on.' }),
-    next_cursor: z.string().nullable().meta({ description: 'Null: there are no more webhooks.' }),
+      .meta({ description: 'By webhook id, at most 1,000. `next_cursor` leads to the next page.' }),
+    next_cursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
   })
   .meta({ id: 'ExplainedEvent' })
 
@@ -79,7 +79,7 @@ export const eventRoutes = [
     id: 'listEvents',
     tag,
     summary: 'Lists events, newest first',
-    description: "All of them, or one entity's.",
+    description: 'All events, or those of one entity.',
     role: 'viewer',
     query: z
       .strictObject({
@@ -107,18 +107,16 @@ export const eventRoutes = [
     path: '/api/events/{event_id}',
     id: 'explainEvent',
     tag,
-    summary: 'Reads an event and says for each webhook whether it was sent, and why or why not',
+    summary: 'Reads an event and explains its delivery to each webhook',
     role: 'viewer',
     params: z.strictObject({ event_id: bigIdInput('an event') }),
     query: z.strictObject({
-      webhook_id: id()
-        .optional()
-        .meta({ description: 'Explains this one only, also beyond the first 1,000.' }),
+      webhook_id: id().optional().meta({ description: 'Explains this webhook only.' }),
       cursor: idCursor().meta({
-        description: '`next_cursor` of the answer before: goes on behind its webhooks.',
+        description: '`next_cursor` of the previous page.',
       }),
     }),
-    answer: { status: 200, what: 'The event, explained', schema: explainedEventSchema },
+    answer: { status: 200, what: 'The event with its deliveries', schema: explainedEventSchema },
     async handle({ control, params, query }) {
       return answer(
         await explainEvent(control, params.event_id, {

@@ -72,7 +72,7 @@ export const bigId = () => z.string().meta({ pattern: '^\\d+$' })
 export const tooLargeBytes = () =>
   z.number().optional().meta({
     description:
-      'The body has so many bytes, more than the 8,000,000 that are shown, and is empty here. Absent otherwise.',
+      'The size of a body above the 8,000,000 bytes that are shown; it is empty here. Absent otherwise.',
   })
 
 /** A page of a list. The next one begins at `next_cursor`, which is null at the end. */

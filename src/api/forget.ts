@@ -13,15 +13,13 @@ const forgetRequest = z
 const count = (description: string) => z.int().meta({ description })
 const forgottenSchema = z
   .object({
-    events: count('Events about it.'),
-    attempts: count('Requests about it alone, with their answers, tests too.'),
-    batches: count('Batches that held it among others: the part that is about it, and what was answered.'),
-    deliveries: count('Deliveries that waited, and are never sent.'),
-    parked: count('Changes of it that could not be told.'),
-    answers: count('Answers that were kept for a repetition with the same `Idempotency-Key`.'),
-    is_complete: z
-      .boolean()
-      .meta({ description: 'False where there was more than one call may take: call again.' }),
+    events: count('Events of the entity.'),
+    attempts: count('Requests about this entity alone, with their responses. Includes tests.'),
+    batches: count('Batches that included the entity: its part, and the response.'),
+    deliveries: count('Pending deliveries, which are cancelled.'),
+    parked: count('Parked changes of the entity.'),
+    answers: count('Answers kept for repetitions with the same `Idempotency-Key`.'),
+    is_complete: z.boolean().meta({ description: 'False where more remains: call again.' }),
   })
   .meta({ id: 'Forgotten' })
 
@@ -33,10 +31,10 @@ export const forgetRoutes = [
     tag: 'Personal data',
     summary: 'Forgets an entity',
     description:
-      'Removes everything that is stored about it: events, requests, answers, tests and what waits to be sent. Receivers keep what they have had. The audit says that it was done, without the id. Delete it in the application first: later changes of it are told as ever.',
+      'Removes everything stored about it: events, requests, responses, tests and pending deliveries. Receivers keep their copies. The audit records the call without the id. Delete the entity in the application first: later changes are sent as usual.',
     role: 'admin',
     body: forgetRequest,
-    answer: { status: 200, what: 'How much there was', schema: forgottenSchema },
+    answer: { status: 200, what: 'The number of removed records', schema: forgottenSchema },
     async handle({ control, caller, body }) {
       const entity = { entityType: body.entity_type, entityId: String(body.entity_id) }
       return answer(await forgetEntity(control, caller, entity), ({ isComplete, ...counts }) => ({

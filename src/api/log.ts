@@ -11,7 +11,7 @@ const testRequest = z
     user_id: z
       .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
       .optional()
-      .meta({ description: "Whose data is sent; the caller's own account where it is absent." }),
+      .meta({ description: "The user account whose data is sent. Default: the caller's own." }),
   })
   .meta({ id: 'TestRequest' })
 
@@ -24,8 +24,8 @@ const logQuery = z
     event_id: bigIdInput('an event').optional(),
     entity_type: text().min(1).optional(),
     entity_id: text().min(1).optional(),
-    from: moment().optional().meta({ description: 'Begun at this moment or later.' }),
-    to: moment().optional().meta({ description: 'Begun before this moment.' }),
+    from: moment().optional().meta({ description: 'Started at or after this time.' }),
+    to: moment().optional().meta({ description: 'Started before this time.' }),
   })
   .refine(
     query => (query.entity_type === undefined) === (query.entity_id === undefined),
@@ -41,7 +41,7 @@ export const logRoutes = [
     tag: 'Test and log',
     summary: 'Sends a test now',
     description:
-      'By the same path as any delivery, also to a webhook that is not active; it counts for nothing. Answers 200 with the whole attempt, whatever the receiver did.',
+      'Takes the same path as any delivery, also to an inactive webhook, and does not affect its health. Answers 200 with the whole attempt, whatever the receiver did.',
     role: 'operator',
     params: webhookParams,
     body: testRequest,
@@ -59,7 +59,7 @@ export const logRoutes = [
     tag: 'Test and log',
     summary: 'Lists the last requests, newest first',
     description:
-      'Those that fit every filter that is given; fewer than `limit` where they would have more than 2 MB together: `next_cursor` says whether there are more. Of an entity, the requests about its last 1,000 events.',
+      'Requests that match every filter. A page above 2 MB is cut short: `next_cursor` says whether more follow. For an entity: the requests about its last 1,000 events.',
     role: 'viewer',
     params: webhookParams,
     query: logQuery,

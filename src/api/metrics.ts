@@ -40,7 +40,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   })
   const parked = new Counter({
     name: 'walhook_parked_changes_total',
-    help: 'Changes of which no event could be made: see walhook.parked_changes',
+    help: 'Changes that could not become an event: see walhook.parked_changes',
     registers,
   })
   const truncated = new Counter({
@@ -57,7 +57,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   })
   const duration = new Histogram({
     name: 'walhook_attempt_duration_seconds',
-    help: 'How long attempts took, from DNS to the end of the answer',
+    help: 'Duration of attempts, from DNS to the end of the response',
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
     registers,
   })
@@ -69,48 +69,45 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
   const waiting = gauge(
     'walhook_deliveries_waiting',
-    'Deliveries that are not finished, set aside or in the log; where they are many an estimate',
+    'Pending deliveries, set aside or in the log; an estimate where they are many',
   )
   const setAside = gauge(
     'walhook_deliveries_set_aside',
-    'Deliveries with a row: failed, behind one that failed, asked for by hand, or in a batch; above 10,000 an estimate',
+    'Deliveries set aside: failed, behind one that failed, requested by hand, or in a batch; an estimate above 10,000',
   )
   const lanes = gauge(
     'walhook_lanes_waiting',
-    'Entities of a webhook with deliveries that are set aside; above 10,000 an estimate',
+    'Entities of a webhook with deliveries set aside; an estimate above 10,000',
   )
-  const behind = gauge('walhook_webhooks_behind', 'Webhooks that are behind the others in the log of events')
+  const behind = gauge('walhook_webhooks_behind', 'Webhooks with a backlog in the event log')
   const oldest = gauge(
     'walhook_oldest_pending_seconds',
-    'Age of the oldest event beyond the place of an active webhook, or set aside for one; 0: there is none',
+    'Age of the oldest event that is pending for an active webhook; 0: none is pending',
   )
   const dead = gauge(
     'walhook_deliveries_dead',
-    'Deliveries given up after their last attempt; 10,000 stand for any greater number',
+    'Dead letters: deliveries whose last attempt failed. At most 10,000 are counted',
   )
   const heldBack = gauge(
     'walhook_wal_held_back_bytes',
-    'WAL that the source keeps because of the replication slot',
+    'WAL that the source retains for the replication slot',
   )
   const capturing = gauge('walhook_capturing', '1 where this process reads the replication slot')
 
   const stateOfCapture = new Gauge({
     name: 'walhook_capture_state',
-    help: '1 for the state that capture is in: blocked, gap and lost need a person. Absent where this process does not capture',
+    help: '1 for the present state of capture. blocked, gap and lost need an operator. Absent where this process does not capture',
     labelNames: ['state'],
     registers,
   })
   const gaps = new Gauge({
     name: 'walhook_gaps_open',
-    help: 'Ranges of changes that are lost and not told anew yet, of everything or of single tables',
+    help: 'Ranges of lost changes that still need a resync, of everything or of single tables',
     labelNames: ['of'],
     registers,
   })
 
-  const mappingLost = gauge(
-    'walhook_mapping_lost',
-    'Tables and columns that the mapping names and the source has dropped: nothing of them is captured',
-  )
+  const mappingLost = gauge('walhook_mapping_lost', 'Mapped tables and columns that the source has dropped')
 
   const set = (target: Gauge, value: number | null | undefined) => target.set(value ?? Number.NaN)
 

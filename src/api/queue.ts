@@ -11,7 +11,7 @@ const entityId = () => z.union([text().min(1), z.int()], 'must be the id of an e
 const beyond = () =>
   z.boolean().optional().meta({
     description:
-      'Also events that the webhook has no trigger for: only an admin may say so, and it is in the audit.',
+      'Includes events outside the webhook’s triggers. Only an admin may set it, and the audit records it.',
   })
 
 const resendRequest = z
@@ -21,23 +21,21 @@ const resendSchema = z
   .object({
     webhook_id: z.int(),
     event_id: bigId(),
-    message_id: z.string().meta({ description: 'The header `webhook-id`, the same as ever.' }),
+    message_id: z.string().meta({ description: 'The header `webhook-id`, unchanged.' }),
     entity_type: z.string(),
     entity_id: z.string(),
     behind_event_id: bigId().nullable().meta({
-      description:
-        'The event of the same entity that is on its way or comes first; null where this one is next.',
+      description: 'The event of the same entity that goes first. Null where this one is next.',
     }),
     newer_delivered: z.boolean().meta({
-      description:
-        'The receiver has had a newer state of the entity, or is getting it, and gets this older one after it.',
+      description: 'Whether the receiver gets this older state after a newer one.',
     }),
   })
   .meta({ id: 'Resend' })
 
 const cancelRequest = z
   .strictObject({
-    all: z.literal(true).optional().meta({ description: 'Everything that waits.' }),
+    all: z.literal(true).optional().meta({ description: 'All pending deliveries.' }),
     entity_type: text().min(1).optional(),
     entity_id: entityId().optional(),
     event_id: bigIdInput('an event').optional(),
@@ -51,10 +49,9 @@ const cancelRequest = z
   .meta({ id: 'CancelRequest' })
 const cancelledSchema = z
   .object({
-    cancelled: z.int().meta({ description: 'How many deliveries this call cancelled.' }),
+    cancelled: z.int().meta({ description: 'Number of deliveries that this call cancelled.' }),
     is_complete: z.boolean().meta({
-      description:
-        'False where there was more than one call may take, or where it could not be told whether something was in flight: call again.',
+      description: 'False where more may remain: call again.',
     }),
   })
   .meta({ id: 'Cancelled' })
@@ -63,10 +60,10 @@ const cursor = () =>
   text()
     .transform(readCursor)
     .refine(value => value !== null, 'must be a cursor that the same call gave')
-    .meta({ asJson: { type: 'string', description: 'Goes on where a call has ended: its `next_cursor`.' } })
+    .meta({ asJson: { type: 'string', description: '`next_cursor` of the previous call.' } })
     .optional()
-const from = () => moment().meta({ description: 'At this moment or later.' })
-const to = () => moment().meta({ description: 'Before this moment; now, where it is absent.' })
+const from = () => moment().meta({ description: 'At or after this time.' })
+const to = () => moment().meta({ description: 'Before this time. Default: now.' })
 
 const replayRequest = z
   .strictObject({
@@ -78,7 +75,7 @@ const replayRequest = z
       .max(100, 'must hold at most 100')
       .optional()
       .meta({
-        description: 'Only these events, as `user.new`; absent: those of the webhook.',
+        description: 'Only these triggers, as in `user.new`. Default: those of the webhook.',
       }),
     event_ids: z
       .array(bigIdInput('an event'))
@@ -99,10 +96,9 @@ const resendFailedRequest = z
   .meta({ id: 'ResendFailedRequest' })
 const replaySchema = z
   .object({
-    queued: z.int().meta({ description: 'How many deliveries this call made, or let begin anew.' }),
+    queued: z.int().meta({ description: 'Number of deliveries that this call queued.' }),
     next_cursor: z.string().nullable().meta({
-      description:
-        'Not null where there was more than one call may take: call again, with the same fields and this as `cursor`.',
+      description: 'Not null where more remains: call again with the same fields and this as `cursor`.',
     }),
   })
   .meta({ id: 'Replay' })
@@ -116,13 +112,12 @@ export const queueRoutes = [
     path: '/api/webhooks/{id}/resend',
     id: 'resendEvent',
     tag,
-    summary: 'Sends one event once more',
-    description:
-      'Whatever became of it before: under the same `webhook-id`, at its place in the order of its entity, beginning with the first attempt.',
+    summary: 'Resends an event',
+    description: 'Keeps the `webhook-id` and the order of its entity, and starts with the first attempt.',
     role: 'operator',
     params: webhookParams,
     body: resendRequest,
-    answer: { status: 202, what: 'It waits its turn', schema: resendSchema },
+    answer: { status: 202, what: 'Queued', schema: resendSchema },
     async handle({ control, caller, params, body }) {
       return answer(
         await resendEvent(control, caller, params.id, body.event_id, {
@@ -137,12 +132,12 @@ export const queueRoutes = [
     path: '/api/webhooks/{id}/resend-failed',
     id: 'resendFailed',
     tag,
-    summary: 'Sends again what failed in a range of time and was not delivered since',
-    description: 'What is dead, and at once what still waits to be tried again.',
+    summary: 'Resends failed events of a time range that are still undelivered',
+    description: 'Dead letters, and, at once, events that are retrying.',
     role: 'operator',
     params: webhookParams,
     body: resendFailedRequest,
-    answer: { status: 202, what: 'They wait their turn', schema: replaySchema },
+    answer: { status: 202, what: 'Queued', schema: replaySchema },
     async handle({ control, caller, params, body: { from, to, beyond_triggers, cursor } }) {
       const wish = { of: 'failed', from, to: to ?? null } as const
       return answer(
@@ -158,13 +153,13 @@ export const queueRoutes = [
     path: '/api/webhooks/{id}/replay',
     id: 'replayEvents',
     tag,
-    summary: 'Sends the events of a range of time, or of a list, once more',
+    summary: 'Replays the events of a time range or a list',
     description:
-      'Also those that are older than the webhook, or that its `update_fields` leave out. Events that it has no trigger for are passed over. The events of each entity keep their order, and come before newer ones that wait. What waits already is left as it is. A range that ends in the past leaves a receiver with the states of that time.',
+      'Includes events that are older than the webhook or that its `update_fields` exclude, and skips events outside its triggers. Each entity’s events stay in order, before its newer pending ones. Pending events stay as they are. A range that ends in the past leaves the receiver with the states of that time.',
     role: 'operator',
     params: webhookParams,
     body: replayRequest,
-    answer: { status: 202, what: 'They wait their turn', schema: replaySchema },
+    answer: { status: 202, what: 'Queued', schema: replaySchema },
     async handle({ control, caller, params, body }) {
       return answer(
         await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null, {
@@ -179,13 +174,13 @@ export const queueRoutes = [
     path: '/api/webhooks/{id}/cancel',
     id: 'cancelWaiting',
     tag,
-    summary: 'Cancels what waits',
+    summary: 'Cancels pending deliveries',
     description:
-      'Of the webhook, of one entity, or one event. What is in flight goes on, and so does what comes later. What was cancelled can be sent again by hand.',
+      'Of the webhook, of one entity, or of one event. Deliveries in flight and later events are unaffected. Cancelled events can be resent.',
     role: 'operator',
     params: webhookParams,
     body: cancelRequest,
-    answer: { status: 200, what: 'How many were cancelled', schema: cancelledSchema },
+    answer: { status: 200, what: 'The number of cancelled deliveries', schema: cancelledSchema },
     async handle({ control, caller, params, body }) {
       const cancelled = await cancelWaiting(control, caller, params.id, waitingOf(body))
       return answer(cancelled, ({ cancelled, isComplete }) => ({ cancelled, is_complete: isComplete }))

@@ -16,9 +16,9 @@ export const secretRoutes = [
     path: '/api/webhooks/{id}/rotate-secret',
     id: 'rotateSecret',
     tag,
-    summary: 'Gives a webhook a new signing secret',
+    summary: 'Rotates the signing secret of a webhook',
     description:
-      'Requests are signed with the new and with the old one until `previous_secret_expires_at`; both stand in `webhook-signature`, the new one first. An older one that still signed ends at once.',
+      'Both secrets sign until `previous_secret_expires_at`; `webhook-signature` has both signatures, the new one first. A still older secret expires at once.',
     role: 'admin',
     params: webhookParams,
     body: z.strictObject({
@@ -27,7 +27,7 @@ export const secretRoutes = [
         .min(0, 'must be from 0 to 168')
         .max(168, 'must be from 0 to 168')
         .default(24)
-        .meta({ description: 'How long the old secret signs too; 0: it ends at once.' }),
+        .meta({ description: 'Hours in which the old secret signs as well. 0: it expires at once.' }),
     }),
     whenNoBody: {},
     answer: {
@@ -50,7 +50,7 @@ export const secretRoutes = [
     id: 'revealSecret',
     tag,
     summary: "Shows a webhook's signing secret",
-    description: 'That it was shown, and to whom, is recorded.',
+    description: 'The audit records who viewed it.',
     role: 'admin',
     params: webhookParams,
     answer: {

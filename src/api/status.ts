@@ -40,7 +40,7 @@ const statusSchema = z
         table: z.string().nullable(),
         reason: z.string(),
         code: z.string().nullable(),
-        mend: z.string().nullable().meta({ description: 'What ends it; null once it has ended.' }),
+        mend: z.string().nullable().meta({ description: 'How to fix it. Null once it has ended.' }),
         detail: z.string(),
         from_lsn: lsnSchema.nullable(),
         to_lsn: lsnSchema.nullable(),
@@ -62,30 +62,27 @@ const statusSchema = z
           mend: z.string().nullable(),
         }),
       )
-      .meta({ description: 'Those that are under way, and what each of them waits for.' }),
+      .meta({ description: 'Running resyncs, and what each one waits for.' }),
     mapping_lost: z
       .array(z.object({ what: z.string(), code: z.string(), mend: z.string() }))
       .nullable()
       .meta({
         description:
-          'What the mapping names and the source has dropped: nothing of it is captured. Null where the source does not answer.',
+          'Mapped tables and columns that the source has dropped. Null where the source does not answer.',
       }),
     queue: z.object({
       deliveries_waiting: z.int(),
       deliveries_set_aside: z.int().meta({
         description:
-          'Those that failed, wait behind one that failed, were asked for by hand, or are in a batch.',
+          'Deliveries that failed, follow one that failed, were requested by hand, or are in a batch.',
       }),
       lanes_waiting: z
         .int()
         .meta({ description: 'Entities of a webhook with deliveries that are set aside.' }),
       deliveries_dead: z.int(),
-      webhooks_behind: z
-        .int()
-        .meta({ description: 'Webhooks that are behind the others in the log of events.' }),
+      webhooks_behind: z.int().meta({ description: 'Webhooks with a backlog in the event log.' }),
       oldest_pending_ms: z.number().meta({
-        description:
-          'Age of the oldest event that an active webhook has not been sent yet; 0: there is none.',
+        description: 'Age of the oldest event that is pending for an active webhook. 0: none is pending.',
       }),
     }),
     ids_ahead_ms: z.number().meta({
@@ -101,8 +98,8 @@ export const statusRoutes = [
     path: '/api/status',
     id: 'getStatus',
     tag: 'Status',
-    summary: 'Tells how walhook is',
-    description: 'State of capture and why, positions, lag, gaps, what waits. All figures of one moment.',
+    summary: 'Reads the status of walhook',
+    description: 'Capture state, positions, lag, gaps and pending deliveries, all at one moment.',
     role: 'viewer',
     answer: { status: 200, what: 'The status', schema: statusSchema },
     async handle({ control }) {

@@ -16,7 +16,7 @@ const newToken = z
       .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
       .nullable()
       .default(null)
-      .meta({ description: 'The user account that its holder is: whose data a test sends.' }),
+      .meta({ description: 'The user account of its holder, whose data a test sends.' }),
     expires_at: z.iso
       .datetime({ offset: true, error: 'must be a time as in 2026-12-31T23:59:59Z' })
       .nullable()
@@ -31,7 +31,7 @@ const tokenFields = {
   role,
   user_id: z.string().nullable(),
   created_at: time(),
-  expires_at: time().nullable().meta({ description: 'From then on it is refused; null: never.' }),
+  expires_at: time().nullable().meta({ description: 'Null: it never expires.' }),
   last_used_at: time().nullable().meta({ description: 'To the minute.' }),
   revoked_at: time().nullable(),
 }
@@ -48,7 +48,7 @@ export const tokenRoutes = [
     path: '/api/tokens',
     id: 'createToken',
     tag,
-    summary: 'Makes a token',
+    summary: 'Creates a token',
     role: 'admin',
     body: newToken,
     answer: { status: 201, what: 'The token', schema: createdSchema },
@@ -67,8 +67,8 @@ export const tokenRoutes = [
     path: '/api/tokens',
     id: 'listTokens',
     tag,
-    summary: 'Lists the tokens by rising id, revoked and expired ones too',
-    description: 'The one of WALHOOK_ADMIN_TOKEN is not among them.',
+    summary: 'Lists the tokens by id, including revoked and expired ones',
+    description: 'The token in WALHOOK_ADMIN_TOKEN is not listed.',
     role: 'admin',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
     answer: { status: 200, what: 'A page of tokens', schema: page(tokenSchema) },
@@ -81,11 +81,11 @@ export const tokenRoutes = [
     path: '/api/tokens/{id}',
     id: 'revokeToken',
     tag,
-    summary: 'Revokes a token and ends its sessions, at once',
-    description: 'It stays in the list. One that was revoked before stays as it is.',
+    summary: 'Revokes a token and ends its sessions at once',
+    description: 'It stays in the list. Revoking it again changes nothing.',
     role: 'admin',
     params: z.strictObject({ id: id() }),
-    answer: { status: 204, what: 'It is revoked', schema: null },
+    answer: { status: 204, what: 'Revoked', schema: null },
     async handle({ control, caller, params }) {
       return answer(await revokeToken(control, caller, params.id), () => null)
     },

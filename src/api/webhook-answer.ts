@@ -15,7 +15,7 @@ export const webhookFields = {
   id: z.int(),
   name: z.string(),
   url: z.string().meta({
-    description: 'Below the role admin, only its origin, and `/[redacted]`.',
+    description: 'Below the role admin: only the origin, and `/[redacted]`.',
   }),
   is_active: z.boolean(),
   triggers: z.array(z.string()),
@@ -30,21 +30,21 @@ export const webhookFields = {
     .optional()
     .meta({ description: 'The client certificate, where there is one.' }),
   previous_secret_expires_at: time().nullable().meta({
-    description: 'Until when requests are signed with the secret before the last rotation as well.',
+    description: 'Until when the old secret signs as well.',
   }),
   disabled_at: time().nullable(),
   disabled_reason: z
     .string()
     .nullable()
-    .meta({ description: 'Why walhook stopped sending by itself. Setting `is_active` to true ends it.' }),
+    .meta({ description: 'Why walhook disabled it. Set `is_active` to true to enable it again.' }),
   failing_since: time().nullable().meta({ description: 'The first failure since the last success.' }),
   will_be_disabled_at: time().nullable().meta({
     description:
-      'From when on a failure disables it, if nothing is accepted until then and an event is lost. Times in which walhook tried nothing do not count: it moves by them.',
+      'From when on a dead letter disables it, unless a request is accepted before. Times without attempts do not count: they move it.',
   }),
   held_until: time().nullable().meta({
     description:
-      'Until when nothing is sent, because the receiver asked for it (Retry-After); null where it is not held.',
+      'Until when nothing is sent because the receiver asked for a pause (Retry-After). Null: not on hold.',
   }),
   created_at: time(),
   updated_at: time(),
@@ -55,14 +55,14 @@ export const readSchema = z
     ...webhookFields,
     pace: z
       .object({
-        requests_at_once: z.int().meta({ description: 'At most so many now.' }),
-        at_most: z.int().meta({ description: 'At most so many ever.' }),
-        paused_for_ms: z.int().meta({ description: 'None at all for so long; 0: it is not paused.' }),
+        requests_at_once: z.int().meta({ description: 'Present maximum of concurrent requests.' }),
+        at_most: z.int().meta({ description: 'Configured maximum of concurrent requests.' }),
+        paused_for_ms: z.int().meta({ description: 'How long sending is paused. 0: not paused.' }),
       })
       .optional()
       .meta({
         description:
-          'How fast the process that answers sends to it, by how its receiver has answered; absent where this process has sent it nothing lately.',
+          'The pace at which the answering process sends. Absent where it has sent nothing lately.',
       }),
   })
   .meta({ id: 'ReadWebhook' })
@@ -71,7 +71,7 @@ const warnings = z
   .optional()
   .meta({
     description:
-      'What was asked for and saved, and what the tables as they are now do not give: each with a JSON Pointer to its field. Absent where there is nothing to say.',
+      'Saved settings that the tables cannot support now, each with a JSON Pointer to its field. Absent where there are none.',
   })
 export const changedSchema = z.object({ ...webhookFields, warnings }).meta({ id: 'ChangedWebhook' })
 export const createdSchema = z

@@ -18,20 +18,20 @@ import {
 /** What an admin chooses. */
 const fields = {
   name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters').meta({
-    description: 'What it is called here, for people.',
+    description: 'Its name, for people.',
   }),
   url: text().trim().min(1, 'must not be empty').max(2048, 'must be at most 2048 characters').meta({
-    description: 'Where requests go: https, and no private address unless it is allowed.',
+    description: 'Where requests go: https, and a public address unless another is allowed.',
   }),
-  is_active: z.boolean().meta({ description: 'Whether it is sent anything but tests.' }),
+  is_active: z.boolean().meta({ description: 'Whether events are sent. Tests are always possible.' }),
   triggers: z
     .array(z.string())
     .min(1, 'must hold at least one trigger')
     .max(100, 'must hold at most 100')
-    .meta({ description: 'What it is told of: an entity type and new, update or delete, as in `user.new`.' }),
+    .meta({ description: 'Its subscriptions: an entity type and new, update or delete, as in `user.new`.' }),
   previous: z.boolean().meta({
     description:
-      'Whether requests carry, after `result`, `previous`: the values before an update where they are known, and `omitted`: fields that `result` lacks, because their value could not be known any more. A table tells its values before only with REPLICA IDENTITY FULL: `walhook check` names those that do not.',
+      'Adds to requests, after `result`: `previous`, the values before an update where known, and `omitted`, the fields that `result` lacks because their value is unknown. A table records previous values only with REPLICA IDENTITY FULL: `walhook check` lists the others.',
   }),
   update_fields: z
     .array(text())
@@ -40,34 +40,34 @@ const fields = {
     .nullable()
     .meta({
       description:
-        'Only updates that change one of these fields, as in `user.email`. Of an entity type that is not named, and where it is not known what changed, as of a table without REPLICA IDENTITY FULL, every update. Null: every update.',
+        'Only updates that change one of these fields, as in `user.email`. Every update is sent of an entity type that is not listed, and of a table without REPLICA IDENTITY FULL. Null: every update.',
     }),
   mode: z.enum(['every', 'latest']).meta({
     description:
-      'Whether every event is sent, or, of an entity whose events wait, only what tells its latest state.',
+      '`every`: every event. `latest`: while several events of an entity are pending, only its latest state.',
   }),
   batch: z
     .strictObject({ max_events: z.int().min(2).max(1_000), max_wait_ms: z.int().min(0).max(60_000) })
     .nullable()
     .meta({
       description:
-        'Several events in one request, as a JSON array of what would be sent one by one: up to `max_events`, none of which waits for others longer than `max_wait_ms`. Null: one event in each request.',
+        'Several events in one request, as a JSON array: at most `max_events`, each waiting for others at most `max_wait_ms`. Null: one event per request.',
     }),
   log_bodies: z.enum(logBodies).meta({
     description:
-      'Of which requests the log keeps what was sent and answered: all, those that failed, or none. What is still to be sent keeps its body either way.',
+      'The requests whose bodies the log keeps: all, failed ones, or none. Pending events always keep their body.',
   }),
   headers: z.record(z.string(), z.string().nullable()).meta({
     description:
-      'Sent with each request besides the usual ones, and shown to nobody. At a change: null takes one away, `[redacted]` keeps its value, and what is not named stays.',
+      'Additional request headers. Their values are never shown. On a change: null removes a header, `[redacted]` keeps its value, and a header that is not named stays.',
   }),
   client_certificate: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
     description:
-      'For a receiver that asks for one (mutual TLS): a certificate in PEM, with the chain behind it. With its key, or null for neither. It goes where the URL leads to another origin.',
+      'For mutual TLS: a certificate in PEM, followed by its chain. Give it with its key, or null for both. A change of the origin of the URL removes it.',
   }),
   client_key: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
     description:
-      'The private key of `client_certificate`, in PEM without a passphrase. Sealed, and shown to nobody.',
+      'The private key of `client_certificate`, in PEM without a passphrase. Stored encrypted, never shown.',
   }),
 }
 const newWebhook = z
@@ -118,7 +118,7 @@ export const webhookRoutes = [
     path: '/api/webhooks',
     id: 'listWebhooks',
     tag,
-    summary: 'Lists the webhooks by rising id',
+    summary: 'Lists the webhooks by id',
     role: 'viewer',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
     answer: { status: 200, what: 'A page of webhooks', schema: page(webhookSchema) },
@@ -151,8 +151,8 @@ export const webhookRoutes = [
     path: '/api/webhooks/{id}',
     id: 'changeWebhook',
     tag,
-    summary: 'Changes the fields that are given',
-    description: 'All of them or, where one is wrong, none.',
+    summary: 'Changes the given fields',
+    description: 'Where one is invalid, nothing is changed.',
     role: 'admin',
     params: webhookParams,
     body: webhookChange,
@@ -173,10 +173,10 @@ export const webhookRoutes = [
     path: '/api/webhooks/{id}',
     id: 'deleteWebhook',
     tag,
-    summary: 'Deletes a webhook and what waits for it',
+    summary: 'Deletes a webhook and its pending deliveries',
     role: 'admin',
     params: webhookParams,
-    answer: { status: 204, what: 'It is gone', schema: null },
+    answer: { status: 204, what: 'Deleted', schema: null },
     heedsIfMatch: true,
     handle: ({ control, caller, params, isMatch }) =>
       deleteWebhook(control, caller, params.id, webhook => isMatch(webhookTag(webhook))),

@@ -86,5 +86,5 @@ function toldAt(
   code: CaptureCode,
 ): CaptureState {
   const mend = mendOf(code)
-  return { state, reason: `${code}, after ${place}: ${reason}. To mend it: ${mend}`, code, mend }
+  return { state, reason: `${code}, after ${place}: ${reason}. Fix: ${mend}`, code, mend }
 }

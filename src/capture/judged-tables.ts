@@ -38,7 +38,7 @@ export function createJudge(options: {
     if (!entity) return { kind: 'gone', reason: living.lost.join('; ') }
     const ofTables = problems.filter(isOfTables).map(formatProblem)
     if (facts.publication === null)
-      ofTables.push(`publication ${options.publicationName}: missing. To mend it: walhook resync`)
+      ofTables.push(`publication ${options.publicationName}: missing. Fix: walhook resync`)
     if (ofTables.length > 0) throw new Unfit(ofTables.join('; '))
     const fit: Judged = { kind: 'fit', entity, catalogue }
     judged.set(mapped, { fit, atMs: nowMs() })

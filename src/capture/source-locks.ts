@@ -10,7 +10,7 @@ const queryCanceled = '57014'
 export class SourceLocked extends Error {
   readonly problem: Problem
   constructor(problem: Problem) {
-    super(`${problem.what}: ${problem.found}. To mend it: ${problem.mend}`)
+    super(`${problem.what}: ${problem.found}. Fix: ${problem.mend}`)
     this.problem = problem
   }
 }

@@ -9,9 +9,9 @@ import { withOutbox } from './token.ts'
 
 export const adopt: Command = {
   usage: `  walhook adopt --discard | --continue
-                                      where the outbox was copied to another database: --discard makes it a harmless copy
-                                      (what waits is cancelled, every webhook deactivated, capture begins anew);
-                                      --continue goes on here, where the other one is no longer run`,
+                                      after copying the outbox to another database: --discard makes it a harmless copy
+                                      (cancels pending deliveries, deactivates every webhook, restarts capture);
+                                      --continue goes on here, once the other one has stopped`,
   async run(args) {
     const { values } = parseOnce({
       args,
@@ -35,9 +35,9 @@ export const adopt: Command = {
     const { to, discarded } = done.value
     if (discarded)
       say(
-        `${discarded.deliveries} waiting deliveries were cancelled, ${discarded.webhooks} webhooks deactivated. Change their URLs before you activate them.`,
+        `Cancelled ${discarded.deliveries} pending deliveries, deactivated ${discarded.webhooks} webhooks. Change their URLs before you activate them.`,
       )
-    say(`The outbox lives in ${describePlace(to)} from now on.`)
+    say(`The outbox now lives in ${describePlace(to)}.`)
     return 0
   },
 }

@@ -21,10 +21,10 @@ import { migrateOutbox } from './migrate.ts'
 
 export const backfill: Command = {
   usage: `  walhook backfill --entity TYPE [--webhook ID] [--action new|update] [--rate ROWS]
-                                      send every row that there is, to one webhook or to all that have the
-                                      trigger, at most ROWS in a second (1000), and show how far it is
+                                      send every existing row to one webhook, or to all with the trigger,
+                                      at most ROWS per second (1000), and show the progress
   walhook backfill --list | --follow ID [--rate ROWS] | --cancel ID
-                                      show the backfills, see to one (and change its pace), or end it`,
+                                      list the backfills, follow one (and change its pace), or cancel it`,
   async run(args, signal) {
     const { values } = parseOnce({
       args,
@@ -110,7 +110,7 @@ async function carryOut(
   switch (order.kind) {
     case 'list': {
       const { items } = await listBackfills(control, { limit: 50, before: null })
-      if (items.length === 0) say('There is no backfill.')
+      if (items.length === 0) say('No backfills.')
       for (const each of items) say(describeBackfill(each, Date.now()))
       return { ok: true, done: true }
     }
@@ -163,12 +163,12 @@ async function follow(
     tell(
       isCaptured
         ? line
-        : `${line}. No walhook captures just now (nobody reads the slot ${control.slotName}): it goes on as soon as one does`,
+        : `${line}. No walhook captures now (no process reads the slot ${control.slotName}): it continues once one does`,
     )
     await sleep(progressMs, signal)
   }
   say(
-    `Backfill ${id} goes on by itself. To see it: walhook backfill --follow ${id}. To end it: --cancel ${id}`,
+    `Backfill ${id} continues in the background. Progress: walhook backfill --follow ${id}. Cancel: walhook backfill --cancel ${id}`,
   )
   return { ok: true, done: true }
 }

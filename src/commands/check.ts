@@ -22,8 +22,8 @@ const statusOf = { ok: 0, warning: 3, error: 1 }
 const limits = `set lock_timeout = '5s'; set statement_timeout = '30s'`
 
 export const check: Command = {
-  usage: `  walhook check [--json]              look at the source: what is in the way of capturing it, and how to mend it
-                                      (ends with 0 if all is well, 3 with warnings, 1 with errors)`,
+  usage: `  walhook check [--json]              check whether the source can be captured, and say how to fix it
+                                      (exit status 0: fine, 3: warnings, 1: errors)`,
   async run(args) {
     const { values } = parseOnce({ args, options: { json: { type: 'boolean', default: false } } })
     const config = required(readConfig(['DATABASE_URL']))
@@ -32,7 +32,7 @@ export const check: Command = {
     if (values.json) say(JSON.stringify(lines, null, 2))
     else
       for (const { level, what, found, mend } of lines)
-        say(`${level.padEnd(7)}  ${what}: ${found}${mend === null ? '' : `. To mend it: ${mend}`}`)
+        say(`${level.padEnd(7)}  ${what}: ${found}${mend === null ? '' : `. Fix: ${mend}`}`)
     return statusOf[worst]
   },
 }
@@ -99,9 +99,14 @@ const notThereYet = ['3F000', '42P01', '42703']
 /** Says why nobody knows whether changes are lost, unless there is no outbox yet that could tell. */
 function gapsUnread(error: unknown): CheckLine[] {
   if (notThereYet.includes((error as { code?: string }).code ?? '')) return []
-  const found = `nobody knows, since the outbox could not be asked: ${describeError(error)}`
+  const found = `unknown: the outbox did not answer: ${describeError(error)}`
   return [
-    warning('gaps_unread', 'changes that are lost', found, 'do what the reason says, and run: walhook check'),
+    warning(
+      'gaps_unread',
+      'changes that are lost',
+      found,
+      'do what the reason says, then run: walhook check',
+    ),
   ]
 }
 

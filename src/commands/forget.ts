@@ -25,11 +25,11 @@ export const forget: Command = {
       const { isComplete: isAll, ...counts } = done.value.value
       for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count
       isComplete = isAll
-      if (!isComplete) say('there is more: going on')
+      if (!isComplete) say('more remains: continuing')
     }
     if (Object.values(sum).every(count => count === 0))
       say(
-        `nothing is stored about ${entityType} ${JSON.stringify(entityId)}: an id is written as requests write it`,
+        `nothing is stored about ${entityType} ${JSON.stringify(entityId)}. Write the id as requests write it`,
       )
     say(
       `forgotten: ${Object.entries(sum)

@@ -18,7 +18,7 @@ export const listen: Command = {
     const port = wholeNumber(values.port)
     const status = wholeNumber(values.status)
     const delayMs = wholeNumber(values.delay)
-    if (!(port <= 65535)) throw new Misuse(`--port ${JSON.stringify(values.port)} is no port`)
+    if (!(port <= 65535)) throw new Misuse(`--port ${JSON.stringify(values.port)} is not a port`)
     if (!(status >= 200 && status <= 599))
       throw new Misuse(`--status ${JSON.stringify(values.status)} is not from 200 to 599`)
     if (!(delayMs <= 600_000))

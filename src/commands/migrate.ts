@@ -5,7 +5,7 @@ import { describeMigration, migrate as migrateSchema } from '../outbox/migrate.t
 import { type Command, parseOnce, report, required, say } from './command.ts'
 
 export const migrate: Command = {
-  usage: `  walhook migrate                     bring walhook's own tables up to this version`,
+  usage: `  walhook migrate                     migrate walhook's own tables to this version`,
   async run(args) {
     parseOnce({ args })
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))

@@ -7,7 +7,7 @@ import { type Command, parseOnce, report, required, say } from './command.ts'
 import { withOutbox } from './token.ts'
 
 export const rekey: Command = {
-  usage: `  walhook rekey                       after a change of WALHOOK_SECRET_KEY: encrypt everything anew that was encrypted
+  usage: `  walhook rekey                       after a change of WALHOOK_SECRET_KEY: re-encrypt everything that was encrypted
                                       with WALHOOK_SECRET_KEY_OLD`,
   async run(args) {
     parseOnce({ args })
@@ -15,7 +15,7 @@ export const rekey: Command = {
     if (!config) return 1
     const done = await rekeySecrets(config)
     if (!done.ok) return report([done.problem])
-    say(`webhooks encrypted anew: ${done.value.webhooks}, kept answers: ${done.value.answers}`)
+    say(`re-encrypted webhooks: ${done.value.webhooks}, kept answers: ${done.value.answers}`)
     return 0
   },
 }

@@ -51,9 +51,9 @@ type Result =
   | { readonly ok: true; readonly lines: readonly string[] }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
-const howFar = 'How far it is: walhook resync'
+const howFar = 'Progress: walhook resync'
 const whoTells =
-  'The walhook that captures ("walhook serve", running or started next) tells what was lost, page by page.'
+  'The walhook that captures ("walhook serve", running or started next) sends the current state, page by page.'
 
 /** Says what a resync will do, or does it (`isSure`). */
 async function resyncSource(config: Config, wish: Wish): Promise<Result> {
@@ -65,7 +65,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
         {
           code: 'entity_unknown',
           what: `--entity ${wish.entityType}`,
-          found: 'no entity type of the mapping',
+          found: 'not an entity type of the mapping',
           mend: `name one of ${entityTypes.join(', ')}`,
         },
       ],
@@ -96,7 +96,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
         },
       ],
     }
-  const onWaiting = (forWhat: string) => say(`Waits for ${forWhat}.`)
+  const onWaiting = (forWhat: string) => say(`Waiting for ${forWhat}.`)
   const options = { ...config, onWaiting }
   if (!wish.isSure) return { ok: true, lines: await describeResync(source, occasion, options) }
   const result = await beginResync(source, outbox, occasion, options)
@@ -104,7 +104,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   const lines = [`Everything from ${formatLsn(result.fromLsn)} on is captured. ${whoTells} ${howFar}`]
   if ('otherSlot' in occasion)
     lines.push(
-      `The former slot holds WAL until it is dropped: select pg_drop_replication_slot('${occasion.otherSlot}');`,
+      `The former slot retains WAL until you drop it: select pg_drop_replication_slot('${occasion.otherSlot}');`,
     )
   return { ok: true, lines }
 }
@@ -120,8 +120,8 @@ async function resyncTables(
   const of = entityType === null ? '' : ` of ${entityType}`
   if (gaps.length === 0) {
     const open = await openResyncs(outbox, config.slotName)
-    const lines = open.map(each => `Under way by itself: ${describeProgress(each)}`)
-    return { ok: true, lines: [`Nothing is lost: there is no gap${of} to mend.`, ...lines] }
+    const lines = open.map(each => `Running: ${describeProgress(each)}`)
+    return { ok: true, lines: [`Nothing is lost: no gap${of} is open.`, ...lines] }
   }
   const obstacles = obstaclesToResync(gaps)
   if (obstacles.length > 0) {
@@ -136,9 +136,9 @@ async function resyncTables(
       ok: true,
       lines: [
         ...(await describeTableResyncs(source, outbox, gaps, config)),
-        `Nothing has been changed yet. To do it: ${command} --yes`,
+        `Nothing changed yet. To go ahead: ${command} --yes`,
       ],
     }
   await orderTableResyncs(outbox, gaps, config)
-  return { ok: true, lines: [`The resync is ordered. ${whoTells} ${howFar}`] }
+  return { ok: true, lines: [`The resync is queued. ${whoTells} ${howFar}`] }
 }

@@ -13,7 +13,7 @@ export const token: Command = {
   usage: `  walhook token NAME [--role viewer|operator|admin] [--user ID] [--expires WHEN]
                                       make an API token: for a viewer, unless --role says more, who is the user
                                       account ID; valid for 90d, or as --expires says: 12h, 2026-12-31, never
-  walhook token --list | --revoke ID  show the tokens, or end one`,
+  walhook token --list | --revoke ID  list the tokens, or revoke one`,
   async run(args) {
     const { values, positionals } = parseOnce({
       args,
@@ -29,7 +29,7 @@ export const token: Command = {
     })
     if (values.list || values.revoke !== undefined) {
       if (positionals.length > 0 || (values.list && values.revoke !== undefined))
-        throw new Misuse('token takes a NAME, or --list, or --revoke ID: one of them')
+        throw new Misuse('token takes one of NAME, --list, --revoke ID')
       return values.list ? await list() : await revoke(values.revoke!)
     }
     const name = positionals[0]?.trim() ?? ''
@@ -42,7 +42,7 @@ export const token: Command = {
     const expiresAt = values.expires === 'never' ? null : parseExpiry(values.expires, Date.now())
     if (values.expires !== 'never' && !expiresAt)
       throw new Misuse(
-        `--expires ${JSON.stringify(values.expires)} is no time to come: write 90d, 12h, 2026-12-31, 2026-12-31T12:00Z or never`,
+        `--expires ${JSON.stringify(values.expires)} is not a future time: write 90d, 12h, 2026-12-31, 2026-12-31T12:00Z or never`,
       )
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
@@ -65,7 +65,7 @@ async function list(): Promise<number> {
 async function revoke(text: string): Promise<number> {
   const id = wholeNumber(text)
   if (!(id > 0 && id < 2 ** 31))
-    throw new Misuse(`--revoke ${JSON.stringify(text)} is no id of a token: --list shows them`)
+    throw new Misuse(`--revoke ${JSON.stringify(text)} is not a token id: --list shows them`)
   const config = required(readConfig(['OUTBOX_DATABASE_URL']))
   if (!config) return 1
   const ended = await withOutbox(config, control => revokeToken(control, commandLine, id))

@@ -42,7 +42,7 @@ export const pageMendOf = (code: PageCode): string => pageCodes[code].mend
 
 /** The reason of an open or ended backfill or resync with what mends it, in one sentence each. */
 export function describePageReason(reason: string, code: PageCode | null): string {
-  return code === null ? reason : `${reason} (${code}). To mend it: ${pageMendOf(code)}`
+  return code === null ? reason : `${reason} (${code}). Fix: ${pageMendOf(code)}`
 }
 
 /** Thrown where tables can't be read as they are; nobody has tried to. */

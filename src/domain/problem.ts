@@ -13,5 +13,5 @@ export type Problem = {
 
 /** A problem on one line: `wal_level is replica: run …`. */
 export function formatProblem(problem: Problem): string {
-  return `${problem.what}: ${problem.found}. To mend it: ${problem.mend}`
+  return `${problem.what}: ${problem.found}. Fix: ${problem.mend}`
 }

@@ -27,7 +27,7 @@ export const tooSlow: Refusal = {
 export const tooLarge = (maxBytes: number): Refusal => ({
   status: 413,
   title: 'The request is too large',
-  detail: `The body may hold ${maxBytes} bytes.`,
+  detail: `The body is too large: at most ${maxBytes} bytes are allowed.`,
 })
 /** https://www.rfc-editor.org/rfc/rfc9112#section-3.2 */
 export const twoHosts: Refusal = {

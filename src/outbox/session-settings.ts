@@ -108,7 +108,7 @@ export class ConnectionRefused extends Error {
   readonly code: ProblemCode
   readonly problem: Problem
   constructor(code: ProblemCode, problem: Omit<Problem, 'code'>) {
-    super(`${problem.what}: ${problem.found}. To mend it: ${problem.mend}`)
+    super(`${problem.what}: ${problem.found}. Fix: ${problem.mend}`)
     this.code = code
     this.problem = { ...problem, code }
   }

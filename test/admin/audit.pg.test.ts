@@ -74,7 +74,7 @@ test('only what concerns a webhook is shown where that is asked for, also of one
   expect(rows((await at.get(`/audit?webhook=${erp}`)).text)).toHaveLength(1)
   const ofDeleted = (await at.get(`/audit?webhook=${crm}`)).text
   expect(rows(ofDeleted)).toHaveLength(2)
-  expect(ofDeleted).toContain(`Only what concerns “webhook ${crm}, deleted” is shown.`)
+  expect(ofDeleted).toContain(`Showing only “webhook ${crm}, deleted”.`)
 })
 
 test('older records are on the next page, and a filter goes along', async () => {

@@ -101,7 +101,7 @@ test('each webhook shows how it is: its state, its last request, what failed in 
   expect(text).toContain('1 of 4 requests failed')
   expect(text).toContain('25 %')
   expect(text).toMatch(/<b>2<\/b>/)
-  expect(text).toContain('Will be disabled in 2 d 4 h if nothing is accepted until then.')
+  expect(text).toContain('Will be disabled in 2 d 4 h unless a request is accepted before then.')
   expect(text.match(/<rect class="(good|bad)"/g)).toEqual(['<rect class="good"', '<rect class="bad"'])
   await at.outbox.pool.query(
     `update walhook.webhooks set disabled_at = now(), disabled_reason = $2 where id = $1`,
@@ -152,7 +152,7 @@ test('what is wrong is said at its field, and what was typed stays', async () =>
     ['header_value', 'typed'],
   ])
   expect(judged.text).toContain('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS')
-  expect(judged.text).toContain('The header content-type is one that walhook or HTTP itself sets')
+  expect(judged.text).toContain('The header content-type is set by walhook or HTTP itself')
   expect(judged.text).toContain('value="typed"')
   expect((await at.call('GET', '/api/webhooks')).json.data).toEqual([])
 })
@@ -189,7 +189,7 @@ test('a change that comes after another is not made, and stored headers are neve
   expect((await webhook(id)).headers).toEqual({ 'x-key': '[redacted]', 'x-new': '[redacted]' })
   const late = await at.post(`/couplings/${id}`, form)
   expect(late.status).toBe(409)
-  expect(late.text).toContain('Somebody has changed this webhook while you had it open')
+  expect(late.text).toContain('Somebody else changed this webhook while you had it open')
   await at.post(`/couplings/${id}/test`, {})
   expect(receiver.arrivals.at(-1)!.headers['x-key']).toBe('hidden-value')
 })
@@ -249,7 +249,7 @@ test('an account that there is not is said, and so is that a token has none', as
   expect(unknown.text).toContain('There is no user account with the id')
   expect(unknown.text).not.toContain('<img')
   expect((await at.get(`/couplings/${id}/test`, 'operator')).text).toContain(
-    'Your token belongs to no account: fill in the id',
+    'Your token belongs to no account. Enter the id',
   )
 })
 

@@ -99,7 +99,7 @@ browserTest(
     await page.locator('#curl').getByText('curl --globoff').waitFor()
     await page.getByRole('link', { name: 'Deliveries of this event' }).click()
     await page.getByRole('button', { name: 'Resend' }).click()
-    await page.getByText('It waits to be sent again.').waitFor()
+    await page.getByText('Queued to resend.').waitFor()
     await page.getByRole('link', { name: 'Attempt 1 of 10, manual' }).waitFor()
     await until(() => arrived('update').length === 3, { what: 'the event to arrive again' })
     expect(arrived('update').at(-1)!.messageId).toBe(arrived('update').at(-2)!.messageId)

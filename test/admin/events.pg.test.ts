@@ -78,7 +78,7 @@ test('what waits behind an earlier event leads to it', async () => {
   await at.append('user 7 update')
   const [first, second] = await eventIds(at)
   const { text } = await at.get(`/events/${second}`)
-  expect(steps(text, id).at(-1)).toContain('An earlier event of the same entity comes first')
+  expect(steps(text, id).at(-1)).toContain('An earlier event of the same entity goes first')
   expect(text).toContain(`<a href="/events/${first}">The other event</a>`)
 })
 
@@ -97,7 +97,9 @@ test('an event that waits is cancelled for one webhook, and one that was sent is
   expect(text).toContain('Delivery cancelled.')
   expect(steps(text, id).at(-1)).toContain('It was cancelled by hand while pending.')
   expect((await cancel()).headers.get('location')).toContain('done=not_cancelled')
-  expect((await at.get(`/events/${event}?done=not_cancelled`)).text).toContain('It did not wait any more')
+  expect((await at.get(`/events/${event}?done=not_cancelled`)).text).toContain(
+    'the event is no longer pending',
+  )
 })
 
 test('a request that held several events is a step of each of them', async () => {
@@ -150,7 +152,7 @@ test('what becomes of an event appears by itself', async () => {
   await at.append('user 7 new')
   const [event] = await eventIds(at)
   const { readUntil, cancel } = follow(await at.stream(`/events/${event}/live?key=${'a'.repeat(32)}`))
-  await readUntil('It is next, as soon as')
+  await readUntil('as soon as this webhook has capacity')
   await settleAll(at, id)
   await readUntil('The receiver accepted it.')
   await cancel()

@@ -39,7 +39,7 @@ test.each([
 test('a wrong or missing token is said at its field, and is never repeated', async () => {
   const wrong = await at.post('/login', { token: 'whk_wrong' }, null)
   expect(wrong.status).toBe(401)
-  expect(wrong.text).toContain('This token is not known, has expired or was revoked.')
+  expect(wrong.text).toContain('This token is unknown, expired or revoked.')
   expect(wrong.text).not.toContain('whk_wrong')
   expect((await at.post('/login', { token: '' }, null)).text).toContain('Enter your token.')
 })
@@ -97,7 +97,7 @@ test.each(pages.map(({ method, path, role }) => [method, example(path), role] as
     for (const who of below[role]) {
       const refused = await call(who)
       expect(refused.status, who).toBe(403)
-      expect(refused.text).toContain(`This needs the role ${role}, and your token has the role ${who}.`)
+      expect(refused.text).toContain(`This needs the role ${role}; your token has the role ${who}.`)
     }
     if (method === 'get') return
     const { 'sec-fetch-site': _, ...fromElsewhere } = { ...ours, origin: 'https://evil.example' }

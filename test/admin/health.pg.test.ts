@@ -72,7 +72,7 @@ test('a backfill that has failed is shown with its reason, until it is begun aga
   onTestFinished(async () => void (await at.outbox.pool.query('truncate walhook.backfills')))
   const { text } = await at.get('/health', 'viewer')
   expect(text).toContain(findings.backfill_failed.what)
-  expect(text).toContain('division by zero (page.failed). To mend it: ')
+  expect(text).toContain('division by zero (page.failed). Fix: ')
   expect(text).not.toContain(en.health.allWell)
   await at.outbox.pool.query(
     `insert into walhook.backfills (slot_name, entity_type, action_type, rows_per_second) values ($1, 'user', 'new', 100)`,

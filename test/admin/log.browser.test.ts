@@ -98,7 +98,7 @@ browserTest(
     await page.goto(`${site.url}/couplings/${id}/log`)
     await page.getByText('Pending: 1.').waitFor()
     await page.getByRole('link', { name: 'Resend all failed' }).click()
-    await page.getByText('Events that are sent again: 1.').waitFor()
+    await page.getByText('Events to resend: 1.').waitFor()
     const before = site.receiver.arrivals.length
     await page.getByRole('button', { name: 'Resend them' }).click()
     await page.getByText('Queued to resend: 1.').waitFor()

@@ -50,7 +50,7 @@ test('a log without a request teaches how to see one, and only who may test is l
   expect(operated).toContain('Nothing sent to this webhook yet')
   expect(operated).toContain(`<a class="button main" href="/couplings/${id}/test">`)
   const viewed = (await at.get(log(id), 'viewer')).text
-  expect(viewed).toContain('Change something that it is told of')
+  expect(viewed).toContain('Change something it subscribes to')
   expect(viewed).not.toMatch(/\/test"|\/resend-failed|\/cancel"/)
 })
 
@@ -150,8 +150,8 @@ test('the filter leaves what was asked for, says it again in its fields, and sta
 })
 
 test.each([
-  ['entity_type=user', 'Choose what it is and fill in its id'],
-  ['entity_id=7', 'Choose what it is and fill in its id'],
+  ['entity_type=user', 'Choose the entity type and enter the id'],
+  ['entity_id=7', 'Choose the entity type and enter the id'],
   ['from=yesterday', 'Use a date and time from 1970 to 2199.'],
   ['to=9999-01-01T00:00', 'Use a date and time from 1970 to 2199.'],
   ['from=2026-01-02T00:00&to=2026-01-01T00:00', 'The end must be after the start.'],
@@ -216,7 +216,7 @@ test('a command of a request with hidden headers keeps them hidden, and says so'
   )
   const { text } = await at.get(log(id, `/${(await attempts())[0]}`))
   expect(text).toContain('authorization: [redacted]')
-  expect(text).toContain('Values that are shown to nobody stand as [redacted]')
+  expect(text).toContain('Hidden values appear as [redacted]')
   expect(/<pre id="curl"[\s\S]*?<\/pre>/.exec(text)![0]).not.toContain('content-length')
 })
 
@@ -245,7 +245,7 @@ test('an operator sends an event again, once however often the form is sent, and
   expect(await at.count('deliveries')).toBe(0)
   expect((await audits(id)).filter((action: string) => action === 'deliveries.resent')).toHaveLength(1)
   const story = (await at.get(`/events/${event}?done=resent`, 'viewer')).text
-  expect(story).toContain('It waits to be sent again.')
+  expect(story).toContain('Queued to resend.')
   expect(story.match(/Attempt 1 of 10/g)).toHaveLength(2)
 })
 
@@ -266,7 +266,7 @@ test('what cannot be sent again says why', async () => {
   await settleAll(at, id)
   const [attempt] = await attempts()
   await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false })
-  expect((await at.get(log(id, `/${attempt}`))).text).toContain('set the webhook active first')
+  expect((await at.get(log(id, `/${attempt}`))).text).toContain('Set the webhook active to resend this')
   const refused = await at.post(`/couplings/${id}/resend`, { key: 'x', event_id: String(event) })
   expect(refused.status).toBe(409)
   expect(refused.text).toContain('is not active')
@@ -287,8 +287,8 @@ test('all that failed is counted first, sent again then, and only it', async () 
   await at.append('user 10 new')
   await settleAll(at, id, { next: { state: 'dead' } })
   const asked = (await at.get(`/couplings/${id}/resend-failed`, 'operator')).text
-  expect(asked).toContain('Events that are sent again: 1.')
-  expect((await at.get(`/couplings/${id}/resend-failed?since=day`, 'operator')).text).toContain('again: 1.')
+  expect(asked).toContain('Events to resend: 1.')
+  expect((await at.get(`/couplings/${id}/resend-failed?since=day`, 'operator')).text).toContain('resend: 1.')
   const from = /name="from" value="(\d+)"/.exec(asked)![1]!
   const done = await at.post(`/couplings/${id}/resend-failed`, { from }, 'operator')
   expect(done.headers.get('location')).toBe(`/couplings/${id}/log?done=resent&count=1`)
@@ -335,7 +335,7 @@ test('beyond 10,000 a count says no more than that, and what one call leaves is 
      from generate_series(1, 10001) i`,
     [id, event],
   )
-  expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('again: more than 10,000.')
+  expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('resend: more than 10,000.')
 })
 
 test('a log of large batches stays small, and one of them opens whole', async () => {
@@ -354,7 +354,7 @@ test('a log of large batches stays small, and one of them opens whole', async ()
     [id, event],
   )
   const { text } = await at.get(log(id), 'viewer')
-  expect(text).toContain('1000 events in one request')
+  expect(text).toContain('1,000 events in one request')
   expect(text.length).toBeLessThan(20_000)
   const opened = (await at.get(log(id, `/${rowsOf(text)[0]}`), 'viewer')).text
   expect(opened).toContain('x1000&quot;')

@@ -87,7 +87,7 @@ test('a rotation shows the new secret, and until when the one before signs too',
   expect(later).toContain(`<time datetime="${json.previous_secret_expires_at}"`)
   // Another rotation says what it ends.
   expect((await at.get(`/couplings/${id}/secret/rotate`)).text).toContain(
-    'There was a rotation before this one',
+    'The previous rotation still overlaps',
   )
 })
 
@@ -106,8 +106,8 @@ test.each([
 ])('there is no overlap where %s, and it is said', async (_why, prepare, hours) => {
   await prepare()
   const { text } = await at.post(`/couplings/${id}/secret/rotate`, { key: hours, overlap_hours: hours })
-  expect(text).toContain('The secret before has ended')
-  expect(text).not.toContain('Requests are signed with the secret before as well')
+  expect(text).toContain('The old secret has expired')
+  expect(text).not.toContain('Requests are also signed with the old secret')
 })
 
 test('a rotation that is sent twice is made once: the secret that receivers have goes on signing', async () => {
@@ -115,7 +115,7 @@ test('a rotation that is sent twice is made once: the secret that receivers have
   const first = await at.post(`/couplings/${id}/secret/rotate`, form)
   const again = await at.post(`/couplings/${id}/secret/rotate`, form)
   expect(again.headers.get('location')).toBe(`/couplings/${id}/secret?done=rotated`)
-  expect((await at.get(again.headers.get('location')!)).text).toContain('The new secret is made.')
+  expect((await at.get(again.headers.get('location')!)).text).toContain('New secret created.')
   expect(await stored()).toBe(secretOf(first.text))
 })
 

@@ -38,7 +38,7 @@ test.each([
   expect(before).toBeGreaterThan(0)
   const answer = await at.post(`/couplings/${json.id}/${action}`, form as Record<string, string>)
   expect(answer.status).toBe(422)
-  expect(answer.text).toContain(`The field ${field} has a value`)
+  expect(answer.text).toContain(`The field ${field} has an unexpected value`)
   expect(await waiting(json.id)).toBe(before)
   expect((await at.call('GET', `/api/webhooks/${json.id}`)).json.is_active).toBe(true)
   await at.call('DELETE', `/api/webhooks/${json.id}`)
@@ -57,7 +57,7 @@ test.each([
   })
   const answer = await at.get(path.replace('ID', json.id))
   expect(answer.status).toBe(422)
-  expect(answer.text).toContain(`The field ${field} has a value`)
+  expect(answer.text).toContain(`The field ${field} has an unexpected value`)
 })
 
 test('what a filter can not read filters nothing, and says so', async () => {
@@ -133,14 +133,14 @@ test('at what pace this process sends to a webhook is on its pages and in the AP
   expect((await at.call('GET', path)).json).not.toHaveProperty('pace')
 
   show({ limit: 100, pausedForMs: 0 })
-  for (const text of await pages()) expect(text).not.toContain('in trouble')
+  for (const text of await pages()) expect(text).not.toContain('down or overloaded')
   const pace = { requests_at_once: 100, at_most: 100, paused_for_ms: 0 }
   expect((await at.call('GET', path)).json.pace).toEqual(pace)
 
   show({ limit: 3, pausedForMs: 0 })
-  for (const text of await pages()) expect(text).toContain('at most 3 of 100 requests at once')
+  for (const text of await pages()) expect(text).toContain('at most 3 requests at once (usually 100)')
   show({ limit: 1, pausedForMs: 3_999.5 })
-  for (const text of await pages()) expect(text).toContain('the next request goes out in 4 s, alone')
+  for (const text of await pages()) expect(text).toContain('A single request follows in 4 seconds')
   expect((await at.call('GET', path)).json.pace).toEqual({
     requests_at_once: 1,
     at_most: 100,
@@ -179,7 +179,7 @@ test.each<[string, string]>([
   ]) {
     const answer = await at.post(path, form)
     expect({ path, status: answer.status }).toEqual({ path, status: 422 })
-    expect(answer.text).toContain(`The field ${field} has a value`)
+    expect(answer.text).toContain(`The field ${field} has an unexpected value`)
   }
   const { json: after } = await at.call('GET', `/api/webhooks/${json.id}`)
   expect(after).toEqual({ ...json, secret: undefined })

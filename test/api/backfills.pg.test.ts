@@ -48,13 +48,13 @@ test('what would reach nobody, or is under way already, is refused with what to 
     [
       { entity_type: 'usr' },
       422,
-      'The mapping has no entity "usr". There are: user, company. Was user meant?',
+      'The mapping has no entity "usr". Entities: user, company. Did you mean user?',
     ],
     [{ entity_type: 'user', webhook_id: 999_999 }, 422, 'There is no webhook 999999.'],
     [
       { entity_type: 'user', webhook_id: webhook },
       409,
-      `Webhook ${webhook} has not the trigger user.new, so nothing would be sent. Give it the trigger, or let the rows be told as update.`,
+      `Webhook ${webhook} does not have the trigger user.new, so nothing would be sent. Give it the trigger, or send the rows as update.`,
     ],
     [{ entity_type: 'user', rows_per_second: 0 }, 422, 'rows_per_second: must be at least 1'],
     [{ entity_type: 'user', action_type: 'delete' }, 422, 'action_type: must be new or update'],
@@ -67,7 +67,7 @@ test('what would reach nobody, or is under way already, is refused with what to 
   const second = await start({ entity_type: 'user', webhook_id: webhook, action_type: 'update' })
   expect(second.status).toBe(409)
   expect(second.json.detail).toBe(
-    `Backfill ${first.json.id} of user for webhook ${webhook} is under way. Wait for its end, change its pace, or cancel it first.`,
+    `Backfill ${first.json.id} of user for webhook ${webhook} is running. Wait until it ends, change its pace, or cancel it first.`,
   )
   expect((await start({ entity_type: 'user', action_type: 'update' })).status).toBe(201)
 })

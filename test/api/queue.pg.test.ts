@@ -55,7 +55,7 @@ test('a resend is refused while it is on its way, and by a webhook that does not
     return { status, detail: json.detail }
   }
   await claim(at, id)
-  expect(await resend()).toMatchObject({ status: 409, detail: expect.stringContaining('on its way') })
+  expect(await resend()).toMatchObject({ status: 409, detail: expect.stringContaining('in flight') })
   await at.outbox.pool.query(
     `update walhook.webhooks set disabled_at = now(), disabled_reason = 'It answered 410 Gone.' where id = $1`,
     [id],
@@ -68,7 +68,7 @@ test('a resend is refused while it is on its way, and by a webhook that does not
     'update walhook.webhooks set is_active = false, disabled_at = null, disabled_reason = null where id = $1',
     [id],
   )
-  expect(await resend()).toMatchObject({ status: 409, detail: expect.stringContaining('is not active') })
+  expect(await resend()).toMatchObject({ status: 409, detail: expect.stringContaining('is inactive') })
   expect(await auditOf(id)).toEqual([])
 })
 
@@ -254,7 +254,7 @@ test("what is sent again by hand is what the webhook's triggers want; beyond tha
   for (const token of [operator, undefined]) {
     expect(await call('resend', { event_id: eventIds[0] }, token)).toMatchObject({
       status: 409,
-      json: { detail: expect.stringContaining('has not the trigger user.new') },
+      json: { detail: expect.stringContaining('does not have the trigger user.new') },
     })
     expect((await call('replay', { from, triggers: ['user.new'] }, token)).json.errors[0].pointer).toBe(
       '/triggers/0',

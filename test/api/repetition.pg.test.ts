@@ -88,7 +88,7 @@ test('while the first goes on, a second hears so; afterwards it gets the answer'
   const meanwhile = await test()
   expect(meanwhile).toMatchObject({
     status: 409,
-    json: { detail: expect.stringContaining('still going on') },
+    json: { detail: expect.stringContaining('still running') },
   })
   expect(meanwhile.headers.get('retry-after')).toBe('1')
   status.resolve(204)
@@ -115,7 +115,7 @@ test('a call that was cut off is never done again: its caller is told to look', 
   await at.outbox.pool.query('alter table walhook.audit drop constraint none')
   expect(await create('g')).toMatchObject({
     status: 409,
-    json: { detail: expect.stringContaining('going on') },
+    json: { detail: expect.stringContaining('still running') },
   })
   const age = (by: string) =>
     at.outbox.pool.query(

@@ -112,7 +112,7 @@ test('a webhook may ask for previous values and for updates of certain fields, a
 })
 
 test.each([
-  ['user.emial', 'Was user.email meant?'],
+  ['user.emial', 'Did you mean user.email?'],
   ['company.colour', 'Its fields are id, name.'],
   ['x', 'Write an entity type and a field, as in user.id.'],
 ])('the field %s is refused with what to do', async (field, mend) => {
@@ -270,7 +270,11 @@ test("a test is sent at once, with the caller's own account or another, and answ
   for (const user_id of [8, '8'])
     expect((await at.call('POST', `/api/webhooks/${id}/test`, { user_id })).json.entity_id).toBe('8')
   expect((await at.call('POST', `/api/webhooks/${id}/test`, { user_id: 9 })).json.errors).toEqual([
-    { pointer: '/user_id', detail: 'There is no user account with the id "9".' },
+    {
+      pointer: '/user_id',
+      detail: 'There is no user account with the id "9".',
+      code: 'test.unknown_account',
+    },
   ])
   expect(own.text).not.toContain(secret)
   expect(await at.queue()).toEqual([])

@@ -170,7 +170,7 @@ test.each([
     await call('PATCH', `/api/webhooks/${id}`, { url }),
   ]) {
     expect(answer.status).toBe(422)
-    expect(answer.json.errors).toEqual([{ pointer: '/url', detail: expect.stringContaining(help) }])
+    expect(answer.json.errors).toMatchObject([{ pointer: '/url', detail: expect.stringContaining(help) }])
   }
   expect((await call('GET', `/api/webhooks/${id}`)).json.url).toBe(receiver.url)
 })

@@ -130,24 +130,18 @@ test('a source that has all that is needed has no problems, before anything is m
 })
 
 test.each<[Partial<SourceFacts>, string]>([
-  [{ serverVersion: 130014 }, 'PostgreSQL version: 130014. To mend it: walhook needs PostgreSQL 14 or newer'],
-  [
-    { isStandby: true },
-    'source database: a standby (in recovery). To mend it: set DATABASE_URL to the primary',
-  ],
-  [{ walLevel: 'replica' }, "wal_level: replica. To mend it: run: alter system set wal_level = 'logical';"],
+  [{ serverVersion: 130014 }, 'PostgreSQL version: 130014. Fix: walhook needs PostgreSQL 14 or newer'],
+  [{ isStandby: true }, 'source database: a standby (in recovery). Fix: set DATABASE_URL to the primary'],
+  [{ walLevel: 'replica' }, "wal_level: replica. Fix: run: alter system set wal_level = 'logical';"],
   [
     { mayReplicate: false },
-    'role Web Hooks: may not replicate. To mend it: run as a superuser: alter role "Web Hooks" replication;',
+    'role Web Hooks: may not replicate. Fix: run as a superuser: alter role "Web Hooks" replication;',
   ],
-  [{ usedSlots: 10 }, 'max_replication_slots: 10, all in use. To mend it: drop a slot that nobody reads'],
-  [
-    { usedSenders: 10 },
-    'max_wal_senders: 10, all in use. To mend it: run: alter system set max_wal_senders = 15;',
-  ],
+  [{ usedSlots: 10 }, 'max_replication_slots: 10, all in use. Fix: drop a slot that nobody reads'],
+  [{ usedSenders: 10 }, 'max_wal_senders: 10, all in use. Fix: run: alter system set max_wal_senders = 15;'],
   [
     { slot: { ...slot, plugin: 'wal2json' } },
-    'replication slot walhook: of plugin wal2json in database app. To mend it: it belongs to something else: set WALHOOK_SLOT',
+    'replication slot walhook: of plugin wal2json in database app. Fix: it belongs to something else: set WALHOOK_SLOT',
   ],
   [
     { slot: { ...slot, database: 'other' } },
@@ -181,31 +175,31 @@ test.each<[string, Table[], EntityMapping, string]>([
     'is a view',
     [{ ...users, kind: 'v' }],
     user,
-    'table "public"."users": a view or foreign table. To mend it: map the table underneath',
+    'table "public"."users": a view or foreign table. Fix: map the table underneath',
   ],
   [
     'may not be read',
     [{ ...users, isReadable: false }],
     user,
-    'role Web Hooks may not read it. To mend it: run: grant usage on schema "public" to "Web Hooks"; grant select on "public"."users" to "Web Hooks";',
+    'role Web Hooks may not read it. Fix: run: grant usage on schema "public" to "Web Hooks"; grant select on "public"."users" to "Web Hooks";',
   ],
   [
     'has no key',
     [{ ...users, primaryKey: [], identityColumns: [] }],
     user,
-    'no primary key. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
+    'no primary key. Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
   ],
   [
     'has a key, and the identity NOTHING',
     [{ ...users, identity: 'n', identityColumns: [] }],
     user,
-    'its replica identity is NOTHING. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" replica identity default;',
+    'its replica identity is NOTHING. Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" replica identity default;',
   ],
   [
     'has a deferrable key',
     [{ ...users, identityColumns: [] }],
     user,
-    'its primary key is deferrable, which is no replica identity. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
+    'its primary key is deferrable, which is no replica identity. Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
   ],
   [
     'has a partition without an identity',
@@ -217,13 +211,13 @@ test.each<[string, Table[], EntityMapping, string]>([
       },
     ],
     user,
-    'table "public"."users", partition "public"."p1": has no replica identity of its own. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."p1" replica identity full;',
+    'table "public"."users", partition "public"."p1": has no replica identity of its own. Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."p1" replica identity full;',
   ],
   [
     'is unlogged',
     [{ ...users, isLogged: false }],
     user,
-    'table "public"."users": unlogged: what is written to it is not in the WAL. To mend it: run: alter table "public"."users" set logged;',
+    'table "public"."users": unlogged: what is written to it is not in the WAL. Fix: run: alter table "public"."users" set logged;',
   ],
   [
     'has an unlogged partition',
@@ -235,7 +229,7 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has no such key',
     [users],
     { ...user, key: 'uuid' },
-    'entity user: column uuid: "public"."users" has id, mail. To mend it: mend the mapping',
+    'entity user: column uuid: "public"."users" has id, mail. Fix: mend the mapping',
   ],
   [
     'has no such column to include',
@@ -259,13 +253,13 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has the key outside its identity',
     [users],
     { ...user, key: 'mail' },
-    'entity user: column mail: not in the replica identity of "public"."users" (id). To mend it: a DELETE would not say whose row it was. Run: alter table "public"."users" replica identity full;',
+    'entity user: column mail: not in the replica identity of "public"."users" (id). Fix: a DELETE would not say whose row it was. Run: alter table "public"."users" replica identity full;',
   ],
   [
     'has two columns under one name',
     [users],
     { ...user, fields: { ...user.fields, rename: { mail: 'id' } } },
-    'entity user: field id: twice: column id and column mail. To mend it: rename or omit one of them in the mapping',
+    'entity user: field id: twice: column id and column mail. Fix: rename or omit one of them in the mapping',
   ],
   [
     'has a column named like a related list',
@@ -277,13 +271,13 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has a related table that is not there',
     [users],
     withRelated,
-    'table "public"."user_companies": missing. To mend it: create it, or name the right table in the mapping',
+    'table "public"."user_companies": missing. Fix: create it, or name the right table in the mapping',
   ],
   [
     'is not there, where a similar one is',
     [],
     { ...user, table: { schema: 'public', name: 'userss' } },
-    'table "public"."userss": missing. To mend it: create it, or mend the mapping (WALHOOK_CONFIG): was "public"."user" meant?',
+    'table "public"."userss": missing. Fix: create it, or mend the mapping (WALHOOK_CONFIG): was "public"."user" meant?',
   ],
   [
     'is not there, but in another schema',
@@ -295,13 +289,13 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has no such column to format',
     [users],
     { ...user, fields: { ...user.fields, format: { mall: 'string' } } },
-    'entity user: column mall: "public"."users" has id, mail. To mend it: mend the mapping: was mail meant?',
+    'entity user: column mall: "public"."users" has id, mail. Fix: mend the mapping: was mail meant?',
   ],
   [
     'has a column of another type than the format is for',
     [users],
     { ...user, fields: { ...user.fields, format: { mail: 'unix_seconds', id: 'string' } } },
-    'entity user: column mail: the format unix_seconds does not fit its type integer. To mend it: mend the mapping: its formats are string',
+    'entity user: column mail: the format unix_seconds does not fit its type integer. Fix: mend the mapping: its formats are string',
   ],
   [
     'has a related table with a column of another type than the format is for',
@@ -397,14 +391,14 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
     'may not be made by this role',
     { mayCreate: false },
     [
-      `publication walhook: missing, and role Web Hooks may not create one in database app. To mend it: run as the owner of the tables: ${create}`,
+      `publication walhook: missing, and role Web Hooks may not create one in database app. Fix: run as the owner of the tables: ${create}`,
     ],
   ],
   [
     'is for all tables',
     { publication: { ...publication, isForAllTables: true, tables: [] } },
     [
-      `publication walhook: FOR ALL TABLES. To mend it: walhook's own tables would feed themselves. Run: drop publication walhook; ${create}`,
+      `publication walhook: FOR ALL TABLES. Fix: walhook's own tables would feed themselves. Run: drop publication walhook; ${create}`,
     ],
   ],
   [
@@ -416,7 +410,7 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
     'leaves out a table',
     { publication: { ...publication, tables: publication.tables.slice(0, 1) } },
     [
-      'publication walhook: without "public"."companies". To mend it: run: alter publication walhook add table "public"."companies";',
+      'publication walhook: without "public"."companies". Fix: run: alter publication walhook add table "public"."companies";',
     ],
   ],
   [
@@ -431,7 +425,7 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
       },
     },
     [
-      'publication walhook, table "public"."users": a row filter. To mend it: either can make the application\'s own UPDATE fail',
+      'publication walhook, table "public"."users": a row filter. Fix: either can make the application\'s own UPDATE fail',
       'publication walhook, table "public"."companies": a column list.',
     ],
   ],
@@ -447,7 +441,7 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
       },
     },
     [
-      'publication walhook, table "public"."orders": not mapped, and without a replica identity: public.orders. To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook drop table "public"."orders";',
+      'publication walhook, table "public"."orders": not mapped, and without a replica identity: public.orders. Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook drop table "public"."orders";',
     ],
   ],
   [
@@ -461,7 +455,7 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
       },
     },
     [
-      'publication walhook: leaves out generated columns, which are in the replica identity of "public"."users". To mend it: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook set (publish_generated_columns = stored);',
+      'publication walhook: leaves out generated columns, which are in the replica identity of "public"."users". Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook set (publish_generated_columns = stored);',
     ],
   ],
   [

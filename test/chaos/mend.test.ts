@@ -6,7 +6,7 @@ const command = (...args: string[]) => ({ kind: 'command', args })
 
 test.each<[string, object[]]>([
   [
-    `wal_level: replica. To mend it: run: alter system set wal_level = 'logical';  then restart PostgreSQL`,
+    `wal_level: replica. Fix: run: alter system set wal_level = 'logical';  then restart PostgreSQL`,
     [sql(`alter system set wal_level = 'logical'`)],
   ],
   [

@@ -42,9 +42,7 @@ test('each thing that is wrong is said at its field, without a word of the key',
   )
   expect(problemsOf(valid.cert, 'x')).toEqual([expect.stringMatching(/^key: This is not a private key/)])
   expect(problemsOf(valid.cert, other.key)).toEqual([expect.stringMatching(/^key: The key does not belong/)])
-  expect(problemsOf(expired.cert, expired.key)).toEqual([
-    expect.stringMatching(/^certificate: .*expired at/),
-  ])
+  expect(problemsOf(expired.cert, expired.key)).toEqual([expect.stringMatching(/^certificate: .*expired at/)])
   expect(problemsOf(valid.cert, valid.key, new Date(0))).toEqual([expect.stringMatching(/valid only from/)])
   const { privateKey } = generateKeyPairSync('ed25519', {
     publicKeyEncoding: { type: 'spki', format: 'pem' },

@@ -209,7 +209,7 @@ test.each([
   const refused = await send('x'.repeat(most + 1))
   expect({ status: refused.status, text: await refused.text() }).toEqual({
     status,
-    text: expect.stringContaining(`The body may hold ${most} bytes.`),
+    text: expect.stringContaining(`The body is too large: at most ${most} bytes are allowed.`),
   })
   const unannounced = new Blob(['x'.repeat(most + 1)]).stream()
   expect((await send(unannounced, { duplex: 'half' })).status).toBe(status)

@@ -223,7 +223,7 @@ test('an entity type that there is not is refused: nothing forgotten would read 
   const answer = await at.call('POST', '/api/forget', { entity_type: 'usr', entity_id: 7 })
   expect(answer.status).toBe(422)
   expect(answer.json.errors).toEqual([
-    { pointer: '/entity_type', detail: expect.stringContaining('Was user meant?') },
+    { pointer: '/entity_type', detail: expect.stringContaining('Did you mean user?') },
   ])
   // One that the mapping had once is stored still.
   await at.append('usr 7 new')

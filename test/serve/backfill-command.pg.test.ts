@@ -59,7 +59,7 @@ test('where nobody captures it says so; Ctrl-C leaves it to go on, and a new pac
     /^backfill 1: user as new to every webhook, waiting, 0 rows\. No walhook captures just now/,
   )
   command.kill('SIGINT')
-  await command.said(/^Backfill 1 goes on by itself\. To see it: walhook backfill --follow 1/)
+  await command.said(/^Backfill 1 continues in the background\. Progress: walhook backfill --follow 1/)
   expect(await command.exited).toEqual({ code: 0, signal: null })
 
   await using walhook = startWalhook(database, { WALHOOK_ROLES: 'capture,api' })

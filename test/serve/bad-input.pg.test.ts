@@ -20,8 +20,8 @@ async function open(sql: string) {
 
 test('with nothing set, every missing variable is named', async () => {
   expect(await refusal(null)).toEqual([
-    'DATABASE_URL: not set. To mend it: set it to the database to capture: postgres://user:password@host:5432/database',
-    'WALHOOK_SECRET_KEY: not set. To mend it: make one with "openssl rand -base64 32", keep it, and set it at every start',
+    'DATABASE_URL: not set. Fix: set it to the database to capture: postgres://user:password@host:5432/database',
+    'WALHOOK_SECRET_KEY: not set. Fix: make one with "openssl rand -base64 32", keep it, and set it at every start',
   ])
 })
 
@@ -154,7 +154,7 @@ test('a server that is not set up for logical replication, or has no slot to giv
   for (const [settings, expected] of [
     [
       { wal_level: 'replica' },
-      `wal_level: replica. To mend it: run: alter system set wal_level = 'logical';  then restart PostgreSQL`,
+      `wal_level: replica. Fix: run: alter system set wal_level = 'logical';  then restart PostgreSQL`,
     ],
     [{ max_replication_slots: '1' }, 'max_replication_slots: 1, all in use'],
   ] as const) {
@@ -184,7 +184,7 @@ test('a port that is taken is named', async () => {
   await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
   const { port } = other.address() as { port: number }
   expect(await refusal(database, { PORT: String(port) })).toEqual([
-    `PORT: ${port} on 127.0.0.1 is taken by another program. To mend it: set PORT to a free port, or to 0 for any`,
+    `PORT: ${port} on 127.0.0.1 is taken by another program. Fix: set PORT to a free port, or to 0 for any`,
   ])
   other.close()
   expect(await left(database)).toMatchObject({ publications: 0, slots: 0 })
@@ -196,7 +196,7 @@ test('a schema that a newer walhook has made is refused, and nothing is made in 
   await using psql = await connect(database.url)
   await psql.query(`insert into walhook.migrations values ('9999_from_the_future', now())`)
   expect(await refusal(database)).toEqual([
-    'schema walhook: made by a newer walhook (it has 9999_from_the_future). To mend it: start that version, or a newer one',
+    'schema walhook: made by a newer walhook (it has 9999_from_the_future). Fix: start that version, or a newer one',
   ])
   expect(await left(database)).toEqual({ publications: 0, slots: 0, schema: 'walhook' })
 })
@@ -204,7 +204,7 @@ test('a schema that a newer walhook has made is refused, and nothing is made in 
 test.each([
   [['cook'], 2, 'walhook: there is no command "cook"'],
   [['token'], 2, 'walhook: token takes one NAME'],
-  [['listen', '--port', '70000'], 2, 'walhook: --port "70000" is no port'],
+  [['listen', '--port', '70000'], 2, 'walhook: --port "70000" is not a port'],
   [['listen', '--status', '99'], 2, 'walhook: --status "99" is not from 200 to 599'],
   [['listen', '--colour', 'red'], 2, "walhook: Unknown option '--colour'"],
   [['serve', 'now'], 2, "walhook: Unexpected argument 'now'"],
@@ -232,7 +232,7 @@ test('forget says when there is no such entity, and when nothing is stored about
   const misspelt = await forget('usr')
   expect(misspelt.code).toBe(2)
   expect(misspelt.stderr).toContain(
-    'The mapping has no entity "usr". There are: user, company. Was user meant?',
+    'The mapping has no entity "usr". Entities: user, company. Did you mean user?',
   )
   const none = await forget('user')
   expect(none).toMatchObject({

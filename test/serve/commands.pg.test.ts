@@ -27,16 +27,14 @@ test('check says that a source can be captured, or what is in the way, and leave
   const refused = await runWalhook(database, ['check'])
   expect(refused).toMatchObject({ code: 1, stderr: '' })
   expect(refused.stdout.split('\n').filter(line => line.startsWith('error'))).toEqual([
-    expect.stringMatching(/^error +table "public"\."users": missing\. To mend it: /),
-    expect.stringMatching(/^error +table "public"\."companies": missing\. To mend it: /),
+    expect.stringMatching(/^error +table "public"\."users": missing\. Fix: /),
+    expect.stringMatching(/^error +table "public"\."companies": missing\. Fix: /),
   ])
   await query(tables)
   const passed = await runWalhook(database, ['check'], { WALHOOK_SECRET_KEY: '' })
   // Without a bound on the WAL that is kept for a slot, the worst is a warning.
   expect(passed).toMatchObject({ code: 3, stderr: '' })
-  expect(passed.stdout).toMatch(
-    /^warning +max_slot_wal_keep_size: unlimited.+To mend it: .+alter system set/m,
-  )
+  expect(passed.stdout).toMatch(/^warning +max_slot_wal_keep_size: unlimited.+Fix: .+alter system set/m)
   expect(passed.stdout).toMatch(/^ok +the application's statements: none can fail because of walhook$/m)
   const json = await runWalhook(database, ['check', '--json'])
   expect(JSON.parse(json.stdout)).toContainEqual({
@@ -57,7 +55,7 @@ test('a port that is taken ends serve before anything was changed', async () => 
     const { port } = other.address() as AddressInfo
     const { code, stderr } = await runWalhook(database, ['serve'], { PORT: String(port) })
     expect(stderr).toBe(
-      `PORT: ${port} on 127.0.0.1 is taken by another program. To mend it: set PORT to a free port, or to 0 for any\n`,
+      `PORT: ${port} on 127.0.0.1 is taken by another program. Fix: set PORT to a free port, or to 0 for any\n`,
     )
     expect(code).toBe(1)
     expect(await query(traces)).toEqual(untouched)
@@ -221,7 +219,7 @@ test('--version prints the version of the package', async () => {
 test('a variable that walhook does not have is warned of, and does not stop the command', async () => {
   const { code, stderr } = await runWalhook(database, ['migrate'], { WALHOOK_SLOTT: 'mine' })
   expect(stderr).toBe(
-    'WALHOOK_SLOTT: walhook has no such variable: it has no effect. To mend it: write WALHOOK_SLOT, or remove it\n',
+    'WALHOOK_SLOTT: walhook has no such variable: it has no effect. Fix: write WALHOOK_SLOT, or remove it\n',
   )
   expect(code).toBe(0)
 })
@@ -270,7 +268,7 @@ test.each([
   [['listen', '--secret', 'hunter2'], 1, /^walhook: not a signing secret: it is whsec_/],
   [['listen', '--delay', 'soon'], 2, /^walhook: --delay "soon" is not from 0/],
   [['listen', '--status', '2e2'], 2, /^walhook: --status "2e2" is not from 200/],
-  [['listen', '--port', ''], 2, /^walhook: --port "" is no port/],
+  [['listen', '--port', ''], 2, /^walhook: --port "" is not a port/],
 ])('%j ends with %d and repeats no secret', async (args, status, expected) => {
   const { code, stderr } = await runWalhook(null, args)
   expect(stderr).toMatch(expected)

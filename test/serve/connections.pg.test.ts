@@ -47,7 +47,7 @@ test('a wrong password, and none where one is asked for, are told at once', asyn
     url.password = ''
   })
   const expected =
-    'no connection: the server asks for a password, and the URL has none. To mend it: write it into the URL: postgres://user:password@host:5432/database'
+    'no connection: the server asks for a password, and the URL has none. Fix: write it into the URL: postgres://user:password@host:5432/database'
   expect(await refusal(database, { DATABASE_URL: none })).toEqual([`DATABASE_URL: ${expected}`])
   for (const [args, variable] of [
     [['migrate'], 'OUTBOX_DATABASE_URL'],
@@ -122,7 +122,7 @@ test.each(['postgres:hunter2', 'postgres//localhost/app', 'postgres://walhook@lo
   '%s is no Postgres URL',
   async url => {
     expect(await refusal(database, { DATABASE_URL: url })).toEqual([
-      'DATABASE_URL: not a Postgres URL. To mend it: write it as postgres://user:password@host:5432/database',
+      'DATABASE_URL: not a Postgres URL. Fix: write it as postgres://user:password@host:5432/database',
     ])
   },
 )

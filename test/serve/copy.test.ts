@@ -60,7 +60,7 @@ test('a copy of production sends nothing, until a person says which of the two i
   expect(await runWalhook(at.copy, ['adopt'])).toMatchObject({ code: 2 })
   const discarded = await runWalhook(at.copy, ['adopt', '--discard'])
   expect(discarded).toMatchObject({ code: 0, stderr: '' })
-  expect(discarded.stdout).toContain('1 waiting deliveries were cancelled, 1 webhooks deactivated')
+  expect(discarded.stdout).toContain('Cancelled 1 pending deliveries, deactivated 1 webhooks.')
   await using psql = await connect(at.copy.url)
   expect(await readQueue(psql)).toEqual({ deliveries: 0, setAside: 0 })
   await using staging = startWalhook(at.copy)

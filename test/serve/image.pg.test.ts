@@ -42,7 +42,7 @@ test('with nothing but what is in the image, walhook starts and shows its pages'
     await rm(join(folder, 'docs', 'guide', 'receiving.md'))
     const { code, stderr } = await runWalhook(database, ['serve'], {}, program)
     expect(stderr).toBe(
-      "docs/guide/receiving.md: can't be read (ENOENT); the pages show its code. To mend it: install walhook with its folder docs, beside src\n",
+      "docs/guide/receiving.md: can't be read (ENOENT); the pages show its code. Fix: install walhook with its folder docs, beside src\n",
     )
     expect(code).toBe(1)
     await database.drop()

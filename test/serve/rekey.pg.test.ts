@@ -25,7 +25,7 @@ test('walhook starts with the old key beside the new one, not without it, and re
   }
   const refused = await runWalhook(database, ['serve'], { WALHOOK_SECRET_KEY: key(2) })
   expect(refused.code).toBe(1)
-  expect(refused.stderr).toMatch(/WALHOOK_SECRET_KEY: .*these webhooks: 1 "CRM"\. To mend it: .*_OLD.*rekey/)
+  expect(refused.stderr).toMatch(/WALHOOK_SECRET_KEY: .*these webhooks: 1 "CRM"\. Fix: .*_OLD.*rekey/)
 
   const both = { WALHOOK_SECRET_KEY: key(2), WALHOOK_SECRET_KEY_OLD: key(1) }
   {
@@ -33,7 +33,7 @@ test('walhook starts with the old key beside the new one, not without it, and re
     await walhook.ready()
     expect(await runWalhook(database, ['rekey'], both)).toEqual({
       code: 0,
-      stdout: 'webhooks encrypted anew: 1, kept answers: 0\n',
+      stdout: 're-encrypted webhooks: 1, kept answers: 0\n',
       stderr: '',
     })
   }

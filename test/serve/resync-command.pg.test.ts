@@ -57,7 +57,7 @@ test('resync --force says what it gives up and changes nothing, then does it; wi
   await using at = await open()
   expect(await at.run('resync', '--yes')).toMatchObject({
     code: 0,
-    stdout: 'Nothing is lost: there is no gap to mend.\n',
+    stdout: 'Nothing is lost: no gap is open.\n',
   })
   const told = await at.run('resync', '--force')
   expect(told).toMatchObject({ code: 0, stderr: '' })

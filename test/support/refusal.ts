@@ -12,6 +12,6 @@ export async function refusal(
   expect(stdout).toBe('')
   expect(stderr).not.toMatch(/^\s+at /m)
   const lines = stderr.trimEnd().split('\n')
-  for (const line of lines) expect(line).toMatch(/^.+: .+\. To mend it: .+$/)
+  for (const line of lines) expect(line).toMatch(/^.+: .+\. Fix: .+$/)
   return lines
 }
