@@ -12,8 +12,8 @@ import type { Webhook } from '../domain/webhook.ts'
 import { countOf, nextOf, subjectOf } from './attempt-line.ts'
 import { attemptView } from './attempt-view.ts'
 import { tabsFor } from './coupling-edit.ts'
-import { couplingPage } from './coupling-page.ts'
-import { couplingTabs } from './coupling-state.ts'
+import { webhookPage } from './coupling-page.ts'
+import { webhookTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
 import { given, wrong, wrongField } from './given.ts'
@@ -23,8 +23,8 @@ import { type PageAnswer, type PageCall, page } from './page.ts'
 
 const place = 'couplings'
 
-export const couplingAttemptPages = [
-  couplingPage({
+export const webhookAttemptPages = [
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/log/:attempt',
     role: 'viewer',
@@ -107,7 +107,7 @@ async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAtte
       { text: name, href: `/couplings/${id}` },
       { text: t.log.title, href: `/couplings/${id}/log` },
     ],
-    body: html`${couplingTabs(t, id, 'log', tabsFor(call))}
+    body: html`${webhookTabs(t, id, 'log', tabsFor(call))}
 <div class="one">
 ${neighbours(call, attempt, others)}
 <section class="card grid">${about(call, webhook, attempt, await isStillNext(control, attempt))}</section>

@@ -8,7 +8,7 @@ import { changeWebhook, createWebhook, deleteWebhook } from '../control/webhooks
 import { shownUrl } from '../domain/shown.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { attemptView } from './attempt-view.ts'
-import { couplingForm, previewParts, problemText, testProblems } from './coupling-form.ts'
+import { previewParts, problemText, testProblems, webhookForm } from './coupling-form.ts'
 import {
   blank,
   certificateChange,
@@ -23,8 +23,8 @@ import {
   typedOf,
   wrongFieldOf,
 } from './coupling-input.ts'
-import { couplingPage } from './coupling-page.ts'
-import { type CouplingTab, couplingState, couplingTabs, paceLine } from './coupling-state.ts'
+import { webhookPage } from './coupling-page.ts'
+import { paceLine, type WebhookTab, webhookState, webhookTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
 import { wrongField } from './given.ts'
@@ -37,7 +37,7 @@ import { sayTo } from './texts/texts.ts'
 const place = 'couplings'
 const params = z.object({ id: idParam })
 
-export const couplingEditPages = [
+export const webhookEditPages = [
   page({
     method: 'get',
     path: '/couplings/new',
@@ -105,20 +105,20 @@ export const couplingEditPages = [
     place,
     handle: call => tryUnsaved(call, null),
   }),
-  couplingPage({
+  webhookPage({
     method: 'post',
     path: '/couplings/:id/try',
     role: 'admin',
     handle: tryUnsaved,
   }),
-  couplingPage({
+  webhookPage({
     method: 'get',
     path: '/couplings/:id',
     role: 'viewer',
     handle: (call, webhook) =>
       formPage(call, webhook, typedOf({ ...webhook, url: shownUrl(webhook.url, call.caller.role) })),
   }),
-  couplingPage({
+  webhookPage({
     method: 'post',
     path: '/couplings/:id',
     role: 'admin',
@@ -137,7 +137,7 @@ export const couplingEditPages = [
       return await formPage(call, webhook, typed, { problems: shownProblems(t, changed.problems) })
     },
   }),
-  couplingPage({
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/delete',
     role: 'admin',
@@ -167,7 +167,7 @@ export const couplingEditPages = [
 ]
 
 /** The pages of a webhook that this reader may see. */
-export function tabsFor({ may }: Pick<PageCall, 'may'>): CouplingTab[] {
+export function tabsFor({ may }: Pick<PageCall, 'may'>): WebhookTab[] {
   return [
     'settings',
     'log',
@@ -200,7 +200,7 @@ async function formPage(
     readUntold(control),
     control.readFields().catch(() => new Map<string, readonly string[]>()),
   ])
-  const form = couplingForm({
+  const form = webhookForm({
     t,
     id: webhook?.id ?? null,
     version: webhook?.version ?? 0,
@@ -220,7 +220,7 @@ async function formPage(
     show: 'page',
     title: webhook?.name ?? t.couplings.new,
     status: problems.length > 0 ? 422 : 200,
-    body: html`${webhook && html`${couplingTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${couplingState(t, webhook, nowMs)}${paceLine(call, webhook.id)}</div>`}${form}`,
+    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}</div>`}${form}`,
   }
 }
 

@@ -37,7 +37,7 @@ export type FormAt = {
 }
 
 /** The form of a webhook, new or not. */
-export function couplingForm(at: FormAt): Html {
+export function webhookForm(at: FormAt): Html {
   const { t, id, typed } = at
   const base = id === null ? '/couplings/new' : `/couplings/${id}`
   const f = t.form

@@ -5,9 +5,9 @@ import type { TimeId } from '../domain/time-id.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { countOf, nextOf, outcomeOf, reasonOf, subjectOf } from './attempt-line.ts'
 import { tabsFor } from './coupling-edit.ts'
-import { type CouplingCall, couplingPage } from './coupling-page.ts'
+import { type WebhookCall, webhookPage } from './coupling-page.ts'
 import { countText, doneNotice, queueLinks } from './coupling-queue.ts'
-import { couplingState, couplingTabs, paceLine } from './coupling-state.ts'
+import { paceLine, webhookState, webhookTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { given, wrong } from './given.ts'
 import { type Html, html, moment } from './html.ts'
@@ -19,8 +19,8 @@ const liveEveryMs = 1_500
 const newest = 10
 const perPage = 25
 
-export const couplingLogPages = [
-  couplingPage({
+export const webhookLogPages = [
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/log',
     role: 'viewer',
@@ -43,13 +43,13 @@ export const couplingLogPages = [
         status: isWrong ? 422 : 200,
         crumbs: [{ text: name, href: `/couplings/${id}` }],
         actions: queueLinks(call, id),
-        body: html`${couplingTabs(t, id, 'log', tabsFor(call))}
+        body: html`${webhookTabs(t, id, 'log', tabsFor(call))}
 ${doneNotice(call)}${filterForm(t, `/couplings/${id}/log`, wish, control.entityTypes)}
 ${list !== null && html`<div id="log"${live}>${list}</div>`}`,
       }
     },
   }),
-  couplingPage({
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/log/live',
     role: 'viewer',
@@ -81,13 +81,13 @@ const isAsked = ({ typed }: Wish) => Object.keys(typed).length > 0
 /** Counting further would cost more than it tells. */
 const mostWaiting = 1_000
 
-async function waitingLine(call: CouplingCall): Promise<Html | false> {
+async function waitingLine(call: WebhookCall): Promise<Html | false> {
   const { control, params, t } = call
   const waiting = await countWaiting(control, params.id, mostWaiting)
   return waiting.count > 0 && html`<p class="quiet">${t.log.waiting(countText(t, waiting))}</p>`
 }
 
-async function linesOf({ control, params }: CouplingCall, wish: Wish, before: TimeId | null) {
+async function linesOf({ control, params }: WebhookCall, wish: Wish, before: TimeId | null) {
   const limit = before === null && !isAsked(wish) ? newest : perPage
   return await listLogLines(control, params.id, { limit, before, filter: wish.filter })
 }
@@ -100,7 +100,7 @@ function beforeOf(query: URLSearchParams): TimeId | null {
 
 /** What follows what happens: the webhook's state, and its requests. */
 function logPart(
-  call: CouplingCall,
+  call: WebhookCall,
   webhook: Webhook,
   { items, next }: Lines,
   { wish, before, waiting }: { wish: Wish; before: TimeId | null; waiting: Html | false },
@@ -109,7 +109,7 @@ function logPart(
   const isEmpty = items.length === 0
   const address = (more: object) =>
     `/couplings/${webhook.id}/log?${new URLSearchParams({ ...wish.typed, ...more })}`
-  return html`<div class="state-line">${couplingState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${waiting}</div>
+  return html`<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${waiting}</div>
 ${isEmpty ? nothingThere(call, webhook, wish, before) : table(call, webhook, items)}
 <nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({})}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ before: String(next) })}">${t.log.older}</a>`}</nav>`
 }

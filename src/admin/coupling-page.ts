@@ -8,7 +8,7 @@ import { type Page, type PageAnswer, type PageCall, page } from './page.ts'
 type None = Record<never, never>
 
 /** A call about one webhook, by the `id` in its path. */
-export type CouplingCall<More extends z.ZodRawShape = None> = PageCall<
+export type WebhookCall<More extends z.ZodRawShape = None> = PageCall<
   { id: number } & z.output<z.ZodObject<More>>
 >
 
@@ -16,10 +16,10 @@ export type CouplingCall<More extends z.ZodRawShape = None> = PageCall<
  * Defines a page of one webhook, which `handle` is given; of one that is not there, the answer says so. `more` are further
  * params of the path.
  */
-export function couplingPage<More extends z.ZodRawShape = None>(
+export function webhookPage<More extends z.ZodRawShape = None>(
   definition: Pick<Page, 'method' | 'path' | 'role'> & {
     readonly more?: More
-    handle(call: CouplingCall<More>, webhook: Webhook): PageAnswer | Promise<PageAnswer>
+    handle(call: WebhookCall<More>, webhook: Webhook): PageAnswer | Promise<PageAnswer>
   },
 ): Page {
   const { more, handle, ...rest } = definition
@@ -28,7 +28,7 @@ export function couplingPage<More extends z.ZodRawShape = None>(
     place: 'couplings',
     params: z.object({ id: idParam, ...more }),
     async handle(call) {
-      const of = call as unknown as CouplingCall<More>
+      const of = call as unknown as WebhookCall<More>
       const webhook = await getWebhook(of.control, of.params.id)
       return webhook.ok ? await handle(of, webhook.value) : failedAnswer(of.t, webhook)
     },

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type Count, cancelWaiting, countWaiting } from '../control/cancel.ts'
 import { countFailed, type ReplayCursor, replayEvents } from '../control/replay.ts'
 import type { Webhook } from '../domain/webhook.ts'
-import { type CouplingCall, couplingPage } from './coupling-page.ts'
+import { type WebhookCall, webhookPage } from './coupling-page.ts'
 import { failedAnswer } from './failed.ts'
 import { given, wrong, wrongField } from './given.ts'
 import { type Html, html } from './html.ts'
@@ -17,14 +17,14 @@ const sinces = { day: dayMs, week: 7 * dayMs, all: Number.POSITIVE_INFINITY } as
 type Since = keyof typeof sinces
 
 /** What is done to the queue of a webhook as a whole, each after a page that says how much it is. */
-export const couplingQueuePages = [
-  couplingPage({
+export const webhookQueuePages = [
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/resend-failed',
     role,
     handle: resendPage,
   }),
-  couplingPage({
+  webhookPage({
     method: 'post',
     path: '/couplings/:id/resend-failed',
     role,
@@ -50,7 +50,7 @@ export const couplingQueuePages = [
       return goOnPage(call, webhook, t.queue.resend, 'resend-failed', t.queue.resent(whole(t, total)), hidden)
     },
   }),
-  couplingPage({
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/cancel',
     role,
@@ -69,7 +69,7 @@ export const couplingQueuePages = [
       )
     },
   }),
-  couplingPage({
+  webhookPage({
     method: 'post',
     path: '/couplings/:id/cancel',
     role,
@@ -93,7 +93,7 @@ export const couplingQueuePages = [
 ]
 
 /** One event, from its page, which says what became of it. */
-async function cancelOne({ control, caller, params, t }: CouplingCall, eventId: bigint): Promise<PageAnswer> {
+async function cancelOne({ control, caller, params, t }: WebhookCall, eventId: bigint): Promise<PageAnswer> {
   const done = await cancelWaiting(control, caller, params.id, { of: 'event', eventId })
   if (!done.ok) return failedAnswer(t, done)
   const what = done.value.cancelled > 0 ? 'cancelled' : 'not_cancelled'
@@ -113,7 +113,7 @@ export function doneNotice({ t, query }: PageCall): Html | false {
 `
 }
 
-function doneAnswer({ params }: CouplingCall, done: 'resent' | 'cancelled', count: number): PageAnswer {
+function doneAnswer({ params }: WebhookCall, done: 'resent' | 'cancelled', count: number): PageAnswer {
   return { show: 'redirect', to: `/couplings/${params.id}/log?done=${done}&count=${count}` }
 }
 
@@ -124,7 +124,7 @@ export function countText(t: Texts, { count, isExact }: Count): string {
 
 const whole = (t: Texts, count: number) => new Intl.NumberFormat(t.language.code).format(count)
 
-async function resendPage(call: CouplingCall, webhook: Webhook): Promise<PageAnswer> {
+async function resendPage(call: WebhookCall, webhook: Webhook): Promise<PageAnswer> {
   const { t, control, query, nowMs } = call
   const { id, isActive, disabledReason } = webhook
   const since = given(query, 'since', z.enum(Object.keys(sinces) as Since[])) ?? 'all'

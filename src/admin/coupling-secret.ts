@@ -4,8 +4,8 @@ import { revealSecret, rotateSecret } from '../control/secrets.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { tabsFor } from './coupling-edit.ts'
 import { problemText } from './coupling-form.ts'
-import { couplingPage } from './coupling-page.ts'
-import { couplingTabs } from './coupling-state.ts'
+import { webhookPage } from './coupling-page.ts'
+import { webhookTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { formKey } from './form-once.ts'
 import { type Html, html, moment } from './html.ts'
@@ -14,15 +14,15 @@ import { snippetParts } from './snippets.ts'
 
 const usualOverlapHours = '24'
 
-export const couplingSecretPages = [
-  couplingPage({
+export const webhookSecretPages = [
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/secret',
     role: 'admin',
     handle: (call, webhook) => secretPage(call, webhook, null),
   }),
   // Shows it: as a form, since that it was shown is recorded.
-  couplingPage({
+  webhookPage({
     method: 'post',
     path: '/couplings/:id/secret',
     role: 'admin',
@@ -32,13 +32,13 @@ export const couplingSecretPages = [
       return secret.ok ? secretPage(call, webhook, secret.value) : failedAnswer(t, secret)
     },
   }),
-  couplingPage({
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/secret/rotate',
     role: 'admin',
     handle: (call, webhook) => rotatePage(call, webhook, usualOverlapHours),
   }),
-  couplingPage({
+  webhookPage({
     method: 'post',
     path: '/couplings/:id/secret/rotate',
     role: 'admin',
@@ -79,7 +79,7 @@ function secretPage(
     show: 'page',
     title: t.secret.title,
     crumbs: [{ text: name, href: `/couplings/${id}` }],
-    body: html`${couplingTabs(t, id, 'secret', tabsFor(call))}
+    body: html`${webhookTabs(t, id, 'secret', tabsFor(call))}
 <div class="created"${secret !== null && address}>
 ${done || (wasRotated && rotatedNotice(call, webhook))}
 <section class="card grid">

@@ -8,7 +8,7 @@ import type { PageCall } from './page.ts'
 import type { Texts } from './texts/en.ts'
 
 /** Whether a webhook is sent anything, and if not, or not for long any more, why: in a word and a sentence. */
-export function couplingState(t: Texts, webhook: Webhook, nowMs: number): Html {
+export function webhookState(t: Texts, webhook: Webhook, nowMs: number): Html {
   const { state } = t.couplings
   const badge = (kind: string, word: string, why: string | null = null) =>
     html`<span class="badge ${kind}">${word}</span>${why !== null && html`<p class="hint why">${why}</p>`}`
@@ -71,10 +71,10 @@ const tabs = [
   { name: 'log', path: '/log' },
   { name: 'secret', path: '/secret' },
 ] as const
-export type CouplingTab = (typeof tabs)[number]['name']
+export type WebhookTab = (typeof tabs)[number]['name']
 
 /** What there is of one webhook, each on its own page. */
-export function couplingTabs(t: Texts, id: number, here: CouplingTab, shown: readonly CouplingTab[]): Html {
+export function webhookTabs(t: Texts, id: number, here: WebhookTab, shown: readonly WebhookTab[]): Html {
   return html`<nav class="tabs" aria-label="${t.couplings.tabsLabel}"><ul>${tabs
     .filter(({ name }) => shown.includes(name))
     .map(

@@ -5,20 +5,20 @@ import { attemptView } from './attempt-view.ts'
 import { tabsFor } from './coupling-edit.ts'
 import { problemText, testProblems, userField } from './coupling-form.ts'
 import { shownProblems } from './coupling-input.ts'
-import { couplingPage } from './coupling-page.ts'
-import { couplingTabs } from './coupling-state.ts'
+import { webhookPage } from './coupling-page.ts'
+import { webhookTabs } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { type Html, html, nothing } from './html.ts'
 import type { PageAnswer, PageCall } from './page.ts'
 
-export const couplingTestPages = [
-  couplingPage({
+export const webhookTestPages = [
+  webhookPage({
     method: 'get',
     path: '/couplings/:id/test',
     role: 'operator',
     handle: (call, webhook) => testPage(call, webhook, nothing),
   }),
-  couplingPage({
+  webhookPage({
     method: 'post',
     path: '/couplings/:id/test',
     role: 'operator',
@@ -48,7 +48,7 @@ function testPage(
     title: t.test.title,
     status,
     crumbs: [{ text: name, href: `/couplings/${id}` }],
-    body: html`${couplingTabs(t, id, 'test', tabsFor(call))}
+    body: html`${webhookTabs(t, id, 'test', tabsFor(call))}
 <form method="post" action="/couplings/${id}/test" class="card grid" hx-post="/couplings/${id}/test" hx-target="#tried" hx-disable="find button">
 <p>${t.test.what(shownUrl(url, caller.role))}</p>
 <div class="row">${userField(t, caller.userId, form.get('user_id') ?? '')}<button class="main busy">${t.test.send}</button></div>

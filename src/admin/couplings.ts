@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { type Coupling, listCouplings } from '../control/couplings.ts'
+import { type ListedWebhook, listWithFigures } from '../control/couplings.ts'
 import { changeWebhook } from '../control/webhooks.ts'
 import { shownUrl } from '../domain/shown.ts'
 import { outcomeWord } from './attempt-line.ts'
-import { couplingState, shortTriggers } from './coupling-state.ts'
+import { shortTriggers, webhookState } from './coupling-state.ts'
 import { failedAnswer } from './failed.ts'
 import { given, wrong, wrongField } from './given.ts'
 import { type Html, html, moment } from './html.ts'
@@ -14,7 +14,7 @@ import type { Texts } from './texts/en.ts'
 
 const liveEveryMs = 5_000
 
-export const couplingsPages = [
+export const webhookListPages = [
   page({
     method: 'get',
     path: '/couplings',
@@ -23,7 +23,7 @@ export const couplingsPages = [
     async handle(call) {
       const { t, may, query } = call
       const wish = wished(query)
-      const { items, hasMore } = await listCouplings(call.control, call.caller, wish, call.nowMs)
+      const { items, hasMore } = await listWithFigures(call.control, call.caller, wish, call.nowMs)
       const isEmpty = items.length === 0 && wish.search === '' && wish.page === 1
       const newButton = html`<a class="button main" href="/couplings/new">${t.couplings.new}</a>`
       return {
@@ -45,7 +45,7 @@ export const couplingsPages = [
         show: 'live',
         everyMs: liveEveryMs,
         render: async nowMs =>
-          rows({ ...call, nowMs }, (await listCouplings(call.control, call.caller, wish, nowMs)).items),
+          rows({ ...call, nowMs }, (await listWithFigures(call.control, call.caller, wish, nowMs)).items),
       }
     },
   }),
@@ -64,7 +64,7 @@ export const couplingsPages = [
       if (!changed.ok) return failedAnswer(t, changed)
       if (!isPart)
         return { show: 'redirect', to: `/couplings?done=${isActive ? 'activated' : 'deactivated'}` }
-      const { items } = await listCouplings(control, call.caller, wished(form), call.nowMs)
+      const { items } = await listWithFigures(control, call.caller, wished(form), call.nowMs)
       return { show: 'part', body: rows(call, items) }
     },
   }),
@@ -95,7 +95,7 @@ ${button ?? html`<p class="quiet">${empty.askAdmin}</p>`}
 </div>`
 }
 
-function list(call: PageCall, items: readonly Coupling[], hasMore: boolean): Html {
+function list(call: PageCall, items: readonly ListedWebhook[], hasMore: boolean): Html {
   const { t, query } = call
   const { search, page } = wished(query)
   const { columns } = t.couplings
@@ -114,17 +114,17 @@ ${items.length === 0 && html`<p class="empty">${t.couplings.nothingFound(search)
 <nav class="pages" aria-label="${t.couplings.pages}">${page > 1 && html`<a class="button" rel="prev" href="${address(page - 1)}">${t.couplings.previousPage}</a>`}${hasMore && html`<a class="button" rel="next" href="${address(page + 1)}">${t.couplings.nextPage}</a>`}</nav>`
 }
 
-function rows(call: PageCall, items: readonly Coupling[]): Html {
+function rows(call: PageCall, items: readonly ListedWebhook[]): Html {
   return html`${items.map(item => row(call, item))}`
 }
 
-function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figures }: Coupling): Html {
+function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figures }: ListedWebhook): Html {
   const { columns } = t.couplings
   const { id, name } = webhook
   const url = shownUrl(webhook.url, caller.role)
   return html`<tr id="coupling-${id}">
 <th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span><span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
-<td data-label="${columns.state}">${couplingState(t, webhook, nowMs)}</td>
+<td data-label="${columns.state}">${webhookState(t, webhook, nowMs)}</td>
 <td data-label="${columns.last}">${lastOutcome(t, id, figures.last)}</td>
 <td data-label="${columns.failed}">${failures(t, figures.hours)}</td>
 <td data-label="${columns.waiting}" class="number">${waiting(t, figures.waiting)}</td>
@@ -132,19 +132,19 @@ function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figure
 </tr>`
 }
 
-function lastOutcome(t: Texts, id: number, last: Coupling['figures']['last']): Html {
+function lastOutcome(t: Texts, id: number, last: ListedWebhook['figures']['last']): Html {
   if (!last) return html`<span class="quiet">${t.couplings.nothingYet}</span>`
   const word = outcomeWord(t, last)
   const isGood = last.outcome === 'delivered'
   return html`<a class="outcome ${isGood ? 'good' : 'bad'}" href="/couplings/${id}/log">${word}${last.status !== null && ` (${last.status})`}</a> <span class="quiet small">${moment(last.at, 'distance')}</span>`
 }
 
-function waiting(t: Texts, { count, isExact }: Coupling['figures']['waiting']): Html | string {
+function waiting(t: Texts, { count, isExact }: ListedWebhook['figures']['waiting']): Html | string {
   if (count === 0 && isExact) return '0'
   return html`<b>${new Intl.NumberFormat(t.language.code).format(count)}${!isExact && '+'}</b>`
 }
 
-function failures(t: Texts, hours: Coupling['figures']['hours']): Html {
+function failures(t: Texts, hours: ListedWebhook['figures']['hours']): Html {
   const requests = hours.reduce((sum, hour) => sum + hour.requests, 0)
   const failed = hours.reduce((sum, hour) => sum + hour.failed, 0)
   if (requests === 0) return html`<span class="quiet">–</span>`
@@ -156,7 +156,7 @@ function failures(t: Texts, hours: Coupling['figures']['hours']): Html {
 /** A switch that works without a script too. */
 function toggle(
   t: Texts,
-  { id, name, isActive, disabledReason }: Coupling['webhook'],
+  { id, name, isActive, disabledReason }: ListedWebhook['webhook'],
   { search, page }: { search: string; page: number },
 ): Html {
   const isOn = isActive && disabledReason === null

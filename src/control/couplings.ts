@@ -1,20 +1,20 @@
 import { mayAct } from '../domain/role.ts'
 import type { Webhook } from '../domain/webhook.ts'
-import { couplingFigures, type Figures, searchWebhooks } from '../outbox/couplings.ts'
+import { type Figures, searchWebhooks, webhookFigures } from '../outbox/couplings.ts'
 import type { Caller, Control } from './control.ts'
 
 export type { Figures }
-export type Coupling = { readonly webhook: Webhook; readonly figures: Figures }
+export type ListedWebhook = { readonly webhook: Webhook; readonly figures: Figures }
 
 const perPage = 50
 
 /** Webhooks with how they do, by name: those whose name or URL contains `search`, the page `page` of 50 (from 1). */
-export async function listCouplings(
+export async function listWithFigures(
   control: Control,
   caller: Caller,
   { search, page }: { search: string; page: number },
   nowMs: number,
-): Promise<{ items: Coupling[]; hasMore: boolean }> {
+): Promise<{ items: ListedWebhook[]; hasMore: boolean }> {
   const found = await searchWebhooks(control.outbox, {
     search,
     // Who may not see a URL must not find out by searching either.
@@ -23,7 +23,7 @@ export async function listCouplings(
     offset: (page - 1) * perPage,
   })
   const webhooks = found.slice(0, perPage)
-  const figures = await couplingFigures(
+  const figures = await webhookFigures(
     control.outbox,
     webhooks.map(({ id }) => id),
     nowMs,

@@ -77,7 +77,7 @@ cross join lateral (
 ) hours`
 
 /** The figures of these webhooks, by their ids. */
-export async function couplingFigures(
+export async function webhookFigures(
   outbox: Outbox,
   ids: readonly number[],
   nowMs: number,

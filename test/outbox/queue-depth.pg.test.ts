@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { backfillReceivers } from '../../src/outbox/backfills.ts'
 import { skipWaiting } from '../../src/outbox/cancel.ts'
 import { countSkipped } from '../../src/outbox/count-skipped.ts'
-import { couplingFigures } from '../../src/outbox/couplings.ts'
+import { webhookFigures } from '../../src/outbox/couplings.ts'
 import { transaction } from '../../src/outbox/database.ts'
 import { countWaiting } from '../../src/outbox/queue-depth.ts'
 import { queueDepth } from '../../src/outbox/queue-total.ts'
@@ -23,7 +23,7 @@ test("what waits for a webhook is counted without reading through others' rows",
   const { outbox, rows } = countRows(at.outbox)
   expect(await countWaiting(outbox, quiet, 1_000)).toEqual({ count: 0, isExact: true })
   expect(await countWaiting(outbox, busy, 1_000)).toEqual({ count: 1_000, isExact: false })
-  expect((await couplingFigures(outbox, [quiet], Date.now())).get(quiet)!.waiting.count).toBe(0)
+  expect((await webhookFigures(outbox, [quiet], Date.now())).get(quiet)!.waiting.count).toBe(0)
   const receivers = await backfillReceivers(outbox, { webhookId: quiet, trigger: 'user.new', countTo: 1_000 })
   expect(receivers).toMatchObject([{ waiting: 0 }])
   expect(rows.size).toBe(3)
