@@ -8,11 +8,12 @@ import { describeError, type Log } from '../runtime/log.ts'
 import { assetRoutes } from './assets.ts'
 import { html } from './html.ts'
 import { bareLayout, contentSecurityPolicy } from './layout.ts'
-import { logInRoutes, logOutRoutes, textsOf, toLogIn } from './log-in.ts'
+import { logInRoutes, logOutRoutes, toLogIn } from './log-in.ts'
 import { mount, notFound, show } from './mount.ts'
 import { pages } from './pages.ts'
 import { type AdminEnv, onlyOurPages, requireSession } from './session.ts'
 import type { Snippet } from './snippets.ts'
+import { textsOf } from './texts/texts.ts'
 
 const maxBodyBytes = 256 * 1024
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type Count, cancelWaiting, countWaiting } from '../control/cancel.ts'
 import { countFailed, type ReplayCursor, replayEvents } from '../control/replay.ts'
+import { dayMs } from '../domain/duration.ts'
 import type { Webhook } from '../domain/webhook.ts'
 import { type WebhookCall, webhookPage } from './coupling-page.ts'
 import { failedAnswer } from './failed.ts'
@@ -11,7 +12,6 @@ import type { PageAnswer, PageCall } from './page.ts'
 import type { Texts } from './texts/en.ts'
 
 const role = 'operator'
-const dayMs = 86_400_000
 /** Since when something failed, in ms before now; all of the log is as long as there was walhook. */
 const sinces = { day: dayMs, week: 7 * dayMs, all: Number.POSITIVE_INFINITY } as const
 type Since = keyof typeof sinces

@@ -1,11 +1,11 @@
 import type { Context, Hono } from 'hono'
-import { getCookie, setCookie } from 'hono/cookie'
+import { setCookie } from 'hono/cookie'
 import type { Sessions } from '../control/sessions.ts'
 import { type Html, html } from './html.ts'
 import { bareLayout } from './layout.ts'
 import { type AdminEnv, dropSession, keepSession, sessionOf } from './session.ts'
 import type { Texts } from './texts/en.ts'
-import { isLanguage, textsFor } from './texts/texts.ts'
+import { isLanguage, languageCookie, textsOf } from './texts/texts.ts'
 
 type LogIn = { readonly sessions: Sessions; readonly addressOf: (c: Context) => string }
 
@@ -77,13 +77,6 @@ export function toLogIn(c: Context): Response {
   // A browser would follow a redirection, and take the log-in for what it had asked to follow.
   if (c.req.header('accept')?.includes('text/event-stream')) return c.body(null, 401)
   return c.redirect(logIn, 303)
-}
-
-const languageCookie = 'walhook_language'
-
-/** The texts for the reader who sent a request. */
-export function textsOf(c: Context): Texts {
-  return textsFor(getCookie(c, languageCookie), c.req.header('accept-language'))
 }
 
 /** A path of ours that somebody gave us, or the start page: nobody is sent elsewhere. */

@@ -1,3 +1,4 @@
+import { minuteMs } from '../domain/duration.ts'
 import { type Finding, findingsOf } from '../domain/findings.ts'
 import { spanUntil, type Traffic } from '../domain/traffic.ts'
 import type { Outbox } from '../outbox/database.ts'
@@ -14,8 +15,6 @@ export type Health = {
   /** What deserves a look, the worst first. */
   readonly findings: readonly Finding[]
 }
-
-const minuteMs = 60_000
 
 /** The answers of late, by the length of their stretches. */
 const known = new WeakMap<

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import { hourMs } from '../domain/duration.ts'
 import { type Bucket, type RatePolicy, take } from '../domain/rate.ts'
 import { recordAudit } from '../outbox/audit.ts'
 import { transaction } from '../outbox/database.ts'
@@ -14,7 +15,7 @@ import type { Caller, Control } from './control.ts'
 import { createCredentialJudge, hashOf, newCredential } from './credentials.ts'
 import { createLogInAudit } from './log-in-audit.ts'
 
-const sessionMs = 12 * 3_600_000
+const sessionMs = 12 * hourMs
 /** Of one token. A person needs one, and each is recorded. */
 const logInRate: RatePolicy = { quota: 30, windowS: 60 }
 

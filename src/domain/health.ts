@@ -1,4 +1,4 @@
-const dayMs = 86_400_000
+import { dayMs, minuteMs } from './duration.ts'
 
 /** How long a webhook may fail without one success before walhook stops sending to it. */
 export const maxFailingMs = 5 * dayMs
@@ -21,9 +21,9 @@ export type FailingTime = {
 }
 
 /** Failures that follow sooner are not noted: each would be a write. */
-export const noteEveryMs = 60_000
+export const noteEveryMs = minuteMs
 /** A try that is later than planned by more was not made: pauses and long queues delay one by minutes. */
-const slackMs = 10 * 60_000
+const slackMs = 10 * minuteMs
 
 /**
  * The time that a webhook has failed, with a failure at `now`. From the one before until now counts where this one came

@@ -1,8 +1,5 @@
+import { hourMs as hour, minuteMs as minute, parseDuration, secondMs as second } from './duration.ts'
 import type { Outcome } from './outcome.ts'
-
-const second = 1_000
-const minute = 60 * second
-const hour = 60 * minute
 
 /** Waits after the first, second, … failed attempt, in ms: nine retries over about 75 hours. */
 export const defaultScheduleMs: readonly number[] = [
@@ -17,15 +14,11 @@ export const defaultScheduleMs: readonly number[] = [
   24 * hour,
 ]
 
-const units: Readonly<Record<string, number>> = { s: second, m: minute, h: hour, d: 24 * hour }
 const maxRetries = 50
 
 /** Reads a schedule as `5s, 5m, 2h, 1d`: 1 to 50 waits of 1 s to 7 d each. Null for any other text. */
 export function parseSchedule(text: string): number[] | null {
-  const waits = text.split(',').map(part => {
-    const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(part.trim()) ?? []
-    return count === undefined ? Number.NaN : Number(count) * units[unit!]!
-  })
+  const waits = text.split(',').map(part => parseDuration(part.trim()) ?? Number.NaN)
   const isInBounds = waits.every(ms => ms >= second && ms <= 7 * 24 * hour)
   return isInBounds && waits.length <= maxRetries ? waits : null
 }

@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
-import { languages, textsFor } from '../../src/admin/texts/texts.ts'
+import { languages, textsOf } from '../../src/admin/texts/texts.ts'
 
 const admin = join(import.meta.dirname, '..', '..', 'src', 'admin')
 
@@ -45,6 +46,11 @@ test.each([
   [undefined, 'constructor', 'en'],
   ['nl', 'en', 'nl'],
   ['toString', 'nl', 'nl'],
-])('chosen %j with a browser of %j is %s', (chosen, header, language) => {
-  expect(textsFor(chosen, header).language.code).toBe(language)
+])('chosen %j with a browser of %j is %s', async (chosen, header, language) => {
+  const app = new Hono().get('/', c => c.text(textsOf(c).language.code))
+  const headers = {
+    ...(chosen !== undefined && { cookie: `walhook_language=${chosen}` }),
+    ...(header !== undefined && { 'accept-language': header }),
+  }
+  expect(await (await app.request('/', { headers })).text()).toBe(language)
 })

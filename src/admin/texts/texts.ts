@@ -1,3 +1,5 @@
+import type { Context } from 'hono'
+import { type DetectorOptions, detectFromCookie, detectFromHeader } from 'hono/language'
 import type { Gap } from '../../control/status.ts'
 import type { CaptureCode } from '../../domain/capture-code.ts'
 import type { PageCode } from '../../domain/page-failures.ts'
@@ -11,26 +13,28 @@ import { reasonsNl } from './reasons-nl.ts'
 export const languages = { en, nl } as const satisfies Record<string, Texts>
 export type Language = keyof typeof languages
 
+const detection: DetectorOptions = {
+  order: ['cookie', 'header'],
+  lookupQueryString: '',
+  lookupCookie: 'walhook_language',
+  lookupFromHeaderKey: 'accept-language',
+  lookupFromPathIndex: 0,
+  caches: false,
+  ignoreCase: true,
+  supportedLanguages: Object.keys(languages),
+  fallbackLanguage: 'en',
+}
+
+/** Where a reader's choice of language is kept. */
+export const languageCookie = detection.lookupCookie
+
 /**
- * The texts for a reader: in the language that they have chosen here, else in the first of their browser's that there
- * is, else in English. https://www.rfc-editor.org/rfc/rfc9110#field.accept-language
+ * The texts for the reader who sent a request: in the language that they chose here, else in the first known one of their
+ * browser, else in English. https://www.rfc-editor.org/rfc/rfc9110#field.accept-language
  */
-export function textsFor(chosen: string | undefined, acceptLanguage: string | undefined): Texts {
-  if (chosen !== undefined && isLanguage(chosen)) return languages[chosen]
-  const wanted = (acceptLanguage ?? '')
-    .split(',')
-    .map(part => {
-      const [tag = '', ...params] = part
-        .trim()
-        .toLowerCase()
-        .split(/\s*;\s*/)
-      const quality = params.find(param => param.startsWith('q='))
-      return { language: tag.split('-')[0]!, quality: quality ? Number(quality.slice(2)) : 1 }
-    })
-    .filter(({ quality }) => quality > 0)
-    .sort((a, b) => b.quality - a.quality)
-  const found = wanted.map(({ language }) => language).find(isLanguage)
-  return languages[found ?? 'en']
+export function textsOf(c: Context): Texts {
+  const language = detectFromCookie(c, detection) ?? detectFromHeader(c, detection)
+  return languages[(language ?? 'en') as Language]
 }
 
 export function isLanguage(name: string): name is Language {
