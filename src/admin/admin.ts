@@ -56,7 +56,7 @@ export function createAdmin(options: {
   return new Hono<AdminEnv>()
     .route('/', assetRoutes())
     .use(async (c, next) => {
-      // Before the answer is made: afterwards it would be made anew, with a copy of its body.
+      // Before the response exists: setting a header later would copy the body into a new response.
       c.header('content-security-policy', contentSecurityPolicy)
       c.header('referrer-policy', 'same-origin')
       c.header('x-content-type-options', 'nosniff')

@@ -5,7 +5,7 @@ import { actionName, entityName } from './coupling-state.ts'
 import { type Html, html, moment } from './html.ts'
 import type { Texts } from './texts/en.ts'
 
-/** How it ended, in a word or two: a receiver that is too late was reached. */
+/** The outcome in a word or two. A receiver that was too late was reached. */
 export function outcomeWord(t: Texts, attempt: Pick<AttemptLine, 'outcome' | 'errorClass'>): string {
   return attempt.errorClass === 'timeout' ? t.timedOut : t.outcomes[attempt.outcome]
 }
@@ -17,7 +17,7 @@ export function outcomeOf(t: Texts, line: Pick<AttemptLine, 'outcome' | 'errorCl
   return html`<span class="outcome ${kind}">${outcomeWord(t, line)}${status !== null && ` (${status})`}</span>`
 }
 
-/** Why it was not delivered, in a sentence; null of one that was. */
+/** Why an attempt failed, in a sentence; null for a delivered one. */
 export function reasonOf(t: Texts, line: AttemptLine): string | null {
   return line.outcome === 'delivered' ? null : t.diagnoses[diagnose(line)].what
 }
@@ -27,7 +27,7 @@ export function countOf(t: Texts, number: number, most: number): string {
   return number > most ? String(number) : t.log.attemptOf(number, most)
 }
 
-/** What follows an attempt, as far as is known now; null where nothing is expected. */
+/** The next attempt, as far as known; null where none follows. */
 export function nextOf(
   t: Texts,
   {

@@ -71,7 +71,7 @@ export const webhookAttemptPages = [
 
 type Done = { readonly ok: true; readonly value: string } | Failed
 
-/** Where one sees what becomes of it. */
+/** Returns the page that shows the delivery. */
 async function resendOne(
   { control, caller, params }: PageCall<{ id: number }>,
   eventId: bigint,

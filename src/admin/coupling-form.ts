@@ -182,7 +182,7 @@ ${problemsOf(at, '/update_fields')}
 </div></details>`
 }
 
-/** What is promised here of these entity types, their tables can't give. */
+/** A warning: the tables of these entity types record no previous values. */
 function untoldHint({ t, untold }: FormAt): Html | false {
   if (untold.size === 0) return false
   const names = [...untold.keys()].map(entityType => entityName(t, entityType)).join(', ')
@@ -205,7 +205,7 @@ ${userField(t, ownUserId, typed.userId)}
 </section>`
 }
 
-/** Whose data a test sends: the reader's own account, or another that they name. */
+/** The account whose data a test sends: the reader's own, or another. */
 export function userField(t: Texts, ownUserId: string | null, userId: string): Html {
   const placeholder = ownUserId === null ? t.test.noOwnAccount : t.test.ownAccount(ownUserId)
   return html`<div class="field"><label for="user_id">${t.test.userId}</label>
@@ -213,7 +213,7 @@ export function userField(t: Texts, ownUserId: string | null, userId: string): H
 <p class="hint" id="user_id-hint">${ownUserId === null ? t.test.userIdNeeded : t.test.userIdHint}</p></div>`
 }
 
-/** What deliveries will look like: one example for each trigger, the first one open. */
+/** Example requests, one for each trigger, the first one open. */
 export function previewParts(t: Texts, previews: readonly Preview[]): Html {
   if (previews.length === 0) return html`<p class="quiet">${t.form.previewNone}</p>`
   return html`${previews.map(
@@ -222,7 +222,7 @@ export function previewParts(t: Texts, previews: readonly Preview[]): Html {
   )}`
 }
 
-/** Why no test was sent. */
+/** The problems that prevented a test. */
 export function testProblems(problems: readonly ShownProblem[]): Html {
   return html`${problems.map(({ detail }) => problemText(detail))}`
 }

@@ -151,7 +151,7 @@ export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string
 
 const text = (form: URLSearchParams, name: string) => (form.get(name) ?? '').trim()
 
-/** What is wrong with a field, as the reader is told it. */
+/** A problem of a field, in the reader's language. */
 export type ShownProblem = Pick<FieldProblem, 'pointer' | 'detail'>
 
 /** Problems that `control/` found, in the reader's language. */

@@ -65,7 +65,7 @@ ${list !== null && html`<div id="log"${live}>${list}</div>`}`,
             linesOf(call, wish, null),
             waitingLine(call),
           ])
-          // Deleted while somebody looks: the browser asks again, and is told.
+          // Deleted while somebody looks: the browser asks again and gets the error page.
           if (!now.ok || !lines.ok) throw new Error(`webhook ${params.id} is gone`)
           return logPart({ ...call, nowMs }, now.value, lines.value, { wish, before: null, waiting })
         },

@@ -16,7 +16,7 @@ const role = 'operator'
 const sinces = { day: dayMs, week: 7 * dayMs, all: Number.POSITIVE_INFINITY } as const
 type Since = keyof typeof sinces
 
-/** What is done to the queue of a webhook as a whole, each after a page that says how much it is. */
+/** Operations on the whole queue of a webhook, each confirmed on a page with the count. */
 export const webhookQueuePages = [
   webhookPage({
     method: 'get',
@@ -92,7 +92,7 @@ export const webhookQueuePages = [
   }),
 ]
 
-/** One event, from its page, which says what became of it. */
+/** Cancels one event, from its page, which shows the result. */
 async function cancelOne({ control, caller, params, t }: WebhookCall, eventId: bigint): Promise<PageAnswer> {
   const done = await cancelWaiting(control, caller, params.id, { of: 'event', eventId })
   if (!done.ok) return failedAnswer(t, done)
@@ -100,12 +100,12 @@ async function cancelOne({ control, caller, params, t }: WebhookCall, eventId: b
   return { show: 'redirect', to: `/events/${eventId}?done=${what}#webhook-${params.id}` }
 }
 
-/** The ways to these pages, for who may. */
+/** Links to these pages, for callers with the role. */
 export function queueLinks({ t, may }: PageCall, id: number): Html {
   return html`${may('operator') && html`<a class="button" href="/couplings/${id}/resend-failed">${t.queue.resend}</a><a class="button" href="/couplings/${id}/cancel">${t.queue.cancel}</a>`}`
 }
 
-/** What was done, on the log that one comes back to. */
+/** The notice of the operation, on the log page that follows it. */
 export function doneNotice({ t, query }: PageCall): Html | false {
   const done = query.get('done') ?? ''
   if (done !== 'resent' && done !== 'cancelled') return false
@@ -158,7 +158,7 @@ function confirmPage({ t }: PageCall, { id, name }: Webhook, title: string, body
   return { show: 'page', title, crumbs, body: html`<div class="confirm">${body}</div>` }
 }
 
-/** One call ends in time for a proxy. What is left is another call's, by the same form. */
+/** One call ends in time for a proxy. The same form continues with the rest. */
 function goOnPage(
   call: PageCall,
   webhook: Webhook,
@@ -183,7 +183,7 @@ function numberOf(form: URLSearchParams, name: string): number {
   return Number(/^\d{1,15}$/.exec(form.get(name) ?? '')?.[0] ?? 0)
 }
 
-/** Where the call before left off; null where there was none. */
+/** Where the previous call stopped; null at the first call. */
 function cursorOf(form: URLSearchParams): ReplayCursor | null | typeof wrong {
   const names = ['to', 'after_type', 'after_id']
   if (!names.some(name => form.has(name))) return null

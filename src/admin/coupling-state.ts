@@ -7,7 +7,7 @@ import { type Html, html } from './html.ts'
 import type { PageCall } from './page.ts'
 import type { Texts } from './texts/en.ts'
 
-/** Whether a webhook is sent anything, and if not, or not for long any more, why: in a word and a sentence. */
+/** The state of a webhook, and the reason where it is not well. */
 export function webhookState(t: Texts, webhook: Webhook, nowMs: number): Html {
   const { state } = t.couplings
   const badge = (kind: string, word: string, why: string | null = null) =>
@@ -34,7 +34,7 @@ export function webhookState(t: Texts, webhook: Webhook, nowMs: number): Html {
   return badge('good', state.active)
 }
 
-/** What a webhook is slowed down to because its receiver was in trouble; nothing where it is not. */
+/** The reduced pace of a webhook whose receiver was down or overloaded; nothing at full pace. */
 export function paceLine({ t, control }: Pick<PageCall, 't' | 'control'>, webhookId: number): Html | false {
   const pace = control.paceOf(webhookId)
   if (!pace || !isSlowed(pace, control.mostInFlight)) return false
@@ -73,7 +73,7 @@ const tabs = [
 ] as const
 export type WebhookTab = (typeof tabs)[number]['name']
 
-/** What there is of one webhook, each on its own page. */
+/** The tabs of one webhook. */
 export function webhookTabs(t: Texts, id: number, here: WebhookTab, shown: readonly WebhookTab[]): Html {
   return html`<nav class="tabs" aria-label="${t.couplings.tabsLabel}"><ul>${tabs
     .filter(({ name }) => shown.includes(name))

@@ -70,7 +70,7 @@ export const webhookListPages = [
   }),
 ]
 
-/** What is looked for, and which page of it. */
+/** The search and the page number. */
 function wished(from: URLSearchParams): { search: string; page: number } {
   const search = (from.get('search') ?? '').trim().replaceAll('\0', '').slice(0, 200)
   const page = Number(/^\d{1,4}$/.exec(from.get('page') ?? '')?.[0] ?? 1)

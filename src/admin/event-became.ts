@@ -28,7 +28,7 @@ const waits: readonly State[] = ['due', 'retrying', 'blocked', 'behind', 'inacti
 /** It goes on by itself, or can't. */
 const notResent: readonly State[] = ['in_flight', 'due', 'inactive', 'disabled']
 
-/** What became of an event at each webhook, as time lines; then those that were never to get it. */
+/** The deliveries of an event to each webhook, as time lines; then the webhooks that never wanted it. */
 export function becamePart(call: PageCall, { event, deliveries }: EventStory, key: string): Html {
   const { t } = call
   const isNever = (told: ToldDelivery) => neverQueued.includes(told.state) && told.attempts.length === 0

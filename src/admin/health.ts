@@ -50,7 +50,7 @@ ${figures(t, health)}
 ${gaps(t, health)}`
 }
 
-/** What there is to do, each with its advice; or that there is nothing. */
+/** Each finding with its advice, or that all is well. */
 function verdict(t: Texts, { findings: found, status }: Health): Html {
   const isWell = found.every(finding => findings[finding] === 'note')
   return html`${isWell && html`<p class="notice good">${t.health.allWell}</p>`}${found.map(finding => {

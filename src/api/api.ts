@@ -94,7 +94,7 @@ export function createApi(options: {
 
   return new Hono()
     .use('/api/*', async (c, next) => {
-      // Before the answer is made: afterwards it would be made anew, with a copy of its body.
+      // Before the response exists: setting a header later would copy the body into a new response.
       c.header('cache-control', 'no-store')
       c.header('x-content-type-options', 'nosniff')
       await next()

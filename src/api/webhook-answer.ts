@@ -10,7 +10,7 @@ import { logBodies, type Webhook } from '../domain/webhook.ts'
 import { webhookTag } from './etag.ts'
 import { time } from './fields.ts'
 
-/** What is told of a webhook. */
+/** The fields of a webhook in an answer. */
 export const webhookFields = {
   id: z.int(),
   name: z.string(),

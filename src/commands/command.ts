@@ -37,7 +37,7 @@ export function failureLines(failed: Failed): string[] {
   return failed.kind === 'invalid' ? failed.problems.map(({ detail }) => detail) : [failed.detail]
 }
 
-/** Reads options, each of which may be given once unless it is `multiple`: of `--id 7 --id 8` nobody knows which is meant. */
+/** Reads options. Each may appear once unless it is `multiple`: `--id 7 --id 8` is ambiguous. */
 export function parseOnce<Wanted extends ParseArgsConfig>(
   wanted: Wanted,
 ): ReturnType<typeof parseArgs<Wanted>> {

@@ -20,7 +20,7 @@ export const rekey: Command = {
   },
 }
 
-/** Seals all secrets anew that are not sealed with the present key; says how many there were. */
+/** Re-seals all secrets that another key sealed; returns how many. */
 async function rekeySecrets(
   config: Config,
 ): Promise<{ ok: true; value: { webhooks: number; answers: number } } | { ok: false; problem: Problem }> {

@@ -20,7 +20,7 @@ import { type Command, parseOnce, report, required, say } from './command.ts'
 
 export const resync: Command = {
   usage: `  walhook resync [--entity TYPE | --force] [--yes]
-                                      after changes were lost: say how to tell everything anew, or only the
+                                      after changes were lost: say how to resync everything, or only the
                                       entities of one type, or do it; --force also where nothing is known to be
                                       lost: to pass over what can't be read or stored`,
   async run(args) {

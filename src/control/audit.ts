@@ -5,7 +5,7 @@ import type { Page } from './webhooks.ts'
 
 export type { AuditRecord }
 
-/** Who changed what, newest first, at most `limit`, before the record `before`; of one webhook, if one is given. */
+/** Audit records, newest first, at most `limit`, before the record `before`; of one webhook, if given. */
 export async function listAudit(
   control: Control,
   page: { limit: number; before: bigint | null; webhookId: number | null },

@@ -6,7 +6,7 @@ import { useToken } from '../outbox/tokens.ts'
 import type { Caller } from './control.ts'
 import { createCredentialJudge, hashOf, holderKey } from './credentials.ts'
 
-/** Who calls; or nobody, and how long this address must wait for its next try (0: it need not). */
+/** The caller; or none, and how long this address must wait before its next try (0: no wait). */
 export type Authenticated =
   | { readonly ok: true; readonly caller: Caller }
   | { readonly ok: false; readonly isHeld: boolean; readonly waitMs: number }
@@ -17,7 +17,7 @@ export type Authenticator = {
   readonly judge: (token: string) => Claim
 }
 
-/** What is known of an address is forgotten when so many others have failed since. */
+/** Failures of so many addresses are kept; the oldest are dropped first. */
 const maxAddresses = 10_000
 
 /**
@@ -79,7 +79,7 @@ export function holder(token: Pick<Caller, 'name' | 'role' | 'userId'> & { reado
   return { kind: 'token', name: token.name, tokenId: token.id, userId: token.userId, role: token.role }
 }
 
-/** Drops what was put in first. */
+/** Drops the oldest entry above `most`. */
 function keepLast(kept: Map<string, unknown>, most: number): void {
   if (kept.size > most) kept.delete(kept.keys().next().value!)
 }

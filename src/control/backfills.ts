@@ -10,7 +10,7 @@ import type { Caller, Control } from './control.ts'
 import { conflict, type Failed, invalid, notFound, type Result, wrongField } from './result.ts'
 import type { Page } from './webhooks.ts'
 
-/** What is needed of `Control` here, also where there is no server. */
+/** The part of `Control` that backfills need, also without a server. */
 export type BackfillControl = Pick<Control, 'outbox' | 'slotName' | 'entityTypes' | 'backfillAs'>
 
 export type BackfillWish = {
@@ -23,8 +23,8 @@ export type BackfillWish = {
 }
 
 /**
- * Begins to send every row that an entity's table holds. Whoever captures works it off. Refused where nobody would get
- * anything, and while another one for the same rows and receivers is open.
+ * Starts a backfill: sends every row of an entity's table. The process that captures carries it out. Refused without a
+ * receiver, and while another one for the same rows and receivers is open.
  */
 export async function startBackfill(
   control: BackfillControl,
@@ -61,7 +61,7 @@ export function unknownType(entityType: string, known: readonly string[]): Reaso
   return because('entity.unknown', { entityType: entityType.slice(0, 200), known, meant })
 }
 
-/** Why a backfill would reach nobody, or null. */
+/** Why a backfill has no receiver, or null. */
 async function refusalOfReceivers(
   control: BackfillControl,
   { entityType, webhookId, actionType }: Pick<Backfill, 'entityType' | 'webhookId' | 'actionType'>,
@@ -98,7 +98,7 @@ export async function getBackfill(control: BackfillControl, id: number): Promise
   return backfill?.slotName === control.slotName ? { ok: true, value: backfill } : notFound('backfill', id)
 }
 
-/** Changes the pace of a backfill that has not ended: from its next page on. */
+/** Changes the pace of an open backfill, from its next page on. */
 export async function changeBackfill(
   control: BackfillControl,
   caller: Caller,
@@ -121,7 +121,7 @@ export async function changeBackfill(
   return changed ? { ok: true, value: changed } : await hasEnded(control, id)
 }
 
-/** Ends a backfill that has not ended: what it has put into the queue stays there. */
+/** Cancels an open backfill. Its pending deliveries stay. */
 export async function cancelBackfill(
   control: BackfillControl,
   caller: Caller,

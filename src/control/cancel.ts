@@ -10,7 +10,7 @@ import { findWebhook } from '../outbox/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 import { notFound, type Result } from './result.ts'
 
-/** What of a webhook's queue is meant: everything, one entity, or one event. */
+/** The part of a webhook's queue: everything, one entity, or one event. */
 export type Waiting =
   | { readonly of: 'webhook' }
   | { readonly of: 'entity'; readonly entity: Entity }

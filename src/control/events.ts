@@ -9,14 +9,14 @@ import type { Page } from './webhooks.ts'
 
 export type { EventLine, ShownEvent } from '../outbox/events.ts'
 
-/** What became of an event at one webhook. */
+/** The delivery of an event to one webhook, explained. */
 export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
 
 /** Of an event with more webhooks than this, so many are explained at once. */
 export const mostExplained = 1_000
 
 /**
- * An event with what became of it at each webhook, by rising id after `after`, or at the one that is named. `next` is where
+ * An event with its delivery to each webhook, by rising id after `after`, or to the named one. `next` is where
  * the next page begins, or null.
  */
 export async function explainEvent(
@@ -42,11 +42,11 @@ async function explainDeliveries(
   return found.map(({ facts, webhookId, name }) => ({ ...explain(facts), webhookId, webhookName: name }))
 }
 
-/** What became of an event at one webhook, with every request that sent it, oldest first: the newest hundred. */
+/** The delivery of an event to one webhook, with its newest hundred requests, oldest first. */
 export type ToldDelivery = ExplainedDelivery & { readonly attempts: readonly AttemptLine[] }
 export type EventStory = { readonly event: events.EventLine; readonly deliveries: readonly ToldDelivery[] }
 
-/** An event, and at each webhook what became of it and how that came about; without the event's data. */
+/** An event with its delivery to each webhook and their requests; without the event's data. */
 export async function tellEvent(control: Control, eventId: TimeId): Promise<Result<EventStory>> {
   const event = await events.findEventLine(control.outbox, eventId)
   if (!event) return notFound('event', String(eventId))

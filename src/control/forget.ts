@@ -19,7 +19,7 @@ const longestMs = 10_000
 /**
  * Forgets an entity: what waits for it is cancelled, and all that is stored of what was sent and answered about it goes.
  * That it was done is recorded without its id. `isComplete` is false where there was more than one call may take: call again.
- * What the application changes of the entity afterwards is told as ever. A type that is neither in the mapping nor stored is refused.
+ * Later changes of the entity are sent as usual. Refuses a type that is neither mapped nor stored.
  */
 export async function forgetEntity(
   control: {
@@ -48,7 +48,7 @@ export async function forgetEntity(
   return { ok: true, value: { ...done, answers } }
 }
 
-/** Answers that are kept for repetitions, and hold the entity, or can't be read: a repetition is told to look. */
+/** Withdraws kept answers that contain the entity or are unreadable: a repetition gets a conflict. */
 async function withdrawAnswers(
   { outbox, sealKey }: { readonly outbox: Outbox; readonly sealKey: SealKey | null },
   entity: Entity,

@@ -12,7 +12,7 @@ export type Health = {
   /** The last hour by the minute, and the last day by the quarter of an hour; both up to the last minute that is over. */
   readonly hour: Traffic
   readonly day: Traffic
-  /** What deserves a look, the worst first. */
+  /** Findings, the worst first. */
   readonly findings: readonly Finding[]
 }
 
@@ -43,7 +43,7 @@ async function trafficUntil(
   return await traffic
 }
 
-/** How walhook is, for a person: figures, what was sent lately, and what deserves a look. */
+/** The health of walhook for a person: figures, traffic and findings. */
 export async function readHealth(control: Control, nowMs: number): Promise<Health> {
   const [status, hour, day] = await Promise.all([
     readStatus(control),

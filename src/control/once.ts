@@ -12,7 +12,7 @@ export type Once =
   | { readonly state: 'answered'; readonly answer: string; readonly isReplay: boolean }
   /** The key belongs to another request. */
   | { readonly state: 'other_request' }
-  /** The call before is still going on, or nobody knows what became of it. */
+  /** The first call is still running, or its outcome is unknown. */
   | { readonly state: 'failed'; readonly failure: Failed; readonly mayEnd: boolean }
   /** The work has failed and changed nothing; the key is free. */
   | { readonly state: 'changed_nothing' }
@@ -23,7 +23,7 @@ export type Once =
  * A key is free, until a call takes it; taken, while its call goes on; answered, from its end on; and free again
  * after 24 hours, or at once where the call has changed nothing (`work` returns null). A call that is cut off, by a
  * crash or a lost database, leaves its key taken: what it has done is not known, so it is never done again, and the
- * caller is told to look. Two calls at once: one takes the key, the other hears that it goes on.
+ * caller must check the state. Of two calls at once, one takes the key, the other gets a conflict.
  *
  * Answers are sealed: one may hold a signing secret or a token, which are nowhere else.
  */

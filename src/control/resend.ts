@@ -21,7 +21,7 @@ export type Resend = {
 }
 
 /**
- * Sends an event to a webhook once more, under the same `webhook-id`: whatever became of it before. Where the webhook has
+ * Resends an event to a webhook under the same `webhook-id`, whatever its state. Where the webhook has
  * not its trigger, only an admin does so, and says so (`beyondTriggers`): its receiver may not be meant to have such data. It waits its turn
  * among the events of its entity, and begins with its first attempt.
  * Fails for a webhook that is not active, and while this very event is on its way.

@@ -65,7 +65,7 @@ export async function rotateSecret(
 type Unreadable = { readonly id: number; readonly name: string }
 
 /**
- * Seals everything anew that was not sealed with the present key, in one transaction: secrets and headers of webhooks,
+ * Re-seals everything that another key sealed, in one transaction: secrets and headers of webhooks,
  * and the answers that are kept for repeated calls. Nothing is changed where a webhook's can't be opened with the
  * present or the older key. May be done any number of times, while walhook runs.
  */
@@ -92,7 +92,7 @@ export async function rekey(
     let answers = 0
     for (const { key, answer } of await lockAnswersOfOtherKeys(client, sealKey.id)) {
       const opened = unseal(sealKey, answerPurpose(key), answer)
-      // Of a key that is gone for good: its call is told so, and after a day it is forgotten.
+      // Its key is lost: a repetition of the call gets a conflict, and the answer expires after a day.
       if (!opened.ok) continue
       await replaceAnswer(client, key, sealAnswer(control, key, opened.text))
       answers++

@@ -16,7 +16,7 @@ export type Status = {
   readonly position: Position | null
   readonly lastEvent: EventLine | null
   readonly gaps: readonly Gap[]
-  /** Those that are under way. */
+  /** Open resyncs. */
   readonly resyncs: readonly Resync[]
   /** Those that have failed lately, and were not begun again. */
   readonly failedBackfills: readonly Backfill[]
@@ -35,7 +35,7 @@ export function lagBytes({ capture: { source }, position }: Status): number | nu
   return source.walEnd > stored ? Number(source.walEnd - stored) : 0
 }
 
-/** How walhook is, in figures: for a person who wants to know why nothing comes, or a program that watches. */
+/** The status of walhook in figures, for people and for monitoring. */
 export async function readStatus(control: Control): Promise<Status> {
   const capture = await control.captureStatus()
   const [position, lastEvent, gaps, resyncs, failed, mappingLost, queue] = await Promise.all([

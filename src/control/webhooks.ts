@@ -169,7 +169,7 @@ export async function deleteWebhook(
 
 /**
  * The headers of a webhook with a change made to them, sealed; `changed` are those that had another value before. Where the
- * webhook goes elsewhere (not `isKept`), those that are not given anew are gone.
+ * webhook goes elsewhere (not `isKept`), only the given ones remain.
  */
 async function changedHeaders(
   control: Control,

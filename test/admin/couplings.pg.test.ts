@@ -108,7 +108,7 @@ test('each webhook shows how it is: its state, its last request, what failed in 
     [id, `Gone. ${html}`],
   )
   const disabled = (await at.get('/couplings')).text
-  expect(disabled).toContain('Gone. ')
+  expect(disabled).toContain('The receiver answered 410 Gone')
   expect(disabled).not.toContain('<img')
 })
 

@@ -269,7 +269,7 @@ test('what cannot be sent again says why', async () => {
   expect((await at.get(log(id, `/${attempt}`))).text).toContain('Set the webhook active to resend this')
   const refused = await at.post(`/couplings/${id}/resend`, { key: 'x', event_id: String(event) })
   expect(refused.status).toBe(409)
-  expect(refused.text).toContain('is not active')
+  expect(refused.text).toContain('is inactive')
   await at.outbox.pool.query('delete from walhook.events')
   const gone = (await at.get(log(id, `/${attempt}`))).text
   expect(gone).toContain('This event is no longer kept')
@@ -293,7 +293,7 @@ test('all that failed is counted first, sent again then, and only it', async () 
   const done = await at.post(`/couplings/${id}/resend-failed`, { from }, 'operator')
   expect(done.headers.get('location')).toBe(`/couplings/${id}/log?done=resent&count=1`)
   expect((await at.get(done.headers.get('location')!)).text).toContain('Queued to resend: 1.')
-  expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('Nothing has failed in this time')
+  expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('No undelivered failures in this period')
   expect(await at.queue()).toEqual([`${id} user 10: new`])
 })
 

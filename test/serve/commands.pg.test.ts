@@ -143,11 +143,11 @@ test('tokens have a role and an end, are listed without themselves, and are revo
 
 test.each([
   [['token', 'CI', '--role', 'owner'], '--role "owner" is not one of viewer, operator, admin'],
-  [['token', 'CI', '--expires', 'soon'], '--expires "soon" is no time to come'],
-  [['token', 'CI', '--expires', '2020-01-01'], '--expires "2020-01-01" is no time to come'],
-  [['token', 'CI', '--list'], 'token takes a NAME, or --list, or --revoke ID'],
-  [['token', '--list', '--revoke', '1'], 'token takes a NAME, or --list, or --revoke ID'],
-  [['token', '--revoke', 'CI'], '--revoke "CI" is no id of a token'],
+  [['token', 'CI', '--expires', 'soon'], '--expires "soon" is not a future time'],
+  [['token', 'CI', '--expires', '2020-01-01'], '--expires "2020-01-01" is not a future time'],
+  [['token', 'CI', '--list'], 'token takes one of NAME, --list, --revoke ID'],
+  [['token', '--list', '--revoke', '1'], 'token takes one of NAME, --list, --revoke ID'],
+  [['token', '--revoke', 'CI'], '--revoke "CI" is not a token id'],
 ])('%j is refused before anything is done', async (args, expected) => {
   const { code, stdout, stderr } = await runWalhook(database, args)
   expect(stderr).toContain(`walhook: ${expected}`)
