@@ -21,8 +21,8 @@ import { migrateOutbox } from './migrate.ts'
 
 export const backfill: Command = {
   usage: `  walhook backfill --entity TYPE [--webhook ID] [--action new|update] [--rate ROWS]
-                                      send every existing row to one webhook, or to all with the trigger,
-                                      at most ROWS per second (1000), and show the progress
+                                      send every existing row to one webhook, or to all with the trigger, and
+                                      show the progress; at most ROWS per second (1000)
   walhook backfill --list | --follow ID [--rate ROWS] | --cancel ID
                                       list the backfills, follow one (and change its pace), or cancel it`,
   async run(args, signal) {
