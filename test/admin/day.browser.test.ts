@@ -237,7 +237,7 @@ browserTest('in Dutch and without a script one makes, changes and deletes a webh
   const row = page.getByRole('row').filter({ hasText: 'Zonder script' })
   await row.getByText('Bedrijf alles').waitFor()
   await row.getByRole('switch').click()
-  await page.getByText('De webhook is inactief').waitFor()
+  await page.getByText('Webhook gedeactiveerd.').waitFor()
   await row.getByRole('link').click()
   await page.getByRole('link', { name: 'Webhook verwijderen' }).click()
   await page.getByRole('button', { name: 'Verwijderen', exact: true }).click()

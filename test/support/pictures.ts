@@ -136,7 +136,7 @@ const shots: Shot[] = [
       await page.getByLabel('Name', { exact: true }).first().fill('Salesforce')
       await page.getByLabel('URL', { exact: true }).fill(`${good.url}/salesforce`)
       await page.getByLabel('User: all').check()
-      await page.getByText('Requests can be sent').waitFor()
+      await page.getByText('walhook can send requests').waitFor()
       await page.getByRole('button', { name: 'Send a test' }).click()
       await page.getByText('It works').waitFor()
       await page.locator('#preview pre').first().waitFor()
@@ -195,7 +195,7 @@ const more: Shot[] = [
     path: '/couplings/3/secret/rotate',
     prepare: async page => {
       await page.getByRole('button', { name: 'Create new secret' }).click()
-      await page.getByText('The new secret is made').waitFor()
+      await page.getByText('New secret created').waitFor()
     },
   },
   { name: 'tokens', path: '/tokens' },
@@ -205,7 +205,7 @@ const more: Shot[] = [
     prepare: async page => {
       await page.getByLabel('Name', { exact: true }).fill('Badge desk')
       await page.getByRole('button', { name: 'Create token' }).click()
-      await page.getByText('The token is made').waitFor()
+      await page.getByText('Token created').waitFor()
     },
   },
   { name: 'token-new', path: '/tokens/new' },
