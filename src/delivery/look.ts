@@ -13,7 +13,7 @@ const joinAfterMs = 1_000
 type Look = {
   readonly nowMs: number
   readonly holderId: number
-  readonly room: (webhookId: number) => number
+  readonly room: (queue: Queue) => number
 }
 
 /**
@@ -40,7 +40,7 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
 function lookAtOne(machine: Machine, queue: Queue, { nowMs, holderId, room }: Look): boolean {
   if (queue.isJoining) return true
   machine.setAsideSlow(queue, { sentBeforeMs: nowMs - asideAfterMs, holderId })
-  const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || room(queue.id) <= 0)
+  const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || room(queue) <= 0)
   queue.stuckSinceMs = isStuck ? (queue.stuckSinceMs ?? nowMs) : null
   if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs) machine.forgetUnsent(queue)
   if (queue.settings.batch || !hasCaughtUp(machine, queue)) {

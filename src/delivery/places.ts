@@ -72,18 +72,19 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
   }
 
-  /** How many more requests of a webhook may be in flight. */
-  function room(webhookId: number): number {
+  /** How many more requests of a webhook may be in flight to this URL. Another one than before is unknown. */
+  function room(webhookId: number, url: string): number {
     const webhook = webhooks.get(webhookId) ?? unknown
+    const pace = 'url' in webhook && webhook.url !== url ? unknown.pace : webhook.pace
     const [own, free] = [webhook.inFlight, total - inFlight]
     const share = Math.floor((free - 2 * own) / 3)
     const least = own === 0 && free > 0 ? 1 : 0
     return Math.max(
       0,
       Math.min(
-        paceRoom(webhook.pace, own, nowMs()),
+        paceRoom(pace, own, nowMs()),
         Math.max(share, least),
-        mostUnsettled * Math.ceil(webhook.pace.limit) - webhook.unsettled,
+        mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
         mostUnsettled * total - unsettled,
       ),
     )
@@ -108,9 +109,6 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       const webhook = webhooks.get(webhookId)
       return webhook ? shownPace(webhook.pace, nowMs()) : null
     },
-
-    /** A webhook has this URL now. */
-    meet: (webhookId: number, url: string) => void of(webhookId, url),
 
     begin(webhookId: number, url: string) {
       of(webhookId, url)

@@ -57,7 +57,7 @@ export function createServing(options: ServeOptions) {
     machine,
     tail,
     clockMs,
-    room: queue => (mayBegin() ? places.room(queue.id) : 0),
+    room: queue => (mayBegin() ? places.room(queue.id, queue.settings.url) : 0),
     send: (queue, shipment) => begin(queue, shipment, null),
     wake: waker.wake,
     fenced: () => {
@@ -178,7 +178,7 @@ export function createServing(options: ServeOptions) {
     while (ready.length > 0) {
       const task = ready[0]!
       if (task.state === 'ready') {
-        if (places.room(queue.id) <= 0) return
+        if (places.room(queue.id, queue.settings.url) <= 0) return
         if (!mayReach(queue, task)) break
       }
       ready.shift()
@@ -291,7 +291,11 @@ export function createServing(options: ServeOptions) {
 
   /** What is looked at now and then. */
   function tick(nowMs: number) {
-    const { isQuiet, isSaveWanted } = lookAtAll(machine, { nowMs, holderId, room: id => places.room(id) })
+    const { isQuiet, isSaveWanted } = lookAtAll(machine, {
+      nowMs,
+      holderId,
+      room: ({ id, settings }) => places.room(id, settings.url),
+    })
     if (isSaveWanted) nextSaveMs = 0
     if (nowMs >= nextLookMs) {
       nextLookMs = nowMs + lookEveryMs
