@@ -1,6 +1,6 @@
 import type { Health } from './api/api.ts'
-import type { CaptureState } from './capture/state.ts'
-import type { Outbox } from './outbox/database.ts'
+import type { CaptureState } from './capture/continuity/state.ts'
+import type { Outbox } from './outbox/database/database.ts'
 import { describeError } from './runtime/log.ts'
 import { within } from './runtime/within.ts'
 

@@ -1,10 +1,10 @@
-import type { AddressRange } from './domain/address.ts'
-import { parseTrustedProxies } from './domain/client-address.ts'
-import { parseEgressProxy } from './domain/egress-proxy.ts'
-import { type PublicUrl, parsePublicUrls } from './domain/public-url.ts'
-import { parseSchedule } from './domain/retry.ts'
-import { parseSealKey, type SealKey } from './domain/seal.ts'
-import { parseTargetList, type TargetList } from './domain/target-list.ts'
+import { parseTrustedProxies } from './domain/access/client-address.ts'
+import { type PublicUrl, parsePublicUrls } from './domain/access/public-url.ts'
+import { parseSchedule } from './domain/delivery/retry.ts'
+import type { AddressRange } from './domain/value/address.ts'
+import { parseEgressProxy } from './domain/webhook/egress-proxy.ts'
+import { parseSealKey, type SealKey } from './domain/webhook/seal.ts'
+import { parseTargetList, type TargetList } from './domain/webhook/target-list.ts'
 
 export type Role = 'capture' | 'delivery' | 'api'
 const roles: readonly Role[] = ['capture', 'delivery', 'api']

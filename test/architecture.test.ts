@@ -31,11 +31,11 @@ test.each([
   ['config.ts', "import { x } from './outbox/b.ts'", 'config.ts may not import outbox'],
   ['main.ts', "import { x } from './control/b.ts'", 'main.ts may not import control'],
   ['app.ts', "import { x } from '../test/support/wait.ts'", 'outside of src'],
-  ['capture/setup.ts', "import 'pg-logical-replication'", 'only capture/stream.ts may'],
+  ['capture/start/setup.ts', "import 'pg-logical-replication'", 'only capture/stream/stream.ts may'],
   [
-    'delivery/guard.ts',
+    'delivery/sending/guard.ts',
     "import { Agent } from 'undici'",
-    'only delivery/attempt.ts, delivery/connections.ts may',
+    'only delivery/sending/attempt.ts, delivery/sending/connections.ts may',
   ],
   ['delivery/a.ts', "import { Pool } from 'pg'", 'names pg: only outbox, capture, playground may'],
   ['control/a.ts', "import { Migrator } from 'kysely/migration'", 'names kysely: only outbox'],
@@ -68,6 +68,20 @@ test.each([
   expect(violations({ [path]: text })).toEqual([expect.stringContaining(message)])
 })
 
+test.each([
+  ['outbox/log/a.ts', "import { x } from '../by-hand/b.ts'", 'outbox/log may not import by-hand'],
+  ['delivery/sending/a.ts', "import { x } from '../turn/b.ts'", 'delivery/sending may not import turn'],
+  ['capture/map/a.ts', "import { x } from '../capture.ts'", 'capture/map may not import what is in no room'],
+  ['outbox/attic/a.ts', 'export {}', 'is a room that nobody has named'],
+])('%s is refused with %j: rooms have an order', (path, text, message) => {
+  expect(violations({ [path]: text })).toEqual([expect.stringContaining(message)])
+})
+
+test('a room of more than 15 files is refused', () => {
+  const files = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`outbox/log/a${i}.ts`, 'export {}']))
+  expect(violations(files)).toEqual(['outbox/log has 16 files, more than 15'])
+})
+
 test('a file of more than 350 lines is refused', () => {
   expect(violations({ 'domain/a.ts': 'export {}\n'.repeat(350) })).toEqual([])
   expect(violations({ 'domain/a.ts': 'export {}\n'.repeat(351) })).toEqual([
@@ -92,9 +106,10 @@ test('what the rules allow passes', () => {
     'commands/serve.ts': "import { run } from '../app.ts'\nimport { create } from '../control/c.ts'",
     'app.ts': "import { x } from './api/a.ts'\nimport { y } from './outbox/b.ts'",
     'config.ts': "import { z } from 'zod'\nexport const url = process.env.DATABASE_URL",
-    'capture/stream.ts': "import 'pg-logical-replication'\nimport { append } from '../outbox/b.ts'",
-    'delivery/attempt.ts': "import { request } from 'undici'\nimport { sign } from '../domain/signature.ts'",
-    'domain/signature.ts':
+    'capture/stream/stream.ts': "import 'pg-logical-replication'\nimport { append } from '../outbox/b.ts'",
+    'delivery/sending/attempt.ts':
+      "import { request } from 'undici'\nimport { sign } from '../domain/signature.ts'",
+    'domain/webhook/signature.ts':
       "import { createHmac } from 'node:crypto'\nexport const at = (ms: number) => new Date(ms)",
     'api/a.ts': "import { Hono } from 'hono'\nimport { create } from '../control/c.ts'",
     'control/c.ts': "import { insert } from '../outbox/b.ts'",

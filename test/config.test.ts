@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../src/config.ts'
-import { defaultMapping } from '../src/domain/mapping.ts'
-import { defaultScheduleMs } from '../src/domain/retry.ts'
+import { defaultScheduleMs } from '../src/domain/delivery/retry.ts'
+import { defaultMapping } from '../src/domain/mapping/mapping.ts'
 
 const key = Buffer.alloc(32, 3).toString('base64')
 const url = 'postgres://walhook:secret@localhost:5432/app'

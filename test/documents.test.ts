@@ -2,7 +2,7 @@ import { glob, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { readMappingFile } from '../src/domain/mapping-file.ts'
+import { readMappingFile } from '../src/domain/mapping/mapping-file.ts'
 import { generatedDocuments } from './support/reference.ts'
 
 const project = join(import.meta.dirname, '..')

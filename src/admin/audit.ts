@@ -1,9 +1,9 @@
-import { type AuditRecord, auditedNames, listAudit } from '../control/audit.ts'
-import type { Changes } from '../domain/audit.ts'
-import { given, wrong, wrongField } from './given.ts'
-import { type Html, html, moment } from './html.ts'
-import { bigIdParam, idParam } from './ids.ts'
-import { type PageCall, page } from './page.ts'
+import { type AuditRecord, auditedNames, listAudit } from '../control/access/audit.ts'
+import type { Changes } from '../domain/access/audit.ts'
+import { given, wrong, wrongField } from './kit/given.ts'
+import { type Html, html, moment } from './kit/html.ts'
+import { bigIdParam, idParam } from './kit/ids.ts'
+import { type PageCall, page } from './kit/page.ts'
 import type { Texts } from './texts/en.ts'
 
 const perPage = 50

@@ -1,9 +1,9 @@
 import type { Context, Hono } from 'hono'
 import { setCookie } from 'hono/cookie'
-import type { Sessions } from '../control/sessions.ts'
-import { type Html, html } from './html.ts'
-import { bareLayout } from './layout.ts'
-import { type AdminEnv, dropSession, keepSession, sessionOf } from './session.ts'
+import type { Sessions } from '../control/access/sessions.ts'
+import { type Html, html } from './kit/html.ts'
+import { bareLayout } from './kit/layout.ts'
+import { type AdminEnv, dropSession, keepSession, sessionOf } from './kit/session.ts'
 import type { Texts } from './texts/en.ts'
 import { isLanguage, languageCookie, textsOf } from './texts/texts.ts'
 

@@ -1,8 +1,7 @@
-import type { createToken } from '../control/tokens.ts'
-import { parseExpiry } from '../domain/expiry.ts'
-import { type Role, roles } from '../domain/role.ts'
-import { problemText } from './coupling-form.ts'
-import { type Html, html } from './html.ts'
+import type { createToken } from '../control/access/tokens.ts'
+import { type Role, roles } from '../domain/access/role.ts'
+import { parseExpiry } from '../domain/value/expiry.ts'
+import { type Html, html, problemText } from './kit/html.ts'
 import type { Texts } from './texts/en.ts'
 
 /** The form of a new token as it was filled in, right or wrong. */

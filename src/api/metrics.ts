@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Outcome } from '../domain/outcome.ts'
+import type { Outcome } from '../domain/delivery/outcome.ts'
 
 /** What is measured only when somebody asks; null where it can't be known now. */
 export type Gauges = {

@@ -1,13 +1,13 @@
-import type { Lsn } from '../domain/lsn.ts'
-import type { Outbox } from '../outbox/database.ts'
-import type { Position } from '../outbox/position.ts'
-import { throwOfStoring } from './failure.ts'
-import { canFollow, createEventIds, createGatherer, emptyGathered, isFull } from './gather.ts'
-import type { Batch, Inbox, TransactionPart } from './inbox.ts'
-import type { Mapped } from './map.ts'
-import type { Pages } from './pages.ts'
-import { type AppendedEvents, createStorer, type Stored } from './store.ts'
-import { createTruncations } from './truncations.ts'
+import type { Lsn } from '../domain/value/lsn.ts'
+import type { Outbox } from '../outbox/database/database.ts'
+import type { Position } from '../outbox/log/position.ts'
+import type { Pages } from './backfill/pages.ts'
+import { throwOfStoring } from './continuity/failure.ts'
+import type { Mapped } from './map/map.ts'
+import { createTruncations } from './map/truncations.ts'
+import { canFollow, createEventIds, createGatherer, emptyGathered, isFull } from './store/gather.ts'
+import { type AppendedEvents, createStorer, type Stored } from './store/store.ts'
+import type { Batch, Inbox, TransactionPart } from './stream/inbox.ts'
 
 /**
  * Stores what the inbox gives until it is closed: maps, appends and moves the position in one commit, and only

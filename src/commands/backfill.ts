@@ -1,6 +1,7 @@
-import { isSlotActive } from '../capture/preflight.ts'
-import { openSource, type Source } from '../capture/source.ts'
+import { isSlotActive } from '../capture/source/preflight.ts'
+import { openSource, type Source } from '../capture/source/source.ts'
 import { type Config, readConfig } from '../config.ts'
+import { commandLine } from '../control/kit/control.ts'
 import {
   type BackfillControl,
   type BackfillWish,
@@ -9,12 +10,11 @@ import {
   getBackfill,
   listBackfills,
   startBackfill,
-} from '../control/backfills.ts'
-import { commandLine } from '../control/control.ts'
-import { describeBackfill, isOpen, maxRowsPerSecond } from '../domain/backfill.ts'
-import { backfillAs } from '../domain/mapping.ts'
-import { formatProblem } from '../domain/problem.ts'
-import { openOutbox } from '../outbox/database.ts'
+} from '../control/status/backfills.ts'
+import { describeBackfill, isOpen, maxRowsPerSecond } from '../domain/capture/backfill.ts'
+import { backfillAs } from '../domain/mapping/mapping.ts'
+import { formatProblem } from '../domain/value/problem.ts'
+import { openOutbox } from '../outbox/database/database.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { type Command, failureLines, Misuse, parseOnce, required, say, wholeNumber } from './command.ts'
 import { migrateOutbox } from './migrate.ts'

@@ -1,6 +1,6 @@
 import { readConfig } from '../config.ts'
-import { commandLine } from '../control/control.ts'
-import { forgetEntity } from '../control/forget.ts'
+import { commandLine } from '../control/kit/control.ts'
+import { forgetEntity } from '../control/log/forget.ts'
 import { type Command, failureLines, Misuse, parseOnce, report, required, say } from './command.ts'
 import { withOutbox } from './token.ts'
 

@@ -1,8 +1,8 @@
 import { type Config, readConfig } from '../config.ts'
-import { commandLine } from '../control/control.ts'
-import { rekey as sealAnew } from '../control/secrets.ts'
+import { commandLine } from '../control/kit/control.ts'
+import { rekey as sealAnew } from '../control/webhooks/secrets.ts'
 import { unreadableProblem } from '../databases.ts'
-import type { Problem } from '../domain/problem.ts'
+import type { Problem } from '../domain/value/problem.ts'
 import { type Command, parseOnce, report, required, say } from './command.ts'
 import { withOutbox } from './token.ts'
 

@@ -1,21 +1,27 @@
-import { preflight } from '../capture/preflight.ts'
-import { isOfTables } from '../capture/preflight-verdict.ts'
-import { beginResync, describeResync, describeResyncs, givingUp, occasionOf } from '../capture/resync.ts'
+import {
+  beginResync,
+  describeResync,
+  describeResyncs,
+  givingUp,
+  occasionOf,
+} from '../capture/backfill/resync.ts'
 import {
   describeTableResyncs,
   obstaclesToResync,
   orderTableResyncs,
   tableGapsOf,
-} from '../capture/resync-tables.ts'
-import { openSource, type Source } from '../capture/source.ts'
+} from '../capture/backfill/resync-tables.ts'
+import { preflight } from '../capture/source/preflight.ts'
+import { isOfTables } from '../capture/source/preflight-verdict.ts'
+import { openSource, type Source } from '../capture/source/source.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
-import { formatLsn } from '../domain/lsn.ts'
-import type { Problem } from '../domain/problem.ts'
-import { describeProgress } from '../domain/resync.ts'
-import { type Outbox, openOutbox } from '../outbox/database.ts'
-import { describeMigration, migrate } from '../outbox/migrate.ts'
-import { openResyncs } from '../outbox/resyncs.ts'
+import { describeProgress } from '../domain/capture/resync.ts'
+import { formatLsn } from '../domain/value/lsn.ts'
+import type { Problem } from '../domain/value/problem.ts'
+import { type Outbox, openOutbox } from '../outbox/database/database.ts'
+import { describeMigration, migrate } from '../outbox/database/migrate.ts'
+import { openResyncs } from '../outbox/source/resyncs.ts'
 import { type Command, parseOnce, report, required, say } from './command.ts'
 
 export const resync: Command = {

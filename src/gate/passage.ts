@@ -1,4 +1,4 @@
-import type { Claim } from '../domain/credential.ts'
+import type { Claim } from '../domain/access/credential.ts'
 
 /** What a request needs before it reaches its handler. */
 export type Passage = {

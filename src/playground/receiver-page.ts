@@ -1,4 +1,4 @@
-import { prettyJson } from '../domain/pretty-json.ts'
+import { prettyJson } from '../domain/value/pretty-json.ts'
 import type { Received } from './received.ts'
 
 const maxShownBytes = 64 * 1024

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
-import { parseSecret } from '../domain/signature.ts'
+import { parseSecret } from '../domain/webhook/signature.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { Received } from './received.ts'
 import { renderItem, renderPage } from './receiver-page.ts'

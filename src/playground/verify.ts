@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
-import { parseSecret, sign } from '../domain/signature.ts'
+import { parseSecret, sign } from '../domain/webhook/signature.ts'
 
 export type SignatureVerdict =
   | { readonly state: 'valid' }

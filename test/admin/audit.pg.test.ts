@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
-import { auditActions } from '../../src/domain/audit.ts'
+import { auditActions } from '../../src/domain/access/audit.ts'
 import { openTestPages } from '../support/open-pages.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>

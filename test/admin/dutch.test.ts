@@ -3,8 +3,8 @@ import { en } from '../../src/admin/texts/en.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import { reasonsNl } from '../../src/admin/texts/reasons-nl.ts'
 import { sayTo } from '../../src/admin/texts/texts.ts'
-import { because } from '../../src/domain/reason.ts'
-import { reasonTexts } from '../../src/domain/reason-texts.ts'
+import { because } from '../../src/domain/shown/reason.ts'
+import { reasonTexts } from '../../src/domain/shown/reason-texts.ts'
 
 /** Words that Dutch has as well, or that both languages borrow. */
 const shared = new Set(

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
-import { explainStates } from '../../src/domain/explain.ts'
+import { explainStates } from '../../src/domain/shown/explain.ts'
 import { follow } from '../support/follow.ts'
 import { eventIds } from '../support/open-outbox.ts'
 import { openTestPages } from '../support/open-pages.ts'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { bytes, duration, milliseconds, number } from '../../src/admin/figures.ts'
 import { counter } from '../../src/admin/texts/counter.ts'
 import { en } from '../../src/admin/texts/en.ts'
+import { bytes, duration, milliseconds, number } from '../../src/admin/texts/figures.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 
 test('numbers and sizes are written as in the language', () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
-import type { CaptureStatus } from '../../src/control/control.ts'
+import type { CaptureStatus } from '../../src/control/kit/control.ts'
 import { openTestPages } from '../support/open-pages.ts'
 import { until } from '../support/wait.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { niceAbove, trafficPlot } from '../../src/admin/plot.ts'
+import { niceAbove, trafficPlot } from '../../src/admin/kit/plot.ts'
 import { en } from '../../src/admin/texts/en.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 

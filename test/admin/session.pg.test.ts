@@ -7,14 +7,14 @@ import {
   onlyOurPages,
   requireSession,
   sessionOf,
-} from '../../src/admin/session.ts'
-import { createAuthenticator } from '../../src/control/authenticate.ts'
-import { commandLine } from '../../src/control/control.ts'
-import { hashOf } from '../../src/control/credentials.ts'
-import { createRates } from '../../src/control/rates.ts'
-import { createSessions } from '../../src/control/sessions.ts'
-import { revokeToken } from '../../src/control/tokens.ts'
-import { parseSealKey } from '../../src/domain/seal.ts'
+} from '../../src/admin/kit/session.ts'
+import { createAuthenticator } from '../../src/control/access/authenticate.ts'
+import { hashOf } from '../../src/control/access/credentials.ts'
+import { createRates } from '../../src/control/access/rates.ts'
+import { createSessions } from '../../src/control/access/sessions.ts'
+import { revokeToken } from '../../src/control/access/tokens.ts'
+import { commandLine } from '../../src/control/kit/control.ts'
+import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseSnippets, readSnippets } from '../../src/admin/snippets.ts'
+import { parseSnippets, readSnippets } from '../../src/admin/kit/snippets.ts'
 
 test('the snippets are those of docs/guide/receiving.md', () => {
   const read = readSnippets()

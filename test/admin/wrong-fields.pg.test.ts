@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import type { ShownPace } from '../../src/domain/pace.ts'
-import { countWaiting } from '../../src/outbox/queue-depth.ts'
+import type { ShownPace } from '../../src/domain/delivery/pace.ts'
+import { countWaiting } from '../../src/outbox/reading/queue-depth.ts'
 import { openTestPages } from '../support/open-pages.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { commandLine } from '../../src/control/control.ts'
-import { recordAudit } from '../../src/outbox/audit.ts'
-import { transaction } from '../../src/outbox/database.ts'
-import { insertWebhook } from '../../src/outbox/webhooks.ts'
+import { commandLine } from '../../src/control/kit/control.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
+import { recordAudit } from '../../src/outbox/records/audit.ts'
+import { insertWebhook } from '../../src/outbox/records/webhooks.ts'
 import { openTestApi } from '../support/open-api.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>

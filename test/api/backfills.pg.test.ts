@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { advanceBackfill, endBackfill } from '../../src/outbox/backfills.ts'
+import { advanceBackfill, endBackfill } from '../../src/outbox/source/backfills.ts'
 import { openTestApi } from '../support/open-api.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>

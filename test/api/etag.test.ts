@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { matches, webhookTag } from '../../src/api/etag.ts'
+import { matches, webhookTag } from '../../src/api/kit/etag.ts'
 
 test.each<[string | undefined, boolean]>([
   [undefined, true],

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { routes } from '../../src/api/routes.ts'
-import { mayAct, roles } from '../../src/domain/role.ts'
+import { mayAct, roles } from '../../src/domain/access/role.ts'
 import { openTestApi } from '../support/open-api.ts'
 
 let at: Awaited<ReturnType<typeof openTestApi>>

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { openGap } from '../../src/outbox/gaps.ts'
-import { normalizeUrls } from '../../src/outbox/webhook-urls.ts'
+import { normalizeUrls } from '../../src/outbox/records/webhook-urls.ts'
+import { openGap } from '../../src/outbox/source/gaps.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
 import { claim, retry, settle, settleAll, settlementOf } from '../support/sending.ts'

@@ -4,9 +4,9 @@ import { pages } from '../../src/admin/pages.ts'
 import { createApi } from '../../src/api/api.ts'
 import { createMetrics } from '../../src/api/metrics.ts'
 import { routes } from '../../src/api/routes.ts'
-import type { Control } from '../../src/control/control.ts'
-import { createRates, usualRate } from '../../src/control/rates.ts'
-import type { Sessions } from '../../src/control/sessions.ts'
+import { createRates, usualRate } from '../../src/control/access/rates.ts'
+import type { Sessions } from '../../src/control/access/sessions.ts'
+import type { Control } from '../../src/control/kit/control.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 
 /** A request by its method and path: with `{…}` for what is another in each installation. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createDecoder, probePrefix } from '../../src/capture/decode.ts'
-import { openStream } from '../../src/capture/stream.ts'
+import { createDecoder, probePrefix } from '../../src/capture/stream/decode.ts'
+import { openStream } from '../../src/capture/stream/stream.ts'
 import { connect } from '../support/connect.ts'
 import { createPost } from './contenders/post.ts'
 import { median, perSecond, rateText, table } from './figures.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { defaultMapping } from '../../src/domain/mapping.ts'
+import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
 import { isDone, openBackfills } from '../support/backfill.ts'
 import { connect } from '../support/connect.ts'
 import { linked } from '../support/open-mapper.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { openWindow, type PageTask } from '../../src/capture/backfill-window.ts'
-import { type ActionType, type WebhookEvent, writeBody } from '../../src/domain/event.ts'
+import { openWindow, type PageTask } from '../../src/capture/backfill/backfill-window.ts'
+import { type ActionType, type WebhookEvent, writeBody } from '../../src/domain/event/event.ts'
 import { entity } from '../support/open-mapper.ts'
 
 const backfill = (actionType: 'new' | 'update'): PageTask => ({ of: 'backfill', actionType, webhookId: 3 })

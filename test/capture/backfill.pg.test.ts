@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
-import { endBackfill, findBackfill, paceBackfill } from '../../src/outbox/backfills.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping/mapping.ts'
+import { endBackfill, findBackfill, paceBackfill } from '../../src/outbox/source/backfills.ts'
 import { isDone, openBackfills } from '../support/backfill.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'

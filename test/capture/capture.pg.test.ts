@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { checkLines } from '../../src/capture/check.ts'
-import { preflight } from '../../src/capture/preflight.ts'
-import { openSource } from '../../src/capture/source.ts'
-import { defaultMapping } from '../../src/domain/mapping.ts'
+import { checkLines } from '../../src/capture/check/check.ts'
+import { preflight } from '../../src/capture/source/preflight.ts'
+import { openSource } from '../../src/capture/source/source.ts'
+import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 

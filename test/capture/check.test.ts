@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
-import { checkLines } from '../../src/capture/check.ts'
-import type { SourceFacts } from '../../src/capture/preflight-verdict.ts'
-import { worstLevel } from '../../src/domain/check-line.ts'
-import { columnKind } from '../../src/domain/credentials.ts'
-import { defaultMapping } from '../../src/domain/mapping.ts'
+import { checkLines } from '../../src/capture/check/check.ts'
+import type { Catalogue, Table } from '../../src/capture/source/catalogue.ts'
+import type { SourceFacts } from '../../src/capture/source/preflight-verdict.ts'
+import { worstLevel } from '../../src/domain/capture/check-line.ts'
+import { columnKind } from '../../src/domain/mapping/credentials.ts'
+import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
 
 const nowMs = Date.UTC(2026, 0, 1)
 const sound: SourceFacts = {

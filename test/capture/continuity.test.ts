@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type ContinuityFacts, judgeContinuity } from '../../src/capture/continuity.ts'
+import { type ContinuityFacts, judgeContinuity } from '../../src/capture/continuity/continuity.ts'
 
 const facts: ContinuityFacts = {
   slotName: 'walhook',

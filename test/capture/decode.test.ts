@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer'
 import { expect, test } from 'vitest'
-import { createDecoder } from '../../src/capture/decode.ts'
-import { unchanged, unreadable } from '../../src/domain/change.ts'
+import { createDecoder } from '../../src/capture/stream/decode.ts'
+import { unchanged, unreadable } from '../../src/domain/capture/change.ts'
 import { int8, int16, int32, int64, logicalMessage, message, row, text } from '../support/pgoutput.ts'
 
 const highOid = 3_000_000_000

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Change, type Relation, unchanged } from '../../src/domain/change.ts'
-import type { EntityMapping } from '../../src/domain/mapping.ts'
+import { type Change, type Relation, unchanged } from '../../src/domain/capture/change.ts'
+import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import {
   entity,
   fullUsers,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { createEventIds, createGatherer, emptyGathered } from '../../src/capture/gather.ts'
-import { createTruncations } from '../../src/capture/truncations.ts'
-import type { WebhookEvent } from '../../src/domain/event.ts'
+import { createTruncations } from '../../src/capture/map/truncations.ts'
+import { createEventIds, createGatherer, emptyGathered } from '../../src/capture/store/gather.ts'
+import type { WebhookEvent } from '../../src/domain/event/event.ts'
 
 const at = { commitLsn: 5n, committedAt: new Date(0) }
 

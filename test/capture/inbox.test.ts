@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createInbox } from '../../src/capture/inbox.ts'
-import type { Change } from '../../src/domain/change.ts'
+import { createInbox } from '../../src/capture/stream/inbox.ts'
+import type { Change } from '../../src/domain/capture/change.ts'
 import { begin, commit, int8, int16, int32, logicalMessage, message, row, text } from '../support/pgoutput.ts'
 
 const oid = 1

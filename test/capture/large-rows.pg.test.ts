@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
@@ -7,8 +7,8 @@ import { startCapture } from '../support/run-capture.ts'
 /** The most that any reading has brought, in bytes. */
 const most = vi.hoisted(() => ({ bytes: 0, readings: 0 }))
 
-vi.mock('../../src/capture/read-up-to.ts', async original => {
-  const real = await original<typeof import('../../src/capture/read-up-to.ts')>()
+vi.mock('../../src/capture/stream/read-up-to.ts', async original => {
+  const real = await original<typeof import('../../src/capture/stream/read-up-to.ts')>()
   const readUpTo: typeof real.readUpTo = async (...given) => {
     const read = await real.readUpTo(...given)
     const bytes = read.rows.flat().reduce((sum, value) => sum + (value?.length ?? 0), 0)

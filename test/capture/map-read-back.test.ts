@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { readRows } from '../../src/capture/read-back.ts'
-import { unchanged } from '../../src/domain/change.ts'
+import { readRows } from '../../src/capture/map/read-back.ts'
+import { unchanged } from '../../src/domain/capture/change.ts'
 import {
   entity,
   fullUsers,

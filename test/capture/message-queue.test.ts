@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createMessageQueue } from '../../src/capture/message-queue.ts'
+import { createMessageQueue } from '../../src/capture/stream/message-queue.ts'
 
 test('messages come out as they went in, in their order, however large', () => {
   const queue = createMessageQueue()

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createNotes, isNoteDue } from '../../src/capture/notes.ts'
+import { createNotes, isNoteDue } from '../../src/capture/stream/notes.ts'
 
 test.each<[string, bigint, number, number, boolean]>([
   ['nothing new', 0n, 60_000, 3, false],

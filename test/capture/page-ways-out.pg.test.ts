@@ -1,11 +1,11 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import type { Backfill } from '../../src/domain/backfill.ts'
-import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
-import { pageCodes } from '../../src/domain/page-failures.ts'
-import { findBackfill } from '../../src/outbox/backfills.ts'
-import { transaction } from '../../src/outbox/database.ts'
-import { openGap } from '../../src/outbox/gaps.ts'
-import { beginResyncs, openResyncs } from '../../src/outbox/resyncs.ts'
+import type { Backfill } from '../../src/domain/capture/backfill.ts'
+import { pageCodes } from '../../src/domain/capture/page-failures.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping/mapping.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
+import { findBackfill } from '../../src/outbox/source/backfills.ts'
+import { openGap } from '../../src/outbox/source/gaps.ts'
+import { beginResyncs, openResyncs } from '../../src/outbox/source/resyncs.ts'
 import { isDone, openBackfills } from '../support/backfill.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -17,16 +17,16 @@ import { until } from '../support/wait.ts'
 const fault = await vi.hoisted(async () => (await import('../support/injected-fault.ts')).injectedFault())
 const poison = 'poison'
 
-vi.mock('../../src/capture/read-entity.ts', async original => {
-  const real = await original<typeof import('../../src/capture/read-entity.ts')>()
+vi.mock('../../src/capture/backfill/read-entity.ts', async original => {
+  const real = await original<typeof import('../../src/capture/backfill/read-entity.ts')>()
   const showRows: typeof real.showRows = (db, catalogue, entity, rows, readList) => {
     fault.strike('read')
     return real.showRows(db, catalogue, entity, rows, readList)
   }
   return { ...real, showRows }
 })
-vi.mock('../../src/capture/result.ts', async original => {
-  const real = await original<typeof import('../../src/capture/result.ts')>()
+vi.mock('../../src/capture/map/result.ts', async original => {
+  const real = await original<typeof import('../../src/capture/map/result.ts')>()
   const createResultWriter: typeof real.createResultWriter = catalogue => {
     const write = real.createResultWriter(catalogue)
     return (entity, row, related) => {
@@ -36,16 +36,16 @@ vi.mock('../../src/capture/result.ts', async original => {
   }
   return { ...real, createResultWriter }
 })
-vi.mock('../../src/domain/event.ts', async original => {
-  const real = await original<typeof import('../../src/domain/event.ts')>()
+vi.mock('../../src/domain/event/event.ts', async original => {
+  const real = await original<typeof import('../../src/domain/event/event.ts')>()
   const writeBody: typeof real.writeBody = event => {
     if (event.resultJson?.includes(poison)) fault.strike('body')
     return real.writeBody(event)
   }
   return { ...real, writeBody }
 })
-vi.mock('../../src/outbox/append.ts', async original => {
-  const real = await original<typeof import('../../src/outbox/append.ts')>()
+vi.mock('../../src/outbox/log/append.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/log/append.ts')>()
   const append: typeof real.append = (db, input) => {
     const bodies = 'add' in input.events ? input.events.values().body! : input.events.map(e => e.body).join()
     if (bodies.includes(poison)) fault.strike('append')
@@ -53,16 +53,16 @@ vi.mock('../../src/outbox/append.ts', async original => {
   }
   return { ...real, append }
 })
-vi.mock('../../src/outbox/backfills.ts', async original => {
-  const real = await original<typeof import('../../src/outbox/backfills.ts')>()
+vi.mock('../../src/outbox/source/backfills.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/source/backfills.ts')>()
   const advanceBackfill: typeof real.advanceBackfill = (db, step) => {
     fault.strike('advance')
     return real.advanceBackfill(db, step)
   }
   return { ...real, advanceBackfill }
 })
-vi.mock('../../src/outbox/resyncs.ts', async original => {
-  const real = await original<typeof import('../../src/outbox/resyncs.ts')>()
+vi.mock('../../src/outbox/source/resyncs.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/source/resyncs.ts')>()
   const advanceResync: typeof real.advanceResync = (db, step, deletes) => {
     fault.strike('advance')
     return real.advanceResync(db, step, deletes)

@@ -1,11 +1,15 @@
 import { expect, test } from 'vitest'
-import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
-import { judgeMapping } from '../../src/capture/mapping-verdict.ts'
-import { judgeServer, type PublicationFacts, type SourceFacts } from '../../src/capture/preflight-verdict.ts'
-import { createPublication, judgePublication } from '../../src/capture/publication-verdict.ts'
-import { columnKind } from '../../src/domain/credentials.ts'
-import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
-import { formatProblem } from '../../src/domain/problem.ts'
+import type { Catalogue, Table } from '../../src/capture/source/catalogue.ts'
+import { judgeMapping } from '../../src/capture/source/mapping-verdict.ts'
+import {
+  judgeServer,
+  type PublicationFacts,
+  type SourceFacts,
+} from '../../src/capture/source/preflight-verdict.ts'
+import { createPublication, judgePublication } from '../../src/capture/source/publication-verdict.ts'
+import { columnKind } from '../../src/domain/mapping/credentials.ts'
+import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping/mapping.ts'
+import { formatProblem } from '../../src/domain/value/problem.ts'
 
 const facts: SourceFacts = {
   role: 'Web Hooks',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { forkOf } from '../../src/capture/timeline.ts'
+import { forkOf } from '../../src/capture/continuity/timeline.ts'
 
 const history = '1\t0/3000148\tno recovery target specified\n\n2\t0/50000A0\tbefore 2026-01-01 00:00:00+00\n'
 

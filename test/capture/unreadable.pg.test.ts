@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { defaultMapping } from '../../src/domain/mapping.ts'
+import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
 import { isDone, openBackfills } from '../support/backfill.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { EntityMapping } from '../../src/domain/mapping.ts'
+import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { startCapture } from '../support/run-capture.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Generated, type Table, untoldPrevious } from '../../src/capture/catalogue.ts'
-import type { EntityMapping } from '../../src/domain/mapping.ts'
+import { type Generated, type Table, untoldPrevious } from '../../src/capture/source/catalogue.ts'
+import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 
 const name = { schema: 'public', name: 'users' }
 const mapping = [{ entityType: 'user', table: name }] as EntityMapping[]

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { isReleaseDue } from '../../src/capture/wal-release.ts'
+import { isReleaseDue } from '../../src/capture/source/wal-release.ts'
 import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { embeddedVersion } from '../support/own-server.ts'

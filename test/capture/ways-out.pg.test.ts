@@ -1,13 +1,13 @@
 import { afterEach, expect, test, vi } from 'vitest'
+import { beginResync, givingUp } from '../../src/capture/backfill/resync.ts'
 import { createCapture } from '../../src/capture/capture.ts'
-import { beginResync, givingUp } from '../../src/capture/resync.ts'
-import { openSource } from '../../src/capture/source.ts'
-import type { CaptureState } from '../../src/capture/state.ts'
-import { captureCodes } from '../../src/domain/capture-code.ts'
-import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
-import { openOutbox } from '../../src/outbox/database.ts'
-import { migrate } from '../../src/outbox/migrate.ts'
-import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import type { CaptureState } from '../../src/capture/continuity/state.ts'
+import { openSource } from '../../src/capture/source/source.ts'
+import { captureCodes } from '../../src/domain/capture/capture-code.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping/mapping.ts'
+import { openOutbox } from '../../src/outbox/database/database.ts'
+import { migrate } from '../../src/outbox/database/migrate.ts'
+import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { supervise } from '../../src/runtime/service.ts'
 import { connect } from '../support/connect.ts'
@@ -21,8 +21,8 @@ const fault = await vi.hoisted(async () => (await import('../support/injected-fa
 const poison = 'poison'
 const holds = (values: readonly unknown[]) => values.includes(poison)
 
-vi.mock('../../src/capture/decode.ts', async original => {
-  const real = await original<typeof import('../../src/capture/decode.ts')>()
+vi.mock('../../src/capture/stream/decode.ts', async original => {
+  const real = await original<typeof import('../../src/capture/stream/decode.ts')>()
   return {
     ...real,
     expectKnown(tag: string) {
@@ -32,8 +32,8 @@ vi.mock('../../src/capture/decode.ts', async original => {
   }
 })
 /** A message that is damaged: its last value ends early. */
-vi.mock('../../src/capture/message-queue.ts', async original => {
-  const real = await original<typeof import('../../src/capture/message-queue.ts')>()
+vi.mock('../../src/capture/stream/message-queue.ts', async original => {
+  const real = await original<typeof import('../../src/capture/stream/message-queue.ts')>()
   const createMessageQueue: typeof real.createMessageQueue = () => {
     const queue = real.createMessageQueue()
     return {
@@ -52,8 +52,8 @@ vi.mock('../../src/capture/message-queue.ts', async original => {
   }
   return { ...real, createMessageQueue }
 })
-vi.mock('../../src/outbox/event-columns.ts', async original => {
-  const real = await original<typeof import('../../src/outbox/event-columns.ts')>()
+vi.mock('../../src/outbox/log/event-columns.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/log/event-columns.ts')>()
   const openEventColumns: typeof real.openEventColumns = () => {
     const columns = real.openEventColumns()
     return {
@@ -66,16 +66,16 @@ vi.mock('../../src/outbox/event-columns.ts', async original => {
   }
   return { ...real, openEventColumns }
 })
-vi.mock('../../src/domain/fold.ts', async original => {
-  const real = await original<typeof import('../../src/domain/fold.ts')>()
+vi.mock('../../src/domain/capture/fold.ts', async original => {
+  const real = await original<typeof import('../../src/domain/capture/fold.ts')>()
   const fold: typeof real.fold = (earlier, step, isSameRow) => {
     if ('row' in step && holds(step.row)) fault.strike('fold')
     return real.fold(earlier, step, isSameRow)
   }
   return { ...real, fold }
 })
-vi.mock('../../src/capture/result.ts', async original => {
-  const real = await original<typeof import('../../src/capture/result.ts')>()
+vi.mock('../../src/capture/map/result.ts', async original => {
+  const real = await original<typeof import('../../src/capture/map/result.ts')>()
   const createResultWriter: typeof real.createResultWriter = catalogue => {
     const write = real.createResultWriter(catalogue)
     return (entity, row, related) => {
@@ -85,32 +85,32 @@ vi.mock('../../src/capture/result.ts', async original => {
   }
   return { ...real, createResultWriter }
 })
-vi.mock('../../src/capture/read-back.ts', async original => {
-  const real = await original<typeof import('../../src/capture/read-back.ts')>()
+vi.mock('../../src/capture/map/read-back.ts', async original => {
+  const real = await original<typeof import('../../src/capture/map/read-back.ts')>()
   const readRelated: typeof real.readRelated = (db, catalogue, related, owners) => {
     if (owners.includes('2')) fault.strike('read back')
     return real.readRelated(db, catalogue, related, owners)
   }
   return { ...real, readRelated }
 })
-vi.mock('../../src/capture/catalogue.ts', async original => {
-  const real = await original<typeof import('../../src/capture/catalogue.ts')>()
+vi.mock('../../src/capture/source/catalogue.ts', async original => {
+  const real = await original<typeof import('../../src/capture/source/catalogue.ts')>()
   const readCatalogue: typeof real.readCatalogue = (source, mapping) => {
     fault.strike('catalogue')
     return real.readCatalogue(source, mapping)
   }
   return { ...real, readCatalogue }
 })
-vi.mock('../../src/outbox/append.ts', async original => {
-  const real = await original<typeof import('../../src/outbox/append.ts')>()
+vi.mock('../../src/outbox/log/append.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/log/append.ts')>()
   const append: typeof real.append = (db, input) => {
     if ('add' in input.events && input.events.values().body?.includes(poison)) fault.strike('append')
     return real.append(db, input)
   }
   return { ...real, append }
 })
-vi.mock('../../src/outbox/position.ts', async original => {
-  const real = await original<typeof import('../../src/outbox/position.ts')>()
+vi.mock('../../src/outbox/log/position.ts', async original => {
+  const real = await original<typeof import('../../src/outbox/log/position.ts')>()
   const noteConfirmed: typeof real.noteConfirmed = (outbox, slotName, at) => {
     fault.strike('confirm')
     return real.noteConfirmed(outbox, slotName, at)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createAuthenticator } from '../../src/control/authenticate.ts'
-import type { Outbox } from '../../src/outbox/database.ts'
+import { createAuthenticator } from '../../src/control/access/authenticate.ts'
+import type { Outbox } from '../../src/outbox/database/database.ts'
 
 const token = 'an-admin-token-for-tests'
 // Whoever asks the database throws here.

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { Caller, Control } from '../../src/control/control.ts'
-import { previewDeliveries } from '../../src/control/preview.ts'
-import { buildRequest } from '../../src/delivery/request.ts'
+import type { Caller, Control } from '../../src/control/kit/control.ts'
+import { previewDeliveries } from '../../src/control/webhooks/preview.ts'
+import { buildRequest } from '../../src/delivery/sending/request.ts'
 
 const control = {
   entityTypes: ['user'],

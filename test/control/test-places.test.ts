@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Caller } from '../../src/control/control.ts'
-import { createTestPlaces } from '../../src/control/test-places.ts'
+import type { Caller } from '../../src/control/kit/control.ts'
+import { createTestPlaces } from '../../src/control/kit/test-places.ts'
 
 const caller = (tokenId: number): Caller => ({
   kind: 'token',

@@ -1,11 +1,11 @@
 import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
-import type { HttpRequest, HttpResult } from '../../src/delivery/attempt.ts'
-import { createDeliver, type Target } from '../../src/delivery/deliver.ts'
-import { judgeStatus } from '../../src/domain/outcome.ts'
-import { parseSealKey, seal } from '../../src/domain/seal.ts'
-import { formatSecret } from '../../src/domain/signature.ts'
-import { sealHeaders, sealSecret, unboundPurpose } from '../../src/domain/webhook-secrets.ts'
+import type { HttpRequest, HttpResult } from '../../src/delivery/sending/attempt.ts'
+import { createDeliver, type Target } from '../../src/delivery/sending/deliver.ts'
+import { judgeStatus } from '../../src/domain/delivery/outcome.ts'
+import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
+import { formatSecret } from '../../src/domain/webhook/signature.ts'
+import { sealHeaders, sealSecret, unboundPurpose } from '../../src/domain/webhook/webhook-secrets.ts'
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const keyOf = (byte: number) => parseSealKey(Buffer.alloc(32, byte).toString('base64'))!

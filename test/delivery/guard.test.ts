@@ -2,9 +2,9 @@ import type { LookupAddress, LookupOptions } from 'node:dns'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { createGuard, type Guard, TargetBlocked } from '../../src/delivery/guard.ts'
-import { readOwnNetworks } from '../../src/delivery/own-networks.ts'
-import { parseAddress, rangeHolds } from '../../src/domain/address.ts'
+import { createGuard, type Guard, TargetBlocked } from '../../src/delivery/sending/guard.ts'
+import { readOwnNetworks } from '../../src/delivery/sending/own-networks.ts'
+import { parseAddress, rangeHolds } from '../../src/domain/value/address.ts'
 import { allowing } from '../domain/allowing.ts'
 
 /** A guard whose resolver gives the next of `answers` at each call (the last one from then on). */

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { openSender } from '../../src/delivery/attempt.ts'
-import { createGuard } from '../../src/delivery/guard.ts'
-import { createHabits } from '../../src/delivery/habits.ts'
+import { openSender } from '../../src/delivery/sending/attempt.ts'
+import { createGuard } from '../../src/delivery/sending/guard.ts'
+import { createHabits } from '../../src/delivery/sending/habits.ts'
 import { allowing } from '../domain/allowing.ts'
 import { answer, startRawReceiver } from '../support/raw-receiver.ts'
 

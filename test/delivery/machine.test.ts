@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { createMachine } from '../../src/delivery/machine.ts'
-import { tasksOf } from '../../src/delivery/queue.ts'
-import type { DeliverySettings } from '../../src/outbox/delivery-settings.ts'
-import type { LogEvent } from '../../src/outbox/log.ts'
+import { createMachine } from '../../src/delivery/stream/machine.ts'
+import { tasksOf } from '../../src/delivery/stream/queue.ts'
+import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
+import type { LogEvent } from '../../src/outbox/log/log.ts'
 
 const state = { version: 1, isActive: true, triggers: ['user.update'], updateFields: null }
 const settings = {

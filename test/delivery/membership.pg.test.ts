@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { joinHolders } from '../../src/delivery/membership.ts'
-import { leave } from '../../src/outbox/holders.ts'
+import { joinHolders } from '../../src/delivery/turn/membership.ts'
+import { leave } from '../../src/outbox/holders/holders.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 /** A holder with clocks of its own; another one is there, so that it never rests. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createPlaces } from '../../src/delivery/places.ts'
-import type { Answer } from '../../src/domain/pace.ts'
+import { createPlaces } from '../../src/delivery/sending/places.ts'
+import type { Answer } from '../../src/domain/delivery/pace.ts'
 
 const url = 'https://crm.example.com/'
 

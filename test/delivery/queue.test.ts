@@ -8,12 +8,12 @@ import {
   openQueue,
   type Queue,
   tasksOf,
-} from '../../src/delivery/queue.ts'
-import { entityKey } from '../../src/domain/entity.ts'
-import { openWindow, settledUpTo, type Window } from '../../src/domain/window.ts'
-import type { DeliverySettings } from '../../src/outbox/delivery-settings.ts'
-import type { LogEvent } from '../../src/outbox/log.ts'
-import type { Delivery } from '../../src/outbox/shipment.ts'
+} from '../../src/delivery/stream/queue.ts'
+import { openWindow, settledUpTo, type Window } from '../../src/domain/delivery/window.ts'
+import { entityKey } from '../../src/domain/event/entity.ts'
+import type { Delivery } from '../../src/outbox/aside/shipment.ts'
+import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
+import type { LogEvent } from '../../src/outbox/log/log.ts'
 
 const settings = { id: 7, mode: 'every', batch: null, withPrevious: false } as DeliverySettings
 const event = (id: bigint, entityId: string) =>

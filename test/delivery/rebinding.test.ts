@@ -1,8 +1,8 @@
 import { createSocket, type RemoteInfo } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
 import { expect, test } from 'vitest'
-import { openSender } from '../../src/delivery/attempt.ts'
-import { createGuard } from '../../src/delivery/guard.ts'
+import { openSender } from '../../src/delivery/sending/attempt.ts'
+import { createGuard } from '../../src/delivery/sending/guard.ts'
 import { allowing } from '../domain/allowing.ts'
 import { answer, startRawReceiver } from '../support/raw-receiver.ts'
 

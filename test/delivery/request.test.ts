@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
-import { buildRequest } from '../../src/delivery/request.ts'
-import { formatSecret, parseSecret } from '../../src/domain/signature.ts'
+import { buildRequest } from '../../src/delivery/sending/request.ts'
+import { formatSecret, parseSecret } from '../../src/domain/webhook/signature.ts'
 
 const secrets = [1, 2].map(byte => formatSecret(Buffer.alloc(32, byte)))
 const message = { id: 'msg_1_2', body: '{"name":"Zoë 🎟"}' }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseError } from 'pg'
 import { expect, test } from 'vitest'
-import { createSettler } from '../../src/delivery/settler.ts'
-import type { Settlement } from '../../src/outbox/settle.ts'
+import { createSettler } from '../../src/delivery/turn/settler.ts'
+import type { Settlement } from '../../src/outbox/settle/settle.ts'
 import { until } from '../support/wait.ts'
 
 const nothing = { isFenced: false, webhooksVersion: 0, left: [], disabled: [], recovered: [] }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createTail } from '../../src/delivery/tail.ts'
-import type { LogEvent } from '../../src/outbox/log.ts'
+import { createTail } from '../../src/delivery/stream/tail.ts'
+import type { LogEvent } from '../../src/outbox/log/log.ts'
 
 const event = (id: bigint, body = '{}') => ({ id, body, previous: null }) as LogEvent
 const idsOf = (found: { events: readonly LogEvent[] } | null) => found?.events.map(({ id }) => id)

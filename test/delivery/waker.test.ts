@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createWaker } from '../../src/delivery/waker.ts'
+import { createWaker } from '../../src/delivery/turn/waker.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseAddress } from '../../src/domain/address.ts'
+import { parseAddress } from '../../src/domain/value/address.ts'
 
 describe('parseAddress', () => {
   test.each([

@@ -1,4 +1,4 @@
-import { parseTargetList, type TargetList } from '../../src/domain/target-list.ts'
+import { parseTargetList, type TargetList } from '../../src/domain/webhook/target-list.ts'
 
 /** The allow list that a text stands for; throws where it has a problem. */
 export function allowing(text: string): TargetList {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { auditActions, changesBetween } from '../../src/domain/audit.ts'
-import { parseSealKey, seal } from '../../src/domain/seal.ts'
+import { auditActions, changesBetween } from '../../src/domain/access/audit.ts'
+import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 
 test('what differs is told by field, in the words of the API', () => {
   const before = { name: 'CRM', isActive: true, triggers: ['user.new'], disabledAt: null }

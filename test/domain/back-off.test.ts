@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Failures, fail, networkOf, waitMs } from '../../src/domain/back-off.ts'
+import { type Failures, fail, networkOf, waitMs } from '../../src/domain/value/back-off.ts'
 
 function failing(times: number, everyMs = 0): Failures {
   let failures: Failures | undefined

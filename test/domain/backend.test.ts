@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Backend, describeSlow, isLost } from '../../src/domain/backend.ts'
+import { type Backend, describeSlow, isLost } from '../../src/domain/capture/backend.ts'
 
 const working: Backend = { state: 'active', stateMs: 9_000, waitEventType: null, waitsFor: null, heldBy: [] }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { forecast, pageRows, pauseMs } from '../../src/domain/backfill.ts'
+import { forecast, pageRows, pauseMs } from '../../src/domain/capture/backfill.ts'
 
 test('a page is half a second of the pace, small at first, and bounded in rows and bytes', () => {
   const table: [rowsPerSecond: number, bytesPerRow: number | null, rows: number][] = [

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { captureCodes } from '../../src/domain/capture-code.ts'
+import { captureCodes } from '../../src/domain/capture/capture-code.ts'
 import {
   addFailure,
   type CaptureFailure,
   type FailureRow,
   judgeFailures,
   kindOfError,
-} from '../../src/domain/capture-failures.ts'
+} from '../../src/domain/capture/capture-failures.ts'
 
 const read: CaptureFailure = { kind: 'read', reason: 'x', place: '0/1' }
 

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest'
-import { type Captured, type CapturedTable, compareCaptured, judgeSource } from '../../src/domain/captured.ts'
+import {
+  type Captured,
+  type CapturedTable,
+  compareCaptured,
+  judgeSource,
+} from '../../src/domain/capture/captured.ts'
 
 const users: CapturedTable = { oid: 1, isLogged: true, publishedBy: ['table 10 5'], parts: {} }
 const orders: CapturedTable = {

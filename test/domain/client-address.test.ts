@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { clientAddress, isTrusted, parseTrustedProxies } from '../../src/domain/client-address.ts'
+import { clientAddress, isTrusted, parseTrustedProxies } from '../../src/domain/access/client-address.ts'
 
 const ranges = (text: string) => {
   const read = parseTrustedProxies(text)

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
-import { judgeClientIdentity } from '../../src/domain/client-certificate.ts'
-import { sayInEnglish } from '../../src/domain/reason-texts.ts'
+import { sayInEnglish } from '../../src/domain/shown/reason-texts.ts'
+import { judgeClientIdentity } from '../../src/domain/webhook/client-certificate.ts'
 import { type Identity, makeAuthority } from '../support/certificates.ts'
 
 const now = new Date()

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { suspectKeys, suspectValues } from '../../src/domain/credential-values.ts'
+import { suspectKeys, suspectValues } from '../../src/domain/mapping/credential-values.ts'
 
 const base64 = randomBytes(60).toString('base64')
 

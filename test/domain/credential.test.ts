@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { judgeCredential, randomBytesOfCredential, writeCredential } from '../../src/domain/credential.ts'
+import {
+  judgeCredential,
+  randomBytesOfCredential,
+  writeCredential,
+} from '../../src/domain/access/credential.ts'
 
 const key = Buffer.alloc(32, 1)
 const made = writeCredential('whk_', randomBytes(randomBytesOfCredential), key)

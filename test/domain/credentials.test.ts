@@ -5,7 +5,7 @@ import {
   looksLikeCredential,
   partsOf,
   suspect,
-} from '../../src/domain/credentials.ts'
+} from '../../src/domain/mapping/credentials.ts'
 
 const list = (text: string) => text.trim().split(/\s+/)
 

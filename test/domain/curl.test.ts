@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { curlCommand } from '../../src/domain/curl.ts'
+import { curlCommand } from '../../src/domain/shown/curl.ts'
 
 /** What curl is given, and what it reads, as a real shell understands the command. */
 function run(command: string): { args: string[]; input: string } {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { changeHeaders } from '../../src/domain/custom-headers.ts'
+import { changeHeaders } from '../../src/domain/webhook/custom-headers.ts'
 
 const isTaken = (name: string, value: string) => changeHeaders([], {}, { [name]: value }).ok
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Diagnosis, diagnose, diagnoses } from '../../src/domain/diagnosis.ts'
-import type { ErrorClass, Outcome } from '../../src/domain/outcome.ts'
+import type { ErrorClass, Outcome } from '../../src/domain/delivery/outcome.ts'
+import { type Diagnosis, diagnose, diagnoses } from '../../src/domain/shown/diagnosis.ts'
 
 const cases: [Outcome, ErrorClass | null, number | null, Diagnosis][] = [
   ['delivered', null, 200, 'delivered'],

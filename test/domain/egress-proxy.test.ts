@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseEgressProxy } from '../../src/domain/egress-proxy.ts'
+import { parseEgressProxy } from '../../src/domain/webhook/egress-proxy.ts'
 
 test.each([
   ['http://proxy.internal:3128', { host: 'proxy.internal', port: 3128, authorization: null }],

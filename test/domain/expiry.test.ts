@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseExpiry } from '../../src/domain/expiry.ts'
+import { parseExpiry } from '../../src/domain/value/expiry.ts'
 
 const now = Date.parse('2026-11-24T12:00:00Z')
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { explain, explainStates } from '../../src/domain/explain.ts'
-import type { ExplainFacts } from '../../src/domain/explain-facts.ts'
-import { firstIdAt } from '../../src/domain/time-id.ts'
+import { explain, explainStates } from '../../src/domain/shown/explain.ts'
+import type { ExplainFacts } from '../../src/domain/shown/explain-facts.ts'
+import { firstIdAt } from '../../src/domain/value/time-id.ts'
 
 const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 12, minute))
 const eventId = firstIdAt(at(0).getTime()) + 7n

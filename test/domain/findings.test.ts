@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findings, findingsOf, muchHeldBackBytes } from '../../src/domain/findings.ts'
+import { findings, findingsOf, muchHeldBackBytes } from '../../src/domain/shown/findings.ts'
 
 const well: Parameters<typeof findingsOf>[0] = {
   captureState: 'streaming',

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Row } from '../../src/domain/change.ts'
-import { type Folded, fold, type IsSameRow, type Step } from '../../src/domain/fold.ts'
+import type { Row } from '../../src/domain/capture/change.ts'
+import { type Folded, fold, type IsSameRow, type Step } from '../../src/domain/capture/fold.ts'
 
 /** A row by what it is besides its key, which no other row has. */
 type Tables = Map<string, string>

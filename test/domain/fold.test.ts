@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Row, unchanged } from '../../src/domain/change.ts'
-import { type Folded, fold, type Step } from '../../src/domain/fold.ts'
+import { type Row, unchanged } from '../../src/domain/capture/change.ts'
+import { type Folded, fold, type Step } from '../../src/domain/capture/fold.ts'
 
 const row: Row = ['1', 'a']
 const old: Row = ['1', 'z']

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Format, formats, formatWriter } from '../../src/domain/format.ts'
-import type { PgType } from '../../src/domain/json-text.ts'
+import { type Format, formats, formatWriter } from '../../src/domain/value/format.ts'
+import type { PgType } from '../../src/domain/value/json-text.ts'
 
 const type = (oid: number, part: Partial<PgType>): [number, PgType] => [
   oid,

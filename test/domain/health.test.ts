@@ -8,7 +8,7 @@ import {
   type News,
   noteFailure,
   willBeDisabledAt,
-} from '../../src/domain/health.ts'
+} from '../../src/domain/delivery/health.ts'
 
 const day = 86_400_000
 const now = new Date('2026-01-10T12:00:00Z')

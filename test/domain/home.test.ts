@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { copyProblem, isHome, type Place } from '../../src/domain/home.ts'
+import { copyProblem, isHome, type Place } from '../../src/domain/capture/home.ts'
 
 const home: Place = { systemIdentifier: '7', databaseOid: 5, databaseName: 'app' }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isInteger, jsonWriter, type PgType, parseExactly } from '../../src/domain/json-text.ts'
+import { isInteger, jsonWriter, type PgType, parseExactly } from '../../src/domain/value/json-text.ts'
 
 const type = (oid: number, part: Partial<PgType> = {}): PgType => ({
   oid,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { ActionType } from '../../src/domain/event.ts'
-import { keepLatest, type Waiting } from '../../src/domain/latest.ts'
+import { keepLatest, type Waiting } from '../../src/domain/delivery/latest.ts'
+import type { ActionType } from '../../src/domain/event/event.ts'
 
 /** `3 update` waits, `3 update!` was tried, `3 update!!` in a batch with others, `3 update as new` is an update that is sent as `new`. */
 function parse(line: string): Waiting {

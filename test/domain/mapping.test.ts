@@ -1,7 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { backfillAs, chooseFields, publishedTables, quoteIdentifier } from '../../src/domain/mapping.ts'
-import { mappingFileSchema, readMappingFile } from '../../src/domain/mapping-file.ts'
+import {
+  backfillAs,
+  chooseFields,
+  publishedTables,
+  quoteIdentifier,
+} from '../../src/domain/mapping/mapping.ts'
+import { mappingFileSchema, readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
 
 const texts = (names: readonly string[]) => names.map(name => ({ name, kind: 'text' as const }))
 const every = { include: null, omit: [], rename: {} }

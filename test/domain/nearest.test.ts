@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearest } from '../../src/domain/nearest.ts'
+import { nearest } from '../../src/domain/value/nearest.ts'
 
 const names = ['id', 'name_first', 'name_last', 'company_role', 'Email']
 

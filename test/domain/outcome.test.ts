@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { judgeDeadline, judgeError, judgeStatus } from '../../src/domain/outcome.ts'
+import { judgeDeadline, judgeError, judgeStatus } from '../../src/domain/delivery/outcome.ts'
 
 test.each([
   [200, 'delivered', undefined],

@@ -6,7 +6,7 @@ import {
   judgeAnswer,
   type Pace,
   paceRoom,
-} from '../../src/domain/pace.ts'
+} from '../../src/domain/delivery/pace.ts'
 
 const most = 100
 const after = (pace: Pace, answer: Answer, change: Partial<Parameters<typeof afterAnswer>[1]> = {}) =>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parsePublicUrls, urlOfHost } from '../../src/domain/public-url.ts'
+import { parsePublicUrls, urlOfHost } from '../../src/domain/access/public-url.ts'
 
 const read = parsePublicUrls('https://walhook.example.com, http://walhook:8080')
 if (!read.ok) throw new Error(read.problems.join())

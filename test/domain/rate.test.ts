@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Bucket, take } from '../../src/domain/rate.ts'
+import { type Bucket, take } from '../../src/domain/access/rate.ts'
 
 const policy = { quota: 10, windowS: 5 }
 

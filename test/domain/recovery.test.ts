@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isRecovery, withFailure } from '../../src/domain/recovery.ts'
+import { isRecovery, withFailure } from '../../src/domain/delivery/recovery.ts'
 
 test('a webhook is back once it delivers after a while in which it refused everything', () => {
   const once = withFailure(null, 1_000)

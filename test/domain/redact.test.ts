@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createRedactor } from '../../src/domain/redact.ts'
-import { shownAttempt, shownUrl } from '../../src/domain/shown.ts'
+import { createRedactor } from '../../src/domain/shown/redact.ts'
+import { shownAttempt, shownUrl } from '../../src/domain/shown/shown.ts'
 
 const secret = `Bearer s3cr/et+K"ey&<1>='x`
 const redact = createRedactor([secret])

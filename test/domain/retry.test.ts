@@ -5,7 +5,7 @@ import {
   earlyRetries,
   parseRetryAfter,
   parseSchedule,
-} from '../../src/domain/retry.ts'
+} from '../../src/domain/delivery/retry.ts'
 
 const decide = (change: Partial<Parameters<typeof decideNext>[0]> = {}) =>
   decideNext({

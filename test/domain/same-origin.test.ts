@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isFromOurPage } from '../../src/domain/same-origin.ts'
+import { isFromOurPage } from '../../src/domain/access/same-origin.ts'
 
 const host = 'walhook.example.com:8080'
 const ours = 'http://walhook.example.com:8080'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseSealKey, seal, unseal } from '../../src/domain/seal.ts'
+import { parseSealKey, seal, unseal } from '../../src/domain/webhook/seal.ts'
 
 const keyOf = (byte: number) => parseSealKey(Buffer.alloc(32, byte).toString('base64'))!
 const key = keyOf(1)

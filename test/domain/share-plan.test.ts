@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { planShares, type ShareOf } from '../../src/domain/share-plan.ts'
+import { planShares, type ShareOf } from '../../src/domain/delivery/share-plan.ts'
 
 const all = Array.from({ length: 12 }, (_, share) => share)
 /** Shares by their holders, `-` for nobody: '1111--222222'. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { Outcome } from '../../src/domain/outcome.ts'
-import { defaultScheduleMs } from '../../src/domain/retry.ts'
-import { batchBody, decideNextOfShipment, pack, splitInTwo } from '../../src/domain/shipment.ts'
+import type { Outcome } from '../../src/domain/delivery/outcome.ts'
+import { defaultScheduleMs } from '../../src/domain/delivery/retry.ts'
+import { batchBody, decideNextOfShipment, pack, splitInTwo } from '../../src/domain/delivery/shipment.ts'
 
 const minute = 60_000
 const decide = (input: {

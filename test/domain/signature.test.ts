@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
-import { formatSecret, parseSecret, sign } from '../../src/domain/signature.ts'
+import { formatSecret, parseSecret, sign } from '../../src/domain/webhook/signature.ts'
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 

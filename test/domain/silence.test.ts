@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { noteBeats, type Silences } from '../../src/domain/silence.ts'
+import { noteBeats, type Silences } from '../../src/domain/delivery/silence.ts'
 
 /** What is known of holder 1 after beats of ours, each `[so many ms after the one before, its beat]`. */
 function silentMs(beats: readonly (readonly [number, number | null])[]): number | undefined {

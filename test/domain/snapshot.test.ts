@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseSnapshot, sees, widenXid } from '../../src/domain/snapshot.ts'
+import { parseSnapshot, sees, widenXid } from '../../src/domain/value/snapshot.ts'
 
 test('a snapshot sees what is before its end and not in progress', () => {
   const snapshot = parseSnapshot('10:20:10,14')

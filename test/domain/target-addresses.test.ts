@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ownNetworks } from '../../src/domain/own-networks.ts'
-import { judgeAddress, judgeResolvedAddress } from '../../src/domain/target.ts'
+import { ownNetworks } from '../../src/domain/webhook/own-networks.ts'
+import { judgeAddress, judgeResolvedAddress } from '../../src/domain/webhook/target.ts'
 import { allowing, reasonOf } from './allowing.ts'
 
 const nothing = allowing('')

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseAddress } from '../../src/domain/address.ts'
-import { judgeAddress, judgeResolvedAddress, judgeUrl } from '../../src/domain/target.ts'
+import { parseAddress } from '../../src/domain/value/address.ts'
+import { judgeAddress, judgeResolvedAddress, judgeUrl } from '../../src/domain/webhook/target.ts'
 import { allowing } from './allowing.ts'
 
 const nothing = allowing('')

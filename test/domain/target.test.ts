@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { hostIsAllowedByName, judgeUrl } from '../../src/domain/target.ts'
-import { parseTargetList } from '../../src/domain/target-list.ts'
+import { hostIsAllowedByName, judgeUrl } from '../../src/domain/webhook/target.ts'
+import { parseTargetList } from '../../src/domain/webhook/target-list.ts'
 import { allowing, reasonOf } from './allowing.ts'
 
 const nothing = allowing('')

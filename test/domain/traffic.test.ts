@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { timeOf } from '../../src/domain/time-id.ts'
-import { lookedAt, pieceFor, spanUntil } from '../../src/domain/traffic.ts'
+import { lookedAt, pieceFor, spanUntil } from '../../src/domain/shown/traffic.ts'
+import { timeOf } from '../../src/domain/value/time-id.ts'
 
 const minuteMs = 60_000
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Trigger } from '../../src/domain/trigger.ts'
-import { untoldWarnings } from '../../src/domain/untold.ts'
+import type { Trigger } from '../../src/domain/event/trigger.ts'
+import { untoldWarnings } from '../../src/domain/mapping/untold.ts'
 
 const webhook = {
   triggers: ['user.update', 'user.new'] as Trigger[],

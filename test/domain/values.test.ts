@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { messageId, writeBody } from '../../src/domain/event.ts'
-import { formatLsn, parseLsn } from '../../src/domain/lsn.ts'
-import { firstIdAt, nextId, timeOf } from '../../src/domain/time-id.ts'
-import { triggersFor } from '../../src/domain/trigger.ts'
+import { messageId, writeBody } from '../../src/domain/event/event.ts'
+import { triggersFor } from '../../src/domain/event/trigger.ts'
+import { formatLsn, parseLsn } from '../../src/domain/value/lsn.ts'
+import { firstIdAt, nextId, timeOf } from '../../src/domain/value/time-id.ts'
 
 test.each([
   ['0/0', 0n],

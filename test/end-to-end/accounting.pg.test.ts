@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { timeOf } from '../../src/domain/time-id.ts'
+import { timeOf } from '../../src/domain/value/time-id.ts'
 import { connect } from '../support/connect.ts'
 import { judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'

@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
-import type { Claim } from '../../src/domain/credential.ts'
+import type { Claim } from '../../src/domain/access/credential.ts'
 import { passageOf, routedPath } from '../../src/gate/passage.ts'
 
 const head = { method: 'GET', authorization: undefined, cookie: undefined, address: '192.0.2.1' }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { arrayLiteral, type BinaryArray, column, openArray } from '../../src/outbox/binary-array.ts'
+import { arrayLiteral, type BinaryArray, column, openArray } from '../../src/outbox/database/binary-array.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { transaction } from '../../src/outbox/database.ts'
-import { readDeliverySettings } from '../../src/outbox/delivery-settings.ts'
-import { setSecret } from '../../src/outbox/secrets.ts'
-import { updateWebhook } from '../../src/outbox/webhooks.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
+import { readDeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
+import { setSecret } from '../../src/outbox/records/secrets.ts'
+import { updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 
 const everything = { sinceVersion: -1, ids: new Set<number>() }

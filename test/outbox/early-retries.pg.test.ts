@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Attempt } from '../../src/domain/attempt.ts'
-import { bringForward } from '../../src/outbox/early-retries.ts'
+import type { Attempt } from '../../src/domain/delivery/attempt.ts'
+import { bringForward } from '../../src/outbox/aside/early-retries.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { everyUser } from '../support/outbox-traffic.ts'
 import { claim, retry, settle, settleAll, settlementOf } from '../support/sending.ts'

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { type Explanation, explain } from '../../src/domain/explain.ts'
-import { findEvent, listEvents } from '../../src/outbox/events.ts'
-import { readExplainFacts } from '../../src/outbox/explain.ts'
-import { saveProgress } from '../../src/outbox/streams.ts'
-import { updateWebhook } from '../../src/outbox/webhooks.ts'
+import { type Explanation, explain } from '../../src/domain/shown/explain.ts'
+import { saveProgress } from '../../src/outbox/holders/streams.ts'
+import { findEvent, listEvents } from '../../src/outbox/reading/events.ts'
+import { readExplainFacts } from '../../src/outbox/reading/explain.ts'
+import { updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import {
   cancel,

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import type { EventFacts } from '../../src/domain/event.ts'
-import { append } from '../../src/outbox/append.ts'
-import { listAttempts } from '../../src/outbox/attempts.ts'
-import { updateWebhook } from '../../src/outbox/webhooks.ts'
+import type { EventFacts } from '../../src/domain/event/event.ts'
+import { append } from '../../src/outbox/log/append.ts'
+import { listAttempts } from '../../src/outbox/reading/attempts.ts'
+import { updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { claim, settle, settlementOf } from '../support/sending.ts'
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { append } from '../../src/outbox/append.ts'
-import { openOutbox } from '../../src/outbox/database.ts'
-import { readDeliverySettings } from '../../src/outbox/delivery-settings.ts'
-import { readLog, readLogFor } from '../../src/outbox/log.ts'
+import { openOutbox } from '../../src/outbox/database/database.ts'
+import { readDeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
+import { append } from '../../src/outbox/log/append.ts'
+import { readLog, readLogFor } from '../../src/outbox/log/log.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { countRows } from '../support/row-counter.ts'
 

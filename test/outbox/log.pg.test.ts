@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { shareOf } from '../../src/domain/share.ts'
-import { append } from '../../src/outbox/append.ts'
-import { transaction } from '../../src/outbox/database.ts'
-import { readLog, readLogFor, toLogEvent } from '../../src/outbox/log.ts'
+import { shareOf } from '../../src/domain/delivery/share.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
+import { append } from '../../src/outbox/log/append.ts'
+import { readLog, readLogFor, toLogEvent } from '../../src/outbox/log/log.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { headOfLog } from '../support/read-outbox.ts'
 

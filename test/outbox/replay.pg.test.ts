@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { expect, test } from 'vitest'
-import type { Entity } from '../../src/domain/entity.ts'
-import { askFor } from '../../src/outbox/ask.ts'
-import { transaction } from '../../src/outbox/database.ts'
-import { type ReplaySource, replay } from '../../src/outbox/replay.ts'
+import type { Entity } from '../../src/domain/event/entity.ts'
+import { askFor } from '../../src/outbox/by-hand/ask.ts'
+import { type ReplaySource, replay } from '../../src/outbox/by-hand/replay.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
 import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import {
   dead,

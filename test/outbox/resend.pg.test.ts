@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { append } from '../../src/outbox/append.ts'
-import { transaction } from '../../src/outbox/database.ts'
-import { lockAllHolders } from '../../src/outbox/fence.ts'
-import { pickDue } from '../../src/outbox/pick-due.ts'
-import { deleteLeftovers, deleteWebhook, updateWebhook } from '../../src/outbox/webhooks.ts'
+import { pickDue } from '../../src/outbox/aside/pick-due.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
+import { lockAllHolders } from '../../src/outbox/database/fence.ts'
+import { append } from '../../src/outbox/log/append.ts'
+import { deleteLeftovers, deleteWebhook, updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { eventIds, openTestOutbox } from '../support/open-outbox.ts'
 import {
   dead,

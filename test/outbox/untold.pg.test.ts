@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
 import { expect, test } from 'vitest'
-import { transaction } from '../../src/outbox/database.ts'
-import { untoldEntities } from '../../src/outbox/resyncs.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
+import { untoldEntities } from '../../src/outbox/source/resyncs.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 const entities = 30_000

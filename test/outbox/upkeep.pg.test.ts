@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { keepDays } from '../../src/outbox/upkeep.ts'
+import { keepDays } from '../../src/outbox/days/upkeep.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 

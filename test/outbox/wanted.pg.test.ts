@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { ActionType } from '../../src/domain/event.ts'
-import { shareOf } from '../../src/domain/share.ts'
-import { wants } from '../../src/domain/wanted.ts'
-import { stateAt, wants as wantsInSql } from '../../src/outbox/wanted.ts'
+import { shareOf } from '../../src/domain/delivery/share.ts'
+import type { ActionType } from '../../src/domain/event/event.ts'
+import { wants } from '../../src/domain/event/wanted.ts'
+import { stateAt, wants as wantsInSql } from '../../src/outbox/log/wanted.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 const entityTypes = ['user', 'company', 'us']

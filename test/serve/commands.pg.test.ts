@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { beforeEach, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { formatSecret, sign } from '../../src/domain/signature.ts'
+import { formatSecret, sign } from '../../src/domain/webhook/signature.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { runWalhook, startCommand, startWalhook } from '../support/walhook-process.ts'

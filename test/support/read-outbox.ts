@@ -1,5 +1,5 @@
 import type { Client, Pool } from 'pg'
-import { readCounts } from '../../src/outbox/queue-depth.ts'
+import { readCounts } from '../../src/outbox/reading/queue-depth.ts'
 
 /** Every event in the outbox in its order, as `user 7 update`, with a field of its result where one is named. */
 export async function readEvents(client: Client, field?: string): Promise<string[]> {

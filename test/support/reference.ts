@@ -7,14 +7,14 @@ import {
   type OpenApiDocument,
   type Operation,
   openApiDocument,
-} from '../../src/api/document.ts'
+} from '../../src/api/kit/document.ts'
 import { createMetrics } from '../../src/api/metrics.ts'
 import { routes } from '../../src/api/routes.ts'
 import { commands } from '../../src/commands/run-command.ts'
-import { captureCodes } from '../../src/domain/capture-code.ts'
-import { diagnoses } from '../../src/domain/diagnosis.ts'
-import { pageCodes } from '../../src/domain/page-failures.ts'
-import { problemCodes } from '../../src/domain/problem-codes.ts'
+import { captureCodes } from '../../src/domain/capture/capture-code.ts'
+import { pageCodes } from '../../src/domain/capture/page-failures.ts'
+import { diagnoses } from '../../src/domain/shown/diagnosis.ts'
+import { problemCodes } from '../../src/domain/value/problem-codes.ts'
 import { type Variable, variables } from '../../src/variables.ts'
 
 const docs = join(import.meta.dirname, '..', '..', 'docs')

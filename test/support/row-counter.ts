@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Outbox } from '../../src/outbox/database.ts'
+import type { Outbox } from '../../src/outbox/database/database.ts'
 
 type Plan = { Plans?: Plan[]; 'Actual Rows': number; 'Actual Loops': number; [removed: string]: unknown }
 

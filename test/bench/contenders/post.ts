@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Agent, request } from 'undici'
-import { sign } from '../../../src/domain/signature.ts'
+import { sign } from '../../../src/domain/webhook/signature.ts'
 
 const secrets = [Buffer.alloc(32, 7)]
 

@@ -1,7 +1,7 @@
 import type pg from 'pg'
-import { type AppendedEvents, createDispatcher } from '../../../src/delivery/dispatcher.ts'
-import { type Outbox, openOutbox } from '../../../src/outbox/database.ts'
-import { listenForWakes } from '../../../src/outbox/wake.ts'
+import { type AppendedEvents, createDispatcher } from '../../../src/delivery/turn/dispatcher.ts'
+import { type Outbox, openOutbox } from '../../../src/outbox/database/database.ts'
+import { listenForWakes } from '../../../src/outbox/log/wake.ts'
 import { type Log, silentLog } from '../../../src/runtime/log.ts'
 import type { Receivers } from './receivers.ts'
 

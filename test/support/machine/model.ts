@@ -1,5 +1,5 @@
-import type { ActionType } from '../../../src/domain/event.ts'
-import { type WebhookState, wants } from '../../../src/domain/wanted.ts'
+import type { ActionType } from '../../../src/domain/event/event.ts'
+import { type WebhookState, wants } from '../../../src/domain/event/wanted.ts'
 import type { Request } from './receivers.ts'
 
 export type ModelEvent = {

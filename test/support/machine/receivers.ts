@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Sendable, Target } from '../../../src/delivery/deliver.ts'
-import type { Attempt } from '../../../src/domain/attempt.ts'
+import type { Sendable, Target } from '../../../src/delivery/sending/deliver.ts'
+import type { Attempt } from '../../../src/domain/delivery/attempt.ts'
 
 /** How a webhook's receiver behaves: `loses` accepts, and its answer never arrives. */
 export type Manner = 'accepts' | 'fails' | 'hangs' | 'loses'

@@ -1,0 +1,33 @@
+import type { Failed } from '../../control/kit/result.ts'
+import type { Texts } from '../texts/en.ts'
+import { sayTo } from '../texts/texts.ts'
+import { html } from './html.ts'
+import type { PageAnswer } from './page.ts'
+
+/** The answer to an operation that failed, where there is no field to say it at. */
+export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
+  switch (failure.kind) {
+    case 'not_found':
+      return sentence(t.errors.notFoundTitle, t.errors.notFound, 404)
+    case 'stale':
+      return sentence(t.errors.staleTitle, t.errors.stale, 409)
+    case 'forbidden':
+      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 403)
+    case 'conflict':
+      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 409)
+    case 'busy':
+      return sentence(t.errors.conflictTitle, t.test.busy(failure.retryAfterS), 409)
+    case 'invalid':
+      return sentence(
+        t.errors.conflictTitle,
+        failure.problems.map(({ reason }) => sayTo(t, reason)).join(' '),
+        422,
+      )
+    default:
+      return failure satisfies never
+  }
+}
+
+function sentence(title: string, text: string, status: 403 | 404 | 409 | 422): PageAnswer {
+  return { show: 'page', title, status, body: html`<p class="notice bad" role="alert">${text}</p>` }
+}

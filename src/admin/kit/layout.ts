@@ -1,0 +1,167 @@
+import type { Caller } from '../../control/kit/control.ts'
+import type { Alarm } from '../../control/status/alarm.ts'
+import { mayAct } from '../../domain/access/role.ts'
+import { findings } from '../../domain/shown/findings.ts'
+import type { Texts } from '../texts/en.ts'
+import { captureText, languages } from '../texts/texts.ts'
+import { assetUrl } from './assets.ts'
+import { type Html, html, nothing } from './html.ts'
+import { original } from './original.ts'
+import { type Crumb, type Place, places } from './page.ts'
+
+/** No script, style or picture but our own files, no frame around us, no form to elsewhere. */
+export const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/** htmx neither writes styles nor runs text as script. What a reader has opened stays open when a part is renewed. */
+const htmxConfig = JSON.stringify({
+  includeIndicatorCSS: false,
+  history: false,
+  morphIgnore: ['data-htmx-powered', 'open'],
+  noSwap: [204, 304, 401, 502, 503, 504],
+})
+
+/** A document: what all pages have around them. */
+function document(t: Texts, title: string, body: Html): Html {
+  return html`<!doctype html>
+<html lang="${t.language.code}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="htmx-config" content="${htmxConfig}">
+<title>${title} · walhook</title>
+<link rel="icon" href="${icon}">
+<link rel="stylesheet" href="${assetUrl('walhook.css')}">
+<script src="${assetUrl('htmx.js')}" defer></script>
+<script src="${assetUrl('walhook.js')}" defer></script>
+</head>
+${body}
+</html>
+`
+}
+
+const mark = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><rect width='24' height='24' rx='6' fill='#4f46e5'/><path d='M5 8l2.6 8L12 9l4.4 7L19 8' fill='none' stroke='#fff' stroke-width='2.2' stroke-linecap='round' stroke-linejoin='round'/></svg>`
+const icon = `data:image/svg+xml,${encodeURIComponent(mark)}`
+
+/** A page for who is logged in. `path` is the page's own, for coming back to it after a choice of language. */
+export function layout(
+  t: Texts,
+  at: {
+    place: Place | null
+    hasPages: (place: Place) => boolean
+    caller: Caller
+    path: string
+    alarm: Alarm | null
+  },
+  page: { title: string; crumbs: readonly Crumb[]; actions: Html; body: Html },
+): Html {
+  return document(
+    t,
+    page.title,
+    html`<body>
+<a class="skip" href="#content">${t.layout.skip}</a>
+<div class="frame">
+<header class="side">
+<a class="brand" href="/">${logo} walhook</a>
+${navigation(t, at)}
+${account(t, at.caller, at.path)}
+</header>
+<main id="content" tabindex="-1">
+${way(t, at.place, page)}
+${banner(t, at)}<div class="heading"><h1>${page.title}</h1><div class="actions">${page.actions}</div></div>
+<p class="notice stale" id="stale" role="status" hidden>${t.layout.stale}</p>
+${page.body}
+</main>
+</div>
+</body>`,
+  )
+}
+
+/** What is wrong with capture, and the advice. The page Health shows it itself. */
+function banner(t: Texts, { alarm, place }: { alarm: Alarm | null; place: Place | null }): Html | false {
+  if (alarm === null || place === 'health') return false
+  const { what, advice } = t.health.findings[alarm.finding]
+  return html`<div class="notice ${findings[alarm.finding]}" id="alarm" role="alert"><p><b>${what}</b> <a href="/health">${t.places.health}</a></p>${
+    alarm.reason !== null && original(t, alarm.reason, captureText(t, alarm.code))
+  }<p>${advice}</p></div>
+`
+}
+
+const logo = html`<svg class="logo" viewBox="0 0 24 24" aria-hidden="true"><rect width="24" height="24" rx="6"/><path d="M5 8l2.6 8L12 9l4.4 7L19 8"/></svg>`
+
+function navigation(
+  t: Texts,
+  { place, hasPages, caller }: { place: Place | null; hasPages: (place: Place) => boolean; caller: Caller },
+): Html {
+  const shown = places.filter(({ name, role }) => hasPages(name) && mayAct(caller.role, role))
+  const groups = [...Map.groupBy(shown, ({ group }) => group)]
+  return html`<nav aria-label="${t.layout.navigation}">
+${groups.map(
+  ([group, places]) => html`<p class="group">${t.groups[group]}</p>
+<ul>${places.map(
+    one =>
+      html`<li><a href="${one.path}"${one.name === place && html` aria-current="page"`}>${t.places[one.name]}</a></li>`,
+  )}</ul>`,
+)}
+</nav>`
+}
+
+function account(t: Texts, caller: Caller, path: string): Html {
+  return html`<div class="account">
+<p class="who" title="${t.layout.loggedInAs(caller.name)}"><span class="name">${caller.name}</span> <span class="role">${t.roles[caller.role]}</span></p>
+<form method="post" action="/logout"><button class="link">${t.layout.logOut}</button></form>
+<form method="post" action="/logout-everywhere"><button class="link">${t.layout.logOutEverywhere}</button></form>
+${languageForm(t, path)}
+</div>`
+}
+
+function languageForm(t: Texts, path: string): Html {
+  return html`<form method="post" action="/language" class="language" aria-label="${t.language.choose}">
+<input type="hidden" name="to" value="${path}">
+${Object.values(languages).map(
+  ({ language }) =>
+    html`<button class="link" name="language" value="${language.code}" lang="${language.code}"${language.code === t.language.code && html` aria-current="true"`}>${language.name}</button>`,
+)}
+</form>`
+}
+
+/** Settings → Integrations → Couplings → what is below. */
+function way(t: Texts, place: Place | null, page: { title: string; crumbs: readonly Crumb[] }): Html {
+  const found = places.find(({ name }) => name === place)
+  if (!found) return nothing
+  const above = [{ text: t.groups.settings }, { text: t.groups[found.group] }]
+  const here = { text: t.places[found.name], href: found.path }
+  const isPlaceItself = page.crumbs.length === 0 && page.title === here.text
+  const steps: Crumb[] = [...above, here, ...page.crumbs, ...(isPlaceItself ? [] : [{ text: page.title }])]
+  return html`<nav class="way" aria-label="${t.layout.way}"><ol>
+${steps.map((step, i) =>
+  i === steps.length - 1
+    ? html`<li aria-current="page">${step.text}</li>`
+    : html`<li>${step.href === undefined ? step.text : html`<a href="${step.href}">${step.text}</a>`}</li>`,
+)}
+</ol></nav>`
+}
+
+/** A page for who is not logged in. */
+export function bareLayout(t: Texts, page: { title: string; path: string; body: Html }): Html {
+  return document(
+    t,
+    page.title,
+    html`<body class="bare">
+<main id="content">
+<p class="brand">${logo} walhook</p>
+${page.body}
+</main>
+<footer>${languageForm(t, page.path)}</footer>
+</body>`,
+  )
+}

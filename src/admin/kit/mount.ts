@@ -1,0 +1,119 @@
+import type { Context, Hono } from 'hono'
+import type { Control } from '../../control/kit/control.ts'
+import { readAlarm } from '../../control/status/alarm.ts'
+import { mayAct, type Role } from '../../domain/access/role.ts'
+import type { Texts } from '../texts/en.ts'
+import { html, nothing } from './html.ts'
+import { layout } from './layout.ts'
+import { answerLive } from './live.ts'
+import type { Page, PageAnswer, Place } from './page.ts'
+import type { AdminEnv } from './session.ts'
+import type { Snippet } from './snippets.ts'
+
+export type Mounted = {
+  readonly pages: readonly Page[]
+  readonly control: Control
+  readonly snippets: readonly Snippet[]
+  readonly nowMs: () => number
+  /** Aborted when the server is closing: pages that follow what happens end then. */
+  readonly stopped: AbortSignal
+  readonly textsOf: (c: Context) => Texts
+  /** Hears of an answer that failed after it had begun. */
+  readonly onFailure: (c: Context, error: unknown) => void
+}
+
+/** Serves pages at their paths: judges the caller's role, reads what comes in, and writes the answer. */
+export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
+  for (const page of mounted.pages)
+    app.on(page.method.toUpperCase(), page.path, async c => {
+      const { role } = c.get('caller')
+      if (!mayAct(role, page.role)) return show(c, mounted, page.place, forbidden(c, mounted, page.role))
+      const params = page.params ? page.params.safeParse(c.req.param()) : { success: true as const, data: {} }
+      if (!params.success) return show(c, mounted, page.place, notFound(mounted.textsOf(c)))
+      return show(c, mounted, page.place, await page.handle(await readCall(c, mounted, params.data)))
+    })
+}
+
+async function readCall(
+  c: Context<AdminEnv>,
+  { control, snippets, nowMs, textsOf }: Mounted,
+  params: unknown,
+) {
+  const caller = c.get('caller')
+  return {
+    control,
+    caller,
+    may: (role: Role) => mayAct(caller.role, role),
+    t: textsOf(c),
+    params,
+    query: new URL(c.req.url).searchParams,
+    form: new URLSearchParams(c.req.method === 'POST' ? await c.req.text() : ''),
+    isPart: isPart(c),
+    snippets,
+    nowMs: nowMs(),
+  }
+}
+
+/** Whether htmx asks, and puts the answer into the page that there is. */
+function isPart(c: Context): boolean {
+  return c.req.header('hx-request-type') === 'partial'
+}
+
+/** Writes an answer, within the layout where it is a whole page. */
+export async function show(
+  c: Context<AdminEnv>,
+  mounted: Mounted,
+  place: Place | null,
+  answer: PageAnswer,
+): Promise<Response> {
+  const t = mounted.textsOf(c)
+  switch (answer.show) {
+    case 'page': {
+      const { title, body, crumbs = [], actions = nothing, status = 200 } = answer
+      const { pathname, search } = new URL(c.req.url)
+      const at = {
+        place,
+        caller: c.get('caller'),
+        hasPages: (name: Place) => mounted.pages.some(page => page.place === name),
+        path: c.req.method === 'GET' ? pathname + search : '/',
+        // A page is not kept from anybody because this can't be told.
+        alarm: await readAlarm(mounted.control, mounted.nowMs()).catch(() => null),
+      }
+      // A part that can't be shown says why in its place.
+      if (isPart(c) && status >= 400) return c.html(body, status)
+      return c.html(layout(t, at, { title, crumbs, actions, body }), status)
+    }
+    case 'part':
+      return c.html(answer.body, answer.status ?? 200)
+    case 'redirect':
+      if (isPart(c)) {
+        c.header('hx-redirect', answer.to)
+        return c.body(null, 204)
+      }
+      return c.redirect(answer.to, 303)
+    case 'live':
+      return await answerLive(c, answer, {
+        ...mounted,
+        onFailure: error => mounted.onFailure(c, error),
+      })
+    default:
+      return answer satisfies never
+  }
+}
+
+export function notFound(t: Texts): PageAnswer {
+  const { notFoundTitle, notFound, toCouplings } = t.errors
+  const body = html`<div class="empty"><p>${notFound}</p><p><a href="/couplings">${toCouplings}</a></p></div>`
+  return { show: 'page', title: notFoundTitle, status: 404, body }
+}
+
+function forbidden(c: Context<AdminEnv>, { textsOf }: Mounted, needed: Role): PageAnswer {
+  const t = textsOf(c)
+  const sentence = t.errors.forbidden(t.roles[needed], t.roles[c.get('caller').role])
+  return {
+    show: 'page',
+    title: t.errors.forbiddenTitle,
+    status: 403,
+    body: html`<p class="notice bad" role="alert">${sentence}</p>`,
+  }
+}

@@ -1,0 +1,269 @@
+import { z } from 'zod'
+import { once } from '../../control/kit/once.ts'
+import type { Failed } from '../../control/kit/result.ts'
+import { previewDeliveries } from '../../control/webhooks/preview.ts'
+import { tryWebhook } from '../../control/webhooks/test-webhook.ts'
+import { readUntold } from '../../control/webhooks/warnings.ts'
+import { changeWebhook, createWebhook, deleteWebhook } from '../../control/webhooks/webhooks.ts'
+import { shownUrl } from '../../domain/shown/shown.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { formKey } from '../kit/form-once.ts'
+import { wrongField } from '../kit/given.ts'
+import { type Html, html, nothing, problemText } from '../kit/html.ts'
+import { idParam } from '../kit/ids.ts'
+import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { snippetParts } from '../kit/snippets.ts'
+import { attemptView } from '../log/attempt-view.ts'
+import { sayTo } from '../texts/texts.ts'
+import { previewParts, testProblems, webhookForm } from './form.ts'
+import {
+  blank,
+  certificateChange,
+  chosen,
+  headerChange,
+  judgeTyped,
+  judgeUrl,
+  readTyped,
+  type ShownProblem,
+  shownProblems,
+  type Typed,
+  typedOf,
+  wrongFieldOf,
+} from './input.ts'
+import { webhookPage } from './page.ts'
+import { paceLine, type WebhookTab, webhookState, webhookTabs } from './state.ts'
+
+const place = 'couplings'
+const params = z.object({ id: idParam })
+
+export const webhookEditPages = [
+  page({
+    method: 'get',
+    path: '/couplings/new',
+    role: 'admin',
+    place,
+    handle: call => formPage(call, null, blank),
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/new',
+    role: 'admin',
+    place,
+    async handle(call) {
+      const { control, caller, form, t } = call
+      const field = wrongFieldOf(form, control.entityTypes)
+      if (field !== null) return wrongField(t, field)
+      const typed = typedIn(call, null)
+      const wrong = judgeTyped(t, typed)
+      if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
+      // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again. Another form has another `key` in it.
+      let problems: readonly ShownProblem[] = []
+      let failure: Failed | null = null
+      const made = await once(control, caller, formKey('new webhook', form), async () => {
+        const created = await createWebhook(control, caller, chosen(typed, []))
+        if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
+        if (created.kind !== 'invalid') failure = created
+        else problems = shownProblems(t, created.problems)
+        return null
+      })
+      if (made.state === 'answered') return createdPage(call, JSON.parse(made.answer), typed)
+      if (made.state === 'failed') return failedAnswer(t, made.failure)
+      if (failure) return failedAnswer(t, failure)
+      return await formPage(call, null, typed, { problems })
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/judge-url',
+    role: 'admin',
+    place,
+    async handle({ control, form, t }) {
+      const url = (form.get('url') ?? '').trim()
+      const problem = judgeUrl(t, url)
+      if (problem !== null) return { show: 'part', body: problemText(problem) }
+      const verdict = await control.judgeTarget(url)
+      const body = verdict.ok
+        ? html`<p class="fine">${t.form.urlFine}</p>`
+        : problemText(sayTo(t, verdict.why))
+      return { show: 'part', body }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/preview',
+    role: 'admin',
+    place,
+    async handle(call) {
+      return { show: 'part', body: previewParts(call.t, await previewsOf(call, typedIn(call, null))) }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/try',
+    role: 'admin',
+    place,
+    handle: call => tryUnsaved(call, null),
+  }),
+  webhookPage({
+    method: 'post',
+    path: '/couplings/:id/try',
+    role: 'admin',
+    handle: tryUnsaved,
+  }),
+  webhookPage({
+    method: 'get',
+    path: '/couplings/:id',
+    role: 'viewer',
+    handle: (call, webhook) =>
+      formPage(call, webhook, typedOf({ ...webhook, url: shownUrl(webhook.url, call.caller.role) })),
+  }),
+  webhookPage({
+    method: 'post',
+    path: '/couplings/:id',
+    role: 'admin',
+    async handle(call, webhook) {
+      const { control, caller, form, t, params } = call
+      const stored = webhook.headerNames
+      const field = wrongFieldOf(form, control.entityTypes)
+      if (field !== null) return wrongField(t, field)
+      const typed = typedIn(call, webhook)
+      const wrong = judgeTyped(t, typed)
+      if (wrong.length > 0) return await formPage(call, webhook, typed, { problems: wrong })
+      const isCurrent = ({ version }: Webhook) => String(version) === form.get('version')
+      const changed = await changeWebhook(control, caller, params.id, chosen(typed, stored), isCurrent)
+      if (changed.ok) return { show: 'redirect', to: '/couplings?done=saved' }
+      if (changed.kind !== 'invalid') return failedAnswer(t, changed)
+      return await formPage(call, webhook, typed, { problems: shownProblems(t, changed.problems) })
+    },
+  }),
+  webhookPage({
+    method: 'get',
+    path: '/couplings/:id/delete',
+    role: 'admin',
+    handle({ t }, { id, name }) {
+      return {
+        show: 'page',
+        title: t.delete.title,
+        crumbs: [{ text: name, href: `/couplings/${id}` }],
+        body: html`<form method="post" action="/couplings/${id}/delete" class="card grid">
+<p>${t.delete.question(name)}</p><p class="quiet">${t.delete.consequence}</p>
+<div class="end"><button class="danger">${t.delete.confirm}</button><a class="button" href="/couplings/${id}">${t.form.cancel}</a></div>
+</form>`,
+      }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/delete',
+    role: 'admin',
+    place,
+    params,
+    async handle({ control, caller, params, t }) {
+      const deleted = await deleteWebhook(control, caller, params.id)
+      return deleted.ok ? { show: 'redirect', to: '/couplings?done=deleted' } : failedAnswer(t, deleted)
+    },
+  }),
+]
+
+/** The pages of a webhook that this reader may see. */
+export function tabsFor({ may }: Pick<PageCall, 'may'>): WebhookTab[] {
+  return [
+    'settings',
+    'log',
+    ...(may('operator') ? (['test'] as const) : []),
+    ...(may('admin') ? (['secret'] as const) : []),
+  ]
+}
+
+function typedIn({ form, control }: PageCall, webhook: Webhook | null): Typed {
+  return readTyped(form, control.entityTypes, webhook?.headerNames ?? [])
+}
+
+async function previewsOf({ control, caller }: PageCall, typed: Typed) {
+  return await previewDeliveries(control, caller, {
+    ...typed,
+    headerNames: typed.headers.map(({ name }) => name).filter(name => name !== ''),
+  })
+}
+
+async function formPage(
+  call: PageCall,
+  webhook: Webhook | null,
+  typed: Typed,
+  { problems = [], tried = nothing }: { problems?: readonly ShownProblem[]; tried?: Html } = {},
+): Promise<PageAnswer> {
+  const { t, control, caller, may, nowMs } = call
+  const mayChange = may('admin')
+  const [previews, untold, fields] = await Promise.all([
+    previewsOf(call, typed),
+    readUntold(control),
+    control.readFields().catch(() => new Map<string, readonly string[]>()),
+  ])
+  const form = webhookForm({
+    t,
+    id: webhook?.id ?? null,
+    version: webhook?.version ?? 0,
+    key: call.form.get('key') ?? control.randomBytes(16).toString('hex'),
+    typed,
+    problems,
+    entityTypes: control.entityTypes,
+    fields,
+    previews,
+    untold,
+    ownUserId: caller.userId,
+    tried,
+    mayChange,
+    certificate: webhook?.clientCertificate ?? null,
+  })
+  return {
+    show: 'page',
+    title: webhook?.name ?? t.couplings.new,
+    status: problems.length > 0 ? 422 : 200,
+    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}</div>`}${form}`,
+  }
+}
+
+/** Tests what was typed. Nothing of it is saved; without a script the form comes back as it was, with the result. */
+async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
+  const { t, control, caller, form, isPart } = call
+  const field = wrongFieldOf(form, control.entityTypes)
+  if (field !== null) return wrongField(t, field)
+  const typed = typedIn(call, webhook)
+  const urlProblem = judgeUrl(t, typed.url)
+  const unsaved = {
+    url: typed.url,
+    isBatch: typed.isBatch,
+    headers: headerChange(typed, webhook?.headerNames ?? []),
+    ...certificateChange(typed),
+  }
+  const userId = typed.userId === '' ? null : typed.userId
+  const answer = async (problems: readonly ShownProblem[], tried: Html): Promise<PageAnswer> =>
+    isPart
+      ? { show: 'part', body: html`${testProblems(problems)}${tried}` }
+      : await formPage(call, webhook, typed, { problems, tried })
+  if (urlProblem !== null) return await answer([{ pointer: '/url', detail: urlProblem }], nothing)
+  const result = await tryWebhook(control, caller, webhook?.id ?? null, unsaved, userId)
+  if (result.ok) return await answer([], attemptView(t, result.value, caller.role))
+  if (result.kind === 'invalid') return await answer(shownProblems(t, result.problems), nothing)
+  if (result.kind === 'busy') return await answer([], problemText(t.test.busy(result.retryAfterS)))
+  return failedAnswer(t, result)
+}
+
+/** The one time that the secret is shown by itself, and what to do with it. */
+function createdPage(
+  { t, snippets }: PageCall,
+  made: { id: number; secret: string },
+  { name }: Typed,
+): PageAnswer {
+  return {
+    show: 'page',
+    title: name,
+    status: 201,
+    body: html`<div class="created" data-address="/couplings/${made.id}"><p class="notice good" role="status">${t.created.done}</p>
+<section class="card grid"><h2>${t.created.secret}</h2><p>${t.created.secretHint}</p>
+<div class="row"><code class="secret" id="secret">${made.secret}</code><button type="button" data-copy="secret" data-copied="${t.created.copied}" hidden>${t.created.copy}</button></div></section>
+<section class="card grid"><h2>${t.created.next}</h2><p>${t.created.nextHint}</p><div>${snippetParts(t, snippets, made.secret)}</div>
+<div class="end"><a class="button main" href="/couplings/${made.id}/test">${t.created.test}</a><a class="button" href="/couplings">${t.errors.toCouplings}</a></div></section></div>`,
+  }
+}

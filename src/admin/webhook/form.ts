@@ -1,0 +1,224 @@
+import type { Preview } from '../../control/webhooks/preview.ts'
+import { actionTypes } from '../../domain/event/event.ts'
+import type { Untold } from '../../domain/mapping/untold.ts'
+import { prettyJson } from '../../domain/value/pretty-json.ts'
+import type { ShownCertificate } from '../../domain/webhook/client-certificate.ts'
+import { logBodies } from '../../domain/webhook/webhook.ts'
+import { type Html, html, problemText } from '../kit/html.ts'
+import { actionName, entityName } from '../kit/names.ts'
+import { headerList } from '../log/attempt-view.ts'
+import type { Texts } from '../texts/en.ts'
+import { certificateField } from './certificate-field.ts'
+import type { ShownProblem, Typed } from './input.ts'
+
+/** What the form of a webhook needs besides what was typed. */
+export type FormAt = {
+  readonly t: Texts
+  /** Null for a new webhook. */
+  readonly id: number | null
+  readonly version: number
+  /** Makes a repeated sending of the form for a new webhook the same webhook. */
+  readonly key: string
+  readonly typed: Typed
+  readonly problems: readonly ShownProblem[]
+  readonly entityTypes: readonly string[]
+  readonly fields: ReadonlyMap<string, readonly string[]>
+  readonly previews: readonly Preview[]
+  /** The entity types whose tables do not give the values before an update. */
+  readonly untold: Untold
+  /** The caller's own account, whose data a test sends where nobody says otherwise. */
+  readonly ownUserId: string | null
+  /** What a test has shown; empty before it. */
+  readonly tried: Html
+  /** Whether the reader may change anything: to others the form only shows. */
+  readonly mayChange: boolean
+  /** The client certificate that is stored. */
+  readonly certificate: ShownCertificate | null
+}
+
+/** The form of a webhook, new or not. */
+export function webhookForm(at: FormAt): Html {
+  const { t, id, typed } = at
+  const base = id === null ? '/couplings/new' : `/couplings/${id}`
+  const f = t.form
+  return html`<form method="post" action="${base}" class="coupling-form" novalidate>
+<input type="hidden" name="version" value="${at.version}"><input type="hidden" name="key" value="${at.key}">
+${at.mayChange && defaultButton(id === null ? f.create : f.save)}
+${at.problems.length > 0 && html`<p class="notice bad" role="alert">${f.someWrong}</p>`}
+<fieldset class="plain"${!at.mayChange && html` disabled`}>
+<section class="card grid">
+${textField(at, { name: 'name', pointer: '/name', label: f.name, hint: f.nameHint, value: typed.name })}
+<fieldset class="choice"><legend>${f.isActive}</legend>
+<label><input type="radio" name="is_active" value="true"${typed.isActive && html` checked`}> ${f.active}</label>
+<label><input type="radio" name="is_active" value="false"${!typed.isActive && html` checked`}> ${f.inactive}</label>
+</fieldset>
+<div class="field">
+<label for="url">${f.url}</label>
+<input id="url" name="url" type="url" inputmode="url" value="${typed.url}" placeholder="https://" autocomplete="off" spellcheck="false" aria-describedby="url-hint url-verdict"${hasProblem(at, '/url') && html` aria-invalid="true"`} hx-post="/couplings/judge-url" hx-trigger="change" hx-target="#url-verdict">
+<p class="hint" id="url-hint">${f.urlHint}</p>
+<div id="url-verdict" aria-live="polite">${problemsOf(at, '/url')}</div>
+</div>
+</section>
+<section class="card grid">${triggerGrid(at)}</section>
+<section class="card">${more(at)}</section>
+</fieldset>
+${at.mayChange && trySection(at)}
+<section class="card">
+<h2>${f.previewTitle}</h2>
+<p class="hint">${f.previewHint}</p>
+<div id="preview"${at.mayChange && html` hx-post="/couplings/preview" hx-trigger="change from:'closest form' delay:150ms"`}>${previewParts(t, at.previews)}</div>
+</section>
+${
+  at.mayChange &&
+  html`<div class="end"><button class="main">${id === null ? f.create : f.save}</button><a class="button" href="/couplings">${f.cancel}</a>${id !== null && html`<a class="button danger apart" href="/couplings/${id}/delete">${f.delete}</a>`}</div>`
+}
+</form>`
+}
+
+/** What Enter in a field presses: the first button of a form, which would be the one that sends a test. */
+function defaultButton(text: string): Html {
+  return html`<button class="unseen" tabindex="-1" aria-hidden="true">${text}</button>`
+}
+
+function textField(
+  at: FormAt,
+  field: { name: string; pointer: string; label: string; hint: string; value: string },
+): Html {
+  const { name, pointer, label, hint, value } = field
+  return html`<div class="field">
+<label for="${name}">${label}</label>
+<input id="${name}" name="${name}" value="${value}" autocomplete="off" aria-describedby="${name}-hint ${name}-problem"${hasProblem(at, pointer) && html` aria-invalid="true"`}>
+<p class="hint" id="${name}-hint">${hint}</p>
+<div id="${name}-problem">${problemsOf(at, pointer)}</div>
+</div>`
+}
+
+function isAt(problem: ShownProblem, pointer: string): boolean {
+  return problem.pointer === pointer || problem.pointer.startsWith(`${pointer}/`)
+}
+const hasProblem = ({ problems }: FormAt, pointer: string) => problems.some(one => isAt(one, pointer))
+const problemsOf = ({ problems }: FormAt, pointer: string) =>
+  html`${problems.filter(one => isAt(one, pointer)).map(({ detail }) => problemText(detail))}`
+
+function triggerGrid(at: FormAt): Html {
+  const { t, entityTypes, typed } = at
+  const box = (name: string, value: string, label: string, isOn: boolean) =>
+    html`<label class="cell"><input type="checkbox" name="${name}" value="${value}"${isOn && html` checked`}><span class="unseen">${label}</span></label>`
+  return html`<fieldset class="plain triggers"><legend><h2>${t.form.triggers}</h2></legend>
+<p class="hint">${t.form.triggersHint}</p>
+<table class="grid-table" data-grid><thead><tr><td></td>${actionTypes.map(
+    action => html`<th scope="col">${actionName(t, action)}</th>`,
+  )}<th scope="col">${t.form.all}</th></tr></thead>
+<tbody>${entityTypes.map(
+    entityType =>
+      html`<tr><th scope="row">${entityName(t, entityType)}</th>${actionTypes.map(
+        action =>
+          html`<td>${box('trigger', `${entityType}.${action}`, `${entityName(t, entityType)}: ${actionName(t, action)}`, typed.triggers.includes(`${entityType}.${action}`))}</td>`,
+      )}<td class="all">${box('all', entityType, t.form.allOfEntity(entityName(t, entityType)), false)}</td></tr>`,
+  )}
+<tr class="all"><th scope="row">${t.form.all}</th>${actionTypes.map(
+    action => html`<td>${box('all', `.${action}`, t.form.allOfAction(actionName(t, action)), false)}</td>`,
+  )}<td></td></tr></tbody></table>
+${problemsOf(at, '/triggers')}
+</fieldset>`
+}
+
+const spareRows = 2
+
+function more(at: FormAt): Html {
+  const { t, typed, fields } = at
+  const f = t.form
+  const isUsed =
+    typed.previous ||
+    typed.isLatest ||
+    typed.isBatch ||
+    (typed.logBodies ?? 'all') !== 'all' ||
+    typed.headers.length > 0 ||
+    at.certificate !== null ||
+    typed.updateFields.length > 0
+  const isOpen =
+    isUsed ||
+    ['/headers', '/batch', '/update_fields', '/client_certificate', '/client_key'].some(pointer =>
+      hasProblem(at, pointer),
+    )
+  const rows = [
+    ...typed.headers,
+    ...Array.from({ length: spareRows }, () => ({ name: '', value: '', isStored: false })),
+  ]
+  const check = (name: string, isOn: boolean, label: string, hint: string) =>
+    html`<div class="check"><input type="checkbox" id="${name}" name="${name}"${isOn && html` checked`} aria-describedby="${name}-hint"><label for="${name}">${label}</label><p class="hint" id="${name}-hint">${hint}</p></div>`
+  return html`<details${isOpen && html` open`}><summary><h2>${f.more}</h2><span class="hint">${f.moreHint}</span></summary>
+<div class="grid">
+<fieldset class="plain"><legend>${f.headers}</legend><p class="hint">${f.headersHint}</p>
+${rows.map(
+  ({ name, value, isStored }) =>
+    html`<div class="pair"><input name="header_name" value="${name}" placeholder="${f.headerName}" aria-label="${f.headerName}" autocomplete="off" spellcheck="false"><input name="header_value" value="${value}" placeholder="${isStored ? f.headerKept : f.headerValue}" aria-label="${name === '' ? f.headerValue : f.headerValueOf(name)}" autocomplete="off" spellcheck="false"></div>`,
+)}
+${problemsOf(at, '/headers')}
+</fieldset>
+${certificateField(t, at.certificate, typed, pointer => problemsOf(at, pointer))}
+${check('previous', typed.previous, f.previous, f.previousHint)}${untoldHint(at)}
+${check('latest', typed.isLatest, f.latest, f.latestHint)}
+${check('batch', typed.isBatch, f.batch, f.batchHint)}
+<div class="pair indent">
+<div class="field"><label for="max_events">${f.maxEvents}</label><input id="max_events" name="max_events" inputmode="numeric" value="${typed.maxEvents}">${problemsOf(at, '/batch/max_events')}</div>
+<div class="field"><label for="max_wait_ms">${f.maxWaitMs}</label><input id="max_wait_ms" name="max_wait_ms" inputmode="numeric" value="${typed.maxWaitMs}">${problemsOf(at, '/batch/max_wait_ms')}</div>
+</div>
+<div class="field"><label for="log_bodies">${f.logBodies}</label><select id="log_bodies" name="log_bodies" aria-describedby="log_bodies-hint">${logBodies.map(one => html`<option value="${one}"${one === (typed.logBodies ?? 'all') && html` selected`}>${f.logBodiesOf[one]}</option>`)}</select><p class="hint" id="log_bodies-hint">${f.logBodiesHint}</p></div>
+<fieldset class="plain"><legend>${f.updateFields}</legend><p class="hint">${f.updateFieldsHint}</p>
+${[...fields].map(
+  ([entityType, names]) =>
+    html`<p class="group-name">${entityName(t, entityType)}</p><div class="names">${names.map(
+      name =>
+        html`<label><input type="checkbox" name="update_field" value="${entityType}.${name}"${typed.updateFields.includes(`${entityType}.${name}`) && html` checked`}> <code>${name}</code></label>`,
+    )}</div>`,
+)}
+${problemsOf(at, '/update_fields')}
+</fieldset>
+</div></details>`
+}
+
+/** A warning: the tables of these entity types record no previous values. */
+function untoldHint({ t, untold }: FormAt): Html | false {
+  if (untold.size === 0) return false
+  const names = [...untold.keys()].map(entityType => entityName(t, entityType)).join(', ')
+  const sql = [...untold.values()].filter(one => one !== null)
+  const isWhole = sql.length === untold.size
+  return html`<p class="notice warn">${t.form.untold(names)} ${sql.length > 0 && html`${t.form.untoldMend} <code>${sql.join(' ')}</code> `}${!isWhole && t.form.untoldCheck}</p>`
+}
+
+function trySection(at: FormAt): Html {
+  const { t, id, typed, ownUserId } = at
+  const address = id === null ? '/couplings/try' : `/couplings/${id}/try`
+  return html`<section class="card grid">
+<h2>${t.form.tryTitle}</h2>
+<p class="hint">${t.form.tryHint} ${id === null && t.form.tryUnsigned}</p>
+<div class="row">
+${userField(t, ownUserId, typed.userId)}
+<button class="busy" formaction="${address}" hx-post="${address}" hx-target="#tried" hx-disable="this">${t.form.try}</button>
+</div>
+<div id="tried" aria-live="polite">${problemsOf(at, '/user_id')}${at.tried}</div>
+</section>`
+}
+
+/** The account whose data a test sends: the reader's own, or another. */
+export function userField(t: Texts, ownUserId: string | null, userId: string): Html {
+  const placeholder = ownUserId === null ? t.test.noOwnAccount : t.test.ownAccount(ownUserId)
+  return html`<div class="field"><label for="user_id">${t.test.userId}</label>
+<input id="user_id" name="user_id" value="${userId}" placeholder="${placeholder}" autocomplete="off" aria-describedby="user_id-hint">
+<p class="hint" id="user_id-hint">${ownUserId === null ? t.test.userIdNeeded : t.test.userIdHint}</p></div>`
+}
+
+/** Example requests, one for each trigger, the first one open. */
+export function previewParts(t: Texts, previews: readonly Preview[]): Html {
+  if (previews.length === 0) return html`<p class="quiet">${t.form.previewNone}</p>`
+  return html`${previews.map(
+    ({ trigger, headers, body }, i) =>
+      html`<details class="preview"${i === 0 && html` open`}><summary><code>${trigger}</code></summary>${headerList(t, headers)}<pre tabindex="0" aria-label="${t.attempt.requestBody}">${prettyJson(body)}</pre></details>`,
+  )}`
+}
+
+/** The problems that prevented a test. */
+export function testProblems(problems: readonly ShownProblem[]): Html {
+  return html`${problems.map(({ detail }) => problemText(detail))}`
+}

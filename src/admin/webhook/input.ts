@@ -1,0 +1,222 @@
+import type { FieldProblem } from '../../control/kit/result.ts'
+import type { WebhookFields } from '../../control/webhooks/webhooks.ts'
+import { actionTypes } from '../../domain/event/event.ts'
+import { triggersFor } from '../../domain/event/trigger.ts'
+import { redacted } from '../../domain/shown/redact.ts'
+import { type LogBodies, logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
+import type { Texts } from '../texts/en.ts'
+import { sayTo } from '../texts/texts.ts'
+
+/** A header as it was typed. The value of one that is stored is never shown: left empty, it stays. */
+export type TypedHeader = { readonly name: string; readonly value: string; readonly isStored: boolean }
+
+/** The form of a webhook as it was filled in, right or wrong. */
+export type Typed = {
+  readonly name: string
+  readonly url: string
+  readonly isActive: boolean
+  readonly triggers: readonly string[]
+  readonly previous: boolean
+  readonly updateFields: readonly string[]
+  readonly isLatest: boolean
+  /** Undefined where the form does not say it: it stays as it is. */
+  readonly logBodies: LogBodies | undefined
+  readonly isBatch: boolean
+  readonly maxEvents: string
+  readonly maxWaitMs: string
+  readonly headers: readonly TypedHeader[]
+  /** As PEM; both empty: what is stored stays. */
+  readonly clientCertificate: string
+  readonly clientKey: string
+  /** What is stored is taken away. */
+  readonly noCertificate: boolean
+  /** Whose data a test sends: empty for the own account. */
+  readonly userId: string
+}
+
+export const blank: Typed = {
+  name: '',
+  url: '',
+  isActive: true,
+  triggers: [],
+  previous: false,
+  updateFields: [],
+  isLatest: false,
+  logBodies: 'all',
+  isBatch: false,
+  maxEvents: '100',
+  maxWaitMs: '1000',
+  headers: [],
+  clientCertificate: '',
+  clientKey: '',
+  noCertificate: false,
+  userId: '',
+}
+
+/** A webhook as its form begins. */
+export function typedOf(webhook: Webhook): Typed {
+  return {
+    ...blank,
+    name: webhook.name,
+    url: webhook.url,
+    isActive: webhook.isActive && webhook.disabledReason === null,
+    triggers: webhook.triggers,
+    previous: webhook.previous,
+    updateFields: webhook.updateFields ?? [],
+    isLatest: webhook.mode === 'latest',
+    logBodies: webhook.logBodies,
+    isBatch: webhook.batch !== null,
+    ...(webhook.batch && {
+      maxEvents: String(webhook.batch.maxEvents),
+      maxWaitMs: String(webhook.batch.maxWaitMs),
+    }),
+    headers: webhook.headerNames.map(name => ({ name, value: '', isStored: true })),
+  }
+}
+
+/** Reads the form. Where a whole row or column of the triggers is chosen, each of its triggers is. */
+export function readTyped(
+  form: URLSearchParams,
+  entityTypes: readonly string[],
+  stored: readonly string[],
+): Typed {
+  const all = form.getAll('all')
+  const wanted = new Set(form.getAll('trigger'))
+  const known = triggersFor(entityTypes)
+  const triggers = known.filter(trigger => {
+    const [entityType = '', action] = trigger.split('.')
+    return wanted.has(trigger) || all.includes(entityType) || all.includes(`.${action}`)
+  })
+  const values = form.getAll('header_value')
+  const headers = form
+    .getAll('header_name')
+    .map((name, i) => ({ name: name.trim(), value: (values[i] ?? '').trim() }))
+    .filter(({ name, value }) => name !== '' || value !== '')
+    .map(header => ({ ...header, isStored: stored.includes(header.name.toLowerCase()) }))
+  return {
+    name: text(form, 'name'),
+    url: text(form, 'url'),
+    isActive: form.get('is_active') === 'true',
+    triggers,
+    previous: form.has('previous'),
+    updateFields: form.getAll('update_field'),
+    isLatest: form.has('latest'),
+    logBodies: logBodies.find(one => one === form.get('log_bodies')),
+    isBatch: form.has('batch'),
+    maxEvents: text(form, 'max_events'),
+    maxWaitMs: text(form, 'max_wait_ms'),
+    headers,
+    clientCertificate: text(form, 'client_certificate'),
+    clientKey: text(form, 'client_key'),
+    noCertificate: form.has('no_certificate'),
+    userId: text(form, 'user_id'),
+  }
+}
+
+const once = [
+  ...[
+    'key',
+    'version',
+    'name',
+    'url',
+    'is_active',
+    'previous',
+    'latest',
+    'log_bodies',
+    'batch',
+    'max_events',
+  ],
+  ...['max_wait_ms', 'client_certificate', 'client_key', 'no_certificate', 'user_id'],
+]
+const several = ['trigger', 'all', 'update_field', 'header_name', 'header_value']
+const switches = ['previous', 'latest', 'batch', 'no_certificate']
+
+/**
+ * The name of a field that the form never sends so, or null: an unknown one, one that is there twice, a value that is none of those to
+ * choose from. Nothing is guessed from it: a certificate is not taken away because of `no_certificate=false`.
+ */
+export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string[]): string | null {
+  const values: Readonly<Record<string, readonly string[]>> = {
+    ...Object.fromEntries(switches.map(name => [name, ['on', 'true']])),
+    is_active: ['true', 'false'],
+    log_bodies: logBodies,
+    trigger: triggersFor(entityTypes),
+    all: [...entityTypes, ...actionTypes.map(action => `.${action}`)],
+  }
+  const isWrong = (name: string, value: string) =>
+    !(several.includes(name) || (once.includes(name) && form.getAll(name).length === 1)) ||
+    (Object.hasOwn(values, name) && !values[name]!.includes(value))
+  return [...form].find(([name, value]) => isWrong(name, value))?.[0] ?? null
+}
+
+const text = (form: URLSearchParams, name: string) => (form.get(name) ?? '').trim()
+
+/** A problem of a field, in the reader's language. */
+export type ShownProblem = Pick<FieldProblem, 'pointer' | 'detail'>
+
+/** Problems that `control/` found, in the reader's language. */
+export function shownProblems(t: Texts, problems: readonly FieldProblem[]): ShownProblem[] {
+  return problems.map(({ pointer, reason }) => ({ pointer, detail: sayTo(t, reason) }))
+}
+
+/** The problems that the form itself can find; `control/` finds the others. */
+export function judgeTyped(t: Texts, typed: Typed): ShownProblem[] {
+  const { wrong } = t.form
+  const problems: ShownProblem[] = []
+  const add = (pointer: string, detail: string) => problems.push({ pointer, detail })
+  if (typed.name === '') add('/name', wrong.noName)
+  if (typed.name.length > 200) add('/name', wrong.longName)
+  if (/\0/.test(typed.name) || !typed.name.isWellFormed()) add('/name', wrong.strangeName)
+  const urlProblem = judgeUrl(t, typed.url)
+  if (urlProblem !== null) add('/url', urlProblem)
+  if (typed.triggers.length === 0) add('/triggers', wrong.noTriggers)
+  if (typed.isBatch) {
+    if (!isWhole(typed.maxEvents, 2, 1_000)) add('/batch/max_events', wrong.maxEvents)
+    if (!isWhole(typed.maxWaitMs, 0, 60_000)) add('/batch/max_wait_ms', wrong.maxWaitMs)
+  }
+  return problems
+}
+
+/** What is wrong with a URL before it is judged as a target, or null. */
+export function judgeUrl(t: Texts, url: string): string | null {
+  if (url === '') return t.form.wrong.noUrl
+  return url.length > 2_048 ? t.form.wrong.longUrl : null
+}
+
+function isWhole(value: string, least: number, most: number): boolean {
+  return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
+}
+
+/** What was typed as `control/` takes it. `stored` are the names of the headers that the webhook has: those that are not typed any more go. */
+export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
+  const { name, url, isActive, triggers, previous, updateFields, isLatest, isBatch } = typed
+  return {
+    name,
+    url,
+    isActive,
+    triggers,
+    previous,
+    updateFields: updateFields.length > 0 ? updateFields : null,
+    mode: isLatest ? 'latest' : 'every',
+    logBodies: typed.logBodies,
+    batch: isBatch ? { maxEvents: Number(typed.maxEvents), maxWaitMs: Number(typed.maxWaitMs) } : null,
+    headers: headerChange(typed, stored),
+    ...certificateChange(typed),
+  }
+}
+
+/** What was typed of a client certificate; nothing where what is stored stays. */
+export function certificateChange({ clientCertificate, clientKey, noCertificate }: Typed) {
+  if (clientCertificate !== '' || clientKey !== '') return { clientCertificate, clientKey }
+  return noCertificate ? { clientCertificate: null, clientKey: null } : {}
+}
+
+export function headerChange(typed: Typed, stored: readonly string[]): Record<string, string | null> {
+  const names = typed.headers.map(({ name }) => name.toLowerCase())
+  return Object.fromEntries([
+    ...stored.filter(name => !names.includes(name)).map(name => [name, null] as const),
+    ...typed.headers.map(
+      ({ name, value, isStored }) => [name, value === '' && isStored ? redacted : value] as const,
+    ),
+  ])
+}

@@ -1,0 +1,167 @@
+import { z } from 'zod'
+import { type ListedWebhook, listWithFigures } from '../../control/webhooks/couplings.ts'
+import { changeWebhook } from '../../control/webhooks/webhooks.ts'
+import { shownUrl } from '../../domain/shown/shown.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { given, wrong, wrongField } from '../kit/given.ts'
+import { type Html, html, moment } from '../kit/html.ts'
+import { idParam } from '../kit/ids.ts'
+import { type PageCall, page } from '../kit/page.ts'
+import { outcomeWord } from '../log/attempt-line.ts'
+import type { Texts } from '../texts/en.ts'
+import { sparkline } from './sparkline.ts'
+import { shortTriggers, webhookState } from './state.ts'
+
+const liveEveryMs = 5_000
+
+export const webhookListPages = [
+  page({
+    method: 'get',
+    path: '/couplings',
+    role: 'viewer',
+    place: 'couplings',
+    async handle(call) {
+      const { t, may, query } = call
+      const wish = wished(query)
+      const { items, hasMore } = await listWithFigures(call.control, call.caller, wish, call.nowMs)
+      const isEmpty = items.length === 0 && wish.search === '' && wish.page === 1
+      const newButton = html`<a class="button main" href="/couplings/new">${t.couplings.new}</a>`
+      return {
+        show: 'page',
+        title: t.couplings.title,
+        actions: html`${may('admin') && !isEmpty && newButton}`,
+        body: html`${notice(t, query)}${isEmpty ? emptyState(t, may('admin') ? newButton : null) : list(call, items, hasMore)}`,
+      }
+    },
+  }),
+  page({
+    method: 'get',
+    path: '/couplings/live',
+    role: 'viewer',
+    place: 'couplings',
+    async handle(call) {
+      const wish = wished(call.query)
+      return {
+        show: 'live',
+        everyMs: liveEveryMs,
+        render: async nowMs =>
+          rows({ ...call, nowMs }, (await listWithFigures(call.control, call.caller, wish, nowMs)).items),
+      }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/active',
+    role: 'admin',
+    place: 'couplings',
+    params: z.object({ id: idParam }),
+    async handle(call) {
+      const { control, caller, params, form, t, isPart } = call
+      const wanted = given(form, 'is_active', z.enum(['true', 'false']))
+      if (wanted === wrong || wanted === undefined) return wrongField(t, 'is_active')
+      const isActive = wanted === 'true'
+      const changed = await changeWebhook(control, caller, params.id, { isActive })
+      if (!changed.ok) return failedAnswer(t, changed)
+      if (!isPart)
+        return { show: 'redirect', to: `/couplings?done=${isActive ? 'activated' : 'deactivated'}` }
+      const { items } = await listWithFigures(control, call.caller, wished(form), call.nowMs)
+      return { show: 'part', body: rows(call, items) }
+    },
+  }),
+]
+
+/** The search and the page number. */
+function wished(from: URLSearchParams): { search: string; page: number } {
+  const search = (from.get('search') ?? '').trim().replaceAll('\0', '').slice(0, 200)
+  const page = Number(/^\d{1,4}$/.exec(from.get('page') ?? '')?.[0] ?? 1)
+  return { search, page: Math.max(1, page) }
+}
+
+function notice(t: Texts, query: URLSearchParams): Html | false {
+  const done = query.get('done') ?? ''
+  return (
+    Object.hasOwn(t.couplings.done, done) &&
+    html`<p class="notice good" role="status">${t.couplings.done[done as keyof Texts['couplings']['done']]}</p>`
+  )
+}
+
+function emptyState(t: Texts, button: Html | null): Html {
+  const { empty } = t.couplings
+  return html`<div class="empty">
+<h2>${empty.title}</h2>
+<p>${empty.what}</p>
+<ol class="steps">${empty.steps.map(step => html`<li>${step}</li>`)}</ol>
+${button ?? html`<p class="quiet">${empty.askAdmin}</p>`}
+</div>`
+}
+
+function list(call: PageCall, items: readonly ListedWebhook[], hasMore: boolean): Html {
+  const { t, query } = call
+  const { search, page } = wished(query)
+  const { columns } = t.couplings
+  const address = (to: number) => `/couplings?${new URLSearchParams({ search, page: String(to) })}`
+  const live = `/couplings/live?${new URLSearchParams({ search, page: String(page) })}`
+  return html`<form class="search" role="search" action="/couplings">
+<label class="unseen" for="search">${t.couplings.search}</label>
+<input id="search" name="search" type="search" value="${search}" placeholder="${t.couplings.search}">
+<button>${t.couplings.find}</button>
+</form>
+${items.length === 0 && html`<p class="empty">${t.couplings.nothingFound(search)}</p>`}
+<div class="card flush"${items.length === 0 && html` hidden`}><table class="stacked couplings">
+<thead><tr><th scope="col">${columns.name}</th><th scope="col">${columns.state}</th><th scope="col">${columns.last}</th><th scope="col">${columns.failed}</th><th scope="col" class="number">${columns.waiting}</th><th scope="col">${columns.active}</th></tr></thead>
+<tbody data-live="${live}" id="couplings">${rows(call, items)}</tbody>
+</table></div>
+<nav class="pages" aria-label="${t.couplings.pages}">${page > 1 && html`<a class="button" rel="prev" href="${address(page - 1)}">${t.couplings.previousPage}</a>`}${hasMore && html`<a class="button" rel="next" href="${address(page + 1)}">${t.couplings.nextPage}</a>`}</nav>`
+}
+
+function rows(call: PageCall, items: readonly ListedWebhook[]): Html {
+  return html`${items.map(item => row(call, item))}`
+}
+
+function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figures }: ListedWebhook): Html {
+  const { columns } = t.couplings
+  const { id, name } = webhook
+  const url = shownUrl(webhook.url, caller.role)
+  return html`<tr id="coupling-${id}">
+<th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span><span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
+<td data-label="${columns.state}">${webhookState(t, webhook, nowMs)}</td>
+<td data-label="${columns.last}">${lastOutcome(t, id, figures.last)}</td>
+<td data-label="${columns.failed}">${failures(t, figures.hours)}</td>
+<td data-label="${columns.waiting}" class="number">${waiting(t, figures.waiting)}</td>
+<td data-label="${columns.active}">${may('admin') ? toggle(t, webhook, wished(form.size > 0 ? form : query)) : webhook.isActive ? t.yes : t.no}</td>
+</tr>`
+}
+
+function lastOutcome(t: Texts, id: number, last: ListedWebhook['figures']['last']): Html {
+  if (!last) return html`<span class="quiet">${t.couplings.nothingYet}</span>`
+  const word = outcomeWord(t, last)
+  const isGood = last.outcome === 'delivered'
+  return html`<a class="outcome ${isGood ? 'good' : 'bad'}" href="/couplings/${id}/log">${word}${last.status !== null && ` (${last.status})`}</a> <span class="quiet small">${moment(last.at, 'distance')}</span>`
+}
+
+function waiting(t: Texts, { count, isExact }: ListedWebhook['figures']['waiting']): Html | string {
+  if (count === 0 && isExact) return '0'
+  return html`<b>${new Intl.NumberFormat(t.language.code).format(count)}${!isExact && '+'}</b>`
+}
+
+function failures(t: Texts, hours: ListedWebhook['figures']['hours']): Html {
+  const requests = hours.reduce((sum, hour) => sum + hour.requests, 0)
+  const failed = hours.reduce((sum, hour) => sum + hour.failed, 0)
+  if (requests === 0) return html`<span class="quiet">–</span>`
+  const share = (100 * failed) / requests
+  const rate = `${failed > 0 && share < 1 ? '< 1' : Math.round(share)} %`
+  return html`<span class="rate"><span class="${failed > 0 ? 'bad' : 'quiet'}">${rate}</span> ${sparkline(hours, t.couplings.failedOf(failed, requests))}</span>`
+}
+
+/** A switch that works without a script too. */
+function toggle(
+  t: Texts,
+  { id, name, isActive, disabledReason }: ListedWebhook['webhook'],
+  { search, page }: { search: string; page: number },
+): Html {
+  const isOn = isActive && disabledReason === null
+  return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph">
+<input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}"><input type="hidden" name="search" value="${search}"><input type="hidden" name="page" value="${page}">
+<button id="active-${id}" class="switch" role="switch" aria-checked="${isOn ? 'true' : 'false'}" aria-label="${t.couplings.toggle(name)}"></button>
+</form>`
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod'
+import { getWebhook } from '../../control/webhooks/webhooks.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { idParam } from '../kit/ids.ts'
+import { type Page, type PageAnswer, type PageCall, page } from '../kit/page.ts'
+
+type None = Record<never, never>
+
+/** A call about one webhook, by the `id` in its path. */
+export type WebhookCall<More extends z.ZodRawShape = None> = PageCall<
+  { id: number } & z.output<z.ZodObject<More>>
+>
+
+/**
+ * Defines a page of one webhook, which `handle` is given; of one that is not there, the answer says so. `more` are further
+ * params of the path.
+ */
+export function webhookPage<More extends z.ZodRawShape = None>(
+  definition: Pick<Page, 'method' | 'path' | 'role'> & {
+    readonly more?: More
+    handle(call: WebhookCall<More>, webhook: Webhook): PageAnswer | Promise<PageAnswer>
+  },
+): Page {
+  const { more, handle, ...rest } = definition
+  return page({
+    ...rest,
+    place: 'couplings',
+    params: z.object({ id: idParam, ...more }),
+    async handle(call) {
+      const of = call as unknown as WebhookCall<More>
+      const webhook = await getWebhook(of.control, of.params.id)
+      return webhook.ok ? await handle(of, webhook.value) : failedAnswer(of.t, webhook)
+    },
+  })
+}

@@ -1,0 +1,75 @@
+import { disabledBy, willBeDisabledAt } from '../../domain/delivery/health.ts'
+import { isSlowed } from '../../domain/delivery/pace.ts'
+import { actionTypes } from '../../domain/event/event.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { type Html, html } from '../kit/html.ts'
+import { actionName, entityName } from '../kit/names.ts'
+import type { PageCall } from '../kit/page.ts'
+import type { Texts } from '../texts/en.ts'
+import { duration } from '../texts/figures.ts'
+
+/** The state of a webhook, and the reason where it is not well. */
+export function webhookState(t: Texts, webhook: Webhook, nowMs: number): Html {
+  const { state } = t.couplings
+  const badge = (kind: string, word: string, why: string | null = null) =>
+    html`<span class="badge ${kind}">${word}</span>${why !== null && html`<p class="hint why">${why}</p>`}`
+  if (!webhook.isActive) return badge('', state.inactive)
+  if (webhook.disabledReason !== null)
+    return badge('bad', state.disabled, t.couplings.state[disabledBy(webhook)])
+  const held =
+    webhook.heldUntil && webhook.heldUntil.getTime() > nowMs
+      ? state.heldFor(duration(t, webhook.heldUntil.getTime() - nowMs))
+      : null
+  const end = willBeDisabledAt(webhook, new Date(nowMs))
+  if (end) {
+    const leftMs = end.getTime() - nowMs
+    return badge(
+      'warn',
+      state.failing,
+      [leftMs > 0 ? state.willBeDisabled(duration(t, leftMs)) : state.willBeDisabledSoon, held]
+        .filter(one => one !== null)
+        .join(' '),
+    )
+  }
+  if (held !== null) return badge('warn', state.held, held)
+  return badge('good', state.active)
+}
+
+/** The reduced pace of a webhook whose receiver was down or overloaded; nothing at full pace. */
+export function paceLine({ t, control }: Pick<PageCall, 't' | 'control'>, webhookId: number): Html | false {
+  const pace = control.paceOf(webhookId)
+  if (!pace || !isSlowed(pace, control.mostInFlight)) return false
+  const seconds = Math.ceil(pace.pausedForMs / 1_000)
+  return html`<p class="hint">${seconds > 0 ? t.couplings.pace.paused(seconds) : t.couplings.pace.slowed(pace.limit, control.mostInFlight)} ${t.couplings.pace.ofThisProcess}</p>`
+}
+
+/** `user: all`, `company: new, update`. */
+export function shortTriggers(t: Texts, triggers: readonly string[]): Html {
+  const byEntity = Map.groupBy(triggers, trigger => trigger.split('.')[0]!)
+  return html`${[...byEntity].map(([entity, its]) => {
+    const actions = its.map(trigger => trigger.split('.')[1]!)
+    const said =
+      actions.length === actionTypes.length
+        ? t.couplings.allActions
+        : actions.map(action => actionName(t, action)).join(', ')
+    return html`<span class="trigger"><b>${entityName(t, entity)}</b> ${said}</span> `
+  })}`
+}
+
+const tabs = [
+  { name: 'settings', path: '' },
+  { name: 'test', path: '/test' },
+  { name: 'log', path: '/log' },
+  { name: 'secret', path: '/secret' },
+] as const
+export type WebhookTab = (typeof tabs)[number]['name']
+
+/** The tabs of one webhook. */
+export function webhookTabs(t: Texts, id: number, here: WebhookTab, shown: readonly WebhookTab[]): Html {
+  return html`<nav class="tabs" aria-label="${t.couplings.tabsLabel}"><ul>${tabs
+    .filter(({ name }) => shown.includes(name))
+    .map(
+      ({ name, path }) =>
+        html`<li><a href="/couplings/${id}${path}"${name === here && html` aria-current="page"`}>${t.couplings.tabs[name]}</a></li>`,
+    )}</ul></nav>`
+}

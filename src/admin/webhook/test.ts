@@ -1,0 +1,58 @@
+import { testWebhook } from '../../control/webhooks/test-webhook.ts'
+import { shownUrl } from '../../domain/shown/shown.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { type Html, html, nothing, problemText } from '../kit/html.ts'
+import type { PageAnswer, PageCall } from '../kit/page.ts'
+import { attemptView } from '../log/attempt-view.ts'
+import { tabsFor } from './edit.ts'
+import { testProblems, userField } from './form.ts'
+import { shownProblems } from './input.ts'
+import { webhookPage } from './page.ts'
+import { webhookTabs } from './state.ts'
+
+export const webhookTestPages = [
+  webhookPage({
+    method: 'get',
+    path: '/couplings/:id/test',
+    role: 'operator',
+    handle: (call, webhook) => testPage(call, webhook, nothing),
+  }),
+  webhookPage({
+    method: 'post',
+    path: '/couplings/:id/test',
+    role: 'operator',
+    async handle(call, webhook) {
+      const { control, caller, params, form, t, isPart } = call
+      const userId = (form.get('user_id') ?? '').trim()
+      const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
+      const answer = (body: Html) =>
+        isPart ? ({ show: 'part', body } as const) : testPage(call, webhook, body, result.ok ? 200 : 422)
+      if (result.ok) return answer(attemptView(t, result.value, caller.role))
+      if (result.kind === 'invalid') return answer(testProblems(shownProblems(t, result.problems)))
+      if (result.kind === 'busy') return answer(problemText(t.test.busy(result.retryAfterS)))
+      return failedAnswer(t, result)
+    },
+  }),
+]
+
+function testPage(
+  call: PageCall,
+  { id, name, url }: Webhook,
+  result: Html,
+  status: 200 | 422 = 200,
+): PageAnswer {
+  const { t, caller, form } = call
+  return {
+    show: 'page',
+    title: t.test.title,
+    status,
+    crumbs: [{ text: name, href: `/couplings/${id}` }],
+    body: html`${webhookTabs(t, id, 'test', tabsFor(call))}
+<form method="post" action="/couplings/${id}/test" class="card grid" hx-post="/couplings/${id}/test" hx-target="#tried" hx-disable="find button">
+<p>${t.test.what(shownUrl(url, caller.role))}</p>
+<div class="row">${userField(t, caller.userId, form.get('user_id') ?? '')}<button class="main busy">${t.test.send}</button></div>
+</form>
+<div id="tried" class="card tried" aria-live="polite">${result}</div>`,
+  }
+}

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto'
+import type { Context } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { Control } from '../../control/kit/control.ts'
+import { once } from '../../control/kit/once.ts'
+import type { Failed } from '../../control/kit/result.ts'
+import { failed, problem } from './problem.ts'
+import type { ApiEnv } from './route.ts'
+
+/** An answer that went well, as it is written: what a repetition gets. */
+export type Written = {
+  readonly status: ContentfulStatusCode | 204
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | null
+}
+
+/**
+ * Carries a POST out once for each `Idempotency-Key`; a repetition within 24 hours gets the first answer.
+ * Without the header it is carried out. What failed may be sent again with the same key.
+ * https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+ */
+export async function idempotent(
+  c: Context<ApiEnv>,
+  control: Control,
+  work: () => Promise<Failed | { ok: true; written: Written }>,
+): Promise<Response> {
+  const key = c.req.header('idempotency-key')
+  if (key === undefined) {
+    const done = await work()
+    return done.ok ? send(c, done.written) : failed(c, done)
+  }
+  if (!/^[!-~]{1,255}$/.test(key))
+    return problem(
+      c,
+      422,
+      'Idempotency-Key: must be 1 to 255 visible ASCII characters, new for each thing to do.',
+    )
+
+  const { pathname, search } = new URL(c.req.url)
+  const hash = createHash('sha256')
+    .update(JSON.stringify([pathname, search, await c.req.text()]))
+    .digest()
+  let failure: Failed | null = null
+  const result = await once(control, c.get('caller'), { key, hash }, async () => {
+    const done = await work()
+    if (done.ok) return JSON.stringify(done.written)
+    failure = done
+    return null
+  })
+  switch (result.state) {
+    case 'answered':
+      if (result.isReplay) c.header('idempotent-replayed', 'true')
+      return send(c, JSON.parse(result.answer))
+    case 'other_request':
+      return problem(
+        c,
+        422,
+        'Idempotency-Key: was used for another request. Use a new one for each thing to do, and the same one only to repeat it.',
+      )
+    case 'failed':
+      if (result.mayEnd) c.header('retry-after', '1')
+      return failed(c, result.failure)
+    case 'changed_nothing':
+      return failed(c, failure!)
+    default:
+      return result satisfies never
+  }
+}
+
+export function send(c: Context, { status, headers, body }: Written): Response {
+  for (const [name, value] of Object.entries(headers)) c.header(name, value)
+  if (status === 204 || body === null) return c.body(null, status)
+  return c.body(body, status, { 'content-type': 'application/json' })
+}

@@ -1,0 +1,76 @@
+import type { Context, Hono } from 'hono'
+import type { Control } from '../../control/kit/control.ts'
+import { mayAct } from '../../domain/access/role.ts'
+import { matches } from './etag.ts'
+import { idempotent, send } from './idempotency.ts'
+import { read, readJson } from './input.ts'
+import { failed, problem } from './problem.ts'
+import type { ApiEnv, Route } from './route.ts'
+
+/**
+ * Serves routes at their paths: judges the caller's role, reads what comes in, and writes the answer. Whoever
+ * calls was let in before. A path answers other methods with those that it has.
+ */
+export function mount(app: Hono<ApiEnv>, routes: readonly Route[], control: Control): void {
+  for (const route of routes)
+    app.on(route.method.toUpperCase(), honoPath(route.path), c => serve(c, route, control))
+  for (const path of new Set(routes.map(route => route.path))) {
+    const methods = routes.filter(route => route.path === path).map(route => route.method.toUpperCase())
+    app.all(honoPath(path), c => otherMethod(c, methods))
+  }
+}
+
+/** `/api/webhooks/:id` for `/api/webhooks/{id}`. */
+function honoPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1')
+}
+
+async function serve(c: Context<ApiEnv>, route: Route, control: Control): Promise<Response> {
+  const caller = c.get('caller')
+  if (!mayAct(caller.role, route.role))
+    return problem(
+      c,
+      403,
+      `This needs a token with the role ${route.role}; "${caller.name}" has the role ${caller.role}.`,
+    )
+  const params = route.params ? read(c, route.params, c.req.param()) : nothing
+  if (!params.ok) return params.response
+  const twice = Object.entries(c.req.queries()).find(([, values]) => values.length > 1)?.[0]
+  if (route.query && twice !== undefined) {
+    const detail = `${twice}: appears more than once. Give it once.`
+    return problem(c, 422, detail, { errors: [{ pointer: `/${twice}`, detail }] })
+  }
+  const query = route.query ? read(c, route.query, c.req.query()) : nothing
+  if (!query.ok) return query.response
+  const body = route.body ? await readJson(c, route.body, route.whenNoBody) : nothing
+  if (!body.ok) return body.response
+
+  const work = async () => {
+    const done = await route.handle({
+      control,
+      caller,
+      isMatch: tag => matches(c.req.header('if-match'), tag),
+      params: params.value,
+      query: query.value,
+      body: body.value,
+    })
+    if (!done.ok) return done
+    const { status } = route.answer
+    const text = status === 204 ? null : JSON.stringify(done.value)
+    return { ok: true as const, written: { status, headers: done.headers ?? {}, body: text } }
+  }
+  if (route.method === 'post') return await idempotent(c, control, work)
+  const done = await work()
+  return done.ok ? send(c, done.written) : failed(c, done)
+}
+
+const nothing = { ok: true, value: undefined } as const
+
+/** The answer where a path has `methods` but not this one. https://www.rfc-editor.org/rfc/rfc9110#status.405 */
+export function otherMethod(c: Context, methods: readonly string[]): Response {
+  const known = methods.flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+  const allow = [...known, 'OPTIONS'].join(', ')
+  c.header('allow', allow)
+  if (c.req.method === 'OPTIONS') return c.body(null, 204)
+  return problem(c, 405, `${c.req.path} has no ${c.req.method}, only ${allow}.`)
+}

@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import type { LoggedAttempt } from '../../control/kit/control.ts'
+import type { Role } from '../../domain/access/role.ts'
+import { shownAttempt } from '../../domain/shown/shown.ts'
+import { bigId, time, tooLargeBytes } from '../kit/fields.ts'
+
+export const triggers = ['schedule', 'manual', 'test'] as const
+export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
+
+const headers = z.record(z.string(), z.string())
+
+/** One HTTP request of the log, in full. */
+export const attemptSchema = z
+  .object({
+    id: bigId(),
+    webhook_id: z.int(),
+    trigger: z
+      .enum(triggers)
+      .meta({ description: 'Why walhook sent it: a change, a resend by hand, or a test.' }),
+    event_id: bigId().nullable().meta({ description: 'Null for a test and for a batch.' }),
+    event_ids: z
+      .array(bigId())
+      .nullable()
+      .meta({ description: 'The events of a batch, in the order of the body. Null for any other request.' }),
+    message_id: z.string().meta({ description: 'The header `webhook-id`, the same on every attempt.' }),
+    entity_type: z.string().nullable().meta({ description: 'Null for a batch, like the next two fields.' }),
+    entity_id: z.string().nullable(),
+    action_type: z.string().nullable(),
+    number: z.int().meta({ description: 'The number of this attempt of a delivery or a batch, from 1.' }),
+    outcome: z.enum(outcomes),
+    error: z
+      .object({ class: z.string(), message: z.string() })
+      .nullable()
+      .meta({ description: 'Why the attempt failed, and what to try.' }),
+    started_at: time(),
+    duration_ms: z.number(),
+    phases: z
+      .object({
+        dns: z.number().optional(),
+        connect: z.number().optional(),
+        tls: z.number().optional(),
+        first_byte: z.number().optional(),
+        body: z.number().optional(),
+      })
+      .meta({
+        description:
+          'Duration of each phase in ms. A phase that did not happen is absent: a kept-alive connection has no dns, connect and tls.',
+      }),
+    remote_address: z.string().nullable(),
+    next_attempt_at: time().nullable(),
+    bodies_kept: z.boolean().meta({
+      description:
+        "Whether the log still has both bodies. The webhook's `log_bodies`, the age of the log and a forgotten entity remove them.",
+    }),
+    too_large_bytes: tooLargeBytes(),
+    request: z.object({ method: z.literal('POST'), url: z.string(), headers, body: z.string() }),
+    response: z
+      .object({ status: z.int(), headers, body: z.string(), truncated: z.boolean() })
+      .nullable()
+      .meta({ description: 'Null where no complete response head arrived.' }),
+  })
+  .meta({ id: 'Attempt' })
+
+/** An attempt as a caller of this role may read it. */
+export const attemptJson =
+  (role: Role) =>
+  (logged: LoggedAttempt): z.input<typeof attemptSchema> => {
+    const attempt = shownAttempt(logged, role)
+    return {
+      id: String(attempt.id),
+      webhook_id: attempt.webhookId,
+      trigger: attempt.trigger,
+      event_id: attempt.eventId === null ? null : String(attempt.eventId),
+      event_ids: attempt.eventIds?.map(String) ?? null,
+      message_id: attempt.messageId,
+      entity_type: attempt.entityType,
+      entity_id: attempt.entityId,
+      action_type: attempt.actionType,
+      number: attempt.number,
+      outcome: attempt.outcome,
+      error:
+        attempt.errorClass === null
+          ? null
+          : { class: attempt.errorClass, message: attempt.errorMessage ?? '' },
+      started_at: attempt.startedAt.toISOString(),
+      duration_ms: attempt.durationMs,
+      phases: attempt.phases,
+      remote_address: attempt.remoteAddress,
+      next_attempt_at: attempt.nextAttemptAt?.toISOString() ?? null,
+      bodies_kept: attempt.hasBodies,
+      ...(attempt.tooLargeBytes !== undefined && { too_large_bytes: attempt.tooLargeBytes }),
+      request: { method: 'POST', ...attempt.request },
+      response: attempt.response,
+    }
+  }

@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import { type AuditRecord, listAudit } from '../../control/access/audit.ts'
+import { actorKinds, auditActions } from '../../domain/access/audit.ts'
+import { bigCursor, bigId, id, limit, page, pageJson, time } from '../kit/fields.ts'
+import { route } from '../kit/route.ts'
+
+const auditSchema = z
+  .object({
+    id: bigId(),
+    at: time(),
+    actor: z.object({
+      kind: z.enum(actorKinds).meta({
+        description: 'A stored token, the token of the configuration, a command, or walhook itself.',
+      }),
+      name: z.string(),
+      token_id: z.int().nullable(),
+      user_id: z.string().nullable(),
+    }),
+    action: z.enum(auditActions),
+    target_id: z
+      .string()
+      .nullable()
+      .meta({ description: 'The id of the changed thing. The action names its sort.' }),
+    webhook_id: z.int().nullable(),
+    changes: z
+      .record(z.string(), z.object({ from: z.json().optional(), to: z.json().optional() }))
+      .meta({ description: 'Each changed field, before and after. Secrets are never shown.' }),
+  })
+  .meta({ id: 'AuditRecord' })
+
+export const auditRoutes = [
+  route({
+    method: 'get',
+    path: '/api/audit',
+    id: 'listAudit',
+    tag: 'Audit',
+    summary: 'Lists the audit records, newest first',
+    description: 'Includes changes made by commands and by walhook itself.',
+    role: 'admin',
+    query: z.strictObject({ limit: limit(100, 50), cursor: bigCursor(), webhook_id: id().optional() }),
+    answer: { status: 200, what: 'A page of records', schema: page(auditSchema) },
+    async handle({ control, query: { limit, cursor, webhook_id } }) {
+      const page = { limit, before: cursor ?? null, webhookId: webhook_id ?? null }
+      return { ok: true, value: pageJson(await listAudit(control, page), auditJson) }
+    },
+  }),
+]
+
+function auditJson(record: AuditRecord): z.input<typeof auditSchema> {
+  const { kind, name, tokenId, userId } = record.actor
+  return {
+    id: String(record.id),
+    at: record.at.toISOString(),
+    actor: { kind, name, token_id: tokenId, user_id: userId },
+    action: record.action,
+    target_id: record.targetId,
+    webhook_id: record.webhookId,
+    changes: record.changes as z.input<typeof auditSchema>['changes'],
+  }
+}

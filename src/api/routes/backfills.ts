@@ -1,0 +1,179 @@
+import { z } from 'zod'
+import {
+  cancelBackfill,
+  changeBackfill,
+  getBackfill,
+  listBackfills,
+  startBackfill,
+} from '../../control/status/backfills.ts'
+import {
+  type Backfill,
+  forecast,
+  maxRowsPerSecond,
+  usualRowsPerSecond,
+} from '../../domain/capture/backfill.ts'
+import { pageMendOf } from '../../domain/capture/page-failures.ts'
+import { id, idCursor, limit, page, pageJson, text, time } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+
+const actions = ['new', 'update'] as const
+const rowsPerSecond = () =>
+  z
+    .int('must be a whole number')
+    .min(1, 'must be at least 1')
+    .max(maxRowsPerSecond, `must be at most ${maxRowsPerSecond}`)
+    .meta({ description: 'Maximum number of rows per second.' })
+
+const newBackfill = z
+  .strictObject({
+    entity_type: text().min(1, 'must not be empty').meta({ description: 'The entity type, as in `user`.' }),
+    webhook_id: z
+      .int('must be the id of a webhook')
+      .min(1)
+      .max(2_147_483_647)
+      .nullable()
+      .default(null)
+      .meta({ description: 'The receiving webhook. Null: every active webhook with the trigger.' }),
+    action_type: z.enum(actions, 'must be new or update').optional().meta({
+      description: 'The action of the events. Default: from the mapping, usually `new`.',
+    }),
+    rows_per_second: rowsPerSecond().default(usualRowsPerSecond),
+  })
+  .meta({ id: 'NewBackfill' })
+const backfillChange = z.strictObject({ rows_per_second: rowsPerSecond() }).meta({ id: 'BackfillChange' })
+
+const backfillSchema = z
+  .object({
+    id: z.int(),
+    entity_type: z.string(),
+    webhook_id: z.int().nullable(),
+    action_type: z.enum(actions),
+    rows_per_second: z.int(),
+    state: z.enum(['waiting', 'running', 'done', 'cancelled', 'failed']),
+    reason: z.string().nullable().meta({
+      description: 'Why the backfill is waiting, was cancelled or failed. Null otherwise.',
+    }),
+    code: z.string().nullable().meta({
+      description:
+        'The reason for programs: `page.failed`, `page.timed_out`, … Null where nobody needs to act.',
+    }),
+    mend: z.string().nullable().meta({ description: 'How to fix it. Null where nobody needs to act.' }),
+    rows_done: z.int(),
+    rows_estimate: z.int().nullable().meta({
+      description: 'Estimated number of rows, from the statistics of Postgres. Null where it has none.',
+    }),
+    real_rows_per_second: z.number().nullable(),
+    done_about: time().nullable().meta({ description: 'Estimated end at the present pace.' }),
+    created_at: time(),
+    started_at: time().nullable(),
+    ended_at: time().nullable(),
+  })
+  .meta({ id: 'Backfill' })
+
+const tag = 'Backfills'
+const params = z.strictObject({ id: id() })
+const one = { status: 200, what: 'The backfill', schema: backfillSchema } as const
+
+/** Sends what was there before. */
+export const backfillRoutes = [
+  route({
+    method: 'post',
+    path: '/api/backfills',
+    id: 'startBackfill',
+    tag,
+    summary: 'Starts a backfill: sends every existing row',
+    description:
+      'Each row becomes an event, in order with new changes: a receiver never gets an older state after a newer one. The backfill pauses while more than 10,000 deliveries are pending for one of its webhooks.',
+    role: 'operator',
+    body: newBackfill,
+    answer: { ...one, status: 201, headers: ['location'] },
+    async handle({ control, caller, body }) {
+      const wish = {
+        entityType: body.entity_type,
+        webhookId: body.webhook_id,
+        actionType: body.action_type,
+        rowsPerSecond: body.rows_per_second,
+      }
+      const started = await startBackfill(control, caller, wish)
+      return answer(started, backfillJson, ({ id }) => ({ location: `/api/backfills/${id}` }))
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/backfills',
+    id: 'listBackfills',
+    tag,
+    summary: 'Lists backfills, newest first',
+    role: 'viewer',
+    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
+    answer: { status: 200, what: 'A page of backfills', schema: page(backfillSchema) },
+    async handle({ control, query: { limit, cursor } }) {
+      const found = await listBackfills(control, { limit, before: cursor === 0 ? null : cursor })
+      return { ok: true, value: pageJson(found, backfillJson) }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/backfills/{id}',
+    id: 'getBackfill',
+    tag,
+    summary: 'Reads the progress of a backfill',
+    role: 'viewer',
+    params,
+    answer: one,
+    async handle({ control, params }) {
+      return answer(await getBackfill(control, params.id), backfillJson)
+    },
+  }),
+  route({
+    method: 'patch',
+    path: '/api/backfills/{id}',
+    id: 'changeBackfill',
+    tag,
+    summary: 'Changes the pace of a backfill',
+    role: 'operator',
+    params,
+    body: backfillChange,
+    answer: one,
+    async handle({ control, caller, params, body }) {
+      const change = { rowsPerSecond: body.rows_per_second }
+      return answer(await changeBackfill(control, caller, params.id, change), backfillJson)
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/api/backfills/{id}',
+    id: 'cancelBackfill',
+    tag,
+    summary: 'Cancels a backfill',
+    description: 'Its pending deliveries stay.',
+    role: 'operator',
+    params,
+    answer: one,
+    async handle({ control, caller, params }) {
+      return answer(await cancelBackfill(control, caller, params.id), backfillJson)
+    },
+  }),
+]
+
+function backfillJson(backfill: Backfill): z.input<typeof backfillSchema> {
+  const { rowsPerSecond, doneAt } = forecast(backfill, Date.now())
+  return {
+    id: backfill.id,
+    entity_type: backfill.entityType,
+    webhook_id: backfill.webhookId,
+    action_type: backfill.actionType,
+    rows_per_second: backfill.rowsPerSecond,
+    state: backfill.state,
+    reason: backfill.reason,
+    code: backfill.code,
+    mend: backfill.code && pageMendOf(backfill.code),
+    rows_done: backfill.rowsDone,
+    rows_estimate: backfill.rowsEstimate,
+    real_rows_per_second: rowsPerSecond === null ? null : Math.round(rowsPerSecond * 10) / 10,
+    done_about: doneAt?.toISOString() ?? null,
+    created_at: backfill.createdAt.toISOString(),
+    started_at: backfill.startedAt?.toISOString() ?? null,
+    ended_at: backfill.endedAt?.toISOString() ?? null,
+  }
+}

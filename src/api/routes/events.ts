@@ -1,0 +1,166 @@
+import { z } from 'zod'
+import { type EventLine, type ExplainedDelivery, explainEvent, listEvents } from '../../control/log/events.ts'
+import { actionTypes } from '../../domain/event/event.ts'
+import { explainStates } from '../../domain/shown/explain.ts'
+import { parseExactly } from '../../domain/value/json-text.ts'
+import {
+  bigCursor,
+  bigId,
+  bigIdInput,
+  id,
+  idCursor,
+  limit,
+  page,
+  pageJson,
+  text,
+  time,
+  tooLargeBytes,
+} from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+
+const eventFields = {
+  id: bigId(),
+  entity_type: z.string(),
+  entity_id: z.string(),
+  action_type: z.enum(actionTypes),
+  committed_at: time().meta({ description: 'When its transaction committed in the source.' }),
+  changed: z
+    .array(z.string())
+    .nullable()
+    .meta({ description: 'The fields that an update changed. Null where unknown.' }),
+  omitted: z
+    .array(z.string())
+    .nullable()
+    .meta({ description: 'Fields that the body lacks because their value is unknown.' }),
+}
+const eventSchema = z.object(eventFields).meta({ id: 'Event' })
+
+const explainedSchema = z
+  .object({
+    webhook_id: z.int(),
+    webhook_name: z.string(),
+    state: z.enum(explainStates).meta({
+      description:
+        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field). `unknown`: no more is kept.',
+    }),
+    sentence: z.string().meta({ description: 'The state as a sentence.' }),
+    delivered_at: time().nullable().meta({ description: 'When the receiver last accepted it.' }),
+    until: time().nullable().meta({ description: 'When it is due, where known.' }),
+    other_event_id: bigId()
+      .nullable()
+      .meta({ description: 'The event that goes first, or that superseded it.' }),
+  })
+  .meta({ id: 'ExplainedDelivery' })
+
+const explainedEventSchema = z
+  .object({
+    ...eventFields,
+    body: z
+      .string()
+      .meta({ description: 'The request body, without the additions of a webhook’s settings.' }),
+    too_large_bytes: tooLargeBytes(),
+    previous: z
+      .record(z.string(), z.json())
+      .nullable()
+      .meta({ description: 'The previous values of the changed fields, where known.' }),
+    deliveries: z
+      .array(explainedSchema)
+      .meta({ description: 'By webhook id, at most 1,000. `next_cursor` leads to the next page.' }),
+    next_cursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
+  })
+  .meta({ id: 'ExplainedEvent' })
+
+const tag = 'Events'
+
+export const eventRoutes = [
+  route({
+    method: 'get',
+    path: '/api/events',
+    id: 'listEvents',
+    tag,
+    summary: 'Lists events, newest first',
+    description: 'All events, or those of one entity.',
+    role: 'viewer',
+    query: z
+      .strictObject({
+        entity_type: text().min(1).optional(),
+        entity_id: text().min(1).optional(),
+        limit: limit(100, 50),
+        cursor: bigCursor(),
+      })
+      .refine(
+        query => (query.entity_type === undefined) === (query.entity_id === undefined),
+        'name entity_type and entity_id together, or neither',
+      ),
+    answer: { status: 200, what: 'A page of events', schema: page(eventSchema) },
+    async handle({ control, query: { entity_type, entity_id, limit, cursor } }) {
+      const entity =
+        entity_type === undefined || entity_id === undefined
+          ? null
+          : { entityType: entity_type, entityId: entity_id }
+      const found = await listEvents(control, { entity, limit, before: cursor ?? null })
+      return { ok: true, value: pageJson(found, eventJson) }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/events/{event_id}',
+    id: 'explainEvent',
+    tag,
+    summary: 'Reads an event and explains its delivery to each webhook',
+    role: 'viewer',
+    params: z.strictObject({ event_id: bigIdInput('an event') }),
+    query: z.strictObject({
+      webhook_id: id().optional().meta({ description: 'Explains this webhook only.' }),
+      cursor: idCursor().meta({
+        description: '`next_cursor` of the previous page.',
+      }),
+    }),
+    answer: { status: 200, what: 'The event with its deliveries', schema: explainedEventSchema },
+    async handle({ control, params, query }) {
+      return answer(
+        await explainEvent(control, params.event_id, {
+          webhookId: query.webhook_id ?? null,
+          after: query.cursor,
+        }),
+        found => ({
+          ...eventJson(found.event),
+          body: found.event.body,
+          ...(found.event.tooLargeBytes !== undefined && { too_large_bytes: found.event.tooLargeBytes }),
+          previous: found.event.previous === null ? null : exactly(found.event.previous),
+          deliveries: found.deliveries.map(explainedJson),
+          next_cursor: found.next === null ? null : String(found.next),
+        }),
+      )
+    },
+  }),
+]
+
+function eventJson(event: EventLine): z.input<typeof eventSchema> {
+  return {
+    id: String(event.id),
+    entity_type: event.entityType,
+    entity_id: event.entityId,
+    action_type: event.actionType,
+    committed_at: event.committedAt.toISOString(),
+    changed: event.changed && [...event.changed],
+    omitted: event.omitted && [...event.omitted],
+  }
+}
+
+function explainedJson(said: ExplainedDelivery): z.input<typeof explainedSchema> {
+  return {
+    webhook_id: said.webhookId,
+    webhook_name: said.webhookName,
+    state: said.state,
+    sentence: said.sentence,
+    delivered_at: said.deliveredAt?.toISOString() ?? null,
+    until: said.until?.toISOString() ?? null,
+    other_event_id: said.other === null ? null : String(said.other),
+  }
+}
+
+/** Values that a receiver got as text of Postgres's: no digit is lost. */
+function exactly(previous: string): z.input<typeof explainedEventSchema>['previous'] {
+  return parseExactly(previous) as z.input<typeof explainedEventSchema>['previous']
+}

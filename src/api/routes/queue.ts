@@ -1,0 +1,245 @@
+import { z } from 'zod'
+import { cancelWaiting, type Waiting } from '../../control/log/cancel.ts'
+import {
+  type ReplayCursor,
+  type ReplayResult,
+  type ReplayWish,
+  replayEvents,
+} from '../../control/log/replay.ts'
+import { type Resend, resendEvent } from '../../control/log/resend.ts'
+import { bigId, bigIdInput, moment, text } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+import { webhookParams } from './webhooks.ts'
+
+const entityId = () => z.union([text().min(1), z.int()], 'must be the id of an entity')
+
+const beyond = () =>
+  z.boolean().optional().meta({
+    description:
+      'Includes events outside the webhook’s triggers. Only an admin may set it, and the audit records it.',
+  })
+
+const resendRequest = z
+  .strictObject({ event_id: bigIdInput('an event'), beyond_triggers: beyond() })
+  .meta({ id: 'ResendRequest' })
+const resendSchema = z
+  .object({
+    webhook_id: z.int(),
+    event_id: bigId(),
+    message_id: z.string().meta({ description: 'The header `webhook-id`, unchanged.' }),
+    entity_type: z.string(),
+    entity_id: z.string(),
+    behind_event_id: bigId().nullable().meta({
+      description: 'The event of the same entity that goes first. Null where this one is next.',
+    }),
+    newer_delivered: z.boolean().meta({
+      description: 'Whether the receiver gets this older state after a newer one.',
+    }),
+  })
+  .meta({ id: 'Resend' })
+
+const cancelRequest = z
+  .strictObject({
+    all: z.literal(true).optional().meta({ description: 'All pending deliveries.' }),
+    entity_type: text().min(1).optional(),
+    entity_id: entityId().optional(),
+    event_id: bigIdInput('an event').optional(),
+  })
+  .refine(
+    ({ all, entity_type, entity_id, event_id }) =>
+      (entity_type === undefined) === (entity_id === undefined) &&
+      [all, entity_type, event_id].filter(value => value !== undefined).length === 1,
+    'name one of: all (true), event_id, or entity_type with entity_id',
+  )
+  .meta({ id: 'CancelRequest' })
+const cancelledSchema = z
+  .object({
+    cancelled: z.int().meta({ description: 'Number of deliveries that this call cancelled.' }),
+    is_complete: z.boolean().meta({
+      description: 'False where more may remain: call again.',
+    }),
+  })
+  .meta({ id: 'Cancelled' })
+
+const cursor = () =>
+  text()
+    .transform(readCursor)
+    .refine(value => value !== null, 'must be a cursor that the same call gave')
+    .meta({ asJson: { type: 'string', description: '`next_cursor` of the previous call.' } })
+    .optional()
+const from = () => moment().meta({ description: 'At or after this time.' })
+const to = () => moment().meta({ description: 'Before this time. Default: now.' })
+
+const replayRequest = z
+  .strictObject({
+    from: from().optional(),
+    to: to().optional(),
+    triggers: z
+      .array(text())
+      .min(1, 'must hold at least one trigger')
+      .max(100, 'must hold at most 100')
+      .optional()
+      .meta({
+        description: 'Only these triggers, as in `user.new`. Default: those of the webhook.',
+      }),
+    event_ids: z
+      .array(bigIdInput('an event'))
+      .min(1, 'must hold at least one')
+      .max(1_000, 'must hold at most 1000')
+      .optional(),
+    beyond_triggers: beyond(),
+    cursor: cursor(),
+  })
+  .refine(
+    ({ from, to, triggers, event_ids }) =>
+      event_ids === undefined ? from !== undefined : [from, to, triggers].every(value => value === undefined),
+    'name from (with to and triggers, if wanted), or event_ids',
+  )
+  .meta({ id: 'ReplayRequest' })
+const resendFailedRequest = z
+  .strictObject({ from: from(), to: to().optional(), beyond_triggers: beyond(), cursor: cursor() })
+  .meta({ id: 'ResendFailedRequest' })
+const replaySchema = z
+  .object({
+    queued: z.int().meta({ description: 'Number of deliveries that this call queued.' }),
+    next_cursor: z.string().nullable().meta({
+      description: 'Not null where more remains: call again with the same fields and this as `cursor`.',
+    }),
+  })
+  .meta({ id: 'Replay' })
+
+const tag = 'Queue'
+
+/** What an admin does to the queue by hand. */
+export const queueRoutes = [
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/resend',
+    id: 'resendEvent',
+    tag,
+    summary: 'Resends an event',
+    description: 'Keeps the `webhook-id` and the order of its entity, and starts with the first attempt.',
+    role: 'operator',
+    params: webhookParams,
+    body: resendRequest,
+    answer: { status: 202, what: 'Queued', schema: resendSchema },
+    async handle({ control, caller, params, body }) {
+      return answer(
+        await resendEvent(control, caller, params.id, body.event_id, {
+          beyondTriggers: body.beyond_triggers ?? false,
+        }),
+        resendJson,
+      )
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/resend-failed',
+    id: 'resendFailed',
+    tag,
+    summary: 'Resends failed events of a time range that are still undelivered',
+    description: 'Dead letters, and, at once, events that are retrying.',
+    role: 'operator',
+    params: webhookParams,
+    body: resendFailedRequest,
+    answer: { status: 202, what: 'Queued', schema: replaySchema },
+    async handle({ control, caller, params, body: { from, to, beyond_triggers, cursor } }) {
+      const wish = { of: 'failed', from, to: to ?? null } as const
+      return answer(
+        await replayEvents(control, caller, params.id, wish, cursor ?? null, {
+          beyondTriggers: beyond_triggers ?? false,
+        }),
+        replayJson,
+      )
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/replay',
+    id: 'replayEvents',
+    tag,
+    summary: 'Replays the events of a time range or a list',
+    description:
+      'Includes events that are older than the webhook or that its `update_fields` exclude, and skips events outside its triggers. Each entity’s events stay in order, before its newer pending ones. Pending events stay as they are. A range that ends in the past leaves the receiver with the states of that time.',
+    role: 'operator',
+    params: webhookParams,
+    body: replayRequest,
+    answer: { status: 202, what: 'Queued', schema: replaySchema },
+    async handle({ control, caller, params, body }) {
+      return answer(
+        await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null, {
+          beyondTriggers: body.beyond_triggers ?? false,
+        }),
+        replayJson,
+      )
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/cancel',
+    id: 'cancelWaiting',
+    tag,
+    summary: 'Cancels pending deliveries',
+    description:
+      'Of the webhook, of one entity, or of one event. Deliveries in flight and later events are unaffected. Cancelled events can be resent.',
+    role: 'operator',
+    params: webhookParams,
+    body: cancelRequest,
+    answer: { status: 200, what: 'The number of cancelled deliveries', schema: cancelledSchema },
+    async handle({ control, caller, params, body }) {
+      const cancelled = await cancelWaiting(control, caller, params.id, waitingOf(body))
+      return answer(cancelled, ({ cancelled, isComplete }) => ({ cancelled, is_complete: isComplete }))
+    },
+  }),
+]
+
+function waitingOf(body: z.output<typeof cancelRequest>): Waiting {
+  if (body.event_id !== undefined) return { of: 'event', eventId: body.event_id }
+  if (body.entity_type === undefined || body.entity_id === undefined) return { of: 'webhook' }
+  return { of: 'entity', entity: { entityType: body.entity_type, entityId: String(body.entity_id) } }
+}
+
+function replayWish({ from, to, triggers, event_ids }: z.output<typeof replayRequest>): ReplayWish {
+  if (event_ids !== undefined) return { of: 'ids', ids: event_ids }
+  return { of: 'range', from: from!, to: to ?? null, triggers: triggers ?? null }
+}
+
+function replayJson({ queued, next }: ReplayResult): z.input<typeof replaySchema> {
+  return { queued, next_cursor: next && writeCursor(next) }
+}
+
+function writeCursor({ toMs, after }: ReplayCursor): string {
+  return Buffer.from(JSON.stringify([toMs, after.entityType, after.entityId])).toString('base64url')
+}
+
+const cursorContent = z.tuple([
+  z
+    .int()
+    .min(0)
+    .max(2 ** 43 - 1),
+  text(),
+  text(),
+])
+
+function readCursor(written: string): ReplayCursor | null {
+  try {
+    const [toMs, entityType, entityId] = cursorContent.parse(
+      JSON.parse(Buffer.from(written, 'base64url').toString()),
+    )
+    return { toMs, after: { entityType, entityId } }
+  } catch {
+    return null
+  }
+}
+
+function resendJson(resend: Resend): z.input<typeof resendSchema> {
+  return {
+    webhook_id: resend.webhookId,
+    event_id: String(resend.eventId),
+    message_id: resend.messageId,
+    entity_type: resend.entityType,
+    entity_id: resend.entityId,
+    behind_event_id: resend.behind === null ? null : String(resend.behind),
+    newer_delivered: resend.newerDelivered,
+  }
+}

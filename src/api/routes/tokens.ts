@@ -1,0 +1,106 @@
+import { z } from 'zod'
+import { createToken, listTokens, revokeToken, type Token } from '../../control/access/tokens.ts'
+import { roles } from '../../domain/access/role.ts'
+import { id, idCursor, limit, page, pageJson, text, time } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+
+const role = z.enum(roles, `must be one of ${roles.join(', ')}`).meta({
+  description:
+    'A viewer looks; an operator also tests, resends and cancels; an admin also changes webhooks and tokens, and sees signing secrets.',
+})
+const newToken = z
+  .strictObject({
+    name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters'),
+    role,
+    user_id: z
+      .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
+      .nullable()
+      .default(null)
+      .meta({ description: 'The user account of its holder, whose data a test sends.' }),
+    expires_at: z.iso
+      .datetime({ offset: true, error: 'must be a time as in 2026-12-31T23:59:59Z' })
+      .nullable()
+      .default(null)
+      .meta({ asJson: { type: ['string', 'null'], format: 'date-time' } }),
+  })
+  .meta({ id: 'NewToken' })
+
+const tokenFields = {
+  id: z.int(),
+  name: z.string(),
+  role,
+  user_id: z.string().nullable(),
+  created_at: time(),
+  expires_at: time().nullable().meta({ description: 'Null: it never expires.' }),
+  last_used_at: time().nullable().meta({ description: 'To the minute.' }),
+  revoked_at: time().nullable(),
+}
+const tokenSchema = z.object(tokenFields).meta({ id: 'Token' })
+const createdSchema = z
+  .object({ ...tokenFields, token: z.string().meta({ description: '`whk_…`: shown this once.' }) })
+  .meta({ id: 'CreatedToken' })
+
+const tag = 'Tokens'
+
+export const tokenRoutes = [
+  route({
+    method: 'post',
+    path: '/api/tokens',
+    id: 'createToken',
+    tag,
+    summary: 'Creates a token',
+    role: 'admin',
+    body: newToken,
+    answer: { status: 201, what: 'The token', schema: createdSchema },
+    async handle({ control, caller, body: { name, role, user_id, expires_at } }) {
+      const created = await createToken(control, caller, {
+        name,
+        role,
+        userId: user_id === null ? null : String(user_id),
+        expiresAt: expires_at === null ? null : new Date(expires_at),
+      })
+      return answer(created, ({ token, text }) => ({ ...tokenJson(token), token: text }))
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/tokens',
+    id: 'listTokens',
+    tag,
+    summary: 'Lists the tokens by id, including revoked and expired ones',
+    description: 'The token in WALHOOK_ADMIN_TOKEN is not listed.',
+    role: 'admin',
+    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
+    answer: { status: 200, what: 'A page of tokens', schema: page(tokenSchema) },
+    async handle({ control, query: { limit, cursor } }) {
+      return { ok: true, value: pageJson(await listTokens(control, { limit, after: cursor }), tokenJson) }
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/api/tokens/{id}',
+    id: 'revokeToken',
+    tag,
+    summary: 'Revokes a token and ends its sessions at once',
+    description: 'It stays in the list. Revoking it again changes nothing.',
+    role: 'admin',
+    params: z.strictObject({ id: id() }),
+    answer: { status: 204, what: 'Revoked', schema: null },
+    async handle({ control, caller, params }) {
+      return answer(await revokeToken(control, caller, params.id), () => null)
+    },
+  }),
+]
+
+function tokenJson(token: Token): z.input<typeof tokenSchema> {
+  return {
+    id: token.id,
+    name: token.name,
+    role: token.role,
+    user_id: token.userId,
+    created_at: token.createdAt.toISOString(),
+    expires_at: token.expiresAt?.toISOString() ?? null,
+    last_used_at: token.lastUsedAt?.toISOString() ?? null,
+    revoked_at: token.revokedAt?.toISOString() ?? null,
+  }
+}

@@ -1,0 +1,141 @@
+import { z } from 'zod'
+import type { Control } from '../../control/kit/control.ts'
+import { warningsOf } from '../../control/webhooks/warnings.ts'
+import type { Role } from '../../domain/access/role.ts'
+import { willBeDisabledAt } from '../../domain/delivery/health.ts'
+import type { Warning } from '../../domain/mapping/untold.ts'
+import { shownUrl } from '../../domain/shown/shown.ts'
+import { redactedHeaders } from '../../domain/webhook/custom-headers.ts'
+import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
+import { webhookTag } from '../kit/etag.ts'
+import { time } from '../kit/fields.ts'
+
+/** The fields of a webhook in an answer. */
+export const webhookFields = {
+  id: z.int(),
+  name: z.string(),
+  url: z.string().meta({
+    description: 'Below the role admin: only the origin, and `/[redacted]`.',
+  }),
+  is_active: z.boolean(),
+  triggers: z.array(z.string()),
+  previous: z.boolean(),
+  update_fields: z.array(z.string()).nullable(),
+  mode: z.enum(['every', 'latest']),
+  batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
+  log_bodies: z.enum(logBodies),
+  headers: z.record(z.string(), z.string()).meta({ description: 'Each value is `[redacted]`.' }),
+  client_certificate: z
+    .object({ subject: z.string(), fingerprint: z.string(), expires_at: time() })
+    .optional()
+    .meta({ description: 'The client certificate, where there is one.' }),
+  previous_secret_expires_at: time().nullable().meta({
+    description: 'Until when the old secret signs as well.',
+  }),
+  disabled_at: time().nullable(),
+  disabled_reason: z
+    .string()
+    .nullable()
+    .meta({ description: 'Why walhook disabled it. Set `is_active` to true to enable it again.' }),
+  failing_since: time().nullable().meta({ description: 'The first failure since the last success.' }),
+  will_be_disabled_at: time().nullable().meta({
+    description:
+      'From when on a dead letter disables it, unless a request is accepted before. Times without attempts do not count: they move it.',
+  }),
+  held_until: time().nullable().meta({
+    description:
+      'Until when nothing is sent because the receiver asked for a pause (Retry-After). Null: not on hold.',
+  }),
+  created_at: time(),
+  updated_at: time(),
+}
+export const webhookSchema = z.object(webhookFields).meta({ id: 'Webhook' })
+export const readSchema = z
+  .object({
+    ...webhookFields,
+    pace: z
+      .object({
+        requests_at_once: z.int().meta({ description: 'Present maximum of concurrent requests.' }),
+        at_most: z.int().meta({ description: 'Configured maximum of concurrent requests.' }),
+        paused_for_ms: z.int().meta({ description: 'How long sending is paused. 0: not paused.' }),
+      })
+      .optional()
+      .meta({
+        description:
+          'The pace at which the answering process sends. Absent where it has sent nothing lately.',
+      }),
+  })
+  .meta({ id: 'ReadWebhook' })
+const warnings = z
+  .array(z.object({ pointer: z.string(), detail: z.string() }))
+  .optional()
+  .meta({
+    description:
+      'Saved settings that the tables cannot support now, each with a JSON Pointer to its field. Absent where there are none.',
+  })
+export const changedSchema = z.object({ ...webhookFields, warnings }).meta({ id: 'ChangedWebhook' })
+export const createdSchema = z
+  .object({
+    ...webhookFields,
+    warnings,
+    secret: z.string().meta({ description: 'The signing secret, `whsec_…`: shown this once.' }),
+  })
+  .meta({ id: 'CreatedWebhook' })
+
+/** The pace of this process, where there is one. */
+export function paceJson({ paceOf, mostInFlight }: Control, { id }: Webhook) {
+  const pace = paceOf(id)
+  return pace
+    ? {
+        pace: {
+          requests_at_once: pace.limit,
+          at_most: mostInFlight,
+          paused_for_ms: Math.ceil(pace.pausedForMs),
+        },
+      }
+    : {}
+}
+
+/** What its settings promise more than the tables give. */
+export async function warned(control: Control, webhook: Webhook): Promise<{ warnings?: Warning[] }> {
+  const warnings = await warningsOf(control, webhook)
+  return warnings.length > 0 ? { warnings } : {}
+}
+
+const isHeld = ({ heldUntil }: Webhook) => heldUntil !== null && heldUntil.getTime() > Date.now()
+
+export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
+
+/** A webhook as a caller of this role may read it. */
+export const webhookJson =
+  (role: Role) =>
+  (webhook: Webhook): z.input<typeof webhookSchema> => {
+    return {
+      id: webhook.id,
+      name: webhook.name,
+      url: shownUrl(webhook.url, role),
+      is_active: webhook.isActive,
+      triggers: [...webhook.triggers],
+      previous: webhook.previous,
+      update_fields: webhook.updateFields && [...webhook.updateFields],
+      mode: webhook.mode,
+      batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
+      log_bodies: webhook.logBodies,
+      headers: redactedHeaders(webhook.headerNames),
+      ...(webhook.clientCertificate && {
+        client_certificate: {
+          subject: webhook.clientCertificate.subject,
+          fingerprint: webhook.clientCertificate.fingerprint,
+          expires_at: webhook.clientCertificate.expiresAt.toISOString(),
+        },
+      }),
+      previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
+      disabled_at: webhook.disabledAt?.toISOString() ?? null,
+      disabled_reason: webhook.disabledReason,
+      failing_since: webhook.failingSince?.toISOString() ?? null,
+      will_be_disabled_at: willBeDisabledAt(webhook, new Date())?.toISOString() ?? null,
+      held_until: isHeld(webhook) ? webhook.heldUntil!.toISOString() : null,
+      created_at: webhook.createdAt.toISOString(),
+      updated_at: webhook.updatedAt.toISOString(),
+    }
+  }

@@ -1,0 +1,211 @@
+import { z } from 'zod'
+import {
+  changeWebhook,
+  createWebhook,
+  deleteWebhook,
+  getWebhook,
+  listWebhooks,
+} from '../../control/webhooks/webhooks.ts'
+import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
+import { webhookTag } from '../kit/etag.ts'
+import { id, idCursor, limit, page, pageJson, text } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+import {
+  changedSchema,
+  createdSchema,
+  paceJson,
+  readSchema,
+  tagged,
+  warned,
+  webhookJson,
+  webhookSchema,
+} from './webhook-answer.ts'
+
+/** What an admin chooses. */
+const fields = {
+  name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters').meta({
+    description: 'Its name, for people.',
+  }),
+  url: text().trim().min(1, 'must not be empty').max(2048, 'must be at most 2048 characters').meta({
+    description: 'Where requests go: https, and a public address unless another is allowed.',
+  }),
+  is_active: z.boolean().meta({ description: 'Whether events are sent. Tests are always possible.' }),
+  triggers: z
+    .array(z.string())
+    .min(1, 'must hold at least one trigger')
+    .max(100, 'must hold at most 100')
+    .meta({ description: 'Its subscriptions: an entity type and new, update or delete, as in `user.new`.' }),
+  previous: z.boolean().meta({
+    description:
+      'Adds to requests, after `result`: `previous`, the values before an update where known, and `omitted`, the fields that `result` lacks because their value is unknown. A table records previous values only with REPLICA IDENTITY FULL: `walhook check` lists the others.',
+  }),
+  update_fields: z
+    .array(text())
+    .min(1, 'must hold at least one field; null for every update')
+    .max(1_000, 'must hold at most 1000')
+    .nullable()
+    .meta({
+      description:
+        'Only updates that change one of these fields, as in `user.email`. Every update is sent of an entity type that is not listed, and of a table without REPLICA IDENTITY FULL. Null: every update.',
+    }),
+  mode: z.enum(['every', 'latest']).meta({
+    description:
+      '`every`: every event. `latest`: while several events of an entity are pending, only its latest state.',
+  }),
+  batch: z
+    .strictObject({ max_events: z.int().min(2).max(1_000), max_wait_ms: z.int().min(0).max(60_000) })
+    .nullable()
+    .meta({
+      description:
+        'Several events in one request, as a JSON array: at most `max_events`, each waiting for others at most `max_wait_ms`. Null: one event per request.',
+    }),
+  log_bodies: z.enum(logBodies).meta({
+    description:
+      'The requests whose bodies the log keeps: all, failed ones, or none. Pending events always keep their body.',
+  }),
+  headers: z.record(z.string(), z.string().nullable()).meta({
+    description:
+      'Additional request headers. Their values are never shown. On a change: null removes a header, `[redacted]` keeps its value, and a header that is not named stays.',
+  }),
+  client_certificate: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
+    description:
+      'For mutual TLS: a certificate in PEM, followed by its chain. Give it with its key, or null for both. A change of the origin of the URL removes it.',
+  }),
+  client_key: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
+    description:
+      'The private key of `client_certificate`, in PEM without a passphrase. Stored encrypted, never shown.',
+  }),
+}
+const newWebhook = z
+  .strictObject({
+    ...fields,
+    is_active: fields.is_active.default(true),
+    previous: fields.previous.default(false),
+    update_fields: fields.update_fields.default(null),
+    mode: fields.mode.default('every'),
+    batch: fields.batch.default(null),
+    log_bodies: fields.log_bodies.default('all'),
+    headers: fields.headers.default({}),
+    client_certificate: fields.client_certificate.default(null),
+    client_key: fields.client_key.default(null),
+  })
+  .meta({ id: 'NewWebhook' })
+const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
+
+export const webhookParams = z.strictObject({ id: id() })
+const tag = 'Webhooks'
+
+export const webhookRoutes = [
+  route({
+    method: 'post',
+    path: '/api/webhooks',
+    id: 'createWebhook',
+    tag,
+    summary: 'Creates a webhook',
+    role: 'admin',
+    body: newWebhook,
+    answer: {
+      status: 201,
+      what: 'The webhook, with its signing secret',
+      schema: createdSchema,
+      headers: ['location', 'etag'],
+    },
+    async handle({ control, caller, body }) {
+      const created = await createWebhook(control, caller, { ...chosen(body), isActive: body.is_active })
+      if (!created.ok) return created
+      const { webhook, secret } = created.value
+      const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
+      const shown = webhookJson(caller.role)(webhook)
+      return { ok: true, value: { ...shown, ...(await warned(control, webhook)), secret }, headers }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/webhooks',
+    id: 'listWebhooks',
+    tag,
+    summary: 'Lists the webhooks by id',
+    role: 'viewer',
+    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
+    answer: { status: 200, what: 'A page of webhooks', schema: page(webhookSchema) },
+    async handle({ control, caller, query: { limit, cursor } }) {
+      return {
+        ok: true,
+        value: pageJson(await listWebhooks(control, { limit, after: cursor }), webhookJson(caller.role)),
+      }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/webhooks/{id}',
+    id: 'getWebhook',
+    tag,
+    summary: 'Reads a webhook',
+    role: 'viewer',
+    params: webhookParams,
+    answer: { status: 200, what: 'The webhook', schema: readSchema, headers: ['etag'] },
+    async handle({ control, caller, params }) {
+      const read = (webhook: Webhook) => ({
+        ...webhookJson(caller.role)(webhook),
+        ...paceJson(control, webhook),
+      })
+      return answer(await getWebhook(control, params.id), read, tagged)
+    },
+  }),
+  route({
+    method: 'patch',
+    path: '/api/webhooks/{id}',
+    id: 'changeWebhook',
+    tag,
+    summary: 'Changes the given fields',
+    description: 'Where one is invalid, nothing is changed.',
+    role: 'admin',
+    params: webhookParams,
+    body: webhookChange,
+    answer: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
+    heedsIfMatch: true,
+    async handle({ control, caller, params, isMatch, body }) {
+      const change = chosen(body)
+      const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
+      const changed = await changeWebhook(control, caller, params.id, change, isCurrent)
+      if (!changed.ok) return changed
+      const { value: webhook } = changed
+      const value = { ...webhookJson(caller.role)(webhook), ...(await warned(control, webhook)) }
+      return { ok: true, value, headers: tagged(webhook) }
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/api/webhooks/{id}',
+    id: 'deleteWebhook',
+    tag,
+    summary: 'Deletes a webhook and its pending deliveries',
+    role: 'admin',
+    params: webhookParams,
+    answer: { status: 204, what: 'Deleted', schema: null },
+    heedsIfMatch: true,
+    handle: ({ control, caller, params, isMatch }) =>
+      deleteWebhook(control, caller, params.id, webhook => isMatch(webhookTag(webhook))),
+  }),
+]
+
+/** What an admin chose, in the words of the code; what was not given stays undefined. */
+function chosen<T extends z.output<typeof webhookChange>>({
+  is_active,
+  update_fields,
+  log_bodies,
+  batch,
+  client_certificate,
+  client_key,
+  ...rest
+}: T) {
+  return {
+    ...rest,
+    clientCertificate: client_certificate,
+    clientKey: client_key,
+    isActive: is_active,
+    updateFields: update_fields,
+    logBodies: log_bodies,
+    batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
+  }
+}

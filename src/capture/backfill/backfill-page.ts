@@ -1,0 +1,241 @@
+import { Unfit } from '../../domain/capture/page-failures.ts'
+import {
+  type EntityMapping,
+  publishedTables,
+  quoteIdentifier,
+  tableKey,
+} from '../../domain/mapping/mapping.ts'
+import { isOfData, notOfTheKeysType, readRows } from '../map/read-back.ts'
+import type { ShapedRow } from '../map/result.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import type { Queryable, Source } from '../source/source.ts'
+import { readAlone, type ShownRows, showRows } from './read-entity.ts'
+
+/** A page of an entity's rows. */
+export type Page = ShownRows & {
+  /** How many rows were read: two may have the same key. */
+  readonly rows: number
+  readonly lastKey: string | null
+  readonly untilKey: string | null
+  /** Whether there were fewer rows than the page may have. */
+  readonly isLast: boolean
+  readonly rowsEstimate: number | null
+  /** What the reading saw, as `pg_current_snapshot()` writes it; of several readings the first. */
+  readonly snapshot: string
+}
+
+/** What the table has of the keys that were asked for. */
+export type KeysPage = Pick<Page, 'entities' | 'untold' | 'snapshot'>
+
+/** Nobody waits for a page: a table that is locked, or too slow, is tried again later. */
+const limits = `set local lock_timeout = '5s'; set local statement_timeout = '60s'`
+
+/** A page with more than this, of more than one row, is read again in halves: one statement stores it. */
+const mostPageBytes = 64 * 1024 * 1024
+
+type Wanted = { readonly after: string | null; readonly until: string | null; readonly limit: number }
+
+/**
+ * Reads up to `limit` rows in the order of their keys, those after the key `after` up to the key `until`; the first
+ * time (null) that is the last key that there is. Rows and related lists are read in one snapshot. Where that fails by what
+ * is in the rows, half as many are read, until a row that cannot be told stands alone: it is in `untold`.
+ */
+export async function readPageOf(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  wanted: Wanted,
+): Promise<Page> {
+  try {
+    const page = await readRowsOf(source, catalogue, entity, wanted)
+    if (page.rows <= 1 || bytesOf(page.entities) <= mostPageBytes) return page
+    return await readPageOf(source, catalogue, entity, { ...wanted, limit: Math.ceil(page.rows / 2) })
+  } catch (error) {
+    if (!isOfData(error)) throw error
+    return await readFewer(source, catalogue, entity, { wanted, error })
+  }
+}
+
+/** The bytes, about, of the entities' values. */
+export function bytesOf(entities: readonly { resultJson: string }[]): number {
+  return entities.reduce((sum, { resultJson }) => sum + resultJson.length, 0)
+}
+
+async function readRowsOf(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  { after, until, limit }: Wanted,
+): Promise<Page> {
+  return await reading(source, catalogue, entity, async (client, snapshot) => {
+    const untilKey = until ?? (await lastKeyOf(client, entity))
+    const found =
+      untilKey === null ? [] : await readKeyed(client, catalogue, entity, { after, until: untilKey, limit })
+    const shown = await showRows(client, catalogue, entity, new Map(found))
+    const rowsEstimate = until === null ? await estimateOf(client, entity) : null
+    const lastKey = found.at(-1)?.[0] ?? null
+    const rows = found.length
+    return { ...shown, rows, lastKey, untilKey, isLast: rows < limit, rowsEstimate, snapshot }
+  })
+}
+
+/** Where reading the rows failed with `error`: half of them, or of a single one as much as can be told. */
+async function readFewer(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  { wanted, error }: { wanted: Wanted; error: unknown },
+): Promise<Page> {
+  const { keys, ...page } = await reading(source, catalogue, entity, async (client, snapshot) => {
+    const untilKey = wanted.until ?? (await lastKeyOf(client, entity))
+    const at = { ...wanted, until: untilKey ?? '', shown: quoteIdentifier(entity.key) }
+    const keys = untilKey === null ? [] : await readKeyed(client, catalogue, entity, at)
+    const rowsEstimate = wanted.until === null ? await estimateOf(client, entity) : null
+    return { keys: keys.map(([key]) => key), untilKey, rowsEstimate, snapshot }
+  })
+  const [lastKey] = keys
+  // Gone by now: the next try finds the rows behind them.
+  if (lastKey === undefined) throw error
+  if (keys.length > 1)
+    return await readPageOf(source, catalogue, entity, { ...wanted, limit: Math.ceil(keys.length / 2) })
+  const shown = await readAlone(source, catalogue, entity, lastKey)
+  if (!shown) throw error
+  return { ...page, ...shown, rows: 1, lastKey, isLast: false }
+}
+
+/** Reads the rows that have these keys. A key that is not of the column's type, any more, is one that no row has. */
+export async function readKeysOf(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  keys: readonly string[],
+): Promise<KeysPage> {
+  try {
+    return await reading(source, catalogue, entity, async (client, snapshot) => {
+      const rows = await readFitting(client, catalogue, entity, keys)
+      return { ...(await showRows(client, catalogue, entity, rows)), snapshot }
+    })
+  } catch (error) {
+    if (!isOfData(error)) throw error
+    const [only] = keys
+    if (keys.length === 1) {
+      const snapshot = await reading(source, catalogue, entity, async (_client, snapshot) => snapshot)
+      const shown = await readAlone(source, catalogue, entity, only!)
+      if (!shown) throw error
+      return { ...shown, snapshot }
+    }
+    const middle = Math.ceil(keys.length / 2)
+    const first = await readKeysOf(source, catalogue, entity, keys.slice(0, middle))
+    const second = await readKeysOf(source, catalogue, entity, keys.slice(middle))
+    return {
+      entities: [...first.entities, ...second.entities],
+      untold: [...first.untold, ...second.untold],
+      snapshot: first.snapshot,
+    }
+  }
+}
+
+/**
+ * Runs `read` in one snapshot of the source, and vouches for it: what it does not show is not there.
+ *
+ * - The tables are locked, as by any SELECT, before the snapshot is taken: to an older snapshot, a table that TRUNCATE or
+ *   an ALTER TABLE has rewritten meanwhile looks empty. https://www.postgresql.org/docs/current/mvcc-caveats.html
+ * - They are the tables of the catalogue, and no views or others that have got their names since.
+ * - Row level security does not hide rows: Postgres raises an error instead (`row_security`).
+ * - The server is the primary: a standby may be behind the stream.
+ */
+export async function reading<T>(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  read: (client: Queryable, snapshot: string) => Promise<T>,
+): Promise<T> {
+  const client = await source.pool.connect()
+  try {
+    await client.query(`begin isolation level repeatable read read only; ${limits}`)
+    const tables = publishedTables([entity])
+    await client.query(`lock table ${tables.map(tableKey).join(', ')} in access share mode`)
+    const { rows } = await client.query(
+      `select pg_current_snapshot()::text as snapshot, pg_is_in_recovery() as is_standby,
+              current_setting('row_security') as row_security,
+              (select json_agg(c.oid::int8 order by place)
+               from unnest($1::text[]) with ordinality as wanted (name, place)
+               join pg_class c on c.oid = to_regclass(wanted.name) and c.relkind in ('r', 'p')) as oids`,
+      [tables.map(tableKey)],
+    )
+    const { snapshot, is_standby, row_security, oids } = rows[0]
+    if (is_standby === 't') throw new Unfit('the source is a standby, which may be behind')
+    if (row_security !== 'off') throw new Unfit(`row_security is ${row_security}: rows may be hidden`)
+    const expected = tables.map(table => catalogue.tables.get(tableKey(table))?.oid)
+    if (JSON.stringify(JSON.parse(oids ?? '[]')) !== JSON.stringify(expected))
+      throw new Unfit('a table was replaced while it was to be read')
+    const found = await read(client, snapshot)
+    await client.query('commit')
+    client.release()
+    return found
+  } catch (error) {
+    // With the connection ends whatever it was still doing.
+    client.release(true)
+    throw error
+  }
+}
+
+/** The rows of those keys that are of the column's type. */
+async function readFitting(
+  client: Queryable,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  keys: readonly string[],
+): Promise<Map<string, ShapedRow>> {
+  await client.query('savepoint keys')
+  try {
+    return await readRows(client, catalogue, entity, keys)
+  } catch (error) {
+    if (!notOfTheKeysType.has((error as { code: string }).code)) throw error
+    await client.query('rollback to savepoint keys')
+    if (keys.length === 1) return new Map()
+    const half = Math.ceil(keys.length / 2)
+    const first = await readFitting(client, catalogue, entity, keys.slice(0, half))
+    return new Map([...first, ...(await readFitting(client, catalogue, entity, keys.slice(half)))])
+  }
+}
+
+async function lastKeyOf(db: Queryable, entity: EntityMapping): Promise<string | null> {
+  const key = quoteIdentifier(entity.key)
+  const { rows } = await db.query(
+    `select ${key} as key from ${tableKey(entity.table)} where ${key} is not null order by ${key} desc limit 1`,
+  )
+  return rows[0]?.key ?? null
+}
+
+async function readKeyed(
+  db: Queryable,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  { after, until, limit, shown = '*' }: Wanted & { until: string; shown?: string },
+) {
+  const key = quoteIdentifier(entity.key)
+  const columns = catalogue.tables.get(tableKey(entity.table))?.columns
+  const type = columns?.find(({ name }) => name === entity.key)?.typeName
+  if (!type) throw new Error(`${tableKey(entity.table)} has no column ${entity.key}`)
+  const { rows, fields } = await db.query({
+    text: `select ${shown} from ${tableKey(entity.table)}
+           where ${key} <= $1::text::${type} ${after === null ? '' : `and ${key} > $3::text::${type}`}
+           order by ${key} limit $2`,
+    values: [until, limit, ...(after === null ? [] : [after])],
+    rowMode: 'array',
+  })
+  const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
+  const keyIndex = shape.findIndex(({ name }) => name === entity.key)
+  return rows.map((values: (string | null)[]) => [values[keyIndex]!, { shape, values }] as const)
+}
+
+/** How many rows the table and its partitions have by Postgres's statistics; null where there are none. */
+async function estimateOf(db: Queryable, entity: EntityMapping): Promise<number | null> {
+  const { rows } = await db.query(
+    `select sum(reltuples)::bigint as rows, min(reltuples) >= 0 as is_known from pg_class
+     where relkind = 'r' and oid in (select $1::regclass union all select relid from pg_partition_tree($1::regclass))`,
+    [tableKey(entity.table)],
+  )
+  return rows[0].is_known === 't' ? Number(rows[0].rows) : null
+}

@@ -1,0 +1,36 @@
+import { kindOfError } from '../../domain/capture/capture-failures.ts'
+import {
+  addPageFailure,
+  judgePageFailures,
+  type PageCode,
+  type PageFailureKind,
+  type PageFailures,
+  Unfit,
+} from '../../domain/capture/page-failures.ts'
+import { describeError } from '../../runtime/log.ts'
+
+/** Thrown where storing a page fails by the page itself: nothing of it is stored, and the stream goes on. */
+export class PageRefused extends Error {}
+
+/** What a failure of a page means, together with those before it. */
+export type JudgedFailure = {
+  readonly failures: PageFailures
+  readonly reason: string
+  readonly code: PageCode | null
+  readonly isFinal: boolean
+}
+
+/** Judges what has ended the try of a page. `place`: what the page begins behind. */
+export function judgePageError(error: unknown, before: PageFailures | null, place: string): JudgedFailure {
+  const failures = addPageFailure(before, { kind: kindOf(error), place })
+  const what = error instanceof PageRefused ? 'could not be stored' : 'could not be read'
+  const reason = `the next page ${what}: ${describeError(error)}`.slice(0, 1_000)
+  return { failures, reason, ...judgePageFailures(failures) }
+}
+
+function kindOf(error: unknown): PageFailureKind {
+  if (error instanceof Unfit) return 'unfit'
+  if (error instanceof PageRefused) return null
+  const { code, message } = error as { code?: unknown; message?: string }
+  return kindOfError({ code, ...(message !== undefined && { message }) })
+}

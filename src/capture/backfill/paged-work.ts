@@ -1,0 +1,212 @@
+import type { Backfill } from '../../domain/capture/backfill.ts'
+import type { PageCode, PageFailures } from '../../domain/capture/page-failures.ts'
+import type { Part } from '../../domain/capture/resync.ts'
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import { mostInARow } from '../../domain/value/streak.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { noteReason, type OpenWork, type PageDone, type PageReason } from '../../outbox/source/paged-work.ts'
+import { describeError, type Log } from '../../runtime/log.ts'
+import { sleep } from '../../runtime/sleep.ts'
+import type { Judged } from '../continuity/judged-tables.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import type { Source } from '../source/source.ts'
+import { bytesOf, type Page, readPageOf } from './backfill-page.ts'
+import type { PageStep, PageTask } from './backfill-window.ts'
+import { judgePageError } from './page-failure.ts'
+import type { PageOutcome, PageTeller } from './pages.ts'
+import { readPartPageOf } from './part-page.ts'
+
+/** How long until it is looked again whether there is work, and until work that waits is tried again. */
+export type PagePace = { readonly pollMs: number; readonly retryMs: number }
+
+export const usualPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
+
+const rereadMs = 100
+const hopelessMs = 10_000
+const over = { goesOnInMs: 0 } as const
+/** What is over sooner is not worth a note. */
+const noteAfterMs = 1_000
+const overdueAfterMs = 30_000
+
+/** What is known of a piece of work between its pages. */
+export type Turn = {
+  nextAtMs: number
+  waitsSinceMs: number | null
+  bytesPerRow: number | null
+  failures: PageFailures | null
+  /** How many rows the next page may have, where the one before had rows that could not be told; null: as many as wanted. */
+  mostRows: number | null
+  /** How many rows in a row could not be told. */
+  untold: number
+}
+
+/**
+ * What became of a turn: the work goes on in `ms`, or it waits, for this reason. `briefly`: what is waited for is over in a
+ * moment, as a rule. `isHopeless`: it has failed too often for an accident.
+ */
+export type TurnEnd =
+  | { readonly goesOnInMs: number }
+  | { readonly waitsFor: PageReason; readonly briefly?: boolean; readonly isHopeless?: boolean }
+
+/** A backfill or a resync that is open. */
+export type Piece = {
+  readonly of: OpenWork
+  readonly id: number
+  /** Of what nobody has asked for, and nobody else looks at: what there is to tell, in words. */
+  readonly unasked?: string | null
+  /** What the next page begins behind. */
+  readonly place: string
+  takeTurn(turn: Turn, signal: AbortSignal): Promise<TurnEnd>
+  /** Ends it where it fails always; absent: it may not end, and is tried again for ever. */
+  giveUp?(because: { reason: string; code: PageCode }): Promise<void>
+}
+
+/** Where a backfill or a resync stands. */
+type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & { readonly part?: Part | null }
+
+/** What backfills and resyncs work with. */
+export type PagedWork = {
+  readonly source: Source
+  readonly outbox: Outbox
+  readonly slotName: string
+  readonly mapping: readonly EntityMapping[]
+  readonly teller: PageTeller
+  /** An entity as the source has it at this moment; throws where its tables can't be captured as they are. */
+  readonly judge: (entity: EntityMapping) => Promise<Judged>
+  readonly nowMs: () => number
+  readonly log: Log
+}
+
+/**
+ * Works off what is open, one page of each in its turn, while the stream is stored; until `signal` is aborted. What fails
+ * is tried again, and says so. `overdue` gets what nobody has asked for and has waited for long, with what it waits for.
+ */
+export async function workOffPages(
+  findOpen: readonly (() => Promise<Piece[]>)[],
+  options: PagedWork & { readonly pace: PagePace; readonly overdue: Map<string, string> },
+  signal: AbortSignal,
+): Promise<void> {
+  const { outbox, teller, nowMs, log, pace, overdue } = options
+  const turns = new Map<string, Turn>()
+
+  function turnOf({ of, id }: Piece): Turn {
+    const key = `${of} ${id}`
+    const turn = turns.get(key) ?? {
+      nextAtMs: 0,
+      waitsSinceMs: null,
+      bytesPerRow: null,
+      failures: null,
+      mostRows: null,
+      untold: 0,
+    }
+    turns.set(key, turn)
+    return turn
+  }
+
+  /** Does what is to be done next; returns after how many ms there is more. */
+  async function takeNextTurn(): Promise<number> {
+    const open = (await Promise.all(findOpen.map(find => find()))).flat()
+    for (const key of turns.keys())
+      if (!open.some(({ of, id }) => key === `${of} ${id}`)) {
+        turns.delete(key)
+        overdue.delete(key)
+      }
+    const next = open.toSorted((a, b) => turnOf(a).nextAtMs - turnOf(b).nextAtMs)[0]
+    if (!next) {
+      teller.rest()
+      return pace.pollMs
+    }
+    const turn = turnOf(next)
+    const waitMs = turn.nextAtMs - nowMs()
+    if (waitMs > 0) return Math.min(waitMs, pace.pollMs)
+    const end = await next
+      .takeTurn(turn, signal)
+      .catch(error => (signal.aborted ? over : onFailure(next, turn, error)))
+    if (!signal.aborted) await settle(next, turn, end)
+    return 0
+  }
+
+  async function onFailure(piece: Piece, turn: Turn, error: unknown): Promise<TurnEnd> {
+    const { failures, reason, code, isFinal } = judgePageError(error, turn.failures, piece.place)
+    turn.failures = failures
+    if (!isFinal || !code || !piece.giveUp) return { waitsFor: { reason, code }, isHopeless: isFinal }
+    await piece.giveUp({ reason, code })
+    return over
+  }
+
+  async function settle({ of, id, unasked }: Piece, turn: Turn, end: TurnEnd): Promise<void> {
+    if ('goesOnInMs' in end) {
+      turn.waitsSinceMs = null
+      turn.failures = null
+      overdue.delete(`${of} ${id}`)
+      turn.nextAtMs = nowMs() + end.goesOnInMs
+      return
+    }
+    turn.waitsSinceMs ??= nowMs()
+    turn.nextAtMs = nowMs() + (end.isHopeless ? hopelessMs : end.briefly ? rereadMs : pace.retryMs)
+    if (unasked && nowMs() - turn.waitsSinceMs > overdueAfterMs)
+      overdue.set(`${of} ${id}`, `${unasked}: ${end.waitsFor.reason}`)
+    if (!end.briefly || nowMs() - turn.waitsSinceMs >= noteAfterMs)
+      await noteReason(outbox, of, id, end.waitsFor)
+  }
+
+  while (!signal.aborted) {
+    const waitMs = await takeNextTurn().catch(error => {
+      if (!signal.aborted) log.warn('pages.failed', { reason: describeError(error) })
+      return pace.retryMs
+    })
+    await sleep(waitMs, signal)
+  }
+}
+
+/** Reads the next page of an entity's rows and has it told. `stepOf` says how far the work is then. */
+export async function tellRows(
+  { source, teller }: Pick<PagedWork, 'source' | 'teller'>,
+  page: {
+    task: PageTask
+    entity: EntityMapping
+    catalogue: Catalogue
+    work: Place
+    limit: number
+    stepOf: (page: Page) => PageStep
+  },
+  turn: Turn,
+  signal: AbortSignal,
+): Promise<PageOutcome<Page>> {
+  const { task, entity, catalogue, work, limit, stepOf } = page
+  const at = { after: work.afterKey, until: work.untilKey, limit: Math.min(limit, turn.mostRows ?? limit) }
+  const read = async () => {
+    const page = work.part
+      ? await readPartPageOf(source, catalogue, entity, work.part, at)
+      : await readPageOf(source, catalogue, entity, at)
+    expectTold(page, turn)
+    turn.mostRows = mostRowsAfter(page, at.limit, limit)
+    return page
+  }
+  const contentOf = (page: Page) => (page.rows === 0 ? null : { reading: page, step: stepOf(page) })
+  const told = await teller.tell(task, entity, { read, contentOf }, signal)
+  if (told.outcome === 'stored') turn.bytesPerRow = bytesOf(told.page.entities) / told.page.rows
+  return told
+}
+
+/** Where one row can't be told, the next may be like it: pages grow again from where they were narrowed to. */
+function mostRowsAfter({ untold, rows, isLast }: Page, limit: number, wanted: number): number | null {
+  const isNarrowed = untold.length > 0 || (rows < limit && !isLast)
+  if (isNarrowed) return Math.max(1, 2 * rows)
+  return limit < wanted ? 2 * limit : null
+}
+
+function expectTold({ rows, entities, untold }: Page, turn: Turn): void {
+  if (entities.length > 0) turn.untold = 0
+  else if (turn.untold < mostInARow) turn.untold += rows
+  else if (rows > 0)
+    throw new Error(
+      `of more than ${mostInARow} rows one after the other none can be told: ${untold[0]?.reason}`,
+    )
+}
+
+/** How far the work is behind a page. */
+export function stepPast({ id, afterKey }: Place, page: Page): PageDone {
+  const { lastKey: toKey, untilKey, rows, rowsEstimate, isLast } = page
+  return { id, fromKey: afterKey, toKey, untilKey, rows, rowsEstimate, isLast }
+}

@@ -1,0 +1,105 @@
+import type { EntityMapping, RelatedList } from '../../domain/mapping/mapping.ts'
+import { writeEntityId } from '../map/map.ts'
+import { notOfTheKeysType, readRelated, readRows, readWhatIsThere } from '../map/read-back.ts'
+import { createResultWriter, type ShapedRow } from '../map/result.ts'
+import { twice } from '../map/twice.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import type { Queryable, Source } from '../source/source.ts'
+
+/** An entity as the source has it now, in the form in which events carry it. */
+export type PresentEntity = {
+  readonly entityId: string
+  readonly entityIdJson: string
+  readonly resultJson: string
+  /** The fields that are left out because their value cannot be told; null: none. */
+  readonly omitted: readonly string[] | null
+}
+
+/** A row that is there, and of which no event can be made. */
+export type UntoldRow = { readonly entityId: string; readonly reason: string }
+
+/** Rows in the form in which events carry them, and those that have no such form. */
+export type ShownRows = {
+  readonly entities: readonly PresentEntity[]
+  readonly untold: readonly UntoldRow[]
+}
+
+/** Reads one entity by a text of its key, which may be written in another way than its own; null where there is none. */
+export async function readEntity(
+  source: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  key: string,
+): Promise<PresentEntity | null> {
+  const rows = await readRows(source.pool, catalogue, entity, [key]).catch(error => {
+    if (notOfTheKeysType.has(error.code)) return new Map<string, never>()
+    throw error
+  })
+  const { entities, untold } = await showRows(source.pool, catalogue, entity, rows)
+  if (untold[0]) throw new Error(untold[0].reason)
+  return entities[0] ?? null
+}
+
+type ListReader = (
+  related: RelatedList,
+  owners: readonly string[],
+) => Promise<ReadonlyMap<string, string | null> | null>
+
+/** Rows in the form in which events carry them, with their related lists, read with one query each. */
+export async function showRows(
+  db: Queryable,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  rows: ReadonlyMap<string, ShapedRow>,
+  readList: ListReader = (related, owners) => readRelated(db, catalogue, related, owners),
+): Promise<ShownRows> {
+  const lists = new Map<RelatedList, ReadonlyMap<string, string | null> | null>()
+  if (rows.size > 0)
+    for (const related of entity.related) lists.set(related, await readList(related, [...rows.keys()]))
+  const write = createResultWriter(catalogue)
+  const entities: PresentEntity[] = []
+  const untold: UntoldRow[] = []
+  for (const [entityId, row] of rows) {
+    const shown = twice(() => {
+      const { json, omitted } = write(entity, row, list => {
+        const read = lists.get(list)
+        return read === null ? null : read?.get(entityId)
+      })
+      return { entityIdJson: writeEntityId(catalogue, entity, entityId), resultJson: json, omitted }
+    })
+    if (shown.ok) entities.push({ entityId, ...shown.value })
+    else untold.push({ entityId, reason: `its event can not be written: ${shown.because}` })
+  }
+  return { entities, untold }
+}
+
+/**
+ * Reads one row where reading it together with its related lists failed by its data: without the lists that cannot be read,
+ * which are named as omitted; and where the row itself cannot be read, says so. Null: the row is gone by now.
+ */
+export async function readAlone(
+  { pool }: Source,
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  entityId: string,
+): Promise<ShownRows | null> {
+  let reason = ''
+  const rows = await readWhatIsThere(
+    [entityId],
+    keys => readRows(pool, catalogue, entity, keys),
+    (_key, because) => {
+      reason = `its row can not be read: ${because}`
+    },
+  )
+  if (reason !== '') return { entities: [], untold: [{ entityId, reason }] }
+  if (!rows || rows.size === 0) return null
+  return await showRows(pool, catalogue, entity, rows, async (related, owners) => {
+    const broken = new Map<string, null>()
+    const read = await readWhatIsThere(
+      owners,
+      some => readRelated(pool, catalogue, related, some),
+      owner => broken.set(owner, null),
+    )
+    return read && new Map([...read, ...broken])
+  })
+}

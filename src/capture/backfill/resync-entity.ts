@@ -1,0 +1,147 @@
+import { maxRowsPerSecond, pageRows } from '../../domain/capture/backfill.ts'
+import type { Part, Resync } from '../../domain/capture/resync.ts'
+import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import {
+  advanceResync,
+  cancelResync,
+  openResyncs,
+  type ResyncStep,
+  untoldEntities,
+} from '../../outbox/source/resyncs.ts'
+import type { Judged } from '../continuity/judged-tables.ts'
+import { writeDeletion } from '../map/map.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import { type KeysPage, type Page, readKeysOf } from './backfill-page.ts'
+import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'
+import type { PageOutcome } from './pages.ts'
+
+const maxKeys = 1_000
+const task = { of: 'resync' } as const
+const goesOn: TurnEnd = { goesOnInMs: 0 }
+const unread = 'the changes that were written before it must be stored first'
+
+type Entity = { readonly entity: EntityMapping; readonly catalogue: Catalogue }
+
+/** What the rows of a partition are to an entity type. */
+function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part'] {
+  return tableName === tableKey(table) ? 'entities' : 'owners'
+}
+
+/**
+ * Finds the slot's open resyncs. Each tells its rows, then the deletes. A page is told at its mark, so every state comes
+ * after those that are older (`pages.ts`), and a table is locked for as long as reading a page takes.
+ *
+ * Of a partition that came, its rows alone are told, and of those what receivers do not have yet (`outbox/source/arrivals.ts`).
+ *
+ * What can't be read is waited for. An entity is deleted only where its table was read, whole and by us, and did not
+ * have it.
+ */
+export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
+  const { source, outbox, slotName, mapping, teller, judge, log } = options
+  /** Resyncs that this stream has met, and whether it has brought everything that was written before. */
+  const met = new Map<string, { hasCaughtUp: boolean }>()
+
+  /**
+   * Rows may have changed with nothing of it in the WAL, before a resync was ordered. What the stream brings of the time before that
+   * is older than the rows, and would pass for newer: a page goes by the last event since its reading began.
+   */
+  function hasCaughtUp({ id, gapIds }: Resync): boolean {
+    // For a further gap it begins anew.
+    const key = `${id} ${gapIds}`
+    const known = met.get(key)
+    if (known) return known.hasCaughtUp
+    const one = { hasCaughtUp: false }
+    met.set(key, one)
+    teller.caughtUp().then(
+      () => {
+        one.hasCaughtUp = true
+      },
+      () => met.delete(key),
+    )
+    return false
+  }
+
+  async function takeTurn(resync: Resync, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
+    const entity = mapping.find(({ entityType }) => entityType === resync.entityType)
+    const unmapped = `the mapping has no entity ${JSON.stringify(resync.entityType)} any more`
+    const of: Judged = entity ? await judge(entity) : { kind: 'gone', reason: unmapped }
+    if (of.kind === 'gone') {
+      const { reason } = of
+      await cancelResync(outbox.pool, resync.id, { reason, code: 'page.entity_gone' })
+      log.warn('resync.ended', { entity_type: resync.entityType, state: 'cancelled', reason })
+      return goesOn
+    }
+    if (!hasCaughtUp(resync)) return { waitsFor: { reason: unread, code: null }, briefly: true }
+    return resync.phase === 'rows'
+      ? await tellAll(resync, of, turn, signal)
+      : await tellDeletes(resync, of, signal)
+  }
+
+  async function tellAll(resync: Resync, of: Entity, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
+    const { entityType, knownUpTo, phase } = resync
+    const part = resync.part && kindOf(resync.part, of.entity)
+    const limit = pageRows(maxRowsPerSecond, turn.bytesPerRow)
+    const stepOf = (page: Page) => ({
+      ...{ ...task, entityType, part, knownUpTo, phase },
+      ...stepPast(resync, page),
+    })
+    const told = await tellRows(options, { task, ...of, work: resync, limit, stepOf }, turn, signal)
+    const end = await endOf(told, stepOf, signal)
+    if (part && 'page' in told && stepOf(told.page).isLast && !signal.aborted) logDone(resync)
+    return end
+  }
+
+  async function tellDeletes(
+    resync: Resync,
+    { entity, catalogue }: Entity,
+    signal: AbortSignal,
+  ): Promise<TurnEnd> {
+    const { id, entityType, knownUpTo, phase, afterKey } = resync
+    // Committed events only, and more may be on their way: what is told is settled when the page is stored.
+    const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
+    const { entityIds, toKey, isLast } = untold
+    const past = { fromKey: afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
+    const stepOf = () => ({ ...task, id, entityType, part: null, knownUpTo, phase, ...past })
+    if (entityIds.length === 0) {
+      if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(resync)
+      return goesOn
+    }
+    const contentOf = ({ entities, untold: unreadable }: KeysPage) => {
+      const present = new Set([...entities, ...unreadable].map(({ entityId }) => entityId))
+      const gone = entityIds.filter(id => !present.has(id)).map(id => writeDeletion(catalogue, entity, id))
+      return { reading: { entities, untold: unreadable, gone }, step: stepOf() }
+    }
+    const read = () => readKeysOf(source, catalogue, entity, entityIds)
+    const told = await teller.tell(task, entity, { read, contentOf }, signal)
+    if (told.outcome === 'stored' && isLast) logDone(resync)
+    return await endOf(told, stepOf, signal)
+  }
+
+  async function endOf<P>(
+    told: PageOutcome<P>,
+    stepOf: (page: P) => ResyncStep,
+    signal: AbortSignal,
+  ): Promise<TurnEnd> {
+    if (told.outcome === 'again') return { waitsFor: { reason: told.reason, code: null }, briefly: true }
+    if (told.outcome === 'nothing' && !signal.aborted) await advanceResync(outbox.pool, stepOf(told.page), 0)
+    return goesOn
+  }
+
+  function logDone({ id, entityType, gapIds, part }: Resync) {
+    const of = part ? { partition: part.name, table: part.tableName } : { gap_ids: gapIds }
+    log.info('resync.ended', { resync_id: id, state: 'done', entity_type: entityType, ...of })
+  }
+
+  return async () =>
+    (await openResyncs(outbox, slotName)).map(resync => ({
+      of: 'resyncs',
+      id: resync.id,
+      unasked:
+        resync.part &&
+        `the partition ${resync.part.name} has come into ${resync.part.tableName}, and its rows are not told yet`,
+      place: `${resync.phase} ${resync.afterKey ?? ''}`,
+      // One that gave up would leave its gap open with nobody to close it.
+      takeTurn: (turn, signal) => takeTurn(resync, turn, signal),
+    }))
+}

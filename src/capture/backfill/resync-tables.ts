@@ -1,0 +1,72 @@
+import { describeProgress } from '../../domain/capture/resync.ts'
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import type { Problem } from '../../domain/value/problem.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
+import { openResyncs, orderResyncs } from '../../outbox/source/resyncs.ts'
+import { readCatalogue } from '../source/catalogue.ts'
+import type { Source } from '../source/source.ts'
+import { describeEntity, describeLoss } from './resync.ts'
+
+type Options = { readonly slotName: string; readonly mapping: readonly EntityMapping[] }
+
+/** The open gaps of single tables, of one entity type or (null) of all. */
+export async function tableGapsOf(
+  outbox: Outbox,
+  slotName: string,
+  entityType: string | null,
+): Promise<Gap[]> {
+  const open = await listOpenGaps(outbox, slotName)
+  return open.filter(gap => gap.tableName !== null && (entityType === null || gap.entityType === entityType))
+}
+
+const typesOf = (gaps: readonly Gap[]) => [...new Set(gaps.map(({ entityType }) => entityType!))]
+
+/**
+ * What is in the way of a resync of these gaps: a table that is not captured yet would be lost again at once.
+ */
+export function obstaclesToResync(gaps: readonly Gap[]): Problem[] {
+  return gaps
+    .filter(({ toLsn }) => toLsn === null)
+    .map(({ tableName, reason }) => ({
+      code: 'table_not_captured',
+      what: `table ${tableName}`,
+      found: `not captured again yet (${reason})`,
+      mend: 'start walhook if it does not run, wait until its state is "gap" (GET /api/status), and run this again. If it stays blocked: walhook check',
+    }))
+}
+
+/**
+ * Orders the resync of every entity type of these gaps. The stream goes on: whoever captures tells each row as it is, and
+ * deletes what is gone, page by page at their places in the stream, and the gaps end with the last page.
+ */
+export async function orderTableResyncs(
+  outbox: Outbox,
+  gaps: readonly Gap[],
+  { slotName }: Options,
+): Promise<void> {
+  for (const entityType of typesOf(gaps)) {
+    const gapIds = gaps.filter(gap => gap.entityType === entityType).map(({ id }) => id)
+    await orderResyncs(outbox.pool, { slotName, entityTypes: [entityType], gapIds })
+  }
+}
+
+/** What such a resync will do, in words for whoever is about to say yes; or that it is under way already. */
+export async function describeTableResyncs(
+  source: Source,
+  outbox: Outbox,
+  gaps: readonly Gap[],
+  { slotName, mapping }: Options,
+): Promise<string[]> {
+  const catalogue = await readCatalogue(source, mapping)
+  const open = await openResyncs(outbox, slotName)
+  const entities = mapping.filter(({ entityType }) => typesOf(gaps).includes(entityType))
+  return [
+    ...gaps.map(describeLoss),
+    'A resync leaves the replication slot as it is. While everything is captured, walhook sends to every webhook that has the trigger:',
+    ...(await Promise.all(entities.map(entity => describeEntity(source, catalogue, entity)))),
+    ...open
+      .filter(({ entityType, part }) => part === null && typesOf(gaps).includes(entityType))
+      .map(resync => `Under way, and --yes begins it anew: ${describeProgress(resync)}`),
+  ]
+}

@@ -1,0 +1,200 @@
+import type { PoolClient } from 'pg'
+import { describeProgress } from '../../domain/capture/resync.ts'
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import { tableKey } from '../../domain/mapping/mapping.ts'
+import { formatLsn, type Lsn, parseLsn } from '../../domain/value/lsn.ts'
+import type { Problem } from '../../domain/value/problem.ts'
+import { type Outbox, transaction } from '../../outbox/database/database.ts'
+import { otherSlots, readPosition, renameSlot, restartPosition } from '../../outbox/log/position.ts'
+import { readRemembered, remember } from '../../outbox/source/captured.ts'
+import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
+import { beginResyncs, openResyncs } from '../../outbox/source/resyncs.ts'
+import { lastGood } from '../continuity/last-good.ts'
+import { type CapturedNow, readCaptured } from '../continuity/read-captured.ts'
+import { type Catalogue, readCatalogue } from '../source/catalogue.ts'
+import { preflight } from '../source/preflight.ts'
+import { judgePublication } from '../source/publication-verdict.ts'
+import { createSlot } from '../source/slot.ts'
+import type { Queryable, Source } from '../source/source.ts'
+import { publish } from '../start/publish.ts'
+import { slotLock } from '../start/setup.ts'
+
+export type ResyncOptions = {
+  slotName: string
+  publicationName: string
+  mapping: readonly EntityMapping[]
+  onWaiting: (forWhat: string) => void
+}
+
+export type ResyncResult =
+  | { readonly ok: true; readonly fromLsn: Lsn }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/**
+ * What a resync of everything is for: an open gap of everything, or that the outbox was captured with another slot so far.
+ * Null: nothing of the kind.
+ */
+export type Occasion =
+  | { readonly gap: Gap }
+  | { readonly otherSlot: string }
+  /** A person gives up what can't be read or stored. */
+  | { readonly givenUpFrom: Lsn }
+
+export async function occasionOf(outbox: Outbox, slotName: string): Promise<Occasion | null> {
+  const gap = (await listOpenGaps(outbox, slotName)).find(({ tableName }) => tableName === null)
+  if (gap) return { gap }
+  if (await readPosition(outbox, slotName)) return null
+  const [otherSlot] = await otherSlots(outbox.pool, slotName)
+  return otherSlot === undefined ? null : { otherSlot }
+}
+
+/** That a person gives up what is not stored yet; null where nothing is captured. */
+export async function givingUp(outbox: Outbox, slotName: string): Promise<Occasion | null> {
+  const position = await readPosition(outbox, slotName)
+  return position && { givenUpFrom: position.commitLsn }
+}
+
+/**
+ * Begins anew after a gap: makes a new slot with the flags of the one before, and in one commit of the outbox moves the
+ * position to where it begins and orders a resync of every entity type. From there on everything is captured; whoever
+ * captures tells what was lost, page by page (`resync-entity.ts`), and the gap ends with the last page. Killed at any
+ * moment it has done nothing, but perhaps made a slot that the next resync drops.
+ */
+export async function beginResync(
+  source: Source,
+  outbox: Outbox,
+  occasion: Occasion,
+  options: ResyncOptions,
+): Promise<ResyncResult> {
+  const { slotName } = options
+  await using lock = await lockSlot(source)
+  const { problems, facts, catalogue, living } = await preflight(source, { ...options, outbox })
+  const { mapping } = living
+  // Where there is a slot, a missing publication is a gap, and no problem; but here it is to be made.
+  if (facts.slot && !facts.publication)
+    problems.push(...judgePublication({ ...facts, slot: null }, catalogue, { ...options, mapping }))
+  const { rows } = await lock.query('select active_pid from pg_replication_slots where slot_name = $1', [
+    slotName,
+  ])
+  if (rows[0]?.active_pid)
+    problems.push({
+      code: 'slot_in_use',
+      what: `replication slot ${slotName}`,
+      found: 'in use',
+      mend: 'stop the walhook that reads it: nothing is lost while it can be read',
+    })
+  if (problems.length > 0) return { ok: false, problems }
+  if (!facts.publication) await publish(lock, options.publicationName, mapping, facts)
+  if (facts.slot) await lock.query('select pg_drop_replication_slot($1)', [slotName])
+  const now = await readCaptured(lock, { ...options, ...facts })
+  const { captured, beforeLsn: seenLsn, endedXid: seenXid } = now
+  const fromLsn = await lastGoodOf(outbox, 'otherSlot' in occasion ? occasion.otherSlot : slotName, {
+    now,
+    mapping,
+  })
+  const { onWaiting } = options
+  const startsAt = parseLsn(await createSlot(lock, slotName, { flags: facts.slot, onWaiting }))
+  const { systemIdentifier } = facts
+  await transaction(outbox.pool, async client => {
+    if ('otherSlot' in occasion) await goOnFrom(client, { ...occasion, slotName, fromLsn })
+    if ('givenUpFrom' in occasion) await giveUp(client, { slotName, fromLsn })
+    await restartPosition(client, slotName, { systemIdentifier, commitLsn: startsAt })
+    await remember(client, slotName, { captured, seenLsn, seenXid })
+    const entityTypes = mapping.map(({ entityType }) => entityType)
+    await beginResyncs(client, { slotName, entityTypes })
+  })
+  return { ok: true, fromLsn: startsAt }
+}
+
+type Since = { readonly slotName: string; readonly fromLsn: Lsn }
+
+/** Up to where nothing is lost of what was captured with a slot: a table may have been interrupted, and nobody has looked. */
+async function lastGoodOf(
+  outbox: Outbox,
+  slotName: string,
+  { now, mapping }: { now: CapturedNow; mapping: readonly EntityMapping[] },
+): Promise<Lsn> {
+  const position = await readPosition(outbox, slotName)
+  return position
+    ? lastGood({ position, remembered: await readRemembered(outbox, slotName), now }, mapping)
+    : now.beforeLsn
+}
+
+/** Takes over what was captured with another slot; what happened since is a gap. */
+async function goOnFrom(
+  client: PoolClient,
+  { otherSlot, slotName, fromLsn }: Since & { otherSlot: string },
+): Promise<void> {
+  await renameSlot(client, otherSlot, slotName)
+  await client.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, 'other slot', $2, $3)
+     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
+    [slotName, `it was captured with the replication slot ${otherSlot} so far`, formatLsn(fromLsn)],
+  )
+}
+
+/** What is between what is stored and the new slot is given up: a gap like any other. */
+async function giveUp(client: PoolClient, { slotName, fromLsn }: Since): Promise<void> {
+  await client.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
+     values ($1, 'given up', 'a resync was forced: what was not stored by then is given up', $2)
+     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
+    [slotName, formatLsn(fromLsn)],
+  )
+}
+
+async function lockSlot(source: Source): Promise<Queryable & AsyncDisposable> {
+  const client = await source.pool.connect()
+  const disposable = Object.assign(client, { [Symbol.asyncDispose]: async () => client.release(true) })
+  await client.query('select pg_advisory_lock($1)', [slotLock])
+  return disposable
+}
+
+/** What a resync will do, in words for whoever is about to say yes. */
+export async function describeResync(
+  source: Source,
+  occasion: Occasion,
+  options: ResyncOptions,
+): Promise<string[]> {
+  const catalogue = await readCatalogue(source, options.mapping)
+  const lines = [
+    'gap' in occasion
+      ? describeLoss(occasion.gap)
+      : 'givenUpFrom' in occasion
+        ? `No changes are known to be lost. What is in the WAL after ${formatLsn(occasion.givenUpFrom)} and is not stored yet is given up: from there to the new slot is a gap.`
+        : `This outbox was captured with the replication slot ${occasion.otherSlot} so far: to go on from there, set WALHOOK_SLOT=${occasion.otherSlot}. Where ${options.slotName} takes its place, what happened in between is lost, and ${occasion.otherSlot} is to be dropped: it holds WAL.`,
+    `A resync drops the replication slot ${options.slotName} if it is there, and makes a new one. While everything from there on is captured, walhook sends to every webhook that has the trigger:`,
+  ]
+  for (const entity of options.mapping) lines.push(await describeEntity(source, catalogue, entity))
+  const force = 'givenUpFrom' in occasion ? '--force ' : ''
+  lines.push(`Nothing has been changed yet. To do it: walhook resync ${force}--yes`)
+  return lines
+}
+
+/** What is lost, in words. */
+export function describeLoss({ fromLsn, toLsn, foundAt, tableName, reason, detail }: Gap): string {
+  const of = tableName === null ? '' : ` of ${tableName}`
+  const range = `${toLsn === null ? 'since' : 'from'} ${formatLsn(fromLsn)}${toLsn === null ? '' : ` to ${formatLsn(toLsn)}`}`
+  return `Changes${of} are lost ${range} (found ${foundAt.toISOString()}): ${reason}, ${detail}.`
+}
+
+/** What a resync tells of one entity type. */
+export async function describeEntity(
+  source: Source,
+  catalogue: Catalogue,
+  { entityType, table }: EntityMapping,
+): Promise<string> {
+  const { rows } = await source.pool.query(
+    `select greatest(reltuples, 0)::bigint as n from pg_class where oid = $1`,
+    [catalogue.tables.get(tableKey(table))?.oid ?? 0],
+  )
+  return `  ${entityType}: update or new for each row there is (about ${rows[0]?.n ?? 0}), delete for each ${entityType} that was told of and is gone`
+}
+
+/** How far a resync is that has begun, in words. */
+export async function describeResyncs(outbox: Outbox, gap: Gap, slotName: string): Promise<string[]> {
+  return [
+    `The resync of what was lost from ${formatLsn(gap.fromLsn)} to ${formatLsn(gap.toLsn!)} is under way: everything since is captured, and the walhook that captures tells the rest:`,
+    ...(await openResyncs(outbox, slotName)).map(each => `  ${describeProgress(each)}`),
+  ]
+}

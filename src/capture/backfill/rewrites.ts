@@ -1,0 +1,87 @@
+import { type Rewrite, type RewriteVerdict, rewritten } from '../../domain/capture/captured.ts'
+import type { Remembered } from '../../outbox/source/captured.ts'
+import { describeError, type Log } from '../../runtime/log.ts'
+import type { CapturedNow } from '../continuity/read-captured.ts'
+import type { Source } from '../source/source.ts'
+import type { PageTeller } from './pages.ts'
+import { boundsOf } from './part-page.ts'
+
+/** A look waits for nobody: a partition that is locked is looked at again by the next one. */
+const limits = `set local lock_timeout = '1s'; set local statement_timeout = '10s'`
+const queryCanceled = '57014'
+
+/**
+ * Makes the function that judges partitions with another file than before. PostgreSQL tells nothing of a TRUNCATE of a single
+ * partition, and nothing of what is written to one while it is unlogged; VACUUM FULL and CLUSTER leave another file, too.
+ *
+ * - kept: a row in it was inserted by a transaction that had ended at the last look. TRUNCATE leaves no row, and SET LOGGED
+ *   writes each anew; VACUUM FULL and CLUSTER leave `xmin` as it was.
+ * - kept: the stream has brought the TRUNCATE of the whole table, by the transaction that last changed the partition's row
+ *   of pg_class.
+ * - not known yet: the stream may still bring that. It is waited for by a mark.
+ * - lost: else.
+ */
+export function createRewriteJudge(options: {
+  source: Source
+  teller: Pick<PageTeller, 'caughtUp' | 'hasTruncated'>
+  log: Log
+}): (remembered: Remembered, now: CapturedNow) => Promise<RewriteVerdict> {
+  const { source, teller, log } = options
+  /** What the stream is waited for, and whether it has brought everything by then. */
+  let waited: { readonly what: string; isOver: boolean } | null = null
+
+  function isCaughtUp(what: string): boolean {
+    if (waited?.what === what) return waited.isOver
+    const wait = { what, isOver: false }
+    waited = wait
+    void teller.caughtUp().then(
+      () => {
+        wait.isOver = true
+      },
+      error => {
+        waited = null
+        log.debug('capture.look_failed', { reason: describeError(error) })
+      },
+    )
+    return false
+  }
+
+  return async ({ captured, seenXid }, now) => {
+    const kept = new Set<number>()
+    const changed = new Set<number>()
+    for (const rewrite of rewritten(captured, now.captured, seenXid))
+      for (const oid of rewrite.oids) {
+        const xmin = now.parts[oid]?.xmin
+        const isTold = xmin !== undefined && teller.hasTruncated(rewrite.table, xmin)
+        const hasKept = isTold || (await keptRows(source, rewrite, oid))
+        if (hasKept) kept.add(oid)
+        else if (hasKept === false) changed.add(oid)
+      }
+    const what = [...changed].map(oid => `${oid} ${now.parts[oid]?.xmin}`).join()
+    return { kept, lost: changed.size > 0 && isCaughtUp(what) ? changed : new Set() }
+  }
+}
+
+/** Whether a partition has a row that is as it was at the last look; null: that can't be told for now. */
+async function keptRows(source: Source, { table, seenXid }: Rewrite, oid: number): Promise<boolean | null> {
+  if (seenXid === null) return false
+  const client = await source.pool.connect()
+  try {
+    await client.query(`begin read only; ${limits}`)
+    const bounds = await boundsOf(client, { tableName: table, oid })
+    const { rows } = await client.query(
+      // The ages of ids are right within two billion transactions: an older look proves nothing.
+      `select pg_snapshot_xmax(pg_current_snapshot())::text::numeric - $1::numeric < 2000000000
+          and exists (select from ${table} where ${bounds ?? 'false'} and age(xmin) > age($2::xid)) as has_kept`,
+      [seenXid, String(BigInt(seenXid) % 2n ** 32n)],
+    )
+    await client.query('commit')
+    client.release()
+    return rows[0].has_kept === 't'
+  } catch (error) {
+    client.release(true)
+    // So many rows, and none of them old.
+    if ((error as { code?: string }).code === queryCanceled) return false
+    return null
+  }
+}

@@ -1,0 +1,38 @@
+import type { CheckLine } from '../../domain/capture/check-line.ts'
+import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
+import { type Catalogue, chosenFields } from '../source/catalogue.ts'
+
+/**
+ * Which columns of an entity leave, by their names in the database, and which don't and why. `known` are those that walhook
+ * has seen before, where it has looked: of a new one that is sent it warns.
+ */
+export function columnsLine(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  known: ReadonlySet<string> | null,
+): CheckLine | null {
+  if (!catalogue.tables.has(tableKey(entity.table))) return null
+  const { fields, withheld } = chosenFields(catalogue, entity)
+  const related = entity.related.map(
+    ({ field, table, columns, key }) =>
+      `${field} (${tableKey(table)}: ${[...(key === undefined ? [] : [key]), ...columns].join(', ')})`,
+  )
+  const sent = [...fields.keys(), ...related].join(', ')
+  const kept = withheld.map(({ column, why }) => `${column} (${why})`).join(', ')
+  const added = known ? [...fields.keys()].filter(column => !known.has(column)) : []
+  return {
+    level: added.length > 0 ? 'warning' : 'ok',
+    code: 'columns',
+    what: `entity ${entity.entityType}, columns`,
+    found:
+      (added.length > 0 ? `new, and sent from now on: ${added.join(', ')}; ` : '') +
+      `sent: ${sent || 'none'}` +
+      (kept === ''
+        ? '; withheld: none'
+        : `; withheld: ${kept}. To send one of these, name it in the mapping, under rename or include`),
+    mend:
+      added.length > 0
+        ? `to keep one back, add it to entities.${entity.entityType}.fields.omit; to keep all new ones back, write new_columns: ignore`
+        : null,
+  }
+}

@@ -1,0 +1,167 @@
+import { type CheckLine, failure, ok, warning } from '../../domain/capture/check-line.ts'
+import { quoteIdentifier } from '../../domain/mapping/mapping.ts'
+import { muchHeldBackBytes } from '../../domain/shown/findings.ts'
+import type { SlotFacts, SourceFacts } from '../source/preflight-verdict.ts'
+import type { ReplicationTrial } from '../source/try-replication.ts'
+
+const clockToleranceMs = 5_000
+
+/** What of the server and its settings was looked at, as it is where there is no problem with it. */
+export function serverLines(
+  facts: SourceFacts,
+  trial: ReplicationTrial | null,
+  nowMs: number,
+): (CheckLine | null)[] {
+  return [
+    ok('version', 'PostgreSQL version', versionText(facts.serverVersion)),
+    ok('primary', 'source database', `${facts.database}, a primary server`),
+    encodingLine(facts),
+    ok('wal_level', 'wal_level', facts.walLevel),
+    ok('replication_role', `role ${facts.role}`, 'may replicate'),
+    trial &&
+      ok('replication_connection', 'replication connection', 'opened, and answered by the server itself'),
+    identityLine(facts),
+    facts.slot === null
+      ? ok('slots', 'max_replication_slots', `${facts.maxSlots - facts.usedSlots} of ${facts.maxSlots} free`)
+      : ok('slots', 'max_replication_slots', `${facts.maxSlots}, one of them ours`),
+    ok('senders', 'max_wal_senders', `${facts.maxSenders - facts.usedSenders} of ${facts.maxSenders} free`),
+    keepSizeLine(facts),
+    idleSlotLine(facts),
+    releaseLine(facts),
+    timeoutLine(facts),
+    clockLine(facts, nowMs),
+  ]
+}
+
+function versionText(number: number): string {
+  return `${Math.floor(number / 10_000)}.${number % 10_000}`
+}
+
+/** Whether every text of the database is UTF-8, as JSON must be. */
+function encodingLine({ serverEncoding }: SourceFacts): CheckLine {
+  const what = 'server_encoding'
+  if (serverEncoding !== 'SQL_ASCII') return ok('encoding', what, serverEncoding)
+  return warning(
+    'encoding',
+    what,
+    'SQL_ASCII: PostgreSQL does not look at what is written, and text that is not UTF-8 can not be told as it is',
+    "move the data into a database made with: create database … encoding 'UTF8' template template0;",
+  )
+}
+
+/** By what it is noticed that the URL leads to another cluster. */
+function identityLine({ mayReadControl, role }: SourceFacts): CheckLine {
+  const what = 'pg_control_system'
+  if (mayReadControl) return ok('system_identifier', what, 'may be executed: it says which cluster this is')
+  return ok(
+    'system_identifier',
+    what,
+    `may not be executed: which cluster this is, walhook asks by a replication connection. To save that, run as a superuser: grant execute on function pg_control_system() to ${quoteIdentifier(role)};`,
+  )
+}
+
+function keepSizeLine({ maxSlotWalKeepMb }: SourceFacts): CheckLine {
+  const what = 'max_slot_wal_keep_size'
+  if (maxSlotWalKeepMb >= 0)
+    return ok(
+      'keep_size',
+      what,
+      `${maxSlotWalKeepMb} MB: if walhook is stopped for longer than that lasts, changes are lost, and it says so`,
+    )
+  return warning(
+    'keep_size',
+    what,
+    'unlimited: while walhook is stopped, the WAL that is kept for it may fill the disk',
+    "set a bound that the disk can hold: alter system set max_slot_wal_keep_size = '20GB'; select pg_reload_conf();",
+  )
+}
+
+/** PostgreSQL 18 can give up slots that nobody reads, whatever WAL they hold. */
+function idleSlotLine({ idleSlotTimeoutS }: SourceFacts): CheckLine | null {
+  if (idleSlotTimeoutS === null) return null
+  const what = 'idle_replication_slot_timeout'
+  if (idleSlotTimeoutS === 0) return ok('idle_slot', what, 'off: a slot is not lost by standing idle')
+  const found = `${idleSlotTimeoutS} s: if walhook is stopped for longer, changes are lost, and it says so`
+  const day = 86_400
+  if (idleSlotTimeoutS >= day) return ok('idle_slot', what, found)
+  return warning(
+    'idle_slot',
+    what,
+    found,
+    "run: alter system set idle_replication_slot_timeout = '3d'; select pg_reload_conf();",
+  )
+}
+
+/** Not a warning: without it, only more WAL is kept while much is written. */
+function releaseLine({ mayLogSnapshot, role }: SourceFacts): CheckLine | null {
+  if (mayLogSnapshot === null) return null
+  const what = 'pg_log_standby_snapshot'
+  if (mayLogSnapshot) return ok('wal_release', what, 'may be executed: WAL is given up about every second')
+  return ok(
+    'wal_release',
+    what,
+    `may not be executed, so the WAL of up to half a minute is kept. To have it given up about every second, run as a superuser: grant execute on function pg_log_standby_snapshot() to ${quoteIdentifier(role)};`,
+  )
+}
+
+function timeoutLine({ walSenderTimeoutMs }: SourceFacts): CheckLine {
+  const what = 'wal_sender_timeout'
+  if (walSenderTimeoutMs > 0) return ok('sender_timeout', what, `${walSenderTimeoutMs / 1000} s`)
+  return warning(
+    'sender_timeout',
+    what,
+    'off: PostgreSQL never gives up on a dead link, which then keeps the slot',
+    "run: alter system set wal_sender_timeout = '60s'; select pg_reload_conf();",
+  )
+}
+
+function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
+  const differenceS = Math.round((nowMs - serverNowMs) / 100) / 10
+  if (Math.abs(differenceS) * 1000 <= clockToleranceMs)
+    return ok('clock', 'clock', `differs by ${Math.abs(differenceS)} s`)
+  return warning(
+    'clock',
+    'clock',
+    `this machine is ${Math.abs(differenceS)} s ${differenceS > 0 ? 'ahead of' : 'behind'} the database`,
+    'set both by NTP: receivers refuse signatures that are more than five minutes off',
+  )
+}
+
+/** The slot, where it is there. */
+export function slotLine(facts: SourceFacts, slotName: string, publicationName: string): CheckLine {
+  const what = `replication slot ${slotName}`
+  const { slot } = facts
+  if (!slot) return ok('slot', what, 'not there yet: it will be made')
+  if (slot.walStatus === 'lost' || facts.publication === null) {
+    const found =
+      slot.walStatus === 'lost'
+        ? 'lost: PostgreSQL has removed WAL that was not read yet (max_slot_wal_keep_size)'
+        : `useless without the publication ${publicationName}, which is gone`
+    return failure({
+      code: 'slot_lost',
+      what,
+      found,
+      mend: 'changes are lost; to begin anew, run: walhook resync',
+    })
+  }
+  const held = `${(slot.heldBackBytes / 1024 ** 2).toFixed(0)} MB of WAL are kept for it${flagsText(slot)}`
+  if (slot.walStatus === 'unreserved')
+    return warning(
+      'slot',
+      what,
+      `about to be invalidated: ${held}`,
+      'let walhook read it now, or raise max_slot_wal_keep_size',
+    )
+  if (slot.heldBackBytes > muchHeldBackBytes)
+    return warning(
+      'slot',
+      what,
+      held,
+      'see that walhook runs and reads it: /readyz and the log say why it does not',
+    )
+  return ok('slot', what, held)
+}
+
+function flagsText({ failover, twoPhase }: SlotFacts): string {
+  return `${failover ? ', and it survives a failover' : ''}${twoPhase ? ', two_phase (which walhook does not use)' : ''}`
+}

@@ -1,0 +1,96 @@
+import { type CheckLine, ok, warning } from '../../domain/capture/check-line.ts'
+import { type EntityMapping, quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
+import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
+import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
+import { judgeRelation } from '../source/relation-verdict.ts'
+import { futureHarm } from '../source/table-verdict.ts'
+
+/** What of a mapped table was looked at. */
+export function tableLines(
+  catalogue: Catalogue,
+  key: string,
+  publicationName: string,
+  facts: SourceFacts,
+): CheckLine[] {
+  const table = catalogue.tables.get(key)
+  if (!table) return []
+  const lines = [ok('table', `table ${key}`, kindText(table)), previousLine(table, publicationName, facts)]
+  if (table.hasHeirs)
+    lines.push(
+      warning(
+        'inheritance',
+        `table ${key}, inheritance`,
+        'other tables inherit from it: their rows are not captured',
+        'map each of them as an entity of its own, or make it a partitioned table',
+      ),
+    )
+  const future = futureHarm(table)
+  // Before anything is published it is a problem.
+  if (future && facts.publication !== null)
+    lines.push(warning('future_partitions', future.what, future.found, future.mend))
+  return lines
+}
+
+function kindText(table: Table): string {
+  const identity = table.identity === 'f' ? 'full' : table.identityColumns.join(', ')
+  const readable = `readable, replica identity ${identity}`
+  if (table.kind === 'p')
+    return `${readable}, partitioned (${table.leaves.length} with rows): rows that go with a partition, by TRUNCATE, DETACH or DROP of it, are not told`
+  return table.isPartition ? `${readable}, a partition` : readable
+}
+
+/** Whether updates of a table tell the values before, and what it takes. */
+function previousLine(table: Table, publicationName: string, facts: SourceFacts): CheckLine {
+  const key = tableKey(table.name)
+  const what = `table ${key}, previous values`
+  if (givesPrevious(table)) return ok('previous', what, 'told: an UPDATE gives the whole row before')
+  const untold = 'not told, so webhooks get no "previous", and all updates whatever fields they ask for.'
+  if (table.generated === 'virtual' && refusesUnpublished(facts))
+    return ok(
+      'previous',
+      what,
+      `${untold} They can't be had: with virtual generated columns, replica identity FULL would make the application's own UPDATE fail`,
+    )
+  const lacking = [
+    ...(table.identity === 'f' ? [] : [table.name]),
+    ...table.leaves.filter(({ identity }) => identity !== 'f').map(({ name }) => name),
+  ]
+  const isLeftOut = table.generated === 'stored' && facts.publication?.publishesGenerated === false
+  const sql = [
+    ...(isLeftOut ? [`alter publication ${publicationName} set (publish_generated_columns = stored);`] : []),
+    ...lacking.map(name => `alter table ${tableKey(name)} replica identity full;`),
+  ].join(' ')
+  const size = table.rowBytes === null ? 'as much as a row holds' : `about ${table.rowBytes} bytes`
+  return ok(
+    'previous',
+    what,
+    `${untold} To have them: ${sql} Each UPDATE and DELETE then writes the row before into the WAL, ${size} more`,
+  )
+}
+
+/** Rows with one key are one entity. A partitioned table can be unique only together with what it is partitioned by. */
+export function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
+  const table = catalogue.tables.get(tableKey(entity.table))
+  if (!table?.columns.some(({ name }) => name === entity.key)) return null
+  const what = `entity ${entity.entityType}, key ${entity.key}`
+  if (table.uniqueColumns.includes(entity.key)) return ok('key_unique', what, 'unique')
+  if (table.kind === 'p' && table.primaryKey.includes(entity.key))
+    return ok('key_unique', what, 'part of the primary key')
+  return warning(
+    'key_unique',
+    what,
+    'nothing in the database keeps it unique, and rows with one key are told as one entity',
+    `run: create unique index concurrently on ${tableKey(table.name)} (${quoteIdentifier(entity.key)});`,
+  )
+}
+
+/** Whether related lists can hold anything. */
+export function relationLines(catalogue: Catalogue, entity: EntityMapping): CheckLine[] {
+  return entity.related.map(related => {
+    const verdict = judgeRelation(catalogue, entity, related)
+    const what = `entity ${entity.entityType}, related ${related.field}: column ${related.owner}`
+    return verdict.level === 'ok'
+      ? ok('relation', what, verdict.found)
+      : { code: 'relation', what, ...verdict }
+  })
+}

@@ -1,0 +1,36 @@
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { knownColumns } from '../../outbox/source/source-columns.ts'
+import { shared } from '../../runtime/shared.ts'
+import { within } from '../../runtime/within.ts'
+import { readCatalogue } from '../source/catalogue.ts'
+import { readLivingMapping } from '../source/learn-catalogue.ts'
+import type { Source } from '../source/source.ts'
+
+const goodForMs = 1_000
+const answerMs = 3_000
+
+/**
+ * Makes the function that says, in words, what the mapping names and the source has dropped; null where it does not answer in
+ * time. However many ask, the source is asked once a second.
+ */
+export function openMappingLost(options: {
+  source: Source
+  outbox: Outbox
+  slotName: string
+  mapping: readonly EntityMapping[]
+}): () => Promise<readonly string[] | null> {
+  const { source, outbox, slotName, mapping } = options
+  const read = shared(
+    goodForMs,
+    () => performance.now(),
+    async () => {
+      const [catalogue, known] = await Promise.all([
+        readCatalogue(source, mapping),
+        knownColumns(outbox, slotName),
+      ])
+      return (await readLivingMapping(source.pool, { ...catalogue, known }, mapping)).lost
+    },
+  )
+  return () => within(answerMs, read()).catch(() => null)
+}

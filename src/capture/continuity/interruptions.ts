@@ -1,0 +1,94 @@
+import { isDeepStrictEqual } from 'node:util'
+import {
+  capturedTables,
+  compareCaptured,
+  judgeSource,
+  type PartArrival,
+  type RewriteVerdict,
+  type SourceLoss,
+  type TableLoss,
+} from '../../domain/capture/captured.ts'
+import { type EntityMapping, publishedTables, tableKey } from '../../domain/mapping/mapping.ts'
+import { type Outbox, transaction } from '../../outbox/database/database.ts'
+import { orderArrival } from '../../outbox/source/arrivals.ts'
+import { type Remembered, remember } from '../../outbox/source/captured.ts'
+import { closeTableGaps, openTableGap } from '../../outbox/source/table-gaps.ts'
+import type { CapturedNow } from './read-captured.ts'
+
+/** What was lost since the last look, as far as that is news, and what is remembered from now on (null: nothing yet). */
+export type Interruptions = {
+  readonly lost: SourceLoss | null
+  readonly losses: readonly TableLoss[]
+  /** Partitions that have come, and whose rows are to be told. */
+  readonly arrivals: readonly (PartArrival & { readonly name: string })[]
+  readonly remembered: Remembered | null
+}
+
+/**
+ * Compares what is captured now with what is remembered. Where a table was interrupted, the gaps in what is told of its
+ * entities and what is remembered from now on commit together; so does the order to tell the rows of partitions that have come. `isSound`: nothing is in the way of capturing the tables.
+ */
+export async function recordInterruptions(
+  outbox: Outbox,
+  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
+  look: { remembered: Remembered | null; now: CapturedNow; isSound: boolean; verdict?: RewriteVerdict },
+): Promise<Interruptions> {
+  const { slotName, mapping } = options
+  const { remembered, now, isSound, verdict } = look
+  const seen = { seenLsn: now.beforeLsn, seenXid: now.endedXid }
+  if (!remembered) {
+    if (!isSound) return { ...nothing, remembered: null }
+    const first = { captured: now.captured, ...seen }
+    await remember(outbox.pool, slotName, first)
+    return { ...nothing, remembered: first }
+  }
+  const lost = judgeSource(remembered.captured, now.captured, options.publicationName)
+  if (lost) return { ...nothing, lost, remembered }
+  const mapped = publishedTables(mapping).map(tableKey)
+  const { losses, next, ...compared } = compareCaptured(remembered.captured, now.captured, {
+    mapped,
+    isSound,
+    seenLsn: remembered.seenLsn,
+    droppedOids: now.droppedOids,
+    seenXid: remembered.seenXid,
+    ...(verdict && { verdict }),
+  })
+  const arrivals = compared.arrivals.map(each => ({
+    ...each,
+    name: now.parts[each.oid]?.name ?? `${each.oid}`,
+  }))
+  const news = new Set<TableLoss>()
+  if (losses.length > 0 || !isDeepStrictEqual(next, remembered.captured))
+    await transaction(outbox.pool, async client => {
+      for (const loss of losses)
+        for (const entityType of entitiesOf(mapping, loss.table)) {
+          const isNews = await openTableGap(client, {
+            ...loss,
+            slotName,
+            entityType,
+            tableName: loss.table,
+            toLsn: loss.isOver ? now.afterLsn : null,
+          })
+          if (isNews) news.add(loss)
+        }
+      for (const { table, oid, name, fromLsn } of arrivals)
+        await orderArrival(client, {
+          slotName,
+          entityTypes: entitiesOf(mapping, table),
+          part: { tableName: table, oid, name },
+          fromLsn,
+        })
+      await closeTableGaps(client, slotName, { tableNames: capturedTables(next), toLsn: now.afterLsn })
+      await remember(client, slotName, { captured: next, ...seen })
+    })
+  return { lost: null, losses: [...news], arrivals, remembered: { captured: next, ...seen } }
+}
+
+const nothing = { lost: null, losses: [], arrivals: [] }
+
+/** The types of entity of which something is told from a table. */
+export function entitiesOf(mapping: readonly EntityMapping[], table: string): string[] {
+  return mapping
+    .filter(entity => publishedTables([entity]).some(each => tableKey(each) === table))
+    .map(({ entityType }) => entityType)
+}

@@ -1,0 +1,47 @@
+import { Unfit } from '../../domain/capture/page-failures.ts'
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import { formatProblem } from '../../domain/value/problem.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import { preflight } from '../source/preflight.ts'
+import { isOfTables } from '../source/preflight-verdict.ts'
+import type { Source } from '../source/source.ts'
+
+const goodForMs = 1_000
+
+/** An entity as far as the source has what the mapping names of it, with the catalogue of its tables; or why there is none. */
+export type Judged =
+  | { readonly kind: 'fit'; readonly entity: EntityMapping; readonly catalogue: Catalogue }
+  | { readonly kind: 'gone'; readonly reason: string }
+
+/**
+ * Makes the function that judges an entity's tables: whether these can be captured as they are: there, readable
+ * whole, in the publication. Else it throws `Unfit`, and says why and what mends it. A table that was dropped is `gone`, also
+ * where it was there when the stream began; one that was made anew since is not. Whoever reads looks whether the tables are
+ * still the same (`backfill-page.ts`), so that the answer is good for a second.
+ */
+export function createJudge(options: {
+  source: Source
+  outbox: Outbox
+  slotName: string
+  publicationName: string
+  nowMs: () => number
+}): (entity: EntityMapping) => Promise<Judged> {
+  const { source, nowMs } = options
+  const judged = new Map<EntityMapping, { fit: Judged; atMs: number }>()
+  return async mapped => {
+    const before = judged.get(mapped)
+    if (before && nowMs() - before.atMs < goodForMs) return before.fit
+    const looked = await preflight(source, { ...options, mapping: [mapped] })
+    const { problems, facts, catalogue, living } = looked
+    const [entity] = living.mapping
+    if (!entity) return { kind: 'gone', reason: living.lost.join('; ') }
+    const ofTables = problems.filter(isOfTables).map(formatProblem)
+    if (facts.publication === null)
+      ofTables.push(`publication ${options.publicationName}: missing. Fix: walhook resync`)
+    if (ofTables.length > 0) throw new Unfit(ofTables.join('; '))
+    const fit: Judged = { kind: 'fit', entity, catalogue }
+    judged.set(mapped, { fit, atMs: nowMs() })
+    return fit
+  }
+}

@@ -1,0 +1,38 @@
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { readPosition } from '../../outbox/log/position.ts'
+import { openGap } from '../../outbox/source/gaps.ts'
+import { readFacts } from '../source/preflight.ts'
+import type { Source } from '../source/source.ts'
+import { CaptureLost } from './state.ts'
+
+const undefinedObject = '42704'
+
+/**
+ * What an error of the stream means that says of a publication that it does not exist, although it does. Before
+ * PostgreSQL 18, a slot that is older than its publication can't be read: WAL is decoded with the catalogue of its time.
+ * Records the gap. Any other error is returned as it is.
+ */
+export async function lossBehind(
+  error: unknown,
+  source: Source,
+  outbox: Outbox,
+  options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
+): Promise<unknown> {
+  const { slotName, publicationName } = options
+  // The file of PostgreSQL's source, because the message is in the server's language.
+  const { code, file } = error as { code?: string; file?: string }
+  if (code !== undefinedObject || file !== 'pg_publication.c') return error
+  try {
+    const [position, facts] = await Promise.all([readPosition(outbox, slotName), readFacts(source, options)])
+    if (!position || !facts.slot || !facts.publication) return error
+    const loss = {
+      reason: 'slot older than publication',
+      detail: `the replication slot ${slotName} reads WAL that was written before the publication ${publicationName} was there`,
+    } as const
+    await openGap(outbox, { ...loss, slotName, fromLsn: position.commitLsn })
+    return new CaptureLost(loss)
+  } catch {
+    return error
+  }
+}

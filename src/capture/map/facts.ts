@@ -1,0 +1,91 @@
+import { isKnown, type Relation, type Row } from '../../domain/capture/change.ts'
+import type { Folded } from '../../domain/capture/fold.ts'
+import { chooseFields, type EntityMapping, ruleOf, tableKey } from '../../domain/mapping/mapping.ts'
+import type { JsonWriter } from '../../domain/value/json-text.ts'
+import { type Catalogue, choosable } from '../source/catalogue.ts'
+
+/** What is known of how an update changed its entity. */
+export type ChangeFacts = {
+  /** A JSON object of the fields that changed with their values before; null where none is known. */
+  readonly previous: string | null
+  /** The names of the fields that changed; null where that is not known. */
+  readonly changed: readonly string[] | null
+}
+
+const nothingKnown: ChangeFacts = { previous: null, changed: null }
+
+type Field = {
+  /** Where the row has it; null for what Postgres generates, which is not in the WAL. */
+  readonly place: number | null
+  readonly name: string
+  readonly nameJson: string
+  readonly write: JsonWriter
+}
+
+/**
+ * Makes the function that compares an entity before and after a transaction, field by field as they are sent: two
+ * texts that are written as the same JSON are no change. What Postgres generates counts as changed with anything in
+ * its row, and a related list with any of its rows; their values before are not known.
+ */
+export function createFactsFinder(catalogue: Catalogue) {
+  const known = new WeakMap<Relation, Map<EntityMapping, readonly Field[]>>()
+
+  function fieldsOf(entity: EntityMapping, relation: Relation): readonly Field[] {
+    const byEntity = known.get(relation) ?? new Map<EntityMapping, readonly Field[]>()
+    known.set(relation, byEntity)
+    const fields = byEntity.get(entity) ?? chooseComparedFields(entity, relation)
+    byEntity.set(entity, fields)
+    return fields
+  }
+
+  function chooseComparedFields(entity: EntityMapping, relation: Relation): readonly Field[] {
+    const inWal = relation.columns.map(({ name }) => name)
+    const generated = (catalogue.tables.get(tableKey(entity.table))?.columns ?? []).filter(
+      ({ name, isGenerated }) => isGenerated && !inWal.includes(name),
+    )
+    const told = relation.columns.filter(column => column.told === undefined)
+    const columns = choosable(catalogue, [...told, ...generated])
+    return [...chooseFields(entity.fields, columns).fields].map(([column, name]) => {
+      const place = inWal.indexOf(column)
+      const format = ruleOf(entity.fields.format, column)
+      const write = place < 0 ? String : catalogue.writerOf(relation.columns[place]!.typeOid, format)
+      return { place: place < 0 ? null : place, name, nameJson: JSON.stringify(name), write }
+    })
+  }
+
+  return (entity: EntityMapping, relation: Relation | null, folded: Folded): ChangeFacts => {
+    const { state, row, before, touched } = folded
+    if (state !== 'update') return nothingKnown
+    if (before === 'untouched') return { previous: null, changed: touched }
+    if (before === 'unknown' || row === null || relation === null) return nothingKnown
+    const previous: string[] = []
+    const changed: string[] = []
+    let isAllKnown = true
+    for (const { place, name, nameJson, write } of fieldsOf(entity, relation)) {
+      if (place === null) {
+        if (differs(row, before)) changed.push(name)
+        continue
+      }
+      const now = row[place]!
+      const then = before[place]!
+      if (now === then && isKnown(now)) continue
+      if (!isKnown(now) || !isKnown(then)) {
+        isAllKnown = false
+        continue
+      }
+      const thenJson = then === null ? 'null' : write(then)
+      if (thenJson === (now === null ? 'null' : write(now))) continue
+      changed.push(name)
+      previous.push(`${nameJson}:${thenJson}`)
+    }
+    if (!isAllKnown) return { previous: objectOf(previous), changed: null }
+    const all = [...changed, ...touched]
+    return { previous: all.length === 0 ? '{}' : objectOf(previous), changed: all }
+  }
+}
+
+const objectOf = (fields: readonly string[]) => (fields.length === 0 ? null : `{${fields.join(',')}}`)
+
+function differs(row: Row, before: Row): boolean {
+  return row.some((value, i) => !isKnown(value) || value !== before[i])
+}

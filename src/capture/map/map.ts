@@ -1,0 +1,238 @@
+import type { Relation } from '../../domain/capture/change.ts'
+import { type ParkedChange, type WebhookEvent, writeBody } from '../../domain/event/event.ts'
+import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
+import type { Lsn } from '../../domain/value/lsn.ts'
+import { openArrivals } from '../continuity/arrivals.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import type { Source } from '../source/source.ts'
+import type { TransactionPart } from '../stream/inbox.ts'
+import { type ChangeFacts, createFactsFinder } from './facts.ts'
+import { createMissingReader, type Missing } from './missing.ts'
+import { createResultWriter } from './result.ts'
+import { createSetAside, type Unreadable } from './set-aside.ts'
+import { createShapes } from './shape.ts'
+import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
+import { twice } from './twice.ts'
+import { withoutUnborn } from './unborn.ts'
+import { untilSeen } from './until-seen.ts'
+
+export type Mapped = {
+  /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
+  readonly events: readonly WebhookEvent[]
+  readonly parked: readonly ParkedChange[]
+  /** Tables of which so many changes in a row can't be told that they are not set aside one by one. */
+  readonly unreadable: readonly Unreadable[]
+  /** Tables that a TRUNCATE emptied. */
+  readonly truncated: readonly string[]
+  /** Of their entities those that the mapping wants deleted then. */
+  readonly emptied: readonly Emptied[]
+  /** Where the WAL ended when what the events tell was read from tables; null: nothing was. */
+  readonly readLsn: Lsn | null
+}
+
+/** A type of entity of which every one is gone, and how the event of that is written. */
+export type Emptied = {
+  readonly entityType: string
+  deletionOf(entityId: string): EventText
+}
+
+/**
+ * Makes events of transactions: finds the entities that their changes concern, folds what each transaction did
+ * to each, and writes the JSON. What the WAL does not hold (related rows, TOASTed values that an UPDATE left
+ * alone) is read from the source (`missing.ts`).
+ */
+export function createMapper(options: {
+  source: Source
+  mapping: readonly EntityMapping[]
+  catalogue: Catalogue
+  /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
+  reloadCatalogue: () => Promise<Catalogue>
+  /** The greatest `readLsn` of events that are stored. */
+  readBefore: Lsn | null
+  /** Tables of which changes are lost already because they can't be told. */
+  unreadable?: Parameters<typeof createSetAside>[0]
+  /** Aborted when the stream is over: what is still waited for is not. */
+  signal?: AbortSignal
+}) {
+  const { mapping } = options
+  const readMissing = createMissingReader(options)
+  const setAside = createSetAside(options.unreadable ?? [])
+  let { catalogue } = options
+  let writeResult = createResultWriter(catalogue)
+  let findFacts = createFactsFinder(catalogue)
+  let shapes = createShapes(catalogue)
+  let plans = new WeakMap<Relation, Plan>()
+  const known = new WeakSet<Relation>()
+  const arrivals = openArrivals()
+
+  function planOf(relation: Relation): Plan {
+    const known = plans.get(relation)
+    if (known) return known
+    const plan = makePlan(relation, mapping, catalogue)
+    plans.set(relation, plan)
+    return plan
+  }
+
+  /** The stream announces a relation again after each DDL: there may be new columns and types. */
+  async function learn(parts: readonly TransactionPart[]) {
+    let isNew = false
+    for (const { changes } of parts)
+      for (const change of changes)
+        if (change.kind !== 'truncate' && !known.has(change.relation)) {
+          known.add(change.relation)
+          isNew = true
+        }
+    if (!isNew) return
+    await untilSeen(
+      options.source.pool,
+      parts.map(({ xid }) => xid),
+      options.signal,
+    )
+    catalogue = await options.reloadCatalogue()
+    writeResult = createResultWriter(catalogue)
+    findFacts = createFactsFinder(catalogue)
+    shapes = createShapes(catalogue)
+    plans = new WeakMap()
+  }
+
+  function compare(item: Touched): Compared {
+    const facts = twice(() => findFacts(item.entity, item.relation, item.folded))
+    return { ...item, facts: facts.ok ? facts.value : { previous: null, changed: null } }
+  }
+
+  function writeEvent(item: Compared, missing: Missing): EventText | null {
+    const { entity, key, folded, facts } = item
+    if (folded.state === 'nothing' || key === null) return null
+    const remaining = item.mayRemain ? missing.rowOf(item) : null
+    const state = remaining ? 'update' : folded.state
+    const isDelete = state === 'delete'
+    const row = isDelete ? null : (remaining ?? missing.rowOf(item))
+    // Already gone: its `delete` comes with a later transaction.
+    if (!isDelete && row === null) return null
+    const result = row && writeResult(entity, row, list => missing.relatedOf(list, key))
+    const body = writeBody({
+      entityIdJson: writeEntityId(catalogue, entity, key, keyTypeIn(item.relation, entity)),
+      entityType: entity.entityType,
+      actionType: state,
+      resultJson: result?.json ?? null,
+    })
+    return {
+      entityType: entity.entityType,
+      entityId: key,
+      actionType: state,
+      body,
+      facts: { ...facts, omitted: result?.omitted ?? null },
+    }
+  }
+
+  /**
+   * `isWhole`: the last part is not a chunk of a transaction of which more follows. Throws `TooMuch` where more than `mostBytes` would
+   * have to be read from a table: then nothing has been done.
+   */
+  return async (
+    parts: readonly TransactionPart[],
+    isWhole = true,
+    mostBytes = Number.POSITIVE_INFINITY,
+  ): Promise<Mapped> => {
+    const truncated: string[] = []
+    const emptied: Emptied[] = []
+    await learn(parts)
+    const onTruncate = (table: string, entities: readonly EntityMapping[]) => {
+      truncated.push(table)
+      for (const entity of entities.filter(({ deletesOnTruncate }) => deletesOnTruncate))
+        emptied.push({
+          entityType: entity.entityType,
+          deletionOf: id => writeDeletion(catalogue, entity, id),
+        })
+    }
+    const named = parts.flatMap(part =>
+      foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)),
+    )
+    const touched = withoutUnborn(named)
+      .map(compare)
+      .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
+    const missing = await readMissing(parts, touched, { catalogue, shapes, mostBytes })
+
+    setAside.begin(parts)
+    const events: WebhookEvent[] = []
+    const parked: ParkedChange[] = []
+    let last: TransactionPart | null = null
+    let index = 0
+    for (const item of touched) {
+      if (item.part !== last) index = 0
+      last = item.part
+      const { commitLsn, committedAt } = item.part
+      const written = twice(() => (cannotBeEvent(item) === null ? writeEvent(item, missing) : null))
+      const reason = written.ok ? cannotBeEvent(item) : `its event can not be written: ${written.because}`
+      if (reason === null) {
+        const event = written.ok && written.value
+        if (event) events.push({ ...event, commitLsn, committedAt, index: index++ })
+        if (event && event.actionType !== 'delete') setAside.told(item, missing.isReadBack(item))
+      } else if (
+        item.folded.state !== 'nothing' &&
+        !setAside.isLost(item, missing.isReadBack(item), reason)
+      ) {
+        const entityId = item.key?.slice(0, maxShownKey) ?? null
+        const { entityType } = item.entity
+        parked.push({
+          entityType,
+          entityId,
+          actionType: item.folded.state,
+          reason,
+          commitLsn,
+          index: index++,
+        })
+      }
+    }
+    const { readLsn } = missing
+    return { events, parked, unreadable: setAside.lost(), truncated, emptied, readLsn }
+  }
+}
+
+type Compared = Touched & { readonly facts: ChangeFacts }
+
+/** True of an update that, as far as is known, changed nothing that is sent. */
+function isKnownUnchanged({ folded, facts }: Compared): boolean {
+  return folded.state === 'update' && facts.changed?.length === 0
+}
+
+/** Beyond this many bytes a key may not fit into an index entry, of which Postgres allows about 2,700. */
+const maxKeyBytes = 1_024
+export const maxShownKey = 200
+
+/** Why no event can be made of a change, or null. */
+export function cannotBeEvent({
+  key,
+  entity,
+  problem = null,
+}: Pick<Touched, 'key' | 'entity'> & Partial<Pick<Touched, 'problem'>>): string | null {
+  if (problem !== null) return problem
+  if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${entity.key}`
+  if (Buffer.byteLength(key) > maxKeyBytes)
+    return `the key ${entity.key} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`
+  return null
+}
+
+export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts'>
+
+/** `entity_id` as JSON: a number where the key is an integer; by its type in the WAL where it is known from there. */
+export function writeEntityId(
+  catalogue: Catalogue,
+  { table, key: name }: EntityMapping,
+  key: string,
+  typeOid = catalogue.tables.get(tableKey(table))?.columns.find(column => column.name === name)?.typeOid,
+): string {
+  return typeOid !== undefined && catalogue.isInteger(typeOid) ? key : JSON.stringify(key)
+}
+
+const keyTypeIn = (relation: Relation | null, { key }: EntityMapping) =>
+  relation?.columns[keyIn(relation, key)]?.typeOid
+
+/** The event of an entity that is gone, of which no more than its id is known. */
+export function writeDeletion(catalogue: Catalogue, entity: EntityMapping, entityId: string): EventText {
+  const { entityType } = entity
+  const actionType = 'delete'
+  const entityIdJson = writeEntityId(catalogue, entity, entityId)
+  const body = writeBody({ entityIdJson, entityType, actionType, resultJson: null })
+  return { entityType, entityId, actionType, body }
+}

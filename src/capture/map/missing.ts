@@ -1,0 +1,219 @@
+import { unchanged, type Value } from '../../domain/capture/change.ts'
+import { type EntityMapping, maySend, type RelatedList } from '../../domain/mapping/mapping.ts'
+import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
+import { sleep } from '../../runtime/sleep.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import type { Source } from '../source/source.ts'
+import type { TransactionPart } from '../stream/inbox.ts'
+import { readRelated, readRows, readWhatIsThere } from './read-back.ts'
+import type { ShapedRow } from './result.ts'
+import type { Shapes } from './shape.ts'
+import type { Touched } from './touched.ts'
+import { createBrought } from './visibility.ts'
+
+/** Columns whose values are taken from the table, by name: `all` where the WAL has none of them. */
+type Columns = ReadonlySet<string> | 'all'
+
+/** What events before `until` may have in older values than were told already. */
+type Ahead = { readonly until: Lsn; readonly columns: Columns }
+
+/** The columns to take from the table where it has the row: also those of which an earlier event has told more. */
+type Wanted = { readonly ifThere: Columns; readonly ifGone: Columns }
+
+/** What was read for a batch. */
+export type Missing = {
+  /** Where the WAL ended when rows had been read; null where none were. */
+  readonly readLsn: Lsn | null
+  /** Whether something of its row comes from the table. */
+  isReadBack(item: Touched): boolean
+  /** The row to show: the WAL's, with what must come from the table; null where the row is gone. */
+  rowOf(item: Touched): ShapedRow | null
+  /** The JSON of a related list; null where it can't be told. */
+  relatedOf(list: RelatedList, owner: string): string | null | undefined
+}
+
+/** Thrown where the stream has ended while something in it was not to be seen yet. */
+export class StreamOver extends Error {}
+
+const prunedAt = 10_000
+const longestWaitMs = 100
+
+/**
+ * Makes the function that reads what the WAL leaves out: related lists, rows of which only a related row changed, and
+ * TOASTed or generated values. With one query per table for all transactions given together.
+ *
+ * What is read is the present state, and two things must not come of that:
+ *
+ * - Something older than the change. The stream may bring a transaction before others see it (`visibility.ts`), and no
+ *   later event would say what was missed. So the reading waits until all of them are seen, as long as whoever has made
+ *   them waits.
+ * - Something newer than the changes that follow. Their events would tell older values after it. So what was read of an
+ *   entity once is read again for its events up to the end of the WAL at that time. Which entities a process before
+ *   this one has read is not known: up to `readBefore`, all are.
+ */
+export function createMissingReader(options: {
+  source: Source
+  /** The greatest `readLsn` of events that are stored. */
+  readBefore: Lsn | null
+  signal?: AbortSignal | undefined
+}) {
+  const { pool } = options.source
+  const brought = createBrought()
+  const readBefore = options.readBefore ?? 0n
+  const ahead = new Map<EntityMapping, Map<string, Ahead>>()
+
+  async function countUnseen(): Promise<number> {
+    const { rows } = await pool.query('select pg_current_snapshot()::text as snapshot')
+    return brought.unseen(rows[0].snapshot).length
+  }
+
+  async function untilAllIsSeen(): Promise<void> {
+    for (let waitMs = 1; (await countUnseen()) > 0; waitMs = Math.min(2 * waitMs, longestWaitMs)) {
+      await sleep(waitMs, options.signal)
+      if (options.signal?.aborted)
+        throw new StreamOver('the stream has ended while a transaction of it was not to be seen yet')
+    }
+  }
+
+  async function walEnd(): Promise<Lsn> {
+    const { rows } = await pool.query('select pg_current_wal_insert_lsn() as lsn')
+    return parseLsn(rows[0].lsn)
+  }
+
+  function dropPassed(first: Lsn) {
+    for (const [entity, byKey] of ahead) {
+      for (const [key, { until }] of byKey) if (until <= first) byKey.delete(key)
+      if (byKey.size === 0) ahead.delete(entity)
+    }
+  }
+
+  /** What of each item must come from the table. Absent: nothing. */
+  function columnsToRead(touched: readonly Touched[], shapes: Shapes): Map<Touched, Wanted> {
+    const wanted = new Map<Touched, Wanted>()
+    const before = new Map<EntityMapping, Map<string, Columns>>()
+    for (const item of touched) {
+      const { entity, key, part, folded } = item
+      if (key === null) continue
+      const carried = ahead.get(entity)?.get(key)
+      const isCarried = carried !== undefined && carried.until > part.commitLsn
+      const toldBefore = part.commitLsn < readBefore ? 'all' : isCarried ? carried.columns : none
+      const isGone = folded.state === 'delete' && !item.mayRemain
+      const unknown = isGone ? none : unknownColumns(item, shapes)
+      // An entity that is new begins anew, after a delete: what was told before that does not bind it.
+      const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
+      const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
+      if (ifThere !== 'all' && ifThere.size === 0) continue
+      const byKey = before.get(entity) ?? new Map<string, Columns>()
+      before.set(entity, byKey.set(key, ifThere))
+      if (!isGone) wanted.set(item, { ifThere, ifGone })
+    }
+    return wanted
+  }
+
+  return async (
+    parts: readonly TransactionPart[],
+    touched: readonly Touched[],
+    { catalogue, shapes, mostBytes }: { catalogue: Catalogue; shapes: Shapes; mostBytes: number },
+  ): Promise<Missing> => {
+    for (const { xid, changes } of parts) if (changes.length > 0) brought.note(xid)
+    if (parts[0]) dropPassed(parts[0].commitLsn)
+    const wanted = columnsToRead(touched, shapes)
+    const present = touched.filter(({ folded, mayRemain }) => folded.state !== 'delete' || mayRemain)
+    const withLists = present.filter(({ entity }) => entity.related.length > 0)
+    if (wanted.size + withLists.length > 0) await untilAllIsSeen()
+    else if (brought.size() > prunedAt) await countUnseen()
+
+    /** Keys of rows that can't be read, and why. */
+    const broken = new Map<EntityMapping, Map<string, string>>()
+    const untold = new Map<RelatedList, Set<string>>()
+    const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
+    for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity))
+      rows.set(
+        entity,
+        (await readWhatIsThere(
+          keysOf(items),
+          keys => readRows(pool, catalogue, entity, keys, mostBytes),
+          (key, because) => broken.set(entity, (broken.get(entity) ?? new Map()).set(key, because)),
+        )) ?? new Map(),
+      )
+    const until = wanted.size > 0 ? await walEnd() : null
+    if (until !== null)
+      for (const [{ entity, key }, { ifThere: columns }] of wanted) {
+        // Of a row that is gone nothing was told.
+        if (!rows.get(entity)?.has(key!)) continue
+        const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
+        ahead.set(entity, byKey.set(key!, { until, columns }))
+      }
+    /** Null: the list can't be read any more. */
+    const lists = new Map<RelatedList, ReadonlyMap<string, string | null> | null>()
+    for (const [entity, items] of Map.groupBy(withLists, item => item.entity))
+      for (const list of entity.related)
+        lists.set(
+          list,
+          await readWhatIsThere(
+            keysOf(items),
+            owners => readRelated(pool, catalogue, list, owners, mostBytes),
+            owner => untold.set(list, (untold.get(list) ?? new Set()).add(owner)),
+          ),
+        )
+    return {
+      readLsn: until,
+      isReadBack: item => wanted.has(item),
+      rowOf(item) {
+        const because = wanted.has(item) ? broken.get(item.entity)?.get(item.key!) : undefined
+        if (because !== undefined) throw new Error(`its row can not be read: ${because}`)
+        const present = rows.get(item.entity)?.get(item.key!)
+        const columns = wanted.get(item)?.[present ? 'ifThere' : 'ifGone'] ?? none
+        return rowOf(item, shapes, columns, present)
+      },
+      relatedOf(list, owner) {
+        const read = lists.get(list)
+        return read === null || untold.get(list)?.has(owner) ? null : read?.get(owner)
+      },
+    }
+  }
+}
+
+const none: ReadonlySet<string> = new Set()
+
+function union(a: Columns, b: Columns): Columns {
+  if (a === 'all' || b === 'all') return 'all'
+  if (a.size === 0) return b
+  return b.size === 0 ? a : new Set([...a, ...b])
+}
+
+/** The columns that may be sent, and of which the WAL says nothing. */
+function unknownColumns({ entity, folded: { row }, relation }: Touched, shapes: Shapes): Columns {
+  if (row === null || relation === null) return 'all'
+  const { shape, places, hasGenerated } = shapes.of(relation)
+  if (!hasGenerated && !row.includes(unchanged)) return none
+  return new Set(
+    places.flatMap((place, i) => {
+      const { name } = shape[i]!
+      const isUnknown = place === null || row[place] === unchanged
+      return isUnknown && maySend(entity.fields, name) ? name : []
+    }),
+  )
+}
+
+function keysOf(items: readonly Touched[]): string[] {
+  return [...new Set(items.flatMap(({ key }) => key ?? []))]
+}
+
+function rowOf(
+  { folded: { row }, relation }: Touched,
+  shapes: Shapes,
+  columns: Columns,
+  present: ShapedRow | undefined,
+): ShapedRow | null {
+  if (columns === 'all' || row === null || relation === null) return present ?? null
+  const { shape, places } = shapes.of(relation)
+  if (columns.size === 0) return { shape, values: row }
+  const now = new Map<string, Value>(present?.shape.map(({ name }, i) => [name, present.values[i]!]))
+  const values = places.map((place, i) => {
+    const { name } = shape[i]!
+    if (columns.has(name)) return now.has(name) ? now.get(name)! : unchanged
+    return place === null ? unchanged : row[place]!
+  })
+  return { shape, values }
+}

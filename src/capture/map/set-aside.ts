@@ -1,0 +1,77 @@
+import { tableKey } from '../../domain/mapping/mapping.ts'
+import type { Lsn } from '../../domain/value/lsn.ts'
+import { addToStreak, isOfTable, mostInARow, type Streak } from '../../domain/value/streak.ts'
+import type { TransactionPart } from '../stream/inbox.ts'
+import type { Touched } from './touched.ts'
+
+/** Changes of a table that are lost for an entity type: not one of many in a row could be told. */
+export type Unreadable = {
+  readonly entityType: string
+  readonly table: string
+  readonly fromLsn: Lsn
+  readonly toLsn: Lsn
+  readonly because: string
+}
+
+type Known = Pick<Unreadable, 'entityType' | 'table' | 'fromLsn'>
+
+/**
+ * Decides of changes that can't be told whether each is set aside by itself, or lost with its table: more than fifty in a row
+ * are no single rows. What is read from the table and what is told from the WAL alone are counted apart, since the one may
+ * fail always and the other never. `known`: tables that are lost already, as open gaps say.
+ */
+export function createSetAside(known: readonly Known[]) {
+  const streaks = new Map<string, Streak>()
+  for (const { entityType, table, fromLsn } of known)
+    for (const how of ways) streaks.set(nameOf(entityType, table, how), { count: mostInARow, fromLsn })
+  let lost = new Map<string, Unreadable>()
+
+  const tableOf = ({ entity, problemOf }: Touched) => problemOf ?? tableKey(entity.table)
+  const wayOf = ({ problemOf }: Touched, isReadBack: boolean) =>
+    problemOf !== null ? 'decoded' : isReadBack ? 'read' : 'told'
+
+  return {
+    /** Takes note of a batch: a table of which one row could be decoded is readable. */
+    begin(parts: readonly TransactionPart[]): void {
+      lost = new Map()
+      if (streaks.size === 0) return
+      const readable = new Set<string>()
+      for (const { changes } of parts)
+        for (const change of changes)
+          if (change.kind !== 'truncate' && change.kind !== 'unreadable')
+            readable.add(tableKey(change.relation))
+      for (const name of streaks.keys())
+        if (name.endsWith('\ndecoded') && readable.has(name.split('\n')[1]!)) streaks.delete(name)
+    },
+
+    /** A change was told; a `delete` needs no row, and says nothing of rows. */
+    told(item: Touched, isReadBack: boolean): void {
+      if (streaks.size > 0)
+        streaks.delete(nameOf(item.entity.entityType, tableOf(item), wayOf(item, isReadBack)))
+    },
+
+    /** Whether a change that can't be told is lost with its table. */
+    isLost(item: Touched, isReadBack: boolean, because: string): boolean {
+      const { entityType } = item.entity
+      const { commitLsn } = item.part
+      const table = tableOf(item)
+      const name = nameOf(entityType, table, wayOf(item, isReadBack))
+      const streak = addToStreak(streaks.get(name) ?? null, commitLsn)
+      streaks.set(name, streak)
+      if (!isOfTable(streak)) return false
+      const of = `${entityType}\n${table}`
+      lost.set(of, {
+        ...{ entityType, table, toLsn: commitLsn, because },
+        fromLsn: lost.get(of)?.fromLsn ?? streak.fromLsn,
+      })
+      return true
+    },
+
+    lost: (): Unreadable[] => [...lost.values()],
+  }
+}
+
+const ways = ['read', 'told', 'decoded'] as const
+
+const nameOf = (entityType: string, table: string, how: (typeof ways)[number]) =>
+  `${entityType}\n${table}\n${how}`

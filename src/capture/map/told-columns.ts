@@ -1,0 +1,113 @@
+import type { Column, Relation } from '../../domain/capture/change.ts'
+import type { KnownColumn } from '../../domain/capture/known-columns.ts'
+import { suspect } from '../../domain/mapping/credentials.ts'
+import {
+  type EntityMapping,
+  type FieldRules,
+  type TableName,
+  tableKey,
+} from '../../domain/mapping/mapping.ts'
+import type { Catalogue, Table } from '../source/catalogue.ts'
+
+/**
+ * What a column of the WAL is called today: its name, null (it was dropped), or undefined: that can't be told.
+ */
+type NameToday = string | null | undefined
+
+/**
+ * Finds what the columns of a relation are called today. The WAL names them as they were called when the change was
+ * made, in the order of their numbers (attnum), and leaves out those that were dropped before. So all that are there
+ * today up to the last of them are among them, and which of the dropped ones are follows from how many there are, or from the
+ * names that they have had. What Postgres generates is told or not.
+ */
+export function namesToday(
+  { oid, columns }: Relation,
+  table: Pick<Table, 'oid' | 'attributes' | 'columns'> | undefined,
+  known: readonly KnownColumn[],
+): readonly NameToday[] {
+  if (!table || table.oid !== oid) return columns.map(() => undefined)
+  const { attributes } = table
+  const generated = new Set(table.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name))
+  const isSure = (name: string | null) => name !== null && !generated.has(name)
+  const mayBe = (now: string | null, name: string) => now === null || isSure(now) || now === name
+  const names = columns.map(({ name }) => name)
+  const present = attributes.filter(isSure)
+  if (names.length === present.length && names.every((name, i) => name === present[i])) return names
+
+  const sureBefore = attributes.map((_, i) => attributes.slice(0, i).filter(isSure).length)
+  const spare = attributes.length - names.length
+  return names.map((name, i) => {
+    const possible = attributes.flatMap((_, at) =>
+      sureBefore[at]! <= i && i <= at && at <= spare + i && mayBe(attributes[at]!, name) ? [at] : [],
+    )
+    const had = possible.filter(
+      at =>
+        attributes[at] === name ||
+        known.some(each => each.tableOid === oid && each.name === name && each.attnum === at + 1),
+    )
+    const [at, ...others] = had.length > 0 ? had : possible
+    return at === undefined || others.length > 0 ? undefined : attributes[at]!
+  })
+}
+
+/**
+ * The relation as the mapping of an entity tells it: each column under the name by which the mapping means it, without
+ * those that it leaves out, by whatever name they had then or have now. `inDoubt`: they may be one of these.
+ */
+export function tellColumns(
+  relation: Relation,
+  named: { readonly table: TableName; readonly rules: Partial<FieldRules>; readonly more: readonly string[] },
+  catalogue: Catalogue,
+): Relation {
+  const known = (catalogue.known ?? []).filter(
+    each => each.tableOid === relation.oid || tableKey(each.table) === tableKey(named.table),
+  )
+  const table = [...catalogue.tables.values()].find(({ oid }) => oid === relation.oid)
+  const sameName = catalogue.tables.get(tableKey(named.table))
+  const today = namesToday(relation, table, known)
+  const { rules } = named
+  const omit = rules.omit ?? []
+  const isNamed = (name: string) =>
+    named.more.includes(name) ||
+    rules.include?.includes(name) ||
+    Object.hasOwn(rules.rename ?? {}, name) ||
+    Object.hasOwn(rules.format ?? {}, name)
+  const isWithheld = (name: string, { typeOid }: Column) =>
+    omit.includes(name) || (!isNamed(name) && suspect({ name, kind: catalogue.kindOf(typeOid) }) !== null)
+  const wasOmitted = (name: string) => known.some(each => each.name === name && each.isOmitted)
+  const isThere = (name: string) => (table ?? sameName)?.attributes.includes(name) === true
+  /** Of columns that are there today, which the relation's own names do not account for. */
+  const mayBeWithheld = (table?.attributes ?? []).some(
+    name => name !== null && omit.includes(name) && !relation.columns.some(column => column.name === name),
+  )
+
+  function typed(column: Column): Column {
+    const typeOid = catalogue.typeToday?.(column) ?? column.typeOid
+    return typeOid === column.typeOid ? column : { ...column, typeOid }
+  }
+
+  function tell(column: Column, now: NameToday): Column {
+    const { name } = column
+    if (now === name) return column
+    if (omit.includes(name)) return { ...column, told: 'never' }
+    if (typeof now === 'string') {
+      if (isWithheld(now, column) || isWithheld(name, column)) return { ...column, told: 'never' }
+      // Where the mapping means another column by the old name, or this one by its new name.
+      if (isNamed(now) || isThere(name)) return { ...column, name: now }
+      return column
+    }
+    if (named.more.includes(name) && !isThere(name)) return column
+    if (wasOmitted(name) && (now === null || !isThere(name))) return { ...column, told: 'never' }
+    if (now === null) return column
+    // Of another table of that name, or of one that is gone, the names are all that is known.
+    if (!table) return column
+    return isThere(name) || mayBeWithheld ? { ...column, told: 'in doubt' } : column
+  }
+
+  const columns = relation.columns.map((column, i) => tell(typed(column), today[i]))
+  const isSame = columns.every((column, i) => column === relation.columns[i])
+  return isSame ? relation : { ...relation, columns }
+}
+
+/** What of a relation's columns an entity tells, by whatever name; its key among them. */
+export const namedOf = ({ table, fields, key }: EntityMapping) => ({ table, rules: fields, more: [key] })

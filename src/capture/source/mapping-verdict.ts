@@ -1,0 +1,167 @@
+import {
+  type EntityMapping,
+  type FieldRules,
+  publishedTables,
+  quoteIdentifier,
+  ruleOf,
+  type TableName,
+  tableKey,
+} from '../../domain/mapping/mapping.ts'
+import { formats } from '../../domain/value/format.ts'
+import { nearest } from '../../domain/value/nearest.ts'
+import type { Problem } from '../../domain/value/problem.ts'
+import type { ProblemCode } from '../../domain/value/problem-codes.ts'
+import { type Catalogue, chosenFields, type Table } from './catalogue.ts'
+import type { SourceFacts } from './preflight-verdict.ts'
+import { judgeRelation } from './relation-verdict.ts'
+import { judgeTable } from './table-verdict.ts'
+
+function mendOf(column: string, names: readonly string[]): string {
+  const meant = nearest(column, names)
+  return meant === null ? 'mend the mapping' : `mend the mapping: was ${meant} meant?`
+}
+
+/** The statements that move a table back, or the change of the mapping that goes on with it. */
+function mendOfMoved(was: TableName, now: TableName): string {
+  const isElsewhere = now.schema !== was.schema
+  const move = `alter table ${tableKey(now)} set schema ${quoteIdentifier(was.schema)};`
+  const rename = `alter table ${tableKey({ ...now, schema: was.schema })} rename to ${quoteIdentifier(was.name)};`
+  const back = [...(isElsewhere ? [move] : []), ...(now.name === was.name ? [] : [rename])].join(' ')
+  return `run: ${back}  Or change the mapping (WALHOOK_CONFIG), write ${now.schema}.${now.name} for it, and start walhook again`
+}
+
+/** The mapped tables: there, readable, with names that exist and an identity that lets no statement fail. */
+export function judgeMapping(
+  catalogue: Catalogue,
+  mapping: readonly EntityMapping[],
+  facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
+  /** Where tables are now that were captured under another name or in another schema. */
+  moved: ReadonlyMap<string, TableName> = new Map(),
+): Problem[] {
+  const problems: Problem[] = []
+  const add = (code: ProblemCode, what: string, found: string, mend: string) =>
+    problems.push({ code, what, found, mend })
+
+  function requireColumns(what: string, table: Table, columns: ReadonlySet<string>) {
+    const names = table.columns.map(column => column.name)
+    for (const column of [...columns].filter(name => !names.includes(name)))
+      add(
+        'column_missing',
+        `${what}: column ${column}`,
+        `${tableKey(table.name)} has ${names.join(', ')}`,
+        mendOf(column, names),
+      )
+  }
+
+  for (const name of publishedTables(mapping)) {
+    const key = tableKey(name)
+    const table = catalogue.tables.get(key)
+    if (table) {
+      problems.push(...judgeTable(table, facts))
+      continue
+    }
+    const now = moved.get(key)
+    if (now) {
+      add('table_moved', `table ${key}`, `missing: it is ${tableKey(now)} now`, mendOfMoved(name, now))
+      continue
+    }
+    const meant = nearestTable(name, catalogue.otherTables)
+    add(
+      'table_missing',
+      `table ${key}`,
+      'missing',
+      meant === null
+        ? 'create it, or name the right table in the mapping (WALHOOK_CONFIG)'
+        : `create it, or mend the mapping (WALHOOK_CONFIG): was ${tableKey(meant)} meant?`,
+    )
+  }
+  for (const entity of mapping) {
+    const table = catalogue.tables.get(tableKey(entity.table))
+    if (table) {
+      const rules = entity.fields
+      const ruled = [...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})]
+      const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled]
+      requireColumns(`entity ${entity.entityType}`, table, new Set(named))
+      requireFormats(`entity ${entity.entityType}`, table, rules.format)
+      requireIdentity(`entity ${entity.entityType}`, table, entity.key)
+      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
+    }
+    for (const related of entity.related) {
+      const relatedTable = catalogue.tables.get(tableKey(related.table))
+      if (!relatedTable) continue
+      const what = `entity ${entity.entityType}, related ${related.field}`
+      const key = related.key === undefined ? [] : [related.key]
+      requireColumns(what, relatedTable, new Set([related.owner, ...key, ...related.columns]))
+      requireFormats(what, relatedTable, related.format)
+      const fields = related.columns.map(column => ({
+        field: ruleOf(related.rename, column) ?? column,
+        from: `column ${column}`,
+      }))
+      requireOneOfEach(what, fields)
+      requireIdentity(what, relatedTable, related.owner)
+      const verdict = judgeRelation(catalogue, entity, related)
+      if (verdict.level === 'error')
+        add('relation', `${what}: column ${related.owner}`, verdict.found, verdict.mend)
+    }
+  }
+  return problems
+
+  /** JSON with a name twice means something else to each receiver. */
+  function requireOneOfEach(what: string, all: readonly { field: string; from: string }[]) {
+    for (const [field, same] of Map.groupBy(all, each => each.field))
+      if (same.length > 1)
+        add(
+          'field_twice',
+          `${what}: field ${field}`,
+          `twice: ${same.map(({ from }) => from).join(' and ')}`,
+          'rename or omit one of them in the mapping',
+        )
+  }
+
+  function requireFormats(what: string, table: Table, rules: FieldRules['format'] = {}) {
+    for (const { name, typeOid, typeName } of table.columns) {
+      const format = ruleOf(rules, name)
+      if (format === undefined || catalogue.hasFormat(typeOid, format)) continue
+      const fitting = formats.filter(each => catalogue.hasFormat(typeOid, each))
+      add(
+        'format',
+        `${what}: column ${name}`,
+        `the format ${format} does not fit its type ${typeName}`,
+        `mend the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
+      )
+    }
+  }
+
+  function requireIdentity(what: string, table: Table, column: string) {
+    const isThere = table.columns.some(({ name }) => name === column)
+    if (isThere && table.identityColumns.length > 0 && !table.identityColumns.includes(column))
+      add(
+        'not_in_identity',
+        `${what}: column ${column}`,
+        `not in the replica identity of ${tableKey(table.name)} (${table.identityColumns.join(', ')})`,
+        `a DELETE would not say whose row it was. Run: alter table ${tableKey(table.name)} replica identity full;`,
+      )
+  }
+}
+
+function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string; from: string }[] {
+  return [
+    ...[...chosenFields(catalogue, entity).fields].map(([column, field]) => ({
+      field,
+      from: `column ${column}`,
+    })),
+    ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
+  ]
+}
+
+/** The table that was probably meant: of a similar name in the same schema, of the same name or a similar one elsewhere. */
+function nearestTable(wanted: TableName, tables: readonly TableName[]): TableName | null {
+  const near = (among: readonly TableName[]) => {
+    const name = nearest(
+      wanted.name,
+      among.map(table => table.name),
+    )
+    return among.find(table => table.name === name) ?? null
+  }
+  return near(tables.filter(({ schema }) => schema === wanted.schema)) ?? near(tables)
+}

@@ -1,0 +1,145 @@
+import { quoteIdentifier, type TableName } from '../../domain/mapping/mapping.ts'
+import type { Problem } from '../../domain/value/problem.ts'
+import type { ProblemCode } from '../../domain/value/problem-codes.ts'
+import type { Generated } from './catalogue.ts'
+
+/** What the source database says of itself, of our slot and of our publication. */
+export type SourceFacts = {
+  readonly role: string
+  readonly database: string
+  readonly serverVersion: number
+  readonly serverEncoding: string
+  readonly systemIdentifier: string
+  readonly isStandby: boolean
+  readonly walLevel: string
+  readonly walEnd: string
+  readonly maxSlots: number
+  readonly usedSlots: number
+  readonly maxSenders: number
+  readonly usedSenders: number
+  readonly walSenderTimeoutMs: number
+  /** -1: unlimited. */
+  readonly maxSlotWalKeepMb: number
+  /** 0: never; null before PostgreSQL 18. */
+  readonly idleSlotTimeoutS: number | null
+  readonly serverNowMs: number
+  readonly mayReplicate: boolean
+  /** Whether the right to replicate is given by membership, as on Amazon RDS and Aurora. */
+  readonly hasReplicationGroup: boolean
+  readonly mayCreate: boolean
+  /** Whether the role may have Postgres give up WAL sooner; null before PostgreSQL 16, which can't. */
+  readonly mayLogSnapshot: boolean | null
+  /** Whether it may read the identity of the cluster by SQL. */
+  readonly mayReadControl: boolean
+  readonly slot: SlotFacts | null
+  readonly publication: PublicationFacts | null
+}
+
+export type SlotFacts = {
+  readonly plugin: string | null
+  readonly database: string | null
+  readonly walStatus: string | null
+  readonly confirmedLsn: string | null
+  readonly isActive: boolean
+  readonly isTemporary: boolean
+  readonly twoPhase: boolean
+  /** Whether standbys keep it, so that it survives a failover; only from PostgreSQL 17 on. */
+  readonly failover: boolean
+  readonly heldBackBytes: number
+}
+
+export type PublicationFacts = {
+  readonly isForAllTables: boolean
+  readonly publishesAll: boolean
+  readonly isOwned: boolean
+  /** Whether the changes of a partition are told as those of the table that it is a part of. */
+  readonly viaRoot: boolean
+  /** Whether stored generated columns are told; true where PostgreSQL does not ask for it (before 18). */
+  readonly publishesGenerated: boolean
+  /** The schemas all of whose tables it publishes, those to come too. */
+  readonly schemas: readonly string[]
+  readonly tables: readonly PublishedTable[]
+}
+
+export type PublishedTable = TableName & {
+  readonly hasFilter: boolean
+  readonly hasColumnList: boolean
+  /** The tables under it, or itself, of which UPDATE and DELETE fail because it is published. */
+  readonly withoutIdentity: readonly string[]
+  /** Of these tables, what is generated in a replica identity. */
+  readonly generatedInIdentity: Generated
+}
+
+/** The server: version, settings, what the role may do, and whether a slot is there or can be made. */
+export function judgeServer(facts: SourceFacts, names: { slotName: string }): Problem[] {
+  const problems: Problem[] = []
+  const add = (code: ProblemCode, what: string, found: string, mend: string) =>
+    problems.push({ code, what, found, mend })
+  const { slot } = facts
+  const role = quoteIdentifier(facts.role)
+  if (facts.serverVersion < 140000)
+    add('version', 'PostgreSQL version', String(facts.serverVersion), 'walhook needs PostgreSQL 14 or newer')
+  if (facts.isStandby)
+    add(
+      'standby',
+      'source database',
+      'a standby (in recovery)',
+      'set DATABASE_URL to the primary server: a standby knows of changes later than its primary, and makes no publication',
+    )
+  if (facts.walLevel !== 'logical')
+    add(
+      'wal_level',
+      'wal_level',
+      facts.walLevel,
+      `run: alter system set wal_level = 'logical';  then restart PostgreSQL`,
+    )
+  if (!facts.mayReplicate)
+    add(
+      'replication_role',
+      `role ${facts.role}`,
+      'may not replicate',
+      facts.hasReplicationGroup
+        ? `run as the master user: grant rds_replication to ${role};`
+        : `run as a superuser: alter role ${role} replication;`,
+    )
+  if (!slot && facts.usedSlots >= facts.maxSlots)
+    add(
+      'slots_in_use',
+      'max_replication_slots',
+      `${facts.maxSlots}, all in use`,
+      `drop a slot that nobody reads (select * from pg_replication_slots), or run: alter system set max_replication_slots = ${facts.maxSlots + 5};  then restart PostgreSQL`,
+    )
+  // Where our slot is read already, one of them is ours.
+  if (facts.usedSenders >= facts.maxSenders && !slot?.isActive)
+    add(
+      'senders_in_use',
+      'max_wal_senders',
+      `${facts.maxSenders}, all in use`,
+      `run: alter system set max_wal_senders = ${facts.maxSenders + 5};  then restart PostgreSQL`,
+    )
+  if (slot && (slot.plugin !== 'pgoutput' || slot.database !== facts.database))
+    add(
+      'slot_of_others',
+      `replication slot ${names.slotName}`,
+      slot.plugin === null ? 'a physical slot' : `of plugin ${slot.plugin} in database ${slot.database}`,
+      'it belongs to something else: set WALHOOK_SLOT to another name',
+    )
+  else if (slot?.isTemporary)
+    add(
+      'slot_temporary',
+      `replication slot ${names.slotName}`,
+      'temporary: it ends with the session that has made it, and its changes with it',
+      'end that session, or set WALHOOK_SLOT to another name',
+    )
+  return problems
+}
+
+/** Whether a problem is one of the mapped tables or the publication, which may come while capture runs. */
+export const isOfTables = ({ what }: Problem) => /^(table|entity|publication) /.test(what)
+
+export const harm = "published like this, the application's own UPDATE and DELETE would fail"
+
+/** From PostgreSQL 18 on, UPDATE and DELETE fail where generated columns of the identity are not published. */
+export function refusesUnpublished({ serverVersion }: Pick<SourceFacts, 'serverVersion'>): boolean {
+  return serverVersion >= 180000
+}

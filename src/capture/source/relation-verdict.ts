@@ -1,0 +1,94 @@
+import {
+  type EntityMapping,
+  type RelatedList,
+  type TableName,
+  tableKey,
+} from '../../domain/mapping/mapping.ts'
+import type { Catalogue, Table } from './catalogue.ts'
+
+/** Whether the owner column of a related list holds what the entity's key holds. */
+export type RelationVerdict =
+  | { readonly level: 'ok'; readonly found: string }
+  | { readonly level: 'warning' | 'error'; readonly found: string; readonly mend: string }
+
+/**
+ * Judges by the types of both columns, and by foreign keys where there are any. A list whose owner column names something
+ * else is empty for every entity, and nobody is told.
+ */
+export function judgeRelation(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  related: RelatedList,
+): RelationVerdict {
+  const table = catalogue.tables.get(tableKey(entity.table))
+  const relatedTable = catalogue.tables.get(tableKey(related.table))
+  const key = table?.columns.find(({ name }) => name === entity.key)
+  const owner = relatedTable?.columns.find(({ name }) => name === related.owner)
+  if (!table || !relatedTable || !key || !owner)
+    return { level: 'ok', found: "can't be told: a table or column is missing" }
+  const named = `${tableKey(entity.table)} (${entity.key})`
+  if (canMatch(catalogue, key.typeOid, owner.typeOid) === false)
+    return {
+      level: 'error',
+      found: `is ${owner.typeName}, and the key ${named} is ${key.typeName}: no value is in both`,
+      mend: mendOf(relatedTable, entity),
+    }
+  const targets = targetsOf(relatedTable, related.owner)
+  const same = new Set([targetKey(entity.table, entity.key), ...targetsOf(table, entity.key).map(textOf)])
+  if (targets.some(target => same.has(textOf(target))))
+    return { level: 'ok', found: `references the key ${named}` }
+  const [target] = targets
+  if (!target)
+    return {
+      level: 'ok',
+      found: `has a type that fits the key ${named}; without a foreign key, more can't be told`,
+    }
+  const found = `references ${tableKey(target.table)} (${target.column}), and not the key ${named}`
+  const isSameTable = tableKey(target.table) === tableKey(entity.table)
+  const mend = isSameTable
+    ? `${mendOf(relatedTable, entity)}, or make ${target.column} the entity's key`
+    : mendOf(relatedTable, entity)
+  return { level: isSameTable ? 'error' : 'warning', found, mend }
+}
+
+function mendOf(relatedTable: Table, entity: EntityMapping): string {
+  const column = relatedTable.columns.find(({ name }) =>
+    targetsOf(relatedTable, name).some(
+      ({ table, column }) => tableKey(table) === tableKey(entity.table) && column === entity.key,
+    ),
+  )
+  const meant = column ? `: was ${column.name} meant?` : ''
+  return `name as owner, in the mapping, the column of ${tableKey(relatedTable.name)} that holds the key${meant}`
+}
+
+type Target = { readonly table: TableName; readonly column: string }
+
+const targetKey = (table: TableName, column: string) => JSON.stringify([table.schema, table.name, column])
+const textOf = ({ table, column }: Target) => targetKey(table, column)
+
+/** What a column references, by each foreign key that it is in. */
+function targetsOf({ references }: Table, column: string): Target[] {
+  return references.flatMap(({ columns, table, referenced }) =>
+    columns.flatMap((name, i) => (name === column ? [{ table, column: referenced[i]! }] : [])),
+  )
+}
+
+/** Types by their OIDs, which are the same in every Postgres: int2, int4, int8, oid; text, varchar, bpchar, name; uuid. */
+const families: readonly ReadonlySet<number>[] = [
+  new Set([21, 23, 20, 26]),
+  new Set([25, 1043, 1042, 19]),
+  new Set([2950]),
+]
+const textFamily = families[1]!
+
+/** Whether values of both types can be the same text; null where that can't be told. */
+function canMatch(catalogue: Catalogue, a: number, b: number): boolean | null {
+  const [one, other] = [catalogue.baseTypeOf(a), catalogue.baseTypeOf(b)]
+  if (one === other) return true
+  const of = (oid: number) => families.find(family => family.has(oid))
+  const [familyOfOne, familyOfOther] = [of(one), of(other)]
+  // Types that were added, and texts, may hold anything.
+  if (!familyOfOne || !familyOfOther) return null
+  if (familyOfOne === textFamily || familyOfOther === textFamily) return null
+  return familyOfOne === familyOfOther
+}

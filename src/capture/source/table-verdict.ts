@@ -1,0 +1,128 @@
+import { quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
+import type { Problem } from '../../domain/value/problem.ts'
+import type { Table } from './catalogue.ts'
+import { harm, refusesUnpublished, type SourceFacts } from './preflight-verdict.ts'
+
+/** A table that is there: one that is in the WAL, that shows all its rows, and whose statements can't fail. */
+export function judgeTable(
+  table: Table,
+  facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
+): Problem[] {
+  const key = tableKey(table.name)
+  if (table.kind !== 'r' && table.kind !== 'p')
+    return [
+      {
+        code: 'table_kind',
+        what: `table ${key}`,
+        found: 'a view or foreign table',
+        mend: 'map the table underneath: only tables are in the WAL',
+      },
+    ]
+  // Where it is published already, this is a warning of `check`: capture is not stopped for what may come.
+  const future = facts.publication === null ? futureHarm(table) : null
+  return [
+    ...judgeReading(table, facts.role),
+    ...judgeIdentity(table),
+    ...(future ? [future] : []),
+    ...judgeParts(table, facts),
+  ]
+}
+
+function judgeReading(table: Table, role: string): Problem[] {
+  const key = tableKey(table.name)
+  const what = `table ${key}`
+  const problems: Problem[] = []
+  if (!table.isReadable)
+    problems.push({
+      code: 'table_unreadable',
+      what,
+      found: `role ${role} may not read it`,
+      mend: `run: grant usage on schema ${quoteIdentifier(table.name.schema)} to ${quoteIdentifier(role)}; grant select on ${key} to ${quoteIdentifier(role)};`,
+    })
+  if (table.hidesRows)
+    problems.push({
+      code: 'row_security',
+      what,
+      found: `row level security applies to role ${role}${table.isOwned ? ', although it owns the table (FORCE)' : ''}: what it can't see would be taken for gone, and no policy can prove that it hides nothing`,
+      mend: `run as a superuser: alter role ${quoteIdentifier(role)} bypassrls;${insteadOfBypass(table, role)}`,
+    })
+  return problems
+}
+
+/** Where nobody may give BYPASSRLS, as at some hosts: policies do not apply to the owner, and who is a member of it. */
+function insteadOfBypass(table: Table, role: string): string {
+  const steps = [
+    ...(table.isForced ? [`alter table ${tableKey(table.name)} no force row level security;`] : []),
+    ...(table.isOwned ? [] : [`grant ${quoteIdentifier(table.owner)} to ${quoteIdentifier(role)};`]),
+  ]
+  return steps.length === 0 ? '' : `  Or, which lets it do all that the owner may: ${steps.join(' ')}`
+}
+
+function judgeIdentity(table: Table): Problem[] {
+  const key = tableKey(table.name)
+  const problems: Problem[] = []
+  if (table.identityColumns.length === 0)
+    problems.push({
+      code: 'no_identity',
+      what: `table ${key}`,
+      found:
+        table.identity === 'n'
+          ? 'its replica identity is NOTHING'
+          : table.primaryKey.length > 0
+            ? 'its primary key is deferrable, which is no replica identity'
+            : 'no primary key',
+      mend: `${harm}. Run: alter table ${key} ${table.identity === 'n' && table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
+    })
+  for (const leaf of table.leaves.filter(({ hasIdentity }) => !hasIdentity))
+    problems.push({
+      code: 'no_identity',
+      what: `table ${key}, partition ${tableKey(leaf.name)}`,
+      found: 'has no replica identity of its own',
+      mend: `${harm}. Run: alter table ${tableKey(leaf.name)} replica identity full;`,
+    })
+  return problems
+}
+
+/**
+ * A partition that is made later gets the primary key, and nothing else that tells rows apart: neither REPLICA IDENTITY FULL
+ * nor an index. Without a key, the application's UPDATE fails as soon as next month's partition is there.
+ * https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-REPLICA-IDENTITY
+ */
+export function futureHarm(table: Table): Problem | null {
+  if (table.kind !== 'p' || table.partitionsGetKey || table.identityColumns.length === 0) return null
+  const key = tableKey(table.name)
+  const columns = table.partitionedBy.map(quoteIdentifier)
+  return {
+    code: 'future_partitions',
+    what: `table ${key}, partitions to come`,
+    found: `without a primary key on ${key} they have no replica identity, whatever that of ${key} is`,
+    mend: `${harm} on each new partition. Run: alter table ${key} add primary key (${[...columns, '…'].join(', ')});  or have each new partition made with: alter table … replica identity full;`,
+  }
+}
+
+function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): Problem[] {
+  const key = tableKey(table.name)
+  const parts = table.leaves.map(leaf => ({
+    ...leaf,
+    what: `table ${key}, partition ${tableKey(leaf.name)}`,
+  }))
+  return [{ ...table, what: `table ${key}` }, ...parts].flatMap(part => {
+    const problems: Problem[] = []
+    if (!part.isLogged)
+      problems.push({
+        code: 'unlogged',
+        what: part.what,
+        found: 'unlogged: what is written to it is not in the WAL',
+        mend: `run: alter table ${tableKey(part.name)} set logged;`,
+      })
+    if (part.generatedInIdentity === 'virtual' && refusesUnpublished(facts))
+      problems.push({
+        code: 'virtual_in_identity',
+        what: part.what,
+        found:
+          'its replica identity is FULL, and it has virtual generated columns, which can not be published',
+        mend: `${harm}. Run: alter table ${tableKey(part.name)} replica identity default;`,
+      })
+    return problems
+  })
+}

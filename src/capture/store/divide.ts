@@ -1,0 +1,27 @@
+import type { Batch } from '../stream/inbox.ts'
+
+/**
+ * Divides a batch into two, of which the first has about this share of it: between transactions, or else inside the one that there is, as a
+ * chunk and what is left. Null where it holds a single change.
+ */
+export function divide(batch: Batch, share: number): readonly [Batch, Batch] | null {
+  const placeIn = (count: number) => Math.min(count - 1, Math.max(1, Math.floor(count * share)))
+  if (batch.kind === 'complete' && batch.parts.length > 1) {
+    const at = placeIn(batch.parts.length)
+    const parts = batch.parts.slice(0, at)
+    // What comes again from there on is known by its place.
+    const confirmLsn = parts.at(-1)!.commitLsn
+    return [
+      { kind: 'complete', parts, confirmLsn, probe: null },
+      { ...batch, parts: batch.parts.slice(at) },
+    ]
+  }
+  const part = batch.kind === 'complete' ? batch.parts[0] : batch.part
+  if (!part || part.changes.length < 2) return null
+  const at = placeIn(part.changes.length)
+  const left = { ...part, changes: part.changes.slice(at) }
+  return [
+    { kind: 'chunk', part: { ...part, mark: null, changes: part.changes.slice(0, at) } },
+    batch.kind === 'complete' ? { ...batch, parts: [left] } : { ...batch, part: left },
+  ]
+}

@@ -1,0 +1,61 @@
+import type { QueryArrayResult } from 'pg'
+import { quoteIdentifier } from '../../domain/mapping/mapping.ts'
+import type { Catalogue, Table } from '../source/catalogue.ts'
+import type { Queryable } from '../source/source.ts'
+
+/** Thrown where rows are too large to be read at once; `share` is how much of them is not. */
+export class TooMuch extends Error {
+  readonly share: number
+  constructor(share: number) {
+    super('the rows are too large to be read at once')
+    this.share = share
+  }
+}
+
+const text = 25
+const textLike = new Set([text, 1_042, 1_043])
+const bytea = 17
+
+/**
+ * Reads rows for keys, as long as their values have no more than `mostBytes`; throws `TooMuch` where there are more. How large a value is
+ * Postgres says without reading it, or at least without sending it.
+ */
+export async function readUpTo(
+  db: Queryable,
+  query: {
+    columns: string
+    /** `from … where … = any($1)`. */
+    from: string
+    order: string
+    keys: readonly string[]
+    /** The columns that are read, as far as the catalogue knows them. */
+    sized: Table['columns']
+    catalogue: Pick<Catalogue, 'baseTypeOf'>
+    mostBytes: number
+  },
+): Promise<Pick<QueryArrayResult<(string | null)[]>, 'rows' | 'fields'>> {
+  const { columns, from, order, keys, sized, catalogue, mostBytes } = query
+  const ask = (text: string, values: unknown[]) => db.query({ text, values, rowMode: 'array' })
+  if (mostBytes === Number.POSITIVE_INFINITY) return await ask(`select ${columns} ${from} ${order}`, [keys])
+  const sizes = sized.map(({ name, typeOid }) => sizeOf(quoteIdentifier(name), catalogue.baseTypeOf(typeOid)))
+  const size = `(${['0', ...sizes].join(' + ')})`
+  const { rows, fields } = await ask(
+    `select * from (
+       select ${columns}, sum(${size}) over up_to - ${size} as "walhook before", count(*) over () as "walhook rows"
+       ${from} window up_to as (${order} rows unbounded preceding)
+       ${order}
+     ) as sized where "walhook before" <= $2`,
+    [keys, mostBytes],
+  )
+  const count = Number(rows[0]?.at(-1) ?? 0)
+  if (rows.length < count) throw new TooMuch(rows.length / count)
+  return { rows: rows.map((row: (string | null)[]) => row.slice(0, -2)), fields: fields.slice(0, -2) }
+}
+
+function sizeOf(column: string, typeOid: number): string {
+  if (textLike.has(typeOid)) return `coalesce(octet_length(${column}), 0)::bigint`
+  // As text it has two digits for each byte.
+  if (typeOid === bytea) return `2 * coalesce(octet_length(${column}), 0)::bigint`
+  // Only what is kept compressed must be written out to know how large it is.
+  return `coalesce(case when pg_column_compression(${column}) is null then pg_column_size(${column}) else octet_length(${column}::text) end, 0)::bigint`
+}

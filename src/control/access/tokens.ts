@@ -1,0 +1,59 @@
+import type { Role } from '../../domain/access/role.ts'
+import { because } from '../../domain/shown/reason.ts'
+import { databaseNow } from '../../outbox/database/clock.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
+import type { Token } from '../../outbox/records/tokens.ts'
+import * as tokens from '../../outbox/records/tokens.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
+import type { Page } from '../webhooks/webhooks.ts'
+import { hashOf, newCredential } from './credentials.ts'
+
+export type { Token }
+
+type TokenControl = Pick<Control, 'outbox' | 'randomBytes'>
+
+/**
+ * Makes a token with which its holder is the user account `userId`, may do what `role` may, and is let in until
+ * `expiresAt` (null: always). The text of the token is returned this once.
+ */
+export async function createToken(
+  control: TokenControl,
+  caller: Caller,
+  input: { name: string; role: Role; userId: string | null; expiresAt: Date | null },
+): Promise<Result<{ token: Token; text: string }>> {
+  if (input.expiresAt !== null && input.expiresAt.getTime() <= (await databaseNow(control.outbox)))
+    return invalid(wrongField('/expires_at', because('token.past', { at: input.expiresAt.toISOString() })))
+  const text = await newCredential(control, 'whk_')
+  const token = await transaction(control.outbox.pool, async client => {
+    const made = await tokens.insertToken(client, { ...input, hash: hashOf(text) })
+    await recordAudit(client, caller, 'token.created', { id: made.id, to: described(made) })
+    return made
+  })
+  return { ok: true, value: { token, text } }
+}
+
+/** Tokens by rising id, revoked and expired ones too, at most `limit`, those after the id `after`. */
+export async function listTokens(
+  control: TokenControl,
+  page: { limit: number; after: number },
+): Promise<Page<Token, number>> {
+  const found = await tokens.listTokens(control.outbox, { limit: page.limit + 1, after: page.after })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}
+
+/** Ends a token and its sessions at once. One that was ended before stays as it is. */
+export async function revokeToken(control: TokenControl, caller: Caller, id: number): Promise<Result<Token>> {
+  return await transaction(control.outbox.pool, async client => {
+    const token = await tokens.lockToken(client, id)
+    if (!token) return notFound('token', id)
+    if (token.revokedAt !== null) return { ok: true, value: token }
+    const revoked = await tokens.revokeToken(client, id)
+    await recordAudit(client, caller, 'token.revoked', { id, from: described(token) })
+    return { ok: true, value: revoked }
+  })
+}
+
+const described = ({ name, role, userId, expiresAt }: Token) => ({ name, role, userId, expiresAt })

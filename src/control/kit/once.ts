@@ -1,0 +1,83 @@
+import { because } from '../../domain/shown/reason.ts'
+import { nonceBytes, seal, unseal } from '../../domain/webhook/seal.ts'
+import {
+  type CallKey,
+  findKey,
+  freeKey,
+  pruneKeys,
+  storeAnswer,
+  takeKey,
+} from '../../outbox/records/idempotency.ts'
+import type { Caller, Control } from './control.ts'
+import { conflict, type Failed } from './result.ts'
+
+/** Longer than any call takes: one that has not ended by then was cut off. */
+const cutOffAfterMs = 60_000
+
+export type Once =
+  /** The answer of this call, or, `isReplay`, of the one before. */
+  | { readonly state: 'answered'; readonly answer: string; readonly isReplay: boolean }
+  /** The key belongs to another request. */
+  | { readonly state: 'other_request' }
+  /** The first call is still running, or its outcome is unknown. */
+  | { readonly state: 'failed'; readonly failure: Failed; readonly mayEnd: boolean }
+  /** The work has failed and changed nothing; the key is free. */
+  | { readonly state: 'changed_nothing' }
+
+/**
+ * Does work once for each key of a caller within 24 hours, and gives every repetition the first answer.
+ *
+ * A key is free, until a call takes it; taken, while its call goes on; answered, from its end on; and free again
+ * after 24 hours, or at once where the call has changed nothing (`work` returns null). A call that is cut off, by a
+ * crash or a lost database, leaves its key taken: what it has done is not known, so it is never done again, and the
+ * caller must check the state. Of two calls at once, one takes the key, the other gets a conflict.
+ *
+ * Answers are sealed: one may hold a signing secret or a token, which are nowhere else.
+ */
+export async function once(
+  control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>,
+  caller: Caller,
+  request: { readonly key: string; readonly hash: Buffer },
+  work: () => Promise<string | null>,
+): Promise<Once> {
+  const { outbox } = control
+  const key: CallKey = { holder: caller.tokenId ?? 0, key: request.key }
+
+  if (!(await takeKey(outbox, key, request.hash))) {
+    const found = await findKey(outbox, key)
+    if (!found) return { state: 'failed', failure: goingOn, mayEnd: true }
+    if (!found.requestHash.equals(request.hash)) return { state: 'other_request' }
+    if (found.answer === null)
+      return found.ageMs < cutOffAfterMs
+        ? { state: 'failed', failure: goingOn, mayEnd: true }
+        : { state: 'failed', failure: cutOff, mayEnd: false }
+    const opened = unseal(control.sealKey, answerPurpose(key), found.answer)
+    return opened.ok
+      ? { state: 'answered', answer: opened.text, isReplay: true }
+      : { state: 'failed', failure: unreadable, mayEnd: false }
+  }
+
+  await pruneKeys(outbox)
+  const answer = await work()
+  if (answer === null) {
+    await freeKey(outbox, key)
+    return { state: 'changed_nothing' }
+  }
+  await storeAnswer(outbox, key, sealAnswer(control, key, answer))
+  return { state: 'answered', answer, isReplay: false }
+}
+
+/** What the answer of a call is sealed for. */
+export const answerPurpose = ({ holder, key }: CallKey) => `walhook answer ${holder} ${key}`
+
+export function sealAnswer(
+  { sealKey, randomBytes }: Pick<Control, 'sealKey' | 'randomBytes'>,
+  key: CallKey,
+  answer: string,
+): string {
+  return seal(sealKey, answerPurpose(key), answer, randomBytes(nonceBytes))
+}
+
+const goingOn = conflict(because('once.going_on'))
+const cutOff = conflict(because('once.cut_off'))
+const unreadable = conflict(because('once.unreadable'))

@@ -1,0 +1,49 @@
+import type { Reason } from '../../domain/shown/reason.ts'
+import { sayInEnglish } from '../../domain/shown/reason-texts.ts'
+
+/** What is wrong with one field of the input. `pointer` is a JSON Pointer (RFC 6901) to it, `detail` the reason in English. */
+export type FieldProblem = { readonly pointer: string; readonly detail: string; readonly reason: Reason }
+
+/** How an operation failed. It changed nothing. */
+export type Failed =
+  | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
+  /** The caller's role does not allow this part of the operation. */
+  | { readonly ok: false; readonly kind: 'forbidden'; readonly detail: string; readonly reason: Reason }
+  | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string; readonly reason: Reason }
+  | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
+  /** The caller may try again later. */
+  | { readonly ok: false; readonly kind: 'busy'; readonly detail: string; readonly retryAfterS: number }
+  | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
+
+export type Result<T> = { readonly ok: true; readonly value: T } | Failed
+
+export function notFound(what: string, id: number | string): Failed {
+  return { ok: false, kind: 'not_found', detail: `There is no ${what} ${id}.` }
+}
+
+export function forbidden(reason: Reason): Failed {
+  return { ok: false, kind: 'forbidden', detail: sayInEnglish(reason), reason }
+}
+
+/** The request does not fit the present state. */
+export function conflict(reason: Reason): Failed {
+  return { ok: false, kind: 'conflict', detail: sayInEnglish(reason), reason }
+}
+
+/** Somebody changed the thing after the caller read it. */
+export function stale(what: string, id: number | string): Failed {
+  return {
+    ok: false,
+    kind: 'stale',
+    detail: `The ${what} ${id} has changed since you read it. Nothing was changed. Read it again and repeat your change with its new ETag.`,
+  }
+}
+
+/** A wrong field and why it is wrong. */
+export function wrongField(pointer: string, reason: Reason): FieldProblem {
+  return { pointer, detail: sayInEnglish(reason), reason }
+}
+
+export function invalid(...problems: readonly FieldProblem[]): Failed {
+  return { ok: false, kind: 'invalid', problems }
+}

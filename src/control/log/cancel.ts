@@ -1,0 +1,98 @@
+import type { Entity } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { cancelRows, skipWaiting } from '../../outbox/by-hand/cancel.ts'
+import { countSkipped } from '../../outbox/by-hand/count-skipped.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import { findEvent, findLastEvent } from '../../outbox/reading/events.ts'
+import * as queueDepth from '../../outbox/reading/queue-depth.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { notFound, type Result } from '../kit/result.ts'
+
+/** The part of a webhook's queue: everything, one entity, or one event. */
+export type Waiting =
+  | { readonly of: 'webhook' }
+  | { readonly of: 'entity'; readonly entity: Entity }
+  | { readonly of: 'event'; readonly eventId: TimeId }
+
+/**
+ * `isComplete` is false where there was more than one call may take, or where it could not be told whether something
+ * was in flight: call again.
+ */
+export type Cancelled = { readonly cancelled: number; readonly isComplete: boolean }
+
+export type Count = queueDepth.Count
+/** Beyond this, somebody who is asked whether they are sure needs no number. */
+export const mostCounted = 10_000
+
+/** Every holder waits while a page is cancelled. */
+const pageRows = 1_000
+/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+const longestMs = 10_000
+
+/**
+ * Cancels what waits for a webhook, active or not: it is never sent by itself, and is recorded as cancelled. What is in
+ * flight goes on; so does what comes after the call. Its first commit records who asked for it.
+ */
+export async function cancelWaiting(
+  control: Control,
+  caller: Caller,
+  webhookId: number,
+  waiting: Waiting,
+): Promise<Result<Cancelled>> {
+  if (!(await findWebhook(control.outbox, webhookId))) return notFound('webhook', webhookId)
+  const event = waiting.of === 'event' ? await findEvent(control.outbox, waiting.eventId) : null
+  if (waiting.of === 'event' && !event) return notFound('event', String(waiting.eventId))
+  const which = {
+    webhookId,
+    entity: waiting.of === 'entity' ? waiting.entity : event,
+    eventId: event?.id ?? null,
+    upTo: (await findLastEvent(control.outbox))?.id ?? 0n,
+  }
+  const startedMs = performance.now()
+  const isTimeOver = () => performance.now() - startedMs > longestMs
+  const record = (client: Parameters<typeof recordAudit>[0]) =>
+    recordAudit(client, caller, 'deliveries.cancelled', { webhookId, to: recorded(waiting) })
+
+  // First of all: what the streams bring from now on is what came after the call.
+  const { skipped, isUnsure } = await transaction(control.outbox.pool, async client => {
+    const done = await skipWaiting(client, which)
+    if (done.skipped) await record(client)
+    return done
+  })
+  let cancelled = 0
+  let isMore = true
+  while (isMore && !isTimeOver()) {
+    const isFirst = cancelled === 0 && skipped === null
+    const page: Awaited<ReturnType<typeof cancelRows>> = await transaction(
+      control.outbox.pool,
+      async client => {
+        const done = await cancelRows(client, which, pageRows)
+        if (isFirst && done.cancelled > 0) await record(client)
+        return done
+      },
+    )
+    cancelled += page.cancelled
+    isMore = page.isMore
+  }
+  const counted = skipped && (await countSkipped(control.outbox.pool, skipped, isTimeOver))
+  return {
+    ok: true,
+    value: { cancelled: cancelled + (counted ?? 0), isComplete: !isMore && !isUnsure },
+  }
+}
+
+/** How many deliveries wait for a webhook or are in flight, counted up to `most`. */
+export async function countWaiting(
+  { outbox }: Control,
+  webhookId: number,
+  most = mostCounted,
+): Promise<Count> {
+  return await queueDepth.countWaiting(outbox, webhookId, most)
+}
+
+function recorded(waiting: Waiting): object {
+  if (waiting.of === 'webhook') return { all: true }
+  return waiting.of === 'entity' ? waiting.entity : { eventId: waiting.eventId }
+}

@@ -1,0 +1,80 @@
+import { type Explanation, explain } from '../../domain/shown/explain.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { type AttemptLine, readEventAttempts } from '../../outbox/reading/attempt-lines.ts'
+import * as events from '../../outbox/reading/events.ts'
+import { readExplainFacts } from '../../outbox/reading/explain.ts'
+import type { Control } from '../kit/control.ts'
+import { notFound, type Result } from '../kit/result.ts'
+import type { Page } from '../webhooks/webhooks.ts'
+
+export type { EventLine, ShownEvent } from '../../outbox/reading/events.ts'
+
+/** The delivery of an event to one webhook, explained. */
+export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
+
+/** Of an event with more webhooks than this, so many are explained at once. */
+export const mostExplained = 1_000
+
+/**
+ * An event with its delivery to each webhook, by rising id after `after`, or to the named one. `next` is where
+ * the next page begins, or null.
+ */
+export async function explainEvent(
+  control: Control,
+  eventId: TimeId,
+  { webhookId, after }: { webhookId: number | null; after: number },
+): Promise<Result<{ event: events.ShownEvent; deliveries: ExplainedDelivery[]; next: number | null }>> {
+  const event = await events.findEvent(control.outbox, eventId)
+  if (!event) return notFound('event', String(eventId))
+  const found = await explainDeliveries(control, event, { webhookId, after, limit: mostExplained + 1 })
+  const deliveries = found.slice(0, mostExplained)
+  const next = found.length > mostExplained ? deliveries.at(-1)!.webhookId : null
+  if (webhookId !== null && deliveries.length === 0) return notFound('webhook', webhookId)
+  return { ok: true, value: { event, deliveries, next } }
+}
+
+async function explainDeliveries(
+  control: Control,
+  event: events.EventLine,
+  which: { webhookId: number | null; after: number; limit: number },
+): Promise<ExplainedDelivery[]> {
+  const found = await readExplainFacts(control.outbox, event, which)
+  return found.map(({ facts, webhookId, name }) => ({ ...explain(facts), webhookId, webhookName: name }))
+}
+
+/** The delivery of an event to one webhook, with its newest hundred requests, oldest first. */
+export type ToldDelivery = ExplainedDelivery & { readonly attempts: readonly AttemptLine[] }
+export type EventStory = { readonly event: events.EventLine; readonly deliveries: readonly ToldDelivery[] }
+
+/** An event with its delivery to each webhook and their requests; without the event's data. */
+export async function tellEvent(control: Control, eventId: TimeId): Promise<Result<EventStory>> {
+  const event = await events.findEventLine(control.outbox, eventId)
+  if (!event) return notFound('event', String(eventId))
+  const explained = await explainDeliveries(control, event, {
+    webhookId: null,
+    after: 0,
+    limit: mostExplained,
+  })
+  const attempts = await readEventAttempts(control.outbox, eventId, null)
+  const deliveries = explained.map(each => ({
+    ...each,
+    attempts: attempts.get(each.webhookId) ?? [],
+  }))
+  return { ok: true, value: { event, deliveries } }
+}
+
+/** An event by itself. */
+export async function readEvent(control: Control, eventId: TimeId): Promise<Result<events.ShownEvent>> {
+  const event = await events.findEvent(control.outbox, eventId)
+  return event ? { ok: true, value: event } : notFound('event', String(eventId))
+}
+
+/** Events in lines, newest first, at most `limit`, of one entity where one is named, those before the event `before`. */
+export async function listEvents(
+  control: Control,
+  page: { entity: { entityType: string; entityId: string } | null; limit: number; before: TimeId | null },
+): Promise<Page<events.EventLine, TimeId>> {
+  const found = await events.listEvents(control.outbox, { ...page, limit: page.limit + 1 })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}

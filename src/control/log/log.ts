@@ -1,0 +1,106 @@
+import { because } from '../../domain/shown/reason.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import {
+  type AttemptLine,
+  listAttemptLines,
+  readEventAttempts,
+  stillWaiting,
+} from '../../outbox/reading/attempt-lines.ts'
+import {
+  findAttempt,
+  type LoggedAttempt,
+  type LogPage,
+  listAttemptsWithin,
+} from '../../outbox/reading/attempts.ts'
+import type { LogFilter } from '../../outbox/reading/attempts-about.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import type { Control } from '../kit/control.ts'
+import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
+import type { Page } from '../webhooks/webhooks.ts'
+
+export type { AttemptLine, LogFilter }
+
+type Wanted = {
+  readonly limit: number
+  readonly before: TimeId | null
+  readonly filter?: LogFilter
+}
+
+/** A page of requests ends here, however many were asked for: what is read at once must fit into memory. */
+const maxPageBytes = 2_000_000
+
+/**
+ * A webhook's requests, newest first, at most `limit` and 2 MB, those that fit the filter, and those before the attempt
+ * `before` where one is given. Of an entity, those about its last 1,000 events.
+ */
+export async function listLog(
+  control: Control,
+  webhookId: number,
+  page: Wanted,
+): Promise<Result<Page<LoggedAttempt, TimeId>>> {
+  return await pageOfLog(control, webhookId, page, (outbox, page) =>
+    listAttemptsWithin(outbox, page, maxPageBytes),
+  )
+}
+
+/** `isNext`: the try that the attempt announces is still to come, and nothing has come in between. */
+export type LogLine = AttemptLine & { readonly isNext: boolean }
+
+/** The same, each in a line: without what was sent and answered, which may be a megabyte for each. */
+export async function listLogLines(
+  control: Control,
+  webhookId: number,
+  page: Wanted,
+): Promise<Result<Page<LogLine, TimeId>>> {
+  const found = await pageOfLog(control, webhookId, page, async (outbox, page) => ({
+    items: await listAttemptLines(outbox, page),
+    isCut: false,
+  }))
+  if (!found.ok) return found
+  const { items, next } = found.value
+  const announcing = items.filter(({ nextAttemptAt }) => nextAttemptAt !== null)
+  const waiting = await stillWaiting(control.outbox, webhookId, announcing)
+  return { ok: true, value: { items: items.map(line => ({ ...line, isNext: waiting.has(line.id) })), next } }
+}
+
+/** Whether the try that an attempt announces is still to come. */
+export async function isStillNext({ outbox }: Control, attempt: LoggedAttempt): Promise<boolean> {
+  return (await stillWaiting(outbox, attempt.webhookId, [attempt])).has(attempt.id)
+}
+
+async function pageOfLog<Item extends { id: TimeId }>(
+  { outbox }: Control,
+  webhookId: number,
+  page: Wanted,
+  list: (outbox: Outbox, page: LogPage) => Promise<{ items: Item[]; isCut: boolean }>,
+): Promise<Result<Page<Item, TimeId>>> {
+  const { from, to } = page.filter ?? {}
+  if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
+  if (!(await findWebhook(outbox, webhookId))) return notFound('webhook', webhookId)
+  const found = await list(outbox, { ...page, webhookId, limit: page.limit + 1 })
+  const items = found.items.slice(0, page.limit)
+  const hasMore = found.isCut || found.items.length > page.limit
+  return { ok: true, value: { items, next: hasMore ? items.at(-1)!.id : null } }
+}
+
+/** Every request that sent an event to a webhook, oldest first: the newest hundred. */
+export async function attemptsOfEvent(
+  { outbox }: Control,
+  eventId: TimeId,
+  webhookId: number,
+): Promise<AttemptLine[]> {
+  return (await readEventAttempts(outbox, eventId, webhookId)).get(webhookId) ?? []
+}
+
+/** One request of a webhook. */
+export async function getAttempt(
+  control: Control,
+  webhookId: number,
+  id: TimeId,
+): Promise<Result<LoggedAttempt>> {
+  const found = await findAttempt(control.outbox, webhookId, id)
+  return found
+    ? { ok: true, value: found }
+    : notFound(`attempt of webhook ${webhookId} with the id`, String(id))
+}

@@ -1,0 +1,152 @@
+import type { Entity } from '../../domain/event/entity.ts'
+import { actionTypes } from '../../domain/event/event.ts'
+import { because } from '../../domain/shown/reason.ts'
+import { firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
+import * as outboxReplay from '../../outbox/by-hand/replay.ts'
+import { databaseNow, newestIdTime } from '../../outbox/database/clock.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { type FieldProblem, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
+import { type Count, mostCounted } from './cancel.ts'
+import { beyondForAdmins, notActive } from './resend.ts'
+
+/** What is sent once more. Ranges of time hold their beginning and not their end; without one they reach to now. */
+export type ReplayWish =
+  | {
+      readonly of: 'range'
+      readonly from: Date
+      readonly to: Date | null
+      /** As user.new, also of entities that are not in the mapping any more. Null: every event. */
+      readonly triggers: readonly string[] | null
+    }
+  | { readonly of: 'ids'; readonly ids: readonly TimeId[] }
+  | { readonly of: 'failed'; readonly from: Date; readonly to: Date | null }
+
+/** Where a call that had no more time left off: the end of what is meant is fixed by the first one. */
+export type ReplayCursor = { readonly toMs: number; readonly after: Entity }
+
+export type ReplayResult = { readonly queued: number; readonly next: ReplayCursor | null }
+
+const pageEvents = 1_000
+/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+const longestMs = 10_000
+
+/**
+ * Where a range ends. One that reaches to now, or further, holds all that there is: the ids of the newest events may say a
+ * later time, where a clock was ahead when they were made.
+ */
+async function endOf(control: Control, wishedTo: Date | null): Promise<number> {
+  const nowMs = await databaseNow(control.outbox)
+  const wishedMs = Math.ceil(wishedTo?.getTime() ?? nowMs)
+  if (wishedMs < nowMs) return wishedMs
+  return Math.max(wishedMs, Math.ceil(nowMs), ((await newestIdTime(control.outbox)) ?? 0) + 1)
+}
+
+/**
+ * Sends many events to a webhook once more, as `resendEvent` does one: those of a range of time or of a list, also
+ * where the webhook is younger, or those that failed in a range of time and were not delivered
+ * since. Events of other triggers than the webhook's are passed over, unless an admin says `beyondTriggers`. Each entity's events stay in their order, and before its newer ones that wait. Goes on where `cursor` says.
+ */
+export async function replayEvents(
+  control: Control,
+  caller: Caller,
+  webhookId: number,
+  wish: ReplayWish,
+  cursor: ReplayCursor | null,
+  { beyondTriggers = false }: { beyondTriggers?: boolean } = {},
+): Promise<Result<ReplayResult>> {
+  if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
+  const problems = [...judge(wish), ...(beyondTriggers ? [] : await judgeWanted(control, webhookId, wish))]
+  if (problems.length > 0) return invalid(...problems)
+  const wishedTo = wish.of === 'ids' ? null : wish.to
+  const toMs = cursor?.toMs ?? (await endOf(control, wishedTo))
+  const startedMs = performance.now()
+  const replayed = await outboxReplay.replay(
+    control.outbox,
+    {
+      webhookId,
+      source: sourceOf(wish, toMs),
+      onlyWanted: !beyondTriggers,
+      after: cursor?.after ?? null,
+      pageEvents,
+    },
+    {
+      isTimeOver: () => performance.now() - startedMs > longestMs,
+      async onQueued(client) {
+        if (cursor) return
+        const action = wish.of === 'failed' ? 'deliveries.resent' : 'deliveries.replayed'
+        await recordAudit(client, caller, action, {
+          webhookId,
+          to: { ...recorded(wish), ...(beyondTriggers && { beyondTriggers }) },
+        })
+      },
+    },
+  )
+  switch (replayed.state) {
+    case 'queued':
+      return {
+        ok: true,
+        value: { queued: replayed.queued, next: replayed.next && { toMs, after: replayed.next } },
+      }
+    case 'no_webhook':
+      return notFound('webhook', webhookId)
+    case 'inactive':
+      return notActive(webhookId, replayed.disabledReason)
+    default:
+      return replayed satisfies never
+  }
+}
+
+/** How many events a wish for what failed means now, counted up to 10,000. */
+export async function countFailed(
+  { outbox }: Control,
+  webhookId: number,
+  { from, to }: { from: Date; to: Date },
+): Promise<Count> {
+  return await outboxReplay.countFailed(outbox, webhookId, { from, to }, mostCounted)
+}
+
+function sourceOf(wish: ReplayWish, toMs: number): outboxReplay.ReplaySource {
+  switch (wish.of) {
+    case 'ids':
+      return wish
+    case 'failed':
+      return { ...wish, to: new Date(toMs) }
+    case 'range':
+      return { ...wish, from: firstIdAt(wish.from.getTime()), to: firstIdAt(toMs) }
+    default:
+      return wish satisfies never
+  }
+}
+
+function recorded(wish: ReplayWish): object {
+  if (wish.of === 'ids') return { eventIds: wish.ids }
+  const { of, ...range } = wish
+  return range
+}
+
+/** A trigger that is named and that the webhook has not would send nothing. */
+async function judgeWanted(control: Control, webhookId: number, wish: ReplayWish): Promise<FieldProblem[]> {
+  if (wish.of !== 'range' || !wish.triggers) return []
+  const webhook = await findWebhook(control.outbox, webhookId)
+  if (!webhook) return []
+  const has: readonly string[] = webhook.triggers
+  return wish.triggers.flatMap((trigger, i) =>
+    has.includes(trigger)
+      ? []
+      : [wrongField(`/triggers/${i}`, because('replay.not_subscribed', { webhookId, trigger }))],
+  )
+}
+
+function judge(wish: ReplayWish): FieldProblem[] {
+  const problems: FieldProblem[] = []
+  if (wish.of !== 'ids' && wish.to && wish.from >= wish.to)
+    problems.push(wrongField('/to', because('range.order')))
+  if (wish.of === 'range')
+    wish.triggers?.forEach((trigger, i) => {
+      if (!actionTypes.some(action => trigger.endsWith(`.${action}`)))
+        problems.push(wrongField(`/triggers/${i}`, because('replay.trigger_form', { trigger })))
+    })
+  return problems
+}

@@ -1,0 +1,151 @@
+import { type Backfill, usualRowsPerSecond } from '../../domain/capture/backfill.ts'
+import type { BackfillAction } from '../../domain/event/event.ts'
+import { triggerOf } from '../../domain/event/trigger.ts'
+import { because, type Reason } from '../../domain/shown/reason.ts'
+import { nearest } from '../../domain/value/nearest.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import * as backfills from '../../outbox/source/backfills.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { conflict, type Failed, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
+import type { Page } from '../webhooks/webhooks.ts'
+
+/** The part of `Control` that backfills need, also without a server. */
+export type BackfillControl = Pick<Control, 'outbox' | 'slotName' | 'entityTypes' | 'backfillAs'>
+
+export type BackfillWish = {
+  readonly entityType: string
+  /** Absent or null: every webhook that has the trigger. */
+  readonly webhookId?: number | null | undefined
+  /** Absent: as the mapping says. */
+  readonly actionType?: BackfillAction | undefined
+  readonly rowsPerSecond?: number | undefined
+}
+
+/**
+ * Starts a backfill: sends every row of an entity's table. The process that captures carries it out. Refused without a
+ * receiver, and while another one for the same rows and receivers is open.
+ */
+export async function startBackfill(
+  control: BackfillControl,
+  caller: Caller,
+  wish: BackfillWish,
+): Promise<Result<Backfill>> {
+  const { entityType, webhookId = null } = wish
+  const actionType = wish.actionType ?? control.backfillAs(entityType)
+  if (!control.entityTypes.includes(entityType))
+    return invalid(wrongField('/entity_type', unknownType(entityType, control.entityTypes)))
+  const refusal = await refusalOfReceivers(control, { entityType, webhookId, actionType })
+  if (refusal) return refusal
+  const { slotName } = control
+  const rowsPerSecond = wish.rowsPerSecond ?? usualRowsPerSecond
+  const made = await transaction(control.outbox.pool, async client => {
+    const input = { slotName, entityType, webhookId, actionType, rowsPerSecond }
+    const backfill = await backfills.insertBackfill(client, input)
+    if (backfill) {
+      const { id } = backfill
+      const to = { entityType, actionType, rowsPerSecond, ...(webhookId !== null && { webhookId }) }
+      await recordAudit(client, caller, 'backfill.started', { id, webhookId: webhookId ?? undefined, to })
+    }
+    return backfill
+  })
+  if (made) return { ok: true, value: made }
+  const open = await backfills.openBackfills(control.outbox, slotName)
+  const same = open.find(each => each.entityType === entityType && each.webhookId === webhookId)
+  return conflict(because('backfill.open', { id: same?.id ?? null, entityType, webhookId }))
+}
+
+/** The mapping has no such entity; names the one that was probably meant. */
+export function unknownType(entityType: string, known: readonly string[]): Reason {
+  const meant = nearest(entityType, known)
+  return because('entity.unknown', { entityType: entityType.slice(0, 200), known, meant })
+}
+
+/** Why a backfill has no receiver, or null. */
+async function refusalOfReceivers(
+  control: BackfillControl,
+  { entityType, webhookId, actionType }: Pick<Backfill, 'entityType' | 'webhookId' | 'actionType'>,
+): Promise<Failed | null> {
+  const trigger = triggerOf(entityType, actionType)
+  if (webhookId === null) {
+    const receivers = await backfills.backfillReceivers(control.outbox, { webhookId, trigger, countTo: 0 })
+    if (receivers.length > 0) return null
+    return conflict(because('backfill.no_receiver', { trigger }))
+  }
+  const webhook = await findWebhook(control.outbox, webhookId)
+  if (!webhook) return invalid(wrongField('/webhook_id', because('webhook.missing', { webhookId })))
+  if (webhook.triggers.includes(trigger)) return null
+  const other = actionType === 'new' ? 'update' : 'new'
+  const hasOther = webhook.triggers.includes(triggerOf(entityType, other))
+  return conflict(because('backfill.not_subscribed', { webhookId, trigger, other: hasOther ? other : null }))
+}
+
+/** Backfills, newest first, at most `limit`, those before the id `before`, if one is given. */
+export async function listBackfills(
+  control: BackfillControl,
+  page: { limit: number; before: number | null },
+): Promise<Page<Backfill, number>> {
+  const found = await backfills.listBackfills(control.outbox, control.slotName, {
+    ...page,
+    limit: page.limit + 1,
+  })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}
+
+export async function getBackfill(control: BackfillControl, id: number): Promise<Result<Backfill>> {
+  const backfill = await backfills.findBackfill(control.outbox, id)
+  return backfill?.slotName === control.slotName ? { ok: true, value: backfill } : notFound('backfill', id)
+}
+
+/** Changes the pace of an open backfill, from its next page on. */
+export async function changeBackfill(
+  control: BackfillControl,
+  caller: Caller,
+  id: number,
+  { rowsPerSecond }: { rowsPerSecond: number },
+): Promise<Result<Backfill>> {
+  const before = await getBackfill(control, id)
+  if (!before.ok) return before
+  const changed = await transaction(control.outbox.pool, async client => {
+    const after = await backfills.paceBackfill(client, id, rowsPerSecond)
+    if (after)
+      await recordAudit(client, caller, 'backfill.changed', {
+        id,
+        webhookId: after.webhookId ?? undefined,
+        from: { rowsPerSecond: before.value.rowsPerSecond },
+        to: { rowsPerSecond },
+      })
+    return after
+  })
+  return changed ? { ok: true, value: changed } : await hasEnded(control, id)
+}
+
+/** Cancels an open backfill. Its pending deliveries stay. */
+export async function cancelBackfill(
+  control: BackfillControl,
+  caller: Caller,
+  id: number,
+): Promise<Result<Backfill>> {
+  const before = await getBackfill(control, id)
+  if (!before.ok) return before
+  const cancelled = await transaction(control.outbox.pool, async client => {
+    const reason = `cancelled by ${caller.name}`
+    const after = await backfills.endBackfill(client, id, { state: 'cancelled', reason })
+    if (after)
+      await recordAudit(client, caller, 'backfill.cancelled', {
+        id,
+        webhookId: after.webhookId ?? undefined,
+        from: { state: before.value.state },
+        to: { state: after.state },
+      })
+    return after
+  })
+  return cancelled ? { ok: true, value: cancelled } : await hasEnded(control, id)
+}
+
+async function hasEnded(control: BackfillControl, id: number): Promise<Failed> {
+  const found = await getBackfill(control, id)
+  return found.ok ? conflict(because('backfill.ended', { id, state: found.value.state })) : found
+}

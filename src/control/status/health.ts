@@ -1,0 +1,69 @@
+import { type Finding, findingsOf } from '../../domain/shown/findings.ts'
+import { spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
+import { minuteMs } from '../../domain/value/duration.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { readTraffic } from '../../outbox/reading/traffic.ts'
+import type { Control } from '../kit/control.ts'
+import { areToldAnew } from './alarm.ts'
+import { readStatus, type Status } from './status.ts'
+
+export type Health = {
+  readonly status: Status
+  /** The last hour by the minute, and the last day by the quarter of an hour; both up to the last minute that is over. */
+  readonly hour: Traffic
+  readonly day: Traffic
+  /** Findings, the worst first. */
+  readonly findings: readonly Finding[]
+}
+
+/** The answers of late, by the length of their stretches. */
+const known = new WeakMap<
+  Outbox,
+  Map<number, { readonly fromMs: number; readonly traffic: Promise<Traffic> }>
+>()
+
+/**
+ * What was sent up to the last minute that is over. It stays the same until the next one is, and so is read once for all
+ * who look at it.
+ */
+async function trafficUntil(
+  { outbox }: Control,
+  nowMs: number,
+  bucketMs: number,
+  count: number,
+): Promise<Traffic> {
+  const span = spanUntil(nowMs, bucketMs, count)
+  const answers = known.get(outbox) ?? new Map()
+  known.set(outbox, answers)
+  const answer = answers.get(bucketMs)
+  if (answer?.fromMs === span.fromMs) return await answer.traffic
+  const traffic = readTraffic(outbox, span)
+  answers.set(bucketMs, { fromMs: span.fromMs, traffic })
+  traffic.catch(() => answers.delete(bucketMs))
+  return await traffic
+}
+
+/** The health of walhook for a person: figures, traffic and findings. */
+export async function readHealth(control: Control, nowMs: number): Promise<Health> {
+  const [status, hour, day] = await Promise.all([
+    readStatus(control),
+    trafficUntil(control, nowMs, minuteMs, 60),
+    trafficUntil(control, nowMs, 15 * minuteMs, 96),
+  ])
+  const delivered = hour.buckets.reduce((sum, bucket) => sum + bucket.delivered, 0)
+  const failed = hour.buckets.reduce((sum, bucket) => sum + bucket.failed, 0)
+  const openGaps = status.gaps.filter(({ resyncedAt }) => resyncedAt === null)
+  const findings = findingsOf({
+    captureState: status.capture.state,
+    isSourceThere: status.capture.source !== null,
+    heldBackBytes: status.capture.source?.heldBackBytes ?? null,
+    hasOpenGap: openGaps.length > 0,
+    isResyncing: areToldAnew(openGaps, status.resyncs),
+    isMappingLost: (status.mappingLost ?? []).length > 0,
+    hasFailedBackfill: status.failedBackfills.length > 0,
+    deliveriesWaiting: status.queue.deliveries,
+    deliveriesDead: status.queue.deadDeliveries,
+    lastHour: { requests: delivered + failed, failed },
+  })
+  return { status, hour, day, findings }
+}

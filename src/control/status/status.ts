@@ -1,0 +1,56 @@
+import type { Backfill } from '../../domain/capture/backfill.ts'
+import type { Resync } from '../../domain/capture/resync.ts'
+import { timeOf } from '../../domain/value/time-id.ts'
+import { type Position, readPosition } from '../../outbox/log/position.ts'
+import { type EventLine, findLastEvent } from '../../outbox/reading/events.ts'
+import { type QueueDepth, queueDepth } from '../../outbox/reading/queue-total.ts'
+import { failedBackfills } from '../../outbox/source/backfills.ts'
+import { type Gap, listGaps } from '../../outbox/source/gaps.ts'
+import { openResyncs } from '../../outbox/source/resyncs.ts'
+import type { CaptureStatus, Control } from '../kit/control.ts'
+
+export type { Gap }
+
+export type Status = {
+  readonly capture: CaptureStatus
+  readonly position: Position | null
+  readonly lastEvent: EventLine | null
+  readonly gaps: readonly Gap[]
+  /** Open resyncs. */
+  readonly resyncs: readonly Resync[]
+  /** Those that have failed lately, and were not begun again. */
+  readonly failedBackfills: readonly Backfill[]
+  /** What the mapping names and the source has dropped, in words; null where the source can't be asked now. */
+  readonly mappingLost: readonly string[] | null
+  readonly queue: QueueDepth
+  /** By how much the newest event's id says a later time than it is, in ms: a clock was ahead when it was made. */
+  readonly idsAheadMs: number
+}
+
+/** How much WAL there is in the source beyond what is stored or known to hold nothing for us; null where that is not known. */
+export function lagBytes({ capture: { source }, position }: Status): number | null {
+  if (!source || !position) return null
+  const confirmed = source.confirmedLsn ?? 0n
+  const stored = position.commitLsn > confirmed ? position.commitLsn : confirmed
+  return source.walEnd > stored ? Number(source.walEnd - stored) : 0
+}
+
+/** The status of walhook in figures, for people and for monitoring. */
+export async function readStatus(control: Control): Promise<Status> {
+  const capture = await control.captureStatus()
+  const [position, lastEvent, gaps, resyncs, failed, mappingLost, queue] = await Promise.all([
+    readPosition(control.outbox, capture.slotName),
+    findLastEvent(control.outbox),
+    listGaps(control.outbox, capture.slotName),
+    openResyncs(control.outbox, capture.slotName),
+    failedBackfills(control.outbox, capture.slotName),
+    control.readMappingLost?.() ?? null,
+    queueDepth(control.outbox),
+  ])
+  const newestMs = position === null ? 0 : timeOf(position.lastEventId)
+  const idsAheadMs = Math.max(0, newestMs - control.nowMs())
+  return {
+    ...{ capture, position, lastEvent, gaps, resyncs, mappingLost, queue, idsAheadMs },
+    failedBackfills: failed,
+  }
+}

@@ -1,0 +1,33 @@
+import { mayAct } from '../../domain/access/role.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { type Figures, searchWebhooks, webhookFigures } from '../../outbox/reading/couplings.ts'
+import type { Caller, Control } from '../kit/control.ts'
+
+export type { Figures }
+export type ListedWebhook = { readonly webhook: Webhook; readonly figures: Figures }
+
+const perPage = 50
+
+/** Webhooks with how they do, by name: those whose name or URL contains `search`, the page `page` of 50 (from 1). */
+export async function listWithFigures(
+  control: Control,
+  caller: Caller,
+  { search, page }: { search: string; page: number },
+  nowMs: number,
+): Promise<{ items: ListedWebhook[]; hasMore: boolean }> {
+  const found = await searchWebhooks(control.outbox, {
+    search,
+    // Who may not see a URL must not find out by searching either.
+    inWholeUrl: mayAct(caller.role, 'admin'),
+    limit: perPage + 1,
+    offset: (page - 1) * perPage,
+  })
+  const webhooks = found.slice(0, perPage)
+  const figures = await webhookFigures(
+    control.outbox,
+    webhooks.map(({ id }) => id),
+    nowMs,
+  )
+  const items = webhooks.map(webhook => ({ webhook, figures: figures.get(webhook.id)! }))
+  return { items, hasMore: found.length > perPage }
+}

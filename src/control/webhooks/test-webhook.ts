@@ -1,0 +1,154 @@
+import type { Attempt } from '../../domain/delivery/attempt.ts'
+import { batchBody } from '../../domain/delivery/shipment.ts'
+import { writeBody } from '../../domain/event/event.ts'
+import { because } from '../../domain/shown/reason.ts'
+import { changeHeaders, type HeaderChange, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
+import { nonceBytes } from '../../domain/webhook/seal.ts'
+import {
+  openHeaders,
+  type Sealed,
+  sealHeaders,
+  sealIdentity,
+  sealSecret,
+} from '../../domain/webhook/webhook-secrets.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import type { LoggedAttempt } from '../../outbox/reading/attempts.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
+import { findSealed } from '../../outbox/records/secrets.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { forbidden, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
+import { newSecret } from './secrets.ts'
+import { headerProblems, judgeIdentity } from './webhooks.ts'
+
+const entityType = 'user'
+
+/**
+ * Sends a test request to a webhook, active or not, with the data of the caller's own user account, or of the
+ * account `userId`. Returns the attempt, whatever the receiver did.
+ */
+export async function testWebhook(
+  control: Control,
+  id: number,
+  caller: Caller,
+  userId: string | null,
+): Promise<Result<LoggedAttempt>> {
+  const webhook = await findWebhook(control.outbox, id)
+  const sealed = await findSealed(control.outbox.pool, id)
+  if (!webhook || !sealed) return notFound('webhook', id)
+  const isOther = userId !== null && userId !== caller.userId
+  if (isOther && caller.role !== 'admin' && !webhook.triggers.some(isOfUser))
+    return forbidden(because('test.foreign_account', { webhookId: id }))
+
+  const message = await testMessage(control, caller, userId, webhook.batch !== null)
+  if (!message.ok) return message
+  const place = control.testPlaces.enter(caller, webhook.url)
+  if (!place.ok) return place
+  try {
+    const target = { webhookId: id, url: webhook.url, sealed }
+    return { ok: true, value: await control.sendTest(target, message.value) }
+  } finally {
+    place.leave()
+  }
+}
+
+const isOfUser = (trigger: string) => trigger.startsWith(`${entityType}.`)
+
+/** What of a webhook's settings decides where a test goes, as somebody has typed them. */
+export type Unsaved = {
+  readonly url: string
+  readonly headers: HeaderChange
+  readonly isBatch: boolean
+  readonly clientCertificate?: string | null | undefined
+  readonly clientKey?: string | null | undefined
+}
+
+/**
+ * Sends a test to settings that are not saved, by the same path as any delivery. Of a webhook that is there (`id` is
+ * not null), it is signed with its secret and has its headers, changed as they would be by saving; of a new one it is
+ * signed with a secret that nobody knows. Nothing is stored but that it was done.
+ */
+export async function tryWebhook(
+  control: Control,
+  caller: Caller,
+  id: number | null,
+  unsaved: Unsaved,
+  userId: string | null,
+): Promise<Result<Attempt>> {
+  const verdict = await control.judgeTarget(unsaved.url)
+  if (!verdict.ok) return invalid(wrongField('/url', verdict.why))
+  const sealed = await unsavedSecrets(control, id, verdict.url.href, unsaved)
+  if (!sealed.ok) return sealed
+  const message = await testMessage(control, caller, userId, unsaved.isBatch)
+  if (!message.ok) return message
+  const place = control.testPlaces.enter(caller, verdict.url.href)
+  if (!place.ok) return place
+  const target = { webhookId: id ?? unsavedId, url: verdict.url.href, sealed: sealed.value }
+  const attempt = await control.tryTest(target, message.value).finally(place.leave)
+  const { outcome, response, errorClass } = attempt
+  const to = { url: verdict.url.href, outcome, status: response?.status ?? null, errorClass }
+  await transaction(control.outbox.pool, client =>
+    recordAudit(client, caller, 'webhook.tried', { ...(id !== null && { webhookId: id }), to }),
+  )
+  return { ok: true, value: attempt }
+}
+
+/** No webhook has it: they are counted from 1. */
+const unsavedId = 0
+
+async function unsavedSecrets(
+  control: Control,
+  id: number | null,
+  url: string,
+  { headers: change, clientCertificate, clientKey }: Unsaved,
+): Promise<Result<Sealed>> {
+  const client = judgeIdentity(clientCertificate, clientKey)
+  if (client.problems.length > 0) return invalid(...client.problems)
+  const { sealKey, randomBytes } = control
+  const webhook = id === null ? null : await findWebhook(control.outbox, id)
+  const stored = id === null ? null : await findSealed(control.outbox.pool, id)
+  if (id !== null && (!webhook || !stored)) return notFound('webhook', id)
+  const opened = stored && id !== null ? openHeaders(sealKey, id, stored.headers) : null
+  const present = opened === null ? {} : opened.ok ? opened.headers : null
+  const isKept = webhook !== null && keepsHeaders(webhook.url, url)
+  const headers = changeHeaders(isKept ? webhook.headerNames : [], isKept ? present : {}, change)
+  if (!headers.ok) return invalid(...headerProblems(headers))
+  const under = id ?? unsavedId
+  const nonce = () => randomBytes(nonceBytes)
+  const isEmpty = Object.keys(headers.headers).length === 0
+  return {
+    ok: true,
+    value: {
+      ...(stored ?? {
+        secret: sealSecret(sealKey, under, newSecret(control), nonce()),
+        previousSecret: null,
+      }),
+      headers: isEmpty ? null : sealHeaders(sealKey, under, headers.headers, nonce()),
+      ...(!isKept && { identity: null }),
+      ...(client.identity && { identity: sealIdentity(sealKey, under, client.identity, nonce()) }),
+      ...(client.identity === null && { identity: null }),
+    },
+  }
+}
+
+/** The account `userId`, or the caller's own, as a test tells it. */
+async function testMessage(
+  control: Control,
+  caller: Caller,
+  userId: string | null,
+  isBatch: boolean,
+): Promise<Result<{ entityType: string; entityId: string; body: string }>> {
+  if (!control.entityTypes.includes(entityType))
+    return invalid(wrongField('', because('test.no_user_entity')))
+  const key = userId ?? caller.userId
+  if (key === null)
+    return invalid(wrongField('/user_id', because('test.no_account', { caller: caller.name })))
+  const entity = await control.readEntity(entityType, key)
+  if (!entity) return invalid(wrongField('/user_id', because('test.unknown_account', { userId: key })))
+
+  const { entityId, ...content } = entity
+  const event = writeBody({ ...content, entityType, actionType: 'test' })
+  // A receiver of batches gets a batch of one.
+  const body = isBatch ? batchBody([event]) : event
+  return { ok: true, value: { entityType, entityId, body } }
+}

@@ -1,0 +1,176 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
+import type { Attempt } from '../../domain/delivery/attempt.ts'
+import type { ClientIdentity } from '../../domain/webhook/client-certificate.ts'
+import { redactedHeaders, redactor } from '../../domain/webhook/custom-headers.ts'
+import type { SealKey } from '../../domain/webhook/seal.ts'
+import { parseSecret } from '../../domain/webhook/signature.ts'
+import {
+  type Headers,
+  openHeaders,
+  openIdentity,
+  openSecret,
+  type Sealed,
+} from '../../domain/webhook/webhook-secrets.ts'
+import type { HttpResult, Sender } from './attempt.ts'
+import { buildRequest } from './request.ts'
+
+/** Where a message goes. */
+export type Target = { readonly webhookId: number; readonly url: string; readonly sealed: Sealed }
+
+/** What is sent, and as which attempt. */
+export type Sendable = Pick<
+  Attempt,
+  'trigger' | 'eventId' | 'eventIds' | 'messageId' | 'entityType' | 'entityId' | 'actionType' | 'number'
+> & { readonly body: string }
+
+const maxKnown = 10_000
+
+/** The secrets of a webhook, ready for use. */
+type Unsealed = {
+  /** What signs: the secret and, after it, the one before a rotation while it is valid. */
+  readonly keys: readonly KeyObject[]
+  readonly identity: ClientIdentity | null
+  /** Custom headers, or null where there are none. */
+  readonly custom: { readonly headers: Headers; readonly shown: Headers; redact(text: string): string } | null
+}
+
+/**
+ * Makes the one way in which anything is sent to a receiver, be it a delivery or a test: opens the secrets,
+ * signs, posts, and returns the attempt as the log keeps it. `mayBegin` is asked before the first byte leaves. Never
+ * rejects.
+ */
+export function createDeliver(options: {
+  post: Sender['post']
+  sealKey: SealKey
+  userAgent: string
+  nowMs: () => number
+}) {
+  // By webhook, since an envelope that opens for one must not be taken for another's.
+  const known = new Map<number, { sealed: Sealed; unsealed: Unsealed }>()
+
+  function open({ webhookId, sealed }: Target): { ok: true; unsealed: Unsealed } | Failed {
+    const found = known.get(webhookId)
+    if (found && isSame(found.sealed, sealed)) return { ok: true, unsealed: found.unsealed }
+    const opened = unsealAll(options.sealKey, webhookId, sealed)
+    if (!opened.ok) return opened
+    if (known.size >= maxKnown) known.clear()
+    known.set(webhookId, { sealed, unsealed: opened.unsealed })
+    return opened
+  }
+
+  return async (
+    target: Target,
+    message: Sendable,
+    signal: AbortSignal,
+    mayBegin?: () => boolean,
+  ): Promise<Attempt> => {
+    const { body, ...identity } = message
+    const opened = open(target)
+    const { keys, custom, identity: client } = opened.ok ? opened.unsealed : nothing
+    const request = buildRequest(
+      target.url,
+      { id: message.messageId, body },
+      {
+        secrets: keys,
+        nowMs: options.nowMs(),
+        userAgent: options.userAgent,
+        headers: custom?.headers,
+      },
+    )
+    // Nothing is ever sent unsigned, or without a header that it should have.
+    const result = opened.ok
+      ? await options.post(client ? { ...request, identity: client } : request, signal, mayBegin)
+      : unsendable(opened.reason, options.nowMs())
+    const { outcome, failure, ...facts } = custom ? redactedResult(result, custom.redact) : result
+    return {
+      ...identity,
+      ...facts,
+      webhookId: target.webhookId,
+      request: {
+        url: target.url,
+        headers: custom ? { ...request.headers, ...custom.shown } : request.headers,
+        body,
+      },
+      outcome,
+      errorClass: failure?.errorClass ?? null,
+      errorMessage: failure?.message ?? null,
+      ...(failure?.isOurs && { isOurs: true }),
+    }
+  }
+}
+
+export type Deliver = ReturnType<typeof createDeliver>
+
+type Failed = { readonly ok: false; readonly reason: string }
+
+const nothing: Unsealed = { keys: [], custom: null, identity: null }
+
+function isSame(a: Sealed, b: Sealed): boolean {
+  return (
+    a.secret === b.secret &&
+    a.previousSecret === b.previousSecret &&
+    a.headers === b.headers &&
+    a.identity === b.identity
+  )
+}
+
+function unsealAll(
+  sealKey: SealKey,
+  webhookId: number,
+  sealed: Sealed,
+): { ok: true; unsealed: Unsealed } | Failed {
+  const keys: KeyObject[] = []
+  for (const envelope of [sealed.secret, sealed.previousSecret]) {
+    if (envelope === null) continue
+    const opened = openSecret(sealKey, webhookId, envelope)
+    if (!opened.ok) return { ok: false, reason: `the signing secret can't be read: ${opened.reason}` }
+    keys.push(createSecretKey(parseSecret(opened.text)))
+  }
+  const opened = openHeaders(sealKey, webhookId, sealed.headers)
+  if (!opened.ok) return { ok: false, reason: `the custom headers can't be read: ${opened.reason}` }
+  const client = openIdentity(sealKey, webhookId, sealed.identity)
+  if (!client.ok) return { ok: false, reason: `the client certificate can't be read: ${client.reason}` }
+  const { identity } = client
+  const { headers } = opened
+  const names = Object.keys(headers)
+  if (names.length === 0) return { ok: true, unsealed: { keys, identity, custom: null } }
+  return {
+    ok: true,
+    unsealed: {
+      keys,
+      identity,
+      custom: { headers, shown: redactedHeaders(names), redact: redactor(headers) },
+    },
+  }
+}
+
+/** A receiver may repeat what it was sent. */
+function redactedResult(result: HttpResult, redact: (text: string) => string): HttpResult {
+  const { response, failure } = result
+  return {
+    ...result,
+    ...(failure && { failure: { ...failure, message: redact(failure.message) } }),
+    response: response && {
+      ...response,
+      body: redact(response.body),
+      headers: Object.fromEntries(
+        Object.entries(response.headers).map(([name, value]) => [name, redact(value)]),
+      ),
+    },
+  } as HttpResult
+}
+
+function unsendable(reason: string, nowMs: number): HttpResult {
+  return {
+    outcome: 'blocked',
+    failure: {
+      errorClass: 'blocked_target',
+      message: `Not sent, because ${reason}.`,
+    },
+    startedAt: new Date(nowMs),
+    durationMs: 0,
+    phases: {},
+    remoteAddress: null,
+    response: null,
+  }
+}

@@ -1,0 +1,239 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { Phase } from '../../domain/delivery/attempt.ts'
+import type { ClientIdentity } from '../../domain/webhook/client-certificate.ts'
+import type { EgressProxy } from '../../domain/webhook/egress-proxy.ts'
+import type { Guard } from './guard.ts'
+import { type OpenOne, openTcp, type Race, raceAddresses, tcp } from './race.ts'
+
+export type OpeningOptions = {
+  guard: Pick<Guard, 'lookup'>
+  connectTimeoutMs: number
+  proxy?: EgressProxy | null
+}
+
+/** The scheme, host and port of a judged URL; an IPv6 literal stands without its brackets. */
+export type Peer = {
+  readonly protocol: string
+  readonly hostname: string
+  readonly port: number
+  readonly identity?: ClientIdentity | null
+}
+
+/** A connection that is being opened, and what is known of it meanwhile. */
+export type Opening = {
+  /** How long each phase has taken, in ms; one that failed or is under way, as long as it has lasted. */
+  phases(): Partial<Record<Phase, number>>
+  /** The receiver's address, from the first try to reach it; null before. */
+  address(): string | null
+  /** Whether it speaks TLS 1.3 without a client certificate: a receiver that wants one says so only after the handshake. */
+  isBare(): boolean
+  /** Whether all that was written has been handed to the system. */
+  isFlushed(): boolean
+  /** Ends it, whatever it has come to. */
+  cancel(): void
+}
+
+/** The proxy did not lead to the receiver; the message is a sentence for people, without the proxy's credentials. */
+class ProxyError extends Error {
+  readonly code = 'EPROXY'
+  readonly status: number | null
+  constructor(message: string, status: number | null = null) {
+    super(message)
+    this.status = status
+  }
+}
+
+const maxProxyHeadBytes = 16_384
+
+/**
+ * Opens a connection to a receiver: its name is resolved by the guard's `lookup`, TCP goes to the judged addresses
+ * and no other (`raceAddresses`), TLS names and checks the name of the URL. Calls `done` once, with an open socket or with an error of
+ * Node's (or EPROXY, or the guard's EBLOCKED). Resolving has the guard's bound, TCP has `connectTimeoutMs`, the
+ * handshake has the deadline of whoever waits.
+ *
+ * With a proxy, walhook still resolves and judges; the proxy is asked by CONNECT for a judged address, and what goes
+ * through is the same as without it (https://www.rfc-editor.org/rfc/rfc9110#CONNECT). It may stand at a private
+ * address, which is the operator's choice and not an admin's.
+ */
+export function openSocket(
+  peer: Peer,
+  options: OpeningOptions,
+  done: (error: Error | null, socket: Socket | null) => void,
+): Opening {
+  const clock = startClock()
+  let address: string | null = null
+  let current: Socket | null = null
+  let race: Race | null = null
+  let timer: NodeJS.Timeout | undefined
+  let isBare = false
+  let isOver = false
+
+  function end(error: Error | null, socket: Socket | null): void {
+    if (isOver) return
+    isOver = true
+    clearTimeout(timer)
+    clock.enter(null)
+    if (error) current?.destroy()
+    if (error) race?.cancel()
+    done(error, socket)
+  }
+  const fail = (error: Error) => end(error, null)
+
+  /** Whatever happens to the socket later on, an error of it has a listener. */
+  function hold(socket: Socket): Socket {
+    current = socket
+    return socket.on('error', fail)
+  }
+
+  function enterConnect(): void {
+    clock.enter('connect')
+    timer = setTimeout(() => {
+      fail(Object.assign(new Error('the connection was not accepted in time'), { code: 'ETIMEDOUT' }))
+    }, options.connectTimeoutMs)
+  }
+
+  /** Finds the judged addresses of the peer, and goes on with them. */
+  function resolve(next: (addresses: readonly string[]) => void): void {
+    if (isIP(peer.hostname) !== 0) {
+      enterConnect()
+      next([peer.hostname])
+      return
+    }
+    clock.enter('dns')
+    options.guard.lookup(peer.hostname, { all: true, port: peer.port }, (error, found) => {
+      if (isOver) return
+      if (error) return fail(error)
+      enterConnect()
+      next((found as { address: string }[]).map(one => one.address))
+    })
+  }
+
+  function reach(addresses: readonly string[]): void {
+    const { proxy } = options
+    race = raceAddresses(
+      addresses,
+      {
+        withinMs: options.connectTimeoutMs,
+        openOne: proxy ? throughProxy(proxy, peer.port) : openTcp(peer.port),
+        onTry(tried) {
+          address = tried
+        },
+        // It may know no way to one address, by IPv6, say; what it refuses, it refuses for all.
+        isFinal: error => error instanceof ProxyError && error.status !== null && error.status < 502,
+      },
+      (error, socket, reached) => {
+        if (isOver) return
+        if (error) return fail(error)
+        address = reached
+        secure(hold(socket!))
+      },
+    )
+  }
+
+  function secure(socket: Socket): void {
+    clearTimeout(timer)
+    if (peer.protocol !== 'https:') {
+      end(null, socket)
+      return
+    }
+    clock.enter('tls')
+    try {
+      const secured = connectTls({
+        socket,
+        host: peer.hostname,
+        // SNI is for names, and for names without the dot of the root (RFC 6066 section 3).
+        servername: isIP(peer.hostname) === 0 ? peer.hostname.replace(/\.$/, '') : '',
+        ALPNProtocols: ['http/1.1'],
+        // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+        rejectUnauthorized: true,
+        ...(peer.identity && { cert: peer.identity.certificate, key: peer.identity.key }),
+      })
+      hold(secured).once('secureConnect', () => {
+        if (peer.identity == null && secured.getProtocol() === 'TLSv1.3') isBare = true
+        end(null, secured)
+      })
+    } catch (error) {
+      // A certificate that this OpenSSL does not take.
+      fail(error as Error)
+    }
+  }
+
+  resolve(reach)
+
+  return {
+    phases: clock.phases,
+    address: () => address,
+    isBare: () => isBare,
+    isFlushed: () => current !== null && current.writableLength === 0,
+    cancel() {
+      isOver = true
+      clearTimeout(timer)
+      race?.cancel()
+      current?.destroy()
+    },
+  }
+}
+
+/** Opens a connection by asking a proxy for a tunnel to an address. */
+const throughProxy =
+  (proxy: EgressProxy, port: number): OpenOne =>
+  (address, done) => {
+    const authority = `${isIP(address) === 6 ? `[${address}]` : address}:${port}`
+    let head = ''
+    const socket = connectTcp({ ...tcp, host: proxy.host, port: proxy.port })
+    const fail = (why: string, status: number | null = null) => {
+      socket.destroy()
+      done(new ProxyError(`${why}. Check WALHOOK_PROXY, and what the proxy allows.`, status), null)
+    }
+    const onError = (error: NodeJS.ErrnoException) =>
+      fail(`The egress proxy can't be reached: ${error.code ?? error.message}`)
+    const onEnd = () => fail('The egress proxy closed the connection without an answer')
+    const onData = (chunk: Buffer) => {
+      head += chunk.toString('latin1')
+      const end = head.indexOf('\r\n\r\n')
+      if (end < 0 && head.length <= maxProxyHeadBytes) return
+      const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(head)?.[1])
+      if (end < 0 || !status) return fail('What the egress proxy answers is no HTTP')
+      if (status === 407) return fail('The egress proxy asks for another user or password (407)', status)
+      if (status < 200 || status > 299)
+        return fail(`The egress proxy answered ${status} when it was asked for ${authority}`, status)
+      // The receiver does not speak first.
+      if (head.length > end + 4) return fail('The egress proxy sends more than its answer')
+      socket.off('data', onData).off('end', onEnd).off('error', onError).pause()
+      done(null, socket)
+    }
+    socket
+      .on('error', onError)
+      .once('connect', () => {
+        const login = proxy.authorization === null ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`
+        socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${login}\r\n`)
+      })
+      .on('data', onData)
+      .once('end', onEnd)
+    return { cancel: () => void socket.destroy() }
+  }
+
+/** Measures phases that follow each other. A name with several addresses may enter one more than once. */
+function startClock() {
+  const phases: Partial<Record<Phase, number>> = {}
+  let phase: Phase | null = null
+  let sinceMs = 0
+
+  function enter(next: Phase | null): void {
+    const nowMs = performance.now()
+    if (phase !== null) phases[phase] = round((phases[phase] ?? 0) + nowMs - sinceMs)
+    phase = next
+    sinceMs = nowMs
+  }
+  return {
+    enter,
+    phases() {
+      enter(phase)
+      return { ...phases }
+    },
+  }
+}
+
+/** To a microsecond. */
+export const round = (ms: number) => Math.round(ms * 1000) / 1000

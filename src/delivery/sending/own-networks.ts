@@ -1,0 +1,30 @@
+import { networkInterfaces } from 'node:os'
+import type { AddressRange } from '../../domain/value/address.ts'
+import { ownNetworks } from '../../domain/webhook/own-networks.ts'
+
+/** Interfaces come and go: containers, tunnels, addresses by DHCP. */
+const rereadMs = 5_000
+
+/** Returns what tells the machine's addresses and the networks that it is attached to; the same object while they stay. */
+export function readOwnNetworks(
+  nowMs: () => number = () => performance.now(),
+  read: () => readonly string[] = readCidrs,
+): () => readonly AddressRange[] {
+  let known: { text: string; ranges: readonly AddressRange[] } | null = null
+  let readAtMs = Number.NEGATIVE_INFINITY
+  return () => {
+    if (known && nowMs() - readAtMs < rereadMs) return known.ranges
+    readAtMs = nowMs()
+    const cidrs = read()
+    const text = cidrs.join()
+    if (known?.text !== text) known = { text, ranges: ownNetworks(cidrs) }
+    return known.ranges
+  }
+}
+
+/** As `192.0.2.7/24`. */
+function readCidrs(): string[] {
+  return Object.values(networkInterfaces()).flatMap(
+    addresses => addresses?.map(({ address, cidr }) => cidr ?? address) ?? [],
+  )
+}

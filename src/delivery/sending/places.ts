@@ -1,0 +1,166 @@
+import {
+  type Answer,
+  afterAnswer,
+  firstPace,
+  type Pace,
+  paceRoom,
+  type ShownPace,
+  shownPace,
+} from '../../domain/delivery/pace.ts'
+import { isRecovery, type Outage, withFailure } from '../../domain/delivery/recovery.ts'
+
+type Webhook = {
+  /** The pace is the receiver's: another URL begins anew. */
+  url: string
+  pace: Pace
+  /** Requests under way, and those whose settlement has not committed: the former are among the latter. */
+  inFlight: number
+  unsettled: number
+  deliveredAtMs: number
+  /** Null: nothing has failed since the last success. */
+  outage: Outage | null
+  /** When everything was refused before, and this was not. */
+  recoveredAtMs: number
+  /** Nobody has heard of it yet. */
+  isRecoveryNews: boolean
+}
+
+/** What was given back is remembered for so many webhooks; a pace that is forgotten is found anew. */
+const maxKnown = 10_000
+/** For each request that may be in flight, one may be in the settlement that commits, and one may wait for the next. */
+const mostUnsettled = 3
+/** A failure so soon after a success is an entity's, not the webhook's. */
+const wellForMs = 60_000
+
+/**
+ * Says who may have how many requests in flight, in this process: a webhook as many as its pace allows (`most` at the
+ * best), and at most half as many as are free of all `total` places. So what is left is never taken by those who
+ * hold what they have: one webhook that hangs leaves two thirds to the others, five leave a fifth more than any of
+ * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.)
+ *
+ * A request begins (`begin`), it ends (`end`), its settlement commits (`settled`). Requests count until `end`; while
+ * settlements are held up, at most three times as many are begun.
+ */
+export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
+  const { most, total, nowMs } = options
+  const webhooks = new Map<number, Webhook>()
+  let inFlight = 0
+  let unsettled = 0
+
+  const unknown = {
+    pace: firstPace(most),
+    inFlight: 0,
+    unsettled: 0,
+    deliveredAtMs: Number.NEGATIVE_INFINITY,
+    outage: null,
+    recoveredAtMs: Number.NEGATIVE_INFINITY,
+    isRecoveryNews: false,
+  } as const
+
+  function of(webhookId: number, url: string): Webhook {
+    let webhook = webhooks.get(webhookId)
+    if (!webhook) {
+      if (webhooks.size >= maxKnown) forgetIdle()
+      webhook = { ...unknown, url }
+      webhooks.set(webhookId, webhook)
+    }
+    if (webhook.url !== url) Object.assign(webhook, { url, pace: firstPace(most) })
+    return webhook
+  }
+
+  function forgetIdle() {
+    for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
+  }
+
+  /** How many more requests of a webhook may be in flight to this URL. Another one than before is unknown. */
+  function room(webhookId: number, url: string): number {
+    const webhook = webhooks.get(webhookId) ?? unknown
+    const pace = 'url' in webhook && webhook.url !== url ? unknown.pace : webhook.pace
+    const [own, free] = [webhook.inFlight, total - inFlight]
+    const share = Math.floor((free - 2 * own) / 3)
+    const least = own === 0 && free > 0 ? 1 : 0
+    return Math.max(
+      0,
+      Math.min(
+        paceRoom(pace, own, nowMs()),
+        Math.max(share, least),
+        mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
+        mostUnsettled * total - unsettled,
+      ),
+    )
+  }
+
+  function take(webhookId: number, count: number) {
+    const webhook = webhooks.get(webhookId)!
+    webhook.inFlight += count
+    webhook.unsettled += count
+    inFlight += count
+    unsettled += count
+  }
+
+  return {
+    room,
+
+    /** Whether nobody may have one more request in flight. */
+    isFull: () => inFlight >= total || unsettled >= mostUnsettled * total,
+
+    /** The pace of a webhook in this process; null where it has sent it nothing lately. */
+    paceOf(webhookId: number): ShownPace | null {
+      const webhook = webhooks.get(webhookId)
+      return webhook ? shownPace(webhook.pace, nowMs()) : null
+    },
+
+    begin(webhookId: number, url: string) {
+      of(webhookId, url)
+      take(webhookId, 1)
+    },
+
+    /** An attempt has ended. Returns whether the webhook is failing, and not only an entity of it. */
+    end(
+      webhookId: number,
+      url: string,
+      ended: { answer: Answer; startedAtMs: number; retryAfterMs: number | null },
+    ): boolean {
+      const webhook = webhooks.get(webhookId)!
+      if (webhook.url === url)
+        webhook.pace = afterAnswer(webhook.pace, {
+          ...ended,
+          nowMs: nowMs(),
+          inFlight: webhook.inFlight,
+          most,
+        })
+      webhook.inFlight--
+      inFlight--
+      if (ended.answer === 'cut off') return false
+      if (ended.answer === 'delivered') {
+        if (isRecovery(webhook.outage, nowMs()))
+          Object.assign(webhook, { recoveredAtMs: nowMs(), isRecoveryNews: true })
+        Object.assign(webhook, { deliveredAtMs: nowMs(), outage: null })
+      } else if (ended.startedAtMs >= webhook.deliveredAtMs)
+        webhook.outage = withFailure(webhook.outage, nowMs())
+      return nowMs() - webhook.deliveredAtMs > wellForMs
+    },
+
+    /** Whether the last success of a webhook ended an outage. Says so once. */
+    takeRecovery(webhookId: number): boolean {
+      const webhook = webhooks.get(webhookId)
+      if (!webhook?.isRecoveryNews) return false
+      webhook.isRecoveryNews = false
+      return true
+    },
+
+    /** Whether a webhook has recovered since `startedAtMs`. */
+    hasRecoveredSince: (webhookId: number, startedAtMs: number) =>
+      (webhooks.get(webhookId)?.recoveredAtMs ?? Number.NEGATIVE_INFINITY) > startedAtMs,
+
+    settled(webhookId: number) {
+      webhooks.get(webhookId)!.unsettled--
+      unsettled--
+    },
+
+    /** Requests whose settlement has not committed. */
+    unsettled: () => unsettled,
+  }
+}
+
+export type Places = ReturnType<typeof createPlaces>

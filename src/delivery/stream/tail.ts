@@ -1,0 +1,102 @@
+import type { Entity } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { LogEvent } from '../../outbox/log/log.ts'
+
+const mostBytes = 8_000_000
+/** What an event takes besides its texts. */
+const eventBytes = 300
+
+/**
+ * The end of the log in memory, for every stream that keeps up: what this process has appended itself, or has read once
+ * after a wake-up. Bounded in bytes: a stream that has fallen behind its beginning reads pages of the table.
+ */
+export function createTail() {
+  let events: LogEvent[] = []
+  let bytes = 0
+  /** Nothing is missing after `fromId`, up to `upToId`. */
+  let fromId: TimeId = 0n
+  let upToId: TimeId = 0n
+
+  const bytesOf = ({ body, previous }: LogEvent) => eventBytes + body.length + (previous?.length ?? 0)
+
+  /** The place of the first event after an id. */
+  function placeAfter(id: TimeId): number {
+    let [from, to] = [0, events.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (events[middle]!.id <= id) from = middle + 1
+      else to = middle
+    }
+    return from
+  }
+
+  /** Gives up the first events. */
+  function cut(count: number) {
+    if (count === 0) return
+    fromId = events[count - 1]!.id
+    for (const event of events.slice(0, count)) bytes -= bytesOf(event)
+    events = events.slice(count)
+  }
+
+  return {
+    fromId: () => fromId,
+    upToId: () => upToId,
+
+    /**
+     * What follows the place `after` in the log, up to `upTo`; null: it is too much to be kept, and the tail begins there. Returns
+     * false, and takes nothing, where something is missing before it.
+     */
+    push(more: readonly LogEvent[] | null, after: TimeId, upTo: TimeId): boolean {
+      if (upTo <= upToId) return true
+      if (after > upToId) return false
+      const fresh = more?.filter(({ id }) => id > upToId) ?? []
+      upToId = upTo
+      if (more === null) {
+        events = []
+        bytes = 0
+        fromId = upTo
+        return true
+      }
+      for (const event of fresh) {
+        events.push(event)
+        bytes += bytesOf(event)
+      }
+      if (bytes <= mostBytes) return true
+      let gone = 0
+      let left = bytes
+      // Half of it at once: cutting moves all the rest.
+      while (left > mostBytes / 2 && gone < events.length - 1) left -= bytesOf(events[gone++]!)
+      cut(gone)
+      return true
+    },
+
+    /** Begins at the place `id` of the log, knowing nothing before. */
+    begin(id: TimeId) {
+      events = []
+      bytes = 0
+      fromId = id
+      upToId = id
+    },
+
+    /** Nobody reads on from before this place any more. */
+    pass(id: TimeId) {
+      const passed = placeAfter(id)
+      if (passed > events.length / 2) cut(passed)
+    },
+
+    /** An entity's events are not there any more. */
+    forget({ entityType, entityId }: Entity) {
+      events = events.filter(event => event.entityType !== entityType || event.entityId !== entityId)
+    },
+
+    /** At most `limit` events after `id`; null: the tail does not go back so far. */
+    after(id: TimeId, limit: number): { events: readonly LogEvent[]; readUpTo: TimeId } | null {
+      if (id < fromId) return null
+      const place = placeAfter(id)
+      const some = events.slice(place, place + limit)
+      return { events: some, readUpTo: place + limit < events.length ? some.at(-1)!.id : upToId }
+    },
+  }
+}
+
+export type Tail = ReturnType<typeof createTail>

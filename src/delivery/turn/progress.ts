@@ -1,0 +1,87 @@
+import { settledUpTo, type Window } from '../../domain/delivery/window.ts'
+import { firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { type OwnPlace, saveProgress } from '../../outbox/holders/streams.ts'
+import type { Machine } from '../stream/machine.ts'
+import { joinMain, type OwnStream, type Queue } from '../stream/queue.ts'
+
+/**
+ * A stream may be sent so far ahead of what it was read: in the time of ids. Longer than a commit takes, so that events that follow
+ * each other wait for none; and short, since what is appended within it after a death waits with what was under way.
+ */
+export const aheadIds = firstIdAt(100)
+
+/**
+ * Writes down how far the streams of a holder have come. Only what has committed counts, so a place may be late, and never
+ * early: between it and what may have been sent, the log of attempts says what arrived.
+ */
+export function createProgress(options: { outbox: Outbox; holderId: number; machine: Machine }) {
+  const { outbox, holderId, machine } = options
+  /** What the table says of the main streams. */
+  const saved = new Map<number, TimeId>()
+
+  function ownPlaces(): { queue: Queue; stream: OwnStream; place: OwnPlace }[] {
+    return [...machine.behind].flatMap(queue =>
+      queue.isJoining
+        ? []
+        : [...queue.own!].flatMap(([share, stream]) => {
+            const place = { webhookId: queue.id, share, ...placeOf(stream) }
+            const { saved: before } = stream
+            const isSame =
+              before?.settledUpTo === place.settledUpTo && before.maySendUpTo === place.maySendUpTo
+            return isSame ? [] : [{ queue, stream, place }]
+          }),
+    )
+  }
+
+  /** How far one may send: as far as it was read, and a little on, so that what comes next need not wait for a commit. */
+  function placeOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUpTo: TimeId } {
+    const settled = settledUpTo(window)
+    const before = saved?.maySendUpTo ?? 0n
+    const reach = window.open.size > 0 && window.readUpTo > before ? window.readUpTo + aheadIds : before
+    return { settledUpTo: settled, maySendUpTo: reach > settled ? reach : settled }
+  }
+
+  return {
+    /** How far a task's stream may send: this much is committed. */
+    ownReach: (queue: Queue, share: number): TimeId => queue.own?.get(share)?.saved?.maySendUpTo ?? -1n,
+
+    /** Writes what has changed. Returns false where this process is no holder any more. */
+    async save(): Promise<boolean> {
+      const main = [...machine.main]
+        .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
+        .filter(({ share, settledUpTo }) => saved.get(share) !== settledUpTo)
+      const own = ownPlaces()
+      const joining = [...machine.behind].filter(({ isJoining }) => isJoining)
+      const gone = joining.flatMap(({ id, own }) => [...own!.keys()].map(share => ({ webhookId: id, share })))
+      if (main.length + own.length + gone.length === 0) return true
+      const isOurs = await saveProgress(outbox, {
+        holderId,
+        main,
+        streams: own.map(({ place }) => place),
+        gone,
+      })
+      if (!isOurs) return false
+      for (const { share, settledUpTo } of main) saved.set(share, settledUpTo)
+      for (const { stream, place } of own) stream.saved = place
+      for (const queue of joining) {
+        if (!queue.isJoining) continue
+        machine.behind.delete(queue)
+        joinMain(queue, machine.main)
+        if (queue.ready.length > 0) machine.active.add(queue)
+      }
+      return true
+    },
+
+    /** What a share was is not known any more. */
+    forget: (share: number) => void saved.delete(share),
+  }
+}
+
+/** Whether nothing of a share is open at any webhook. */
+export function isShareDone(machine: Machine, share: number): boolean {
+  const isDone = (window: Window | undefined) => window === undefined || window.open.size === 0
+  if (!isDone(machine.main.get(share))) return false
+  for (const queue of machine.behind) if (!isDone(queue.own?.get(share)?.window)) return false
+  return true
+}

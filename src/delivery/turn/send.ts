@@ -1,0 +1,71 @@
+import { isOverdue } from '../../domain/delivery/health.ts'
+import { isPressed, judgeAnswer } from '../../domain/delivery/pace.ts'
+import { longestRetryAfterMs, parseRetryAfter } from '../../domain/delivery/retry.ts'
+import { decideNextOfShipment } from '../../domain/delivery/shipment.ts'
+import { timeOf } from '../../domain/value/time-id.ts'
+import type { Shipment } from '../../outbox/aside/shipment.ts'
+import type { Settlement } from '../../outbox/settle/settle.ts'
+import type { Log } from '../../runtime/log.ts'
+import type { Deliver, Target } from '../sending/deliver.ts'
+import { messageOf } from '../sending/message.ts'
+import type { Places } from '../sending/places.ts'
+import { tellAttempt } from '../sending/tell-attempt.ts'
+
+/**
+ * Makes the way from a shipment to its settlement: sends it, lets the pace of its webhook learn from the answer, and decides
+ * what becomes of it. `mayBegin` is asked just before the first byte leaves. Never rejects.
+ */
+export function createSend(options: {
+  deliver: Deliver
+  places: Places
+  scheduleMs: readonly number[]
+  clockMs: () => number
+  nowMs: () => number
+  random: () => number
+  log: Log
+}) {
+  const { places, clockMs, nowMs, scheduleMs, log } = options
+
+  return async (
+    target: Target,
+    shipment: Shipment,
+    { signal, mayBegin }: { signal: AbortSignal; mayBegin: () => boolean },
+  ): Promise<Settlement> => {
+    const startedAtMs = clockMs()
+    const committedAtMs = timeOf(shipment.deliveries[0].eventId)
+    const attempt = await options.deliver(target, messageOf(shipment), signal, mayBegin)
+    const status = attempt.response?.status ?? null
+    const retryAfter = attempt.response?.headers['retry-after']
+    const retryAfterMs = retryAfter === undefined ? null : parseRetryAfter(retryAfter, nowMs())
+    const isFailing = places.end(target.webhookId, target.url, {
+      answer: judgeAnswer({ outcome: attempt.outcome, status, errorClass: attempt.errorClass }),
+      startedAtMs,
+      retryAfterMs,
+    })
+    const next = decideNextOfShipment({
+      outcome: attempt.outcome,
+      status,
+      size: shipment.deliveries.length,
+      number: attempt.number,
+      retryAfterMs,
+      scheduleMs,
+      random: options.random(),
+      isAskedToWait: isPressed(status) && retryAfterMs !== null,
+      isOutdated: places.hasRecoveredSince(target.webhookId, startedAtMs),
+      ageMs: nowMs() - committedAtMs,
+    })
+    const isGone = attempt.response?.status === 410 && attempt.outcome === 'refused'
+    tellAttempt(log, attempt, next)
+    return {
+      shipment,
+      attempt,
+      next,
+      disable: isGone ? attempt.errorMessage : null,
+      isFailing,
+      isOverdue: isFailing && isOverdue(committedAtMs, nowMs(), scheduleMs),
+      holdMs: isPressed(status) ? Math.min(retryAfterMs ?? 0, longestRetryAfterMs) : 0,
+    }
+  }
+}
+
+export type Send = ReturnType<typeof createSend>

@@ -1,0 +1,117 @@
+import { planShares } from '../../domain/delivery/share-plan.ts'
+import { isUnsent } from '../../domain/delivery/task.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Delivery } from '../../outbox/aside/shipment.ts'
+import { giveBack } from '../../outbox/aside/taken.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { type Beat, claimShares, leave } from '../../outbox/holders/holders.ts'
+import { readStreams } from '../../outbox/holders/streams.ts'
+import { takeOver } from '../../outbox/settle/takeover.ts'
+import { describeError, type Log } from '../../runtime/log.ts'
+import type { Machine } from '../stream/machine.ts'
+import { finish, tasksOf } from '../stream/queue.ts'
+import type { createReader } from '../stream/reader.ts'
+import type { Membership } from './membership.ts'
+import type { createProgress } from './progress.ts'
+
+/** Keeps this process's part of the shares: what is free, its own, and those of the dead. */
+export function createShareKeeper(options: {
+  outbox: Outbox
+  membership: Membership
+  machine: Machine
+  reader: ReturnType<typeof createReader>
+  progress: ReturnType<typeof createProgress>
+  log: Log
+}) {
+  const { outbox, membership, machine, reader, log } = options
+  const { holderId } = membership
+  let isKeeping = false
+  let isStopping = false
+
+  async function takeOverDead(): Promise<void> {
+    for (const { id, beat } of membership.dead()) {
+      const taken = await takeOver(outbox, { deadId: id, beat })
+      if (taken)
+        log.warn('delivery.taken_over', { holder: id, shares: taken.shares, set_aside: taken.setAside })
+    }
+  }
+
+  async function balance({ holders, shares }: Beat): Promise<void> {
+    const living = holders.map(({ id }) => id)
+    const { claim, release } = planShares({ me: holderId, holders: living, shares })
+    const given = release.filter(share => machine.main.has(share)).flatMap(releaseShare)
+    if (given.length > 0) await giveBack(outbox, { holderId, deliveries: given })
+    // Also what was claimed before, where the database went away in the middle of this.
+    const isMissing = ({ share }: { share: number }) => !machine.main.has(share)
+    if (claim === 0 && !shares.some(each => each.holderId === holderId && isMissing(each))) return
+    const claimed = (await claimShares(outbox, { holderId, most: claim })).filter(isMissing)
+    if (claimed.length === 0) return
+    const taken = claimed.map(({ share }) => share)
+    // A webhook that fell behind there has its place with the share, and each has its queue.
+    const own = await readStreams(outbox, taken)
+    await reader.readSettings()
+    // Before anything is read: what a dead holder may have under way blocks its entities.
+    await reader.askForAside(taken)
+    machine.acquire(claimed, own)
+    log.info('delivery.shares', { held: machine.main.size })
+  }
+
+  /**
+   * Begins to give a share up: what is unsent of it is forgotten, or becomes rows where something after it was sent; what is under way becomes
+   * rows that this process has taken, and settles. Returns rows that were taken and are not sent.
+   */
+  function releaseShare(share: number): Delivery[] {
+    machine.leaving.add(share)
+    const given: Delivery[] = []
+    for (const queue of machine.queues.values()) {
+      for (const task of tasksOf(queue))
+        if (task.state === 'sending' && task.window && task.delivery.share === share && !task.isRowComing)
+          machine.setAside(queue, task, { dueInMs: 0, takenBy: holderId })
+      machine.forgetUnsent(queue, task => task.delivery.share === share, true)
+      for (const task of [...tasksOf(queue)])
+        if (!task.window && task.delivery.share === share && isUnsent(task.state)) {
+          task.state = 'forgotten'
+          finish(queue, task)
+          given.push(task.delivery)
+        }
+    }
+    return given
+  }
+
+  return {
+    /** Shows that this process lives. Returns false where it does not count as a holder any more. */
+    async beat(reach: TimeId, isIdle: boolean): Promise<boolean> {
+      const heard = await membership.renew(reach, isIdle)
+      if (!heard) return false
+      reader.noteHead(heard.head)
+      if (heard.webhooksVersion > machine.version()) reader.lookForSettings()
+      void keep(heard)
+      return true
+    },
+
+    /** Begins to give up all shares. Returns rows that were taken and are not sent. */
+    releaseAll(): Delivery[] {
+      isStopping = true
+      return [...machine.main.keys()].flatMap(releaseShare)
+    },
+
+    async leave() {
+      await leave(outbox, { holderId })
+      membership.endSession()
+    },
+  }
+
+  async function keep(heard: Beat): Promise<void> {
+    if (isKeeping || isStopping) return
+    isKeeping = true
+    try {
+      await takeOverDead()
+      await balance(heard)
+    } catch (error) {
+      reader.lookForTaken()
+      log.error('delivery.shares_failed', { reason: describeError(error) })
+    } finally {
+      isKeeping = false
+    }
+  }
+}

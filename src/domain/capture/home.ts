@@ -1,0 +1,36 @@
+import type { Problem } from '../value/problem.ts'
+
+/** A database: which one of which cluster, whatever it is called. */
+export type Place = {
+  /** Null: the role may not read it. */
+  readonly systemIdentifier: string | null
+  readonly databaseOid: number
+  readonly databaseName: string
+}
+
+/**
+ * Whether the outbox is where it was. A database that was restored, dumped or made from a template elsewhere has another
+ * OID, or is in another cluster; one that was only renamed, or a standby that has taken over, is still the same.
+ */
+export function isHome(home: Place, here: Place): boolean {
+  const isSameCluster =
+    home.systemIdentifier === null ||
+    here.systemIdentifier === null ||
+    home.systemIdentifier === here.systemIdentifier
+  return isSameCluster && home.databaseOid === here.databaseOid
+}
+
+/** For a person to decide: only that person knows which of the two is production. */
+export function copyProblem(home: Place, here: Place): Problem {
+  return {
+    code: 'outbox_copy',
+    what: 'outbox',
+    found: `a copy: it was made in ${describePlace(home)}, and this is ${describePlace(here)}. Both have the same deliveries waiting, and each would be sent twice`,
+    mend: 'where this is a copy, as for staging, run: walhook adopt --discard (cancels what waits, and deactivates every webhook). Where production has moved here and the other one is no longer run: walhook adopt --continue',
+  }
+}
+
+/** `database app (OID 16384) of cluster 7301…`. */
+export function describePlace({ databaseName, databaseOid, systemIdentifier }: Place): string {
+  return `database ${databaseName} (OID ${databaseOid}) of ${systemIdentifier === null ? 'a cluster whose identifier may not be read' : `cluster ${systemIdentifier}`}`
+}

@@ -1,0 +1,86 @@
+import type { EntityMapping, FieldRules, RelatedList, TableName } from '../mapping/mapping.ts'
+import { tableKey } from '../mapping/mapping.ts'
+
+/** A name that a column of a captured table has or had. `attnum`: the column's number, which no DDL changes. */
+export type KnownColumn = {
+  readonly tableOid: number
+  readonly table: TableName
+  readonly name: string
+  readonly attnum: number
+  /** Whether a mapping has ever left it out. */
+  readonly isOmitted: boolean
+}
+
+/** What the catalogue says of a table today. `attributes`: the columns' names by their numbers; null where it was dropped. */
+type Today = { readonly oid: number; readonly attributes: readonly (string | null)[] }
+
+/** What the source's catalogue says of the mapped tables, by their keys, and which were dropped. */
+export type TablesToday = {
+  readonly tables: ReadonlyMap<string, Today>
+  readonly dropped: ReadonlySet<string>
+}
+
+/**
+ * The mapping as far as the source still has what it names, and in words what it has no more. A table or column that was
+ * dropped is no mistake in the mapping: changes that are not read yet may still have it. One that was renamed, or never
+ * was there, stays in: it is for a person to mend.
+ */
+export function livingMapping(
+  mapping: readonly EntityMapping[],
+  known: readonly KnownColumn[],
+  { tables, dropped }: TablesToday,
+): { mapping: EntityMapping[]; lost: string[] } {
+  const lost: string[] = []
+  const isDropped = (table: TableName, column: string) => {
+    const today = tables.get(tableKey(table))
+    if (!today || today.attributes.includes(column)) return false
+    return known.some(
+      each =>
+        each.name === column &&
+        tableKey(each.table) === tableKey(table) &&
+        (each.tableOid !== today.oid || today.attributes[each.attnum - 1] === null),
+    )
+  }
+
+  function livingRules(entity: EntityMapping): FieldRules {
+    const { include, omit, rename, format } = entity.fields
+    const lives = (column: string) => !isDropped(entity.table, column)
+    const livingOf = <T>(rules: Readonly<Record<string, T>>) =>
+      Object.fromEntries(Object.entries(rules).filter(([column]) => lives(column)))
+    return {
+      ...entity.fields,
+      include: include?.filter(lives) ?? null,
+      omit: omit.filter(lives),
+      rename: livingOf(rename),
+      ...(format && { format: livingOf(format) }),
+    }
+  }
+
+  function livingList(entity: EntityMapping, list: RelatedList): RelatedList[] {
+    const what = `entity ${entity.entityType}, related ${list.field}`
+    const gone = (detail: string) => {
+      lost.push(`${what}: ${detail}`)
+      return []
+    }
+    if (dropped.has(tableKey(list.table))) return gone(`table ${tableKey(list.table)} was dropped`)
+    const needed = list.key === undefined ? [list.owner] : [list.owner, list.key]
+    const missing = needed.find(column => isDropped(list.table, column))
+    if (missing !== undefined) return gone(`column ${missing} of ${tableKey(list.table)} was dropped`)
+    const columns = list.columns.filter(column => !isDropped(list.table, column))
+    if (columns.length === list.columns.length) return [list]
+    const names = list.columns.filter(column => !columns.includes(column)).join(', ')
+    if (columns.length === 0) return gone(`column ${names} of ${tableKey(list.table)} was dropped`)
+    lost.push(`${what}: it has no ${names} any more`)
+    return [{ ...list, columns }]
+  }
+
+  const living = mapping.flatMap(entity => {
+    if (dropped.has(tableKey(entity.table))) {
+      lost.push(`entity ${entity.entityType}: table ${tableKey(entity.table)} was dropped`)
+      return []
+    }
+    const related = entity.related.flatMap(list => livingList(entity, list))
+    return [{ ...entity, fields: livingRules(entity), related }]
+  })
+  return { mapping: living, lost }
+}

@@ -1,0 +1,177 @@
+import { z } from 'zod'
+import { formats } from '../value/format.ts'
+import type { EntityMapping, RelatedList, TableName } from './mapping.ts'
+
+const column = z.string().min(1, 'must not be empty')
+
+const table = z.union(
+  [
+    z
+      .string()
+      .regex(/^[^.]+(\.[^.]+)?$/)
+      .transform((text): TableName => {
+        const [first, second] = text.split('.')
+        return second === undefined ? { schema: 'public', name: first! } : { schema: first!, name: second }
+      }),
+    z.strictObject({ schema: column, name: column }),
+  ],
+  'must be a table: its name, schema.name, or {schema: …, name: …}',
+)
+
+const rename = z.record(column, column).describe('column: the name of its field')
+const format = z
+  .record(column, z.enum(formats, `must be one of ${formats.join(', ')}`))
+  .describe(
+    'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes',
+  )
+
+const related = z
+  .strictObject({
+    table: table.describe('the table of the related rows'),
+    owner: column.describe("its column that holds the owner's key"),
+    value: column.optional().describe('one column: the field is a list of its values'),
+    key: column
+      .optional()
+      .describe(
+        'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last by primary key counts',
+      ),
+    include: z
+      .array(z.string())
+      .min(1, 'must hold at least one name')
+      .optional()
+      .describe('beside key: only these names; without it every one but those that look like credentials'),
+    fields: z
+      .array(column)
+      .min(1, 'must name at least one column')
+      .optional()
+      .describe('several columns: the field is a list of objects'),
+    rename: rename.optional(),
+    format: format.optional(),
+  })
+  .superRefine((list, context) => {
+    const { value, key, include, fields } = list
+    const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
+    if ((value === undefined) === (fields === undefined))
+      refuse(
+        'must have either value (one column: a list of its values; with key: an object) or fields (columns: a list of objects)',
+      )
+    if (key !== undefined && value === undefined)
+      refuse(
+        'names the fields of an object, whose values are those of the column value: name that too',
+        'key',
+      )
+    if (include !== undefined && key === undefined)
+      refuse('holds names that rows have in the column key: name that too', 'include')
+    if (list.rename && fields === undefined)
+      refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
+    for (const rule of ['rename', 'format'] as const)
+      for (const named of Object.keys(list[rule] ?? {}))
+        if (!(fields ?? [value]).includes(named))
+          refuse(`is not one of the columns that this field shows`, rule, named)
+  })
+
+const newColumns = z.enum(['send', 'ignore'], 'must be send or ignore')
+
+const entity = z.strictObject({
+  table: table.describe('name, schema.name, or {schema, name}'),
+  key: column.default('id').describe('the column whose value is entity_id'),
+  fields: z
+    .strictObject({
+      include: z
+        .array(column)
+        .min(1, 'must name at least one column')
+        .nullable()
+        .default(null)
+        .describe(
+          'only these columns, in this order; without it every one but those that look like credentials',
+        ),
+      omit: z.array(column).default([]).describe('columns that are left out'),
+      rename: rename.default({}),
+      format: format.optional(),
+    })
+    .default({ include: null, omit: [], rename: {} }),
+  related: z.record(column, related).default({}).describe('field: what it lists from another table'),
+  send_unchanged: z
+    .boolean()
+    .default(false)
+    .describe('send also an UPDATE that is known to have changed nothing that is sent'),
+  new_columns: newColumns.optional().describe('as new_columns of the whole file, for this entity'),
+  on_truncate: z
+    .enum(['report', 'delete'], 'must be report or delete')
+    .default('report')
+    .describe(
+      'what a TRUNCATE of the table is, whose rows the WAL does not name. report: a line in the log and a metric; delete: a delete of every entity that walhook knows by the events that it keeps',
+    ),
+  backfill: z
+    .enum(['new', 'update'], 'must be new or update')
+    .default('new')
+    .describe('what `walhook backfill` tells a row as that was there all along'),
+})
+
+const mappingFile = z.strictObject({
+  new_columns: newColumns
+    .default('send')
+    .describe(
+      'what becomes of columns that are added to a table after walhook has looked at it for the first time. send: they are judged like all others, and the log names them; ignore: only those that the mapping names are sent',
+    ),
+  entities: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9_]*$/, 'an entity type is lower-case letters, digits and _'),
+      entity,
+    )
+    .refine(entities => Object.keys(entities).length > 0, { message: 'must name at least one entity' }),
+})
+
+export type MappingFileResult =
+  | { readonly ok: true; readonly mapping: readonly EntityMapping[] }
+  | { readonly ok: false; readonly problems: readonly { readonly at: string; readonly message: string }[] }
+
+/** Reads a mapping file, already parsed from YAML or JSON. Every problem names its place, as `entities.user.table`. */
+export function readMappingFile(content: unknown): MappingFileResult {
+  const parsed = mappingFile.safeParse(content)
+  if (!parsed.success)
+    return {
+      ok: false,
+      problems: parsed.error.issues.map(issue => ({
+        at: issue.path.join('.') || 'the file',
+        message: issue.message,
+      })),
+    }
+  const mapping = Object.entries(parsed.data.entities).map(([entityType, given]) => {
+    const { related, send_unchanged, on_truncate, new_columns, backfill, fields, ...rest } = given
+    const newColumns = new_columns ?? parsed.data.new_columns
+    const { format, ...rules } = fields
+    return {
+      entityType,
+      ...rest,
+      fields: { ...rules, ...(format && { format }) },
+      related: Object.entries(related).map(([field, list]) => toRelatedList(field, list)),
+      sendsUnchanged: send_unchanged,
+      ...(newColumns === 'ignore' && { ignoresNewColumns: true }),
+      ...(on_truncate === 'delete' && { deletesOnTruncate: true }),
+      ...(backfill === 'update' && { backfillAs: backfill }),
+    }
+  })
+  return { ok: true, mapping }
+}
+
+function toRelatedList(field: string, list: z.output<typeof related>): RelatedList {
+  const { table, owner, value, fields, key, include, rename, format } = list
+  return {
+    field,
+    table,
+    owner,
+    columns: value === undefined ? fields! : [value],
+    plain: value !== undefined,
+    ...(key !== undefined && { key }),
+    ...(include && { names: include }),
+    ...(rename && { rename }),
+    ...(format && { format }),
+  }
+}
+
+/** The form of a mapping file as a JSON Schema, for editors. https://json-schema.org/draft/2020-12 */
+export function mappingFileSchema(): object {
+  const { $schema, ...schema } = z.toJSONSchema(mappingFile, { io: 'input' })
+  return { $schema, title: 'The mapping file of walhook (walhook.yaml)', ...schema }
+}

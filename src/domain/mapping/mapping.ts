@@ -1,0 +1,157 @@
+import type { BackfillAction } from '../event/event.ts'
+import type { Format } from '../value/format.ts'
+import { type ColumnKind, type Suspicion, suspect } from './credentials.ts'
+
+/** A table by its exact names, as the catalogue has them. */
+export type TableName = { readonly schema: string; readonly name: string }
+
+/** Which columns of a row become fields, and under which names. */
+export type FieldRules = {
+  /** Only these columns, in this order; null for every column of the table in its own order. */
+  readonly include: readonly string[] | null
+  readonly omit: readonly string[]
+  /** Column name → field name. */
+  readonly rename: Readonly<Record<string, string>>
+  /** Column name → how its values are written; every other column as its type is. */
+  readonly format?: Readonly<Record<string, Format>>
+  /** Of a mapping that ignores new columns: those that it began with. Absent: new ones are judged like all others. */
+  readonly known?: ReadonlySet<string>
+}
+
+/**
+ * A field whose value comes from another table, from the rows whose `owner` is the entity's key: a list with an item
+ * for each row (`plain`: one column's value, else an object of the columns), or, with a `key`, one object.
+ */
+export type RelatedList = {
+  readonly field: string
+  readonly table: TableName
+  readonly owner: string
+  readonly columns: readonly string[]
+  readonly plain: boolean
+  /** The column that names the fields of the one object, whose values are those of the one column. */
+  readonly key?: string
+  /** With a `key`: only these names; absent: every one but those that look like credentials. */
+  readonly names?: readonly string[]
+  /** Column name → the name of its field in the objects. */
+  readonly rename?: Readonly<Record<string, string>>
+  readonly format?: Readonly<Record<string, Format>>
+}
+
+export type EntityMapping = {
+  readonly entityType: string
+  readonly table: TableName
+  readonly key: string
+  readonly fields: FieldRules
+  readonly related: readonly RelatedList[]
+  /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
+  readonly sendsUnchanged: boolean
+  /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */
+  readonly backfillAs?: BackfillAction
+  /** Whether columns that come later are not sent unless the mapping names them. */
+  readonly ignoresNewColumns?: boolean
+  /** Whether a TRUNCATE is a delete of every entity that is known by its events; else it is only reported. */
+  readonly deletesOnTruncate?: boolean
+}
+
+/** What a backfill of an entity type tells its rows as, by the mapping. */
+export function backfillAs(mapping: readonly EntityMapping[]): (entityType: string) => BackfillAction {
+  return entityType => mapping.find(entity => entity.entityType === entityType)?.backfillAs ?? 'new'
+}
+
+const everyField: FieldRules = { include: null, omit: [], rename: {} }
+
+/** What is captured when no mapping file is given: users and companies of the schema `public`. */
+export const defaultMapping: readonly EntityMapping[] = [
+  {
+    entityType: 'user',
+    table: { schema: 'public', name: 'users' },
+    key: 'id',
+    fields: everyField,
+    related: [],
+    sendsUnchanged: false,
+  },
+  {
+    entityType: 'company',
+    table: { schema: 'public', name: 'companies' },
+    key: 'id',
+    fields: everyField,
+    related: [],
+    sendsUnchanged: false,
+  },
+]
+
+export type ChoosableColumn = { readonly name: string; readonly kind: ColumnKind }
+
+export type FieldChoice = {
+  /** Column → field name, in the order of the fields. */
+  readonly fields: ReadonlyMap<string, string>
+  /** Columns that nobody left out, and that are not sent all the same. */
+  readonly withheld: readonly { readonly column: string; readonly why: Withheld }[]
+}
+
+/** Why a column is withheld that nobody has named. */
+export type Withheld = Suspicion | 'it came later, and the mapping ignores new columns'
+
+/** What a rule says of a column, which may be named `constructor`. */
+export function ruleOf<T>(rules: Readonly<Record<string, T>> | undefined, column: string): T | undefined {
+  return rules && Object.hasOwn(rules, column) ? rules[column] : undefined
+}
+
+/** The columns that rules name, which are sent whatever they are called. */
+function namedColumns({ include, rename, format }: FieldRules): ReadonlySet<string> {
+  return new Set([...(include ?? []), ...Object.keys(rename), ...Object.keys(format ?? {})])
+}
+
+/**
+ * Chooses the fields of a table with these columns. A column that `include`, `rename` or `format` names is never
+ * withheld.
+ */
+export function chooseFields(rules: FieldRules, columns: readonly ChoosableColumn[]): FieldChoice {
+  const present = new Map(columns.map(column => [column.name, column]))
+  const wanted = rules.include ? rules.include.flatMap(name => present.get(name) ?? []) : columns
+  const named = namedColumns(rules)
+  const fields = new Map<string, string>()
+  const withheld: { column: string; why: Withheld }[] = []
+  for (const column of wanted) {
+    const { name } = column
+    if (rules.omit.includes(name)) continue
+    const why = named.has(name) ? null : whyWithheld(rules, column)
+    if (why === null) fields.set(name, ruleOf(rules.rename, name) ?? name)
+    else withheld.push({ column: name, why })
+  }
+  return { fields, withheld }
+}
+
+function whyWithheld({ known }: FieldRules, column: ChoosableColumn): Withheld | null {
+  if (known && !known.has(column.name)) return 'it came later, and the mapping ignores new columns'
+  return suspect(column)
+}
+
+/** Whether the mapping may send a column of this name at all: what it may not need not be read either. */
+export function maySend({ include, omit }: FieldRules, column: string): boolean {
+  return !omit.includes(column) && (include === null || include.includes(column))
+}
+
+/** Whether a field of an object is sent whose name is a row's: where the mapping names none, it is judged like a column. */
+export function sendsName({ names }: RelatedList, name: string, kind: ColumnKind): boolean {
+  return names ? names.includes(name) : suspect({ name, kind }) === null
+}
+
+/** Every table that must be in the publication, each once: the entities' own and those of related values. */
+export function publishedTables(mapping: readonly EntityMapping[]): TableName[] {
+  const tables = new Map<string, TableName>()
+  for (const entity of mapping)
+    for (const table of [entity.table, ...entity.related.map(related => related.table)])
+      tables.set(tableKey(table), table)
+  return [...tables.values()]
+}
+
+/** A table's name as a map key and as SQL: both parts quoted. */
+export function tableKey(table: TableName): string {
+  return `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)}`
+}
+
+/** Quotes a name for SQL. https://www.postgresql.org/docs/current/sql-syntax-lexical.html */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

@@ -1,0 +1,102 @@
+import { because, type Reason } from '../shown/reason.ts'
+import { createRedactor, redacted } from '../shown/redact.ts'
+import type { Headers } from './webhook-secrets.ts'
+
+const mostHeaders = 20
+const maxNameCharacters = 100
+const maxValueBytes = 4_096
+
+/** RFC 9110 section 5.6.2. */
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** Visible ASCII, with spaces inside, as in `Bearer abc`. */
+const value = /^[!-~]([ -~]*[!-~])?$/
+const ours = new Set(
+  'host transfer-encoding connection keep-alive te trailer upgrade expect user-agent accept-encoding'.split(
+    ' ',
+  ),
+)
+const ourPrefixes = ['content-', 'proxy-', 'webhook-']
+
+/** What an admin gives: a value; null to take a header away; `[redacted]` to keep it as it is. Names in any case. */
+export type HeaderChange = Readonly<Record<string, string | null>>
+
+/**
+ * Headers with a change made to them, or one problem for each wrong header, by its name (null: all of them together). `present` are those that
+ * there are, null where they can't be read: then each must be given anew or taken away. Values are never repeated.
+ */
+export function changeHeaders(
+  names: readonly string[],
+  present: Headers | null,
+  change: HeaderChange,
+):
+  | { readonly ok: true; readonly headers: Headers }
+  | {
+      readonly ok: false
+      readonly problems: readonly { readonly name: string | null; readonly reason: Reason }[]
+    } {
+  const problems: { name: string | null; reason: Reason }[] = []
+  const wanted = new Map<string, string | null>(names.map(name => [name, present?.[name] ?? null]))
+  const given = new Set<string>()
+  for (const [name, text] of Object.entries(change)) {
+    const lower = name.toLowerCase()
+    const wrong = wrongName(name) ?? wrongValue(name, text, names.includes(lower))
+    if (wrong) problems.push({ name, reason: wrong })
+    else if (given.has(lower)) problems.push({ name, reason: because('header.twice', { name: shown(name) }) })
+    given.add(lower)
+    if (text === null) wanted.delete(lower)
+    else if (text !== redacted) wanted.set(lower, text)
+  }
+  for (const [name, text] of wanted)
+    if (text === null) problems.push({ name, reason: because('header.unreadable', { name }) })
+  if (wanted.size > mostHeaders)
+    problems.push({
+      name: null,
+      reason: because('header.too_many', { count: wanted.size, most: mostHeaders }),
+    })
+  if (problems.length > 0) return { ok: false, problems }
+  return { ok: true, headers: Object.fromEntries(wanted) as Headers }
+}
+
+function wrongName(name: string): Reason | null {
+  if (name.length > maxNameCharacters)
+    return because('header.long_name', { name: shown(name), most: maxNameCharacters })
+  if (!token.test(name) || name === '__proto__') return because('header.bad_name', { name: shown(name) })
+  const lower = name.toLowerCase()
+  return ours.has(lower) || ourPrefixes.some(prefix => lower.startsWith(prefix))
+    ? because('header.reserved', { name: shown(name) })
+    : null
+}
+
+function wrongValue(header: string, text: string | null, isPresent: boolean): Reason | null {
+  const name = shown(header)
+  if (text === null) return null
+  if (text === redacted) return isPresent ? null : because('header.nothing_kept', { name, redacted })
+  if (text.length > maxValueBytes)
+    return because('header.long_value', { name, characters: text.length, most: maxValueBytes })
+  return value.test(text) ? null : because('header.bad_value', { name })
+}
+
+function shown(name: string): string {
+  return token.test(name)
+    ? name.slice(0, maxNameCharacters)
+    : JSON.stringify(name.slice(0, maxNameCharacters))
+}
+
+/**
+ * Whether the values of headers that are there may be kept at another URL: they were given for their receiver, and whoever
+ * points a webhook elsewhere would read them there.
+ */
+export function keepsHeaders(before: string, after: string): boolean {
+  const origins = [before, after].map(url => URL.parse(url)?.origin)
+  return origins[0] !== undefined && origins[0] === origins[1]
+}
+
+/** The names, each with `[redacted]`. */
+export function redactedHeaders(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map(name => [name, redacted]))
+}
+
+/** Makes what takes the values of headers out of a text, for receivers that repeat what they were sent. */
+export function redactor(headers: Headers): (text: string) => string {
+  return createRedactor(Object.values(headers))
+}

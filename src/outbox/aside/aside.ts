@@ -1,0 +1,154 @@
+import type pg from 'pg'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { ofRow, ofRowEntity, oldestOfS } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+import { isSkipped } from '../log/waits.ts'
+
+/**
+ * A row of `deliveries` is an event that could not be sent at once:
+ *
+ * | state | due_at | taken_by | who moves it on |
+ * |---|---|---|---|
+ * | waiting | finite | null | `pickDue`, when it is due |
+ * | behind | infinity | null | whoever ends an older one of its entity: the oldest that is left becomes due |
+ * | in a batch | infinity | null | its batch (batches.due_at, taken_by) |
+ * | taken | finite | a holder | its settlement; after a death the takeover: due when nothing is under way any more |
+ *
+ * The oldest row of an entity is never `behind`. Whoever writes `infinity` has locked an older row, or writes one with it.
+ *
+ * Statements here know the keys of what they look for. `offset 0` keeps an `exists` from being turned into a join: where the statistics are
+ * of a time when the table was empty, it would be read whole.
+ */
+export type AsideRow = {
+  readonly webhookId: number
+  readonly share: number
+  readonly entityType: string
+  readonly entityId: string
+  readonly eventId: TimeId
+  readonly attempts: number
+  readonly withPrevious: boolean
+  readonly asNew: boolean
+  /** In how many ms it is due; null: behind an older one of its entity, or at once where nothing older waits any more. */
+  readonly dueInMs: number | null
+  /** The holder that is sending it; null: nobody is. */
+  readonly takenBy: number | null
+}
+
+/** The entity of a row at its webhook. */
+export const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entityId'>) =>
+  JSON.stringify([of.webhookId, of.entityType, of.entityId])
+
+/** In how many ms a moment comes; null: never. Before PostgreSQL 17, infinity can't be subtracted from. */
+export const dueInMs = (moment: string) =>
+  `(extract(epoch from nullif(${moment}, 'infinity') - clock_timestamp()) * 1000)::float8`
+
+/**
+ * - s:      rows in the order of their events; `is_first` of its entity.
+ * - older:  locked, so that nobody ends it before this has committed: who ends it sees these rows.
+ *
+ * A row that is there already was asked for by hand meanwhile, and stays as it is. Nothing is kept of a webhook that is gone, or an event that
+ * was forgotten; nor what was not tried, and was cancelled while it was on its way here.
+ */
+const setAsideStatement = statement(
+  'set_aside',
+  {
+    aside: rows<AsideRow & { readonly isFirst: boolean }>({
+      ...ofRow,
+      share: ['smallint', row => row.share],
+      attempts: ['smallint', row => row.attempts],
+      with_previous: ['boolean', row => row.withPrevious],
+      as_new: ['boolean', row => row.asNew],
+      due_in_ms: ['float8', row => row.dueInMs],
+      taken_by: ['int', row => row.takenBy],
+      is_first: ['boolean', row => row.isFirst],
+    }),
+  },
+  p => `
+insert into walhook.deliveries as d
+  (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, due_at, taken_by)
+select s.webhook_id, s.share, s.entity_type, s.entity_id, s.event_id, s.attempts, s.with_previous, s.as_new,
+       case when s.due_in_ms is not null then clock_timestamp() + s.due_in_ms * interval '1 ms'
+            when s.taken_by is not null then clock_timestamp()
+            when not s.is_first or older.event_id is not null then 'infinity'
+            else clock_timestamp() end,
+       s.taken_by
+from ${p.aside('s')}
+left join lateral (
+  select o.event_id from walhook.deliveries o
+  where o.webhook_id = s.webhook_id and o.entity_type = s.entity_type and o.entity_id = s.entity_id
+    and o.event_id <= s.event_id and s.is_first and s.due_in_ms is null and s.taken_by is null
+  order by o.event_id limit 1
+  for key share
+) older on true
+where exists (select from walhook.webhooks w where w.id = s.webhook_id offset 0)
+  and exists (select from walhook.events e where e.id = s.event_id offset 0)
+  and (s.attempts > 0 or s.taken_by is not null or not ${isSkipped('s.webhook_id', 's', 's.event_id')})
+on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
+returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
+)
+
+/** What is due at a webhook, in ms from now. */
+export type Due = { readonly webhookId: number; readonly dueInMs: number }
+
+/**
+ * Sets rows aside, those of an entity in the order of their events, within a transaction that has the holder's lock. Returns
+ * when they are due; what waits behind others is left out.
+ */
+export async function setAside(client: pg.ClientBase, rows: readonly AsideRow[]): Promise<Due[]> {
+  if (rows.length === 0) return []
+  const seen = new Set<string>()
+  const aside = rows.map(row => {
+    const key = entityKey(row)
+    return { ...row, isFirst: !seen.has(key) && Boolean(seen.add(key)) }
+  })
+  const { rows: written } = await setAsideStatement(client, { aside })
+  // What was left out may have been the first of its entity: then the next one waits for nothing.
+  const woken = written.length < rows.length ? await wakeNext(client, rows) : []
+  return [...dues(written), ...woken]
+}
+
+/** Of what has been written, all that has a time. */
+export function dues(rows: readonly { webhook_id: number; due_in_ms: number | null }[]): Due[] {
+  return rows.flatMap(row =>
+    row.due_in_ms === null ? [] : [{ webhookId: row.webhook_id, dueInMs: row.due_in_ms }],
+  )
+}
+
+/** An entity at a webhook. */
+export type RowEntity = {
+  readonly webhookId: number
+  readonly entityType: string
+  readonly entityId: string
+}
+const entities = rows<RowEntity>(ofRowEntity)
+
+/** Waits for whoever picks one of them at this moment, and may put it back as behind. */
+const lockOldest = statement(
+  'lock_oldest',
+  { entities },
+  p => `select 1 from ${p.entities('s')} cross join ${oldestOfS('1', 's.webhook_id', 'for no key update')} o`,
+)
+
+/** Not what is taken or in a batch: that moves on by itself. */
+const wakeOldest = statement(
+  'wake_oldest',
+  { entities },
+  p => `
+with oldest as materialized (
+  select o.ctid from ${p.entities('s')} cross join ${oldestOfS('ctid, due_at, taken_by, batch_id')} o
+  where o.due_at = 'infinity' and o.taken_by is null and o.batch_id is null
+)
+update walhook.deliveries d
+set due_at = clock_timestamp()
+from oldest
+where d.ctid = oldest.ctid
+returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
+)
+
+/** Makes due what waited behind rows that this transaction has ended. Returns when what is left of these entities is due. */
+export async function wakeNext(client: pg.ClientBase, ended: readonly RowEntity[]): Promise<Due[]> {
+  if (ended.length === 0) return []
+  const entities = [...new Map(ended.map(entity => [entityKey(entity), entity])).values()]
+  const [, woken] = await Promise.all([lockOldest(client, { entities }), wakeOldest(client, { entities })])
+  return dues(woken.rows)
+}

@@ -1,0 +1,101 @@
+import type pg from 'pg'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { rows, statement } from '../database/statement.ts'
+import { endEmptyBatches } from './dissolve-batches.ts'
+import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
+
+/**
+ * Batches of a webhook that are due in some shares, those that are due for longest first, with their members; one without
+ * members comes with nulls. `is_behind`: an older event of a member's entity is not in the batch; `older_in_ms`: when it is due.
+ */
+const dueBatches = statement(
+  'due_batches',
+  { webhookId: 'int', shares: 'smallint[]', most: 'int' },
+  p => `
+with due as materialized (
+  select b.*
+  from unnest(${p.shares}) as s (share)
+  cross join lateral (
+    select id, due_at from walhook.batches
+    where share = s.share and webhook_id = ${p.webhookId} and taken_by is null and due_at <= now()
+    order by due_at limit ${p.most}
+  ) b
+  order by b.due_at limit ${p.most}
+)
+select due.id as due_batch, m.*
+from due left join lateral (
+  select ${deliveryColumns}, older.event_id is not null as is_behind, older.in_ms as older_in_ms
+  from walhook.deliveries d
+  ${itsEvent}
+  left join lateral (
+    select event_id, (extract(epoch from nullif(due_at, 'infinity') - now()) * 1000)::float8 as in_ms
+    from walhook.deliveries
+    where webhook_id = d.webhook_id and entity_type = d.entity_type and entity_id = d.entity_id and event_id < d.event_id
+      and batch_id is distinct from d.batch_id
+    order by event_id limit 1
+  ) older on true
+  where d.webhook_id = ${p.webhookId} and d.batch_id = due.id
+  offset 0
+) m on true
+order by due.due_at, due.id, m.event_id`,
+)
+
+/** A batch that is taken, or put off for so long. */
+type Moved = { readonly id: TimeId; readonly laterMs: number | null }
+
+const moveBatches = statement(
+  'take_or_put_off_batches',
+  {
+    webhookId: 'int',
+    holderId: 'int',
+    batches: rows<Moved>({ id: ['bigint', b => b.id], later_ms: ['float8', b => b.laterMs] }),
+  },
+  p => `
+update walhook.batches b
+set taken_by = case when s.later_ms is null then ${p.holderId} end,
+    due_at = case when s.later_ms is null then due_at else now() + s.later_ms * interval '1 ms' end
+from ${p.batches('s')} where b.webhook_id = ${p.webhookId} and b.id = s.id`,
+)
+
+/** How soon a batch that waits behind an older event is looked at again, at the earliest. */
+const putOffMs = 1_000
+
+/** A batch that is due, and for how long it waits behind an older event of one of its entities, or null. */
+type DueBatch = Moved & { readonly deliveries: readonly Delivery[] }
+
+/**
+ * Takes up to `limit` due batches of a webhook, each as it was composed. One that waits behind an older event, asked for by
+ * hand since, is put off; one of which nothing is left ends. Run in a transaction that has the holder's lock.
+ */
+export async function pickDueBatches(
+  client: pg.ClientBase,
+  input: { holderId: number; webhookId: number; shares: readonly number[]; limit: number },
+): Promise<{ shipments: Shipment[]; isMoreDue: boolean }> {
+  const { holderId, webhookId, limit } = input
+  const due = await readDueBatches(client, input)
+  const shipments = due.flatMap(({ id, deliveries: [first, ...rest], laterMs }) =>
+    first && laterMs === null
+      ? [{ webhookId, batchId: id, isAside: true, deliveries: [first, ...rest] as const }]
+      : [],
+  )
+  await endEmptyBatches(
+    client,
+    [webhookId],
+    due.map(({ id }) => id),
+  )
+  if (due.length > 0) await moveBatches(client, { webhookId, holderId, batches: due })
+  return { shipments, isMoreDue: due.length >= limit }
+}
+
+async function readDueBatches(
+  client: pg.ClientBase,
+  { webhookId, shares, limit }: { webhookId: number; shares: readonly number[]; limit: number },
+): Promise<DueBatch[]> {
+  const answer = await dueBatches(client, { webhookId, shares, most: limit })
+  return [...Map.groupBy(answer.rows, row => row.due_batch as TimeId)].map(([id, all]) => {
+    const members = all.filter(row => row.event_id !== null)
+    const behind = members.filter(row => row.is_behind)
+    const laterMs = Math.max(putOffMs, ...behind.map(row => row.older_in_ms ?? 0))
+    return { id, deliveries: members.map(fromRow), laterMs: behind.length > 0 ? laterMs : null }
+  })
+}

@@ -1,0 +1,283 @@
+import type pg from 'pg'
+import { keepLatest, type Waiting } from '../../domain/delivery/latest.ts'
+import { type Entity, entityKey } from '../../domain/event/entity.ts'
+import { bodySent } from '../../domain/event/event.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { asHolder } from '../database/fence.ts'
+import { fields } from '../database/fields.ts'
+import { ofEvent, rowOfS } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+import { isSkipped } from '../log/waits.ts'
+import { stateAt, wants } from '../log/wanted.ts'
+import { wakeNext } from './aside.ts'
+import type { Delivery } from './shipment.ts'
+
+export type Superseded = { readonly delivery: Delivery; readonly supersededBy: TimeId }
+
+/** What is written of an event that is superseded. `isNew`: it is a `new`, or takes the place of one. */
+type Ended = Entity &
+  Pick<Waiting, 'eventId' | 'attempts'> & {
+    readonly supersededBy: TimeId
+    readonly isNew: boolean
+    /** Null: it was not asked about. */
+    readonly delivery: Delivery | null
+  }
+
+type Asked = {
+  readonly webhookId: number
+  /** Of each entity, in order, the oldest that waits: from the stream, or rows that are taken. Nothing older is to be sent. */
+  readonly deliveries: readonly Delivery[]
+  /** Up to where the webhook's stream has been read: what is beyond it still waits in the log. */
+  readonly readUpTo: (share: number) => TimeId
+}
+
+/** How many events are looked at, of all entities, beyond those that are asked about. */
+const mostLookedAt = 2_000
+
+type Run = {
+  readonly first: Delivery
+  readonly last: Delivery
+  readonly readUpTo: TimeId
+}
+
+/**
+ * What is around the deliveries of some entities:
+ *
+ * - before: the event before the first one, if it was superseded, says whether a `new` is among what the first one takes the place of
+ * - after:  what waits behind the last one, as rows and in the log, in order, up to `most` of each
+ */
+const around = statement(
+  'around_entities',
+  {
+    webhookId: 'int',
+    most: 'int',
+    runs: rows<Run>({
+      entity_type: ['text', run => run.first.entityType],
+      entity_id: ['text', run => run.first.entityId],
+      first_id: ['bigint', run => run.first.eventId],
+      looks_back: ['boolean', run => takesForm(run.first)],
+      last_id: ['bigint', run => run.last.eventId],
+      looks_ahead: ['boolean', run => run.last.actionType !== 'delete'],
+      read_up_to: ['bigint', run => run.readUpTo],
+    }),
+  },
+  p => `
+select k.entity_type, k.entity_id, coalesce(before.as_new, false) as was_new, after.*
+from ${p.runs('k')}
+left join lateral (
+  select x.as_new
+  from (
+    select e.id
+    from walhook.events e
+    left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
+    where k.looks_back and e.entity_id = k.entity_id and e.entity_type = k.entity_type and e.id < k.first_id
+      and ${wants('e', 's')}
+    order by e.id desc limit 1
+  ) e
+  cross join lateral (
+    select as_new from walhook.ended_deliveries
+    where webhook_id = ${p.webhookId} and event_id = e.id and state = 'superseded' and superseded_by >= k.first_id limit 1
+  ) x
+) before on true
+left join lateral (
+  (
+    select d.event_id, e.action_type, d.attempts, d.as_new,
+           d.taken_by is not null or d.batch_id is not null and exists (
+             select from walhook.deliveries o
+             where o.webhook_id = ${p.webhookId} and o.batch_id = d.batch_id and o.event_id <> d.event_id
+           ) as is_together, true as is_row
+    from walhook.deliveries d
+    cross join lateral (select action_type from walhook.events where id = d.event_id limit 1) e
+    where k.looks_ahead and d.webhook_id = ${p.webhookId} and d.entity_type = k.entity_type and d.entity_id = k.entity_id
+      and d.event_id > k.last_id
+    order by d.event_id limit ${p.most}
+  )
+  union all
+  (
+    select e.id, e.action_type, 0::smallint, false, false, false
+    from walhook.events e
+    left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
+    where k.looks_ahead and e.entity_id = k.entity_id and e.entity_type = k.entity_type
+      and e.id > greatest(k.last_id, k.read_up_to) and ${wants('e', 's')} and not ${isSkipped(p.webhookId, 'e')}
+    order by e.id limit ${p.most}
+  )
+) after on true`,
+)
+
+/**
+ * The rows of superseded deliveries go, where there are any, and what became of them is kept. Where that is known already it is
+ * renewed: of several that superseded it, one after the other, the last one counts.
+ */
+const supersede = statement(
+  'supersede',
+  {
+    webhookId: 'int',
+    superseded: rows<Ended>({
+      ...ofEvent,
+      attempts: ['smallint', s => s.attempts],
+      superseded_by: ['bigint', s => s.supersededBy],
+      as_new: ['boolean', s => s.isNew],
+    }),
+  },
+  p => `
+with s as materialized (
+  select s.*, d.ctid as row
+  from ${p.superseded('s')}
+  left join ${rowOfS('ctid', p.webhookId)} d on true
+), gone as (
+  delete from walhook.deliveries d using s where d.ctid = s.row returning d.batch_id
+), left_batches as (
+  delete from walhook.batches b using gone
+  where b.webhook_id = ${p.webhookId} and b.id = gone.batch_id and not exists (
+    select from walhook.deliveries d
+    where d.webhook_id = ${p.webhookId} and d.batch_id = gone.batch_id and not exists (select from s where s.row = d.ctid)
+    offset 0
+  )
+)
+insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, superseded_by, attempts, as_new)
+select ${p.webhookId}, event_id, entity_type, entity_id, 'superseded', superseded_by, attempts, as_new from s
+on conflict (webhook_id, event_id)
+  do update set state = 'superseded', superseded_by = excluded.superseded_by, attempts = excluded.attempts,
+                as_new = excluded.as_new, ended_at = now()`,
+)
+
+const eventsById = statement(
+  'events_by_id',
+  { ids: 'bigint[]' },
+  p => `select id, body, previous, omitted from walhook.events where id = any(${p.ids})`,
+)
+
+/**
+ * Decides, for a webhook that wants only the latest state, which of the deliveries that would be sent next are superseded by what
+ * waits behind them, in memory (`deliveries`), as rows or in the log; and commits it, so that whatever is asked about later finds it.
+ * `send` are the others, in the form in which they are sent.
+ */
+export async function latestOf(
+  outbox: Outbox,
+  asked: Asked & { readonly holderId: number },
+): Promise<{ isFenced: boolean; send: readonly Delivery[]; superseded: readonly Superseded[] }> {
+  const { ended, ...judged } = await judge(outbox.pool, asked)
+  if (ended.length === 0) return { isFenced: false, ...judged }
+  const written = await asHolder(outbox, asked.holderId, async client => {
+    await writeEnded(client, asked.webhookId, ended)
+    return { isFenced: false, ...judged }
+  })
+  return written ?? { isFenced: true, send: [], superseded: [] }
+}
+
+/** The same within a transaction that has the holder's lock. */
+export async function keepLatestOf(
+  client: pg.ClientBase,
+  asked: Asked,
+): Promise<{ send: readonly Delivery[]; superseded: readonly Superseded[] }> {
+  const { ended, ...judged } = await judge(client, asked)
+  await writeEnded(client, asked.webhookId, ended)
+  return judged
+}
+
+async function writeEnded(client: pg.ClientBase, webhookId: number, ended: readonly Ended[]): Promise<void> {
+  if (ended.length === 0) return
+  await supersede(client, { webhookId, superseded: ended })
+  await wakeNext(
+    client,
+    ended.map(each => ({ ...each, webhookId })),
+  )
+}
+
+/** Whether a delivery is sent as `new` if it takes the place of one. */
+function takesForm({ actionType, attempts }: Pick<Waiting, 'actionType' | 'attempts'>): boolean {
+  return actionType === 'update' && attempts === 0
+}
+
+async function judge(
+  db: pg.Pool | pg.ClientBase,
+  { webhookId, deliveries, readUpTo }: Asked,
+): Promise<{ send: Delivery[]; superseded: Superseded[]; ended: Ended[] }> {
+  if (deliveries.length === 0) return { send: [], superseded: [], ended: [] }
+  const runs = Map.groupBy(deliveries, entityKey)
+  const most = Math.max(2, Math.floor(mostLookedAt / runs.size))
+  const { rows: found } = await around(db, {
+    webhookId,
+    most,
+    runs: [...runs.values()].map(run => ({
+      first: run[0]!,
+      last: run.at(-1)!,
+      readUpTo: readUpTo(run[0]!.share),
+    })),
+  })
+  const aroundOf = Map.groupBy(found, row => entityKey(fields<Entity>(row)))
+  const judged = [...runs].map(([key, run]) => judgeRun(run, aroundOf.get(key) ?? []))
+  const ended = judged.flatMap(each => each.ended)
+  return {
+    send: await inForm(
+      db,
+      judged.flatMap(({ send }) => send),
+    ),
+    superseded: ended.flatMap(({ delivery, supersededBy }) => (delivery ? [{ delivery, supersededBy }] : [])),
+    ended,
+  }
+}
+
+type Sent = { readonly delivery: Delivery; readonly asNew: boolean }
+
+/** What is sent as `new` from now on is made anew of its event: an `update` may tell values that a `new` has not. */
+async function inForm(db: pg.Pool | pg.ClientBase, send: readonly Sent[]): Promise<Delivery[]> {
+  const changed = send.filter(({ delivery, asNew }) => asNew && !delivery.asNew)
+  if (changed.length === 0) return send.map(({ delivery }) => delivery)
+  const { rows: events } = await eventsById(db, { ids: changed.map(({ delivery }) => delivery.eventId) })
+  const eventOf = new Map(events.map(event => [event.id as TimeId, event]))
+  return send.flatMap(({ delivery, asNew }) => {
+    if (!asNew || delivery.asNew) return [delivery]
+    const event = eventOf.get(delivery.eventId)
+    const form = { asNew: true, withPrevious: delivery.withPrevious }
+    return event ? [{ ...delivery, ...form, actionType: 'new' as const, body: bodySent(event, form) }] : []
+  })
+}
+
+/** One event that waits: as it was asked about, as a row behind that, or in the log. */
+type Known = Waiting & { readonly delivery: Delivery | null; readonly isRow: boolean }
+
+function judgeRun(
+  run: readonly Delivery[],
+  // biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
+  around: readonly any[],
+): { send: Sent[]; ended: Ended[] } {
+  const wasNew = around[0]?.was_new === true
+  const asked = run.map(
+    (delivery, i): Known => ({
+      ...delivery,
+      asNew: delivery.asNew || (i === 0 && wasNew && takesForm(delivery)),
+      isTogether: false,
+      delivery,
+      isRow: true,
+    }),
+  )
+  const all = [...asked, ...behindOf(around)]
+  const { send, superseded } = keepLatest(all)
+  const carrierOf = new Map(superseded.map(({ eventId, supersededBy }) => [eventId, supersededBy]))
+  const { entityType, entityId } = run[0]!
+  const ended: Ended[] = []
+  // What is superseded hands its form on to what follows it, until that is sent.
+  let isNew = false
+  for (const each of all) {
+    const supersededBy = carrierOf.get(each.eventId)
+    isNew = each.asNew || each.actionType === 'new' || (isNew && takesForm(each))
+    const { eventId, attempts, delivery } = each
+    if (supersededBy === undefined) isNew = false
+    // What is in the log only is judged when it is read.
+    else if (each.isRow)
+      ended.push({ entityType, entityId, eventId, attempts, supersededBy, isNew, delivery })
+  }
+  return { send: send.flatMap(({ delivery, asNew }) => (delivery ? [{ delivery, asNew }] : [])), ended }
+}
+
+/** What waits behind, in order. What is a row and in the log at once counts as the row, which comes first. */
+// biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
+function behindOf(around: readonly any[]): Known[] {
+  const behind = new Map<TimeId, Known>()
+  for (const row of around)
+    if (row.event_id !== null && !behind.has(row.event_id))
+      behind.set(row.event_id, { ...fields<Known>(row), delivery: null })
+  return [...behind.values()].toSorted((a, b) => (a.eventId < b.eventId ? -1 : 1))
+}

@@ -1,0 +1,238 @@
+import type pg from 'pg'
+import { maxBatchBytes, pack } from '../../domain/delivery/shipment.ts'
+import { type Entity, entityKey } from '../../domain/event/entity.ts'
+import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
+import type { Batching, Mode } from '../../domain/webhook/webhook.ts'
+import { ofBatch, ofEntity, ofEvent, oldestOfS, rowOfS, rowsOfS } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+import { newTimeIds } from '../database/time-ids.ts'
+import { keepLatestOf } from './latest.ts'
+import { waitingForStream, waitsForStream } from './pulled.ts'
+import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
+
+export type BatchInput = {
+  readonly holderId: number
+  readonly webhookId: number
+  /** Those that the holder serves. */
+  readonly shares: readonly number[]
+  readonly batch: Batching
+  readonly mode: Mode
+  /** Of the webhook's stream: see `latestOf`. */
+  readonly readUpTo: (share: number) => TimeId
+  /** How many batches. */
+  readonly limit: number
+}
+
+/** Of how many events one claim reads the bodies, and about how many bytes of them. */
+export const mostEvents = 2_000
+const mostBytes = 16 * maxBatchBytes
+const clocksDifferMs = 5_000
+
+/** Parts of a statement, of which the last is `due`: entities whose oldest row may go into a new batch, those that are due for longest first. */
+export const dueEntities = (p: { webhookId: string; shares: string; most: string }) => `
+${waitingForStream(p.webhookId)}, due as materialized (
+select entity_type, entity_id, min(due_at) as due_at
+from (
+  select d.*
+  from unnest(${p.shares}) as s (share)
+  cross join lateral (
+    select entity_type, entity_id, due_at from walhook.deliveries d
+    where webhook_id = ${p.webhookId} and share = s.share and due_at <= (select clock_timestamp()) and due_at < 'infinity' and taken_by is null
+      and not ${waitsForStream('d')}
+    order by due_at limit ${p.most}
+  ) d
+) due
+group by entity_type, entity_id
+order by min(due_at) limit ${p.most}
+)`
+
+/** Of each due entity its oldest rows, up to `perEntity`, `most` in all, and no more once their bodies take `mostBytes`. */
+const oldestRows = statement(
+  'oldest_rows_of_entities',
+  {
+    webhookId: 'int',
+    shares: 'smallint[]',
+    mostEntities: 'int',
+    perEntity: 'int',
+    most: 'int',
+    mostBytes: 'bigint',
+  },
+  p => `
+with ${dueEntities({ ...p, most: p.mostEntities })}, placed as materialized (
+  select row_number() over () as place, entity_type, entity_id from due
+)
+select * from (
+  select ${deliveryColumns}, placed.place,
+         d.taken_by is null and d.batch_id is null and (d.due_at = 'infinity' or d.due_at <= clock_timestamp())
+           and not ${waitsForStream('d')} as is_fresh,
+         sum(octet_length(e.body)) over (order by placed.place, d.event_id) - octet_length(e.body) as bytes_before
+  from placed cross join lateral (
+    select * from walhook.deliveries
+    where webhook_id = ${p.webhookId} and entity_type = placed.entity_type and entity_id = placed.entity_id
+    order by event_id limit ${p.perEntity}
+  ) d
+  ${itsEvent}
+  order by placed.place, d.event_id
+  limit ${p.most}
+) oldest
+where bytes_before < ${p.mostBytes}
+order by place, event_id`,
+)
+
+/**
+ * What is due although something older of its entity is not waits behind that. The older one is locked: whoever ends it waits for this,
+ * and wakes the next one then. One that is being ended counts no more.
+ */
+const waitBehind = statement(
+  'wait_behind',
+  { webhookId: 'int', entities: rows<Entity>(ofEntity) },
+  p => `
+with behind as materialized (
+  select d.ctid
+  from ${p.entities('s')}
+  cross join ${oldestOfS('event_id', p.webhookId, 'for key share skip locked')} oldest
+  cross join ${rowsOfS('ctid', p.webhookId, `event_id > oldest.event_id and taken_by is null and due_at < 'infinity'`)} d
+)
+update walhook.deliveries d set due_at = 'infinity' from behind where d.ctid = behind.ctid`,
+)
+
+type Batch = { readonly id: TimeId; readonly share: number }
+
+const insertBatches = statement(
+  'insert_batches',
+  {
+    webhookId: 'int',
+    holderId: 'int',
+    batches: rows<Batch>({ id: ['bigint', b => b.id], share: ['smallint', b => b.share] }),
+  },
+  p => `
+insert into walhook.batches (webhook_id, id, share, due_at, taken_by)
+select ${p.webhookId}, id, share, now(), ${p.holderId} from ${p.batches('b')}`,
+)
+
+type Member = Delivery & { readonly batchId: TimeId }
+
+const joinBatches = statement(
+  'join_batches',
+  {
+    webhookId: 'int',
+    members: rows<Member>({
+      ...ofEvent,
+      ...ofBatch,
+      as_new: ['boolean', of => of.asNew],
+    }),
+  },
+  p => `
+with member as materialized (
+  select d.ctid, s.batch_id, s.as_new
+  from ${p.members('s')}
+  cross join ${rowOfS('ctid', p.webhookId)} d
+)
+update walhook.deliveries d set batch_id = member.batch_id, as_new = member.as_new, due_at = 'infinity'
+from member where d.ctid = member.ctid`,
+)
+
+export type Made = {
+  readonly shipments: Shipment[]
+  readonly isMoreDue: boolean
+  readonly waitMs: number | null
+  /** At how many rows it looked. */
+  readonly looked: number
+}
+
+/** Forms up to `most` batches of rows that are due. */
+export async function formBatches(
+  client: pg.ClientBase,
+  { webhookId, shares, batch, holderId, mode, readUpTo }: BatchInput,
+  { most, nowMs }: { most: number; nowMs: () => number },
+): Promise<Made> {
+  if (most <= 0) return { shipments: [], isMoreDue: true, waitMs: null, looked: 0 }
+  const mostRows = most * batch.maxEvents
+  const { rows: found } = await oldestRows(client, {
+    webhookId,
+    shares,
+    mostEntities: mostRows,
+    perEntity: batch.maxEvents,
+    most: mostRows,
+    mostBytes: BigInt(mostBytes),
+  })
+  const ofEntities = [...Map.groupBy(found, row => row.place as bigint).values()]
+  const behind = ofEntities.filter(([first]) => !first.is_fresh)
+  if (behind.length > 0)
+    await waitBehind(client, { webhookId, entities: behind.map(([row]) => fromRow(row)) })
+  const fresh = ofEntities.flatMap(freshPart)
+  const { send } =
+    mode === 'latest'
+      ? await keepLatestOf(client, { webhookId, deliveries: fresh, readUpTo })
+      : { send: fresh }
+  const sized = send.map(delivery => ({ ...delivery, bytes: Buffer.byteLength(delivery.body) }))
+  // The oldest first: what has waited longest is not left for the last batch, which may not be full.
+  const runs = [...Map.groupBy(sized, entityKey).values()].toSorted(([a], [b]) =>
+    a!.eventId < b!.eventId ? -1 : 1,
+  )
+  const packed = pack(runs, { maxEvents: batch.maxEvents, maxBytes: maxBatchBytes })
+  const ready = packed.filter(each => each.isFull || isReady(each.deliveries, batch, nowMs()))
+  const chosen = ready.slice(0, most)
+  const waiting = packed.filter(each => !ready.includes(each)).flatMap(({ deliveries }) => deliveries)
+  return {
+    shipments: await insertNew(
+      client,
+      { webhookId, holderId },
+      chosen.map(each => each.deliveries),
+    ),
+    isMoreDue: chosen.length < ready.length || found.length === mostRows,
+    looked: found.length,
+    waitMs: waiting.length === 0 ? null : remainingMs(waiting, batch, nowMs()),
+  }
+}
+
+/** What of an entity can go into a new batch: what is before the first row that is in one, or under way. */
+// biome-ignore lint/suspicious/noExplicitAny: rows as node-postgres gives them
+function freshPart(ofEntity: readonly any[]): Delivery[] {
+  const end = ofEntity.findIndex(row => !row.is_fresh)
+  return (end < 0 ? ofEntity : ofEntity.slice(0, end)).map(fromRow)
+}
+
+async function insertNew(
+  client: pg.ClientBase,
+  { webhookId, holderId }: { webhookId: number; holderId: number },
+  chosen: readonly (readonly Delivery[])[],
+): Promise<Shipment[]> {
+  if (chosen.length === 0) return []
+  const ids = await newTimeIds(client, chosen.length)
+  const made = chosen.map((deliveries, i) => ({
+    webhookId,
+    batchId: ids[i]!,
+    isAside: true,
+    deliveries: deliveries as Shipment['deliveries'],
+  }))
+  await insertBatches(client, {
+    webhookId,
+    holderId,
+    // It belongs to the share of its first event.
+    batches: made.map(({ batchId, deliveries }) => ({ id: batchId, share: deliveries[0].share })),
+  })
+  await joinBatches(client, {
+    webhookId,
+    members: made.flatMap(({ batchId, deliveries }) =>
+      deliveries.map(delivery => ({ ...delivery, batchId })),
+    ),
+  })
+  return made
+}
+
+/** For how long, in ms, the oldest of these events may still wait: its id tells when it was appended. */
+export function remainingMs(
+  deliveries: readonly { eventId: TimeId }[],
+  { maxWaitMs }: Batching,
+  nowMs: number,
+): number {
+  const oldestMs = Math.min(...deliveries.map(({ eventId }) => timeOf(eventId)))
+  // An id that says a later time was made by a clock that was ahead: how long its event has waited is not known.
+  if (oldestMs > nowMs + clocksDifferMs) return 0
+  return Math.max(0, oldestMs + maxWaitMs - nowMs)
+}
+
+function isReady(deliveries: readonly Delivery[], batch: Batching, nowMs: number): boolean {
+  return deliveries.some(({ isManual }) => isManual) || remainingMs(deliveries, batch, nowMs) === 0
+}

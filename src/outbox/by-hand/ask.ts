@@ -1,0 +1,181 @@
+import type pg from 'pg'
+import type { Entity } from '../../domain/event/entity.ts'
+import { entityKey } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { planTransactionByIndex } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { ofEntity } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+import { isDelivered, isSkipped, placeIn, waitsInLog } from '../log/waits.ts'
+import { stateAt, wants } from '../log/wanted.ts'
+import { isTaken, makeDue, tellByHand } from './by-hand.ts'
+
+/**
+ * Where an event is, on its way to a webhook:
+ *
+ * - row:        it waits as a row, tried already (`failed`) or not (`waits`)
+ * - in_flight:  it is being sent, as a row or by the stream
+ * - in_log:     its stream has not come so far
+ * - nowhere:    it was delivered, has ended, or was never wanted
+ */
+export type Place = 'waits' | 'failed' | 'in_flight' | 'in_log' | 'nowhere'
+
+export type AskedEvent = Entity & {
+  readonly eventId: TimeId
+  readonly share: number
+  readonly place: Place
+  readonly isDead: boolean
+  readonly isRow: boolean
+  /** Whether its stream has come so far. */
+  readonly isPassed: boolean
+}
+
+const placesOfEvents = statement(
+  'places_of_events',
+  { webhookId: 'int', eventIds: 'bigint[]' },
+  p => `
+select e.id as event_id, e.entity_type, e.entity_id, e.share, coalesce(x.state = 'dead', false) as is_dead,
+       d.event_id is not null as is_row,
+       e.id <= p.settled_up_to as is_passed,
+       case when d.event_id is not null
+              then case when ${isTaken('d')} then 'in_flight' when d.attempts > 0 then 'failed' else 'waits' end
+            when e.id <= p.settled_up_to or not ${wants('e', 's')} or x.event_id is not null then 'nowhere'
+            when ${isSkipped(p.webhookId, 'e')} then 'nowhere'
+            when e.id > p.may_send_up_to then 'in_log'
+            when ${isDelivered(p.webhookId, 'e')} then 'nowhere'
+            else 'in_flight' end as place
+from unnest(${p.eventIds}) as i (id)
+cross join lateral (
+  select id, entity_type, entity_id, action_type, changed, only_webhook_id, webhooks_version,
+         coalesce(share, walhook.share_of(entity_type, entity_id)) as share
+  from walhook.events where id = i.id limit 1
+) e
+cross join lateral (${placeIn(p.webhookId, 'e.share')}) p
+left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
+left join lateral (
+  select * from walhook.deliveries
+  where webhook_id = ${p.webhookId} and entity_type = e.entity_type and entity_id = e.entity_id and event_id = e.id limit 1
+) d on true
+left join lateral (
+  select * from walhook.ended_deliveries where webhook_id = ${p.webhookId} and event_id = e.id limit 1
+) x on true
+order by e.id`,
+)
+
+type UpTo = Entity & { readonly share: number; readonly upTo: TimeId }
+
+const upTos = rows<UpTo>({
+  ...ofEntity,
+  share: ['smallint', each => each.share],
+  up_to: ['bigint', each => each.upTo],
+})
+
+/**
+ * What of some entities can't be under way yet, up to an event, becomes rows, so that the event has its place behind them; and the stream
+ * passes over what is a row now. What comes before that, the stream still brings: `waitsForStream`.
+ */
+const pull = statement(
+  'pull_from_the_log',
+  { webhookId: 'int', entities: upTos },
+  p => `
+with k as materialized (
+  select k.*, least(p.may_send_up_to, k.up_to - 1) as after_id
+  from ${p.entities('k')} cross join lateral (${placeIn(p.webhookId, 'k.share')}) p
+), pulled as (
+  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, due_at)
+  select ${p.webhookId}, e.share, e.entity_type, e.entity_id, e.id, w.previous, 'infinity'
+  from k
+  join walhook.webhooks w on w.id = ${p.webhookId}
+  cross join lateral (
+    select * from walhook.events
+    where entity_id = k.entity_id and entity_type = k.entity_type and id > k.after_id and id <= k.up_to
+    order by id offset 0
+  ) e
+  cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
+  where ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'k.after_id', maySend: 'k.after_id' })}
+  on conflict do nothing
+  returning event_id
+), passed_over as (
+  insert into walhook.skips (webhook_id, entity_type, entity_id, after_id, up_to)
+  select ${p.webhookId}, entity_type, entity_id, after_id, up_to from k
+)
+select event_id from pulled`,
+)
+
+/** Rows by hand, with the body that the webhook wants now; a row that is there keeps its body. They begin with the first attempt. */
+const insertAsked = statement(
+  'insert_asked',
+  { webhookId: 'int', eventIds: 'bigint[]' },
+  p => `
+with asked as (
+  insert into walhook.deliveries as d (webhook_id, share, entity_type, entity_id, event_id, with_previous, is_manual, due_at)
+  select w.id, coalesce(e.share, walhook.share_of(e.entity_type, e.entity_id)), e.entity_type, e.entity_id, e.id, w.previous, true,
+         'infinity'
+  from unnest(${p.eventIds}) as i (id)
+  cross join lateral (select * from walhook.events where id = i.id limit 1) e
+  join walhook.webhooks w on w.id = ${p.webhookId}
+  on conflict (webhook_id, entity_type, entity_id, event_id) do update set attempts = 0, is_manual = true
+  returning event_id
+)
+delete from walhook.ended_deliveries x
+where webhook_id = ${p.webhookId} and event_id = any(${p.eventIds})`,
+)
+
+/** Where events are, those that are kept, by rising id. */
+export async function askedPlaces(
+  client: pg.ClientBase,
+  { webhookId, eventIds }: { webhookId: number; eventIds: readonly TimeId[] },
+): Promise<AskedEvent[]> {
+  const { rows } = await placesOfEvents(client, { webhookId, eventIds })
+  return rows.map(fields<AskedEvent>)
+}
+
+/** Which of the events are sent, by where they are. */
+export type Wish = 'resend' | 'replay' | 'failed'
+
+function isMeant({ place, isDead }: AskedEvent, wish: Wish): boolean {
+  switch (wish) {
+    case 'resend':
+      return place !== 'in_flight'
+    case 'replay':
+      return place === 'nowhere'
+    case 'failed':
+      return place === 'failed' || (place === 'nowhere' && isDead)
+    default:
+      return wish satisfies never
+  }
+}
+
+/**
+ * Puts events into a webhook's queue by hand, at their places in the order of their entities, in a transaction that `lockToSend` has
+ * begun:
+ *
+ * - resend:  whatever became of it before, unless it is in flight
+ * - replay:  unless it waits or is in flight
+ * - failed:  what is dead, or waits after a failure
+ *
+ * All that is meant of an entity must come in one call, so that nothing newer can be sent in between. Returns where each event was, and which of
+ * them are to be sent now. An event that is not kept any more is left out.
+ */
+export async function askFor(
+  client: pg.PoolClient,
+  input: { webhookId: number; eventIds: readonly TimeId[]; wish: Wish },
+): Promise<{ events: readonly AskedEvent[]; asked: readonly AskedEvent[] }> {
+  const { webhookId, wish } = input
+  await planTransactionByIndex(client)
+  const events = await askedPlaces(client, input)
+  const asked = events.filter(event => isMeant(event, wish))
+  if (asked.length === 0) return { events, asked }
+  const ahead = new Map<string, UpTo>()
+  // By rising id: the last one of each entity counts.
+  for (const event of asked)
+    if (!event.isPassed && !event.isRow) ahead.set(entityKey(event), { ...event, upTo: event.eventId })
+  const pulled = ahead.size > 0 ? (await pull(client, { webhookId, entities: [...ahead.values()] })).rows : []
+  const eventIds = asked.map(({ eventId }) => eventId)
+  await insertAsked(client, { webhookId, eventIds })
+  const changed = [...eventIds, ...pulled.map(row => row.event_id as TimeId)]
+  const touched = [...new Map(asked.map(event => [entityKey(event), event])).values()]
+  await makeDue(client, { webhookId, entities: touched, changed })
+  await tellByHand(client, webhookId)
+  return { events, asked }
+}

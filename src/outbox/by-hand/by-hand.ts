@@ -1,0 +1,94 @@
+import type pg from 'pg'
+import type { Entity } from '../../domain/event/entity.ts'
+import { lockAllHolders } from '../database/fence.ts'
+import { ofEntity, oldestOfS, rowsOfS } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+import { wakeChannel } from '../log/append.ts'
+
+/**
+ * What an admin does to a webhook's deliveries is one transaction, or page by page: it stops every holder for that moment, so nothing is
+ * taken, settled or sent newly meanwhile. What is under way by then stays as it is. Afterwards the rows are as this leaves them, and
+ * what waits in the log is passed over by the skips.
+ */
+
+/** Whether a webhook may be given deliveries. Locked against deletion until the transaction ends. */
+const lockWebhookStatement = `
+select is_active and disabled_at is null as may_send, disabled_reason, triggers
+from walhook.webhooks where id = $1 for key share`
+
+/** Why nothing can be sent by hand. */
+export type NotSending =
+  | { readonly state: 'no_webhook' }
+  | { readonly state: 'inactive'; readonly disabledReason: string | null }
+
+/** Stops every holder, and says whether the webhook may be given deliveries. The first statement of a transaction. */
+export async function lockToSend(
+  client: pg.PoolClient,
+  webhookId: number,
+): Promise<
+  | { readonly ok: true; readonly triggers: readonly string[] }
+  | { readonly ok: false; readonly refusal: NotSending }
+> {
+  await lockAllHolders(client)
+  const { rows } = await client.query(lockWebhookStatement, [webhookId])
+  if (!rows[0]) return { ok: false, refusal: { state: 'no_webhook' } }
+  if (!rows[0].may_send)
+    return { ok: false, refusal: { state: 'inactive', disabledReason: rows[0].disabled_reason } }
+  return { ok: true, triggers: rows[0].triggers }
+}
+
+/** Once this has committed, every process that delivers looks at the webhook anew. */
+export async function tellByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
+  await client.query('select pg_notify($1, $2)', [wakeChannel, `hand:${webhookId}`])
+}
+
+/** Whether row `d` is under way, by itself or in its batch. */
+export const isTaken = (d: string) => `(
+  ${d}.taken_by is not null or ${d}.batch_id is not null and exists (
+    select from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
+  ))`
+
+const entities = rows<Entity>(ofEntity)
+
+/** When something of a share may be sent: now, unless a request of a holder that is gone may still be under way. */
+const soonest = (row: string) =>
+  `greatest(now(), (select wait_until from walhook.shares where share = ${row}.share))`
+
+/**
+ * Of entities whose rows were changed, the oldest row is due where it is one of those, and the others wait behind it; unless something of
+ * the entity is under way: then all wait behind that. A batch with one of them is due. Here as elsewhere `offset 0` has each entity looked
+ * up by itself: where the statistics know of an empty queue, Postgres would rather read all of it.
+ */
+export const makeDue = statement(
+  'by_hand_make_due',
+  { webhookId: 'int', entities, changed: 'bigint[]' },
+  p => `
+with first as materialized (
+  select s.*, o.*
+  from ${p.entities('s')}
+  cross join ${oldestOfS('ctid as row, event_id, batch_id, share', p.webhookId)} o
+  where o.event_id = any(${p.changed}) and not exists (
+    select from walhook.deliveries d
+    where d.webhook_id = ${p.webhookId} and d.entity_type = s.entity_type and d.entity_id = s.entity_id and ${isTaken('d')}
+    offset 0
+  )
+), behind as materialized (
+  select d.row
+  from first s
+  cross join ${rowsOfS('ctid as row', p.webhookId, `event_id > s.event_id and batch_id is null and due_at < 'infinity'`)} d
+), batches as (
+  update walhook.batches b set due_at = least(b.due_at, ${soonest('b')})
+  where webhook_id = ${p.webhookId} and taken_by is null and id in (
+    select d.batch_id
+    from ${p.entities('s')}
+    cross join ${rowsOfS('batch_id', p.webhookId, `event_id = any(${p.changed}) and batch_id is not null`)} d
+  )
+)
+update walhook.deliveries d set due_at = changed.due_at
+from (
+  select row, ${soonest('first')} as due_at from first where batch_id is null
+  union all
+  select row, 'infinity' from behind
+) changed
+where d.ctid = changed.row`,
+)

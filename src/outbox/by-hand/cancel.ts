@@ -1,0 +1,149 @@
+import type pg from 'pg'
+import type { Entity } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { wakeNext } from '../aside/aside.ts'
+import { endEmptyBatches } from '../aside/dissolve-batches.ts'
+import { planTransactionByIndex } from '../database/database.ts'
+import { lockAllHolders } from '../database/fence.ts'
+import { fields } from '../database/fields.ts'
+import { ofEntity, oldestOfS } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+import { placesOf, recordEnded } from '../log/waits.ts'
+import { askedPlaces } from './ask.ts'
+import { isTaken, tellByHand } from './by-hand.ts'
+import { countPage, type Skipped } from './count-skipped.ts'
+
+/** Which of a webhook's waiting events: all, those of one entity, or one. */
+export type Waiting = {
+  readonly webhookId: number
+  readonly entity: Entity | null
+  readonly eventId: TimeId | null
+  /** No newer event than this: what comes while a cancellation runs is not meant. */
+  readonly upTo: TimeId
+}
+
+/**
+ * The oldest rows of a webhook that nobody is sending, up to some number, end as cancelled: in the order of the key, so that they are
+ * read from it. Returns of each entity how many they were, and the oldest.
+ */
+const cancelRowsWhere = (
+  name: string,
+  where: (p: Record<'entityType' | 'entityId' | 'from', string>) => string,
+) =>
+  statement(
+    name,
+    { webhookId: 'int', entityType: 'text', entityId: 'text', from: 'bigint', upTo: 'bigint', most: 'int' },
+    p => `
+with doomed as materialized (
+  select d.*, d.ctid as row from walhook.deliveries d
+  where d.webhook_id = ${p.webhookId} and ${where(p)} and d.event_id <= ${p.upTo} and not ${isTaken('d')}
+  order by d.webhook_id, d.entity_type, d.entity_id, d.event_id limit ${p.most}
+), gone as (
+  delete from walhook.deliveries d using doomed k
+  where d.ctid = k.row
+), recorded as (${recordEnded('cancelled', 'doomed')})
+select entity_type, entity_id, count(*)::int as cancelled, min(event_id) as oldest,
+       array_remove(array_agg(distinct batch_id), null) as batch_ids
+from doomed group by entity_type, entity_id`,
+  )
+
+const cancelRowsOfEntity = cancelRowsWhere(
+  'cancel_rows_of_entity',
+  p => `d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and d.event_id >= ${p.from}`,
+)
+const cancelRowsOfWebhook = cancelRowsWhere(
+  'cancel_rows_of_webhook',
+  p => `(d.entity_type, d.entity_id, d.event_id) > (${p.entityType}, ${p.entityId}, ${p.from})`,
+)
+
+type Changed = Entity & { readonly oldest: TimeId }
+
+/** Entities of which the oldest row was cancelled, and another one is the oldest now. */
+const movedOn = statement(
+  'moved_on',
+  {
+    webhookId: 'int',
+    entities: rows<Changed>({ ...ofEntity, oldest: ['bigint', each => each.oldest] }),
+  },
+  p => `
+select s.entity_type, s.entity_id
+from ${p.entities('s')}
+cross join ${oldestOfS('event_id', p.webhookId)} first
+where first.event_id > s.oldest`,
+)
+
+/**
+ * Cancels up to `limit` waiting rows, as a transaction of its own: they end as cancelled. What is under way is not touched, and is settled as
+ * ever. Returns how many; `isMore`: there may be others.
+ */
+export async function cancelRows(
+  client: pg.PoolClient,
+  { webhookId, entity, eventId, upTo }: Waiting,
+  limit: number,
+): Promise<{ cancelled: number; isMore: boolean }> {
+  await lockAllHolders(client)
+  await planTransactionByIndex(client)
+  const which = { webhookId, upTo: eventId ?? upTo, most: limit }
+  const { rows } = entity
+    ? await cancelRowsOfEntity(client, { ...which, ...entity, from: eventId ?? 0n })
+    : await cancelRowsOfWebhook(client, { ...which, entityType: '', entityId: '', from: 0n })
+  const cancelled: number = rows.reduce((sum, row) => sum + row.cancelled, 0)
+  if (cancelled === 0) return { cancelled, isMore: false }
+  const entities = rows.map(fields<Changed>)
+  const ids: TimeId[] = rows.flatMap(row => row.batch_ids)
+  await endEmptyBatches(client, [webhookId], ids)
+  const moved = await movedOn(client, { webhookId, entities })
+  await wakeNext(
+    client,
+    moved.rows.map(row => ({ webhookId, ...fields<Entity>(row) })),
+  )
+  await tellByHand(client, webhookId)
+  return { cancelled, isMore: cancelled === limit }
+}
+
+const placesOfWebhook = statement('places_of_webhook', { webhookId: 'int' }, p => placesOf(p.webhookId))
+
+const insertSkip = statement(
+  'insert_skip',
+  { webhookId: 'int', entityType: 'text', entityId: 'text', afterId: 'bigint', upTo: 'bigint' },
+  p => `
+insert into walhook.skips (webhook_id, entity_type, entity_id, after_id, up_to)
+select ${p.webhookId}, ${p.entityType}, ${p.entityId}, ${p.afterId}, ${p.upTo}
+where exists (select from walhook.webhooks where id = ${p.webhookId})
+returning id`,
+)
+
+/**
+ * Has the streams of a webhook pass over what waits in the log, as a transaction of its own. What is being sent goes on. Null: nothing
+ * can wait there. `isUnsure`: the one event that is meant may be under way.
+ */
+export async function skipWaiting(
+  client: pg.PoolClient,
+  { webhookId, entity, eventId, upTo }: Waiting,
+): Promise<{ skipped: Skipped | null; isUnsure: boolean }> {
+  await lockAllHolders(client)
+  await planTransactionByIndex(client)
+  const { rows: places } = await placesOfWebhook(client, { webhookId })
+  const {
+    settled,
+    may_send: maySend,
+    least,
+  }: Record<'settled' | 'may_send', TimeId[]> & { least: TimeId } = places[0]
+  let range = { afterId: least, upTo }
+  let isUnsure = false
+  if (eventId !== null) {
+    const [event] = await askedPlaces(client, { webhookId, eventIds: [eventId] })
+    isUnsure = event?.place === 'in_flight' && !event.isRow
+    if (event?.place !== 'in_log' && !isUnsure) return { skipped: null, isUnsure: false }
+    range = { afterId: eventId - 1n, upTo: eventId }
+  }
+  const skip = { webhookId, entity, ...range, settled, maySend }
+  if (range.afterId >= range.upTo) return { skipped: null, isUnsure }
+  const near = await countPage(client, skip, range.afterId)
+  if (near.skipped === 0 && near.next === null) return { skipped: null, isUnsure }
+  const { entityType = null, entityId = null } = entity ?? {}
+  const { rows: made } = await insertSkip(client, { webhookId, entityType, entityId, ...range })
+  if (!made[0]) return { skipped: null, isUnsure: false }
+  await tellByHand(client, webhookId)
+  return { skipped: { ...skip, skipId: made[0].id }, isUnsure }
+}

@@ -1,0 +1,95 @@
+import type pg from 'pg'
+import { triggerOf } from '../../domain/event/trigger.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { openInStream } from '../aside/pulled.ts'
+import { statement } from '../database/statement.ts'
+import { isDelivered, placeIn } from '../log/waits.ts'
+import { askFor } from './ask.ts'
+import { isTaken, lockToSend, type NotSending } from './by-hand.ts'
+
+/** What became of the wish to send one event to a webhook once more. */
+export type Resent =
+  | NotSending
+  | { readonly state: 'no_event' | 'in_flight' }
+  /** The webhook has not the event's trigger. */
+  | { readonly state: 'not_wanted'; readonly trigger: string }
+  | {
+      readonly state: 'queued'
+      readonly entityType: string
+      readonly entityId: string
+      /** The event of the entity that is on its way or comes first, or null: this one is next. */
+      readonly behind: TimeId | null
+      /** A newer event of the entity was delivered, or is on its way: the receiver gets an older state after it. */
+      readonly newerDelivered: boolean
+    }
+
+/** How many of an entity's next events are looked at for one that was delivered: every holder waits meanwhile. */
+const newerEvents = 1_000
+
+/**
+ * Of an entity: what is in flight, as a row or by the stream, the oldest row, and whether a newer event than `eventId` was delivered, of the
+ * next `newerEvents`.
+ */
+const aroundEvent = statement(
+  'around_event',
+  { webhookId: 'int', entityType: 'text', entityId: 'text', share: 'smallint', eventId: 'bigint' },
+  p => `
+select
+  (select d.event_id from walhook.deliveries d
+   where d.webhook_id = ${p.webhookId} and d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and ${isTaken('d')}
+   order by d.event_id limit 1) as taken,
+  (select id
+   from (
+     select ${p.entityType} as entity_type, ${p.entityId} as entity_id, settled_up_to, may_send_up_to as up_to
+     from (${placeIn(p.webhookId, p.share)}) p
+   ) k
+   cross join lateral (${openInStream(p.webhookId, 'k', String(newerEvents))}) e
+   limit 1) as sent_by_stream,
+  (select event_id from walhook.deliveries
+   where webhook_id = ${p.webhookId} and entity_type = ${p.entityType} and entity_id = ${p.entityId}
+   order by event_id limit 1) as first,
+  exists (
+    select from (
+      select id from walhook.events
+      where entity_id = ${p.entityId} and entity_type = ${p.entityType} and id > ${p.eventId} order by id limit ${newerEvents}
+    ) e
+    where ${isDelivered(p.webhookId, 'e')}
+  ) as newer_delivered`,
+)
+
+/**
+ * Sends an event to a webhook once more, whatever became of it before and, unless `onlyWanted`, whether the webhook has its trigger or not:
+ * a replay of one event. It goes at its place in the order of its entity, and begins with the first attempt. What is under way right now
+ * is left alone. Run as a transaction of its own.
+ */
+export async function resendEvent(
+  client: pg.PoolClient,
+  input: { webhookId: number; eventId: TimeId; onlyWanted?: boolean },
+): Promise<Resent> {
+  const { webhookId, eventId } = input
+  const webhook = await lockToSend(client, webhookId)
+  if (!webhook.ok) return webhook.refusal
+  if (input.onlyWanted) {
+    const { rows } = await client.query('select entity_type, action_type from walhook.events where id = $1', [
+      eventId,
+    ])
+    if (!rows[0]) return { state: 'no_event' }
+    const trigger = triggerOf(rows[0].entity_type, rows[0].action_type)
+    if (!webhook.triggers.includes(trigger)) return { state: 'not_wanted', trigger }
+  }
+  const { events, asked } = await askFor(client, { webhookId, eventIds: [eventId], wish: 'resend' })
+  const [event] = events
+  if (!event) return { state: 'no_event' }
+  if (asked.length === 0) return { state: 'in_flight' }
+  const { entityType, entityId, share } = event
+  const { rows } = await aroundEvent(client, { webhookId, entityType, entityId, share, eventId })
+  const { taken, sent_by_stream, first, newer_delivered } = rows[0]
+  const inFlight: TimeId | null = taken ?? sent_by_stream
+  return {
+    state: 'queued',
+    entityType,
+    entityId,
+    behind: inFlight ?? (first === eventId ? null : first),
+    newerDelivered: newer_delivered || (inFlight !== null && inFlight > eventId),
+  }
+}

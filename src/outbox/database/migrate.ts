@@ -1,0 +1,121 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { Kysely, PostgresDialect, sql } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
+import type { Problem } from '../../domain/value/problem.ts'
+import type { Outbox } from './database.ts'
+
+const deadlock = '40P01'
+const mostDeadlocks = 10
+
+const folder = new URL('../../../migrations/', import.meta.url)
+
+async function readMigrations(): Promise<Record<string, Migration>> {
+  const files = (await readdir(folder)).filter(file => /^\d{4}_.*\.sql$/.test(file)).sort()
+  const entries = files.map(async file => {
+    const text = await readFile(new URL(file, folder), 'utf8')
+    return [
+      file.replace(/\.sql$/, ''),
+      {
+        up: db =>
+          sql
+            .raw(text)
+            .execute(db)
+            .then(() => {}),
+      },
+    ] as [string, Migration]
+  })
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+export type MigrationResult =
+  | { readonly ok: true; readonly applied: readonly string[] }
+  | { readonly ok: false; readonly reason: 'newer'; readonly unknown: readonly string[] }
+  | { readonly ok: false; readonly reason: 'failed'; readonly migration: string; readonly error: unknown }
+
+/**
+ * Brings the schema `walhook` up to this version: applies, in one transaction and under a lock, the SQL files
+ * of `migrations/` that were not yet applied. Any number of processes may call it at once. A schema with
+ * migrations that this version does not know was made by a newer walhook, and is left alone.
+ */
+export async function migrate(outbox: Outbox): Promise<MigrationResult> {
+  const known = await readMigrations()
+  let unknown: string[]
+  try {
+    unknown = await unknownMigrations(outbox)
+  } catch (error) {
+    return { ok: false, reason: 'failed', migration: 'the list of migrations', error }
+  }
+  if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
+  const migrator = new Migrator({
+    // Not to be destroyed: the pool is not its own.
+    db: new Kysely({ dialect: new PostgresDialect({ pool: outbox.pool }) }),
+    provider: { getMigrations: () => Promise.resolve(known) },
+    migrationTableSchema: 'walhook',
+    migrationTableName: 'migrations',
+    migrationLockTableName: 'migrations_lock',
+  })
+  let outcome = await migrator.migrateToLatest()
+  // A process that is at work took the same tables in another order, and Postgres chose us: all is as it was.
+  for (let i = 0; i < mostDeadlocks && (outcome.error as { code?: string })?.code === deadlock; i++)
+    outcome = await migrator.migrateToLatest()
+  const { error, results } = outcome
+  if (error) {
+    const failed = results?.find(result => result.status === 'Error')?.migrationName
+    return { ok: false, reason: 'failed', migration: failed ?? 'the list of migrations', error }
+  }
+  return { ok: true, applied: (results ?? []).map(result => result.migrationName) }
+}
+
+/** The migrations that this version of walhook brings and this database does not have yet. */
+export async function pendingMigrations(outbox: Outbox): Promise<string[]> {
+  const applied = new Set(await appliedMigrations(outbox))
+  return Object.keys(await readMigrations()).filter(name => !applied.has(name))
+}
+
+/** Those that this database has and this version of walhook does not know: a newer one has made them. */
+export async function unknownMigrations(outbox: Outbox): Promise<string[]> {
+  const known = await readMigrations()
+  return (await appliedMigrations(outbox)).filter(name => !(name in known))
+}
+
+async function appliedMigrations(outbox: Outbox): Promise<string[]> {
+  const exists = await outbox.pool.query(`select to_regclass('walhook.migrations') is not null as exists`)
+  if (!exists.rows[0].exists) return []
+  const { rows } = await outbox.pool.query<{ name: string }>(
+    `select name from walhook.migrations order by name`,
+  )
+  return rows.map(row => row.name)
+}
+
+/** The same as what was applied, or as a problem for a person to mend. */
+export function describeMigration(
+  result: MigrationResult,
+):
+  | { readonly ok: true; readonly applied: readonly string[] }
+  | { readonly ok: false; readonly problem: Problem } {
+  if (result.ok) return result
+  const what = 'schema walhook'
+  if (result.reason === 'newer')
+    return {
+      ok: false,
+      problem: {
+        code: 'outbox_newer',
+        what,
+        found: `made by a newer walhook (it has ${result.unknown.join(', ')})`,
+        mend: 'start that version, or a newer one',
+      },
+    }
+  const { code, message } = result.error as { code?: string; message: string }
+  const isForbidden = code === '42501'
+  return {
+    ok: false,
+    problem: {
+      code: 'outbox_migration',
+      what,
+      found: `${result.migration} could not be applied: ${message}`,
+      mend: isForbidden
+        ? 'let this role make its schema: grant create on database DATABASE to ROLE;  where the schema is there already: it must own it'
+        : 'nothing was changed; mend what the message says and start again',
+    },
+  }
+}

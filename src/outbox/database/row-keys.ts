@@ -1,0 +1,48 @@
+import type { Entity } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+
+/** What a statement is given to find entities and rows of deliveries by. */
+export const ofEntity = {
+  entity_type: ['text', (of: Entity) => of.entityType],
+  entity_id: ['text', (of: Entity) => of.entityId],
+} as const
+export const ofEvent = {
+  ...ofEntity,
+  event_id: ['bigint', (of: { readonly eventId: TimeId }) => of.eventId],
+} as const
+const ofWebhook = { webhook_id: ['int', (of: { readonly webhookId: number }) => of.webhookId] } as const
+export const ofBatch = { batch_id: ['bigint', (of: { readonly batchId: TimeId }) => of.batchId] } as const
+export const ofRowEntity = { ...ofWebhook, ...ofEntity } as const
+export const ofRow = { ...ofWebhook, ...ofEvent } as const
+
+/** `w`: the webhooks that have rows in a table, by a walk along its key that touches one entry for each. */
+export const webhooksOf = (table: string) => `
+recursive w as (
+  (select webhook_id from walhook.${table} order by webhook_id limit 1)
+  union all
+  select next.webhook_id from w cross join lateral (
+    select d.webhook_id from walhook.${table} d where d.webhook_id > w.webhook_id order by d.webhook_id limit 1
+  ) next
+)`
+
+/*
+ * Rows are looked up one by one, by their key, and changed where they were found (`ctid`). A join could be planned from the queue's side,
+ * which reads all of it, where the statistics are of a time when it was empty. `s` is an item of the statement.
+ */
+const ofS = (webhookId: string) =>
+  `webhook_id = ${webhookId} and entity_type = s.entity_type and entity_id = s.entity_id`
+
+/** The row of an event `s`. */
+export const rowOfS = (columns: string, webhookId = 's.webhook_id') => `lateral (
+  select ${columns} from walhook.deliveries where ${ofS(webhookId)} and event_id = s.event_id limit 1
+)`
+
+/** The oldest row of an entity `s`. */
+export const oldestOfS = (columns: string, webhookId = 's.webhook_id', lock = '') => `lateral (
+  select ${columns} from walhook.deliveries where ${ofS(webhookId)} order by event_id limit 1 ${lock}
+)`
+
+/** The rows of an entity `s`. */
+export const rowsOfS = (columns: string, webhookId: string, and: string) => `lateral (
+  select ${columns} from walhook.deliveries where ${ofS(webhookId)} and ${and} offset 0
+)`

@@ -1,0 +1,186 @@
+import type pg from 'pg'
+import type { Problem } from '../../domain/value/problem.ts'
+import type { ProblemCode } from '../../domain/value/problem-codes.ts'
+
+/**
+ * What decides how a session reads and writes values, how long it waits and how it plans. Defaults of the server, the
+ * database, the role, or `options` in the URL must not: each session sets these itself, and looks whether they took.
+ * Names that a server does not know are left out.
+ */
+export const sessionSettings: Readonly<Record<string, string>> = {
+  // How values are written.
+  TimeZone: 'UTC',
+  timezone_abbreviations: 'Default',
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  lc_monetary: 'C',
+  lc_numeric: 'C',
+  lc_time: 'C',
+  xmlbinary: 'base64',
+  xmloption: 'content',
+  quote_all_identifiers: 'off',
+  // How they are read, and what a statement means.
+  standard_conforming_strings: 'on',
+  backslash_quote: 'safe_encoding',
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+  search_path: '"$user", public',
+  // Postgres raises where it would otherwise hide rows.
+  row_security: 'off',
+  restrict_nonsystem_relation_kind: '',
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  default_table_access_method: 'heap',
+  check_function_bodies: 'on',
+  client_min_messages: 'warning',
+  exit_on_error: 'off',
+  // How long a statement may take is decided beside the statement.
+  statement_timeout: '0',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+  transaction_timeout: '0',
+  // Plans. All settings enable_… have their defaults, too.
+  jit: 'off',
+  plan_cache_mode: 'auto',
+  constraint_exclusion: 'partition',
+  cursor_tuple_fraction: '0.1',
+  from_collapse_limit: '8',
+  join_collapse_limit: '8',
+  geqo: 'on',
+  geqo_threshold: '12',
+  debug_parallel_query: 'off',
+  force_parallel_mode: 'off',
+}
+
+/** What only a superuser may set for a session: looked at, and set where it differs. */
+const privilegedSettings: Readonly<Record<string, string>> = {
+  session_replication_role: 'origin',
+  zero_damaged_pages: 'off',
+  ignore_checksum_failure: 'off',
+}
+
+/** The server ends a connection to a walhook that is gone, and with it its locks, after so many seconds. */
+const serverNoticesLossS = 30
+
+const literal = (text: string) => `'${text.replaceAll("'", "''")}'`
+const rowsOf = (settings: Readonly<Record<string, string>>) =>
+  Object.entries(settings)
+    .map(([name, value]) => `(${literal(name)}, ${literal(value)})`)
+    .join(', ')
+
+/**
+ * Sets everything and returns it as it is then, in one round trip. The timeout comes first: one of a millisecond would end the
+ * rest. A database in SQL_ASCII promises no encoding: asked for UTF-8, it refuses to send what is not, so its bytes come
+ * as they are. A commit that the outbox has confirmed is on disk: of `synchronous_commit`, `off` is not kept; how many standbys a commit waits for is the
+ * administrator's choice.
+ * The last settings have no effect, and show none, on a Unix socket.
+ */
+const settingsStatement = `
+set statement_timeout = 0;
+select s.name, s.value, pg_catalog.set_config(s.name, s.value, false) as shown
+from (
+  values ${rowsOf(sessionSettings)}
+  union all
+  select 'client_encoding',
+         case pg_catalog.current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end
+  union all
+  select 'synchronous_commit',
+         case pg_catalog.current_setting('synchronous_commit') when 'off' then 'on'
+         else pg_catalog.current_setting('synchronous_commit') end
+  union all
+  select name, boot_val from pg_catalog.pg_settings where pg_catalog.left(name, 7) = 'enable_' and setting <> boot_val
+) as s (name, value)
+where pg_catalog.current_setting(s.name, true) is not null;
+select p.name, p.setting from pg_catalog.pg_settings p
+join (values ${rowsOf(privilegedSettings)}) as w (name, value) on w.name = p.name
+where p.setting <> w.value;
+select pg_catalog.set_config(name, value, false)
+from (values ('tcp_user_timeout', '${serverNoticesLossS}s'), ('tcp_keepalives_idle', '10'),
+             ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '4')) as t (name, value);
+select pg_catalog.pg_backend_pid()::text as pid`
+
+/** Thrown where a connection can't be used as it is: for a person to mend. */
+export class ConnectionRefused extends Error {
+  readonly code: ProblemCode
+  readonly problem: Problem
+  constructor(code: ProblemCode, problem: Omit<Problem, 'code'>) {
+    super(`${problem.what}: ${problem.found}. Fix: ${problem.mend}`)
+    this.code = code
+    this.problem = { ...problem, code }
+  }
+}
+
+/**
+ * Makes a new session read, write, wait and plan as walhook means it, whatever the server's, the database's and the role's
+ * defaults are. Returns the id of the server's process. Throws `ConnectionRefused` where a setting does not take.
+ * https://www.postgresql.org/docs/current/config-setting.html
+ */
+export async function setUpSession(client: pg.ClientBase): Promise<number> {
+  const results = (await client.query(settingsStatement)) as unknown as pg.QueryResult[]
+  const [, settings, privileged, , backend] = results.map(({ rows }) => rows)
+  const [other] = settings!.filter(({ value, shown }) => value !== shown)
+  if (other)
+    throw new ConnectionRefused('setting_refused', {
+      what: `setting ${other.name}`,
+      found: `${JSON.stringify(other.shown)} although the session has set it to ${JSON.stringify(other.value)}`,
+      mend: 'connect to Postgres itself, or through a pooler in session mode that passes SET on',
+    })
+  for (const { name, setting } of privileged!) await setPrivileged(client, name, setting)
+  return Number(backend![0].pid)
+}
+
+const insufficientPrivilege = '42501'
+
+async function setPrivileged(client: pg.ClientBase, name: string, found: string): Promise<void> {
+  const wanted = privilegedSettings[name]!
+  try {
+    await client.query(`set ${name} = ${literal(wanted)}`)
+  } catch (error) {
+    if ((error as { code?: string }).code !== insufficientPrivilege) throw error
+    const { rows } = await client.query(
+      `select pg_catalog.format('alter role %1$I reset ${name}; alter role %1$I in database %2$I reset ${name}; alter database %2$I reset ${name};',
+                                session_user, pg_catalog.current_database()) as mend`,
+    )
+    throw new ConnectionRefused('setting_refused', {
+      what: `setting ${name}`,
+      found: `${found}, which only a superuser may change for a session`,
+      mend: `as a superuser, run: ${rows[0].mend}`,
+    })
+  }
+}
+
+/** Of a URL: what would decide instead of us. */
+const ours = [
+  'client_encoding',
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'query_timeout',
+  'replication',
+  'binary',
+]
+
+/**
+ * How every connection to Postgres is made, to the source and to the outbox. `options` of the URL are kept: they come first,
+ * and what `setUpSession` sets wins.
+ */
+export function connectionConfig(url: string, name: string): pg.ClientConfig {
+  return {
+    connectionString: withoutParameters(url, ours),
+    application_name: name,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+  }
+}
+
+function withoutParameters(url: string, names: readonly string[]): string {
+  const parsed = new URL(url)
+  if (!names.some(name => parsed.searchParams.has(name))) return url
+  for (const name of names) parsed.searchParams.delete(name)
+  return parsed.href
+}

@@ -1,0 +1,74 @@
+import type pg from 'pg'
+import { firstIdAt } from '../../domain/value/time-id.ts'
+import { isSkipped } from '../log/waits.ts'
+import { stateAt, wants } from '../log/wanted.ts'
+import { dayMs, partitionName } from './partitions.ts'
+
+type Client = Pick<pg.ClientBase, 'query'>
+
+/** So many webhooks are named at most. */
+const mostNamed = 10
+
+/** The webhooks, of those that are there, that have rows about events of a day ($1 to $2): what was set aside, or is in a batch. */
+const setAsideStatement = `
+select distinct d.webhook_id from walhook.deliveries d join walhook.webhooks w on w.id = d.webhook_id
+where d.event_id >= $1 and d.event_id < $2 limit ${mostNamed}`
+
+/**
+ * The webhooks whose place is before an event of a day that they want: $1 to $2, in the table `day`.
+ *
+ * - places: where each webhook is in each share: at a place of its own, or where all are that keep up
+ * - behind: those that are before the end of the day
+ */
+const behindStatement = (day: string) => `
+with places as (
+  select w.id as webhook_id, m.share, coalesce(o.settled_up_to, m.settled_up_to) as place
+  from walhook.webhooks w
+  cross join walhook.shares m
+  left join walhook.streams o on o.webhook_id = w.id and o.share = m.share
+), behind as (
+  select webhook_id, min(place) as place from places where place < $2 group by webhook_id
+)
+select b.webhook_id
+from behind b
+where exists (
+  select from walhook.${day} e
+  cross join lateral (${stateAt('b.webhook_id', 'e.webhooks_version')}) s
+  where e.id > greatest(b.place, $1::bigint - 1) and e.id < $2 and ${wants('e', 's')}
+    and e.id > (select place from places p where p.webhook_id = b.webhook_id and p.share = e.share)
+    and not ${isSkipped('b.webhook_id', 'e')}
+)
+order by 1 limit ${mostNamed}`
+
+/** The webhooks that still wait for events of a day, about ten of them at most. The day need not be attached any more, nor be there. */
+export async function whoHoldsDay(client: Client, startMs: number): Promise<number[]> {
+  const range = [firstIdAt(startMs), firstIdAt(startMs + dayMs)]
+  const day = partitionName('events', startMs)
+  const { rows: aside } = await client.query(setAsideStatement, range)
+  const { rows: there } = await client.query('select to_regclass($1) is not null as yes', [`walhook.${day}`])
+  const { rows: behind } = there[0].yes ? await client.query(behindStatement(day), range) : { rows: [] }
+  const ids = [...aside, ...behind].map(row => row.webhook_id as number)
+  return [...new Set(ids)].sort((a, b) => a - b)
+}
+
+/** Whether a request that the log has sent one of a day's events. */
+export async function isShownByLog(
+  client: Client,
+  startMs: number,
+  oldestInBatch: bigint | null,
+): Promise<boolean> {
+  if (oldestInBatch !== null && oldestInBatch < firstIdAt(startMs + dayMs)) return true
+  const { rows } = await client.query(
+    'select exists (select from walhook.attempts where event_id >= $1 and event_id < $2) as yes',
+    [firstIdAt(startMs), firstIdAt(startMs + dayMs)],
+  )
+  return rows[0].yes
+}
+
+/** The oldest event of a batch in the log: the index can't be asked for a range. */
+export async function oldestEventInBatch(client: Client): Promise<bigint | null> {
+  const { rows } = await client.query(
+    `select min(e.event_id) as oldest from walhook.attempts, unnest(event_ids) as e (event_id) where event_ids is not null`,
+  )
+  return rows[0].oldest
+}

@@ -1,0 +1,66 @@
+import type pg from 'pg'
+import { firstIdAt } from '../../domain/value/time-id.ts'
+import { type Outbox, transaction } from '../database/database.ts'
+
+const partitionedTables = ['events', 'attempts', 'ended_deliveries'] as const
+/** A table that is kept in days. */
+export type DayOf = (typeof partitionedTables)[number]
+
+export const dayMs = 86_400_000
+const daysAhead = 7
+
+/** Any number that nothing else in the database locks: the letters of "walhook". */
+const advisoryLock = 0x77616c68
+
+/**
+ * Makes the daily partitions of events, attempts and ended deliveries for yesterday, today and the next seven days (UTC) where
+ * they are missing, at the clock `nowMs`. Yesterday, because the clocks of two machines may differ around
+ * midnight. Any number of processes may call it at once.
+ */
+export async function ensurePartitions(outbox: Outbox, nowMs: number): Promise<void> {
+  const today = Math.floor(nowMs / dayMs) * dayMs
+  const days = Array.from({ length: daysAhead + 2 }, (_, i) => today + (i - 1) * dayMs)
+  const wanted = days.flatMap(startMs =>
+    partitionedTables.map(table => ({ table, name: partitionName(table, startMs), startMs })),
+  )
+  const missing = await partitionsMissing(
+    outbox.pool,
+    wanted.map(partition => partition.name),
+  )
+  if (missing.size === 0) return
+  await transaction(outbox.pool, async client => {
+    await client.query('select pg_advisory_xact_lock($1)', [advisoryLock])
+    for (const { table, name, startMs } of wanted.filter(partition => missing.has(partition.name))) {
+      if (!(await partitionsMissing(client, [name])).has(name)) continue
+      // Made by itself and then attached: "create … partition of" would wait for every open transaction on the parent,
+      // and all appends behind it. https://www.postgresql.org/docs/current/sql-altertable.html
+      await client.query(
+        `create table walhook.${name} (like walhook.${table} including defaults including constraints)`,
+      )
+      await client.query(
+        `alter table walhook.${table} attach partition walhook.${name}
+         for values from (${firstIdAt(startMs)}) to (${firstIdAt(startMs + dayMs)})`,
+      )
+    }
+  })
+}
+
+/** As events_20260131. */
+export function partitionName(table: DayOf, startMs: number): string {
+  return `${table}_${new Date(startMs).toISOString().slice(0, 10).replaceAll('-', '')}`
+}
+
+/** The first millisecond of a day that is written as in a partition's name: 20260131. */
+export function startOfDay(digits: string): number {
+  return Date.parse(`${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}T00:00:00Z`)
+}
+
+async function partitionsMissing(db: pg.Pool | pg.PoolClient, names: string[]): Promise<Set<string>> {
+  const { rows } = await db.query<{ name: string }>(
+    // Not by to_regclass: it may answer from a cache that has not heard yet of what another process has made.
+    `select name from unnest($1::text[]) as name
+     where not exists (select from pg_class where relname = name and relnamespace = 'walhook'::regnamespace)`,
+    [names],
+  )
+  return new Set(rows.map(row => row.name))
+}

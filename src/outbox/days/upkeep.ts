@@ -1,0 +1,95 @@
+import type { Log } from '../../runtime/log.ts'
+import { sleep } from '../../runtime/sleep.ts'
+import { advanceRetentionClock, type Clock, newestIdTime } from '../database/clock.ts'
+import type { Outbox } from '../database/database.ts'
+import { pruneAudit } from '../records/audit.ts'
+import { deleteLeftovers } from '../records/webhooks.ts'
+import { dayMs, ensurePartitions } from './partitions.ts'
+import { dropOldDays, type HeldDay, type Retention } from './retention.ts'
+
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+/** Of one process in an hour: after a stop of forty days, forty days are dropped within forty hours. */
+const dropStepMs = dayMs
+/** A process that starts again and again gets no further than this each time. */
+const firstStepMs = hourMs
+/** Clocks that differ by less are nobody's concern. */
+const differsMs = 60_000
+
+/** Days of the log and of events where something is about to be stored: now, and where the newest id is. */
+export async function ensureDays(outbox: Outbox, nowMs: number): Promise<{ idsAheadMs: number }> {
+  await ensurePartitions(outbox, nowMs)
+  const newest = (await newestIdTime(outbox)) ?? nowMs
+  // Ids go on from there, whatever the clock says.
+  if (newest > nowMs + dayMs) await ensurePartitions(outbox, newest)
+  return { idsAheadMs: Math.max(0, newest - nowMs) }
+}
+
+/**
+ * Keeps the days: makes them ahead each minute, so that a database whose clock jumps finds its day soon, and drops what is past
+ * its time each hour. Any process does it, one at a time. Says when clocks differ: this host's from the database's, and the
+ * newest id's from both.
+ */
+export async function keepDays(
+  outbox: Outbox,
+  options: { clock: Clock; keep: Retention & { readonly auditDays: number | null }; log: Log },
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, keep, log } = options
+  let droppedAtMs = Number.NEGATIVE_INFINITY
+  let stepMs = firstStepMs
+  const said = createSaid(log)
+  while (!signal.aborted) {
+    said('clock.host_differs', await clock.adjust(), {
+      because: "this host's clock differs from the database's, which is the one that counts",
+    })
+    const { idsAheadMs } = await ensureDays(outbox, clock.nowMs())
+    said('clock.ids_ahead', idsAheadMs, {
+      because: 'a clock was ahead when the newest event was stored: ids say a later time until it has come',
+    })
+    if (performance.now() - droppedAtMs >= hourMs) {
+      const { atMs, behindMs } = await advanceRetentionClock(outbox, stepMs)
+      stepMs = dropStepMs
+      if (behindMs > 2 * dayMs)
+        log.error('clock.jumped', {
+          days: Math.round(behindMs / dayMs),
+          because:
+            "the database's clock is far beyond the last run: old days are dropped a day at a time, each hour",
+        })
+      const { dropped, held } = await dropOldDays(outbox, atMs, keep)
+      if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
+      if (held.length > 0) log.warn('outbox.days_held', describeHeld(held))
+      // A process may have died while it deleted a webhook.
+      await deleteLeftovers(outbox)
+      if (keep.auditDays !== null) {
+        const pruned = await pruneAudit(outbox, atMs - keep.auditDays * dayMs)
+        if (pruned > 0) log.info('outbox.audit_pruned', { records: pruned })
+      }
+      droppedAtMs = performance.now()
+    }
+    await sleep(minuteMs, signal)
+  }
+}
+
+/** Which days are past their time and are kept, for which webhooks, and what ends that. */
+function describeHeld(held: readonly HeldDay[]) {
+  const webhookIds = [...new Set(held.flatMap(day => day.webhookIds))].sort((a, b) => a - b)
+  const [one] = webhookIds
+  return {
+    days: held.length,
+    oldest: new Date(Math.min(...held.map(({ startMs }) => startMs))).toISOString().slice(0, 10),
+    webhook_ids: webhookIds,
+    because: `events of these days wait for these webhooks, so they are kept beyond their time: mend the receiver, cancel what waits (POST /api/webhooks/${one}/cancel), or delete the webhook`,
+  }
+}
+
+/** Says a difference when it comes up, and again when it has changed by as much. */
+function createSaid(log: Log) {
+  const last = new Map<string, number>()
+  return (name: string, ms: number, facts: object) => {
+    const before = last.get(name) ?? 0
+    if (Math.abs(ms - before) < differsMs) return
+    last.set(name, ms)
+    if (Math.abs(ms) >= differsMs) log.warn(name, { seconds: Math.round(ms / 1000), ...facts })
+  }
+}

@@ -1,0 +1,126 @@
+import type { Skip } from '../../domain/delivery/skip.ts'
+import type { WebhookState } from '../../domain/event/wanted.ts'
+import type { Batching, Mode } from '../../domain/webhook/webhook.ts'
+import type { Sealed } from '../../domain/webhook/webhook-secrets.ts'
+import type { Outbox } from '../database/database.ts'
+import { statement } from '../database/statement.ts'
+import { sealedColumns, toSealed } from '../records/secrets.ts'
+import { toBatching } from '../records/webhooks.ts'
+
+/** What delivery needs to know of a webhook. */
+export type DeliverySettings = {
+  readonly id: number
+  readonly url: string
+  readonly sealed: Sealed
+  /** After how many ms the previous secret does not sign any more; null: there is none. */
+  readonly previousSecretEndsInMs: number | null
+  readonly mode: Mode
+  readonly batch: Batching | null
+  readonly withPrevious: boolean
+  /** Active by the admin's switch, and not disabled by walhook. */
+  readonly isActive: boolean
+  /** For how many ms nothing is sent because the receiver asked for it; null: it may be sent to. */
+  readonly heldInMs: number | null
+  /** By rising version: the newest, and those before it that an event of the log may still have been appended under. */
+  readonly states: readonly WebhookState[]
+  readonly skips: readonly Skip[]
+}
+
+/** The version that events after a place have at least: of the first that is there, or of the newest append. */
+const versionAfter = (place: string) => `coalesce(
+  (select webhooks_version from walhook.events where id > ${place} order by id limit 1),
+  (select max(webhooks_version) from walhook.positions),
+  0)`
+
+/**
+ * - changed: the webhooks that have changed since a version, each with its oldest place
+ * - told:    with the version that the first event after this place has at least. All from one snapshot: what is appended later has no older one.
+ */
+const readStatement = statement(
+  'delivery_settings',
+  { sinceVersion: 'int' },
+  p => `
+with main as materialized (
+  select coalesce(min(settled_up_to), 0) as place from walhook.shares
+), main_version as materialized (
+  select ${versionAfter('(select place from main)')} as version
+), changed as (
+  select w.*, own.place as own_place
+  from walhook.webhooks w
+  left join lateral (select min(settled_up_to) as place from walhook.streams where webhook_id = w.id) own on true
+  where w.changed_in_version > ${p.sinceVersion}
+), told as (
+  select c.*, least(c.own_place, main.place) as place,
+         case when c.own_place < main.place then ${versionAfter('c.own_place')} else main_version.version end as oldest_version
+  from changed c, main, main_version
+)
+select (select version from walhook.webhooks_version) as version, (select count(*)::int from walhook.webhooks) as count, w.id, w.url, ${sealedColumns},
+       (extract(epoch from w.previous_secret_expires_at - clock_timestamp()) * 1000)::float8 as previous_ends_in_ms,
+       w.mode, w.batch_max_events, w.batch_max_wait_ms, w.previous as with_previous,
+       w.is_active and w.disabled_at is null as is_active,
+       (extract(epoch from w.held_until - clock_timestamp()) * 1000)::float8 as held_in_ms,
+       states.json as states, skips.json as skips
+from (select) one
+left join told w on true
+left join lateral (
+  select json_agg(json_build_object(
+           'version', version, 'isActive', is_active and disabled_reason is null, 'triggers', triggers,
+           'updateFields', update_fields) order by version) as json
+  from walhook.webhook_states s
+  where s.webhook_id = w.id and s.version >= coalesce(
+    (select max(version) from walhook.webhook_states where webhook_id = w.id and version <= w.oldest_version), 0)
+) states on true
+left join lateral (
+  select json_agg(json_build_object(
+           'entityType', entity_type, 'entityId', entity_id, 'afterId', after_id::text, 'upTo', up_to::text)) as json
+  from walhook.skips k where k.webhook_id = w.id and k.up_to > w.place
+) skips on true
+order by w.id`,
+)
+
+/**
+ * The webhooks that have changed since a version (-1: all of them), and the version that this is. `gone` are those of the known
+ * ones that were deleted.
+ */
+export async function readDeliverySettings(
+  outbox: Pick<Outbox, 'pool'>,
+  known: { readonly sinceVersion: number; readonly ids: ReadonlySet<number> },
+): Promise<{ version: number; webhooks: DeliverySettings[]; gone: number[] }> {
+  const { rows } = await readStatement(outbox.pool, { sinceVersion: known.sinceVersion })
+  const { version, count } = rows[0]
+  const webhooks = rows.filter(row => row.id !== null).map(toSettings)
+  // What there is and is not known has changed: where the numbers agree, all that is known is there.
+  const all = new Set([...known.ids, ...webhooks.map(({ id }) => id)])
+  if (all.size === count) return { version, webhooks, gone: [] }
+  const { rows: there } = await outbox.pool.query('select id from walhook.webhooks')
+  const ids = new Set(there.map(row => row.id))
+  return { version, webhooks, gone: [...known.ids].filter(id => !ids.has(id)) }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+function toSettings(row: any): DeliverySettings {
+  const sealed = toSealed(row)
+  return {
+    id: row.id,
+    url: row.url,
+    sealed,
+    previousSecretEndsInMs: sealed.previousSecret === null ? null : row.previous_ends_in_ms,
+    mode: row.mode,
+    batch: toBatching(row),
+    withPrevious: row.with_previous,
+    isActive: row.is_active,
+    heldInMs: row.held_in_ms > 0 ? row.held_in_ms : null,
+    states: row.states ?? [],
+    skips: ((row.skips ?? []) as SkipRow[]).map(toSkip),
+  }
+}
+
+type SkipRow = { entityType: string | null; entityId: string | null; afterId: string; upTo: string }
+
+function toSkip({ entityType, entityId, afterId, upTo }: SkipRow): Skip {
+  return {
+    entity: entityType === null || entityId === null ? null : { entityType, entityId },
+    afterId: BigInt(afterId),
+    upTo: BigInt(upTo),
+  }
+}

@@ -1,0 +1,260 @@
+import type pg from 'pg'
+import type { ShareOf } from '../../domain/delivery/share-plan.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { dissolveBatches } from '../aside/dissolve-batches.ts'
+import { type Outbox, transaction } from '../database/database.ts'
+import { asHolder, lockHolderAlone, lockJoining } from '../database/fence.ts'
+import { fields } from '../database/fields.ts'
+import { oldestOfS } from '../database/row-keys.ts'
+import { statement } from '../database/statement.ts'
+
+/**
+ * A holder is a process that delivers. Its row lives as long as it does:
+ *
+ * | state | seen by | who moves it on |
+ * |---|---|---|
+ * | alive | its beat grows | itself: a beat each second |
+ * | silent | the same beat for some seconds of another one's clock, the fewer where its session has ended | its next beat, or a takeover |
+ * | gone | no row | nobody: what it still settles is logged, and changes nothing (it is fenced); it joins anew |
+ */
+export type Holder = {
+  readonly id: number
+  readonly beat: bigint
+  /** Its session is there: it has not been killed, and its link is not known to be cut. */
+  readonly hasSession: boolean
+}
+
+/** A lock that is held for as long as the session of a holder is there. */
+const sessionLocks = 0x73657373
+
+/** What a beat tells of the others, as of one moment. */
+export type Beat = {
+  readonly holders: readonly Holder[]
+  readonly shares: readonly ShareOf[]
+  readonly webhooksVersion: number
+  /** The newest event of the log. */
+  readonly head: TimeId
+}
+
+/** A share and its place: everything up to it is delivered, set aside or not wanted. */
+export type HeldShare = {
+  readonly share: number
+  readonly settledUpTo: TimeId
+}
+
+/** Becomes a holder: nothing that it sends is under way `aliveMs` after its last beat. */
+export async function join(
+  outbox: Outbox,
+  { aliveMs }: { aliveMs: number },
+): Promise<{ readonly holderId: number }> {
+  return await transaction(outbox.pool, async client => {
+    await lockJoining(client)
+    const { rows } = await client.query(
+      `insert into walhook.holders (alive_until) values (clock_timestamp() + $1 * interval '1 ms') returning id`,
+      [aliveMs],
+    )
+    return { holderId: rows[0].id }
+  })
+}
+
+const told = `
+select (select json_agg(json_build_object('id', id, 'beat', beat::text, 'hasSession', id in (select holder_id from sessions)) order by id)
+        from walhook.holders) as holders,
+       (select json_agg(json_build_object('share', share, 'holderId', holder_id) order by share) from walhook.shares)
+         as shares,
+       (select version from walhook.webhooks_version) as webhooks_version,
+       (select coalesce(max(last_event_id), 0) from walhook.positions) as head
+from mine`
+
+const sessions = `
+sessions as materialized (
+  select objid::bigint as holder_id from pg_locks
+  where locktype = 'advisory' and classid = ${sessionLocks}::bigint::oid and objsubid = 2 and granted
+    and database = (select oid from pg_database where datname = current_database())
+)`
+
+/** The others are read as they were when the statement began: of this holder, the beat before. */
+const beatStatement = statement(
+  'beat',
+  { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
+  p => `
+with ${sessions}, mine as (
+  update walhook.holders
+  set beat = beat + 1, alive_until = clock_timestamp() + ${p.aliveMs} * interval '1 ms',
+      may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo})
+  where id = ${p.holderId}
+  returning id
+)
+${told}`,
+)
+
+const hearStatement = statement(
+  'hear',
+  { holderId: 'int' },
+  p => `with ${sessions}, mine as (select id from walhook.holders where id = ${p.holderId}) ${told}`,
+)
+
+/**
+ * Lives on for `aliveMs`, counted from no earlier than the call, and may send events up to `maySendUpTo`. Returns what it
+ * hears of the others; null: it is fenced. It waits for no settlement.
+ */
+export async function beat(
+  outbox: Outbox,
+  given: { holderId: number; aliveMs: number; maySendUpTo: TimeId },
+): Promise<Beat | null> {
+  return toBeat(await beatStatement(outbox.pool, given))
+}
+
+/** What a beat would tell, without one: it writes nothing. */
+export async function hear(outbox: Outbox, given: { holderId: number }): Promise<Beat | null> {
+  return toBeat(await hearStatement(outbox.pool, given))
+}
+
+function toBeat({ rows: [row] }: pg.QueryResult): Beat | null {
+  if (!row) return null
+  const holders = (row.holders as (Omit<Holder, 'beat'> & { beat: string })[]).map(each => ({
+    ...each,
+    beat: BigInt(each.beat),
+  }))
+  return { ...fields<Beat>(row), holders }
+}
+
+/**
+ * Keeps a session for a holder, which ends with its process: others see at once that it was killed. Behind a pooler that shares sessions it
+ * says nothing, and they wait longer. `onLost` is called when it has ended by itself.
+ */
+export async function holdSession(
+  outbox: Outbox,
+  holderId: number,
+  onLost: () => void,
+): Promise<{ end(): void }> {
+  const client = await outbox.pool.connect()
+  let isEnded = false
+  const lost = () => {
+    if (isEnded) return
+    isEnded = true
+    client.release(true)
+    onLost()
+  }
+  client.on('error', lost)
+  client.on('end', lost)
+  try {
+    await client.query('select pg_advisory_lock($1, $2)', [sessionLocks, holderId])
+  } catch (error) {
+    lost()
+    throw error
+  }
+  return {
+    end() {
+      isEnded = true
+      client.release(true)
+    },
+  }
+}
+
+const claimSharesStatement = `
+with free as materialized (
+  select share from walhook.shares where holder_id is null order by share limit $2 for update skip locked
+)
+update walhook.shares s
+set holder_id = $1
+from free f
+where s.share = f.share`
+
+/**
+ * Serves up to `most` free shares more from now on. Returns all that it serves, also those that were claimed when the answer was lost;
+ * none, where it is fenced.
+ */
+export async function claimShares(
+  outbox: Outbox,
+  { holderId, most }: { holderId: number; most: number },
+): Promise<readonly HeldShare[]> {
+  const held = await asHolder(outbox, holderId, async client => {
+    if (most > 0) await client.query(claimSharesStatement, [holderId, most])
+    const { rows } = await client.query(
+      'select share, settled_up_to from walhook.shares where holder_id = $1 order by share',
+      [holderId],
+    )
+    return rows.map(fields<HeldShare>)
+  })
+  return held ?? []
+}
+
+/**
+ * Gives shares back, for any holder to claim. Their progress must be saved, and what is under way set aside as taken: it is
+ * settled afterwards as before.
+ */
+export async function releaseShares(
+  outbox: Outbox,
+  { holderId, shares }: { holderId: number; shares: readonly number[] },
+): Promise<void> {
+  if (shares.length === 0) return
+  await transaction(outbox.pool, async client => {
+    // What it settles at this moment counts on holding them.
+    await lockHolderAlone(client, holderId)
+    await client.query(
+      'update walhook.shares set holder_id = null where holder_id = $1 and share = any($2::smallint[])',
+      [holderId, shares],
+    )
+  })
+}
+
+/**
+ * Stops being a holder: everything that it sent is settled, and its progress saved. Shares that are left are free. What it
+ * had taken all the same may be under way, and is due when that has ended.
+ */
+export async function leave(outbox: Outbox, { holderId }: { holderId: number }): Promise<void> {
+  await transaction(outbox.pool, async client => {
+    await lockHolderAlone(client, holderId)
+    const { rows } = await client.query('select alive_until from walhook.holders where id = $1 for update', [
+      holderId,
+    ])
+    if (rows.length === 0) return
+    await freeTaken(client, { holderId, notBefore: rows[0].alive_until })
+    await client.query('update walhook.shares set holder_id = null where holder_id = $1', [holderId])
+    await client.query('delete from walhook.holders where id = $1', [holderId])
+  })
+}
+
+/**
+ * By hand, something older of the entity may have come before what was taken: it has waited for that. Until then nobody makes rows
+ * of these shares due earlier.
+ */
+const freeRowsStatement = `
+with freed as (
+  update walhook.deliveries
+  set due_at = case when due_at = 'infinity' then $2 else greatest(due_at, $2) end, taken_by = null
+  where taken_by = $1
+  returning webhook_id, entity_type, entity_id, share
+), waiting as (
+  update walhook.shares set wait_until = greatest(wait_until, $2) where share = any(select share from freed)
+), oldest as materialized (
+  select distinct o.ctid, o.due_at, o.batch_id
+  from freed s
+  cross join ${oldestOfS('ctid, due_at, batch_id, taken_by')} o
+  where o.taken_by is null
+)
+update walhook.deliveries d set due_at = $2
+from oldest o
+where d.ctid = o.ctid and o.due_at = 'infinity' and o.batch_id is null`
+
+const freeBatchesStatement = `
+with freed as (
+  update walhook.batches set due_at = greatest(due_at, $2), taken_by = null where taken_by = $1 returning webhook_id, share
+), waiting as (
+  update walhook.shares set wait_until = greatest(wait_until, $2) where share = any(select share from freed)
+)
+select webhook_id from freed`
+
+/** Makes what a holder had taken due when nothing of it is under way any more. */
+export async function freeTaken(
+  client: pg.ClientBase,
+  { holderId, notBefore }: { holderId: number; notBefore: Date },
+): Promise<void> {
+  await client.query(freeRowsStatement, [holderId, notBefore])
+  const { rows } = await client.query(freeBatchesStatement, [holderId, notBefore])
+  await dissolveBatches(
+    client,
+    rows.map(row => row.webhook_id),
+  )
+}

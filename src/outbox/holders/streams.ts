@@ -1,0 +1,113 @@
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { asHolder } from '../database/fence.ts'
+import { fields } from '../database/fields.ts'
+import { rows, statement } from '../database/statement.ts'
+
+/** The place of a webhook that is behind, in one share. One that keeps up has none: the share's place is its own. */
+export type OwnPlace = {
+  readonly webhookId: number
+  readonly share: number
+  /** Everything up to here that the webhook wants is delivered or set aside. */
+  readonly settledUpTo: TimeId
+  /** Nothing newer has been sent. */
+  readonly maySendUpTo: TimeId
+}
+
+/** The places of the webhooks that are behind in these shares. */
+export async function readStreams(outbox: Outbox, shares: readonly number[]): Promise<OwnPlace[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'read_streams',
+    text: `select webhook_id, share, settled_up_to, may_send_up_to from walhook.streams
+           where share = any($1::smallint[])`,
+    values: [shares],
+  })
+  return rows.map(fields<OwnPlace>)
+}
+
+type Share = { readonly share: number; readonly settledUpTo: TimeId }
+type Place = { readonly webhookId: number; readonly share: number }
+
+const saveMain = statement(
+  'save_main',
+  {
+    holderId: 'int',
+    places: rows<Share>({
+      share: ['smallint', of => of.share],
+      settled_up_to: ['bigint', of => of.settledUpTo],
+    }),
+  },
+  p => `
+update walhook.shares s
+set settled_up_to = greatest(s.settled_up_to, p.settled_up_to)
+from ${p.places('p')}
+where s.share = p.share and s.holder_id = ${p.holderId}`,
+)
+
+/** Of a webhook that was deleted meanwhile nothing is left. */
+const saveStreams = statement(
+  'save_streams',
+  {
+    holderId: 'int',
+    streams: rows<OwnPlace>({
+      webhook_id: ['int', of => of.webhookId],
+      share: ['smallint', of => of.share],
+      settled_up_to: ['bigint', of => of.settledUpTo],
+      may_send_up_to: ['bigint', of => of.maySendUpTo],
+    }),
+  },
+  p => `
+insert into walhook.streams as t (webhook_id, share, settled_up_to, may_send_up_to)
+select webhook_id, share, settled_up_to, greatest(settled_up_to, may_send_up_to)
+from ${p.streams('p')}
+where exists (select from walhook.webhooks w where w.id = p.webhook_id offset 0)
+  and exists (select from walhook.shares s where s.share = p.share and s.holder_id = ${p.holderId} offset 0)
+on conflict (webhook_id, share) do update
+  set settled_up_to = greatest(t.settled_up_to, excluded.settled_up_to),
+      may_send_up_to = greatest(t.may_send_up_to, excluded.may_send_up_to)`,
+)
+
+const endStreams = statement(
+  'end_streams',
+  {
+    holderId: 'int',
+    gone: rows<Place>({ webhook_id: ['int', of => of.webhookId], share: ['smallint', of => of.share] }),
+  },
+  p => `
+with gone as materialized (
+  select t.ctid
+  from ${p.gone('g')}
+  cross join lateral (
+    select ctid from walhook.streams where webhook_id = g.webhook_id and share = g.share limit 1
+  ) t
+  where exists (select from walhook.shares s where s.share = g.share and s.holder_id = ${p.holderId} offset 0)
+)
+delete from walhook.streams t using gone where t.ctid = gone.ctid`,
+)
+
+/** How far a holder has come. */
+export type Progress = {
+  readonly holderId: number
+  /** Of the webhooks that keep up, in the shares that it serves. */
+  readonly main: readonly Share[]
+  /** Webhooks that are behind, or fall behind now. */
+  readonly streams: readonly OwnPlace[]
+  /** Webhooks that have caught up: from now on the share's place is theirs. */
+  readonly gone: readonly Place[]
+}
+
+/**
+ * Saves how far a holder has come, in one commit; places only move on. Nothing newer than what is saved here may be sent
+ * before it has returned. False: the holder is fenced, and nothing is saved.
+ */
+export async function saveProgress(outbox: Outbox, progress: Progress): Promise<boolean> {
+  const { holderId, main, streams, gone } = progress
+  const saved = await asHolder(outbox, holderId, client =>
+    Promise.all([
+      main.length > 0 && saveMain(client, { holderId, places: main }),
+      streams.length > 0 && saveStreams(client, { holderId, streams }),
+      gone.length > 0 && endStreams(client, { holderId, gone }),
+    ]),
+  )
+  return saved !== null
+}

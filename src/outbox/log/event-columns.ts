@@ -1,0 +1,113 @@
+import { shareOf } from '../../domain/delivery/share.ts'
+import type { StoredEvent } from '../../domain/event/event.ts'
+import { arrayLiteral, type BinaryArray, itemAt, openArray, sliceArray } from '../database/binary-array.ts'
+
+/**
+ * Events on their way into the outbox, written down column by column, as `append` sends them. The events themselves
+ * need not be kept meanwhile, and what they were written into is used again after `clear`.
+ */
+export type EventColumns = {
+  add(event: StoredEvent): void
+  count(): number
+  /** How many bytes the columns take by now. */
+  bytes(): number
+  clear(): void
+  /** Some of the events, by their place, in columns of their own. */
+  slice(from: number, to: number): EventColumns
+  /** What identifies an event, by its place. */
+  at(
+    place: number,
+  ): Pick<StoredEvent, 'entityType' | 'entityId' | 'commitLsn' | 'index'> & { readonly actionType: string }
+  /** Arrays for a statement's parameters: views, good until the next `add` or `clear`. */
+  values(): EventArrays
+}
+
+const listOf = (texts: readonly string[] | null | undefined) => (texts ? arrayLiteral(texts) : null)
+
+/** The columns, under the names that they have in the table; of lists, the texts. */
+export const eventColumns = {
+  id: ['bigint', (event: StoredEvent) => event.id],
+  share: ['smallint', (event: StoredEvent) => shareOf(event.entityType, event.entityId)],
+  commit_lsn: ['pg_lsn', (event: StoredEvent) => event.commitLsn],
+  index_in_transaction: ['int', (event: StoredEvent) => event.index],
+  entity_type: ['text', (event: StoredEvent) => event.entityType],
+  entity_id: ['text', (event: StoredEvent) => event.entityId],
+  action_type: ['text', (event: StoredEvent) => event.actionType],
+  committed_at: ['timestamptz', (event: StoredEvent) => event.committedAt],
+  body: ['text', (event: StoredEvent) => event.body],
+  // Without REPLICA IDENTITY FULL no event has any of these, and nothing of them is sent.
+  previous: ['text', ({ facts }: StoredEvent) => facts?.previous ?? null],
+  changed: ['text', ({ facts }: StoredEvent) => listOf(facts?.changed)],
+  omitted: ['text', ({ facts }: StoredEvent) => listOf(facts?.omitted)],
+} as const
+
+type EventArrays = { readonly [Name in keyof typeof eventColumns]: Buffer | null }
+
+/** Opens columns without an event. */
+export function openEventColumns(): EventColumns {
+  const columns = Object.entries(eventColumns).map(([name, [type, pick]]) => ({
+    name,
+    pick: pick as (event: StoredEvent) => unknown,
+    array: openArray(type) as BinaryArray<unknown>,
+  }))
+  let count = 0
+  const values = () =>
+    Object.fromEntries(columns.map(({ name, array }) => [name, array.valueOrNull()])) as EventArrays
+
+  return {
+    ...viewOf(values, () => count),
+    add(event) {
+      for (const { array, pick } of columns) array.add(pick(event))
+      count++
+    },
+    bytes: () => columns.reduce((sum, { array }) => sum + array.bytes(), 0),
+    clear() {
+      for (const { array } of columns) array.clear()
+      count = 0
+    },
+  }
+}
+
+/** What can be read of columns. */
+function viewOf(values: () => EventArrays, count: () => number) {
+  const text = (array: Buffer, place: number) => itemAt(array, place).toString('utf8')
+  return {
+    values,
+    count,
+    at(place: number) {
+      const arrays = values()
+      return {
+        entityType: text(arrays.entity_type!, place),
+        entityId: text(arrays.entity_id!, place),
+        actionType: text(arrays.action_type!, place),
+        commitLsn: itemAt(arrays.commit_lsn!, place).readBigUInt64BE(),
+        index: itemAt(arrays.index_in_transaction!, place).readInt32BE(),
+      }
+    },
+    slice(from: number, to: number): EventColumns {
+      const sliced = Object.fromEntries(
+        Object.entries(values()).map(([name, array]) => [name, array && sliceArray(array, from, to)]),
+      ) as EventArrays
+      return {
+        ...viewOf(
+          () => sliced,
+          () => to - from,
+        ),
+        bytes: () => Object.values(sliced).reduce((sum, array) => sum + (array?.length ?? 0), 0),
+        add: readOnly,
+        clear: readOnly,
+      }
+    },
+  }
+}
+
+function readOnly(): never {
+  throw new Error('these columns are a part of others')
+}
+
+/** The columns of a list of events. */
+export function eventColumnsOf(events: readonly StoredEvent[]): EventColumns {
+  const columns = openEventColumns()
+  for (const event of events) columns.add(event)
+  return columns
+}

@@ -1,0 +1,145 @@
+import { shareOf } from '../../domain/delivery/share.ts'
+import type { ActionType, StoredEvent } from '../../domain/event/event.ts'
+import type { Wantable } from '../../domain/event/wanted.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { statement } from '../database/statement.ts'
+import { isSkipped } from './waits.ts'
+import { stateAt, wants } from './wanted.ts'
+
+/** An event as delivery reads it. */
+export type LogEvent = Wantable & {
+  readonly id: TimeId
+  readonly share: number
+  readonly entityId: string
+  readonly body: string
+  /** As in `EventFacts`. */
+  readonly previous: string | null
+  readonly omitted: readonly string[] | null
+}
+
+/** A page of the log. Everything up to `readUpTo` was looked at; whoever reads on does it from there. */
+export type LogPage = { readonly events: readonly LogEvent[]; readonly readUpTo: TimeId }
+
+const eventColumns = `
+e.id, e.share, e.entity_type, e.entity_id, e.action_type, e.body, e.previous, e.omitted, e.changed, e.webhooks_version,
+e.only_webhook_id`
+
+/** What an event takes in memory, about; a text that is stored apart is not read for it. */
+const bytesOf = 'octet_length(e.body) + coalesce(octet_length(e.previous), 0) + 200'
+
+/**
+ * One process appends, and commits one append after the other, so ids become visible in their order: who has seen an id sees all
+ * below it, from then on. All of a page comes from one snapshot.
+ */
+const readStatement = statement(
+  'read_log',
+  { after: 'bigint', limit: 'int', maxBytes: 'bigint' },
+  p => `
+select ${eventColumns}
+from (
+  select e.*, sum(${bytesOf}) over (order by e.id) - (${bytesOf}) as bytes_before
+  from (select * from walhook.events where id > ${p.after} order by id limit ${p.limit}) e
+) e
+where bytes_before < ${p.maxBytes}
+order by e.id`,
+)
+
+/** Reads on in the log from an id: at most `limit` events, and no more where they take `maxBytes` bytes; at least one, if there is one. */
+export async function readLog(
+  outbox: Pick<Outbox, 'pool'>,
+  from: { readonly after: TimeId; readonly limit: number; readonly maxBytes: number },
+): Promise<LogPage> {
+  const { rows } = await readStatement(outbox.pool, { ...from, maxBytes: BigInt(from.maxBytes) })
+  const events = rows.map(fromRow)
+  return { events, readUpTo: events.at(-1)?.id ?? from.after }
+}
+
+/**
+ * - scanned: the next events of the log, of all shares
+ * - wanted:  those of the given shares that the webhook wants and no admin has cancelled
+ * - fitting: as many of them as fit
+ */
+const readForStatement = statement(
+  'read_log_for',
+  { webhookId: 'int', shares: 'smallint[]', after: 'bigint', scan: 'int', maxBytes: 'bigint' },
+  p => `
+with scanned as (
+  select * from walhook.events where id > ${p.after} order by id limit ${p.scan}
+), wanted as (
+  select ${eventColumns}, sum(${bytesOf}) over (order by e.id) - (${bytesOf}) as bytes_before
+  from scanned e
+  cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
+  where e.share = any (${p.shares}) and ${wants('e', 's')}
+    and not ${isSkipped(p.webhookId, 'e')}
+), fitting as (
+  select * from wanted where bytes_before < ${p.maxBytes}
+)
+select told.*, e.*
+from (
+  select (select max(id) from scanned) as scanned_up_to, (select count(*) from wanted) as wanted,
+         (select count(*) from fitting) as fitting
+) told
+left join fitting e on true
+order by e.id`,
+)
+
+/**
+ * Reads on in the log for one webhook, which is behind: the events of `shares` that it wants and that were not cancelled. At most `scan`
+ * events of the log are looked at, and no more are returned where they take `maxBytes` bytes.
+ */
+export async function readLogFor(
+  outbox: Pick<Outbox, 'pool'>,
+  from: {
+    readonly webhookId: number
+    readonly shares: readonly number[]
+    readonly after: TimeId
+    readonly scan: number
+    readonly maxBytes: number
+  },
+): Promise<LogPage> {
+  const { rows } = await readForStatement(outbox.pool, { ...from, maxBytes: BigInt(from.maxBytes) })
+  const { scanned_up_to, wanted, fitting } = rows[0]
+  const events = rows.filter(row => row.id !== null).map(fromRow)
+  const readUpTo = wanted > fitting ? events.at(-1)!.id : (scanned_up_to ?? from.after)
+  return { events, readUpTo }
+}
+
+/** An event that was just appended, as it would be read. */
+export function toLogEvent(
+  event: StoredEvent,
+  webhooksVersion: number,
+  onlyWebhookId: number | null,
+): LogEvent {
+  const { id, entityType, entityId, actionType, body, facts } = event
+  return {
+    id,
+    share: shareOf(entityType, entityId),
+    entityType,
+    entityId,
+    actionType,
+    body,
+    previous: facts?.previous ?? null,
+    omitted: facts?.omitted ?? null,
+    changed: facts?.changed ?? null,
+    webhooksVersion,
+    onlyWebhookId,
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+function fromRow(row: any): LogEvent {
+  return {
+    id: row.id,
+    share: row.share,
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    actionType: row.action_type as ActionType,
+    body: row.body,
+    previous: row.previous,
+    omitted: row.omitted,
+    changed: row.changed,
+    webhooksVersion: row.webhooks_version,
+    onlyWebhookId: row.only_webhook_id,
+  }
+}

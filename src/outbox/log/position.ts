@@ -1,0 +1,114 @@
+import type pg from 'pg'
+import { formatLsn, type Lsn, parseLsn } from '../../domain/value/lsn.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+
+/** How far a slot's changes are stored. */
+export type Position = {
+  /** Of the Postgres cluster that was captured: its changes can't be continued with another's. */
+  readonly systemIdentifier: string
+  /** Every transaction up to and including this commit is in the outbox. */
+  readonly commitLsn: Lsn
+  /** How far the slot may have been confirmed; null where an older walhook did not note it. */
+  readonly confirmedLsn: Lsn | null
+  readonly lastEventId: TimeId
+  /** Up to where the WAL went when events last told what the tables have; null where they never did. */
+  readonly readLsn: Lsn | null
+}
+
+/** The position of a slot, or null where it has never been captured into this outbox. */
+export async function readPosition(outbox: Outbox, slotName: string): Promise<Position | null> {
+  const { rows } = await outbox.pool.query(
+    `select system_identifier, commit_lsn, confirmed_lsn, last_event_id, read_lsn from walhook.positions where slot_name = $1`,
+    [slotName],
+  )
+  const [row] = rows
+  const orNull = (lsn: string | null) => (lsn === null ? null : parseLsn(lsn))
+  return row
+    ? {
+        ...fields<Position>(row),
+        commitLsn: parseLsn(row.commit_lsn),
+        confirmedLsn: orNull(row.confirmed_lsn),
+        readLsn: orNull(row.read_lsn),
+      }
+    : null
+}
+
+/** Whether a slot was captured into this outbox before, which need not be migrated yet. */
+export async function hasPosition(db: pg.Pool, slotName: string): Promise<boolean> {
+  const { rows } = await db.query(`select to_regclass('walhook.positions') is not null as exists`)
+  if (!rows[0].exists) return false
+  return (await db.query('select from walhook.positions where slot_name = $1', [slotName])).rowCount === 1
+}
+
+/**
+ * Records where the capture of a slot begins. Changes nothing where a position of it is already there; refused by
+ * `positions_only_one` where another slot's is: one process appends to an outbox, so that ids rise in the order of commits.
+ */
+export async function createPosition(
+  db: pg.Pool | pg.PoolClient,
+  slotName: string,
+  start: { systemIdentifier: string; commitLsn: Lsn },
+): Promise<void> {
+  await db.query(
+    `insert into walhook.positions (slot_name, system_identifier, commit_lsn, confirmed_lsn) values ($1, $2, $3, $3)
+     on conflict (slot_name) do nothing`,
+    [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
+  )
+}
+
+/**
+ * Notes that the slot is confirmed up to `confirmedLsn` at most, the position being `commitLsn`. Returns false where
+ * it is not: another process captures now.
+ */
+export async function noteConfirmed(
+  outbox: Outbox,
+  slotName: string,
+  at: { commitLsn: Lsn; confirmedLsn: Lsn },
+): Promise<boolean> {
+  const { rowCount } = await outbox.pool.query(
+    `update walhook.positions set confirmed_lsn = $3, updated_at = now()
+     where slot_name = $1 and commit_lsn = $2`,
+    [slotName, formatLsn(at.commitLsn), formatLsn(at.confirmedLsn)],
+  )
+  return rowCount === 1
+}
+
+/** Sets the position of a slot that begins anew: from `commitLsn` on, in this cluster. Ids go on rising. */
+export async function restartPosition(
+  db: pg.PoolClient,
+  slotName: string,
+  start: { systemIdentifier: string; commitLsn: Lsn },
+): Promise<TimeId> {
+  const { rows } = await db.query(
+    `update walhook.positions
+     set system_identifier = $2, commit_lsn = $3, confirmed_lsn = $3, read_lsn = null, updated_at = now()
+     where slot_name = $1 returning last_event_id`,
+    [slotName, start.systemIdentifier, formatLsn(start.commitLsn)],
+  )
+  return rows[0].last_event_id
+}
+
+/** The slots other than this one that have been captured into this outbox. */
+export async function otherSlots(db: pg.Pool | pg.PoolClient, slotName: string): Promise<string[]> {
+  const { rows } = await db.query(
+    'select slot_name from walhook.positions where slot_name <> $1 order by 1',
+    [slotName],
+  )
+  return rows.map(row => row.slot_name)
+}
+
+/** Takes back the note of what is confirmed to `lsn`, where the WAL behind it is another one now. */
+export async function takeBackNote(outbox: Outbox, slotName: string, lsn: Lsn): Promise<void> {
+  await outbox.pool.query(
+    'update walhook.positions set confirmed_lsn = $2 where slot_name = $1 and confirmed_lsn > $2',
+    [slotName, formatLsn(lsn)],
+  )
+}
+
+/** Lets a slot go on with the outbox of another one: with its position, and whatever belongs to that. */
+export async function renameSlot(client: pg.PoolClient, from: string, to: string): Promise<void> {
+  for (const table of ['positions', 'gaps', 'backfills', 'resyncs'])
+    await client.query(`update walhook.${table} set slot_name = $2 where slot_name = $1`, [from, to])
+}

@@ -1,0 +1,50 @@
+import type { Outbox } from '../database/database.ts'
+import { connectionConfig, setUpSession } from '../database/session-settings.ts'
+import { createWatch, WatchedClient } from '../database/watched-client.ts'
+import { wakeChannel } from './append.ts'
+
+/** Tells every process that delivers that something may be due. */
+export async function tellWake(outbox: Pick<Outbox, 'pool'>): Promise<void> {
+  await outbox.pool.query(`select pg_notify('${wakeChannel}', '')`)
+}
+
+const askEveryMs = 10_000
+
+/**
+ * Listens for commits to the outbox and calls `onWake` for each with what it tells: of an append the id of its last event, of a change of
+ * webhooks `webhooks`, of what was done by hand `hand:` and the webhook's id, else nothing. And once at the start with null, since what was told
+ * before was not heard. Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
+ * seconds: a link that has died in silence would never bring a wake-up again.
+ * https://www.postgresql.org/docs/current/sql-listen.html
+ */
+export async function listenForWakes(
+  url: string,
+  onWake: (told: string | null) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const client = new WatchedClient({
+    ...connectionConfig(url, 'walhook listen'),
+    watch: createWatch({ url }),
+  })
+  const lost = Promise.withResolvers<void>()
+  // Rejected before anybody awaits it when the connection ends early; the await below still sees it.
+  lost.promise.catch(() => {})
+  client.on('error', lost.reject)
+  client.on('end', () => lost.reject(new Error('the connection that listens for wake-ups was closed')))
+  client.on('notification', ({ payload }) => onWake(payload ?? ''))
+  const stop = () => lost.resolve()
+  let asking: NodeJS.Timeout | undefined
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    await client.connect()
+    client.backendPid = await setUpSession(client)
+    await client.query(`listen ${wakeChannel}`)
+    onWake(null)
+    asking = setInterval(() => client.query('select').catch(lost.reject), askEveryMs)
+    if (!signal.aborted) await lost.promise
+  } finally {
+    clearInterval(asking)
+    signal.removeEventListener('abort', stop)
+    await client.end().catch(() => {})
+  }
+}

@@ -1,0 +1,47 @@
+import { batchBody } from '../../domain/delivery/shipment.ts'
+import { bodySent, type EventFacts } from '../../domain/event/event.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+
+/** What was sent of batches, by their attempts, made again of their events; absent where none is kept any more. */
+export async function readBatchBodies(
+  outbox: Outbox,
+  rows: readonly {
+    id: TimeId
+    event_ids: TimeId[] | null
+    request_body: string | null
+    with_previous: boolean
+  }[],
+): Promise<Map<TimeId, string>> {
+  const batches = rows.flatMap(({ id, event_ids, request_body, with_previous }) =>
+    event_ids && request_body === null ? [{ id, eventIds: event_ids, withPrevious: with_previous }] : [],
+  )
+  if (batches.length === 0) return new Map()
+  const { rows: events } = await outbox.pool.query(
+    'select id, body, previous, omitted from walhook.events where id = any($1)',
+    [[...new Set(batches.flatMap(({ eventIds }) => eventIds))]],
+  )
+  const byId = new Map(events.map(event => [event.id, event]))
+  return new Map(
+    batches.flatMap(({ id, eventIds, withPrevious }) => {
+      const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
+      // What is left of it where one was forgotten.
+      if (parts.length === 0) return []
+      return [[id, batchBody(parts.map(event => bodySent(event, { asNew: false, withPrevious })))] as const]
+    }),
+  )
+}
+
+/** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */
+export function eventBodyOf(
+  row: Pick<EventFacts, 'previous' | 'omitted'> & {
+    action_type: string | null
+    event_action_type: string | null
+    event_body: string | null
+    with_previous: boolean
+  },
+): string {
+  if (row.event_body === null) return ''
+  const asNew = row.action_type !== row.event_action_type
+  return bodySent({ ...row, body: row.event_body }, { asNew, withPrevious: row.with_previous })
+}

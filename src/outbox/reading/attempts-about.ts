@@ -1,0 +1,71 @@
+import type { Attempt } from '../../domain/delivery/attempt.ts'
+import type { Outcome } from '../../domain/delivery/outcome.ts'
+import { firstIdAt, type TimeId, timeOf } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+
+/** Which of a webhook's attempts. What is absent is not asked for. */
+export type LogFilter = {
+  readonly outcomes?: readonly Outcome[] | undefined
+  readonly triggers?: readonly Attempt['trigger'][] | undefined
+  readonly eventId?: TimeId | undefined
+  readonly entity?: { readonly entityType: string; readonly entityId: string } | undefined
+  /** Begun at or after this moment, and before this one. */
+  readonly from?: Date | undefined
+  readonly to?: Date | undefined
+}
+
+const mostEvents = 1_000
+const mostAttempts = 10_000
+/** Ids of events and of attempts come from two clocks. */
+const clocksDifferMs = 3_600_000
+
+/**
+ * Attempts about events ($2), by themselves or in a batch, and tests of an entity ($5, $6; null: none). Each part has
+ * its own index; as one condition, Postgres might read the whole log instead.
+ */
+const attemptsAboutStatement = `
+select id from (
+  select id from walhook.attempts where event_id = any($2) and webhook_id = $1 and id >= $4
+  union all
+  select id from walhook.attempts where event_ids && $2 and webhook_id = $1 and id >= $4
+  union all
+  select id from walhook.attempts where webhook_id = $1 and trigger = 'test' and entity_type = $5 and entity_id = $6
+  union all
+  select id from walhook.kept_attempts
+  where webhook_id = $1 and (event_id = any($2) or event_ids && $2 or (entity_type = $5 and entity_id = $6))
+) about
+where id < $3
+group by id order by id desc limit ${mostAttempts}`
+
+/** The ids of a webhook's attempts about the event or entity of a filter; null where the filter names none. */
+export async function attemptsAbout(
+  outbox: Outbox,
+  { webhookId, before, filter }: { webhookId: number; before: TimeId; filter: LogFilter },
+): Promise<TimeId[] | null> {
+  const { eventId, entity } = filter
+  if (eventId === undefined && !entity) return null
+  const ofEntity = entity ? await eventsOf(outbox, entity) : null
+  const events = eventId === undefined ? ofEntity! : !ofEntity || ofEntity.includes(eventId) ? [eventId] : []
+  // They come newest first.
+  const oldest = events.at(-1) ?? before
+  const { rows } = await outbox.pool.query(attemptsAboutStatement, [
+    webhookId,
+    events,
+    before,
+    firstIdAt(Math.max(0, timeOf(oldest) - clocksDifferMs)),
+    eventId === undefined ? entity!.entityType : null,
+    eventId === undefined ? entity!.entityId : null,
+  ])
+  return rows.map(row => row.id)
+}
+
+async function eventsOf(
+  outbox: Outbox,
+  { entityType, entityId }: NonNullable<LogFilter['entity']>,
+): Promise<TimeId[]> {
+  const { rows } = await outbox.pool.query(
+    `select id from walhook.events where entity_type = $1 and entity_id = $2 order by id desc limit ${mostEvents}`,
+    [entityType, entityId],
+  )
+  return rows.map(row => row.id)
+}

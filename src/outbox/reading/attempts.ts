@@ -1,0 +1,279 @@
+import type pg from 'pg'
+import type { Attempt } from '../../domain/delivery/attempt.ts'
+import type { EventFacts } from '../../domain/event/event.ts'
+import { mostShownBytes } from '../../domain/shown/shown.ts'
+import { afterAll, firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { parameters, rows, statement } from '../database/statement.ts'
+import { eventBodyOf, readBatchBodies } from './attempt-bodies.ts'
+import { attemptsAbout, type LogFilter } from './attempts-about.ts'
+import { isForgotten } from './forgotten.ts'
+
+/** An attempt as it stands in the log. */
+export type LoggedAttempt = Attempt & {
+  readonly id: TimeId
+  readonly nextAttemptAt: Date | null
+  /** What its event knows beyond its body; null where the event is not kept, and of a test. */
+  readonly facts: EventFacts | null
+  /** Whether the log keeps what was sent and answered: else the bodies and the answer's headers are empty. */
+  readonly hasBodies: boolean
+  /** What was sent has so many bytes, more than are read to be shown: its body is empty. Absent otherwise. */
+  readonly tooLargeBytes?: number
+}
+
+/** What stands for an id in the log of what was under way when its entity was forgotten. */
+export const forgottenId = '[forgotten]'
+
+type Entry = {
+  readonly attempt: Attempt
+  readonly nextAttemptInMs: number | null
+  readonly withPrevious: boolean
+  readonly isBodyKept: boolean
+}
+
+const insertStatement = statement(
+  'insert_attempts',
+  {
+    attempts: rows<Entry>({
+      webhook_id: ['int', ({ attempt }) => attempt.webhookId],
+      trigger: ['text', ({ attempt }) => attempt.trigger],
+      event_id: ['bigint', ({ attempt }) => attempt.eventId],
+      request_body: ['text', ({ attempt, isBodyKept }) => (isBodyKept ? attempt.request.body : null)],
+      message_id: ['text', ({ attempt }) => attempt.messageId],
+      entity_type: ['text', ({ attempt }) => attempt.entityType],
+      entity_id: ['text', ({ attempt }) => attempt.entityId],
+      action_type: ['text', ({ attempt }) => attempt.actionType],
+      number: ['smallint', ({ attempt }) => attempt.number],
+      url: ['text', ({ attempt }) => attempt.request.url],
+      request_headers: ['text', ({ attempt }) => JSON.stringify(attempt.request.headers)],
+      started_at: ['timestamptz', ({ attempt }) => attempt.startedAt],
+      duration_ms: ['float8', ({ attempt }) => attempt.durationMs],
+      phases: ['text', ({ attempt }) => JSON.stringify(attempt.phases)],
+      remote_address: ['text', ({ attempt }) => attempt.remoteAddress],
+      status: ['smallint', ({ attempt: { response } }) => response?.status ?? null],
+      response_headers: ['text', ({ attempt: { response } }) => response && JSON.stringify(response.headers)],
+      response_body: ['text', ({ attempt: { response } }) => response?.body ?? null],
+      response_truncated: ['boolean', ({ attempt: { response } }) => response?.truncated ?? false],
+      outcome: ['text', ({ attempt }) => attempt.outcome],
+      error_class: ['text', ({ attempt }) => attempt.errorClass],
+      error_message: ['text', ({ attempt }) => attempt.errorMessage],
+      next_in_ms: ['float8', entry => entry.nextAttemptInMs],
+      with_previous: ['boolean', entry => entry.withPrevious],
+      event_ids: ['text', ({ attempt: { eventIds } }) => eventIds && `{${eventIds.join(',')}}`],
+    }),
+  },
+  p => `
+insert into walhook.attempts (
+  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
+  request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
+  response_truncated, outcome, error_class, error_message, next_attempt_at, with_previous,
+  event_ids, has_bodies)
+select
+  webhook_id, trigger, event_id, case when has_bodies then request_body when trigger = 'test' then '' end, message_id,
+  entity_type, case when is_forgotten and entity_id is not null then '${forgottenId}' else entity_id end, action_type, number, url,
+  request_headers::jsonb, started_at, duration_ms, phases::jsonb, remote_address, status,
+  case when has_bodies then response_headers::jsonb end, case when has_bodies then response_body end, response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
+  with_previous, event_ids::bigint[], has_bodies
+from (
+select a.*, f.is_forgotten,
+  not f.is_forgotten and coalesce(
+    w.log_bodies = 'all' or (w.log_bodies = 'failed' and a.outcome <> 'delivered'), true) as has_bodies
+from ${p.attempts('a')}
+cross join lateral (select ${isForgotten} as is_forgotten) f
+left join walhook.webhooks w on w.id = a.webhook_id
+) a
+returning webhook_id, id, next_attempt_at`,
+)
+
+/**
+ * Writes attempts to the log, each with the time of the next one (`nextAttemptInMs` from now, or null where none
+ * is planned). The body is kept of a test, and where `isBodyKept` says so: any other attempt sent its events' bodies,
+ * with or without what they know beyond them.
+ * Returns id and time of the next attempt, in no particular order.
+ */
+export async function insertAttempts(
+  db: pg.Pool | pg.PoolClient,
+  attempts: readonly Entry[],
+): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
+  const { rows } = await insertStatement(db, { attempts })
+  return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
+}
+
+export type LogPage = {
+  readonly webhookId: number
+  readonly limit: number
+  readonly before: TimeId | null
+  readonly filter?: LogFilter
+}
+
+/** An attempt gets its id when it is logged: mostly within seconds of its beginning, later while the database is away. */
+const longestLoggingMs = 3_600_000
+
+/**
+ * A webhook's attempts, newest first, at most `limit`, older than the attempt `before` where one is given; also those
+ * that are kept beyond the log's time. Of an entity, those about its last 1,000 events, and of these the last 10,000.
+ */
+export async function listAttempts(outbox: Outbox, page: LogPage): Promise<LoggedAttempt[]> {
+  return (await listAttemptsWithin(outbox, page, Number.POSITIVE_INFINITY)).items
+}
+
+/**
+ * As `listAttempts`, of at most `maxBytes` in all, unless the first by itself has more; `isCut` where more would be too much.
+ * Bodies are read only once it is known how large they are.
+ */
+export async function listAttemptsWithin(
+  outbox: Outbox,
+  page: LogPage,
+  maxBytes: number,
+): Promise<{ items: LoggedAttempt[]; isCut: boolean }> {
+  const chosen = await chooseOfLog(outbox, page)
+  const sizes = chosen ? await readSizes(outbox, chosen) : []
+  // Of what is too large nothing is read.
+  const shown = sizes.map(size => (size.bytes > mostShownBytes ? { ...size, bytes: 0 } : size))
+  const within = sizes.slice(0, firstWithin(shown, maxBytes).length)
+  const items = await readAttempts(
+    outbox,
+    {
+      which: 'where a.webhook_id = $1 and a.id = any($2) order by a.id desc',
+      values: [page.webhookId, within.map(({ id }) => id)],
+    },
+    within,
+  )
+  return { items, isCut: within.length < sizes.length }
+}
+
+/** Which attempts `a` of the whole log, and in which order. */
+type Chosen = { readonly which: string; readonly values: readonly unknown[] }
+
+/** The log and what is kept beyond its time, as one table. */
+export const wholeLog = `
+(select * from walhook.attempts union all select * from walhook.kept_attempts) a`
+
+/** The attempts that `listAttempts` wants; null where there can be none. */
+export async function chooseOfLog(outbox: Outbox, page: LogPage): Promise<Chosen | null> {
+  const { webhookId, limit, filter = {} } = page
+  const before = page.before ?? afterAll
+  const about = await attemptsAbout(outbox, { webhookId, before, filter })
+  if (about?.length === 0) return null
+  const { values, given } = parameters()
+  const { outcomes, triggers, from, to } = filter
+  const conditions = [
+    `a.webhook_id = ${given(webhookId)} and a.id < ${given(before)}`,
+    about && `a.id = any(${given(about)})`,
+    outcomes && `a.outcome = any(${given(outcomes)})`,
+    triggers && `a.trigger = any(${given(triggers)})`,
+    from && `a.started_at >= ${given(from)} and a.id >= ${given(firstIdAt(from.getTime()))}`,
+    to && `a.started_at < ${given(to)} and a.id < ${given(firstIdAt(to.getTime() + longestLoggingMs))}`,
+  ].filter(condition => condition)
+  const which = `where ${conditions.join(' and ')} order by a.id desc limit ${given(limit)}`
+  return { which, values }
+}
+
+/** One attempt of a webhook, or null where there is none, or none any more. */
+export async function findAttempt(
+  outbox: Outbox,
+  webhookId: number,
+  id: TimeId,
+): Promise<LoggedAttempt | null> {
+  const chosen = { which: 'where a.webhook_id = $1 and a.id = $2', values: [webhookId, id] }
+  const [found] = await readAttempts(outbox, chosen, await readSizes(outbox, chosen))
+  return found ?? null
+}
+
+/** While a day is being dropped, what is kept of it is there twice for a moment. */
+export const eachOnce = <Row extends { id: TimeId }>(rows: readonly Row[]): Row[] =>
+  rows.filter((row, i) => row.id !== rows[i - 1]?.id)
+
+/** The bytes of what was sent without a body of its own, of events: as they were sent, nearly. */
+const eventBytes = (of: string) => `octet_length(${of}.body) + coalesce(octet_length(${of}.previous), 0)`
+
+/** How many bytes the chosen attempts have; nothing of their bodies is read for that. */
+async function readSizes(
+  { pool }: Outbox,
+  { which, values }: Chosen,
+): Promise<{ id: TimeId; bytes: number }[]> {
+  const { rows } = await pool.query(
+    `select a.id, (
+       coalesce(octet_length(a.response_body), 0) + coalesce(
+         octet_length(a.request_body),
+         (select sum(${eventBytes('b')}) from walhook.events b where b.id = any(a.event_ids)),
+         ${eventBytes('e')},
+         0
+       ))::float8 as bytes
+     from ${wholeLog} left join walhook.events e on e.id = a.event_id ${which}`,
+    [...values],
+  )
+  return eachOnce(rows)
+}
+
+/** As many from the beginning as have at most `maxBytes` together; the first in any case. */
+function firstWithin<T extends { readonly bytes: number }>(items: readonly T[], maxBytes: number): T[] {
+  let bytes = 0
+  const cut = items.findIndex((item, i) => {
+    bytes += item.bytes
+    return bytes > maxBytes && i > 0
+  })
+  return items.slice(0, cut < 0 ? items.length : cut)
+}
+
+/** What is shown of an attempt but for the request's body. */
+const shownColumns = `
+a.webhook_id, a.id, a.trigger, a.event_id, a.event_ids, a.message_id, a.entity_type, a.entity_id, a.action_type, a.number,
+a.url, a.request_headers, a.started_at, a.duration_ms, a.phases, a.remote_address, a.status, a.response_headers,
+a.response_body, a.response_truncated, a.outcome, a.error_class, a.error_message, a.next_attempt_at, a.with_previous,
+a.has_bodies, e.action_type as event_action_type, e.changed, e.omitted`
+
+/** The chosen attempts as the log shows them, those that are `sizes`' too large without what was sent. */
+async function readAttempts(
+  outbox: Outbox,
+  { which, values }: Chosen,
+  sizes: readonly { id: TimeId; bytes: number }[],
+): Promise<LoggedAttempt[]> {
+  if (sizes.length === 0) return []
+  const tooLarge = new Map(
+    sizes.filter(({ bytes }) => bytes > mostShownBytes).map(({ id, bytes }) => [id, bytes]),
+  )
+  const given = `$${values.length + 1}::bigint[]`
+  const unlessTooLarge = (column: string) => `case when a.id = any(${given}) then null else ${column} end`
+  const read = await outbox.pool.query(
+    `select ${shownColumns}, ${unlessTooLarge('a.request_body')} as request_body,
+            ${unlessTooLarge('e.body')} as event_body, ${unlessTooLarge('e.previous')} as previous
+     from ${wholeLog} left join walhook.events e on e.id = a.event_id ${which}`,
+    [...values, [...tooLarge.keys()]],
+  )
+  const rows = eachOnce(read.rows as AttemptRow[])
+  const bodies = await readBatchBodies(
+    outbox,
+    rows.filter(({ id }) => !tooLarge.has(id)),
+  )
+  return rows.map(row => {
+    const { request_headers, request_body, response_headers, response_body, response_truncated, ...rest } =
+      row
+    const { url, status, with_previous, event_body, event_action_type, ...told } = rest
+    const { previous, changed, omitted, ...facts } = told
+    return {
+      ...fields<Omit<LoggedAttempt, 'request' | 'response' | 'facts'>>(facts),
+      phases: row.phases ?? {},
+      request: {
+        url,
+        headers: request_headers,
+        body: row.has_bodies ? (request_body ?? bodies.get(row.id) ?? eventBodyOf(row)) : '',
+      },
+      response:
+        status === null
+          ? null
+          : {
+              status,
+              headers: response_headers ?? {},
+              body: response_body ?? '',
+              truncated: response_truncated,
+            },
+      ...(row.has_bodies && tooLarge.has(row.id) && { tooLargeBytes: tooLarge.get(row.id)! }),
+      facts: event_body === null ? null : { previous, changed, omitted },
+    }
+  })
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+type AttemptRow = { readonly id: TimeId } & any

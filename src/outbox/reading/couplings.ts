@@ -1,0 +1,106 @@
+import type { ErrorClass, Outcome } from '../../domain/delivery/outcome.ts'
+import { firstIdAt } from '../../domain/value/time-id.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { type Outbox, transaction } from '../database/database.ts'
+import { columns, toWebhook } from '../records/webhooks.ts'
+import { type Count, countWaitingOf } from './queue-depth.ts'
+
+/** A URL's host and port: what of it everybody may see. */
+const hostOfUrl = `substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]*)')`
+
+/**
+ * Webhooks whose name or URL contains `search` (empty: all), by name, `limit` of them after the first `offset`. Of the URL
+ * only the host counts unless `inWholeUrl`.
+ */
+export async function searchWebhooks(
+  outbox: Outbox,
+  {
+    search,
+    inWholeUrl,
+    limit,
+    offset,
+  }: { search: string; inWholeUrl: boolean; limit: number; offset: number },
+): Promise<Webhook[]> {
+  const pattern = `%${search.replaceAll(/[\\%_]/g, '\\$&')}%`
+  const { rows } = await outbox.pool.query(
+    `select ${columns} from walhook.webhooks
+     where name ilike $1 or ${inWholeUrl ? 'url' : hostOfUrl} ilike $1
+     order by lower(name), id limit $2 offset $3`,
+    [pattern, limit, offset],
+  )
+  return rows.map(toWebhook)
+}
+
+/** How a webhook's requests went lately. Tests and what our own shutdown cut off do not count. */
+export type Figures = {
+  readonly last: {
+    readonly outcome: Outcome
+    readonly errorClass: ErrorClass | null
+    readonly status: number | null
+    readonly at: Date
+  } | null
+  /** The last 24 hours, the oldest first: of the latest requests of each hour, at most 25. */
+  readonly hours: readonly { readonly requests: number; readonly failed: number }[]
+  /** Deliveries that wait or are in flight, counted up to 1,000. */
+  readonly waiting: Count
+}
+
+const hourMs = 3_600_000
+const sampled = 25
+const mostWaiting = 1_000
+
+/**
+ * One row for each webhook. It looks at 24 short ranges of the primary key of attempts for each, and reads at most 25
+ * rows in any, so it costs the same however much a webhook is sent. Left alone, Postgres reads the whole hour and
+ * sorts it, because it takes a range with unknown bounds for a small one: so it is kept from sorting.
+ */
+const figuresStatement = `
+select w.id, last.outcome, last.error_class, last.status, last.started_at, hours.requests, hours.failed
+from unnest($1::int[]) as w (id)
+left join lateral (
+  select outcome, error_class, status, started_at from walhook.attempts
+  where webhook_id = w.id and trigger <> 'test' and outcome <> 'cancelled'
+  order by id desc limit 1
+) last on true
+cross join lateral (
+  select array_agg(hour.requests order by h) as requests, array_agg(hour.failed order by h) as failed
+  from generate_series(0, 23) as h
+  cross join lateral (
+    select count(*)::int as requests, (count(*) filter (where outcome <> 'delivered'))::int as failed
+    from (
+      select outcome from walhook.attempts
+      where webhook_id = w.id and id >= $2::bigint + h * $3::bigint and id < $2::bigint + (h + 1) * $3::bigint
+        and trigger <> 'test' and outcome <> 'cancelled'
+      order by id desc limit ${sampled}
+    ) latest
+  ) hour
+) hours`
+
+/** The figures of these webhooks, by their ids. */
+export async function webhookFigures(
+  outbox: Outbox,
+  ids: readonly number[],
+  nowMs: number,
+): Promise<Map<number, Figures>> {
+  const waiting = await countWaitingOf(outbox, ids, mostWaiting)
+  const { rows } = await transaction(outbox.pool, async client => {
+    await client.query('set local enable_sort = off')
+    // Without a name: a plan that is kept would have been made, or be used, where sorting is allowed.
+    return await client.query(figuresStatement, [ids, firstIdAt(nowMs - 24 * hourMs), firstIdAt(hourMs)])
+  })
+  return new Map(
+    rows.map(row => [
+      row.id,
+      {
+        last: row.outcome && {
+          outcome: row.outcome,
+          errorClass: row.error_class,
+          status: row.status,
+          at: row.started_at,
+        },
+        hours: row.requests.map((requests: number, i: number) => ({ requests, failed: row.failed[i] })),
+        waiting: waiting.get(row.id)!,
+      },
+    ]),
+  )
+}

@@ -1,0 +1,80 @@
+import { lookedAt, pieceFor, type Span, type Traffic } from '../../domain/shown/traffic.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { type Outbox, transaction } from '../database/database.ts'
+
+/** Requests that are looked at for one answer, at most; on a sample about half as many. */
+const mostSeen = 20_000
+/** Where there are more of them, this share of every eighth stretch first says how many. */
+const probeShare = 1 / 100
+const probeEvery = 8
+
+/**
+ * What was sent in pieces of time, over all webhooks that have sent anything since the first. It walks the primary key
+ * of attempts, a piece of a webhook at a time, and stops at a number of rows. Kept from sorting, as the figures of the
+ * list of couplings are, and for the same reason.
+ */
+const trafficStatement = `
+select bucket, count(*)::int as requests, (count(*) filter (where outcome <> 'delivered'))::int as failed
+from (
+  select piece.bucket, sent.outcome
+  from walhook.webhooks w
+  cross join lateral (
+    select from walhook.attempts where webhook_id = w.id and id >= $1 and id < $2 order by id desc limit 1
+  ) busy
+  cross join unnest($3::bigint[], $4::bigint[]) with ordinality as piece (from_id, to_id, bucket)
+  cross join lateral (
+    select outcome from walhook.attempts
+    where webhook_id = w.id and id >= piece.from_id and id < piece.to_id
+      and trigger <> 'test' and outcome <> 'cancelled'
+    order by id desc limit $5
+  ) sent
+  limit $5
+) seen
+group by bucket`
+
+type Counted = {
+  readonly seen: number
+  readonly byBucket: ReadonlyMap<number, { requests: number; failed: number }>
+}
+
+async function count(outbox: Outbox, pieces: readonly { from: TimeId; to: TimeId }[]): Promise<Counted> {
+  const { rows } = await transaction(outbox.pool, async client => {
+    await client.query('set local enable_sort = off')
+    return await client.query(trafficStatement, [
+      pieces[0]!.from,
+      pieces.at(-1)!.to,
+      pieces.map(({ from }) => from),
+      pieces.map(({ to }) => to),
+      mostSeen,
+    ])
+  })
+  const byBucket = new Map(rows.map(row => [Number(row.bucket) - 1, row]))
+  return { seen: rows.reduce((sum, { requests }) => sum + requests, 0), byBucket }
+}
+
+/**
+ * Counts the requests of a span. Up to 20,000 of them are counted exactly; of more a sample, pieces of time spread
+ * evenly, so that it costs about the same however much is sent. It grows with the number of webhooks that send.
+ */
+export async function readTraffic(outbox: Outbox, span: Span): Promise<Traffic> {
+  const all = await count(outbox, lookedAt(span, span.bucketMs))
+  if (all.seen < mostSeen) return trafficOf(span, all, 1)
+  const probeMs = Math.ceil(span.bucketMs * probeShare)
+  const probed = lookedAt(span, probeMs).filter((_, i) => i % probeEvery === 0)
+  const { seen } = await count(outbox, probed)
+  let pieceMs = pieceFor(span, mostSeen / 2, seen, probed.length * probeMs)
+  for (;;) {
+    const sample = await count(outbox, lookedAt(span, pieceMs))
+    if (sample.seen < mostSeen || pieceMs === 1) return trafficOf(span, sample, pieceMs / span.bucketMs)
+    // More than was to be expected: it came in bursts, and what was not reached would be missing.
+    pieceMs = Math.max(1, Math.floor(pieceMs / 8))
+  }
+}
+
+function trafficOf({ fromMs, bucketMs, count }: Span, { byBucket }: Counted, share: number): Traffic {
+  const buckets = Array.from({ length: count }, (_, i) => {
+    const { requests, failed } = byBucket.get(i) ?? { requests: 0, failed: 0 }
+    return { delivered: Math.round((requests - failed) / share), failed: Math.round(failed / share) }
+  })
+  return { fromMs, bucketMs, buckets, share }
+}

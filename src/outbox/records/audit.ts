@@ -1,0 +1,80 @@
+import type pg from 'pg'
+import { type Actor, type AuditAction, type Changes, changesBetween } from '../../domain/access/audit.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+
+/**
+ * Records who changed what, in the transaction of `client` that changes it: both are there, or neither. `from` and
+ * `to` are the thing before and after (null or absent: it was not there); only what differs is kept. They must be
+ * what any viewer may read. `id` is that of the thing, where it is not the webhook.
+ */
+export async function recordAudit(
+  client: pg.PoolClient,
+  actor: Actor,
+  action: AuditAction,
+  what: {
+    readonly webhookId?: number | undefined
+    readonly id?: number | bigint | string
+    readonly from?: object | null
+    readonly to?: object | null
+  },
+): Promise<void> {
+  await client.query({
+    name: 'record_audit',
+    text: `
+insert into walhook.audit (actor_kind, actor, token_id, user_id, action, target_id, webhook_id, changes)
+values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    values: [
+      actor.kind,
+      actor.name,
+      actor.tokenId,
+      actor.userId,
+      action,
+      String(what.id ?? what.webhookId ?? '') || null,
+      what.webhookId ?? null,
+      JSON.stringify(changesBetween(what.from ?? null, what.to ?? null)),
+    ],
+  })
+}
+
+const prunedAtOnce = 1_000
+
+/** Drops records that were made before a moment, a short statement after the other; returns how many. */
+export async function pruneAudit({ pool }: Pick<Outbox, 'pool'>, beforeMs: number): Promise<number> {
+  let pruned = 0
+  for (;;) {
+    const { rowCount } = await pool.query(
+      `delete from walhook.audit where id in (
+         select id from walhook.audit where at < to_timestamp($1::float8 / 1000) order by at limit $2)`,
+      [beforeMs, prunedAtOnce],
+    )
+    pruned += rowCount ?? 0
+    if ((rowCount ?? 0) < prunedAtOnce) return pruned
+  }
+}
+
+export type AuditRecord = {
+  readonly id: bigint
+  readonly at: Date
+  readonly actor: Actor
+  readonly action: AuditAction
+  readonly targetId: string | null
+  readonly webhookId: number | null
+  readonly changes: Changes
+}
+
+/** What was recorded, newest first, at most `limit`, before the record `before`; of one webhook, if one is given. */
+export async function listAudit(
+  outbox: Outbox,
+  page: { limit: number; before: bigint | null; webhookId: number | null },
+): Promise<AuditRecord[]> {
+  const { rows } = await outbox.pool.query(
+    `select id, at, actor_kind, actor, token_id, user_id, action, target_id, webhook_id, changes from walhook.audit
+     where ($1::bigint is null or id < $1) and ($2::int is null or webhook_id = $2) order by id desc limit $3`,
+    [page.before, page.webhookId, page.limit],
+  )
+  return rows.map(({ actor_kind: kind, actor: name, token_id, user_id, ...rest }) => ({
+    ...fields<Omit<AuditRecord, 'actor'>>(rest),
+    actor: { kind, name, tokenId: token_id, userId: user_id },
+  }))
+}

@@ -1,0 +1,207 @@
+import type pg from 'pg'
+import type { ShownCertificate } from '../../domain/webhook/client-certificate.ts'
+import type { Batching, Webhook } from '../../domain/webhook/webhook.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { webhooksOf } from '../database/row-keys.ts'
+
+/** What is shown of a webhook: all but its secrets. */
+export const columns = `
+id, name, url, is_active, triggers, previous, update_fields, mode, log_bodies, batch_max_events, batch_max_wait_ms,
+header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
+failed_at, next_try_at, held_until, version, created_at, updated_at`
+
+export function toWebhook(row: pg.QueryResultRow): Webhook {
+  const { batch_max_events, batch_max_wait_ms, failed_for_ms, failed_at, next_try_at, ...rest } = row
+  const { client_certificate: certificate, previous_secret_expires_at: previousEndsAt } = row
+  return {
+    ...fields<Omit<Webhook, 'batch' | 'clientCertificate' | 'previousSecretExpiresAt' | 'failingTime'>>(rest),
+    batch: toBatching(row),
+    clientCertificate: certificate && {
+      subject: certificate.subject,
+      fingerprint: certificate.fingerprint,
+      expiresAt: new Date(certificate.expires_at),
+    },
+    previousSecretExpiresAt: previousEndsAt?.getTime() > Date.now() ? previousEndsAt : null,
+    failingTime: failed_at && {
+      failedForMs: Number(failed_for_ms),
+      failedAt: failed_at,
+      nextTryAt: next_try_at,
+    },
+  }
+}
+
+/** The outbox, or a transaction. */
+type Db = Pick<Outbox, 'pool'> | pg.PoolClient
+const toQuery = (db: Db) => ('pool' in db ? db.pool : db)
+
+/** The two columns are null together. */
+export function toBatching(row: pg.QueryResultRow): Batching | null {
+  const { batch_max_events: maxEvents, batch_max_wait_ms: maxWaitMs } = row
+  return maxEvents === null || maxWaitMs === null ? null : { maxEvents, maxWaitMs }
+}
+
+/** What an admin chooses. */
+export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> & {
+  readonly [Field in 'previous' | 'updateFields' | 'mode' | 'logBodies' | 'batch']?:
+    | Webhook[Field]
+    | undefined
+}
+
+/** Custom headers: their names, and the envelope with their values. */
+export type SealedHeaders = { readonly names: readonly string[]; readonly envelope: string | null }
+
+/** A client certificate: what may be shown of it, and the envelope with it and its key; null: none. */
+export type SealedIdentity = { readonly shown: ShownCertificate; readonly envelope: string } | null
+
+type Change = { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined } & {
+  readonly sealedHeaders?: SealedHeaders | undefined
+  readonly sealedIdentity?: SealedIdentity | undefined
+}
+
+/** The columns of the fields that are given; what is undefined is not. */
+function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
+  return {
+    name: plain.name,
+    url: plain.url,
+    is_active: plain.isActive,
+    triggers: plain.triggers,
+    previous: plain.previous,
+    update_fields: plain.updateFields,
+    mode: plain.mode,
+    log_bodies: plain.logBodies,
+    ...(batch !== undefined && {
+      batch_max_events: batch?.maxEvents ?? null,
+      batch_max_wait_ms: batch?.maxWaitMs ?? null,
+    }),
+    headers: sealedHeaders?.envelope,
+    header_names: sealedHeaders?.names,
+    ...(sealedIdentity !== undefined && {
+      client_identity: sealedIdentity?.envelope ?? null,
+      client_certificate: sealedIdentity && JSON.stringify(certificateColumn(sealedIdentity.shown)),
+    }),
+  }
+}
+
+const certificateColumn = ({ subject, fingerprint, expiresAt }: ShownCertificate) => ({
+  subject,
+  fingerprint,
+  expires_at: expiresAt.toISOString(),
+})
+
+const given = (columns: object) => Object.entries(columns).filter(([, value]) => value !== undefined)
+
+/** `secret` is the encrypted envelope of the signing secret, `id` one of `nextWebhookId`, or absent for the next one. */
+export async function insertWebhook(
+  db: Db,
+  {
+    id,
+    secret,
+    ...input
+  }: WebhookInput & {
+    id?: number
+    secret: string
+    sealedHeaders?: SealedHeaders
+    sealedIdentity?: SealedIdentity
+  },
+): Promise<Webhook> {
+  const values = given({ id, secret, ...columnsOf(input) })
+  const { rows } = await toQuery(db).query(
+    `insert into walhook.webhooks (${values.map(([name]) => name)}) values (${values.map((_, i) => `$${i + 1}`)})
+     returning ${columns}`,
+    values.map(([, value]) => value),
+  )
+  return toWebhook(rows[0])
+}
+
+/** Webhooks by rising id, at most `limit`, those after the id `after`. */
+export async function listWebhooks(
+  { pool }: Outbox,
+  page: { limit: number; after: number },
+): Promise<Webhook[]> {
+  const { rows } = await pool.query(
+    `select ${columns} from walhook.webhooks where id > $1 order by id limit $2`,
+    [page.after, page.limit],
+  )
+  return rows.map(toWebhook)
+}
+
+/** A webhook that nobody else changes until the transaction ends. */
+export async function lockWebhook(client: pg.PoolClient, id: number): Promise<Webhook | null> {
+  return await findWebhook(client, id, 'for update')
+}
+
+export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = ''): Promise<Webhook | null> {
+  const { rows } = await toQuery(db).query(`select ${columns} from walhook.webhooks where id = $1 ${lock}`, [
+    id,
+  ])
+  return rows[0] ? toWebhook(rows[0]) : null
+}
+
+/** The names of these webhooks, by their ids; one that there is not has none. */
+export async function webhookNames({ pool }: Outbox, ids: readonly number[]): Promise<Map<number, string>> {
+  const { rows } = await pool.query('select id, name from walhook.webhooks where id = any($1)', [ids])
+  return new Map(rows.map(({ id, name }) => [id, name]))
+}
+
+/** Whether a change activates the webhook anew, or gives it another URL ($2: the URL, $3: whether it is to be active). */
+const isNew = `(url <> $2::text or ($3::boolean and (not is_active or disabled_at is not null))) is true`
+const forgottenWhenNew = ['failing_since', 'failed_for_ms', 'failed_at', 'next_try_at', 'held_until']
+const setAnyway = [
+  ...forgottenWhenNew.map(column => `${column} = case when ${isNew} then null else ${column} end`),
+  `activated_at = case when ${isNew} then clock_timestamp() else activated_at end`,
+  'version = version + 1',
+  'updated_at = now()',
+]
+
+/**
+ * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and what
+ * waited meanwhile goes on. A webhook that is activated anew, or gets another URL, begins
+ * with a clean sheet: what its receiver did before is forgotten.
+ */
+export async function updateWebhook(db: Db, id: number, change: Change): Promise<Webhook | null> {
+  const { url = null, isActive = false } = change
+  const values = given({
+    ...columnsOf(change),
+    ...(isActive && { disabled_at: null, disabled_reason: null }),
+  })
+  const set = [...values.map(([name], i) => `${name} = $${i + 4}`), ...setAnyway]
+  const { rows } = await toQuery(db).query(
+    `update walhook.webhooks set ${set.join(', ')} where id = $1 returning ${columns}`,
+    [id, url, isActive, ...values.map(([, value]) => value)],
+  )
+  return rows[0] ? toWebhook(rows[0]) : null
+}
+
+/**
+ * Deletes a webhook, with its places in the log; its attempts stay until their time. In a transaction that has stopped every holder:
+ * none of them sets anything aside for it afterwards. Returns whether there was one.
+ */
+export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<boolean> {
+  const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
+  await client.query('delete from walhook.streams where webhook_id = $1', [id])
+  await client.query('delete from walhook.skips where webhook_id = $1', [id])
+  return rowCount === 1
+}
+
+const rowsAtOnce = 10_000
+
+/** Deletes what waited for webhooks that are gone, page by page: nobody sends it any more, and nobody waits for this. */
+export async function deleteLeftovers({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
+  for (const table of ['deliveries', 'batches', 'ended_deliveries']) {
+    const { rows } = await pool.query(`
+      with ${webhooksOf(table)}
+      select webhook_id from w where not exists (select from walhook.webhooks where id = w.webhook_id)`)
+    for (const { webhook_id } of rows)
+      for (let isMore = true; isMore; ) {
+        const { rowCount } = await pool.query(
+          `delete from walhook.${table} d using (
+             select tableoid, ctid from walhook.${table} where webhook_id = $1 limit ${rowsAtOnce}
+           ) page
+           where d.webhook_id = $1 and d.tableoid = page.tableoid and d.ctid = page.ctid`,
+          [webhook_id],
+        )
+        isMore = rowCount === rowsAtOnce
+      }
+  }
+}

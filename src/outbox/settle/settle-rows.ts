@@ -1,0 +1,160 @@
+import type pg from 'pg'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { type Due, dueInMs, dues, setAside, wakeNext } from '../aside/aside.ts'
+import type { Delivery, Shipment } from '../aside/shipment.ts'
+import { ofBatch, ofRow, rowOfS } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+import { newTimeIds } from '../database/time-ids.ts'
+import { recordEnded } from '../log/waits.ts'
+import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
+
+/** Nobody else changes what a holder has taken: it is still where it is found. */
+const itsRow = `left join ${rowOfS('ctid, taken_by, batch_id, attempts as tried')} d on true`
+
+/**
+ * Whether a row is as it was when it was sent: the holder has it, by itself or in a batch, and it was tried as often. It is not where it was
+ * cancelled meanwhile; nor where this settlement has committed before, although its answer was lost, and the row was taken once more.
+ */
+const isStillIts = (holderId: string) => `
+case when s.from_batch is null then d.taken_by = ${holderId} else d.batch_id = s.from_batch end and d.tried = s.tried`
+
+const ofAttempt = {
+  attempts: ['smallint', (row: EndedRow | MovedRow) => row.attempts],
+  tried: ['smallint', (row: EndedRow | MovedRow) => row.tried],
+  from_batch: ['bigint', (row: EndedRow | MovedRow) => row.fromBatch],
+} as const
+
+type Member = Delivery & { readonly batchId: TimeId }
+
+/** Of the events of batches those that are left in them; `is_held`: the holder still has the batch. */
+const heldMembersStatement = statement(
+  'held_members',
+  { holderId: 'int', members: rows<Member>({ ...ofRow, ...ofBatch }) },
+  p => `
+select s.webhook_id, s.batch_id, s.event_id, d.batch_id is not distinct from s.batch_id as is_left
+from ${p.members('s')}
+cross join lateral (
+  select taken_by from walhook.batches where webhook_id = s.webhook_id and id = s.batch_id limit 1
+) b
+${itsRow}
+where b.taken_by = ${p.holderId}`,
+)
+
+/** What `settledRows` has to know of the batches among the shipments. */
+export async function readHeldBatches(
+  client: pg.ClientBase,
+  holderId: number,
+  settlements: readonly { readonly shipment: Shipment; readonly next: { readonly state: string } }[],
+): Promise<{ membersOf: (shipment: Shipment) => ReadonlySet<TimeId> | null; newIds: readonly TimeId[] }> {
+  const sent = settlements.flatMap(({ shipment: { batchId, deliveries } }) =>
+    batchId === null ? [] : deliveries.map(delivery => ({ ...delivery, batchId })),
+  )
+  if (sent.length === 0) return { membersOf: () => null, newIds: [] }
+  const count = 2 * settlements.filter(({ next }) => next.state === 'split').length
+  const [held, ids] = await Promise.all([
+    heldMembersStatement(client, { holderId, members: sent }),
+    newTimeIds(client, count),
+  ])
+  const members = new Map<string, Set<TimeId>>()
+  for (const { webhook_id, batch_id, event_id, is_left } of held.rows) {
+    const batch = `${webhook_id} ${batch_id}`
+    if (!members.has(batch)) members.set(batch, new Set())
+    if (is_left) members.get(batch)!.add(event_id)
+  }
+  return {
+    membersOf: ({ webhookId, batchId }) => members.get(`${webhookId} ${batchId}`) ?? null,
+    newIds: ids,
+  }
+}
+
+/** What died is kept; a row that somebody has ended meanwhile stays ended as it was. */
+const endStatement = statement(
+  'end_rows',
+  {
+    holderId: 'int',
+    ended: rows<EndedRow>({
+      ...ofRow,
+      ...ofAttempt,
+      state: ['text', row => row.state],
+      is_row: ['boolean', row => row.isRow],
+    }),
+  },
+  p => `
+with s as materialized (
+  select s.*, d.ctid as row
+  from ${p.ended('s')}
+  ${itsRow}
+  where not s.is_row or ${isStillIts(p.holderId)}
+), deleted as (
+  delete from walhook.deliveries d using s where s.is_row and d.ctid = s.row
+)
+${recordEnded('dead', `(select * from s where state = 'dead') dead`)}`,
+)
+
+const moveStatement = statement(
+  'move_rows',
+  {
+    holderId: 'int',
+    moved: rows<MovedRow>({
+      ...ofRow,
+      ...ofAttempt,
+      as_new: ['boolean', row => row.asNew],
+      to_batch: ['bigint', row => row.batchId],
+      due_in_ms: ['float8', row => row.dueInMs],
+    }),
+  },
+  p => `
+with s as materialized (
+  select s.*, d.ctid as row
+  from ${p.moved('s')}
+  ${itsRow}
+  where ${isStillIts(p.holderId)}
+)
+update walhook.deliveries d
+set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = null,
+    due_at = case when s.due_in_ms is null then 'infinity' else clock_timestamp() + s.due_in_ms * interval '1 ms' end
+from s
+where d.ctid = s.row
+returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
+)
+
+/** A new one is inserted; one that failed is nobody's any more; one that is due no more ends. */
+const moveBatchesStatement = statement(
+  'move_batches',
+  {
+    batches: rows<MovedBatch>({
+      ...ofBatch,
+      webhook_id: ['int', of => of.webhookId],
+      share: ['smallint', of => of.share],
+      due_in_ms: ['float8', of => of.dueInMs],
+    }),
+  },
+  p => `
+with s as materialized (
+  select s.*, b.ctid as row
+  from ${p.batches('s')}
+  left join lateral (
+    select ctid from walhook.batches where webhook_id = s.webhook_id and id = s.batch_id limit 1
+  ) b on true
+), ended as (
+  delete from walhook.batches b using s where b.ctid = s.row and s.due_in_ms is null
+)
+insert into walhook.batches as b (webhook_id, id, share, due_at)
+select webhook_id, batch_id, share, clock_timestamp() + due_in_ms * interval '1 ms' from s where due_in_ms is not null
+on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = null
+returning b.webhook_id, ${dueInMs('b.due_at')} as due_in_ms`,
+)
+
+/** Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due. */
+export async function settleRows(client: pg.ClientBase, holderId: number, what: SettledRows): Promise<Due[]> {
+  const { ended, moved, aside, batches } = what
+  const [, movedRows, movedBatches, set, woken] = await Promise.all([
+    ended.length > 0 ? endStatement(client, { holderId, ended }) : null,
+    moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,
+    batches.length > 0 ? moveBatchesStatement(client, { batches }) : null,
+    setAside(client, aside),
+    // Also of what is tried again: by hand, something older may have come before it meanwhile.
+    wakeNext(client, [...ended.filter(({ isRow }) => isRow), ...moved]),
+  ])
+  return [...dues(movedRows?.rows ?? []), ...dues(movedBatches?.rows ?? []), ...set, ...woken]
+}

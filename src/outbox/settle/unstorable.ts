@@ -1,0 +1,37 @@
+import pg from 'pg'
+import type { Attempt } from '../../domain/delivery/attempt.ts'
+import type { Settlement } from './settle.ts'
+
+/** Classes of errors that a row brings, whoever stores it and whenever. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const dataExceptions = '22'
+const integrityViolations = '23'
+const limitsExceeded = '54'
+
+/**
+ * Whether a statement failed by what was to be stored, and will fail by it again. A partition that is missing also violates a
+ * check, but names no constraint: it will be made.
+ */
+export function isOfData(error: unknown): boolean {
+  if (error instanceof RangeError || error instanceof TypeError) return true
+  if (!(error instanceof pg.DatabaseError)) return false
+  const kind = error.code?.slice(0, 2)
+  return kind === integrityViolations
+    ? error.constraint !== undefined
+    : kind === dataExceptions || kind === limitsExceeded
+}
+
+/** A settlement with an attempt that can be stored: without what the receiver answered, and with the reason. */
+export function withoutAnswer(settlement: Settlement, error: unknown): Settlement {
+  const code = error instanceof pg.DatabaseError ? error.code : (error as Error).name
+  const note = `(walhook could not store this answer: ${code})`
+  const { attempt } = settlement
+  const bare: Attempt = {
+    ...attempt,
+    phases: {},
+    remoteAddress: null,
+    request: { ...attempt.request, headers: {} },
+    response: attempt.response && { ...attempt.response, headers: {}, body: note, truncated: true },
+    errorMessage: attempt.errorMessage === null ? null : note,
+  }
+  return { ...settlement, attempt: bare }
+}

@@ -1,0 +1,59 @@
+import type pg from 'pg'
+import type { Part } from '../../domain/capture/resync.ts'
+import type { StoredEvent } from '../../domain/event/event.ts'
+import { toldAsNew } from '../../domain/event/event.ts'
+import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
+import { asKnown } from './resyncs.ts'
+
+/**
+ * Orders that the rows of a partition are told which came into a captured table after `fromLsn`, once per entity type of which
+ * something is told from that table. What receivers know is what was told of the WAL up to there.
+ */
+export async function orderArrival(
+  client: pg.PoolClient,
+  arrival: { slotName: string; entityTypes: readonly string[]; part: Part; fromLsn: Lsn },
+): Promise<void> {
+  const { slotName, entityTypes, part, fromLsn } = arrival
+  await client.query(
+    `insert into walhook.resyncs (slot_name, entity_type, gap_ids, table_name, part_oid, part_name, known_up_to)
+     select $1, entity_type, '{}', $3, $4, $5,
+            coalesce((select id from walhook.events where commit_lsn <= $6 order by id desc limit 1), 0)
+     from unnest($2::text[]) as entity_type
+     on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0))
+       where state in ('waiting', 'running') do nothing`,
+    [slotName, entityTypes, part.tableName, part.oid, part.name, formatLsn(fromLsn)],
+  )
+}
+
+/**
+ * The events of a page of such a partition as they are told, when everything before the page is stored: `new` of an entity that
+ * receivers do not know (as in `asKnown`), nothing where the last event of it has told just this, else `update`. So a partition
+ * that was made empty, and whose rows all came by the stream, is told by the stream alone.
+ */
+export async function asArrived(
+  client: pg.PoolClient,
+  { entityType, knownUpTo }: { entityType: string; knownUpTo: bigint },
+  events: readonly StoredEvent[],
+): Promise<StoredEvent[]> {
+  const known = await asKnown(client, { entityType, knownUpTo }, events)
+  const { rows } = await client.query({
+    name: 'told_of_arrived',
+    text: `
+      select k.entity_id
+      from unnest($2::text[], $3::text[], $4::text[]) as k (entity_id, as_update, as_new)
+      cross join lateral (
+        select e.body from walhook.events e
+        where e.entity_id = k.entity_id and e.entity_type = $1
+        order by e.id desc limit 1
+      ) last
+      where last.body in (k.as_update, k.as_new)`,
+    values: [
+      entityType,
+      events.map(({ entityId }) => entityId),
+      events.map(({ body }) => body),
+      events.map(({ body }) => toldAsNew(body)),
+    ],
+  })
+  const told = new Set<string>(rows.map(row => row.entity_id))
+  return known.filter(({ actionType, entityId }) => actionType === 'new' || !told.has(entityId))
+}

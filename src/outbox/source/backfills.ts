@@ -1,0 +1,146 @@
+import type pg from 'pg'
+import type { Backfill } from '../../domain/capture/backfill.ts'
+import type { PageCode } from '../../domain/capture/page-failures.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { distanceOf } from '../reading/queue-depth.ts'
+import type { PageDone } from './paged-work.ts'
+
+type Db = pg.Pool | pg.PoolClient
+
+const toBackfill = ({ rows_done, rows_estimate, ...rest }: pg.QueryResultRow): Backfill => ({
+  ...fields<Omit<Backfill, 'rowsDone' | 'rowsEstimate'>>(rest),
+  rowsDone: Number(rows_done),
+  rowsEstimate: rows_estimate === null ? null : Number(rows_estimate),
+})
+
+export type BackfillInput = Pick<
+  Backfill,
+  'slotName' | 'entityType' | 'webhookId' | 'actionType' | 'rowsPerSecond'
+>
+
+/** Records the wish. Null where one for the same rows and receivers is open already. */
+export async function insertBackfill(db: Db, input: BackfillInput): Promise<Backfill | null> {
+  const { rows } = await db.query(
+    `insert into walhook.backfills (slot_name, entity_type, webhook_id, action_type, rows_per_second)
+     values ($1, $2, $3, $4, $5)
+     on conflict (slot_name, entity_type, coalesce(webhook_id, 0)) where state in ('waiting', 'running') do nothing
+     returning *`,
+    [input.slotName, input.entityType, input.webhookId, input.actionType, input.rowsPerSecond],
+  )
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+export async function findBackfill(outbox: Outbox, id: number): Promise<Backfill | null> {
+  const { rows } = await outbox.pool.query('select * from walhook.backfills where id = $1', [id])
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+/** Backfills of a slot, newest first, at most `limit`, those before the id `before` where one is given. */
+export async function listBackfills(
+  outbox: Outbox,
+  slotName: string,
+  page: { limit: number; before: number | null },
+): Promise<Backfill[]> {
+  const { rows } = await outbox.pool.query(
+    `select * from walhook.backfills
+     where slot_name = $1 and ($2::int is null or id < $2) order by id desc limit $3`,
+    [slotName, page.before, page.limit],
+  )
+  return rows.map(toBackfill)
+}
+
+/** Those that have failed in the last seven days, the newest first, but none that was begun again. */
+export async function failedBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'failed_backfills',
+    text: `select b.* from walhook.backfills b
+           where b.slot_name = $1 and b.state = 'failed' and b.ended_at > now() - interval '7 days'
+             and not exists (
+               select from walhook.backfills later
+               where later.slot_name = b.slot_name and later.entity_type = b.entity_type
+                 and later.webhook_id is not distinct from b.webhook_id and later.id > b.id)
+           order by b.id desc limit 20`,
+    values: [slotName],
+  })
+  return rows.map(toBackfill)
+}
+
+/** Those that are to be worked off. */
+export async function openBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'open_backfills',
+    text: `select * from walhook.backfills where slot_name = $1 and state in ('waiting', 'running') order by id`,
+    values: [slotName],
+  })
+  return rows.map(toBackfill)
+}
+
+/**
+ * Moves a backfill past a page, in the transaction that stores the page's events. Returns false where it does not stand
+ * where the page began, or was ended meanwhile: then nothing of the page may stay.
+ */
+export async function advanceBackfill(db: Db, step: PageDone): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update walhook.backfills
+     set after_key = coalesce($3, after_key), until_key = coalesce(until_key, $4), rows_done = rows_done + $5,
+         rows_estimate = coalesce(rows_estimate, $6), started_at = coalesce(started_at, now()), reason = null, code = null,
+         state = case when $7 then 'done' else 'running' end, ended_at = case when $7 then now() end
+     where id = $1 and state in ('waiting', 'running') and after_key is not distinct from $2`,
+    [step.id, step.fromKey, step.toKey, step.untilKey, step.rows, step.rowsEstimate, step.isLast],
+  )
+  return rowCount === 1
+}
+
+/** Ends an open backfill. Null where it is not open. */
+export async function endBackfill(
+  db: Db,
+  id: number,
+  end: { state: 'cancelled' | 'failed'; reason: string; code?: PageCode },
+): Promise<Backfill | null> {
+  const { rows } = await db.query(
+    `update walhook.backfills set state = $2, reason = $3, code = $4, ended_at = now()
+     where id = $1 and state in ('waiting', 'running') returning *`,
+    [id, end.state, end.reason, end.code ?? null],
+  )
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+/** Changes the pace of an open backfill. Null where it is not open. */
+export async function paceBackfill(db: Db, id: number, rowsPerSecond: number): Promise<Backfill | null> {
+  const { rows } = await db.query(
+    `update walhook.backfills set rows_per_second = $2
+     where id = $1 and state in ('waiting', 'running') returning *`,
+    [id, rowsPerSecond],
+  )
+  return rows[0] ? toBackfill(rows[0]) : null
+}
+
+/** A webhook that a backfill is for: what keeps it from being sent anything, and how much waits for it already. */
+export type BackfillReceiver = {
+  readonly webhookId: number
+  readonly isActive: boolean
+  readonly isDisabled: boolean
+  readonly hasTrigger: boolean
+  /** How far it is behind: rows, and events beyond its place whether it wants them or not, each counted up to `countTo`. */
+  readonly waiting: number
+}
+
+/** The webhook that is named, if it is still there; else every active one that has the trigger. */
+export async function backfillReceivers(
+  outbox: Outbox,
+  wanted: { webhookId: number | null; trigger: string; countTo: number },
+): Promise<BackfillReceiver[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'backfill_receivers',
+    text: `
+      select w.id as webhook_id, w.is_active, w.disabled_at is not null as is_disabled, w.triggers @> array[$2] as has_trigger,
+             ${distanceOf('$3')} as waiting
+      from walhook.webhooks w
+      where case when $1::int is null then w.is_active and w.disabled_at is null and w.triggers @> array[$2]
+                 else w.id = $1 end
+      order by w.id`,
+    values: [wanted.webhookId, wanted.trigger, wanted.countTo],
+  })
+  return rows.map(fields<BackfillReceiver>)
+}

@@ -1,0 +1,112 @@
+import type pg from 'pg'
+import { formatLsn, type Lsn, parseLsn } from '../../domain/value/lsn.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+
+/** A range of the WAL whose changes could not be captured. */
+export type Gap = {
+  readonly id: number
+  readonly slotName: string
+  /** What one table tells of one entity type; both null: everything. */
+  readonly entityType: string | null
+  readonly tableName: string | null
+  readonly reason: string
+  readonly detail: string
+  readonly fromLsn: Lsn
+  /**
+   * From here on it is captured. Of everything: a resync tells what was lost. Of one table: it is back, whether a resync
+   * was asked for or not. Null: changes are lost still.
+   */
+  readonly toLsn: Lsn | null
+  readonly foundAt: Date
+  readonly resyncedAt: Date | null
+}
+
+/**
+ * Records a gap of a slot, unless one is open already; one whose resync is under way is then open again: changes are lost
+ * once more. Returns whether that is news.
+ */
+export async function openGap(
+  outbox: Outbox,
+  gap: Pick<Gap, 'slotName' | 'reason' | 'detail' | 'fromLsn'>,
+): Promise<boolean> {
+  const { rowCount } = await outbox.pool.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
+     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do update
+     set to_lsn = null, reason = excluded.reason, detail = excluded.detail where gaps.to_lsn is not null`,
+    [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
+  )
+  return rowCount === 1
+}
+
+/** A slot's gaps, the open ones first, then the newest. */
+export async function listGaps(outbox: Outbox, slotName: string): Promise<Gap[]> {
+  const { rows } = await outbox.pool.query(
+    `select * from walhook.gaps where slot_name = $1
+     order by resynced_at is not null, table_name is not null, id desc limit 100`,
+    [slotName],
+  )
+  return rows.map(toGap)
+}
+
+/** A slot's gaps that have not ended, those of everything first. */
+export async function listOpenGaps(outbox: Outbox, slotName: string): Promise<Gap[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'open_gaps',
+    text: `select * from walhook.gaps where slot_name = $1 and resynced_at is null order by table_name is not null, id`,
+    values: [slotName],
+  })
+  return rows.map(toGap)
+}
+
+/** How many of a slot's gaps have not ended: of everything, and of single tables. */
+export async function countOpenGaps(
+  outbox: Outbox,
+  slotName: string,
+): Promise<{ ofEverything: number; ofTables: number }> {
+  const open = await listOpenGaps(outbox, slotName)
+  const ofTables = open.filter(({ tableName }) => tableName !== null).length
+  return { ofEverything: open.length - ofTables, ofTables }
+}
+
+/** Ends a gap in which nothing was lost after all. */
+export async function withdrawGap(outbox: Outbox, id: number, why: string): Promise<void> {
+  await outbox.pool.query(
+    `update walhook.gaps set to_lsn = from_lsn, resynced_at = now(), detail = detail || '. Withdrawn: ' || $2
+     where id = $1 and resynced_at is null`,
+    [id, why],
+  )
+}
+
+const toGap = (row: pg.QueryResultRow): Gap => ({
+  ...fields<Gap>(row),
+  fromLsn: parseLsn(row.from_lsn),
+  toLsn: row.to_lsn === null ? null : parseLsn(row.to_lsn),
+})
+
+/**
+ * The entities of a type that receivers know by the events that are still here, those not deleted last, without those that
+ * have an event above `upToId`; in pages of at most `pageSize`: read through a cursor
+ * inside the client's transaction, so that memory holds one page, whatever is appended meanwhile.
+ */
+export async function* knownEntityPages(
+  client: pg.PoolClient,
+  entityType: string,
+  options: { upToId: TimeId; pageSize: number },
+): AsyncGenerator<string[]> {
+  await client.query(
+    `declare known_entities no scroll cursor for
+     select entity_id from (
+       select distinct on (entity_id) entity_id, action_type, id from walhook.events
+       where entity_type = $1 order by entity_id, id desc
+     ) last where action_type <> 'delete' and id <= $2`,
+    [entityType, options.upToId],
+  )
+  for (;;) {
+    const { rows } = await client.query(`fetch ${options.pageSize} from known_entities`)
+    if (rows.length === 0) break
+    yield rows.map(row => row.entity_id)
+  }
+  await client.query('close known_entities')
+}

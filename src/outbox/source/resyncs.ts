@@ -1,0 +1,210 @@
+import type pg from 'pg'
+import type { Resync } from '../../domain/capture/resync.ts'
+import type { StoredEvent } from '../../domain/event/event.ts'
+import { toldAsNew } from '../../domain/event/event.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import type { PageDone, PageReason } from './paged-work.ts'
+
+type Db = pg.Pool | pg.PoolClient
+
+function toResync({
+  table_name,
+  part_oid,
+  part_name,
+  created_at: _,
+  ended_at: __,
+  ...rest
+}: pg.QueryResultRow) {
+  return {
+    ...fields<Resync>(rest),
+    part: part_oid === null ? null : { tableName: table_name, oid: Number(part_oid), name: part_name },
+    rowsDone: Number(rest.rows_done),
+    deletesDone: Number(rest.deletes_done),
+    rowsEstimate: rest.rows_estimate === null ? null : Number(rest.rows_estimate),
+  }
+}
+
+/**
+ * Begins the resyncs that end every open gap of a slot, in the transaction that has settled from where on everything is
+ * captured: the slot's position.
+ */
+export async function beginResyncs(
+  client: pg.PoolClient,
+  wanted: { slotName: string; entityTypes: readonly string[] },
+): Promise<void> {
+  const { rows } = await client.query(
+    `update walhook.gaps g set to_lsn = p.commit_lsn
+     from walhook.positions p
+     where p.slot_name = $1 and g.slot_name = $1 and g.resynced_at is null
+     returning g.id`,
+    [wanted.slotName],
+  )
+  await orderResyncs(client, { ...wanted, gapIds: rows.map(({ id }) => id) })
+}
+
+/**
+ * Begins the resync of each of these entity types, which ends these gaps. One that is open already begins anew, for the
+ * gaps that it had and these.
+ */
+export async function orderResyncs(
+  db: Db,
+  wanted: { slotName: string; entityTypes: readonly string[]; gapIds: readonly number[] },
+): Promise<void> {
+  await db.query(
+    `insert into walhook.resyncs as r (slot_name, entity_type, gap_ids, known_up_to)
+     select p.slot_name, entity_type, $2::int[], p.last_event_id
+     from walhook.positions p, unnest($3::text[]) as entity_type
+     where p.slot_name = $1
+     on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0)) where state in ('waiting', 'running') do update
+     set gap_ids = array(select distinct unnest(r.gap_ids || excluded.gap_ids)), state = 'waiting', phase = 'rows',
+         reason = null, code = null, known_up_to = excluded.known_up_to, after_key = null, until_key = null, rows_done = 0,
+         deletes_done = 0, rows_estimate = null, created_at = now()`,
+    [wanted.slotName, wanted.gapIds, wanted.entityTypes],
+  )
+}
+
+/** Those that are to be worked off. */
+export async function openResyncs(outbox: Outbox, slotName: string): Promise<Resync[]> {
+  const { rows } = await outbox.pool.query({
+    name: 'open_resyncs',
+    text: `select * from walhook.resyncs where slot_name = $1 and state in ('waiting', 'running') order by id`,
+    values: [slotName],
+  })
+  return rows.map(toResync)
+}
+
+/** A page of a resync that is done: of its rows, or of those entities that it has looked for. */
+export type ResyncStep = PageDone &
+  Pick<Resync, 'entityType' | 'knownUpTo' | 'phase'> & {
+    /** Of a partition: whether its rows are entities, or name the owners of a related list. Null: of everything. */
+    readonly part: 'entities' | 'owners' | null
+  }
+
+/**
+ * Moves a resync past a page, in the transaction that stores the page's `deletes` and other events. Returns false where it
+ * does not stand where the page began: then nothing of the page may stay. With the last page of its last resync ends a gap.
+ */
+export async function advanceResync(db: Db, step: ResyncStep, deletes: number): Promise<boolean> {
+  const isDone = step.isLast && (step.phase === 'deletes' || step.part !== null)
+  const begins = step.isLast && !isDone
+  const { rows } = await db.query(
+    `update walhook.resyncs
+     set after_key = case when $9 then null else coalesce($4, after_key) end,
+         phase = case when $9 then 'deletes' else phase end,
+         until_key = coalesce(until_key, $5), rows_done = rows_done + $6, deletes_done = deletes_done + $7,
+         rows_estimate = coalesce(rows_estimate, $8), reason = null, code = null,
+         state = case when $10 then 'done' else 'running' end, ended_at = case when $10 then now() end
+     where id = $1 and state in ('waiting', 'running') and phase = $2 and after_key is not distinct from $3
+       and known_up_to = $11
+     returning gap_ids`,
+    [
+      step.id,
+      step.phase,
+      step.fromKey,
+      step.toKey,
+      step.untilKey,
+      step.rows,
+      deletes,
+      step.rowsEstimate,
+      begins,
+      isDone,
+      step.knownUpTo,
+    ],
+  )
+  if (rows.length === 0) return false
+  if (isDone) await endGaps(db, rows[0].gap_ids)
+  return true
+}
+
+/** Ends a resync whose entity the mapping does not have any more. */
+export async function cancelResync(db: Db, id: number, { reason, code }: PageReason): Promise<void> {
+  const { rows } = await db.query(
+    `update walhook.resyncs set state = 'cancelled', reason = $2, code = $3, ended_at = now()
+     where id = $1 and state in ('waiting', 'running') returning gap_ids`,
+    [id, reason, code],
+  )
+  if (rows[0]) await endGaps(db, rows[0].gap_ids)
+}
+
+/** Ends those gaps from whose end on everything is captured, and that have no open resync left. */
+async function endGaps(db: Db, gapIds: readonly number[]): Promise<void> {
+  await db.query(
+    `update walhook.gaps g set resynced_at = now()
+     where g.id = any($1) and g.resynced_at is null and g.to_lsn is not null
+       and not exists (
+         select from walhook.resyncs r where r.state in ('waiting', 'running') and g.id = any(r.gap_ids))`,
+    [gapIds],
+  )
+}
+
+/**
+ * The events of a page as they are told, by what receivers know of each entity when everything before the page is
+ * stored: a row that is there is an `update` of what they know, else `new`; what is gone is a `delete` of what they know,
+ * else nothing.
+ *
+ * They know an entity if the last event up to `knownUpTo`, or the last `new` or `delete` after it, is not a `delete`: an
+ * `update` that was captured since is not the first that a webhook without that trigger hears of it.
+ */
+export async function asKnown(
+  client: pg.PoolClient,
+  { entityType, knownUpTo }: Pick<ResyncStep, 'entityType' | 'knownUpTo'>,
+  events: readonly StoredEvent[],
+): Promise<StoredEvent[]> {
+  const { rows } = await client.query({
+    name: 'known_of',
+    text: `
+      select k.entity_id
+      from unnest($2::text[]) as k (entity_id)
+      cross join lateral (
+        select e.action_type from walhook.events e
+        where e.entity_id = k.entity_id and e.entity_type = $1 and (e.id <= $3 or e.action_type <> 'update')
+        order by e.id desc limit 1
+      ) last
+      where last.action_type <> 'delete'`,
+    values: [entityType, events.map(({ entityId }) => entityId), knownUpTo],
+  })
+  const known = new Set<string>(rows.map(row => row.entity_id))
+  return events.flatMap(event => {
+    if (known.has(event.entityId)) return event
+    return event.actionType === 'delete' ? [] : { ...event, actionType: 'new', body: toldAsNew(event.body) }
+  })
+}
+
+/** As many entities are looked at for one page. */
+const scannedEntities = 10_000
+
+/**
+ * Of the entities that have events, backwards by their ids from before `afterKey`: those of which nothing was told since
+ * `knownUpTo`, and whose last event is not a `delete`. A resync has told every row that is there, so these seem to be gone.
+ *
+ * Backwards, the index has them in this very order, the last event of each first. Forwards, PostgreSQL 15 reads and sorts
+ * all events for each page. The index holds what is not null, which PostgreSQL 17 and later find out only by a comparison.
+ */
+export async function untoldEntities(
+  client: pg.PoolClient,
+  { entityType, knownUpTo, afterKey }: Pick<Resync, 'entityType' | 'knownUpTo' | 'afterKey'>,
+  limit: number,
+): Promise<{ entityIds: string[]; toKey: string | null; isLast: boolean }> {
+  await client.query(
+    'set local enable_seqscan = off; set local enable_hashagg = off; set local enable_sort = off',
+  )
+  const { rows } = await client.query(
+    `select entity_id, id <= $3 and action_type <> 'delete' as is_untold
+     from (
+       select distinct on (entity_id) entity_id, id, action_type from walhook.events
+       where entity_type = $1 and entity_id >= '' and ($2::text is null or entity_id < $2)
+       order by entity_id desc, id desc limit $4
+     ) last
+     order by entity_id desc`,
+    [entityType, afterKey, knownUpTo, scannedEntities],
+  )
+  const entityIds: string[] = []
+  for (const [i, { entity_id, is_untold }] of rows.entries()) {
+    if (is_untold) entityIds.push(entity_id)
+    const isEnd = i === rows.length - 1
+    if (entityIds.length === limit || isEnd)
+      return { entityIds, toKey: entity_id, isLast: isEnd && rows.length < scannedEntities }
+  }
+  return { entityIds, toKey: null, isLast: true }
+}
