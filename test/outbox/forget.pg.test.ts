@@ -223,7 +223,11 @@ test('an entity type that there is not is refused: nothing forgotten would read 
   const answer = await at.call('POST', '/api/forget', { entity_type: 'usr', entity_id: 7 })
   expect(answer.status).toBe(422)
   expect(answer.json.errors).toEqual([
-    { pointer: '/entity_type', detail: expect.stringContaining('Did you mean user?') },
+    {
+      pointer: '/entity_type',
+      detail: expect.stringContaining('Did you mean user?'),
+      code: 'entity.unknown',
+    },
   ])
   // One that the mapping had once is stored still.
   await at.append('usr 7 new')

@@ -37,5 +37,7 @@ test('walhook starts with the old key beside the new one, not without it, and re
       stderr: '',
     })
   }
-  expect((await runWalhook(database, ['rekey'], { WALHOOK_SECRET_KEY: key(2) })).stdout).toContain('anew: 0')
+  expect((await runWalhook(database, ['rekey'], { WALHOOK_SECRET_KEY: key(2) })).stdout).toContain(
+    're-encrypted webhooks: 0',
+  )
 })
