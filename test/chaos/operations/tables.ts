@@ -132,7 +132,7 @@ export const tableOperations: readonly Operation[] = [
     async run(at) {
       if (at.names.orders.table !== 'public.orders') return null
       const part = pick(at.random, ['orders_low', 'orders_mid'])
-      if (await isEmptiedUnseen(at, part)) return null
+      if (await isSilentUnseen(at, part)) return null
       const range = part === 'orders_low' ? 'from (minvalue) to (20)' : 'from (20) to (40)'
       await at.sql(
         'begin',
@@ -166,7 +166,7 @@ export const tableOperations: readonly Operation[] = [
       const { table, key } = at.names.orders
       if (table !== 'public.orders') return null
       const part = pick(at.random, ['orders_low', 'orders_mid'])
-      if (await isEmptiedUnseen(at, part)) return null
+      if (await isSilentUnseen(at, part)) return null
       const range = part === 'orders_low' ? 'from (minvalue) to (20)' : 'from (20) to (40)'
       const id = part === 'orders_low' ? 3 : 23
       await at.sql(
@@ -199,7 +199,7 @@ export const tableOperations: readonly Operation[] = [
         `lock table public.${part} in access exclusive mode`,
         noteSilent('orders', `public.${part}`, 'dropped'),
         `truncate public.${part}`,
-        `comment on table public.${part} is 'emptied'`,
+        `comment on table public.${part} is 'changed in silence'`,
         'commit',
       )
       return { did: `truncate ${part}` }
@@ -210,7 +210,10 @@ export const tableOperations: readonly Operation[] = [
     weight: 1,
     async run(at) {
       const part = pick(at.random, ['orders_low', 'orders_mid'])
-      await at.sql(`alter table public.${part} set unlogged`)
+      await at.sql(
+        `alter table public.${part} set unlogged`,
+        `comment on table public.${part} is 'changed in silence'`,
+      )
       const log = () => at.sql(`alter table public.${part} set logged`)
       if (at.random() < 0.3) return { did: `${part} is unlogged`, undo: log }
       await new Promise(resolve => setTimeout(resolve, at.random() * 1_500))
@@ -270,14 +273,14 @@ export const tableOperations: readonly Operation[] = [
 ]
 
 /**
- * Whether a partition was emptied and walhook has not looked since. Where it leaves its table now, nobody can know what was in it: to
- * walhook its rows are archived (decision 0058).
+ * Whether a partition was emptied, or written to while it was unlogged, and walhook has not looked since. Where it leaves its table now,
+ * nobody can know what was in it: to walhook its rows are archived (decision 0058).
  */
-async function isEmptiedUnseen(at: At, part: string): Promise<boolean> {
+async function isSilentUnseen(at: At, part: string): Promise<boolean> {
   const [row] = await at.sql(
-    `select obj_description(c.oid, 'pg_class') = 'emptied' and not exists (
+    `select obj_description(c.oid, 'pg_class') is not null and (c.relpersistence = 'u' or not exists (
        select from walhook.captured, jsonb_each(facts -> 'tables') as t
-       where t.value #>> array['files', c.oid::text] = c.relfilenode::text) as is_unseen
+       where t.value #>> array['files', c.oid::text] = c.relfilenode::text)) as is_unseen
      from pg_class c where c.oid = 'public.${part}'::regclass`,
   )
   return row!.is_unseen === true
