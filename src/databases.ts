@@ -136,7 +136,7 @@ export function unreadableProblem(
 
 /**
  * Why a database can't be used, or null. `variable` is where its URL comes from. Looks for a pooler that shares sessions
- * before anything is set in one. Throws where the server ends the connection, or is starting or stopping.
+ * before anything is set in one. Throws where the connection ends that was there, or the server is starting or stopping.
  */
 export async function problemOfConnecting(
   variable: string,
@@ -164,7 +164,9 @@ export async function problemOfConnecting(
   }
 }
 
-/** Whether the server has ended a connection that it had let in, or is starting or stopping. node-postgres has no code for what follows. */
+/** Whether a connection ended that was there, or the server is starting or stopping. node-postgres has no code for what follows. */
 function isCutOff({ code = '', message }: Error & { code?: string }): boolean {
-  return /^57P0[123]$/.test(code) || message.includes('is not queryable')
+  return (
+    /^(57P0[123]|ECONNRESET|EPIPE)$/.test(code) || /is not queryable|^Connection terminated/.test(message)
+  )
 }

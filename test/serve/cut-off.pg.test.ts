@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { openTestLink } from '../support/test-link.ts'
+import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 const endAll = `select count(pg_terminate_backend(pid))::int as ended from pg_stat_activity
@@ -33,6 +35,24 @@ test('a start that the database cuts off says so and begins again', async () => 
   await at.endUntil(() => isSaid() || walhook.hasEnded())
   expect(walhook.stderr()).toBe('')
   await walhook.ready()
+})
+
+test('a start whose link to the database is cut, whatever it was doing, says so and begins again', async () => {
+  await using at = await open()
+  await using link = await openTestLink(at.database.url)
+  for (let n = 0; n < 6; n++) {
+    await using walhook = startWalhook({ ...at.database, url: link.url })
+    const isSaid = () => walhook.log.some(({ msg }) => msg === 'walhook.start_cut_off')
+    await until(
+      () => {
+        link.cut()
+        return isSaid() || walhook.hasEnded()
+      },
+      { what: 'the start to be cut off', intervalMs: 3 + 5 * n },
+    )
+    expect(walhook.stderr()).toBe('')
+    if (n === 0) await walhook.ready()
+  }
 })
 
 test('a command that the database cuts off says that it may be run again', async () => {

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
+import { kindOfError } from '../../domain/capture/capture-failures.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import type { Outbox } from './database.ts'
 
@@ -35,7 +36,8 @@ export type MigrationResult =
 /**
  * Brings the schema `walhook` up to this version: applies, in one transaction and under a lock, the SQL files
  * of `migrations/` that were not yet applied. Any number of processes may call it at once. A schema with
- * migrations that this version does not know was made by a newer walhook, and is left alone.
+ * migrations that this version does not know was made by a newer walhook, and is left alone. Throws where the database, or
+ * the link to it, goes away meanwhile: that says nothing about a migration.
  */
 export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   const known = await readMigrations()
@@ -43,6 +45,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   try {
     unknown = await unknownMigrations(outbox)
   } catch (error) {
+    throwIfCutOff(error)
     return { ok: false, reason: 'failed', migration: 'the list of migrations', error }
   }
   if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
@@ -60,10 +63,15 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
     outcome = await migrator.migrateToLatest()
   const { error, results } = outcome
   if (error) {
+    throwIfCutOff(error)
     const failed = results?.find(result => result.status === 'Error')?.migrationName
     return { ok: false, reason: 'failed', migration: failed ?? 'the list of migrations', error }
   }
   return { ok: true, applied: (results ?? []).map(result => result.migrationName) }
+}
+
+function throwIfCutOff(error: unknown): void {
+  if (kindOfError(error as Error) !== null) throw error
 }
 
 /** The migrations that this version of walhook brings and this database does not have yet. */
