@@ -21,9 +21,19 @@ export function createChecking(options: {
   const { outbox, holderId, machine, readUpToOf, fenced } = options
   const toCheck: { queue: Queue; task: Task }[] = []
 
-  /** Whether entities are blocked, and what of them is superseded. */
+  /** Asks about some of the tasks. Where that fails, they are asked about again: nobody else moves them on. */
   async function check() {
     const some = toCheck.splice(0, mostChecked).filter(({ task }) => task.state === 'checking')
+    try {
+      await checkAll(some)
+    } catch (error) {
+      toCheck.unshift(...some)
+      throw error
+    }
+  }
+
+  /** Whether entities are blocked, and what of them is superseded. */
+  async function checkAll(some: readonly { queue: Queue; task: Task }[]) {
     const unsure = some.filter(({ queue, task }) => queue.hasAside && task.window !== null)
     const blocked = await blockedAmong(unsure)
     for (const { queue, task } of blocked) machine.checked(queue, task, true)
