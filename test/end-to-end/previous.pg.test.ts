@@ -23,7 +23,7 @@ test('who asks gets the values before an update, and only the updates that chang
     plain: await make('plain', {}),
     email: await make('email', { update_fields: ['user.email'] }),
   }
-  await expect(make('wrong', { update_fields: ['user.mail'] })).rejects.toThrow('Was user.email meant?')
+  await expect(make('wrong', { update_fields: ['user.mail'] })).rejects.toThrow('Did you mean user.email?')
 
   await psql.query(`insert into users values (1, 'a@b.c', 'Ann', 1.10)`)
   await psql.query(`update users set exact = 12345678901234567890.0, name = null`)
