@@ -122,3 +122,23 @@ test('what it may have had under way when it was killed comes when nothing of it
   expect(the.of(event!)).toHaveLength(2)
   expect(the.of(behind!)[0]!.startedMs).toBeGreaterThan(again!.endedMs)
 })
+
+test('a row is written only of what is committed as what may be sent: whoever takes over would read it again, though it was delivered', async () => {
+  await using the = await open()
+  const batching = await the.at.webhook(everyUser, true, { batch: { maxEvents: 8, maxWaitMs: 1 } })
+  await the.look(`
+    create table beyond (event_id bigint);
+    create function note() returns trigger language plpgsql as $$ begin
+      if new.event_id > greatest(
+        (select may_send_up_to from walhook.streams s where s.webhook_id = new.webhook_id and s.share = new.share), 0)
+      then insert into beyond values (new.event_id); end if;
+      return new;
+    end $$;
+    create trigger note before insert on walhook.deliveries for each row execute function note()`)
+  for (let n = 1; n <= 4; n++) {
+    const [event] = await the.capture(`user ${n} new`)
+    await until(() => the.of(event!).some(({ webhookId }) => webhookId === batching), { what: 'its batch' })
+    await the.passReach()
+  }
+  expect(await the.look('select event_id from beyond')).toEqual([])
+})

@@ -232,7 +232,9 @@ export function createServing(options: ServeOptions) {
   }
 
   function takeRows(most: number): { rows: AsideRow[]; isAll: boolean } {
-    const entries = machine.toSetAside.splice(0, most)
+    // What becomes a row may be sent as one: whoever takes over has to know of it, like of what is sent.
+    const beyond = machine.toSetAside.findIndex(({ queue, task }) => !mayReach(queue, task))
+    const entries = machine.toSetAside.splice(0, beyond < 0 ? most : Math.min(most, beyond))
     for (const entry of entries) rowOf.set(entry.row, entry)
     return { rows: entries.map(({ row }) => row), isAll: machine.toSetAside.length === 0 }
   }
