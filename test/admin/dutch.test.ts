@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
+import { reasonsNl } from '../../src/admin/texts/nl/reasons.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
-import { reasonsNl } from '../../src/admin/texts/reasons-nl.ts'
 import { sayTo } from '../../src/admin/texts/texts.ts'
 import { because } from '../../src/domain/shown/reason.ts'
 import { reasonTexts } from '../../src/domain/shown/reason-texts.ts'

@@ -5,10 +5,10 @@ import type { CaptureCode } from '../../domain/capture/capture-code.ts'
 import type { PageCode } from '../../domain/capture/page-failures.ts'
 import { type Reason, type ReasonTexts, say } from '../../domain/shown/reason.ts'
 import { reasonTexts } from '../../domain/shown/reason-texts.ts'
-import { captureCodesNl, gapReasonsNl, pageCodesNl } from './capture-nl.ts'
 import { en, type Texts } from './en.ts'
+import { captureCodesNl, gapReasonsNl, pageCodesNl } from './nl/capture.ts'
+import { reasonsNl } from './nl/reasons.ts'
 import { nl } from './nl.ts'
-import { reasonsNl } from './reasons-nl.ts'
 
 export const languages = { en, nl } as const satisfies Record<string, Texts>
 export type Language = keyof typeof languages

@@ -1,5 +1,5 @@
-import type { CaptureCode } from '../../domain/capture/capture-code.ts'
-import type { PageCode } from '../../domain/capture/page-failures.ts'
+import type { CaptureCode } from '../../../domain/capture/capture-code.ts'
+import type { PageCode } from '../../../domain/capture/page-failures.ts'
 
 /** What each code of capture means and what to do, in Dutch. The English reason has the details. */
 export const captureCodesNl: Record<CaptureCode, string> = {

@@ -1,4 +1,4 @@
-import type { AddressKind, ReasonTexts } from '../../domain/shown/reason.ts'
+import type { AddressKind, ReasonTexts } from '../../../domain/shown/reason.ts'
 
 const addressKinds: Record<AddressKind, string> = {
   this_network: 'een adres van “dit netwerk”',

@@ -1,0 +1,65 @@
+import { seconds } from './counts.ts'
+
+/** What every page has in common: layout, log-in, errors and words. */
+export const shared = {
+  language: { code: 'en', name: 'English', choose: 'Language' },
+  places: { couplings: 'Couplings', events: 'Events', health: 'Health', tokens: 'Tokens', audit: 'Audit' },
+  groups: { settings: 'Settings', integrations: 'Integrations', system: 'System' },
+  layout: {
+    skip: 'Skip to content',
+    navigation: 'Settings',
+    way: 'Breadcrumb',
+    logOut: 'Log out',
+    logOutEverywhere: 'Log out everywhere',
+    loggedInAs: (name: string) => `Logged in as ${name}`,
+    account: 'Account',
+    stale: 'Connection lost, reconnecting. This page may be out of date.',
+  },
+  roles: { viewer: 'viewer', operator: 'operator', admin: 'admin' },
+  logIn: {
+    title: 'Log in',
+    lead: 'Webhooks notify other systems when a user or a company changes.',
+    token: 'Token',
+    hint: 'An API token, created with “walhook token NAME” or by an admin on the page Tokens.',
+    submit: 'Log in',
+    missing: 'Enter your token.',
+    wrong: 'This token is unknown, expired or revoked. Check that you copied all of it.',
+    slow: (wait: number) => `Too many wrong tokens from your network. Wait ${seconds(wait)}, then try again.`,
+    loggedOut: 'You are logged out.',
+    loggedOutEverywhere: 'You are logged out here and on every other device that used this token.',
+  },
+  errors: {
+    notFoundTitle: 'Not found',
+    notFound: 'Nothing is at this address. It may have been deleted, or the link is old.',
+    forbiddenTitle: 'Not allowed',
+    forbidden: (needed: string, has: string) =>
+      `This needs the role ${needed}; your token has the role ${has}. Nothing was changed. Ask an admin for another token.`,
+    failedTitle: 'Something went wrong',
+    failed:
+      'walhook failed, or its database is unreachable. The log of walhook says why. Try again in a moment.',
+    tooOften: 'Too many requests. Wait a moment.',
+    tooLarge: 'The form is too large. Nothing was changed.',
+    staleTitle: 'Changed in the meantime',
+    stale:
+      'Somebody else changed this webhook while you had it open. Nothing was saved. Open it again and repeat your change.',
+    conflictTitle: 'Not possible',
+    wrongField: (name: string) =>
+      `The field ${name} has an unexpected value. Nothing was changed. Open the page again.`,
+    toCouplings: 'To the couplings',
+  },
+  original: 'Original message',
+  yes: 'Yes',
+  no: 'No',
+  units: { day: 'd', hour: 'h', minute: 'min' },
+  entities: { user: 'User', company: 'Company' },
+  actions: { new: 'new', update: 'update', delete: 'delete', test: 'test' },
+  outcomes: {
+    delivered: 'Delivered',
+    refused: 'Refused',
+    unreachable: 'Unreachable',
+    blocked: 'Blocked',
+    cancelled: 'Aborted',
+  },
+  timedOut: 'Timed out',
+  phases: { dns: 'DNS', connect: 'Connect', tls: 'TLS', first_byte: 'First byte', body: 'Body' },
+}

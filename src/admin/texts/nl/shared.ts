@@ -1,0 +1,73 @@
+import type { shared as english } from '../en/shared.ts'
+import { seconds } from './counts.ts'
+
+/** What every page has in common: layout, log-in, errors and words, in Dutch. */
+export const shared: typeof english = {
+  language: { code: 'nl', name: 'Nederlands', choose: 'Taal' },
+  places: {
+    couplings: 'Koppelingen',
+    events: 'Meldingen',
+    health: 'Status',
+    tokens: 'Tokens',
+    audit: 'Logboek',
+  },
+  groups: { settings: 'Instellingen', integrations: 'Integraties', system: 'Systeem' },
+  layout: {
+    skip: 'Naar de inhoud',
+    navigation: 'Instellingen',
+    way: 'Kruimelpad',
+    logOut: 'Uitloggen',
+    logOutEverywhere: 'Overal uitloggen',
+    loggedInAs: name => `Ingelogd als ${name}`,
+    account: 'Account',
+    stale: 'Verbinding verbroken, we verbinden opnieuw. Deze pagina kan verouderd zijn.',
+  },
+  roles: { viewer: 'kijker', operator: 'operator', admin: 'beheerder' },
+  logIn: {
+    title: 'Inloggen',
+    lead: 'Webhooks laten andere systemen weten dat een gebruiker of bedrijf is gewijzigd.',
+    token: 'Token',
+    hint: 'Een API-token, gemaakt met “walhook token NAAM” of door een beheerder op de pagina Tokens.',
+    submit: 'Inloggen',
+    missing: 'Vul je token in.',
+    wrong: 'Dit token is onbekend, verlopen of ingetrokken. Controleer of je het helemaal hebt gekopieerd.',
+    slow: wait =>
+      `Er kwamen te veel verkeerde tokens vanaf jouw netwerk. Wacht ${seconds(wait)} en probeer het dan opnieuw.`,
+    loggedOut: 'Je bent uitgelogd.',
+    loggedOutEverywhere: 'Je bent uitgelogd, hier en op elk ander apparaat dat dit token gebruikte.',
+  },
+  errors: {
+    notFoundTitle: 'Niet gevonden',
+    notFound: 'Op dit adres staat niets. Misschien is het verwijderd of is de link oud.',
+    forbiddenTitle: 'Geen toegang',
+    forbidden: (needed, has) =>
+      `Hiervoor is de rol ${needed} nodig en jouw token heeft de rol ${has}. Er is niets gewijzigd. Vraag een beheerder om een ander token.`,
+    failedTitle: 'Er ging iets mis',
+    failed:
+      'Er ging iets mis in walhook, of de database is niet bereikbaar. In de log van walhook staat waarom. Probeer het zo nog eens.',
+    tooOften: 'Te veel verzoeken. Wacht even.',
+    tooLarge: 'Het formulier is te groot. Er is niets gewijzigd.',
+    staleTitle: 'Intussen gewijzigd',
+    stale:
+      'Iemand heeft deze webhook gewijzigd terwijl jij hem open had. Er is niets opgeslagen. Open hem opnieuw en maak je wijziging nog een keer.',
+    conflictTitle: 'Dit kan niet',
+    wrongField: name =>
+      `Het veld ${name} heeft een onverwachte waarde. Er is niets gewijzigd. Open de pagina opnieuw.`,
+    toCouplings: 'Naar de koppelingen',
+  },
+  original: 'Oorspronkelijke melding (Engels)',
+  yes: 'Ja',
+  no: 'Nee',
+  units: { day: 'd', hour: 'u', minute: 'min' },
+  entities: { user: 'Gebruiker', company: 'Bedrijf' },
+  actions: { new: 'nieuw', update: 'wijziging', delete: 'verwijdering', test: 'test' },
+  outcomes: {
+    delivered: 'Afgeleverd',
+    refused: 'Geweigerd',
+    unreachable: 'Onbereikbaar',
+    blocked: 'Geblokkeerd',
+    cancelled: 'Afgebroken',
+  },
+  timedOut: 'Geen antwoord op tijd',
+  phases: { dns: 'DNS', connect: 'Verbinden', tls: 'TLS', first_byte: 'Eerste byte', body: 'Inhoud' },
+}
