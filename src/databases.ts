@@ -167,6 +167,7 @@ export async function problemOfConnecting(
 /** Whether a connection ended that was there, or the server is starting or stopping. node-postgres has no code for what follows. */
 function isCutOff({ code = '', message }: Error & { code?: string }): boolean {
   return (
-    /^(57P0[123]|ECONNRESET|EPIPE)$/.test(code) || /is not queryable|^Connection terminated/.test(message)
+    /^(57P0[123]|ECONNRESET|EPIPE)$/.test(code) ||
+    /is not queryable|^Connection terminated( unexpectedly)?$/.test(message)
   )
 }
