@@ -3,6 +3,7 @@ import { isOfTables } from './capture/source/preflight-verdict.ts'
 import { openSource, type Source } from './capture/source/source.ts'
 import type { Config } from './config.ts'
 import { describeSlow, type SlowStatement } from './domain/capture/backend.ts'
+import { isCutOff } from './domain/capture/capture-failures.ts'
 import type { Problem } from './domain/value/problem.ts'
 import type { SealKey } from './domain/webhook/seal.ts'
 import { type Clock, openClock } from './outbox/database/clock.ts'
@@ -162,12 +163,4 @@ export async function problemOfConnecting(
     const mend = 'check that the server runs, and the host, port, database, user and password of the URL'
     return { code: 'no_connection', what: variable, found: `no connection: ${reason}`, mend }
   }
-}
-
-/** Whether a connection ended that was there, or the server is starting or stopping. node-postgres has no code for what follows. */
-function isCutOff({ code = '', message }: Error & { code?: string }): boolean {
-  return (
-    /^(57P0[123]|ECONNRESET|EPIPE)$/.test(code) ||
-    /is not queryable|^Connection terminated( unexpectedly)?$/.test(message)
-  )
 }

@@ -60,3 +60,11 @@ export function kindOfError(error: {
   if (lostCodes.test(code) || (code.length === 5 && lostClasses.has(code.slice(0, 2)))) return 'lost'
   return code === '' && lostMessages.test(error.message ?? '') ? 'lost' : null
 }
+
+/** Whether a connection ended that was there, or the server is starting or stopping. node-postgres has no code for what follows. */
+export function isCutOff({ code = '', message }: Error & { code?: string }): boolean {
+  return (
+    /^(57P0[123]|ECONNRESET|EPIPE)$/.test(code) ||
+    /is not queryable|^Connection terminated( unexpectedly)?$/.test(message)
+  )
+}

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import { kindOfError } from '../../domain/capture/capture-failures.ts'
+import { isCutOff } from '../../domain/capture/capture-failures.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import type { Outbox } from './database.ts'
 
@@ -71,7 +71,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
 }
 
 function throwIfCutOff(error: unknown): void {
-  if (kindOfError(error as Error) !== null) throw error
+  if (isCutOff(error as Error)) throw error
 }
 
 /** The migrations that this version of walhook brings and this database does not have yet. */
