@@ -3,14 +3,14 @@ import { isOfTables } from './capture/source/preflight-verdict.ts'
 import { openSource, type Source } from './capture/source/source.ts'
 import type { Config } from './config.ts'
 import { describeSlow, type SlowStatement } from './domain/capture/backend.ts'
-import { isCutOff } from './domain/capture/capture-failures.ts'
+import { isCutOff, isStartingOrStopping } from './domain/capture/capture-failures.ts'
 import type { Problem } from './domain/value/problem.ts'
 import type { SealKey } from './domain/webhook/seal.ts'
 import { type Clock, openClock } from './outbox/database/clock.ts'
 import { type Outbox, openOutbox } from './outbox/database/database.ts'
 import { judgeOutbox } from './outbox/database/inspect.ts'
 import { describeMigration, migrate } from './outbox/database/migrate.ts'
-import { poolerProblem, sharesSessions } from './outbox/database/pooler.ts'
+import { NotReached, poolerProblem, sharesSessions } from './outbox/database/pooler.ts'
 import { ConnectionRefused } from './outbox/database/session-settings.ts'
 import { createWatch } from './outbox/database/watched-client.ts'
 import { ensureDays } from './outbox/days/upkeep.ts'
@@ -147,11 +147,14 @@ export async function problemOfConnecting(
     if (await sharesSessions(url)) return poolerProblem(variable)
     await pool.query('select')
     return null
-  } catch (error) {
+  } catch (thrown) {
+    const isReached = !(thrown instanceof NotReached)
+    const error = isReached ? thrown : thrown.cause
     if (error instanceof ConnectionRefused)
       return { ...error.problem, what: `${variable}: ${error.problem.what}` }
-    // It was there a moment ago, or will be in a moment: whoever asks may ask again.
-    if (isCutOff(error as Error)) throw error
+    // It was there a moment ago, or will be in a moment: whoever asks may ask again. What ends a first connection without
+    // a word of Postgres may be no Postgres.
+    if (isReached ? isCutOff(error as Error) : isStartingOrStopping(error as Error)) throw error
     const reason = describeError(error)
     if (reason.includes('client password must be a'))
       return {

@@ -10,6 +10,8 @@ export type TestLink = AsyncDisposable & {
   heal(): void
   /** Breaks every connection. */
   cut(): void
+  /** Whether a statement has gone to the server: before, it was not there for whoever asked. */
+  isUsed(): boolean
   /** Lets the next bytes that hold `text` reach the server, and breaks their connection before its answer arrives. */
   cutAnswerTo(text: string): void
 }
@@ -25,6 +27,7 @@ export async function openTestLink(url: string, most = Number.POSITIVE_INFINITY)
   const dead = new WeakSet<Socket>()
   let cutAfter: string | null = null
   let open = 0
+  let isUsed = false
   const waiting: Socket[] = []
   const server = createServer(near => {
     open++
@@ -41,6 +44,8 @@ export async function openTestLink(url: string, most = Number.POSITIVE_INFINITY)
     ] as const) {
       sockets.add(from)
       from.on('data', chunk => {
+        // A simple query, or a parse: what comes with a startup begins otherwise.
+        if (from === near && /^[QP]/.test(chunk.toString('latin1', 0, 1)) && chunk[1] === 0) isUsed = true
         if (doomed && from === far) return near.destroy()
         if (from === near && cutAfter !== null && chunk.includes(cutAfter)) {
           cutAfter = null
@@ -79,6 +84,7 @@ export async function openTestLink(url: string, most = Number.POSITIVE_INFINITY)
     cut() {
       for (const socket of sockets) socket.destroy()
     },
+    isUsed: () => isUsed,
     cutAnswerTo(text) {
       cutAfter = text
     },

@@ -62,9 +62,15 @@ export function kindOfError(error: {
 }
 
 /** Whether a connection ended that was there, or the server is starting or stopping. node-postgres has no code for what follows. */
-export function isCutOff({ code = '', message }: Error & { code?: string }): boolean {
+export function isCutOff(error: Error & { code?: string }): boolean {
   return (
-    /^(57P0[123]|ECONNRESET|EPIPE)$/.test(code) ||
-    /is not queryable|^Connection terminated( unexpectedly)?$/.test(message)
+    isStartingOrStopping(error) ||
+    /^(ECONNRESET|EPIPE)$/.test(error.code ?? '') ||
+    /is not queryable|^Connection terminated( unexpectedly)?$/.test(error.message)
   )
+}
+
+/** Whether a Postgres says that it is starting or stopping. https://www.postgresql.org/docs/current/errcodes-appendix.html, 57P01 to 57P03 */
+export function isStartingOrStopping({ code = '' }: Error & { code?: string }): boolean {
+  return /^57P0[123]$/.test(code)
 }

@@ -4,18 +4,23 @@ import { connectionConfig } from './session-settings.ts'
 
 const rounds = 3
 
+/** Thrown with its cause where no session came to be. */
+export class NotReached extends Error {}
+
 /**
  * Whether a pooler gives each transaction another session, as PgBouncer does with `pool_mode` transaction or statement.
  * Found by two connections, of which one is in a transaction: a session that both get, or that is exchanged under the
- * other one, belongs to neither. Nothing is set: in such a session it would reach others. Throws where the database can't
- * be reached.
+ * other one, belongs to neither. Nothing is set: in such a session it would reach others. Throws `NotReached` where the
+ * first connection never was, and what ended it where it was.
  */
 export async function sharesSessions(url: string): Promise<boolean> {
   const config = connectionConfig(url, 'walhook check')
   const [one, other] = [new pg.Client(config), new pg.Client(config)]
   for (const client of [one, other]) client.on('error', () => {})
   try {
-    await one.connect()
+    await one.connect().catch(cause => {
+      throw new NotReached('no session', { cause })
+    })
     const own = await backendOf(one)
     return await other.connect().then(
       () => isShared(one, other, own),
