@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
-import { createMetrics, type Gauges } from './api/metrics.ts'
+import { createMetrics, type Gauges } from './api/metrics/metrics.ts'
 import { readEntity } from './capture/backfill/read-entity.ts'
 import { createCapture } from './capture/capture.ts'
 import { openMappingLost } from './capture/check/mapping-lost.ts'
@@ -24,6 +24,7 @@ import { bindHttp, openHttp } from './http.ts'
 import { keepDays } from './outbox/days/upkeep.ts'
 import { listenForWakes } from './outbox/log/wake.ts'
 import { queueDepth } from './outbox/reading/queue-total.ts'
+import { countWebhooks } from './outbox/reading/webhook-states.ts'
 import { countOpenGaps } from './outbox/source/gaps.ts'
 import { answerMs, captureHealth, databaseHealth, deliveryHealth } from './readiness.ts'
 import { describeError, type Log } from './runtime/log.ts'
@@ -169,14 +170,16 @@ type Parts = {
 /** What `/metrics` shows at this moment; null where a database does not answer in time. */
 async function readGauges({ config, databases, capture, mappingLost }: Parts): Promise<Gauges> {
   const { outbox, sourceOfCallers } = databases
-  const [queue, slot, openGaps, lost] = await Promise.all([
+  const [queue, webhooks, slot, openGaps, lost] = await Promise.all([
     within(answerMs, queueDepth(outbox)).catch(() => null),
+    within(answerMs, countWebhooks(outbox)).catch(() => null),
     within(answerMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
     within(answerMs, countOpenGaps(outbox, config.slotName)).catch(() => null),
     mappingLost(),
   ])
   return {
     queue,
+    webhooks,
     heldBackBytes: slot?.heldBackBytes ?? null,
     captureState: config.roles.has('capture') ? capture.state().state : null,
     openGaps,

@@ -13,7 +13,7 @@ import { openApiDocument } from './kit/document.ts'
 import { mount, otherMethod } from './kit/mount.ts'
 import { problem } from './kit/problem.ts'
 import type { ApiEnv } from './kit/route.ts'
-import type { Metrics } from './metrics.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import { routes } from './routes.ts'
 
 /** Whether a part of walhook works, in a word how it is, and why, where there is more to say. */

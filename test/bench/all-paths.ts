@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { createAdmin } from '../../src/admin/admin.ts'
 import { pages } from '../../src/admin/pages.ts'
 import { createApi } from '../../src/api/api.ts'
-import { createMetrics } from '../../src/api/metrics.ts'
+import { createMetrics } from '../../src/api/metrics/metrics.ts'
 import { routes } from '../../src/api/routes.ts'
 import { createRates, usualRate } from '../../src/control/access/rates.ts'
 import type { Sessions } from '../../src/control/access/sessions.ts'
@@ -46,6 +46,7 @@ export function otherPaths(): Asked[] {
     health: async () => ({}),
     metrics: createMetrics(async () => ({
       queue: null,
+      webhooks: null,
       heldBackBytes: null,
       captureState: null,
       openGaps: null,

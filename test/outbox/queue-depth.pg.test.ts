@@ -5,6 +5,7 @@ import { transaction } from '../../src/outbox/database/database.ts'
 import { webhookFigures } from '../../src/outbox/reading/couplings.ts'
 import { countWaiting } from '../../src/outbox/reading/queue-depth.ts'
 import { queueDepth } from '../../src/outbox/reading/queue-total.ts'
+import { countWebhooks } from '../../src/outbox/reading/webhook-states.ts'
 import { updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { backfillReceivers } from '../../src/outbox/source/backfills.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
@@ -169,3 +170,25 @@ async function leaveBehindOthers(at: TestOutbox, ids: readonly number[]): Promis
 }
 
 const until1ms = () => new Promise(resolve => setTimeout(resolve, 2))
+
+test('each webhook is in one state', async () => {
+  await using at = await openTestOutbox()
+  const set = (columns: string) => async () => {
+    const id = await at.webhook(['user.new'])
+    await at.outbox.pool.query(`update walhook.webhooks set ${columns} where id = $1`, [id])
+  }
+  const disabled = "disabled_at = now(), disabled_reason = 'Gone.'"
+  const failing = 'failing_since = now()'
+  const off = 'is_active = false'
+  for (const state of [
+    'name = name',
+    failing,
+    off,
+    `${off}, ${failing}`,
+    disabled,
+    `${disabled}, ${failing}`,
+  ])
+    await set(state)()
+  await set(`${disabled}, ${off}`)()
+  expect(await countWebhooks(at.outbox)).toEqual({ active: 1, failing: 1, inactive: 2, disabled: 3 })
+})

@@ -46,7 +46,7 @@ const rooms: Record<string, readonly string[]> = {
   capture: ['source', 'continuity', 'stream', 'map', 'start', 'backfill', 'store', 'check'],
   delivery: ['sending', 'stream', 'turn'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
-  api: ['kit', 'routes'],
+  api: ['kit', 'metrics', 'routes'],
   admin: ['texts', 'kit', 'log', 'webhook'],
 }
 

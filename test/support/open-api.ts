@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createApi, type Health } from '../../src/api/api.ts'
-import { createMetrics } from '../../src/api/metrics.ts'
+import { createMetrics } from '../../src/api/metrics/metrics.ts'
 import { createAuthenticator } from '../../src/control/access/authenticate.ts'
 import { createRates } from '../../src/control/access/rates.ts'
 import { createToken } from '../../src/control/access/tokens.ts'
@@ -85,6 +85,7 @@ export async function openTestApi(
     health: async () => state.health,
     metrics: createMetrics(async () => ({
       queue: null,
+      webhooks: null,
       heldBackBytes: null,
       captureState: 'streaming',
       openGaps: null,

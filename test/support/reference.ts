@@ -8,7 +8,7 @@ import {
   type Operation,
   openApiDocument,
 } from '../../src/api/kit/document.ts'
-import { createMetrics } from '../../src/api/metrics.ts'
+import { createMetrics } from '../../src/api/metrics/metrics.ts'
 import { routes } from '../../src/api/routes.ts'
 import { commands } from '../../src/commands/run-command.ts'
 import { captureCodes } from '../../src/domain/capture/capture-code.ts'

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { LoggedAttempt } from '../../control/kit/control.ts'
 import type { Role } from '../../domain/access/role.ts'
+import { outcomes } from '../../domain/delivery/outcome.ts'
 import { shownAttempt } from '../../domain/shown/shown.ts'
 import { bigId, time, tooLargeBytes } from '../kit/fields.ts'
 
 export const triggers = ['schedule', 'manual', 'test'] as const
-export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
 
 const headers = z.record(z.string(), z.string())
 

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { getAttempt, listLog } from '../../control/log/log.ts'
 import { testWebhook } from '../../control/webhooks/test-webhook.ts'
+import { outcomes } from '../../domain/delivery/outcome.ts'
 import { bigCursor, bigIdInput, limit, moment, page, pageJson, someOf, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
-import { attemptJson, attemptSchema, outcomes, triggers } from './attempt.ts'
+import { attemptJson, attemptSchema, triggers } from './attempt.ts'
 import { webhookParams } from './webhooks.ts'
 
 const testRequest = z

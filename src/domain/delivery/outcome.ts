@@ -2,7 +2,8 @@
  * How an attempt ended. Only `delivered` ends a delivery; `cancelled` (our own shutdown cut it off) is
  * not the receiver's fault and costs no attempt.
  */
-export type Outcome = 'delivered' | 'refused' | 'unreachable' | 'blocked' | 'cancelled'
+export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
+export type Outcome = (typeof outcomes)[number]
 
 /** The sort of failure, for people and programs to act on. */
 export type ErrorClass =

@@ -1,5 +1,8 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Outcome } from '../domain/delivery/outcome.ts'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import packageJson from '../../../package.json' with { type: 'json' }
+import type { Outcome } from '../../domain/delivery/outcome.ts'
+import { timeOf } from '../../domain/value/time-id.ts'
+import { countByWebhook } from './of-webhooks.ts'
 
 /** What is measured only when somebody asks; null where it can't be known now. */
 export type Gauges = {
@@ -11,6 +14,8 @@ export type Gauges = {
     readonly streamsBehind: number
     readonly oldestPendingMs: number
   } | null
+  /** Every webhook is in one of them. */
+  readonly webhooks: Readonly<Record<WebhookState, number>> | null
   readonly heldBackBytes: number | null
   /** Null where this process does not capture. */
   readonly captureState: CaptureStateName | null
@@ -23,6 +28,23 @@ export type Gauges = {
 const captureStates = ['starting', 'standing by', 'streaming', 'lagging', 'blocked', 'gap', 'lost'] as const
 export type CaptureStateName = (typeof captureStates)[number]
 const reading: readonly (CaptureStateName | null)[] = ['streaming', 'lagging', 'gap']
+
+const webhookStates = ['active', 'failing', 'disabled', 'inactive'] as const
+type WebhookState = (typeof webhookStates)[number]
+
+/** From milliseconds, where nothing waits, to an hour, where a receiver was away. */
+const waits = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
+
+/** What of an attempt is measured. */
+type AttemptMeasured = {
+  readonly webhookId: number
+  readonly trigger: string
+  readonly eventId: bigint | null
+  readonly eventIds: readonly bigint[] | null
+  readonly outcome: Outcome
+  readonly startedAt: Date
+  readonly durationMs: number
+}
 
 /** The figures that walhook shows to Prometheus. https://prometheus.io/docs/practices/naming/ */
 export function createMetrics(readGauges: () => Promise<Gauges>) {
@@ -61,6 +83,19 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
     registers,
   })
+  const delivered = new Histogram({
+    name: 'walhook_delivery_duration_seconds',
+    help: 'From the commit of an event to the outbox to the end of the request that delivered it, of a batch: its oldest event. What was sent by hand is not counted',
+    buckets: waits,
+    registers,
+  })
+  const captured = new Histogram({
+    name: 'walhook_capture_duration_seconds',
+    help: 'From the commit of a change in the source to its commit in the outbox, of the last change of each commit',
+    buckets: waits,
+    registers,
+  })
+  const ofWebhooks = countByWebhook(registry, () => performance.now())
   const lag = new Gauge({
     name: 'walhook_capture_lag_seconds',
     help: 'From the commit of the last stored change in the source to its commit in the outbox',
@@ -80,6 +115,12 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     'Entities of a webhook with deliveries set aside; an estimate above 10,000',
   )
   const behind = gauge('walhook_webhooks_behind', 'Webhooks with a backlog in the event log')
+  const webhooks = new Gauge({
+    name: 'walhook_webhooks',
+    help: 'Webhooks by state: `active`; `failing`, active and its last requests failed; `disabled` by walhook; `inactive` by an admin',
+    labelNames: ['state'],
+    registers,
+  })
   const oldest = gauge(
     'walhook_oldest_pending_seconds',
     'Age of the oldest event that is pending for an active webhook; 0: none is pending',
@@ -109,6 +150,15 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
 
   const mappingLost = gauge('walhook_mapping_lost', 'Mapped tables and columns that the source has dropped')
 
+  new Gauge({
+    name: 'walhook_build_info',
+    help: 'Always 1; its labels say what runs',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version: packageJson.version, node: process.version }, 1)
+  // Of the process: CPU, memory, open files, and for how long the event loop was held up (nodejs_eventloop_lag_p99_seconds).
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 20 })
+
   const set = (target: Gauge, value: number | null | undefined) => target.set(value ?? Number.NaN)
 
   return {
@@ -126,11 +176,17 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
       parked.inc(stored.parked.length)
       for (const table of stored.truncated) truncated.inc({ table })
       lag.set(stored.lagMs / 1000)
+      captured.observe(Math.max(0, stored.lagMs) / 1000)
     },
 
-    onAttempt(attempt: { outcome: Outcome; durationMs: number }) {
-      attempts.inc({ outcome: attempt.outcome })
-      duration.observe(attempt.durationMs / 1000)
+    onAttempt(attempt: AttemptMeasured) {
+      const { outcome, durationMs, trigger, startedAt } = attempt
+      attempts.inc({ outcome })
+      ofWebhooks.onAttempt(attempt)
+      duration.observe(durationMs / 1000)
+      const eventId = attempt.eventIds?.[0] ?? attempt.eventId
+      if (outcome !== 'delivered' || trigger !== 'schedule' || eventId === null) return
+      delivered.observe(Math.max(0, startedAt.getTime() + durationMs - timeOf(eventId)) / 1000)
     },
 
     /** Every metric, as the reference describes it. */
@@ -145,6 +201,8 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
 
     async read(): Promise<string> {
       const gauges = await readGauges()
+      ofWebhooks.turn()
+      for (const state of webhookStates) webhooks.set({ state }, gauges.webhooks?.[state] ?? Number.NaN)
       set(waiting, gauges.queue?.deliveries)
       set(setAside, gauges.queue?.setAside)
       set(lanes, gauges.queue?.lanes)

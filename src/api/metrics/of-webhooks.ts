@@ -1,0 +1,36 @@
+import { Counter, type Registry } from 'prom-client'
+import { type Outcome, outcomes } from '../../domain/delivery/outcome.ts'
+import { type Busiest, countWork, forgetHalf, giveNames } from '../../domain/shown/busiest.ts'
+
+/** Webhooks that have series of their own; all others share those of `other`. */
+export const mostWebhooks = 200
+const halfLifeMs = 10 * 60_000
+
+/**
+ * Attempts by webhook and outcome. However many webhooks there are, the busiest have series of their own and the rest are
+ * `other`. An attempt is counted where its webhook is at that moment, so no series ever falls: one that ends and comes
+ * back begins at 0, which Prometheus takes for a restart.
+ */
+export function countByWebhook(register: Registry, nowMs: () => number, most = mostWebhooks) {
+  const attempts = new Counter({
+    name: 'walhook_webhook_attempts_total',
+    help: `HTTP attempts by webhook and outcome, tests not counted. The ${most} busiest webhooks of this process have series of their own, all others are \`other\``,
+    labelNames: ['webhook', 'outcome'],
+    registers: [register],
+  })
+  const busiest: Busiest = { named: new Map(), others: new Map() }
+  let halvedAtMs = nowMs()
+  return {
+    onAttempt({ webhookId, outcome }: { webhookId: number; outcome: Outcome }) {
+      const webhook = countWork(busiest, webhookId, most) ? String(webhookId) : 'other'
+      attempts.inc({ webhook, outcome })
+    },
+
+    /** Brings up to date who has series of its own; before each reading. */
+    turn() {
+      for (const webhookId of giveNames(busiest))
+        for (const outcome of outcomes) attempts.remove({ webhook: String(webhookId), outcome })
+      for (; nowMs() - halvedAtMs >= halfLifeMs; halvedAtMs += halfLifeMs) forgetHalf(busiest)
+    },
+  }
+}
