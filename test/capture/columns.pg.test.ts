@@ -115,6 +115,22 @@ test('with new_columns: ignore a later column is never sent, nor after another s
   expect((await capture.events()).at(-1)).toBe('user 1 update {"id":1,"name":"Eve","town":"Hilversum"}')
 })
 
+test('in a file of version 2 a later column is sent only where the mapping says include: all', async () => {
+  const second = mapping({
+    version: 2,
+    entities: { user: { table: 'users' }, company: { table: 'companies', fields: { include: 'all' } } },
+  })
+  for (const id of [1, 2]) {
+    await using capture = await startCapture(database, second)
+    if (id === 1) await query('alter table users add city text; alter table companies add city text')
+    await query(`insert into users (id, name, city) values (${id}, 'Ada', 'Hilversum')`)
+    await query(`insert into companies values (${id}, 'Utrecht')`)
+    await capture.caughtUp()
+    expect(await capture.events()).toContain(`user ${id} new {"id":${id},"name":"Ada"}`)
+    expect(await capture.events()).toContain(`company ${id} new {"id":${id},"city":"Utrecht"}`)
+  }
+})
+
 test('a look at the values warns of secrets by their form, and never tells one', async () => {
   await query(`
     alter table users add legacy text, add settings jsonb, add search tsvector;

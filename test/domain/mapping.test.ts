@@ -237,3 +237,51 @@ test('what a backfill tells rows as is new, or what the entity says', () => {
     problems: [{ at: 'entities.user.backfill', message: 'must be new or update' }],
   })
 })
+
+test.each([
+  [{}, undefined],
+  [{ version: 2 }, true],
+  [{ version: 2, new_columns: 'send' }, undefined],
+  [{ new_columns: 'ignore' }, true],
+])('what becomes of later columns of a file that says %j', (file, ignores) => {
+  const ignoresOf = (entity: object) => {
+    const read = readMappingFile({ ...file, entities: { user: { table: 'users', ...entity } } })
+    if (!read.ok) throw new Error(JSON.stringify(read.problems))
+    return read.mapping[0]!.ignoresNewColumns
+  }
+  expect(ignoresOf({})).toBe(ignores)
+  expect(ignoresOf({ fields: { include: 'all' } })).toBe(undefined)
+  expect(ignoresOf({ new_columns: 'send' })).toBe(undefined)
+  expect(ignoresOf({ new_columns: 'ignore' })).toBe(true)
+})
+
+test('every wrong word of a mapping file is named with the nearest that exists, all at once', () => {
+  const read = readMappingFile({
+    entitys: {},
+    version: 3,
+    entities: {
+      user: { table: 'users', fields: { exclude: ['a'], incldue: ['b'], include: 'any' } },
+      company: { table: 'companies', new_colums: 'send', related: { notes: { tabel: 'n', owner: 'o' } } },
+    },
+  })
+  if (read.ok) throw new Error('it was read')
+  expect(read.problems).toContainEqual({ at: 'the file', message: 'version must be 2, or left out' })
+  const said = Object.fromEntries(read.problems.map(({ at, message }) => [at, message]))
+  expect(said).toMatchObject({
+    'the file': expect.stringContaining('has no word entitys (was entities meant?): its words are version'),
+    'entities.user.fields.include': 'must be all, or a list of at least one column',
+    'entities.user.fields': expect.stringContaining(
+      'incldue (was include meant?): its words are include, omit',
+    ),
+    'entities.company': expect.stringContaining('has no word new_colums (was new_columns meant?)'),
+    'entities.company.related.notes': expect.stringContaining('has no word tabel (was table meant?)'),
+  })
+})
+
+test('include: all and new_columns: ignore of one entity are a contradiction', () => {
+  const entity = { table: 'users', new_columns: 'ignore', fields: { include: 'all' } }
+  expect(readMappingFile({ entities: { user: entity } })).toMatchObject({
+    ok: false,
+    problems: [{ at: 'entities.user.new_columns' }],
+  })
+})

@@ -5,6 +5,7 @@ const names = ['id', 'name_first', 'name_last', 'company_role', 'Email']
 
 test.each([
   ['name_frist', 'name_first'],
+  ['di', 'id'],
   ['namefirst', 'name_first'],
   ['company_roles', 'company_role'],
   ['email', 'Email'],

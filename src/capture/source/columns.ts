@@ -89,7 +89,7 @@ export function createColumnTeller(options: {
           log.warn('capture.column_added', {
             ...facts,
             is_sent: true,
-            note: 'it is sent from now on; to keep it back, name it in the mapping under omit, or say new_columns: ignore',
+            note: 'it is sent from now on; to keep it back, name it in the mapping under omit, or say new_columns: ignore or version: 2',
           })
         else
           log.warn('capture.column_added', {

@@ -1,8 +1,24 @@
 import { z } from 'zod'
 import { formats } from '../value/format.ts'
+import { nearest } from '../value/nearest.ts'
 import type { EntityMapping, RelatedList, TableName } from './mapping.ts'
 
 const column = z.string().min(1, 'must not be empty')
+
+/** An object of these words and no others. A wrong one is refused with the nearest that exists. */
+function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error(issue) {
+      if (issue.code !== 'unrecognized_keys') return undefined
+      const all = Object.keys(shape)
+      const wrong = issue.keys.map(word => {
+        const meant = nearest(word, all)
+        return meant === null ? word : `${word} (was ${meant} meant?)`
+      })
+      return `has no word ${wrong.join(', ')}: its words are ${all.join(', ')}`
+    },
+  })
+}
 
 const table = z.union(
   [
@@ -13,7 +29,7 @@ const table = z.union(
         const [first, second] = text.split('.')
         return second === undefined ? { schema: 'public', name: first! } : { schema: first!, name: second }
       }),
-    z.strictObject({ schema: column, name: column }),
+    words({ schema: column, name: column }),
   ],
   'must be a table: its name, schema.name, or {schema: …, name: …}',
 )
@@ -25,71 +41,63 @@ const format = z
     'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes',
   )
 
-const related = z
-  .strictObject({
-    table: table.describe('the table of the related rows'),
-    owner: column.describe("its column that holds the owner's key"),
-    value: column.optional().describe('one column: the field is a list of its values'),
-    key: column
-      .optional()
-      .describe(
-        'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last by primary key counts',
-      ),
-    include: z
-      .array(z.string())
-      .min(1, 'must hold at least one name')
-      .optional()
-      .describe('beside key: only these names; without it every one but those that look like credentials'),
-    fields: z
-      .array(column)
-      .min(1, 'must name at least one column')
-      .optional()
-      .describe('several columns: the field is a list of objects'),
-    rename: rename.optional(),
-    format: format.optional(),
-  })
-  .superRefine((list, context) => {
-    const { value, key, include, fields } = list
-    const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
-    if ((value === undefined) === (fields === undefined))
-      refuse(
-        'must have either value (one column: a list of its values; with key: an object) or fields (columns: a list of objects)',
-      )
-    if (key !== undefined && value === undefined)
-      refuse(
-        'names the fields of an object, whose values are those of the column value: name that too',
-        'key',
-      )
-    if (include !== undefined && key === undefined)
-      refuse('holds names that rows have in the column key: name that too', 'include')
-    if (list.rename && fields === undefined)
-      refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
-    for (const rule of ['rename', 'format'] as const)
-      for (const named of Object.keys(list[rule] ?? {}))
-        if (!(fields ?? [value]).includes(named))
-          refuse(`is not one of the columns that this field shows`, rule, named)
-  })
+const related = words({
+  table: table.describe('the table of the related rows'),
+  owner: column.describe("its column that holds the owner's key"),
+  value: column.optional().describe('one column: the field is a list of its values'),
+  key: column
+    .optional()
+    .describe(
+      'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last by primary key counts',
+    ),
+  include: z
+    .array(z.string())
+    .min(1, 'must hold at least one name')
+    .optional()
+    .describe('beside key: only these names; without it every one but those that look like credentials'),
+  fields: z
+    .array(column)
+    .min(1, 'must name at least one column')
+    .optional()
+    .describe('several columns: the field is a list of objects'),
+  rename: rename.optional(),
+  format: format.optional(),
+}).superRefine((list, context) => {
+  const { value, key, include, fields } = list
+  const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
+  if ((value === undefined) === (fields === undefined))
+    refuse(
+      'must have either value (one column: a list of its values; with key: an object) or fields (columns: a list of objects)',
+    )
+  if (key !== undefined && value === undefined)
+    refuse('names the fields of an object, whose values are those of the column value: name that too', 'key')
+  if (include !== undefined && key === undefined)
+    refuse('holds names that rows have in the column key: name that too', 'include')
+  if (list.rename && fields === undefined)
+    refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
+  for (const rule of ['rename', 'format'] as const)
+    for (const named of Object.keys(list[rule] ?? {}))
+      if (!(fields ?? [value]).includes(named))
+        refuse(`is not one of the columns that this field shows`, rule, named)
+})
 
 const newColumns = z.enum(['send', 'ignore'], 'must be send or ignore')
 
-const entity = z.strictObject({
+const entity = words({
   table: table.describe('name, schema.name, or {schema, name}'),
   key: column.default('id').describe('the column whose value is entity_id'),
-  fields: z
-    .strictObject({
-      include: z
-        .array(column)
-        .min(1, 'must name at least one column')
-        .nullable()
-        .default(null)
-        .describe(
-          'only these columns, in this order; without it every one but those that look like credentials',
-        ),
-      omit: z.array(column).default([]).describe('columns that are left out'),
-      rename: rename.default({}),
-      format: format.optional(),
-    })
-    .default({ include: null, omit: [], rename: {} }),
+  fields: words({
+    include: z
+      .union([z.literal('all'), z.array(column).min(1)], 'must be all, or a list of at least one column')
+      .nullable()
+      .default(null)
+      .describe(
+        'a list: only these columns, in this order. all: every one but those that look like credentials, also those that a migration adds later. Without it: the same, where new_columns says what becomes of later ones',
+      ),
+    omit: z.array(column).default([]).describe('columns that are left out'),
+    rename: rename.default({}),
+    format: format.optional(),
+  }).default({ include: null, omit: [], rename: {} }),
   related: z.record(column, related).default({}).describe('field: what it lists from another table'),
   send_unchanged: z
     .boolean()
@@ -106,13 +114,24 @@ const entity = z.strictObject({
     .enum(['new', 'update'], 'must be new or update')
     .default('new')
     .describe('what `walhook backfill` tells a row as that was there all along'),
+}).superRefine(({ fields, new_columns }, context) => {
+  if (fields.include === 'all' && new_columns === 'ignore')
+    context.addIssue({
+      code: 'custom',
+      message: 'says the opposite of fields.include: all. Remove one of them',
+      path: ['new_columns'],
+    })
 })
 
-const mappingFile = z.strictObject({
+const mappingFile = words({
+  version: z
+    .literal(2, 'version must be 2, or left out')
+    .optional()
+    .describe('2: new_columns is ignore where nothing says otherwise; left out: it is send'),
   new_columns: newColumns
-    .default('send')
+    .optional()
     .describe(
-      'what becomes of columns that are added to a table after walhook has looked at it for the first time. send: they are judged like all others, and the log names them; ignore: only those that the mapping names are sent',
+      'what becomes of columns that are added to a table after walhook has looked at it for the first time. send: they are judged like all others, and the log names them; ignore: only those that the mapping names are sent, and those of entities with include: all. Default: ignore in a file of version 2, else send',
     ),
   entities: z
     .record(
@@ -121,6 +140,9 @@ const mappingFile = z.strictObject({
     )
     .refine(entities => Object.keys(entities).length > 0, { message: 'must name at least one entity' }),
 })
+
+/** What becomes of new columns where the file says nothing. */
+const usualNewColumns = ({ version }: { version?: 2 | undefined }) => (version === 2 ? 'ignore' : 'send')
 
 export type MappingFileResult =
   | { readonly ok: true; readonly mapping: readonly EntityMapping[] }
@@ -133,14 +155,16 @@ export function readMappingFile(content: unknown): MappingFileResult {
     return {
       ok: false,
       problems: parsed.error.issues.map(issue => ({
-        at: issue.path.join('.') || 'the file',
+        at: issue.path[0] === 'version' ? 'the file' : issue.path.join('.') || 'the file',
         message: issue.message,
       })),
     }
   const mapping = Object.entries(parsed.data.entities).map(([entityType, given]) => {
     const { related, send_unchanged, on_truncate, new_columns, backfill, fields, ...rest } = given
-    const newColumns = new_columns ?? parsed.data.new_columns
-    const { format, ...rules } = fields
+    const { format, include, ...others } = fields
+    const rules = { ...others, include: include === 'all' ? null : include }
+    const newColumns =
+      include === 'all' ? 'send' : (new_columns ?? parsed.data.new_columns ?? usualNewColumns(parsed.data))
     return {
       entityType,
       ...rest,

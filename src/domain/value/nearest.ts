@@ -15,13 +15,19 @@ export function nearest(wanted: string, names: readonly string[]): string | null
   return best
 }
 
-/** How many letters must be changed, added or taken away. https://en.wikipedia.org/wiki/Levenshtein_distance */
+/** How many letters must be changed, added, taken away, or swapped with their neighbour. https://en.wikipedia.org/wiki/Damerau–Levenshtein_distance */
 function editDistance(a: string, b: string): number {
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
+    for (let j = 1; j <= b.length; j++) {
+      const changed = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swapped = isSwapped ? before[j - 2]! + 1 : changed
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, changed, swapped)
+    }
+    before = row
     row = next
   }
   return row[b.length]!
