@@ -65,7 +65,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   const databases = await openDatabases(config, log, opened)
   if (!databases.ok) return databases
   const { connections } = databases
-  const { source, sourceOfCallers, appends, queue, outbox, upkeep, health, captureWaitsFor } = connections
+  const { source, sourceOfCallers, appends, queue, outbox, upkeep, captureWaitsFor } = connections
   const { nowMs } = databases.clock
   const mapping = await withKnownColumns(source, outbox, config)
 
@@ -107,15 +107,10 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
   if (bound) {
     const closing = new AbortController()
-    const checks = async (): Promise<Record<string, Health>> => ({
-      database: await databaseHealth(health),
-      ...(roles.has('capture') && { capture: captureHealth(capture.state(), capture.stall()) }),
-      ...(roles.has('delivery') && { delivery: deliveryHealth(dispatcher.stall()) }),
-    })
     const problem = openHttp(bound.gate, {
       config,
       control,
-      health: checks,
+      health: () => readHealth(parts),
       metrics,
       nowMs,
       stopped: closing.signal,
@@ -167,10 +162,27 @@ type Parts = {
   readonly mappingLost: ReturnType<typeof openMappingLost>
 }
 
+/** How each part is that this process runs. */
+async function readHealth({
+  config,
+  databases,
+  capture,
+  dispatcher,
+}: Parts): Promise<Record<string, Health>> {
+  const { roles } = config
+  return {
+    database: await databaseHealth(databases.health),
+    ...(roles.has('capture') && { capture: captureHealth(capture.state(), capture.stall()) }),
+    ...(roles.has('delivery') && { delivery: deliveryHealth(dispatcher.stall()) }),
+  }
+}
+
 /** What `/metrics` shows at this moment; null where a database does not answer in time. */
-async function readGauges({ config, databases, capture, mappingLost }: Parts): Promise<Gauges> {
+async function readGauges(parts: Parts): Promise<Gauges> {
+  const { config, databases, capture, mappingLost } = parts
   const { outbox, sourceOfCallers } = databases
-  const [queue, webhooks, slot, openGaps, lost] = await Promise.all([
+  const [health, queue, webhooks, slot, openGaps, lost] = await Promise.all([
+    readHealth(parts),
     within(answerMs, queueDepth(outbox)).catch(() => null),
     within(answerMs, countWebhooks(outbox)).catch(() => null),
     within(answerMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
@@ -178,6 +190,7 @@ async function readGauges({ config, databases, capture, mappingLost }: Parts): P
     mappingLost(),
   ])
   return {
+    health,
     queue,
     webhooks,
     heldBackBytes: slot?.heldBackBytes ?? null,

@@ -6,6 +6,7 @@ import { countByWebhook } from '../../src/api/metrics/of-webhooks.ts'
 import { firstIdAt } from '../../src/domain/value/time-id.ts'
 
 const known: Gauges = {
+  health: { database: { ok: true }, capture: { ok: false } },
   queue: {
     deliveries: 5,
     setAside: 4,
@@ -85,12 +86,15 @@ test('what stands now is asked for at each reading', async () => {
     'walhook_gaps_open{of="everything"}': '0',
     'walhook_gaps_open{of="tables"}': '2',
     walhook_mapping_lost: '1',
+    'walhook_ready{part="database"}': '1',
+    'walhook_ready{part="capture"}': '0',
     'walhook_webhooks{state="active"}': '7',
     'walhook_webhooks{state="failing"}': '3',
     'walhook_webhooks{state="disabled"}': '2',
     'walhook_webhooks{state="inactive"}': '1',
   })
   gauges = {
+    health: { database: { ok: true } },
     queue: null,
     webhooks: null,
     heldBackBytes: null,

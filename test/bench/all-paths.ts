@@ -45,6 +45,7 @@ export function otherPaths(): Asked[] {
     rates,
     health: async () => ({}),
     metrics: createMetrics(async () => ({
+      health: { database: { ok: true } },
       queue: null,
       webhooks: null,
       heldBackBytes: null,

@@ -84,6 +84,7 @@ export async function openTestApi(
     keepMs: 0,
     health: async () => state.health,
     metrics: createMetrics(async () => ({
+      health: { database: { ok: true } },
       queue: null,
       webhooks: null,
       heldBackBytes: null,

@@ -6,6 +6,8 @@ import { countByWebhook } from './of-webhooks.ts'
 
 /** What is measured only when somebody asks; null where it can't be known now. */
 export type Gauges = {
+  /** Each part that this process runs, as `/readyz` judges it. */
+  readonly health: Readonly<Record<string, { readonly ok: boolean }>>
   readonly queue: {
     readonly deliveries: number
     readonly setAside: number
@@ -135,6 +137,12 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   )
   const capturing = gauge('walhook_capturing', '1 where this process reads the replication slot')
 
+  const ready = new Gauge({
+    name: 'walhook_ready',
+    help: '1 where `/readyz` finds the part in order. A part that this process does not run is absent',
+    labelNames: ['part'],
+    registers,
+  })
   const stateOfCapture = new Gauge({
     name: 'walhook_capture_state',
     help: '1 for the present state of capture. blocked, gap and lost need an operator. Absent where this process does not capture',
@@ -202,6 +210,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     async read(): Promise<string> {
       const gauges = await readGauges()
       ofWebhooks.turn()
+      for (const [part, { ok }] of Object.entries(gauges.health)) ready.set({ part }, ok ? 1 : 0)
       for (const state of webhookStates) webhooks.set({ state }, gauges.webhooks?.[state] ?? Number.NaN)
       set(waiting, gauges.queue?.deliveries)
       set(setAside, gauges.queue?.setAside)
