@@ -24,7 +24,7 @@ beforeAll(async () => {
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], {
     cwd: folder,
   })
-  program = join(folder, 'node_modules', 'walhook', 'dist', 'main.js')
+  program = join(folder, 'node_modules', 'walhook', 'dist', 'src', 'main.js')
 }, 180_000)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))

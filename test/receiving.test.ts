@@ -11,7 +11,7 @@ import { createGuard } from '../src/delivery/sending/guard.ts'
 import { parseSealKey } from '../src/domain/webhook/seal.ts'
 import { formatSecret, parseSecret, sign } from '../src/domain/webhook/signature.ts'
 import { sealSecret } from '../src/domain/webhook/webhook-secrets.ts'
-import { verify } from '../src/playground/verify.ts'
+import { verify } from '../src/receiver/verify.ts'
 import { allowing } from './domain/allowing.ts'
 import { type Arrival, startTestReceiver } from './support/test-receiver.ts'
 

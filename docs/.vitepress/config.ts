@@ -8,7 +8,7 @@ export default defineConfig({
   title: 'walhook',
   description: 'Signed webhooks for every committed change in Postgres, read from the write-ahead log',
   srcDir: '..',
-  srcExclude: ['**/node_modules/**', 'src/**', 'data/**', 'dist/**', 'docker/**'],
+  srcExclude: ['**/node_modules/**', 'src/**', 'playground/**', 'data/**', 'dist/**', 'docker/**'],
   rewrites: { 'README.md': 'index.md' },
   outDir: './.vitepress/dist',
   cacheDir: './.vitepress/cache',

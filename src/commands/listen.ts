@@ -1,4 +1,4 @@
-import { startReceiver } from '../playground/receiver.ts'
+import { startReceiver } from '../receiver/receiver.ts'
 import { type Command, Misuse, parseOnce, say, wholeNumber } from './command.ts'
 
 export const listen: Command = {

@@ -8,7 +8,6 @@ import { cutOffProblem } from './cut-off.ts'
 import { forget } from './forget.ts'
 import { listen } from './listen.ts'
 import { migrate } from './migrate.ts'
-import { playground } from './playground.ts'
 import { rekey } from './rekey.ts'
 import { resync } from './resync.ts'
 import { serve } from './serve.ts'
@@ -66,6 +65,8 @@ const bare: Command = {
     const config = required(readConfig([]))
     if (!config) return 1
     if (config.databaseUrl !== null) return await serve.run(args, signal)
+    // Not part of the product: loaded only where it is wanted.
+    const { playground } = await import('../../playground/command.ts')
     await playground(config, { say, signal })
     return 0
   },

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
-import { answers } from '../../src/playground/local-port.ts'
-import { packagedPostgres } from '../../src/playground/postgres-binaries.ts'
-import { isAlive } from '../../src/playground/process-alive.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
+import { answers } from '../../playground/local-port.ts'
+import { packagedPostgres } from '../../playground/postgres-binaries.ts'
+import { isAlive } from '../../playground/process-alive.ts'
 
 const isRoot = process.getuid?.() === 0
 const settings = { fsync: 'off' }
@@ -81,7 +81,7 @@ test('two starts in one process give one server, and another setting restarts it
 
 test('Ctrl-C and the death of the process that started it leave the server running, and the next start takes it over', async () => {
   const dataDir = join(root, 'orphan')
-  const module = JSON.stringify(new URL('../../src/playground/embedded-postgres.ts', import.meta.url).href)
+  const module = JSON.stringify(new URL('../../playground/embedded-postgres.ts', import.meta.url).href)
   const script = `
     const { startEmbeddedPostgres } = await import(${module})
     const server = await startEmbeddedPostgres(${JSON.stringify({ dataDir, settings })})

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { removeEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
-import { answers } from '../../src/playground/local-port.ts'
-import { runPlayground } from '../../src/playground/playground.ts'
+import { removeEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
+import { answers } from '../../playground/local-port.ts'
+import { runPlayground } from '../../playground/playground.ts'
 
 test('a stop ends the Postgres and the receiver also where walhook does not come to its end', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'walhook-playground-'))

@@ -1,11 +1,11 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createActivity } from '../../playground/activity.ts'
+import { createSampleTables, sampleMapping } from '../../playground/sample-app.ts'
 import { writeBody } from '../../src/domain/event/event.ts'
 import { columnKind } from '../../src/domain/mapping/credentials.ts'
 import { chooseFields, tableKey } from '../../src/domain/mapping/mapping.ts'
 import { jsonWriter } from '../../src/domain/value/json-text.ts'
-import { createActivity } from '../../src/playground/activity.ts'
-import { createSampleTables, sampleMapping } from '../../src/playground/sample-app.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/wait.ts'
 

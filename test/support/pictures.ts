@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Page } from 'playwright-core'
-import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
-import { startReceiver } from '../../src/playground/receiver.ts'
-import { createSampleTables } from '../../src/playground/sample-app.ts'
+import { startEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
+import { createSampleTables } from '../../playground/sample-app.ts'
+import { startReceiver } from '../../src/receiver/receiver.ts'
 import { looks, openBrowser } from './browser.ts'
 
 /**

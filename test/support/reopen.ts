@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
 
 /** Runs the server on data that a failed run kept, until Ctrl-C: `node test/support/reopen.ts data/test-postgres-…` */
 const dataDir = process.argv[2]

@@ -1,4 +1,4 @@
-import { createSampleTables } from '../../src/playground/sample-app.ts'
+import { createSampleTables } from '../../playground/sample-app.ts'
 import { connect } from './connect.ts'
 import { createTestDatabase } from './database.ts'
 import { startTestReceiver } from './test-receiver.ts'

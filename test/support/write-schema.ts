@@ -1,10 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
 import { mappingFileSchema } from '../../src/domain/mapping/mapping-file.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
 import { migrate } from '../../src/outbox/database/migrate.ts'
-import { startEmbeddedPostgres } from '../../src/playground/embedded-postgres.ts'
 import { connect } from './connect.ts'
 import { dumpSchema } from './schema-dump.ts'
 

@@ -1,16 +1,16 @@
 import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openApp } from '../app.ts'
-import type { Config } from '../config.ts'
-import { type Control, commandLine } from '../control/kit/control.ts'
-import { revealSecret } from '../control/webhooks/secrets.ts'
-import { changeWebhook, createWebhook, listWebhooks } from '../control/webhooks/webhooks.ts'
-import type { Trigger } from '../domain/event/trigger.ts'
-import { formatProblem } from '../domain/value/problem.ts'
-import { parseSealKey } from '../domain/webhook/seal.ts'
-import { parseTargetList } from '../domain/webhook/target-list.ts'
-import { runPlayground } from '../playground/playground.ts'
-import { openLog } from '../runtime/log.ts'
+import { openApp } from '../src/app.ts'
+import type { Config } from '../src/config.ts'
+import { type Control, commandLine } from '../src/control/kit/control.ts'
+import { revealSecret } from '../src/control/webhooks/secrets.ts'
+import { changeWebhook, createWebhook, listWebhooks } from '../src/control/webhooks/webhooks.ts'
+import type { Trigger } from '../src/domain/event/trigger.ts'
+import { formatProblem } from '../src/domain/value/problem.ts'
+import { parseSealKey } from '../src/domain/webhook/seal.ts'
+import { parseTargetList } from '../src/domain/webhook/target-list.ts'
+import { openLog } from '../src/runtime/log.ts'
+import { runPlayground } from './playground.ts'
 
 /** Runs the playground until `signal` is aborted. Of the configuration, host, port and log level count. */
 export async function playground(
@@ -46,7 +46,7 @@ export async function playground(
 const dataDir = (file: string) =>
   file.split(sep).includes('node_modules')
     ? join(process.cwd(), 'walhook-playground')
-    : join(file, '..', '..', '..', 'data', 'playground')
+    : join(file, '..', '..', 'data', 'playground')
 
 /** Makes the playground's webhook, or points the first one to where the receiver listens this time. */
 async function connectReceiver(

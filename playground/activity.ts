@@ -1,6 +1,6 @@
 import pg from 'pg'
-import type { Service } from '../runtime/service.ts'
-import { sleep } from '../runtime/sleep.ts'
+import type { Service } from '../src/runtime/service.ts'
+import { sleep } from '../src/runtime/sleep.ts'
 import {
   cities,
   companyFirstWords,

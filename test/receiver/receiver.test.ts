@@ -1,8 +1,8 @@
 import { connect } from 'node:net'
 import { Webhook } from 'standardwebhooks'
 import { afterEach, expect, test } from 'vitest'
-import type { Received } from '../../src/playground/received.ts'
-import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/playground/receiver.ts'
+import type { Received } from '../../src/receiver/received.ts'
+import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/receiver/receiver.ts'
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const otherSecret = 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD'

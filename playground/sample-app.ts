@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { EntityMapping, FieldRules, TableName } from '../domain/mapping/mapping.ts'
+import type { EntityMapping, FieldRules, TableName } from '../src/domain/mapping/mapping.ts'
 import { companies, customFields, memberships, users } from './sample-data.ts'
 
 /** How the sample application's tables become entities. */
