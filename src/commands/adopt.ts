@@ -4,7 +4,7 @@ import { describePlace } from '../domain/capture/home.ts'
 import { transaction } from '../outbox/database/database.ts'
 import { recordAudit } from '../outbox/records/audit.ts'
 import { discardWork, moveHome } from '../outbox/source/home.ts'
-import { type Command, Misuse, parseOnce, report, required, say } from './command.ts'
+import { type Command, Misuse, parseOnce, report, required, say } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 export const adopt: Command = {

@@ -16,7 +16,7 @@ import { backfillAs } from '../domain/mapping/mapping.ts'
 import { formatProblem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { type Command, failureLines, Misuse, parseOnce, required, say, wholeNumber } from './command.ts'
+import { type Command, failureLines, Misuse, parseOnce, required, say, wholeNumber } from './kit/command.ts'
 import { migrateOutbox } from './migrate.ts'
 
 export const backfill: Command = {

@@ -13,7 +13,7 @@ import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source/source-columns.ts'
 import { describeError } from '../runtime/log.ts'
-import { type Command, parseOnce, required, say } from './command.ts'
+import { type Command, parseOnce, required, say } from './kit/command.ts'
 
 /** What it ends with, by the worst that it has found. */
 const statusOf = { ok: 0, warning: 3, error: 1 }

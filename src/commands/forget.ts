@@ -1,7 +1,7 @@
 import { readConfig } from '../config.ts'
 import { commandLine } from '../control/kit/control.ts'
 import { forgetEntity } from '../control/log/forget.ts'
-import { type Command, failureLines, Misuse, parseOnce, report, required, say } from './command.ts'
+import { type Command, failureLines, Misuse, parseOnce, report, required, say } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 export const forget: Command = {

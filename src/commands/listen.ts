@@ -1,5 +1,5 @@
 import { startReceiver } from '../receiver/receiver.ts'
-import { type Command, Misuse, parseOnce, say, wholeNumber } from './command.ts'
+import { type Command, Misuse, parseOnce, say, wholeNumber } from './kit/command.ts'
 
 export const listen: Command = {
   usage: `  walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]

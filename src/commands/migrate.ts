@@ -2,7 +2,7 @@ import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { openOutbox, problemOfEncoding } from '../outbox/database/database.ts'
 import { describeMigration, migrate as migrateSchema } from '../outbox/database/migrate.ts'
-import { type Command, parseOnce, report, required, say } from './command.ts'
+import { type Command, parseOnce, report, required, say } from './kit/command.ts'
 
 export const migrate: Command = {
   usage: `  walhook migrate                     migrate walhook's own tables to this version`,

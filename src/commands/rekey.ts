@@ -3,7 +3,7 @@ import { commandLine } from '../control/kit/control.ts'
 import { rekey as sealAnew } from '../control/webhooks/secrets.ts'
 import { unreadableProblem } from '../databases.ts'
 import type { Problem } from '../domain/value/problem.ts'
-import { type Command, parseOnce, report, required, say } from './command.ts'
+import { type Command, parseOnce, report, required, say } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 export const rekey: Command = {

@@ -22,7 +22,7 @@ import type { Problem } from '../domain/value/problem.ts'
 import { type Outbox, openOutbox } from '../outbox/database/database.ts'
 import { describeMigration, migrate } from '../outbox/database/migrate.ts'
 import { openResyncs } from '../outbox/source/resyncs.ts'
-import { type Command, parseOnce, report, required, say } from './command.ts'
+import { type Command, parseOnce, report, required, say } from './kit/command.ts'
 
 export const resync: Command = {
   usage: `  walhook resync [--entity TYPE | --force] [--yes]

@@ -3,8 +3,8 @@ import { type Config, readConfig } from '../config.ts'
 import { keepHeapSmall } from '../runtime/heap.ts'
 import { describeError, type Log, openLog } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { type Command, parseOnce, report, required } from './command.ts'
-import { cutOffProblem } from './cut-off.ts'
+import { type Command, parseOnce, report, required } from './kit/command.ts'
+import { cutOffProblem } from './kit/cut-off.ts'
 
 /** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
 const stopWithinMs = 15_000

@@ -6,7 +6,7 @@ import { roles } from '../domain/access/role.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
-import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from './command.ts'
+import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from './kit/command.ts'
 import { migrateOutbox } from './migrate.ts'
 
 export const token: Command = {

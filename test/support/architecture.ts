@@ -30,6 +30,7 @@ const mayImport: Record<string, readonly string[]> = {
  * may import no file of its folder that is in no room.
  */
 const rooms: Record<string, readonly string[]> = {
+  commands: ['kit', 'client'],
   domain: ['value', 'event', 'access', 'delivery', 'shown', 'webhook', 'mapping', 'capture'],
   outbox: [
     'database',

@@ -1,7 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import type { Config, ConfigResult } from '../config.ts'
-import type { Failed } from '../control/kit/result.ts'
-import { formatProblem, type Problem } from '../domain/value/problem.ts'
+import type { Config, ConfigResult } from '../../config.ts'
+import type { Failed } from '../../control/kit/result.ts'
+import { formatProblem, type Problem } from '../../domain/value/problem.ts'
 
 /** One command of the command line. */
 export type Command = {

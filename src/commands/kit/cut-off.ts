@@ -1,6 +1,6 @@
-import { kindOfError } from '../domain/capture/capture-failures.ts'
-import type { Problem } from '../domain/value/problem.ts'
-import { describeError } from '../runtime/log.ts'
+import { kindOfError } from '../../domain/capture/capture-failures.ts'
+import type { Problem } from '../../domain/value/problem.ts'
+import { describeError } from '../../runtime/log.ts'
 
 /** What an error says that is no fault of walhook's: a database has ended what it was asked, or its link; else null. */
 export function cutOffProblem(error: unknown): Problem | null {
