@@ -1,13 +1,37 @@
-import type { Lsn } from '../domain/value/lsn.ts'
-import type { Outbox } from '../outbox/database/database.ts'
-import type { Position } from '../outbox/log/position.ts'
 import type { Pages } from './backfill/pages.ts'
 import { throwOfStoring } from './continuity/failure.ts'
 import type { Mapped } from './map/map.ts'
 import { createTruncations } from './map/truncations.ts'
-import { canFollow, createEventIds, createGatherer, emptyGathered, isFull } from './store/gather.ts'
-import { type AppendedEvents, createStorer, type Stored } from './store/store.ts'
+import {
+  canFollow,
+  createEventIds,
+  createGatherer,
+  emptyGathered,
+  type Gathered,
+  isFull,
+} from './store/gather.ts'
+import { abandon, noteLast, store } from './store/store.ts'
+import { type StorerOptions, startStoring } from './store/storing.ts'
 import type { Batch, Inbox, TransactionPart } from './stream/inbox.ts'
+
+type Consuming = {
+  readonly inbox: Pick<Inbox, 'take' | 'hasMore'>
+  readonly gather: ReturnType<typeof createGatherer>
+  readonly truncations: ReturnType<typeof createTruncations>
+  readonly nowMs: () => number
+  readonly onWaiting: (sinceMs: number | null) => void
+  gathered: Gathered
+  /** The one whose memory is used again once it is stored. */
+  spare: Gathered
+  /** Batches that were taken, and must wait until what is gathered is on its way. */
+  held: readonly Batch[]
+  /** What was thrown while more was read: everything before it is stored first. */
+  failed: { readonly error: unknown } | null
+  storing: Promise<void> | null
+  storingSinceMs: number | null
+  /** Since when a batch is mapped, which may wait for a table that it reads. */
+  mappingSinceMs: number | null
+}
 
 /**
  * Stores what the inbox gives until it is closed: maps, appends and moves the position in one commit, and only
@@ -20,101 +44,103 @@ import type { Batch, Inbox, TransactionPart } from './stream/inbox.ts'
  * Nothing is confirmed before the outbox has noted it, so a slot that stands further was moved by somebody else.
  * Throws `PositionMoved` where another process has taken over.
  */
-export async function consume(options: {
-  inbox: Pick<Inbox, 'take' | 'hasMore'>
-  map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
-  outbox: Outbox
-  slotName: string
-  position: Position
-  nowMs: () => number
-  confirm: (lsn: Lsn) => void
-  onStored: (stored: Stored) => void
-  onProbe: (id: string) => void
-  onAppended?: ((appended: AppendedEvents) => void) | undefined
-  /** Since when the oldest batch waits that was taken and is not stored; null where all are. */
-  onWaiting: (sinceMs: number | null) => void
-  pages: Pages
-}): Promise<void> {
-  const { inbox, position } = options
+export async function consume(
+  options: Omit<StorerOptions, 'ids' | 'truncations'> & {
+    inbox: Pick<Inbox, 'take' | 'hasMore'>
+    map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
+    /** Since when the oldest batch waits that was taken and is not stored; null where all are. */
+    onWaiting: (sinceMs: number | null) => void
+    pages: Pages
+  },
+): Promise<void> {
+  const { inbox, nowMs, onWaiting, position } = options
   const truncations = createTruncations()
-  const ids = createEventIds(position.lastEventId, options.nowMs)
-  const gather = createGatherer({ ...options, storedLsn: position.commitLsn, ids, truncations })
-  const storer = createStorer({ ...options, ids, truncations })
-  let gathered = emptyGathered()
-  let spare = emptyGathered()
-  /** Batches that were taken, and must wait until what is gathered is on its way. */
-  let held: readonly Batch[] = []
-  /** What was thrown while more was read: everything before it is stored first. */
-  let failed: { readonly error: unknown } | null = null
-  let storing = null as Promise<void> | null
-  let storingSinceMs: number | null = null
-
-  /** Since when a batch is mapped, which may wait for a table that it reads. */
-  let mappingSinceMs: number | null = null
-  const tellWaiting = () => options.onWaiting(storingSinceMs ?? gathered.takenAtMs ?? mappingSinceMs)
-
-  function startStoring() {
-    const { takenAtMs, events } = gathered
-    storingSinceMs = takenAtMs
-    storing = storer
-      .store(gathered)
-      .catch(throwOfStoring)
-      .then(() => {
-        spare = emptyGathered(events)
-        storing = null
-        storingSinceMs = null
-        tellWaiting()
-      })
-    // Whoever waits for it hears of its failure, or the end does.
-    storing.catch(() => {})
-    gathered = spare
+  const ids = createEventIds(position.lastEventId, nowMs)
+  const into = startStoring({ ...options, ids, truncations })
+  const consuming: Consuming = {
+    ...{ inbox, truncations, nowMs, onWaiting },
+    gather: createGatherer({ ...options, storedLsn: position.commitLsn, ids, truncations }),
+    gathered: emptyGathered(),
+    spare: emptyGathered(),
+    held: [],
+    failed: null,
+    storing: null,
+    storingSinceMs: null,
+    mappingSinceMs: null,
   }
-
-  /** Waits for what is being stored, or for something that can be gathered meanwhile. */
-  async function waitFor(stored: Promise<void>): Promise<void> {
-    // What a TRUNCATE deletes is found by what is stored, and its events have their ids before those that follow.
-    const mayGather = held.length === 0 && !failed && !isFull(gathered) && !truncations.isPending()
-    const hasMore = mayGather && (await Promise.race([stored.then(() => true), inbox.hasMore()]))
-    if (!hasMore) await stored
-  }
-
-  /** Takes the next batch and adds it to what is gathered; false where what was gathered must be stored first. */
-  async function gatherNext(): Promise<boolean> {
-    if (failed) return false
-    try {
-      const mayTake = !isFull(gathered) && !(storing && truncations.isPending())
-      const batch: Batch | null = mayTake ? (held[0] ?? inbox.take()) : null
-      if (!batch) return false
-      held = held.length > 0 ? held : [batch]
-      if (!canFollow(gathered, batch)) return false
-      mappingSinceMs = options.nowMs()
-      tellWaiting()
-      const left = await gather(gathered, batch)
-      held = [...left, ...held.slice(1)]
-      return true
-    } catch (error) {
-      if (gathered.isSpoiled) throw error
-      failed = { error }
-      return false
-    } finally {
-      mappingSinceMs = null
-    }
-  }
-
   try {
-    for (;;) {
-      if (!(await gatherNext())) {
-        if (storing) await waitFor(storing)
-        else if (gathered.takenAtMs !== null) startStoring()
-        else if (failed) throw (failed as { error: unknown }).error
-        else if (!(await inbox.hasMore())) break
-      }
-      tellWaiting()
-    }
-    await storer.noteLast()
+    for await (const gathered of gatherings(consuming))
+      noteStoring(consuming, gathered, store(into, gathered))
+    await noteLast(into)
   } finally {
     // What is being stored is stored to the end before anything else begins.
-    await storing?.catch(() => {})
-    await storer.abandon()
+    await consuming.storing?.catch(() => {})
+    abandon(into)
   }
+}
+
+/** What is to be stored, one append after the other; each once the one before is stored. Ends when the inbox is closed. */
+async function* gatherings(consuming: Consuming): AsyncGenerator<Gathered, void> {
+  for (;;) {
+    if (!(await gatherNext(consuming))) {
+      const { storing, gathered, failed } = consuming
+      if (storing) await waitFor(consuming, storing)
+      else if (gathered.takenAtMs !== null) yield gathered
+      else if (failed) throw failed.error
+      else if (!(await consuming.inbox.hasMore())) return
+    }
+    tellWaiting(consuming)
+  }
+}
+
+/** `gathered` is being stored: what comes now is gathered behind it. */
+function noteStoring(consuming: Consuming, gathered: Gathered, stored: Promise<void>): void {
+  consuming.storingSinceMs = gathered.takenAtMs
+  consuming.storing = stored.catch(throwOfStoring).then(() => {
+    consuming.spare = emptyGathered(gathered.events)
+    consuming.storing = null
+    consuming.storingSinceMs = null
+    tellWaiting(consuming)
+  })
+  // Whoever waits for it hears of its failure, or the end does.
+  consuming.storing.catch(() => {})
+  consuming.gathered = consuming.spare
+}
+
+/** Waits for what is being stored, or for something that can be gathered meanwhile. */
+async function waitFor(consuming: Consuming, stored: Promise<void>): Promise<void> {
+  const { held, failed, gathered, truncations, inbox } = consuming
+  // What a TRUNCATE deletes is found by what is stored, and its events have their ids before those that follow.
+  const mayGather = held.length === 0 && !failed && !isFull(gathered) && !truncations.isPending()
+  const hasMore = mayGather && (await Promise.race([stored.then(() => true), inbox.hasMore()]))
+  if (!hasMore) await stored
+}
+
+/** Takes the next batch and adds it to what is gathered; false where what was gathered must be stored first. */
+async function gatherNext(consuming: Consuming): Promise<boolean> {
+  const { gathered, storing, truncations, held, inbox } = consuming
+  if (consuming.failed) return false
+  try {
+    const mayTake = !isFull(gathered) && !(storing && truncations.isPending())
+    const batch = mayTake ? (held[0] ?? inbox.take()) : null
+    if (!batch) return false
+    const waiting = held.length > 0 ? held : [batch]
+    consuming.held = waiting
+    if (!canFollow(gathered, batch)) return false
+    consuming.mappingSinceMs = consuming.nowMs()
+    tellWaiting(consuming)
+    const left = await consuming.gather(gathered, batch)
+    consuming.held = [...left, ...waiting.slice(1)]
+    return true
+  } catch (error) {
+    if (gathered.isSpoiled) throw error
+    consuming.failed = { error }
+    return false
+  } finally {
+    consuming.mappingSinceMs = null
+  }
+}
+
+function tellWaiting({ storingSinceMs, gathered, mappingSinceMs, onWaiting }: Consuming): void {
+  onWaiting(storingSinceMs ?? gathered.takenAtMs ?? mappingSinceMs)
 }

@@ -1,0 +1,85 @@
+import { sleep } from '../runtime/sleep.ts'
+import type { CaptureState } from './continuity/state.ts'
+import type { Source } from './source/source.ts'
+import { enter, type Status } from './status.ts'
+import { createInbox, type Inbox } from './stream/inbox.ts'
+import { openStream, type Stream } from './stream/stream.ts'
+
+/** What waits to be stored, in bytes of WAL, and how much of it is stored in one go. */
+const maxBufferedBytes = 4 * 1024 * 1024
+const batchBytes = 256 * 1024
+const standbyPollMs = 1_000
+const usualSilenceLimitMs = 20_000
+const longestSilenceLimitMs = 200_000
+const slotIsActive = '55006'
+
+/** What one connection leaves to the next. */
+export type Link = {
+  /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
+  ownBackend: number
+  /** Longer where nothing comes at all: a server may take its time over a huge transaction that is not for us. */
+  silenceLimitMs: number
+}
+
+type SlotReader = {
+  readonly source: Source
+  readonly slotName: string
+  readonly publicationName: string
+  readonly status: Status
+  readonly link: Link
+}
+
+export const newLink = (): Link => ({ ownBackend: 0, silenceLimitMs: usualSilenceLimitMs })
+
+export function noteDead(link: Link): void {
+  link.silenceLimitMs = Math.min(2 * link.silenceLimitMs, longestSilenceLimitMs)
+}
+
+export function noteAlive(link: Link): void {
+  link.silenceLimitMs = usualSilenceLimitMs
+}
+
+/** The stream of the slot and where it puts what it brings; null when aborted before the slot was free. */
+export async function connect(
+  reader: SlotReader,
+  signal: AbortSignal,
+): Promise<{ stream: Stream; inbox: Inbox } | null> {
+  let stream: Stream | null = null
+  const inbox = createInbox({
+    maxBytes: maxBufferedBytes,
+    batchBytes,
+    onFull: () => stream?.pause(),
+    onDrained: () => stream?.resume(),
+  })
+  stream = await openWhenFree(reader, inbox, signal)
+  if (!stream) return null
+  reader.link.ownBackend = stream.backendPid
+  return { stream, inbox }
+}
+
+/** Opens the stream, however long another process has the slot; null when aborted meanwhile. */
+async function openWhenFree(reader: SlotReader, handler: Inbox, signal: AbortSignal): Promise<Stream | null> {
+  const { source, slotName, publicationName, link, status } = reader
+  while (!signal.aborted) {
+    try {
+      const { silenceLimitMs } = link
+      return await openStream({ url: source.url, slotName, publicationName, silenceLimitMs, handler })
+    } catch (error) {
+      if ((error as { code?: string }).code !== slotIsActive) throw error
+      enter(status, await whoHasTheSlot(reader))
+      await sleep(standbyPollMs * (1 + Math.random()), signal)
+    }
+  }
+  return null
+}
+
+/** Another process reads the slot, or our own dead link still holds it: then that one is ended. */
+async function whoHasTheSlot({ source, slotName, link }: SlotReader): Promise<CaptureState> {
+  const { rows } = await source.pool.query(
+    `select active_pid = $2 as is_own, pg_terminate_backend(active_pid) from pg_replication_slots
+     where slot_name = $1 and active_pid = $2`,
+    [slotName, link.ownBackend],
+  )
+  if (rows.length === 0) return { state: 'standing by', reason: null }
+  return { state: 'starting', reason: 'our own former connection, which is dead, still holds the slot' }
+}

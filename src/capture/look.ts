@@ -1,0 +1,77 @@
+import { formatLsn } from '../domain/value/lsn.ts'
+import { describeError } from '../runtime/log.ts'
+import { sleep } from '../runtime/sleep.ts'
+import type { Capturing } from './capturing.ts'
+import type { Interruptions } from './continuity/interruptions.ts'
+import { CaptureBlocked, CaptureLost } from './continuity/state.ts'
+import { createWatch } from './continuity/watch.ts'
+import { setUp } from './start/setup.ts'
+import { enter } from './status.ts'
+
+export type Watch = ReturnType<typeof createWatch>
+
+const usualWatchMs = 2_500
+const thoroughEvery = 12
+
+/** Judges the source, and makes what is not there yet. Throws where capture can't go on. */
+export async function prepare({ options, status, noteNews }: Capturing) {
+  const { source, outbox, slotName, publicationName, mapping } = options
+  const setup = await setUp(source, outbox, {
+    slotName,
+    publicationName,
+    mapping,
+    onWaiting: what => enter(status, { state: 'starting', reason: `waiting for ${what}` }),
+  })
+  if (setup.kind === 'lost') throw new CaptureLost(setup)
+  logFound(options, setup.found)
+  if (setup.kind === 'blocked') {
+    await noteNews()
+    throw new CaptureBlocked(setup.problems)
+  }
+  return setup
+}
+
+/** Compares the tables and the publication with the mapping, while streaming. */
+export function openWatch(
+  { options, status }: Capturing,
+  { remembered, judgeRewrites }: Pick<Parameters<typeof createWatch>[0], 'remembered' | 'judgeRewrites'>,
+): Watch {
+  const { source, outbox, slotName, publicationName, mapping } = options
+  return createWatch({
+    ...{ source, outbox, slotName, publicationName, mapping, remembered, judgeRewrites },
+    onFound: found => logFound(options, found),
+    onGaps(open) {
+      status.openGaps = open.filter(({ tableName }) => tableName !== null)
+    },
+  })
+}
+
+/** Looks once. Throws where capture can't go on. */
+export async function look({ noteNews }: Capturing, watch: Watch, isThorough: boolean): Promise<void> {
+  const found = await watch.look(isThorough)
+  if (found.kind === 'lost') throw new CaptureLost(found)
+  if (found.kind === 'blocked' || found.isNews) await noteNews()
+  if (found.kind === 'blocked') throw new CaptureBlocked(found.problems)
+}
+
+/** Looks until aborted. A database that does not answer is the stream's concern. */
+export async function lookOnAndOn(capturing: Capturing, watch: Watch, signal: AbortSignal): Promise<void> {
+  const { watchMs = usualWatchMs, log } = capturing.options
+  for (let n = 1; ; n++) {
+    await sleep(watchMs, signal)
+    if (signal.aborted) return
+    await look(capturing, watch, n % thoroughEvery === 0).catch(error => {
+      if (error instanceof CaptureBlocked || error instanceof CaptureLost) throw error
+      log.debug('capture.look_failed', { reason: describeError(error) })
+    })
+  }
+}
+
+function logFound(
+  { log }: Capturing['options'],
+  { losses, arrivals }: Pick<Interruptions, 'losses' | 'arrivals'>,
+) {
+  for (const { table, reason, detail, fromLsn } of losses)
+    log.error('capture.gap', { table, reason, detail, from_lsn: formatLsn(fromLsn) })
+  for (const { table, name } of arrivals) log.info('capture.partition', { table, partition: name })
+}

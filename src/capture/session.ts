@@ -1,0 +1,138 @@
+import { readPosition } from '../outbox/log/position.ts'
+import { describeError } from '../runtime/log.ts'
+import { createBackfills } from './backfill/backfill.ts'
+import { usualPagePace, workOffPages } from './backfill/paged-work.ts'
+import { createPageTeller, type PageTeller } from './backfill/pages.ts'
+import { createResyncs } from './backfill/resync-entity.ts'
+import { createRewriteJudge } from './backfill/rewrites.ts'
+import type { Capturing } from './capturing.ts'
+import { consume } from './consume.ts'
+import { createJudge } from './continuity/judged-tables.ts'
+import { connect, noteAlive } from './link.ts'
+import { look, lookOnAndOn, openWatch, prepare, type Watch } from './look.ts'
+import { createMapper } from './map/map.ts'
+import { StreamOver } from './map/missing.ts'
+import { createColumnTeller } from './source/columns.ts'
+import { createWalRelease } from './source/wal-release.ts'
+import { enterStreaming, noteProbe, noteStored } from './status.ts'
+import { recordUnreadable, unreadableOf } from './store/unreadable-tables.ts'
+import type { Inbox } from './stream/inbox.ts'
+import { sendProbes } from './stream/probes.ts'
+import type { Stream } from './stream/stream.ts'
+
+/** What ends together: the connection, and what works beside it. */
+type Session = {
+  readonly stream: Stream
+  readonly inbox: Inbox
+  readonly teller: PageTeller
+  readonly columns: ReturnType<typeof createColumnTeller>
+  readonly catalogue: Awaited<ReturnType<Capturing['learn']>>
+  /** Aborted with the inbox: nothing more is read from tables for it. */
+  readonly closed: AbortSignal
+}
+
+/** Captures over one connection, until that ends or `signal` is aborted. Throws what ended it. */
+export async function captureOnce(capturing: Capturing, signal: AbortSignal): Promise<void> {
+  const { options, status } = capturing
+  const { source, log } = options
+  await prepare(capturing)
+  const catalogue = await capturing.learn()
+  const columns = createColumnTeller(options)
+  await columns.all(catalogue)
+  const connection = await connect({ ...options, ...capturing }, signal)
+  if (!connection) return
+  const { stream, inbox } = connection
+  status.progress.begin(stream.silentMs)
+  // However it ends, what is being stored is stored to the end before anything else begins.
+  const closed = new AbortController()
+  const close = () => {
+    inbox.close()
+    closed.abort()
+  }
+  signal.addEventListener('abort', close, { once: true })
+  stream.over.catch(() => {}).finally(close)
+  const over = new AbortController()
+  let watch: Watch | null = null
+  try {
+    // Judged and read again: whoever had the slot before may have moved it, and now nobody else can.
+    const { remembered } = await prepare(capturing)
+    const teller = createPageTeller({ source })
+    watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, teller, log }) })
+    await look(capturing, watch, true)
+    enterStreaming(status)
+    const watching = lookOnAndOn(capturing, watch, over.signal).finally(close)
+    watching.catch(() => {})
+    workBeside(capturing, teller, over.signal)
+    await store(capturing, { ...connection, teller, columns, catalogue, closed: closed.signal }, watch)
+    over.abort()
+    await watching
+    if (!signal.aborted) await stream.over
+  } finally {
+    over.abort()
+    signal.removeEventListener('abort', close)
+    await stream.close()
+    await watch?.end().catch(error => log.debug('capture.look_failed', { reason: describeError(error) }))
+  }
+}
+
+/** Probes, and the pages of backfills and resyncs, until aborted. */
+function workBeside({ options, status }: Capturing, teller: PageTeller, signal: AbortSignal): void {
+  const { source, outbox, slotName, publicationName, mapping, nowMs, log } = options
+  void sendProbes({ source, slotName, intervalMs: options.probeIntervalMs ?? null, nowMs, log }, signal)
+  const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
+  const pace = options.pagePace ?? usualPagePace
+  const work = { source, outbox, slotName, mapping, teller, judge, nowMs, log, pace }
+  const { overdue } = status
+  void workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
+}
+
+/** Stores what the stream brings until the inbox is closed. */
+async function store(capturing: Capturing, session: Session, watch: Watch): Promise<void> {
+  const { options, status, link } = capturing
+  const { outbox, slotName, nowMs } = options
+  const position = await readPosition(outbox, slotName)
+  if (!position) throw new Error(`the position of slot ${slotName} is gone from walhook.positions`)
+  const map = openMapper(capturing, session, { watch, readBefore: position.readLsn })
+  const release = createWalRelease(options)
+  await consume({
+    ...{ inbox: session.inbox, outbox, slotName, position, nowMs, pages: session.teller },
+    async map(parts, isWhole, mostBytes) {
+      const mapped = await map(parts, isWhole, mostBytes)
+      await recordUnreadable(options, mapped.unreadable)
+      return mapped
+    },
+    confirm(lsn) {
+      session.stream.confirm(lsn)
+      release.onConfirmed(lsn)
+    },
+    onStored(stored) {
+      noteAlive(link)
+      noteStored(status, stored)
+      options.onStored(stored)
+    },
+    onAppended: options.onAppended,
+    onWaiting: status.progress.waiting,
+    onProbe: id => noteProbe(status, id),
+  }).catch(error => {
+    if (!(error instanceof StreamOver)) throw error
+  })
+}
+
+/** Makes what maps the stream's changes, by a catalogue that is learned anew as the tables change. */
+function openMapper(
+  capturing: Capturing,
+  { catalogue, columns, closed }: Session,
+  { watch, readBefore }: { watch: Watch; readBefore: Parameters<typeof createMapper>[0]['readBefore'] },
+) {
+  const { options, status } = capturing
+  return createMapper({
+    ...{ source: options.source, mapping: options.mapping, catalogue, readBefore, signal: closed },
+    async reloadCatalogue() {
+      await look(capturing, watch, true)
+      const reloaded = await capturing.learn()
+      await columns.added(reloaded)
+      return reloaded
+    },
+    unreadable: unreadableOf(status.openGaps),
+  })
+}

@@ -1,0 +1,122 @@
+import { mendOf } from '../domain/capture/capture-code.ts'
+import type { Gap } from '../outbox/source/gaps.ts'
+import type { Log } from '../runtime/log.ts'
+import { isOfAPlace } from './continuity/failures.ts'
+import { type CaptureState, describeTableGaps } from './continuity/state.ts'
+import type { Stored } from './store/storing.ts'
+import { createProgress } from './stream/progress.ts'
+
+const tableGap = 'capture.table_gap'
+
+/** What is known of capture: written by the connection that streams, read by pages, metrics and readiness. */
+export type Status = {
+  readonly log: Log
+  readonly slotName: string
+  readonly nowMs: () => number
+  readonly progress: ReturnType<typeof createProgress>
+  state: CaptureState
+  /** Gaps of tables that have not ended. */
+  openGaps: readonly Gap[]
+  /** What nobody has asked for, and should long be sent. */
+  readonly overdue: Map<string, string>
+  /** The last probe that came through, and how long it took. */
+  probe: string | null
+  probeMs: number | null
+  streamingSinceMs: number | null
+}
+
+export function openStatus(options: {
+  log: Log
+  slotName: string
+  nowMs: () => number
+  waitsFor?: (() => string | null) | undefined
+}): Status {
+  const { log, slotName, nowMs, waitsFor = () => null } = options
+  return {
+    ...{ log, slotName, nowMs },
+    progress: createProgress({ nowMs, waitsFor }),
+    state: { state: 'starting', reason: null },
+    openGaps: [],
+    overdue: new Map(),
+    probe: null,
+    probeMs: null,
+    streamingSinceMs: null,
+  }
+}
+
+/** Changes the state, with a line in the log where it is another one. */
+export function enter(status: Status, next: CaptureState): void {
+  const { state, log, slotName } = status
+  if (next.state !== state.state || next.reason !== state.reason) {
+    const { reason, ...rest } = next
+    log[next.state === 'lost' ? 'error' : 'info']('capture.state', {
+      ...rest,
+      ...(reason !== null && { reason }),
+      slot: slotName,
+    })
+  }
+  status.state = next
+}
+
+/** A new connection begins. Until it is known to be mended, what has a code is still so. */
+export function enterStarting(status: Status): void {
+  const { state } = status
+  status.streamingSinceMs = null
+  if (state.state !== 'starting' && state.code === undefined)
+    enter(status, { state: 'starting', reason: state.reason })
+}
+
+/** The stream is open. What failed at a place each time may fail there again: it is over once something is stored. */
+export function enterStreaming(status: Status): void {
+  status.streamingSinceMs = status.nowMs()
+  if (!isOfAPlace(status.state)) enter(status, { state: 'streaming', reason: null })
+}
+
+/** The place that could not be read or stored is behind. */
+function wentOn(status: Status): void {
+  if (isOfAPlace(status.state)) enter(status, { state: 'streaming', reason: null })
+}
+
+export function noteProbe(status: Status, id: string): void {
+  wentOn(status)
+  status.probe = id
+  if (/^\d+$/.test(id)) status.probeMs = status.nowMs() - Number(id)
+}
+
+export function noteStored(status: Status, stored: Stored): void {
+  const { log } = status
+  wentOn(status)
+  status.progress.stored(stored.committedAt)
+  for (const { entityType, entityId, actionType, reason } of stored.parked)
+    log.error('capture.parked', {
+      entity_type: entityType,
+      entity_id: entityId,
+      action_type: actionType,
+      reason,
+    })
+  for (const table of stored.truncated)
+    log.error('capture.truncated', {
+      table,
+      because:
+        'the WAL does not name the rows: deletes are sent only where the mapping says on_truncate: delete',
+    })
+}
+
+/** How long the last connection has been streaming. */
+export function streamedMs({ streamingSinceMs, nowMs }: Status): number {
+  return streamingSinceMs === null ? 0 : nowMs() - streamingSinceMs
+}
+
+/** The state as it is shown: what streams may be behind, or have lost something. */
+export function currentState({ state, openGaps, progress, overdue }: Status): CaptureState {
+  if (state.state !== 'streaming') return state
+  if (openGaps.length > 0)
+    return { state: 'gap', reason: describeTableGaps(openGaps), code: tableGap, mend: mendOf(tableGap) }
+  const reason = progress.lag() ?? [...overdue.values()][0] ?? null
+  return reason === null ? state : { state: 'lagging', reason }
+}
+
+/** Why nothing is stored although something waits, in words; null: all is well. */
+export function currentStall({ state, progress }: Status): string | null {
+  return state.state === 'streaming' ? progress.stall() : null
+}

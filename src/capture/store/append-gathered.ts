@@ -1,0 +1,78 @@
+import type { Pool, PoolClient } from 'pg'
+import type { ParkedChange, StoredEvent } from '../../domain/event/event.ts'
+import type { Lsn } from '../../domain/value/lsn.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import { append } from '../../outbox/log/append.ts'
+import { appendEach, isRefused } from '../../outbox/log/append-each.ts'
+import { type EventColumns, eventColumnsOf } from '../../outbox/log/event-columns.ts'
+import { toLogEvent } from '../../outbox/log/log.ts'
+import type { Gathered } from './gather.ts'
+import { inSavepoint, type Storing, tellAppended } from './storing.ts'
+
+/** Appends events and moves the position: in the open transaction where there is one, else in a commit of its own. */
+export async function appendAll(
+  storing: Storing,
+  input: {
+    to: Lsn
+    /** How far the slot may be confirmed with the commit of this; absent: no further than before. */
+    confirmableLsn?: Lsn
+    lastEventId: bigint
+    readLsn: Lsn | null
+    events: readonly StoredEvent[] | EventColumns
+    /** The events as they are, where they are kept. */
+    kept?: readonly StoredEvent[] | null
+    parked: readonly ParkedChange[]
+  },
+): Promise<void> {
+  const { slotName, commitLsn, tally, notes } = storing
+  const { to, kept = null, confirmableLsn = notes.noted(), ...rest } = input
+  const position = { slotName, expected: commitLsn, commitLsn: to, confirmableLsn }
+  const { webhooksVersion, setAside } = await appendOrEach(storing, { ...rest, ...position })
+  storing.commitLsn = to
+  storing.appendedLsn = confirmableLsn
+  tally.parked.push(...setAside)
+  tally.events -= setAside.length
+  const count = 'add' in rest.events ? rest.events.count() : rest.events.length
+  if (count === 0) return
+  const { lastEventId } = rest
+  const isKept = kept !== null && setAside.length === 0
+  if (storing.client) storing.uncommitted = { lastEventId, webhooksVersion, events: null }
+  else
+    tellAppended(storing, {
+      lastEventId,
+      webhooksVersion,
+      events: isKept ? kept.map(event => toLogEvent(event, webhooksVersion, null)) : null,
+    })
+}
+
+/** Appends all at once; where the outbox refuses that, each of the events that it takes, and sets the others aside. */
+async function appendOrEach(
+  { client, outbox }: Storing,
+  input: Parameters<typeof append>[1],
+): Promise<{ webhooksVersion: number; setAside: readonly ParkedChange[] }> {
+  try {
+    const once = (db: Pool | PoolClient) => append(db, input)
+    const { webhooksVersion } = await (client ? inSavepoint(client, once) : once(outbox.pool))
+    return { webhooksVersion, setAside: [] }
+  } catch (error) {
+    if (!isRefused(error)) throw error
+    const events = 'add' in input.events ? input.events : eventColumnsOf(input.events)
+    const each = (tx: PoolClient) => appendEach(tx, { ...input, events })
+    return client ? await each(client) : await transaction(outbox.pool, each)
+  }
+}
+
+/** A `delete` of everything that was in the tables which the transaction emptied, behind its own events. */
+export async function storeDeletions(
+  storing: Storing,
+  of: NonNullable<Gathered['last']>,
+  indexFrom: number,
+): Promise<void> {
+  const { ids, truncations, client, tally } = storing
+  let index = indexFrom
+  for await (const page of truncations.deletions(client!)) {
+    const events = page.map(event => ({ ...event, ...of, index: index++, id: ids.next() }))
+    await appendAll(storing, { to: of.commitLsn, lastEventId: ids.last(), readLsn: null, events, parked: [] })
+    tally.events += events.length
+  }
+}
