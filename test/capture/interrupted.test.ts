@@ -131,6 +131,20 @@ const ways: readonly Way[] = [
     usersGap('partition rewritten'),
     partitioned,
   ],
+  [
+    'gets a partition that was unlogged for a moment',
+    `create table users_3 partition of users for values from (200) to (300); insert into users values (201, 'told');
+     alter table users_3 set unlogged; delete from users where id = 201; insert into users values (202, 'lost'); alter table users_3 set logged`,
+    usersGap('partition rewritten'),
+    partitioned,
+  ],
+  [
+    'gets a partition in the place of one, which was unlogged at first',
+    `drop table users_1; create unlogged table users_3 (like users including all); insert into users_3 values (2, 'lost');
+     alter table users attach partition users_3 for values from (0) to (100); delete from users where id = 2; alter table users_3 set logged`,
+    usersGap('partition rewritten'),
+    partitioned,
+  ],
 ]
 
 test.each(ways)(
@@ -357,6 +371,9 @@ test.each([['while walhook is stopped'], ['while it reads']])(
   'what the partitions of a table may go through without a gap: %s',
   async when => {
     await using at = await open(partitioned)
+    await at.psql.query(
+      `create table former (like users including all); insert into former values (201, 'old')`,
+    )
     await at.psql.query(`insert into users values (1, 'one'), (2, 'two'), (101, 'three')`)
     await has(at, 'user 101 new')
     const isStopped = when === 'while walhook is stopped'
@@ -364,15 +381,19 @@ test.each([['while walhook is stopped'], ['while it reads']])(
       'vacuum full users_1; cluster users_2 using users_2_pkey; vacuum full; grant select on users_1 to public',
       `update users set name = 'again' where id = 1; insert into users values (102, 'four'); vacuum full users_1; reindex table users_2`,
       `truncate users; insert into users values (3, 'three')`,
+      'vacuum full former; alter table users attach partition former for values from (200) to (300)',
     ]) {
       if (isStopped) await at.stop()
       for (const statement of statements.split(';')) await at.psql.query(statement)
       if (isStopped) await at.start().ready()
       const files = `select count(*)::int as n from pg_class join walhook.captured on true
-        where relname ~ '^users_.$' and facts #>> array['tables', '"public"."users"', 'files', oid::text] = relfilenode::text`
-      await until(async () => (await at.psql.query(files)).rows[0].n === 2, {
-        what: 'a look at the new files',
-      })
+        where (relname ~ '^users_.$' or relname = 'former' and relispartition) and facts #>> array['tables', '"public"."users"', 'files', oid::text] = relfilenode::text`
+      await until(
+        async () => (await at.psql.query(files)).rows[0].n === (statements.includes('former') ? 3 : 2),
+        {
+          what: 'a look at the new files',
+        },
+      )
     }
     await has(at, 'user 3 new')
     expect(await at.gaps()).toEqual([])

@@ -42,12 +42,33 @@ test('five webhooks that took a hundred each and then hang leave room for a sixt
   expect(at.fill(10)).toBeGreaterThanOrEqual(15)
 })
 
-test('however many hang, whoever has nothing in flight may have one, to the last place', () => {
-  const at = open({ total: 30 })
-  const taken = Array.from({ length: 60 }, (_, id) => at.fill(id))
-  expect(taken.reduce((sum, n) => sum + n)).toBe(30)
-  expect(taken.slice(0, 10)).toEqual([10, 6, 4, 3, 2, 1, 1, 1, 1, 1])
-  expect(at.room(99)).toBe(0)
+test('however many hang, whoever has answered has nothing to wait for, and nobody who is new waits for more than them', () => {
+  const at = open({ total: 40 })
+  at.begin(1, url)
+  at.answer(1, 'delivered')
+  // Nobody knows them: they have seven eighths.
+  const taken = Array.from({ length: 60 }, (_, id) => at.fill(100 + id))
+  expect(taken.reduce((sum, n) => sum + n)).toBe(35)
+  expect(at.room(199)).toBe(0)
+  expect(at.room(1)).toBeGreaterThan(0)
+  // Each hears nothing, and is asked again after a pause: now they have half.
+  const startedAtMs = at.nowMs()
+  at.pass(15_000)
+  for (const [i, n] of taken.entries()) for (let k = 0; k < n; k++) at.answer(100 + i, 'late', startedAtMs)
+  at.pass(1_001)
+  const again = taken.map((n, i) => (n > 0 ? at.fill(100 + i) : 0))
+  expect(again.reduce((sum, n) => sum + n)).toBe(Math.min(20, taken.filter(n => n > 0).length))
+  expect(at.room(199)).toBeGreaterThan(0)
+})
+
+test('a receiver that has answered and falls silent counts among the silent after a second', () => {
+  const at = open({ total: 40 })
+  for (const id of [1, 2, 3, 4]) grow(at, id)
+  const held = [1, 2, 3].map(id => at.fill(id)).reduce((sum, n) => sum + n)
+  expect(held).toBeGreaterThan(20)
+  at.pass(1_001)
+  expect(at.room(3)).toBe(0)
+  expect(at.room(4)).toBeGreaterThan(0)
 })
 
 test('one webhook alone has all that its pace allows', () => {

@@ -28,6 +28,7 @@ async function claimLatest(at: TestOutbox, webhookId: number, limit = 100): Prom
 /** As a stream brings them: the events after a place, `count` of them at most, and what is beyond waits in the log. */
 async function readLatest(at: TestOutbox, webhookId: number, after: bigint, count: number) {
   const page = await readLogFor(at.outbox, {
+    limit: 1_000,
     ...{ webhookId, shares: allShares, after },
     ...{ scan: count, maxBytes: 1_000_000 },
   })

@@ -45,7 +45,14 @@ test.each(Object.entries(ages))(
     for (const place of [0n, first + BigInt(events / 2)]) {
       expect((await readLog(outbox, { after: place, limit: 100, maxBytes: 1e9 })).events.length).toBe(100)
       const shares = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
-      const page = await readLogFor(outbox, { webhookId: id, shares, after: place, scan: 100, maxBytes: 1e9 })
+      const page = await readLogFor(outbox, {
+        webhookId: id,
+        shares,
+        after: place,
+        scan: 100,
+        limit: 100,
+        maxBytes: 1e9,
+      })
       expect(page.events.length).toBe(100)
     }
     await readDeliverySettings(outbox, {

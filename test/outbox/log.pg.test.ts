@@ -8,7 +8,7 @@ import { headOfLog } from '../support/read-outbox.ts'
 
 const allShares = Array.from({ length: 12 }, (_, i) => i)
 const much = { limit: 1_000, maxBytes: 1e9 }
-const muchFor = { shares: allShares, scan: 1_000, maxBytes: 1e9 }
+const muchFor = { shares: allShares, scan: 1_000, limit: 1_000, maxBytes: 1e9 }
 
 test('the log is read on from a place, in pages bounded in events and in bytes', async () => {
   await using at = await openTestOutbox()
@@ -59,6 +59,10 @@ test('for one webhook only what it wants is read, of the shares that are asked f
   const everything = await read({})
   expect(everything.readUpTo).toBe(head)
   expect(everything.events.map(({ entityId }) => entityId)).toEqual([...Array(30).keys(), 99].map(String))
+
+  const few = await read({ limit: 3 })
+  expect(few.events).toEqual(everything.events.slice(0, 3))
+  expect(few.readUpTo).toBe(few.events[2]!.id)
 
   const shares = [shareOf('user', '3'), shareOf('user', '99')]
   const some = await read({ shares })

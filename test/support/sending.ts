@@ -57,6 +57,7 @@ async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
   let after: bigint = [...placeOf.values()].sort((a, b) => Number(a - b))[0]!
   for (;;) {
     const page = await readLogFor(at.outbox, {
+      limit: 1_000_000,
       webhookId,
       shares: allShares,
       after,

@@ -16,6 +16,8 @@ type Webhook = {
   /** Requests under way, and those whose settlement has not committed: the former are among the latter. */
   inFlight: number
   unsettled: number
+  /** Since when something is under way, without a break. */
+  busySinceMs: number
   deliveredAtMs: number
   /** Null: nothing has failed since the last success. */
   outage: Outage | null
@@ -29,6 +31,10 @@ type Webhook = {
 const maxKnown = 10_000
 /** For each request that may be in flight, one may be in the settlement that commits, and one may wait for the next. */
 const mostUnsettled = 3
+/** A receiver that answers nothing for so long is silent. */
+const silentAfterMs = 1_000
+/** How often it is counted how many requests silent ones hold. */
+const countEveryMs = 20
 /** A failure so soon after a success is an entity's, not the webhook's. */
 const wellForMs = 60_000
 
@@ -36,7 +42,9 @@ const wellForMs = 60_000
  * Says who may have how many requests in flight, in this process: a webhook as many as its pace allows (`most` at the
  * best), and at most half as many as are free of all `total` places. So what is left is never taken by those who
  * hold what they have: one webhook that hangs leaves two thirds to the others, five leave a fifth more than any of
- * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.)
+ * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.) All webhooks that
+ * are silent (whose receiver answers nothing to what is under way, or did not lately) together hold half of the places at
+ * most; with those of which nothing is known, seven eighths: however many hang, those that answer have the rest.
  *
  * A request begins (`begin`), it ends (`end`), its settlement commits (`settled`). Requests count until `end`; while
  * settlements are held up, at most three times as many are begun.
@@ -44,13 +52,18 @@ const wellForMs = 60_000
 export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
   const { most, total, nowMs } = options
   const webhooks = new Map<number, Webhook>()
+  /** Those that have requests under way. */
+  const busy = new Set<Webhook>()
   let inFlight = 0
   let unsettled = 0
+  let heldBySilent = 0
+  let countedAtMs = Number.NEGATIVE_INFINITY
 
   const unknown = {
     pace: firstPace(most),
     inFlight: 0,
     unsettled: 0,
+    busySinceMs: 0,
     deliveredAtMs: Number.NEGATIVE_INFINITY,
     outage: null,
     recoveredAtMs: Number.NEGATIVE_INFINITY,
@@ -72,10 +85,29 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
   }
 
+  const hasAnswered = ({ pace }: Pick<Webhook, 'pace'>) => pace.answeredAtMs > Number.NEGATIVE_INFINITY
+
+  const isSilent = ({ pace, inFlight, busySinceMs }: Webhook) =>
+    pace.pauses > 0 || (inFlight > 0 && nowMs() - Math.max(busySinceMs, pace.answeredAtMs) > silentAfterMs)
+
+  /** How many more requests a webhook may have in flight because of those that do not answer. */
+  function roomBesideSilent(webhook: Webhook | null): number {
+    const isUnknown = webhook === null || !hasAnswered(webhook)
+    const most = webhook && isSilent(webhook) ? total / 2 : isUnknown ? (7 * total) / 8 : total
+    if (most === total) return total
+    if (nowMs() - countedAtMs >= countEveryMs) {
+      countedAtMs = nowMs()
+      heldBySilent = 0
+      for (const other of busy) if (isSilent(other) || !hasAnswered(other)) heldBySilent += other.inFlight
+    }
+    return Math.ceil(most) - heldBySilent
+  }
+
   /** How many more requests of a webhook may be in flight to this URL. Another one than before is unknown. */
   function room(webhookId: number, url: string): number {
     const webhook = webhooks.get(webhookId) ?? unknown
-    const pace = 'url' in webhook && webhook.url !== url ? unknown.pace : webhook.pace
+    const known = 'url' in webhook && webhook.url === url ? webhook : null
+    const { pace } = known ?? unknown
     const [own, free] = [webhook.inFlight, total - inFlight]
     const share = Math.floor((free - 2 * own) / 3)
     const least = own === 0 && free > 0 ? 1 : 0
@@ -84,6 +116,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       Math.min(
         paceRoom(pace, own, nowMs()),
         Math.max(share, least),
+        roomBesideSilent(known),
         mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
         mostUnsettled * total - unsettled,
       ),
@@ -92,6 +125,9 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
 
   function take(webhookId: number, count: number) {
     const webhook = webhooks.get(webhookId)!
+    if (webhook.inFlight === 0) webhook.busySinceMs = nowMs()
+    busy.add(webhook)
+    if (isSilent(webhook) || !hasAnswered(webhook)) heldBySilent += count
     webhook.inFlight += count
     webhook.unsettled += count
     inFlight += count
@@ -122,6 +158,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       ended: { answer: Answer; startedAtMs: number; retryAfterMs: number | null },
     ): boolean {
       const webhook = webhooks.get(webhookId)!
+      if (isSilent(webhook) || !hasAnswered(webhook)) heldBySilent--
       if (webhook.url === url)
         webhook.pace = afterAnswer(webhook.pace, {
           ...ended,
@@ -131,6 +168,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
         })
       webhook.inFlight--
       inFlight--
+      if (webhook.inFlight === 0) busy.delete(webhook)
       if (ended.answer === 'cut off') return false
       if (ended.answer === 'delivered') {
         if (isRecovery(webhook.outage, nowMs()))

@@ -297,7 +297,8 @@ export function createMachine(options: {
     },
 
     /** A row of a webhook is due at this moment of our clock. */
-    due(queue: Queue, atMs: number) {
+    due(queue: Queue | undefined, atMs: number) {
+      if (!queue) return
       queue.hasAside = true
       if (atMs < queue.dueAtMs) queue.dueAtMs = atMs
       dues.add(queue)
@@ -306,11 +307,9 @@ export function createMachine(options: {
 
     /** What is under way for too long at a webhook that is behind becomes a row, and its stream goes on. */
     setAsideSlow(queue: Queue, { sentBeforeMs, holderId }: { sentBeforeMs: number; holderId: number }) {
-      for (const chain of queue.entities.values()) {
-        const [task] = chain
-        if (task?.state === 'sending' && task.window && task.sentMs <= sentBeforeMs && !task.isRowComing)
+      for (const task of queue.sent)
+        if (task.state === 'sending' && task.window && task.sentMs <= sentBeforeMs && !task.isRowComing)
           setAside(queue, task, { dueInMs: 0, takenBy: holderId })
-      }
     },
 
     /**

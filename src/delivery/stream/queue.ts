@@ -63,6 +63,10 @@ export type Queue = {
   sending: number
   /** The events and the batches that are under way, until they are settled. */
   readonly underWay: Set<TimeId>
+  /** The tasks among them. */
+  readonly sent: Set<Task>
+  /** How many tasks it has. */
+  tasks: number
   /** What its tasks are sent as, in characters. */
   bytes: number
   /** Since when it can't be sent to; null: it can. */
@@ -91,6 +95,8 @@ export function openQueue(settings: DeliverySettings): Queue {
     fresh: 0,
     sending: 0,
     underWay: new Set(),
+    sent: new Set(),
+    tasks: 0,
     bytes: 0,
     stuckSinceMs: null,
     busy: new Set(),
@@ -147,6 +153,7 @@ export function acceptRow(queue: Queue, delivery: Delivery, nowMs: number): Task
 
 function putInChain(queue: Queue, task: Task): void {
   queue.bytes += task.delivery.body.length
+  queue.tasks++
   const chain = queue.entities.get(task.key)
   if (chain) chain.push(task)
   else {
@@ -166,6 +173,7 @@ export function finish(queue: Queue, task: Task): Task | null {
   if (place < 0) return null
   chain!.splice(place, 1)
   queue.bytes -= task.delivery.body.length
+  queue.tasks--
   if (chain!.length === 0) queue.entities.delete(task.key)
   return place === 0 ? (chain![0] ?? null) : null
 }

@@ -10,25 +10,21 @@ import { createAsking } from './asking.ts'
 import { createChecking } from './checking.ts'
 import type { Machine } from './machine.ts'
 import type { Page } from './page.ts'
+import { nothing, type Portion, portion, wholePage } from './portion.ts'
 import { isOpen, type Queue } from './queue.ts'
 import type { Tail } from './tail.ts'
 import { giveBackUnknown } from './unknown-rows.ts'
 
-/**
- * So many tasks of the main streams are in memory, and so many of each webhook that is behind: a page is read while those before it
- * are sent. They hold about so many bytes at the most.
- */
+/** So many tasks of the main streams are in memory: a page is read while those before it are sent. */
 const mostFromMain = 1_500
-const mostOfOne = 1_500
-const mostBytesOfOne = 4_000_000
-const pageEvents = 500
-const pageBytes = 2_000_000
 /** So many events of the log are looked at for one page of a webhook that is behind. */
 const scannedEvents = 4_000
 /** So many webhooks that are behind are read for at once. */
 const mostReading = 3
 const fewBehind = 5
 const ownEveryMs = 5
+/** Looks at the webhooks that are behind take a fifth of the time at most. */
+const restsBetweenOwn = 4
 
 const lookAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)
 
@@ -105,21 +101,22 @@ export function createReader(options: {
   function takeOwnFromTail(queue: Queue) {
     for (;;) {
       const from = machine.ownReadUpTo(queue)
-      if (from === null || from >= tail.upToId() || !wantsMore(queue)) return
-      const chunk = tail.after(from, pageEvents)
+      const { events } = wanted(queue)
+      if (from === null || from >= tail.upToId() || events === 0) return
+      const chunk = tail.after(from, events)
       if (!chunk || !isUnderstood(chunk.events)) return
       machine.takeOwn(queue, { after: from, events: chunk.events, upTo: chunk.readUpTo }, false)
     }
   }
 
-  function wantsMore(queue: Queue): boolean {
-    if (!isOpen(queue, clockMs())) return false
+  /** How much more of its stream a webhook that is behind wants in memory. */
+  function wanted(queue: Queue): Portion {
+    if (!isOpen(queue, clockMs())) return nothing
     const { batch } = queue.settings
-    if (batch) return queue.fresh < 2 * batch.maxEvents
-    if (options.room(queue) <= 0 && queue.sending === 0) return false
-    let open = 0
-    for (const { window } of queue.own?.values() ?? []) open += window.open.size
-    return open < mostOfOne && queue.bytes < mostBytesOfOne
+    if (batch) return queue.fresh < 2 * batch.maxEvents ? wholePage : nothing
+    if (options.room(queue) <= 0 && queue.sending === 0) return nothing
+    const { tasks, bytes, sending, ready } = queue
+    return portion({ tasks, bytes, sending, ready: ready.length, behind: machine.behind.size })
   }
 
   /** How far the stream of a webhook was read. */
@@ -136,7 +133,11 @@ export function createReader(options: {
 
   async function fillTail() {
     const after = tail.upToId()
-    const { events, readUpTo } = await readLog(outbox, { after, limit: pageEvents, maxBytes: pageBytes })
+    const { events, readUpTo } = await readLog(outbox, {
+      after,
+      limit: wholePage.events,
+      maxBytes: wholePage.bytes,
+    })
     tail.push(events, after, readUpTo)
     if (events.length === 0 && headId > tail.upToId()) headId = tail.upToId()
   }
@@ -145,8 +146,8 @@ export function createReader(options: {
     const tailFromId = tail.fromId()
     const { events, readUpTo } = await readLog(outbox, {
       after: from,
-      limit: pageEvents,
-      maxBytes: pageBytes,
+      limit: wholePage.events,
+      maxBytes: wholePage.bytes,
     })
     if (!isUnderstood(events)) return await readSettings()
     // Nothing in between: what the tail begins with follows.
@@ -154,14 +155,15 @@ export function createReader(options: {
     mainPage = { after: from, events, upTo }
   }
 
-  async function readOwnPage(queue: Queue, from: TimeId) {
+  async function readOwnPage(queue: Queue, from: TimeId, { events: limit, bytes: maxBytes }: Portion) {
     const tailFromId = tail.fromId()
     const page = {
       webhookId: queue.id,
       shares: shares(),
       after: from,
       scan: scannedEvents,
-      maxBytes: pageBytes,
+      limit,
+      maxBytes,
     }
     const { events, readUpTo } = await readLogFor(outbox, page)
     if (!isUnderstood(events)) return await readSettings()
@@ -254,9 +256,10 @@ export function createReader(options: {
       // Where many are behind, they are not looked at each time.
       isOwnTurn = machine.behind.size <= fewBehind || nowMs >= ownAtMs
       if (!isOwnTurn) return
-      ownAtMs = nowMs + ownEveryMs
       ownUpTo = tail.upToId()
-      for (const queue of machine.behind) if (wantsMore(queue)) takeOwnFromTail(queue)
+      for (const queue of machine.behind) takeOwnFromTail(queue)
+      const endMs = clockMs()
+      ownAtMs = endMs + Math.max(ownEveryMs, restsBetweenOwn * (endMs - nowMs))
     },
 
     /** Begins to ask for what is missing. Returns when a row is due next, by our clock. */
@@ -276,14 +279,18 @@ export function createReader(options: {
       const from = machine.mainReadUpTo()
       if (from !== null && from < tail.fromId() && machine.openFromMain() < mostFromMain && !mainPage)
         once('main', () => readMainPage(from))
-      for (const queue of isOwnTurn ? machine.behind : []) {
+      for (const queue of isOwnTurn ? [...machine.behind] : []) {
         if (reading >= mostReading) break
-        if (queue.busy.has('reading') || !wantsMore(queue)) continue
-        const own = machine.ownReadUpTo(queue)
+        if (queue.busy.has('reading')) continue
+        const more = wanted(queue)
+        const own = more.events === 0 ? null : machine.ownReadUpTo(queue)
         if (own === null || own >= tail.fromId()) continue
+        // The others have their turn first.
+        machine.behind.delete(queue)
+        machine.behind.add(queue)
         forQueue(queue, 'reading', () => {
           reading++
-          return readOwnPage(queue, own).finally(() => reading--)
+          return readOwnPage(queue, own, more).finally(() => reading--)
         })
       }
       const nowMs = clockMs()

@@ -11,6 +11,11 @@ import { joinMain, type OwnStream, type Queue } from '../stream/queue.ts'
  */
 export const aheadIds = firstIdAt(100)
 
+/** About so many places of webhooks that are behind are saved at once, of those that do not wait for it. */
+export const mostPlaces = 240
+
+type Place = { readonly stream: OwnStream; readonly place: OwnPlace }
+
 /**
  * Writes down how far the streams of a holder have come. Only what has committed counts, so a place may be late, and never
  * early: between it and what may have been sent, the log of attempts says what arrived.
@@ -20,18 +25,35 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
   /** What the table says of the main streams. */
   const saved = new Map<number, TimeId>()
 
-  function ownPlaces(): { queue: Queue; stream: OwnStream; place: OwnPlace }[] {
-    return [...machine.behind].flatMap(queue =>
-      queue.isJoining
-        ? []
-        : [...queue.own!].flatMap(([share, stream]) => {
-            const place = { webhookId: queue.id, share, ...placeOf(stream) }
-            const { saved: before } = stream
-            const isSame =
-              before?.settledUpTo === place.settledUpTo && before.maySendUpTo === place.maySendUpTo
-            return isSame ? [] : [{ queue, stream, place }]
-          }),
-    )
+  /** Webhooks that can't be sent what they have until their places are saved. */
+  const waiting = new Set<Queue>()
+  /** Whose turn it is next, of those that are behind. */
+  let turn = 0
+
+  /** What has changed: of those that wait for it, and of others in turn about `most`, so that hundreds of webhooks make no save a large one. */
+  function ownPlaces(most: number): Place[] {
+    const places = [...waiting].filter(queue => machine.behind.has(queue)).flatMap(changedOf)
+    const behind = [...machine.behind]
+    let looked = 0
+    for (let left = most; looked < behind.length && left > 0; looked++) {
+      const queue = behind[(turn + looked) % behind.length]!
+      const changed = waiting.has(queue) ? [] : changedOf(queue)
+      places.push(...changed)
+      left -= changed.length
+    }
+    turn = behind.length === 0 ? 0 : (turn + looked) % behind.length
+    waiting.clear()
+    return places
+  }
+
+  function changedOf(queue: Queue): Place[] {
+    if (queue.isJoining) return []
+    return [...queue.own!].flatMap(([share, stream]) => {
+      const place = { webhookId: queue.id, share, ...placeOf(stream) }
+      const { saved: before } = stream
+      const isSame = before?.settledUpTo === place.settledUpTo && before.maySendUpTo === place.maySendUpTo
+      return isSame ? [] : [{ stream, place }]
+    })
   }
 
   /** How far one may send: as far as it was read, and a little on, so that what comes next need not wait for a commit. */
@@ -46,12 +68,15 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
     /** How far a task's stream may send: this much is committed. */
     ownReach: (queue: Queue, share: number): TimeId => queue.own?.get(share)?.saved?.maySendUpTo ?? -1n,
 
-    /** Writes what has changed. Returns false where this process is no holder any more. */
-    async save(): Promise<boolean> {
+    /** The next save is to let a webhook go on. */
+    wantReach: (queue: Queue) => void waiting.add(queue),
+
+    /** Writes what has changed; of webhooks that are behind and do not wait for it about `most` places. Returns false where this process is no holder any more. */
+    async save(most: number): Promise<boolean> {
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
         .filter(({ share, settledUpTo }) => saved.get(share) !== settledUpTo)
-      const own = ownPlaces()
+      const own = ownPlaces(most)
       const joining = [...machine.behind].filter(({ isJoining }) => isJoining)
       const gone = joining.flatMap(({ id, own }) => [...own!.keys()].map(share => ({ webhookId: id, share })))
       if (main.length + own.length + gone.length === 0) return true
@@ -85,3 +110,7 @@ export function isShareDone(machine: Machine, share: number): boolean {
   for (const queue of machine.behind) if (!isDone(queue.own?.get(share)?.window)) return false
   return true
 }
+
+/** How far the main streams may be sent: a little further than what has been read, so that what comes next need not wait for a commit. */
+export const reachOf = (machine: Machine): TimeId =>
+  machine.newestRead() > 0n ? machine.newestRead() + aheadIds : 0n

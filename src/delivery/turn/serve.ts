@@ -1,6 +1,6 @@
 import { noteSent } from '../../domain/delivery/window.ts'
 import type { AsideRow } from '../../outbox/aside/aside.ts'
-import type { Shipment } from '../../outbox/aside/shipment.ts'
+import { idsOf, type Shipment } from '../../outbox/aside/shipment.ts'
 import { giveBack } from '../../outbox/aside/taken.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { releaseShares } from '../../outbox/holders/holders.ts'
@@ -14,7 +14,7 @@ import { isOpen, type Queue, type Task } from '../stream/queue.ts'
 import { createReader } from '../stream/reader.ts'
 import type { Tail } from '../stream/tail.ts'
 import type { Membership } from './membership.ts'
-import { aheadIds, createProgress, isShareDone } from './progress.ts'
+import { aheadIds, createProgress, isShareDone, mostPlaces, reachOf } from './progress.ts'
 import type { Send } from './send.ts'
 import { createSettler } from './settler.ts'
 import { createShareKeeper } from './share-keeper.ts'
@@ -84,6 +84,7 @@ export function createServing(options: ServeOptions) {
   let nextBeatMs = 0
   let nextTickMs = 0
   let nextSaveMs = 0
+  let isSaveWanted = false
   let nextLookMs = 0
   let beating: Promise<void> | null = null
   let saving: Promise<void> | null = null
@@ -100,7 +101,7 @@ export function createServing(options: ServeOptions) {
       if (machine.toSetAside.length > 0) settler.wanted()
       const dueMs = reader.ask()
       if (isReachWanted) beat(clockMs())
-      if (nowMs >= nextSaveMs) save(nowMs)
+      if (isSaveWanted || nowMs >= nextSaveMs) save(nowMs)
       await waker.wait(Math.max(0, Math.min(nextBeatMs, nextTickMs, dueMs) - clockMs()), signal)
     }
     try {
@@ -124,7 +125,7 @@ export function createServing(options: ServeOptions) {
     isReachWanted = false
     nextBeatMs = nowMs + beatEveryMs
     beating = keeper
-      .beat(reach(), isIdle)
+      .beat(reachOf(machine), isIdle)
       .then(isOurs => {
         if (!isOurs) isFenced = true
         heardAtMs = clockMs()
@@ -136,13 +137,12 @@ export function createServing(options: ServeOptions) {
       })
   }
 
-  /** A little further than what has been read, so that what comes next need not wait for a commit. */
-  const reach = () => (machine.newestRead() > 0n ? machine.newestRead() + aheadIds : 0n)
-
   function save(nowMs: number) {
     if (saving) return
-    nextSaveMs = nowMs + saveEveryMs
-    saving = saveNow()
+    const isTime = nowMs >= nextSaveMs
+    if (isTime) nextSaveMs = nowMs + saveEveryMs
+    isSaveWanted = false
+    saving = saveNow(isTime ? mostPlaces : 0)
       .catch(error => log.error('delivery.save_failed', { reason: describeError(error) }))
       .finally(() => {
         saving = null
@@ -150,9 +150,9 @@ export function createServing(options: ServeOptions) {
       })
   }
 
-  async function saveNow(): Promise<void> {
+  async function saveNow(most: number): Promise<void> {
     const done = [...machine.leaving].filter(share => isShareDone(machine, share))
-    if (!(await progress.save())) isFenced = true
+    if (!(await progress.save(most))) isFenced = true
     if (isFenced || done.length === 0) return
     await releaseShares(outbox, { holderId, shares: done })
     for (const share of done) {
@@ -199,10 +199,11 @@ export function createServing(options: ServeOptions) {
     if (window === null) return true
     if (queue.own && !queue.isJoining) {
       if (progress.ownReach(queue, delivery.share) >= delivery.eventId) return true
-      nextSaveMs = 0
+      progress.wantReach(queue)
+      isSaveWanted = true
       return false
     }
-    if (reach() > membership.maySendUpTo() + aheadIds / 2n) isReachWanted = true
+    if (reachOf(machine) > membership.maySendUpTo() + aheadIds / 2n) isReachWanted = true
     return delivery.eventId <= membership.maySendUpTo()
   }
 
@@ -212,6 +213,7 @@ export function createServing(options: ServeOptions) {
     queue.sending++
     underWay++
     for (const id of idsOf(shipment)) queue.underWay.add(id)
+    if (task) queue.sent.add(task)
     const sealed =
       queue.previousSecretUntilMs > clockMs() ? settings.sealed : { ...settings.sealed, previousSecret: null }
     const target = { webhookId: id, url: settings.url, sealed }
@@ -248,10 +250,8 @@ export function createServing(options: ServeOptions) {
       if (settled && !isFenced) machine.ended(queue, task, true)
     }
     for (const settlement of what.settlements) settleInMemory(settlement, settled)
-    for (const { webhookId, dueInMs } of settled?.left ?? []) {
-      const queue = machine.queues.get(webhookId)
-      if (queue) machine.due(queue, clockMs() + Math.max(0, dueInMs))
-    }
+    for (const { webhookId, dueInMs } of settled?.left ?? [])
+      machine.due(machine.queues.get(webhookId), clockMs() + Math.max(0, dueInMs))
     for (const { webhookId, reason } of settled?.disabled ?? []) {
       log.warn('webhook.disabled', { webhook_id: webhookId, reason })
       reader.lookForSettings()
@@ -272,6 +272,7 @@ export function createServing(options: ServeOptions) {
     queue.sending--
     underWay--
     for (const id of idsOf(settlement.shipment)) queue.underWay.delete(id)
+    if (task) queue.sent.delete(task)
     if (queue.ready.length > 0) machine.active.add(queue)
     if (isFenced || !task) return
     const isBlocking = settlement.next.state === 'retry'
@@ -294,13 +295,13 @@ export function createServing(options: ServeOptions) {
 
   /** What is looked at now and then. */
   function tick(nowMs: number) {
-    const { isQuiet, isSaveWanted } = lookAtAll(machine, { nowMs, holderId, room })
-    if (isSaveWanted) nextSaveMs = 0
+    const look = lookAtAll(machine, { nowMs, holderId, room })
+    if (look.isSaveWanted) isSaveWanted = true
     if (nowMs >= nextLookMs) {
       nextLookMs = nowMs + lookEveryMs
       reader.lookForAside()
     }
-    nextTickMs = nowMs + (isQuiet && underWay === 0 && machine.leaving.size === 0 ? beatEveryMs : tickMs)
+    nextTickMs = nowMs + (look.isQuiet && underWay === 0 && machine.leaving.size === 0 ? beatEveryMs : tickMs)
   }
 
   /** Gives everything up in order: the shares at once, what is under way when it has ended. */
@@ -314,7 +315,9 @@ export function createServing(options: ServeOptions) {
       // The shares go first: others send what is not under way here.
       while (machine.leaving.size > 0 && clockMs() < deadlineMs + settleWithinMs) {
         settler.wanted()
-        await saveNow().catch(error => log.error('delivery.save_failed', { reason: describeError(error) }))
+        await saveNow(Number.POSITIVE_INFINITY).catch(error =>
+          log.error('delivery.save_failed', { reason: describeError(error) }),
+        )
         if (machine.leaving.size > 0) await sleep(20)
       }
       await idleWithin(deadlineMs - clockMs())
@@ -345,6 +348,3 @@ export function createServing(options: ServeOptions) {
 }
 
 export type Serving = ReturnType<typeof createServing>
-
-const idsOf = ({ batchId, deliveries }: Shipment) =>
-  batchId === null ? deliveries.map(({ eventId }) => eventId) : [batchId]

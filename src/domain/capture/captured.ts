@@ -186,7 +186,7 @@ export function compareCaptured(
 
 const nothingKnown: RewriteVerdict = { kept: new Set(), lost: new Set() }
 
-/** The partitions of tables that have another file now than when they were last captured. */
+/** The partitions of tables that have another file now than when they were last captured, or than when they were made. */
 export function rewritten(before: Captured, now: Captured, seenXid: string | null): Rewrite[] {
   return Object.entries(now.tables).flatMap(([table, is]) => {
     const was = before.tables[table]
@@ -196,9 +196,12 @@ export function rewritten(before: Captured, now: Captured, seenXid: string | nul
   })
 }
 
+/** A table's first file has the number of the table: that of a partition that has come shows whether it was rewritten since. */
 function rewrittenIn(was: CapturedTable, is: CapturedTable): number[] {
+  if (!was.files) return []
+  const hadFile = (oid: string) => was.files![oid] ?? (Object.hasOwn(was.parts, oid) ? null : Number(oid))
   return Object.entries(is.files ?? {})
-    .filter(([oid, file]) => (was.files?.[oid] ?? file) !== file)
+    .filter(([oid, file]) => (hadFile(oid) ?? file) !== file)
     .map(([oid]) => Number(oid))
 }
 

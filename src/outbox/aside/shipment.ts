@@ -76,3 +76,7 @@ export function fromRow(row: pg.QueryResultRow): Delivery {
   const told = fields<DeliveryForm & Omit<Parameters<typeof toDelivery>[0], 'id'>>(row)
   return toDelivery({ ...told, id: row.event_id }, row.webhook_id, told)
 }
+
+/** What a shipment is known by while it is under way: its batch, or its events. */
+export const idsOf = ({ batchId, deliveries }: Shipment): TimeId[] =>
+  batchId === null ? deliveries.map(({ eventId }) => eventId) : [batchId]

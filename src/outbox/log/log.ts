@@ -62,18 +62,19 @@ export async function readLog(
  */
 const readForStatement = statement(
   'read_log_for',
-  { webhookId: 'int', shares: 'smallint[]', after: 'bigint', scan: 'int', maxBytes: 'bigint' },
+  { webhookId: 'int', shares: 'smallint[]', after: 'bigint', scan: 'int', limit: 'int', maxBytes: 'bigint' },
   p => `
 with scanned as (
   select * from walhook.events where id > ${p.after} order by id limit ${p.scan}
 ), wanted as (
-  select ${eventColumns}, sum(${bytesOf}) over (order by e.id) - (${bytesOf}) as bytes_before
+  select ${eventColumns}, sum(${bytesOf}) over (order by e.id) - (${bytesOf}) as bytes_before,
+         row_number() over (order by e.id) as place
   from scanned e
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
   where e.share = any (${p.shares}) and ${wants('e', 's')}
     and not ${isSkipped(p.webhookId, 'e')}
 ), fitting as (
-  select * from wanted where bytes_before < ${p.maxBytes}
+  select * from wanted where bytes_before < ${p.maxBytes} and place <= ${p.limit}
 )
 select told.*, e.*
 from (
@@ -86,7 +87,7 @@ order by e.id`,
 
 /**
  * Reads on in the log for one webhook, which is behind: the events of `shares` that it wants and that were not cancelled. At most `scan`
- * events of the log are looked at, and no more are returned where they take `maxBytes` bytes.
+ * events of the log are looked at; at most `limit` are returned, and no more where they take `maxBytes` bytes.
  */
 export async function readLogFor(
   outbox: Pick<Outbox, 'pool'>,
@@ -95,6 +96,7 @@ export async function readLogFor(
     readonly shares: readonly number[]
     readonly after: TimeId
     readonly scan: number
+    readonly limit: number
     readonly maxBytes: number
   },
 ): Promise<LogPage> {

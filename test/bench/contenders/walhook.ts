@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../../support/connect.ts'
 import { until } from '../../support/wait.ts'
 import { type Contender, endChild, type Place, type Running } from './contender.ts'
@@ -58,6 +59,11 @@ export async function createWebhook(
     headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
     body: JSON.stringify({ triggers: ['user.new'], ...fields }),
   })
+  // Thousands of webhooks are more calls than a token may make in a minute.
+  if (answer.status === 429) {
+    await sleep(1_000 * Number(answer.headers.get('retry-after')))
+    return createWebhook(walhookUrl, fields)
+  }
   if (!answer.ok) throw new Error(`no webhook was made: ${await answer.text()}`)
   return ((await answer.json()) as { id: number }).id
 }
