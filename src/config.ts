@@ -63,6 +63,7 @@ export type ConfigResult = { readonly warnings: readonly Problem[] } & (
 const missing = {
   DATABASE_URL: 'set it to the database to capture: postgres://user:password@host:5432/database',
   OUTBOX_DATABASE_URL: "set it to the database of walhook's own tables",
+  WALHOOK_TOKEN: 'make one with: walhook token NAME --role operator',
   WALHOOK_SECRET_KEY: 'make one with "openssl rand -base64 32", keep it, and set it at every start',
 }
 
@@ -72,7 +73,7 @@ const missing = {
  * do without. Returns every problem at once; secrets are never repeated in one.
  */
 export function readConfig(
-  required: readonly (keyof typeof missing)[],
+  required: readonly Exclude<keyof typeof missing, 'WALHOOK_TOKEN'>[],
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): ConfigResult {
   const problems: Problem[] = []
@@ -141,6 +142,53 @@ function readVariables(
     return [name, null]
   })
   return isRight ? (Object.fromEntries(values) as Values) : null
+}
+
+/** Where a running walhook is called, and as whom. */
+export type ClientConfig = { readonly url: string; readonly token: string }
+
+/**
+ * What the commands read that call a running walhook. Where no URL is set, it is the address on which `serve` would listen with
+ * the same variables.
+ */
+export function readClientConfig(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): { readonly warnings: readonly Problem[] } & (
+  | { readonly ok: true; readonly config: ClientConfig }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+) {
+  const problems: Problem[] = []
+  const read = <T>(name: VariableName, { default: usual, mend, parse }: Variable<T>): T | null => {
+    const text = env[name]?.trim() || usual
+    if (text === null) return null
+    const parsed = parse(text)
+    if ('value' in parsed) return parsed.value
+    for (const found of parsed.wrong) problems.push({ code: 'variable', what: name, found, mend })
+    return null
+  }
+  const [first] = read('WALHOOK_URL', variables.WALHOOK_URL) ?? []
+  const host = read('HOST', variables.HOST)!
+  const port = read('PORT', variables.PORT)
+  const token =
+    read('WALHOOK_TOKEN', variables.WALHOOK_TOKEN) ??
+    read('WALHOOK_ADMIN_TOKEN', variables.WALHOOK_ADMIN_TOKEN)
+  if (token === null && problems.length === 0)
+    problems.push({ code: 'variable', what: 'WALHOOK_TOKEN', found: 'not set', mend: missing.WALHOOK_TOKEN })
+  const warnings = unknownVariables(env)
+  if (token === null || problems.length > 0) return { ok: false, problems, warnings }
+  const local =
+    host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host
+  const url = first ? `${first.protocol}://${first.host}` : `http://${local}:${port}`
+  return { ok: true, warnings, config: { url, token } }
+}
+
+/** What a stream that a command writes to can show. https://no-color.org */
+export function readTerminal(
+  stream: { readonly isTTY?: boolean; readonly columns?: number },
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): { readonly columns: number | null; readonly hasColours: boolean } {
+  if (!stream.isTTY) return { columns: null, hasColours: false }
+  return { columns: stream.columns || 80, hasColours: !env.NO_COLOR && env.TERM !== 'dumb' }
 }
 
 /** Whether npm or npx has started this process. https://docs.npmjs.com/cli/using-npm/scripts#environment */

@@ -62,6 +62,13 @@ const sealKey = (means: string, without: string, mend: string) =>
     },
   })
 
+/** Beyond ASCII, clients differ in how they write a header: some would never be let in. */
+function parseToken(text: string): Parsed<string> {
+  return /[^!-~]/.test(text)
+    ? { wrong: ['with white space or characters beyond ASCII in it'] }
+    : { value: text }
+}
+
 const targets = (means: string): Given<TargetList> => ({
   means,
   default: '',
@@ -109,12 +116,13 @@ export const variables = {
     without: 'only tokens of `walhook token` work',
     mend: 'use at least 16 visible ASCII characters, for example from: openssl rand -hex 32',
     // Beyond ASCII, clients differ in how they write a header: some would never be let in.
-    parse: text =>
-      text.length < 16
-        ? { wrong: [`only ${text.length} characters`] }
-        : /[^!-~]/.test(text)
-          ? { wrong: ['with white space or characters beyond ASCII in it'] }
-          : { value: text },
+    parse: text => (text.length < 16 ? { wrong: [`only ${text.length} characters`] } : parseToken(text)),
+  }),
+  WALHOOK_TOKEN: optional<string>({
+    means: 'The API token with which `walhook webhooks` calls a running walhook.',
+    without: '`WALHOOK_ADMIN_TOKEN` counts',
+    mend: 'give a token as it was printed by: walhook token NAME --role operator',
+    parse: parseToken,
   }),
   WALHOOK_ADMIN_USER: optional<string>({
     means: 'The id of the user account whose data a test sends for the holder of `WALHOOK_ADMIN_TOKEN`.',
@@ -149,7 +157,7 @@ export const variables = {
   }),
   WALHOOK_URL: {
     means:
-      'Where people and programs reach walhook: `https://walhook.example.com`, several separated by commas. A request with another `Host` is refused.',
+      'Where people and programs reach walhook: `https://walhook.example.com`, several separated by commas. A request with another `Host` is refused. `walhook webhooks` calls the first.',
     default: '',
     mend: 'write where walhook is reached from outside: https://walhook.example.com',
     parse(text) {

@@ -34,6 +34,7 @@ export default defineConfig({
           ['Mapping', 'mapping'],
           ['Pages for admins', 'pages'],
           ['Receiving webhooks', 'receiving'],
+          ['The command line', 'command-line'],
           ['Operating', 'operating'],
           ['Sizing', 'sizing'],
           ['Managed Postgres', 'managed-postgres'],

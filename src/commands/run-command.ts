@@ -1,8 +1,10 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { isRunByNpm, readConfig } from '../config.ts'
+import { nearest } from '../domain/value/nearest.ts'
 import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'
 import { check } from './check.ts'
+import { completionOf } from './completion.ts'
 import { forget } from './forget.ts'
 import { type Command, Misuse, report, required, say } from './kit/command.ts'
 import { cutOffProblem } from './kit/cut-off.ts'
@@ -13,6 +15,7 @@ import { rekey } from './rekey.ts'
 import { resync } from './resync.ts'
 import { serve } from './serve.ts'
 import { token } from './token.ts'
+import { webhooks } from './webhooks.ts'
 
 /** In the order in which they are shown. */
 export const commands: Readonly<Record<string, Command>> = {
@@ -26,6 +29,8 @@ export const commands: Readonly<Record<string, Command>> = {
   rekey,
   adopt,
   listen,
+  webhooks,
+  completion: completionOf(() => commands),
 }
 
 const usage = `walhook: signed webhooks for changes in Postgres
@@ -45,7 +50,7 @@ export async function runCommand(args: string[]): Promise<number> {
   if (name !== undefined && helpFlags.includes(name)) return print(usage)
   if (name === '--version') return print(`walhook ${packageJson.version}`)
   const command = name === undefined ? bare : Object.hasOwn(commands, name) && commands[name]
-  if (!command) return misused(`there is no command ${JSON.stringify(name)}`, usage)
+  if (!command) return misused(unknown(name!), usage)
   if (rest.some(arg => helpFlags.includes(arg))) return print(command.usage)
   try {
     return await command.run(rest, stopSignal(isRunByNpm()))
@@ -56,6 +61,11 @@ export async function runCommand(args: string[]): Promise<number> {
     if (problem) return report([problem])
     throw error
   }
+}
+
+function unknown(name: string): string {
+  const meant = nearest(name, Object.keys(commands))
+  return `there is no command ${JSON.stringify(name)}${meant === null ? '' : `: did you mean ${meant}?`}`
 }
 
 /** `npm start`. */

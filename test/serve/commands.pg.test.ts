@@ -224,15 +224,21 @@ test('a variable that walhook does not have is warned of, and does not stop the 
   expect(code).toBe(0)
 })
 
-test.each(['cook', 'Serve', 'constructor', '__proto__', 'toString', '--serve', ''])(
-  'there is no command %j',
-  async name => {
-    const { code, stdout, stderr } = await runWalhook(null, [name])
-    expect(stderr).toContain(`walhook: there is no command ${JSON.stringify(name)}\n`)
-    expect(stderr).toContain('walhook serve')
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-  },
-)
+test.each([
+  ['cook', ''],
+  ['Serve', ': did you mean serve?'],
+  ['webhook', ': did you mean webhooks?'],
+  ['constructor', ''],
+  ['__proto__', ''],
+  ['toString', ''],
+  ['--serve', ': did you mean serve?'],
+  ['', ''],
+])('there is no command %j', async (name, meant) => {
+  const { code, stdout, stderr } = await runWalhook(null, [name])
+  expect(stderr).toContain(`walhook: there is no command ${JSON.stringify(name)}${meant}\n`)
+  expect(stderr).toContain('walhook serve')
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+})
 
 test('listen answers as told, says whether each signature is valid, and ends with 0', async () => {
   const key = Buffer.alloc(32, 5)

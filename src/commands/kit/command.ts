@@ -7,6 +7,8 @@ import { formatProblem, type Problem } from '../../domain/value/problem.ts'
 export type Command = {
   /** How it is called and what it does: what `walhook NAME --help` prints, and a part of `walhook --help`. */
   readonly usage: string
+  /** What may be its first argument, where that is one of a few words. */
+  readonly words?: readonly string[]
   /** Runs it; resolves with the exit status. `signal` is aborted by the first SIGINT or SIGTERM. */
   run(args: string[], signal: AbortSignal): Promise<number>
 }

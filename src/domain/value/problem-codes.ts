@@ -13,6 +13,7 @@ export const problemCodes = {
   port_taken: 'Another program listens on PORT.',
   port_forbidden: 'The user may not open PORT.',
   // Connections
+  server: 'A running walhook does not answer a command, or does not accept it.',
   no_connection: 'A database does not answer or refuses the connection.',
   password_missing: 'The server asks for a password and the URL has none.',
   cut_off: 'The database ended a connection while a command ran.',

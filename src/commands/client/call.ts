@@ -1,0 +1,105 @@
+import type { ClientConfig } from '../../config.ts'
+import { formatProblem } from '../../domain/value/problem.ts'
+import { describeError } from '../../runtime/log.ts'
+
+/** What a running walhook answered; or why it did not do it, in lines for a person. */
+export type Answer<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly lines: readonly string[] }
+
+/** Calls the API of a running walhook. */
+export type Call = <T>(method: 'GET' | 'POST', path: string, body?: unknown) => Promise<Answer<T>>
+
+/** A test takes as long as the receiver may take, and a replay a while. */
+const answerMs = 60_000
+
+export function openCall({ url, token }: ClientConfig): Call {
+  const refuse = (found: string, mend: string, what = url) => ({
+    ok: false as const,
+    lines: [formatProblem({ code: 'server', what, found, mend })],
+  })
+  return async (method, path, body) => {
+    let response: Response
+    let text: string
+    try {
+      response = await fetch(new URL(path, url), {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        // The token is for this address only.
+        redirect: 'manual',
+        signal: AbortSignal.timeout(answerMs),
+      })
+      text = await response.text()
+    } catch (error) {
+      const { cause = error } = error as Error
+      return refuse(
+        `nothing answers (${describeError(cause)})`,
+        'start walhook there, or set WALHOOK_URL to where it runs',
+      )
+    }
+    const { status } = response
+    const location = response.headers.get('location')
+    if (status >= 300 && status < 400)
+      return refuse(
+        `answers that it is at ${location ?? 'another address'}`,
+        'set WALHOOK_URL to where walhook runs',
+      )
+    const answer = parseJson(text)
+    if (response.ok && answer !== undefined) return { ok: true, value: answer }
+    if (!isProblem(answer))
+      return refuse(`answers ${status}, but not as walhook does`, 'set WALHOOK_URL to where walhook runs')
+    if (status === 401)
+      return refuse(
+        `not accepted: ${answer.detail}`,
+        'make one with: walhook token NAME --role operator',
+        'WALHOOK_TOKEN',
+      )
+    return { ok: false, lines: linesOf(status, answer, response.headers.get('retry-after')) }
+  }
+}
+
+type Problem = {
+  readonly detail: string
+  readonly errors?: readonly { readonly pointer: string; readonly detail: string }[]
+}
+
+function isProblem(answer: unknown): answer is Problem {
+  return typeof (answer as Problem | null)?.detail === 'string'
+}
+
+function parseJson(text: string) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What the API says, with what to type where that helps. */
+function linesOf(status: number, { detail, errors = [] }: Problem, retryAfter: string | null): string[] {
+  if (errors.length > 0) return errors.map(lineOf)
+  if (status === 403) return [`${detail} Fix: make a token with: walhook token NAME --role operator`]
+  if (status === 404) return [`${detail} Fix: walhook webhooks list shows all webhooks`]
+  if (retryAfter !== null) return [`${detail} Fix: try again in ${retryAfter} s`]
+  return [detail]
+}
+
+const options: Readonly<Record<string, string>> = {
+  is_active: '--inactive',
+  triggers: '--trigger',
+  headers: '--header',
+  update_fields: '--update-field',
+  event_ids: '--event',
+}
+
+/** A wrong field of the body under the name of its option. */
+function lineOf({ pointer, detail }: { readonly pointer: string; readonly detail: string }): string {
+  const [, field = ''] = pointer.split('/')
+  if (field === '') return detail
+  const option = options[field] ?? `--${field.replaceAll('_', '-')}`
+  return `${option}: ${detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail}`
+}

@@ -1,0 +1,37 @@
+import { parseDuration } from '../../domain/value/duration.ts'
+import { Misuse, wholeNumber } from '../kit/command.ts'
+
+/** The id of a webhook, from the arguments of a command. */
+export function webhookId(text: string | undefined, command: string): number {
+  const id = wholeNumber(text ?? '')
+  if (id > 0 && id < 2 ** 31) return id
+  const found =
+    text === undefined ? 'takes the ID of a webhook' : `${JSON.stringify(text)} is not the ID of a webhook`
+  throw new Misuse(`${command}: ${found}: walhook webhooks list shows them`)
+}
+
+/** The arguments that a command takes, none of them too many. */
+export function atMost(positionals: readonly string[], most: number, command: string): readonly string[] {
+  if (positionals.length > most)
+    throw new Misuse(`${command}: ${JSON.stringify(positionals[most])} is one argument too many`)
+  return positionals
+}
+
+/** The moment that a person means by `2h` (that long ago), a day or a time of ISO 8601, as the API takes it. */
+export function moment(option: string, text: string, nowMs: number): string {
+  const spanMs = /^\d{1,5}[smhd]$/.test(text) ? parseDuration(text) : null
+  const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
+  const atMs = spanMs !== null ? nowMs - spanMs : isTime ? Date.parse(text) : Number.NaN
+  if (Number.isFinite(atMs)) return new Date(atMs).toISOString()
+  throw new Misuse(
+    `${option} ${JSON.stringify(text)} is not a time: write 2h (so long ago), 2026-12-31 or 2026-12-31T12:00Z`,
+  )
+}
+
+/** `Name: value` as a header of a webhook. */
+export function header(text: string): [name: string, value: string] {
+  const at = text.indexOf(':')
+  // The value may be a secret: it is not repeated.
+  if (at < 1) throw new Misuse("--header is not a header: write it as --header 'Name: value'")
+  return [text.slice(0, at).trim(), text.slice(at + 1).trim()]
+}

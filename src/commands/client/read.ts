@@ -1,0 +1,88 @@
+import { Misuse, parseOnce, wholeNumber } from '../kit/command.ts'
+import type { Answer, Call } from './call.ts'
+import { atMost, webhookId } from './options.ts'
+import {
+  attemptsTable,
+  attemptTable,
+  print,
+  refused,
+  type ShownAttempt,
+  type ShownWebhook,
+  webhooksTable,
+  webhookTable,
+} from './output.ts'
+
+const json = { json: { type: 'boolean', default: false } } as const
+type Page<T> = { readonly data: readonly T[]; readonly next_cursor: string | number | null }
+
+/** `webhooks list`: all of them. */
+export async function list(args: string[], call: () => Call | null): Promise<number> {
+  const { values, positionals } = parseOnce({ args, allowPositionals: true, options: json })
+  atMost(positionals, 0, 'list')
+  const get = call()
+  if (!get) return 1
+  const webhooks: ShownWebhook[] = []
+  for (let cursor: string | number | null = 0; cursor !== null; ) {
+    const page: Answer<Page<ShownWebhook>> = await get('GET', `/api/webhooks?limit=100&cursor=${cursor}`)
+    if (!page.ok) return refused(page)
+    webhooks.push(...page.value.data)
+    cursor = page.value.next_cursor
+  }
+  print(webhooks, webhooksTable, values.json)
+  return 0
+}
+
+/** `webhooks show ID` */
+export async function show(args: string[], call: () => Call | null): Promise<number> {
+  const { values, positionals } = parseOnce({ args, allowPositionals: true, options: json })
+  const [text] = atMost(positionals, 1, 'show')
+  const id = webhookId(text, 'show')
+  const answer = await call()?.<ShownWebhook>('GET', `/api/webhooks/${id}`)
+  if (!answer) return 1
+  if (!answer.ok) return refused(answer)
+  print(answer.value, webhookTable, values.json)
+  return 0
+}
+
+/** `webhooks log ID`: the last requests; `webhooks log ID REQUEST`: one of them, with its bodies. */
+export async function log(args: string[], call: () => Call | null): Promise<number> {
+  const { values, positionals } = parseOnce({
+    args,
+    allowPositionals: true,
+    options: {
+      ...json,
+      limit: { type: 'string', default: '10' },
+      failed: { type: 'boolean', default: false },
+    },
+  })
+  const [text, attemptId] = atMost(positionals, 2, 'log')
+  const id = webhookId(text, 'log')
+  if (attemptId !== undefined)
+    return await showAttempt(`/api/webhooks/${id}/log/`, attemptId, values.json, call)
+  const limit = wholeNumber(values.limit)
+  if (!(limit >= 1 && limit <= 100))
+    throw new Misuse(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to 100`)
+  const filter = values.failed ? '&outcome=refused,unreachable,blocked' : ''
+  const answer = await call()?.<Page<ShownAttempt>>('GET', `/api/webhooks/${id}/log?limit=${limit}${filter}`)
+  if (!answer) return 1
+  if (!answer.ok) return refused(answer)
+  print(answer.value.data, attemptsTable, values.json)
+  return 0
+}
+
+async function showAttempt(
+  path: string,
+  id: string,
+  wantsJson: boolean,
+  call: () => Call | null,
+): Promise<number> {
+  if (!/^\d+$/.test(id))
+    throw new Misuse(
+      `log: ${JSON.stringify(id)} is not the ID of a request: walhook webhooks log ID shows them`,
+    )
+  const answer = await call()?.<ShownAttempt>('GET', `${path}${id}`)
+  if (!answer) return 1
+  if (!answer.ok) return refused(answer)
+  print(answer.value, attemptTable, wantsJson)
+  return 0
+}

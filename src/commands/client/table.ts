@@ -1,0 +1,64 @@
+/** What a terminal can do. */
+export type Terminal = {
+  /** How many characters a line has; null: it is no terminal, and gets no table. */
+  readonly columns: number | null
+  readonly hasColours: boolean
+}
+
+export type Colour = 'green' | 'red' | 'yellow' | 'dim'
+/** A text of a table, maybe with a colour. */
+export type Cell = string | { readonly text: string; readonly colour: Colour }
+
+/** https://en.wikipedia.org/wiki/ANSI_escape_code#Select_Graphic_Rendition_parameters */
+const codes: Record<Colour | 'bold', number> = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 }
+const between = '  '
+/** No column becomes narrower: what is cut must still be told apart. */
+const narrowest = 8
+
+/**
+ * A text without what would move the cursor, change colours or hide letters: names and answers are written by others.
+ * Line breaks stay where `keepLines`.
+ */
+export function harmless(text: string, keepLines = false): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, sign =>
+    keepLines && (sign === '\n' || sign === '\t') ? sign : '�',
+  )
+}
+
+const textOf = (cell: Cell) => harmless(typeof cell === 'string' ? cell : cell.text)
+const widthOf = (text: string) => [...text].length
+
+/** A table for people: its columns as wide as what is in them, and the widest cut where a line would be too long. */
+export function formatTable(
+  heads: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  { columns, hasColours }: Terminal,
+): string {
+  const widths = heads.map((head, i) =>
+    Math.max(widthOf(head), ...rows.map(row => widthOf(textOf(row[i] ?? '')))),
+  )
+  const total = () => widths.reduce((sum, width) => sum + width + between.length, -between.length)
+  while (total() > (columns ?? Number.POSITIVE_INFINITY)) {
+    const widest = widths.indexOf(Math.max(...widths))
+    if (widths[widest]! <= narrowest) break
+    widths[widest]! -= Math.min(total() - columns!, widths[widest]! - narrowest)
+  }
+  const paint = (text: string, colour: Colour | 'bold' | null) =>
+    hasColours && colour !== null && text !== '' ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text
+  const line = (cells: readonly Cell[], usual: 'bold' | null) =>
+    widths
+      .map((width, i) => {
+        const cell = cells[i] ?? ''
+        const text = cut(textOf(cell), width)
+        return paint(text, typeof cell === 'string' ? usual : cell.colour) + ' '.repeat(width - widthOf(text))
+      })
+      .join(between)
+      .trimEnd()
+  const isHeaded = heads.some(head => head !== '')
+  return [...(isHeaded ? [line(heads, 'bold')] : []), ...rows.map(row => line(row, null))].join('\n')
+}
+
+function cut(text: string, width: number): string {
+  const signs = [...text]
+  return signs.length <= width ? text : `${signs.slice(0, width - 1).join('')}…`
+}

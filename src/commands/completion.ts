@@ -1,0 +1,97 @@
+import { type Command, Misuse, say } from './kit/command.ts'
+
+type Commands = Readonly<Record<string, Command>>
+
+const shells: Readonly<Record<string, (commands: Commands) => string>> = { bash, zsh, fish }
+
+/** What completes commands and their options in a shell. `commands` is asked late: this is one of them. */
+export function completionOf(commands: () => Commands): Command {
+  return {
+    usage: `  walhook completion bash|zsh|fish    print what completes walhook's commands and options in a shell:
+                                      source <(walhook completion bash) in ~/.bashrc, the same with zsh in ~/.zshrc,
+                                      walhook completion fish | source in ~/.config/fish/config.fish`,
+    words: Object.keys(shells),
+    async run([name, ...more]) {
+      const shell = name !== undefined && Object.hasOwn(shells, name) && shells[name]
+      if (!shell || more.length > 0)
+        throw new Misuse(`completion takes one of ${Object.keys(shells).join(', ')}`)
+      say(shell(commands()))
+      return 0
+    },
+  }
+}
+
+/** The options that the usage of a command names. */
+const optionsOf = ({ usage }: Command) => [
+  ...new Set(['--help', ...[...usage.matchAll(/--[a-z][a-z-]*/g)].map(([option]) => option)]),
+]
+const namesOf = (commands: Commands) => [...Object.keys(commands), 'help']
+
+/** One `case` for each command, in the syntax that bash and zsh share: its words first, then its options. */
+function cases(commands: Commands): string {
+  const lines = Object.entries(commands).map(
+    ([name, command]) =>
+      `      ${name}) choices='${(command.words ?? []).join(' ')}' options='${optionsOf(command).join(' ')}' ;;`,
+  )
+  return [...lines, `      help) choices='${Object.keys(commands).join(' ')}' ;;`].join('\n')
+}
+
+/** https://www.gnu.org/software/bash/manual/html_node/Programmable-Completion.html */
+function bash(commands: Commands): string {
+  return `_walhook() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" choices='' options='' all
+  if ((COMP_CWORD == 1)); then
+    all='${namesOf(commands).join(' ')} --help --version'
+  else
+    case "\${COMP_WORDS[1]}" in
+${cases(commands)}
+    esac
+    all="$options"
+    ((COMP_CWORD == 2)) && all="$choices $options"
+  fi
+  COMPREPLY=($(compgen -W "$all" -- "$current"))
+}
+complete -o default -F _walhook walhook`
+}
+
+/** https://zsh.sourceforge.io/Doc/Release/Completion-System.html */
+function zsh(commands: Commands): string {
+  return `#compdef walhook
+_walhook() {
+  local command="\${words[2]}" choices='' options=''
+  if ((CURRENT == 2)); then
+    compadd -- ${namesOf(commands).join(' ')} --help --version
+  else
+    case "$command" in
+${cases(commands)}
+    esac
+    ((CURRENT == 3)) && [[ -n "$choices" ]] && compadd -- \${=choices}
+    [[ -n "$options" ]] && compadd -- \${=options}
+    _files
+  fi
+}
+compdef _walhook walhook`
+}
+
+/** https://fishshell.com/docs/current/completions.html */
+function fish(commands: Commands): string {
+  const lines = Object.entries(commands).flatMap(([name, command]) => {
+    const seen = `-n '__fish_seen_subcommand_from ${name}'`
+    const words = command.words ?? []
+    return [
+      ...(words.length > 0
+        ? [
+            `complete -c walhook ${seen} -n 'not __fish_seen_subcommand_from ${words.join(' ')}' -f -a '${words.join(' ')}'`,
+          ]
+        : []),
+      ...optionsOf(command).map(option => `complete -c walhook ${seen} -l ${option.slice(2)}`),
+    ]
+  })
+  const first = `complete -c walhook -n __fish_use_subcommand`
+  return [
+    `${first} -f -a '${namesOf(commands).join(' ')}'`,
+    `${first} -l help`,
+    `${first} -l version`,
+    ...lines,
+  ].join('\n')
+}

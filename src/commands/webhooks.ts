@@ -1,0 +1,56 @@
+import { readClientConfig } from '../config.ts'
+import { nearest } from '../domain/value/nearest.ts'
+import { create, replay, resend, sendTest } from './client/act.ts'
+import { type Call, openCall } from './client/call.ts'
+import { list, log, show } from './client/read.ts'
+import { type Command, Misuse, report } from './kit/command.ts'
+
+type Subcommand = (args: string[], call: () => Call | null) => Promise<number>
+
+const subcommands: Readonly<Record<string, Subcommand>> = {
+  list,
+  show,
+  create,
+  test: sendTest,
+  log,
+  resend,
+  replay,
+}
+
+/** What an admin does with webhooks, through the API of a running walhook. */
+export const webhooks: Command = {
+  usage: `  walhook webhooks list               list the webhooks of the walhook that runs at WALHOOK_URL, with the token
+                                      WALHOOK_TOKEN: as a table on a terminal, elsewhere or with --json as JSON
+  walhook webhooks show ID            show one
+  walhook webhooks create --name NAME --url URL --trigger user.new [--trigger …] [--header 'Name: value']
+                          [--update-field user.email] [--mode latest] [--inactive] [--file FILE]
+                                      create one, and print its secret; --file takes the JSON of the API, - reads it
+                                      from standard input
+  walhook webhooks test ID [--user ID]
+                                      send a test now; exit status 1 where the receiver does not accept it
+  walhook webhooks log ID [REQUEST] [--limit N] [--failed]
+                                      the last 10 requests, or one of them with its bodies
+  walhook webhooks resend ID EVENT… | resend ID --failed --from 24h [--to TIME]
+                                      send events again, or all failed ones of a range of time
+  walhook webhooks replay ID --from 2h [--to TIME] [--trigger user.new] | --event EVENT [--event …]
+                                      send events again that may have been delivered; both take --beyond-triggers`,
+  words: Object.keys(subcommands),
+  async run([name, ...args]) {
+    const subcommand = name !== undefined && Object.hasOwn(subcommands, name) && subcommands[name]
+    if (!subcommand) throw new Misuse(unknown(name))
+    return await subcommand(args, () => {
+      const { warnings, ...result } = readClientConfig()
+      report(warnings)
+      if (result.ok) return openCall(result.config)
+      report(result.problems)
+      return null
+    })
+  },
+}
+
+function unknown(name: string | undefined): string {
+  const names = Object.keys(subcommands)
+  if (name === undefined) return `webhooks takes one of ${names.join(', ')}`
+  const meant = nearest(name, names)
+  return `webhooks has no ${JSON.stringify(name)}${meant === null ? `: it takes one of ${names.join(', ')}` : `: did you mean ${meant}?`}`
+}

@@ -1,0 +1,223 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openCall } from '../../src/commands/client/call.ts'
+import { webhooks as command } from '../../src/commands/webhooks.ts'
+import { readClientConfig } from '../../src/config.ts'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { startTestReceiver } from '../support/test-receiver.ts'
+import { until } from '../support/wait.ts'
+import { adminToken, runWalhook, startWalhook } from '../support/walhook-process.ts'
+
+const resources = new AsyncDisposableStack()
+let url: string
+let receiver: Awaited<ReturnType<typeof startTestReceiver>>
+let psql: Awaited<ReturnType<typeof connect>>
+let accepts = true
+
+beforeAll(async () => {
+  const database = resources.use(await createTestDatabase())
+  psql = resources.use(await connect(database.url))
+  await psql.query(`create table users (id integer primary key, name text);
+    create table companies (id integer primary key)`)
+  receiver = resources.use(await startTestReceiver(() => (accepts ? 204 : 500)))
+  const env = { WALHOOK_ALLOW_TARGETS: '127.0.0.1', WALHOOK_ADMIN_USER: '1', WALHOOK_RETRY_SCHEDULE: '7d' }
+  const walhook = resources.use(startWalhook(database, env))
+  await walhook.ready()
+  url = await walhook.url()
+}, 60_000)
+afterAll(() => resources.disposeAsync())
+
+async function walhook(args: readonly string[], env: Record<string, string> = {}) {
+  const ran = await runWalhook(null, args, { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env })
+  return { ...ran, json: () => JSON.parse(ran.stdout) }
+}
+const webhooks = (...args: string[]) => walhook(['webhooks', ...args])
+const create = async (name: string) => {
+  const made = await webhooks(
+    ...['create', '--name', name, '--url', receiver.url],
+    ...['--trigger', 'user.new,user.update', '--trigger', 'user.delete', '--header', 'X-Team: a:b'],
+  )
+  expect(made).toMatchObject({ code: 0, stderr: '' })
+  return made.json()
+}
+
+test('a webhook is created, listed, shown, tested, and its log read; elsewhere than on a terminal all is JSON', async () => {
+  const made = await create('Partner')
+  expect(made).toMatchObject({ name: 'Partner', triggers: ['user.new', 'user.update', 'user.delete'] })
+  expect(made.secret).toMatch(/^whsec_/)
+  const { secret: _, ...rest } = made
+  expect((await webhooks('list')).json()).toContainEqual(rest)
+  expect((await webhooks('show', `${made.id}`)).json()).toMatchObject(rest)
+  await psql.query("insert into users values (1, 'Ada')")
+  await until(() => receiver.arrivals.some(({ entityId }) => entityId === '1'), { what: 'the event' })
+  const tested = await webhooks('test', `${made.id}`)
+  expect(tested).toMatchObject({ code: 0, stderr: '' })
+  expect(tested.json()).toMatchObject({ outcome: 'delivered', action_type: 'test' })
+  const log = (await webhooks('log', `${made.id}`, '--limit', '1')).json()
+  expect(log).toMatchObject([{ id: tested.json().id, trigger: 'test' }])
+  expect((await webhooks('log', `${made.id}`, log[0].id)).json()).toEqual(log[0])
+  accepts = false
+  const failed = await webhooks('test', `${made.id}`, '--user', '1')
+  accepts = true
+  expect(failed).toMatchObject({ code: 1, stderr: expect.stringContaining('the test was not delivered') })
+  expect((await webhooks('log', `${made.id}`, '--failed')).json()).toMatchObject([{ outcome: 'refused' }])
+})
+
+test('events are sent again: by their id, those that failed, and those of a range of time', async () => {
+  const { id } = await create('Again')
+  accepts = false
+  await psql.query("insert into users values (2, 'Bob')")
+  const of = async () => (await webhooks('log', `${id}`, '--failed')).json()
+  await until(async () => (await of()).length > 0, { what: 'a failed request' })
+  accepts = true
+  const [{ event_id: eventId }] = await of()
+  const count = () => receiver.arrivals.filter(({ entityId }) => entityId === '2').length
+  const before = count()
+  const failed = await webhooks('resend', `${id}`, '--failed', '--from', '1h')
+  expect(failed).toMatchObject({ code: 0 })
+  expect(failed.json()).toEqual({ queued: 1 })
+  await until(() => count() > before, { what: 'what failed' })
+  const delivered = async () => (await webhooks('log', `${id}`)).json()[0].outcome === 'delivered'
+  await until(delivered, { what: 'what failed, delivered' })
+  expect((await webhooks('resend', `${id}`, eventId)).json()).toMatchObject([{ event_id: eventId }])
+  await until(() => count() > before + 1, { what: 'the event again' })
+  const replayed = await webhooks('replay', `${id}`, '--from', '2h', '--trigger', 'user.new')
+  expect(replayed.json().queued).toBeGreaterThan(0)
+  expect((await webhooks('replay', `${id}`, '--event', eventId)).json()).toEqual({ queued: 1 })
+  const missing = await webhooks('resend', `${id}`, '12345')
+  expect(missing).toMatchObject({ code: 1, stdout: '[]\n', stderr: expect.stringContaining('event 12345: ') })
+})
+
+test('a file holds what the API takes, and options go before it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'walhook-create-'))
+  const file = join(folder, 'webhook.json')
+  await writeFile(
+    file,
+    JSON.stringify({ name: 'File', url: receiver.url, triggers: ['user.new'], mode: 'latest' }),
+  )
+  const made = await webhooks('create', '--file', file, '--name', 'Option')
+  expect(made.json()).toMatchObject({ name: 'Option', triggers: ['user.new'], mode: 'latest' })
+  await rm(folder, { recursive: true })
+})
+
+test.each([
+  [[], 'webhooks takes one of list, show, create, test, log, resend, replay'],
+  [['lst'], 'webhooks has no "lst": did you mean list?'],
+  [['show'], 'show: takes the ID of a webhook'],
+  [['show', 'x'], 'show: "x" is not the ID of a webhook'],
+  [['show', '1', '2'], 'show: "2" is one argument too many'],
+  [['log', '1', '--limit', '0'], '--limit "0" is not a number from 1 to 100'],
+  [['create', '--name', 'A'], 'create lacks --url, --trigger'],
+  [['create', '--header', 'Bearer-of-a-secret'], "write it as --header 'Name: value'"],
+  [['replay', '1'], 'replay takes one of --from and --event'],
+  [['replay', '1', '--from', 'yesterday'], '--from "yesterday" is not a time: write 2h'],
+  [['resend', '1'], 'resend takes the id of an EVENT, or --failed with --from'],
+  [['resend', '1', '--failed'], 'resend --failed takes --from'],
+  [['list', '--colour'], "Unknown option '--colour'"],
+  [['create', '--file', 'no-such-file.json'], '--file no-such-file.json: '],
+] as const)('webhooks %j is refused with what to write', async (args, message) => {
+  const refusal = command.run([...args], AbortSignal.timeout(1_000)).catch((error: Error) => error)
+  expect(await refusal).toMatchObject({ message: expect.stringContaining(message) })
+  expect(await refusal).not.toMatchObject({ message: expect.stringContaining('Bearer-of-a-secret') })
+})
+
+test('what the arguments lack is told with the usage', async () => {
+  const { code, stdout, stderr } = await webhooks('shw', '1')
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toMatch(/^walhook: webhooks has no "shw": did you mean show\?\n\n {2}walhook webhooks list/)
+})
+
+test('what the API refuses is named by its option', async () => {
+  const refused = async (name: string, target: string) =>
+    (await webhooks('create', '--name', name, '--url', target, '--trigger', 'user.gone')).stderr
+  expect(await refused('', receiver.url)).toContain('walhook: --name: must not be empty\n')
+  const other = await refused('A', 'ftp://x')
+  expect(other).toMatch(/^walhook: --url: (?!url: )/m)
+  expect(other).toMatch(/^walhook: --trigger: /m)
+})
+
+test('who has no token, or a wrong one, is told what to set; a variable that is unknown is named with the nearest', async () => {
+  const told = async (env: Record<string, string>) => {
+    const { code, stderr } = await walhook(['webhooks', 'show', '999'], env)
+    expect(code).toBe(1)
+    return stderr
+  }
+  expect(await told({ WALHOOK_TOKEN: '' })).toContain(
+    'WALHOOK_TOKEN: not set. Fix: make one with: walhook token',
+  )
+  expect(await told({ WALHOOK_TOKEN: 'wrong-token' })).toContain('WALHOOK_TOKEN: not accepted')
+  const stderr = await told({ WALHOOK_TOKN: 'x' })
+  expect(stderr).toMatch(/WALHOOK_TOKN.*write WALHOOK_TOKEN/)
+  expect(stderr).toContain('webhooks list shows all')
+})
+
+test.each([
+  [{ WALHOOK_TOKEN: 'a b' }, 'WALHOOK_TOKEN', 'with white space'],
+  [{ WALHOOK_URL: 'localhost' }, 'WALHOOK_URL', 'no http or https URL'],
+  [{ PORT: 'x' }, 'PORT', '"x"'],
+])('%j is refused by its name', (env, what, found) => {
+  const read = readClientConfig({ WALHOOK_TOKEN: 'token', ...env })
+  expect(read).toMatchObject({ ok: false, problems: [{ what, found: expect.stringContaining(found) }] })
+})
+
+test.each([
+  [{ WALHOOK_URL: 'https://walhook.example.com, http://localhost:8080' }, 'https://walhook.example.com'],
+  [{ HOST: '0.0.0.0', PORT: '81' }, 'http://127.0.0.1:81'],
+  [{ HOST: '::', PORT: '81' }, 'http://[::1]:81'],
+  [{ HOST: 'fd00::1' }, 'http://[fd00::1]:8080'],
+  [{}, 'http://127.0.0.1:8080'],
+])('with %j, %s is called', (env, expected) => {
+  const read = readClientConfig({ WALHOOK_ADMIN_TOKEN: adminToken, ...env })
+  expect(read).toMatchObject({ ok: true, config: { url: expected, token: adminToken } })
+})
+
+test('what answers and is no walhook gets the token once, and is named', async () => {
+  const asked: (string | undefined)[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.url)
+    if (request.url === '/moved') response.writeHead(302, { location: '/elsewhere' }).end()
+    else response.end('<html>hello</html>')
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const call = openCall({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 'token' })
+  const told = async (path: string) => await call('GET', path)
+  expect(await told('/moved')).toMatchObject({
+    lines: [expect.stringContaining('answers that it is at /elsewhere')],
+  })
+  expect(await told('/other')).toMatchObject({ lines: [expect.stringContaining('not as walhook does')] })
+  expect(asked).toEqual(['/moved', '/other'])
+  await new Promise(resolve => server.close(resolve))
+  expect(await told('/gone')).toMatchObject({
+    lines: [expect.stringMatching(/nothing answers \(.+\)\. Fix: start/)],
+  })
+})
+
+test.skipIf(spawnSync('script', ['--version']).error)(
+  'on a terminal there is a table, with colours unless NO_COLOR',
+  async () => {
+    await psql.query("update walhook.webhooks set name = E'Evil \\u001b[31mred' where name = 'Partner'")
+    const onTerminal = (env: Record<string, string>, args: string) =>
+      spawnSync(
+        'script',
+        ['-qec', `stty cols 100; ${process.execPath} src/main.ts webhooks ${args}`, '/dev/null'],
+        {
+          cwd: join(import.meta.dirname, '..', '..'),
+          env: { PATH: process.env.PATH, TERM: 'xterm', WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env },
+          encoding: 'utf8',
+        },
+      ).stdout.replaceAll('\r', '')
+    const plain = onTerminal({ NO_COLOR: '1' }, 'list')
+    expect(plain).toMatch(/^ID +NAME +STATE +URL +TRIGGERS\n\d+ +Evil �\[31mred +active +http:/)
+    for (const line of plain.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+    expect(plain).not.toContain('\u001b')
+    expect(onTerminal({}, 'list')).toContain('\u001b[32mactive\u001b[0m')
+    expect(onTerminal({ TERM: 'dumb' }, 'list')).not.toContain('\u001b')
+    expect(JSON.parse(onTerminal({}, 'list --json'))).toEqual(expect.any(Array))
+  },
+)
