@@ -17,6 +17,8 @@ export type Config = {
   readonly databaseUrl: string | null
   readonly outboxUrl: string | null
   readonly mapping: readonly EntityMapping[]
+  /** Where the mapping is from; absent: no file was named or found. */
+  readonly mappingFile?: string
   readonly slotName: string
   readonly publicationName: string
   readonly roles: ReadonlySet<Role>
@@ -70,15 +72,17 @@ const missing = {
 /**
  * Reads the configuration from environment variables, and from the mapping file that they name or that is in
  * the working directory. An empty variable counts as not set. `required` are variables that the command can't
- * do without. Returns every problem at once; secrets are never repeated in one.
+ * do without. `without: 'mapping'` is for a command that needs none. Returns every problem at once; secrets are never
+ * repeated in one.
  */
 export function readConfig(
   required: readonly Exclude<keyof typeof missing, 'WALHOOK_TOKEN'>[],
   env: Readonly<Record<string, string | undefined>> = process.env,
+  { without }: { without?: 'mapping' } = {},
 ): ConfigResult {
   const problems: Problem[] = []
   const add = (what: string, found: string, mend: string) =>
-    problems.push({ code: what.startsWith('mapping file ') ? 'mapping_file' : 'variable', what, found, mend })
+    problems.push({ code: 'variable', what, found, mend })
   const isSet = (name: VariableName) => Boolean(env[name]?.trim())
 
   if (required.includes('DATABASE_URL') && !isSet('DATABASE_URL'))
@@ -88,7 +92,10 @@ export function readConfig(
   if (required.includes('WALHOOK_SECRET_KEY') && !isSet('WALHOOK_SECRET_KEY'))
     add('WALHOOK_SECRET_KEY', 'not set', missing.WALHOOK_SECRET_KEY)
   const values = readVariables(env, add)
-  const mapping = readMapping(values?.WALHOOK_CONFIG ?? (env.WALHOOK_CONFIG?.trim() || null), add)
+  const wantedFile = values?.WALHOOK_CONFIG ?? (env.WALHOOK_CONFIG?.trim() || null)
+  const mappingFile = wantedFile ?? (existsSync(usualFile) ? usualFile : null)
+  const mapping =
+    without === 'mapping' || mappingFile === null ? defaultMapping : readMapping(mappingFile, problems)
 
   const warnings = unknownVariables(env)
   if (problems.length > 0 || values === null) return { ok: false, problems, warnings }
@@ -100,6 +107,7 @@ export function readConfig(
       databaseUrl: values.DATABASE_URL,
       outboxUrl: values.OUTBOX_DATABASE_URL ?? values.DATABASE_URL,
       mapping,
+      ...(mappingFile !== null && { mappingFile }),
       slotName: values.WALHOOK_SLOT,
       publicationName: values.WALHOOK_PUBLICATION,
       roles: values.WALHOOK_ROLES,
@@ -220,12 +228,10 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Pr
 
 const usualFile = 'walhook.yaml'
 
-function readMapping(
-  wantedFile: string | null,
-  add: (what: string, found: string, mend: string) => void,
-): readonly EntityMapping[] {
-  if (wantedFile === null && !existsSync(usualFile)) return defaultMapping
-  const file = wantedFile ?? usualFile
+/** Reads a mapping file; what is wrong with it is added to `problems`. */
+export function readMapping(file: string, problems: Problem[]): readonly EntityMapping[] {
+  const add = (what: string, found: string, mend: string) =>
+    problems.push({ code: what === 'WALHOOK_CONFIG' ? 'variable' : 'mapping_file', what, found, mend })
   let content: unknown
   try {
     content = parseYaml(readFileSync(file, 'utf8'))

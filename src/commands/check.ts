@@ -13,7 +13,8 @@ import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source/source-columns.ts'
 import { describeError } from '../runtime/log.ts'
-import { type Command, parseOnce, required, say } from './kit/command.ts'
+import { type Command, Misuse, parseOnce, required, say } from './kit/command.ts'
+import { map, printSql } from './map.ts'
 
 /** What it ends with, by the worst that it has found. */
 const statusOf = { ok: 0, warning: 3, error: 1 }
@@ -21,11 +22,20 @@ const statusOf = { ok: 0, warning: 3, error: 1 }
 /** Nobody waits longer for a lock on walhook's own tables, which a migration may have, or for an answer. */
 const limits = `set lock_timeout = '5s'; set statement_timeout = '30s'`
 
+const flag = { type: 'boolean', default: false } as const
+
 export const check: Command = {
-  usage: `  walhook check [--json]              check whether the source can be captured, and say how to fix it
-                                      (exit status 0: fine, 3: warnings, 1: errors)`,
-  async run(args) {
-    const { values } = parseOnce({ args, options: { json: { type: 'boolean', default: false } } })
+  usage: `  walhook check [--json|--sql|--map]  check whether the source can be captured, and say how to fix it
+                                      (exit status 0: fine, 3: warnings, 1: errors)
+                                      --sql prints the SQL of grants, identities and publication that lacks
+                                      --map is walhook map`,
+  async run(args, signal) {
+    const options = { json: flag, sql: flag, map: flag }
+    const { values } = parseOnce({ args, options })
+    const chosen = Object.entries(values).flatMap(([name, isOn]) => (isOn ? [`--${name}`] : []))
+    if (chosen.length > 1) throw new Misuse(`${chosen.join(' and ')} are two different answers: choose one`)
+    if (values.map) return await map.run([], signal)
+    if (values.sql) return await printSql()
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
     const { lines, worst } = await checkSource(config)

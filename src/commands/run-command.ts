@@ -8,8 +8,9 @@ import { completionOf } from './completion.ts'
 import { forget } from './forget.ts'
 import { type Command, Misuse, report, required, say } from './kit/command.ts'
 import { cutOffProblem } from './kit/cut-off.ts'
-import { stopSignal } from './kit/stop-signal.ts'
+import { stopSignal, stopSignal } from './kit/stop-signal.ts'
 import { listen } from './listen.ts'
+import { map } from './map.ts'
 import { migrate } from './migrate.ts'
 import { rekey } from './rekey.ts'
 import { resync } from './resync.ts'
@@ -21,6 +22,7 @@ import { webhooks } from './webhooks.ts'
 export const commands: Readonly<Record<string, Command>> = {
   serve,
   check,
+  map,
   migrate,
   resync,
   backfill,

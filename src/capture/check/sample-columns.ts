@@ -91,7 +91,13 @@ async function sampleEntity(source: Source, catalogue: Catalogue, entity: Entity
   return found
 }
 
-async function sampleTable(source: Source, catalogue: Catalogue, table: Table, wanted: readonly string[]) {
+/** Which of these columns of a table seem to hold secrets, by a few hundred of its rows. */
+export async function sampleTable(
+  source: Source,
+  catalogue: Pick<Catalogue, 'kindOf'>,
+  table: Pick<Table, 'name' | 'columns'>,
+  wanted: readonly string[],
+): Promise<{ column: string; holds: string }[]> {
   const columns = table.columns.filter(
     ({ name, typeOid }) =>
       wanted.includes(name) && ['text', 'json', 'bytes'].includes(catalogue.kindOf(typeOid)),

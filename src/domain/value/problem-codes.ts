@@ -68,6 +68,7 @@ export const problemCodes = {
   // Tables
   table: 'A mapped table.',
   table_kind: 'A mapped relation is not a table.',
+  no_entity: 'walhook map found no table that looks like users or companies.',
   table_missing: 'A mapped table does not exist.',
   table_moved: 'A mapped table has another name or schema now.',
   table_unreadable: "walhook's role may not read a table.",

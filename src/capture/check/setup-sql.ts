@@ -1,0 +1,169 @@
+import {
+  type EntityMapping,
+  publishedTables,
+  quoteIdentifier,
+  type TableName,
+  tableKey,
+} from '../../domain/mapping/mapping.ts'
+import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
+import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
+import { createPublication } from '../source/publication-verdict.ts'
+
+type Options = {
+  readonly mapping: readonly EntityMapping[]
+  readonly publicationName: string
+  /** Whether walhook's own tables are to be made in this database, and are not there yet. */
+  readonly needsSchema: boolean
+}
+
+/**
+ * The SQL that the owner of the tables or a superuser runs before the first start: grants, identities and the publication, each
+ * where it lacks. Comments say what no statement can do, and what is a choice. It is plain SQL, so any client runs it.
+ */
+export function setupSql(facts: SourceFacts, catalogue: Catalogue, options: Options): string {
+  const tables = publishedTables(options.mapping).flatMap(name => catalogue.tables.get(tableKey(name)) ?? [])
+  const required = [
+    ...serverStatements(facts, options),
+    ...tables.flatMap(table => grants(table, facts)),
+    ...tables.flatMap(table => identity(table, needsWholeRows(table, options.mapping), facts)),
+    ...publication(facts, tables, options),
+  ]
+  const optional = tables.flatMap(table => previousValues(table, required, facts))
+  return [
+    `-- What walhook needs in database ${oneLine(facts.database)} for role ${oneLine(facts.role)}, and does not find.`,
+    '-- Run it as the owner of the tables; what names a role, as a superuser. Then run: walhook check',
+    ...(required.length === 0
+      ? ['-- Nothing lacks.']
+      : [
+          '-- Nobody of the application waits long behind a lock that is waited for here.',
+          "set lock_timeout = '5s';",
+          ...required,
+        ]),
+    ...(optional.length === 0
+      ? []
+      : [
+          '-- A choice: webhooks then get "previous", and no update that changes nothing. It costs WAL.',
+          ...optional,
+        ]),
+    '',
+  ].join('\n')
+}
+
+const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ')
+const comment = (text: string) => `-- ${oneLine(text)}`
+
+function serverStatements(facts: SourceFacts, { needsSchema }: Options): string[] {
+  const role = quoteIdentifier(facts.role)
+  return [
+    ...(facts.walLevel === 'logical'
+      ? []
+      : [
+          comment(
+            "PostgreSQL must be restarted with: alter system set wal_level = 'logical';  (where a host has no such statement, set its parameter for logical replication)",
+          ),
+        ]),
+    ...(facts.mayReplicate
+      ? []
+      : [
+          facts.hasReplicationGroup ? `grant rds_replication to ${role};` : `alter role ${role} replication;`,
+        ]),
+    ...(needsSchema && !facts.mayCreate
+      ? [`grant create on database ${quoteIdentifier(facts.database)} to ${role};`]
+      : []),
+  ]
+}
+
+function grants(table: Table, { role }: SourceFacts): string[] {
+  const to = quoteIdentifier(role)
+  return [
+    ...(table.isReadable
+      ? []
+      : [
+          `grant usage on schema ${quoteIdentifier(table.name.schema)} to ${to};`,
+          `grant select on ${tableKey(table.name)} to ${to};`,
+        ]),
+    // Rows that a policy hides would be taken for gone.
+    ...(table.hidesRows ? [`alter role ${to} bypassrls;`] : []),
+  ]
+}
+
+/** Whether a DELETE must say more than the primary key: whose row of a list it was, or which entity. */
+function needsWholeRows(table: Table, mapping: readonly EntityMapping[]): boolean {
+  const isThis = (name: TableName) => tableKey(name) === tableKey(table.name)
+  const named = mapping.flatMap(entity => [
+    ...(isThis(entity.table) ? [entity.key] : []),
+    ...entity.related.filter(list => isThis(list.table)).map(({ owner }) => owner),
+  ])
+  return named.some(column => !table.identityColumns.includes(column))
+}
+
+function identity(table: Table, needsWhole: boolean, facts: SourceFacts): string[] {
+  const parts = [
+    { name: table.name, identity: table.identity, hasIdentity: table.identityColumns.length > 0 },
+    ...table.leaves,
+  ]
+  return parts
+    .filter(part => part.identity !== 'f' && (needsWhole || !part.hasIdentity))
+    .map(({ name }) => wholeRows(table, name, facts))
+}
+
+function wholeRows(table: Table, name: TableName, facts: SourceFacts): string {
+  const statement = `alter table ${tableKey(name)} replica identity full;`
+  if (table.generated !== 'virtual' || !refusesUnpublished(facts)) return statement
+  return comment(
+    `${tableKey(name)} has virtual generated columns, with which replica identity full would make the application's UPDATE fail: give it a primary key that holds what the mapping names as key and owner`,
+  )
+}
+
+function publication(
+  facts: SourceFacts,
+  tables: readonly Table[],
+  { mapping, publicationName }: Options,
+): string[] {
+  const found = facts.publication
+  const there = new Set(tables.map(({ name }) => tableKey(name)))
+  const missing = publishedTables(mapping).filter(name => !there.has(tableKey(name)))
+  if (missing.length > 0)
+    return [comment(`The publication can not be made: there is no table ${missing.map(tableKey).join(', ')}`)]
+  if (!found) {
+    const create = createPublication(publicationName, mapping, facts)
+    return facts.slot
+      ? [
+          comment(
+            `The publication is gone although the slot is there. walhook check says what to do first. Then: ${create}`,
+          ),
+        ]
+      : [create]
+  }
+  if (found.isForAllTables)
+    return [`drop publication ${publicationName};`, createPublication(publicationName, mapping, facts)]
+  const published = new Set(found.tables.map(tableKey))
+  const lacking = [...there].filter(key => !published.has(key))
+  const isPartitioned = tables.some(({ kind }) => kind === 'p')
+  const settings = [
+    ...(found.publishesAll ? [] : ["publish = 'insert, update, delete, truncate'"]),
+    ...(!found.viaRoot && isPartitioned ? ['publish_via_partition_root = true'] : []),
+    ...(found.publishesGenerated || !refusesUnpublished(facts) ? [] : ['publish_generated_columns = stored']),
+  ]
+  const mustReplace =
+    found.schemas.length > 0 ||
+    found.tables.some(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList)
+  return [
+    ...(settings.length === 0 ? [] : [`alter publication ${publicationName} set (${settings.join(', ')});`]),
+    ...(mustReplace
+      ? [`alter publication ${publicationName} set table ${[...there].join(', ')};`]
+      : lacking.length === 0
+        ? []
+        : [`alter publication ${publicationName} add table ${lacking.join(', ')};`]),
+  ]
+}
+
+/** What tells the values before an update, as a comment: it costs WAL. */
+function previousValues(table: Table, required: readonly string[], facts: SourceFacts): string[] {
+  if (givesPrevious(table)) return []
+  return [{ name: table.name, identity: table.identity }, ...table.leaves]
+    .filter(part => part.identity !== 'f')
+    .map(({ name }) => wholeRows(table, name, facts))
+    .filter(statement => statement.startsWith('alter') && !required.includes(statement))
+    .map(comment)
+}

@@ -1,0 +1,210 @@
+import { type ColumnKind, looksLikeCredential } from './credentials.ts'
+import { type TableName, tableKey } from './mapping.ts'
+
+/** A table as a first mapping is guessed from it. */
+export type KnownTable = {
+  readonly name: TableName
+  readonly columns: readonly {
+    readonly name: string
+    readonly kind: ColumnKind
+    /** Why it is not sent before a person has looked at it; null: it is. */
+    readonly suspicion: string | null
+  }[]
+  /** The one column that names a row; null where there is none, as with a key of two columns. */
+  readonly key: string | null
+  readonly references: readonly {
+    readonly columns: readonly string[]
+    readonly table: TableName
+    readonly referenced: readonly string[]
+  }[]
+  /** As the planner estimates it; null where nobody has counted. */
+  readonly rows: number | null
+}
+
+/** `because`: why it is written as a comment; null where it is not. */
+export type DraftColumn = { readonly name: string; readonly because: string | null }
+
+export type DraftList = {
+  readonly field: string
+  readonly table: TableName
+  readonly owner: string
+  /** One column, or, with a key, one object of it; else a list of objects. */
+  readonly value: string | null
+  readonly key: string | null
+  readonly columns: readonly DraftColumn[]
+  readonly because: string | null
+}
+
+export type DraftEntity = {
+  readonly entityType: 'user' | 'company'
+  readonly table: TableName
+  readonly key: string
+  readonly columns: readonly DraftColumn[]
+  readonly related: readonly DraftList[]
+}
+
+/** `others`: tables with a key that nothing was guessed of. */
+export type Draft = { readonly entities: readonly DraftEntity[]; readonly others: readonly TableName[] }
+
+/** Names of the table of users and of companies, the likeliest first; the second of a pair scores less than the first. */
+const names: Readonly<Record<DraftEntity['entityType'], readonly RegExp[]>> = {
+  user: [
+    /^users?$/,
+    /^(.+_)?(custom_?users?|users?|user_entity|user_accounts?|gebruikers?|benutzer|utilisateurs?|usuarios?)$/,
+    /^(.+_)?(members?|people|persons?|employees?|medewerkers?)$/,
+    /^(.+_)?(accounts?|profiles?|customers?|contacts?|klanten)$/,
+  ],
+  company: [
+    /^(companies|company)$/,
+    /^(.+_)?(companies|company|bedrijven|bedrijf|firmen|entreprises?|empresas?)$/,
+    /^(.+_)?(organi[sz]ations?|organi[sz]aties?|orgs?|firms?|businesses)$/,
+    /^(.+_)?(tenants?|workspaces?|teams?|clients?|klanten)$/,
+  ],
+}
+
+/** Guesses entities by the names of tables, and their related values by foreign keys. */
+export function draftMapping(tables: readonly KnownTable[]): Draft {
+  const user = likeliest('user', tables, null)
+  const company = likeliest('company', tables, user)
+  const chosen = [
+    ...(user ? [{ entityType: 'user' as const, table: user }] : []),
+    ...(company ? [{ entityType: 'company' as const, table: company }] : []),
+  ]
+  const isChosen = (table: KnownTable) => chosen.some(each => each.table === table)
+  const entities = chosen.map(({ entityType, table }) => ({
+    entityType,
+    table: table.name,
+    key: table.key!,
+    columns: draftColumns(table.columns),
+    related: draftLists(entityType, table, tables, isChosen),
+  }))
+  const others = tables
+    .filter(table => table.key !== null && !isChosen(table) && !isJoin(table))
+    .map(({ name }) => name)
+  return { entities, others }
+}
+
+const isSameTable = (a: TableName, b: TableName) => tableKey(a) === tableKey(b)
+
+/** `UserAccount` as `user_account`. */
+const snakeCase = (name: string) => name.replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase()
+
+function likeliest(
+  entityType: DraftEntity['entityType'],
+  tables: readonly KnownTable[],
+  taken: KnownTable | null,
+): KnownTable | null {
+  const candidates = tables.filter(table => table.key !== null && table !== taken && !isJoin(table))
+  const score = (table: KnownTable) => {
+    const rank = names[entityType].findIndex(form => form.test(snakeCase(table.name.name)))
+    if (rank < 0) return null
+    const referrers = tables.filter(({ references }) =>
+      references.some(each => isSameTable(each.table, table.name)),
+    )
+    const inPublic = table.name.schema === 'public' ? 5 : 0
+    return 100 * (names[entityType].length - rank) + Math.min(50, referrers.length) + inPublic
+  }
+  const scored = candidates.flatMap(table => {
+    const points = score(table)
+    return points === null ? [] : [{ table, points }]
+  })
+  return (
+    scored.reduce<(typeof scored)[number] | null>(
+      (best, each) => (best === null || each.points > best.points ? each : best),
+      null,
+    )?.table ?? null
+  )
+}
+
+/** A table that says which rows of two others belong together, and nothing else. */
+function isJoin({ columns, references, key }: KnownTable): boolean {
+  const referring = new Set(references.flatMap(each => each.columns))
+  const own = columns.filter(({ name, kind }) => name !== key && kind !== 'moment' && !referring.has(name))
+  return referring.size >= 2 && own.length === 0
+}
+
+const draftColumns = (columns: KnownTable['columns']): DraftColumn[] =>
+  columns.map(({ name, suspicion }) => ({ name, because: suspicion }))
+
+/** What a row of the related table says beside whose it is. */
+const nameOfName = /^(name|key|field|field_?name|attribute|property|meta_?key|label)$/i
+const nameOfValue = /^(value|val|meta_?value|content|data)$/i
+const nameOfPlace = /^_?(position|order|sort|ordinal|rank|parent_order)$/i
+
+/** More rows of one owner than this are not a value of it. */
+const mostRowsOfOne = 100
+
+function draftLists(
+  entityType: DraftEntity['entityType'],
+  owner: KnownTable,
+  tables: readonly KnownTable[],
+  isEntity: (table: KnownTable) => boolean,
+): DraftList[] {
+  const taken = new Set(owner.columns.map(({ name }) => name))
+  // What will be a comment takes no name from what is sent.
+  return tables
+    .filter(table => table !== owner)
+    .toSorted((a, b) => Number(isEntity(a)) - Number(isEntity(b)))
+    .flatMap(table => {
+      const columns = table.references
+        .filter(each => isSameTable(each.table, owner.name) && each.referenced.join() === owner.key)
+        .map(each => each.columns.join())
+      return [...new Set(columns)].map(column => draftList(table, column, columns.length > 1))
+    })
+
+  function draftList(table: KnownTable, ownerColumn: string, isOneOfSeveral: boolean): DraftList {
+    const drafted = contentOf(table, ownerColumn)
+    const isValue = drafted.value !== null && drafted.key === null
+    const target = table.references.find(each => each.columns.join() === drafted.value)?.table.name
+    const plain = isValue && target !== undefined ? target : withoutPrefix(table.name.name, entityType, owner)
+    const field = freeName(isOneOfSeveral ? `${plain}_by_${ownerColumn}` : plain, taken)
+    taken.add(field)
+    const because = whyLeftOut(table, ownerColumn, drafted.columns)
+    return { ...drafted, field, table: table.name, owner: ownerColumn, because }
+  }
+
+  function whyLeftOut(
+    table: KnownTable,
+    ownerColumn: string,
+    columns: readonly DraftColumn[],
+  ): string | null {
+    if (isEntity(table)) return `it is an entity of its own, and its ${ownerColumn} says the same`
+    if (looksLikeCredential(table.name.name)) return 'its name looks like a credential'
+    const [suspected] = columns.filter(({ because }) => because !== null)
+    if (columns.every(({ because }) => because !== null))
+      return suspected ? `${suspected.name}: ${suspected.because}` : 'its rows say nothing else'
+    const each = table.rows === null || !owner.rows ? 0 : table.rows / owner.rows
+    return each > mostRowsOfOne ? `it has about ${Math.round(each)} rows for each ${entityType}` : null
+  }
+}
+
+/** The columns that a related field shows, and in which form. */
+function contentOf(table: KnownTable, ownerColumn: string): Pick<DraftList, 'value' | 'key' | 'columns'> {
+  const isReference = (name: string) => table.references.some(({ columns }) => columns.includes(name))
+  const own = table.columns.filter(({ name }) => name !== ownerColumn)
+  const said = own.filter(
+    ({ name, kind }) =>
+      (name !== table.key || isReference(name)) && kind !== 'moment' && !nameOfPlace.test(name),
+  )
+  if (said.length === 1) return { value: said[0]!.name, key: null, columns: draftColumns(said) }
+  const key = said.filter(({ name, kind }) => kind === 'text' && nameOfName.test(name))
+  const value = said.filter(({ name }) => nameOfValue.test(name))
+  if (key.length === 1 && value.length === 1)
+    return { value: value[0]!.name, key: key[0]!.name, columns: draftColumns(value) }
+  return { value: null, key: null, columns: draftColumns(own) }
+}
+
+/** `user_fields` of a user as `fields`. */
+function withoutPrefix(name: string, entityType: string, owner: KnownTable): string {
+  const prefixes = [owner.name.name, entityType].map(each => `${snakeCase(each)}_`)
+  const plain = snakeCase(name)
+  const prefix = prefixes.find(each => plain.startsWith(each) && plain.length > each.length)
+  return prefix === undefined ? name : plain.slice(prefix.length)
+}
+
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? wanted : n === 2 ? `${wanted}_list` : `${wanted}_list_${n - 1}`
+    if (!taken.has(name)) return name
+  }
+}

@@ -1,0 +1,97 @@
+import { parse } from 'yaml'
+import type { Draft, DraftColumn, DraftEntity, DraftList } from './first-mapping.ts'
+import type { TableName } from './mapping.ts'
+
+/** At most so many other tables are named. */
+const mostOthers = 50
+
+/** A first mapping as the text of a file: what a person must decide on is there as a comment, with the reason. */
+export function mappingText(
+  { entities, others }: Draft,
+  about: { database: string; notes: readonly string[] },
+): string {
+  const lines = [
+    `# A first mapping of the database ${oneLine(about.database)}, guessed from its catalogue by: walhook map`,
+    '# 1. Read it. What is a comment is not sent; its line says why. Columns that a migration adds are not sent either.',
+    '# 2. Save it as walhook.yaml, or name it in WALHOOK_CONFIG.',
+    "# 3. Have the tables' owner or a superuser run what this prints: walhook check --sql",
+    '# 4. See what is still in the way: walhook check',
+    ...about.notes.map(note => `# ${oneLine(note)}`),
+    'version: 2',
+    ...(entities.length === 0 ? noEntity : ['entities:']),
+    ...entities.flatMap(entityLines),
+    ...otherLines(others),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+const noEntity = [
+  '# No table was taken for users or companies. Name at least one, for example:',
+  '# entities:',
+  '#   order:',
+  '#     table: orders',
+]
+
+function entityLines({ entityType, table, key, columns, related }: DraftEntity): string[] {
+  const isNothingSent = columns.every(({ because }) => because !== null)
+  const live = related.some(({ because }) => because === null)
+  return [
+    `  ${entityType}:`,
+    `    table: ${tableText(table)}`,
+    `    key: ${scalar(key)}`,
+    '    fields:',
+    '      include:',
+    ...(isNothingSent ? [`        - ${scalar(key)} # its key, since nothing else is sent`] : []),
+    ...columns
+      .filter(({ name, because }) => !(isNothingSent && name === key && because !== null))
+      .map(column => columnLine(column, '        ')),
+    ...(related.length === 0 ? [] : [live ? '    related:' : '    # related:']),
+    ...related.flatMap(listLines),
+  ]
+}
+
+function listLines(list: DraftList): string[] {
+  const { field, table, owner, value, key, columns, because } = list
+  const said = [
+    `table: ${tableText(table)}`,
+    `owner: ${scalar(owner)}`,
+    ...(key === null ? [] : [`key: ${scalar(key)}`]),
+    ...(value === null ? [] : [`value: ${scalar(value)}`]),
+  ]
+  const lines = [
+    `      ${scalar(field)}:${because === null ? '' : ` # ${oneLine(because)}`}`,
+    ...said.map(line => `        ${line}`),
+    ...(value === null
+      ? ['        fields:', ...columns.map(column => columnLine(column, '          '))]
+      : []),
+  ]
+  return because === null ? lines : lines.map(line => line.replace('      ', '      # '))
+}
+
+function columnLine({ name, because }: DraftColumn, indent: string): string {
+  return because === null
+    ? `${indent}- ${scalar(name)}`
+    : `${indent}# - ${scalar(name)} # ${oneLine(because)}`
+}
+
+function otherLines(others: readonly TableName[]): string[] {
+  if (others.length === 0) return []
+  const named = others.slice(0, mostOthers).map(tableText).join(', ')
+  const more = others.length > mostOthers ? `, and ${others.length - mostOthers} more` : ''
+  return [`# Other tables that could be entities: ${named}${more}`]
+}
+
+/** A name of the catalogue may hold anything, also a line break: no comment goes on in the next line. */
+const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ').replaceAll(/[\p{Cc}]/gu, '?')
+
+/** A name as YAML reads it back: quoted where it would be something else. */
+function scalar(name: string): string {
+  return /^[A-Za-z_][\w-]*$/.test(name) && parse(name) === name ? name : JSON.stringify(name)
+}
+
+function tableText({ schema, name }: TableName): string {
+  if (/[.]/.test(schema + name)) return `{ schema: ${scalar(schema)}, name: ${scalar(name)} }`
+  if (schema === 'public') return scalar(name)
+  const both = `${schema}.${name}`
+  return [schema, name].every(each => scalar(each) === each) ? both : JSON.stringify(both)
+}
