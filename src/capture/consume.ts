@@ -12,7 +12,8 @@ import {
 } from './store/gather.ts'
 import { abandon, noteLast, store } from './store/store.ts'
 import { type StorerOptions, startStoring } from './store/storing.ts'
-import type { Batch, Inbox, TransactionPart } from './stream/inbox.ts'
+import type { Batch, TransactionPart } from './stream/batch.ts'
+import type { Inbox } from './stream/inbox.ts'
 
 type Consuming = {
   readonly inbox: Pick<Inbox, 'take' | 'hasMore'>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { divide } from '../../src/capture/store/divide.ts'
-import type { Batch, TransactionPart } from '../../src/capture/stream/inbox.ts'
+import type { Batch, TransactionPart } from '../../src/capture/stream/batch.ts'
 
 const part = (commitLsn: bigint, changes: number, mark: string | null = null): TransactionPart => ({
   commitLsn,

@@ -3,8 +3,8 @@ import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Mapped } from '../map/map.ts'
 import { createVisibility } from '../map/visibility.ts'
 import type { Source } from '../source/source.ts'
+import type { TransactionPart } from '../stream/batch.ts'
 import { markPrefix } from '../stream/decode.ts'
-import type { TransactionPart } from '../stream/inbox.ts'
 import {
   openWindow,
   type PageContent,

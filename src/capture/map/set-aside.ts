@@ -1,7 +1,7 @@
 import { tableKey } from '../../domain/mapping/mapping.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { addToStreak, isOfTable, mostInARow, type Streak } from '../../domain/value/streak.ts'
-import type { TransactionPart } from '../stream/inbox.ts'
+import type { TransactionPart } from '../stream/batch.ts'
 import type { Touched } from './touched.ts'
 
 /** Changes of a table that are lost for an entity type: not one of many in a row could be told. */

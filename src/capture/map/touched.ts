@@ -16,7 +16,7 @@ import {
 } from '../../domain/mapping/mapping.ts'
 import type { Arrivals } from '../continuity/arrivals.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
-import type { TransactionPart } from '../stream/inbox.ts'
+import type { TransactionPart } from '../stream/batch.ts'
 import { namedOf, tellColumns } from './told-columns.ts'
 import { twice } from './twice.ts'
 

@@ -1,4 +1,4 @@
-import type { Batch } from '../stream/inbox.ts'
+import type { Batch } from '../stream/batch.ts'
 
 /**
  * Divides a batch into two, of which the first has about this share of it: between transactions, or else inside the one that there is, as a

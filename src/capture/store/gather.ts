@@ -5,7 +5,7 @@ import { type EventColumns, openEventColumns } from '../../outbox/log/event-colu
 import type { Pages } from '../backfill/pages.ts'
 import type { Mapped } from '../map/map.ts'
 import type { Truncations } from '../map/truncations.ts'
-import type { Batch, TransactionPart } from '../stream/inbox.ts'
+import type { Batch, TransactionPart } from '../stream/batch.ts'
 import { TooMuch } from '../stream/read-up-to.ts'
 import { divide } from './divide.ts'
 
