@@ -33,7 +33,10 @@ export async function playground(
       }
       let opened = await openApp(settled, log)
       // Somebody who only wants to look is not sent to find a free port.
-      if (!opened.ok && opened.problems.some(({ what }) => what === 'PORT'))
+      if (
+        !opened.ok &&
+        opened.problems.some(({ code }) => code === 'port_taken' || code === 'port_forbidden')
+      )
         opened = await openApp({ ...settled, port: 0 }, log)
       if (!opened.ok) throw new Error(opened.problems.map(formatProblem).join('\n'))
       const { app } = opened

@@ -298,3 +298,18 @@ test('every column is told: what is sent, and what is withheld and why', () => {
     mend: null,
   })
 })
+
+test('a problem of a part is in the place of its table or publication, and the line that says all is well is not there', () => {
+  const unlogged = check({}, { kind: 'p', leaves: [{ ...leaf('users_1', 'd'), isLogged: false }] })
+  const names = unlogged.map(({ what }) => what)
+  expect(names).not.toContain('table "public"."users"')
+  expect(names.indexOf('table "public"."users", partition "public"."users_1"')).toBeLessThan(
+    names.indexOf('table "public"."companies"'),
+  )
+  const [first] = publication.tables
+  const filtered = check({ slot, publication: { ...publication, tables: [{ ...first!, hasFilter: true }] } })
+  expect(filtered.filter(({ what }) => what === 'publication walhook')).toEqual([
+    expect.objectContaining({ code: 'publication_table_missing' }),
+  ])
+  expect(filtered.map(({ what }) => what)).toContain('publication walhook, table "public"."users"')
+})

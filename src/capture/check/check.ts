@@ -74,10 +74,10 @@ function lostLine(lost: string): CheckLine {
   )
 }
 
-/** A problem takes the place of the line that looked at the same thing; what has no line of its own comes after. */
+/** A problem takes the place of the line about the same thing, or the thing it is a part of; others come after. */
 function withProblems(lines: readonly CheckLine[], problems: readonly Problem[]): CheckLine[] {
   const isAbout = (line: CheckLine) => (problem: Problem) =>
-    problem.what === line.what || problem.what.startsWith(`${line.what},`)
+    problem.what === line.what || problem.about === line.what
   const placed = lines.flatMap(line => {
     const own = problems.filter(isAbout(line))
     return own.length > 0 ? own.map(failure) : [line]

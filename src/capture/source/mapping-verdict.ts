@@ -9,10 +9,8 @@ import {
 } from '../../domain/mapping/mapping.ts'
 import { formats } from '../../domain/value/format.ts'
 import { nearest } from '../../domain/value/nearest.ts'
-import type { Problem } from '../../domain/value/problem.ts'
-import type { ProblemCode } from '../../domain/value/problem-codes.ts'
 import { type Catalogue, chosenFields, type Table } from './catalogue.ts'
-import type { SourceFacts } from './preflight-verdict.ts'
+import type { SourceFacts, TableProblem } from './preflight-verdict.ts'
 import { judgeRelation } from './relation-verdict.ts'
 import { judgeTable } from './table-verdict.ts'
 
@@ -37,9 +35,9 @@ export function judgeMapping(
   facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
   /** Where tables are now that were captured under another name or in another schema. */
   moved: ReadonlyMap<string, TableName> = new Map(),
-): Problem[] {
-  const problems: Problem[] = []
-  const add = (code: ProblemCode, what: string, found: string, mend: string) =>
+): TableProblem[] {
+  const problems: TableProblem[] = []
+  const add = (code: TableProblem['code'], what: string, found: string, mend: string) =>
     problems.push({ code, what, found, mend })
 
   function requireColumns(what: string, table: Table, columns: ReadonlySet<string>) {

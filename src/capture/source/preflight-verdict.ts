@@ -134,8 +134,27 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
   return problems
 }
 
-/** Whether a problem is one of the mapped tables or the publication, which may come while capture runs. */
-export const isOfTables = ({ what }: Problem) => /^(table|entity|publication) /.test(what)
+/** What can be wrong with the mapped tables and the publication, also while capture runs. */
+const tableProblems = [
+  ...(['table_missing', 'table_moved', 'table_kind', 'table_unreadable', 'row_security'] as const),
+  ...(['no_identity', 'virtual_in_identity', 'unlogged', 'future_partitions'] as const),
+  ...(['column_missing', 'field_twice', 'format', 'not_in_identity', 'relation'] as const),
+  ...([
+    'publication_missing',
+    'publication_all_tables',
+    'publication_kinds',
+    'publication_via_root',
+  ] as const),
+  ...(['publication_table_missing', 'publication_schema', 'publication_harms'] as const),
+  ...(['publication_generated', 'publication_filter', 'publication_gone'] as const),
+] satisfies ProblemCode[]
+
+/** A problem of the mapped tables or the publication: whoever judges them returns no other. */
+export type TableProblem = Problem & { readonly code: (typeof tableProblems)[number] }
+
+const ofTables: ReadonlySet<ProblemCode> = new Set(tableProblems)
+
+export const isOfTables = ({ code }: Problem): boolean => ofTables.has(code)
 
 export const harm = "published like this, the application's own UPDATE and DELETE would fail"
 

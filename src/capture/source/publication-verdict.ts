@@ -4,16 +4,15 @@ import {
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import type { Problem } from '../../domain/value/problem.ts'
 import type { Catalogue } from './catalogue.ts'
-import { harm, refusesUnpublished, type SourceFacts } from './preflight-verdict.ts'
+import { harm, refusesUnpublished, type SourceFacts, type TableProblem } from './preflight-verdict.ts'
 
 /** The publication, where it is there already; else whether this role can make it. */
 export function judgePublication(
   facts: SourceFacts,
   catalogue: Catalogue,
   options: { mapping: readonly EntityMapping[]; publicationName: string },
-): Problem[] {
+): TableProblem[] {
   const { publication } = facts
   const { mapping, publicationName } = options
   const what = `publication ${publicationName}`
@@ -29,7 +28,7 @@ export function judgePublication(
       : `missing, and role ${facts.role} may not create one in database ${facts.database}`
     return [{ code: 'publication_missing', what, found, mend: `run as the owner of the tables: ${create}` }]
   }
-  const problems: Problem[] = []
+  const problems: TableProblem[] = []
   if (publication.isForAllTables)
     problems.push({
       code: 'publication_all_tables',
@@ -81,6 +80,7 @@ export function judgePublication(
     const drop = {
       code: 'publication_harms' as const,
       what: `${what}, table ${tableKey(table)}`,
+      about: what,
       mend: `${harm}. Run: ${publication.schemas.length > 0 ? setTables : `alter publication ${publicationName} drop table ${tableKey(table)};`}`,
     }
     if (table.withoutIdentity.length > 0)
@@ -106,6 +106,7 @@ export function judgePublication(
     problems.push({
       code: 'publication_filter',
       what: `${what}, table ${tableKey(table)}`,
+      about: what,
       found: table.hasFilter ? 'a row filter' : 'a column list',
       mend: `either can make the application's own UPDATE fail; choose fields in walhook's mapping instead. Run: ${setTables}`,
     })

@@ -1,13 +1,12 @@
 import { quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
-import type { Problem } from '../../domain/value/problem.ts'
 import type { Table } from './catalogue.ts'
-import { harm, refusesUnpublished, type SourceFacts } from './preflight-verdict.ts'
+import { harm, refusesUnpublished, type SourceFacts, type TableProblem } from './preflight-verdict.ts'
 
 /** A table that is there: one that is in the WAL, that shows all its rows, and whose statements can't fail. */
 export function judgeTable(
   table: Table,
   facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
-): Problem[] {
+): TableProblem[] {
   const key = tableKey(table.name)
   if (table.kind !== 'r' && table.kind !== 'p')
     return [
@@ -28,10 +27,10 @@ export function judgeTable(
   ]
 }
 
-function judgeReading(table: Table, role: string): Problem[] {
+function judgeReading(table: Table, role: string): TableProblem[] {
   const key = tableKey(table.name)
   const what = `table ${key}`
-  const problems: Problem[] = []
+  const problems: TableProblem[] = []
   if (!table.isReadable)
     problems.push({
       code: 'table_unreadable',
@@ -58,9 +57,9 @@ function insteadOfBypass(table: Table, role: string): string {
   return steps.length === 0 ? '' : `  Or, which lets it do all that the owner may: ${steps.join(' ')}`
 }
 
-function judgeIdentity(table: Table): Problem[] {
+function judgeIdentity(table: Table): TableProblem[] {
   const key = tableKey(table.name)
-  const problems: Problem[] = []
+  const problems: TableProblem[] = []
   if (table.identityColumns.length === 0)
     problems.push({
       code: 'no_identity',
@@ -77,6 +76,7 @@ function judgeIdentity(table: Table): Problem[] {
     problems.push({
       code: 'no_identity',
       what: `table ${key}, partition ${tableKey(leaf.name)}`,
+      about: `table ${key}`,
       found: 'has no replica identity of its own',
       mend: `${harm}. Run: alter table ${tableKey(leaf.name)} replica identity full;`,
     })
@@ -88,30 +88,32 @@ function judgeIdentity(table: Table): Problem[] {
  * nor an index. Without a key, the application's UPDATE fails as soon as next month's partition is there.
  * https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-REPLICA-IDENTITY
  */
-export function futureHarm(table: Table): Problem | null {
+export function futureHarm(table: Table): TableProblem | null {
   if (table.kind !== 'p' || table.partitionsGetKey || table.identityColumns.length === 0) return null
   const key = tableKey(table.name)
   const columns = table.partitionedBy.map(quoteIdentifier)
   return {
     code: 'future_partitions',
     what: `table ${key}, partitions to come`,
+    about: `table ${key}`,
     found: `without a primary key on ${key} they have no replica identity, whatever that of ${key} is`,
     mend: `${harm} on each new partition. Run: alter table ${key} add primary key (${[...columns, '…'].join(', ')});  or have each new partition made with: alter table … replica identity full;`,
   }
 }
 
-function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): Problem[] {
+function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): TableProblem[] {
   const key = tableKey(table.name)
   const parts = table.leaves.map(leaf => ({
     ...leaf,
     what: `table ${key}, partition ${tableKey(leaf.name)}`,
   }))
   return [{ ...table, what: `table ${key}` }, ...parts].flatMap(part => {
-    const problems: Problem[] = []
+    const problems: TableProblem[] = []
     if (!part.isLogged)
       problems.push({
         code: 'unlogged',
         what: part.what,
+        about: `table ${key}`,
         found: 'unlogged: what is written to it is not in the WAL',
         mend: `run: alter table ${tableKey(part.name)} set logged;`,
       })
@@ -119,6 +121,7 @@ function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): Pr
       problems.push({
         code: 'virtual_in_identity',
         what: part.what,
+        about: `table ${key}`,
         found:
           'its replica identity is FULL, and it has virtual generated columns, which can not be published',
         mend: `${harm}. Run: alter table ${tableKey(part.name)} replica identity default;`,

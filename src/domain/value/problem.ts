@@ -7,6 +7,8 @@ import type { ProblemCode } from './problem-codes.ts'
 export type Problem = {
   readonly code: ProblemCode
   readonly what: string
+  /** The thing that `what` is a part of, where it is one: a partition's table. */
+  readonly about?: string
   readonly found: string
   readonly mend: string
 }
