@@ -9,15 +9,15 @@ function open(options: { most?: number; total?: number } = {}) {
   const places = createPlaces({ most: options.most ?? 100, total: options.total ?? 500, nowMs: () => nowMs })
   return {
     ...places,
-    room: (id: number, to = url) => places.room(id, to),
+    room: (id: number, to = url, isFailing = false) => places.room(id, { url: to, isFailing }),
     pass: (ms: number) => {
       nowMs += ms
     },
     nowMs: () => nowMs,
     /** Claims all there is room for. */
-    fill(id: number): number {
-      const room = places.room(id, url)
-      for (let i = 0; i < room; i++) places.begin(id, url)
+    fill(id: number, isFailing = false): number {
+      const room = places.room(id, { url, isFailing })
+      for (let i = 0; i < room; i++) places.begin(id, { url, isFailing })
       return room
     },
     answer: (id: number, answer: Answer, startedAtMs = nowMs) => {
@@ -44,7 +44,7 @@ test('five webhooks that took a hundred each and then hang leave room for a sixt
 
 test('however many hang, whoever has answered has nothing to wait for, and nobody who is new waits for more than them', () => {
   const at = open({ total: 40 })
-  at.begin(1, url)
+  at.begin(1, { url, isFailing: false })
   at.answer(1, 'delivered')
   // Nobody knows them: they have seven eighths.
   const taken = Array.from({ length: 60 }, (_, id) => at.fill(100 + id))
@@ -59,6 +59,17 @@ test('however many hang, whoever has answered has nothing to wait for, and nobod
   const again = taken.map((n, i) => (n > 0 ? at.fill(100 + i) : 0))
   expect(again.reduce((sum, n) => sum + n)).toBe(Math.min(20, taken.filter(n => n > 0).length))
   expect(at.room(199)).toBeGreaterThan(0)
+})
+
+test('webhooks that were failing before this process was there are asked by one request each, and leave half to the others', () => {
+  const at = open({ total: 40 })
+  const taken = Array.from({ length: 60 }, (_, id) => at.fill(100 + id, true))
+  expect(taken.slice(0, 20)).toEqual(Array(20).fill(1))
+  expect(at.room(199, url, true)).toBe(0)
+  expect(at.fill(1)).toBeGreaterThan(1)
+  // One answer, and it is like any other.
+  at.answer(100, 'delivered')
+  expect(at.room(100, url, true)).toBeGreaterThan(1)
 })
 
 test('a receiver that has answered and falls silent counts among the silent after a second', () => {
@@ -114,7 +125,7 @@ test('a receiver that does not answer is asked by one request after a pause, ano
 test('what the old URL answers says nothing of the new one', () => {
   const at = open()
   at.fill(1)
-  at.begin(1, 'https://elsewhere.example.com/')
+  at.begin(1, { url: 'https://elsewhere.example.com/', isFailing: false })
   for (let n = 0; n < 2; n++) at.answer(1, 'silent')
   expect(at.room(1, 'https://elsewhere.example.com/')).toBe(1)
 })
@@ -134,11 +145,11 @@ test('a failure within a minute of a success is an entity, not the webhook', () 
 test('a success after an outage is told once, and one between failures of an entity is not', () => {
   const at = open()
   const fail = () => {
-    at.begin(1, url)
+    at.begin(1, { url, isFailing: false })
     at.answer(1, 'failed')
   }
   const deliver = () => {
-    at.begin(1, url)
+    at.begin(1, { url, isFailing: false })
     at.answer(1, 'delivered')
     return at.takeRecovery(1)
   }
@@ -157,7 +168,7 @@ test('a success after an outage is told once, and one between failures of an ent
   expect(at.takeRecovery(1)).toBe(false)
   expect([at.hasRecoveredSince(1, startedAtMs), at.hasRecoveredSince(1, at.nowMs())]).toEqual([true, false])
   // What began before the success says nothing of what comes after it.
-  for (let i = 0; i < 3; i++) at.begin(1, url)
+  for (let i = 0; i < 3; i++) at.begin(1, { url, isFailing: false })
   for (let i = 0; i < 3; i++) at.answer(1, 'failed', startedAtMs)
   at.pass(5_000)
   expect(deliver()).toBe(false)

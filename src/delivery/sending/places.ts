@@ -9,6 +9,9 @@ import {
 } from '../../domain/delivery/pace.ts'
 import { isRecovery, type Outage, withFailure } from '../../domain/delivery/recovery.ts'
 
+/** `isFailing`: it was failing when nobody here had asked it for anything yet. */
+type Receiver = { readonly url: string; readonly isFailing: boolean }
+
 type Webhook = {
   /** The pace is the receiver's: another URL begins anew. */
   url: string
@@ -59,8 +62,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
   let heldBySilent = 0
   let countedAtMs = Number.NEGATIVE_INFINITY
 
-  const unknown = {
-    pace: firstPace(most),
+  const nothingKnown = {
     inFlight: 0,
     unsettled: 0,
     busySinceMs: 0,
@@ -70,13 +72,21 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     isRecoveryNews: false,
   } as const
 
-  function of(webhookId: number, url: string): Webhook {
+  /** As it is before it is asked for anything at this URL. */
+  const unknown = ({ url, isFailing }: Receiver): Webhook => ({
+    ...nothingKnown,
+    url,
+    pace: firstPace(most, isFailing),
+  })
+
+  function of(webhookId: number, receiver: Receiver): Webhook {
     let webhook = webhooks.get(webhookId)
     if (!webhook) {
       if (webhooks.size >= maxKnown) forgetIdle()
-      webhook = { ...unknown, url }
+      webhook = unknown(receiver)
       webhooks.set(webhookId, webhook)
     }
+    const { url } = receiver
     if (webhook.url !== url) Object.assign(webhook, { url, pace: firstPace(most) })
     return webhook
   }
@@ -91,9 +101,8 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     pace.pauses > 0 || (inFlight > 0 && nowMs() - Math.max(busySinceMs, pace.answeredAtMs) > silentAfterMs)
 
   /** How many more requests a webhook may have in flight because of those that do not answer. */
-  function roomBesideSilent(webhook: Webhook | null): number {
-    const isUnknown = webhook === null || !hasAnswered(webhook)
-    const most = webhook && isSilent(webhook) ? total / 2 : isUnknown ? (7 * total) / 8 : total
+  function roomBesideSilent(webhook: Webhook): number {
+    const most = isSilent(webhook) ? total / 2 : hasAnswered(webhook) ? total : (7 * total) / 8
     if (most === total) return total
     if (nowMs() - countedAtMs >= countEveryMs) {
       countedAtMs = nowMs()
@@ -104,10 +113,10 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
   }
 
   /** How many more requests of a webhook may be in flight to this URL. Another one than before is unknown. */
-  function room(webhookId: number, url: string): number {
-    const webhook = webhooks.get(webhookId) ?? unknown
-    const known = 'url' in webhook && webhook.url === url ? webhook : null
-    const { pace } = known ?? unknown
+  function room(webhookId: number, receiver: Receiver): number {
+    const known = webhooks.get(webhookId) ?? unknown(receiver)
+    const webhook = known.url === receiver.url ? known : { ...known, pace: firstPace(most) }
+    const { pace } = webhook
     const [own, free] = [webhook.inFlight, total - inFlight]
     const share = Math.floor((free - 2 * own) / 3)
     const least = own === 0 && free > 0 ? 1 : 0
@@ -116,7 +125,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       Math.min(
         paceRoom(pace, own, nowMs()),
         Math.max(share, least),
-        roomBesideSilent(known),
+        roomBesideSilent(webhook),
         mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
         mostUnsettled * total - unsettled,
       ),
@@ -146,8 +155,8 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       return webhook ? shownPace(webhook.pace, nowMs()) : null
     },
 
-    begin(webhookId: number, url: string) {
-      of(webhookId, url)
+    begin(webhookId: number, receiver: Receiver) {
+      of(webhookId, receiver)
       take(webhookId, 1)
     },
 

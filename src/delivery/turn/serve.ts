@@ -50,7 +50,7 @@ export function createServing(options: ServeOptions) {
   const { outbox, membership, tail, places, waker, clockMs, log } = options
   const { holderId } = membership
   const cutOff = new AbortController()
-  const room = ({ id, settings }: Queue) => places.room(id, settings.url)
+  const room = ({ id, settings }: Queue) => places.room(id, settings)
   const machine = createMachine({ clockMs, check: (queue, task) => reader.toCheck(queue, task) })
   const reader = createReader({
     outbox,
@@ -209,7 +209,7 @@ export function createServing(options: ServeOptions) {
 
   function begin(queue: Queue, shipment: Shipment, task: Task | null) {
     const { id, settings } = queue
-    places.begin(id, settings.url)
+    places.begin(id, settings)
     queue.sending++
     underWay++
     for (const id of idsOf(shipment)) queue.underWay.add(id)

@@ -34,14 +34,17 @@ const longestPauseMs = 60_000
 /** Bridges the time until what `Retry-After` asks for stands in the database, where every process sees it. */
 const longestBridgeMs = 2_000
 
-/** The pace of a webhook of which nothing is known. `most` is the greatest limit it may ever have, at least 1. */
-export function firstPace(most: number): Pace {
+/**
+ * The pace of a webhook of which nothing is known, or only that it was failing: then it is asked by one request, as after a pause.
+ * `most` is the greatest limit it may ever have, at least 1.
+ */
+export function firstPace(most: number, isFailing = false): Pace {
   return {
-    limit: Math.min(firstLimit, most),
+    limit: isFailing ? 1 : Math.min(firstLimit, most),
     threshold: most,
     fellAtMs: Number.NEGATIVE_INFINITY,
     answeredAtMs: Number.NEGATIVE_INFINITY,
-    pauses: 0,
+    pauses: isFailing ? 1 : 0,
     pausedUntilMs: Number.NEGATIVE_INFINITY,
   }
 }
