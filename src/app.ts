@@ -3,10 +3,10 @@ import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
 import { createMetrics, type Gauges } from './api/metrics/metrics.ts'
 import { readEntity } from './capture/backfill/read-entity.ts'
-import { createCapture } from './capture/capture.ts'
+import type { Capture } from './capture/capture.ts'
 import { openMappingLost } from './capture/check/mapping-lost.ts'
+import { openReloadable } from './capture/reload.ts'
 import { fieldNames, readCatalogue, untoldPrevious } from './capture/source/catalogue.ts'
-import { withKnownColumns } from './capture/source/columns.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
 import type { Control } from './control/kit/control.ts'
@@ -18,7 +18,7 @@ import { createGuard } from './delivery/sending/guard.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
 import { createDispatcher } from './delivery/turn/dispatcher.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
-import { backfillAs, type EntityMapping } from './domain/mapping/mapping.ts'
+import { backfillAs } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import { keepDays } from './outbox/days/upkeep.ts'
@@ -33,10 +33,14 @@ import { type Service, supervise } from './runtime/service.ts'
 import { shared } from './runtime/shared.ts'
 import { within } from './runtime/within.ts'
 
+type Reloadable = Awaited<ReturnType<typeof openReloadable>>
+
 export type App = {
   /** Where the API listens, or null where this process has no role `api`. */
   readonly url: string | null
   readonly control: Control
+  /** Replaces the mapping while it runs. */
+  readonly mapping: Pick<Reloadable, 'reload' | 'refuse' | 'state'>
   /** Runs until `signal` is aborted, then stops in the reverse order of the start. */
   run(signal: AbortSignal): Promise<void>
   /** Puts away what was opened, for an app that is not run. */
@@ -67,7 +71,6 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   const { connections } = databases
   const { source, sourceOfCallers, appends, queue, outbox, upkeep, captureWaitsFor } = connections
   const { nowMs } = databases.clock
-  const mapping = await withKnownColumns(source, outbox, config)
 
   const { guard, deliver } = openDelivery(config, nowMs, opened)
   const dispatcher = createDispatcher({
@@ -85,13 +88,13 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       for (const { attempt } of settlements) metrics.onAttempt(attempt)
     },
   })
-  const capture = createCapture({
+  const reloadable = await openReloadable({
     source,
     outbox: appends,
     waitsFor: captureWaitsFor,
     slotName,
     publicationName,
-    mapping,
+    mapping: config.mapping,
     nowMs,
     log,
     probeIntervalMs: config.probeIntervalMs,
@@ -100,8 +103,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     },
     onAppended: dispatcher.appended,
   })
+  const { capture, mapping } = reloadable
   const mappingLost = openMappingLost({ source: sourceOfCallers, outbox, slotName, mapping })
-  const parts = { config, databases: connections, mapping, nowMs, capture, dispatcher, mappingLost }
+  const parts = { config, databases: connections, reloadable, nowMs, capture, dispatcher, mappingLost }
   const metrics = createMetrics(() => readGauges(parts))
   const control = openControl(parts, { judgeTarget: guard.judge, deliver })
 
@@ -140,6 +144,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     app: {
       url: bound?.server.url ?? null,
       control,
+      mapping: reloadable,
       async run(signal) {
         try {
           await runServices(services, log, signal)
@@ -155,9 +160,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 type Parts = {
   readonly config: Config
   readonly databases: Connections
-  readonly mapping: readonly EntityMapping[]
+  readonly reloadable: Reloadable
   readonly nowMs: () => number
-  readonly capture: ReturnType<typeof createCapture>
+  readonly capture: Capture
   readonly dispatcher: ReturnType<typeof createDispatcher>
   readonly mappingLost: ReturnType<typeof openMappingLost>
 }
@@ -202,11 +207,12 @@ async function readGauges(parts: Parts): Promise<Gauges> {
 
 /** All that API, pages and commands may ask of the other parts. */
 function openControl(
-  { config, databases, mapping, nowMs, capture, dispatcher, mappingLost }: Parts,
+  { config, databases, reloadable, nowMs, capture, dispatcher, mappingLost }: Parts,
   { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
 ): Control {
   const { outbox, sourceOfCallers } = databases
   const { slotName, roles } = config
+  const { mapping } = reloadable
   const captureState = () => ({
     ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
     slotName,
@@ -215,22 +221,25 @@ function openControl(
   const catalogue = shared(
     1_000,
     () => performance.now(),
-    () => readCatalogue(sourceOfCallers, mapping),
+    () => readCatalogue(sourceOfCallers, mapping()),
   )
   return {
     outbox,
     nowMs,
     sealKey: config.sealKey!,
-    entityTypes: mapping.map(({ entityType }) => entityType),
+    get entityTypes() {
+      return mapping().map(({ entityType }) => entityType)
+    },
     mostAttempts: config.scheduleMs.length + 1,
     slotName,
-    backfillAs: backfillAs(mapping),
-    readUntold: async () => untoldPrevious(await catalogue(), mapping),
+    backfillAs: entityType => backfillAs(mapping())(entityType),
+    readUntold: async () => untoldPrevious(await catalogue(), mapping()),
     readMappingLost: mappingLost,
-    readFields: async () => fieldNames(await catalogue(), mapping),
+    mappingState: () => ({ file: config.mappingFile ?? null, ...reloadable.state() }),
+    readFields: async () => fieldNames(await catalogue(), mapping()),
     judgeTarget,
     async readEntity(entityType, key) {
-      const entity = mapping.find(each => each.entityType === entityType)
+      const entity = mapping().find(each => each.entityType === entityType)
       if (!entity) return null
       return await readEntity(sourceOfCallers, await readCatalogue(sourceOfCallers, [entity]), entity, key)
     },

@@ -226,7 +226,8 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Pr
   })
 }
 
-const usualFile = 'walhook.yaml'
+/** The mapping file where none is named. */
+export const usualFile = 'walhook.yaml'
 
 /** Reads a mapping file; what is wrong with it is added to `problems`. */
 export function readMapping(file: string, problems: Problem[]): readonly EntityMapping[] {

@@ -2,6 +2,7 @@ import { type Health, readHealth } from '../control/status/health.ts'
 import { lagBytes, type Status } from '../control/status/status.ts'
 import { describePageReason } from '../domain/capture/page-failures.ts'
 import { type Finding, findings } from '../domain/shown/findings.ts'
+import { formatProblem } from '../domain/value/problem.ts'
 import { type Html, html, moment } from './kit/html.ts'
 import { original } from './kit/original.ts'
 import { page } from './kit/page.ts'
@@ -61,10 +62,16 @@ function verdict(t: Texts, { findings: found, status }: Health): Html {
 }
 
 /** Why, in the words of whoever found it. */
-function reasonsOf(t: Texts, finding: Finding, { capture, mappingLost, failedBackfills }: Status): Html[] {
+function reasonsOf(
+  t: Texts,
+  finding: Finding,
+  { capture, mapping, mappingLost, failedBackfills }: Status,
+): Html[] {
   if (finding.startsWith('capture_'))
     return capture.reason === null ? [] : [original(t, capture.reason, captureText(t, capture.code))]
   if (finding === 'mapping_lost') return (mappingLost ?? []).map(lost => original(t, lost))
+  if (finding === 'mapping_refused')
+    return (mapping?.refused?.problems ?? []).map(problem => original(t, formatProblem(problem)))
   if (finding !== 'backfill_failed') return []
   return failedBackfills.map(({ id, entityType, reason, code }) =>
     original(

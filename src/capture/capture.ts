@@ -9,19 +9,21 @@ import { createLearner } from './source/learn-catalogue.ts'
 import { currentStall, currentState, enter, enterStarting, openStatus, streamedMs } from './status.ts'
 import { LinkDead } from './stream/stream.ts'
 
-/**
- * The service that reads the slot and fills the outbox. One process at a time streams, which Postgres itself
- * sees to: a slot has one reader. `onStored` is called after each commit to the outbox.
- */
-export function createCapture(options: CaptureOptions): Service & {
+export type Capture = Service & {
   state(): CaptureState
   /** Why nothing is stored although something waits, in words; null: all is well. */
   stall(): string | null
   lastProbe(): string | null
   probeMs(): number | null
-} {
+}
+
+/**
+ * The service that reads the slot and fills the outbox. One process at a time streams, which Postgres itself
+ * sees to: a slot has one reader. `onStored` is called after each commit to the outbox.
+ */
+export function createCapture(options: CaptureOptions, link = newLink()): Capture {
   const status = openStatus(options)
-  const capturing: Capturing = { ...createLearner(options), options, status, link: newLink() }
+  const capturing: Capturing = { ...createLearner(options), options, status, link }
   const stateAfter = createFailures(options)
   return {
     name: 'capture',

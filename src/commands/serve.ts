@@ -5,6 +5,7 @@ import { describeError, type Log, openLog } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { type Command, parseOnce, report, required } from './kit/command.ts'
 import { cutOffProblem } from './kit/cut-off.ts'
+import { reloadOnHangUp } from './kit/reload.ts'
 
 /** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
 const stopWithinMs = 15_000
@@ -13,17 +14,20 @@ const mostStarts = 8
 const startAgainMs = 1_000
 
 export const serve: Command = {
-  usage: `  walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses)`,
+  usage: `  walhook serve                       run capture, delivery and API (WALHOOK_ROLES chooses);
+                                      SIGHUP reloads the mapping file`,
   async run(args, signal) {
     parseOnce({ args })
     const config = required(readConfig(['DATABASE_URL', 'WALHOOK_SECRET_KEY']))
     if (!config) return 1
     const log = openLog(config.logLevel, { entityIds: config.logsEntityIds })
     endWithin(stopWithinMs, signal)
+    using reloads = reloadOnHangUp(config, log)
     const opened = await openPatiently(config, log, signal)
     if (!opened.ok) return report(opened.problems)
     keepHeapSmall()
     log.info('walhook.started', { url: opened.app.url ?? undefined, roles: [...config.roles] })
+    reloads.begin(opened.app)
     await opened.app.run(signal)
     log.info('walhook.stopped')
     return 0

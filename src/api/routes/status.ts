@@ -70,6 +70,24 @@ const statusSchema = z
         description:
           'Mapped tables and columns that the source has dropped. Null where the source does not answer.',
       }),
+    mapping: z
+      .object({
+        file: z.string().nullable(),
+        loaded_at: z.string(),
+        refused: z
+          .object({
+            at: z.string(),
+            reasons: z.array(
+              z.object({ what: z.string(), found: z.string(), code: z.string(), mend: z.string() }),
+            ),
+          })
+          .nullable(),
+      })
+      .optional()
+      .meta({
+        description:
+          'The mapping of the process that answers: its file, since when it is in use, and why the last file that SIGHUP made it read was refused. Null: none was.',
+      }),
     queue: z.object({
       deliveries_waiting: z.int(),
       deliveries_set_aside: z.int().meta({
@@ -119,8 +137,19 @@ const mappingLostCode = 'capture.mapping_lost'
 const lsn = (value: Lsn | null | undefined) =>
   value === null || value === undefined ? null : formatLsn(value)
 
+function mappingJson({ file, loadedAtMs, refused }: NonNullable<Status['mapping']>) {
+  return {
+    file,
+    loaded_at: new Date(loadedAtMs).toISOString(),
+    refused: refused && {
+      at: new Date(refused.atMs).toISOString(),
+      reasons: refused.problems.map(({ what, found, code, mend }) => ({ what, found, code, mend })),
+    },
+  }
+}
+
 function statusJson(status: Status): z.input<typeof statusSchema> {
-  const { capture, position, lastEvent, gaps, resyncs, mappingLost, queue, idsAheadMs } = status
+  const { capture, position, lastEvent, gaps, resyncs, mapping, mappingLost, queue, idsAheadMs } = status
   const { source } = capture
   return {
     capture: {
@@ -168,6 +197,7 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
     })),
     mapping_lost:
       mappingLost?.map(what => ({ what, code: mappingLostCode, mend: mendOf(mappingLostCode) })) ?? null,
+    ...(mapping && { mapping: mappingJson(mapping) }),
     queue: {
       deliveries_waiting: queue.deliveries,
       deliveries_set_aside: queue.setAside,

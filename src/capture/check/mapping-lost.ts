@@ -18,13 +18,14 @@ export function openMappingLost(options: {
   source: Source
   outbox: Outbox
   slotName: string
-  mapping: readonly EntityMapping[]
+  mapping: () => readonly EntityMapping[]
 }): () => Promise<readonly string[] | null> {
-  const { source, outbox, slotName, mapping } = options
+  const { source, outbox, slotName } = options
   const read = shared(
     goodForMs,
     () => performance.now(),
     async () => {
+      const mapping = options.mapping()
       const [catalogue, known] = await Promise.all([
         readCatalogue(source, mapping),
         knownColumns(outbox, slotName),

@@ -5,6 +5,7 @@ import type { ShownPace } from '../../domain/delivery/pace.ts'
 import type { BackfillAction } from '../../domain/event/event.ts'
 import type { Untold } from '../../domain/mapping/untold.ts'
 import type { Reason } from '../../domain/shown/reason.ts'
+import type { Problem } from '../../domain/value/problem.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 import type { Sealed } from '../../domain/webhook/webhook-secrets.ts'
 import type { EarlyRetries } from '../../outbox/aside/early-retries.ts'
@@ -30,6 +31,13 @@ export type CaptureStatus = {
   readonly probeMs: number | null
 }
 
+/** The mapping of this process: since when it is in use, and the last file that was refused since then, with every reason. */
+export type MappingState = {
+  readonly file: string | null
+  readonly loadedAtMs: number
+  readonly refused: { readonly atMs: number; readonly problems: readonly Problem[] } | null
+}
+
 /**
  * What the operations of an admin work with. What other folders do (judging a target, reading the source,
  * sending) is handed over as functions.
@@ -51,6 +59,7 @@ export type Control = {
   readonly readUntold?: () => Promise<Untold>
   /** What the mapping names and the source has dropped, in words; null where the source can't be asked now. */
   readonly readMappingLost?: () => Promise<readonly string[] | null>
+  readonly mappingState?: () => MappingState
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */

@@ -60,6 +60,7 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     hasOpenGap: openGaps.length > 0,
     isResyncing: areToldAnew(openGaps, status.resyncs),
     isMappingLost: (status.mappingLost ?? []).length > 0,
+    isMappingRefused: status.mapping !== null && status.mapping.refused !== null,
     hasFailedBackfill: status.failedBackfills.length > 0,
     deliveriesWaiting: status.queue.deliveries,
     deliveriesDead: status.queue.deadDeliveries,

@@ -7,7 +7,7 @@ import { type QueueDepth, queueDepth } from '../../outbox/reading/queue-total.ts
 import { failedBackfills } from '../../outbox/source/backfills.ts'
 import { type Gap, listGaps } from '../../outbox/source/gaps.ts'
 import { openResyncs } from '../../outbox/source/resyncs.ts'
-import type { CaptureStatus, Control } from '../kit/control.ts'
+import type { CaptureStatus, Control, MappingState } from '../kit/control.ts'
 
 export type { Gap }
 
@@ -22,6 +22,8 @@ export type Status = {
   readonly failedBackfills: readonly Backfill[]
   /** What the mapping names and the source has dropped, in words; null where the source can't be asked now. */
   readonly mappingLost: readonly string[] | null
+  /** Null where nobody says. */
+  readonly mapping: MappingState | null
   readonly queue: QueueDepth
   /** By how much the newest event's id says a later time than it is, in ms: a clock was ahead when it was made. */
   readonly idsAheadMs: number
@@ -52,5 +54,6 @@ export async function readStatus(control: Control): Promise<Status> {
   return {
     ...{ capture, position, lastEvent, gaps, resyncs, mappingLost, queue, idsAheadMs },
     failedBackfills: failed,
+    mapping: control.mappingState?.() ?? null,
   }
 }

@@ -13,6 +13,7 @@ export const findings = {
   gap: 'bad',
   resyncing: 'warn',
   mapping_lost: 'warn',
+  mapping_refused: 'warn',
   backfill_failed: 'warn',
   capture_starting: 'warn',
   capture_lagging: 'warn',
@@ -33,6 +34,8 @@ export function findingsOf(now: {
   readonly isResyncing: boolean
   /** Whether the source has dropped something that the mapping names. */
   readonly isMappingLost: boolean
+  /** Whether the last mapping file that was read anew was refused. */
+  readonly isMappingRefused?: boolean
   readonly hasFailedBackfill: boolean
   readonly deliveriesWaiting: number
   readonly deliveriesDead: number
@@ -47,6 +50,7 @@ export function findingsOf(now: {
     gap: now.hasOpenGap && !isLost && !now.isResyncing,
     resyncing: now.hasOpenGap && !isLost && now.isResyncing,
     mapping_lost: now.isMappingLost,
+    mapping_refused: now.isMappingRefused ?? false,
     backfill_failed: now.hasFailedBackfill,
     capture_starting: now.captureState === 'starting',
     capture_lagging: now.captureState === 'lagging',

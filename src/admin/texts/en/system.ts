@@ -209,6 +209,11 @@ export const system = {
         advice:
           'Everything else is still sent. Create it again, then run “walhook resync --entity”. If it is gone for good, remove it from the mapping and restart walhook.',
       },
+      mapping_refused: {
+        what: 'The new mapping file was refused. The mapping before goes on.',
+        advice:
+          'The reasons are above. Fix the file, then send SIGHUP again. A restart would fail until then.',
+      },
       backfill_failed: {
         what: 'A backfill failed.',
         advice: 'The sentence above says why. Once it is fixed, start it again with “walhook backfill”.',

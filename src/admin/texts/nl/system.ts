@@ -221,6 +221,11 @@ export const system: typeof english = {
         advice:
           'Al het andere wordt nog verstuurd. Maak hem opnieuw aan en voer daarna “walhook resync --entity” uit. Is hij voorgoed weg, haal hem dan uit de mapping en herstart walhook.',
       },
+      mapping_refused: {
+        what: 'Het nieuwe mappingbestand is geweigerd. De vorige mapping blijft gelden.',
+        advice:
+          'De redenen staan hierboven. Verbeter het bestand en stuur opnieuw SIGHUP. Tot dan mislukt een herstart.',
+      },
       backfill_failed: {
         what: 'Een backfill is mislukt.',
         advice:

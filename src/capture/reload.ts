@@ -1,0 +1,95 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { EntityMapping } from '../domain/mapping/mapping.ts'
+import type { Problem } from '../domain/value/problem.ts'
+import { ConnectionRefused } from '../outbox/database/session-settings.ts'
+import { describeError } from '../runtime/log.ts'
+import { type Capture, createCapture } from './capture.ts'
+import type { CaptureOptions } from './capturing.ts'
+import { newLink } from './link.ts'
+import { withKnownColumns } from './source/columns.ts'
+import { preflight } from './source/preflight.ts'
+import { isOfTables } from './source/preflight-verdict.ts'
+import { SourceLocked } from './source/source-locks.ts'
+
+/** Since when the mapping is in use, and the last one that was refused since then. */
+export type MappingState = {
+  readonly loadedAtMs: number
+  readonly refused: { readonly atMs: number; readonly problems: readonly Problem[] } | null
+}
+
+export type Reloaded = 'taken' | 'unchanged' | 'refused'
+
+/**
+ * Capture whose mapping can be replaced while it runs. `mapping` of the options is as the file says; the columns that it began
+ * with are read by `open`.
+ *
+ * A mapping takes effect between two transactions: what is being stored is stored to the end with the one before, or, of a
+ * transaction that is not there whole, not at all. Then the slot is read on from the stored position with the new one, as
+ * after a restart. So a crash at any moment loses nothing: the next start reads the file.
+ */
+export async function openReloadable(options: CaptureOptions) {
+  const { source, outbox, slotName, nowMs } = options
+  let given = options.mapping
+  let mapping = await withKnownColumns(source, outbox, { slotName, mapping: given })
+  let state: MappingState = { loadedAtMs: nowMs(), refused: null }
+  const link = newLink()
+  const captureNow = () => ({ mapping, capture: createCapture({ ...options, mapping }, link) })
+  let running = captureNow()
+  let turn = new AbortController()
+
+  function refuse(problems: readonly Problem[]): Reloaded {
+    state = { ...state, refused: { atMs: nowMs(), problems } }
+    return 'refused'
+  }
+
+  /** Why the source can't be captured with this mapping. */
+  async function judge(next: readonly EntityMapping[]): Promise<readonly Problem[]> {
+    try {
+      const { problems } = await preflight(source, { ...options, mapping: next })
+      return problems.filter(isOfTables)
+    } catch (error) {
+      if (error instanceof SourceLocked || error instanceof ConnectionRefused) return [error.problem]
+      const found = `could not be asked about the mapping: ${describeError(error)}`
+      const mend = 'send SIGHUP again once it answers'
+      return [{ code: 'no_connection', what: 'source database', found, mend }]
+    }
+  }
+
+  const capture: Capture = {
+    name: 'capture',
+    state: () => running.capture.state(),
+    stall: () => running.capture.stall(),
+    lastProbe: () => running.capture.lastProbe(),
+    probeMs: () => running.capture.probeMs(),
+    async run(signal) {
+      do {
+        if (running.mapping !== mapping) running = captureNow()
+        turn = new AbortController()
+        await running.capture.run(AbortSignal.any([signal, turn.signal]))
+      } while (!signal.aborted && running.mapping !== mapping)
+    },
+  }
+
+  return {
+    capture,
+    mapping: () => mapping,
+    state: () => state,
+    /** For a file that is no mapping: the one before goes on. */
+    refuse,
+    /** Judges a mapping against the source; from its acceptance on everything works with it, capture from the next transaction on. */
+    async reload(next: readonly EntityMapping[]): Promise<Reloaded> {
+      if (isDeepStrictEqual(next, given)) {
+        state = { ...state, refused: null }
+        return 'unchanged'
+      }
+      const problems = await judge(next)
+      if (problems.length > 0) return refuse(problems)
+      const known = await withKnownColumns(source, outbox, { slotName, mapping: next })
+      given = next
+      mapping = known
+      state = { loadedAtMs: nowMs(), refused: null }
+      turn.abort()
+      return 'taken'
+    },
+  }
+}

@@ -1,0 +1,55 @@
+import type { App } from '../../app.ts'
+import { type Config, readMapping, usualFile } from '../../config.ts'
+import { formatProblem, type Problem } from '../../domain/value/problem.ts'
+import { describeError, type Log } from '../../runtime/log.ts'
+
+/**
+ * Reads the mapping file anew at each SIGHUP, one after the other: several that come meanwhile are one. What comes before
+ * `begin` waits for it.
+ */
+export function reloadOnHangUp(config: Config, log: Log) {
+  let app: App | null = null
+  let isWanted = false
+  let isBusy = false
+
+  async function work() {
+    if (!app || isBusy) return
+    isBusy = true
+    while (isWanted) {
+      isWanted = false
+      await reloadMapping(app, config, log).catch(error =>
+        log.error('mapping.reload_failed', { reason: describeError(error), note: goesOn }),
+      )
+    }
+    isBusy = false
+  }
+
+  const onHangUp = () => {
+    isWanted = true
+    void work()
+  }
+  process.on('SIGHUP', onHangUp)
+  return {
+    begin(opened: App) {
+      app = opened
+      void work()
+    },
+    [Symbol.dispose]: () => void process.off('SIGHUP', onHangUp),
+  }
+}
+
+const goesOn = 'the mapping before goes on'
+
+async function reloadMapping({ mapping }: App, config: Config, log: Log): Promise<void> {
+  const file = config.mappingFile ?? usualFile
+  const problems: Problem[] = []
+  const read = readMapping(file, problems)
+  const outcome = problems.length > 0 ? mapping.refuse(problems) : await mapping.reload(read)
+  if (outcome === 'taken')
+    log.info('mapping.reloaded', { file, entities: read.map(({ entityType }) => entityType) })
+  else if (outcome === 'unchanged') log.info('mapping.unchanged', { file })
+  else {
+    const reasons = (mapping.state().refused?.problems ?? []).map(formatProblem)
+    log.error('mapping.refused', { file, reasons, note: goesOn })
+  }
+}
