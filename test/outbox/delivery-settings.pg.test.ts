@@ -43,6 +43,7 @@ test('a webhook as delivery needs it', async () => {
       batch: { maxEvents: 10, maxWaitMs: 500 },
       withPrevious: true,
       isActive: true,
+      isFailing: false,
       heldInMs: expect.closeTo(60_000, -5),
       states: [
         { version: 1, isActive: true, triggers: ['user.new', 'user.update'], updateFields: ['user.email'] },
