@@ -8,7 +8,7 @@ export default defineConfig({
   title: 'walhook',
   description: 'Signed webhooks for every committed change in Postgres, read from the write-ahead log',
   srcDir: '..',
-  srcExclude: ['**/node_modules/**', 'src/**', 'playground/**', 'data/**', 'dist/**', 'docker/**'],
+  srcExclude: ['**/node_modules/**', 'src/**', 'playground/**', 'data/**', 'dist/**', 'docker/**', 'ops/**'],
   rewrites: { 'README.md': 'index.md' },
   outDir: './.vitepress/dist',
   cacheDir: './.vitepress/cache',
@@ -31,6 +31,7 @@ export default defineConfig({
         items: pages(
           'guide',
           ['Install', 'install'],
+          ['Kubernetes', 'kubernetes'],
           ['Mapping', 'mapping'],
           ['Pages for admins', 'pages'],
           ['Receiving webhooks', 'receiving'],

@@ -1,0 +1,225 @@
+{{- define "walhook.name" -}}
+{{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "walhook.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "walhook.name" .) .Release.Name -}}
+{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name (include "walhook.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end -}}
+{{- end }}
+
+{{- define "walhook.selector" -}}
+app.kubernetes.io/name: {{ include "walhook.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "walhook.labels" -}}
+{{ include "walhook.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "walhook.image" -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end }}
+
+{{- define "walhook.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* The environment of every container of a pod: secrets by reference, the rest as it is. */}}
+{{- define "walhook.env" }}
+{{- $secret := .Values.existingSecret }}
+{{- range $name := list "DATABASE_URL" "WALHOOK_SECRET_KEY" }}
+- name: {{ $name }}
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $name }} } }
+{{- end }}
+{{- range $name := list "OUTBOX_DATABASE_URL" "WALHOOK_SECRET_KEY_OLD" "WALHOOK_ADMIN_TOKEN" "WALHOOK_PROXY" }}
+- name: {{ $name }}
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $name }}, optional: true } }
+{{- end }}
+{{- if .Values.mapping }}
+- name: WALHOOK_CONFIG
+  value: /etc/walhook/walhook.yaml
+{{- end }}
+{{- range $name, $value := .Values.config }}
+- name: {{ $name }}
+  value: {{ $value | toString | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "walhook.mounts" -}}
+{{- if .Values.mapping }}
+volumeMounts:
+  - { name: mapping, mountPath: /etc/walhook, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{/* A Deployment. Takes a dict: root, name, component, replicas, roles. */}}
+{{- define "walhook.deployment" -}}
+{{- $root := .root -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "walhook.labels" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  replicas: {{ .replicas }}
+  strategy:
+    type: RollingUpdate
+    rollingUpdate: { maxSurge: 1, maxUnavailable: 0 }
+  selector:
+    matchLabels:
+      {{- include "walhook.selector" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ .component }}
+  template:
+    metadata:
+      labels:
+        {{- include "walhook.labels" $root | nindent 8 }}
+        app.kubernetes.io/component: {{ .component }}
+      annotations:
+        # A changed mapping starts new pods.
+        checksum/mapping: {{ $root.Values.mapping | sha256sum }}
+        {{- with $root.Values.podAnnotations }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+    spec:
+      serviceAccountName: {{ include "walhook.fullname" $root }}
+      automountServiceAccountToken: false
+      # Requests in flight have 5 s to end.
+      terminationGracePeriodSeconds: 30
+      {{- with $root.Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 65532
+        runAsGroup: 65532
+        seccompProfile: { type: RuntimeDefault }
+      {{- if $root.Values.migration.enabled }}
+      initContainers:
+        - name: migrate
+          image: {{ include "walhook.image" $root }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          args: [migrate]
+          env:
+            {{- include "walhook.env" $root | trim | nindent 12 }}
+          {{- with include "walhook.mounts" $root | trim }}
+          {{- . | nindent 10 }}
+          {{- end }}
+          securityContext:
+            {{- include "walhook.securityContext" $root | nindent 12 }}
+          resources:
+            {{- toYaml $root.Values.resources | nindent 12 }}
+      {{- end }}
+      containers:
+        - name: walhook
+          image: {{ include "walhook.image" $root }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          args: [serve]
+          env:
+            - { name: PORT, value: "8080" }
+            - { name: WALHOOK_ROLES, value: {{ .roles | quote }} }
+            {{- include "walhook.env" $root | trim | nindent 12 }}
+          ports:
+            - { name: http, containerPort: 8080 }
+          # Restarting brings neither a database nor a slot back: only a process that does not answer is restarted.
+          livenessProbe:
+            httpGet: { path: /livez, port: http }
+            periodSeconds: 10
+            timeoutSeconds: 5
+            failureThreshold: 6
+          readinessProbe:
+            httpGet: { path: /readyz, port: http }
+            periodSeconds: 5
+            timeoutSeconds: 5
+          startupProbe:
+            httpGet: { path: /livez, port: http }
+            periodSeconds: 2
+            failureThreshold: 150
+          {{- with include "walhook.mounts" $root | trim }}
+          {{- . | nindent 10 }}
+          {{- end }}
+          securityContext:
+            {{- include "walhook.securityContext" $root | nindent 12 }}
+          resources:
+            {{- toYaml $root.Values.resources | nindent 12 }}
+      {{- if $root.Values.mapping }}
+      volumes:
+        - name: mapping
+          configMap: { name: {{ include "walhook.fullname" $root }} }
+      {{- end }}
+      {{- with $root.Values.nodeSelector }}
+      nodeSelector:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $root.Values.tolerations }}
+      tolerations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- if $root.Values.affinity }}
+      affinity:
+        {{- toYaml $root.Values.affinity | nindent 8 }}
+      {{- else }}
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              {{- include "walhook.selector" $root | nindent 14 }}
+              app.kubernetes.io/component: {{ .component }}
+      {{- end }}
+{{- end }}
+
+{{/* A Service of the pods of a component. Takes a dict: root, name, component, type, port, publishNotReady. */}}
+{{- define "walhook.service" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "walhook.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+  {{- with .annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ .type }}
+  {{- if .publishNotReady }}
+  # A pod whose capture is blocked is not ready, and its pages say why: they stay reachable.
+  publishNotReadyAddresses: true
+  {{- end }}
+  ports:
+    - { name: http, port: {{ .port }}, targetPort: http }
+  selector:
+    {{- include "walhook.selector" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Takes a dict: root, name, component. */}}
+{{- define "walhook.budget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "walhook.labels" .root | nindent 4 }}
+spec:
+  maxUnavailable: {{ .root.Values.podDisruptionBudget.maxUnavailable }}
+  selector:
+    matchLabels:
+      {{- include "walhook.selector" .root | nindent 6 }}
+      app.kubernetes.io/component: {{ .component }}
+{{- end }}
