@@ -1,0 +1,65 @@
+import { exec, spawnSync } from 'node:child_process'
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import packageJson from '../../package.json' with { type: 'json' }
+
+const root = join(import.meta.dirname, '..', '..')
+const read = (file: string) => readFile(join(root, 'docker', file), 'utf8')
+
+test('the image says what it is, is not root, and tells how it is', async () => {
+  const dockerfile = await read('Dockerfile')
+  for (const label of ['title', 'description', 'licenses', 'version', 'revision', 'base.name'])
+    expect(dockerfile).toMatch(new RegExp(`org\\.opencontainers\\.image\\.${label}="[^"]+"`))
+  expect(dockerfile).toMatch(/^USER [1-9]\d*:[1-9]\d*$/m)
+  expect(dockerfile).toMatch(/^HEALTHCHECK .*\n +CMD .*\/readyz/m)
+})
+
+test('every file that builds or starts the image names the version of the package', async () => {
+  const { version } = packageJson
+  expect(await read('bake.hcl')).toContain(`variable "VERSION" {\n  default = "${version}"`)
+  const { 'x-walhook': service } = parse(await read('compose.yaml'), { merge: true })
+  expect(service).toMatchObject({
+    image: `\${WALHOOK_IMAGE:-walhook:${version}}`,
+    build: { args: { VERSION: version } },
+    read_only: true,
+    cap_drop: ['ALL'],
+    security_opt: ['no-new-privileges:true'],
+  })
+})
+
+test('the SBOM that the image is built with lists every package that is in it, and no other', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'walhook-sbom-'))
+  const dockerfile = await read('Dockerfile')
+  const stage = dockerfile.slice(0, dockerfile.lastIndexOf('\nFROM '))
+  for (const file of ['package.json', 'package-lock.json', '.npmrc'])
+    await copyFile(join(root, file), join(folder, file))
+  for (const [, command] of stage.matchAll(/^RUN (.*)$/gm))
+    await promisify(exec)(command!.replace('&& npm cache clean --force', '--prefer-offline'), { cwd: folder })
+  const sbom = JSON.parse(await readFile(join(folder, 'sbom.cdx.json'), 'utf8'))
+  expect(sbom).toMatchObject({
+    bomFormat: 'CycloneDX',
+    metadata: { component: { version: packageJson.version } },
+  })
+  const purls: string[] = sbom.components.map(({ purl }: { purl: string }) => decodeURIComponent(purl))
+  for (const [name, version] of Object.entries(packageJson.dependencies))
+    expect(purls).toContain(`pkg:npm/${name}@${version}`)
+  const installed = JSON.parse(await readFile(join(folder, 'node_modules', '.package-lock.json'), 'utf8'))
+  expect(purls).toHaveLength(Object.keys(installed.packages).length)
+  await rm(folder, { recursive: true })
+}, 60_000)
+
+const noBake = spawnSync('docker', ['buildx', 'version']).status !== 0
+test.skipIf(noBake)('buildx reads the bake file: two platforms, an SBOM and provenance', () => {
+  const ran = spawnSync('docker', ['buildx', 'bake', '-f', 'docker/bake.hcl', '--print'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  expect(ran.status, ran.stderr).toBe(0)
+  const { walhook } = JSON.parse(ran.stdout).target
+  expect(walhook.platforms).toEqual(['linux/amd64', 'linux/arm64'])
+  expect(JSON.stringify(walhook.attest)).toMatch(/provenance.*sbom/)
+})
