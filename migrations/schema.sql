@@ -2,6 +2,100 @@
 
 create sequence walhook.time_id_counter minvalue 0 maxvalue 1048575 cache 32 cycle;
 
+CREATE OR REPLACE FUNCTION walhook.is_one_of(wanted jsonb, value jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+AS $function$
+  select case jsonb_typeof(value)
+    when 'object' then false
+    when 'array' then exists (
+      select from jsonb_array_elements(value) item where jsonb_typeof(item) not in ('object', 'array') and wanted @> item)
+    else wanted @> value
+  end
+$function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.json_fields(doc text, part text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+begin
+  return case when part is null then doc::jsonb else doc::jsonb -> part end;
+exception when others then
+  if part is not null then
+    doc := (select value from walhook.json_parts(doc) where name = part limit 1);
+  end if;
+  return (select jsonb_object_agg(name, walhook.json_value(value)) from walhook.json_parts(doc));
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.json_parts(doc text)
+ RETURNS TABLE(name text, value text)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+AS $function$
+declare
+  token text;
+  depth integer := 0;
+  is_object boolean;
+  part_name text;
+  part text := '';
+begin
+  for token in
+    select m[1] from regexp_matches(doc, '("(?:[^"\\]|\\.)*"|[^][{}",:\s]+|[][{},:])', 'g') m
+  loop
+    if depth = 0 then
+      is_object := token = '{';
+      depth := 1;
+    elsif depth = 1 and token in (',', '}', ']') then
+      if part <> '' then
+        name := part_name;
+        value := part;
+        return next;
+      end if;
+      part := '';
+      part_name := null;
+      if token <> ',' then
+        return;
+      end if;
+    elsif depth = 1 and is_object and part_name is null then
+      begin
+        part_name := token::jsonb #>> '{}';
+      exception when others then
+        part_name := token;
+      end;
+    elsif depth = 1 and is_object and part = '' and token = ':' then
+      null;
+    else
+      part := part || token;
+      if token in ('{', '[') then
+        depth := depth + 1;
+      elsif token in ('}', ']') then
+        depth := depth - 1;
+      end if;
+    end if;
+  end loop;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook."json_value"(doc text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+AS $function$
+begin
+  return doc::jsonb;
+exception when others then
+  if doc like '[%' then
+    return (select coalesce(jsonb_agg(case when value ~ '^[\[{]' then '{}' else walhook.json_value(value) end), '[]')
+            from walhook.json_parts(doc));
+  end if;
+  return '{}';
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION walhook.new_time_id()
  RETURNS bigint
  LANGUAGE sql
@@ -63,11 +157,14 @@ CREATE OR REPLACE FUNCTION walhook.note_webhook_state()
 AS $function$
 begin
   delete from walhook.webhook_states where webhook_id = new.id and version = new.changed_in_version;
-  insert into walhook.webhook_states (webhook_id, version, is_active, disabled_reason, triggers, update_fields)
-  values (new.id, new.changed_in_version, new.is_active, new.disabled_reason, new.triggers, new.update_fields)
+  insert into walhook.webhook_states
+    (webhook_id, version, is_active, disabled_reason, triggers, update_fields, filter, filter_entering, filter_leaving)
+  values (new.id, new.changed_in_version, new.is_active, new.disabled_reason, new.triggers, new.update_fields,
+          new.filter, new.filter_entering, new.filter_leaving)
   on conflict (webhook_id, since) do update
     set version = excluded.version, is_active = excluded.is_active, disabled_reason = excluded.disabled_reason,
-        triggers = excluded.triggers, update_fields = excluded.update_fields;
+        triggers = excluded.triggers, update_fields = excluded.update_fields, filter = excluded.filter,
+        filter_entering = excluded.filter_entering, filter_leaving = excluded.filter_leaving;
   return null;
 end $function$
 ;
@@ -88,6 +185,60 @@ begin
   hash := (hash * 73244475) & 4294967295;
   hash := hash # (hash >> 16);
   return hash % 12;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.through_filter(filter jsonb, entering text, leaving text, has_wanted_field boolean, entity_type text, action_type text, body text, previous text, changed text[], omitted text[])
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE
+AS $function$
+declare
+  after jsonb;
+  before jsonb;
+  field record;
+  now_value jsonb;
+  is_unknown boolean;
+  matches boolean;
+  does_match boolean := true;
+  did_match boolean := true;
+begin
+  if action_type = 'delete' then
+    return 'delete';
+  end if;
+  after := coalesce(walhook.json_fields(body, 'result'), '{}');
+  before := coalesce(walhook.json_fields(previous, null), '{}');
+  for field in
+    select substr(key, length(entity_type) + 2) as name,
+           case jsonb_typeof(value) when 'array' then value else jsonb_build_array(value) end as wanted
+    from jsonb_each(filter) where split_part(key, '.', 1) = entity_type
+  loop
+    now_value := after -> field.name;
+    is_unknown := now_value is null and coalesce(field.name = any (omitted), false);
+    matches := is_unknown or coalesce(walhook.is_one_of(field.wanted, now_value), false);
+    does_match := does_match and matches;
+    if before ? field.name then
+      if not walhook.is_one_of(field.wanted, before -> field.name) then
+        did_match := false;
+      end if;
+    elsif now_value is null and not is_unknown then
+      did_match := false;
+    elsif changed is not null and not field.name = any (changed) and not is_unknown then
+      if not matches then
+        did_match := false;
+      end if;
+    elsif did_match then
+      did_match := null;
+    end if;
+  end loop;
+  if action_type = 'new' then
+    return case when does_match then 'new' end;
+  elsif does_match then
+    return case when not did_match then entering when did_match is null or has_wanted_field then 'update' end;
+  elsif did_match then
+    return nullif(leaving, 'nothing');
+  end if;
+  return case when did_match is null and leaving = 'delete' then 'delete' end;
 end $function$
 ;
 
@@ -241,6 +392,7 @@ create table walhook.deliveries (
   share smallint not null,
   due_at timestamp with time zone not null,
   taken_by integer,
+  as_delete boolean default false not null,
   PRIMARY KEY (webhook_id, entity_type, entity_id, event_id),
   CHECK ((attempts >= 0))
 ) with (fillfactor=90, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=1, autovacuum_analyze_scale_factor=0.2);
@@ -530,6 +682,9 @@ create table walhook.webhook_states (
   triggers text[] not null,
   update_fields text[],
   version integer,
+  filter jsonb,
+  filter_entering text default 'update'::text not null,
+  filter_leaving text default 'nothing'::text not null,
   PRIMARY KEY (webhook_id, since),
   FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE
 );
@@ -565,6 +720,9 @@ create table walhook.webhooks (
   client_identity text,
   client_certificate jsonb,
   changed_in_version integer default 0 not null,
+  filter jsonb,
+  filter_entering text default 'update'::text not null,
+  filter_leaving text default 'nothing'::text not null,
   PRIMARY KEY (id),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
@@ -575,12 +733,15 @@ create table walhook.webhooks (
   CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
   CHECK (((failed_for_ms IS NULL) = (failed_at IS NULL))),
   CHECK (((headers IS NULL) = (cardinality(header_names) = 0))),
+  CHECK (((jsonb_typeof(filter) = 'object'::text) AND (filter <> '{}'::jsonb))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
   CHECK (((previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),
   CHECK ((array_position(header_names, NULL::text) IS NULL)),
   CHECK ((client_identity ~~ 'v1:%'::text)),
   CHECK ((failed_for_ms >= 0)),
+  CHECK ((filter_entering = ANY (ARRAY['update'::text, 'new'::text]))),
+  CHECK ((filter_leaving = ANY (ARRAY['nothing'::text, 'update'::text, 'delete'::text]))),
   CHECK ((headers ~~ 'v1:%'::text)),
   CHECK ((log_bodies = ANY (ARRAY['all'::text, 'failed'::text, 'none'::text]))),
   CHECK ((mode = ANY (ARRAY['every'::text, 'latest'::text]))),
@@ -640,9 +801,9 @@ CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, enti
 
 CREATE UNIQUE INDEX webhook_states_by_version ON walhook.webhook_states USING btree (webhook_id, version) WHERE (version IS NOT NULL);
 
-CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields))) EXECUTE FUNCTION walhook.note_webhook_state();
+CREATE TRIGGER note_changed_state AFTER UPDATE ON walhook.webhooks FOR EACH ROW WHEN ((((((((old.is_active IS DISTINCT FROM new.is_active) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields)) OR (old.filter IS DISTINCT FROM new.filter)) OR (old.filter_entering IS DISTINCT FROM new.filter_entering)) OR (old.filter_leaving IS DISTINCT FROM new.filter_leaving))) EXECUTE FUNCTION walhook.note_webhook_state();
 
-CREATE TRIGGER note_changed_webhook BEFORE UPDATE ON walhook.webhooks FOR EACH ROW WHEN (((((((((((((((((old.url IS DISTINCT FROM new.url) OR (old.secret IS DISTINCT FROM new.secret)) OR (old.previous_secret IS DISTINCT FROM new.previous_secret)) OR (old.previous_secret_expires_at IS DISTINCT FROM new.previous_secret_expires_at)) OR (old.headers IS DISTINCT FROM new.headers)) OR (old.client_identity IS DISTINCT FROM new.client_identity)) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.batch_max_events IS DISTINCT FROM new.batch_max_events)) OR (old.batch_max_wait_ms IS DISTINCT FROM new.batch_max_wait_ms)) OR (old.previous IS DISTINCT FROM new.previous)) OR (old.is_active IS DISTINCT FROM new.is_active)) OR (old.disabled_at IS DISTINCT FROM new.disabled_at)) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields)) OR (old.held_until IS DISTINCT FROM new.held_until))) EXECUTE FUNCTION walhook.note_change_of_webhook();
+CREATE TRIGGER note_changed_webhook BEFORE UPDATE ON walhook.webhooks FOR EACH ROW WHEN ((((((((((((((((((((old.url IS DISTINCT FROM new.url) OR (old.secret IS DISTINCT FROM new.secret)) OR (old.previous_secret IS DISTINCT FROM new.previous_secret)) OR (old.previous_secret_expires_at IS DISTINCT FROM new.previous_secret_expires_at)) OR (old.headers IS DISTINCT FROM new.headers)) OR (old.client_identity IS DISTINCT FROM new.client_identity)) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.batch_max_events IS DISTINCT FROM new.batch_max_events)) OR (old.batch_max_wait_ms IS DISTINCT FROM new.batch_max_wait_ms)) OR (old.previous IS DISTINCT FROM new.previous)) OR (old.is_active IS DISTINCT FROM new.is_active)) OR (old.disabled_at IS DISTINCT FROM new.disabled_at)) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields)) OR (old.filter IS DISTINCT FROM new.filter)) OR (old.filter_entering IS DISTINCT FROM new.filter_entering)) OR (old.filter_leaving IS DISTINCT FROM new.filter_leaving)) OR (old.held_until IS DISTINCT FROM new.held_until))) EXECUTE FUNCTION walhook.note_change_of_webhook();
 
 CREATE TRIGGER note_deleted_webhook AFTER DELETE ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_deleted_webhook();
 

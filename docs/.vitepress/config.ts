@@ -36,6 +36,7 @@ export default defineConfig({
           ['Pages for admins', 'pages'],
           ['Receiving webhooks', 'receiving'],
           ['The command line', 'command-line'],
+          ['Filters', 'filters'],
           ['Operating', 'operating'],
           ['Sizing', 'sizing'],
           ['Managed Postgres', 'managed-postgres'],

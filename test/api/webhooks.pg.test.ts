@@ -27,6 +27,9 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
     is_active: true,
     previous: false,
     update_fields: null,
+    filter: null,
+    filter_entering: 'update',
+    filter_leaving: 'nothing',
     mode: 'every',
     log_bodies: 'all',
     batch: null,
@@ -443,4 +446,88 @@ test('what a webhook asks for and the tables do not give is said in the answer: 
   // What can't be asked is not in the way.
   Object.assign(at.control, { readUntold: () => Promise.reject(new Error('no answer')) })
   expect((await at.call('PATCH', `/api/webhooks/${made.id}`, { triggers })).status).toBe(200)
+})
+
+test('a filter is set, read, changed and taken away, and is in the audit', async () => {
+  const filter = { 'user.companies': 5, 'user.email': ['a@b.c', null, true] }
+  const triggers = ['user.new', 'user.update', 'user.delete']
+  const made = await create({ triggers, filter, filter_entering: 'new', filter_leaving: 'delete' })
+  expect(made).toMatchObject({ filter, filter_entering: 'new', filter_leaving: 'delete' })
+  const path = `/api/webhooks/${made.id}`
+  expect((await at.call('GET', path)).json).toMatchObject({ filter, filter_leaving: 'delete' })
+  const other = { 'user.companies': [7] }
+  expect((await at.call('PATCH', path, { filter: other })).json).toMatchObject({
+    filter: other,
+    filter_entering: 'new',
+    filter_leaving: 'delete',
+  })
+  expect((await at.call('PATCH', path, { filter: null, triggers: ['user.new'] })).json).toMatchObject({
+    filter: null,
+  })
+  const { data } = (await at.call('GET', `/api/audit?webhook_id=${made.id}`)).json
+  expect(data[0].changes.filter).toEqual({ from: other, to: null })
+})
+
+test('what is wrong with a filter is told all at once, each at its place', async () => {
+  const wrong = await at.call('POST', '/api/webhooks', {
+    ...wanted,
+    filter: {
+      'user.emial': 5,
+      'user.email': ['a', 'b\0', '\ud800', 2 ** 53],
+      'user.id': [],
+      'company.name': 'x'.repeat(1_001),
+      people: 1,
+      'user.a/b~c': null,
+    },
+    filter_entering: 'new',
+    filter_leaving: 'update',
+  })
+  expect(wrong.status).toBe(422)
+  const pointers = wrong.json.errors.map(({ pointer }: { pointer: string }) => pointer)
+  expect(pointers.toSorted()).toEqual(
+    [
+      ...['/filter/user.emial', '/filter/user.email/1', '/filter/user.email/2', '/filter/user.email/3'],
+      ...[
+        '/filter/user.id',
+        '/filter/company.name',
+        '/filter/people',
+        '/filter/user.a~1b~0c',
+        '/filter_leaving',
+      ],
+    ].toSorted(),
+  )
+  const said = JSON.stringify(wrong.json.errors)
+  for (const part of ['Did you mean user.email?', 'is empty', 'beyond 9007199254740991', 'Add user.update'])
+    expect(said).toContain(part)
+  const types = await at.call('POST', '/api/webhooks', {
+    ...wanted,
+    ...{ filter: { 'user.email': { a: 1 } }, filter_leaving: 'gone' },
+  })
+  expect(types.json.errors).toEqual([
+    expect.objectContaining({
+      pointer: '/filter/user.email',
+      detail: expect.stringContaining('must be a text'),
+    }),
+    expect.objectContaining({ pointer: '/filter_leaving' }),
+  ])
+  expect((await at.call('POST', '/api/webhooks', { ...wanted, filter: {} })).json.errors).toEqual([
+    { pointer: '/filter', detail: 'filter: must name at least one field; null for no filter' },
+  ])
+})
+
+test('what a filter tells needs its trigger, also where a change takes that away', async () => {
+  const filter = { 'user.email': 'a' }
+  const triggers = ['user.update', 'user.delete']
+  const { id } = await create({ triggers, filter, filter_leaving: 'delete' })
+  const changed = await at.call('PATCH', `/api/webhooks/${id}`, { triggers: ['user.update'] })
+  expect([changed.status, changed.json.errors]).toEqual([
+    422,
+    [
+      expect.objectContaining({
+        pointer: '/filter_leaving',
+        detail: expect.stringContaining('Add user.delete'),
+      }),
+    ],
+  ])
+  expect((await at.call('PATCH', `/api/webhooks/${id}`, { filter_entering: 'new' })).status).toBe(422)
 })

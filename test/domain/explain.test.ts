@@ -295,3 +295,32 @@ test('what it waits for and behind which event is also a value', () => {
 test('no state is named twice', () => {
   expect(new Set(explainStates).size).toBe(explainStates.length)
 })
+
+test('what a filter excludes is said with the value that does not match', () => {
+  const filtered = { ...wants, filter: { 'user.company_id': 5, 'user.gender': ['man', null] } }
+  const of = (result: object, rest: object = {}, facts_: object = {}) =>
+    explain({
+      ...facts,
+      ...facts_,
+      event: { ...facts.event, body: JSON.stringify({ entity_id: 1, result }), ...rest },
+      stateThen: { ...filtered, ...rest },
+    })
+  expect(of({ company_id: 7, gender: 'man' })).toMatchObject({
+    state: 'filtered',
+    sentence: 'Not sent: user.company_id is 7, and the filter wants 5.',
+  })
+  expect(of({ company_id: 5, gender: 'x' }).sentence).toBe(
+    'Not sent: user.gender is "x", and the filter wants "man" or null.',
+  )
+  expect(of({ gender: 'man' }).sentence).toContain('user.company_id is not in the event')
+  const left = { previous: '{"company_id":5}', changed: ['company_id'] }
+  expect(of({ company_id: 7, gender: null }, left).sentence).toContain('It matched before')
+  expect(of({ company_id: 7, gender: null }, { ...left, filterLeaving: 'delete' })).toMatchObject({
+    state: 'not_subscribed',
+    sentence: 'Not sent: the webhook did not ask for user.delete.',
+  })
+  expect(of({ company_id: 5, gender: null }).state).toBe('unknown')
+  expect(of({ company_id: 5, gender: null }, { updateFields: ['user.x'], changed: ['email'] }).state).toBe(
+    'no_wanted_field',
+  )
+})

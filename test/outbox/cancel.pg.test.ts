@@ -223,7 +223,7 @@ test('what was about to be set aside when it was cancelled, or forgotten, is not
   const ids = await at.append('user 1 new', 'user 1 update', 'user 2 new', 'user 2 update')
   const asideOf = (eventId: bigint, entityId: string, attempts = 0) => ({
     ...{ webhookId, share: shareOf('user', entityId), entityType: 'user', entityId, eventId, attempts },
-    ...{ withPrevious: false, asNew: false, dueInMs: null, takenBy: null },
+    ...{ withPrevious: false, asNew: false, asDelete: false, dueInMs: null, takenBy: null },
   })
   await cancel(at, { ...everything, webhookId, entity: user('1'), eventId: ids[0]! })
   await at.outbox.pool.query('delete from walhook.events where id = $1', [ids[2]])

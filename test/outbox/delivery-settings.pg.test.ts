@@ -46,7 +46,13 @@ test('a webhook as delivery needs it', async () => {
       isFailing: false,
       heldInMs: expect.closeTo(60_000, -5),
       states: [
-        { version: 1, isActive: true, triggers: ['user.new', 'user.update'], updateFields: ['user.email'] },
+        {
+          version: 1,
+          isActive: true,
+          triggers: ['user.new', 'user.update'],
+          updateFields: ['user.email'],
+          filter: null,
+        },
       ],
       skips: [],
     },
@@ -66,6 +72,9 @@ const matters: [string, string][] = [
   ['disabled_at', `now(), disabled_reason = 'gone'`],
   ['triggers', `'{user.delete}'`],
   ['update_fields', `'{user.email}'`],
+  ['filter', `'{"user.company_id": 5}'`],
+  ['filter_entering', `'new'`],
+  ['filter_leaving', `'delete'`],
   ['held_until', 'now()'],
   ['previous_secret', `'v1:p', previous_secret_expires_at = now()`],
 ]

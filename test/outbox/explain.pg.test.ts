@@ -252,3 +252,13 @@ test('all of a batch is in flight together', async () => {
     until: expect.any(Date),
   })
 })
+
+test('what the filter of that time excluded', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser, true, { filter: { 'user.company_id': 5 } })
+  const [eventId] = await at.append('user 1 update')
+  await at.outbox.pool.query(`update walhook.events set body = '{"entity_id":1,"result":{"company_id":7}}'`)
+  expect(await states(at, eventId!)).toEqual({ [webhookId]: 'filtered' })
+  await updateWebhook(at.outbox, webhookId, { filter: null })
+  expect(await states(at, eventId!)).toEqual({ [webhookId]: 'filtered' })
+})

@@ -32,7 +32,7 @@ async function readLatest(at: TestOutbox, webhookId: number, after: bigint, coun
     ...{ webhookId, shares: allShares, after },
     ...{ scan: count, maxBytes: 1_000_000 },
   })
-  const form = { attempts: 0, isManual: false, asNew: false, withPrevious: false }
+  const form = { attempts: 0, isManual: false, asNew: false, asDelete: false, withPrevious: false }
   const judged = await latestOf(at.outbox, {
     webhookId,
     holderId: await holderOf(at),

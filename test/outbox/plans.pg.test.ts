@@ -144,6 +144,7 @@ const streamed = (webhookId: number, entityId: string): Delivery => ({
   isManual: false,
   actionType: 'update',
   asNew: false,
+  asDelete: false,
   withPrevious: false,
   body: '{}',
 })

@@ -68,7 +68,14 @@ test.each(['rows', 'batches'] as const)('or was delivered by it (%s)', async kin
     await at.outbox.pool.query('select * from walhook.events where id = $1', [first])
   ).rows.map(row => ({
     ...{ webhookId, share: row.share, entityType: row.entity_type, entityId: row.entity_id, eventId: first },
-    ...{ attempts: 0, isManual: false, actionType: 'new' as const, asNew: false, withPrevious: false },
+    ...{
+      attempts: 0,
+      isManual: false,
+      actionType: 'new' as const,
+      asNew: false,
+      asDelete: false,
+      withPrevious: false,
+    },
     body: row.body,
   }))
   const settlement = settlementOf(delivery!)

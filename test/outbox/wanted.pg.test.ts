@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { shareOf } from '../../src/domain/delivery/share.ts'
-import type { ActionType } from '../../src/domain/event/event.ts'
-import { wants } from '../../src/domain/event/wanted.ts'
-import { stateAt, wants as wantsInSql } from '../../src/outbox/log/wanted.ts'
+import { type ActionType, writeBody } from '../../src/domain/event/event.ts'
+import { enteringForms, leavingForms } from '../../src/domain/event/filter.ts'
+import { toldAs } from '../../src/domain/event/wanted.ts'
+import { stateAt, toldAs as toldAsInSql, wants as wantsInSql } from '../../src/outbox/log/wanted.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 const entityTypes = ['user', 'company', 'us']
@@ -11,9 +12,59 @@ const fields = ['email', 'name', 'a.b', '']
 const triggers = entityTypes.flatMap(type => ['new', 'update', 'delete'].map(action => `${type}.${action}`))
 const maybe = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: null })
 
+/** Texts of JSON, some of which jsonb refuses: a column of type json may hold them. */
+const scalars = [
+  ...[
+    '5',
+    '5.0',
+    '-0',
+    '0',
+    '0.5e1',
+    '50',
+    '5E-1',
+    '0.5',
+    '"5"',
+    '""',
+    '"man"',
+    '"m\\u0061n"',
+    '"\\u0000"',
+    '"\\ud800"',
+  ],
+  ...[
+    'true',
+    'false',
+    'null',
+    '"null"',
+    '1e400000',
+    '9007199254740993',
+    '"a \\"quoted\\" \\\\"',
+    '"result"',
+    '"{5,"',
+  ],
+]
+const scalar = fc.constantFrom(...scalars)
+const json = fc.letrec<{ value: string }>(tie => ({
+  value: fc.oneof(
+    { weight: 4, arbitrary: scalar },
+    fc.array(tie('value'), { maxLength: 3 }).map(items => `[${items.join(' , ')}]`),
+    fc.tuple(scalar, scalar).map(([a, b]) => `{ "result" : ${a}, "x":[${b}]}`),
+  ),
+})).value
+const filterValue = fc.constantFrom(5, 0, 0.5, 50, '5', 'man', '', 'null', 'a "quoted" \\', true, false, null)
+const filterFields = fc.dictionary(
+  fc.tuple(fc.constantFrom(...entityTypes), fc.constantFrom(...fields)).map(parts => parts.join('.')),
+  fc.oneof(filterValue, fc.array(filterValue, { minLength: 1, maxLength: 4 })),
+  { minKeys: 1, maxKeys: 2 },
+)
+const filter = fc.record({
+  fields: filterFields,
+  entering: fc.constantFrom(...enteringForms),
+  leaving: fc.constantFrom(...leavingForms),
+})
+
 const state = fc.record({
   version: fc.integer({ min: 0, max: 9 }),
-  isActive: fc.boolean(),
+  isActive: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, fc.constant(false)),
   triggers: fc.uniqueArray(fc.constantFrom(...triggers), { minLength: 1 }),
   updateFields: maybe(
     fc.uniqueArray(
@@ -23,21 +74,33 @@ const state = fc.record({
       },
     ),
   ),
+  filter: maybe(filter),
 })
-const event = fc.record({
-  entityType: fc.constantFrom(...entityTypes),
-  actionType: fc.constantFrom<ActionType>('new', 'update', 'delete'),
-  changed: maybe(fc.uniqueArray(fc.constantFrom(...fields))),
-  webhooksVersion: fc.integer({ min: 0, max: 10 }),
-  onlyWebhookId: maybe(fc.integer({ min: 1, max: 2 })),
-})
+const objectOf = (members: readonly (readonly [string, string])[]) =>
+  `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(', ')}}`
+const members = fc.array(fc.tuple(fc.constantFrom(...fields), fc.oneof(scalar, json)), { maxLength: 4 })
+const names = fc.uniqueArray(fc.constantFrom(...fields))
+const event = fc
+  .record({
+    entityType: fc.constantFrom(...entityTypes),
+    actionType: fc.constantFrom<ActionType>('new', 'update', 'update', 'delete'),
+    changed: maybe(names),
+    omitted: maybe(names),
+    previous: maybe(members.map(objectOf)),
+    result: maybe(members.map(objectOf)),
+    webhooksVersion: fc.integer({ min: 0, max: 10 }),
+    onlyWebhookId: maybe(fc.integer({ min: 1, max: 2 })),
+  })
+  .map(({ result, ...rest }) => ({
+    ...rest,
+    body: writeBody({ ...rest, entityIdJson: '"\\"result\\":{5"', resultJson: result }),
+  }))
 
-test('what a webhook wants is the same in memory and in SQL, whatever it was and whatever the event is', async () => {
+test('what a webhook wants, and as what, is the same in memory and in SQL, whatever it was and whatever the event is', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   expect(id).toBe(1)
-  let wanted = 0
-  let asked = 0
+  const counts = { asked: 0, wanted: 0, filtered: 0, toldOtherwise: 0 }
   await fc.assert(
     fc.asyncProperty(
       fc.uniqueArray(state, { selector: ({ version }) => version, maxLength: 4 }),
@@ -46,12 +109,15 @@ test('what a webhook wants is the same in memory and in SQL, whatever it was and
         const states = unordered.toSorted((a, b) => a.version - b.version)
         await at.outbox.pool.query('delete from walhook.webhook_states')
         await at.outbox.pool.query(
-          `insert into walhook.webhook_states (webhook_id, since, version, is_active, disabled_reason, triggers, update_fields)
+          `insert into walhook.webhook_states
+             (webhook_id, since, version, is_active, disabled_reason, triggers, update_fields, filter, filter_entering, filter_leaving)
            select 1, now() + version * interval '1 s', version, is_active or version % 2 = 0,
                   case when not is_active and version % 2 = 0 then 'gone' end,
                   array(select jsonb_array_elements_text(triggers)),
-                  case when jsonb_typeof(update_fields) = 'array' then array(select jsonb_array_elements_text(update_fields)) end
-           from jsonb_to_recordset($1) as s (version int, is_active boolean, triggers jsonb, update_fields jsonb)`,
+                  case when jsonb_typeof(update_fields) = 'array' then array(select jsonb_array_elements_text(update_fields)) end,
+                  filter -> 'fields', coalesce(filter ->> 'entering', 'update'), coalesce(filter ->> 'leaving', 'nothing')
+           from jsonb_to_recordset($1)
+             as s (version int, is_active boolean, triggers jsonb, update_fields jsonb, filter jsonb)`,
           [
             JSON.stringify(
               states.map(s => ({
@@ -59,45 +125,57 @@ test('what a webhook wants is the same in memory and in SQL, whatever it was and
                 is_active: s.isActive,
                 triggers: s.triggers,
                 update_fields: s.updateFields,
+                filter: s.filter,
               })),
             ),
           ],
         )
         const { rows } = await at.outbox.pool.query(
-          `select coalesce(${wantsInSql('e', 's')}, null) as wanted
-           from jsonb_to_recordset($1) as given (n int, entity_type text, action_type text, changed jsonb, webhooks_version int, only_webhook_id int)
+          `select coalesce(${wantsInSql('e', 's')}, null) as wanted, ${toldAsInSql('e', 's')} as told
+           from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::int[])
+             with ordinality as given (n, entity_type, action_type, body, previous, changed, omitted, webhooks_version, only_webhook_id, nth)
            cross join lateral (
-             select given.*, case when jsonb_typeof(given.changed) = 'array' then array(select jsonb_array_elements_text(given.changed)) end as changed_fields
-           ) c
-           cross join lateral (
-             select c.entity_type, c.action_type, c.changed_fields as changed, c.webhooks_version, c.only_webhook_id
+             select given.entity_type, given.action_type, given.body, given.previous, given.changed::text[] as changed,
+                    given.omitted::text[] as omitted, given.webhooks_version, given.only_webhook_id
            ) e
            left join lateral (${stateAt('1', 'e.webhooks_version')}) s on true
-           order by given.n`,
+           order by nth`,
           [
-            JSON.stringify(
-              events.map((e, n) => ({
-                n,
-                entity_type: e.entityType,
-                action_type: e.actionType,
-                changed: e.changed,
-                webhooks_version: e.webhooksVersion,
-                only_webhook_id: e.onlyWebhookId,
-              })),
-            ),
+            events.map((_, n) => n),
+            events.map(e => e.entityType),
+            events.map(e => e.actionType),
+            events.map(e => e.body),
+            events.map(e => e.previous),
+            events.map(e => e.changed && listOf(e.changed)),
+            events.map(e => e.omitted && listOf(e.omitted)),
+            events.map(e => e.webhooksVersion),
+            events.map(e => e.onlyWebhookId),
           ],
         )
-        const inMemory = events.map(each => wants({ id, states }, each))
-        expect(rows.map(row => row.wanted)).toEqual(inMemory)
-        asked += events.length
-        wanted += inMemory.filter(Boolean).length
+        const inMemory = events.map(each => toldAs({ id, states }, each))
+        expect(rows.map(row => (row.wanted ? row.told : null))).toEqual(inMemory)
+        expect(rows.every(row => row.wanted !== null)).toBe(true)
+        counts.asked += events.length
+        for (const [i, told] of inMemory.entries()) {
+          if (told === null) continue
+          counts.wanted++
+          const { actionType, entityType, webhooksVersion } = events[i]!
+          const { filter } = states.findLast(({ version }) => version <= webhooksVersion)!
+          const isFiltered = Object.keys(filter?.fields ?? {}).some(key => key.split('.')[0] === entityType)
+          if (isFiltered && actionType !== 'delete') counts.filtered++
+          if (told !== actionType) counts.toldOtherwise++
+        }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 600 },
   )
-  // Neither rule is trivial.
-  expect(wanted / asked).toBeGreaterThan(0.03)
-})
+  // No rule is trivial.
+  expect(counts.wanted / counts.asked).toBeGreaterThan(0.03)
+  expect(counts.filtered).toBeGreaterThan(20)
+  expect(counts.toldOtherwise).toBeGreaterThan(10)
+}, 60_000)
+
+const listOf = (texts: readonly string[]) => `{${texts.map(text => `"${text}"`).join(',')}}`
 
 test('the share of an entity is the same in memory and in SQL, and the shares are about as large', async () => {
   await using at = await openTestOutbox()

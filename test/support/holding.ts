@@ -34,6 +34,7 @@ export async function streamed(
     isManual: false,
     actionType: row.action_type,
     asNew: false,
+    asDelete: false,
     withPrevious: false,
     body: row.body,
   }))

@@ -78,6 +78,7 @@ async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
           attempts: 0,
           withPrevious: rows[0].previous,
           asNew: false,
+          asDelete: false,
           dueInMs: null,
           takenBy: null,
         })),

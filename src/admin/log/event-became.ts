@@ -21,6 +21,7 @@ const neverQueued: readonly State[] = [
   'disabled_then',
   'not_subscribed',
   'no_wanted_field',
+  'filtered',
   'for_another',
 ]
 /** It waits, and can be stopped. */

@@ -41,7 +41,7 @@ const explainedSchema = z
     webhook_name: z.string(),
     state: z.enum(explainStates).meta({
       description:
-        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field). `unknown`: no more is kept.',
+        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered). `unknown`: no more is kept.',
     }),
     sentence: z.string().meta({ description: 'The state as a sentence.' }),
     delivered_at: time().nullable().meta({ description: 'When the receiver last accepted it.' }),

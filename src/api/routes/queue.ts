@@ -16,7 +16,7 @@ const entityId = () => z.union([text().min(1), z.int()], 'must be the id of an e
 const beyond = () =>
   z.boolean().optional().meta({
     description:
-      'Includes events outside the webhook’s triggers. Only an admin may set it, and the audit records it.',
+      'Includes events outside the webhook’s triggers or its filter. Only an admin may set it, and the audit records it.',
   })
 
 const resendRequest = z
@@ -160,7 +160,7 @@ export const queueRoutes = [
     tag,
     summary: 'Replays the events of a time range or a list',
     description:
-      'Includes events that are older than the webhook or that its `update_fields` exclude, and skips events outside its triggers. Each entity’s events stay in order, before its newer pending ones. Pending events stay as they are. A range that ends in the past leaves the receiver with the states of that time.',
+      'Includes events that are older than the webhook or that its `update_fields` exclude, and skips events outside its triggers or its filter. Each entity’s events stay in order, before its newer pending ones. Pending events stay as they are. A range that ends in the past leaves the receiver with the states of that time.',
     role: 'operator',
     params: webhookParams,
     body: replayRequest,

@@ -9,6 +9,7 @@ import { redactedHeaders } from '../../domain/webhook/custom-headers.ts'
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { time } from '../kit/fields.ts'
+import { filterFields } from './filter-fields.ts'
 
 /** The fields of a webhook in an answer. */
 export const webhookFields = {
@@ -21,6 +22,7 @@ export const webhookFields = {
   triggers: z.array(z.string()),
   previous: z.boolean(),
   update_fields: z.array(z.string()).nullable(),
+  ...filterFields,
   mode: z.enum(['every', 'latest']),
   batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
   log_bodies: z.enum(logBodies),
@@ -118,6 +120,9 @@ export const webhookJson =
       triggers: [...webhook.triggers],
       previous: webhook.previous,
       update_fields: webhook.updateFields && [...webhook.updateFields],
+      filter: webhook.filter as z.input<typeof webhookSchema>['filter'],
+      filter_entering: webhook.filterEntering,
+      filter_leaving: webhook.filterLeaving,
       mode: webhook.mode,
       batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
       log_bodies: webhook.logBodies,

@@ -10,6 +10,7 @@ import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { id, idCursor, limit, page, pageJson, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
+import { filterFields } from './filter-fields.ts'
 import {
   changedSchema,
   createdSchema,
@@ -48,6 +49,7 @@ const fields = {
       description:
         'Only updates that change one of these fields, as in `user.email`. Every update is sent of an entity type that is not listed, and of a table without REPLICA IDENTITY FULL. Null: every update.',
     }),
+  ...filterFields,
   mode: z.enum(['every', 'latest']).meta({
     description:
       '`every`: every event. `latest`: while several events of an entity are pending, only its latest state.',
@@ -82,6 +84,9 @@ const newWebhook = z
     is_active: fields.is_active.default(true),
     previous: fields.previous.default(false),
     update_fields: fields.update_fields.default(null),
+    filter: fields.filter.default(null),
+    filter_entering: fields.filter_entering.default('update'),
+    filter_leaving: fields.filter_leaving.default('nothing'),
     mode: fields.mode.default('every'),
     batch: fields.batch.default(null),
     log_bodies: fields.log_bodies.default('all'),
@@ -193,6 +198,8 @@ export const webhookRoutes = [
 function chosen<T extends z.output<typeof webhookChange>>({
   is_active,
   update_fields,
+  filter_entering,
+  filter_leaving,
   log_bodies,
   batch,
   client_certificate,
@@ -205,6 +212,8 @@ function chosen<T extends z.output<typeof webhookChange>>({
     clientKey: client_key,
     isActive: is_active,
     updateFields: update_fields,
+    filterEntering: filter_entering,
+    filterLeaving: filter_leaving,
     logBodies: log_bodies,
     batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
   }

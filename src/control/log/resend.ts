@@ -22,7 +22,7 @@ export type Resend = {
 
 /**
  * Resends an event to a webhook under the same `webhook-id`, whatever its state. Where the webhook has
- * not its trigger, only an admin does so, and says so (`beyondTriggers`): its receiver may not be meant to have such data. It waits its turn
+ * not its trigger, or its filter excludes it, only an admin does so, and says so (`beyondTriggers`): its receiver may not be meant to have such data. It waits its turn
  * among the events of its entity, and begins with its first attempt.
  * Fails for a webhook that is not active, and while this very event is on its way.
  */
@@ -56,6 +56,8 @@ export async function resendEvent(
       return conflict(
         because('event.not_subscribed', { webhookId, trigger: resent.trigger, eventId: String(eventId) }),
       )
+    case 'filtered':
+      return conflict(because('event.filtered', { webhookId, eventId: String(eventId) }))
     case 'inactive':
       return notActive(webhookId, resent.disabledReason)
     case 'in_flight':

@@ -1,6 +1,5 @@
 import { type Trigger, triggersFor } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
-import { nearest } from '../../domain/value/nearest.ts'
 import {
   type ClientIdentity,
   judgeClientIdentity,
@@ -26,6 +25,7 @@ import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type FieldProblem, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
+import { judgeFilter, judgeFilterForms, judgeUpdateFields } from './judge-fields.ts'
 import { newSecret } from './secrets.ts'
 
 /** What an admin gives; the types are checked by who calls, the meaning here. */
@@ -36,6 +36,9 @@ export type WebhookFields = {
   readonly triggers: readonly string[]
   readonly previous?: boolean | undefined
   readonly updateFields?: readonly string[] | null | undefined
+  readonly filter?: Webhook['filter'] | undefined
+  readonly filterEntering?: Webhook['filterEntering'] | undefined
+  readonly filterLeaving?: Webhook['filterLeaving'] | undefined
   readonly mode?: Mode | undefined
   readonly logBodies?: LogBodies | undefined
   readonly batch?: Batching | null | undefined
@@ -44,6 +47,12 @@ export type WebhookFields = {
   readonly clientCertificate?: string | null | undefined
   readonly clientKey?: string | null | undefined
 }
+
+type FilterField = 'triggers' | 'filter' | 'filterEntering' | 'filterLeaving'
+const noFilter = { filter: null, filterEntering: 'update', filterLeaving: 'nothing' } as const
+/** What is given of the fields. */
+const onlyGiven = (fields: object) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 /** One page of a list, and the cursor of the next one, if there is more. */
 export type Page<T, Cursor> = { readonly items: readonly T[]; readonly next: Cursor | null }
@@ -58,7 +67,8 @@ export async function createWebhook(
   const client = judgeIdentity(clientCertificate, clientKey)
   const headers = changeHeaders([], {}, wantedHeaders)
   const judged = await judgeFields(control, fields)
-  const problems = [...judged.problems, ...headerProblems(headers), ...client.problems]
+  const forms = judgeFilterForms({ ...noFilter, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
+  const problems = [...judged.problems, ...forms, ...headerProblems(headers), ...client.problems]
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
   const secret = newSecret(control)
   const webhook = await transaction(control.outbox.pool, async db => {
@@ -119,7 +129,8 @@ export async function changeWebhook(
       headerChange || !isKept
         ? await changedHeaders(control, db, before, headerChange ?? {}, isKept)
         : { ok: true as const, sealedHeaders: undefined, changed: [] }
-    const wrong = [...problems, ...headerProblems(headers)]
+    const forms = judgeFilterForms({ ...before, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
+    const wrong = [...problems, ...forms, ...headerProblems(headers)]
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
     const { sealedHeaders, changed } = headers
     // As with headers: it was given for its receiver.
@@ -247,33 +258,17 @@ async function judgeFields(
     if (!known.includes(trigger as Trigger))
       problems.push(wrongField(`/triggers/${i}`, because('webhook.trigger_unknown', { trigger, known })))
   })
-  if (fields.updateFields)
-    problems.push(...judgeUpdateFields(await control.readFields(), fields.updateFields))
+  if (fields.updateFields || fields.filter) {
+    const known = await control.readFields()
+    problems.push(...judgeUpdateFields(known, fields.updateFields ?? []))
+    problems.push(...judgeFilter(known, fields.filter ?? {}))
+  }
   if (fields.url !== undefined) {
     const verdict = await control.judgeTarget(fields.url)
     if (verdict.ok) return { problems, url: verdict.url.href }
     problems.push(wrongField('/url', verdict.why))
   }
   return { problems }
-}
-
-/** Names as `user.email`, of fields that there are. */
-function judgeUpdateFields(
-  known: ReadonlyMap<string, readonly string[]>,
-  wanted: readonly string[],
-): FieldProblem[] {
-  const names = [...known].flatMap(([entityType, fields]) => fields.map(field => `${entityType}.${field}`))
-  return wanted.flatMap((name, i) => {
-    if (names.includes(name)) return []
-    const meant = nearest(name, names)
-    const fields = known.get(name.split('.')[0]!)
-    const why = meant
-      ? because('webhook.field_meant', { field: name, meant })
-      : fields
-        ? because('webhook.field_of_entity', { field: name, fields })
-        : because('webhook.field_form', { field: name, example: names[0] ?? 'user.email' })
-    return [wrongField(`/update_fields/${i}`, why)]
-  })
 }
 
 /** Triggers and fields once each, and the URL as it was judged. */

@@ -3,7 +3,7 @@ import { isUnsent } from '../../domain/delivery/task.ts'
 import { noteSent, openWindow, type Window } from '../../domain/delivery/window.ts'
 import { type Entity, entityKey } from '../../domain/event/entity.ts'
 import { triggerOf } from '../../domain/event/trigger.ts'
-import { wants } from '../../domain/event/wanted.ts'
+import { toldAs, triggersHeard } from '../../domain/event/wanted.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { AsideRow } from '../../outbox/aside/aside.ts'
 import type { Delivery } from '../../outbox/aside/shipment.ts'
@@ -68,7 +68,7 @@ export function createMachine(options: {
       const nowMs = clockMs()
       queue.heldUntilMs = nowMs + (settings.heldInMs ?? Number.NEGATIVE_INFINITY)
       queue.previousSecretUntilMs = nowMs + (settings.previousSecretEndsInMs ?? Number.NEGATIVE_INFINITY)
-      for (const trigger of settings.states.flatMap(({ triggers }) => triggers)) {
+      for (const trigger of settings.states.flatMap(triggersHeard)) {
         if (!askers.has(trigger)) askers.set(trigger, new Set())
         askers.get(trigger)!.add(queue)
       }
@@ -131,10 +131,8 @@ export function createMachine(options: {
     task.isRowComing = true
     queue.hasAside = true
     queue.asideVersion++
-    const { webhookId, share, entityType, entityId, eventId, attempts, asNew, withPrevious } = task.delivery
-    if (task.window) noteSent(task.window, eventId)
-    const row = { webhookId, share, entityType, entityId, eventId, attempts, asNew, withPrevious }
-    toSetAside.push({ queue, task, row: { ...row, dueInMs: how.dueInMs, takenBy } })
+    if (task.window) noteSent(task.window, task.delivery.eventId)
+    toSetAside.push({ queue, task, row: { ...task.delivery, dueInMs: how.dueInMs, takenBy } })
   }
 
   /** An event of the main stream, for every webhook that keeps up and wants it. */
@@ -142,11 +140,12 @@ export function createMachine(options: {
     const trigger = triggerOf(event.entityType, event.actionType)
     const from = { window, isMain: true, key: entityKey(event) }
     for (const queue of askers.get(trigger) ?? []) {
-      if ((queue.own && !queue.isJoining) || !wants(queue.settings, event, trigger)) continue
-      if (isCancelled(queue, event)) continue
+      if (queue.own && !queue.isJoining) continue
+      const told = toldAs(queue.settings, event, trigger)
+      if (told === null || isCancelled(queue, event)) continue
       // What goes in batches is read as it is needed.
       if (queue.settings.batch) leave(queue)
-      else takeEvent(queue, event, from)
+      else takeEvent(queue, event, { ...from, told })
     }
   }
 
@@ -246,9 +245,9 @@ export function createMachine(options: {
       for (const event of page.events) {
         const window = follows.get(event.share)
         if (!window || event.id <= window.readUpTo) continue
-        const isWanted = isChosen || wants(queue.settings, event)
-        if (isWanted && !isCancelled(queue, event))
-          takeEvent(queue, event, { window, isMain: false, key: entityKey(event) })
+        const told = toldAs(queue.settings, event) ?? (isChosen ? event.actionType : null)
+        if (told !== null && !isCancelled(queue, event))
+          takeEvent(queue, event, { window, isMain: false, key: entityKey(event), told })
         window.readUpTo = event.id
       }
       advance(follows.values(), page.upTo)

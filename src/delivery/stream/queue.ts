@@ -2,6 +2,7 @@ import { isSkipped } from '../../domain/delivery/skip.ts'
 import { isUnsent, type TaskState } from '../../domain/delivery/task.ts'
 import { closeIn, openIn, openWindow, type Window } from '../../domain/delivery/window.ts'
 import { entityKey } from '../../domain/event/entity.ts'
+import { type ActionType, formToldAs } from '../../domain/event/event.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Delivery, toDelivery } from '../../outbox/aside/shipment.ts'
 import type { DeliverySettings } from '../../outbox/holders/delivery-settings.ts'
@@ -116,11 +117,18 @@ export const isCancelled = ({ settings: { skips } }: Queue, event: LogEvent): bo
 export function accept(
   queue: Queue,
   event: LogEvent,
-  from: { readonly window: Window; readonly isMain: boolean; readonly key: string },
+  from: {
+    readonly window: Window
+    readonly isMain: boolean
+    readonly key: string
+    /** As what the webhook is told it. */
+    readonly told: ActionType
+  },
   nowMs: number,
 ): Task {
-  const { window, isMain, key } = from
-  const form = { attempts: 0, isManual: false, asNew: false, withPrevious: queue.settings.withPrevious }
+  const { window, isMain, key, told } = from
+  const { withPrevious } = queue.settings
+  const form = { attempts: 0, isManual: false, withPrevious, ...formToldAs(event.actionType, told) }
   const task: Task = {
     delivery: toDelivery(event, queue.id, form),
     key,

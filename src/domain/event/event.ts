@@ -70,15 +70,29 @@ export function toldAsNew(body: string): string {
   return body.replace('"action_type":"update"', '"action_type":"new"')
 }
 
+/** The body of an `update`, told as `delete`: nothing of what the entity has become. */
+export function toldAsDelete(body: string): string {
+  return `${body.slice(0, body.indexOf('"action_type":"update"'))}"action_type":"delete"}`
+}
+
+/** In which other form an event is told. */
+export type ToldForm = { readonly asNew: boolean; readonly asDelete: boolean }
+
+/** The form of an event with an action that is told as `told`. */
+export function formToldAs(action: string | null, told: string | null): ToldForm {
+  return { asNew: action === 'update' && told === 'new', asDelete: action === 'update' && told === 'delete' }
+}
+
 /**
  * The text that is sent of an event, from its own `body`. `withPrevious`, for a webhook that wants what an event knows
  * beyond it: after `result`, the values before an update where they are known, and the names of fields that had to be
- * left out. `asNew`: an `update` is told as `new`, to a receiver that knows no values before it.
+ * left out. `asNew`: an `update` is told as `new`, to a receiver that knows no values before it; `asDelete`: as `delete`.
  */
 export function bodySent(
   event: Pick<EventFacts, 'previous' | 'omitted'> & { readonly body: string },
-  form: { readonly asNew: boolean; readonly withPrevious: boolean },
+  form: ToldForm & { readonly withPrevious: boolean },
 ): string {
+  if (form.asDelete) return toldAsDelete(event.body)
   const body = form.asNew ? toldAsNew(event.body) : event.body
   if (!form.withPrevious) return body
   const previous = form.asNew || event.previous === null ? '' : `,"previous":${event.previous}`

@@ -1,4 +1,5 @@
-import type { ActionType } from './event.ts'
+import type { ActionType, EventFacts } from './event.ts'
+import { concerns, type Filter, matchEvent } from './filter.ts'
 import { type Trigger, triggerOf } from './trigger.ts'
 
 /** What decides which events a webhook wants, from one version of the webhooks on. */
@@ -9,14 +10,15 @@ export type WebhookState = {
   readonly triggers: readonly string[]
   /** As `user.email`; null: every update. */
   readonly updateFields: readonly string[] | null
+  /** Null or absent: every entity. */
+  readonly filter?: Filter | null
 }
 
 /** What is asked of an event. */
-export type Wantable = {
+export type Wantable = EventFacts & {
   readonly entityType: string
   readonly actionType: ActionType
-  /** The fields that an update changed; null where that is not known, or it is no update. */
-  readonly changed: readonly string[] | null
+  readonly body: string
   /** The version of the webhooks when it was appended. */
   readonly webhooksVersion: number
   /** The one webhook that it is for; null: all that want it. */
@@ -32,19 +34,54 @@ export function stateAt<State extends Pick<WebhookState, 'version'>>(
 }
 
 /**
- * Whether a webhook wants an event, by its state when the event was appended. The same rule in SQL: `outbox/log/wanted.ts`.
- * `trigger` is the event's own, for whoever asks about many webhooks.
+ * As what a webhook is told an event, by its state when the event was appended; null: it does not want it. The same rule in SQL:
+ * `outbox/log/wanted.ts`. `trigger` is the event's own, for whoever asks about many webhooks.
  */
-export function wants(
+export function toldAs(
   webhook: { readonly id: number; readonly states: readonly WebhookState[] },
   event: Wantable,
   trigger: Trigger = triggerOf(event.entityType, event.actionType),
-): boolean {
-  if (event.onlyWebhookId !== null && event.onlyWebhookId !== webhook.id) return false
+): ActionType | null {
+  if (event.onlyWebhookId !== null && event.onlyWebhookId !== webhook.id) return null
   const state = stateAt(webhook.states, event.webhooksVersion)
-  return (
-    state?.isActive === true && state.triggers.includes(trigger) && wantsFields(state.updateFields, event)
-  )
+  if (state?.isActive !== true) return null
+  if (state.filter && concerns(state.filter, event.entityType)) {
+    const told = throughFilter(state.filter, state.updateFields, event)
+    return told !== null && state.triggers.includes(triggerOf(event.entityType, told)) ? told : null
+  }
+  return state.triggers.includes(trigger) && wantsFields(state.updateFields, event) ? event.actionType : null
+}
+
+/**
+ * As what an event of an entity with a filter is told, whether the webhook has the trigger for it or not.
+ *
+ *   was \ is    matches                                  does not match
+ *   matched     `update`, if a wanted field changed      as the admin chose: nothing, `update` or `delete`
+ *   did not     as the admin chose: `update` or `new`    nothing
+ *   not known   `update`                                 `delete`, if that was chosen; else nothing
+ *
+ * A `new` is told where it matches. A `delete` is always told: what the entity was is not known, and nobody keeps one that is gone.
+ */
+export function throughFilter(
+  filter: Filter,
+  updateFields: readonly string[] | null,
+  event: Omit<Wantable, 'webhooksVersion' | 'onlyWebhookId'>,
+): ActionType | null {
+  if (event.actionType === 'delete') return 'delete'
+  const { is, was } = matchEvent(filter, event)
+  if (event.actionType === 'new') return is ? 'new' : null
+  if (is) {
+    if (was === false) return filter.entering
+    return was === null || wantsFields(updateFields, event) ? 'update' : null
+  }
+  if (was === true) return filter.leaving === 'nothing' ? null : filter.leaving
+  return was === null && filter.leaving === 'delete' ? 'delete' : null
+}
+
+/** The triggers of events that a webhook may want: its own, and updates that it may be told as something else. */
+export function triggersHeard({ triggers, filter }: Pick<WebhookState, 'triggers' | 'filter'>): string[] {
+  const filtered = Object.keys(filter?.fields ?? {}).map(key => triggerOf(key.split('.')[0]!, 'update'))
+  return [...new Set([...triggers, ...filtered])]
 }
 
 /** Whether an update has changed a field that a webhook wants; an update of which that is not known counts. */

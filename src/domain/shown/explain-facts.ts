@@ -1,5 +1,6 @@
 import type { Outcome } from '../delivery/outcome.ts'
 import type { ActionType } from '../event/event.ts'
+import type { Filter } from '../event/filter.ts'
 import type { TimeId } from '../value/time-id.ts'
 
 /** What of a webhook decides whether it wants an event. */
@@ -10,6 +11,10 @@ export type WebhookState = {
   readonly disabledReason: string | null
   readonly triggers: readonly string[]
   readonly updateFields: readonly string[] | null
+  /** Null or absent: every entity. */
+  readonly filter?: Filter['fields'] | null
+  readonly filterEntering?: Filter['entering']
+  readonly filterLeaving?: Filter['leaving']
 }
 
 /** A request that sent the event, by itself or in a batch. */
@@ -28,6 +33,10 @@ export type ExplainFacts = {
     readonly actionType: ActionType
     /** The fields that an update changed, where that is known. */
     readonly changed: readonly string[] | null
+    /** What a filter judges; absent or null where no webhook has one. */
+    readonly body?: string | null
+    readonly previous?: string | null
+    readonly omitted?: readonly string[] | null
     /** It notes which state each webhook had when it came: where `stateThen` is null, the webhook was made later. */
     readonly isVersioned: boolean
     /** The one webhook that it is for; null: any. */

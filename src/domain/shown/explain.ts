@@ -2,11 +2,12 @@ import { triggerOf } from '../event/trigger.ts'
 import { wantsFields } from '../event/wanted.ts'
 import { type TimeId, timeOf } from '../value/time-id.ts'
 import type { ExplainFacts, Try } from './explain-facts.ts'
+import { throughFilterOf } from './explain-filter.ts'
 
 /**
  * - delivered, superseded, dead, cancelled:  how it ended
  * - in_flight, due, retrying, blocked, behind, inactive, disabled:  it waits, and for what
- * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, for_another:  why it was not wanted
+ * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another:  why it was not wanted
  * - unknown:  nothing that is kept says more
  */
 export const explainStates = [
@@ -26,6 +27,7 @@ export const explainStates = [
   'disabled_then',
   'not_subscribed',
   'no_wanted_field',
+  'filtered',
   'for_another',
   'unknown',
 ] as const
@@ -227,13 +229,18 @@ function explainUnwanted({ event, webhook, stateThen }: ExplainFacts): Said | nu
       state: 'disabled_then',
       sentence: `Not sent: the webhook was disabled then. ${state.disabledReason}${asFarAsKnown}`,
     }
-  const trigger = triggerOf(event.entityType, event.actionType)
+  const filtered = throughFilterOf(state, event)
+  if (filtered && 'excluded' in filtered)
+    return { state: 'filtered', sentence: `Not sent: ${filtered.excluded}${asFarAsKnown}` }
+  const trigger = filtered
+    ? `${event.entityType}.${filtered.told}`
+    : triggerOf(event.entityType, event.actionType)
   if (!state.triggers.includes(trigger))
     return {
       state: 'not_subscribed',
       sentence: `Not sent: the webhook did not ask for ${trigger}.${asFarAsKnown}`,
     }
-  if (!wantsFields(state.updateFields, event))
+  if (!filtered && !wantsFields(state.updateFields, event))
     return {
       state: 'no_wanted_field',
       sentence: `Not sent: the update changed ${event.changed!.join(', ') || 'no field'}, and the webhook asked for updates of ${state.updateFields!.filter(field => field.startsWith(`${event.entityType}.`)).join(', ')} only.${asFarAsKnown}`,

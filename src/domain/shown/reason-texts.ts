@@ -70,6 +70,16 @@ export const reasonTexts: ReasonTexts = {
     `${JSON.stringify(field)} is not a field. Its fields are ${fields.join(', ')}.`,
   'webhook.field_form': ({ field, example }) =>
     `${JSON.stringify(field)} is not a field. Write an entity type and a field, as in ${example}.`,
+  'filter.no_value': ({ field }) =>
+    `The list of ${field} is empty: no entity would match. Name at least one value, or leave the field out.`,
+  'filter.number': ({ value }) =>
+    `${value} is beyond 9007199254740991: JSON numbers of that size are not read exactly. Filter on another field.`,
+  'filter.long': ({ characters, most }) =>
+    `The value has ${characters} characters. At most ${most} are allowed.`,
+  'filter.text': () =>
+    'The value holds a NUL character or half of a surrogate pair: no text in Postgres does. Leave the character out.',
+  'filter.needs_trigger': ({ form, known }) =>
+    `An entity would be told as ${JSON.stringify(form)}, and the webhook has no trigger for it. Add ${known.join(' or ')}, or choose otherwise.`,
   'webhook.inactive': ({ webhookId }) =>
     `Webhook ${webhookId} is inactive, so nothing would be sent. Activate it first.`,
   'webhook.disabled': ({ webhookId, why }) =>
@@ -109,6 +119,8 @@ export const reasonTexts: ReasonTexts = {
 
   'event.not_subscribed': is =>
     `Webhook ${is.webhookId} does not have the trigger ${is.trigger}, so its receiver is not meant to have event ${is.eventId}. Give it the trigger, or, as an admin, send {"beyond_triggers": true} as well.`,
+  'event.filtered': ({ webhookId, eventId }) =>
+    `The filter of webhook ${webhookId} excludes event ${eventId}. An admin can send it all the same, with "beyond_triggers": true.`,
   'event.in_flight': ({ webhookId, eventId }) =>
     `Event ${eventId} is in flight to webhook ${webhookId}. The log will show its outcome.`,
   'replay.beyond_triggers': ({ caller, role }) =>

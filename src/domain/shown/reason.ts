@@ -23,6 +23,11 @@ export type FactsOf = {
   'webhook.field_meant': { field: string; meant: string }
   'webhook.field_of_entity': { field: string; fields: readonly string[] }
   'webhook.field_form': { field: string; example: string }
+  'filter.no_value': { field: string }
+  'filter.number': { value: string }
+  'filter.long': { characters: number; most: number }
+  'filter.text': Nothing
+  'filter.needs_trigger': { form: string; known: readonly string[] }
   'webhook.inactive': { webhookId: number }
   'webhook.disabled': { webhookId: number; why: string }
   'webhook.secret_unreadable': { webhookId: number; why: string }
@@ -45,6 +50,7 @@ export type FactsOf = {
   'certificate.expired': { at: string }
   'certificate.not_yet': { at: string }
   'event.not_subscribed': { webhookId: number; trigger: string; eventId: string }
+  'event.filtered': { webhookId: number; eventId: string }
   'event.in_flight': { webhookId: number; eventId: string }
   'replay.beyond_triggers': { caller: string; role: string }
   'replay.not_subscribed': { webhookId: number; trigger: string }

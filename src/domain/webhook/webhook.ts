@@ -1,4 +1,5 @@
 import type { FailingTime } from '../delivery/health.ts'
+import type { Filter } from '../event/filter.ts'
 import type { Trigger } from '../event/trigger.ts'
 import type { ShownCertificate } from './client-certificate.ts'
 
@@ -32,6 +33,10 @@ export type Webhook = {
   readonly previous: boolean
   /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
   readonly updateFields: readonly string[] | null
+  /** Which values the fields of an entity must have; null: any. */
+  readonly filter: Filter['fields'] | null
+  readonly filterEntering: Filter['entering']
+  readonly filterLeaving: Filter['leaving']
   readonly mode: Mode
   readonly logBodies: LogBodies
   /** Null: each event in a request of its own. */

@@ -28,6 +28,7 @@ export type AsideRow = {
   readonly attempts: number
   readonly withPrevious: boolean
   readonly asNew: boolean
+  readonly asDelete: boolean
   /** In how many ms it is due; null: behind an older one of its entity, or at once where nothing older waits any more. */
   readonly dueInMs: number | null
   /** The holder that is sending it; null: nobody is. */
@@ -58,6 +59,7 @@ const setAsideStatement = statement(
       attempts: ['smallint', row => row.attempts],
       with_previous: ['boolean', row => row.withPrevious],
       as_new: ['boolean', row => row.asNew],
+      as_delete: ['boolean', row => row.asDelete],
       due_in_ms: ['float8', row => row.dueInMs],
       taken_by: ['int', row => row.takenBy],
       is_first: ['boolean', row => row.isFirst],
@@ -65,8 +67,8 @@ const setAsideStatement = statement(
   },
   p => `
 insert into walhook.deliveries as d
-  (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, due_at, taken_by)
-select s.webhook_id, s.share, s.entity_type, s.entity_id, s.event_id, s.attempts, s.with_previous, s.as_new,
+  (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, as_delete, due_at, taken_by)
+select s.webhook_id, s.share, s.entity_type, s.entity_id, s.event_id, s.attempts, s.with_previous, s.as_new, s.as_delete,
        case when s.due_in_ms is not null then clock_timestamp() + s.due_in_ms * interval '1 ms'
             when s.taken_by is not null then clock_timestamp()
             when not s.is_first or older.event_id is not null then 'infinity'

@@ -9,7 +9,7 @@ import { fields } from '../database/fields.ts'
 import { ofEvent, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { isSkipped } from '../log/waits.ts'
-import { stateAt, wants } from '../log/wanted.ts'
+import { stateAt, toldAs, wants } from '../log/wanted.ts'
 import { wakeNext } from './aside.ts'
 import type { Delivery } from './shipment.ts'
 
@@ -82,7 +82,7 @@ left join lateral (
 ) before on true
 left join lateral (
   (
-    select d.event_id, e.action_type, d.attempts, d.as_new,
+    select d.event_id, case when d.as_delete then 'delete' else e.action_type end as action_type, d.attempts, d.as_new,
            d.taken_by is not null or d.batch_id is not null and exists (
              select from walhook.deliveries o
              where o.webhook_id = ${p.webhookId} and o.batch_id = d.batch_id and o.event_id <> d.event_id
@@ -95,7 +95,7 @@ left join lateral (
   )
   union all
   (
-    select e.id, e.action_type, 0::smallint, false, false, false
+    select e.id, ${toldAs('e', 's')}, 0::smallint, false, false, false
     from walhook.events e
     left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
     where k.looks_ahead and e.entity_id = k.entity_id and e.entity_type = k.entity_type
@@ -230,7 +230,7 @@ async function inForm(db: pg.Pool | pg.ClientBase, send: readonly Sent[]): Promi
   return send.flatMap(({ delivery, asNew }) => {
     if (!asNew || delivery.asNew) return [delivery]
     const event = eventOf.get(delivery.eventId)
-    const form = { asNew: true, withPrevious: delivery.withPrevious }
+    const form = { asNew: true, asDelete: false, withPrevious: delivery.withPrevious }
     return event ? [{ ...delivery, ...form, actionType: 'new' as const, body: bodySent(event, form) }] : []
   })
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type ActionType, bodySent, type EventFacts } from '../../domain/event/event.ts'
+import { type ActionType, bodySent, type EventFacts, type ToldForm } from '../../domain/event/event.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { fields } from '../database/fields.ts'
 
@@ -17,6 +17,8 @@ export type Delivery = {
   /** As it is sent: `new` also for an `update` that took the place of one. */
   readonly actionType: ActionType
   readonly asNew: boolean
+  /** An `update` that is sent as `delete`: it took its entity out of the webhook's filter. */
+  readonly asDelete: boolean
   /** Whether the body holds what the event knows beyond its own. */
   readonly withPrevious: boolean
   /** The exact text to send, the same for every attempt. */
@@ -33,7 +35,7 @@ export type Shipment = {
   readonly deliveries: readonly [Delivery, ...Delivery[]]
 }
 
-type DeliveryForm = Pick<Delivery, 'attempts' | 'isManual' | 'asNew' | 'withPrevious'>
+type DeliveryForm = Pick<Delivery, 'attempts' | 'isManual' | 'withPrevious'> & ToldForm
 
 /** A delivery of an event to a webhook in a form. */
 export function toDelivery(
@@ -56,10 +58,11 @@ export function toDelivery(
     eventId: event.id,
     attempts: form.attempts,
     isManual: form.isManual,
-    actionType: form.asNew ? 'new' : event.actionType,
+    actionType: form.asNew ? 'new' : form.asDelete ? 'delete' : event.actionType,
     asNew: form.asNew,
+    asDelete: form.asDelete,
     withPrevious: form.withPrevious,
-    body: form.asNew || form.withPrevious ? bodySent(event, form) : event.body,
+    body: form.asNew || form.asDelete || form.withPrevious ? bodySent(event, form) : event.body,
   }
 }
 
@@ -68,7 +71,7 @@ export const itsEvent = 'cross join lateral (select * from walhook.events where 
 
 /** What `fromRow` reads of a row of deliveries `d` and its event `e`. */
 export const deliveryColumns = `
-d.webhook_id, d.share, d.entity_type, d.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new,
+d.webhook_id, d.share, d.entity_type, d.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new, d.as_delete,
 d.batch_id, e.action_type, e.body,
 case when d.with_previous then e.previous end as previous, case when d.with_previous then e.omitted end as omitted`
 

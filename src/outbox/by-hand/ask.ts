@@ -7,7 +7,7 @@ import { fields } from '../database/fields.ts'
 import { ofEntity } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { isDelivered, isSkipped, placeIn, waitsInLog } from '../log/waits.ts'
-import { stateAt, wants } from '../log/wanted.ts'
+import { formOf, stateAt, wantedColumns, wants } from '../log/wanted.ts'
 import { isTaken, makeDue, tellByHand } from './by-hand.ts'
 
 /**
@@ -46,8 +46,7 @@ select e.id as event_id, e.entity_type, e.entity_id, e.share, coalesce(x.state =
             else 'in_flight' end as place
 from unnest(${p.eventIds}) as i (id)
 cross join lateral (
-  select id, entity_type, entity_id, action_type, changed, only_webhook_id, webhooks_version,
-         coalesce(share, walhook.share_of(entity_type, entity_id)) as share
+  select ${wantedColumns.replace('share', 'coalesce(share, walhook.share_of(entity_type, entity_id)) as share')}
   from walhook.events where id = i.id limit 1
 ) e
 cross join lateral (${placeIn(p.webhookId, 'e.share')}) p
@@ -82,8 +81,8 @@ with k as materialized (
   select k.*, least(p.may_send_up_to, k.up_to - 1) as after_id
   from ${p.entities('k')} cross join lateral (${placeIn(p.webhookId, 'k.share')}) p
 ), pulled as (
-  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, due_at)
-  select ${p.webhookId}, e.share, e.entity_type, e.entity_id, e.id, w.previous, 'infinity'
+  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
+  select ${p.webhookId}, e.share, e.entity_type, e.entity_id, e.id, w.previous, ${formOf('e', 's')}, 'infinity'
   from k
   join walhook.webhooks w on w.id = ${p.webhookId}
   cross join lateral (
@@ -108,8 +107,9 @@ const insertAsked = statement(
   { webhookId: 'int', eventIds: 'bigint[]' },
   p => `
 with asked as (
-  insert into walhook.deliveries as d (webhook_id, share, entity_type, entity_id, event_id, with_previous, is_manual, due_at)
-  select w.id, coalesce(e.share, walhook.share_of(e.entity_type, e.entity_id)), e.entity_type, e.entity_id, e.id, w.previous, true,
+  insert into walhook.deliveries as d (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, is_manual, due_at)
+  select w.id, coalesce(e.share, walhook.share_of(e.entity_type, e.entity_id)), e.entity_type, e.entity_id, e.id, w.previous,
+         ${formOf('e', 'w')}, true,
          'infinity'
   from unnest(${p.eventIds}) as i (id)
   cross join lateral (select * from walhook.events where id = i.id limit 1) e

@@ -13,7 +13,7 @@ import { wakeChannel } from '../log/append.ts'
 
 /** Whether a webhook may be given deliveries. Locked against deletion until the transaction ends. */
 const lockWebhookStatement = `
-select is_active and disabled_at is null as may_send, disabled_reason, triggers
+select is_active and disabled_at is null as may_send, disabled_reason
 from walhook.webhooks where id = $1 for key share`
 
 /** Why nothing can be sent by hand. */
@@ -25,16 +25,13 @@ export type NotSending =
 export async function lockToSend(
   client: pg.PoolClient,
   webhookId: number,
-): Promise<
-  | { readonly ok: true; readonly triggers: readonly string[] }
-  | { readonly ok: false; readonly refusal: NotSending }
-> {
+): Promise<{ readonly ok: true } | { readonly ok: false; readonly refusal: NotSending }> {
   await lockAllHolders(client)
   const { rows } = await client.query(lockWebhookStatement, [webhookId])
   if (!rows[0]) return { ok: false, refusal: { state: 'no_webhook' } }
   if (!rows[0].may_send)
     return { ok: false, refusal: { state: 'inactive', disabledReason: rows[0].disabled_reason } }
-  return { ok: true, triggers: rows[0].triggers }
+  return { ok: true }
 }
 
 /** Once this has committed, every process that delivers looks at the webhook anew. */

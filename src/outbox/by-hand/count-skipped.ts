@@ -3,7 +3,7 @@ import type { Entity } from '../../domain/event/entity.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { statement } from '../database/statement.ts'
 import { waitsInLog } from '../log/waits.ts'
-import { stateAt } from '../log/wanted.ts'
+import { stateAt, wantedColumns } from '../log/wanted.ts'
 
 /** What the streams of a webhook pass over since a cancellation, and where they were. */
 export type Skipped = {
@@ -43,7 +43,7 @@ select max(e.id) as last, count(*)::int as looked_at, (count(*) filter (where ${
       skips: `k.id is distinct from ${p.skipId}`,
     })}))::int as skipped
 from (
-  select id, share, entity_type, entity_id, action_type, changed, only_webhook_id, webhooks_version
+  select ${wantedColumns}
   from walhook.events where ${where(p)} and id > ${p.after} and id <= ${p.upTo} order by id limit ${p.most}
 ) e
 left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true`,

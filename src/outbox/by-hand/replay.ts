@@ -4,6 +4,7 @@ import { firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { parameters } from '../database/statement.ts'
+import { isMeantFor } from '../log/wanted.ts'
 import type { Count } from '../reading/queue-depth.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
@@ -67,20 +68,22 @@ with failed as (
   }
 }
 
-/** The events of a source by entity, those behind the entity `after`; `wanted`: only of these triggers. */
+/** The events of a source by entity, those behind the entity `after`; `onlyWanted`: by the webhook's triggers and filter. */
 function query(
   webhookId: number,
   source: ReplaySource,
-  { after, wanted }: { after: Entity; wanted: readonly string[] | null },
+  { after, onlyWanted }: { after: Entity; onlyWanted: boolean },
 ): { text: string; values: unknown[] } {
   const { values, given } = parameters()
   const failed = source.of === 'failed' ? failedEvents(given, webhookId, source) : null
-  const triggers = source.of === 'range' ? bothOf(source.triggers, wanted) : wanted
+  const triggers = source.of === 'range' ? source.triggers : null
   const conditions = [
     failed?.where,
     source.of === 'range' && `e.id >= ${given(source.from)} and e.id < ${given(source.to)}`,
     source.of === 'ids' && `e.id = any(${given(source.ids)})`,
     triggers && `e.entity_type || '.' || e.action_type = any(${given(triggers)})`,
+    onlyWanted &&
+      `exists (select from walhook.webhooks w where w.id = ${given(webhookId)} and ${isMeantFor('e', 'w')})`,
     `(e.entity_type, e.entity_id) > (${given(after.entityType)}, ${given(after.entityId)})`,
   ].filter(condition => condition)
   const text = `
@@ -89,10 +92,6 @@ select e.entity_type, e.entity_id, e.id as event_id from ${failed?.from ?? 'walh
 where ${conditions.join(' and ')}
 order by entity_type, entity_id, event_id`
   return { text, values }
-}
-
-function bothOf(a: readonly string[] | null, b: readonly string[] | null): readonly string[] | null {
-  return a && b ? a.filter(one => b.includes(one)) : (a ?? b)
 }
 
 /** An event may have failed ten times. No more attempts than this are read for a count, and no more events of batches. */
@@ -145,7 +144,7 @@ type EntityEvent = Entity & { readonly eventId: TimeId }
 type Input = {
   webhookId: number
   source: ReplaySource
-  /** Only events of which the webhook has the trigger. */
+  /** Only events of which the webhook has the trigger, and that its filter does not exclude. */
   onlyWanted?: boolean
   after: Entity | null
   pageEvents: number
@@ -163,8 +162,8 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
     return first.refusal
   }
   // Found as a whole at this commit, and kept by the server: neither a long transaction nor all of it in our memory.
-  const wanted = input.onlyWanted ? first.triggers : null
-  const { text, values } = query(webhookId, source, { after: after ?? beforeAll, wanted })
+  const onlyWanted = input.onlyWanted === true
+  const { text, values } = query(webhookId, source, { after: after ?? beforeAll, onlyWanted })
   await client.query(`declare found cursor with hold for ${text}`, values)
   await client.query('commit')
 

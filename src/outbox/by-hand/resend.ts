@@ -4,6 +4,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { openInStream } from '../aside/pulled.ts'
 import { statement } from '../database/statement.ts'
 import { isDelivered, placeIn } from '../log/waits.ts'
+import { concernsFilter, isMeantFor } from '../log/wanted.ts'
 import { askFor } from './ask.ts'
 import { isTaken, lockToSend, type NotSending } from './by-hand.ts'
 
@@ -13,6 +14,8 @@ export type Resent =
   | { readonly state: 'no_event' | 'in_flight' }
   /** The webhook has not the event's trigger. */
   | { readonly state: 'not_wanted'; readonly trigger: string }
+  /** Its filter excludes the event. */
+  | { readonly state: 'filtered' }
   | {
       readonly state: 'queued'
       readonly entityType: string
@@ -57,6 +60,10 @@ select
   ) as newer_delivered`,
 )
 
+const meantStatement = `
+select e.entity_type, e.action_type, ${isMeantFor('e', 'w')} as is_meant, ${concernsFilter('e', 'w')} as is_filtered
+from walhook.events e join walhook.webhooks w on w.id = $1 where e.id = $2`
+
 /**
  * Sends an event to a webhook once more, whatever became of it before and, unless `onlyWanted`, whether the webhook has its trigger or not:
  * a replay of one event. It goes at its place in the order of its entity, and begins with the first attempt. What is under way right now
@@ -70,12 +77,11 @@ export async function resendEvent(
   const webhook = await lockToSend(client, webhookId)
   if (!webhook.ok) return webhook.refusal
   if (input.onlyWanted) {
-    const { rows } = await client.query('select entity_type, action_type from walhook.events where id = $1', [
-      eventId,
-    ])
+    const { rows } = await client.query(meantStatement, [webhookId, eventId])
     if (!rows[0]) return { state: 'no_event' }
-    const trigger = triggerOf(rows[0].entity_type, rows[0].action_type)
-    if (!webhook.triggers.includes(trigger)) return { state: 'not_wanted', trigger }
+    const { entity_type, action_type, is_meant, is_filtered } = rows[0]
+    const trigger = triggerOf(entity_type, action_type)
+    if (!is_meant) return is_filtered ? { state: 'filtered' } : { state: 'not_wanted', trigger }
   }
   const { events, asked } = await askFor(client, { webhookId, eventIds: [eventId], wish: 'resend' })
   const [event] = events

@@ -67,7 +67,9 @@ left join told w on true
 left join lateral (
   select json_agg(json_build_object(
            'version', version, 'isActive', is_active and disabled_reason is null, 'triggers', triggers,
-           'updateFields', update_fields) order by version) as json
+           'updateFields', update_fields,
+           'filter', case when filter is not null then json_build_object(
+             'fields', filter, 'entering', filter_entering, 'leaving', filter_leaving) end) order by version) as json
   from walhook.webhook_states s
   where s.webhook_id = w.id and s.version >= coalesce(
     (select max(version) from walhook.webhook_states where webhook_id = w.id and version <= w.oldest_version), 0)

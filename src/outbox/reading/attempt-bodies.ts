@@ -1,5 +1,5 @@
 import { batchBody } from '../../domain/delivery/shipment.ts'
-import { bodySent, type EventFacts } from '../../domain/event/event.ts'
+import { bodySent, type EventFacts, formToldAs } from '../../domain/event/event.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
@@ -27,7 +27,8 @@ export async function readBatchBodies(
       const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
       // What is left of it where one was forgotten.
       if (parts.length === 0) return []
-      return [[id, batchBody(parts.map(event => bodySent(event, { asNew: false, withPrevious })))] as const]
+      const form = { asNew: false, asDelete: false, withPrevious }
+      return [[id, batchBody(parts.map(event => bodySent(event, form)))] as const]
     }),
   )
 }
@@ -42,6 +43,6 @@ export function eventBodyOf(
   },
 ): string {
   if (row.event_body === null) return ''
-  const asNew = row.action_type !== row.event_action_type
-  return bodySent({ ...row, body: row.event_body }, { asNew, withPrevious: row.with_previous })
+  const form = formToldAs(row.event_action_type, row.action_type)
+  return bodySent({ ...row, body: row.event_body }, { ...form, withPrevious: row.with_previous })
 }

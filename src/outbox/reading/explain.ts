@@ -42,9 +42,11 @@ const olderLookedAt = 100
 const factsStatement = `
 select w.name, w.id as webhook_id, w.is_active as webhook_is_active, w.disabled_at as webhook_disabled_at,
        w.disabled_reason as webhook_disabled_reason, w.triggers as webhook_triggers, w.update_fields as webhook_update_fields,
+       w.filter as webhook_filter, w.filter_entering as webhook_filter_entering, w.filter_leaving as webhook_filter_leaving,
        w.created_at as webhook_created_at, w.held_until as webhook_held_until,
        s.since, s.is_active as then_is_active, s.disabled_reason as then_disabled_reason, s.triggers as then_triggers,
-       s.update_fields as then_update_fields,
+       s.update_fields as then_update_fields, s.filter as then_filter, s.filter_entering as then_filter_entering,
+       s.filter_leaving as then_filter_leaving,
        d.attempts, d.is_held, d.due_at, first.event_id as first_id, first.due_at as first_due_at,
        first.is_held as first_is_held, rival.event_id as rival_id,
        p.holder_id, p.is_own_stream, p.settled_up_to < $1 as is_ahead, p.may_send_up_to >= $1 as may_send,
@@ -109,10 +111,19 @@ export async function readExplainFacts(
 ): Promise<{ webhookId: number; name: string; facts: ExplainFacts }[]> {
   const cameAtMs = timeOf(event.id)
   const { rows: noted } = await outbox.pool.query(
-    'select share, webhooks_version, only_webhook_id from walhook.events where id = $1',
+    `select share, webhooks_version, only_webhook_id, case when has_filters then body end as body,
+            case when has_filters then previous end as previous
+     from walhook.events, (select exists (select from walhook.webhook_states where filter is not null) as has_filters) f
+     where id = $1`,
     [event.id],
   )
-  const { share = null, webhooks_version: version = null, only_webhook_id: onlyId = null } = noted[0] ?? {}
+  const {
+    share = null,
+    webhooks_version: version = null,
+    only_webhook_id: onlyId = null,
+    body = null,
+    previous = null,
+  } = noted[0] ?? {}
   const { rows } = await outbox.pool.query(factsStatement, [
     event.id,
     event.entityType,
@@ -126,7 +137,7 @@ export async function readExplainFacts(
     version,
     share,
   ])
-  const noticed = { ...event, isVersioned: version !== null, onlyWebhookId: onlyId }
+  const noticed = { ...event, body, previous, isVersioned: version !== null, onlyWebhookId: onlyId }
   return rows.map(row => ({ webhookId: row.webhook_id, name: row.name, facts: toFacts(noticed, row) }))
 }
 

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { isDelivered, isEnded, isSetAside, isSkipped, placesOf } from '../log/waits.ts'
-import { stateAt, wants } from '../log/wanted.ts'
+import { stateAt, wantedColumns, wants } from '../log/wanted.ts'
 
 /** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
 export type Count = { readonly count: number; readonly isExact: boolean }
@@ -43,7 +43,7 @@ cross join lateral (
     else true
   end))::int as n
   from (
-    select id, share, entity_type, entity_id, action_type, changed, only_webhook_id, webhooks_version
+    select ${wantedColumns}
     from walhook.events where id > p.least order by id limit $3
   ) e
   left join lateral (${stateAt('w.id', 'e.webhooks_version')}) s on true

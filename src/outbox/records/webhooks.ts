@@ -7,7 +7,7 @@ import { webhooksOf } from '../database/row-keys.ts'
 
 /** What is shown of a webhook: all but its secrets. */
 export const columns = `
-id, name, url, is_active, triggers, previous, update_fields, mode, log_bodies, batch_max_events, batch_max_wait_ms,
+id, name, url, is_active, triggers, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
 header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
 failed_at, next_try_at, held_until, version, created_at, updated_at`
 
@@ -43,9 +43,15 @@ export function toBatching(row: pg.QueryResultRow): Batching | null {
 
 /** What an admin chooses. */
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> & {
-  readonly [Field in 'previous' | 'updateFields' | 'mode' | 'logBodies' | 'batch']?:
-    | Webhook[Field]
-    | undefined
+  readonly [Field in
+    | 'previous'
+    | 'updateFields'
+    | 'filter'
+    | 'filterEntering'
+    | 'filterLeaving'
+    | 'mode'
+    | 'logBodies'
+    | 'batch']?: Webhook[Field] | undefined
 }
 
 /** Custom headers: their names, and the envelope with their values. */
@@ -68,6 +74,9 @@ function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
     triggers: plain.triggers,
     previous: plain.previous,
     update_fields: plain.updateFields,
+    filter: plain.filter,
+    filter_entering: plain.filterEntering,
+    filter_leaving: plain.filterLeaving,
     mode: plain.mode,
     log_bodies: plain.logBodies,
     ...(batch !== undefined && {

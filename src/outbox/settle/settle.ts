@@ -143,6 +143,8 @@ function toEntry({ attempt, next, shipment }: Settlement) {
 /** How the log makes the body again: of events that were all sent in one form; else it keeps the body. */
 function formOf({ batchId, deliveries }: Shipment): { withPrevious: boolean; isBodyKept: boolean } {
   const { withPrevious } = deliveries[0]
-  const isPlain = deliveries.every(each => !each.asNew && each.withPrevious === withPrevious)
+  const isPlain = deliveries.every(
+    each => !each.asNew && !each.asDelete && each.withPrevious === withPrevious,
+  )
   return { withPrevious, isBodyKept: batchId !== null && !isPlain }
 }

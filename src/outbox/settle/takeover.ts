@@ -6,7 +6,7 @@ import { fields } from '../database/fields.ts'
 import { statement } from '../database/statement.ts'
 import { freeTaken } from '../holders/holders.ts'
 import { isEnded, isSetAside, isSkipped } from '../log/waits.ts'
-import { stateAt, wants } from '../log/wanted.ts'
+import { formOf, stateAt, wants } from '../log/wanted.ts'
 
 /** What was left of a holder: how many events may be under way, and the shares that are free now. */
 export type TakenOver = { readonly setAside: number; readonly shares: readonly number[] }
@@ -75,7 +75,7 @@ for update of h skip locked`,
 const dayOfIds = 86_400_000n << 20n
 
 /**
- * - interest: who has ever wanted events of a trigger
+ * - interest: who has ever wanted events of a trigger, or updates that a filter may tell as something else
  * - pairs:    events after the place of a stream that may have been sent: of a share, for the webhooks that keep up, and of each
  *             webhook that is behind for itself
  * - open:     those that have not been delivered by themselves, and have no row and no end
@@ -98,11 +98,16 @@ with main as materialized (
   select share, settled_up_to from walhook.shares where holder_id = ${p.deadId}
 ), interest as materialized (
   select trigger, array_agg(distinct webhook_id) as webhook_ids
-  from walhook.webhook_states cross join lateral unnest(triggers) as t (trigger)
+  from walhook.webhook_states
+  cross join lateral (
+    select unnest(triggers) as trigger
+    union all
+    select split_part(jsonb_object_keys(filter), '.', 1) || '.update'
+  ) t
   where version is not null
   group by trigger
 ), pairs as materialized (
-  select w.id as webhook_id, e.share, e.entity_type, e.entity_id, e.id
+  select w.id as webhook_id, e.share, e.entity_type, e.entity_id, e.id, ${formOf('e', 's')}
   from (
     select e.* from walhook.events e join main m on m.share = e.share and e.id > m.settled_up_to
     where e.id > ${p.least} and e.id <= least(${p.maySendUpTo}, ${p.head})
@@ -113,7 +118,7 @@ with main as materialized (
   where ${wants('e', 's')}
     and not exists (select from walhook.streams o where o.webhook_id = w.id and o.share = e.share offset 0)
   union all
-  select o.webhook_id, e.share, e.entity_type, e.entity_id, e.id
+  select o.webhook_id, e.share, e.entity_type, e.entity_id, e.id, ${formOf('e', 's')}
   from walhook.streams o
   cross join lateral (
     select * from walhook.events
@@ -143,8 +148,8 @@ with main as materialized (
   from open e left join arrived using (webhook_id, id)
   where arrived.id is null
 ), set_aside as (
-  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, due_at)
-  select u.webhook_id, u.share, u.entity_type, u.entity_id, u.id, w.previous,
+  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
+  select u.webhook_id, u.share, u.entity_type, u.entity_id, u.id, w.previous, u.as_new, u.as_delete,
          case when u.is_first and not exists (
            select from walhook.deliveries d
            where d.webhook_id = u.webhook_id and d.entity_type = u.entity_type and d.entity_id = u.entity_id

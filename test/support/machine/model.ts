@@ -1,5 +1,5 @@
 import type { ActionType } from '../../../src/domain/event/event.ts'
-import { type WebhookState, wants } from '../../../src/domain/event/wanted.ts'
+import { toldAs, type WebhookState } from '../../../src/domain/event/wanted.ts'
 import type { Request } from './receivers.ts'
 
 export type ModelEvent = {
@@ -107,8 +107,9 @@ export function createModel(processes: () => readonly { index: number; disturbed
           const states: WebhookState[] = [
             { version: 0, isActive: webhook.isActive, triggers: webhook.triggers, updateFields: null },
           ]
-          const wantable = { ...event, changed: null, webhooksVersion: 0, onlyWebhookId: null }
-          if (wants({ id: webhook.id, states }, wantable)) webhook.wanted.add(event.id)
+          const facts = { previous: null, changed: null, omitted: null, body: '{}' }
+          const wantable = { ...event, ...facts, webhooksVersion: 0, onlyWebhookId: null }
+          if (toldAs({ id: webhook.id, states }, wantable) !== null) webhook.wanted.add(event.id)
         }
       }
     },

@@ -179,6 +179,7 @@ export const log = {
       inactive_then: { word: 'Not sent', what: 'The webhook was inactive then.' },
       disabled_then: { word: 'Not sent', what: 'The webhook was disabled then.' },
       not_subscribed: { word: 'Not sent', what: 'The webhook does not subscribe to this trigger.' },
+      filtered: { word: 'Not sent', what: 'The webhook’s filter excludes it.' },
       no_wanted_field: {
         word: 'Not sent',
         what: 'The webhook wants only updates of certain fields; none of them changed.',

@@ -188,6 +188,7 @@ export const log: typeof english = {
       inactive_then: { word: 'Niet verstuurd', what: 'De webhook was toen inactief.' },
       disabled_then: { word: 'Niet verstuurd', what: 'De webhook was toen uitgeschakeld.' },
       not_subscribed: { word: 'Niet verstuurd', what: 'De webhook heeft deze trigger niet.' },
+      filtered: { word: 'Niet verstuurd', what: 'Het filter van de webhook sluit het uit.' },
       no_wanted_field: {
         word: 'Niet verstuurd',
         what: 'De webhook wil alleen wijzigingen van bepaalde velden, en daarvan is er geen gewijzigd.',

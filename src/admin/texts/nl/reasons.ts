@@ -69,6 +69,15 @@ export const reasonsNl: ReasonTexts = {
     `${JSON.stringify(field)} is geen veld. De velden zijn ${fields.join(', ')}.`,
   'webhook.field_form': ({ field, example }) =>
     `${JSON.stringify(field)} is geen veld. Schrijf een onderwerp en een veld, zoals ${example}.`,
+  'filter.no_value': ({ field }) =>
+    `De lijst van ${field} is leeg: niets zou overeenkomen. Noem minstens één waarde, of laat het veld weg.`,
+  'filter.number': ({ value }) =>
+    `${value} is groter dan 9007199254740991: zulke getallen worden in JSON niet precies gelezen. Filter op een ander veld.`,
+  'filter.long': ({ characters, most }) => `De waarde heeft ${characters} tekens. Er mogen er ${most} zijn.`,
+  'filter.text': () =>
+    'De waarde bevat een NUL-teken of een half teken: geen tekst in Postgres heeft dat. Laat het teken weg.',
+  'filter.needs_trigger': ({ form, known }) =>
+    `Er zou een bericht ${JSON.stringify(form)} komen, en de webhook heeft daar geen trigger voor. Voeg ${known.join(' of ')} toe, of kies iets anders.`,
   'webhook.inactive': ({ webhookId }) =>
     `Webhook ${webhookId} is inactief, dus er zou niets worden verstuurd. Activeer hem eerst.`,
   'webhook.disabled': ({ webhookId }) =>
@@ -109,6 +118,8 @@ export const reasonsNl: ReasonTexts = {
 
   'event.not_subscribed': ({ webhookId, trigger, eventId }) =>
     `Webhook ${webhookId} heeft de trigger ${trigger} niet, dus melding ${eventId} is niet voor de ontvanger bedoeld. Geef de webhook de trigger, of verstuur de melding als beheerder toch.`,
+  'event.filtered': ({ webhookId, eventId }) =>
+    `Het filter van webhook ${webhookId} sluit event ${eventId} uit. Een admin kan het toch versturen, met "beyond_triggers": true.`,
   'event.in_flight': ({ webhookId, eventId }) =>
     `Melding ${eventId} is onderweg naar webhook ${webhookId}. Het resultaat komt in de log.`,
   'replay.beyond_triggers': ({ caller }) =>

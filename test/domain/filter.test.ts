@@ -1,0 +1,142 @@
+import { expect, test } from 'vitest'
+import type { ActionType } from '../../src/domain/event/event.ts'
+import type { Filter, FilterFields } from '../../src/domain/event/filter.ts'
+import { firstMismatch, matchEvent } from '../../src/domain/event/filter.ts'
+import { toldAs, triggersHeard, type Wantable } from '../../src/domain/event/wanted.ts'
+
+const filterOf = (fields: FilterFields, rest: Partial<Filter> = {}): Filter => ({
+  fields,
+  entering: 'update',
+  leaving: 'nothing',
+  ...rest,
+})
+const eventOf = (result: string | null, rest: Partial<Wantable> = {}): Wantable => ({
+  entityType: 'user',
+  actionType: 'update',
+  body: `{"entity_id":1,"entity_type":"user","action_type":"update"${result === null ? '' : `,"result":${result}`}}`,
+  previous: null,
+  changed: null,
+  omitted: null,
+  webhooksVersion: 1,
+  onlyWebhookId: null,
+  ...rest,
+})
+const matches = (value: string, wanted: FilterFields[string]) =>
+  matchEvent(filterOf({ 'user.x': wanted }), eventOf(`{"a":"x","x":${value},"z":1}`)).is
+
+test.each<[string, FilterFields[string], boolean]>([
+  ['5', 5, true],
+  ['5.00', 5, true],
+  ['5e0', 5, true],
+  ['50', 5, false],
+  ['"5"', 5, false],
+  ['5', '5', false],
+  ['"5"', '5', true],
+  ['true', true, true],
+  ['true', 'true', false],
+  ['1', true, false],
+  ['null', null, true],
+  ['null', 'null', false],
+  ['"null"', null, false],
+  ['""', null, false],
+  ['false', null, false],
+  ['-0', 0, true],
+  ['9007199254740993', 9007199254740992, false],
+  ['12345678901234567890', 5, false],
+  ['0.1', 0.1, true],
+  ['1e300', 1e300, true],
+  ['"man"', ['woman', 'man'], true],
+  ['null', ['man', null], true],
+  ['"other"', ['man', null], false],
+  ['"m\\u0061n"', 'man', true],
+  ['"a \\"b\\" \\\\"', 'a "b" \\', true],
+  ['[2, 5 ,7]', 5, true],
+  ['[]', 5, false],
+  ['[]', null, false],
+  ['[null]', null, true],
+  ['[[5]]', 5, false],
+  ['[{"x":5}]', 5, false],
+  ['{"x":5}', 5, false],
+  ['["a,5]"]', 5, false],
+  ['"2026-11-28"', '2026-11-28', true],
+])('the value %s and the filter %j: %s', (value, wanted, is) => {
+  expect(matches(value, wanted)).toBe(is)
+})
+
+test('a field that result lacks does not match; one that is not known counts as a match', () => {
+  const filter = filterOf({ 'user.x': [5, null] })
+  expect(matchEvent(filter, eventOf('{"y":5}'))).toEqual({ is: false, was: false })
+  expect(matchEvent(filter, eventOf('{"y":5}', { omitted: ['x'] }))).toEqual({ is: true, was: null })
+  expect(matchEvent(filter, eventOf('{"y":{"x":5},"z":[{"x":5}]}')).is).toBe(false)
+  expect(firstMismatch(filter, eventOf('{"x":7}'))).toEqual({ field: 'user.x', json: '7' })
+  expect(firstMismatch(filter, eventOf('{"y":7}'))).toEqual({ field: 'user.x', json: null })
+  expect(firstMismatch(filter, eventOf('{"x":5}'))).toBeNull()
+})
+
+const triggers = ['user.new', 'user.update', 'user.delete']
+const now = (x: number) => `{"id":1,"x":${x},"name":"n"}`
+const from = (x: number) => ({ previous: `{"x":${x}}`, changed: ['x'] })
+const other = { previous: '{"name":"m"}', changed: ['name'] }
+const unknown = { previous: null, changed: null }
+
+test.each<[string, string, object, Partial<Filter>, ActionType | null]>([
+  ['stays inside', now(5), other, {}, 'update'],
+  ['stays outside', now(7), other, { leaving: 'delete' }, null],
+  ['moves from outside to outside', now(7), from(8), { leaving: 'delete' }, null],
+  ['enters', now(5), from(7), {}, 'update'],
+  ['enters, told as new', now(5), from(7), { entering: 'new' }, 'new'],
+  ['leaves', now(7), from(5), {}, null],
+  ['leaves, told as update', now(7), from(5), { leaving: 'update' }, 'update'],
+  ['leaves, told as delete', now(7), from(5), { leaving: 'delete' }, 'delete'],
+  ['is inside, was unknown', now(5), unknown, { entering: 'new' }, 'update'],
+  ['is outside, was unknown', now(7), unknown, { leaving: 'nothing' }, null],
+  ['is outside, was unknown, update', now(7), unknown, { leaving: 'update' }, null],
+  ['is outside, was unknown, delete', now(7), unknown, { leaving: 'delete' }, 'delete'],
+])('an entity that %s', (_, result, facts, how, told) => {
+  const state = {
+    version: 1,
+    isActive: true,
+    triggers,
+    updateFields: null,
+    filter: filterOf({ 'user.x': 5 }, how),
+  }
+  expect(toldAs({ id: 1, states: [state] }, eventOf(result, facts))).toBe(told)
+})
+
+test('new needs a match, delete does not; entities that are not named are not filtered', () => {
+  const filter = filterOf({ 'user.x': 5 }, { leaving: 'delete' })
+  const all = [...triggers, 'company.update']
+  const state = { version: 1, isActive: true, triggers: all, updateFields: null, filter }
+  const told = (event: Wantable) => toldAs({ id: 1, states: [state] }, event)
+  expect(told(eventOf(now(5), { actionType: 'new' }))).toBe('new')
+  expect(told(eventOf(now(7), { actionType: 'new' }))).toBe(null)
+  expect(told(eventOf(null, { actionType: 'delete' }))).toBe('delete')
+  expect(told(eventOf(now(7), { entityType: 'company' }))).toBe('update')
+})
+
+test('what is told must be a trigger; who enters or leaves is told whichever field was wanted', () => {
+  const filter = filterOf({ 'user.x': 5 }, { entering: 'new', leaving: 'delete' })
+  const stateOf = (triggers: string[], updateFields: string[] | null = null) => ({
+    ...{ version: 1, isActive: true, triggers, updateFields, filter },
+  })
+  const told = (state: ReturnType<typeof stateOf>, event: Wantable) =>
+    toldAs({ id: 1, states: [state] }, event)
+  expect(told(stateOf(['user.new']), eventOf(now(5), from(7)))).toBe('new')
+  expect(told(stateOf(['user.new']), eventOf(now(5), other))).toBe(null)
+  expect(told(stateOf(['user.new']), eventOf(now(7), from(5)))).toBe(null)
+  expect(triggersHeard(stateOf(['user.new']))).toEqual(['user.new', 'user.update'])
+  const narrow = stateOf(triggers, ['user.email'])
+  expect(told(narrow, eventOf(now(5), from(7)))).toBe('new')
+  expect(told(narrow, eventOf(now(7), from(5)))).toBe('delete')
+  expect(told(narrow, eventOf(now(5), other))).toBe(null)
+})
+
+test('of two values that are told as one list, the values before are not known', () => {
+  const filter = filterOf({ 'user.companies': 5 }, { leaving: 'delete' })
+  const touched = { previous: null, changed: ['companies'] }
+  const state = { version: 1, isActive: true, triggers, updateFields: ['user.name'], filter }
+  const told = (result: string, facts: object) => toldAs({ id: 1, states: [state] }, eventOf(result, facts))
+  expect(told('{"companies":[2,5]}', touched)).toBe('update')
+  expect(told('{"companies":[2]}', touched)).toBe('delete')
+  expect(told('{"companies":[2]}', other)).toBe(null)
+})
