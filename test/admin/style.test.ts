@@ -26,6 +26,15 @@ test('every class, id and attribute that the style names is written by a page or
   expect(dead).toEqual([])
 })
 
+test('every rule is in a layer that the first line names, and the style stays one that a person can read', async () => {
+  const style = await readFile(join(admin, 'assets', 'walhook.css'), 'utf8')
+  const named = /@layer ([^;{]+);/.exec(style)![1]!.split(', ')
+  expect([...style.matchAll(/^@layer (\w+) \{/gm)].map(match => match[1])).toEqual(named)
+  const outside = style.split('\n').filter(line => /^[^\s/@}*]/.test(line))
+  expect(outside).toEqual([])
+  expect(style.split('\n').length).toBeLessThan(1_200)
+})
+
 test('the names of a style are found in its selectors, not in its values', () => {
   const style =
     '/* .no */ .a > .b-c, #d:hover { color: #fff; background: url(x.png) } @media (x) { [data-e] { --f: 1 } }'
