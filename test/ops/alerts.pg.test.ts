@@ -1,4 +1,4 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { parse, stringify } from 'yaml'
 import dashboard from '../../ops/grafana/walhook.json' with { type: 'json' }
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { needs } from '../support/needs.ts'
 import { groupsIn, selectorsIn, seriesOf } from '../support/promql.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
@@ -37,26 +38,25 @@ const queries = dashboard.panels.flatMap(({ title, targets = [] }) =>
 )
 const expressions = [...alerts.map(({ alert, expr }) => [alert, expr] as const), ...queries]
 
-const missing = spawnSync('promtool', ['--version']).error
-if (missing) process.stderr.write('promtool is not here (Debian: prometheus): rules are not run\n')
+const promtool = ['promtool', 'the package prometheus of Debian brings it'] as const
 
-describe.skipIf(missing)('with promtool, which the package prometheus brings', () => {
-  test('the rules are rules, and fire on what their test says and on nothing else', async () => {
-    await run('promtool', ['check', 'rules', 'walhook.rules.yaml'], { cwd: ops })
-    await run('promtool', ['test', 'rules', 'walhook.rules.test.yaml'], { cwd: ops })
-  })
+test('the rules are rules, and fire on what their test says and on nothing else', async ({ skip }) => {
+  needs(skip, ...promtool)
+  await run('promtool', ['check', 'rules', 'walhook.rules.yaml'], { cwd: ops })
+  await run('promtool', ['test', 'rules', 'walhook.rules.test.yaml'], { cwd: ops })
+})
 
-  test('every query of the dashboard can be read by Prometheus', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'walhook-dashboard-'))
-    const rules = queries.map(([, expr], i) => ({
-      record: `panel:${i}`,
-      expr: expr.replaceAll('$__rate_interval', '1m'),
-    }))
-    const file = join(folder, 'rules.yaml')
-    await writeFile(file, stringify({ groups: [{ name: 'dashboard', rules }] }))
-    await run('promtool', ['check', 'rules', file])
-    await rm(folder, { recursive: true })
-  })
+test('every query of the dashboard can be read by Prometheus', async ({ skip }) => {
+  needs(skip, ...promtool)
+  const folder = await mkdtemp(join(tmpdir(), 'walhook-dashboard-'))
+  const rules = queries.map(([, expr], i) => ({
+    record: `panel:${i}`,
+    expr: expr.replaceAll('$__rate_interval', '1m'),
+  }))
+  const file = join(folder, 'rules.yaml')
+  await writeFile(file, stringify({ groups: [{ name: 'dashboard', rules }] }))
+  await run('promtool', ['check', 'rules', file])
+  await rm(folder, { recursive: true })
 })
 
 test.each(alerts.map(alert => [alert.alert, alert] as const))(

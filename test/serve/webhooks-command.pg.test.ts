@@ -10,6 +10,7 @@ import { webhooks as command } from '../../src/commands/webhooks.ts'
 import { readClientConfig } from '../../src/config.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { needs } from '../support/needs.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { adminToken, runWalhook, startWalhook } from '../support/walhook-process.ts'
@@ -198,26 +199,24 @@ test('what answers and is no walhook gets the token once, and is named', async (
   })
 })
 
-test.skipIf(spawnSync('script', ['--version']).error)(
-  'on a terminal there is a table, with colours unless NO_COLOR',
-  async () => {
-    await psql.query("update walhook.webhooks set name = E'Evil \\u001b[31mred' where name = 'Partner'")
-    const onTerminal = (env: Record<string, string>, args: string) =>
-      spawnSync(
-        'script',
-        ['-qec', `stty cols 100; ${process.execPath} src/main.ts webhooks ${args}`, '/dev/null'],
-        {
-          cwd: join(import.meta.dirname, '..', '..'),
-          env: { PATH: process.env.PATH, TERM: 'xterm', WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env },
-          encoding: 'utf8',
-        },
-      ).stdout.replaceAll('\r', '')
-    const plain = onTerminal({ NO_COLOR: '1' }, 'list')
-    expect(plain).toMatch(/^ID +NAME +STATE +URL +TRIGGERS\n\d+ +Evil �\[31mred +active +http:/)
-    for (const line of plain.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
-    expect(plain).not.toContain('\u001b')
-    expect(onTerminal({}, 'list')).toContain('\u001b[32mactive\u001b[0m')
-    expect(onTerminal({ TERM: 'dumb' }, 'list')).not.toContain('\u001b')
-    expect(JSON.parse(onTerminal({}, 'list --json'))).toEqual(expect.any(Array))
-  },
-)
+test('on a terminal there is a table, with colours unless NO_COLOR', async ({ skip }) => {
+  needs(skip, 'script', 'util-linux brings it')
+  await psql.query("update walhook.webhooks set name = E'Evil \\u001b[31mred' where name = 'Partner'")
+  const onTerminal = (env: Record<string, string>, args: string) =>
+    spawnSync(
+      'script',
+      ['-qec', `stty cols 100; ${process.execPath} src/main.ts webhooks ${args}`, '/dev/null'],
+      {
+        cwd: join(import.meta.dirname, '..', '..'),
+        env: { PATH: process.env.PATH, TERM: 'xterm', WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env },
+        encoding: 'utf8',
+      },
+    ).stdout.replaceAll('\r', '')
+  const plain = onTerminal({ NO_COLOR: '1' }, 'list')
+  expect(plain).toMatch(/^ID +NAME +STATE +URL +TRIGGERS\n\d+ +Evil �\[31mred +active +http:/)
+  for (const line of plain.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+  expect(plain).not.toContain('\u001b')
+  expect(onTerminal({}, 'list')).toContain('\u001b[32mactive\u001b[0m')
+  expect(onTerminal({ TERM: 'dumb' }, 'list')).not.toContain('\u001b')
+  expect(JSON.parse(onTerminal({}, 'list --json'))).toEqual(expect.any(Array))
+})
