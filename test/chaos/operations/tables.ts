@@ -274,7 +274,7 @@ export const tableOperations: readonly Operation[] = [
 
 /**
  * Whether a partition was emptied, or written to while it was unlogged, and walhook has not looked since. Where it leaves its table now,
- * nobody can know what was in it: to walhook its rows are archived (decision 0058).
+ * nobody can know what was in it: to walhook its rows are archived (decision 0041).
  */
 async function isSilentUnseen(at: At, part: string): Promise<boolean> {
   const [row] = await at.sql(
