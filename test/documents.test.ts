@@ -65,6 +65,8 @@ test('all recipes are found', () => {
   expect(recipes.map(([name]) => name)).toEqual([
     'Everything at once',
     'Columns that a later migration adds',
+    'Soft deletes',
+    'Which rows are sent',
     'Payload',
     'Django',
     'Directus',

@@ -2,6 +2,7 @@ import type { EntityMapping, RelatedList } from '../../domain/mapping/mapping.ts
 import { writeEntityId } from '../map/map.ts'
 import { notOfTheKeysType, readRelated, readRows, readWhatIsThere } from '../map/read-back.ts'
 import { createResultWriter, type ShapedRow } from '../map/result.ts'
+import { createRowFilters, isShown } from '../map/row-filters.ts'
 import { twice } from '../map/twice.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
@@ -45,7 +46,7 @@ type ListReader = (
   owners: readonly string[],
 ) => Promise<ReadonlyMap<string, string | null> | null>
 
-/** Rows in the form in which events carry them, with their related lists, read with one query each. */
+/** Rows that are told, in the form in which events carry them, with their related lists, read with one query each. */
 export async function showRows(
   db: Queryable,
   catalogue: Catalogue,
@@ -57,18 +58,20 @@ export async function showRows(
   if (rows.size > 0)
     for (const related of entity.related) lists.set(related, await readList(related, [...rows.keys()]))
   const write = createResultWriter(catalogue)
+  const judge = createRowFilters(catalogue)
   const entities: PresentEntity[] = []
   const untold: UntoldRow[] = []
   for (const [entityId, row] of rows) {
     const shown = twice(() => {
+      if (!isShown(entity, row, judge)) return null
       const { json, omitted } = write(entity, row, list => {
         const read = lists.get(list)
         return read === null ? null : read?.get(entityId)
       })
       return { entityIdJson: writeEntityId(catalogue, entity, entityId), resultJson: json, omitted }
     })
-    if (shown.ok) entities.push({ entityId, ...shown.value })
-    else untold.push({ entityId, reason: `its event can not be written: ${shown.because}` })
+    if (shown.ok && shown.value) entities.push({ entityId, ...shown.value })
+    if (!shown.ok) untold.push({ entityId, reason: `its event can not be written: ${shown.because}` })
   }
   return { entities, untold }
 }

@@ -1,6 +1,7 @@
 import { type CheckLine, ok, warning } from '../../domain/capture/check-line.ts'
 import { type EntityMapping, quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
 import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
+import { conditionsWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
 import { judgeRelation } from '../source/relation-verdict.ts'
 import { futureHarm } from '../source/table-verdict.ts'
@@ -81,6 +82,22 @@ export function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
     what,
     'nothing in the database keeps it unique, and rows with one key are told as one entity',
     `run: create unique index concurrently on ${tableKey(table.name)} (${quoteIdentifier(entity.key)});`,
+  )
+}
+
+/** Whether the WAL gives what `where` and `deleted_when` need to know of a row before its change. */
+export function conditionLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
+  if (!entity.rows || !catalogue.tables.has(tableKey(entity.table))) return null
+  const what = `entity ${entity.entityType}, where and deleted_when`
+  const lacking = conditionsWithoutBefore(catalogue, entity)
+  if (!lacking) return ok('condition_before', what, 'exact: the WAL gives what they need of the row before')
+  return warning(
+    'condition_before',
+    what,
+    `the WAL does not give the values before of ${lacking.columns.join(', ')}: ${withoutBefore}`,
+    lacking.sql === null
+      ? `see the line "table ${tableKey(entity.table)}, previous values"`
+      : `run: ${lacking.sql}`,
   )
 }
 

@@ -9,6 +9,7 @@ import type { TransactionPart } from '../stream/batch.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import { createMissingReader, type Missing } from './missing.ts'
 import { createResultWriter } from './result.ts'
+import { createRowFilters, filtered, isShown } from './row-filters.ts'
 import { createSetAside, type Unreadable } from './set-aside.ts'
 import { createShapes } from './shape.ts'
 import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
@@ -61,6 +62,7 @@ export function createMapper(options: {
   let writeResult = createResultWriter(catalogue)
   let findFacts = createFactsFinder(catalogue)
   let shapes = createShapes(catalogue)
+  let judgeRow = createRowFilters(catalogue)
   let plans = new WeakMap<Relation, Plan>()
   const known = new WeakSet<Relation>()
   const arrivals = openArrivals()
@@ -92,23 +94,30 @@ export function createMapper(options: {
     writeResult = createResultWriter(catalogue)
     findFacts = createFactsFinder(catalogue)
     shapes = createShapes(catalogue)
+    judgeRow = createRowFilters(catalogue)
     plans = new WeakMap()
   }
 
-  function compare(item: Touched): Compared {
-    const facts = twice(() => findFacts(item.entity, item.relation, item.folded))
-    return { ...item, facts: facts.ok ? facts.value : { previous: null, changed: null } }
+  function compare(named: Touched): Compared {
+    const judged = twice(() => filtered(named, judgeRow))
+    const item = judged.ok ? judged.value : { ...named, wasTold: 'unknown' as const }
+    const found = twice(() => findFacts(item.entity, item.relation, item.folded))
+    const facts = found.ok ? found.value : { previous: null, changed: null }
+    // A row that may begin to match is told, whatever has changed of what is sent.
+    const isSure = item.wasTold === 'yes' || item.folded.before === 'untouched'
+    return { ...item, facts: isSure ? facts : { ...facts, changed: null } }
   }
 
   function writeEvent(item: Compared, missing: Missing): EventText | null {
     const { entity, key, folded, facts } = item
     if (folded.state === 'nothing' || key === null) return null
-    const remaining = item.mayRemain ? missing.rowOf(item) : null
+    const read = item.mayRemain ? missing.rowOf(item) : null
+    const remaining = read && isShown(entity, read, judgeRow) ? read : null
     const state = remaining ? 'update' : folded.state
     const isDelete = state === 'delete'
     const row = isDelete ? null : (remaining ?? missing.rowOf(item))
-    // Already gone: its `delete` comes with a later transaction.
-    if (!isDelete && row === null) return null
+    // Already gone, or not told any more: its `delete` comes with a later transaction.
+    if (!isDelete && (row === null || !isShown(entity, row, judgeRow))) return null
     const result = row && writeResult(entity, row, list => missing.relatedOf(list, key))
     const body = writeBody({
       entityIdJson: writeEntityId(catalogue, entity, key, keyTypeIn(item.relation, entity)),
@@ -148,9 +157,9 @@ export function createMapper(options: {
     const named = parts.flatMap(part =>
       foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)),
     )
-    const touched = withoutUnborn(named)
-      .map(compare)
-      .filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
+    const touched = withoutUnborn(
+      named.map(compare).filter(({ folded }) => folded.state !== 'nothing'),
+    ).filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
     const missing = await readMissing(parts, touched, { catalogue, shapes, mostBytes })
 
     setAside.begin(parts)

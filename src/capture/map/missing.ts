@@ -1,5 +1,5 @@
 import { unchanged, type Value } from '../../domain/capture/change.ts'
-import { type EntityMapping, maySend, type RelatedList } from '../../domain/mapping/mapping.ts'
+import { type EntityMapping, isRead, type RelatedList } from '../../domain/mapping/mapping.ts'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import type { Catalogue } from '../source/catalogue.ts'
@@ -191,7 +191,7 @@ function unknownColumns({ entity, folded: { row }, relation }: Touched, shapes: 
     places.flatMap((place, i) => {
       const { name } = shape[i]!
       const isUnknown = place === null || row[place] === unchanged
-      return isUnknown && maySend(entity.fields, name) ? name : []
+      return isUnknown && isRead(entity, name) ? name : []
     }),
   )
 }

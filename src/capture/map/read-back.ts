@@ -2,7 +2,7 @@ import { unreadable, type Value } from '../../domain/capture/change.ts'
 import type { ColumnKind } from '../../domain/mapping/credentials.ts'
 import {
   type EntityMapping,
-  maySend,
+  isRead,
   quoteIdentifier,
   type RelatedList,
   ruleOf,
@@ -35,10 +35,7 @@ export async function readRows(
   const ask = (columns: string) => {
     const from = `from ${tableKey(entity.table)}
              where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`
-    const shown =
-      columns === '*'
-        ? known
-        : known.filter(({ name }) => name === entity.key || maySend(entity.fields, name))
+    const shown = columns === '*' ? known : known.filter(({ name }) => isRead(entity, name))
     return readUpTo(db, { columns, from, order: '', keys, sized: shown, catalogue, mostBytes })
   }
   const columns = columnsToRead(catalogue, entity)
@@ -51,9 +48,9 @@ export async function readRows(
 }
 
 /** The columns to read of an entity's rows: what the mapping leaves out may be larger than a text can be here. */
-function columnsToRead(catalogue: Catalogue, { table, key, fields }: EntityMapping): string {
-  const columns = catalogue.tables.get(tableKey(table))?.columns ?? []
-  const read = columns.filter(({ name }) => name === key || maySend(fields, name))
+function columnsToRead(catalogue: Catalogue, entity: EntityMapping): string {
+  const columns = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
+  const read = columns.filter(({ name }) => isRead(entity, name))
   return read.length === columns.length ? '*' : read.map(({ name }) => quoteIdentifier(name)).join(', ')
 }
 

@@ -7,6 +7,7 @@ import {
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
+import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
 
 /**
@@ -110,4 +111,8 @@ export function tellColumns(
 }
 
 /** What of a relation's columns an entity tells, by whatever name; its key among them. */
-export const namedOf = ({ table, fields, key }: EntityMapping) => ({ table, rules: fields, more: [key] })
+export const namedOf = ({ table, fields, key, rows }: EntityMapping) => ({
+  table,
+  rules: fields,
+  more: [key, ...filterColumns(rows)],
+})

@@ -97,6 +97,8 @@ export type Catalogue = {
   typeToday?(column: Pick<Column, 'typeOid' | 'typeName'>): number
   /** True of a database in SQL_ASCII: what Postgres gives as text need not be UTF-8. */
   readonly hasAnyBytes?: boolean
+  /** The values of an enum, in their order; null for other types. */
+  labelsOf?(typeOid: number): readonly string[] | null
   /** What a domain is based on; of other types the type itself. */
   baseTypeOf(typeOid: number): number
   /** The names that columns of captured tables have had. */
@@ -188,7 +190,8 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f')`
 
 const typesStatement = `
 select t.oid::int8 as oid, n.nspname || '.' || t.typname as name, typbasetype::int8 as base_oid, typdelim as delimiter,
-       case when typsubscript = 'array_subscript_handler'::regproc then typelem::int8 else 0 end as element_oid
+       case when typsubscript = 'array_subscript_handler'::regproc then typelem::int8 else 0 end as element_oid,
+       (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid) as labels
 from pg_type t join pg_namespace n on n.oid = t.typnamespace`
 
 const otherTablesStatement = `
@@ -224,6 +227,8 @@ export async function readCatalogue(
   )
   const typeOf = (oid: number) => types.get(oid)
   const oids = new Map<string, number>(rows.map(row => [row.name, Number(row.oid)]))
+  const enums = rows.filter(row => row.labels !== null)
+  const labels = new Map<number, string[]>(enums.map(row => [Number(row.oid), JSON.parse(row.labels)]))
   const writers = new Map<number, JsonWriter>()
   return {
     tables,
@@ -231,6 +236,7 @@ export async function readCatalogue(
     hasAnyBytes: encodings[0].has_any_bytes === 't',
     isInteger: oid => isInteger(oid, typeOf),
     kindOf: oid => columnKind(oid, typeOf),
+    labelsOf: oid => labels.get(oid) ?? null,
     baseTypeOf: oid => {
       let base = oid
       for (let next = typeOf(base)?.baseOid; next; next = typeOf(base)?.baseOid) base = next

@@ -3,6 +3,7 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { addKnownColumns, knowsColumns, readKnownColumns } from '../../outbox/source/known-columns.ts'
 import type { Log } from '../../runtime/log.ts'
 import { type Catalogue, chosenFields, readCatalogue } from './catalogue.ts'
+import { conditionsWithoutBefore, withoutBefore } from './mapping-verdict.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -111,6 +112,12 @@ export function createColumnTeller(options: {
         const { fields, withheld } = chosenFields(catalogue, entity)
         const facts = { entity_type: entity.entityType, table: tableKey(entity.table) }
         log.info('capture.columns', { ...facts, sent: [...fields.keys()] })
+        const lacking = conditionsWithoutBefore(catalogue, entity)
+        if (lacking) {
+          const { columns, sql } = lacking
+          const mend = sql ?? 'run walhook check: it says what it takes'
+          log.warn('capture.conditions_without_before', { ...facts, columns, effect: withoutBefore, mend })
+        }
         if (withheld.length > 0)
           log.warn('capture.columns_withheld', {
             ...facts,

@@ -1,3 +1,4 @@
+import { comparedBy } from '../../domain/mapping/comparable.ts'
 import {
   type EntityMapping,
   type FieldRules,
@@ -7,9 +8,10 @@ import {
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
+import { conditionProblems, filterColumns, type RowFilter } from '../../domain/mapping/row-filter.ts'
 import { formats } from '../../domain/value/format.ts'
 import { nearest } from '../../domain/value/nearest.ts'
-import { type Catalogue, chosenFields, type Table } from './catalogue.ts'
+import { type Catalogue, chosenFields, givesPrevious, type Table } from './catalogue.ts'
 import type { SourceFacts, TableProblem } from './preflight-verdict.ts'
 import { judgeRelation } from './relation-verdict.ts'
 import { judgeTable } from './table-verdict.ts'
@@ -78,9 +80,13 @@ export function judgeMapping(
     if (table) {
       const rules = entity.fields
       const ruled = [...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})]
-      const named = [entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled]
+      const named = [
+        ...[entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled],
+        ...filterColumns(entity.rows),
+      ]
       requireColumns(`entity ${entity.entityType}`, table, new Set(named))
       requireFormats(`entity ${entity.entityType}`, table, rules.format)
+      requireConditions(`entity ${entity.entityType}`, table, entity.rows)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
       requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
     }
@@ -130,6 +136,25 @@ export function judgeMapping(
     }
   }
 
+  /** Values that are compared with a column are of its type, and the WAL has the column. */
+  function requireConditions(what: string, table: Table, filter: RowFilter | undefined) {
+    for (const { column, tests } of [...(filter?.where ?? []), ...(filter?.deletedWhen ?? [])]) {
+      const found = table.columns.find(({ name }) => name === column)
+      if (!found) continue
+      const { typeOid, typeName, isGenerated } = found
+      const about = `${what}: condition of column ${column}`
+      if (isGenerated)
+        add(
+          'condition',
+          about,
+          'Postgres generates it, and the WAL need not have it',
+          'mend the mapping: name the columns that it is computed from',
+        )
+      for (const problem of conditionProblems(tests, comparedBy(catalogue, typeOid), typeName))
+        add('condition', about, problem.found, `mend the mapping: ${problem.mend}`)
+    }
+  }
+
   function requireIdentity(what: string, table: Table, column: string) {
     const isThere = table.columns.some(({ name }) => name === column)
     if (isThere && table.identityColumns.length > 0 && !table.identityColumns.includes(column))
@@ -141,6 +166,31 @@ export function judgeMapping(
       )
   }
 }
+
+/**
+ * The columns of conditions whose values before a change the WAL does not give, and the SQL that has it give them: null where
+ * generated columns make more of it than that. Null: it gives all of them.
+ */
+export function conditionsWithoutBefore(
+  { tables }: Pick<Catalogue, 'tables'>,
+  of: { readonly table: TableName; readonly rows?: RowFilter; readonly key?: string },
+): { columns: readonly string[]; sql: string | null } | null {
+  const table = tables.get(tableKey(of.table))
+  if (!table || givesPrevious(table)) return null
+  const isGiven = (column: string) =>
+    table.identity !== 'f' &&
+    table.leaves.every(({ identity }) => identity === table.identity) &&
+    table.identityColumns.includes(column)
+  const columns = filterColumns(of.rows).filter(column => column !== of.key && !isGiven(column))
+  if (columns.length === 0) return null
+  const lacking = [table, ...table.leaves].filter(({ identity }) => identity !== 'f')
+  const sql = lacking.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
+  return { columns, sql: table.generated === 'nothing' ? sql : null }
+}
+
+/** What becomes of changes whose row before is not known. */
+export const withoutBefore =
+  'a row that matches after an UPDATE is told as update, and one that does not, or is deleted, as delete, whether it was told before or not'
 
 function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string; from: string }[] {
   return [

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { formats } from '../value/format.ts'
 import { nearest } from '../value/nearest.ts'
+import { conditions, readConditions } from './condition-words.ts'
 import type { EntityMapping, RelatedList, TableName } from './mapping.ts'
 
 const column = z.string().min(1, 'must not be empty')
@@ -98,6 +99,14 @@ const entity = words({
     rename: rename.default({}),
     format: format.optional(),
   }).default({ include: null, omit: [], rename: {} }),
+  where: conditions
+    .optional()
+    .describe(
+      'column: the value, or list of values, that it must hold; null, not null, or operators (=, in, not, <, <=, >, >=). Only rows that match are told: one that begins to match is new, one that ceases to is delete',
+    ),
+  deleted_when: conditions
+    .optional()
+    .describe('as where; a row that holds all of this counts as deleted, as in deleted_at: not null'),
   related: z.record(column, related).default({}).describe('field: what it lists from another table'),
   send_unchanged: z
     .boolean()
@@ -160,7 +169,17 @@ export function readMappingFile(content: unknown): MappingFileResult {
       })),
     }
   const mapping = Object.entries(parsed.data.entities).map(([entityType, given]) => {
-    const { related, send_unchanged, on_truncate, new_columns, backfill, fields, ...rest } = given
+    const {
+      related,
+      where,
+      deleted_when,
+      send_unchanged,
+      on_truncate,
+      new_columns,
+      backfill,
+      fields,
+      ...rest
+    } = given
     const { format, include, ...others } = fields
     const rules = { ...others, include: include === 'all' ? null : include }
     const newColumns =
@@ -170,6 +189,9 @@ export function readMappingFile(content: unknown): MappingFileResult {
       ...rest,
       fields: { ...rules, ...(format && { format }) },
       related: Object.entries(related).map(([field, list]) => toRelatedList(field, list)),
+      ...((where || deleted_when) && {
+        rows: { where: readConditions(where), deletedWhen: readConditions(deleted_when) },
+      }),
       sendsUnchanged: send_unchanged,
       ...(newColumns === 'ignore' && { ignoresNewColumns: true }),
       ...(on_truncate === 'delete' && { deletesOnTruncate: true }),

@@ -1,6 +1,7 @@
 import type { BackfillAction } from '../event/event.ts'
 import type { Format } from '../value/format.ts'
 import { type ColumnKind, type Suspicion, suspect } from './credentials.ts'
+import { filterColumns, type RowFilter } from './row-filter.ts'
 
 /** A table by its exact names, as the catalogue has them. */
 export type TableName = { readonly schema: string; readonly name: string }
@@ -43,6 +44,8 @@ export type EntityMapping = {
   readonly key: string
   readonly fields: FieldRules
   readonly related: readonly RelatedList[]
+  /** Which rows are told; absent: all. */
+  readonly rows?: RowFilter
   /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
   readonly sendsUnchanged: boolean
   /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */
@@ -130,6 +133,11 @@ function whyWithheld({ known }: FieldRules, column: ChoosableColumn): Withheld |
 /** Whether the mapping may send a column of this name at all: what it may not need not be read either. */
 export function maySend({ include, omit }: FieldRules, column: string): boolean {
   return !omit.includes(column) && (include === null || include.includes(column))
+}
+
+/** Whether a column of an entity's rows is read: it may be sent, is the key, or decides whether a row is told. */
+export function isRead({ fields, key, rows }: EntityMapping, column: string): boolean {
+  return column === key || maySend(fields, column) || filterColumns(rows).includes(column)
 }
 
 /** Whether a field of an object is sent whose name is a row's: where the mapping names none, it is judged like a column. */

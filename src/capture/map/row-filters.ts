@@ -1,0 +1,87 @@
+import { isKnown, type Value } from '../../domain/capture/change.ts'
+import { comparedBy, type Types } from '../../domain/mapping/comparable.ts'
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import {
+  actionOf,
+  createMatcher,
+  type Matcher,
+  type RowFilter,
+  type Verdict,
+} from '../../domain/mapping/row-filter.ts'
+import type { Shape, ShapedRow } from './result.ts'
+import type { Touched } from './touched.ts'
+
+/**
+ * Makes the function that judges whether a row is told. The stream, backfills and resyncs ask the same function, so they
+ * never disagree. Of the columns in the shape it goes by name: what is not among them is not known.
+ */
+export function createRowFilters(types: Types) {
+  type Judge = { readonly matcher: Matcher; readonly places: ReadonlyMap<string, number> }
+  const known = new WeakMap<Shape, Map<RowFilter, Judge>>()
+
+  function judgeOf(filter: RowFilter, shape: Shape): Judge {
+    const byFilter = known.get(shape) ?? new Map<RowFilter, Judge>()
+    known.set(shape, byFilter)
+    const found = byFilter.get(filter)
+    if (found) return found
+    const places = new Map(shape.map(({ name }, i) => [name, i]))
+    const matcher = createMatcher(filter, column => {
+      const place = places.get(column)
+      return place === undefined ? null : comparedBy(types, shape[place]!.typeOid)
+    })
+    const judge = { matcher, places }
+    byFilter.set(filter, judge)
+    return judge
+  }
+
+  /** `known`: values that are known whatever the row says. */
+  return (
+    filter: RowFilter | undefined,
+    { shape, values }: ShapedRow,
+    known: { readonly column: string; readonly value: Value } | null = null,
+  ): Verdict => {
+    if (!filter) return 'yes'
+    const { matcher, places } = judgeOf(filter, shape)
+    return matcher(column => {
+      const place = places.get(column)
+      const value = place === undefined ? undefined : values[place]
+      if (value !== undefined && isKnown(value)) return value
+      return known?.column === column && isKnown(known.value) ? known.value : undefined
+    })
+  }
+}
+
+export type RowFilters = ReturnType<typeof createRowFilters>
+
+/**
+ * What a transaction did to an entity whose mapping tells some rows only: a row that begins to match is `new`, one that
+ * ceases to is `delete`.
+ *
+ * Where the row before is not known, it may have been told: a row that matches now is an `update`, one that does not is a
+ * `delete`. A receiver may get a `delete` of what it never had; it never keeps what is gone. What is now is not known where an
+ * UPDATE left a TOASTed value alone: then the row that is read decides (`isShown`).
+ */
+export function filtered(item: Touched, judge: RowFilters): Touched & { readonly wasTold: Verdict } {
+  const { entity, folded, relation, key } = item
+  const { before, row, existed, present } = folded
+  const filter = entity.rows
+  if (!filter) return { ...item, wasTold: existed ? 'yes' : 'no' }
+  // Of a related row alone, or of one that may be another's, the row that is read tells.
+  if (before === 'untouched' || item.problem !== null || item.mayRemain || folded.state === 'nothing')
+    return { ...item, wasTold: 'unknown' }
+  const byKey = { column: entity.key, value: key }
+  const judged = (values: ShapedRow['values'] | null) =>
+    values === null || relation === null
+      ? 'unknown'
+      : judge(filter, { shape: relation.columns, values }, byKey)
+  const was = !existed ? 'no' : judged(before === 'unknown' ? null : before)
+  const is = present.length === 0 ? 'no' : judged(row)
+  return { ...item, wasTold: was, folded: { ...folded, state: actionOf(was, is) ?? 'nothing' } }
+}
+
+/** Whether the row that would be sent is one that is told. Throws where that is not known. */
+export function isShown(entity: EntityMapping, row: ShapedRow, judge: RowFilters): boolean {
+  const verdict = judge(entity.rows, row)
+  if (verdict !== 'unknown') return verdict === 'yes'
+  throw new Error('whether it matches `where` and `deleted_when` can not be told: a value of it is not known')
+}
