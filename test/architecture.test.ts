@@ -37,7 +37,7 @@ test.each([
   [
     'delivery/sending/guard.ts',
     "import { Agent } from 'undici'",
-    'only delivery/sending/attempt.ts, delivery/sending/connections.ts may',
+    'only delivery/sending/attempt.ts, delivery/sending/connections.ts, delivery/sending/exchange.ts may',
   ],
   ['delivery/a.ts', "import { Pool } from 'pg'", 'names pg: only outbox, capture may'],
   ['control/a.ts', "import { Migrator } from 'kysely/migration'", 'names kysely: only outbox'],

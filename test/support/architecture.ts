@@ -56,7 +56,7 @@ const maxFilesInRoom = 15
 /** Packages that only these places or files may name. */
 const packageHomes: Record<string, readonly string[]> = {
   'pg-logical-replication': ['capture/stream/stream.ts'],
-  undici: ['delivery/sending/attempt.ts', 'delivery/sending/connections.ts'],
+  undici: ['attempt', 'connections', 'exchange'].map(name => `delivery/sending/${name}.ts`),
   pg: ['outbox', 'capture'],
   kysely: ['outbox', 'capture'],
   hono: ['api', 'admin'],
