@@ -1,5 +1,3 @@
-import type { Lsn } from '../value/lsn.ts'
-
 /** What stands for a TOASTed value that the WAL did not repeat because the UPDATE left it as it was. */
 export const unchanged: unique symbol = Symbol('unchanged')
 
@@ -53,13 +51,3 @@ export type Change =
       readonly actionType: 'new' | 'update' | 'delete'
       readonly because: string
     }
-
-/**
- * Where a committed transaction stands in the WAL. `commitLsn` (the start of its commit record) is what
- * orders and identifies transactions; `endLsn` (the byte after that record) is what the slot is confirmed to.
- */
-export type WalTransaction = {
-  readonly commitLsn: Lsn
-  readonly endLsn: Lsn
-  readonly committedAt: Date
-}
