@@ -235,7 +235,7 @@ test.each(['full', 'default'])(
       knows.set(id!, result!)
     }
     const { rows } = await psql.query(
-      `select id::text, n from users where realm = 'x' and deleted_at is null order by id`,
+      `select id::text, n from users where realm = 'x' and deleted_at is null order by users.id`,
     )
     expect([...knows].sort(([a], [b]) => Number(a) - Number(b))).toEqual(
       rows.map(({ id, n }) => [id, `{"id":${id},"n":${n}}`]),
