@@ -348,3 +348,62 @@ test('a client certificate is given, shown without its key, kept and removed in 
   await save({ no_certificate: 'on' })
   expect(await webhook(id)).not.toHaveProperty('client_certificate')
 })
+
+test('a filter is typed a value a line, shown as it was typed, and kept as it was stored where nothing was changed', async () => {
+  const rows = (form: Record<string, string>, ...typed: string[][]) => {
+    const body = new URLSearchParams(form)
+    for (const [field = '', values = '', was = ''] of typed) {
+      body.append('filter_field', field)
+      body.append('filter_values', values)
+      body.append('filter_was', was)
+    }
+    return body
+  }
+  const { id } = await create({ triggers: ['user.new', 'user.update', 'user.delete'] })
+  const version = async () =>
+    (await at.get(`/couplings/${id}`)).text.match(/name="version" value="(\d+)"/)![1]!
+  const save = async (...typed: string[][]) => {
+    const form = {
+      ...filled(),
+      version: await version(),
+      filter_leaving: 'delete',
+      filter_entering: 'update',
+    }
+    const body = rows(form, ...typed)
+    for (const action of ['update', 'delete']) body.append('trigger', `user.${action}`)
+    return await at.post(`/couplings/${id}`, [...body])
+  }
+  await save(['user.id', '5\r\n-\r\n true '], ['', ''])
+  expect(await webhook(id)).toMatchObject({
+    filter: { 'user.id': [5, '5', null, true, 'true'] },
+    filter_leaving: 'delete',
+  })
+  const page = (await at.get(`/couplings/${id}`)).text
+  expect(page).toContain('5\n-\ntrue</textarea>')
+  await at.call('PATCH', `/api/webhooks/${id}`, { filter: { 'user.id': 5 } })
+  await save(['user.id', '5', '[5]'])
+  expect(await webhook(id)).toMatchObject({ filter: { 'user.id': [5] } })
+  expect((await save(['user.id', ''])).text).toContain(en.form.wrong.filter)
+  expect((await save(['user.idd', '5'])).text).toContain('Did you mean user.id?')
+  await save(['', ''])
+  expect(await webhook(id)).toMatchObject({ filter: null })
+})
+
+test('a filter is tried on the newest events, in the form and by the API', async () => {
+  await at.append('user 1 new', 'user 2 update', 'user 3 new', 'user 4 delete', 'company 5 new')
+  await at.outbox.pool.query(
+    `update walhook.events set body = '{"entity_id":1,"entity_type":"user","action_type":"new","result":{"id":' || entity_id || '}}'
+     where action_type <> 'delete' and entity_type = 'user'`,
+  )
+  const body = { triggers: ['user.new'], filter: { 'user.id': [1, 2, 9] } }
+  const { status: code, json } = await at.call('POST', '/api/filters/preview', body)
+  expect(code).toBe(200)
+  expect(json).toMatchObject({ matched: expect.any(Number), looked_at: expect.any(Number) })
+  expect(json.matched).toBeGreaterThanOrEqual(1)
+  expect(json.looked_at).toBeGreaterThan(json.matched)
+  const wrong = await at.call('POST', '/api/filters/preview', { ...body, filter: { 'user.idd': 1 } })
+  expect(wrong.json.errors[0]).toMatchObject({ pointer: '/filter/user.idd' })
+  const form = { ...filled(), filter_field: 'user.id', filter_values: '1\n2\n9', filter_was: '' }
+  const { text } = await at.post('/couplings/preview', form)
+  expect(text).toContain(`would have sent ${json.matched} of the last ${json.looked_at} events`)
+})

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { once } from '../../control/kit/once.ts'
 import type { Failed } from '../../control/kit/result.ts'
+import { type FilterPreview, previewFilter } from '../../control/webhooks/filter-preview.ts'
 import { previewDeliveries } from '../../control/webhooks/preview.ts'
 import { tryWebhook } from '../../control/webhooks/test-webhook.ts'
 import { readUntold } from '../../control/webhooks/warnings.ts'
@@ -16,6 +17,7 @@ import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
 import { attemptView } from '../log/attempt-view.ts'
 import { sayTo } from '../texts/texts.ts'
+import { filterPreviewPart, filterTyped, isIncomplete } from './filter-field.ts'
 import { previewParts, testProblems, webhookForm } from './form.ts'
 import {
   blank,
@@ -95,7 +97,9 @@ export const webhookEditPages = [
     role: 'admin',
     place,
     async handle(call) {
-      return { show: 'part', body: previewParts(call.t, await previewsOf(call, typedIn(call, null))) }
+      const typed = typedIn(call, null)
+      const filter = filterPreviewPart(call.t, await filterPreviewOf(call, typed))
+      return { show: 'part', body: html`${filter}${previewParts(call.t, await previewsOf(call, typed))}` }
     },
   }),
   page({
@@ -187,6 +191,16 @@ async function previewsOf({ control, caller }: PageCall, typed: Typed) {
   })
 }
 
+/** Null where there is no filter, or it is not whole. */
+async function filterPreviewOf({ control }: PageCall, typed: Typed): Promise<FilterPreview | null> {
+  const { triggers, filter, updateFields } = typed
+  if (!filter || filter.rows.length === 0 || filter.rows.some(isIncomplete)) return null
+  const look = { triggers, updateFields: updateFields.length > 0 ? updateFields : null }
+  const fields = filterTyped(filter)!
+  const seen = await previewFilter(control, { ...filter, ...look, fields }).catch(() => null)
+  return seen?.ok ? seen.value : null
+}
+
 async function formPage(
   call: PageCall,
   webhook: Webhook | null,
@@ -195,8 +209,9 @@ async function formPage(
 ): Promise<PageAnswer> {
   const { t, control, caller, may, nowMs } = call
   const mayChange = may('admin')
-  const [previews, untold, fields] = await Promise.all([
+  const [previews, filterPreview, untold, fields] = await Promise.all([
     previewsOf(call, typed),
+    filterPreviewOf(call, typed),
     readUntold(control),
     control.readFields().catch(() => new Map<string, readonly string[]>()),
   ])
@@ -210,6 +225,7 @@ async function formPage(
     entityTypes: control.entityTypes,
     fields,
     previews,
+    filterPreview,
     untold,
     ownUserId: caller.userId,
     tried,

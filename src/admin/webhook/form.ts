@@ -1,3 +1,4 @@
+import type { FilterPreview } from '../../control/webhooks/filter-preview.ts'
 import type { Preview } from '../../control/webhooks/preview.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import type { Untold } from '../../domain/mapping/untold.ts'
@@ -9,6 +10,7 @@ import { actionName, entityName } from '../kit/names.ts'
 import { headerList } from '../log/attempt-view.ts'
 import type { Texts } from '../texts/en.ts'
 import { certificateField } from './certificate-field.ts'
+import { blankFilter, filterField, filterPreviewPart } from './filter-field.ts'
 import type { ShownProblem, Typed } from './input.ts'
 
 /** What the form of a webhook needs besides what was typed. */
@@ -24,6 +26,8 @@ export type FormAt = {
   readonly entityTypes: readonly string[]
   readonly fields: ReadonlyMap<string, readonly string[]>
   readonly previews: readonly Preview[]
+  /** Null: there is no filter, or it is not whole. */
+  readonly filterPreview: FilterPreview | null
   /** The entity types whose tables do not give the values before an update. */
   readonly untold: Untold
   /** The caller's own account, whose data a test sends where nobody says otherwise. */
@@ -66,7 +70,7 @@ ${at.mayChange && trySection(at)}
 <section class="card">
 <h2>${f.previewTitle}</h2>
 <p class="hint">${f.previewHint}</p>
-<div id="preview"${at.mayChange && html` hx-post="/couplings/preview" hx-trigger="change from:'closest form' delay:150ms"`}>${previewParts(t, at.previews)}</div>
+<div id="preview"${at.mayChange && html` hx-post="/couplings/preview" hx-trigger="change from:'closest form' delay:150ms"`}>${filterPreviewPart(t, at.filterPreview)}${previewParts(t, at.previews)}</div>
 </section>
 ${
   at.mayChange &&
@@ -135,12 +139,14 @@ function more(at: FormAt): Html {
     (typed.logBodies ?? 'all') !== 'all' ||
     typed.headers.length > 0 ||
     at.certificate !== null ||
-    typed.updateFields.length > 0
+    typed.updateFields.length > 0 ||
+    (typed.filter?.rows.length ?? 0) > 0
   const isOpen =
     isUsed ||
-    ['/headers', '/batch', '/update_fields', '/client_certificate', '/client_key'].some(pointer =>
-      hasProblem(at, pointer),
-    )
+    [
+      ...['/headers', '/batch', '/update_fields', '/client_certificate', '/client_key'],
+      ...['/filter', '/filter_entering', '/filter_leaving'],
+    ].some(pointer => hasProblem(at, pointer))
   const rows = [
     ...typed.headers,
     ...Array.from({ length: spareRows }, () => ({ name: '', value: '', isStored: false })),
@@ -175,6 +181,7 @@ ${[...fields].map(
 )}
 ${problemsOf(at, '/update_fields')}
 </fieldset>
+${filterField(at, typed.filter ?? blankFilter, pointer => problemsOf(at, pointer))}
 </div></details>`
 }
 

@@ -1,11 +1,20 @@
 import type { FieldProblem } from '../../control/kit/result.ts'
 import type { WebhookFields } from '../../control/webhooks/webhooks.ts'
 import { actionTypes } from '../../domain/event/event.ts'
+import { enteringForms, leavingForms } from '../../domain/event/filter.ts'
 import { triggersFor } from '../../domain/event/trigger.ts'
 import { redacted } from '../../domain/shown/redact.ts'
 import { type LogBodies, logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import type { Texts } from '../texts/en.ts'
 import { sayTo } from '../texts/texts.ts'
+import {
+  blankFilter,
+  filterTyped,
+  isIncomplete,
+  readFilter,
+  type TypedFilter,
+  typedFilterOf,
+} from './filter-field.ts'
 
 /** A header as it was typed. The value of one that is stored is never shown: left empty, it stays. */
 export type TypedHeader = { readonly name: string; readonly value: string; readonly isStored: boolean }
@@ -18,6 +27,8 @@ export type Typed = {
   readonly triggers: readonly string[]
   readonly previous: boolean
   readonly updateFields: readonly string[]
+  /** Undefined where the form has none: it stays as it is. */
+  readonly filter: TypedFilter | undefined
   readonly isLatest: boolean
   /** Undefined where the form does not say it: it stays as it is. */
   readonly logBodies: LogBodies | undefined
@@ -41,6 +52,7 @@ export const blank: Typed = {
   triggers: [],
   previous: false,
   updateFields: [],
+  filter: blankFilter,
   isLatest: false,
   logBodies: 'all',
   isBatch: false,
@@ -63,6 +75,11 @@ export function typedOf(webhook: Webhook): Typed {
     triggers: webhook.triggers,
     previous: webhook.previous,
     updateFields: webhook.updateFields ?? [],
+    filter: {
+      rows: typedFilterOf(webhook.filter),
+      entering: webhook.filterEntering,
+      leaving: webhook.filterLeaving,
+    },
     isLatest: webhook.mode === 'latest',
     logBodies: webhook.logBodies,
     isBatch: webhook.batch !== null,
@@ -100,6 +117,7 @@ export function readTyped(
     triggers,
     previous: form.has('previous'),
     updateFields: form.getAll('update_field'),
+    filter: readFilter(form),
     isLatest: form.has('latest'),
     logBodies: logBodies.find(one => one === form.get('log_bodies')),
     isBatch: form.has('batch'),
@@ -126,9 +144,26 @@ const once = [
     'batch',
     'max_events',
   ],
-  ...['max_wait_ms', 'client_certificate', 'client_key', 'no_certificate', 'user_id'],
+  ...[
+    'max_wait_ms',
+    'client_certificate',
+    'client_key',
+    'no_certificate',
+    'user_id',
+    'filter_entering',
+    'filter_leaving',
+  ],
 ]
-const several = ['trigger', 'all', 'update_field', 'header_name', 'header_value']
+const several = [
+  'trigger',
+  'all',
+  'update_field',
+  'header_name',
+  'header_value',
+  'filter_field',
+  'filter_values',
+  'filter_was',
+]
 const switches = ['previous', 'latest', 'batch', 'no_certificate']
 
 /**
@@ -140,6 +175,8 @@ export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string
     ...Object.fromEntries(switches.map(name => [name, ['on', 'true']])),
     is_active: ['true', 'false'],
     log_bodies: logBodies,
+    filter_entering: enteringForms,
+    filter_leaving: leavingForms,
     trigger: triggersFor(entityTypes),
     all: [...entityTypes, ...actionTypes.map(action => `.${action}`)],
   }
@@ -170,6 +207,7 @@ export function judgeTyped(t: Texts, typed: Typed): ShownProblem[] {
   const urlProblem = judgeUrl(t, typed.url)
   if (urlProblem !== null) add('/url', urlProblem)
   if (typed.triggers.length === 0) add('/triggers', wrong.noTriggers)
+  if (typed.filter?.rows.some(isIncomplete)) add('/filter', wrong.filter)
   if (typed.isBatch) {
     if (!isWhole(typed.maxEvents, 2, 1_000)) add('/batch/max_events', wrong.maxEvents)
     if (!isWhole(typed.maxWaitMs, 0, 60_000)) add('/batch/max_wait_ms', wrong.maxWaitMs)
@@ -197,6 +235,11 @@ export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
     triggers,
     previous,
     updateFields: updateFields.length > 0 ? updateFields : null,
+    ...(typed.filter && {
+      filter: filterTyped(typed.filter),
+      filterEntering: typed.filter.entering,
+      filterLeaving: typed.filter.leaving,
+    }),
     mode: isLatest ? 'latest' : 'every',
     logBodies: typed.logBodies,
     batch: isBatch ? { maxEvents: Number(typed.maxEvents), maxWaitMs: Number(typed.maxWaitMs) } : null,

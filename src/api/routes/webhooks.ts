@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { previewFilter } from '../../control/webhooks/filter-preview.ts'
 import {
   changeWebhook,
   createWebhook,
@@ -95,6 +96,21 @@ const newWebhook = z
     client_key: fields.client_key.default(null),
   })
   .meta({ id: 'NewWebhook' })
+const filterPreviewRequest = z
+  .strictObject({
+    triggers: fields.triggers,
+    update_fields: fields.update_fields.default(null),
+    filter: fields.filter.unwrap(),
+    filter_entering: fields.filter_entering.default('update'),
+    filter_leaving: fields.filter_leaving.default('nothing'),
+  })
+  .meta({ id: 'FilterPreviewRequest' })
+const filterPreviewSchema = z
+  .object({
+    looked_at: z.int().meta({ description: 'Recent events that the triggers name, at most 100.' }),
+    matched: z.int().meta({ description: 'How many of them would have been sent.' }),
+  })
+  .meta({ id: 'FilterPreview' })
 const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
 
 export const webhookParams = z.strictObject({ id: id() })
@@ -122,6 +138,26 @@ export const webhookRoutes = [
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
       const shown = webhookJson(caller.role)(webhook)
       return { ok: true, value: { ...shown, ...(await warned(control, webhook)), secret }, headers }
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/api/filters/preview',
+    id: 'previewFilter',
+    tag,
+    summary: 'Counts what a filter would have sent of the newest events',
+    description: 'Looks at 1,000 events of the log at most. Nothing is saved or sent.',
+    role: 'admin',
+    body: filterPreviewRequest,
+    answer: { status: 200, what: 'The counts', schema: filterPreviewSchema },
+    async handle({ control, body }) {
+      const look = { fields: body.filter, entering: body.filter_entering, leaving: body.filter_leaving }
+      const seen = await previewFilter(control, {
+        ...look,
+        triggers: body.triggers,
+        updateFields: body.update_fields,
+      })
+      return answer(seen, ({ lookedAt, matched }) => ({ looked_at: lookedAt, matched }))
     },
   }),
   route({

@@ -1,5 +1,5 @@
 import type { EventFacts } from './event.ts'
-import { fieldsAt, itemsOf, textOf } from './json-fields.ts'
+import { type Fields, itemsOf, keyOf, openFields, textOf } from './json-fields.ts'
 
 /** A value that a field is compared with: of the same type and equal, numbers by their value (5 is 5.0), texts by every letter. */
 export type FilterValue = string | number | boolean | null
@@ -44,12 +44,12 @@ export function matchEvent(filter: Filter, event: Filtered): Match {
   const { result, previous } = valuesOf(event)
   let is = true
   let was: boolean | null = true
-  for (const { name, values } of wanted) {
-    const now = result.get(name)
+  for (const { name, key, values } of wanted) {
+    const now = result.get(name, key)
     const isUnknown = now === undefined && event.omitted?.includes(name) === true
     const matches = isUnknown || (now !== undefined && isOneOf(values, now))
     if (!matches) is = false
-    const before = previous.get(name)
+    const before = previous.get(name, key)
     const isUnchanged = event.changed !== null && !event.changed.includes(name)
     if (before !== undefined) {
       if (!isOneOf(values, before)) was = false
@@ -75,7 +75,7 @@ export function firstMismatch(
   return null
 }
 
-type Wanted = { readonly name: string; readonly values: ReadonlySet<string> }
+type Wanted = { readonly name: string; readonly key: string; readonly values: ReadonlySet<string> }
 
 /** By entity type. A filter is compiled once, and kept as long as it is. */
 const filters = new WeakMap<Filter, ReadonlyMap<string, readonly Wanted[]>>()
@@ -90,7 +90,7 @@ function compiled(filter: Filter): ReadonlyMap<string, readonly Wanted[]> {
       (Array.isArray(value) ? value : [value]).map(each => canonical(JSON.stringify(each))),
     )
     if (!byEntity.has(entityType)) byEntity.set(entityType, [])
-    byEntity.get(entityType)!.push({ name, values })
+    byEntity.get(entityType)!.push({ name, key: keyOf(name), values })
   }
   filters.set(filter, byEntity)
   return byEntity
@@ -102,11 +102,11 @@ export function splitField(key: string): { entityType: string; name: string } {
   return dot < 0 ? { entityType: key, name: '' } : { entityType: key.slice(0, dot), name: key.slice(dot + 1) }
 }
 
-type Values = { readonly result: ReadonlyMap<string, string>; readonly previous: ReadonlyMap<string, string> }
+type Values = { readonly result: Fields; readonly previous: Fields }
 
 /** What was read of an event is kept for the next webhook that asks about it. */
 const read = new WeakMap<Filtered, Values>()
-const nothing: ReadonlyMap<string, string> = new Map()
+const nothing: Fields = new Map()
 
 function valuesOf(event: Filtered): Values {
   const known = read.get(event)
@@ -114,8 +114,8 @@ function valuesOf(event: Filtered): Values {
   // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
   const at = event.body.indexOf(resultName)
   const values = {
-    result: (at >= 0 && fieldsAt(event.body, at + resultName.length)) || nothing,
-    previous: (event.previous !== null && fieldsAt(event.previous, 0)) || nothing,
+    result: at < 0 ? nothing : openFields(event.body, at + resultName.length),
+    previous: event.previous === null ? nothing : openFields(event.previous, 0),
   }
   read.set(event, values)
   return values

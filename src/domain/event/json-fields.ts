@@ -3,6 +3,35 @@
  * is inside a value is skipped, not parsed. The text must be JSON.
  */
 
+/** Fields of a JSON object by their names, each as its JSON; undefined where there is none. */
+export type Fields = { get(name: string, key?: string): string | undefined }
+
+/** A name as it stands in an object, with its colon. */
+export const keyOf = (name: string) => `${JSON.stringify(name)}:`
+
+/**
+ * The fields of the object that begins at `at` and ends the text. Where nothing in it looks like another object, a name with quotes and
+ * colon is a name of its own and nothing else, since quotes within a string are escaped: it is looked up, and the rest is not read.
+ */
+export function openFields(json: string, at: number): Fields {
+  let all: Map<string, string> | null = null
+  const isFlat = json.charCodeAt(at) === openBrace && json.indexOf('{', at + 1) < 0
+  return {
+    get(name, key = keyOf(name)) {
+      if (all === null && isFlat) {
+        const found = json.lastIndexOf(key)
+        // Behind a backslash it is the end of a longer name.
+        if (found > at && json.charCodeAt(found - 1) !== backslash) {
+          const from = skipSpace(json, found + key.length)
+          return json.slice(from, endOfValue(json, from))
+        }
+      }
+      all ??= fieldsAt(json, at) ?? new Map()
+      return all.get(name)
+    },
+  }
+}
+
 /** The fields of the object that begins at `at`, by name, each with its JSON; null where no object begins there. */
 export function fieldsAt(json: string, at: number): Map<string, string> | null {
   let next = skipSpace(json, at)

@@ -111,6 +111,25 @@ export const webhooks = {
     untoldMend: 'To record them, a database administrator runs:',
     untoldCheck: 'Run “walhook check” to see whether they can be recorded, and how.',
     updateFieldsHint: 'Choose none to receive every update.',
+    filter: {
+      title: 'Filter: only with these values',
+      hint: 'Choose a field and type the values that are sent, one per line; - stands for “empty”. Several fields must all match. Save to get another row. Deletes are always sent. Everybody who sees this webhook sees the values.',
+      noField: '(no field)',
+      field: 'Field of the filter',
+      values: 'Values, one per line',
+      entering: 'When a change makes something match',
+      enteringOf: { update: 'Send it as “update”', new: 'Send it as “new”' },
+      leaving: 'When a change makes something match no longer',
+      leavingOf: {
+        nothing: 'Send nothing',
+        update: 'Send it as “update”, with its new values',
+        delete: 'Send it as “delete”',
+      },
+      preview: ({ lookedAt, matched }: { lookedAt: number; matched: number }) =>
+        lookedAt === 0
+          ? 'There are no recent events to try the filter on.'
+          : `The filter would have sent ${matched} of the last ${lookedAt} events.`,
+    },
     tryTitle: 'Test before saving',
     tryHint: 'Sends a test to the URL above with these settings. Nothing is saved.',
     tryUnsigned: 'A new webhook has no secret yet, so the receiver cannot verify the signature of this test.',
@@ -123,6 +142,7 @@ export const webhooks = {
     cancel: 'Cancel',
     delete: 'Delete webhook',
     wrong: {
+      filter: 'Choose a field and type at least one value in each row of the filter.',
       noName: 'Give the webhook a name.',
       longName: 'Use at most 200 characters for the name.',
       strangeName: 'The name contains characters that cannot be stored. Type it again.',

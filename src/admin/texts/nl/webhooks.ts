@@ -114,6 +114,25 @@ export const webhooks: typeof english = {
     untoldMend: 'Om ze vast te leggen voert een beheerder van de database dit uit:',
     untoldCheck: 'Voer “walhook check” uit om te zien of en hoe dat kan.',
     updateFieldsHint: 'Kies er geen om elke wijziging te versturen.',
+    filter: {
+      title: 'Filter: alleen met deze waarden',
+      hint: 'Kies een veld en typ de waarden die verstuurd worden, één per regel; - betekent “leeg”. Meerdere velden moeten allemaal kloppen. Sla op voor nog een rij. Verwijderingen worden altijd verstuurd. Wie deze webhook ziet, ziet ook de waarden.',
+      noField: '(geen veld)',
+      field: 'Veld van het filter',
+      values: 'Waarden, één per regel',
+      entering: 'Als iets door een wijziging binnen het filter komt',
+      enteringOf: { update: 'Versturen als “update”', new: 'Versturen als “new”' },
+      leaving: 'Als iets door een wijziging buiten het filter valt',
+      leavingOf: {
+        nothing: 'Niets versturen',
+        update: 'Versturen als “update”, met de nieuwe waarden',
+        delete: 'Versturen als “delete”',
+      },
+      preview: ({ lookedAt, matched }: { lookedAt: number; matched: number }) =>
+        lookedAt === 0
+          ? 'Er zijn geen recente meldingen om het filter op te proberen.'
+          : `Het filter zou ${matched} van de laatste ${lookedAt} meldingen versturen.`,
+    },
     tryTitle: 'Testen voor je opslaat',
     tryHint: 'Stuurt een test naar de URL hierboven, met deze instellingen. Er wordt niets opgeslagen.',
     tryUnsigned:
@@ -127,6 +146,7 @@ export const webhooks: typeof english = {
     cancel: 'Annuleren',
     delete: 'Webhook verwijderen',
     wrong: {
+      filter: 'Kies in elke rij van het filter een veld en typ minstens één waarde.',
       noName: 'Geef de webhook een naam.',
       longName: 'Gebruik hooguit 200 tekens voor de naam.',
       strangeName: 'In de naam staan tekens die niet bewaard kunnen worden. Typ hem opnieuw.',

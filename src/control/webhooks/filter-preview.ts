@@ -1,0 +1,37 @@
+import type { Filter } from '../../domain/event/filter.ts'
+import { toldAs, triggersHeard } from '../../domain/event/wanted.ts'
+import { recentEvents } from '../../outbox/reading/recent-events.ts'
+import type { Control } from '../kit/control.ts'
+import type { Result } from '../kit/result.ts'
+import { invalid } from '../kit/result.ts'
+import { judgeFilter, judgeUpdateFields } from './judge-fields.ts'
+
+/** What a webhook with these settings would have been sent of the newest events. */
+export type FilterPreview = {
+  readonly lookedAt: number
+  readonly matched: number
+}
+
+const most = 100
+
+/**
+ * Counts what a filter would let through of the newest events, at most 100, that the webhook would hear of. The work is bounded, however
+ * long the log and however large its events are.
+ */
+export async function previewFilter(
+  control: Control,
+  look: Filter & { readonly triggers: readonly string[]; readonly updateFields: readonly string[] | null },
+): Promise<Result<FilterPreview>> {
+  const { triggers, updateFields, fields, entering, leaving } = look
+  const known = await control.readFields()
+  const problems = [...judgeUpdateFields(known, updateFields ?? []), ...judgeFilter(known, fields)]
+  if (problems.length > 0) return invalid(...problems)
+  const filter = { fields, entering, leaving }
+  const state = { version: 0, isActive: true, triggers, updateFields, filter }
+  // Updates that the webhook has no trigger for count only where they may be told as something else.
+  const isRetold = entering !== 'update' || leaving === 'delete'
+  const heard = isRetold ? triggersHeard(state) : triggers
+  const events = await recentEvents(control.outbox, { triggers: heard, most })
+  const matched = events.filter(event => toldAs({ id: 0, states: [state] }, event) !== null).length
+  return { ok: true, value: { lookedAt: events.length, matched } }
+}

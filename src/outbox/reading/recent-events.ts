@@ -1,0 +1,30 @@
+import type { Wantable } from '../../domain/event/wanted.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { wantedColumns } from '../log/wanted.ts'
+
+/** How much of the log is looked at: events of any kind, and bytes of those that are returned. */
+const mostScanned = 1_000
+const mostBytes = 8_000_000
+
+/** The newest `most` events with one of the triggers, the newest first, among the newest of the log. */
+export async function recentEvents(
+  outbox: Pick<Outbox, 'pool'>,
+  { triggers, most }: { triggers: readonly string[]; most: number },
+): Promise<Wantable[]> {
+  const { rows } = await outbox.pool.query(
+    `select entity_type, action_type, body, previous, changed, omitted
+     from (
+       select *, sum(octet_length(body) + coalesce(octet_length(previous), 0)) over (order by id desc) as bytes
+       from (
+         select ${wantedColumns} from (select * from walhook.events order by id desc limit $3) newest
+         where entity_type || '.' || action_type = any ($1) and only_webhook_id is null
+         order by id desc limit $2
+       ) e
+     ) e
+     where bytes <= $4
+     order by id desc`,
+    [triggers, most, mostScanned, mostBytes],
+  )
+  return rows.map(row => ({ ...fields<Wantable>(row), webhooksVersion: 0, onlyWebhookId: null }))
+}
