@@ -91,3 +91,34 @@ test('rows without a primary key have an order all the same', async () => {
     ),
   ).toEqual([shown])
 })
+
+test('several values of one name as a list, by the order of a column; an UPDATE of that column alone is told', async () => {
+  const list = custom({ key: 'name', repeats: true, order: [{ column: 'at', descends: true }] })
+  await using at = await open({
+    ...user(list),
+    fields: { include: ['id'], omit: [], rename: {}, fixed: { source: '"crm"', tags: '[1,null]' } },
+  })
+  const lists = (json: string) =>
+    `user 1 update {"id":1,"source":"crm","tags":[1,null],"custom_fields":${json}}`
+  expect(
+    await at.step(`insert into user_fields values
+      (1, 1, 'phone', 'a', '2026-01-01'), (2, 1, 'phone', 'b', '2026-03-01'), (3, 1, 'phone', 'c', null),
+      (4, 1, 'city', 'x', '2026-02-01'), (5, 1, 'phone', null, '2026-02-01')`),
+  ).toEqual([lists('{"phone":["b",null,"a","c"],"city":["x"]}')])
+  expect(await at.step(`update user_fields set at = '2026-04-01' where id = 1`)).toEqual([
+    lists('{"phone":["a","b",null,"c"],"city":["x"]}'),
+  ])
+  expect(await at.step('delete from user_fields')).toEqual([lists('{}')])
+})
+
+test('a list of values in the order of columns, then of the primary key', async () => {
+  const order = [
+    { column: 'name', descends: false },
+    { column: 'at', descends: true },
+  ]
+  await using at = await open(user(custom({ order })))
+  expect(
+    await at.step(`insert into user_fields values
+      (9, 1, 'a', '1', '2026-01-01'), (8, 1, 'a', '2', '2026-01-01'), (7, 1, 'a', '3', '2026-02-01'), (1, 1, 'b', '4', null)`),
+  ).toEqual(['user 1 update {"id":1,"custom_fields":["3","2","1","4"]}'])
+})

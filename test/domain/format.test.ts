@@ -12,7 +12,7 @@ const types = new Map([
   type(90001, { baseOid: 1184 }),
 ])
 const typeOf = (oid: number) => types.get(oid)
-const [int8, float8, numeric, boolean, json, bytea] = [20, 701, 1700, 16, 114, 17]
+const [int8, int4, float8, numeric, boolean, json, bytea] = [20, 23, 701, 1700, 16, 114, 17]
 const [timestamp, timestamptz, timestamptzs, domain, int8s] = [1114, 1184, 1185, 90001, 1016]
 
 test.each<[Format, number, string, string]>([
@@ -53,6 +53,20 @@ test.each<[Format, number, string, string]>([
   ['date', timestamptz, '2019-11-05 23:56:15.123456+00', '"2019-11-05"'],
   ['date', timestamp, '0044-03-15 12:00:00 BC', '"0044-03-15 BC"'],
   ['date', timestamp, 'infinity', '"infinity"'],
+  ['from_unix_seconds', int8, '1572940575', '"2019-11-05T07:56:15Z"'],
+  ['from_unix_seconds', int4, '0', '"1970-01-01T00:00:00Z"'],
+  ['from_unix_seconds', numeric, '1572940575.2500', '"2019-11-05T07:56:15.25Z"'],
+  ['from_unix_seconds', numeric, '-0.5', '"1969-12-31T23:59:59.5Z"'],
+  ['from_unix_seconds', numeric, '1.0000019', '"1970-01-01T00:00:01.000001Z"'],
+  ['from_unix_seconds', numeric, 'NaN', '"NaN"'],
+  ['from_unix_seconds', int8, '253402300799', '"9999-12-31T23:59:59Z"'],
+  ['from_unix_seconds', int8, '253402300800', '"253402300800"'],
+  ['from_unix_seconds', int8, '-62135596801', '"-62135596801"'],
+  ['from_unix_seconds', int8s, '{1,NULL}', '["1970-01-01T00:00:01Z",null]'],
+  ['from_unix_milliseconds', int8, '1572940575250', '"2019-11-05T07:56:15.25Z"'],
+  ['from_unix_milliseconds', int8, '-1', '"1969-12-31T23:59:59.999Z"'],
+  ['from_unix_milliseconds', numeric, '1.5', '"1970-01-01T00:00:00.0015Z"'],
+  ['from_unix_milliseconds', int8, '9223372036854775807', '"9223372036854775807"'],
 ])('%s of type %i: %s is %s', (format, oid, text, json) => {
   expect(formatWriter(format, oid, typeOf)!(text)).toBe(json)
 })
@@ -74,7 +88,9 @@ test('a format fits the types that it can write, and no others', () => {
   const fitting = (oid: number) => formats.filter(format => formatWriter(format, oid, typeOf))
   const instants = ['unix_seconds', 'unix_milliseconds', 'datetime', 'iso_8601', 'date']
   expect([timestamp, timestamptz, timestamptzs, domain].map(fitting)).toEqual(Array(4).fill(instants))
-  for (const oid of [int8, float8, numeric, boolean, json, int8s]) expect(fitting(oid)).toEqual(['string'])
+  const counts = ['string', 'from_unix_seconds', 'from_unix_milliseconds']
+  for (const oid of [int8, int4, numeric, int8s]) expect(fitting(oid)).toEqual(counts)
+  for (const oid of [float8, boolean, json]) expect(fitting(oid)).toEqual(['string'])
   expect(fitting(bytea)).toEqual(['hex'])
   for (const none of [25, 1082, 1083, 2950]) expect(fitting(none)).toEqual([])
 })

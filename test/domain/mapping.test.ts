@@ -278,10 +278,60 @@ test('every wrong word of a mapping file is named with the nearest that exists, 
   })
 })
 
+test('the order of rows and what becomes of rows with one name are read, and refused where they mean nothing', () => {
+  const listOf = (list: object) =>
+    readMappingFile({
+      entities: { user: { table: 'users', related: { l: { table: 't', owner: 'o', ...list } } } },
+    })
+  const rows = (list: object) => {
+    const read = listOf({ value: 'v', ...list })
+    return read.ok ? read.mapping[0]!.related[0] : read.problems
+  }
+  expect(rows({ order_by: 'place' })).toMatchObject({ order: [{ column: 'place', descends: false }] })
+  expect(rows({ order_by: ['a', 'b'] })).toMatchObject({
+    order: [
+      { column: 'a', descends: false },
+      { column: 'b', descends: false },
+    ],
+  })
+  expect(rows({ order_by: { at: 'desc' } })).toMatchObject({ order: [{ column: 'at', descends: true }] })
+  expect(rows({ key: 'name', repeated: 'list' })).toMatchObject({ repeats: true })
+  expect(rows({ key: 'name', repeated: 'last' })).not.toHaveProperty('repeats')
+  const at = 'entities.user.related.l'
+  expect(rows({ order_by: { at: 'down' } })).toEqual([
+    { at: `${at}.order_by`, message: expect.stringContaining('asc or desc') },
+  ])
+  expect(rows({ order_by: [] })).toMatchObject([{ at: `${at}.order_by` }])
+  expect(rows({ repeated: 'list' })).toEqual([
+    { at: `${at}.repeated`, message: expect.stringContaining('under key') },
+  ])
+  expect(rows({ key: 'name', repeated: 'all' })).toEqual([
+    { at: `${at}.repeated`, message: 'must be last or list' },
+  ])
+})
+
 test('include: all and new_columns: ignore of one entity are a contradiction', () => {
   const entity = { table: 'users', new_columns: 'ignore', fields: { include: 'all' } }
   expect(readMappingFile({ entities: { user: entity } })).toMatchObject({
     ok: false,
     problems: [{ at: 'entities.user.new_columns' }],
   })
+})
+
+test('fixed values are kept as JSON, and a number that loses digits is refused', () => {
+  const fixedOf = (fixed: unknown) => {
+    const read = readMappingFile({ entities: { user: { table: 'users', fields: { fixed } } } })
+    return read.ok ? read.mapping[0]!.fields.fixed : read.problems
+  }
+  expect(fixedOf({ source: 'crm', rank: 1.5, tags: ['a', null], __on: true })).toEqual({
+    source: '"crm"',
+    rank: '1.5',
+    tags: '["a",null]',
+    __on: 'true',
+  })
+  const at = 'entities.user.fields.fixed'
+  expect(fixedOf({ n: [2 ** 53] })).toMatchObject([
+    { at: `${at}.n`, message: expect.stringContaining('write it in quotes') },
+  ])
+  expect(fixedOf('crm')).toMatchObject([{ at }])
 })

@@ -48,6 +48,8 @@ const formatted: Record<Format, readonly string[]> = {
   iso_8601: instants,
   date: instants,
   hex: ['raw'],
+  from_unix_seconds: ['big', 'exact'],
+  from_unix_milliseconds: ['big', 'exact'],
 }
 /** Bytes are sent where the mapping names them. */
 export const withBytes = defaultMapping.map(entity =>

@@ -17,7 +17,8 @@ export function columnsLine(
     ({ field, table, columns, key }) =>
       `${field} (${tableKey(table)}: ${[...(key === undefined ? [] : [key]), ...columns].join(', ')})`,
   )
-  const sent = [...fields.keys(), ...related].join(', ')
+  const fixed = Object.keys(entity.fields.fixed ?? {}).map(field => `${field} (fixed)`)
+  const sent = [...fields.keys(), ...fixed, ...related].join(', ')
   const kept = withheld.map(({ column, why }) => `${column} (${why})`).join(', ')
   const added = known ? [...fields.keys()].filter(column => !known.has(column)) : []
   return {

@@ -76,8 +76,8 @@ function readable(catalogue: Catalogue, values: readonly (string | null)[]): rea
 /**
  * Reads a related list or object for many owners in one query. Returns the JSON of each owner's; an owner without
  * related rows is absent, one with rows that can't be told has null. A column that was dropped is left out of the items.
- * These come in the order of the related table's primary key, and where it has none, in that of their values: the same
- * rows always give the same JSON.
+ * These come in the order that the mapping asks for, then in that of the related table's primary key, and where it has none,
+ * in that of their values: the same rows always give the same JSON.
  */
 export async function readRelated(
   db: Queryable,
@@ -93,8 +93,15 @@ export async function readRelated(
   const shown = living.key === undefined ? living.columns : [living.key, ...living.columns]
   const columns = shown.map(quoteIdentifier)
   const primaryKey = table?.primaryKey ?? []
-  const order =
-    primaryKey.length > 0 ? primaryKey.map(quoteIdentifier) : columns.map(name => `${name}::text collate "C"`)
+  const asked = (related.order ?? [])
+    .filter(({ column }) => table?.columns.some(({ name }) => name === column))
+    .map(({ column, descends }) => `${quoteIdentifier(column)}${descends ? ' desc' : ''} nulls last`)
+  const order = [
+    ...asked,
+    ...(primaryKey.length > 0
+      ? primaryKey.map(quoteIdentifier)
+      : columns.map(name => `${name}::text collate "C"`)),
+  ]
   const { rows, fields } = await readUpTo(db, {
     columns: [owner, ...columns].join(', '),
     from: `from ${tableKey(related.table)}
@@ -121,7 +128,10 @@ export async function readRelated(
     if (!twice(() => add(items, values)).ok) untold.add(key)
   }
   const [begin, end] = related.key === undefined ? ['[', ']'] : ['{', '}']
-  const write = (items: Map<string, string>) => `${begin}${[...items.values()].join(',')}${end}`
+  // A list that is not closed: another row may have the same name.
+  const close = related.repeats ? ']' : ''
+  const write = (items: Map<string, string>) =>
+    `${begin}${[...items.values()].map(item => `${item}${close}`).join(',')}${end}`
   const listOf = (key: string, items: Map<string, string>) => {
     const written = untold.has(key) ? null : twice(() => write(items))
     return written?.ok ? written.value : null
@@ -143,7 +153,7 @@ function addItem(related: RelatedList, writers: readonly JsonWriter[]): AddRow {
 }
 
 /**
- * Of two rows with one name the last counts; a row without a name can't be shown in an object. Nobody has named what the
+ * Of two rows with one name the last counts, unless the mapping wants a list of each; a row without a name can't be shown in an object. Nobody has named what the
  * names are of, so they are judged like columns.
  */
 function addMember(related: RelatedList, write: JsonWriter, kind: ColumnKind): AddRow {
@@ -154,8 +164,11 @@ function addMember(related: RelatedList, write: JsonWriter, kind: ColumnKind): A
     return is
   }
   return (items, [name, value]) => {
-    if (typeof name === 'string' && isSent(name))
-      items.set(name, `${JSON.stringify(name)}:${jsonOf(write, value!)}`)
+    if (typeof name !== 'string' || !isSent(name)) return
+    const json = jsonOf(write, value!)
+    const before = related.repeats ? items.get(name) : undefined
+    if (before !== undefined) items.set(name, `${before},${json}`)
+    else items.set(name, `${JSON.stringify(name)}:${related.repeats ? '[' : ''}${json}`)
   }
 }
 

@@ -20,8 +20,8 @@ type Field = {
 export type Result = { readonly json: string; readonly omitted: readonly string[] | null }
 
 /**
- * Makes the writer of `result`, the JSON of an entity: its fields in the mapping's order, then its related
- * lists. A value that is not known, or can't be told, is left out and named.
+ * Makes the writer of `result`, the JSON of an entity: its fields in the mapping's order, its fixed values, then its
+ * related lists. A value that is not known, or can't be told, is left out and named.
  */
 export function createResultWriter(catalogue: Catalogue) {
   const known = new WeakMap<Shape, Map<EntityMapping, readonly Field[]>>()
@@ -70,6 +70,8 @@ export function createResultWriter(catalogue: Catalogue) {
       if (!isKnown(value)) omitted.push(name)
       else json += `${json === '' ? '{' : ','}${nameJson}:${value === null ? 'null' : write(value)}`
     }
+    for (const [field, value] of Object.entries(entity.fields.fixed ?? {}))
+      json += `${json === '' ? '{' : ','}${JSON.stringify(field)}:${value}`
     for (const list of entity.related) {
       const related = relatedJson(list)
       if (related === null) omitted.push(list.field)

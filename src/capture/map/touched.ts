@@ -66,9 +66,11 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
   const isMeant = (table: TableName) =>
     tableKey(table) === key || catalogue.tables.get(tableKey(table))?.oid === relation.oid
   const indexIn = ({ columns }: Relation, column: string) => columns.findIndex(({ name }) => name === column)
-  const shownBy = (told: Relation, { table, owner, columns, key }: RelatedList) => {
-    // The order of the items is by primary key.
-    const order = catalogue.tables.get(tableKey(table))?.primaryKey ?? []
+  const shownBy = (told: Relation, list: RelatedList) => {
+    const { table, owner, columns, key } = list
+    // The order of the items is by what the mapping asks for, then by primary key.
+    const asked = (list.order ?? []).map(({ column }) => column)
+    const order = [...asked, ...(catalogue.tables.get(tableKey(table))?.primaryKey ?? [])]
     const shown = [owner, ...(key === undefined ? [] : [key]), ...columns, ...order]
     const places = shown.map(column => indexIn(told, column))
     return places.includes(-1) ? null : places
@@ -96,7 +98,9 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
       entity.related
         .filter(({ table }) => isMeant(table))
         .flatMap(list => {
-          const more = [list.owner, ...(list.key === undefined ? [] : [list.key]), ...list.columns]
+          const order = (list.order ?? []).map(({ column }) => column)
+          const key = list.key === undefined ? [] : [list.key]
+          const more = [list.owner, ...key, ...list.columns, ...order]
           const told = tellColumns(relation, { table: list.table, rules: {}, more }, catalogue)
           const ownerIndex = indexIn(told, list.owner)
           const owner = { entity, field: list.field, ownerIndex, shown: shownBy(told, list) }

@@ -305,7 +305,11 @@ export function fieldNames(
   return new Map(
     mapping.map(entity => [
       entity.entityType,
-      [...chosenFields(catalogue, entity).fields.values(), ...entity.related.map(({ field }) => field)],
+      [
+        ...chosenFields(catalogue, entity).fields.values(),
+        ...Object.keys(entity.fields.fixed ?? {}),
+        ...entity.related.map(({ field }) => field),
+      ],
     ]),
   )
 }

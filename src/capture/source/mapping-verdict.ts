@@ -95,7 +95,8 @@ export function judgeMapping(
       if (!relatedTable) continue
       const what = `entity ${entity.entityType}, related ${related.field}`
       const key = related.key === undefined ? [] : [related.key]
-      requireColumns(what, relatedTable, new Set([related.owner, ...key, ...related.columns]))
+      const order = (related.order ?? []).map(({ column }) => column)
+      requireColumns(what, relatedTable, new Set([related.owner, ...key, ...related.columns, ...order]))
       requireFormats(what, relatedTable, related.format)
       const fields = related.columns.map(column => ({
         field: ruleOf(related.rename, column) ?? column,
@@ -198,6 +199,7 @@ function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string;
       field,
       from: `column ${column}`,
     })),
+    ...Object.keys(entity.fields.fixed ?? {}).map(field => ({ field, from: 'a fixed value' })),
     ...entity.related.map(({ field }) => ({ field, from: `related ${field}` })),
   ]
 }

@@ -56,7 +56,12 @@ export function livingMapping(
     }
   }
 
-  function livingList(entity: EntityMapping, list: RelatedList): RelatedList[] {
+  function livingList(entity: EntityMapping, named: RelatedList): RelatedList[] {
+    const { order, ...rest } = named
+    const list = {
+      ...rest,
+      ...(order && { order: order.filter(({ column }) => !isDropped(named.table, column)) }),
+    }
     const what = `entity ${entity.entityType}, related ${list.field}`
     const gone = (detail: string) => {
       lost.push(`${what}: ${detail}`)

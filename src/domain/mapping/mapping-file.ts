@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { formats } from '../value/format.ts'
 import { nearest } from '../value/nearest.ts'
 import { conditions, readConditions } from './condition-words.ts'
-import type { EntityMapping, RelatedList, TableName } from './mapping.ts'
+import type { EntityMapping, RelatedList, RowOrder, TableName } from './mapping.ts'
 
 const column = z.string().min(1, 'must not be empty')
 
@@ -39,8 +39,17 @@ const rename = z.record(column, column).describe('column: the name of its field'
 const format = z
   .record(column, z.enum(formats, `must be one of ${formats.join(', ')}`))
   .describe(
-    'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes',
+    'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes; from_unix_seconds, from_unix_milliseconds: a whole number or numeric that counts them since 1970, as iso_8601',
   )
+
+const order = z.union(
+  [
+    column.transform(name => [name]),
+    z.array(column).min(1),
+    z.record(column, z.enum(['asc', 'desc'])).refine(columns => Object.keys(columns).length > 0),
+  ],
+  'must be a column, a list of columns, or an object of columns with asc or desc',
+)
 
 const related = words({
   table: table.describe('the table of the related rows'),
@@ -49,7 +58,7 @@ const related = words({
   key: column
     .optional()
     .describe(
-      'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last by primary key counts',
+      'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last counts',
     ),
   include: z
     .array(z.string())
@@ -61,10 +70,21 @@ const related = words({
     .min(1, 'must name at least one column')
     .optional()
     .describe('several columns: the field is a list of objects'),
+  repeated: z
+    .enum(['last', 'list'], 'must be last or list')
+    .optional()
+    .describe(
+      'beside key: what several rows with one name become. last: the last of them counts; list: each name has a list of its values, also where it has one',
+    ),
+  order_by: order
+    .optional()
+    .describe(
+      'the column by which the rows are ordered, a list of columns, or column: asc or desc; then by primary key, which is all without it',
+    ),
   rename: rename.optional(),
   format: format.optional(),
 }).superRefine((list, context) => {
-  const { value, key, include, fields } = list
+  const { value, key, include, repeated, fields } = list
   const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
   if ((value === undefined) === (fields === undefined))
     refuse(
@@ -74,6 +94,8 @@ const related = words({
     refuse('names the fields of an object, whose values are those of the column value: name that too', 'key')
   if (include !== undefined && key === undefined)
     refuse('holds names that rows have in the column key: name that too', 'include')
+  if (repeated !== undefined && key === undefined)
+    refuse('is for rows with one name: name the column that holds it under key', 'repeated')
   if (list.rename && fields === undefined)
     refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
   for (const rule of ['rename', 'format'] as const)
@@ -81,6 +103,19 @@ const related = words({
       if (!(fields ?? [value]).includes(named))
         refuse(`is not one of the columns that this field shows`, rule, named)
 })
+
+/** JSON whose numbers are exact. */
+const fixedValue = z
+  .json('must be text, a number, true, false, null, or a list or object of them')
+  .refine(
+    value => !hasInexactNumber(value),
+    'holds a number with more digits than JSON readers keep: write it in quotes',
+  )
+
+function hasInexactNumber(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value)
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasInexactNumber)
+}
 
 const newColumns = z.enum(['send', 'ignore'], 'must be send or ignore')
 
@@ -98,6 +133,10 @@ const entity = words({
     omit: z.array(column).default([]).describe('columns that are left out'),
     rename: rename.default({}),
     format: format.optional(),
+    fixed: z
+      .record(column, fixedValue)
+      .optional()
+      .describe('field: a value that every entity of the type has, whatever is in its row'),
   }).default({ include: null, omit: [], rename: {} }),
   where: conditions
     .optional()
@@ -180,8 +219,12 @@ export function readMappingFile(content: unknown): MappingFileResult {
       fields,
       ...rest
     } = given
-    const { format, include, ...others } = fields
-    const rules = { ...others, include: include === 'all' ? null : include }
+    const { format, include, fixed, ...others } = fields
+    const rules = {
+      ...others,
+      include: include === 'all' ? null : include,
+      ...(fixed && { fixed: toJsonTexts(fixed) }),
+    }
     const newColumns =
       include === 'all' ? 'send' : (new_columns ?? parsed.data.new_columns ?? usualNewColumns(parsed.data))
     return {
@@ -201,8 +244,16 @@ export function readMappingFile(content: unknown): MappingFileResult {
   return { ok: true, mapping }
 }
 
+const toJsonTexts = (values: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(values).map(([field, value]) => [field, JSON.stringify(value)]))
+
+function toOrder(given: z.output<typeof order>): RowOrder[] {
+  if (Array.isArray(given)) return given.map(column => ({ column, descends: false }))
+  return Object.entries(given).map(([column, direction]) => ({ column, descends: direction === 'desc' }))
+}
+
 function toRelatedList(field: string, list: z.output<typeof related>): RelatedList {
-  const { table, owner, value, fields, key, include, rename, format } = list
+  const { table, owner, value, fields, key, include, repeated, order_by, rename, format } = list
   return {
     field,
     table,
@@ -211,6 +262,8 @@ function toRelatedList(field: string, list: z.output<typeof related>): RelatedLi
     plain: value !== undefined,
     ...(key !== undefined && { key }),
     ...(include && { names: include }),
+    ...(repeated === 'list' && { repeats: true }),
+    ...(order_by && { order: toOrder(order_by) }),
     ...(rename && { rename }),
     ...(format && { format }),
   }

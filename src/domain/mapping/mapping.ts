@@ -15,6 +15,8 @@ export type FieldRules = {
   readonly rename: Readonly<Record<string, string>>
   /** Column name → how its values are written; every other column as its type is. */
   readonly format?: Readonly<Record<string, Format>>
+  /** Field → a value that every entity of the type has, as JSON. */
+  readonly fixed?: Readonly<Record<string, string>>
   /** Of a mapping that ignores new columns: those that it began with. Absent: new ones are judged like all others. */
   readonly known?: ReadonlySet<string>
 }
@@ -33,10 +35,16 @@ export type RelatedList = {
   readonly key?: string
   /** With a `key`: only these names; absent: every one but those that look like credentials. */
   readonly names?: readonly string[]
+  /** With a `key`: every name has a list of its values, in place of the last one. */
+  readonly repeats?: boolean
+  /** By which columns the rows are ordered before their primary key; absent: by that alone. */
+  readonly order?: readonly RowOrder[]
   /** Column name → the name of its field in the objects. */
   readonly rename?: Readonly<Record<string, string>>
   readonly format?: Readonly<Record<string, Format>>
 }
+
+export type RowOrder = { readonly column: string; readonly descends: boolean }
 
 export type EntityMapping = {
   readonly entityType: string

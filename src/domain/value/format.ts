@@ -10,6 +10,8 @@ import { arrayWriter, baseOf, type JsonWriter, type PgType } from './json-text.t
  *   iso_8601           an instant as 2019-11-05T07:56:15.25Z
  *   date               an instant's day, in UTC
  *   hex                bytes as hexadecimal digits
+ *   from_unix_seconds, from_unix_milliseconds
+ *                      a whole number or numeric that counts them since 1970, as 2019-11-05T07:56:15.25Z
  *
  * An instant is a `timestamptz`, or a `timestamp`, which is taken as UTC. What is too fine for a format is cut off,
  * towards the past. Infinity stays a string. A format of an array's items is a format of the array.
@@ -22,6 +24,8 @@ export const formats = [
   'iso_8601',
   'date',
   'hex',
+  'from_unix_seconds',
+  'from_unix_milliseconds',
 ] as const
 
 export type Format = (typeof formats)[number]
@@ -75,17 +79,47 @@ const instants: Partial<Record<Format, JsonWriter>> = {
 }
 const asString = { string }
 
+const count = /^(-?\d+)(?:\.(\d+))?$/
+/** The years 1 to 9999, in ms since 1970: beyond them ISO 8601 has no form that all parsers read. */
+const firstMs = -62_135_596_800_000n
+const lastMs = 253_402_300_799_999n
+
+/**
+ * Writes a count of seconds (`digits` 6) or milliseconds (`digits` 3) since 1970 as an instant, to the microsecond. What is out
+ * of range, or no number (NaN), stays what it is, as a string.
+ */
+const fromCount =
+  (digits: 3 | 6): JsonWriter =>
+  text => {
+    const parts = count.exec(text)
+    if (!parts) return JSON.stringify(text)
+    const fraction = BigInt((parts[2] ?? '').padEnd(digits, '0').slice(0, digits))
+    const whole = BigInt(parts[1]!) * 10n ** BigInt(digits)
+    const micros = text.startsWith('-') ? whole - fraction : whole + fraction
+    const beyondMs = ((micros % 1000n) + 1000n) % 1000n
+    const ms = (micros - beyondMs) / 1000n
+    if (ms < firstMs || ms > lastMs) return JSON.stringify(text)
+    const [second, millis] = new Date(Number(ms)).toISOString().slice(0, -1).split('.') as [string, string]
+    const fine = `${millis}${String(beyondMs).padStart(3, '0')}`.replace(/0+$/, '')
+    return JSON.stringify(`${second}${fine === '' ? '' : `.${fine}`}Z`)
+  }
+const counts = {
+  ...asString,
+  from_unix_seconds: fromCount(6),
+  from_unix_milliseconds: fromCount(3),
+}
+
 /** The formats of each type. https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/catalog/pg_type.dat */
 const byOid = new Map<number, Partial<Record<Format, JsonWriter>>>([
   [16, { string: booleanString }],
   [17, { hex }],
-  [20, asString], // int8
+  [20, counts], // int8
   [21, asString], // int2
-  [23, asString], // int4
+  [23, counts], // int4
   [26, asString], // oid
   [700, asString], // float4
   [701, asString], // float8
-  [1700, asString], // numeric
+  [1700, counts], // numeric
   [114, asString], // json
   [3802, asString], // jsonb
   [1114, instants], // timestamp
