@@ -297,23 +297,6 @@ export function chosenFields(
   return chooseFields(entity.fields, choosable(catalogue, columns))
 }
 
-/** The names of each entity type's fields, as its table is in the catalogue. */
-export function fieldNames(
-  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
-  mapping: readonly EntityMapping[],
-): Map<string, string[]> {
-  return new Map(
-    mapping.map(entity => [
-      entity.entityType,
-      [
-        ...chosenFields(catalogue, entity).fields.values(),
-        ...Object.keys(entity.fields.fixed ?? {}),
-        ...entity.related.map(({ field }) => field),
-      ],
-    ]),
-  )
-}
-
 // All values come as text.
 function toTable(row: Record<string, string | null>): Table {
   const columns: Table['columns'] = JSON.parse(row.columns ?? '[]')

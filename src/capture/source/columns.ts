@@ -133,3 +133,20 @@ export function createColumnTeller(options: {
 function isKnown(known: ReadonlySet<string> | null | undefined, present: readonly string[]): boolean {
   return known ? present.every(name => known.has(name)) : false
 }
+
+/** The names of each entity type's fields, as its table is in the catalogue. */
+export function fieldNames(
+  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
+  mapping: readonly EntityMapping[],
+): Map<string, string[]> {
+  return new Map(
+    mapping.map(entity => [
+      entity.entityType,
+      [
+        ...chosenFields(catalogue, entity).fields.values(),
+        ...Object.keys(entity.fields.fixed ?? {}),
+        ...entity.related.map(({ field }) => field),
+      ],
+    ]),
+  )
+}
