@@ -61,13 +61,13 @@ begin
 end $$;
 
 -- A value as jsonb; where jsonb refuses it, {}: no filter matches either of them. Of a list, that is asked of each item.
-create function walhook.json_value(doc text) returns jsonb
+create function walhook.parsed_json(doc text) returns jsonb
 language plpgsql immutable strict parallel safe as $$
 begin
   return doc::jsonb;
 exception when others then
   if doc like '[%' then
-    return (select coalesce(jsonb_agg(case when value ~ '^[\[{]' then '{}' else walhook.json_value(value) end), '[]')
+    return (select coalesce(jsonb_agg(case when value ~ '^[\[{]' then '{}' else walhook.parsed_json(value) end), '[]')
             from walhook.json_parts(doc));
   end if;
   return '{}';
@@ -82,7 +82,7 @@ exception when others then
   if part is not null then
     doc := (select value from walhook.json_parts(doc) where name = part limit 1);
   end if;
-  return (select jsonb_object_agg(name, walhook.json_value(value)) from walhook.json_parts(doc));
+  return (select jsonb_object_agg(name, walhook.parsed_json(value)) from walhook.json_parts(doc));
 end $$;
 
 -- Whether a field's value is one of `wanted`, or a list with one of them as an item.

@@ -27,7 +27,7 @@ exception when others then
   if part is not null then
     doc := (select value from walhook.json_parts(doc) where name = part limit 1);
   end if;
-  return (select jsonb_object_agg(name, walhook.json_value(value)) from walhook.json_parts(doc));
+  return (select jsonb_object_agg(name, walhook.parsed_json(value)) from walhook.json_parts(doc));
 end $function$
 ;
 
@@ -77,22 +77,6 @@ begin
       end if;
     end if;
   end loop;
-end $function$
-;
-
-CREATE OR REPLACE FUNCTION walhook."json_value"(doc text)
- RETURNS jsonb
- LANGUAGE plpgsql
- IMMUTABLE PARALLEL SAFE STRICT
-AS $function$
-begin
-  return doc::jsonb;
-exception when others then
-  if doc like '[%' then
-    return (select coalesce(jsonb_agg(case when value ~ '^[\[{]' then '{}' else walhook.json_value(value) end), '[]')
-            from walhook.json_parts(doc));
-  end if;
-  return '{}';
 end $function$
 ;
 
@@ -166,6 +150,22 @@ begin
         triggers = excluded.triggers, update_fields = excluded.update_fields, filter = excluded.filter,
         filter_entering = excluded.filter_entering, filter_leaving = excluded.filter_leaving;
   return null;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.parsed_json(doc text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+AS $function$
+begin
+  return doc::jsonb;
+exception when others then
+  if doc like '[%' then
+    return (select coalesce(jsonb_agg(case when value ~ '^[\[{]' then '{}' else walhook.parsed_json(value) end), '[]')
+            from walhook.json_parts(doc));
+  end if;
+  return '{}';
 end $function$
 ;
 

@@ -48,12 +48,15 @@ export async function openTrial(server: OwnServer, seed: number) {
   /** What was done and can be taken back. */
   let undoes: Done[] = []
 
+  let wasReshaped = false
+
   async function operate({ name, seed, restMs }: Planned, round: number): Promise<void> {
     const line = { round, operation: name, seed, restMs }
     try {
       const done = await operationOf(name).run({ ...at, random: randomFrom(seed) })
       if (!done) return
       trail.add({ ...line, did: done.did })
+      if (/ column /.test(done.did)) wasReshaped = true
       total.operations++
       undoes.push(done)
     } catch (error) {
@@ -90,8 +93,10 @@ export async function openTrial(server: OwnServer, seed: number) {
       wasResynced:
         mends.some(mend => /resync|backfill/.test(mend)) ||
         entries.some(({ silence }) => silence === 'attached'),
+      wasReshaped,
       present: await readPresent(client, names),
     }
+    wasReshaped = false
     const { faults, ...counts } = judge(period, truth, received)
     const leaks = told.filter(({ result }) => JSON.stringify(result).includes(secretMark))
     faults.push(...leaks.map(({ id, entity }) => `event ${id} of ${entity} has what the mapping omits`))
