@@ -67,6 +67,7 @@ test('all recipes are found', () => {
     'Columns that a later migration adds',
     'Soft deletes',
     'Which rows are sent',
+    'Related rows',
     'Payload',
     'Django',
     'Directus',

@@ -1,5 +1,13 @@
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { relationLines } from '../../src/capture/check/check-tables.ts'
+import { readCatalogue } from '../../src/capture/source/catalogue.ts'
+import { judgeMapping } from '../../src/capture/source/mapping-verdict.ts'
+import { openSource } from '../../src/capture/source/source.ts'
 import type { EntityMapping, RelatedList } from '../../src/domain/mapping/mapping.ts'
+import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
+import { isDone, openBackfills } from '../support/backfill.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
@@ -22,16 +30,26 @@ const user = (...related: RelatedList[]): EntityMapping => ({
   sendsUnchanged: false,
 })
 
-async function open(mapping: EntityMapping, key = 'id integer primary key') {
+const open = (mapping: EntityMapping, key = 'id integer primary key') =>
+  openWith(
+    `create table users (id integer primary key);
+     create table user_fields (${key}, user_id integer, name text, value text, at timestamptz);
+     alter table user_fields replica identity full;
+     insert into users values (1)`,
+    [mapping],
+  )
+
+async function openWith(schema: string, mapping: readonly EntityMapping[]) {
   const database = await createTestDatabase()
   const psql = await connect(database.url)
-  await psql.query(`
-    create table users (id integer primary key);
-    create table user_fields (${key}, user_id integer, name text, value text, at timestamptz);
-    alter table user_fields replica identity full;
-    insert into users values (1)`)
-  const capture = await startCapture(database, [mapping])
+  await psql.query(schema)
+  const capture = await startCapture(database, mapping)
   return {
+    database,
+    async events() {
+      await capture.caughtUp()
+      return await capture.events()
+    },
     async step(sql: string) {
       const before = (await capture.events()).length
       await psql.query(sql)
@@ -104,9 +122,9 @@ test('several values of one name as a list, by the order of a column; an UPDATE 
     await at.step(`insert into user_fields values
       (1, 1, 'phone', 'a', '2026-01-01'), (2, 1, 'phone', 'b', '2026-03-01'), (3, 1, 'phone', 'c', null),
       (4, 1, 'city', 'x', '2026-02-01'), (5, 1, 'phone', null, '2026-02-01')`),
-  ).toEqual([lists('{"phone":["b",null,"a","c"],"city":["x"]}')])
+  ).toEqual([lists('{"phone":["b","a","c"],"city":["x"]}')])
   expect(await at.step(`update user_fields set at = '2026-04-01' where id = 1`)).toEqual([
-    lists('{"phone":["a","b",null,"c"],"city":["x"]}'),
+    lists('{"phone":["a","b","c"],"city":["x"]}'),
   ])
   expect(await at.step('delete from user_fields')).toEqual([lists('{}')])
 })
@@ -121,4 +139,245 @@ test('a list of values in the order of columns, then of the primary key', async 
     await at.step(`insert into user_fields values
       (9, 1, 'a', '1', '2026-01-01'), (8, 1, 'a', '2', '2026-01-01'), (7, 1, 'a', '3', '2026-02-01'), (1, 1, 'b', '4', null)`),
   ).toEqual(['user 1 update {"id":1,"custom_fields":["3","2","1","4"]}'])
+})
+
+/** Payload's way: one table for the relationships of several fields, each row with the column of one of them. */
+const relsTable = `create table users (id integer primary key);
+  create table companies (id integer primary key);
+  create table users_rels (id serial primary key, "order" integer, parent_id integer not null, path text not null,
+    companies_id integer, media_id integer);
+  insert into users values (1), (2);`
+
+function readMapping(related: object, words: object = {}): readonly EntityMapping[] {
+  const user = { table: 'users', fields: { include: ['id'] }, related, ...words }
+  const read = readMappingFile({ entities: { user } })
+  if (!read.ok) throw new Error(JSON.stringify(read.problems))
+  return read.mapping
+}
+
+const companies = {
+  table: 'users_rels',
+  owner: 'parent_id',
+  value: 'companies_id',
+  order_by: 'order',
+  where: { path: 'companies' },
+}
+
+test('only rows that match are listed, and only a change of one of these is an event of its owner', async () => {
+  await using at = await openWith(
+    `${relsTable} alter table users_rels replica identity full;`,
+    readMapping({ companies }),
+  )
+  const lists = (id: number, json: string) => `user ${id} update {"id":${id},"companies":${json}}`
+  const add = (id: number, values: string) =>
+    `insert into users_rels (id, "order", parent_id, path, companies_id, media_id) values (${id}, ${values})`
+  const steps: [string, string[]][] = [
+    [add(1, `1, 1, 'companies', 5, null`), [lists(1, '[5]')]],
+    [add(2, `1, 1, 'avatar', null, 7`), []],
+    [add(3, `2, 1, 'companies', 6, null`), [lists(1, '[5,6]')]],
+    ['update users_rels set media_id = 8 where id = 2', []],
+    ['update users_rels set media_id = 8 where id = 1', []],
+    ['update users_rels set companies_id = 9 where id = 2', []],
+    [`update users_rels set path = 'companies' where id = 2`, [lists(1, '[5,9,6]')]],
+    [`update users_rels set path = 'former' where id = 1`, [lists(1, '[9,6]')]],
+    [`update users_rels set companies_id = null where id = 2`, [lists(1, '[6]')]],
+    [`delete from users_rels where id in (1, 2)`, []],
+    [add(4, `1, 1, 'companies', null, 3`), []],
+    ['update users_rels set parent_id = 2 where id = 4', []],
+    ['update users_rels set parent_id = 2 where id = 3', [lists(1, '[]'), lists(2, '[6]')]],
+    [`update users_rels set parent_id = 1, path = 'former' where id = 3`, [lists(2, '[]')]],
+    [`update users_rels set parent_id = 2, path = 'companies' where id = 3`, [lists(2, '[6]')]],
+    ['insert into users values (3)', ['user 3 new {"id":3,"companies":[]}']],
+    [`begin; ${add(8, `1, 3, 'avatar', null, 1`)}; delete from users_rels where id = 8; commit`, []],
+    ['delete from users_rels', [lists(2, '[]')]],
+  ]
+  for (const [sql, told] of steps) expect([sql, await at.step(sql)]).toEqual([sql, told])
+})
+
+test('without the row before, a change of a row that may have matched is an event; one that is inserted is known', async () => {
+  await using at = await openWith(
+    `${relsTable.replace('serial primary key', 'serial')} alter table users_rels add primary key (parent_id, id);`,
+    readMapping({ companies }),
+  )
+  const add = (id: number, path: string) =>
+    `insert into users_rels values (${id}, ${id}, 1, '${path}', ${id}, null)`
+  const shown = (json: string) => [`user 1 update {"id":1,"companies":${json}}`]
+  expect(await at.step(add(1, 'companies'))).toEqual(shown('[1]'))
+  expect(await at.step(add(2, 'avatar'))).toEqual([])
+  expect(await at.step('update users_rels set companies_id = 9 where id = 2')).toEqual(shown('[1]'))
+  expect(await at.step('delete from users_rels where id = 2')).toEqual(shown('[1]'))
+})
+
+test('conditions on columns of the identity are known before, without the whole row', async () => {
+  await using at = await openWith(
+    `create table users (id integer primary key); insert into users values (1);
+     create table links (user_id integer, kind text, n integer not null, note text, primary key (user_id, kind, n));`,
+    readMapping({ links: { table: 'links', owner: 'user_id', value: 'n', where: { kind: { not: 'x' } } } }),
+  )
+  expect(await at.step(`insert into links values (1, 'x', 1), (1, 'x', 2)`)).toEqual([])
+  expect(await at.step(`update links set note = 'a'`)).toEqual([])
+  expect(await at.step(`update links set kind = 'y' where n = 1`)).toEqual([
+    'user 1 update {"id":1,"links":[1]}',
+  ])
+  expect(await at.step(`delete from links where n = 2`)).toEqual([])
+  expect(await at.step(`update links set kind = 'x' where n = 1`)).toEqual([
+    'user 1 update {"id":1,"links":[]}',
+  ])
+})
+
+test('where chooses the rows of lists of objects, of objects and of lists by name, by types of all kinds', async () => {
+  const from = { table: 'fields', owner: 'user_id' }
+  const mapping = readMapping({
+    notes: {
+      ...from,
+      fields: ['n', 'body'],
+      where: { kind: ['note', 'memo'], at: { '>=': '2026-01-01T00:00:00Z' } },
+    },
+    custom: { ...from, key: 'name', value: 'body', where: { deleted_at: null, n: { '<': 10 } } },
+    tags: { ...from, key: 'name', value: 'body', repeated: 'list', where: { is_tag: true } },
+    kept: { ...from, value: 'body', nulls: 'keep', where: { n: { not: [1, 2] } } },
+  })
+  await using at = await openWith(
+    `create type kind as enum ('note', 'memo', 'other'); create table users (id integer primary key);
+     insert into users values (1);
+     create table fields (id integer primary key, user_id integer, kind kind, n numeric, name text, body text,
+       at timestamptz default '2026-05-05', deleted_at timestamptz, is_tag boolean);
+     alter table fields replica identity full;`,
+    mapping,
+  )
+  expect(
+    await at.step(`insert into fields values
+      (1, 1, 'note', 1, 'a', 'A', default, null, true), (2, 1, 'memo', 2.0, 'a', null, default, null, true),
+      (3, 1, 'other', 3, 'b', 'B', default, null, false), (4, 1, 'note', 40, 'c', 'C', '2025-12-31', now(), true),
+      (5, 1, 'note', 5, 'd', null, '2025-12-31', null, null)`),
+  ).toEqual([
+    'user 1 update {"id":1,"notes":[{"n":1,"body":"A"},{"n":2.0,"body":null}],"custom":{"a":null,"b":"B","d":null},"tags":{"a":["A"],"c":["C"]},"kept":["B","C",null]}',
+  ])
+})
+
+test('a large value that decides, and that an UPDATE leaves alone', async () => {
+  const long = 'x'.repeat(20_000)
+  await using at = await openWith(
+    `create table users (id integer primary key); insert into users values (1);
+     create table links (id integer primary key, user_id integer, n integer, kind text);
+     alter table links alter kind set storage external; alter table links replica identity full;`,
+    readMapping({ links: { table: 'links', owner: 'user_id', value: 'n', where: { kind: long } } }),
+  )
+  expect(await at.step(`insert into links values (1, 1, 1, '${long}'), (2, 1, 2, '${long}y')`)).toEqual([
+    'user 1 update {"id":1,"links":[1]}',
+  ])
+  expect(await at.step('update links set n = 3 where id = 2')).toEqual([])
+  expect(await at.step('update links set n = 3 where id = 1')).toEqual(['user 1 update {"id":1,"links":[3]}'])
+})
+
+test('a backfill, and a new entity, show the rows that match', async () => {
+  await using at = await openWith(
+    `${relsTable} alter table users_rels replica identity full;
+     insert into users_rels (parent_id, path, companies_id, media_id)
+     values (1, 'companies', 5, null), (1, 'companies', null, 3), (1, 'avatar', 6, 3), (2, 'avatar', null, 1)`,
+    readMapping({ companies }),
+  )
+  await using backfills = await openBackfills(at.database)
+  await backfills.webhook('user.new', 'user.update')
+  await backfills.is(await backfills.start(), isDone)
+  expect(await at.events()).toEqual([
+    'user 1 new {"id":1,"companies":[5]}',
+    'user 2 new {"id":2,"companies":[]}',
+  ])
+})
+
+test('a column that decides is dropped: the list is left out and named, and is never one of all rows', async () => {
+  await using at = await openWith(
+    `${relsTable} alter table users_rels replica identity full;`,
+    readMapping({ companies }),
+  )
+  await at.step(`insert into users_rels values (1, 1, 1, 'companies', 5, null), (2, 1, 1, 'avatar', 6, null)`)
+  expect(await at.step(`alter table users_rels drop path; update users_rels set companies_id = 8`)).toEqual([
+    'user 1 update {"id":1}',
+  ])
+})
+
+test("the guide's recipe for Payload, as it is written there", async () => {
+  const guide = await readFile(new URL('../../docs/guide/mapping.md', import.meta.url), 'utf8')
+  const [, recipe] = /^### Payload\n.*?^```yaml\n(.*?)^```/ms.exec(guide)!
+  const read = readMappingFile(parse(recipe!))
+  if (!read.ok) throw new Error(JSON.stringify(read.problems))
+  await using at = await openWith(
+    `create table companies (id serial primary key, name varchar);
+     create table users (id serial primary key, email varchar not null, hash varchar, salt varchar, login_attempts numeric default 0,
+       lock_until timestamptz, reset_password_token varchar);
+     create table users_roles ("order" integer not null, parent_id integer not null references users on delete cascade,
+       value varchar, id serial primary key);
+     create table users_rels (id serial primary key, "order" integer, parent_id integer not null references users on delete cascade,
+       path varchar not null, companies_id integer references companies on delete cascade, users_id integer references users on delete cascade);
+     alter table users replica identity full; alter table users_roles replica identity full; alter table users_rels replica identity full;`,
+    read.mapping,
+  )
+  const told = (json: string) => `user 1 update {"id":1,"email":"a@b.c",${json}}`
+  expect(
+    await at.step(`begin; insert into companies values (2, 'A'), (3, 'B'); insert into users (email, hash) values ('a@b.c', 'x');
+      insert into users_roles values (2, 1, 'editor'), (1, 1, 'admin');
+      insert into users_rels ("order", parent_id, path, companies_id, users_id)
+        values (1, 1, 'companies', 3, null), (2, 1, 'companies', 2, null), (1, 1, 'manager', null, 1), (1, 1, 'previous', 2, null); commit`),
+  ).toEqual([
+    'company 2 new {"id":2,"name":"A"}',
+    'company 3 new {"id":3,"name":"B"}',
+    'user 1 new {"id":1,"email":"a@b.c","roles":["admin","editor"],"companies":[3,2]}',
+  ])
+  expect(
+    await at.step(
+      `update users set login_attempts = 1; delete from users_rels where path in ('manager', 'previous')`,
+    ),
+  ).toEqual([])
+  expect(await at.step(`delete from users_rels where companies_id = 3`)).toEqual([
+    told('"roles":["admin","editor"],"companies":[2]'),
+  ])
+})
+
+test('check says whether the WAL gives what where needs of the row before, with the SQL', async () => {
+  await using database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(relsTable)
+  await using source = openSource({ url: database.url, onError() {} })
+  const mapping = readMapping({ companies })
+  const line = async () =>
+    relationLines(await readCatalogue(source, mapping), mapping[0]!).filter(
+      ({ code }) => code === 'condition_before',
+    )
+  expect(await line()).toMatchObject([
+    {
+      level: 'ok',
+      what: 'entity user, related companies: where',
+      found: expect.stringMatching(
+        /values before of path: .* To leave it out: alter table "public"."users_rels" replica identity full;$/,
+      ),
+    },
+  ])
+  await psql.query('alter table users_rels replica identity full')
+  expect(await line()).toMatchObject([{ level: 'ok', found: expect.stringContaining('exact') }])
+})
+
+test('check and start name wrong columns and values of where, all at once, each with the nearest', async () => {
+  await using database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(relsTable)
+  await using source = openSource({ url: database.url, onError() {} })
+  const wrong = readMapping({
+    companies: {
+      ...companies,
+      where: { pth: 'companies', companies_id: 'five', path: 5, id: { '<': null } },
+    },
+  })
+  const catalogue = await readCatalogue(source, wrong)
+  const problems = judgeMapping(catalogue, wrong, { role: 'me', serverVersion: 180_000, publication: null })
+  expect(
+    problems
+      .filter(({ code }) => code === 'column_missing' || code === 'condition')
+      .map(({ what, found, mend }) => `${what}: ${found}. ${mend}`),
+  ).toEqual([
+    'entity user, related companies: column pth: "public"."users_rels" has id, order, parent_id, path, companies_id, media_id. mend the mapping: was path meant?',
+    'entity user, related companies: condition of column companies_id: "five" is no value of its type integer. mend the mapping: write a whole number, such as 5',
+    'entity user, related companies: condition of column path: 5 is no value of its type text. mend the mapping: write a text, such as "5" in quotation marks',
+    'entity user, related companies: condition of column id: nothing is less or greater than null. mend the mapping: write null, or not null',
+  ])
 })

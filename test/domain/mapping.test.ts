@@ -296,6 +296,12 @@ test('the order of rows and what becomes of rows with one name are read, and ref
   })
   expect(rows({ order_by: { at: 'desc' } })).toMatchObject({ order: [{ column: 'at', descends: true }] })
   expect(rows({ key: 'name', repeated: 'list' })).toMatchObject({ repeats: true })
+  expect(rows({ nulls: 'keep' })).toMatchObject({ keepsNulls: true })
+  expect(rows({ key: 'name', repeated: 'list', nulls: 'keep' })).toMatchObject({ keepsNulls: true })
+  expect(rows({ nulls: 'omit' })).not.toHaveProperty('keepsNulls')
+  expect(rows({ where: { path: 'companies', at: { '>': '2026-01-01' } } })).toMatchObject({
+    where: [{ column: 'path' }, { column: 'at', tests: [{ kind: 'compare', operator: '>' }] }],
+  })
   expect(rows({ key: 'name', repeated: 'last' })).not.toHaveProperty('repeats')
   const at = 'entities.user.related.l'
   expect(rows({ order_by: { at: 'down' } })).toEqual([
@@ -304,6 +310,19 @@ test('the order of rows and what becomes of rows with one name are read, and ref
   expect(rows({ order_by: [] })).toMatchObject([{ at: `${at}.order_by` }])
   expect(rows({ repeated: 'list' })).toEqual([
     { at: `${at}.repeated`, message: expect.stringContaining('under key') },
+  ])
+  expect(rows({ key: 'name', nulls: 'keep' })).toEqual([
+    { at: `${at}.nulls`, message: expect.stringContaining('lists of single values') },
+  ])
+  expect(rows({ value: undefined, fields: ['v'], nulls: 'omit' })).toMatchObject([{ at: `${at}.nulls` }])
+  expect(rows({ nulls: 'kep', wher: {}, where: {} })).toEqual([
+    { at: `${at}.where`, message: 'must name at least one column' },
+    { at: `${at}.nulls`, message: 'must be omit or keep' },
+    { at, message: expect.stringContaining('wher (was where meant?)') },
+  ])
+  expect(rows({ where: { a: { gt: 5, '=>': 1 }, b: [] } })).toMatchObject([
+    { at: `${at}.where.a`, message: expect.stringContaining('has no operator gt, => (was') },
+    { at: `${at}.where.b`, message: expect.stringContaining('is an empty list') },
   ])
   expect(rows({ key: 'name', repeated: 'all' })).toEqual([
     { at: `${at}.repeated`, message: 'must be last or list' },

@@ -1,5 +1,10 @@
 import { type CheckLine, ok, warning } from '../../domain/capture/check-line.ts'
-import { type EntityMapping, quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
+import {
+  type EntityMapping,
+  quoteIdentifier,
+  type RelatedList,
+  tableKey,
+} from '../../domain/mapping/mapping.ts'
 import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
 import { conditionsWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
@@ -101,13 +106,30 @@ export function conditionLine(catalogue: Catalogue, entity: EntityMapping): Chec
   )
 }
 
-/** Whether related lists can hold anything. */
+/** Whether related lists can hold anything, and what the WAL gives of rows that they show. */
 export function relationLines(catalogue: Catalogue, entity: EntityMapping): CheckLine[] {
-  return entity.related.map(related => {
+  return entity.related.flatMap(related => {
     const verdict = judgeRelation(catalogue, entity, related)
     const what = `entity ${entity.entityType}, related ${related.field}: column ${related.owner}`
-    return verdict.level === 'ok'
-      ? ok('relation', what, verdict.found)
-      : { code: 'relation', what, ...verdict }
+    const line: CheckLine =
+      verdict.level === 'ok' ? ok('relation', what, verdict.found) : { code: 'relation', what, ...verdict }
+    return [line, ...relatedConditionLine(catalogue, entity, related)]
   })
+}
+
+/** Without the row before, receivers get more updates than there are, and never too few: nobody needs to mend that. */
+function relatedConditionLine(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  related: RelatedList,
+): CheckLine[] {
+  const { table, owner, where } = related
+  if (!where || !catalogue.tables.has(tableKey(table))) return []
+  const what = `entity ${entity.entityType}, related ${related.field}: where`
+  const rows = { where, deletedWhen: [] }
+  const lacking = conditionsWithoutBefore(catalogue, { table, rows, key: owner })
+  if (!lacking) return [ok('condition_before', what, 'exact: the WAL gives what it needs of the row before')]
+  const found = `the WAL does not give the values before of ${lacking.columns.join(', ')}: an UPDATE or DELETE of a row that never matched is an update of its owner, too.`
+  const more = lacking.sql === null ? '' : ` To leave it out: ${lacking.sql}`
+  return [ok('condition_before', what, `${found}${more}`)]
 }

@@ -15,7 +15,7 @@ import { createShapes } from './shape.ts'
 import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
 import { twice } from './twice.ts'
 import { withoutUnborn } from './unborn.ts'
-import { untilSeen } from './until-seen.ts'
+import { untilSeen } from './visibility.ts'
 
 export type Mapped = {
   /** In commit order. `index` counts from 0 within the part of the transaction that was given. */

@@ -9,7 +9,7 @@ import { readRelated, readRows, readWhatIsThere } from './read-back.ts'
 import type { ShapedRow } from './result.ts'
 import type { Shapes } from './shape.ts'
 import type { Touched } from './touched.ts'
-import { createBrought } from './visibility.ts'
+import { createBrought, StreamOver } from './visibility.ts'
 
 /** Columns whose values are taken from the table, by name: `all` where the WAL has none of them. */
 type Columns = ReadonlySet<string> | 'all'
@@ -31,9 +31,6 @@ export type Missing = {
   /** The JSON of a related list; null where it can't be told. */
   relatedOf(list: RelatedList, owner: string): string | null | undefined
 }
-
-/** Thrown where the stream has ended while something in it was not to be seen yet. */
-export class StreamOver extends Error {}
 
 const prunedAt = 10_000
 const longestWaitMs = 100

@@ -7,8 +7,10 @@ import {
   type RelatedList,
   ruleOf,
   sendsName,
+  shownRows,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
+import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
 import { mostInARow } from '../../domain/value/streak.ts'
 import { describeError } from '../../runtime/log.ts'
@@ -16,6 +18,7 @@ import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
 import { readUpTo } from '../stream/read-up-to.ts'
 import type { ShapedRow } from './result.ts'
+import { createRowFilters } from './row-filters.ts'
 import { twice } from './twice.ts'
 
 /**
@@ -75,7 +78,7 @@ function readable(catalogue: Catalogue, values: readonly (string | null)[]): rea
 
 /**
  * Reads a related list or object for many owners in one query. Returns the JSON of each owner's; an owner without
- * related rows is absent, one with rows that can't be told has null. A column that was dropped is left out of the items.
+ * rows that are shown is absent, one with rows that can't be told has null. A column that was dropped is left out of the items.
  * These come in the order that the mapping asks for, then in that of the related table's primary key, and where it has none,
  * in that of their values: the same rows always give the same JSON.
  */
@@ -102,18 +105,20 @@ export async function readRelated(
       ? primaryKey.map(quoteIdentifier)
       : columns.map(name => `${name}::text collate "C"`)),
   ]
+  const filter = shownRows(related)
+  const deciding = filterColumns(filter).filter(column => column !== related.owner && !shown.includes(column))
   const { rows, fields } = await readUpTo(db, {
-    columns: [owner, ...columns].join(', '),
+    columns: [owner, ...columns, ...deciding.map(quoteIdentifier)].join(', '),
     from: `from ${tableKey(related.table)}
            where ${owner} = any($1::${typeOf(catalogue, related.table, related.owner)}[]) and tableoid is not null`,
     order: `order by ${order.join(', ')}`,
     keys: owners,
-    sized: (table?.columns ?? []).filter(({ name }) => shown.includes(name)),
+    sized: (table?.columns ?? []).filter(({ name }) => shown.includes(name) || deciding.includes(name)),
     catalogue,
     mostBytes,
   })
   const writers = fields
-    .slice(1)
+    .slice(1, 1 + shown.length)
     .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
   const add =
     related.key === undefined
@@ -121,8 +126,14 @@ export async function readRelated(
       : addMember(related, writers[1]!, catalogue.kindOf(fields[2]!.dataTypeID))
   const byOwner = new Map<string, Map<string, string>>()
   const untold = new Set<string>()
-  for (const [key, ...values] of rows as [string, ...(string | null)[]][]) {
-    if (readable(catalogue, values).includes(unreadable)) untold.add(key)
+  const judge = createRowFilters(catalogue)
+  const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
+  for (const row of rows) {
+    const verdict = judge(filter, { shape, values: readable(catalogue, row) })
+    if (verdict === 'no') continue
+    const key = row[0]!
+    const values = row.slice(1, 1 + shown.length)
+    if (verdict === 'unknown' || readable(catalogue, values).includes(unreadable)) untold.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
     byOwner.set(key, items)
     if (!twice(() => add(items, values)).ok) untold.add(key)

@@ -11,12 +11,15 @@ import { type Folded, fold, forgetRows, type IsSameRow, type Step } from '../../
 import {
   type EntityMapping,
   type RelatedList,
+  shownRows,
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
+import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { Arrivals } from '../continuity/arrivals.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
 import type { TransactionPart } from '../stream/batch.ts'
+import { judgeOf, knownBefore, type OwnerPlan, ownersOf } from './owners.ts'
 import { namedOf, tellColumns } from './told-columns.ts'
 import { twice } from './twice.ts'
 
@@ -51,13 +54,7 @@ export type Plan = {
     /** Absent where the key alone tells rows apart. */
     readonly isSameRow: IsSameRow | undefined
   }[]
-  readonly owners: readonly {
-    readonly entity: EntityMapping
-    readonly field: string
-    readonly ownerIndex: number
-    /** The places that decide what the field shows; null where the relation has not all of them. */
-    readonly shown: readonly number[] | null
-  }[]
+  readonly owners: readonly OwnerPlan[]
 }
 
 /** A table is the mapped one by its name when the change was made, or, renamed meanwhile, by its OID. */
@@ -100,10 +97,13 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
         .flatMap(list => {
           const order = (list.order ?? []).map(({ column }) => column)
           const key = list.key === undefined ? [] : [list.key]
-          const more = [list.owner, ...key, ...list.columns, ...order]
+          const more = [list.owner, ...key, ...list.columns, ...order, ...filterColumns(shownRows(list))]
           const told = tellColumns(relation, { table: list.table, rules: {}, more }, catalogue)
           const ownerIndex = indexIn(told, list.owner)
-          const owner = { entity, field: list.field, ownerIndex, shown: shownBy(told, list) }
+          const identity = placesBeside(-1, isOfIdentity)
+          const shown = shownBy(told, list)
+          const judge = judgeOf(told, list, catalogue)
+          const owner = { entity, field: list.field, ownerIndex, shown, identity, judge }
           // Where the table has no such column any more, there is no list to tell of.
           return ownerIndex < 0 ? [] : [owner]
         }),
@@ -179,7 +179,7 @@ export function foldPart(
     for (const { entity, told, keyIndex, identity, isSameRow } of plan.entities) {
       const key = row?.[keyIndex]
       const oldKey = old?.[keyIndex]
-      const before = change.kind === 'insert' ? null : knownBefore(change, plan, identity)
+      const before = change.kind === 'insert' ? null : knownBefore(change, plan.isFull, identity)
       const isMoved = typeof oldKey === 'string' && oldKey !== key
       // Another key is another entity: the old one is gone, the new one is new.
       if (row === null || isMoved) step(entity, oldKey, told, { kind: 'delete', old: before }, isSameRow)
@@ -187,12 +187,9 @@ export function foldPart(
       if (change.kind === 'insert' || isMoved) step(entity, key, told, { kind: 'insert', row }, isSameRow)
       else step(entity, key, told, { kind: 'update', row, old: before, identity: old }, isSameRow)
     }
-    for (const { entity, field, ownerIndex, shown } of plan.owners) {
-      if (!entity.sendsUnchanged && change.kind === 'update' && isKnownUnchanged(change, plan, shown))
-        continue
-      for (const owner of new Set([old?.[ownerIndex], row?.[ownerIndex]]))
-        if (typeof owner === 'string') step(entity, owner, null, { kind: 'touch', field })
-    }
+    for (const owner of plan.owners)
+      for (const key of ownersOf(change, { row, isFull: plan.isFull, owner }))
+        step(owner.entity, key, null, { kind: 'touch', field: owner.field })
   }
 
   function truncate(relation: Relation) {
@@ -273,16 +270,6 @@ function sameAt(places: readonly number[], isNullKnown: boolean): IsSameRow {
     places.every(i => old[i] === present[i] || isUnknown(old[i]!) || !isKnown(present[i]!))
 }
 
-/** With identity FULL the old row shows that an UPDATE of a related row changed nothing that its owner shows. */
-function isKnownUnchanged(
-  { row, old }: Change & { kind: 'update' },
-  { isFull }: Plan,
-  shown: readonly number[] | null,
-): boolean {
-  if (!isFull || old === null || shown === null) return false
-  return shown.every(i => row[i] === unchanged || (row[i] === old[i] && isKnown(row[i]!)))
-}
-
 /**
  * Fills values that the UPDATE left alone from what is known of the row before: all of it with identity FULL, else the
  * identity's columns, which Postgres repeats where it keeps them out of line. No value that it left out is null.
@@ -290,20 +277,4 @@ function isKnownUnchanged(
 function filled({ row, old }: Change & { kind: 'update' }): Row {
   if (old === null || !row.includes(unchanged)) return row
   return row.map((value, i) => (value === unchanged && typeof old[i] === 'string' ? old[i] : value))
-}
-
-/**
- * What the WAL says of the row before: all of it with identity FULL, else the columns of the identity, which an
- * UPDATE that gives no old row has left as they were. Null where that is nothing beside the key.
- */
-function knownBefore(
-  change: Change & { kind: 'update' | 'delete' },
-  { isFull }: Plan,
-  identity: readonly number[],
-): Row | null {
-  const { relation, old } = change
-  if (isFull) return old
-  if (identity.length === 0) return null
-  const from = old ?? (change.kind === 'update' ? change.row : [])
-  return relation.columns.map((_, i) => (identity.includes(i) ? from[i]! : unchanged))
 }

@@ -5,10 +5,16 @@ import {
   publishedTables,
   quoteIdentifier,
   ruleOf,
+  shownRows,
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import { conditionProblems, filterColumns, type RowFilter } from '../../domain/mapping/row-filter.ts'
+import {
+  type Conditions,
+  conditionProblems,
+  filterColumns,
+  type RowFilter,
+} from '../../domain/mapping/row-filter.ts'
 import { formats } from '../../domain/value/format.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { type Catalogue, chosenFields, givesPrevious, type Table } from './catalogue.ts'
@@ -86,7 +92,8 @@ export function judgeMapping(
       ]
       requireColumns(`entity ${entity.entityType}`, table, new Set(named))
       requireFormats(`entity ${entity.entityType}`, table, rules.format)
-      requireConditions(`entity ${entity.entityType}`, table, entity.rows)
+      const { where = [], deletedWhen = [] } = entity.rows ?? {}
+      requireConditions(`entity ${entity.entityType}`, table, [...where, ...deletedWhen], 'in the WAL')
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
       requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
     }
@@ -96,8 +103,16 @@ export function judgeMapping(
       const what = `entity ${entity.entityType}, related ${related.field}`
       const key = related.key === undefined ? [] : [related.key]
       const order = (related.order ?? []).map(({ column }) => column)
-      requireColumns(what, relatedTable, new Set([related.owner, ...key, ...related.columns, ...order]))
+      const named = [
+        related.owner,
+        ...key,
+        ...related.columns,
+        ...order,
+        ...filterColumns(shownRows(related)),
+      ]
+      requireColumns(what, relatedTable, new Set(named))
       requireFormats(what, relatedTable, related.format)
+      requireConditions(what, relatedTable, related.where ?? [])
       const fields = related.columns.map(column => ({
         field: ruleOf(related.rename, column) ?? column,
         from: `column ${column}`,
@@ -137,14 +152,14 @@ export function judgeMapping(
     }
   }
 
-  /** Values that are compared with a column are of its type, and the WAL has the column. */
-  function requireConditions(what: string, table: Table, filter: RowFilter | undefined) {
-    for (const { column, tests } of [...(filter?.where ?? []), ...(filter?.deletedWhen ?? [])]) {
+  /** Values that are compared with a column are of its type, and the WAL has the column where it must. */
+  function requireConditions(what: string, table: Table, conditions: Conditions, be?: 'in the WAL') {
+    for (const { column, tests } of conditions) {
       const found = table.columns.find(({ name }) => name === column)
       if (!found) continue
       const { typeOid, typeName, isGenerated } = found
       const about = `${what}: condition of column ${column}`
-      if (isGenerated)
+      if (isGenerated && be === 'in the WAL')
         add(
           'condition',
           about,

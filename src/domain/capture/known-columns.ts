@@ -1,5 +1,6 @@
 import type { EntityMapping, FieldRules, RelatedList, TableName } from '../mapping/mapping.ts'
-import { tableKey } from '../mapping/mapping.ts'
+import { shownRows, tableKey } from '../mapping/mapping.ts'
+import { filterColumns } from '../mapping/row-filter.ts'
 
 /** A name that a column of a captured table has or had. `attnum`: the column's number, which no DDL changes. */
 export type KnownColumn = {
@@ -68,7 +69,9 @@ export function livingMapping(
       return []
     }
     if (dropped.has(tableKey(list.table))) return gone(`table ${tableKey(list.table)} was dropped`)
-    const needed = list.key === undefined ? [list.owner] : [list.owner, list.key]
+    // Without a column that decides, rows that are not meant would be shown.
+    const key = list.key === undefined ? [] : [list.key]
+    const needed = [list.owner, ...key, ...filterColumns(shownRows(list))]
     const missing = needed.find(column => isDropped(list.table, column))
     if (missing !== undefined) return gone(`column ${missing} of ${tableKey(list.table)} was dropped`)
     const columns = list.columns.filter(column => !isDropped(list.table, column))

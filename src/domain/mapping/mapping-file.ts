@@ -2,7 +2,13 @@ import { z } from 'zod'
 import { formats } from '../value/format.ts'
 import { nearest } from '../value/nearest.ts'
 import { conditions, readConditions } from './condition-words.ts'
-import type { EntityMapping, RelatedList, RowOrder, TableName } from './mapping.ts'
+import {
+  type EntityMapping,
+  listsValues,
+  type RelatedList,
+  type RowOrder,
+  type TableName,
+} from './mapping.ts'
 
 const column = z.string().min(1, 'must not be empty')
 
@@ -81,10 +87,21 @@ const related = words({
     .describe(
       'the column by which the rows are ordered, a list of columns, or column: asc or desc; then by primary key, which is all without it',
     ),
+  where: conditions
+    .optional()
+    .describe(
+      'as where of an entity: only rows of the related table that match are shown. One that begins or ceases to match is an update of its owner',
+    ),
+  nulls: z
+    .enum(['omit', 'keep'], 'must be omit or keep')
+    .optional()
+    .describe(
+      'of a list of single values: what a row without a value is. omit: no item of the list; keep: an item that is null',
+    ),
   rename: rename.optional(),
   format: format.optional(),
 }).superRefine((list, context) => {
-  const { value, key, include, repeated, fields } = list
+  const { value, key, include, repeated, fields, nulls } = list
   const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
   if ((value === undefined) === (fields === undefined))
     refuse(
@@ -96,6 +113,16 @@ const related = words({
     refuse('holds names that rows have in the column key: name that too', 'include')
   if (repeated !== undefined && key === undefined)
     refuse('is for rows with one name: name the column that holds it under key', 'repeated')
+  const isOfValues = listsValues({
+    plain: value !== undefined,
+    ...(key && { key }),
+    repeats: repeated === 'list',
+  })
+  if (nulls !== undefined && !isOfValues)
+    refuse(
+      'is for lists of single values: remove it, for objects show a null as null (value, or key with repeated: list, makes such lists)',
+      'nulls',
+    )
   if (list.rename && fields === undefined)
     refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
   for (const rule of ['rename', 'format'] as const)
@@ -253,7 +280,7 @@ function toOrder(given: z.output<typeof order>): RowOrder[] {
 }
 
 function toRelatedList(field: string, list: z.output<typeof related>): RelatedList {
-  const { table, owner, value, fields, key, include, repeated, order_by, rename, format } = list
+  const { table, owner, value, fields, key, include, repeated, order_by, where, nulls, rename, format } = list
   return {
     field,
     table,
@@ -264,6 +291,8 @@ function toRelatedList(field: string, list: z.output<typeof related>): RelatedLi
     ...(include && { names: include }),
     ...(repeated === 'list' && { repeats: true }),
     ...(order_by && { order: toOrder(order_by) }),
+    ...(where && { where: readConditions(where) }),
+    ...(nulls === 'keep' && { keepsNulls: true }),
     ...(rename && { rename }),
     ...(format && { format }),
   }

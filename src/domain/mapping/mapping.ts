@@ -1,7 +1,7 @@
 import type { BackfillAction } from '../event/event.ts'
 import type { Format } from '../value/format.ts'
 import { type ColumnKind, type Suspicion, suspect } from './credentials.ts'
-import { filterColumns, type RowFilter } from './row-filter.ts'
+import { type Conditions, filterColumns, type RowFilter } from './row-filter.ts'
 
 /** A table by its exact names, as the catalogue has them. */
 export type TableName = { readonly schema: string; readonly name: string }
@@ -39,6 +39,10 @@ export type RelatedList = {
   readonly repeats?: boolean
   /** By which columns the rows are ordered before their primary key; absent: by that alone. */
   readonly order?: readonly RowOrder[]
+  /** What a row must hold to be shown; absent: nothing. */
+  readonly where?: Conditions
+  /** Whether a list of single values has an item for a row whose value is null. */
+  readonly keepsNulls?: boolean
   /** Column name → the name of its field in the objects. */
   readonly rename?: Readonly<Record<string, string>>
   readonly format?: Readonly<Record<string, Format>>
@@ -152,6 +156,26 @@ export function isRead({ fields, key, rows }: EntityMapping, column: string): bo
 export function sendsName({ names }: RelatedList, name: string, kind: ColumnKind): boolean {
   return names ? names.includes(name) : suspect({ name, kind }) === null
 }
+
+/** Whether a related field has lists of single values, from which nulls are left out. */
+export function listsValues({
+  plain,
+  key,
+  repeats,
+}: Pick<RelatedList, 'plain' | 'key' | 'repeats'>): boolean {
+  return plain && (key === undefined || repeats === true)
+}
+
+/** The rows that a related field shows; undefined: all that name the owner. */
+export function shownRows(list: RelatedList): RowFilter | undefined {
+  const where: Conditions =
+    listsValues(list) && !list.keepsNulls
+      ? [...(list.where ?? []), { column: list.columns[0]!, tests: [notNull] }]
+      : (list.where ?? [])
+  return where.length === 0 ? undefined : { where, deletedWhen: [] }
+}
+
+const notNull = { kind: 'in', values: [null], not: true } as const
 
 /** Every table that must be in the publication, each once: the entities' own and those of related values. */
 export function publishedTables(mapping: readonly EntityMapping[]): TableName[] {

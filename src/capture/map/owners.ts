@@ -1,0 +1,80 @@
+import { type Change, isKnown, type Relation, type Row, unchanged } from '../../domain/capture/change.ts'
+import { comparedBy } from '../../domain/mapping/comparable.ts'
+import { type EntityMapping, type RelatedList, shownRows } from '../../domain/mapping/mapping.ts'
+import { createMatcher, type Verdict } from '../../domain/mapping/row-filter.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+
+/** A related field that rows of a relation change. */
+export type OwnerPlan = {
+  readonly entity: EntityMapping
+  readonly field: string
+  readonly ownerIndex: number
+  /** The places that decide what the field shows; null where the relation has not all of them. */
+  readonly shown: readonly number[] | null
+  /** The places of the replica identity's columns. */
+  readonly identity: readonly number[]
+  /** Whether the field shows a row. */
+  readonly judge: (row: Row) => Verdict
+}
+
+/** Judges whether a related field shows a row: `unknown` where that depends on a value that is not known. */
+export function judgeOf(told: Relation, list: RelatedList, catalogue: Catalogue): (row: Row) => Verdict {
+  const rows = shownRows(list)
+  if (!rows) return () => 'yes'
+  const places = new Map(told.columns.map(({ name }, i) => [name, i]))
+  const matcher = createMatcher(rows, column => {
+    const place = places.get(column)
+    return place === undefined ? null : comparedBy(catalogue, told.columns[place]!.typeOid)
+  })
+  return row =>
+    matcher(column => {
+      const value = row[places.get(column) ?? -1]
+      return value !== undefined && isKnown(value) ? value : undefined
+    })
+}
+
+/**
+ * The owners whose related field a change of a row may have changed: of a row that was shown before, and of one that is
+ * now. What is not known may be shown.
+ */
+export function ownersOf(
+  change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>,
+  { row, isFull, owner }: { row: Row | null; isFull: boolean; owner: OwnerPlan },
+): Set<string> {
+  const { entity, ownerIndex, shown, identity, judge } = owner
+  const before = change.kind === 'insert' ? null : knownBefore(change, isFull, identity)
+  const was = change.kind === 'insert' ? 'no' : before === null ? 'unknown' : judge(before)
+  const is = row === null ? 'no' : judge(row)
+  const isShownAsBefore = was === 'yes' && is === 'yes' && !entity.sendsUnchanged
+  if (isShownAsBefore && change.kind === 'update' && isKnownUnchanged(change, isFull, shown)) return new Set()
+  const now = row?.[ownerIndex]
+  const then = (change.kind === 'insert' ? null : change.old?.[ownerIndex]) ?? now
+  const owners = [...(was === 'no' ? [] : [then]), ...(is === 'no' ? [] : [now])]
+  return new Set(owners.filter(key => typeof key === 'string'))
+}
+
+/** With identity FULL the old row shows that an UPDATE of a related row changed nothing that its owner shows. */
+function isKnownUnchanged(
+  { row, old }: Change & { kind: 'update' },
+  isFull: boolean,
+  shown: readonly number[] | null,
+): boolean {
+  if (!isFull || old === null || shown === null) return false
+  return shown.every(i => row[i] === unchanged || (row[i] === old[i] && isKnown(row[i]!)))
+}
+
+/**
+ * What the WAL says of the row before: all of it with identity FULL, else the columns of the identity, which an
+ * UPDATE that gives no old row has left as they were. Null where that is nothing beside the key.
+ */
+export function knownBefore(
+  change: Change & { kind: 'update' | 'delete' },
+  isFull: boolean,
+  identity: readonly number[],
+): Row | null {
+  const { relation, old } = change
+  if (isFull) return old
+  if (identity.length === 0) return null
+  const from = old ?? (change.kind === 'update' ? change.row : [])
+  return relation.columns.map((_, i) => (identity.includes(i) ? from[i]! : unchanged))
+}
