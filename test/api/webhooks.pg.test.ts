@@ -406,25 +406,32 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     })
   expect((await at.call('GET', '/livez', undefined, null)).status).toBe(200)
   const metrics = (await at.call('GET', '/metrics', undefined, null)).text
-  expect([...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)).toEqual([
+  const names = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!)
+  expect(names.filter(name => name.startsWith('walhook_'))).toEqual([
     'walhook_changes_total',
     'walhook_events_total',
     'walhook_parked_changes_total',
     'walhook_truncated_tables_total',
     'walhook_attempts_total',
     'walhook_attempt_duration_seconds',
+    'walhook_delivery_duration_seconds',
+    'walhook_capture_duration_seconds',
+    'walhook_webhook_attempts_total',
     'walhook_capture_lag_seconds',
     'walhook_deliveries_waiting',
     'walhook_deliveries_set_aside',
     'walhook_lanes_waiting',
     'walhook_webhooks_behind',
+    'walhook_webhooks',
     'walhook_oldest_pending_seconds',
     'walhook_deliveries_dead',
     'walhook_wal_held_back_bytes',
     'walhook_capturing',
+    'walhook_ready',
     'walhook_capture_state',
     'walhook_gaps_open',
     'walhook_mapping_lost',
+    'walhook_build_info',
   ])
 })
 

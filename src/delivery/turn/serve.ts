@@ -1,6 +1,6 @@
 import { noteSent } from '../../domain/delivery/window.ts'
 import type { AsideRow } from '../../outbox/aside/aside.ts'
-import { idsOf, type Shipment } from '../../outbox/aside/shipment.ts'
+import type { Shipment } from '../../outbox/aside/shipment.ts'
 import { giveBack } from '../../outbox/aside/taken.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { releaseShares } from '../../outbox/holders/holders.ts'
@@ -18,6 +18,7 @@ import { aheadIds, createProgress, isShareDone, mostPlaces, reachOf } from './pr
 import type { Send } from './send.ts'
 import { createSettler } from './settler.ts'
 import { createShareKeeper } from './share-keeper.ts'
+import { createUnderWay } from './under-way.ts'
 import type { createWaker } from './waker.ts'
 
 export type ServeOptions = {
@@ -75,12 +76,10 @@ export function createServing(options: ServeOptions) {
     clockMs,
     onSettled,
   })
-  const sentAs = new Map<Settlement, { queue: Queue; task: Task | null }>()
+  const underWay = createUnderWay(places)
   const rowOf = new Map<AsideRow, ToSetAside>()
   let isFenced = false
   let isReachWanted = false
-  let underWay = 0
-  let onIdle = () => {}
   let nextBeatMs = 0
   let nextTickMs = 0
   let nextSaveMs = 0
@@ -105,9 +104,13 @@ export function createServing(options: ServeOptions) {
       await waker.wait(Math.max(0, Math.min(nextBeatMs, nextTickMs, dueMs) - clockMs()), signal)
     }
     try {
-      await (isFenced ? idleWithin(options.deadlineMs) : stop())
+      // What has ended hears that it is not settled here any more.
+      settler.wanted()
+      await (isFenced ? underWay.idleWithin(options.deadlineMs) : stop())
     } finally {
       membership.endSession()
+      settler.giveUp()
+      underWay.over()
     }
   }
 
@@ -121,7 +124,7 @@ export function createServing(options: ServeOptions) {
   /** Shows that this process lives, and lets the main streams go on. */
   function beat(nowMs: number) {
     if (beating) return
-    const isIdle = !isReachWanted && underWay === 0 && machine.active.size === 0
+    const isIdle = !isReachWanted && underWay.count() === 0 && machine.active.size === 0
     isReachWanted = false
     nextBeatMs = nowMs + beatEveryMs
     beating = keeper
@@ -209,11 +212,8 @@ export function createServing(options: ServeOptions) {
 
   function begin(queue: Queue, shipment: Shipment, task: Task | null) {
     const { id, settings } = queue
-    places.begin(id, settings)
-    queue.sending++
-    underWay++
-    for (const id of idsOf(shipment)) queue.underWay.add(id)
-    if (task) queue.sent.add(task)
+    const sent = { queue, shipment, task }
+    underWay.begin(sent)
     const sealed =
       queue.previousSecretUntilMs > clockMs() ? settings.sealed : { ...settings.sealed, previousSecret: null }
     const target = { webhookId: id, url: settings.url, sealed }
@@ -226,7 +226,7 @@ export function createServing(options: ServeOptions) {
           isAside === shipment.isAside ? settlement : { ...settlement, shipment: { ...shipment, isAside } }
         if (task && !isAside) task.state = 'settling'
         if (settled.holdMs > 0) queue.heldUntilMs = Math.max(queue.heldUntilMs, clockMs() + settled.holdMs)
-        sentAs.set(settled, { queue, task })
+        if (!underWay.ended(sent, settled)) return
         settler.push(settled)
         if (queue.ready.length > 0) machine.active.add(queue)
         waker.wake()
@@ -234,8 +234,8 @@ export function createServing(options: ServeOptions) {
   }
 
   function takeRows(most: number): { rows: AsideRow[]; isAll: boolean } {
-    // What becomes a row may be sent as one: whoever takes over has to know of it, like of what is sent.
-    const beyond = machine.toSetAside.findIndex(({ queue, task }) => !mayReach(queue, task))
+    // What becomes a row may be sent as one: whoever takes over has to know of it, like of what is sent. Once somebody has, nothing is written.
+    const beyond = isFenced ? -1 : machine.toSetAside.findIndex(({ queue, task }) => !mayReach(queue, task))
     const entries = machine.toSetAside.splice(0, beyond < 0 ? most : Math.min(most, beyond))
     for (const entry of entries) rowOf.set(entry.row, entry)
     return { rows: entries.map(({ row }) => row), isAll: machine.toSetAside.length === 0 }
@@ -261,18 +261,13 @@ export function createServing(options: ServeOptions) {
       if (places.takeRecovery(shipment.webhookId)) recovered.add(shipment.webhookId)
     for (const webhookId of recovered) options.onRecovered(webhookId)
     options.onSettled(what.settlements)
-    if (underWay === 0) onIdle()
     waker.wake()
   }
 
   function settleInMemory(settlement: Settlement, settled: Settled | null) {
-    const { queue, task } = sentAs.get(settlement)!
-    sentAs.delete(settlement)
-    places.settled(queue.id)
-    queue.sending--
-    underWay--
-    for (const id of idsOf(settlement.shipment)) queue.underWay.delete(id)
-    if (task) queue.sent.delete(task)
+    const sent = underWay.settled(settlement)
+    if (!sent) return
+    const { queue, task } = sent
     if (queue.ready.length > 0) machine.active.add(queue)
     if (isFenced || !task) return
     const isBlocking = settlement.next.state === 'retry'
@@ -301,7 +296,8 @@ export function createServing(options: ServeOptions) {
       nextLookMs = nowMs + lookEveryMs
       reader.lookForAside()
     }
-    nextTickMs = nowMs + (look.isQuiet && underWay === 0 && machine.leaving.size === 0 ? beatEveryMs : tickMs)
+    nextTickMs =
+      nowMs + (look.isQuiet && underWay.count() === 0 && machine.leaving.size === 0 ? beatEveryMs : tickMs)
   }
 
   /** Gives everything up in order: the shares at once, what is under way when it has ended. */
@@ -320,22 +316,15 @@ export function createServing(options: ServeOptions) {
         )
         if (machine.leaving.size > 0) await sleep(20)
       }
-      await idleWithin(deadlineMs - clockMs())
+      await underWay.idleWithin(deadlineMs - clockMs())
       cutOff.abort()
-      await idleWithin(settleWithinMs)
+      await underWay.idleWithin(settleWithinMs)
       settler.giveUp()
     } finally {
       clearInterval(keepAlive)
     }
     await beating
     await keeper.leave()
-  }
-
-  async function idleWithin(ms: number): Promise<void> {
-    if (underWay === 0 || ms <= 0) return
-    const waited = new AbortController()
-    onIdle = () => waited.abort()
-    await sleep(ms, waited.signal)
   }
 
   return {
