@@ -1,6 +1,12 @@
 import type { EntityMapping, RelatedList } from '../../domain/mapping/mapping.ts'
 import { writeEntityId } from '../map/map.ts'
-import { notOfTheKeysType, readRelated, readRows, readWhatIsThere } from '../map/read-back.ts'
+import {
+  notOfTheKeysType,
+  type RelatedValue,
+  readRelated,
+  readRows,
+  readWhatIsThere,
+} from '../map/read-back.ts'
 import { createResultWriter, type ShapedRow } from '../map/result.ts'
 import { createRowFilters, isShown } from '../map/row-filters.ts'
 import { twice } from '../map/twice.ts'
@@ -44,7 +50,7 @@ export async function readEntity(
 type ListReader = (
   related: RelatedList,
   owners: readonly string[],
-) => Promise<ReadonlyMap<string, string | null> | null>
+) => Promise<ReadonlyMap<string, RelatedValue | null> | null>
 
 /** Rows that are told, in the form in which events carry them, with their related lists, read with one query each. */
 export async function showRows(
@@ -54,7 +60,7 @@ export async function showRows(
   rows: ReadonlyMap<string, ShapedRow>,
   readList: ListReader = (related, owners) => readRelated(db, catalogue, related, owners),
 ): Promise<ShownRows> {
-  const lists = new Map<RelatedList, ReadonlyMap<string, string | null> | null>()
+  const lists = new Map<RelatedList, ReadonlyMap<string, RelatedValue | null> | null>()
   if (rows.size > 0)
     for (const related of entity.related) lists.set(related, await readList(related, [...rows.keys()]))
   const write = createResultWriter(catalogue)
@@ -66,7 +72,8 @@ export async function showRows(
       if (!isShown(entity, row, judge)) return null
       const { json, omitted } = write(entity, row, list => {
         const read = lists.get(list)
-        return read === null ? null : read?.get(entityId)
+        const value = read === null ? null : read?.get(entityId)
+        return value ? value.json : value
       })
       return { entityIdJson: writeEntityId(catalogue, entity, entityId), resultJson: json, omitted }
     })

@@ -1,6 +1,7 @@
 import type { Relation } from '../../domain/capture/change.ts'
+import { isSameList } from '../../domain/capture/replaced-rows.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../../domain/event/event.ts'
-import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
+import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { openArrivals } from '../continuity/arrivals.ts'
 import type { Catalogue } from '../source/catalogue.ts'
@@ -8,6 +9,7 @@ import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import { createMissingReader, type Missing } from './missing.ts'
+import type { RelatedValue } from './read-back.ts'
 import { createResultWriter } from './result.ts'
 import { createRowFilters, filtered, isShown } from './row-filters.ts'
 import { createSetAside, type Unreadable } from './set-aside.ts'
@@ -108,6 +110,21 @@ export function createMapper(options: {
     return { ...item, facts: isSure ? facts : { ...facts, changed: null } }
   }
 
+  /** The same without the related fields that show after the transaction what they showed before. */
+  function withoutSameLists(item: Compared, missing: Missing): Compared {
+    const { entity, key, replaced, facts } = item
+    const { changed } = facts
+    if (entity.sendsUnchanged || changed === null || key === null || replaced.size === 0) return item
+    const isSame = (list: RelatedList) => {
+      const read = missing.relatedOf(list, key)
+      return isSameList(replaced.get(list.field), read === null ? null : (read?.rows ?? 0))
+    }
+    const same = entity.related.filter(({ field }) => changed.includes(field)).filter(isSame)
+    if (same.length === 0) return item
+    const others = changed.filter(name => !same.some(({ field }) => field === name))
+    return { ...item, facts: { ...facts, changed: others } }
+  }
+
   function writeEvent(item: Compared, missing: Missing): EventText | null {
     const { entity, key, folded, facts } = item
     if (folded.state === 'nothing' || key === null) return null
@@ -118,7 +135,7 @@ export function createMapper(options: {
     const row = isDelete ? null : (remaining ?? missing.rowOf(item))
     // Already gone, or not told any more: its `delete` comes with a later transaction.
     if (!isDelete && (row === null || !isShown(entity, row, judgeRow))) return null
-    const result = row && writeResult(entity, row, list => missing.relatedOf(list, key))
+    const result = row && writeResult(entity, row, list => jsonOf(missing.relatedOf(list, key)))
     const body = writeBody({
       entityIdJson: writeEntityId(catalogue, entity, key, keyTypeIn(item.relation, entity)),
       entityType: entity.entityType,
@@ -157,10 +174,12 @@ export function createMapper(options: {
     const named = parts.flatMap(part =>
       foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)),
     )
-    const touched = withoutUnborn(
+    const isToTell = (item: Compared) => item.entity.sendsUnchanged || !isKnownUnchanged(item)
+    const changed = withoutUnborn(
       named.map(compare).filter(({ folded }) => folded.state !== 'nothing'),
-    ).filter(item => item.entity.sendsUnchanged || !isKnownUnchanged(item))
-    const missing = await readMissing(parts, touched, { catalogue, shapes, mostBytes })
+    ).filter(isToTell)
+    const missing = await readMissing(parts, changed, { catalogue, shapes, mostBytes })
+    const touched = changed.map(item => withoutSameLists(item, missing)).filter(isToTell)
 
     setAside.begin(parts)
     const events: WebhookEvent[] = []
@@ -197,6 +216,8 @@ export function createMapper(options: {
     return { events, parked, unreadable: setAside.lost(), truncated, emptied, readLsn }
   }
 }
+
+const jsonOf = (read: RelatedValue | null | undefined) => (read ? read.json : read)
 
 type Compared = Touched & { readonly facts: ChangeFacts }
 

@@ -5,7 +5,7 @@ import { sleep } from '../../runtime/sleep.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
-import { readRelated, readRows, readWhatIsThere } from './read-back.ts'
+import { type RelatedValue, readRelated, readRows, readWhatIsThere } from './read-back.ts'
 import type { ShapedRow } from './result.ts'
 import type { Shapes } from './shape.ts'
 import type { Touched } from './touched.ts'
@@ -28,8 +28,8 @@ export type Missing = {
   isReadBack(item: Touched): boolean
   /** The row to show: the WAL's, with what must come from the table; null where the row is gone. */
   rowOf(item: Touched): ShapedRow | null
-  /** The JSON of a related list; null where it can't be told. */
-  relatedOf(list: RelatedList, owner: string): string | null | undefined
+  /** A related list; null where it can't be told, undefined where it shows no rows. */
+  relatedOf(list: RelatedList, owner: string): RelatedValue | null | undefined
 }
 
 const prunedAt = 10_000
@@ -142,7 +142,7 @@ export function createMissingReader(options: {
         ahead.set(entity, byKey.set(key!, { until, columns }))
       }
     /** Null: the list can't be read any more. */
-    const lists = new Map<RelatedList, ReadonlyMap<string, string | null> | null>()
+    const lists = new Map<RelatedList, ReadonlyMap<string, RelatedValue | null> | null>()
     for (const [entity, items] of Map.groupBy(withLists, item => item.entity))
       for (const list of entity.related)
         lists.set(

@@ -1,6 +1,7 @@
 import { type Change, isKnown, type Relation, type Row, unchanged } from '../../domain/capture/change.ts'
+import type { ListChange, ListColumns } from '../../domain/capture/replaced-rows.ts'
 import { comparedBy } from '../../domain/mapping/comparable.ts'
-import { type EntityMapping, type RelatedList, shownRows } from '../../domain/mapping/mapping.ts'
+import { type EntityMapping, type RelatedList, shownRows, tableKey } from '../../domain/mapping/mapping.ts'
 import { createMatcher, type Verdict } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 
@@ -15,6 +16,32 @@ export type OwnerPlan = {
   readonly identity: readonly number[]
   /** Whether the field shows a row. */
   readonly judge: (row: Row) => Verdict
+  /** The columns that it shows, and those that order its rows; null where the relation has not all of them. */
+  readonly columns: ListColumns | null
+}
+
+/** The columns that decide what a list shows, as `readRelated` reads it. */
+export function listColumns(told: Relation, list: RelatedList, catalogue: Catalogue): ListColumns | null {
+  const table = catalogue.tables.get(tableKey(list.table))
+  const shown = [...(list.key === undefined ? [] : [list.key]), ...list.columns]
+  const primaryKey = table?.primaryKey ?? []
+  const order = [
+    ...(list.order ?? []).map(({ column, descends }) => ({ column, descends, isByType: true })),
+    ...primaryKey.map(column => ({ column, descends: false, isByType: true })),
+    ...(primaryKey.length > 0 ? [] : shown.map(column => ({ column, descends: false, isByType: false }))),
+  ]
+  const placeOf = (column: string) => told.columns.findIndex(({ name }) => name === column)
+  const isThere = (column: string) =>
+    placeOf(column) >= 0 && table?.columns.some(({ name }) => name === column) === true
+  if (![...shown, ...order.map(({ column }) => column)].every(isThere)) return null
+  return {
+    shown: shown.map(placeOf),
+    order: order.map(({ column, descends, isByType }) => ({
+      place: placeOf(column),
+      descends,
+      type: isByType ? comparedBy(catalogue, told.columns[placeOf(column)]!.typeOid) : 'bytes',
+    })),
+  }
 }
 
 /** Judges whether a related field shows a row: `unknown` where that depends on a value that is not known. */
@@ -34,23 +61,27 @@ export function judgeOf(told: Relation, list: RelatedList, catalogue: Catalogue)
 }
 
 /**
- * The owners whose related field a change of a row may have changed: of a row that was shown before, and of one that is
- * now. What is not known may be shown.
+ * The owners whose related field a change of a row may have changed, with the rows that it took away and put in: of a row
+ * that was shown before, and of one that is now. What is not known may be shown.
  */
 export function ownersOf(
   change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>,
   { row, isFull, owner }: { row: Row | null; isFull: boolean; owner: OwnerPlan },
-): Set<string> {
+): Map<string, ListChange> {
   const { entity, ownerIndex, shown, identity, judge } = owner
   const before = change.kind === 'insert' ? null : knownBefore(change, isFull, identity)
   const was = change.kind === 'insert' ? 'no' : before === null ? 'unknown' : judge(before)
   const is = row === null ? 'no' : judge(row)
   const isShownAsBefore = was === 'yes' && is === 'yes' && !entity.sendsUnchanged
-  if (isShownAsBefore && change.kind === 'update' && isKnownUnchanged(change, isFull, shown)) return new Set()
+  if (isShownAsBefore && change.kind === 'update' && isKnownUnchanged(change, isFull, shown)) return new Map()
   const now = row?.[ownerIndex]
   const then = (change.kind === 'insert' ? null : change.old?.[ownerIndex]) ?? now
-  const owners = [...(was === 'no' ? [] : [then]), ...(is === 'no' ? [] : [now])]
-  return new Set(owners.filter(key => typeof key === 'string'))
+  const owners = new Map<string, ListChange>()
+  if (was !== 'no' && typeof then === 'string')
+    owners.set(then, { before: was === 'yes' && before ? before : 'unknown', after: null })
+  if (is !== 'no' && typeof now === 'string')
+    owners.set(now, { before: null, ...owners.get(now), after: is === 'yes' && row ? row : 'unknown' })
+  return owners
 }
 
 /** With identity FULL the old row shows that an UPDATE of a related row changed nothing that its owner shows. */

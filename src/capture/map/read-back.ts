@@ -77,7 +77,7 @@ function readable(catalogue: Catalogue, values: readonly (string | null)[]): rea
 }
 
 /**
- * Reads a related list or object for many owners in one query. Returns the JSON of each owner's; an owner without
+ * Reads a related list or object for many owners in one query. Returns each owner's; an owner without
  * rows that are shown is absent, one with rows that can't be told has null. A column that was dropped is left out of the items.
  * These come in the order that the mapping asks for, then in that of the related table's primary key, and where it has none,
  * in that of their values: the same rows always give the same JSON.
@@ -88,7 +88,7 @@ export async function readRelated(
   related: RelatedList,
   owners: readonly string[],
   mostBytes = Number.POSITIVE_INFINITY,
-): Promise<Map<string, string | null>> {
+): Promise<Map<string, RelatedValue | null>> {
   const owner = quoteIdentifier(related.owner)
   const table = catalogue.tables.get(tableKey(related.table))
   const present = related.columns.filter(column => table?.columns.some(({ name }) => name === column))
@@ -125,6 +125,7 @@ export async function readRelated(
       ? addItem(living, writers)
       : addMember(related, writers[1]!, catalogue.kindOf(fields[2]!.dataTypeID))
   const byOwner = new Map<string, Map<string, string>>()
+  const counts = new Map<string, number>()
   const untold = new Set<string>()
   const judge = createRowFilters(catalogue)
   const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
@@ -132,6 +133,7 @@ export async function readRelated(
     const verdict = judge(filter, { shape, values: readable(catalogue, row) })
     if (verdict === 'no') continue
     const key = row[0]!
+    counts.set(key, (counts.get(key) ?? 0) + 1)
     const values = row.slice(1, 1 + shown.length)
     if (verdict === 'unknown' || readable(catalogue, values).includes(unreadable)) untold.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
@@ -145,10 +147,13 @@ export async function readRelated(
     `${begin}${[...items.values()].map(item => `${item}${close}`).join(',')}${end}`
   const listOf = (key: string, items: Map<string, string>) => {
     const written = untold.has(key) ? null : twice(() => write(items))
-    return written?.ok ? written.value : null
+    return written?.ok ? { json: written.value, rows: counts.get(key)! } : null
   }
   return new Map([...byOwner].map(([key, items]) => [key, listOf(key, items)]))
 }
+
+/** A related list or object as JSON, and the number of rows that it shows. */
+export type RelatedValue = { readonly json: string; readonly rows: number }
 
 type AddRow = (items: Map<string, string>, values: readonly (string | null)[]) => void
 

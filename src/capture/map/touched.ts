@@ -8,6 +8,7 @@ import {
   type Value,
 } from '../../domain/capture/change.ts'
 import { type Folded, fold, forgetRows, type IsSameRow, type Step } from '../../domain/capture/fold.ts'
+import { type Replaced, replace } from '../../domain/capture/replaced-rows.ts'
 import {
   type EntityMapping,
   type RelatedList,
@@ -19,7 +20,7 @@ import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { Arrivals } from '../continuity/arrivals.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
 import type { TransactionPart } from '../stream/batch.ts'
-import { judgeOf, knownBefore, type OwnerPlan, ownersOf } from './owners.ts'
+import { judgeOf, knownBefore, listColumns, type OwnerPlan, ownersOf } from './owners.ts'
 import { namedOf, tellColumns } from './told-columns.ts'
 import { twice } from './twice.ts'
 
@@ -37,6 +38,8 @@ export type Touched = {
   readonly problemOf: string | null
   /** A `delete` that may be of another row: an earlier chunk of its transaction brought a row with this key. */
   mayRemain: boolean
+  /** By related field: what the transaction did to its rows. */
+  readonly replaced: Map<string, Replaced>
 }
 
 /** What a relation of the stream means for the mapping. */
@@ -103,7 +106,8 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
           const identity = placesBeside(-1, isOfIdentity)
           const shown = shownBy(told, list)
           const judge = judgeOf(told, list, catalogue)
-          const owner = { entity, field: list.field, ownerIndex, shown, identity, judge }
+          const columns = listColumns(told, list, catalogue)
+          const owner = { entity, field: list.field, ownerIndex, shown, identity, judge, columns }
           // Where the table has no such column any more, there is no list to tell of.
           return ownerIndex < 0 ? [] : [owner]
         }),
@@ -133,6 +137,8 @@ export function foldPart(
   arrivals: Arrivals | null = null,
 ): Touched[] {
   const touched = new Map<string, Touched>()
+  // A TRUNCATE takes rows out of lists that nothing names.
+  const isTruncated = part.changes.some(({ kind }) => kind === 'truncate')
 
   function step(
     entity: EntityMapping,
@@ -140,7 +146,7 @@ export function foldPart(
     relation: Relation | null,
     by: Step,
     isSameRow?: IsSameRow,
-  ) {
+  ): Touched {
     const isKeyed = typeof key === 'string'
     // Rows without a key can't be told apart: each stands for itself.
     const id = isKeyed ? `${entity.entityType}\n${key}` : `${touched.size}`
@@ -149,10 +155,13 @@ export function foldPart(
       const isOfOtherColumns = relation && earlier.relation && !haveSameColumns(relation, earlier.relation)
       earlier.folded = fold(isOfOtherColumns ? forgetRows(earlier.folded) : earlier.folded, by, isSameRow)
       earlier.relation = relation ?? earlier.relation
-    } else {
-      const folded = fold(undefined, by, isSameRow)
-      touched.set(id, { ...nothingKnown, entity, key: isKeyed ? key : null, part, folded, relation })
+      return earlier
     }
+    const folded = fold(undefined, by, isSameRow)
+    const named = { entity, key: isKeyed ? key : null, part, folded, relation, replaced: new Map() }
+    const item: Touched = { ...nothingKnown, ...named }
+    touched.set(id, item)
+    return item
   }
 
   /** A row of which nothing can be read is set aside, for each type of entity that it may concern. */
@@ -161,8 +170,7 @@ export function foldPart(
     const add = (entity: EntityMapping, state: Folded['state']) =>
       touched.set(`${touched.size}`, {
         ...nothingKnown,
-        entity,
-        part,
+        ...{ entity, part, replaced: new Map() },
         folded: { ...fold(undefined, { kind: 'touch', field: '' }), state },
         problem: `a row of ${tableKey(relation)}: ${because}`,
         problemOf: tableKey(relation),
@@ -188,8 +196,12 @@ export function foldPart(
       else step(entity, key, told, { kind: 'update', row, old: before, identity: old }, isSameRow)
     }
     for (const owner of plan.owners)
-      for (const key of ownersOf(change, { row, isFull: plan.isFull, owner }))
-        step(owner.entity, key, null, { kind: 'touch', field: owner.field })
+      for (const [key, by] of ownersOf(change, { row, isFull: plan.isFull, owner })) {
+        const { entity, field, columns } = owner
+        const { replaced } = step(entity, key, null, { kind: 'touch', field })
+        if (!entity.sendsUnchanged)
+          replaced.set(field, replace(replaced.get(field), by, isTruncated ? null : columns))
+      }
   }
 
   function truncate(relation: Relation) {

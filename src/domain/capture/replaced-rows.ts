@@ -1,0 +1,126 @@
+import { type Compared, comparableOf, compare } from '../mapping/comparable.ts'
+import { isKnown, type Row, type Value } from './change.ts'
+
+/** The columns that decide what a related list shows, by their places in a row. */
+export type ListColumns = {
+  readonly shown: readonly number[]
+  /** In which order its rows are. `bytes`: by the bytes of the text. */
+  readonly order: readonly {
+    readonly place: number
+    readonly descends: boolean
+    readonly type: Compared | 'bytes'
+  }[]
+}
+
+/** The rows that one transaction took out of a list, and those that it put in, each with how many there are of it. */
+export type Replaced = {
+  readonly columns: ListColumns | null
+  /** False where some are not known, or they are too many to compare. */
+  isKnown: boolean
+  readonly gone: Map<string, number>
+  readonly come: Map<string, number>
+}
+
+/** A row that a change took out of a list or put in. Null: there is none. */
+export type ListChange = { readonly before: Row | 'unknown' | null; readonly after: Row | 'unknown' | null }
+
+const mostRows = 1_000
+const mostLetters = 4_096
+
+/** Takes note of one change in what a transaction has done to a list so far (`undefined`: nothing yet). */
+export function replace(
+  so: Replaced | undefined,
+  { before, after }: ListChange,
+  columns: ListColumns | null,
+): Replaced {
+  const replaced = so ?? { columns, isKnown: true, gone: new Map(), come: new Map() }
+  if (!replaced.isKnown) return replaced
+  const gone = textOf(before, columns)
+  const come = textOf(after, columns)
+  const size = replaced.gone.size + replaced.come.size
+  if (columns !== replaced.columns || gone === 'unknown' || come === 'unknown' || size > mostRows) {
+    replaced.isKnown = false
+    replaced.gone.clear()
+    replaced.come.clear()
+    return replaced
+  }
+  if (gone !== null) move(gone, replaced.come, replaced.gone)
+  if (come !== null) move(come, replaced.gone, replaced.come)
+  return replaced
+}
+
+/** A row that comes back is not gone, and one that goes again has not come. */
+function move(row: string, from: Map<string, number>, to: Map<string, number>) {
+  const count = from.get(row) ?? 0
+  if (count > 1) from.set(row, count - 1)
+  else if (count === 1) from.delete(row)
+  else to.set(row, (to.get(row) ?? 0) + 1)
+}
+
+function textOf(row: Row | 'unknown' | null, columns: ListColumns | null): string | 'unknown' | null {
+  if (row === null) return null
+  if (row === 'unknown' || columns === null) return 'unknown'
+  const places = [...columns.shown, ...columns.order.map(({ place }) => place)]
+  const values = places.map(place => row[place] as Value).filter(isKnown)
+  if (values.length < places.length) return 'unknown'
+  if (values.some(value => value !== null && value.length > mostLetters)) return 'unknown'
+  return JSON.stringify(values)
+}
+
+/**
+ * Whether a list is known to be as it was before the transaction. `rowsNow`: how many rows it has, or had when it was read,
+ * which may be later.
+ *
+ * Rows that went and came back with the same values are the same wherever they are in the list. Others may have another
+ * place, as with a new serial key, so that the rows beside them matter. There are none of these if the list has as many rows
+ * as came. A later transaction that took them away, before the list was read, has changed the length of the list: it
+ * can not be left out, and its event has the list.
+ */
+export function isSameList(replaced: Replaced | undefined, rowsNow: number | null): boolean {
+  if (!replaced?.isKnown || replaced.columns === null) return false
+  const { gone, come, columns } = replaced
+  if (gone.size === 0 && come.size === 0) return true
+  const before = rowsOf(gone)
+  const after = rowsOf(come)
+  if (before.length !== after.length || after.length !== rowsNow) return false
+  const sorted = [before, after].map(rows => shownInOrder(rows, columns))
+  return sorted[0] !== null && sorted[0] === sorted[1]
+}
+
+type Values = readonly (string | null)[]
+
+const rowsOf = (rows: ReadonlyMap<string, number>): Values[] =>
+  [...rows].flatMap(([text, count]) => Array.from({ length: count }, () => JSON.parse(text) as Values))
+
+/** What the rows show, in their order; null where that can't be told: Postgres orders texts by collations. */
+function shownInOrder(rows: Values[], { shown, order }: ListColumns): string | null {
+  let isTold = true
+  rows.sort((a, b) => {
+    for (const [i, { type, descends }] of order.entries()) {
+      const [one, other] = [a[shown.length + i]!, b[shown.length + i]!]
+      if (one === other) continue
+      if (one === null || other === null) return one === null ? 1 : -1
+      const compared =
+        type === 'bytes' ? Buffer.compare(Buffer.from(one), Buffer.from(other)) : by(type, one, other)
+      if (compared === null) isTold = false
+      else if (compared !== 0) return descends ? -compared : compared
+    }
+    return 0
+  })
+  return isTold ? JSON.stringify(rows.map(values => values.slice(0, shown.length))) : null
+}
+
+const ordered: ReadonlySet<string> = new Set([
+  'integer',
+  'number',
+  'uuid',
+  'date',
+  'time',
+  'zoned',
+  'boolean',
+])
+
+function by(type: Compared, one: string, other: string): number | null {
+  const [a, b] = [comparableOf(type, one), comparableOf(type, other)]
+  return ordered.has(type.family) && a !== null && b !== null ? compare(a, b) : null
+}
