@@ -202,6 +202,8 @@ async function follow(
     await at.fleet.endAll('SIGTERM')
     return 'the mapping was mended'
   }
+  // Whoever is asked to wait does so: the next state says more.
+  if (words.includes('wait until its state is')) return 'waited'
   return await undoOne(undoes)
 }
 

@@ -32,7 +32,7 @@ export function obstaclesToResync(gaps: readonly Gap[]): Problem[] {
       code: 'table_not_captured',
       what: `table ${tableName}`,
       found: `not captured again yet (${reason})`,
-      mend: 'start walhook if it does not run, wait until its state is "gap" (GET /api/status), and run this again. If it stays blocked: walhook check',
+      mend: 'start walhook if it does not run, wait until its state is "gap" or "lost" (GET /api/status), and run this again. If it stays blocked: walhook check',
     }))
 }
 
