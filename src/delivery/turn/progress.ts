@@ -17,6 +17,55 @@ export const mostPlaces = 240
 type Place = { readonly stream: OwnStream; readonly place: OwnPlace }
 
 /**
+ * Which places of webhooks that are behind go into a save, as far as they have changed:
+ *
+ * - all of one that has left the main stream and has no row in the table yet: the main stream's place passes what such a
+ *   webhook has open, so both are in one commit, or whoever takes over takes the webhook for one that keeps up;
+ * - all of one that waits for it;
+ * - about `most` of the others, in turns, so that hundreds of webhooks make no save a large one: their places may be late.
+ */
+export function createChoice() {
+  let turn = 0
+  return (behind: ReadonlySet<Queue>, waiting: ReadonlySet<Queue>, most: number): Place[] => {
+    const queues = [...behind]
+    const isUrgent = (queue: Queue) => waiting.has(queue) || isUnsaved(queue)
+    const places = queues.filter(isUrgent).flatMap(changedOf)
+    let looked = 0
+    for (let left = most; looked < queues.length && left > 0; looked++) {
+      const queue = queues[(turn + looked) % queues.length]!
+      const changed = isUrgent(queue) ? [] : changedOf(queue)
+      places.push(...changed)
+      left -= changed.length
+    }
+    turn = queues.length === 0 ? 0 : (turn + looked) % queues.length
+    return places
+  }
+}
+
+function isUnsaved({ own }: Queue): boolean {
+  for (const { saved } of own?.values() ?? []) if (saved === null) return true
+  return false
+}
+
+function changedOf(queue: Queue): Place[] {
+  if (queue.isJoining) return []
+  return [...queue.own!].flatMap(([share, stream]) => {
+    const place = { webhookId: queue.id, share, ...placeOf(stream) }
+    const { saved: before } = stream
+    const isSame = before?.settledUpTo === place.settledUpTo && before.maySendUpTo === place.maySendUpTo
+    return isSame ? [] : [{ stream, place }]
+  })
+}
+
+/** How far one may send: as far as it was read, and a little on, so that what comes next need not wait for a commit. */
+function placeOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUpTo: TimeId } {
+  const settled = settledUpTo(window)
+  const before = saved?.maySendUpTo ?? 0n
+  const reach = window.open.size > 0 && window.readUpTo > before ? window.readUpTo + aheadIds : before
+  return { settledUpTo: settled, maySendUpTo: reach > settled ? reach : settled }
+}
+
+/**
  * Writes down how far the streams of a holder have come. Only what has committed counts, so a place may be late, and never
  * early: between it and what may have been sent, the log of attempts says what arrived.
  */
@@ -27,42 +76,7 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
 
   /** Webhooks that can't be sent what they have until their places are saved. */
   const waiting = new Set<Queue>()
-  /** Whose turn it is next, of those that are behind. */
-  let turn = 0
-
-  /** What has changed: of those that wait for it, and of others in turn about `most`, so that hundreds of webhooks make no save a large one. */
-  function ownPlaces(most: number): Place[] {
-    const places = [...waiting].filter(queue => machine.behind.has(queue)).flatMap(changedOf)
-    const behind = [...machine.behind]
-    let looked = 0
-    for (let left = most; looked < behind.length && left > 0; looked++) {
-      const queue = behind[(turn + looked) % behind.length]!
-      const changed = waiting.has(queue) ? [] : changedOf(queue)
-      places.push(...changed)
-      left -= changed.length
-    }
-    turn = behind.length === 0 ? 0 : (turn + looked) % behind.length
-    waiting.clear()
-    return places
-  }
-
-  function changedOf(queue: Queue): Place[] {
-    if (queue.isJoining) return []
-    return [...queue.own!].flatMap(([share, stream]) => {
-      const place = { webhookId: queue.id, share, ...placeOf(stream) }
-      const { saved: before } = stream
-      const isSame = before?.settledUpTo === place.settledUpTo && before.maySendUpTo === place.maySendUpTo
-      return isSame ? [] : [{ stream, place }]
-    })
-  }
-
-  /** How far one may send: as far as it was read, and a little on, so that what comes next need not wait for a commit. */
-  function placeOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUpTo: TimeId } {
-    const settled = settledUpTo(window)
-    const before = saved?.maySendUpTo ?? 0n
-    const reach = window.open.size > 0 && window.readUpTo > before ? window.readUpTo + aheadIds : before
-    return { settledUpTo: settled, maySendUpTo: reach > settled ? reach : settled }
-  }
+  const choose = createChoice()
 
   return {
     /** How far a task's stream may send: this much is committed. */
@@ -76,7 +90,8 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
         .filter(({ share, settledUpTo }) => saved.get(share) !== settledUpTo)
-      const own = ownPlaces(most)
+      const own = choose(machine.behind, waiting, most)
+      waiting.clear()
       const joining = [...machine.behind].filter(({ isJoining }) => isJoining)
       const gone = joining.flatMap(({ id, own }) => [...own!.keys()].map(share => ({ webhookId: id, share })))
       if (main.length + own.length + gone.length === 0) return true

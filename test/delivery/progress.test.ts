@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { openQueue, type Queue } from '../../src/delivery/stream/queue.ts'
+import { createChoice } from '../../src/delivery/turn/progress.ts'
+import { openIn, openWindow } from '../../src/domain/delivery/window.ts'
+import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
+
+/** A webhook that is behind, with something open in one share; `isSaved`: its row says less than that. */
+function behind(id: number, isSaved: boolean): Queue {
+  const queue = openQueue({ id } as DeliverySettings)
+  const window = openWindow(100n)
+  openIn(window, 50n)
+  queue.own = new Map([[3, { window, saved: isSaved ? { settledUpTo: 10n, maySendUpTo: 20n } : null }]])
+  return queue
+}
+
+const idsOf = (places: ReturnType<ReturnType<typeof createChoice>>) =>
+  places.map(({ place }) => place.webhookId)
+
+test('what has left the main stream and has no row yet is in each save, however small', () => {
+  const queues = new Set([behind(1, true), behind(2, false), behind(3, true)])
+  const [place] = createChoice()(queues, new Set(), 0)
+  expect(place!.place).toMatchObject({ webhookId: 2, share: 3, settledUpTo: 49n })
+  expect(idsOf(createChoice()(queues, new Set(), 0))).toEqual([2])
+})
+
+test('whoever waits for a save is in it, the others come in turns', () => {
+  const queues = [1, 2, 3, 4, 5].map(id => behind(id, true))
+  const choose = createChoice()
+  const all = new Set(queues)
+  expect(idsOf(choose(all, new Set([queues[3]!]), 0))).toEqual([4])
+  expect(idsOf(choose(all, new Set([queues[3]!]), 2))).toEqual([4, 1, 2])
+  expect(idsOf(choose(all, new Set(), 2))).toEqual([3, 4])
+  expect(idsOf(choose(all, new Set(), 2))).toEqual([5, 1])
+  expect(idsOf(choose(all, new Set(), Number.POSITIVE_INFINITY)).toSorted()).toEqual([1, 2, 3, 4, 5])
+})
+
+test('what has not changed since its save is in none', () => {
+  const queue = behind(1, true)
+  queue.own = new Map([[3, { window: openWindow(100n), saved: { settledUpTo: 100n, maySendUpTo: 100n } }]])
+  expect(createChoice()(new Set([queue]), new Set([queue]), 10)).toEqual([])
+})
