@@ -109,6 +109,10 @@ export const sensible: Record<string, fc.Arbitrary<unknown>> = {
   user_id: fc.constantFrom(7, '8', 9, 'nobody'),
   entity_type: fc.constantFrom('user', 'company'),
   update_fields: fc.constantFrom<unknown>(null, ['user.email'], ['company.name', 'user.id']),
+  filter: fc.constantFrom<unknown>(
+    { 'user.id': 7 },
+    { 'user.email': ['a@example.com', null], 'company.name': 'Acme' },
+  ),
   outcome: fc.constantFrom('delivered', 'refused,unreachable'),
   trigger: fc.constantFrom('test', 'schedule,manual'),
 }
