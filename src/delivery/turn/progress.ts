@@ -23,6 +23,7 @@ type Place = { readonly stream: OwnStream; readonly place: OwnPlace }
  *   webhook has open, so both are in one commit, or whoever takes over takes the webhook for one that keeps up;
  * - all of one that waits for it;
  * - about `most` of the others, in turns, so that hundreds of webhooks make no save a large one: their places may be late.
+ *   Not while a share is given up: whoever gets it reads on from its places, and would send again what is behind a late one.
  */
 export function createChoice() {
   let turn = 0
@@ -90,7 +91,7 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
         .filter(({ share, settledUpTo }) => saved.get(share) !== settledUpTo)
-      const own = choose(machine.behind, waiting, most)
+      const own = choose(machine.behind, waiting, machine.leaving.size > 0 ? Number.POSITIVE_INFINITY : most)
       waiting.clear()
       const joining = [...machine.behind].filter(({ isJoining }) => isJoining)
       const gone = joining.flatMap(({ id, own }) => [...own!.keys()].map(share => ({ webhookId: id, share })))

@@ -41,8 +41,6 @@ const tickMs = 100
 const saveEveryMs = 500
 const lookEveryMs = 5_000
 const settleWithinMs = 5_000
-/** The places of so many webhooks that are behind are saved each time. */
-const fewBehind = 20
 
 /**
  * One life as a holder: keeps this process's shares, reads what their streams bring, sends what has a place, and settles what
@@ -157,9 +155,7 @@ export function createServing(options: ServeOptions) {
 
   async function saveNow(most: number): Promise<void> {
     const done = [...machine.leaving].filter(share => isShareDone(machine, share))
-    // Whoever gets a share reads on from the places of all webhooks in it: none of them may be late. Of few, none needs to be.
-    const isWhole = machine.leaving.size > 0 || machine.behind.size <= fewBehind
-    if (!(await progress.save(isWhole ? Number.POSITIVE_INFINITY : most))) isFenced = true
+    if (!(await progress.save(most))) isFenced = true
     if (isFenced || done.length === 0) return
     await releaseShares(outbox, { holderId, shares: done })
     for (const share of done) {
