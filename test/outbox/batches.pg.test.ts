@@ -247,6 +247,26 @@ test('an event that is asked for by hand goes before the batch that its entity i
   expect(seen).toEqual(['1 new', '1 update, 2 new'])
 })
 
+test('a row that an early retry makes due while it is put into a batch is in it, and one that is cancelled is not', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 5, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  await pull(at, webhookId)
+  const another = await at.outbox.pool.connect()
+  await another.query(`begin; update walhook.deliveries set due_at = now() where entity_id = '1'`)
+  await another.query(`delete from walhook.deliveries where entity_id = '2'`)
+  const claiming = take(at, webhookId, batch)
+  await untilWaiting(at, 1, 'the claim to wait for the row')
+  await another.query('commit')
+  another.release()
+  const { shipments } = await claiming
+  expect(shipments.map(shown)).toEqual(['1 new, 3 new'])
+  await settle(at, ...shipments.map(each => answered(each, 204)))
+  expect(await at.queue()).toEqual([])
+  expect(await at.count('batches')).toBe(0)
+})
+
 test.each<Mode>(['every', 'latest'])(
   'with mode %s, under appends, refusals, deaths and two who send, beside a webhook without batches, each receiver gets everything in order',
   async mode => {

@@ -11,6 +11,7 @@ import { rows, statement } from '../database/statement.ts'
 import { isSkipped } from '../log/waits.ts'
 import { stateAt, toldAs, wants } from '../log/wanted.ts'
 import { wakeNext } from './aside.ts'
+import { lockRows } from './lock-rows.ts'
 import type { Delivery } from './shipment.ts'
 
 export type Superseded = { readonly delivery: Delivery; readonly supersededBy: TimeId }
@@ -178,6 +179,7 @@ export async function keepLatestOf(
 
 async function writeEnded(client: pg.ClientBase, webhookId: number, ended: readonly Ended[]): Promise<void> {
   if (ended.length === 0) return
+  await lockRows(client, { webhookId, keys: ended })
   await supersede(client, { webhookId, superseded: ended })
   await wakeNext(
     client,

@@ -7,6 +7,7 @@ import { ofBatch, ofEntity, ofEvent, oldestOfS, rowOfS, rowsOfS } from '../datab
 import { rows, statement } from '../database/statement.ts'
 import { newTimeIds } from '../database/time-ids.ts'
 import { keepLatestOf } from './latest.ts'
+import { lockRows } from './lock-rows.ts'
 import { waitingForStream, waitsForStream } from './pulled.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 
@@ -129,7 +130,8 @@ with member as materialized (
   cross join ${rowOfS('ctid', p.webhookId)} d
 )
 update walhook.deliveries d set batch_id = member.batch_id, as_new = member.as_new, due_at = 'infinity'
-from member where d.ctid = member.ctid`,
+from member where d.ctid = member.ctid
+returning d.event_id`,
 )
 
 export type Made = {
@@ -199,24 +201,26 @@ async function insertNew(
   chosen: readonly (readonly Delivery[])[],
 ): Promise<Shipment[]> {
   if (chosen.length === 0) return []
+  await lockRows(client, { webhookId, keys: chosen.flat() })
   const ids = await newTimeIds(client, chosen.length)
-  const made = chosen.map((deliveries, i) => ({
+  const joined = await joinBatches(client, {
     webhookId,
-    batchId: ids[i]!,
-    isAside: true,
-    deliveries: deliveries as Shipment['deliveries'],
-  }))
+    members: chosen.flatMap((deliveries, i) => deliveries.map(each => ({ ...each, batchId: ids[i]! }))),
+  })
+  // What was cancelled since it was read is in no batch.
+  const there = new Set(joined.rows.map(row => row.event_id as TimeId))
+  const made = chosen.flatMap((all, i) => {
+    const [first, ...rest] = all.filter(({ eventId }) => there.has(eventId))
+    return first
+      ? [{ webhookId, batchId: ids[i]!, isAside: true, deliveries: [first, ...rest] as const }]
+      : []
+  })
+  if (made.length === 0) return []
   await insertBatches(client, {
     webhookId,
     holderId,
     // It belongs to the share of its first event.
     batches: made.map(({ batchId, deliveries }) => ({ id: batchId, share: deliveries[0].share })),
-  })
-  await joinBatches(client, {
-    webhookId,
-    members: made.flatMap(({ batchId, deliveries }) =>
-      deliveries.map(delivery => ({ ...delivery, batchId })),
-    ),
   })
   return made
 }

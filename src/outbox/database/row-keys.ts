@@ -27,14 +27,15 @@ recursive w as (
 
 /*
  * Rows are looked up one by one, by their key, and changed where they were found (`ctid`). A join could be planned from the queue's side,
- * which reads all of it, where the statistics are of a time when it was empty. `s` is an item of the statement.
+ * which reads all of it, where the statistics are of a time when it was empty. `s` is an item of the statement. A row that somebody else
+ * changes between the two is not where it was found: unless it is the holder's alone, it is locked by a statement of its own before.
  */
 const ofS = (webhookId: string) =>
   `webhook_id = ${webhookId} and entity_type = s.entity_type and entity_id = s.entity_id`
 
 /** The row of an event `s`. */
-export const rowOfS = (columns: string, webhookId = 's.webhook_id') => `lateral (
-  select ${columns} from walhook.deliveries where ${ofS(webhookId)} and event_id = s.event_id limit 1
+export const rowOfS = (columns: string, webhookId = 's.webhook_id', lock = '') => `lateral (
+  select ${columns} from walhook.deliveries where ${ofS(webhookId)} and event_id = s.event_id limit 1 ${lock}
 )`
 
 /** The oldest row of an entity `s`. */

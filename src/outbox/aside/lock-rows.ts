@@ -1,0 +1,24 @@
+import type pg from 'pg'
+import type { Entity } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { ofEvent, rowOfS } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
+
+type Key = Entity & { readonly eventId: TimeId }
+
+const lockStatement = statement(
+  'lock_rows',
+  { webhookId: 'int', keys: rows<Key>(ofEvent) },
+  p => `select 1 from ${p.keys('s')} cross join ${rowOfS('1', p.webhookId, 'for no key update')} d`,
+)
+
+/**
+ * Locks rows of a webhook that nobody has taken: an early retry, or an admin, may be changing one at this moment. The next statement
+ * finds each where it is by then, and nobody moves it any more.
+ */
+export async function lockRows(
+  client: pg.ClientBase,
+  locked: { webhookId: number; keys: readonly Key[] },
+): Promise<void> {
+  if (locked.keys.length > 0) await lockStatement(client, locked)
+}
