@@ -53,12 +53,18 @@ async function takeNow(
   return claimed
 }
 
-/** What waits for its time is due. */
+/** What waits for its time is due, as an early retry makes it: it waits for nobody who has a row. */
 async function makeAllDue(at: At) {
-  await at.outbox.pool.query('update walhook.batches set due_at = now() where taken_by is null')
-  await at.outbox.pool.query(
-    `update walhook.deliveries set due_at = now() where taken_by is null and due_at < 'infinity'`,
-  )
+  for (const [table, and] of [
+    ['batches', 'true'],
+    ['deliveries', `due_at < 'infinity'`],
+  ])
+    await at.outbox.pool.query(
+      `with waiting as materialized (
+         select ctid from walhook.${table} where taken_by is null and ${and} for no key update skip locked
+       )
+       update walhook.${table} t set due_at = now() from waiting where t.ctid = waiting.ctid`,
+    )
 }
 
 /** `1 new, 2 update`: what a request carries, in the order of its body. */
