@@ -45,55 +45,55 @@ async function hasVirtualColumns(): Promise<boolean> {
   return rows[0].version >= 180000
 }
 
-test.skipIf(!(await hasVirtualColumns()))(
-  'a table of which no row can be read any more is a gap, and not a change set aside for each of its changes',
-  async () => {
-    await using at = await open()
-    {
-      await using capture = await at.capture()
-      await at.psql.query(`insert into users select i, 1 from generate_series(1, ${rows}) i`)
-      await capture.caughtUp()
-      expect(await at.events()).toBe(rows)
-      // In one transaction, in another, and one by one.
-      await at.psql.query('update users set n = 0 where id <= 120')
-      await at.psql.query('update users set n = 0 where id > 120')
-      for (let id = 1; id <= 20; id++) await at.psql.query('update users set n = 0 where id = $1', [id])
-      await capture.caughtUp()
-      expect(await at.parked()).toBe(mostInARow)
-      expect(await at.gaps()).toMatchObject([
-        {
-          entityType: 'user',
-          tableName: '"public"."users"',
-          reason: 'rows unreadable',
-          detail: expect.stringContaining('division by zero'),
-          toLsn: expect.any(BigInt),
-        },
-      ])
-      await until(() => capture.state().state === 'gap', { what: 'the gap to be told' })
-      expect(capture.state()).toMatchObject({
-        code: 'capture.table_gap',
-        reason: expect.stringContaining('walhook resync --entity user'),
-        mend: expect.stringContaining('walhook resync --entity'),
-      })
-    }
-    // Nothing is set aside anew by a process that comes after.
-    const before = (await at.gaps())[0]!.toLsn!
+test('a table of which no row can be read any more is a gap, and not a change set aside for each of its changes', async ({
+  skip,
+}) => {
+  skip(!(await hasVirtualColumns()), 'virtual generated columns are of PostgreSQL 18')
+  await using at = await open()
+  {
     await using capture = await at.capture()
-    await at.psql.query('update users set n = 0')
+    await at.psql.query(`insert into users select i, 1 from generate_series(1, ${rows}) i`)
+    await capture.caughtUp()
+    expect(await at.events()).toBe(rows)
+    // In one transaction, in another, and one by one.
+    await at.psql.query('update users set n = 0 where id <= 120')
+    await at.psql.query('update users set n = 0 where id > 120')
+    for (let id = 1; id <= 20; id++) await at.psql.query('update users set n = 0 where id = $1', [id])
     await capture.caughtUp()
     expect(await at.parked()).toBe(mostInARow)
-    expect((await at.gaps())[0]!.toLsn).toBeGreaterThan(before)
+    expect(await at.gaps()).toMatchObject([
+      {
+        entityType: 'user',
+        tableName: '"public"."users"',
+        reason: 'rows unreadable',
+        detail: expect.stringContaining('division by zero'),
+        toLsn: expect.any(BigInt),
+      },
+    ])
+    await until(() => capture.state().state === 'gap', { what: 'the gap to be told' })
+    expect(capture.state()).toMatchObject({
+      code: 'capture.table_gap',
+      reason: expect.stringContaining('walhook resync --entity user'),
+      mend: expect.stringContaining('walhook resync --entity'),
+    })
+  }
+  // Nothing is set aside anew by a process that comes after.
+  const before = (await at.gaps())[0]!.toLsn!
+  await using capture = await at.capture()
+  await at.psql.query('update users set n = 0')
+  await capture.caughtUp()
+  expect(await at.parked()).toBe(mostInARow)
+  expect((await at.gaps())[0]!.toLsn).toBeGreaterThan(before)
 
-    // What a person does: mend the cause, then resync.
-    await at.psql.query('update users set n = 2')
-    await at.order()
-    await until(async () => (await at.gaps()).length === 0, { what: 'the gap to end', timeoutMs: 30_000 })
-    await until(() => capture.state().state === 'streaming', { what: 'the state to be well' })
-    expect(await at.last()).toBe(rows)
-    // A single row that can't be read is set aside again.
-    await at.psql.query('update users set n = 0 where id = 1')
-    await capture.caughtUp()
-    expect(await at.parked()).toBe(mostInARow + 1)
-    expect(await at.gaps()).toEqual([])
-  },
-)
+  // What a person does: mend the cause, then resync.
+  await at.psql.query('update users set n = 2')
+  await at.order()
+  await until(async () => (await at.gaps()).length === 0, { what: 'the gap to end', timeoutMs: 30_000 })
+  await until(() => capture.state().state === 'streaming', { what: 'the state to be well' })
+  expect(await at.last()).toBe(rows)
+  // A single row that can't be read is set aside again.
+  await at.psql.query('update users set n = 0 where id = 1')
+  await capture.caughtUp()
+  expect(await at.parked()).toBe(mostInARow + 1)
+  expect(await at.gaps()).toEqual([])
+})
