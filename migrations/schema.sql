@@ -242,6 +242,22 @@ begin
 end $function$
 ;
 
+create table walhook.alert_mails (
+  id integer generated always as identity not null,
+  incident_id integer not null,
+  alert text not null,
+  recipient text not null,
+  attempts integer default 0 not null,
+  due_at timestamp with time zone default now(),
+  sent_at timestamp with time zone,
+  error text,
+  PRIMARY KEY (id),
+  UNIQUE (incident_id, alert, recipient),
+  FOREIGN KEY (incident_id) REFERENCES walhook.incidents(id) ON DELETE CASCADE,
+  CHECK (((sent_at IS NULL) OR (due_at IS NULL))),
+  CHECK ((attempts >= 0))
+);
+
 create table walhook.attempts (
   webhook_id integer not null,
   id bigint default walhook.new_time_id() not null,
@@ -285,7 +301,7 @@ END),
   CHECK (((status >= 100) AND (status <= 999))),
   CHECK (((trigger = 'test'::text) = (action_type = 'test'::text))),
   CHECK ((POSITION(('.'::text) IN (message_id)) = 0)),
-  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text, 'test'::text]))),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text, 'test'::text, 'failing'::text, 'recovered'::text, 'disabled'::text, 'dead'::text, 'lost'::text, 'blocked'::text, 'lagging'::text]))) NOT VALID,
   CHECK ((duration_ms >= (0)::double precision)),
   CHECK ((num_nonnulls(entity_type, entity_id, action_type) =
 CASE
@@ -430,7 +446,7 @@ create table walhook.events (
   webhooks_version integer,
   only_webhook_id integer,
   PRIMARY KEY (id),
-  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text]))),
+  CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text, 'failing'::text, 'recovered'::text, 'disabled'::text, 'dead'::text, 'lost'::text, 'blocked'::text, 'lagging'::text]))) NOT VALID,
   CHECK ((entity_type <> ''::text)),
   CHECK ((id > 0)),
   CHECK ((index_in_transaction >= 0))
@@ -492,6 +508,28 @@ create table walhook.idempotency_keys (
   CHECK ((answer ~~ 'v1:%'::text)),
   CHECK ((holder >= 0)),
   CHECK ((octet_length(request_hash) = 32))
+);
+
+create table walhook.incidents (
+  id integer generated always as identity not null,
+  kind text not null,
+  subject text collate "C" not null,
+  webhook_id integer,
+  opened_at timestamp with time zone default now() not null,
+  last_at timestamp with time zone default now() not null,
+  count bigint default 1 not null,
+  facts jsonb default '{}'::jsonb not null,
+  ended_at timestamp with time zone,
+  tells_end boolean default false not null,
+  told_at timestamp with time zone,
+  end_told_at timestamp with time zone,
+  PRIMARY KEY (id),
+  FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE,
+  CHECK (((end_told_at IS NULL) OR (told_at IS NOT NULL))),
+  CHECK (((ended_at IS NOT NULL) OR (NOT tells_end))),
+  CHECK ((count > 0)),
+  CHECK ((jsonb_typeof(facts) = 'object'::text)),
+  CHECK ((kind = ANY (ARRAY['webhook.failing'::text, 'webhook.disabled'::text, 'delivery.dead'::text, 'capture.lost'::text, 'capture.blocked'::text, 'capture.lagging'::text])))
 );
 
 create table walhook.kept_attempts (
@@ -723,7 +761,9 @@ create table walhook.webhooks (
   filter jsonb,
   filter_entering text default 'update'::text not null,
   filter_leaving text default 'nothing'::text not null,
+  alert_to text[] default '{}'::text[] not null,
   PRIMARY KEY (id),
+  CHECK (((array_position(alert_to, NULL::text) IS NULL) AND (cardinality(alert_to) <= 20))),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
   CHECK (((array_position(update_fields, NULL::text) IS NULL) AND (cardinality(update_fields) > 0))),
   CHECK (((batch_max_events >= 2) AND (batch_max_events <= 1000))),
@@ -757,6 +797,10 @@ create table walhook.webhooks_version (
   CHECK (is_only)
 );
 
+CREATE INDEX alert_mails_by_due ON walhook.alert_mails USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX alert_mails_unsent ON walhook.alert_mails USING btree (id) WHERE (sent_at IS NULL);
+
 CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
 
 CREATE INDEX attempts_by_event_in_batch ON ONLY walhook.attempts USING gin (event_ids) WHERE (event_ids IS NOT NULL);
@@ -783,6 +827,12 @@ CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id)
 
 CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
 
+CREATE INDEX incidents_by_subject ON walhook.incidents USING btree (subject, kind, ended_at);
+
+CREATE INDEX incidents_by_webhook ON walhook.incidents USING btree (webhook_id) WHERE (webhook_id IS NOT NULL);
+
+CREATE INDEX incidents_untold ON walhook.incidents USING btree (id) WHERE ((told_at IS NULL) OR (tells_end AND (end_told_at IS NULL)));
+
 CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
 
 CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
@@ -794,6 +844,8 @@ CREATE INDEX webhooks_by_version ON walhook.webhooks USING btree (changed_in_ver
 CREATE UNIQUE INDEX backfills_open ON walhook.backfills USING btree (slot_name, entity_type, COALESCE(webhook_id, 0)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
 CREATE UNIQUE INDEX gaps_open ON walhook.gaps USING btree (slot_name, COALESCE(entity_type, ''::text), COALESCE(table_name, ''::text)) WHERE (resynced_at IS NULL);
+
+CREATE UNIQUE INDEX incidents_open ON walhook.incidents USING btree (kind, subject) WHERE (ended_at IS NULL);
 
 CREATE UNIQUE INDEX positions_only_one ON walhook.positions USING btree ((true));
 

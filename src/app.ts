@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
 import { createMetrics, type Gauges } from './api/metrics/metrics.ts'
+import { createCaptureAlerts } from './capture/alerts.ts'
 import { readEntity } from './capture/backfill/read-entity.ts'
 import type { Capture } from './capture/capture.ts'
 import { openMappingLost } from './capture/check/mapping-lost.ts'
@@ -13,6 +14,7 @@ import type { Config } from './config.ts'
 import type { Control } from './control/kit/control.ts'
 import { createTestPlaces } from './control/kit/test-places.ts'
 import { type Connections, openDatabases } from './databases.ts'
+import { createAlerts } from './delivery/alerts/alerts.ts'
 import { openSender } from './delivery/sending/attempt.ts'
 import { createDeliver, type Deliver } from './delivery/sending/deliver.ts'
 import { createGuard } from './delivery/sending/guard.ts'
@@ -22,6 +24,7 @@ import { earlyRetries } from './domain/delivery/retry.ts'
 import { backfillAs } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
+import type { Outbox } from './outbox/database/database.ts'
 import { keepDays } from './outbox/days/upkeep.ts'
 import { listenForWakes } from './outbox/log/wake.ts'
 import { queueDepth } from './outbox/reading/queue-total.ts'
@@ -136,8 +139,10 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   }
   const services = [
     days,
-    ...(roles.has('capture') ? [capture] : []),
-    ...(roles.has('delivery') ? [dispatcher, wakeUps] : []),
+    ...(roles.has('capture')
+      ? [capture, createCaptureAlerts({ outbox: upkeep, slotName, state: capture.state })]
+      : []),
+    ...(roles.has('delivery') ? [dispatcher, wakeUps, openAlerts(config, upkeep, log)] : []),
   ]
   const resources = opened.move()
   return {
@@ -278,6 +283,13 @@ function openDelivery(config: Config, nowMs: () => number, opened: Resources) {
     nowMs,
   })
   return { guard, deliver }
+}
+
+/** Tells incidents, to webhooks and by mail. */
+function openAlerts({ mail, alertTo = [], publicUrls }: Config, outbox: Outbox, log: Log): Service {
+  const [first] = publicUrls
+  const publicUrl = first ? `${first.protocol}://${first.host}` : null
+  return createAlerts({ outbox, mail: mail ?? null, toCapture: alertTo, publicUrl, log })
 }
 
 /** Keeps services running, each started again when it fails, until `signal` is aborted. */

@@ -37,6 +37,10 @@ export type Config = {
   readonly maxInFlightPerWebhook: number
   /** How often capture sends a probe, also while the source is idle; null: only where other WAL was written. */
   readonly probeIntervalMs: number | null
+  /** How mails leave; absent: none is sent. */
+  readonly mail?: { readonly smtpUrl: string; readonly from: string }
+  /** Who gets alerts about capture by mail; absent: nobody. */
+  readonly alertTo?: readonly string[]
   readonly host: string
   /** Under which people and programs reach it; empty: under any host. */
   readonly publicUrls: readonly PublicUrl[]
@@ -97,6 +101,7 @@ export function readConfig(
   const mapping =
     without === 'mapping' || mappingFile === null ? defaultMapping : readMapping(mappingFile, problems)
 
+  if (values) problemsOfMail(values, add)
   const warnings = unknownVariables(env)
   if (problems.length > 0 || values === null) return { ok: false, problems, warnings }
   const { WALHOOK_SECRET_KEY: sealKey, WALHOOK_SECRET_KEY_OLD: older } = values
@@ -120,6 +125,11 @@ export function readConfig(
       scheduleMs: values.WALHOOK_RETRY_SCHEDULE,
       maxInFlightPerWebhook: values.WALHOOK_MAX_IN_FLIGHT,
       probeIntervalMs: values.WALHOOK_PROBE_INTERVAL,
+      ...(values.WALHOOK_SMTP_URL &&
+        values.WALHOOK_MAIL_FROM && {
+          mail: { smtpUrl: values.WALHOOK_SMTP_URL, from: values.WALHOOK_MAIL_FROM },
+        }),
+      ...(values.WALHOOK_ALERT_TO.length > 0 && { alertTo: values.WALHOOK_ALERT_TO }),
       host: values.HOST,
       publicUrls: values.WALHOOK_URL,
       trustedProxies: values.WALHOOK_TRUSTED_PROXIES,
@@ -133,6 +143,17 @@ export function readConfig(
       logLevel: values.LOG_LEVEL,
     },
   }
+}
+
+/** A mail needs a server and a sender; who is to get mails would wait for ever without. */
+function problemsOfMail(
+  { WALHOOK_SMTP_URL: server, WALHOOK_MAIL_FROM: from, WALHOOK_ALERT_TO: to }: Values,
+  add: (what: string, found: string, mend: string) => void,
+): void {
+  if (server && !from)
+    add('WALHOOK_MAIL_FROM', 'not set, and WALHOOK_SMTP_URL is', variables.WALHOOK_MAIL_FROM.mend)
+  if (to.length > 0 && !server)
+    add('WALHOOK_SMTP_URL', 'not set, and WALHOOK_ALERT_TO is', variables.WALHOOK_SMTP_URL.mend)
 }
 
 /** The value of every variable; null where one is wrong, with each problem given to `add`. */

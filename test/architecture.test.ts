@@ -39,6 +39,7 @@ test.each([
     "import { Agent } from 'undici'",
     'only delivery/sending/attempt.ts, delivery/sending/connections.ts, delivery/sending/exchange.ts may',
   ],
+  ['delivery/a.ts', "import { createTransport } from 'nodemailer'", 'only delivery/alerts/mail.ts may'],
   ['delivery/a.ts', "import { Pool } from 'pg'", 'names pg: only outbox, capture may'],
   ['control/a.ts', "import { Migrator } from 'kysely/migration'", 'names kysely: only outbox'],
   ['control/a.ts', "import { Hono } from 'hono'", 'names hono: only api'],

@@ -37,6 +37,7 @@ export default defineConfig({
           ['Receiving webhooks', 'receiving'],
           ['The command line', 'command-line'],
           ['Filters', 'filters'],
+          ['Alerts', 'alerts'],
           ['Operating', 'operating'],
           ['Sizing', 'sizing'],
           ['Managed Postgres', 'managed-postgres'],

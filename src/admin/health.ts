@@ -52,13 +52,17 @@ ${gaps(t, health)}`
 }
 
 /** Each finding with its advice, or that all is well. */
-function verdict(t: Texts, { findings: found, status }: Health): Html {
+function verdict(t: Texts, { findings: found, status, mails }: Health): Html {
   const isWell = found.every(finding => findings[finding] === 'note')
   return html`${isWell && html`<p class="notice good">${t.health.allWell}</p>`}${found.map(finding => {
     const { what, advice } = t.health.findings[finding]
-    const why = reasonsOf(t, finding, status)
+    const why = finding === 'mails_failed' ? mailTrouble(t, mails) : reasonsOf(t, finding, status)
     return html`<div class="notice ${findings[finding]}"><p><b>${what}</b></p>${why}<p>${advice}</p></div>`
   })}`
+}
+
+function mailTrouble(t: Texts, { failed, givenUp, waiting, lastError }: Health['mails']): Html {
+  return html`${failed + givenUp > 0 && html`<p>${t.alerts.mailsFailed(failed, givenUp, lastError ?? '')}</p>`}${waiting > 0 && html`<p>${t.alerts.mailsWait(waiting)}</p>`}`
 }
 
 /** Why, in the words of whoever found it. */

@@ -14,6 +14,7 @@ import { mount, otherMethod } from './kit/mount.ts'
 import { problem } from './kit/problem.ts'
 import type { ApiEnv } from './kit/route.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import { alertBodies } from './routes/alerts.ts'
 import { routes } from './routes.ts'
 
 /** Whether a part of walhook works, in a word how it is, and why, where there is more to say. */
@@ -64,7 +65,7 @@ export function createApi(options: {
     )
     .use('/api/*', admit({ authenticate, rates: options.rates }))
   mount(guarded, routes, control)
-  const document = openApiDocument(routes, packageJson.version)
+  const document = openApiDocument(routes, packageJson.version, alertBodies)
   // Encoded once: whoever asks for them costs no more than the bytes.
   const documentText = new TextEncoder().encode(JSON.stringify(document))
   const documentPage = new TextEncoder().encode(docsPage(document).toString())

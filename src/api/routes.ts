@@ -1,4 +1,5 @@
 import type { Route } from './kit/route.ts'
+import { alertRoutes } from './routes/alerts.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { backfillRoutes } from './routes/backfills.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -22,4 +23,5 @@ export const routes: readonly Route[] = [
   ...tokenRoutes,
   ...auditRoutes,
   ...statusRoutes,
+  ...alertRoutes,
 ]

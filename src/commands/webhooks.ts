@@ -23,7 +23,8 @@ export const webhooks: Command = {
                                       WALHOOK_TOKEN: as a table on a terminal, elsewhere or with --json as JSON
   walhook webhooks show ID            show one
   walhook webhooks create --name NAME --url URL --trigger user.new [--trigger …] [--header 'Name: value']
-                          [--update-field user.email] [--mode latest] [--inactive] [--file FILE]
+                          [--update-field user.email] [--mode latest] [--alert-to ops@example.com]
+                          [--inactive] [--file FILE]
                                       create one, and print its secret; --file takes the JSON of the API, - reads it
                                       from standard input
   walhook webhooks test ID [--user ID]

@@ -31,7 +31,7 @@ const mayImport: Record<string, readonly string[]> = {
  */
 const rooms: Record<string, readonly string[]> = {
   commands: ['kit', 'client'],
-  domain: ['value', 'event', 'access', 'delivery', 'shown', 'webhook', 'mapping', 'capture'],
+  domain: ['value', 'event', 'access', 'delivery', 'shown', 'webhook', 'mapping', 'capture', 'alert'],
   outbox: [
     'database',
     'records',
@@ -45,7 +45,7 @@ const rooms: Record<string, readonly string[]> = {
     'days',
   ],
   capture: ['source', 'continuity', 'stream', 'map', 'start', 'backfill', 'store', 'check'],
-  delivery: ['sending', 'stream', 'turn'],
+  delivery: ['sending', 'stream', 'turn', 'alerts'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
   api: ['kit', 'metrics', 'routes'],
   admin: ['texts', 'kit', 'log', 'webhook'],
@@ -56,6 +56,7 @@ const maxFilesInRoom = 15
 /** Packages that only these places or files may name. */
 const packageHomes: Record<string, readonly string[]> = {
   'pg-logical-replication': ['capture/stream/stream.ts'],
+  nodemailer: ['delivery/alerts/mail.ts'],
   undici: ['attempt', 'connections', 'exchange'].map(name => `delivery/sending/${name}.ts`),
   pg: ['outbox', 'capture'],
   kysely: ['outbox', 'capture'],

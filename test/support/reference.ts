@@ -9,6 +9,7 @@ import {
   openApiDocument,
 } from '../../src/api/kit/document.ts'
 import { createMetrics } from '../../src/api/metrics/metrics.ts'
+import { alertBodies } from '../../src/api/routes/alerts.ts'
 import { routes } from '../../src/api/routes.ts'
 import { commands } from '../../src/commands/run-command.ts'
 import { captureCodes } from '../../src/domain/capture/capture-code.ts'
@@ -198,7 +199,7 @@ function operation(path: string, method: string, described: Operation): string {
 }
 
 function api(): string {
-  const document: OpenApiDocument = openApiDocument(routes, packageJson.version)
+  const document: OpenApiDocument = openApiDocument(routes, packageJson.version, alertBodies)
   const parts = document.tags.map(({ name }) => {
     const calls = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.entries(methods)

@@ -1,11 +1,25 @@
+import { isAlertTrigger, isAlertType, shownType } from '../../domain/event/alert.ts'
 import type { Texts } from '../texts/en.ts'
 
 /** The name of an entity type or an action; one that the texts do not know is called as the mapping calls it. */
 export function entityName(t: Texts, entityType: string): string {
+  if (isAlertType(entityType)) return `walhook: ${aboutName(t, entityType)}`
   return Object.hasOwn(t.entities, entityType)
     ? t.entities[entityType as keyof Texts['entities']]
     : entityType
 }
+
+/** What the alerts of a stored entity type are about. */
+export const aboutName = (t: Texts, entityType: string): string =>
+  t.alerts.about[shownType(entityType) as keyof Texts['alerts']['about']]
+
+/** What an alert says; null: it is none. */
+export function alertName(t: Texts, entityType: string, action: string): string | null {
+  if (!isAlertType(entityType)) return null
+  const trigger = `${shownType(entityType)}.${action}`
+  return isAlertTrigger(trigger) ? t.alerts.of[trigger] : null
+}
+
 export function actionName(t: Texts, action: string): string {
   return Object.hasOwn(t.actions, action) ? t.actions[action as keyof Texts['actions']] : action
 }

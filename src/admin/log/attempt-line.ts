@@ -2,7 +2,7 @@ import type { AttemptLine, LogLine } from '../../control/log/log.ts'
 import { diagnose } from '../../domain/shown/diagnosis.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { type Html, html, moment } from '../kit/html.ts'
-import { actionName, entityName } from '../kit/names.ts'
+import { aboutName, actionName, alertName, entityName } from '../kit/names.ts'
 import type { Texts } from '../texts/en.ts'
 
 /** The outcome in a word or two. A receiver that was too late was reached. */
@@ -49,5 +49,7 @@ type Subject = Pick<AttemptLine, 'entityType' | 'entityId' | 'actionType' | 'eve
 /** `User 7: update`, `25 events in one request`. */
 export function subjectOf(t: Texts, { entityType, entityId, actionType, eventIds }: Subject): string {
   if (entityType === null || entityId === null) return t.log.batch(eventIds?.length ?? 0)
+  const alert = alertName(t, entityType, actionType ?? '')
+  if (alert !== null) return `${alert} (${aboutName(t, entityType)} ${entityId})`
   return `${entityName(t, entityType)} ${entityId}: ${actionName(t, actionType ?? '')}`
 }

@@ -1,8 +1,9 @@
 import type { Texts } from './en.ts'
+import { alerts } from './nl/alerts.ts'
 import { log } from './nl/log.ts'
 import { shared } from './nl/shared.ts'
 import { system } from './nl/system.ts'
 import { webhooks } from './nl/webhooks.ts'
 
 /** Every text of the pages, in Dutch: in the files and in the order of `en/`, to be read beside them. */
-export const nl: Texts = { ...shared, ...webhooks, ...system, ...log }
+export const nl: Texts = { ...shared, ...webhooks, ...system, ...log, ...alerts }

@@ -250,6 +250,7 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
   const unsaved = {
     url: typed.url,
     isBatch: typed.isBatch,
+    triggers: typed.triggers,
     headers: headerChange(typed, webhook?.headerNames ?? []),
     ...certificateChange(typed),
   }

@@ -9,6 +9,7 @@ import { type Html, html, problemText } from '../kit/html.ts'
 import { actionName, entityName } from '../kit/names.ts'
 import { headerList } from '../log/attempt-view.ts'
 import type { Texts } from '../texts/en.ts'
+import { alertField } from './alert-field.ts'
 import { certificateField } from './certificate-field.ts'
 import { blankFilter, filterField, filterPreviewPart } from './filter-field.ts'
 import type { ShownProblem, Typed } from './input.ts'
@@ -64,6 +65,7 @@ ${textField(at, { name: 'name', pointer: '/name', label: f.name, hint: f.nameHin
 </div>
 </section>
 <section class="card grid">${triggerGrid(at)}</section>
+<section class="card">${alertField(t, typed, { problems: problemsOf(at, '/alert_to'), isWrong: hasProblem(at, '/alert_to') })}</section>
 <section class="card">${more(at)}</section>
 </fieldset>
 ${at.mayChange && trySection(at)}

@@ -1,5 +1,6 @@
 import type { FieldProblem } from '../../control/kit/result.ts'
 import type { WebhookFields } from '../../control/webhooks/webhooks.ts'
+import { alertTriggers } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import { enteringForms, leavingForms } from '../../domain/event/filter.ts'
 import { triggersFor } from '../../domain/event/trigger.ts'
@@ -25,6 +26,8 @@ export type Typed = {
   readonly url: string
   readonly isActive: boolean
   readonly triggers: readonly string[]
+  /** Addresses, as they were typed. Undefined where the form has none: they stay as they are. */
+  readonly alertTo: string | undefined
   readonly previous: boolean
   readonly updateFields: readonly string[]
   /** Undefined where the form has none: it stays as it is. */
@@ -50,6 +53,7 @@ export const blank: Typed = {
   url: '',
   isActive: true,
   triggers: [],
+  alertTo: '',
   previous: false,
   updateFields: [],
   filter: blankFilter,
@@ -73,6 +77,7 @@ export function typedOf(webhook: Webhook): Typed {
     url: webhook.url,
     isActive: webhook.isActive && webhook.disabledReason === null,
     triggers: webhook.triggers,
+    alertTo: webhook.alertTo.join(', '),
     previous: webhook.previous,
     updateFields: webhook.updateFields ?? [],
     filter: {
@@ -99,11 +104,12 @@ export function readTyped(
 ): Typed {
   const all = form.getAll('all')
   const wanted = new Set(form.getAll('trigger'))
-  const known = triggersFor(entityTypes)
-  const triggers = known.filter(trigger => {
+  const chosen = triggersFor(entityTypes).filter(trigger => {
     const [entityType = '', action] = trigger.split('.')
     return wanted.has(trigger) || all.includes(entityType) || all.includes(`.${action}`)
   })
+  // Alerts are chosen one by one: whoever wants all of everything does not ask for them.
+  const triggers = [...chosen, ...alertTriggers.filter(trigger => wanted.has(trigger))]
   const values = form.getAll('header_value')
   const headers = form
     .getAll('header_name')
@@ -115,6 +121,7 @@ export function readTyped(
     url: text(form, 'url'),
     isActive: form.get('is_active') === 'true',
     triggers,
+    alertTo: form.has('alert_to') ? text(form, 'alert_to') : undefined,
     previous: form.has('previous'),
     updateFields: form.getAll('update_field'),
     filter: readFilter(form),
@@ -138,6 +145,7 @@ const once = [
     'name',
     'url',
     'is_active',
+    'alert_to',
     'previous',
     'latest',
     'log_bodies',
@@ -177,7 +185,7 @@ export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string
     log_bodies: logBodies,
     filter_entering: enteringForms,
     filter_leaving: leavingForms,
-    trigger: triggersFor(entityTypes),
+    trigger: [...triggersFor(entityTypes), ...alertTriggers],
     all: [...entityTypes, ...actionTypes.map(action => `.${action}`)],
   }
   const isWrong = (name: string, value: string) =>
@@ -233,6 +241,7 @@ export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
     url,
     isActive,
     triggers,
+    alertTo: typed.alertTo?.split(/[\s,;]+/).filter(one => one !== ''),
     previous,
     updateFields: updateFields.length > 0 ? updateFields : null,
     ...(typed.filter && {

@@ -1,5 +1,6 @@
 import { disabledBy, willBeDisabledAt } from '../../domain/delivery/health.ts'
 import { isSlowed } from '../../domain/delivery/pace.ts'
+import { isAlertTrigger } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { type Html, html } from '../kit/html.ts'
@@ -45,7 +46,11 @@ export function paceLine({ t, control }: Pick<PageCall, 't' | 'control'>, webhoo
 
 /** `user: all`, `company: new, update`. */
 export function shortTriggers(t: Texts, triggers: readonly string[]): Html {
-  const byEntity = Map.groupBy(triggers, trigger => trigger.split('.')[0]!)
+  const alerts = triggers.filter(isAlertTrigger)
+  const byEntity = Map.groupBy(
+    triggers.filter(trigger => !isAlertTrigger(trigger)),
+    trigger => trigger.split('.')[0]!,
+  )
   return html`${[...byEntity].map(([entity, its]) => {
     const actions = its.map(trigger => trigger.split('.')[1]!)
     const said =
@@ -53,7 +58,7 @@ export function shortTriggers(t: Texts, triggers: readonly string[]): Html {
         ? t.couplings.allActions
         : actions.map(action => actionName(t, action)).join(', ')
     return html`<span class="trigger"><b>${entityName(t, entity)}</b> ${said}</span> `
-  })}`
+  })}${alerts.length > 0 && html`<span class="trigger"><b>${t.alerts.short}</b> ${alerts.length}</span> `}`
 }
 
 const tabs = [

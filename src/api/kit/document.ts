@@ -28,11 +28,17 @@ export type OpenApiDocument = {
   security: object[]
   tags: { name: string }[]
   paths: Record<string, Record<string, Operation>>
+  /** What walhook sends of itself. */
+  webhooks: Record<string, { post: object }>
   components: { schemas: Record<string, JsonSchema>; securitySchemes: object }
 }
 
 /** Describes routes, from the schemas that validate. `version` is walhook's own. */
-export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
+export function openApiDocument(
+  routes: readonly Route[],
+  version: string,
+  alerts: readonly { readonly trigger: string; readonly schema: z.ZodType }[] = [],
+): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = {}
   const write = (schema: z.ZodType, io: 'input' | 'output') => toJsonSchema(schema, io, schemas)
   const paths: OpenApiDocument['paths'] = {}
@@ -40,6 +46,9 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
     paths[route.path] ??= {}
     paths[route.path]![route.method] = operation(route, write)
   }
+  const webhooks = Object.fromEntries(
+    alerts.map(({ trigger, schema }) => [trigger, { post: alert(trigger, write(schema, 'output')) }]),
+  )
   return {
     openapi: '3.1.1',
     info: {
@@ -53,6 +62,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
     security: [{ token: [] }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map(name => ({ name })),
     paths,
+    webhooks,
     components: {
       schemas,
       securitySchemes: {
@@ -66,6 +76,16 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
     },
   }
 }
+
+/** An alert, as its receivers get it. */
+const alert = (trigger: string, schema: JsonSchema) => ({
+  operationId: trigger,
+  summary: `The alert ${trigger}`,
+  description: 'Sent to the webhooks that have the trigger, signed and tried again like every delivery.',
+  security: [],
+  requestBody: { required: true, content: { 'application/json': { schema } } },
+  responses: { '2XX': { description: 'Accepted. After anything else it is sent again.' } },
+})
 
 type Write = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { LoggedAttempt } from '../../control/kit/control.ts'
 import type { Role } from '../../domain/access/role.ts'
 import { outcomes } from '../../domain/delivery/outcome.ts'
+import { shownType } from '../../domain/event/alert.ts'
 import { shownAttempt } from '../../domain/shown/shown.ts'
 import { bigId, time, tooLargeBytes } from '../kit/fields.ts'
 
@@ -73,7 +74,7 @@ export const attemptJson =
       event_id: attempt.eventId === null ? null : String(attempt.eventId),
       event_ids: attempt.eventIds?.map(String) ?? null,
       message_id: attempt.messageId,
-      entity_type: attempt.entityType,
+      entity_type: attempt.entityType && shownType(attempt.entityType),
       entity_id: attempt.entityId,
       action_type: attempt.actionType,
       number: attempt.number,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type EventLine, type ExplainedDelivery, explainEvent, listEvents } from '../../control/log/events.ts'
+import { alertActions, shownType } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import { explainStates } from '../../domain/shown/explain.ts'
 import { parseExactly } from '../../domain/value/json-text.ts'
@@ -22,7 +23,7 @@ const eventFields = {
   id: bigId(),
   entity_type: z.string(),
   entity_id: z.string(),
-  action_type: z.enum(actionTypes),
+  action_type: z.enum([...actionTypes, ...alertActions]),
   committed_at: time().meta({ description: 'When its transaction committed in the source.' }),
   changed: z
     .array(z.string())
@@ -139,7 +140,7 @@ export const eventRoutes = [
 function eventJson(event: EventLine): z.input<typeof eventSchema> {
   return {
     id: String(event.id),
-    entity_type: event.entityType,
+    entity_type: shownType(event.entityType),
     entity_id: event.entityId,
     action_type: event.actionType,
     committed_at: event.committedAt.toISOString(),

@@ -6,6 +6,7 @@ import { willBeDisabledAt } from '../../domain/delivery/health.ts'
 import type { Warning } from '../../domain/mapping/untold.ts'
 import { shownUrl } from '../../domain/shown/shown.ts'
 import { redactedHeaders } from '../../domain/webhook/custom-headers.ts'
+import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { time } from '../kit/fields.ts'
@@ -20,6 +21,10 @@ export const webhookFields = {
   }),
   is_active: z.boolean(),
   triggers: z.array(z.string()),
+  alert_to: z.array(z.string()).optional().meta({
+    description:
+      'Who gets alerts about it by mail. Absent where nobody does. Below the role admin without the part before the @.',
+  }),
   previous: z.boolean(),
   update_fields: z.array(z.string()).nullable(),
   ...filterFields,
@@ -118,6 +123,9 @@ export const webhookJson =
       url: shownUrl(webhook.url, role),
       is_active: webhook.isActive,
       triggers: [...webhook.triggers],
+      ...(webhook.alertTo.length > 0 && {
+        alert_to: webhook.alertTo.map(address => (role === 'admin' ? address : maskedAddress(address))),
+      }),
       previous: webhook.previous,
       update_fields: webhook.updateFields && [...webhook.updateFields],
       filter: webhook.filter as z.input<typeof webhookSchema>['filter'],

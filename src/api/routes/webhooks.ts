@@ -36,7 +36,14 @@ const fields = {
     .array(z.string())
     .min(1, 'must hold at least one trigger')
     .max(100, 'must hold at most 100')
-    .meta({ description: 'Its subscriptions: an entity type and new, update or delete, as in `user.new`.' }),
+    .meta({
+      description:
+        'Its subscriptions: an entity type and new, update or delete, as in `user.new`. And alerts, walhook’s own events: `webhook.failing`, `webhook.recovered`, `webhook.disabled`, `delivery.dead`, `capture.lost`, `capture.blocked`, `capture.lagging`.',
+    }),
+  alert_to: z.array(text().trim()).max(20, 'must hold at most 20').meta({
+    description:
+      'E-mail addresses that get the [alerts](../guide/alerts.md) about this webhook: one mail for each incident. Needs `WALHOOK_SMTP_URL`.',
+  }),
   previous: z.boolean().meta({
     description:
       'Adds to requests, after `result`: `previous`, the values before an update where known, and `omitted`, the fields that `result` lacks because their value is unknown. A table records previous values only with REPLICA IDENTITY FULL: `walhook check` lists the others.',
@@ -83,6 +90,7 @@ const newWebhook = z
   .strictObject({
     ...fields,
     is_active: fields.is_active.default(true),
+    alert_to: fields.alert_to.default([]),
     previous: fields.previous.default(false),
     update_fields: fields.update_fields.default(null),
     filter: fields.filter.default(null),
@@ -234,6 +242,7 @@ export const webhookRoutes = [
 function chosen<T extends z.output<typeof webhookChange>>({
   is_active,
   update_fields,
+  alert_to,
   filter_entering,
   filter_leaving,
   log_bodies,
@@ -248,6 +257,7 @@ function chosen<T extends z.output<typeof webhookChange>>({
     clientKey: client_key,
     isActive: is_active,
     updateFields: update_fields,
+    alertTo: alert_to,
     filterEntering: filter_entering,
     filterLeaving: filter_leaving,
     logBodies: log_bodies,

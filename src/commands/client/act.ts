@@ -28,6 +28,7 @@ export async function create(args: string[], call: () => Call | null): Promise<n
       trigger: { type: 'string', multiple: true },
       header: { type: 'string', multiple: true },
       'update-field': { type: 'string', multiple: true },
+      'alert-to': { type: 'string', multiple: true },
       mode: { type: 'string' },
       inactive: { type: 'boolean', default: false },
       file: { type: 'string' },
@@ -41,6 +42,9 @@ export async function create(args: string[], call: () => Call | null): Promise<n
     ...(trigger && { triggers: trigger.flatMap(some => some.split(',')).map(one => one.trim()) }),
     ...(headers && { headers: Object.fromEntries(headers.map(header)) }),
     ...(updateFields && { update_fields: updateFields }),
+    ...(values['alert-to'] && {
+      alert_to: values['alert-to'].flatMap(some => some.split(',')).map(one => one.trim()),
+    }),
     ...(mode !== undefined && { mode }),
     ...(values.inactive && { is_active: false }),
   }

@@ -93,6 +93,7 @@ const options: Readonly<Record<string, string>> = {
   triggers: '--trigger',
   headers: '--header',
   update_fields: '--update-field',
+  alert_to: '--alert-to',
   event_ids: '--event',
 }
 

@@ -3,6 +3,7 @@ import { spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
 import { minuteMs } from '../../domain/value/duration.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { readTraffic } from '../../outbox/reading/traffic.ts'
+import { type MailTrouble, readMailTrouble } from '../../outbox/records/alert-mails.ts'
 import type { Control } from '../kit/control.ts'
 import { areToldAnew } from './alarm.ts'
 import { readStatus, type Status } from './status.ts'
@@ -14,6 +15,7 @@ export type Health = {
   readonly day: Traffic
   /** Findings, the worst first. */
   readonly findings: readonly Finding[]
+  readonly mails: MailTrouble
 }
 
 /** The answers of late, by the length of their stretches. */
@@ -45,10 +47,11 @@ async function trafficUntil(
 
 /** The health of walhook for a person: figures, traffic and findings. */
 export async function readHealth(control: Control, nowMs: number): Promise<Health> {
-  const [status, hour, day] = await Promise.all([
+  const [status, hour, day, mails] = await Promise.all([
     readStatus(control),
     trafficUntil(control, nowMs, minuteMs, 60),
     trafficUntil(control, nowMs, 15 * minuteMs, 96),
+    readMailTrouble(control.outbox),
   ])
   const delivered = hour.buckets.reduce((sum, bucket) => sum + bucket.delivered, 0)
   const failed = hour.buckets.reduce((sum, bucket) => sum + bucket.failed, 0)
@@ -64,7 +67,8 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     hasFailedBackfill: status.failedBackfills.length > 0,
     deliveriesWaiting: status.queue.deliveries,
     deliveriesDead: status.queue.deadDeliveries,
+    hasMailTrouble: mails.failed + mails.givenUp + mails.waiting > 0,
     lastHour: { requests: delivered + failed, failed },
   })
-  return { status, hour, day, findings }
+  return { status, hour, day, findings, mails }
 }

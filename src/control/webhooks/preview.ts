@@ -1,4 +1,6 @@
+import { alertExample } from '../../domain/alert/alert-body.ts'
 import { batchBody } from '../../domain/delivery/shipment.ts'
+import { isAlertTrigger } from '../../domain/event/alert.ts'
 import { type ActionType, writeBody } from '../../domain/event/event.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { readUntold } from './warnings.ts'
@@ -25,6 +27,11 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
   const own =
     caller.userId === null ? null : await control.readEntity('user', caller.userId).catch(() => null)
   return look.triggers.flatMap(trigger => {
+    if (isAlertTrigger(trigger)) {
+      const alert = alertExample(trigger)
+      const body = look.isBatch ? batchBody([alert]) : alert
+      return [{ trigger, headers: headersOf(look, body), body }]
+    }
     const [entityType = '', action = ''] = trigger.split('.')
     if (!control.entityTypes.includes(entityType) || !['new', 'update', 'delete'].includes(action)) return []
     const actionType = action as ActionType

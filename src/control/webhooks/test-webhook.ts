@@ -1,5 +1,7 @@
+import { alertExample } from '../../domain/alert/alert-body.ts'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import { batchBody } from '../../domain/delivery/shipment.ts'
+import { isAlertTrigger, storedAlert } from '../../domain/event/alert.ts'
 import { writeBody } from '../../domain/event/event.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
@@ -40,7 +42,10 @@ export async function testWebhook(
   if (isOther && caller.role !== 'admin' && !webhook.triggers.some(isOfUser))
     return forbidden(because('test.foreign_account', { webhookId: id }))
 
-  const message = await testMessage(control, caller, userId, webhook.batch !== null)
+  const message = await testMessage(control, caller, userId, {
+    isBatch: webhook.batch !== null,
+    triggers: webhook.triggers,
+  })
   if (!message.ok) return message
   const place = control.testPlaces.enter(caller, webhook.url)
   if (!place.ok) return place
@@ -59,6 +64,8 @@ export type Unsaved = {
   readonly url: string
   readonly headers: HeaderChange
   readonly isBatch: boolean
+  /** Where they are all alerts, the test is an example of one. */
+  readonly triggers?: readonly string[]
   readonly clientCertificate?: string | null | undefined
   readonly clientKey?: string | null | undefined
 }
@@ -79,7 +86,7 @@ export async function tryWebhook(
   if (!verdict.ok) return invalid(wrongField('/url', verdict.why))
   const sealed = await unsavedSecrets(control, id, verdict.url.href, unsaved)
   if (!sealed.ok) return sealed
-  const message = await testMessage(control, caller, userId, unsaved.isBatch)
+  const message = await testMessage(control, caller, userId, unsaved)
   if (!message.ok) return message
   const place = control.testPlaces.enter(caller, verdict.url.href)
   if (!place.ok) return place
@@ -136,8 +143,15 @@ async function testMessage(
   control: Control,
   caller: Caller,
   userId: string | null,
-  isBatch: boolean,
+  { isBatch, triggers = [] }: Pick<Unsaved, 'isBatch' | 'triggers'>,
 ): Promise<Result<{ entityType: string; entityId: string; body: string }>> {
+  const inBatch = (event: string) => (isBatch ? batchBody([event]) : event)
+  // Nobody who asks for alerts only is sent a person's data.
+  const [alert, ...others] = triggers.filter(isAlertTrigger)
+  if (alert && others.length + 1 === triggers.length && userId === null) {
+    const body = inBatch(alertExample(alert, 'test'))
+    return { ok: true, value: { entityType: storedAlert(alert).entityType, entityId: '1', body } }
+  }
   if (!control.entityTypes.includes(entityType))
     return invalid(wrongField('', because('test.no_user_entity')))
   const key = userId ?? caller.userId
@@ -149,6 +163,5 @@ async function testMessage(
   const { entityId, ...content } = entity
   const event = writeBody({ ...content, entityType, actionType: 'test' })
   // A receiver of batches gets a batch of one.
-  const body = isBatch ? batchBody([event]) : event
-  return { ok: true, value: { entityType, entityId, body } }
+  return { ok: true, value: { entityType, entityId, body: inBatch(event) } }
 }

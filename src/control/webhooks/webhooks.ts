@@ -1,3 +1,4 @@
+import { alertTriggers } from '../../domain/event/alert.ts'
 import { type Trigger, triggersFor } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
 import {
@@ -6,6 +7,7 @@ import {
   type ShownCertificate,
 } from '../../domain/webhook/client-certificate.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
+import { isMailAddress, maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { nonceBytes } from '../../domain/webhook/seal.ts'
 import type { Batching, LogBodies, Mode, Webhook } from '../../domain/webhook/webhook.ts'
 import {
@@ -21,6 +23,7 @@ import { transaction } from '../../outbox/database/database.ts'
 import { lockAllHolders } from '../../outbox/database/fence.ts'
 import { tellWake } from '../../outbox/log/wake.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
+import { endIncidents } from '../../outbox/records/incidents.ts'
 import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
@@ -34,6 +37,7 @@ export type WebhookFields = {
   readonly url: string
   readonly isActive: boolean
   readonly triggers: readonly string[]
+  readonly alertTo?: readonly string[] | undefined
   readonly previous?: boolean | undefined
   readonly updateFields?: readonly string[] | null | undefined
   readonly filter?: Webhook['filter'] | undefined
@@ -80,7 +84,7 @@ export async function createWebhook(
       sealedHeaders: sealedHeaders(control, id, headers.headers),
       sealedIdentity: sealedIdentity(control, id, client) ?? null,
     })
-    await recordAudit(db, caller, 'webhook.created', { webhookId: made.id, to: made })
+    await recordAudit(db, caller, 'webhook.created', { webhookId: made.id, to: audited(made) })
     return made
   })
   return { ok: true, value: { webhook, secret } }
@@ -142,8 +146,9 @@ export async function changeWebhook(
       sealedIdentity: identity,
     }))!
     if (before.batch !== null && after.batch === null) await dissolveBatches(db, [id])
-    const to = { ...after, ...(changed.length > 0 && { headerValuesChanged: changed }) }
-    await recordAudit(db, caller, 'webhook.changed', { webhookId: id, from: before, to })
+    const to = { ...audited(after), ...(changed.length > 0 && { headerValuesChanged: changed }) }
+    await recordAudit(db, caller, 'webhook.changed', { webhookId: id, from: audited(before), to })
+    if (isAnew(before, after)) await endIncidents(db, id, ['webhook.failing', 'webhook.disabled'])
     isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })
@@ -151,6 +156,14 @@ export async function changeWebhook(
     await tellWake(control.outbox)
   return changed
 }
+
+/** As any reader of the audit may see it. */
+const audited = (webhook: Webhook) => ({ ...webhook, alertTo: webhook.alertTo.map(maskedAddress) })
+
+/** Whether what was wrong with a webhook is forgotten: it was activated again, or has another URL. */
+const isAnew = (before: Webhook, after: Webhook) =>
+  (before.failingSince !== null && after.failingSince === null) ||
+  (before.disabledAt !== null && after.disabledAt === null)
 
 /** Whether a person says that a receiver takes requests again: activates it, or gives it another URL. */
 function isLikelyBack(before: Webhook, after: Webhook): boolean {
@@ -171,7 +184,7 @@ export async function deleteWebhook(
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
     await webhooks.deleteWebhook(db, id)
-    await recordAudit(db, caller, 'webhook.deleted', { webhookId: id, from: before })
+    await recordAudit(db, caller, 'webhook.deleted', { webhookId: id, from: audited(before) })
     return { ok: true, value: null }
   })
   if (deleted.ok) await webhooks.deleteLeftovers(control.outbox)
@@ -253,7 +266,11 @@ async function judgeFields(
   fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
 ): Promise<{ problems: FieldProblem[]; url?: string }> {
   const problems: FieldProblem[] = []
-  const known = triggersFor(control.entityTypes)
+  const known = [...triggersFor(control.entityTypes), ...alertTriggers]
+  fields.alertTo?.forEach((address, i) => {
+    if (!isMailAddress(address))
+      problems.push(wrongField(`/alert_to/${i}`, because('webhook.mail_address', { address })))
+  })
   fields.triggers?.forEach((trigger, i) => {
     if (!known.includes(trigger as Trigger))
       problems.push(wrongField(`/triggers/${i}`, because('webhook.trigger_unknown', { trigger, known })))
@@ -281,5 +298,6 @@ function normalized<T extends { readonly [Field in keyof WebhookFields]?: Webhoo
     ...(url !== undefined && { url }),
     triggers: fields.triggers && ([...new Set(fields.triggers)] as Trigger[]),
     updateFields: fields.updateFields && [...new Set(fields.updateFields)],
+    alertTo: fields.alertTo && [...new Set(fields.alertTo)],
   } as T & { triggers: Trigger[] }
 }

@@ -1,5 +1,6 @@
 import type { Lsn } from '../value/lsn.ts'
 import type { TimeId } from '../value/time-id.ts'
+import type { AlertAction } from './alert.ts'
 
 export type ActionType = 'new' | 'update' | 'delete'
 
@@ -48,7 +49,7 @@ export type StoredEvent = WebhookEvent & { readonly id: TimeId }
 export function writeBody(parts: {
   entityIdJson: string
   entityType: string
-  actionType: ActionType | 'test'
+  actionType: ActionType | AlertAction | 'test'
   resultJson: string | null
 }): string {
   const result = parts.resultJson === null ? '' : `,"result":${parts.resultJson}`

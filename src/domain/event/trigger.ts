@@ -1,7 +1,8 @@
+import type { AlertTrigger } from './alert.ts'
 import { type ActionType, actionTypes } from './event.ts'
 
-/** What a webhook asks for: an entity type and an action, as `user.new`. */
-export type Trigger = `${string}.${ActionType}`
+/** What a webhook asks for: an entity type and an action, as `user.new`, or an alert. */
+export type Trigger = `${string}.${ActionType}` | AlertTrigger
 
 export function triggerOf(entityType: string, actionType: ActionType): Trigger {
   return `${entityType}.${actionType}`

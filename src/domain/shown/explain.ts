@@ -1,3 +1,4 @@
+import { isAlertType, shownType } from '../event/alert.ts'
 import { triggerOf } from '../event/trigger.ts'
 import { wantsFields } from '../event/wanted.ts'
 import { type TimeId, timeOf } from '../value/time-id.ts'
@@ -208,6 +209,7 @@ const sentenceOfCancelled = (at: Date, attempts: number) =>
 
 /** Why the webhook did not want the event when it came; null: it did, as far as is known. */
 function explainUnwanted({ event, webhook, stateThen }: ExplainFacts): Said | null {
+  if (isAlertType(event.entityType)) return explainAlert(event, webhook)
   // An id's time is cut to the millisecond.
   const isOlder = webhook.createdAt.getTime() >= timeOf(event.id) + 1
   if (event.isVersioned ? stateThen === null : isOlder)
@@ -246,6 +248,18 @@ function explainUnwanted({ event, webhook, stateThen }: ExplainFacts): Said | nu
       sentence: `Not sent: the update changed ${event.changed!.join(', ') || 'no field'}, and the webhook asked for updates of ${state.updateFields!.filter(field => field.startsWith(`${event.entityType}.`)).join(', ')} only.${asFarAsKnown}`,
     }
   return null
+}
+
+/** Whoever gets an alert has a row of it from the moment on at which it is told. */
+function explainAlert(event: ExplainFacts['event'], webhook: ExplainFacts['webhook']): Said {
+  const trigger = `${shownType(event.entityType)}.${event.actionType}`
+  if (!(webhook.triggers as readonly string[]).includes(trigger))
+    return { state: 'not_subscribed', sentence: `Not sent: the webhook does not ask for ${trigger}.` }
+  return {
+    state: 'for_another',
+    sentence:
+      'Not sent: an alert goes to the webhooks that are active and have the trigger when it is told, but not to the one that it is about.',
+  }
 }
 
 const say = (time: Date) => time.toISOString()

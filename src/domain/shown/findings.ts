@@ -20,6 +20,7 @@ export const findings = {
   much_held_back: 'warn',
   long_queue: 'warn',
   many_failures: 'warn',
+  mails_failed: 'warn',
   dead: 'note',
 } as const
 export type Finding = keyof typeof findings
@@ -39,6 +40,8 @@ export function findingsOf(now: {
   readonly hasFailedBackfill: boolean
   readonly deliveriesWaiting: number
   readonly deliveriesDead: number
+  /** Whether mails about alerts have failed, or wait without a server. */
+  readonly hasMailTrouble?: boolean
   readonly lastHour: { readonly requests: number; readonly failed: number }
 }): Finding[] {
   const { lastHour } = now
@@ -57,6 +60,7 @@ export function findingsOf(now: {
     much_held_back: (now.heldBackBytes ?? 0) > muchHeldBackBytes,
     long_queue: now.deliveriesWaiting >= longQueue,
     many_failures: lastHour.requests >= leastRequests && lastHour.failed * 2 > lastHour.requests,
+    mails_failed: now.hasMailTrouble ?? false,
     dead: now.deliveriesDead > 0,
   }
   return (Object.keys(findings) as Finding[]).filter(finding => found[finding])

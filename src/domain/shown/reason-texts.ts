@@ -64,6 +64,8 @@ export const reasonTexts: ReasonTexts = {
 
   'webhook.trigger_unknown': ({ trigger, known }) =>
     `${JSON.stringify(trigger)} is not a trigger. Triggers: ${known.join(', ')}.`,
+  'webhook.mail_address': ({ address }) =>
+    `${JSON.stringify(address)} is not an e-mail address: write it as ops@example.com`,
   'webhook.field_meant': ({ field, meant }) =>
     `${JSON.stringify(field)} is not a field. Did you mean ${meant}?`,
   'webhook.field_of_entity': ({ field, fields }) =>

@@ -64,6 +64,7 @@ export type FactsOf = {
   'once.going_on': Nothing
   'once.cut_off': Nothing
   'once.unreadable': Nothing
+  'webhook.mail_address': { address: string }
   'entity.unknown': { entityType: string; known: readonly string[]; meant: string | null }
   'backfill.open': { id: number | null; entityType: string; webhookId: number | null }
   'backfill.no_receiver': { trigger: string }

@@ -29,6 +29,8 @@ export type Webhook = {
   /** Until when nothing is sent because the receiver asked for it (Retry-After). */
   readonly heldUntil: Date | null
   readonly triggers: readonly Trigger[]
+  /** Who gets alerts about it by mail. */
+  readonly alertTo: readonly string[]
   /** Whether bodies carry the values before an update, where they are known. */
   readonly previous: boolean
   /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { failingAfterMs } from '../../domain/alert/incident.ts'
 import {
   decideHealth,
   type FailingTime,
@@ -20,6 +21,8 @@ export type WebhookNews = News & {
   readonly nextTryMs: number | null
   /** It failed for a cause of our own. */
   readonly isOurs: boolean
+  /** It sent nothing but alerts: what becomes of these is nobody's alert. */
+  readonly isOfAlert: boolean
 }
 
 /** A webhook whose health may have to be written, locked. */
@@ -92,19 +95,35 @@ where id = $1`
 const recoveredAfterMs = 60_000
 
 /** A webhook that walhook has disabled, and why. */
-export type Disabled = { readonly webhookId: number; readonly reason: string }
+export type Disabled = {
+  readonly webhookId: number
+  readonly reason: string
+  readonly code: 'gone' | 'failed_too_long'
+  /** Only alerts were refused. */
+  readonly isOfAlert: boolean
+}
 
-/**
- * Writes what the news make of the locked webhooks, where they change anything. Returns those that this disables, and those
- * that have failed for a while and fail no more.
- */
+/** What the news have made of webhooks. */
+export type SavedHealth = {
+  readonly disabled: readonly Disabled[]
+  /** Those that have failed for a while and fail no more. */
+  readonly recovered: readonly number[]
+  /** Those that fail no more, however short they did. */
+  readonly wellAgain: readonly number[]
+  /** Those that have failed for a minute, and not only with alerts. */
+  readonly failing: readonly number[]
+}
+
+/** Writes what the news make of the locked webhooks, where they change anything. */
 export async function saveHealth(
   client: pg.PoolClient,
   locked: readonly LockedHealth[],
   news: readonly WebhookNews[],
-): Promise<{ readonly disabled: readonly Disabled[]; readonly recovered: readonly number[] }> {
+): Promise<SavedHealth> {
   const disabled: Disabled[] = []
   const recovered: number[] = []
+  const wellAgain: number[] = []
+  const failing: number[] = []
   for (const { webhookId, url, hasDead, now, failingTime, activatedAt, ...health } of locked) {
     // What was under way when the webhook was activated, or got its URL, was meant for what it was before.
     const isOfNow = ({ startedMsAgo }: WebhookNews) => now.getTime() - startedMsAgo >= activatedAt.getTime()
@@ -117,6 +136,8 @@ export async function saveHealth(
       hasDead,
       ...(time && { failedForMs: time.failedForMs }),
     })
+    if (isFailingLong(own, decided.health.failingSince, now) && decided.disable === null)
+      failing.push(webhookId)
     if (decided.health === health && decided.disable === null && time === failingTime) continue
     await client.query({
       name: 'save_health',
@@ -131,15 +152,26 @@ export async function saveHealth(
         time?.nextTryAt ?? null,
       ],
     })
-    if (decided.disable !== null) disabled.push({ webhookId, reason: decided.disable })
-    if (
-      health.failingSince &&
-      summed.isDelivered &&
-      now.getTime() - health.failingSince.getTime() > recoveredAfterMs
-    )
-      recovered.push(webhookId)
+    if (decided.disable !== null)
+      disabled.push({ webhookId, reason: decided.disable, ...whyDisabled(own, summed) })
+    if (!health.failingSince || !summed.isDelivered) continue
+    wellAgain.push(webhookId)
+    if (now.getTime() - health.failingSince.getTime() > recoveredAfterMs) recovered.push(webhookId)
   }
-  return { disabled, recovered }
+  return { disabled, recovered, wellAgain, failing }
+}
+
+function isFailingLong(own: readonly WebhookNews[], since: Date | null, now: Date): boolean {
+  return (
+    since !== null &&
+    now.getTime() - since.getTime() >= failingAfterMs &&
+    own.some(one => one.isFailing && !one.isOfAlert)
+  )
+}
+
+function whyDisabled(own: readonly WebhookNews[], { gone }: News): Pick<Disabled, 'code' | 'isOfAlert'> {
+  const causes = own.filter(one => (gone === null ? one.isFailing : one.gone !== null))
+  return { code: gone === null ? 'failed_too_long' : 'gone', isOfAlert: causes.every(one => one.isOfAlert) }
 }
 
 /** For how long a webhook has failed, with these news; null where it does not. */

@@ -7,7 +7,7 @@ import { webhooksOf } from '../database/row-keys.ts'
 
 /** What is shown of a webhook: all but its secrets. */
 export const columns = `
-id, name, url, is_active, triggers, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
+id, name, url, is_active, triggers, alert_to, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
 header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
 failed_at, next_try_at, held_until, version, created_at, updated_at`
 
@@ -51,7 +51,8 @@ export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers
     | 'filterLeaving'
     | 'mode'
     | 'logBodies'
-    | 'batch']?: Webhook[Field] | undefined
+    | 'batch'
+    | 'alertTo']?: Webhook[Field] | undefined
 }
 
 /** Custom headers: their names, and the envelope with their values. */
@@ -72,6 +73,7 @@ function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
     url: plain.url,
     is_active: plain.isActive,
     triggers: plain.triggers,
+    alert_to: plain.alertTo,
     previous: plain.previous,
     update_fields: plain.updateFields,
     filter: plain.filter,

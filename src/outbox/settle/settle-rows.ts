@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { isAlertType } from '../../domain/event/alert.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Due, dueInMs, dues, setAside, wakeNext } from '../aside/aside.ts'
 import type { Delivery, Shipment } from '../aside/shipment.ts'
@@ -88,7 +89,8 @@ with s as materialized (
 ), deleted as (
   delete from walhook.deliveries d using s where s.is_row and d.ctid = s.row
 )
-${recordEnded('dead', `(select * from s where state = 'dead') dead`)}`,
+${recordEnded('dead', `(select * from s where state = 'dead') dead`)}
+returning webhook_id, entity_type`,
 )
 
 const moveStatement = statement(
@@ -145,10 +147,30 @@ on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = 
 returning b.webhook_id, ${dueInMs('b.due_at')} as due_in_ms`,
 )
 
-/** Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due. */
-export async function settleRows(client: pg.ClientBase, holderId: number, what: SettledRows): Promise<Due[]> {
+/** What died, of the application's events; an alert that died is nobody's alert. */
+const countDead = (
+  rows: readonly { webhook_id: number; entity_type: string }[],
+): ReadonlyMap<number, number> =>
+  new Map(
+    [
+      ...Map.groupBy(
+        rows.filter(row => !isAlertType(row.entity_type)),
+        row => row.webhook_id,
+      ),
+    ].map(([webhookId, its]) => [webhookId, its.length]),
+  )
+
+/**
+ * Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due, and
+ * how many have died of each webhook.
+ */
+export async function settleRows(
+  client: pg.ClientBase,
+  holderId: number,
+  what: SettledRows,
+): Promise<{ readonly left: Due[]; readonly dead: ReadonlyMap<number, number> }> {
   const { ended, moved, aside, batches } = what
-  const [, movedRows, movedBatches, set, woken] = await Promise.all([
+  const [endedRows, movedRows, movedBatches, set, woken] = await Promise.all([
     ended.length > 0 ? endStatement(client, { holderId, ended }) : null,
     moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,
     batches.length > 0 ? moveBatchesStatement(client, { batches }) : null,
@@ -156,5 +178,8 @@ export async function settleRows(client: pg.ClientBase, holderId: number, what: 
     // Also of what is tried again: by hand, something older may have come before it meanwhile.
     wakeNext(client, [...ended.filter(({ isRow }) => isRow), ...moved]),
   ])
-  return [...dues(movedRows?.rows ?? []), ...dues(movedBatches?.rows ?? []), ...set, ...woken]
+  return {
+    left: [...dues(movedRows?.rows ?? []), ...dues(movedBatches?.rows ?? []), ...set, ...woken],
+    dead: countDead(endedRows?.rows ?? []),
+  }
 }

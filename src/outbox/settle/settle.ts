@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { NextOfShipment } from '../../domain/delivery/shipment.ts'
+import { isAlertType } from '../../domain/event/alert.ts'
 import { type AsideRow, type Due, setAside } from '../aside/aside.ts'
 import { dissolveBatches } from '../aside/dissolve-batches.ts'
 import type { Shipment } from '../aside/shipment.ts'
@@ -8,6 +9,7 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { lockAllHolders, lockHolder, standing } from '../database/fence.ts'
 import { insertAttempts } from '../reading/attempts.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from '../records/health.ts'
+import { noteHealth } from './note-health.ts'
 import { readHeldBatches, settleRows } from './settle-rows.ts'
 import { settledRows } from './settled-rows.ts'
 
@@ -39,7 +41,7 @@ export type Settled = {
   readonly webhooksVersion: number
   /** When the earliest of what this has left is due, of each webhook. */
   readonly left: readonly Due[]
-  readonly disabled: readonly Disabled[]
+  readonly disabled: readonly Pick<Disabled, 'webhookId' | 'reason'>[]
   /** Webhooks that had failed for a while, and fail no more. */
   readonly recovered: readonly number[]
 }
@@ -85,14 +87,17 @@ async function settleIn(
     setAside(client, aside),
     readHeldBatches(client, holderId, settlements),
   ])
-  const left = await settleRows(client, holderId, settledRows(settlements, membersOf, newIds))
+  const { left, dead } = await settleRows(client, holderId, settledRows(settlements, membersOf, newIds))
   await dissolveBatches(client, webhooksOfFailedBatches(settlements))
   const news = settlements.map(each => newsOf(each, readAtMs))
+  const saved = await saveHealth(client, health, news)
+  await noteHealth(client, { ...saved, dead })
   return {
     isFenced: false,
     webhooksVersion: held.webhooksVersion,
     left: earliest([...set, ...left]),
-    ...(await saveHealth(client, health, news)),
+    disabled: saved.disabled.map(({ webhookId, reason }) => ({ webhookId, reason })),
+    recovered: saved.recovered,
   }
 }
 
@@ -132,6 +137,7 @@ function newsOf(settlement: Settlement, nowMs: number): WebhookNews {
     startedMsAgo: nowMs - attempt.startedAt.getTime(),
     nextTryMs: 'waitMs' in next ? Math.max(next.waitMs, holdMs) : null,
     isOurs: attempt.isOurs === true,
+    isOfAlert: settlement.shipment.deliveries.every(({ entityType }) => isAlertType(entityType)),
   }
 }
 

@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import { formatLsn, type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
-import type { Outbox } from '../database/database.ts'
+import { type Outbox, transaction } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { noteIncident } from '../records/incidents.ts'
 
 /** A range of the WAL whose changes could not be captured. */
 export type Gap = {
@@ -31,13 +32,26 @@ export async function openGap(
   outbox: Outbox,
   gap: Pick<Gap, 'slotName' | 'reason' | 'detail' | 'fromLsn'>,
 ): Promise<boolean> {
-  const { rowCount } = await outbox.pool.query(
-    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
-     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do update
-     set to_lsn = null, reason = excluded.reason, detail = excluded.detail where gaps.to_lsn is not null`,
-    [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
-  )
-  return rowCount === 1
+  return await transaction(outbox.pool, async client => {
+    const { rowCount } = await client.query(
+      `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
+       on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do update
+       set to_lsn = null, reason = excluded.reason, detail = excluded.detail where gaps.to_lsn is not null`,
+      [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
+    )
+    if (rowCount === 1) await noteLost(client, { ...gap, entityType: null, tableName: null })
+    return rowCount === 1
+  })
+}
+
+/** Changes were lost: the alert about it is part of the commit that says so. */
+export async function noteLost(
+  client: pg.ClientBase,
+  { slotName, reason, entityType, tableName }: Pick<Gap, 'slotName' | 'reason' | 'entityType' | 'tableName'>,
+): Promise<void> {
+  const code = tableName === null ? 'capture.changes_lost' : 'capture.table_gap'
+  const lost = [{ reason, entity_type: entityType, table_name: tableName }]
+  await noteIncident(client, { kind: 'capture.lost', of: slotName, facts: { code, lost } })
 }
 
 /** A slot's gaps, the open ones first, then the newest. */

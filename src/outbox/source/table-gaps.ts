@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
-import type { Gap } from './gaps.ts'
+import { type Gap, noteLost } from './gaps.ts'
 
 /**
  * Records a gap of one table in what is told of one entity type; one that is open already grows up to `toLsn`, and is no
@@ -19,7 +19,7 @@ export async function openTableGap(
      on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do update
      set reason = excluded.reason, detail = excluded.detail, to_lsn = excluded.to_lsn
      where (gaps.reason, gaps.to_lsn) is distinct from (excluded.reason, excluded.to_lsn)
-     returning id`,
+     returning id, xmax = 0 as is_opened`,
     [
       gap.slotName,
       gap.entityType,
@@ -31,6 +31,7 @@ export async function openTableGap(
     ],
   )
   if (rows.length === 0) return false
+  if (rows[0].is_opened) await noteLost(client, gap)
   await client.query(
     `update walhook.resyncs r
      set state = 'waiting', phase = 'rows', reason = null, code = null, known_up_to = p.last_event_id, after_key = null,

@@ -221,6 +221,11 @@ export const system = {
         what: 'A backfill failed.',
         advice: 'The sentence above says why. Once it is fixed, start it again with “walhook backfill”.',
       },
+      mails_failed: {
+        what: 'Mails about alerts did not arrive.',
+        advice:
+          'Check WALHOOK_SMTP_URL, WALHOOK_MAIL_FROM and the addresses of the webhooks. A mail is tried for a day; this notice goes after a week.',
+      },
       capture_starting: {
         what: 'Connecting to the database.',
         advice: 'This takes a few seconds. If it takes longer, the log of walhook says why.',

@@ -64,6 +64,8 @@ export const reasonsNl: ReasonTexts = {
 
   'webhook.trigger_unknown': ({ trigger, known }) =>
     `${JSON.stringify(trigger)} is geen trigger. Triggers: ${known.join(', ')}.`,
+  'webhook.mail_address': ({ address }) =>
+    `${JSON.stringify(address)} is geen e-mailadres: schrijf het als beheer@example.com`,
   'webhook.field_meant': ({ field, meant }) => `${JSON.stringify(field)} is geen veld. Bedoel je ${meant}?`,
   'webhook.field_of_entity': ({ field, fields }) =>
     `${JSON.stringify(field)} is geen veld. De velden zijn ${fields.join(', ')}.`,

@@ -234,6 +234,11 @@ export const system: typeof english = {
         advice:
           'De zin hierboven zegt waarom. Is dat verholpen, start hem dan opnieuw met “walhook backfill”.',
       },
+      mails_failed: {
+        what: 'Mails met waarschuwingen zijn niet aangekomen.',
+        advice:
+          'Controleer WALHOOK_SMTP_URL, WALHOOK_MAIL_FROM en de adressen van de webhooks. Een mail wordt een dag lang geprobeerd; deze melding verdwijnt na een week.',
+      },
       capture_starting: {
         what: 'Er wordt verbinding gemaakt met de database.',
         advice: 'Dat duurt een paar seconden. Duurt het langer, dan staat in de log van walhook waarom.',

@@ -1,0 +1,26 @@
+import { alertTriggers } from '../../domain/event/alert.ts'
+import { type Html, html } from '../kit/html.ts'
+import type { Texts } from '../texts/en.ts'
+
+/** The alerts that a webhook gets, and who gets mails about it. Open where there is something. */
+export function alertField(
+  t: Texts,
+  typed: { readonly triggers: readonly string[]; readonly alertTo: string | undefined },
+  mails: { readonly problems: Html; readonly isWrong: boolean },
+): Html {
+  const a = t.alerts
+  const isUsed =
+    mails.isWrong || Boolean(typed.alertTo) || alertTriggers.some(one => typed.triggers.includes(one))
+  return html`<details${isUsed && html` open`}><summary><h2>${a.title}</h2><span class="hint">${a.hint}</span></summary>
+<div class="grid">
+<fieldset class="plain"><legend>${a.triggers}</legend><p class="hint">${a.triggersHint}</p>
+<div class="names">${alertTriggers.map(
+    trigger =>
+      html`<label><input type="checkbox" name="trigger" value="${trigger}"${typed.triggers.includes(trigger) && html` checked`}> ${a.of[trigger]} <code>${trigger}</code></label>`,
+  )}</div></fieldset>
+<div class="field"><label for="alert_to">${a.mail}</label>
+<input id="alert_to" name="alert_to" value="${typed.alertTo ?? ''}" autocomplete="off" spellcheck="false" placeholder="ops@example.com" aria-describedby="alert_to-hint alert_to-problem"${mails.isWrong && html` aria-invalid="true"`}>
+<p class="hint" id="alert_to-hint">${a.mailHint}</p>
+<div id="alert_to-problem">${mails.problems}</div></div>
+</div></details>`
+}

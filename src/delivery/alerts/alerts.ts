@@ -1,0 +1,89 @@
+import { mailOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
+import { timeOfNewAlert } from '../../outbox/by-hand/alert-ids.ts'
+import { tellIncident, untoldIncidents } from '../../outbox/by-hand/tell-incident.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { ensurePartitions } from '../../outbox/days/partitions.ts'
+import { type DueMail, settleMail, takeMails } from '../../outbox/records/alert-mails.ts'
+import { endLostWithoutGaps, pruneIncidents } from '../../outbox/records/incidents.ts'
+import type { Log } from '../../runtime/log.ts'
+import type { Service } from '../../runtime/service.ts'
+import { sleep } from '../../runtime/sleep.ts'
+import { type MailSettings, openMail } from './mail.ts'
+
+const lookEveryMs = 1_000
+const mailsAtOnce = 5
+const tidyEveryMs = 60_000
+
+export type AlertOptions = {
+  readonly outbox: Outbox
+  /** Null: no SMTP server is configured; mails wait. */
+  readonly mail: MailSettings | null
+  /** Who is told of capture by mail. */
+  readonly toCapture: readonly string[]
+  /** Where people find walhook, for links in mails; null: not known. */
+  readonly publicUrl: string | null
+  readonly log: Log
+}
+
+/**
+ * The service that tells incidents: as events to webhooks that have the trigger, and by mail. Any number of processes run it; each
+ * incident is told by one of them.
+ */
+export function createAlerts(options: AlertOptions): Service {
+  const { outbox, log } = options
+  return {
+    name: 'alerts',
+    async run(signal) {
+      const mail = options.mail && openMail(options.mail)
+      let tidiedAtMs = Number.NEGATIVE_INFINITY
+      try {
+        while (!signal.aborted) {
+          for (const id of await untoldIncidents(outbox)) await tell(id)
+          if (mail) await Promise.all((await takeMails(outbox, mailsAtOnce)).map(due => send(mail, due)))
+          if (performance.now() - tidiedAtMs > tidyEveryMs) {
+            tidiedAtMs = performance.now()
+            await endLostWithoutGaps(outbox)
+            await pruneIncidents(outbox)
+          }
+          await sleep(lookEveryMs, signal)
+        }
+      } finally {
+        mail?.close()
+      }
+    },
+  }
+
+  async function tell(incidentId: number): Promise<void> {
+    // A day of its own, where the newest event is so old that its day is gone.
+    await ensurePartitions(outbox, await timeOfNewAlert(outbox))
+    const told = await tellIncident(outbox, incidentId, options.toCapture)
+    if (!told) return
+    log.warn('alert.told', {
+      alert: told.alert,
+      incident_id: told.incidentId,
+      ...(told.webhookId !== null && { webhook_id: told.webhookId }),
+      event_id: String(told.eventId),
+      webhooks: told.webhooks,
+      mails: told.mails,
+    })
+  }
+
+  async function send(mail: ReturnType<typeof openMail>, due: DueMail): Promise<void> {
+    const { alert, told, number } = due
+    const error = await mail.send({
+      to: due.recipient,
+      ...mailOf(alert, told, options.publicUrl),
+      messageId: `<walhook.${told.incidentId}.${due.id}@${domainOf(options.mail!.from)}>`,
+    })
+    const facts = { alert, incident_id: told.incidentId, mail_id: due.id, number }
+    if (error === null) {
+      await settleMail(outbox, due.id, { error })
+      return log.info('alert.mail_sent', facts)
+    }
+    const retryMs = mailScheduleMs[number - 1] ?? null
+    await settleMail(outbox, due.id, { error, retryMs })
+    log.error('alert.mail_failed', { ...facts, reason: error, next_in_ms: retryMs })
+  }
+}
+
+const domainOf = (from: string) => /@([^\s>@]+)>?\s*$/.exec(from)?.[1] ?? 'walhook'

@@ -1,0 +1,42 @@
+import { createTransport } from 'nodemailer'
+
+/** How mails leave. */
+export type MailSettings = { readonly smtpUrl: string; readonly from: string }
+
+export type Mail = {
+  readonly to: string
+  readonly subject: string
+  readonly text: string
+  /** The same for every try: whoever gets a mail twice can tell. */
+  readonly messageId: string
+}
+
+const connectMs = 10_000
+const silenceMs = 30_000
+
+/** Opens a way to the SMTP server, a connection for each mail: there are few. */
+export function openMail({ smtpUrl, from }: MailSettings) {
+  const transport = createTransport({
+    url: smtpUrl,
+    connectionTimeout: connectMs,
+    greetingTimeout: connectMs,
+    socketTimeout: silenceMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  })
+  return {
+    /** Null: the server has accepted it. Else why not, by codes: a text of the server may name an address. */
+    async send(mail: Mail): Promise<string | null> {
+      try {
+        await transport.sendMail({ from, ...mail })
+        return null
+      } catch (error) {
+        const { code, responseCode } = error as { code?: string; responseCode?: number }
+        return [code ?? 'the mail failed', responseCode && `answer ${responseCode}`]
+          .filter(Boolean)
+          .join(', ')
+      }
+    },
+    close: () => transport.close(),
+  }
+}

@@ -1,0 +1,81 @@
+import { type CaptureCode, mendOf } from '../capture/capture-code.ts'
+import { type AlertTrigger, shownType, storedAlert } from '../event/alert.ts'
+import { writeBody } from '../event/event.ts'
+import type { IncidentFacts, IncidentKind } from './incident.ts'
+
+/** Rises where a field of `result` changes its meaning or goes. */
+const payloadVersion = 1
+
+/** What is told of an incident. */
+export type Told = {
+  readonly incidentId: number
+  readonly kind: IncidentKind
+  /** The webhook that it is about; null: capture. */
+  readonly webhook: { readonly id: number; readonly name: string } | null
+  /** The slot, or the id of the webhook. */
+  readonly subject: string
+  readonly openedAt: Date
+  readonly count: number
+  readonly facts: IncidentFacts
+  readonly endedAt: Date | null
+}
+
+/** The body of an alert, as receivers get it: no URL, no secret, and nothing of an entity. */
+export function alertBody(trigger: AlertTrigger, told: Told, toldAt: Date): string {
+  const { entityType, actionType } = storedAlert(trigger)
+  const { webhook, facts, subject } = told
+  const isCounted = trigger === 'delivery.dead' || trigger === 'capture.lost'
+  const result = {
+    version: payloadVersion,
+    incident_id: told.incidentId,
+    since: told.openedAt.toISOString(),
+    told_at: toldAt.toISOString(),
+    ...(webhook && { webhook_id: webhook.id, webhook_name: webhook.name }),
+    ...(trigger === 'webhook.recovered' && { ended_at: (told.endedAt ?? toldAt).toISOString() }),
+    ...(facts.reason && { reason: facts.reason }),
+    ...(isCounted && { count: told.count }),
+    ...(webhook === null && { slot: subject }),
+    ...(facts.code && { code: facts.code, mend: mendOf(facts.code as CaptureCode) }),
+    ...(facts.lost && { lost: facts.lost }),
+  }
+  return writeBody({
+    entityIdJson: webhook ? String(webhook.id) : JSON.stringify(subject),
+    entityType: shownType(entityType),
+    actionType,
+    resultJson: JSON.stringify(result),
+  })
+}
+
+const exampleAt = new Date('2026-01-01T12:00:00Z')
+
+/** An alert as it looks. */
+export function alertExample(trigger: AlertTrigger, action?: 'test'): string {
+  const isOfCapture = trigger.startsWith('capture.')
+  const kind = trigger === 'webhook.recovered' ? 'webhook.failing' : trigger
+  const told: Told = {
+    incidentId: 1,
+    kind,
+    webhook: isOfCapture ? null : { id: 1, name: 'CRM' },
+    subject: isOfCapture ? 'walhook' : '1',
+    openedAt: exampleAt,
+    count: 1,
+    endedAt: new Date(exampleAt.getTime() + 300_000),
+    facts: exampleFacts[kind],
+  }
+  const body = alertBody(trigger, told, new Date(exampleAt.getTime() + 60_000))
+  return action === undefined
+    ? body
+    : body.replace(`"action_type":"${storedAlert(trigger).actionType}"`, `"action_type":"${action}"`)
+}
+
+const exampleFacts: Readonly<Record<IncidentKind, IncidentFacts>> = {
+  'webhook.failing': {},
+  'webhook.disabled': { reason: 'failed_too_long' },
+  'delivery.dead': {},
+  'capture.lost': {
+    code: 'capture.changes_lost',
+    lost: [{ reason: 'slot missing', entity_type: null, table_name: null }],
+  },
+  'capture.blocked': { code: 'capture.source_problem' },
+  'capture.lagging': {},
+}

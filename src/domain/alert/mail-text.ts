@@ -1,0 +1,69 @@
+import { type CaptureCode, mendOf } from '../capture/capture-code.ts'
+import type { AlertTrigger } from '../event/alert.ts'
+import type { Told } from './alert-body.ts'
+
+/** Waits after the first, second, … failed try of a mail, in ms. After the last it is given up: a day has passed. */
+export const mailScheduleMs: readonly number[] = [1, 5, 15, 60, 180, 360, 720].map(
+  minutes => minutes * 60_000,
+)
+
+/** The mail about an alert. It names the webhook and what a person can do; no URL of a receiver, no secret, nothing of an entity. */
+export function mailOf(
+  alert: AlertTrigger,
+  told: Told,
+  publicUrl: string | null,
+): { readonly subject: string; readonly text: string } {
+  const { what, mend } = sentences(alert, told)
+  const path = told.webhook === null ? '/health' : `/couplings/${told.webhook.id}/log`
+  const lines = [
+    `${what}.`,
+    '',
+    `Since: ${told.openedAt.toISOString()}`,
+    ...(alert === 'webhook.recovered' && told.endedAt ? [`Until: ${told.endedAt.toISOString()}`] : []),
+    ...(told.facts.lost ?? []).map(
+      ({ reason, table_name }) => `Lost: ${table_name ?? 'changes of all tables'} (${reason})`,
+    ),
+    ...(mend === null ? [] : ['', `What to do: ${mend}`]),
+    ...(publicUrl === null ? [] : ['', `${publicUrl}${path}`]),
+    '',
+    `Alert ${alert}, incident ${told.incidentId}. walhook sends one mail for it.`,
+  ]
+  return { subject: `[walhook] ${what}`, text: `${lines.join('\n')}\n` }
+}
+
+function sentences(alert: AlertTrigger, told: Told): { what: string; mend: string | null } {
+  const name = told.webhook === null ? '' : `Webhook ${told.webhook.id} (${told.webhook.name})`
+  const mendOfCapture = told.facts.code ? mendOf(told.facts.code as CaptureCode) : null
+  switch (alert) {
+    case 'webhook.failing':
+      return { what: `${name} is failing`, mend: 'look at its log, and mend the receiver' }
+    case 'webhook.recovered':
+      return { what: `${name} has recovered`, mend: null }
+    case 'webhook.disabled': {
+      const why =
+        told.facts.reason === 'gone'
+          ? 'its receiver answered 410 Gone'
+          : 'nothing was accepted for more than five days'
+      return {
+        what: `${name} was disabled: ${why}`,
+        mend: 'mend the receiver, then activate the webhook again',
+      }
+    }
+    case 'delivery.dead':
+      return {
+        what: `${name} has ${told.count} dead ${told.count === 1 ? 'delivery' : 'deliveries'}`,
+        mend: 'mend the receiver, then send them again: Resend failed, on the page of its log',
+      }
+    case 'capture.lost':
+      return { what: `Changes are lost (slot ${told.subject})`, mend: mendOfCapture }
+    case 'capture.blocked':
+      return { what: `Capture does not go on (slot ${told.subject})`, mend: mendOfCapture }
+    case 'capture.lagging':
+      return {
+        what: `Capture is behind (slot ${told.subject})`,
+        mend: 'nothing, if it catches up; else look at Health: the source writes more than can be stored, or a database is slow',
+      }
+    default:
+      return alert satisfies never
+  }
+}

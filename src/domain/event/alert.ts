@@ -1,0 +1,49 @@
+/** What walhook tells of itself, as triggers of a webhook, in the order in which they are shown. */
+export const alertTriggers = [
+  'webhook.failing',
+  'webhook.recovered',
+  'webhook.disabled',
+  'delivery.dead',
+  'capture.lost',
+  'capture.blocked',
+  'capture.lagging',
+] as const
+export type AlertTrigger = (typeof alertTriggers)[number]
+
+export const alertActions = [
+  'failing',
+  'recovered',
+  'disabled',
+  'dead',
+  'lost',
+  'blocked',
+  'lagging',
+] as const satisfies readonly ActionOf<AlertTrigger>[]
+export type AlertAction = (typeof alertActions)[number]
+type ActionOf<T extends string> = T extends `${string}.${infer Action}` ? Action : never
+
+export function isAlertTrigger(trigger: string): trigger is AlertTrigger {
+  return (alertTriggers as readonly string[]).includes(trigger)
+}
+
+/** Whether a webhook with these triggers gets alerts. */
+export function hasAlerts(triggers: readonly string[]): boolean {
+  return triggers.some(isAlertTrigger)
+}
+
+/** Entity types of a mapping are letters, digits and _: an alert about a webhook is about no entity `webhook` of the application. */
+const prefix = 'walhook:'
+
+/** The entity type and the action of an alert, as they are stored. */
+export function storedAlert(trigger: AlertTrigger): { entityType: string; actionType: AlertAction } {
+  const [type, action] = trigger.split('.') as [string, AlertAction]
+  return { entityType: `${prefix}${type}`, actionType: action }
+}
+
+/** Whether an event of this stored entity type is an alert. */
+export const isAlertType = (entityType: string): boolean => entityType.startsWith(prefix)
+
+/** An entity type as receivers, the API and pages have it. */
+export function shownType(entityType: string): string {
+  return isAlertType(entityType) ? entityType.slice(prefix.length) : entityType
+}

@@ -1,0 +1,42 @@
+import type pg from 'pg'
+import { firstIdAt, type TimeId, timeOf } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+
+const dayMs = 86_400_000
+
+/** In the upper half of the counter of a millisecond, where events of a transaction come last. */
+const halfMs = 1n << 19n
+
+/**
+ * The millisecond in which the ids of alerts are: just before the newest event, whose append has committed. Capture gives no id
+ * that is not above it, so nothing below it can become visible any more. Where nothing was ever appended, it is a day ago.
+ */
+async function newestMs(db: pg.Pool | pg.ClientBase): Promise<number> {
+  const { rows } = await db.query(
+    `select coalesce(max(last_event_id), 0) as id, (extract(epoch from now()) * 1000)::float8 as now_ms from walhook.positions`,
+  )
+  const { id, now_ms: nowMs } = rows[0]
+  return id > 0n ? timeOf(id) - 1 : Math.floor(nowMs) - dayMs
+}
+
+/** The time of the next alert's id: its day must be there. */
+export async function timeOfNewAlert({ pool }: Pick<Outbox, 'pool'>): Promise<number> {
+  return await newestMs(pool)
+}
+
+/** Any number that nothing else in the database locks: the letters of "walhook", and two. */
+const advisoryLock = 0x77616c6a
+
+/**
+ * A new id for an alert, above those of alerts before it, and not above the newest event. Until the transaction ends, nobody else
+ * gets one.
+ */
+export async function newAlertId(client: pg.ClientBase): Promise<TimeId> {
+  await client.query('select pg_advisory_xact_lock($1)', [advisoryLock])
+  const from = firstIdAt(await newestMs(client)) + halfMs
+  const { rows } = await client.query(
+    `select coalesce(max(id), $1::bigint - 1) + 1 as id from walhook.events where id >= $1::bigint and id < $2::bigint`,
+    [from, from + halfMs],
+  )
+  return rows[0].id
+}

@@ -1,0 +1,143 @@
+import type pg from 'pg'
+import { alertBody, type Told } from '../../domain/alert/alert-body.ts'
+import { incidentPaces } from '../../domain/alert/incident.ts'
+import { type AlertTrigger, storedAlert } from '../../domain/event/alert.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { type Outbox, transaction } from '../database/database.ts'
+import { lockAllHolders } from '../database/fence.ts'
+import { addMails } from '../records/alert-mails.ts'
+import { type Incident, incidentColumns, toIncident } from '../records/incidents.ts'
+import { newAlertId } from './alert-ids.ts'
+import { makeDue, tellByHand } from './by-hand.ts'
+
+/** An alert that was told, for the log. */
+export type ToldAlert = {
+  readonly alert: AlertTrigger
+  readonly incidentId: number
+  readonly webhookId: number | null
+  readonly eventId: TimeId
+  /** How many webhooks get it, and how many addresses. */
+  readonly webhooks: number
+  readonly mails: number
+}
+
+type Untold = { readonly incident: Incident; readonly alert: AlertTrigger }
+
+/** What an incident still has to tell: that it began, and then that it ended. Its time to gather must be over. */
+const untold = `
+(i.told_at is null and i.opened_at <= now() - (case i.kind
+  ${Object.entries(incidentPaces)
+    .map(([kind, { gatherMs }]) => `when '${kind}' then interval '${gatherMs} ms'`)
+    .join(' ')} end)
+or (i.told_at is not null and i.tells_end and i.end_told_at is null))`
+
+/** The ids of incidents that have something to tell. */
+export async function untoldIncidents({ pool }: Pick<Outbox, 'pool'>): Promise<number[]> {
+  const { rows } = await pool.query({
+    name: 'untold_incidents',
+    text: `select id from walhook.incidents i
+           where (told_at is null or (tells_end and end_told_at is null)) and ${untold} order by id limit 100`,
+  })
+  return rows.map(({ id }) => id)
+}
+
+/**
+ * Tells what an incident has to tell: an event, a row of deliveries for each webhook that has the trigger, and the mails, in one
+ * commit with the note that it is told. So it is told once, whoever tries, and whenever a process is killed. Null: somebody else
+ * has told it.
+ */
+export async function tellIncident(
+  outbox: Outbox,
+  incidentId: number,
+  toCapture: readonly string[],
+): Promise<ToldAlert | null> {
+  return await transaction(outbox.pool, async client => {
+    await lockAllHolders(client)
+    const next = await lockUntold(client, incidentId)
+    if (!next) return null
+    const { incident, alert } = next
+    const webhook = await findName(client, incident.webhookId)
+    const { rows } = await client.query('select now() as now')
+    const told: Told = { ...incident, incidentId: incident.id, webhook }
+    const event = {
+      ...storedAlert(alert),
+      entityId: incident.subject,
+      body: alertBody(alert, told, rows[0].now),
+    }
+    const eventId = await insertAlert(client, event)
+    const webhookIds = await insertRows(client, alert, incident.webhookId, eventId)
+    const entities = [{ entityType: event.entityType, entityId: event.entityId }]
+    for (const webhookId of webhookIds) {
+      await makeDue(client, { webhookId, entities, changed: [eventId] })
+      await tellByHand(client, webhookId)
+    }
+    const mails = await addMails(client, incident, alert, toCapture)
+    await client.query(
+      `update walhook.incidents set told_at = coalesce(told_at, now()),
+              end_told_at = case when told_at is not null then now() end where id = $1`,
+      [incidentId],
+    )
+    return { alert, incidentId, webhookId: incident.webhookId, eventId, webhooks: webhookIds.length, mails }
+  })
+}
+
+async function lockUntold(client: pg.ClientBase, id: number): Promise<Untold | null> {
+  const { rows } = await client.query(
+    `select ${incidentColumns}, i.told_at is not null as is_told from walhook.incidents i where id = $1 and ${untold} for update`,
+    [id],
+  )
+  if (!rows[0]) return null
+  const { is_told, ...row } = rows[0]
+  const incident = toIncident(row)
+  return { incident, alert: is_told ? 'webhook.recovered' : incident.kind }
+}
+
+async function findName(client: pg.ClientBase, id: number | null): Promise<Told['webhook']> {
+  if (id === null) return null
+  const { rows } = await client.query('select id, name from walhook.webhooks where id = $1 for key share', [
+    id,
+  ])
+  return rows[0] ?? null
+}
+
+/**
+ * An event that no stream wants: it is for the webhook 0, which there is not. Its place is where everything is committed
+ * already (`newAlertId`), so the order in which events become visible stays as it is; capture does not hear of it.
+ */
+async function insertAlert(
+  client: pg.ClientBase,
+  event: { entityType: string; entityId: string; actionType: string; body: string },
+): Promise<TimeId> {
+  const id = await newAlertId(client)
+  await client.query(
+    `insert into walhook.events
+       (id, share, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body,
+        only_webhook_id, webhooks_version)
+     select $1, walhook.share_of($2, $3), 'FFFFFFFF/FFFFFFFF', 0, $2, $3, $4, now(), $5, 0, version
+     from walhook.webhooks_version`,
+    [id, event.entityType, event.entityId, event.actionType, event.body],
+  )
+  return id
+}
+
+/** For each webhook that has the trigger and is sent to, but not the one that it is about. */
+async function insertRows(
+  client: pg.ClientBase,
+  trigger: AlertTrigger,
+  aboutId: number | null,
+  eventId: TimeId,
+): Promise<number[]> {
+  const { rows } = await client.query(
+    `with w as (
+       select id from walhook.webhooks
+       where $1 = any (triggers) and is_active and disabled_at is null and id is distinct from $2
+       order by id for key share
+     )
+     insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)
+     select w.id, e.share, e.entity_type, e.entity_id, e.id, 'infinity'
+     from w cross join (select * from walhook.events where id = $3) e
+     returning webhook_id`,
+    [trigger, aboutId, eventId],
+  )
+  return rows.map(row => row.webhook_id)
+}

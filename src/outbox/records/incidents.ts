@@ -1,0 +1,157 @@
+import type pg from 'pg'
+import { type IncidentFacts, type IncidentKind, incidentPaces } from '../../domain/alert/incident.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { statement } from '../database/statement.ts'
+
+/** Something that happened to a webhook or to capture, and is told once. */
+export type Incident = {
+  readonly id: number
+  readonly kind: IncidentKind
+  /** The id of a webhook, or the name of a slot. */
+  readonly subject: string
+  readonly webhookId: number | null
+  readonly openedAt: Date
+  readonly lastAt: Date
+  /** How often it has happened. */
+  readonly count: number
+  readonly facts: IncidentFacts
+  /** Null: it goes on. */
+  readonly endedAt: Date | null
+}
+
+export type Happening = {
+  readonly kind: IncidentKind
+  /** The webhook, or the slot. */
+  readonly of: number | string
+  readonly count?: number
+  readonly facts?: IncidentFacts
+}
+
+/** Of what happens once at a time: an incident in which nothing has happened for long, or that is a day old, is over. */
+const endRested = statement(
+  'end_rested_incident',
+  { kind: 'text', subject: 'text', restMs: 'float8', mostMs: 'float8' },
+  p => `
+update walhook.incidents set ended_at = last_at
+where kind = ${p.kind} and subject = ${p.subject} and ended_at is null
+  and (last_at < now() - ${p.restMs} * interval '1 ms' or opened_at < now() - ${p.mostMs} * interval '1 ms')`,
+)
+
+/** The unique index on open incidents lets one in, whoever else finds the same at this moment. None of a webhook that is gone. */
+const openOrAdd = statement(
+  'open_incident',
+  {
+    kind: 'text',
+    subject: 'text',
+    webhookId: 'int',
+    count: 'int',
+    facts: 'text',
+    quietMs: 'float8',
+    isCounted: 'boolean',
+    mostLost: 'int',
+  },
+  p => `
+insert into walhook.incidents as i (kind, subject, webhook_id, count, facts)
+select ${p.kind}, ${p.subject}, ${p.webhookId}, ${p.count}, ${p.facts}::jsonb
+where (${p.webhookId} is null or exists (select from walhook.webhooks where id = ${p.webhookId})) and not exists (
+  select from walhook.incidents
+  where subject = ${p.subject} and kind = ${p.kind} and ended_at > now() - ${p.quietMs} * interval '1 ms'
+)
+on conflict (kind, subject) where ended_at is null do update
+set count = i.count + case when ${p.isCounted} then excluded.count else 0 end, last_at = now(),
+    facts = case when jsonb_array_length(coalesce(i.facts -> 'lost', '[]')) between 1 and ${p.mostLost} - 1
+                 then i.facts || jsonb_build_object('lost', (i.facts -> 'lost') || coalesce(excluded.facts -> 'lost', '[]'))
+                 else i.facts end
+returning id`,
+)
+
+/** So many gaps are named. */
+const mostLost = 20
+
+/**
+ * Notes that something happened, in the transaction that makes it so, where there is one: opens an incident, or adds to the
+ * open one. Nothing is noted in the quiet time after the one before.
+ */
+export async function noteIncident(db: pg.Pool | pg.ClientBase, happening: Happening): Promise<void> {
+  const { kind, of, count = 1, facts = {} } = happening
+  const { quietMs, restMs, mostMs } = incidentPaces[kind]
+  const subject = String(of)
+  if (restMs !== null && mostMs !== null) await endRested(db, { kind, subject, restMs, mostMs })
+  await openOrAdd(db, {
+    ...{ kind, subject, count, quietMs, mostLost, isCounted: restMs !== null },
+    webhookId: typeof of === 'number' ? of : null,
+    facts: JSON.stringify(facts),
+  })
+}
+
+const endOpen = statement(
+  'end_incidents',
+  { kinds: 'text[]', subject: 'text', tellsEnd: 'boolean' },
+  p => `
+update walhook.incidents set ended_at = now(), tells_end = ${p.tellsEnd}
+where subject = ${p.subject} and kind = any(${p.kinds}) and ended_at is null`,
+)
+
+/** Ends what is open of these kinds; `tellsEnd`: that is an alert too. */
+export async function endIncidents(
+  db: pg.Pool | pg.ClientBase,
+  of: number | string,
+  kinds: readonly IncidentKind[],
+  { tellsEnd = false } = {},
+): Promise<void> {
+  await endOpen(db, { kinds, subject: String(of), tellsEnd })
+}
+
+/** Whether any incident of these kinds is open of a subject. */
+export async function hasOpenIncident(
+  { pool }: Pick<Outbox, 'pool'>,
+  subject: string,
+  kinds: readonly IncidentKind[],
+): Promise<boolean> {
+  const { rows } = await pool.query({
+    name: 'has_open_incident',
+    text: `select exists (select from walhook.incidents where subject = $1 and kind = any($2) and ended_at is null) as yes`,
+    values: [subject, kinds],
+  })
+  return rows[0].yes
+}
+
+/** Gaps that have been closed by a resync are no incident any more. */
+export async function endLostWithoutGaps({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
+  await pool.query(`
+    update walhook.incidents i set ended_at = now()
+    where kind = 'capture.lost' and ended_at is null and told_at is not null
+      and not exists (select from walhook.gaps where slot_name = i.subject and resynced_at is null)`)
+}
+
+export const incidentColumns =
+  'i.id, i.kind, i.subject, i.webhook_id, i.opened_at, i.last_at, i.count::float8, i.facts, i.ended_at'
+
+export const toIncident = (row: pg.QueryResultRow): Incident => ({
+  ...fields<Incident>(row),
+  count: Number(row.count),
+})
+
+/** Incidents, the newest first, at most `limit`, those before the id `before`, if one is given; `isOpen`: only those that go on. */
+export async function listIncidents(
+  { pool }: Pick<Outbox, 'pool'>,
+  page: { limit: number; before: number | null; isOpen: boolean },
+): Promise<Incident[]> {
+  const { rows } = await pool.query(
+    `select ${incidentColumns} from walhook.incidents i
+     where ($2::int is null or id < $2) and (not $3 or ended_at is null) order by id desc limit $1`,
+    [page.limit, page.before, page.isOpen],
+  )
+  return rows.map(toIncident)
+}
+
+const prunedAfterDays = 90
+
+/** Deletes what has long ended. */
+export async function pruneIncidents({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
+  await pool.query(
+    `delete from walhook.incidents where ended_at < now() - $1 * interval '1 day' and told_at is not null`,
+    [prunedAfterDays],
+  )
+}

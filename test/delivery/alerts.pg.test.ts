@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import { createAlerts } from '../../src/delivery/alerts/alerts.ts'
+import { readMailTrouble } from '../../src/outbox/records/alert-mails.ts'
+import { noteIncident } from '../../src/outbox/records/incidents.ts'
+import type { Log } from '../../src/runtime/log.ts'
+import { openTestOutbox, slotName, type TestOutbox } from '../support/open-outbox.ts'
+import { startSmtpServer } from '../support/smtp-server.ts'
+import { until } from '../support/wait.ts'
+
+/** The service, for the length of a test, with what it logs. */
+function run(at: TestOutbox, smtpUrl: string | null) {
+  const lines: string[] = []
+  const write = (name: string, facts?: object) => void lines.push(`${name} ${JSON.stringify(facts)}`)
+  const log = { info: write, warn: write, error: write, debug: write } as unknown as Log
+  const ending = new AbortController()
+  const running = createAlerts({
+    outbox: at.outbox,
+    mail: smtpUrl === null ? null : { smtpUrl, from: 'walhook <walhook@example.com>' },
+    toCapture: ['ops@example.com', 'chef@example.com'],
+    publicUrl: 'https://walhook.example.com',
+    log,
+  }).run(ending.signal)
+  return {
+    lines,
+    async [Symbol.asyncDispose]() {
+      ending.abort()
+      await running
+    },
+  }
+}
+
+const blocked = { kind: 'capture.blocked', of: slotName, facts: { code: 'capture.source_problem' } } as const
+
+test('a mail goes to each address once, says what to do, and names no secret', async () => {
+  await using at = await openTestOutbox()
+  await using smtp = await startSmtpServer()
+  await using one = run(at, smtp.url)
+  await using two = run(at, smtp.url)
+  await noteIncident(at.outbox.pool, blocked)
+  await until(async () => (await at.count('alert_mails', 'sent_at is not null')) === 2, {
+    what: 'both mails',
+  })
+  expect(smtp.mails.flatMap(({ to }) => to).sort()).toEqual(['chef@example.com', 'ops@example.com'])
+  expect(new Set(smtp.mails.map(({ messageId }) => messageId)).size).toBe(2)
+  const [{ raw, from }] = smtp.mails as [(typeof smtp.mails)[number]]
+  expect(from).toBe('walhook@example.com')
+  expect(raw).toMatch(/^Subject: \[walhook\] Capture does not go on/m)
+  expect(raw.replaceAll('=\n', '')).toContain('https://walhook.example.com/health')
+  expect([...one.lines, ...two.lines].join('\n')).not.toMatch(/secret-of-smtp|example\.com/)
+})
+
+test('a mail that is refused is tried again, and said without its address; afterwards nothing is said any more', async () => {
+  await using at = await openTestOutbox()
+  let isRefusing = true
+  await using smtp = await startSmtpServer(() =>
+    isRefusing ? { code: 451, text: 'greylisted: ops@example.com' } : null,
+  )
+  await using service = run(at, smtp.url)
+  await noteIncident(at.outbox.pool, blocked)
+  const trouble = () => readMailTrouble(at.outbox)
+  await until(async () => (await trouble()).failed === 2, { what: 'two failures' })
+  expect(await trouble()).toEqual({ failed: 2, givenUp: 0, waiting: 0, lastError: 'EMESSAGE, answer 451' })
+  expect(service.lines.join('\n')).not.toContain('example.com')
+  expect(service.lines.filter(line => line.startsWith('alert.mail_failed'))).toHaveLength(2)
+  isRefusing = false
+  await at.outbox.pool.query('update walhook.alert_mails set due_at = now()')
+  await until(() => smtp.mails.length === 2, { what: 'both mails' })
+  await until(async () => (await trouble()).failed === 0, { what: 'no failure' })
+})
+
+test('after a day of tries a mail is given up, and that is said', async () => {
+  await using at = await openTestOutbox()
+  await using smtp = await startSmtpServer(() => ({ code: 554, text: 'no' }))
+  await using service = run(at, smtp.url)
+  await noteIncident(at.outbox.pool, blocked)
+  await until(
+    async () => {
+      await at.outbox.pool.query(
+        'update walhook.alert_mails set due_at = now() where error is not null and due_at > now()',
+      )
+      return (await readMailTrouble(at.outbox)).givenUp === 2
+    },
+    { what: 'both to be given up', timeoutMs: 60_000 },
+  )
+  expect(service.lines.filter(line => line.startsWith('alert.mail_failed')).length).toBe(16)
+}, 90_000)
+
+test('without an SMTP server mails wait, and webhooks are told', async () => {
+  await using at = await openTestOutbox()
+  await at.webhook(['capture.blocked'])
+  await using service = run(at, null)
+  await noteIncident(at.outbox.pool, blocked)
+  await until(() => service.lines.some(line => line.startsWith('alert.told')), { what: 'the alert' })
+  expect(await at.count('alert_mails', 'due_at <= now()')).toBe(2)
+  expect(await at.count('deliveries')).toBe(1)
+})

@@ -1,0 +1,243 @@
+import { expect, test } from 'vitest'
+import type { AlertTrigger } from '../../src/domain/event/alert.ts'
+import { timeOf } from '../../src/domain/value/time-id.ts'
+import { pickDue } from '../../src/outbox/aside/pick-due.ts'
+import type { Delivery } from '../../src/outbox/aside/shipment.ts'
+import { tellIncident, untoldIncidents } from '../../src/outbox/by-hand/tell-incident.ts'
+import { readLog } from '../../src/outbox/log/log.ts'
+import { readPosition } from '../../src/outbox/log/position.ts'
+import { takeMails } from '../../src/outbox/records/alert-mails.ts'
+import { type Happening, listIncidents, noteIncident } from '../../src/outbox/records/incidents.ts'
+import { openGap } from '../../src/outbox/source/gaps.ts'
+import { openTestOutbox, slotName, type TestOutbox } from '../support/open-outbox.ts'
+import { everyUser } from '../support/outbox-traffic.ts'
+import { allShares, claim, holderOf, settle, settlementOf } from '../support/sending.ts'
+
+const retry = { next: { state: 'retry', waitMs: 0, costsAttempt: true } } as const
+const dead = { next: { state: 'dead' } } as const
+
+/** As if it had failed, or rested, for so long already. */
+const age = (at: TestOutbox, minutes: number) =>
+  at.outbox.pool.query(
+    `with w as (update walhook.webhooks set failing_since = failing_since - $1 * interval '1 minute', failed_at = failed_at - $1 * interval '1 minute')
+     update walhook.incidents set opened_at = opened_at - $1 * interval '1 minute', last_at = last_at - $1 * interval '1 minute',
+       ended_at = ended_at - $1 * interval '1 minute'`,
+    [minutes],
+  )
+
+async function fail(at: TestOutbox, webhookId: number, how: Parameters<typeof settlementOf>[1] = retry) {
+  const [delivery] = await claim(at, webhookId, 1)
+  return await settle(at, settlementOf(delivery!, how))
+}
+
+/** Whatever there is to tell, without waiting for what gathers. */
+async function tellAll(at: TestOutbox, toCapture: readonly string[] = []) {
+  await at.outbox.pool.query(
+    `update walhook.incidents set opened_at = opened_at - interval '1 minute' where told_at is null`,
+  )
+  const told = []
+  for (let ids = await untoldIncidents(at.outbox); ids.length > 0; ids = await untoldIncidents(at.outbox))
+    for (const id of ids) told.push(await tellIncident(at.outbox, id, toCapture))
+  return told.map(one => one?.alert)
+}
+
+/** What a webhook is sent as rows. */
+async function rowsOf(at: TestOutbox, webhookId: number): Promise<readonly Delivery[]> {
+  const holderId = await holderOf(at)
+  return (await pickDue(at.outbox, { holderId, webhookId, shares: allShares, limit: 100 })).deliveries
+}
+
+const kinds = async (at: TestOutbox) =>
+  (await listIncidents(at.outbox, { limit: 100, before: null, isOpen: false })).map(
+    ({ kind, count, endedAt }) => `${kind} ${count}${endedAt ? ' ended' : ''}`,
+  )
+
+test('a webhook that fails for a minute is told once, and once that it has recovered', async () => {
+  await using at = await openTestOutbox()
+  const failing = await at.webhook(everyUser)
+  const watcher = await at.webhook(['webhook.failing', 'webhook.recovered'])
+  await at.append('user 1 new', 'user 2 new', 'user 3 new', 'user 4 new')
+
+  await fail(at, failing)
+  expect(await kinds(at)).toEqual([])
+  for (let minute = 0; minute < 3; minute++) {
+    await age(at, 2)
+    await fail(at, failing)
+  }
+  expect(await tellAll(at)).toEqual(['webhook.failing'])
+  await fail(at, failing, {})
+  expect(await tellAll(at)).toEqual(['webhook.recovered'])
+
+  const [first] = await rowsOf(at, watcher)
+  expect(first).toMatchObject({
+    entityType: 'walhook:webhook',
+    entityId: String(failing),
+    actionType: 'failing',
+    attempts: 0,
+  })
+  expect(JSON.parse(first!.body)).toMatchObject({
+    entity_id: failing,
+    entity_type: 'webhook',
+    action_type: 'failing',
+    result: { version: 1, webhook_id: failing, webhook_name: 'CRM' },
+  })
+  expect(first!.body).not.toContain('crm.example.com')
+  // In their order: the second waits for the first.
+  await settle(at, settlementOf(first!))
+  expect((await rowsOf(at, watcher)).map(({ actionType }) => actionType)).toEqual(['recovered'])
+})
+
+test('what comes and goes is told once in a quarter of an hour, and then if it still fails', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append(...Array.from({ length: 9 }, (_, i) => `user ${i} new`))
+  const failFor = async (minutes: number) => {
+    await fail(at, webhook)
+    await age(at, minutes)
+    await fail(at, webhook)
+  }
+  await failFor(2)
+  await fail(at, webhook, {})
+  expect(await tellAll(at)).toEqual(['webhook.failing', 'webhook.recovered'])
+  await failFor(2)
+  await fail(at, webhook, {})
+  expect(await tellAll(at)).toEqual([])
+  await failFor(16)
+  expect(await tellAll(at)).toEqual(['webhook.failing'])
+})
+
+test('deliveries that die together are one alert with their number, and more within the hour are none', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  const watcher = await at.webhook(['delivery.dead'])
+  await at.append(...Array.from({ length: 7 }, (_, i) => `user ${i} new`))
+  const deliveries = await claim(at, webhook, 5)
+  await settle(at, ...deliveries.slice(0, 2).map(each => settlementOf(each, { ...dead, isFailing: false })))
+  // It is told after some seconds, with what comes until then.
+  expect(await untoldIncidents(at.outbox)).toEqual([])
+  await settle(at, ...deliveries.slice(2).map(each => settlementOf(each, { ...dead, isFailing: false })))
+  expect(await tellAll(at)).toEqual(['delivery.dead'])
+  const [alert] = await rowsOf(at, watcher)
+  expect(JSON.parse(alert!.body)).toMatchObject({
+    entity_type: 'delivery',
+    entity_id: webhook,
+    action_type: 'dead',
+    result: { count: 5 },
+  })
+
+  await fail(at, webhook, { ...dead, isFailing: false })
+  expect(await tellAll(at)).toEqual([])
+  expect(await kinds(at)).toEqual(['delivery.dead 6'])
+  await age(at, 120)
+  await fail(at, webhook, { ...dead, isFailing: false })
+  expect(await tellAll(at)).toEqual(['delivery.dead'])
+})
+
+test('no alert is about the delivery of an alert, also not over two webhooks that watch each other', async () => {
+  await using at = await openTestOutbox()
+  const all: AlertTrigger[] = ['webhook.failing', 'webhook.recovered', 'webhook.disabled', 'delivery.dead']
+  const [one, two] = [await at.webhook([...everyUser, ...all]), await at.webhook(all)]
+  await at.append('user 1 new', 'user 2 new')
+  await fail(at, one)
+  await age(at, 2)
+  await fail(at, one)
+  expect(await tellAll(at)).toEqual(['webhook.failing'])
+  // Not to the one that it is about.
+  expect((await rowsOf(at, one)).filter(({ entityType }) => entityType !== 'user')).toEqual([])
+  // For long, until it is dead, and so that it disables the webhook.
+  for (const how of [retry, retry, retry, { ...dead, disable: 'The receiver answered 410 Gone.' }]) {
+    const [alert] = await rowsOf(at, two)
+    await settle(at, settlementOf(alert!, how))
+    await age(at, 10)
+  }
+  expect(await kinds(at)).toEqual(['webhook.failing 1'])
+  expect(await tellAll(at)).toEqual([])
+})
+
+test('walhook disables a webhook: told once; activating it again ends what was told of it', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  const watcher = await at.webhook(['webhook.disabled'])
+  await at.append('user 1 new')
+  await fail(at, webhook, { ...dead, disable: 'The receiver answered 410 Gone.' })
+  expect((await tellAll(at)).sort()).toEqual(['delivery.dead', 'webhook.disabled'])
+  const [alert] = await rowsOf(at, watcher)
+  expect(JSON.parse(alert!.body)).toMatchObject({ action_type: 'disabled', result: { reason: 'gone' } })
+})
+
+test('several processes tell one incident once, with its mails', async () => {
+  await using at = await openTestOutbox()
+  const watcher = await at.webhook(['capture.lost', 'capture.blocked'])
+  const happening: Happening = {
+    kind: 'capture.blocked',
+    of: slotName,
+    facts: { code: 'capture.source_problem' },
+  }
+  await Promise.all(Array.from({ length: 8 }, () => noteIncident(at.outbox.pool, happening)))
+  const [id] = await untoldIncidents(at.outbox)
+  const told = await Promise.all(
+    Array.from({ length: 4 }, () => tellIncident(at.outbox, id!, ['ops@example.com'])),
+  )
+  expect(told.filter(one => one !== null)).toMatchObject([
+    { alert: 'capture.blocked', webhooks: 1, mails: 1 },
+  ])
+  expect(await rowsOf(at, watcher)).toHaveLength(1)
+  expect(await takeMails(at.outbox, 10)).toMatchObject([
+    { recipient: 'ops@example.com', alert: 'capture.blocked', number: 1 },
+  ])
+  expect(await takeMails(at.outbox, 10)).toEqual([])
+})
+
+test('a gap is noted in its own commit, and names what is lost', async () => {
+  await using at = await openTestOutbox()
+  const watcher = await at.webhook(['capture.lost'])
+  const gap = {
+    slotName,
+    reason: 'slot missing',
+    detail: 'the replication slot test was dropped',
+    fromLsn: 1n,
+  }
+  await Promise.all([openGap(at.outbox, gap), openGap(at.outbox, gap)])
+  expect(await tellAll(at)).toEqual(['capture.lost'])
+  const [alert] = await rowsOf(at, watcher)
+  expect(JSON.parse(alert!.body)).toMatchObject({
+    entity_id: slotName,
+    entity_type: 'capture',
+    action_type: 'lost',
+    result: {
+      count: 1,
+      slot: slotName,
+      code: 'capture.changes_lost',
+      lost: [{ reason: 'slot missing', entity_type: null, table_name: null }],
+    },
+  })
+})
+
+test('an alert is where everything is committed: no stream wants it, and none reads past what capture has still to commit', async () => {
+  await using at = await openTestOutbox()
+  await at.webhook([...everyUser, 'capture.blocked'])
+  const before = await at.append('user 1 new', 'user 2 new')
+  // Capture has given ids to what it has not committed yet.
+  const underWay = at.nextAppend('user 3 new')
+  for (const kind of ['capture.blocked', 'capture.lagging'] as const)
+    await noteIncident(at.outbox.pool, { kind, of: slotName })
+  await tellAll(at)
+  const position = (await readPosition(at.outbox, slotName))!
+  const page = await readLog(at.outbox, { after: 0n, limit: 100, maxBytes: 1_000_000 })
+  const alerts = page.events.filter(({ entityType }) => entityType.startsWith('walhook:'))
+  expect(alerts.map(({ onlyWebhookId }) => onlyWebhookId)).toEqual([0, 0])
+  expect(alerts[0]!.id < alerts[1]!.id).toBe(true)
+  expect(page.readUpTo).toBe(before[1])
+  expect(position.lastEventId).toBe(before[1])
+  expect(underWay.events[0]!.id > page.readUpTo).toBe(true)
+})
+
+test('before anything was ever appended, an alert is a day ago', async () => {
+  await using at = await openTestOutbox()
+  await at.outbox.pool.query('delete from walhook.positions')
+  const watcher = await at.webhook(['capture.blocked'])
+  await noteIncident(at.outbox.pool, { kind: 'capture.blocked', of: slotName })
+  await tellAll(at)
+  const [alert] = await rowsOf(at, watcher)
+  expect(timeOf(alert!.eventId)).toBeLessThan(Date.now() - 86_000_000)
+})
