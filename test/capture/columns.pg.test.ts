@@ -1,9 +1,11 @@
 import { beforeEach, expect, test } from 'vitest'
 import { sampleLines } from '../../src/capture/check/sample-columns.ts'
 import { readCatalogue } from '../../src/capture/source/catalogue.ts'
+import { withKnownColumns } from '../../src/capture/source/columns.ts'
 import { openSource } from '../../src/capture/source/source.ts'
 import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
+import { openOutbox } from '../../src/outbox/database/database.ts'
 import type { Log } from '../../src/runtime/log.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -129,6 +131,45 @@ test('in a file of version 2 a later column is sent only where the mapping says 
     expect(await capture.events()).toContain(`user ${id} new {"id":${id},"name":"Ada"}`)
     expect(await capture.events()).toContain(`company ${id} new {"id":${id},"city":"Utrecht"}`)
   }
+})
+
+test('of a table that comes when capture has begun, new_columns: ignore sends what the mapping names, also after another start', async () => {
+  const orders = mapping({
+    version: 2,
+    entities: {
+      user: { table: 'users' },
+      order: { table: 'orders', key: 'number', fields: { rename: { total: 'sum' } } },
+      bill: { table: 'bills', fields: { include: 'all' } },
+    },
+  })
+  const slotName = database.name.slice(0, 63)
+  {
+    await using _first = await startCapture(database)
+  }
+  await using source = openSource({ url: database.url, onError() {} })
+  await using outbox = openOutbox({ url: database.url, maxConnections: 1, onError() {} })
+  // As a process does that starts before the tables are there.
+  await withKnownColumns(source, outbox, { slotName, mapping: orders })
+  await query(`create table bills (id integer primary key, total integer);
+    create table orders (number integer primary key, total integer, note text);
+    alter publication walhook add table orders, bills`)
+  const { log, of } = keptLog()
+  for (const total of [1, 2]) {
+    await using capture = await startCapture(database, orders, database.url, log)
+    await query(`insert into orders values (${total}, ${total}, 'secret')`)
+    await query(`insert into bills values (${total}, ${total})`)
+    await capture.caughtUp()
+    expect((await capture.events()).slice(-2)).toEqual([
+      `order ${total} new {"number":${total},"sum":${total}}`,
+      `bill ${total} new {"id":${total},"total":${total}}`,
+    ])
+  }
+  expect(of('capture.columns_withheld')).toContainEqual(
+    expect.objectContaining({
+      entity_type: 'order',
+      columns: { note: 'it came later, and the mapping ignores new columns' },
+    }),
+  )
 })
 
 test('a look at the values warns of secrets by their form, and never tells one', async () => {

@@ -6,6 +6,7 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
+import { conditionsWithoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
 import { createPublication } from '../source/publication-verdict.ts'
 
@@ -25,7 +26,8 @@ export function setupSql(facts: SourceFacts, catalogue: Catalogue, options: Opti
   const required = [
     ...serverStatements(facts, options),
     ...tables.flatMap(table => grants(table, facts)),
-    ...tables.flatMap(table => identity(table, needsWholeRows(table, options.mapping), facts)),
+    ...publicationSettings(facts, tables, options),
+    ...tables.flatMap(table => identity(table, needsWholeRows(table, catalogue, options.mapping), facts)),
     ...publication(facts, tables, options),
   ]
   const optional = tables.flatMap(table => previousValues(table, required, facts))
@@ -87,14 +89,20 @@ function grants(table: Table, { role }: SourceFacts): string[] {
   ]
 }
 
-/** Whether a DELETE must say more than the primary key: whose row of a list it was, or which entity. */
-function needsWholeRows(table: Table, mapping: readonly EntityMapping[]): boolean {
+/**
+ * Whether the WAL must say more of a row before its change than the primary key: which entity it was or whose row of a list, or
+ * whether it was sent, as `check` warns.
+ */
+function needsWholeRows(table: Table, catalogue: Catalogue, mapping: readonly EntityMapping[]): boolean {
   const isThis = (name: TableName) => tableKey(name) === tableKey(table.name)
   const named = mapping.flatMap(entity => [
     ...(isThis(entity.table) ? [entity.key] : []),
     ...entity.related.filter(list => isThis(list.table)).map(({ owner }) => owner),
   ])
-  return named.some(column => !table.identityColumns.includes(column))
+  return (
+    named.some(column => !table.identityColumns.includes(column)) ||
+    mapping.some(entity => isThis(entity.table) && conditionsWithoutBefore(catalogue, entity) !== null)
+  )
 }
 
 function identity(table: Table, needsWhole: boolean, facts: SourceFacts): string[] {
@@ -111,8 +119,25 @@ function wholeRows(table: Table, name: TableName, facts: SourceFacts): string {
   const statement = `alter table ${tableKey(name)} replica identity full;`
   if (table.generated !== 'virtual' || !refusesUnpublished(facts)) return statement
   return comment(
-    `${tableKey(name)} has virtual generated columns, with which replica identity full would make the application's UPDATE fail: give it a primary key that holds what the mapping names as key and owner`,
+    `${tableKey(name)} has virtual generated columns, with which replica identity full would make the application's UPDATE fail: give it a primary key that holds what the mapping names as key and owner, and in its conditions`,
   )
+}
+
+/** Before the identities: with an identity that has generated columns, an UPDATE fails unless these are published. */
+function publicationSettings(
+  facts: SourceFacts,
+  tables: readonly Table[],
+  { publicationName }: Options,
+): string[] {
+  const found = facts.publication
+  if (!found || found.isForAllTables) return []
+  const isPartitioned = tables.some(({ kind }) => kind === 'p')
+  const settings = [
+    ...(found.publishesAll ? [] : ["publish = 'insert, update, delete, truncate'"]),
+    ...(!found.viaRoot && isPartitioned ? ['publish_via_partition_root = true'] : []),
+    ...(found.publishesGenerated || !refusesUnpublished(facts) ? [] : ['publish_generated_columns = stored']),
+  ]
+  return settings.length === 0 ? [] : [`alter publication ${publicationName} set (${settings.join(', ')});`]
 }
 
 function publication(
@@ -139,17 +164,10 @@ function publication(
     return [`drop publication ${publicationName};`, createPublication(publicationName, mapping, facts)]
   const published = new Set(found.tables.map(tableKey))
   const lacking = [...there].filter(key => !published.has(key))
-  const isPartitioned = tables.some(({ kind }) => kind === 'p')
-  const settings = [
-    ...(found.publishesAll ? [] : ["publish = 'insert, update, delete, truncate'"]),
-    ...(!found.viaRoot && isPartitioned ? ['publish_via_partition_root = true'] : []),
-    ...(found.publishesGenerated || !refusesUnpublished(facts) ? [] : ['publish_generated_columns = stored']),
-  ]
   const mustReplace =
     found.schemas.length > 0 ||
     found.tables.some(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList)
   return [
-    ...(settings.length === 0 ? [] : [`alter publication ${publicationName} set (${settings.join(', ')});`]),
     ...(mustReplace
       ? [`alter publication ${publicationName} set table ${[...there].join(', ')};`]
       : lacking.length === 0

@@ -1,5 +1,6 @@
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
+import { readPosition } from '../../outbox/log/position.ts'
 import { addKnownColumns, knowsColumns, readKnownColumns } from '../../outbox/source/known-columns.ts'
 import type { Log } from '../../runtime/log.ts'
 import { type Catalogue, chosenFields, readCatalogue } from './catalogue.ts'
@@ -8,26 +9,29 @@ import type { Source } from './source.ts'
 
 /**
  * Gives each entity that ignores new columns those that it began with: of a table that is looked at for the first time,
- * all that it has. What comes later is not sent, however often walhook is started again.
+ * all that it has. What comes later is not sent, however often walhook is started again. Of a table that comes when
+ * capture has begun already, every column comes later: it begins with its key, which `entity_id` tells anyway.
  */
 export async function withKnownColumns(
   source: Source,
-  outbox: Pick<Outbox, 'pool'>,
+  outbox: Outbox,
   { slotName, mapping }: { slotName: string; mapping: readonly EntityMapping[] },
 ): Promise<readonly EntityMapping[]> {
   const ignoring = mapping.filter(entity => entity.ignoresNewColumns)
   if (ignoring.length === 0) return mapping
   const { tables } = await readCatalogue(source, ignoring)
+  const hasBegun = (await readPosition(outbox, slotName)) !== null
   return await Promise.all(
     mapping.map(async entity => {
       const table = tableKey(entity.table)
-      const present = tables.get(table)?.columns.map(({ name }) => name)
-      if (!entity.ignoresNewColumns || !present) return entity
+      const present = tables.get(table)?.columns.map(({ name }) => name) 
+      if (!entity.ignoresNewColumns || (!present && !hasBegun)) return entity
       const of = { slotName, entityType: entity.entityType, table }
       let known = await readKnownColumns(outbox, of)
       if (!known) {
-        await addKnownColumns(outbox, of, present)
-        known = (await readKnownColumns(outbox, of)) ?? new Set(present)
+        const first = present ?? [entity.key]
+        await addKnownColumns(outbox, of, first)
+        known = (await readKnownColumns(outbox, of)) ?? new Set(first)
       }
       return { ...entity, fields: { ...entity.fields, known } }
     }),
