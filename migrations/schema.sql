@@ -204,6 +204,22 @@ declare
   did_match boolean := true;
 begin
   if action_type = 'delete' then
+    -- Without `last` nothing is known of what the entity was.
+    if strpos(body, '"action_type":"delete","last":') = 0 then
+      return 'delete';
+    end if;
+    after := coalesce(walhook.json_fields(body, 'last'), '{}');
+    for field in
+      select substr(key, length(entity_type) + 2) as name,
+             case jsonb_typeof(value) when 'array' then value else jsonb_build_array(value) end as wanted
+      from jsonb_each(filter) where split_part(key, '.', 1) = entity_type
+    loop
+      now_value := after -> field.name;
+      is_unknown := now_value is null and coalesce(field.name = any (omitted), false);
+      if not (is_unknown or coalesce(walhook.is_one_of(field.wanted, now_value), false)) then
+        return null;
+      end if;
+    end loop;
     return 'delete';
   end if;
   after := coalesce(walhook.json_fields(body, 'result'), '{}');

@@ -8,7 +8,7 @@ import type { Capture } from './capture/capture.ts'
 import { openMappingLost } from './capture/check/mapping-lost.ts'
 import { openReloadable } from './capture/reload.ts'
 import { readCatalogue, untoldPrevious } from './capture/source/catalogue.ts'
-import { fieldNames } from './capture/source/columns.ts'
+import { fieldNames, lastFieldNames } from './capture/source/columns.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
 import type { Control } from './control/kit/control.ts'
@@ -243,6 +243,7 @@ function openControl(
     readMappingLost: mappingLost,
     mappingState: () => ({ file: config.mappingFile ?? null, ...reloadable.state() }),
     readFields: async () => fieldNames(await catalogue(), mapping()),
+    readLastFields: async () => lastFieldNames(await catalogue(), mapping()),
     judgeTarget,
     async readEntity(entityType, key) {
       const entity = mapping().find(each => each.entityType === entityType)

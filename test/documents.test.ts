@@ -68,6 +68,7 @@ test('all recipes are found', () => {
     'Soft deletes',
     'Which rows are sent',
     'Related rows',
+    'Deletes with their last values',
     'Payload',
     'Django',
     'Directus',

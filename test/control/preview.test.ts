@@ -29,3 +29,14 @@ test('values before an update are shown only of entity types whose tables tell t
   expect(await body(new Map())).toContain('"previous":')
   expect(await body(new Map([['user', 'alter table …']]))).not.toContain('previous')
 })
+
+test('the example of a delete has the values before it where the mapping asks for them and the table gives them', async () => {
+  const look = { triggers: ['user.delete'], previous: false, isBatch: false, headerNames: [] }
+  const body = async (last: Map<string, string[]>) =>
+    (await previewDeliveries({ ...control, readLastFields: async () => last } as Control, caller, look))[0]!
+      .body
+  expect(await body(new Map([['user', ['email']]]))).toBe(
+    '{"entity_id":1,"entity_type":"user","action_type":"delete","last":{"email":"…"}}',
+  )
+  expect(await body(new Map())).toBe('{"entity_id":1,"entity_type":"user","action_type":"delete"}')
+})

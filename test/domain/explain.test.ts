@@ -296,6 +296,16 @@ test('no state is named twice', () => {
   expect(new Set(explainStates).size).toBe(explainStates.length)
 })
 
+test('a delete that a filter excludes is said by its last value', () => {
+  const body = '{"entity_id":1,"entity_type":"user","action_type":"delete","last":{"company_id":7}}'
+  const event = { ...facts.event, actionType: 'delete' as const, body }
+  const stateThen = { ...wants, triggers: ['user.delete'], filter: { 'user.company_id': 5 } }
+  expect(explain({ ...facts, event, stateThen })).toMatchObject({
+    state: 'filtered',
+    sentence: 'Not sent: user.company_id was 7, and the filter wants 5.',
+  })
+})
+
 test('what a filter excludes is said with the value that does not match', () => {
   const filtered = { ...wants, filter: { 'user.company_id': 5, 'user.gender': ['man', null] } }
   const of = (result: object, rest: object = {}, facts_: object = {}) =>

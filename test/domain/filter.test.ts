@@ -103,6 +103,25 @@ test.each<[string, string, object, Partial<Filter>, ActionType | null]>([
   expect(toldAs({ id: 1, states: [state] }, eventOf(result, facts))).toBe(told)
 })
 
+test('a delete is judged by its last values, where it has them', () => {
+  const filter = filterOf({ 'user.x': 5 })
+  const state = { version: 1, isActive: true, triggers, updateFields: null, filter }
+  const told = (values: string, rest: Partial<Wantable> = {}) => {
+    const body = `{"entity_id":"\\"last\\":5","entity_type":"user","action_type":"delete"${values}}`
+    return toldAs({ id: 1, states: [state] }, eventOf(null, { actionType: 'delete', body, ...rest }))
+  }
+  expect(told('')).toBe('delete')
+  expect(told(',"last":{"x":5}')).toBe('delete')
+  expect(told(',"last":{"x":[7, 5],"y":{}}')).toBe('delete')
+  expect(told(',"last":{"x":7}')).toBe(null)
+  expect(told(',"last":{"result":{"x":5},"x":7}')).toBe(null)
+  expect(told(',"last":{}')).toBe(null)
+  expect(told(',"last":{}', { omitted: ['x'] })).toBe('delete')
+  // Names of columns, as those of the request.
+  const named = eventOf('{"action_type":"delete","last":{"x":5}}')
+  expect(firstMismatch(filter, named)).toEqual({ field: 'user.x', json: null })
+})
+
 test('new needs a match, delete does not; entities that are not named are not filtered', () => {
   const filter = filterOf({ 'user.x': 5 }, { leaving: 'delete' })
   const all = [...triggers, 'company.update']

@@ -88,13 +88,15 @@ const event = fc
     omitted: maybe(names),
     previous: maybe(members.map(objectOf)),
     result: maybe(members.map(objectOf)),
+    hasLast: fc.boolean(),
     webhooksVersion: fc.integer({ min: 0, max: 10 }),
     onlyWebhookId: maybe(fc.integer({ min: 1, max: 2 })),
   })
-  .map(({ result, ...rest }) => ({
-    ...rest,
-    body: writeBody({ ...rest, entityIdJson: '"\\"result\\":{5"', resultJson: result }),
-  }))
+  .map(({ result, hasLast, ...rest }) => {
+    const values = hasLast && rest.actionType === 'delete' ? 'lastJson' : 'resultJson'
+    const entityIdJson = '"\\"result\\":{5"'
+    return { ...rest, body: writeBody({ ...rest, entityIdJson, resultJson: null, [values]: result }) }
+  })
 
 test('what a webhook wants, and as what, is the same in memory and in SQL, whatever it was and whatever the event is', async () => {
   await using at = await openTestOutbox()

@@ -174,3 +174,38 @@ test('the SQL mends a publication that lacks a table, tables without identity, a
   expect(again.stdout).toContain('-- Nothing lacks.')
   expect(again.stdout).toContain('-- alter table "public"."users" replica identity full;')
 })
+
+test('the SQL gives the whole row before where the mapping has conditions or last, as check asks, and check is content then', async () => {
+  const database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(`
+    create table users (id integer primary key, name text, is_draft boolean, double integer generated always as (id * 2) stored);
+    create table companies (id integer primary key, name text);
+    create table orders (id integer primary key, state text);
+    create table bills (id integer primary key);
+    create publication walhook for table users, companies, orders, bills`)
+  const env = await saved(`
+    entities:
+      user: { table: users, where: { is_draft: false } }
+      company: { table: companies, last: [name] }
+      order: { table: orders, deleted_when: { state: gone } }
+      bill: { table: bills }`)
+  const lines = async () =>
+    JSON.parse((await runWalhook(database, ['check', '--json'], env)).stdout) as Record<string, string>[]
+  const warned = async () =>
+    (await lines())
+      .filter(({ code = '', level }) => /condition_before|last_values/.test(code) && level !== 'ok')
+      .map(({ what }) => what)
+  expect(await warned()).toHaveLength(3)
+  const { stdout } = await runWalhook(database, ['check', '--sql'], env)
+  const statements = stdout.split('\n').filter(line => /^alter table .* replica identity full;$/.test(line))
+  expect(statements.map(line => line.split('"')[3])).toEqual(['users', 'companies', 'orders'])
+  await psql.query(stdout)
+  expect(await warned()).toEqual([])
+  expect((await lines()).filter(({ level }) => level === 'error')).toEqual([])
+  // What the SQL has changed makes no statement of the application fail.
+  await psql.query(
+    `insert into users (id, is_draft) values (1, false); update users set name = 'a'; delete from users`,
+  )
+  expect((await runWalhook(database, ['check', '--sql'], env)).stdout).toContain('-- Nothing lacks.')
+})

@@ -17,7 +17,7 @@ export type RunningCapture = AsyncDisposable & {
   state(): CaptureState
   /** Waits until everything that has committed by now is stored. */
   caughtUp(): Promise<void>
-  /** Events as `user 7 update {"id":7,…}`, in their order. */
+  /** Events as `user 7 update {"id":7,…}`, in their order; behind `delete` is what `last` tells. */
   events(): Promise<string[]>
   /** Commits of the outbox that stored something. */
   commits(): number
@@ -93,7 +93,9 @@ export async function startCapture(
       const { rows } = await outbox.pool.query('select body from walhook.events order by id')
       return rows.map(({ body }) => {
         const [, id, type, action, , result] =
-          /^\{"entity_id":(.*?),"entity_type":"(.*?)","action_type":"(.*?)"(,"result":(.*))?\}$/s.exec(body)!
+          /^\{"entity_id":(.*?),"entity_type":"(.*?)","action_type":"(.*?)"(,"(?:result|last)":(.*))?\}$/s.exec(
+            body,
+          )!
         return [type, id, action, result].filter(part => part !== undefined).join(' ')
       })
     },

@@ -6,7 +6,7 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
-import { conditionsWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
+import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
 import { judgeRelation } from '../source/relation-verdict.ts'
 import { futureHarm } from '../source/table-verdict.ts'
@@ -103,6 +103,20 @@ export function conditionLine(catalogue: Catalogue, entity: EntityMapping): Chec
     lacking.sql === null
       ? `see the line "table ${tableKey(entity.table)}, previous values"`
       : `run: ${lacking.sql}`,
+  )
+}
+
+/** Whether the WAL gives what a `delete` tells as `last`. */
+export function lastLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
+  if (entity.last === undefined || !catalogue.tables.has(tableKey(entity.table))) return null
+  const what = `entity ${entity.entityType}, last`
+  const sql = lastWithoutBefore(catalogue, entity)
+  if (sql === undefined) return ok('last_values', what, 'told: a DELETE gives the whole row')
+  return warning(
+    'last_values',
+    what,
+    'a delete comes without it: the WAL gives no more than the identity of a row that is deleted',
+    sql === null ? `see the line "table ${tableKey(entity.table)}, previous values"` : `run: ${sql}`,
   )
 }
 

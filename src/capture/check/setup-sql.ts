@@ -6,7 +6,7 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
-import { conditionsWithoutBefore } from '../source/mapping-verdict.ts'
+import { conditionsWithoutBefore, lastWithoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
 import { createPublication } from '../source/publication-verdict.ts'
 
@@ -90,8 +90,8 @@ function grants(table: Table, { role }: SourceFacts): string[] {
 }
 
 /**
- * Whether the WAL must say more of a row before its change than the primary key: which entity it was or whose row of a list, or
- * whether it was sent, as `check` warns.
+ * Whether the WAL must say more of a row before its change than the primary key: which entity it was or whose row of a list, and,
+ * as `check` warns, whether it was sent, or its values.
  */
 function needsWholeRows(table: Table, catalogue: Catalogue, mapping: readonly EntityMapping[]): boolean {
   const isThis = (name: TableName) => tableKey(name) === tableKey(table.name)
@@ -101,7 +101,12 @@ function needsWholeRows(table: Table, catalogue: Catalogue, mapping: readonly En
   ])
   return (
     named.some(column => !table.identityColumns.includes(column)) ||
-    mapping.some(entity => isThis(entity.table) && conditionsWithoutBefore(catalogue, entity) !== null)
+    mapping.some(
+      entity =>
+        isThis(entity.table) &&
+        (conditionsWithoutBefore(catalogue, entity) !== null ||
+          lastWithoutBefore(catalogue, entity) !== undefined),
+    )
   )
 }
 

@@ -1,4 +1,4 @@
-import type { Relation } from '../../domain/capture/change.ts'
+import { type Relation, unchanged } from '../../domain/capture/change.ts'
 import { isSameList } from '../../domain/capture/replaced-rows.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../../domain/event/event.ts'
 import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
@@ -10,7 +10,7 @@ import type { TransactionPart } from '../stream/batch.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import { createMissingReader, type Missing } from './missing.ts'
 import type { RelatedValue } from './read-back.ts'
-import { createResultWriter } from './result.ts'
+import { createLastWriter, createResultWriter, type Result } from './result.ts'
 import { createRowFilters, filtered, isShown } from './row-filters.ts'
 import { createSetAside, type Unreadable } from './set-aside.ts'
 import { createShapes } from './shape.ts'
@@ -62,6 +62,7 @@ export function createMapper(options: {
   const setAside = createSetAside(options.unreadable ?? [])
   let { catalogue } = options
   let writeResult = createResultWriter(catalogue)
+  let writeLast = createLastWriter(catalogue)
   let findFacts = createFactsFinder(catalogue)
   let shapes = createShapes(catalogue)
   let judgeRow = createRowFilters(catalogue)
@@ -94,6 +95,7 @@ export function createMapper(options: {
     )
     catalogue = await options.reloadCatalogue()
     writeResult = createResultWriter(catalogue)
+    writeLast = createLastWriter(catalogue)
     findFacts = createFactsFinder(catalogue)
     shapes = createShapes(catalogue)
     judgeRow = createRowFilters(catalogue)
@@ -125,6 +127,15 @@ export function createMapper(options: {
     return { ...item, facts: { ...facts, changed: others } }
   }
 
+  /** What a `delete` tells of its row before, which the WAL gives whole or not at all; null: nothing. */
+  function lastOf({ entity, folded: { before }, relation }: Compared): Result | null {
+    if (entity.last === undefined || relation === null || typeof before === 'string') return null
+    if (before.includes(unchanged)) return null
+    const { shape, places } = shapes.of(relation)
+    const values = places.map(place => (place === null ? unchanged : before[place]!))
+    return writeLast(entity, { shape, values })
+  }
+
   function writeEvent(item: Compared, missing: Missing): EventText | null {
     const { entity, key, folded, facts } = item
     if (folded.state === 'nothing' || key === null) return null
@@ -136,18 +147,20 @@ export function createMapper(options: {
     // Already gone, or not told any more: its `delete` comes with a later transaction.
     if (!isDelete && (row === null || !isShown(entity, row, judgeRow))) return null
     const result = row && writeResult(entity, row, list => jsonOf(missing.relatedOf(list, key)))
+    const last = isDelete ? lastOf(item) : null
     const body = writeBody({
       entityIdJson: writeEntityId(catalogue, entity, key, keyTypeIn(item.relation, entity)),
       entityType: entity.entityType,
       actionType: state,
       resultJson: result?.json ?? null,
+      lastJson: last?.json ?? null,
     })
     return {
       entityType: entity.entityType,
       entityId: key,
       actionType: state,
       body,
-      facts: { ...facts, omitted: result?.omitted ?? null },
+      facts: { ...facts, omitted: (result ?? last)?.omitted ?? null },
     }
   }
 

@@ -11,6 +11,7 @@ export type ShapedRow = { readonly shape: Shape; readonly values: readonly Value
 
 type Field = {
   readonly index: number
+  readonly column: string
   readonly name: string
   readonly nameJson: string
   readonly write: JsonWriter
@@ -19,43 +20,39 @@ type Field = {
 /** `omitted`: the names of fields that were left out, because their value is not known; null where none was. */
 export type Result = { readonly json: string; readonly omitted: readonly string[] | null }
 
+type Fields = (entity: EntityMapping, shape: Shape) => readonly Field[]
+
+function createFields(catalogue: Catalogue): Fields {
+  const known = new WeakMap<Shape, Map<EntityMapping, readonly Field[]>>()
+
+  function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
+    const names = shape.map(({ name }) => name)
+    const told = shape.filter(column => column.told === undefined)
+    return [...chooseFields(entity.fields, choosable(catalogue, told)).fields].map(([column, field]) => {
+      const index = names.indexOf(column)
+      const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
+      return { index, column, name: field, nameJson: JSON.stringify(field), write }
+    })
+  }
+
+  return (entity, shape) => {
+    const byEntity = known.get(shape) ?? new Map<EntityMapping, readonly Field[]>()
+    known.set(shape, byEntity)
+    const fields = byEntity.get(entity) ?? chooseFieldWriters(entity, shape)
+    byEntity.set(entity, fields)
+    return fields
+  }
+}
+
+const inDoubt = ({ shape }: ShapedRow) =>
+  shape.flatMap(({ name, told }) => (told === 'in doubt' ? [name] : []))
+
 /**
  * Makes the writer of `result`, the JSON of an entity: its fields in the mapping's order, its fixed values, then its
  * related lists. A value that is not known, or can't be told, is left out and named.
  */
 export function createResultWriter(catalogue: Catalogue) {
-  const known = new WeakMap<Shape, Map<EntityMapping, readonly Field[]>>()
-
-  function fieldsOf(entity: EntityMapping, shape: Shape): readonly Field[] {
-    let byEntity = known.get(shape)
-    if (!byEntity) {
-      byEntity = new Map()
-      known.set(shape, byEntity)
-    }
-    let fields = byEntity.get(entity)
-    if (!fields) {
-      fields = chooseFieldWriters(entity, shape)
-      byEntity.set(entity, fields)
-    }
-    return fields
-  }
-
-  function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
-    const names = shape.map(({ name }) => name)
-    return [
-      ...chooseFields(
-        entity.fields,
-        choosable(
-          catalogue,
-          shape.filter(({ told }) => told === undefined),
-        ),
-      ).fields,
-    ].map(([column, field]) => {
-      const index = names.indexOf(column)
-      const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
-      return { index, name: field, nameJson: JSON.stringify(field), write }
-    })
-  }
+  const fieldsOf = createFields(catalogue)
 
   return (
     entity: EntityMapping,
@@ -64,7 +61,7 @@ export function createResultWriter(catalogue: Catalogue) {
     relatedJson: (list: RelatedList) => string | null | undefined,
   ): Result => {
     let json = ''
-    const omitted = row.shape.flatMap(({ name, told }) => (told === 'in doubt' ? [name] : []))
+    const omitted = inDoubt(row)
     for (const { index, name, nameJson, write } of fieldsOf(entity, row.shape)) {
       const value = row.values[index]!
       if (!isKnown(value)) omitted.push(name)
@@ -79,5 +76,30 @@ export function createResultWriter(catalogue: Catalogue) {
         json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${related ?? (list.key === undefined ? '[]' : '{}')}`
     }
     return { json: json === '' ? '{}' : `${json}}`, omitted: omitted.length === 0 ? null : omitted }
+  }
+}
+
+/**
+ * Makes the writer of `last`, the JSON of an entity before its `delete`. Related lists, and the columns that the mapping leaves out of
+ * `last`, are named as omitted: to a filter of a webhook they are not known.
+ */
+export function createLastWriter(catalogue: Catalogue) {
+  const fieldsOf = createFields(catalogue)
+
+  return (entity: EntityMapping, row: ShapedRow): Result => {
+    const { last = 'all' } = entity
+    const members: string[] = []
+    const omitted = inDoubt(row)
+    for (const { index, column, name, nameJson, write } of fieldsOf(entity, row.shape)) {
+      const value = row.values[index]!
+      if (isKnown(value) && (last === 'all' || last.includes(column)))
+        members.push(`${nameJson}:${value === null ? 'null' : write(value)}`)
+      else omitted.push(name)
+    }
+    for (const [field, value] of Object.entries(entity.fields.fixed ?? {}))
+      if (last === 'all') members.push(`${JSON.stringify(field)}:${value}`)
+      else omitted.push(field)
+    omitted.push(...entity.related.map(({ field }) => field))
+    return { json: `{${members.join(',')}}`, omitted: omitted.length === 0 ? null : omitted }
   }
 }

@@ -4,7 +4,7 @@ import { readPosition } from '../../outbox/log/position.ts'
 import { addKnownColumns, knowsColumns, readKnownColumns } from '../../outbox/source/known-columns.ts'
 import type { Log } from '../../runtime/log.ts'
 import { type Catalogue, chosenFields, readCatalogue } from './catalogue.ts'
-import { conditionsWithoutBefore, withoutBefore } from './mapping-verdict.ts'
+import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from './mapping-verdict.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -24,7 +24,7 @@ export async function withKnownColumns(
   return await Promise.all(
     mapping.map(async entity => {
       const table = tableKey(entity.table)
-      const present = tables.get(table)?.columns.map(({ name }) => name) 
+      const present = tables.get(table)?.columns.map(({ name }) => name)
       if (!entity.ignoresNewColumns || (!present && !hasBegun)) return entity
       const of = { slotName, entityType: entity.entityType, table }
       let known = await readKnownColumns(outbox, of)
@@ -122,6 +122,13 @@ export function createColumnTeller(options: {
           const mend = sql ?? 'run walhook check: it says what it takes'
           log.warn('capture.conditions_without_before', { ...facts, columns, effect: withoutBefore, mend })
         }
+        const sql = lastWithoutBefore(catalogue, entity)
+        if (sql !== undefined)
+          log.warn('capture.deletes_without_last', {
+            ...facts,
+            effect: 'a delete comes without last',
+            mend: sql ?? 'run walhook check: it says what it takes',
+          })
         if (withheld.length > 0)
           log.warn('capture.columns_withheld', {
             ...facts,
@@ -136,6 +143,24 @@ export function createColumnTeller(options: {
 
 function isKnown(known: ReadonlySet<string> | null | undefined, present: readonly string[]): boolean {
   return known ? present.every(name => known.has(name)) : false
+}
+
+/** The names of the fields that `last` of a `delete` has, of the entity types that have it, as their tables are in the catalogue. */
+export function lastFieldNames(
+  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
+  mapping: readonly EntityMapping[],
+): Map<string, string[]> {
+  return new Map(
+    mapping
+      .filter(entity => entity.last && lastWithoutBefore(catalogue, entity) === undefined)
+      .map(entity => {
+        const { last = [], fields } = entity
+        const chosen = [...chosenFields(catalogue, entity).fields]
+        const told = chosen.filter(([column]) => last === 'all' || last.includes(column))
+        const fixed = last === 'all' ? Object.keys(fields.fixed ?? {}) : []
+        return [entity.entityType, [...told.map(([, field]) => field), ...fixed]]
+      }),
+  )
 }
 
 /** The names of each entity type's fields, as its table is in the catalogue. */

@@ -89,6 +89,7 @@ export function judgeMapping(
       const named = [
         ...[entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled],
         ...filterColumns(entity.rows),
+        ...(entity.last === undefined || entity.last === 'all' ? [] : entity.last),
       ]
       requireColumns(`entity ${entity.entityType}`, table, new Set(named))
       requireFormats(`entity ${entity.entityType}`, table, rules.format)
@@ -199,9 +200,26 @@ export function conditionsWithoutBefore(
     table.identityColumns.includes(column)
   const columns = filterColumns(of.rows).filter(column => column !== of.key && !isGiven(column))
   if (columns.length === 0) return null
+  return { columns, sql: sqlOfWholeRows(table) }
+}
+
+/**
+ * The SQL that has the WAL give the row before its DELETE, which a `delete` with `last` needs; null where generated columns make more
+ * of it than that. Undefined: nothing lacks.
+ */
+export function lastWithoutBefore(
+  { tables }: Pick<Catalogue, 'tables'>,
+  { table, last }: Pick<EntityMapping, 'table' | 'last'>,
+): string | null | undefined {
+  const found = tables.get(tableKey(table))
+  return last === undefined || !found || givesPrevious(found) ? undefined : sqlOfWholeRows(found)
+}
+
+/** Null where generated columns make more of it than that. */
+function sqlOfWholeRows(table: Table): string | null {
+  if (table.generated !== 'nothing') return null
   const lacking = [table, ...table.leaves].filter(({ identity }) => identity !== 'f')
-  const sql = lacking.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
-  return { columns, sql: table.generated === 'nothing' ? sql : null }
+  return lacking.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
 }
 
 /** What becomes of changes whose row before is not known. */

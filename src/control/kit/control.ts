@@ -62,6 +62,8 @@ export type Control = {
   readonly mappingState?: () => MappingState
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
+  /** The names of the fields that `last` of a `delete` has, of the entity types that have it. */
+  readonly readLastFields?: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** Judges by the same rule as every delivery. */
   readonly judgeTarget: (
     url: string,

@@ -2,6 +2,7 @@ import { alertExample } from '../../domain/alert/alert-body.ts'
 import { batchBody } from '../../domain/delivery/shipment.ts'
 import { isAlertTrigger } from '../../domain/event/alert.ts'
 import { type ActionType, writeBody } from '../../domain/event/event.ts'
+import { fieldsAt } from '../../domain/event/json-fields.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { readUntold } from './warnings.ts'
 
@@ -23,6 +24,7 @@ export type Preview = {
 /** Shows what a webhook with these settings will be sent, one example for each of its triggers that there is. */
 export async function previewDeliveries(control: Control, caller: Caller, look: Look): Promise<Preview[]> {
   const fields = await control.readFields().catch(() => new Map<string, readonly string[]>())
+  const last = await control.readLastFields?.().catch(() => undefined)
   const untold = await readUntold(control)
   const own =
     caller.userId === null ? null : await control.readEntity('user', caller.userId).catch(() => null)
@@ -42,6 +44,7 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
       entityType,
       actionType,
       resultJson: actionType === 'delete' ? null : entity.resultJson,
+      lastJson: lastOf(last?.get(entityType), entity.resultJson),
     })
     const changed = names.find(name => name !== 'id')
     const full =
@@ -51,6 +54,17 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
     const body = look.isBatch ? batchBody([full]) : full
     return [{ trigger, headers: headersOf(look, body), body }]
   })
+}
+
+/** Of what is shown of the entity, the fields that a `delete` tells. */
+function lastOf(names: readonly string[] | undefined, resultJson: string): string | null {
+  if (names === undefined) return null
+  const result = fieldsAt(resultJson, 0)
+  const members = names.flatMap(name => {
+    const value = result?.get(name)
+    return value === undefined ? [] : `${JSON.stringify(name)}:${value}`
+  })
+  return `{${members.join(',')}}`
 }
 
 function example(fields: readonly string[]): { entityIdJson: string; resultJson: string } {

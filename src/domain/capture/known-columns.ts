@@ -88,7 +88,10 @@ export function livingMapping(
       return []
     }
     const related = entity.related.flatMap(list => livingList(entity, list))
-    return [{ ...entity, fields: livingRules(entity), related }]
+    const last = Array.isArray(entity.last)
+      ? entity.last.filter(column => !isDropped(entity.table, column))
+      : entity.last
+    return [{ ...entity, fields: livingRules(entity), related, ...(last !== undefined && { last }) }]
   })
   return { mapping: living, lost }
 }

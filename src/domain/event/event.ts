@@ -16,7 +16,7 @@ export type EventFacts = {
   readonly previous: string | null
   /** Of an update: the names of all fields that changed; null where that is not known. */
   readonly changed: readonly string[] | null
-  /** Names of fields that `result` lacks, because their value could not be known any more. */
+  /** Names of fields that `result`, or `last`, lacks, because their value could not be known any more. */
   readonly omitted: readonly string[] | null
 }
 
@@ -43,17 +43,20 @@ export type ParkedChange = Pick<WebhookEvent, 'entityType' | 'actionType' | 'com
 export type StoredEvent = WebhookEvent & { readonly id: TimeId }
 
 /**
- * The JSON text of a request, its fields in the published order. `entityIdJson` and `resultJson` are JSON
- * already; a null `resultJson` leaves `result` out, as on `delete`.
+ * The JSON text of a request, its fields in the published order. `entityIdJson`, `resultJson` and `lastJson` are JSON
+ * already; a null `resultJson` leaves `result` out, as on `delete`. `lastJson` has the values before a `delete`.
  */
 export function writeBody(parts: {
   entityIdJson: string
   entityType: string
   actionType: ActionType | AlertAction | 'test'
   resultJson: string | null
+  lastJson?: string | null
 }): string {
-  const result = parts.resultJson === null ? '' : `,"result":${parts.resultJson}`
-  return `{"entity_id":${parts.entityIdJson},"entity_type":${JSON.stringify(parts.entityType)},"action_type":"${parts.actionType}"${result}}`
+  const { resultJson, lastJson = null } = parts
+  const values =
+    resultJson !== null ? `,"result":${resultJson}` : lastJson !== null ? `,"last":${lastJson}` : ''
+  return `{"entity_id":${parts.entityIdJson},"entity_type":${JSON.stringify(parts.entityType)},"action_type":"${parts.actionType}"${values}}`
 }
 
 /** The body of an event, told as another action: with the same `result`. `from` is the action that it has. */

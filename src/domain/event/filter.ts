@@ -61,12 +61,22 @@ export function matchEvent(filter: Filter, event: Filtered): Match {
   return { is, was }
 }
 
-/** The first field that does not match, with its JSON (null: `result` lacks it); null where all match. */
+/** Whether the entity matched before its `delete`; null where that event does not tell the values before. */
+export function matchLast(filter: Filter, event: Filtered): boolean | null {
+  const last = lastOf(event)
+  if (last === null) return null
+  return (compiled(filter).get(event.entityType) ?? []).every(({ name, key, values }) => {
+    const json = last.get(name, key)
+    return json === undefined ? event.omitted?.includes(name) === true : isOneOf(values, json)
+  })
+}
+
+/** The first field that does not match, with its JSON (null: `result`, or `last`, lacks it); null where all match. */
 export function firstMismatch(
   filter: Filter,
   event: Filtered,
 ): { readonly field: string; readonly json: string | null } | null {
-  const { result } = valuesOf(event)
+  const result = lastOf(event) ?? valuesOf(event).result
   for (const { name, values } of compiled(filter).get(event.entityType) ?? []) {
     const json = result.get(name)
     if (json === undefined ? event.omitted?.includes(name) : isOneOf(values, json)) continue
@@ -122,6 +132,16 @@ function valuesOf(event: Filtered): Values {
 }
 
 const resultName = '"result":'
+
+/** The values before a `delete`; null where the event tells none, or is another one. */
+function lastOf({ body }: Filtered): Fields | null {
+  // The first such text is the body's own: an entity type has no quotes, and those of an id are escaped.
+  const at = body.indexOf(actionName)
+  return at >= 0 && body.startsWith(lastName, at) ? openFields(body, at + lastName.length) : null
+}
+
+const actionName = '"action_type":'
+const lastName = '"action_type":"delete","last":'
 
 function isOneOf(values: ReadonlySet<string>, json: string): boolean {
   switch (json[0]) {

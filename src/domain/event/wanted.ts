@@ -1,5 +1,5 @@
 import type { ActionType, EventFacts } from './event.ts'
-import { concerns, type Filter, matchEvent } from './filter.ts'
+import { concerns, type Filter, matchEvent, matchLast } from './filter.ts'
 import { type Trigger, triggerOf } from './trigger.ts'
 
 /** What decides which events a webhook wants, from one version of the webhooks on. */
@@ -60,14 +60,15 @@ export function toldAs(
  *   did not     as the admin chose: `update` or `new`    nothing
  *   not known   `update`                                 `delete`, if that was chosen; else nothing
  *
- * A `new` is told where it matches. A `delete` is always told: what the entity was is not known, and nobody keeps one that is gone.
+ * A `new` is told where it matches. A `delete` is told where the values before it matched; where it does not tell
+ * them, it is always told: nobody keeps an entity that is gone.
  */
 export function throughFilter(
   filter: Filter,
   updateFields: readonly string[] | null,
   event: Omit<Wantable, 'webhooksVersion' | 'onlyWebhookId'>,
 ): ActionType | null {
-  if (event.actionType === 'delete') return 'delete'
+  if (event.actionType === 'delete') return matchLast(filter, event) === false ? null : 'delete'
   const { is, was } = matchEvent(filter, event)
   if (event.actionType === 'new') return is ? 'new' : null
   if (is) {

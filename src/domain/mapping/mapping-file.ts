@@ -173,6 +173,12 @@ const entity = words({
   deleted_when: conditions
     .optional()
     .describe('as where; a row that holds all of this counts as deleted, as in deleted_at: not null'),
+  last: z
+    .union([z.boolean(), z.array(column).min(1)], 'must be true, false, or a list of at least one column')
+    .default(false)
+    .describe(
+      'true: a delete carries `last`, the values of the row before, as far as they are sent at all; a list: only those of these columns. Needs replica identity full. Related fields are not among them',
+    ),
   related: z.record(column, related).default({}).describe('field: what it lists from another table'),
   send_unchanged: z
     .boolean()
@@ -189,7 +195,14 @@ const entity = words({
     .enum(['new', 'update'], 'must be new or update')
     .default('new')
     .describe('what `walhook backfill` tells a row as that was there all along'),
-}).superRefine(({ fields, new_columns }, context) => {
+}).superRefine(({ fields, new_columns, last }, context) => {
+  for (const [i, name] of (Array.isArray(last) ? last : []).entries())
+    if (fields.omit.includes(name) || (Array.isArray(fields.include) && !fields.include.includes(name)))
+      context.addIssue({
+        code: 'custom',
+        message: `names ${name}, which fields leaves out: send it there, or remove it here`,
+        path: ['last', i],
+      })
   if (fields.include === 'all' && new_columns === 'ignore')
     context.addIssue({
       code: 'custom',
@@ -239,6 +252,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       related,
       where,
       deleted_when,
+      last,
       send_unchanged,
       on_truncate,
       new_columns,
@@ -262,6 +276,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       ...((where || deleted_when) && {
         rows: { where: readConditions(where), deletedWhen: readConditions(deleted_when) },
       }),
+      ...(last !== false && { last: last === true ? ('all' as const) : last }),
       sendsUnchanged: send_unchanged,
       ...(newColumns === 'ignore' && { ignoresNewColumns: true }),
       ...(on_truncate === 'delete' && { deletesOnTruncate: true }),

@@ -58,6 +58,8 @@ export type EntityMapping = {
   readonly related: readonly RelatedList[]
   /** Which rows are told; absent: all. */
   readonly rows?: RowFilter
+  /** The columns whose values before it a `delete` tells; absent: none. */
+  readonly last?: 'all' | readonly string[]
   /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
   readonly sendsUnchanged: boolean
   /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */

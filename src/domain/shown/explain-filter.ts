@@ -24,7 +24,8 @@ export function throughFilterOf(
   const mismatch = firstMismatch(filter, judged)
   if (mismatch === null) return null
   const { field, json } = mismatch
-  const is = json === null ? 'is not in the event' : `is ${shortened(json)}`
+  const be = event.actionType === 'delete' ? 'was' : 'is'
+  const is = json === null ? 'is not in the event' : `${be} ${shortened(json)}`
   const left =
     matchEvent(filter, judged).was === true
       ? ' It matched before, and the webhook is not told who leaves.'

@@ -89,6 +89,7 @@ export const problemCodes = {
   format: 'A format does not fit the type of its column.',
   condition:
     'A condition of `where` or `deleted_when`, of an entity or of a related field, does not fit the type of its column.',
+  last_values: 'Whether the WAL gives the values that a `delete` tells as `last`.',
   condition_before: 'Whether the WAL gives the values before a change that `where` and `deleted_when` need.',
   not_in_identity: 'The key of an entity is not in the replica identity of its table.',
   mapping_lost: 'A table or column of the mapping was dropped.',

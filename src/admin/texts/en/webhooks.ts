@@ -113,7 +113,7 @@ export const webhooks = {
     updateFieldsHint: 'Choose none to receive every update.',
     filter: {
       title: 'Filter: only with these values',
-      hint: 'Choose a field and type the values that are sent, one per line; - stands for “empty”. Several fields must all match. Save to get another row. Deletes are always sent. Everybody who sees this webhook sees the values.',
+      hint: 'Choose a field and type the values that are sent, one per line; - stands for “empty”. Several fields must all match. Save to get another row. A delete is sent where its last values match, and always where the mapping does not send them. Everybody who sees this webhook sees the values.',
       noField: '(no field)',
       field: 'Field of the filter',
       values: 'Values, one per line',

@@ -116,7 +116,7 @@ export const webhooks: typeof english = {
     updateFieldsHint: 'Kies er geen om elke wijziging te versturen.',
     filter: {
       title: 'Filter: alleen met deze waarden',
-      hint: 'Kies een veld en typ de waarden die verstuurd worden, één per regel; - betekent “leeg”. Meerdere velden moeten allemaal kloppen. Sla op voor nog een rij. Verwijderingen worden altijd verstuurd. Wie deze webhook ziet, ziet ook de waarden.',
+      hint: 'Kies een veld en typ de waarden die verstuurd worden, één per regel; - betekent “leeg”. Meerdere velden moeten allemaal kloppen. Sla op voor nog een rij. Een verwijdering wordt verstuurd als de laatste waarden kloppen, en altijd als de mapping die niet meestuurt. Wie deze webhook ziet, ziet ook de waarden.',
       noField: '(geen veld)',
       field: 'Veld van het filter',
       values: 'Waarden, één per regel',
