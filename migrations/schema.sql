@@ -142,13 +142,13 @@ AS $function$
 begin
   delete from walhook.webhook_states where webhook_id = new.id and version = new.changed_in_version;
   insert into walhook.webhook_states
-    (webhook_id, version, is_active, disabled_reason, triggers, update_fields, filter, filter_entering, filter_leaving)
+    (webhook_id, version, is_active, disabled_reason, triggers, update_fields, filter, filter_entering, filter_leaving, tenant)
   values (new.id, new.changed_in_version, new.is_active, new.disabled_reason, new.triggers, new.update_fields,
-          new.filter, new.filter_entering, new.filter_leaving)
+          new.filter, new.filter_entering, new.filter_leaving, new.tenant)
   on conflict (webhook_id, since) do update
     set version = excluded.version, is_active = excluded.is_active, disabled_reason = excluded.disabled_reason,
         triggers = excluded.triggers, update_fields = excluded.update_fields, filter = excluded.filter,
-        filter_entering = excluded.filter_entering, filter_leaving = excluded.filter_leaving;
+        filter_entering = excluded.filter_entering, filter_leaving = excluded.filter_leaving, tenant = excluded.tenant;
   return null;
 end $function$
 ;
@@ -345,6 +345,8 @@ create table walhook.audit (
   target_id text,
   webhook_id integer,
   changes jsonb default '{}'::jsonb not null,
+  tenant text collate "C",
+  actor_tenant text collate "C",
   PRIMARY KEY (id),
   CHECK (((actor_kind = 'token'::text) = (token_id IS NOT NULL))),
   CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
@@ -461,6 +463,8 @@ create table walhook.events (
   share smallint,
   webhooks_version integer,
   only_webhook_id integer,
+  tenant text collate "C",
+  tenant_before text collate "C",
   PRIMARY KEY (id),
   CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text, 'failing'::text, 'recovered'::text, 'disabled'::text, 'dead'::text, 'lost'::text, 'blocked'::text, 'lagging'::text]))) NOT VALID,
   CHECK ((entity_type <> ''::text)),
@@ -721,9 +725,11 @@ create table walhook.tokens (
   role text not null,
   expires_at timestamp with time zone,
   has_checksum boolean default false not null,
+  tenant text collate "C",
   PRIMARY KEY (id),
   UNIQUE (hash),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+  CHECK (((tenant <> ''::text) AND (length(tenant) <= 200))),
   CHECK ((octet_length(hash) = 32)),
   CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
 );
@@ -739,6 +745,7 @@ create table walhook.webhook_states (
   filter jsonb,
   filter_entering text default 'update'::text not null,
   filter_leaving text default 'nothing'::text not null,
+  tenant text collate "C",
   PRIMARY KEY (webhook_id, since),
   FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE
 );
@@ -777,6 +784,7 @@ create table walhook.webhooks (
   filter jsonb,
   filter_entering text default 'update'::text not null,
   filter_leaving text default 'nothing'::text not null,
+  tenant text collate "C",
   alert_to text[] default '{}'::text[] not null,
   PRIMARY KEY (id),
   CHECK (((array_position(alert_to, NULL::text) IS NULL) AND (cardinality(alert_to) <= 20))),
@@ -793,6 +801,7 @@ create table walhook.webhooks (
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
   CHECK (((previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),
+  CHECK (((tenant <> ''::text) AND (length(tenant) <= 200))),
   CHECK ((array_position(header_names, NULL::text) IS NULL)),
   CHECK ((client_identity ~~ 'v1:%'::text)),
   CHECK ((failed_for_ms >= 0)),
@@ -825,6 +834,8 @@ CREATE INDEX attempts_by_hand ON ONLY walhook.attempts USING btree (webhook_id, 
 
 CREATE INDEX attempts_not_delivered ON ONLY walhook.attempts USING btree (webhook_id, id) WHERE (outcome <> 'delivered'::text);
 
+CREATE INDEX audit_by_tenant ON walhook.audit USING btree (tenant, id) WHERE (tenant IS NOT NULL);
+
 CREATE INDEX audit_by_time ON walhook.audit USING btree (at);
 
 CREATE INDEX audit_by_webhook ON walhook.audit USING btree (webhook_id, id) WHERE (webhook_id IS NOT NULL);
@@ -841,6 +852,10 @@ CREATE INDEX ended_deliveries_by_state ON ONLY walhook.ended_deliveries USING bt
 
 CREATE INDEX events_by_entity ON ONLY walhook.events USING btree (entity_id, id) WHERE (entity_id IS NOT NULL);
 
+CREATE INDEX events_by_tenant ON ONLY walhook.events USING btree (tenant, id) WHERE (tenant IS NOT NULL);
+
+CREATE INDEX events_by_tenant_before ON ONLY walhook.events USING btree (tenant_before, id) WHERE (tenant_before IS NOT NULL);
+
 CREATE INDEX idempotency_keys_by_age ON walhook.idempotency_keys USING btree (created_at);
 
 CREATE INDEX incidents_by_subject ON walhook.incidents USING btree (subject, kind, ended_at);
@@ -854,6 +869,10 @@ CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
 CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
 
 CREATE INDEX skips_by_webhook ON walhook.skips USING btree (webhook_id, after_id);
+
+CREATE INDEX tokens_by_tenant ON walhook.tokens USING btree (tenant, id) WHERE (tenant IS NOT NULL);
+
+CREATE INDEX webhooks_by_tenant ON walhook.webhooks USING btree (tenant, id) WHERE (tenant IS NOT NULL);
 
 CREATE INDEX webhooks_by_version ON walhook.webhooks USING btree (changed_in_version);
 

@@ -56,12 +56,12 @@ async function connectReceiver(
   control: Control,
   wanted: { name: string; url: string; triggers: readonly Trigger[] },
 ): Promise<string> {
-  const [first] = (await listWebhooks(control, { limit: 1, after: 0 })).items
+  const [first] = (await listWebhooks(control, commandLine, { limit: 1, after: 0 })).items
   const result = first
     ? await changeWebhook(control, commandLine, first.id, { url: wanted.url })
     : await createWebhook(control, commandLine, { ...wanted, isActive: true })
   if (!result.ok) throw new Error(`the playground's webhook could not be made: ${JSON.stringify(result)}`)
-  const id = first?.id ?? (await listWebhooks(control, { limit: 1, after: 0 })).items[0]!.id
+  const id = first?.id ?? (await listWebhooks(control, commandLine, { limit: 1, after: 0 })).items[0]!.id
   const secret = await revealSecret(control, commandLine, id)
   if (!secret.ok) throw new Error(`the playground's webhook has no secret`)
   return secret.value

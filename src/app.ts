@@ -21,7 +21,8 @@ import { createGuard } from './delivery/sending/guard.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
 import { createDispatcher } from './delivery/turn/dispatcher.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
-import { backfillAs } from './domain/mapping/mapping.ts'
+import { alertTriggers } from './domain/event/alert.ts'
+import { backfillAs, tenantTypes } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import type { Outbox } from './outbox/database/database.ts'
@@ -236,6 +237,10 @@ function openControl(
     get entityTypes() {
       return mapping().map(({ entityType }) => entityType)
     },
+    get tenantTypes() {
+      return tenantTypes(mapping())
+    },
+    alerts: alertTriggers,
     mostAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: entityType => backfillAs(mapping())(entityType),

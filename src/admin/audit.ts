@@ -17,12 +17,12 @@ export const auditPages = [
     role: 'admin',
     place: 'audit',
     async handle(call) {
-      const { control, t, query } = call
+      const { control, caller, t, query } = call
       const webhookId = given(query, 'webhook', idParam) ?? null
       if (webhookId === wrong) return wrongField(t, 'webhook')
       const before = given(query, 'before', bigIdParam) ?? null
       if (before === wrong) return wrongField(t, 'before')
-      const { items, next } = await listAudit(control, { limit: perPage, before, webhookId })
+      const { items, next } = await listAudit(control, caller, { limit: perPage, before, webhookId })
       const ids = items.flatMap(({ webhookId }) => webhookId ?? [])
       const names = await auditedNames(control, webhookId === null ? ids : [...ids, webhookId])
       return {

@@ -30,9 +30,9 @@ export const tokenPages = [
     role,
     place,
     async handle(call) {
-      const { control, t, query } = call
+      const { control, caller, t, query } = call
       const after = Number(/^\d{1,9}$/.exec(query.get('after') ?? '')?.[0] ?? 0)
-      const { items, next } = await listTokens(control, { limit: perPage, after })
+      const { items, next } = await listTokens(control, caller, { limit: perPage, after })
       const isEmpty = items.length === 0 && after === 0
       const newButton = html`<a class="button main" href="/tokens/new">${t.tokens.new}</a>`
       return {
@@ -78,7 +78,7 @@ export const tokenPages = [
     params,
     async handle(call) {
       const { control, caller, params, t } = call
-      const [token] = (await listTokens(control, { limit: 1, after: params.id - 1 })).items
+      const [token] = (await listTokens(control, caller, { limit: 1, after: params.id - 1 })).items
       if (token?.id !== params.id) return notFound(t)
       return {
         show: 'page',

@@ -11,7 +11,7 @@ import { addressOf, admit } from './kit/admit.ts'
 import { docsPage, docsPolicy } from './kit/docs-page.ts'
 import { openApiDocument } from './kit/document.ts'
 import { mount, otherMethod } from './kit/mount.ts'
-import { problem } from './kit/problem.ts'
+import { nothingAt, problem } from './kit/problem.ts'
 import type { ApiEnv } from './kit/route.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { alertBodies } from './routes/alerts.ts'
@@ -49,10 +49,11 @@ export function createApi(options: {
   const health = shared(keepHealthMs, clock, options.health)
   const metrics = shared(keepMs, clock, options.metrics.read)
 
-  /** Reasons name addresses and tables: they are for who has a token. */
+  /** Reasons name addresses and tables: they are for who has a token, and belongs to no tenant. */
   async function mayKnowWhy(c: Context): Promise<boolean> {
     const token = tokenIn(c.req.header('authorization'))
-    return token !== null && (await authenticate(token, addressOf(c)).catch(() => null))?.ok === true
+    const found = token === null ? null : await authenticate(token, addressOf(c)).catch(() => null)
+    return found?.ok === true && found.caller.tenant === null
   }
 
   const guarded = new Hono<ApiEnv>()
@@ -102,7 +103,7 @@ export function createApi(options: {
     })
     .route('/', open)
     .route('/', guarded)
-    .notFound(c => problem(c, 404, `There is nothing at ${c.req.method} ${c.req.path}.`))
+    .notFound(nothingAt)
     .onError((error, c) => {
       log.error('api.failed', { method: c.req.method, path: c.req.path, reason: describeError(error) })
       return problem(c, 500, 'walhook failed to carry out the request. Its log says why.')

@@ -1,7 +1,6 @@
 import type { Pages } from './backfill/pages.ts'
 import { throwOfStoring } from './continuity/failure.ts'
 import type { Mapped } from './map/map.ts'
-import { createTruncations } from './map/truncations.ts'
 import {
   canFollow,
   createEventIds,
@@ -12,6 +11,7 @@ import {
 } from './store/gather.ts'
 import { abandon, noteLast, store } from './store/store.ts'
 import { type StorerOptions, startStoring } from './store/storing.ts'
+import { createTruncations } from './store/truncations.ts'
 import type { Batch, TransactionPart } from './stream/batch.ts'
 import type { Inbox } from './stream/inbox.ts'
 

@@ -103,7 +103,7 @@ async function describeTokens(config: Config) {
   return await withOutbox(config, async control => {
     const lines = [tokenLine('ID', 'ROLE', 'USER', 'LAST USED', 'STATE', 'NAME')]
     for (let after: number | null = 0; after !== null; ) {
-      const page = await listTokens(control, { limit: 100, after })
+      const page = await listTokens(control, commandLine, { limit: 100, after })
       lines.push(...page.items.map(token => describeToken(token)))
       after = page.next
     }

@@ -27,6 +27,7 @@ test('what becomes of a webhook is recorded: who, what, when, from what to what,
     actor,
     target_id: String(id),
     webhook_id: id,
+    tenant: null,
   }
   expect(records).toEqual([
     {
@@ -101,7 +102,14 @@ test('each caller has their name: a stored token, the command line', async () =>
     actor: { kind: 'command line', name: 'command line', token_id: null, user_id: null },
     action: 'token.created',
     webhook_id: null,
-    changes: { name: { to: 'CI' }, role: { to: 'admin' }, user_id: { to: '8' }, expires_at: { to: null } },
+    tenant: null,
+    changes: {
+      name: { to: 'CI' },
+      role: { to: 'admin' },
+      tenant: { to: null },
+      user_id: { to: '8' },
+      expires_at: { to: null },
+    },
   })
   const { id } = (await at.call('POST', '/api/webhooks', wanted, token)).json
   expect((await auditOf(id))[0].actor).toEqual({

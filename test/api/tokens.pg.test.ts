@@ -22,6 +22,7 @@ test('a token is made, shown this once, used, listed and revoked', async () => {
     id: expect.any(Number),
     name: 'CI',
     role: 'viewer',
+    tenant: null,
     user_id: '8',
     created_at: expect.any(String),
     expires_at,

@@ -23,6 +23,7 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
   const { secret, ...rest } = created.json
   expect(rest).toEqual({
     id: expect.any(Number),
+    tenant: null,
     ...wanted,
     is_active: true,
     previous: false,

@@ -22,13 +22,15 @@ function events(): Wantable[] {
     omitted: null,
     webhooksVersion: 1,
     onlyWebhookId: null,
+    tenant: null,
+    tenantBefore: null,
   }))
 }
 
 function measure(webhooks: number, filter: WebhookState['filter']): number {
   const triggers = ['user.new', 'user.update', 'user.delete']
   const states = { version: 1, isActive: true, triggers, updateFields: null, ...(filter && { filter }) }
-  const all = Array.from({ length: webhooks }, (_, id) => ({ id, states: [states] }))
+  const all = Array.from({ length: webhooks }, (_, id) => ({ id, tenant: null, states: [states] }))
   const times: number[] = []
   for (let round = 0; round < 7; round++) {
     let ms = 0

@@ -33,6 +33,7 @@ function open(task = backfill('new')) {
             entityIdJson: id,
             resultJson: '{"name":"read"}',
             omitted: null,
+            tenant: null,
           })),
         },
         { id: 1 } as never,

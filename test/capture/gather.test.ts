@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createTruncations } from '../../src/capture/map/truncations.ts'
 import { createEventIds, createGatherer, emptyGathered } from '../../src/capture/store/gather.ts'
+import { createTruncations } from '../../src/capture/store/truncations.ts'
 import type { WebhookEvent } from '../../src/domain/event/event.ts'
 
 const at = { commitLsn: 5n, committedAt: new Date(0) }

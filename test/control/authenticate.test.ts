@@ -27,7 +27,14 @@ test('the token of the configuration needs no database, and is the account that 
   for (const userId of ['7', null])
     expect(await open({ token, userId }).try(token)).toEqual({
       ok: true,
-      caller: { kind: 'configuration', name: 'WALHOOK_ADMIN_TOKEN', tokenId: null, userId, role: 'admin' },
+      caller: {
+        kind: 'configuration',
+        name: 'WALHOOK_ADMIN_TOKEN',
+        tokenId: null,
+        userId,
+        role: 'admin',
+        tenant: null,
+      },
     })
 })
 

@@ -8,6 +8,7 @@ const caller = (tokenId: number): Caller => ({
   tokenId,
   userId: null,
   role: 'operator',
+  tenant: null,
 })
 
 test('tests are bounded by caller, by host and in all, and a place is given back once', () => {

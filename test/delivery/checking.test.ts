@@ -8,12 +8,12 @@ import type { LogEvent } from '../../src/outbox/log/log.ts'
 
 const state = { version: 1, isActive: true, triggers: ['user.update'], updateFields: null }
 const settings = {
-  ...{ id: 7, mode: 'every', batch: null, withPrevious: false, isActive: true },
+  ...{ id: 7, tenant: null, mode: 'every', batch: null, withPrevious: false, isActive: true },
   ...{ heldInMs: null, previousSecretEndsInMs: null, states: [state], skips: [] },
 } as unknown as DeliverySettings
 const event = {
   ...{ id: 10n, share: 3, entityType: 'user', entityId: '1', actionType: 'update', body: '{}' },
-  ...{ changed: null, webhooksVersion: 1, onlyWebhookId: null },
+  ...{ changed: null, webhooksVersion: 1, onlyWebhookId: null, tenant: null, tenantBefore: null },
 } as unknown as LogEvent
 
 test('what could not be asked, since the database was away, is asked again', async () => {

@@ -8,6 +8,7 @@ const state = { version: 1, isActive: true, triggers: ['user.update'], updateFie
 const settings = {
   ...{
     id: 7,
+    tenant: null,
     url: 'https://crm.example.com/',
     mode: 'every',
     batch: null,
@@ -19,7 +20,7 @@ const settings = {
 const event = (id: bigint, share: number) =>
   ({
     ...{ id, share, entityType: 'user', entityId: `${share} ${id}`, actionType: 'update', body: '{}' },
-    ...{ changed: null, webhooksVersion: 1, onlyWebhookId: null },
+    ...{ changed: null, webhooksVersion: 1, onlyWebhookId: null, tenant: null, tenantBefore: null },
   }) as LogEvent
 
 /** A process that serves share 3, read up to 100, with one webhook. */

@@ -19,6 +19,8 @@ const eventOf = (result: string | null, rest: Partial<Wantable> = {}): Wantable 
   omitted: null,
   webhooksVersion: 1,
   onlyWebhookId: null,
+  tenant: null,
+  tenantBefore: null,
   ...rest,
 })
 const matches = (value: string, wanted: FilterFields[string]) =>
@@ -100,7 +102,7 @@ test.each<[string, string, object, Partial<Filter>, ActionType | null]>([
     updateFields: null,
     filter: filterOf({ 'user.x': 5 }, how),
   }
-  expect(toldAs({ id: 1, states: [state] }, eventOf(result, facts))).toBe(told)
+  expect(toldAs({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))).toBe(told)
 })
 
 test('a delete is judged by its last values, where it has them', () => {
@@ -108,7 +110,10 @@ test('a delete is judged by its last values, where it has them', () => {
   const state = { version: 1, isActive: true, triggers, updateFields: null, filter }
   const told = (values: string, rest: Partial<Wantable> = {}) => {
     const body = `{"entity_id":"\\"last\\":5","entity_type":"user","action_type":"delete"${values}}`
-    return toldAs({ id: 1, states: [state] }, eventOf(null, { actionType: 'delete', body, ...rest }))
+    return toldAs(
+      { id: 1, tenant: null, states: [state] },
+      eventOf(null, { actionType: 'delete', body, ...rest }),
+    )
   }
   expect(told('')).toBe('delete')
   expect(told(',"last":{"x":5}')).toBe('delete')
@@ -126,7 +131,7 @@ test('new needs a match, delete does not; entities that are not named are not fi
   const filter = filterOf({ 'user.x': 5 }, { leaving: 'delete' })
   const all = [...triggers, 'company.update']
   const state = { version: 1, isActive: true, triggers: all, updateFields: null, filter }
-  const told = (event: Wantable) => toldAs({ id: 1, states: [state] }, event)
+  const told = (event: Wantable) => toldAs({ id: 1, tenant: null, states: [state] }, event)
   expect(told(eventOf(now(5), { actionType: 'new' }))).toBe('new')
   expect(told(eventOf(now(7), { actionType: 'new' }))).toBe(null)
   expect(told(eventOf(null, { actionType: 'delete' }))).toBe('delete')
@@ -139,7 +144,7 @@ test('what is told must be a trigger; who enters or leaves is told whichever fie
     ...{ version: 1, isActive: true, triggers, updateFields, filter },
   })
   const told = (state: ReturnType<typeof stateOf>, event: Wantable) =>
-    toldAs({ id: 1, states: [state] }, event)
+    toldAs({ id: 1, tenant: null, states: [state] }, event)
   expect(told(stateOf(['user.new']), eventOf(now(5), from(7)))).toBe('new')
   expect(told(stateOf(['user.new']), eventOf(now(5), other))).toBe(null)
   expect(told(stateOf(['user.new']), eventOf(now(7), from(5)))).toBe(null)
@@ -154,7 +159,8 @@ test('of two values that are told as one list, the values before are not known',
   const filter = filterOf({ 'user.companies': 5 }, { leaving: 'delete' })
   const touched = { previous: null, changed: ['companies'] }
   const state = { version: 1, isActive: true, triggers, updateFields: ['user.name'], filter }
-  const told = (result: string, facts: object) => toldAs({ id: 1, states: [state] }, eventOf(result, facts))
+  const told = (result: string, facts: object) =>
+    toldAs({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))
   expect(told('{"companies":[2,5]}', touched)).toBe('update')
   expect(told('{"companies":[2]}', touched)).toBe('delete')
   expect(told('{"companies":[2]}', other)).toBe(null)

@@ -22,7 +22,7 @@ const everyUser = ['user.new', 'user.update', 'user.delete']
 /** What is said of an event, for each webhook. */
 async function sayings(at: TestOutbox, eventId: bigint): Promise<Record<number, Explanation>> {
   const event = (await findEvent(at.outbox, eventId))!
-  const found = await readExplainFacts(at.outbox, event, { webhookId: null, limit: 100 })
+  const found = await readExplainFacts(at.outbox, event, { webhookId: null, tenant: null, limit: 100 })
   return Object.fromEntries(found.map(({ webhookId, facts }) => [webhookId, explain(facts)]))
 }
 
@@ -204,7 +204,7 @@ test("an entity's events come newest first, in pages", async () => {
   await at.append('user 1 delete')
   const entity = { entityType: 'user', entityId: '1' }
   const page = async (before: bigint | null, which: typeof entity | null = entity) =>
-    await listEvents(at.outbox, { entity: which, limit: 2, before })
+    await listEvents(at.outbox, { entity: which, tenant: null, limit: 2, before })
   const newest = await page(null)
   expect(newest.map(({ actionType }) => actionType)).toEqual(['delete', 'update'])
   expect((await page(newest[1]!.id)).map(({ actionType }) => actionType)).toEqual(['new'])

@@ -35,7 +35,7 @@ test('what a resync has not told is found page by page, each entity once, and a 
       const untold = await untoldEntities(client, { ...resync, afterKey }, 20_000)
       return { ...untold, read: (await rowsRead(client)) - before }
     })
-    found.push(...page.entityIds)
+    found.push(...page.entities.map(({ entityId }) => entityId))
     pages.push(page.read < 3.2 * 10_000 ? 'its part' : `${page.read} rows`)
     afterKey = page.toKey
     if (page.isLast) break

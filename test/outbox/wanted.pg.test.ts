@@ -80,6 +80,7 @@ const objectOf = (members: readonly (readonly [string, string])[]) =>
   `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(', ')}}`
 const members = fc.array(fc.tuple(fc.constantFrom(...fields), fc.oneof(scalar, json)), { maxLength: 4 })
 const names = fc.uniqueArray(fc.constantFrom(...fields))
+const tenant = fc.constantFrom('a', 'b')
 const event = fc
   .record({
     entityType: fc.constantFrom(...entityTypes),
@@ -91,33 +92,39 @@ const event = fc
     hasLast: fc.boolean(),
     webhooksVersion: fc.integer({ min: 0, max: 10 }),
     onlyWebhookId: maybe(fc.integer({ min: 1, max: 2 })),
+    tenant: maybe(tenant),
+    tenantBefore: fc.oneof(fc.constant(null), fc.constantFrom('', 'a', 'b')),
   })
   .map(({ result, hasLast, ...rest }) => {
     const values = hasLast && rest.actionType === 'delete' ? 'lastJson' : 'resultJson'
     const entityIdJson = '"\\"result\\":{5"'
-    return { ...rest, body: writeBody({ ...rest, entityIdJson, resultJson: null, [values]: result }) }
+    const isMoved = rest.actionType === 'update' && rest.tenantBefore !== rest.tenant
+    const tenantBefore = isMoved ? rest.tenantBefore : null
+    const body = writeBody({ ...rest, entityIdJson, resultJson: null, [values]: result })
+    return { ...rest, tenantBefore, body }
   })
 
 test('what a webhook wants, and as what, is the same in memory and in SQL, whatever it was and whatever the event is', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   expect(id).toBe(1)
-  const counts = { asked: 0, wanted: 0, filtered: 0, toldOtherwise: 0 }
+  const counts = { asked: 0, wanted: 0, filtered: 0, toldOtherwise: 0, ofOthers: 0 }
   await fc.assert(
     fc.asyncProperty(
       fc.uniqueArray(state, { selector: ({ version }) => version, maxLength: 4 }),
       fc.array(event, { minLength: 1, maxLength: 30 }),
-      async (unordered, events) => {
+      maybe(tenant),
+      async (unordered, events, tenant) => {
         const states = unordered.toSorted((a, b) => a.version - b.version)
         await at.outbox.pool.query('delete from walhook.webhook_states')
         await at.outbox.pool.query(
           `insert into walhook.webhook_states
-             (webhook_id, since, version, is_active, disabled_reason, triggers, update_fields, filter, filter_entering, filter_leaving)
+             (webhook_id, since, version, is_active, disabled_reason, triggers, update_fields, filter, filter_entering, filter_leaving, tenant)
            select 1, now() + version * interval '1 s', version, is_active or version % 2 = 0,
                   case when not is_active and version % 2 = 0 then 'gone' end,
                   array(select jsonb_array_elements_text(triggers)),
                   case when jsonb_typeof(update_fields) = 'array' then array(select jsonb_array_elements_text(update_fields)) end,
-                  filter -> 'fields', coalesce(filter ->> 'entering', 'update'), coalesce(filter ->> 'leaving', 'nothing')
+                  filter -> 'fields', coalesce(filter ->> 'entering', 'update'), coalesce(filter ->> 'leaving', 'nothing'), $2
            from jsonb_to_recordset($1)
              as s (version int, is_active boolean, triggers jsonb, update_fields jsonb, filter jsonb)`,
           [
@@ -130,15 +137,18 @@ test('what a webhook wants, and as what, is the same in memory and in SQL, whate
                 filter: s.filter,
               })),
             ),
+            tenant,
           ],
         )
         const { rows } = await at.outbox.pool.query(
           `select coalesce(${wantsInSql('e', 's')}, null) as wanted, ${toldAsInSql('e', 's')} as told
-           from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::int[])
-             with ordinality as given (n, entity_type, action_type, body, previous, changed, omitted, webhooks_version, only_webhook_id, nth)
+           from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::int[],
+                       $10::text[], $11::text[])
+             with ordinality as given (n, entity_type, action_type, body, previous, changed, omitted, webhooks_version, only_webhook_id, tenant, tenant_before, nth)
            cross join lateral (
              select given.entity_type, given.action_type, given.body, given.previous, given.changed::text[] as changed,
-                    given.omitted::text[] as omitted, given.webhooks_version, given.only_webhook_id
+                    given.omitted::text[] as omitted, given.webhooks_version, given.only_webhook_id,
+                    given.tenant, given.tenant_before
            ) e
            left join lateral (${stateAt('1', 'e.webhooks_version')}) s on true
            order by nth`,
@@ -152,12 +162,15 @@ test('what a webhook wants, and as what, is the same in memory and in SQL, whate
             events.map(e => e.omitted && listOf(e.omitted)),
             events.map(e => e.webhooksVersion),
             events.map(e => e.onlyWebhookId),
+            events.map(e => e.tenant),
+            events.map(e => e.tenantBefore),
           ],
         )
-        const inMemory = events.map(each => toldAs({ id, states }, each))
+        const inMemory = events.map(each => toldAs({ id, tenant, states }, each))
         expect(rows.map(row => (row.wanted ? row.told : null))).toEqual(inMemory)
         expect(rows.every(row => row.wanted !== null)).toBe(true)
         counts.asked += events.length
+        counts.ofOthers += events.filter(each => tenant !== null && each.tenant !== tenant).length
         for (const [i, told] of inMemory.entries()) {
           if (told === null) continue
           counts.wanted++
@@ -175,6 +188,7 @@ test('what a webhook wants, and as what, is the same in memory and in SQL, whate
   expect(counts.wanted / counts.asked).toBeGreaterThan(0.03)
   expect(counts.filtered).toBeGreaterThan(20)
   expect(counts.toldOtherwise).toBeGreaterThan(10)
+  expect(counts.ofOthers).toBeGreaterThan(100)
 }, 60_000)
 
 const listOf = (texts: readonly string[]) => `{${texts.map(text => `"${text}"`).join(',')}}`

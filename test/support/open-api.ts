@@ -12,6 +12,7 @@ import { createGuard } from '../../src/delivery/sending/guard.ts'
 import { sendTest, tryTest } from '../../src/delivery/sending/send-test.ts'
 import type { RatePolicy } from '../../src/domain/access/rate.ts'
 import type { Role } from '../../src/domain/access/role.ts'
+import { alertTriggers } from '../../src/domain/event/alert.ts'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { parseTargetList } from '../../src/domain/webhook/target-list.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -22,7 +23,13 @@ export const adminToken = 'an-admin-token-for-tests'
 
 /** The API on an outbox of its own, with real deliveries to loopback and two user accounts, 7 and 8. */
 export async function openTestApi(
-  options: { rate?: RatePolicy; nowMs?: () => number; resolve?: () => Promise<string[]> } = {},
+  options: {
+    rate?: RatePolicy
+    nowMs?: () => number
+    resolve?: () => Promise<string[]>
+    /** Users belong to tenants: 7 to `acme`, 8 to `bravo`. */
+    hasTenants?: boolean
+  } = {},
 ) {
   const nowMs = options.nowMs ?? (() => Date.now())
   const at = await openTestOutbox()
@@ -40,11 +47,14 @@ export async function openTestApi(
     userAgent: 'walhook/0.0.0',
     nowMs: () => Date.now(),
   })
+  const tenantOfUser = (key: string) => (options.hasTenants ? (key === '7' ? 'acme' : 'bravo') : null)
   const control: Control = {
     outbox: at.outbox,
     nowMs,
     sealKey,
     entityTypes: ['user', 'company'],
+    tenantTypes: options.hasTenants ? ['user'] : [],
+    alerts: alertTriggers,
     mostAttempts: 10,
     slotName,
     backfillAs: entityType => (entityType === 'company' ? 'update' : 'new'),
@@ -55,7 +65,9 @@ export async function openTestApi(
       ]),
     judgeTarget: guard.judge,
     readEntity: async (_entityType, key) =>
-      ['7', '8'].includes(key) ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}` } : null,
+      ['7', '8'].includes(key)
+        ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}`, tenant: tenantOfUser(key) }
+        : null,
     sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
@@ -107,7 +119,10 @@ export async function openTestApi(
     state,
     request,
     /** A new stored token with this role: its text. */
-    async token(role: Role, input: { name?: string; userId?: string; expiresAt?: Date } = {}) {
+    async token(
+      role: Role,
+      input: { name?: string; userId?: string; expiresAt?: Date; tenant?: string } = {},
+    ) {
       const fields = { name: 'CI', userId: null, expiresAt: null, ...input, role }
       const made = await createToken(control, commandLine, fields)
       if (!made.ok) throw new Error(JSON.stringify(made))

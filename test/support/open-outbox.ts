@@ -12,7 +12,7 @@ import { createTestDatabase } from './database.ts'
 
 export const slotName = 'test'
 
-type WebhookOptions = Partial<Omit<WebhookInput, 'triggers' | 'isActive'>>
+type WebhookOptions = Partial<Omit<WebhookInput, 'triggers' | 'isActive'>> & { tenant?: string }
 
 /** An outbox with its schema in a database of its own, and short ways to fill it. */
 export async function openTestOutbox() {
@@ -25,10 +25,15 @@ export async function openTestOutbox() {
   let commitLsn = 0n
   let lastEventId = firstIdAt(Date.now())
 
-  /** Events like `user 7 update`, as one transaction of the source. */
+  /** Events like `user 7 update`, as one transaction of the source; `user 7 update acme bravo`: of the tenant acme, that was bravo's. */
   function events(lines: readonly string[]): StoredEvent[] {
     return lines.map((line, index) => {
-      const [entityType, entityId, actionType] = line.split(' ') as [string, string, ActionType]
+      const [entityType, entityId, actionType, tenant = null, tenantBefore = null] = line.split(' ') as [
+        string,
+        string,
+        ActionType,
+        ...string[],
+      ]
       lastEventId = nextId(lastEventId, Date.now())
       const body = `{"entity_id":${entityId},"entity_type":"${entityType}","action_type":"${actionType}"}`
       return {
@@ -40,6 +45,7 @@ export async function openTestOutbox() {
         index,
         commitLsn: commitLsn + 1n,
         committedAt: new Date(),
+        ...(tenant !== null && { of: { tenant, tenantBefore } }),
       }
     })
   }

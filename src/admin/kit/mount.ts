@@ -1,8 +1,11 @@
 import type { Context, Hono } from 'hono'
-import type { Control } from '../../control/kit/control.ts'
+import type { Caller, Control } from '../../control/kit/control.ts'
+import { notFound as missing } from '../../control/kit/result.ts'
+import { controlFor, webhookFor } from '../../control/kit/tenants.ts'
 import { readAlarm } from '../../control/status/alarm.ts'
 import { mayAct, type Role } from '../../domain/access/role.ts'
 import type { Texts } from '../texts/en.ts'
+import { failedAnswer } from './failed.ts'
 import { html, nothing } from './html.ts'
 import { layout } from './layout.ts'
 import { answerLive } from './live.ts'
@@ -22,14 +25,22 @@ export type Mounted = {
   readonly onFailure: (c: Context, error: unknown) => void
 }
 
-/** Serves pages at their paths: judges the caller's role, reads what comes in, and writes the answer. */
+/** Serves pages at their paths: judges the caller's tenant and role, reads what comes in, and writes the answer. */
 export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
   for (const page of mounted.pages)
     app.on(page.method.toUpperCase(), page.path, async c => {
-      const { role } = c.get('caller')
+      const caller = c.get('caller')
+      const { role, tenant } = caller
+      if (tenant !== null && page.tenants === undefined)
+        return show(c, mounted, null, notFound(mounted.textsOf(c)))
       if (!mayAct(role, page.role)) return show(c, mounted, page.place, forbidden(c, mounted, page.role))
       const params = page.params ? page.params.safeParse(c.req.param()) : { success: true as const, data: {} }
       if (!params.success) return show(c, mounted, page.place, notFound(mounted.textsOf(c)))
+      if (tenant !== null && page.tenants === 'webhook') {
+        const { id } = params.data as { id: number }
+        if (!(await webhookFor(mounted.control, caller, id)))
+          return show(c, mounted, page.place, failedAnswer(mounted.textsOf(c), missing('webhook', id)))
+      }
       return show(c, mounted, page.place, await page.handle(await readCall(c, mounted, params.data)))
     })
 }
@@ -41,7 +52,7 @@ async function readCall(
 ) {
   const caller = c.get('caller')
   return {
-    control,
+    control: controlFor(control, caller),
     caller,
     may: (role: Role) => mayAct(caller.role, role),
     t: textsOf(c),
@@ -71,13 +82,14 @@ export async function show(
     case 'page': {
       const { title, body, crumbs = [], actions = nothing, status = 200 } = answer
       const { pathname, search } = new URL(c.req.url)
+      const caller = c.get('caller')
       const at = {
         place,
-        caller: c.get('caller'),
-        hasPages: (name: Place) => mounted.pages.some(page => page.place === name),
+        caller,
+        hasPages: (name: Place) =>
+          mounted.pages.some(page => page.place === name && (caller.tenant === null || page.tenants)),
         path: c.req.method === 'GET' ? pathname + search : '/',
-        // A page is not kept from anybody because this can't be told.
-        alarm: await readAlarm(mounted.control, mounted.nowMs()).catch(() => null),
+        alarm: await alarmFor(caller, mounted),
       }
       // A part that can't be shown says why in its place.
       if (isPart(c) && status >= 400) return c.html(body, status)
@@ -99,6 +111,11 @@ export async function show(
     default:
       return answer satisfies never
   }
+}
+
+/** What is wrong with capture, which is no tenant's matter. A page is not kept from anybody because this can't be told. */
+async function alarmFor({ tenant }: Caller, { control, nowMs }: Mounted) {
+  return tenant === null ? await readAlarm(control, nowMs()).catch(() => null) : null
 }
 
 export function notFound(t: Texts): PageAnswer {

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { Caller, Control } from '../../control/kit/control.ts'
+import type { TenantScope } from '../../control/kit/tenants.ts'
 import type { Role } from '../../domain/access/role.ts'
 import type { Texts } from '../texts/en.ts'
 import type { Html } from './html.ts'
@@ -54,6 +55,8 @@ export type Definition<Params extends z.ZodObject> = {
   readonly path: `/${string}`
   /** The least role that may see or do it. It is judged in one place, `mount.ts`. */
   readonly role: Role
+  /** Absent: for whoever belongs to a tenant, there is no such page. It is judged in the same place. */
+  readonly tenants?: TenantScope
   /** Where it is in the navigation. */
   readonly place: Place
   readonly params?: Params

@@ -23,6 +23,7 @@ const neverQueued: readonly State[] = [
   'no_wanted_field',
   'filtered',
   'for_another',
+  'other_tenant',
 ]
 /** It waits, and can be stopped. */
 const waits: readonly State[] = ['due', 'retrying', 'blocked', 'behind', 'inactive', 'disabled']

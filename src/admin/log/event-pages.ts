@@ -31,11 +31,11 @@ export const eventPages = [
     place,
     params,
     async handle(call) {
-      const { control, params, t } = call
-      const read = await readEvent(control, params.event)
+      const { control, caller, params, t } = call
+      const read = await readEvent(control, caller, params.event)
       if (!read.ok) return failedAnswer(t, read)
       const event = read.value
-      const found = await tellEvent(control, params.event)
+      const found = await tellEvent(control, caller, params.event)
       if (!found.ok) return failedAnswer(t, found)
       // The forms of this page, also of the parts that come later, are carried out once.
       const key = control.randomBytes(16).toString('hex')
@@ -58,15 +58,15 @@ ${about(call, event)}
     place,
     params,
     async handle(call) {
-      const { control, params, query, t } = call
-      const found = await tellEvent(control, params.event)
+      const { control, caller, params, query, t } = call
+      const found = await tellEvent(control, caller, params.event)
       if (!found.ok) return failedAnswer(t, found)
       const key = /^[0-9a-f]{32}$/.exec(query.get('key') ?? '')?.[0] ?? ''
       return {
         show: 'live',
         everyMs: liveEveryMs,
         async render(nowMs) {
-          const now = await tellEvent(control, params.event)
+          const now = await tellEvent(control, caller, params.event)
           if (!now.ok) throw new Error(`event ${params.event} is gone`)
           return becamePart({ ...call, nowMs }, now.value, key)
         },
@@ -87,13 +87,13 @@ function notice({ t, query }: PageCall): Html | false {
 
 /** Looks for an event by its id, or by the `webhook-id` that a receiver has, or for those of an entity; else the newest. */
 async function eventsPage(call: PageCall): Promise<PageAnswer> {
-  const { control, query, t } = call
+  const { control, caller, query, t } = call
   const text = (name: string) => (query.get(name) ?? '').trim().replaceAll('\0', '').toWellFormed()
   const [id, entityType, entityId] = [text('id'), text('entity_type'), text('entity_id').slice(0, 1_024)]
   if (id !== '') {
     const sought = /^(?:msg_(\d{1,10})_)?(\d{1,19})$/.exec(id)
     const event = bigIdParam.safeParse(sought?.[2] ?? '').data
-    const found = event === undefined ? null : await readEvent(control, event)
+    const found = event === undefined ? null : await readEvent(control, caller, event)
     if (found?.ok) {
       const at = sought?.[1] === undefined ? '' : `#webhook-${sought[1]}`
       return { show: 'redirect', to: `/events/${event}${at}` }
@@ -105,7 +105,7 @@ async function eventsPage(call: PageCall): Promise<PageAnswer> {
   const entity = entityId === '' ? null : { entityType, entityId }
   const before = given(query, 'before', bigIdParam) ?? null
   if (before === wrong) return wrongField(t, 'before')
-  const { items, next } = await listEvents(control, { entity, limit: perPage, before })
+  const { items, next } = await listEvents(control, caller, { entity, limit: perPage, before })
   const address = (more: Record<string, string>) =>
     `/events?${new URLSearchParams({ ...(entity && { entity_type: entityType, entity_id: entityId }), ...more })}`
   const list =

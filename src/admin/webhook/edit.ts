@@ -192,12 +192,12 @@ async function previewsOf({ control, caller }: PageCall, typed: Typed) {
 }
 
 /** Null where there is no filter, or it is not whole. */
-async function filterPreviewOf({ control }: PageCall, typed: Typed): Promise<FilterPreview | null> {
+async function filterPreviewOf({ control, caller }: PageCall, typed: Typed): Promise<FilterPreview | null> {
   const { triggers, filter, updateFields } = typed
   if (!filter || filter.rows.length === 0 || filter.rows.some(isIncomplete)) return null
   const look = { triggers, updateFields: updateFields.length > 0 ? updateFields : null }
   const fields = filterTyped(filter)!
-  const seen = await previewFilter(control, { ...filter, ...look, fields }).catch(() => null)
+  const seen = await previewFilter(control, caller, { ...filter, ...look, fields }).catch(() => null)
   return seen?.ok ? seen.value : null
 }
 

@@ -100,7 +100,7 @@ function operation(route: Route, write: Write): Operation {
     operationId: route.id,
     tags: [route.tag],
     summary: route.summary,
-    description: `${route.description ? `${route.description} ` : ''}Needs the role ${route.role}.`,
+    description: `${route.description ? `${route.description} ` : ''}Needs the role ${route.role}${route.tenants === undefined ? ', of a token that belongs to no tenant' : ''}.`,
     'x-role': route.role,
     parameters: [
       ...parameters(route.params, 'path', write),
@@ -124,12 +124,20 @@ function operation(route: Route, write: Write): Operation {
 }
 
 /** How a call can fail follows from what it takes. */
-function failures({ method, params, query, body, heedsIfMatch, mayConflict }: Route): [number, string][] {
+function failures({
+  method,
+  params,
+  query,
+  body,
+  tenants,
+  heedsIfMatch,
+  mayConflict,
+}: Route): [number, string][] {
   return [
     ...(body ? ([[400, 'The body is not JSON']] as [number, string][]) : []),
     [401, 'No valid token'],
     [403, "The token's role may not do this"],
-    ...(params ? ([[404, 'Not found']] as [number, string][]) : []),
+    ...(params || tenants === undefined ? ([[404, 'Not found']] as [number, string][]) : []),
     ...(method === 'get' && !mayConflict
       ? []
       : ([[409, 'Conflict with the current state']] as [number, string][])),

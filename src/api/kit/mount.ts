@@ -1,14 +1,16 @@
 import type { Context, Hono } from 'hono'
 import type { Control } from '../../control/kit/control.ts'
+import { notFound } from '../../control/kit/result.ts'
+import { controlFor, webhookFor } from '../../control/kit/tenants.ts'
 import { mayAct } from '../../domain/access/role.ts'
 import { matches } from './etag.ts'
 import { idempotent, send } from './idempotency.ts'
 import { read, readJson } from './input.ts'
-import { failed, problem } from './problem.ts'
+import { failed, nothingAt, problem } from './problem.ts'
 import type { ApiEnv, Route } from './route.ts'
 
 /**
- * Serves routes at their paths: judges the caller's role, reads what comes in, and writes the answer. Whoever
+ * Serves routes at their paths: judges the caller's tenant and role, reads what comes in, and writes the answer. Whoever
  * calls was let in before. A path answers other methods with those that it has.
  */
 export function mount(app: Hono<ApiEnv>, routes: readonly Route[], control: Control): void {
@@ -25,8 +27,10 @@ function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1')
 }
 
-async function serve(c: Context<ApiEnv>, route: Route, control: Control): Promise<Response> {
+async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<Response> {
   const caller = c.get('caller')
+  if (caller.tenant !== null && route.tenants === undefined) return nothingAt(c)
+  const control = controlFor(whole, caller)
   if (!mayAct(caller.role, route.role))
     return problem(
       c,
@@ -35,6 +39,10 @@ async function serve(c: Context<ApiEnv>, route: Route, control: Control): Promis
     )
   const params = route.params ? read(c, route.params, c.req.param()) : nothing
   if (!params.ok) return params.response
+  if (caller.tenant !== null && route.tenants === 'webhook') {
+    const { id } = params.value as { id: number }
+    if (!(await webhookFor(control, caller, id))) return failed(c, notFound('webhook', id))
+  }
   const twice = Object.entries(c.req.queries()).find(([, values]) => values.length > 1)?.[0]
   if (route.query && twice !== undefined) {
     const detail = `${twice}: appears more than once. Give it once.`

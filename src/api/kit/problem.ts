@@ -57,6 +57,11 @@ export function problem(
   return c.body(JSON.stringify(body), status, { 'content-type': 'application/problem+json' })
 }
 
+/** The answer where there is nothing, or nothing for this caller. */
+export function nothingAt(c: Context): Response {
+  return problem(c, 404, `There is nothing at ${c.req.method} ${c.req.path}.`)
+}
+
 /** The answer to an operation that failed. */
 export function failed(c: Context, failure: Failed): Response {
   switch (failure.kind) {

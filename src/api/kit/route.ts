@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Caller, Control } from '../../control/kit/control.ts'
 import type { Failed, Result } from '../../control/kit/result.ts'
+import type { TenantScope } from '../../control/kit/tenants.ts'
 import type { Role } from '../../domain/access/role.ts'
 
 /** What a call carries once its caller was let in. */
@@ -42,6 +43,8 @@ export type Definition<
   readonly description?: string
   /** The least role that may call it. */
   readonly role: Role
+  /** Absent: a token that belongs to a tenant gets 404. */
+  readonly tenants?: TenantScope
   readonly params?: Params
   readonly query?: Query
   readonly body?: Body

@@ -3,6 +3,7 @@ import { type AuditRecord, listAudit } from '../../control/access/audit.ts'
 import { actorKinds, auditActions } from '../../domain/access/audit.ts'
 import { bigCursor, bigId, id, limit, page, pageJson, time } from '../kit/fields.ts'
 import { route } from '../kit/route.ts'
+import { tenantAsked, tenantOf } from '../kit/tenant-fields.ts'
 
 const auditSchema = z
   .object({
@@ -22,6 +23,7 @@ const auditSchema = z
       .nullable()
       .meta({ description: 'The id of the changed thing. The action names its sort.' }),
     webhook_id: z.int().nullable(),
+    tenant: tenantOf(),
     changes: z
       .record(z.string(), z.object({ from: z.json().optional(), to: z.json().optional() }))
       .meta({ description: 'Each changed field, before and after. Secrets are never shown.' }),
@@ -37,11 +39,17 @@ export const auditRoutes = [
     summary: 'Lists the audit records, newest first',
     description: 'Includes changes made by commands and by walhook itself.',
     role: 'admin',
-    query: z.strictObject({ limit: limit(100, 50), cursor: bigCursor(), webhook_id: id().optional() }),
+    tenants: 'own',
+    query: z.strictObject({
+      limit: limit(100, 50),
+      cursor: bigCursor(),
+      webhook_id: id().optional(),
+      tenant: tenantAsked(),
+    }),
     answer: { status: 200, what: 'A page of records', schema: page(auditSchema) },
-    async handle({ control, query: { limit, cursor, webhook_id } }) {
-      const page = { limit, before: cursor ?? null, webhookId: webhook_id ?? null }
-      return { ok: true, value: pageJson(await listAudit(control, page), auditJson) }
+    async handle({ control, caller, query: { limit, cursor, webhook_id, tenant } }) {
+      const page = { limit, before: cursor ?? null, webhookId: webhook_id ?? null, tenant }
+      return { ok: true, value: pageJson(await listAudit(control, caller, page), auditJson) }
     },
   }),
 ]
@@ -55,6 +63,7 @@ function auditJson(record: AuditRecord): z.input<typeof auditSchema> {
     action: record.action,
     target_id: record.targetId,
     webhook_id: record.webhookId,
+    tenant: record.tenant,
     changes: record.changes as z.input<typeof auditSchema>['changes'],
   }
 }

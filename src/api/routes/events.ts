@@ -18,12 +18,14 @@ import {
   tooLargeBytes,
 } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
+import { tenantAsked, tenantOf } from '../kit/tenant-fields.ts'
 
 const eventFields = {
   id: bigId(),
   entity_type: z.string(),
   entity_id: z.string(),
   action_type: z.enum([...actionTypes, ...alertActions]),
+  tenant: tenantOf(),
   committed_at: time().meta({ description: 'When its transaction committed in the source.' }),
   changed: z
     .array(z.string())
@@ -42,7 +44,7 @@ const explainedSchema = z
     webhook_name: z.string(),
     state: z.enum(explainStates).meta({
       description:
-        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered). `unknown`: no more is kept.',
+        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another, other_tenant). `unknown`: no more is kept.',
     }),
     sentence: z.string().meta({ description: 'The state as a sentence.' }),
     delivered_at: time().nullable().meta({ description: 'When the receiver last accepted it.' }),
@@ -82,8 +84,10 @@ export const eventRoutes = [
     summary: 'Lists events, newest first',
     description: 'All events, or those of one entity.',
     role: 'viewer',
+    tenants: 'own',
     query: z
       .strictObject({
+        tenant: tenantAsked(),
         entity_type: text().min(1).optional(),
         entity_id: text().min(1).optional(),
         limit: limit(100, 50),
@@ -94,12 +98,12 @@ export const eventRoutes = [
         'name entity_type and entity_id together, or neither',
       ),
     answer: { status: 200, what: 'A page of events', schema: page(eventSchema) },
-    async handle({ control, query: { entity_type, entity_id, limit, cursor } }) {
+    async handle({ control, caller, query: { entity_type, entity_id, tenant, limit, cursor } }) {
       const entity =
         entity_type === undefined || entity_id === undefined
           ? null
           : { entityType: entity_type, entityId: entity_id }
-      const found = await listEvents(control, { entity, limit, before: cursor ?? null })
+      const found = await listEvents(control, caller, { entity, tenant, limit, before: cursor ?? null })
       return { ok: true, value: pageJson(found, eventJson) }
     },
   }),
@@ -110,6 +114,7 @@ export const eventRoutes = [
     tag,
     summary: 'Reads an event and explains its delivery to each webhook',
     role: 'viewer',
+    tenants: 'own',
     params: z.strictObject({ event_id: bigIdInput('an event') }),
     query: z.strictObject({
       webhook_id: id().optional().meta({ description: 'Explains this webhook only.' }),
@@ -118,9 +123,9 @@ export const eventRoutes = [
       }),
     }),
     answer: { status: 200, what: 'The event with its deliveries', schema: explainedEventSchema },
-    async handle({ control, params, query }) {
+    async handle({ control, caller, params, query }) {
       return answer(
-        await explainEvent(control, params.event_id, {
+        await explainEvent(control, caller, params.event_id, {
           webhookId: query.webhook_id ?? null,
           after: query.cursor,
         }),
@@ -143,6 +148,7 @@ function eventJson(event: EventLine): z.input<typeof eventSchema> {
     entity_type: shownType(event.entityType),
     entity_id: event.entityId,
     action_type: event.actionType,
+    tenant: event.tenant,
     committed_at: event.committedAt.toISOString(),
     changed: event.changed && [...event.changed],
     omitted: event.omitted && [...event.omitted],

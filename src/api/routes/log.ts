@@ -44,6 +44,7 @@ export const logRoutes = [
     description:
       'Takes the same path as any delivery, also to an inactive webhook, and does not affect its health. Answers 200 with the whole attempt, whatever the receiver did.',
     role: 'operator',
+    tenants: 'webhook',
     params: webhookParams,
     body: testRequest,
     whenNoBody: {},
@@ -62,6 +63,7 @@ export const logRoutes = [
     description:
       'Requests that match every filter. A page above 2 MB is cut short: `next_cursor` says whether more follow. For an entity: the requests about its last 1,000 events.',
     role: 'viewer',
+    tenants: 'webhook',
     params: webhookParams,
     query: logQuery,
     answer: { status: 200, what: 'A page of attempts', schema: page(attemptSchema) },
@@ -87,6 +89,7 @@ export const logRoutes = [
     tag: 'Test and log',
     summary: 'Reads one request',
     role: 'viewer',
+    tenants: 'webhook',
     params: z.strictObject({ ...webhookParams.shape, attempt_id: bigIdInput('an attempt') }),
     answer: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params }) {

@@ -120,6 +120,7 @@ export const queueRoutes = [
     summary: 'Resends an event',
     description: 'Keeps the `webhook-id` and the order of its entity, and starts with the first attempt.',
     role: 'operator',
+    tenants: 'webhook',
     params: webhookParams,
     body: resendRequest,
     answer: { status: 202, what: 'Queued', schema: resendSchema },
@@ -140,6 +141,7 @@ export const queueRoutes = [
     summary: 'Resends failed events of a time range that are still undelivered',
     description: 'Dead letters, and, at once, events that are retrying.',
     role: 'operator',
+    tenants: 'webhook',
     params: webhookParams,
     body: resendFailedRequest,
     answer: { status: 202, what: 'Queued', schema: replaySchema },
@@ -162,6 +164,7 @@ export const queueRoutes = [
     description:
       'Includes events that are older than the webhook or that its `update_fields` exclude, and skips events outside its triggers or its filter. Each entity’s events stay in order, before its newer pending ones. Pending events stay as they are. A range that ends in the past leaves the receiver with the states of that time.',
     role: 'operator',
+    tenants: 'webhook',
     params: webhookParams,
     body: replayRequest,
     answer: { status: 202, what: 'Queued', schema: replaySchema },
@@ -183,6 +186,7 @@ export const queueRoutes = [
     description:
       'Of the webhook, of one entity, or of one event. Deliveries in flight and later events are unaffected. Cancelled events can be resent.',
     role: 'operator',
+    tenants: 'webhook',
     params: webhookParams,
     body: cancelRequest,
     answer: { status: 200, what: 'The number of cancelled deliveries', schema: cancelledSchema },

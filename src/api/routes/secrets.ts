@@ -20,6 +20,7 @@ export const secretRoutes = [
     description:
       'Both secrets sign until `previous_secret_expires_at`; `webhook-signature` has both signatures, the new one first. A still older secret expires at once.',
     role: 'admin',
+    tenants: 'webhook',
     params: webhookParams,
     body: z.strictObject({
       overlap_hours: z
@@ -52,6 +53,7 @@ export const secretRoutes = [
     summary: "Shows a webhook's signing secret",
     description: 'The audit records who viewed it.',
     role: 'admin',
+    tenants: 'webhook',
     params: webhookParams,
     answer: {
       status: 200,

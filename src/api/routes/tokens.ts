@@ -3,6 +3,7 @@ import { createToken, listTokens, revokeToken, type Token } from '../../control/
 import { roles } from '../../domain/access/role.ts'
 import { id, idCursor, limit, page, pageJson, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
+import { tenantAsked, tenantField, tenantGiven, tenantOf } from '../kit/tenant-fields.ts'
 
 const role = z.enum(roles, `must be one of ${roles.join(', ')}`).meta({
   description:
@@ -12,6 +13,7 @@ const newToken = z
   .strictObject({
     name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters'),
     role,
+    tenant: tenantField(),
     user_id: z
       .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
       .nullable()
@@ -29,6 +31,7 @@ const tokenFields = {
   id: z.int(),
   name: z.string(),
   role,
+  tenant: tenantOf(),
   user_id: z.string().nullable(),
   created_at: time(),
   expires_at: time().nullable().meta({ description: 'Null: it never expires.' }),
@@ -50,12 +53,14 @@ export const tokenRoutes = [
     tag,
     summary: 'Creates a token',
     role: 'admin',
+    tenants: 'own',
     body: newToken,
     answer: { status: 201, what: 'The token', schema: createdSchema },
-    async handle({ control, caller, body: { name, role, user_id, expires_at } }) {
+    async handle({ control, caller, body: { name, role, tenant, user_id, expires_at } }) {
       const created = await createToken(control, caller, {
         name,
         role,
+        tenant: tenantGiven(tenant),
         userId: user_id === null ? null : String(user_id),
         expiresAt: expires_at === null ? null : new Date(expires_at),
       })
@@ -70,10 +75,12 @@ export const tokenRoutes = [
     summary: 'Lists the tokens by id, including revoked and expired ones',
     description: 'The token in WALHOOK_ADMIN_TOKEN is not listed.',
     role: 'admin',
-    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
+    tenants: 'own',
+    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor(), tenant: tenantAsked() }),
     answer: { status: 200, what: 'A page of tokens', schema: page(tokenSchema) },
-    async handle({ control, query: { limit, cursor } }) {
-      return { ok: true, value: pageJson(await listTokens(control, { limit, after: cursor }), tokenJson) }
+    async handle({ control, caller, query: { limit, cursor, tenant } }) {
+      const tokens = await listTokens(control, caller, { limit, after: cursor, tenant })
+      return { ok: true, value: pageJson(tokens, tokenJson) }
     },
   }),
   route({
@@ -84,6 +91,7 @@ export const tokenRoutes = [
     summary: 'Revokes a token and ends its sessions at once',
     description: 'It stays in the list. Revoking it again changes nothing.',
     role: 'admin',
+    tenants: 'own',
     params: z.strictObject({ id: id() }),
     answer: { status: 204, what: 'Revoked', schema: null },
     async handle({ control, caller, params }) {
@@ -97,6 +105,7 @@ function tokenJson(token: Token): z.input<typeof tokenSchema> {
     id: token.id,
     name: token.name,
     role: token.role,
+    tenant: token.tenant,
     user_id: token.userId,
     created_at: token.createdAt.toISOString(),
     expires_at: token.expiresAt?.toISOString() ?? null,

@@ -10,11 +10,13 @@ import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { time } from '../kit/fields.ts'
+import { tenantOf } from '../kit/tenant-fields.ts'
 import { filterFields } from './filter-fields.ts'
 
 /** The fields of a webhook in an answer. */
 export const webhookFields = {
   id: z.int(),
+  tenant: tenantOf(),
   name: z.string(),
   url: z.string().meta({
     description: 'Below the role admin: only the origin, and `/[redacted]`.',
@@ -119,6 +121,7 @@ export const webhookJson =
   (webhook: Webhook): z.input<typeof webhookSchema> => {
     return {
       id: webhook.id,
+      tenant: webhook.tenant,
       name: webhook.name,
       url: shownUrl(webhook.url, role),
       is_active: webhook.isActive,

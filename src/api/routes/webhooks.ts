@@ -11,6 +11,7 @@ import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { id, idCursor, limit, page, pageJson, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
+import { tenantAsked, tenantField, tenantGiven } from '../kit/tenant-fields.ts'
 import { filterFields } from './filter-fields.ts'
 import {
   changedSchema,
@@ -25,6 +26,7 @@ import {
 
 /** What an admin chooses. */
 const fields = {
+  tenant: tenantField(),
   name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters').meta({
     description: 'Its name, for people.',
   }),
@@ -132,6 +134,7 @@ export const webhookRoutes = [
     tag,
     summary: 'Creates a webhook',
     role: 'admin',
+    tenants: 'own',
     body: newWebhook,
     answer: {
       status: 201,
@@ -156,11 +159,12 @@ export const webhookRoutes = [
     summary: 'Counts what a filter would have sent of the newest events',
     description: 'Looks at 1,000 events of the log at most. Nothing is saved or sent.',
     role: 'admin',
+    tenants: 'own',
     body: filterPreviewRequest,
     answer: { status: 200, what: 'The counts', schema: filterPreviewSchema },
-    async handle({ control, body }) {
+    async handle({ control, caller, body }) {
       const look = { fields: body.filter, entering: body.filter_entering, leaving: body.filter_leaving }
-      const seen = await previewFilter(control, {
+      const seen = await previewFilter(control, caller, {
         ...look,
         triggers: body.triggers,
         updateFields: body.update_fields,
@@ -175,13 +179,12 @@ export const webhookRoutes = [
     tag,
     summary: 'Lists the webhooks by id',
     role: 'viewer',
-    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
+    tenants: 'own',
+    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor(), tenant: tenantAsked() }),
     answer: { status: 200, what: 'A page of webhooks', schema: page(webhookSchema) },
-    async handle({ control, caller, query: { limit, cursor } }) {
-      return {
-        ok: true,
-        value: pageJson(await listWebhooks(control, { limit, after: cursor }), webhookJson(caller.role)),
-      }
+    async handle({ control, caller, query: { limit, cursor, tenant } }) {
+      const found = await listWebhooks(control, caller, { limit, after: cursor, tenant })
+      return { ok: true, value: pageJson(found, webhookJson(caller.role)) }
     },
   }),
   route({
@@ -191,6 +194,7 @@ export const webhookRoutes = [
     tag,
     summary: 'Reads a webhook',
     role: 'viewer',
+    tenants: 'webhook',
     params: webhookParams,
     answer: { status: 200, what: 'The webhook', schema: readSchema, headers: ['etag'] },
     async handle({ control, caller, params }) {
@@ -209,6 +213,7 @@ export const webhookRoutes = [
     summary: 'Changes the given fields',
     description: 'Where one is invalid, nothing is changed.',
     role: 'admin',
+    tenants: 'webhook',
     params: webhookParams,
     body: webhookChange,
     answer: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
@@ -230,6 +235,7 @@ export const webhookRoutes = [
     tag,
     summary: 'Deletes a webhook and its pending deliveries',
     role: 'admin',
+    tenants: 'webhook',
     params: webhookParams,
     answer: { status: 204, what: 'Deleted', schema: null },
     heedsIfMatch: true,
@@ -249,10 +255,12 @@ function chosen<T extends z.output<typeof webhookChange>>({
   batch,
   client_certificate,
   client_key,
+  tenant,
   ...rest
 }: T) {
   return {
     ...rest,
+    tenant: tenantGiven(tenant),
     clientCertificate: client_certificate,
     clientKey: client_key,
     isActive: is_active,

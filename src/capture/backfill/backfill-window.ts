@@ -119,17 +119,33 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
     present: PresentEntity,
     newer: WebhookEvent | undefined,
   ): PageContent['events'][number] | null {
-    const { entityId, entityIdJson, resultJson, omitted } = present
+    const { entityId, entityIdJson, resultJson, omitted, tenant } = present
     const parts = { entityIdJson, entityType }
     const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed: null, omitted })
     if (!newer) {
       const body = writeBody({ ...parts, actionType, resultJson })
-      return { entityType, entityId, actionType, body, ...(omitted && { facts: factsOf(omitted) }) }
+      return {
+        entityType,
+        entityId,
+        actionType,
+        body,
+        ...(omitted && { facts: factsOf(omitted) }),
+        ...ofTenant(tenant),
+      }
     }
     if (newer.actionType === 'delete' || (newer.actionType === 'new' && actionType === 'new')) return null
     const body = withAction(newer.body, { ...parts, from: newer.actionType, to: actionType })
-    return { entityType, entityId, actionType, body, facts: factsOf(newer.facts?.omitted ?? null) }
+    return {
+      entityType,
+      entityId,
+      actionType,
+      body,
+      facts: factsOf(newer.facts?.omitted ?? null),
+      ...ofTenant(newer.of?.tenant ?? null),
+    }
   }
 }
+
+const ofTenant = (tenant: string | null) => tenant !== null && { of: { tenant, tenantBefore: null } }
 
 export type Window = ReturnType<typeof openWindow>

@@ -9,6 +9,7 @@ import {
 } from '../map/read-back.ts'
 import { createResultWriter, type ShapedRow } from '../map/result.ts'
 import { createRowFilters, isShown } from '../map/row-filters.ts'
+import { tenantIn } from '../map/tenants.ts'
 import { twice } from '../map/twice.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
@@ -20,6 +21,8 @@ export type PresentEntity = {
   readonly resultJson: string
   /** The fields that are left out because their value cannot be told; null: none. */
   readonly omitted: readonly string[] | null
+  /** Whose it is; null: nobody's. */
+  readonly tenant: string | null
 }
 
 /** A row that is there, and of which no event can be made. */
@@ -75,7 +78,8 @@ export async function showRows(
         const value = read === null ? null : read?.get(entityId)
         return value ? value.json : value
       })
-      return { entityIdJson: writeEntityId(catalogue, entity, entityId), resultJson: json, omitted }
+      const tenant = tenantIn(entity, row) ?? null
+      return { entityIdJson: writeEntityId(catalogue, entity, entityId), resultJson: json, omitted, tenant }
     })
     if (shown.ok && shown.value) entities.push({ entityId, ...shown.value })
     if (!shown.ok) untold.push({ entityId, reason: `its event can not be written: ${shown.because}` })

@@ -100,19 +100,27 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     const { id, entityType, knownUpTo, phase, afterKey } = resync
     // Committed events only, and more may be on their way: what is told is settled when the page is stored.
     const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
-    const { entityIds, toKey, isLast } = untold
+    const { entities: known, toKey, isLast } = untold
     const past = { fromKey: afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
     const stepOf = () => ({ ...task, id, entityType, part: null, knownUpTo, phase, ...past })
-    if (entityIds.length === 0) {
+    if (known.length === 0) {
       if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(resync)
       return goesOn
     }
     const contentOf = ({ entities, untold: unreadable }: KeysPage) => {
       const present = new Set([...entities, ...unreadable].map(({ entityId }) => entityId))
-      const gone = entityIds.filter(id => !present.has(id)).map(id => writeDeletion(catalogue, entity, id))
+      const gone = known
+        .filter(({ entityId }) => !present.has(entityId))
+        .map(each => writeDeletion(catalogue, entity, each))
       return { reading: { entities, untold: unreadable, gone }, step: stepOf() }
     }
-    const read = () => readKeysOf(source, catalogue, entity, entityIds)
+    const read = () =>
+      readKeysOf(
+        source,
+        catalogue,
+        entity,
+        known.map(({ entityId }) => entityId),
+      )
     const told = await teller.tell(task, entity, { read, contentOf }, signal)
     if (told.outcome === 'stored' && isLast) logDone(resync)
     return await endOf(told, stepOf, signal)

@@ -94,7 +94,8 @@ export function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
 export function conditionLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
   if (!entity.rows || !catalogue.tables.has(tableKey(entity.table))) return null
   const what = `entity ${entity.entityType}, where and deleted_when`
-  const lacking = conditionsWithoutBefore(catalogue, entity)
+  const { table, key, rows } = entity
+  const lacking = conditionsWithoutBefore(catalogue, { table, key, rows })
   if (!lacking) return ok('condition_before', what, 'exact: the WAL gives what they need of the row before')
   return warning(
     'condition_before',
@@ -117,6 +118,21 @@ export function lastLine(catalogue: Catalogue, entity: EntityMapping): CheckLine
     what,
     'a delete comes without it: the WAL gives no more than the identity of a row that is deleted',
     sql === null ? `see the line "table ${tableKey(entity.table)}, previous values"` : `run: ${sql}`,
+  )
+}
+
+/** Whether the WAL says whose a deleted row was, and whose one was that another tenant gets. */
+export function tenantLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
+  const { entityType, table, key, tenant } = entity
+  if (tenant === undefined || !catalogue.tables.has(tableKey(table))) return null
+  const what = `entity ${entityType}, tenant ${tenant}`
+  const lacking = conditionsWithoutBefore(catalogue, { table, key, tenant })
+  if (!lacking) return ok('tenant_before', what, 'exact: the WAL says whose a deleted row was')
+  return warning(
+    'tenant_before',
+    what,
+    `the WAL does not say whose a deleted row was: webhooks of a tenant get no delete, and one that loses a row to another tenant hears nothing of it`,
+    lacking.sql === null ? `see the line "table ${tableKey(table)}, previous values"` : `run: ${lacking.sql}`,
   )
 }
 

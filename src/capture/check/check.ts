@@ -14,7 +14,7 @@ import { type LockHolder, lockedProblem } from '../source/source-locks.ts'
 import type { ReplicationTrial } from '../source/try-replication.ts'
 import { columnsLine } from './check-columns.ts'
 import { serverLines, slotLine } from './check-server.ts'
-import { conditionLine, lastLine, relationLines, tableLines, uniqueLine } from './check-tables.ts'
+import { conditionLine, lastLine, relationLines, tableLines, tenantLine, uniqueLine } from './check-tables.ts'
 
 /**
  * Everything that decides whether walhook can capture a source and does no harm to it, each with its verdict: first
@@ -56,6 +56,7 @@ export function checkLines(
       uniqueLine(catalogue, entity),
       conditionLine(catalogue, entity),
       lastLine(catalogue, entity),
+      tenantLine(catalogue, entity),
       ...relationLines(catalogue, entity),
     ]),
     ...mapping.map(entity => columnsLine(catalogue, entity, options.known?.get(entity.entityType) ?? null)),

@@ -91,12 +91,12 @@ function grants(table: Table, { role }: SourceFacts): string[] {
 
 /**
  * Whether the WAL must say more of a row before its change than the primary key: which entity it was or whose row of a list, and,
- * as `check` warns, whether it was sent, or its values.
+ * as `check` warns, whether it was sent, its values, or whose it was.
  */
 function needsWholeRows(table: Table, catalogue: Catalogue, mapping: readonly EntityMapping[]): boolean {
   const isThis = (name: TableName) => tableKey(name) === tableKey(table.name)
   const named = mapping.flatMap(entity => [
-    ...(isThis(entity.table) ? [entity.key] : []),
+    ...(isThis(entity.table) ? [entity.key, ...(entity.tenant === undefined ? [] : [entity.tenant])] : []),
     ...entity.related.filter(list => isThis(list.table)).map(({ owner }) => owner),
   ])
   return (

@@ -14,6 +14,7 @@ import { createLastWriter, createResultWriter, type Result } from './result.ts'
 import { createRowFilters, filtered, isShown } from './row-filters.ts'
 import { createSetAside, type Unreadable } from './set-aside.ts'
 import { createShapes } from './shape.ts'
+import { isMoved, tenantsOf } from './tenants.ts'
 import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
 import { twice } from './twice.ts'
 import { withoutUnborn } from './unborn.ts'
@@ -33,10 +34,13 @@ export type Mapped = {
   readonly readLsn: Lsn | null
 }
 
+/** An entity as its events tell: of the last of them, whose it was. */
+export type KnownEntity = { readonly entityId: string; readonly tenant: string | null }
+
 /** A type of entity of which every one is gone, and how the event of that is written. */
 export type Emptied = {
   readonly entityType: string
-  deletionOf(entityId: string): EventText
+  deletionOf(known: KnownEntity): EventText
 }
 
 /**
@@ -146,6 +150,7 @@ export function createMapper(options: {
     const row = isDelete ? null : (remaining ?? missing.rowOf(item))
     // Already gone, or not told any more: its `delete` comes with a later transaction.
     if (!isDelete && (row === null || !isShown(entity, row, judgeRow))) return null
+    const of = tenantsOf(item, state, row)
     const result = row && writeResult(entity, row, list => jsonOf(missing.relatedOf(list, key)))
     const last = isDelete ? lastOf(item) : null
     const body = writeBody({
@@ -161,6 +166,7 @@ export function createMapper(options: {
       actionType: state,
       body,
       facts: { ...facts, omitted: (result ?? last)?.omitted ?? null },
+      ...(of && { of }),
     }
   }
 
@@ -181,7 +187,7 @@ export function createMapper(options: {
       for (const entity of entities.filter(({ deletesOnTruncate }) => deletesOnTruncate))
         emptied.push({
           entityType: entity.entityType,
-          deletionOf: id => writeDeletion(catalogue, entity, id),
+          deletionOf: known => writeDeletion(catalogue, entity, known),
         })
     }
     const named = parts.flatMap(part =>
@@ -234,9 +240,9 @@ const jsonOf = (read: RelatedValue | null | undefined) => (read ? read.json : re
 
 type Compared = Touched & { readonly facts: ChangeFacts }
 
-/** True of an update that, as far as is known, changed nothing that is sent. */
-function isKnownUnchanged({ folded, facts }: Compared): boolean {
-  return folded.state === 'update' && facts.changed?.length === 0
+/** True of an update that, as far as is known, changed nothing that is sent, nor to whom. */
+function isKnownUnchanged(item: Compared): boolean {
+  return item.folded.state === 'update' && item.facts.changed?.length === 0 && !isMoved(item)
 }
 
 /** Beyond this many bytes a key may not fit into an index entry, of which Postgres allows about 2,700. */
@@ -256,7 +262,7 @@ export function cannotBeEvent({
   return null
 }
 
-export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts'>
+export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts' | 'of'>
 
 /** `entity_id` as JSON: a number where the key is an integer; by its type in the WAL where it is known from there. */
 export function writeEntityId(
@@ -271,11 +277,21 @@ export function writeEntityId(
 const keyTypeIn = (relation: Relation | null, { key }: EntityMapping) =>
   relation?.columns[keyIn(relation, key)]?.typeOid
 
-/** The event of an entity that is gone, of which no more than its id is known. */
-export function writeDeletion(catalogue: Catalogue, entity: EntityMapping, entityId: string): EventText {
+/** The event of an entity that is gone, of which no more is known than its id, and whose it was last. */
+export function writeDeletion(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  { entityId, tenant }: KnownEntity,
+): EventText {
   const { entityType } = entity
   const actionType = 'delete'
   const entityIdJson = writeEntityId(catalogue, entity, entityId)
   const body = writeBody({ entityIdJson, entityType, actionType, resultJson: null })
-  return { entityType, entityId, actionType, body }
+  return {
+    entityType,
+    entityId,
+    actionType,
+    body,
+    ...(tenant !== null && { of: { tenant, tenantBefore: null } }),
+  }
 }

@@ -2,12 +2,12 @@ import type { Column, Relation } from '../../domain/capture/change.ts'
 import type { KnownColumn } from '../../domain/capture/known-columns.ts'
 import { suspect } from '../../domain/mapping/credentials.ts'
 import {
+  decidingColumns,
   type EntityMapping,
   type FieldRules,
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
 
 /**
@@ -111,8 +111,8 @@ export function tellColumns(
 }
 
 /** What of a relation's columns an entity tells, by whatever name; its key among them. */
-export const namedOf = ({ table, fields, key, rows }: EntityMapping) => ({
-  table,
-  rules: fields,
-  more: [key, ...filterColumns(rows)],
+export const namedOf = (entity: EntityMapping) => ({
+  table: entity.table,
+  rules: entity.fields,
+  more: [entity.key, ...decidingColumns(entity)],
 })

@@ -1,5 +1,6 @@
 import { comparedBy } from '../../domain/mapping/comparable.ts'
 import {
+  decidingColumns,
   type EntityMapping,
   type FieldRules,
   publishedTables,
@@ -88,13 +89,14 @@ export function judgeMapping(
       const ruled = [...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})]
       const named = [
         ...[entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled],
-        ...filterColumns(entity.rows),
+        ...decidingColumns(entity),
         ...(entity.last === undefined || entity.last === 'all' ? [] : entity.last),
       ]
       requireColumns(`entity ${entity.entityType}`, table, new Set(named))
       requireFormats(`entity ${entity.entityType}`, table, rules.format)
       const { where = [], deletedWhen = [] } = entity.rows ?? {}
       requireConditions(`entity ${entity.entityType}`, table, [...where, ...deletedWhen], 'in the WAL')
+      requireInWal(`entity ${entity.entityType}: tenant ${entity.tenant}`, table, entity.tenant)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
       requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
     }
@@ -158,18 +160,22 @@ export function judgeMapping(
     for (const { column, tests } of conditions) {
       const found = table.columns.find(({ name }) => name === column)
       if (!found) continue
-      const { typeOid, typeName, isGenerated } = found
+      const { typeOid, typeName } = found
       const about = `${what}: condition of column ${column}`
-      if (isGenerated && be === 'in the WAL')
-        add(
-          'condition',
-          about,
-          'Postgres generates it, and the WAL need not have it',
-          'mend the mapping: name the columns that it is computed from',
-        )
+      if (be === 'in the WAL') requireInWal(about, table, column)
       for (const problem of conditionProblems(tests, comparedBy(catalogue, typeOid), typeName))
         add('condition', about, problem.found, `mend the mapping: ${problem.mend}`)
     }
+  }
+
+  function requireInWal(what: string, table: Table, column: string | undefined) {
+    if (table.columns.find(({ name }) => name === column)?.isGenerated)
+      add(
+        'condition',
+        what,
+        'Postgres generates it, and the WAL need not have it',
+        'mend the mapping: name the columns that it is computed from',
+      )
   }
 
   function requireIdentity(what: string, table: Table, column: string) {
@@ -190,7 +196,12 @@ export function judgeMapping(
  */
 export function conditionsWithoutBefore(
   { tables }: Pick<Catalogue, 'tables'>,
-  of: { readonly table: TableName; readonly rows?: RowFilter; readonly key?: string },
+  of: {
+    readonly table: TableName
+    readonly rows?: RowFilter
+    readonly tenant?: string
+    readonly key?: string
+  },
 ): { columns: readonly string[]; sql: string | null } | null {
   const table = tables.get(tableKey(of.table))
   if (!table || givesPrevious(table)) return null
@@ -198,7 +209,7 @@ export function conditionsWithoutBefore(
     table.identity !== 'f' &&
     table.leaves.every(({ identity }) => identity === table.identity) &&
     table.identityColumns.includes(column)
-  const columns = filterColumns(of.rows).filter(column => column !== of.key && !isGiven(column))
+  const columns = decidingColumns(of).filter(column => column !== of.key && !isGiven(column))
   if (columns.length === 0) return null
   return { columns, sql: sqlOfWholeRows(table) }
 }

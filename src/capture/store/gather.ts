@@ -4,10 +4,10 @@ import { nextId, type TimeId } from '../../domain/value/time-id.ts'
 import { type EventColumns, openEventColumns } from '../../outbox/log/event-columns.ts'
 import type { Pages } from '../backfill/pages.ts'
 import type { Mapped } from '../map/map.ts'
-import type { Truncations } from '../map/truncations.ts'
 import type { Batch, TransactionPart } from '../stream/batch.ts'
 import { TooMuch } from '../stream/read-up-to.ts'
 import { divide } from './divide.ts'
+import type { Truncations } from './truncations.ts'
 
 type Place = { readonly commitLsn: Lsn; readonly committedAt: Date }
 

@@ -5,9 +5,9 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 import type { Position } from '../../outbox/log/position.ts'
-import type { Truncations } from '../map/truncations.ts'
 import { createNotes } from '../stream/notes.ts'
 import type { EventIds } from './gather.ts'
+import type { Truncations } from './truncations.ts'
 
 /** What was stored with one commit of the outbox. */
 export type Stored = {

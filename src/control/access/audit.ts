@@ -1,19 +1,39 @@
 import { type AuditRecord, listAudit as readAudit } from '../../outbox/records/audit.ts'
 import { webhookNames } from '../../outbox/records/webhooks.ts'
-import type { Control } from '../kit/control.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { tenantAsked } from '../kit/tenants.ts'
 import type { Page } from '../webhooks/webhooks.ts'
 
 export type { AuditRecord }
 
-/** Audit records, newest first, at most `limit`, before the record `before`; of one webhook, if given. */
+/**
+ * The audit records that a caller may know of, newest first, at most `limit`, before the record `before`; of one webhook and of one tenant,
+ * if given. To a tenant, whoever belongs to none is an administrator without a name.
+ */
 export async function listAudit(
   control: Control,
-  page: { limit: number; before: bigint | null; webhookId: number | null },
+  caller: Pick<Caller, 'tenant'>,
+  page: {
+    limit: number
+    before: bigint | null
+    webhookId: number | null
+    tenant?: string | null | undefined
+  },
 ): Promise<Page<AuditRecord, bigint>> {
-  const found = await readAudit(control.outbox, { ...page, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit)
+  const tenant = tenantAsked(caller, page.tenant)
+  const found = await readAudit(control.outbox, { ...page, tenant, limit: page.limit + 1 })
+  const items = found.slice(0, page.limit).map(record => (caller.tenant === null ? record : shownTo(record)))
   return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
 }
+
+/** A record as the tenant sees it that it is of. */
+function shownTo(record: AuditRecord): AuditRecord {
+  const { actor, tenant } = record
+  if (actor.tenant === tenant || actor.kind === 'walhook') return record
+  return { ...record, actor: { ...administrator, tenant: null } }
+}
+
+const administrator = { kind: 'configuration', name: 'administrator', tokenId: null, userId: null } as const
 
 /** The names that webhooks have now, by their ids; those that were deleted have none. */
 export async function auditedNames(control: Control, ids: readonly number[]): Promise<Map<number, string>> {

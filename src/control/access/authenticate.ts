@@ -66,17 +66,27 @@ export function createAuthenticator(options: {
 
   return Object.assign(authenticate, {
     judge: (token: string): Claim =>
-      isAdmins(token) ? { is: 'holder', key: holderKey(null) } : judge.judge(token),
+      isAdmins(token) ? { is: 'holder', key: holderKey(configured(null)) } : judge.judge(token),
   })
 }
 
 /** The holder of WALHOOK_ADMIN_TOKEN. */
 export function configured(userId: string | null): Caller {
-  return { kind: 'configuration', name: 'WALHOOK_ADMIN_TOKEN', tokenId: null, userId, role: 'admin' }
+  return {
+    kind: 'configuration',
+    name: 'WALHOOK_ADMIN_TOKEN',
+    tokenId: null,
+    userId,
+    role: 'admin',
+    tenant: null,
+  }
 }
 
-export function holder(token: Pick<Caller, 'name' | 'role' | 'userId'> & { readonly id: number }): Caller {
-  return { kind: 'token', name: token.name, tokenId: token.id, userId: token.userId, role: token.role }
+export function holder(
+  token: Pick<Caller, 'name' | 'role' | 'userId' | 'tenant'> & { readonly id: number },
+): Caller {
+  const { name, id, userId, role, tenant } = token
+  return { kind: 'token', name, tokenId: id, userId, role, tenant }
 }
 
 /** Drops the oldest entry above `most`. */

@@ -20,8 +20,9 @@ const oldKeptMs = 1_000
 
 const mostKnown = 10_000
 
-/** Under what the calls of a token's holder count, by the API and by pages together. */
-export const holderKey = (tokenId: number | null) => `token ${tokenId ?? 'of the configuration'}`
+/** Under what the calls of a token's holder count, by the API and by pages together: those of a tenant as one. */
+export const holderKey = ({ tokenId, tenant }: Pick<Caller, 'tokenId' | 'tenant'>) =>
+  tenant === null ? `token ${tokenId ?? 'of the configuration'}` : `tenant ${tenant}`
 
 /** The SHA-256 of a token or a session's id: all that is stored of it. */
 export function hashOf(text: string): Buffer {
@@ -40,7 +41,7 @@ export type CredentialJudge = {
   /** Whether it may be one of ours, and whose it was found to be before. */
   readonly judge: (text: string) => Claim
   /** It was found to be the holder's: from now on all of theirs count as one. */
-  readonly note: (text: string, holder: Pick<Caller, 'tokenId'>) => void
+  readonly note: (text: string, holder: Pick<Caller, 'tokenId' | 'tenant'>) => void
   /** Whether it is worth a query: it has our checksum, or it is one of those that have none. */
   readonly isWorthAQuery: (text: string) => Promise<boolean>
 }
@@ -78,9 +79,9 @@ export function createCredentialJudge(outbox: Outbox, prefix: CredentialPrefix):
       return verdict === 'ours' ? { is: 'holder', key: text } : { is: 'perhaps' }
     },
 
-    note(text, { tokenId }) {
+    note(text, holder) {
       known.delete(text)
-      known.set(text, holderKey(tokenId))
+      known.set(text, holderKey(holder))
       if (known.size > mostKnown) known.delete(known.keys().next().value!)
     },
 

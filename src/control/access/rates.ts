@@ -1,23 +1,25 @@
 import { type Bucket, type RatePolicy, type Taken, take } from '../../domain/access/rate.ts'
 import type { Caller } from '../kit/control.ts'
+import { holderKey } from './credentials.ts'
 
 /** For programs and pages alike far more than they need, and less than a loop without a pause. */
 export const usualRate: RatePolicy = { quota: 3_000, windowS: 60 }
 
-/** More tokens than anybody makes. */
-const maxTokens = 10_000
+/** More tokens and tenants than anybody has at work. */
+const maxHolders = 20_000
 
-/** Counts the calls of each token, by the API and by pages together. */
+/** Counts the calls of each token, and those of a tenant's tokens as one, by the API and by pages together. */
 export function createRates(policy: RatePolicy, nowMs: () => number) {
-  const buckets = new Map<number | null, Bucket>()
+  const buckets = new Map<string, Bucket>()
   return {
     policy,
     /** Takes one call; whether the token may make it. */
-    take({ tokenId }: Caller): Taken {
-      const taken = take(buckets.get(tokenId), policy, nowMs())
-      buckets.delete(tokenId)
-      buckets.set(tokenId, taken.bucket)
-      if (buckets.size > maxTokens) buckets.delete(buckets.keys().next().value!)
+    take(caller: Caller): Taken {
+      const key = holderKey(caller)
+      const taken = take(buckets.get(key), policy, nowMs())
+      buckets.delete(key)
+      buckets.set(key, taken.bucket)
+      if (buckets.size > maxHolders) buckets.delete(buckets.keys().next().value!)
       return taken
     },
   }

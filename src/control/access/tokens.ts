@@ -7,6 +7,8 @@ import type { Token } from '../../outbox/records/tokens.ts'
 import * as tokens from '../../outbox/records/tokens.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
+import { mayKnow, tenantAsked } from '../kit/tenants.ts'
+import { judgeTenant } from '../webhooks/tenant.ts'
 import type { Page } from '../webhooks/webhooks.ts'
 import { hashOf, newCredential } from './credentials.ts'
 
@@ -21,25 +23,36 @@ type TokenControl = Pick<Control, 'outbox' | 'randomBytes'>
 export async function createToken(
   control: TokenControl,
   caller: Caller,
-  input: { name: string; role: Role; userId: string | null; expiresAt: Date | null },
+  input: {
+    name: string
+    role: Role
+    userId: string | null
+    expiresAt: Date | null
+    /** Absent: the caller's own. */
+    tenant?: string | null | undefined
+  },
 ): Promise<Result<{ token: Token; text: string }>> {
+  const { tenant, problems } = judgeTenant(caller, input.tenant)
+  if (problems.length > 0) return invalid(...problems)
   if (input.expiresAt !== null && input.expiresAt.getTime() <= (await databaseNow(control.outbox)))
     return invalid(wrongField('/expires_at', because('token.past', { at: input.expiresAt.toISOString() })))
   const text = await newCredential(control, 'whk_')
   const token = await transaction(control.outbox.pool, async client => {
-    const made = await tokens.insertToken(client, { ...input, hash: hashOf(text) })
-    await recordAudit(client, caller, 'token.created', { id: made.id, to: described(made) })
+    const made = await tokens.insertToken(client, { ...input, tenant, hash: hashOf(text) })
+    await recordAudit(client, caller, 'token.created', { id: made.id, tenant, to: described(made) })
     return made
   })
   return { ok: true, value: { token, text } }
 }
 
-/** Tokens by rising id, revoked and expired ones too, at most `limit`, those after the id `after`. */
+/** The caller's tokens, or (`tenant`) one tenant's, by rising id, revoked and expired ones too, at most `limit`, those after the id `after`. */
 export async function listTokens(
   control: TokenControl,
-  page: { limit: number; after: number },
+  caller: Pick<Caller, 'tenant'>,
+  page: { limit: number; after: number; tenant?: string | null | undefined },
 ): Promise<Page<Token, number>> {
-  const found = await tokens.listTokens(control.outbox, { limit: page.limit + 1, after: page.after })
+  const tenant = tenantAsked(caller, page.tenant)
+  const found = await tokens.listTokens(control.outbox, { ...page, tenant, limit: page.limit + 1 })
   const items = found.slice(0, page.limit)
   return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
 }
@@ -48,12 +61,18 @@ export async function listTokens(
 export async function revokeToken(control: TokenControl, caller: Caller, id: number): Promise<Result<Token>> {
   return await transaction(control.outbox.pool, async client => {
     const token = await tokens.lockToken(client, id)
-    if (!token) return notFound('token', id)
+    if (!token || !mayKnow(caller, token)) return notFound('token', id)
     if (token.revokedAt !== null) return { ok: true, value: token }
     const revoked = await tokens.revokeToken(client, id)
-    await recordAudit(client, caller, 'token.revoked', { id, from: described(token) })
+    await recordAudit(client, caller, 'token.revoked', { id, tenant: token.tenant, from: described(token) })
     return { ok: true, value: revoked }
   })
 }
 
-const described = ({ name, role, userId, expiresAt }: Token) => ({ name, role, userId, expiresAt })
+const described = ({ name, role, tenant, userId, expiresAt }: Token) => ({
+  name,
+  role,
+  tenant,
+  userId,
+  expiresAt,
+})

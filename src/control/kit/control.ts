@@ -2,6 +2,7 @@ import type { Actor } from '../../domain/access/audit.ts'
 import type { Role } from '../../domain/access/role.ts'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { ShownPace } from '../../domain/delivery/pace.ts'
+import type { AlertTrigger } from '../../domain/event/alert.ts'
 import type { BackfillAction } from '../../domain/event/event.ts'
 import type { Untold } from '../../domain/mapping/untold.ts'
 import type { Reason } from '../../domain/shown/reason.ts'
@@ -49,6 +50,10 @@ export type Control = {
   readonly sealKey: SealKey
   /** The entity types of the mapping, in its order. */
   readonly entityTypes: readonly string[]
+  /** Those of them whose entities belong to tenants. */
+  readonly tenantTypes: readonly string[]
+  /** The alerts that a webhook may get. */
+  readonly alerts: readonly AlertTrigger[]
   /** How often a delivery is tried before it is given up. */
   readonly mostAttempts: number
   /** Of the slot that is captured. */
@@ -72,7 +77,7 @@ export type Control = {
   readonly readEntity: (
     entityType: string,
     key: string,
-  ) => Promise<{ entityId: string; entityIdJson: string; resultJson: string } | null>
+  ) => Promise<{ entityId: string; entityIdJson: string; resultJson: string; tenant: string | null } | null>
   readonly sendTest: (
     target: { webhookId: number; url: string; sealed: Sealed },
     message: { entityType: string; entityId: string; body: string },
@@ -106,4 +111,5 @@ export const commandLine: Caller = {
   tokenId: null,
   userId: null,
   role: 'admin',
+  tenant: null,
 }

@@ -1,7 +1,7 @@
 import type { Actor } from '../../domain/access/audit.ts'
 import type { Failed } from './result.ts'
 
-/** Tests under way at once: in all, to one host and port, and of one caller. */
+/** Tests under way at once: in all, to one host and port, and of one caller, or of one tenant. */
 const usual = { total: 20, perHost: 5, perCaller: 5 }
 /** A test ends within its deadline of 15 s, most of them at once. */
 const retryAfterS = 5
@@ -23,7 +23,12 @@ export function createTestPlaces(most: typeof usual = usual) {
     /** Takes a place for a test to `url`; `leave` gives it back. */
     enter(caller: Actor, url: string): { readonly ok: true; readonly leave: () => void } | Failed {
       const host = URL.parse(url)?.host ?? url
-      const keys = ['all', `host ${host}`, `caller ${caller.kind} ${caller.tokenId ?? caller.name}`] as const
+      // What a tenant does is no other's matter, also at a host that many have.
+      const { kind, name, tokenId, tenant } = caller
+      const keys =
+        tenant === null
+          ? (['all', `host ${host}`, `caller ${kind} ${tokenId ?? name}`] as const)
+          : (['all of tenants', `tenant ${tenant} host ${host}`, `tenant ${tenant}`] as const)
       const [all, ofHost, ofCaller] = keys.map(key => taken.get(key) ?? 0) as [number, number, number]
       if (ofCaller >= most.perCaller)
         return busy(`${most.perCaller} tests of yours are under way, and no more may be.`)

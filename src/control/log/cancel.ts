@@ -6,9 +6,9 @@ import { transaction } from '../../outbox/database/database.ts'
 import { findEvent, findLastEvent } from '../../outbox/reading/events.ts'
 import * as queueDepth from '../../outbox/reading/queue-depth.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
-import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { notFound, type Result } from '../kit/result.ts'
+import { eventFor, webhookFor } from '../kit/tenants.ts'
 
 /** The part of a webhook's queue: everything, one entity, or one event. */
 export type Waiting =
@@ -41,8 +41,10 @@ export async function cancelWaiting(
   webhookId: number,
   waiting: Waiting,
 ): Promise<Result<Cancelled>> {
-  if (!(await findWebhook(control.outbox, webhookId))) return notFound('webhook', webhookId)
-  const event = waiting.of === 'event' ? await findEvent(control.outbox, waiting.eventId) : null
+  const webhook = await webhookFor(control, caller, webhookId)
+  if (!webhook) return notFound('webhook', webhookId)
+  const found = waiting.of === 'event' ? await findEvent(control.outbox, waiting.eventId) : null
+  const event = found && eventFor(webhook, found)
   if (waiting.of === 'event' && !event) return notFound('event', String(waiting.eventId))
   const which = {
     webhookId,

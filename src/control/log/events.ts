@@ -3,8 +3,9 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { type AttemptLine, readEventAttempts } from '../../outbox/reading/attempt-lines.ts'
 import * as events from '../../outbox/reading/events.ts'
 import { readExplainFacts } from '../../outbox/reading/explain.ts'
-import type { Control } from '../kit/control.ts'
+import type { Caller, Control } from '../kit/control.ts'
 import { notFound, type Result } from '../kit/result.ts'
+import { eventFor, tenantAsked } from '../kit/tenants.ts'
 import type { Page } from '../webhooks/webhooks.ts'
 
 export type { EventLine, ShownEvent } from '../../outbox/reading/events.ts'
@@ -21,12 +22,18 @@ export const mostExplained = 1_000
  */
 export async function explainEvent(
   control: Control,
+  caller: Pick<Caller, 'tenant'>,
   eventId: TimeId,
   { webhookId, after }: { webhookId: number | null; after: number },
 ): Promise<Result<{ event: events.ShownEvent; deliveries: ExplainedDelivery[]; next: number | null }>> {
-  const event = await events.findEvent(control.outbox, eventId)
-  if (!event) return notFound('event', String(eventId))
-  const found = await explainDeliveries(control, event, { webhookId, after, limit: mostExplained + 1 })
+  const whole = await events.findEvent(control.outbox, eventId)
+  const event = whole && eventFor(caller, whole)
+  if (!whole || !event) return notFound('event', String(eventId))
+  const found = await explainDeliveries(control, caller, whole, {
+    webhookId,
+    after,
+    limit: mostExplained + 1,
+  })
   const deliveries = found.slice(0, mostExplained)
   const next = found.length > mostExplained ? deliveries.at(-1)!.webhookId : null
   if (webhookId !== null && deliveries.length === 0) return notFound('webhook', webhookId)
@@ -35,10 +42,11 @@ export async function explainEvent(
 
 async function explainDeliveries(
   control: Control,
+  { tenant }: Pick<Caller, 'tenant'>,
   event: events.EventLine,
   which: { webhookId: number | null; after: number; limit: number },
 ): Promise<ExplainedDelivery[]> {
-  const found = await readExplainFacts(control.outbox, event, which)
+  const found = await readExplainFacts(control.outbox, event, { ...which, tenant })
   return found.map(({ facts, webhookId, name }) => ({ ...explain(facts), webhookId, webhookName: name }))
 }
 
@@ -47,10 +55,15 @@ export type ToldDelivery = ExplainedDelivery & { readonly attempts: readonly Att
 export type EventStory = { readonly event: events.EventLine; readonly deliveries: readonly ToldDelivery[] }
 
 /** An event with its delivery to each webhook and their requests; without the event's data. */
-export async function tellEvent(control: Control, eventId: TimeId): Promise<Result<EventStory>> {
-  const event = await events.findEventLine(control.outbox, eventId)
-  if (!event) return notFound('event', String(eventId))
-  const explained = await explainDeliveries(control, event, {
+export async function tellEvent(
+  control: Control,
+  caller: Pick<Caller, 'tenant'>,
+  eventId: TimeId,
+): Promise<Result<EventStory>> {
+  const whole = await events.findEventLine(control.outbox, eventId)
+  const event = whole && eventFor(caller, whole)
+  if (!whole || !event) return notFound('event', String(eventId))
+  const explained = await explainDeliveries(control, caller, whole, {
     webhookId: null,
     after: 0,
     limit: mostExplained,
@@ -64,17 +77,29 @@ export async function tellEvent(control: Control, eventId: TimeId): Promise<Resu
 }
 
 /** An event by itself. */
-export async function readEvent(control: Control, eventId: TimeId): Promise<Result<events.ShownEvent>> {
-  const event = await events.findEvent(control.outbox, eventId)
+export async function readEvent(
+  control: Control,
+  caller: Pick<Caller, 'tenant'>,
+  eventId: TimeId,
+): Promise<Result<events.ShownEvent>> {
+  const whole = await events.findEvent(control.outbox, eventId)
+  const event = whole && eventFor(caller, whole)
   return event ? { ok: true, value: event } : notFound('event', String(eventId))
 }
 
-/** Events in lines, newest first, at most `limit`, of one entity where one is named, those before the event `before`. */
+/** Events in lines, newest first, at most `limit`, of one entity and of one tenant where named, those before the event `before`. */
 export async function listEvents(
   control: Control,
-  page: { entity: { entityType: string; entityId: string } | null; limit: number; before: TimeId | null },
+  caller: Pick<Caller, 'tenant'>,
+  page: {
+    entity: { entityType: string; entityId: string } | null
+    tenant?: string | null | undefined
+    limit: number
+    before: TimeId | null
+  },
 ): Promise<Page<events.EventLine, TimeId>> {
-  const found = await events.listEvents(control.outbox, { ...page, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit)
+  const tenant = tenantAsked(caller, page.tenant)
+  const found = await events.listEvents(control.outbox, { ...page, tenant, limit: page.limit + 1 })
+  const items = found.slice(0, page.limit).flatMap(event => eventFor(caller, event) ?? [])
   return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
 }

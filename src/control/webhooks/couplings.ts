@@ -2,23 +2,25 @@ import { mayAct } from '../../domain/access/role.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { type Figures, searchWebhooks, webhookFigures } from '../../outbox/reading/couplings.ts'
 import type { Caller, Control } from '../kit/control.ts'
+import { tenantAsked } from '../kit/tenants.ts'
 
 export type { Figures }
 export type ListedWebhook = { readonly webhook: Webhook; readonly figures: Figures }
 
 const perPage = 50
 
-/** Webhooks with how they do, by name: those whose name or URL contains `search`, the page `page` of 50 (from 1). */
+/** The caller's webhooks, or those of a tenant, with how they do, by name: those whose name or URL contains `search`, the page `page` of 50 (from 1). */
 export async function listWithFigures(
   control: Control,
   caller: Caller,
-  { search, page }: { search: string; page: number },
+  { search, page, tenant }: { search: string; page: number; tenant?: string | null },
   nowMs: number,
 ): Promise<{ items: ListedWebhook[]; hasMore: boolean }> {
   const found = await searchWebhooks(control.outbox, {
     search,
     // Who may not see a URL must not find out by searching either.
     inWholeUrl: mayAct(caller.role, 'admin'),
+    tenant: tenantAsked(caller, tenant),
     limit: perPage + 1,
     offset: (page - 1) * perPage,
   })

@@ -1,7 +1,7 @@
 import type { Filter } from '../../domain/event/filter.ts'
 import { toldAs, triggersHeard } from '../../domain/event/wanted.ts'
 import { recentEvents } from '../../outbox/reading/recent-events.ts'
-import type { Control } from '../kit/control.ts'
+import type { Caller, Control } from '../kit/control.ts'
 import type { Result } from '../kit/result.ts'
 import { invalid } from '../kit/result.ts'
 import { judgeFilter, judgeUpdateFields } from './judge-fields.ts'
@@ -20,6 +20,7 @@ const most = 100
  */
 export async function previewFilter(
   control: Control,
+  caller: Pick<Caller, 'tenant'>,
   look: Filter & { readonly triggers: readonly string[]; readonly updateFields: readonly string[] | null },
 ): Promise<Result<FilterPreview>> {
   const { triggers, updateFields, fields, entering, leaving } = look
@@ -31,7 +32,9 @@ export async function previewFilter(
   // Updates that the webhook has no trigger for count only where they may be told as something else.
   const isRetold = entering !== 'update' || leaving === 'delete'
   const heard = isRetold ? triggersHeard(state) : triggers
-  const events = await recentEvents(control.outbox, { triggers: heard, most })
-  const matched = events.filter(event => toldAs({ id: 0, states: [state] }, event) !== null).length
+  const events = await recentEvents(control.outbox, { triggers: heard, most, tenant: caller.tenant })
+  const matched = events.filter(
+    event => toldAs({ id: 0, tenant: caller.tenant, states: [state] }, event) !== null,
+  ).length
   return { ok: true, value: { lookedAt: events.length, matched } }
 }

@@ -45,6 +45,7 @@ export async function testWebhook(
   const message = await testMessage(control, caller, userId, {
     isBatch: webhook.batch !== null,
     triggers: webhook.triggers,
+    tenant: webhook.tenant,
   })
   if (!message.ok) return message
   const place = control.testPlaces.enter(caller, webhook.url)
@@ -84,13 +85,14 @@ export async function tryWebhook(
 ): Promise<Result<Attempt>> {
   const verdict = await control.judgeTarget(unsaved.url)
   if (!verdict.ok) return invalid(wrongField('/url', verdict.why))
-  const sealed = await unsavedSecrets(control, id, verdict.url.href, unsaved)
+  const sealed = await unsavedSecrets(control, caller, id, verdict.url.href, unsaved)
   if (!sealed.ok) return sealed
-  const message = await testMessage(control, caller, userId, unsaved)
+  const { tenant } = sealed.value
+  const message = await testMessage(control, caller, userId, { ...unsaved, tenant })
   if (!message.ok) return message
   const place = control.testPlaces.enter(caller, verdict.url.href)
   if (!place.ok) return place
-  const target = { webhookId: id ?? unsavedId, url: verdict.url.href, sealed: sealed.value }
+  const target = { webhookId: id ?? unsavedId, url: verdict.url.href, sealed: sealed.value.secrets }
   const attempt = await control.tryTest(target, message.value).finally(place.leave)
   const { outcome, response, errorClass } = attempt
   const to = { url: verdict.url.href, outcome, status: response?.status ?? null, errorClass }
@@ -105,10 +107,11 @@ const unsavedId = 0
 
 async function unsavedSecrets(
   control: Control,
+  caller: Caller,
   id: number | null,
   url: string,
   { headers: change, clientCertificate, clientKey }: Unsaved,
-): Promise<Result<Sealed>> {
+): Promise<Result<{ secrets: Sealed; tenant: string | null }>> {
   const client = judgeIdentity(clientCertificate, clientKey)
   if (client.problems.length > 0) return invalid(...client.problems)
   const { sealKey, randomBytes } = control
@@ -123,27 +126,25 @@ async function unsavedSecrets(
   const under = id ?? unsavedId
   const nonce = () => randomBytes(nonceBytes)
   const isEmpty = Object.keys(headers.headers).length === 0
-  return {
-    ok: true,
-    value: {
-      ...(stored ?? {
-        secret: sealSecret(sealKey, under, newSecret(control), nonce()),
-        previousSecret: null,
-      }),
-      headers: isEmpty ? null : sealHeaders(sealKey, under, headers.headers, nonce()),
-      ...(!isKept && { identity: null }),
-      ...(client.identity && { identity: sealIdentity(sealKey, under, client.identity, nonce()) }),
-      ...(client.identity === null && { identity: null }),
-    },
+  const secrets = {
+    ...(stored ?? {
+      secret: sealSecret(sealKey, under, newSecret(control), nonce()),
+      previousSecret: null,
+    }),
+    headers: isEmpty ? null : sealHeaders(sealKey, under, headers.headers, nonce()),
+    ...(!isKept && { identity: null }),
+    ...(client.identity && { identity: sealIdentity(sealKey, under, client.identity, nonce()) }),
+    ...(client.identity === null && { identity: null }),
   }
+  return { ok: true, value: { secrets, tenant: webhook?.tenant ?? caller.tenant } }
 }
 
-/** The account `userId`, or the caller's own, as a test tells it. */
+/** The account `userId`, or the caller's own, as a test tells it: of the tenant of the webhook, where that belongs to one. */
 async function testMessage(
   control: Control,
   caller: Caller,
   userId: string | null,
-  { isBatch, triggers = [] }: Pick<Unsaved, 'isBatch' | 'triggers'>,
+  { isBatch, triggers = [], tenant }: Pick<Unsaved, 'isBatch' | 'triggers'> & { tenant: string | null },
 ): Promise<Result<{ entityType: string; entityId: string; body: string }>> {
   const inBatch = (event: string) => (isBatch ? batchBody([event]) : event)
   // Nobody who asks for alerts only is sent a person's data.
@@ -160,8 +161,11 @@ async function testMessage(
   const entity = await control.readEntity(entityType, key)
   if (!entity) return invalid(wrongField('/user_id', because('test.unknown_account', { userId: key })))
 
-  const { entityId, ...content } = entity
-  const event = writeBody({ ...content, entityType, actionType: 'test' })
+  if (tenant !== null && entity.tenant !== tenant)
+    return invalid(wrongField('/user_id', because('test.other_tenant', { userId: key, tenant })))
+
+  const { entityId, entityIdJson, resultJson } = entity
+  const event = writeBody({ entityIdJson, resultJson, entityType, actionType: 'test' })
   // A receiver of batches gets a batch of one.
   return { ok: true, value: { entityType, entityId, body: inBatch(event) } }
 }

@@ -1,4 +1,3 @@
-import { alertTriggers } from '../../domain/event/alert.ts'
 import { type Trigger, triggersFor } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
 import {
@@ -28,11 +27,15 @@ import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type FieldProblem, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
+import { controlFor, tenantAsked } from '../kit/tenants.ts'
 import { judgeFilter, judgeFilterForms, judgeUpdateFields } from './judge-fields.ts'
 import { newSecret } from './secrets.ts'
+import { judgeTenant } from './tenant.ts'
 
 /** What an admin gives; the types are checked by who calls, the meaning here. */
 export type WebhookFields = {
+  /** Absent: the caller's own. Of a webhook that is there it may be repeated, and not changed. */
+  readonly tenant?: string | null | undefined
   readonly name: string
   readonly url: string
   readonly isActive: boolean
@@ -67,19 +70,28 @@ export async function createWebhook(
   caller: Caller,
   fields: WebhookFields,
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
-  const { headers: wantedHeaders = {}, clientCertificate, clientKey, ...rest } = fields
+  const { headers: wantedHeaders = {}, clientCertificate, clientKey, tenant: wantedTenant, ...rest } = fields
+  const of = judgeTenant(caller, wantedTenant)
   const client = judgeIdentity(clientCertificate, clientKey)
   const headers = changeHeaders([], {}, wantedHeaders)
-  const judged = await judgeFields(control, fields)
+  const judged = await judgeFields(of.tenant === null ? control : controlFor(control, of), fields)
   const forms = judgeFilterForms({ ...noFilter, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
-  const problems = [...judged.problems, ...forms, ...headerProblems(headers), ...client.problems]
+  const problems = [
+    ...of.problems,
+    ...judged.problems,
+    ...forms,
+    ...headerProblems(headers),
+    ...client.problems,
+  ]
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
+  const { tenant } = of
   const secret = newSecret(control)
   const webhook = await transaction(control.outbox.pool, async db => {
     const id = await nextWebhookId(db)
     const made = await webhooks.insertWebhook(db, {
       ...normalized(rest, judged.url),
       id,
+      tenant,
       secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
       sealedHeaders: sealedHeaders(control, id, headers.headers),
       sealedIdentity: sealedIdentity(control, id, client) ?? null,
@@ -90,12 +102,14 @@ export async function createWebhook(
   return { ok: true, value: { webhook, secret } }
 }
 
-/** Webhooks by rising id, at most `limit`, those after the id `after` (0: from the first). */
+/** The caller's webhooks, or (`tenant`) one tenant's, by rising id, at most `limit`, those after the id `after` (0: from the first). */
 export async function listWebhooks(
   control: Control,
-  page: { limit: number; after: number },
+  caller: Caller,
+  page: { limit: number; after: number; tenant?: string | null | undefined },
 ): Promise<Page<Webhook, number>> {
-  const found = await webhooks.listWebhooks(control.outbox, { limit: page.limit + 1, after: page.after })
+  const tenant = tenantAsked(caller, page.tenant)
+  const found = await webhooks.listWebhooks(control.outbox, { ...page, tenant, limit: page.limit + 1 })
   const items = found.slice(0, page.limit)
   return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
 }
@@ -116,7 +130,7 @@ export async function changeWebhook(
   change: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
   isCurrent: (webhook: Webhook) => boolean = () => true,
 ): Promise<Result<Webhook>> {
-  const { headers: headerChange, clientCertificate, clientKey, ...rest } = change
+  const { headers: headerChange, clientCertificate, clientKey, tenant: wantedTenant, ...rest } = change
   const client = judgeIdentity(clientCertificate, clientKey)
   const { problems, url } = await judgeFields(control, change)
   problems.push(...client.problems)
@@ -134,7 +148,9 @@ export async function changeWebhook(
         ? await changedHeaders(control, db, before, headerChange ?? {}, isKept)
         : { ok: true as const, sealedHeaders: undefined, changed: [] }
     const forms = judgeFilterForms({ ...before, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
-    const wrong = [...problems, ...forms, ...headerProblems(headers)]
+    const isOther = wantedTenant !== undefined && wantedTenant !== before.tenant
+    const kept = isOther ? [wrongField('/tenant', because('tenant.kept'))] : []
+    const wrong = [...kept, ...problems, ...forms, ...headerProblems(headers)]
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
     const { sealedHeaders, changed } = headers
     // As with headers: it was given for its receiver.
@@ -184,7 +200,8 @@ export async function deleteWebhook(
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
     await webhooks.deleteWebhook(db, id)
-    await recordAudit(db, caller, 'webhook.deleted', { webhookId: id, from: audited(before) })
+    const { tenant } = before
+    await recordAudit(db, caller, 'webhook.deleted', { webhookId: id, from: audited(before), tenant })
     return { ok: true, value: null }
   })
   if (deleted.ok) await webhooks.deleteLeftovers(control.outbox)
@@ -266,7 +283,7 @@ async function judgeFields(
   fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
 ): Promise<{ problems: FieldProblem[]; url?: string }> {
   const problems: FieldProblem[] = []
-  const known = [...triggersFor(control.entityTypes), ...alertTriggers]
+  const known = [...triggersFor(control.entityTypes), ...control.alerts]
   fields.alertTo?.forEach((address, i) => {
     if (!isMailAddress(address))
       problems.push(wrongField(`/alert_to/${i}`, because('webhook.mail_address', { address })))

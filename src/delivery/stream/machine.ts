@@ -2,14 +2,16 @@ import { isSkipped } from '../../domain/delivery/skip.ts'
 import { isUnsent } from '../../domain/delivery/task.ts'
 import { noteSent, openWindow, type Window } from '../../domain/delivery/window.ts'
 import { type Entity, entityKey } from '../../domain/event/entity.ts'
+import { actionFor } from '../../domain/event/tenant.ts'
 import { triggerOf } from '../../domain/event/trigger.ts'
-import { toldAs, triggersHeard } from '../../domain/event/wanted.ts'
+import { toldAs } from '../../domain/event/wanted.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { AsideRow } from '../../outbox/aside/aside.ts'
 import type { Delivery } from '../../outbox/aside/shipment.ts'
 import type { DeliverySettings } from '../../outbox/holders/delivery-settings.ts'
 import type { OwnPlace } from '../../outbox/holders/streams.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
+import { createAskers } from './askers.ts'
 import { advance, followers, type Page, restOf } from './page.ts'
 import {
   accept,
@@ -43,8 +45,7 @@ export function createMachine(options: {
   const main = new Map<number, Window>()
   /** Shares that are being given up: nothing new of them is read or sent. */
   const leaving = new Set<number>()
-  /** Webhooks that want, or once wanted, events of a trigger. */
-  const askers = new Map<string, Set<Queue>>()
+  const askers = createAskers()
   /** Webhooks that are behind. */
   const behind = new Set<Queue>()
   /** Webhooks that have something ready, in turns. */
@@ -68,10 +69,7 @@ export function createMachine(options: {
       const nowMs = clockMs()
       queue.heldUntilMs = nowMs + (settings.heldInMs ?? Number.NEGATIVE_INFINITY)
       queue.previousSecretUntilMs = nowMs + (settings.previousSecretEndsInMs ?? Number.NEGATIVE_INFINITY)
-      for (const trigger of settings.states.flatMap(triggersHeard)) {
-        if (!askers.has(trigger)) askers.set(trigger, new Set())
-        askers.get(trigger)!.add(queue)
-      }
+      askers.add(queue)
       if (settings.skips.length > 0)
         forget(
           queue,
@@ -91,7 +89,7 @@ export function createMachine(options: {
     behind.delete(queue)
     active.delete(queue)
     dues.delete(queue)
-    for (const some of askers.values()) some.delete(queue)
+    askers.drop(queue)
   }
 
   /** Ends tasks for good: they are not read again. */
@@ -139,7 +137,7 @@ export function createMachine(options: {
   function takeForAll(event: LogEvent, window: Window) {
     const trigger = triggerOf(event.entityType, event.actionType)
     const from = { window, isMain: true, key: entityKey(event) }
-    for (const queue of askers.get(trigger) ?? []) {
+    for (const queue of askers.of(event, trigger)) {
       if (queue.own && !queue.isJoining) continue
       const told = toldAs(queue.settings, event, trigger)
       if (told === null || isCancelled(queue, event)) continue
@@ -245,7 +243,8 @@ export function createMachine(options: {
       for (const event of page.events) {
         const window = follows.get(event.share)
         if (!window || event.id <= window.readUpTo) continue
-        const told = toldAs(queue.settings, event) ?? (isChosen ? event.actionType : null)
+        const told =
+          toldAs(queue.settings, event) ?? (isChosen ? actionFor(queue.settings.tenant, event) : null)
         if (told !== null && !isCancelled(queue, event))
           takeEvent(queue, event, { window, isMain: false, key: entityKey(event), told })
         window.readUpTo = event.id

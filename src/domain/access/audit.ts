@@ -33,10 +33,18 @@ export type Actor = {
   readonly tokenId: number | null
   /** The user account, in the source database, that the actor is, if any. */
   readonly userId: string | null
+  /** The tenant that it belongs to; null: to none, and it may know of all. */
+  readonly tenant: string | null
 }
 
 /** walhook, where it changes something by itself. */
-export const walhookItself: Actor = { kind: 'walhook', name: 'walhook', tokenId: null, userId: null }
+export const walhookItself: Actor = {
+  kind: 'walhook',
+  name: 'walhook',
+  tokenId: null,
+  userId: null,
+  tenant: null,
+}
 
 /** By field, in the API's words: the value before (absent where there was none) and after. */
 export type Changes = Readonly<Record<string, { readonly from?: unknown; readonly to?: unknown }>>

@@ -10,6 +10,11 @@ export const alertTriggers = [
 ] as const
 export type AlertTrigger = (typeof alertTriggers)[number]
 
+/** Those about a webhook: its tenant may know of them, and of no others. */
+export const webhookAlerts: readonly AlertTrigger[] = alertTriggers.filter(
+  trigger => !trigger.startsWith('capture.'),
+)
+
 export const alertActions = [
   'failing',
   'recovered',

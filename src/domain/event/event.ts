@@ -20,6 +20,14 @@ export type EventFacts = {
   readonly omitted: readonly string[] | null
 }
 
+/** Whose an event's entity is. */
+export type OfTenant = {
+  /** Null: nobody's, or not known. */
+  readonly tenant: string | null
+  /** Of an update: whose the entity was before, where it was another's; `nobody` for nobody's. Null: it was not, as far as is known. */
+  readonly tenantBefore: string | null
+}
+
 /** One entity's change by one committed transaction. `body` is the text that receivers get who ask for no more. */
 export type WebhookEvent = {
   readonly entityType: string
@@ -31,6 +39,8 @@ export type WebhookEvent = {
   readonly index: number
   readonly committedAt: Date
   readonly facts?: EventFacts
+  /** Absent: the entity is nobody's. */
+  readonly of?: OfTenant
 }
 
 /** A change of which no event could be made, with the reason. It has its index among the transaction's events. */

@@ -1,5 +1,6 @@
-import type { ActionType, EventFacts } from './event.ts'
+import type { ActionType, EventFacts, OfTenant } from './event.ts'
 import { concerns, type Filter, matchEvent, matchLast } from './filter.ts'
+import { actionFor } from './tenant.ts'
 import { type Trigger, triggerOf } from './trigger.ts'
 
 /** What decides which events a webhook wants, from one version of the webhooks on. */
@@ -15,15 +16,16 @@ export type WebhookState = {
 }
 
 /** What is asked of an event. */
-export type Wantable = EventFacts & {
-  readonly entityType: string
-  readonly actionType: ActionType
-  readonly body: string
-  /** The version of the webhooks when it was appended. */
-  readonly webhooksVersion: number
-  /** The one webhook that it is for; null: all that want it. */
-  readonly onlyWebhookId: number | null
-}
+export type Wantable = EventFacts &
+  OfTenant & {
+    readonly entityType: string
+    readonly actionType: ActionType
+    readonly body: string
+    /** The version of the webhooks when it was appended. */
+    readonly webhooksVersion: number
+    /** The one webhook that it is for; null: all that want it. */
+    readonly onlyWebhookId: number | null
+  }
 
 /** The state that holds at a version: the newest that is not newer. Null: the webhook was made later. `states` are by rising version. */
 export function stateAt<State extends Pick<WebhookState, 'version'>>(
@@ -38,13 +40,29 @@ export function stateAt<State extends Pick<WebhookState, 'version'>>(
  * `outbox/log/wanted.ts`. `trigger` is the event's own, for whoever asks about many webhooks.
  */
 export function toldAs(
-  webhook: { readonly id: number; readonly states: readonly WebhookState[] },
+  webhook: {
+    readonly id: number
+    /** Null: it may be told of everybody's entities. */
+    readonly tenant: string | null
+    readonly states: readonly WebhookState[]
+  },
   event: Wantable,
   trigger: Trigger = triggerOf(event.entityType, event.actionType),
 ): ActionType | null {
   if (event.onlyWebhookId !== null && event.onlyWebhookId !== webhook.id) return null
+  const action = actionFor(webhook.tenant, event)
+  if (action === null) return null
   const state = stateAt(webhook.states, event.webhooksVersion)
   if (state?.isActive !== true) return null
+  if (action !== event.actionType) {
+    // To its tenant the entity comes or goes: what it was at another's is nothing to this one.
+    const seen = { ...event, actionType: action, previous: null, changed: null }
+    return wantedBy(state, seen, triggerOf(event.entityType, action))
+  }
+  return wantedBy(state, event, trigger)
+}
+
+function wantedBy(state: WebhookState, event: Wantable, trigger: Trigger): ActionType | null {
   if (state.filter && concerns(state.filter, event.entityType)) {
     const told = throughFilter(state.filter, state.updateFields, event)
     return told !== null && state.triggers.includes(triggerOf(event.entityType, told)) ? told : null
@@ -66,7 +84,7 @@ export function toldAs(
 export function throughFilter(
   filter: Filter,
   updateFields: readonly string[] | null,
-  event: Omit<Wantable, 'webhooksVersion' | 'onlyWebhookId'>,
+  event: Omit<Wantable, 'webhooksVersion' | 'onlyWebhookId' | keyof OfTenant>,
 ): ActionType | null {
   if (event.actionType === 'delete') return matchLast(filter, event) === false ? null : 'delete'
   const { is, was } = matchEvent(filter, event)

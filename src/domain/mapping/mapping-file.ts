@@ -165,6 +165,11 @@ const entity = words({
       .optional()
       .describe('field: a value that every entity of the type has, whatever is in its row'),
   }).default({ include: null, omit: [], rename: {} }),
+  tenant: column
+    .optional()
+    .describe(
+      'the column that says whose the entity is, as in organisation_id: webhooks and tokens of that tenant, and of no other, have to do with it. Null or empty: nobody’s',
+    ),
   where: conditions
     .optional()
     .describe(
@@ -258,6 +263,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       new_columns,
       backfill,
       fields,
+      tenant,
       ...rest
     } = given
     const { format, include, fixed, ...others } = fields
@@ -277,6 +283,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
         rows: { where: readConditions(where), deletedWhen: readConditions(deleted_when) },
       }),
       ...(last !== false && { last: last === true ? ('all' as const) : last }),
+      ...(tenant !== undefined && { tenant }),
       sendsUnchanged: send_unchanged,
       ...(newColumns === 'ignore' && { ignoresNewColumns: true }),
       ...(on_truncate === 'delete' && { deletesOnTruncate: true }),

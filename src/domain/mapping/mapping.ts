@@ -60,6 +60,8 @@ export type EntityMapping = {
   readonly rows?: RowFilter
   /** The columns whose values before it a `delete` tells; absent: none. */
   readonly last?: 'all' | readonly string[]
+  /** The column that says whose an entity is; absent: nobody's. */
+  readonly tenant?: string
   /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
   readonly sendsUnchanged: boolean
   /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */
@@ -73,6 +75,11 @@ export type EntityMapping = {
 /** What a backfill of an entity type tells its rows as, by the mapping. */
 export function backfillAs(mapping: readonly EntityMapping[]): (entityType: string) => BackfillAction {
   return entityType => mapping.find(entity => entity.entityType === entityType)?.backfillAs ?? 'new'
+}
+
+/** The entity types whose entities belong to tenants. */
+export function tenantTypes(mapping: readonly EntityMapping[]): string[] {
+  return mapping.filter(({ tenant }) => tenant !== undefined).map(({ entityType }) => entityType)
 }
 
 const everyField: FieldRules = { include: null, omit: [], rename: {} }
@@ -149,9 +156,15 @@ export function maySend({ include, omit }: FieldRules, column: string): boolean 
   return !omit.includes(column) && (include === null || include.includes(column))
 }
 
-/** Whether a column of an entity's rows is read: it may be sent, is the key, or decides whether a row is told. */
-export function isRead({ fields, key, rows }: EntityMapping, column: string): boolean {
-  return column === key || maySend(fields, column) || filterColumns(rows).includes(column)
+/** Whether a column of an entity's rows is read: it may be sent, is the key, or decides who is told a row, and whether. */
+export function isRead(entity: EntityMapping, column: string): boolean {
+  const { fields, key } = entity
+  return column === key || maySend(fields, column) || decidingColumns(entity).includes(column)
+}
+
+/** The columns that decide who is told a row, and whether. */
+export function decidingColumns({ rows, tenant }: Pick<EntityMapping, 'rows' | 'tenant'>): readonly string[] {
+  return [...filterColumns(rows), ...(tenant === undefined ? [] : [tenant])]
 }
 
 /** Whether a field of an object is sent whose name is a row's: where the mapping names none, it is judged like a column. */

@@ -1,5 +1,5 @@
 import type { Outcome } from '../delivery/outcome.ts'
-import type { ActionType } from '../event/event.ts'
+import type { ActionType, OfTenant } from '../event/event.ts'
 import type { Filter } from '../event/filter.ts'
 import type { TimeId } from '../value/time-id.ts'
 
@@ -41,9 +41,10 @@ export type ExplainFacts = {
     readonly isVersioned: boolean
     /** The one webhook that it is for; null: any. */
     readonly onlyWebhookId: number | null
-  }
+  } & OfTenant
   readonly webhook: WebhookState & {
     readonly id: number
+    readonly tenant: string | null
     readonly createdAt: Date
     readonly disabledAt: Date | null
     /** Until when its receiver wants nothing. */

@@ -1,4 +1,4 @@
-import { concerns, type Filter, type Filtered, firstMismatch, matchEvent } from '../event/filter.ts'
+import { concerns, type Filter, firstMismatch, matchEvent } from '../event/filter.ts'
 import { throughFilter } from '../event/wanted.ts'
 import type { ExplainFacts, WebhookState } from './explain-facts.ts'
 
@@ -18,8 +18,8 @@ export function throughFilterOf(
   const filter = filterOf(state)
   const { body = null, previous = null, omitted = null } = event
   if (!filter || body === null || !concerns(filter, event.entityType)) return null
-  const judged: Filtered = { ...event, body, previous, omitted }
-  const told = throughFilter(filter, state.updateFields, { ...event, body, previous, omitted })
+  const judged = { ...event, body, previous, omitted }
+  const told = throughFilter(filter, state.updateFields, judged)
   if (told !== null) return { told }
   const mismatch = firstMismatch(filter, judged)
   if (mismatch === null) return null

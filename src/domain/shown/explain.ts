@@ -1,4 +1,5 @@
 import { isAlertType, shownType } from '../event/alert.ts'
+import { actionFor } from '../event/tenant.ts'
 import { triggerOf } from '../event/trigger.ts'
 import { wantsFields } from '../event/wanted.ts'
 import { type TimeId, timeOf } from '../value/time-id.ts'
@@ -8,7 +9,7 @@ import { throughFilterOf } from './explain-filter.ts'
 /**
  * - delivered, superseded, dead, cancelled:  how it ended
  * - in_flight, due, retrying, blocked, behind, inactive, disabled:  it waits, and for what
- * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another:  why it was not wanted
+ * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another, other_tenant:  why it was not wanted
  * - unknown:  nothing that is kept says more
  */
 export const explainStates = [
@@ -30,6 +31,7 @@ export const explainStates = [
   'no_wanted_field',
   'filtered',
   'for_another',
+  'other_tenant',
   'unknown',
 ] as const
 
@@ -208,8 +210,14 @@ const sentenceOfCancelled = (at: Date, attempts: number) =>
   `Cancelled by an admin at ${say(at)}, after ${count(attempts)}. It can be sent again by hand.`
 
 /** Why the webhook did not want the event when it came; null: it did, as far as is known. */
-function explainUnwanted({ event, webhook, stateThen }: ExplainFacts): Said | null {
-  if (isAlertType(event.entityType)) return explainAlert(event, webhook)
+function explainUnwanted({ event: whole, webhook, stateThen }: ExplainFacts): Said | null {
+  const action = actionFor(webhook.tenant, whole)
+  if (action === null)
+    return { state: 'other_tenant', sentence: 'Not sent: the event is not of the tenant of this webhook.' }
+  if (isAlertType(whole.entityType)) return explainAlert(whole, webhook)
+  // To its tenant an entity that comes or goes has no values before.
+  const event =
+    action === whole.actionType ? whole : { ...whole, actionType: action, changed: null, previous: null }
   // An id's time is cut to the millisecond.
   const isOlder = webhook.createdAt.getTime() >= timeOf(event.id) + 1
   if (event.isVersioned ? stateThen === null : isOlder)

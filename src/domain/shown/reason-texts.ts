@@ -138,8 +138,15 @@ export const reasonTexts: ReasonTexts = {
   'test.no_user_entity': () => 'A test sends a user account, and the mapping has no entity "user".',
   'test.no_account': ({ caller }) =>
     `A test sends the data of your user account, and the token "${caller}" belongs to none. Send {"user_id": …} with the id of an account, or make a token with one (walhook token NAME --user ID; for WALHOOK_ADMIN_TOKEN: WALHOOK_ADMIN_USER).`,
+  'test.other_tenant': ({ userId, tenant }) =>
+    `the user account ${userId} is not of the tenant ${tenant} of this webhook: name one that is`,
   'test.unknown_account': ({ userId }) => `There is no user account with the id ${JSON.stringify(userId)}.`,
 
+  'tenant.foreign': () =>
+    'this token belongs to a tenant, and so does all that it makes: leave the field out',
+  'tenant.form': ({ most }) =>
+    `a tenant is a text of 1 to ${most} characters, written as Postgres writes the value of its column: null for none`,
+  'tenant.kept': () => 'a webhook keeps its tenant: create another webhook, and delete this one',
   'token.past': ({ at }) => `${at} is past: the token would never work.`,
 
   'once.going_on': () =>

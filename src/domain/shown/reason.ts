@@ -59,8 +59,12 @@ export type FactsOf = {
   'test.foreign_account': { webhookId: number }
   'test.no_user_entity': Nothing
   'test.no_account': { caller: string }
+  'test.other_tenant': { userId: string; tenant: string }
   'test.unknown_account': { userId: string }
   'token.past': { at: string }
+  'tenant.foreign': Nothing
+  'tenant.form': { most: number }
+  'tenant.kept': Nothing
   'once.going_on': Nothing
   'once.cut_off': Nothing
   'once.unreadable': Nothing

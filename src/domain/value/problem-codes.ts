@@ -90,6 +90,7 @@ export const problemCodes = {
   condition:
     'A condition of `where` or `deleted_when`, of an entity or of a related field, does not fit the type of its column.',
   last_values: 'Whether the WAL gives the values that a `delete` tells as `last`.',
+  tenant_before: 'Whether the WAL says whose a row was that is deleted, or that another tenant gets.',
   condition_before: 'Whether the WAL gives the values before a change that `where` and `deleted_when` need.',
   not_in_identity: 'The key of an entity is not in the replica identity of its table.',
   mapping_lost: 'A table or column of the mapping was dropped.',

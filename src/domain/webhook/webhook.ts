@@ -16,6 +16,8 @@ export type Batching = { readonly maxEvents: number; readonly maxWaitMs: number 
 /** What an admin set up. Secrets are kept apart and encrypted: `Sealed`. */
 export type Webhook = {
   readonly id: number
+  /** The tenant that it belongs to, for ever; null: to none, and it is sent everybody's entities. */
+  readonly tenant: string | null
   readonly name: string
   readonly url: string
   /** The admin's switch. */

@@ -4,7 +4,7 @@ import { firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { parameters } from '../database/statement.ts'
-import { isMeantFor } from '../log/wanted.ts'
+import { isMeantFor, isOfTenant } from '../log/wanted.ts'
 import type { Count } from '../reading/queue-depth.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
@@ -82,8 +82,10 @@ function query(
     source.of === 'range' && `e.id >= ${given(source.from)} and e.id < ${given(source.to)}`,
     source.of === 'ids' && `e.id = any(${given(source.ids)})`,
     triggers && `e.entity_type || '.' || e.action_type = any(${given(triggers)})`,
-    onlyWanted &&
-      `exists (select from walhook.webhooks w where w.id = ${given(webhookId)} and ${isMeantFor('e', 'w')})`,
+    // Nobody sends a tenant what is another's.
+    `exists (
+      select from walhook.webhooks w
+      where w.id = ${given(webhookId)} and ${onlyWanted ? isMeantFor('e', 'w') : isOfTenant('e', 'w')})`,
     `(e.entity_type, e.entity_id) > (${given(after.entityType)}, ${given(after.entityId)})`,
   ].filter(condition => condition)
   const text = `

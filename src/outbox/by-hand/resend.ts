@@ -4,7 +4,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { openInStream } from '../aside/pulled.ts'
 import { statement } from '../database/statement.ts'
 import { isDelivered, placeIn } from '../log/waits.ts'
-import { concernsFilter, isMeantFor } from '../log/wanted.ts'
+import { concernsFilter, isMeantFor, isOfTenant } from '../log/wanted.ts'
 import { askFor } from './ask.ts'
 import { isTaken, lockToSend, type NotSending } from './by-hand.ts'
 
@@ -61,7 +61,8 @@ select
 )
 
 const meantStatement = `
-select e.entity_type, e.action_type, ${isMeantFor('e', 'w')} as is_meant, ${concernsFilter('e', 'w')} as is_filtered
+select e.entity_type, e.action_type, ${isMeantFor('e', 'w')} as is_meant, ${concernsFilter('e', 'w')} as is_filtered,
+       ${isOfTenant('e', 'w')} as is_of_tenant
 from walhook.events e join walhook.webhooks w on w.id = $1 where e.id = $2`
 
 /**
@@ -76,10 +77,11 @@ export async function resendEvent(
   const { webhookId, eventId } = input
   const webhook = await lockToSend(client, webhookId)
   if (!webhook.ok) return webhook.refusal
+  const { rows: found } = await client.query(meantStatement, [webhookId, eventId])
+  // Nobody sends a tenant what is another's.
+  if (!found[0]?.is_of_tenant) return { state: 'no_event' }
   if (input.onlyWanted) {
-    const { rows } = await client.query(meantStatement, [webhookId, eventId])
-    if (!rows[0]) return { state: 'no_event' }
-    const { entity_type, action_type, is_meant, is_filtered } = rows[0]
+    const { entity_type, action_type, is_meant, is_filtered } = found[0]
     const trigger = triggerOf(entity_type, action_type)
     if (!is_meant) return is_filtered ? { state: 'filtered' } : { state: 'not_wanted', trigger }
   }

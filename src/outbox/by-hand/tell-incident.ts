@@ -5,6 +5,7 @@ import { type AlertTrigger, storedAlert } from '../../domain/event/alert.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { lockAllHolders } from '../database/fence.ts'
+import { isOfTenant } from '../log/wanted.ts'
 import { addMails } from '../records/alert-mails.ts'
 import { type Incident, incidentColumns, toIncident } from '../records/incidents.ts'
 import { newAlertId } from './alert-ids.ts'
@@ -64,7 +65,7 @@ export async function tellIncident(
       entityId: incident.subject,
       body: alertBody(alert, told, rows[0].now),
     }
-    const eventId = await insertAlert(client, event)
+    const eventId = await insertAlert(client, event, incident.webhookId)
     const webhookIds = await insertRows(client, alert, incident.webhookId, eventId)
     const entities = [{ entityType: event.entityType, entityId: event.entityId }]
     for (const webhookId of webhookIds) {
@@ -107,20 +108,22 @@ async function findName(client: pg.ClientBase, id: number | null): Promise<Told[
 async function insertAlert(
   client: pg.ClientBase,
   event: { entityType: string; entityId: string; actionType: string; body: string },
+  aboutId: number | null,
 ): Promise<TimeId> {
   const id = await newAlertId(client)
   await client.query(
     `insert into walhook.events
        (id, share, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body,
-        only_webhook_id, webhooks_version)
-     select $1, walhook.share_of($2, $3), 'FFFFFFFF/FFFFFFFF', 0, $2, $3, $4, now(), $5, 0, version
+        only_webhook_id, webhooks_version, tenant)
+     select $1, walhook.share_of($2, $3), 'FFFFFFFF/FFFFFFFF', 0, $2, $3, $4, now(), $5, 0, version,
+            (select tenant from walhook.webhooks where id = $6)
      from walhook.webhooks_version`,
-    [id, event.entityType, event.entityId, event.actionType, event.body],
+    [id, event.entityType, event.entityId, event.actionType, event.body, aboutId],
   )
   return id
 }
 
-/** For each webhook that has the trigger and is sent to, but not the one that it is about. */
+/** For each webhook that has the trigger and is sent to, and may know of the one that it is about, but not that one itself. */
 async function insertRows(
   client: pg.ClientBase,
   trigger: AlertTrigger,
@@ -129,8 +132,9 @@ async function insertRows(
 ): Promise<number[]> {
   const { rows } = await client.query(
     `with w as (
-       select id from walhook.webhooks
+       select id from walhook.webhooks w
        where $1 = any (triggers) and is_active and disabled_at is null and id is distinct from $2
+         and exists (select from walhook.events e where e.id = $3 and ${isOfTenant('e', 'w')})
        order by id for key share
      )
      insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)

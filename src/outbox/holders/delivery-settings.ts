@@ -10,6 +10,8 @@ import { toBatching } from '../records/webhooks.ts'
 /** What delivery needs to know of a webhook. */
 export type DeliverySettings = {
   readonly id: number
+  /** Null: it is sent everybody's entities. */
+  readonly tenant: string | null
   readonly url: string
   readonly sealed: Sealed
   /** After how many ms the previous secret does not sign any more; null: there is none. */
@@ -56,7 +58,7 @@ with main as materialized (
          case when c.own_place < main.place then ${versionAfter('c.own_place')} else main_version.version end as oldest_version
   from changed c, main, main_version
 )
-select (select version from walhook.webhooks_version) as version, (select count(*)::int from walhook.webhooks) as count, w.id, w.url, ${sealedColumns},
+select (select version from walhook.webhooks_version) as version, (select count(*)::int from walhook.webhooks) as count, w.id, w.tenant, w.url, ${sealedColumns},
        (extract(epoch from w.previous_secret_expires_at - clock_timestamp()) * 1000)::float8 as previous_ends_in_ms,
        w.mode, w.batch_max_events, w.batch_max_wait_ms, w.previous as with_previous,
        w.is_active and w.disabled_at is null as is_active, w.failing_since is not null as is_failing,
@@ -106,6 +108,7 @@ function toSettings(row: any): DeliverySettings {
   const sealed = toSealed(row)
   return {
     id: row.id,
+    tenant: row.tenant,
     url: row.url,
     sealed,
     previousSecretEndsInMs: sealed.previousSecret === null ? null : row.previous_ends_in_ms,

@@ -61,9 +61,9 @@ with current as (
 ), stored as (
   insert into walhook.events
     (id, share, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body, previous,
-     changed, omitted, only_webhook_id, webhooks_version)
+     changed, omitted, tenant, tenant_before, only_webhook_id, webhooks_version)
   select e.id, e.share, e.commit_lsn, e.index_in_transaction, e.entity_type, e.entity_id, e.action_type, e.committed_at,
-         e.body, e.previous, e.changed::text[], e.omitted::text[], ${p.onlyWebhookId}, moved.webhooks_version
+         e.body, e.previous, e.changed::text[], e.omitted::text[], e.tenant, e.tenant_before, ${p.onlyWebhookId}, moved.webhooks_version
   from moved, ${p.events('e')}
 ), parked as (
   insert into walhook.parked_changes (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)

@@ -39,6 +39,9 @@ export const eventColumns = {
   previous: ['text', ({ facts }: StoredEvent) => facts?.previous ?? null],
   changed: ['text', ({ facts }: StoredEvent) => listOf(facts?.changed)],
   omitted: ['text', ({ facts }: StoredEvent) => listOf(facts?.omitted)],
+  // Without a mapping that names tenants, neither.
+  tenant: ['text', (event: StoredEvent) => event.of?.tenant ?? null],
+  tenant_before: ['text', (event: StoredEvent) => event.of?.tenantBefore ?? null],
 } as const
 
 type EventArrays = { readonly [Name in keyof typeof eventColumns]: Buffer | null }

@@ -23,7 +23,7 @@ export type LogPage = { readonly events: readonly LogEvent[]; readonly readUpTo:
 
 const eventColumns = `
 e.id, e.share, e.entity_type, e.entity_id, e.action_type, e.body, e.previous, e.omitted, e.changed, e.webhooks_version,
-e.only_webhook_id`
+e.only_webhook_id, e.tenant, e.tenant_before`
 
 /** What an event takes in memory, about; a text that is stored apart is not read for it. */
 const bytesOf = 'octet_length(e.body) + coalesce(octet_length(e.previous), 0) + 200'
@@ -113,7 +113,7 @@ export function toLogEvent(
   webhooksVersion: number,
   onlyWebhookId: number | null,
 ): LogEvent {
-  const { id, entityType, entityId, actionType, body, facts } = event
+  const { id, entityType, entityId, actionType, body, facts, of } = event
   return {
     id,
     share: shareOf(entityType, entityId),
@@ -126,6 +126,8 @@ export function toLogEvent(
     changed: facts?.changed ?? null,
     webhooksVersion,
     onlyWebhookId,
+    tenant: of?.tenant ?? null,
+    tenantBefore: of?.tenantBefore ?? null,
   }
 }
 
@@ -143,5 +145,7 @@ function fromRow(row: any): LogEvent {
     changed: row.changed,
     webhooksVersion: row.webhooks_version,
     onlyWebhookId: row.only_webhook_id,
+    tenant: row.tenant,
+    tenantBefore: row.tenant_before,
   }
 }

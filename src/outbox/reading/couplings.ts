@@ -10,23 +10,24 @@ const hostOfUrl = `substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]*)')`
 
 /**
  * Webhooks whose name or URL contains `search` (empty: all), by name, `limit` of them after the first `offset`. Of the URL
- * only the host counts unless `inWholeUrl`.
+ * only the host counts unless `inWholeUrl`. Those of a tenant, or (null) all.
  */
 export async function searchWebhooks(
   outbox: Outbox,
   {
     search,
     inWholeUrl,
+    tenant,
     limit,
     offset,
-  }: { search: string; inWholeUrl: boolean; limit: number; offset: number },
+  }: { search: string; inWholeUrl: boolean; tenant: string | null; limit: number; offset: number },
 ): Promise<Webhook[]> {
   const pattern = `%${search.replaceAll(/[\\%_]/g, '\\$&')}%`
   const { rows } = await outbox.pool.query(
     `select ${columns} from walhook.webhooks
-     where name ilike $1 or ${inWholeUrl ? 'url' : hostOfUrl} ilike $1
+     where (name ilike $1 or ${inWholeUrl ? 'url' : hostOfUrl} ilike $1) ${tenant === null ? '' : 'and tenant = $4'}
      order by lower(name), id limit $2 offset $3`,
-    [pattern, limit, offset],
+    [pattern, limit, offset, ...(tenant === null ? [] : [tenant])],
   )
   return rows.map(toWebhook)
 }

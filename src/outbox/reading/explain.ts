@@ -37,10 +37,11 @@ const olderLookedAt = 100
  * - first:  the entity's oldest row
  * - rival:  what is being sent of the entity while an older one was asked for by hand
  * - p:      the webhook's place in the share ($10)
+ * - tenants: those of the caller's tenant ($11), or nobody's and those of the event's tenants ($12 and $13), unless one is named
  * - older:  the oldest event of the entity that waits in the log before this one
  */
 const factsStatement = `
-select w.name, w.id as webhook_id, w.is_active as webhook_is_active, w.disabled_at as webhook_disabled_at,
+select w.name, w.id as webhook_id, w.tenant as webhook_tenant, w.is_active as webhook_is_active, w.disabled_at as webhook_disabled_at,
        w.disabled_reason as webhook_disabled_reason, w.triggers as webhook_triggers, w.update_fields as webhook_update_fields,
        w.filter as webhook_filter, w.filter_entering as webhook_filter_entering, w.filter_leaving as webhook_filter_leaving,
        w.created_at as webhook_created_at, w.held_until as webhook_held_until,
@@ -98,6 +99,8 @@ left join walhook.ended_deliveries x on x.webhook_id = w.id and x.event_id = $1
 left join lateral (${tries('true')}) last on true
 left join lateral (${tries(`outcome = 'delivered'`)}) accepted on true
 where w.id = coalesce($6, w.id) and w.id > $8
+  and case when $11::text is not null then w.tenant = $11
+           else $6::int is not null or w.tenant is null or w.tenant in ($12, $13) end
 order by w.id
 limit $7`
 
@@ -107,7 +110,7 @@ const hourMs = 3_600_000
 export async function readExplainFacts(
   outbox: Outbox,
   event: EventLine,
-  which: { webhookId: number | null; after?: number; limit: number },
+  which: { webhookId: number | null; after?: number; limit: number; tenant: string | null },
 ): Promise<{ webhookId: number; name: string; facts: ExplainFacts }[]> {
   const cameAtMs = timeOf(event.id)
   const { rows: noted } = await outbox.pool.query(
@@ -136,6 +139,9 @@ export async function readExplainFacts(
     which.after ?? 0,
     version,
     share,
+    which.tenant,
+    event.tenant,
+    event.tenantBefore,
   ])
   const noticed = { ...event, body, previous, isVersioned: version !== null, onlyWebhookId: onlyId }
   return rows.map(row => ({ webhookId: row.webhook_id, name: row.name, facts: toFacts(noticed, row) }))

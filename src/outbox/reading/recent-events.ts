@@ -7,24 +7,27 @@ import { wantedColumns } from '../log/wanted.ts'
 const mostScanned = 1_000
 const mostBytes = 8_000_000
 
-/** The newest `most` events with one of the triggers, the newest first, among the newest of the log. */
+/** The newest `most` events with one of the triggers, the newest first, among the newest of the log, or of those of a tenant. */
 export async function recentEvents(
   outbox: Pick<Outbox, 'pool'>,
-  { triggers, most }: { triggers: readonly string[]; most: number },
+  { triggers, most, tenant }: { triggers: readonly string[]; most: number; tenant: string | null },
 ): Promise<Wantable[]> {
   const { rows } = await outbox.pool.query(
-    `select entity_type, action_type, body, previous, changed, omitted
+    `select entity_type, action_type, body, previous, changed, omitted, tenant, tenant_before
      from (
        select *, sum(octet_length(body) + coalesce(octet_length(previous), 0)) over (order by id desc) as bytes
        from (
-         select ${wantedColumns} from (select * from walhook.events order by id desc limit $3) newest
-         where entity_type || '.' || action_type = any ($1) and only_webhook_id is null
+         select ${wantedColumns} from (
+           select * from walhook.events ${tenant === null ? '' : 'where tenant = $5'} order by id desc limit $3
+         ) newest
+         where entity_type || '.' || ${tenant === null ? 'action_type' : `case when tenant_before is null then action_type else 'new' end`} = any ($1)
+           and only_webhook_id is null
          order by id desc limit $2
        ) e
      ) e
      where bytes <= $4
      order by id desc`,
-    [triggers, most, mostScanned, mostBytes],
+    [triggers, most, mostScanned, mostBytes, ...(tenant === null ? [] : [tenant])],
   )
   return rows.map(row => ({ ...fields<Wantable>(row), webhooksVersion: 0, onlyWebhookId: null }))
 }

@@ -17,13 +17,16 @@ export async function recordAudit(
     readonly id?: number | bigint | string
     readonly from?: object | null
     readonly to?: object | null
+    /** Whose the thing is, where it is not a webhook, or is none any more; absent: the webhook's, or the actor's. */
+    readonly tenant?: string | null
   },
 ): Promise<void> {
   await client.query({
     name: 'record_audit',
     text: `
-insert into walhook.audit (actor_kind, actor, token_id, user_id, action, target_id, webhook_id, changes)
-values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+insert into walhook.audit (actor_kind, actor, token_id, user_id, actor_tenant, action, target_id, webhook_id, changes, tenant)
+values ($1, $2, $3, $4, $9, $5, $6, $7, $8,
+        coalesce($10, (select tenant from walhook.webhooks where id = $7), $9))`,
     values: [
       actor.kind,
       actor.name,
@@ -33,6 +36,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)`,
       String(what.id ?? what.webhookId ?? '') || null,
       what.webhookId ?? null,
       JSON.stringify(changesBetween(what.from ?? null, what.to ?? null)),
+      actor.tenant,
+      what.tenant ?? null,
     ],
   })
 }
@@ -61,20 +66,24 @@ export type AuditRecord = {
   readonly targetId: string | null
   readonly webhookId: number | null
   readonly changes: Changes
+  /** Whose the changed thing is; null: nobody's. */
+  readonly tenant: string | null
 }
 
-/** What was recorded, newest first, at most `limit`, before the record `before`; of one webhook, if one is given. */
+/** What was recorded, newest first, at most `limit`, before the record `before`; of one webhook and of one tenant, if given. */
 export async function listAudit(
   outbox: Outbox,
-  page: { limit: number; before: bigint | null; webhookId: number | null },
+  page: { limit: number; before: bigint | null; webhookId: number | null; tenant: string | null },
 ): Promise<AuditRecord[]> {
   const { rows } = await outbox.pool.query(
-    `select id, at, actor_kind, actor, token_id, user_id, action, target_id, webhook_id, changes from walhook.audit
-     where ($1::bigint is null or id < $1) and ($2::int is null or webhook_id = $2) order by id desc limit $3`,
-    [page.before, page.webhookId, page.limit],
+    `select id, at, actor_kind, actor, token_id, user_id, actor_tenant, action, target_id, webhook_id, changes, tenant
+     from walhook.audit
+     where ($1::bigint is null or id < $1) and ($2::int is null or webhook_id = $2)
+       ${page.tenant === null ? '' : 'and tenant = $4'} order by id desc limit $3`,
+    [page.before, page.webhookId, page.limit, ...(page.tenant === null ? [] : [page.tenant])],
   )
-  return rows.map(({ actor_kind: kind, actor: name, token_id, user_id, ...rest }) => ({
+  return rows.map(({ actor_kind: kind, actor: name, token_id, user_id, actor_tenant, ...rest }) => ({
     ...fields<Omit<AuditRecord, 'actor'>>(rest),
-    actor: { kind, name, tokenId: token_id, userId: user_id },
+    actor: { kind, name, tokenId: token_id, userId: user_id, tenant: actor_tenant },
   }))
 }

@@ -21,7 +21,7 @@ returning expires_at`,
 
 /** Whose session it is: a stored token's, or that of the configured token with this MAC. */
 export type SessionOwner =
-  | { readonly token: { id: number; name: string; role: Role; userId: string | null } }
+  | { readonly token: { id: number; name: string; role: Role; userId: string | null; tenant: string | null } }
   | { readonly token: null; readonly tokenMac: Buffer }
 
 /** Finds a session that has not ended, and whose token is neither revoked nor expired. */
@@ -29,7 +29,7 @@ export async function findSession(outbox: Outbox, hash: Buffer): Promise<Session
   const { rows } = await outbox.pool.query({
     name: 'find_session',
     text: `
-select s.token_mac, t.id, t.name, t.role, t.user_id
+select s.token_mac, t.id, t.name, t.role, t.user_id, t.tenant
 from walhook.sessions s left join walhook.tokens t on t.id = s.token_id
 where s.hash = $1 and s.expires_at > now()
   and (s.token_id is null or t.revoked_at is null and coalesce(t.expires_at > now(), true))`,
@@ -38,7 +38,8 @@ where s.hash = $1 and s.expires_at > now()
   const row = rows[0]
   if (!row) return null
   if (row.id === null) return { token: null, tokenMac: row.token_mac }
-  return { token: { id: row.id, name: row.name, role: row.role, userId: row.user_id } }
+  const { id, name, role, user_id: userId, tenant } = row
+  return { token: { id, name, role, userId, tenant } }
 }
 
 /** Ends one session, by its hash. */

@@ -2,12 +2,15 @@ import type pg from 'pg'
 import type { Role } from '../../domain/access/role.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { parameters } from '../database/statement.ts'
 
 /** A stored token, without the token. */
 export type Token = {
   readonly id: number
   readonly name: string
   readonly role: Role
+  /** The tenant that its holder belongs to; null: to none. */
+  readonly tenant: string | null
   /** The user account that its holder is. */
   readonly userId: string | null
   readonly createdAt: Date
@@ -18,17 +21,17 @@ export type Token = {
   readonly revokedAt: Date | null
 }
 
-const columns = 'id, name, role, user_id, created_at, expires_at, last_used_at, revoked_at'
+const columns = 'id, name, role, tenant, user_id, created_at, expires_at, last_used_at, revoked_at'
 
 /** Stores a token with a checksum by its SHA-256. */
 export async function insertToken(
   db: pg.Pool | pg.PoolClient,
-  token: { name: string; role: Role; hash: Buffer; userId: string | null; expiresAt: Date | null },
+  token: Pick<Token, 'name' | 'role' | 'tenant' | 'userId' | 'expiresAt'> & { hash: Buffer },
 ): Promise<Token> {
   const { rows } = await db.query(
-    `insert into walhook.tokens (name, role, hash, has_checksum, user_id, expires_at)
-     values ($1, $2, $3, true, $4, $5) returning ${columns}`,
-    [token.name, token.role, token.hash, token.userId, token.expiresAt],
+    `insert into walhook.tokens (name, role, hash, has_checksum, user_id, expires_at, tenant)
+     values ($1, $2, $3, true, $4, $5, $6) returning ${columns}`,
+    [token.name, token.role, token.hash, token.userId, token.expiresAt, token.tenant],
   )
   return fields(rows[0])
 }
@@ -54,11 +57,19 @@ export async function useToken({ pool }: Outbox, hash: Buffer): Promise<Token | 
   return token
 }
 
-/** Tokens by rising id, at most `limit`, those after the id `after`. */
-export async function listTokens({ pool }: Outbox, page: { limit: number; after: number }): Promise<Token[]> {
+/** Tokens by rising id, at most `limit`, those after the id `after`; of a tenant, or (null) of all. */
+export async function listTokens(
+  { pool }: Outbox,
+  page: { limit: number; after: number; tenant: string | null },
+): Promise<Token[]> {
+  const { values, given } = parameters()
+  const conditions = [
+    `id > ${given(page.after)}`,
+    ...(page.tenant === null ? [] : [`tenant = ${given(page.tenant)}`]),
+  ]
   const { rows } = await pool.query(
-    `select ${columns} from walhook.tokens where id > $1 order by id limit $2`,
-    [page.after, page.limit],
+    `select ${columns} from walhook.tokens where ${conditions.join(' and ')} order by id limit ${given(page.limit)}`,
+    values,
   )
   return rows.map(fields<Token>)
 }

@@ -7,7 +7,7 @@ import { webhooksOf } from '../database/row-keys.ts'
 
 /** What is shown of a webhook: all but its secrets. */
 export const columns = `
-id, name, url, is_active, triggers, alert_to, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
+id, tenant, name, url, is_active, triggers, alert_to, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
 header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
 failed_at, next_try_at, held_until, version, created_at, updated_at`
 
@@ -108,15 +108,17 @@ export async function insertWebhook(
   {
     id,
     secret,
+    tenant,
     ...input
   }: WebhookInput & {
     id?: number
+    tenant?: string | null
     secret: string
     sealedHeaders?: SealedHeaders
     sealedIdentity?: SealedIdentity
   },
 ): Promise<Webhook> {
-  const values = given({ id, secret, ...columnsOf(input) })
+  const values = given({ id, tenant, secret, ...columnsOf(input) })
   const { rows } = await toQuery(db).query(
     `insert into walhook.webhooks (${values.map(([name]) => name)}) values (${values.map((_, i) => `$${i + 1}`)})
      returning ${columns}`,
@@ -125,14 +127,15 @@ export async function insertWebhook(
   return toWebhook(rows[0])
 }
 
-/** Webhooks by rising id, at most `limit`, those after the id `after`. */
+/** Webhooks by rising id, at most `limit`, those after the id `after`; of a tenant, or (null) of all. */
 export async function listWebhooks(
   { pool }: Outbox,
-  page: { limit: number; after: number },
+  page: { limit: number; after: number; tenant: string | null },
 ): Promise<Webhook[]> {
   const { rows } = await pool.query(
-    `select ${columns} from walhook.webhooks where id > $1 order by id limit $2`,
-    [page.after, page.limit],
+    `select ${columns} from walhook.webhooks where id > $1 ${page.tenant === null ? '' : 'and tenant = $3'}
+     order by id limit $2`,
+    [page.after, page.limit, ...(page.tenant === null ? [] : [page.tenant])],
   )
   return rows.map(toWebhook)
 }

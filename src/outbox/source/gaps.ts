@@ -108,11 +108,11 @@ export async function* knownEntityPages(
   client: pg.PoolClient,
   entityType: string,
   options: { upToId: TimeId; pageSize: number },
-): AsyncGenerator<string[]> {
+): AsyncGenerator<{ entityId: string; tenant: string | null }[]> {
   await client.query(
     `declare known_entities no scroll cursor for
-     select entity_id from (
-       select distinct on (entity_id) entity_id, action_type, id from walhook.events
+     select entity_id, tenant from (
+       select distinct on (entity_id) entity_id, action_type, id, tenant from walhook.events
        where entity_type = $1 order by entity_id, id desc
      ) last where action_type <> 'delete' and id <= $2`,
     [entityType, options.upToId],
@@ -120,7 +120,7 @@ export async function* knownEntityPages(
   for (;;) {
     const { rows } = await client.query(`fetch ${options.pageSize} from known_entities`)
     if (rows.length === 0) break
-    yield rows.map(row => row.entity_id)
+    yield rows.map(fields<{ entityId: string; tenant: string | null }>)
   }
   await client.query('close known_entities')
 }

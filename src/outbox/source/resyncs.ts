@@ -185,26 +185,30 @@ export async function untoldEntities(
   client: pg.PoolClient,
   { entityType, knownUpTo, afterKey }: Pick<Resync, 'entityType' | 'knownUpTo' | 'afterKey'>,
   limit: number,
-): Promise<{ entityIds: string[]; toKey: string | null; isLast: boolean }> {
+): Promise<{
+  entities: { entityId: string; tenant: string | null }[]
+  toKey: string | null
+  isLast: boolean
+}> {
   await client.query(
     'set local enable_seqscan = off; set local enable_hashagg = off; set local enable_sort = off',
   )
   const { rows } = await client.query(
-    `select entity_id, id <= $3 and action_type <> 'delete' as is_untold
+    `select entity_id, tenant, id <= $3 and action_type <> 'delete' as is_untold
      from (
-       select distinct on (entity_id) entity_id, id, action_type from walhook.events
+       select distinct on (entity_id) entity_id, tenant, id, action_type from walhook.events
        where entity_type = $1 and entity_id >= '' and ($2::text is null or entity_id < $2)
        order by entity_id desc, id desc limit $4
      ) last
      order by entity_id desc`,
     [entityType, afterKey, knownUpTo, scannedEntities],
   )
-  const entityIds: string[] = []
-  for (const [i, { entity_id, is_untold }] of rows.entries()) {
-    if (is_untold) entityIds.push(entity_id)
+  const entities: { entityId: string; tenant: string | null }[] = []
+  for (const [i, { entity_id, tenant, is_untold }] of rows.entries()) {
+    if (is_untold) entities.push({ entityId: entity_id, tenant })
     const isEnd = i === rows.length - 1
-    if (entityIds.length === limit || isEnd)
-      return { entityIds, toKey: entity_id, isLast: isEnd && rows.length < scannedEntities }
+    if (entities.length === limit || isEnd)
+      return { entities, toKey: entity_id, isLast: isEnd && rows.length < scannedEntities }
   }
-  return { entityIds, toKey: null, isLast: true }
+  return { entities, toKey: null, isLast: true }
 }

@@ -109,6 +109,8 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
         changed: null,
         webhooksVersion,
         onlyWebhookId: null,
+        tenant: null,
+        tenantBefore: null,
       }))
       // One of the processes has captured them.
       const [capturing] = fleet.living()

@@ -108,8 +108,10 @@ export function createModel(processes: () => readonly { index: number; disturbed
             { version: 0, isActive: webhook.isActive, triggers: webhook.triggers, updateFields: null },
           ]
           const facts = { previous: null, changed: null, omitted: null, body: '{}' }
-          const wantable = { ...event, ...facts, webhooksVersion: 0, onlyWebhookId: null }
-          if (toldAs({ id: webhook.id, states }, wantable) !== null) webhook.wanted.add(event.id)
+          const noTenant = { tenant: null, tenantBefore: null }
+          const wantable = { ...event, ...facts, webhooksVersion: 0, onlyWebhookId: null, ...noTenant }
+          if (toldAs({ id: webhook.id, tenant: null, states }, wantable) !== null)
+            webhook.wanted.add(event.id)
         }
       }
     },

@@ -185,6 +185,7 @@ export const log = {
         what: 'The webhook wants only updates of certain fields; none of them changed.',
       },
       for_another: { word: 'Not sent', what: 'The event was created for another webhook only.' },
+      other_tenant: { word: 'Not sent', what: 'The event is not of the webhook’s tenant.' },
       unknown: { word: 'Unknown', what: 'No more is kept about it.' },
     },
   },

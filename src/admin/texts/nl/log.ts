@@ -197,6 +197,10 @@ export const log: typeof english = {
         word: 'Niet verstuurd',
         what: 'De melding is alleen voor een andere webhook gemaakt.',
       },
+      other_tenant: {
+        word: 'Niet verzonden',
+        what: 'De gebeurtenis is niet van de organisatie van de koppeling.',
+      },
       unknown: { word: 'Onbekend', what: 'Er wordt niet meer over bewaard.' },
     },
   },

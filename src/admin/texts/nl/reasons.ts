@@ -138,9 +138,17 @@ export const reasonsNl: ReasonTexts = {
     'Een test verstuurt een gebruikersaccount, en de mapping heeft geen onderwerp “user”.',
   'test.no_account': ({ caller }) =>
     `Een test verstuurt de gegevens van je gebruikersaccount, en bij het token “${caller}” hoort er geen. Vul het id van een account in.`,
+  'test.other_tenant': ({ userId, tenant }) =>
+    `gebruiker ${userId} is niet van organisatie ${tenant}, waar deze koppeling bij hoort: noem er een die dat wel is`,
   'test.unknown_account': ({ userId }) =>
     `Er is geen gebruikersaccount met het id ${JSON.stringify(userId)}.`,
 
+  'tenant.foreign': () =>
+    'dit token hoort bij een organisatie, en alles wat het maakt ook: laat het veld weg',
+  'tenant.form': ({ most }) =>
+    `een organisatie is een tekst van 1 tot ${most} tekens, zoals Postgres de waarde van haar kolom schrijft: null voor geen`,
+  'tenant.kept': () =>
+    'een koppeling blijft van haar organisatie: maak een andere koppeling en verwijder deze',
   'token.past': ({ at }) => `${at} is voorbij: het token zou nooit werken.`,
 
   'once.going_on': () => 'Het eerste verzoek met dit formulier loopt nog. Laad de pagina zo opnieuw.',

@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { knownEntityPages } from '../../outbox/source/gaps.ts'
-import type { Emptied, EventText } from './map.ts'
+import type { Emptied, EventText } from '../map/map.ts'
 
 const pageSize = 1_000
 
@@ -21,8 +21,8 @@ export function createTruncations() {
     /** The deletes, in pages; `client` is in the transaction that holds the events so far. */
     async *deletions(client: PoolClient): AsyncGenerator<EventText[]> {
       for (const [entityType, { emptied, upToId }] of pending)
-        for await (const ids of knownEntityPages(client, entityType, { upToId, pageSize }))
-          yield ids.map(emptied.deletionOf)
+        for await (const known of knownEntityPages(client, entityType, { upToId, pageSize }))
+          yield known.map(emptied.deletionOf)
       pending.clear()
     },
   }

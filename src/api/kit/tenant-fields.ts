@@ -1,0 +1,33 @@
+import { z } from 'zod'
+import { longestTenant } from '../../domain/event/tenant.ts'
+import { text } from './fields.ts'
+
+/** A tenant in a body: what its column holds, as text or number. */
+export const tenantField = () =>
+  z
+    .union(
+      [text().min(1).max(longestTenant), z.int()],
+      `must be a text of 1 to ${longestTenant} characters, or a whole number`,
+    )
+    .nullable()
+    .optional()
+    .meta({
+      description:
+        'The tenant that it belongs to, for ever: the value that the column `tenant` of the mapping holds. Null: none, and it sees all. Default: that of the token.',
+    })
+
+/** The same in the words of the code. */
+export const tenantGiven = (tenant: string | number | null | undefined) =>
+  typeof tenant === 'number' ? String(tenant) : tenant
+
+/** A tenant in a query. */
+export const tenantAsked = () =>
+  text()
+    .min(1)
+    .max(longestTenant)
+    .optional()
+    .meta({ description: 'Only those of this tenant. A token of a tenant gets its own, whatever this says.' })
+
+/** A tenant in an answer. */
+export const tenantOf = () =>
+  z.string().nullable().meta({ description: 'The tenant that it belongs to. Null: none.' })

@@ -1,0 +1,60 @@
+import { isKnown } from '../../domain/capture/change.ts'
+import type { ActionType, OfTenant } from '../../domain/event/event.ts'
+import { moved, tenantOf } from '../../domain/event/tenant.ts'
+import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import type { Shape, ShapedRow } from './result.ts'
+import type { Touched } from './touched.ts'
+
+/** Whose a row is; undefined: the value is not known, or the mapping has no tenants for the entity. */
+export function tenantIn(
+  { tenant }: Pick<EntityMapping, 'tenant'>,
+  { shape, values }: ShapedRow,
+): string | null | undefined {
+  if (tenant === undefined) return undefined
+  const value = values[placeOf(tenant, shape)]
+  return value === undefined || !isKnown(value) ? undefined : tenantOf(value)
+}
+
+/**
+ * What an event knows of tenants; `row` is what it tells, null of a `delete`.
+ *
+ * Of a `delete`, that is what the WAL says of the row before, or, of a row that is still there and is not told any more, of the row now:
+ * without REPLICA IDENTITY FULL nobody knows whose the other rows were, and they are nobody's.
+ */
+export function tenantsOf(item: Touched, state: ActionType, row: ShapedRow | null): OfTenant | null {
+  const { entity } = item
+  if (entity.tenant === undefined) return null
+  const before = tenantBefore(item)
+  if (row !== null) return moved(tenantIn(entity, row) ?? null, state === 'update' ? before : undefined)
+  return { tenant: before ?? tenantNow(item) ?? null, tenantBefore: null }
+}
+
+/** Whether an update is known to have given its entity to another tenant. */
+export function isMoved(item: Touched): boolean {
+  if (item.entity.tenant === undefined || item.folded.state !== 'update') return false
+  const [before, now] = [tenantBefore(item), tenantNow(item)]
+  return before !== undefined && now !== undefined && before !== now
+}
+
+function tenantBefore({ entity, folded, relation, key }: Touched): string | null | undefined {
+  if (entity.tenant === entity.key && key !== null) return tenantOf(key)
+  const { before } = folded
+  if (typeof before === 'string' || relation === null) return undefined
+  return tenantIn(entity, { shape: relation.columns, values: before })
+}
+
+function tenantNow({ entity, folded: { row }, relation }: Touched): string | null | undefined {
+  return row === null || relation === null
+    ? undefined
+    : tenantIn(entity, { shape: relation.columns, values: row })
+}
+
+const places = new WeakMap<Shape, Map<string, number>>()
+
+function placeOf(column: string, shape: Shape): number {
+  const known = places.get(shape) ?? new Map<string, number>()
+  places.set(shape, known)
+  const place = known.get(column) ?? shape.findIndex(({ name }) => name === column)
+  known.set(column, place)
+  return place
+}
