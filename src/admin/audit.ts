@@ -1,9 +1,10 @@
-import { type AuditRecord, auditedNames, listAudit } from '../control/access/audit.ts'
+import { type AuditRecord, auditedNames, isAdministrator, listAudit } from '../control/access/audit.ts'
 import type { Changes } from '../domain/access/audit.ts'
 import { given, wrong, wrongField } from './kit/given.ts'
 import { type Html, html, moment } from './kit/html.ts'
 import { bigIdParam, idParam } from './kit/ids.ts'
 import { type PageCall, page } from './kit/page.ts'
+import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
 import type { Texts } from './texts/en.ts'
 
 const perPage = 50
@@ -16,29 +17,35 @@ export const auditPages = [
     path: '/audit',
     role: 'admin',
     place: 'audit',
+    tenants: 'own',
     async handle(call) {
       const { control, caller, t, query } = call
       const webhookId = given(query, 'webhook', idParam) ?? null
       if (webhookId === wrong) return wrongField(t, 'webhook')
       const before = given(query, 'before', bigIdParam) ?? null
       if (before === wrong) return wrongField(t, 'before')
-      const { items, next } = await listAudit(control, caller, { limit: perPage, before, webhookId })
+      const tenant = tenantWished(query)
+      const { items, next } = await listAudit(control, caller, { limit: perPage, before, webhookId, tenant })
       const ids = items.flatMap(({ webhookId }) => webhookId ?? [])
-      const names = await auditedNames(control, webhookId === null ? ids : [...ids, webhookId])
+      const names = await auditedNames(control, caller, webhookId === null ? ids : [...ids, webhookId])
       return {
         show: 'page',
         title: t.audit.title,
-        body: html`${webhookId !== null && filterLine(t, webhookId, names)}${
+        body: html`${tenantFilter(call, '/audit')}${webhookId !== null && filterLine(t, webhookId, names)}${
           items.length === 0 ? emptyState(t) : list(call, items, names)
-        }<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address(webhookId, null)}">${t.audit.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address(webhookId, next)}">${t.audit.older}</a>`}</nav>`,
+        }<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({ webhookId, tenant }, null)}">${t.audit.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ webhookId, tenant }, next)}">${t.audit.older}</a>`}</nav>`,
       }
     },
   }),
 ]
 
-function address(webhookId: number | null, before: bigint | null): string {
+function address(
+  { webhookId, tenant }: { webhookId: number | null; tenant: string | null },
+  before: bigint | null,
+): string {
   const query = new URLSearchParams({
     ...(webhookId !== null && { webhook: String(webhookId) }),
+    ...(tenant !== null && { tenant }),
     ...(before !== null && { before: String(before) }),
   })
   return query.size === 0 ? '/audit' : `/audit?${query}`
@@ -54,7 +61,8 @@ function emptyState(t: Texts): Html {
   return html`<div class="empty"><h2>${t.audit.empty.title}</h2><p>${t.audit.empty.what}</p></div>`
 }
 
-function list({ t }: PageCall, items: readonly AuditRecord[], names: Names): Html {
+function list(call: PageCall, items: readonly AuditRecord[], names: Names): Html {
+  const { t } = call
   const { columns } = t.audit
   return html`<div class="card flush"><table class="stacked audit">
 <thead><tr><th scope="col">${columns.at}</th><th scope="col">${columns.who}</th><th scope="col">${columns.what}</th><th scope="col">${columns.changes}</th></tr></thead>
@@ -62,7 +70,7 @@ function list({ t }: PageCall, items: readonly AuditRecord[], names: Names): Htm
     record => html`<tr>
 <td data-label="${columns.at}">${moment(record.at)}</td>
 <td data-label="${columns.who}">${who(t, record)}</td>
-<td data-label="${columns.what}"><div>${t.audit.actions[record.action]}${target(t, record, names)}</div></td>
+<td data-label="${columns.what}"><div>${t.audit.actions[record.action]}${target(t, record, names)}${tenantBadge(call, record, '/audit')}</div></td>
 <td data-label="${columns.changes}">${changes(t, record.changes)}</td>
 </tr>`,
   )}</tbody>
@@ -71,6 +79,7 @@ function list({ t }: PageCall, items: readonly AuditRecord[], names: Names): Htm
 
 function who(t: Texts, { actor }: AuditRecord): Html {
   const { kind, name, userId } = actor
+  if (isAdministrator(actor)) return html`<b class="name">${t.tenants.administrator}</b>`
   const isNamed = kind === 'token' || kind === 'configuration'
   const more = [isNamed ? t.audit.kinds[kind] : null, userId === null ? null : t.audit.account(userId)]
   return html`<div><b class="name">${kind === 'command line' ? t.audit.kinds[kind] : name}</b> <span class="quiet small">${more.filter(one => one !== null).join(', ')}</span></div>`

@@ -1,3 +1,4 @@
+import type { Caller, Control } from '../control/kit/control.ts'
 import { type Health, readHealth } from '../control/status/health.ts'
 import { lagBytes, type Status } from '../control/status/status.ts'
 import { describePageReason } from '../domain/capture/page-failures.ts'
@@ -7,6 +8,7 @@ import { type Html, html, moment } from './kit/html.ts'
 import { original } from './kit/original.ts'
 import { page } from './kit/page.ts'
 import { trafficPlot } from './kit/plot.ts'
+import { tenantHealth } from './tenant/health.ts'
 import type { Texts } from './texts/en.ts'
 import { bytes, duration, milliseconds, number } from './texts/figures.ts'
 import { captureText, gapText, pageText } from './texts/texts.ts'
@@ -20,12 +22,12 @@ export const healthPages = [
     path: '/health',
     role: 'viewer',
     place,
-    async handle({ control, t, nowMs }) {
-      const health = await readHealth(control, nowMs)
+    tenants: 'own',
+    async handle({ control, caller, t, nowMs }) {
       return {
         show: 'page',
         title: t.health.title,
-        body: html`<div class="health" data-live="/health/live">${overview(t, health)}</div>`,
+        body: html`<div class="health" data-live="/health/live">${await content(t, control, caller, nowMs)}</div>`,
       }
     },
   }),
@@ -34,15 +36,21 @@ export const healthPages = [
     path: '/health/live',
     role: 'viewer',
     place,
-    async handle({ control, t }) {
+    tenants: 'own',
+    async handle({ control, caller, t }) {
       return {
         show: 'live',
         everyMs: liveEveryMs,
-        render: async nowMs => overview(t, await readHealth(control, nowMs)),
+        render: nowMs => content(t, control, caller, nowMs),
       }
     },
   }),
 ]
+
+async function content(t: Texts, control: Control, { tenant }: Caller, nowMs: number): Promise<Html> {
+  if (tenant !== null) return await tenantHealth(t, control, tenant, nowMs)
+  return overview(t, await readHealth(control, nowMs))
+}
 
 function overview(t: Texts, health: Health): Html {
   return html`${verdict(t, health)}

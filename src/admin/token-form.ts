@@ -1,5 +1,6 @@
 import type { createToken } from '../control/access/tokens.ts'
 import { type Role, roles } from '../domain/access/role.ts'
+import { longestTenant } from '../domain/event/tenant.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
 import { type Html, html, problemText } from './kit/html.ts'
 import type { Texts } from './texts/en.ts'
@@ -9,6 +10,8 @@ export type TypedToken = {
   readonly name: string
   readonly role: string
   readonly userId: string
+  /** Empty for none. */
+  readonly tenant: string
   readonly expires: string
   /** Of `expires: day`. */
   readonly day: string
@@ -16,7 +19,14 @@ export type TypedToken = {
 type Field = keyof TypedToken
 export type TokenProblems = Partial<Record<Field, string>>
 
-export const blankToken: TypedToken = { name: '', role: 'viewer', userId: '', expires: '90d', day: '' }
+export const blankToken: TypedToken = {
+  name: '',
+  role: 'viewer',
+  userId: '',
+  tenant: '',
+  expires: '90d',
+  day: '',
+}
 
 const expiries = ['30d', '90d', '365d', 'day', 'never'] as const
 
@@ -26,6 +36,7 @@ export function readToken(form: URLSearchParams): TypedToken {
     name: text('name'),
     role: text('role'),
     userId: text('user_id'),
+    tenant: text('tenant'),
     expires: text('expires'),
     day: text('day'),
   }
@@ -49,21 +60,29 @@ export function judgeToken(
   const role = roles.find(one => one === typed.role)
   if (role === undefined) problems.role = wrong.noRole
   if (userId.length > 200 || isStrange(userId)) problems.userId = wrong.strange
+  const { tenant } = typed
+  if (tenant.length > longestTenant || isStrange(tenant)) problems.tenant = wrong.strange
   const isDay = expires === 'day'
   const expiresAt = expires === 'never' ? null : parseExpiry(isDay ? typed.day : expires, nowMs)
   if (!expiries.some(one => one === expires)) problems.expires = wrong.noExpiry
   else if (expiresAt === null && expires !== 'never') problems.day = wrong.noDay
   if (role === undefined || Object.keys(problems).length > 0) return { ok: false, problems }
-  return { ok: true, token: { name, role, userId: userId === '' ? null : userId, expiresAt } }
+  const of = tenant === '' ? undefined : tenant
+  return { ok: true, token: { name, role, tenant: of, userId: userId === '' ? null : userId, expiresAt } }
 }
 
 /** `key` makes a repeated sending of the form the same token. */
-export function tokenForm(t: Texts, key: string, typed: TypedToken, problems: TokenProblems): Html {
+export function tokenForm(
+  t: Texts,
+  at: { readonly key: string; readonly choosesTenant: boolean },
+  typed: TypedToken,
+  problems: TokenProblems,
+): Html {
   const f = t.tokens.form
   const invalid = (field: Field) => problems[field] !== undefined && html` aria-invalid="true"`
   const problemOf = (field: Field) => problems[field] !== undefined && problemText(problems[field])
   return html`<form method="post" action="/tokens/new" class="card grid" novalidate>
-<input type="hidden" name="key" value="${key}">
+<input type="hidden" name="key" value="${at.key}">
 ${Object.keys(problems).length > 0 && html`<p class="notice bad" role="alert">${f.someWrong}</p>`}
 <div class="field"><label for="name">${f.name}</label>
 <input id="name" name="name" value="${typed.name}" autocomplete="off" aria-describedby="name-hint name-problem"${invalid('name')}>
@@ -75,7 +94,13 @@ ${problemOf('role')}
 <div class="field"><label for="user_id">${f.user}</label>
 <input id="user_id" name="user_id" value="${typed.userId}" autocomplete="off" aria-describedby="user-hint user-problem"${invalid('userId')}>
 <p class="hint" id="user-hint">${f.userHint}</p><div id="user-problem">${problemOf('userId')}</div></div>
-<div class="pair even"><div class="field"><label for="expires">${f.expires}</label>
+${
+  at.choosesTenant &&
+  html`<div class="field"><label for="tenant">${t.tenants.field}</label>
+<input id="tenant" name="tenant" value="${typed.tenant}" autocomplete="off" aria-describedby="tenant-hint tenant-problem"${invalid('tenant')}>
+<p class="hint" id="tenant-hint">${t.tenants.fieldHint}</p><div id="tenant-problem">${problemOf('tenant')}</div></div>
+`
+}<div class="pair even"><div class="field"><label for="expires">${f.expires}</label>
 <select id="expires" name="expires"${invalid('expires')}>${expiries.map(
     value =>
       html`<option value="${value}"${typed.expires === value && html` selected`}>${t.tokens.form.expiries[value]}</option>`,

@@ -8,7 +8,7 @@ import { type Html, html, moment } from './kit/html.ts'
 import { idParam } from './kit/ids.ts'
 import { notFound } from './kit/mount.ts'
 import { type PageAnswer, type PageCall, page } from './kit/page.ts'
-import type { Texts } from './texts/en.ts'
+import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
 import {
   blankToken,
   judgeToken,
@@ -29,17 +29,22 @@ export const tokenPages = [
     path: '/tokens',
     role,
     place,
+    tenants: 'own',
     async handle(call) {
       const { control, caller, t, query } = call
       const after = Number(/^\d{1,9}$/.exec(query.get('after') ?? '')?.[0] ?? 0)
-      const { items, next } = await listTokens(control, caller, { limit: perPage, after })
-      const isEmpty = items.length === 0 && after === 0
+      const { items, next } = await listTokens(control, caller, {
+        limit: perPage,
+        after,
+        tenant: tenantWished(query),
+      })
+      const isEmpty = items.length === 0 && after === 0 && tenantWished(query) === null
       const newButton = html`<a class="button main" href="/tokens/new">${t.tokens.new}</a>`
       return {
         show: 'page',
         title: t.tokens.title,
         actions: html`${!isEmpty && newButton}`,
-        body: html`${query.get('done') === 'revoked' && html`<p class="notice good" role="status">${t.tokens.revoked}</p>`}${isEmpty ? emptyState(t, newButton) : list(call, items, { after, next })}`,
+        body: html`${query.get('done') === 'revoked' && html`<p class="notice good" role="status">${t.tokens.revoked}</p>`}${tenantFilter(call, '/tokens')}${isEmpty ? emptyState(call, newButton) : list(call, items, { after, next })}`,
       }
     },
   }),
@@ -48,6 +53,7 @@ export const tokenPages = [
     path: '/tokens/new',
     role,
     place,
+    tenants: 'own',
     handle: async call => formPage(call, blankToken),
   }),
   page({
@@ -55,6 +61,7 @@ export const tokenPages = [
     path: '/tokens/new',
     role,
     place,
+    tenants: 'own',
     async handle(call) {
       const { control, caller, form, t, nowMs } = call
       const typed = readToken(form)
@@ -75,6 +82,7 @@ export const tokenPages = [
     path: '/tokens/:id/revoke',
     role,
     place,
+    tenants: 'own',
     params,
     async handle(call) {
       const { control, caller, params, t } = call
@@ -96,6 +104,7 @@ ${token.id === caller.tokenId && html`<p class="notice warn">${t.tokens.ownConse
     path: '/tokens/:id/revoke',
     role,
     place,
+    tenants: 'own',
     params,
     async handle({ control, caller, params, t }) {
       const revoked = await revokeToken(control, caller, params.id)
@@ -104,9 +113,9 @@ ${token.id === caller.tokenId && html`<p class="notice warn">${t.tokens.ownConse
   }),
 ]
 
-function emptyState(t: Texts, button: Html): Html {
+function emptyState({ t, caller }: PageCall, button: Html): Html {
   const { empty } = t.tokens
-  return html`<div class="empty"><h2>${empty.title}</h2><p>${empty.what}</p><p>${empty.configured}</p>${button}</div>`
+  return html`<div class="empty"><h2>${empty.title}</h2><p>${empty.what}</p>${caller.tenant === null && html`<p>${empty.configured}</p>`}${button}</div>`
 }
 
 function list(
@@ -116,12 +125,12 @@ function list(
 ): Html {
   const { t } = call
   const { columns } = t.tokens
-  return html`<p class="hint lead">${t.tokens.lead}</p>
+  return html`<p class="hint lead">${call.caller.tenant === null ? t.tokens.lead : t.tenants.tokensLead}</p>
 <div class="card flush"><table class="stacked tokens">
 <thead><tr><th scope="col">${columns.name}</th><th scope="col">${columns.role}</th><th scope="col">${columns.user}</th><th scope="col">${columns.expires}</th><th scope="col">${columns.used}</th><th scope="col"><span class="unseen">${t.tokens.revoke}</span></th></tr></thead>
 <tbody>${items.map(token => row(call, token))}</tbody>
 </table></div>
-<nav class="pages" aria-label="${t.couplings.pages}">${after > 0 && html`<a class="button" href="/tokens">${t.tokens.first}</a>`}${next !== null && html`<a class="button" rel="next" href="/tokens?after=${next}">${t.couplings.nextPage}</a>`}</nav>`
+<nav class="pages" aria-label="${t.couplings.pages}">${after > 0 && html`<a class="button" href="/tokens">${t.tokens.first}</a>`}${next !== null && html`<a class="button" rel="next" href="/tokens?${new URLSearchParams({ after: String(next), ...(call.query.get('tenant') && { tenant: call.query.get('tenant')! }) }).toString()}">${t.couplings.nextPage}</a>`}</nav>`
 }
 
 function row({ t, caller, nowMs }: PageCall, token: Token): Html {
@@ -130,7 +139,7 @@ function row({ t, caller, nowMs }: PageCall, token: Token): Html {
   const isExpired = expiresAt !== null && expiresAt.getTime() <= nowMs
   const isOver = revokedAt !== null || isExpired
   return html`<tr${isOver && html` class="over"`}>
-<th scope="row"><span class="name">${name}</span>${id === caller.tokenId && html` <span class="badge good">${t.tokens.own}</span>`}</th>
+<th scope="row"><span class="name">${name}</span>${id === caller.tokenId && html` <span class="badge good">${t.tokens.own}</span>`} ${tenantBadge({ t, caller }, token, '/tokens')}</th>
 <td data-label="${columns.role}">${t.roles[token.role]}</td>
 <td data-label="${columns.user}">${userId ?? html`<span class="quiet">–</span>`}</td>
 <td data-label="${columns.expires}">${revokedAt ? html`<span><span class="badge bad">${t.tokens.isRevoked}</span> <span class="quiet small">${moment(revokedAt)}</span></span>` : isExpired ? html`<span><span class="badge warn">${t.tokens.isExpired}</span> <span class="quiet small">${moment(expiresAt)}</span></span>` : expiresAt ? moment(expiresAt) : t.tokens.never}</td>
@@ -140,13 +149,14 @@ function row({ t, caller, nowMs }: PageCall, token: Token): Html {
 }
 
 function formPage(call: PageCall, typed: TypedToken, problems: TokenProblems = {}): PageAnswer {
-  const { t, control, form } = call
+  const { t, control, caller, form } = call
+  const choosesTenant = caller.tenant === null && control.tenantTypes.length > 0
   const key = form.get('key') ?? control.randomBytes(16).toString('hex')
   return {
     show: 'page',
     title: t.tokens.new,
     status: Object.keys(problems).length > 0 ? 422 : 200,
-    body: tokenForm(t, key, typed, problems),
+    body: tokenForm(t, { key, choosesTenant }, typed, problems),
   }
 }
 

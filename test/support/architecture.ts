@@ -48,7 +48,7 @@ const rooms: Record<string, readonly string[]> = {
   delivery: ['sending', 'stream', 'turn', 'alerts'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
   api: ['kit', 'metrics', 'routes'],
-  admin: ['texts', 'kit', 'log', 'webhook'],
+  admin: ['texts', 'kit', 'tenant', 'log', 'webhook'],
 }
 
 const maxFilesInRoom = 15

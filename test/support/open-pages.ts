@@ -11,8 +11,8 @@ import { adminToken, openTestApi } from './open-api.ts'
 export const ours = { 'sec-fetch-site': 'same-origin', origin: 'http://walhook.test', host: 'walhook.test' }
 
 /** The pages on an outbox of their own, called without a browser; beside them the API, and all that it has for tests. */
-export async function openTestPages() {
-  const at = await openTestApi()
+export async function openTestPages(options: Parameters<typeof openTestApi>[0] = {}) {
+  const at = await openTestApi(options)
   const admin = { token: adminToken, userId: '7' }
   const nowMs = () => Date.now()
   const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs })
@@ -49,8 +49,16 @@ export async function openTestPages() {
     return { status: response.status, headers: response.headers, text: await response.text() }
   }
 
+  /** The cookie of somebody who has logged in with this token. */
+  async function cookieFor(token: string): Promise<string> {
+    const result = await sessions.logIn(token, '192.0.2.1')
+    if (!result.ok) throw new Error('not let in')
+    return `walhook_session=${result.session}`
+  }
+
   return {
     ...at,
+    cookieFor,
     sessions,
     stopped,
     cookieOf,

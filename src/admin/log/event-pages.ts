@@ -13,6 +13,7 @@ import { type Html, html, moment, problemText } from '../kit/html.ts'
 import { bigIdParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { tenantBadge, tenantFilter, tenantWished } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
 import { subjectOf } from './attempt-line.ts'
 import { becamePart } from './event-became.ts'
@@ -23,12 +24,13 @@ const liveEveryMs = 1_500
 const perPage = 25
 
 export const eventPages = [
-  page({ method: 'get', path: '/events', role: 'viewer', place, handle: eventsPage }),
+  page({ method: 'get', path: '/events', role: 'viewer', place, tenants: 'own', handle: eventsPage }),
   page({
     method: 'get',
     path: '/events/:event',
     role: 'viewer',
     place,
+    tenants: 'own',
     params,
     async handle(call) {
       const { control, caller, params, t } = call
@@ -56,6 +58,7 @@ ${about(call, event)}
     path: '/events/:event/live',
     role: 'viewer',
     place,
+    tenants: 'own',
     params,
     async handle(call) {
       const { control, caller, params, query, t } = call
@@ -103,18 +106,19 @@ async function eventsPage(call: PageCall): Promise<PageAnswer> {
   if ((entityType === '') !== (entityId === ''))
     return eventsAnswer(call, problemText(t.log.wrong.entity), id, 422)
   const entity = entityId === '' ? null : { entityType, entityId }
+  const tenant = tenantWished(query)
   const before = given(query, 'before', bigIdParam) ?? null
   if (before === wrong) return wrongField(t, 'before')
-  const { items, next } = await listEvents(control, caller, { entity, limit: perPage, before })
+  const { items, next } = await listEvents(control, caller, { entity, tenant, limit: perPage, before })
   const address = (more: Record<string, string>) =>
-    `/events?${new URLSearchParams({ ...(entity && { entity_type: entityType, entity_id: entityId }), ...more })}`
+    `/events?${new URLSearchParams({ ...(tenant !== null && { tenant }), ...(entity && { entity_type: entityType, entity_id: entityId }), ...more })}`
   const list =
     items.length === 0
       ? nothingFound(entity ? t.events.noneOfEntity : before === null ? t.events.none : t.events.noneOlder)
       : eventTable(call, items)
   return eventsAnswer(
     call,
-    html`${list}<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({})}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ before: String(next) })}">${t.log.older}</a>`}</nav>`,
+    html`${tenantFilter(call, '/events')}${list}<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({})}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ before: String(next) })}">${t.log.older}</a>`}</nav>`,
     id,
   )
 }
@@ -150,7 +154,7 @@ function eventTable(call: PageCall, items: readonly EventLine[]): Html {
   return html`<div class="card flush"><table class="stacked events">
 <thead><tr><th scope="col">${t.events.event}</th><th scope="col">${t.event.changed}</th><th scope="col">${t.event.committed}</th><th scope="col">${t.events.id}</th></tr></thead>
 <tbody>${items.map(
-    event => html`<tr><th scope="row"><a class="subject" href="/events/${event.id}">${subjectOfEvent(call, event)}</a></th>
+    event => html`<tr><th scope="row"><a class="subject" href="/events/${event.id}">${subjectOfEvent(call, event)}</a> ${tenantBadge(call, event, '/events')}</th>
 <td data-label="${t.event.changed}"${event.changed === null && html` class="none"`}>${event.changed?.join(', ') ?? '–'}</td>
 <td data-label="${t.event.committed}">${moment(event.committedAt, 'second')}</td>
 <td data-label="${t.events.id}"><span class="quiet id">${event.id}</span></td></tr>`,
@@ -159,12 +163,14 @@ function eventTable(call: PageCall, items: readonly EventLine[]): Html {
 
 const subjectOfEvent = ({ t }: PageCall, event: EventLine) => subjectOf(t, { ...event, eventIds: null })
 
-function about({ t }: PageCall, event: ShownEvent): Html {
+function about(call: PageCall, event: ShownEvent): Html {
+  const { t, caller } = call
   const { id, committedAt, changed, omitted, body, previous, tooLargeBytes } = event
   return html`<section class="card grid"><dl class="facts">
 <div><dt>${t.event.committed}</dt><dd>${moment(committedAt, 'second')}</dd></div>
 ${changed !== null && html`<div><dt>${t.event.changed}</dt><dd>${changed.join(', ') || '–'}</dd></div>`}
 ${omitted !== null && html`<div><dt>${t.event.omitted}</dt><dd>${omitted.join(', ')}</dd></div>`}
+${caller.tenant === null && event.tenant !== null && html`<div><dt>${t.tenants.tenant}</dt><dd>${tenantBadge(call, event, '/events')}</dd></div>`}
 <div><dt>${t.events.id}</dt><dd><code>${id}</code></dd></div>
 </dl>
 <details><summary>${t.event.body}</summary><pre tabindex="0" aria-label="${t.event.body}">${tooLargeBytes === undefined ? prettyJson(body) : t.attempt.tooLarge(tooLargeBytes)}</pre></details>

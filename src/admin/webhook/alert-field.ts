@@ -1,20 +1,20 @@
-import { alertTriggers } from '../../domain/event/alert.ts'
+import type { AlertTrigger } from '../../domain/event/alert.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
 /** The alerts that a webhook gets, and who gets mails about it. Open where there is something. */
 export function alertField(
   t: Texts,
+  alerts: readonly AlertTrigger[],
   typed: { readonly triggers: readonly string[]; readonly alertTo: string | undefined },
   mails: { readonly problems: Html; readonly isWrong: boolean },
 ): Html {
   const a = t.alerts
-  const isUsed =
-    mails.isWrong || Boolean(typed.alertTo) || alertTriggers.some(one => typed.triggers.includes(one))
+  const isUsed = mails.isWrong || Boolean(typed.alertTo) || alerts.some(one => typed.triggers.includes(one))
   return html`<details${isUsed && html` open`}><summary><h2>${a.title}</h2><span class="hint">${a.hint}</span></summary>
 <div class="grid">
 <fieldset class="plain"><legend>${a.triggers}</legend><p class="hint">${a.triggersHint}</p>
-<div class="names">${alertTriggers.map(
+<div class="names">${alerts.map(
     trigger =>
       html`<label><input type="checkbox" name="trigger" value="${trigger}"${typed.triggers.includes(trigger) && html` checked`}> ${a.of[trigger]} <code>${trigger}</code></label>`,
   )}</div></fieldset>

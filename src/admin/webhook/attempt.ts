@@ -42,6 +42,7 @@ export const webhookAttemptPages = [
     path: '/couplings/:id/resend',
     role: 'operator',
     place,
+    tenants: 'webhook',
     params: z.object({ id: idParam }),
     async handle(call) {
       const { control, caller, params, form, t } = call

@@ -16,6 +16,7 @@ import { idParam } from '../kit/ids.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
 import { attemptView } from '../log/attempt-view.ts'
+import { tenantBadge } from '../tenant/badge.ts'
 import { sayTo } from '../texts/texts.ts'
 import { filterPreviewPart, filterTyped, isIncomplete } from './filter-field.ts'
 import { previewParts, testProblems, webhookForm } from './form.ts'
@@ -45,6 +46,7 @@ export const webhookEditPages = [
     path: '/couplings/new',
     role: 'admin',
     place,
+    tenants: 'own',
     handle: call => formPage(call, null, blank),
   }),
   page({
@@ -52,6 +54,7 @@ export const webhookEditPages = [
     path: '/couplings/new',
     role: 'admin',
     place,
+    tenants: 'own',
     async handle(call) {
       const { control, caller, form, t } = call
       const field = wrongFieldOf(form, control.entityTypes)
@@ -63,7 +66,10 @@ export const webhookEditPages = [
       let problems: readonly ShownProblem[] = []
       let failure: Failed | null = null
       const made = await once(control, caller, formKey('new webhook', form), async () => {
-        const created = await createWebhook(control, caller, chosen(typed, []))
+        const created = await createWebhook(control, caller, {
+          ...chosen(typed, []),
+          ...(typed.tenant !== '' && { tenant: typed.tenant }),
+        })
         if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
         if (created.kind !== 'invalid') failure = created
         else problems = shownProblems(t, created.problems)
@@ -80,6 +86,7 @@ export const webhookEditPages = [
     path: '/couplings/judge-url',
     role: 'admin',
     place,
+    tenants: 'own',
     async handle({ control, form, t }) {
       const url = (form.get('url') ?? '').trim()
       const problem = judgeUrl(t, url)
@@ -96,6 +103,7 @@ export const webhookEditPages = [
     path: '/couplings/preview',
     role: 'admin',
     place,
+    tenants: 'own',
     async handle(call) {
       const typed = typedIn(call, null)
       const filter = filterPreviewPart(call.t, await filterPreviewOf(call, typed))
@@ -107,6 +115,7 @@ export const webhookEditPages = [
     path: '/couplings/try',
     role: 'admin',
     place,
+    tenants: 'own',
     handle: call => tryUnsaved(call, null),
   }),
   webhookPage({
@@ -162,6 +171,7 @@ export const webhookEditPages = [
     path: '/couplings/:id/delete',
     role: 'admin',
     place,
+    tenants: 'webhook',
     params,
     async handle({ control, caller, params, t }) {
       const deleted = await deleteWebhook(control, caller, params.id)
@@ -223,6 +233,8 @@ async function formPage(
     typed,
     problems,
     entityTypes: control.entityTypes,
+    alerts: control.alerts,
+    choosesTenant: webhook === null && caller.tenant === null && control.tenantTypes.length > 0,
     fields,
     previews,
     filterPreview,
@@ -236,7 +248,7 @@ async function formPage(
     show: 'page',
     title: webhook?.name ?? t.couplings.new,
     status: problems.length > 0 ? 422 : 200,
-    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}</div>`}${form}`,
+    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>`}${form}`,
   }
 }
 

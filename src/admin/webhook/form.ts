@@ -1,5 +1,6 @@
 import type { FilterPreview } from '../../control/webhooks/filter-preview.ts'
 import type { Preview } from '../../control/webhooks/preview.ts'
+import type { AlertTrigger } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import type { Untold } from '../../domain/mapping/untold.ts'
 import { prettyJson } from '../../domain/value/pretty-json.ts'
@@ -25,6 +26,9 @@ export type FormAt = {
   readonly typed: Typed
   readonly problems: readonly ShownProblem[]
   readonly entityTypes: readonly string[]
+  readonly alerts: readonly AlertTrigger[]
+  /** Whether the reader says whose a new webhook is. */
+  readonly choosesTenant: boolean
   readonly fields: ReadonlyMap<string, readonly string[]>
   readonly previews: readonly Preview[]
   /** Null: there is no filter, or it is not whole. */
@@ -53,6 +57,7 @@ ${at.problems.length > 0 && html`<p class="notice bad" role="alert">${f.someWron
 <fieldset class="plain"${!at.mayChange && html` disabled`}>
 <section class="card grid">
 ${textField(at, { name: 'name', pointer: '/name', label: f.name, hint: f.nameHint, value: typed.name })}
+${at.choosesTenant && textField(at, { name: 'tenant', pointer: '/tenant', label: t.tenants.field, hint: t.tenants.fieldHint, value: typed.tenant })}
 <fieldset class="choice"><legend>${f.isActive}</legend>
 <label><input type="radio" name="is_active" value="true"${typed.isActive && html` checked`}> ${f.active}</label>
 <label><input type="radio" name="is_active" value="false"${!typed.isActive && html` checked`}> ${f.inactive}</label>
@@ -65,7 +70,7 @@ ${textField(at, { name: 'name', pointer: '/name', label: f.name, hint: f.nameHin
 </div>
 </section>
 <section class="card grid">${triggerGrid(at)}</section>
-<section class="card">${alertField(t, typed, { problems: problemsOf(at, '/alert_to'), isWrong: hasProblem(at, '/alert_to') })}</section>
+<section class="card">${alertField(t, at.alerts, typed, { problems: problemsOf(at, '/alert_to'), isWrong: hasProblem(at, '/alert_to') })}</section>
 <section class="card">${more(at)}</section>
 </fieldset>
 ${at.mayChange && trySection(at)}

@@ -23,6 +23,8 @@ export type TypedHeader = { readonly name: string; readonly value: string; reado
 /** The form of a webhook as it was filled in, right or wrong. */
 export type Typed = {
   readonly name: string
+  /** Of a new webhook; empty for none. */
+  readonly tenant: string
   readonly url: string
   readonly isActive: boolean
   readonly triggers: readonly string[]
@@ -50,6 +52,7 @@ export type Typed = {
 
 export const blank: Typed = {
   name: '',
+  tenant: '',
   url: '',
   isActive: true,
   triggers: [],
@@ -118,6 +121,7 @@ export function readTyped(
     .map(header => ({ ...header, isStored: stored.includes(header.name.toLowerCase()) }))
   return {
     name: text(form, 'name'),
+    tenant: text(form, 'tenant'),
     url: text(form, 'url'),
     isActive: form.get('is_active') === 'true',
     triggers,
@@ -143,6 +147,7 @@ const once = [
     'key',
     'version',
     'name',
+    'tenant',
     'url',
     'is_active',
     'alert_to',

@@ -8,6 +8,7 @@ import { type Html, html, moment } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { type PageCall, page } from '../kit/page.ts'
 import { outcomeWord } from '../log/attempt-line.ts'
+import { tenantBadge, tenantFilter } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
 import { sparkline } from './sparkline.ts'
 import { shortTriggers, webhookState } from './state.ts'
@@ -20,11 +21,12 @@ export const webhookListPages = [
     path: '/couplings',
     role: 'viewer',
     place: 'couplings',
+    tenants: 'own',
     async handle(call) {
       const { t, may, query } = call
       const wish = wished(query)
       const { items, hasMore } = await listWithFigures(call.control, call.caller, wish, call.nowMs)
-      const isEmpty = items.length === 0 && wish.search === '' && wish.page === 1
+      const isEmpty = items.length === 0 && wish.search === '' && wish.tenant === null && wish.page === 1
       const newButton = html`<a class="button main" href="/couplings/new">${t.couplings.new}</a>`
       return {
         show: 'page',
@@ -39,6 +41,7 @@ export const webhookListPages = [
     path: '/couplings/live',
     role: 'viewer',
     place: 'couplings',
+    tenants: 'own',
     async handle(call) {
       const wish = wished(call.query)
       return {
@@ -54,6 +57,7 @@ export const webhookListPages = [
     path: '/couplings/:id/active',
     role: 'admin',
     place: 'couplings',
+    tenants: 'webhook',
     params: z.object({ id: idParam }),
     async handle(call) {
       const { control, caller, params, form, t, isPart } = call
@@ -70,11 +74,12 @@ export const webhookListPages = [
   }),
 ]
 
-/** The search and the page number. */
-function wished(from: URLSearchParams): { search: string; page: number } {
+/** The search, the tenant that is asked for, and the page number. */
+function wished(from: URLSearchParams): { search: string; tenant: string | null; page: number } {
   const search = (from.get('search') ?? '').trim().replaceAll('\0', '').slice(0, 200)
   const page = Number(/^\d{1,4}$/.exec(from.get('page') ?? '')?.[0] ?? 1)
-  return { search, page: Math.max(1, page) }
+  const tenant = (from.get('tenant') ?? '').replaceAll('\0', '').slice(0, 200).toWellFormed() || null
+  return { search, tenant, page: Math.max(1, page) }
 }
 
 function notice(t: Texts, query: URLSearchParams): Html | false {
@@ -97,15 +102,18 @@ ${button ?? html`<p class="quiet">${empty.askAdmin}</p>`}
 
 function list(call: PageCall, items: readonly ListedWebhook[], hasMore: boolean): Html {
   const { t, query } = call
-  const { search, page } = wished(query)
+  const { search, page, tenant } = wished(query)
   const { columns } = t.couplings
-  const address = (to: number) => `/couplings?${new URLSearchParams({ search, page: String(to) })}`
-  const live = `/couplings/live?${new URLSearchParams({ search, page: String(page) })}`
+  const asked = (page: number) =>
+    new URLSearchParams({ search, page: String(page), ...(tenant !== null && { tenant }) })
+  const address = (to: number) => `/couplings?${asked(to)}`
+  const live = `/couplings/live?${asked(page)}`
   return html`<form class="search" role="search" action="/couplings">
 <label class="unseen" for="search">${t.couplings.search}</label>
 <input id="search" name="search" type="search" value="${search}" placeholder="${t.couplings.search}">
 <button>${t.couplings.find}</button>
 </form>
+${tenantFilter(call, '/couplings')}
 ${items.length === 0 && html`<p class="empty">${t.couplings.nothingFound(search)}</p>`}
 <div class="card flush"${items.length === 0 && html` hidden`}><table class="stacked couplings">
 <thead><tr><th scope="col">${columns.name}</th><th scope="col">${columns.state}</th><th scope="col">${columns.last}</th><th scope="col">${columns.failed}</th><th scope="col" class="number">${columns.waiting}</th><th scope="col">${columns.active}</th></tr></thead>
@@ -123,7 +131,7 @@ function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figure
   const { id, name } = webhook
   const url = shownUrl(webhook.url, caller.role)
   return html`<tr id="coupling-${id}">
-<th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span><span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
+<th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span>${tenantBadge({ t, caller }, webhook, '/couplings')}<span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
 <td data-label="${columns.state}">${webhookState(t, webhook, nowMs)}</td>
 <td data-label="${columns.last}">${lastOutcome(t, id, figures.last)}</td>
 <td data-label="${columns.failed}">${failures(t, figures.hours)}</td>
@@ -157,11 +165,11 @@ function failures(t: Texts, hours: ListedWebhook['figures']['hours']): Html {
 function toggle(
   t: Texts,
   { id, name, isActive, disabledReason }: ListedWebhook['webhook'],
-  { search, page }: { search: string; page: number },
+  { search, page, tenant }: ReturnType<typeof wished>,
 ): Html {
   const isOn = isActive && disabledReason === null
   return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph">
-<input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}"><input type="hidden" name="search" value="${search}"><input type="hidden" name="page" value="${page}">
+<input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}"><input type="hidden" name="search" value="${search}"><input type="hidden" name="page" value="${page}">${tenant !== null && html`<input type="hidden" name="tenant" value="${tenant}">`}
 <button id="active-${id}" class="switch" role="switch" aria-checked="${isOn ? 'true' : 'false'}" aria-label="${t.couplings.toggle(name)}"></button>
 </form>`
 }

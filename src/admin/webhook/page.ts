@@ -26,6 +26,7 @@ export function webhookPage<More extends z.ZodRawShape = None>(
   return page({
     ...rest,
     place: 'couplings',
+    tenants: 'webhook',
     params: z.object({ id: idParam, ...more }),
     async handle(call) {
       const of = call as unknown as WebhookCall<More>

@@ -35,7 +35,15 @@ function shownTo(record: AuditRecord): AuditRecord {
 
 const administrator = { kind: 'configuration', name: 'administrator', tokenId: null, userId: null } as const
 
-/** The names that webhooks have now, by their ids; those that were deleted have none. */
-export async function auditedNames(control: Control, ids: readonly number[]): Promise<Map<number, string>> {
-  return await webhookNames(control.outbox, ids)
+/** Whether this is what a tenant is told of whoever belongs to none. */
+export const isAdministrator = (actor: AuditRecord['actor']): boolean =>
+  actor.name === administrator.name && actor.tokenId === null && actor.kind === administrator.kind
+
+/** The names that the caller's webhooks have now, by their ids; those that were deleted have none. */
+export async function auditedNames(
+  control: Control,
+  { tenant }: Pick<Caller, 'tenant'>,
+  ids: readonly number[],
+): Promise<Map<number, string>> {
+  return await webhookNames(control.outbox, ids, tenant)
 }

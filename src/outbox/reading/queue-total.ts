@@ -74,6 +74,18 @@ async function countDead(outbox: Outbox): Promise<number> {
   return rows[0]!.dead
 }
 
+/** The dead deliveries of these webhooks, counted up to one more than `most`. */
+export async function countDeadOf({ pool }: Outbox, ids: readonly number[], most: number): Promise<number> {
+  const { rows } = await pool.query(
+    `select count(*)::int as dead
+     from (
+       select from walhook.ended_deliveries where webhook_id = any($1) and state = 'dead' limit $2
+     ) t`,
+    [ids, most + 1],
+  )
+  return rows[0].dead
+}
+
 /** Where the places are, and how much of the log lies beyond the least of them, up to what is counted exactly. */
 const depthStatement = `
 with own as (

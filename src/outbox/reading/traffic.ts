@@ -9,7 +9,7 @@ const probeShare = 1 / 100
 const probeEvery = 8
 
 /**
- * What was sent in pieces of time, over all webhooks that have sent anything since the first. It walks the primary key
+ * What was sent in pieces of time, over all webhooks, or those of a tenant, that have sent anything since the first. It walks the primary key
  * of attempts, a piece of a webhook at a time, and stops at a number of rows. Kept from sorting, as the figures of the
  * list of couplings are, and for the same reason.
  */
@@ -17,7 +17,7 @@ const trafficStatement = `
 select bucket, count(*)::int as requests, (count(*) filter (where outcome <> 'delivered'))::int as failed
 from (
   select piece.bucket, sent.outcome
-  from walhook.webhooks w
+  from (select id from walhook.webhooks where $6::text is null or tenant = $6) w
   cross join lateral (
     select from walhook.attempts where webhook_id = w.id and id >= $1 and id < $2 order by id desc limit 1
   ) busy
@@ -37,7 +37,11 @@ type Counted = {
   readonly byBucket: ReadonlyMap<number, { requests: number; failed: number }>
 }
 
-async function count(outbox: Outbox, pieces: readonly { from: TimeId; to: TimeId }[]): Promise<Counted> {
+async function count(
+  outbox: Outbox,
+  pieces: readonly { from: TimeId; to: TimeId }[],
+  tenant: string | null,
+): Promise<Counted> {
   const { rows } = await transaction(outbox.pool, async client => {
     await client.query('set local enable_sort = off')
     return await client.query(trafficStatement, [
@@ -46,6 +50,7 @@ async function count(outbox: Outbox, pieces: readonly { from: TimeId; to: TimeId
       pieces.map(({ from }) => from),
       pieces.map(({ to }) => to),
       mostSeen,
+      tenant,
     ])
   })
   const byBucket = new Map(rows.map(row => [Number(row.bucket) - 1, row]))
@@ -56,15 +61,19 @@ async function count(outbox: Outbox, pieces: readonly { from: TimeId; to: TimeId
  * Counts the requests of a span. Up to 20,000 of them are counted exactly; of more a sample, pieces of time spread
  * evenly, so that it costs about the same however much is sent. It grows with the number of webhooks that send.
  */
-export async function readTraffic(outbox: Outbox, span: Span): Promise<Traffic> {
-  const all = await count(outbox, lookedAt(span, span.bucketMs))
+export async function readTraffic(
+  outbox: Outbox,
+  span: Span,
+  tenant: string | null = null,
+): Promise<Traffic> {
+  const all = await count(outbox, lookedAt(span, span.bucketMs), tenant)
   if (all.seen < mostSeen) return trafficOf(span, all, 1)
   const probeMs = Math.ceil(span.bucketMs * probeShare)
   const probed = lookedAt(span, probeMs).filter((_, i) => i % probeEvery === 0)
-  const { seen } = await count(outbox, probed)
+  const { seen } = await count(outbox, probed, tenant)
   let pieceMs = pieceFor(span, mostSeen / 2, seen, probed.length * probeMs)
   for (;;) {
-    const sample = await count(outbox, lookedAt(span, pieceMs))
+    const sample = await count(outbox, lookedAt(span, pieceMs), tenant)
     if (sample.seen < mostSeen || pieceMs === 1) return trafficOf(span, sample, pieceMs / span.bucketMs)
     // More than was to be expected: it came in bursts, and what was not reached would be missing.
     pieceMs = Math.max(1, Math.floor(pieceMs / 8))

@@ -152,9 +152,16 @@ export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = 
   return rows[0] ? toWebhook(rows[0]) : null
 }
 
-/** The names of these webhooks, by their ids; one that there is not has none. */
-export async function webhookNames({ pool }: Outbox, ids: readonly number[]): Promise<Map<number, string>> {
-  const { rows } = await pool.query('select id, name from walhook.webhooks where id = any($1)', [ids])
+/** The names of these webhooks, by their ids; one that there is not, or not of this tenant (null: of any), has none. */
+export async function webhookNames(
+  { pool }: Outbox,
+  ids: readonly number[],
+  tenant: string | null,
+): Promise<Map<number, string>> {
+  const { rows } = await pool.query(
+    'select id, name from walhook.webhooks where id = any($1) and ($2::text is null or tenant = $2)',
+    [ids, tenant],
+  )
   return new Map(rows.map(({ id, name }) => [id, name]))
 }
 

@@ -114,6 +114,7 @@ export const system = {
       'sessions.ended': 'Logged out everywhere',
     },
     fields: {
+      tenant: 'Tenant',
       address: 'Address',
       failures: 'Wrong tokens',
       name: 'Name',

@@ -117,6 +117,7 @@ export const system: typeof english = {
       'sessions.ended': 'Logde overal uit',
     },
     fields: {
+      tenant: 'Organisatie',
       address: 'Adres',
       failures: 'Foute tokens',
       name: 'Naam',
