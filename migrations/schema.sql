@@ -638,12 +638,20 @@ create table walhook.resyncs (
   table_name text collate "C",
   part_oid bigint,
   part_name text collate "C",
+  field text collate "C",
+  hop smallint,
+  hop_value text collate "C",
+  orders integer default 1 not null,
   PRIMARY KEY (id),
   CHECK ((((table_name IS NULL) = (part_oid IS NULL)) AND ((part_oid IS NULL) = (part_name IS NULL)))),
-  CHECK (((cardinality(gap_ids) > 0) = (part_oid IS NULL))),
+  CHECK (((cardinality(gap_ids) > 0) = ((part_oid IS NULL) AND (field IS NULL)))),
+  CHECK (((field IS NULL) = (hop IS NULL))),
+  CHECK (((field IS NULL) OR (part_oid IS NULL))),
+  CHECK (((hop_value IS NULL) OR (field IS NOT NULL))),
   CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text])) = (ended_at IS NOT NULL))),
   CHECK ((deletes_done >= 0)),
   CHECK ((entity_type <> ''::text)),
+  CHECK ((hop > 0)),
   CHECK ((phase = ANY (ARRAY['rows'::text, 'deletes'::text]))),
   CHECK ((rows_done >= 0)),
   CHECK ((rows_estimate >= 0)),
@@ -884,7 +892,9 @@ CREATE UNIQUE INDEX incidents_open ON walhook.incidents USING btree (kind, subje
 
 CREATE UNIQUE INDEX positions_only_one ON walhook.positions USING btree ((true));
 
-CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type, COALESCE(table_name, ''::text), COALESCE(part_oid, (0)::bigint)) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+CREATE UNIQUE INDEX resyncs_fan_out ON walhook.resyncs USING btree (slot_name, entity_type, field, hop, COALESCE(('='::text || hop_value), ''::text)) WHERE ((state = ANY (ARRAY['waiting'::text, 'running'::text])) AND (field IS NOT NULL));
+
+CREATE UNIQUE INDEX resyncs_open ON walhook.resyncs USING btree (slot_name, entity_type, COALESCE(table_name, ''::text), COALESCE(part_oid, (0)::bigint)) WHERE ((state = ANY (ARRAY['waiting'::text, 'running'::text])) AND (field IS NULL));
 
 CREATE UNIQUE INDEX webhook_states_by_version ON walhook.webhook_states USING btree (webhook_id, version) WHERE (version IS NOT NULL);
 

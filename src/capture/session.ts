@@ -15,6 +15,7 @@ import { StreamOver } from './map/visibility.ts'
 import { createColumnTeller } from './source/columns.ts'
 import { createWalRelease } from './source/wal-release.ts'
 import { enterStreaming, noteProbe, noteStored } from './status.ts'
+import { recordFanOuts } from './store/record-fan-outs.ts'
 import { recordUnreadable, unreadableOf } from './store/unreadable-tables.ts'
 import type { Inbox } from './stream/inbox.ts'
 import { sendProbes } from './stream/probes.ts'
@@ -99,6 +100,7 @@ async function store(capturing: Capturing, session: Session, watch: Watch): Prom
     async map(parts, isWhole, mostBytes) {
       const mapped = await map(parts, isWhole, mostBytes)
       await recordUnreadable(options, mapped.unreadable)
+      await recordFanOuts(options, mapped.fanOuts)
       return mapped
     },
     confirm(lsn) {

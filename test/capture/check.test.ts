@@ -74,6 +74,7 @@ const table = (name: string, change: Partial<Table> = {}): Table => ({
   generatedInIdentity: 'nothing',
   isLogged: true,
   uniqueColumns: ['id'],
+  indexedColumns: ['id'],
   leaves: [],
   hasHeirs: false,
   rowBytes: 240,

@@ -20,7 +20,15 @@ async function gatherAll(...batches: readonly { events: number; bytes?: number }
         actionType: 'new',
         body: 'x'.repeat(bytes),
       }))
-      return { events: list, parked: [], unreadable: [], truncated: [], emptied: [], readLsn: null }
+      return {
+        events: list,
+        parked: [],
+        unreadable: [],
+        truncated: [],
+        emptied: [],
+        fanOuts: [],
+        readLsn: null,
+      }
     },
     storedLsn: 0n,
     ids: createEventIds(0n, () => 1),

@@ -78,6 +78,7 @@ function table(name: string, columns: readonly string[], part: Partial<Table> = 
     generatedInIdentity: 'nothing',
     isLogged: true,
     uniqueColumns: ['id'],
+    indexedColumns: ['id'],
     leaves: [],
     hasHeirs: false,
     rowBytes: 240,

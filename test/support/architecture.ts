@@ -44,7 +44,7 @@ const rooms: Record<string, readonly string[]> = {
     'by-hand',
     'days',
   ],
-  capture: ['source', 'continuity', 'stream', 'map', 'start', 'backfill', 'store', 'check'],
+  capture: ['source', 'continuity', 'stream', 'related', 'map', 'start', 'backfill', 'store', 'check'],
   delivery: ['sending', 'stream', 'turn', 'alerts'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
   api: ['kit', 'metrics', 'routes'],

@@ -34,6 +34,7 @@ export function tableOf({ oid, schema, name, columns }: Relation): Table {
     generatedInIdentity: 'nothing',
     isLogged: true,
     uniqueColumns: [columns[0]!.name],
+    indexedColumns: [columns[0]!.name],
     leaves: [],
     hasHeirs: false,
     rowBytes: null,

@@ -5,8 +5,9 @@ import {
   quoteIdentifier,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import { isOfData, notOfTheKeysType, readRows } from '../map/read-back.ts'
+import { readRows } from '../map/read-back.ts'
 import type { ShapedRow } from '../map/result.ts'
+import { isOfData, notOfTheKeysType } from '../related/what-is-there.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
 import { readAlone, type ShownRows, showRows } from './read-entity.ts'

@@ -23,7 +23,11 @@ export type PageStep = ({ readonly of: 'backfill' } & PageDone) | ({ readonly of
 /** What a page tells, and whom. A resync tells every row as `update`, until it is stored: see `asKnown`. */
 export type PageTask =
   | { readonly of: 'backfill'; readonly actionType: BackfillAction; readonly webhookId: number | null }
-  | { readonly of: 'resync' }
+  | {
+      readonly of: 'resync'
+      /** The fields by which entities may differ from what was told of them; absent: any. */
+      readonly changed?: readonly string[]
+    }
 
 /** What was read: the entities that are there, and of those that were looked for the ones that are gone. */
 export type PageReading = {
@@ -121,7 +125,8 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
   ): PageContent['events'][number] | null {
     const { entityId, entityIdJson, resultJson, omitted, tenant } = present
     const parts = { entityIdJson, entityType }
-    const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed: null, omitted })
+    const changed = task.of === 'resync' ? (task.changed ?? null) : null
+    const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed, omitted })
     if (!newer) {
       const body = writeBody({ ...parts, actionType, resultJson })
       return {
@@ -129,7 +134,7 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
         entityId,
         actionType,
         body,
-        ...(omitted && { facts: factsOf(omitted) }),
+        ...((omitted || changed) && { facts: factsOf(omitted) }),
         ...ofTenant(tenant),
       }
     }

@@ -1,4 +1,5 @@
 import type { Backfill } from '../../domain/capture/backfill.ts'
+import type { FanOut } from '../../domain/capture/fan-out.ts'
 import type { PageCode, PageFailures } from '../../domain/capture/page-failures.ts'
 import type { Part } from '../../domain/capture/resync.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
@@ -14,7 +15,7 @@ import { bytesOf, type Page, readPageOf } from './backfill-page.ts'
 import type { PageStep, PageTask } from './backfill-window.ts'
 import { judgePageError } from './page-failure.ts'
 import type { PageOutcome, PageTeller } from './pages.ts'
-import { readPartPageOf } from './part-page.ts'
+import { readFanOutPageOf, readPartPageOf } from './part-page.ts'
 
 /** How long until it is looked again whether there is work, and until work that waits is tried again. */
 export type PagePace = { readonly pollMs: number; readonly retryMs: number }
@@ -62,7 +63,10 @@ export type Piece = {
 }
 
 /** Where a backfill or a resync stands. */
-type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & { readonly part?: Part | null }
+type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & {
+  readonly part?: Part | null
+  readonly fanOut?: FanOut | null
+}
 
 /** What backfills and resyncs work with. */
 export type PagedWork = {
@@ -178,7 +182,9 @@ export async function tellRows(
   const read = async () => {
     const page = work.part
       ? await readPartPageOf(source, catalogue, entity, work.part, at)
-      : await readPageOf(source, catalogue, entity, at)
+      : work.fanOut
+        ? await readFanOutPageOf(source, catalogue, entity, work.fanOut, at)
+        : await readPageOf(source, catalogue, entity, at)
     expectTold(page, turn)
     turn.mostRows = mostRowsAfter(page, at.limit, limit)
     return page

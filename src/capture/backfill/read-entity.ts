@@ -1,16 +1,11 @@
 import type { EntityMapping, RelatedList } from '../../domain/mapping/mapping.ts'
 import { writeEntityId } from '../map/map.ts'
-import {
-  notOfTheKeysType,
-  type RelatedValue,
-  readRelated,
-  readRows,
-  readWhatIsThere,
-} from '../map/read-back.ts'
+import { type RelatedValue, readRelated, readRows } from '../map/read-back.ts'
 import { createResultWriter, type ShapedRow } from '../map/result.ts'
 import { createRowFilters, isShown } from '../map/row-filters.ts'
 import { tenantIn } from '../map/tenants.ts'
 import { twice } from '../map/twice.ts'
+import { notOfTheKeysType, readWhatIsThere } from '../related/what-is-there.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
 

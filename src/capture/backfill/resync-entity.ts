@@ -1,5 +1,7 @@
-import { maxRowsPerSecond, pageRows } from '../../domain/capture/backfill.ts'
+import { maxRowsPerSecond, pageRows, pauseMs, usualRowsPerSecond } from '../../domain/capture/backfill.ts'
+import type { FanOut } from '../../domain/capture/fan-out.ts'
 import type { Part, Resync } from '../../domain/capture/resync.ts'
+import { fieldsBehind, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import {
@@ -21,6 +23,15 @@ const task = { of: 'resync' } as const
 const goesOn: TurnEnd = { goesOnInMs: 0 }
 const unread = 'the changes that were written before it must be stored first'
 
+/** Nobody waits for those who show a changed row, and the application's tables are read for them. */
+const fanOutRowsPerSecond = usualRowsPerSecond
+
+const namesOf = ({ entityType, field, value }: FanOut) => ({
+  entity_type: entityType,
+  field,
+  leads_by: value,
+})
+
 type Entity = { readonly entity: EntityMapping; readonly catalogue: Catalogue }
 
 /** What the rows of a partition are to an entity type. */
@@ -38,7 +49,7 @@ function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part
  * have it.
  */
 export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
-  const { source, outbox, slotName, mapping, teller, judge, log } = options
+  const { source, outbox, slotName, mapping, teller, judge, nowMs, log } = options
   /** Resyncs that this stream has met, and whether it has brought everything that was written before. */
   const met = new Map<string, { hasCaughtUp: boolean }>()
 
@@ -72,18 +83,54 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       log.warn('resync.ended', { entity_type: resync.entityType, state: 'cancelled', reason })
       return goesOn
     }
+    if (resync.fanOut) return await tellFanOut(resync, resync.fanOut, of, turn, signal)
     if (!hasCaughtUp(resync)) return { waitsFor: { reason: unread, code: null }, briefly: true }
     return resync.phase === 'rows'
       ? await tellAll(resync, of, turn, signal)
       : await tellDeletes(resync, of, signal)
   }
 
+  /** What the stream brings is newer than the rows, or in them: nothing needs to be caught up with. */
+  async function tellFanOut(
+    resync: Resync,
+    fanOut: FanOut,
+    of: Entity,
+    turn: Turn,
+    signal: AbortSignal,
+  ): Promise<TurnEnd> {
+    const startedAtMs = nowMs()
+    const list = of.entity.related.find(({ field }) => field === fanOut.field)
+    if (!list || stopsOf(list).length <= fanOut.at) {
+      const reason = `the mapping leads to no rows of ${JSON.stringify(fanOut.field)} any more`
+      await cancelResync(outbox.pool, resync.id, { reason, code: 'page.entity_gone' })
+      log.warn('fan_out.ended', { ...namesOf(fanOut), state: 'cancelled', reason })
+      return goesOn
+    }
+    const { entityType, knownUpTo, phase, orders } = resync
+    const limit = pageRows(fanOutRowsPerSecond, turn.bytesPerRow)
+    const stepOf = (page: Page) => ({
+      ...{ of: 'resync' as const, entityType, part: null, fanOut, knownUpTo, phase, orders },
+      ...stepPast(resync, page),
+    })
+    const told = await tellRows(
+      options,
+      { task: { ...task, changed: fieldsBehind(of.entity.related) }, ...of, work: resync, limit, stepOf },
+      turn,
+      signal,
+    )
+    const end = await endOf(told, stepOf, signal)
+    if (!('page' in told) || signal.aborted) return end
+    if (stepOf(told.page).isLast)
+      log.info('fan_out.ended', { ...namesOf(fanOut), state: 'done', rows: resync.rowsDone + told.page.rows })
+    return { goesOnInMs: pauseMs(told.page.rows, fanOutRowsPerSecond, nowMs() - startedAtMs) }
+  }
+
   async function tellAll(resync: Resync, of: Entity, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
-    const { entityType, knownUpTo, phase } = resync
+    const { entityType, knownUpTo, phase, orders } = resync
     const part = resync.part && kindOf(resync.part, of.entity)
     const limit = pageRows(maxRowsPerSecond, turn.bytesPerRow)
     const stepOf = (page: Page) => ({
-      ...{ ...task, entityType, part, knownUpTo, phase },
+      ...{ ...task, entityType, part, fanOut: null, knownUpTo, phase, orders },
       ...stepPast(resync, page),
     })
     const told = await tellRows(options, { task, ...of, work: resync, limit, stepOf }, turn, signal)
@@ -97,12 +144,13 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     { entity, catalogue }: Entity,
     signal: AbortSignal,
   ): Promise<TurnEnd> {
-    const { id, entityType, knownUpTo, phase, afterKey } = resync
+    const { id, entityType, knownUpTo, phase, orders, afterKey } = resync
     // Committed events only, and more may be on their way: what is told is settled when the page is stored.
     const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
     const { entities: known, toKey, isLast } = untold
     const past = { fromKey: afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
-    const stepOf = () => ({ ...task, id, entityType, part: null, knownUpTo, phase, ...past })
+    const about = { entityType, part: null, fanOut: null, knownUpTo, phase, orders }
+    const stepOf = () => ({ ...task, id, ...about, ...past })
     if (known.length === 0) {
       if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(resync)
       return goesOn
@@ -145,11 +193,15 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     (await openResyncs(outbox, slotName)).map(resync => ({
       of: 'resyncs',
       id: resync.id,
-      unasked:
-        resync.part &&
-        `the partition ${resync.part.name} has come into ${resync.part.tableName}, and its rows are not told yet`,
+      unasked: unaskedOf(resync),
       place: `${resync.phase} ${resync.afterKey ?? ''}`,
       // One that gave up would leave its gap open with nobody to close it.
       takeTurn: (turn, signal) => takeTurn(resync, turn, signal),
     }))
+}
+
+function unaskedOf({ part, fanOut }: Resync): string | null {
+  if (part) return `the partition ${part.name} has come into ${part.tableName}, and its rows are not told yet`
+  if (!fanOut) return null
+  return `a row has changed that many entities of the type ${fanOut.entityType} show in ${fanOut.field}, and not all of them are told yet`
 }

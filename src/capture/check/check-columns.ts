@@ -14,8 +14,8 @@ export function columnsLine(
   if (!catalogue.tables.has(tableKey(entity.table))) return null
   const { fields, withheld } = chosenFields(catalogue, entity)
   const related = entity.related.map(
-    ({ field, table, columns, key }) =>
-      `${field} (${tableKey(table)}: ${[...(key === undefined ? [] : [key]), ...columns].join(', ')})`,
+    ({ field, table, columns, key, through = [] }) =>
+      `${field} (${[...through, { table }].map(each => tableKey(each.table)).join(' → ')}: ${[...(key === undefined ? [] : [key]), ...columns].join(', ')})`,
   )
   const fixed = Object.keys(entity.fields.fixed ?? {}).map(field => `${field} (fixed)`)
   const sent = [...fields.keys(), ...fixed, ...related].join(', ')

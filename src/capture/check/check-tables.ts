@@ -1,14 +1,11 @@
 import { type CheckLine, ok, warning } from '../../domain/capture/check-line.ts'
-import {
-  type EntityMapping,
-  quoteIdentifier,
-  type RelatedList,
-  tableKey,
-} from '../../domain/mapping/mapping.ts'
+import { type Stop, stopsOf } from '../../domain/mapping/hops.ts'
+import { type EntityMapping, quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
+import type { Conditions } from '../../domain/mapping/row-filter.ts'
 import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
 import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
-import { judgeRelation } from '../source/relation-verdict.ts'
+import { judgeHop, judgeRelation } from '../source/relation-verdict.ts'
 import { futureHarm } from '../source/table-verdict.ts'
 
 /** What of a mapped table was looked at. */
@@ -138,24 +135,53 @@ export function tenantLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
 
 /** Whether related lists can hold anything, and what the WAL gives of rows that they show. */
 export function relationLines(catalogue: Catalogue, entity: EntityMapping): CheckLine[] {
-  return entity.related.flatMap(related => {
-    const verdict = judgeRelation(catalogue, entity, related)
-    const what = `entity ${entity.entityType}, related ${related.field}: column ${related.owner}`
-    const line: CheckLine =
-      verdict.level === 'ok' ? ok('relation', what, verdict.found) : { code: 'relation', what, ...verdict }
-    return [line, ...relatedConditionLine(catalogue, entity, related)]
-  })
+  return entity.related.flatMap(related =>
+    stopsOf(related).flatMap((stop, at) => {
+      const isOwn = at === 0 && tableKey(stop.table) === tableKey(entity.table) && stop.owner === entity.key
+      const verdict = at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
+      const of = `entity ${entity.entityType}, related ${related.field}`
+      const what = `${of}: column ${stop.owner}${at === 0 ? '' : ` of ${tableKey(stop.table)}`}`
+      const line: CheckLine =
+        verdict.level === 'ok' ? ok('relation', what, verdict.found) : { code: 'relation', what, ...verdict }
+      return [
+        ...(isOwn ? [] : [line]),
+        ...indexLine(catalogue, of, stop),
+        ...relatedConditionLine(
+          catalogue,
+          of,
+          stop,
+          at < (related.through ?? []).length ? stop.rows?.where : related.where,
+        ),
+      ]
+    }),
+  )
+}
+
+/** By the column that leads on, walhook finds those who show a row that has changed. */
+function indexLine(catalogue: Catalogue, of: string, { table, to }: Stop): CheckLine[] {
+  const found = catalogue.tables.get(tableKey(table))
+  if (to === null || !found?.columns.some(({ name }) => name === to)) return []
+  const what = `${of}: column ${to} of ${tableKey(table)}`
+  if (found.indexedColumns.includes(to)) return [ok('hop_index', what, 'has an index')]
+  return [
+    warning(
+      'hop_index',
+      what,
+      'has no index: a change of a row that it leads to reads the whole table',
+      `run: create index concurrently on ${tableKey(table)} (${quoteIdentifier(to)});`,
+    ),
+  ]
 }
 
 /** Without the row before, receivers get more updates than there are, and never too few: nobody needs to mend that. */
 function relatedConditionLine(
   catalogue: Catalogue,
-  entity: EntityMapping,
-  related: RelatedList,
+  of: string,
+  { table, owner }: Stop,
+  where: Conditions | undefined,
 ): CheckLine[] {
-  const { table, owner, where } = related
   if (!where || !catalogue.tables.has(tableKey(table))) return []
-  const what = `entity ${entity.entityType}, related ${related.field}: where`
+  const what = `${of}: where`
   const rows = { where, deletedWhen: [] }
   const lacking = conditionsWithoutBefore(catalogue, { table, rows, key: owner })
   if (!lacking) return [ok('condition_before', what, 'exact: the WAL gives what it needs of the row before')]

@@ -1,3 +1,4 @@
+import { stopsOf } from '../../domain/mapping/hops.ts'
 import {
   type EntityMapping,
   publishedTables,
@@ -97,7 +98,7 @@ function needsWholeRows(table: Table, catalogue: Catalogue, mapping: readonly En
   const isThis = (name: TableName) => tableKey(name) === tableKey(table.name)
   const named = mapping.flatMap(entity => [
     ...(isThis(entity.table) ? [entity.key, ...(entity.tenant === undefined ? [] : [entity.tenant])] : []),
-    ...entity.related.filter(list => isThis(list.table)).map(({ owner }) => owner),
+    ...entity.related.flatMap(stopsOf).flatMap(({ table, owner }) => (isThis(table) ? [owner] : [])),
   ])
   return (
     named.some(column => !table.identityColumns.includes(column)) ||

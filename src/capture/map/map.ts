@@ -1,21 +1,24 @@
-import { type Relation, unchanged } from '../../domain/capture/change.ts'
+import { type Change, type Relation, unchanged } from '../../domain/capture/change.ts'
+import type { FanOut } from '../../domain/capture/fan-out.ts'
 import { isSameList } from '../../domain/capture/replaced-rows.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../../domain/event/event.ts'
 import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { openArrivals } from '../continuity/arrivals.ts'
+import { findReach, type Reach, reachesNobody } from '../related/behind.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import { createMissingReader, type Missing } from './missing.ts'
+import { keyIn, makePlan, type Plan } from './plan.ts'
 import type { RelatedValue } from './read-back.ts'
 import { createLastWriter, createResultWriter, type Result } from './result.ts'
 import { createRowFilters, filtered, isShown } from './row-filters.ts'
 import { createSetAside, type Unreadable } from './set-aside.ts'
 import { createShapes } from './shape.ts'
 import { isMoved, tenantsOf } from './tenants.ts'
-import { foldWhatCanBe, keyIn, makePlan, type Plan, type Touched } from './touched.ts'
+import { foldWhatCanBe, type Touched } from './touched.ts'
 import { twice } from './twice.ts'
 import { withoutUnborn } from './unborn.ts'
 import { untilSeen } from './visibility.ts'
@@ -30,6 +33,8 @@ export type Mapped = {
   readonly truncated: readonly string[]
   /** Of their entities those that the mapping wants deleted then. */
   readonly emptied: readonly Emptied[]
+  /** Changed rows that so many entities show that these are told page by page. */
+  readonly fanOuts: readonly FanOut[]
   /** Where the WAL ended when what the events tell was read from tables; null: nothing was. */
   readonly readLsn: Lsn | null
 }
@@ -72,6 +77,7 @@ export function createMapper(options: {
   let judgeRow = createRowFilters(catalogue)
   let plans = new WeakMap<Relation, Plan>()
   const known = new WeakSet<Relation>()
+  const hasHops = mapping.some(({ related }) => related.some(({ through }) => through))
   const arrivals = openArrivals()
 
   function planOf(relation: Relation): Plan {
@@ -106,6 +112,22 @@ export function createMapper(options: {
     plans = new WeakMap()
   }
 
+  /** The entities that changed rows behind other tables concern. All that the stream has brought is seen then. */
+  async function reachOf(parts: readonly TransactionPart[]): Promise<Reach> {
+    if (!hasHops || !parts.some(({ changes }) => changes.some(isBehind))) return reachesNobody
+    await untilSeen(
+      options.source.pool,
+      parts.map(({ xid }) => xid),
+      options.signal,
+    )
+    return await findReach(options.source.pool, catalogue, parts, planOf)
+  }
+
+  const isBehind = (change: Change) =>
+    change.kind === 'truncate'
+      ? change.relations.some(relation => planOf(relation).behind.length > 0)
+      : planOf(change.relation).behind.length > 0
+
   function compare(named: Touched): Compared {
     const judged = twice(() => filtered(named, judgeRow))
     const item = judged.ok ? judged.value : { ...named, wasTold: 'unknown' as const }
@@ -122,7 +144,8 @@ export function createMapper(options: {
     const { changed } = facts
     if (entity.sendsUnchanged || changed === null || key === null || replaced.size === 0) return item
     const isSame = (list: RelatedList) => {
-      const read = missing.relatedOf(list, key)
+      // Of rows that lead to others it says nothing how many are shown.
+      const read = list.through ? null : missing.relatedOf(list, key)
       return isSameList(replaced.get(list.field), read === null ? null : (read?.rows ?? 0))
     }
     const same = entity.related.filter(({ field }) => changed.includes(field)).filter(isSame)
@@ -165,7 +188,11 @@ export function createMapper(options: {
       entityId: key,
       actionType: state,
       body,
-      facts: { ...facts, omitted: (result ?? last)?.omitted ?? null },
+      facts: {
+        ...facts,
+        changed: withMore(facts.changed, item.alsoChanged),
+        omitted: (result ?? last)?.omitted ?? null,
+      },
       ...(of && { of }),
     }
   }
@@ -190,8 +217,9 @@ export function createMapper(options: {
           deletionOf: known => writeDeletion(catalogue, entity, known),
         })
     }
+    const reach = await reachOf(parts)
     const named = parts.flatMap(part =>
-      foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole)),
+      foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole), reach),
     )
     const isToTell = (item: Compared) => item.entity.sendsUnchanged || !isKnownUnchanged(item)
     const changed = withoutUnborn(
@@ -232,9 +260,13 @@ export function createMapper(options: {
       }
     }
     const { readLsn } = missing
-    return { events, parked, unreadable: setAside.lost(), truncated, emptied, readLsn }
+    const { fanOuts } = reach
+    return { events, parked, unreadable: setAside.lost(), truncated, emptied, readLsn, fanOuts }
   }
 }
+
+const withMore = (changed: readonly string[] | null, more: readonly string[]) =>
+  changed === null || more.length === 0 ? changed : [...new Set([...changed, ...more])]
 
 const jsonOf = (read: RelatedValue | null | undefined) => (read ? read.json : read)
 

@@ -7,18 +7,16 @@ import {
   type RelatedList,
   ruleOf,
   sendsName,
-  shownRows,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
-import { mostInARow } from '../../domain/value/streak.ts'
-import { describeError } from '../../runtime/log.ts'
+import { typeOf, undefinedColumn } from '../related/column-type.ts'
+import { judgeOfRows } from '../related/judge-rows.ts'
+import { listQuery } from '../related/list-query.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
 import { readUpTo } from '../stream/read-up-to.ts'
 import type { ShapedRow } from './result.ts'
-import { createRowFilters } from './row-filters.ts'
 import { twice } from './twice.ts'
 
 /**
@@ -39,7 +37,8 @@ export async function readRows(
     const from = `from ${tableKey(entity.table)}
              where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`
     const shown = columns === '*' ? known : known.filter(({ name }) => isRead(entity, name))
-    return readUpTo(db, { columns, from, order: '', keys, sized: shown, catalogue, mostBytes })
+    const sized = shown.map(({ name, typeOid }) => ({ sql: quoteIdentifier(name), typeOid }))
+    return readUpTo(db, { columns, from, order: '', keys, sized, catalogue, mostBytes })
   }
   const columns = columnsToRead(catalogue, entity)
   const { rows, fields } = await ask(columns).catch(error => {
@@ -89,34 +88,12 @@ export async function readRelated(
   owners: readonly string[],
   mostBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, RelatedValue | null>> {
-  const owner = quoteIdentifier(related.owner)
-  const table = catalogue.tables.get(tableKey(related.table))
-  const present = related.columns.filter(column => table?.columns.some(({ name }) => name === column))
-  const living = present.length === 0 ? related : { ...related, columns: present }
-  const shown = living.key === undefined ? living.columns : [living.key, ...living.columns]
-  const columns = shown.map(quoteIdentifier)
-  const primaryKey = table?.primaryKey ?? []
-  const asked = (related.order ?? [])
-    .filter(({ column }) => table?.columns.some(({ name }) => name === column))
-    .map(({ column, descends }) => `${quoteIdentifier(column)}${descends ? ' desc' : ''} nulls last`)
-  const order = [
-    ...asked,
-    ...(primaryKey.length > 0
-      ? primaryKey.map(quoteIdentifier)
-      : columns.map(name => `${name}::text collate "C"`)),
-  ]
-  const filter = shownRows(related)
-  const deciding = filterColumns(filter).filter(column => column !== related.owner && !shown.includes(column))
+  const { select, from, order, sized, living, judged } = listQuery(catalogue, related)
   const { rows, fields } = await readUpTo(db, {
-    columns: [owner, ...columns, ...deciding.map(quoteIdentifier)].join(', '),
-    from: `from ${tableKey(related.table)}
-           where ${owner} = any($1::${typeOf(catalogue, related.table, related.owner)}[]) and tableoid is not null`,
-    order: `order by ${order.join(', ')}`,
-    keys: owners,
-    sized: (table?.columns ?? []).filter(({ name }) => shown.includes(name) || deciding.includes(name)),
-    catalogue,
-    mostBytes,
+    columns: select.join(', '),
+    ...{ from, order, keys: owners, sized, catalogue, mostBytes },
   })
+  const shown = living.key === undefined ? living.columns : [living.key, ...living.columns]
   const writers = fields
     .slice(1, 1 + shown.length)
     .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
@@ -127,10 +104,9 @@ export async function readRelated(
   const byOwner = new Map<string, Map<string, string>>()
   const counts = new Map<string, number>()
   const untold = new Set<string>()
-  const judge = createRowFilters(catalogue)
-  const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
+  const judge = judgeOfRows(catalogue, judged, fields)
   for (const row of rows) {
-    const verdict = judge(filter, { shape, values: readable(catalogue, row) })
+    const verdict = judge(readable(catalogue, row))
     if (verdict === 'no') continue
     const key = row[0]!
     counts.set(key, (counts.get(key) ?? 0) + 1)
@@ -140,11 +116,14 @@ export async function readRelated(
     byOwner.set(key, items)
     if (!twice(() => add(items, values)).ok) untold.add(key)
   }
-  const [begin, end] = related.key === undefined ? ['[', ']'] : ['{', '}']
+  const [begin, end] = related.one ? ['', ''] : related.key === undefined ? ['[', ']'] : ['{', '}']
   // A list that is not closed: another row may have the same name.
   const close = related.repeats ? ']' : ''
+  const itemsOf = (items: Map<string, string>) => [...items.values()].slice(0, related.one ? 1 : undefined)
   const write = (items: Map<string, string>) =>
-    `${begin}${[...items.values()].map(item => `${item}${close}`).join(',')}${end}`
+    `${begin}${itemsOf(items)
+      .map(item => `${item}${close}`)
+      .join(',')}${end}`
   const listOf = (key: string, items: Map<string, string>) => {
     const written = untold.has(key) ? null : twice(() => write(items))
     return written?.ok ? { json: written.value, rows: counts.get(key)! } : null
@@ -185,70 +164,5 @@ function addMember(related: RelatedList, write: JsonWriter, kind: ColumnKind): A
     const before = related.repeats ? items.get(name) : undefined
     if (before !== undefined) items.set(name, `${before},${json}`)
     else items.set(name, `${JSON.stringify(name)}:${related.repeats ? '[' : ''}${json}`)
-  }
-}
-
-function typeOf(catalogue: Catalogue, table: RelatedList['table'], column: string): string {
-  const found = catalogue.tables.get(tableKey(table))?.columns.find(({ name }) => name === column)
-  if (!found)
-    throw Object.assign(new Error(`${tableKey(table)} has no column ${column}`), { code: undefinedColumn })
-  return found.typeName
-}
-
-const undefinedColumn = '42703'
-/** A table, a schema or a column that is not there (any more). */
-const notThere = new Set(['42P01', '3F000', undefinedColumn])
-/** Also a NUL, which no text of Postgres has. */
-export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
-
-/** What is wrong with the data itself, as with a value whose parts are lost, or too large: it stays so. */
-const broken = /^(22|54|XX|58|0A|P0|38|39)/
-/** A value that no string of JavaScript can hold. */
-const tooLong = 'ERR_STRING_TOO_LONG'
-
-/** Whether an error is about the data that was to be read, and comes again each time that it is read. */
-export function isOfData(error: unknown): boolean {
-  const { code = '' } = error as { code?: string }
-  return code === tooLong || (code.length === 5 && broken.test(code)) || error instanceof RangeError
-}
-
-/** Keys one after the other whose rows can't be read, and why. */
-type Broken = { count: number; because: string }
-
-/**
- * Reads for keys of which some may not be of the key's type any more: there are no rows with these. `onBroken` hears of
- * each key whose rows can't be read at all; after fifty in a row the others are not tried. Null where the table is gone, or a
- * column that is needed.
- */
-export async function readWhatIsThere<T>(
-  keys: readonly string[],
-  read: (keys: readonly string[]) => Promise<Map<string, T>>,
-  onBroken: (key: string, because: string) => void,
-  inARow: Broken = { count: 0, because: '' },
-): Promise<Map<string, T> | null> {
-  if (inARow.count >= mostInARow) {
-    for (const key of keys) onBroken(key, inARow.because)
-    return new Map()
-  }
-  try {
-    const found = await read(keys)
-    if (found.size > 0) inARow.count = 0
-    return found
-  } catch (error) {
-    const { code = '' } = error as { code?: string }
-    if (notThere.has(code)) return null
-    const isOfType = !notOfTheKeysType.has(code)
-    if (isOfType && !isOfData(error)) throw error
-    if (keys.length <= 1) {
-      if (!isOfType) return new Map()
-      inARow.count++
-      inARow.because = describeError(error)
-      for (const key of keys) onBroken(key, inARow.because)
-      return new Map()
-    }
-    const middle = Math.ceil(keys.length / 2)
-    const first = await readWhatIsThere(keys.slice(0, middle), read, onBroken, inARow)
-    const second = await readWhatIsThere(keys.slice(middle), read, onBroken, inARow)
-    return first && second && new Map([...first, ...second])
   }
 }

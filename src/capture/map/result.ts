@@ -72,8 +72,7 @@ export function createResultWriter(catalogue: Catalogue) {
     for (const list of entity.related) {
       const related = relatedJson(list)
       if (related === null) omitted.push(list.field)
-      else
-        json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${related ?? (list.key === undefined ? '[]' : '{}')}`
+      else json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${related ?? emptyOf(list)}`
     }
     return { json: json === '' ? '{}' : `${json}}`, omitted: omitted.length === 0 ? null : omitted }
   }
@@ -103,3 +102,6 @@ export function createLastWriter(catalogue: Catalogue) {
     return { json: `{${members.join(',')}}`, omitted: omitted.length === 0 ? null : omitted }
   }
 }
+
+/** What a related field is of which no row is shown. */
+const emptyOf = ({ one, key }: RelatedList) => (one ? 'null' : key === undefined ? '[]' : '{}')

@@ -1,27 +1,13 @@
-import {
-  type Change,
-  type Column,
-  isKnown,
-  type Relation,
-  type Row,
-  unchanged,
-  type Value,
-} from '../../domain/capture/change.ts'
+import type { Change, Column, Relation, Value } from '../../domain/capture/change.ts'
 import { type Folded, fold, forgetRows, type IsSameRow, type Step } from '../../domain/capture/fold.ts'
 import { type Replaced, replace } from '../../domain/capture/replaced-rows.ts'
-import {
-  type EntityMapping,
-  type RelatedList,
-  shownRows,
-  type TableName,
-  tableKey,
-} from '../../domain/mapping/mapping.ts'
-import { filterColumns } from '../../domain/mapping/row-filter.ts'
+import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Arrivals } from '../continuity/arrivals.ts'
-import type { Catalogue, Table } from '../source/catalogue.ts'
+import { type Reach, reachesNobody, valuesBehind } from '../related/behind.ts'
+import type { Found } from '../related/found-owners.ts'
+import { knownBefore, type OwnerPlan, ownersOf, rowAfter } from '../related/owners.ts'
 import type { TransactionPart } from '../stream/batch.ts'
-import { judgeOf, knownBefore, listColumns, type OwnerPlan, ownersOf } from './owners.ts'
-import { namedOf, tellColumns } from './told-columns.ts'
+import type { Plan } from './plan.ts'
 import { twice } from './twice.ts'
 
 /** An entity that a transaction changed, on the way to its event. */
@@ -40,90 +26,8 @@ export type Touched = {
   mayRemain: boolean
   /** By related field: what the transaction did to its rows. */
   readonly replaced: Map<string, Replaced>
-}
-
-/** What a relation of the stream means for the mapping. */
-export type Plan = {
-  /** Whether an old row is a whole one. A partition may have another identity than the table it is told as. */
-  readonly isFull: boolean
-  readonly entities: readonly {
-    readonly entity: EntityMapping
-    /** The relation with its columns under the names by which the mapping means them. */
-    readonly told: Relation
-    /** -1: the key is not among the columns. */
-    readonly keyIndex: number
-    /** The places of the replica identity's columns beside the key: of these the row before is always known. */
-    readonly identity: readonly number[]
-    /** Absent where the key alone tells rows apart. */
-    readonly isSameRow: IsSameRow | undefined
-  }[]
-  readonly owners: readonly OwnerPlan[]
-}
-
-/** A table is the mapped one by its name when the change was made, or, renamed meanwhile, by its OID. */
-export function makePlan(relation: Relation, mapping: readonly EntityMapping[], catalogue: Catalogue): Plan {
-  const key = tableKey(relation)
-  const isMeant = (table: TableName) =>
-    tableKey(table) === key || catalogue.tables.get(tableKey(table))?.oid === relation.oid
-  const indexIn = ({ columns }: Relation, column: string) => columns.findIndex(({ name }) => name === column)
-  const shownBy = (told: Relation, list: RelatedList) => {
-    const { table, owner, columns, key } = list
-    // The order of the items is by what the mapping asks for, then by primary key.
-    const asked = (list.order ?? []).map(({ column }) => column)
-    const order = [...asked, ...(catalogue.tables.get(tableKey(table))?.primaryKey ?? [])]
-    const shown = [owner, ...(key === undefined ? [] : [key]), ...columns, ...order]
-    const places = shown.map(column => indexIn(told, column))
-    return places.includes(-1) ? null : places
-  }
-  const tables = [...catalogue.tables.values()].filter(
-    ({ name, oid }) => tableKey(name) === key || oid === relation.oid,
-  )
-  const isFull = relation.identity === 'full' && tables.every(hasWholeLeaves)
-  const isOfIdentity = (column: Column) => (relation.identity === 'full' ? isFull : column.inKey)
-  const placesBeside = (key: number, isMeant: (column: Column) => boolean) =>
-    relation.columns.flatMap((column, i) => (isMeant(column) && i !== key ? [i] : []))
-  return {
-    isFull,
-    entities: mapping
-      .filter(entity => isMeant(entity.table))
-      .map(entity => {
-        const told = tellColumns(relation, namedOf(entity), catalogue)
-        const keyIndex = keyIn(told, entity.key)
-        const identity = placesBeside(keyIndex, isOfIdentity)
-        const apart = placesBeside(keyIndex, column => relation.identity === 'full' || column.inKey)
-        const isSameRow = apart.length === 0 ? undefined : sameAt(apart, isFull)
-        return { entity, told, keyIndex, identity, isSameRow }
-      }),
-    owners: mapping.flatMap(entity =>
-      entity.related
-        .filter(({ table }) => isMeant(table))
-        .flatMap(list => {
-          const order = (list.order ?? []).map(({ column }) => column)
-          const key = list.key === undefined ? [] : [list.key]
-          const more = [list.owner, ...key, ...list.columns, ...order, ...filterColumns(shownRows(list))]
-          const told = tellColumns(relation, { table: list.table, rules: {}, more }, catalogue)
-          const ownerIndex = indexIn(told, list.owner)
-          const identity = placesBeside(-1, isOfIdentity)
-          const shown = shownBy(told, list)
-          const judge = judgeOf(told, list, catalogue)
-          const columns = listColumns(told, list, catalogue)
-          const owner = { entity, field: list.field, ownerIndex, shown, identity, judge, columns }
-          // Where the table has no such column any more, there is no list to tell of.
-          return ownerIndex < 0 ? [] : [owner]
-        }),
-    ),
-  }
-}
-
-/**
- * Where a relation has an entity's key: under its name, or, where it has no column of that name, as the one column that
- * tells its rows apart: a key may have been renamed since.
- */
-export function keyIn({ columns, identity }: Relation, key: string): number {
-  const named = columns.findIndex(({ name }) => name === key)
-  if (named >= 0 || identity === 'full') return named
-  const inKey = columns.flatMap((column, i) => (column.inKey ? [i] : []))
-  return inKey.length === 1 ? inKey[0]! : -1
+  /** Related fields that may show something new by a row that very many entities show. */
+  alsoChanged: readonly string[]
 }
 
 /**
@@ -135,8 +39,10 @@ export function foldPart(
   planOf: (relation: Relation) => Plan,
   onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
   arrivals: Arrivals | null = null,
+  reach: Reach = reachesNobody,
 ): Touched[] {
   const touched = new Map<string, Touched>()
+  const many: { readonly entity: EntityMapping; readonly field: string }[] = []
   // A TRUNCATE takes rows out of lists that nothing names.
   const isTruncated = part.changes.some(({ kind }) => kind === 'truncate')
 
@@ -166,7 +72,7 @@ export function foldPart(
 
   /** A row of which nothing can be read is set aside, for each type of entity that it may concern. */
   function setAside({ relation, actionType, because }: Change & { kind: 'unreadable' }) {
-    const { entities, owners } = planOf(relation)
+    const { entities, owners, behind } = planOf(relation)
     const add = (entity: EntityMapping, state: Folded['state']) =>
       touched.set(`${touched.size}`, {
         ...nothingKnown,
@@ -176,13 +82,14 @@ export function foldPart(
         problemOf: tableKey(relation),
       })
     for (const { entity } of entities) add(entity, actionType)
-    for (const entity of new Set(owners.map(owner => owner.entity))) add(entity, 'update')
+    const all = [...owners, ...behind]
+    for (const entity of new Set(all.map(owner => owner.entity))) add(entity, 'update')
   }
 
   function take(change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>) {
     const { relation } = change
     const plan = planOf(relation)
-    const row = change.kind === 'delete' ? null : change.kind === 'update' ? filled(change) : change.row
+    const row = rowAfter(change)
     const old = change.kind === 'insert' ? null : change.old
     for (const { entity, told, keyIndex, identity, isSameRow } of plan.entities) {
       const key = row?.[keyIndex]
@@ -202,6 +109,15 @@ export function foldPart(
         if (!entity.sendsUnchanged)
           replaced.set(field, replace(replaced.get(field), by, isTruncated ? null : columns))
       }
+    for (const { plan, values } of valuesBehind(change, planOf(relation)))
+      for (const value of values) touchBehind(plan, reach.of(plan, value))
+  }
+
+  function touchBehind({ entity, field }: OwnerPlan, owners: Found) {
+    if (owners === 'many') many.push({ entity, field })
+    else
+      for (const key of owners)
+        step(entity, key, null, { kind: 'touch', field }).replaced.set(field, notKnown)
   }
 
   function truncate(relation: Relation) {
@@ -221,19 +137,25 @@ export function foldPart(
       item.mayRemain = item.folded.state === 'delete' && arrivals.has(id)
       if (item.folded.present.length > 0) arrivals.add(id)
     }
+  for (const { entity, field } of many)
+    for (const item of touched.values())
+      if (item.entity === entity) item.alsoChanged = [...item.alsoChanged, field]
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
 }
 
+/** What a list had and has is not told by rows behind it. */
+const notKnown: Replaced = { columns: null, isKnown: false, gone: new Map(), come: new Map() }
+
 /** The same; changes that can't be folded are set aside, each for itself. Throws where even that fails. */
 export function foldWhatCanBe(
-  ...[part, planOf, onTruncate, arrivals]: Parameters<typeof foldPart>
+  ...[part, planOf, onTruncate, arrivals, reach]: Parameters<typeof foldPart>
 ): Touched[] {
   const silent = () => {}
   const isFoldable = (change: Change) =>
     change.kind === 'truncate' || twice(() => foldPart({ ...part, changes: [change] }, planOf, silent)).ok
   const whole = twice(() => {
     const truncated: Parameters<typeof onTruncate>[] = []
-    const touched = foldPart(part, planOf, (...heard) => truncated.push(heard), arrivals)
+    const touched = foldPart(part, planOf, (...heard) => truncated.push(heard), arrivals, reach)
     return { touched, truncated }
   })
   if (whole.ok) {
@@ -243,7 +165,7 @@ export function foldWhatCanBe(
   const changes = part.changes.map(change =>
     isFoldable(change) ? change : unreadableOf(change, whole.because),
   )
-  return foldPart({ ...part, changes }, planOf, onTruncate, arrivals).map(item => ({ ...item, part }))
+  return foldPart({ ...part, changes }, planOf, onTruncate, arrivals, reach).map(item => ({ ...item, part }))
 }
 
 function unreadableOf(change: Change, because: string): Change {
@@ -257,9 +179,10 @@ function unreadableOf(change: Change, because: string): Change {
   }
 }
 
-const nothingKnown = { key: null, relation: null, problem: null, problemOf: null, mayRemain: false }
-
-const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
+const nothingKnown = {
+  ...{ key: null, relation: null, problem: null, problemOf: null, mayRemain: false },
+  alsoChanged: [] as readonly string[],
+}
 
 /** Whether the entity may have a row at this moment of the transaction. */
 const isThere = ({ before, present }: Folded) => before === 'untouched' || present.length > 0
@@ -270,23 +193,4 @@ function haveSameColumns(a: Relation, b: Relation): boolean {
   const isSame = ({ name, typeOid }: Column, i: number) =>
     name === b.columns[i]?.name && typeOid === b.columns[i].typeOid
   return a.columns.length === b.columns.length && a.columns.every(isSame)
-}
-
-/**
- * What is not known of either row is no difference: a partition may have another identity than its table, and then the
- * null of an old row (`isFull` is false) is no value.
- */
-function sameAt(places: readonly number[], isNullKnown: boolean): IsSameRow {
-  const isUnknown = (value: Value) => !isKnown(value) || (value === null && !isNullKnown)
-  return (old, present) =>
-    places.every(i => old[i] === present[i] || isUnknown(old[i]!) || !isKnown(present[i]!))
-}
-
-/**
- * Fills values that the UPDATE left alone from what is known of the row before: all of it with identity FULL, else the
- * identity's columns, which Postgres repeats where it keeps them out of line. No value that it left out is null.
- */
-function filled({ row, old }: Change & { kind: 'update' }): Row {
-  if (old === null || !row.includes(unchanged)) return row
-  return row.map((value, i) => (value === unchanged && typeof old[i] === 'string' ? old[i] : value))
 }

@@ -47,6 +47,8 @@ export type Table = {
   readonly isLogged: boolean
   /** Columns that are unique by themselves. */
   readonly uniqueColumns: readonly string[]
+  /** Columns by which an index of all rows finds them. */
+  readonly indexedColumns: readonly string[]
   /** Of a partitioned table: the partitions that hold rows, each with an identity of its own. */
   readonly leaves: readonly {
     readonly name: TableName
@@ -154,6 +156,9 @@ select
    from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
    where i.indrelid = c.oid and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid)
     as unique_columns,
+  (select json_agg(distinct a.attname)
+   from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+   where i.indrelid = c.oid and i.indpred is null and i.indisvalid) as indexed_columns,
   (select json_agg(json_build_object('name', json_build_object('schema', ln.nspname, 'name', l.relname),
                                      'identity', l.relreplident, 'hasIdentity', ${hasIdentity('l')},
                                      'generatedInIdentity', ${generatedInIdentity('l')},
@@ -321,6 +326,7 @@ function toTable(row: Record<string, string | null>): Table {
     generatedInIdentity: row.kind === 'r' ? (row.generated_in_identity as Generated) : 'nothing',
     isLogged: row.is_logged === 't',
     uniqueColumns: JSON.parse(row.unique_columns ?? '[]'),
+    indexedColumns: JSON.parse(row.indexed_columns ?? '[]'),
     leaves: JSON.parse(row.leaves ?? '[]'),
     partitionedBy: JSON.parse(row.partitioned_by ?? '[]'),
     partitionsGetKey: primaryKey.length > 0 && row.is_key_deferrable !== 't',

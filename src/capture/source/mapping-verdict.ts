@@ -1,26 +1,22 @@
 import { comparedBy } from '../../domain/mapping/comparable.ts'
+import { columnsOf, stopsOf } from '../../domain/mapping/hops.ts'
 import {
   decidingColumns,
   type EntityMapping,
   type FieldRules,
   publishedTables,
   quoteIdentifier,
+  type RelatedList,
   ruleOf,
-  shownRows,
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import {
-  type Conditions,
-  conditionProblems,
-  filterColumns,
-  type RowFilter,
-} from '../../domain/mapping/row-filter.ts'
+import { type Conditions, conditionProblems, type RowFilter } from '../../domain/mapping/row-filter.ts'
 import { formats } from '../../domain/value/format.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { type Catalogue, chosenFields, givesPrevious, type Table } from './catalogue.ts'
 import type { SourceFacts, TableProblem } from './preflight-verdict.ts'
-import { judgeRelation } from './relation-verdict.ts'
+import { judgeHop, judgeRelation } from './relation-verdict.ts'
 import { judgeTable } from './table-verdict.ts'
 
 function mendOf(column: string, names: readonly string[]): string {
@@ -100,34 +96,35 @@ export function judgeMapping(
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
       requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
     }
-    for (const related of entity.related) {
-      const relatedTable = catalogue.tables.get(tableKey(related.table))
-      if (!relatedTable) continue
-      const what = `entity ${entity.entityType}, related ${related.field}`
-      const key = related.key === undefined ? [] : [related.key]
-      const order = (related.order ?? []).map(({ column }) => column)
-      const named = [
-        related.owner,
-        ...key,
-        ...related.columns,
-        ...order,
-        ...filterColumns(shownRows(related)),
-      ]
-      requireColumns(what, relatedTable, new Set(named))
-      requireFormats(what, relatedTable, related.format)
-      requireConditions(what, relatedTable, related.where ?? [])
+    for (const related of entity.related) judgeRelated(entity, related)
+  }
+  return problems
+
+  function judgeRelated(entity: EntityMapping, related: RelatedList) {
+    const what = `entity ${entity.entityType}, related ${related.field}`
+    for (const [at, stop] of stopsOf(related).entries()) {
+      const table = catalogue.tables.get(tableKey(stop.table))
+      if (!table) continue
+      const of = stop.to === null ? what : `${what}, through ${tableKey(stop.table)}`
+      requireColumns(of, table, new Set(columnsOf(stop)))
+      requireConditions(
+        of,
+        table,
+        (at < (related.through ?? []).length ? stop.rows?.where : related.where) ?? [],
+      )
+      requireIdentity(of, table, stop.owner)
+      const verdict = at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
+      if (verdict.level === 'error')
+        add('relation', `${of}: column ${stop.owner}`, verdict.found, verdict.mend)
+      if (stop.to !== null) continue
+      requireFormats(what, table, related.format)
       const fields = related.columns.map(column => ({
         field: ruleOf(related.rename, column) ?? column,
         from: `column ${column}`,
       }))
       requireOneOfEach(what, fields)
-      requireIdentity(what, relatedTable, related.owner)
-      const verdict = judgeRelation(catalogue, entity, related)
-      if (verdict.level === 'error')
-        add('relation', `${what}: column ${related.owner}`, verdict.found, verdict.mend)
     }
   }
-  return problems
 
   /** JSON with a name twice means something else to each receiver. */
   function requireOneOfEach(what: string, all: readonly { field: string; from: string }[]) {

@@ -1,3 +1,4 @@
+import { stopsOf } from '../../domain/mapping/hops.ts'
 import {
   type EntityMapping,
   type RelatedList,
@@ -21,9 +22,10 @@ export function judgeRelation(
   related: RelatedList,
 ): RelationVerdict {
   const table = catalogue.tables.get(tableKey(entity.table))
-  const relatedTable = catalogue.tables.get(tableKey(related.table))
+  const first = stopsOf(related)[0]!
+  const relatedTable = catalogue.tables.get(tableKey(first.table))
   const key = table?.columns.find(({ name }) => name === entity.key)
-  const owner = relatedTable?.columns.find(({ name }) => name === related.owner)
+  const owner = relatedTable?.columns.find(({ name }) => name === first.owner)
   if (!table || !relatedTable || !key || !owner)
     return { level: 'ok', found: "can't be told: a table or column is missing" }
   const named = `${tableKey(entity.table)} (${entity.key})`
@@ -33,7 +35,7 @@ export function judgeRelation(
       found: `is ${owner.typeName}, and the key ${named} is ${key.typeName}: no value is in both`,
       mend: mendOf(relatedTable, entity),
     }
-  const targets = targetsOf(relatedTable, related.owner)
+  const targets = targetsOf(relatedTable, first.owner)
   const same = new Set([targetKey(entity.table, entity.key), ...targetsOf(table, entity.key).map(textOf)])
   if (targets.some(target => same.has(textOf(target))))
     return { level: 'ok', found: `references the key ${named}` }
@@ -49,6 +51,39 @@ export function judgeRelation(
     ? `${mendOf(relatedTable, entity)}, or make ${target.column} the entity's key`
     : mendOf(relatedTable, entity)
   return { level: isSameTable ? 'error' : 'warning', found, mend }
+}
+
+/**
+ * Judges whether the rows of a related field's table `at` (behind the first) can be those that the table before leads to: by
+ * the types of both columns, and by foreign keys of either.
+ */
+export function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): RelationVerdict {
+  const [before, stop] = [stopsOf(list)[at - 1]!, stopsOf(list)[at]!]
+  const [from, table] = [before, stop].map(each => catalogue.tables.get(tableKey(each.table)))
+  const to = from?.columns.find(({ name }) => name === before.to)
+  const owner = table?.columns.find(({ name }) => name === stop.owner)
+  if (!from || !table || !to || !owner)
+    return { level: 'ok', found: "can't be told: a table or column is missing" }
+  const led = `${tableKey(from.name)} (${to.name})`
+  if (canMatch(catalogue, to.typeOid, owner.typeOid) === false)
+    return {
+      level: 'error',
+      found: `is ${owner.typeName}, and ${led}, which leads to it, is ${to.typeName}: no value is in both`,
+      mend: 'name under through, in the mapping, the columns of both tables that hold the same values',
+    }
+  const ends = [
+    [targetKey(from.name, to.name), ...targetsOf(from, to.name).map(textOf)],
+    [targetKey(table.name, owner.name), ...targetsOf(table, owner.name).map(textOf)],
+  ] as const
+  if (ends[0].some(end => ends[1].includes(end))) return { level: 'ok', found: `leads on from ${led}` }
+  const [target] = targetsOf(from, to.name)
+  if (!target)
+    return { level: 'ok', found: `has a type that fits ${led}; without a foreign key, more can't be told` }
+  return {
+    level: 'warning',
+    found: `is not what ${led} references: that is ${tableKey(target.table)} (${target.column})`,
+    mend: `name ${tableKey(target.table)} as the next table under through, in the mapping, or ${target.column} as its owner`,
+  }
 }
 
 function mendOf(relatedTable: Table, entity: EntityMapping): string {

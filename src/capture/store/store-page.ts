@@ -8,6 +8,7 @@ import { appendEach, isRefused } from '../../outbox/log/append-each.ts'
 import { eventColumnsOf } from '../../outbox/log/event-columns.ts'
 import { asArrived } from '../../outbox/source/arrivals.ts'
 import { advanceBackfill } from '../../outbox/source/backfills.ts'
+import { asFannedOut } from '../../outbox/source/fan-outs.ts'
 import { advanceResync, asKnown } from '../../outbox/source/resyncs.ts'
 import { describeError } from '../../runtime/log.ts'
 import type { PageEnd, PageStep } from '../backfill/backfill-window.ts'
@@ -80,6 +81,7 @@ async function asTold(
   events: readonly StoredEvent[],
 ): Promise<readonly StoredEvent[]> {
   if (step.of === 'backfill') return events
+  if (step.fanOut) return await asFannedOut(client, step.fanOut, events)
   return step.part === 'entities'
     ? await asArrived(client, step, events)
     : await asKnown(client, step, events)

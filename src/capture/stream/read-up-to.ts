@@ -1,6 +1,5 @@
 import type { QueryArrayResult } from 'pg'
-import { quoteIdentifier } from '../../domain/mapping/mapping.ts'
-import type { Catalogue, Table } from '../source/catalogue.ts'
+import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
 
 /** Thrown where rows are too large to be read at once; `share` is how much of them is not. */
@@ -28,8 +27,8 @@ export async function readUpTo(
     from: string
     order: string
     keys: readonly string[]
-    /** The columns that are read, as far as the catalogue knows them. */
-    sized: Table['columns']
+    /** The columns that are read, in SQL, as far as the catalogue knows them. */
+    sized: readonly { readonly sql: string; readonly typeOid: number }[]
     catalogue: Pick<Catalogue, 'baseTypeOf'>
     mostBytes: number
   },
@@ -37,7 +36,7 @@ export async function readUpTo(
   const { columns, from, order, keys, sized, catalogue, mostBytes } = query
   const ask = (text: string, values: unknown[]) => db.query({ text, values, rowMode: 'array' })
   if (mostBytes === Number.POSITIVE_INFINITY) return await ask(`select ${columns} ${from} ${order}`, [keys])
-  const sizes = sized.map(({ name, typeOid }) => sizeOf(quoteIdentifier(name), catalogue.baseTypeOf(typeOid)))
+  const sizes = sized.map(({ sql, typeOid }) => sizeOf(sql, catalogue.baseTypeOf(typeOid)))
   const size = `(${['0', ...sizes].join(' + ')})`
   const { rows, fields } = await ask(
     `select * from (

@@ -1,5 +1,6 @@
-import type { EntityMapping, FieldRules, RelatedList, TableName } from '../mapping/mapping.ts'
-import { shownRows, tableKey } from '../mapping/mapping.ts'
+import { stopsOf } from '../mapping/hops.ts'
+import type { EntityMapping, FieldRules, RelatedList, RowOrder, TableName } from '../mapping/mapping.ts'
+import { tableKey } from '../mapping/mapping.ts'
 import { filterColumns } from '../mapping/row-filter.ts'
 
 /** A name that a column of a captured table has or had. `attnum`: the column's number, which no DDL changes. */
@@ -58,22 +59,32 @@ export function livingMapping(
   }
 
   function livingList(entity: EntityMapping, named: RelatedList): RelatedList[] {
-    const { order, ...rest } = named
+    const { order, through, ...rest } = named
+    const livingOrder = (table: TableName, order: readonly RowOrder[]) =>
+      order.filter(({ column }) => !isDropped(table, column))
     const list = {
       ...rest,
-      ...(order && { order: order.filter(({ column }) => !isDropped(named.table, column)) }),
+      ...(order && { order: livingOrder(named.table, order) }),
+      ...(through && {
+        through: through.map(hop => ({
+          ...hop,
+          ...(hop.order && { order: livingOrder(hop.table, hop.order) }),
+        })),
+      }),
     }
     const what = `entity ${entity.entityType}, related ${list.field}`
     const gone = (detail: string) => {
       lost.push(`${what}: ${detail}`)
       return []
     }
-    if (dropped.has(tableKey(list.table))) return gone(`table ${tableKey(list.table)} was dropped`)
-    // Without a column that decides, rows that are not meant would be shown.
-    const key = list.key === undefined ? [] : [list.key]
-    const needed = [list.owner, ...key, ...filterColumns(shownRows(list))]
-    const missing = needed.find(column => isDropped(list.table, column))
-    if (missing !== undefined) return gone(`column ${missing} of ${tableKey(list.table)} was dropped`)
+    for (const { table, owner, to, rows } of stopsOf(list)) {
+      if (dropped.has(tableKey(table))) return gone(`table ${tableKey(table)} was dropped`)
+      // Without a column that decides, rows that are not meant would be shown.
+      const needed = [owner, ...(to === null ? [] : [to]), ...filterColumns(rows)]
+      const key = to === null && list.key !== undefined ? [list.key] : []
+      const missing = [...needed, ...key].find(column => isDropped(table, column))
+      if (missing !== undefined) return gone(`column ${missing} of ${tableKey(table)} was dropped`)
+    }
     const columns = list.columns.filter(column => !isDropped(list.table, column))
     if (columns.length === list.columns.length) return [list]
     const names = list.columns.filter(column => !columns.includes(column)).join(', ')

@@ -1,135 +1,8 @@
 import { z } from 'zod'
-import { formats } from '../value/format.ts'
-import { nearest } from '../value/nearest.ts'
 import { conditions, readConditions } from './condition-words.ts'
-import {
-  type EntityMapping,
-  listsValues,
-  type RelatedList,
-  type RowOrder,
-  type TableName,
-} from './mapping.ts'
-
-const column = z.string().min(1, 'must not be empty')
-
-/** An object of these words and no others. A wrong one is refused with the nearest that exists. */
-function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
-  return z.strictObject(shape, {
-    error(issue) {
-      if (issue.code !== 'unrecognized_keys') return undefined
-      const all = Object.keys(shape)
-      const wrong = issue.keys.map(word => {
-        const meant = nearest(word, all)
-        return meant === null ? word : `${word} (was ${meant} meant?)`
-      })
-      return `has no word ${wrong.join(', ')}: its words are ${all.join(', ')}`
-    },
-  })
-}
-
-const table = z.union(
-  [
-    z
-      .string()
-      .regex(/^[^.]+(\.[^.]+)?$/)
-      .transform((text): TableName => {
-        const [first, second] = text.split('.')
-        return second === undefined ? { schema: 'public', name: first! } : { schema: first!, name: second }
-      }),
-    words({ schema: column, name: column }),
-  ],
-  'must be a table: its name, schema.name, or {schema: …, name: …}',
-)
-
-const rename = z.record(column, column).describe('column: the name of its field')
-const format = z
-  .record(column, z.enum(formats, `must be one of ${formats.join(', ')}`))
-  .describe(
-    'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes; from_unix_seconds, from_unix_milliseconds: a whole number or numeric that counts them since 1970, as iso_8601',
-  )
-
-const order = z.union(
-  [
-    column.transform(name => [name]),
-    z.array(column).min(1),
-    z.record(column, z.enum(['asc', 'desc'])).refine(columns => Object.keys(columns).length > 0),
-  ],
-  'must be a column, a list of columns, or an object of columns with asc or desc',
-)
-
-const related = words({
-  table: table.describe('the table of the related rows'),
-  owner: column.describe("its column that holds the owner's key"),
-  value: column.optional().describe('one column: the field is a list of its values'),
-  key: column
-    .optional()
-    .describe(
-      'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last counts',
-    ),
-  include: z
-    .array(z.string())
-    .min(1, 'must hold at least one name')
-    .optional()
-    .describe('beside key: only these names; without it every one but those that look like credentials'),
-  fields: z
-    .array(column)
-    .min(1, 'must name at least one column')
-    .optional()
-    .describe('several columns: the field is a list of objects'),
-  repeated: z
-    .enum(['last', 'list'], 'must be last or list')
-    .optional()
-    .describe(
-      'beside key: what several rows with one name become. last: the last of them counts; list: each name has a list of its values, also where it has one',
-    ),
-  order_by: order
-    .optional()
-    .describe(
-      'the column by which the rows are ordered, a list of columns, or column: asc or desc; then by primary key, which is all without it',
-    ),
-  where: conditions
-    .optional()
-    .describe(
-      'as where of an entity: only rows of the related table that match are shown. One that begins or ceases to match is an update of its owner',
-    ),
-  nulls: z
-    .enum(['omit', 'keep'], 'must be omit or keep')
-    .optional()
-    .describe(
-      'of a list of single values: what a row without a value is. omit: no item of the list; keep: an item that is null',
-    ),
-  rename: rename.optional(),
-  format: format.optional(),
-}).superRefine((list, context) => {
-  const { value, key, include, repeated, fields, nulls } = list
-  const refuse = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
-  if ((value === undefined) === (fields === undefined))
-    refuse(
-      'must have either value (one column: a list of its values; with key: an object) or fields (columns: a list of objects)',
-    )
-  if (key !== undefined && value === undefined)
-    refuse('names the fields of an object, whose values are those of the column value: name that too', 'key')
-  if (include !== undefined && key === undefined)
-    refuse('holds names that rows have in the column key: name that too', 'include')
-  if (repeated !== undefined && key === undefined)
-    refuse('is for rows with one name: name the column that holds it under key', 'repeated')
-  const isOfValues = listsValues({
-    plain: value !== undefined,
-    ...(key && { key }),
-    repeats: repeated === 'list',
-  })
-  if (nulls !== undefined && !isOfValues)
-    refuse(
-      'is for lists of single values: remove it, for objects show a null as null (value, or key with repeated: list, makes such lists)',
-      'nulls',
-    )
-  if (list.rename && fields === undefined)
-    refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
-  for (const rule of ['rename', 'format'] as const)
-    for (const named of Object.keys(list[rule] ?? {}))
-      if (!(fields ?? [value]).includes(named))
-        refuse(`is not one of the columns that this field shows`, rule, named)
-})
+import type { EntityMapping } from './mapping.ts'
+import { column, format, rename, table, words } from './mapping-words.ts'
+import { branchesOf, related, toRelatedList } from './related-words.ts'
 
 /** JSON whose numbers are exact. */
 const fixedValue = z
@@ -247,7 +120,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
   if (!parsed.success)
     return {
       ok: false,
-      problems: parsed.error.issues.map(issue => ({
+      problems: parsed.error.issues.flatMap(branchesOf).map(issue => ({
         at: issue.path[0] === 'version' ? 'the file' : issue.path.join('.') || 'the file',
         message: issue.message,
       })),
@@ -278,7 +151,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       entityType,
       ...rest,
       fields: { ...rules, ...(format && { format }) },
-      related: Object.entries(related).map(([field, list]) => toRelatedList(field, list)),
+      related: Object.entries(related).map(([field, list]) => toRelatedList(field, list, given)),
       ...((where || deleted_when) && {
         rows: { where: readConditions(where), deletedWhen: readConditions(deleted_when) },
       }),
@@ -296,31 +169,6 @@ export function readMappingFile(content: unknown): MappingFileResult {
 const toJsonTexts = (values: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(Object.entries(values).map(([field, value]) => [field, JSON.stringify(value)]))
 
-function toOrder(given: z.output<typeof order>): RowOrder[] {
-  if (Array.isArray(given)) return given.map(column => ({ column, descends: false }))
-  return Object.entries(given).map(([column, direction]) => ({ column, descends: direction === 'desc' }))
-}
-
-function toRelatedList(field: string, list: z.output<typeof related>): RelatedList {
-  const { table, owner, value, fields, key, include, repeated, order_by, where, nulls, rename, format } = list
-  return {
-    field,
-    table,
-    owner,
-    columns: value === undefined ? fields! : [value],
-    plain: value !== undefined,
-    ...(key !== undefined && { key }),
-    ...(include && { names: include }),
-    ...(repeated === 'list' && { repeats: true }),
-    ...(order_by && { order: toOrder(order_by) }),
-    ...(where && { where: readConditions(where) }),
-    ...(nulls === 'keep' && { keepsNulls: true }),
-    ...(rename && { rename }),
-    ...(format && { format }),
-  }
-}
-
-/** The form of a mapping file as a JSON Schema, for editors. https://json-schema.org/draft/2020-12 */
 export function mappingFileSchema(): object {
   const { $schema, ...schema } = z.toJSONSchema(mappingFile, { io: 'input' })
   return { $schema, title: 'The mapping file of walhook (walhook.yaml)', ...schema }

@@ -28,7 +28,12 @@ export type FieldRules = {
 export type RelatedList = {
   readonly field: string
   readonly table: TableName
+  /** The column that holds the entity's key, or, behind hops, the value that the last one's `to` has. */
   readonly owner: string
+  /** The tables that lead from the entity to this one, at most three; absent: its rows hold the entity's key. */
+  readonly through?: readonly Hop[]
+  /** The field is the first row instead of a list of all; null where there is none. */
+  readonly one?: boolean
   readonly columns: readonly string[]
   readonly plain: boolean
   /** The column that names the fields of the one object, whose values are those of the one column. */
@@ -46,6 +51,19 @@ export type RelatedList = {
   /** Column name → the name of its field in the objects. */
   readonly rename?: Readonly<Record<string, string>>
   readonly format?: Readonly<Record<string, Format>>
+}
+
+/** A table on the way from an entity to the rows that a related field shows. */
+export type Hop = {
+  readonly table: TableName
+  /** The column that holds the entity's key, or, after another hop, the value that its `to` has. */
+  readonly owner: string
+  /** The column that names rows of the next table. */
+  readonly to: string
+  /** What a row must hold to lead on; absent: nothing. */
+  readonly where?: Conditions
+  /** By which of its columns the shown rows are ordered first. */
+  readonly order?: readonly RowOrder[]
 }
 
 export type RowOrder = { readonly column: string; readonly descends: boolean }
@@ -177,8 +195,9 @@ export function listsValues({
   plain,
   key,
   repeats,
-}: Pick<RelatedList, 'plain' | 'key' | 'repeats'>): boolean {
-  return plain && (key === undefined || repeats === true)
+  one,
+}: Pick<RelatedList, 'plain' | 'key' | 'repeats' | 'one'>): boolean {
+  return plain && !one && (key === undefined || repeats === true)
 }
 
 /** The rows that a related field shows; undefined: all that name the owner. */
@@ -196,9 +215,14 @@ const notNull = { kind: 'in', values: [null], not: true } as const
 export function publishedTables(mapping: readonly EntityMapping[]): TableName[] {
   const tables = new Map<string, TableName>()
   for (const entity of mapping)
-    for (const table of [entity.table, ...entity.related.map(related => related.table)])
+    for (const table of [entity.table, ...entity.related.flatMap(tablesOf)])
       tables.set(tableKey(table), table)
   return [...tables.values()]
+}
+
+/** The tables of a related field, in the order in which they lead from the entity to the rows that it shows. */
+export function tablesOf({ through = [], table }: RelatedList): TableName[] {
+  return [...through.map(hop => hop.table), table]
 }
 
 /** A table's name as a map key and as SQL: both parts quoted. */

@@ -92,6 +92,7 @@ export const problemCodes = {
   last_values: 'Whether the WAL gives the values that a `delete` tells as `last`.',
   tenant_before: 'Whether the WAL says whose a row was that is deleted, or that another tenant gets.',
   condition_before: 'Whether the WAL gives the values before a change that `where` and `deleted_when` need.',
+  hop_index: 'Whether an index finds the rows that lead to a changed one (`through` of a related field).',
   not_in_identity: 'The key of an entity is not in the replica identity of its table.',
   mapping_lost: 'A table or column of the mapping was dropped.',
   columns: 'Which columns are sent and withheld, and why.',

@@ -20,7 +20,7 @@ export async function orderArrival(
             coalesce((select id from walhook.events where commit_lsn <= $6 order by id desc limit 1), 0)
      from unnest($2::text[]) as entity_type
      on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0))
-       where state in ('waiting', 'running') do nothing`,
+       where state in ('waiting', 'running') and field is null do nothing`,
     [slotName, entityTypes, part.tableName, part.oid, part.name, formatLsn(fromLsn)],
   )
 }

@@ -12,12 +12,17 @@ function toResync({
   table_name,
   part_oid,
   part_name,
+  field,
+  hop,
+  hop_value,
   created_at: _,
   ended_at: __,
   ...rest
-}: pg.QueryResultRow) {
+}: pg.QueryResultRow): Resync {
+  const { entity_type: entityType } = rest
   return {
     ...fields<Resync>(rest),
+    fanOut: field === null ? null : { entityType, field, at: Number(hop), value: hop_value },
     part: part_oid === null ? null : { tableName: table_name, oid: Number(part_oid), name: part_name },
     rowsDone: Number(rest.rows_done),
     deletesDone: Number(rest.deletes_done),
@@ -56,7 +61,8 @@ export async function orderResyncs(
      select p.slot_name, entity_type, $2::int[], p.last_event_id
      from walhook.positions p, unnest($3::text[]) as entity_type
      where p.slot_name = $1
-     on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0)) where state in ('waiting', 'running') do update
+     on conflict (slot_name, entity_type, coalesce(table_name, ''), coalesce(part_oid, 0))
+       where state in ('waiting', 'running') and field is null do update
      set gap_ids = array(select distinct unnest(r.gap_ids || excluded.gap_ids)), state = 'waiting', phase = 'rows',
          reason = null, code = null, known_up_to = excluded.known_up_to, after_key = null, until_key = null, rows_done = 0,
          deletes_done = 0, rows_estimate = null, created_at = now()`,
@@ -76,8 +82,8 @@ export async function openResyncs(outbox: Outbox, slotName: string): Promise<Res
 
 /** A page of a resync that is done: of its rows, or of those entities that it has looked for. */
 export type ResyncStep = PageDone &
-  Pick<Resync, 'entityType' | 'knownUpTo' | 'phase'> & {
-    /** Of a partition: whether its rows are entities, or name the owners of a related list. Null: of everything. */
+  Pick<Resync, 'entityType' | 'knownUpTo' | 'phase' | 'orders' | 'fanOut'> & {
+    /** Of a partition: whether its rows are entities, or name the owners of a related list. Null: of none. */
     readonly part: 'entities' | 'owners' | null
   }
 
@@ -86,7 +92,7 @@ export type ResyncStep = PageDone &
  * does not stand where the page began: then nothing of the page may stay. With the last page of its last resync ends a gap.
  */
 export async function advanceResync(db: Db, step: ResyncStep, deletes: number): Promise<boolean> {
-  const isDone = step.isLast && (step.phase === 'deletes' || step.part !== null)
+  const isDone = step.isLast && (step.phase === 'deletes' || step.part !== null || step.fanOut !== null)
   const begins = step.isLast && !isDone
   const { rows } = await db.query(
     `update walhook.resyncs
@@ -96,7 +102,7 @@ export async function advanceResync(db: Db, step: ResyncStep, deletes: number): 
          rows_estimate = coalesce(rows_estimate, $8), reason = null, code = null,
          state = case when $10 then 'done' else 'running' end, ended_at = case when $10 then now() end
      where id = $1 and state in ('waiting', 'running') and phase = $2 and after_key is not distinct from $3
-       and known_up_to = $11
+       and known_up_to = $11 and orders = $12
      returning gap_ids`,
     [
       step.id,
@@ -110,6 +116,7 @@ export async function advanceResync(db: Db, step: ResyncStep, deletes: number): 
       begins,
       isDone,
       step.knownUpTo,
+      step.orders,
     ],
   )
   if (rows.length === 0) return false

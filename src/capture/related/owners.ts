@@ -1,14 +1,18 @@
 import { type Change, isKnown, type Relation, type Row, unchanged } from '../../domain/capture/change.ts'
 import type { ListChange, ListColumns } from '../../domain/capture/replaced-rows.ts'
 import { comparedBy } from '../../domain/mapping/comparable.ts'
-import { type EntityMapping, type RelatedList, shownRows, tableKey } from '../../domain/mapping/mapping.ts'
-import { createMatcher, type Verdict } from '../../domain/mapping/row-filter.ts'
+import type { Stop } from '../../domain/mapping/hops.ts'
+import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
+import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 
 /** A related field that rows of a relation change. */
 export type OwnerPlan = {
   readonly entity: EntityMapping
   readonly field: string
+  readonly list: RelatedList
+  /** Which of the field's tables it is (`stopsOf`): 0 has the entity's key, of the others the owners are looked up. */
+  readonly at: number
   readonly ownerIndex: number
   /** The places that decide what the field shows; null where the relation has not all of them. */
   readonly shown: readonly number[] | null
@@ -20,15 +24,17 @@ export type OwnerPlan = {
   readonly columns: ListColumns | null
 }
 
-/** The columns that decide what a list shows, as `readRelated` reads it. */
-export function listColumns(told: Relation, list: RelatedList, catalogue: Catalogue): ListColumns | null {
-  const table = catalogue.tables.get(tableKey(list.table))
-  const shown = [...(list.key === undefined ? [] : [list.key]), ...list.columns]
-  const primaryKey = table?.primaryKey ?? []
+/** The columns of a table that decide what a related field shows and in which order, as `readRelated` reads it. */
+export function listColumns(told: Relation, stop: Stop, catalogue: Catalogue): ListColumns | null {
+  const table = catalogue.tables.get(tableKey(stop.table))
+  const { shown } = stop.to === null ? stop : { shown: [stop.to] }
+  // Rows that lead to the same row show the same, in whatever order they are.
+  const primaryKey = stop.to === null ? (table?.primaryKey ?? []) : []
+  const isOrdered = stop.to !== null || primaryKey.length > 0
   const order = [
-    ...(list.order ?? []).map(({ column, descends }) => ({ column, descends, isByType: true })),
+    ...stop.order.map(({ column, descends }) => ({ column, descends, isByType: true })),
     ...primaryKey.map(column => ({ column, descends: false, isByType: true })),
-    ...(primaryKey.length > 0 ? [] : shown.map(column => ({ column, descends: false, isByType: false }))),
+    ...(isOrdered ? [] : shown.map(column => ({ column, descends: false, isByType: false }))),
   ]
   const placeOf = (column: string) => told.columns.findIndex(({ name }) => name === column)
   const isThere = (column: string) =>
@@ -45,8 +51,11 @@ export function listColumns(told: Relation, list: RelatedList, catalogue: Catalo
 }
 
 /** Judges whether a related field shows a row: `unknown` where that depends on a value that is not known. */
-export function judgeOf(told: Relation, list: RelatedList, catalogue: Catalogue): (row: Row) => Verdict {
-  const rows = shownRows(list)
+export function judgeOf(
+  told: Relation,
+  rows: RowFilter | undefined,
+  catalogue: Catalogue,
+): (row: Row) => Verdict {
   if (!rows) return () => 'yes'
   const places = new Map(told.columns.map(({ name }, i) => [name, i]))
   const matcher = createMatcher(rows, column => {
@@ -108,4 +117,16 @@ export function knownBefore(
   if (identity.length === 0) return null
   const from = old ?? (change.kind === 'update' ? change.row : [])
   return relation.columns.map((_, i) => (identity.includes(i) ? from[i]! : unchanged))
+}
+
+/**
+ * The row after a change; null: it is gone. Fills values that the UPDATE left alone from what is known of the row before: all of it with identity FULL, else the
+ * identity's columns, which Postgres repeats where it keeps them out of line. No value that it left out is null.
+ */
+export function rowAfter(change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>): Row | null {
+  if (change.kind === 'delete') return null
+  if (change.kind === 'insert') return change.row
+  const { row, old } = change
+  if (old === null || !row.includes(unchanged)) return row
+  return row.map((value, i) => (value === unchanged && typeof old[i] === 'string' ? old[i] : value))
 }

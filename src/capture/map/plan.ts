@@ -1,0 +1,115 @@
+import { type Column, isKnown, type Relation, type Value } from '../../domain/capture/change.ts'
+import type { IsSameRow } from '../../domain/capture/fold.ts'
+import { columnsOf, type Stop, stopsOf } from '../../domain/mapping/hops.ts'
+import { type EntityMapping, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
+import { judgeOf, listColumns, type OwnerPlan } from '../related/owners.ts'
+import type { Catalogue, Table } from '../source/catalogue.ts'
+import { namedOf, tellColumns } from './told-columns.ts'
+
+/** What a relation of the stream means for the mapping. */
+export type Plan = {
+  /** Whether an old row is a whole one. A partition may have another identity than the table it is told as. */
+  readonly isFull: boolean
+  readonly entities: readonly {
+    readonly entity: EntityMapping
+    /** The relation with its columns under the names by which the mapping means them. */
+    readonly told: Relation
+    /** -1: the key is not among the columns. */
+    readonly keyIndex: number
+    /** The places of the replica identity's columns beside the key: of these the row before is always known. */
+    readonly identity: readonly number[]
+    /** Absent where the key alone tells rows apart. */
+    readonly isSameRow: IsSameRow | undefined
+  }[]
+  readonly owners: readonly OwnerPlan[]
+  /** Those of related fields that lead here through other tables: their owners are looked up. */
+  readonly behind: readonly OwnerPlan[]
+}
+
+/** A table is the mapped one by its name when the change was made, or, renamed meanwhile, by its OID. */
+export function makePlan(relation: Relation, mapping: readonly EntityMapping[], catalogue: Catalogue): Plan {
+  const key = tableKey(relation)
+  const isMeant = (table: TableName) =>
+    tableKey(table) === key || catalogue.tables.get(tableKey(table))?.oid === relation.oid
+  const tables = [...catalogue.tables.values()].filter(
+    ({ name, oid }) => tableKey(name) === key || oid === relation.oid,
+  )
+  const isFull = relation.identity === 'full' && tables.every(hasWholeLeaves)
+  const isOfIdentity = (column: Column) => (relation.identity === 'full' ? isFull : column.inKey)
+  const placesBeside = (key: number, isMeant: (column: Column) => boolean) =>
+    relation.columns.flatMap((column, i) => (isMeant(column) && i !== key ? [i] : []))
+  const owners = mapping.flatMap(entity =>
+    entity.related.flatMap(list =>
+      stopsOf(list).flatMap((stop, at): OwnerPlan[] => {
+        if (!isMeant(stop.table)) return []
+        const named = { table: stop.table, rules: {}, more: columnsOf(stop) }
+        const told = tellColumns(relation, named, catalogue)
+        const ownerIndex = indexIn(told, stop.owner)
+        // Where the table has no such column any more, there is no list to tell of.
+        if (ownerIndex < 0) return []
+        const plan = { entity, field: list.field, list, at, ownerIndex }
+        return [
+          {
+            ...plan,
+            shown: shownPlaces(told, stop, catalogue),
+            identity: placesBeside(-1, isOfIdentity),
+            judge: judgeOf(told, stop.rows, catalogue),
+            columns: listColumns(told, stop, catalogue),
+          },
+        ]
+      }),
+    ),
+  )
+  return {
+    isFull,
+    entities: mapping
+      .filter(entity => isMeant(entity.table))
+      .map(entity => {
+        const told = tellColumns(relation, namedOf(entity), catalogue)
+        const keyIndex = keyIn(told, entity.key)
+        const identity = placesBeside(keyIndex, isOfIdentity)
+        const apart = placesBeside(keyIndex, column => relation.identity === 'full' || column.inKey)
+        const isSameRow = apart.length === 0 ? undefined : sameAt(apart, isFull)
+        return { entity, told, keyIndex, identity, isSameRow }
+      }),
+    owners: owners.filter(({ at }) => at === 0),
+    behind: owners.filter(({ at }) => at > 0),
+  }
+}
+
+const indexIn = ({ columns }: Relation, column: string) => columns.findIndex(({ name }) => name === column)
+
+/** The places that decide what a related field shows of a row; null where the relation has not all of them. */
+function shownPlaces(told: Relation, stop: Stop, catalogue: Catalogue): number[] | null {
+  // The order of the items is by what the mapping asks for, then by primary key.
+  const order = stop.order.map(({ column }) => column)
+  const primaryKey = stop.to === null ? (catalogue.tables.get(tableKey(stop.table))?.primaryKey ?? []) : []
+  const to = stop.to === null ? [] : [stop.to]
+  const places = [stop.owner, ...to, ...stop.shown, ...order, ...primaryKey].map(column =>
+    indexIn(told, column),
+  )
+  return places.includes(-1) ? null : places
+}
+
+/**
+ * Where a relation has an entity's key: under its name, or, where it has no column of that name, as the one column that
+ * tells its rows apart: a key may have been renamed since.
+ */
+export function keyIn({ columns, identity }: Relation, key: string): number {
+  const named = columns.findIndex(({ name }) => name === key)
+  if (named >= 0 || identity === 'full') return named
+  const inKey = columns.flatMap((column, i) => (column.inKey ? [i] : []))
+  return inKey.length === 1 ? inKey[0]! : -1
+}
+
+const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
+
+/**
+ * What is not known of either row is no difference: a partition may have another identity than its table, and then the
+ * null of an old row (`isFull` is false) is no value.
+ */
+function sameAt(places: readonly number[], isNullKnown: boolean): IsSameRow {
+  const isUnknown = (value: Value) => !isKnown(value) || (value === null && !isNullKnown)
+  return (old, present) =>
+    places.every(i => old[i] === present[i] || isUnknown(old[i]!) || !isKnown(present[i]!))
+}

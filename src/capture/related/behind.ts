@@ -1,0 +1,110 @@
+import type { Change, Relation } from '../../domain/capture/change.ts'
+import type { FanOut } from '../../domain/capture/fan-out.ts'
+import type { EntityMapping, RelatedList } from '../../domain/mapping/mapping.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import type { Queryable } from '../source/source.ts'
+import type { TransactionPart } from '../stream/batch.ts'
+import { type Found, findOwners } from './found-owners.ts'
+import { type OwnerPlan, ownersOf, rowAfter } from './owners.ts'
+import { readWhatIsThere } from './what-is-there.ts'
+
+type Planned = { readonly isFull: boolean; readonly behind: readonly OwnerPlan[] }
+type PlanOf = (relation: Relation) => Planned
+type RowChange = Exclude<Change, { kind: 'truncate' | 'unreadable' }>
+
+/** The entities that changes of rows behind other tables concern. */
+export type Reach = {
+  /** Those of one value; `many`: they are told page by page. */
+  of(plan: OwnerPlan, value: string): Found
+  /** What is to be told page by page. */
+  readonly fanOuts: readonly FanOut[]
+}
+
+export const reachesNobody: Reach = { of: () => [], fanOuts: [] }
+
+/** More values than these of one table are told together: everything that leads through it. */
+const mostValues = 20
+/** A value with more bytes than these is not written down by itself. */
+const maxValueBytes = 1_024
+
+type Asked = {
+  readonly entity: EntityMapping
+  readonly list: RelatedList
+  readonly at: number
+  readonly values: Set<string>
+  /** A TRUNCATE took rows that nothing names. */
+  isEmptied: boolean
+}
+
+/** Finds the entities of all changes of a batch, with one query for each table of a related field that has changed. */
+export async function findReach(
+  db: Queryable,
+  catalogue: Catalogue,
+  parts: readonly TransactionPart[],
+  planOf: PlanOf,
+): Promise<Reach> {
+  const asked = new Map<string, Asked>()
+  for (const { changes } of parts) for (const change of changes) ask(asked, change, planOf)
+  if (asked.size === 0) return reachesNobody
+  const found = new Map<string, ReadonlyMap<string, Found>>()
+  const fanOuts: FanOut[] = []
+  for (const [name, each] of asked) {
+    const values = [...each.values]
+    const broken = new Map<string, Found>()
+    const read = await readWhatIsThere(
+      values,
+      some => findOwners(db, catalogue, each, some),
+      value => broken.set(value, 'many'),
+    )
+    const owners = new Map([...(read ?? []), ...broken])
+    found.set(name, owners)
+    fanOuts.push(
+      ...fanOutsOf(
+        each,
+        values.filter(value => owners.get(value) === 'many'),
+      ),
+    )
+  }
+  return { of: (plan, value) => found.get(nameOf(plan))?.get(value) ?? [], fanOuts }
+}
+
+function ask(asked: Map<string, Asked>, change: Change, planOf: PlanOf): void {
+  if (change.kind === 'unreadable') return
+  if (change.kind === 'truncate') {
+    for (const relation of change.relations)
+      for (const plan of planOf(relation).behind) askedOf(asked, plan).isEmptied = true
+    return
+  }
+  for (const { plan, values } of valuesBehind(change, planOf(change.relation)))
+    for (const value of values) askedOf(asked, plan).values.add(value)
+}
+
+/** The values by which tables on the way to a changed row lead to it, before and after the change. */
+export function valuesBehind(
+  change: RowChange,
+  { isFull, behind }: Planned,
+): { plan: OwnerPlan; values: readonly string[] }[] {
+  if (behind.length === 0) return []
+  const row = rowAfter(change)
+  return behind.map(plan => ({
+    plan,
+    values: [...ownersOf(change, { row, isFull, owner: plan }).keys()],
+  }))
+}
+
+function askedOf(asked: Map<string, Asked>, { entity, list, at }: OwnerPlan): Asked {
+  const name = nameOf({ entity, list, at })
+  const known = asked.get(name) ?? { entity, list, at, values: new Set<string>(), isEmptied: false }
+  asked.set(name, known)
+  return known
+}
+
+const nameOf = ({ entity, list, at }: Pick<OwnerPlan, 'entity' | 'list' | 'at'>) =>
+  `${entity.entityType}\n${list.field}\n${at}`
+
+function fanOutsOf({ entity, list, at, isEmptied }: Asked, many: readonly string[]): FanOut[] {
+  const of = { entityType: entity.entityType, field: list.field, at }
+  const isLong = many.some(value => Buffer.byteLength(value) > maxValueBytes)
+  if (isEmptied || isLong || many.length > mostValues) return [{ ...of, value: null }]
+  return many.map(value => ({ ...of, value }))
+}

@@ -1,0 +1,33 @@
+import { isKnown, type Value } from '../../domain/capture/change.ts'
+import { comparedBy, type Types } from '../../domain/mapping/comparable.ts'
+import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
+
+/** Filters, each with the places of its columns in a row. */
+export type Judged = readonly { readonly rows: RowFilter; readonly places: ReadonlyMap<string, number> }[]
+
+/** Makes the judge of rows that were read from tables, by filters that all must hold. */
+export function judgeOfRows(
+  types: Types,
+  judged: Judged,
+  fields: readonly { readonly dataTypeID: number }[],
+): (values: readonly Value[]) => Verdict {
+  const matchers = judged.map(({ rows, places }) => {
+    const matcher = createMatcher(rows, column => {
+      const field = fields[places.get(column) ?? -1]
+      return field ? comparedBy(types, field.dataTypeID) : null
+    })
+    return { matcher, places }
+  })
+  return values => {
+    let verdict: Verdict = 'yes'
+    for (const { matcher, places } of matchers) {
+      const is = matcher(column => {
+        const value = values[places.get(column) ?? -1]
+        return value !== undefined && isKnown(value) ? value : undefined
+      })
+      if (is === 'no') return 'no'
+      if (is === 'unknown') verdict = 'unknown'
+    }
+    return verdict
+  }
+}

@@ -1,0 +1,92 @@
+import { type Stop, stopsOf } from '../../domain/mapping/hops.ts'
+import { quoteIdentifier, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
+import { filterColumns } from '../../domain/mapping/row-filter.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import { typeOf } from './column-type.ts'
+import type { Judged } from './judge-rows.ts'
+
+/** How a related field is read for the keys $1, and which of the columns judge a row. */
+export type ListQuery = {
+  /** The owner's key, what is shown, then what decides. */
+  readonly select: readonly string[]
+  readonly from: string
+  readonly order: string
+  readonly sized: readonly { readonly sql: string; readonly typeOid: number }[]
+  /** The field without columns that its table does not have any more. */
+  readonly living: RelatedList
+  /** The filters of its tables. */
+  readonly judged: Judged
+}
+
+/** Writes the query of a related field: one for all owners, with a join for each table on the way. */
+export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
+  const knownOf = (i: number) => catalogue.tables.get(tableKey(stops[i]!.table))
+  const has = (i: number, column: string) => knownOf(i)?.columns.some(({ name }) => name === column) === true
+  const stops = stopsOf(list)
+  const last = stops.length - 1
+  const present = list.columns.filter(column => has(last, column))
+  const living = present.length === 0 ? list : { ...list, columns: present }
+  const sqlOf = (i: number, column: string) => `${alias(i)}.${quoteIdentifier(column)}`
+  const read: ReadColumn[] = [
+    { at: 0, column: stops[0]!.owner },
+    ...(living.key === undefined ? [] : [living.key]).map(column => ({ at: last, column })),
+    ...living.columns.map(column => ({ at: last, column })),
+  ]
+  const shown = read.slice(1).map(({ column }) => sqlOf(last, column))
+  const judged = addDeciding(read, stops)
+  const asked = stops.flatMap(({ order }, at) =>
+    order
+      .filter(({ column }) => has(at, column))
+      .map(({ column, descends }) => `${sqlOf(at, column)}${descends ? ' desc' : ''} nulls last`),
+  )
+  const primaryKey = knownOf(last)?.primaryKey ?? []
+  const order = [
+    ...asked,
+    ...(primaryKey.length > 0
+      ? primaryKey.map(column => sqlOf(last, column))
+      : shown.map(sql => `${sql}::text collate "C"`)),
+  ]
+  return {
+    select: read.map(({ at, column }) => sqlOf(at, column)),
+    from: `from ${joined(list)}
+           where ${sqlOf(0, stops[0]!.owner)} = any($1::${typeOf(catalogue, stops[0]!.table, stops[0]!.owner)}[])
+             and ${stops.map((_, i) => `${alias(i)}.tableoid is not null`).join(' and ')}`,
+    order: `order by ${order.join(', ')}`,
+    sized: read.slice(1).flatMap(({ at, column }) => {
+      const known = knownOf(at)?.columns.find(({ name }) => name === column)
+      return known ? [{ sql: sqlOf(at, column), typeOid: known.typeOid }] : []
+    }),
+    ...{ living, judged },
+  }
+}
+
+/** A column of one of the tables of a related field. */
+export type ReadColumn = { readonly at: number; readonly column: string }
+
+/** Adds to the columns that are read those that decide; returns where they are. */
+export function addDeciding(read: ReadColumn[], stops: readonly Stop[]): Judged {
+  return stops.flatMap(({ rows }, at) => {
+    if (!rows) return []
+    const places = filterColumns(rows).map((column): [string, number] => {
+      const known = read.findIndex(each => each.at === at && each.column === column)
+      return [column, known >= 0 ? known : read.push({ at, column }) - 1]
+    })
+    return [{ rows, places: new Map(places) }]
+  })
+}
+
+/** The tables of a related field up to `upTo`, the first one as t0, each joined to the one before. */
+export function joined(list: RelatedList, upTo = Number.POSITIVE_INFINITY): string {
+  const stops = stopsOf(list)
+  return stops
+    .slice(0, upTo + 1)
+    .map(({ table, owner }, i) => {
+      const named = `${tableKey(table)} ${alias(i)}`
+      if (i === 0) return named
+      const { to } = stops[i - 1]!
+      return `join ${named} on ${alias(i)}.${quoteIdentifier(owner)} = ${alias(i - 1)}.${quoteIdentifier(to!)}`
+    })
+    .join(' ')
+}
+
+export const alias = (i: number) => `t${i}`

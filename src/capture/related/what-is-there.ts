@@ -1,0 +1,60 @@
+import { mostInARow } from '../../domain/value/streak.ts'
+import { describeError } from '../../runtime/log.ts'
+import { undefinedColumn } from './column-type.ts'
+
+/** A table, a schema or a column that is not there (any more). */
+const notThere = new Set(['42P01', '3F000', undefinedColumn])
+/** Also a NUL, which no text of Postgres has. */
+export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
+
+/** What is wrong with the data itself, as with a value whose parts are lost, or too large: it stays so. */
+const broken = /^(22|54|XX|58|0A|P0|38|39)/
+/** A value that no string of JavaScript can hold. */
+const tooLong = 'ERR_STRING_TOO_LONG'
+
+/** Whether an error is about the data that was to be read, and comes again each time that it is read. */
+export function isOfData(error: unknown): boolean {
+  const { code = '' } = error as { code?: string }
+  return code === tooLong || (code.length === 5 && broken.test(code)) || error instanceof RangeError
+}
+
+/** Keys one after the other whose rows can't be read, and why. */
+type Broken = { count: number; because: string }
+
+/**
+ * Reads for keys of which some may not be of the key's type any more: there are no rows with these. `onBroken` hears of
+ * each key whose rows can't be read at all; after fifty in a row the others are not tried. Null where the table is gone, or a
+ * column that is needed.
+ */
+export async function readWhatIsThere<T>(
+  keys: readonly string[],
+  read: (keys: readonly string[]) => Promise<Map<string, T>>,
+  onBroken: (key: string, because: string) => void,
+  inARow: Broken = { count: 0, because: '' },
+): Promise<Map<string, T> | null> {
+  if (inARow.count >= mostInARow) {
+    for (const key of keys) onBroken(key, inARow.because)
+    return new Map()
+  }
+  try {
+    const found = await read(keys)
+    if (found.size > 0) inARow.count = 0
+    return found
+  } catch (error) {
+    const { code = '' } = error as { code?: string }
+    if (notThere.has(code)) return null
+    const isOfType = !notOfTheKeysType.has(code)
+    if (isOfType && !isOfData(error)) throw error
+    if (keys.length <= 1) {
+      if (!isOfType) return new Map()
+      inARow.count++
+      inARow.because = describeError(error)
+      for (const key of keys) onBroken(key, inARow.because)
+      return new Map()
+    }
+    const middle = Math.ceil(keys.length / 2)
+    const first = await readWhatIsThere(keys.slice(0, middle), read, onBroken, inARow)
+    const second = await readWhatIsThere(keys.slice(middle), read, onBroken, inARow)
+    return first && second && new Map([...first, ...second])
+  }
+}

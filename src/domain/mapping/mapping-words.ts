@@ -1,0 +1,59 @@
+import { z } from 'zod'
+import { formats } from '../value/format.ts'
+import { nearest } from '../value/nearest.ts'
+import type { RowOrder, TableName } from './mapping.ts'
+
+/** A name of a column. */
+export const column = z.string().min(1, 'must not be empty')
+
+/** An object of these words and no others. A wrong one is refused with the nearest that exists. */
+export function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error(issue) {
+      if (issue.code !== 'unrecognized_keys') return undefined
+      const all = Object.keys(shape)
+      const wrong = issue.keys.map(word => {
+        const meant = nearest(word, all)
+        return meant === null ? word : `${word} (was ${meant} meant?)`
+      })
+      return `has no word ${wrong.join(', ')}: its words are ${all.join(', ')}`
+    },
+  })
+}
+
+/** A table by its name. */
+export const table = z.union(
+  [
+    z
+      .string()
+      .regex(/^[^.]+(\.[^.]+)?$/)
+      .transform((text): TableName => {
+        const [first, second] = text.split('.')
+        return second === undefined ? { schema: 'public', name: first! } : { schema: first!, name: second }
+      }),
+    words({ schema: column, name: column }),
+  ],
+  'must be a table: its name, schema.name, or {schema: …, name: …}',
+)
+
+export const rename = z.record(column, column).describe('column: the name of its field')
+export const format = z
+  .record(column, z.enum(formats, `must be one of ${formats.join(', ')}`))
+  .describe(
+    'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes; from_unix_seconds, from_unix_milliseconds: a whole number or numeric that counts them since 1970, as iso_8601',
+  )
+
+export const order = z.union(
+  [
+    column.transform(name => [name]),
+    z.array(column).min(1),
+    z.record(column, z.enum(['asc', 'desc'])).refine(columns => Object.keys(columns).length > 0),
+  ],
+  'must be a column, a list of columns, or an object of columns with asc or desc',
+)
+
+/** In which order rows are. */
+export function toOrder(given: z.output<typeof order>): RowOrder[] {
+  if (Array.isArray(given)) return given.map(column => ({ column, descends: false }))
+  return Object.entries(given).map(([column, direction]) => ({ column, descends: direction === 'desc' }))
+}

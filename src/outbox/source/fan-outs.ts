@@ -1,0 +1,69 @@
+import type pg from 'pg'
+import type { FanOut } from '../../domain/capture/fan-out.ts'
+import { type StoredEvent, toldAsNew } from '../../domain/event/event.ts'
+import type { Outbox } from '../database/database.ts'
+
+/**
+ * Orders that entities are told page by page which show a changed row. One that is ordered already begins anew, since its pages
+ * so far may have told the row as it was: a page that is on its way then is not stored. What has ended a week ago is dropped.
+ */
+export async function orderFanOuts(
+  { pool }: Outbox,
+  slotName: string,
+  fanOuts: readonly FanOut[],
+): Promise<void> {
+  await pool.query(
+    `with old as (
+       delete from walhook.resyncs where field is not null and ended_at < now() - interval '7 days'
+     )
+     insert into walhook.resyncs as r (slot_name, entity_type, gap_ids, field, hop, hop_value, known_up_to)
+     select distinct p.slot_name, f.entity_type, '{}'::int[], f.field, f.hop, f.hop_value, p.last_event_id
+     from walhook.positions p,
+          unnest($2::text[], $3::text[], $4::int[], $5::text[]) as f (entity_type, field, hop, hop_value)
+     where p.slot_name = $1
+     on conflict (slot_name, entity_type, field, hop, coalesce('=' || hop_value, ''))
+       where state in ('waiting', 'running') and field is not null
+     do update set state = 'waiting', reason = null, code = null, known_up_to = excluded.known_up_to, after_key = null,
+                   until_key = null, rows_done = 0, rows_estimate = null, orders = r.orders + 1, created_at = now()`,
+    [
+      slotName,
+      fanOuts.map(({ entityType }) => entityType),
+      fanOuts.map(({ field }) => field),
+      fanOuts.map(({ at }) => at),
+      fanOuts.map(({ value }) => value),
+    ],
+  )
+}
+
+/**
+ * The events of such a page as they are told: none where the last event that went to every webhook has told just this, and named
+ * the field among those that changed.
+ */
+export async function asFannedOut(
+  client: pg.PoolClient,
+  { entityType, field }: { readonly entityType: string; readonly field: string },
+  events: readonly StoredEvent[],
+): Promise<readonly StoredEvent[]> {
+  const { rows } = await client.query({
+    name: 'told_of_fanned_out',
+    text: `
+      select k.entity_id
+      from unnest($2::text[], $3::text[], $4::text[]) as k (entity_id, as_update, as_new)
+      cross join lateral (
+        select e.body, e.action_type, e.changed from walhook.events e
+        where e.entity_id = k.entity_id and e.entity_type = $1 and e.only_webhook_id is null
+        order by e.id desc limit 1
+      ) last
+      where last.body in (k.as_update, k.as_new)
+        and (last.action_type = 'new' or last.changed is null or $5 = any (last.changed))`,
+    values: [
+      entityType,
+      events.map(({ entityId }) => entityId),
+      events.map(({ body }) => body),
+      events.map(({ body }) => toldAsNew(body)),
+      field,
+    ],
+  })
+  const told = new Set<string>(rows.map(row => row.entity_id))
+  return events.filter(({ entityId }) => !told.has(entityId))
+}
