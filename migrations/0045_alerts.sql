@@ -3,7 +3,7 @@
 -- What happened to a webhook or to capture. At most one of a kind is open for a subject, whoever finds it, and however often.
 create table walhook.incidents (
   id         integer     generated always as identity primary key,
-  kind       text        not null check (kind in ('webhook.failing', 'webhook.disabled', 'delivery.dead',
+  kind       text        not null collate "C" check (kind in ('webhook.failing', 'webhook.disabled', 'delivery.dead',
                                                   'capture.lost', 'capture.blocked', 'capture.lagging')),
   -- The id of a webhook, or the name of a slot.
   subject    text        not null collate "C",
@@ -27,8 +27,8 @@ create index incidents_untold on walhook.incidents (id) where told_at is null or
 create table walhook.alert_mails (
   id          integer     generated always as identity primary key,
   incident_id integer     not null references walhook.incidents on delete cascade,
-  alert       text        not null,
-  recipient   text        not null,
+  alert       text        not null collate "C",
+  recipient   text        not null collate "C",
   attempts    integer     not null default 0 check (attempts >= 0),
   due_at      timestamptz default now(),
   sent_at     timestamptz,

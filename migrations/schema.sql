@@ -261,8 +261,8 @@ end $function$
 create table walhook.alert_mails (
   id integer generated always as identity not null,
   incident_id integer not null,
-  alert text not null,
-  recipient text not null,
+  alert text collate "C" not null,
+  recipient text collate "C" not null,
   attempts integer default 0 not null,
   due_at timestamp with time zone default now(),
   sent_at timestamp with time zone,
@@ -532,7 +532,7 @@ create table walhook.idempotency_keys (
 
 create table walhook.incidents (
   id integer generated always as identity not null,
-  kind text not null,
+  kind text collate "C" not null,
   subject text collate "C" not null,
   webhook_id integer,
   opened_at timestamp with time zone default now() not null,
@@ -794,6 +794,7 @@ create table walhook.webhooks (
   filter_leaving text default 'nothing'::text not null,
   tenant text collate "C",
   alert_to text[] default '{}'::text[] not null,
+  managed_by text,
   PRIMARY KEY (id),
   CHECK (((array_position(alert_to, NULL::text) IS NULL) AND (cardinality(alert_to) <= 20))),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
@@ -806,6 +807,7 @@ create table walhook.webhooks (
   CHECK (((failed_for_ms IS NULL) = (failed_at IS NULL))),
   CHECK (((headers IS NULL) = (cardinality(header_names) = 0))),
   CHECK (((jsonb_typeof(filter) = 'object'::text) AND (filter <> '{}'::jsonb))),
+  CHECK (((length(managed_by) >= 1) AND (length(managed_by) <= 500))),
   CHECK (((length(name) >= 1) AND (length(name) <= 200))),
   CHECK (((length(url) >= 1) AND (length(url) <= 2048))),
   CHECK (((previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),

@@ -173,6 +173,14 @@ function readVariables(
   return isRight ? (Object.fromEntries(values) as Values) : null
 }
 
+/** The value of a variable that a file refers to; undefined: it is not set. */
+export function readReference(
+  name: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
+  return env[name]
+}
+
 /** Where a running walhook is called, and as whom. */
 export type ClientConfig = { readonly url: string; readonly token: string }
 

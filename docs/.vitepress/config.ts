@@ -38,6 +38,7 @@ export default defineConfig({
           ['The command line', 'command-line'],
           ['Filters', 'filters'],
           ['Alerts', 'alerts'],
+          ['Webhooks as code', 'webhooks-as-code'],
           ['Operating', 'operating'],
           ['Sizing', 'sizing'],
           ['Managed Postgres', 'managed-postgres'],

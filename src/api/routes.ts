@@ -1,5 +1,6 @@
 import type { Route } from './kit/route.ts'
 import { alertRoutes } from './routes/alerts.ts'
+import { applyRoutes } from './routes/apply.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { backfillRoutes } from './routes/backfills.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -14,6 +15,7 @@ import { webhookRoutes } from './routes/webhooks.ts'
 /** Everything under `/api`, in the order of the document. */
 export const routes: readonly Route[] = [
   ...webhookRoutes,
+  ...applyRoutes,
   ...secretRoutes,
   ...logRoutes,
   ...eventRoutes,

@@ -4,6 +4,8 @@ import { nearest } from '../domain/value/nearest.ts'
 import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'
 import { check } from './check.ts'
+import { apply } from './client/apply.ts'
+import { exportWebhooks } from './client/export.ts'
 import { completionOf } from './completion.ts'
 import { forget } from './forget.ts'
 import { type Command, Misuse, report, required, say } from './kit/command.ts'
@@ -32,6 +34,8 @@ export const commands: Readonly<Record<string, Command>> = {
   adopt,
   listen,
   webhooks,
+  apply,
+  export: exportWebhooks,
   completion: completionOf(() => commands),
 }
 

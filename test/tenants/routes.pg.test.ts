@@ -38,6 +38,17 @@ const bodies: Record<string, ((of: Filled) => unknown) | null> = {
     triggers: ['user.new'],
     tenant: of === bravo ? 'bravo' : 'nowhere',
   }),
+  applyWebhooks: of => ({
+    source: 'x.yaml',
+    prune: true,
+    webhooks: {
+      x: {
+        url: 'https://x.example',
+        triggers: ['user.new'],
+        tenant: of === bravo ? 'bravo' : 'nowhere',
+      },
+    },
+  }),
   previewFilter: () => ({ triggers: ['user.new'], filter: { 'user.email': 'x' } }),
   changeWebhook: () => ({ name: 'taken' }),
   testWebhook: () => ({ user_id: 8 }),

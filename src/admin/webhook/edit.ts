@@ -35,7 +35,7 @@ import {
   wrongFieldOf,
 } from './input.ts'
 import { webhookPage } from './page.ts'
-import { paceLine, type WebhookTab, webhookState, webhookTabs } from './state.ts'
+import { managedNotice, paceLine, type WebhookTab, webhookState, webhookTabs } from './state.ts'
 
 const place = 'couplings'
 const params = z.object({ id: idParam })
@@ -150,6 +150,20 @@ export const webhookEditPages = [
       return await formPage(call, webhook, typed, { problems: shownProblems(t, changed.problems) })
     },
   }),
+  page({
+    method: 'post',
+    path: '/couplings/:id/take-over',
+    role: 'admin',
+    place,
+    tenants: 'webhook',
+    params,
+    async handle({ control, caller, params, t }) {
+      const taken = await changeWebhook(control, caller, params.id, { managedBy: null })
+      return taken.ok
+        ? { show: 'redirect', to: `/couplings/${params.id}?done=taken` }
+        : failedAnswer(t, taken)
+    },
+  }),
   webhookPage({
     method: 'get',
     path: '/couplings/:id/delete',
@@ -218,7 +232,7 @@ async function formPage(
   { problems = [], tried = nothing }: { problems?: readonly ShownProblem[]; tried?: Html } = {},
 ): Promise<PageAnswer> {
   const { t, control, caller, may, nowMs } = call
-  const mayChange = may('admin')
+  const mayChange = may('admin') && (webhook === null || webhook.managedBy === null)
   const [previews, filterPreview, untold, fields] = await Promise.all([
     previewsOf(call, typed),
     filterPreviewOf(call, typed),
@@ -248,7 +262,7 @@ async function formPage(
     show: 'page',
     title: webhook?.name ?? t.couplings.new,
     status: problems.length > 0 ? 422 : 200,
-    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>`}${form}`,
+    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>${call.query.get('done') === 'taken' && html`<p class="notice good" role="status">${t.managed.taken}</p>`}${managedNotice(t, webhook, may('admin'))}`}${form}`,
   }
 }
 

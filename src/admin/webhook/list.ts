@@ -11,7 +11,7 @@ import { outcomeWord } from '../log/attempt-line.ts'
 import { tenantBadge, tenantFilter } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
 import { sparkline } from './sparkline.ts'
-import { shortTriggers, webhookState } from './state.ts'
+import { managedBadge, shortTriggers, webhookState } from './state.ts'
 
 const liveEveryMs = 5_000
 
@@ -131,12 +131,12 @@ function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figure
   const { id, name } = webhook
   const url = shownUrl(webhook.url, caller.role)
   return html`<tr id="coupling-${id}">
-<th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a><span class="url" title="${url}">${url}</span>${tenantBadge({ t, caller }, webhook, '/couplings')}<span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
+<th scope="row"><div class="what"><a href="/couplings/${id}">${name}</a>${managedBadge(t, webhook)}<span class="url" title="${url}">${url}</span>${tenantBadge({ t, caller }, webhook, '/couplings')}<span class="triggers">${shortTriggers(t, webhook.triggers)}</span></div></th>
 <td data-label="${columns.state}">${webhookState(t, webhook, nowMs)}</td>
 <td data-label="${columns.last}">${lastOutcome(t, id, figures.last)}</td>
 <td data-label="${columns.failed}">${failures(t, figures.hours)}</td>
 <td data-label="${columns.waiting}" class="number">${waiting(t, figures.waiting)}</td>
-<td data-label="${columns.active}">${may('admin') ? toggle(t, webhook, wished(form.size > 0 ? form : query)) : webhook.isActive ? t.yes : t.no}</td>
+<td data-label="${columns.active}">${may('admin') && webhook.managedBy === null ? toggle(t, webhook, wished(form.size > 0 ? form : query)) : webhook.isActive ? t.yes : t.no}</td>
 </tr>`
 }
 

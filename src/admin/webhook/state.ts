@@ -9,6 +9,23 @@ import type { PageCall } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
 import { duration } from '../texts/figures.ts'
 
+/** Says that a file manages a webhook, and lets whoever may take it over. */
+export function managedNotice(
+  t: Texts,
+  { id, managedBy }: Pick<Webhook, 'id' | 'managedBy'>,
+  mayChange: boolean,
+): Html | false {
+  if (managedBy === null) return false
+  return html`<div class="notice warn"><p>${t.managed.notice(managedBy)}</p>${
+    mayChange &&
+    html`<form method="post" action="/couplings/${id}/take-over"><p><button>${t.managed.takeOver}</button> <span class="hint">${t.managed.takeOverHint}</span></p></form>`
+  }</div>`
+}
+
+/** That a file manages a webhook, in a word. */
+export const managedBadge = (t: Texts, { managedBy }: Pick<Webhook, 'managedBy'>): Html | false =>
+  managedBy !== null && html` <span class="badge" title="${managedBy}">${t.managed.badge}</span>`
+
 /** The state of a webhook, and the reason where it is not well. */
 export function webhookState(t: Texts, webhook: Webhook, nowMs: number): Html {
   const { state } = t.couplings

@@ -27,6 +27,9 @@ export const webhookFields = {
     description:
       'Who gets alerts about it by mail. Absent where nobody does. Below the role admin without the part before the @.',
   }),
+  managed_by: z.string().optional().meta({
+    description: 'The file that it is managed by: see `POST /api/apply`. Absent: it is changed by hand.',
+  }),
   previous: z.boolean(),
   update_fields: z.array(z.string()).nullable(),
   ...filterFields,
@@ -129,6 +132,7 @@ export const webhookJson =
       ...(webhook.alertTo.length > 0 && {
         alert_to: webhook.alertTo.map(address => (role === 'admin' ? address : maskedAddress(address))),
       }),
+      ...(webhook.managedBy !== null && { managed_by: webhook.managedBy }),
       previous: webhook.previous,
       update_fields: webhook.updateFields && [...webhook.updateFields],
       filter: webhook.filter as z.input<typeof webhookSchema>['filter'],

@@ -88,7 +88,7 @@ const fields = {
       'The private key of `client_certificate`, in PEM without a passphrase. Stored encrypted, never shown.',
   }),
 }
-const newWebhook = z
+export const newWebhook = z
   .strictObject({
     ...fields,
     is_active: fields.is_active.default(true),
@@ -121,7 +121,20 @@ const filterPreviewSchema = z
     matched: z.int().meta({ description: 'How many of them would have been sent.' }),
   })
   .meta({ id: 'FilterPreview' })
-const webhookChange = z.strictObject(fields).partial().meta({ id: 'WebhookChange' })
+const webhookChange = z
+  .strictObject({
+    ...fields,
+    managed_by: z.null().meta({
+      description: 'null: the webhook is changed by hand from now on, and not by `walhook apply`.',
+    }),
+  })
+  .partial()
+  .meta({ id: 'WebhookChange' })
+const forced = z.strictObject({
+  force: z.enum(['true', 'false']).optional().meta({
+    description: 'true: changes a webhook that is managed as code, until the next `walhook apply`.',
+  }),
+})
 
 export const webhookParams = z.strictObject({ id: id() })
 const tag = 'Webhooks'
@@ -211,17 +224,21 @@ export const webhookRoutes = [
     id: 'changeWebhook',
     tag,
     summary: 'Changes the given fields',
-    description: 'Where one is invalid, nothing is changed.',
+    description:
+      'Where one is invalid, nothing is changed. A webhook that is managed as code is changed with `force=true` only, or taken over with `managed_by: null`.',
     role: 'admin',
     tenants: 'webhook',
     params: webhookParams,
+    query: forced,
     body: webhookChange,
     answer: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
     heedsIfMatch: true,
-    async handle({ control, caller, params, isMatch, body }) {
-      const change = chosen(body)
+    async handle({ control, caller, params, query, isMatch, body }) {
+      const change = { ...chosen(body), managedBy: body.managed_by }
       const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
-      const changed = await changeWebhook(control, caller, params.id, change, isCurrent)
+      const changed = await changeWebhook(control, caller, params.id, change, isCurrent, {
+        isForced: query.force === 'true',
+      })
       if (!changed.ok) return changed
       const { value: webhook } = changed
       const value = { ...webhookJson(caller.role)(webhook), ...(await warned(control, webhook)) }
@@ -237,15 +254,18 @@ export const webhookRoutes = [
     role: 'admin',
     tenants: 'webhook',
     params: webhookParams,
+    query: forced,
     answer: { status: 204, what: 'Deleted', schema: null },
     heedsIfMatch: true,
-    handle: ({ control, caller, params, isMatch }) =>
-      deleteWebhook(control, caller, params.id, webhook => isMatch(webhookTag(webhook))),
+    handle: ({ control, caller, params, query, isMatch }) =>
+      deleteWebhook(control, caller, params.id, webhook => isMatch(webhookTag(webhook)), {
+        isForced: query.force === 'true',
+      }),
   }),
 ]
 
 /** What an admin chose, in the words of the code; what was not given stays undefined. */
-function chosen<T extends z.output<typeof webhookChange>>({
+export function chosen<T extends z.output<typeof webhookChange>>({
   is_active,
   update_fields,
   alert_to,

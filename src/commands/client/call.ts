@@ -99,7 +99,11 @@ const options: Readonly<Record<string, string>> = {
 
 /** A wrong field of the body under the name of its option. */
 function lineOf({ pointer, detail }: { readonly pointer: string; readonly detail: string }): string {
-  const [, field = ''] = pointer.split('/')
+  const [, field = '', ...inner] = pointer.split('/')
+  if (field === 'webhooks' && inner.length > 0) {
+    const path = inner.map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    return `webhooks.${path.join('.')}: ${detail}`
+  }
   if (field === '') return detail
   const option = options[field] ?? `--${field.replaceAll('_', '-')}`
   return `${option}: ${detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail}`

@@ -1,8 +1,42 @@
 import { type FilterFields, type FilterValue, splitField } from '../../domain/event/filter.ts'
+import { type Trigger, triggersFor } from '../../domain/event/trigger.ts'
 import { because, type Reason } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
-import type { Webhook } from '../../domain/webhook/webhook.ts'
+import {
+  type ClientIdentity,
+  judgeClientIdentity,
+  type ShownCertificate,
+} from '../../domain/webhook/client-certificate.ts'
+import type { changeHeaders, HeaderChange } from '../../domain/webhook/custom-headers.ts'
+import { isMailAddress } from '../../domain/webhook/mail-address.ts'
+import type { Batching, LogBodies, Mode, Webhook } from '../../domain/webhook/webhook.ts'
+import type { Control } from '../kit/control.ts'
 import { type FieldProblem, wrongField } from '../kit/result.ts'
+
+/** What an admin gives; the types are checked by who calls, the meaning here. */
+export type WebhookFields = {
+  /** Absent: the caller's own. Of a webhook that is there it may be repeated, and not changed. */
+  readonly tenant?: string | null | undefined
+  readonly name: string
+  readonly url: string
+  readonly isActive: boolean
+  readonly triggers: readonly string[]
+  readonly alertTo?: readonly string[] | undefined
+  /** The file that it is written in; null: it is changed by hand. */
+  readonly managedBy?: string | null | undefined
+  readonly previous?: boolean | undefined
+  readonly updateFields?: readonly string[] | null | undefined
+  readonly filter?: Webhook['filter'] | undefined
+  readonly filterEntering?: Webhook['filterEntering'] | undefined
+  readonly filterLeaving?: Webhook['filterLeaving'] | undefined
+  readonly mode?: Mode | undefined
+  readonly logBodies?: LogBodies | undefined
+  readonly batch?: Batching | null | undefined
+  readonly headers?: HeaderChange | undefined
+  /** As PEM, both together; null for both: none. */
+  readonly clientCertificate?: string | null | undefined
+  readonly clientKey?: string | null | undefined
+}
 
 /** Field names by entity type. */
 type Known = ReadonlyMap<string, readonly string[]>
@@ -76,4 +110,69 @@ function whyNoField(known: Known, name: string): Reason | null {
     : fields
       ? because('webhook.field_of_entity', { field: name, fields })
       : because('webhook.field_form', { field: name, example: names[0] ?? 'user.email' })
+}
+
+/** What is wrong with fields, and the URL as it was judged. */
+export type Judged = { readonly problems: readonly FieldProblem[]; readonly url?: string }
+
+/** What is wrong with the fields, and the URL as it was judged: parsers differ in what they make of a text. */
+export async function judgeFields(
+  control: Control,
+  fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
+): Promise<Judged> {
+  const problems: FieldProblem[] = []
+  const known = [...triggersFor(control.entityTypes), ...control.alerts]
+  fields.alertTo?.forEach((address, i) => {
+    if (!isMailAddress(address))
+      problems.push(wrongField(`/alert_to/${i}`, because('webhook.mail_address', { address })))
+  })
+  fields.triggers?.forEach((trigger, i) => {
+    if (!known.includes(trigger as Trigger))
+      problems.push(wrongField(`/triggers/${i}`, because('webhook.trigger_unknown', { trigger, known })))
+  })
+  if (fields.updateFields || fields.filter) {
+    const known = await control.readFields()
+    problems.push(...judgeUpdateFields(known, fields.updateFields ?? []))
+    problems.push(...judgeFilter(known, fields.filter ?? {}))
+  }
+  if (fields.url !== undefined) {
+    const verdict = await control.judgeTarget(fields.url)
+    if (verdict.ok) return { problems, url: verdict.url.href }
+    problems.push(wrongField('/url', verdict.why))
+  }
+  return { problems }
+}
+
+export type GivenIdentity = {
+  /** Undefined: nothing was given; null: none is wanted. */
+  readonly identity?: (ClientIdentity & { readonly shown: ShownCertificate }) | null
+  readonly problems: readonly FieldProblem[]
+}
+
+/** Certificate and key as they were given: both, or neither. */
+export function judgeIdentity(
+  certificate: string | null | undefined,
+  key: string | null | undefined,
+): GivenIdentity {
+  if (certificate === undefined && key === undefined) return { problems: [] }
+  if (!certificate && !key) return { identity: null, problems: [] }
+  if (!certificate) return { problems: [wrongField('/client_certificate', because('certificate.missing'))] }
+  if (!key) return { problems: [wrongField('/client_key', because('certificate.key_missing'))] }
+  const judged = judgeClientIdentity({ certificate, key }, new Date())
+  if (judged.ok) return { identity: { certificate, key, shown: judged.shown }, problems: [] }
+  return {
+    problems: judged.problems.map(({ field, reason }) => wrongField(`/client_${field}`, reason)),
+  }
+}
+
+export function headerProblems(
+  result: { readonly ok: true } | Extract<ReturnType<typeof changeHeaders>, { ok: false }>,
+): FieldProblem[] {
+  if (result.ok) return []
+  return result.problems.map(({ name, reason }) =>
+    wrongField(
+      name === null ? '/headers' : `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+      reason,
+    ),
+  )
 }

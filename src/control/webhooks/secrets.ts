@@ -62,6 +62,29 @@ export async function rotateSecret(
   })
 }
 
+/** For so long the secret before one that was given signs too: the receiver gets it from elsewhere, and not at the same moment. */
+const givenOverlapHours = 24
+
+/** Gives a webhook a secret that its receiver has already, within a transaction that has locked it. */
+export async function setGivenSecret(
+  control: Pick<Control, 'sealKey' | 'randomBytes'>,
+  caller: Caller,
+  client: Parameters<typeof lockWebhook>[0],
+  before: Webhook,
+  secret: string,
+): Promise<void> {
+  const { id } = before
+  const sealed = (await secrets.findSealed(client, id))!
+  const isKept = openSecret(control.sealKey, id, sealed.secret).ok
+  await secrets.setSecret(client, id, {
+    secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
+    previousSecret: isKept ? sealed.secret : null,
+    overlapHours: givenOverlapHours,
+  })
+  const webhook = (await findWebhook(client, id))!
+  await recordAudit(client, caller, 'webhook.secret_rotated', { webhookId: id, from: before, to: webhook })
+}
+
 type Unreadable = { readonly id: number; readonly name: string }
 
 /**

@@ -20,8 +20,8 @@ import { findSealed } from '../../outbox/records/secrets.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { forbidden, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
+import { headerProblems, judgeIdentity } from './judge-fields.ts'
 import { newSecret } from './secrets.ts'
-import { headerProblems, judgeIdentity } from './webhooks.ts'
 
 const entityType = 'user'
 

@@ -1,14 +1,9 @@
-import { type Trigger, triggersFor } from '../../domain/event/trigger.ts'
+import type { Trigger } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
-import {
-  type ClientIdentity,
-  judgeClientIdentity,
-  type ShownCertificate,
-} from '../../domain/webhook/client-certificate.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
-import { isMailAddress, maskedAddress } from '../../domain/webhook/mail-address.ts'
+import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { nonceBytes } from '../../domain/webhook/seal.ts'
-import type { Batching, LogBodies, Mode, Webhook } from '../../domain/webhook/webhook.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
 import {
   type Headers,
   openHeaders,
@@ -26,34 +21,21 @@ import { endIncidents } from '../../outbox/records/incidents.ts'
 import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
-import { type FieldProblem, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
+import { conflict, type Failed, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
 import { controlFor, tenantAsked } from '../kit/tenants.ts'
-import { judgeFilter, judgeFilterForms, judgeUpdateFields } from './judge-fields.ts'
+import {
+  type GivenIdentity,
+  headerProblems,
+  type Judged,
+  judgeFields,
+  judgeFilterForms,
+  judgeIdentity,
+  type WebhookFields,
+} from './judge-fields.ts'
 import { newSecret } from './secrets.ts'
 import { judgeTenant } from './tenant.ts'
 
-/** What an admin gives; the types are checked by who calls, the meaning here. */
-export type WebhookFields = {
-  /** Absent: the caller's own. Of a webhook that is there it may be repeated, and not changed. */
-  readonly tenant?: string | null | undefined
-  readonly name: string
-  readonly url: string
-  readonly isActive: boolean
-  readonly triggers: readonly string[]
-  readonly alertTo?: readonly string[] | undefined
-  readonly previous?: boolean | undefined
-  readonly updateFields?: readonly string[] | null | undefined
-  readonly filter?: Webhook['filter'] | undefined
-  readonly filterEntering?: Webhook['filterEntering'] | undefined
-  readonly filterLeaving?: Webhook['filterLeaving'] | undefined
-  readonly mode?: Mode | undefined
-  readonly logBodies?: LogBodies | undefined
-  readonly batch?: Batching | null | undefined
-  readonly headers?: HeaderChange | undefined
-  /** As PEM, both together; null for both: none. */
-  readonly clientCertificate?: string | null | undefined
-  readonly clientKey?: string | null | undefined
-}
+export type { WebhookFields }
 
 type FilterField = 'triggers' | 'filter' | 'filterEntering' | 'filterLeaving'
 const noFilter = { filter: null, filterEntering: 'update', filterLeaving: 'nothing' } as const
@@ -64,17 +46,35 @@ const onlyGiven = (fields: object) =>
 /** One page of a list, and the cursor of the next one, if there is more. */
 export type Page<T, Cursor> = { readonly items: readonly T[]; readonly next: Cursor | null }
 
-/** Creates a webhook. Its signing secret is in the result, and is shown this once. */
+type PoolClient = Parameters<typeof webhooks.lockWebhook>[0]
+
+/** What a change of several webhooks at once does otherwise. */
+export type Within = {
+  /** Its transaction. What comes after a commit is left to it. */
+  readonly db: PoolClient
+  /** What was judged before the transaction began. */
+  readonly judged: Judged
+}
+
+const inTransaction = <T>(
+  control: Control,
+  within: Within | undefined,
+  work: (db: PoolClient) => Promise<T>,
+): Promise<T> => (within ? work(within.db) : transaction(control.outbox.pool, work))
+
+/** Creates a webhook. Its signing secret is in the result, and is shown this once; `given`: one that the receiver has already. */
 export async function createWebhook(
   control: Control,
   caller: Caller,
   fields: WebhookFields,
+  { within, given }: { within?: Within; given?: string | undefined } = {},
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
   const { headers: wantedHeaders = {}, clientCertificate, clientKey, tenant: wantedTenant, ...rest } = fields
   const of = judgeTenant(caller, wantedTenant)
   const client = judgeIdentity(clientCertificate, clientKey)
   const headers = changeHeaders([], {}, wantedHeaders)
-  const judged = await judgeFields(of.tenant === null ? control : controlFor(control, of), fields)
+  const judged =
+    within?.judged ?? (await judgeFields(of.tenant === null ? control : controlFor(control, of), fields))
   const forms = judgeFilterForms({ ...noFilter, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
   const problems = [
     ...of.problems,
@@ -85,8 +85,8 @@ export async function createWebhook(
   ]
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
   const { tenant } = of
-  const secret = newSecret(control)
-  const webhook = await transaction(control.outbox.pool, async db => {
+  const secret = given ?? newSecret(control)
+  const webhook = await inTransaction(control, within, async db => {
     const id = await nextWebhookId(db)
     const made = await webhooks.insertWebhook(db, {
       ...normalized(rest, judged.url),
@@ -129,19 +129,22 @@ export async function changeWebhook(
   id: number,
   change: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
   isCurrent: (webhook: Webhook) => boolean = () => true,
+  { within, isForced = false }: { within?: Within; isForced?: boolean } = {},
 ): Promise<Result<Webhook>> {
   const { headers: headerChange, clientCertificate, clientKey, tenant: wantedTenant, ...rest } = change
   const client = judgeIdentity(clientCertificate, clientKey)
-  const { problems, url } = await judgeFields(control, change)
-  problems.push(...client.problems)
+  const { url, ...judged } = within?.judged ?? (await judgeFields(control, change))
+  const problems = [...judged.problems, ...client.problems]
   if (problems.length > 0 && !headerChange) return invalid(...problems)
   let isBack = false
-  const changed = await transaction<Result<Webhook>>(control.outbox.pool, async db => {
+  const changed = await inTransaction<Result<Webhook>>(control, within, async db => {
     // Its batches may be changed: that comes before the webhook's own lock.
     if (change.batch === null) await lockAllHolders(db)
     const before = await webhooks.lockWebhook(db, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
+    const isByHand = !within && !isForced && change.managedBy === undefined
+    if (isByHand && before.managedBy !== null) return managed(before.id, before.managedBy)
     const isKept = url === undefined || keepsHeaders(before.url, url)
     const headers =
       headerChange || !isKept
@@ -168,7 +171,7 @@ export async function changeWebhook(
     isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })
-  if (isBack && (await bringForward(control.outbox, id, control.earlyRetries)) > 0)
+  if (isBack && !within && (await bringForward(control.outbox, id, control.earlyRetries)) > 0)
     await tellWake(control.outbox)
   return changed
 }
@@ -182,10 +185,14 @@ const isAnew = (before: Webhook, after: Webhook) =>
   (before.disabledAt !== null && after.disabledAt === null)
 
 /** Whether a person says that a receiver takes requests again: activates it, or gives it another URL. */
-function isLikelyBack(before: Webhook, after: Webhook): boolean {
+export function isLikelyBack(before: Webhook, after: Webhook): boolean {
   const isSent = (webhook: Webhook) => webhook.isActive && webhook.disabledAt === null
   return isSent(after) && (!isSent(before) || before.url !== after.url)
 }
+
+/** It is changed in its file, or by whoever says that they know. */
+const managed = (webhookId: number, source: string): Failed =>
+  conflict(because('webhook.managed', { webhookId, source }))
 
 /** Deletes a webhook and what waits for it. `isCurrent` as at a change. */
 export async function deleteWebhook(
@@ -193,18 +200,20 @@ export async function deleteWebhook(
   caller: Caller,
   id: number,
   isCurrent: (webhook: Webhook) => boolean = () => true,
+  { within, isForced = false }: { within?: Within; isForced?: boolean } = {},
 ): Promise<Result<null>> {
-  const deleted = await transaction<Result<null>>(control.outbox.pool, async db => {
+  const deleted = await inTransaction<Result<null>>(control, within, async db => {
     await lockAllHolders(db)
     const before = await webhooks.lockWebhook(db, id)
     if (!before) return notFound('webhook', id)
     if (!isCurrent(before)) return stale('webhook', id)
+    if (!within && !isForced && before.managedBy !== null) return managed(id, before.managedBy)
     await webhooks.deleteWebhook(db, id)
     const { tenant } = before
     await recordAudit(db, caller, 'webhook.deleted', { webhookId: id, from: audited(before), tenant })
     return { ok: true, value: null }
   })
-  if (deleted.ok) await webhooks.deleteLeftovers(control.outbox)
+  if (deleted.ok && !within) await webhooks.deleteLeftovers(control.outbox)
   return deleted
 }
 
@@ -234,28 +243,6 @@ function sealedHeaders(control: Control, id: number, headers: Headers): webhooks
   return { names, envelope: sealHeaders(control.sealKey, id, headers, control.randomBytes(nonceBytes)) }
 }
 
-type GivenIdentity = {
-  /** Undefined: nothing was given; null: none is wanted. */
-  readonly identity?: (ClientIdentity & { readonly shown: ShownCertificate }) | null
-  readonly problems: readonly FieldProblem[]
-}
-
-/** Certificate and key as they were given: both, or neither. */
-export function judgeIdentity(
-  certificate: string | null | undefined,
-  key: string | null | undefined,
-): GivenIdentity {
-  if (certificate === undefined && key === undefined) return { problems: [] }
-  if (!certificate && !key) return { identity: null, problems: [] }
-  if (!certificate) return { problems: [wrongField('/client_certificate', because('certificate.missing'))] }
-  if (!key) return { problems: [wrongField('/client_key', because('certificate.key_missing'))] }
-  const judged = judgeClientIdentity({ certificate, key }, new Date())
-  if (judged.ok) return { identity: { certificate, key, shown: judged.shown }, problems: [] }
-  return {
-    problems: judged.problems.map(({ field, reason }) => wrongField(`/client_${field}`, reason)),
-  }
-}
-
 function sealedIdentity(
   { sealKey, randomBytes }: Control,
   id: number,
@@ -263,46 +250,6 @@ function sealedIdentity(
 ): webhooks.SealedIdentity | undefined {
   if (!identity) return identity
   return { shown: identity.shown, envelope: sealIdentity(sealKey, id, identity, randomBytes(nonceBytes)) }
-}
-
-export function headerProblems(
-  result: { readonly ok: true } | Extract<ReturnType<typeof changeHeaders>, { ok: false }>,
-): FieldProblem[] {
-  if (result.ok) return []
-  return result.problems.map(({ name, reason }) =>
-    wrongField(
-      name === null ? '/headers' : `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-      reason,
-    ),
-  )
-}
-
-/** What is wrong with the fields, and the URL as it was judged: parsers differ in what they make of a text. */
-async function judgeFields(
-  control: Control,
-  fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
-): Promise<{ problems: FieldProblem[]; url?: string }> {
-  const problems: FieldProblem[] = []
-  const known = [...triggersFor(control.entityTypes), ...control.alerts]
-  fields.alertTo?.forEach((address, i) => {
-    if (!isMailAddress(address))
-      problems.push(wrongField(`/alert_to/${i}`, because('webhook.mail_address', { address })))
-  })
-  fields.triggers?.forEach((trigger, i) => {
-    if (!known.includes(trigger as Trigger))
-      problems.push(wrongField(`/triggers/${i}`, because('webhook.trigger_unknown', { trigger, known })))
-  })
-  if (fields.updateFields || fields.filter) {
-    const known = await control.readFields()
-    problems.push(...judgeUpdateFields(known, fields.updateFields ?? []))
-    problems.push(...judgeFilter(known, fields.filter ?? {}))
-  }
-  if (fields.url !== undefined) {
-    const verdict = await control.judgeTarget(fields.url)
-    if (verdict.ok) return { problems, url: verdict.url.href }
-    problems.push(wrongField('/url', verdict.why))
-  }
-  return { problems }
 }
 
 /** Triggers and fields once each, and the URL as it was judged. */

@@ -4,6 +4,7 @@ export const auditActions = [
   'webhook.changed',
   'webhook.deleted',
   'webhook.tried',
+  'webhooks.applied',
   'webhook.disabled',
   'webhook.secret_shown',
   'webhook.secret_rotated',

@@ -64,6 +64,19 @@ export const reasonTexts: ReasonTexts = {
 
   'webhook.trigger_unknown': ({ trigger, known }) =>
     `${JSON.stringify(trigger)} is not a trigger. Triggers: ${known.join(', ')}.`,
+  'webhook.managed': ({ webhookId, source }) =>
+    `Webhook ${webhookId} is managed as code, in ${source}: the next walhook apply would undo your change. Change it there, take it over with "managed_by": null, or add ?force=true to change it once.`,
+  'webhook.managed_elsewhere': ({ name, source }) =>
+    `${JSON.stringify(name)} is managed by ${source}. Take it out of one of the two files, or add --force to manage it here`,
+  'webhook.same_name': ({ name, ids }) =>
+    `webhooks ${ids} are all called ${JSON.stringify(name)}: give one of them another name`,
+  'webhook.bad_secret': () =>
+    'not a signing secret: write whsec_ and 24 to 64 random bytes in Base64, or leave it out and walhook makes one',
+  'webhook.no_such_field': ({ field, meant }) =>
+    `there is no field ${JSON.stringify(field)}${meant === null ? '' : `. Did you mean ${meant}?`}`,
+  'webhook.field_value': ({ field, why }) => `${field}: ${why}`,
+  'apply.changed_meanwhile': ({ name }) =>
+    `Somebody changed ${JSON.stringify(name)} at this moment. Nothing was changed. Apply the file again.`,
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is not an e-mail address: write it as ops@example.com`,
   'webhook.field_meant': ({ field, meant }) =>

@@ -68,6 +68,13 @@ export type FactsOf = {
   'once.going_on': Nothing
   'once.cut_off': Nothing
   'once.unreadable': Nothing
+  'webhook.managed': { webhookId: number; source: string }
+  'webhook.managed_elsewhere': { name: string; source: string }
+  'webhook.same_name': { name: string; ids: string }
+  'webhook.bad_secret': Nothing
+  'webhook.no_such_field': { field: string; meant: string | null }
+  'webhook.field_value': { field: string; why: string }
+  'apply.changed_meanwhile': { name: string }
   'webhook.mail_address': { address: string }
   'entity.unknown': { entityType: string; known: readonly string[]; meant: string | null }
   'backfill.open': { id: number | null; entityType: string; webhookId: number | null }

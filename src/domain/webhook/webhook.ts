@@ -51,6 +51,8 @@ export type Webhook = {
   readonly clientCertificate: ShownCertificate | null
   /** Until when the secret before the last rotation signs too; null where it does not, or not any more. */
   readonly previousSecretExpiresAt: Date | null
+  /** The file that it is written in, which `walhook apply` brings here; null: it is changed by hand. */
+  readonly managedBy: string | null
   /** Counts the changes by admins, from 1. */
   readonly version: number
   readonly createdAt: Date

@@ -7,7 +7,7 @@ import { webhooksOf } from '../database/row-keys.ts'
 
 /** What is shown of a webhook: all but its secrets. */
 export const columns = `
-id, tenant, name, url, is_active, triggers, alert_to, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
+id, tenant, name, url, is_active, triggers, alert_to, managed_by, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
 header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
 failed_at, next_try_at, held_until, version, created_at, updated_at`
 
@@ -52,7 +52,8 @@ export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers
     | 'mode'
     | 'logBodies'
     | 'batch'
-    | 'alertTo']?: Webhook[Field] | undefined
+    | 'alertTo'
+    | 'managedBy']?: Webhook[Field] | undefined
 }
 
 /** Custom headers: their names, and the envelope with their values. */
@@ -74,6 +75,7 @@ function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
     is_active: plain.isActive,
     triggers: plain.triggers,
     alert_to: plain.alertTo,
+    managed_by: plain.managedBy,
     previous: plain.previous,
     update_fields: plain.updateFields,
     filter: plain.filter,
@@ -150,6 +152,23 @@ export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = 
     id,
   ])
   return rows[0] ? toWebhook(rows[0]) : null
+}
+
+/** Any number that nothing else in the database locks: the letters of "walhook", and three. */
+const applyLock = 0x77616c6b
+
+/** Lets nobody else apply a file until the transaction ends, and says which of these names a webhook of its tenant has by now. */
+export async function lockApplies(
+  client: pg.PoolClient,
+  named: readonly { readonly name: string; readonly tenant: string | null }[],
+): Promise<string[]> {
+  await client.query('select pg_advisory_xact_lock($1)', [applyLock])
+  const { rows } = await client.query(
+    `select w.name from walhook.webhooks w
+     join unnest($1::text[], $2::text[]) as n (name, tenant) on w.name = n.name and w.tenant is not distinct from n.tenant`,
+    [named.map(({ name }) => name), named.map(({ tenant }) => tenant)],
+  )
+  return rows.map(({ name }) => name)
 }
 
 /** The names of these webhooks, by their ids; one that there is not, or not of this tenant (null: of any), has none. */

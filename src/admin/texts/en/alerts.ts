@@ -24,4 +24,13 @@ export const alerts = {
       `Failed and tried again: ${failed}. Given up: ${givenUp}. The last error: ${error}.`,
     mailsWait: (waiting: number) => `Waiting: ${waiting}. WALHOOK_SMTP_URL is not set.`,
   },
+  managed: {
+    badge: 'As code',
+    notice: (source: string) =>
+      `This webhook is managed as code, in ${source}. Change it there: the next “walhook apply” would undo a change made here.`,
+    takeOver: 'Manage by hand',
+    takeOverHint:
+      'Then it can be changed here. Take it out of the file as well: otherwise the next apply takes it back.',
+    taken: 'From now on this webhook is changed by hand.',
+  },
 }

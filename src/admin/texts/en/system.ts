@@ -95,6 +95,7 @@ export const system = {
       'webhook.changed': 'Changed a webhook',
       'webhook.deleted': 'Deleted a webhook',
       'webhook.tried': 'Sent a test before saving',
+      'webhooks.applied': 'Applied a file of webhooks',
       'webhook.disabled': 'Disabled a webhook',
       'webhook.secret_shown': 'Viewed a secret',
       'webhook.secret_rotated': 'Rotated a secret',

@@ -1,6 +1,6 @@
 import type { Texts } from '../en.ts'
 
-export const alerts: Pick<Texts, 'alerts'> = {
+export const alerts: Pick<Texts, 'alerts' | 'managed'> = {
   alerts: {
     title: 'Waarschuwingen',
     hint: 'Wat walhook over zichzelf meldt: aan deze webhook, of per mail over deze webhook.',
@@ -24,5 +24,14 @@ export const alerts: Pick<Texts, 'alerts'> = {
     mailsFailed: (failed, givenUp, error) =>
       `Mislukt, wordt opnieuw geprobeerd: ${failed}. Opgegeven: ${givenUp}. De laatste fout: ${error}.`,
     mailsWait: waiting => `Wachtend: ${waiting}. WALHOOK_SMTP_URL is niet ingesteld.`,
+  },
+  managed: {
+    badge: 'Als code',
+    notice: source =>
+      `Deze webhook wordt als code beheerd, in ${source}. Wijzig hem daar: de volgende “walhook apply” zou een wijziging hier ongedaan maken.`,
+    takeOver: 'Met de hand beheren',
+    takeOverHint:
+      'Daarna kan hij hier worden gewijzigd. Haal hem ook uit het bestand: anders neemt de volgende apply hem terug.',
+    taken: 'Vanaf nu wordt deze webhook met de hand gewijzigd.',
   },
 }

@@ -64,6 +64,19 @@ export const reasonsNl: ReasonTexts = {
 
   'webhook.trigger_unknown': ({ trigger, known }) =>
     `${JSON.stringify(trigger)} is geen trigger. Triggers: ${known.join(', ')}.`,
+  'webhook.managed': ({ webhookId, source }) =>
+    `Webhook ${webhookId} wordt als code beheerd, in ${source}: bij de volgende walhook apply zou je wijziging verdwijnen. Wijzig het daar, of neem het beheer over op de pagina van de webhook.`,
+  'webhook.managed_elsewhere': ({ name, source }) =>
+    `${JSON.stringify(name)} wordt beheerd door ${source}. Haal hem uit een van de twee bestanden, of gebruik --force om hem hier te beheren`,
+  'webhook.same_name': ({ name, ids }) =>
+    `webhooks ${ids} heten allemaal ${JSON.stringify(name)}: geef er een een andere naam`,
+  'webhook.bad_secret': () =>
+    'geen ondertekeningssleutel: schrijf whsec_ en 24 tot 64 willekeurige bytes in Base64, of laat hem weg, dan maakt walhook er een',
+  'webhook.no_such_field': ({ field, meant }) =>
+    `er is geen veld ${JSON.stringify(field)}${meant === null ? '' : `. Bedoel je ${meant}?`}`,
+  'webhook.field_value': ({ field, why }) => `veld ${field}: ${why}`,
+  'apply.changed_meanwhile': ({ name }) =>
+    `Iemand heeft ${JSON.stringify(name)} op dit moment gewijzigd. Er is niets veranderd. Pas het bestand opnieuw toe.`,
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is geen e-mailadres: schrijf het als beheer@example.com`,
   'webhook.field_meant': ({ field, meant }) => `${JSON.stringify(field)} is geen veld. Bedoel je ${meant}?`,

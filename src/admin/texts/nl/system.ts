@@ -98,6 +98,7 @@ export const system: typeof english = {
       'webhook.changed': 'Wijzigde een webhook',
       'webhook.deleted': 'Verwijderde een webhook',
       'webhook.tried': 'Testte een webhook voor het opslaan',
+      'webhooks.applied': 'Paste een bestand met webhooks toe',
       'webhook.disabled': 'Schakelde een webhook uit',
       'webhook.secret_shown': 'Bekeek een geheim',
       'webhook.secret_rotated': 'Maakte een nieuw geheim',

@@ -1,0 +1,167 @@
+import { z } from 'zod'
+import { type FieldProblem, wrongField } from '../../control/kit/result.ts'
+import { applyWebhooks } from '../../control/webhooks/apply.ts'
+import {
+  type ApplyWish,
+  pointerOf,
+  type Unreadable,
+  type WrittenWebhook,
+} from '../../control/webhooks/apply-plan.ts'
+import { because } from '../../domain/shown/reason.ts'
+import { nearest } from '../../domain/value/nearest.ts'
+import { text } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+import { chosen, newWebhook } from './webhooks.ts'
+
+const written = newWebhook
+  .omit({ name: true })
+  .extend({
+    secret: text().optional().meta({
+      description:
+        'The signing secret that the receiver has already. Without it, walhook makes one, and the answer shows it this once. Another one than before replaces it; for 24 hours both sign.',
+    }),
+  })
+  .meta({ id: 'WrittenWebhook' })
+const name = text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters')
+
+const applyRequest = z
+  .strictObject({
+    source: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters').meta({
+      description: 'What these webhooks are managed by: the name of the file.',
+    }),
+    webhooks: z
+      .record(z.string(), written.or(z.unknown()))
+      .refine(all => Object.keys(all).length <= 1_000, 'must hold at most 1000')
+      .meta({ description: 'By name, each with all its settings: what is left out has its default.' }),
+    dry_run: z.boolean().default(false).meta({ description: 'Only says what would be done.' }),
+    prune: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Deletes webhooks of this source that are not in it any more.' }),
+    force: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Takes over webhooks that another source manages.' }),
+  })
+  .meta({ id: 'ApplyRequest' })
+
+const appliedSchema = z
+  .object({
+    applied: z.boolean().meta({ description: 'false: a dry run.' }),
+    webhooks: z.array(
+      z.object({
+        name: z.string(),
+        id: z.int().nullable().meta({ description: 'Null: it would be made.' }),
+        action: z.enum(['create', 'change', 'delete', 'none', 'left']).meta({
+          description: '`left`: it is not in the source any more, and stays without `prune`.',
+        }),
+        differences: z.array(
+          z.object({
+            field: z.string(),
+            from: z.json().optional(),
+            to: z.json().optional().meta({ description: 'A secret is never shown.' }),
+          }),
+        ),
+        secret: z
+          .string()
+          .optional()
+          .meta({ description: 'The signing secret of a new one: shown this once.' }),
+      }),
+    ),
+  })
+  .meta({ id: 'Applied' })
+
+export const applyRoutes = [
+  route({
+    method: 'post',
+    path: '/api/apply',
+    id: 'applyWebhooks',
+    tag: 'Webhooks',
+    summary: 'Brings webhooks to what a file says',
+    description:
+      'All in one transaction, or nothing, with every problem at once. What is as it should be is not touched. Webhooks of the same name are taken over; those of no source, and of another one, stay as they are.',
+    role: 'admin',
+    tenants: 'own',
+    body: applyRequest,
+    answer: { status: 200, what: 'What was done about each webhook', schema: appliedSchema },
+    async handle({ control, caller, body }) {
+      const wish: ApplyWish = {
+        source: body.source,
+        ...readAll(body.webhooks),
+        prunes: body.prune,
+        isDry: body.dry_run,
+        isForced: body.force,
+      }
+      const applied = await applyWebhooks(control, caller, wish)
+      return answer(applied, webhooks => ({
+        applied: !body.dry_run,
+        webhooks: webhooks.map(({ differences, ...rest }) => ({
+          ...rest,
+          differences: differences as z.input<typeof appliedSchema>['webhooks'][number]['differences'],
+        })),
+      }))
+    },
+  }),
+]
+
+/** Each webhook by itself: what is wrong with one hides no problem of another, nor of its other fields. */
+function readAll(all: Readonly<Record<string, unknown>>): Pick<ApplyWish, 'webhooks' | 'unreadable'> {
+  const webhooks = new Map<string, WrittenWebhook>()
+  const unreadable = new Map<string, Unreadable>()
+  for (const [given, value] of Object.entries(all)) {
+    const named = name.safeParse(given)
+    const read = written.safeParse(value)
+    if (named.success && named.data === given && read.success) webhooks.set(given, inWords(read.data))
+    else {
+      const ofName = named.error?.issues.map(({ message }) =>
+        wrongField(pointerOf(given), because('webhook.field_value', { field: 'the name', why: message })),
+      )
+      const ofSpace =
+        named.success && named.data !== given
+          ? [
+              wrongField(
+                pointerOf(given),
+                because('webhook.field_value', { field: 'the name', why: 'has white space around it' }),
+              ),
+            ]
+          : []
+      const issues = read.error?.issues ?? []
+      unreadable.set(given, {
+        readable: readable(value, issues),
+        problems: [...(ofName ?? []), ...ofSpace, ...issues.flatMap(issue => problemsOf(given, issue))],
+      })
+    }
+  }
+  return { webhooks, unreadable }
+}
+
+type Issue = z.core.$ZodIssue
+
+function problemsOf(webhook: string, issue: Issue): FieldProblem[] {
+  const at = `${pointerOf(webhook)}${issue.path.map(part => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')}`
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map(field =>
+      wrongField(
+        `${at}/${field}`,
+        because('webhook.no_such_field', { field, meant: nearest(field, Object.keys(written.shape)) }),
+      ),
+    )
+  const field = issue.path.join('.') || 'the webhook'
+  return [wrongField(at, because('webhook.field_value', { field, why: issue.message }))]
+}
+
+/** The fields without an issue. */
+function readable(value: unknown, issues: readonly Issue[]): Partial<WrittenWebhook> {
+  if (typeof value !== 'object' || value === null) return {}
+  const wrong = new Set(issues.map(({ path }) => String(path[0])))
+  const known = Object.entries(value).filter(([field]) => field in written.shape && !wrong.has(field))
+  const read = written.partial().safeParse(Object.fromEntries(known))
+  if (!read.success) return {}
+  const given = Object.fromEntries(Object.entries(read.data).filter(([field]) => field in value))
+  return inWords(given as z.output<typeof written>)
+}
+
+const inWords = ({ secret, ...rest }: z.output<typeof written>): WrittenWebhook => ({
+  ...(chosen(rest) as unknown as WrittenWebhook),
+  secret,
+})

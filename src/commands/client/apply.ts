@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { readClientConfig, readReference } from '../../config.ts'
+import { describeError } from '../../runtime/log.ts'
+import { type Command, Misuse, parseOnce, report, say } from '../kit/command.ts'
+import { openCall } from './call.ts'
+import { atMost } from './options.ts'
+import { refused } from './output.ts'
+import { readWebhooksFile, withoutValues } from './webhooks-file.ts'
+
+type Difference = { readonly field: string; readonly from?: unknown; readonly to?: unknown }
+type Applied = {
+  readonly webhooks: readonly {
+    readonly name: string
+    readonly id: number | null
+    readonly action: 'create' | 'change' | 'delete' | 'none' | 'left'
+    readonly differences: readonly Difference[]
+    readonly secret?: string
+  }[]
+}
+
+/** Brings the webhooks of a running walhook to what a file says. */
+export const apply: Command = {
+  usage: `  walhook apply FILE [--dry-run] [--prune] [--force] [--source NAME] [--json]
+                                      bring the webhooks of the walhook that runs at WALHOOK_URL to what a YAML file
+                                      says, all or nothing: --dry-run only shows the difference, --prune deletes what
+                                      the file had before and has no more, --force takes over what another file
+                                      manages; \${NAME} in the file is an environment variable; - reads standard input`,
+  async run(args) {
+    const { values, positionals } = parseOnce({
+      args,
+      allowPositionals: true,
+      options: {
+        'dry-run': { type: 'boolean', default: false },
+        prune: { type: 'boolean', default: false },
+        force: { type: 'boolean', default: false },
+        source: { type: 'string' },
+        json: { type: 'boolean', default: false },
+      },
+    })
+    const [file] = atMost(positionals, 1, 'apply')
+    if (file === undefined) throw new Misuse('apply takes a FILE: walhook apply webhooks.yaml')
+    if (file === '-' && values.source === undefined)
+      throw new Misuse('apply - takes --source NAME: by that name it knows next time what it manages')
+    const source = values.source ?? basename(file)
+    const read = readWebhooksFile(readText(file), readReference)
+    if (!read.ok) return refused({ ok: false, lines: read.problems.map(problem => `${file}: ${problem}`) })
+    const config = readClientConfig()
+    report(config.warnings)
+    if (!config.ok) return report(config.problems)
+    const answer = await openCall(config.config)<Applied>('POST', '/api/apply', {
+      source,
+      webhooks: read.webhooks,
+      dry_run: values['dry-run'],
+      prune: values.prune,
+      force: values.force,
+    })
+    const hide = (text: string) => withoutValues(text, read.secrets)
+    if (!answer.ok) return refused({ ok: false, lines: answer.lines.map(line => hide(`${file}: ${line}`)) })
+    const lines = values.json
+      ? [JSON.stringify(answer.value, null, 2)]
+      : [...linesOf(answer.value), summaryOf(answer.value, values)]
+    for (const line of lines) say(hide(line))
+    return 0
+  },
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (error) {
+    throw new Misuse(`${file}: ${describeError(error)}`)
+  }
+}
+
+const signs = { create: '+', change: '~', delete: '-', left: '?', none: ' ' } as const
+
+function linesOf({ webhooks }: Applied): string[] {
+  return webhooks
+    .filter(({ action }) => action !== 'none')
+    .flatMap(({ name, id, action, differences, secret }) => [
+      `${signs[action]} ${name}${id === null ? '' : ` (webhook ${id})`}${action === 'left' ? ': not in the file any more; --prune deletes it' : ''}`,
+      ...differences.map(each => `    ${differenceOf(each)}`),
+      ...(secret === undefined ? [] : [`    its signing secret, shown this once: ${secret}`]),
+    ])
+}
+
+function differenceOf({ field, from, to }: Difference): string {
+  const written = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
+  if (Array.isArray(from) && Array.isArray(to)) {
+    const less = from.filter(one => !to.includes(one)).map(one => `- ${written(one)}`)
+    const more = to.filter(one => !from.includes(one)).map(one => `+ ${written(one)}`)
+    return `${field}: ${[...less, ...more].join(', ')}`
+  }
+  if (from === undefined) return `${field}: ${written(to)}`
+  return to === undefined
+    ? `${field}: ${written(from)} → none`
+    : `${field}: ${written(from)} → ${written(to)}`
+}
+
+function summaryOf({ webhooks }: Applied, { 'dry-run': isDry }: { 'dry-run': boolean }): string {
+  const of = (action: string) => webhooks.filter(each => each.action === action).length
+  const [created, changed, deleted] = [of('create'), of('change'), of('delete')]
+  if (created + changed + deleted === 0) return 'Nothing to do: everything is as the file says.'
+  const counts = `${created} created, ${changed} changed, ${deleted} deleted.`
+  return isDry ? `Would be: ${counts} Nothing was changed (--dry-run).` : counts
+}

@@ -1,0 +1,90 @@
+import { LineCounter, parseDocument } from 'yaml'
+
+/** The webhooks of a file, as they are sent; or everything that is wrong with the file itself, in lines. */
+export type WebhooksFile =
+  | {
+      readonly ok: true
+      readonly webhooks: Readonly<Record<string, unknown>>
+      /** The values of the variables that it refers to, which are shown to nobody. */
+      readonly secrets: ReadonlyMap<string, string>
+    }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+/**
+ * Reads a file of webhooks: YAML with `webhooks:`, by name. `${NAME}` in a text is the value of an environment variable, `$${` a
+ * dollar and a brace. All that is wrong is told at once.
+ */
+export function readWebhooksFile(text: string, lookUp: (name: string) => string | undefined): WebhooksFile {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { merge: true, lineCounter: lines, prettyErrors: false })
+  if (document.errors.length > 0) {
+    const problems = document.errors.map(({ message, pos: [from] }) => {
+      const { line, col } = lines.linePos(from)
+      return `line ${line}, column ${col}: ${message}`
+    })
+    return { ok: false, problems }
+  }
+  const content: unknown = document.toJS({ maxAliasCount: 100 })
+  if (!isMapping(content)) return { ok: false, problems: ['it must begin with webhooks:'] }
+  const problems = Object.keys(content)
+    .filter(key => key !== 'webhooks')
+    .map(key => `${key}: there is no such part: a file of webhooks has webhooks: only`)
+  const { webhooks = null } = content
+  if (!('webhooks' in content)) problems.push('webhooks: is missing')
+  if (webhooks !== null && !isMapping(webhooks))
+    problems.push('webhooks: must hold a mapping: the name of each webhook, with its settings')
+  const secrets = new Map<string, string>()
+  const resolved = isMapping(webhooks) ? resolve(webhooks, 'webhooks', { lookUp, secrets, problems }) : {}
+  return problems.length > 0
+    ? { ok: false, problems }
+    : { ok: true, webhooks: resolved as Record<string, unknown>, secrets }
+}
+
+const isMapping = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+type Resolving = {
+  readonly lookUp: (name: string) => string | undefined
+  readonly secrets: Map<string, string>
+  readonly problems: string[]
+}
+
+function resolve(value: unknown, at: string, into: Resolving): unknown {
+  if (typeof value === 'string') return resolveText(value, at, into)
+  if (Array.isArray(value)) return value.map((item, i) => resolve(item, `${at}.${i}`, into))
+  if (!isMapping(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, resolve(item, `${at}.${key}`, into)]),
+  )
+}
+
+const reference = /\$\$\{|\$\{([^}]*)(\}?)/g
+
+function resolveText(text: string, at: string, { lookUp, secrets, problems }: Resolving): string {
+  return text.replaceAll(reference, (found, name: string | undefined, end: string | undefined) => {
+    if (name === undefined) return '${'
+    if (end !== '}' || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      problems.push(`${at}: ${found} is no reference: write \${NAME}, or $\${ for a dollar and a brace`)
+      return ''
+    }
+    const value = lookUp(name)
+    if (value === undefined || value === '')
+      problems.push(`${at}: the environment variable ${name} is not set: set it, or take \${${name}} out`)
+    else secrets.set(name, value)
+    return value ?? ''
+  })
+}
+
+/** A text as it is written in a file: with nothing in it that would be a reference. */
+export const asWritten = (text: string): string => text.replaceAll('${', '$${')
+
+/** Shorter than that, a value is everywhere. */
+const leastSecret = 4
+
+/** A text for a person, with the names of variables in the place of their values. */
+export function withoutValues(text: string, secrets: ReadonlyMap<string, string>): string {
+  let safe = text
+  for (const [name, value] of [...secrets].sort(([, a], [, b]) => b.length - a.length))
+    if (value.length >= leastSecret) safe = safe.replaceAll(value, `\${${name}}`)
+  return safe
+}

@@ -1,0 +1,272 @@
+import { because } from '../../domain/shown/reason.ts'
+import { changeHeaders } from '../../domain/webhook/custom-headers.ts'
+import {
+  type Difference,
+  differencesOf,
+  headerDifferences,
+  type Settings,
+} from '../../domain/webhook/differences.ts'
+import { parseSecret } from '../../domain/webhook/signature.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { openHeaders, openIdentity, openSecret, type Sealed } from '../../domain/webhook/webhook-secrets.ts'
+import { findSealed } from '../../outbox/records/secrets.ts'
+import { listWebhooks } from '../../outbox/records/webhooks.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { type FieldProblem, wrongField } from '../kit/result.ts'
+import { controlFor } from '../kit/tenants.ts'
+import {
+  headerProblems,
+  type Judged,
+  judgeFields,
+  judgeFilterForms,
+  judgeIdentity,
+  type WebhookFields,
+} from './judge-fields.ts'
+import { judgeTenant } from './tenant.ts'
+
+/** A webhook as a file writes it, by its name. `secret`: one that the receiver has already. */
+export type WrittenWebhook = Omit<WebhookFields, 'name' | 'managedBy'> & {
+  readonly secret?: string | undefined
+}
+
+/** What of a webhook could be read of a file that is wrong elsewhere: it is judged all the same. */
+export type Unreadable = {
+  readonly readable: Partial<WrittenWebhook>
+  readonly problems: readonly FieldProblem[]
+}
+
+export type ApplyWish = {
+  /** The file. */
+  readonly source: string
+  readonly webhooks: ReadonlyMap<string, WrittenWebhook>
+  /** Those with a field that is wrong by its type. */
+  readonly unreadable: ReadonlyMap<string, Unreadable>
+  /** Deletes what the file had before and has no more. */
+  readonly prunes: boolean
+  /** Only says what would be done. */
+  readonly isDry: boolean
+  /** Takes over what another file manages. */
+  readonly isForced: boolean
+}
+
+/** A webhook in the body of a call. */
+export const pointerOf = (name: string): string =>
+  `/webhooks/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+
+/** What is to be done about one webhook. */
+export type Step = {
+  readonly name: string
+  /** Null: it is to be made. */
+  readonly id: number | null
+  /** left: it was in the file and is not any more, and nothing is deleted. */
+  readonly action: 'create' | 'change' | 'delete' | 'none' | 'left'
+  readonly differences: readonly Difference[]
+  readonly before: Webhook | null
+  readonly judged: Judged
+  /** What is written: all fields of a new one, and of another what differs. */
+  readonly fields: Partial<WebhookFields> | null
+  readonly secret?: string | undefined
+  readonly isSecretAnother?: boolean
+}
+
+/** What a file changes, and everything that is wrong with it. Reads only. */
+export async function planApply(
+  control: Control,
+  caller: Caller,
+  wish: ApplyWish,
+): Promise<{ readonly steps: readonly Step[]; readonly problems: readonly FieldProblem[] }> {
+  const source = sourceOf(caller, wish.source)
+  const present = Map.groupBy(await allWebhooks(control, caller), ({ name }) => name)
+  const problems: FieldProblem[] = []
+  const steps: Step[] = []
+  for (const [name, { readable, problems: wrong }] of wish.unreadable) {
+    const { problems: others } = await judgeFields(control, readable)
+    problems.push(...wrong, ...placed(name, others))
+  }
+  for (const [name, written] of wish.webhooks) {
+    // Two tenants may have webhooks of one name.
+    const of = judgeTenant(caller, written.tenant)
+    const found = (present.get(name) ?? []).filter(({ tenant }) => tenant === of.tenant)
+    const [before = null] = found
+    problems.push(...placed(name, of.problems))
+    if (found.length > 1)
+      problems.push(
+        ...placed(name, [
+          wrongField('', because('webhook.same_name', { name, ids: found.map(({ id }) => id).join(', ') })),
+        ]),
+      )
+    if (before?.managedBy && before.managedBy !== source && !wish.isForced)
+      problems.push(
+        ...placed(name, [
+          wrongField('', because('webhook.managed_elsewhere', { name, source: before.managedBy })),
+        ]),
+      )
+    const planned = await planOne(
+      of.tenant === null ? control : controlFor(control, of),
+      source,
+      name,
+      written,
+      before,
+    )
+    problems.push(...placed(name, planned.problems))
+    if (planned.step) steps.push(planned.step)
+  }
+  const isNamed = ({ name, tenant }: Webhook) =>
+    wish.unreadable.has(name) ||
+    (wish.webhooks.has(name) && judgeTenant(caller, wish.webhooks.get(name)!.tenant).tenant === tenant)
+  for (const before of [...present.values()].flat())
+    if (before.managedBy === source && !isNamed(before)) steps.push(gone(before, wish.prunes))
+  return { steps, problems }
+}
+
+/** Files of tenants are none of ours, whatever they are called. */
+const sourceOf = ({ tenant }: Caller, source: string) => (tenant === null ? source : `${source} (${tenant})`)
+
+const placed = (name: string, problems: readonly FieldProblem[]): FieldProblem[] =>
+  problems.map(each => ({ ...each, pointer: `${pointerOf(name)}${each.pointer}` }))
+
+const nothingWrong: Judged = { problems: [] }
+
+function gone(before: Webhook, prunes: boolean): Step {
+  return {
+    name: before.name,
+    id: before.id,
+    action: prunes ? 'delete' : 'left',
+    differences: [],
+    before,
+    judged: nothingWrong,
+    fields: null,
+  }
+}
+
+async function allWebhooks({ outbox }: Control, { tenant }: Caller): Promise<Webhook[]> {
+  const all: Webhook[] = []
+  for (let after = 0; ; after = all.at(-1)!.id) {
+    const page = await listWebhooks(outbox, { limit: 1_000, after, tenant })
+    all.push(...page)
+    if (page.length < 1_000) return all
+  }
+}
+
+async function planOne(
+  control: Control,
+  source: string,
+  name: string,
+  { secret, headers = {}, clientCertificate = null, clientKey = null, ...rest }: WrittenWebhook,
+  before: Webhook | null,
+): Promise<{ step: Step | null; problems: readonly FieldProblem[] }> {
+  // One that it has already is judged before each request anyway; the file may be applied while its name can't be resolved.
+  const isUrlKept = before !== null && URL.parse(rest.url)?.href === before.url
+  const judged = await judgeFields(control, { ...rest, ...(isUrlKept && { url: undefined }) })
+  const identity = judgeIdentity(clientCertificate, clientKey)
+  const sealed = before && (await findSealed(control.outbox.pool, before.id))
+  const stored = before && sealed ? openAll(control, before, sealed) : null
+  const wantedHeaders = headers as Readonly<Record<string, string>>
+  const headerChange = { ...withoutThese(before, wantedHeaders), ...wantedHeaders }
+  const headersNow = changeHeaders(
+    before?.headerNames ?? [],
+    stored?.headers ?? (before ? null : {}),
+    headerChange,
+  )
+  const settings = settingsOf(rest, judged.url ?? (isUrlKept ? before.url : rest.url), source)
+  const problems = [
+    ...judged.problems,
+    ...identity.problems,
+    ...headerProblems(headersNow),
+    ...judgeFilterForms(settings),
+    ...(secret === undefined || isSecret(secret)
+      ? []
+      : [wrongField('/secret', because('webhook.bad_secret'))]),
+  ]
+  if (problems.length > 0) return { step: null, problems }
+
+  const { differences, changed } = differencesOf(before, settings)
+  const ofHeaders = headerDifferences(before?.headerNames ?? [], stored?.headers ?? null, wantedHeaders)
+  const isCertificateAnother =
+    clientCertificate !== (stored?.identity?.certificate ?? null) ||
+    clientKey !== (stored?.identity?.key ?? null)
+  const isSecretAnother = before !== null && secret !== undefined && secret !== stored?.secret
+  const all: Difference[] = [
+    ...differences,
+    ...ofHeaders,
+    ...(isCertificateAnother
+      ? [
+          {
+            field: 'client_certificate',
+            from: before?.clientCertificate?.fingerprint ?? null,
+            to: identity.identity?.shown.fingerprint ?? null,
+          },
+        ]
+      : []),
+    ...(isSecretAnother ? [{ field: 'secret', from: '[redacted]', to: '[redacted] (another)' }] : []),
+  ]
+  const step = { name, id: before?.id ?? null, before, judged, differences: all, secret, isSecretAnother }
+  const certificate = { clientCertificate, clientKey }
+  if (!before)
+    return {
+      step: { ...step, action: 'create', fields: { ...rest, ...settings, headers, ...certificate } },
+      problems,
+    }
+  if (all.length === 0) return { step: { ...step, action: 'none', fields: null }, problems }
+  const isElsewhere = changed.includes('url')
+  const fields: Partial<WebhookFields> = {
+    ...Object.fromEntries(changed.map(each => [each, settings[each]])),
+    ...((ofHeaders.length > 0 || isElsewhere) && {
+      headers: headerChange,
+    }),
+    ...((isCertificateAnother || isElsewhere) && certificate),
+  }
+  return { step: { ...step, action: 'change', fields }, problems }
+}
+
+/** The headers that are there, and not wanted any more. */
+function withoutThese(before: Webhook | null, wanted: Readonly<Record<string, string>>) {
+  const kept = new Set(Object.keys(wanted).map(name => name.toLowerCase()))
+  return Object.fromEntries(
+    (before?.headerNames ?? []).filter(name => !kept.has(name)).map(name => [name, null]),
+  )
+}
+
+/** What a file says, with the default of what it does not say. */
+function settingsOf(
+  written: Omit<WrittenWebhook, 'secret' | 'headers' | 'clientCertificate' | 'clientKey'>,
+  url: string,
+  source: string,
+): Settings {
+  return {
+    url,
+    isActive: written.isActive,
+    triggers: [...new Set(written.triggers)] as unknown as Settings['triggers'],
+    alertTo: [...new Set(written.alertTo ?? [])],
+    previous: written.previous ?? false,
+    updateFields: written.updateFields ? [...new Set(written.updateFields)] : null,
+    filter: written.filter ?? null,
+    filterEntering: written.filterEntering ?? 'update',
+    filterLeaving: written.filterLeaving ?? 'nothing',
+    mode: written.mode ?? 'every',
+    batch: written.batch ?? null,
+    logBodies: written.logBodies ?? 'all',
+    managedBy: source,
+  }
+}
+
+/** What is stored encrypted, as far as it can be read. */
+function openAll({ sealKey }: Control, { id }: Webhook, sealed: Sealed) {
+  const secret = openSecret(sealKey, id, sealed.secret)
+  const headers = openHeaders(sealKey, id, sealed.headers)
+  const identity = openIdentity(sealKey, id, sealed.identity)
+  return {
+    secret: secret.ok ? secret.text : null,
+    headers: headers.ok ? headers.headers : null,
+    identity: identity.ok ? identity.identity : null,
+  }
+}
+
+function isSecret(text: string): boolean {
+  try {
+    const { length } = parseSecret(text)
+    return length >= 24 && length <= 64
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,87 @@
+import { redacted } from '../shown/redact.ts'
+import type { Webhook } from './webhook.ts'
+
+/** What differs in one setting, under its name in the API. A secret is never shown: that it is another is. */
+export type Difference = { readonly field: string; readonly from?: unknown; readonly to?: unknown }
+
+/** The settings of a webhook that are compared as they are. */
+export type Settings = Pick<
+  Webhook,
+  | 'url'
+  | 'isActive'
+  | 'triggers'
+  | 'alertTo'
+  | 'previous'
+  | 'updateFields'
+  | 'filter'
+  | 'filterEntering'
+  | 'filterLeaving'
+  | 'mode'
+  | 'batch'
+  | 'logBodies'
+  | 'managedBy'
+>
+
+/** Each setting as the API writes it. The order of lists says nothing. */
+const written: { readonly [Name in keyof Settings]: [name: string, (value: Settings[Name]) => unknown] } = {
+  url: ['url', value => value],
+  isActive: ['is_active', value => value],
+  triggers: ['triggers', sorted],
+  alertTo: ['alert_to', sorted],
+  previous: ['previous', value => value],
+  updateFields: ['update_fields', value => value && sorted(value)],
+  filter: ['filter', value => value && Object.fromEntries(Object.entries(value).sort(byName))],
+  filterEntering: ['filter_entering', value => value],
+  filterLeaving: ['filter_leaving', value => value],
+  mode: ['mode', value => value],
+  batch: ['batch', value => value && { max_events: value.maxEvents, max_wait_ms: value.maxWaitMs }],
+  logBodies: ['log_bodies', value => value],
+  managedBy: ['managed_by', value => value],
+}
+
+/** What differs between the settings of a webhook (null: there is none) and those that are wanted, and the names of what does. */
+export function differencesOf(
+  before: Settings | null,
+  wanted: Settings,
+): { readonly differences: readonly Difference[]; readonly changed: readonly (keyof Settings)[] } {
+  const differences: Difference[] = []
+  const changed: (keyof Settings)[] = []
+  for (const name of Object.keys(written) as (keyof Settings)[]) {
+    const [field, write] = written[name] as [string, (value: unknown) => unknown]
+    const to = write(wanted[name])
+    const from = before && write(before[name])
+    if (before && JSON.stringify(from) === JSON.stringify(to)) continue
+    changed.push(name)
+    if (before) differences.push({ field, from, to })
+    else if (!isNothing(to)) differences.push({ field, to })
+  }
+  return { differences, changed }
+}
+
+/** Headers that are taken away, added, or get another value. `before` null: what they are can't be read, so that each is another. */
+export function headerDifferences(
+  names: readonly string[],
+  before: Readonly<Record<string, string>> | null,
+  wanted: Readonly<Record<string, string>>,
+): Difference[] {
+  const all = Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name.toLowerCase(), value]))
+  const gone = names
+    .filter(name => !(name in all))
+    .map(name => ({ field: `headers.${name}`, from: redacted }))
+  const others = Object.entries(all).flatMap(([name, value]): Difference[] => {
+    if (!names.includes(name)) return [{ field: `headers.${name}`, to: redacted }]
+    if (value === redacted || before?.[name] === value) return []
+    return [{ field: `headers.${name}`, from: redacted, to: `${redacted} (another)` }]
+  })
+  return [...gone, ...others]
+}
+
+/** A default that says nothing is left out of what is new. */
+const isNothing = (value: unknown) =>
+  value === null || value === false || (Array.isArray(value) && value.length === 0)
+
+function sorted(values: readonly string[]): readonly string[] {
+  return values.toSorted()
+}
+
+const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1)

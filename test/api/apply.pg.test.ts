@@ -1,0 +1,143 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { openTestPages } from '../support/open-pages.ts'
+
+let at: Awaited<ReturnType<typeof openTestPages>>
+beforeAll(async () => {
+  at = await openTestPages()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+afterEach(() => at.outbox.pool.query('delete from walhook.webhooks'))
+
+const crm = { url: 'https://crm.example.com/hooks', triggers: ['user.new'] }
+const apply = (webhooks: object, more: object = {}) =>
+  at.call('POST', '/api/apply', { source: 'a.yaml', webhooks, ...more })
+const all = async () => (await at.call('GET', '/api/webhooks')).json.data
+
+test('what a file manages is changed and deleted by whoever says that they know; taken over, it is changed by hand', async () => {
+  const applied = await apply({ CRM: crm })
+  expect(applied.json).toMatchObject({
+    applied: true,
+    webhooks: [{ name: 'CRM', action: 'create', secret: expect.stringMatching(/^whsec_/) }],
+  })
+  const path = `/api/webhooks/${applied.json.webhooks[0].id}`
+  for (const [method, body] of [
+    ['PATCH', { name: 'ERP' }],
+    ['DELETE', undefined],
+  ] as const) {
+    const refused = await at.call(method, path, body)
+    expect(refused.status).toBe(409)
+    expect(refused.json).toMatchObject({ code: 'webhook.managed' })
+    expect(refused.json.detail).toContain('a.yaml')
+  }
+  expect((await at.call('PATCH', `${path}?force=true`, { is_active: false })).json).toMatchObject({
+    is_active: false,
+    managed_by: 'a.yaml',
+  })
+  expect((await apply({ CRM: crm }, { dry_run: true })).json.webhooks[0].differences).toEqual([
+    { field: 'is_active', from: false, to: true },
+  ])
+  const taken = await at.call('PATCH', path, { managed_by: null, name: 'ERP' })
+  expect(taken.json).not.toHaveProperty('managed_by')
+  expect((await at.call('PATCH', path, { name: 'CRM' })).status).toBe(200)
+  // Taken out of the file's hands, it is not deleted by it.
+  expect((await apply({}, { prune: true })).json.webhooks).toEqual([])
+  expect((await at.call('PATCH', path, { managed_by: 'b.yaml' })).status).toBe(422)
+  expect(await all()).toMatchObject([{ name: 'CRM' }])
+  const audit = await at.call('GET', '/api/audit')
+  expect(audit.json.data.map(({ action }: { action: string }) => action)).toContain('webhooks.applied')
+})
+
+test('a problem in one webhook, and nothing is done to any; its pointer says where', async () => {
+  const refused = await apply({
+    CRM: crm,
+    'a/b': {
+      ...crm,
+      url: 'crm',
+      triggers: ['user.gone'],
+      batch: { max_events: 1, max_wait_ms: 0 },
+      haeders: {},
+    },
+    ' odd ': crm,
+  })
+  expect(refused.status).toBe(422)
+  expect(refused.json.errors.map(({ pointer }: { pointer: string }) => pointer).sort()).toEqual([
+    '/webhooks/ odd ',
+    '/webhooks/a~1b/batch/max_events',
+    '/webhooks/a~1b/haeders',
+    '/webhooks/a~1b/triggers/0',
+    '/webhooks/a~1b/url',
+  ])
+  expect(refused.text).toContain('Did you mean headers')
+  expect(await all()).toEqual([])
+})
+
+test('one that fails while it is done undoes all before it', async () => {
+  await apply({ A: crm, B: crm })
+  await at.outbox.pool.query(`
+    create or replace function walhook.refuse_b() returns trigger language plpgsql as $$
+    begin if new.name = 'B' and new.mode = 'latest' then raise exception 'refused by the test'; end if; return new; end $$;
+    create trigger refuse_b before update on walhook.webhooks for each row execute function walhook.refuse_b()`)
+  const failed = await apply({ A: { ...crm, mode: 'latest' }, B: { ...crm, mode: 'latest' }, C: crm })
+  await at.outbox.pool.query('drop trigger refuse_b on walhook.webhooks; drop function walhook.refuse_b()')
+  expect(failed.status).toBe(500)
+  expect((await all()).map(({ name, mode }: { name: string; mode: string }) => `${name} ${mode}`)).toEqual([
+    'A every',
+    'B every',
+  ])
+})
+
+test('one that walhook has disabled stays so, although the file says active', async () => {
+  await apply({ CRM: crm })
+  await at.outbox.pool.query(`update walhook.webhooks set disabled_at = now(), disabled_reason = 'gone'`)
+  expect((await apply({ CRM: crm })).json.webhooks).toMatchObject([{ action: 'none' }])
+  expect(await all()).toMatchObject([{ disabled_reason: 'gone' }])
+})
+
+test('the pages say which file manages a webhook, only show it, and let an admin take it over', async () => {
+  const [{ id }] = (await apply({ CRM: crm })).json.webhooks
+  const page = await at.get(`/couplings/${id}`)
+  expect(page.text).toContain('This webhook is managed as code, in a.yaml')
+  expect(page.text).toMatch(/<fieldset class="plain" disabled>/)
+  expect(page.text).not.toContain('Save changes')
+  expect((await at.get(`/couplings/${id}`, 'viewer')).text).not.toContain('take-over')
+  expect((await at.get(`/couplings/${id}`, 'admin', { 'accept-language': 'nl' })).text).toContain(
+    'als code beheerd, in a.yaml',
+  )
+  const list = await at.get('/couplings')
+  expect(list.text).toContain('As code')
+  expect(list.text).not.toContain('role="switch"')
+  for (const [path, form] of [
+    ['active', { is_active: 'false' }],
+    ['delete', {}],
+  ] as const) {
+    const refused = await at.post(`/couplings/${id}/${path}`, form)
+    expect(refused.status).toBe(409)
+    expect(refused.text).toContain('a.yaml')
+  }
+  expect((await at.post(`/couplings/${id}/take-over`, {}, 'operator')).status).toBe(403)
+  expect((await at.post(`/couplings/${id}/take-over`, {})).headers.get('location')).toBe(
+    `/couplings/${id}?done=taken`,
+  )
+  const taken = await at.get(`/couplings/${id}?done=taken`)
+  expect(taken.text).toContain('From now on this webhook is changed by hand.')
+  expect(taken.text).toContain('Save changes')
+})
+
+test('a tenant applies its own file, whatever others have under its names, and touches nothing of theirs', async () => {
+  const acme = await at.token('admin', { tenant: 'acme' })
+  const ofAcme = (webhooks: object, more: object = {}) =>
+    at.call('POST', '/api/apply', { source: 'a.yaml', webhooks, ...more }, acme)
+  const alert = { ...crm, triggers: ['webhook.failing'] }
+  await apply({ CRM: crm, Bravo: { ...alert, tenant: 'bravo' } })
+  expect((await ofAcme({ CRM: alert })).json.webhooks).toMatchObject([{ name: 'CRM', action: 'create' }])
+  expect((await ofAcme({ CRM: { ...alert, tenant: 'bravo' } })).status).toBe(422)
+  expect((await ofAcme({}, { prune: true })).json.webhooks).toMatchObject([{ name: 'CRM', action: 'delete' }])
+  await ofAcme({ CRM: alert })
+  expect((await apply({ CRM: crm }, { prune: true })).json.webhooks).toMatchObject([
+    { name: 'CRM', action: 'none' },
+    { name: 'Bravo', action: 'delete' },
+  ])
+  expect(
+    (await all()).map(({ name, tenant }: { name: string; tenant: string }) => `${name} ${tenant}`),
+  ).toEqual(['CRM null', 'CRM acme'])
+})

@@ -1,0 +1,249 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { connect } from '../support/connect.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { startTestReceiver } from '../support/test-receiver.ts'
+import { until } from '../support/wait.ts'
+import { adminToken, runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
+
+const resources = new AsyncDisposableStack()
+let url: string
+let folder: string
+let server: WalhookProcess
+let receiver: Awaited<ReturnType<typeof startTestReceiver>>
+let psql: Awaited<ReturnType<typeof connect>>
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'walhook-apply-'))
+  resources.defer(() => rm(folder, { recursive: true }))
+  const database = resources.use(await createTestDatabase())
+  psql = resources.use(await connect(database.url))
+  await psql.query(
+    'create table users (id integer primary key, name text); create table companies (id integer primary key)',
+  )
+  receiver = resources.use(await startTestReceiver())
+  server = resources.use(startWalhook(database, { WALHOOK_ALLOW_TARGETS: '127.0.0.1' }))
+  await server.ready()
+  url = await server.url()
+}, 60_000)
+afterAll(() => resources.disposeAsync())
+beforeEach(() => psql.query('delete from walhook.webhooks'))
+
+const walhook = (args: readonly string[], env: Record<string, string> = {}) =>
+  runWalhook(null, args, { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env })
+
+async function apply(text: string, args: readonly string[] = [], env: Record<string, string> = {}) {
+  const file = join(folder, 'webhooks.yaml')
+  await writeFile(file, text)
+  return await walhook(['apply', file, ...args], env)
+}
+const all = async () =>
+  ((await server.api('GET', '/api/webhooks?limit=100')) as { data: Record<string, unknown>[] }).data
+
+const secret = `whsec_${Buffer.alloc(32, 5).toString('base64')}`
+const env = { CRM_URL: '', CRM_TOKEN: 'Bearer token-of-crm', CRM_SECRET: secret }
+const file = `
+webhooks:
+  CRM:
+    url: \${CRM_URL}
+    triggers: [user.new, user.update, webhook.failing]
+    headers:
+      Authorization: \${CRM_TOKEN}
+      X-Price: $\${5}
+    secret: \${CRM_SECRET}
+    filter: { user.name: [Ada, null] }
+    alert_to: [ops@example.com]
+  Search:
+    url: \${CRM_URL}-search
+    triggers: [company.new]
+    batch: { max_events: 50, max_wait_ms: 1000 }
+`
+const withUrl = () => ({ ...env, CRM_URL: receiver.url })
+
+test('a file is shown, applied once, and then nothing is left to do; secrets come from the environment, and are shown to nobody', async () => {
+  const dry = await apply(file, ['--dry-run'], withUrl())
+  expect(dry).toMatchObject({ code: 0, stderr: '' })
+  expect(dry.stdout).toContain('+ CRM\n')
+  expect(dry.stdout).toContain(`    url: \${CRM_URL}\n`)
+  expect(dry.stdout).toContain('Would be: 2 created, 0 changed, 0 deleted. Nothing was changed (--dry-run).')
+  expect(await all()).toEqual([])
+
+  const done = await apply(file, [], withUrl())
+  expect(done).toMatchObject({ code: 0, stderr: '' })
+  expect(done.stdout).toMatch(/\+ Search \(webhook \d+\)/)
+  // The one that the file gives is not shown; the other is, this once.
+  expect(done.stdout.match(/whsec_\S+/g)).toHaveLength(1)
+  expect(done.stdout + dry.stdout).not.toMatch(/token-of-crm|BQUFBQ/)
+  const [crm, search] = await all()
+  expect(crm).toMatchObject({
+    name: 'CRM',
+    url: receiver.url,
+    managed_by: 'webhooks.yaml',
+    filter: { 'user.name': ['Ada', null] },
+    alert_to: ['ops@example.com'],
+    headers: { authorization: '[redacted]', 'x-price': '[redacted]' },
+  })
+  expect(search).toMatchObject({
+    name: 'Search',
+    batch: { max_events: 50, max_wait_ms: 1000 },
+    is_active: true,
+  })
+  await psql.query("insert into users values (1, 'Ada')")
+  await until(() => receiver.arrivals.length > 0, { what: 'the event' })
+  expect(receiver.arrivals[0]!.headers).toMatchObject({
+    authorization: 'Bearer token-of-crm',
+    'x-price': `\${5}`,
+  })
+
+  const version = async () =>
+    (await psql.query('select sum(version)::int as n from walhook.webhooks')).rows[0].n
+  const before = await version()
+  const records = async () => (await psql.query('select count(*)::int as n from walhook.audit')).rows[0].n
+  const audited = await records()
+  expect((await apply(file, ['--prune'], withUrl())).stdout).toBe(
+    'Nothing to do: everything is as the file says.\n',
+  )
+  expect(await version()).toBe(before)
+  expect(await records()).toBe(audited)
+})
+
+test('a difference is one line for each setting; what is left out of the file has its default again; --prune deletes', async () => {
+  await apply(file, [], withUrl())
+  const changed = file
+    .replace('[user.new, user.update, webhook.failing]', '[user.delete, user.new]')
+    .replace(/ {4}filter.*\n/, '')
+    .replace(`X-Price: $\${5}`, 'X-Team: a')
+    .replace(/ {2}Search:[\s\S]*$/, '')
+  const other = { ...withUrl(), CRM_TOKEN: 'Bearer another' }
+  const dry = await apply(changed, ['--dry-run'], other)
+  const id = (await all())[0]!.id
+  expect(dry.stdout).toBe(`~ CRM (webhook ${id})
+    triggers: - user.update, - webhook.failing, + user.delete
+    filter: {"user.name":["Ada",null]} → null
+    headers.x-price: [redacted] → none
+    headers.authorization: [redacted] → [redacted] (another)
+    headers.x-team: [redacted]
+? Search (webhook ${(await all())[1]!.id}): not in the file any more; --prune deletes it
+Would be: 0 created, 1 changed, 0 deleted. Nothing was changed (--dry-run).
+`)
+  expect((await apply(changed, ['--prune'], other)).stdout).toContain('0 created, 1 changed, 1 deleted.')
+  expect(await all()).toMatchObject([{ name: 'CRM', filter: null, triggers: ['user.delete', 'user.new'] }])
+  expect((await apply('webhooks:\n', ['--prune'])).stdout).toContain('1 deleted')
+  expect(await all()).toEqual([])
+})
+
+test('every problem is told at once, by its place in the file, and nothing is done by half', async () => {
+  await server.api('POST', '/api/webhooks', { name: 'Twice', url: receiver.url, triggers: ['user.new'] })
+  await server.api('POST', '/api/webhooks', { name: 'Twice', url: receiver.url, triggers: ['user.new'] })
+  const before = await all()
+  const wrong = await apply(`
+webhooks:
+  Fine: { url: "${receiver.url}", triggers: [user.new] }
+  Twice: { url: "${receiver.url}", triggers: [user.new] }
+  Wrong:
+    url: ftp://crm.example.com
+    triggers: [user.create, webhook.failing]
+    triggrs: [user.new]
+    mode: sometimes
+    alert_to: [ops]
+    secret: short
+    headers: { Host: x, X-Ok: y }
+  Empty:
+`)
+  expect(wrong.code).toBe(1)
+  const lines = wrong.stderr
+    .trim()
+    .split('\n')
+    .map(line => line.replace(/^walhook: .*?webhooks\.yaml: /, ''))
+  for (const part of [
+    /^webhooks\.Twice: webhooks \d+, \d+ are all called "Twice"/,
+    /^webhooks\.Wrong\.url: /,
+    /^webhooks\.Wrong\.triggers\.0: .*user\.create/,
+    /^webhooks\.Wrong\.triggrs: .*Did you mean triggers/,
+    /^webhooks\.Wrong\.mode: /,
+    /^webhooks\.Wrong\.alert_to\.0: /,
+    /^webhooks\.Empty/,
+  ])
+    expect(lines).toContainEqual(expect.stringMatching(part))
+  expect(await all()).toEqual(before)
+})
+
+test('a variable that is not set is an error that names it and where it is', async () => {
+  const { code, stderr } = await apply(file, [], { CRM_URL: receiver.url })
+  expect(code).toBe(1)
+  expect(stderr).toContain(
+    'webhooks.CRM.headers.Authorization: the environment variable CRM_TOKEN is not set',
+  )
+  expect(stderr).toContain('webhooks.CRM.secret: the environment variable CRM_SECRET is not set')
+  expect(await all()).toEqual([])
+  const odd = await apply(`webhooks:\n  A: { url: "\${CRM-URL}", triggers: [user.new] }\nhooks: 1\n`)
+  expect(odd.stderr).toContain(`webhooks.A.url: \${CRM-URL} is no reference`)
+  expect(odd.stderr).toContain('hooks: there is no such part')
+  const twice = await apply('webhooks:\n  A: { url: x }\n  A: { url: y }\n')
+  expect(twice.stderr).toMatch(/line 3, column 3: .*unique/)
+})
+
+test('what is exported is applied without a difference', async () => {
+  await apply(file, [], withUrl())
+  await server.api('POST', '/api/webhooks', {
+    name: `By hand: \${odd}`,
+    url: receiver.url,
+    triggers: ['user.new'],
+    headers: { 'X-Key': 'a-key-of-hand' },
+    update_fields: null,
+    is_active: false,
+  })
+  const exported = await walhook(['export'])
+  expect(exported).toMatchObject({ code: 0, stderr: '' })
+  expect(exported.stdout).not.toMatch(/token-of-crm|a-key-of-hand|whsec_/)
+  const names = [...exported.stdout.matchAll(/^# {3}(\S+)$/gm)].map(([, name]) => name!)
+  expect(names).toEqual(['CRM_AUTHORIZATION', 'CRM_X_PRICE', 'BY_HAND_ODD_X_KEY'])
+  const values = {
+    CRM_AUTHORIZATION: env.CRM_TOKEN,
+    CRM_X_PRICE: `\${5}`,
+    BY_HAND_ODD_X_KEY: 'a-key-of-hand',
+  }
+  const dry = await apply(exported.stdout, ['--dry-run'], values)
+  expect(dry.stderr).toBe('')
+  expect(dry.stdout).toMatch(
+    /~ By hand: \$\{odd\}.*\n {4}managed_by: null → webhooks\.yaml\nWould be: 0 created, 1 changed/,
+  )
+  const own = await walhook(['export', '--source', 'webhooks.yaml'])
+  expect((await apply(own.stdout, ['--dry-run'], values)).stdout).toContain('Nothing to do')
+  expect(own.stdout).not.toContain('By hand')
+})
+
+test('what another file manages is taken over by --force only', async () => {
+  await apply(file, ['--source', 'theirs.yaml'], withUrl())
+  const refused = await apply(file, [], withUrl())
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toContain('webhooks.CRM: "CRM" is managed by theirs.yaml')
+  expect((await apply(file, ['--force'], withUrl())).stdout).toContain(
+    'managed_by: theirs.yaml → webhooks.yaml',
+  )
+})
+
+test('two that apply at once do it one after the other, or one of them says so', async () => {
+  const results = await Promise.all([
+    apply(file, [], withUrl()),
+    walhook(['apply', join(folder, 'webhooks.yaml')], withUrl()),
+  ])
+  expect(results.some(({ code }) => code === 0)).toBe(true)
+  expect((await all()).map(({ name }) => name)).toEqual(['CRM', 'Search'])
+})
+
+test('the example of the guide is applied as it is', async () => {
+  const guide = await readFile(new URL('../../docs/guide/webhooks-as-code.md', import.meta.url), 'utf8')
+  const example = /```yaml\n(.*?)```/s.exec(guide)![1]!
+  const names = [...example.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name!)
+  expect(names.length).toBeGreaterThan(0)
+  const values = Object.fromEntries(names.map(name => [name, name.endsWith('SECRET') ? secret : 'a value']))
+  const applied = await apply(
+    example.replaceAll(/https:\/\/[^/\s]+/g, new URL(receiver.url).origin),
+    [],
+    values,
+  )
+  expect(applied).toMatchObject({ code: 0, stderr: '' })
+})
