@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
-import { createChecking } from '../../src/delivery/stream/checking.ts'
-import { createMachine } from '../../src/delivery/stream/machine.ts'
+import { check } from '../../src/delivery/stream/checking.ts'
+import { openMachine } from '../../src/delivery/stream/machine.ts'
 import { tasksOf } from '../../src/delivery/stream/queue.ts'
+import { setSettings } from '../../src/delivery/stream/settings.ts'
+import { acquire, takeMain } from '../../src/delivery/stream/streams.ts'
+import { blocked } from '../../src/delivery/stream/tasks.ts'
 import type { Outbox } from '../../src/outbox/database/database.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
 import type { LogEvent } from '../../src/outbox/log/log.ts'
@@ -24,20 +27,17 @@ test('what could not be asked, since the database was away, is asked again', asy
       return { rows: [{ places: [], without: [7] }] }
     },
   }
-  const machine = createMachine({ clockMs: () => 0, check: (queue, task) => checking.add(queue, task) })
-  const checking = createChecking({
-    ...{ outbox: { pool } as unknown as Outbox, holderId: 1, machine },
-    ...{ readUpToOf: () => () => 0n, fenced() {} },
-  })
-  machine.setSettings({ version: 1, webhooks: [settings], gone: [] })
-  machine.acquire([{ share: 3, settledUpTo: 0n }], [])
+  const machine = openMachine(() => 0)
+  const by = { outbox: { pool } as unknown as Outbox, holderId: 1, machine, fenced() {} }
+  setSettings(machine, { version: 1, webhooks: [settings], gone: [] })
+  acquire(machine, [{ share: 3, settledUpTo: 0n }], [])
   const queue = machine.queues.get(7)!
-  machine.blocked(queue)
-  machine.takeMain({ after: 0n, events: [event], upTo: 100n }, 100)
+  blocked(queue)
+  takeMain(machine, { after: 0n, events: [event], upTo: 100n }, 100)
 
-  await expect(checking.check()).rejects.toThrow('the database is away')
+  await expect(check(by)).rejects.toThrow('the database is away')
   isAway = false
-  expect(checking.isWanted()).toBe(true)
-  await checking.check()
+  expect(machine.toCheck).toHaveLength(1)
+  await check(by)
   expect([...tasksOf(queue)].map(task => task.state)).toEqual(['ready'])
 })

@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest'
-import { createMachine } from '../../src/delivery/stream/machine.ts'
-import { tasksOf } from '../../src/delivery/stream/queue.ts'
+import { openMachine } from '../../src/delivery/stream/machine.ts'
+import { forgetUnsent, tasksOf } from '../../src/delivery/stream/queue.ts'
+import { setSettings } from '../../src/delivery/stream/settings.ts'
+import {
+  acquire,
+  leave,
+  mainReadUpTo,
+  openFromMain,
+  takeMain,
+  takeOwn,
+} from '../../src/delivery/stream/streams.ts'
+import { ended, setAside } from '../../src/delivery/stream/tasks.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
 import type { LogEvent } from '../../src/outbox/log/log.ts'
 
@@ -25,52 +35,53 @@ const event = (id: bigint, share: number) =>
 
 /** A process that serves share 3, read up to 100, with one webhook. */
 function open() {
-  const machine = createMachine({ clockMs: () => 0, check() {} })
-  machine.setSettings({ version: 1, webhooks: [settings], gone: [] })
-  machine.acquire([{ share: 3, settledUpTo: 0n }], [])
-  machine.takeMain({ after: 0n, events: [event(10n, 3)], upTo: 100n }, 100)
+  const machine = openMachine(() => 0)
+  setSettings(machine, { version: 1, webhooks: [settings], gone: [] })
+  acquire(machine, [{ share: 3, settledUpTo: 0n }], [])
+  takeMain(machine, { after: 0n, events: [event(10n, 3)], upTo: 100n }, 100)
   const queue = machine.queues.get(7)!
   return { machine, queue, ids: () => [...tasksOf(queue)].map(({ delivery }) => delivery.eventId) }
 }
 
 test('a page of the log is none of a share that came while it was read, and has more before it', () => {
   const { machine, ids } = open()
-  machine.acquire([{ share: 5, settledUpTo: 20n }], [])
-  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 5)], upTo: 200n }, 100)
+  acquire(machine, [{ share: 5, settledUpTo: 20n }], [])
+  takeMain(machine, { after: 100n, events: [event(110n, 3), event(120n, 5)], upTo: 200n }, 100)
   expect(ids()).toEqual([10n, 110n])
   expect(machine.main.get(5)!.readUpTo).toBe(20n)
-  machine.takeMain({ after: 20n, events: [event(30n, 5), event(110n, 3), event(120n, 5)], upTo: 200n }, 100)
+  takeMain(machine, { after: 20n, events: [event(30n, 5), event(110n, 3), event(120n, 5)], upTo: 200n }, 100)
   expect(ids()).toEqual([10n, 110n, 30n, 120n])
 })
 
 test('of a page so much is taken in as there is room for, and the rest follows', () => {
-  const machine = createMachine({ clockMs: () => 0, check() {} })
-  machine.setSettings({ version: 1, webhooks: [settings, { ...settings, id: 8 }], gone: [] })
-  machine.acquire(
+  const machine = openMachine(() => 0)
+  setSettings(machine, { version: 1, webhooks: [settings, { ...settings, id: 8 }], gone: [] })
+  acquire(
+    machine,
     [3, 5].map(share => ({ share, settledUpTo: 0n })),
     [],
   )
   const events = [event(10n, 3), event(20n, 5), event(30n, 3)]
-  const rest = machine.takeMain({ after: 0n, events, upTo: 100n }, 3)
+  const rest = takeMain(machine, { after: 0n, events, upTo: 100n }, 3)
   expect(rest).toEqual({ after: 20n, events: [event(30n, 3)], upTo: 100n })
-  expect([machine.openFromMain(), machine.mainReadUpTo()]).toEqual([4, 20n])
-  expect(machine.takeMain(rest!, 5)).toBe(null)
-  expect([machine.openFromMain(), machine.mainReadUpTo()]).toEqual([6, 100n])
+  expect([openFromMain(machine), mainReadUpTo(machine)]).toEqual([4, 20n])
+  expect(takeMain(machine, rest!, 5)).toBe(null)
+  expect([openFromMain(machine), mainReadUpTo(machine)]).toEqual([6, 100n])
 })
 
 test('nor of a share whose unsent events were forgotten meanwhile', () => {
   const { machine, queue, ids } = open()
-  machine.forgetUnsent(queue)
-  machine.takeMain({ after: 100n, events: [event(110n, 3)], upTo: 200n }, 100)
+  forgetUnsent(queue)
+  takeMain(machine, { after: 100n, events: [event(110n, 3)], upTo: 200n }, 100)
   expect(ids()).toEqual([])
   expect(machine.main.get(3)!.readUpTo).toBe(9n)
 })
 
 test('a page for one webhook is none of its shares that it was not asked for', () => {
   const { machine, queue, ids } = open()
-  machine.leave(queue)
-  machine.acquire([{ share: 5, settledUpTo: 150n }], [])
-  machine.takeOwn(queue, { after: 100n, events: [event(110n, 3)], upTo: 200n, shares: [3] }, true)
+  leave(machine, queue)
+  acquire(machine, [{ share: 5, settledUpTo: 150n }], [])
+  takeOwn(machine, queue, { after: 100n, events: [event(110n, 3)], upTo: 200n, shares: [3] }, true)
   expect(ids()).toEqual([10n, 110n])
   expect(queue.own!.get(3)!.window.readUpTo).toBe(200n)
   expect(queue.own!.get(5)!.window.readUpTo).toBe(150n)
@@ -78,11 +89,11 @@ test('a page for one webhook is none of its shares that it was not asked for', (
 
 test('what is a row already is not read again where something older is forgotten: it would be sent twice', () => {
   const { machine, queue, ids } = open()
-  machine.takeMain({ after: 100n, events: [event(110n, 3), event(120n, 3)], upTo: 200n }, 100)
+  takeMain(machine, { after: 100n, events: [event(110n, 3), event(120n, 3)], upTo: 200n }, 100)
   const [, second] = [...tasksOf(queue)]
-  machine.setAside(queue, second!, { dueInMs: null })
-  machine.ended(queue, second!, true)
-  machine.forgetUnsent(queue)
+  setAside(machine, queue, second!, { dueInMs: null })
+  ended(machine, queue, second!, true)
+  forgetUnsent(queue)
   // The newer one is forgotten, the older one can't be: what lies between would be read again.
   expect(ids()).toEqual([10n])
   expect(machine.main.get(3)!.readUpTo).toBe(119n)

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { createMachine } from '../../src/delivery/stream/machine.ts'
+import { openMachine } from '../../src/delivery/stream/machine.ts'
 import { openQueue } from '../../src/delivery/stream/queue.ts'
+import { leave } from '../../src/delivery/stream/streams.ts'
 import { createProgress } from '../../src/delivery/turn/progress.ts'
 import { openIn, openWindow } from '../../src/domain/delivery/window.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
@@ -13,13 +14,13 @@ import { holderOf } from '../support/sending.ts'
 async function open() {
   const at = await openTestOutbox()
   const ids = [await at.webhook(everyUser), await at.webhook(everyUser)]
-  const machine = createMachine({ clockMs: () => 0, check() {} })
+  const machine = openMachine(() => 0)
   const progress = createProgress({ outbox: at.outbox, holderId: await holderOf(at), machine })
   machine.main.set(3, openWindow(10n))
   for (const id of ids) {
     const queue = openQueue({ id } as DeliverySettings)
     machine.queues.set(id, queue)
-    machine.leave(queue)
+    leave(machine, queue)
   }
   await progress.save(0)
   for (const queue of machine.behind) queue.own!.get(3)!.window.readUpTo = 100n
@@ -51,7 +52,7 @@ test('the main stream passes what a webhook took along in the commit that says w
   openIn(main, 40n)
   main.readUpTo = 100n
   at.machine.behind.clear()
-  at.machine.leave(slow)
+  leave(at.machine, slow)
   openIn(slow.own!.get(3)!.window, 40n)
   main.open.clear()
   await at.progress.save(0)

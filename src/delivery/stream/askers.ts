@@ -56,3 +56,5 @@ export function createAskers() {
     if (isMoved) yield* byTenant.get(tenantBefore)?.get(triggerOf(entityType, 'delete')) ?? []
   }
 }
+
+export type Askers = ReturnType<typeof createAskers>

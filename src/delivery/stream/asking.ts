@@ -3,42 +3,45 @@ import type { Queue } from './queue.ts'
 const afterFailureMs = 1_000
 
 /** What is being asked of the database: each thing once at a time. The end of each wakes the loop. */
-export function createAsking(options: {
-  clockMs: () => number
-  failed: (error: unknown) => void
-  wake: () => void
-}) {
-  const running = new Set<string>()
-  let againAtMs = Number.NEGATIVE_INFINITY
+export type Asking = {
+  readonly clockMs: () => number
+  readonly failed: (error: unknown) => void
+  readonly wake: () => void
+  readonly running: Set<string>
+  /** After a failure, nothing is asked before this moment. */
+  againAtMs: number
+}
 
-  /** Begins something unless it is under way already. */
-  function once(name: string, work: () => Promise<void>) {
-    if (running.has(name)) return
-    running.add(name)
-    work()
-      .catch(error => {
-        againAtMs = options.clockMs() + afterFailureMs
-        options.failed(error)
-      })
-      .finally(() => {
-        running.delete(name)
-        options.wake()
-      })
-  }
+export const openAsking = (options: Pick<Asking, 'clockMs' | 'failed' | 'wake'>): Asking => ({
+  ...options,
+  running: new Set(),
+  againAtMs: Number.NEGATIVE_INFINITY,
+})
 
-  return {
-    running,
-    once,
+export const isAsked = ({ running }: Asking, name: string): boolean => running.has(name)
 
-    forQueue(queue: Queue, kind: 'reading' | 'picking', work: () => Promise<void>) {
-      const name = `${kind} ${queue.id}`
-      // Both: the one ends a little before the other.
-      if (queue.busy.has(kind) || running.has(name)) return
-      queue.busy.add(kind)
-      once(name, () => work().finally(() => queue.busy.delete(kind)))
-    },
+/** Begins something unless it is under way already. */
+export const once = (asking: Asking, name: string, work: () => Promise<void>): void =>
+  begin(asking, asking.running, name, work)
 
-    /** After a failure, nothing is asked for a moment. */
-    againAtMs: () => againAtMs,
-  }
+/** The same, once for each webhook. */
+export const onceFor = (
+  asking: Asking,
+  queue: Queue,
+  kind: 'reading' | 'picking',
+  work: () => Promise<void>,
+): void => begin(asking, queue.busy, kind, work)
+
+function begin<Name>(asking: Asking, running: Set<Name>, name: Name, work: () => Promise<void>): void {
+  if (running.has(name)) return
+  running.add(name)
+  work()
+    .catch(error => {
+      asking.againAtMs = asking.clockMs() + afterFailureMs
+      asking.failed(error)
+    })
+    .finally(() => {
+      running.delete(name)
+      asking.wake()
+    })
 }

@@ -1,5 +1,7 @@
 import type { Machine } from './machine.ts'
-import { isOpen, type Queue } from './queue.ts'
+import { forgetUnsent, isOpen, type Queue } from './queue.ts'
+import { leave } from './streams.ts'
+import { setAsideSlow } from './tasks.ts'
 
 /** What keeps the main stream from going on for so long makes its webhook leave it. */
 const leaveAfterMs = 1_000
@@ -27,7 +29,7 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
     const [oldest] = queue.fromMain
     if (oldest) isQuiet = false
     if (queue.ready.length > 0) machine.active.add(queue)
-    if (oldest && look.nowMs - oldest.sinceMs >= leaveAfterMs && !queue.isJoining) machine.leave(queue)
+    if (oldest && look.nowMs - oldest.sinceMs >= leaveAfterMs && !queue.isJoining) leave(machine, queue)
   }
   for (const queue of machine.behind) {
     if (lookAtOne(machine, queue, look)) isQuiet = false
@@ -39,10 +41,10 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
 /** A webhook that is behind. Returns whether it is to be looked at again soon. */
 function lookAtOne(machine: Machine, queue: Queue, { nowMs, holderId, room }: Look): boolean {
   if (queue.isJoining) return true
-  machine.setAsideSlow(queue, { sentBeforeMs: nowMs - asideAfterMs, holderId })
+  setAsideSlow(machine, queue, { sentBeforeMs: nowMs - asideAfterMs, holderId })
   const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || room(queue) <= 0)
   queue.stuckSinceMs = isStuck ? (queue.stuckSinceMs ?? nowMs) : null
-  if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs) machine.forgetUnsent(queue)
+  if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs) forgetUnsent(queue)
   if (queue.settings.batch || !hasCaughtUp(machine, queue)) {
     queue.caughtUpSinceMs = null
     return queue.sending > 0 || queue.ready.length > 0

@@ -73,7 +73,7 @@ export type Queue = {
   /** Since when it can't be sent to; null: it can. */
   stuckSinceMs: number | null
   /** What is asked of the database for it at this moment. */
-  readonly busy: Set<'reading' | 'checking' | 'picking'>
+  readonly busy: Set<'reading' | 'picking'>
 }
 
 /** A webhook of which nothing is under way. */

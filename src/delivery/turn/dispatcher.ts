@@ -9,11 +9,15 @@ import type { Service } from '../../runtime/service.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import type { Deliver } from '../sending/deliver.ts'
 import { createPlaces, type Places } from '../sending/places.ts'
+import { noteHead } from '../stream/reader.ts'
+import { forgetEntity } from '../stream/settings.ts'
 import { createTail } from '../stream/tail.ts'
+import { blocked, due } from '../stream/tasks.ts'
 import { joinHolders } from './membership.ts'
 import { createRecoveries } from './recoveries.ts'
 import { createSend } from './send.ts'
-import { createServing, type Serving } from './serve.ts'
+import { openServing, serve } from './serve.ts'
+import type { Serving } from './serving.ts'
 import { createWaker } from './waker.ts'
 
 export type DispatcherOptions = {
@@ -45,9 +49,10 @@ export type AppendedEvents = {
 /** Longer than any sound statement and pause between two beats takes. */
 const stalledAfterMs = 20_000
 const afterFailureMs = 1_000
+const forgetPrefix = 'forget:'
 
 /**
- * The service that delivers: becomes a holder, and serves its shares (`createServing`) until the end, or until somebody has taken over from it: then
+ * The service that delivers: becomes a holder, and serves its shares (`serve`) until the end, or until somebody has taken over from it: then
  * it begins anew, knowing nothing. `appended` hands over what this process captures itself; `wake` tells that somebody else
  * has changed something: the payload of a notification, or null for all that there may be.
  */
@@ -82,28 +87,19 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   })
 
   function wake(told: string | null) {
-    const payload = told || null
-    if (payload?.startsWith('forget:')) return forget(JSON.parse(payload.slice('forget:'.length) || 'null'))
-    const [, byHand] = /^hand:(\d+)$/.exec(payload ?? '') ?? []
-    const queue = byHand === undefined ? undefined : serving?.machine.queues.get(Number(byHand))
-    if (queue) {
-      serving!.machine.blocked(queue)
-      serving!.machine.due(queue, clockMs())
-    }
-    if (payload === null || (byHand !== undefined && !queue)) serving?.reader.lookForAside()
-    if (payload === null || payload === 'webhooks' || byHand !== undefined) serving?.reader.lookForSettings()
-    if (payload !== null && /^\d+$/.test(payload)) serving?.reader.noteHead(BigInt(payload))
-    else serving?.reader.lookForHead()
+    if (told?.startsWith(forgetPrefix)) return forget(told.slice(forgetPrefix.length))
+    if (serving) heed(serving, told || null)
     waker.wake()
   }
 
-  /** Null: its name is too long to be told; no key of a table is. */
-  function forget(names: [entityType: string, entityId: string] | null) {
-    if (names === null) return
-    const [entityType, entityId] = names
+  /** Nothing: its name is too long to be told; no key of a table is. */
+  function forget(told: string) {
+    if (told === '') return
+    const [entityType, entityId] = JSON.parse(told)
     tail.forget({ entityType, entityId })
-    serving?.reader.readAgain()
-    serving?.machine.forgetEntity({ entityType, entityId })
+    if (!serving) return
+    serving.reader.mainPage = null
+    forgetEntity(serving.machine, { entityType, entityId })
   }
 
   return {
@@ -113,15 +109,15 @@ export function createDispatcher(options: DispatcherOptions): Service & {
 
     appended({ previousEventId, lastEventId, events }) {
       if (!serving) return
-      if (!tail.push(events, previousEventId, lastEventId)) serving.reader.noteHead(lastEventId)
+      if (!tail.push(events, previousEventId, lastEventId)) noteHead(serving.reader, lastEventId)
       waker.wake()
     },
 
     stall() {
       if (!serving) return null
       const nowMs = clockMs()
-      const silentMs = nowMs - serving.heardAtMs()
-      const settlingMs = nowMs - (serving.settlingSinceMs() ?? nowMs)
+      const silentMs = nowMs - serving.heardAtMs
+      const settlingMs = nowMs - (serving.settler.settlingSinceMs() ?? nowMs)
       if (Math.max(silentMs, settlingMs) < stalledAfterMs) return null
       const what =
         silentMs > settlingMs ? 'the outbox has not answered' : 'what was sent could not be settled'
@@ -132,7 +128,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       while (!signal.aborted) {
         try {
           const membership = await joinHolders({ outbox, deadlineMs, now })
-          serving = createServing({
+          serving = openServing({
             ...options,
             membership,
             tail,
@@ -142,7 +138,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
             clockMs,
             onRecovered: id => void recoveries.recovered(id),
           })
-          await serving.run(signal)
+          await serve(serving, signal)
           if (!signal.aborted) log.warn('delivery.taken_over_from', { holder: membership.holderId })
         } catch (error) {
           log.error('delivery.failed', { reason: describeError(error), next_in_ms: afterFailureMs })
@@ -153,4 +149,18 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       await tellWake(outbox).catch(() => {})
     },
   }
+}
+
+/** Somebody else has changed something; null: whatever there may be. */
+function heed({ reader, machine, clockMs }: Serving, told: string | null): void {
+  const [, byHand] = /^hand:(\d+)$/.exec(told ?? '') ?? []
+  const queue = byHand === undefined ? undefined : machine.queues.get(Number(byHand))
+  if (queue) {
+    blocked(queue)
+    due(machine, queue, clockMs())
+  }
+  if (told === null || (byHand !== undefined && !queue)) reader.wanted.aside = true
+  if (told === null || told === 'webhooks' || byHand !== undefined) reader.wanted.settings = true
+  if (told !== null && /^\d+$/.test(told)) noteHead(reader, BigInt(told))
+  else reader.wanted.head = true
 }

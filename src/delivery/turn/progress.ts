@@ -4,6 +4,7 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { type OwnPlace, saveProgress } from '../../outbox/holders/streams.ts'
 import type { Machine } from '../stream/machine.ts'
 import { joinMain, type OwnStream, type Queue } from '../stream/queue.ts'
+import { newestRead } from '../stream/streams.ts'
 
 /**
  * A stream may be sent so far ahead of what it was read: in the time of ids. Longer than a commit takes, so that events that follow
@@ -129,4 +130,4 @@ export function isShareDone(machine: Machine, share: number): boolean {
 
 /** How far the main streams may be sent: a little further than what has been read, so that what comes next need not wait for a commit. */
 export const reachOf = (machine: Machine): TimeId =>
-  machine.newestRead() > 0n ? machine.newestRead() + aheadIds : 0n
+  newestRead(machine) > 0n ? newestRead(machine) + aheadIds : 0n

@@ -9,8 +9,12 @@ import { readStreams } from '../../outbox/holders/streams.ts'
 import { takeOver } from '../../outbox/settle/takeover.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import type { Machine } from '../stream/machine.ts'
-import { finish, tasksOf } from '../stream/queue.ts'
-import type { createReader } from '../stream/reader.ts'
+import { finish, forgetUnsent, type Task, tasksOf } from '../stream/queue.ts'
+import { readSettings } from '../stream/read-log.ts'
+import { askForAside } from '../stream/read-rows.ts'
+import { noteHead, type Reader } from '../stream/reader.ts'
+import { acquire } from '../stream/streams.ts'
+import { setAside } from '../stream/tasks.ts'
 import type { Membership } from './membership.ts'
 import type { createProgress } from './progress.ts'
 
@@ -19,7 +23,7 @@ export function createShareKeeper(options: {
   outbox: Outbox
   membership: Membership
   machine: Machine
-  reader: ReturnType<typeof createReader>
+  reader: Reader
   progress: ReturnType<typeof createProgress>
   log: Log
 }) {
@@ -39,7 +43,9 @@ export function createShareKeeper(options: {
   async function balance({ holders, shares }: Beat): Promise<void> {
     const living = holders.map(({ id }) => id)
     const { claim, release } = planShares({ me: holderId, holders: living, shares })
-    const given = release.filter(share => machine.main.has(share)).flatMap(releaseShare)
+    const given = release
+      .filter(share => machine.main.has(share))
+      .flatMap(share => beginRelease(machine, share, holderId))
     if (given.length > 0) await giveBack(outbox, { holderId, deliveries: given })
     // Also what was claimed before, where the database went away in the middle of this.
     const isMissing = ({ share }: { share: number }) => !machine.main.has(share)
@@ -49,33 +55,11 @@ export function createShareKeeper(options: {
     const taken = claimed.map(({ share }) => share)
     // A webhook that fell behind there has its place with the share, and each has its queue.
     const own = await readStreams(outbox, taken)
-    await reader.readSettings()
+    await readSettings(reader)
     // Before anything is read: what a dead holder may have under way blocks its entities.
-    await reader.askForAside(taken)
-    machine.acquire(claimed, own)
+    await askForAside(reader, taken)
+    acquire(machine, claimed, own)
     log.info('delivery.shares', { held: machine.main.size })
-  }
-
-  /**
-   * Begins to give a share up: what is unsent of it is forgotten, or becomes rows where something after it was sent; what is under way becomes
-   * rows that this process has taken, and settles. Returns rows that were taken and are not sent.
-   */
-  function releaseShare(share: number): Delivery[] {
-    machine.leaving.add(share)
-    const given: Delivery[] = []
-    for (const queue of machine.queues.values()) {
-      for (const task of tasksOf(queue))
-        if (task.state === 'sending' && task.window && task.delivery.share === share && !task.isRowComing)
-          machine.setAside(queue, task, { dueInMs: 0, takenBy: holderId })
-      machine.forgetUnsent(queue, task => task.delivery.share === share, true)
-      for (const task of [...tasksOf(queue)])
-        if (!task.window && task.delivery.share === share && isUnsent(task.state)) {
-          task.state = 'forgotten'
-          finish(queue, task)
-          given.push(task.delivery)
-        }
-    }
-    return given
   }
 
   return {
@@ -83,8 +67,8 @@ export function createShareKeeper(options: {
     async beat(reach: TimeId, isIdle: boolean): Promise<boolean> {
       const heard = await membership.renew(reach, isIdle)
       if (!heard) return false
-      reader.noteHead(heard.head)
-      if (heard.webhooksVersion > machine.version()) reader.lookForSettings()
+      noteHead(reader, heard.head)
+      if (heard.webhooksVersion > machine.version) reader.wanted.settings = true
       void keep(heard)
       return true
     },
@@ -92,7 +76,7 @@ export function createShareKeeper(options: {
     /** Begins to give up all shares. Returns rows that were taken and are not sent. */
     releaseAll(): Delivery[] {
       isStopping = true
-      return [...machine.main.keys()].flatMap(releaseShare)
+      return [...machine.main.keys()].flatMap(share => beginRelease(machine, share, holderId))
     },
 
     async leave() {
@@ -108,10 +92,33 @@ export function createShareKeeper(options: {
       await takeOverDead()
       await balance(heard)
     } catch (error) {
-      reader.lookForTaken()
+      reader.wanted.taken = true
       log.error('delivery.shares_failed', { reason: describeError(error) })
     } finally {
       isKeeping = false
     }
   }
+}
+
+/**
+ * Begins to give a share up: what is unsent of it is forgotten, or becomes rows where something after it was sent; what is under way becomes
+ * rows that this process has taken, and settles. Returns rows that were taken and are not sent.
+ */
+function beginRelease(machine: Machine, share: number, holderId: number): Delivery[] {
+  machine.leaving.add(share)
+  const isOfIt = (task: Task) => task.delivery.share === share
+  const given: Delivery[] = []
+  for (const queue of machine.queues.values()) {
+    for (const task of tasksOf(queue))
+      if (task.state === 'sending' && task.window && isOfIt(task) && !task.isRowComing)
+        setAside(machine, queue, task, { dueInMs: 0, takenBy: holderId })
+    for (const task of forgetUnsent(queue, isOfIt)) setAside(machine, queue, task, { dueInMs: null })
+    for (const task of [...tasksOf(queue)])
+      if (!task.window && isOfIt(task) && isUnsent(task.state)) {
+        task.state = 'forgotten'
+        finish(queue, task)
+        given.push(task.delivery)
+      }
+  }
+  return given
 }

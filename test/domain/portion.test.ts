@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { portion } from '../../src/delivery/stream/portion.ts'
+import { portion } from '../../src/domain/delivery/portion.ts'
 
 const idle = { tasks: 0, bytes: 0, ready: 0, sending: 0, behind: 1 }
 

@@ -1,0 +1,144 @@
+import { nothing, type Portion, portion, wholePage } from '../../domain/delivery/portion.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { readDeliverySettings } from '../../outbox/holders/delivery-settings.ts'
+import { readLog, readLogFor } from '../../outbox/log/log.ts'
+import { onceFor } from './asking.ts'
+import { isOpen, type Queue } from './queue.ts'
+import type { Reader } from './reader.ts'
+import { setSettings } from './settings.ts'
+import {
+  mainReadUpTo,
+  openFromMain,
+  ownReadUpTo,
+  takeMain as takeMainPage,
+  takeOwn as takeOwnPage,
+} from './streams.ts'
+
+/** So many tasks of the main streams are in memory: a page is read while those before it are sent. */
+const mostFromMain = 1_500
+/** So many events of the log are looked at for one page of a webhook that is behind. */
+const scannedEvents = 4_000
+/** So many webhooks that are behind are read for at once. */
+const mostReading = 3
+const page = { limit: wholePage.events, maxBytes: wholePage.bytes }
+
+/** Reads the webhooks that have changed: before anything else is read. */
+export async function readSettings({ outbox, machine, wanted }: Reader): Promise<void> {
+  wanted.settings = false
+  const known = { sinceVersion: machine.version, ids: new Set(machine.queues.keys()) }
+  setSettings(machine, await readDeliverySettings(outbox, known))
+}
+
+/** What the log knows of the webhooks must not be newer than what this process knows of them. */
+function isUnderstood(
+  { machine, wanted }: Reader,
+  events: readonly { readonly webhooksVersion: number }[],
+): boolean {
+  const last = events.at(-1)
+  if (!last || last.webhooksVersion <= machine.version) return true
+  wanted.settings = true
+  return false
+}
+
+/** Takes in what was read of the log for the main streams, and then what the tail has. */
+export function takeMain(reader: Reader): void {
+  const { machine, tail } = reader
+  for (;;) {
+    const from = mainReadUpTo(machine)
+    const room = mostFromMain - openFromMain(machine)
+    if (reader.mainPage?.after !== from) reader.mainPage = null
+    if (from === null || room <= 0) return
+    if (reader.mainPage) reader.mainPage = takeMainPage(machine, reader.mainPage, mostFromMain)
+    else {
+      if (from >= tail.upToId()) return
+      // As many as there is room for, where one webhook wants them; where many do, the tail brings the rest again.
+      const chunk = tail.after(from, room)
+      if (!chunk || !isUnderstood(reader, chunk.events)) return
+      takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, mostFromMain)
+    }
+  }
+}
+
+/** Takes in what the tail has for a webhook that is behind. */
+export function takeOwn(reader: Reader, queue: Queue): void {
+  const { machine, tail } = reader
+  for (;;) {
+    const from = ownReadUpTo(machine, queue)
+    const { events } = portionOf(reader, queue)
+    if (from === null || from >= tail.upToId() || events === 0) return
+    const chunk = tail.after(from, events)
+    if (!chunk || !isUnderstood(reader, chunk.events)) return
+    takeOwnPage(machine, queue, { after: from, events: chunk.events, upTo: chunk.readUpTo }, false)
+  }
+}
+
+/** How much more of its stream a webhook that is behind wants in memory. */
+function portionOf({ machine, clockMs, room }: Reader, queue: Queue): Portion {
+  if (!isOpen(queue, clockMs())) return nothing
+  const { batch } = queue.settings
+  if (batch) return queue.fresh < 2 * batch.maxEvents ? wholePage : nothing
+  if (room(queue) <= 0 && queue.sending === 0) return nothing
+  const { tasks, bytes, sending, ready } = queue
+  return portion({ tasks, bytes, sending, ready: ready.length, behind: machine.behind.size })
+}
+
+/** The tail gets what was appended by others. */
+export async function fillTail(reader: Reader): Promise<void> {
+  const { outbox, tail } = reader
+  const after = tail.upToId()
+  const { events, readUpTo } = await readLog(outbox, { after, ...page })
+  tail.push(events, after, readUpTo)
+  if (events.length === 0 && reader.headId! > tail.upToId()) reader.headId = tail.upToId()
+}
+
+/** Whether the main streams need what the tail has no more. */
+export function isMainPageMissing({ machine, tail, mainPage }: Reader): boolean {
+  const from = mainReadUpTo(machine)
+  return from !== null && from < tail.fromId() && openFromMain(machine) < mostFromMain && !mainPage
+}
+
+export async function readMainPage(reader: Reader): Promise<void> {
+  const { outbox, machine, tail } = reader
+  const after = mainReadUpTo(machine)!
+  const tailFromId = tail.fromId()
+  const { events, readUpTo } = await readLog(outbox, { after, ...page })
+  if (!isUnderstood(reader, events)) return await readSettings(reader)
+  // Nothing in between: what the tail begins with follows.
+  const upTo = events.length === 0 && tailFromId > readUpTo ? tailFromId : readUpTo
+  reader.mainPage = { after, events, upTo }
+}
+
+/** Begins to read pages for webhooks that are behind, a few at a time, in turns. */
+export function readOwnPages(reader: Reader): void {
+  const { machine, tail, asking } = reader
+  for (const queue of [...machine.behind]) {
+    if (reader.reading >= mostReading) return
+    if (queue.busy.has('reading')) continue
+    const more = portionOf(reader, queue)
+    const own = more.events === 0 ? null : ownReadUpTo(machine, queue)
+    if (own === null || own >= tail.fromId()) continue
+    // The others have their turn first.
+    machine.behind.delete(queue)
+    machine.behind.add(queue)
+    onceFor(asking, queue, 'reading', () => {
+      reader.reading++
+      return readOwnPage(reader, queue, own, more).finally(() => reader.reading--)
+    })
+  }
+}
+
+async function readOwnPage(
+  reader: Reader,
+  queue: Queue,
+  after: TimeId,
+  { events: limit, bytes: maxBytes }: Portion,
+): Promise<void> {
+  const { outbox, machine, tail } = reader
+  const tailFromId = tail.fromId()
+  const shares = [...machine.main.keys()].filter(share => !machine.leaving.has(share))
+  const about = { webhookId: queue.id, shares, after, scan: scannedEvents, limit, maxBytes }
+  const { events, readUpTo } = await readLogFor(outbox, about)
+  if (!isUnderstood(reader, events)) return await readSettings(reader)
+  const upTo = events.length === 0 && readUpTo === after && tailFromId > after ? tailFromId : readUpTo
+  takeOwnPage(machine, queue, { after, events, upTo, shares }, true)
+}

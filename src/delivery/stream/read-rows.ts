@@ -1,0 +1,98 @@
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { claimBatches } from '../../outbox/aside/batches.ts'
+import { webhooksWithAside } from '../../outbox/aside/blocked.ts'
+import { pickDue } from '../../outbox/aside/pick-due.ts'
+import { giveBack, readTaken } from '../../outbox/aside/taken.ts'
+import { onceFor } from './asking.ts'
+import type { Machine } from './machine.ts'
+import { isOpen, type Queue, tasksOf } from './queue.ts'
+import type { Reader } from './reader.ts'
+import { readUpToOf, takeRows } from './streams.ts'
+import { blocked, due } from './tasks.ts'
+
+const mostPicked = 100
+
+/** Shares of which something may be read. */
+const sharesOf = ({ main, leaving }: Machine) => [...main.keys()].filter(share => !leaving.has(share))
+
+const lookAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)
+
+/** Begins to take the rows that are due. Returns when the next one is, by our clock. */
+export function pickDueRows(reader: Reader): number {
+  const { machine, asking, room } = reader
+  const nowMs = reader.clockMs()
+  let nextMs = Number.POSITIVE_INFINITY
+  for (const queue of machine.dues) {
+    if (queue.dueAtMs === Number.POSITIVE_INFINITY) machine.dues.delete(queue)
+    else if (lookAtMs(queue) > nowMs) nextMs = Math.min(nextMs, lookAtMs(queue))
+    else if (isOpen(queue, nowMs) && room(queue) > queue.ready.length)
+      onceFor(asking, queue, 'picking', () => (queue.settings.batch ? pickBatches : pick)(reader, queue))
+  }
+  return nextMs
+}
+
+async function pick({ outbox, holderId, machine, clockMs, room }: Reader, queue: Queue): Promise<void> {
+  const limit = Math.min(mostPicked, room(queue) - queue.ready.length)
+  queue.dueAtMs = Number.POSITIVE_INFINITY
+  const webhook = { holderId, webhookId: queue.id, shares: sharesOf(machine), limit }
+  const { deliveries, nextDueInMs } = await pickDue(outbox, webhook)
+  if (nextDueInMs !== null) due(machine, queue, clockMs() + Math.max(0, nextDueInMs))
+  takeRows(machine, queue, deliveries)
+}
+
+async function pickBatches(reader: Reader, queue: Queue): Promise<void> {
+  const { outbox, holderId, machine, clockMs, room } = reader
+  const { batch, mode } = queue.settings
+  const limit = room(queue)
+  queue.dueAtMs = Number.POSITIVE_INFINITY
+  const webhook = { webhookId: queue.id, batch: batch!, mode, readUpTo: readUpToOf(machine, queue) }
+  const beganMs = clockMs()
+  const claimed = await claimBatches(outbox, { holderId, shares: sharesOf(machine), limit, ...webhook })
+  if (claimed.isFenced) return reader.fenced()
+  const { shipments, lookAgainInMs, fresh } = claimed
+  queue.fresh = fresh
+  // Each commit would be a look: looks that find nothing take a quarter of the time at most.
+  queue.restsUntilMs = shipments.length > 0 ? 0 : clockMs() + 3 * (clockMs() - beganMs)
+  if (lookAgainInMs !== null) due(machine, queue, clockMs() + lookAgainInMs)
+  for (const shipment of shipments) reader.send(queue, shipment)
+}
+
+/** Asks whose entities may be blocked in some shares, and when their rows are due: before anything of new shares is read. */
+export async function askForAside(
+  { outbox, machine, clockMs }: Pick<Reader, 'outbox' | 'machine' | 'clockMs'>,
+  among: readonly number[] = sharesOf(machine),
+): Promise<void> {
+  for (const { webhookId, dueInMs } of await webhooksWithAside(outbox, among)) {
+    const queue = machine.queues.get(webhookId)
+    if (!queue) continue
+    blocked(queue)
+    if (dueInMs !== null) due(machine, queue, clockMs() + dueInMs)
+  }
+}
+
+/**
+ * Gives back what the tables say that this process has taken, and it does not know of: the answer to a commit was lost, and nobody else
+ * would look at it.
+ */
+export async function giveBackUnknown({ outbox, holderId, machine, wanted }: Reader): Promise<void> {
+  wanted.taken = false
+  const picking = new Set<Queue>()
+  const notePicking = () => {
+    for (const queue of machine.queues.values()) if (queue.busy.has('picking')) picking.add(queue)
+  }
+  notePicking()
+  const { taken, batches } = await readTaken(outbox, holderId)
+  notePicking()
+  const isUnknown = (webhookId: number, id: TimeId) => {
+    const queue = machine.queues.get(webhookId)
+    if (!queue || picking.has(queue) || queue.underWay.has(id)) return false
+    for (const task of tasksOf(queue)) if (!task.window && task.delivery.eventId === id) return false
+    return true
+  }
+  const deliveries = taken.filter(({ webhookId, eventId }) => isUnknown(webhookId, eventId))
+  const lost = batches.filter(({ webhookId, batchId }) => isUnknown(webhookId, batchId))
+  await giveBack(outbox, { holderId, deliveries, batches: lost })
+  // What was being taken at this moment is asked about again.
+  if (picking.size > 0) wanted.taken = true
+  if (deliveries.length + lost.length > 0) wanted.aside = true
+}

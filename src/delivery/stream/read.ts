@@ -1,0 +1,57 @@
+import { isAsked, once } from './asking.ts'
+import { check } from './checking.ts'
+import {
+  fillTail,
+  isMainPageMissing,
+  readMainPage,
+  readOwnPages,
+  readSettings,
+  takeMain,
+  takeOwn,
+} from './read-log.ts'
+import { askForAside, giveBackUnknown, pickDueRows } from './read-rows.ts'
+import type { Reader } from './reader.ts'
+import { mainReadUpTo } from './streams.ts'
+
+const fewBehind = 5
+const ownEveryMs = 5
+/** Looks at the webhooks that are behind take a fifth of the time at most. */
+const restsBetweenOwn = 4
+
+/** Takes in what needs no asking: what the tail has. */
+export function takeIn(reader: Reader): void {
+  const { machine, tail, clockMs } = reader
+  takeMain(reader)
+  const nowMs = clockMs()
+  // What is delivered need not be kept: garbage that has become old is dear to collect.
+  if (machine.behind.size === 0) tail.pass(mainReadUpTo(machine) ?? 0n)
+  // Where many are behind, they are not looked at each time.
+  reader.isOwnTurn = machine.behind.size <= fewBehind || nowMs >= reader.ownAtMs
+  if (!reader.isOwnTurn) return
+  reader.ownUpTo = tail.upToId()
+  for (const queue of machine.behind) takeOwn(reader, queue)
+  const endMs = clockMs()
+  reader.ownAtMs = endMs + Math.max(ownEveryMs, restsBetweenOwn * (endMs - nowMs))
+}
+
+/** Begins to ask for what is missing. Returns when a row is due next, by our clock. */
+export function ask(reader: Reader): number {
+  const { asking, wanted, machine, tail, headId } = reader
+  if (reader.clockMs() < asking.againAtMs) return asking.againAtMs
+  if (wanted.settings) once(asking, 'settings', () => readSettings(reader))
+  if (headId !== null && (wanted.head || headId > tail.upToId()) && !isAsked(asking, 'tail')) {
+    wanted.head = false
+    once(asking, 'tail', () => fillTail(reader))
+  }
+  if (wanted.aside && !isAsked(asking, 'aside')) {
+    wanted.aside = false
+    once(asking, 'aside', () => askForAside(reader))
+  }
+  if (wanted.taken) once(asking, 'taken', () => giveBackUnknown(reader))
+  if (machine.toCheck.length > 0) once(asking, 'check', () => check(reader))
+  if (isMainPageMissing(reader)) once(asking, 'main', () => readMainPage(reader))
+  if (reader.isOwnTurn) readOwnPages(reader)
+  const ownAtMs =
+    tail.upToId() > reader.ownUpTo && machine.behind.size > 0 ? reader.ownAtMs : Number.POSITIVE_INFINITY
+  return Math.min(ownAtMs, pickDueRows(reader))
+}

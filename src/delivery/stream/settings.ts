@@ -1,0 +1,56 @@
+import { isSkipped } from '../../domain/delivery/skip.ts'
+import { isUnsent } from '../../domain/delivery/task.ts'
+import { type Entity, entityKey } from '../../domain/event/entity.ts'
+import type { DeliverySettings } from '../../outbox/holders/delivery-settings.ts'
+import type { Machine } from './machine.ts'
+import { openQueue, type Queue } from './queue.ts'
+import { forget } from './tasks.ts'
+
+/** Takes in the webhooks that have changed, and drops those that are gone: all of `version` is known then. */
+export function setSettings(
+  machine: Machine,
+  read: { version: number; webhooks: readonly DeliverySettings[]; gone: readonly number[] },
+): void {
+  machine.version = read.version
+  for (const id of read.gone) drop(machine, id)
+  for (const settings of read.webhooks) {
+    const queue = machine.queues.get(settings.id) ?? openQueue(settings)
+    machine.queues.set(settings.id, queue)
+    setSettingsOf(machine, queue, settings)
+  }
+}
+
+function setSettingsOf(machine: Machine, queue: Queue, settings: DeliverySettings): void {
+  const nowMs = machine.clockMs()
+  queue.settings = settings
+  queue.heldUntilMs = nowMs + (settings.heldInMs ?? Number.NEGATIVE_INFINITY)
+  queue.previousSecretUntilMs = nowMs + (settings.previousSecretEndsInMs ?? Number.NEGATIVE_INFINITY)
+  machine.askers.add(queue)
+  if (settings.skips.length > 0)
+    forget(
+      machine,
+      queue,
+      ({ state, window, delivery }) =>
+        isUnsent(state) && window !== null && isSkipped(settings.skips, delivery),
+    )
+  if (queue.ready.length > 0) machine.active.add(queue)
+}
+
+/** The webhook is deleted: what is under way ends, and changes nothing. */
+function drop(machine: Machine, id: number): void {
+  const queue = machine.queues.get(id)
+  if (!queue) return
+  forget(machine, queue, () => true)
+  machine.queues.delete(id)
+  machine.behind.delete(queue)
+  machine.active.delete(queue)
+  machine.dues.delete(queue)
+  machine.askers.drop(queue)
+}
+
+/** A person is forgotten: what is unsent of the entity is not to be sent any more. */
+export function forgetEntity(machine: Machine, entity: Entity): void {
+  const key = entityKey(entity)
+  for (const queue of machine.queues.values())
+    forget(machine, queue, task => isUnsent(task.state) && task.window !== null && task.key === key)
+}

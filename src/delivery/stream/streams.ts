@@ -1,0 +1,149 @@
+import { openWindow, type Window } from '../../domain/delivery/window.ts'
+import { entityKey } from '../../domain/event/entity.ts'
+import { actionFor } from '../../domain/event/tenant.ts'
+import { triggerOf } from '../../domain/event/trigger.ts'
+import { toldAs } from '../../domain/event/wanted.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Delivery } from '../../outbox/aside/shipment.ts'
+import type { OwnPlace } from '../../outbox/holders/streams.ts'
+import type { LogEvent } from '../../outbox/log/log.ts'
+import type { Machine } from './machine.ts'
+import { advance, followers, type Page, restOf } from './page.ts'
+import { accept, acceptRow, isCancelled, leaveMain, type Queue, windowsOf } from './queue.ts'
+import { setAside, start } from './tasks.ts'
+
+/** Shares are ours from now on, after these places. */
+export function acquire(
+  machine: Machine,
+  shares: readonly { share: number; settledUpTo: TimeId }[],
+  own: readonly OwnPlace[],
+): void {
+  for (const { share, settledUpTo } of shares) machine.main.set(share, openWindow(settledUpTo))
+  for (const { webhookId, share, settledUpTo, maySendUpTo } of own) {
+    const queue = machine.queues.get(webhookId)
+    if (!queue) continue
+    if (!queue.own || queue.isJoining) leave(machine, queue)
+    queue.own!.set(share, { window: openWindow(settledUpTo), saved: { settledUpTo, maySendUpTo } })
+  }
+  // Who is behind in one share is so in all.
+  for (const queue of machine.behind)
+    for (const { share, settledUpTo } of shares)
+      if (!queue.own!.has(share)) queue.own!.set(share, { window: openWindow(settledUpTo), saved: null })
+}
+
+/** A share is not ours any more. */
+export function release(machine: Machine, share: number): void {
+  machine.main.delete(share)
+  machine.leaving.delete(share)
+  for (const queue of machine.behind) queue.own!.delete(share)
+}
+
+/** A webhook does not keep up: it gets places of its own. */
+export function leave(machine: Machine, queue: Queue): void {
+  leaveMain(queue, machine.main)
+  machine.behind.add(queue)
+}
+
+/** Takes in a page for the main streams that it follows, until `most` tasks are open. Returns what is left of it, or null. */
+export function takeMain(machine: Machine, page: Page, most: number): Page | null {
+  const follows = followers(machine.main, machine.leaving, page)
+  for (const [place, event] of page.events.entries()) {
+    if (openFromMain(machine) >= most) {
+      const rest = restOf(page, place)
+      advance(follows.values(), rest.after)
+      return rest
+    }
+    const window = follows.get(event.share)
+    if (!window || event.id <= window.readUpTo) continue
+    takeForAll(machine, event, window)
+    window.readUpTo = event.id
+  }
+  advance(follows.values(), page.upTo)
+  return null
+}
+
+/** An event of the main stream, for every webhook that keeps up and wants it. */
+function takeForAll(machine: Machine, event: LogEvent, window: Window): void {
+  const trigger = triggerOf(event.entityType, event.actionType)
+  const from = { window, isMain: true, key: entityKey(event) }
+  for (const queue of machine.askers.of(event, trigger)) {
+    if (queue.own && !queue.isJoining) continue
+    const told = toldAs(queue.settings, event, trigger)
+    if (told === null || isCancelled(queue, event)) continue
+    // What goes in batches is read as it is needed.
+    if (queue.settings.batch) leave(machine, queue)
+    else takeEvent(machine, queue, event, { ...from, told })
+  }
+}
+
+/** Takes in what the log has for a webhook that is behind; `isChosen`: only what it wants. */
+export function takeOwn(machine: Machine, queue: Queue, page: Page, isChosen: boolean): void {
+  if (!queue.own) return
+  const follows = followers(windowsOf(queue), machine.leaving, page)
+  for (const event of page.events) {
+    const window = follows.get(event.share)
+    if (!window || event.id <= window.readUpTo) continue
+    const told = toldAs(queue.settings, event) ?? (isChosen ? actionFor(queue.settings.tenant, event) : null)
+    if (told !== null && !isCancelled(queue, event))
+      takeEvent(machine, queue, event, { window, isMain: false, key: entityKey(event), told })
+    window.readUpTo = event.id
+  }
+  advance(follows.values(), page.upTo)
+}
+
+function takeEvent(
+  machine: Machine,
+  queue: Queue,
+  event: LogEvent,
+  from: Parameters<typeof accept>[2],
+): void {
+  const task = accept(queue, event, from, machine.clockMs())
+  if (queue.settings.batch) {
+    queue.fresh++
+    setAside(machine, queue, task, { dueInMs: 0 })
+  } else if (task.state === 'checking') start(machine, queue, task)
+}
+
+/** Takes in rows that this process has taken. */
+export function takeRows(machine: Machine, queue: Queue, deliveries: readonly Delivery[]): void {
+  for (const delivery of deliveries) {
+    const task = acceptRow(queue, delivery, machine.clockMs())
+    if (task.state === 'checking') start(machine, queue, task)
+  }
+}
+
+/** How far the main streams were read, at least; null: there are none. */
+export function mainReadUpTo({ main, leaving }: Machine): TimeId | null {
+  let least: TimeId | null = null
+  for (const [share, { readUpTo }] of main)
+    if (!leaving.has(share) && (least === null || readUpTo < least)) least = readUpTo
+  return least
+}
+
+/** How far a webhook that is behind was read, at least; null: it has no place that may be read on. */
+export function ownReadUpTo({ leaving }: Machine, queue: Queue): TimeId | null {
+  let least: TimeId | null = null
+  for (const [share, { window }] of queue.own ?? [])
+    if (!leaving.has(share) && (least === null || window.readUpTo < least)) least = window.readUpTo
+  return least
+}
+
+/** How far the stream of a webhook was read in a share. */
+export const readUpToOf =
+  ({ main }: Machine, queue: Queue) =>
+  (share: number): TimeId =>
+    (queue.own?.get(share)?.window ?? main.get(share))?.readUpTo ?? 0n
+
+/** The newest event that any stream was read to. */
+export function newestRead({ main }: Machine): TimeId {
+  let newest = 0n
+  for (const { readUpTo } of main.values()) if (readUpTo > newest) newest = readUpTo
+  return newest
+}
+
+/** How many tasks the main streams have open. */
+export function openFromMain({ main }: Machine): number {
+  let count = 0
+  for (const { openCount } of main.values()) count += openCount
+  return count
+}

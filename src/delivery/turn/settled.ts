@@ -1,0 +1,75 @@
+import type { AsideRow } from '../../outbox/aside/aside.ts'
+import type { Shipment } from '../../outbox/aside/shipment.ts'
+import { giveBack } from '../../outbox/aside/taken.ts'
+import type { Settled, Settlement, ToSettle } from '../../outbox/settle/settle.ts'
+import { describeError } from '../../runtime/log.ts'
+import { blocked, due, ended, setAside } from '../stream/tasks.ts'
+import { mayReach } from './begin.ts'
+import type { Serving } from './serving.ts'
+
+/** When what could not be settled at all is tried again. */
+const unsettledAgainMs = 30_000
+
+/** The rows to be written with the next commit, `most` at the most. */
+export function takeRowsToWrite(serving: Serving, most: number): { rows: AsideRow[]; isAll: boolean } {
+  const { toSetAside } = serving.machine
+  // What becomes a row may be sent as one: whoever takes over has to know of it, like of what is sent. Once somebody has, the fence ends it all.
+  const beyond = serving.isFenced
+    ? -1
+    : toSetAside.findIndex(({ queue, task }) => !mayReach(serving, queue, task))
+  const entries = toSetAside.splice(0, beyond < 0 ? most : Math.min(most, beyond))
+  for (const entry of entries) serving.asideOf.set(entry.row, entry)
+  return { rows: entries.map(({ row }) => row), isAll: toSetAside.length === 0 }
+}
+
+/** A commit of the settler is made; null: it could not be, and never will be. */
+export function noteSettled(serving: Serving, what: ToSettle, settled: Settled | null): void {
+  const { machine, reader, places, log, clockMs } = serving
+  if (settled?.isFenced) serving.isFenced = true
+  if (settled && settled.webhooksVersion > machine.version) reader.wanted.settings = true
+  for (const row of what.aside) {
+    const { queue, task } = serving.asideOf.get(row)!
+    serving.asideOf.delete(row)
+    if (settled && !serving.isFenced) ended(machine, queue, task, true)
+  }
+  for (const settlement of what.settlements) settleInMemory(serving, settlement, settled)
+  for (const { webhookId, dueInMs } of settled?.left ?? [])
+    due(machine, machine.queues.get(webhookId), clockMs() + Math.max(0, dueInMs))
+  for (const { webhookId, reason } of settled?.disabled ?? []) {
+    log.warn('webhook.disabled', { webhook_id: webhookId, reason })
+    reader.wanted.settings = true
+  }
+  const recovered = new Set(settled?.recovered)
+  for (const { shipment } of what.settlements)
+    if (places.takeRecovery(shipment.webhookId)) recovered.add(shipment.webhookId)
+  for (const webhookId of recovered) serving.onRecovered(webhookId)
+  serving.onSettled(what.settlements)
+  serving.waker.wake()
+}
+
+function settleInMemory(serving: Serving, settlement: Settlement, settled: Settled | null): void {
+  const { machine } = serving
+  const sent = serving.underWay.settled(settlement)
+  if (!sent) return
+  const { queue, task } = sent
+  if (queue.ready.length > 0) machine.active.add(queue)
+  if (serving.isFenced || !task) return
+  const isBlocking = settlement.next.state === 'retry'
+  if (settlement.shipment.isAside) {
+    // It could not be settled at all: another try is made.
+    if (settled === null) giveBackLater(serving, settlement.shipment.deliveries)
+    ended(machine, queue, task, isBlocking)
+  } else if (settled === null) {
+    // It waits, and is sent again.
+    setAside(machine, queue, task, { dueInMs: unsettledAgainMs })
+  } else {
+    if (isBlocking) blocked(queue)
+    ended(machine, queue, task, isBlocking)
+  }
+}
+
+function giveBackLater({ outbox, membership, log }: Serving, deliveries: Shipment['deliveries']): void {
+  giveBack(outbox, { holderId: membership.holderId, deliveries }).catch(error =>
+    log.error('delivery.not_given_back', { reason: describeError(error) }),
+  )
+}

@@ -1,0 +1,57 @@
+import { releaseShares } from '../../outbox/holders/holders.ts'
+import { describeError } from '../../runtime/log.ts'
+import { release } from '../stream/streams.ts'
+import { isShareDone, mostPlaces, reachOf } from './progress.ts'
+import type { Serving } from './serving.ts'
+
+export const beatEveryMs = 700
+const saveEveryMs = 500
+
+/** Shows that this process lives, and lets the main streams go on. */
+export function beat(serving: Serving, nowMs: number): void {
+  if (serving.beating) return
+  const { machine, underWay, keeper, next, log } = serving
+  const isIdle = !serving.isReachWanted && underWay.count() === 0 && machine.active.size === 0
+  serving.isReachWanted = false
+  next.beatMs = nowMs + beatEveryMs
+  serving.beating = keeper
+    .beat(reachOf(machine), isIdle)
+    .then(isOurs => {
+      if (!isOurs) serving.isFenced = true
+      serving.heardAtMs = serving.clockMs()
+    })
+    .catch(error => log.error('delivery.beat_failed', { reason: describeError(error) }))
+    .finally(() => {
+      serving.beating = null
+      serving.waker.wake()
+    })
+}
+
+/** Begins to write down how far the streams have come: what waits for it at once, the rest when it is time. */
+export function save(serving: Serving, nowMs: number): void {
+  if (serving.saving) return
+  const { next, log } = serving
+  const isTime = nowMs >= next.saveMs
+  if (isTime) next.saveMs = nowMs + saveEveryMs
+  serving.isSaveWanted = false
+  serving.saving = saveNow(serving, isTime ? mostPlaces : 0)
+    .catch(error => log.error('delivery.save_failed', { reason: describeError(error) }))
+    .finally(() => {
+      serving.saving = null
+      serving.waker.wake()
+    })
+}
+
+/** Writes it down, and gives up the shares of which nothing is open any more. */
+export async function saveNow(serving: Serving, most: number): Promise<void> {
+  const { machine, progress, outbox } = serving
+  const { holderId } = serving.membership
+  const done = [...machine.leaving].filter(share => isShareDone(machine, share))
+  if (!(await progress.save(most))) serving.isFenced = true
+  if (serving.isFenced || done.length === 0) return
+  await releaseShares(outbox, { holderId, shares: done })
+  for (const share of done) {
+    release(machine, share)
+    progress.forget(share)
+  }
+}
