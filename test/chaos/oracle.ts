@@ -60,6 +60,7 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
   const faults: string[] = []
   const { byEntity, touches, known, start } = stepsOf(period.entries, truth)
   const told = Map.groupBy(period.told, ({ entity }) => entity)
+  const had = new Map(received)
   const count = { exact: 0, later: 0, inGaps: 0 }
 
   const identities = new Set(period.told.map(({ commitLsn, index }) => `${commitLsn} ${index}`))
@@ -151,8 +152,10 @@ export function judge(period: Period, truth: Truth, received: Received): Verdict
     if (!row && has) faults.push(`receivers have ${entity}, which is gone: ${short(has)}`)
     else if (row && !has) faults.push(`receivers do not have ${entity}: ${short(row)}`)
     else if (row && has) {
+      // A row that nobody wrote is as it was told before, whatever became of its columns: a column may come, be told by a resync, and go.
+      const before = byEntity.has(entity) || told.has(entity) ? undefined : had.get(entity)
       const wrong = Object.keys(has).filter(
-        name => !isDeepStrictEqual(has[name], row[name]) && !(was && isDeepStrictEqual(has[name], was[name])),
+        name => ![row, was, before].some(known => known && isDeepStrictEqual(has[name], known[name])),
       )
       if (wrong.length > 0 || has.v !== row.v)
         faults.push(`receivers have ${entity} with ${wrong}: ${short(has)} instead of ${short(row)}`)
