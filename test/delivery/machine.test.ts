@@ -9,8 +9,9 @@ import {
   openFromMain,
   takeMain,
   takeOwn,
+  takeRows,
 } from '../../src/delivery/stream/streams.ts'
-import { ended, setAside } from '../../src/delivery/stream/tasks.ts'
+import { checked, ended, setAside } from '../../src/delivery/stream/tasks.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
 import type { LogEvent } from '../../src/outbox/log/log.ts'
 
@@ -97,4 +98,27 @@ test('what is a row already is not read again where something older is forgotten
   // The newer one is forgotten, the older one can't be: what lies between would be read again.
   expect(ids()).toEqual([10n])
   expect(machine.main.get(3)!.readUpTo).toBe(119n)
+})
+
+test('a row that was asked for by hand is given back where what was sent before it fails', () => {
+  const { machine, queue, ids } = open()
+  const [first] = tasksOf(queue)
+  first!.state = 'sending'
+  takeRows(machine, queue, [{ ...first!.delivery, eventId: 20n }])
+  expect(ids()).toEqual([10n, 20n])
+  ended(machine, queue, first!, true)
+  expect(machine.toGiveBack.map(({ eventId }) => eventId)).toEqual([20n])
+  expect(ids()).toEqual([])
+  expect(machine.active.size === 0 || queue.ready.every(({ state }) => state !== 'ready')).toBe(true)
+})
+
+test('a row that was asked for by hand is given back where what comes before it is set aside', () => {
+  const { machine, queue, ids } = open()
+  const [first] = tasksOf(queue)
+  first!.state = 'checking'
+  takeRows(machine, queue, [{ ...first!.delivery, eventId: 20n }])
+  checked(machine, queue, first!, true)
+  expect(machine.toGiveBack.map(({ eventId }) => eventId)).toEqual([20n])
+  expect(ids()).toEqual([10n])
+  expect(first!.state).toBe('setting aside')
 })

@@ -130,6 +130,20 @@ test('what is due is taken, the oldest of its entity only, in the shares that th
   expect((await pick(at, me, webhook)).deliveries).toEqual([])
 })
 
+test('a row is not taken while another one of its entity is under way, be that older or newer: it is due when that ends', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  const [me, before] = [await joined(at), await joined(at, 0)]
+  const [older, newer] = await streamed(at, webhook, await at.append('user 1 new', 'user 1 update'))
+  // Asked for by hand while the newer one was sent by its stream; that became a row when its share was given away.
+  await settleAs(at, me, [], [asideOf(older!, { dueInMs: 0 })])
+  await settleAs(at, before, [], [asideOf(newer!, { takenBy: before })])
+  expect((await pick(at, me, webhook)).deliveries).toEqual([])
+  expect(await rowsOf(at)).toEqual(['1 new: behind', '1 update: due, taken by 2'])
+  await settleAs(at, before, [settlementOf(newer!)])
+  expect((await pick(at, me, webhook)).deliveries.map(({ eventId }) => eventId)).toEqual([older!.eventId])
+})
+
 test('what is done by hand waits for whoever takes rows, and is waited for', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)

@@ -224,6 +224,30 @@ test('what came by hand before a row that was taken waits with it, and goes firs
   expect(await allRows(at)).toEqual([`${webhook} 1 new: waits`, `${webhook} 1 update: waits`])
 })
 
+test('what was asked for by hand, and is due, waits until nothing of its entity is under way from the dead holder', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  const me = await joined(at, 12, aliveMs)
+  const ids = await at.append('user 1 new', 'user 1 update', 'user 2 new', 'user 2 update')
+  const [one, oneNewer, two, twoNewer] = await streamed(at, webhook, ids)
+  await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: ids.at(-1)! })
+  // By the stream, and as a row.
+  await settleAs(at, me, [ofStream(one!), ofStream(two!)], [asideOf(twoNewer!, { takenBy: me })])
+  await at.outbox.pool.query(
+    `insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, is_manual, due_at)
+     select $1, share, entity_type, entity_id, id, true, now() from walhook.events where id = any($2)`,
+    [webhook, [one!.eventId, two!.eventId]],
+  )
+  await takeOver(at.outbox, { deadId: me, beat: 1n })
+  expect(await allRows(at)).toEqual([
+    `${webhook} 1 new: waits`,
+    `${webhook} 1 update: behind`,
+    `${webhook} 2 new: waits`,
+    `${webhook} 2 update: waits`,
+  ])
+  expect(oneNewer).toBeDefined()
+})
+
 test('of two that take over at the same moment one does, and a beat that comes first keeps its holder', async () => {
   await using at = await openTestOutbox()
   const { holderId: me } = await join(at.outbox, { aliveMs })

@@ -1,5 +1,6 @@
 import type { Window } from '../../domain/delivery/window.ts'
 import type { AsideRow } from '../../outbox/aside/aside.ts'
+import type { Delivery } from '../../outbox/aside/shipment.ts'
 import { type Askers, createAskers } from './askers.ts'
 import type { Queue, Task } from './queue.ts'
 
@@ -29,6 +30,8 @@ export type Machine = {
   /** Tasks that may be sent once it is known whether their entity is blocked, and what supersedes them. */
   readonly toCheck: { readonly queue: Queue; readonly task: Task }[]
   readonly toSetAside: ToSetAside[]
+  /** Rows that this process has taken and does not send. */
+  readonly toGiveBack: Delivery[]
 }
 
 /** A holder without shares, which knows no webhooks. */
@@ -45,5 +48,6 @@ export function openMachine(clockMs: () => number): Machine {
     dues: new Set(),
     toCheck: [],
     toSetAside: [],
+    toGiveBack: [],
   }
 }

@@ -50,10 +50,23 @@ export function setAsideSlow(
       setAside(machine, queue, task, { dueInMs: 0, takenBy: holderId })
 }
 
-/** A task's entity is blocked: it, and what waits behind it, become rows. */
+/**
+ * A task's entity is blocked: it, and what waits behind it, become rows. What is a row already (asked for by hand while something of the
+ * entity was under way) is not the oldest any more, and is given back.
+ */
 function setAsideFrom(machine: Machine, queue: Queue, task: Task): void {
-  for (const each of queue.entities.get(task.key) ?? [])
-    if (each.window && isUnsent(each.state)) setAside(machine, queue, each, { dueInMs: null })
+  for (const each of [...(queue.entities.get(task.key) ?? [])]) {
+    if (!isUnsent(each.state)) continue
+    if (each.window) setAside(machine, queue, each, { dueInMs: null })
+    else giveUp(machine, queue, each)
+  }
+}
+
+/** Gives back a row that this process has taken and does not send. */
+export function giveUp(machine: Machine, queue: Queue, task: Task): void {
+  task.state = 'forgotten'
+  finish(queue, task)
+  machine.toGiveBack.push(task.delivery)
 }
 
 /** A newer event says all of what a task says: that is committed. */

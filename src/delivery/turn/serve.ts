@@ -1,4 +1,3 @@
-import { giveBack } from '../../outbox/aside/taken.ts'
 import { settle } from '../../outbox/settle/settle.ts'
 import { describeError } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/sleep.ts'
@@ -11,7 +10,7 @@ import type { Tail } from '../stream/tail.ts'
 import { begin, sendReady } from './begin.ts'
 import { createProgress, mostPlaces } from './progress.ts'
 import { mayBegin, roomOf, type ServeOptions, type Serving } from './serving.ts'
-import { noteSettled, takeRowsToWrite } from './settled.ts'
+import { giveBackTaken, noteSettled, takeRowsToWrite } from './settled.ts'
 import { createSettler } from './settler.ts'
 import { createShareKeeper } from './share-keeper.ts'
 import { createUnderWay } from './under-way.ts'
@@ -77,6 +76,7 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
     sendReady(serving, nowMs)
     if (nowMs >= next.beatMs || serving.isReachWanted) beat(serving, nowMs)
     if (machine.toSetAside.length > 0) settler.wanted()
+    if (machine.toGiveBack.length > 0) void giveBackTaken(serving)
     const dueMs = ask(reader)
     if (serving.isReachWanted) beat(serving, clockMs())
     if (serving.isSaveWanted || nowMs >= next.saveMs) save(serving, nowMs)
@@ -109,11 +109,10 @@ function tick(serving: Serving, nowMs: number): void {
 
 /** Gives everything up in order: the shares at once, what is under way when it has ended. */
 async function stop(serving: Serving): Promise<void> {
-  const { outbox, membership, machine, keeper, settler, underWay, clockMs, log } = serving
+  const { machine, keeper, settler, underWay, clockMs, log } = serving
   await serving.beating
-  const given = keeper.releaseAll()
-  if (given.length > 0)
-    await giveBack(outbox, { holderId: membership.holderId, deliveries: given }).catch(() => {})
+  keeper.releaseAll()
+  await giveBackTaken(serving)
   const deadlineMs = clockMs() + serving.drainMs
   const keepAlive = setInterval(() => beat(serving, clockMs()), beatEveryMs)
   try {

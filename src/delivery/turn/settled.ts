@@ -1,5 +1,4 @@
 import type { AsideRow } from '../../outbox/aside/aside.ts'
-import type { Shipment } from '../../outbox/aside/shipment.ts'
 import { giveBack } from '../../outbox/aside/taken.ts'
 import type { Settled, Settlement, ToSettle } from '../../outbox/settle/settle.ts'
 import { describeError } from '../../runtime/log.ts'
@@ -57,7 +56,7 @@ function settleInMemory(serving: Serving, settlement: Settlement, settled: Settl
   const isBlocking = settlement.next.state === 'retry'
   if (settlement.shipment.isAside) {
     // It could not be settled at all: another try is made.
-    if (settled === null) giveBackLater(serving, settlement.shipment.deliveries)
+    if (settled === null) machine.toGiveBack.push(...settlement.shipment.deliveries)
     ended(machine, queue, task, isBlocking)
   } else if (settled === null) {
     // It waits, and is sent again.
@@ -68,8 +67,23 @@ function settleInMemory(serving: Serving, settlement: Settlement, settled: Settl
   }
 }
 
-function giveBackLater({ outbox, membership, log }: Serving, deliveries: Shipment['deliveries']): void {
-  giveBack(outbox, { holderId: membership.holderId, deliveries }).catch(error =>
-    log.error('delivery.not_given_back', { reason: describeError(error) }),
-  )
+/** Gives back the rows that were taken and are not sent. */
+export async function giveBackTaken({
+  outbox,
+  membership,
+  machine,
+  reader,
+  waker,
+  log,
+}: Serving): Promise<void> {
+  const deliveries = machine.toGiveBack.splice(0)
+  if (deliveries.length === 0) return
+  try {
+    await giveBack(outbox, { holderId: membership.holderId, deliveries })
+    reader.wanted.aside = true
+  } catch (error) {
+    reader.wanted.taken = true
+    log.error('delivery.not_given_back', { reason: describeError(error) })
+  }
+  waker.wake()
 }

@@ -1,20 +1,18 @@
 import { planShares } from '../../domain/delivery/share-plan.ts'
 import { isUnsent } from '../../domain/delivery/task.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
-import type { Delivery } from '../../outbox/aside/shipment.ts'
-import { giveBack } from '../../outbox/aside/taken.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { type Beat, claimShares, leave } from '../../outbox/holders/holders.ts'
 import { readStreams } from '../../outbox/holders/streams.ts'
 import { takeOver } from '../../outbox/settle/takeover.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import type { Machine } from '../stream/machine.ts'
-import { finish, forgetUnsent, type Task, tasksOf } from '../stream/queue.ts'
+import { forgetUnsent, type Task, tasksOf } from '../stream/queue.ts'
 import { readSettings } from '../stream/read-log.ts'
 import { askForAside } from '../stream/read-rows.ts'
 import { noteHead, type Reader } from '../stream/reader.ts'
 import { acquire } from '../stream/streams.ts'
-import { setAside } from '../stream/tasks.ts'
+import { giveUp, setAside } from '../stream/tasks.ts'
 import type { Membership } from './membership.ts'
 import type { createProgress } from './progress.ts'
 
@@ -43,10 +41,7 @@ export function createShareKeeper(options: {
   async function balance({ holders, shares }: Beat): Promise<void> {
     const living = holders.map(({ id }) => id)
     const { claim, release } = planShares({ me: holderId, holders: living, shares })
-    const given = release
-      .filter(share => machine.main.has(share))
-      .flatMap(share => beginRelease(machine, share, holderId))
-    if (given.length > 0) await giveBack(outbox, { holderId, deliveries: given })
+    for (const share of release) if (machine.main.has(share)) beginRelease(machine, share, holderId)
     // Also what was claimed before, where the database went away in the middle of this.
     const isMissing = ({ share }: { share: number }) => !machine.main.has(share)
     if (claim === 0 && !shares.some(each => each.holderId === holderId && isMissing(each))) return
@@ -73,10 +68,10 @@ export function createShareKeeper(options: {
       return true
     },
 
-    /** Begins to give up all shares. Returns rows that were taken and are not sent. */
-    releaseAll(): Delivery[] {
+    /** Begins to give up all shares. */
+    releaseAll(): void {
       isStopping = true
-      return [...machine.main.keys()].flatMap(share => beginRelease(machine, share, holderId))
+      for (const share of machine.main.keys()) beginRelease(machine, share, holderId)
     },
 
     async leave() {
@@ -102,23 +97,17 @@ export function createShareKeeper(options: {
 
 /**
  * Begins to give a share up: what is unsent of it is forgotten, or becomes rows where something after it was sent; what is under way becomes
- * rows that this process has taken, and settles. Returns rows that were taken and are not sent.
+ * rows that this process has taken, and settles. Rows that were taken and are not sent are given back.
  */
-function beginRelease(machine: Machine, share: number, holderId: number): Delivery[] {
+function beginRelease(machine: Machine, share: number, holderId: number): void {
   machine.leaving.add(share)
   const isOfIt = (task: Task) => task.delivery.share === share
-  const given: Delivery[] = []
   for (const queue of machine.queues.values()) {
     for (const task of tasksOf(queue))
       if (task.state === 'sending' && task.window && isOfIt(task) && !task.isRowComing)
         setAside(machine, queue, task, { dueInMs: 0, takenBy: holderId })
     for (const task of forgetUnsent(queue, isOfIt)) setAside(machine, queue, task, { dueInMs: null })
     for (const task of [...tasksOf(queue)])
-      if (!task.window && isOfIt(task) && isUnsent(task.state)) {
-        task.state = 'forgotten'
-        finish(queue, task)
-        given.push(task.delivery)
-      }
+      if (!task.window && isOfIt(task) && isUnsent(task.state)) giveUp(machine, queue, task)
   }
-  return given
 }

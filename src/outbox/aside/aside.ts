@@ -14,7 +14,8 @@ import { isSkipped } from '../log/waits.ts'
  * | in a batch | infinity | null | its batch (batches.due_at, taken_by) |
  * | taken | finite | a holder | its settlement; after a death the takeover: due when nothing is under way any more |
  *
- * The oldest row of an entity is never `behind`. Whoever writes `infinity` has locked an older row, or writes one with it.
+ * The oldest row of an entity is `behind` only while a newer one is taken: one was asked for by hand while the other was under way. Whoever
+ * writes `infinity` has locked the row that it waits for, or writes that with it.
  *
  * Statements here know the keys of what they look for. `offset 0` keeps an `exists` from being turned into a join: where the statistics are
  * of a time when the table was empty, it would be read whole.

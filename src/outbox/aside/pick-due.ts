@@ -7,6 +7,7 @@ import { rows, statement } from '../database/statement.ts'
 import { dueInMs } from './aside.ts'
 import { waitForStreamMs, waitingForStream, waitsForStream } from './pulled.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent } from './shipment.ts'
+import { isTaken } from './taken.ts'
 
 /**
  * Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. One that
@@ -44,21 +45,28 @@ type Key = { readonly entityType: string; readonly entityId: string; readonly ev
 const keys = rows<Key>(ofEvent)
 
 /**
- * Puts back what is behind an older row of its entity (asked for by hand, or taken by a holder before): a statement of its own,
- * which sees what was ended until the rows were locked. Whoever ends the older one waits for this, and makes the row due then.
+ * Puts back what is behind an older row of its entity, or behind one that is under way: an event was sent by its stream while the row
+ * waited, and has a row of its own since then, with the holder that sends it. A statement of its own, which sees what was ended until the
+ * rows were locked. Whoever ends the other one waits for this, and makes the row due then.
  */
 const putBackBehind = statement(
   'put_back_behind',
   { webhookId: 'int', keys },
   p => `
-with behind as materialized (
+with s as materialized (
+  select * from ${p.keys('s')}
+), behind as materialized (
   select d.ctid
-  from ${p.keys('s')}
+  from s
   cross join ${rowOfS('ctid', p.webhookId)} d
   where exists (
     select from walhook.deliveries o
     where o.webhook_id = ${p.webhookId} and o.entity_type = s.entity_type and o.entity_id = s.entity_id
-      and o.event_id < s.event_id offset 0
+      and (o.event_id < s.event_id or o.event_id > s.event_id and ${isTaken('o')} and not exists (
+        select from s taken
+        where taken.entity_type = o.entity_type and taken.entity_id = o.entity_id and taken.event_id = o.event_id
+      ))
+    offset 0
   )
 )
 update walhook.deliveries d

@@ -6,6 +6,12 @@ import { ofBatch, ofRow, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { wakeNext } from './aside.ts'
 
+/** Whether row `d` is under way, by itself or in its batch. */
+export const isTaken = (d: string) => `(
+  ${d}.taken_by is not null or ${d}.batch_id is not null and exists (
+    select from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
+  ))`
+
 /** A row that a holder has taken. */
 export type TakenRow = {
   readonly webhookId: number

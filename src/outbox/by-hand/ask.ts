@@ -2,13 +2,14 @@ import type pg from 'pg'
 import type { Entity } from '../../domain/event/entity.ts'
 import { entityKey } from '../../domain/event/entity.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
+import { isTaken } from '../aside/taken.ts'
 import { planTransactionByIndex } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { ofEntity } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { isDelivered, isSkipped, placeIn, waitsInLog } from '../log/waits.ts'
 import { formOf, stateAt, wantedColumns, wants } from '../log/wanted.ts'
-import { isTaken, makeDue, tellByHand } from './by-hand.ts'
+import { makeDue, tellByHand } from './by-hand.ts'
 
 /**
  * Where an event is, on its way to a webhook:

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Entity } from '../../domain/event/entity.ts'
+import { isTaken } from '../aside/taken.ts'
 import { lockAllHolders } from '../database/fence.ts'
 import { ofEntity, oldestOfS, rowsOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
@@ -38,12 +39,6 @@ export async function lockToSend(
 export async function tellByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
   await client.query('select pg_notify($1, $2)', [wakeChannel, `hand:${webhookId}`])
 }
-
-/** Whether row `d` is under way, by itself or in its batch. */
-export const isTaken = (d: string) => `(
-  ${d}.taken_by is not null or ${d}.batch_id is not null and exists (
-    select from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
-  ))`
 
 const entities = rows<Entity>(ofEntity)
 

@@ -2,11 +2,12 @@ import type pg from 'pg'
 import { triggerOf } from '../../domain/event/trigger.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { openInStream } from '../aside/pulled.ts'
+import { isTaken } from '../aside/taken.ts'
 import { statement } from '../database/statement.ts'
 import { isDelivered, placeIn } from '../log/waits.ts'
 import { concernsFilter, isMeantFor, isOfTenant } from '../log/wanted.ts'
 import { askFor } from './ask.ts'
-import { isTaken, lockToSend, type NotSending } from './by-hand.ts'
+import { lockToSend, type NotSending } from './by-hand.ts'
 
 /** What became of the wish to send one event to a webhook once more. */
 export type Resent =

@@ -217,8 +217,8 @@ export async function leave(outbox: Outbox, { holderId }: { holderId: number }):
 }
 
 /**
- * By hand, something older of the entity may have come before what was taken: it has waited for that. Until then nobody makes rows
- * of these shares due earlier.
+ * By hand, something older of the entity may have come before what was taken: it waits for that, also where it is due by now. Until then
+ * nobody makes rows of these shares due earlier.
  */
 const freeRowsStatement = `
 with freed as (
@@ -236,7 +236,7 @@ with freed as (
 )
 update walhook.deliveries d set due_at = $2
 from oldest o
-where d.ctid = o.ctid and o.due_at = 'infinity' and o.batch_id is null`
+where d.ctid = o.ctid and (o.due_at = 'infinity' or o.due_at < $2) and o.batch_id is null`
 
 const freeBatchesStatement = `
 with freed as (

@@ -80,6 +80,7 @@ const dayOfIds = 86_400_000n << 20n
  *             webhook that is behind for itself
  * - open:     those that have not been delivered by themselves, and have no row and no end
  * - arrived:  those of them that were delivered in a batch: the index is asked about all at once
+ * - waiting:  rows of the same entities, asked for by hand: they wait until nothing is under way, too
  *
  * Everything is looked up by its key, however wrong the statistics are: no `exists` is turned into a join (`offset 0`).
  */
@@ -147,6 +148,17 @@ with main as materialized (
   select e.*, row_number() over (partition by e.webhook_id, e.entity_type, e.entity_id order by e.id) = 1 as is_first
   from open e left join arrived using (webhook_id, id)
   where arrived.id is null
+), waiting as materialized (
+  select distinct d.ctid
+  from unknown u
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = u.webhook_id and entity_type = u.entity_type and entity_id = u.entity_id
+      and is_manual and due_at < ${p.notBefore} and taken_by is null and batch_id is null
+    offset 0
+  ) d
+), postponed as (
+  update walhook.deliveries d set due_at = ${p.notBefore} from waiting where d.ctid = waiting.ctid
 ), set_aside as (
   insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
   select u.webhook_id, u.share, u.entity_type, u.entity_id, u.id, w.previous, u.as_new, u.as_delete,
