@@ -34,7 +34,7 @@ export const map: Command = {
 const noEntity: Problem = {
   code: 'no_entity',
   what: 'the first mapping',
-  found: 'no table with a key of one column has a name as users or companies have',
+  found: 'no table with a key of one column, or of several, has a name as users or companies have',
   mend: 'name the tables under entities in the file that was written',
 }
 

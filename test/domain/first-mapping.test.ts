@@ -124,3 +124,37 @@ test('a table of which every column is suspicious sends its key', () => {
   ])
   expect(file.entities.user.fields.include).toEqual(['id'])
 })
+
+test('a key of several columns is written as a list, and who references it says which column holds which', () => {
+  const of = (columns: string[], name: string, referenced: string[]) => ({
+    columns,
+    table: { schema: 'public', name },
+    referenced,
+  })
+  const { file } = written([
+    table('users', 'tenant_id -> tenants, number, email', { key: ['tenant_id', 'number'] }),
+    table('notes', 'id, author, body, org', {
+      references: [of(['author', 'org'], 'users', ['number', 'tenant_id'])],
+    }),
+    table('members', 'org, user_no, group_no', {
+      key: ['org', 'user_no', 'group_no'],
+      references: [
+        of(['org', 'user_no'], 'users', ['tenant_id', 'number']),
+        of(['org', 'group_no'], 'groups', ['tenant_id', 'number']),
+      ],
+    }),
+    table('groups', 'tenant_id, number, name', { key: ['tenant_id', 'number'] }),
+    // References a part of the key alone, which names many.
+    table('logs', 'id, tenant_id, text', { references: [of(['tenant_id'], 'users', ['tenant_id'])] }),
+  ])
+  expect(readMappingFile(file)).toMatchObject({ ok: true })
+  expect(file.entities.user).toEqual({
+    table: 'users',
+    key: ['tenant_id', 'number'],
+    fields: { include: ['tenant_id', 'number', 'email'] },
+    related: {
+      notes: { table: 'notes', on: { org: 'tenant_id', author: 'number' }, value: 'body' },
+      groups: { table: 'members', on: { org: 'tenant_id', user_no: 'number' }, value: 'group_no' },
+    },
+  })
+})

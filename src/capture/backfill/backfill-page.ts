@@ -1,4 +1,5 @@
 import { Unfit } from '../../domain/capture/page-failures.ts'
+import { columnsOfKey, idAt, type KeyColumns, keyName, splitKey } from '../../domain/mapping/entity-key.ts'
 import {
   type EntityMapping,
   publishedTables,
@@ -89,7 +90,7 @@ async function readFewer(
 ): Promise<Page> {
   const { keys, ...page } = await reading(source, catalogue, entity, async (client, snapshot) => {
     const untilKey = wanted.until ?? (await lastKeyOf(client, entity))
-    const at = { ...wanted, until: untilKey ?? '', shown: quoteIdentifier(entity.key) }
+    const at = { ...wanted, until: untilKey ?? '', shown: keySql(entity.key) }
     const keys = untilKey === null ? [] : await readKeyed(client, catalogue, entity, at)
     const rowsEstimate = wanted.until === null ? await estimateOf(client, entity) : null
     return { keys: keys.map(([key]) => key), untilKey, rowsEstimate, snapshot }
@@ -202,11 +203,14 @@ async function readFitting(
 }
 
 async function lastKeyOf(db: Queryable, entity: EntityMapping): Promise<string | null> {
-  const key = quoteIdentifier(entity.key)
-  const { rows } = await db.query(
-    `select ${key} as key from ${tableKey(entity.table)} where ${key} is not null order by ${key} desc limit 1`,
-  )
-  return rows[0]?.key ?? null
+  const columns = columnsOfKey(entity.key).map(quoteIdentifier)
+  const { rows } = await db.query({
+    text: `select ${columns.join(', ')} from ${tableKey(entity.table)}
+           where ${columns.map(column => `${column} is not null`).join(' and ')}
+           order by ${columns.map(column => `${column} desc`).join(', ')} limit 1`,
+    rowMode: 'array',
+  })
+  return idAt(rows[0], [...columns.keys()])
 }
 
 async function readKeyed(
@@ -215,20 +219,40 @@ async function readKeyed(
   entity: EntityMapping,
   { after, until, limit, shown = '*' }: Wanted & { until: string; shown?: string },
 ) {
-  const key = quoteIdentifier(entity.key)
-  const columns = catalogue.tables.get(tableKey(entity.table))?.columns
-  const type = columns?.find(({ name }) => name === entity.key)?.typeName
-  if (!type) throw new Error(`${tableKey(entity.table)} has no column ${entity.key}`)
+  const names = columnsOfKey(entity.key)
+  const known = catalogue.tables.get(tableKey(entity.table))?.columns
+  const types = names.map(column => {
+    const type = known?.find(({ name }) => name === column)?.typeName
+    if (!type) throw new Error(`${tableKey(entity.table)} has no column ${column}`)
+    return type
+  })
+  const key = keySql(entity.key)
+  const values = [until, ...(after === null ? [] : [after])].flatMap(id => partsOf(id, entity))
+  /** The nth id as a row: Postgres compares rows from left to right, and an index of these columns has them in that order. */
+  const at = (n: number) =>
+    `(${types.map((type, i) => `$${n * names.length + i + 1}::text::${type}`).join(', ')})`
   const { rows, fields } = await db.query({
     text: `select ${shown} from ${tableKey(entity.table)}
-           where ${key} <= $1::text::${type} ${after === null ? '' : `and ${key} > $3::text::${type}`}
-           order by ${key} limit $2`,
-    values: [until, limit, ...(after === null ? [] : [after])],
+           where (${key}) <= ${at(0)} ${after === null ? '' : `and (${key}) > ${at(1)}`}
+           order by ${key} limit $${values.length + 1}`,
+    values: [...values, limit],
     rowMode: 'array',
   })
   const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
-  const keyIndex = shape.findIndex(({ name }) => name === entity.key)
-  return rows.map((values: (string | null)[]) => [values[keyIndex]!, { shape, values }] as const)
+  const places = names.map(column => shape.findIndex(({ name }) => name === column))
+  return rows.map((values: (string | null)[]) => [idAt(values, places)!, { shape, values }] as const)
+}
+
+const keySql = (key: KeyColumns) => columnsOfKey(key).map(quoteIdentifier).join(', ')
+
+/** The values of an entity's key, by its id. */
+export function partsOf(id: string, { entityType, key }: EntityMapping): readonly string[] {
+  const parts = splitKey(id, columnsOfKey(key).length)
+  if (!parts)
+    throw new Error(
+      `${JSON.stringify(id)} is no key (${keyName(key)}) of ${entityType}: the mapping has changed`,
+    )
+  return parts
 }
 
 /** How many rows the table and its partitions have by Postgres's statistics; null where there are none. */

@@ -1,5 +1,6 @@
 import type { FanOut } from '../../domain/capture/fan-out.ts'
 import type { Part } from '../../domain/capture/resync.ts'
+import { columnsOfKey, idAt, type KeyColumns, onlyColumn } from '../../domain/mapping/entity-key.ts'
 import { stopsOf } from '../../domain/mapping/hops.ts'
 import {
   type EntityMapping,
@@ -10,7 +11,7 @@ import {
 import { alias, joined } from '../related/list-query.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
-import { type Page, reading, readKeysOf } from './backfill-page.ts'
+import { type Page, partsOf, reading, readKeysOf } from './backfill-page.ts'
 
 /**
  * Reads the entities of which a partition tells something: its rows, or, of a related table, the owners that its rows name. Up to
@@ -47,10 +48,10 @@ export async function readFanOutPageOf(
 }
 
 type At = { readonly after: string | null; readonly until: string | null; readonly limit: number }
-/** A statement that gives keys of entities, each once as `key`. It may have a value of its own, as its first one. */
+/** A statement that gives keys of entities, each once, with a column for each of the key's (`key_0`, `key_1`). It may have a value of its own, as its first one. */
 type Keys = {
   readonly text: string
-  readonly type: string
+  readonly types: readonly string[]
   readonly value?: string
   /** Whether a person is told how many there are. */
   readonly isCounted?: boolean
@@ -70,15 +71,23 @@ async function readPageOfKeys(
     const untilKey = at.until ?? (await lastKey(client, keys))
     if (untilKey === null) return none
     const rowsEstimate = at.until === null && keys.isCounted ? await keyCount(client, keys) : null
-    const values = keys.value === undefined ? [] : [keys.value]
-    const place = (i: number) => `$${values.length + i}`
-    const { rows } = await client.query(
-      `select key::text from (${keys.text}) k
-       where key <= ${place(1)}::text::${keys.type} ${at.after === null ? '' : `and key > ${place(3)}::text::${keys.type}`}
-       order by k.key limit ${place(2)}`,
-      [...values, untilKey, at.limit, ...(at.after === null ? [] : [at.after])],
-    )
-    return { ...none, keys: rows.map((row): string => row.key), untilKey, rowsEstimate }
+    const ids = [untilKey, ...(at.after === null ? [] : [at.after])]
+    const values = [...valuesOf(keys), ...ids.flatMap(id => partsOf(id, entity))]
+    /** The nth id as a row. */
+    const row = (n: number) => {
+      const before = valuesOf(keys).length + n * keys.types.length
+      return `(${keys.types.map((type, i) => `$${before + i + 1}::text::${type}`).join(', ')})`
+    }
+    const names = keys.types.map((_, i) => `key_${i}`).join(', ')
+    const { rows } = await client.query({
+      text: `select * from (${keys.text}) k
+             where (${names}) <= ${row(0)} ${at.after === null ? '' : `and (${names}) > ${row(1)}`}
+             order by ${names} limit $${values.length + 1}`,
+      values: [...values, at.limit],
+      rowMode: 'array',
+    })
+    const found = rows.map(row => idAt(row, [...keys.types.keys()])!)
+    return { ...none, keys: found, untilKey, rowsEstimate }
   })
   const rows = found.length
   const { entities, untold } = rows === 0 ? nobody : await readKeysOf(source, catalogue, entity, found)
@@ -108,52 +117,59 @@ function keysStatement(
   bounds: string,
 ): Keys | null {
   const isOwn = tableKey(entity.table) === tableName
-  if (isOwn)
-    return keysOf(
-      catalogue,
-      tableName,
-      entity.key,
-      `${quoteIdentifier(entity.key)} is not null and ${bounds}`,
-    )
+  if (isOwn) return keysOf(catalogue, tableName, entity.key, bounds)
   const texts = entity.related.flatMap(list =>
     stopsOf(list).flatMap((stop, at) => {
       if (tableKey(stop.table) !== tableName) return []
-      const owner = quoteIdentifier(stop.owner)
       if (at > 0) {
-        const led = `select ${owner} from ${tableName} where ${bounds}`
+        const led = `select ${quoteIdentifier(onlyColumn(stop.owner))} from ${tableName} where ${bounds}`
         return keysBehind(catalogue, { list, at }, to => `${to} in (${led})`) ?? []
       }
-      return keysOf(catalogue, tableName, stop.owner, `${owner} is not null and ${bounds}`) ?? []
+      return keysOf(catalogue, tableName, stop.owner, bounds) ?? []
     }),
   )
   if (texts.length === 0) return null
   const unique = [...new Set(texts.map(({ text }) => text))]
-  return { text: unique.join(' union '), type: texts[0]!.type }
+  return { text: unique.join(' union '), types: texts[0]!.types }
 }
 
-function keysOf({ tables }: Catalogue, tableName: string, column: string, where: string): Keys | null {
-  const found = tables.get(tableName)?.columns.find(({ name }) => name === column)
-  const name = quoteIdentifier(column)
-  return found
-    ? { text: `select distinct ${name} as key from ${tableName} where ${where}`, type: found.typeName }
-    : null
+function keysOf(catalogue: Catalogue, tableName: string, key: KeyColumns, where: string): Keys | null {
+  const types = typesOf(catalogue, tableName, key)
+  const { selected, isThere } = selectKey(key, quoteIdentifier)
+  return (
+    types && { text: `select distinct ${selected} from ${tableName} where ${isThere} and ${where}`, types }
+  )
+}
+
+function typesOf({ tables }: Catalogue, tableName: string, key: KeyColumns): string[] | null {
+  const known = tables.get(tableName)?.columns ?? []
+  const types = columnsOfKey(key).flatMap(column => known.find(({ name }) => name === column)?.typeName ?? [])
+  return types.length === columnsOfKey(key).length ? types : null
+}
+
+function selectKey(key: KeyColumns, sqlOf: (column: string) => string) {
+  const columns = columnsOfKey(key).map(sqlOf)
+  return {
+    selected: columns.map((column, i) => `${column} as key_${i}`).join(', '),
+    isThere: columns.map(column => `${column} is not null`).join(' and '),
+  }
 }
 
 /** The entities that a related field leads from to rows of its table `at`, by a condition of what leads there. */
 function keysBehind(
-  { tables }: Catalogue,
+  catalogue: Catalogue,
   { list, at }: { readonly list: RelatedList; readonly at: number },
   condition: (to: string) => string,
 ): Keys | null {
   const [first, ...others] = stopsOf(list)
   const before = [first!, ...others][at - 1]
-  const found = tables.get(tableKey(first!.table))?.columns.find(({ name }) => name === first!.owner)
-  if (!found || before?.to == null) return null
-  const key = `${alias(0)}.${quoteIdentifier(first!.owner)}`
+  const types = typesOf(catalogue, tableKey(first!.table), first!.owner)
+  if (!types || before?.to == null) return null
+  const { selected, isThere } = selectKey(first!.owner, column => `${alias(0)}.${quoteIdentifier(column)}`)
   const to = `${alias(at - 1)}.${quoteIdentifier(before.to)}`
   return {
-    text: `select distinct ${key} as key from ${joined(list, at - 1)} where ${key} is not null and ${condition(to)}`,
-    type: found.typeName,
+    text: `select distinct ${selected} from ${joined(list, at - 1)} where ${isThere} and ${condition(to)}`,
+    types,
   }
 }
 
@@ -165,27 +181,26 @@ function fanOutKeys(catalogue: Catalogue, entity: EntityMapping, { field, at, va
     return keys && { ...keys, isCounted: true }
   }
   const stop = stopsOf(list)[at]
-  const type = catalogue.tables
-    .get(stop ? tableKey(stop.table) : '')
-    ?.columns.find(({ name }) => name === stop?.owner)?.typeName
+  const [type] = (stop && typesOf(catalogue, tableKey(stop.table), onlyColumn(stop.owner))) ?? []
   const keys =
     type === undefined ? null : keysBehind(catalogue, { list, at }, to => `${to} = $1::text::${type}`)
   return keys && { ...keys, value, isCounted: true }
 }
 
+const valuesOf = ({ value }: Keys) => (value === undefined ? [] : [value])
+
 /** The last key; null: there is none. */
-async function lastKey(client: Queryable, { text, value }: Keys): Promise<string | null> {
-  const { rows } = await client.query(
-    `select key::text from (${text}) k order by k.key desc limit 1`,
-    value === undefined ? [] : [value],
-  )
-  return rows[0]?.key ?? null
+async function lastKey(client: Queryable, keys: Keys): Promise<string | null> {
+  const order = keys.types.map((_, i) => `key_${i} desc`).join(', ')
+  const { rows } = await client.query({
+    text: `select * from (${keys.text}) k order by ${order} limit 1`,
+    values: valuesOf(keys),
+    rowMode: 'array',
+  })
+  return idAt(rows[0], [...keys.types.keys()])
 }
 
-async function keyCount(client: Queryable, { text, value }: Keys): Promise<number> {
-  const { rows } = await client.query(
-    `select count(*) as count from (${text}) k`,
-    value === undefined ? [] : [value],
-  )
+async function keyCount(client: Queryable, keys: Keys): Promise<number> {
+  const { rows } = await client.query(`select count(*) as count from (${keys.text}) k`, valuesOf(keys))
   return Number(rows[0].count)
 }

@@ -1,4 +1,5 @@
 import { type CheckLine, ok, warning } from '../../domain/capture/check-line.ts'
+import { columnsOfKey, keyName } from '../../domain/mapping/entity-key.ts'
 import { type Stop, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Conditions } from '../../domain/mapping/row-filter.ts'
@@ -74,16 +75,23 @@ function previousLine(table: Table, publicationName: string, facts: SourceFacts)
 /** Rows with one key are one entity. A partitioned table can be unique only together with what it is partitioned by. */
 export function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
   const table = catalogue.tables.get(tableKey(entity.table))
-  if (!table?.columns.some(({ name }) => name === entity.key)) return null
-  const what = `entity ${entity.entityType}, key ${entity.key}`
-  if (table.uniqueColumns.includes(entity.key)) return ok('key_unique', what, 'unique')
-  if (table.kind === 'p' && table.primaryKey.includes(entity.key))
+  const key = columnsOfKey(entity.key)
+  if (!table || !key.every(column => table.columns.some(({ name }) => name === column))) return null
+  const what = `entity ${entity.entityType}, key ${keyName(entity.key)}`
+  const isAmong = (columns: readonly string[]) =>
+    columns.length > 0 && columns.every(column => key.includes(column))
+  const isUnique =
+    key.some(column => table.uniqueColumns.includes(column)) ||
+    (key.length > 1 && isAmong(table.primaryKey)) ||
+    table.uniqueIndexes?.some(isAmong)
+  if (isUnique) return ok('key_unique', what, 'unique')
+  if (table.kind === 'p' && key.every(column => table.primaryKey.includes(column)))
     return ok('key_unique', what, 'part of the primary key')
   return warning(
     'key_unique',
     what,
     'nothing in the database keeps it unique, and rows with one key are told as one entity',
-    `run: create unique index concurrently on ${tableKey(table.name)} (${quoteIdentifier(entity.key)});`,
+    `run: create unique index concurrently on ${tableKey(table.name)} (${key.map(quoteIdentifier).join(', ')});`,
   )
 }
 
@@ -137,10 +145,13 @@ export function tenantLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
 export function relationLines(catalogue: Catalogue, entity: EntityMapping): CheckLine[] {
   return entity.related.flatMap(related =>
     stopsOf(related).flatMap((stop, at) => {
-      const isOwn = at === 0 && tableKey(stop.table) === tableKey(entity.table) && stop.owner === entity.key
+      const isOwn =
+        at === 0 &&
+        tableKey(stop.table) === tableKey(entity.table) &&
+        keyName(stop.owner) === keyName(entity.key)
       const verdict = at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
       const of = `entity ${entity.entityType}, related ${related.field}`
-      const what = `${of}: column ${stop.owner}${at === 0 ? '' : ` of ${tableKey(stop.table)}`}`
+      const what = `${of}: column ${keyName(stop.owner)}${at === 0 ? '' : ` of ${tableKey(stop.table)}`}`
       const line: CheckLine =
         verdict.level === 'ok' ? ok('relation', what, verdict.found) : { code: 'relation', what, ...verdict }
       return [

@@ -60,7 +60,7 @@ function toKnownTable(catalogue: Catalogue, table: Table, rows: number | null): 
     const kind = catalogue.kindOf(column.typeOid)
     return { name: column.name, kind, suspicion: suspect({ name: column.name, kind }) }
   })
-  const [key = null] = primaryKey.length === 1 ? primaryKey : primaryKey.length === 0 ? uniqueColumns : []
+  const key = primaryKey.length > 1 ? primaryKey : (primaryKey[0] ?? uniqueColumns[0] ?? null)
   return { name, columns, key, references, rows }
 }
 

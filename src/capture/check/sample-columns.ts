@@ -1,5 +1,6 @@
 import type { CheckLine } from '../../domain/capture/check-line.ts'
 import { suspectKeys, suspectValues } from '../../domain/mapping/credential-values.ts'
+import { columnsOfKey } from '../../domain/mapping/entity-key.ts'
 import {
   type EntityMapping,
   quoteIdentifier,
@@ -79,7 +80,7 @@ async function sampleEntity(source: Source, catalogue: Catalogue, entity: Entity
   const sent = [...chosenFields(catalogue, entity).fields.keys()]
   await look(
     entity.table,
-    sent.filter(column => column !== entity.key),
+    sent.filter(column => !columnsOfKey(entity.key).includes(column)),
     column => `if it is a secret, add ${column} to entities.${entity.entityType}.fields.omit`,
   )
   for (const { field, table, columns } of entity.related)

@@ -1,3 +1,4 @@
+import { columnsOfKey } from '../../domain/mapping/entity-key.ts'
 import { stopsOf } from '../../domain/mapping/hops.ts'
 import {
   type EntityMapping,
@@ -97,8 +98,12 @@ function grants(table: Table, { role }: SourceFacts): string[] {
 function needsWholeRows(table: Table, catalogue: Catalogue, mapping: readonly EntityMapping[]): boolean {
   const isThis = (name: TableName) => tableKey(name) === tableKey(table.name)
   const named = mapping.flatMap(entity => [
-    ...(isThis(entity.table) ? [entity.key, ...(entity.tenant === undefined ? [] : [entity.tenant])] : []),
-    ...entity.related.flatMap(stopsOf).flatMap(({ table, owner }) => (isThis(table) ? [owner] : [])),
+    ...(isThis(entity.table)
+      ? [...columnsOfKey(entity.key), ...(entity.tenant === undefined ? [] : [entity.tenant])]
+      : []),
+    ...entity.related
+      .flatMap(stopsOf)
+      .flatMap(({ table, owner }) => (isThis(table) ? columnsOfKey(owner) : [])),
   ])
   return (
     named.some(column => !table.identityColumns.includes(column)) ||

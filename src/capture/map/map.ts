@@ -2,6 +2,7 @@ import { type Change, type Relation, unchanged } from '../../domain/capture/chan
 import type { FanOut } from '../../domain/capture/fan-out.ts'
 import { isSameList } from '../../domain/capture/replaced-rows.ts'
 import { type ParkedChange, type WebhookEvent, writeBody } from '../../domain/event/event.ts'
+import { keyName } from '../../domain/mapping/entity-key.ts'
 import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { openArrivals } from '../continuity/arrivals.ts'
@@ -11,7 +12,7 @@ import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import { type ChangeFacts, createFactsFinder } from './facts.ts'
 import { createMissingReader, type Missing } from './missing.ts'
-import { keyIn, makePlan, type Plan } from './plan.ts'
+import { makePlan, type Plan, placesOfKey } from './plan.ts'
 import type { RelatedValue } from './read-back.ts'
 import { createLastWriter, createResultWriter, type Result } from './result.ts'
 import { createRowFilters, filtered, isShown } from './row-filters.ts'
@@ -288,26 +289,28 @@ export function cannotBeEvent({
   problem = null,
 }: Pick<Touched, 'key' | 'entity'> & Partial<Pick<Touched, 'problem'>>): string | null {
   if (problem !== null) return problem
-  if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${entity.key}`
+  if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${keyName(entity.key)}`
   if (Buffer.byteLength(key) > maxKeyBytes)
-    return `the key ${entity.key} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`
+    return `the key ${keyName(entity.key)} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`
   return null
 }
 
 export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts' | 'of'>
 
-/** `entity_id` as JSON: a number where the key is an integer; by its type in the WAL where it is known from there. */
+/** `entity_id` as JSON: a number where the key is one integer; by its type in the WAL where it is known from there. */
 export function writeEntityId(
   catalogue: Catalogue,
   { table, key: name }: EntityMapping,
   key: string,
   typeOid = catalogue.tables.get(tableKey(table))?.columns.find(column => column.name === name)?.typeOid,
 ): string {
+  if (typeof name !== 'string') return JSON.stringify(key)
   return typeOid !== undefined && catalogue.isInteger(typeOid) ? key : JSON.stringify(key)
 }
 
-const keyTypeIn = (relation: Relation | null, { key }: EntityMapping) =>
-  relation?.columns[keyIn(relation, key)]?.typeOid
+function keyTypeIn(relation: Relation | null, { key }: EntityMapping): number | undefined {
+  return relation?.columns[placesOfKey(relation, key)[0] ?? -1]?.typeOid
+}
 
 /** The event of an entity that is gone, of which no more is known than its id, and whose it was last. */
 export function writeDeletion(

@@ -1,5 +1,6 @@
 import { type Column, isKnown, type Relation, type Value } from '../../domain/capture/change.ts'
 import type { IsSameRow } from '../../domain/capture/fold.ts'
+import { columnsOfKey, type KeyColumns } from '../../domain/mapping/entity-key.ts'
 import { columnsOf, type Stop, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
 import { judgeOf, listColumns, type OwnerPlan } from '../related/owners.ts'
@@ -14,8 +15,8 @@ export type Plan = {
     readonly entity: EntityMapping
     /** The relation with its columns under the names by which the mapping means them. */
     readonly told: Relation
-    /** -1: the key is not among the columns. */
-    readonly keyIndex: number
+    /** Where a row has the columns of the key; none: not all of them are among its columns. */
+    readonly keyPlaces: readonly number[]
     /** The places of the replica identity's columns beside the key: of these the row before is always known. */
     readonly identity: readonly number[]
     /** Absent where the key alone tells rows apart. */
@@ -36,23 +37,23 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
   )
   const isFull = relation.identity === 'full' && tables.every(hasWholeLeaves)
   const isOfIdentity = (column: Column) => (relation.identity === 'full' ? isFull : column.inKey)
-  const placesBeside = (key: number, isMeant: (column: Column) => boolean) =>
-    relation.columns.flatMap((column, i) => (isMeant(column) && i !== key ? [i] : []))
+  const placesBeside = (key: readonly number[], isMeant: (column: Column) => boolean) =>
+    relation.columns.flatMap((column, i) => (isMeant(column) && !key.includes(i) ? [i] : []))
   const owners = mapping.flatMap(entity =>
     entity.related.flatMap(list =>
       stopsOf(list).flatMap((stop, at): OwnerPlan[] => {
         if (!isMeant(stop.table)) return []
         const named = { table: stop.table, rules: {}, more: columnsOf(stop) }
         const told = tellColumns(relation, named, catalogue)
-        const ownerIndex = indexIn(told, stop.owner)
+        const ownerPlaces = columnsOfKey(stop.owner).map(column => indexIn(told, column))
         // Where the table has no such column any more, there is no list to tell of.
-        if (ownerIndex < 0) return []
-        const plan = { entity, field: list.field, list, at, ownerIndex }
+        if (ownerPlaces.includes(-1)) return []
+        const plan = { entity, field: list.field, list, at, ownerPlaces }
         return [
           {
             ...plan,
             shown: shownPlaces(told, stop, catalogue),
-            identity: placesBeside(-1, isOfIdentity),
+            identity: placesBeside([], isOfIdentity),
             judge: judgeOf(told, stop.rows, catalogue),
             columns: listColumns(told, stop, catalogue),
           },
@@ -66,11 +67,11 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
       .filter(entity => isMeant(entity.table))
       .map(entity => {
         const told = tellColumns(relation, namedOf(entity), catalogue)
-        const keyIndex = keyIn(told, entity.key)
-        const identity = placesBeside(keyIndex, isOfIdentity)
-        const apart = placesBeside(keyIndex, column => relation.identity === 'full' || column.inKey)
+        const keyPlaces = placesOfKey(told, entity.key)
+        const identity = placesBeside(keyPlaces, isOfIdentity)
+        const apart = placesBeside(keyPlaces, column => relation.identity === 'full' || column.inKey)
         const isSameRow = apart.length === 0 ? undefined : sameAt(apart, isFull)
-        return { entity, told, keyIndex, identity, isSameRow }
+        return { entity, told, keyPlaces, identity, isSameRow }
       }),
     owners: owners.filter(({ at }) => at === 0),
     behind: owners.filter(({ at }) => at > 0),
@@ -85,21 +86,24 @@ function shownPlaces(told: Relation, stop: Stop, catalogue: Catalogue): number[]
   const order = stop.order.map(({ column }) => column)
   const primaryKey = stop.to === null ? (catalogue.tables.get(tableKey(stop.table))?.primaryKey ?? []) : []
   const to = stop.to === null ? [] : [stop.to]
-  const places = [stop.owner, ...to, ...stop.shown, ...order, ...primaryKey].map(column =>
+  const places = [...columnsOfKey(stop.owner), ...to, ...stop.shown, ...order, ...primaryKey].map(column =>
     indexIn(told, column),
   )
   return places.includes(-1) ? null : places
 }
 
 /**
- * Where a relation has an entity's key: under its name, or, where it has no column of that name, as the one column that
- * tells its rows apart: a key may have been renamed since.
+ * Where a relation has the columns of an entity's key, none where it lacks one: under its name, or, where it has no column of that name, as
+ * the one column that tells its rows apart and that the key does not name: it may have been renamed since.
  */
-export function keyIn({ columns, identity }: Relation, key: string): number {
-  const named = columns.findIndex(({ name }) => name === key)
-  if (named >= 0 || identity === 'full') return named
-  const inKey = columns.flatMap((column, i) => (column.inKey ? [i] : []))
-  return inKey.length === 1 ? inKey[0]! : -1
+export function placesOfKey({ columns, identity }: Relation, key: KeyColumns): readonly number[] {
+  const names = columnsOfKey(key)
+  const inKey = columns.flatMap((column, i) => (column.inKey && !names.includes(column.name) ? [i] : []))
+  const renamed = identity !== 'full' && inKey.length === 1 ? inKey[0]! : -1
+  const named = names.map(name => columns.findIndex(column => column.name === name))
+  if (named.filter(place => place < 0).length > 1) return []
+  const places = named.map(place => (place < 0 ? renamed : place))
+  return places.includes(-1) ? [] : places
 }
 
 const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')

@@ -1,5 +1,7 @@
 import { unreadable, type Value } from '../../domain/capture/change.ts'
 import type { ColumnKind } from '../../domain/mapping/credentials.ts'
+import { columnsOfKey, idAt, keyLists } from '../../domain/mapping/entity-key.ts'
+import { stopsOf } from '../../domain/mapping/hops.ts'
 import {
   type EntityMapping,
   isRead,
@@ -10,7 +12,7 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
-import { typeOf, undefinedColumn } from '../related/column-type.ts'
+import { hasKeyOf, undefinedColumn } from '../related/column-type.ts'
 import { judgeOfRows } from '../related/judge-rows.ts'
 import { listQuery } from '../related/list-query.ts'
 import type { Catalogue } from '../source/catalogue.ts'
@@ -31,14 +33,21 @@ export async function readRows(
   keys: readonly string[],
   mostBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, ShapedRow>> {
-  const key = quoteIdentifier(entity.key)
   const known = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
   const ask = (columns: string) => {
     const from = `from ${tableKey(entity.table)}
-             where ${key} = any($1::${typeOf(catalogue, entity.table, entity.key)}[]) and tableoid is not null`
+             where ${hasKeyOf(catalogue, entity.table, entity.key)} and tableoid is not null`
     const shown = columns === '*' ? known : known.filter(({ name }) => isRead(entity, name))
     const sized = shown.map(({ name, typeOid }) => ({ sql: quoteIdentifier(name), typeOid }))
-    return readUpTo(db, { columns, from, order: '', keys, sized, catalogue, mostBytes })
+    return readUpTo(db, {
+      columns,
+      from,
+      order: '',
+      keys: keyLists(keys, entity.key),
+      sized,
+      catalogue,
+      mostBytes,
+    })
   }
   const columns = columnsToRead(catalogue, entity)
   const { rows, fields } = await ask(columns).catch(error => {
@@ -63,8 +72,8 @@ function byKey(
   fields: readonly { name: string; dataTypeID: number }[],
 ): Map<string, ShapedRow> {
   const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
-  const keyIndex = shape.findIndex(({ name }) => name === entity.key)
-  return new Map(rows.map(values => [values[keyIndex]!, { shape, values: readable(catalogue, values) }]))
+  const places = columnsOfKey(entity.key).map(column => shape.findIndex(({ name }) => name === column))
+  return new Map(rows.map(values => [idAt(values, places)!, { shape, values: readable(catalogue, values) }]))
 }
 
 /** node-postgres writes this for bytes that are not UTF-8. Where they can be, it says nothing of what was there. */
@@ -89,18 +98,21 @@ export async function readRelated(
   mostBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, RelatedValue | null>> {
   const { select, from, order, sized, living, judged } = listQuery(catalogue, related)
+  const firstOwner = stopsOf(related)[0]!.owner
   const { rows, fields } = await readUpTo(db, {
     columns: select.join(', '),
-    ...{ from, order, keys: owners, sized, catalogue, mostBytes },
+    ...{ from, order, keys: keyLists(owners, firstOwner), sized, catalogue, mostBytes },
   })
+  const ofKey = [...columnsOfKey(firstOwner).keys()]
+  const begin = ofKey.length
   const shown = living.key === undefined ? living.columns : [living.key, ...living.columns]
   const writers = fields
-    .slice(1, 1 + shown.length)
+    .slice(begin, begin + shown.length)
     .map(({ dataTypeID }, i) => catalogue.writerOf(dataTypeID, ruleOf(related.format, shown[i]!)))
   const add =
     related.key === undefined
       ? addItem(living, writers)
-      : addMember(related, writers[1]!, catalogue.kindOf(fields[2]!.dataTypeID))
+      : addMember(related, writers[1]!, catalogue.kindOf(fields[begin + 1]!.dataTypeID))
   const byOwner = new Map<string, Map<string, string>>()
   const counts = new Map<string, number>()
   const untold = new Set<string>()
@@ -108,20 +120,20 @@ export async function readRelated(
   for (const row of rows) {
     const verdict = judge(readable(catalogue, row))
     if (verdict === 'no') continue
-    const key = row[0]!
+    const key = idAt(row, ofKey)!
     counts.set(key, (counts.get(key) ?? 0) + 1)
-    const values = row.slice(1, 1 + shown.length)
+    const values = row.slice(begin, begin + shown.length)
     if (verdict === 'unknown' || readable(catalogue, values).includes(unreadable)) untold.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
     byOwner.set(key, items)
     if (!twice(() => add(items, values)).ok) untold.add(key)
   }
-  const [begin, end] = related.one ? ['', ''] : related.key === undefined ? ['[', ']'] : ['{', '}']
+  const [opening, end] = related.one ? ['', ''] : related.key === undefined ? ['[', ']'] : ['{', '}']
   // A list that is not closed: another row may have the same name.
   const close = related.repeats ? ']' : ''
   const itemsOf = (items: Map<string, string>) => [...items.values()].slice(0, related.one ? 1 : undefined)
   const write = (items: Map<string, string>) =>
-    `${begin}${itemsOf(items)
+    `${opening}${itemsOf(items)
       .map(item => `${item}${close}`)
       .join(',')}${end}`
   const listOf = (key: string, items: Map<string, string>) => {

@@ -1,5 +1,6 @@
 import { isKnown, type Value } from '../../domain/capture/change.ts'
 import { comparedBy, type Types } from '../../domain/mapping/comparable.ts'
+import { columnsOfKey, splitKey } from '../../domain/mapping/entity-key.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import {
   actionOf,
@@ -38,7 +39,7 @@ export function createRowFilters(types: Types) {
   return (
     filter: RowFilter | undefined,
     { shape, values }: ShapedRow,
-    known: { readonly column: string; readonly value: Value } | null = null,
+    known: readonly { readonly column: string; readonly value: Value }[] = [],
   ): Verdict => {
     if (!filter) return 'yes'
     const { matcher, places } = judgeOf(filter, shape)
@@ -46,7 +47,8 @@ export function createRowFilters(types: Types) {
       const place = places.get(column)
       const value = place === undefined ? undefined : values[place]
       if (value !== undefined && isKnown(value)) return value
-      return known?.column === column && isKnown(known.value) ? known.value : undefined
+      const given = known.find(each => each.column === column)?.value
+      return given !== undefined && isKnown(given) ? given : undefined
     })
   }
 }
@@ -69,7 +71,9 @@ export function filtered(item: Touched, judge: RowFilters): Touched & { readonly
   // Of a related row alone, or of one that may be another's, the row that is read tells.
   if (before === 'untouched' || item.problem !== null || item.mayRemain || folded.state === 'nothing')
     return { ...item, wasTold: 'unknown' }
-  const byKey = { column: entity.key, value: key }
+  const names = columnsOfKey(entity.key)
+  const parts = key === null ? null : splitKey(key, names.length)
+  const byKey = (parts ?? []).map((value, i) => ({ column: names[i]!, value }))
   const judged = (values: ShapedRow['values'] | null) =>
     values === null || relation === null
       ? 'unknown'

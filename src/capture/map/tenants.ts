@@ -1,6 +1,7 @@
 import { isKnown } from '../../domain/capture/change.ts'
 import type { ActionType, OfTenant } from '../../domain/event/event.ts'
 import { moved, tenantOf } from '../../domain/event/tenant.ts'
+import { columnsOfKey, splitKey } from '../../domain/mapping/entity-key.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import type { Shape, ShapedRow } from './result.ts'
 import type { Touched } from './touched.ts'
@@ -37,7 +38,9 @@ export function isMoved(item: Touched): boolean {
 }
 
 function tenantBefore({ entity, folded, relation, key }: Touched): string | null | undefined {
-  if (entity.tenant === entity.key && key !== null) return tenantOf(key)
+  const ofKey = columnsOfKey(entity.key)
+  const place = ofKey.indexOf(entity.tenant ?? '')
+  if (place >= 0 && key !== null) return tenantOf(splitKey(key, ofKey.length)?.[place] ?? null)
   const { before } = folded
   if (typeof before === 'string' || relation === null) return undefined
   return tenantIn(entity, { shape: relation.columns, values: before })

@@ -1,6 +1,7 @@
 import type { Column, Relation } from '../../domain/capture/change.ts'
 import type { KnownColumn } from '../../domain/capture/known-columns.ts'
 import { suspect } from '../../domain/mapping/credentials.ts'
+import { columnsOfKey } from '../../domain/mapping/entity-key.ts'
 import {
   decidingColumns,
   type EntityMapping,
@@ -114,5 +115,5 @@ export function tellColumns(
 export const namedOf = (entity: EntityMapping) => ({
   table: entity.table,
   rules: entity.fields,
-  more: [entity.key, ...decidingColumns(entity)],
+  more: [...columnsOfKey(entity.key), ...decidingColumns(entity)],
 })

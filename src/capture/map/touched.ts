@@ -1,6 +1,7 @@
-import type { Change, Column, Relation, Value } from '../../domain/capture/change.ts'
+import type { Change, Column, Relation } from '../../domain/capture/change.ts'
 import { type Folded, fold, forgetRows, type IsSameRow, type Step } from '../../domain/capture/fold.ts'
 import { type Replaced, replace } from '../../domain/capture/replaced-rows.ts'
+import { idAt } from '../../domain/mapping/entity-key.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Arrivals } from '../continuity/arrivals.ts'
 import { type Reach, reachesNobody, valuesBehind } from '../related/behind.ts'
@@ -48,14 +49,13 @@ export function foldPart(
 
   function step(
     entity: EntityMapping,
-    key: Value | undefined,
+    key: string | null,
     relation: Relation | null,
     by: Step,
     isSameRow?: IsSameRow,
   ): Touched {
-    const isKeyed = typeof key === 'string'
     // Rows without a key can't be told apart: each stands for itself.
-    const id = isKeyed ? `${entity.entityType}\n${key}` : `${touched.size}`
+    const id = key !== null ? `${entity.entityType}\n${key}` : `${touched.size}`
     const earlier = touched.get(id)
     if (earlier) {
       const isOfOtherColumns = relation && earlier.relation && !haveSameColumns(relation, earlier.relation)
@@ -64,7 +64,7 @@ export function foldPart(
       return earlier
     }
     const folded = fold(undefined, by, isSameRow)
-    const named = { entity, key: isKeyed ? key : null, part, folded, relation, replaced: new Map() }
+    const named = { entity, key, part, folded, relation, replaced: new Map() }
     const item: Touched = { ...nothingKnown, ...named }
     touched.set(id, item)
     return item
@@ -91,11 +91,11 @@ export function foldPart(
     const plan = planOf(relation)
     const row = rowAfter(change)
     const old = change.kind === 'insert' ? null : change.old
-    for (const { entity, told, keyIndex, identity, isSameRow } of plan.entities) {
-      const key = row?.[keyIndex]
-      const oldKey = old?.[keyIndex]
+    for (const { entity, told, keyPlaces, identity, isSameRow } of plan.entities) {
+      const key = idAt(row, keyPlaces)
+      const oldKey = idAt(old, keyPlaces)
       const before = change.kind === 'insert' ? null : knownBefore(change, plan.isFull, identity)
-      const isMoved = typeof oldKey === 'string' && oldKey !== key
+      const isMoved = oldKey !== null && oldKey !== key
       // Another key is another entity: the old one is gone, the new one is new.
       if (row === null || isMoved) step(entity, oldKey, told, { kind: 'delete', old: before }, isSameRow)
       if (row === null) continue

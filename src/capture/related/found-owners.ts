@@ -1,3 +1,4 @@
+import { columnsOfKey, idAt, onlyColumn } from '../../domain/mapping/entity-key.ts'
 import { stopsOf } from '../../domain/mapping/hops.ts'
 import { quoteIdentifier, type RelatedList } from '../../domain/mapping/mapping.ts'
 import type { Catalogue } from '../source/catalogue.ts'
@@ -26,9 +27,10 @@ export async function findOwners(
   values: readonly string[],
 ): Promise<Map<string, Found>> {
   const stops = stopsOf(list)
-  const type = typeOf(catalogue, stops[at]!.table, stops[at]!.owner)
+  const type = typeOf(catalogue, stops[at]!.table, onlyColumn(stops[at]!.owner))
   const sqlOf = (i: number, column: string) => `${alias(i)}.${quoteIdentifier(column)}`
-  const read: ReadColumn[] = [{ at: 0, column: stops[0]!.owner }]
+  const owner = columnsOfKey(stops[0]!.owner)
+  const read: ReadColumn[] = owner.map(column => ({ at: 0, column }))
   const judged = addDeciding(read, stops.slice(0, at))
   const columns = read.map(({ at, column }, i) => `${sqlOf(at, column)} as c${i}`)
   const { rows, fields } = await db.query({
@@ -36,7 +38,7 @@ export async function findOwners(
            from unnest($1::${type}[]) with ordinality as asked (value, place)
            cross join lateral (
              select ${columns.join(', ')} from ${joined(list, at - 1)}
-             where ${sqlOf(at - 1, stops[at - 1]!.to!)} = asked.value and ${sqlOf(0, stops[0]!.owner)} is not null
+             where ${sqlOf(at - 1, stops[at - 1]!.to!)} = asked.value and ${owner.map(column => `${sqlOf(0, column)} is not null`).join(' and ')}
              limit $2
            ) found
            limit $3`,
@@ -52,7 +54,7 @@ export async function findOwners(
     found.set(value, of)
     of.count++
     // One that begins or ceases to lead on is told by its own change.
-    if (judge(row) !== 'no') of.keys.add(row[0]!)
+    if (judge(row) !== 'no') of.keys.add(idAt(row, [...owner.keys()])!)
   }
   return new Map(
     [...found].map(([value, { count, keys }]) => [value, count > mostRows.toOne ? 'many' : [...keys]]),

@@ -1,13 +1,14 @@
+import { columnsOfKey, onlyColumn } from '../../domain/mapping/entity-key.ts'
 import { type Stop, stopsOf } from '../../domain/mapping/hops.ts'
 import { quoteIdentifier, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
 import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue } from '../source/catalogue.ts'
-import { typeOf } from './column-type.ts'
+import { hasKeyOf } from './column-type.ts'
 import type { Judged } from './judge-rows.ts'
 
-/** How a related field is read for the keys $1, and which of the columns judge a row. */
+/** How a related field is read for the keys $1 (of several columns, $1, $2 and so on), and which of the columns judge a row. */
 export type ListQuery = {
-  /** The owner's key, what is shown, then what decides. */
+  /** The columns of the owner's key, what is shown, then what decides. */
   readonly select: readonly string[]
   readonly from: string
   readonly order: string
@@ -24,15 +25,16 @@ export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
   const has = (i: number, column: string) => knownOf(i)?.columns.some(({ name }) => name === column) === true
   const stops = stopsOf(list)
   const last = stops.length - 1
+  const owner = columnsOfKey(stops[0]!.owner)
   const present = list.columns.filter(column => has(last, column))
   const living = present.length === 0 ? list : { ...list, columns: present }
   const sqlOf = (i: number, column: string) => `${alias(i)}.${quoteIdentifier(column)}`
   const read: ReadColumn[] = [
-    { at: 0, column: stops[0]!.owner },
+    ...owner.map(column => ({ at: 0, column })),
     ...(living.key === undefined ? [] : [living.key]).map(column => ({ at: last, column })),
     ...living.columns.map(column => ({ at: last, column })),
   ]
-  const shown = read.slice(1).map(({ column }) => sqlOf(last, column))
+  const shown = read.slice(owner.length).map(({ column }) => sqlOf(last, column))
   const judged = addDeciding(read, stops)
   const asked = stops.flatMap(({ order }, at) =>
     order
@@ -49,10 +51,10 @@ export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
   return {
     select: read.map(({ at, column }) => sqlOf(at, column)),
     from: `from ${joined(list)}
-           where ${sqlOf(0, stops[0]!.owner)} = any($1::${typeOf(catalogue, stops[0]!.table, stops[0]!.owner)}[])
+           where ${hasKeyOf(catalogue, stops[0]!.table, stops[0]!.owner, column => sqlOf(0, column))}
              and ${stops.map((_, i) => `${alias(i)}.tableoid is not null`).join(' and ')}`,
     order: `order by ${order.join(', ')}`,
-    sized: read.slice(1).flatMap(({ at, column }) => {
+    sized: read.slice(owner.length).flatMap(({ at, column }) => {
       const known = knownOf(at)?.columns.find(({ name }) => name === column)
       return known ? [{ sql: sqlOf(at, column), typeOid: known.typeOid }] : []
     }),
@@ -84,7 +86,7 @@ export function joined(list: RelatedList, upTo = Number.POSITIVE_INFINITY): stri
       const named = `${tableKey(table)} ${alias(i)}`
       if (i === 0) return named
       const { to } = stops[i - 1]!
-      return `join ${named} on ${alias(i)}.${quoteIdentifier(owner)} = ${alias(i - 1)}.${quoteIdentifier(to!)}`
+      return `join ${named} on ${alias(i)}.${quoteIdentifier(onlyColumn(owner))} = ${alias(i - 1)}.${quoteIdentifier(to!)}`
     })
     .join(' ')
 }

@@ -1,6 +1,7 @@
 import { type Change, isKnown, type Relation, type Row, unchanged } from '../../domain/capture/change.ts'
 import type { ListChange, ListColumns } from '../../domain/capture/replaced-rows.ts'
 import { comparedBy } from '../../domain/mapping/comparable.ts'
+import { idAt } from '../../domain/mapping/entity-key.ts'
 import type { Stop } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
 import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
@@ -13,7 +14,8 @@ export type OwnerPlan = {
   readonly list: RelatedList
   /** Which of the field's tables it is (`stopsOf`): 0 has the entity's key, of the others the owners are looked up. */
   readonly at: number
-  readonly ownerIndex: number
+  /** Where a row has the owner's key, or the value that leads to it. */
+  readonly ownerPlaces: readonly number[]
   /** The places that decide what the field shows; null where the relation has not all of them. */
   readonly shown: readonly number[] | null
   /** The places of the replica identity's columns. */
@@ -77,18 +79,18 @@ export function ownersOf(
   change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>,
   { row, isFull, owner }: { row: Row | null; isFull: boolean; owner: OwnerPlan },
 ): Map<string, ListChange> {
-  const { entity, ownerIndex, shown, identity, judge } = owner
+  const { entity, ownerPlaces, shown, identity, judge } = owner
   const before = change.kind === 'insert' ? null : knownBefore(change, isFull, identity)
   const was = change.kind === 'insert' ? 'no' : before === null ? 'unknown' : judge(before)
   const is = row === null ? 'no' : judge(row)
   const isShownAsBefore = was === 'yes' && is === 'yes' && !entity.sendsUnchanged
   if (isShownAsBefore && change.kind === 'update' && isKnownUnchanged(change, isFull, shown)) return new Map()
-  const now = row?.[ownerIndex]
-  const then = (change.kind === 'insert' ? null : change.old?.[ownerIndex]) ?? now
+  const now = idAt(row, ownerPlaces)
+  const then = idAt(change.kind === 'insert' ? null : change.old, ownerPlaces) ?? now
   const owners = new Map<string, ListChange>()
-  if (was !== 'no' && typeof then === 'string')
+  if (was !== 'no' && then !== null)
     owners.set(then, { before: was === 'yes' && before ? before : 'unknown', after: null })
-  if (is !== 'no' && typeof now === 'string')
+  if (is !== 'no' && now !== null)
     owners.set(now, { before: null, ...owners.get(now), after: is === 'yes' && row ? row : 'unknown' })
   return owners
 }

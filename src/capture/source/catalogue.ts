@@ -47,6 +47,8 @@ export type Table = {
   readonly isLogged: boolean
   /** Columns that are unique by themselves. */
   readonly uniqueColumns: readonly string[]
+  /** The columns of each index of several that is unique. */
+  readonly uniqueIndexes?: readonly (readonly string[])[]
   /** Columns by which an index of all rows finds them. */
   readonly indexedColumns: readonly string[]
   /** Of a partitioned table: the partitions that hold rows, each with an identity of its own. */
@@ -156,6 +158,11 @@ select
    from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
    where i.indrelid = c.oid and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid)
     as unique_columns,
+  (select json_agg((select json_agg(a.attname) from pg_attribute a
+                    where a.attrelid = c.oid and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])))
+   from pg_index i
+   where i.indrelid = c.oid and i.indisunique and i.indnkeyatts > 1 and i.indpred is null and i.indexprs is null and i.indisvalid)
+    as unique_indexes,
   (select json_agg(distinct a.attname)
    from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
    where i.indrelid = c.oid and i.indpred is null and i.indisvalid) as indexed_columns,
@@ -326,6 +333,7 @@ function toTable(row: Record<string, string | null>): Table {
     generatedInIdentity: row.kind === 'r' ? (row.generated_in_identity as Generated) : 'nothing',
     isLogged: row.is_logged === 't',
     uniqueColumns: JSON.parse(row.unique_columns ?? '[]'),
+    uniqueIndexes: JSON.parse(row.unique_indexes ?? '[]'),
     indexedColumns: JSON.parse(row.indexed_columns ?? '[]'),
     leaves: JSON.parse(row.leaves ?? '[]'),
     partitionedBy: JSON.parse(row.partitioned_by ?? '[]'),

@@ -1,3 +1,4 @@
+import { columnsOfKey } from '../../domain/mapping/entity-key.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { readPosition } from '../../outbox/log/position.ts'
@@ -29,7 +30,7 @@ export async function withKnownColumns(
       const of = { slotName, entityType: entity.entityType, table }
       let known = await readKnownColumns(outbox, of)
       if (!known) {
-        const first = present ?? [entity.key]
+        const first = present ?? columnsOfKey(entity.key)
         await addKnownColumns(outbox, of, first)
         known = (await readKnownColumns(outbox, of)) ?? new Set(first)
       }

@@ -1,4 +1,5 @@
 import { comparedBy } from '../../domain/mapping/comparable.ts'
+import { columnsOfKey, type KeyColumns, keyName } from '../../domain/mapping/entity-key.ts'
 import { columnsOf, stopsOf } from '../../domain/mapping/hops.ts'
 import {
   decidingColumns,
@@ -84,7 +85,7 @@ export function judgeMapping(
       const rules = entity.fields
       const ruled = [...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})]
       const named = [
-        ...[entity.key, ...(rules.include ?? []), ...rules.omit, ...ruled],
+        ...[...columnsOfKey(entity.key), ...(rules.include ?? []), ...rules.omit, ...ruled],
         ...decidingColumns(entity),
         ...(entity.last === undefined || entity.last === 'all' ? [] : entity.last),
       ]
@@ -115,7 +116,7 @@ export function judgeMapping(
       requireIdentity(of, table, stop.owner)
       const verdict = at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
       if (verdict.level === 'error')
-        add('relation', `${of}: column ${stop.owner}`, verdict.found, verdict.mend)
+        add('relation', `${of}: column ${keyName(stop.owner)}`, verdict.found, verdict.mend)
       if (stop.to !== null) continue
       requireFormats(what, table, related.format)
       const fields = related.columns.map(column => ({
@@ -175,9 +176,11 @@ export function judgeMapping(
       )
   }
 
-  function requireIdentity(what: string, table: Table, column: string) {
-    const isThere = table.columns.some(({ name }) => name === column)
-    if (isThere && table.identityColumns.length > 0 && !table.identityColumns.includes(column))
+  function requireIdentity(what: string, table: Table, key: KeyColumns) {
+    const isThere = (column: string) => table.columns.some(({ name }) => name === column)
+    const isGiven = (column: string) => table.identityColumns.includes(column)
+    if (table.identityColumns.length === 0) return
+    for (const column of columnsOfKey(key).filter(column => isThere(column) && !isGiven(column)))
       add(
         'not_in_identity',
         `${what}: column ${column}`,
@@ -197,7 +200,7 @@ export function conditionsWithoutBefore(
     readonly table: TableName
     readonly rows?: RowFilter
     readonly tenant?: string
-    readonly key?: string
+    readonly key?: KeyColumns
   },
 ): { columns: readonly string[]; sql: string | null } | null {
   const table = tables.get(tableKey(of.table))
@@ -206,7 +209,9 @@ export function conditionsWithoutBefore(
     table.identity !== 'f' &&
     table.leaves.every(({ identity }) => identity === table.identity) &&
     table.identityColumns.includes(column)
-  const columns = decidingColumns(of).filter(column => column !== of.key && !isGiven(column))
+  const columns = decidingColumns(of).filter(
+    column => !columnsOfKey(of.key ?? []).includes(column) && !isGiven(column),
+  )
   if (columns.length === 0) return null
   return { columns, sql: sqlOfWholeRows(table) }
 }

@@ -1,3 +1,4 @@
+import { columnsOfKey, keyName, onlyColumn } from '../../domain/mapping/entity-key.ts'
 import { stopsOf } from '../../domain/mapping/hops.ts'
 import {
   type EntityMapping,
@@ -14,29 +15,51 @@ export type RelationVerdict =
 
 /**
  * Judges by the types of both columns, and by foreign keys where there are any. A list whose owner column names something
- * else is empty for every entity, and nobody is told.
+ * else is empty for every entity, and nobody is told. Of a key of several columns, the worst of them counts.
  */
 export function judgeRelation(
   catalogue: Catalogue,
   entity: EntityMapping,
   related: RelatedList,
 ): RelationVerdict {
-  const table = catalogue.tables.get(tableKey(entity.table))
   const first = stopsOf(related)[0]!
-  const relatedTable = catalogue.tables.get(tableKey(first.table))
-  const key = table?.columns.find(({ name }) => name === entity.key)
-  const owner = relatedTable?.columns.find(({ name }) => name === first.owner)
-  if (!table || !relatedTable || !key || !owner)
-    return { level: 'ok', found: "can't be told: a table or column is missing" }
-  const named = `${tableKey(entity.table)} (${entity.key})`
-  if (canMatch(catalogue, key.typeOid, owner.typeOid) === false)
+  const [keys, owners] = [columnsOfKey(entity.key), columnsOfKey(first.owner)]
+  if (keys.length !== owners.length)
     return {
       level: 'error',
-      found: `is ${owner.typeName}, and the key ${named} is ${key.typeName}: no value is in both`,
-      mend: mendOf(relatedTable, entity),
+      found: `${owners.length === 1 ? 'is one column' : `are ${owners.length} columns`}, and the key of ${entity.entityType} has ${keys.length} (${keys.join(', ')})`,
+      mend: `name as owner, in the mapping, the columns of ${tableKey(first.table)} that hold ${keys.join(', ')}, in this order`,
     }
-  const targets = targetsOf(relatedTable, first.owner)
-  const same = new Set([targetKey(entity.table, entity.key), ...targetsOf(table, entity.key).map(textOf)])
+  const verdicts = keys.map((key, i) =>
+    judgeColumn(catalogue, entity, first.table, { key, owner: owners[i]! }),
+  )
+  const of = (level: RelationVerdict['level']) => verdicts.find(verdict => verdict.level === level)
+  return of('error') ?? of('warning') ?? verdicts[0]!
+}
+
+function judgeColumn(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  relatedName: TableName,
+  pair: { readonly key: string; readonly owner: string },
+): RelationVerdict {
+  const table = catalogue.tables.get(tableKey(entity.table))
+  const relatedTable = catalogue.tables.get(tableKey(relatedName))
+  const key = table?.columns.find(({ name }) => name === pair.key)
+  const owner = relatedTable?.columns.find(({ name }) => name === pair.owner)
+  if (!table || !relatedTable || !key || !owner)
+    return { level: 'ok', found: "can't be told: a table or column is missing" }
+  const isOne = typeof entity.key === 'string'
+  const named = `${tableKey(entity.table)} (${keyName(entity.key)})`
+  const mend = mendOf(relatedTable, entity, pair.key)
+  if (canMatch(catalogue, key.typeOid, owner.typeOid) === false) {
+    const found = isOne
+      ? `is ${owner.typeName}, and the key ${named} is ${key.typeName}`
+      : `${pair.owner} is ${owner.typeName}, and ${pair.key} of the key ${named} is ${key.typeName}`
+    return { level: 'error', found: `${found}: no value is in both`, mend }
+  }
+  const targets = targetsOf(relatedTable, pair.owner)
+  const same = new Set([targetKey(entity.table, pair.key), ...targetsOf(table, pair.key).map(textOf)])
   if (targets.some(target => same.has(textOf(target))))
     return { level: 'ok', found: `references the key ${named}` }
   const [target] = targets
@@ -45,12 +68,12 @@ export function judgeRelation(
       level: 'ok',
       found: `has a type that fits the key ${named}; without a foreign key, more can't be told`,
     }
-  const found = `references ${tableKey(target.table)} (${target.column}), and not the key ${named}`
-  const isSameTable = tableKey(target.table) === tableKey(entity.table)
-  const mend = isSameTable
-    ? `${mendOf(relatedTable, entity)}, or make ${target.column} the entity's key`
-    : mendOf(relatedTable, entity)
-  return { level: isSameTable ? 'error' : 'warning', found, mend }
+  const found = `${isOne ? '' : `${pair.owner} `}references ${tableKey(target.table)} (${target.column}), and not the key ${named}`
+  // One of several columns may name what the key's column names, as a tenant, with nothing that says so.
+  const isSameTable = isOne && tableKey(target.table) === tableKey(entity.table)
+  return isSameTable
+    ? { level: 'error', found, mend: `${mend}, or make ${target.column} the entity's key` }
+    : { level: 'warning', found, mend }
 }
 
 /**
@@ -61,7 +84,7 @@ export function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): R
   const [before, stop] = [stopsOf(list)[at - 1]!, stopsOf(list)[at]!]
   const [from, table] = [before, stop].map(each => catalogue.tables.get(tableKey(each.table)))
   const to = from?.columns.find(({ name }) => name === before.to)
-  const owner = table?.columns.find(({ name }) => name === stop.owner)
+  const owner = table?.columns.find(({ name }) => name === onlyColumn(stop.owner))
   if (!from || !table || !to || !owner)
     return { level: 'ok', found: "can't be told: a table or column is missing" }
   const led = `${tableKey(from.name)} (${to.name})`
@@ -86,10 +109,10 @@ export function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): R
   }
 }
 
-function mendOf(relatedTable: Table, entity: EntityMapping): string {
+function mendOf(relatedTable: Table, entity: EntityMapping, key: string): string {
   const column = relatedTable.columns.find(({ name }) =>
     targetsOf(relatedTable, name).some(
-      ({ table, column }) => tableKey(table) === tableKey(entity.table) && column === entity.key,
+      ({ table, column }) => tableKey(table) === tableKey(entity.table) && column === key,
     ),
   )
   const meant = column ? `: was ${column.name} meant?` : ''

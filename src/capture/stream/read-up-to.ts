@@ -23,10 +23,10 @@ export async function readUpTo(
   db: Queryable,
   query: {
     columns: string
-    /** `from … where … = any($1)`. */
+    /** `from … where … = any($1)`, with a parameter for each list of `keys`. */
     from: string
     order: string
-    keys: readonly string[]
+    keys: readonly (readonly string[])[]
     /** The columns that are read, in SQL, as far as the catalogue knows them. */
     sized: readonly { readonly sql: string; readonly typeOid: number }[]
     catalogue: Pick<Catalogue, 'baseTypeOf'>
@@ -35,7 +35,8 @@ export async function readUpTo(
 ): Promise<Pick<QueryArrayResult<(string | null)[]>, 'rows' | 'fields'>> {
   const { columns, from, order, keys, sized, catalogue, mostBytes } = query
   const ask = (text: string, values: unknown[]) => db.query({ text, values, rowMode: 'array' })
-  if (mostBytes === Number.POSITIVE_INFINITY) return await ask(`select ${columns} ${from} ${order}`, [keys])
+  if (mostBytes === Number.POSITIVE_INFINITY)
+    return await ask(`select ${columns} ${from} ${order}`, [...keys])
   const sizes = sized.map(({ sql, typeOid }) => sizeOf(sql, catalogue.baseTypeOf(typeOid)))
   const size = `(${['0', ...sizes].join(' + ')})`
   const { rows, fields } = await ask(
@@ -43,8 +44,8 @@ export async function readUpTo(
        select ${columns}, sum(${size}) over up_to - ${size} as "walhook before", count(*) over () as "walhook rows"
        ${from} window up_to as (${order} rows unbounded preceding)
        ${order}
-     ) as sized where "walhook before" <= $2`,
-    [keys, mostBytes],
+     ) as sized where "walhook before" <= $${keys.length + 1}`,
+    [...keys, mostBytes],
   )
   const count = Number(rows[0]?.at(-1) ?? 0)
   if (rows.length < count) throw new TooMuch(rows.length / count)

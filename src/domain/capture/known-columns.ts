@@ -1,3 +1,4 @@
+import { columnsOfKey } from '../mapping/entity-key.ts'
 import { stopsOf } from '../mapping/hops.ts'
 import type { EntityMapping, FieldRules, RelatedList, RowOrder, TableName } from '../mapping/mapping.ts'
 import { tableKey } from '../mapping/mapping.ts'
@@ -80,7 +81,7 @@ export function livingMapping(
     for (const { table, owner, to, rows } of stopsOf(list)) {
       if (dropped.has(tableKey(table))) return gone(`table ${tableKey(table)} was dropped`)
       // Without a column that decides, rows that are not meant would be shown.
-      const needed = [owner, ...(to === null ? [] : [to]), ...filterColumns(rows)]
+      const needed = [...columnsOfKey(owner), ...(to === null ? [] : [to]), ...filterColumns(rows)]
       const key = to === null && list.key !== undefined ? [list.key] : []
       const missing = [...needed, ...key].find(column => isDropped(table, column))
       if (missing !== undefined) return gone(`column ${missing} of ${tableKey(table)} was dropped`)

@@ -1,4 +1,5 @@
 import { type ColumnKind, looksLikeCredential } from './credentials.ts'
+import { columnsOfKey, type KeyColumns, keyName } from './entity-key.ts'
 import { type TableName, tableKey } from './mapping.ts'
 
 /** A table as a first mapping is guessed from it. */
@@ -10,8 +11,8 @@ export type KnownTable = {
     /** Why it is not sent before a person has looked at it; null: it is. */
     readonly suspicion: string | null
   }[]
-  /** The one column that names a row; null where there is none, as with a key of two columns. */
-  readonly key: string | null
+  /** The column that names a row, or the columns that do together; null where there are none. */
+  readonly key: KeyColumns | null
   readonly references: readonly {
     readonly columns: readonly string[]
     readonly table: TableName
@@ -27,7 +28,7 @@ export type DraftColumn = { readonly name: string; readonly because: string | nu
 export type DraftList = {
   readonly field: string
   readonly table: TableName
-  readonly owner: string
+  readonly owner: KeyColumns
   /** One column, or, with a key, one object of it; else a list of objects. */
   readonly value: string | null
   readonly key: string | null
@@ -38,7 +39,7 @@ export type DraftList = {
 export type DraftEntity = {
   readonly entityType: 'user' | 'company'
   readonly table: TableName
-  readonly key: string
+  readonly key: KeyColumns
   readonly columns: readonly DraftColumn[]
   readonly related: readonly DraftList[]
 }
@@ -119,7 +120,10 @@ function likeliest(
 /** A table that says which rows of two others belong together, and nothing else. */
 function isJoin({ columns, references, key }: KnownTable): boolean {
   const referring = new Set(references.flatMap(each => each.columns))
-  const own = columns.filter(({ name, kind }) => name !== key && kind !== 'moment' && !referring.has(name))
+  const ofKey = columnsOfKey(key ?? [])
+  const own = columns.filter(
+    ({ name, kind }) => !ofKey.includes(name) && kind !== 'moment' && !referring.has(name),
+  )
   return referring.size >= 2 && own.length === 0
 }
 
@@ -146,21 +150,33 @@ function draftLists(
     .filter(table => table !== owner)
     .toSorted((a, b) => Number(isEntity(a)) - Number(isEntity(b)))
     .flatMap(table => {
-      const columns = table.references
-        .filter(each => isSameTable(each.table, owner.name) && each.referenced.join() === owner.key)
-        .map(each => each.columns.join())
-      return [...new Set(columns)].map(column => draftList(table, column, columns.length > 1))
+      const named = table.references
+        .filter(each => isSameTable(each.table, owner.name))
+        .flatMap(({ columns, referenced }) => ownerOf(columns, referenced) ?? [])
+      const owners = [...new Map(named.map(each => [keyName(each), each])).values()]
+      return owners.map(each => draftList(table, each, named.length > 1))
     })
 
-  function draftList(table: KnownTable, ownerColumn: string, isOneOfSeveral: boolean): DraftList {
-    const drafted = contentOf(table, ownerColumn)
+  /** The columns of a reference in the order of the key that they hold; null where they hold another one. */
+  function ownerOf(columns: readonly string[], referenced: readonly string[]): [KeyColumns] | null {
+    const key = columnsOfKey(owner.key!)
+    if (referenced.length !== key.length || !key.every(column => referenced.includes(column))) return null
+    const holding = key.map(column => columns[referenced.indexOf(column)]!)
+    return [typeof owner.key === 'string' ? holding[0]! : holding]
+  }
+
+  function draftList(table: KnownTable, ownerKey: KeyColumns, isOneOfSeveral: boolean): DraftList {
+    const drafted = contentOf(table, columnsOfKey(ownerKey))
+    const ownerColumn = columnsOfKey(ownerKey).join('_')
     const isValue = drafted.value !== null && drafted.key === null
-    const target = table.references.find(each => each.columns.join() === drafted.value)?.table.name
+    const isOfValue = (columns: readonly string[]) =>
+      columns.filter(column => !columnsOfKey(ownerKey).includes(column)).join() === drafted.value
+    const target = table.references.find(each => isOfValue(each.columns))?.table.name
     const plain = isValue && target !== undefined ? target : withoutPrefix(table.name.name, entityType, owner)
     const field = freeName(isOneOfSeveral ? `${plain}_by_${ownerColumn}` : plain, taken)
     taken.add(field)
     const because = whyLeftOut(table, ownerColumn, drafted.columns)
-    return { ...drafted, field, table: table.name, owner: ownerColumn, because }
+    return { ...drafted, field, table: table.name, owner: ownerKey, because }
   }
 
   function whyLeftOut(
@@ -179,12 +195,17 @@ function draftLists(
 }
 
 /** The columns that a related field shows, and in which form. */
-function contentOf(table: KnownTable, ownerColumn: string): Pick<DraftList, 'value' | 'key' | 'columns'> {
+function contentOf(
+  table: KnownTable,
+  owner: readonly string[],
+): Pick<DraftList, 'value' | 'key' | 'columns'> {
   const isReference = (name: string) => table.references.some(({ columns }) => columns.includes(name))
-  const own = table.columns.filter(({ name }) => name !== ownerColumn)
+  const own = table.columns.filter(({ name }) => !owner.includes(name))
   const said = own.filter(
     ({ name, kind }) =>
-      (name !== table.key || isReference(name)) && kind !== 'moment' && !nameOfPlace.test(name),
+      (!columnsOfKey(table.key ?? []).includes(name) || isReference(name)) &&
+      kind !== 'moment' &&
+      !nameOfPlace.test(name),
   )
   if (said.length === 1) return { value: said[0]!.name, key: null, columns: draftColumns(said) }
   const key = said.filter(({ name, kind }) => kind === 'text' && nameOfName.test(name))

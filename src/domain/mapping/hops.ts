@@ -1,10 +1,12 @@
+import { columnsOfKey, type KeyColumns } from './entity-key.ts'
 import { type RelatedList, type RowOrder, shownRows, type TableName } from './mapping.ts'
 import { filterColumns, type RowFilter } from './row-filter.ts'
 
 /** One table of a related field, from the entity on; the last one has the rows that are shown. */
 export type Stop = {
   readonly table: TableName
-  readonly owner: string
+  /** Of the first one as many columns as the key has, of others one. */
+  readonly owner: KeyColumns
   /** Null of the last one. */
   readonly to: string | null
   readonly rows: RowFilter | undefined
@@ -29,7 +31,15 @@ export function stopsOf(list: RelatedList): readonly Stop[] {
 /** The columns of a table that a related field needs, beside those of its primary key. */
 export function columnsOf({ owner, to, shown, order, rows }: Stop): string[] {
   const ordering = order.map(({ column }) => column)
-  return [...new Set([owner, ...(to === null ? [] : [to]), ...shown, ...ordering, ...filterColumns(rows)])]
+  return [
+    ...new Set([
+      ...columnsOfKey(owner),
+      ...(to === null ? [] : [to]),
+      ...shown,
+      ...ordering,
+      ...filterColumns(rows),
+    ]),
+  ]
 }
 
 /** The related fields of an entity that show rows behind other tables. */

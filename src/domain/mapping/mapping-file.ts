@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { conditions, readConditions } from './condition-words.ts'
 import type { EntityMapping } from './mapping.ts'
-import { column, format, rename, table, words } from './mapping-words.ts'
-import { branchesOf, related, toRelatedList } from './related-words.ts'
+import { column, format, keyColumns, rename, table, words } from './mapping-words.ts'
+import { branchesOf, refuseOwner, related, toRelatedList } from './related-words.ts'
 
 /** JSON whose numbers are exact. */
 const fixedValue = z
@@ -21,7 +21,9 @@ const newColumns = z.enum(['send', 'ignore'], 'must be send or ignore')
 
 const entity = words({
   table: table.describe('name, schema.name, or {schema, name}'),
-  key: column.default('id').describe('the column whose value is entity_id'),
+  key: keyColumns
+    .default('id')
+    .describe('the column whose value is entity_id, or a list of columns whose values together are'),
   fields: words({
     include: z
       .union([z.literal('all'), z.array(column).min(1)], 'must be all, or a list of at least one column')
@@ -73,7 +75,11 @@ const entity = words({
     .enum(['new', 'update'], 'must be new or update')
     .default('new')
     .describe('what `walhook backfill` tells a row as that was there all along'),
-}).superRefine(({ fields, new_columns, last }, context) => {
+}).superRefine(({ key, related, fields, new_columns, last }, context) => {
+  for (const [field, list] of Object.entries(related))
+    refuseOwner(list, key, (message, ...path) =>
+      context.addIssue({ code: 'custom', message, path: ['related', field, ...path] }),
+    )
   for (const [i, name] of (Array.isArray(last) ? last : []).entries())
     if (fields.omit.includes(name) || (Array.isArray(fields.include) && !fields.include.includes(name)))
       context.addIssue({

@@ -1,4 +1,5 @@
 import { parse } from 'yaml'
+import { columnsOfKey, type KeyColumns } from './entity-key.ts'
 import type { Draft, DraftColumn, DraftEntity, DraftList } from './first-mapping.ts'
 import type { TableName } from './mapping.ts'
 
@@ -38,23 +39,35 @@ function entityLines({ entityType, table, key, columns, related }: DraftEntity):
   return [
     `  ${entityType}:`,
     `    table: ${tableText(table)}`,
-    `    key: ${scalar(key)}`,
+    `    key: ${keyText(key)}`,
     '    fields:',
     '      include:',
-    ...(isNothingSent ? [`        - ${scalar(key)} # its key, since nothing else is sent`] : []),
+    ...(isNothingSent ? keyLines(key) : []),
     ...columns
-      .filter(({ name, because }) => !(isNothingSent && name === key && because !== null))
+      .filter(({ name, because }) => !(isNothingSent && columnsOfKey(key).includes(name) && because !== null))
       .map(column => columnLine(column, '        ')),
     ...(related.length === 0 ? [] : [live ? '    related:' : '    # related:']),
-    ...related.flatMap(listLines),
+    ...related.flatMap(list => listLines(list, key)),
   ]
 }
 
-function listLines(list: DraftList): string[] {
+const keyText = (key: KeyColumns) =>
+  typeof key === 'string' ? scalar(key) : `[${key.map(scalar).join(', ')}]`
+const keyLines = (key: KeyColumns) =>
+  columnsOfKey(key).map(column => `        - ${scalar(column)} # its key, since nothing else is sent`)
+
+/** Which columns of a related table hold the key of the entity. */
+function ownerText(owner: KeyColumns, key: KeyColumns): string {
+  if (typeof owner === 'string') return `owner: ${scalar(owner)}`
+  const pairs = owner.map((column, i) => `${scalar(column)}: ${scalar(columnsOfKey(key)[i]!)}`)
+  return `on: { ${pairs.join(', ')} }`
+}
+
+function listLines(list: DraftList, ownerKey: KeyColumns): string[] {
   const { field, table, owner, value, key, columns, because } = list
   const said = [
     `table: ${tableText(table)}`,
-    `owner: ${scalar(owner)}`,
+    ownerText(owner, ownerKey),
     ...(key === null ? [] : [`key: ${scalar(key)}`]),
     ...(value === null ? [] : [`value: ${scalar(value)}`]),
   ]

@@ -1,10 +1,25 @@
 import { z } from 'zod'
 import { formats } from '../value/format.ts'
 import { nearest } from '../value/nearest.ts'
+import { columnsOfKey } from './entity-key.ts'
 import type { RowOrder, TableName } from './mapping.ts'
 
 /** A name of a column. */
 export const column = z.string().min(1, 'must not be empty')
+
+/** One column, or several whose values together are a key. */
+export const keyColumns = z
+  .union(
+    [column, z.array(column).min(2)],
+    'must be a column, or a list of two columns or more ([id] is written as id)',
+  )
+  .refine(key => new Set(columnsOfKey(key)).size === columnsOfKey(key).length, 'names a column twice')
+
+/** A wrong word with the nearest that exists. */
+export function withNearest(word: string, all: readonly string[]): string {
+  const meant = nearest(word, all)
+  return meant === null ? word : `${word} (was ${meant} meant?)`
+}
 
 /** An object of these words and no others. A wrong one is refused with the nearest that exists. */
 export function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
@@ -12,10 +27,7 @@ export function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
     error(issue) {
       if (issue.code !== 'unrecognized_keys') return undefined
       const all = Object.keys(shape)
-      const wrong = issue.keys.map(word => {
-        const meant = nearest(word, all)
-        return meant === null ? word : `${word} (was ${meant} meant?)`
-      })
+      const wrong = issue.keys.map(word => withNearest(word, all))
       return `has no word ${wrong.join(', ')}: its words are ${all.join(', ')}`
     },
   })

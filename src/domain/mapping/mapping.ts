@@ -1,6 +1,7 @@
 import type { BackfillAction } from '../event/event.ts'
 import type { Format } from '../value/format.ts'
 import { type ColumnKind, type Suspicion, suspect } from './credentials.ts'
+import { columnsOfKey, type KeyColumns } from './entity-key.ts'
 import { type Conditions, filterColumns, type RowFilter } from './row-filter.ts'
 
 /** A table by its exact names, as the catalogue has them. */
@@ -28,8 +29,11 @@ export type FieldRules = {
 export type RelatedList = {
   readonly field: string
   readonly table: TableName
-  /** The column that holds the entity's key, or, behind hops, the value that the last one's `to` has. */
-  readonly owner: string
+  /**
+   * The column that holds the entity's key (of a key of several columns those that hold it, in the same order), or, behind hops, the
+   * value that the last one's `to` has.
+   */
+  readonly owner: KeyColumns
   /** The tables that lead from the entity to this one, at most three; absent: its rows hold the entity's key. */
   readonly through?: readonly Hop[]
   /** The field is the first row instead of a list of all; null where there is none. */
@@ -56,8 +60,8 @@ export type RelatedList = {
 /** A table on the way from an entity to the rows that a related field shows. */
 export type Hop = {
   readonly table: TableName
-  /** The column that holds the entity's key, or, after another hop, the value that its `to` has. */
-  readonly owner: string
+  /** The column that holds the entity's key, or those that do, or, after another hop, the value that its `to` has. */
+  readonly owner: KeyColumns
   /** The column that names rows of the next table. */
   readonly to: string
   /** What a row must hold to lead on; absent: nothing. */
@@ -71,7 +75,8 @@ export type RowOrder = { readonly column: string; readonly descends: boolean }
 export type EntityMapping = {
   readonly entityType: string
   readonly table: TableName
-  readonly key: string
+  /** The column whose value is the entity's id, or several, which together are. */
+  readonly key: KeyColumns
   readonly fields: FieldRules
   readonly related: readonly RelatedList[]
   /** Which rows are told; absent: all. */
@@ -177,7 +182,9 @@ export function maySend({ include, omit }: FieldRules, column: string): boolean 
 /** Whether a column of an entity's rows is read: it may be sent, is the key, or decides who is told a row, and whether. */
 export function isRead(entity: EntityMapping, column: string): boolean {
   const { fields, key } = entity
-  return column === key || maySend(fields, column) || decidingColumns(entity).includes(column)
+  return (
+    columnsOfKey(key).includes(column) || maySend(fields, column) || decidingColumns(entity).includes(column)
+  )
 }
 
 /** The columns that decide who is told a row, and whether. */

@@ -1,14 +1,25 @@
 import { z } from 'zod'
 import { conditions, readConditions } from './condition-words.ts'
+import { columnsOfKey, type KeyColumns, keyName } from './entity-key.ts'
 import { type Hop, listsValues, type RelatedList, type TableName } from './mapping.ts'
-import { column, format, order, rename, table, toOrder, words } from './mapping-words.ts'
+import {
+  column,
+  format,
+  keyColumns,
+  order,
+  rename,
+  table,
+  toOrder,
+  withNearest,
+  words,
+} from './mapping-words.ts'
 
 const hop = words({
   table: table.describe('a table on the way to the related rows, as one that joins two others'),
-  owner: column
+  owner: keyColumns
     .optional()
     .describe(
-      "its column that holds the entity's key; behind another table, the value of the column that leads here (id where it is left out)",
+      "its column that holds the entity's key, or a list of those that hold a key of several columns; behind another table, the value of the column that leads here (id where it is left out)",
     ),
   to: z
     .string('must name its column that names a row of the next table')
@@ -31,10 +42,17 @@ const through = z.union(
 /** A related field of an entity. */
 export const related = words({
   table: table.describe('the table of the related rows'),
-  owner: column
+  owner: keyColumns
     .optional()
     .describe(
-      "its column that holds the entity's key; behind other tables (through), the value that leads here (id where it is left out)",
+      "its column that holds the entity's key, or a list of those that hold a key of several columns, in their order; behind other tables (through), the value that leads here (id where it is left out)",
+    ),
+  on: z
+    .record(column, column)
+    .refine(pairs => Object.keys(pairs).length > 0, 'must have at least one pair')
+    .optional()
+    .describe(
+      "in place of owner: its column: the column of the entity's key that it holds, for each column of the key",
     ),
   through: through
     .optional()
@@ -124,7 +142,10 @@ export const related = words({
 
 type Given = z.output<typeof related>
 type Refuse = (message: string, ...path: (string | number)[]) => void
-type Parts = { readonly through?: z.output<typeof through> | undefined; readonly owner?: string | undefined }
+type Parts = {
+  readonly through?: z.output<typeof through> | undefined
+  readonly owner?: KeyColumns | undefined
+}
 
 const partsOf = ({ through = [] }: Parts) => (Array.isArray(through) ? through : [through])
 
@@ -137,9 +158,11 @@ function isOne(
   return list.one ?? (list.key === undefined && typeof first === 'string' && !namesOwner)
 }
 
-function refuseHops(list: Parts, refuse: Refuse) {
-  const { through, owner } = list
-  if (through === undefined && owner === undefined)
+function refuseHops(list: Parts & { readonly on?: object | undefined }, refuse: Refuse) {
+  const { through, owner, on } = list
+  if (on !== undefined && (through !== undefined || owner !== undefined))
+    refuse(`says the same as ${owner === undefined ? 'through' : 'owner'}: remove one of them`, 'on')
+  if (through === undefined && owner === undefined && on === undefined)
     refuse(
       "must name its column that holds the entity's key (where it has none, say how to get there under through)",
       'owner',
@@ -169,9 +192,10 @@ export function branchesOf(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
 export function toRelatedList(
   field: string,
   list: Given,
-  entity: { readonly table: TableName; readonly key: string },
+  entity: { readonly table: TableName; readonly key: KeyColumns },
 ): RelatedList {
-  const { table, owner, value, fields, key, include, repeated, order_by, where, nulls, rename, format } = list
+  const { table, owner, on, value, fields, key, include, repeated, order_by, where, nulls, rename, format } =
+    list
   const hops = partsOf(list).map((part): Hop => {
     if (typeof part === 'string') return { table: entity.table, owner: entity.key, to: part }
     return {
@@ -183,7 +207,7 @@ export function toRelatedList(
   return {
     field,
     table,
-    owner: owner ?? usualKey,
+    owner: owner ?? (on ? ownerOn(on, entity.key) : usualKey),
     ...(hops.length > 0 && { through: hops }),
     ...(isOne(list) && { one: true }),
     columns: value === undefined ? fields! : [value],
@@ -197,6 +221,40 @@ export function toRelatedList(
     ...(rename && { rename }),
     ...(format && { format }),
   }
+}
+
+/** The columns that hold the key, in its order. */
+function ownerOn(on: Readonly<Record<string, string>>, key: KeyColumns): KeyColumns {
+  const holding = (name: string) => Object.keys(on).find(column => on[column] === name)!
+  return typeof key === 'string' ? holding(key) : key.map(holding)
+}
+
+/** Each column of the entity's key has one column of the first table; what leads on behind it is one column. */
+export function refuseOwner(list: Given, key: KeyColumns, refuse: Refuse): void {
+  const names = columnsOfKey(key)
+  const { on, through } = list
+  const parts = [...partsOf(list), list]
+  for (const [i, part] of parts.entries()) {
+    if (typeof part === 'string' || part.owner === undefined) continue
+    const path = part === list ? ['owner'] : ['through', ...(Array.isArray(through) ? [i] : []), 'owner']
+    const count = columnsOfKey(part.owner).length
+    const named = keyName(part.owner)
+    if (i > 0 && count > 1) refuse(`names ${named}: behind another table, one column leads on`, ...path)
+    if (i === 0 && count !== names.length)
+      refuse(
+        `names ${named}, and the key has ${names.length === 1 ? 'one column' : `${names.length} columns`} (${names.join(', ')}): name a column for each, in this order`,
+        ...path,
+      )
+  }
+  if (on === undefined) return
+  const held = Object.values(on)
+  const wrong = held.filter(name => !names.includes(name)).map(name => withNearest(name, names))
+  const lacking = names.filter(name => !held.includes(name))
+  if (wrong.length > 0)
+    refuse(`names ${wrong.join(', ')}, which is no column of the key (${names.join(', ')})`, 'on')
+  else if (lacking.length > 0)
+    refuse(`lacks the column ${lacking.join(', ')} of the key (${names.join(', ')})`, 'on')
+  else if (held.length > names.length) refuse('names a column of the key twice', 'on')
 }
 
 /** The column that a reference names where the mapping does not say. */
