@@ -179,6 +179,40 @@ test('a column of the key that was renamed since is known by its place in the pr
   ])
 })
 
+test('a related field that leads on from a key of several columns: over a table that joins, and by a column of the entity', async () => {
+  await using at = await open(
+    `create table users (tenant integer, code text, name text, team integer, primary key (tenant, code));
+     create table groups (id integer primary key, name text); create table teams (id integer primary key, name text);
+     create table members (org integer, member text, group_id integer, primary key (org, member, group_id));
+     create index on members (group_id); create index on users (team)`,
+    {
+      fields,
+      related: {
+        groups: {
+          table: 'groups',
+          through: { table: 'members', owner: ['org', 'member'], to: 'group_id' },
+          value: 'name',
+        },
+        team: { table: 'teams', through: 'team', value: 'name' },
+      },
+    },
+  )
+  await at.step(`insert into groups values (1, 'admins'); insert into teams values (1, 'red')`)
+  await at.step(
+    `insert into users values (1, 'a,', 'x', 1), (2, 'a,', 'y', null); insert into members values (1, 'a,', 1), (2, 'a,', 1)`,
+  )
+  expect(await at.step(`update groups set name = 'owners'`)).toEqual([
+    'user "1,a%2C" update {"name":"x","groups":["owners"],"team":"red"}',
+    'user "2,a%2C" update {"name":"y","groups":["owners"],"team":null}',
+  ])
+  expect(await at.step(`update teams set name = 'blue'`)).toEqual([
+    'user "1,a%2C" update {"name":"x","groups":["owners"],"team":"blue"}',
+  ])
+  expect(await at.step(`delete from members where org = 2`)).toEqual([
+    'user "2,a%2C" update {"name":"y","groups":[],"team":null}',
+  ])
+})
+
 test('pages of a backfill go on behind the last row, by all parts of the key', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
@@ -368,6 +402,18 @@ test.each([
     'entities.user.related.x.owner',
   ],
   [{ related: { x: { table: 'a', value: 'b', on: { c: 'code' } } } }, 'entities.user.related.x.on'],
+  [
+    { related: { x: { table: 'a', value: 'b', through: 'c', on: { c: 'code', d: 'tenant' } } } },
+    'entities.user.related.x.on',
+  ],
+  [
+    { related: { x: { table: 'a', value: 'b', through: { table: 'm', owner: 'c', to: 'd' } } } },
+    'entities.user.related.x.through.owner',
+  ],
+  [
+    { related: { x: { table: 'a', value: 'b', owner: ['c', 'd'], through: 'e' } } },
+    'entities.user.related.x.owner',
+  ],
   [
     { related: { x: { table: 'a', value: 'b', on: { c: 'code', d: 'tennant' } } } },
     'entities.user.related.x.on',
