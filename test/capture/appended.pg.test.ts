@@ -8,7 +8,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
 
 test('what is handed on after a commit is the log itself, without a gap; what is too much is to be read', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create table users (id integer primary key, name text); create table companies (id integer primary key);
     alter table users replica identity full`)

@@ -14,7 +14,7 @@ const tables = `
   create table companies (id integer primary key);`
 
 async function open(sql = tables, mapping: readonly EntityMapping[] = defaultMapping) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(sql)
   const count = async (what: string) =>

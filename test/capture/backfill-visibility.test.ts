@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]())
 
 async function open() {
-  const database = await server.database()
+  const database = await server.database({ hasOutbox: true })
   const psql = await connect(database.url)
   // No commit waits for a standby but the one that shall.
   await psql.query('set synchronous_commit = local')

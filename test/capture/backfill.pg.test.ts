@@ -19,7 +19,7 @@ const plain = `
   create table companies (id integer primary key, name text);`
 
 async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapping) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(sql)
   const capture = await startCapture(database, mapping)

@@ -10,7 +10,7 @@ const plain = `
   create table companies (id integer primary key, name text);`
 
 async function open(tables = plain) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(tables)
   return {

@@ -14,7 +14,7 @@ import { runWalhook } from '../support/walhook-process.ts'
 
 let database: TestDatabase
 beforeEach(async () => {
-  database = await createTestDatabase()
+  database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query('create table users (id integer primary key, name text, hash text, photo bytea)')
   await psql.query('create table companies (id integer primary key)')

@@ -13,7 +13,7 @@ const table = 'create table companies (id integer primary key, name text)'
 
 /** A database that was captured for a while, with one company told. */
 async function open() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(`${table}; create table users (id integer primary key, name text)`)
   {

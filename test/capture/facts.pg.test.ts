@@ -7,7 +7,7 @@ const companies = 'create table companies (id integer primary key);'
 
 /** What the events of the last update statements know. */
 async function factsAfter(tables: string, ...changes: string[]) {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(companies + tables)
   await using capture = await startCapture(database)

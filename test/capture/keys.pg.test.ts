@@ -5,7 +5,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
 
 async function open(tables: string) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(tables)
   return {

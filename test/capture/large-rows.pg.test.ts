@@ -33,7 +33,7 @@ const mapping: readonly EntityMapping[] = [{ ...defaultMapping[0]!, related: [no
 /** Values that compress well, so that nothing but what Postgres says of them tells how large they are. */
 async function open() {
   most.bytes = 0
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(`create table users (id integer primary key, n integer, long text, doc jsonb);
     create table notes (id integer primary key, user_id integer, note text);

@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]())
 
 async function open(stop: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
-  const database = await server.database()
+  const database = await server.database({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key, name text); create table companies (id integer primary key)',

@@ -77,7 +77,7 @@ const tables = `create table companies (id integer primary key);
   insert into users select i, case i when 3 then '${poison}' else 'sound' end from generate_series(1, 5) i;`
 
 async function open(sql = tables, mapping: readonly EntityMapping[] = defaultMapping) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(sql)
   const capture = await startCapture(database, mapping)
@@ -120,7 +120,7 @@ async function open(sql = tables, mapping: readonly EntityMapping[] = defaultMap
 }
 
 async function isBefore18(): Promise<boolean> {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   const { rows } = await psql.query(`select current_setting('server_version_num')::int as version`)
   return rows[0].version < 180000

@@ -41,7 +41,7 @@ const open = (mapping: EntityMapping, key = 'id integer primary key') =>
   )
 
 async function openWith(schema: string, mapping: readonly EntityMapping[]) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(schema)
   const capture = await startCapture(database, mapping)
@@ -500,7 +500,7 @@ test("the guide's recipe for Payload, as it is written there", async () => {
 })
 
 test('check says whether the WAL gives what where needs of the row before, with the SQL', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(relsTable)
   await using source = openSource({ url: database.url, onError() {} })
@@ -523,7 +523,7 @@ test('check says whether the WAL gives what where needs of the row before, with 
 })
 
 test('check and start name wrong columns and values of where, all at once, each with the nearest', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(relsTable)
   await using source = openSource({ url: database.url, onError() {} })

@@ -11,7 +11,7 @@ import { startCapture } from '../support/run-capture.ts'
 import { until } from '../support/wait.ts'
 
 async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapping) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     `create table companies (id integer primary key); create table users (id integer primary key, name text); ${sql}`,

@@ -31,7 +31,7 @@ const table = `create table users (id integer primary key, name text, realm text
 const full = 'alter table users replica identity full;'
 
 async function open(schema: string, words: object = softDeleted) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(schema)
   const mapping = mappingOf(words)
@@ -186,7 +186,7 @@ const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 
 test.each(['full', 'default'])(
   `random writes and kills, replica identity %s (WALHOOK_SEED=${seed}): receivers know the rows that match, and never an older state`,
   async identity => {
-    await using database = await createTestDatabase()
+    await using database = await createTestDatabase({ hasOutbox: true })
     const random = randomFrom(seed)
     const some = (count: number) => 1 + Math.floor(random() * count)
     await using psql = await connect(database.url)
@@ -250,7 +250,7 @@ test.each(['full', 'default'])(
 )
 
 test('check and start name wrong columns and values, and what must be known of the row before, with the SQL', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create type kind as enum ('staff', 'guest');
     create table users (id integer primary key, realm text, kind kind, made integer generated always as (id + 1) stored)`)

@@ -8,7 +8,7 @@ const timeoutMs = 120_000
 
 /** Two walhooks on one slot, of which the first captures and the second stands by. */
 async function open() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     `create table companies (id integer primary key); create table users (id integer primary key, name text)`,

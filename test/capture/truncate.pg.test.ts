@@ -14,7 +14,7 @@ const [user, company] = defaultMapping as [(typeof defaultMapping)[0], (typeof d
 const deleting = [{ ...user, deletesOnTruncate: true }, company]
 
 async function open(mapping = deleting) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(`
     create table users (id integer primary key, name text);
@@ -103,7 +103,7 @@ test('without that setting what came before a TRUNCATE in its transaction is not
 })
 
 test('a partitioned table is emptied as one', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`
     create table users (id integer primary key) partition by range (id);
@@ -137,7 +137,7 @@ test('a TRUNCATE in the middle of a transaction that comes in chunks spares what
 })
 
 test('killed in the middle, the deletes of a TRUNCATE come once each', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query('create table users (id integer primary key)')
   const config = join(tmpdir(), `${database.name}.yaml`)

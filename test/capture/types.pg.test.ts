@@ -18,7 +18,7 @@ test.each([
   async (timeZone, minutesBehindUtc) => {
     process.env.TZ = timeZone
     expect(new Date('2019-11-05').getTimezoneOffset()).toBe(minutesBehindUtc)
-    await using database = await createTestDatabase()
+    await using database = await createTestDatabase({ hasOutbox: true })
     await using psql = await connect(database.url)
     await psql.query(everyType)
     await psql.query(`alter database ${database.name} set timezone = '${timeZone}'`)

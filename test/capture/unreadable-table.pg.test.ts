@@ -12,7 +12,7 @@ const rows = 200
 
 /** A table whose rows must be read, and can't be read where `n` is 0: a virtual column is in no WAL. */
 async function open() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(`create table companies (id integer primary key);
     create table users (id integer primary key, n integer, share integer generated always as (100 / n) virtual)`)
@@ -39,7 +39,7 @@ async function open() {
 }
 
 async function hasVirtualColumns(): Promise<boolean> {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   const { rows } = await psql.query(`select current_setting('server_version_num')::int as version`)
   return rows[0].version >= 180000

@@ -131,7 +131,7 @@ const mapping: readonly EntityMapping[] = [{ ...defaultMapping[0]!, related: [no
 
 /** Captures, started again after each failure as `serve` does, and sooner. */
 async function open() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(`create table users (id integer primary key, name text);
     create table notes (id integer primary key, user_id integer, word text); alter table notes replica identity full;

@@ -23,7 +23,7 @@ async function told(
   statements: readonly string[],
   mappings: readonly [before: readonly EntityMapping[], after?: readonly EntityMapping[]] = [[user]],
 ) {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(tables)
   const [before, after = before] = mappings

@@ -5,7 +5,8 @@ import { openTrial } from './trial.ts'
 
 const timeoutMs = 180_000
 
-test.each<[string, { name: string; seed: number }[], RegExp]>([
+// Each has a server of its own, and mostly waits: they run side by side.
+test.concurrent.each<[string, { name: string; seed: number }[], RegExp]>([
   [
     'a table of related rows that leaves the publication, of which nothing in the stream tells, is waited for',
     [{ name: 'drop a table from the publication', seed: 697034271 }],

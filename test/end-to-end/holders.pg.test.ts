@@ -13,12 +13,13 @@ import { startWalhook, type WalhookProcess } from '../support/walhook-process.ts
 
 const env = { WALHOOK_RETRY_SCHEDULE: Array(40).fill('1s').join(',') }
 const versionOf = (body: { result: { version: number } }) => body.result.version
+// Each test has processes of its own, and mostly waits for their time to end: they run side by side.
 const sumOf = (expected: ReadonlyMap<string, number>) =>
   [...expected.values()].reduce((sum, versions) => sum + versions, 0)
 
 /** Processes that deliver side by side, one of which captures, and a webhook of theirs. */
 async function openHolders(receiver: FaultyReceiver, environments: readonly Record<string, string>[]) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(versionsTables)
   const processes: WalhookProcess[] = []
@@ -62,7 +63,7 @@ async function openHolders(receiver: FaultyReceiver, environments: readonly Reco
   }
 }
 
-test('a process that is stopped for longer than it counts as alive sends and settles nothing old when it wakes', async () => {
+test.concurrent('a process that is stopped for longer than it counts as alive sends and settles nothing old when it wakes', async () => {
   await using receiver = await startFaultyReceiver(() => ({ delayMs: 20 + Math.random() * 200 }))
   await using at = await openHolders(receiver, [{}, {}])
   const load = startVersionsLoad(() => at.database.url, { users: 60, total: 600, perSecond: 100 })
@@ -103,7 +104,7 @@ test('a process that is stopped for longer than it counts as alive sends and set
   }
 }, 180_000)
 
-test('of a process that is killed, what it has not sent goes on elsewhere before anything that it sent can be over', async () => {
+test.concurrent('of a process that is killed, what it has not sent goes on elsewhere before anything that it sent can be over', async () => {
   await using receiver = await startFaultyReceiver(() => ({ delayMs: 20 }))
   await using at = await openHolders(receiver, [{}, {}])
   await at.psql.query(`insert into users select n, 1, now() from generate_series(1, 100) n`)
@@ -118,7 +119,7 @@ test('of a process that is killed, what it has not sent goes on elsewhere before
   expect(receiver.account.length).toBe(200)
 }, 120_000)
 
-test('with clocks that are two hours apart, processes share the work, and take over from each other, as with equal ones', async () => {
+test.concurrent('with clocks that are two hours apart, processes share the work, and take over from each other, as with equal ones', async () => {
   const clock = pathToFileURL(join(import.meta.dirname, '..', 'chaos', 'clock.ts')).href
   const shifted = async (name: string, ms: number) => {
     const file = join(tmpdir(), `holders-${process.pid}-${name}.clock`)

@@ -1,26 +1,29 @@
-import { beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { createTestDatabase } from '../support/database.ts'
 import { openTestLink } from '../support/test-link.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { adminToken, startWalhook } from '../support/walhook-process.ts'
 
-/** A link that dies in silence: unlike a server that stops, it brings no error to anybody who waits for it. */
-let database: TestDatabase
-
-beforeEach(async () => {
-  database = await createTestDatabase()
+/**
+ * A link that dies in silence: unlike a server that stops, it brings no error to anybody who waits for it. Each test has
+ * one of its own, and mostly waits: they run side by side.
+ */
+async function open(mostConnections?: number) {
+  const database = await createTestDatabase({ hasOutbox: true })
+  const sql = async (statement: string) => {
+    await using psql = await connect(database.url)
+    await psql.query(statement)
+  }
   await sql('create table users (id integer primary key); create table companies (id integer primary key)')
-})
-
-async function sql(statement: string) {
-  await using psql = await connect(database.url)
-  await psql.query(statement)
+  const link = await openTestLink(database.url, mostConnections)
+  return { database, link, sql, [Symbol.asyncDispose]: () => link[Symbol.asyncDispose]() }
 }
 
-test('ops get answers over a stalled link, red ones, and all goes on when it heals', async () => {
-  await using link = await openTestLink(database.url)
+test.concurrent('ops get answers over a stalled link, red ones, and all goes on when it heals', async () => {
+  await using at = await open()
+  const { database, link, sql } = at
   await using receiver = await startTestReceiver()
   await using walhook = startWalhook({ url: link.url, name: database.name })
   await walhook.ready()
@@ -48,8 +51,9 @@ test('ops get answers over a stalled link, red ones, and all goes on when it hea
   expect(receiver.arrivals.map(({ entityId }) => entityId)).toEqual(['1'])
 })
 
-test('links that die in silence are given up, told in the log, and replaced: deliveries go on', async () => {
-  await using link = await openTestLink(database.url)
+test.concurrent('links that die in silence are given up, told in the log, and replaced: deliveries go on', async () => {
+  await using at = await open()
+  const { database, link, sql } = at
   await using receiver = await startTestReceiver()
   await using walhook = startWalhook({ url: link.url, name: database.name })
   await walhook.ready()
@@ -70,8 +74,9 @@ test('links that die in silence are given up, told in the log, and replaced: del
   })
 }, 180_000)
 
-test('while work is due and none is done, /readyz is red and the log says why', async () => {
-  await using link = await openTestLink(database.url)
+test.concurrent('while work is due and none is done, /readyz is red and the log says why', async () => {
+  await using at = await open()
+  const { database, link, sql } = at
   await using receiver = await startTestReceiver()
   await using walhook = startWalhook({ url: link.url, name: database.name })
   await walhook.ready()
@@ -105,8 +110,9 @@ test('while work is due and none is done, /readyz is red and the log says why', 
   await until(() => receiver.arrivals.length >= 2, { what: 'a delivery' })
 })
 
-test('a pooler with too few connections stalls nothing in silence', async () => {
-  await using link = await openTestLink(database.url, 4)
+test.concurrent('a pooler with too few connections stalls nothing in silence', async () => {
+  await using at = await open(4)
+  const { database, link } = at
   await using receiver = await startTestReceiver()
   await using walhook = startWalhook(database, { OUTBOX_DATABASE_URL: link.url })
   const url = await walhook.url()
@@ -121,8 +127,9 @@ test('a pooler with too few connections stalls nothing in silence', async () => 
   expect(receiver.arrivals).toEqual([])
 })
 
-test('SIGTERM ends it over a stalled link, telling that it was cut off', async () => {
-  await using link = await openTestLink(database.url)
+test.concurrent('SIGTERM ends it over a stalled link, telling that it was cut off', async () => {
+  await using at = await open()
+  const { database, link } = at
   await using walhook = startWalhook({ url: link.url, name: database.name })
   await walhook.ready()
   link.stall()

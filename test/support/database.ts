@@ -1,10 +1,8 @@
 import { Client } from 'pg'
 import { afterAll, expect, inject } from 'vitest'
 import type { RunnerTask } from 'vitest/node'
-import { openOutbox } from '../../src/outbox/database/database.ts'
-import { migrate } from '../../src/outbox/database/migrate.ts'
-import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { databaseName, templateName } from './database-name.ts'
+import { copyOf, ensureTemplate, urlOf } from './template.ts'
 import { until } from './wait.ts'
 
 export type TestDatabase = AsyncDisposable & {
@@ -46,13 +44,9 @@ export async function createTestDatabase({
     const locale = encoding === 'UTF8' ? icu : `locale 'C'`
     const empty = `template template0 encoding '${encoding}' ${locale}`
     const template = templateName(server.runId)
-    if (hasOutbox) await ensureTemplate(client, template, empty)
-    // Copied as files: what the template holds need not go through the WAL.
-    const copy = `template ${template} ${is_15 ? 'strategy file_copy' : ''}`
-    await client.query(`create database ${name} ${hasOutbox ? copy : empty}`)
+    if (hasOutbox) await ensureTemplate(client, { server: server.url, name: template, options: empty })
+    await client.query(`create database ${name} ${hasOutbox ? copyOf(template, is_15) : empty}`)
   })
-  const url = new URL(server.url)
-  url.pathname = `/${name}`
   const drop = async () => {
     if (!created.delete(database)) return
     await withServer(server.url, async client => {
@@ -60,31 +54,9 @@ export async function createTestDatabase({
       await client.query(`drop database ${name} with (force)`)
     })
   }
-  const database: TestDatabase = { url: url.href, name, drop, [Symbol.asyncDispose]: drop }
+  const database: TestDatabase = { url: urlOf(server.url, name), name, drop, [Symbol.asyncDispose]: drop }
   created.add(database)
   return database
-}
-
-/** Makes the template, if no other test file has made it. */
-async function ensureTemplate(client: Client, name: string, options: string): Promise<void> {
-  const isThere = async () =>
-    (await client.query('select from pg_database where datname = $1', [name])).rowCount === 1
-  if (await isThere()) return
-  // Until it is whole it has another name.
-  const lock = `hashtext('${name}')`
-  await client.query(`select pg_advisory_lock(${lock})`)
-  if (!(await isThere())) {
-    await client.query(`create database ${name}_new ${options}`)
-    const url = new URL(inject('postgres')!.url)
-    url.pathname = `/${name}_new`
-    {
-      await using outbox = openOutbox({ url: url.href, maxConnections: 1, onError() {} })
-      await migrate(outbox)
-      await ensurePartitions(outbox, Date.now())
-    }
-    await client.query(`alter database ${name}_new rename to ${name}`)
-  }
-  await client.query(`select pg_advisory_unlock(${lock})`)
 }
 
 // Registered first, when the test file imports this one, so it runs after every `afterAll` of the file.

@@ -1,7 +1,6 @@
 import type { ActionType, StoredEvent } from '../../src/domain/event/event.ts'
 import { firstIdAt, nextId } from '../../src/domain/value/time-id.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database/database.ts'
-import { describeMigration, migrate } from '../../src/outbox/database/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { append } from '../../src/outbox/log/append.ts'
 import { createPosition } from '../../src/outbox/log/position.ts'
@@ -18,8 +17,6 @@ type WebhookOptions = Partial<Omit<WebhookInput, 'triggers' | 'isActive'>> & { t
 export async function openTestOutbox() {
   const database = await createTestDatabase({ hasOutbox: true })
   const outbox = openOutbox({ url: database.url, maxConnections: 10, onError() {} })
-  const migrated = describeMigration(await migrate(outbox))
-  if (!migrated.ok) throw new Error(`${migrated.problem.what}: ${migrated.problem.found}`)
   await ensurePartitions(outbox, Date.now())
   await createPosition(outbox.pool, slotName, { systemIdentifier: '1', commitLsn: 0n })
   let commitLsn = 0n

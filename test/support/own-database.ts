@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { type EmbeddedPostgres, removeEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
 import { connect } from './connect.ts'
 import { startOwnServer } from './own-server.ts'
+import { copyOf, ensureTemplate, urlOf } from './template.ts'
+
+const template = 'own_template'
 
 export type OwnServer = Awaited<ReturnType<typeof openOwnServer>>
 
@@ -14,13 +17,13 @@ export async function openOwnServer(settings: Readonly<Record<string, string>> =
   let databases = 0
   return {
     url: () => server.url,
-    async database(): Promise<{ url: string; name: string }> {
+    /** An empty one, or one with the outbox's schema as it is today. */
+    async database({ hasOutbox = false } = {}): Promise<{ url: string; name: string }> {
       const name = `own_${++databases}`
       await using admin = await connect(server.url)
-      await admin.query(`create database ${name}`)
-      const url = new URL(server.url)
-      url.pathname = `/${name}`
-      return { url: url.href, name }
+      if (hasOutbox) await ensureTemplate(admin, { server: server.url, name: template, options: '' })
+      await admin.query(`create database ${name} ${hasOutbox ? copyOf(template, true) : ''}`)
+      return { url: urlOf(server.url, name), name }
     },
     stop: (mode?: 'fast' | 'immediate') => server.stop(mode),
     async start() {

@@ -6,7 +6,7 @@ import { openSource } from '../../src/capture/source/source.ts'
 import type { AppendedEvents } from '../../src/capture/store/storing.ts'
 import { probePrefix } from '../../src/capture/stream/decode.ts'
 import { defaultMapping, type EntityMapping } from '../../src/domain/mapping/mapping.ts'
-import { openOutbox } from '../../src/outbox/database/database.ts'
+import { type Outbox, openOutbox } from '../../src/outbox/database/database.ts'
 import { migrate } from '../../src/outbox/database/migrate.ts'
 import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { type Log, silentLog } from '../../src/runtime/log.ts'
@@ -36,7 +36,7 @@ export async function startCapture(
 ): Promise<RunningCapture> {
   const source = openSource({ url: database.url, onError() {} })
   const outbox = openOutbox({ url: outboxUrl, maxConnections: 4, onError() {} })
-  await migrate(outbox)
+  if (!(await hasOutbox(outbox))) await migrate(outbox)
   await ensurePartitions(outbox, Date.now())
   const stop = new AbortController()
   const truncated: string[] = []
@@ -110,4 +110,9 @@ export async function startCapture(
       await source[Symbol.asyncDispose]()
     },
   }
+}
+
+async function hasOutbox({ pool }: Outbox): Promise<boolean> {
+  const { rows } = await pool.query(`select to_regclass('walhook.positions') is not null as is_there`)
+  return rows[0].is_there
 }
