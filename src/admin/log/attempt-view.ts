@@ -6,6 +6,7 @@ import { prettyJson } from '../../domain/value/pretty-json.ts'
 import { type Html, html } from '../kit/html.ts'
 import { original } from '../kit/original.ts'
 import type { Texts } from '../texts/en.ts'
+import { failureText } from '../texts/failure.ts'
 import { milliseconds } from '../texts/figures.ts'
 import { outcomeWord } from './attempt-line.ts'
 
@@ -31,7 +32,7 @@ export function attemptView(
 ${remoteAddress !== null && html`<div><dt>${t.attempt.address}</dt><dd>${remoteAddress}</dd></div>`}
 </dl>
 ${phaseBar(t, attempt.phases)}
-${errorMessage !== null && original(t, errorMessage)}
+${errorMessage !== null && reasonOf(t, errorMessage)}
 <h2>${t.attempt.request}</h2>
 <p class="request-line"><code>POST ${attempt.request.url}</code></p>
 ${headerList(t, attempt.request.headers)}
@@ -43,6 +44,12 @@ ${
     : html`<p class="quiet">${t.attempt.noAnswer}</p>`
 }
 </section>`
+}
+
+/** Why it failed: in the reader's language, or as another program said it. */
+function reasonOf(t: Texts, english: string): Html {
+  const text = failureText(t, english)
+  return text === null ? original(t, english) : html`<p class="quiet">${text}</p>`
 }
 
 export function headerList(t: Texts, headers: Readonly<Record<string, string>>): Html {

@@ -1,5 +1,6 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
+import { failureTexts } from '../../domain/delivery/failure-texts.ts'
 import type { ClientIdentity } from '../../domain/webhook/client-certificate.ts'
 import { redactedHeaders, redactor } from '../../domain/webhook/custom-headers.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
@@ -123,13 +124,13 @@ function unsealAll(
   for (const envelope of [sealed.secret, sealed.previousSecret]) {
     if (envelope === null) continue
     const opened = openSecret(sealKey, webhookId, envelope)
-    if (!opened.ok) return { ok: false, reason: `the signing secret can't be read: ${opened.reason}` }
+    if (!opened.ok) return { ok: false, reason: failureTexts['unsent.secret']({ why: opened.reason }) }
     keys.push(createSecretKey(parseSecret(opened.text)))
   }
   const opened = openHeaders(sealKey, webhookId, sealed.headers)
-  if (!opened.ok) return { ok: false, reason: `the custom headers can't be read: ${opened.reason}` }
+  if (!opened.ok) return { ok: false, reason: failureTexts['unsent.headers']({ why: opened.reason }) }
   const client = openIdentity(sealKey, webhookId, sealed.identity)
-  if (!client.ok) return { ok: false, reason: `the client certificate can't be read: ${client.reason}` }
+  if (!client.ok) return { ok: false, reason: failureTexts['unsent.certificate']({ why: client.reason }) }
   const { identity } = client
   const { headers } = opened
   const names = Object.keys(headers)
@@ -163,10 +164,7 @@ function redactedResult(result: HttpResult, redact: (text: string) => string): H
 function unsendable(reason: string, nowMs: number): HttpResult {
   return {
     outcome: 'blocked',
-    failure: {
-      errorClass: 'blocked_target',
-      message: `Not sent, because ${reason}.`,
-    },
+    failure: { errorClass: 'blocked_target', message: reason },
     startedAt: new Date(nowMs),
     durationMs: 0,
     phases: {},

@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Phase } from '../../domain/delivery/attempt.ts'
+import { failureTexts } from '../../domain/delivery/failure-texts.ts'
 import type { ClientIdentity } from '../../domain/webhook/client-certificate.ts'
 import type { EgressProxy } from '../../domain/webhook/egress-proxy.ts'
 import type { Guard } from './guard.ts'
@@ -184,22 +185,22 @@ const throughProxy =
     const socket = connectTcp({ ...tcp, host: proxy.host, port: proxy.port })
     const fail = (why: string, status: number | null = null) => {
       socket.destroy()
-      done(new ProxyError(`${why}. Check WALHOOK_PROXY, and what the proxy allows.`, status), null)
+      done(new ProxyError(why, status), null)
     }
     const onError = (error: NodeJS.ErrnoException) =>
-      fail(`The egress proxy can't be reached: ${error.code ?? error.message}`)
-    const onEnd = () => fail('The egress proxy closed the connection without an answer')
+      fail(failureTexts['proxy.unreachable']({ message: error.code ?? error.message }))
+    const onEnd = () => fail(failureTexts['proxy.closed']({}))
     const onData = (chunk: Buffer) => {
       head += chunk.toString('latin1')
       const end = head.indexOf('\r\n\r\n')
       if (end < 0 && head.length <= maxProxyHeadBytes) return
       const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(head)?.[1])
-      if (end < 0 || !status) return fail('What the egress proxy answers is no HTTP')
-      if (status === 407) return fail('The egress proxy asks for another user or password (407)', status)
+      if (end < 0 || !status) return fail(failureTexts['proxy.not_http']({}))
+      if (status === 407) return fail(failureTexts['proxy.login']({}), status)
       if (status < 200 || status > 299)
-        return fail(`The egress proxy answered ${status} when it was asked for ${authority}`, status)
+        return fail(failureTexts['proxy.status']({ status, target: authority }), status)
       // The receiver does not speak first.
-      if (head.length > end + 4) return fail('The egress proxy sends more than its answer')
+      if (head.length > end + 4) return fail(failureTexts['proxy.more']({}))
       socket.off('data', onData).off('end', onEnd).off('error', onError).pause()
       done(null, socket)
     }

@@ -1,3 +1,5 @@
+import { type FailureCode, type FailureFacts, failureTexts } from './failure-texts.ts'
+
 /**
  * How an attempt ended. Only `delivered` ends a delivery; `cancelled` (our own shutdown cut it off) is
  * not the receiver's fault and costs no attempt.
@@ -31,42 +33,23 @@ export type Verdict = { readonly outcome: Outcome; readonly failure: Failure | n
 /** Judges an answer by its status (100–999). Every 2xx is a receipt, whatever the body says. */
 export function judgeStatus(status: number, location: string | null): Verdict {
   if (status >= 200 && status <= 299) return { outcome: 'delivered', failure: null }
-  if (status >= 300 && status <= 399) {
-    if (status === 304)
-      return refused(
-        'http_error',
-        'The receiver answered 304 Not Modified, which is for requests with a condition, and walhook sends none. It must answer a POST with a status such as 204.',
-      )
-    if (location === null)
-      return refused(
-        'redirect',
-        `The receiver answered ${status}, which redirects, and names no other address (Location). Redirects are never followed: check the webhook's URL.`,
-      )
+  if (status === 304) return refused('http_error', failureTexts['answer.not_modified']({}))
+  if (status >= 300 && status <= 399)
     return refused(
       'redirect',
-      `The receiver answered ${status} and redirects to ${location}. Redirects are never followed: set the webhook's URL to the final address.`,
+      location === null
+        ? failureTexts['answer.redirect']({ status })
+        : failureTexts['answer.redirect_to']({ status, location }),
     )
-  }
-  if (status === 410)
-    return refused(
-      'http_error',
-      'The receiver answered 410 Gone: it wants no more requests, so the webhook was disabled.',
-    )
-  if (status === 429) return refused('http_error', 'The receiver answered 429: it asks for fewer requests.')
-  if (status === 401 || status === 403)
-    return refused(
-      'http_error',
-      `The receiver answered ${status}: it did not accept the request. Check that it verifies with this webhook's secret, over the exact bytes of the body.`,
-    )
-  if (status === 404 || status === 405)
-    return refused(
-      'http_error',
-      `The receiver answered ${status}: nothing accepts a POST at this address. Check the path of the URL.`,
-    )
-  return refused(
-    'http_error',
-    `The receiver answered ${status}. Anything but 200 to 299 counts as not received.`,
-  )
+  return refused('http_error', textOfStatus(status))
+}
+
+function textOfStatus(status: number): string {
+  if (status === 410) return failureTexts['answer.gone']({})
+  if (status === 429) return failureTexts['answer.too_many']({})
+  if (status === 401 || status === 403) return failureTexts['answer.rejected']({ status })
+  if (status === 404 || status === 405) return failureTexts['answer.not_found']({ status })
+  return failureTexts['answer.status']({ status })
 }
 
 function refused(errorClass: ErrorClass, message: string): Verdict {
@@ -78,58 +61,38 @@ export function isUnknownName(code: string): boolean {
   return ['ENOTFOUND', 'ENODATA', 'EAI_NODATA', 'EAI_NONAME'].includes(code)
 }
 
-const wantsCertificate =
-  'The receiver wants a client certificate (mutual TLS). Give this webhook one, or turn it off there.'
-const noTls = 'What answers at this port does not speak TLS. Check the port of the URL.'
+/** The failures that say everything by their code. */
+type Plain = {
+  [Code in FailureCode]: Record<never, never> extends FailureFacts[Code] ? Code : never
+}[FailureCode]
 
-const byCode: Record<string, readonly [ErrorClass, string]> = {
-  ENOTFOUND: ['dns_error', "The host's name is unknown to DNS. Check the spelling of the URL."],
-  EAI_AGAIN: ['dns_error', 'DNS did not answer for this host. It is tried again.'],
-  EAI_NODATA: ['dns_error', "The host's name has no address in DNS."],
-  ENODATA: ['dns_error', "The host's name has no address in DNS."],
-  ECONNREFUSED: ['connection_refused', 'Nothing listens at this address and port. Is the receiver running?'],
-  ECONNRESET: ['connection_reset', 'The receiver closed the connection before it had answered.'],
-  ANSWER_CUT: [
-    'connection_reset',
-    'The receiver closed the connection in the middle of its answer, so nobody knows whether that was all of it.',
-  ],
-  EPIPE: ['connection_reset', 'The receiver closed the connection before it had answered.'],
-  UND_ERR_SOCKET: ['connection_reset', 'The receiver closed the connection before it had answered.'],
-  EHOSTUNREACH: ['network_unreachable', 'No route leads to this host.'],
-  ENETUNREACH: ['network_unreachable', 'No route leads to this network.'],
-  ETIMEDOUT: ['timeout', 'The receiver did not accept a connection in time.'],
-  UND_ERR_CONNECT_TIMEOUT: ['timeout', 'The receiver did not accept a connection in time.'],
-  HPE_UNASKED_100: [
-    'invalid_response',
-    'The receiver answered 100 Continue, which is for requests with "Expect", and walhook sends none. It must answer with a final status, such as 204.',
-  ],
-  HPE_UNASKED_101: [
-    'invalid_response',
-    'The receiver answered 101 Switching Protocols, which is for requests with "Upgrade", and walhook sends none. It must answer with a final status, such as 204.',
-  ],
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ['tls_error', wantsCertificate],
-  CLOSED_BARE: [
-    'connection_reset',
-    'The receiver closed the connection before it had answered. It may want a client certificate (mutual TLS): give this webhook one, or turn it off there.',
-  ],
-  UND_ERR_HEADERS_OVERFLOW: ['invalid_response', "The answer's headers are too large."],
-  CERT_HAS_EXPIRED: ['tls_error', "The receiver's certificate has expired. It must be renewed there."],
-  DEPTH_ZERO_SELF_SIGNED_CERT: [
-    'tls_error',
-    "The receiver's certificate is self-signed; use one from a public authority.",
-  ],
-  SELF_SIGNED_CERT_IN_CHAIN: [
-    'tls_error',
-    "The receiver's certificate chain is self-signed; use one from a public authority.",
-  ],
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ['tls_error', 'The receiver does not send its intermediate certificates.'],
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: [
-    'tls_error',
-    "The receiver's certificate comes from an unknown authority.",
-  ],
-  ERR_SSL_WRONG_VERSION_NUMBER: ['tls_error', noTls],
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: ['tls_error', noTls],
-  ERR_TLS_CERT_ALTNAME_INVALID: ['tls_error', "The receiver's certificate is for another host name."],
+const byCode: Record<string, readonly [ErrorClass, Plain]> = {
+  ENOTFOUND: ['dns_error', 'dns.unknown'],
+  EAI_AGAIN: ['dns_error', 'dns.failed'],
+  EAI_NODATA: ['dns_error', 'dns.no_address'],
+  ENODATA: ['dns_error', 'dns.no_address'],
+  ECONNREFUSED: ['connection_refused', 'connection.refused'],
+  ECONNRESET: ['connection_reset', 'connection.closed'],
+  ANSWER_CUT: ['connection_reset', 'answer.cut'],
+  EPIPE: ['connection_reset', 'connection.closed'],
+  UND_ERR_SOCKET: ['connection_reset', 'connection.closed'],
+  EHOSTUNREACH: ['network_unreachable', 'route.host'],
+  ENETUNREACH: ['network_unreachable', 'route.network'],
+  ETIMEDOUT: ['timeout', 'connection.late'],
+  UND_ERR_CONNECT_TIMEOUT: ['timeout', 'connection.late'],
+  HPE_UNASKED_100: ['invalid_response', 'answer.continue'],
+  HPE_UNASKED_101: ['invalid_response', 'answer.upgrade'],
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ['tls_error', 'tls.certificate_wanted'],
+  CLOSED_BARE: ['connection_reset', 'connection.closed_bare'],
+  UND_ERR_HEADERS_OVERFLOW: ['invalid_response', 'answer.headers'],
+  CERT_HAS_EXPIRED: ['tls_error', 'tls.expired'],
+  DEPTH_ZERO_SELF_SIGNED_CERT: ['tls_error', 'tls.self_signed'],
+  SELF_SIGNED_CERT_IN_CHAIN: ['tls_error', 'tls.chain_self_signed'],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ['tls_error', 'tls.no_intermediates'],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ['tls_error', 'tls.unknown_authority'],
+  ERR_SSL_WRONG_VERSION_NUMBER: ['tls_error', 'tls.none'],
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: ['tls_error', 'tls.none'],
+  ERR_TLS_CERT_ALTNAME_INVALID: ['tls_error', 'tls.other_name'],
 }
 
 /** Those of OpenSSL's verdicts on a certificate whose names do not say that they are. */
@@ -158,26 +121,26 @@ export function judgeError(code: string, message: string): Verdict {
   if (known)
     return {
       outcome: 'unreachable',
-      failure: { errorClass: known[0], message: known[1], ...(isOurs && { isOurs }) },
+      failure: { errorClass: known[0], message: failureTexts[known[1]]({}), ...(isOurs && { isOurs }) },
     }
   if (/^ERR_(TLS|SSL)|CERT|SSL|CRL|^EPROTO$/.test(code) || certificateCodes.has(code))
     return {
       outcome: 'unreachable',
-      failure: { errorClass: 'tls_error', message: `No secure connection: ${message}.` },
+      failure: { errorClass: 'tls_error', message: failureTexts['tls.failed']({ message }) },
     }
   if (/^(HPE_|UND_ERR_RES_)|PARSER/.test(code))
     return {
       outcome: 'unreachable',
-      failure: { errorClass: 'invalid_response', message: `The answer is not valid HTTP: ${message}.` },
+      failure: { errorClass: 'invalid_response', message: failureTexts['answer.invalid']({ message }) },
     }
   return {
     outcome: 'unreachable',
-    failure: { errorClass: 'connection_reset', message: `The connection failed: ${message}.` },
+    failure: { errorClass: 'connection_reset', message: failureTexts['connection.failed']({ message }) },
   }
 }
 
 /** Judges an attempt that met its one deadline (`deadlineMs`). */
 export function judgeDeadline(deadlineMs: number): Verdict {
-  const message = `The receiver did not answer completely within ${deadlineMs / 1000} s. Answer first, work afterwards.`
+  const message = failureTexts['answer.late']({ seconds: deadlineMs / 1000 })
   return { outcome: 'unreachable', failure: { errorClass: 'timeout', message } }
 }

@@ -1,6 +1,6 @@
 import { type AddressKind, type Reason, type ReasonTexts, say } from './reason.ts'
 
-const addressKinds: Record<AddressKind, string> = {
+export const addressKinds: Record<AddressKind, string> = {
   this_network: 'a "this network" address',
   private: 'a private address',
   carrier_nat: 'a carrier-grade NAT address',

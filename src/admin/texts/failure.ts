@@ -1,0 +1,45 @@
+import { failureTexts } from '../../domain/delivery/failure-texts.ts'
+import { readerOf } from '../../domain/shown/read-back.ts'
+import { type AddressKind, because, type Reason, say } from '../../domain/shown/reason.ts'
+import { addressKinds, reasonTexts } from '../../domain/shown/reason-texts.ts'
+import type { Texts } from './en.ts'
+import { failuresNl } from './nl/failures.ts'
+import { reasonsNl } from './nl/reasons.ts'
+
+const special = 'address.special'
+
+/** What the guard says of a URL and its addresses; a text that chooses by the kind of an address is one for each kind. */
+const guardTexts = Object.fromEntries([
+  ...Object.entries(reasonTexts).filter(([code]) => /^(url|address)\./.test(code) && code !== special),
+  ...Object.keys(addressKinds).map(kind => [
+    `${special} ${kind}`,
+    ({ address, range }: { address: string; range: string }) =>
+      reasonTexts[special]({ address, range, kind: kind as AddressKind }, () => ''),
+  ]),
+])
+
+const readFailure = readerOf(failureTexts)
+const readGuard = readerOf(guardTexts)
+
+/** Why an attempt failed, for a reader whom the English sentence does not serve; null in English. */
+export function failureText(t: Texts, english: string): string | null {
+  if (t.language.code !== 'nl') return null
+  const failure = readFailure(english)
+  if (failure) return (failuresNl as Record<string, (facts: object) => string>)[failure.code]!(failure.facts)
+  const refusal = guardReason(english)
+  return refusal && say(refusal, reasonsNl)
+}
+
+function guardReason(english: string): Reason | null {
+  const found = readGuard(english)
+  if (!found) return null
+  const [code, kind] = found.code.split(' ')
+  if (kind !== undefined)
+    return because(special, {
+      ...(found.facts as { address: string; range: string }),
+      kind: kind as AddressKind,
+    })
+  if (code !== 'address.resolved') return { code, facts: found.facts } as unknown as Reason
+  const inner = guardReason(found.facts.because!)
+  return inner && because(code, { host: found.facts.host!, because: inner })
+}
