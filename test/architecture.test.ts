@@ -92,6 +92,19 @@ test('a file of more than 350 lines is refused', () => {
   ])
 })
 
+test.each([
+  ['function long() {', '}'],
+  ['const long = () => {', '}'],
+  ['export const a = { long() {', '} }'],
+  ['export const a = { long: async function () {', '} }'],
+])('a function of more than 80 lines is refused by its name: %s', (open, close) => {
+  const file = (lines: number) => ({ 'domain/a.ts': `${open}\n${'  f()\n'.repeat(lines - 2)}${close}\n` })
+  expect(violations(file(80))).toEqual([])
+  expect(violations(file(81))).toEqual([
+    'domain/a.ts: long has 81 lines, more than 80: divide it by question',
+  ])
+})
+
 test('a cycle is told once, type imports count, and what only looks like an import does not', () => {
   const files = {
     'domain/b.ts': "import { c } from './c.ts'",

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { clientAddress, isTrusted } from '../domain/access/client-address.ts'
 import { type PublicUrl, urlOfHost } from '../domain/access/public-url.ts'
 import type { AddressRange } from '../domain/value/address.ts'
 import { networkOf } from '../domain/value/back-off.ts'
-import { createLimiter, type Limiter, type Limits, type Release } from '../runtime/limiter.ts'
+import { createLimiter, type Limiter, type Limits } from '../runtime/limiter.ts'
+import { end, follow, type UnderWay } from './ends.ts'
 import { isForOps, isForPrograms, type Passage, type RequestHead, routedPath, type Visit } from './passage.ts'
 import { hasBody, readBody } from './read-body.ts'
 import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, twoHosts, wrongHost } from './refuse.ts'
@@ -44,62 +44,29 @@ const ofHolders = new Set<Passage['kind']>(['usual', 'large', 'slow'])
 const bodyWithinMs = 10_000
 /** A reader that takes an answer more slowly than this does not get the rest of it. */
 const answerWithinMs = 60_000
-/** No browser and no proxy sends a request before the answer to the one before it; some programs send two or three. */
-const mostPerConnection = 8
+
+type GateOptions = {
+  readonly urls: readonly PublicUrl[]
+  readonly trustedProxies: readonly AddressRange[]
+}
 
 /**
  * What every request passes before any handler: from whom it is, whether its host is one of walhook's, its body, and a place.
  * What a request may take of memory, connections and time is bounded here, whoever sends it and however often.
  * Before `open` is called, all is answered with "starting".
  */
-export function createGate(options: {
-  readonly urls: readonly PublicUrl[]
-  readonly trustedProxies: readonly AddressRange[]
-}) {
-  const { urls, trustedProxies } = options
+export function createGate(options: GateOptions) {
+  const { urls } = options
   const limiters = Object.fromEntries(
     Object.entries(limits).map(([name, each]) => [name, createLimiter(each)]),
-  ) as Record<keyof typeof limits, Limiter>
-  /** What is under way on a connection, each with what to give back at its end. */
-  const underWay = new WeakMap<Socket, Set<Ends>>()
+  ) as Limiters
+  const underWay: UnderWay = new WeakMap()
   /** By the request that the handler sees. */
   const visits = new WeakMap<IncomingMessage, Visit>()
   let handler: (Handler & { listener: ReturnType<typeof getRequestListener> }) | null = null
 
-  /** What to do when the answer is out or the connection has ended; null where the connection has too much under way. */
-  function endsOf({ socket }: IncomingMessage, outgoing: ServerResponse): Ends | null {
-    let all = underWay.get(socket)
-    if (!all) {
-      all = new Set()
-      underWay.set(socket, all)
-      // An answer that waits behind another of its connection hears nothing of the connection's end.
-      socket.once('close', () => all!.forEach(end))
-    }
-    if (all.size >= mostPerConnection) return null
-    const ends: Ends = []
-    all.add(ends)
-    outgoing.once('close', () => {
-      all!.delete(ends)
-      end(ends)
-    })
-    return ends
-  }
-
-  function whoOf(incoming: IncomingMessage): Pick<Visit, 'address' | 'isHttps'> {
-    const { remoteAddress = '' } = incoming.socket
-    // Who says it falsely only harms their own log-in; where proxies are named, only they are believed.
-    const isBelieved = trustedProxies.length === 0 || isTrusted(remoteAddress, trustedProxies)
-    const url = urlOfHost(hostOf(incoming), urls)
-    return {
-      address: clientAddress(remoteAddress, header(incoming, 'x-forwarded-for'), trustedProxies),
-      isHttps: url
-        ? url.protocol === 'https'
-        : isBelieved && header(incoming, 'x-forwarded-proto') === 'https',
-    }
-  }
-
   async function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const ends = endsOf(incoming, outgoing)
+    const ends = follow(underWay, incoming, outgoing)
     if (!ends) {
       incoming.socket.destroy()
       return
@@ -120,24 +87,15 @@ export function createGate(options: {
     if ((incoming.headersDistinct.host?.length ?? 0) > 1) return no(twoHosts)
     if (urls.length > 0 && !isForOps(path) && !urlOfHost(host, urls)) return no(wrongHost(host))
 
-    const who = whoOf(incoming)
+    const who = whoOf(incoming, options)
     const network = networkOf(who.address)
     const { authorization, cookie } = incoming.headers
     const method = incoming.method ?? 'GET'
     const passage = handler.passageOf({ method, path, authorization, cookie, address: network })
 
-    if (hasBody(incoming) && passage.maxBodyBytes > 0) {
-      const isHolders = ofHolders.has(passage.kind)
-      const reading = isHolders
-        ? limiters.bodiesOfHolders.tryEnter(passage.key)
-        : limiters.bodies.tryEnter(network)
-      if (!reading) return no(busy)
-      const read = await readBody(incoming, { maxBytes: passage.maxBodyBytes, withinMs: bodyWithinMs })
-      reading()
-      if (!read.ok && read.reason === 'gone') return
-      if (!read.ok) return no(read.reason === 'too slow' ? tooSlow : tooLarge(passage.maxBodyBytes))
-      giveBody(incoming, read.body)
-    } else if (hasBody(incoming)) giveBody(incoming, Buffer.alloc(0))
+    const refusal = await takeBody(incoming, passage, limiters, network)
+    if (refusal === 'gone') return
+    if (refusal) return no(refusal)
 
     const place = await limiters[passage.kind].enter(passage.key)
     if (!place) return no(busy)
@@ -174,10 +132,44 @@ export function createGate(options: {
 
 export type Gate = ReturnType<typeof createGate>
 
-type Ends = Release[]
+type Limiters = Record<keyof typeof limits, Limiter>
 
-function end(ends: Ends): void {
-  for (const release of ends.splice(0)) release()
+function whoOf(
+  incoming: IncomingMessage,
+  { urls, trustedProxies }: GateOptions,
+): Pick<Visit, 'address' | 'isHttps'> {
+  const { remoteAddress = '' } = incoming.socket
+  // Who says it falsely only harms their own log-in; where proxies are named, only they are believed.
+  const isBelieved = trustedProxies.length === 0 || isTrusted(remoteAddress, trustedProxies)
+  const url = urlOfHost(hostOf(incoming), urls)
+  return {
+    address: clientAddress(remoteAddress, header(incoming, 'x-forwarded-for'), trustedProxies),
+    isHttps: url ? url.protocol === 'https' : isBelieved && header(incoming, 'x-forwarded-proto') === 'https',
+  }
+}
+
+/** Reads the body for the handler, where its passage lets it have one; says why not. */
+async function takeBody(
+  incoming: IncomingMessage,
+  passage: Passage,
+  limiters: Limiters,
+  network: string,
+): Promise<Refusal | 'gone' | null> {
+  if (!hasBody(incoming)) return null
+  if (passage.maxBodyBytes === 0) {
+    giveBody(incoming, Buffer.alloc(0))
+    return null
+  }
+  const reading = ofHolders.has(passage.kind)
+    ? limiters.bodiesOfHolders.tryEnter(passage.key)
+    : limiters.bodies.tryEnter(network)
+  if (!reading) return busy
+  const read = await readBody(incoming, { maxBytes: passage.maxBodyBytes, withinMs: bodyWithinMs })
+  reading()
+  if (read.ok) giveBody(incoming, read.body)
+  else if (read.reason === 'gone') return 'gone'
+  else return read.reason === 'too slow' ? tooSlow : tooLarge(passage.maxBodyBytes)
+  return null
 }
 
 /** The adapter takes a body from here, instead of reading it. https://github.com/honojs/node-server */

@@ -46,76 +46,26 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
   if (!Number.isInteger(status) || status < 200 || status > 599)
     throw new RangeError(`status is ${status}: a receiver answers with one from 200 to 599`)
   options.secrets().forEach(parseSecret)
-  const run = randomBytes(8).toString('hex')
-  const received: Received[] = []
-  const arrivals = new Map<string, number>()
-  const viewers = new Set<ServerResponse>()
   const closing = new AbortController()
-
-  async function take(request: IncomingMessage, response: ServerResponse) {
-    const bytes = await readBody(request)
-    if (bytes === null)
-      return answer(response, 413, `A webhook may have at most ${maxBodyBytes} bytes here.\n`)
-    const body = bytes.toString('utf8')
-    const headers = Object.fromEntries(
-      Object.entries(request.headersDistinct).map(([name, values]) => [name, values!.join(', ')]),
-    )
-    const webhookId = headers['webhook-id'] ?? null
-    const one: Received = {
-      number: (received.at(-1)?.number ?? 0) + 1,
-      receivedAt: new Date(),
-      path: request.url ?? '/',
-      headers,
-      body,
-      signature: verify(
-        {
-          id: headers['webhook-id'],
-          timestamp: headers['webhook-timestamp'],
-          signature: headers['webhook-signature'],
-          body,
-        },
-        options.secrets(),
-        Date.now() / 1000,
-      ),
-      webhookId,
-      earlierArrivals: webhookId === null ? 0 : countArrival(arrivals, webhookId),
-      ...readEntity(body),
-      answeredStatus: status,
-    }
-    received.push(one)
-    if (received.length > keptRequests) received.shift()
-    for (const viewer of viewers) show(viewer, one)
-    onReceived(one)
-    if (delayMs > 0) await sleep(delayMs, closing.signal)
-    if (closing.signal.aborted) response.setHeader('connection', 'close')
-    answer(response, status, '')
+  const box: Box = {
+    ...{ secrets: options.secrets, status, delayMs, onReceived, closing: closing.signal },
+    run: randomBytes(8).toString('hex'),
+    received: [],
+    arrivals: new Map(),
+    viewers: new Set(),
   }
-
-  function watch(request: IncomingMessage, response: ServerResponse) {
-    response.writeHead(200, {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
-      connection: 'close',
-    })
-    response.write(`event: run\ndata: ${run}\n\n`)
-    const asked = new URL(request.url ?? '/', 'http://localhost').searchParams.get('after')
-    const after = Number(request.headers['last-event-id'] ?? asked ?? 0)
-    for (const one of received) if (one.number > after) show(response, one)
-    viewers.add(response)
-    response.on('close', () => viewers.delete(response))
-  }
-
+  const { received, viewers, run } = box
   const server = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0]
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     if (request.method === 'POST') {
-      take(request, response).catch(error => {
+      take(box, request, response).catch(error => {
         if (!response.headersSent) answer(response, 500, `${error.message}\n`)
       })
     } else if (!isRead) {
       response.setHeader('allow', 'GET, HEAD, POST')
       answer(response, 405, 'Webhooks are sent with POST.\n')
-    } else if (path === '/events' && request.method === 'GET') watch(request, response)
+    } else if (path === '/events' && request.method === 'GET') watch(box, request, response)
     else if (path === '/') sendPage(response, renderPage({ received, run, nonce: newNonce() }))
     else answer(response, 404, 'Send webhooks with POST to any path; look at them at /.\n')
   })
@@ -133,6 +83,70 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
       clearTimeout(timer)
     },
   }
+}
+
+/** What a receiver has received, and who looks at it. */
+type Box = Required<Pick<ReceiverOptions, 'secrets' | 'status' | 'delayMs' | 'onReceived'>> & {
+  /** Names this run: a page that watched another one loads again. */
+  readonly run: string
+  readonly received: Received[]
+  readonly arrivals: Map<string, number>
+  readonly viewers: Set<ServerResponse>
+  readonly closing: AbortSignal
+}
+
+async function take(box: Box, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const bytes = await readBody(request)
+  if (bytes === null) return answer(response, 413, `A webhook may have at most ${maxBodyBytes} bytes here.\n`)
+  const one = judge(box, request, bytes.toString('utf8'))
+  box.received.push(one)
+  if (box.received.length > keptRequests) box.received.shift()
+  for (const viewer of box.viewers) show(viewer, one)
+  box.onReceived(one)
+  if (box.delayMs > 0) await sleep(box.delayMs, box.closing)
+  if (box.closing.aborted) response.setHeader('connection', 'close')
+  answer(response, box.status, '')
+}
+
+/** What is known of a webhook that came, its signature among it. */
+function judge(box: Box, request: IncomingMessage, body: string): Received {
+  const headers = Object.fromEntries(
+    Object.entries(request.headersDistinct).map(([name, values]) => [name, values!.join(', ')]),
+  )
+  const webhookId = headers['webhook-id'] ?? null
+  const signed = {
+    id: headers['webhook-id'],
+    timestamp: headers['webhook-timestamp'],
+    signature: headers['webhook-signature'],
+    body,
+  }
+  return {
+    number: (box.received.at(-1)?.number ?? 0) + 1,
+    receivedAt: new Date(),
+    path: request.url ?? '/',
+    headers,
+    body,
+    signature: verify(signed, box.secrets(), Date.now() / 1000),
+    webhookId,
+    earlierArrivals: webhookId === null ? 0 : countArrival(box.arrivals, webhookId),
+    ...readEntity(body),
+    answeredStatus: box.status,
+  }
+}
+
+/** Sends a page what came after what it has, and from then on what comes. */
+function watch(box: Box, request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    connection: 'close',
+  })
+  response.write(`event: run\ndata: ${box.run}\n\n`)
+  const asked = new URL(request.url ?? '/', 'http://localhost').searchParams.get('after')
+  const after = Number(request.headers['last-event-id'] ?? asked ?? 0)
+  for (const one of box.received) if (one.number > after) show(response, one)
+  box.viewers.add(response)
+  response.on('close', () => box.viewers.delete(response))
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -20,104 +20,125 @@ const mostRestMs = 1_000
 
 type Waiter = { readonly enter: (release: Release | null) => void; readonly timer: NodeJS.Timeout }
 
+/** Who has places, and who waits for one. */
+type Places = {
+  readonly limits: Limits
+  held: number
+  readonly heldBy: Map<string, number>
+  /** Given in this turn of the event loop. */
+  given: number
+  isTurnOver: boolean
+  waitingCount: number
+  /** In the order of their turns. */
+  readonly waiting: Map<string, Waiter[]>
+}
+
 /**
  * Limits how much is done at once. Whoever finds no place waits a while; keys that wait get places in turn, so that one
  * that asks often does not hold up the others. Memory is bounded by `most` and `mostWaiting`.
  */
 export function createLimiter(limits: Limits) {
-  let held = 0
-  let given = 0
-  let isTurnOver = true
-  let waitingCount = 0
-  const heldBy = new Map<string, number>()
-  /** In the order of their turns. */
-  const waiting = new Map<string, Waiter[]>()
-
-  function canEnter(key: string): boolean {
-    return held < limits.most && given < limits.mostPerTurn && (heldBy.get(key) ?? 0) < limits.mostOfOne
+  const places: Places = {
+    limits,
+    held: 0,
+    heldBy: new Map(),
+    given: 0,
+    isTurnOver: true,
+    waitingCount: 0,
+    waiting: new Map(),
   }
-
-  function take(key: string): Release {
-    held++
-    given++
-    heldBy.set(key, (heldBy.get(key) ?? 0) + 1)
-    if (isTurnOver)
-      setImmediate(() => {
-        isTurnOver = true
-        given = 0
-        fill()
-      })
-    isTurnOver = false
-    let isReleased = false
-    const sinceMs = performance.now()
-    const giveBack = () => {
-      held--
-      const left = heldBy.get(key)! - 1
-      if (left === 0) heldBy.delete(key)
-      else heldBy.set(key, left)
-      fill()
-    }
-    return () => {
-      if (isReleased) return
-      isReleased = true
-      const restMs = Math.min(mostRestMs, (limits.restFactor ?? 0) * (performance.now() - sinceMs))
-      if (restMs > 0) setTimeout(giveBack, restMs).unref()
-      else giveBack()
-    }
-  }
-
-  /** Gives what is free to those who wait. */
-  function fill(): void {
-    for (const [key, waiters] of waiting) {
-      if (held >= limits.most || given >= limits.mostPerTurn) return
-      if (!canEnter(key)) continue
-      const next = waiters[0]!
-      // The others of this key come after those of other keys.
-      leave(key, next)
-      const rest = waiting.get(key)
-      if (rest) {
-        waiting.delete(key)
-        waiting.set(key, rest)
-      }
-      next.enter(take(key))
-    }
-  }
-
-  function leave(key: string, waiter: Waiter): void {
-    clearTimeout(waiter.timer)
-    const waiters = waiting.get(key)
-    const at = waiters?.indexOf(waiter) ?? -1
-    if (!waiters || at < 0) return
-    waiters.splice(at, 1)
-    waitingCount--
-    if (waiters.length === 0) waiting.delete(key)
-  }
-
   return {
     /** A place for `key`, to be given back; null where none came free in time, or too many wait. */
     enter(key: string): Promise<Release | null> {
-      const waiters = waiting.get(key)
-      if (!waiters && canEnter(key)) return Promise.resolve(take(key))
-      if (waitingCount >= limits.mostWaiting || (waiters?.length ?? 0) >= limits.mostWaitingOfOne)
+      const ofKey = places.waiting.get(key)
+      if (!ofKey && canEnter(places, key)) return Promise.resolve(take(places, key))
+      if (places.waitingCount >= limits.mostWaiting || (ofKey?.length ?? 0) >= limits.mostWaitingOfOne)
         return Promise.resolve(null)
-      return new Promise(resolve => {
-        const waiter: Waiter = {
-          enter: resolve,
-          timer: setTimeout(() => {
-            leave(key, waiter)
-            resolve(null)
-          }, limits.waitMs),
-        }
-        waitingCount++
-        if (waiters) waiters.push(waiter)
-        else waiting.set(key, [waiter])
-      })
+      return waitFor(places, key)
     },
     /** A place for `key` at once, or null. */
-    tryEnter: (key: string): Release | null => (canEnter(key) ? take(key) : null),
+    tryEnter: (key: string): Release | null => (canEnter(places, key) ? take(places, key) : null),
     /** For tests and logs. */
-    state: () => ({ held, waiting: waitingCount }),
+    state: () => ({ held: places.held, waiting: places.waitingCount }),
   }
+}
+
+function canEnter({ limits, held, given, heldBy }: Places, key: string): boolean {
+  return held < limits.most && given < limits.mostPerTurn && (heldBy.get(key) ?? 0) < limits.mostOfOne
+}
+
+function take(places: Places, key: string): Release {
+  places.held++
+  places.given++
+  places.heldBy.set(key, (places.heldBy.get(key) ?? 0) + 1)
+  if (places.isTurnOver)
+    setImmediate(() => {
+      places.isTurnOver = true
+      places.given = 0
+      fill(places)
+    })
+  places.isTurnOver = false
+  let isReleased = false
+  const sinceMs = performance.now()
+  return () => {
+    if (isReleased) return
+    isReleased = true
+    const restMs = Math.min(mostRestMs, (places.limits.restFactor ?? 0) * (performance.now() - sinceMs))
+    if (restMs > 0) setTimeout(giveBack, restMs, places, key).unref()
+    else giveBack(places, key)
+  }
+}
+
+function giveBack(places: Places, key: string): void {
+  places.held--
+  const left = places.heldBy.get(key)! - 1
+  if (left === 0) places.heldBy.delete(key)
+  else places.heldBy.set(key, left)
+  fill(places)
+}
+
+/** Gives what is free to those who wait. */
+function fill(places: Places): void {
+  const { limits, waiting } = places
+  for (const [key, waiters] of waiting) {
+    if (places.held >= limits.most || places.given >= limits.mostPerTurn) return
+    if (!canEnter(places, key)) continue
+    const next = waiters[0]!
+    // The others of this key come after those of other keys.
+    leave(places, key, next)
+    const rest = waiting.get(key)
+    if (rest) {
+      waiting.delete(key)
+      waiting.set(key, rest)
+    }
+    next.enter(take(places, key))
+  }
+}
+
+function waitFor(places: Places, key: string): Promise<Release | null> {
+  return new Promise(resolve => {
+    const waiter: Waiter = {
+      enter: resolve,
+      timer: setTimeout(() => {
+        leave(places, key, waiter)
+        resolve(null)
+      }, places.limits.waitMs),
+    }
+    places.waitingCount++
+    const ofKey = places.waiting.get(key)
+    if (ofKey) ofKey.push(waiter)
+    else places.waiting.set(key, [waiter])
+  })
+}
+
+function leave(places: Places, key: string, waiter: Waiter): void {
+  clearTimeout(waiter.timer)
+  const ofKey = places.waiting.get(key)
+  const at = ofKey?.indexOf(waiter) ?? -1
+  if (!ofKey || at < 0) return
+  ofKey.splice(at, 1)
+  places.waitingCount--
+  if (ofKey.length === 0) places.waiting.delete(key)
 }
 
 export type Limiter = ReturnType<typeof createLimiter>

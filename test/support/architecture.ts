@@ -84,6 +84,34 @@ const impureGlobals = new Set(
 )
 
 const maxLines = 350
+const maxFunctionLines = 80
+
+/** Functions that may be longer, as `file name`, each with the reason. */
+const longFunctions: ReadonlyMap<string, string> = new Map([
+  ...[
+    'delivery/stream/machine.ts createMachine',
+    'delivery/stream/reader.ts createReader',
+    'delivery/stream/tail.ts createTail',
+    'delivery/turn/serve.ts createServing',
+    'delivery/turn/settler.ts createSettler',
+    'delivery/turn/dispatcher.ts createDispatcher',
+    'delivery/turn/share-keeper.ts createShareKeeper',
+    'delivery/turn/membership.ts joinHolders',
+    'delivery/sending/places.ts createPlaces',
+    'delivery/sending/connections.ts openConnections',
+    'delivery/sending/opening.ts openSocket',
+    'delivery/sending/guard.ts createGuard',
+  ].map((name): [string, string] => [name, 'the hot path of delivery: still to be divided']),
+  ...[
+    'capture/map/map.ts createMapper',
+    'capture/map/missing.ts createMissingReader',
+    'capture/map/touched.ts foldPart',
+    'capture/store/gather.ts createGatherer',
+    'capture/stream/stream.ts openStream',
+  ].map((name): [string, string] => [name, 'the hot path of capture: still to be divided']),
+  ['api/metrics/metrics.ts createMetrics', 'a flat table: one metric after another'],
+  ['app.ts openApp', 'the parts of walhook in the order in which they open'],
+])
 /** A node of the syntax tree (https://github.com/estree/estree, with TypeScript's own nodes). */
 type Node = { type: string; [key: string]: unknown }
 /** One import, export-from, `import()` or `import('…').Type`; a computed `import()` has no `from`. */
@@ -115,6 +143,9 @@ function judgeFile(path: string, text: string, nodes: readonly Node[]): string[]
   const found: string[] = []
   const lines = text.trimEnd().split('\n').length
   if (lines > maxLines) found.push(`${path} has ${lines} lines, more than ${maxLines}`)
+  for (const { name, lines } of functionsOf(text, nodes))
+    if (lines > maxFunctionLines && !longFunctions.has(`${path} ${name}`))
+      found.push(`${path}: ${name} has ${lines} lines, more than ${maxFunctionLines}: divide it by question`)
   if (basename(path) === 'index.ts')
     found.push(`${path} is an index: import from the file that defines the thing`)
   if (!(placeOf(path) in mayImport)) found.push(`${path} is in no known place`)
@@ -207,6 +238,24 @@ function nodesOf(path: string, text: string): Node[] {
   }
   visit(parseAst(text, { lang: 'ts' }, path).body)
   return nodes
+}
+
+/** Every function with its name, or the line where one without a name begins. */
+function functionsOf(text: string, nodes: readonly Node[]): { name: string; lines: number }[] {
+  const lineAt = (offset: number) => text.slice(0, offset).split('\n').length
+  const names = new Map<unknown, string>()
+  for (const { id, key, init, value } of nodes) {
+    const name = ((id ?? key) as { name?: string } | null | undefined)?.name
+    if (name) names.set(init ?? value, name)
+  }
+  return nodes
+    .filter(({ type }) => /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(type))
+    .map(node => {
+      const from = lineAt(node.start as number)
+      const name =
+        (node.id as { name: string } | null)?.name ?? names.get(node) ?? `the function in line ${from}`
+      return { name, lines: lineAt(node.end as number) - from + 1 }
+    })
 }
 
 function importOf(node: Node): Import[] {
