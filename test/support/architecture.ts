@@ -109,6 +109,13 @@ const longFunctions: ReadonlyMap<string, string> = new Map([
     'capture/store/gather.ts createGatherer',
     'capture/stream/stream.ts openStream',
   ].map((name): [string, string] => [name, 'the hot path of capture: still to be divided']),
+  ...[
+    'capture/backfill/resync-entity.ts createResyncs',
+    'capture/backfill/backfill.ts createBackfills',
+    'capture/backfill/backfill-window.ts openWindow',
+    'capture/backfill/pages.ts createPageTeller',
+    'capture/source/mapping-verdict.ts judgeMapping',
+  ].map((name): [string, string] => [name, 'still to be divided']),
   ['api/metrics/metrics.ts createMetrics', 'a flat table: one metric after another'],
   ['app.ts openApp', 'the parts of walhook in the order in which they open'],
 ])

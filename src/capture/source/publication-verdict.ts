@@ -7,6 +7,19 @@ import {
 import type { Catalogue } from './catalogue.ts'
 import { harm, refusesUnpublished, type SourceFacts, type TableProblem } from './preflight-verdict.ts'
 
+/** What a publication is judged by. */
+type Judged = {
+  readonly facts: SourceFacts
+  readonly publication: NonNullable<SourceFacts['publication']>
+  readonly catalogue: Catalogue
+  readonly wanted: readonly TableName[]
+  /** How problems name it. */
+  readonly what: string
+  readonly publicationName: string
+  /** Replaces tables and schemas in one statement: a table can't be dropped from a publication that has it by its schema. */
+  readonly setTables: string
+}
+
 /** The publication, where it is there already; else whether this role can make it. */
 export function judgePublication(
   facts: SourceFacts,
@@ -15,19 +28,13 @@ export function judgePublication(
 ): TableProblem[] {
   const { publication } = facts
   const { mapping, publicationName } = options
-  const what = `publication ${publicationName}`
   const wanted = publishedTables(mapping)
   const create = createPublication(publicationName, mapping, facts)
-  if (!publication) {
-    // Where there is a slot, it was made for a publication that is gone: that is a gap, and judged as one.
-    if (facts.slot) return []
-    const notOwned = wanted.map(tableKey).filter(table => catalogue.tables.get(table)?.isOwned === false)
-    if (facts.mayCreate && notOwned.length === 0) return []
-    const found = facts.mayCreate
-      ? `missing, and role ${facts.role} may not create it, because it does not own ${notOwned.join(', ')}`
-      : `missing, and role ${facts.role} may not create one in database ${facts.database}`
-    return [{ code: 'publication_missing', what, found, mend: `run as the owner of the tables: ${create}` }]
-  }
+  if (!publication) return judgeMissing(facts, catalogue, { wanted, publicationName, create })
+  const there = wanted.filter(table => catalogue.tables.has(tableKey(table)))
+  const setTables = `alter publication ${publicationName} set table ${there.map(tableKey).join(', ')};`
+  const what = `publication ${publicationName}`
+  const judged = { facts, publication, catalogue, wanted, what, publicationName, setTables }
   const problems: TableProblem[] = []
   if (publication.isForAllTables)
     problems.push({
@@ -36,6 +43,43 @@ export function judgePublication(
       found: 'FOR ALL TABLES',
       mend: `walhook's own tables would feed themselves. Run: drop publication ${publicationName}; ${create}`,
     })
+  return [...problems, ...judgeOptions(judged), ...judgeWanted(judged), ...judgeOthers(judged)]
+}
+
+/** Whether this role can make the publication, with all tables in it. */
+function judgeMissing(
+  facts: SourceFacts,
+  catalogue: Catalogue,
+  {
+    wanted,
+    publicationName,
+    create,
+  }: { wanted: readonly TableName[]; publicationName: string; create: string },
+): TableProblem[] {
+  // Where there is a slot, it was made for a publication that is gone: that is a gap, and judged as one.
+  if (facts.slot) return []
+  const notOwned = wanted.map(tableKey).filter(table => catalogue.tables.get(table)?.isOwned === false)
+  if (facts.mayCreate && notOwned.length === 0) return []
+  const found = facts.mayCreate
+    ? `missing, and role ${facts.role} may not create it, because it does not own ${notOwned.join(', ')}`
+    : `missing, and role ${facts.role} may not create one in database ${facts.database}`
+  return [
+    {
+      code: 'publication_missing',
+      what: `publication ${publicationName}`,
+      found,
+      mend: `run as the owner of the tables: ${create}`,
+    },
+  ]
+}
+
+const isPartitioned = ({ catalogue }: Judged, table: TableName) =>
+  catalogue.tables.get(tableKey(table))?.kind === 'p'
+
+/** The kinds of changes that it tells, and under whose name. */
+function judgeOptions(judged: Judged): TableProblem[] {
+  const { publication, wanted, what, publicationName } = judged
+  const problems: TableProblem[] = []
   if (!publication.publishesAll)
     problems.push({
       code: 'publication_kinds',
@@ -43,31 +87,48 @@ export function judgePublication(
       found: 'does not publish all of insert, update, delete and truncate',
       mend: `run: alter publication ${publicationName} set (publish = 'insert, update, delete, truncate');`,
     })
-  const published = new Set(publication.tables.map(tableKey))
-  const isPartitioned = (table: TableName) => catalogue.tables.get(tableKey(table))?.kind === 'p'
-  if (!publication.viaRoot && wanted.some(isPartitioned))
+  const partitioned = wanted.filter(table => isPartitioned(judged, table))
+  if (!publication.viaRoot && partitioned.length > 0)
     problems.push({
       code: 'publication_via_root',
       what,
-      found: `tells the changes of partitions as their own, not as those of ${wanted.filter(isPartitioned).map(tableKey).join(', ')}`,
+      found: `tells the changes of partitions as their own, not as those of ${partitioned.map(tableKey).join(', ')}`,
       mend: `run: alter publication ${publicationName} set (publish_via_partition_root = true);`,
     })
-  // A table that is not there is judged as that: it can't be added to a publication.
-  const there = wanted.filter(table => catalogue.tables.has(tableKey(table)))
-  const missing = there
-    .filter(table => publication.viaRoot || !isPartitioned(table))
+  return problems
+}
+
+/** The mapped tables: a table that is not there is judged as that, it can't be added to a publication. */
+function judgeWanted(judged: Judged): TableProblem[] {
+  const { publication, catalogue, wanted, what, publicationName } = judged
+  const published = new Set(publication.tables.map(tableKey))
+  const missing = wanted
+    .filter(table => catalogue.tables.has(tableKey(table)))
+    .filter(table => publication.viaRoot || !isPartitioned(judged, table))
     .map(tableKey)
     .filter(table => !published.has(table))
+  if (missing.length === 0 || publication.isForAllTables) return []
   const partitions = missing.filter(table => publication.viaRoot && catalogue.tables.get(table)?.isPartition)
-  if (missing.length > 0 && !publication.isForAllTables)
-    problems.push({
+  return [
+    {
       code: 'publication_table_missing',
       what,
       found: `without ${missing.join(', ')}`,
       mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` A partition of a published table is told as that table: map it instead of ${partitions.join(', ')}` : ''}`,
-    })
-  // A table can't be dropped from a publication that has it by its schema; this replaces both, in one statement.
-  const setTables = `alter publication ${publicationName} set table ${there.map(tableKey).join(', ')};`
+    },
+  ]
+}
+
+/** What it publishes that makes statements of the application fail, or brings too much or too little. */
+function judgeOthers({
+  facts,
+  publication,
+  wanted,
+  what,
+  publicationName,
+  setTables,
+}: Judged): TableProblem[] {
+  const problems: TableProblem[] = []
   if (publication.schemas.length > 0)
     problems.push({
       code: 'publication_schema',
