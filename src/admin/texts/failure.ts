@@ -1,5 +1,5 @@
-import { failureTexts } from '../../domain/delivery/failure-texts.ts'
-import { readerOf } from '../../domain/shown/read-back.ts'
+import { failureTexts } from '../../domain/failure/failure-texts.ts'
+import { readerOf } from '../../domain/failure/read-back.ts'
 import { type AddressKind, because, type Reason, say } from '../../domain/shown/reason.ts'
 import { addressKinds, reasonTexts } from '../../domain/shown/reason-texts.ts'
 import type { Texts } from './en.ts'

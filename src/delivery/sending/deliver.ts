@@ -1,6 +1,6 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
-import { failureTexts } from '../../domain/delivery/failure-texts.ts'
+import { failureTexts } from '../../domain/failure/failure-texts.ts'
 import type { ClientIdentity } from '../../domain/webhook/client-certificate.ts'
 import { redactedHeaders, redactor } from '../../domain/webhook/custom-headers.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'

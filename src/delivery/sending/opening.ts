@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Phase } from '../../domain/delivery/attempt.ts'
-import { failureTexts } from '../../domain/delivery/failure-texts.ts'
+import { failureTexts } from '../../domain/failure/failure-texts.ts'
 import type { ClientIdentity } from '../../domain/webhook/client-certificate.ts'
 import type { EgressProxy } from '../../domain/webhook/egress-proxy.ts'
 import type { Guard } from './guard.ts'

@@ -1,4 +1,4 @@
-import { type FailureCode, type FailureFacts, failureTexts } from './failure-texts.ts'
+import { type FailureCode, type FailureFacts, failureTexts } from '../failure/failure-texts.ts'
 
 /**
  * How an attempt ended. Only `delivered` ends a delivery; `cancelled` (our own shutdown cut it off) is

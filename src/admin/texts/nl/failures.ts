@@ -1,4 +1,4 @@
-import type { FailureTexts } from '../../../domain/delivery/failure-texts.ts'
+import type { FailureTexts } from '../../../domain/failure/failure-texts.ts'
 
 /** Every failure of an attempt in Dutch. What another program said is quoted as it said it. */
 export const failuresNl: FailureTexts = {
