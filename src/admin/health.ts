@@ -60,13 +60,33 @@ ${gaps(t, health)}`
 }
 
 /** Each finding with its advice, or that all is well. */
-function verdict(t: Texts, { findings: found, status, mails }: Health): Html {
+function verdict(t: Texts, health: Health): Html {
+  const { findings: found } = health
   const isWell = found.every(finding => findings[finding] === 'note')
   return html`${isWell && html`<p class="notice good">${t.health.allWell}</p>`}${found.map(finding => {
     const { what, advice } = t.health.findings[finding]
-    const why = finding === 'mails_failed' ? mailTrouble(t, mails) : reasonsOf(t, finding, status)
+    const why = whyOf(t, finding, health)
     return html`<div class="notice ${findings[finding]}"><p><b>${what}</b></p>${why}<p>${advice}</p></div>`
   })}`
+}
+
+function whyOf(t: Texts, finding: Finding, { status, mails, webhooks }: Health): Html | Html[] {
+  if (finding === 'mails_failed') return mailTrouble(t, mails)
+  if (finding === 'webhooks_unwell') return unwellWebhooks(t, webhooks)
+  return reasonsOf(t, finding, status)
+}
+
+/** `3 of 6 webhooks are failing`, and which. */
+function unwellWebhooks(t: Texts, { counts, unwell }: Health['webhooks']): Html {
+  const { shown } = t.couplings
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
+  return html`${(['disabled', 'failing'] as const).map(
+    state =>
+      counts[state] > 0 &&
+      html`<p><a href="/couplings?state=${state}">${shown.sentence[state](counts[state], all)}</a> ${unwell
+        .filter(each => each.state === state)
+        .map(({ id, name }, i) => html`${i > 0 && ', '}<a href="/couplings/${id}">${name}</a>`)}</p>`,
+  )}`
 }
 
 function mailTrouble(t: Texts, { failed, givenUp, waiting, lastError }: Health['mails']): Html {

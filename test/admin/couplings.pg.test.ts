@@ -4,6 +4,7 @@ import { makeAuthority } from '../support/certificates.ts'
 import { follow } from '../support/follow.ts'
 import { openTestPages } from '../support/open-pages.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
+import { until } from '../support/wait.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>
 let receiver: Awaited<ReturnType<typeof startTestReceiver>>
@@ -110,6 +111,35 @@ test('each webhook shows how it is: its state, its last request, what failed in 
   const disabled = (await at.get('/couplings')).text
   expect(disabled).toContain('The receiver answered 410 Gone')
   expect(disabled).not.toContain('<img')
+})
+
+test('what fails comes first, each state can be shown alone, and the menu says how many fail', async () => {
+  const well = await create({ name: 'A' })
+  const failing = await create({ name: 'B' })
+  const disabled = await create({ name: 'C' })
+  await create({ name: 'D', is_active: false })
+  const sql = (text: string, id: number) => at.outbox.pool.query(text, [id])
+  await sql('update walhook.webhooks set failing_since = now() where id = $1', failing.id)
+  await sql(
+    `update walhook.webhooks set disabled_at = now(), disabled_reason = 'gone' where id = $1`,
+    disabled.id,
+  )
+  const names = (text: string) =>
+    [...text.matchAll(/<a href="\/couplings\/\d+">(\w)<\/a>/g)].map(([, name]) => name)
+  // The badge is counted once in two seconds.
+  const isShown = async () => (await at.get('/couplings')).text.includes(en.couplings.shown.badge(2))
+  await until(isShown, { what: 'the menu to say how many fail' })
+  expect(names((await at.get('/couplings')).text)).toEqual(['C', 'B', 'A', 'D'])
+  expect(names((await at.get('/couplings?sort=name')).text)).toEqual(['A', 'B', 'C', 'D'])
+  expect(names((await at.get('/couplings?state=failing')).text)).toEqual(['B'])
+  expect(names((await at.get('/couplings?state=inactive')).text)).toEqual(['D'])
+  expect(names((await at.get('/couplings?state=active')).text)).toEqual(['A'])
+  expect(names((await at.get('/couplings?state=nonsense')).text)).toHaveLength(4)
+  expect(well.id).toBeGreaterThan(0)
+  const health = (await at.get('/health', 'viewer')).text
+  expect(health).not.toContain(en.health.allWell)
+  expect(health).toContain('1 of 4 webhooks failing:')
+  expect(health).toContain(`<a href="/couplings/${disabled.id}">C</a>`)
 })
 
 test('a switch turns a webhook off and on, and shows its row anew to a script', async () => {

@@ -61,6 +61,8 @@ export function layout(
     caller: Caller
     path: string
     alarm: Alarm | null
+    /** How many webhooks are failing or disabled. */
+    unwell: number
   },
   page: { title: string; crumbs: readonly Crumb[]; actions: Html; body: Html },
 ): Html {
@@ -100,8 +102,14 @@ const logo = html`<svg class="logo" viewBox="0 0 24 24" aria-hidden="true"><rect
 
 function navigation(
   t: Texts,
-  { place, hasPages, caller }: { place: Place | null; hasPages: (place: Place) => boolean; caller: Caller },
+  {
+    place,
+    hasPages,
+    caller,
+    unwell,
+  }: { place: Place | null; hasPages: (place: Place) => boolean; caller: Caller; unwell: number },
 ): Html {
+  const badge = html` <span class="badge warn" title="${t.couplings.shown.badge(unwell)}"><span aria-hidden="true">${unwell}</span><span class="unseen">${t.couplings.shown.badge(unwell)}</span></span>`
   const shown = places.filter(({ name, role }) => hasPages(name) && mayAct(caller.role, role))
   const groups = [...Map.groupBy(shown, ({ group }) => group)]
   return html`<nav aria-label="${t.layout.navigation}">
@@ -109,7 +117,7 @@ ${groups.map(
   ([group, places]) => html`<p class="group">${t.groups[group]}</p>
 <ul>${places.map(
     one =>
-      html`<li><a href="${one.path}"${one.name === place && html` aria-current="page"`}>${t.places[one.name]}</a></li>`,
+      html`<li><a href="${one.path}"${one.name === place && html` aria-current="page"`}>${t.places[one.name]}${one.name === 'couplings' && unwell > 0 && badge}</a></li>`,
   )}</ul>`,
 )}
 </nav>`

@@ -3,7 +3,9 @@ import type { Caller, Control } from '../../control/kit/control.ts'
 import { notFound as missing } from '../../control/kit/result.ts'
 import { controlFor, webhookFor } from '../../control/kit/tenants.ts'
 import { readAlarm } from '../../control/status/alarm.ts'
+import { webhookStates } from '../../control/status/webhook-states.ts'
 import { mayAct, type Role } from '../../domain/access/role.ts'
+import { countUnwell } from '../../domain/shown/webhook-states.ts'
 import type { Texts } from '../texts/en.ts'
 import { failedAnswer } from './failed.ts'
 import { html, nothing } from './html.ts'
@@ -89,7 +91,7 @@ export async function show(
         hasPages: (name: Place) =>
           mounted.pages.some(page => page.place === name && (caller.tenant === null || page.tenants)),
         path: c.req.method === 'GET' ? pathname + search : '/',
-        alarm: await alarmFor(caller, mounted),
+        ...(await warningsFor(caller, mounted)),
       }
       // A part that can't be shown says why in its place.
       if (isPart(c) && status >= 400) return c.html(body, status)
@@ -113,9 +115,13 @@ export async function show(
   }
 }
 
-/** What is wrong with capture, which is no tenant's matter. A page is not kept from anybody because this can't be told. */
-async function alarmFor({ tenant }: Caller, { control, nowMs }: Mounted) {
-  return tenant === null ? await readAlarm(control, nowMs()).catch(() => null) : null
+/** What every page warns of; capture is no tenant's matter. A page is not kept from anybody because this can't be told. */
+async function warningsFor({ tenant }: Caller, { control, nowMs }: Mounted) {
+  const [alarm, states] = await Promise.all([
+    tenant === null ? readAlarm(control, nowMs()).catch(() => null) : null,
+    webhookStates(control, tenant, nowMs()).catch(() => null),
+  ])
+  return { alarm, unwell: states === null ? 0 : countUnwell(states) }
 }
 
 export function notFound(t: Texts): PageAnswer {

@@ -1,7 +1,15 @@
 import { z } from 'zod'
+import { tenantAsked } from '../../control/kit/tenants.ts'
+import { webhookStates } from '../../control/status/webhook-states.ts'
 import { type ListedWebhook, listWithFigures } from '../../control/webhooks/couplings.ts'
 import { changeWebhook } from '../../control/webhooks/webhooks.ts'
 import { shownUrl } from '../../domain/shown/shown.ts'
+import {
+  type ShownState,
+  type Sorting,
+  shownStates,
+  type WebhookStates,
+} from '../../domain/shown/webhook-states.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
@@ -10,6 +18,7 @@ import { type PageCall, page } from '../kit/page.ts'
 import { outcomeWord } from '../log/attempt-line.ts'
 import { tenantBadge, tenantFilter } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
+import { number } from '../texts/figures.ts'
 import { sparkline } from './sparkline.ts'
 import { managedBadge, shortTriggers, webhookState } from './state.ts'
 
@@ -26,13 +35,19 @@ export const webhookListPages = [
       const { t, may, query } = call
       const wish = wished(query)
       const { items, hasMore } = await listWithFigures(call.control, call.caller, wish, call.nowMs)
-      const isEmpty = items.length === 0 && wish.search === '' && wish.tenant === null && wish.page === 1
+      const isEmpty =
+        items.length === 0 &&
+        wish.search === '' &&
+        wish.tenant === null &&
+        wish.state === null &&
+        wish.page === 1
+      const states = await webhookStates(call.control, tenantAsked(call.caller, wish.tenant), call.nowMs)
       const newButton = html`<a class="button main" href="/couplings/new">${t.couplings.new}</a>`
       return {
         show: 'page',
         title: t.couplings.title,
         actions: html`${may('admin') && !isEmpty && newButton}`,
-        body: html`${notice(t, query)}${isEmpty ? emptyState(t, may('admin') ? newButton : null) : list(call, items, hasMore)}`,
+        body: html`${notice(t, query)}${isEmpty ? emptyState(t, may('admin') ? newButton : null) : list(call, { items, hasMore, states })}`,
       }
     },
   }),
@@ -74,12 +89,22 @@ export const webhookListPages = [
   }),
 ]
 
-/** The search, the tenant that is asked for, and the page number. */
-function wished(from: URLSearchParams): { search: string; tenant: string | null; page: number } {
+type Wish = {
+  readonly search: string
+  readonly tenant: string | null
+  readonly state: ShownState | null
+  readonly sort: Sorting
+  readonly page: number
+}
+
+/** The search, the tenant and the state that are asked for, the order, and the page number. */
+function wished(from: URLSearchParams): Wish {
   const search = (from.get('search') ?? '').trim().replaceAll('\0', '').slice(0, 200)
   const page = Number(/^\d{1,4}$/.exec(from.get('page') ?? '')?.[0] ?? 1)
   const tenant = (from.get('tenant') ?? '').replaceAll('\0', '').slice(0, 200).toWellFormed() || null
-  return { search, tenant, page: Math.max(1, page) }
+  const state = shownStates.find(state => state === from.get('state')) ?? null
+  const sort = from.get('sort') === 'name' ? 'name' : 'state'
+  return { search, tenant, state, sort, page: Math.max(1, page) }
 }
 
 function notice(t: Texts, query: URLSearchParams): Html | false {
@@ -100,26 +125,55 @@ ${button ?? html`<p class="quiet">${empty.askAdmin}</p>`}
 </div>`
 }
 
-function list(call: PageCall, items: readonly ListedWebhook[], hasMore: boolean): Html {
+function list(
+  call: PageCall,
+  { items, hasMore, states }: { items: readonly ListedWebhook[]; hasMore: boolean; states: WebhookStates },
+): Html {
   const { t, query } = call
-  const { search, page, tenant } = wished(query)
+  const wish = wished(query)
+  const { search, page, sort } = wish
   const { columns } = t.couplings
-  const asked = (page: number) =>
-    new URLSearchParams({ search, page: String(page), ...(tenant !== null && { tenant }) })
-  const address = (to: number) => `/couplings?${asked(to)}`
-  const live = `/couplings/live?${asked(page)}`
+  const address = (change: Partial<Wish>) => `/couplings?${asked({ ...wish, ...change })}`
+  const live = `/couplings/live?${asked(wish)}`
+  const head = (by: Sorting) =>
+    html`<th scope="col" aria-sort="${sort === by ? 'ascending' : 'none'}"><a href="${address({ sort: by, page: 1 })}">${columns[by]}</a></th>`
   return html`<form class="search" role="search" action="/couplings">
 <label class="unseen" for="search">${t.couplings.search}</label>
 <input id="search" name="search" type="search" value="${search}" placeholder="${t.couplings.search}">
+${wish.state !== null && html`<input type="hidden" name="state" value="${wish.state}">`}
 <button>${t.couplings.find}</button>
 </form>
+${stateFilter(t, wish, states)}
 ${tenantFilter(call, '/couplings')}
-${items.length === 0 && html`<p class="empty">${t.couplings.nothingFound(search)}</p>`}
+${items.length === 0 && html`<p class="empty">${search === '' ? t.couplings.shown.none : t.couplings.nothingFound(search)}</p>`}
 <div class="card flush"${items.length === 0 && html` hidden`}><table class="stacked couplings">
-<thead><tr><th scope="col">${columns.name}</th><th scope="col">${columns.state}</th><th scope="col">${columns.last}</th><th scope="col">${columns.failed}</th><th scope="col" class="number">${columns.waiting}</th><th scope="col">${columns.active}</th></tr></thead>
+<thead><tr>${head('name')}${head('state')}<th scope="col">${columns.last}</th><th scope="col">${columns.failed}</th><th scope="col" class="number">${columns.waiting}</th><th scope="col">${columns.active}</th></tr></thead>
 <tbody data-live="${live}" id="couplings">${rows(call, items)}</tbody>
 </table></div>
-<nav class="pages" aria-label="${t.couplings.pages}">${page > 1 && html`<a class="button" rel="prev" href="${address(page - 1)}">${t.couplings.previousPage}</a>`}${hasMore && html`<a class="button" rel="next" href="${address(page + 1)}">${t.couplings.nextPage}</a>`}</nav>`
+<nav class="pages" aria-label="${t.couplings.pages}">${page > 1 && html`<a class="button" rel="prev" href="${address({ page: page - 1 })}">${t.couplings.previousPage}</a>`}${hasMore && html`<a class="button" rel="next" href="${address({ page: page + 1 })}">${t.couplings.nextPage}</a>`}</nav>`
+}
+
+/** What is asked for, as it stands in an address; what goes without saying is left out. */
+function asked({ search, tenant, state, sort, page }: Wish): URLSearchParams {
+  return new URLSearchParams({
+    ...(search !== '' && { search }),
+    ...(tenant !== null && { tenant }),
+    ...(state !== null && { state }),
+    ...(sort !== 'state' && { sort }),
+    ...(page > 1 && { page: String(page) }),
+  })
+}
+
+/** All, and each state that a webhook is in. */
+function stateFilter(t: Texts, wish: Wish, { counts }: WebhookStates): Html {
+  const { shown, state: words } = t.couplings
+  const one = (state: ShownState | null, word: string, count: number) =>
+    html`<li><a href="/couplings?${asked({ ...wish, state, page: 1 }).toString()}"${wish.state === state && html` aria-current="true"`}>${word} <span class="count">${number(t, count)}</span></a></li>`
+  const all = shownStates.reduce((sum, state) => sum + counts[state], 0)
+  const order = ['failing', 'disabled', 'active', 'inactive'] as const
+  return html`<nav class="tabs states" aria-label="${shown.label}"><ul>${one(null, shown.all, all)}${order
+    .filter(state => counts[state] > 0 || wish.state === state)
+    .map(state => one(state, words[state], counts[state]))}</ul></nav>`
 }
 
 function rows(call: PageCall, items: readonly ListedWebhook[]): Html {
@@ -165,11 +219,11 @@ function failures(t: Texts, hours: ListedWebhook['figures']['hours']): Html {
 function toggle(
   t: Texts,
   { id, name, isActive, disabledReason }: ListedWebhook['webhook'],
-  { search, page, tenant }: ReturnType<typeof wished>,
+  wish: Wish,
 ): Html {
   const isOn = isActive && disabledReason === null
   return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph">
-<input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}"><input type="hidden" name="search" value="${search}"><input type="hidden" name="page" value="${page}">${tenant !== null && html`<input type="hidden" name="tenant" value="${tenant}">`}
+<input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}">${[...asked(wish)].map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
 <button id="active-${id}" class="switch" role="switch" aria-checked="${isOn ? 'true' : 'false'}" aria-label="${t.couplings.toggle(name)}"></button>
 </form>`
 }

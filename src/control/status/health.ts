@@ -1,5 +1,6 @@
 import { type Finding, findingsOf } from '../../domain/shown/findings.ts'
 import { spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
+import { countUnwell, type WebhookStates } from '../../domain/shown/webhook-states.ts'
 import { minuteMs } from '../../domain/value/duration.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { readTraffic } from '../../outbox/reading/traffic.ts'
@@ -7,6 +8,7 @@ import { type MailTrouble, readMailTrouble } from '../../outbox/records/alert-ma
 import type { Control } from '../kit/control.ts'
 import { areToldAnew } from './alarm.ts'
 import { readStatus, type Status } from './status.ts'
+import { webhookStates } from './webhook-states.ts'
 
 export type Health = {
   readonly status: Status
@@ -16,6 +18,7 @@ export type Health = {
   /** Findings, the worst first. */
   readonly findings: readonly Finding[]
   readonly mails: MailTrouble
+  readonly webhooks: WebhookStates
 }
 
 /** The answers of late, by the length of their stretches. */
@@ -47,11 +50,12 @@ async function trafficUntil(
 
 /** The health of walhook for a person: figures, traffic and findings. */
 export async function readHealth(control: Control, nowMs: number): Promise<Health> {
-  const [status, hour, day, mails] = await Promise.all([
+  const [status, hour, day, mails, webhooks] = await Promise.all([
     readStatus(control),
     trafficUntil(control, nowMs, minuteMs, 60),
     trafficUntil(control, nowMs, 15 * minuteMs, 96),
     readMailTrouble(control.outbox),
+    webhookStates(control, null, nowMs),
   ])
   const delivered = hour.buckets.reduce((sum, bucket) => sum + bucket.delivered, 0)
   const failed = hour.buckets.reduce((sum, bucket) => sum + bucket.failed, 0)
@@ -68,7 +72,8 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     deliveriesWaiting: status.queue.deliveries,
     deliveriesDead: status.queue.deadDeliveries,
     hasMailTrouble: mails.failed + mails.givenUp + mails.waiting > 0,
+    webhooksUnwell: countUnwell(webhooks),
     lastHour: { requests: delivered + failed, failed },
   })
-  return { status, hour, day, findings, mails }
+  return { status, hour, day, findings, mails, webhooks }
 }

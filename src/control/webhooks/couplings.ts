@@ -1,4 +1,5 @@
 import { mayAct } from '../../domain/access/role.ts'
+import type { ShownState, Sorting } from '../../domain/shown/webhook-states.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { type Figures, searchWebhooks, webhookFigures } from '../../outbox/reading/couplings.ts'
 import type { Caller, Control } from '../kit/control.ts'
@@ -9,11 +10,20 @@ export type ListedWebhook = { readonly webhook: Webhook; readonly figures: Figur
 
 const perPage = 50
 
-/** The caller's webhooks, or those of a tenant, with how they do, by name: those whose name or URL contains `search`, the page `page` of 50 (from 1). */
+/**
+ * The caller's webhooks, or those of a tenant, with how they do: those whose name or URL contains `search`, in a state or (null) in any, the
+ * page `page` of 50 (from 1).
+ */
 export async function listWithFigures(
   control: Control,
   caller: Caller,
-  { search, page, tenant }: { search: string; page: number; tenant?: string | null },
+  {
+    search,
+    page,
+    tenant,
+    state = null,
+    sort = 'state',
+  }: { search: string; page: number; tenant?: string | null; state?: ShownState | null; sort?: Sorting },
   nowMs: number,
 ): Promise<{ items: ListedWebhook[]; hasMore: boolean }> {
   const found = await searchWebhooks(control.outbox, {
@@ -21,6 +31,8 @@ export async function listWithFigures(
     // Who may not see a URL must not find out by searching either.
     inWholeUrl: mayAct(caller.role, 'admin'),
     tenant: tenantAsked(caller, tenant),
+    state,
+    sort,
     limit: perPage + 1,
     offset: (page - 1) * perPage,
   })

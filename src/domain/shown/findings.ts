@@ -20,6 +20,7 @@ export const findings = {
   much_held_back: 'warn',
   long_queue: 'warn',
   many_failures: 'warn',
+  webhooks_unwell: 'warn',
   mails_failed: 'warn',
   dead: 'note',
 } as const
@@ -42,6 +43,8 @@ export function findingsOf(now: {
   readonly deliveriesDead: number
   /** Whether mails about alerts have failed, or wait without a server. */
   readonly hasMailTrouble?: boolean
+  /** How many webhooks fail, or were disabled. */
+  readonly webhooksUnwell?: number
   readonly lastHour: { readonly requests: number; readonly failed: number }
 }): Finding[] {
   const { lastHour } = now
@@ -60,6 +63,7 @@ export function findingsOf(now: {
     much_held_back: (now.heldBackBytes ?? 0) > muchHeldBackBytes,
     long_queue: now.deliveriesWaiting >= longQueue,
     many_failures: lastHour.requests >= leastRequests && lastHour.failed * 2 > lastHour.requests,
+    webhooks_unwell: (now.webhooksUnwell ?? 0) > 0,
     mails_failed: now.hasMailTrouble ?? false,
     dead: now.deliveriesDead > 0,
   }

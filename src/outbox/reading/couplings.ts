@@ -1,16 +1,19 @@
 import type { ErrorClass, Outcome } from '../../domain/delivery/outcome.ts'
+import type { ShownState, Sorting } from '../../domain/shown/webhook-states.ts'
 import { firstIdAt } from '../../domain/value/time-id.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { columns, toWebhook } from '../records/webhooks.ts'
 import { type Count, countWaitingOf } from './queue-depth.ts'
+import { shownState } from './webhook-states.ts'
 
 /** A URL's host and port: what of it everybody may see. */
 const hostOfUrl = `substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]*)')`
 
 /**
- * Webhooks whose name or URL contains `search` (empty: all), by name, `limit` of them after the first `offset`. Of the URL
- * only the host counts unless `inWholeUrl`. Those of a tenant, or (null) all.
+ * Webhooks whose name or URL contains `search` (empty: all), `limit` of them after the first `offset`. Of the URL only the host
+ * counts unless `inWholeUrl`. Those of a tenant, or (null) all; in a state, or (null) in any. By state: those that are disabled or
+ * failing come first.
  */
 export async function searchWebhooks(
   outbox: Outbox,
@@ -18,16 +21,28 @@ export async function searchWebhooks(
     search,
     inWholeUrl,
     tenant,
+    state,
+    sort,
     limit,
     offset,
-  }: { search: string; inWholeUrl: boolean; tenant: string | null; limit: number; offset: number },
+  }: {
+    search: string
+    inWholeUrl: boolean
+    tenant: string | null
+    state: ShownState | null
+    sort: Sorting
+    limit: number
+    offset: number
+  },
 ): Promise<Webhook[]> {
   const pattern = `%${search.replaceAll(/[\\%_]/g, '\\$&')}%`
   const { rows } = await outbox.pool.query(
     `select ${columns} from walhook.webhooks
-     where (name ilike $1 or ${inWholeUrl ? 'url' : hostOfUrl} ilike $1) ${tenant === null ? '' : 'and tenant = $4'}
-     order by lower(name), id limit $2 offset $3`,
-    [pattern, limit, offset, ...(tenant === null ? [] : [tenant])],
+     where (name ilike $1 or ${inWholeUrl ? 'url' : hostOfUrl} ilike $1)
+       and ($4::text is null or tenant = $4) and ($5::text is null or ${shownState} = $5)
+     order by ${sort === 'state' ? `array_position('{disabled,failing}'::text[], ${shownState}),` : ''} lower(name), id
+     limit $2 offset $3`,
+    [pattern, limit, offset, tenant, state],
   )
   return rows.map(toWebhook)
 }

@@ -223,6 +223,11 @@ export const system = {
         what: 'A backfill failed.',
         advice: 'The sentence above says why. Once it is fixed, start it again with “walhook backfill”.',
       },
+      webhooks_unwell: {
+        what: 'Webhooks are failing, or are disabled.',
+        advice:
+          'Open a webhook to see what its receiver answers. A failing one is tried again by itself; a disabled one has to be activated.',
+      },
       mails_failed: {
         what: 'Mails about alerts did not arrive.',
         advice:

@@ -1,4 +1,4 @@
-import { requests, seconds } from './counts.ts'
+import { requests, seconds, webhookCount } from './counts.ts'
 
 /** The pages of one webhook, and their list. */
 export const webhooks = {
@@ -20,6 +20,16 @@ export const webhooks = {
       failed: 'Failed, 24 h',
       waiting: 'Pending',
       active: 'Active',
+    },
+    shown: {
+      label: 'By state',
+      all: 'All',
+      none: 'No webhook is in this state.',
+      sentence: {
+        failing: (count: number, all: number) => `${count} of ${webhookCount(all)} failing:`,
+        disabled: (count: number, all: number) => `${count} of ${webhookCount(all)} disabled:`,
+      },
+      badge: (count: number) => `${webhookCount(count)} failing or disabled`,
     },
     allActions: 'all',
     nothingYet: 'Nothing sent yet',

@@ -236,6 +236,11 @@ export const system: typeof english = {
         advice:
           'De zin hierboven zegt waarom. Is dat verholpen, start hem dan opnieuw met “walhook backfill”.',
       },
+      webhooks_unwell: {
+        what: 'Webhooks hebben een storing of zijn uitgeschakeld.',
+        advice:
+          'Open een webhook om te zien wat de ontvanger antwoordt. Bij een storing probeert walhook het vanzelf opnieuw; een uitgeschakelde webhook moet je weer activeren.',
+      },
       mails_failed: {
         what: 'Mails met waarschuwingen zijn niet aangekomen.',
         advice:

@@ -1,5 +1,5 @@
 import type { webhooks as english } from '../en/webhooks.ts'
-import { requests, seconds } from './counts.ts'
+import { requests, seconds, webhookCount } from './counts.ts'
 
 /** The pages of one webhook, and their list, in Dutch. */
 export const webhooks: typeof english = {
@@ -21,6 +21,16 @@ export const webhooks: typeof english = {
       failed: 'Mislukt, 24 u',
       waiting: 'In de wachtrij',
       active: 'Actief',
+    },
+    shown: {
+      label: 'Op status',
+      all: 'Alle',
+      none: 'Geen enkele webhook heeft deze status.',
+      sentence: {
+        failing: (count, all) => `${count} van ${webhookCount(all)} met een storing:`,
+        disabled: (count, all) => `${count} van ${webhookCount(all)} uitgeschakeld:`,
+      },
+      badge: count => `${webhookCount(count)} met een storing of uitgeschakeld`,
     },
     allActions: 'alles',
     nothingYet: 'Nog niets verstuurd',

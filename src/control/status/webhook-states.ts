@@ -1,0 +1,29 @@
+import type { WebhookStates } from '../../domain/shown/webhook-states.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { readWebhookStates } from '../../outbox/reading/webhook-states.ts'
+import type { Control } from '../kit/control.ts'
+
+const goodForMs = 2_000
+const mostKept = 1_000
+
+type Answer = { readonly atMs: number; readonly states: Promise<WebhookStates> }
+
+/** The answers of late, by tenant. */
+const known = new WeakMap<Outbox, Map<string | null, Answer>>()
+
+/** How the webhooks of a tenant, or (null) all, are. Every page shows it, so it costs one look in two seconds, whoever asks. */
+export async function webhookStates(
+  { outbox }: Pick<Control, 'outbox'>,
+  tenant: string | null,
+  nowMs: number,
+): Promise<WebhookStates> {
+  const answers = known.get(outbox) ?? new Map<string | null, Answer>()
+  known.set(outbox, answers)
+  const answer = answers.get(tenant)
+  if (answer && nowMs - answer.atMs < goodForMs && nowMs >= answer.atMs) return await answer.states
+  if (answers.size >= mostKept) answers.clear()
+  const states = readWebhookStates(outbox, tenant)
+  answers.set(tenant, { atMs: nowMs, states })
+  states.catch(() => answers.delete(tenant))
+  return await states
+}
