@@ -84,8 +84,8 @@ test.each(['ARCHITECTURE.md', 'SECURITY.md', 'CONTRIBUTING.md'])('each file that
   expect(named.filter(file => !sources.has(file) && !files.has(file))).toEqual([])
 })
 
-/** The tests that a table of traps names, by the files that they may be in. */
-function testsNamedIn(text: string): string[] {
+/** What the tables of a document have in their column of tests. */
+function testCellsIn(text: string): string[] {
   let column = -1
   return text.split('\n').flatMap(line => {
     if (!line.startsWith('|')) {
@@ -94,15 +94,28 @@ function testsNamedIn(text: string): string[] {
     }
     const cells = line.split(/(?<!\\)\|/).map(part => part.trim())
     if (column === -1) column = cells.indexOf('test')
-    if (column === -1 || /^-+$/.test(cells[column]!)) return []
-    return cells[column]!.replaceAll(/"[^"]*"/g, '')
+    return column === -1 || /^-+$/.test(cells[column]!) ? [] : [cells[column]!]
+  })
+}
+
+/** The tests that a table of traps names, by the files that they may be in. */
+const testsNamedIn = (text: string): string[] =>
+  testCellsIn(text).flatMap(cell =>
+    cell
+      .replaceAll(/"[^"]*"/g, '')
       .replaceAll(/\([^)]*\)/g, '')
       .split(';')
       .flatMap(part => part.split(':')[0]!.split(','))
       .map(name => name.replaceAll('`', '').trim())
-      .filter(name => /^[\w/.-]+$/.test(name) && !['test', 'same', 'readme', '–'].includes(name))
-  })
-}
+      .filter(name => /^[\w/.-]+$/.test(name) && !['test', 'same', 'readme', '–'].includes(name)),
+  )
+
+/** The parts of titles of tests that it quotes: `…` and `%s` are for what may differ. */
+const titlesQuotedIn = (text: string): string[] =>
+  testCellsIn(text)
+    .flatMap(cell => [...cell.matchAll(/"([^"]*)"/g)].flatMap(([, title]) => title!.split(/…|%s/)))
+    .map(part => part.trim().replace(/[:,]$/, ''))
+    .filter(part => part.length > 12)
 
 test.each([
   ['test/traps.md', 'capture'],
@@ -115,4 +128,13 @@ test.each([
     )
   expect(named.length).toBeGreaterThan(50)
   expect(named.filter(name => !isThere(name))).toEqual([])
+})
+
+test.each(['test/traps.md', 'test/guards.md'])('each title of a test that %s quotes is there', async path => {
+  const tests = [...files].filter(file => file.endsWith('.test.ts'))
+  const sourcesOfTests = await Promise.all(tests.map(file => readFile(join(project, file), 'utf8')))
+  const titles = sourcesOfTests.join('\n').replaceAll("\\'", "'")
+  const quoted = titlesQuotedIn(texts.get(path)!)
+  expect(quoted.length).toBeGreaterThan(10)
+  expect(quoted.filter(part => !titles.includes(part))).toEqual([])
 })
