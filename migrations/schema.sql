@@ -350,7 +350,7 @@ create table walhook.audit (
   PRIMARY KEY (id),
   CHECK (((actor_kind = 'token'::text) = (token_id IS NOT NULL))),
   CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
-  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))),
+  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'link'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))),
   CHECK ((jsonb_typeof(changes) = 'object'::text))
 );
 
@@ -665,6 +665,26 @@ create table walhook.retention_clock (
   CHECK (is_only)
 );
 
+create table walhook.session_links (
+  hash bytea not null,
+  token_id integer,
+  token_mac bytea,
+  tenant text collate "C" not null,
+  role text not null,
+  name text not null,
+  user_id text,
+  language text,
+  path text not null,
+  expires_at timestamp with time zone not null,
+  PRIMARY KEY (hash),
+  FOREIGN KEY (token_id) REFERENCES walhook.tokens(id) ON DELETE CASCADE,
+  CHECK (((token_id IS NULL) = (token_mac IS NOT NULL))),
+  CHECK ((octet_length(hash) = 32)),
+  CHECK ((octet_length(token_mac) = 32)),
+  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text]))),
+  CHECK ((tenant <> ''::text))
+);
+
 create table walhook.sessions (
   hash bytea not null,
   token_id integer,
@@ -672,11 +692,17 @@ create table walhook.sessions (
   created_at timestamp with time zone default now() not null,
   expires_at timestamp with time zone not null,
   has_checksum boolean default false not null,
+  tenant text collate "C",
+  role text,
+  name text,
+  user_id text,
   PRIMARY KEY (hash),
   FOREIGN KEY (token_id) REFERENCES walhook.tokens(id) ON DELETE CASCADE,
   CHECK (((token_id IS NULL) = (token_mac IS NOT NULL))),
+  CHECK ((num_nulls(tenant, role, name) = ANY (ARRAY[0, 3]))),
   CHECK ((octet_length(hash) = 32)),
-  CHECK ((octet_length(token_mac) = 32))
+  CHECK ((octet_length(token_mac) = 32)),
+  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
 );
 
 create table walhook.shares (
@@ -873,6 +899,8 @@ CREATE INDEX incidents_by_subject ON walhook.incidents USING btree (subject, kin
 CREATE INDEX incidents_by_webhook ON walhook.incidents USING btree (webhook_id) WHERE (webhook_id IS NOT NULL);
 
 CREATE INDEX incidents_untold ON walhook.incidents USING btree (id) WHERE ((told_at IS NULL) OR (tells_end AND (end_told_at IS NULL)));
+
+CREATE INDEX session_links_by_end ON walhook.session_links USING btree (expires_at);
 
 CREATE INDEX sessions_by_end ON walhook.sessions USING btree (expires_at);
 

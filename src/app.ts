@@ -11,6 +11,7 @@ import { readCatalogue, untoldPrevious } from './capture/source/catalogue.ts'
 import { fieldNames, lastFieldNames } from './capture/source/columns.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
+import { macOf } from './control/access/credentials.ts'
 import type { Control } from './control/kit/control.ts'
 import { createTestPlaces } from './control/kit/test-places.ts'
 import { type Connections, openDatabases } from './databases.ts'
@@ -268,7 +269,16 @@ function openControl(
       probeMs: capture.probeMs(),
     }),
     randomBytes,
+    adminMac: macOf(config.sealKey!, config.adminToken),
+    publicUrl: publicUrlOf(config),
   }
+}
+
+/** Where people reach walhook: the first URL of the configuration, else where it listens. */
+function publicUrlOf({ publicUrls: [first], host, port }: Config): string {
+  return first
+    ? `${first.protocol}://${first.host}`
+    : `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /** The one way out to receivers, for deliveries and tests. */

@@ -44,6 +44,8 @@ export type Config = {
   readonly host: string
   /** Under which people and programs reach it; empty: under any host. */
   readonly publicUrls: readonly PublicUrl[]
+  /** The origins whose pages may hold ours in a frame. */
+  readonly frameAncestors: readonly string[]
   /** Reverse proxies that are believed about who sent a request. */
   readonly trustedProxies: readonly AddressRange[]
   /** How long what is finished is kept, in days. */
@@ -132,6 +134,7 @@ export function readConfig(
       ...(values.WALHOOK_ALERT_TO.length > 0 && { alertTo: values.WALHOOK_ALERT_TO }),
       host: values.HOST,
       publicUrls: values.WALHOOK_URL,
+      frameAncestors: values.WALHOOK_FRAME_ANCESTORS,
       trustedProxies: values.WALHOOK_TRUSTED_PROXIES,
       keep: {
         logDays: values.WALHOOK_KEEP_LOG_DAYS,

@@ -60,7 +60,8 @@ export function openHttp(
   const sessions = createSessions({ control, authenticate, admin, nowMs })
   const api = createApi({ control, authenticate, rates, health, metrics, log })
   const { snippets } = receiving
-  const pages = createAdmin({ control, sessions, rates, snippets, addressOf, nowMs, stopped, log })
+  const frames = config.frameAncestors
+  const pages = createAdmin({ control, sessions, rates, snippets, addressOf, nowMs, frames, stopped, log })
   gate.open({
     passageOf: head => passageOf(head, { judgeToken: authenticate.judge, judgeSession: sessions.judge }),
     fetch: (request, env) =>

@@ -1,4 +1,5 @@
 import { parseTrustedProxies } from './domain/access/client-address.ts'
+import { parseFrameAncestors } from './domain/access/frame-ancestors.ts'
 import { type PublicUrl, parsePublicUrls } from './domain/access/public-url.ts'
 import { parseSchedule } from './domain/delivery/retry.ts'
 import type { AddressRange } from './domain/value/address.ts'
@@ -166,6 +167,16 @@ export const variables = {
       return parsed.ok ? { value: parsed.urls } : { wrong: parsed.problems }
     },
   } satisfies Given<readonly PublicUrl[]>,
+  WALHOOK_FRAME_ANCESTORS: {
+    means:
+      'The origins whose pages may show walhook’s pages in a frame, separated by commas: `https://app.example.com`, or `https://*.example.com`. Only whoever came by a link of `POST /api/sessions` is shown there: see [tenants](../guide/tenants.md).',
+    default: '',
+    mend: 'write origins, as in https://app.example.com: https, without a path',
+    parse(text) {
+      const parsed = parseFrameAncestors(text)
+      return parsed.ok ? { value: parsed.origins } : { wrong: parsed.problems }
+    },
+  } satisfies Given<readonly string[]>,
   WALHOOK_TRUSTED_PROXIES: {
     means:
       'Addresses and CIDRs of reverse proxies that walhook believes about who sent a request: see [behind a reverse proxy](../guide/reverse-proxy.md).',

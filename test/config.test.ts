@@ -43,6 +43,7 @@ test('an empty environment is the defaults', () => {
       maxInFlightPerWebhook: 100,
       host: '127.0.0.1',
       publicUrls: [],
+      frameAncestors: [],
       trustedProxies: [],
       keep: { logDays: 30, eventsDays: 30, auditDays: null },
       logsEntityIds: true,

@@ -70,6 +70,7 @@ test('all recipes are found', () => {
     'Which rows are sent',
     'Related rows',
     'Deletes with their last values',
+    'Whose an entity is',
     'Payload',
     'Django',
     'Directus',

@@ -39,6 +39,7 @@ export default defineConfig({
           ['Filters', 'filters'],
           ['Alerts', 'alerts'],
           ['Webhooks as code', 'webhooks-as-code'],
+          ['Tenants', 'tenants'],
           ['Operating', 'operating'],
           ['Sizing', 'sizing'],
           ['Managed Postgres', 'managed-postgres'],

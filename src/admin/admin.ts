@@ -5,11 +5,12 @@ import type { Rates } from '../control/access/rates.ts'
 import type { Sessions } from '../control/access/sessions.ts'
 import type { Control } from '../control/kit/control.ts'
 import { describeError, type Log } from '../runtime/log.ts'
+import { enterRoutes, isForFrame, linkIsOver } from './enter.ts'
 import { assetRoutes } from './kit/assets.ts'
 import { html } from './kit/html.ts'
-import { bareLayout, contentSecurityPolicy } from './kit/layout.ts'
+import { bareLayout } from './kit/layout.ts'
 import { mount, notFound, show } from './kit/mount.ts'
-import { type AdminEnv, onlyOurPages, requireSession } from './kit/session.ts'
+import { type AdminEnv, allowFrames, onlyOurPages, requireSession } from './kit/session.ts'
 import type { Snippet } from './kit/snippets.ts'
 import { logInRoutes, logOutRoutes, toLogIn } from './log-in.ts'
 import { pages } from './pages.ts'
@@ -30,20 +31,24 @@ export function createAdmin(options: {
   nowMs: () => number
   /** Shared with the API: one token, one rate. */
   rates: Rates
+  /** The origins whose pages may hold ours in a frame, for whoever came by a link. */
+  frames: readonly string[]
   /** Aborted when the server is closing. */
   stopped: AbortSignal
   log: Log
 }): Hono<AdminEnv> {
-  const { control, sessions, snippets, nowMs, stopped, log } = options
+  const { control, sessions, snippets, nowMs, frames, stopped, log } = options
   const onFailure = ({ req }: Context, error: unknown) =>
     log.error('page.failed', { method: req.method, path: req.path, reason: describeError(error) })
   const mounted = { pages, control, snippets, nowMs, stopped, textsOf, onFailure }
 
   const open = new Hono<AdminEnv>().use(onlyOurPages())
   logInRoutes(open, options)
+  enterRoutes(open, options)
 
   const guarded = new Hono<AdminEnv>().use(
-    requireSession(sessions, toLogIn, {
+    requireSession(sessions, c => (frames.length > 0 && isForFrame(c) ? linkIsOver(c, frames) : toLogIn(c)), {
+      frames,
       rates: options.rates,
       onOften: c => errorPage(c, textsOf(c).errors.tooOften, 429),
     }),
@@ -57,7 +62,7 @@ export function createAdmin(options: {
     .route('/', assetRoutes())
     .use(async (c, next) => {
       // Before the response exists: setting a header later would copy the body into a new response.
-      c.header('content-security-policy', contentSecurityPolicy)
+      allowFrames(c, [])
       c.header('referrer-policy', 'same-origin')
       c.header('x-content-type-options', 'nosniff')
       c.header('cross-origin-opener-policy', 'same-origin')

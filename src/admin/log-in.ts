@@ -1,16 +1,21 @@
 import type { Context, Hono } from 'hono'
-import { setCookie } from 'hono/cookie'
 import type { Sessions } from '../control/access/sessions.ts'
+import { isOwnPath } from '../domain/access/own-path.ts'
+import { linkIsOver } from './enter.ts'
 import { type Html, html } from './kit/html.ts'
 import { bareLayout } from './kit/layout.ts'
-import { type AdminEnv, dropSession, keepSession, sessionOf } from './kit/session.ts'
+import { type AdminEnv, dropSession, keepLanguage, keepSession, sessionOf } from './kit/session.ts'
 import type { Texts } from './texts/en.ts'
-import { isLanguage, languageCookie, textsOf } from './texts/texts.ts'
+import { isLanguage, textsOf } from './texts/texts.ts'
 
-type LogIn = { readonly sessions: Sessions; readonly addressOf: (c: Context) => string }
+type LogIn = {
+  readonly sessions: Sessions
+  readonly addressOf: (c: Context) => string
+  readonly frames: readonly string[]
+}
 
 /** The ways in, which need no session. Who is logged in already goes on. */
-export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf }: LogIn): void {
+export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames }: LogIn): void {
   app.get('/login', async c => {
     const session = sessionOf(c)
     const to = ownPath(c.req.query('to'))
@@ -40,27 +45,27 @@ export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf }: LogIn)
   app.post('/language', async c => {
     const form = new URLSearchParams(await c.req.text())
     const language = form.get('language') ?? ''
-    if (isLanguage(language))
-      setCookie(c, languageCookie, language, {
-        path: '/',
-        sameSite: 'Strict',
-        httpOnly: true,
-        maxAge: 365 * 86_400,
-      })
+    if (isLanguage(language)) keepLanguage(c, language, frames.length > 0)
     return c.redirect(ownPath(form.get('to') ?? undefined), 303)
   })
 }
 
 /** The ways out, for who is in. */
-export function logOutRoutes(app: Hono<AdminEnv>, { sessions }: Pick<LogIn, 'sessions'>): void {
+export function logOutRoutes(
+  app: Hono<AdminEnv>,
+  { sessions, frames }: Pick<LogIn, 'sessions' | 'frames'>,
+): void {
+  const drop = (c: Context<AdminEnv>) => dropSession(c, c.get('caller'), frames.length > 0)
+
   app.post('/logout', async c => {
     await sessions.logOut(sessionOf(c)!)
-    dropSession(c)
-    return c.redirect('/login?done=out', 303)
+    drop(c)
+    // In a frame there is no log-in.
+    return c.get('caller').kind === 'link' ? linkIsOver(c, frames) : c.redirect('/login?done=out', 303)
   })
   app.post('/logout-everywhere', async c => {
     await sessions.logOutEverywhere(c.get('caller'))
-    dropSession(c)
+    drop(c)
     return c.redirect('/login?done=everywhere', 303)
   })
 }
@@ -81,8 +86,7 @@ export function toLogIn(c: Context): Response {
 
 /** A path of ours that somebody gave us, or the start page: nobody is sent elsewhere. */
 function ownPath(path: string | undefined): string {
-  const isOurs = path !== undefined && /^\/(?![/\\])[!-~]*$/.test(path) && !path.startsWith('/login')
-  return isOurs ? path : '/'
+  return path !== undefined && isOwnPath(path) ? path : '/'
 }
 
 function logInPage(

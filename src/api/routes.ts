@@ -8,6 +8,7 @@ import { forgetRoutes } from './routes/forget.ts'
 import { logRoutes } from './routes/log.ts'
 import { queueRoutes } from './routes/queue.ts'
 import { secretRoutes } from './routes/secrets.ts'
+import { sessionRoutes } from './routes/sessions.ts'
 import { statusRoutes } from './routes/status.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...backfillRoutes,
   ...forgetRoutes,
   ...tokenRoutes,
+  ...sessionRoutes,
   ...auditRoutes,
   ...statusRoutes,
   ...alertRoutes,

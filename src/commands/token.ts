@@ -3,6 +3,7 @@ import { type Config, readConfig } from '../config.ts'
 import { createToken, listTokens, revokeToken, type Token } from '../control/access/tokens.ts'
 import { type Control, commandLine } from '../control/kit/control.ts'
 import { roles } from '../domain/access/role.ts'
+import { longestTenant } from '../domain/event/tenant.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
@@ -10,9 +11,10 @@ import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } f
 import { migrateOutbox } from './migrate.ts'
 
 export const token: Command = {
-  usage: `  walhook token NAME [--role viewer|operator|admin] [--user ID] [--expires WHEN]
+  usage: `  walhook token NAME [--role viewer|operator|admin] [--user ID] [--tenant TENANT] [--expires WHEN]
                                       make an API token: for a viewer, unless --role says more, who is the user
-                                      account ID; valid for 90d, or as --expires says: 12h, 2026-12-31, never
+                                      account ID; valid for 90d, or as --expires says: 12h, 2026-12-31, never; with
+                                      --tenant it belongs to that tenant, and sees nothing else
   walhook token --list | --revoke ID  list the tokens, or revoke one`,
   async run(args) {
     const { values, positionals } = parseOnce({
@@ -20,6 +22,7 @@ export const token: Command = {
       allowPositionals: true,
       options: {
         user: { type: 'string' },
+        tenant: { type: 'string' },
         // What a token may do, and for how long, is said by who makes it: else it may little, and not for ever.
         role: { type: 'string', default: 'viewer' },
         expires: { type: 'string', default: '90d' },
@@ -37,6 +40,10 @@ export const token: Command = {
       throw new Misuse('token takes one NAME of 1 to 200 characters')
     // An empty one, from a variable that is not set, would be the account of nobody.
     if (values.user?.trim() === '') throw new Misuse('--user is empty')
+    // An empty one would be a token that sees all tenants.
+    if (values.tenant?.trim() === '') throw new Misuse('--tenant is empty')
+    if ((values.tenant?.length ?? 0) > longestTenant)
+      throw new Misuse(`--tenant has more than ${longestTenant} characters`)
     const role = roles.find(one => one === values.role)
     if (!role) throw new Misuse(`--role ${JSON.stringify(values.role)} is not one of ${roles.join(', ')}`)
     const expiresAt = values.expires === 'never' ? null : parseExpiry(values.expires, Date.now())
@@ -46,7 +53,13 @@ export const token: Command = {
       )
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
-    const made = await makeToken(config, { name, role, userId: values.user ?? null, expiresAt })
+    const made = await makeToken(config, {
+      name,
+      role,
+      userId: values.user ?? null,
+      tenant: values.tenant,
+      expiresAt,
+    })
     if (!made.ok) return report([made.problem])
     say(made.value)
     return 0
@@ -111,12 +124,19 @@ async function describeTokens(config: Config) {
   })
 }
 
-function describeToken({ id, name, role, userId, lastUsedAt, expiresAt, revokedAt }: Token): string {
+function describeToken({ id, name, role, tenant, userId, lastUsedAt, expiresAt, revokedAt }: Token): string {
   const minute = (at: Date) => `${at.toISOString().slice(0, 16)}Z`
   const isExpired = expiresAt !== null && expiresAt.getTime() <= Date.now()
   const until = expiresAt ? `${isExpired ? 'expired' : 'until'} ${minute(expiresAt)}` : 'valid'
   const state = revokedAt ? `revoked ${minute(revokedAt)}` : until
-  return tokenLine(String(id), role, userId ?? '-', lastUsedAt ? minute(lastUsedAt) : 'never', state, name)
+  return tokenLine(
+    String(id),
+    role,
+    userId ?? '-',
+    lastUsedAt ? minute(lastUsedAt) : 'never',
+    state,
+    tenant === null ? name : `${name} (tenant ${tenant})`,
+  )
 }
 
 function tokenLine(...[id, role, user, used, state, name]: string[]): string {

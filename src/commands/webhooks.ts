@@ -19,12 +19,13 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
 
 /** What an admin does with webhooks, through the API of a running walhook. */
 export const webhooks: Command = {
-  usage: `  walhook webhooks list               list the webhooks of the walhook that runs at WALHOOK_URL, with the token
+  usage: `  walhook webhooks list [--tenant TENANT]
+                                      list the webhooks of the walhook that runs at WALHOOK_URL, with the token
                                       WALHOOK_TOKEN: as a table on a terminal, elsewhere or with --json as JSON
   walhook webhooks show ID            show one
   walhook webhooks create --name NAME --url URL --trigger user.new [--trigger …] [--header 'Name: value']
                           [--update-field user.email] [--mode latest] [--alert-to ops@example.com]
-                          [--inactive] [--file FILE]
+                          [--tenant TENANT] [--inactive] [--file FILE]
                                       create one, and print its secret; --file takes the JSON of the API, - reads it
                                       from standard input
   walhook webhooks test ID [--user ID]

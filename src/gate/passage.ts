@@ -40,6 +40,8 @@ const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
 const alwaysShared = /^\/(livez|metrics)$/
 const files = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
 const openForms = /^\/(login|language)$/
+/** Whoever comes by a link is known only when it is looked up. */
+const entrance = /^\/enter$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d+$)/
 const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url))$/
 /** Its name is resolved before a URL is kept. */
@@ -72,6 +74,8 @@ export function passageOf(
   if (files.test(path)) return { ...open, kind: 'file' }
   if (openForms.test(path) && method === 'POST')
     return { ...open, kind: 'stranger', maxBodyBytes: openFormBytes }
+
+  if (entrance.test(path)) return { ...open, kind: 'stranger' }
 
   const text = forPrograms ? tokenIn(authorization) : sessionIn(cookie)
   const { judgeToken, judgeSession } = judges

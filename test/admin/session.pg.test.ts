@@ -236,6 +236,7 @@ function pages(quota = 1_000) {
       requireSession(sessions, c => c.redirect('/login'), {
         rates: createRates({ quota, windowS: 60 }, () => 0),
         onOften: c => c.text('often', 429),
+        frames: [],
       }),
     )
     .get('/admin/page', c => c.text(c.get('caller').name))
@@ -245,7 +246,7 @@ function pages(quota = 1_000) {
     })
     .post('/admin/logout', async c => {
       await sessions.logOut(sessionOf(c)!)
-      dropSession(c)
+      dropSession(c, c.get('caller'), false)
       return c.text('bye')
     })
   const call = (method: string, path: string, headers: Record<string, string>, body?: string) =>

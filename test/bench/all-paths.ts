@@ -62,6 +62,7 @@ export function otherPaths(): Asked[] {
     addressOf: () => '',
     nowMs: Date.now,
     rates,
+    frames: [],
     stopped: new AbortController().signal,
     log: silentLog,
   })

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createApi, type Health } from '../../src/api/api.ts'
 import { createMetrics } from '../../src/api/metrics/metrics.ts'
 import { createAuthenticator } from '../../src/control/access/authenticate.ts'
+import { macOf } from '../../src/control/access/credentials.ts'
 import { createRates } from '../../src/control/access/rates.ts'
 import { createToken } from '../../src/control/access/tokens.ts'
 import { type Control, commandLine } from '../../src/control/kit/control.ts'
@@ -83,6 +84,8 @@ export async function openTestApi(
       probeMs: 12,
     }),
     randomBytes,
+    adminMac: macOf(sealKey, adminToken),
+    publicUrl: 'https://walhook.test',
   }
   const state = { health: { database: { ok: true, status: 'reachable' } } as Record<string, Health> }
   const api = createApi({

@@ -11,7 +11,9 @@ import { adminToken, openTestApi } from './open-api.ts'
 export const ours = { 'sec-fetch-site': 'same-origin', origin: 'http://walhook.test', host: 'walhook.test' }
 
 /** The pages on an outbox of their own, called without a browser; beside them the API, and all that it has for tests. */
-export async function openTestPages(options: Parameters<typeof openTestApi>[0] = {}) {
+export async function openTestPages(
+  options: Parameters<typeof openTestApi>[0] & { frames?: readonly string[] } = {},
+) {
   const at = await openTestApi(options)
   const admin = { token: adminToken, userId: '7' }
   const nowMs = () => Date.now()
@@ -27,6 +29,7 @@ export async function openTestPages(options: Parameters<typeof openTestApi>[0] =
     addressOf: () => '192.0.2.1',
     nowMs,
     rates: createRates({ quota: 1_000_000, windowS: 1 }, nowMs),
+    frames: options.frames ?? [],
     stopped: stopped.signal,
     log: silentLog,
   })

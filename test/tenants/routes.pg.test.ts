@@ -60,6 +60,7 @@ const bodies: Record<string, ((of: Filled) => unknown) | null> = {
   startBackfill: of => ({ entity_type: 'user', webhook_id: of.webhookId }),
   changeBackfill: () => ({ rows_per_second: 5 }),
   forgetEntity: () => ({ entity_type: 'user', entity_id: '8' }),
+  createSession: of => ({ name: 'x', role: 'admin', tenant: of === bravo ? 'bravo' : 'nowhere' }),
   createToken: of => ({ name: 'x', role: 'admin', tenant: of === bravo ? 'bravo' : 'nowhere' }),
 }
 

@@ -9,18 +9,6 @@ import { type Html, html, nothing } from './html.ts'
 import { original } from './original.ts'
 import { type Crumb, type Place, places } from './page.ts'
 
-/** No script, style or picture but our own files, no frame around us, no form to elsewhere. */
-export const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
-
 /** htmx neither writes styles nor runs text as script. What a reader has opened stays open when a part is renewed. */
 const htmxConfig = JSON.stringify({
   includeIndicatorCSS: false,
@@ -127,7 +115,7 @@ function account(t: Texts, caller: Caller, path: string): Html {
   return html`<div class="account">
 <p class="who" title="${t.layout.loggedInAs(caller.name)}"><span class="name">${caller.name}</span> <span class="role">${t.roles[caller.role]}</span></p>
 <form method="post" action="/logout"><button class="link">${t.layout.logOut}</button></form>
-<form method="post" action="/logout-everywhere"><button class="link">${t.layout.logOutEverywhere}</button></form>
+${caller.kind !== 'link' && html`<form method="post" action="/logout-everywhere"><button class="link">${t.layout.logOutEverywhere}</button></form>`}
 ${languageForm(t, path)}
 </div>`
 }

@@ -5,6 +5,7 @@ import type { LoggedIn, Sessions } from '../../control/access/sessions.ts'
 import type { Caller } from '../../control/kit/control.ts'
 import { isFromOurPage } from '../../domain/access/same-origin.ts'
 import type { Visit } from '../../gate/passage.ts'
+import { type Language, languageCookie } from '../texts/texts.ts'
 
 export type AdminEnv = {
   /** Absent without a gate, as in a test. */
@@ -16,12 +17,33 @@ export type AdminEnv = {
   }
 }
 
+/** No script, style or picture but our own files, no frame around us but of these origins, no form to elsewhere. */
+const contentSecurityPolicy = (frames: readonly string[]) =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    `frame-ancestors ${frames.length === 0 ? "'none'" : frames.join(' ')}`,
+  ].join('; ')
+
+/** Says which pages may hold this one in a frame; browsers that do not know `frame-ancestors` hear of none, or of nothing. */
+export function allowFrames(c: Context, frames: readonly string[]): void {
+  c.header('content-security-policy', contentSecurityPolicy(frames))
+  c.header('x-frame-options', frames.length === 0 ? 'DENY' : undefined)
+}
+
 /** Over https no other host of the domain, and nobody on the way, can set a cookie with this prefix. https://developer.mozilla.org/docs/Web/HTTP/Headers/Set-Cookie#cookie_prefixes */
 const cookieName = (c: Context) => (isHttps(c) ? '__Host-walhook_session' : 'walhook_session')
 
-/** Gives a session to the browser: no script sees it, no other site sends it, and over https it never goes without. */
-export function keepSession(c: Context, { session, expiresAt }: Extract<LoggedIn, { ok: true }>): void {
-  setCookie(c, cookieName(c), session, { ...attributes(c), expires: expiresAt })
+type Kept = Omit<Extract<LoggedIn, { ok: true }>, 'ok'> & { readonly isInFrames?: boolean }
+
+/** Gives a session to the browser: no script sees it, and over https it never goes without. */
+export function keepSession(c: Context, { caller, session, expiresAt, isInFrames = false }: Kept): void {
+  setCookie(c, cookieName(c), session, { ...attributes(c, caller, isInFrames), expires: expiresAt })
 }
 
 /** The session that the browser sent, or null. */
@@ -30,12 +52,33 @@ export function sessionOf(c: Context): string | null {
 }
 
 /** Makes the browser forget its session; that it has ended is up to `logOut`. */
-export function dropSession(c: Context): void {
-  deleteCookie(c, cookieName(c), attributes(c))
+export function dropSession(c: Context, caller: Caller, isInFrames: boolean): void {
+  deleteCookie(c, cookieName(c), attributes(c, caller, isInFrames))
 }
 
-function attributes(c: Context) {
-  return { httpOnly: true, sameSite: 'Strict', path: '/', secure: isHttps(c) } as const
+/** Keeps the language that a reader has chosen, or a link says. */
+export function keepLanguage(c: Context, language: Language, isInFrames: boolean): void {
+  const year = 365 * 86_400
+  const where = isInFrames ? inFrames(c) : ({ sameSite: 'Strict' } as const)
+  setCookie(c, languageCookie, language, { path: '/', httpOnly: true, maxAge: year, ...where })
+}
+
+/**
+ * The session of a token is sent by our own pages alone. Whoever comes by a link comes from another site, and may stay in its frame: then the
+ * cookie belongs to that site's pages with ours in them, and is nowhere else (`Partitioned`). That another site's page has a
+ * browser send something is refused before (`isFromOurPage`). https://developer.mozilla.org/docs/Web/Privacy/Guides/Privacy_sandbox/Partitioned_cookies
+ */
+function attributes(c: Context, { kind }: Pick<Caller, 'kind'>, isInFrames: boolean) {
+  const base = { httpOnly: true, path: '/', secure: isHttps(c) } as const
+  if (kind !== 'link') return { ...base, sameSite: 'Strict' } as const
+  return { ...base, ...(isInFrames ? inFrames(c) : ({ sameSite: 'Lax' } as const)) }
+}
+
+/** Without https a browser takes no such cookie: then a frame works on pages of the same site, as on one machine. */
+function inFrames(c: Context) {
+  return isHttps(c)
+    ? ({ sameSite: 'None', secure: true, partitioned: true } as const)
+    : ({ sameSite: 'Lax' } as const)
 }
 
 /** The gate knows; without one, as in a test, the request says it. */
@@ -52,13 +95,18 @@ function isHttps(c: Context): boolean {
 export function requireSession(
   sessions: Sessions,
   onNone: (c: Context) => Response | Promise<Response>,
-  { rates, onOften }: { rates: Rates; onOften: (c: Context) => Response | Promise<Response> },
+  {
+    rates,
+    onOften,
+    frames,
+  }: { rates: Rates; onOften: (c: Context) => Response | Promise<Response>; frames: readonly string[] },
 ): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     if (!fromOurPage(c)) return foreign(c)
     const session = sessionOf(c)
     const caller = session === null ? null : await sessions.find(session)
     if (!caller) return await onNone(c)
+    if (caller.kind === 'link') allowFrames(c, frames)
     const taken = rates.take(caller)
     if (!taken.isAllowed) {
       c.header('retry-after', String(Math.max(1, Math.ceil(taken.retryAfterS))))

@@ -30,12 +30,15 @@ export async function create(args: string[], call: () => Call | null): Promise<n
       'update-field': { type: 'string', multiple: true },
       'alert-to': { type: 'string', multiple: true },
       mode: { type: 'string' },
+      tenant: { type: 'string' },
       inactive: { type: 'boolean', default: false },
       file: { type: 'string' },
     },
   })
   atMost(positionals, 0, 'create')
-  const { name, url, trigger, header: headers, 'update-field': updateFields, mode } = values
+  const { name, url, trigger, header: headers, 'update-field': updateFields, mode, tenant } = values
+  // An empty one would be a webhook that is sent everybody's entities.
+  if (tenant?.trim() === '') throw new Misuse('--tenant is empty')
   const given = {
     ...(name !== undefined && { name }),
     ...(url !== undefined && { url }),
@@ -46,6 +49,7 @@ export async function create(args: string[], call: () => Call | null): Promise<n
       alert_to: values['alert-to'].flatMap(some => some.split(',')).map(one => one.trim()),
     }),
     ...(mode !== undefined && { mode }),
+    ...(tenant !== undefined && { tenant }),
     ...(values.inactive && { is_active: false }),
   }
   const body = values.file === undefined ? given : { ...readBody(values.file), ...given }

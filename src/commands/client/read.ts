@@ -15,15 +15,21 @@ import {
 const json = { json: { type: 'boolean', default: false } } as const
 type Page<T> = { readonly data: readonly T[]; readonly next_cursor: string | number | null }
 
-/** `webhooks list`: all of them. */
+/** `webhooks list`: all of them, or those of a tenant. */
 export async function list(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({ args, allowPositionals: true, options: json })
+  const { values, positionals } = parseOnce({
+    args,
+    allowPositionals: true,
+    options: { ...json, tenant: { type: 'string' } },
+  })
   atMost(positionals, 0, 'list')
+  if (values.tenant?.trim() === '') throw new Misuse('--tenant is empty')
+  const of = values.tenant === undefined ? '' : `&${new URLSearchParams({ tenant: values.tenant })}`
   const get = call()
   if (!get) return 1
   const webhooks: ShownWebhook[] = []
   for (let cursor: string | number | null = 0; cursor !== null; ) {
-    const page: Answer<Page<ShownWebhook>> = await get('GET', `/api/webhooks?limit=100&cursor=${cursor}`)
+    const page: Answer<Page<ShownWebhook>> = await get('GET', `/api/webhooks?limit=100&cursor=${cursor}${of}`)
     if (!page.ok) return refused(page)
     webhooks.push(...page.value.data)
     cursor = page.value.next_cursor

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import {
   type Claim,
   type CredentialPrefix,
@@ -6,6 +6,7 @@ import {
   randomBytesOfCredential,
   writeCredential,
 } from '../../domain/access/credential.ts'
+import type { SealKey } from '../../domain/webhook/seal.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import {
   readChecksumKey,
@@ -29,7 +30,12 @@ export function hashOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-/** Makes a new token or id of a session. */
+/** By what a configured token is known, without being stored: unlike our own tokens, it may be guessed by who reads the table. */
+export function macOf(sealKey: SealKey, adminToken: string | null): Buffer | null {
+  return adminToken === null ? null : createHmac('sha256', sealKey.bytes).update(adminToken).digest()
+}
+
+/** Makes a new token, id of a session, or link. */
 export async function newCredential(
   { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
   prefix: CredentialPrefix,

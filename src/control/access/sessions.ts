@@ -1,18 +1,23 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { judgeCredential } from '../../domain/access/credential.ts'
 import { type Bucket, type RatePolicy, take } from '../../domain/access/rate.ts'
 import { hourMs } from '../../domain/value/duration.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
+import { readChecksumKey } from '../../outbox/records/checksums.ts'
+import { takeLink } from '../../outbox/records/links.ts'
 import {
   deleteSession,
   deleteSessionsOf,
+  deleteSessionsOfLink,
   findSession,
   insertSession,
+  type LinkHolder,
   pruneSessions,
 } from '../../outbox/records/sessions.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type Authenticated, configured, holder } from './authenticate.ts'
-import { createCredentialJudge, hashOf, newCredential } from './credentials.ts'
+import { createCredentialJudge, hashOf, macOf, newCredential } from './credentials.ts'
 import { createLogInAudit } from './log-in-audit.ts'
 
 const sessionMs = 12 * hourMs
@@ -23,6 +28,17 @@ export type LoggedIn =
   /** `session` is the id that its holder keeps, in a cookie; it is nowhere else. */
   | { readonly ok: true; readonly caller: Caller; readonly session: string; readonly expiresAt: Date }
   | Extract<Authenticated, { ok: false }>
+
+export type Entered = Omit<Extract<LoggedIn, { ok: true }>, 'ok'> & {
+  /** Null: as the browser asks for. */
+  readonly language: string | null
+  readonly path: string
+}
+
+/** Whoever came by a link. */
+function byLink({ tenant, role, name, userId }: LinkHolder): Caller {
+  return { kind: 'link', name, tokenId: null, userId, role, tenant }
+}
 
 export type Sessions = ReturnType<typeof createSessions>
 
@@ -39,9 +55,7 @@ export function createSessions(options: {
 }) {
   const { authenticate, admin, nowMs } = options
   const { outbox, sealKey, randomBytes } = options.control
-  // Not its hash: unlike our own tokens, the configured one may be guessed by who reads the table.
-  const adminMac =
-    admin.token === null ? null : createHmac('sha256', sealKey.bytes).update(admin.token).digest()
+  const adminMac = macOf(sealKey, admin.token)
 
   const judge = createCredentialJudge(outbox, 'whs_')
   const audit = createLogInAudit({ outbox, nowMs })
@@ -49,8 +63,10 @@ export function createSessions(options: {
   const logIns = new Map<number | null, Bucket>()
 
   function callerOf(owner: NonNullable<Awaited<ReturnType<typeof findSession>>>): Caller | null {
-    if (owner.token) return holder(owner.token)
-    return adminMac && timingSafeEqual(adminMac, owner.tokenMac) ? configured(admin.userId) : null
+    const { link, token } = owner
+    if (!token && !(adminMac && timingSafeEqual(adminMac, owner.tokenMac))) return null
+    if (link) return byLink(link)
+    return token ? holder(token) : configured(admin.userId)
   }
 
   return {
@@ -78,12 +94,33 @@ export function createSessions(options: {
           tokenId,
           tokenMac: tokenId === null ? adminMac : null,
           forMs: sessionMs,
+          link: null,
         })
         await recordAudit(client, caller, 'session.started', { to: { address } })
         return started
       })
       judge.note(session, caller)
       return { ok: true, caller, session, expiresAt }
+    },
+
+    /** Starts a session for whoever comes by a link, which is used up then. Null: it was, or has ended, or never was. */
+    async enter(text: string, address: string): Promise<Entered | null> {
+      if (judgeCredential('whl_', text, await readChecksumKey(outbox)) !== 'ours') return null
+      const session = await newCredential({ outbox, randomBytes }, 'whs_')
+      await pruneSessions(outbox)
+      const entered = await transaction(outbox.pool, async client => {
+        const link = await takeLink(client, hashOf(text))
+        if (!link || (link.tokenMac && !(adminMac && timingSafeEqual(adminMac, link.tokenMac)))) return null
+        const { tokenId, tokenMac, language, path } = link
+        const caller = byLink(link)
+        const { expiresAt } = await insertSession(client, {
+          ...{ hash: hashOf(session), tokenId, tokenMac, forMs: sessionMs, link },
+        })
+        await recordAudit(client, caller, 'session.started', { to: { address } })
+        return { caller, session, expiresAt, language, path }
+      })
+      if (entered) judge.note(session, entered.caller)
+      return entered
     },
 
     /** Whose session it is; null where it has ended or never was. */
@@ -103,7 +140,11 @@ export function createSessions(options: {
     /** Ends every session of the caller's token, on every device. Returns how many there were. */
     async logOutEverywhere(caller: Caller): Promise<number> {
       return await transaction(outbox.pool, async client => {
-        const count = await deleteSessionsOf(client, caller.tokenId)
+        const { kind, tenant, role, name, userId, tokenId } = caller
+        const count =
+          kind === 'link' && tenant !== null
+            ? await deleteSessionsOfLink(client, { tenant, role, name, userId })
+            : await deleteSessionsOf(client, tokenId)
         await recordAudit(client, caller, 'sessions.ended', { to: { count } })
         return count
       })

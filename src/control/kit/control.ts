@@ -97,6 +97,10 @@ export type Control = {
   /** The part of it that needs no database. */
   readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'code' | 'slotName'>
   readonly randomBytes: (size: number) => Buffer
+  /** By what the configured token is known; null: there is none. */
+  readonly adminMac: Buffer | null
+  /** Where people reach walhook. */
+  readonly publicUrl: string
 }
 
 export type { LoggedAttempt }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { because } from '../../domain/shown/reason.ts'
 import { nonceBytes, seal, unseal } from '../../domain/webhook/seal.ts'
 import {
@@ -41,7 +42,7 @@ export async function once(
   work: () => Promise<string | null>,
 ): Promise<Once> {
   const { outbox } = control
-  const key: CallKey = { holder: caller.tokenId ?? 0, key: request.key }
+  const key: CallKey = { holder: caller.tokenId ?? 0, key: keyOf(caller, request.key) }
 
   if (!(await takeKey(outbox, key, request.hash))) {
     const found = await findKey(outbox, key)
@@ -65,6 +66,14 @@ export async function once(
   }
   await storeAnswer(outbox, key, sealAnswer(control, key, answer))
   return { state: 'answered', answer, isReplay: false }
+}
+
+/** Whoever came by a link has keys of their own: as long as any other, and with a blank, which no other has. */
+function keyOf({ kind, tenant, name, userId }: Caller, key: string): string {
+  if (kind !== 'link') return key
+  return `link ${createHash('sha256')
+    .update(JSON.stringify([tenant, name, userId, key]))
+    .digest('hex')}`
 }
 
 /** What the answer of a call is sealed for. */

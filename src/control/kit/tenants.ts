@@ -37,12 +37,23 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
   // One by one: what is added to `Control` later is not there for tenants by itself.
   const { outbox, nowMs, sealKey, mostAttempts, slotName, backfillAs, readUntold, judgeTarget } = control
   const { sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes } = control
+  const { adminMac, publicUrl } = control
   const nothing = async () => {
     throw new Error('this is not for tenants')
   }
   return {
     ...{ outbox, nowMs, sealKey, mostAttempts, slotName, backfillAs, judgeTarget },
-    ...{ sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes },
+    ...{
+      sendTest,
+      tryTest,
+      testPlaces,
+      paceOf,
+      mostInFlight,
+      earlyRetries,
+      randomBytes,
+      adminMac,
+      publicUrl,
+    },
     ...(readUntold && { readUntold }),
     entityTypes: control.entityTypes.filter(isOurs),
     tenantTypes: control.tenantTypes,

@@ -19,15 +19,16 @@ export const auditActions = [
   'outbox.adopted',
   'token.created',
   'token.revoked',
+  'session.linked',
   'session.started',
   'session.refused',
   'sessions.ended',
 ] as const
 export type AuditAction = (typeof auditActions)[number]
 
-export const actorKinds = ['token', 'configuration', 'command line', 'walhook'] as const
+export const actorKinds = ['token', 'link', 'configuration', 'command line', 'walhook'] as const
 
-/** Who did something. `tokenId` is there exactly where a stored token was used. */
+/** Who did something. `tokenId` is there exactly where a stored token was used; `link`: whoever came by a link that a token made. */
 export type Actor = {
   readonly kind: (typeof actorKinds)[number]
   readonly name: string
@@ -76,7 +77,7 @@ function written(value: unknown): string | undefined {
 }
 
 /** Signing secrets, tokens, sessions, and envelopes of `seal`. */
-const secretText = /whsec_|whk_|whs_|\bv1:[0-9a-f]{8}:/
+const secretText = /whsec_|whk_|whs_|whl_|\bv1:[0-9a-f]{8}:/
 
 /** A value as it is read from JSON. */
 function withoutSecrets(value: unknown): unknown {

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
-/** What tokens and the ids of sessions begin with. */
-export type CredentialPrefix = 'whk_' | 'whs_'
+/** What tokens, the ids of sessions and links begin with. */
+export type CredentialPrefix = 'whk_' | 'whs_' | 'whl_'
 
 /**
  * What a token or the id of a session tells without a query: `holder`, it is ours, and all that its holder asks counts under

@@ -159,6 +159,9 @@ export const reasonTexts: ReasonTexts = {
     'this token belongs to a tenant, and so does all that it makes: leave the field out',
   'tenant.form': ({ most }) =>
     `a tenant is a text of 1 to ${most} characters, written as Postgres writes the value of its column: null for none`,
+  'link.no_tenant': () => 'a link is for a tenant: name it',
+  'link.path': ({ path }) =>
+    `${JSON.stringify(path.slice(0, 200))} is not a page here: write a path as in /couplings`,
   'tenant.kept': () => 'a webhook keeps its tenant: create another webhook, and delete this one',
   'token.past': ({ at }) => `${at} is past: the token would never work.`,
 

@@ -65,6 +65,8 @@ export type FactsOf = {
   'tenant.foreign': Nothing
   'tenant.form': { most: number }
   'tenant.kept': Nothing
+  'link.no_tenant': Nothing
+  'link.path': { path: string }
   'once.going_on': Nothing
   'once.cut_off': Nothing
   'once.unreadable': Nothing

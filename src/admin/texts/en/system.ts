@@ -76,7 +76,7 @@ export const system = {
   audit: {
     title: 'Audit',
     columns: { at: 'When', who: 'Who', what: 'What', changes: 'Changes' },
-    kinds: { token: 'token', configuration: 'configuration', 'command line': 'Command line' },
+    kinds: { link: 'link', token: 'token', configuration: 'configuration', 'command line': 'Command line' },
     account: (id: string) => `account ${id}`,
     deleted: (id: number) => `webhook ${id}, deleted`,
     only: (name: string) => `Showing only “${name}”.`,
@@ -110,6 +110,7 @@ export const system = {
       'outbox.adopted': 'Adopted the outbox in another database',
       'token.created': 'Created a token',
       'token.revoked': 'Revoked a token',
+      'session.linked': 'Made a link to the pages',
       'session.started': 'Logged in',
       'session.refused': 'Rejected a log-in',
       'sessions.ended': 'Logged out everywhere',

@@ -160,6 +160,9 @@ export const reasonsNl: ReasonTexts = {
     'dit token hoort bij een organisatie, en alles wat het maakt ook: laat het veld weg',
   'tenant.form': ({ most }) =>
     `een organisatie is een tekst van 1 tot ${most} tekens, zoals Postgres de waarde van haar kolom schrijft: null voor geen`,
+  'link.no_tenant': () => 'een link is voor een organisatie: noem haar',
+  'link.path': ({ path }) =>
+    `${JSON.stringify(path.slice(0, 200))} is hier geen pagina: schrijf een pad zoals /couplings`,
   'tenant.kept': () =>
     'een koppeling blijft van haar organisatie: maak een andere koppeling en verwijder deze',
   'token.past': ({ at }) => `${at} is voorbij: het token zou nooit werken.`,

@@ -79,7 +79,7 @@ export const system: typeof english = {
   audit: {
     title: 'Logboek',
     columns: { at: 'Wanneer', who: 'Wie', what: 'Wat', changes: 'Wijzigingen' },
-    kinds: { token: 'token', configuration: 'configuratie', 'command line': 'Opdrachtregel' },
+    kinds: { link: 'link', token: 'token', configuration: 'configuratie', 'command line': 'Opdrachtregel' },
     account: id => `account ${id}`,
     deleted: id => `webhook ${id}, verwijderd`,
     only: name => `Je ziet alleen wat over “${name}” gaat.`,
@@ -113,6 +113,7 @@ export const system: typeof english = {
       'outbox.adopted': 'Nam de outbox over in een andere database',
       'token.created': 'Maakte een token',
       'token.revoked': 'Trok een token in',
+      'session.linked': 'Maakte een link naar de pagina’s',
       'session.started': 'Logde in',
       'session.refused': 'Weigerde een login',
       'sessions.ended': 'Logde overal uit',

@@ -10,6 +10,9 @@ export const tenants = {
       'Laat leeg voor de gegevens van iedereen. Anders alleen die van deze organisatie. Dit kan later niet worden gewijzigd.',
     tokensLead: 'Wie een token heeft, kan hier inloggen en de API gebruiken.',
     administrator: 'Beheerder',
+    linkOver: 'Deze pagina moet opnieuw worden geopend',
+    linkOverWhat:
+      'De link is gebruikt of de tijd is om. Open de pagina opnieuw vanuit de applicatie die hierheen leidde.',
     noWebhooks: 'Je hebt nog geen koppelingen.',
     allWell: 'Alle koppelingen werken.',
     disabled: 'Uitgeschakeld: naar deze koppelingen wordt niets verzonden tot iemand ze activeert.',

@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import { createLink, mostLinkMinutes, usualLinkMinutes } from '../../control/access/links.ts'
+import { roles } from '../../domain/access/role.ts'
+import { text, time } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+import { tenantField, tenantGiven } from '../kit/tenant-fields.ts'
+
+const languages = ['en', 'nl'] as const
+
+const newSession = z
+  .strictObject({
+    tenant: tenantField(),
+    role: z
+      .enum(roles, `must be one of ${roles.join(', ')}`)
+      .meta({ description: 'What the session may do, for its tenant.' }),
+    name: text()
+      .trim()
+      .min(1, 'must not be empty')
+      .max(200, 'must be at most 200 characters')
+      .meta({ description: 'The person who is let in. The audit shows this name.' }),
+    user_id: z
+      .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
+      .nullable()
+      .default(null)
+      .meta({ description: 'The user account of that person, whose data a test sends.' }),
+    language: z
+      .enum(languages, `must be one of ${languages.join(', ')}`)
+      .nullable()
+      .default(null)
+      .meta({ description: 'The language of the pages. Null: the one of the browser.' }),
+    path: text()
+      .min(1)
+      .max(2_000)
+      .default('/couplings')
+      .meta({ description: 'The page that it leads to, as in `/couplings/new`.' }),
+    valid_minutes: z
+      .int()
+      .min(1)
+      .max(mostLinkMinutes)
+      .default(usualLinkMinutes)
+      .meta({ description: 'How long the link can be used, in minutes.' }),
+  })
+  .meta({ id: 'NewSession' })
+
+const sessionSchema = z
+  .object({
+    url: z.string().meta({ description: 'Opens the pages, once. Shown this once.' }),
+    expires_at: time().meta({ description: 'Until when the link can be used.' }),
+  })
+  .meta({ id: 'SessionLink' })
+
+export const sessionRoutes = [
+  route({
+    method: 'post',
+    path: '/api/sessions',
+    id: 'createSession',
+    tag: 'Sessions',
+    summary: 'Creates a link that opens the pages for a tenant',
+    description:
+      'Send the browser there, or show it in a frame (`WALHOOK_FRAME_ANCESTORS`). The session that it begins ends after 12 hours, and with the token that made the link.',
+    role: 'admin',
+    tenants: 'own',
+    body: newSession,
+    answer: { status: 201, what: 'The link', schema: sessionSchema },
+    async handle({ control, caller, body: { tenant, user_id, valid_minutes, ...rest } }) {
+      const made = await createLink(control, caller, {
+        ...rest,
+        tenant: tenantGiven(tenant),
+        userId: user_id === null ? null : String(user_id),
+        minutes: valid_minutes,
+      })
+      return answer(made, ({ url, expiresAt }) => ({ url, expires_at: expiresAt.toISOString() }))
+    },
+  }),
+]

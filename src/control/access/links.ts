@@ -1,0 +1,64 @@
+import { isOwnPath } from '../../domain/access/own-path.ts'
+import type { Role } from '../../domain/access/role.ts'
+import { because } from '../../domain/shown/reason.ts'
+import { minuteMs } from '../../domain/value/duration.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
+import { insertLink, pruneLinks } from '../../outbox/records/links.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { invalid, type Result, wrongField } from '../kit/result.ts'
+import { judgeTenant } from '../webhooks/tenant.ts'
+import { hashOf, newCredential } from './credentials.ts'
+
+export const usualLinkMinutes = 5
+export const mostLinkMinutes = 60
+
+/** Whom a link lets in. */
+export type LinkWish = {
+  /** Absent: the caller's own. */
+  readonly tenant: string | null | undefined
+  readonly role: Role
+  /** Of a person, for the audit. */
+  readonly name: string
+  readonly userId: string | null
+  /** Null: as the browser asks for. */
+  readonly language: string | null
+  /** The page that it leads to. */
+  readonly path: string
+  readonly minutes: number
+}
+
+/**
+ * Makes a link that opens the pages for a tenant: for minutes, and once. Whoever comes by it may do what `role` may, for the tenant
+ * and for no other, as long as the caller's token is valid. Only its SHA-256 is stored.
+ */
+export async function createLink(
+  control: Pick<Control, 'outbox' | 'randomBytes' | 'adminMac' | 'publicUrl'>,
+  caller: Caller,
+  wish: LinkWish,
+): Promise<Result<{ url: string; expiresAt: Date }>> {
+  const { tenant, problems } = judgeTenant(caller, wish.tenant)
+  const wrong = [
+    ...problems,
+    ...(tenant === null && problems.length === 0 ? [wrongField('/tenant', because('link.no_tenant'))] : []),
+    ...(isOwnPath(wish.path) ? [] : [wrongField('/path', because('link.path', { path: wish.path }))]),
+  ]
+  if (wrong.length > 0 || tenant === null) return invalid(...wrong)
+  const text = await newCredential(control, 'whl_')
+  const { role, name, userId, language, path, minutes } = wish
+  const link = { tenant, role, name, userId, language, path }
+  const { tokenId } = caller
+  const made = await transaction(control.outbox.pool, async client => {
+    await pruneLinks(client)
+    const stored = await insertLink(client, {
+      ...link,
+      hash: hashOf(text),
+      tokenId,
+      tokenMac: tokenId === null ? control.adminMac : null,
+      forMs: minutes * minuteMs,
+    })
+    await recordAudit(client, caller, 'session.linked', { tenant, to: { ...link, ...stored } })
+    return stored
+  })
+  return { ok: true, value: { url: `${control.publicUrl}/enter?link=${text}`, ...made } }
+}

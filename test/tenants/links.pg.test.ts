@@ -1,0 +1,180 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openTestPages, ours } from '../support/open-pages.ts'
+import { type Filled, fillTenant } from '../support/two-tenants.ts'
+
+const app = 'https://app.example.com'
+let at: Awaited<ReturnType<typeof openTestPages>>
+let acme: Filled
+let bravo: Filled
+beforeAll(async () => {
+  at = await openTestPages({ hasTenants: true, frames: [app] })
+  acme = await fillTenant(at, 'acme', '7')
+  bravo = await fillTenant(at, 'bravo', '8')
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+const wish = { tenant: 'acme', role: 'admin', name: 'Jane', user_id: 7, language: 'nl' }
+const link = async (more: object = {}, token?: string) =>
+  await at.call('POST', '/api/sessions', { ...wish, ...more }, token)
+const pathOf = (url: string) => url.replace('https://walhook.test', '')
+const https = { 'x-forwarded-proto': 'https' }
+const enter = async (url: string, headers: Record<string, string> = {}) =>
+  await at.send(pathOf(url), { headers })
+const cookiesOf = (headers: Headers) =>
+  headers
+    .getSetCookie()
+    .map(cookie => cookie.split(';')[0]!)
+    .join('; ')
+
+test('a link opens the pages for its tenant, once, in its language, and leads nowhere else', async () => {
+  const made = await link()
+  expect(made.status).toBe(201)
+  expect(made.json.url).toMatch(/^https:\/\/walhook\.test\/enter\?link=whl_[\w-]{43}$/)
+  const minutes = (Date.parse(made.json.expires_at) - Date.now()) / 60_000
+  expect(minutes).toBeGreaterThan(4)
+  expect(minutes).toBeLessThanOrEqual(5)
+  expect((await at.send(pathOf(made.json.url), { method: 'HEAD' })).status).toBe(204)
+
+  const entered = await enter(made.json.url)
+  expect({ status: entered.status, to: entered.headers.get('location') }).toEqual({
+    status: 303,
+    to: '/couplings',
+  })
+  const cookie = cookiesOf(entered.headers)
+  const page = await at.send('/couplings', { headers: { cookie } })
+  expect(page.text).toContain('<html lang="nl">')
+  expect(page.text).toContain('CRM of acme')
+  expect(page.text).not.toContain('bravo')
+  expect((await at.send(`/couplings/${bravo.webhookId}`, { headers: { cookie } })).status).toBe(404)
+  expect((await at.send('/backfills', { headers: { cookie } })).status).toBe(404)
+
+  const again = await enter(made.json.url, { 'accept-language': 'en' })
+  expect(again.status).toBe(410)
+  expect(again.text).toContain('must be opened again')
+  expect(again.headers.getSetCookie()).toEqual([])
+})
+
+test('who came by a link acts under its name and role, and is in the audit of the tenant', async () => {
+  const cookie = cookiesOf((await enter((await link({ name: 'Ann', role: 'operator' })).json.url)).headers)
+  const form = {
+    method: 'POST',
+    headers: { cookie, 'content-type': 'application/x-www-form-urlencoded', ...ours },
+  }
+  expect(
+    (await at.send(`/couplings/${acme.webhookId}/active`, { ...form, body: 'is_active=false' })).status,
+  ).toBe(403)
+  expect((await at.send(`/couplings/${acme.webhookId}/cancel`, { ...form, body: 'all=true' })).status).toBe(
+    303,
+  )
+  const theirs = await at.call('GET', '/api/audit?tenant=acme')
+  expect(
+    theirs.json.data.map((one: { action: string; actor: { kind: string; name: string } }) => [
+      one.action,
+      one.actor.kind,
+      one.actor.name,
+    ]),
+  ).toEqual(
+    expect.arrayContaining([
+      ['deliveries.cancelled', 'link', 'Ann'],
+      ['session.started', 'link', 'Ann'],
+      ['session.linked', 'configuration', 'WALHOOK_ADMIN_TOKEN'],
+    ]),
+  )
+  expect(theirs.text).not.toContain('whl_')
+  const own = await at.call(
+    'GET',
+    '/api/audit',
+    undefined,
+    await at.token('admin', { tenant: 'acme', name: 'own' }),
+  )
+  expect(own.text).not.toContain('WALHOOK_ADMIN_TOKEN')
+  expect(own.text).toContain('administrator')
+})
+
+test('over https the cookie is for frames of one site; without frames it is lax, and that of a token stays strict', async () => {
+  const { url } = (await link()).json
+  const entered = await at.send(pathOf(url), { headers: https })
+  for (const cookie of entered.headers.getSetCookie())
+    expect(cookie).toMatch(/^(?=.*HttpOnly)(?=.*Secure)(?=.*SameSite=None)(?=.*Partitioned)/)
+  expect(entered.headers.getSetCookie().join()).toContain('__Host-walhook_session=')
+  await using alone = await openTestPages({ hasTenants: true })
+  const made = await alone.call('POST', '/api/sessions', wish)
+  const lax = await alone.send(pathOf(made.json.url), { headers: https })
+  expect(lax.headers.getSetCookie().find(one => one.includes('session'))).toMatch(/SameSite=Lax/)
+  expect(lax.headers.getSetCookie().join()).not.toContain('Partitioned')
+})
+
+test('only whoever came by a link is shown in a frame, of the configured origins alone', async () => {
+  const cookie = cookiesOf((await enter((await link()).json.url)).headers)
+  const framed = await at.send('/couplings', { headers: { cookie } })
+  expect(framed.headers.get('content-security-policy')).toMatch(
+    /frame-ancestors https:\/\/app\.example\.com$/,
+  )
+  expect(framed.headers.get('x-frame-options')).toBe(null)
+  for (const { headers } of [await at.get('/couplings'), await at.get('/login', null)]) {
+    expect(headers.get('content-security-policy')).toMatch(/frame-ancestors 'none'$/)
+    expect(headers.get('x-frame-options')).toBe('DENY')
+  }
+  const ended = await at.send('/couplings', { headers: { 'sec-fetch-dest': 'iframe' } })
+  expect(ended.status).toBe(410)
+  expect(ended.headers.get('content-security-policy')).toMatch(/frame-ancestors https:\/\/app/)
+  const out = await at.send('/logout', { method: 'POST', headers: { cookie, ...ours } })
+  expect(out.status).toBe(410)
+  expect((await at.send('/couplings', { headers: { cookie } })).status).toBe(303)
+})
+
+test('a form that another site sends is refused, although the browser would send the cookie', async () => {
+  const cookie = cookiesOf((await enter((await link()).json.url)).headers)
+  const answer = await at.send(`/couplings/${acme.webhookId}/active`, {
+    method: 'POST',
+    headers: {
+      cookie,
+      'content-type': 'application/x-www-form-urlencoded',
+      'sec-fetch-site': 'cross-site',
+      origin: app,
+    },
+    body: 'is_active=false',
+  })
+  expect(answer.status).toBe(403)
+})
+
+test('a link and its session end with the token that made it, and a late or invented link opens nothing', async () => {
+  const token = await at.token('admin', { name: 'SaaS' })
+  const cookie = cookiesOf((await enter((await link({}, token)).json.url)).headers)
+  const unused = (await link({}, token)).json.url
+  expect((await at.send('/couplings', { headers: { cookie } })).status).toBe(200)
+  const { rows } = await at.outbox.pool.query(`select id from walhook.tokens where name = 'SaaS'`)
+  await at.call('DELETE', `/api/tokens/${rows[0].id}`)
+  expect((await at.send('/couplings', { headers: { cookie } })).status).toBe(303)
+  expect((await enter(unused)).status).toBe(410)
+
+  const late = (await link()).json.url
+  await at.outbox.pool.query(`update walhook.session_links set expires_at = now() - interval '1 s'`)
+  expect((await enter(late)).status).toBe(410)
+  expect((await enter(`https://walhook.test/enter?link=whl_${'a'.repeat(43)}`)).status).toBe(410)
+  expect((await enter('https://walhook.test/enter')).status).toBe(410)
+})
+
+test('a token of a tenant makes links for its tenant alone; a viewer makes none', async () => {
+  const own = await at.token('admin', { tenant: 'acme', name: 'own admin' })
+  expect((await link({ tenant: undefined }, own)).status).toBe(201)
+  expect((await link({ tenant: 'bravo' }, own)).json.errors).toMatchObject([
+    { pointer: '/tenant', code: 'tenant.foreign' },
+  ])
+  expect((await link({}, await at.token('viewer', { tenant: 'acme', name: 'v' }))).status).toBe(403)
+})
+
+test.each([
+  [{ tenant: undefined }, '/tenant', 'link.no_tenant'],
+  [{ path: '//evil.example' }, '/path', 'link.path'],
+  [{ path: '/login' }, '/path', 'link.path'],
+  [{ path: '/enter?link=x' }, '/path', 'link.path'],
+  [{ language: 'de' }, '/language', undefined],
+  [{ role: 'owner' }, '/role', undefined],
+  [{ valid_minutes: 61 }, '/valid_minutes', undefined],
+  [{ name: ' ' }, '/name', undefined],
+])('%j is refused', async (wrong, pointer, code) => {
+  const { status, json } = await link(wrong)
+  expect(status).toBe(422)
+  expect(json.errors).toMatchObject([{ pointer, ...(code && { code }) }])
+})
