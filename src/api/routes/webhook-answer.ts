@@ -10,8 +10,8 @@ import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { time } from '../kit/fields.ts'
+import { filterFields } from '../kit/filter-fields.ts'
 import { tenantOf } from '../kit/tenant-fields.ts'
-import { filterFields } from './filter-fields.ts'
 
 /** The fields of a webhook in an answer. */
 export const webhookFields = {

@@ -10,9 +10,9 @@ import {
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { id, idCursor, limit, page, pageJson, text } from '../kit/fields.ts'
+import { filterFields } from '../kit/filter-fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantAsked, tenantField, tenantGiven } from '../kit/tenant-fields.ts'
-import { filterFields } from './filter-fields.ts'
 import {
   changedSchema,
   createdSchema,

@@ -54,7 +54,7 @@ export function createSessions(options: {
   nowMs: () => number
 }) {
   const { authenticate, admin, nowMs } = options
-  const { outbox, sealKey, randomBytes } = options.control
+  const { outbox, sealKey } = options.control
   const adminMac = macOf(sealKey, admin.token)
 
   const judge = createCredentialJudge(outbox, 'whs_')
@@ -86,40 +86,15 @@ export function createSessions(options: {
       logIns.set(tokenId, taken.bucket)
       if (!taken.isAllowed) return { ok: false, isHeld: true, waitMs: taken.retryAfterS * 1000 }
 
-      const session = await newCredential({ outbox, randomBytes }, 'whs_')
-      await pruneSessions(outbox)
-      const { expiresAt } = await transaction(outbox.pool, async client => {
-        const started = await insertSession(client, {
-          hash: hashOf(session),
-          tokenId,
-          tokenMac: tokenId === null ? adminMac : null,
-          forMs: sessionMs,
-          link: null,
-        })
-        await recordAudit(client, caller, 'session.started', { to: { address } })
-        return started
-      })
+      const { session, expiresAt } = await start(options.control, caller, adminMac, address)
       judge.note(session, caller)
       return { ok: true, caller, session, expiresAt }
     },
 
     /** Starts a session for whoever comes by a link, which is used up then. Null: it was, or has ended, or never was. */
     async enter(text: string, address: string): Promise<Entered | null> {
-      if (judgeCredential('whl_', text, await readChecksumKey(outbox)) !== 'ours') return null
-      const session = await newCredential({ outbox, randomBytes }, 'whs_')
-      await pruneSessions(outbox)
-      const entered = await transaction(outbox.pool, async client => {
-        const link = await takeLink(client, hashOf(text))
-        if (!link || (link.tokenMac && !(adminMac && timingSafeEqual(adminMac, link.tokenMac)))) return null
-        const { tokenId, tokenMac, language, path } = link
-        const caller = byLink(link)
-        const { expiresAt } = await insertSession(client, {
-          ...{ hash: hashOf(session), tokenId, tokenMac, forMs: sessionMs, link },
-        })
-        await recordAudit(client, caller, 'session.started', { to: { address } })
-        return { caller, session, expiresAt, language, path }
-      })
-      if (entered) judge.note(session, entered.caller)
+      const entered = await enterBy(options.control, adminMac, text, address)
+      if (entered) judge.note(entered.session, entered.caller)
       return entered
     },
 
@@ -150,4 +125,46 @@ export function createSessions(options: {
       })
     },
   }
+}
+
+/** Starts the session of a token. */
+async function start(
+  { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
+  caller: Caller,
+  adminMac: Buffer | null,
+  address: string,
+): Promise<{ session: string; expiresAt: Date }> {
+  const { tokenId } = caller
+  const tokenMac = tokenId === null ? adminMac : null
+  const session = await newCredential({ outbox, randomBytes }, 'whs_')
+  await pruneSessions(outbox)
+  const { expiresAt } = await transaction(outbox.pool, async client => {
+    const made = { hash: hashOf(session), tokenId, tokenMac, forMs: sessionMs, link: null }
+    const started = await insertSession(client, made)
+    await recordAudit(client, caller, 'session.started', { to: { address } })
+    return started
+  })
+  return { session, expiresAt }
+}
+
+async function enterBy(
+  { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
+  adminMac: Buffer | null,
+  text: string,
+  address: string,
+): Promise<Entered | null> {
+  if (judgeCredential('whl_', text, await readChecksumKey(outbox)) !== 'ours') return null
+  const session = await newCredential({ outbox, randomBytes }, 'whs_')
+  await pruneSessions(outbox)
+  return await transaction(outbox.pool, async client => {
+    const link = await takeLink(client, hashOf(text))
+    if (!link || (link.tokenMac && !(adminMac && timingSafeEqual(adminMac, link.tokenMac)))) return null
+    const { tokenId, tokenMac, language, path } = link
+    const caller = byLink(link)
+    const { expiresAt } = await insertSession(client, {
+      ...{ hash: hashOf(session), tokenId, tokenMac, forMs: sessionMs, link },
+    })
+    await recordAudit(client, caller, 'session.started', { to: { address } })
+    return { caller, session, expiresAt, language, path }
+  })
 }
