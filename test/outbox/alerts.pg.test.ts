@@ -215,7 +215,7 @@ test('a gap is noted in its own commit, and names what is lost', async () => {
 
 test('an alert is where everything is committed: no stream wants it, and none reads past what capture has still to commit', async () => {
   await using at = await openTestOutbox()
-  await at.webhook([...everyUser, 'capture.blocked'])
+  await at.webhook([...everyUser, 'capture.blocked', 'capture.lagging'])
   const before = await at.append('user 1 new', 'user 2 new')
   // Capture has given ids to what it has not committed yet.
   const underWay = at.nextAppend('user 3 new')
@@ -230,6 +230,17 @@ test('an alert is where everything is committed: no stream wants it, and none re
   expect(page.readUpTo).toBe(before[1])
   expect(position.lastEventId).toBe(before[1])
   expect(underWay.events[0]!.id > page.readUpTo).toBe(true)
+})
+
+test('where no webhook has the trigger, nothing is among the events, and the mails are sent all the same', async () => {
+  await using at = await openTestOutbox()
+  await at.webhook(everyUser)
+  await noteIncident(at.outbox.pool, { kind: 'capture.blocked', of: slotName })
+  const [id] = await untoldIncidents(at.outbox)
+  const told = await tellIncident(at.outbox, id!, ['ops@example.com'])
+  expect(told).toMatchObject({ eventId: null, webhooks: 0, mails: 1 })
+  expect(await at.count('events')).toBe(0)
+  expect(await untoldIncidents(at.outbox)).toEqual([])
 })
 
 test('before anything was ever appended, an alert is a day ago', async () => {

@@ -62,7 +62,7 @@ export function createAlerts(options: AlertOptions): Service {
       alert: told.alert,
       incident_id: told.incidentId,
       ...(told.webhookId !== null && { webhook_id: told.webhookId }),
-      event_id: String(told.eventId),
+      ...(told.eventId !== null && { event_id: String(told.eventId) }),
       webhooks: told.webhooks,
       mails: told.mails,
     })

@@ -16,7 +16,8 @@ export type ToldAlert = {
   readonly alert: AlertTrigger
   readonly incidentId: number
   readonly webhookId: number | null
-  readonly eventId: TimeId
+  /** Null: no webhook has the trigger. */
+  readonly eventId: TimeId | null
   /** How many webhooks get it, and how many addresses. */
   readonly webhooks: number
   readonly mails: number
@@ -44,7 +45,7 @@ export async function untoldIncidents({ pool }: Pick<Outbox, 'pool'>): Promise<n
 
 /**
  * Tells what an incident has to tell: an event, a row of deliveries for each webhook that has the trigger, and the mails, in one
- * commit with the note that it is told. So it is told once, whoever tries, and whenever a process is killed. Null: somebody else
+ * commit with the note that it is told. No event is kept that no webhook has the trigger for. So it is told once, whoever tries, and whenever a process is killed. Null: somebody else
  * has told it.
  */
 export async function tellIncident(
@@ -67,6 +68,8 @@ export async function tellIncident(
     }
     const eventId = await insertAlert(client, event, incident.webhookId)
     const webhookIds = await insertRows(client, alert, incident.webhookId, eventId)
+    // Nobody's event would only be counted among the application's.
+    if (webhookIds.length === 0) await client.query('delete from walhook.events where id = $1', [eventId])
     const entities = [{ entityType: event.entityType, entityId: event.entityId }]
     for (const webhookId of webhookIds) {
       await makeDue(client, { webhookId, entities, changed: [eventId] })
@@ -78,7 +81,11 @@ export async function tellIncident(
               end_told_at = case when told_at is not null then now() end where id = $1`,
       [incidentId],
     )
-    return { alert, incidentId, webhookId: incident.webhookId, eventId, webhooks: webhookIds.length, mails }
+    return {
+      ...{ alert, incidentId, webhookId: incident.webhookId, mails },
+      eventId: webhookIds.length === 0 ? null : eventId,
+      webhooks: webhookIds.length,
+    }
   })
 }
 
