@@ -118,7 +118,6 @@ const longFunctions: ReadonlyMap<string, string> = new Map([
   ].map((name): [string, string] => [name, 'the hot path of capture: still to be divided']),
   ...[
     'capture/backfill/resync-entity.ts createResyncs',
-    'capture/backfill/backfill.ts createBackfills',
     'capture/backfill/backfill-window.ts openWindow',
     'capture/backfill/pages.ts createPageTeller',
     'capture/source/mapping-verdict.ts judgeMapping',

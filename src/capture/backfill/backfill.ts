@@ -18,27 +18,30 @@ const recountAfterMs = 1_000
 
 const over: TurnEnd = { goesOnInMs: 0 }
 
+/** When the receivers were counted, and how many rows they have been given since. */
+type Counts = WeakMap<Turn, { atMs: number; rows: number }>
+
 /** Finds the slot's open backfills. */
 export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
-  const { outbox, slotName, mapping, judge, nowMs, log } = options
-  /** When the receivers were counted, and how many rows they have been given since. */
-  const counts = new WeakMap<Turn, { atMs: number; rows: number }>()
+  const { outbox, slotName, mapping, judge, nowMs } = options
+  const counts: Counts = new WeakMap()
 
   async function takeTurn(backfill: Backfill, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
     const startedAtMs = nowMs()
     const mapped = mapping.find(({ entityType }) => entityType === backfill.entityType)
     if (!mapped)
-      return await fail(backfill, {
+      return await fail(options, backfill, {
         reason: `the mapping has no entity ${JSON.stringify(backfill.entityType)} any more`,
         code: 'page.entity_gone',
       })
-    const obstacle = await obstacleOf(backfill, turn)
-    if (obstacle?.code === 'page.receiver_gone') return await fail(backfill, obstacle)
+    const obstacle = await obstacleOf(options, counts, backfill, turn)
+    if (obstacle?.code === 'page.receiver_gone') return await fail(options, backfill, obstacle)
     if (obstacle) return { waitsFor: obstacle }
 
     const { actionType, webhookId, rowsPerSecond } = backfill
     const of = await judge(mapped)
-    if (of.kind === 'gone') return await fail(backfill, { reason: of.reason, code: 'page.entity_gone' })
+    if (of.kind === 'gone')
+      return await fail(options, backfill, { reason: of.reason, code: 'page.entity_gone' })
     const { entity, catalogue } = of
     const limit = pageRows(rowsPerSecond, turn.bytesPerRow)
     const stepOf = (page: Page) => ({ of: 'backfill' as const, ...stepPast(backfill, page) })
@@ -55,61 +58,16 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
       case 'ended':
         return over
       case 'nothing':
-        if (!signal.aborted && (await advanceBackfill(outbox.pool, stepOf(told.page)))) logDone(backfill)
+        if (!signal.aborted && (await advanceBackfill(outbox.pool, stepOf(told.page))))
+          logDone(options, backfill)
         return over
       case 'stored': {
         const { rows } = told.page
         counts.get(turn)!.rows += rows
-        if (stepOf(told.page).isLast) logDone(backfill)
+        if (stepOf(told.page).isLast) logDone(options, backfill)
         return { goesOnInMs: pauseMs(rows, rowsPerSecond, nowMs() - startedAtMs) }
       }
     }
-  }
-
-  /** Why a backfill's receivers are given no more rows now, or at all. */
-  async function obstacleOf(
-    backfill: Backfill,
-    turn: Turn,
-  ): Promise<{ reason: string; code: PageCode } | null> {
-    const counted = counts.get(turn)
-    if (counted && counted.rows < recountAfterRows && nowMs() - counted.atMs < recountAfterMs) return null
-    const { webhookId } = backfill
-    const trigger = triggerOf(backfill.entityType, backfill.actionType)
-    const receivers = await backfillReceivers(outbox, { webhookId, trigger, countTo: maxWaiting + 1 })
-    const waiting = (reason: string) => ({ reason, code: 'page.receiver_waits' as const })
-    if (receivers.length === 0)
-      return webhookId === null
-        ? waiting(`no active webhook has the trigger ${trigger}`)
-        : { reason: `webhook ${webhookId} was deleted`, code: 'page.receiver_gone' }
-    for (const receiver of receivers) {
-      const name = `webhook ${receiver.webhookId}`
-      if (!receiver.isActive) return waiting(`${name} is not active`)
-      if (receiver.isDisabled) return waiting(`${name} was disabled by walhook`)
-      if (!receiver.hasTrigger) return waiting(`${name} has not the trigger ${trigger}`)
-      if (receiver.waiting > maxWaiting)
-        return waiting(`more than ${maxWaiting} deliveries wait for ${name} already`)
-    }
-    counts.set(turn, { atMs: nowMs(), rows: 0 })
-    return null
-  }
-
-  async function fail(
-    { id }: Backfill,
-    { reason, code }: { reason: string; code: PageCode },
-  ): Promise<TurnEnd> {
-    await endBackfill(outbox.pool, id, { state: 'failed', reason, code })
-    const mend = pageMendOf(code)
-    log.error('backfill.ended', { backfill_id: id, state: 'failed', reason, code, mend })
-    return over
-  }
-
-  function logDone({ id, entityType, webhookId }: Backfill) {
-    log.info('backfill.ended', {
-      backfill_id: id,
-      state: 'done',
-      entity_type: entityType,
-      webhook_id: webhookId,
-    })
   }
 
   return async () =>
@@ -119,10 +77,59 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
       place: backfill.afterKey ?? '',
       takeTurn: (turn, signal) => takeTurn(backfill, turn, signal),
       async giveUp({ reason, code }) {
-        await fail(backfill, { reason: `${behind(backfill)}: ${reason}`, code })
+        await fail(options, backfill, { reason: `${behind(backfill)}: ${reason}`, code })
       },
     }))
 }
 
 const behind = ({ afterKey }: Backfill) =>
   afterKey === null ? 'at the first row' : `behind the key ${afterKey.slice(0, maxShownKey)}`
+
+/** Why a backfill's receivers are given no more rows now, or at all. */
+async function obstacleOf(
+  { outbox, nowMs }: PagedWork,
+  counts: Counts,
+  backfill: Backfill,
+  turn: Turn,
+): Promise<{ reason: string; code: PageCode } | null> {
+  const counted = counts.get(turn)
+  if (counted && counted.rows < recountAfterRows && nowMs() - counted.atMs < recountAfterMs) return null
+  const { webhookId } = backfill
+  const trigger = triggerOf(backfill.entityType, backfill.actionType)
+  const receivers = await backfillReceivers(outbox, { webhookId, trigger, countTo: maxWaiting + 1 })
+  const waiting = (reason: string) => ({ reason, code: 'page.receiver_waits' as const })
+  if (receivers.length === 0)
+    return webhookId === null
+      ? waiting(`no active webhook has the trigger ${trigger}`)
+      : { reason: `webhook ${webhookId} was deleted`, code: 'page.receiver_gone' }
+  for (const receiver of receivers) {
+    const name = `webhook ${receiver.webhookId}`
+    if (!receiver.isActive) return waiting(`${name} is not active`)
+    if (receiver.isDisabled) return waiting(`${name} was disabled by walhook`)
+    if (!receiver.hasTrigger) return waiting(`${name} has not the trigger ${trigger}`)
+    if (receiver.waiting > maxWaiting)
+      return waiting(`more than ${maxWaiting} deliveries wait for ${name} already`)
+  }
+  counts.set(turn, { atMs: nowMs(), rows: 0 })
+  return null
+}
+
+async function fail(
+  { outbox, log }: PagedWork,
+  { id }: Backfill,
+  { reason, code }: { reason: string; code: PageCode },
+): Promise<TurnEnd> {
+  await endBackfill(outbox.pool, id, { state: 'failed', reason, code })
+  const mend = pageMendOf(code)
+  log.error('backfill.ended', { backfill_id: id, state: 'failed', reason, code, mend })
+  return over
+}
+
+function logDone({ log }: PagedWork, { id, entityType, webhookId }: Backfill): void {
+  log.info('backfill.ended', {
+    backfill_id: id,
+    state: 'done',
+    entity_type: entityType,
+    webhook_id: webhookId,
+  })
+}

@@ -31,11 +31,6 @@ export function isAlertTrigger(trigger: string): trigger is AlertTrigger {
   return (alertTriggers as readonly string[]).includes(trigger)
 }
 
-/** Whether a webhook with these triggers gets alerts. */
-export function hasAlerts(triggers: readonly string[]): boolean {
-  return triggers.some(isAlertTrigger)
-}
-
 /** Entity types of a mapping are letters, digits and _: an alert about a webhook is about no entity `webhook` of the application. */
 const prefix = 'walhook:'
 
