@@ -105,6 +105,20 @@ test.each<[string, string, object, Partial<Filter>, ActionType | null]>([
   expect(toldAs({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))).toBe(told)
 })
 
+test('a name within another object is no field, wherever the field itself stands', () => {
+  const filter = filterOf({ 'user.x': 5 })
+  const is = (result: string) => matchEvent(filter, eventOf(result)).is
+  expect(is('{"x":5,"custom":{"y":1}}')).toBe(true)
+  expect(is('{"x":5,"custom":{"x":7}}')).toBe(true)
+  expect(is('{"x":7,"custom":{"x":5}}')).toBe(false)
+  expect(is('{"custom":{"x":5},"x":7}')).toBe(false)
+  expect(is('{"custom":{"x":7},"x":5}')).toBe(true)
+  expect(is('{"custom":{"x":5}}')).toBe(false)
+  expect(is('{"x":[{"x":5}],"y":1}')).toBe(false)
+  expect(is('{"note":"{\\"x\\":5","x":7}')).toBe(false)
+  expect(is('{"a\\"x":5,"custom":{}}')).toBe(false)
+})
+
 test('a delete is judged by its last values, where it has them', () => {
   const filter = filterOf({ 'user.x': 5 })
   const state = { version: 1, isActive: true, triggers, updateFields: null, filter }

@@ -10,18 +10,21 @@ export type Fields = { get(name: string, key?: string): string | undefined }
 export const keyOf = (name: string) => `${JSON.stringify(name)}:`
 
 /**
- * The fields of the object that begins at `at` and ends the text. Where nothing in it looks like another object, a name with quotes and
- * colon is a name of its own and nothing else, since quotes within a string are escaped: it is looked up, and the rest is not read.
+ * The fields of the object that begins at `at` and ends the text. Before the first thing in it that looks like another object, a name with
+ * quotes and colon is a name of its own and nothing else, since quotes within a string are escaped: where it stands there, and not
+ * again behind, it is looked up, and the rest is not read.
  */
 export function openFields(json: string, at: number): Fields {
   let all: Map<string, string> | null = null
-  const isFlat = json.charCodeAt(at) === openBrace && json.indexOf('{', at + 1) < 0
+  const isObject = json.charCodeAt(at) === openBrace
+  const nested = json.indexOf('{', at + 1)
+  const flatUpTo = nested < 0 ? json.length : nested
   return {
     get(name, key = keyOf(name)) {
-      if (all === null && isFlat) {
+      if (all === null && isObject) {
         const found = json.lastIndexOf(key)
         // Behind a backslash it is the end of a longer name.
-        if (found > at && json.charCodeAt(found - 1) !== backslash) {
+        if (found > at && found < flatUpTo && json.charCodeAt(found - 1) !== backslash) {
           const from = skipSpace(json, found + key.length)
           return json.slice(from, endOfValue(json, from))
         }
