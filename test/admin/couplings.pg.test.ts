@@ -145,13 +145,18 @@ test('what fails comes first, each state can be shown alone, and the menu says h
 test('a switch turns a webhook off and on, and shows its row anew to a script', async () => {
   const { id } = await create()
   expect((await at.post(`/couplings/${id}/active`, { is_active: 'false' })).headers.get('location')).toBe(
-    '/couplings?done=deactivated',
+    `/couplings?done=deactivated&id=${id}`,
   )
   expect(await webhook(id)).toMatchObject({ is_active: false })
+  const list = (await at.get(`/couplings?done=deactivated&id=${id}`)).text
+  expect(list).toContain(en.couplings.done.deactivated)
+  expect(list).toContain(en.couplings.undo)
+  expect((await at.get('/couplings?done=deactivated&id=x')).text).not.toContain(en.couplings.undo)
   const partial = { 'hx-request-type': 'partial', 'sec-fetch-site': 'same-origin' }
   const row = await at.post(`/couplings/${id}/active`, { is_active: 'true' }, 'admin', partial)
   expect(row.text).toMatch(/^<tr id="coupling-/)
   expect(row.text).toContain('aria-checked="true"')
+  expect(row.text).toContain(`hx-confirm="${en.couplings.toggleOff('CRM')}"`)
   expect((await at.post('/couplings/99999/active', { is_active: 'true' })).status).toBe(404)
 })
 

@@ -75,7 +75,8 @@ browserTest(
     await until(() => arrived('update').length === 1, { what: 'the change to arrive' })
     await row.getByText('Delivered (204)').waitFor()
 
-    // Off and on again in place, by the switch.
+    // Off and on again in place, by the switch, which asks before.
+    page.once('dialog', dialog => void dialog.accept())
     const onOff = row.getByRole('switch')
     await onOff.click()
     await row.getByText('Inactive').waitFor()

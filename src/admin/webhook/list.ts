@@ -82,7 +82,10 @@ export const webhookListPages = [
       const changed = await changeWebhook(control, caller, params.id, { isActive })
       if (!changed.ok) return failedAnswer(t, changed)
       if (!isPart)
-        return { show: 'redirect', to: `/couplings?done=${isActive ? 'activated' : 'deactivated'}` }
+        return {
+          show: 'redirect',
+          to: `/couplings?done=${isActive ? 'activated' : `deactivated&id=${params.id}`}`,
+        }
       const { items } = await listWithFigures(control, call.caller, wished(form), call.nowMs)
       return { show: 'part', body: rows(call, items) }
     },
@@ -111,8 +114,15 @@ function notice(t: Texts, query: URLSearchParams): Html | false {
   const done = query.get('done') ?? ''
   return (
     Object.hasOwn(t.couplings.done, done) &&
-    html`<p class="notice good" role="status">${t.couplings.done[done as keyof Texts['couplings']['done']]}</p>`
+    html`<div class="notice good" role="status"><p>${t.couplings.done[done as keyof Texts['couplings']['done']]}</p>${done === 'deactivated' && undo(t, query)}</div>`
   )
+}
+
+/** Whoever switched a webhook off by mistake has lost nothing yet. */
+function undo(t: Texts, query: URLSearchParams): Html | false {
+  const id = idParam.safeParse(query.get('id') ?? '')
+  if (!id.success) return false
+  return html`<form method="post" action="/couplings/${id.data}/active"><input type="hidden" name="is_active" value="true"><button>${t.couplings.undo}</button></form>`
 }
 
 function emptyState(t: Texts, button: Html | null): Html {
@@ -222,7 +232,7 @@ function toggle(
   wish: Wish,
 ): Html {
   const isOn = isActive && disabledReason === null
-  return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph">
+  return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph"${isOn && html` hx-confirm="${t.couplings.toggleOff(name)}"`}>
 <input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}">${[...asked(wish)].map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
 <button id="active-${id}" class="switch" role="switch" aria-checked="${isOn ? 'true' : 'false'}" aria-label="${t.couplings.toggle(name)}"></button>
 </form>`

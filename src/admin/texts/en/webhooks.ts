@@ -36,6 +36,9 @@ export const webhooks = {
     failedOf: (failed: number, total: number) =>
       `${failed} of ${requests(total)} failed in the last 24 hours (a sample of at most 25 per hour)`,
     toggle: (name: string) => `${name} is active`,
+    toggleOff: (name: string) =>
+      `Deactivate ${name}? Events from now on are not sent to it, and not later either, unless you replay them.`,
+    undo: 'Undo',
     state: {
       active: 'Active',
       inactive: 'Inactive',
@@ -60,7 +63,8 @@ export const webhooks = {
       saved: 'Changes saved.',
       deleted: 'Webhook deleted.',
       activated: 'Webhook activated.',
-      deactivated: 'Webhook deactivated. Nothing is sent to it.',
+      deactivated:
+        'Webhook deactivated. Events from now on are not sent to it, and not later either, unless you replay them.',
     },
     empty: {
       title: 'Notify another system of changes',

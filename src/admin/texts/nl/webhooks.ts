@@ -37,6 +37,9 @@ export const webhooks: typeof english = {
     failedOf: (failed, total) =>
       `${failed} van ${requests(total)} mislukt in de afgelopen 24 uur (steekproef van hooguit 25 per uur)`,
     toggle: name => `${name} is actief`,
+    toggleOff: name =>
+      `${name} deactiveren? Meldingen van nu af worden niet verstuurd, ook later niet, tenzij je ze opnieuw verstuurt.`,
+    undo: 'Ongedaan maken',
     state: {
       active: 'Actief',
       inactive: 'Inactief',
@@ -60,7 +63,8 @@ export const webhooks: typeof english = {
       saved: 'Wijzigingen opgeslagen.',
       deleted: 'Webhook verwijderd.',
       activated: 'Webhook geactiveerd.',
-      deactivated: 'Webhook gedeactiveerd. Er wordt niets naartoe gestuurd.',
+      deactivated:
+        'Webhook gedeactiveerd. Meldingen van nu af worden niet verstuurd, ook later niet, tenzij je ze opnieuw verstuurt.',
     },
     empty: {
       title: 'Laat een ander systeem weten wat hier verandert',
