@@ -11,7 +11,7 @@ import {
   takeOwn,
   takeRows,
 } from '../../src/delivery/stream/streams.ts'
-import { checked, ended, setAside } from '../../src/delivery/stream/tasks.ts'
+import { checked, due, ended, setAside } from '../../src/delivery/stream/tasks.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
 import type { LogEvent } from '../../src/outbox/log/log.ts'
 
@@ -121,4 +121,16 @@ test('a row that was asked for by hand is given back where what comes before it 
   expect(machine.toGiveBack.map(({ eventId }) => eventId)).toEqual([20n])
   expect(ids()).toEqual([10n])
   expect(first!.state).toBe('setting aside')
+})
+
+test('what the stream brings of an entity joins its rows where one of them is in memory: others may be between the two', () => {
+  const { machine, queue, ids } = open()
+  const [first] = tasksOf(queue)
+  const key = { entityId: '3 10' }
+  ended(machine, queue, first!, false)
+  takeRows(machine, queue, [{ ...first!.delivery, eventId: 50n }])
+  due(machine, queue, 0)
+  takeMain(machine, { after: 100n, events: [{ ...event(110n, 3), ...key }, event(120n, 3)], upTo: 200n }, 100)
+  expect(ids()).toEqual([50n, 110n, 120n])
+  expect(machine.toSetAside.map(({ row }) => row.eventId)).toEqual([110n])
 })

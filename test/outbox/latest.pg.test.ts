@@ -200,7 +200,7 @@ test('what is in flight is not superseded, and whoever was taken over supersedes
   expect(await superseded(at)).toEqual([])
   const holderId = await holderOf(at)
   const late = { holderId: holderId + 1, webhookId: webhook, deliveries: [held!], readUpTo: () => 2n ** 62n }
-  expect(await latestOf(at.outbox, late)).toEqual({ isFenced: true, send: [], superseded: [] })
+  expect(await latestOf(at.outbox, late)).toEqual({ isFenced: true, send: [], superseded: [], left: [] })
   expect(await superseded(at)).toEqual([])
   await settle(at, settlementOf(held!))
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])

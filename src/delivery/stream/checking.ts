@@ -5,7 +5,7 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import type { Machine } from './machine.ts'
 import { type Queue, type Task, waitingIn } from './queue.ts'
 import { readUpToOf } from './streams.ts'
-import { checked, superseded } from './tasks.ts'
+import { checked, due, superseded } from './tasks.ts'
 
 const mostChecked = 1_000
 
@@ -71,6 +71,7 @@ async function collapse(
   const input = { holderId, webhookId: queue.id, deliveries, readUpTo: readUpToOf(machine, queue) }
   const latest = await latestOf(outbox, input)
   if (latest.isFenced) return fenced()
+  for (const { dueInMs } of latest.left) due(machine, queue, machine.clockMs() + Math.max(0, dueInMs))
   for (const { delivery } of latest.superseded) {
     const task = taskOf.get(delivery.eventId)
     if (task && isUnsent(task.state)) superseded(machine, queue, task)

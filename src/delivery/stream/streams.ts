@@ -102,6 +102,13 @@ function takeEvent(
     queue.fresh++
     setAside(machine, queue, task, { dueInMs: 0 })
   } else if (task.state === 'checking') start(machine, queue, task)
+  // Other rows may be between that row and this event: it joins them, and goes when it is its turn.
+  else if (hasRow(queue, task.key)) setAside(machine, queue, task, { dueInMs: null })
+}
+
+/** Whether a row of an entity is in memory. */
+function hasRow(queue: Queue, key: string): boolean {
+  return queue.hasAside && (queue.entities.get(key) ?? []).some(({ window }) => window === null)
 }
 
 /** Takes in rows that this process has taken. */

@@ -10,7 +10,7 @@ import { ofEvent, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { isSkipped } from '../log/waits.ts'
 import { stateAt, toldAs, wants } from '../log/wanted.ts'
-import { wakeNext } from './aside.ts'
+import { type Due, wakeNext } from './aside.ts'
 import { lockRows } from './lock-rows.ts'
 import type { Delivery } from './shipment.ts'
 
@@ -157,14 +157,20 @@ const eventsById = statement(
 export async function latestOf(
   outbox: Outbox,
   asked: Asked & { readonly holderId: number },
-): Promise<{ isFenced: boolean; send: readonly Delivery[]; superseded: readonly Superseded[] }> {
+): Promise<{
+  isFenced: boolean
+  send: readonly Delivery[]
+  superseded: readonly Superseded[]
+  /** When rows are due that waited behind what is superseded. */
+  left: readonly Due[]
+}> {
   const { ended, ...judged } = await judge(outbox.pool, asked)
-  if (ended.length === 0) return { isFenced: false, ...judged }
+  if (ended.length === 0) return { isFenced: false, left: [], ...judged }
   const written = await asHolder(outbox, asked.holderId, async client => {
-    await writeEnded(client, asked.webhookId, ended)
-    return { isFenced: false, ...judged }
+    const left = await writeEnded(client, asked.webhookId, ended)
+    return { isFenced: false, left, ...judged }
   })
-  return written ?? { isFenced: true, send: [], superseded: [] }
+  return written ?? { isFenced: true, send: [], superseded: [], left: [] }
 }
 
 /** The same within a transaction that has the holder's lock. */
@@ -177,11 +183,15 @@ export async function keepLatestOf(
   return judged
 }
 
-async function writeEnded(client: pg.ClientBase, webhookId: number, ended: readonly Ended[]): Promise<void> {
-  if (ended.length === 0) return
+async function writeEnded(
+  client: pg.ClientBase,
+  webhookId: number,
+  ended: readonly Ended[],
+): Promise<readonly Due[]> {
+  if (ended.length === 0) return []
   await lockRows(client, { webhookId, keys: ended })
   await supersede(client, { webhookId, superseded: ended })
-  await wakeNext(
+  return await wakeNext(
     client,
     ended.map(each => ({ ...each, webhookId })),
   )
