@@ -17,7 +17,7 @@ import { createTestPlaces } from './control/kit/test-places.ts'
 import { type Connections, openDatabases } from './databases.ts'
 import { createAlerts } from './delivery/alerts/alerts.ts'
 import { openSender } from './delivery/sending/attempt.ts'
-import { createDeliver, type Deliver } from './delivery/sending/deliver.ts'
+import { createDeliver, type Deliver, type TraceRequests } from './delivery/sending/deliver.ts'
 import { createGuard } from './delivery/sending/guard.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
 import { createDispatcher } from './delivery/turn/dispatcher.ts'
@@ -38,6 +38,7 @@ import { openResources, type Resources } from './runtime/resources.ts'
 import { type Service, supervise } from './runtime/service.ts'
 import { shared } from './runtime/shared.ts'
 import { within } from './runtime/within.ts'
+import { openTracing } from './tracing.ts'
 
 type Reloadable = Awaited<ReturnType<typeof openReloadable>>
 
@@ -78,7 +79,8 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
   const { source, sourceOfCallers, appends, queue, outbox, upkeep, captureWaitsFor } = connections
   const { nowMs } = databases.clock
 
-  const { guard, deliver } = openDelivery(config, nowMs, opened)
+  const tracing = await openTracing(config, upkeep, log, opened)
+  const { guard, deliver } = openDelivery(config, { nowMs, trace: tracing?.requests ?? null }, opened)
   const dispatcher = createDispatcher({
     outbox: queue,
     deliver,
@@ -92,6 +94,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     log,
     onSettled(settlements) {
       for (const { attempt } of settlements) metrics.onAttempt(attempt)
+      tracing?.settled(settlements)
     },
   })
   const reloadable = await openReloadable({
@@ -108,6 +111,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       metrics.onStored({ ...stored, lagMs: nowMs() - stored.committedAt.getTime() })
     },
     onAppended: dispatcher.appended,
+    trace: tracing?.appends ?? null,
   })
   const { capture, mapping } = reloadable
   const mappingLost = openMappingLost({ source: sourceOfCallers, outbox, slotName, mapping })
@@ -282,7 +286,11 @@ function publicUrlOf({ publicUrls: [first], host, port }: Config): string {
 }
 
 /** The one way out to receivers, for deliveries and tests. */
-function openDelivery(config: Config, nowMs: () => number, opened: Resources) {
+function openDelivery(
+  config: Config,
+  { nowMs, trace }: { nowMs: () => number; trace: TraceRequests | null },
+  opened: Resources,
+) {
   const guard = createGuard({ allow: config.allow, deny: config.deny })
   const sender = openSender({
     guard,
@@ -297,6 +305,7 @@ function openDelivery(config: Config, nowMs: () => number, opened: Resources) {
     sealKey: config.sealKey!,
     userAgent: `walhook/${packageJson.version}`,
     nowMs,
+    trace,
   })
   return { guard, deliver }
 }

@@ -3,6 +3,7 @@ import { parse as parseYaml } from 'yaml'
 import type { PublicUrl } from './domain/access/public-url.ts'
 import { defaultMapping, type EntityMapping } from './domain/mapping/mapping.ts'
 import { readMappingFile } from './domain/mapping/mapping-file.ts'
+import { ratioOf, samplers, tracesUrl } from './domain/shown/trace.ts'
 import type { AddressRange } from './domain/value/address.ts'
 import { nearest } from './domain/value/nearest.ts'
 import type { Problem } from './domain/value/problem.ts'
@@ -55,11 +56,16 @@ export type Config = {
     /** Null: for ever. */
     readonly auditDays: number | null
   }
-  /** Whether lines of the process's log name entities. */
+  /** Where spans go, and of how many traces; absent: nothing is traced. */
+  readonly tracing?: TracingConfig
+  /** Whether lines of the process's log, and spans, name entities. */
   readonly logsEntityIds: boolean
   readonly port: number
   readonly logLevel: string
 }
+
+/** `ratio`: the share of events that are traced, 0 to 1. */
+export type TracingConfig = { readonly url: string; readonly ratio: number }
 
 /** `warnings` are of what is there and has no effect. */
 export type ConfigResult = { readonly warnings: readonly Problem[] } & (
@@ -104,6 +110,7 @@ export function readConfig(
     without === 'mapping' || mappingFile === null ? defaultMapping : readMapping(mappingFile, problems)
 
   if (values) problemsOfMail(values, add)
+  const tracing = readTracing(env, add)
   const warnings = unknownVariables(env)
   if (problems.length > 0 || values === null) return { ok: false, problems, warnings }
   const { WALHOOK_SECRET_KEY: sealKey, WALHOOK_SECRET_KEY_OLD: older } = values
@@ -141,6 +148,7 @@ export function readConfig(
         eventsDays: values.WALHOOK_KEEP_EVENTS_DAYS,
         auditDays: values.WALHOOK_KEEP_AUDIT_DAYS,
       },
+      ...(tracing && { tracing }),
       logsEntityIds: values.WALHOOK_LOG_ENTITY_IDS,
       port: values.PORT,
       logLevel: values.LOG_LEVEL,
@@ -157,6 +165,43 @@ function problemsOfMail(
     add('WALHOOK_MAIL_FROM', 'not set, and WALHOOK_SMTP_URL is', variables.WALHOOK_MAIL_FROM.mend)
   if (to.length > 0 && !server)
     add('WALHOOK_SMTP_URL', 'not set, and WALHOOK_ALERT_TO is', variables.WALHOOK_SMTP_URL.mend)
+}
+
+/**
+ * What the standard variables say about tracing; they are judged only where they turn it on, since other programs have them
+ * too. The rest of them is read by the library. https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+ */
+function readTracing(
+  env: Readonly<Record<string, string | undefined>>,
+  add: (what: string, found: string, mend: string) => void,
+): TracingConfig | null {
+  const read = (name: string) => env[name]?.trim() || null
+  const own = read('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')
+  const endpoint = own ?? read('OTEL_EXPORTER_OTLP_ENDPOINT')
+  if (endpoint === null || read('OTEL_SDK_DISABLED')?.toLowerCase() === 'true') return null
+  if ((read('OTEL_TRACES_EXPORTER') ?? 'otlp') === 'none') return null
+
+  const endpointName = own ? 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT' : 'OTEL_EXPORTER_OTLP_ENDPOINT'
+  const url = tracesUrl(endpoint, own !== null)
+  if (url === null)
+    add(endpointName, 'not an http or https URL', 'write where the collector listens: http://localhost:4318')
+  const protocolName = ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'].find(read)
+  if (protocolName && read(protocolName) === 'grpc')
+    add(
+      protocolName,
+      '"grpc", and walhook sends over HTTP',
+      `write http/json, and into ${endpointName} the port for HTTP: usually 4318`,
+    )
+  const sampler = read('OTEL_TRACES_SAMPLER') ?? 'parentbased_always_on'
+  if (!samplers.includes(sampler)) {
+    add('OTEL_TRACES_SAMPLER', JSON.stringify(sampler), `use one of ${samplers.join(', ')}`)
+    return null
+  }
+  const argument = read('OTEL_TRACES_SAMPLER_ARG') ?? '1'
+  const ratio = ratioOf(sampler, argument)
+  if (ratio === null)
+    add('OTEL_TRACES_SAMPLER_ARG', JSON.stringify(argument), 'write the share of traces, from 0 to 1: 0.1')
+  return url === null || ratio === null ? null : { url, ratio }
 }
 
 /** The value of every variable; null where one is wrong, with each problem given to `add`. */

@@ -96,6 +96,10 @@ const days = (means: string) => ({
   mend: 'use a number of days from 1 to 3650',
 })
 
+/** A variable of OpenTelemetry, which other programs read too: `config.ts` judges it, where it counts. */
+const standard = (means: string, without: string) =>
+  optional<string>({ means, without, mend: 'see the guide to tracing', parse: text => ({ value: text }) })
+
 /** Every variable that walhook reads, in the order in which its problems are reported. */
 export const variables = {
   DATABASE_URL: databaseUrl(
@@ -277,6 +281,19 @@ export const variables = {
     mend: `use one of ${logLevels.join(', ')}`,
     parse: text => (logLevels.includes(text) ? { value: text } : { wrong: [JSON.stringify(text)] }),
   } satisfies Given<string>,
+  OTEL_EXPORTER_OTLP_ENDPOINT: standard(
+    'The OpenTelemetry collector that gets the [traces](../guide/tracing.md) of events, by OTLP over HTTP: `http://localhost:4318`.',
+    'nothing is traced',
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: standard(
+    'Headers for the collector: `authorization=Bearer%20…`, several separated by commas.',
+    'none',
+  ),
+  OTEL_TRACES_SAMPLER: standard(
+    'Which events are traced: `always_on`, `always_off`, or `traceidratio` with the share in `OTEL_TRACES_SAMPLER_ARG`. The same in all processes.',
+    'every event is traced',
+  ),
+  OTEL_TRACES_SAMPLER_ARG: standard('The share of events that `traceidratio` traces, from 0 to 1.', '1'),
   WALHOOK_SLOT: sqlName('The name of the replication slot in the source.'),
   WALHOOK_PUBLICATION: sqlName('The name of the publication in the source.'),
   WALHOOK_CONFIG: optional<string>({

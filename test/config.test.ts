@@ -57,6 +57,52 @@ test('a variable that is empty or white space counts as not set', () => {
   expect(readConfig([], { PORT: '', HOST: '  ', DATABASE_URL: '' })).toEqual(readConfig([], {}))
 })
 
+const collector = 'http://localhost:4318'
+const named = `OTEL_EXPORTER_OTLP_ENDPOINT`
+
+test.each<[Record<string, string>, object | undefined]>([
+  [{}, undefined],
+  [{ [named]: collector }, { url: `${collector}/v1/traces`, ratio: 1 }],
+  [
+    { [named]: 'x', OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector },
+    { url: collector, ratio: 1 },
+  ],
+  [
+    { [named]: collector, OTEL_TRACES_SAMPLER: 'always_off' },
+    { url: `${collector}/v1/traces`, ratio: 0 },
+  ],
+  [
+    { [named]: collector, OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.1' },
+    { url: `${collector}/v1/traces`, ratio: 0.1 },
+  ],
+  [{ [named]: collector, OTEL_SDK_DISABLED: 'TRUE' }, undefined],
+  [{ [named]: collector, OTEL_TRACES_EXPORTER: 'none' }, undefined],
+  // Of other programs: without an endpoint nothing of it counts.
+  [{ OTEL_TRACES_SAMPLER: 'xray', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_LOG_LEVEL: 'x' }, undefined],
+])('%j is read as %j of tracing', (env, tracing) => {
+  const result = readConfig([], env)
+  expect(result).toMatchObject({ ok: true, warnings: [] })
+  expect(result.ok && result.config.tracing).toEqual(tracing)
+})
+
+test('everything that is wrong with tracing is said at once, and nothing secret', () => {
+  const problems = problemsOf({
+    [named]: 'ftp://user:secret@localhost',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_TRACES_SAMPLER: 'traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: '50%',
+  })
+  expect(problems.map(({ what }) => what)).toEqual([
+    named,
+    'OTEL_EXPORTER_OTLP_PROTOCOL',
+    'OTEL_TRACES_SAMPLER_ARG',
+  ])
+  expect(JSON.stringify(problems)).not.toContain('secret')
+  expect(problemsOf({ [named]: collector, OTEL_TRACES_SAMPLER: 'xray' })).toMatchObject([
+    { what: 'OTEL_TRACES_SAMPLER', found: '"xray"', mend: expect.stringContaining('always_on, always_off') },
+  ])
+})
+
 test('every variable is read', async () => {
   const file = join(folder, 'mapping.yaml')
   await writeFile(file, 'entities: { order: { table: orders } }')

@@ -41,6 +41,7 @@ export default defineConfig({
           ['Webhooks as code', 'webhooks-as-code'],
           ['Tenants', 'tenants'],
           ['Operating', 'operating'],
+          ['Tracing', 'tracing'],
           ['Sizing', 'sizing'],
           ['Managed Postgres', 'managed-postgres'],
           ['Behind a reverse proxy', 'reverse-proxy'],

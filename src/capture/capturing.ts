@@ -1,4 +1,5 @@
 import type { EntityMapping } from '../domain/mapping/mapping.ts'
+import type { TraceAppends } from '../domain/shown/spans.ts'
 import type { Outbox } from '../outbox/database/database.ts'
 import type { Log } from '../runtime/log.ts'
 import type { PagePace } from './backfill/paged-work.ts'
@@ -21,6 +22,8 @@ export type CaptureOptions = {
   readonly waitsFor?: () => string | null
   /** Called after each commit that has made events visible, for whoever delivers in this process. */
   readonly onAppended?: (appended: AppendedEvents) => void
+  /** Null or absent: nothing is traced. */
+  readonly trace?: TraceAppends | null
   /** How often the tables and the publication are compared with the mapping while streaming. */
   readonly watchMs?: number
   /** How often it is looked for backfills and resyncs. */

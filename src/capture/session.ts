@@ -113,6 +113,7 @@ async function store(capturing: Capturing, session: Session, watch: Watch): Prom
       options.onStored(stored)
     },
     onAppended: options.onAppended,
+    trace: options.trace,
     onWaiting: status.progress.waiting,
     onProbe: id => noteProbe(status, id),
   }).catch(error => {

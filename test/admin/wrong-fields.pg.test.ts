@@ -150,6 +150,7 @@ test('at what pace this process sends to a webhook is on its pages and in the AP
 
 test.each<[string, string]>([
   ['previous', 'false'],
+  ['traceparent', 'false'],
   ['batch', 'off'],
   ['no_certificate', 'false'],
   ['log_bodies', 'nothing'],

@@ -115,6 +115,16 @@ test('a webhook may ask for previous values and for updates of certain fields, a
   expect((await at.call('PATCH', path, every)).json).toMatchObject(every)
 })
 
+test('a webhook may ask for traceparent, and for none again', async () => {
+  const created = await create({ traceparent: true })
+  expect(created.traceparent).toBe(true)
+  const path = `/api/webhooks/${created.id}`
+  expect((await at.call('PATCH', path, { name: 'ERP' })).json.traceparent).toBe(true)
+  expect((await at.call('PATCH', path, { traceparent: false })).json).not.toHaveProperty('traceparent')
+  const { status, json } = await at.call('PATCH', path, { traceparent: 'on' })
+  expect([status, json.errors[0].pointer]).toEqual([422, '/traceparent'])
+})
+
 test.each([
   ['user.emial', 'Did you mean user.email?'],
   ['company.colour', 'Its fields are id, name.'],

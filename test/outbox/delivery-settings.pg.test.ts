@@ -36,12 +36,14 @@ test('a webhook as delivery needs it', async () => {
   expect(webhooks).toEqual([
     {
       id,
+      tenant: null,
       url: 'https://crm.example.com/',
       sealed: { secret: 'v1:next', previousSecret: 'v1:before', headers: null },
       previousSecretEndsInMs: expect.closeTo(3_600_000, -5),
       mode: 'latest',
       batch: { maxEvents: 10, maxWaitMs: 500 },
       withPrevious: true,
+      traceparent: false,
       isActive: true,
       isFailing: false,
       heldInMs: expect.closeTo(60_000, -5),
@@ -68,6 +70,7 @@ const matters: [string, string][] = [
   ['mode', `'latest'`],
   ['batch_max_events', '5, batch_max_wait_ms = 0'],
   ['previous', 'true'],
+  ['traceparent', 'true'],
   ['is_active', 'false'],
   ['disabled_at', `now(), disabled_reason = 'gone'`],
   ['triggers', `'{user.delete}'`],
@@ -107,6 +110,8 @@ test('each change that matters to delivery is a version of its webhook, and no o
     'version',
     'changed_in_version',
     'log_bodies',
+    'alert_to',
+    'tenant',
   ]
   const health = ['failing_since', 'failed_for_ms', 'failed_at', 'next_try_at']
   const together = [

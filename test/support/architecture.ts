@@ -7,8 +7,9 @@ const everyPart = 'config.ts capture delivery api admin control outbox receiver 
 const mayImport: Record<string, readonly string[]> = {
   'main.ts': ['commands', 'config.ts', 'domain', 'runtime'],
   commands: ['app.ts', 'databases.ts', ...everyPart, '../playground/command.ts'],
-  'app.ts': ['databases.ts', 'http.ts', 'readiness.ts', ...everyPart],
+  'app.ts': ['databases.ts', 'http.ts', 'readiness.ts', 'tracing.ts', ...everyPart],
   'databases.ts': everyPart,
+  'tracing.ts': ['config.ts', 'delivery', 'outbox', 'domain', 'runtime'],
   'readiness.ts': ['api', 'capture', 'outbox', 'runtime'],
   'http.ts': ['config.ts', 'api', 'admin', 'gate', 'control', 'domain', 'runtime'],
   'config.ts': ['variables.ts', 'domain', 'runtime'],
@@ -68,6 +69,10 @@ const maxFilesInRoom = 15
 const packageHomes: Record<string, readonly string[]> = {
   'pg-logical-replication': ['capture/stream/stream.ts'],
   nodemailer: ['delivery/alerts/mail.ts'],
+  '@opentelemetry/api': ['runtime/tracing.ts'],
+  '@opentelemetry/sdk-trace': ['runtime/tracing.ts'],
+  '@opentelemetry/exporter-trace-otlp-http': ['runtime/tracing.ts'],
+  '@opentelemetry/resources': ['runtime/tracing.ts'],
   undici: ['attempt', 'connections', 'exchange'].map(name => `delivery/sending/${name}.ts`),
   pg: ['outbox', 'capture'],
   kysely: ['outbox', 'capture'],

@@ -276,6 +276,7 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
   const unsaved = {
     url: typed.url,
     isBatch: typed.isBatch,
+    traceparent: typed.traceparent,
     triggers: typed.triggers,
     headers: headerChange(typed, webhook?.headerNames ?? []),
     ...certificateChange(typed),

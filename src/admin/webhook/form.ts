@@ -141,6 +141,7 @@ function more(at: FormAt): Html {
   const f = t.form
   const isUsed =
     typed.previous ||
+    typed.traceparent ||
     typed.isLatest ||
     typed.isBatch ||
     (typed.logBodies ?? 'all') !== 'all' ||
@@ -171,6 +172,7 @@ ${problemsOf(at, '/headers')}
 </fieldset>
 ${certificateField(t, at.certificate, typed, pointer => problemsOf(at, pointer))}
 ${check('previous', typed.previous, f.previous, f.previousHint)}${untoldHint(at)}
+${check('traceparent', typed.traceparent, f.traceparent, f.traceparentHint)}
 ${check('latest', typed.isLatest, f.latest, f.latestHint)}
 ${check('batch', typed.isBatch, f.batch, f.batchHint)}
 <div class="pair indent">

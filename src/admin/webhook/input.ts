@@ -31,6 +31,7 @@ export type Typed = {
   /** Addresses, as they were typed. Undefined where the form has none: they stay as they are. */
   readonly alertTo: string | undefined
   readonly previous: boolean
+  readonly traceparent: boolean
   readonly updateFields: readonly string[]
   /** Undefined where the form has none: it stays as it is. */
   readonly filter: TypedFilter | undefined
@@ -58,6 +59,7 @@ export const blank: Typed = {
   triggers: [],
   alertTo: '',
   previous: false,
+  traceparent: false,
   updateFields: [],
   filter: blankFilter,
   isLatest: false,
@@ -82,6 +84,7 @@ export function typedOf(webhook: Webhook): Typed {
     triggers: webhook.triggers,
     alertTo: webhook.alertTo.join(', '),
     previous: webhook.previous,
+    traceparent: webhook.traceparent,
     updateFields: webhook.updateFields ?? [],
     filter: {
       rows: typedFilterOf(webhook.filter),
@@ -127,6 +130,7 @@ export function readTyped(
     triggers,
     alertTo: form.has('alert_to') ? text(form, 'alert_to') : undefined,
     previous: form.has('previous'),
+    traceparent: form.has('traceparent'),
     updateFields: form.getAll('update_field'),
     filter: readFilter(form),
     isLatest: form.has('latest'),
@@ -152,6 +156,7 @@ const once = [
     'is_active',
     'alert_to',
     'previous',
+    'traceparent',
     'latest',
     'log_bodies',
     'batch',
@@ -177,7 +182,7 @@ const several = [
   'filter_values',
   'filter_was',
 ]
-const switches = ['previous', 'latest', 'batch', 'no_certificate']
+const switches = ['previous', 'traceparent', 'latest', 'batch', 'no_certificate']
 
 /**
  * The name of a field that the form never sends so, or null: an unknown one, one that is there twice, a value that is none of those to
@@ -240,7 +245,7 @@ function isWhole(value: string, least: number, most: number): boolean {
 
 /** What was typed as `control/` takes it. `stored` are the names of the headers that the webhook has: those that are not typed any more go. */
 export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
-  const { name, url, isActive, triggers, previous, updateFields, isLatest, isBatch } = typed
+  const { name, url, isActive, triggers, previous, traceparent, updateFields, isLatest, isBatch } = typed
   return {
     name,
     url,
@@ -248,6 +253,7 @@ export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
     triggers,
     alertTo: typed.alertTo?.split(/[\s,;]+/).filter(one => one !== ''),
     previous,
+    traceparent,
     updateFields: updateFields.length > 0 ? updateFields : null,
     ...(typed.filter && {
       filter: filterTyped(typed.filter),

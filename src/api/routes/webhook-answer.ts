@@ -31,6 +31,9 @@ export const webhookFields = {
     description: 'The file that it is managed by: see `POST /api/apply`. Absent: it is changed by hand.',
   }),
   previous: z.boolean(),
+  traceparent: z.boolean().optional().meta({
+    description: 'Whether requests have the header `traceparent`, where walhook traces. Absent: false.',
+  }),
   update_fields: z.array(z.string()).nullable(),
   ...filterFields,
   mode: z.enum(['every', 'latest']),
@@ -134,6 +137,7 @@ export const webhookJson =
       }),
       ...(webhook.managedBy !== null && { managed_by: webhook.managedBy }),
       previous: webhook.previous,
+      ...(webhook.traceparent && { traceparent: true }),
       update_fields: webhook.updateFields && [...webhook.updateFields],
       filter: webhook.filter as z.input<typeof webhookSchema>['filter'],
       filter_entering: webhook.filterEntering,

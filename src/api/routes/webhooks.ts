@@ -50,6 +50,10 @@ const fields = {
     description:
       'Adds to requests, after `result`: `previous`, the values before an update where known, and `omitted`, the fields that `result` lacks because their value is unknown. A table records previous values only with REPLICA IDENTITY FULL: `walhook check` lists the others.',
   }),
+  traceparent: z.boolean().meta({
+    description:
+      'Adds the header `traceparent` (W3C Trace Context) to requests, where walhook [traces](../guide/tracing.md): the receiver’s spans join the trace of the event.',
+  }),
   update_fields: z
     .array(text())
     .min(1, 'must hold at least one field; null for every update')
@@ -94,6 +98,7 @@ export const newWebhook = z
     is_active: fields.is_active.default(true),
     alert_to: fields.alert_to.default([]),
     previous: fields.previous.default(false),
+    traceparent: fields.traceparent.default(false),
     update_fields: fields.update_fields.default(null),
     filter: fields.filter.default(null),
     filter_entering: fields.filter_entering.default('update'),

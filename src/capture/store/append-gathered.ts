@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg'
 import type { ParkedChange, StoredEvent } from '../../domain/event/event.ts'
+import type { TracedEvent } from '../../domain/shown/spans.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { append } from '../../outbox/log/append.ts'
@@ -7,7 +8,7 @@ import { appendEach, isRefused } from '../../outbox/log/append-each.ts'
 import { type EventColumns, eventColumnsOf } from '../../outbox/log/event-columns.ts'
 import { toLogEvent } from '../../outbox/log/log.ts'
 import type { Gathered } from './gather.ts'
-import { inSavepoint, type Storing, tellAppended } from './storing.ts'
+import { inSavepoint, noteTraced, type Storing, tellAppended } from './storing.ts'
 
 /** Appends events and moves the position: in the open transaction where there is one, else in a commit of its own. */
 export async function appendAll(
@@ -21,11 +22,14 @@ export async function appendAll(
     events: readonly StoredEvent[] | EventColumns
     /** The events as they are, where they are kept. */
     kept?: readonly StoredEvent[] | null
+    /** Those that are traced. */
+    traced?: readonly TracedEvent[]
     parked: readonly ParkedChange[]
   },
 ): Promise<void> {
   const { slotName, commitLsn, tally, notes } = storing
-  const { to, kept = null, confirmableLsn = notes.noted(), ...rest } = input
+  const { to, kept = null, traced = [], confirmableLsn = notes.noted(), ...rest } = input
+  const startMs = storing.trace ? storing.nowMs() : 0
   const position = { slotName, expected: commitLsn, commitLsn: to, confirmableLsn }
   const { webhooksVersion, setAside } = await appendOrEach(storing, { ...rest, ...position })
   storing.commitLsn = to
@@ -34,6 +38,7 @@ export async function appendAll(
   tally.events -= setAside.length
   const count = 'add' in rest.events ? rest.events.count() : rest.events.length
   if (count === 0) return
+  if (storing.trace) noteTraced(storing, startMs, { traced, events: count, setAside })
   const { lastEventId } = rest
   const isKept = kept !== null && setAside.length === 0
   if (storing.client) storing.uncommitted = { lastEventId, webhooksVersion, events: null }
@@ -68,11 +73,14 @@ export async function storeDeletions(
   of: NonNullable<Gathered['last']>,
   indexFrom: number,
 ): Promise<void> {
-  const { ids, truncations, client, tally } = storing
+  const { ids, truncations, client, tally, trace } = storing
   let index = indexFrom
   for await (const page of truncations.deletions(client!)) {
     const events = page.map(event => ({ ...event, ...of, index: index++, id: ids.next() }))
-    await appendAll(storing, { to: of.commitLsn, lastEventId: ids.last(), readLsn: null, events, parked: [] })
+    const traced: TracedEvent[] = []
+    if (trace) for (const event of events) trace.pick(traced, event)
+    const lastEventId = ids.last()
+    await appendAll(storing, { to: of.commitLsn, lastEventId, readLsn: null, events, traced, parked: [] })
     tally.events += events.length
   }
 }

@@ -1,4 +1,5 @@
 import type { ParkedChange, StoredEvent, WebhookEvent } from '../../domain/event/event.ts'
+import type { TraceAppends, TracedEvent } from '../../domain/shown/spans.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { nextId, type TimeId } from '../../domain/value/time-id.ts'
 import { type EventColumns, openEventColumns } from '../../outbox/log/event-columns.ts'
@@ -23,6 +24,8 @@ export type Gathered = {
   readonly events: EventColumns
   /** The same as they are, for whoever delivers in this process; null where they are too many to be kept. */
   kept: StoredEvent[] | null
+  /** Those of its events that are traced. */
+  traced: TracedEvent[]
   parked: ParkedChange[]
   /** The last transaction that is in it, whole or in part; null where it holds none. */
   last: Place | null
@@ -71,6 +74,7 @@ export function emptyGathered(events = openEventColumns()): Gathered {
   return {
     events,
     kept: [],
+    traced: [],
     parked: [],
     last: null,
     lastEventId: 0n,
@@ -111,8 +115,10 @@ export function createGatherer(options: {
   pages: Pages
   truncations: Truncations
   nowMs: () => number
+  /** Null or absent: nothing is traced. */
+  trace?: TraceAppends | null | undefined
 }) {
-  const { ids, pages, truncations } = options
+  const { ids, pages, truncations, trace = null } = options
   /** The transaction of which chunks have come, and how many events and parked changes they gave. */
   let chunked: { commitLsn: Lsn; count: number } | null = null
   const countOf = (commitLsn: Lsn) => (commitLsn === chunked?.commitLsn ? chunked.count : 0)
@@ -137,6 +143,7 @@ export function createGatherer(options: {
       const stored = { ...placed(event), id: ids.next() }
       gathered.events.add(stored)
       gathered.kept?.push(stored)
+      if (trace !== null) trace.pick(gathered.traced, stored)
       if (!mayKeep(gathered.events)) gathered.kept = null
     }
     gathered.parked.push(...mapped.parked.map(placed))

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg'
 import { kindOfError } from '../../domain/capture/capture-failures.ts'
 import type { StoredEvent } from '../../domain/event/event.ts'
+import type { TracedEvent } from '../../domain/shown/spans.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { append, PositionMoved } from '../../outbox/log/append.ts'
@@ -14,7 +15,7 @@ import { describeError } from '../../runtime/log.ts'
 import type { PageEnd, PageStep } from '../backfill/backfill-window.ts'
 import { PageRefused } from '../backfill/page-failure.ts'
 import type { GatheredPage } from './gather.ts'
-import { inSavepoint, type Storing, tellAppended } from './storing.ts'
+import { inSavepoint, noteTraced, type Storing, tellAppended } from './storing.ts'
 
 /**
  * Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew, or where storing fails by
@@ -22,7 +23,8 @@ import { inSavepoint, type Storing, tellAppended } from './storing.ts'
  */
 export async function storePage(storing: Storing, page: GatheredPage, confirmableLsn: Lsn): Promise<void> {
   const { taken, commitLsn, committedAt } = page
-  const { tally, notes } = storing
+  const { tally, notes, trace, nowMs } = storing
+  const startMs = trace ? nowMs() : 0
   const stored = await transaction(storing.outbox.pool, client =>
     appendPage(client, storing, page, confirmableLsn),
   ).catch(endOfFailed)
@@ -33,7 +35,12 @@ export async function storePage(storing: Storing, page: GatheredPage, confirmabl
   tally.events += stored.count
   tally.parked.push(...stored.parked)
   tally.committedAt = committedAt
-  const { lastEventId, webhooksVersion } = stored
+  const { lastEventId, webhooksVersion, events, setAside } = stored
+  if (trace) {
+    const traced: TracedEvent[] = []
+    for (const event of events) trace.pick(traced, event)
+    noteTraced(storing, startMs, { traced, events: events.length, setAside })
+  }
   if (lastEventId !== undefined) tellAppended(storing, { lastEventId, webhooksVersion, events: null })
 }
 
@@ -67,6 +74,8 @@ async function appendPage(
     step.of === 'resync' ? await advanceResync(client, step, deletes) : await advanceBackfill(client, step)
   if (!goesOn) throw new PageOver()
   return {
+    events,
+    setAside,
     count: events.length - setAside.length,
     lastEventId: events.at(-1)?.id,
     webhooksVersion,

@@ -8,7 +8,7 @@ import { emptyTally, type Storing, tellAppended } from './storing.ts'
 
 /** Appends what was gathered in one commit, and confirms it to the server once that has committed. */
 export async function store(storing: Storing, gathered: Gathered): Promise<void> {
-  const { events, kept, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } =
+  const { events, kept, traced, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } =
     gathered
   count(storing, gathered)
   if (last && (confirmLsn === null || deletionsFrom !== null)) await begin(storing)
@@ -20,6 +20,7 @@ export async function store(storing: Storing, gathered: Gathered): Promise<void>
       readLsn,
       events,
       kept,
+      traced,
       parked,
     })
   if (last && deletionsFrom !== null) await storeDeletions(storing, last, deletionsFrom)
@@ -46,6 +47,7 @@ export async function noteLast(storing: Storing): Promise<void> {
 export function abandon(storing: Storing): void {
   storing.client?.release(true)
   storing.client = null
+  storing.traced = null
 }
 
 async function begin(storing: Storing): Promise<void> {

@@ -1,5 +1,7 @@
 import type { PoolClient } from 'pg'
 import type { ParkedChange } from '../../domain/event/event.ts'
+import type { TraceAppends, TracedEvent } from '../../domain/shown/spans.ts'
+import { mostTraced } from '../../domain/shown/trace.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
@@ -41,6 +43,8 @@ export type StorerOptions = {
   readonly confirm: (lsn: Lsn) => void
   readonly onStored: (stored: Stored) => void
   readonly onProbe: (id: string) => void
+  /** Null or absent: nothing is traced. */
+  readonly trace?: TraceAppends | null | undefined
   /** Called after each commit that has made events visible, in their order. */
   readonly onAppended?: ((appended: AppendedEvents) => void) | undefined
 }
@@ -58,9 +62,13 @@ export type Storing = StorerOptions & {
   client: PoolClient | null
   /** What that transaction has appended. */
   uncommitted: Omit<AppendedEvents, 'previousEventId'> | null
+  /** Of the events that were appended since the last commit, what is traced of them; null: nothing is. */
+  traced: Tracing | null
   /** What was stored since `onStored` was last called. */
   tally: ReturnType<typeof emptyTally>
 }
+
+type Tracing = { readonly startMs: number; readonly traced: TracedEvent[]; events: number }
 
 export function emptyTally() {
   return {
@@ -82,6 +90,7 @@ export function startStoring(options: StorerOptions): Storing {
     newestEventId: lastEventId,
     client: null,
     uncommitted: null,
+    traced: null,
     tally: emptyTally(),
   }
 }
@@ -90,6 +99,27 @@ export function startStoring(options: StorerOptions): Storing {
 export function tellAppended(storing: Storing, appended: Omit<AppendedEvents, 'previousEventId'>): void {
   storing.onAppended?.({ previousEventId: storing.newestEventId, ...appended })
   storing.newestEventId = appended.lastEventId
+  const { trace, traced, nowMs } = storing
+  if (trace && traced) trace.committed(traced.traced, { ...traced, endMs: nowMs() })
+  storing.traced = null
+}
+
+/** Notes that events were appended, from `startMs` on, to be traced once they have committed. Those that were set aside are no events. */
+export function noteTraced(
+  storing: Storing,
+  startMs: number,
+  {
+    traced,
+    events,
+    setAside,
+  }: { traced: readonly TracedEvent[]; events: number; setAside: readonly ParkedChange[] },
+): void {
+  const noted = storing.traced ?? { startMs, traced: [], events: 0 }
+  const isAside = (event: TracedEvent) =>
+    setAside.some(({ commitLsn, index }) => commitLsn === event.commitLsn && index === event.index)
+  noted.traced.push(...traced.filter(event => !isAside(event)).slice(0, mostTraced - noted.traced.length))
+  noted.events += events - setAside.length
+  storing.traced = noted
 }
 
 export async function inSavepoint<T>(

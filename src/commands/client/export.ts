@@ -62,6 +62,7 @@ const defaults: Readonly<Record<string, unknown>> = {
   triggers: undefined,
   alert_to: undefined,
   previous: false,
+  traceparent: false,
   update_fields: null,
   filter: null,
   filter_entering: 'update',

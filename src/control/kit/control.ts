@@ -79,12 +79,12 @@ export type Control = {
     key: string,
   ) => Promise<{ entityId: string; entityIdJson: string; resultJson: string; tenant: string | null } | null>
   readonly sendTest: (
-    target: { webhookId: number; url: string; sealed: Sealed },
+    target: { webhookId: number; url: string; sealed: Sealed; traceparent?: boolean },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<LoggedAttempt>
   /** The same to a target that is not saved: it is not in the log. */
   readonly tryTest: (
-    target: { webhookId: number; url: string; sealed: Sealed },
+    target: { webhookId: number; url: string; sealed: Sealed; traceparent?: boolean },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<Attempt>
   readonly testPlaces: TestPlaces

@@ -239,6 +239,7 @@ function settingsOf(
     triggers: [...new Set(written.triggers)] as unknown as Settings['triggers'],
     alertTo: [...new Set(written.alertTo ?? [])],
     previous: written.previous ?? false,
+    traceparent: written.traceparent ?? false,
     updateFields: written.updateFields ? [...new Set(written.updateFields)] : null,
     filter: written.filter ?? null,
     filterEntering: written.filterEntering ?? 'update',

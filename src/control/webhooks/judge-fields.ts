@@ -25,6 +25,7 @@ export type WebhookFields = {
   /** The file that it is written in; null: it is changed by hand. */
   readonly managedBy?: string | null | undefined
   readonly previous?: boolean | undefined
+  readonly traceparent?: boolean | undefined
   readonly updateFields?: readonly string[] | null | undefined
   readonly filter?: Webhook['filter'] | undefined
   readonly filterEntering?: Webhook['filterEntering'] | undefined

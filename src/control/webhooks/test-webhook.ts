@@ -51,7 +51,7 @@ export async function testWebhook(
   const place = control.testPlaces.enter(caller, webhook.url)
   if (!place.ok) return place
   try {
-    const target = { webhookId: id, url: webhook.url, sealed }
+    const target = { webhookId: id, url: webhook.url, sealed, traceparent: webhook.traceparent }
     return { ok: true, value: await control.sendTest(target, message.value) }
   } finally {
     place.leave()
@@ -65,6 +65,7 @@ export type Unsaved = {
   readonly url: string
   readonly headers: HeaderChange
   readonly isBatch: boolean
+  readonly traceparent?: boolean
   /** Where they are all alerts, the test is an example of one. */
   readonly triggers?: readonly string[]
   readonly clientCertificate?: string | null | undefined
@@ -92,7 +93,12 @@ export async function tryWebhook(
   if (!message.ok) return message
   const place = control.testPlaces.enter(caller, verdict.url.href)
   if (!place.ok) return place
-  const target = { webhookId: id ?? unsavedId, url: verdict.url.href, sealed: sealed.value.secrets }
+  const target = {
+    webhookId: id ?? unsavedId,
+    url: verdict.url.href,
+    sealed: sealed.value.secrets,
+    traceparent: unsaved.traceparent === true,
+  }
   const attempt = await control.tryTest(target, message.value).finally(place.leave)
   const { outcome, response, errorClass } = attempt
   const to = { url: verdict.url.href, outcome, status: response?.status ?? null, errorClass }

@@ -16,13 +16,25 @@ import type { HttpResult, Sender } from './attempt.ts'
 import { buildRequest } from './request.ts'
 
 /** Where a message goes. */
-export type Target = { readonly webhookId: number; readonly url: string; readonly sealed: Sealed }
+export type Target = {
+  readonly webhookId: number
+  readonly url: string
+  readonly sealed: Sealed
+  /** Whether the receiver is told where in a trace the request is. */
+  readonly traceparent?: boolean
+}
 
 /** What is sent, and as which attempt. */
 export type Sendable = Pick<
   Attempt,
   'trigger' | 'eventId' | 'eventIds' | 'messageId' | 'entityType' | 'entityId' | 'actionType' | 'number'
 > & { readonly body: string }
+
+/** Puts requests into the traces of their events. */
+export type TraceRequests = {
+  begin(message: Omit<Sendable, 'body'>): { readonly spanId: string; readonly header: string }
+  ended(attempt: Attempt): void
+}
 
 const maxKnown = 10_000
 
@@ -45,6 +57,8 @@ export function createDeliver(options: {
   sealKey: SealKey
   userAgent: string
   nowMs: () => number
+  /** Null or absent: nothing is traced. */
+  trace?: TraceRequests | null
 }) {
   // By webhook, since an envelope that opens for one must not be taken for another's.
   const known = new Map<number, { sealed: Sealed; unsealed: Unsealed }>()
@@ -66,6 +80,7 @@ export function createDeliver(options: {
     mayBegin?: () => boolean,
   ): Promise<Attempt> => {
     const { body, ...identity } = message
+    const span = options.trace ? options.trace.begin(identity) : null
     const opened = open(target)
     const { keys, custom, identity: client } = opened.ok ? opened.unsealed : nothing
     const request = buildRequest(
@@ -76,6 +91,7 @@ export function createDeliver(options: {
         nowMs: options.nowMs(),
         userAgent: options.userAgent,
         headers: custom?.headers,
+        traceparent: target.traceparent && span ? span.header : null,
       },
     )
     // Nothing is ever sent unsigned, or without a header that it should have.
@@ -83,7 +99,7 @@ export function createDeliver(options: {
       ? await options.post(client ? { ...request, identity: client } : request, signal, mayBegin)
       : unsendable(opened.reason, options.nowMs())
     const { outcome, failure, ...facts } = custom ? redactedResult(result, custom.redact) : result
-    return {
+    const attempt: Attempt = {
       ...identity,
       ...facts,
       webhookId: target.webhookId,
@@ -96,7 +112,10 @@ export function createDeliver(options: {
       errorClass: failure?.errorClass ?? null,
       errorMessage: failure?.message ?? null,
       ...(failure?.isOurs && { isOurs: true }),
+      ...(span && { spanId: span.spanId }),
     }
+    if (span) options.trace?.ended(attempt)
+    return attempt
   }
 }
 

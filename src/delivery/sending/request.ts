@@ -20,6 +20,8 @@ export function buildRequest(
     userAgent: string
     /** What an admin wants besides. */
     headers?: Headers | undefined
+    /** Where in a trace the request is, for a receiver that wants to know. */
+    traceparent?: string | null
   },
 ): HttpRequest {
   const timestampS = Math.floor(options.nowMs / 1000)
@@ -31,6 +33,7 @@ export function buildRequest(
     'webhook-id': message.id,
     'webhook-timestamp': String(timestampS),
     'webhook-signature': sign({ ...message, timestampS, secrets: options.secrets }),
+    ...(options.traceparent && { traceparent: options.traceparent }),
   }
   return { url, body: message.body, headers: options.headers ? { ...options.headers, ...headers } : headers }
 }

@@ -65,7 +65,7 @@ export function begin(serving: Serving, queue: Queue, shipment: Shipment, task: 
     queue.previousSecretUntilMs > serving.clockMs()
       ? settings.sealed
       : { ...settings.sealed, previousSecret: null }
-  const target = { webhookId: id, url: settings.url, sealed }
+  const target = { webhookId: id, url: settings.url, sealed, traceparent: settings.traceparent }
   void serving
     .send(target, shipment, { signal: serving.cutOff.signal, mayBegin: membership.mayBegin })
     .then(settlement => {

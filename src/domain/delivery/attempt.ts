@@ -34,6 +34,8 @@ export type Attempt = {
   readonly errorMessage: string | null
   /** Not in the log: it failed before anything left our own network. */
   readonly isOurs?: boolean
+  /** Not in the log: the id of its span in the trace of its first event; absent: none of its events is traced. */
+  readonly spanId?: string
 }
 
 export type Phase = 'dns' | 'connect' | 'tls' | 'first_byte' | 'body'

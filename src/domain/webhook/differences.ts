@@ -12,6 +12,7 @@ export type Settings = Pick<
   | 'triggers'
   | 'alertTo'
   | 'previous'
+  | 'traceparent'
   | 'updateFields'
   | 'filter'
   | 'filterEntering'
@@ -29,6 +30,7 @@ const written: { readonly [Name in keyof Settings]: [name: string, (value: Setti
   triggers: ['triggers', sorted],
   alertTo: ['alert_to', sorted],
   previous: ['previous', value => value],
+  traceparent: ['traceparent', value => value],
   updateFields: ['update_fields', value => value && sorted(value)],
   filter: ['filter', value => value && Object.fromEntries(Object.entries(value).sort(byName))],
   filterEntering: ['filter_entering', value => value],

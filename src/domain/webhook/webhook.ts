@@ -35,6 +35,8 @@ export type Webhook = {
   readonly alertTo: readonly string[]
   /** Whether bodies carry the values before an update, where they are known. */
   readonly previous: boolean
+  /** Whether requests have the header `traceparent`, where walhook traces. */
+  readonly traceparent: boolean
   /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
   readonly updateFields: readonly string[] | null
   /** Which values the fields of an entity must have; null: any. */

@@ -19,6 +19,8 @@ export type DeliverySettings = {
   readonly mode: Mode
   readonly batch: Batching | null
   readonly withPrevious: boolean
+  /** Whether requests say where in a trace they are. */
+  readonly traceparent: boolean
   /** Active by the admin's switch, and not disabled by walhook. */
   readonly isActive: boolean
   /** Its receiver has accepted nothing lately, as far as was known when this was read. */
@@ -60,7 +62,7 @@ with main as materialized (
 )
 select (select version from walhook.webhooks_version) as version, (select count(*)::int from walhook.webhooks) as count, w.id, w.tenant, w.url, ${sealedColumns},
        (extract(epoch from w.previous_secret_expires_at - clock_timestamp()) * 1000)::float8 as previous_ends_in_ms,
-       w.mode, w.batch_max_events, w.batch_max_wait_ms, w.previous as with_previous,
+       w.mode, w.batch_max_events, w.batch_max_wait_ms, w.previous as with_previous, w.traceparent,
        w.is_active and w.disabled_at is null as is_active, w.failing_since is not null as is_failing,
        (extract(epoch from w.held_until - clock_timestamp()) * 1000)::float8 as held_in_ms,
        states.json as states, skips.json as skips
@@ -115,6 +117,7 @@ function toSettings(row: any): DeliverySettings {
     mode: row.mode,
     batch: toBatching(row),
     withPrevious: row.with_previous,
+    traceparent: row.traceparent,
     isActive: row.is_active,
     isFailing: row.is_failing,
     heldInMs: row.held_in_ms > 0 ? row.held_in_ms : null,

@@ -7,7 +7,7 @@ import { webhooksOf } from '../database/row-keys.ts'
 
 /** What is shown of a webhook: all but its secrets. */
 export const columns = `
-id, tenant, name, url, is_active, triggers, alert_to, managed_by, previous, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
+id, tenant, name, url, is_active, triggers, alert_to, managed_by, previous, traceparent, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
 header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
 failed_at, next_try_at, held_until, version, created_at, updated_at`
 
@@ -45,6 +45,7 @@ export function toBatching(row: pg.QueryResultRow): Batching | null {
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> & {
   readonly [Field in
     | 'previous'
+    | 'traceparent'
     | 'updateFields'
     | 'filter'
     | 'filterEntering'
@@ -77,6 +78,7 @@ function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
     alert_to: plain.alertTo,
     managed_by: plain.managedBy,
     previous: plain.previous,
+    traceparent: plain.traceparent,
     update_fields: plain.updateFields,
     filter: plain.filter,
     filter_entering: plain.filterEntering,

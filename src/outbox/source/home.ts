@@ -30,6 +30,14 @@ async function readHome(db: Db): Promise<Place | null> {
   return rows[0] ? { ...fields<Place>(rows[0]), databaseOid: Number(rows[0].database_oid) } : null
 }
 
+/** What tells this outbox from every other one, as long as it lives here. */
+export async function readOutboxId(db: Db): Promise<string> {
+  const { rows } = await db.query(
+    `select database_oid || ' ' || (extract(epoch from since) * 1000000)::bigint as id from walhook.home`,
+  )
+  return rows[0].id
+}
+
 /** What keeps this outbox from being used here: it is a copy. Null: it is at home, or has no tables yet. */
 export async function problemOfPlace(db: Db): Promise<Problem | null> {
   const { rows } = await db.query(`select to_regclass('walhook.home') is not null as exists`)

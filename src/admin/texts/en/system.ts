@@ -126,6 +126,7 @@ export const system = {
       header_names: 'Custom headers',
       client_certificate: 'Client certificate',
       previous: 'Previous values',
+      traceparent: 'traceparent',
       update_fields: 'Only updates of',
       filter: 'Filter',
       filter_entering: 'Entering the filter',

@@ -110,6 +110,9 @@ export const webhooks = {
     },
     previous: 'Send previous values',
     previousHint: 'An update also lists the changed fields and their previous values.',
+    traceparent: 'Send traceparent',
+    traceparentHint:
+      'If walhook records traces, each request has this header, and the receiver’s spans join the trace.',
     logBodies: 'Bodies in the log',
     logBodiesOf: { all: 'All requests', failed: 'Failed requests only', none: 'None' },
     logBodiesHint: 'Bodies may contain personal data. Time, duration and outcome are always kept.',

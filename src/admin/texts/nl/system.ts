@@ -129,6 +129,7 @@ export const system: typeof english = {
       header_names: 'Eigen headers',
       client_certificate: 'Clientcertificaat',
       previous: 'Vorige waarden',
+      traceparent: 'traceparent',
       update_fields: 'Alleen wijzigingen van',
       filter: 'Filterwaarden',
       filter_entering: 'Binnen het filter komen',

@@ -111,6 +111,9 @@ export const webhooks: typeof english = {
     },
     previous: 'Vorige waarden meesturen',
     previousHint: 'Een wijziging vermeldt dan ook welke velden zijn veranderd en wat erin stond.',
+    traceparent: 'traceparent meesturen',
+    traceparentHint:
+      'Legt walhook traces vast, dan heeft elk verzoek deze header en sluit de ontvanger aan op de trace.',
     logBodies: 'Inhoud in de log',
     logBodiesOf: { all: 'Alle verzoeken', failed: 'Alleen mislukte verzoeken', none: 'Geen' },
     logBodiesHint:

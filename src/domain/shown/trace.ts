@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+
+/** So many events of one commit, or of one request, have spans: a batch of thousands is no load of its own. */
+export const mostTraced = 100
+
+/** A place in a trace, as W3C Trace Context names it: lower-case hexadecimal digits, 32 and 16 of them. */
+export type TracePlace = { readonly traceId: string; readonly spanId: string }
+
+/**
+ * The trace of an event, and its first span, both computed from the event's id: every process that meets the event adds to
+ * the same trace, minutes or days later, and nothing has to be stored for it. `outboxId` keeps the events of two
+ * installations apart, whose ids may be the same.
+ */
+export function traceOf(outboxId: string, subject: bigint | string): TracePlace {
+  const digest = createHash('sha256').update(`walhook trace ${outboxId} ${subject}`).digest('hex')
+  return { traceId: notZero(digest.slice(0, 32)), spanId: notZero(digest.slice(32, 48)) }
+}
+
+/** A request has one span in the trace of each of its events: its id there, computed from the one in the first of them. */
+export function spanIdIn(traceId: string, spanId: string): string {
+  return notZero(createHash('sha256').update(`${spanId} ${traceId}`).digest('hex').slice(0, 16))
+}
+
+/** W3C Trace Context forbids ids of zeros only. */
+const notZero = (id: string) => (/[^0]/.test(id) ? id : `${id.slice(1)}1`)
+
+const randomBits = 56n
+
+/**
+ * Whether a trace is sampled where `ratio` of all traces are (0 to 1): by the trace's id alone, so all processes with the
+ * same ratio agree. The rightmost 56 bits decide. https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id
+ */
+export function isSampled(traceId: string, ratio: number): boolean {
+  if (ratio >= 1) return true
+  const threshold = (1 - ratio) * Number(1n << randomBits)
+  return ratio > 0 && Number(BigInt(`0x${traceId.slice(-14)}`)) >= threshold
+}
+
+/** The value of the header `traceparent`. https://www.w3.org/TR/trace-context/#traceparent-header */
+export function traceparent({ traceId, spanId }: TracePlace, isSampled: boolean): string {
+  return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`
+}
+
+const ratios: Readonly<Record<string, number | null>> = {
+  always_on: 1,
+  always_off: 0,
+  traceidratio: null,
+  parentbased_always_on: 1,
+  parentbased_always_off: 0,
+  parentbased_traceidratio: null,
+}
+
+/** The names that OTEL_TRACES_SAMPLER may have here: an event has no parent, so `parentbased_` changes nothing. */
+export const samplers = Object.keys(ratios)
+
+/** The share of traces that a sampler takes, or null where the argument is none. `name` is one of `samplers`. */
+export function ratioOf(name: string, argument: string): number | null {
+  const ratio = ratios[name]
+  if (ratio !== null) return ratio ?? null
+  return /^(\d+(\.\d*)?|\.\d+)$/.test(argument) && Number(argument) <= 1 ? Number(argument) : null
+}
+
+/** The URL to which spans go: of an endpoint for all signals, the path for traces below it. Null: it is no such URL. */
+export function tracesUrl(endpoint: string, isForTraces: boolean): string | null {
+  if (!/^https?:\/\/[^/]/i.test(endpoint) || !URL.canParse(endpoint)) return null
+  if (isForTraces) return endpoint
+  const url = new URL(endpoint)
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`
+  return url.href
+}

@@ -1,0 +1,129 @@
+import type { ReadableSpan } from '@opentelemetry/sdk-trace'
+import packageJson from '../../package.json' with { type: 'json' }
+import { describeError, type Log } from './log.ts'
+import { within } from './within.ts'
+
+/** A span, with ids that are known already. Times are in ms since 1970. */
+type Span = {
+  readonly name: string
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId?: string | undefined
+  readonly isClient?: boolean
+  readonly startMs: number
+  readonly endMs: number
+  readonly attributes: Readonly<Record<string, string | number | undefined>>
+  readonly failure?: string | null
+  readonly link?: { readonly traceId: string; readonly spanId: string } | undefined
+}
+
+export type SpanExporter = {
+  /** Takes a span, and waits for nothing; where 2,048 wait, it is lost. */
+  add(span: Span): void
+  /** Sends what waits, for at most two seconds. */
+  close(): Promise<void>
+}
+
+const mostWaiting = 2_048
+const everyMs = 1_000
+const closeWithinMs = 2_000
+const toldEveryMs = 60_000
+
+/**
+ * Sends spans to a collector, by OTLP over HTTP in JSON, in the background. A collector that is away or slow costs spans
+ * and nothing else. The libraries are loaded here, so only a process that traces has them in memory. They read the standard
+ * variables for what is not given: headers, time-outs, compression, certificates, the name of the service.
+ */
+export async function openSpanExporter(url: string, log: Log): Promise<SpanExporter> {
+  const [{ SpanKind, SpanStatusCode, TraceFlags }, { BatchSpanProcessor }, { OTLPTraceExporter }, resources] =
+    await Promise.all([
+      import('@opentelemetry/api'),
+      import('@opentelemetry/sdk-trace'),
+      import('@opentelemetry/exporter-trace-otlp-http'),
+      import('@opentelemetry/resources'),
+    ])
+  const { name, version } = packageJson
+  const resource = resources
+    .resourceFromAttributes({ 'service.name': name, 'service.version': version })
+    .merge(resources.detectResources({ detectors: [resources.envDetector] }))
+  const exporter = new OTLPTraceExporter({ url })
+  const processor = new BatchSpanProcessor({
+    exporter: telling(exporter, log),
+    maxQueueSize: mostWaiting,
+    scheduledDelayMillis: everyMs,
+  })
+  const scope = { name, version }
+  const contextOf = (place: { traceId: string; spanId: string }) => ({
+    traceId: place.traceId,
+    spanId: place.spanId,
+    traceFlags: TraceFlags.SAMPLED,
+  })
+
+  function toReadable(span: Span): ReadableSpan {
+    const { traceId, parentSpanId, startMs, endMs, failure = null, link } = span
+    const context = contextOf(span)
+    return {
+      name: span.name,
+      kind: span.isClient ? SpanKind.CLIENT : SpanKind.INTERNAL,
+      spanContext: () => context,
+      ...(parentSpanId !== undefined && { parentSpanContext: contextOf({ traceId, spanId: parentSpanId }) }),
+      startTime: toTime(startMs),
+      endTime: toTime(endMs),
+      duration: toTime(endMs - startMs),
+      ended: true,
+      status:
+        failure === null ? { code: SpanStatusCode.UNSET } : { code: SpanStatusCode.ERROR, message: failure },
+      attributes: Object.fromEntries(
+        Object.entries(span.attributes).filter(([, value]) => value !== undefined),
+      ),
+      links: link ? [{ context: contextOf(link) }] : [],
+      events: [],
+      resource,
+      instrumentationScope: scope,
+      droppedAttributesCount: 0,
+      droppedEventsCount: 0,
+      droppedLinksCount: 0,
+    }
+  }
+
+  return {
+    add: span => processor.onEnd(toReadable(span)),
+    async close() {
+      await within(closeWithinMs, processor.shutdown()).catch(() => {})
+    },
+  }
+}
+
+type Exporter = ConstructorParameters<
+  typeof import('@opentelemetry/sdk-trace').BatchSpanProcessor
+>[0]['exporter']
+
+/** Writes to the log when spans are lost, once a minute at the most: nothing else is. */
+function telling(exporter: Exporter, log: Log): Exporter {
+  let toldAtMs = Number.NEGATIVE_INFINITY
+  let lost = 0
+  return {
+    export(spans, done) {
+      exporter.export(spans, result => {
+        if (result.code !== 0) {
+          lost += spans.length
+          const nowMs = performance.now()
+          if (nowMs - toldAtMs >= toldEveryMs) {
+            log.warn('tracing.spans_lost', { spans: lost, reason: describeError(result.error) })
+            toldAtMs = nowMs
+            lost = 0
+          }
+        }
+        done(result)
+      })
+    },
+    shutdown: () => exporter.shutdown(),
+    forceFlush: async () => await exporter.forceFlush?.(),
+  }
+}
+
+/** Seconds and nanoseconds. */
+function toTime(ms: number): [number, number] {
+  const seconds = Math.floor(ms / 1000)
+  return [seconds, Math.round((ms - seconds * 1000) * 1e6)]
+}
