@@ -25,7 +25,7 @@ export const webhooks: Command = {
   walhook webhooks show ID            show one
   walhook webhooks create --name NAME --url URL --trigger user.new [--trigger …] [--header 'Name: value']
                           [--update-field user.email] [--mode latest] [--alert-to ops@example.com]
-                          [--tenant TENANT] [--inactive] [--file FILE]
+                          [--tenant TENANT] [--with-traceparent] [--inactive] [--file FILE]
                                       create one, and print its secret; --file takes the JSON of the API, - reads it
                                       from standard input
   walhook webhooks test ID [--user ID]

@@ -111,6 +111,7 @@ test('each change that matters to delivery is a version of its webhook, and no o
     'changed_in_version',
     'log_bodies',
     'alert_to',
+    'managed_by',
     'tenant',
   ]
   const health = ['failing_since', 'failed_for_ms', 'failed_at', 'next_try_at']

@@ -102,8 +102,9 @@ test('a file holds what the API takes, and options go before it', async () => {
     file,
     JSON.stringify({ name: 'File', url: receiver.url, triggers: ['user.new'], mode: 'latest' }),
   )
-  const made = await webhooks('create', '--file', file, '--name', 'Option')
-  expect(made.json()).toMatchObject({ name: 'Option', triggers: ['user.new'], mode: 'latest' })
+  const made = await webhooks('create', '--file', file, '--name', 'Option', '--with-traceparent')
+  const wanted = { name: 'Option', triggers: ['user.new'], mode: 'latest', traceparent: true }
+  expect(made.json()).toMatchObject(wanted)
   await rm(folder, { recursive: true })
 })
 

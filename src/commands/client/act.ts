@@ -31,6 +31,7 @@ export async function create(args: string[], call: () => Call | null): Promise<n
       'alert-to': { type: 'string', multiple: true },
       mode: { type: 'string' },
       tenant: { type: 'string' },
+      'with-traceparent': { type: 'boolean', default: false },
       inactive: { type: 'boolean', default: false },
       file: { type: 'string' },
     },
@@ -50,6 +51,7 @@ export async function create(args: string[], call: () => Call | null): Promise<n
     }),
     ...(mode !== undefined && { mode }),
     ...(tenant !== undefined && { tenant }),
+    ...(values['with-traceparent'] && { traceparent: true }),
     ...(values.inactive && { is_active: false }),
   }
   const body = values.file === undefined ? given : { ...readBody(values.file), ...given }

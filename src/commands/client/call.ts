@@ -94,6 +94,7 @@ const options: Readonly<Record<string, string>> = {
   headers: '--header',
   update_fields: '--update-field',
   alert_to: '--alert-to',
+  traceparent: '--with-traceparent',
   event_ids: '--event',
 }
 
