@@ -11,13 +11,16 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
+/** What delivers needs time to start, and has no part in it. */
+const captureOnly = { WALHOOK_ROLES: 'capture,api' }
+
 async function open(stop: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
   const database = await server.database({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key, name text); create table companies (id integer primary key)',
   )
-  const first = startWalhook(database)
+  const first = startWalhook(database, captureOnly)
   await first.ready()
   await psql.query(`insert into users values (1, 'stored')`)
   await until(async () => (await readEvents(psql)).length === 1, { what: 'the first event' })
@@ -69,7 +72,7 @@ test.each<[string, string, (at: Opened) => Promise<unknown>]>([
   async (reason, words, lose) => {
     await using at = await open()
     await lose(at)
-    await using walhook = startWalhook(at.database)
+    await using walhook = startWalhook(at.database, captureOnly)
     const { reason: told } = await walhook.logged('capture.state', { state: 'lost' })
     expect(told).toContain(reason)
     expect(told).toContain(words)
@@ -124,7 +127,7 @@ test.each<[string, (at: Opened) => Promise<unknown>]>([
   await using at = await open('SIGKILL')
   await at.psql.query(`insert into users values (2, 'lost')`)
   await move(at)
-  await using walhook = startWalhook(at.database)
+  await using walhook = startWalhook(at.database, captureOnly)
   const { reason } = await walhook.logged('capture.state', { state: 'lost' })
   expect(reason).toContain('slot moved')
 })
@@ -132,7 +135,7 @@ test.each<[string, (at: Opened) => Promise<unknown>]>([
 test('an outbox that falls back to an older state, as to an asynchronous standby, is a gap', async () => {
   await using at = await open()
   await at.psql.query('create table before as table walhook.positions')
-  const next = startWalhook(at.database)
+  const next = startWalhook(at.database, captureOnly)
   await next.ready()
   await at.psql.query(`insert into users values (2, 'forgotten')`)
   await until(async () => (await readEvents(at.psql)).length === 2, { what: 'the second event' })
@@ -140,7 +143,7 @@ test('an outbox that falls back to an older state, as to an asynchronous standby
   await next.exited
   await at.psql.query(`
     update walhook.positions p set commit_lsn = b.commit_lsn, confirmed_lsn = b.confirmed_lsn from before b`)
-  await using walhook = startWalhook(at.database)
+  await using walhook = startWalhook(at.database, captureOnly)
   const { reason } = await walhook.logged('capture.state', { state: 'lost' })
   expect(reason).toContain('slot moved')
 })
@@ -164,7 +167,7 @@ test('a slot that PostgreSQL has invalidated is lost, and says why', async () =>
     },
     { what: 'the slot to be invalidated' },
   )
-  await using walhook = startWalhook(at.database)
+  await using walhook = startWalhook(at.database, captureOnly)
   const { reason } = await walhook.logged('capture.state', { state: 'lost' })
   expect(reason).toContain('max_slot_wal_keep_size')
   await at.psql.query('alter system reset max_slot_wal_keep_size')
@@ -173,7 +176,7 @@ test('a slot that PostgreSQL has invalidated is lost, and says why', async () =>
 
 test('a table that is renamed while walhook reads blocks it, by name, and nothing is lost once it is back', async () => {
   await using at = await open()
-  await using walhook = startWalhook(at.database)
+  await using walhook = startWalhook(at.database, captureOnly)
   await walhook.ready()
   await at.psql.query('alter table users rename to people')
   await at.psql.query(`insert into people values (2, 'while it had another name')`)
@@ -191,7 +194,7 @@ test('a table that is renamed while walhook reads blocks it, by name, and nothin
 
 test('a table that is dropped and made again blocks it until it is in the publication, and is a gap then', async () => {
   await using at = await open()
-  await using walhook = startWalhook(at.database)
+  await using walhook = startWalhook(at.database, captureOnly)
   await walhook.ready()
   await at.psql.query('drop table users; create table users (id integer primary key, name text)')
   const { reason } = await walhook.logged('capture.state', { state: 'blocked' })
@@ -214,7 +217,7 @@ test('a table that is dropped and made again blocks it until it is in the public
 test('a resync says what it will do, then tells every row as it is and what is gone, and capture goes on by itself', async () => {
   await using at = await open()
   await at.psql.query(`insert into companies values (1)`)
-  await using walhook = startWalhook(at.database)
+  await using walhook = startWalhook(at.database, captureOnly)
   await walhook.ready()
   await at.psql.query(`insert into users values (2, 'to be deleted'), (3, 'stays')`)
   await until(async () => (await readEvents(at.psql)).length === 4, { what: 'the events before' })
@@ -226,7 +229,7 @@ test('a resync says what it will do, then tells every row as it is and what is g
   await at.psql.query(`update users set name = 'while nobody read' where id = 1`)
   await at.psql.query(`delete from users where id = 2`)
   await at.psql.query(`insert into users values (4, 'while nobody read')`)
-  await using next = startWalhook(at.database)
+  await using next = startWalhook(at.database, captureOnly)
   await next.logged('capture.state', { state: 'lost' })
 
   const plan = await runWalhook(at.database, ['resync'])
