@@ -64,6 +64,7 @@ test.each(recipes)('the mapping that the guide shows under %s is one', (_name, t
 test('all recipes are found', () => {
   expect(recipes.map(([name]) => name)).toEqual([
     'Everything at once',
+    'Values behind other tables',
     'Keys of several columns',
     'Columns that a later migration adds',
     'Soft deletes',

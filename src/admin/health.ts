@@ -97,13 +97,14 @@ function mailTrouble(t: Texts, { failed, givenUp, waiting, lastError }: Health['
 function reasonsOf(
   t: Texts,
   finding: Finding,
-  { capture, mapping, mappingLost, failedBackfills }: Status,
+  { capture, mapping, mappingLost, failedBackfills, resyncs }: Status,
 ): Html[] {
   if (finding.startsWith('capture_'))
     return capture.reason === null ? [] : [original(t, capture.reason, captureText(t, capture.code))]
   if (finding === 'mapping_lost') return (mappingLost ?? []).map(lost => original(t, lost))
   if (finding === 'mapping_refused')
     return (mapping?.refused?.problems ?? []).map(problem => original(t, formatProblem(problem)))
+  if (finding === 'fanning_out') return resyncs.flatMap(resync => fanOutLine(t, resync))
   if (finding !== 'backfill_failed') return []
   return failedBackfills.map(({ id, entityType, reason, code }) =>
     original(
@@ -112,6 +113,16 @@ function reasonsOf(
       pageText(t, { id, entityType, code }),
     ),
   )
+}
+
+/** How far the entities are told that show one changed row. */
+function fanOutLine(t: Texts, { fanOut, rowsDone, rowsEstimate, reason }: Status['resyncs'][number]): Html[] {
+  if (!fanOut) return []
+  const name = `${fanOut.entityType}.${fanOut.field}`
+  const of = rowsEstimate === null ? null : number(t, rowsEstimate)
+  return [
+    html`<p>${t.health.fanOut(name, number(t, rowsDone), of)}</p>${reason !== null && original(t, reason)}`,
+  ]
 }
 
 const kinds = new Map([

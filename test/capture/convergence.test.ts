@@ -21,12 +21,22 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 const mapping = `
 entities:
-  user: { table: users, related: { companies: { table: user_companies, owner: user_id, value: company_id } } }
+  user:
+    table: users
+    related:
+      companies: { table: user_companies, owner: user_id, value: company_id }
+      company_names: { table: companies, through: { table: user_companies, owner: user_id, to: company_id }, value: name }
+      cities:
+        table: cities
+        through: [{ table: user_companies, owner: user_id, to: company_id }, { table: companies, to: city_id }]
+        value: name
+      home: { table: cities, through: n, value: name }
   company: { table: companies }
 `
 const tables = `
   create table users (id integer primary key, name text, story text, n bigint);
-  create table companies (id integer primary key, name text);
+  create table companies (id integer primary key, name text, city_id integer);
+  create table cities (id integer primary key, name text);
   create table user_companies (
     user_id integer references users on delete cascade,
     company_id integer references companies on delete cascade,
@@ -34,7 +44,8 @@ const tables = `
   );
   insert into companies values (100, 'always there');
   alter table users alter story set storage external;
-  alter table companies replica identity full;`
+  alter table companies replica identity full;
+  insert into cities select i, 'city ' || i from generate_series(0, 9) i;`
 
 function statement(random: () => number): string {
   const id = () => Math.floor(random() * 40)
@@ -50,6 +61,11 @@ function statement(random: () => number): string {
     () => `delete from users where id = ${id()}`,
     () => `insert into companies values (${id()}, ${text()}) on conflict (id) do update set name = ${text()}`,
     () => `delete from companies where id = ${id()}`,
+    () => `update companies set name = ${text()} where id = ${random() < 0.3 ? 100 : id()}`,
+    () => `update companies set city_id = ${id() % 10} where id in (100, ${id()})`,
+    () => `update cities set name = ${text()} where id = ${id() % 10}`,
+    () => `delete from cities where id = ${id() % 10}`,
+    () => `insert into cities values (${id() % 10}, ${text()}) on conflict do nothing`,
     () => `insert into user_companies values (${id()}, ${id()}) on conflict do nothing`,
     () => `update user_companies set user_id = ${id()} where user_id = ${id()} and company_id = 100`,
     () => `delete from user_companies where user_id = ${id()}`,
@@ -139,7 +155,9 @@ test(
       { what: 'the last change to be captured', timeoutMs: 60_000 },
     )
     // What was there before the slot was is not in the outbox.
-    const replayed = new Map<string, unknown>([['company 100', { id: 100, name: 'always there' }]])
+    const replayed = new Map<string, unknown>([
+      ['company 100', { id: 100, name: 'always there', city_id: null }],
+    ])
     const { rows: events } = await psql.query(
       'select commit_lsn, index_in_transaction, body from walhook.events order by id',
     )
@@ -154,7 +172,14 @@ test(
     }
     const { rows: present } = await psql.query(`
     select 'user ' || id as key, to_jsonb(u) || jsonb_build_object('companies', coalesce((
-        select jsonb_agg(company_id order by company_id) from user_companies where user_id = u.id), '[]')) as result
+        select jsonb_agg(company_id order by company_id) from user_companies where user_id = u.id), '[]'),
+      'company_names', coalesce((
+        select jsonb_agg(c.name order by c.id) from user_companies uc join companies c on c.id = uc.company_id
+        where uc.user_id = u.id), '[]'),
+      'cities', coalesce((
+        select jsonb_agg(t.name order by t.id) from user_companies uc join companies c on c.id = uc.company_id
+          join cities t on t.id = c.city_id where uc.user_id = u.id), '[]'),
+      'home', (select name from cities where id = u.n)) as result
     from users u
     union all select 'company ' || id, to_jsonb(c) from companies c`)
     const short = (value: unknown) =>

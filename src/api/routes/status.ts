@@ -52,6 +52,7 @@ const statusSchema = z
       .array(
         z.object({
           entity_type: z.string(),
+          field: z.string().nullable(),
           state: z.enum(['waiting', 'running']),
           phase: z.enum(['rows', 'deletes']),
           rows_done: z.int(),
@@ -62,7 +63,10 @@ const statusSchema = z
           mend: z.string().nullable(),
         }),
       )
-      .meta({ description: 'Running resyncs, and what each one waits for.' }),
+      .meta({
+        description:
+          'Running resyncs, and what each one waits for. With `field`: the entities that show in it a changed row, which are too many to be sent with the change.',
+      }),
     mapping_lost: z
       .array(z.object({ what: z.string(), code: z.string(), mend: z.string() }))
       .nullable()
@@ -186,6 +190,7 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
     })),
     resyncs: resyncs.map(resync => ({
       entity_type: resync.entityType,
+      field: resync.fanOut?.field ?? null,
       state: resync.state === 'waiting' ? 'waiting' : 'running',
       phase: resync.phase,
       rows_done: resync.rowsDone,

@@ -195,6 +195,8 @@ export async function describeEntity(
 export async function describeResyncs(outbox: Outbox, gap: Gap, slotName: string): Promise<string[]> {
   return [
     `The resync of what was lost from ${formatLsn(gap.fromLsn)} to ${formatLsn(gap.toLsn!)} is under way: everything since is captured, and the walhook that captures tells the rest:`,
-    ...(await openResyncs(outbox, slotName)).map(each => `  ${describeProgress(each)}`),
+    ...(await openResyncs(outbox, slotName))
+      .filter(({ fanOut }) => fanOut === null)
+      .map(each => `  ${describeProgress(each)}`),
   ]
 }

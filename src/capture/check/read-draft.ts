@@ -67,7 +67,9 @@ function toKnownTable(catalogue: Catalogue, table: Table, rows: number | null): 
 function tablesOf({ entities }: Draft): TableName[] {
   const names = entities.flatMap(({ table, related }) => [
     table,
-    ...related.filter(({ because }) => because === null).map(list => list.table),
+    ...related
+      .filter(({ because }) => because === null)
+      .flatMap(list => [list.table, ...(list.through ? [list.through.table] : [])]),
   ])
   return [...new Map(names.map(name => [tableKey(name), name])).values()]
 }

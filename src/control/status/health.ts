@@ -68,6 +68,7 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     isResyncing: areToldAnew(openGaps, status.resyncs),
     isMappingLost: (status.mappingLost ?? []).length > 0,
     isMappingRefused: status.mapping !== null && status.mapping.refused !== null,
+    isFanningOut: status.resyncs.some(({ fanOut }) => fanOut !== null),
     hasFailedBackfill: status.failedBackfills.length > 0,
     deliveriesWaiting: status.queue.deliveries,
     deliveriesDead: status.queue.deadDeliveries,

@@ -29,6 +29,8 @@ export type DraftList = {
   readonly field: string
   readonly table: TableName
   readonly owner: KeyColumns
+  /** The table that joins the owner's rows to those of `table`; null: there is none between. */
+  readonly through: { readonly table: TableName; readonly owner: string; readonly to: string } | null
   /** One column, or, with a key, one object of it; else a list of objects. */
   readonly value: string | null
   readonly key: string | null
@@ -135,6 +137,8 @@ const nameOfName = /^(name|key|field|field_?name|attribute|property|meta_?key|la
 const nameOfValue = /^(value|val|meta_?value|content|data)$/i
 const nameOfPlace = /^_?(position|order|sort|ordinal|rank|parent_order)$/i
 
+const nameOfRow = /^(name|title|label|display_?name|naam|titel)$/i
+
 /** More rows of one owner than this are not a value of it. */
 const mostRowsOfOne = 100
 
@@ -175,8 +179,33 @@ function draftLists(
     const plain = isValue && target !== undefined ? target : withoutPrefix(table.name.name, entityType, owner)
     const field = freeName(isOneOfSeveral ? `${plain}_by_${ownerColumn}` : plain, taken)
     taken.add(field)
-    const because = whyLeftOut(table, ownerColumn, drafted.columns)
-    return { ...drafted, field, table: table.name, owner: ownerKey, because }
+    const named = isValue && typeof ownerKey === 'string' ? nameBehind(table, drafted.value) : null
+    const columns = named ? named.columns : drafted.columns
+    const because = whyLeftOut(table, ownerColumn, columns)
+    const direct = { ...drafted, field, table: table.name, owner: ownerKey, through: null, because }
+    if (!named) return direct
+    const through = { table: table.name, owner: ownerColumn, to: named.to }
+    return {
+      ...direct,
+      table: named.table.name,
+      owner: named.owner,
+      through,
+      value: named.columns[0].name,
+      columns,
+    }
+  }
+
+  /** What a row is called that a table leads to which joins two others, and nothing else. An entity is told by its id. */
+  function nameBehind(joining: KnownTable, to: string | null) {
+    const reference = joining.references.find(({ columns }) => columns.join() === to)
+    const table = reference && tables.find(({ name }) => isSameTable(name, reference.table))
+    if (to === null || !table || isEntity(table) || joining.references.length !== 2) return null
+    const [column] = table.columns.filter(
+      ({ name, kind, suspicion }) => kind === 'text' && suspicion === null && nameOfRow.test(name),
+    )
+    const [owner] = reference.referenced
+    if (!column || owner === undefined || reference.referenced.length > 1) return null
+    return { table, to, owner, columns: [{ name: column.name, because: null }] as const }
   }
 
   function whyLeftOut(

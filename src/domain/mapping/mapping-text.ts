@@ -64,10 +64,15 @@ function ownerText(owner: KeyColumns, key: KeyColumns): string {
 }
 
 function listLines(list: DraftList, ownerKey: KeyColumns): string[] {
-  const { field, table, owner, value, key, columns, because } = list
+  const { field, table, owner, through, value, key, columns, because } = list
   const said = [
     `table: ${tableText(table)}`,
-    ownerText(owner, ownerKey),
+    ...(through === null
+      ? [ownerText(owner, ownerKey)]
+      : [
+          ...(owner === 'id' ? [] : [`owner: ${keyText(owner)}`]),
+          `through: { table: ${tableText(through.table)}, owner: ${scalar(through.owner)}, to: ${scalar(through.to)} }`,
+        ]),
     ...(key === null ? [] : [`key: ${scalar(key)}`]),
     ...(value === null ? [] : [`value: ${scalar(value)}`]),
   ]

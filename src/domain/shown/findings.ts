@@ -22,6 +22,7 @@ export const findings = {
   many_failures: 'warn',
   webhooks_unwell: 'warn',
   mails_failed: 'warn',
+  fanning_out: 'note',
   dead: 'note',
 } as const
 export type Finding = keyof typeof findings
@@ -39,6 +40,8 @@ export function findingsOf(now: {
   /** Whether the last mapping file that was read anew was refused. */
   readonly isMappingRefused?: boolean
   readonly hasFailedBackfill: boolean
+  /** Whether entities that show a changed row are told page by page. */
+  readonly isFanningOut?: boolean
   readonly deliveriesWaiting: number
   readonly deliveriesDead: number
   /** Whether mails about alerts have failed, or wait without a server. */
@@ -65,6 +68,7 @@ export function findingsOf(now: {
     many_failures: lastHour.requests >= leastRequests && lastHour.failed * 2 > lastHour.requests,
     webhooks_unwell: (now.webhooksUnwell ?? 0) > 0,
     mails_failed: now.hasMailTrouble ?? false,
+    fanning_out: now.isFanningOut ?? false,
     dead: now.deliveriesDead > 0,
   }
   return (Object.keys(findings) as Finding[]).filter(finding => found[finding])

@@ -258,12 +258,19 @@ export const system = {
         what: 'More than half of the requests of the last hour failed.',
         advice: 'The list of couplings shows which receivers fail. Send one of them a test to see why.',
       },
+      fanning_out: {
+        what: 'A row has changed that very many users or companies show. Each of them is sent, page by page.',
+        advice:
+          'Nothing is lost, and other changes are sent meanwhile. It continues by itself, also after a restart.',
+      },
       dead: {
         what: 'Some events are dead letters.',
         advice:
           'Every attempt to deliver them failed. Once the cause is fixed, resend them from the page Log of the webhook.',
       },
     },
+    fanOut: (field: string, done: string, of: string | null) =>
+      of === null ? `${field}: ${done} done.` : `${field}: ${done} of ${of} done.`,
     lastHour: 'The last hour, requests per minute',
     lastDay: 'The last day, requests per minute',
     plotLabel: (delivered: string, failed: string) => `${delivered} delivered, ${failed} failed.`,

@@ -272,12 +272,19 @@ export const system: typeof english = {
         advice:
           'In de lijst met koppelingen zie je welke ontvangers ze niet accepteren. Stuur er een een test: dan zie je waarom.',
       },
+      fanning_out: {
+        what: 'Er is een rij gewijzigd die heel veel gebruikers of bedrijven tonen. Ze worden één voor één verstuurd, pagina na pagina.',
+        advice:
+          'Er gaat niets verloren, en andere wijzigingen worden intussen verstuurd. Het gaat vanzelf verder, ook na een herstart.',
+      },
       dead: {
         what: 'Er zijn onbestelbare meldingen.',
         advice:
           'Elke poging om ze af te leveren is mislukt. Is de oorzaak verholpen, verstuur ze dan opnieuw op de pagina Log van de webhook.',
       },
     },
+    fanOut: (field, done, of) =>
+      of === null ? `${field}: ${done} klaar.` : `${field}: ${done} van ${of} klaar.`,
     lastHour: 'Het afgelopen uur, verzoeken per minuut',
     lastDay: 'De afgelopen dag, verzoeken per minuut',
     plotLabel: (delivered, failed) => `${delivered} afgeleverd, ${failed} mislukt.`,
