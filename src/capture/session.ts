@@ -12,6 +12,7 @@ import { connect, noteAlive } from './link.ts'
 import { look, lookOnAndOn, openWatch, prepare, type Watch } from './look.ts'
 import { createMapper } from './map/map.ts'
 import { StreamOver } from './map/visibility.ts'
+import { type Born, createBorn } from './related/born.ts'
 import { createColumnTeller } from './source/columns.ts'
 import { createWalRelease } from './source/wal-release.ts'
 import { enterStreaming, noteProbe, noteStored } from './status.ts'
@@ -26,6 +27,7 @@ type Session = {
   readonly stream: Stream
   readonly inbox: Inbox
   readonly teller: PageTeller
+  readonly born: Born | undefined
   readonly columns: ReturnType<typeof createColumnTeller>
   readonly catalogue: Awaited<ReturnType<Capturing['learn']>>
   /** Aborted with the inbox: nothing more is read from tables for it. */
@@ -60,11 +62,13 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
     const teller = createPageTeller({ source })
     watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, teller, log }) })
     await look(capturing, watch, true)
+    const born = openBorn(options.mapping, source, teller)
+    await born?.renew()
     enterStreaming(status)
     const watching = lookOnAndOn(capturing, watch, over.signal).finally(close)
     watching.catch(() => {})
     workBeside(capturing, teller, over.signal)
-    await store(capturing, { ...connection, teller, columns, catalogue, closed: closed.signal }, watch)
+    await store(capturing, { ...connection, teller, born, columns, catalogue, closed: closed.signal }, watch)
     over.abort()
     await watching
     if (!signal.aborted) await stream.over
@@ -74,6 +78,16 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
     await stream.close()
     await watch?.end().catch(error => log.debug('capture.look_failed', { reason: describeError(error) }))
   }
+}
+
+/** What knows which rows the stream has brought, where related fields lead through other tables. */
+function openBorn(
+  mapping: Capturing['options']['mapping'],
+  { pool }: Capturing['options']['source'],
+  teller: PageTeller,
+): Born | undefined {
+  const leads = mapping.some(({ related }) => related.some(({ through }) => through !== undefined))
+  return leads ? createBorn(pool, teller.setPassMark) : undefined
 }
 
 /** Probes, and the pages of backfills and resyncs, until aborted. */
@@ -124,12 +138,18 @@ async function store(capturing: Capturing, session: Session, watch: Watch): Prom
 /** Makes what maps the stream's changes, by a catalogue that is learned anew as the tables change. */
 function openMapper(
   capturing: Capturing,
-  { catalogue, columns, closed }: Session,
+  { catalogue, columns, closed, born }: Session,
   { watch, readBefore }: { watch: Watch; readBefore: Parameters<typeof createMapper>[0]['readBefore'] },
 ) {
   const { options, status } = capturing
   return createMapper({
-    ...{ source: options.source, mapping: options.mapping, catalogue, readBefore, signal: closed },
+    ...{
+      source: options.source,
+      mapping: options.mapping,
+      catalogue,
+      readBefore,
+      signal: closed,
+    },
     async reloadCatalogue() {
       await look(capturing, watch, true)
       const reloaded = await capturing.learn()
@@ -137,5 +157,6 @@ function openMapper(
       return reloaded
     },
     unreadable: unreadableOf(status.openGaps),
+    born,
   })
 }

@@ -147,12 +147,19 @@ test(
     await last.ready()
 
     await using psql = await connect(database.url)
+    // Nothing else tells those who show these rows.
+    await psql.query(`update companies set name = name || '!'`)
+    await psql.query(`update cities set name = name || '!'`)
     await psql.query(`insert into companies values (1000, 'the last change')`)
     await until(
       async () =>
         (await psql.query(`select from walhook.events where entity_type = 'company' and entity_id = '1000'`))
           .rowCount === 1,
       { what: 'the last change to be captured', timeoutMs: 60_000 },
+    )
+    await until(
+      async () => (await psql.query('select from walhook.resyncs where ended_at is null')).rowCount === 0,
+      { what: 'what is told page by page', timeoutMs: 60_000 },
     )
     // What was there before the slot was is not in the outbox.
     const replayed = new Map<string, unknown>([

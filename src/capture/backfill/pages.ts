@@ -60,6 +60,15 @@ export function createPageTeller({ source }: { source: Source }) {
     )
   }
 
+  /** Sets a mark that is no page's; `passed` resolves once the stream has brought everything that was in the WAL before it. */
+  async function setPassMark(): Promise<{ passed: Promise<void> }> {
+    const id = randomUUID()
+    const passed = Promise.withResolvers<void>()
+    awaited.set(id, passed.resolve)
+    await setMark(id)
+    return { passed: passed.promise }
+  }
+
   /** A page that fails is no failure of the stream: the page ends, and nothing of it is stored. */
   function giveUp(error: unknown) {
     window?.settle({ failed: error })
@@ -100,12 +109,10 @@ export function createPageTeller({ source }: { source: Source }) {
 
     /** Resolves once the stream has brought everything that is in the WAL now. */
     async caughtUp(): Promise<void> {
-      const id = randomUUID()
-      const passed = Promise.withResolvers<void>()
-      awaited.set(id, passed.resolve)
-      await setMark(id)
-      await passed.promise
+      await (await setPassMark()).passed
     },
+
+    setPassMark,
 
     /** Whether the stream has brought a TRUNCATE of this table by the transaction with this id (the lower 32 bits of it). */
     hasTruncated: (table: string, xid: number): boolean => truncated.has(`${xid} ${table}`),

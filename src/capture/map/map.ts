@@ -7,6 +7,7 @@ import { type EntityMapping, type RelatedList, tableKey } from '../../domain/map
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { openArrivals } from '../continuity/arrivals.ts'
 import { findReach, type Reach, reachesNobody } from '../related/behind.ts'
+import type { Born } from '../related/born.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
@@ -57,6 +58,8 @@ export type Emptied = {
 export function createMapper(options: {
   source: Source
   mapping: readonly EntityMapping[]
+  /** Needed where related fields lead through other tables. */
+  born?: Born | undefined
   catalogue: Catalogue
   /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
@@ -67,7 +70,7 @@ export function createMapper(options: {
   /** Aborted when the stream is over: what is still waited for is not. */
   signal?: AbortSignal
 }) {
-  const { mapping } = options
+  const { mapping, born } = options
   const readMissing = createMissingReader(options)
   const setAside = createSetAside(options.unreadable ?? [])
   let { catalogue } = options
@@ -78,7 +81,6 @@ export function createMapper(options: {
   let judgeRow = createRowFilters(catalogue)
   let plans = new WeakMap<Relation, Plan>()
   const known = new WeakSet<Relation>()
-  const hasHops = mapping.some(({ related }) => related.some(({ through }) => through))
   const arrivals = openArrivals()
 
   function planOf(relation: Relation): Plan {
@@ -115,13 +117,15 @@ export function createMapper(options: {
 
   /** The entities that changed rows behind other tables concern. All that the stream has brought is seen then. */
   async function reachOf(parts: readonly TransactionPart[]): Promise<Reach> {
-    if (!hasHops || !parts.some(({ changes }) => changes.some(isBehind))) return reachesNobody
+    if (!born) return reachesNobody
+    for (const { xid, changes } of parts) if (changes.length > 0) born.note(xid)
+    if (!parts.some(({ changes }) => changes.some(isBehind))) return reachesNobody
     await untilSeen(
       options.source.pool,
       parts.map(({ xid }) => xid),
       options.signal,
     )
-    return await findReach(options.source.pool, catalogue, parts, planOf)
+    return await findReach(options.source.pool, catalogue, parts, planOf, born)
   }
 
   const isBehind = (change: Change) =>

@@ -114,10 +114,9 @@ export function foldPart(
   }
 
   function touchBehind({ entity, field }: OwnerPlan, owners: Found) {
-    if (owners === 'many') many.push({ entity, field })
-    else
-      for (const key of owners)
-        step(entity, key, null, { kind: 'touch', field }).replaced.set(field, notKnown)
+    if (owners.isMore) many.push({ entity, field })
+    for (const key of owners.keys)
+      step(entity, key, null, { kind: 'touch', field }).replaced.set(field, notKnown)
   }
 
   function truncate(relation: Relation) {

@@ -4,7 +4,8 @@ import type { EntityMapping, RelatedList } from '../../domain/mapping/mapping.ts
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
-import { type Found, findOwners } from './found-owners.ts'
+import type { Born } from './born.ts'
+import { type Found, findOwners, many } from './found-owners.ts'
 import { type OwnerPlan, ownersOf, rowAfter } from './owners.ts'
 import { readWhatIsThere } from './what-is-there.ts'
 
@@ -14,13 +15,14 @@ type RowChange = Exclude<Change, { kind: 'truncate' | 'unreadable' }>
 
 /** The entities that changes of rows behind other tables concern. */
 export type Reach = {
-  /** Those of one value; `many`: they are told page by page. */
+  /** Those of one value. */
   of(plan: OwnerPlan, value: string): Found
   /** What is to be told page by page. */
   readonly fanOuts: readonly FanOut[]
 }
 
-export const reachesNobody: Reach = { of: () => [], fanOuts: [] }
+const nobody: Found = { keys: [], isMore: false }
+export const reachesNobody: Reach = { of: () => nobody, fanOuts: [] }
 
 /** More values than these of one table are told together: everything that leads through it. */
 const mostValues = 20
@@ -42,6 +44,7 @@ export async function findReach(
   catalogue: Catalogue,
   parts: readonly TransactionPart[],
   planOf: PlanOf,
+  born: Born,
 ): Promise<Reach> {
   const asked = new Map<string, Asked>()
   for (const { changes } of parts) for (const change of changes) ask(asked, change, planOf)
@@ -53,19 +56,19 @@ export async function findReach(
     const broken = new Map<string, Found>()
     const read = await readWhatIsThere(
       values,
-      some => findOwners(db, catalogue, each, some),
-      value => broken.set(value, 'many'),
+      some => findOwners(db, catalogue, each, some, born.isBrought),
+      value => broken.set(value, many),
     )
     const owners = new Map([...(read ?? []), ...broken])
     found.set(name, owners)
     fanOuts.push(
       ...fanOutsOf(
         each,
-        values.filter(value => owners.get(value) === 'many'),
+        values.filter(value => owners.get(value)?.isMore),
       ),
     )
   }
-  return { of: (plan, value) => found.get(nameOf(plan))?.get(value) ?? [], fanOuts }
+  return { of: (plan, value) => found.get(nameOf(plan))?.get(value) ?? nobody, fanOuts }
 }
 
 function ask(asked: Map<string, Asked>, change: Change, planOf: PlanOf): void {
@@ -102,9 +105,9 @@ function askedOf(asked: Map<string, Asked>, { entity, list, at }: OwnerPlan): As
 const nameOf = ({ entity, list, at }: Pick<OwnerPlan, 'entity' | 'list' | 'at'>) =>
   `${entity.entityType}\n${list.field}\n${at}`
 
-function fanOutsOf({ entity, list, at, isEmptied }: Asked, many: readonly string[]): FanOut[] {
+function fanOutsOf({ entity, list, at, isEmptied }: Asked, paged: readonly string[]): FanOut[] {
   const of = { entityType: entity.entityType, field: list.field, at }
-  const isLong = many.some(value => Buffer.byteLength(value) > maxValueBytes)
-  if (isEmptied || isLong || many.length > mostValues) return [{ ...of, value: null }]
-  return many.map(value => ({ ...of, value }))
+  const isLong = paged.some(value => Buffer.byteLength(value) > maxValueBytes)
+  if (isEmptied || isLong || paged.length > mostValues) return [{ ...of, value: null }]
+  return paged.map(value => ({ ...of, value }))
 }

@@ -1,14 +1,23 @@
 import { columnsOfKey, idAt, onlyColumn } from '../../domain/mapping/entity-key.ts'
-import { stopsOf } from '../../domain/mapping/hops.ts'
-import { quoteIdentifier, type RelatedList } from '../../domain/mapping/mapping.ts'
+import { type Stop, stopsOf } from '../../domain/mapping/hops.ts'
+import {
+  type EntityMapping,
+  quoteIdentifier,
+  type RelatedList,
+  type TableName,
+  tableKey,
+} from '../../domain/mapping/mapping.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
+import type { IsBrought } from './born.ts'
 import { typeOf } from './column-type.ts'
 import { judgeOfRows } from './judge-rows.ts'
 import { addDeciding, alias, joined, type ReadColumn } from './list-query.ts'
 
-/** The keys of the entities that a value leads to; `many`: too many to be told with the change itself. */
-export type Found = readonly string[] | 'many'
+/** The entities that a value leads to, by their keys. `isMore`: others are told page by page. */
+export type Found = { readonly keys: readonly string[]; readonly isMore: boolean }
+
+export const many: Found = { keys: [], isMore: true }
 
 /**
  * A row that more rows than these lead to is told page by page (decision 0073), and so are all of a batch to which more lead
@@ -18,14 +27,17 @@ const mostRows = { toOne: 1_000, together: 10_000 }
 
 /**
  * Finds the entities whose related field leads to rows of its table `at` by these values, with one query for all. Absent: none.
- * Only links that are there count: one that was taken away names its entity by its own change.
+ * Only links that are there count: one that was taken away names its entity by its own change. An entity whose row the stream
+ * may not have brought yet is told page by page: a page comes behind everything that it has read.
  */
 export async function findOwners(
   db: Queryable,
   catalogue: Catalogue,
-  { list, at }: { readonly list: RelatedList; readonly at: number },
+  of: { readonly entity: EntityMapping; readonly list: RelatedList; readonly at: number },
   values: readonly string[],
+  isBrought: IsBrought,
 ): Promise<Map<string, Found>> {
+  const { entity, list, at } = of
   const stops = stopsOf(list)
   const type = typeOf(catalogue, stops[at]!.table, onlyColumn(stops[at]!.owner))
   const sqlOf = (i: number, column: string) => `${alias(i)}.${quoteIdentifier(column)}`
@@ -33,11 +45,18 @@ export async function findOwners(
   const read: ReadColumn[] = owner.map(column => ({ at: 0, column }))
   const judged = addDeciding(read, stops.slice(0, at))
   const columns = read.map(({ at, column }, i) => `${sqlOf(at, column)} as c${i}`)
+  const own = tableKey(entity.table)
+  const isComparable = haveSameValues(catalogue, entity, stops[0]!)
+  const same = columnsOfKey(entity.key).map(
+    (column, i) => `own.${quoteIdentifier(column)} = ${sqlOf(0, owner[i]!)}`,
+  )
+  const rowOf = isComparable ? `join ${own} own on ${same.join(' and ')}` : ''
   const { rows, fields } = await db.query({
     text: `select asked.place, found.*
            from unnest($1::${type}[]) with ordinality as asked (value, place)
            cross join lateral (
-             select ${columns.join(', ')} from ${joined(list, at - 1)}
+             select ${isComparable ? 'own.xmin' : 'null::xid'} as xmin, ${columns.join(', ')}
+             from ${joined(list, at - 1)} ${rowOf}
              where ${sqlOf(at - 1, stops[at - 1]!.to!)} = asked.value and ${owner.map(column => `${sqlOf(0, column)} is not null`).join(' and ')}
              limit $2
            ) found
@@ -45,18 +64,39 @@ export async function findOwners(
     values: [values, mostRows.toOne + 1, mostRows.together + 1],
     rowMode: 'array',
   })
-  if (rows.length > mostRows.together) return new Map(values.map(value => [value, 'many']))
-  const judge = judgeOfRows(catalogue, judged, fields.slice(1))
-  const found = new Map<string, { count: number; keys: Set<string> }>()
-  for (const [place, ...row] of rows as string[][]) {
+  if (rows.length > mostRows.together) return new Map(values.map(value => [value, many]))
+  const judge = judgeOfRows(catalogue, judged, fields.slice(2))
+  const found = new Map<string, { count: number; keys: Set<string>; isMore: boolean }>()
+  for (const [place, xmin, ...row] of rows as (string | null)[][]) {
     const value = values[Number(place) - 1]!
-    const of = found.get(value) ?? { count: 0, keys: new Set() }
+    const of = found.get(value) ?? { count: 0, keys: new Set(), isMore: false }
     found.set(value, of)
     of.count++
     // One that begins or ceases to lead on is told by its own change.
-    if (judge(row) !== 'no') of.keys.add(idAt(row, [...owner.keys()])!)
+    if (judge(row) === 'no') continue
+    if (xmin != null && isBrought(xmin)) of.keys.add(idAt(row, [...owner.keys()])!)
+    else of.isMore = true
   }
   return new Map(
-    [...found].map(([value, { count, keys }]) => [value, count > mostRows.toOne ? 'many' : [...keys]]),
+    [...found].map(([value, { count, keys, isMore }]) => [
+      value,
+      count > mostRows.toOne ? many : { keys: [...keys], isMore },
+    ]),
   )
+}
+
+const integers: ReadonlySet<number> = new Set([20, 21, 23])
+
+/** Whether the entity's key and the columns that hold it can be compared in SQL. */
+function haveSameValues(catalogue: Catalogue, entity: EntityMapping, first: Stop): boolean {
+  const typeIn = (table: TableName, column: string | undefined) => {
+    const found = catalogue.tables.get(tableKey(table))?.columns.find(({ name }) => name === column)
+    return found && catalogue.baseTypeOf(found.typeOid)
+  }
+  const owner = columnsOfKey(first.owner)
+  return columnsOfKey(entity.key).every((column, i) => {
+    const [one, other] = [typeIn(entity.table, column), typeIn(first.table, owner[i])]
+    if (one === undefined || other === undefined) return false
+    return one === other || (integers.has(one) && integers.has(other))
+  })
 }
