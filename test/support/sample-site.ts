@@ -7,12 +7,15 @@ import { startWalhook } from './walhook-process.ts'
 export { adminToken } from './walhook-process.ts'
 
 /** A real walhook on a database with the sample application's users and companies, and a receiver: for tests in a browser. */
-export async function startSampleSite(answer?: Parameters<typeof startTestReceiver>[0]) {
+export async function startSampleSite(
+  answer?: Parameters<typeof startTestReceiver>[0],
+  env: Readonly<Record<string, string>> = {},
+) {
   await using opened = new AsyncDisposableStack()
   const database = await createTestDatabase()
   await createSampleTables(database.url)
   const receiver = opened.use(await startTestReceiver(answer))
-  const walhook = opened.use(startWalhook(database, { WALHOOK_ADMIN_USER: '1' }))
+  const walhook = opened.use(startWalhook(database, { WALHOOK_ADMIN_USER: '1', ...env }))
   await walhook.ready()
   const url = await walhook.url()
   const resources = opened.move()

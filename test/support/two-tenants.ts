@@ -15,7 +15,7 @@ type At = TestOutbox & {
   ): Promise<string>
 }
 
-/** A webhook of a tenant with an event that was delivered, one that is dead, one that waits, a token and records of the audit. */
+/** A webhook of a tenant that fails, with an event that was delivered, one that is dead, one that waits, a token and records of the audit. */
 export async function fillTenant(at: At, tenant: string, entityId: string): Promise<Filled> {
   const { pool } = at.outbox
   // Numbers that are found nowhere by chance.
@@ -24,11 +24,10 @@ export async function fillTenant(at: At, tenant: string, entityId: string): Prom
       `select setval(pg_get_serial_sequence('walhook.${table}', 'id'), 4000 + nextval(pg_get_serial_sequence('walhook.${table}', 'id')))`,
     )
   const webhookId = await at.webhook(['user.new', 'user.update', 'user.delete'], true, { tenant })
-  await pool.query('update walhook.webhooks set name = $2, url = $3 where id = $1', [
-    webhookId,
-    `CRM of ${tenant}`,
-    `https://${tenant}.example/hook`,
-  ])
+  await pool.query(
+    'update walhook.webhooks set name = $2, url = $3, failing_since = now(), failed_at = now(), failed_for_ms = 0 where id = $1',
+    [webhookId, `CRM of ${tenant}`, `https://${tenant}.example/hook`],
+  )
   const [eventId, dead] = await at.append(
     `user ${entityId} new ${tenant}`,
     `user ${entityId} update ${tenant}`,
