@@ -470,7 +470,8 @@ test("the guide's recipe for Payload, as it is written there", async () => {
   await using at = await openWith(
     `create table companies (id serial primary key, name varchar);
      create table users (id serial primary key, email varchar not null, hash varchar, salt varchar, login_attempts numeric default 0,
-       lock_until timestamptz, reset_password_token varchar);
+       lock_until timestamptz, reset_password_token varchar, name varchar, created_at timestamptz, deleted_at timestamptz,
+       _status varchar default 'published');
      create table users_roles ("order" integer not null, parent_id integer not null references users on delete cascade,
        value varchar, id serial primary key);
      create table users_rels (id serial primary key, "order" integer, parent_id integer not null references users on delete cascade,
@@ -478,7 +479,8 @@ test("the guide's recipe for Payload, as it is written there", async () => {
      alter table users replica identity full; alter table users_roles replica identity full; alter table users_rels replica identity full;`,
     read.mapping,
   )
-  const told = (json: string) => `user 1 update {"id":1,"email":"a@b.c",${json}}`
+  const user = '"id":1,"email":"a@b.c","name":null,"created":null'
+  const told = (json: string) => `user 1 update {${user},${json}}`
   expect(
     await at.step(`begin; insert into companies values (2, 'A'), (3, 'B'); insert into users (email, hash) values ('a@b.c', 'x');
       insert into users_roles values (2, 1, 'editor'), (1, 1, 'admin');
@@ -486,8 +488,8 @@ test("the guide's recipe for Payload, as it is written there", async () => {
         values (1, 1, 'companies', 3, null), (2, 1, 'companies', 2, null), (1, 1, 'manager', null, 1), (1, 1, 'previous', 2, null); commit`),
   ).toEqual([
     'company 2 new {"id":2,"name":"A"}',
+    `user 1 new {${user},"roles":["admin","editor"],"companies":[3,2],"company_names":["B","A"]}`,
     'company 3 new {"id":3,"name":"B"}',
-    'user 1 new {"id":1,"email":"a@b.c","roles":["admin","editor"],"companies":[3,2]}',
   ])
   expect(
     await at.step(
@@ -495,7 +497,7 @@ test("the guide's recipe for Payload, as it is written there", async () => {
     ),
   ).toEqual([])
   expect(await at.step(`delete from users_rels where companies_id = 3`)).toEqual([
-    told('"roles":["admin","editor"],"companies":[2]'),
+    told('"roles":["admin","editor"],"companies":[2],"company_names":["A"]'),
   ])
 })
 
