@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
+import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { follow } from '../support/follow.ts'
 import { openTestPages } from '../support/open-pages.ts'
@@ -41,6 +42,8 @@ const filled = (change: Record<string, string> = {}) => ({
 })
 
 async function attempted(id: number, outcome: 'delivered' | 'refused', ageMs: number, count: number) {
+  // In the first hour of a day, a day and an hour ago was two days ago.
+  await ensurePartitions(at.outbox, Date.now() - ageMs)
   await at.outbox.pool.query(
     `insert into walhook.attempts (webhook_id, id, trigger, event_id, message_id, entity_type, entity_id, action_type,
        number, url, request_headers, started_at, duration_ms, status, outcome, error_class, error_message)
