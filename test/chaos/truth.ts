@@ -26,6 +26,8 @@ const entityTypes: Partial<Record<Entry['table'], string>> = {
 export function stepsOf(entries: readonly Entry[], truth: Truth) {
   const byEntity = new Map<string, Step[]>()
   const touches = new Map<bigint, Set<string>>()
+  /** Which types of entities a transaction has emptied by a TRUNCATE. */
+  const emptied = new Map<bigint, Set<string>>()
   const start = new Map(truth)
   for (const [lsn, changes] of Map.groupBy(entries, ({ commitLsn }) => commitLsn)) {
     const touched = new Set<string>()
@@ -50,6 +52,7 @@ export function stepsOf(entries: readonly Entry[], truth: Truth) {
         continue
       }
       if (!old && !row) {
+        emptied.set(lsn, (emptied.get(lsn) ?? new Set()).add(type))
         for (const entity of [...truth.keys()]) if (entity.startsWith(`${type} `)) take(entity, null)
         continue
       }
@@ -67,5 +70,5 @@ export function stepsOf(entries: readonly Entry[], truth: Truth) {
       byEntity.set(entity, steps)
     }
   }
-  return { byEntity, touches, known: new Set(touches.keys()), start }
+  return { byEntity, touches, emptied, known: new Set(touches.keys()), start }
 }
