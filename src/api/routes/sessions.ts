@@ -28,11 +28,10 @@ const newSession = z
       .nullable()
       .default(null)
       .meta({ description: 'The language of the pages. Null: the one of the browser.' }),
-    path: text()
-      .min(1)
-      .max(2_000)
-      .default('/couplings')
-      .meta({ description: 'The page that it leads to, as in `/couplings/new`.' }),
+    path: text().min(1).max(2_000).default('/couplings').meta({
+      description: 'The page that it leads to, as in `/couplings/new`.',
+      pattern: '^/([!-.0-\\[\\]-~][!-~]*)?$',
+    }),
     valid_minutes: z
       .int()
       .min(1)
