@@ -156,10 +156,11 @@ test('a switch turns a webhook off and on, and shows its row anew to a script', 
   expect(list).toContain(en.couplings.undo)
   expect((await at.get('/couplings?done=deactivated&id=x')).text).not.toContain(en.couplings.undo)
   const partial = { 'hx-request-type': 'partial', 'sec-fetch-site': 'same-origin' }
+  const off = await at.post(`/couplings/${id}/active`, { is_active: 'false', search: 'C' }, 'admin', partial)
+  expect(off.headers.get('hx-redirect')).toBe(`/couplings?search=C&done=deactivated&id=${id}`)
   const row = await at.post(`/couplings/${id}/active`, { is_active: 'true' }, 'admin', partial)
   expect(row.text).toMatch(/^<tr id="coupling-/)
   expect(row.text).toContain('aria-checked="true"')
-  expect(row.text).toContain(`hx-confirm="${en.couplings.toggleOff('CRM')}"`)
   expect((await at.post('/couplings/99999/active', { is_active: 'true' })).status).toBe(404)
 })
 

@@ -75,10 +75,10 @@ browserTest(
     await until(() => arrived('update').length === 1, { what: 'the change to arrive' })
     await row.getByText('Delivered (204)').waitFor()
 
-    // Off and on again in place, by the switch, which asks before.
-    page.once('dialog', dialog => void dialog.accept())
+    // Off, which says what that means, and on again in place.
     const onOff = row.getByRole('switch')
     await onOff.click()
+    await page.getByRole('button', { name: 'Undo' }).waitFor()
     await row.getByText('Inactive').waitFor()
     await onOff.click()
     await row.getByText('Inactive').waitFor({ state: 'detached' })

@@ -81,12 +81,14 @@ export const webhookListPages = [
       const isActive = wanted === 'true'
       const changed = await changeWebhook(control, caller, params.id, { isActive })
       if (!changed.ok) return failedAnswer(t, changed)
-      if (!isPart)
-        return {
-          show: 'redirect',
-          to: `/couplings?done=${isActive ? 'activated' : `deactivated&id=${params.id}`}`,
-        }
-      const { items } = await listWithFigures(control, call.caller, wished(form), call.nowMs)
+      const wish = wished(form)
+      // Whoever switches one off reads what that means, and may undo it. A question by the browser would not come up in a frame.
+      if (!isPart || !isActive) {
+        const done = isActive ? { done: 'activated' } : { done: 'deactivated', id: String(params.id) }
+        const to = new URLSearchParams([...asked(wish), ...Object.entries(done)])
+        return { show: 'redirect', to: `/couplings?${to}` }
+      }
+      const { items } = await listWithFigures(control, call.caller, wish, call.nowMs)
       return { show: 'part', body: rows(call, items) }
     },
   }),
@@ -232,7 +234,7 @@ function toggle(
   wish: Wish,
 ): Html {
   const isOn = isActive && disabledReason === null
-  return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph"${isOn && html` hx-confirm="${t.couplings.toggleOff(name)}"`}>
+  return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph">
 <input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}">${[...asked(wish)].map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
 <button id="active-${id}" class="switch" role="switch" aria-checked="${isOn ? 'true' : 'false'}" aria-label="${t.couplings.toggle(name)}"></button>
 </form>`

@@ -36,8 +36,6 @@ export const webhooks = {
     failedOf: (failed: number, total: number) =>
       `${failed} of ${requests(total)} failed in the last 24 hours (a sample of at most 25 per hour)`,
     toggle: (name: string) => `${name} is active`,
-    toggleOff: (name: string) =>
-      `Deactivate ${name}? Events from now on are not sent to it, and not later either, unless you replay them.`,
     undo: 'Undo',
     state: {
       active: 'Active',

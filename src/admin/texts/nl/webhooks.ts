@@ -37,8 +37,6 @@ export const webhooks: typeof english = {
     failedOf: (failed, total) =>
       `${failed} van ${requests(total)} mislukt in de afgelopen 24 uur (steekproef van hooguit 25 per uur)`,
     toggle: name => `${name} is actief`,
-    toggleOff: name =>
-      `${name} deactiveren? Meldingen van nu af worden niet verstuurd, ook later niet, tenzij je ze opnieuw verstuurt.`,
     undo: 'Ongedaan maken',
     state: {
       active: 'Actief',
