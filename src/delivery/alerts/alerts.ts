@@ -8,7 +8,7 @@ import { endLostWithoutGaps, pruneIncidents } from '../../outbox/records/inciden
 import type { Log } from '../../runtime/log.ts'
 import type { Service } from '../../runtime/service.ts'
 import { sleep } from '../../runtime/sleep.ts'
-import { type MailSettings, openMail } from './mail.ts'
+import { type MailSender, type MailSettings, openMail } from './mail.ts'
 
 const lookEveryMs = 1_000
 const mailsAtOnce = 5
@@ -34,7 +34,7 @@ export function createAlerts(options: AlertOptions): Service {
   return {
     name: 'alerts',
     async run(signal) {
-      const mail = options.mail && openMail(options.mail)
+      const mail = options.mail && (await openMail(options.mail))
       let tidiedAtMs = Number.NEGATIVE_INFINITY
       try {
         while (!signal.aborted) {
@@ -68,7 +68,7 @@ export function createAlerts(options: AlertOptions): Service {
     })
   }
 
-  async function send(mail: ReturnType<typeof openMail>, due: DueMail): Promise<void> {
+  async function send(mail: MailSender, due: DueMail): Promise<void> {
     const { alert, told, number } = due
     const error = await mail.send({
       to: due.recipient,

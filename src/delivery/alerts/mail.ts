@@ -1,5 +1,3 @@
-import { createTransport } from 'nodemailer'
-
 /** How mails leave. */
 export type MailSettings = { readonly smtpUrl: string; readonly from: string }
 
@@ -14,8 +12,12 @@ export type Mail = {
 const connectMs = 10_000
 const silenceMs = 30_000
 
-/** Opens a way to the SMTP server, a connection for each mail: there are few. */
-export function openMail({ smtpUrl, from }: MailSettings) {
+/**
+ * Opens a way to the SMTP server, a connection for each mail: there are few. The library takes 20 MB of memory, and is loaded where it is
+ * needed.
+ */
+export async function openMail({ smtpUrl, from }: MailSettings) {
+  const { createTransport } = await import('nodemailer')
   const transport = createTransport({
     url: smtpUrl,
     connectionTimeout: connectMs,
@@ -40,3 +42,5 @@ export function openMail({ smtpUrl, from }: MailSettings) {
     close: () => transport.close(),
   }
 }
+
+export type MailSender = Awaited<ReturnType<typeof openMail>>
