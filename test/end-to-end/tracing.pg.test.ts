@@ -262,4 +262,5 @@ test('without an endpoint nothing of it is loaded, and no request has the header
   const loaded = walhook.stderr()
   expect(loaded).toContain('node_modules/pino/')
   expect(loaded).not.toContain('node_modules/@opentelemetry/')
+  expect(loaded).not.toContain('node_modules/nodemailer/')
 })
