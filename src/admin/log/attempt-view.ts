@@ -2,13 +2,13 @@ import type { Role } from '../../domain/access/role.ts'
 import type { Attempt, Phase } from '../../domain/delivery/attempt.ts'
 import { diagnose } from '../../domain/shown/diagnosis.ts'
 import { shownAttempt } from '../../domain/shown/shown.ts'
-import { prettyJson } from '../../domain/value/pretty-json.ts'
 import { type Html, html } from '../kit/html.ts'
 import { original } from '../kit/original.ts'
 import type { Texts } from '../texts/en.ts'
 import { failureText } from '../texts/failure.ts'
 import { milliseconds } from '../texts/figures.ts'
 import { outcomeWord } from './attempt-line.ts'
+import { shownBody } from './shown-body.ts'
 
 const phases = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
 
@@ -36,11 +36,11 @@ ${errorMessage !== null && reasonOf(t, errorMessage)}
 <h2>${t.attempt.request}</h2>
 <p class="request-line"><code>POST ${attempt.request.url}</code></p>
 ${headerList(t, attempt.request.headers)}
-<pre tabindex="0" aria-label="${t.attempt.requestBody}">${attempt.hasBodies === false ? t.attempt.bodyNotKept : attempt.tooLargeBytes !== undefined ? t.attempt.tooLarge(attempt.tooLargeBytes) : attempt.request.body === '' ? t.attempt.noBody : prettyJson(attempt.request.body)}</pre>
+<pre tabindex="0" aria-label="${t.attempt.requestBody}">${attempt.hasBodies === false ? t.attempt.bodyNotKept : attempt.tooLargeBytes !== undefined ? t.attempt.tooLarge(attempt.tooLargeBytes) : attempt.request.body === '' ? t.attempt.noBody : shownBody(t, attempt.request.body)}</pre>
 <h2>${t.attempt.response}</h2>
 ${
   response
-    ? html`<p class="request-line"><code>${response.status}</code></p>${headerList(t, response.headers)}<pre tabindex="0" aria-label="${t.attempt.responseBody}">${attempt.hasBodies === false ? t.attempt.bodyNotKept : response.body === '' ? t.attempt.emptyBody : prettyJson(response.body)}</pre>${response.truncated && html`<p class="hint">${t.attempt.truncated}</p>`}`
+    ? html`<p class="request-line"><code>${response.status}</code></p>${headerList(t, response.headers)}<pre tabindex="0" aria-label="${t.attempt.responseBody}">${attempt.hasBodies === false ? t.attempt.bodyNotKept : response.body === '' ? t.attempt.emptyBody : shownBody(t, response.body)}</pre>${response.truncated && html`<p class="hint">${t.attempt.truncated}</p>`}`
     : html`<p class="quiet">${t.attempt.noAnswer}</p>`
 }
 </section>`

@@ -6,7 +6,6 @@ import {
   type ShownEvent,
   tellEvent,
 } from '../../control/log/events.ts'
-import { prettyJson } from '../../domain/value/pretty-json.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html, moment, problemText } from '../kit/html.ts'
@@ -17,6 +16,7 @@ import { tenantBadge, tenantFilter, tenantWished } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
 import { subjectOf } from './attempt-line.ts'
 import { becamePart } from './event-became.ts'
+import { shownBody } from './shown-body.ts'
 
 const place = 'events'
 const params = z.object({ event: bigIdParam })
@@ -173,8 +173,8 @@ ${omitted !== null && html`<div><dt>${t.event.omitted}</dt><dd>${omitted.join(',
 ${caller.tenant === null && event.tenant !== null && html`<div><dt>${t.tenants.tenant}</dt><dd>${tenantBadge(call, event, '/events')}</dd></div>`}
 <div><dt>${t.events.id}</dt><dd><code>${id}</code></dd></div>
 </dl>
-<details><summary>${t.event.body}</summary><pre tabindex="0" aria-label="${t.event.body}">${tooLargeBytes === undefined ? prettyJson(body) : t.attempt.tooLarge(tooLargeBytes)}</pre></details>
-${previous !== null && html`<details><summary>${t.event.previous}</summary><pre tabindex="0" aria-label="${t.event.previous}">${prettyJson(previous)}</pre></details>`}
+<details><summary>${t.event.body}</summary><pre tabindex="0" aria-label="${t.event.body}">${tooLargeBytes === undefined ? shownBody(t, body) : t.attempt.tooLarge(tooLargeBytes)}</pre></details>
+${previous !== null && html`<details><summary>${t.event.previous}</summary><pre tabindex="0" aria-label="${t.event.previous}">${shownBody(t, previous)}</pre></details>`}
 <p><a href="/events?${new URLSearchParams({ entity_type: event.entityType, entity_id: event.entityId }).toString()}">${t.event.others}</a></p>
 </section>`
 }

@@ -17,6 +17,7 @@ import { bigIdParam, idParam } from '../kit/ids.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { countOf, nextOf, subjectOf } from '../log/attempt-line.ts'
 import { attemptView } from '../log/attempt-view.ts'
+import { isShownWhole } from '../log/shown-body.ts'
 import { tabsFor } from './edit.ts'
 import { webhookPage } from './page.ts'
 import { webhookTabs } from './state.ts'
@@ -176,7 +177,8 @@ function resendForm(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): H
 
 function curl({ t, caller }: PageCall, attempt: LoggedAttempt): Html | false {
   const { request } = shownAttempt(attempt, caller.role)
-  if (request.body === '') return false
+  // What is shown in part can't be sent again so.
+  if (request.body === '' || !isShownWhole(request.body)) return false
   const isRedacted = [request.url, ...Object.values(request.headers)].some(text => text.includes(redacted))
   return html`<details class="card curl"><summary>${t.log.curl}</summary>
 <p class="hint">${t.log.curlHint}${isRedacted && ` ${t.log.curlRedacted}`}</p>

@@ -202,6 +202,8 @@ export const log = {
     emptyBody: '(empty)',
     noBody: '(no longer kept)',
     bodyNotKept: '(not kept in the log)',
+    shownInPart: (shown: string, all: string) =>
+      `(The first ${shown} of ${all} characters. The API returns all of them.)`,
     tooLarge: (bytes: number) => `(${Math.round(bytes / 1e6)} MB, too large to show)`,
     truncated: 'Only the beginning was read.',
     headers: counter('en', { one: '# header', other: '# headers' }),

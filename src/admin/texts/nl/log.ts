@@ -217,6 +217,7 @@ export const log: typeof english = {
     emptyBody: '(leeg)',
     noBody: '(niet meer bewaard)',
     bodyNotKept: '(niet in de log bewaard)',
+    shownInPart: (shown, all) => `(De eerste ${shown} van ${all} tekens. De API geeft ze allemaal.)`,
     tooLarge: bytes => `(${Math.round(bytes / 1e6)} MB, te veel om te tonen)`,
     truncated: 'Alleen het begin is gelezen.',
     headers: counter('nl', { one: '# header', other: '# headers' }),
