@@ -119,6 +119,7 @@ async function stop(serving: Serving): Promise<void> {
     // The shares go first: others send what is not under way here.
     while (machine.leaving.size > 0 && clockMs() < deadlineMs + settleWithinMs) {
       settler.wanted()
+      await giveBackTaken(serving)
       await saveNow(serving, mostPlaces).catch(error =>
         log.error('delivery.save_failed', { reason: describeError(error) }),
       )
@@ -128,6 +129,8 @@ async function stop(serving: Serving): Promise<void> {
     serving.cutOff.abort()
     await underWay.idleWithin(settleWithinMs)
     settler.giveUp()
+    // What waited behind a request that has failed meanwhile need not wait until this process would be taken for dead.
+    await giveBackTaken(serving)
   } finally {
     clearInterval(keepAlive)
   }
