@@ -17,6 +17,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { randomFrom } from '../support/random.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { dropSlot, slotIsFree } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 
 function mappingOf(words: object): readonly EntityMapping[] {
@@ -251,7 +252,7 @@ test('a backfill tells all rows, and a resync deletes what is gone', async () =>
   const slotName = at.database.name.slice(0, 63)
   const count = (await at.since(0)).length
   await at.restart(async () => {
-    await at.psql.query('select pg_drop_replication_slot($1)', [slotName])
+    await dropSlot(at.psql, slotName)
     await at.psql.query(`delete from users where tenant = 0; update users set tenant = 7 where code = 'c,1'`)
     await using outbox = openOutbox({ url: at.database.url, maxConnections: 2, onError() {} })
     await openGap(outbox, { slotName, reason: 'slot missing', detail: 'dropped', fromLsn: 1n })
@@ -309,15 +310,12 @@ test.each(['full', 'default'])(
       for (let i = 0; i < times; i++)
         await psql.query(`begin; ${Array.from({ length: some(3) }, statement).join('; ')}; commit`)
     }
-    const isFree = `select from pg_replication_slots where slot_name = $1 and not active`
     for (let round = 0; round < 6; round++) {
       const capture = startCaptureProcess(database, mapping)
       await capture.streaming
       await write(some(60))
       await capture.kill()
-      await until(async () => (await psql.query(isFree, [database.name.slice(0, 63)])).rowCount === 1, {
-        what: 'the slot to be free',
-      })
+      await slotIsFree(psql, database.name.slice(0, 63))
       await write(some(20))
     }
     await using capture = await startCapture(database, mapping)

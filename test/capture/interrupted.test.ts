@@ -7,6 +7,7 @@ import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { readEvents } from '../support/read-outbox.ts'
 import { type RunningCapture, startCapture } from '../support/run-capture.ts'
+import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 
@@ -486,10 +487,7 @@ test.each<[string, string, string]>([
     await Promise.race([has(at, 'company 1 new'), new Promise(resolve => setTimeout(resolve, 2_000))])
     at.walhook().kill('SIGKILL')
     await at.walhook().exited
-    const slot = [at.database.name]
-    await until(() => at.psql.query('select pg_drop_replication_slot($1)', slot).then(() => true), {
-      what: 'the slot to be free',
-    })
+    await dropSlot(at.psql, at.database.name)
     at.start()
     await until(async () => (await at.capture()).state === 'lost', { what: 'the loss to be noticed' })
     const covering = `select from walhook.gaps where from_lsn <= $1 and coalesce(entity_type, 'user') = 'user'`

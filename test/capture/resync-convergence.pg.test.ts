@@ -9,6 +9,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { randomFrom } from '../support/random.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 
 const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 31))
@@ -57,11 +58,7 @@ test(`a resync under a load, with restarts (WALHOOK_SEED=${seed}): what receiver
     await capture.caughtUp()
   }
   for (let round = 0; round < 3; round++) {
-    const drop =
-      'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active'
-    await until(async () => ((await psql.query(drop, [slotName])).rowCount ?? 0) > 0, {
-      what: 'the slot to be free',
-    })
+    await dropSlot(psql, slotName)
     const end = startLoad(database.url, random)
     await sleep(300 * random())
     await openGap(outbox, { slotName, reason: 'slot missing', detail: 'dropped', fromLsn: 1n })

@@ -8,6 +8,7 @@ import { beginResyncs, openResyncs } from '../../src/outbox/source/resyncs.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 
 async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapping) {
@@ -24,13 +25,7 @@ async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapp
     outbox,
     slotName,
     start: () => startCapture(database, mapping),
-    async dropSlot() {
-      const drop =
-        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active'
-      await until(async () => ((await psql.query(drop, [slotName])).rowCount ?? 0) > 0, {
-        what: 'the slot to be free',
-      })
-    },
+    dropSlot: () => dropSlot(psql, slotName),
     /** As `walhook resync --yes`. */
     async begin() {
       await openGap(outbox, { slotName, reason: 'slot missing', detail: 'dropped', fromLsn: 1n })

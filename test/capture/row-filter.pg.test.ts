@@ -14,6 +14,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { randomFrom } from '../support/random.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 
 function mappingOf(words: object): readonly EntityMapping[] {
@@ -158,7 +159,7 @@ test('a backfill and a resync tell the rows that match, and delete those that ce
   const slotName = at.database.name.slice(0, 63)
   const count = (await at.since(0)).length
   await at.restart(async () => {
-    await at.psql.query('select pg_drop_replication_slot($1)', [slotName])
+    await dropSlot(at.psql, slotName)
     await at.psql.query(`update users set deleted_at = now() where id < 3; update users set realm = 'y' where id = 4;
       update users set deleted_at = null where id = 3; delete from users where id = 8; update users set name = 'z' where id = 6`)
     await using outbox = openOutbox({ url: at.database.url, maxConnections: 2, onError() {} })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook } from '../support/walhook-process.ts'
 
@@ -97,9 +98,7 @@ test(
     await using at = await open()
     at.second.kill('SIGSTOP')
     await at.killAfter([`insert into users values (1, 'lost')`])
-    await until(() => at.psql.query('select pg_drop_replication_slot($1)', [at.slot]).then(() => true), {
-      what: 'the slot to be free',
-    })
+    await dropSlot(at.psql, at.slot)
     await at.psql.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [at.slot])
     at.second.kill('SIGCONT')
     const { reason } = await at.second.logged('capture.state', { state: 'lost' })

@@ -2,6 +2,7 @@ import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { dropSlot } from '../support/slot.ts'
 import { startSmtpServer } from '../support/smtp-server.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
@@ -52,11 +53,12 @@ test('each incident is told once, by webhook and by mail, although a process is 
 
   await psql.query(`insert into users select i, 'Anna Private' from generate_series(1, 40) i`)
   await until(() => receiver.arrivals.length >= 40, { what: 'requests that fail' })
-  await psql.query(
-    `update walhook.webhooks set failing_since = now() - interval '5 minutes', failed_at = now() - interval '5 minutes' where failed_at is not null`,
-  )
+  // The process writes down that the webhook fails after the requests have failed.
+  const ago = `now() - interval '5 minutes'`
+  const age = `update walhook.webhooks set failing_since = ${ago}, failed_at = ${ago} where failed_at is not null`
+  await until(async () => (await psql.query(age)).rowCount === 1, { what: 'the webhook to be failing' })
   // At the moment at which the incident is committed, one of the two is killed.
-  await until(async () => (await psql.query('select from walhook.incidents')).rowCount === 1, {
+  await until(async () => ((await psql.query('select from walhook.incidents')).rowCount ?? 0) > 0, {
     what: 'the incident',
   })
   one.kill('SIGKILL')
@@ -86,24 +88,7 @@ test('each incident is told once, by webhook and by mail, although a process is 
   expect(receiver.arrivals.filter(({ entityType }) => entityType !== 'user')).toEqual([])
 
   const slot = database.name.slice(0, 63)
-  await psql.query('select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1', [
-    slot,
-  ])
-  await until(
-    async () => {
-      const dropped = await psql.query('select pg_drop_replication_slot($1)', [slot]).then(
-        () => true,
-        () => false,
-      )
-      if (!dropped)
-        await psql.query(
-          'select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1',
-          [slot],
-        )
-      return dropped
-    },
-    { what: 'the slot to be dropped' },
-  )
+  await dropSlot(psql, slot, { end: true })
   await until(() => told().includes('capture.lost') && mailed().length >= 3, {
     what: 'the loss',
     timeoutMs: 60_000,

@@ -15,6 +15,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { randomFrom } from '../support/random.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
@@ -112,7 +113,7 @@ test.each(applications)(
       await isKnown(capture)
     }
 
-    await psql.query('select pg_drop_replication_slot($1)', [slotName])
+    await dropSlot(psql, slotName)
     await psql.query(application.lose)
     {
       await using outbox = openOutbox({ url: database.url, maxConnections: 2, onError() {} })
