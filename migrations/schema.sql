@@ -350,7 +350,7 @@ create table walhook.audit (
   PRIMARY KEY (id),
   CHECK (((actor_kind = 'token'::text) = (token_id IS NOT NULL))),
   CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
-  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'link'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))),
+  CHECK ((actor_kind = ANY (ARRAY['token'::text, 'link'::text, 'oidc'::text, 'configuration'::text, 'command line'::text, 'walhook'::text]))) NOT VALID,
   CHECK ((jsonb_typeof(changes) = 'object'::text))
 );
 
@@ -696,13 +696,20 @@ create table walhook.sessions (
   role text,
   name text,
   user_id text,
+  subject text,
+  id_token text,
   PRIMARY KEY (hash),
   FOREIGN KEY (token_id) REFERENCES walhook.tokens(id) ON DELETE CASCADE,
+  CHECK (((id_token IS NULL) OR (subject IS NOT NULL))),
+  CHECK (((role IS NULL) OR (tenant IS NOT NULL) OR (subject IS NOT NULL))),
+  CHECK (((subject IS NULL) OR ((token_id IS NULL) AND (role IS NOT NULL)))),
+  CHECK (((tenant IS NULL) OR (role IS NOT NULL))),
   CHECK (((token_id IS NULL) = (token_mac IS NOT NULL))),
-  CHECK ((num_nulls(tenant, role, name) = ANY (ARRAY[0, 3]))),
+  CHECK ((num_nulls(role, name) = ANY (ARRAY[0, 2]))),
   CHECK ((octet_length(hash) = 32)),
   CHECK ((octet_length(token_mac) = 32)),
-  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
+  CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text]))),
+  CHECK ((subject <> ''::text))
 );
 
 create table walhook.shares (
@@ -766,6 +773,13 @@ create table walhook.tokens (
   CHECK (((tenant <> ''::text) AND (length(tenant) <= 200))),
   CHECK ((octet_length(hash) = 32)),
   CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
+);
+
+create table walhook.used_sign_ins (
+  state_hash bytea not null,
+  expires_at timestamp with time zone not null,
+  PRIMARY KEY (state_hash),
+  CHECK ((octet_length(state_hash) = 32))
 );
 
 create table walhook.webhook_states (
@@ -910,6 +924,8 @@ CREATE INDEX sessions_by_token ON walhook.sessions USING btree (token_id);
 CREATE INDEX skips_by_webhook ON walhook.skips USING btree (webhook_id, after_id);
 
 CREATE INDEX tokens_by_tenant ON walhook.tokens USING btree (tenant, id) WHERE (tenant IS NOT NULL);
+
+CREATE INDEX used_sign_ins_by_end ON walhook.used_sign_ins USING btree (expires_at);
 
 CREATE INDEX webhooks_by_tenant ON walhook.webhooks USING btree (tenant, id) WHERE (tenant IS NOT NULL);
 

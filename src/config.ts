@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import type { PublicUrl } from './domain/access/public-url.ts'
+import type { SignInConfig } from './domain/access/sign-in.ts'
 import { defaultMapping, type EntityMapping } from './domain/mapping/mapping.ts'
 import { readMappingFile } from './domain/mapping/mapping-file.ts'
 import { ratioOf, samplers, tracesUrl } from './domain/shown/trace.ts'
@@ -10,7 +11,9 @@ import type { Problem } from './domain/value/problem.ts'
 import type { EgressProxy } from './domain/webhook/egress-proxy.ts'
 import type { SealKey } from './domain/webhook/seal.ts'
 import type { TargetList } from './domain/webhook/target-list.ts'
-import { type Role, type Values, type Variable, type VariableName, variables } from './variables.ts'
+import { readSignIn } from './sign-in-config.ts'
+import type { Variable } from './variable.ts'
+import { type Role, type Values, type VariableName, variables } from './variables.ts'
 
 /** What the environment and the mapping file say, checked. */
 export type Config = {
@@ -49,6 +52,8 @@ export type Config = {
   readonly frameAncestors: readonly string[]
   /** Reverse proxies that are believed about who sent a request. */
   readonly trustedProxies: readonly AddressRange[]
+  /** How people sign in by OpenID Connect; absent: with tokens only. */
+  readonly signIn?: SignInConfig
   /** How long what is finished is kept, in days. */
   readonly keep: {
     readonly logDays: number
@@ -110,6 +115,7 @@ export function readConfig(
     without === 'mapping' || mappingFile === null ? defaultMapping : readMapping(mappingFile, problems)
 
   if (values) problemsOfMail(values, add)
+  const signIn = values && readSignIn(values, isSet, add)
   const tracing = readTracing(env, add)
   const warnings = unknownVariables(env)
   if (problems.length > 0 || values === null) return { ok: false, problems, warnings }
@@ -148,6 +154,7 @@ export function readConfig(
         eventsDays: values.WALHOOK_KEEP_EVENTS_DAYS,
         auditDays: values.WALHOOK_KEEP_AUDIT_DAYS,
       },
+      ...(signIn && { signIn }),
       ...(tracing && { tracing }),
       logsEntityIds: values.WALHOOK_LOG_ENTITY_IDS,
       port: values.PORT,

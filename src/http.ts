@@ -7,12 +7,15 @@ import type { Config } from './config.ts'
 import { createAuthenticator } from './control/access/authenticate.ts'
 import { createRates, usualRate } from './control/access/rates.ts'
 import { createSessions } from './control/access/sessions.ts'
+import { createSignIn, providerMacOf } from './control/access/sign-in.ts'
 import type { Control } from './control/kit/control.ts'
 import { isTrusted } from './domain/access/client-address.ts'
+import { urlOfHost } from './domain/access/public-url.ts'
 import { networkOf } from './domain/value/back-off.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { createGate, type Gate } from './gate/gate.ts'
 import { isForPrograms, passageOf, routedPath } from './gate/passage.ts'
+import { openProvider } from './oidc/provider.ts'
 import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import type { Log } from './runtime/log.ts'
 
@@ -57,15 +60,36 @@ export function openHttp(
     onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
   })
   const rates = createRates(usualRate, nowMs)
-  const sessions = createSessions({ control, authenticate, admin, nowMs })
+  const providerMac = providerMacOf(control.sealKey, config.signIn)
+  const sessions = createSessions({ control, authenticate, admin, providerMac, nowMs })
+  const signIn = config.signIn
+    ? createSignIn({
+        ...{ control, sessions, nowMs, config: config.signIn },
+        provider: openProvider(config.signIn),
+        onFailure: facts => log.warn('sign_in.failed', facts),
+      })
+    : null
   const api = createApi({ control, authenticate, rates, health, metrics, log })
   const { snippets } = receiving
   const frames = config.frameAncestors
-  const pages = createAdmin({ control, sessions, rates, snippets, addressOf, nowMs, frames, stopped, log })
+  const pages = createAdmin({
+    ...{ control, sessions, signIn, rates, snippets, addressOf, nowMs, frames, stopped, log },
+    originOf: c => originOf(c.req.header('host'), control.publicUrl, config),
+  })
   gate.open({
     passageOf: head => passageOf(head, { judgeToken: authenticate.judge, judgeSession: sessions.judge }),
     fetch: (request, env) =>
       (isForPrograms(routedPath(new URL(request.url))) ? api : pages).fetch(request, env),
   })
   return null
+}
+
+/** By which of its URLs walhook was asked; without a host of one, by the first. */
+function originOf(
+  host: string | undefined,
+  first: string,
+  { publicUrls }: Pick<Config, 'publicUrls'>,
+): string {
+  const url = urlOfHost(host, publicUrls)
+  return url ? `${url.protocol}://${url.host}` : first
 }

@@ -7,34 +7,12 @@ import { parseEgressProxy } from './domain/webhook/egress-proxy.ts'
 import { isMailAddress } from './domain/webhook/mail-address.ts'
 import { parseSealKey, type SealKey } from './domain/webhook/seal.ts'
 import { parseTargetList, type TargetList } from './domain/webhook/target-list.ts'
+import { signInVariables } from './sign-in-variables.ts'
+import { type Given, optional, type Parsed, wholeNumber } from './variable.ts'
 
 export type Role = 'capture' | 'delivery' | 'api'
 const roles: readonly Role[] = ['capture', 'delivery', 'api']
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
-
-/** What a text means, or everything that is wrong with it. */
-type Parsed<T> = { readonly value: T } | { readonly wrong: readonly string[] }
-
-/** An environment variable. `docs/reference/configuration.md` is generated from it. */
-export type Variable<T> = {
-  readonly means: string
-  /** The text that counts where the variable is not set. Null: none does, and the value is null. */
-  readonly default: string | null
-  /** What happens without it, where there is no default. */
-  readonly without?: string
-  /** What to write where it is wrong. */
-  readonly mend: string
-  /** Names what is wrong, but never a secret. */
-  parse(text: string): Parsed<T>
-}
-
-/** A variable that always has a value. */
-type Given<T> = Variable<T> & { readonly default: string }
-
-const optional = <T>(variable: Omit<Variable<T>, 'default'>): Variable<T | null> => ({
-  ...variable,
-  default: null,
-})
 
 const isPostgresUrl = (text: string) => /^postgres(ql)?:\/\//i.test(text) && URL.canParse(text)
 
@@ -78,16 +56,6 @@ const targets = (means: string): Given<TargetList> => ({
   parse(text) {
     const parsed = parseTargetList(text)
     return parsed.ok ? { value: parsed.list } : { wrong: parsed.problems }
-  },
-})
-
-const wholeNumber = (means: string, from: number, to: number, byDefault: number): Given<number> => ({
-  means,
-  default: String(byDefault),
-  mend: `use a number from ${from} to ${to}`,
-  parse(text) {
-    const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-    return value >= from && value <= to ? { value } : { wrong: [JSON.stringify(text)] }
   },
 })
 
@@ -191,6 +159,7 @@ export const variables = {
       return parsed.ok ? { value: parsed.ranges } : { wrong: parsed.problems }
     },
   } satisfies Given<readonly AddressRange[]>,
+  ...signInVariables,
   WALHOOK_RETRY_SCHEDULE: {
     means:
       'The waits after the first, second, … failed attempt: 1 to 50 of them, from `1s` to `7d`. Each varies by 10 %.',

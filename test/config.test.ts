@@ -334,3 +334,70 @@ test('public URLs and trusted proxies are read, and what is wrong with them is s
   ])
   expect(JSON.stringify(problems)).not.toContain('hunter2')
 })
+
+const oidc = {
+  WALHOOK_OIDC_ISSUER: 'https://login.example.com/realms/a',
+  WALHOOK_OIDC_CLIENT_ID: 'walhook',
+  WALHOOK_URL: 'https://walhook.example.com',
+}
+
+test('sign-in by OpenID Connect needs an issuer, a client and a URL, and has defaults for the rest', async () => {
+  const file = join(folder, 'secret')
+  await writeFile(file, `${'from the file'.replaceAll(' ', '-')}\n`)
+  const result = readConfig([], { ...oidc, WALHOOK_OIDC_CLIENT_SECRET_FILE: file })
+  expect(result.ok && result.config.signIn).toEqual({
+    issuer: oidc.WALHOOK_OIDC_ISSUER,
+    clientId: 'walhook',
+    clientSecret: 'from-the-file',
+    scopes: 'openid profile email',
+    providerName: 'login.example.com',
+    sessionMs: 12 * 3_600_000,
+    mapping: {
+      roleClaim: 'roles',
+      roles: new Map([
+        ['viewer', 'viewer'],
+        ['operator', 'operator'],
+        ['admin', 'admin'],
+      ]),
+      tenantClaim: null,
+      allTenants: new Set(),
+      nameClaim: null,
+      userClaim: null,
+    },
+  })
+})
+
+test('everything that is wrong with sign-in is said at once, and no secret', () => {
+  const problems = problemsOf({
+    WALHOOK_OIDC_ISSUER: 'https://user:hush@login.example.com',
+    WALHOOK_OIDC_SCOPES: 'profile',
+    WALHOOK_OIDC_ROLES: 'a=owner',
+    WALHOOK_OIDC_SESSION: '2d',
+  })
+  expect(problems.map(({ what }) => what)).toEqual([
+    'WALHOOK_OIDC_ISSUER',
+    'WALHOOK_OIDC_SCOPES',
+    'WALHOOK_OIDC_ROLES',
+    'WALHOOK_OIDC_SESSION',
+  ])
+  expect(JSON.stringify(problems)).not.toContain('hush')
+  const more = {
+    ...{ WALHOOK_OIDC_ISSUER: oidc.WALHOOK_OIDC_ISSUER, WALHOOK_OIDC_CLIENT_SECRET: 'hush' },
+    ...{ WALHOOK_OIDC_CLIENT_SECRET_FILE: '/nowhere', WALHOOK_OIDC_ALL_TENANTS: 'root' },
+  }
+  expect(problemsOf(more).map(({ what, found }) => `${what}: ${found}`)).toEqual([
+    'WALHOOK_OIDC_CLIENT_ID: not set, and WALHOOK_OIDC_ISSUER is',
+    'WALHOOK_URL: not set, and WALHOOK_OIDC_ISSUER is',
+    'WALHOOK_OIDC_CLIENT_SECRET_FILE: set, and so is WALHOOK_OIDC_CLIENT_SECRET',
+    'WALHOOK_OIDC_ALL_TENANTS: "root" gives no role',
+  ])
+  expect(problemsOf({ ...oidc, WALHOOK_OIDC_CLIENT_SECRET_FILE: '/nowhere' })).toMatchObject([
+    { what: 'WALHOOK_OIDC_CLIENT_SECRET_FILE', found: '/nowhere cannot be read (ENOENT)' },
+  ])
+  expect(problemsOf({ WALHOOK_OIDC_CLIENT_ID: 'walhook' })).toMatchObject([
+    { what: 'WALHOOK_OIDC_ISSUER', found: 'not set, and WALHOOK_OIDC_CLIENT_ID is' },
+  ])
+  expect(readConfig([], { ...oidc, WALHOOK_OIDC_ISUER: 'x' }).warnings).toMatchObject([
+    { what: 'WALHOOK_OIDC_ISUER', mend: 'write WALHOOK_OIDC_ISSUER, or remove it' },
+  ])
+})

@@ -40,6 +40,7 @@ export default defineConfig({
           ['Alerts', 'alerts'],
           ['Webhooks as code', 'webhooks-as-code'],
           ['Tenants', 'tenants'],
+          ['Log in with OpenID', 'sign-in'],
           ['Operating', 'operating'],
           ['Tracing', 'tracing'],
           ['Sizing', 'sizing'],

@@ -14,6 +14,7 @@ import { type AdminEnv, allowFrames, onlyOurPages, requireSession } from './kit/
 import type { Snippet } from './kit/snippets.ts'
 import { logInRoutes, logOutRoutes, toLogIn } from './log-in.ts'
 import { pages } from './pages.ts'
+import { type SignInPages, signInRoutes } from './sign-in.ts'
 import { textsOf } from './texts/texts.ts'
 
 const maxBodyBytes = 256 * 1024
@@ -22,21 +23,21 @@ const maxBodyBytes = 256 * 1024
  * Everything for people: pages behind a log-in, written by the server. They work without a script, but for what
  * follows what happens while one looks. Programs have the API.
  */
-export function createAdmin(options: {
-  control: Control
-  sessions: Sessions
-  snippets: readonly Snippet[]
-  /** Where a request comes from, for slowing down who guesses tokens. */
-  addressOf: (c: Context) => string
-  nowMs: () => number
-  /** Shared with the API: one token, one rate. */
-  rates: Rates
-  /** The origins whose pages may hold ours in a frame, for whoever came by a link. */
-  frames: readonly string[]
-  /** Aborted when the server is closing. */
-  stopped: AbortSignal
-  log: Log
-}): Hono<AdminEnv> {
+export function createAdmin(
+  options: SignInPages & {
+    control: Control
+    sessions: Sessions
+    snippets: readonly Snippet[]
+    nowMs: () => number
+    /** Shared with the API: one token, one rate. */
+    rates: Rates
+    /** The origins whose pages may hold ours in a frame, for whoever came by a link. */
+    frames: readonly string[]
+    /** Aborted when the server is closing. */
+    stopped: AbortSignal
+    log: Log
+  },
+): Hono<AdminEnv> {
   const { control, sessions, snippets, nowMs, frames, stopped, log } = options
   const onFailure = ({ req }: Context, error: unknown) =>
     log.error('page.failed', { method: req.method, path: req.path, reason: describeError(error) })
@@ -45,6 +46,7 @@ export function createAdmin(options: {
   const open = new Hono<AdminEnv>().use(onlyOurPages())
   logInRoutes(open, options)
   enterRoutes(open, options)
+  signInRoutes(open, options)
 
   const guarded = new Hono<AdminEnv>().use(
     requireSession(sessions, c => (frames.length > 0 && isForFrame(c) ? linkIsOver(c, frames) : toLogIn(c)), {

@@ -80,7 +80,7 @@ function list(call: PageCall, items: readonly AuditRecord[], names: Names): Html
 function who(t: Texts, { actor }: AuditRecord): Html {
   const { kind, name, userId } = actor
   if (isAdministrator(actor)) return html`<b class="name">${t.tenants.administrator}</b>`
-  const isNamed = kind === 'token' || kind === 'link' || kind === 'configuration'
+  const isNamed = kind === 'token' || kind === 'link' || kind === 'oidc' || kind === 'configuration'
   const more = [isNamed ? t.audit.kinds[kind] : null, userId === null ? null : t.audit.account(userId)]
   return html`<div><b class="name">${kind === 'command line' ? t.audit.kinds[kind] : name}</b> <span class="quiet small">${more.filter(one => one !== null).join(', ')}</span></div>`
 }

@@ -1,21 +1,26 @@
 import type { Context, Hono } from 'hono'
 import type { Sessions } from '../control/access/sessions.ts'
+import type { SignIn } from '../control/access/sign-in.ts'
 import { isOwnPath } from '../domain/access/own-path.ts'
+import { signInProblems } from '../domain/access/sign-in.ts'
 import { linkIsOver } from './enter.ts'
 import { type Html, html } from './kit/html.ts'
 import { bareLayout } from './kit/layout.ts'
 import { type AdminEnv, dropSession, keepLanguage, keepSession, sessionOf } from './kit/session.ts'
+import { logOutAtProvider, type SignInPages } from './sign-in.ts'
 import type { Texts } from './texts/en.ts'
 import { isLanguage, textsOf } from './texts/texts.ts'
 
 type LogIn = {
   readonly sessions: Sessions
-  readonly addressOf: (c: Context) => string
   readonly frames: readonly string[]
-}
+} & SignInPages
 
 /** The ways in, which need no session. Who is logged in already goes on. */
-export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames }: LogIn): void {
+export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames, signIn }: LogIn): void {
+  const page = (t: Texts, said: Partial<Said> & { to: string }) =>
+    logInPage(t, { ...{ notice: null, problem: null, failed: null }, ...said }, signIn)
+
   app.get('/login', async c => {
     const session = sessionOf(c)
     const to = ownPath(c.req.query('to'))
@@ -24,23 +29,25 @@ export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames }
     const done = c.req.query('done')
     const notice =
       done === 'out' ? t.logIn.loggedOut : done === 'everywhere' ? t.logIn.loggedOutEverywhere : null
-    return c.html(logInPage(t, { to, notice, problem: null }))
+    const { problem: code } = c.req.query()
+    const failed = isProblem(code) && signIn ? t.signIn.problems[code](signIn.providerName) : null
+    return c.html(page(t, { to, notice, failed }))
   })
   app.post('/login', async c => {
     const t = textsOf(c)
     const form = new URLSearchParams(await c.req.text())
     const to = ownPath(form.get('to') ?? undefined)
     const token = (form.get('token') ?? '').trim()
-    if (token === '') return c.html(logInPage(t, { to, notice: null, problem: t.logIn.missing }), 422)
+    if (token === '') return c.html(page(t, { to, problem: t.logIn.missing }), 422)
     const result = await sessions.logIn(token, addressOf(c))
     if (result.ok) {
       keepSession(c, result)
       return c.redirect(to, 303)
     }
-    if (!result.isHeld) return c.html(logInPage(t, { to, notice: null, problem: t.logIn.wrong }), 401)
+    if (!result.isHeld) return c.html(page(t, { to, problem: t.logIn.wrong }), 401)
     const seconds = Math.max(1, Math.ceil(result.waitMs / 1000))
     c.header('retry-after', String(seconds))
-    return c.html(logInPage(t, { to, notice: null, problem: t.logIn.slow(seconds) }), 429)
+    return c.html(page(t, { to, problem: t.logIn.slow(seconds) }), 429)
   })
   app.post('/language', async c => {
     const form = new URLSearchParams(await c.req.text())
@@ -53,21 +60,29 @@ export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames }
 /** The ways out, for who is in. */
 export function logOutRoutes(
   app: Hono<AdminEnv>,
-  { sessions, frames }: Pick<LogIn, 'sessions' | 'frames'>,
+  { sessions, frames, ...pages }: Omit<LogIn, 'addressOf'>,
 ): void {
   const drop = (c: Context<AdminEnv>) => dropSession(c, c.get('caller'), frames.length > 0)
 
-  app.post('/logout', async c => {
-    await sessions.logOut(sessionOf(c)!)
+  /** Ends it here, and for whoever came from the provider there, where it offers that. */
+  async function leave(c: Context<AdminEnv>, end: () => Promise<unknown>, done: string): Promise<Response> {
+    const { kind } = c.get('caller')
+    const { signIn, originOf } = pages
+    const idToken = kind === 'oidc' ? await sessions.idTokenOf(sessionOf(c)!) : null
+    await end()
     drop(c)
     // In a frame there is no log-in.
-    return c.get('caller').kind === 'link' ? linkIsOver(c, frames) : c.redirect('/login?done=out', 303)
-  })
-  app.post('/logout-everywhere', async c => {
-    await sessions.logOutEverywhere(c.get('caller'))
-    drop(c)
-    return c.redirect('/login?done=everywhere', 303)
-  })
+    if (kind === 'link') return linkIsOver(c, frames)
+    const url = kind === 'oidc' && signIn ? await signIn.logOutUrl() : null
+    if (!url || !signIn) return c.redirect(`/login?done=${done}`, 303)
+    return logOutAtProvider(c, { signIn, originOf }, { url, idToken })
+  }
+
+  app.post('/logout', async c => await leave(c, () => sessions.logOut(sessionOf(c)!), 'out'))
+  app.post(
+    '/logout-everywhere',
+    async c => await leave(c, () => sessions.logOutEverywhere(c.get('caller')), 'everywhere'),
+  )
 }
 
 /** What who is not logged in gets instead of a page: the way to the log-in, and from there back. */
@@ -89,10 +104,19 @@ function ownPath(path: string | undefined): string {
   return path !== undefined && isOwnPath(path) ? path : '/'
 }
 
-function logInPage(
-  t: Texts,
-  { to, notice, problem }: { to: string; notice: string | null; problem: string | null },
-): Html {
+const isProblem = (code: string | undefined): code is (typeof signInProblems)[number] =>
+  (signInProblems as readonly (string | undefined)[]).includes(code)
+
+type Said = {
+  readonly to: string
+  readonly notice: string | null
+  /** What is wrong with the token. */
+  readonly problem: string | null
+  /** Why a sign-in at the provider came to nothing. */
+  readonly failed: string | null
+}
+
+function logInPage(t: Texts, { to, notice, problem, failed }: Said, signIn: SignIn | null): Html {
   const wrong = problem !== null
   return bareLayout(t, {
     title: t.logIn.title,
@@ -101,15 +125,23 @@ function logInPage(
 <h1>${t.logIn.title}</h1>
 <p class="lead">${t.logIn.lead}</p>
 ${notice !== null && html`<p class="notice" role="status">${notice}</p>`}
+${failed !== null && html`<p class="notice bad" role="alert">${failed}</p>`}
+${signIn !== null && html`${byProvider(t, signIn, to)}`}
 <input type="hidden" name="to" value="${to}">
 <div class="field">
 <label for="token">${t.logIn.token}</label>
-<input id="token" name="token" type="password" required autofocus autocomplete="current-password" spellcheck="false"
+<input id="token" name="token" type="password" required${signIn === null && html` autofocus`} autocomplete="current-password" spellcheck="false"
  aria-describedby="token-hint${wrong && ' token-problem'}"${wrong && html` aria-invalid="true"`}>
 <p class="hint" id="token-hint">${t.logIn.hint}</p>
 ${wrong && html`<p class="problem" id="token-problem" role="alert">${problem}</p>`}
 </div>
-<button class="main">${t.logIn.submit}</button>
+<button${signIn === null && html` class="main"`}>${signIn === null ? t.logIn.submit : t.signIn.withToken}</button>
 </form>`,
   })
+}
+
+function byProvider(t: Texts, { providerName }: SignIn, to: string): Html {
+  const href = to === '/' ? '/login/oidc' : `/login/oidc?to=${encodeURIComponent(to)}`
+  return html`<a class="button main" href="${href}">${t.signIn.with(providerName)}</a>
+<p class="or"><span>${t.signIn.or}</span></p>`
 }

@@ -29,6 +29,8 @@ const limits = {
   slow: { most: 32, mostOfOne: 8, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
   /** Apart from those of holders, so that nobody without a token keeps one who has it from working. */
   stranger: { most: 4, mostOfOne: 2, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
+  /** Apart from log-ins with tokens, which must go on while a provider does not answer. */
+  provider: { most: 16, mostOfOne: 4, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
   /** Apart from all others: whoever holds all of those must not make walhook look dead. */
   ops: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 128, ...turn },
   file: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 256, mostPerTurn: 2, waitMs: 5_000 },

@@ -4,11 +4,11 @@ import type { Claim } from '../domain/access/credential.ts'
 export type Passage = {
   /**
    * Where it waits for a place: `usual`, for a few short queries; `large`, whose answer may hold whole bodies; `slow`, which
-   * waits for a receiver or a name server; `stranger`, a log-in and whatever else may ask the database before it is known
+   * waits for a receiver or a name server; `provider`, which waits for the OpenID provider, whoever asks; `stranger`, a log-in and whatever else may ask the database before it is known
    * who asks; `ops`, whether walhook lives and how it is; `file`, which is the same for all and some 100 kB; `free`, which asks no
    * database.
    */
-  readonly kind: 'usual' | 'large' | 'slow' | 'stranger' | 'ops' | 'file' | 'free'
+  readonly kind: 'usual' | 'large' | 'slow' | 'stranger' | 'provider' | 'ops' | 'file' | 'free'
   /** Who it counts for: the holder of a token, else the address. */
   readonly key: string
   /** Its body may hold so many bytes; 0: it is answered without being read. */
@@ -42,8 +42,10 @@ const files = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
 const openForms = /^\/(login|language)$/
 /** Whoever comes by a link is known only when it is looked up. */
 const entrance = /^\/enter$/
+/** Asks the OpenID provider, and a database only for what this browser has begun. */
+const atProvider = /^\/login\/oidc(\/callback)?$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d+$)/
-const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url))$/
+const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url)|logout|logout-everywhere)$/
 /** Its name is resolved before a URL is kept. */
 const keepsUrl = /^\/(api\/webhooks(\/\d+)?|couplings\/(new|\d+))$/
 const isSlow = (method: string, path: string) =>
@@ -76,6 +78,7 @@ export function passageOf(
     return { ...open, kind: 'stranger', maxBodyBytes: openFormBytes }
 
   if (entrance.test(path)) return { ...open, kind: 'stranger' }
+  if (atProvider.test(path)) return { ...open, kind: 'provider' }
 
   const text = forPrograms ? tokenIn(authorization) : sessionIn(cookie)
   const { judgeToken, judgeSession } = judges

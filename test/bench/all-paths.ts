@@ -6,6 +6,7 @@ import { createMetrics } from '../../src/api/metrics/metrics.ts'
 import { routes } from '../../src/api/routes.ts'
 import { createRates, usualRate } from '../../src/control/access/rates.ts'
 import type { Sessions } from '../../src/control/access/sessions.ts'
+import type { SignIn } from '../../src/control/access/sign-in.ts'
 import type { Control } from '../../src/control/kit/control.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 
@@ -60,6 +61,8 @@ export function otherPaths(): Asked[] {
     sessions: {} as Sessions,
     snippets: [],
     addressOf: () => '',
+    signIn: {} as SignIn,
+    originOf: () => '',
     nowMs: Date.now,
     rates,
     frames: [],

@@ -27,6 +27,10 @@ test.each<[string, object, string, string, number]>([
   ['GET /login', {}, 'free', '192.0.2.1', 0],
   ['POST /login', {}, 'stranger', '192.0.2.1', 8_192],
   ['POST /language', session, 'stranger', '192.0.2.1', 8_192],
+  ['GET /login/oidc', {}, 'provider', '192.0.2.1', 0],
+  ['GET /login/oidc/callback', session, 'provider', '192.0.2.1', 0],
+  ['GET /login/oidc/out', {}, 'free', '192.0.2.1', 0],
+  ['POST /logout', session, 'slow', 'token 7', 262_144],
   ['GET /api/webhooks', {}, 'free', '192.0.2.1', 0],
   ['POST /api/webhooks', { authorization: 'Bearer wrong' }, 'free', '192.0.2.1', 0],
   // One that may be of a version before counts for its address, and takes no place of a holder's.

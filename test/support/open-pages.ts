@@ -3,7 +3,10 @@ import { readSnippets } from '../../src/admin/kit/snippets.ts'
 import { createAuthenticator } from '../../src/control/access/authenticate.ts'
 import { createRates } from '../../src/control/access/rates.ts'
 import { createSessions } from '../../src/control/access/sessions.ts'
+import { createSignIn, providerMacOf } from '../../src/control/access/sign-in.ts'
 import type { Role } from '../../src/domain/access/role.ts'
+import type { SignInConfig } from '../../src/domain/access/sign-in.ts'
+import { openProvider } from '../../src/oidc/provider.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { adminToken, openTestApi } from './open-api.ts'
 
@@ -12,13 +15,27 @@ export const ours = { 'sec-fetch-site': 'same-origin', origin: 'http://walhook.t
 
 /** The pages on an outbox of their own, called without a browser; beside them the API, and all that it has for tests. */
 export async function openTestPages(
-  options: Parameters<typeof openTestApi>[0] & { frames?: readonly string[] } = {},
+  options: Parameters<typeof openTestApi>[0] & {
+    frames?: readonly string[]
+    signIn?: SignInConfig
+    addressOf?: () => string
+  } = {},
 ) {
   const at = await openTestApi(options)
   const admin = { token: adminToken, userId: '7' }
-  const nowMs = () => Date.now()
+  const nowMs = options.nowMs ?? (() => Date.now())
   const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs })
-  const sessions = createSessions({ control: at.control, authenticate, admin, nowMs })
+  const providerMac = providerMacOf(at.control.sealKey, options.signIn)
+  const sessions = createSessions({ control: at.control, authenticate, admin, providerMac, nowMs })
+  /** Sign-ins that came to nothing. */
+  const failures: { problem: string; reason?: string }[] = []
+  const signIn = options.signIn
+    ? createSignIn({
+        ...{ control: at.control, sessions, nowMs, config: options.signIn },
+        provider: openProvider(options.signIn),
+        onFailure: facts => failures.push(facts),
+      })
+    : null
   const stopped = new AbortController()
   const receiving = readSnippets()
   if (!receiving.ok) throw new Error(JSON.stringify(receiving.problem))
@@ -26,10 +43,12 @@ export async function openTestPages(
     control: at.control,
     sessions,
     snippets: receiving.snippets,
-    addressOf: () => '192.0.2.1',
+    addressOf: options.addressOf ?? (() => '192.0.2.1'),
     nowMs,
     rates: createRates({ quota: 1_000_000, windowS: 1 }, nowMs),
     frames: options.frames ?? [],
+    signIn,
+    originOf: () => 'http://walhook.test',
     stopped: stopped.signal,
     log: silentLog,
   })
@@ -62,6 +81,7 @@ export async function openTestPages(
   return {
     ...at,
     cookieFor,
+    failures,
     sessions,
     stopped,
     cookieOf,

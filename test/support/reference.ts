@@ -16,7 +16,8 @@ import { captureCodes } from '../../src/domain/capture/capture-code.ts'
 import { pageCodes } from '../../src/domain/capture/page-failures.ts'
 import { diagnoses } from '../../src/domain/shown/diagnosis.ts'
 import { problemCodes } from '../../src/domain/value/problem-codes.ts'
-import { type Variable, variables } from '../../src/variables.ts'
+import type { Variable } from '../../src/variable.ts'
+import { variables } from '../../src/variables.ts'
 
 const docs = join(import.meta.dirname, '..', '..', 'docs')
 const generated = '<!-- Generated from the code by `npm run docs`: change the code. -->'

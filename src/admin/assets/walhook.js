@@ -44,6 +44,10 @@ new MutationObserver(() => writeTimes(document)).observe(document.body, {
   characterData: true,
 })
 
+// <form data-send-at-once>: sent when the page is there.
+
+document.querySelector('form[data-send-at-once]')?.submit()
+
 // <… data-live="address">: its content follows what happens, by server-sent events, or by asking again and again
 // where they don't come.
 

@@ -18,14 +18,14 @@ export type AdminEnv = {
 }
 
 /** No script, style or picture but our own files, no frame around us but of these origins, no form to elsewhere. */
-const contentSecurityPolicy = (frames: readonly string[]) =>
+const contentSecurityPolicy = (frames: readonly string[], forms = '') =>
   [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self' data:",
     "connect-src 'self'",
-    "form-action 'self'",
+    `form-action 'self'${forms}`,
     "base-uri 'none'",
     `frame-ancestors ${frames.length === 0 ? "'none'" : frames.join(' ')}`,
   ].join('; ')
@@ -34,6 +34,15 @@ const contentSecurityPolicy = (frames: readonly string[]) =>
 export function allowFrames(c: Context, frames: readonly string[]): void {
   c.header('content-security-policy', contentSecurityPolicy(frames))
   c.header('x-frame-options', frames.length === 0 ? 'DENY' : undefined)
+}
+
+/**
+ * Says that the page's form goes to another site, and wherever that leads on to. Only for a page that has this one form, and nothing
+ * that somebody has written.
+ */
+export function allowFormTo(c: Context, { protocol, origin }: URL): void {
+  const forms = protocol === 'https:' ? ' https:' : ` ${origin}`
+  c.header('content-security-policy', contentSecurityPolicy([], forms))
 }
 
 /** Over https no other host of the domain, and nobody on the way, can set a cookie with this prefix. https://developer.mozilla.org/docs/Web/HTTP/Headers/Set-Cookie#cookie_prefixes */
@@ -82,7 +91,7 @@ function inFrames(c: Context) {
 }
 
 /** The gate knows; without one, as in a test, the request says it. */
-function isHttps(c: Context): boolean {
+export function isHttps(c: Context): boolean {
   const visit: Visit | undefined = c.env?.visit
   if (visit) return visit.isHttps
   return new URL(c.req.url).protocol === 'https:' || c.req.header('x-forwarded-proto') === 'https'

@@ -11,7 +11,8 @@ const auditSchema = z
     at: time(),
     actor: z.object({
       kind: z.enum(actorKinds).meta({
-        description: 'A stored token, the token of the configuration, a command, or walhook itself.',
+        description:
+          'A stored token, a link that one made, somebody who signed in at the OpenID provider (`oidc`), the token of the configuration, a command, or walhook itself.',
       }),
       name: z.string(),
       token_id: z.int().nullable(),

@@ -22,8 +22,10 @@ const oldKeptMs = 1_000
 const mostKnown = 10_000
 
 /** Under what the calls of a token's holder count, by the API and by pages together: those of a tenant as one. */
-export const holderKey = ({ tokenId, tenant }: Pick<Caller, 'tokenId' | 'tenant'>) =>
-  tenant === null ? `token ${tokenId ?? 'of the configuration'}` : `tenant ${tenant}`
+export function holderKey({ tokenId, tenant, subject }: Pick<Caller, 'tokenId' | 'tenant' | 'subject'>) {
+  if (tenant !== null) return `tenant ${tenant}`
+  return subject === undefined ? `token ${tokenId ?? 'of the configuration'}` : `subject ${subject}`
+}
 
 /** The SHA-256 of a token or a session's id: all that is stored of it. */
 export function hashOf(text: string): Buffer {
@@ -47,7 +49,7 @@ export type CredentialJudge = {
   /** Whether it may be one of ours, and whose it was found to be before. */
   readonly judge: (text: string) => Claim
   /** It was found to be the holder's: from now on all of theirs count as one. */
-  readonly note: (text: string, holder: Pick<Caller, 'tokenId' | 'tenant'>) => void
+  readonly note: (text: string, holder: Pick<Caller, 'tokenId' | 'tenant' | 'subject'>) => void
   /** Whether it is worth a query: it has our checksum, or it is one of those that have none. */
   readonly isWorthAQuery: (text: string) => Promise<boolean>
 }

@@ -20,7 +20,8 @@ export function createLogInAudit({ outbox, nowMs }: { outbox: Pick<Outbox, 'pool
   let minute = { sinceMs: Number.NEGATIVE_INFINITY, records: 0 }
 
   return {
-    async refused(address: string): Promise<void> {
+    /** `why`: what else is known of it. */
+    async refused(address: string, why: object = {}): Promise<void> {
       const network = networkOf(address)
       const before = networks.get(network)
       const failures = (before?.failures ?? 0) + 1
@@ -37,7 +38,7 @@ export function createLogInAudit({ outbox, nowMs }: { outbox: Pick<Outbox, 'pool
       minute.records++
       keep(networks, network, { sinceMs: nowMs(), failures: 0 })
       await transaction(outbox.pool, client =>
-        recordAudit(client, walhookItself, 'session.refused', { to: { address, failures } }),
+        recordAudit(client, walhookItself, 'session.refused', { to: { address, failures, ...why } }),
       )
     },
   }

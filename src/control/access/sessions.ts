@@ -1,26 +1,31 @@
 import { timingSafeEqual } from 'node:crypto'
-import { judgeCredential } from '../../domain/access/credential.ts'
+import type { SignedInUser } from '../../domain/access/claims.ts'
 import { type Bucket, type RatePolicy, take } from '../../domain/access/rate.ts'
-import { hourMs } from '../../domain/value/duration.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
-import { readChecksumKey } from '../../outbox/records/checksums.ts'
-import { takeLink } from '../../outbox/records/links.ts'
 import {
   deleteSession,
   deleteSessionsOf,
   deleteSessionsOfLink,
+  deleteSessionsOfSubject,
   findSession,
-  insertSession,
-  type LinkHolder,
-  pruneSessions,
+  type SessionOwner,
 } from '../../outbox/records/sessions.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type Authenticated, configured, holder } from './authenticate.ts'
-import { createCredentialJudge, hashOf, macOf, newCredential } from './credentials.ts'
+import { createCredentialJudge, hashOf, macOf } from './credentials.ts'
 import { createLogInAudit } from './log-in-audit.ts'
+import {
+  byLink,
+  byProvider,
+  type Entered,
+  enterBy,
+  readIdToken,
+  sessionMs,
+  start,
+  startByProvider,
+} from './start-session.ts'
 
-const sessionMs = 12 * hourMs
 /** Of one token. A person needs one, and each is recorded. */
 const logInRate: RatePolicy = { quota: 30, windowS: 60 }
 
@@ -29,31 +34,23 @@ export type LoggedIn =
   | { readonly ok: true; readonly caller: Caller; readonly session: string; readonly expiresAt: Date }
   | Extract<Authenticated, { ok: false }>
 
-export type Entered = Omit<Extract<LoggedIn, { ok: true }>, 'ok'> & {
-  /** Null: as the browser asks for. */
-  readonly language: string | null
-  readonly path: string
-}
-
-/** Whoever came by a link. */
-function byLink({ tenant, role, name, userId }: LinkHolder): Caller {
-  return { kind: 'link', name, tokenId: null, userId, role, tenant }
-}
-
 export type Sessions = ReturnType<typeof createSessions>
 
 /**
  * Sessions of the pages. A session begins with a token and ends after 12 hours, at log-out, and with its token: when
  * that is revoked or expires, or, for WALHOOK_ADMIN_TOKEN, when another one is configured. It may do what the token's
- * role may at that moment. Only the SHA-256 of its id is stored.
+ * role may at that moment. One that begins at a provider may do what its claims said then, and ends when another provider or
+ * another mapping of claims is configured. Only the SHA-256 of its id is stored.
  */
 export function createSessions(options: {
   control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>
   authenticate: (token: string, address: string) => Promise<Authenticated>
   admin: { readonly token: string | null; readonly userId: string | null }
+  /** By what the provider and the mapping of claims are known; null: there is none. */
+  providerMac?: Buffer | null
   nowMs: () => number
 }) {
-  const { authenticate, admin, nowMs } = options
+  const { authenticate, admin, providerMac = null, nowMs } = options
   const { outbox, sealKey } = options.control
   const adminMac = macOf(sealKey, admin.token)
 
@@ -61,13 +58,6 @@ export function createSessions(options: {
   const audit = createLogInAudit({ outbox, nowMs })
   /** By token. */
   const logIns = new Map<number | null, Bucket>()
-
-  function callerOf(owner: NonNullable<Awaited<ReturnType<typeof findSession>>>): Caller | null {
-    const { link, token } = owner
-    if (!token && !(adminMac && timingSafeEqual(adminMac, owner.tokenMac))) return null
-    if (link) return byLink(link)
-    return token ? holder(token) : configured(admin.userId)
-  }
 
   return {
     /** What a text tells without a query. */
@@ -86,7 +76,10 @@ export function createSessions(options: {
       logIns.set(tokenId, taken.bucket)
       if (!taken.isAllowed) return { ok: false, isHeld: true, waitMs: taken.retryAfterS * 1000 }
 
-      const { session, expiresAt } = await start(options.control, caller, adminMac, address)
+      const { session, expiresAt } = await start(options.control, {
+        ...{ caller, address },
+        session: { tokenMac: tokenId === null ? adminMac : null, forMs: sessionMs, person: null },
+      })
       judge.note(session, caller)
       return { ok: true, caller, session, expiresAt }
     },
@@ -98,12 +91,26 @@ export function createSessions(options: {
       return entered
     },
 
+    /** Starts a session for whoever the provider has told of; `endsAtMs` is the latest that it may end. */
+    async signedIn(user: SignedInUser, idToken: string, endsAtMs: number, address: string) {
+      const forMs = endsAtMs - nowMs()
+      const started = await startByProvider(options.control, { user, idToken, providerMac, forMs, address })
+      judge.note(started.session, started.caller)
+      return started
+    },
+
+    /** Records that somebody was not let in. */
+    refused: audit.refused,
+
+    /** With what a browser ends the session at the provider; null: there is nothing of it. */
+    idTokenOf: (session: string) => readIdToken(options.control, session),
+
     /** Whose session it is; null where it has ended or never was. */
     async find(session: string): Promise<Caller | null> {
       if (!(await judge.isWorthAQuery(session))) return null
       const owner = await findSession(outbox, hashOf(session))
       if (!owner) return null
-      const caller = callerOf(owner)
+      const caller = callerOf(owner, { adminMac, providerMac, userId: admin.userId })
       if (caller) judge.note(session, caller)
       return caller
     },
@@ -112,59 +119,40 @@ export function createSessions(options: {
       await deleteSession(outbox, hashOf(session))
     },
 
-    /** Ends every session of the caller's token, on every device. Returns how many there were. */
-    async logOutEverywhere(caller: Caller): Promise<number> {
-      return await transaction(outbox.pool, async client => {
-        const { kind, tenant, role, name, userId, tokenId } = caller
-        const count =
-          kind === 'link' && tenant !== null
-            ? await deleteSessionsOfLink(client, { tenant, role, name, userId })
-            : await deleteSessionsOf(client, tokenId)
-        await recordAudit(client, caller, 'sessions.ended', { to: { count } })
-        return count
-      })
-    },
+    logOutEverywhere: (caller: Caller) => endAll(outbox, caller, providerMac),
   }
 }
 
-/** Starts the session of a token. */
-async function start(
-  { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
-  caller: Caller,
-  adminMac: Buffer | null,
-  address: string,
-): Promise<{ session: string; expiresAt: Date }> {
-  const { tokenId } = caller
-  const tokenMac = tokenId === null ? adminMac : null
-  const session = await newCredential({ outbox, randomBytes }, 'whs_')
-  await pruneSessions(outbox)
-  const { expiresAt } = await transaction(outbox.pool, async client => {
-    const made = { hash: hashOf(session), tokenId, tokenMac, forMs: sessionMs, link: null }
-    const started = await insertSession(client, made)
-    await recordAudit(client, caller, 'session.started', { to: { address } })
-    return started
-  })
-  return { session, expiresAt }
+/** Who a session is; null where what it began by is not configured any more. */
+function callerOf(
+  { person, ...owner }: SessionOwner,
+  now: { adminMac: Buffer | null; providerMac: Buffer | null; userId: string | null },
+): Caller | null {
+  const subject = person?.subject ?? null
+  const mac = subject === null ? now.adminMac : now.providerMac
+  if (!owner.token && !(mac && timingSafeEqual(mac, owner.tokenMac))) return null
+  if (person && subject !== null) return byProvider({ ...person, subject })
+  if (person) return byLink(person)
+  return owner.token ? holder(owner.token) : configured(now.userId)
 }
 
-async function enterBy(
-  { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
-  adminMac: Buffer | null,
-  text: string,
-  address: string,
-): Promise<Entered | null> {
-  if (judgeCredential('whl_', text, await readChecksumKey(outbox)) !== 'ours') return null
-  const session = await newCredential({ outbox, randomBytes }, 'whs_')
-  await pruneSessions(outbox)
-  return await transaction(outbox.pool, async client => {
-    const link = await takeLink(client, hashOf(text))
-    if (!link || (link.tokenMac && !(adminMac && timingSafeEqual(adminMac, link.tokenMac)))) return null
-    const { tokenId, tokenMac, language, path } = link
-    const caller = byLink(link)
-    const { expiresAt } = await insertSession(client, {
-      ...{ hash: hashOf(session), tokenId, tokenMac, forMs: sessionMs, link },
-    })
-    await recordAudit(client, caller, 'session.started', { to: { address } })
-    return { caller, session, expiresAt, language, path }
+/** Ends every session of the same holder, on every device. Returns how many there were. */
+async function endAll(
+  { pool }: Pick<Control['outbox'], 'pool'>,
+  caller: Caller,
+  providerMac: Buffer | null,
+): Promise<number> {
+  const { kind, tenant, role, name, userId, tokenId, subject = null } = caller
+  return await transaction(pool, async client => {
+    const end = async () => {
+      if (subject !== null)
+        return providerMac === null ? 0 : await deleteSessionsOfSubject(client, subject, providerMac)
+      return kind === 'link'
+        ? await deleteSessionsOfLink(client, { tenant, role, name, userId, subject })
+        : await deleteSessionsOf(client, tokenId)
+    }
+    const count = await end()
+    await recordAudit(client, caller, 'sessions.ended', { to: { count } })
+    return count
   })
 }

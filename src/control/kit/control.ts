@@ -106,7 +106,11 @@ export type Control = {
 export type { LoggedAttempt }
 
 /** Who asks, and what they may do. */
-export type Caller = Actor & { readonly role: Role }
+export type Caller = Actor & {
+  readonly role: Role
+  /** Of whoever signed in at the OpenID provider: who they are there. */
+  readonly subject?: string
+}
 
 /** Whoever may start walhook's commands. */
 export const commandLine: Caller = {

@@ -26,9 +26,12 @@ export const auditActions = [
 ] as const
 export type AuditAction = (typeof auditActions)[number]
 
-export const actorKinds = ['token', 'link', 'configuration', 'command line', 'walhook'] as const
+export const actorKinds = ['token', 'link', 'oidc', 'configuration', 'command line', 'walhook'] as const
 
-/** Who did something. `tokenId` is there exactly where a stored token was used; `link`: whoever came by a link that a token made. */
+/**
+ * Who did something. `tokenId` is there exactly where a stored token was used; `link`: whoever came by a link that a token
+ * made; `oidc`: whoever signed in at the OpenID provider.
+ */
 export type Actor = {
   readonly kind: (typeof actorKinds)[number]
   readonly name: string

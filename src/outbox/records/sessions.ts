@@ -1,9 +1,8 @@
 import type pg from 'pg'
 import type { Role } from '../../domain/access/role.ts'
 import type { Outbox } from '../database/database.ts'
-import type { Link } from './links.ts'
 
-/** Starts a session, kept by the SHA-256 of its id with its checksum, of a stored token or, by its MAC, of the configured one. */
+/** Starts a session, kept by the SHA-256 of its id with its checksum, of a stored token or, by a MAC, of what the configuration says. */
 export async function insertSession(
   client: pg.PoolClient,
   session: {
@@ -11,20 +10,25 @@ export async function insertSession(
     tokenId: number | null
     tokenMac: Buffer | null
     forMs: number
-    /** Who it is, where a link began it; null: its token says so. */
-    link: LinkHolder | null
+    /** Who it is, where a link or a provider says so; null: its token does. */
+    person: Person | null
+    /** Sealed; of whoever signed in at a provider. */
+    idToken?: string | null
   },
 ): Promise<{ expiresAt: Date }> {
+  const { hash, tokenId, tokenMac, forMs, person, idToken } = session
   // Not beyond its token's own end.
   const { rows } = await client.query({
     name: 'insert_session',
     text: `
-insert into walhook.sessions (hash, has_checksum, token_id, token_mac, tenant, role, name, user_id, expires_at)
-select $1, true, $2, $3, $5, $6, $7, $8, least(now() + $4::float8 * interval '1 ms', (select expires_at from walhook.tokens where id = $2))
+insert into walhook.sessions
+  (hash, has_checksum, token_id, token_mac, expires_at, tenant, role, name, user_id, subject, id_token)
+select $1, true, $2, $3, least(now() + $4::float8 * interval '1 ms', (select expires_at from walhook.tokens where id = $2)),
+       $5, $6, $7, $8, $9, $10
 returning expires_at`,
     values: [
-      ...[session.hash, session.tokenId, session.tokenMac, session.forMs],
-      ...[session.link?.tenant, session.link?.role, session.link?.name, session.link?.userId].map(
+      ...[hash, tokenId, tokenMac, forMs],
+      ...[person?.tenant, person?.role, person?.name, person?.userId, person?.subject, idToken].map(
         one => one ?? null,
       ),
     ],
@@ -32,11 +36,17 @@ returning expires_at`,
   return { expiresAt: rows[0].expires_at }
 }
 
-/** Whom a link has let in. */
-export type LinkHolder = Pick<Link, 'tenant' | 'role' | 'name' | 'userId'>
+/** Whom a link or a provider has let in. `subject`: at the provider; null: by a link. */
+export type Person = {
+  readonly tenant: string | null
+  readonly role: Role
+  readonly name: string
+  readonly userId: string | null
+  readonly subject: string | null
+}
 
-/** Whose session it is: a stored token's, or that of the configured token with this MAC; `link`: who came by a link that it made. */
-export type SessionOwner = { readonly link: LinkHolder | null } & (
+/** Whose session it is: a stored token's, or of what the configuration says, by its MAC; `person`: who it is, if the token does not say so. */
+export type SessionOwner = { readonly person: Person | null } & (
   | { readonly token: { id: number; name: string; role: Role; userId: string | null; tenant: string | null } }
   | { readonly token: null; readonly tokenMac: Buffer }
 )
@@ -47,7 +57,7 @@ export async function findSession(outbox: Outbox, hash: Buffer): Promise<Session
     name: 'find_session',
     text: `
 select s.token_mac, t.id, t.name, t.role, t.user_id, t.tenant,
-       s.tenant as link_tenant, s.role as link_role, s.name as link_name, s.user_id as link_user_id
+       s.tenant as its_tenant, s.role as its_role, s.name as its_name, s.user_id as its_user_id, s.subject
 from walhook.sessions s left join walhook.tokens t on t.id = s.token_id
 where s.hash = $1 and s.expires_at > now()
   and (s.token_id is null or t.revoked_at is null and coalesce(t.expires_at > now(), true))`,
@@ -55,12 +65,14 @@ where s.hash = $1 and s.expires_at > now()
   })
   const row = rows[0]
   if (!row) return null
-  const link = row.link_tenant && {
-    ...{ tenant: row.link_tenant, role: row.link_role, name: row.link_name, userId: row.link_user_id },
-  }
-  if (row.id === null) return { link, token: null, tokenMac: row.token_mac }
+  const { its_tenant, its_role, its_name, its_user_id, subject } = row
+  const person =
+    its_role === null
+      ? null
+      : { tenant: its_tenant, role: its_role, name: its_name, userId: its_user_id, subject }
+  if (row.id === null) return { person, token: null, tokenMac: row.token_mac }
   const { id, name, role, user_id: userId, tenant } = row
-  return { link, token: { id, name, role, userId, tenant } }
+  return { person, token: { id, name, role, userId, tenant } }
 }
 
 /** Ends one session, by its hash. */
@@ -72,16 +84,39 @@ export async function deleteSession(outbox: Outbox, hash: Buffer): Promise<void>
   })
 }
 
+/** The ID token of a session, sealed; null where a provider has nothing to do with it. */
+export async function findIdToken(outbox: Outbox, hash: Buffer): Promise<string | null> {
+  const { rows } = await outbox.pool.query('select id_token from walhook.sessions where hash = $1', [hash])
+  return rows[0]?.id_token ?? null
+}
+
 /** Ends every session of whoever a link has let in under this name. Returns how many there were. */
-export async function deleteSessionsOfLink(client: pg.PoolClient, link: LinkHolder): Promise<number> {
+export async function deleteSessionsOfLink(
+  client: pg.PoolClient,
+  { tenant, name, userId }: Person,
+): Promise<number> {
   const { rowCount } = await client.query(
-    `delete from walhook.sessions where tenant = $1 and name = $2 and user_id is not distinct from $3`,
-    [link.tenant, link.name, link.userId],
+    `delete from walhook.sessions
+     where tenant = $1 and name = $2 and user_id is not distinct from $3 and subject is null`,
+    [tenant, name, userId],
   )
   return rowCount ?? 0
 }
 
-/** Ends every session of a token (null: of the configured one), but not those of its links. Returns how many there were. */
+/** Ends every session of a subject of the provider with this MAC. Returns how many there were. */
+export async function deleteSessionsOfSubject(
+  client: pg.PoolClient,
+  subject: string,
+  mac: Buffer,
+): Promise<number> {
+  const { rowCount } = await client.query(
+    'delete from walhook.sessions where token_id is null and subject = $1 and token_mac = $2',
+    [subject, mac],
+  )
+  return rowCount ?? 0
+}
+
+/** Ends every session of a token (null: of the configured one), but not those of its links or of a provider. Returns how many there were. */
 export async function deleteSessionsOf(client: pg.PoolClient, tokenId: number | null): Promise<number> {
   // Two statements, because `is not distinct from` uses no index.
   const { rowCount } =

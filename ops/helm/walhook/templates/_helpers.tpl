@@ -41,7 +41,7 @@ capabilities: { drop: [ALL] }
 - name: {{ $name }}
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $name }} } }
 {{- end }}
-{{- range $name := list "OUTBOX_DATABASE_URL" "WALHOOK_SECRET_KEY_OLD" "WALHOOK_ADMIN_TOKEN" "WALHOOK_PROXY" "WALHOOK_SMTP_URL" "OTEL_EXPORTER_OTLP_HEADERS" }}
+{{- range $name := list "OUTBOX_DATABASE_URL" "WALHOOK_SECRET_KEY_OLD" "WALHOOK_ADMIN_TOKEN" "WALHOOK_PROXY" "WALHOOK_SMTP_URL" "WALHOOK_OIDC_CLIENT_SECRET" "OTEL_EXPORTER_OTLP_HEADERS" }}
 - name: {{ $name }}
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $name }}, optional: true } }
 {{- end }}

@@ -76,7 +76,13 @@ export const system = {
   audit: {
     title: 'Audit',
     columns: { at: 'When', who: 'Who', what: 'What', changes: 'Changes' },
-    kinds: { link: 'link', token: 'token', configuration: 'configuration', 'command line': 'Command line' },
+    kinds: {
+      link: 'link',
+      oidc: 'sign-in',
+      token: 'token',
+      configuration: 'configuration',
+      'command line': 'Command line',
+    },
     account: (id: string) => `account ${id}`,
     deleted: (id: number) => `webhook ${id}, deleted`,
     only: (name: string) => `Showing only “${name}”.`,
@@ -116,6 +122,8 @@ export const system = {
       'sessions.ended': 'Logged out everywhere',
     },
     fields: {
+      subject: 'Subject',
+      problem: 'Reason',
       tenant: 'Tenant',
       address: 'Address',
       failures: 'Wrong tokens',

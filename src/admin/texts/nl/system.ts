@@ -79,7 +79,13 @@ export const system: typeof english = {
   audit: {
     title: 'Logboek',
     columns: { at: 'Wanneer', who: 'Wie', what: 'Wat', changes: 'Wijzigingen' },
-    kinds: { link: 'link', token: 'token', configuration: 'configuratie', 'command line': 'Opdrachtregel' },
+    kinds: {
+      link: 'link',
+      oidc: 'login',
+      token: 'token',
+      configuration: 'configuratie',
+      'command line': 'Opdrachtregel',
+    },
     account: id => `account ${id}`,
     deleted: id => `webhook ${id}, verwijderd`,
     only: name => `Je ziet alleen wat over “${name}” gaat.`,
@@ -119,6 +125,8 @@ export const system: typeof english = {
       'sessions.ended': 'Logde overal uit',
     },
     fields: {
+      subject: 'Subject',
+      problem: 'Reden',
       tenant: 'Organisatie',
       address: 'Adres',
       failures: 'Foute tokens',

@@ -1,0 +1,130 @@
+import { createHmac } from 'node:crypto'
+import { judgeClaims } from '../../domain/access/claims.ts'
+import { type Bucket, type RatePolicy, take } from '../../domain/access/rate.ts'
+import {
+  type Provider,
+  type SignInConfig,
+  type SignInProblem,
+  sessionEndOf,
+} from '../../domain/access/sign-in.ts'
+import { networkOf } from '../../domain/value/back-off.ts'
+import type { SealKey } from '../../domain/webhook/seal.ts'
+import { useSignIn } from '../../outbox/records/sign-ins.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { hashOf } from './credentials.ts'
+import { createPending, idOf, isState, type Kept, pendingMs } from './pending-sign-in.ts'
+import type { Sessions } from './sessions.ts'
+
+/** Of one network: each asks the provider. */
+const finishRate: RatePolicy = { quota: 30, windowS: 60 }
+const mostNetworks = 10_000
+
+export type SignInFailure = {
+  readonly ok: false
+  readonly problem: SignInProblem
+  /** Who they are at the provider, where that is known. */
+  readonly name: string | null
+}
+
+export type Begun =
+  | { readonly ok: true; readonly url: URL; readonly kept: Kept; readonly keptMs: number }
+  | SignInFailure
+
+export type SignedIn =
+  | {
+      readonly ok: true
+      readonly caller: Caller
+      readonly session: string
+      readonly expiresAt: Date
+      /** The page that it leads to. */
+      readonly to: string
+    }
+  | SignInFailure
+
+export type SignIn = ReturnType<typeof createSignIn>
+
+/** By what a provider and the mapping of its claims are known: a session that began by others has ended. */
+export function providerMacOf(sealKey: SealKey, config: SignInConfig | undefined): Buffer | null {
+  if (config === undefined) return null
+  const { issuer, clientId, mapping } = config
+  const { roles, allTenants, ...claims } = mapping
+  const said = JSON.stringify([issuer, clientId, [...roles].sort(), [...allTenants].sort(), claims])
+  return createHmac('sha256', sealKey.bytes).update('provider ').update(said).digest()
+}
+
+/** Signs people in at a provider of OpenID Connect, by an authorization code with PKCE. */
+export function createSignIn(options: {
+  control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>
+  sessions: Pick<Sessions, 'signedIn' | 'refused'>
+  provider: Provider
+  config: SignInConfig
+  nowMs: () => number
+  /** Hears of each that came to nothing; `reason` holds no secret. */
+  onFailure: (facts: { problem: SignInProblem; reason?: string; address: string }) => void
+}) {
+  const { control, sessions, provider, config, nowMs, onFailure } = options
+  const pending = createPending({ ...control, nowMs })
+  const networks = new Map<string, Bucket>()
+
+  function fail(problem: SignInProblem, address: string, reason?: string): SignInFailure {
+    onFailure({ problem, ...(reason !== undefined && { reason }), address })
+    return { ok: false, problem, name: null }
+  }
+
+  function isTooOften(address: string): boolean {
+    const network = networkOf(address)
+    const taken = take(networks.get(network), finishRate, nowMs())
+    networks.delete(network)
+    networks.set(network, taken.bucket)
+    if (networks.size > mostNetworks) networks.delete(networks.keys().next().value!)
+    return !taken.isAllowed
+  }
+
+  return {
+    providerName: config.providerName,
+    logOutUrl: provider.logOutUrl,
+    clientId: config.clientId,
+
+    /** Where the browser goes, and what it keeps until it comes back to `redirectUri`. */
+    async begin(
+      { redirectUri, to, isAgain }: { redirectUri: string; to: string; isAgain: boolean },
+      address: string,
+    ): Promise<Begun> {
+      const begun = pending.begin(redirectUri, to)
+      const found = await provider.begin(begun.pending, { isAgain })
+      if (!found.ok) return fail(found.problem, address, found.reason)
+      return { ok: true, url: found.url, kept: begun.kept, keptMs: pendingMs }
+    },
+
+    /** Which of the things that a browser keeps belongs to what it has brought back; null: none can. */
+    idOf(search: string): string | null {
+      const state = new URLSearchParams(search).getAll('state')
+      return state.length === 1 && isState(state[0]!) ? idOf(state[0]!) : null
+    },
+
+    /** Ends a sign-in with what the browser has brought back: nothing is asked of anybody for what this browser has not begun. */
+    async finish(
+      { search, redirectUri, kept }: { search: string; redirectUri: string; kept: string | undefined },
+      address: string,
+    ): Promise<SignedIn> {
+      const state = new URLSearchParams(search).get('state') ?? ''
+      const opened = pending.open(state, kept, redirectUri)
+      if (!opened.ok) return fail(opened.problem, address)
+      if (isTooOften(address)) return fail('slow', address)
+      if (!(await useSignIn(control.outbox, hashOf(state), pendingMs))) return fail('used', address)
+      const finished = await provider.finish(opened.pending, search)
+      if (!finished.ok) return fail(finished.problem, address, finished.reason)
+      const { claims, idToken } = finished
+      const judged = judgeClaims(config.mapping, claims)
+      if (!judged.ok) {
+        const { refusal, subject, name } = judged
+        await sessions.refused(address, { subject, name, problem: refusal })
+        return { ...fail(refusal, address), name }
+      }
+      const endsAtMs = Math.min(nowMs() + config.sessionMs, sessionEndOf(claims) ?? Number.POSITIVE_INFINITY)
+      if (endsAtMs <= nowMs()) return fail('clock', address, 'the session at the provider has ended')
+      const started = await sessions.signedIn(judged.user, idToken, endsAtMs, address)
+      return { ok: true, ...started, to: opened.to }
+    },
+  }
+}

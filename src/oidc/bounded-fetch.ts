@@ -1,0 +1,23 @@
+/** Discovery, keys and tokens are some kilobytes. */
+const mostBytes = 512 * 1024
+
+export class TooLarge extends Error {}
+
+/** Asks, and reads the whole answer, which must be small; a signal that is aborted ends both. */
+export async function boundedFetch(
+  url: string,
+  init: { method: string; headers: Record<string, string>; body?: unknown; signal?: AbortSignal },
+): Promise<Response> {
+  const response = await fetch(url, { ...(init as RequestInit), redirect: 'manual' })
+  const { status, statusText, headers } = response
+  if (response.body === null) return response
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of response.body) {
+    bytes += part.length
+    if (bytes > mostBytes) throw new TooLarge(`the answer has more than ${mostBytes} bytes`)
+    parts.push(part)
+  }
+  const mayHaveBody = ![101, 204, 205, 304].includes(status)
+  return new Response(mayHaveBody ? Buffer.concat(parts) : null, { status, statusText, headers })
+}

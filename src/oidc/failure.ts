@@ -1,0 +1,67 @@
+import type { ProviderFailure, SignInProblem } from '../domain/access/sign-in.ts'
+import { describeError } from '../runtime/log.ts'
+import { TooLarge } from './bounded-fetch.ts'
+
+const longestReason = 300
+
+/** What openid-client says of a failure; `error` is the provider's own code (RFC 6749 section 5.2). */
+type Said = Error & {
+  readonly code?: string
+  readonly error?: string
+  readonly error_description?: string
+  readonly status?: number
+}
+
+/**
+ * What an error of a request to the provider means. The reason says what was wrong, and nothing that is secret: no claims, no
+ * bodies, and none of `secrets`, also where the provider repeats them.
+ */
+export function failureOf(error: unknown, secrets: readonly string[] = []): ProviderFailure {
+  const said = error as Said
+  const [problem, text] = judge(said)
+  const plain = secrets
+    .filter(one => one.length > 3)
+    .reduce((reason, secret) => reason.replaceAll(secret, '…'), text)
+  return { ok: false, problem, reason: plain.slice(0, longestReason) }
+}
+
+function judge(error: Said): [SignInProblem, string] {
+  const { code, cause } = error
+  const because = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message
+  if (typeof error.error === 'string') return ofProvider(error, error.error)
+  if (error instanceof TooLarge || cause instanceof TooLarge) return ['unusable', because]
+  switch (code) {
+    case 'OAUTH_TIMEOUT':
+    case 'OAUTH_ABORT':
+      return ['unreachable', 'it did not answer in time']
+    case 'OAUTH_JWT_TIMESTAMP_CHECK_FAILED':
+      return ['clock', because]
+    case 'OAUTH_WWW_AUTHENTICATE_CHALLENGE':
+      return ['client', 'it asks for other credentials of the client']
+    case 'OAUTH_RESPONSE_IS_NOT_CONFORM': {
+      const status = cause instanceof Response ? cause.status : 0
+      return [
+        status >= 500 || status === 429 ? 'unreachable' : 'unusable',
+        `it answered with status ${status}`,
+      ]
+    }
+    case 'OAUTH_RESPONSE_IS_NOT_JSON':
+    case 'OAUTH_PARSE_ERROR':
+      return ['unusable', error.message]
+  }
+  // What fetch rejects with, where there is no connection or it breaks off.
+  const isCutOff = error instanceof TypeError && /fetch failed|terminated/.test(error.message)
+  if (isCutOff || error.name === 'TimeoutError')
+    return ['unreachable', cause === undefined ? error.message : describeError(cause)]
+  return ['unusable', because]
+}
+
+function ofProvider(error: Said, code: string): [SignInProblem, string] {
+  const reason = [code, error.error_description].filter(one => typeof one === 'string').join(': ')
+  const isAnswerToBrowser = error.code === 'OAUTH_AUTHORIZATION_RESPONSE_ERROR'
+  if (code === 'access_denied') return ['cancelled', reason]
+  if (isAnswerToBrowser) return ['refused', reason]
+  if (code === 'invalid_client' || code === 'unauthorized_client') return ['client', reason]
+  if (code === 'invalid_grant') return ['used', reason]
+  return (error.status ?? 0) >= 500 ? ['unreachable', reason] : ['unusable', reason]
+}

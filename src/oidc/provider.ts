@@ -1,0 +1,142 @@
+import type * as OpenidClient from 'openid-client'
+import pRetry from 'p-retry'
+import { lacksClaims } from '../domain/access/claims.ts'
+import {
+  isThisMachine,
+  type Provider,
+  type ProviderFailure,
+  type SignInConfig,
+} from '../domain/access/sign-in.ts'
+import { hourMs, secondMs } from '../domain/value/duration.ts'
+import { shared } from '../runtime/shared.ts'
+import { boundedFetch } from './bounded-fetch.ts'
+import { failureOf } from './failure.ts'
+
+type Client = typeof OpenidClient
+type Known = { readonly ok: true; readonly client: Client; readonly at: OpenidClient.Configuration }
+
+/** Of each request. */
+const withinS = 5
+/** Clocks of servers differ by seconds. */
+const toleranceS = 30
+/** However many come, a provider that does not answer is asked once in so long. */
+const failureKeptMs = 2 * secondMs
+
+/**
+ * A provider of OpenID Connect, by openid-client, which is loaded when somebody signs in. What the provider is like is asked then,
+ * too, twice where it does not answer, and again every hour; where it is down then, what was known counts.
+ */
+export function openProvider(
+  config: SignInConfig,
+  { load = () => import('openid-client') }: { load?: () => Promise<Client> } = {},
+): Provider {
+  let last: Known | null = null
+  const secrets = config.clientSecret === null ? [] : [config.clientSecret]
+
+  const known = shared<Known | ProviderFailure>(
+    found => (found.ok ? hourMs : failureKeptMs),
+    () => performance.now(),
+    async () => {
+      try {
+        const client = await load()
+        const ask = async () => ({ ok: true, client, at: await discover(client, config) }) as const
+        last = await pRetry(ask, {
+          retries: 1,
+          minTimeout: 200,
+          shouldRetry: ({ error }) => failureOf(error).problem === 'unreachable',
+        })
+        return last
+      } catch (error) {
+        return last ?? failureOf(error, secrets)
+      }
+    },
+  )
+
+  return {
+    async begin({ state, nonce, verifier, redirectUri }, { isAgain }) {
+      const found = await known()
+      if (!found.ok) return found
+      const { client, at } = found
+      try {
+        const url = client.buildAuthorizationUrl(at, {
+          redirect_uri: redirectUri,
+          scope: config.scopes,
+          ...{ state, nonce },
+          code_challenge: await client.calculatePKCECodeChallenge(verifier),
+          code_challenge_method: 'S256',
+          ...(isAgain && { prompt: promptFor(at.serverMetadata()) }),
+        })
+        return { ok: true, url }
+      } catch (error) {
+        return failureOf(error, secrets)
+      }
+    },
+
+    async finish({ state, nonce, verifier, redirectUri }, search) {
+      const found = await known()
+      if (!found.ok) return found
+      const { client, at } = found
+      const code = new URLSearchParams(search).get('code') ?? ''
+      try {
+        const tokens = await client.authorizationCodeGrant(at, new URL(redirectUri + search), {
+          pkceCodeVerifier: verifier,
+          expectedState: state,
+          expectedNonce: nonce,
+          idTokenExpected: true,
+        })
+        const told = tokens.claims()!
+        const canTellMore = at.serverMetadata().userinfo_endpoint !== undefined
+        const more =
+          canTellMore && lacksClaims(config.mapping, told)
+            ? await client.fetchUserInfo(at, tokens.access_token, told.sub)
+            : {}
+        return { ok: true, claims: { ...more, ...told }, idToken: tokens.id_token! }
+      } catch (error) {
+        return failureOf(error, [...secrets, code, state, nonce, verifier])
+      }
+    },
+
+    async logOutUrl() {
+      const found = await known()
+      const url = found.ok ? URL.parse(found.at.serverMetadata().end_session_endpoint ?? '') : null
+      return url && (url.protocol === 'https:' || isThisMachine(url)) ? url : null
+    },
+  }
+}
+
+/** Asks what the provider is like, and sets what holds for every request to it. */
+async function discover(client: Client, config: SignInConfig): Promise<OpenidClient.Configuration> {
+  const { issuer, clientId, clientSecret } = config
+  const url = new URL(issuer)
+  const at = await client.discovery(url, clientId, undefined, undefined, {
+    timeout: withinS,
+    [client.customFetch]: boundedFetch,
+    execute: isThisMachine(url) ? [client.allowInsecureRequests] : [],
+  })
+  const about = at.serverMetadata()
+  const authentication = authenticationOf(client, clientSecret, about.token_endpoint_auth_methods_supported)
+  const configured = new client.Configuration(
+    about,
+    clientId,
+    { [client.clockTolerance]: toleranceS },
+    authentication,
+  )
+  configured[client.customFetch] = boundedFetch
+  configured.timeout = withinS
+  if (isThisMachine(url)) client.allowInsecureRequests(configured)
+  // Signatures are checked, too, although the token comes straight from the provider.
+  client.enableNonRepudiationChecks(configured)
+  return configured
+}
+
+/** By the way that the provider takes; where it does not say, by the one that the standard has. https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata */
+function authenticationOf(client: Client, secret: string | null, supported: readonly string[] | undefined) {
+  if (secret === null) return client.None()
+  const takesBasic = supported?.includes('client_secret_basic') ?? true
+  return takesBasic ? client.ClientSecretBasic(secret) : client.ClientSecretPost(secret)
+}
+
+/** How a provider is asked to let somebody choose another account, where it says what it knows. */
+function promptFor({ prompt_values_supported: known }: OpenidClient.ServerMetadata): string {
+  return Array.isArray(known) && known.includes('select_account') ? 'select_account' : 'login'
+}

@@ -1,0 +1,114 @@
+import { parseRoleValues } from './domain/access/claims.ts'
+import type { Role } from './domain/access/role.ts'
+import { parseIssuer } from './domain/access/sign-in.ts'
+import { hourMs, minuteMs, parseDuration } from './domain/value/duration.ts'
+import { type Given, optional } from './variable.ts'
+
+const guide = '[sign-in](../guide/sign-in.md)'
+
+const claim = (means: string, without: string) =>
+  optional<string>({
+    means,
+    without,
+    mend: 'write the name of a claim, or the way into one: realm_access.roles',
+    parse: text => (/\s/.test(text) ? { wrong: [JSON.stringify(text)] } : { value: text }),
+  })
+
+/** How people sign in by OpenID Connect. */
+export const signInVariables = {
+  WALHOOK_OIDC_ISSUER: optional<string>({
+    means: `The issuer of the OpenID provider where people sign in to the pages, beside tokens: \`https://login.example.com/realms/company\`. See ${guide}.`,
+    without: 'people log in with tokens only',
+    mend: 'write the URL of the issuer as its .well-known/openid-configuration has it: https, or http on this machine',
+    parse(text) {
+      const issuer = parseIssuer(text)
+      // A password that somebody wrote into it is not repeated.
+      return issuer === null ? { wrong: ['not the https URL of an issuer'] } : { value: issuer }
+    },
+  }),
+  WALHOOK_OIDC_CLIENT_ID: optional<string>({
+    means: 'As what walhook is registered at the provider.',
+    without: 'needed where `WALHOOK_OIDC_ISSUER` is set',
+    mend: 'write the client id that the provider shows for walhook',
+    parse: text => ({ value: text }),
+  }),
+  WALHOOK_OIDC_CLIENT_SECRET: optional<string>({
+    means: "The client's secret.",
+    without: 'walhook is a public client: PKCE alone binds a code to it',
+    mend: 'write the secret that the provider shows for walhook, here or into a file, but not both',
+    parse: text => ({ value: text }),
+  }),
+  WALHOOK_OIDC_CLIENT_SECRET_FILE: optional<string>({
+    means: 'A file with that secret, read at the start.',
+    without: '`WALHOOK_OIDC_CLIENT_SECRET` counts',
+    mend: 'name a file that is there, may be read, and holds the secret alone',
+    parse: text => ({ value: text }),
+  }),
+  WALHOOK_OIDC_SCOPES: {
+    means: 'What is asked of the provider, separated by spaces.',
+    default: 'openid profile email',
+    mend: 'write scopes with openid among them, separated by spaces: openid profile email',
+    parse(text) {
+      const scopes = text.split(/[\s,]+/).filter(one => one !== '')
+      return scopes.includes('openid') ? { value: scopes.join(' ') } : { wrong: ['without openid'] }
+    },
+  } satisfies Given<string>,
+  WALHOOK_OIDC_NAME: optional<string>({
+    means: 'What the log-in page calls the provider: “Log in with Example”.',
+    without: "the host of the issuer's URL",
+    mend: 'write at most 60 characters',
+    parse: text => (text.length > 60 ? { wrong: [`${text.length} characters`] } : { value: text }),
+  }),
+  WALHOOK_OIDC_ROLE_CLAIM: {
+    ...claim('', ''),
+    means:
+      'The claim that says what somebody may do: its name, or the way into it with dots (`realm_access.roles`). A text or a list.',
+    default: 'roles',
+  } as Given<string>,
+  WALHOOK_OIDC_ROLES: {
+    means:
+      'Which values of that claim give which role, `value=role`, separated by commas: `it-staff=admin, support=viewer`. Who has several has the highest; who has none is not let in.',
+    default: 'viewer=viewer,operator=operator,admin=admin',
+    mend: 'write value=role pairs, separated by commas; roles are viewer, operator and admin',
+    parse(text) {
+      const parsed = parseRoleValues(text)
+      return parsed.ok ? { value: parsed.roles } : { wrong: parsed.problems }
+    },
+  } satisfies Given<ReadonlyMap<string, Role>>,
+  WALHOOK_OIDC_TENANT_CLAIM: claim(
+    'The claim with the [tenant](../guide/tenants.md) of whoever signs in. They see and change that tenant’s things alone; who has no such claim is not let in.',
+    'whoever signs in belongs to no tenant, and knows of all',
+  ),
+  WALHOOK_OIDC_ALL_TENANTS: {
+    means:
+      'Values of the role claim, separated by commas, whose holders need no tenant: without one they know of all.',
+    default: '',
+    mend: 'write values that WALHOOK_OIDC_ROLES names, separated by commas',
+    parse: text => ({
+      value: new Set(
+        text
+          .split(',')
+          .map(one => one.trim())
+          .filter(one => one !== ''),
+      ),
+    }),
+  } satisfies Given<ReadonlySet<string>>,
+  WALHOOK_OIDC_NAME_CLAIM: claim(
+    'The claim with the name that pages and the audit show.',
+    'the first that is there of `email`, `preferred_username`, `upn`, `name` and `sub`',
+  ),
+  WALHOOK_OIDC_USER_CLAIM: claim(
+    'The claim with the id of the user account in the source database, whose data a test sends.',
+    'a test of theirs has to name an account',
+  ),
+  WALHOOK_OIDC_SESSION: {
+    means: 'How long a session lasts after a sign-in at most, from `5m` to `24h`.',
+    default: '12h',
+    mend: 'write one time from 5m to 24h: 8h',
+    parse(text) {
+      const ms = parseDuration(text)
+      const isFit = ms !== null && ms >= 5 * minuteMs && ms <= 24 * hourMs
+      return isFit ? { value: ms } : { wrong: [JSON.stringify(text)] }
+    },
+  } satisfies Given<number>,
+}
