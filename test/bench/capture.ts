@@ -15,6 +15,7 @@ import { openOwnServer } from '../support/own-database.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook } from '../support/walhook-process.ts'
 import { drainBare } from './limits.ts'
+import { program } from './published.ts'
 
 /**
  * `npm run bench:capture`: how fast capture stores what the WAL holds (one webhook that wants everything), as a ratio
@@ -144,7 +145,7 @@ async function compare(
 
 async function giantTransaction(): Promise<string> {
   const { database, psql } = await openLoaded()
-  await using walhook = startWalhook(database, { WALHOOK_ROLES: 'capture,api' })
+  await using walhook = startWalhook(database, { WALHOOK_ROLES: 'capture,api' }, program)
   await walhook.ready()
   const status = (field: string) =>
     Number(

@@ -10,6 +10,7 @@ import { until } from '../support/wait.ts'
 import { adminToken, startWalhook } from '../support/walhook-process.ts'
 import { table } from './figures.ts'
 import type { Flood, Flooded } from './flood.ts'
+import { program } from './published.ts'
 import { type Line, strangersLines, type Values, viewersLines } from './strangers-lines.ts'
 
 /**
@@ -45,7 +46,7 @@ await using receiver = await startTestReceiver(arrival => {
   else latencies.push({ atMs, ms: atMs - at })
   return 204
 })
-await using walhook = startWalhook(database, { NODE_OPTIONS: '--max-old-space-size=384' })
+await using walhook = startWalhook(database, { NODE_OPTIONS: '--max-old-space-size=384' }, program)
 await walhook.ready()
 const url = await walhook.url()
 const webhook = { name: 'CRM', url: receiver.url, triggers: ['user.new', 'user.update'] }

@@ -34,7 +34,7 @@ test('every file that builds or starts the image names the version of the packag
 test('the SBOM that the image is built with lists every package that is in it, and no other', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'walhook-sbom-'))
   const dockerfile = await read('Dockerfile')
-  const stage = dockerfile.slice(0, dockerfile.lastIndexOf('\nFROM '))
+  const stage = /^FROM \S+ AS dependencies\n(.*?)^FROM /ms.exec(dockerfile)![1]!
   for (const file of ['package.json', 'package-lock.json', '.npmrc'])
     await copyFile(join(root, file), join(folder, file))
   for (const [, command] of stage.matchAll(/^RUN (.*)$/gm))

@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../../support/connect.ts'
 import { until } from '../../support/wait.ts'
+import { program } from '../published.ts'
 import { type Contender, endChild, type Place, type Running } from './contender.ts'
 
-const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts')
 const adminToken = 'benchmark-admin-token'
 
 /** walhook as `serve` runs by default, its log thrown away; one webhook for new users. */
@@ -24,7 +23,7 @@ export async function startWalhook(
 ): Promise<Running & { readonly url: string }> {
   // Below the ports that Linux gives to connections.
   const port = 20_000 + Math.floor(Math.random() * 12_000)
-  const child = spawn(process.execPath, [main, 'serve'], {
+  const child = spawn(process.execPath, [program, 'serve'], {
     cwd: '/',
     env: {
       PATH: process.env.PATH,
