@@ -32,6 +32,23 @@ test('each route is there once, with its name, its role and all that its path na
   }
 })
 
+test('generators of clients find a name for each page and body, and no type that is made of itself', () => {
+  const { schemas } = document.components
+  for (const name of Object.keys(schemas)) expect(name).toMatch(/^[A-Z][A-Za-z]+$/)
+  for (const { operationId, requestBody, responses } of Object.values(document.paths).flatMap(methods =>
+    Object.values(methods),
+  ))
+    for (const content of [requestBody?.content, ...Object.values(responses).map(one => one.content)])
+      for (const { schema } of Object.values(content ?? {}))
+        expect(schema, operationId).toEqual({ $ref: expect.any(String) })
+  const within = (name: string, path: readonly string[]): void => {
+    expect(path, `${[...path, name].join(' > ')}`).not.toContain(name)
+    for (const [, inner] of JSON.stringify(schemas[name]).matchAll(/"#\/components\/schemas\/([^"]+)"/g))
+      within(inner!, [...path, name])
+  }
+  for (const name of Object.keys(schemas)) within(name, [])
+})
+
 test('what a number of a query must be is said as a number', () => {
   const { parameters } = document.paths['/api/webhooks/{id}/log']!.get!
   expect(parameters.find(({ name }) => name === 'limit')).toEqual({

@@ -75,9 +75,17 @@ export const tooLargeBytes = () =>
       'The size of a body above the 8,000,000 bytes that are shown; it is empty here. Absent otherwise.',
   })
 
+/** Any JSON in an answer. As `z.json()` it would refer to itself, under a name that says nothing: generators stumble. */
+export const anyJson = () => z.unknown() as z.ZodType<z.core.util.JSONType>
+
 /** A page of a list. The next one begins at `next_cursor`, which is null at the end. */
-export const page = <Item extends z.ZodType>(item: Item) =>
-  z.object({ data: z.array(item), next_cursor: z.string().nullable() })
+export function page<Item extends z.ZodType>(item: Item) {
+  const name = item.meta()?.id
+  if (name === undefined) throw new Error('the items of a page need a name')
+  return z
+    .object({ data: z.array(item), next_cursor: z.string().nullable() })
+    .meta({ id: `${name}Page`, description: 'A page of a list. `next_cursor` is null on the last one.' })
+}
 
 export function pageJson<T, Json>(
   found: { readonly items: readonly T[]; readonly next: number | bigint | null },

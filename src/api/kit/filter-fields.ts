@@ -14,6 +14,7 @@ export const filterFields = {
     )
     .refine(fields => Object.keys(fields).length > 0, 'must name at least one field; null for no filter')
     .refine(fields => Object.keys(fields).length <= 50, 'must name at most 50 fields')
+    .meta({ id: 'Filter', description: 'By field: a value, or a list of which one must be equal.' })
     .nullable()
     .meta({
       description:

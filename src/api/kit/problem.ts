@@ -27,11 +27,13 @@ export const problemSchema = z
     code: z.string().optional().meta({ description: 'The reason, for programs. A code keeps its meaning.' }),
     errors: z
       .array(
-        z.object({
-          pointer: z.string().meta({ description: 'A JSON Pointer to the wrong field.' }),
-          detail: z.string(),
-          code: z.string().optional(),
-        }),
+        z
+          .object({
+            pointer: z.string().meta({ description: 'A JSON Pointer to the wrong field.' }),
+            detail: z.string(),
+            code: z.string().optional(),
+          })
+          .meta({ id: 'WrongField' }),
       )
       .optional(),
   })

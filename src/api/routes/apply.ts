@@ -9,7 +9,7 @@ import {
 } from '../../control/webhooks/apply-plan.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
-import { text } from '../kit/fields.ts'
+import { anyJson, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { chosen, newWebhook } from './webhooks.ts'
 
@@ -58,8 +58,8 @@ const appliedSchema = z
         differences: z.array(
           z.object({
             field: z.string(),
-            from: z.json().optional(),
-            to: z.json().optional().meta({ description: 'A secret is never shown.' }),
+            from: anyJson().optional(),
+            to: anyJson().optional().meta({ description: 'A secret is never shown.' }),
           }),
         ),
         secret: z

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type AuditRecord, listAudit } from '../../control/access/audit.ts'
 import { actorKinds, auditActions } from '../../domain/access/audit.ts'
-import { bigCursor, bigId, id, limit, page, pageJson, time } from '../kit/fields.ts'
+import { anyJson, bigCursor, bigId, id, limit, page, pageJson, time } from '../kit/fields.ts'
 import { route } from '../kit/route.ts'
 import { tenantAsked, tenantOf } from '../kit/tenant-fields.ts'
 
@@ -26,7 +26,7 @@ const auditSchema = z
     webhook_id: z.int().nullable(),
     tenant: tenantOf(),
     changes: z
-      .record(z.string(), z.object({ from: z.json().optional(), to: z.json().optional() }))
+      .record(z.string(), z.object({ from: anyJson().optional(), to: anyJson().optional() }))
       .meta({ description: 'Each changed field, before and after. Secrets are never shown.' }),
   })
   .meta({ id: 'AuditRecord' })

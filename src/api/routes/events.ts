@@ -5,6 +5,7 @@ import { actionTypes } from '../../domain/event/event.ts'
 import { explainStates } from '../../domain/shown/explain.ts'
 import { parseExactly } from '../../domain/value/json-text.ts'
 import {
+  anyJson,
   bigCursor,
   bigId,
   bigIdInput,
@@ -63,7 +64,7 @@ const explainedEventSchema = z
       .meta({ description: 'The request body, without the additions of a webhook’s settings.' }),
     too_large_bytes: tooLargeBytes(),
     previous: z
-      .record(z.string(), z.json())
+      .record(z.string(), anyJson())
       .nullable()
       .meta({ description: 'The previous values of the changed fields, where known.' }),
     deliveries: z

@@ -8,6 +8,16 @@ const secret = (description: string) => z.string().meta({ description })
 const rotatedSchema = z
   .object({ ...webhookFields, secret: secret('The new signing secret, `whsec_…`.') })
   .meta({ id: 'RotatedWebhook' })
+const rotateRequest = z
+  .strictObject({
+    overlap_hours: z
+      .number()
+      .min(0, 'must be from 0 to 168')
+      .max(168, 'must be from 0 to 168')
+      .default(24)
+      .meta({ description: 'Hours in which the old secret signs as well. 0: it expires at once.' }),
+  })
+  .meta({ id: 'RotateRequest' })
 const tag = 'Webhooks'
 
 export const secretRoutes = [
@@ -22,14 +32,7 @@ export const secretRoutes = [
     role: 'admin',
     tenants: 'webhook',
     params: webhookParams,
-    body: z.strictObject({
-      overlap_hours: z
-        .number()
-        .min(0, 'must be from 0 to 168')
-        .max(168, 'must be from 0 to 168')
-        .default(24)
-        .meta({ description: 'Hours in which the old secret signs as well. 0: it expires at once.' }),
-    }),
+    body: rotateRequest,
     whenNoBody: {},
     answer: {
       status: 200,

@@ -37,11 +37,12 @@ export const webhookFields = {
   update_fields: z.array(z.string()).nullable(),
   ...filterFields,
   mode: z.enum(['every', 'latest']),
-  batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).nullable(),
+  batch: z.object({ max_events: z.int(), max_wait_ms: z.int() }).meta({ id: 'Batch' }).nullable(),
   log_bodies: z.enum(logBodies),
   headers: z.record(z.string(), z.string()).meta({ description: 'Each value is `[redacted]`.' }),
   client_certificate: z
     .object({ subject: z.string(), fingerprint: z.string(), expires_at: time() })
+    .meta({ id: 'ClientCertificate' })
     .optional()
     .meta({ description: 'The client certificate, where there is one.' }),
   previous_secret_expires_at: time().nullable().meta({
@@ -82,7 +83,7 @@ export const readSchema = z
   })
   .meta({ id: 'ReadWebhook' })
 const warnings = z
-  .array(z.object({ pointer: z.string(), detail: z.string() }))
+  .array(z.object({ pointer: z.string(), detail: z.string() }).meta({ id: 'Warning' }))
   .optional()
   .meta({
     description:

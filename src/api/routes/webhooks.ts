@@ -70,6 +70,7 @@ const fields = {
   }),
   batch: z
     .strictObject({ max_events: z.int().min(2).max(1_000), max_wait_ms: z.int().min(0).max(60_000) })
+    .meta({ id: 'NewBatch' })
     .nullable()
     .meta({
       description:
