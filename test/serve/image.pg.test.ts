@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { createSampleTables } from '../../playground/sample-app.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -8,29 +10,42 @@ import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
-/** What the Dockerfile takes from this folder into the image: each path is the same there. */
-async function copied(): Promise<string[]> {
+/** What a stage of the Dockerfile takes from this folder: each path is the same there. */
+async function copied(stage: RegExp): Promise<string[]> {
   const dockerfile = await readFile(join(root, 'docker', 'Dockerfile'), 'utf8')
-  const image = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '))
-  return [...image.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) => paths!.split(' '))
+  const lines = dockerfile.split(/^(?=FROM )/m).find(text => stage.test(text))!
+  return [...lines.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) => paths!.split(' '))
+}
+
+const compiled = /^FROM \S+ AS compiled$/m
+const last = /^FROM \S+$/m
+
+async function copyAll(paths: readonly string[], folder: string): Promise<void> {
+  for (const path of paths) {
+    await mkdir(dirname(join(folder, path)), { recursive: true })
+    await cp(join(root, path), join(folder, path), { recursive: true })
+  }
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
 }
 
 test('what the image is made of is not kept out of it', async () => {
   const ignore = await readFile(join(root, '.dockerignore'), 'utf8')
   const lines = ignore.split('\n').filter(line => line !== '')
   expect(lines[0]).toBe('*')
-  for (const path of await copied()) expect(lines).toContain(`!${path}`)
+  for (const path of [...(await copied(compiled)), ...(await copied(last))])
+    expect(lines).toContain(`!${path}`)
 })
 
 test('with nothing but what is in the image, walhook starts and shows its pages', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'walhook-image-'))
   try {
-    for (const path of await copied()) {
-      await mkdir(dirname(join(folder, path)), { recursive: true })
-      await cp(join(root, path), join(folder, path), { recursive: true })
-    }
-    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-    const program = join(folder, 'src', 'main.ts')
+    const [sources, image] = [join(folder, 'sources'), join(folder, 'image')]
+    await copyAll(await copied(compiled), sources)
+    await promisify(execFile)('npm', ['run', 'build'], { cwd: sources })
+    await copyAll(await copied(last), image)
+    await cp(join(sources, 'dist'), join(image, 'dist'), { recursive: true })
+    await rm(sources, { recursive: true })
+    const program = join(image, 'dist', 'src', 'main.js')
     const database = await createTestDatabase()
     await createSampleTables(database.url)
     {
@@ -39,7 +54,7 @@ test('with nothing but what is in the image, walhook starts and shows its pages'
       const page = await fetch(`${await walhook.url()}/login`)
       expect(await page.text()).toContain('<h1>Log in</h1>')
     }
-    await rm(join(folder, 'docs', 'guide', 'receiving.md'))
+    await rm(join(image, 'dist', 'docs', 'guide', 'receiving.md'))
     const { code, stderr } = await runWalhook(database, ['serve'], {}, program)
     expect(stderr).toBe(
       "docs/guide/receiving.md: can't be read (ENOENT); the pages show its code. Fix: install walhook with its folder docs, beside src\n",
