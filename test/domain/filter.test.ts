@@ -117,6 +117,9 @@ test('a name within another object is no field, wherever the field itself stands
   expect(is('{"x":[{"x":5}],"y":1}')).toBe(false)
   expect(is('{"note":"{\\"x\\":5","x":7}')).toBe(false)
   expect(is('{"a\\"x":5,"custom":{}}')).toBe(false)
+  expect(is('{"custom":{"a":"}{\\"x\\":5"},"\\u0078":5}')).toBe(true)
+  expect(is('{"custom":{},"xy":5,"y":5}')).toBe(false)
+  expect(is('{"custom": [ {"x":7} , "{" ] , "x" : 5 }')).toBe(true)
 })
 
 test('a delete is judged by its last values, where it has them', () => {

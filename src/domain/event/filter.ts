@@ -114,20 +114,19 @@ export function splitField(key: string): { entityType: string; name: string } {
 
 type Values = { readonly result: Fields; readonly previous: Fields }
 
-/** What was read of an event is kept for the next webhook that asks about it. */
-const read = new WeakMap<Filtered, Values>()
+/** What was read of the event before is kept: webhooks ask one after the other about the same one. */
+let read: { readonly event: Filtered; readonly values: Values } | null = null
 const nothing: Fields = new Map()
 
 function valuesOf(event: Filtered): Values {
-  const known = read.get(event)
-  if (known) return known
+  if (read?.event === event) return read.values
   // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
   const at = event.body.indexOf(resultName)
   const values = {
     result: at < 0 ? nothing : openFields(event.body, at + resultName.length),
     previous: event.previous === null ? nothing : openFields(event.previous, 0),
   }
-  read.set(event, values)
+  read = { event, values }
   return values
 }
 

@@ -10,27 +10,32 @@ export type Fields = { get(name: string, key?: string): string | undefined }
 export const keyOf = (name: string) => `${JSON.stringify(name)}:`
 
 /**
- * The fields of the object that begins at `at` and ends the text. Before the first thing in it that looks like another object, a name with
- * quotes and colon is a name of its own and nothing else, since quotes within a string are escaped: where it stands there, and not
- * again behind, it is looked up, and the rest is not read.
+ * The fields of the object that begins at `at` and ends the text; it has no name twice. Before the first thing in it that looks like another
+ * object, a name with quotes and colon is a name of its own and nothing else, since quotes within a string are escaped: where it stands
+ * there, it is looked up. Else the fields are walked up to it, once for all that are asked for, and no value is copied.
  */
 export function openFields(json: string, at: number): Fields {
-  let all: Map<string, string> | null = null
   const isObject = json.charCodeAt(at) === openBrace
   const nested = json.indexOf('{', at + 1)
   const flatUpTo = nested < 0 ? json.length : nested
+  const places: number[] = []
+  let next = isObject ? skipSpace(json, at + 1) : json.length
   return {
     get(name, key = keyOf(name)) {
-      if (all === null && isObject) {
-        const found = json.lastIndexOf(key)
+      if (!isObject) return undefined
+      if (places.length === 0) {
+        const found = json.lastIndexOf(key, flatUpTo)
         // Behind a backslash it is the end of a longer name.
-        if (found > at && found < flatUpTo && json.charCodeAt(found - 1) !== backslash) {
+        if (found > at && json.charCodeAt(found - 1) !== backslash) {
           const from = skipSpace(json, found + key.length)
           return json.slice(from, endOfValue(json, from))
         }
       }
-      all ??= fieldsAt(json, at) ?? new Map()
-      return all.get(name)
+      for (let i = 0; ; i += 2) {
+        if (i === places.length) next = walkOn(json, next, places)
+        if (i === places.length) return undefined
+        if (isName(json, places[i]!, places[i + 1]!, name, key)) return valueAt(json, places[i + 1]!)
+      }
     },
   }
 }
@@ -39,19 +44,46 @@ export function openFields(json: string, at: number): Fields {
 export function fieldsAt(json: string, at: number): Map<string, string> | null {
   let next = skipSpace(json, at)
   if (json.charCodeAt(next) !== openBrace) return null
-  const fields = new Map<string, string>()
+  const places: number[] = []
   next = skipSpace(json, next + 1)
-  while (json.charCodeAt(next) === quote) {
-    const nameEnd = endOfString(json, next)
-    const name = textOf(json.slice(next, nameEnd))
-    const from = skipSpace(json, skipSpace(json, nameEnd) + 1)
-    const to = endOfValue(json, from)
-    fields.set(name, json.slice(from, to))
-    next = skipSpace(json, to)
-    if (json.charCodeAt(next) !== comma) break
-    next = skipSpace(json, next + 1)
+  const fields = new Map<string, string>()
+  for (let i = 0; ; i += 2) {
+    next = walkOn(json, next, places)
+    if (i === places.length) return fields
+    const end = places[i + 1]!
+    fields.set(textOf(json.slice(places[i]!, Math.abs(end))), valueAt(json, end))
   }
-  return fields
+}
+
+/**
+ * Notes where the name of the next field begins and ends; the end is negative where the name has an escape. Adds nothing at
+ * the end of the object. Returns where to go on.
+ */
+function walkOn(json: string, at: number, places: number[]): number {
+  if (json.charCodeAt(at) !== quote) return at
+  let nameEnd = at + 1
+  let code = json.charCodeAt(nameEnd)
+  for (; code !== quote && code !== backslash; code = json.charCodeAt(nameEnd)) nameEnd++
+  nameEnd = code === quote ? nameEnd + 1 : endOfString(json, at)
+  places.push(at, code === quote ? nameEnd : -nameEnd)
+  const to = endOfValue(json, skipSpace(json, skipSpace(json, nameEnd) + 1))
+  const end = skipSpace(json, to)
+  return json.charCodeAt(end) === comma ? skipSpace(json, end + 1) : end
+}
+
+/** Whether the string at a place says the name, in whichever spelling. `key` is its usual one, with a colon. */
+function isName(json: string, from: number, end: number, name: string, key: string): boolean {
+  if (end < 0) return textOf(json.slice(from, -end)) === name
+  const last = key.length - 2
+  if (end - from !== last + 1) return false
+  for (let i = 1; i < last; i++) if (json.charCodeAt(from + i) !== key.charCodeAt(i)) return false
+  return true
+}
+
+/** The value of a field whose name ends at a place. */
+function valueAt(json: string, nameEnd: number): string {
+  const from = skipSpace(json, skipSpace(json, Math.abs(nameEnd)) + 1)
+  return json.slice(from, endOfValue(json, from))
 }
 
 /** The items of a list, each as JSON. `json` begins with its bracket. */
