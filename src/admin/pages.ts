@@ -2,6 +2,7 @@ import { auditPages } from './audit.ts'
 import { healthPages } from './health.ts'
 import type { Page } from './kit/page.ts'
 import { eventPages } from './log/event-pages.ts'
+import { overviewPages } from './overview/overview.ts'
 import { tokenPages } from './tokens.ts'
 import { webhookAttemptPages } from './webhook/attempt.ts'
 import { webhookEditPages } from './webhook/edit.ts'
@@ -18,6 +19,7 @@ export const pages: readonly Page[] = [
   ...webhookTestPages,
   ...webhookSecretPages,
   ...webhookLogPages,
+  ...overviewPages,
   ...webhookQueuePages,
   ...webhookAttemptPages,
   ...eventPages,

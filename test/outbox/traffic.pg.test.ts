@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { spanUntil } from '../../src/domain/shown/traffic.ts'
 import { firstIdAt } from '../../src/domain/value/time-id.ts'
-import { readTraffic } from '../../src/outbox/reading/traffic.ts'
+import { readTraffic } from '../../src/outbox/figures/traffic.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 let at: Awaited<ReturnType<typeof openTestOutbox>>

@@ -53,6 +53,7 @@ const rooms: Record<string, readonly string[]> = {
     'records',
     'log',
     'reading',
+    'figures',
     'source',
     'aside',
     'holders',
@@ -64,7 +65,7 @@ const rooms: Record<string, readonly string[]> = {
   delivery: ['sending', 'stream', 'turn', 'alerts'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
   api: ['kit', 'metrics', 'routes'],
-  admin: ['texts', 'kit', 'tenant', 'log', 'webhook'],
+  admin: ['texts', 'kit', 'tenant', 'log', 'webhook', 'overview'],
 }
 
 const maxFilesInRoom = 15

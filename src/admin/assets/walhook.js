@@ -11,6 +11,13 @@ const formats = {
   second: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }),
   clock: new Intl.DateTimeFormat(language, { timeStyle: 'medium' }),
   hour: new Intl.DateTimeFormat(language, { timeStyle: 'short' }),
+  weekday: new Intl.DateTimeFormat(language, { weekday: 'short', hour: 'numeric', minute: '2-digit' }),
+  day: new Intl.DateTimeFormat(language, {
+    month: 'short',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: '2-digit',
+  }),
 }
 const distance = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
 const units = [
@@ -26,11 +33,14 @@ function distanceTo(at) {
   return distance.format(Math.trunc(seconds / length), unit)
 }
 
+// Today without its date.
+const near = at => (at.toDateString() === new Date().toDateString() ? formats.clock : formats.day).format(at)
+
 function writeTimes(root) {
   for (const element of root.querySelectorAll('time[datetime]')) {
     const at = new Date(element.dateTime)
-    const text =
-      element.dataset.as === 'distance' ? distanceTo(at) : formats[element.dataset.as ?? 'date'].format(at)
+    const as = element.dataset.as ?? 'date'
+    const text = as === 'distance' ? distanceTo(at) : as === 'near' ? near(at) : formats[as].format(at)
     if (element.textContent !== text) element.textContent = text
     if (!element.title) element.title = exact.format(at)
   }

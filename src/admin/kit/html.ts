@@ -19,11 +19,13 @@ export const nothing = html``
 /**
  * A moment. Without a script it is read in UTC; `walhook.js` writes it in the reader's zone and language, with the
  * exact one as its title. `as` says how: with its date, also to the second, only the time of day (to the second, or as `hour`
- * to the minute), or how far away it is (`3 minutes ago`).
+ * to the minute), with the day of the week, as short as it can be (`near`: today without its date), or how far away it is
+ * (`3 minutes ago`).
  */
-export function moment(at: Date, as: 'date' | 'second' | 'clock' | 'hour' | 'distance' = 'date'): Html {
+type MomentAs = 'date' | 'second' | 'clock' | 'hour' | 'weekday' | 'near' | 'distance'
+export function moment(at: Date, as: MomentAs = 'date'): Html {
   const iso = at.toISOString()
-  return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, as === 'second' ? 19 : 16).replace('T', ' ')} UTC</time>`
+  return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, as === 'second' || as === 'near' ? 19 : 16).replace('T', ' ')} UTC</time>`
 }
 
 /** What is wrong with a field, or with what was asked for. */

@@ -3,24 +3,62 @@ import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
 import { type Html, html, moment } from './html.ts'
 
-const width = 600
-const height = 120
+export const width = 600
+export const height = 120
 const minuteMs = 60_000
+const ticks = 4
+
+/** A plot over time: its axes say how much and when, and it is there as a table too. */
+export function plot(
+  t: Texts,
+  title: string,
+  parts: {
+    /** What it says, in a sentence. */
+    readonly label: Html | string
+    readonly isSampled: boolean
+    /** Its top, its middle and its foot. */
+    readonly axis: readonly [string, string, string]
+    readonly time: Pick<Traffic, 'fromMs' | 'bucketMs'> & { readonly count: number }
+    /** Within 600 × 120. */
+    readonly drawing: Html
+    readonly legend: readonly { readonly kind: 'good' | 'bad' | 'warn'; readonly text: string }[]
+    readonly table: Html
+  },
+): Html {
+  const { label, isSampled, axis, time, drawing, legend, table } = parts
+  const times = Array.from({ length: ticks + 1 }, (_, i) =>
+    moment(new Date(time.fromMs + (i / ticks) * time.count * time.bucketMs), timeAs(time)),
+  )
+  return html`<figure class="plot card"><figcaption><h2>${title}</h2><p class="hint">${label}${isSampled && html` ${t.health.sampled}`}</p></figcaption>
+<div class="area"><div class="axis" aria-hidden="true">${axis.map(text => html`<span>${text}</span>`)}</div>
+<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${title}: ${label}">
+<line x1="0" x2="${width}" y1="0.5" y2="0.5"/><line x1="0" x2="${width}" y1="${height / 2}" y2="${height / 2}"/><line x1="0" x2="${width}" y1="${height - 0.5}" y2="${height - 0.5}"/>${drawing}</svg>
+<div class="times">${times}</div></div>
+<ul class="legend">${legend.map(({ kind, text }) => html`<li><span class="key ${kind}"></span>${text}</li>`)}</ul>
+<details><summary>${t.health.asTable}</summary>${table}</details></figure>`
+}
+
+/** How its times are written: with the day where there are several. */
+export const timeAs = ({ bucketMs, count }: { readonly bucketMs: number; readonly count: number }) =>
+  bucketMs * count > 24 * 60 * minuteMs ? 'weekday' : 'hour'
 
 /**
- * Requests per minute as bars, what failed on top of what was delivered; the same as a table of `rows` lines, for who
- * can't see it or wants the figures.
+ * Requests as bars, what failed on top of what was delivered; the same as a table of `rows` lines, for who can't see it or
+ * wants the figures. In each minute, or (`per`) in each stretch.
  */
-export function trafficPlot(t: Texts, title: string, traffic: Traffic, rows: number): Html {
+export function trafficPlot(
+  t: Texts,
+  title: string,
+  traffic: Traffic,
+  rows: number,
+  per: 'minute' | 'stretch' = 'minute',
+): Html {
   const { fromMs, bucketMs, buckets, share } = traffic
-  const perMinute = bucketMs / minuteMs
-  const most = niceAbove(
-    Math.max(...buckets.map(({ delivered, failed }) => (delivered + failed) / perMinute)),
-  )
+  const inOne = per === 'minute' ? bucketMs / minuteMs : 1
+  const most = niceAbove(Math.max(...buckets.map(({ delivered, failed }) => (delivered + failed) / inOne)))
   const sum = total(buckets)
-  const label = t.health.plotLabel(number(t, sum.delivered), number(t, sum.failed))
   const step = width / buckets.length
-  const y = (value: number) => (value / perMinute / most) * height
+  const y = (value: number) => (value / inOne / most) * height
   const bars = buckets.map(({ delivered, failed }, i) => {
     // What there is can be seen, however little it is beside the rest.
     const good = delivered === 0 ? 0 : Math.max(1, y(delivered))
@@ -31,19 +69,23 @@ export function trafficPlot(t: Texts, title: string, traffic: Traffic, rows: num
         : `M${short(i * step + step * 0.1)} ${short(bottom)}v-${short(high)}h${short(step * 0.8)}v${short(high)}z`
     return { good: bar(height, good), bad: bar(Math.max(bad, height - good), bad) }
   })
-  const toMs = fromMs + buckets.length * bucketMs
-  const middleMs = fromMs + (buckets.length / 2) * bucketMs
-  return html`<figure class="plot card"><figcaption><h2>${title}</h2><p class="hint">${label}${share < 1 && html` ${t.health.sampled}`}</p></figcaption>
-<div class="area"><span class="most">${number(t, most)}</span>
-<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${title}: ${label}">
-<line x1="0" x2="${width}" y1="0.5" y2="0.5"/><line x1="0" x2="${width}" y1="${height / 2}" y2="${height / 2}"/><line x1="0" x2="${width}" y1="${height - 0.5}" y2="${height - 0.5}"/><path class="good" d="${bars.map(({ good }) => good).join('')}"/><path class="bad" d="${bars.map(({ bad }) => bad).join('')}"/></svg>
-<div class="times">${moment(new Date(fromMs), 'hour')}${moment(new Date(middleMs), 'hour')}${moment(new Date(toMs), 'hour')}</div></div>
-<ul class="legend"><li><span class="key good"></span>${t.health.delivered}</li><li><span class="key bad"></span>${t.health.failed}</li></ul>
-<details><summary>${t.health.asTable}</summary>${table(t, title, traffic, rows)}</details></figure>`
+  return plot(t, title, {
+    label: t.health.plotLabel(number(t, sum.delivered), number(t, sum.failed)),
+    isSampled: share < 1,
+    axis: [number(t, most), number(t, most / 2), '0'],
+    time: { fromMs, bucketMs, count: buckets.length },
+    drawing: html`<path class="good" d="${bars.map(({ good }) => good).join('')}"/><path class="bad" d="${bars.map(({ bad }) => bad).join('')}"/>`,
+    legend: [
+      { kind: 'good', text: t.health.delivered },
+      { kind: 'bad', text: t.health.failed },
+    ],
+    table: trafficTable(t, title, traffic, rows),
+  })
 }
 
-function table(t: Texts, title: string, { fromMs, bucketMs, buckets }: Traffic, rows: number): Html {
+function trafficTable(t: Texts, title: string, { fromMs, bucketMs, buckets }: Traffic, rows: number): Html {
   const inRow = Math.ceil(buckets.length / rows)
+  const as = timeAs({ bucketMs, count: buckets.length })
   const lines = Array.from({ length: rows }, (_, i) => ({
     at: new Date(fromMs + i * inRow * bucketMs),
     ...total(buckets.slice(i * inRow, (i + 1) * inRow)),
@@ -51,7 +93,7 @@ function table(t: Texts, title: string, { fromMs, bucketMs, buckets }: Traffic, 
   return html`<table><caption class="unseen">${title}</caption><thead><tr><th scope="col">${t.health.from}</th><th scope="col" class="number">${t.health.delivered}</th><th scope="col" class="number">${t.health.failed}</th></tr></thead>
 <tbody>${lines.map(
     ({ at, delivered, failed }) =>
-      html`<tr><th scope="row">${moment(at, 'hour')}</th><td class="number">${number(t, delivered)}</td><td class="number">${number(t, failed)}</td></tr>`,
+      html`<tr><th scope="row">${moment(at, as)}</th><td class="number">${number(t, delivered)}</td><td class="number">${number(t, failed)}</td></tr>`,
   )}</tbody></table>`
 }
 
@@ -62,7 +104,7 @@ function total(buckets: Traffic['buckets']): { delivered: number; failed: number
   )
 }
 
-const short = (value: number) => Number(value.toFixed(1))
+export const short = (value: number) => Number(value.toFixed(1))
 
 /** The next of 1, 2, 3, 4, 5, 6, 8, 10, 20, … that is not below: the top of an axis. */
 export function niceAbove(value: number): number {

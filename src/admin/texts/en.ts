@@ -1,5 +1,6 @@
 import { alerts } from './en/alerts.ts'
 import { log } from './en/log.ts'
+import { overview } from './en/overview.ts'
 import { shared } from './en/shared.ts'
 import { signIn } from './en/sign-in.ts'
 import { system } from './en/system.ts'
@@ -7,7 +8,7 @@ import { tenants } from './en/tenants.ts'
 import { webhooks } from './en/webhooks.ts'
 
 /** Every text of the pages, in English. */
-export const en = { ...shared, ...webhooks, ...system, ...log, ...alerts, ...tenants, ...signIn }
+export const en = { ...shared, ...webhooks, ...system, ...log, ...alerts, ...tenants, ...signIn, ...overview }
 
 /** All texts of the pages in one language. English is the pattern: another language must have each of its keys. */
 export type Texts = typeof en

@@ -1,6 +1,7 @@
 import type { Texts } from './en.ts'
 import { alerts } from './nl/alerts.ts'
 import { log } from './nl/log.ts'
+import { overview } from './nl/overview.ts'
 import { shared } from './nl/shared.ts'
 import { signIn } from './nl/sign-in.ts'
 import { system } from './nl/system.ts'
@@ -8,4 +9,13 @@ import { tenants } from './nl/tenants.ts'
 import { webhooks } from './nl/webhooks.ts'
 
 /** Every text of the pages, in Dutch: in the files and in the order of `en/`, to be read beside them. */
-export const nl: Texts = { ...shared, ...webhooks, ...system, ...log, ...alerts, ...tenants, ...signIn }
+export const nl: Texts = {
+  ...shared,
+  ...webhooks,
+  ...system,
+  ...log,
+  ...alerts,
+  ...tenants,
+  ...signIn,
+  ...overview,
+}

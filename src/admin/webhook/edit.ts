@@ -197,6 +197,7 @@ export const webhookEditPages = [
 /** The pages of a webhook that this reader may see. */
 export function tabsFor({ may }: Pick<PageCall, 'may'>): WebhookTab[] {
   return [
+    'overview',
     'settings',
     'log',
     ...(may('operator') ? (['test'] as const) : []),

@@ -79,6 +79,7 @@ export function shortTriggers(t: Texts, triggers: readonly string[]): Html {
 }
 
 const tabs = [
+  { name: 'overview', path: '/overview' },
   { name: 'settings', path: '' },
   { name: 'test', path: '/test' },
   { name: 'log', path: '/log' },

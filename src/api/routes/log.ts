@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { getAttempt, listLog } from '../../control/log/log.ts'
+import { readWebhookStats, type WebhookStats } from '../../control/status/webhook-stats.ts'
 import { testWebhook } from '../../control/webhooks/test-webhook.ts'
 import { outcomes } from '../../domain/delivery/outcome.ts'
-import { bigCursor, bigIdInput, limit, moment, page, pageJson, someOf, text } from '../kit/fields.ts'
+import { type Performance, type Performances, successRate } from '../../domain/shown/traffic.ts'
+import { bigCursor, bigIdInput, limit, moment, page, pageJson, someOf, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { attemptJson, attemptSchema, triggers } from './attempt.ts'
 import { webhookParams } from './webhooks.ts'
@@ -33,7 +35,43 @@ const logQuery = z
     'name entity_type and entity_id together, or neither',
   )
 
-/** What shows whether a webhook works: the test and the log. */
+const performanceFields = {
+  delivered: z.int(),
+  failed: z.int(),
+  p50_ms: z
+    .number()
+    .nullable()
+    .meta({ description: 'Half of the answers took at most this long. Null: no answer came.' }),
+  p95_ms: z.number().nullable().meta({ description: 'The same of 95 % of the answers.' }),
+}
+const performancesSchema = z
+  .object({
+    from: time(),
+    to: time().meta({ description: 'The end of the minute that is running.' }),
+    ...performanceFields,
+    success_rate: z.number().nullable().meta({ description: 'From 0 to 1. Null: no request.' }),
+    is_estimated: z.boolean().meta({
+      description: 'True above 20,000 requests: all figures are estimated from a sample of them.',
+    }),
+    buckets: z.array(z.object({ from: time(), ...performanceFields })),
+  })
+  .meta({ id: 'Performance' })
+const statsSchema = z
+  .object({
+    pending: z.int().meta({ description: 'Pending deliveries, counted up to 1,000.' }),
+    pending_is_exact: z.boolean().meta({ description: 'False: there may be more.' }),
+    oldest_pending_at: time()
+      .nullable()
+      .meta({ description: 'When the oldest pending event was captured. Null: none is known.' }),
+    oldest_pending_is_exact: z.boolean().meta({
+      description: 'False where more is pending than is looked at: there may be an older one.',
+    }),
+    last_24_hours: performancesSchema.meta({ description: 'By the hour.' }),
+    last_7_days: performancesSchema.meta({ description: 'By six hours.' }),
+  })
+  .meta({ id: 'WebhookStats' })
+
+/** What shows whether a webhook works: the test, the log, and how its receiver does. */
 export const logRoutes = [
   route({
     method: 'post',
@@ -84,6 +122,22 @@ export const logRoutes = [
   }),
   route({
     method: 'get',
+    path: '/api/webhooks/{id}/stats',
+    id: 'readWebhookStats',
+    tag: 'Test and log',
+    summary: 'Reads success, answer times and backlog of a webhook',
+    description:
+      'Tests, and requests that a restart of walhook cut off, do not count. Answer times are those of requests with an answer.',
+    role: 'viewer',
+    tenants: 'webhook',
+    params: webhookParams,
+    answer: { status: 200, what: 'The figures', schema: statsSchema },
+    async handle({ control, params }) {
+      return answer(await readWebhookStats(control, params.id, control.nowMs()), statsJson)
+    },
+  }),
+  route({
+    method: 'get',
     path: '/api/webhooks/{id}/log/{attempt_id}',
     id: 'getAttempt',
     tag: 'Test and log',
@@ -97,3 +151,35 @@ export const logRoutes = [
     },
   }),
 ]
+
+function statsJson(stats: WebhookStats): z.input<typeof statsSchema> {
+  const { day, week, pending, oldestPending } = stats
+  return {
+    pending: pending.count,
+    pending_is_exact: pending.isExact,
+    oldest_pending_at: oldestPending.at?.toISOString() ?? null,
+    oldest_pending_is_exact: oldestPending.isExact,
+    last_24_hours: performancesJson(day),
+    last_7_days: performancesJson(week),
+  }
+}
+
+function performancesJson(of: Performances): z.input<typeof performancesSchema> {
+  const { fromMs, bucketMs, buckets, share } = of
+  const at = (bucket: number) => new Date(fromMs + bucket * bucketMs).toISOString()
+  return {
+    from: at(0),
+    to: at(buckets.length),
+    ...performanceJson(of),
+    success_rate: successRate(of),
+    is_estimated: share < 1,
+    buckets: buckets.map((bucket, i) => ({ from: at(i), ...performanceJson(bucket) })),
+  }
+}
+
+const performanceJson = ({ delivered, failed, p50Ms, p95Ms }: Performance) => ({
+  delivered,
+  failed,
+  p50_ms: p50Ms,
+  p95_ms: p95Ms,
+})

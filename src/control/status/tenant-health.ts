@@ -1,9 +1,9 @@
 import { spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
 import { minuteMs } from '../../domain/value/duration.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { readTraffic } from '../../outbox/figures/traffic.ts'
 import { type Count, countWaitingOf } from '../../outbox/reading/queue-depth.ts'
 import { countDeadOf } from '../../outbox/reading/queue-total.ts'
-import { readTraffic } from '../../outbox/reading/traffic.ts'
 import { listWebhooks } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
 

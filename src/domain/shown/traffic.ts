@@ -9,6 +9,23 @@ export type Traffic = {
   readonly share: number
 }
 
+/** How a receiver did in a time: requests, and how long its answers took, where any came. */
+export type Performance = {
+  readonly delivered: number
+  readonly failed: number
+  readonly p50Ms: number | null
+  readonly p95Ms: number | null
+}
+
+/** How one receiver did in a time, whole and in stretches. */
+export type Performances = Performance &
+  Pick<Traffic, 'fromMs' | 'bucketMs' | 'share'> & { readonly buckets: readonly Performance[] }
+
+/** The share of requests that were delivered, from 0 to 1; null where there were none. */
+export function successRate({ delivered, failed }: Pick<Performance, 'delivered' | 'failed'>): number | null {
+  return delivered + failed === 0 ? null : delivered / (delivered + failed)
+}
+
 /** A time that is told in stretches. */
 export type Span = { readonly fromMs: number; readonly bucketMs: number; readonly count: number }
 
@@ -17,6 +34,16 @@ const minuteMs = 60_000
 /** The span that ends with the last whole minute before `nowMs`. */
 export function spanUntil(nowMs: number, bucketMs: number, count: number): Span {
   return { fromMs: Math.floor(nowMs / minuteMs) * minuteMs - count * bucketMs, bucketMs, count }
+}
+
+/** The span that ends with the minute that is running. */
+export function spanWithNow(nowMs: number, bucketMs: number, count: number): Span {
+  return spanUntil(nowMs + minuteMs, bucketMs, count)
+}
+
+/** The same time in stretches that are so many times shorter. */
+export function finer({ fromMs, bucketMs, count }: Span, times: number): Span {
+  return { fromMs, bucketMs: bucketMs / times, count: count * times }
 }
 
 /** The golden ratio's part after the point: its multiples, without what is before the point, spread evenly. */

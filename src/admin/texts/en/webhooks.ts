@@ -6,7 +6,7 @@ export const webhooks = {
     title: 'Couplings',
     new: 'New Webhook',
     tabsLabel: 'This webhook',
-    tabs: { settings: 'Settings', test: 'Test webhook', log: 'Log', secret: 'Secret' },
+    tabs: { overview: 'Overview', settings: 'Settings', test: 'Test webhook', log: 'Log', secret: 'Secret' },
     search: 'Search by name or URL',
     find: 'Search',
     nothingFound: (search: string) => `No webhook has “${search}” in its name or URL.`,

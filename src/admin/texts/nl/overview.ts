@@ -1,0 +1,26 @@
+import type { overview as en } from '../en/overview.ts'
+
+/** Het overzicht van één webhook. */
+export const overview: typeof en = {
+  overview: {
+    title: 'Overzicht',
+    successDay: 'Gelukt, 24 uur',
+    successWeek: 'Gelukt, 7 dagen',
+    ofRequests: (failed, all) => `${failed} van ${all} verzoeken mislukt.`,
+    answer: 'Antwoordtijd, 24 uur',
+    answerHint: 'p50 / p95: de helft van de antwoorden, en 95 % ervan, kwam sneller.',
+    noAnswers: 'Geen antwoord in deze tijd.',
+    answerLabel: (p50, p95) => `p50 ${p50}, p95 ${p95}.`,
+    p50: 'p50',
+    p95: 'p95',
+    oldest: 'Langst in de wachtrij',
+    oldestHint: 'Wanneer de oudste melding in de wachtrij binnenkwam.',
+    oldestAtLeast: 'Er staan heel veel meldingen in de wachtrij: de oudste kan ouder zijn.',
+    noPending: 'De wachtrij is leeg',
+    pending: 'In de wachtrij',
+    requestsDay: 'Verzoeken per uur, 24 uur',
+    requestsWeek: 'Verzoeken per 6 uur, 7 dagen',
+    answersDay: 'Antwoordtijd, 24 uur',
+    answersWeek: 'Antwoordtijd, 7 dagen',
+  },
+}

@@ -1,0 +1,37 @@
+import { type Performances, spanWithNow } from '../../domain/shown/traffic.ts'
+import { hourMs } from '../../domain/value/duration.ts'
+import { timeOf } from '../../domain/value/time-id.ts'
+import { readOldestPending } from '../../outbox/figures/oldest-pending.ts'
+import { readPerformance } from '../../outbox/figures/performance.ts'
+import { type Count, countWaiting } from '../../outbox/reading/queue-depth.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import type { Control } from '../kit/control.ts'
+import { notFound, type Result } from '../kit/result.ts'
+
+/** How a webhook does. */
+export type WebhookStats = {
+  /** By the hour, and by six hours; both with the minute that is running. */
+  readonly day: Performances
+  readonly week: Performances
+  readonly pending: Count
+  /** When the oldest pending event came; null: none is known. */
+  readonly oldestPending: { readonly at: Date | null; readonly isExact: boolean }
+}
+
+const mostPending = 1_000
+
+export async function readWebhookStats(
+  { outbox }: Control,
+  webhookId: number,
+  nowMs: number,
+): Promise<Result<WebhookStats>> {
+  if (!(await findWebhook(outbox, webhookId))) return notFound('webhook', webhookId)
+  const [day, week, pending, oldest] = await Promise.all([
+    readPerformance(outbox, webhookId, spanWithNow(nowMs, hourMs, 24)),
+    readPerformance(outbox, webhookId, spanWithNow(nowMs, 6 * hourMs, 28)),
+    countWaiting(outbox, webhookId, mostPending),
+    readOldestPending(outbox, webhookId),
+  ])
+  const at = oldest.eventId === null ? null : new Date(timeOf(oldest.eventId))
+  return { ok: true, value: { day, week, pending, oldestPending: { at, isExact: oldest.isExact } } }
+}

@@ -1,0 +1,39 @@
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { placesOf, waitsInLog } from '../log/waits.ts'
+import { stateAt, wantedColumns } from '../log/wanted.ts'
+
+/** Rows of a webhook, and events of the log, that are looked at. */
+const mostRows = 10_000
+const mostEvents = 2_000
+
+/**
+ * The oldest of a webhook's ($1) rows, of the first $2 of them, and the first of $3 events beyond its least place that it
+ * waits for in the log.
+ */
+const oldestStatement = `
+select rows.oldest as row_id, rows.n as rows, log.id as log_id, log.looked_at
+from (
+  select min(event_id) as oldest, count(*)::int as n
+  from (
+    select event_id from walhook.deliveries where webhook_id = $1
+    order by webhook_id, entity_type, entity_id, event_id limit $2
+  ) t
+) rows
+cross join lateral (${placesOf('$1::int')}) p
+cross join lateral (
+  select min(e.id) filter (where ${waitsInLog('$1::int', { e: 'e', s: 's', settled: 'p.settled[e.share + 1]', maySend: 'p.may_send[e.share + 1]' })}) as id,
+         count(*)::int as looked_at
+  from (select ${wantedColumns} from walhook.events where id > p.least order by id limit $3) e
+  left join lateral (${stateAt('$1::int', 'e.webhooks_version')}) s on true
+) log`
+
+/** The oldest event that waits for a webhook; `isExact` is false where there may be an older one, or any at all. */
+export type OldestPending = { readonly eventId: TimeId | null; readonly isExact: boolean }
+
+export async function readOldestPending({ pool }: Outbox, webhookId: number): Promise<OldestPending> {
+  const { rows } = await pool.query(oldestStatement, [webhookId, mostRows, mostEvents])
+  const { row_id: row, rows: count, log_id: log, looked_at: lookedAt } = rows[0]
+  const eventId = row === null ? log : log === null || row < log ? row : log
+  return { eventId, isExact: count < mostRows && (log !== null || lookedAt < mostEvents) }
+}

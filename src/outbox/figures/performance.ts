@@ -1,0 +1,109 @@
+import {
+  finer,
+  lookedAt,
+  type Performance,
+  type Performances,
+  pieceFor,
+  type Span,
+} from '../../domain/shown/traffic.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { type Outbox, transaction } from '../database/database.ts'
+
+/** Requests that are looked at for one answer, at most; of more a sample, about half as many. */
+const mostSeen = 20_000
+/** Where there are more, this share of every fourth piece first says how many. */
+const probeShare = 1 / 100
+const probeEvery = 4
+/** A sample has about 2,000 pieces, each of which costs a descent of the index: one in each of these stretches. */
+const stretchesMs = [1, 5, 15, 60].map(minutes => minutes * 60_000)
+const mostPieces = 2_100
+
+/**
+ * How a webhook's receiver did in pieces of time: for each stretch, and (`bucket` null) in all. It walks the primary key of
+ * attempts, piece by piece, and stops at a number of rows. Kept from sorting, as the figures of the list of webhooks are.
+ */
+const performanceStatement = `
+select bucket, count(*)::int as requests, (count(*) filter (where outcome <> 'delivered'))::int as failed,
+       percentile_cont(array[0.5, 0.95]) within group (order by duration_ms) filter (where status is not null) as answered_in
+from (
+  select piece.bucket, sent.outcome, sent.status, sent.duration_ms
+  from unnest($2::bigint[], $3::bigint[], $4::int[]) as piece (from_id, to_id, bucket)
+  cross join lateral (
+    select outcome, status, duration_ms from walhook.attempts
+    where webhook_id = $1 and id >= piece.from_id and id < piece.to_id
+      and trigger <> 'test' and outcome <> 'cancelled'
+    order by id desc limit $5
+  ) sent
+  limit $5
+) seen
+group by grouping sets ((bucket), ())`
+
+type Row = {
+  readonly requests: number
+  readonly failed: number
+  readonly answered_in: [number, number] | null
+}
+type Piece = { readonly from: TimeId; readonly to: TimeId; readonly bucket: number }
+
+async function read(
+  outbox: Outbox,
+  webhookId: number,
+  pieces: readonly Piece[],
+): Promise<{ seen: number; rows: ReadonlyMap<number | null, Row> }> {
+  const { rows } = await transaction(outbox.pool, async client => {
+    await client.query('set local enable_sort = off')
+    return await client.query(performanceStatement, [
+      webhookId,
+      pieces.map(({ from }) => from),
+      pieces.map(({ to }) => to),
+      pieces.map(({ bucket }) => bucket),
+      mostSeen,
+    ])
+  })
+  const byBucket = new Map<number | null, Row>(rows.map(row => [row.bucket, row]))
+  return { seen: byBucket.get(null)?.requests ?? 0, rows: byBucket }
+}
+
+/**
+ * How a webhook's receiver did in a span. Up to 20,000 requests are counted exactly; of more a sample, from many short
+ * pieces of time, so that a burst of minutes is neither missed nor taken for hours.
+ */
+export async function readPerformance(outbox: Outbox, webhookId: number, span: Span): Promise<Performances> {
+  const all = await read(outbox, webhookId, piecesOf(span, 1, span.bucketMs))
+  if (all.seen < mostSeen) return performancesOf(span, all.rows, 1)
+  const times = span.bucketMs / stretchesMs.find(ms => (span.bucketMs / ms) * span.count <= mostPieces)!
+  const fine = finer(span, times)
+  const probeMs = Math.ceil(fine.bucketMs * probeShare)
+  const probed = piecesOf(span, times, probeMs).filter((_, i) => i % probeEvery === 0)
+  const { seen } = await read(outbox, webhookId, probed)
+  let pieceMs = pieceFor(fine, mostSeen / 2, seen, probed.length * probeMs)
+  for (;;) {
+    const sample = await read(outbox, webhookId, piecesOf(span, times, pieceMs))
+    if (sample.seen < mostSeen || pieceMs === 1)
+      return performancesOf(span, sample.rows, pieceMs / fine.bucketMs)
+    // More than was to be expected: it came in bursts, and what was not reached would be missing.
+    pieceMs = Math.max(1, Math.floor(pieceMs / 4))
+  }
+}
+
+/** Pieces of `pieceMs`, so many of each stretch. */
+function piecesOf(span: Span, times: number, pieceMs: number): Piece[] {
+  return lookedAt(finer(span, times), pieceMs).map((piece, i) => ({
+    ...piece,
+    bucket: Math.floor(i / times),
+  }))
+}
+
+function performancesOf(span: Span, rows: ReadonlyMap<number | null, Row>, share: number): Performances {
+  const one = (row: Row | undefined): Performance => ({
+    delivered: row ? Math.round((row.requests - row.failed) / share) : 0,
+    failed: row ? Math.round(row.failed / share) : 0,
+    p50Ms: row?.answered_in?.[0] ?? null,
+    p95Ms: row?.answered_in?.[1] ?? null,
+  })
+  return {
+    ...one(rows.get(null)),
+    ...{ fromMs: span.fromMs, bucketMs: span.bucketMs, share },
+    buckets: Array.from({ length: span.count }, (_, i) => one(rows.get(i))),
+  }
+}
