@@ -128,3 +128,19 @@ test('what is kept beyond the time of the log has the same columns, in the same 
     ).rows
   expect(await columnsOf('kept_attempts')).toEqual(await columnsOf('attempts'))
 })
+
+test('the figures of a webhook count its deliveries, and neither tests nor what others were sent', async () => {
+  const { status, json } = await at.call('GET', `/api/webhooks/${id}/stats`)
+  expect(status).toBe(200)
+  const { last_24_hours: day, last_7_days: week } = json
+  for (const span of [day, week])
+    expect(span).toMatchObject({ delivered: 3, failed: 2, success_rate: 0.6, is_estimated: false })
+  expect(day.p50_ms).toBeGreaterThanOrEqual(0)
+  expect(day.buckets).toHaveLength(24)
+  expect(week.buckets).toHaveLength(28)
+  expect(day.buckets.at(-1)).toMatchObject({ delivered: 3, failed: 2 })
+  // The event that the other webhook was sent is pending here.
+  expect(json).toMatchObject({ pending: 1, pending_is_exact: true, oldest_pending_is_exact: true })
+  expect(Math.abs(Date.parse(json.oldest_pending_at) - Date.now())).toBeLessThan(600_000)
+  expect((await at.call('GET', '/api/webhooks/999999/stats')).status).toBe(404)
+})

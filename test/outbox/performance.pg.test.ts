@@ -91,7 +91,7 @@ test('of many requests a sample says about how they went, whether they came even
   )
 })
 
-test('of a million requests no more than a bounded number is read, whatever Postgres knows of them', async () => {
+test('of a hundred thousand requests no more than a bounded number is read, whatever Postgres knows of them', async () => {
   const crm = await at.webhook(['user.new'])
   await at.outbox.pool.query('analyze walhook.attempts')
   await sent(crm, 100_000, { minute: 0, minutes: 60 })
