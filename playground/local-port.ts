@@ -1,4 +1,5 @@
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { randomInt } from 'node:crypto'
+import { connect, createServer } from 'node:net'
 
 /** Whether a program could listen on this port of 127.0.0.1. */
 export function isFree(port: number): Promise<boolean> {
@@ -9,16 +10,15 @@ export function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** A port of 127.0.0.1 on which nothing listens at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
+/**
+ * A port of 127.0.0.1 on which nothing listens. It is below those that systems give to connections, so that none
+ * takes it by chance before it is used, or while a server that has it is stopped and started again.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(15_000, 32_000)
+    if (await isFree(port)) return port
+  }
 }
 
 /** Whether something accepts connections on this port of 127.0.0.1. */

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { connect as connectSocket, createServer } from 'node:net'
+import { connect as connectSocket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { freePort } from '../playground/local-port.ts'
 import { connect } from './support/connect.ts'
 import { startOwnServer } from './support/own-server.ts'
 import { until } from './support/wait.ts'
@@ -23,14 +24,6 @@ async function blocksOf(document: string): Promise<Block[]> {
     language: language as Block['language'],
     text: block!,
   }))
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 const isListening = (port: number) =>
