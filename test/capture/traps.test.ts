@@ -344,7 +344,7 @@ test('of a transaction that does not fit into memory, what was rolled back to a 
   expect(await capture.events()).toEqual(
     [...Array(2_000).keys(), ...Array.from({ length: 100 }, (_, i) => 4_000 + i)].map(i => row(i + 1)),
   )
-}, 60_000)
+})
 
 test('a prepared transaction counts when it is committed, and not when it is not', async () => {
   await using at = await open()

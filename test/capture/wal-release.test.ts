@@ -83,7 +83,7 @@ test('while other tables are written, WAL is given up although Postgres itself r
     { what: 'less than 16 MB to be held back', intervalMs: 200 },
   )
   expect(capture.state().state).toBe('streaming')
-}, 60_000)
+})
 
 test('without the right to it, and before PostgreSQL 16, capture goes on, and WAL waits for Postgres itself', async () => {
   await using at = await open('unprivileged')

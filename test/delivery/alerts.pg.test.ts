@@ -83,7 +83,7 @@ test('after a day of tries a mail is given up, and that is said', async () => {
     { what: 'both to be given up', timeoutMs: 60_000 },
   )
   expect(service.lines.filter(line => line.startsWith('alert.mail_failed')).length).toBe(16)
-}, 90_000)
+})
 
 test('without an SMTP server mails wait, and webhooks are told', async () => {
   await using at = await openTestOutbox()

@@ -50,7 +50,7 @@ test('the SBOM that the image is built with lists every package that is in it, a
   const installed = JSON.parse(await readFile(join(folder, 'node_modules', '.package-lock.json'), 'utf8'))
   expect(purls).toHaveLength(Object.keys(installed.packages).length)
   await rm(folder, { recursive: true })
-}, 60_000)
+})
 
 test('buildx reads the bake file: two platforms, an SBOM and provenance', ({ skip }) => {
   if (spawnSync('docker', ['buildx', 'version']).status !== 0) skip('docker buildx is not here')

@@ -189,7 +189,7 @@ test('what a webhook wants, and as what, is the same in memory and in SQL, whate
   expect(counts.filtered).toBeGreaterThan(20)
   expect(counts.toldOtherwise).toBeGreaterThan(10)
   expect(counts.ofOthers).toBeGreaterThan(100)
-}, 60_000)
+})
 
 const listOf = (texts: readonly string[]) => `{${texts.map(text => `"${text}"`).join(',')}}`
 

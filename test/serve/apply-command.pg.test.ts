@@ -27,7 +27,7 @@ beforeAll(async () => {
   server = resources.use(startWalhook(database, { WALHOOK_ALLOW_TARGETS: '127.0.0.1' }))
   await server.ready()
   url = await server.url()
-}, 60_000)
+})
 afterAll(() => resources.disposeAsync())
 beforeEach(() => psql.query('delete from walhook.webhooks'))
 

@@ -31,7 +31,7 @@ beforeAll(async () => {
   const walhook = resources.use(startWalhook(database, env))
   await walhook.ready()
   url = await walhook.url()
-}, 60_000)
+})
 afterAll(() => resources.disposeAsync())
 
 async function walhook(args: readonly string[], env: Record<string, string> = {}) {

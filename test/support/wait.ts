@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * Waits until a condition in another process or in the database holds, and returns the truthy value that it
  * gave. A condition that throws does not hold yet; the last error is told when the time is over.
  *
- * @param options.what what is waited for, in words for the message when it does not come: `Waited 30 s for …`
+ * @param options.what what is waited for, in words for the message when it does not come: `Waited 60 s for …`
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { what, timeoutMs = 30_000, intervalMs = 20 }: { what: string; timeoutMs?: number; intervalMs?: number },
+  { what, timeoutMs = 60_000, intervalMs = 20 }: { what: string; timeoutMs?: number; intervalMs?: number },
 ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
   const deadline = performance.now() + timeoutMs
   let last: unknown
