@@ -13,6 +13,28 @@ test('every file of src keeps to the rules of who may import whom', async () => 
   expect(violations(files)).toEqual([])
 })
 
+/** What tests leave to a function of support, because each of them forgets the wait or the race in it. */
+const leftToSupport = [
+  [
+    /pg_drop_replication_slot|where [^'`]*\bnot active\b/,
+    /^support\/slot\.ts$|^(chaos|bench)\//,
+    'slot.ts knows when a slot is free',
+  ],
+  [/function freePort/, /^$/, 'playground/local-port.ts gives ports that no connection takes'],
+] as const
+
+test('tests drop slots and choose ports by the functions that know how', async () => {
+  const paths = (await readdir(import.meta.dirname, { recursive: true })).filter(path => path.endsWith('.ts'))
+  const found = paths.map(async each => {
+    const path = each.replaceAll('\\', '/')
+    const text = await readFile(join(import.meta.dirname, path), 'utf8')
+    return leftToSupport
+      .filter(([words, home]) => words.test(text) && !home.test(path) && path !== 'architecture.test.ts')
+      .map(([, , why]) => `${path}: ${why}`)
+  })
+  expect((await Promise.all(found)).flat()).toEqual([])
+})
+
 test.each([
   ['domain/a.ts', "import { x } from '../outbox/b.ts'", 'domain may not import outbox'],
   ['domain/a.ts', "import { sleep } from '../runtime/sleep.ts'", 'domain may not import runtime'],

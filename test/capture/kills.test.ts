@@ -5,6 +5,7 @@ import { startCaptureProcess } from '../support/capture-process.ts'
 import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { slotIsFree } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 
@@ -52,16 +53,13 @@ test(`killed ${kills} times at random points between receiving and confirming, e
       await sleep(5)
     }
   })()
-  const isFree = `select from pg_replication_slots where slot_name = $1 and not active`
   for (let i = 0; i < kills; i++) {
     const capture = startCaptureProcess(at.database)
     await capture.streaming
     allowed += 20
     await sleep(Math.random() * 80)
     await capture.kill()
-    await until(async () => (await at.psql.query(isFree, [at.database.name])).rowCount === 1, {
-      what: 'the slot to be free',
-    })
+    await slotIsFree(at.psql, at.database.name)
   }
   isOver = true
   await writing

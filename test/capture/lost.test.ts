@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { readEvents } from '../support/read-outbox.ts'
+import { dropSlot, slotIsFree } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { adminToken, runWalhook, startWalhook } from '../support/walhook-process.ts'
 
@@ -26,23 +27,15 @@ async function open(stop: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
   await until(async () => (await readEvents(psql)).length === 1, { what: 'the first event' })
   first.kill(stop)
   await first.exited
-  await until(
-    async () =>
-      (
-        await psql.query('select from pg_replication_slots where slot_name = $1 and not active', [
-          database.name,
-        ])
-      ).rowCount === 1,
-    { what: 'the slot to be free' },
-  )
+  await slotIsFree(psql, database.name)
   return { database, psql, slot: database.name, [Symbol.asyncDispose]: () => psql.end() }
 }
 type Opened = Awaited<ReturnType<typeof open>>
 
-const dropSlot = ({ psql, slot }: Opened) => psql.query('select pg_drop_replication_slot($1)', [slot])
+const drop = ({ psql, slot }: Opened) => dropSlot(psql, slot)
 
 test.each<[string, string, (at: Opened) => Promise<unknown>]>([
-  ['slot missing', 'was dropped', dropSlot],
+  ['slot missing', 'was dropped', drop],
   [
     'slot moved',
     'has confirmed no more than',
@@ -119,7 +112,7 @@ test.each<[string, (at: Opened) => Promise<unknown>]>([
   [
     'dropped and made anew',
     async at => {
-      await dropSlot(at)
+      await drop(at)
       await at.psql.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [at.slot])
     },
   ],
@@ -225,7 +218,7 @@ test('a resync says what it will do, then tells every row as it is and what is g
 
   walhook.kill('SIGTERM')
   await walhook.exited
-  await dropSlot(at)
+  await drop(at)
   await at.psql.query(`update users set name = 'while nobody read' where id = 1`)
   await at.psql.query(`delete from users where id = 2`)
   await at.psql.query(`insert into users values (4, 'while nobody read')`)
@@ -256,4 +249,4 @@ test('a resync says what it will do, then tells every row as it is and what is g
     'select to_lsn is not null as ended, resynced_at is not null as resynced from walhook.gaps',
   )
   expect(gaps.rows).toEqual([{ ended: true, resynced: true }])
-}, 90_000)
+})

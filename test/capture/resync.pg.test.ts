@@ -8,7 +8,7 @@ import { beginResyncs, openResyncs } from '../../src/outbox/source/resyncs.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
-import { dropSlot } from '../support/slot.ts'
+import { dropSlot, slotIsFree } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 
 async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapping) {
@@ -239,10 +239,8 @@ test('a new slot keeps what the one before could do', async ({ skip }) => {
   {
     await using _capture = await at.start()
   }
-  const flags = 'select failover, two_phase from pg_replication_slots where slot_name = $1 and not active'
-  await until(async () => (await at.psql.query(flags, [at.slotName])).rowCount === 1, {
-    what: 'the slot to be free',
-  })
+  const flags = 'select failover, two_phase from pg_replication_slots where slot_name = $1'
+  await slotIsFree(at.psql, at.slotName)
   await at.begin()
   expect((await at.psql.query(flags, [at.slotName])).rows).toEqual([{ failover: true, two_phase: false }])
 })

@@ -14,7 +14,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { randomFrom } from '../support/random.ts'
 import { startCapture } from '../support/run-capture.ts'
-import { dropSlot } from '../support/slot.ts'
+import { dropSlot, slotIsFree } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 
 function mappingOf(words: object): readonly EntityMapping[] {
@@ -210,15 +210,12 @@ test.each(['full', 'default'])(
       for (let i = 0; i < times; i++)
         await psql.query(`begin; ${Array.from({ length: some(3) }, statement).join('; ')}; commit`)
     }
-    const isFree = `select from pg_replication_slots where slot_name = $1 and not active`
     for (let round = 0; round < 8; round++) {
       const capture = startCaptureProcess(database, mapping)
       await capture.streaming
       await write(some(60))
       await capture.kill()
-      await until(async () => (await psql.query(isFree, [database.name.slice(0, 63)])).rowCount === 1, {
-        what: 'the slot to be free',
-      })
+      await slotIsFree(psql, database.name.slice(0, 63))
       await write(some(20))
     }
     await using capture = await startCapture(database, mapping)

@@ -15,7 +15,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { randomFrom } from '../support/random.ts'
 import { startCapture } from '../support/run-capture.ts'
-import { dropSlot } from '../support/slot.ts'
+import { dropSlot, slotIsFree } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
@@ -81,10 +81,7 @@ test.each(applications)(
       await write(20 + some(20))
       await process.kill()
       await write(10)
-      const isFree = `select from pg_replication_slots where slot_name = $1 and not active`
-      await until(async () => (await psql.query(isFree, [slotName])).rowCount === 1, {
-        what: 'the slot to be free',
-      })
+      await slotIsFree(psql, slotName)
     }
 
     await using backfills = await openBackfills(database)

@@ -2,8 +2,8 @@ import { Client } from 'pg'
 import { afterAll, expect, inject } from 'vitest'
 import type { RunnerTask } from 'vitest/node'
 import { databaseName, templateName } from './database-name.ts'
+import { dropSlotsOf } from './slot.ts'
 import { copyOf, ensureTemplate, urlOf } from './template.ts'
-import { until } from './wait.ts'
 
 export type TestDatabase = AsyncDisposable & {
   readonly url: string
@@ -50,7 +50,7 @@ export async function createTestDatabase({
   const drop = async () => {
     if (!created.delete(database)) return
     await withServer(server.url, async client => {
-      await dropSlots(client, name)
+      await dropSlotsOf(client, name)
       await client.query(`drop database ${name} with (force)`)
     })
   }
@@ -70,23 +70,12 @@ afterAll(async ({}, file) => {
   if (server === null) return
   // A slot that nobody reads would hold back the server's WAL for ever.
   await withServer(server.url, async client => {
-    for (const { name } of created) await dropSlots(client, name)
+    for (const { name } of created) await dropSlotsOf(client, name)
   })
 })
 
 function hasFailure(task: RunnerTask): boolean {
   return task.result?.state === 'fail' || ('tasks' in task && task.tasks.some(hasFailure))
-}
-
-async function dropSlots(client: Client, database: string): Promise<void> {
-  const dropFree = `
-    select count(*) filter (where active) as busy,
-           count(pg_terminate_backend(active_pid)) as ended,
-           count(case when not active then pg_drop_replication_slot(slot_name) end) as dropped
-    from pg_replication_slots where database = $1`
-  await until(async () => Number((await client.query(dropFree, [database])).rows[0].busy) === 0, {
-    what: `the replication slots of ${database} to be dropped`,
-  })
 }
 
 async function withServer<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {

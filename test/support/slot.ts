@@ -30,3 +30,15 @@ export async function dropSlot(psql: Psql, slot: string, { end = false } = {}): 
     { what: `the slot ${slot} to be dropped` },
   )
 }
+
+/** Drops all slots of a database; whoever reads one is ended. */
+export async function dropSlotsOf(psql: Psql, database: string): Promise<void> {
+  const dropFree = `
+    select count(*) filter (where active) as busy,
+           count(pg_terminate_backend(active_pid)) as ended,
+           count(case when not active then pg_drop_replication_slot(slot_name) end) as dropped
+    from pg_replication_slots where database = $1`
+  await until(async () => Number((await psql.query(dropFree, [database])).rows[0].busy) === 0, {
+    what: `the replication slots of ${database} to be dropped`,
+  })
+}
