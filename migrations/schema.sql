@@ -618,6 +618,39 @@ create table walhook.positions (
   CHECK ((last_event_id >= 0))
 );
 
+create table walhook.replays (
+  id integer generated always as identity not null,
+  webhook_id integer not null,
+  from_id bigint not null,
+  to_id bigint not null,
+  triggers text[],
+  from_version integer,
+  to_version integer,
+  counted integer not null,
+  is_exact boolean not null,
+  state text default 'running'::text not null,
+  looked_at integer default 0 not null,
+  queued integer default 0 not null,
+  after_type text collate "C",
+  after_id text collate "C",
+  actor text not null,
+  actor_tenant text collate "C",
+  created_at timestamp with time zone default now() not null,
+  ended_at timestamp with time zone,
+  taken_until timestamp with time zone default now() not null,
+  PRIMARY KEY (id),
+  FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE,
+  CHECK (((after_type IS NULL) = (after_id IS NULL))),
+  CHECK (((cardinality(triggers) > 0) AND (array_position(triggers, NULL::text) IS NULL))),
+  CHECK (((queued >= 0) AND (queued <= looked_at))),
+  CHECK (((state = 'running'::text) = (ended_at IS NULL))),
+  CHECK (((to_version IS NULL) OR (from_version IS NOT NULL))),
+  CHECK ((counted >= 0)),
+  CHECK ((from_id < to_id)),
+  CHECK ((looked_at >= 0)),
+  CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
+);
+
 create table walhook.resyncs (
   id integer generated always as identity not null,
   slot_name text collate "C" not null,
@@ -914,6 +947,10 @@ CREATE INDEX incidents_by_subject ON walhook.incidents USING btree (subject, kin
 CREATE INDEX incidents_by_webhook ON walhook.incidents USING btree (webhook_id) WHERE (webhook_id IS NOT NULL);
 
 CREATE INDEX incidents_untold ON walhook.incidents USING btree (id) WHERE ((told_at IS NULL) OR (tells_end AND (end_told_at IS NULL)));
+
+CREATE INDEX replays_by_webhook ON walhook.replays USING btree (webhook_id, id);
+
+CREATE INDEX replays_running ON walhook.replays USING btree (taken_until) WHERE (state = 'running'::text);
 
 CREATE INDEX session_links_by_end ON walhook.session_links USING btree (expires_at);
 

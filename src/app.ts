@@ -3,6 +3,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
 import { createMetrics, type Gauges } from './api/metrics/metrics.ts'
 import { createCaptureAlerts } from './capture/alerts.ts'
+import { estimateOf } from './capture/backfill/backfill-page.ts'
 import { readEntity } from './capture/backfill/read-entity.ts'
 import type { Capture } from './capture/capture.ts'
 import { openMappingLost } from './capture/check/mapping-lost.ts'
@@ -21,6 +22,7 @@ import { createDeliver, type Deliver, type TraceRequests } from './delivery/send
 import { createGuard } from './delivery/sending/guard.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
 import { createDispatcher } from './delivery/turn/dispatcher.ts'
+import { createReplays } from './delivery/turn/replays.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
 import { alertTriggers } from './domain/event/alert.ts'
 import { backfillAs, tenantTypes } from './domain/mapping/mapping.ts'
@@ -148,7 +150,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     ...(roles.has('capture')
       ? [capture, createCaptureAlerts({ outbox: upkeep, slotName, state: capture.state })]
       : []),
-    ...(roles.has('delivery') ? [dispatcher, wakeUps, openAlerts(config, upkeep, log)] : []),
+    ...(roles.has('delivery')
+      ? [dispatcher, wakeUps, createReplays({ outbox: upkeep, log }), openAlerts(config, upkeep, log)]
+      : []),
   ]
   const resources = opened.move()
   return {
@@ -255,6 +259,11 @@ function openControl(
     readFields: async () => fieldNames(await catalogue(), mapping()),
     readLastFields: async () => lastFieldNames(await catalogue(), mapping()),
     judgeTarget,
+    async readRowsEstimate(entityType) {
+      const entity = mapping().find(each => each.entityType === entityType)
+      if (!entity) return null
+      return await within(answerMs, estimateOf(sourceOfCallers.pool, entity)).catch(() => null)
+    },
     async readEntity(entityType, key) {
       const entity = mapping().find(each => each.entityType === entityType)
       if (!entity) return null

@@ -1,4 +1,6 @@
 import { auditPages } from './audit.ts'
+import { backfillPages } from './bulk/backfill.ts'
+import { replayPages } from './bulk/replay.ts'
 import { healthPages } from './health.ts'
 import type { Page } from './kit/page.ts'
 import { eventPages } from './log/event-pages.ts'
@@ -22,6 +24,8 @@ export const pages: readonly Page[] = [
   ...overviewPages,
   ...webhookQueuePages,
   ...webhookAttemptPages,
+  ...replayPages,
+  ...backfillPages,
   ...eventPages,
   ...healthPages,
   ...tokenPages,

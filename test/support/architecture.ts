@@ -64,8 +64,8 @@ const rooms: Record<string, readonly string[]> = {
   capture: ['source', 'continuity', 'stream', 'related', 'map', 'start', 'backfill', 'store', 'check'],
   delivery: ['sending', 'stream', 'turn', 'alerts'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
-  api: ['kit', 'metrics', 'routes'],
-  admin: ['texts', 'kit', 'tenant', 'log', 'webhook', 'overview'],
+  api: ['kit', 'metrics', 'routes', 'bulk'],
+  admin: ['texts', 'kit', 'tenant', 'log', 'webhook', 'overview', 'bulk'],
 }
 
 const maxFilesInRoom = 15

@@ -55,6 +55,7 @@ const bodies: Record<string, ((of: Filled) => unknown) | null> = {
   resendEvent: of => ({ event_id: String(of.eventId) }),
   resendFailed: () => ({ from: '2020-01-01T00:00:00Z' }),
   replayEvents: of => ({ event_ids: [String(of.eventId)] }),
+  startReplay: () => ({ from: '2020-01-01T00:00:00Z' }),
   cancelWaiting: of => ({ event_id: String(of.eventId) }),
   rotateSecret: () => ({ overlap_hours: 0 }),
   startBackfill: of => ({ entity_type: 'user', webhook_id: of.webhookId }),

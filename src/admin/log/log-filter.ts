@@ -50,7 +50,7 @@ export function readWish(t: Texts, query: URLSearchParams): Wish {
 }
 
 /** A moment as a browser writes it into an address: without its zone, which is UTC here. */
-function momentOf(text: string): Date | null {
+export function momentOf(text: string): Date | null {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/.test(text)) return null
   const at = new Date(`${text}Z`)
   return at.getTime() >= 0 && at.getUTCFullYear() < 2200 ? at : null

@@ -1,4 +1,5 @@
 import { alerts } from './en/alerts.ts'
+import { bulk } from './en/bulk.ts'
 import { log } from './en/log.ts'
 import { overview } from './en/overview.ts'
 import { shared } from './en/shared.ts'
@@ -8,7 +9,7 @@ import { tenants } from './en/tenants.ts'
 import { webhooks } from './en/webhooks.ts'
 
 /** Every text of the pages, in English. */
-export const en = { ...shared, ...webhooks, ...system, ...log, ...alerts, ...tenants, ...signIn, ...overview }
+export const en = { ...shared, ...webhooks, ...system, ...log, ...alerts, ...tenants, ...signIn, ...overview, ...bulk }
 
 /** All texts of the pages in one language. English is the pattern: another language must have each of its keys. */
 export type Texts = typeof en

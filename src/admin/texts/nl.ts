@@ -1,5 +1,6 @@
 import type { Texts } from './en.ts'
 import { alerts } from './nl/alerts.ts'
+import { bulk } from './nl/bulk.ts'
 import { log } from './nl/log.ts'
 import { overview } from './nl/overview.ts'
 import { shared } from './nl/shared.ts'
@@ -18,4 +19,5 @@ export const nl: Texts = {
   ...tenants,
   ...signIn,
   ...overview,
+  ...bulk,
 }

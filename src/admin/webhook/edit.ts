@@ -145,7 +145,9 @@ export const webhookEditPages = [
       if (wrong.length > 0) return await formPage(call, webhook, typed, { problems: wrong })
       const isCurrent = ({ version }: Webhook) => String(version) === form.get('version')
       const changed = await changeWebhook(control, caller, params.id, chosen(typed, stored), isCurrent)
-      if (changed.ok) return { show: 'redirect', to: '/couplings?done=saved' }
+      const wasOff = !webhook.isActive || webhook.disabledReason !== null
+      const done = wasOff && typed.isActive ? `activated&id=${params.id}` : 'saved'
+      if (changed.ok) return { show: 'redirect', to: `/couplings?done=${done}` }
       if (changed.kind !== 'invalid') return failedAnswer(t, changed)
       return await formPage(call, webhook, typed, { problems: shownProblems(t, changed.problems) })
     },
@@ -195,12 +197,13 @@ export const webhookEditPages = [
 ]
 
 /** The pages of a webhook that this reader may see. */
-export function tabsFor({ may }: Pick<PageCall, 'may'>): WebhookTab[] {
+export function tabsFor({ may, caller }: Pick<PageCall, 'may' | 'caller'>): WebhookTab[] {
   return [
     'overview',
     'settings',
     'log',
-    ...(may('operator') ? (['test'] as const) : []),
+    ...(may('operator') ? (['test', 'replay'] as const) : []),
+    ...(may('operator') && caller.tenant === null ? (['backfill'] as const) : []),
     ...(may('admin') ? (['secret'] as const) : []),
   ]
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { tenantAsked } from '../../control/kit/tenants.ts'
+import { tenantAsked, webhookFor } from '../../control/kit/tenants.ts'
+import { missedEvents } from '../../control/log/replays.ts'
 import { webhookStates } from '../../control/status/webhook-states.ts'
 import { type ListedWebhook, listWithFigures } from '../../control/webhooks/couplings.ts'
 import { changeWebhook } from '../../control/webhooks/webhooks.ts'
@@ -16,6 +17,7 @@ import { type Html, html, moment } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { type PageCall, page } from '../kit/page.ts'
 import { outcomeWord } from '../log/attempt-line.ts'
+import { missedOffer } from '../log/missed.ts'
 import { tenantBadge, tenantFilter } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
@@ -47,7 +49,7 @@ export const webhookListPages = [
         show: 'page',
         title: t.couplings.title,
         actions: html`${may('admin') && !isEmpty && newButton}`,
-        body: html`${notice(t, query)}${isEmpty ? emptyState(t, may('admin') ? newButton : null) : list(call, { items, hasMore, states })}`,
+        body: html`${await notice(call)}${isEmpty ? emptyState(t, may('admin') ? newButton : null) : list(call, { items, hasMore, states })}`,
       }
     },
   }),
@@ -83,8 +85,10 @@ export const webhookListPages = [
       if (!changed.ok) return failedAnswer(t, changed)
       const wish = wished(form)
       // Whoever switches one off reads what that means, and may undo it. A question by the browser would not come up in a frame.
-      if (!isPart || !isActive) {
-        const done = isActive ? { done: 'activated' } : { done: 'deactivated', id: String(params.id) }
+      const missed = isActive ? await missedEvents(control, params.id) : null
+      const hasMissed = missed !== null && missed.replayId === null && missed.count > 0
+      if (!isPart || !isActive || hasMissed) {
+        const done = { done: isActive ? 'activated' : 'deactivated', id: String(params.id) }
         const to = new URLSearchParams([...asked(wish), ...Object.entries(done)])
         return { show: 'redirect', to: `/couplings?${to}` }
       }
@@ -112,12 +116,19 @@ function wished(from: URLSearchParams): Wish {
   return { search, tenant, state, sort, page: Math.max(1, page) }
 }
 
-function notice(t: Texts, query: URLSearchParams): Html | false {
+async function notice(call: PageCall): Promise<Html | false> {
+  const { t, query } = call
   const done = query.get('done') ?? ''
-  return (
-    Object.hasOwn(t.couplings.done, done) &&
-    html`<div class="notice good" role="status"><p>${t.couplings.done[done as keyof Texts['couplings']['done']]}</p>${done === 'deactivated' && undo(t, query)}</div>`
-  )
+  if (!Object.hasOwn(t.couplings.done, done)) return false
+  const more = done === 'deactivated' ? undo(t, query) : done === 'activated' && (await offered(call))
+  return html`<div class="notice good" role="status"><p>${t.couplings.done[done as keyof Texts['couplings']['done']]}</p>${more}</div>`
+}
+
+/** Whoever has switched a webhook on reads what it missed, and may send it. */
+async function offered(call: PageCall): Promise<Html | false> {
+  const id = idParam.safeParse(call.query.get('id') ?? '')
+  if (!id.success || !(await webhookFor(call.control, call.caller, id.data))) return false
+  return missedOffer(call, id.data, await missedEvents(call.control, id.data))
 }
 
 /** Whoever switched a webhook off by mistake has lost nothing yet. */

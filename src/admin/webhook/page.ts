@@ -19,14 +19,16 @@ export type WebhookCall<More extends z.ZodRawShape = None> = PageCall<
 export function webhookPage<More extends z.ZodRawShape = None>(
   definition: Pick<Page, 'method' | 'path' | 'role'> & {
     readonly more?: More
+    /** False: for whoever belongs to a tenant, there is no such page. */
+    readonly forTenants?: false
     handle(call: WebhookCall<More>, webhook: Webhook): PageAnswer | Promise<PageAnswer>
   },
 ): Page {
-  const { more, handle, ...rest } = definition
+  const { more, forTenants = true, handle, ...rest } = definition
   return page({
     ...rest,
     place: 'couplings',
-    tenants: 'webhook',
+    ...(forTenants && { tenants: 'webhook' }),
     params: z.object({ id: idParam, ...more }),
     async handle(call) {
       const of = call as unknown as WebhookCall<More>

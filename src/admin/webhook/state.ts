@@ -83,6 +83,8 @@ const tabs = [
   { name: 'settings', path: '' },
   { name: 'test', path: '/test' },
   { name: 'log', path: '/log' },
+  { name: 'replay', path: '/replay' },
+  { name: 'backfill', path: '/backfill' },
   { name: 'secret', path: '/secret' },
 ] as const
 export type WebhookTab = (typeof tabs)[number]['name']

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Control } from '../../control/kit/control.ts'
+import { type Missed, missedEvents } from '../../control/log/replays.ts'
 import { warningsOf } from '../../control/webhooks/warnings.ts'
 import type { Role } from '../../domain/access/role.ts'
 import { willBeDisabledAt } from '../../domain/delivery/health.ts'
@@ -89,7 +90,30 @@ const warnings = z
     description:
       'Saved settings that the tables cannot support now, each with a JSON Pointer to its field. Absent where there are none.',
   })
-export const changedSchema = z.object({ ...webhookFields, warnings }).meta({ id: 'ChangedWebhook' })
+export const missedSchema = z
+  .object({
+    events: z.int().meta({
+      description: 'Events that its present triggers, filter and tenant would have sent it.',
+    }),
+    is_exact: z.boolean().meta({ description: 'Whether all were counted. False: `events` is an estimate.' }),
+    since: time(),
+    until: time().nullable().meta({ description: 'Null: the webhook is still off.' }),
+    kept_since: time().nullable().meta({
+      description: 'Not null where older events of that time are not kept any more: they can’t be sent.',
+    }),
+    replay_id: z.int().nullable().meta({ description: 'The replay that sends them, once there is one.' }),
+  })
+  .meta({ id: 'Missed' })
+export const changedSchema = z
+  .object({
+    ...webhookFields,
+    warnings,
+    missed: missedSchema.optional().meta({
+      description:
+        'What it missed while it was off, where this call has switched it on: `POST …/replays` sends it.',
+    }),
+  })
+  .meta({ id: 'ChangedWebhook' })
 export const createdSchema = z
   .object({
     ...webhookFields,
@@ -164,3 +188,28 @@ export const webhookJson =
       updated_at: webhook.updatedAt.toISOString(),
     }
   }
+
+export function missedJson(missed: Missed | null): z.input<typeof missedSchema> | null {
+  return (
+    missed && {
+      events: missed.count,
+      is_exact: missed.isExact,
+      since: missed.since.toISOString(),
+      until: missed.until?.toISOString() ?? null,
+      kept_since: missed.keptSince?.toISOString() ?? null,
+      replay_id: missed.replayId,
+    }
+  )
+}
+
+/** What a webhook missed, where a change has just switched it on. */
+export async function missedBy(
+  control: Control,
+  before: Webhook | null,
+  now: Webhook,
+): Promise<{ missed?: z.input<typeof missedSchema> }> {
+  const wasOff = before !== null && (!before.isActive || before.disabledReason !== null)
+  if (!wasOff || !now.isActive || now.disabledReason !== null) return {}
+  const missed = missedJson(await missedEvents(control, now.id))
+  return missed ? { missed } : {}
+}

@@ -16,6 +16,7 @@ import { tenantAsked, tenantField, tenantGiven } from '../kit/tenant-fields.ts'
 import {
   changedSchema,
   createdSchema,
+  missedBy,
   paceJson,
   readSchema,
   tagged,
@@ -241,13 +242,21 @@ export const webhookRoutes = [
     heedsIfMatch: true,
     async handle({ control, caller, params, query, isMatch, body }) {
       const change = { ...chosen(body), managedBy: body.managed_by }
-      const isCurrent = (webhook: Webhook) => isMatch(webhookTag(webhook))
+      const seen: Webhook[] = []
+      const isCurrent = (webhook: Webhook) => {
+        seen.push(webhook)
+        return isMatch(webhookTag(webhook))
+      }
       const changed = await changeWebhook(control, caller, params.id, change, isCurrent, {
         isForced: query.force === 'true',
       })
       if (!changed.ok) return changed
       const { value: webhook } = changed
-      const value = { ...webhookJson(caller.role)(webhook), ...(await warned(control, webhook)) }
+      const value = {
+        ...webhookJson(caller.role)(webhook),
+        ...(await warned(control, webhook)),
+        ...(await missedBy(control, seen[0] ?? null, webhook)),
+      }
       return { ok: true, value, headers: tagged(webhook) }
     },
   }),

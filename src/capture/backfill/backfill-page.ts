@@ -256,7 +256,7 @@ export function partsOf(id: string, { entityType, key }: EntityMapping): readonl
 }
 
 /** How many rows the table and its partitions have by Postgres's statistics; null where there are none. */
-async function estimateOf(db: Queryable, entity: EntityMapping): Promise<number | null> {
+export async function estimateOf(db: Queryable, entity: EntityMapping): Promise<number | null> {
   const { rows } = await db.query(
     `select sum(reltuples)::bigint as rows, min(reltuples) >= 0 as is_known from pg_class
      where relkind = 'r' and oid in (select $1::regclass union all select relid from pg_partition_tree($1::regclass))`,

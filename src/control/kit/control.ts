@@ -73,6 +73,8 @@ export type Control = {
   readonly judgeTarget: (
     url: string,
   ) => Promise<{ ok: true; url: URL } | { ok: false; reason: string; why: Reason }>
+  /** How many rows an entity's table has by Postgres's statistics; null where that can't be told. */
+  readonly readRowsEstimate?: (entityType: string) => Promise<number | null>
   /** An entity as it is now; null where there is none. */
   readonly readEntity: (
     entityType: string,

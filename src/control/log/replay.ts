@@ -36,7 +36,7 @@ const longestMs = 10_000
  * Where a range ends. One that reaches to now, or further, holds all that there is: the ids of the newest events may say a
  * later time, where a clock was ahead when they were made.
  */
-async function endOf(control: Control, wishedTo: Date | null): Promise<number> {
+export async function endOf(control: Control, wishedTo: Date | null): Promise<number> {
   const nowMs = await databaseNow(control.outbox)
   const wishedMs = Math.ceil(wishedTo?.getTime() ?? nowMs)
   if (wishedMs < nowMs) return wishedMs
@@ -57,7 +57,7 @@ export async function replayEvents(
   { beyondTriggers = false }: { beyondTriggers?: boolean } = {},
 ): Promise<Result<ReplayResult>> {
   if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
-  const problems = [...judge(wish), ...(beyondTriggers ? [] : await judgeWanted(control, webhookId, wish))]
+  const problems = beyondTriggers ? judge(wish) : await judgeReplay(control, webhookId, wish)
   if (problems.length > 0) return invalid(...problems)
   const wishedTo = wish.of === 'ids' ? null : wish.to
   const toMs = cursor?.toMs ?? (await endOf(control, wishedTo))
@@ -93,6 +93,8 @@ export async function replayEvents(
       return notFound('webhook', webhookId)
     case 'inactive':
       return notActive(webhookId, replayed.disabledReason)
+    case 'stopped':
+      throw new Error('nothing stops a replay of one call')
     default:
       return replayed satisfies never
   }
@@ -124,6 +126,15 @@ function recorded(wish: ReplayWish): object {
   if (wish.of === 'ids') return { eventIds: wish.ids }
   const { of, ...range } = wish
   return range
+}
+
+/** What is wrong with a wish for what the webhook has the triggers for. */
+export async function judgeReplay(
+  control: Control,
+  webhookId: number,
+  wish: ReplayWish,
+): Promise<FieldProblem[]> {
+  return [...judge(wish), ...(await judgeWanted(control, webhookId, wish))]
 }
 
 /** A trigger that is named and that the webhook has not would send nothing. */

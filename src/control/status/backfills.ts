@@ -81,10 +81,21 @@ async function refusalOfReceivers(
   return conflict(because('backfill.not_subscribed', { webhookId, trigger, other: hasOther ? other : null }))
 }
 
-/** Backfills, newest first, at most `limit`, those before the id `before`, if one is given. */
+/** Who began each of these backfills, where it is known, by their ids. */
+export async function backfillStarters(
+  { outbox }: Pick<Control, 'outbox'>,
+  of: readonly Backfill[],
+): Promise<Map<number, string>> {
+  return await backfills.backfillStarters(outbox, of)
+}
+
+/**
+ * Backfills, newest first, at most `limit`, those before the id `before`, if one is given; of one webhook, those that are for it or
+ * for every one.
+ */
 export async function listBackfills(
   control: BackfillControl,
-  page: { limit: number; before: number | null },
+  page: { limit: number; before: number | null; webhookId?: number },
 ): Promise<Page<Backfill, number>> {
   const found = await backfills.listBackfills(control.outbox, control.slotName, {
     ...page,

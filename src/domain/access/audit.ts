@@ -11,6 +11,7 @@ export const auditActions = [
   'deliveries.resent',
   'deliveries.replayed',
   'deliveries.cancelled',
+  'replay.cancelled',
   'backfill.started',
   'backfill.changed',
   'backfill.cancelled',

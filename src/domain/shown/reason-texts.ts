@@ -144,6 +144,10 @@ export const reasonTexts: ReasonTexts = {
     `Webhook ${webhookId} does not have the trigger ${trigger}. Leave it out, give it to the webhook, or, as an admin, send {"beyond_triggers": true} as well.`,
   'replay.trigger_form': ({ trigger }) =>
     `${JSON.stringify(trigger)} is not a trigger. Write an entity type and new, update or delete, as user.new.`,
+  'replay.ended': ({ id, state }) => `Replay ${id} has ended: it is ${state}.`,
+  'missed.none': ({ webhookId }) => `Webhook ${webhookId} was never off, as far as is known.`,
+  'missed.sent': ({ webhookId, id }) =>
+    `Replay ${id} has sent what webhook ${webhookId} missed. To send it again, replay its range of time.`,
   'range.order': () => 'to: must be later than from',
 
   'test.foreign_account': ({ webhookId }) =>

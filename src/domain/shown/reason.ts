@@ -55,6 +55,9 @@ export type FactsOf = {
   'replay.beyond_triggers': { caller: string; role: string }
   'replay.not_subscribed': { webhookId: number; trigger: string }
   'replay.trigger_form': { trigger: string }
+  'replay.ended': { id: number; state: string }
+  'missed.none': { webhookId: number }
+  'missed.sent': { webhookId: number; id: number }
   'range.order': Nothing
   'test.foreign_account': { webhookId: number }
   'test.no_user_entity': Nothing

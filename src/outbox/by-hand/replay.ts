@@ -4,7 +4,7 @@ import { firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { parameters } from '../database/statement.ts'
-import { isMeantFor, isOfTenant } from '../log/wanted.ts'
+import { isMeantFor, isOfTenant, wants } from '../log/wanted.ts'
 import type { Count } from '../reading/queue-depth.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
@@ -17,13 +17,20 @@ export type ReplaySource =
       readonly to: TimeId
       /** As user.new; null: every event. */
       readonly triggers: readonly string[] | null
+      /** Only what was appended while the webhook was off. */
+      readonly missed?: Versions | null
     }
   | { readonly of: 'ids'; readonly ids: readonly TimeId[] }
   /** What failed in a range of time, and was not delivered since. */
   | { readonly of: 'failed'; readonly from: Date; readonly to: Date }
 
+/** From the version on in which a webhook was off, and before the one in which it was on again; null: it still is. */
+export type Versions = { readonly from: number; readonly to: number | null }
+
 export type Replayed =
   | NotSending
+  /** What it was told after a page: nothing of that page stays. */
+  | { readonly state: 'stopped' }
   | {
       readonly state: 'queued'
       /** How many deliveries were made, or begin anew. */
@@ -68,6 +75,27 @@ with failed as (
   }
 }
 
+/** What a range says of an event besides its id. */
+export function conditionsOf(
+  given: (value: unknown) => string,
+  { triggers, missed }: Pick<Extract<ReplaySource, { of: 'range' }>, 'triggers' | 'missed'>,
+): string[] {
+  return [
+    triggers && `e.entity_type || '.' || e.action_type = any(${given(triggers)})`,
+    missed && `e.webhooks_version >= ${given(missed.from)}`,
+    missed?.to != null && `e.webhooks_version < ${given(missed.to)}`,
+  ].filter(condition => typeof condition === 'string')
+}
+
+/** Whether the webhook, as it is now and if it were on, wants the event `e`. */
+export const isWantedNow = (webhookId: string) => `exists (
+  select from (
+    select id as webhook_id, true as is_active, null::text as disabled_reason, triggers, update_fields,
+           filter, filter_entering, filter_leaving, tenant
+    from walhook.webhooks where id = ${webhookId}
+  ) n
+  where ${wants('e', 'n')})`
+
 /** The events of a source by entity, those behind the entity `after`; `onlyWanted`: by the webhook's triggers and filter. */
 function query(
   webhookId: number,
@@ -76,14 +104,15 @@ function query(
 ): { text: string; values: unknown[] } {
   const { values, given } = parameters()
   const failed = source.of === 'failed' ? failedEvents(given, webhookId, source) : null
-  const triggers = source.of === 'range' ? source.triggers : null
   const conditions = [
     failed?.where,
     source.of === 'range' && `e.id >= ${given(source.from)} and e.id < ${given(source.to)}`,
     source.of === 'ids' && `e.id = any(${given(source.ids)})`,
-    triggers && `e.entity_type || '.' || e.action_type = any(${given(triggers)})`,
+    ...(source.of === 'range' ? conditionsOf(given, source) : []),
     // Nobody sends a tenant what is another's.
-    `exists (
+    source.of === 'range' && source.missed
+      ? isWantedNow(given(webhookId))
+      : `exists (
       select from walhook.webhooks w
       where w.id = ${given(webhookId)} and ${onlyWanted ? isMeantFor('e', 'w') : isOfTenant('e', 'w')})`,
     `(e.entity_type, e.entity_id) > (${given(after.entityType)}, ${given(after.entityId)})`,
@@ -151,7 +180,13 @@ type Input = {
   after: Entity | null
   pageEvents: number
 }
-type Callbacks = { isTimeOver: () => boolean; onQueued: (client: pg.PoolClient) => Promise<void> }
+type Callbacks = {
+  isTimeOver: () => boolean
+  onQueued?: (client: pg.PoolClient) => Promise<void>
+  /** At the end of each page, in its transaction; false: nothing of it may stay. */
+  onPage?: (client: pg.PoolClient, page: PageQueued) => Promise<boolean>
+}
+export type PageQueued = { readonly lookedAt: number; readonly queued: number; readonly after: Entity }
 
 async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Promise<Replayed> {
   const { webhookId, source } = input
@@ -163,6 +198,9 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
     await client.query('rollback')
     return first.refusal
   }
+  // Nothing waits while they are found.
+  await client.query('commit')
+  await client.query('begin')
   // Found as a whole at this commit, and kept by the server: neither a long transaction nor all of it in our memory.
   const onlyWanted = input.onlyWanted === true
   const { text, values } = query(webhookId, source, { after: after ?? beforeAll, onlyWanted })
@@ -182,11 +220,16 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
       eventIds: items.map(({ eventId }) => eventId),
       wish: source.of === 'failed' ? 'failed' : 'replay',
     })
-    if (queued === 0 && asked.length > 0) await on.onQueued(client)
-    await client.query('commit')
-    queued += asked.length
     const { entityType, entityId } = items.at(-1)!
-    after = { entityType, entityId }
+    const page = { lookedAt: items.length, queued: asked.length, after: { entityType, entityId } }
+    if (queued === 0 && asked.length > 0) await on.onQueued?.(client)
+    if (on.onPage && !(await on.onPage(client, page))) {
+      await client.query('rollback')
+      return { state: 'stopped' }
+    }
+    await client.query('commit')
+    queued += page.queued
+    after = page.after
   }
   return { state: 'queued', queued, next: null }
 }

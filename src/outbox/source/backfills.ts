@@ -40,14 +40,29 @@ export async function findBackfill(outbox: Outbox, id: number): Promise<Backfill
 export async function listBackfills(
   outbox: Outbox,
   slotName: string,
-  page: { limit: number; before: number | null },
+  page: { limit: number; before: number | null; webhookId?: number },
 ): Promise<Backfill[]> {
   const { rows } = await outbox.pool.query(
     `select * from walhook.backfills
-     where slot_name = $1 and ($2::int is null or id < $2) order by id desc limit $3`,
-    [slotName, page.before, page.limit],
+     where slot_name = $1 and ($2::int is null or id < $2)
+       and ($4::int is null or webhook_id is null or webhook_id = $4) order by id desc limit $3`,
+    [slotName, page.before, page.limit, page.webhookId ?? null],
   )
   return rows.map(toBackfill)
+}
+
+/** Who began each: the audit has it from the same transaction, and so at the same moment. */
+export async function backfillStarters(
+  outbox: Outbox,
+  of: readonly Backfill[],
+): Promise<Map<number, string>> {
+  const { rows } = await outbox.pool.query(
+    `select b.id, a.actor from walhook.backfills b
+     join walhook.audit a on a.at = b.created_at and a.action = 'backfill.started' and a.target_id = b.id::text
+     where b.id = any($1)`,
+    [of.map(({ id }) => id)],
+  )
+  return new Map(rows.map(({ id, actor }) => [id, actor]))
 }
 
 /** Those that have failed in the last seven days, the newest first, but none that was begun again. */

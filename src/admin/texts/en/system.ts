@@ -108,6 +108,7 @@ export const system = {
       'deliveries.resent': 'Resent failed events',
       'deliveries.replayed': 'Replayed events',
       'deliveries.cancelled': 'Cancelled pending events',
+      'replay.cancelled': 'Stopped a replay',
       'backfill.started': 'Started a backfill',
       'backfill.changed': 'Changed the pace of a backfill',
       'backfill.cancelled': 'Cancelled a backfill',

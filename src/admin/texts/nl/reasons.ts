@@ -143,6 +143,10 @@ export const reasonsNl: ReasonTexts = {
     `Webhook ${webhookId} heeft de trigger ${trigger} niet. Laat hem weg, of geef hem aan de webhook.`,
   'replay.trigger_form': ({ trigger }) =>
     `${JSON.stringify(trigger)} is geen trigger. Schrijf een onderwerp en new, update of delete, zoals user.new.`,
+  'replay.ended': ({ id, state }) => `Herhaling ${id} is afgelopen: de toestand is ${state}.`,
+  'missed.none': ({ webhookId }) => `Webhook ${webhookId} heeft, voor zover bekend, nooit uit gestaan.`,
+  'missed.sent': ({ webhookId, id }) =>
+    `Herhaling ${id} heeft al verstuurd wat webhook ${webhookId} miste. Verstuur de periode opnieuw om dat nog eens te doen.`,
   'range.order': () => 'Het einde moet na het begin liggen.',
 
   'test.foreign_account': ({ webhookId }) =>

@@ -111,6 +111,7 @@ export const system: typeof english = {
       'deliveries.resent': 'Stuurde mislukte meldingen opnieuw',
       'deliveries.replayed': 'Stuurde meldingen nog een keer',
       'deliveries.cancelled': 'Annuleerde de wachtrij',
+      'replay.cancelled': 'Stopte een herhaling',
       'backfill.started': 'Begon alle rijen te versturen',
       'backfill.changed': 'Wijzigde het tempo van een backfill',
       'backfill.cancelled': 'Stopte een backfill',

@@ -12,6 +12,8 @@ export const webhooks: typeof english = {
       settings: 'Instellingen',
       test: 'Webhook testen',
       log: 'Log',
+      replay: 'Herhalen',
+      backfill: 'Backfill',
       secret: 'Geheim',
     },
     search: 'Zoek op naam of URL',

@@ -1,0 +1,177 @@
+import { z } from 'zod'
+import { once } from '../../control/kit/once.ts'
+import type { Failed } from '../../control/kit/result.ts'
+import { cancelBackfill, getBackfill, startBackfill } from '../../control/status/backfills.ts'
+import { maxRowsPerSecond, usualRowsPerSecond } from '../../domain/capture/backfill.ts'
+import { triggerOf } from '../../domain/event/trigger.ts'
+import { because } from '../../domain/shown/reason.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { formKey } from '../kit/form-once.ts'
+import { given, wrong, wrongField } from '../kit/given.ts'
+import { type Html, html, problemText } from '../kit/html.ts'
+import { idParam } from '../kit/ids.ts'
+import { entityName } from '../kit/names.ts'
+import type { PageAnswer, PageCall } from '../kit/page.ts'
+import { duration, number } from '../texts/figures.ts'
+import { sayTo } from '../texts/texts.ts'
+import { tabsFor } from '../webhook/edit.ts'
+import { type WebhookCall, webhookPage } from '../webhook/page.ts'
+import { webhookTabs } from '../webhook/state.ts'
+import { backfillList } from './backfill-list.ts'
+
+const role = 'operator'
+const forTenants = false
+const liveEveryMs = 1_000
+
+/** Every row of a table, sent to one webhook. A table is of all tenants: nobody of one sees how many rows it has. */
+export const backfillPages = [
+  webhookPage({ method: 'get', path: '/couplings/:id/backfill', role, forTenants, handle: backfillPage }),
+  webhookPage({
+    method: 'get',
+    path: '/couplings/:id/backfill/live',
+    role,
+    forTenants,
+    async handle(call, webhook) {
+      return {
+        show: 'live',
+        everyMs: liveEveryMs,
+        render: nowMs => backfillList({ ...call, nowMs }, webhook.id, null),
+      }
+    },
+  }),
+  webhookPage({
+    method: 'post',
+    path: '/couplings/:id/backfill',
+    role,
+    forTenants,
+    async handle(call, webhook) {
+      const { control, caller, form, t } = call
+      if (given(form, 'key', z.string().regex(/^[0-9a-f]{32}$/)) === wrong) return wrongField(t, 'key')
+      const asked = readAsked(call, form)
+      if (!asked.wish) return await backfillPage({ ...call, query: form }, webhook)
+      const { wish } = asked
+      let failure: Failed | null = null
+      const done = await once(control, caller, formKey(`backfill ${webhook.id}`, form), async () => {
+        const started = await startBackfill(control, caller, { ...wish, webhookId: webhook.id })
+        if (!started.ok) failure = started
+        return started.ok ? '' : null
+      })
+      if (done.state === 'failed') return failedAnswer(t, done.failure)
+      if (failure) return failedAnswer(t, failure)
+      return { show: 'redirect', to: `/couplings/${webhook.id}/backfill?done=started` }
+    },
+  }),
+  webhookPage({
+    method: 'post',
+    path: '/couplings/:id/backfills/:backfill/cancel',
+    role,
+    forTenants,
+    more: { backfill: idParam },
+    async handle({ control, caller, params, t }) {
+      const found = await getBackfill(control, params.backfill)
+      // One for every webhook is not this one's to stop.
+      if (!found.ok || found.value.webhookId !== params.id)
+        return failedAnswer(t, { ok: false, kind: 'not_found', detail: '' })
+      const done = await cancelBackfill(control, caller, params.backfill)
+      if (!done.ok) return failedAnswer(t, done)
+      return { show: 'redirect', to: `/couplings/${params.id}/backfill?done=stopped` }
+    },
+  }),
+]
+
+type Asked = {
+  readonly typed: { readonly entityType: string; readonly pace: string }
+  readonly problems: Readonly<Record<string, string>>
+  /** Null: nothing is asked for, or something is wrong. */
+  readonly wish: { readonly entityType: string; readonly rowsPerSecond: number } | null
+}
+
+function readAsked({ t, control }: Pick<PageCall, 't' | 'control'>, from: URLSearchParams): Asked {
+  const text = (name: string) =>
+    (from.get(name) ?? '').trim().replaceAll('\0', '').slice(0, 200).toWellFormed()
+  const entityType = text('entity_type')
+  const pace = from.has('rows_per_second') ? text('rows_per_second') : String(usualRowsPerSecond)
+  const typed = { entityType, pace }
+  const problems: Record<string, string> = {}
+  if (!from.has('entity_type') && !from.has('rows_per_second')) return { typed, problems, wish: null }
+  if (!control.entityTypes.includes(entityType)) problems.entity_type = t.log.wrong.choice
+  const rowsPerSecond = /^\d{1,6}$/.test(pace) ? Number(pace) : 0
+  if (rowsPerSecond < 1 || rowsPerSecond > maxRowsPerSecond)
+    problems.rows_per_second = t.bulk.wrongPace(number(t, maxRowsPerSecond))
+  const isWrong = Object.keys(problems).length > 0
+  return { typed, problems, wish: isWrong ? null : { entityType, rowsPerSecond } }
+}
+
+async function backfillPage(call: WebhookCall, webhook: Webhook): Promise<PageAnswer> {
+  const { t, query } = call
+  const before = given(query, 'before', idParam)
+  const asked = readAsked(call, query)
+  const list = await backfillList(call, webhook.id, before === undefined || before === wrong ? null : before)
+  const done = query.get('done') ?? ''
+  const live = before === undefined && html` data-live="/couplings/${webhook.id}/backfill/live"`
+  return {
+    show: 'page',
+    title: t.bulk.backfill,
+    status: Object.keys(asked.problems).length > 0 ? 422 : 200,
+    crumbs: [{ text: webhook.name, href: `/couplings/${webhook.id}` }],
+    body: html`${webhookTabs(t, webhook.id, 'backfill', tabsFor(call))}
+${(done === 'started' || done === 'stopped') && html`<p class="notice good" role="status">${t.bulk.backfillDone[done]}</p>`}
+${wishForm(call, webhook, asked)}
+${asked.wish && (await previewCard(call, webhook, asked.wish))}
+<h2>${t.bulk.backfills}</h2>
+<div id="backfills"${live}>${list}</div>`,
+  }
+}
+
+/** Whether the webhook has the trigger that rows of this type are told as. */
+const isReceived = ({ control }: Pick<PageCall, 'control'>, { triggers }: Webhook, entityType: string) =>
+  triggers.some(trigger => trigger === triggerOf(entityType, control.backfillAs(entityType)))
+
+function wishForm(call: PageCall, webhook: Webhook, { typed, problems }: Asked): Html {
+  const { t, control } = call
+  const types = control.entityTypes.filter(type => isReceived(call, webhook, type))
+  const invalid = (name: string, hint = '') =>
+    problems[name] !== undefined
+      ? html` aria-invalid="true" aria-describedby="${name}-problem${hint}"`
+      : hint !== '' && html` aria-describedby="${hint.trim()}"`
+  const problem = (name: string) =>
+    problems[name] !== undefined && html`<div id="${name}-problem">${problemText(problems[name])}</div>`
+  if (types.length === 0) return html`<p class="notice warn">${t.bulk.noTrigger}</p>`
+  return html`<form action="/couplings/${webhook.id}/backfill" class="card grid" novalidate>
+<p>${t.bulk.backfillWhat}</p>
+<div class="row"><div class="field"><label for="entity_type">${t.log.entityType}</label><select id="entity_type" name="entity_type"${invalid('entity_type')}>${types.map(
+    type =>
+      html`<option value="${type}"${type === typed.entityType && html` selected`}>${entityName(t, type)}</option>`,
+  )}</select>${problem('entity_type')}</div>
+<div class="field short"><label for="rows_per_second">${t.bulk.pace}</label><input id="rows_per_second" name="rows_per_second" inputmode="numeric" autocomplete="off" value="${typed.pace}"${invalid('rows_per_second', ' pace-hint')}>
+${problem('rows_per_second')}</div></div>
+<p class="hint" id="pace-hint">${t.bulk.paceHint}</p>
+<div class="end"><button>${t.bulk.count}</button></div>
+</form>`
+}
+
+/** What a backfill would send: nothing has begun. */
+async function previewCard(
+  call: PageCall,
+  webhook: Webhook,
+  { entityType, rowsPerSecond }: NonNullable<Asked['wish']>,
+): Promise<Html> {
+  const { t, control } = call
+  const rows = (await control.readRowsEstimate?.(entityType)) ?? null
+  const key = control.randomBytes(16).toString('hex')
+  const hidden = { key, entity_type: entityType, rows_per_second: rowsPerSecond }
+  const isOn = webhook.isActive && webhook.disabledReason === null
+  const trigger = triggerOf(entityType, control.backfillAs(entityType))
+  const refusal = isReceived(call, webhook, entityType)
+    ? null
+    : sayTo(t, because('backfill.not_subscribed', { webhookId: webhook.id, trigger, other: null }))
+  return html`<form method="post" action="/couplings/${webhook.id}/backfill" class="card grid" id="preview">
+${Object.entries(hidden).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
+<p>${entityName(t, entityType)}: <b>${rows === null ? t.bulk.rowsUnknown : t.bulk.rows(number(t, rows))}</b> ${trigger}</p>
+${rows !== null && html`<p>${t.bulk.atPace(number(t, rowsPerSecond), duration(t, (rows * 1_000) / rowsPerSecond))}</p>`}
+<p class="hint">${t.bulk.rowsHint}</p>
+${refusal !== null && html`<p class="notice warn">${refusal}</p>`}${!isOn && html`<p class="notice warn">${t.bulk.backfillInactive}</p>`}
+${refusal === null && isOn && html`<div class="end"><button class="main">${t.bulk.startBackfill}</button></div>`}
+</form>`
+}

@@ -1,0 +1,188 @@
+import { z } from 'zod'
+import { once } from '../../control/kit/once.ts'
+import type { Failed } from '../../control/kit/result.ts'
+import {
+  cancelReplay,
+  missedEvents,
+  previewReplay,
+  type RangeWish,
+  type ReplayPreview,
+  startReplay,
+} from '../../control/log/replays.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { formKey } from '../kit/form-once.ts'
+import { given, wrong, wrongField } from '../kit/given.ts'
+import { type Html, html, moment, problemText } from '../kit/html.ts'
+import { idParam, momentParam } from '../kit/ids.ts'
+import type { PageAnswer, PageCall } from '../kit/page.ts'
+import { momentOf } from '../log/log-filter.ts'
+import { missedOffer } from '../log/missed.ts'
+import { countOf, timeNeeded } from '../log/progress.ts'
+import { sayTo } from '../texts/texts.ts'
+import { tabsFor } from '../webhook/edit.ts'
+import { type WebhookCall, webhookPage } from '../webhook/page.ts'
+import { webhookTabs } from '../webhook/state.ts'
+import { replayList } from './replay-list.ts'
+
+const role = 'operator'
+const liveEveryMs = 1_000
+const field = z.string().max(200)
+
+/** A range of the log, sent once more: what it means, then its progress, and those before it. */
+export const replayPages = [
+  webhookPage({ method: 'get', path: '/couplings/:id/replay', role, handle: replayPage }),
+  webhookPage({
+    method: 'get',
+    path: '/couplings/:id/replay/live',
+    role,
+    async handle(call, webhook) {
+      return {
+        show: 'live',
+        everyMs: liveEveryMs,
+        render: nowMs => replayList({ ...call, nowMs }, webhook.id, null),
+      }
+    },
+  }),
+  webhookPage({
+    method: 'post',
+    path: '/couplings/:id/replay',
+    role,
+    async handle(call, webhook) {
+      const { control, caller, form, t } = call
+      const wish = wishIn(form)
+      if (typeof wish === 'string') return wrongField(t, wish)
+      if (given(form, 'key', z.string().regex(/^[0-9a-f]{32}$/)) === wrong) return wrongField(t, 'key')
+      let failure: Failed | null = null
+      const done = await once(control, caller, formKey(`replay ${webhook.id}`, form), async () => {
+        const started = await startReplay(control, caller, webhook.id, wish)
+        if (!started.ok) failure = started
+        return started.ok ? '' : null
+      })
+      if (done.state === 'failed') return failedAnswer(t, done.failure)
+      if (failure) return failedAnswer(t, failure)
+      return { show: 'redirect', to: `/couplings/${webhook.id}/replay?done=started` }
+    },
+  }),
+  webhookPage({
+    method: 'post',
+    path: '/couplings/:id/replays/:replay/cancel',
+    role,
+    more: { replay: idParam },
+    async handle({ control, caller, params, t }) {
+      const done = await cancelReplay(control, caller, params.id, params.replay)
+      if (!done.ok) return failedAnswer(t, done)
+      return { show: 'redirect', to: `/couplings/${params.id}/replay?done=stopped` }
+    },
+  }),
+]
+
+/** What a form begins, or the name of its wrong field. */
+function wishIn(form: URLSearchParams): RangeWish | string {
+  const missed = given(form, 'missed', z.literal('true'))
+  if (missed === wrong) return 'missed'
+  if (missed) return { of: 'missed' }
+  const from = given(form, 'from', momentParam)
+  const to = given(form, 'to', momentParam)
+  if (from === undefined || from === wrong) return 'from'
+  if (to === undefined || to === wrong) return 'to'
+  const trigger = given(form, 'trigger', field)
+  return trigger === wrong ? 'trigger' : { of: 'range', from, to, triggers: trigger ? [trigger] : null }
+}
+
+type Asked = {
+  readonly typed: Readonly<Record<'from' | 'to' | 'trigger', string>>
+  readonly problems: Readonly<Record<string, string>>
+  readonly meant: { readonly from: Date; readonly to: Date; readonly preview: ReplayPreview } | null
+}
+
+/** Reads the range that an address asks for, and counts what it means. */
+async function readAsked({ query, t, control, nowMs }: WebhookCall, webhook: Webhook): Promise<Asked> {
+  const text = (name: string) =>
+    (query.get(name) ?? '').trim().replaceAll('\0', '').slice(0, 200).toWellFormed()
+  const typed = { from: text('from'), to: text('to'), trigger: text('trigger') }
+  const problems: Record<string, string> = {}
+  if (!query.has('from')) return { typed, problems, meant: null }
+  const from = momentOf(typed.from)
+  const to = typed.to === '' ? new Date(nowMs) : momentOf(typed.to)
+  if (!from) problems.from = typed.from === '' ? t.bulk.noFrom : t.log.wrong.time
+  if (!to) problems.to = t.log.wrong.time
+  if (!from || !to) return { typed, problems, meant: null }
+  const triggers = typed.trigger === '' ? null : [typed.trigger]
+  const preview = await previewReplay(control, webhook.id, { of: 'range', from, to, triggers })
+  if (preview.ok) return { typed, problems, meant: { from, to, preview: preview.value } }
+  if (preview.kind === 'invalid')
+    for (const { pointer, reason } of preview.problems)
+      problems[pointer === '/to' ? 'to' : 'trigger'] = sayTo(t, reason)
+  return { typed, problems, meant: null }
+}
+
+async function replayPage(call: WebhookCall, webhook: Webhook): Promise<PageAnswer> {
+  const { t, query, control } = call
+  const before = given(query, 'before', idParam)
+  const asked = await readAsked(call, webhook)
+  const missed = await missedEvents(control, webhook.id)
+  const list = await replayList(call, webhook.id, before === undefined || before === wrong ? null : before)
+  const done = query.get('done') ?? ''
+  const live = before === undefined && html` data-live="/couplings/${webhook.id}/replay/live"`
+  const offer = isOn(webhook) && missedOffer(call, webhook.id, missed)
+  return {
+    show: 'page',
+    title: t.bulk.replay,
+    status: Object.keys(asked.problems).length > 0 ? 422 : 200,
+    crumbs: [{ text: webhook.name, href: `/couplings/${webhook.id}` }],
+    body: html`${webhookTabs(t, webhook.id, 'replay', tabsFor(call))}
+${(done === 'started' || done === 'stopped') && html`<p class="notice good" role="status">${t.bulk.replayDone[done]}</p>`}${offer && html`<div class="notice warn">${offer}</div>`}
+${rangeForm(call, webhook, asked)}
+${asked.meant && previewCard(call, webhook, asked, asked.meant)}
+<h2>${t.bulk.replays}</h2>
+<div id="replays"${live}>${list}</div>`,
+  }
+}
+
+const isOn = ({ isActive, disabledReason }: Webhook) => isActive && disabledReason === null
+
+function rangeForm({ t }: PageCall, { id, triggers }: Webhook, { typed, problems }: Asked): Html {
+  const input = (name: 'from' | 'to', label: string) => {
+    const problem = problems[name]
+    return html`<div class="field"><label for="${name}">${label} <span data-zone>(${t.log.utc})</span></label>
+<input id="${name}" name="${name}" value="${typed[name]}" type="datetime-local" data-utc${problem !== undefined && html` aria-invalid="true" aria-describedby="${name}-problem"`}>
+${problem !== undefined && html`<div id="${name}-problem">${problemText(problem)}</div>`}</div>`
+  }
+  const { trigger: problem } = problems
+  const options = ['', ...new Set([...triggers, ...(typed.trigger === '' ? [] : [typed.trigger])])]
+  return html`<form action="/couplings/${id}/replay" class="card grid" novalidate>
+<p>${t.bulk.replayWhat}</p>
+<div class="row">${input('from', t.bulk.from)}${input('to', t.bulk.to)}</div>
+<div class="field"><label for="trigger">${t.form.triggers}</label><select id="trigger" name="trigger"${problem !== undefined && html` aria-invalid="true" aria-describedby="trigger-problem"`}>${options.map(
+    one =>
+      html`<option value="${one}"${one === typed.trigger && html` selected`}>${one === '' ? t.bulk.allTriggers : one}</option>`,
+  )}</select>${problem !== undefined && html`<div id="trigger-problem">${problemText(problem)}</div>`}</div>
+<div class="end"><button>${t.bulk.count}</button></div>
+</form>`
+}
+
+/** What a replay would send: nothing has begun. */
+function previewCard(
+  { t, control }: PageCall,
+  webhook: Webhook,
+  { typed }: Asked,
+  { from, to, preview }: NonNullable<Asked['meant']>,
+): Html {
+  const isNone = preview.count === 0 && preview.isExact
+  const key = control.randomBytes(16).toString('hex')
+  const hidden = {
+    key,
+    from: from.getTime(),
+    to: to.getTime(),
+    ...(typed.trigger && { trigger: typed.trigger }),
+  }
+  return html`<form method="post" action="/couplings/${webhook.id}/replay" class="card grid" id="preview">
+${Object.entries(hidden).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
+<p>${moment(from)} – ${moment(to)}: <b>${isNone ? t.bulk.noEvents : t.bulk.events(countOf(t, preview))}</b></p>
+${!preview.isExact && html`<p class="hint">${t.bulk.estimated}</p>`}${preview.keptSince && html`<p class="notice warn">${t.bulk.keptSince} ${moment(preview.keptSince)}.</p>`}
+${!isNone && html`<p>${timeNeeded(t, preview.count, preview.perSecond)}</p>`}
+${!isOn(webhook) && html`<p class="notice warn">${t.log.resendInactive}</p>`}
+${!isNone && isOn(webhook) && html`<div class="end"><button class="main">${t.bulk.startReplay}</button></div>`}
+</form>`
+}

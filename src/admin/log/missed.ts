@@ -1,0 +1,21 @@
+import type { Missed } from '../../control/log/replays.ts'
+import { type Html, html, moment } from '../kit/html.ts'
+import type { PageCall } from '../kit/page.ts'
+import { countOf } from './progress.ts'
+
+/** What a webhook missed while it was off, and a button that sends it; nothing where it missed nothing, or it was sent. */
+export function missedOffer(call: PageCall, webhookId: number, missed: Missed | null): Html | false {
+  const { t, control, may } = call
+  if (!missed || missed.replayId !== null || missed.until === null) return false
+  const { since, until, keptSince } = missed
+  const isNone = missed.count === 0 && missed.isExact
+  if (isNone && keptSince === null) return false
+  const key = control.randomBytes(16).toString('hex')
+  return html`<div class="missed"><p>${isNone ? t.bulk.missedNone : html`<b>${t.bulk.missed(countOf(t, missed))}</b>`} ${moment(since, 'second')} – ${moment(until, 'second')}</p>${
+    keptSince && html`<p>${t.bulk.keptSince} ${moment(keptSince)}.</p>`
+  }${
+    !isNone &&
+    may('operator') &&
+    html`<form method="post" action="/couplings/${webhookId}/replay"><input type="hidden" name="key" value="${key}"><input type="hidden" name="missed" value="true"><button class="main">${t.bulk.sendMissed}</button></form>`
+  }</div>`
+}

@@ -1,0 +1,170 @@
+import { z } from 'zod'
+import type { Caller } from '../../control/kit/control.ts'
+import {
+  cancelReplay,
+  getReplay,
+  listReplays,
+  missedEvents,
+  type RangeWish,
+  type ReplayJob,
+  replayActor,
+  startReplay,
+} from '../../control/log/replays.ts'
+import { timeOf } from '../../domain/value/time-id.ts'
+import { id, idCursor, limit, moment, page, pageJson, text, time } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+import { missedJson, missedSchema } from '../routes/webhook-answer.ts'
+import { webhookParams } from '../routes/webhooks.ts'
+
+const newReplay = z
+  .strictObject({
+    from: moment().optional().meta({ description: 'At or after this time.' }),
+    to: moment().optional().meta({ description: 'Before this time. Default: now.' }),
+    triggers: z
+      .array(text())
+      .min(1, 'must hold at least one trigger')
+      .max(100, 'must hold at most 100')
+      .optional()
+      .meta({ description: 'Only these triggers, as in `user.new`. Default: those of the webhook.' }),
+    missed: z.literal(true).optional().meta({
+      description: 'The events that the webhook missed while it was inactive or disabled last.',
+    }),
+  })
+  .refine(
+    ({ from, to, triggers, missed }) =>
+      missed === undefined ? from !== undefined : [from, to, triggers].every(value => value === undefined),
+    'name from (with to and triggers, if wanted), or missed',
+  )
+  .meta({ id: 'NewReplay' })
+
+const replaySchema = z
+  .object({
+    id: z.int(),
+    webhook_id: z.int(),
+    from: time(),
+    to: time(),
+    triggers: z.array(z.string()).nullable().meta({ description: 'Null: those of the webhook.' }),
+    missed: z.boolean().meta({ description: 'Whether it sends what the webhook missed while it was off.' }),
+    state: z.enum(['running', 'done', 'cancelled', 'failed']).meta({
+      description: '`done`: all events are queued. `failed`: the webhook was switched off meanwhile.',
+    }),
+    counted: z.int().meta({ description: 'Number of events, counted before it began.' }),
+    is_exact: z.boolean().meta({ description: 'Whether all were counted. False: `counted` is an estimate.' }),
+    looked_at: z.int().meta({ description: 'Events that are done with.' }),
+    queued: z.int().meta({ description: 'Deliveries that were queued. Others were pending already.' }),
+    started_by: z.string(),
+    created_at: time(),
+    ended_at: time().nullable(),
+  })
+  .meta({ id: 'ReplayJob' })
+
+const tag = 'Queue'
+const params = z.strictObject({ id: id(), replay_id: id() })
+
+/** Replays that walhook carries out by itself. */
+export const replayRoutes = [
+  route({
+    method: 'get',
+    path: '/api/webhooks/{id}/missed',
+    id: 'readMissed',
+    tag,
+    summary: 'Counts the events that a webhook missed while it was off last',
+    description: 'Null in `missed`: it was never off, as far as is known.',
+    role: 'viewer',
+    tenants: 'webhook',
+    params: webhookParams,
+    answer: { status: 200, what: 'The count', schema: z.object({ missed: missedSchema.nullable() }) },
+    async handle({ control, params }) {
+      return { ok: true, value: { missed: missedJson(await missedEvents(control, params.id)) } }
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/api/webhooks/{id}/replays',
+    id: 'startReplay',
+    tag,
+    summary: 'Starts a replay that walhook carries out by itself',
+    description:
+      'Queues the events of a time range, or those that the webhook missed, page by page: a crash does not end it, and it can be stopped. Otherwise as `POST /api/webhooks/{id}/replay`.',
+    role: 'operator',
+    tenants: 'webhook',
+    params: webhookParams,
+    body: newReplay,
+    answer: { status: 201, what: 'The replay', schema: replaySchema, headers: ['location'] },
+    async handle({ control, caller, params, body }) {
+      const started = await startReplay(control, caller, params.id, wishOf(body))
+      return answer(started, replayJson(caller), job => ({
+        location: `/api/webhooks/${params.id}/replays/${job.id}`,
+      }))
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/webhooks/{id}/replays',
+    id: 'listReplays',
+    tag,
+    summary: 'Lists the replays of a webhook, newest first',
+    description: 'The last 100 of each webhook are kept.',
+    role: 'viewer',
+    tenants: 'webhook',
+    params: webhookParams,
+    query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
+    answer: { status: 200, what: 'A page of replays', schema: page(replaySchema) },
+    async handle({ control, caller, params, query: { limit, cursor } }) {
+      const found = await listReplays(control, params.id, { limit, before: cursor === 0 ? null : cursor })
+      return { ok: true, value: pageJson(found, replayJson(caller)) }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/webhooks/{id}/replays/{replay_id}',
+    id: 'getReplay',
+    tag,
+    summary: 'Reads the progress of a replay',
+    role: 'viewer',
+    tenants: 'webhook',
+    params,
+    answer: { status: 200, what: 'The replay', schema: replaySchema },
+    async handle({ control, caller, params }) {
+      return answer(await getReplay(control, params.id, params.replay_id), replayJson(caller))
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/api/webhooks/{id}/replays/{replay_id}',
+    id: 'cancelReplay',
+    tag,
+    summary: 'Stops a replay',
+    description: 'What it has queued stays queued: `POST /api/webhooks/{id}/cancel` cancels that.',
+    role: 'operator',
+    tenants: 'webhook',
+    params,
+    answer: { status: 200, what: 'The replay', schema: replaySchema },
+    async handle({ control, caller, params }) {
+      return answer(await cancelReplay(control, caller, params.id, params.replay_id), replayJson(caller))
+    },
+  }),
+]
+
+function wishOf({ from, to, triggers }: z.output<typeof newReplay>): RangeWish {
+  return from ? { of: 'range', from, to: to ?? null, triggers: triggers ?? null } : { of: 'missed' }
+}
+
+const replayJson =
+  (caller: Caller) =>
+  (job: ReplayJob): z.input<typeof replaySchema> => ({
+    id: job.id,
+    webhook_id: job.webhookId,
+    from: new Date(timeOf(job.fromId)).toISOString(),
+    to: new Date(timeOf(job.toId)).toISOString(),
+    triggers: job.triggers && [...job.triggers],
+    missed: job.fromVersion !== null,
+    state: job.state,
+    counted: job.counted,
+    is_exact: job.isExact,
+    looked_at: job.lookedAt,
+    queued: job.queued,
+    started_by: replayActor(caller, job) ?? 'administrator',
+    created_at: job.createdAt.toISOString(),
+    ended_at: job.endedAt?.toISOString() ?? null,
+  })

@@ -1,0 +1,189 @@
+import type { ReplayJob } from '../../domain/event/replay-job.ts'
+import { because } from '../../domain/shown/reason.ts'
+import { firstIdAt } from '../../domain/value/time-id.ts'
+import { countReplay, eventsKeptSince, lastTimeOff, type TimeOff } from '../../outbox/by-hand/count-replay.ts'
+import * as replays from '../../outbox/by-hand/replays.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import { deliveryRate } from '../../outbox/reading/delivery-rate.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { conflict, invalid, notFound, type Result } from '../kit/result.ts'
+import type { Page } from '../webhooks/webhooks.ts'
+import type { Count } from './cancel.ts'
+import { endOf, judgeReplay } from './replay.ts'
+import { notActive } from './resend.ts'
+
+export type { ReplayJob }
+
+/** A range of time, or what the webhook missed while it was off last. */
+export type RangeWish =
+  | {
+      readonly of: 'range'
+      readonly from: Date
+      readonly to: Date | null
+      readonly triggers: readonly string[] | null
+    }
+  | { readonly of: 'missed' }
+
+/** What a replay would send, and how long that may take; `perSecond` null: walhook has delivered nothing to the webhook lately. */
+export type ReplayPreview = Count & { readonly perSecond: number | null; readonly keptSince: Date | null }
+
+/** What a webhook missed while it was off last. `replayId`: the replay that has sent it. */
+export type Missed = Count & {
+  readonly since: Date
+  readonly until: Date | null
+  readonly keptSince: Date | null
+  readonly replayId: number | null
+}
+
+/** The ids of events and the versions of webhooks are given at slightly different moments. */
+const slackMs = 60_000
+
+type Meant = Parameters<typeof countReplay>[2]
+
+const whileOff = ({ since, until, versions }: TimeOff, nowMs: number): Meant => ({
+  of: 'range',
+  from: firstIdAt(Math.max(0, since.getTime() - slackMs)),
+  to: firstIdAt(Math.ceil(until?.getTime() ?? nowMs) + slackMs),
+  triggers: null,
+  missed: versions,
+})
+
+/** What a wish means in ids and versions, or why it means nothing. */
+async function meantBy(control: Control, webhookId: number, wish: RangeWish): Promise<Result<Meant>> {
+  if (wish.of === 'missed') {
+    const off = await lastTimeOff(control.outbox, webhookId)
+    if (!off) return conflict(because('missed.none', { webhookId }))
+    const sent = await replays.findMissedReplay(control.outbox, webhookId, off.versions.from)
+    if (sent !== null) return conflict(because('missed.sent', { webhookId, id: sent }))
+    return { ok: true, value: whileOff(off, control.nowMs()) }
+  }
+  const problems = await judgeReplay(control, webhookId, wish)
+  if (problems.length > 0) return invalid(...problems)
+  const { from, to, triggers } = wish
+  const range = { from: firstIdAt(from.getTime()), to: firstIdAt(await endOf(control, to)) }
+  return { ok: true, value: { of: 'range', ...range, triggers } }
+}
+
+/** How many events a replay would mean, in a time that does not grow with them. */
+export async function previewReplay(
+  control: Control,
+  webhookId: number,
+  wish: RangeWish,
+): Promise<Result<ReplayPreview>> {
+  const webhook = await findWebhook(control.outbox, webhookId)
+  if (!webhook) return notFound('webhook', webhookId)
+  const meant = await meantBy(control, webhookId, wish)
+  if (!meant.ok) return meant
+  const [count, perSecond, kept] = await Promise.all([
+    countReplay(control.outbox, webhookId, meant.value, webhook),
+    deliveryRate(control.outbox, webhookId, control.nowMs()),
+    eventsKeptSince(control.outbox),
+  ])
+  return {
+    ok: true,
+    value: {
+      ...count,
+      perSecond,
+      keptSince: kept && firstIdAt(kept.getTime()) > meant.value.from ? kept : null,
+    },
+  }
+}
+
+/** What a webhook missed while it was off last; null: nothing that is known. */
+export async function missedEvents(control: Control, webhookId: number): Promise<Missed | null> {
+  const [webhook, off] = await Promise.all([
+    findWebhook(control.outbox, webhookId),
+    lastTimeOff(control.outbox, webhookId),
+  ])
+  if (!webhook || !off) return null
+  const [count, kept, replayId] = await Promise.all([
+    countReplay(control.outbox, webhookId, whileOff(off, control.nowMs()), webhook),
+    eventsKeptSince(control.outbox),
+    replays.findMissedReplay(control.outbox, webhookId, off.versions.from),
+  ])
+  const { since, until } = off
+  return { ...count, since, until, keptSince: kept && kept > since ? kept : null, replayId }
+}
+
+/**
+ * Begins a replay that walhook carries out by itself: it can be watched and stopped, and a crash does not end it. Only of what the webhook
+ * has the triggers for, and that its filter does not exclude.
+ */
+export async function startReplay(
+  control: Control,
+  caller: Caller,
+  webhookId: number,
+  wish: RangeWish,
+): Promise<Result<ReplayJob>> {
+  const webhook = await findWebhook(control.outbox, webhookId)
+  if (!webhook) return notFound('webhook', webhookId)
+  if (!webhook.isActive || webhook.disabledReason !== null)
+    return notActive(webhookId, webhook.disabledReason)
+  const meant = await meantBy(control, webhookId, wish)
+  if (!meant.ok) return meant
+  const { from, to, triggers, missed = null } = meant.value
+  const { count: counted, isExact } = await countReplay(control.outbox, webhookId, meant.value, webhook)
+  const made = await transaction(control.outbox.pool, async client => {
+    const by = { actor: caller.name, actorTenant: caller.tenant }
+    const job = await replays.insertReplay(client, {
+      ...{ webhookId, from, to, triggers, missed, counted, isExact },
+      ...by,
+    })
+    if (job) {
+      const what = wish.of === 'missed' ? { missed: true } : { from: wish.from, to: wish.to, triggers }
+      await recordAudit(client, caller, 'deliveries.replayed', {
+        webhookId,
+        to: { replayId: job.id, ...what },
+      })
+    }
+    return job
+  })
+  return made ? { ok: true, value: made } : notActive(webhookId, null)
+}
+
+/** The replays of a webhook, newest first. */
+export async function listReplays(
+  control: Pick<Control, 'outbox'>,
+  webhookId: number,
+  page: { limit: number; before: number | null },
+): Promise<Page<ReplayJob, number>> {
+  const found = await replays.listReplays(control.outbox, webhookId, { ...page, limit: page.limit + 1 })
+  const items = found.slice(0, page.limit)
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+}
+
+export async function getReplay(
+  control: Pick<Control, 'outbox'>,
+  webhookId: number,
+  id: number,
+): Promise<Result<ReplayJob>> {
+  const job = await replays.findReplay(control.outbox.pool, webhookId, id)
+  return job ? { ok: true, value: job } : notFound('replay', id)
+}
+
+/** Stops a replay. What it has queued stays queued. */
+export async function cancelReplay(
+  control: Control,
+  caller: Caller,
+  webhookId: number,
+  id: number,
+): Promise<Result<ReplayJob>> {
+  const before = await getReplay(control, webhookId, id)
+  if (!before.ok) return before
+  const after = await transaction(control.outbox.pool, async client => {
+    const job = await replays.endReplay(client, id, 'cancelled')
+    if (job)
+      await recordAudit(client, caller, 'replay.cancelled', { webhookId, id, to: { queued: job.queued } })
+    return job
+  })
+  if (after) return { ok: true, value: after }
+  const now = await getReplay(control, webhookId, id)
+  return now.ok ? conflict(because('replay.ended', { id, state: now.value.state })) : now
+}
+
+/** To a tenant, whoever belongs to none is an administrator without a name: null. */
+export function replayActor({ tenant }: Pick<Caller, 'tenant'>, job: ReplayJob): string | null {
+  return tenant === null || job.actorTenant === tenant ? job.actor : null
+}

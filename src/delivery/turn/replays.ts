@@ -1,0 +1,45 @@
+import { takeReplay, workOnReplay } from '../../outbox/by-hand/replays.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { describeError, type Log } from '../../runtime/log.ts'
+import type { Service } from '../../runtime/service.ts'
+import { sleep } from '../../runtime/sleep.ts'
+
+const lookEveryMs = 1_000
+/** Every holder waits while a page is queued. */
+const pageEvents = 1_000
+/** How long one replay goes on before another has its turn. */
+const turnMs = 10_000
+/** After a crash, another process goes on after this. */
+const usualLeaseMs = 30_000
+
+/** The service that carries out replays. Any number of processes run it; each replay is worked on by one of them. */
+export function createReplays({
+  outbox,
+  log,
+  leaseMs = usualLeaseMs,
+}: {
+  outbox: Outbox
+  log: Log
+  leaseMs?: number
+}): Service {
+  return {
+    name: 'replays',
+    async run(signal) {
+      while (!signal.aborted) if (!(await work(signal))) await sleep(lookEveryMs, signal)
+    },
+  }
+
+  async function work(signal: AbortSignal): Promise<boolean> {
+    const taken = await takeReplay(outbox, leaseMs)
+    if (!taken) return false
+    const startedMs = performance.now()
+    const isTimeOver = () => signal.aborted || performance.now() - startedMs > turnMs
+    try {
+      await workOnReplay(outbox, taken, { pageEvents, leaseMs, isTimeOver })
+    } catch (error) {
+      // It is tried again once its time is over; others go on.
+      log.warn('replay.waits', { replay_id: taken.job.id, reason: describeError(error) })
+    }
+    return true
+  }
+}

@@ -1,0 +1,117 @@
+import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { parameters } from '../database/statement.ts'
+import { isMeantFor } from '../log/wanted.ts'
+import type { Count } from '../reading/queue-depth.ts'
+import { conditionsOf, isWantedNow, type ReplaySource, type Versions } from './replay.ts'
+
+type Range = Extract<ReplaySource, { of: 'range' }>
+
+/** How many events are looked at from either end of a range. */
+const lookAtMost = 10_000
+
+/**
+ * How many events a replay of a range means. All of a short one are counted. Of a long one its oldest and its newest events are, and the
+ * rest is estimated by the statistics of Postgres: it takes as long whether there are thousands or millions. `tenant` is the webhook's.
+ */
+export async function countReplay(
+  outbox: Pick<Outbox, 'pool'>,
+  webhookId: number,
+  range: Range,
+  { tenant, lookAt = lookAtMost }: { tenant: string | null; lookAt?: number },
+): Promise<Count> {
+  const oldest = await countPart(outbox, webhookId, range, { tenant, lookAt, order: 'asc' })
+  if (oldest.lookedAt < lookAt) return { count: oldest.meant, isExact: true }
+  const newest = await countPart(outbox, webhookId, range, {
+    ...{ tenant, lookAt, order: 'desc' },
+    after: oldest.last,
+  })
+  const [meant, lookedAt] = [oldest.meant + newest.meant, oldest.lookedAt + newest.lookedAt]
+  if (newest.lookedAt < lookAt) return { count: meant, isExact: true }
+  const all = await estimate(outbox, range, tenant)
+  return { count: Math.max(meant, Math.round((all * meant) / lookedAt)), isExact: false }
+}
+
+/** A tenant's events, and no look at another's. */
+const ofTenant = (given: (value: unknown) => string, tenant: string | null) =>
+  tenant === null ? '' : ` and (e.tenant = ${given(tenant)} or e.tenant_before = ${given(tenant)})`
+
+async function countPart(
+  { pool }: Pick<Outbox, 'pool'>,
+  webhookId: number,
+  range: Range,
+  part: { tenant: string | null; lookAt: number; order: string; after?: TimeId | null },
+): Promise<{ lookedAt: number; meant: number; last: TimeId | null }> {
+  const { values, given } = parameters()
+  const webhook = given(webhookId)
+  const matches = [
+    ...conditionsOf(given, range),
+    range.missed
+      ? isWantedNow(webhook)
+      : `exists (select from walhook.webhooks w where w.id = ${webhook} and ${isMeantFor('e', 'w')})`,
+  ]
+  const { rows } = await pool.query(
+    `select count(*)::int as looked_at, max(e.id) as last, (count(*) filter (where ${matches.join(' and ')}))::int as meant
+     from (
+       select e.* from walhook.events e
+       where e.id >= ${given(range.from)} and e.id < ${given(range.to)} and e.id > ${given(part.after ?? -1n)}
+         ${ofTenant(given, part.tenant)}
+       order by e.id ${part.order === 'asc' ? 'asc' : 'desc'} limit ${given(part.lookAt)}
+     ) e`,
+    values,
+  )
+  return { lookedAt: rows[0].looked_at, meant: rows[0].meant, last: rows[0].last }
+}
+
+/** How many events there are in a range, as Postgres plans with. */
+async function estimate({ pool }: Pick<Outbox, 'pool'>, { from, to }: Range, tenant: string | null) {
+  const { values, given } = parameters()
+  const { rows } = await pool.query(
+    `explain (format json) select from walhook.events e
+     where e.id >= ${given(from)} and e.id < ${given(to)}${ofTenant(given, tenant)}`,
+    values,
+  )
+  return Number(rows[0]['QUERY PLAN'][0].Plan['Plan Rows'])
+}
+
+/** When a webhook was last off, and in which versions; `until` null: it is still off. */
+export type TimeOff = { readonly since: Date; readonly until: Date | null; readonly versions: Versions }
+
+/** When a webhook was off last: inactive, or disabled. Null: never, as far as is known. */
+export async function lastTimeOff(
+  { pool }: Pick<Outbox, 'pool'>,
+  webhookId: number,
+): Promise<TimeOff | null> {
+  const { rows } = await pool.query({
+    name: 'last_time_off',
+    text: `
+with states as (
+  select since, version, is_active and disabled_reason is null as is_on
+  from walhook.webhook_states where webhook_id = $1 and version is not null
+), last_off as (
+  select max(version) as version from states where not is_on
+), off as (
+  select min(version) as version from states
+  where not is_on and version > coalesce(
+    (select max(version) from states where is_on and version < (select version from last_off)), -1)
+)
+select f.since, f.version as from_version, t.since as until, t.version as to_version
+from states f
+left join lateral (
+  select * from states where is_on and version > (select version from last_off) order by version limit 1
+) t on true
+where f.version = (select version from off)`,
+    values: [webhookId],
+  })
+  if (!rows[0]) return null
+  const { since, until, from_version: from, to_version: to } = rows[0]
+  return { since, until, versions: { from, to } }
+}
+
+/** From when on events are kept: the beginning of the oldest day; null: there is none. */
+export async function eventsKeptSince({ pool }: Pick<Outbox, 'pool'>): Promise<Date | null> {
+  const { rows } = await pool.query(`
+select min(substring(pg_get_expr(c.relpartbound, c.oid) from 'FROM \\(''?(-?\\d+)')::bigint) as first
+from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'walhook.events'::regclass`)
+  return rows[0].first === null ? null : new Date(timeOf(rows[0].first))
+}

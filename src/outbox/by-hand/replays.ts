@@ -1,0 +1,153 @@
+import type pg from 'pg'
+import type { ReplayJob } from '../../domain/event/replay-job.ts'
+import type { Entity } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { replay, type Versions } from './replay.ts'
+
+export type NewReplay = {
+  readonly webhookId: number
+  readonly from: TimeId
+  readonly to: TimeId
+  readonly triggers: readonly string[] | null
+  readonly missed: Versions | null
+  readonly counted: number
+  readonly isExact: boolean
+  readonly actor: string
+  readonly actorTenant: string | null
+}
+
+/** Of each webhook, so many that have ended are kept. */
+const mostEnded = 100
+
+/** Notes a replay, and drops what has ended long ago. Null: there is no such webhook, or it is off. */
+export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promise<ReplayJob | null> {
+  const { rows } = await client.query(
+    `insert into walhook.replays
+       (webhook_id, from_id, to_id, triggers, from_version, to_version, counted, is_exact, actor, actor_tenant)
+     select id, $2, $3, $4, $5, $6, $7, $8, $9, $10 from walhook.webhooks
+     where id = $1 and is_active and disabled_at is null returning *`,
+    [
+      ...[of.webhookId, of.from, of.to, of.triggers, of.missed?.from ?? null, of.missed?.to ?? null],
+      ...[of.counted, of.isExact, of.actor, of.actorTenant],
+    ],
+  )
+  await client.query(
+    `delete from walhook.replays where webhook_id = $1 and state <> 'running' and id < (
+       select id from walhook.replays where webhook_id = $1 order by id desc offset $2 limit 1)`,
+    [of.webhookId, mostEnded],
+  )
+  return rows[0] ? fields<ReplayJob>(rows[0]) : null
+}
+
+/** Of a webhook, newest first, at most `limit`, those before the id `before` where one is given. */
+export async function listReplays(
+  { pool }: Pick<Outbox, 'pool'>,
+  webhookId: number,
+  page: { limit: number; before: number | null },
+): Promise<ReplayJob[]> {
+  const { rows } = await pool.query(
+    `select * from walhook.replays where webhook_id = $1 and ($2::int is null or id < $2) order by id desc limit $3`,
+    [webhookId, page.before, page.limit],
+  )
+  return rows.map(fields<ReplayJob>)
+}
+
+export async function findReplay(
+  db: Pick<pg.Pool, 'query'>,
+  webhookId: number,
+  id: number,
+): Promise<ReplayJob | null> {
+  const { rows } = await db.query('select * from walhook.replays where webhook_id = $1 and id = $2', [
+    webhookId,
+    id,
+  ])
+  return rows[0] ? fields<ReplayJob>(rows[0]) : null
+}
+
+/** The replay of what a webhook missed from a version on, if there was one. */
+export async function findMissedReplay(
+  { pool }: Pick<Outbox, 'pool'>,
+  webhookId: number,
+  fromVersion: number,
+): Promise<number | null> {
+  const { rows } = await pool.query(
+    `select id from walhook.replays where webhook_id = $1 and from_version = $2 order by id desc limit 1`,
+    [webhookId, fromVersion],
+  )
+  return rows[0]?.id ?? null
+}
+
+/** Ends a replay that is running. Null: it is not. */
+export async function endReplay(
+  db: Pick<pg.Pool | pg.PoolClient, 'query'>,
+  id: number,
+  state: 'done' | 'cancelled' | 'failed',
+): Promise<ReplayJob | null> {
+  const { rows } = await db.query(
+    `update walhook.replays set state = $2, ended_at = now() where id = $1 and state = 'running' returning *`,
+    [id, state],
+  )
+  return rows[0] ? fields<ReplayJob>(rows[0]) : null
+}
+
+type Taken = { readonly job: ReplayJob; readonly after: Entity | null; readonly missed: Versions | null }
+
+/** Takes the replay that has waited longest, for `leaseMs`; null: none is to be worked on. */
+export async function takeReplay({ pool }: Pick<Outbox, 'pool'>, leaseMs: number): Promise<Taken | null> {
+  const { rows } = await pool.query(
+    `update walhook.replays set taken_until = clock_timestamp() + $1::float8 * interval '1 ms'
+     where id = (
+       select id from walhook.replays where state = 'running' and taken_until < clock_timestamp()
+       order by taken_until limit 1 for update skip locked)
+     returning *`,
+    [leaseMs],
+  )
+  if (!rows[0]) return null
+  const { after_type: entityType, after_id: entityId, from_version: from, to_version: to } = rows[0]
+  return {
+    job: fields<ReplayJob>(rows[0]),
+    after: entityType === null ? null : { entityType, entityId },
+    missed: from === null ? null : { from, to },
+  }
+}
+
+/**
+ * Queues what a replay means, page by page, until `isTimeOver`. A page and what the replay says of it commit together: whoever goes on
+ * begins behind the last one, and of two that work on the same one, one queues nothing.
+ */
+export async function workOnReplay(
+  outbox: Outbox,
+  { job, after, missed }: Taken,
+  { pageEvents, leaseMs, isTimeOver }: { pageEvents: number; leaseMs: number; isTimeOver: () => boolean },
+): Promise<void> {
+  const { id, webhookId, fromId: from, toId: to, triggers } = job
+  let place = after
+  const done = await replay(
+    outbox,
+    { webhookId, source: { of: 'range', from, to, triggers, missed }, onlyWanted: true, after, pageEvents },
+    {
+      isTimeOver,
+      async onPage(client, page) {
+        const { rowCount } = await client.query(
+          `update walhook.replays
+           set looked_at = looked_at + $4, queued = queued + $5, after_type = $6, after_id = $7,
+               taken_until = clock_timestamp() + $8::float8 * interval '1 ms'
+           where id = $1 and state = 'running' and after_type is not distinct from $2 and after_id is not distinct from $3`,
+          [
+            ...[id, place?.entityType ?? null, place?.entityId ?? null, page.lookedAt, page.queued],
+            ...[page.after.entityType, page.after.entityId, leaseMs],
+          ],
+        )
+        place = page.after
+        return rowCount === 1
+      },
+    },
+  )
+  if (done.state === 'inactive') await endReplay(outbox.pool, id, 'failed')
+  if (done.state !== 'queued') return
+  if (done.next === null) await endReplay(outbox.pool, id, 'done')
+  else
+    await outbox.pool.query('update walhook.replays set taken_until = clock_timestamp() where id = $1', [id])
+}

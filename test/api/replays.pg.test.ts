@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createReplays } from '../../src/delivery/turn/replays.ts'
+import { countReplay } from '../../src/outbox/by-hand/count-replay.ts'
+import { takeReplay, workOnReplay } from '../../src/outbox/by-hand/replays.ts'
+import { silentLog } from '../../src/runtime/log.ts'
+import { openTestApi } from '../support/open-api.ts'
+import { settleAll } from '../support/sending.ts'
+import { until } from '../support/wait.ts'
+
+let at: Awaited<ReturnType<typeof openTestApi>>
+beforeAll(async () => {
+  at = await openTestApi()
+})
+afterAll(() => at[Symbol.asyncDispose]())
+
+const from = '2020-01-01T00:00:00Z'
+const call = async (method: string, path: string, body?: unknown) => {
+  const { status, json } = await at.call(method, path, body)
+  return { status, json }
+}
+const waitingOf = async (id: number) =>
+  (await at.outbox.pool.query('select event_id from walhook.deliveries where webhook_id = $1', [id])).rowCount
+
+/** Carries out what is open, as a process that delivers does. */
+async function carryOut<T>(work: () => Promise<T>): Promise<T> {
+  const stop = new AbortController()
+  const running = createReplays({ outbox: at.outbox, log: silentLog }).run(stop.signal)
+  try {
+    return await work()
+  } finally {
+    stop.abort()
+    await running
+  }
+}
+
+const ended = (path: string) =>
+  until(async () => (await call('GET', path)).json.state !== 'running', { what: 'the replay to end' })
+
+test('a replay is counted, carried out by itself and listed, and the audit has who began it', async () => {
+  const id = await at.webhook(['user.new', 'user.update'])
+  await at.append('user 501 new', 'user 501 update', 'user 502 new', 'user 502 delete', 'company 5 new')
+  for (let i = 0; i < 2; i++) await settleAll(at, id)
+  const path = `/api/webhooks/${id}/replays`
+  const made = await call('POST', path, { from, triggers: ['user.new'] })
+  expect(made).toMatchObject({
+    status: 201,
+    json: { state: 'running', counted: 2, is_exact: true, looked_at: 0, queued: 0, missed: false },
+  })
+  const one = `${path}/${made.json.id}`
+  await carryOut(() => ended(one))
+  expect((await call('GET', one)).json).toMatchObject({ state: 'done', looked_at: 2, queued: 2 })
+  expect(await waitingOf(id)).toBe(2)
+  // What waits already is not queued twice.
+  const again = await call('POST', path, { from })
+  await carryOut(() => ended(`${path}/${again.json.id}`))
+  expect((await call('GET', path)).json.data).toMatchObject([
+    { state: 'done', counted: 3, looked_at: 3, queued: 1 },
+    { state: 'done', queued: 2 },
+  ])
+  const audit = (await call('GET', `/api/audit?webhook_id=${id}`)).json.data
+  expect(audit[0]).toMatchObject({
+    action: 'deliveries.replayed',
+    changes: { replay_id: { to: again.json.id } },
+  })
+})
+
+test('wrong fields are told beside their pointers', async () => {
+  const id = await at.webhook(['user.new'])
+  const path = `/api/webhooks/${id}/replays`
+  const { status, json } = await call('POST', path, { from, to: from, triggers: ['user.delete'] })
+  expect(status).toBe(422)
+  expect(json.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['/to', '/triggers/0'])
+  expect((await call('POST', path, { from, missed: true })).status).toBe(422)
+  expect((await call('POST', path, {})).status).toBe(422)
+})
+
+test('one that is stopped queues nothing more, and one whose webhook is switched off says so', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append(...Array.from({ length: 6 }, (_, i) => `user ${600 + i} new`))
+  await settleAll(at, id)
+  const path = `/api/webhooks/${id}/replays`
+  const first = (await call('POST', path, { from })).json
+  const taken = (await takeReplay(at.outbox, 60_000))!
+  let pages = 0
+  await workOnReplay(at.outbox, taken, { pageEvents: 2, leaseMs: 60_000, isTimeOver: () => ++pages > 1 })
+  const { looked_at } = (await call('GET', `${path}/${first.id}`)).json
+  expect(looked_at).toBeGreaterThan(0)
+  expect(looked_at).toBeLessThan(first.counted)
+  expect(await waitingOf(id)).toBe(looked_at)
+  // A process that was killed left it taken, with this page done: another goes on behind it, and none comes twice.
+  const goesOn = (await takeReplay(at.outbox, 60_000))!
+  pages = 0
+  await workOnReplay(at.outbox, goesOn, { pageEvents: 2, leaseMs: 60_000, isTimeOver: () => ++pages > 1 })
+  const more = (await call('GET', `${path}/${first.id}`)).json.looked_at
+  expect(more).toBeGreaterThan(looked_at)
+  expect(await waitingOf(id)).toBe(more)
+  // The one that was first works on what it has read, and nothing of it stays.
+  await workOnReplay(at.outbox, goesOn, { pageEvents: 2, leaseMs: 60_000, isTimeOver: () => false })
+  expect((await call('GET', `${path}/${first.id}`)).json.looked_at).toBe(more)
+
+  expect((await call('DELETE', `${path}/${first.id}`)).json).toMatchObject({
+    state: 'cancelled',
+    queued: more,
+  })
+  expect((await call('DELETE', `${path}/${first.id}`)).status).toBe(409)
+  expect(await takeReplay(at.outbox, 60_000)).toBeNull()
+  expect(await waitingOf(id)).toBe(more)
+
+  const second = (await call('POST', path, { from })).json
+  await call('PATCH', `/api/webhooks/${id}`, { is_active: false })
+  await carryOut(() => ended(`${path}/${second.id}`))
+  expect((await call('GET', `${path}/${second.id}`)).json).toMatchObject({ state: 'failed', queued: 0 })
+  expect((await call('POST', path, { from })).status).toBe(409)
+  // Deleted in the middle: nothing is left that somebody would work on.
+  await call('PATCH', `/api/webhooks/${id}`, { is_active: true })
+  await call('POST', path, { from })
+  await call('DELETE', `/api/webhooks/${id}`)
+  expect(await takeReplay(at.outbox, 60_000)).toBeNull()
+})
+
+test('what a webhook missed while it was off is counted by its own filter, and sent once', async () => {
+  const id = await at.webhook(['user.new'])
+  const path = `/api/webhooks/${id}`
+  expect((await call('GET', `${path}/missed`)).json).toEqual({ missed: null })
+  await at.append('user 701 new')
+  await call('PATCH', path, { is_active: false })
+  await at.append('user 702 new', 'user 703 new', 'user 703 update', 'company 7 new')
+  const off = (await call('GET', `${path}/missed`)).json.missed
+  expect(off).toMatchObject({ events: 2, is_exact: true, until: null, kept_since: null, replay_id: null })
+  const on = await call('PATCH', path, { is_active: true })
+  expect(on.json.missed).toMatchObject({ events: 2, is_exact: true, replay_id: null })
+  await at.append('user 704 new')
+  await settleAll(at, id)
+  expect((await call('PATCH', path, { name: 'x' })).json).not.toHaveProperty('missed')
+
+  const { json } = await call('POST', `${path}/replays`, { missed: true })
+  expect(json).toMatchObject({ missed: true, counted: 2 })
+  await carryOut(() => ended(`${path}/replays/${json.id}`))
+  const { rows } = await at.outbox.pool.query(
+    'select entity_id from walhook.deliveries where webhook_id = $1 order by entity_id',
+    [id],
+  )
+  expect(rows.map(row => row.entity_id)).toEqual(['702', '703'])
+  expect((await call('GET', `${path}/missed`)).json.missed.replay_id).toBe(json.id)
+  expect((await call('POST', `${path}/replays`, { missed: true })).status).toBe(409)
+})
+
+test('of a long range as many events are looked at as of a short one, and the rest is an estimate', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append(...Array.from({ length: 40 }, (_, i) => `user ${800 + i} ${i % 2 ? 'new' : 'update'}`))
+  const range = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null } as const
+  const all = await countReplay(at.outbox, id, range, { tenant: null })
+  expect(all.isExact).toBe(true)
+  await at.outbox.pool.query('analyze walhook.events')
+  const some = await countReplay(at.outbox, id, range, { tenant: null, lookAt: 5 })
+  expect(some.isExact).toBe(false)
+  expect(some.count).toBeGreaterThan(5)
+  expect(await countReplay(at.outbox, id, range, { tenant: 'nobody', lookAt: 5 })).toEqual({
+    count: 0,
+    isExact: true,
+  })
+})
