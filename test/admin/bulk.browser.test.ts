@@ -55,9 +55,15 @@ browserTest('an admin replays a range, sends what was missed, and backfills a ta
   await onOff.click()
   await page.getByRole('button', { name: 'Undo' }).waitFor()
   await site.sql(`update users set company_role = 'Guest' where id in (1, 2, 3)`)
-  await until(async () => (await site.walhook.api('GET', `/api/webhooks/${id}/missed`)).missed.events === 3, {
-    what: 'the changes to be stored',
-  })
+  await until(
+    async () => {
+      const { missed } = await site.walhook.api('GET', `/api/webhooks/${id}/missed`)
+      return (missed as { events: number }).events === 3
+    },
+    {
+      what: 'the changes to be stored',
+    },
+  )
   await onOff.click()
   await page.getByText('Events missed while it was inactive: 3.').waitFor()
   expect(await findBarriers(page)).toEqual([])

@@ -2,7 +2,16 @@ import { type Asked, apiPaths, filled, named, otherPaths, pagePaths } from './al
 import type { Flood } from './flood.ts'
 
 /** What stands for the parameters of paths. */
-export const parameters = ['id', 'attempt_id', 'event_id', 'attempt', 'event', 'replay_id', 'replay', 'backfill'] as const
+export const parameters = [
+  'id',
+  'attempt_id',
+  'event_id',
+  'attempt',
+  'event',
+  'replay_id',
+  'replay',
+  'backfill',
+] as const
 export type Values = Readonly<Record<(typeof parameters)[number], string | number>>
 
 export type Line = readonly [name: string, flood: Partial<Flood>]

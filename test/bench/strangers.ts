@@ -96,7 +96,16 @@ const firstOf = async (path: string) =>
   ).id
 const event = await firstOf('/api/events?entity_type=user&entity_id=1')
 const attempt = await firstOf(`/api/webhooks/${id}/log`)
-const values: Values = { id, event, event_id: event, attempt, attempt_id: attempt }
+const values: Values = {
+  id,
+  event,
+  event_id: event,
+  attempt,
+  attempt_id: attempt,
+  replay_id: 1,
+  replay: 1,
+  backfill: 1,
+}
 // They are there for those who read; what it costs to capture them is another question.
 await until(() => larges >= 20, { what: 'the large events to be delivered', timeoutMs: 300_000 })
 await until(() => (latencies.at(-1)?.ms ?? limits.p99Ms) < limits.p99Ms / 2, {

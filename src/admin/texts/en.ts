@@ -9,7 +9,17 @@ import { tenants } from './en/tenants.ts'
 import { webhooks } from './en/webhooks.ts'
 
 /** Every text of the pages, in English. */
-export const en = { ...shared, ...webhooks, ...system, ...log, ...alerts, ...tenants, ...signIn, ...overview, ...bulk }
+export const en = {
+  ...shared,
+  ...webhooks,
+  ...system,
+  ...log,
+  ...alerts,
+  ...tenants,
+  ...signIn,
+  ...overview,
+  ...bulk,
+}
 
 /** All texts of the pages in one language. English is the pattern: another language must have each of its keys. */
 export type Texts = typeof en

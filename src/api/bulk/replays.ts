@@ -58,6 +58,8 @@ const replaySchema = z
   })
   .meta({ id: 'ReplayJob' })
 
+const missedAnswer = z.object({ missed: missedSchema.nullable() }).meta({ id: 'MissedAnswer' })
+
 const tag = 'Queue'
 const params = z.strictObject({ id: id(), replay_id: id() })
 
@@ -73,7 +75,7 @@ export const replayRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
-    answer: { status: 200, what: 'The count', schema: z.object({ missed: missedSchema.nullable() }) },
+    answer: { status: 200, what: 'The count', schema: missedAnswer },
     async handle({ control, params }) {
       return { ok: true, value: { missed: missedJson(await missedEvents(control, params.id)) } }
     },

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import type { ReplayJob } from '../../domain/event/replay-job.ts'
 import type { Entity } from '../../domain/event/entity.ts'
+import type { ReplayJob } from '../../domain/event/replay-job.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
