@@ -143,5 +143,5 @@ ${wrong && html`<p class="problem" id="token-problem" role="alert">${problem}</p
 function byProvider(t: Texts, { providerName }: SignIn, to: string): Html {
   const href = to === '/' ? '/login/oidc' : `/login/oidc?to=${encodeURIComponent(to)}`
   return html`<a class="button main" href="${href}">${t.signIn.with(providerName)}</a>
-<p class="or"><span>${t.signIn.or}</span></p>`
+<p class="or">${t.signIn.or}</p>`
 }
