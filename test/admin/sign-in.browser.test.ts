@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect } from 'vitest'
+import { freePort } from '../../playground/local-port.ts'
 import { findBarriers, isTooWide } from '../support/axe.ts'
 import { browserTest, hasBrowser, looks, useBrowser } from '../support/browser.ts'
-import { freePort } from '../support/free-port.ts'
 import { type OidcProvider, startOidcProvider } from '../support/oidc-provider.ts'
 import { startSampleSite } from '../support/sample-site.ts'
 

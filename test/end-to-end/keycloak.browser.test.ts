@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePort } from '../../playground/local-port.ts'
 import { hasBrowser, useBrowser } from '../support/browser.ts'
-import { freePort } from '../support/free-port.ts'
 import { keycloakMissing, startKeycloak } from '../support/keycloak.ts'
 import { password, realmFor } from '../support/keycloak-realm.ts'
 import { adminToken, startSampleSite } from '../support/sample-site.ts'

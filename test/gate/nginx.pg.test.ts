@@ -9,7 +9,6 @@ import { freePort } from '../../playground/local-port.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { freePort } from '../support/free-port.ts'
 import { until } from '../support/wait.ts'
 import { adminToken, startWalhook } from '../support/walhook-process.ts'
 
