@@ -12,6 +12,7 @@ const formats = {
   clock: new Intl.DateTimeFormat(language, { timeStyle: 'medium' }),
   hour: new Intl.DateTimeFormat(language, { timeStyle: 'short' }),
   weekday: new Intl.DateTimeFormat(language, { weekday: 'short', hour: 'numeric', minute: '2-digit' }),
+  dayname: new Intl.DateTimeFormat(language, { weekday: 'short' }),
   day: new Intl.DateTimeFormat(language, {
     month: 'short',
     day: 'numeric',

@@ -33,7 +33,7 @@ ${
 function row({ t, caller, may }: PageCall, job: ReplayJob): Html {
   const { columns, states, stop } = t.bulk
   const { id, webhookId, state, triggers, lookedAt, queued, endedAt } = job
-  const range = html`${moment(new Date(timeOf(job.fromId)))} – ${moment(new Date(timeOf(job.toId)))}`
+  const range = html`<span>${moment(new Date(timeOf(job.fromId)))} – ${moment(new Date(timeOf(job.toId)))}</span>`
   const total = countOf(t, { count: job.counted, isExact: job.isExact })
   const isRunning = state === 'running'
   return html`<tr id="replay-${id}">

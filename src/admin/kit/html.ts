@@ -19,10 +19,10 @@ export const nothing = html``
 /**
  * A moment. Without a script it is read in UTC; `walhook.js` writes it in the reader's zone and language, with the
  * exact one as its title. `as` says how: with its date, also to the second, only the time of day (to the second, or as `hour`
- * to the minute), with the day of the week, as short as it can be (`near`: today without its date), or how far away it is
+ * to the minute), with the day of the week (`weekday`; `dayname`: that alone), as short as it can be (`near`: today without its date), or how far away it is
  * (`3 minutes ago`).
  */
-type MomentAs = 'date' | 'second' | 'clock' | 'hour' | 'weekday' | 'near' | 'distance'
+type MomentAs = 'date' | 'second' | 'clock' | 'hour' | 'weekday' | 'dayname' | 'near' | 'distance'
 export function moment(at: Date, as: MomentAs = 'date'): Html {
   const iso = at.toISOString()
   return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, as === 'second' || as === 'near' ? 19 : 16).replace('T', ' ')} UTC</time>`

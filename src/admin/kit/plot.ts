@@ -27,7 +27,7 @@ export function plot(
 ): Html {
   const { label, isSampled, axis, time, drawing, legend, table } = parts
   const times = Array.from({ length: ticks + 1 }, (_, i) =>
-    moment(new Date(time.fromMs + (i / ticks) * time.count * time.bucketMs), timeAs(time)),
+    moment(new Date(time.fromMs + (i / ticks) * time.count * time.bucketMs), tickAs(time)),
   )
   return html`<figure class="plot card"><figcaption><h2>${title}</h2><p class="hint">${label}${isSampled && html` ${t.health.sampled}`}</p></figcaption>
 <div class="area"><div class="axis" aria-hidden="true">${axis.map(text => html`<span>${text}</span>`)}</div>
@@ -37,6 +37,9 @@ export function plot(
 <ul class="legend">${legend.map(({ kind, text }) => html`<li><span class="key ${kind}"></span>${text}</li>`)}</ul>
 <details><summary>${t.health.asTable}</summary>${table}</details></figure>`
 }
+
+/** Below the axis there is room for a word each. */
+const tickAs = (time: Parameters<typeof timeAs>[0]) => (timeAs(time) === 'weekday' ? 'dayname' : 'hour')
 
 /** How its times are written: with the day where there are several. */
 export const timeAs = ({ bucketMs, count }: { readonly bucketMs: number; readonly count: number }) =>
