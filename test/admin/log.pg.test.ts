@@ -60,7 +60,9 @@ test('each request says what it was about, what came of it and why, which attemp
   const { text } = await at.get(log(id), 'viewer')
   const [first, second] = await attempts()
   expect(rowsOf(text)).toEqual([second, first])
-  expect(text).toContain(`<a class="subject" href="/events/${event}">User 7: update</a>`)
+  expect(text).toContain(
+    `href="/couplings/${id}/log?open=${second}" data-open="/couplings/${id}/log/${second}" title="${event}">User 7: update</a>`,
+  )
   expect(text).toContain('<span class="outcome bad">Timed out</span>')
   expect(text).toContain('The receiver did not answer in time.')
   expect(text).toMatch(/2 of 10[\s\S]*1 of 10/)
@@ -68,7 +70,7 @@ test('each request says what it was about, what came of it and why, which attemp
   expect(text).toContain('Pending: 1.')
   await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false })
   const paused = (await at.get(log(id), 'viewer')).text
-  expect(paused).toContain('Next attempt: once the webhook is active again')
+  expect(paused).toContain('<td class="next-of">once the webhook is active again</td>')
   expect(paused).not.toContain('data-as="distance"')
 })
 
@@ -100,7 +102,7 @@ test('a next try is announced as long as it is to come, and not once something h
 test('of what was given up, the log says that nothing follows', async () => {
   const { id } = await failing(0)
   await settleAll(at, id, { next: { state: 'dead' } })
-  expect((await at.get(log(id))).text).toContain('Next attempt: none')
+  expect((await at.get(log(id))).text).toContain('<td class="next-of">none</td>')
 })
 
 test('the last ten stand first, and the others follow without one being left out or shown twice', async () => {

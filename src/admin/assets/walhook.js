@@ -102,6 +102,63 @@ function stale(isStale) {
   if (note) note.hidden = !isStale
 }
 
+// <div data-split>: a list, and what is opened of it. A link of the list (data-open="address") opens what it leads to beside it;
+// the arrow keys go from one to the next.
+
+const openSoonMs = 120
+
+for (const { children } of document.querySelectorAll('[data-split]')) choose(children[0], children[1])
+
+function choose(list, target) {
+  const links = () => [...list.querySelectorAll('[data-open]')]
+  let asked = null
+  async function open(link) {
+    asked = link.dataset.open
+    const response = await fetch(asked, {
+      headers: { accept: 'text/html', 'hx-request': 'true', 'hx-request-type': 'partial' },
+    })
+    const to = response.headers.get('hx-redirect')
+    if (to !== null) return location.assign(to)
+    const text = await response.text()
+    // Somebody was faster.
+    if (asked !== link.dataset.open) return
+    for (const other of links()) other.removeAttribute('aria-current')
+    link.setAttribute('aria-current', 'true')
+    const wasOpen = !target.hidden
+    target.hidden = false
+    await window.htmx.swap({ sourceElement: target, target, text, swap: 'innerHTML' })
+    for (const button of target.querySelectorAll('[data-copy][hidden]')) button.hidden = false
+    const close = target.querySelector('.close')
+    if (close) close.href = target.dataset.back
+    target.scrollTop = 0
+    history[wasOpen ? 'replaceState' : 'pushState'](null, '', link.href)
+    // Where there is no room for both, the list is away.
+    if (!link.checkVisibility()) {
+      target.focus()
+      target.scrollIntoView()
+    }
+  }
+  list.addEventListener('click', event => {
+    const link = event.target.closest('[data-open]')
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return
+    event.preventDefault()
+    void open(link)
+  })
+  let soon
+  list.addEventListener('keydown', event => {
+    const all = links()
+    const at = all.indexOf(document.activeElement)
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key]
+    if (at < 0 || to === undefined || !all[to] || event.ctrlKey || event.metaKey || event.altKey) return
+    event.preventDefault()
+    all[to].focus()
+    clearTimeout(soon)
+    soon = setTimeout(() => void open(all[to]), openSoonMs)
+  })
+}
+
+addEventListener('popstate', () => location.reload())
+
 // <button data-copy="id">: copies the text of another element.
 
 document.addEventListener('click', async event => {

@@ -9,11 +9,11 @@ import { type Html, html, nothing } from './html.ts'
 import { original } from './original.ts'
 import { type Crumb, type Place, places } from './page.ts'
 
-/** htmx neither writes styles nor runs text as script. What a reader has opened stays open when a part is renewed. */
+/** htmx neither writes styles nor runs text as script. What a reader has opened or chosen stays so when a part is renewed. */
 const htmxConfig = JSON.stringify({
   includeIndicatorCSS: false,
   history: false,
-  morphIgnore: ['data-htmx-powered', 'open'],
+  morphIgnore: ['data-htmx-powered', 'open', 'aria-current'],
   noSwap: [204, 304, 401, 502, 503, 504],
 })
 

@@ -76,8 +76,7 @@ function figures(t: Texts, id: number, { day, week, pending, oldestPending }: We
 ${fact(o.successDay, success(t, day), requestsOf(t, day))}
 ${fact(o.successWeek, success(t, week), requestsOf(t, week))}
 ${fact(o.answer, answers(t, day), o.answerHint)}
-${fact(o.oldest, oldest, isExact ? o.oldestHint : o.oldestAtLeast)}
-${fact(o.pending, `${number(t, pending.count)}${pending.isExact ? '' : '+'}`, html`<a href="/couplings/${id}/log">${t.log.title}</a>`)}
+${fact(o.oldest, oldest, html`<a href="/couplings/${id}/log">${t.log.waiting(`${number(t, pending.count)}${pending.isExact ? '' : '+'}`)}</a>${!isExact && html` ${o.oldestAtLeast}`}`)}
 </dl>`
 }
 

@@ -1,5 +1,5 @@
 import { countWaiting } from '../../control/log/cancel.ts'
-import { type LogLine, listLogLines } from '../../control/log/log.ts'
+import { getAttempt, type LogLine, listLogLines } from '../../control/log/log.ts'
 import { getWebhook } from '../../control/webhooks/webhooks.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
@@ -8,8 +8,10 @@ import { given, wrong } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import { bigIdParam } from '../kit/ids.ts'
 import type { PageCall } from '../kit/page.ts'
+import { attemptDetail, opened } from '../log/attempt-detail.ts'
 import { countOf, nextOf, outcomeOf, reasonOf, subjectOf } from '../log/attempt-line.ts'
 import { filterForm, readWish, type Wish } from '../log/log-filter.ts'
+import { milliseconds } from '../texts/figures.ts'
 import { tabsFor } from './edit.ts'
 import { type WebhookCall, webhookPage } from './page.ts'
 import { countText, doneNotice, queueLinks } from './queue.ts'
@@ -32,8 +34,11 @@ export const webhookLogPages = [
       const before = beforeOf(query)
       const lines = isWrong ? null : await linesOf(call, wish, before)
       if (lines && !lines.ok) return failedAnswer(t, lines)
+      const open = await openOf(call)
+      if (open !== null && !open.ok) return failedAnswer(t, open)
+      const shown = { wish, before, open: open?.value.id ?? null }
       const list =
-        lines && logPart(call, webhook, lines.value, { wish, before, waiting: await waitingLine(call) })
+        lines && logPart(call, webhook, lines.value, { ...shown, waiting: await waitingLine(call) })
       const live =
         before === null &&
         html` data-live="/couplings/${id}/log/live?${new URLSearchParams(wish.typed).toString()}"`
@@ -45,7 +50,11 @@ export const webhookLogPages = [
         actions: queueLinks(call, id),
         body: html`${webhookTabs(t, id, 'log', tabsFor(call))}
 ${doneNotice(call)}${filterForm(t, `/couplings/${id}/log`, wish, control.entityTypes)}
-${list !== null && html`<div id="log"${live}>${list}</div>`}`,
+${
+  list !== null &&
+  html`<div class="split" data-split><div id="log"${live}>${list}</div>
+<section id="opened" tabindex="-1" aria-labelledby="opened-title" data-back="${addressOf(webhook, shown, {})}"${open === null && html` hidden`}>${open !== null && opened(call, webhook, open.value, await attemptDetail(call, webhook, open.value), addressOf(webhook, shown, {}))}</section></div>`
+}`,
       }
     },
   }),
@@ -67,7 +76,10 @@ ${list !== null && html`<div id="log"${live}>${list}</div>`}`,
           ])
           // Deleted while somebody looks: the browser asks again and gets the error page.
           if (!now.ok || !lines.ok) throw new Error(`webhook ${params.id} is gone`)
-          return logPart({ ...call, nowMs }, now.value, lines.value, { wish, before: null, waiting })
+          return logPart({ ...call, nowMs }, now.value, lines.value, {
+            ...{ wish, before: null, open: null },
+            waiting,
+          })
         },
       }
     },
@@ -98,20 +110,34 @@ function beforeOf(query: URLSearchParams): TimeId | null {
   return before === wrong ? 0n : (before ?? null)
 }
 
+/** The request that is opened beside the list, as the address says; null: none. */
+async function openOf({ control, params, query }: WebhookCall) {
+  const open = given(query, 'open', bigIdParam)
+  if (open === undefined) return null
+  return await getAttempt(control, params.id, open === wrong ? 0n : open)
+}
+
+/** Which part of the log is shown. */
+type Shown = { readonly wish: Wish; readonly before: TimeId | null; readonly open: TimeId | null }
+
+/** This page of the log, with `more` in its address. */
+const addressOf = ({ id }: Webhook, { wish, before }: Shown, more: Record<string, string>) =>
+  `/couplings/${id}/log?${new URLSearchParams({ ...wish.typed, ...(before !== null && { before: String(before) }), ...more })}`
+
 /** What follows what happens: the webhook's state, and its requests. */
 function logPart(
   call: WebhookCall,
   webhook: Webhook,
   { items, next }: Lines,
-  { wish, before, waiting }: { wish: Wish; before: TimeId | null; waiting: Html | false },
+  shown: Shown & { waiting: Html | false },
 ): Html {
   const { t, nowMs } = call
+  const { wish, before, waiting } = shown
   const isEmpty = items.length === 0
-  const address = (more: object) =>
-    `/couplings/${webhook.id}/log?${new URLSearchParams({ ...wish.typed, ...more })}`
+  const page = (before: TimeId | null) => addressOf(webhook, { wish, before, open: null }, {})
   return html`<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${waiting}</div>
-${isEmpty ? nothingThere(call, webhook, wish, before) : table(call, webhook, items)}
-<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({})}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ before: String(next) })}">${t.log.older}</a>`}</nav>`
+${isEmpty ? nothingThere(call, webhook, wish, before) : table(call, webhook, items, shown)}
+<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${page(null)}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${page(next)}">${t.log.older}</a>`}</nav>`
 }
 
 function nothingThere(
@@ -128,26 +154,25 @@ function nothingThere(
 ${may('operator') && html`<a class="button main" href="/couplings/${id}/test">${empty.button}</a>`}</div>`
 }
 
-function table(call: PageCall, webhook: Webhook, items: readonly LogLine[]): Html {
+function table(call: PageCall, webhook: Webhook, items: readonly LogLine[], shown: Shown): Html {
   const { columns } = call.t.log
-  return html`<div class="card flush"><table class="stacked log">
-<thead><tr><th scope="col">${columns.time}</th><th scope="col">${columns.event}</th><th scope="col">${columns.trigger}</th><th scope="col">${columns.outcome}</th><th scope="col">${columns.attempt}</th></tr></thead>
-<tbody>${items.map(line => row(call, webhook, line))}</tbody>
+  return html`<div class="card flush"><table class="log">
+<thead><tr><th scope="col">${columns.time}</th><th scope="col">${columns.event}</th><th scope="col">${columns.outcome}</th><th scope="col" class="number">${columns.duration}</th><th scope="col">${columns.attempt}</th><th scope="col">${columns.next}</th></tr></thead>
+<tbody>${items.map(line => row(call, webhook, line, shown))}</tbody>
 </table></div>`
 }
 
-function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: LogLine): Html {
-  const { columns } = t.log
-  const { id, eventId, trigger, number } = line
+/** One line, which opens the request beside the list. */
+function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: LogLine, shown: Shown): Html {
+  const { id, trigger, number, durationMs, eventId } = line
   const reason = reasonOf(t, line)
-  const subject = subjectOf(t, line)
-  const isNone = trigger === 'test'
   const next = nextOf(t, line, webhook, nowMs)
   return html`<tr id="attempt-${id}">
-<th scope="row"><a href="/couplings/${webhook.id}/log/${id}">${moment(line.startedAt, 'second')}</a></th>
-<td data-label="${columns.event}">${eventId === null ? html`<span class="subject">${subject}</span>` : html`<a class="subject" href="/events/${eventId}">${subject}</a> <span class="quiet id">${eventId}</span>`}</td>
-<td data-label="${columns.trigger}">${t.log.triggers[trigger]}</td>
-<td data-label="${columns.outcome}">${outcomeOf(t, line)}${reason !== null && html`<p class="hint why">${reason}</p>`}</td>
-<td data-label="${columns.attempt}"${isNone && html` class="none"`}><span>${isNone ? '–' : countOf(t, number, control.mostAttempts)}</span>${next !== null && html` <span class="next">${columns.next}: ${next}</span>`}</td>
+<td class="time">${moment(line.startedAt, 'near')}</td>
+<th scope="row"><a class="subject" href="${addressOf(webhook, shown, { open: String(id) })}" data-open="/couplings/${webhook.id}/log/${id}"${shown.open === id && html` aria-current="true"`}${eventId !== null && html` title="${eventId}"`}>${subjectOf(t, line)}</a></th>
+<td class="came">${outcomeOf(t, line)}${reason !== null && html` <span class="hint" title="${reason}">${reason}</span>`}</td>
+<td class="number">${milliseconds(t, durationMs)}</td>
+<td class="attempt-of">${trigger !== 'test' && countOf(t, number, control.mostAttempts)}${trigger !== 'schedule' && html` <span class="quiet">${t.log.triggers[trigger]}</span>`}</td>
+<td class="next-of">${next}</td>
 </tr>`
 }
