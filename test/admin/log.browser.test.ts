@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
-import { isTooWide } from '../support/axe.ts'
+import { findBarriers, isTooWide } from '../support/axe.ts'
 import { browserTest, hasBrowser, useBrowser } from '../support/browser.ts'
 import { adminToken, startSampleSite } from '../support/sample-site.ts'
 import { until } from '../support/wait.ts'
@@ -78,12 +78,40 @@ browserTest(
     await page.getByText('Geen enkel verzoek past bij het filter.').waitFor()
     await page.getByRole('link', { name: 'Wissen' }).click()
     await lines.filter({ hasText: 'Gebruiker 2: wijziging' }).getByRole('rowheader').getByRole('link').click()
-    await page.getByText('De ontvanger kon het verzoek niet verwerken.').waitFor()
+    await page.locator('#opened').getByText('De ontvanger kon het verzoek niet verwerken.').waitFor()
     status = 204
     await page.getByRole('button', { name: 'Opnieuw versturen' }).click()
     await page.getByText('De melding wordt opnieuw verstuurd.').waitFor()
     const accepted = page.getByText('De ontvanger heeft de melding geaccepteerd.')
     await reloadUntil(page, async () => (await accepted.count()) > 0, 'the event to be delivered')
+    await context.close()
+  },
+)
+
+browserTest(
+  'a request opens beside the list, the arrow keys go from one to the next, and Back closes it',
+  async () => {
+    const { context, page } = await browser.open()
+    await logIn(page, 'Token', 'Log in')
+    for (const userId of [4, 5, 6]) await change(userId)
+    await page.goto(`${site.url}/couplings/${id}/log`)
+    const links = page.locator('.log a.subject')
+    await until(async () => (await links.count()) === 3, { what: 'three lines' })
+    const opened = page.locator('#opened-title')
+    await links.first().click()
+    await opened.getByText('User 6: update').waitFor()
+    expect(await links.last().isVisible()).toBe(true)
+    await page.keyboard.press('ArrowDown')
+    await opened.getByText('User 5: update').waitFor()
+    await page.keyboard.press('End')
+    await opened.getByText('User 4: update').waitFor()
+    expect(await links.last().getAttribute('aria-current')).toBe('true')
+    expect(await findBarriers(page)).toEqual([])
+    expect(await isTooWide(page)).toBe(false)
+    await page.goBack()
+    await until(async () => (await opened.count()) === 0 && (await links.count()) === 3, {
+      what: 'the list alone',
+    })
     await context.close()
   },
 )

@@ -151,7 +151,7 @@ const shots: Shot[] = [
     },
   },
   { name: 'log', path: '/couplings/2/log' },
-  { name: 'event', path: '/couplings/2/log', prepare: opens('.log a.subject') },
+  { name: 'event', path: '/events', prepare: opens('tbody th a') },
   { name: 'health', path: '/health' },
   { name: 'secret', path: '/couplings/1/secret' },
 ]
