@@ -74,6 +74,16 @@ test('wrong fields are told beside their pointers', async () => {
   expect((await call('POST', path, {})).status).toBe(422)
 })
 
+test('one that begins later than now holds nothing, and is done at once', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append('user 40 new')
+  const later = new Date(Date.now() + 600_000).toISOString()
+  const { status, json } = await call('POST', `/api/webhooks/${id}/replays`, { from: later })
+  expect([status, json.counted]).toEqual([201, 0])
+  await carryOut(() => ended(`/api/webhooks/${id}/replays/${json.id}`))
+  expect(await waitingOf(id)).toBe(0)
+})
+
 test('one that is stopped queues nothing more, and one whose webhook is switched off says so', async () => {
   const id = await at.webhook(['user.new'])
   await at.append(...Array.from({ length: 6 }, (_, i) => `user ${600 + i} new`))

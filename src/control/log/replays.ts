@@ -62,7 +62,9 @@ async function meantBy(control: Control, webhookId: number, wish: RangeWish): Pr
   const problems = await judgeReplay(control, webhookId, wish)
   if (problems.length > 0) return invalid(...problems)
   const { from, to, triggers } = wish
-  const range = { from: firstIdAt(from.getTime()), to: firstIdAt(await endOf(control, to)) }
+  const fromMs = from.getTime()
+  // One that begins now, or later, holds nothing: it is done at once.
+  const range = { from: firstIdAt(fromMs), to: firstIdAt(Math.max(await endOf(control, to), fromMs + 1)) }
   return { ok: true, value: { of: 'range', ...range, triggers } }
 }
 
