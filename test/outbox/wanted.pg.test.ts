@@ -78,7 +78,11 @@ const state = fc.record({
 })
 const objectOf = (members: readonly (readonly [string, string])[]) =>
   `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(', ')}}`
-const members = fc.array(fc.tuple(fc.constantFrom(...fields), fc.oneof(scalar, json)), { maxLength: 4 })
+/** No name twice: the mapping refuses two fields of one name. */
+const members = fc.uniqueArray(fc.tuple(fc.constantFrom(...fields), fc.oneof(scalar, json)), {
+  selector: ([name]) => name,
+  maxLength: 4,
+})
 const names = fc.uniqueArray(fc.constantFrom(...fields))
 const tenant = fc.constantFrom('a', 'b')
 const event = fc
