@@ -1,6 +1,7 @@
 import { parseTrustedProxies } from './domain/access/client-address.ts'
 import { parseFrameAncestors } from './domain/access/frame-ancestors.ts'
 import { type PublicUrl, parsePublicUrls } from './domain/access/public-url.ts'
+import { parseDatabaseUrl } from './domain/database/database-url.ts'
 import { parseSchedule } from './domain/delivery/retry.ts'
 import type { AddressRange } from './domain/value/address.ts'
 import { parseEgressProxy } from './domain/webhook/egress-proxy.ts'
@@ -14,14 +15,15 @@ export type Role = 'capture' | 'delivery' | 'api'
 const roles: readonly Role[] = ['capture', 'delivery', 'api']
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
-const isPostgresUrl = (text: string) => /^postgres(ql)?:\/\//i.test(text) && URL.canParse(text)
-
 const databaseUrl = (means: string, without: string) =>
   optional<string>({
     means,
     without,
-    mend: 'write it as postgres://user:password@host:5432/database',
-    parse: text => (isPostgresUrl(text) ? { value: text } : { wrong: ['not a Postgres URL'] }),
+    mend: 'write it as postgres://user:password@host:5432/database, with several hosts as postgres://user:password@a:5432,b:5432/database?target_session_attrs=read-write',
+    parse(text) {
+      const parsed = parseDatabaseUrl(text)
+      return 'value' in parsed ? { value: text } : parsed
+    },
   })
 
 const sqlName = (means: string): Given<string> => ({
@@ -71,10 +73,13 @@ const standard = (means: string, without: string) =>
 /** Every variable that walhook reads, in the order in which its problems are reported. */
 export const variables = {
   DATABASE_URL: databaseUrl(
-    'The source: the database whose changes walhook captures.',
+    'The source: the database whose changes walhook captures. Several hosts, of which walhook takes the primary: `postgres://user:password@a:5432,b:5432/database`, see [failover](../guide/operating.md#failover).',
     '`serve` refuses to start; `npm start` opens the playground',
   ),
-  OUTBOX_DATABASE_URL: databaseUrl("The database of walhook's own tables.", 'the value of `DATABASE_URL`'),
+  OUTBOX_DATABASE_URL: databaseUrl(
+    "The database of walhook's own tables, also on several hosts.",
+    'the value of `DATABASE_URL`',
+  ),
   WALHOOK_SECRET_KEY: sealKey(
     '32 bytes in base64. Encrypts signing secrets and custom headers at rest.',
     '`serve` refuses to start',

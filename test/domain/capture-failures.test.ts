@@ -37,6 +37,7 @@ test.each([
   [{ code: '57P01', message: 'terminating connection due to administrator command' }, 'lost'],
   [{ code: 'ECONNREFUSED', message: '' }, 'lost'],
   [{ code: '53300', message: 'too many clients' }, 'lost'],
+  [{ code: '25006', message: 'cannot execute INSERT in a read-only transaction' }, 'lost'],
   [{ message: 'Connection terminated unexpectedly' }, 'lost'],
   [{ code: 'XX000', message: 'invalid memory alloc request size 1073741824' }, null],
   [{ message: 'the stream changes relation 7 without having announced it' }, null],

@@ -122,7 +122,7 @@ test.each(['postgres:hunter2', 'postgres//localhost/app', 'postgres://walhook@lo
   '%s is no Postgres URL',
   async url => {
     expect(await refusal(database, { DATABASE_URL: url })).toEqual([
-      'DATABASE_URL: not a Postgres URL. Fix: write it as postgres://user:password@host:5432/database',
+      'DATABASE_URL: not a Postgres URL. Fix: write it as postgres://user:password@host:5432/database, with several hosts as postgres://user:password@a:5432,b:5432/database?target_session_attrs=read-write',
     ])
   },
 )

@@ -38,6 +38,7 @@ const rooms: Record<string, readonly string[]> = {
   commands: ['kit', 'client'],
   domain: [
     'value',
+    'database',
     'event',
     'access',
     'failure',

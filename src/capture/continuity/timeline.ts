@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
-import { connectionConfig } from '../../outbox/database/session-settings.ts'
+import { connectionTo } from '../../outbox/database/connecting.ts'
 
 /**
  * Where the WAL of `timeline` was left for another one, by the history of a timeline; null where it does not come from
@@ -21,7 +21,7 @@ export function forkOf(history: string, timeline: number): Lsn | null {
  */
 export async function readFork(url: string, { was, now }: { was: number; now: number }): Promise<Lsn | null> {
   const client = new pg.Client({
-    ...connectionConfig(url, 'walhook timeline'),
+    ...(await connectionTo(url, 'walhook timeline')),
     replication: 'database',
   } as pg.ClientConfig)
   client.on('error', () => {})

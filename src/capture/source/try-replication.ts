@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Problem } from '../../domain/value/problem.ts'
-import { connectionConfig } from '../../outbox/database/session-settings.ts'
+import { connectionTo } from '../../outbox/database/connecting.ts'
 import { describeError } from '../../runtime/log.ts'
 
 /** What came of asking for a replication connection. */
@@ -21,7 +21,7 @@ const tooManyConnections = '53300'
  * https://www.postgresql.org/docs/current/protocol-replication.html
  */
 export async function tryReplication(url: string): Promise<ReplicationTrial> {
-  const config = { ...connectionConfig(url, 'walhook check'), replication: 'database' }
+  const config = { ...(await connectionTo(url, 'walhook check')), replication: 'database' }
   const client = new pg.Client(config as pg.ClientConfig)
   client.on('error', () => {})
   try {

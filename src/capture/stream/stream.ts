@@ -1,7 +1,8 @@
 import type { Client } from 'pg'
 import { LogicalReplicationService } from 'pg-logical-replication'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
-import { connectionConfig, setUpSession } from '../../outbox/database/session-settings.ts'
+import { connectionTo } from '../../outbox/database/connecting.ts'
+import { setUpSession } from '../../outbox/database/session-settings.ts'
 
 /** What the stream calls, in the order in which the server sent it. A throw ends the stream. */
 export type StreamHandler = {
@@ -75,7 +76,7 @@ export async function openStream(options: {
   let lastByteAtMs = performance.now()
   let backendPid = 0
 
-  const service = new LogicalReplicationService(connectionConfig(options.url, 'walhook capture'), {
+  const service = new LogicalReplicationService(await connectionTo(options.url, 'walhook capture'), {
     acknowledge: { auto: false, timeoutSeconds: 0 },
     flowControl: { enabled: false },
   })

@@ -45,6 +45,8 @@ export function judgeFailures(
 }
 
 const timeouts = new Set(['57014', '25P03', '25P04', '57P05', '55P03'])
+/** The server has become a standby: another one is the primary. */
+const readOnlyTransaction = '25006'
 const lostClasses = new Set(['08', '53', '57', '55'])
 const lostCodes = /^(E(CONN|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN|HOST|NET)|CERT_|DEPTH_)/
 const lostMessages =
@@ -57,6 +59,7 @@ export function kindOfError(error: {
 }): 'lost' | 'timeout' | null {
   const code = typeof error.code === 'string' ? error.code : ''
   if (timeouts.has(code)) return 'timeout'
+  if (code === readOnlyTransaction) return 'lost'
   if (lostCodes.test(code) || (code.length === 5 && lostClasses.has(code.slice(0, 2)))) return 'lost'
   return code === '' && lostMessages.test(error.message ?? '') ? 'lost' : null
 }

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Problem } from '../../domain/value/problem.ts'
-import { connectionConfig } from './session-settings.ts'
+import { connectionTo } from './connecting.ts'
 
 const rounds = 3
 
@@ -14,7 +14,9 @@ export class NotReached extends Error {}
  * first connection never was, and what ended it where it was.
  */
 export async function sharesSessions(url: string): Promise<boolean> {
-  const config = connectionConfig(url, 'walhook check')
+  const config = await connectionTo(url, 'walhook check').catch(cause => {
+    throw new NotReached('no session', { cause })
+  })
   const [one, other] = [new pg.Client(config), new pg.Client(config)]
   for (const client of [one, other]) client.on('error', () => {})
   try {

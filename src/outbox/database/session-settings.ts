@@ -152,35 +152,3 @@ async function setPrivileged(client: pg.ClientBase, name: string, found: string)
     })
   }
 }
-
-/** Of a URL: what would decide instead of us. */
-const ours = [
-  'client_encoding',
-  'statement_timeout',
-  'lock_timeout',
-  'idle_in_transaction_session_timeout',
-  'query_timeout',
-  'replication',
-  'binary',
-]
-
-/**
- * How every connection to Postgres is made, to the source and to the outbox. `options` of the URL are kept: they come first,
- * and what `setUpSession` sets wins.
- */
-export function connectionConfig(url: string, name: string): pg.ClientConfig {
-  return {
-    connectionString: withoutParameters(url, ours),
-    application_name: name,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
-  }
-}
-
-function withoutParameters(url: string, names: readonly string[]): string {
-  const parsed = new URL(url)
-  if (!names.some(name => parsed.searchParams.has(name))) return url
-  for (const name of names) parsed.searchParams.delete(name)
-  return parsed.href
-}

@@ -1,7 +1,9 @@
 import pg from 'pg'
 import { type Backend, isLost, type SlowStatement } from '../../domain/capture/backend.ts'
+import type { DatabaseServer } from '../../domain/database/database-url.ts'
+import { answerMs, connectionConfig, findServer, overNewConnection, refuseUnsuitable } from './connecting.ts'
 import { guardParsing } from './guarded-parsing.ts'
-import { connectionConfig, setUpSession } from './session-settings.ts'
+import { setUpSession } from './session-settings.ts'
 
 /** What the connections to a database share, also those of several pools: where to ask about a statement that brings no answer, and who hears of it. */
 export type Watch = {
@@ -9,16 +11,18 @@ export type Watch = {
   /** Asks about statements after so many ms without an answer, and again as often. */
   readonly askAfterMs: number
   readonly clients: Set<WatchedClient>
-  /** One question at a time for all of them. */
-  asking: Promise<Map<number, Backend> | 'no answer' | 'refused'> | null
+  /** One question at a time for all that are connected to one server, by its URL. */
+  readonly asking: Map<string, Promise<Answer>>
 }
+
+type Answer = Map<number, Backend> | 'no answer' | 'refused'
 
 export function createWatch({ url, askAfterMs = 8_000 }: { url: string; askAfterMs?: number }): Watch {
-  return { url, askAfterMs, clients: new Set(), asking: null }
+  return { url, askAfterMs, clients: new Set(), asking: new Map() }
 }
 
-/** How long a new connection may take to bring an answer. */
-const answerMs = 4_000
+/** Of the connections that ask. */
+const name = 'walhook watch'
 /** A statement that nobody can be asked about is given up after so long. */
 const longestUnknownMs = 60_000
 
@@ -30,6 +34,8 @@ const longestUnknownMs = 60_000
  * to do for this connection, or can't be reached, the connection is destroyed; everybody who waits for it
  * hears an error, and the pool makes a new one. The server is asked to end its side, too: it may hold locks, and hears of the
  * dead link only much later.
+ *
+ * It connects to the server that its URL wants.
  */
 export class WatchedClient extends pg.Client {
   readonly #watch: Watch
@@ -39,6 +45,7 @@ export class WatchedClient extends pg.Client {
   #sinceMs = 0
   #statement = ''
   #timer: NodeJS.Timeout | null = null
+  #server: DatabaseServer | null = null
 
   constructor(config: pg.ClientConfig & { watch: Watch; onSlow?: (slow: SlowStatement) => void }) {
     super(config)
@@ -53,6 +60,33 @@ export class WatchedClient extends pg.Client {
       this.#watch.clients.delete(this)
       clearTimeout(this.#timer ?? undefined)
     })
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: with a callback or without, as node-postgres calls it
+  override connect(...[callback]: any[]): any {
+    const connected = this.#connect()
+    if (!callback) return connected
+    connected.then(() => callback(null, this), callback)
+  }
+
+  async #connect(): Promise<this> {
+    const { url } = this.#watch
+    try {
+      this.#server = await findServer(url)
+      // The first one's address stands there since the client was made.
+      if (this.#server) Object.assign(this, { host: this.#server.host, port: this.#server.port })
+      await super.connect()
+      await refuseUnsuitable(this, url, this.#server)
+      return this
+    } catch (error) {
+      this.#watch.clients.delete(this)
+      this.end().catch(() => {})
+      throw error
+    }
+  }
+
+  get serverUrl(): string {
+    return this.#server?.url ?? this.#watch.url
   }
 
   /** From now on the server can be asked about this connection; before, it is given up when it brings no answer. */
@@ -107,7 +141,7 @@ export class WatchedClient extends pg.Client {
   async #ask(): Promise<void> {
     const since = this.#sinceMs
     const pid = this.#backendPid
-    const answer = pid === null ? 'no answer' : await askAbout(this.#watch)
+    const answer = pid === null ? 'no answer' : await askAbout(this.#watch, this.serverUrl)
     // It has come meanwhile.
     if (this.#unanswered === 0 || this.#sinceMs !== since) return
     const silentMs = performance.now() - since
@@ -126,7 +160,7 @@ export class WatchedClient extends pg.Client {
   /** Ends it, and looks whether the others that rest are alive. */
   #give(reason: string) {
     this.#destroy(reason)
-    if (this.#backendPid !== null) void endBackend(this.#watch, this.#backendPid)
+    if (this.#backendPid !== null) void endBackend(this.serverUrl, this.#backendPid)
     for (const other of this.#watch.clients) if (other !== this) other.#prove()
   }
 
@@ -157,18 +191,20 @@ select a.pid, a.state, a.wait_event_type, a.wait_event,
         from pg_stat_activity b where b.pid = any(pg_blocking_pids(a.pid))) as held_by
 from pg_stat_activity a where a.pid = any($1)`
 
-/** Asks over a new connection what the server does for each of the watched ones. */
-function askAbout(watch: Watch): NonNullable<Watch['asking']> {
-  watch.asking ??= ask(watch).finally(() => {
-    watch.asking = null
-  })
-  return watch.asking
+/** Asks over a new connection what a server does for each of the watched ones. */
+function askAbout(watch: Watch, serverUrl: string): Promise<Answer> {
+  const running = watch.asking.get(serverUrl)
+  if (running) return running
+  const asking = ask(watch, serverUrl).finally(() => watch.asking.delete(serverUrl))
+  watch.asking.set(serverUrl, asking)
+  return asking
 }
 
-async function ask(watch: Watch): Promise<Map<number, Backend> | 'no answer' | 'refused'> {
+async function ask(watch: Watch, serverUrl: string): Promise<Answer> {
   try {
-    const pids = [...watch.clients].flatMap(({ backendPid }) => backendPid ?? [])
-    const rows = await overNewConnection(watch, backendsStatement, [pids])
+    const there = [...watch.clients].filter(client => client.serverUrl === serverUrl)
+    const pids = there.flatMap(({ backendPid }) => backendPid ?? [])
+    const rows = await overNewConnection(serverUrl, name, backendsStatement, [pids])
     return new Map(rows.map(row => [Number(row.pid), toBackend(row)]))
   } catch (error) {
     // What the server says itself has a code of five characters: it can be reached.
@@ -177,37 +213,15 @@ async function ask(watch: Watch): Promise<Map<number, Backend> | 'no answer' | '
 }
 
 /** Ends the server's side of a dead link, unless it works after all; its process may have another one's number by now. */
-async function endBackend(watch: Watch, pid: number): Promise<void> {
+async function endBackend(serverUrl: string, pid: number): Promise<void> {
   await overNewConnection(
-    watch,
+    serverUrl,
+    name,
     `select pg_terminate_backend(pid) from pg_stat_activity
      where pid = $1 and usename = current_user and (state <> 'active' or wait_event_type = 'Client')
        and state_change < clock_timestamp() - interval '2 seconds'`,
     [pid],
   ).catch(() => {})
-}
-
-async function overNewConnection(
-  { url }: Watch,
-  text: string,
-  values: unknown[],
-  // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
-): Promise<any[]> {
-  const client = new pg.Client({
-    ...connectionConfig(url, 'walhook watch'),
-    connectionTimeoutMillis: answerMs,
-  })
-  const destroy = () =>
-    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
-  client.on('error', () => {})
-  const timer = setTimeout(destroy, answerMs)
-  try {
-    await client.connect()
-    return (await client.query(text, values)).rows
-  } finally {
-    clearTimeout(timer)
-    destroy()
-  }
 }
 
 function toBackend(row: Record<string, string | null>): Backend {

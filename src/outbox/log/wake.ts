@@ -1,5 +1,6 @@
+import { connectionConfig } from '../database/connecting.ts'
 import type { Outbox } from '../database/database.ts'
-import { connectionConfig, setUpSession } from '../database/session-settings.ts'
+import { setUpSession } from '../database/session-settings.ts'
 import { createWatch, WatchedClient } from '../database/watched-client.ts'
 import { wakeChannel } from './append.ts'
 

@@ -1,0 +1,115 @@
+import { isIPv6 } from 'node:net'
+import { nearest } from '../value/nearest.ts'
+import type { WantedServer } from './choose-server.ts'
+
+/** One server of a database URL. `url` leads to it alone; `name` is for messages, and holds no secret. */
+export type DatabaseServer = {
+  readonly name: string
+  /** A host name, an address, or the folder of a socket. */
+  readonly host: string
+  readonly port: number
+  readonly url: string
+}
+
+export type DatabaseUrl = {
+  /** In the order in which the URL names them. One whose host and port are decided elsewhere is `only`. */
+  readonly servers: readonly DatabaseServer[] | 'only'
+  readonly wants: WantedServer
+}
+
+type Result = { readonly value: DatabaseUrl } | { readonly wrong: readonly string[] }
+
+const usualPort = 5432
+const shape = /^postgres(?:ql)?:\/\/([^/?#]*)(.*)$/is
+const address = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/
+
+/** What libpq knows and walhook refuses, each with the reason. */
+const unusable: Readonly<Record<string, string>> = {
+  'read-only': 'which leads to a server that cannot be written to',
+  standby: 'which leads to a standby: nothing can be written to it',
+  'prefer-standby': 'which leads to a standby where there is one: nothing can be written to it',
+}
+const usable = ['any', 'read-write', 'primary']
+
+/**
+ * Reads a URL that may name several servers, as libpq does: `a:5432,b:5433` or `?host=a,b&port=5432,5433`, and
+ * `target_session_attrs`. With several hosts, walhook wants `read-write` where the URL says nothing. What is wrong is
+ * named by its place, and never repeated: a password may be in it.
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+ */
+export function parseDatabaseUrl(text: string): Result {
+  const [, authority = '', rest = ''] = shape.exec(text) ?? []
+  const login = authority.slice(0, authority.lastIndexOf('@') + 1)
+  const skeleton = URL.parse(`postgres://${login}host${rest}`)
+  if (!shape.test(text) || skeleton === null) return notAUrl
+  const last = (name: string) => skeleton.searchParams.getAll(name).at(-1) || null
+  const names = last('host')
+  const ports = last('port')
+  const hosts = (names ?? authority.slice(login.length)).split(',')
+  const isSeveral = hosts.length > 1 || (ports?.includes(',') ?? false)
+  const attrs = last('target_session_attrs') ?? (isSeveral ? 'read-write' : 'any')
+  const problem = problemOfAttrs(attrs, isSeveral)
+  if (problem !== null) return { wrong: [problem] }
+  const wants = attrs as WantedServer
+  if (!isSeveral) return URL.canParse(text) ? { value: { servers: 'only', wants } } : notAUrl
+  const read = names === null ? hosts.map(readAddress) : hosts.map(host => ({ host, port: '' }))
+  const portOf = portsOf(ports, read)
+  const wrong = read.flatMap(({ host }, at) => {
+    const nth = `host ${at + 1} of ${hosts.length}`
+    if (host === null) return [`${nth} is not a host, or has no port from 1 to 65535 behind its colon`]
+    if (host === '') return [`${nth} is empty`]
+    return portOf && portOf(at) === null ? [`${nth} has no port from 1 to 65535`] : []
+  })
+  if (!portOf) wrong.push(`${hosts.length} hosts and ${ports!.split(',').length} ports`)
+  if (wrong.length > 0) return { wrong }
+  return { value: { servers: read.map(({ host }, at) => serverAt(skeleton, host!, portOf!(at)!)), wants } }
+}
+
+const notAUrl = { wrong: ['not a Postgres URL'] }
+
+function problemOfAttrs(attrs: string, isSeveral: boolean): string | null {
+  const said = `target_session_attrs=${attrs}`
+  if (unusable[attrs]) return `${said}, ${unusable[attrs]}`
+  if (attrs === 'any' && isSeveral)
+    return `${said} with several hosts, which leads to a standby where one answers first`
+  if (usable.includes(attrs)) return null
+  const meant = nearest(attrs, [...usable, ...Object.keys(unusable)])
+  return `a target_session_attrs that walhook does not know${meant === null ? '' : ` (${meant} is meant?)`}`
+}
+
+/** `a`, `a:5432`, `[::1]`, `[::1]:5432`, a socket's folder as `%2Ftmp`. A host of null: none of these. */
+function readAddress(text: string): { readonly host: string | null; readonly port: string } {
+  const [matched, inBrackets, plain, port = ''] = address.exec(text) ?? []
+  if (matched === undefined) return { host: null, port: '' }
+  try {
+    const host = decodeURIComponent(inBrackets ?? plain!)
+    return { host: inBrackets === undefined || isIPv6(host) ? host : null, port }
+  } catch {
+    return { host: null, port: '' }
+  }
+}
+
+/** The port of each host, null where it is none; null as a whole where there are neither one nor as many as hosts. */
+function portsOf(
+  given: string | null,
+  hosts: readonly { readonly port: string }[],
+): ((at: number) => number | null) | null {
+  const ports = given === null ? hosts.map(({ port }) => port) : given.split(',')
+  if (ports.length !== 1 && ports.length !== hosts.length) return null
+  return at => readPort(ports.length === 1 ? ports[0]! : ports[at]!)
+}
+
+function readPort(text: string): number | null {
+  if (text === '') return usualPort
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  return port >= 1 && port <= 65_535 ? port : null
+}
+
+/** Of a host in the query, node-postgres takes no other notice of the one before the path. */
+function serverAt(skeleton: URL, host: string, port: number): DatabaseServer {
+  const url = new URL(skeleton)
+  url.searchParams.delete('target_session_attrs')
+  url.searchParams.set('host', host)
+  url.searchParams.set('port', String(port))
+  return { name: `${host.includes(':') ? `[${host}]` : host}:${port}`, host, port, url: url.href }
+}

@@ -1,0 +1,171 @@
+import pg from 'pg'
+import { chooseServer, type ServerFacts, whyUnsuitable } from '../../domain/database/choose-server.ts'
+import {
+  type DatabaseServer,
+  type DatabaseUrl,
+  parseDatabaseUrl,
+} from '../../domain/database/database-url.ts'
+import { describeError } from '../../runtime/log.ts'
+
+/** Of a URL: what would decide instead of us. */
+const ours = [
+  'client_encoding',
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'query_timeout',
+  'replication',
+  'binary',
+]
+
+/** How long a new connection may take to bring an answer. */
+export const answerMs = 4_000
+/** How long a server that is suitable waits for the others to answer: one of them may be on a newer timeline. */
+const othersMs = 300
+
+const startingOrStopping = /^57P0[123]$/
+
+/** Thrown where no server of a URL is what is wanted. The code is that of a host that can't be reached, or that starts or stops. */
+export class NoServer extends Error {
+  readonly code: string
+  constructor(whyNot: readonly { readonly name: string; readonly reason: string; readonly code: string }[]) {
+    super(`no server to use: ${whyNot.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`)
+    this.code = whyNot.find(({ code }) => startingOrStopping.test(code))?.code ?? 'EHOSTUNREACH'
+  }
+}
+
+/** How a connection is made to the server of a URL, which is looked for where the URL names several. */
+export async function connectionTo(url: string, name: string): Promise<pg.ClientConfig> {
+  const server = await findServer(url)
+  return configFor(server?.url ?? url, name)
+}
+
+/**
+ * The same for a client that looks for its server itself, as `WatchedClient` does: until then, it has the first one's
+ * address. `options` of the URL are kept: they come first, and what `setUpSession` sets wins.
+ */
+export function connectionConfig(url: string, name: string): pg.ClientConfig {
+  const { servers } = readUrl(url)
+  return configFor(servers === 'only' ? url : servers[0]!.url, name)
+}
+
+function configFor(url: string, name: string): pg.ClientConfig {
+  return {
+    connectionString: withoutParameters(url, ours),
+    application_name: name,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+  }
+}
+
+function withoutParameters(url: string, names: readonly string[]): string {
+  const parsed = new URL(url)
+  if (!names.some(name => parsed.searchParams.has(name))) return url
+  for (const name of names) parsed.searchParams.delete(name)
+  return parsed.href
+}
+
+function readUrl(url: string): DatabaseUrl {
+  const parsed = parseDatabaseUrl(url)
+  if ('value' in parsed) return parsed.value
+  throw new Error(`a database URL is wrong: ${parsed.wrong.join('; ')}`)
+}
+
+/** Whoever looks for the server of a URL while somebody else does gets the same answer. */
+const looking = new Map<string, Promise<DatabaseServer>>()
+
+/**
+ * The server to connect to; null where the URL names only one. All are asked at once, so that one that is silent keeps nobody
+ * waiting, and for each new connection anew: nothing is remembered. Throws `NoServer`.
+ */
+export async function findServer(url: string): Promise<DatabaseServer | null> {
+  const { servers, wants } = readUrl(url)
+  if (servers === 'only') return null
+  const running = looking.get(url)
+  if (running) return await running
+  const found = ask(servers, wants).finally(() => looking.delete(url))
+  looking.set(url, found)
+  return await found
+}
+
+type Suitable = { readonly server: DatabaseServer; readonly timeline: number | null }
+
+async function ask(servers: readonly DatabaseServer[], wants: DatabaseUrl['wants']): Promise<DatabaseServer> {
+  const suitable: (Suitable | undefined)[] = []
+  const whyNot: { name: string; reason: string; code: string }[] = []
+  const first = Promise.withResolvers<void>()
+  const all = Promise.all(
+    servers.map(async (server, at) => {
+      try {
+        const facts = await factsOf(server)
+        const reason = whyUnsuitable(wants, facts)
+        if (reason !== null) return void whyNot.push({ name: server.name, reason, code: '' })
+        suitable[at] = { server, timeline: facts.timeline }
+        first.resolve()
+      } catch (error) {
+        const { code = '' } = error as { code?: string }
+        whyNot.push({ name: server.name, reason: describeError(error), code })
+      }
+    }),
+  )
+  await Promise.race([all, first.promise])
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([all, new Promise(resolve => (timer = setTimeout(resolve, othersMs)))])
+  clearTimeout(timer)
+  const chosen = chooseServer(suitable.filter(one => one !== undefined))
+  if (chosen === null) throw new NoServer(whyNot)
+  return chosen.server
+}
+
+const factsStatement = `
+select pg_catalog.pg_is_in_recovery() as is_standby,
+       pg_catalog.current_setting('transaction_read_only') = 'on' as is_read_only,
+       case when pg_catalog.pg_is_in_recovery() then null
+            else ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::int
+       end as timeline`
+
+const factsOf = async (server: DatabaseServer): Promise<ServerFacts> =>
+  readFacts(await overNewConnection(server.url, 'walhook hosts', factsStatement, []))
+
+function readFacts([row]: readonly {
+  is_standby: boolean
+  is_read_only: boolean
+  timeline: number | null
+}[]) {
+  return { isStandby: row!.is_standby, isReadOnly: row!.is_read_only, timeline: row!.timeline }
+}
+
+/**
+ * Throws where the server of a new session is not what its URL wants: it may have become a standby since it was chosen, and
+ * another one may be behind the same name. Asks before the session has settings of ours.
+ */
+export async function refuseUnsuitable(client: pg.ClientBase, url: string, server: DatabaseServer | null) {
+  const { wants } = readUrl(url)
+  if (wants === 'any') return
+  const facts = readFacts((await client.query(factsStatement)).rows)
+  const reason = whyUnsuitable(wants, facts)
+  if (reason !== null) throw new NoServer([{ name: server?.name ?? 'the server', reason, code: '' }])
+}
+
+/** Asks one thing over a connection of its own, within `answerMs`. */
+export async function overNewConnection(
+  serverUrl: string,
+  name: string,
+  text: string,
+  values: unknown[],
+  // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
+): Promise<any[]> {
+  const client = new pg.Client({ ...configFor(serverUrl, name), connectionTimeoutMillis: answerMs })
+  const destroy = () =>
+    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
+  client.on('error', () => {})
+  const timer = setTimeout(destroy, answerMs)
+  try {
+    await client.connect()
+    return (await client.query(text, values)).rows
+  } finally {
+    clearTimeout(timer)
+    destroy()
+  }
+}
