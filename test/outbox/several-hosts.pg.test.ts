@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openSource } from '../../src/capture/source/source.ts'
 import { connectionTo } from '../../src/outbox/database/connecting.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
 import { listenForWakes, tellWake } from '../../src/outbox/log/wake.ts'
@@ -21,7 +22,7 @@ function standbyFirst(): string {
 
 const open = (url: string) => openOutbox({ url, maxConnections: 2, onError() {} })
 
-async function portOf({ pool }: ReturnType<typeof open>): Promise<number> {
+async function portOf({ pool }: Pick<ReturnType<typeof open>, 'pool'>): Promise<number> {
   const { rows } = await pool.query(`select current_setting('port')::int as port`)
   return rows[0].port
 }
@@ -30,6 +31,9 @@ test('the primary is found in whatever order the hosts are', async () => {
   for (const url of [pair.url, standbyFirst()]) {
     await using outbox = open(url)
     expect(await portOf(outbox)).toBe(pair.primary.port)
+    // It reads every value as text.
+    await using source = openSource({ url, onError() {} })
+    expect(Number(await portOf(source))).toBe(pair.primary.port)
     const config = await connectionTo(url, 'test')
     expect(new URL(config.connectionString!).searchParams.get('port')).toBe(String(pair.primary.port))
   }

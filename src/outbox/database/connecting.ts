@@ -118,22 +118,26 @@ async function ask(servers: readonly DatabaseServer[], wants: DatabaseUrl['wants
   return chosen.server
 }
 
+/** As texts: pools differ in how they read other types. */
 const factsStatement = `
-select pg_catalog.pg_is_in_recovery() as is_standby,
-       pg_catalog.current_setting('transaction_read_only') = 'on' as is_read_only,
+select case when pg_catalog.pg_is_in_recovery() then 'standby' else 'primary' end as role,
+       pg_catalog.current_setting('transaction_read_only') as read_only,
        case when pg_catalog.pg_is_in_recovery() then null
-            else ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::int
+            else pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
        end as timeline`
 
 const factsOf = async (server: DatabaseServer): Promise<ServerFacts> =>
   readFacts(await overNewConnection(server.url, 'walhook hosts', factsStatement, []))
 
-function readFacts([row]: readonly {
-  is_standby: boolean
-  is_read_only: boolean
-  timeline: number | null
-}[]) {
-  return { isStandby: row!.is_standby, isReadOnly: row!.is_read_only, timeline: row!.timeline }
+type FactsRow = { readonly role: string; readonly read_only: string; readonly timeline: string | null }
+
+function readFacts([row]: readonly FactsRow[]): ServerFacts {
+  const { role, read_only, timeline } = row!
+  return {
+    isStandby: role === 'standby',
+    isReadOnly: read_only === 'on',
+    timeline: timeline === null ? null : Number.parseInt(timeline, 16),
+  }
 }
 
 /**
