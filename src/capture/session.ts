@@ -11,7 +11,6 @@ import { createJudge } from './continuity/judged-tables.ts'
 import { connect, noteAlive } from './link.ts'
 import { look, lookOnAndOn, openWatch, prepare, type Watch } from './look.ts'
 import { createMapper } from './map/map.ts'
-import { StreamOver } from './map/visibility.ts'
 import { type Born, createBorn } from './related/born.ts'
 import { createColumnTeller } from './source/columns.ts'
 import { createWalRelease } from './source/wal-release.ts'
@@ -21,6 +20,7 @@ import { recordUnreadable, unreadableOf } from './store/unreadable-tables.ts'
 import type { Inbox } from './stream/inbox.ts'
 import { sendProbes } from './stream/probes.ts'
 import type { Stream } from './stream/stream.ts'
+import { StreamOver } from './stream/visibility.ts'
 
 /** What ends together: the connection, and what works beside it. */
 type Session = {

@@ -4,8 +4,9 @@ import { type ParkedChange, type WebhookEvent, withAction, writeBody } from '../
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import type { PageDone } from '../../outbox/source/paged-work.ts'
 import type { ResyncStep } from '../../outbox/source/resyncs.ts'
-import { cannotBeEvent, type EventText, type Mapped, maxShownKey } from '../map/map.ts'
+import { cannotBeEvent, type Mapped, maxShownKey } from '../map/map.ts'
 import { twice } from '../map/twice.ts'
+import type { EventText } from '../map/write-event.ts'
 import type { PresentEntity, UntoldRow } from './read-entity.ts'
 
 const maxHeldBytes = 16 * 1024 * 1024
@@ -59,6 +60,7 @@ export type PageEnd = 'stored' | 'ended' | 'spoiled' | { readonly failed: unknow
 export function openWindow(task: PageTask, entity: EntityMapping) {
   const { entityType } = entity
   const actionType = task.of === 'resync' ? 'update' : task.actionType
+  const tell = tellerOf(task, entityType, actionType)
   const markId = randomUUID()
   const end = Promise.withResolvers<PageEnd>()
   const last = new Map<string, WebhookEvent>()
@@ -117,37 +119,25 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
       return { events, parked, webhookId: task.of === 'backfill' ? task.webhookId : null, step: page.step }
     },
   }
+}
 
-  /** An entity as the page has it, or as the event `newer` that came since; null where that has told it to everybody. */
-  function tell(
-    present: PresentEntity,
-    newer: WebhookEvent | undefined,
-  ): PageContent['events'][number] | null {
+/** Makes the function that tells an entity as the page has it, or as the event `newer` that came since; null where that has told it to everybody. */
+function tellerOf(task: PageTask, entityType: string, actionType: BackfillAction) {
+  const changed = task.of === 'resync' ? (task.changed ?? null) : null
+  const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed, omitted })
+
+  return (present: PresentEntity, newer: WebhookEvent | undefined): PageContent['events'][number] | null => {
     const { entityId, entityIdJson, resultJson, omitted, tenant } = present
     const parts = { entityIdJson, entityType }
-    const changed = task.of === 'resync' ? (task.changed ?? null) : null
-    const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed, omitted })
+    const event = { entityType, entityId, actionType }
     if (!newer) {
       const body = writeBody({ ...parts, actionType, resultJson })
-      return {
-        entityType,
-        entityId,
-        actionType,
-        body,
-        ...((omitted || changed) && { facts: factsOf(omitted) }),
-        ...ofTenant(tenant),
-      }
+      return { ...event, body, ...((omitted || changed) && { facts: factsOf(omitted) }), ...ofTenant(tenant) }
     }
     if (newer.actionType === 'delete' || (newer.actionType === 'new' && actionType === 'new')) return null
     const body = withAction(newer.body, { ...parts, from: newer.actionType, to: actionType })
-    return {
-      entityType,
-      entityId,
-      actionType,
-      body,
-      facts: factsOf(newer.facts?.omitted ?? null),
-      ...ofTenant(newer.of?.tenant ?? null),
-    }
+    const facts = factsOf(newer.facts?.omitted ?? null)
+    return { ...event, body, facts, ...ofTenant(newer.of?.tenant ?? null) }
   }
 }
 

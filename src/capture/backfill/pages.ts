@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Mapped } from '../map/map.ts'
-import { createVisibility } from '../map/visibility.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import { markPrefix } from '../stream/decode.ts'
+import { createVisibility } from '../stream/visibility.ts'
 import {
   openWindow,
   type PageContent,

@@ -12,7 +12,7 @@ import {
   untoldEntities,
 } from '../../outbox/source/resyncs.ts'
 import type { Judged } from '../continuity/judged-tables.ts'
-import { writeDeletion } from '../map/map.ts'
+import { writeDeletion } from '../map/write-event.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import { type KeysPage, type Page, readKeysOf } from './backfill-page.ts'
 import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'

@@ -6,11 +6,11 @@ import { readWhatIsThere } from '../related/what-is-there.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
+import { createBrought, StreamOver } from '../stream/visibility.ts'
 import { type RelatedValue, readRelated, readRows } from './read-back.ts'
 import type { ShapedRow } from './result.ts'
 import type { Shapes } from './shape.ts'
 import type { Touched } from './touched.ts'
-import { createBrought, StreamOver } from './visibility.ts'
 
 /** Columns whose values are taken from the table, by name: `all` where the WAL has none of them. */
 type Columns = ReadonlySet<string> | 'all'
@@ -57,8 +57,7 @@ export function createMissingReader(options: {
 }) {
   const { pool } = options.source
   const brought = createBrought()
-  const readBefore = options.readBefore ?? 0n
-  const ahead = new Map<EntityMapping, Map<string, Ahead>>()
+  const ahead = createAhead(options.readBefore ?? 0n)
 
   async function countUnseen(): Promise<number> {
     const { rows } = await pool.query('select pg_current_snapshot()::text as snapshot')
@@ -78,97 +77,131 @@ export function createMissingReader(options: {
     return parseLsn(rows[0].lsn)
   }
 
-  function dropPassed(first: Lsn) {
-    for (const [entity, byKey] of ahead) {
-      for (const [key, { until }] of byKey) if (until <= first) byKey.delete(key)
-      if (byKey.size === 0) ahead.delete(entity)
-    }
-  }
-
-  /** What of each item must come from the table. Absent: nothing. */
-  function columnsToRead(touched: readonly Touched[], shapes: Shapes): Map<Touched, Wanted> {
-    const wanted = new Map<Touched, Wanted>()
-    const before = new Map<EntityMapping, Map<string, Columns>>()
-    for (const item of touched) {
-      const { entity, key, part, folded } = item
-      if (key === null) continue
-      const carried = ahead.get(entity)?.get(key)
-      const isCarried = carried !== undefined && carried.until > part.commitLsn
-      const toldBefore = part.commitLsn < readBefore ? 'all' : isCarried ? carried.columns : none
-      const isGone = folded.state === 'delete' && !item.mayRemain
-      const unknown = isGone ? none : unknownColumns(item, shapes)
-      // An entity that is new begins anew, after a delete: what was told before that does not bind it.
-      const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
-      const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
-      if (ifThere !== 'all' && ifThere.size === 0) continue
-      const byKey = before.get(entity) ?? new Map<string, Columns>()
-      before.set(entity, byKey.set(key, ifThere))
-      if (!isGone) wanted.set(item, { ifThere, ifGone })
-    }
-    return wanted
-  }
-
   return async (
     parts: readonly TransactionPart[],
     touched: readonly Touched[],
     { catalogue, shapes, mostBytes }: { catalogue: Catalogue; shapes: Shapes; mostBytes: number },
   ): Promise<Missing> => {
     for (const { xid, changes } of parts) if (changes.length > 0) brought.note(xid)
-    if (parts[0]) dropPassed(parts[0].commitLsn)
-    const wanted = columnsToRead(touched, shapes)
+    if (parts[0]) ahead.dropPassed(parts[0].commitLsn)
+    const wanted = columnsToRead(touched, shapes, ahead)
     const present = touched.filter(({ folded, mayRemain }) => folded.state !== 'delete' || mayRemain)
     const withLists = present.filter(({ entity }) => entity.related.length > 0)
     if (wanted.size + withLists.length > 0) await untilAllIsSeen()
     else if (brought.size() > prunedAt) await countUnseen()
 
-    /** Keys of rows that can't be read, and why. */
-    const broken = new Map<EntityMapping, Map<string, string>>()
-    const untold = new Map<RelatedList, Set<string>>()
-    const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
-    for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity))
-      rows.set(
-        entity,
-        (await readWhatIsThere(
-          keysOf(items),
-          keys => readRows(pool, catalogue, entity, keys, mostBytes),
-          (key, because) => broken.set(entity, (broken.get(entity) ?? new Map()).set(key, because)),
-        )) ?? new Map(),
-      )
+    const from = { pool, catalogue, mostBytes }
+    const rows = await readRowsOf(wanted, from)
     const until = wanted.size > 0 ? await walEnd() : null
+    // Of a row that is gone nothing was told.
     if (until !== null)
-      for (const [{ entity, key }, { ifThere: columns }] of wanted) {
-        // Of a row that is gone nothing was told.
-        if (!rows.get(entity)?.has(key!)) continue
-        const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
-        ahead.set(entity, byKey.set(key!, { until, columns }))
-      }
-    /** Null: the list can't be read any more. */
-    const lists = new Map<RelatedList, ReadonlyMap<string, RelatedValue | null> | null>()
-    for (const [entity, items] of Map.groupBy(withLists, item => item.entity))
-      for (const list of entity.related)
-        lists.set(
-          list,
-          await readWhatIsThere(
-            keysOf(items),
-            owners => readRelated(pool, catalogue, list, owners, mostBytes),
-            owner => untold.set(list, (untold.get(list) ?? new Set()).add(owner)),
-          ),
-        )
+      for (const [{ entity, key }, { ifThere: columns }] of wanted)
+        if (rows.of(entity, key!)) ahead.note(entity, key!, { until, columns })
+    const relatedOf = await readListsOf(withLists, from)
     return {
       readLsn: until,
       isReadBack: item => wanted.has(item),
       rowOf(item) {
-        const because = wanted.has(item) ? broken.get(item.entity)?.get(item.key!) : undefined
+        const because = wanted.has(item) ? rows.brokenBecause(item.entity, item.key!) : undefined
         if (because !== undefined) throw new Error(`its row can not be read: ${because}`)
-        const present = rows.get(item.entity)?.get(item.key!)
+        const present = rows.of(item.entity, item.key!)
         const columns = wanted.get(item)?.[present ? 'ifThere' : 'ifGone'] ?? none
         return rowOf(item, shapes, columns, present)
       },
-      relatedOf(list, owner) {
-        const read = lists.get(list)
-        return read === null || untold.get(list)?.has(owner) ? null : read?.get(owner)
-      },
+      relatedOf,
     }
+  }
+}
+
+/** What events have told that is newer than changes still to come. */
+function createAhead(readBefore: Lsn) {
+  const ahead = new Map<EntityMapping, Map<string, Ahead>>()
+  return {
+    note(entity: EntityMapping, key: string, told: Ahead): void {
+      const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
+      ahead.set(entity, byKey.set(key, told))
+    },
+    dropPassed(first: Lsn): void {
+      for (const [entity, byKey] of ahead) {
+        for (const [key, { until }] of byKey) if (until <= first) byKey.delete(key)
+        if (byKey.size === 0) ahead.delete(entity)
+      }
+    },
+    /** The columns that an event before `lsn` may have told in a newer state. */
+    columnsOf(entity: EntityMapping, key: string, lsn: Lsn): Columns {
+      if (lsn < readBefore) return 'all'
+      const carried = ahead.get(entity)?.get(key)
+      return carried !== undefined && carried.until > lsn ? carried.columns : none
+    },
+  }
+}
+
+/** What of each item must come from the table. Absent: nothing. */
+function columnsToRead(
+  touched: readonly Touched[],
+  shapes: Shapes,
+  ahead: ReturnType<typeof createAhead>,
+): Map<Touched, Wanted> {
+  const wanted = new Map<Touched, Wanted>()
+  const before = new Map<EntityMapping, Map<string, Columns>>()
+  for (const item of touched) {
+    const { entity, key, part, folded } = item
+    if (key === null) continue
+    const toldBefore = ahead.columnsOf(entity, key, part.commitLsn)
+    const isGone = folded.state === 'delete' && !item.mayRemain
+    const unknown = isGone ? none : unknownColumns(item, shapes)
+    // An entity that is new begins anew, after a delete: what was told before that does not bind it.
+    const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
+    const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
+    if (ifThere !== 'all' && ifThere.size === 0) continue
+    const byKey = before.get(entity) ?? new Map<string, Columns>()
+    before.set(entity, byKey.set(key, ifThere))
+    if (!isGone) wanted.set(item, { ifThere, ifGone })
+  }
+  return wanted
+}
+
+type From = { readonly pool: Source['pool']; readonly catalogue: Catalogue; readonly mostBytes: number }
+
+/** The rows of which something is wanted, with one query per table. */
+async function readRowsOf(wanted: ReadonlyMap<Touched, Wanted>, { pool, catalogue, mostBytes }: From) {
+  /** Keys of rows that can't be read, and why. */
+  const broken = new Map<EntityMapping, Map<string, string>>()
+  const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
+  for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity)) {
+    const read = await readWhatIsThere(
+      keysOf(items),
+      keys => readRows(pool, catalogue, entity, keys, mostBytes),
+      (key, because) => broken.set(entity, (broken.get(entity) ?? new Map()).set(key, because)),
+    )
+    rows.set(entity, read ?? new Map())
+  }
+  return {
+    of: (entity: EntityMapping, key: string) => rows.get(entity)?.get(key),
+    brokenBecause: (entity: EntityMapping, key: string) => broken.get(entity)?.get(key),
+  }
+}
+
+/** The related lists of these entities, with one query per list. */
+async function readListsOf(
+  items: readonly Touched[],
+  { pool, catalogue, mostBytes }: From,
+): Promise<Missing['relatedOf']> {
+  const untold = new Map<RelatedList, Set<string>>()
+  /** Null: the list can't be read any more. */
+  const lists = new Map<RelatedList, ReadonlyMap<string, RelatedValue | null> | null>()
+  for (const [entity, ofEntity] of Map.groupBy(items, item => item.entity))
+    for (const list of entity.related) {
+      const read = await readWhatIsThere(
+        keysOf(ofEntity),
+        owners => readRelated(pool, catalogue, list, owners, mostBytes),
+        owner => untold.set(list, (untold.get(list) ?? new Set()).add(owner)),
+      )
+      lists.set(list, read)
+    }
+  return (list, owner) => {
+    const read = lists.get(list)
+    return read === null || untold.get(list)?.has(owner) ? null : read?.get(owner)
   }
 }
 

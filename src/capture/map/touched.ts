@@ -31,21 +31,9 @@ export type Touched = {
   alsoChanged: readonly string[]
 }
 
-/**
- * Folds one transaction's changes by entity, in the order in which the entities were first changed. A TRUNCATE deletes
- * those that came before it; of all others the WAL says nothing. `onTruncate` hears of each table, and of its entities.
- */
-export function foldPart(
-  part: TransactionPart,
-  planOf: (relation: Relation) => Plan,
-  onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
-  arrivals: Arrivals | null = null,
-  reach: Reach = reachesNobody,
-): Touched[] {
+/** The entities that a transaction has touched so far, in the order in which it first did. */
+function openTouched(part: TransactionPart) {
   const touched = new Map<string, Touched>()
-  const many: { readonly entity: EntityMapping; readonly field: string }[] = []
-  // A TRUNCATE takes rows out of lists that nothing names.
-  const isTruncated = part.changes.some(({ kind }) => kind === 'truncate')
 
   function step(
     entity: EntityMapping,
@@ -71,8 +59,8 @@ export function foldPart(
   }
 
   /** A row of which nothing can be read is set aside, for each type of entity that it may concern. */
-  function setAside({ relation, actionType, because }: Change & { kind: 'unreadable' }) {
-    const { entities, owners, behind } = planOf(relation)
+  function setAside(change: Change & { kind: 'unreadable' }, { entities, owners, behind }: Plan) {
+    const { relation, actionType, because } = change
     const add = (entity: EntityMapping, state: Folded['state']) =>
       touched.set(`${touched.size}`, {
         ...nothingKnown,
@@ -85,6 +73,25 @@ export function foldPart(
     const all = [...owners, ...behind]
     for (const entity of new Set(all.map(owner => owner.entity))) add(entity, 'update')
   }
+
+  return { touched, step, setAside }
+}
+
+/**
+ * Folds one transaction's changes by entity, in the order in which the entities were first changed. A TRUNCATE deletes
+ * those that came before it; of all others the WAL says nothing. `onTruncate` hears of each table, and of its entities.
+ */
+export function foldPart(
+  part: TransactionPart,
+  planOf: (relation: Relation) => Plan,
+  onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
+  arrivals: Arrivals | null = null,
+  reach: Reach = reachesNobody,
+): Touched[] {
+  const { touched, step, setAside } = openTouched(part)
+  const many: { readonly entity: EntityMapping; readonly field: string }[] = []
+  // A TRUNCATE takes rows out of lists that nothing names.
+  const isTruncated = part.changes.some(({ kind }) => kind === 'truncate')
 
   function take(change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>) {
     const { relation } = change
@@ -129,7 +136,7 @@ export function foldPart(
 
   for (const change of part.changes)
     if (change.kind === 'truncate') change.relations.forEach(truncate)
-    else if (change.kind === 'unreadable') setAside(change)
+    else if (change.kind === 'unreadable') setAside(change, planOf(change.relation))
     else take(change)
   if (arrivals)
     for (const [id, item] of touched) {

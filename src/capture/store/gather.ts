@@ -103,6 +103,26 @@ export function createEventIds(last: TimeId, nowMs: () => number): EventIds {
   }
 }
 
+function addEvent(gathered: Gathered, event: StoredEvent, trace: TraceAppends | null): void {
+  gathered.events.add(event)
+  gathered.kept?.push(event)
+  if (trace !== null) trace.pick(gathered.traced, event)
+  if (!mayKeep(gathered.events)) gathered.kept = null
+}
+
+/** A page in the place of its mark; null where the mark is no page's. */
+function placePage(taken: ReturnType<Pages['take']>, place: Place, ids: EventIds): GatheredPage | null {
+  if (!taken) return null
+  const { events, parked } = taken.content
+  const { commitLsn } = place
+  return {
+    ...place,
+    taken,
+    events: events.map((event, index) => ({ ...event, ...place, index, id: ids.next() })),
+    parked: parked.map((change, i) => ({ ...change, commitLsn, index: events.length + i })),
+  }
+}
+
 /**
  * Makes the function that maps a batch and adds it to what is gathered. Events get their ids here, and those of a
  * transaction that comes in chunks go on counting. Transactions at or before `storedLsn` are passed over: what a
@@ -139,13 +159,7 @@ export function createGatherer(options: {
       ...item,
       index: countOf(item.commitLsn) + item.index,
     })
-    for (const event of mapped.events) {
-      const stored = { ...placed(event), id: ids.next() }
-      gathered.events.add(stored)
-      gathered.kept?.push(stored)
-      if (trace !== null) trace.pick(gathered.traced, stored)
-      if (!mayKeep(gathered.events)) gathered.kept = null
-    }
+    for (const event of mapped.events) addEvent(gathered, { ...placed(event), id: ids.next() }, trace)
     gathered.parked.push(...mapped.parked.map(placed))
     gathered.truncated.push(...mapped.truncated)
     gathered.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)
@@ -155,24 +169,8 @@ export function createGatherer(options: {
     const count = countOf(commitLsn) + mapped.events.length + mapped.parked.length
     if (!isWhole) chunked = { commitLsn, count }
     else if (truncations.isPending()) gathered.deletionsFrom = count
-    if (last.mark !== null) gathered.page = takePage(last.mark, { commitLsn, committedAt })
+    if (last.mark !== null) gathered.page = placePage(pages.take(last.mark), { commitLsn, committedAt }, ids)
     gathered.isSpoiled = false
-  }
-
-  function takePage(markId: string, place: Place): GatheredPage | null {
-    const taken = pages.take(markId)
-    if (!taken) return null
-    const { events, parked } = taken.content
-    return {
-      ...place,
-      taken,
-      events: events.map((event, index) => ({ ...event, ...place, index, id: ids.next() })),
-      parked: parked.map((change, i) => ({
-        ...change,
-        commitLsn: place.commitLsn,
-        index: events.length + i,
-      })),
-    }
   }
 
   async function addBatch(gathered: Gathered, batch: Batch): Promise<void> {

@@ -1,7 +1,8 @@
 import type { PoolClient } from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { knownEntityPages } from '../../outbox/source/gaps.ts'
-import type { Emptied, EventText } from '../map/map.ts'
+import type { Emptied } from '../map/map.ts'
+import type { EventText } from '../map/write-event.ts'
 
 const pageSize = 1_000
 

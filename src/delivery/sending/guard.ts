@@ -49,20 +49,11 @@ export function createGuard(options: {
   resolveTimeoutMs?: number
 }) {
   const { allow, deny: denied = emptyList, resolve = systemResolve, resolveTimeoutMs = 5000 } = options
-  const ownNetworks = options.ownNetworks ?? readOwnNetworks()
-  const resolving = new Map<string, Promise<string[]>>()
-  /** Nothing but the text and the rules says what becomes of a URL, so each is judged once. */
-  const judged = new Map<string, UrlVerdict>()
-  let rules: TargetRules = { ...allow, denied }
-
-  /** The rules with the machine's networks as they are now. */
-  function currentRules(): TargetRules {
-    const own = ownNetworks()
-    if (own === rules.own) return rules
-    judged.clear()
-    rules = { ...allow, denied, ...(own && { own }) }
-    return rules
-  }
+  const { currentRules, judgeTarget } = createUrlJudge(
+    { ...allow, denied },
+    options.ownNetworks ?? readOwnNetworks(),
+  )
+  const resolveOnce = onePerName(resolve)
 
   /**
    * For create and change: judges the URL, resolves its host once and judges every answer; one forbidden answer
@@ -82,20 +73,6 @@ export function createGuard(options: {
       const why = dnsReason(host, error)
       return { ok: false, code: 'dns_error', reason: sayInEnglish(why), why }
     }
-  }
-
-  /**
-   * For every attempt, before connecting: judges the URL itself. It is needed beside `lookup`, which sockets do
-   * not call for IP literals and which does not see the scheme.
-   */
-  function judgeTarget(urlText: string): UrlVerdict {
-    const rules = currentRules()
-    const known = judged.get(urlText)
-    if (known) return known
-    if (judged.size >= mostJudged) judged.clear()
-    const verdict = judgeUrl(urlText, rules)
-    judged.set(urlText, verdict)
-    return verdict
   }
 
   /**
@@ -119,18 +96,6 @@ export function createGuard(options: {
     )
   }
 
-  /**
-   * One resolution of a name at a time: whoever asks meanwhile gets its answer. Node has few threads for
-   * getaddrinfo, and a name whose server says nothing, asked for by a hundred requests, would hold all of them.
-   */
-  function resolveOnce(hostname: string): Promise<string[]> {
-    const pending = resolving.get(hostname)
-    if (pending) return pending
-    const answers = resolve(hostname).finally(() => resolving.delete(hostname))
-    resolving.set(hostname, answers)
-    return answers
-  }
-
   async function judgedAddresses(hostname: string, port: number | null, family = 0): Promise<string[]> {
     const answers = await withinBound(hostname, resolveOnce, resolveTimeoutMs)
     const rules = currentRules()
@@ -144,6 +109,54 @@ export function createGuard(options: {
   }
 
   return { judge, judgeTarget, lookup }
+}
+
+/** Judges URLs by the rules with the machine's networks as they are now. */
+function createUrlJudge(fixed: TargetRules, ownNetworks: () => TargetRules['own']) {
+  /** Nothing but the text and the rules says what becomes of a URL, so each is judged once. */
+  const judged = new Map<string, UrlVerdict>()
+  let rules = fixed
+
+  function currentRules(): TargetRules {
+    const own = ownNetworks()
+    if (own === rules.own) return rules
+    judged.clear()
+    rules = { ...fixed, ...(own && { own }) }
+    return rules
+  }
+
+  /**
+   * For every attempt, before connecting: judges the URL itself. It is needed beside `lookup`, which sockets do
+   * not call for IP literals and which does not see the scheme.
+   */
+  function judgeTarget(urlText: string): UrlVerdict {
+    const rules = currentRules()
+    const known = judged.get(urlText)
+    if (known) return known
+    if (judged.size >= mostJudged) judged.clear()
+    const verdict = judgeUrl(urlText, rules)
+    judged.set(urlText, verdict)
+    return verdict
+  }
+
+  return { currentRules, judgeTarget }
+}
+
+/**
+ * One resolution of a name at a time: whoever asks meanwhile gets its answer. Node has few threads for
+ * getaddrinfo, and a name whose server says nothing, asked for by a hundred requests, would hold all of them.
+ */
+function onePerName(
+  resolve: (hostname: string) => Promise<string[]>,
+): (hostname: string) => Promise<string[]> {
+  const resolving = new Map<string, Promise<string[]>>()
+  return hostname => {
+    const pending = resolving.get(hostname)
+    if (pending) return pending
+    const answers = resolve(hostname).finally(() => resolving.delete(hostname))
+    resolving.set(hostname, answers)
+    return answers
+  }
 }
 
 async function systemResolve(hostname: string): Promise<string[]> {

@@ -6,6 +6,19 @@ const mostBytes = 8_000_000
 /** What an event takes besides its texts. */
 const eventBytes = 300
 
+const bytesOf = ({ body, previous }: LogEvent) => eventBytes + body.length + (previous?.length ?? 0)
+
+/** The place of the first event after an id. */
+function placeAfter(events: readonly LogEvent[], id: TimeId): number {
+  let [from, to] = [0, events.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (events[middle]!.id <= id) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
 /**
  * The end of the log in memory, for every stream that keeps up: what this process has appended itself, or has read once
  * after a wake-up. Bounded in bytes: a stream that has fallen behind its beginning reads pages of the table.
@@ -16,19 +29,6 @@ export function createTail() {
   /** Nothing is missing after `fromId`, up to `upToId`. */
   let fromId: TimeId = 0n
   let upToId: TimeId = 0n
-
-  const bytesOf = ({ body, previous }: LogEvent) => eventBytes + body.length + (previous?.length ?? 0)
-
-  /** The place of the first event after an id. */
-  function placeAfter(id: TimeId): number {
-    let [from, to] = [0, events.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if (events[middle]!.id <= id) from = middle + 1
-      else to = middle
-    }
-    return from
-  }
 
   /** Gives up the first events. */
   function cut(count: number) {
@@ -80,19 +80,20 @@ export function createTail() {
 
     /** Nobody reads on from before this place any more. */
     pass(id: TimeId) {
-      const passed = placeAfter(id)
+      const passed = placeAfter(events, id)
       if (passed > events.length / 2) cut(passed)
     },
 
     /** An entity's events are not there any more. */
     forget({ entityType, entityId }: Entity) {
       events = events.filter(event => event.entityType !== entityType || event.entityId !== entityId)
+      bytes = events.reduce((sum, event) => sum + bytesOf(event), 0)
     },
 
     /** At most `limit` events after `id`; null: the tail does not go back so far. */
     after(id: TimeId, limit: number): { events: readonly LogEvent[]; readUpTo: TimeId } | null {
       if (id < fromId) return null
-      const place = placeAfter(id)
+      const place = placeAfter(events, id)
       const some = events.slice(place, place + limit)
       return { events: some, readUpTo: place + limit < events.length ? some.at(-1)!.id : upToId }
     },

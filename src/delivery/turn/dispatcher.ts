@@ -81,9 +81,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     outbox,
     early: earlyRetries(options.scheduleMs),
     log,
-    onDue(webhookId) {
-      wake(`hand:${webhookId}`)
-    },
+    onDue: webhookId => wake(`hand:${webhookId}`),
   })
 
   function wake(told: string | null) {
@@ -113,31 +111,15 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       waker.wake()
     },
 
-    stall() {
-      if (!serving) return null
-      const nowMs = clockMs()
-      const silentMs = nowMs - serving.heardAtMs
-      const settlingMs = nowMs - (serving.settler.settlingSinceMs() ?? nowMs)
-      if (Math.max(silentMs, settlingMs) < stalledAfterMs) return null
-      const what =
-        silentMs > settlingMs ? 'the outbox has not answered' : 'what was sent could not be settled'
-      return `${what} for ${Math.round(Math.max(silentMs, settlingMs) / 1000)} s`
-    },
+    stall: () => serving && stallOf(serving, clockMs()),
 
     async run(signal) {
       while (!signal.aborted) {
         try {
           const membership = await joinHolders({ outbox, deadlineMs, now })
-          serving = openServing({
-            ...options,
-            membership,
-            tail,
-            places,
-            waker,
-            send,
-            clockMs,
-            onRecovered: id => void recoveries.recovered(id),
-          })
+          const parts = { membership, tail, places, waker, send, clockMs }
+          const onRecovered = (id: number) => void recoveries.recovered(id)
+          serving = openServing({ ...options, ...parts, onRecovered })
           await serve(serving, signal)
           if (!signal.aborted) log.warn('delivery.taken_over_from', { holder: membership.holderId })
         } catch (error) {
@@ -149,6 +131,14 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       await tellWake(outbox).catch(() => {})
     },
   }
+}
+
+function stallOf({ heardAtMs, settler }: Serving, nowMs: number): string | null {
+  const silentMs = nowMs - heardAtMs
+  const settlingMs = nowMs - (settler.settlingSinceMs() ?? nowMs)
+  if (Math.max(silentMs, settlingMs) < stalledAfterMs) return null
+  const what = silentMs > settlingMs ? 'the outbox has not answered' : 'what was sent could not be settled'
+  return `${what} for ${Math.round(Math.max(silentMs, settlingMs) / 1000)} s`
 }
 
 /** Somebody else has changed something; null: whatever there may be. */

@@ -32,23 +32,10 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   let silences: Silences = new Map()
   let heardAtMs = 0
   let isAlone = false
-  let session: { end(): void } | 'asked for' | null = null
-
-  /** Without one, others only take us for dead sooner. */
-  function keepSession() {
-    if (session) return
-    session = 'asked for'
-    const onLost = () => {
-      session = null
-    }
-    holdSession(outbox, holderId, onLost).then(held => {
-      if (session === 'asked for') session = held
-      else held.end()
-    }, onLost)
-  }
+  const session = keepSession(outbox, holderId)
 
   async function renew(upTo: TimeId, isIdle: boolean): Promise<Beat | null> {
-    keepSession()
+    session.keep()
     // Nobody is there who would look at it: whoever comes sees the same beat for some seconds first, and is heard of before.
     if (isIdle && isAlone) return await listenTo(now(), await hear(outbox, { holderId }))
     const at = now()
@@ -93,21 +80,39 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     },
 
     /** Its session ends: it is no holder any more. */
-    endSession() {
+    endSession: session.end,
+
+    /** Whose beat has stood still for long enough. */
+    dead: () => deadOf(silences).filter(({ id }) => id !== holderId),
+  }
+}
+
+/** A session by which others see that this process has not been killed. Without one, they only take us for dead sooner. */
+function keepSession(outbox: Outbox, holderId: number) {
+  let session: { end(): void } | 'asked for' | null = null
+  return {
+    keep() {
+      if (session) return
+      session = 'asked for'
+      const onLost = () => {
+        session = null
+      }
+      holdSession(outbox, holderId, onLost).then(held => {
+        if (session === 'asked for') session = held
+        else held.end()
+      }, onLost)
+    },
+    end() {
       if (session !== null && session !== 'asked for') session.end()
       session = { end() {} }
     },
-
-    /** Whose beat has stood still for long enough. */
-    dead(): { id: number; beat: bigint }[] {
-      return [...silences]
-        .filter(
-          ([id, { silentMs, hasSession }]) =>
-            id !== holderId && silentMs >= (hasSession ? silentAfterMs : deadAfterMs),
-        )
-        .map(([id, { beat }]) => ({ id, beat }))
-    },
   }
+}
+
+function deadOf(silences: Silences): { id: number; beat: bigint }[] {
+  return [...silences]
+    .filter(([, { silentMs, hasSession }]) => silentMs >= (hasSession ? silentAfterMs : deadAfterMs))
+    .map(([id, { beat }]) => ({ id, beat }))
 }
 
 export type Membership = Awaited<ReturnType<typeof joinHolders>>

@@ -9,30 +9,37 @@ const enough = 20
 const longestRestMs = 20
 const retryMs = 500
 
-/**
- * Commits what is to be settled: attempts that have ended, and what is set aside or superseded. What comes while one commit
- * is under way goes into the next, and so does what comes while the settler then rests, for as long as the commit took. So a
- * busy process shares commits, at half of the pace of the disk at the most, and an idle one waits for nothing. One commit at a
- * time: what is set aside is there before the settlement of what comes after it. While the database is away, everything waits here.
- */
-export function createSettler(options: {
+type SettlerOptions = {
   /** What there is by now of rows to be written, to go with the next commit. */
   takeRows: (most: number) => { readonly rows: ToSettle['aside']; readonly isAll: boolean }
   settle: (what: ToSettle) => Promise<Settled>
   log: Log
   clockMs: () => number
   onSettled: (what: ToSettle, settled: Settled | null) => void
-}) {
-  const { log, clockMs } = options
+}
+
+/**
+ * Commits what is to be settled: attempts that have ended, and what is set aside or superseded. What comes while one commit
+ * is under way goes into the next, and so does what comes while the settler then rests, for as long as the commit took. So a
+ * busy process shares commits, at half of the pace of the disk at the most, and an idle one waits for nothing. One commit at a
+ * time: what is set aside is there before the settlement of what comes after it. While the database is away, everything waits here.
+ */
+export function createSettler(options: SettlerOptions) {
+  const { clockMs } = options
   const attempts: ToSettle['settlements'][number][] = []
   let isRunning = false
   let isWanted = false
   let restsUntilMs = Number.NEGATIVE_INFINITY
-  /** Since when what is being settled waits for its commit; null: nothing is. */
-  let settlingSinceMs: number | null = null
   /** Ends a rest. */
   let wake = () => {}
   const gaveUp = new AbortController()
+  const { settleSurely, settlingSinceMs } = createSurely({
+    ...options,
+    gaveUp: gaveUp.signal,
+    onCommit(startMs, endMs) {
+      restsUntilMs = endMs + Math.min(endMs - startMs, longestRestMs)
+    },
+  })
 
   async function drain(): Promise<void> {
     while (isWanted) {
@@ -49,15 +56,58 @@ export function createSettler(options: {
     if (isWanted) start()
   }
 
+  async function rest(ms: number): Promise<void> {
+    if (ms <= 0) return
+    const woken = new AbortController()
+    wake = () => woken.abort()
+    await sleep(ms, woken.signal)
+    wake = () => {}
+  }
+
+  function start() {
+    isWanted = true
+    if (isRunning) return
+    isRunning = true
+    void drain()
+  }
+
+  return {
+    push(settlement: ToSettle['settlements'][number]) {
+      attempts.push(settlement)
+      if (attempts.length >= enough) wake()
+      start()
+    },
+    /** There are rows to be written. */
+    wanted: start,
+    settlingSinceMs,
+    /** Stops trying: what is not settled by now is left to whoever takes over. */
+    giveUp() {
+      gaveUp.abort()
+      wake()
+    },
+  }
+}
+
+/** Settles until that has committed, or is given up. What the database refuses for its data is settled apart from the rest. */
+function createSurely(
+  options: Pick<SettlerOptions, 'settle' | 'log' | 'clockMs' | 'onSettled'> & {
+    gaveUp: AbortSignal
+    onCommit: (startMs: number, endMs: number) => void
+  },
+) {
+  const { log, clockMs, gaveUp } = options
+  /** Since when what is being settled waits for its commit; null: nothing is. */
+  let settlingSinceMs: number | null = null
+
   async function settleSurely(what: ToSettle): Promise<void> {
     settlingSinceMs = clockMs()
-    while (!gaveUp.signal.aborted) {
+    while (!gaveUp.aborted) {
       const startMs = clockMs()
       try {
         const settled = await options.settle(what)
         const endMs = clockMs()
         settlingSinceMs = null
-        restsUntilMs = endMs + Math.min(endMs - startMs, longestRestMs)
+        options.onCommit(startMs, endMs)
         options.onSettled(what, settled)
         return
       } catch (error) {
@@ -66,7 +116,7 @@ export function createSettler(options: {
           attempts: what.settlements.length,
         })
         if (isOfData(error)) return await settleApart(what, error)
-        await sleep(retryMs, gaveUp.signal)
+        await sleep(retryMs, gaveUp)
       }
     }
     options.onSettled(what, null)
@@ -101,36 +151,7 @@ export function createSettler(options: {
     }
   }
 
-  async function rest(ms: number): Promise<void> {
-    if (ms <= 0) return
-    const woken = new AbortController()
-    wake = () => woken.abort()
-    await sleep(ms, woken.signal)
-    wake = () => {}
-  }
-
-  function start() {
-    isWanted = true
-    if (isRunning) return
-    isRunning = true
-    void drain()
-  }
-
-  return {
-    push(settlement: ToSettle['settlements'][number]) {
-      attempts.push(settlement)
-      if (attempts.length >= enough) wake()
-      start()
-    },
-    /** There are rows to be written. */
-    wanted: start,
-    settlingSinceMs: () => settlingSinceMs,
-    /** Stops trying: what is not settled by now is left to whoever takes over. */
-    giveUp() {
-      gaveUp.abort()
-      wake()
-    },
-  }
+  return { settleSurely, settlingSinceMs: () => settlingSinceMs }
 }
 
 const factsOf = (settlement: ToSettle['settlements'][number] | undefined) => ({

@@ -1,0 +1,112 @@
+import { type Relation, unchanged } from '../../domain/capture/change.ts'
+import { type WebhookEvent, writeBody } from '../../domain/event/event.ts'
+import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
+import type { Catalogue } from '../source/catalogue.ts'
+import type { ChangeFacts } from './facts.ts'
+import type { Missing } from './missing.ts'
+import { placesOfKey } from './plan.ts'
+import type { RelatedValue } from './read-back.ts'
+import { createLastWriter, createResultWriter, type Result } from './result.ts'
+import { isShown, type RowFilters } from './row-filters.ts'
+import type { Shapes } from './shape.ts'
+import { tenantsOf } from './tenants.ts'
+import type { Touched } from './touched.ts'
+
+/** An entity that a transaction changed, with what its event says beside its body. */
+export type Compared = Touched & { readonly facts: ChangeFacts }
+
+/** An entity as its events tell: of the last of them, whose it was. */
+export type KnownEntity = { readonly entityId: string; readonly tenant: string | null }
+
+export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts' | 'of'>
+
+/** Makes the function that writes the event of an entity; null: it has none. */
+export function createEventWriter(
+  catalogue: Catalogue,
+  { shapes, judgeRow }: { shapes: Shapes; judgeRow: RowFilters },
+) {
+  const writeResult = createResultWriter(catalogue)
+  const writeLast = createLastWriter(catalogue)
+
+  /** What a `delete` tells of its row before, which the WAL gives whole or not at all; null: nothing. */
+  function lastOf({ entity, folded: { before }, relation }: Compared): Result | null {
+    if (entity.last === undefined || relation === null || typeof before === 'string') return null
+    if (before.includes(unchanged)) return null
+    const { shape, places } = shapes.of(relation)
+    const values = places.map(place => (place === null ? unchanged : before[place]!))
+    return writeLast(entity, { shape, values })
+  }
+
+  return (item: Compared, missing: Missing): EventText | null => {
+    const { entity, key, folded, facts } = item
+    if (folded.state === 'nothing' || key === null) return null
+    const read = item.mayRemain ? missing.rowOf(item) : null
+    const remaining = read && isShown(entity, read, judgeRow) ? read : null
+    const state = remaining ? 'update' : folded.state
+    const isDelete = state === 'delete'
+    const row = isDelete ? null : (remaining ?? missing.rowOf(item))
+    // Already gone, or not told any more: its `delete` comes with a later transaction.
+    if (!isDelete && (row === null || !isShown(entity, row, judgeRow))) return null
+    const of = tenantsOf(item, state, row)
+    const result = row && writeResult(entity, row, list => jsonOf(missing.relatedOf(list, key)))
+    const last = isDelete ? lastOf(item) : null
+    const body = writeBody({
+      entityIdJson: writeEntityId(catalogue, entity, key, keyTypeIn(item.relation, entity)),
+      entityType: entity.entityType,
+      actionType: state,
+      resultJson: result?.json ?? null,
+      lastJson: last?.json ?? null,
+    })
+    return {
+      entityType: entity.entityType,
+      entityId: key,
+      actionType: state,
+      body,
+      facts: {
+        ...facts,
+        changed: withMore(facts.changed, item.alsoChanged),
+        omitted: (result ?? last)?.omitted ?? null,
+      },
+      ...(of && { of }),
+    }
+  }
+}
+
+const withMore = (changed: readonly string[] | null, more: readonly string[]) =>
+  changed === null || more.length === 0 ? changed : [...new Set([...changed, ...more])]
+
+const jsonOf = (read: RelatedValue | null | undefined) => (read ? read.json : read)
+
+/** `entity_id` as JSON: a number where the key is one integer; by its type in the WAL where it is known from there. */
+export function writeEntityId(
+  catalogue: Catalogue,
+  { table, key: name }: EntityMapping,
+  key: string,
+  typeOid = catalogue.tables.get(tableKey(table))?.columns.find(column => column.name === name)?.typeOid,
+): string {
+  if (typeof name !== 'string') return JSON.stringify(key)
+  return typeOid !== undefined && catalogue.isInteger(typeOid) ? key : JSON.stringify(key)
+}
+
+function keyTypeIn(relation: Relation | null, { key }: EntityMapping): number | undefined {
+  return relation?.columns[placesOfKey(relation, key)[0] ?? -1]?.typeOid
+}
+
+/** The event of an entity that is gone, of which no more is known than its id, and whose it was last. */
+export function writeDeletion(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  { entityId, tenant }: KnownEntity,
+): EventText {
+  const { entityType } = entity
+  const actionType = 'delete'
+  const entityIdJson = writeEntityId(catalogue, entity, entityId)
+  const body = writeBody({ entityIdJson, entityType, actionType, resultJson: null })
+  return {
+    entityType,
+    entityId,
+    actionType,
+    body,
+    ...(tenant !== null && { of: { tenant, tenantBefore: null } }),
+  }
+}
