@@ -36,6 +36,7 @@ export default defineConfig({
           ['Pages for admins', 'pages'],
           ['Receiving webhooks', 'receiving'],
           ['The command line', 'command-line'],
+          ['Clients for programs', 'clients'],
           ['Filters', 'filters'],
           ['Alerts', 'alerts'],
           ['Webhooks as code', 'webhooks-as-code'],

@@ -49,6 +49,15 @@ test('generators of clients find a name for each page and body, and no type that
   for (const name of Object.keys(schemas)) within(name, [])
 })
 
+test('a cursor of a query is text, as the `next_cursor` that it was', () => {
+  const operations = Object.values(document.paths).flatMap(methods => Object.values(methods))
+  const cursors = operations.flatMap(({ operationId, parameters }) =>
+    parameters.filter(({ name }) => name === 'cursor').map(({ schema }) => [operationId, schema] as const),
+  )
+  expect(cursors.length).toBeGreaterThan(5)
+  for (const [operationId, schema] of cursors) expect(schema.type, operationId).toBe('string')
+})
+
 test('what a number of a query must be is said as a number', () => {
   const { parameters } = document.paths['/api/webhooks/{id}/log']!.get!
   expect(parameters.find(({ name }) => name === 'limit')).toEqual({

@@ -24,10 +24,22 @@ export const number = (least: number, most: number, what: string) =>
 export const id = () => number(1, maxId, 'must be a number')
 export const limit = (most: number, usual: number) => number(1, most, 'must be a whole number').default(usual)
 
+/** A cursor is text in the document, as `next_cursor` is: typed clients send the one as the other. */
+const cursorAsJson = (digits: number) => ({
+  type: 'string',
+  pattern: `^\\d{1,${digits}}$`,
+  description: '`next_cursor` of the previous page.',
+})
 /** Where a list by rising small ids goes on: after this id. */
-export const idCursor = () => number(0, maxId, 'must be a cursor that a list gave').default(0)
+export const idCursor = () =>
+  number(0, maxId, 'must be a cursor that a list gave')
+    .meta({ asJson: cursorAsJson(10) })
+    .prefault('0')
 /** Where a list by falling big ids goes on: before this id; absent for the newest. */
-export const bigCursor = () => big('must be a cursor that the list gave').optional()
+export const bigCursor = () =>
+  big('must be a cursor that the list gave')
+    .meta({ asJson: cursorAsJson(19) })
+    .optional()
 
 /** An id of 64 bits in a path, a query or a body, where it is text; `what` as in "an event". */
 export const bigIdInput = (what: string) => big(`must be the id of ${what}, as text`)

@@ -119,9 +119,7 @@ export const eventRoutes = [
     params: z.strictObject({ event_id: bigIdInput('an event') }),
     query: z.strictObject({
       webhook_id: id().optional().meta({ description: 'Explains this webhook only.' }),
-      cursor: idCursor().meta({
-        description: '`next_cursor` of the previous page.',
-      }),
+      cursor: idCursor(),
     }),
     answer: { status: 200, what: 'The event with its deliveries', schema: explainedEventSchema },
     async handle({ control, caller, params, query }) {
