@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readSnippets } from '../src/admin/kit/snippets.ts'
+import { readSnippets, type Snippet } from '../src/admin/kit/snippets.ts'
 import { openSender } from '../src/delivery/sending/attempt.ts'
 import { createDeliver } from '../src/delivery/sending/deliver.ts'
 import { createGuard } from '../src/delivery/sending/guard.ts'
@@ -13,6 +13,7 @@ import { formatSecret, parseSecret, sign } from '../src/domain/webhook/signature
 import { sealSecret } from '../src/domain/webhook/webhook-secrets.ts'
 import { verify } from '../src/receiver/verify.ts'
 import { allowing } from './domain/allowing.ts'
+import { type Language, type Program, programs } from './support/receiver-programs.ts'
 import { type Arrival, startTestReceiver } from './support/test-receiver.ts'
 
 const run = promisify(execFile)
@@ -21,138 +22,19 @@ const [secret, before, foreign] = [0xfb, 0xff, 7].map(byte =>
   formatSecret(Buffer.from([0, ...Array<number>(31).fill(byte)])),
 ) as [string, string, string]
 
-/**
- * By the language of its blocks in the document: where the function is put; the program around the document's own call
- * of it, which stands for CALL, with what stands for its secret and, where it is not there, its request; and how that is run.
- */
-const languages = {
-  js: {
-    file: 'receiver.mjs',
-    needs: 'Node.js',
-    stands: { "'whsec_…'": 'secret' },
-    main: `
-const { secret, headers, file } = JSON.parse(process.argv[2])
-const { readFileSync } = await import('node:fs')
-const [request, body] = [{ headers }, readFileSync(file)]
-console.log(CALL)`,
-    command: [process.execPath, 'receiver.mjs'],
-  },
-  python: {
-    file: 'receiver.py',
-    needs: 'Python',
-    stands: { '"whsec_…"': 'secret' },
-    main: `
-import json, sys
-case = json.loads(sys.argv[1])
-class request: headers = case["headers"]
-secret, body = case["secret"], open(case["file"], "rb").read()
-print(str(CALL).lower())`,
-    command: ['python3', 'receiver.py'],
-  },
-  php: {
-    file: 'receiver.php',
-    needs: 'PHP',
-    stands: { "'whsec_…'": "$case['secret']", "'php://input'": "$case['file']" },
-    main: `
-$case = json_decode($argv[1], true);
-function getallheaders(): array
-{
-    $headers = $GLOBALS['case']['headers'];
-    return array_combine(array_map(fn ($name) => ucwords($name, '-'), array_keys($headers)), $headers);
-}
-echo json_encode(CALL);`,
-    command: ['php', 'receiver.php'],
-  },
-  go: {
-    file: 'receiver.go',
-    needs: 'Go',
-    stands: { '"whsec_…"': 'one.Secret' },
-    // Beside it, since Go wants its imports at the top of a file.
-    beside: [
-      'main.go',
-      `package main
-
-import (
-	"encoding/json"
-	"fmt"
-	"os"
-)
-
-type headers map[string]string
-
-func (h headers) Get(name string) string { return h[name] }
-
-func main() {
-	var one struct {
-		Secret, File string
-		Headers map[string]string
-	}
-	if err := json.Unmarshal([]byte(os.Args[1]), &one); err != nil {
-		panic(err)
-	}
-	body, err := os.ReadFile(one.File)
-	if err != nil {
-		panic(err)
-	}
-	request := struct{ Header headers }{one.Headers}
-	fmt.Println(CALL)
-}
-`,
-    ],
-    main: '',
-    build: ['go', 'build', '-o', 'receiver', 'receiver.go', 'main.go'],
-    command: ['./receiver'],
-  },
-  bash: {
-    file: 'receiver.sh',
-    needs: 'bash',
-    stands: { "'whsec_…'": '"$1"', 'body.json': '"$5"' },
-    main: `
-if [[ $1 == send ]]; then send "$2" "$3" "$4"; exit; fi
-id=$2 timestamp=$3 signatures=$4
-CALL && echo true || echo false`,
-    command: ['bash', 'receiver.sh'],
-  },
-} satisfies Record<
-  string,
-  {
-    file: string
-    needs: string
-    stands: Record<string, string>
-    main: string
-    command: string[]
-    build?: string[]
-    beside?: [string, string]
-  }
->
-type Language = keyof typeof languages
-
 type Case = { secret: string; headers: Record<string, string>; body: string }
 
 let folder: string
-const missing = new Set<Language>()
+/** Why a language is not tried. */
+const missing = new Map<Language, string>()
 /** A delivery as it came, signed with `secret` and `before`. */
 let arrival: Arrival
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'walhook-receiving-'))
   const read = readSnippets()
   if (!read.ok) throw new Error(JSON.stringify(read.problem))
-  expect(read.snippets.map(({ language }) => language)).toEqual(Object.keys(languages))
-  for (const { language, code, call } of read.snippets) {
-    const how = languages[language as Language]
-    const used = Object.entries(how.stands).reduce((text, [name, value]) => {
-      expect(text).toContain(name)
-      return text.replace(name, () => value)
-    }, call)
-    const program = (text: string) => text.replace('CALL', () => used)
-    await writeFile(join(folder, how.file), `${code}\n${program(how.main)}`)
-    if ('beside' in how) await writeFile(join(folder, how.beside[0]!), program(how.beside[1]!))
-    const [command, ...args] = 'build' in how ? how.build : [how.command[0]!, '--version']
-    await run(command!, args, { cwd: folder }).catch(error => {
-      if (error.code !== 'ENOENT') throw error
-      missing.add(language as Language)
-    })
-  }
+  expect(read.snippets.map(({ language }) => language)).toEqual(Object.keys(programs))
+  for (const snippet of read.snippets) await prepare(snippet)
 
   await using receiver = await startTestReceiver()
   const guard = createGuard({ allow: allowing('127.0.0.1') })
@@ -186,6 +68,34 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
+/** Writes a snippet's program into a folder of its language, and builds it. */
+async function prepare({ language, code, call }: Snippet): Promise<void> {
+  const name = language as Language
+  const how: Program = programs[name]
+  const at = join(folder, language)
+  await mkdir(at)
+  const used = Object.entries(how.stands).reduce((text, [name, value]) => {
+    expect(text).toContain(name)
+    return text.replace(name, () => value)
+  }, call)
+  const program = (text: string) => text.replace('CALL', () => used)
+  const files = { [how.file]: `${code}\n${program(how.main)}`, ...how.beside }
+  for (const [file, text] of Object.entries(files)) await writeFile(join(at, file), program(text))
+  // The crates that its comment names.
+  const crates = /^\/\/ cargo add (.*)$/m.exec(code)?.[1]?.split(' ')
+  const steps = [
+    ...(crates ? [['cargo', 'add', '--quiet', ...crates]] : []),
+    how.build ?? [how.command[0]!, '--version'],
+  ]
+  for (const [command, ...args] of steps)
+    await run(command!, args, { cwd: at }).catch(error => {
+      if (error.code === 'ENOENT') missing.set(name, `there is no ${how.needs} here`)
+      else if (/[Cc]ould not (resolve|connect)|download of config\.json failed/.test(error.stderr))
+        missing.set(name, `the packages for ${how.needs} can’t be reached`)
+      else throw error
+    })
+}
+
 /** The request that came, as it came or changed. */
 function caseOf(change: Partial<Case> = {}): Case {
   const names = ['webhook-id', 'webhook-timestamp', 'webhook-signature']
@@ -207,12 +117,13 @@ function signedAt(offS: number, change: { secrets?: string[]; timestamp?: string
 }
 
 async function judgedBy(language: Language, { secret, headers, body }: Case): Promise<boolean> {
-  const { command } = languages[language]
-  const file = join(folder, `${language}.body`)
+  const { command, takes }: Program = programs[language]
+  const at = join(folder, language)
+  const file = join(at, 'body')
   await writeFile(file, body)
   const parts = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map(name => headers[name] ?? '')
-  const args = language === 'bash' ? [secret, ...parts, file] : [JSON.stringify({ secret, headers, file })]
-  const { stdout, stderr } = await run(command[0]!, [...command.slice(1), ...args], { cwd: folder })
+  const args = takes === 'parts' ? [secret, ...parts, file] : [JSON.stringify({ secret, headers, file })]
+  const { stdout, stderr } = await run(command[0]!, [...command.slice(1), ...args], { cwd: at })
   expect(stderr).toBe('')
   expect(stdout.trim()).toMatch(/^(true|false)$/)
   return stdout.trim() === 'true'
@@ -253,9 +164,10 @@ const cases: [what: string, isGood: boolean, make: () => Case][] = [
   ['an empty signature', false, signatures(() => 'v1,')],
 ]
 
-describe.each(Object.keys(languages) as Language[])('the snippet in %s', language => {
+describe.each(Object.keys(programs) as Language[])('the snippet in %s', language => {
   test.for(cases)('%s: %j', async ([, isGood, make], { skip }) => {
-    if (missing.has(language)) skip(`there is no ${languages[language].needs} here`)
+    const reason = missing.get(language)
+    if (reason) skip(reason)
     expect(await judgedBy(language, make())).toBe(isGood)
   })
 })
@@ -264,7 +176,7 @@ test('what bash sends is a request as walhook makes it', async () => {
   await using receiver = await startTestReceiver()
   const file = join(folder, 'sent.body')
   await writeFile(file, arrival.body)
-  await run('bash', ['receiver.sh', 'send', secret, receiver.url, file], { cwd: folder })
+  await run('bash', ['receiver.sh', 'send', secret, receiver.url, file], { cwd: join(folder, 'bash') })
   const { headers, body } = receiver.arrivals[0]!
   const header = (name: string) => String(headers[name])
   const request = {

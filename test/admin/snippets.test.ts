@@ -8,6 +8,9 @@ test('the snippets are those of docs/guide/receiving.md', () => {
     'python: Python',
     'php: PHP',
     'go: Go',
+    'ruby: Ruby',
+    'java: Java',
+    'rust: Rust',
     'bash: curl and openssl, in bash',
   ])
 })
