@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest'
+import { explainTextsNl } from '../../src/admin/texts/nl/explain.ts'
+import { failureTexts } from '../../src/domain/failure/failure-texts.ts'
 import { explain, explainStates } from '../../src/domain/shown/explain.ts'
 import type { ExplainFacts } from '../../src/domain/shown/explain-facts.ts'
 import { firstIdAt } from '../../src/domain/value/time-id.ts'
+
+/** Words that no Dutch sentence has. */
+const english =
+  /\b(the|and|which|must|with|from|this|its|it|does|not|an|by|for|receiver|answered|could|may|address|requests?|sent|event|null|undefined)\b/i
 
 const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 12, minute))
 const eventId = firstIdAt(at(0).getTime()) + 7n
@@ -37,7 +43,7 @@ const failed = {
   at: at(1),
   number: 2,
   outcome: 'refused' as const,
-  errorMessage: 'The receiver answered 500.',
+  errorMessage: failureTexts['answer.status']({ status: 500 }),
 }
 const accepted = { at: at(2), number: 3, outcome: 'delivered' as const, errorMessage: null }
 const inactive = { ...wants, isActive: false }
@@ -63,7 +69,7 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
     'to be tried again',
     { waiting: { ...waiting, attempts: 2, dueAt: at(40) }, lastTry: failed },
     'retrying',
-    /^Not accepted yet\. The receiver answered 500\. Attempt 3 follows at 2026-01-01T12:40:00.000Z\.$/,
+    /^Not accepted yet\. The receiver answered 500\. Anything but .* Attempt 3 follows at 2026-01-01T12:40:00.000Z\.$/,
   ],
   [
     'blocked',
@@ -274,6 +280,10 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
   expect(said.sentence).toMatch(sentence)
   expect(said.sentence).toMatch(/^[A-Z].*\.$/)
   expect(said.sentence).not.toMatch(/null|undefined/)
+  const { sentence: dutch, ...rest } = explain({ ...facts, ...change }, explainTextsNl)
+  expect({ ...rest, sentence: said.sentence }).toEqual(said)
+  expect(dutch).toMatch(/^[A-Z].*\.$/)
+  expect(dutch).not.toMatch(english)
   expect(said.deliveredAt).toEqual(change.accepted?.at ?? null)
 })
 

@@ -81,9 +81,9 @@ function reason({ t }: PageCall, attempt: AttemptLine): Html | false {
   return why !== null && html`<p class="hint">${why}</p>`
 }
 
-/** The API's sentence adds names, times, and the words of the receiver. */
+/** The sentence adds names, times, and the words of the receiver. */
 function exactly({ t }: PageCall, { sentence }: ToldDelivery): Html {
-  return html`<details class="exactly"><summary>${t.event.exactly}</summary><p lang="en">${sentence}</p></details>`
+  return html`<details class="exactly"><summary>${t.event.exactly}</summary><p>${sentence}</p></details>`
 }
 
 function resendForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery, key: string): Html | false {

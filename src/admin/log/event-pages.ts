@@ -14,6 +14,7 @@ import { entityName } from '../kit/names.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { tenantBadge, tenantFilter, tenantWished } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
+import { explainTextsFor } from '../texts/texts.ts'
 import { subjectOf } from './attempt-line.ts'
 import { becamePart } from './event-became.ts'
 import { shownBody } from './shown-body.ts'
@@ -37,7 +38,7 @@ export const eventPages = [
       const read = await readEvent(control, caller, params.event)
       if (!read.ok) return failedAnswer(t, read)
       const event = read.value
-      const found = await tellEvent(control, caller, params.event)
+      const found = await tellEvent(control, caller, params.event, explainTextsFor(t))
       if (!found.ok) return failedAnswer(t, found)
       // The forms of this page, also of the parts that come later, are carried out once.
       const key = control.randomBytes(16).toString('hex')
@@ -62,14 +63,14 @@ ${about(call, event)}
     params,
     async handle(call) {
       const { control, caller, params, query, t } = call
-      const found = await tellEvent(control, caller, params.event)
+      const found = await tellEvent(control, caller, params.event, explainTextsFor(t))
       if (!found.ok) return failedAnswer(t, found)
       const key = /^[0-9a-f]{32}$/.exec(query.get('key') ?? '')?.[0] ?? ''
       return {
         show: 'live',
         everyMs: liveEveryMs,
         async render(nowMs) {
-          const now = await tellEvent(control, caller, params.event)
+          const now = await tellEvent(control, caller, params.event, explainTextsFor(t))
           if (!now.ok) throw new Error(`event ${params.event} is gone`)
           return becamePart({ ...call, nowMs }, now.value, key)
         },

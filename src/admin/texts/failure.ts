@@ -22,8 +22,13 @@ const readFailure = readerOf(failureTexts)
 const readGuard = readerOf(guardTexts)
 
 /** Why an attempt failed, for a reader whom the English sentence does not serve; null in English. */
-export function failureText(t: Texts, english: string): string | null {
-  if (t.language.code !== 'nl') return null
+export const failureText = (t: Texts, english: string): string | null =>
+  t.language.code === 'nl' ? readInDutch(english) : null
+
+/** The same, and what no text of ours says as it is. */
+export const failureInDutch = (english: string): string => readInDutch(english) ?? english
+
+function readInDutch(english: string): string | null {
   const failure = readFailure(english)
   if (failure) return (failuresNl as Record<string, (facts: object) => string>)[failure.code]!(failure.facts)
   const refusal = guardReason(english)

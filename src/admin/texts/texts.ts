@@ -3,10 +3,12 @@ import { type DetectorOptions, detectFromCookie, detectFromHeader } from 'hono/l
 import type { Gap } from '../../control/status/status.ts'
 import type { CaptureCode } from '../../domain/capture/capture-code.ts'
 import type { PageCode } from '../../domain/capture/page-failures.ts'
+import { type ExplainTexts, explainTexts } from '../../domain/failure/explain-texts.ts'
 import { type Reason, type ReasonTexts, say } from '../../domain/shown/reason.ts'
 import { reasonTexts } from '../../domain/shown/reason-texts.ts'
 import { en, type Texts } from './en.ts'
 import { captureCodesNl, gapReasonsNl, pageCodesNl } from './nl/capture.ts'
+import { explainTextsNl } from './nl/explain.ts'
 import { reasonsNl } from './nl/reasons.ts'
 import { nl } from './nl.ts'
 
@@ -42,6 +44,11 @@ export function isLanguage(name: string): name is Language {
 }
 
 const reasons = { en: reasonTexts, nl: reasonsNl } as const satisfies Record<Language, ReasonTexts>
+
+const explaining = { en: explainTexts, nl: explainTextsNl } as const satisfies Record<Language, ExplainTexts>
+
+/** How `explain` speaks to a reader. */
+export const explainTextsFor = (t: Texts): ExplainTexts => explaining[t.language.code as Language]
 
 /** A reason as a sentence of the reader's language, with a capital at its beginning. */
 export function sayTo(t: Texts, reason: Reason): string {

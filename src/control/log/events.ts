@@ -1,3 +1,4 @@
+import type { ExplainTexts } from '../../domain/failure/explain-texts.ts'
 import { type Explanation, explain } from '../../domain/shown/explain.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type AttemptLine, readEventAttempts } from '../../outbox/reading/attempt-lines.ts'
@@ -44,21 +45,26 @@ async function explainDeliveries(
   control: Control,
   { tenant }: Pick<Caller, 'tenant'>,
   event: events.EventLine,
-  which: { webhookId: number | null; after: number; limit: number },
+  { texts, ...which }: { webhookId: number | null; after: number; limit: number; texts?: ExplainTexts },
 ): Promise<ExplainedDelivery[]> {
   const found = await readExplainFacts(control.outbox, event, { ...which, tenant })
-  return found.map(({ facts, webhookId, name }) => ({ ...explain(facts), webhookId, webhookName: name }))
+  return found.map(({ facts, webhookId, name }) => ({
+    ...explain(facts, texts),
+    webhookId,
+    webhookName: name,
+  }))
 }
 
 /** The delivery of an event to one webhook, with its newest hundred requests, oldest first. */
 export type ToldDelivery = ExplainedDelivery & { readonly attempts: readonly AttemptLine[] }
 export type EventStory = { readonly event: events.EventLine; readonly deliveries: readonly ToldDelivery[] }
 
-/** An event with its delivery to each webhook and their requests; without the event's data. */
+/** An event with its delivery to each webhook and their requests; without the event's data. `texts`: the reader's language. */
 export async function tellEvent(
   control: Control,
   caller: Pick<Caller, 'tenant'>,
   eventId: TimeId,
+  texts: ExplainTexts,
 ): Promise<Result<EventStory>> {
   const whole = await events.findEventLine(control.outbox, eventId)
   const event = whole && eventFor(caller, whole)
@@ -67,6 +73,7 @@ export async function tellEvent(
     webhookId: null,
     after: 0,
     limit: mostExplained,
+    texts,
   })
   const attempts = await readEventAttempts(control.outbox, eventId, null)
   const deliveries = explained.map(each => ({

@@ -1,3 +1,4 @@
+import { failureTexts } from '../failure/failure-texts.ts'
 import { dayMs, minuteMs } from '../value/duration.ts'
 
 /** How long a webhook may fail without one success before walhook stops sending to it. */
@@ -130,7 +131,8 @@ export function disabledBy(webhook: {
 }
 
 function failedTooLong(since: Date): string {
-  return `No request was accepted since ${since.toISOString()}, for more than ${maxFailingMs / dayMs} days, not counting times in which walhook tried nothing, so the webhook was disabled. Activate it again once the receiver is mended.`
+  const facts = { since: since.toISOString(), days: maxFailingMs / dayMs }
+  return failureTexts['disabled.failed_too_long'](facts)
 }
 
 /**

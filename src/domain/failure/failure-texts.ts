@@ -1,4 +1,4 @@
-/** What each failure of an attempt says besides its code. A code never changes its meaning. */
+/** What each failure of an attempt, and of a webhook that is disabled by it, says besides its code. A code never changes its meaning. */
 export type FailureFacts = {
   'answer.not_modified': Nothing
   'answer.redirect': { status: number | string }
@@ -42,6 +42,7 @@ export type FailureFacts = {
   'unsent.headers': { why: string }
   'unsent.certificate': { why: string }
   'tls.failed': { message: string }
+  'disabled.failed_too_long': { since: string; days: number | string }
 }
 
 type Nothing = Record<never, never>
@@ -120,4 +121,6 @@ export const failureTexts: FailureTexts = {
   'unsent.headers': ({ why }) => `Not sent, because the custom headers can't be read: ${why}.`,
   'unsent.certificate': ({ why }) => `Not sent, because the client certificate can't be read: ${why}.`,
   'tls.failed': ({ message }) => `No secure connection: ${message}.`,
+  'disabled.failed_too_long': ({ since, days }) =>
+    `No request was accepted since ${since}, for more than ${days} days, not counting times in which walhook tried nothing, so the webhook was disabled. Activate it again once the receiver is mended.`,
 }

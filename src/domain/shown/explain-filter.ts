@@ -1,5 +1,6 @@
 import { concerns, type Filter, firstMismatch, matchEvent } from '../event/filter.ts'
 import { throughFilter } from '../event/wanted.ts'
+import { type Mismatch, shortened } from '../failure/explain-texts.ts'
 import type { ExplainFacts, WebhookState } from './explain-facts.ts'
 
 export function filterOf({ filter, filterEntering, filterLeaving }: WebhookState): Filter | null {
@@ -14,7 +15,7 @@ export function filterOf({ filter, filterEntering, filterLeaving }: WebhookState
 export function throughFilterOf(
   state: WebhookState,
   event: ExplainFacts['event'],
-): { readonly told: string } | { readonly excluded: string } | null {
+): { readonly told: string } | { readonly excluded: Mismatch } | null {
   const filter = filterOf(state)
   const { body = null, previous = null, omitted = null } = event
   if (!filter || body === null || !concerns(filter, event.entityType)) return null
@@ -24,19 +25,12 @@ export function throughFilterOf(
   const mismatch = firstMismatch(filter, judged)
   if (mismatch === null) return null
   const { field, json } = mismatch
-  const be = event.actionType === 'delete' ? 'was' : 'is'
-  const is = json === null ? 'is not in the event' : `${be} ${shortened(json)}`
-  const left =
-    matchEvent(filter, judged).was === true
-      ? ' It matched before, and the webhook is not told who leaves.'
-      : ''
-  return { excluded: `${field} ${is}, and the filter wants ${said(filter.fields[field])}.${left}` }
-}
-
-const longestShown = 100
-const shortened = (json: string) => (json.length > longestShown ? `${json.slice(0, longestShown)}…` : json)
-
-function said(values: Filter['fields'][string] | undefined): string {
-  const texts = [values].flat().map(value => JSON.stringify(value))
-  return shortened(texts.join(' or '))
+  const excluded: Mismatch = {
+    field,
+    json: json === null ? null : shortened(json),
+    isOver: event.actionType === 'delete',
+    wanted: [filter.fields[field]].flat().map(value => JSON.stringify(value)),
+    hasLeft: matchEvent(filter, judged).was === true,
+  }
+  return { excluded }
 }

@@ -2,8 +2,9 @@ import { isAlertType, shownType } from '../event/alert.ts'
 import { actionFor } from '../event/tenant.ts'
 import { triggerOf } from '../event/trigger.ts'
 import { wantsFields } from '../event/wanted.ts'
+import { type ExplainTexts, explainTexts } from '../failure/explain-texts.ts'
 import { type TimeId, timeOf } from '../value/time-id.ts'
-import type { ExplainFacts, Try } from './explain-facts.ts'
+import type { ExplainFacts, Try, WebhookState } from './explain-facts.ts'
 import { throughFilterOf } from './explain-filter.ts'
 
 /**
@@ -47,228 +48,183 @@ export type Explanation = {
   readonly other: TimeId | null
 }
 
-/** Says whether an event was sent to a webhook, and if not, why: from what stands in queue and log, else from settings. */
-export function explain(facts: ExplainFacts): Explanation {
-  const { state, sentence, until = null, other = null } = explainPlace(facts)
-  return { state, sentence, until, other, deliveredAt: facts.accepted?.at ?? null }
+/**
+ * Says whether an event was sent to a webhook, and if not, why: from what stands in queue and log, else from settings. `texts` are the
+ * reader's language.
+ */
+export function explain(facts: ExplainFacts, texts: ExplainTexts = explainTexts): Explanation {
+  const { state, sentences, until = null, other = null } = explainPlace(facts, texts)
+  return { state, sentence: sentences.join(' '), until, other, deliveredAt: facts.accepted?.at ?? null }
 }
 
-type Said = Pick<Explanation, 'state' | 'sentence'> & Partial<Pick<Explanation, 'until' | 'other'>>
+type Said = Pick<Explanation, 'state'> & { readonly sentences: readonly string[] } & Partial<
+    Pick<Explanation, 'until' | 'other'>
+  >
 
-function explainPlace(facts: ExplainFacts): Said {
-  const { waiting, ended, accepted } = facts
-  const before = accepted ? ` It had been delivered before, at ${say(accepted.at)}.` : ''
+function explainPlace(facts: ExplainFacts, texts: ExplainTexts): Said {
+  const { waiting, ended, accepted, lastTry } = facts
+  const before = accepted ? [texts.deliveredBefore(say(accepted.at))] : []
   if (waiting) {
-    const said = explainWaiting(facts, waiting)
-    return { ...said, sentence: said.sentence + before }
+    const said = explainWaiting(facts, waiting, texts)
+    return { ...said, sentences: [...said.sentences, ...before] }
   }
   if (ended && !(accepted && accepted.at > ended.at)) {
-    const said = explainEnded(ended, facts.lastTry)
-    return { ...said, sentence: said.sentence + before }
+    const said = explainEnded(ended, lastTry, texts)
+    return { ...said, sentences: [...said.sentences, ...before] }
   }
-  if (accepted)
-    return {
-      state: 'delivered',
-      sentence: `Delivered at ${say(accepted.at)}, by attempt ${accepted.number}.`,
-    }
-  const unwanted = explainUnwanted(facts)
-  if (unwanted && !facts.lastTry) return unwanted
+  if (accepted) return { state: 'delivered', sentences: [texts.delivered(say(accepted.at), accepted.number)] }
+  const unwanted = explainUnwanted(facts, texts)
+  if (unwanted && !lastTry) return unwanted
   if (!unwanted && facts.skippedAt)
-    return { state: 'cancelled', sentence: sentenceOfCancelled(facts.skippedAt, facts.lastTry?.number ?? 0) }
-  if (!unwanted && facts.ahead) return explainAhead(facts, facts.ahead)
-  if (facts.lastTry)
-    return {
-      state: 'unknown',
-      sentence: `Last tried at ${say(facts.lastTry.at)}, attempt ${facts.lastTry.number}, and not accepted. It is not in the queue any more.`,
-    }
-  return {
-    state: 'unknown',
-    sentence:
-      'The webhook asked for it, and no trace is left: it was sent so long ago that its log is no longer kept, or the webhook was changed at about the time of the event.',
-  }
+    return { state: 'cancelled', sentences: ofCancelled(facts.skippedAt, lastTry?.number ?? 0, texts) }
+  if (!unwanted && facts.ahead) return explainAhead(facts, facts.ahead, texts)
+  const said = lastTry ? texts.lastTried(say(lastTry.at), lastTry.number) : texts.noTrace()
+  return { state: 'unknown', sentences: [said] }
 }
 
-function explainWaiting(facts: ExplainFacts, waiting: NonNullable<ExplainFacts['waiting']>): Said {
+function explainWaiting(
+  facts: ExplainFacts,
+  waiting: NonNullable<ExplainFacts['waiting']>,
+  texts: ExplainTexts,
+): Said {
   const { event, webhook, lastTry, now } = facts
   const isFirst = waiting.first === event.id
-  if (waiting.isHeld && isFirst)
-    return { state: 'in_flight', sentence: 'On its way at this moment: the receiver has not answered yet.' }
-  const stopped = explainStopped(webhook)
+  if (waiting.isHeld && isFirst) return { state: 'in_flight', sentences: [texts.inFlight()] }
+  const stopped = explainStopped(webhook, texts)
   if (stopped) return stopped
   const isLater = waiting.dueAt > now && !waiting.isHeld
+  const until = waiting.dueAt
   if (!isFirst) {
-    const what = waiting.isHeld
-      ? 'which is on its way'
+    const of = { event: waiting.first, entityType: event.entityType }
+    const said = waiting.isHeld
+      ? texts.behindInFlight(of)
       : isLater
-        ? `which is tried again at ${say(waiting.dueAt)}`
-        : 'which is due'
-    return {
-      state: 'behind',
-      sentence: `Waits behind event ${waiting.first} of the same ${event.entityType}, ${what}: each entity's events are sent in their order.`,
-      until: isLater ? waiting.dueAt : null,
-      other: waiting.first,
-    }
+        ? texts.behindRetried(of, say(until))
+        : texts.behindDue(of)
+    return { state: 'behind', sentences: [said], until: isLater ? until : null, other: waiting.first }
   }
-  if (!isLater) return explainHeld(facts) ?? isNext
-  const failure = lastTry?.errorMessage ? ` ${lastTry.errorMessage}` : ''
-  const next = `Attempt ${waiting.attempts + 1} follows at ${say(waiting.dueAt)}.`
+  if (!isLater) return explainHeld(facts, texts) ?? isNext(texts)
+  const failure = lastTry?.errorMessage ? [texts.reason(lastTry.errorMessage)] : []
+  const next = texts.nextAttempt(waiting.attempts + 1, say(until))
   return lastTry?.outcome === 'blocked'
-    ? {
-        state: 'blocked',
-        sentence: `Not sent, because its address is not allowed.${failure} ${next}`,
-        until: waiting.dueAt,
-      }
-    : { state: 'retrying', sentence: `Not accepted yet.${failure} ${next}`, until: waiting.dueAt }
+    ? { state: 'blocked', sentences: [texts.blocked(), ...failure, next], until }
+    : { state: 'retrying', sentences: [texts.notAccepted(), ...failure, next], until }
 }
 
 /** What keeps a webhook from being sent anything until somebody does something. */
-function explainStopped(webhook: ExplainFacts['webhook']): Said | null {
-  if (!webhook.isActive)
-    return {
-      state: 'inactive',
-      sentence: 'Waits until the webhook is activated again: an admin has set it inactive.',
-    }
-  if (webhook.disabledReason !== null)
-    return {
-      state: 'disabled',
-      sentence: `Waits until the webhook is activated again: it was disabled${webhook.disabledAt ? ` at ${say(webhook.disabledAt)}` : ''}. ${webhook.disabledReason}`,
-    }
-  return null
+function explainStopped(webhook: ExplainFacts['webhook'], texts: ExplainTexts): Said | null {
+  const { isActive, disabledReason, disabledAt } = webhook
+  if (!isActive) return { state: 'inactive', sentences: [texts.inactive()] }
+  if (disabledReason === null) return null
+  const at = disabledAt && say(disabledAt)
+  return { state: 'disabled', sentences: [texts.disabled(at), texts.reason(disabledReason)] }
 }
 
-function explainHeld({ webhook: { heldUntil }, now }: ExplainFacts): Said | null {
+function explainHeld({ webhook: { heldUntil }, now }: ExplainFacts, texts: ExplainTexts): Said | null {
   if (heldUntil === null || heldUntil <= now) return null
-  return {
-    state: 'due',
-    sentence: `Is sent when the receiver takes requests again: it asked for none before ${say(heldUntil)}.`,
-    until: heldUntil,
-  }
+  return { state: 'due', sentences: [texts.held(say(heldUntil))], until: heldUntil }
 }
 
-const isNext: Said = {
-  state: 'due',
-  sentence: 'Is next, and is sent as soon as the webhook has room for another request.',
-}
+const isNext = (texts: ExplainTexts): Said => ({ state: 'due', sentences: [texts.next()] })
 
 /** It waits in the log, and has no row of its own. */
-function explainAhead(facts: ExplainFacts, ahead: NonNullable<ExplainFacts['ahead']>): Said {
+function explainAhead(
+  facts: ExplainFacts,
+  ahead: NonNullable<ExplainFacts['ahead']>,
+  texts: ExplainTexts,
+): Said {
   const { event, webhook, now } = facts
-  const stopped = explainStopped(webhook)
+  const stopped = explainStopped(webhook, texts)
   if (stopped) return stopped
   if (ahead.older) {
     const { eventId, dueAt } = ahead.older
-    const isLater = dueAt !== null && dueAt > now
-    return {
-      state: 'behind',
-      sentence: `Waits behind event ${eventId} of the same ${event.entityType}, ${isLater ? `which is tried again at ${say(dueAt)}` : 'which is sent first'}: each entity's events are sent in their order.`,
-      until: isLater ? dueAt : null,
-      other: eventId,
-    }
+    const until = dueAt !== null && dueAt > now ? dueAt : null
+    const of = { event: eventId, entityType: event.entityType }
+    const said = until ? texts.behindRetried(of, say(until)) : texts.behindFirst(of)
+    return { state: 'behind', sentences: [said], until, other: eventId }
   }
-  if (ahead.maySend)
-    return { state: 'in_flight', sentence: 'On its way at this moment: the receiver has not answered yet.' }
-  const held = explainHeld(facts)
+  if (ahead.maySend) return { state: 'in_flight', sentences: [texts.inFlight()] }
+  const held = explainHeld(facts, texts)
   if (held) return held
-  if (ahead.holderId === null)
-    return {
-      state: 'due',
-      sentence: 'Is sent as soon as a process of walhook delivers: none does at this moment.',
-    }
-  if (ahead.isOwnStream)
-    return {
-      state: 'due',
-      sentence: 'Waits for its turn: the webhook is behind, and is sent what came before it first.',
-    }
-  return isNext
+  if (ahead.holderId === null) return { state: 'due', sentences: [texts.noProcess()] }
+  if (ahead.isOwnStream) return { state: 'due', sentences: [texts.catchingUp()] }
+  return isNext(texts)
 }
 
-function explainEnded(ended: NonNullable<ExplainFacts['ended']>, lastTry: Try | null): Said {
-  const { state } = ended
+function explainEnded(
+  ended: NonNullable<ExplainFacts['ended']>,
+  lastTry: Try | null,
+  texts: ExplainTexts,
+): Said {
+  const { state, at, attempts, supersededBy } = ended
   switch (state) {
-    case 'dead':
-      return {
-        state,
-        sentence: `Given up at ${say(ended.at)} after ${count(ended.attempts)}.${lastTry?.errorMessage ? ` The last one: ${lastTry.errorMessage}` : ''} It can be sent again by hand.`,
-      }
+    case 'dead': {
+      const last = lastTry?.errorMessage ? [texts.lastFailure(texts.reason(lastTry.errorMessage))] : []
+      return { state, sentences: [texts.dead(say(at), attempts), ...last, texts.canBeResent()] }
+    }
     case 'superseded':
-      return {
-        state,
-        sentence: `Superseded by event ${ended.supersededBy}: the webhook wants only the latest state of each entity.`,
-        other: ended.supersededBy,
-      }
+      return { state, sentences: [texts.superseded(supersededBy)], other: supersededBy }
     case 'cancelled':
-      return {
-        state,
-        sentence: sentenceOfCancelled(ended.at, ended.attempts),
-      }
+      return { state, sentences: ofCancelled(at, attempts, texts) }
     default:
       return state satisfies never
   }
 }
 
-const sentenceOfCancelled = (at: Date, attempts: number) =>
-  `Cancelled by an admin at ${say(at)}, after ${count(attempts)}. It can be sent again by hand.`
+const ofCancelled = (at: Date, attempts: number, texts: ExplainTexts) => [
+  texts.cancelled(say(at), attempts),
+  texts.canBeResent(),
+]
 
 /** Why the webhook did not want the event when it came; null: it did, as far as is known. */
-function explainUnwanted({ event: whole, webhook, stateThen }: ExplainFacts): Said | null {
+function explainUnwanted(
+  { event: whole, webhook, stateThen }: ExplainFacts,
+  texts: ExplainTexts,
+): Said | null {
   const action = actionFor(webhook.tenant, whole)
-  if (action === null)
-    return { state: 'other_tenant', sentence: 'Not sent: the event is not of the tenant of this webhook.' }
-  if (isAlertType(whole.entityType)) return explainAlert(whole, webhook)
+  if (action === null) return { state: 'other_tenant', sentences: [texts.otherTenant()] }
+  if (isAlertType(whole.entityType)) return explainAlert(whole, webhook, texts)
   // To its tenant an entity that comes or goes has no values before.
   const event =
     action === whole.actionType ? whole : { ...whole, actionType: action, changed: null, previous: null }
   // An id's time is cut to the millisecond.
   const isOlder = webhook.createdAt.getTime() >= timeOf(event.id) + 1
   if (event.isVersioned ? stateThen === null : isOlder)
-    return {
-      state: 'made_later',
-      sentence: `Not sent: the webhook was made at ${say(webhook.createdAt)}, after the event. It can be replayed.`,
-    }
+    return { state: 'made_later', sentences: [texts.madeLater(say(webhook.createdAt))] }
   if (event.onlyWebhookId !== null && event.onlyWebhookId !== webhook.id)
-    return {
-      state: 'for_another',
-      sentence: `Not sent: the event was made for webhook ${event.onlyWebhookId} only, by a backfill.`,
-    }
-  const state = stateThen ?? webhook
-  const asFarAsKnown = stateThen ? '' : ' That is how it is set now; how it was then is not recorded.'
-  if (!state.isActive)
-    return { state: 'inactive_then', sentence: `Not sent: the webhook was not active then.${asFarAsKnown}` }
+    return { state: 'for_another', sentences: [texts.forAnother(event.onlyWebhookId)] }
+  const unwanted = unwantedBy(stateThen ?? webhook, event, texts)
+  if (unwanted === null || stateThen) return unwanted
+  return { ...unwanted, sentences: [...unwanted.sentences, texts.asItIsNow()] }
+}
+
+function unwantedBy(state: WebhookState, event: ExplainFacts['event'], texts: ExplainTexts): Said | null {
+  if (!state.isActive) return { state: 'inactive_then', sentences: [texts.inactiveThen()] }
   if (state.disabledReason !== null)
-    return {
-      state: 'disabled_then',
-      sentence: `Not sent: the webhook was disabled then. ${state.disabledReason}${asFarAsKnown}`,
-    }
+    return { state: 'disabled_then', sentences: [texts.disabledThen(), texts.reason(state.disabledReason)] }
   const filtered = throughFilterOf(state, event)
   if (filtered && 'excluded' in filtered)
-    return { state: 'filtered', sentence: `Not sent: ${filtered.excluded}${asFarAsKnown}` }
+    return { state: 'filtered', sentences: [texts.filtered(filtered.excluded)] }
   const trigger = filtered
     ? `${event.entityType}.${filtered.told}`
     : triggerOf(event.entityType, event.actionType)
   if (!state.triggers.includes(trigger))
-    return {
-      state: 'not_subscribed',
-      sentence: `Not sent: the webhook did not ask for ${trigger}.${asFarAsKnown}`,
-    }
-  if (!filtered && !wantsFields(state.updateFields, event))
-    return {
-      state: 'no_wanted_field',
-      sentence: `Not sent: the update changed ${event.changed!.join(', ') || 'no field'}, and the webhook asked for updates of ${state.updateFields!.filter(field => field.startsWith(`${event.entityType}.`)).join(', ')} only.${asFarAsKnown}`,
-    }
-  return null
+    return { state: 'not_subscribed', sentences: [texts.notSubscribed(trigger)] }
+  if (filtered || wantsFields(state.updateFields, event)) return null
+  const wanted = state.updateFields!.filter(field => field.startsWith(`${event.entityType}.`))
+  return { state: 'no_wanted_field', sentences: [texts.noWantedField(event.changed!, wanted)] }
 }
 
 /** Whoever gets an alert has a row of it from the moment on at which it is told. */
-function explainAlert(event: ExplainFacts['event'], webhook: ExplainFacts['webhook']): Said {
+function explainAlert(
+  event: ExplainFacts['event'],
+  webhook: ExplainFacts['webhook'],
+  texts: ExplainTexts,
+): Said {
   const trigger = `${shownType(event.entityType)}.${event.actionType}`
-  if (!(webhook.triggers as readonly string[]).includes(trigger))
-    return { state: 'not_subscribed', sentence: `Not sent: the webhook does not ask for ${trigger}.` }
-  return {
-    state: 'for_another',
-    sentence:
-      'Not sent: an alert goes to the webhooks that are active and have the trigger when it is told, but not to the one that it is about.',
-  }
+  return (webhook.triggers as readonly string[]).includes(trigger)
+    ? { state: 'for_another', sentences: [texts.alertForOthers()] }
+    : { state: 'not_subscribed', sentences: [texts.alertNotSubscribed(trigger)] }
 }
 
 const say = (time: Date) => time.toISOString()
-const count = (attempts: number) => (attempts === 1 ? 'one attempt' : `${attempts || 'no'} attempts`)

@@ -68,4 +68,6 @@ export const failuresNl: FailureTexts = {
   'unsent.certificate': () =>
     'Niet verstuurd: het clientcertificaat kan met deze WALHOOK_SECRET_KEY niet worden gelezen.',
   'tls.failed': ({ message }) => `Geen beveiligde verbinding: ${message}.`,
+  'disabled.failed_too_long': ({ since, days }) =>
+    `Sinds ${since} is geen verzoek geaccepteerd, meer dan ${days} dagen lang (tijd waarin walhook niets probeerde telt niet mee). Daarom is de webhook uitgeschakeld. Activeer hem weer zodra de ontvanger het doet.`,
 }

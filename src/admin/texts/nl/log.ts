@@ -140,7 +140,7 @@ export const log: typeof english = {
     shorter: 'Toen dit werd verstuurd, waren er meer pogingen ingesteld.',
     attempt: count => `Poging ${count}`,
     byHand: 'handmatig',
-    exactly: 'Volledig, in het Engels',
+    exactly: 'Bijzonderheden',
     sendNow: 'Nu versturen',
     sendAnyway: 'Toch versturen',
     cancel: 'Aflevering annuleren',
