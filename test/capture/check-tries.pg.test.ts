@@ -136,6 +136,23 @@ test.each<[string, string, string, Partial<CheckLine>]>([
   expect(found).toEqual([expect.objectContaining(expected)])
 })
 
+test('a foreign key that speaks against a field is refused before its table is published, and a warning after', async () => {
+  const [user, company] = defaultMapping
+  await using at = await open(
+    `create table users (id integer primary key, number integer unique);
+     create table orders (id integer primary key, owner integer references users (number)); alter table orders replica identity full`,
+    [{ ...user!, related: [related('orders', 'owner')] }, company!],
+  )
+  const level = async () => (await at.lines()).find(({ code }) => code === 'relation')?.level
+  expect(await level()).toBe('error')
+  await at.psql.query('create publication walhook for table users, companies, orders')
+  expect(await level()).toBe('warning')
+  await at.psql.query(
+    'alter table orders drop constraint orders_owner_fkey, alter owner type uuid using null',
+  )
+  expect(await level()).toBe('error')
+})
+
 test('an ALTER TABLE that is held open does not keep check waiting: it names the process', async () => {
   await using at = await open(
     'create table users (id integer primary key, day date) partition by range (id); create table users_1 partition of users for values from (0) to (9); create publication walhook for table users, companies with (publish_via_partition_root = true)',

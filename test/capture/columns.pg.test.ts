@@ -6,9 +6,9 @@ import { openSource } from '../../src/capture/source/source.ts'
 import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
-import type { Log } from '../../src/runtime/log.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { keptLog } from '../support/kept-log.ts'
 import { startCapture } from '../support/run-capture.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
@@ -23,13 +23,6 @@ beforeEach(async () => {
 async function query(text: string) {
   await using psql = await connect(database.url)
   return (await psql.query(text)).rows
-}
-
-function keptLog() {
-  const lines: object[] = []
-  const keep = (level: string) => (name: string, facts?: object) => void lines.push({ level, name, ...facts })
-  const log: Log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') }
-  return { log, of: (name: string) => lines.filter(line => 'name' in line && line.name === name) }
 }
 
 const mapping = (content: object) => {

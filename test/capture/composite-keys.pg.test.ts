@@ -379,7 +379,7 @@ test('check and start judge each part of the key, and of the columns that hold i
   await psql.query('alter table users replica identity full; alter table notes replica identity full')
   const catalogue = await readCatalogue(source, mapping)
   expect(await problems()).toEqual(['relation entity user, related notes: column org, member'])
-  expect(relationLines(catalogue, user!)[0]).toMatchObject({
+  expect(relationLines(catalogue, user!, facts)[0]).toMatchObject({
     level: 'error',
     found: expect.stringContaining('org is uuid, and tenant of the key'),
   })

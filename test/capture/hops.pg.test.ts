@@ -202,3 +202,40 @@ test('a TRUNCATE of what is shown is told to those who showed it; a column that 
     'user 3 update {"id":3,"name":"cas","groups":[]}',
   ])
 })
+
+test('a column of texts that leads to keys of other types: values are compared as texts, at once and page by page', async () => {
+  const item = { table: 'links', owner: 'user_id', to: 'item', where: { kind: 'organisations' } }
+  await using at = await open(
+    {
+      organisations: { table: 'organisations', through: item, value: 'name' },
+      tags: {
+        table: 'tags',
+        through: [item, { table: 'organisations', to: 'name' }],
+        owner: 'code',
+        value: 'label',
+      },
+    },
+    {
+      before: `create table links (id serial primary key, user_id integer, kind text, item varchar(40));
+        create table tags (id serial primary key, code name, label text);
+        alter table links replica identity full; alter table tags replica identity full;
+        insert into tags (code, label) values ('North', 'cold');
+        insert into links (user_id, kind, item) values (1, 'organisations', '1'), (1, 'users', '2'), (2, 'organisations', 'none')`,
+    },
+  )
+  expect(await at.step(`update organisations set name = 'N' where id = 1`)).toEqual([
+    ann('"organisations":["N"],"tags":[]'),
+  ])
+  expect(await at.step(`insert into tags (code, label) values ('N', 'north')`)).toEqual([
+    ann('"organisations":["N"],"tags":["north"]'),
+  ])
+  await at.psql.query(`insert into users select n, 'u' from generate_series(1001, 2200) n;
+    insert into links (user_id, kind, item) select n, 'organisations', '2' from generate_series(1001, 2200) n`)
+  await at.capture.caughtUp()
+  await at.psql.query(`update organisations set name = 'S' where id = 2`)
+  const told = async () =>
+    (await at.capture.events()).filter(
+      event => event.includes('update') && event.includes('"organisations":["S"]'),
+    )
+  await until(async () => (await told()).length === 1200, { what: 'all 1,200 to be told' })
+})

@@ -3,17 +3,21 @@ import { expect, test } from 'vitest'
 import {
   backfillAs,
   chooseFields,
+  type FieldRules,
   publishedTables,
   quoteIdentifier,
 } from '../../src/domain/mapping/mapping.ts'
 import { mappingFileSchema, readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
 
 const texts = (names: readonly string[]) => names.map(name => ({ name, kind: 'text' as const }))
+const ruled = (fields: FieldRules) => ({ fields, related: [], key: 'id' })
 const every = { include: null, omit: [], rename: {} }
 const columns = ['id', 'mail', 'password_hash', 'note']
 
 test.each([
   [every, { id: 'id', mail: 'mail', note: 'note' }, ['password_hash']],
+  [{ ...every, rename: { mail: 'note' } }, { id: 'id', mail: 'note' }, ['password_hash', 'note']],
+  [{ ...every, fixed: { note: '1' } }, { id: 'id', mail: 'mail' }, ['password_hash', 'note']],
   [{ ...every, omit: ['note', 'password_hash'] }, { id: 'id', mail: 'mail' }, []],
   [{ ...every, rename: { mail: 'email' } }, { id: 'id', mail: 'email', note: 'note' }, ['password_hash']],
   [
@@ -32,16 +36,20 @@ test.each([
     [],
   ],
 ])('%j chooses %j and withholds %j', (rules, fields, withheld) => {
-  const choice = chooseFields(rules, texts(columns))
+  const choice = chooseFields(ruled(rules), texts(columns))
   expect([...choice.fields]).toEqual(Object.entries(fields))
   expect(choice.withheld.map(({ column }) => column)).toEqual(withheld)
 })
 
 test('a column may be named like a property of objects', () => {
   const odd = ['constructor', '__proto__', 'toString']
-  expect([...chooseFields(every, texts(odd)).fields]).toEqual(odd.map(column => [column, column]))
+  expect([...chooseFields(ruled(every), texts(odd)).fields]).toEqual(odd.map(column => [column, column]))
   const renamed = { ...every, rename: { constructor: 'team' } }
-  expect([...chooseFields(renamed, texts(odd)).fields.values()]).toEqual(['team', '__proto__', 'toString'])
+  expect([...chooseFields(ruled(renamed), texts(odd)).fields.values()]).toEqual([
+    'team',
+    '__proto__',
+    'toString',
+  ])
 })
 
 test('names are quoted, whatever is in them', () => {

@@ -40,7 +40,7 @@ async function readUser(id: number) {
     text === null ? 'null' : jsonWriter(field.dataTypeID, () => undefined)(text)
   const own = await client.query(`select * from ${tableKey(user.table)} where id = $1`, [id])
   const chosen = chooseFields(
-    user.fields,
+    user,
     own.fields.map(({ name, dataTypeID }) => ({ name, kind: columnKind(dataTypeID, () => undefined) })),
   )
   const members = own.fields

@@ -8,7 +8,7 @@ import {
   type RelatedList,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import { alias, joined } from '../related/list-query.ts'
+import { alias, joined, leadsTo } from '../related/list-query.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
 import { type Page, partsOf, reading, readKeysOf } from './backfill-page.ts'
@@ -122,8 +122,14 @@ function keysStatement(
     stopsOf(list).flatMap((stop, at) => {
       if (tableKey(stop.table) !== tableName) return []
       if (at > 0) {
-        const led = `select ${quoteIdentifier(onlyColumn(stop.owner))} from ${tableName} where ${bounds}`
-        return keysBehind(catalogue, { list, at }, to => `${to} in (${led})`) ?? []
+        const led = `select ${quoteIdentifier(onlyColumn(stop.owner))} as value from ${tableName} where ${bounds}`
+        return (
+          keysBehind(
+            catalogue,
+            { list, at },
+            () => `exists (select from (${led}) led where ${leadsTo(catalogue, list, at, 'led.value')})`,
+          ) ?? []
+        )
       }
       return keysOf(catalogue, tableName, stop.owner, bounds) ?? []
     }),
@@ -168,7 +174,7 @@ function keysBehind(
   const { selected, isThere } = selectKey(first!.owner, column => `${alias(0)}.${quoteIdentifier(column)}`)
   const to = `${alias(at - 1)}.${quoteIdentifier(before.to)}`
   return {
-    text: `select distinct ${selected} from ${joined(list, at - 1)} where ${isThere} and ${condition(to)}`,
+    text: `select distinct ${selected} from ${joined(catalogue, list, at - 1)} where ${isThere} and ${condition(to)}`,
     types,
   }
 }
@@ -183,7 +189,9 @@ function fanOutKeys(catalogue: Catalogue, entity: EntityMapping, { field, at, va
   const stop = stopsOf(list)[at]
   const [type] = (stop && typesOf(catalogue, tableKey(stop.table), onlyColumn(stop.owner))) ?? []
   const keys =
-    type === undefined ? null : keysBehind(catalogue, { list, at }, to => `${to} = $1::text::${type}`)
+    type === undefined
+      ? null
+      : keysBehind(catalogue, { list, at }, () => leadsTo(catalogue, list, at, `$1::text::${type}`))
   return keys && { ...keys, value, isCounted: true }
 }
 

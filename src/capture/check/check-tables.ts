@@ -6,7 +6,7 @@ import type { Conditions } from '../../domain/mapping/row-filter.ts'
 import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
 import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
-import { judgeHop, judgeRelation } from '../source/relation-verdict.ts'
+import { judgeStop } from '../source/relation-verdict.ts'
 import { futureHarm } from '../source/table-verdict.ts'
 
 /** What of a mapped table was looked at. */
@@ -142,14 +142,18 @@ export function tenantLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
 }
 
 /** Whether related lists can hold anything, and what the WAL gives of rows that they show. */
-export function relationLines(catalogue: Catalogue, entity: EntityMapping): CheckLine[] {
+export function relationLines(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  facts: Pick<SourceFacts, 'publication'>,
+): CheckLine[] {
   return entity.related.flatMap(related =>
     stopsOf(related).flatMap((stop, at) => {
       const isOwn =
         at === 0 &&
         tableKey(stop.table) === tableKey(entity.table) &&
         keyName(stop.owner) === keyName(entity.key)
-      const verdict = at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
+      const verdict = judgeStop(catalogue, { entity, related, at }, facts)
       const of = `entity ${entity.entityType}, related ${related.field}`
       const what = `${of}: column ${keyName(stop.owner)}${at === 0 ? '' : ` of ${tableKey(stop.table)}`}`
       const line: CheckLine =

@@ -57,7 +57,7 @@ export function checkLines(
       conditionLine(catalogue, entity),
       lastLine(catalogue, entity),
       tenantLine(catalogue, entity),
-      ...relationLines(catalogue, entity),
+      ...relationLines(catalogue, entity, facts),
     ]),
     ...mapping.map(entity => columnsLine(catalogue, entity, options.known?.get(entity.entityType) ?? null)),
     facts.publication === null

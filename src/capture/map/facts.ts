@@ -45,7 +45,7 @@ export function createFactsFinder(catalogue: Catalogue) {
     )
     const told = relation.columns.filter(column => column.told === undefined)
     const columns = choosable(catalogue, [...told, ...generated])
-    return [...chooseFields(entity.fields, columns).fields].map(([column, name]) => {
+    return [...chooseFields(entity, columns).fields].map(([column, name]) => {
       const place = inWal.indexOf(column)
       const format = ruleOf(entity.fields.format, column)
       const write = place < 0 ? String : catalogue.writerOf(relation.columns[place]!.typeOid, format)

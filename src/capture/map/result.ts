@@ -28,7 +28,7 @@ function createFields(catalogue: Catalogue): Fields {
   function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
     const names = shape.map(({ name }) => name)
     const told = shape.filter(column => column.told === undefined)
-    return [...chooseFields(entity.fields, choosable(catalogue, told)).fields].map(([column, field]) => {
+    return [...chooseFields(entity, choosable(catalogue, told)).fields].map(([column, field]) => {
       const index = names.indexOf(column)
       const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
       return { index, column, name: field, nameJson: JSON.stringify(field), write }

@@ -12,7 +12,7 @@ import type { Queryable } from '../source/source.ts'
 import type { IsBrought } from './born.ts'
 import { typeOf } from './column-type.ts'
 import { judgeOfRows } from './judge-rows.ts'
-import { addDeciding, alias, joined, type ReadColumn } from './list-query.ts'
+import { addDeciding, alias, joined, leadsTo, type ReadColumn } from './list-query.ts'
 
 /** The entities that a value leads to, by their keys. `isMore`: others are told page by page. */
 export type Found = { readonly keys: readonly string[]; readonly isMore: boolean }
@@ -56,8 +56,8 @@ export async function findOwners(
            from unnest($1::${type}[]) with ordinality as asked (value, place)
            cross join lateral (
              select ${isComparable ? 'own.xmin' : 'null::xid'} as xmin, ${columns.join(', ')}
-             from ${joined(list, at - 1)} ${rowOf}
-             where ${sqlOf(at - 1, stops[at - 1]!.to!)} = asked.value and ${owner.map(column => `${sqlOf(0, column)} is not null`).join(' and ')}
+             from ${joined(catalogue, list, at - 1)} ${rowOf}
+             where ${leadsTo(catalogue, list, at, 'asked.value')} and ${owner.map(column => `${sqlOf(0, column)} is not null`).join(' and ')}
              limit $2
            ) found
            limit $3`,

@@ -1,8 +1,9 @@
 import { columnsOfKey, onlyColumn } from '../../domain/mapping/entity-key.ts'
 import { type Stop, stopsOf } from '../../domain/mapping/hops.ts'
-import { quoteIdentifier, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
+import { quoteIdentifier, type RelatedList, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
 import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue } from '../source/catalogue.ts'
+import { haveOperator } from '../source/relation-verdict.ts'
 import { hasKeyOf } from './column-type.ts'
 import type { Judged } from './judge-rows.ts'
 
@@ -50,7 +51,7 @@ export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
   ]
   return {
     select: read.map(({ at, column }) => sqlOf(at, column)),
-    from: `from ${joined(list)}
+    from: `from ${joined(catalogue, list)}
            where ${hasKeyOf(catalogue, stops[0]!.table, stops[0]!.owner, column => sqlOf(0, column))}
              and ${stops.map((_, i) => `${alias(i)}.tableoid is not null`).join(' and ')}`,
     order: `order by ${order.join(', ')}`,
@@ -78,17 +79,32 @@ export function addDeciding(read: ReadColumn[], stops: readonly Stop[]): Judged 
 }
 
 /** The tables of a related field up to `upTo`, the first one as t0, each joined to the one before. */
-export function joined(list: RelatedList, upTo = Number.POSITIVE_INFINITY): string {
-  const stops = stopsOf(list)
-  return stops
+export function joined(catalogue: Catalogue, list: RelatedList, upTo = Number.POSITIVE_INFINITY): string {
+  return stopsOf(list)
     .slice(0, upTo + 1)
     .map(({ table, owner }, i) => {
       const named = `${tableKey(table)} ${alias(i)}`
       if (i === 0) return named
-      const { to } = stops[i - 1]!
-      return `join ${named} on ${alias(i)}.${quoteIdentifier(onlyColumn(owner))} = ${alias(i - 1)}.${quoteIdentifier(to!)}`
+      const own = `${alias(i)}.${quoteIdentifier(onlyColumn(owner))}`
+      return `join ${named} on ${leadsTo(catalogue, list, i, own)}`
     })
     .join(' ')
 }
+
+/**
+ * SQL: whether the table before `at` leads to a value of the owner column there. Compared as texts where their types have no
+ * operator: one column may lead to tables with keys of several types.
+ */
+export function leadsTo(catalogue: Catalogue, list: RelatedList, at: number, value: string): string {
+  const [before, stop] = [stopsOf(list)[at - 1]!, stopsOf(list)[at]!]
+  const to = `${alias(at - 1)}.${quoteIdentifier(before.to!)}`
+  const one = typeIn(catalogue, before.table, before.to!)
+  const other = typeIn(catalogue, stop.table, onlyColumn(stop.owner))
+  const isPlain = one === undefined || other === undefined || haveOperator(catalogue, one, other)
+  return isPlain ? `${value} = ${to}` : `${value}::text = ${to}::text`
+}
+
+const typeIn = ({ tables }: Catalogue, table: TableName, column: string) =>
+  tables.get(tableKey(table))?.columns.find(({ name }) => name === column)?.typeOid
 
 export const alias = (i: number) => `t${i}`

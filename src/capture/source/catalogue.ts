@@ -306,7 +306,7 @@ export function chosenFields(
   entity: EntityMapping,
 ): FieldChoice {
   const columns = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
-  return chooseFields(entity.fields, choosable(catalogue, columns))
+  return chooseFields(entity, choosable(catalogue, columns))
 }
 
 // All values come as text.

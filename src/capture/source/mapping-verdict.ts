@@ -17,7 +17,7 @@ import { formats } from '../../domain/value/format.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { type Catalogue, chosenFields, givesPrevious, type Table } from './catalogue.ts'
 import type { SourceFacts, TableProblem } from './preflight-verdict.ts'
-import { judgeHop, judgeRelation } from './relation-verdict.ts'
+import { judgeStop } from './relation-verdict.ts'
 import { judgeTable } from './table-verdict.ts'
 
 function mendOf(column: string, names: readonly string[]): string {
@@ -114,7 +114,7 @@ export function judgeMapping(
         (at < (related.through ?? []).length ? stop.rows?.where : related.where) ?? [],
       )
       requireIdentity(of, table, stop.owner)
-      const verdict = at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
+      const verdict = judgeStop(catalogue, { entity, related, at }, facts)
       if (verdict.level === 'error')
         add('relation', `${of}: column ${keyName(stop.owner)}`, verdict.found, verdict.mend)
       if (stop.to !== null) continue

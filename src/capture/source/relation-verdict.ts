@@ -2,26 +2,47 @@ import { columnsOfKey, keyName, onlyColumn } from '../../domain/mapping/entity-k
 import { stopsOf } from '../../domain/mapping/hops.ts'
 import {
   type EntityMapping,
+  quoteIdentifier,
   type RelatedList,
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import type { Catalogue, Table } from './catalogue.ts'
+import type { SourceFacts } from './preflight-verdict.ts'
 
 /** Whether the owner column of a related list holds what the entity's key holds. */
 export type RelationVerdict =
   | { readonly level: 'ok'; readonly found: string }
   | { readonly level: 'warning' | 'error'; readonly found: string; readonly mend: string }
 
+type Verdict = RelationVerdict & {
+  /** Whether a foreign key alone says so, which a migration may add to columns that hold the key all the same. */
+  readonly isByReference?: boolean
+}
+
+/**
+ * Judges the way to the table `at` of a related field. What only a foreign key speaks against is an error before the table is
+ * published; later it is a warning, so that a migration that adds one does not stop the capture of everything.
+ */
+export function judgeStop(
+  catalogue: Catalogue,
+  { entity, related, at }: { entity: EntityMapping; related: RelatedList; at: number },
+  { publication }: Pick<SourceFacts, 'publication'>,
+): RelationVerdict {
+  const { isByReference, ...verdict }: Verdict =
+    at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
+  const table = tableKey(stopsOf(related)[at]!.table)
+  const isPublished = publication?.tables.some(name => tableKey(name) === table)
+  return verdict.level === 'error' && isByReference && isPublished
+    ? { ...verdict, level: 'warning' }
+    : verdict
+}
+
 /**
  * Judges by the types of both columns, and by foreign keys where there are any. A list whose owner column names something
  * else is empty for every entity, and nobody is told. Of a key of several columns, the worst of them counts.
  */
-export function judgeRelation(
-  catalogue: Catalogue,
-  entity: EntityMapping,
-  related: RelatedList,
-): RelationVerdict {
+function judgeRelation(catalogue: Catalogue, entity: EntityMapping, related: RelatedList): Verdict {
   const first = stopsOf(related)[0]!
   const [keys, owners] = [columnsOfKey(entity.key), columnsOfKey(first.owner)]
   if (keys.length !== owners.length)
@@ -42,7 +63,7 @@ function judgeColumn(
   entity: EntityMapping,
   relatedName: TableName,
   pair: { readonly key: string; readonly owner: string },
-): RelationVerdict {
+): Verdict {
   const table = catalogue.tables.get(tableKey(entity.table))
   const relatedTable = catalogue.tables.get(tableKey(relatedName))
   const key = table?.columns.find(({ name }) => name === pair.key)
@@ -72,7 +93,10 @@ function judgeColumn(
   // One of several columns may name what the key's column names, as a tenant, with nothing that says so.
   const isSameTable = isOne && tableKey(target.table) === tableKey(entity.table)
   return isSameTable
-    ? { level: 'error', found, mend: `${mend}, or make ${target.column} the entity's key` }
+    ? {
+        ...{ level: 'error', found, isByReference: true },
+        mend: `${mend}, or make ${target.column} the entity's key`,
+      }
     : { level: 'warning', found, mend }
 }
 
@@ -80,7 +104,7 @@ function judgeColumn(
  * Judges whether the rows of a related field's table `at` (behind the first) can be those that the table before leads to: by
  * the types of both columns, and by foreign keys of either.
  */
-export function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): RelationVerdict {
+function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): RelationVerdict {
   const [before, stop] = [stopsOf(list)[at - 1]!, stopsOf(list)[at]!]
   const [from, table] = [before, stop].map(each => catalogue.tables.get(tableKey(each.table)))
   const to = from?.columns.find(({ name }) => name === before.to)
@@ -93,6 +117,11 @@ export function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): R
       level: 'error',
       found: `is ${owner.typeName}, and ${led}, which leads to it, is ${to.typeName}: no value is in both`,
       mend: 'name under through, in the mapping, the columns of both tables that hold the same values',
+    }
+  if (!haveOperator(catalogue, to.typeOid, owner.typeOid))
+    return {
+      level: 'ok',
+      found: `is ${owner.typeName}, and ${led}, which leads to it, is ${to.typeName}: compared as texts, which reads the whole table where it has no index for that. To add one: create index concurrently on ${tableKey(table.name)} ((${quoteIdentifier(owner.name)}::text));`,
     }
   const ends = [
     [targetKey(from.name, to.name), ...targetsOf(from, to.name).map(textOf)],
@@ -149,4 +178,10 @@ function canMatch(catalogue: Catalogue, a: number, b: number): boolean | null {
   if (!familyOfOne || !familyOfOther) return null
   if (familyOfOne === textFamily || familyOfOther === textFamily) return null
   return familyOfOne === familyOfOther
+}
+
+/** Whether Postgres compares values of both types as they are; not, say, an integer and a text that holds its digits. */
+export function haveOperator({ baseTypeOf }: Pick<Catalogue, 'baseTypeOf'>, a: number, b: number): boolean {
+  const [one, other] = [baseTypeOf(a), baseTypeOf(b)]
+  return one === other || families.some(family => family.has(one) && family.has(other))
 }

@@ -137,7 +137,10 @@ export type FieldChoice = {
 }
 
 /** Why a column is withheld that nobody has named. */
-export type Withheld = Suspicion | 'it came later, and the mapping ignores new columns'
+export type Withheld =
+  | Suspicion
+  | 'it came later, and the mapping ignores new columns'
+  | 'the mapping has a field of this name'
 
 /** What a rule says of a column, which may be named `constructor`. */
 export function ruleOf<T>(rules: Readonly<Record<string, T>> | undefined, column: string): T | undefined {
@@ -149,20 +152,39 @@ function namedColumns({ include, rename, format }: FieldRules): ReadonlySet<stri
   return new Set([...(include ?? []), ...Object.keys(rename), ...Object.keys(format ?? {})])
 }
 
+/** What says which fields an entity has. */
+export type Choosing = Pick<EntityMapping, 'fields' | 'related' | 'key' | 'last'>
+
+/** The names that the mapping itself gives to fields: a column that only has one of them is another thing. */
+function givenNames({ fields, related }: Choosing): ReadonlySet<string> {
+  const renamed = Object.keys(fields.rename).filter(column => maySend(fields, column))
+  return new Set([
+    ...renamed.map(column => fields.rename[column]!),
+    ...Object.keys(fields.fixed ?? {}),
+    ...related.map(({ field }) => field),
+  ])
+}
+
 /**
  * Chooses the fields of a table with these columns. A column that `include`, `rename` or `format` names is never
- * withheld.
+ * withheld; nor is a key's or one of `last` for having the name of a field, which is refused instead.
  */
-export function chooseFields(rules: FieldRules, columns: readonly ChoosableColumn[]): FieldChoice {
+export function chooseFields(entity: Choosing, columns: readonly ChoosableColumn[]): FieldChoice {
+  const { fields: rules, key, last } = entity
   const present = new Map(columns.map(column => [column.name, column]))
   const wanted = rules.include ? rules.include.flatMap(name => present.get(name) ?? []) : columns
   const named = namedColumns(rules)
+  const needed = new Set([...columnsOfKey(key), ...(Array.isArray(last) ? last : [])])
+  const given = givenNames(entity)
   const fields = new Map<string, string>()
   const withheld: { column: string; why: Withheld }[] = []
   for (const column of wanted) {
     const { name } = column
     if (rules.omit.includes(name)) continue
-    const why = named.has(name) ? null : whyWithheld(rules, column)
+    const isTaken = given.has(name) && !needed.has(name)
+    const why = named.has(name)
+      ? null
+      : (whyWithheld(rules, column) ?? (isTaken ? 'the mapping has a field of this name' : null))
     if (why === null) fields.set(name, ruleOf(rules.rename, name) ?? name)
     else withheld.push({ column: name, why })
   }
