@@ -8,7 +8,17 @@ import { createLimiter, type Limiter, type Limits } from '../runtime/limiter.ts'
 import { end, follow, type UnderWay } from './ends.ts'
 import { isForOps, isForPrograms, type Passage, type RequestHead, routedPath, type Visit } from './passage.ts'
 import { hasBody, readBody } from './read-body.ts'
-import { busy, type Refusal, refuse, starting, tooLarge, tooSlow, twoHosts, wrongHost } from './refuse.ts'
+import {
+  busy,
+  type Refusal,
+  readsDutch,
+  refuse,
+  starting,
+  tooLarge,
+  tooSlow,
+  twoHosts,
+  wrongHost,
+} from './refuse.ts'
 
 /** What answers, once everything is started. */
 export type Handler = {
@@ -78,7 +88,10 @@ export function createGate(options: GateOptions) {
     const forPrograms = isForPrograms(path)
     const isRead = () => incoming.complete || !hasBody(incoming)
     const no = (refusal: Refusal) =>
-      refuse(outgoing, refusal, { isForPrograms: forPrograms, isLast: !isRead() })
+      refuse(outgoing, refusal, {
+        ...{ isForPrograms: forPrograms, isLast: !isRead() },
+        isDutch: readsDutch(incoming.headers),
+      })
 
     if (!handler) {
       if (path !== '/livez') return no(starting)

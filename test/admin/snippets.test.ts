@@ -11,7 +11,7 @@ test('the snippets are those of docs/guide/receiving.md', () => {
     'ruby: Ruby',
     'java: Java',
     'rust: Rust',
-    'bash: curl and openssl, in bash',
+    'bash: bash (curl, openssl)',
   ])
 })
 

@@ -301,3 +301,18 @@ test('nothing is sniffed: every answer says so, also one of the gate itself', as
   ])
     expect(response.headers.get('x-content-type-options')).toBe('nosniff')
 })
+
+test.each([
+  [{ 'accept-language': 'nl-NL,en;q=0.5' }, 'nl'],
+  [{ 'accept-language': 'en-GB,nl;q=0.5' }, 'en'],
+  [{ 'accept-language': 'fr, nl;q=0.5' }, 'nl'],
+  [{ 'accept-language': 'nl', cookie: 'a=b; walhook_language=en' }, 'en'],
+  [{ cookie: 'walhook_language=nl' }, 'nl'],
+  [{}, 'en'],
+])('a page that is refused to %j is refused in %s', async (headers, language) => {
+  const at = await open(undefined, { isStarting: true })
+  const refused = await at.call('/couplings', { headers: headers as Record<string, string> })
+  expect(refused.status).toBe(503)
+  const sentence = language === 'nl' ? 'walhook start nog. Probeer het zo opnieuw.' : 'walhook is starting.'
+  expect(await refused.text()).toMatch(new RegExp(`<html lang="${language}">.*${sentence}`))
+})

@@ -67,6 +67,8 @@ export const gapReasonsNl: ReadonlyMap<string, string> = new Map([
   ['table unpublished', 'De tabel stond een tijd niet in de publicatie.'],
   ['table unlogged', 'De tabel was unlogged: zulke wijzigingen staan niet in de WAL.'],
   ['partition detached', 'Partities zijn losgekoppeld en weer aangekoppeld.'],
+  ['other slot', 'De outbox gaat verder met een ander replicatieslot dan voorheen.'],
+  ['given up', 'Een resync is afgedwongen: wat toen nog niet was opgeslagen, is opgegeven.'],
   ['rows unreadable', 'Rijen van de tabel konden niet worden gelezen.'],
   ['partition rewritten', 'Partities zijn geleegd of herschreven.'],
 ])
