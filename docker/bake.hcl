@@ -2,6 +2,7 @@
 #
 #   docker buildx bake -f docker/bake.hcl --set '*.tags=registry.example.com/walhook:0.2.0' --push
 #
+# CI builds the machine's own platform only, without buildx: what is built for arm64 has to be tried where it runs.
 # One platform into the local engine: docker buildx bake -f docker/bake.hcl local
 
 variable "VERSION" {
