@@ -49,7 +49,7 @@ export type Connections = {
 const recentMs = 20_000
 
 /** Opens all connections of a process, the first of them when something needs it. */
-export function openConnections(config: Config, log: Log, opened: Resources): Connections {
+function openConnections(config: Config, log: Log, opened: Resources): Connections {
   const onError = (error: Error) => log.warn('database.connection_lost', { reason: describeError(error) })
   const onSlow = ({ seconds, statement, waitsFor, heldBy }: SlowStatement) =>
     log.warn('database.slow_statement', { seconds, statement, waits_for: waitsFor, held_by: heldBy })

@@ -112,12 +112,31 @@ const testsNamedIn = (text: string): string[] =>
       .filter(name => /^[\w/.-]+$/.test(name) && !['test', 'same', 'readme', '–'].includes(name)),
   )
 
-/** The parts of titles of tests that it quotes: `…` and `%s` are for what may differ. */
-const titlesQuotedIn = (text: string): string[] =>
-  testCellsIn(text)
-    .flatMap(cell => [...cell.matchAll(/"([^"]*)"/g)].flatMap(([, title]) => title!.split(/…|%s/)))
-    .map(part => part.trim().replace(/[:,]$/, ''))
-    .filter(part => part.length > 12)
+/**
+ * What the tables say of tests, by the files that they name: `attempt`: a receiver that …; the words after the colon are in titles of
+ * these files. `…` and `%s` are for what may differ; `same` means the files that were named last.
+ */
+function titlesQuotedIn(text: string): { readonly names: readonly string[]; readonly title: string }[] {
+  let names: string[] = []
+  return testCellsIn(text).flatMap(cell =>
+    cell.split(/;\s/).flatMap(part => {
+      const [, files, titles] = /^(.*?):\s+(.*)$/.exec(part.trim()) ?? [null, part, '']
+      const named = files!
+        .replaceAll('`', '')
+        .split(',')
+        .map(name => name.trim())
+      if (named.every(name => /^[\w/.-]+$/.test(name)) && named[0] !== 'same') names = named
+      const shown = titles!.replaceAll(/ ?\([^)]*\)/g, '').split(/["`]|…|%s/)
+      const words = shown.map(each =>
+        each
+          .trim()
+          .replace(/^[,:] ?|[:,]$/g, '')
+          .trim(),
+      )
+      return words.filter(each => each.length > 3).map(title => ({ names, title }))
+    }),
+  )
+}
 
 test.each([
   ['test/traps.md', 'capture'],
@@ -132,11 +151,23 @@ test.each([
   expect(named.filter(name => !isThere(name))).toEqual([])
 })
 
-test.each(['test/traps.md', 'test/guards.md'])('each title of a test that %s quotes is there', async path => {
-  const tests = [...files].filter(file => file.endsWith('.test.ts'))
-  const sourcesOfTests = await Promise.all(tests.map(file => readFile(join(project, file), 'utf8')))
-  const titles = sourcesOfTests.join('\n').replaceAll("\\'", "'")
+test.each([
+  ['test/traps.md', 'capture'],
+  ['test/guards.md', 'delivery'],
+])('each title of a test that %s quotes is in the file that it names', async (path, folder) => {
+  const titlesOf = async (name: string) => {
+    const ends = ['', '.test.ts', '.pg.test.ts', '.browser.test.ts']
+    const found = ends.flatMap(end => [`test/${name}${end}`, `test/${folder}/${name}${end}`])
+    const there = found.filter(file => files.has(file) && file.endsWith('.ts'))
+    return await Promise.all(there.map(file => readFile(join(project, file), 'utf8')))
+  }
   const quoted = titlesQuotedIn(texts.get(path)!)
-  expect(quoted.length).toBeGreaterThan(10)
-  expect(quoted.filter(part => !titles.includes(part))).toEqual([])
+  expect(quoted.length).toBeGreaterThan(80)
+  const missing: string[] = []
+  for (const { names, title } of quoted) {
+    const sources = (await Promise.all(names.map(titlesOf))).flat().join('\n')
+    if (!sources.replaceAll("\\'", "'").replaceAll('`', '').includes(title))
+      missing.push(`${names}: ${title}`)
+  }
+  expect(missing).toEqual([])
 })

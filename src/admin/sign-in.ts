@@ -15,7 +15,7 @@ export type SignInPages = {
   readonly addressOf: (c: Context) => string
 }
 
-export const callbackPath = '/login/oidc/callback'
+const callbackPath = '/login/oidc/callback'
 /** More that have begun than anybody has tabs for that. */
 const mostBegun = 3
 

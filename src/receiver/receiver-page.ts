@@ -91,7 +91,7 @@ function clockTime(at: Date): string {
 }
 
 /** Makes a text safe between tags and inside a quoted attribute. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 }
 

@@ -12,7 +12,7 @@ const maxId = 2_147_483_647
  * A whole number of a path or a query, where all is text. Digits only: `Number` reads `0x1` and an empty text too,
  * and a webhook would answer to names it does not have. The document calls it what it stands for: an integer.
  */
-export const number = (least: number, most: number, what: string) =>
+const number = (least: number, most: number, what: string) =>
   z
     .string()
     .regex(/^\d{1,16}$/, what)

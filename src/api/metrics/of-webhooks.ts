@@ -3,7 +3,7 @@ import { type Outcome, outcomes } from '../../domain/delivery/outcome.ts'
 import { type Busiest, countWork, forgetHalf, giveNames } from '../../domain/shown/busiest.ts'
 
 /** Webhooks that have series of their own; all others share those of `other`. */
-export const mostWebhooks = 200
+const mostWebhooks = 200
 const halfLifeMs = 10 * 60_000
 
 /**

@@ -22,7 +22,7 @@ type NameToday = string | null | undefined
  * today up to the last of them are among them, and which of the dropped ones are follows from how many there are, or from the
  * names that they have had. What Postgres generates is told or not.
  */
-export function namesToday(
+function namesToday(
   { oid, columns }: Relation,
   table: Pick<Table, 'oid' | 'attributes' | 'columns'> | undefined,
   known: readonly KnownColumn[],

@@ -63,7 +63,7 @@ export function judgeFilter(known: Known, filter: FilterFields): FieldProblem[] 
 }
 
 /** The JSON Pointer of a field of a filter. */
-export const filterPointer = (name: string) => `/filter/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+const filterPointer = (name: string) => `/filter/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 
 const longestValue = 1_000
 

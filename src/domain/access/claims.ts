@@ -36,7 +36,6 @@ export type JudgedClaims =
   | { readonly ok: false; readonly refusal: ClaimRefusal; readonly subject: string; readonly name: string }
 
 const usualNames = ['email', 'preferred_username', 'upn', 'name']
-export const longestSubject = 255
 const longestName = 200
 const longestUserId = 200
 

@@ -11,7 +11,7 @@ export type CaptureFailure = {
 export type FailureRow = CaptureFailure & { readonly count: number; readonly sinceMs: number }
 
 /** So many failures of one kind at one place are no accident. */
-export const mostTries = 3
+const mostTries = 3
 /** What is lost and comes back by itself is told of by its code from then on. */
 const patienceMs = 30_000
 

@@ -85,7 +85,7 @@ export function toldAsNew(body: string): string {
 }
 
 /** The body of an `update`, told as `delete`: nothing of what the entity has become. */
-export function toldAsDelete(body: string): string {
+function toldAsDelete(body: string): string {
   return `${body.slice(0, body.indexOf('"action_type":"update"'))}"action_type":"delete"}`
 }
 

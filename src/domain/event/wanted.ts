@@ -28,7 +28,7 @@ export type Wantable = EventFacts &
   }
 
 /** The state that holds at a version: the newest that is not newer. Null: the webhook was made later. `states` are by rising version. */
-export function stateAt<State extends Pick<WebhookState, 'version'>>(
+function stateAt<State extends Pick<WebhookState, 'version'>>(
   states: readonly State[],
   version: number,
 ): State | null {

@@ -197,7 +197,7 @@ function whyWithheld({ known }: FieldRules, column: ChoosableColumn): Withheld |
 }
 
 /** Whether the mapping may send a column of this name at all: what it may not need not be read either. */
-export function maySend({ include, omit }: FieldRules, column: string): boolean {
+function maySend({ include, omit }: FieldRules, column: string): boolean {
   return !omit.includes(column) && (include === null || include.includes(column))
 }
 
@@ -250,7 +250,7 @@ export function publishedTables(mapping: readonly EntityMapping[]): TableName[] 
 }
 
 /** The tables of a related field, in the order in which they lead from the entity to the rows that it shows. */
-export function tablesOf({ through = [], table }: RelatedList): TableName[] {
+function tablesOf({ through = [], table }: RelatedList): TableName[] {
   return [...through.map(hop => hop.table), table]
 }
 

@@ -3,7 +3,7 @@ import { throughFilter } from '../event/wanted.ts'
 import { type Mismatch, shortened } from '../failure/explain-texts.ts'
 import type { ExplainFacts, WebhookState } from './explain-facts.ts'
 
-export function filterOf({ filter, filterEntering, filterLeaving }: WebhookState): Filter | null {
+function filterOf({ filter, filterEntering, filterLeaving }: WebhookState): Filter | null {
   if (!filter) return null
   return { fields: filter, entering: filterEntering ?? 'update', leaving: filterLeaving ?? 'nothing' }
 }

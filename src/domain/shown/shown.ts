@@ -15,7 +15,7 @@ export function shownUrl(url: string, role: Role): string {
 }
 
 /** Whether something of a URL is not shown to this role. */
-export function hidesUrl(url: string, role: Role): boolean {
+function hidesUrl(url: string, role: Role): boolean {
   return shownUrl(url, role) !== url
 }
 

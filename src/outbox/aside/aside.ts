@@ -37,7 +37,7 @@ export type AsideRow = {
 }
 
 /** The entity of a row at its webhook. */
-export const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entityId'>) =>
+const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entityId'>) =>
   JSON.stringify([of.webhookId, of.entityType, of.entityId])
 
 /** In how many ms a moment comes; null: never. Before PostgreSQL 17, infinity can't be subtracted from. */

@@ -34,7 +34,7 @@ export const isOfTenant = (e: string, s: string) =>
   `(${s}.tenant is null or coalesce(${e}.tenant = ${s}.tenant, false) or coalesce(${e}.tenant_before = ${s}.tenant, false))`
 
 /** What an event is to the tenant of `s`, which may know of it; as in `domain/event/tenant.ts`. */
-export const actionFor = (e: string, s: string) => `case
+const actionFor = (e: string, s: string) => `case
   when ${s}.tenant is null or ${e}.tenant_before is null then ${e}.action_type
   when ${e}.tenant_before = ${s}.tenant then 'delete'
   else 'new' end`

@@ -23,7 +23,7 @@ export type LoggedAttempt = Attempt & {
 }
 
 /** What stands for an id in the log of what was under way when its entity was forgotten. */
-export const forgottenId = '[forgotten]'
+const forgottenId = '[forgotten]'
 
 type Entry = {
   readonly attempt: Attempt

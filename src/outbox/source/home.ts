@@ -9,7 +9,7 @@ import { readCounts } from '../reading/queue-depth.ts'
 type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
 
 /** The database that this connection leads to. */
-export async function readPlace(db: Db): Promise<Place> {
+async function readPlace(db: Db): Promise<Place> {
   const { rows } = await db.query(
     `select oid::text as oid, datname, has_function_privilege('pg_control_system()', 'execute') as may_read
      from pg_database where datname = current_database()`,
