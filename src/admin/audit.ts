@@ -31,6 +31,7 @@ export const auditPages = [
       return {
         show: 'page',
         title: t.audit.title,
+        ...(webhookId !== null && { of: names.get(webhookId) ?? t.audit.deleted(webhookId) }),
         body: html`${tenantFilter(call, '/audit')}${webhookId !== null && filterLine(t, webhookId, names)}${
           items.length === 0 ? emptyState(t) : list(call, items, names)
         }<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${address({ webhookId, tenant }, null)}">${t.audit.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${address({ webhookId, tenant }, next)}">${t.audit.older}</a>`}</nav>`,

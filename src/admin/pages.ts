@@ -8,6 +8,7 @@ import { overviewPages } from './overview/overview.ts'
 import { tokenPages } from './tokens.ts'
 import { webhookAttemptPages } from './webhook/attempt.ts'
 import { webhookEditPages } from './webhook/edit.ts'
+import { webhookJudgePages } from './webhook/judge.ts'
 import { webhookListPages } from './webhook/list.ts'
 import { webhookLogPages } from './webhook/log.ts'
 import { webhookQueuePages } from './webhook/queue.ts'
@@ -17,6 +18,7 @@ import { webhookTestPages } from './webhook/test.ts'
 /** Everything for people behind the log-in. An address in words comes before one with an id. */
 export const pages: readonly Page[] = [
   ...webhookListPages,
+  ...webhookJudgePages,
   ...webhookEditPages,
   ...webhookTestPages,
   ...webhookSecretPages,

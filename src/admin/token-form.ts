@@ -2,7 +2,9 @@ import type { createToken } from '../control/access/tokens.ts'
 import { type Role, roles } from '../domain/access/role.ts'
 import { longestTenant } from '../domain/event/tenant.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
-import { type Html, html, problemText } from './kit/html.ts'
+import { needed } from './form/webhook-form.ts'
+import { errorAttributes, errorSummary, errorsOf, errorText, type FieldError } from './kit/errors.ts'
+import { type Html, html } from './kit/html.ts'
 import type { Texts } from './texts/en.ts'
 
 /** The form of a new token as it was filled in, right or wrong. */
@@ -71,6 +73,10 @@ export function judgeToken(
   return { ok: true, token: { name, role, tenant: of, userId: userId === '' ? null : userId, expiresAt } }
 }
 
+/** Which element of the form each problem is about. */
+export const tokenErrors = ({ role, userId, ...rest }: TokenProblems): FieldError[] =>
+  errorsOf({ ...rest, user_id: userId, [`role-${roles[0]}`]: role })
+
 /** `key` makes a repeated sending of the form the same token. */
 export function tokenForm(
   t: Texts,
@@ -79,39 +85,38 @@ export function tokenForm(
   problems: TokenProblems,
 ): Html {
   const f = t.tokens.form
-  const invalid = (field: Field) => problems[field] !== undefined && html` aria-invalid="true"`
-  const problemOf = (field: Field) => problems[field] !== undefined && problemText(problems[field])
-  return html`<form method="post" action="/tokens/new" class="card grid" novalidate>
+  const errors = tokenErrors(problems)
+  const attributes = (field: string, hint = '') => errorAttributes(errors, field, hint)
+  return html`<form method="post" action="/tokens/new" class="card grid" novalidate data-judge="/tokens/judge">
 <input type="hidden" name="key" value="${at.key}">
-${Object.keys(problems).length > 0 && html`<p class="notice bad" role="alert">${f.someWrong}</p>`}
-<div class="field"><label for="name">${f.name}</label>
-<input id="name" name="name" value="${typed.name}" autocomplete="off" aria-describedby="name-hint name-problem"${invalid('name')}>
-<p class="hint" id="name-hint">${f.nameHint}</p><div id="name-problem">${problemOf('name')}</div></div>
+${errorSummary(f.someWrong, errors)}<div class="field"><label for="name">${f.name}</label>
+<input id="name" name="name" value="${typed.name}" autocomplete="off"${needed}${attributes('name', 'name-hint')}>
+<p class="hint" id="name-hint">${f.nameHint}</p>${errorText(errors, 'name')}</div>
 <fieldset class="options"><legend>${f.role}</legend>
-${roles.map(role => roleOption(t, role, typed.role === role))}
-${problemOf('role')}
+${roles.map(role => roleOption(t, role, typed.role === role, errors))}
+${errorText(errors, `role-${roles[0]}`)}
 </fieldset>
 <div class="field"><label for="user_id">${f.user}</label>
-<input id="user_id" name="user_id" value="${typed.userId}" autocomplete="off" aria-describedby="user-hint user-problem"${invalid('userId')}>
-<p class="hint" id="user-hint">${f.userHint}</p><div id="user-problem">${problemOf('userId')}</div></div>
+<input id="user_id" name="user_id" value="${typed.userId}" autocomplete="off"${attributes('user_id', 'user-hint')}>
+<p class="hint" id="user-hint">${f.userHint}</p>${errorText(errors, 'user_id')}</div>
 ${
   at.choosesTenant &&
   html`<div class="field"><label for="tenant">${t.tenants.field}</label>
-<input id="tenant" name="tenant" value="${typed.tenant}" autocomplete="off" aria-describedby="tenant-hint tenant-problem"${invalid('tenant')}>
-<p class="hint" id="tenant-hint">${t.tenants.fieldHint}</p><div id="tenant-problem">${problemOf('tenant')}</div></div>
+<input id="tenant" name="tenant" value="${typed.tenant}" autocomplete="off"${attributes('tenant', 'tenant-hint')}>
+<p class="hint" id="tenant-hint">${t.tenants.fieldHint}</p>${errorText(errors, 'tenant')}</div>
 `
 }<div class="pair even"><div class="field"><label for="expires">${f.expires}</label>
-<select id="expires" name="expires"${invalid('expires')}>${expiries.map(
+<select id="expires" name="expires"${attributes('expires')}>${expiries.map(
     value =>
       html`<option value="${value}"${typed.expires === value && html` selected`}>${t.tokens.form.expiries[value]}</option>`,
-  )}</select>${problemOf('expires')}</div>
+  )}</select>${errorText(errors, 'expires')}</div>
 <div class="field"><label for="day">${f.day}</label>
-<input id="day" name="day" type="date" value="${typed.day}" aria-describedby="day-problem"${invalid('day')}>
-<div id="day-problem">${problemOf('day')}</div></div></div>
-<div class="end"><button class="main">${f.create}</button><a class="button" href="/tokens">${t.form.cancel}</a></div>
+<input id="day" name="day" type="date" value="${typed.day}"${attributes('day')}>
+${errorText(errors, 'day')}</div></div>
+<div class="end stays"><button class="main">${f.create}</button><a class="button" href="/tokens">${t.form.cancel}</a></div>
 </form>`
 }
 
-function roleOption(t: Texts, role: Role, isChosen: boolean): Html {
-  return html`<div class="check"><input type="radio" id="role-${role}" name="role" value="${role}" aria-describedby="role-${role}-hint"${isChosen && html` checked`}><label for="role-${role}">${t.roles[role]}</label><p class="hint" id="role-${role}-hint">${t.tokens.form.roles[role]}</p></div>`
+function roleOption(t: Texts, role: Role, isChosen: boolean, errors: readonly FieldError[]): Html {
+  return html`<div class="check"><input type="radio" id="role-${role}" name="role" value="${role}"${errorAttributes(errors, `role-${roles[0]}`, `role-${role}-hint`)}${isChosen && html` checked`}><label for="role-${role}">${t.roles[role]}</label><p class="hint" id="role-${role}-hint">${t.tokens.form.roles[role]}</p></div>`
 }

@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { createToken, listTokens, revokeToken, type Token } from '../control/access/tokens.ts'
 import { once } from '../control/kit/once.ts'
 import type { Failed } from '../control/kit/result.ts'
+import { judgedPart } from './kit/errors.ts'
 import { failedAnswer } from './kit/failed.ts'
-import { formKey } from './kit/form-once.ts'
+import { formKey } from './kit/given.ts'
 import { type Html, html, moment } from './kit/html.ts'
 import { idParam } from './kit/ids.ts'
 import { notFound } from './kit/mount.ts'
@@ -15,6 +16,7 @@ import {
   readToken,
   type TokenProblems,
   type TypedToken,
+  tokenErrors,
   tokenForm,
 } from './token-form.ts'
 
@@ -78,6 +80,17 @@ export const tokenPages = [
     },
   }),
   page({
+    method: 'post',
+    path: '/tokens/judge',
+    role,
+    place,
+    tenants: 'own',
+    async handle({ form, t, nowMs }) {
+      const judged = judgeToken(t, readToken(form), nowMs)
+      return { show: 'part', body: judgedPart(judged.ok ? [] : tokenErrors(judged.problems)) }
+    },
+  }),
+  page({
     method: 'get',
     path: '/tokens/:id/revoke',
     role,
@@ -91,6 +104,7 @@ export const tokenPages = [
       return {
         show: 'page',
         title: t.tokens.revokeTitle,
+        of: token.name,
         body: html`<form method="post" action="/tokens/${token.id}/revoke" class="card grid">
 <p>${t.tokens.question(token.name)}</p><p class="quiet">${t.tokens.consequence}</p>
 ${token.id === caller.tokenId && html`<p class="notice warn">${t.tokens.ownConsequence}</p>`}
@@ -165,7 +179,8 @@ function createdPage({ t }: PageCall, name: string, text: string): PageAnswer {
   const { created } = t.tokens
   return {
     show: 'page',
-    title: name,
+    title: t.tokens.new,
+    of: name,
     status: 201,
     body: html`<div class="created" data-address="/tokens"><p class="notice good" role="status">${created.done}</p>
 <section class="card grid"><h2>${created.token}</h2><p><b>${created.onlyNow}</b> ${created.hint}</p>

@@ -230,8 +230,8 @@ browserTest('in Dutch and without a script one makes, changes and deletes a webh
   await page.getByLabel('Naam', { exact: true }).first().fill('Zonder script')
   await page.getByRole('button', { name: 'Webhook aanmaken' }).click()
   // What was typed stays, and each field says what it lacks.
-  await page.getByText('Vul de URL van het endpoint in.').waitFor()
-  await page.getByText('Kies minstens één trigger').waitFor()
+  await page.locator('#url-problem').getByText('Vul de URL van het endpoint in.').waitFor()
+  await page.locator('#triggers-problem').getByText('Kies minstens één trigger').waitFor()
   expect(await page.getByLabel('Naam', { exact: true }).first().inputValue()).toBe('Zonder script')
   await page.getByLabel('URL', { exact: true }).fill(site.receiver.url)
   await page.getByLabel('Bedrijf: alles').check()

@@ -66,7 +66,7 @@ const rooms: Record<string, readonly string[]> = {
   delivery: ['sending', 'stream', 'turn', 'alerts'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
   api: ['kit', 'metrics', 'routes', 'bulk'],
-  admin: ['texts', 'kit', 'tenant', 'log', 'webhook', 'overview', 'bulk'],
+  admin: ['texts', 'kit', 'tenant', 'log', 'form', 'webhook', 'overview', 'bulk'],
 }
 
 const maxFilesInRoom = 15

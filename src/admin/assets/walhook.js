@@ -223,3 +223,91 @@ for (const input of document.querySelectorAll('input[data-utc]')) {
     sent.value = input.value === '' ? '' : new Date(input.value).toISOString().slice(0, 16)
   })
 }
+
+// A field with an error (aria-invalid; its text is in the element FIELD-problem): the error goes when the field is mended. What the browser can
+// judge (data-local) goes while one types; a form with data-judge="address" asks there what is left.
+
+const judgeSoonMs = 150
+
+/** The id that links of the summary lead to; fields of one group share it. */
+const errorOf = field =>
+  field
+    .getAttribute('aria-describedby')
+    ?.split(' ')
+    .find(id => id.endsWith('-problem'))
+    ?.replace(/-problem$/, '')
+
+const linksTo = (root, id) => [...root.querySelectorAll('#errors a')].filter(a => a.hash === `#${id}`)
+
+function mend(form, id) {
+  const focused = document.activeElement
+  for (const field of form.querySelectorAll(`[aria-describedby~="${id}-problem"]`))
+    field.removeAttribute('aria-invalid')
+  for (const text of document.querySelectorAll(`[id="${id}-problem"] .problem`)) text.remove()
+  for (const link of linksTo(document, id)) link.closest('li').remove()
+  const summary = document.getElementById('errors')
+  if (!summary || summary.querySelector('li')) return
+  // What is read next stays where it was.
+  if (summary.contains(focused)) document.getElementById(id)?.focus()
+  summary.remove()
+}
+
+document.addEventListener('input', ({ target }) => {
+  const isWrong = target.getAttribute?.('aria-invalid') === 'true' && 'local' in target.dataset
+  if (isWrong && target.form && target.validity.valid && (target.type !== 'checkbox' || target.checked))
+    mend(target.form, errorOf(target))
+})
+
+let judgeSoon
+let judged = 0
+document.addEventListener('change', ({ target }) => {
+  const form = target.form
+  if (!form?.dataset.judge || !document.getElementById('errors')) return
+  clearTimeout(judgeSoon)
+  judgeSoon = setTimeout(() => void judge(form), judgeSoonMs)
+})
+
+async function judge(form) {
+  const asked = ++judged
+  const response = await fetch(form.dataset.judge, {
+    method: 'POST',
+    headers: { accept: 'text/html', 'hx-request': 'true', 'hx-request-type': 'partial' },
+    body: new URLSearchParams(new FormData(form)),
+  })
+  if (!response.ok || asked !== judged) return
+  const answer = new DOMParser().parseFromString(await response.text(), 'text/html')
+  if (!answer.querySelector('[data-judged]')) return
+  for (const id of new Set([...document.querySelectorAll('#errors a')].map(a => a.hash.slice(1)))) {
+    const left = linksTo(answer, id).map(a => a.textContent)
+    if (left.length === 0) mend(form, id)
+    else
+      linksTo(document, id).forEach((link, i) => {
+        link.textContent = left[i] ?? left[0]
+      })
+    const texts = document.querySelectorAll(`[id="${id}-problem"] .problem`)
+    texts.forEach((text, i) => {
+      text.textContent = left[i] ?? left[0]
+    })
+  }
+}
+
+// Without a script the reader is led there too, and the focus at the next key.
+document.addEventListener('click', event => {
+  const field = document.getElementById(event.target.closest?.('#errors a')?.hash.slice(1) ?? '')
+  if (!field) return
+  event.preventDefault()
+  const around = field.closest('details')
+  if (around) around.open = true
+  field.focus()
+})
+
+// <… data-verdict="field">: what was judged of a field meanwhile says whether it is wrong.
+
+for (const verdict of document.querySelectorAll('[data-verdict]'))
+  new MutationObserver(() => {
+    const field = document.getElementById(verdict.dataset.verdict)
+    if (verdict.querySelector('.problem')) field.setAttribute('aria-invalid', 'true')
+    else field.removeAttribute('aria-invalid')
+  }).observe(verdict, { childList: true })
+
+document.querySelector('#errors[autofocus]')?.focus()

@@ -6,10 +6,10 @@ import { maxRowsPerSecond, usualRowsPerSecond } from '../../domain/capture/backf
 import { triggerOf } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
 import { failedAnswer } from '../kit/failed.ts'
-import { formKey } from '../kit/form-once.ts'
-import { given, wrong, wrongField } from '../kit/given.ts'
-import { type Html, html, problemText } from '../kit/html.ts'
+import { formKey, given, wrong, wrongField } from '../kit/given.ts'
+import { type Html, html } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
 import type { PageAnswer, PageCall } from '../kit/page.ts'
@@ -114,7 +114,6 @@ async function backfillPage(call: WebhookCall, webhook: Webhook): Promise<PageAn
     show: 'page',
     title: t.bulk.backfill,
     status: Object.keys(asked.problems).length > 0 ? 422 : 200,
-    crumbs: [{ text: webhook.name, href: `/couplings/${webhook.id}` }],
     body: html`${webhookTabs(t, webhook.id, 'backfill', tabsFor(call))}
 ${(done === 'started' || done === 'stopped') && html`<p class="notice good" role="status">${t.bulk.backfillDone[done]}</p>`}
 ${wishForm(call, webhook, asked)}
@@ -131,21 +130,16 @@ const isReceived = ({ control }: Pick<PageCall, 'control'>, { triggers }: Webhoo
 function wishForm(call: PageCall, webhook: Webhook, { typed, problems }: Asked): Html {
   const { t, control } = call
   const types = control.entityTypes.filter(type => isReceived(call, webhook, type))
-  const invalid = (name: string, hint = '') =>
-    problems[name] !== undefined
-      ? html` aria-invalid="true" aria-describedby="${name}-problem${hint}"`
-      : hint !== '' && html` aria-describedby="${hint.trim()}"`
-  const problem = (name: string) =>
-    problems[name] !== undefined && html`<div id="${name}-problem">${problemText(problems[name])}</div>`
+  const errors = errorsOf(problems)
   if (types.length === 0) return html`<p class="notice warn">${t.bulk.noTrigger}</p>`
   return html`<form action="/couplings/${webhook.id}/backfill" class="card grid" novalidate>
-<p>${t.bulk.backfillWhat}</p>
-<div class="row"><div class="field"><label for="entity_type">${t.log.entityType}</label><select id="entity_type" name="entity_type"${invalid('entity_type')}>${types.map(
+${errorSummary(t.errors.someWrong, errors)}<p>${t.bulk.backfillWhat}</p>
+<div class="row"><div class="field"><label for="entity_type">${t.log.entityType}</label><select id="entity_type" name="entity_type"${errorAttributes(errors, 'entity_type')}>${types.map(
     type =>
       html`<option value="${type}"${type === typed.entityType && html` selected`}>${entityName(t, type)}</option>`,
-  )}</select>${problem('entity_type')}</div>
-<div class="field short"><label for="rows_per_second">${t.bulk.pace}</label><input id="rows_per_second" name="rows_per_second" inputmode="numeric" autocomplete="off" value="${typed.pace}"${invalid('rows_per_second', ' pace-hint')}>
-${problem('rows_per_second')}</div></div>
+  )}</select>${errorText(errors, 'entity_type')}</div>
+<div class="field short"><label for="rows_per_second">${t.bulk.pace}</label><input id="rows_per_second" name="rows_per_second" inputmode="numeric" autocomplete="off" value="${typed.pace}"${errorAttributes(errors, 'rows_per_second', 'pace-hint')}>
+${errorText(errors, 'rows_per_second')}</div></div>
 <p class="hint" id="pace-hint">${t.bulk.paceHint}</p>
 <div class="end"><button>${t.bulk.count}</button></div>
 </form>`

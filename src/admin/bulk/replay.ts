@@ -10,10 +10,10 @@ import {
   startReplay,
 } from '../../control/log/replays.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
 import { failedAnswer } from '../kit/failed.ts'
-import { formKey } from '../kit/form-once.ts'
-import { given, wrong, wrongField } from '../kit/given.ts'
-import { type Html, html, moment, problemText } from '../kit/html.ts'
+import { formKey, given, wrong, wrongField } from '../kit/given.ts'
+import { type Html, html, moment } from '../kit/html.ts'
 import { idParam, momentParam } from '../kit/ids.ts'
 import type { PageAnswer, PageCall } from '../kit/page.ts'
 import { momentOf } from '../log/log-filter.ts'
@@ -130,7 +130,6 @@ async function replayPage(call: WebhookCall, webhook: Webhook): Promise<PageAnsw
     show: 'page',
     title: t.bulk.replay,
     status: Object.keys(asked.problems).length > 0 ? 422 : 200,
-    crumbs: [{ text: webhook.name, href: `/couplings/${webhook.id}` }],
     body: html`${webhookTabs(t, webhook.id, 'replay', tabsFor(call))}
 ${(done === 'started' || done === 'stopped') && html`<p class="notice good" role="status">${t.bulk.replayDone[done]}</p>`}${offer && html`<div class="notice warn">${offer}</div>`}
 ${rangeForm(call, webhook, asked)}
@@ -143,21 +142,20 @@ ${asked.meant && previewCard(call, webhook, asked, asked.meant)}
 const isOn = ({ isActive, disabledReason }: Webhook) => isActive && disabledReason === null
 
 function rangeForm({ t }: PageCall, { id, triggers }: Webhook, { typed, problems }: Asked): Html {
+  const errors = errorsOf(problems)
   const input = (name: 'from' | 'to', label: string) => {
-    const problem = problems[name]
     return html`<div class="field"><label for="${name}">${label} <span data-zone>(${t.log.utc})</span></label>
-<input id="${name}" name="${name}" value="${typed[name]}" type="datetime-local" data-utc${problem !== undefined && html` aria-invalid="true" aria-describedby="${name}-problem"`}>
-${problem !== undefined && html`<div id="${name}-problem">${problemText(problem)}</div>`}</div>`
+<input id="${name}" name="${name}" value="${typed[name]}" type="datetime-local" data-utc${name === 'from' && html` required data-local`}${errorAttributes(errors, name)}>
+${errorText(errors, name)}</div>`
   }
-  const { trigger: problem } = problems
   const options = ['', ...new Set([...triggers, ...(typed.trigger === '' ? [] : [typed.trigger])])]
   return html`<form action="/couplings/${id}/replay" class="card grid" novalidate>
-<p>${t.bulk.replayWhat}</p>
+${errorSummary(t.errors.someWrong, errors)}<p>${t.bulk.replayWhat}</p>
 <div class="row">${input('from', t.bulk.from)}${input('to', t.bulk.to)}</div>
-<div class="field"><label for="trigger">${t.form.triggers}</label><select id="trigger" name="trigger"${problem !== undefined && html` aria-invalid="true" aria-describedby="trigger-problem"`}>${options.map(
+<div class="field"><label for="trigger">${t.form.triggers}</label><select id="trigger" name="trigger"${errorAttributes(errors, 'trigger')}>${options.map(
     one =>
       html`<option value="${one}"${one === typed.trigger && html` selected`}>${one === '' ? t.bulk.allTriggers : one}</option>`,
-  )}</select>${problem !== undefined && html`<div id="trigger-problem">${problemText(problem)}</div>`}</div>
+  )}</select>${errorText(errors, 'trigger')}</div>
 <div class="end"><button>${t.bulk.count}</button></div>
 </form>`
 }

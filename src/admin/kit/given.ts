@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { z } from 'zod'
 import type { Texts } from '../texts/en.ts'
 import { html } from './html.ts'
@@ -23,4 +24,13 @@ export function given<T>(
 export function wrongField(t: Texts, name: string): PageAnswer {
   const body = html`<p class="notice bad" role="alert">${t.errors.wrongField(name)}</p>`
   return { show: 'page', title: t.errors.conflictTitle, status: 422, body }
+}
+
+/**
+ * The key under which a form is carried out once, however often it is sent: by a second click, or a page that is loaded
+ * again. Its hidden field `key` makes it another form each time it is shown. `what` is what it does.
+ */
+export function formKey(what: string, form: URLSearchParams): { key: string; hash: Buffer } {
+  const hash = createHash('sha256').update(`${what}\n${form}`).digest()
+  return { key: `form ${hash.toString('hex')}`, hash }
 }

@@ -24,8 +24,15 @@ export const nothing = html``
  */
 type MomentAs = 'date' | 'second' | 'clock' | 'hour' | 'weekday' | 'dayname' | 'near' | 'distance'
 export function moment(at: Date, as: MomentAs = 'date'): Html {
-  const iso = at.toISOString()
-  return html`<time datetime="${iso}" data-as="${as}">${iso.slice(0, as === 'second' || as === 'near' ? 19 : 16).replace('T', ' ')} UTC</time>`
+  return html`<time datetime="${at.toISOString()}" data-as="${as}">${momentText(at, as)}</time>`
+}
+
+/** A moment where no markup can be, as in a title: in UTC. */
+export function momentText(at: Date, as: MomentAs): string {
+  return `${at
+    .toISOString()
+    .slice(0, as === 'second' || as === 'near' ? 19 : 16)
+    .replace('T', ' ')} UTC`
 }
 
 /** What is wrong with a field, or with what was asked for. */

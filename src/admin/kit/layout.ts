@@ -52,11 +52,12 @@ export function layout(
     /** How many webhooks are failing or disabled. */
     unwell: number
   },
-  page: { title: string; crumbs: readonly Crumb[]; actions: Html; body: Html },
+  page: { title: string; of: string | undefined; crumbs: readonly Crumb[]; actions: Html; body: Html },
 ): Html {
+  const heading = page.of === undefined ? page.title : `${page.title}: ${page.of}`
   return document(
     t,
-    page.title,
+    heading,
     html`<body>
 <a class="skip" href="#content">${t.layout.skip}</a>
 <div class="frame">
@@ -67,7 +68,7 @@ ${account(t, at.caller, at.path)}
 </header>
 <main id="content" tabindex="-1">
 ${way(t, at.place, page)}
-${banner(t, at)}<div class="heading"><h1>${page.title}</h1><div class="actions">${page.actions}</div></div>
+${banner(t, at)}<div class="heading"><h1>${heading}</h1><div class="actions">${page.actions}</div></div>
 <p class="notice stale" id="stale" role="status" hidden>${t.layout.stale}</p>
 ${page.body}
 </main>

@@ -82,7 +82,7 @@ export async function show(
   const t = mounted.textsOf(c)
   switch (answer.show) {
     case 'page': {
-      const { title, body, crumbs = [], actions = nothing, status = 200 } = answer
+      const { title, of, body, crumbs = [], actions = nothing, status = 200 } = answer
       const { pathname, search } = new URL(c.req.url)
       const caller = c.get('caller')
       const at = {
@@ -95,7 +95,7 @@ export async function show(
       }
       // A part that can't be shown says why in its place.
       if (isPart(c) && status >= 400) return c.html(body, status)
-      return c.html(layout(t, at, { title, crumbs, actions, body }), status)
+      return c.html(layout(t, at, { title, of, crumbs, actions, body }), status)
     }
     case 'part':
       return c.html(answer.body, answer.status ?? 200)

@@ -35,6 +35,8 @@ export type PageAnswer =
   | {
       readonly show: 'page'
       readonly title: string
+      /** The name of what it is a page of, such as a webhook: the title and the heading end with it. */
+      readonly of?: string
       readonly body: Html
       readonly crumbs?: readonly Crumb[]
       /** Stands beside the heading: what there is to do. */

@@ -6,9 +6,10 @@ import {
   type ShownEvent,
   tellEvent,
 } from '../../control/log/events.ts'
+import { errorAttributes, errorSummary, errorsOf, errorText, type FieldError } from '../kit/errors.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
-import { type Html, html, moment, problemText } from '../kit/html.ts'
+import { type Html, html, moment, momentText, nothing } from '../kit/html.ts'
 import { bigIdParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
@@ -44,7 +45,7 @@ export const eventPages = [
       const key = control.randomBytes(16).toString('hex')
       return {
         show: 'page',
-        title: subjectOfEvent(call, event),
+        title: `${subjectOfEvent(call, event)}, ${momentText(event.committedAt, 'second')}`,
         body: html`<div class="one">
 ${notice(call)}
 ${about(call, event)}
@@ -105,7 +106,13 @@ async function eventsPage(call: PageCall): Promise<PageAnswer> {
     return eventsAnswer(call, nothingFound(t.events.noSuchId), id, 404)
   }
   if ((entityType === '') !== (entityId === ''))
-    return eventsAnswer(call, problemText(t.log.wrong.entity), id, 422)
+    return eventsAnswer(
+      call,
+      nothing,
+      id,
+      422,
+      errorsOf({ [entityId === '' ? 'entity_id' : 'entity_type']: t.log.wrong.entity }),
+    )
   const entity = entityId === '' ? null : { entityType, entityId }
   const tenant = tenantWished(query)
   const before = given(query, 'before', bigIdParam) ?? null
@@ -131,20 +138,22 @@ function eventsAnswer(
   list: Html,
   id: string,
   status: 200 | 404 | 422 = 200,
+  errors: readonly FieldError[] = [],
 ): PageAnswer {
   const [type, entityId] = [query.get('entity_type') ?? '', query.get('entity_id') ?? '']
   return {
     show: 'page',
     title: t.places.events,
+    ...(type !== '' && entityId !== '' && { of: `${entityName(t, type)} ${entityId}` }),
     status,
-    body: html`<div class="searches"><form class="search" role="search" action="/events" aria-label="${t.events.byId}">
+    body: html`${errorSummary(t.errors.someWrong, errors)}<div class="searches"><form class="search" role="search" action="/events" aria-label="${t.events.byId}">
 <div class="field"><label for="id">${t.events.byId}</label><input id="id" name="id" value="${id}" autocomplete="off" spellcheck="false"></div>
 <button>${t.couplings.find}</button></form>
 <form class="search" role="search" action="/events" aria-label="${t.events.byEntity}">
-<div class="field"><label for="entity_type">${t.log.entityType}</label><select id="entity_type" name="entity_type"><option value="">${t.log.any}</option>${control.entityTypes.map(
+<div class="field"><label for="entity_type">${t.log.entityType}</label><select id="entity_type" name="entity_type"${errorAttributes(errors, 'entity_type')}><option value="">${t.log.any}</option>${control.entityTypes.map(
       one => html`<option value="${one}"${one === type && html` selected`}>${entityName(t, one)}</option>`,
-    )}</select></div>
-<div class="field"><label for="entity_id">${t.log.entityId}</label><input id="entity_id" name="entity_id" value="${entityId}" autocomplete="off"></div>
+    )}</select>${errorText(errors, 'entity_type')}</div>
+<div class="field"><label for="entity_id">${t.log.entityId}</label><input id="entity_id" name="entity_id" value="${entityId}" autocomplete="off"${errorAttributes(errors, 'entity_id')}>${errorText(errors, 'entity_id')}</div>
 <button>${t.couplings.find}</button></form></div>
 ${list}`,
   }

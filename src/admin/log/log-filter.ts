@@ -1,5 +1,6 @@
 import type { LogFilter } from '../../control/log/log.ts'
-import { type Html, html, problemText } from '../kit/html.ts'
+import { errorAttributes, errorSummary, errorsOf, errorText, type FieldError } from '../kit/errors.ts'
+import { type Html, html } from '../kit/html.ts'
 import { entityName } from '../kit/names.ts'
 import type { Texts } from '../texts/en.ts'
 
@@ -64,15 +65,16 @@ export function filterForm(
   entityTypes: readonly string[],
 ): Html {
   const isAsked = Object.keys(typed).length > 0
+  const errors = errorsOf(problems)
   return html`<details class="filter"${isAsked && html` open`}><summary>${t.log.filter} <span class="hint">${t.log.filterHint}</span></summary>
 <form action="${path}" novalidate>
-${choice(t, 'outcome', t.log.outcome, typed, problems, [['failed', t.log.failed], ...outcomes.map(one => [one, one === 'unreachable' ? `${t.outcomes[one]}, ${t.timedOut.toLowerCase()}` : t.outcomes[one]] as const)])}
+${errorSummary(t.errors.someWrong, errors)}${choice(t, 'outcome', t.log.outcome, typed, errors, [['failed', t.log.failed], ...outcomes.map(one => [one, one === 'unreachable' ? `${t.outcomes[one]}, ${t.timedOut.toLowerCase()}` : t.outcomes[one]] as const)])}
 ${choice(
   t,
   'trigger',
   t.log.trigger,
   typed,
-  problems,
+  errors,
   triggers.map(one => [one, t.log.triggers[one]] as const),
 )}
 ${choice(
@@ -80,7 +82,7 @@ ${choice(
   'entity_type',
   t.log.entityType,
   typed,
-  problems,
+  errors,
   entityTypes.map(one => [one, entityName(t, one)] as const),
 )}
 ${field('entity_id', html`${t.log.entityId}`, html`autocomplete="off"`)}
@@ -90,10 +92,9 @@ ${field('to', html`${t.log.to} <span data-zone>(${t.log.utc})</span>`, html`type
 </form></details>`
 
   function field(name: string, label: Html, attributes: Html): Html {
-    const problem = problems[name]
     return html`<div class="field"><label for="${name}">${label}</label>
-<input id="${name}" name="${name}" value="${typed[name] ?? ''}" ${attributes}${problem !== undefined && html` aria-invalid="true" aria-describedby="${name}-problem"`}>
-${problem !== undefined && html`<div id="${name}-problem">${problemText(problem)}</div>`}</div>`
+<input id="${name}" name="${name}" value="${typed[name] ?? ''}" ${attributes}${errorAttributes(errors, name)}>
+${errorText(errors, name)}</div>`
   }
 }
 
@@ -102,13 +103,12 @@ function choice(
   name: string,
   label: string,
   typed: Wish['typed'],
-  problems: Wish['problems'],
+  errors: readonly FieldError[],
   options: readonly (readonly [string, string])[],
 ): Html {
   const all = [['', t.log.any] as const, ...options]
-  const problem = problems[name]
-  return html`<div class="field"><label for="${name}">${label}</label><select id="${name}" name="${name}"${problem !== undefined && html` aria-invalid="true" aria-describedby="${name}-problem"`}>${all.map(
+  return html`<div class="field"><label for="${name}">${label}</label><select id="${name}" name="${name}"${errorAttributes(errors, name)}>${all.map(
     ([value, text]) =>
       html`<option value="${value}"${value === (typed[name] ?? '') && html` selected`}>${text}</option>`,
-  )}</select>${problem !== undefined && html`<div id="${name}-problem">${problemText(problem)}</div>`}</div>`
+  )}</select>${errorText(errors, name)}</div>`
 }

@@ -22,13 +22,12 @@ export const overviewPages = [
     role: 'viewer',
     async handle(call, webhook) {
       const { t, control, nowMs } = call
-      const { id, name } = webhook
+      const { id } = webhook
       const stats = await readWebhookStats(control, id, nowMs)
       if (!stats.ok) return failedAnswer(t, stats)
       return {
         show: 'page',
         title: t.overview.title,
-        crumbs: [{ text: name, href: `/couplings/${id}` }],
         body: html`${webhookTabs(t, id, 'overview', tabsFor(call))}
 <div class="health" id="overview" data-live="/couplings/${id}/overview/live">${content(call, webhook, stats.value)}</div>`,
       }

@@ -7,9 +7,8 @@ import { replayEvents } from '../../control/log/replay.ts'
 import { resendEvent } from '../../control/log/resend.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { failedAnswer } from '../kit/failed.ts'
-import { formKey } from '../kit/form-once.ts'
-import { given, wrong, wrongField } from '../kit/given.ts'
-import { html } from '../kit/html.ts'
+import { formKey, given, wrong, wrongField } from '../kit/given.ts'
+import { html, momentText } from '../kit/html.ts'
 import { bigIdParam, idParam } from '../kit/ids.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { attemptDetail, opened } from '../log/attempt-detail.ts'
@@ -95,17 +94,14 @@ async function resendBatch(
 
 async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): Promise<PageAnswer> {
   const { t } = call
-  const { id, name } = webhook
+  const { id } = webhook
   const detail = await attemptDetail(call, webhook, attempt)
   // Beside the log.
   if (call.isPart) return { show: 'part', body: opened(call, webhook, attempt, detail) }
   return {
     show: 'page',
-    title: subjectOf(t, attempt),
-    crumbs: [
-      { text: name, href: `/couplings/${id}` },
-      { text: t.log.title, href: `/couplings/${id}/log` },
-    ],
+    title: `${subjectOf(t, attempt)}, ${momentText(attempt.startedAt, 'second')}`,
+    crumbs: [{ text: t.log.title, href: `/couplings/${id}/log` }],
     body: html`${webhookTabs(t, id, 'log', tabsFor(call))}
 <div class="one">${detail}</div>`,
   }

@@ -8,18 +8,7 @@ import { readUntold } from '../../control/webhooks/warnings.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../../control/webhooks/webhooks.ts'
 import { shownUrl } from '../../domain/shown/shown.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { failedAnswer } from '../kit/failed.ts'
-import { formKey } from '../kit/form-once.ts'
-import { wrongField } from '../kit/given.ts'
-import { type Html, html, nothing, problemText } from '../kit/html.ts'
-import { idParam } from '../kit/ids.ts'
-import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
-import { snippetParts } from '../kit/snippets.ts'
-import { attemptView } from '../log/attempt-view.ts'
-import { tenantBadge } from '../tenant/badge.ts'
-import { sayTo } from '../texts/texts.ts'
-import { filterPreviewPart, filterTyped, isIncomplete } from './filter-field.ts'
-import { previewParts, testProblems, webhookForm } from './form.ts'
+import { filterPreviewPart, filterTyped, isIncomplete } from '../form/filter-field.ts'
 import {
   blank,
   certificateChange,
@@ -33,7 +22,17 @@ import {
   type Typed,
   typedOf,
   wrongFieldOf,
-} from './input.ts'
+} from '../form/input.ts'
+import { previewParts, testProblems, webhookForm } from '../form/webhook-form.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { formKey, wrongField } from '../kit/given.ts'
+import { type Html, html, nothing, problemText } from '../kit/html.ts'
+import { idParam } from '../kit/ids.ts'
+import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { snippetParts } from '../kit/snippets.ts'
+import { attemptView } from '../log/attempt-view.ts'
+import { tenantBadge } from '../tenant/badge.ts'
+import { allProblems, tenantOf } from './judge.ts'
 import { webhookPage } from './page.ts'
 import { managedNotice, paceLine, type WebhookTab, webhookState, webhookTabs } from './state.ts'
 
@@ -60,15 +59,15 @@ export const webhookEditPages = [
       const field = wrongFieldOf(form, control.entityTypes)
       if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, null)
-      const wrong = judgeTyped(t, typed)
-      if (wrong.length > 0) return await formPage(call, null, typed, { problems: wrong })
+      if (judgeTyped(t, typed).length > 0)
+        return await formPage(call, null, typed, { problems: await allProblems(call, typed, null) })
       // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again. Another form has another `key` in it.
       let problems: readonly ShownProblem[] = []
       let failure: Failed | null = null
       const made = await once(control, caller, formKey('new webhook', form), async () => {
         const created = await createWebhook(control, caller, {
           ...chosen(typed, []),
-          ...(typed.tenant !== '' && { tenant: typed.tenant }),
+          ...tenantOf(typed),
         })
         if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
         if (created.kind !== 'invalid') failure = created
@@ -79,23 +78,6 @@ export const webhookEditPages = [
       if (made.state === 'failed') return failedAnswer(t, made.failure)
       if (failure) return failedAnswer(t, failure)
       return await formPage(call, null, typed, { problems })
-    },
-  }),
-  page({
-    method: 'post',
-    path: '/couplings/judge-url',
-    role: 'admin',
-    place,
-    tenants: 'own',
-    async handle({ control, form, t }) {
-      const url = (form.get('url') ?? '').trim()
-      const problem = judgeUrl(t, url)
-      if (problem !== null) return { show: 'part', body: problemText(problem) }
-      const verdict = await control.judgeTarget(url)
-      const body = verdict.ok
-        ? html`<p class="fine">${t.form.urlFine}</p>`
-        : problemText(sayTo(t, verdict.why))
-      return { show: 'part', body }
     },
   }),
   page({
@@ -141,8 +123,8 @@ export const webhookEditPages = [
       const field = wrongFieldOf(form, control.entityTypes)
       if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, webhook)
-      const wrong = judgeTyped(t, typed)
-      if (wrong.length > 0) return await formPage(call, webhook, typed, { problems: wrong })
+      if (judgeTyped(t, typed).length > 0)
+        return await formPage(call, webhook, typed, { problems: await allProblems(call, typed, webhook) })
       const isCurrent = ({ version }: Webhook) => String(version) === form.get('version')
       const changed = await changeWebhook(control, caller, params.id, chosen(typed, stored), isCurrent)
       const wasOff = !webhook.isActive || webhook.disabledReason !== null
@@ -174,7 +156,6 @@ export const webhookEditPages = [
       return {
         show: 'page',
         title: t.delete.title,
-        crumbs: [{ text: name, href: `/couplings/${id}` }],
         body: html`<form method="post" action="/couplings/${id}/delete" class="card grid">
 <p>${t.delete.question(name)}</p><p class="quiet">${t.delete.consequence}</p>
 <div class="end"><button class="danger">${t.delete.confirm}</button><a class="button" href="/couplings/${id}">${t.form.cancel}</a></div>
@@ -264,7 +245,7 @@ async function formPage(
   })
   return {
     show: 'page',
-    title: webhook?.name ?? t.couplings.new,
+    title: webhook === null ? t.couplings.new : t.couplings.tabs.settings,
     status: problems.length > 0 ? 422 : 200,
     body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>${call.query.get('done') === 'taken' && html`<p class="notice good" role="status">${t.managed.taken}</p>`}${managedNotice(t, webhook, may('admin'))}`}${form}`,
   }
@@ -306,7 +287,8 @@ function createdPage(
 ): PageAnswer {
   return {
     show: 'page',
-    title: name,
+    title: t.couplings.new,
+    of: name,
     status: 201,
     body: html`<div class="created" data-address="/couplings/${made.id}"><p class="notice good" role="status">${t.created.done}</p>
 <section class="card grid"><h2>${t.created.secret}</h2><p>${t.created.secretHint}</p>

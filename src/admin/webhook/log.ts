@@ -28,7 +28,7 @@ export const webhookLogPages = [
     role: 'viewer',
     async handle(call, webhook) {
       const { control, query, t } = call
-      const { id, name } = webhook
+      const { id } = webhook
       const wish = readWish(t, query)
       const isWrong = Object.keys(wish.problems).length > 0
       const before = beforeOf(query)
@@ -46,7 +46,6 @@ export const webhookLogPages = [
         show: 'page',
         title: t.log.title,
         status: isWrong ? 422 : 200,
-        crumbs: [{ text: name, href: `/couplings/${id}` }],
         actions: queueLinks(call, id),
         body: html`${webhookTabs(t, id, 'log', tabsFor(call))}
 ${doneNotice(call)}${filterForm(t, `/couplings/${id}/log`, wish, control.entityTypes)}

@@ -13,7 +13,7 @@ export type WebhookCall<More extends z.ZodRawShape = None> = PageCall<
 >
 
 /**
- * Defines a page of one webhook, which `handle` is given; of one that is not there, the answer says so. `more` are further
+ * Defines a page of one webhook, which `handle` is given; of one that is not there, the answer says so. Title, heading and way name it. `more` are further
  * params of the path.
  */
 export function webhookPage<More extends z.ZodRawShape = None>(
@@ -33,7 +33,12 @@ export function webhookPage<More extends z.ZodRawShape = None>(
     async handle(call) {
       const of = call as unknown as WebhookCall<More>
       const webhook = await getWebhook(of.control, of.params.id)
-      return webhook.ok ? await handle(of, webhook.value) : failedAnswer(of.t, webhook)
+      if (!webhook.ok) return failedAnswer(of.t, webhook)
+      const { id, name } = webhook.value
+      const answer = await handle(of, webhook.value)
+      if (answer.show !== 'page') return answer
+      const way = [{ text: name, href: `/couplings/${id}` }, ...(answer.crumbs ?? [])]
+      return { ...answer, of: name, crumbs: way }
     },
   })
 }

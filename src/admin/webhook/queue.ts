@@ -150,11 +150,8 @@ ${!canSend && !isNone && html`<p class="notice warn">${t.log.resendInactive}</p>
   )
 }
 
-function confirmPage({ t }: PageCall, { id, name }: Webhook, title: string, body: Html): PageAnswer {
-  const crumbs = [
-    { text: name, href: `/couplings/${id}` },
-    { text: t.log.title, href: `/couplings/${id}/log` },
-  ]
+function confirmPage({ t }: PageCall, { id }: Webhook, title: string, body: Html): PageAnswer {
+  const crumbs = [{ text: t.log.title, href: `/couplings/${id}/log` }]
   return { show: 'page', title, crumbs, body: html`<div class="confirm">${body}</div>` }
 }
 

@@ -2,9 +2,10 @@ import { once } from '../../control/kit/once.ts'
 import type { Failed } from '../../control/kit/result.ts'
 import { revealSecret, rotateSecret } from '../../control/webhooks/secrets.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
 import { failedAnswer } from '../kit/failed.ts'
-import { formKey } from '../kit/form-once.ts'
-import { type Html, html, moment, problemText } from '../kit/html.ts'
+import { formKey } from '../kit/given.ts'
+import { type Html, html, moment } from '../kit/html.ts'
 import type { PageAnswer, PageCall } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
 import { tabsFor } from './edit.ts'
@@ -71,13 +72,12 @@ function secretPage(
   done: Html | false = false,
 ): PageAnswer {
   const { t, query, snippets } = call
-  const { id, name } = webhook
+  const { id } = webhook
   const wasRotated = query.get('done') === 'rotated'
   const address = html` data-address="/couplings/${id}/secret"`
   return {
     show: 'page',
     title: t.secret.title,
-    crumbs: [{ text: name, href: `/couplings/${id}` }],
     body: html`${webhookTabs(t, id, 'secret', tabsFor(call))}
 <div class="created"${secret !== null && address}>
 ${done || (wasRotated && rotatedNotice(call, webhook))}
@@ -127,25 +127,23 @@ function rotatedNotice(call: PageCall, webhook: Webhook): Html {
 
 function rotatePage(call: PageCall, webhook: Webhook, hours: string, problem?: string): PageAnswer {
   const { t, control, form } = call
-  const { id, name } = webhook
+  const { id } = webhook
   const end = overlapEnd(call, webhook)
+  const errors = errorsOf({ overlap_hours: problem })
   const key = form.get('key') ?? control.randomBytes(16).toString('hex')
   return {
     show: 'page',
     title: t.secret.rotate,
     status: problem === undefined ? 200 : 422,
-    crumbs: [
-      { text: name, href: `/couplings/${id}` },
-      { text: t.secret.title, href: `/couplings/${id}/secret` },
-    ],
+    crumbs: [{ text: t.secret.title, href: `/couplings/${id}/secret` }],
     body: html`<form method="post" action="/couplings/${id}/secret/rotate" class="card grid" novalidate>
 <input type="hidden" name="key" value="${key}">
-<p>${t.secret.rotateWhat}</p>
+${errorSummary(t.errors.someWrong, errors)}<p>${t.secret.rotateWhat}</p>
 ${end !== null && html`<p class="notice warn">${t.secret.endsTheOther} ${moment(end)}.</p>`}
 <div class="field short"><label for="overlap_hours">${t.secret.hours}</label>
-<input id="overlap_hours" name="overlap_hours" inputmode="numeric" value="${hours}" autocomplete="off" aria-describedby="hours-hint hours-problem"${problem !== undefined && html` aria-invalid="true"`}>
+<input id="overlap_hours" name="overlap_hours" inputmode="numeric" value="${hours}" autocomplete="off" required pattern="\\d|[1-9]\\d|1[0-5]\\d|16[0-8]" data-local${errorAttributes(errors, 'overlap_hours', 'hours-hint')}>
 <p class="hint" id="hours-hint">${t.secret.hoursHint}</p>
-<div id="hours-problem">${problem !== undefined && problemText(problem)}</div></div>
+${errorText(errors, 'overlap_hours')}</div>
 <div class="end"><button class="main">${t.secret.rotateNow}</button><a class="button" href="/couplings/${id}/secret">${t.form.cancel}</a></div>
 </form>`,
   }

@@ -1,13 +1,15 @@
 import { testWebhook } from '../../control/webhooks/test-webhook.ts'
 import { shownUrl } from '../../domain/shown/shown.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { fieldErrors } from '../form/error-fields.ts'
+import { blank, shownProblems } from '../form/input.ts'
+import { testProblems, userField } from '../form/webhook-form.ts'
+import { errorSummary, type FieldError } from '../kit/errors.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { type Html, html, nothing, problemText } from '../kit/html.ts'
 import type { PageAnswer, PageCall } from '../kit/page.ts'
 import { attemptView } from '../log/attempt-view.ts'
 import { tabsFor } from './edit.ts'
-import { testProblems, userField } from './form.ts'
-import { shownProblems } from './input.ts'
 import { webhookPage } from './page.ts'
 import { webhookTabs } from './state.ts'
 
@@ -26,10 +28,13 @@ export const webhookTestPages = [
       const { control, caller, params, form, t, isPart } = call
       const userId = (form.get('user_id') ?? '').trim()
       const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
-      const answer = (body: Html) =>
-        isPart ? ({ show: 'part', body } as const) : testPage(call, webhook, body, result.ok ? 200 : 422)
+      const answer = (body: Html, errors: readonly FieldError[] = []) =>
+        isPart ? ({ show: 'part', body } as const) : testPage(call, webhook, body, errors)
       if (result.ok) return answer(attemptView(t, result.value, caller.role))
-      if (result.kind === 'invalid') return answer(testProblems(shownProblems(t, result.problems)))
+      if (result.kind === 'invalid') {
+        const problems = shownProblems(t, result.problems)
+        return answer(isPart ? testProblems(problems) : nothing, fieldErrors(problems, blank))
+      }
       if (result.kind === 'busy') return answer(problemText(t.test.busy(result.retryAfterS)))
       return failedAnswer(t, result)
     },
@@ -38,20 +43,19 @@ export const webhookTestPages = [
 
 function testPage(
   call: PageCall,
-  { id, name, url }: Webhook,
+  { id, url }: Webhook,
   result: Html,
-  status: 200 | 422 = 200,
+  errors: readonly FieldError[] = [],
 ): PageAnswer {
   const { t, caller, form } = call
   return {
     show: 'page',
     title: t.test.title,
-    status,
-    crumbs: [{ text: name, href: `/couplings/${id}` }],
+    status: errors.length > 0 ? 422 : 200,
     body: html`${webhookTabs(t, id, 'test', tabsFor(call))}
 <form method="post" action="/couplings/${id}/test" class="card grid" hx-post="/couplings/${id}/test" hx-target="#tried" hx-disable="find button">
-<p>${t.test.what(shownUrl(url, caller.role))}</p>
-<div class="row">${userField(t, caller.userId, form.get('user_id') ?? '')}<button class="main busy">${t.test.send}</button></div>
+${errorSummary(t.errors.someWrong, errors)}<p>${t.test.what(shownUrl(url, caller.role))}</p>
+<div class="row">${userField(t, caller.userId, form.get('user_id') ?? '', errors)}<button class="main busy">${t.test.send}</button></div>
 </form>
 <div id="tried" class="card tried" aria-live="polite">${result}</div>`,
   }

@@ -43,6 +43,7 @@ export const shared = {
     stale:
       'Somebody else changed this webhook while you had it open. Nothing was saved. Open it again and repeat your change.',
     conflictTitle: 'Not possible',
+    someWrong: 'Correct what is wrong, and try again.',
     wrongField: (name: string) =>
       `The field ${name} has an unexpected value. Nothing was changed. Open the page again.`,
     toCouplings: 'To the couplings',

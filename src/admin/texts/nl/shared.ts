@@ -51,6 +51,7 @@ export const shared: typeof english = {
     stale:
       'Iemand heeft deze webhook gewijzigd terwijl jij hem open had. Er is niets opgeslagen. Open hem opnieuw en maak je wijziging nog een keer.',
     conflictTitle: 'Dit kan niet',
+    someWrong: 'Verbeter wat niet klopt en probeer het opnieuw.',
     wrongField: name =>
       `Het veld ${name} heeft een onverwachte waarde. Er is niets gewijzigd. Open de pagina opnieuw.`,
     toCouplings: 'Naar de koppelingen',

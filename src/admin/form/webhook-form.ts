@@ -6,12 +6,14 @@ import type { Untold } from '../../domain/mapping/untold.ts'
 import { prettyJson } from '../../domain/value/pretty-json.ts'
 import type { ShownCertificate } from '../../domain/webhook/client-certificate.ts'
 import { logBodies } from '../../domain/webhook/webhook.ts'
+import { errorAttributes, errorSummary, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html, problemText } from '../kit/html.ts'
 import { actionName, entityName } from '../kit/names.ts'
 import { headerList } from '../log/attempt-view.ts'
 import type { Texts } from '../texts/en.ts'
 import { alertField } from './alert-field.ts'
 import { certificateField } from './certificate-field.ts'
+import { fieldErrors } from './error-fields.ts'
 import { blankFilter, filterField, filterPreviewPart } from './filter-field.ts'
 import type { ShownProblem, Typed } from './input.ts'
 
@@ -45,32 +47,34 @@ export type FormAt = {
   readonly certificate: ShownCertificate | null
 }
 
+type At = FormAt & { readonly errors: readonly FieldError[] }
+
 /** The form of a webhook, new or not. */
-export function webhookForm(at: FormAt): Html {
-  const { t, id, typed } = at
+export function webhookForm(given: FormAt): Html {
+  const at = { ...given, errors: fieldErrors(given.problems, given.typed) }
+  const { t, id, typed, errors } = at
   const base = id === null ? '/couplings/new' : `/couplings/${id}`
   const f = t.form
-  return html`<form method="post" action="${base}" class="coupling-form" novalidate>
+  return html`<form method="post" action="${base}" class="coupling-form" novalidate${at.mayChange && html` data-judge="${id === null ? '/couplings/judge' : `/couplings/${id}/judge`}"`}>
 <input type="hidden" name="version" value="${at.version}"><input type="hidden" name="key" value="${at.key}">
 ${at.mayChange && defaultButton(id === null ? f.create : f.save)}
-${at.problems.length > 0 && html`<p class="notice bad" role="alert">${f.someWrong}</p>`}
-<fieldset class="plain"${!at.mayChange && html` disabled`}>
+${errorSummary(f.someWrong, errors)}<fieldset class="plain"${!at.mayChange && html` disabled`}>
 <section class="card grid">
-${textField(at, { name: 'name', pointer: '/name', label: f.name, hint: f.nameHint, value: typed.name })}
-${at.choosesTenant && textField(at, { name: 'tenant', pointer: '/tenant', label: t.tenants.field, hint: t.tenants.fieldHint, value: typed.tenant })}
+${textField(at, { name: 'name', label: f.name, hint: f.nameHint, value: typed.name, isNeeded: true })}
+${at.choosesTenant && textField(at, { name: 'tenant', label: t.tenants.field, hint: t.tenants.fieldHint, value: typed.tenant })}
 <fieldset class="choice"><legend>${f.isActive}</legend>
 <label><input type="radio" name="is_active" value="true"${typed.isActive && html` checked`}> ${f.active}</label>
 <label><input type="radio" name="is_active" value="false"${!typed.isActive && html` checked`}> ${f.inactive}</label>
 </fieldset>
 <div class="field">
 <label for="url">${f.url}</label>
-<input id="url" name="url" type="url" inputmode="url" value="${typed.url}" placeholder="https://" autocomplete="off" spellcheck="false" aria-describedby="url-hint url-verdict"${hasProblem(at, '/url') && html` aria-invalid="true"`} hx-post="/couplings/judge-url" hx-trigger="change" hx-target="#url-verdict">
+<input id="url" name="url" type="url" inputmode="url" value="${typed.url}" placeholder="https://" autocomplete="off" spellcheck="false" aria-describedby="url-hint url-problem"${errors.some(({ field }) => field === 'url') && html` aria-invalid="true"`} hx-post="/couplings/judge-url" hx-trigger="change" hx-target="#url-problem">
 <p class="hint" id="url-hint">${f.urlHint}</p>
-<div id="url-verdict" aria-live="polite">${problemsOf(at, '/url')}</div>
+<div id="url-problem" aria-live="polite" data-verdict="url">${errors.filter(({ field }) => field === 'url').map(({ detail }) => problemText(detail))}</div>
 </div>
 </section>
 <section class="card grid">${triggerGrid(at)}</section>
-<section class="card">${alertField(t, at.alerts, typed, { problems: problemsOf(at, '/alert_to'), isWrong: hasProblem(at, '/alert_to') })}</section>
+<section class="card">${alertField(t, at.alerts, typed, errors)}</section>
 <section class="card">${more(at)}</section>
 </fieldset>
 ${at.mayChange && trySection(at)}
@@ -81,7 +85,7 @@ ${at.mayChange && trySection(at)}
 </section>
 ${
   at.mayChange &&
-  html`<div class="end"><button class="main">${id === null ? f.create : f.save}</button><a class="button" href="/couplings">${f.cancel}</a>${id !== null && html`<a class="button danger apart" href="/couplings/${id}/delete">${f.delete}</a>`}</div>`
+  html`<div class="end stays"><button class="main">${id === null ? f.create : f.save}</button><a class="button" href="/couplings">${f.cancel}</a>${id !== null && html`<a class="button danger apart" href="/couplings/${id}/delete">${f.delete}</a>`}</div>`
 }
 </form>`
 }
@@ -91,16 +95,19 @@ function defaultButton(text: string): Html {
   return html`<button class="unseen" tabindex="-1" aria-hidden="true">${text}</button>`
 }
 
+/** What the browser itself can judge while one types: not empty. */
+export const needed = html` required pattern=".*\\S.*" data-local`
+
 function textField(
-  at: FormAt,
-  field: { name: string; pointer: string; label: string; hint: string; value: string },
+  { errors }: At,
+  field: { name: string; label: string; hint: string; value: string; isNeeded?: boolean },
 ): Html {
-  const { name, pointer, label, hint, value } = field
+  const { name, label, hint, value, isNeeded = false } = field
   return html`<div class="field">
 <label for="${name}">${label}</label>
-<input id="${name}" name="${name}" value="${value}" autocomplete="off" aria-describedby="${name}-hint ${name}-problem"${hasProblem(at, pointer) && html` aria-invalid="true"`}>
+<input id="${name}" name="${name}" value="${value}" autocomplete="off"${isNeeded && needed}${errorAttributes(errors, name, `${name}-hint`)}>
 <p class="hint" id="${name}-hint">${hint}</p>
-<div id="${name}-problem">${problemsOf(at, pointer)}</div>
+${errorText(errors, name)}
 </div>`
 }
 
@@ -108,13 +115,12 @@ function isAt(problem: ShownProblem, pointer: string): boolean {
   return problem.pointer === pointer || problem.pointer.startsWith(`${pointer}/`)
 }
 const hasProblem = ({ problems }: FormAt, pointer: string) => problems.some(one => isAt(one, pointer))
-const problemsOf = ({ problems }: FormAt, pointer: string) =>
-  html`${problems.filter(one => isAt(one, pointer)).map(({ detail }) => problemText(detail))}`
 
-function triggerGrid(at: FormAt): Html {
-  const { t, entityTypes, typed } = at
+function triggerGrid(at: At): Html {
+  const { t, entityTypes, typed, errors } = at
+  const first = `${entityTypes[0]}.${actionTypes[0]}`
   const box = (name: string, value: string, label: string, isOn: boolean) =>
-    html`<label class="cell"><input type="checkbox" name="${name}" value="${value}"${isOn && html` checked`}><span class="unseen">${label}</span></label>`
+    html`<label class="cell"><input type="checkbox" name="${name}" value="${value}"${value === first && html` id="triggers"`}${isOn && html` checked`} data-local${errorAttributes(errors, 'triggers')}><span class="unseen">${label}</span></label>`
   return html`<fieldset class="plain triggers"><legend><h2>${t.form.triggers}</h2></legend>
 <p class="hint">${t.form.triggersHint}</p>
 <table class="grid-table" data-grid><thead><tr><td></td>${actionTypes.map(
@@ -130,14 +136,16 @@ function triggerGrid(at: FormAt): Html {
 <tr class="all"><th scope="row">${t.form.all}</th>${actionTypes.map(
     action => html`<td>${box('all', `.${action}`, t.form.allOfAction(actionName(t, action)), false)}</td>`,
   )}<td></td></tr></tbody></table>
-${problemsOf(at, '/triggers')}
+${errorText(errors, 'triggers')}
 </fieldset>`
 }
 
 const spareRows = 2
+/** A number that the browser itself can judge. */
+const within = (pattern: string) => html` required pattern="${pattern}" data-local`
 
-function more(at: FormAt): Html {
-  const { t, typed, fields } = at
+function more(at: At): Html {
+  const { t, typed, fields, errors } = at
   const f = t.form
   const isUsed =
     typed.previous ||
@@ -165,32 +173,31 @@ function more(at: FormAt): Html {
 <div class="grid">
 <fieldset class="plain"><legend>${f.headers}</legend><p class="hint">${f.headersHint}</p>
 ${rows.map(
-  ({ name, value, isStored }) =>
-    html`<div class="pair"><input name="header_name" value="${name}" placeholder="${f.headerName}" aria-label="${f.headerName}" autocomplete="off" spellcheck="false"><input name="header_value" value="${value}" placeholder="${isStored ? f.headerKept : f.headerValue}" aria-label="${name === '' ? f.headerValue : f.headerValueOf(name)}" autocomplete="off" spellcheck="false"></div>`,
+  ({ name, value, isStored }, i) =>
+    html`<div class="pair"><input id="header_name-${i}" name="header_name" value="${name}" placeholder="${f.headerName}" aria-label="${f.headerName}" autocomplete="off" spellcheck="false"${errorAttributes(errors, `header_name-${i}`)}><input name="header_value" value="${value}" placeholder="${isStored ? f.headerKept : f.headerValue}" aria-label="${name === '' ? f.headerValue : f.headerValueOf(name)}" autocomplete="off" spellcheck="false"${errorAttributes(errors, `header_name-${i}`)}></div>${errorText(errors, `header_name-${i}`)}`,
 )}
-${problemsOf(at, '/headers')}
 </fieldset>
-${certificateField(t, at.certificate, typed, pointer => problemsOf(at, pointer))}
+${certificateField(t, at.certificate, typed, errors)}
 ${check('previous', typed.previous, f.previous, f.previousHint)}${untoldHint(at)}
 ${check('traceparent', typed.traceparent, f.traceparent, f.traceparentHint)}
 ${check('latest', typed.isLatest, f.latest, f.latestHint)}
 ${check('batch', typed.isBatch, f.batch, f.batchHint)}
 <div class="pair indent">
-<div class="field"><label for="max_events">${f.maxEvents}</label><input id="max_events" name="max_events" inputmode="numeric" value="${typed.maxEvents}">${problemsOf(at, '/batch/max_events')}</div>
-<div class="field"><label for="max_wait_ms">${f.maxWaitMs}</label><input id="max_wait_ms" name="max_wait_ms" inputmode="numeric" value="${typed.maxWaitMs}">${problemsOf(at, '/batch/max_wait_ms')}</div>
+<div class="field"><label for="max_events">${f.maxEvents}</label><input id="max_events" name="max_events" inputmode="numeric" value="${typed.maxEvents}"${within('[2-9]|[1-9]\\d{1,2}|1000')}${errorAttributes(errors, 'max_events')}>${errorText(errors, 'max_events')}</div>
+<div class="field"><label for="max_wait_ms">${f.maxWaitMs}</label><input id="max_wait_ms" name="max_wait_ms" inputmode="numeric" value="${typed.maxWaitMs}"${within('\\d{1,4}|[1-5]\\d{4}|60000')}${errorAttributes(errors, 'max_wait_ms')}>${errorText(errors, 'max_wait_ms')}</div>
 </div>
 <div class="field"><label for="log_bodies">${f.logBodies}</label><select id="log_bodies" name="log_bodies" aria-describedby="log_bodies-hint">${logBodies.map(one => html`<option value="${one}"${one === (typed.logBodies ?? 'all') && html` selected`}>${f.logBodiesOf[one]}</option>`)}</select><p class="hint" id="log_bodies-hint">${f.logBodiesHint}</p></div>
 <fieldset class="plain"><legend>${f.updateFields}</legend><p class="hint">${f.updateFieldsHint}</p>
 ${[...fields].map(
-  ([entityType, names]) =>
+  ([entityType, names], group) =>
     html`<p class="group-name">${entityName(t, entityType)}</p><div class="names">${names.map(
-      name =>
-        html`<label><input type="checkbox" name="update_field" value="${entityType}.${name}"${typed.updateFields.includes(`${entityType}.${name}`) && html` checked`}> <code>${name}</code></label>`,
+      (name, i) =>
+        html`<label><input type="checkbox"${group === 0 && i === 0 && html` id="update_fields"${errorAttributes(errors, 'update_fields')}`} name="update_field" value="${entityType}.${name}"${typed.updateFields.includes(`${entityType}.${name}`) && html` checked`}> <code>${name}</code></label>`,
     )}</div>`,
 )}
-${problemsOf(at, '/update_fields')}
+${errorText(errors, 'update_fields')}
 </fieldset>
-${filterField(at, typed.filter ?? blankFilter, pointer => problemsOf(at, pointer))}
+${filterField(at, typed.filter ?? blankFilter)}
 </div></details>`
 }
 
@@ -203,26 +210,31 @@ function untoldHint({ t, untold }: FormAt): Html | false {
   return html`<p class="notice warn">${t.form.untold(names)} ${sql.length > 0 && html`${t.form.untoldMend} <code>${sql.join(' ')}</code> `}${!isWhole && t.form.untoldCheck}</p>`
 }
 
-function trySection(at: FormAt): Html {
-  const { t, id, typed, ownUserId } = at
+function trySection(at: At): Html {
+  const { t, id, typed, ownUserId, errors } = at
   const address = id === null ? '/couplings/try' : `/couplings/${id}/try`
   return html`<section class="card grid">
 <h2>${t.form.tryTitle}</h2>
 <p class="hint">${t.form.tryHint} ${id === null && t.form.tryUnsigned}</p>
 <div class="row">
-${userField(t, ownUserId, typed.userId)}
+${userField(t, ownUserId, typed.userId, errors)}
 <button class="busy" formaction="${address}" hx-post="${address}" hx-target="#tried" hx-disable="this">${t.form.try}</button>
 </div>
-<div id="tried" aria-live="polite">${problemsOf(at, '/user_id')}${at.tried}</div>
+<div id="tried" aria-live="polite">${at.tried}</div>
 </section>`
 }
 
 /** The account whose data a test sends: the reader's own, or another. */
-export function userField(t: Texts, ownUserId: string | null, userId: string): Html {
+export function userField(
+  t: Texts,
+  ownUserId: string | null,
+  userId: string,
+  errors: readonly FieldError[],
+): Html {
   const placeholder = ownUserId === null ? t.test.noOwnAccount : t.test.ownAccount(ownUserId)
   return html`<div class="field"><label for="user_id">${t.test.userId}</label>
-<input id="user_id" name="user_id" value="${userId}" placeholder="${placeholder}" autocomplete="off" aria-describedby="user_id-hint">
-<p class="hint" id="user_id-hint">${ownUserId === null ? t.test.userIdNeeded : t.test.userIdHint}</p></div>`
+<input id="user_id" name="user_id" value="${userId}" placeholder="${placeholder}" autocomplete="off"${errorAttributes(errors, 'user_id', 'user_id-hint')}>
+<p class="hint" id="user_id-hint">${ownUserId === null ? t.test.userIdNeeded : t.test.userIdHint}</p>${errorText(errors, 'user_id')}</div>`
 }
 
 /** Example requests, one for each trigger, the first one open. */

@@ -6,6 +6,7 @@ import {
   type FilterValue,
   leavingForms,
 } from '../../domain/event/filter.ts'
+import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
@@ -93,10 +94,14 @@ function meant(line: string): FilterValue[] {
 
 /** The rows of the filter, a spare one, and what is sent of entities that enter or leave. */
 export function filterField(
-  { t, fields }: { readonly t: Texts; readonly fields: ReadonlyMap<string, readonly string[]> },
+  at: {
+    readonly t: Texts
+    readonly fields: ReadonlyMap<string, readonly string[]>
+    readonly errors: readonly FieldError[]
+  },
   { rows, entering, leaving }: TypedFilter,
-  problemsOf: (pointer: string) => Html,
 ): Html {
+  const { t, fields, errors } = at
   const f = t.form.filter
   const names = [...fields].flatMap(([entityType, of]) => of.map(name => `${entityType}.${name}`))
   const options = (field: string) =>
@@ -105,13 +110,12 @@ export function filterField(
         html`<option value="${name}"${name === field && html` selected`}>${name === '' ? f.noField : name}</option>`,
     )
   const choice = (name: string, label: string, texts: Readonly<Record<string, string>>, chosen: string) =>
-    html`<div class="field"><label for="${name}">${label}</label><select id="${name}" name="${name}">${Object.entries(texts).map(([value, text]) => html`<option value="${value}"${value === chosen && html` selected`}>${text}</option>`)}</select>${problemsOf(`/${name}`)}</div>`
+    html`<div class="field"><label for="${name}">${label}</label><select id="${name}" name="${name}"${errorAttributes(errors, name)}>${Object.entries(texts).map(([value, text]) => html`<option value="${value}"${value === chosen && html` selected`}>${text}</option>`)}</select>${errorText(errors, name)}</div>`
   return html`<fieldset class="plain"><legend>${f.title}</legend><p class="hint">${f.hint}</p>
 ${[...rows, { field: '', values: '', was: '' }].map(
-  ({ field, values, was }) =>
-    html`<div class="pair"><select name="filter_field" aria-label="${f.field}">${options(field)}</select><textarea name="filter_values" rows="2" placeholder="${f.values}" aria-label="${f.values}" autocomplete="off" spellcheck="false">${values}</textarea><input type="hidden" name="filter_was" value="${was}"></div>`,
+  ({ field, values, was }, i) =>
+    html`<div class="pair"><select id="filter_field-${i}" name="filter_field" aria-label="${f.field}"${errorAttributes(errors, `filter_field-${i}`)}>${options(field)}</select><textarea name="filter_values" rows="2" placeholder="${f.values}" aria-label="${f.values}" autocomplete="off" spellcheck="false"${errorAttributes(errors, `filter_field-${i}`)}>${values}</textarea><input type="hidden" name="filter_was" value="${was}"></div>${errorText(errors, `filter_field-${i}`)}`,
 )}
-${problemsOf('/filter')}
 ${choice('filter_entering', f.entering, f.enteringOf, entering)}
 ${choice('filter_leaving', f.leaving, f.leavingOf, leaving)}
 </fieldset>`

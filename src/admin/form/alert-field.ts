@@ -1,4 +1,5 @@
 import type { AlertTrigger } from '../../domain/event/alert.ts'
+import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
@@ -7,10 +8,13 @@ export function alertField(
   t: Texts,
   alerts: readonly AlertTrigger[],
   typed: { readonly triggers: readonly string[]; readonly alertTo: string | undefined },
-  mails: { readonly problems: Html; readonly isWrong: boolean },
+  errors: readonly FieldError[],
 ): Html {
   const a = t.alerts
-  const isUsed = mails.isWrong || Boolean(typed.alertTo) || alerts.some(one => typed.triggers.includes(one))
+  const isUsed =
+    errors.some(({ field }) => field === 'alert_to') ||
+    Boolean(typed.alertTo) ||
+    alerts.some(one => typed.triggers.includes(one))
   return html`<details${isUsed && html` open`}><summary><h2>${a.title}</h2><span class="hint">${a.hint}</span></summary>
 <div class="grid">
 <fieldset class="plain"><legend>${a.triggers}</legend><p class="hint">${a.triggersHint}</p>
@@ -19,8 +23,8 @@ export function alertField(
       html`<label><input type="checkbox" name="trigger" value="${trigger}"${typed.triggers.includes(trigger) && html` checked`}> ${a.of[trigger]} <code>${trigger}</code></label>`,
   )}</div></fieldset>
 <div class="field"><label for="alert_to">${a.mail}</label>
-<input id="alert_to" name="alert_to" value="${typed.alertTo ?? ''}" autocomplete="off" spellcheck="false" placeholder="ops@example.com" aria-describedby="alert_to-hint alert_to-problem"${mails.isWrong && html` aria-invalid="true"`}>
+<input id="alert_to" name="alert_to" value="${typed.alertTo ?? ''}" autocomplete="off" spellcheck="false" placeholder="ops@example.com"${errorAttributes(errors, 'alert_to', 'alert_to-hint')}>
 <p class="hint" id="alert_to-hint">${a.mailHint}</p>
-<div id="alert_to-problem">${mails.problems}</div></div>
+${errorText(errors, 'alert_to')}</div>
 </div></details>`
 }

@@ -1,0 +1,77 @@
+import { judgeWebhook } from '../../control/webhooks/judge-webhook.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { fieldErrors } from '../form/error-fields.ts'
+import {
+  chosen,
+  judgeTyped,
+  judgeUrl,
+  readTyped,
+  type ShownProblem,
+  shownProblems,
+  type Typed,
+  wrongFieldOf,
+} from '../form/input.ts'
+import { judgedPart } from '../kit/errors.ts'
+import { wrongField } from '../kit/given.ts'
+import { html, problemText } from '../kit/html.ts'
+import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { sayTo } from '../texts/texts.ts'
+import { webhookPage } from './page.ts'
+
+const place = 'couplings'
+const role = 'admin'
+
+/** What is wrong with what was typed so far: nothing of it is saved. */
+export const webhookJudgePages = [
+  page({
+    method: 'post',
+    path: '/couplings/judge-url',
+    role,
+    place,
+    tenants: 'own',
+    async handle({ control, form, t }) {
+      const url = (form.get('url') ?? '').trim()
+      const problem = judgeUrl(t, url)
+      if (problem !== null) return { show: 'part', body: problemText(problem) }
+      const verdict = await control.judgeTarget(url)
+      const body = verdict.ok
+        ? html`<p class="fine">${t.form.urlFine}</p>`
+        : problemText(sayTo(t, verdict.why))
+      return { show: 'part', body }
+    },
+  }),
+  page({
+    method: 'post',
+    path: '/couplings/judge',
+    role,
+    place,
+    tenants: 'own',
+    handle: call => judgeForm(call, null),
+  }),
+  webhookPage({ method: 'post', path: '/couplings/:id/judge', role, handle: judgeForm }),
+]
+
+async function judgeForm(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
+  const { control, form, t } = call
+  const field = wrongFieldOf(form, control.entityTypes)
+  if (field !== null) return wrongField(t, field)
+  const typed = readTyped(form, control.entityTypes, webhook?.headerNames ?? [])
+  return { show: 'part', body: judgedPart(fieldErrors(await allProblems(call, typed, webhook), typed)) }
+}
+
+/** All that is wrong with what was typed: what the form itself finds of a field comes before what else is found of it. */
+export async function allProblems(
+  { control, caller, t }: PageCall,
+  typed: Typed,
+  webhook: Webhook | null,
+): Promise<ShownProblem[]> {
+  const own = judgeTyped(t, typed)
+  const fields = { ...chosen(typed, webhook?.headerNames ?? []), ...tenantOf(typed) }
+  const found = shownProblems(t, await judgeWebhook(control, caller, fields, webhook))
+  return [...own, ...found.filter(one => !own.some(({ pointer }) => isWithin(one.pointer, pointer)))]
+}
+
+const isWithin = (pointer: string, of: string) => pointer === of || pointer.startsWith(`${of}/`)
+
+/** Whose a new webhook is, where the form says it. */
+export const tenantOf = ({ tenant }: Typed) => (tenant === '' ? {} : { tenant })

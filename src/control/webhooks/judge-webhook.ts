@@ -1,0 +1,38 @@
+import { changeHeaders, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
+import type { Webhook } from '../../domain/webhook/webhook.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import type { FieldProblem } from '../kit/result.ts'
+import { controlFor } from '../kit/tenants.ts'
+import {
+  headerProblems,
+  judgeFields,
+  judgeFilterForms,
+  judgeIdentity,
+  type WebhookFields,
+} from './judge-fields.ts'
+import { judgeTenant } from './tenant.ts'
+
+/** What is wrong with the fields of a webhook, of a new one or of one that is `stored`. Nothing is written. */
+export async function judgeWebhook(
+  control: Control,
+  caller: Caller,
+  fields: WebhookFields,
+  stored: Webhook | null,
+): Promise<readonly FieldProblem[]> {
+  const of = stored === null ? judgeTenant(caller, fields.tenant) : { tenant: null, problems: [] }
+  const { url, problems } = await judgeFields(of.tenant === null ? control : controlFor(control, of), fields)
+  // Values that are stored are not looked at: that they can't be read is found when they are changed.
+  const names =
+    stored !== null && (url === undefined || keepsHeaders(stored.url, url)) ? stored.headerNames : []
+  const present = Object.fromEntries(names.map(name => [name, '']))
+  const { triggers, filter = null, filterEntering = 'update', filterLeaving = 'nothing' } = fields
+  return [
+    ...of.problems,
+    ...problems,
+    ...judgeFilterForms({ triggers, filter, filterEntering, filterLeaving } as Parameters<
+      typeof judgeFilterForms
+    >[0]),
+    ...headerProblems(changeHeaders(names, present, fields.headers ?? {})),
+    ...judgeIdentity(fields.clientCertificate, fields.clientKey).problems,
+  ]
+}
