@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
+import { openOutbox } from '../../src/outbox/database/database.ts'
 import { releaseShares } from '../../src/outbox/holders/holders.ts'
 import { listAttempts } from '../../src/outbox/reading/attempts.ts'
+import { settle as settleInOutbox } from '../../src/outbox/settle/settle.ts'
 import { takeOver } from '../../src/outbox/settle/takeover.ts'
 import { asideOf, busyHolder, joined, ofStream, rowsOf, settleAs, streamed } from '../support/holding.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
@@ -183,4 +185,30 @@ test('the log and the queue commit together: where the queue cannot change, noth
     create trigger refuse before delete on walhook.deliveries for each row execute function refuse()`)
   await expect(settle(at, settlementOf(delivery!))).rejects.toThrow('no')
   expect(await at.count('attempts')).toBe(0)
+})
+
+test('a settlement that Postgres chooses as the victim of a deadlock is made again, and loses nothing', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  await at.append('user 1 new', 'user 2 new')
+  const deliveries = await claim(at, webhook)
+  const holderId = await holderOf(at)
+  const other = await at.outbox.pool.connect()
+  const lockRowOf = async (entityId: string) =>
+    await other.query(`select from walhook.deliveries where entity_id = $1 for key share`, [entityId])
+  // As somebody who sets an event aside behind each of them, in the opposite order, and does not look for a deadlock himself.
+  await other.query(`begin; set local deadlock_timeout = '1min'`)
+  await lockRowOf('2')
+  // It waits this long before it looks.
+  const url = `${at.database.url}?options=${encodeURIComponent('-c deadlock_timeout=4s')}`
+  await using patient = openOutbox({ url, maxConnections: 2, onError() {} })
+  const settlements = deliveries.map(each => settlementOf(each))
+  const settling = settleInOutbox(patient, holderId, { settlements, aside: [] })
+  await untilWaiting(at, 1, 'the settlement to wait for user 2')
+  await lockRowOf('1')
+  await other.query('commit')
+  other.release()
+  expect((await settling).isFenced).toBe(false)
+  expect(await rowsOf(at)).toEqual([])
+  expect(await at.count('attempts', `outcome = 'delivered'`)).toBe(2)
 })

@@ -4,7 +4,7 @@ import { pickDue } from '../../src/outbox/aside/pick-due.ts'
 import type { Delivery } from '../../src/outbox/aside/shipment.ts'
 import { cancelRows, skipWaiting, type Waiting } from '../../src/outbox/by-hand/cancel.ts'
 import { resendEvent } from '../../src/outbox/by-hand/resend.ts'
-import { transaction } from '../../src/outbox/database/database.ts'
+import { repeatableTransaction } from '../../src/outbox/database/database.ts'
 import { lockHolder } from '../../src/outbox/database/fence.ts'
 import { claimShares, join } from '../../src/outbox/holders/holders.ts'
 import { saveProgress } from '../../src/outbox/holders/streams.ts'
@@ -65,7 +65,7 @@ async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
       maxBytes: 100_000_000,
     })
     const events = page.events.filter(({ id, share }) => id > placeOf.get(share)!)
-    await transaction(at.outbox.pool, async client => {
+    await repeatableTransaction(at.outbox.pool, async client => {
       await lockHolder(client, holderId)
       await setAside(
         client,
@@ -175,10 +175,10 @@ export async function settleAll(
 
 /** A resend in a transaction of its own. */
 export const resend = (at: TestOutbox, input: Parameters<typeof resendEvent>[1]) =>
-  transaction(at.outbox.pool, client => resendEvent(client, input))
+  repeatableTransaction(at.outbox.pool, client => resendEvent(client, input))
 
 /** Cancels what waits, as rows and in the log. Returns how many rows. */
 export async function cancel(at: TestOutbox, waiting: Waiting, limit = 1_000): Promise<number> {
-  await transaction(at.outbox.pool, client => skipWaiting(client, waiting))
-  return (await transaction(at.outbox.pool, client => cancelRows(client, waiting, limit))).cancelled
+  await repeatableTransaction(at.outbox.pool, client => skipWaiting(client, waiting))
+  return (await repeatableTransaction(at.outbox.pool, client => cancelRows(client, waiting, limit))).cancelled
 }

@@ -103,6 +103,30 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
   }
 }
 
+const deadlock = '40P01'
+const mostDeadlocks = 5
+
+/** The error is Postgres' choice of this transaction as the victim of a deadlock. */
+export const isDeadlock = (error: unknown) => (error as { code?: string } | null)?.code === deadlock
+
+/**
+ * The same, for `work` that changes nothing but the database: where Postgres chooses it as the victim of a deadlock, it runs again, up
+ * to five times. Two transactions that lock rows of many entities may meet in opposite orders.
+ * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS
+ */
+export async function repeatableTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  for (let victim = 1; ; victim++) {
+    try {
+      return await transaction(pool, work)
+    } catch (error) {
+      if (!isDeadlock(error) || victim > mostDeadlocks) throw error
+    }
+  }
+}
+
 /** What is wrong with the database as a place for walhook's tables, or null. */
 export async function problemOfEncoding(outbox: Pick<Outbox, 'pool'>): Promise<Problem | null> {
   const { rows } = await outbox.pool.query(

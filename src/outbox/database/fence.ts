@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type Outbox, transaction } from './database.ts'
+import { type Outbox, repeatableTransaction } from './database.ts'
 
 /**
  * Who may change what is on its way. Each holder has an advisory lock of its own:
@@ -72,13 +72,13 @@ export async function standing(client: pg.ClientBase, holderId: number): Promise
   return row ? { shares: new Set<number>(row.shares), webhooksVersion: row.webhooks_version } : null
 }
 
-/** A transaction of a holder. Null, and nothing is done, where it is fenced. */
+/** A transaction of a holder, whose `work` changes nothing but the database. Null, and nothing is done, where it is fenced. */
 export async function asHolder<T>(
   outbox: Pick<Outbox, 'pool'>,
   holderId: number,
   work: (client: pg.PoolClient, held: Standing) => Promise<T>,
 ): Promise<T | null> {
-  return await transaction(outbox.pool, async client => {
+  return await repeatableTransaction(outbox.pool, async client => {
     const [, held] = await Promise.all([lockHolder(client, holderId), standing(client, holderId)])
     return held && (await work(client, held))
   })

@@ -3,9 +3,8 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { isCutOff } from '../../domain/capture/capture-failures.ts'
 import type { Problem } from '../../domain/value/problem.ts'
-import type { Outbox } from './database.ts'
+import { isDeadlock, type Outbox } from './database.ts'
 
-const deadlock = '40P01'
 const mostDeadlocks = 10
 
 const folder = new URL('../../../migrations/', import.meta.url)
@@ -59,7 +58,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   })
   let outcome = await migrator.migrateToLatest()
   // A process that is at work took the same tables in another order, and Postgres chose us: all is as it was.
-  for (let i = 0; i < mostDeadlocks && (outcome.error as { code?: string })?.code === deadlock; i++)
+  for (let i = 0; i < mostDeadlocks && isDeadlock(outcome.error); i++)
     outcome = await migrator.migrateToLatest()
   const { error, results } = outcome
   if (error) {

@@ -5,7 +5,7 @@ import { isAlertType } from '../../domain/event/alert.ts'
 import { type AsideRow, type Due, setAside } from '../aside/aside.ts'
 import { dissolveBatches } from '../aside/dissolve-batches.ts'
 import type { Shipment } from '../aside/shipment.ts'
-import { type Outbox, transaction } from '../database/database.ts'
+import { type Outbox, repeatableTransaction } from '../database/database.ts'
 import { lockAllHolders, lockHolder, standing } from '../database/fence.ts'
 import { insertAttempts } from '../reading/attempts.ts'
 import { type Disabled, lockHealth, saveHealth, type WebhookNews } from '../records/health.ts'
@@ -51,13 +51,15 @@ export type Settled = {
  * while it was sent is logged, and stays cancelled. A holder that is fenced only logs.
  */
 export async function settle(outbox: Outbox, holderId: number, what: ToSettle): Promise<Settled> {
-  const settled = await transaction(outbox.pool, client => settleIn(client, holderId, what, 'its own')).catch(
-    (error: unknown) => {
-      if (error instanceof SharesGone) return null
-      throw error
-    },
+  const settled = await repeatableTransaction(outbox.pool, client =>
+    settleIn(client, holderId, what, 'its own'),
+  ).catch((error: unknown) => {
+    if (error instanceof SharesGone) return null
+    throw error
+  })
+  return (
+    settled ?? (await repeatableTransaction(outbox.pool, client => settleIn(client, holderId, what, 'all')))
   )
-  return settled ?? (await transaction(outbox.pool, client => settleIn(client, holderId, what, 'all')))
 }
 
 /** Rolls back: what is settled is of shares that another holder serves by now, whose rows change at the same time. */
