@@ -45,13 +45,15 @@ export async function openServerPair(statements: readonly string[], options: Opt
     ...(slot && { primary_slot_name: slot }),
     primary_conninfo: `host=${hostname} port=${port} user=${username} password=${password} dbname=postgres application_name=standby`,
   }
-  const standby = await start(copy, standbySettings)
+  const startStandby = () => start(copy, standbySettings)
+  const standby = await startStandby()
   const several = new URL(primary.url)
   return {
     primary,
     standby,
     folder,
     start,
+    startStandby,
     /** Of both, the primary first. */
     url: several.href.replace(several.host, `127.0.0.1:${primary.port},127.0.0.1:${standby.port}`),
     /** Waits until the standby follows: from then on, its primary may wait for it. */
@@ -61,6 +63,22 @@ export async function openServerPair(statements: readonly string[], options: Opt
         async () =>
           (await psql.query(`select from pg_stat_replication where state = 'streaming'`)).rowCount === 1,
         { what: 'the standby to stream' },
+      )
+    },
+    /** Sets what the primary waits for, or no longer does. */
+    async set(settings: Readonly<Record<string, string>>) {
+      await using psql = await connect(primary.url)
+      for (const [name, value] of Object.entries(settings))
+        await psql.query(`alter system set ${name} = '${value}'`)
+      await psql.query('select pg_reload_conf()')
+      await until(
+        async () => {
+          const { rows } = await psql.query('select name, setting from pg_settings where name = any($1)', [
+            Object.keys(settings),
+          ])
+          return rows.every(({ name, setting }) => setting === settings[name])
+        },
+        { what: 'the settings to take' },
       )
     },
     async promote() {

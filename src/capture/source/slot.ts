@@ -4,29 +4,37 @@ import type { Queryable } from './source.ts'
 export type SlotFlags = { readonly twoPhase: boolean; readonly failover: boolean }
 
 const plain: SlotFlags = { twoPhase: false, failover: false }
+/** What a slot is that nothing is said of. */
+async function newest(db: Queryable): Promise<SlotFlags> {
+  const { rows } = await db.query(`select current_setting('server_version_num')::int as version`)
+  return Number(rows[0].version) >= 170_000 ? { ...plain, failover: true } : plain
+}
+
 const waitNoticeMs = 5_000
 const invalidParameter = '22023'
 const notSupported = '0A000'
 const notInPrerequisiteState = '55000'
 
 /**
- * Creates the slot; Postgres first waits for every transaction that is open now to end. Returns where it begins. Newer
- * versions refuse `failover` together with `twoPhase`: then it is a slot that survives a failover.
+ * Creates the slot; Postgres first waits for every transaction that is open now to end. Returns where it begins. A new one
+ * survives a failover, where the server has such slots and the standby synchronises them. Newer versions refuse `failover`
+ * together with `twoPhase`: then it is a slot that survives a failover.
+ * https://www.postgresql.org/docs/current/logicaldecoding-explanation.html#LOGICALDECODING-REPLICATION-SLOTS-SYNCHRONIZATION
  */
 export async function createSlot(
   db: Queryable,
   slotName: string,
   options: { flags?: SlotFlags | null; onWaiting: (forWhat: string) => void },
 ): Promise<string> {
-  const { twoPhase, failover } = options.flags ?? plain
+  const { twoPhase, failover } = options.flags ?? (await newest(db))
   const notice = setTimeout(
     () =>
       options.onWaiting('the transactions that are open in the source to end, so that the slot can be made'),
     waitNoticeMs,
   )
-  const create = async (twoPhase: boolean): Promise<string> => {
+  const create = async (twoPhase: boolean, survives = failover): Promise<string> => {
     // The parameter came with PostgreSQL 17.
-    const more = failover ? ', failover => true' : ''
+    const more = survives ? ', failover => true' : ''
     const { rows } = await db.query(
       `select lsn from pg_create_logical_replication_slot($1, 'pgoutput', twophase => $2${more})`,
       [slotName, twoPhase],
@@ -37,6 +45,8 @@ export async function createSlot(
     return await create(twoPhase).catch(error => {
       const isRefused = [invalidParameter, notSupported, notInPrerequisiteState].includes(error.code)
       if (isRefused && twoPhase && failover) return create(false)
+      // Nobody has asked for it.
+      if (isRefused && failover && !options.flags) return create(false, false)
       throw error
     })
   } finally {
