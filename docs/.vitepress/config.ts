@@ -93,6 +93,7 @@ export default defineConfig({
           ['Order and delivery', 'order-and-delivery'],
           ['What a WAL reader must survive', 'surviving'],
           ['Performance', 'performance'],
+          ['Scaling', 'scaling'],
           ['Comparison', 'comparison'],
         ),
       },

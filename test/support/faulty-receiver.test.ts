@@ -10,6 +10,7 @@ function entries(story: string): Entry[] {
       path: '/a',
       messageId: `msg_${version}`,
       lane: 'lane',
+      from: '',
       body: Number(version),
       arrivedAtMs: i,
       answeredAtMs: i,

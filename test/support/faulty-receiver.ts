@@ -21,6 +21,8 @@ export type Entry = {
   readonly lane: string
   // biome-ignore lint/suspicious/noExplicitAny: of whatever form the test's rows are
   readonly body: any
+  /** The address that it came from. */
+  readonly from: string
   readonly arrivedAtMs: number
   readonly reaction: Reaction
   /** When the whole answer was handed to the network; null: it was not, or not yet. */
@@ -45,6 +47,7 @@ export async function startFaultyReceiver(
     entry: Omit<Entry, 'reaction' | 'answeredAtMs' | 'arrivedAtMs'>,
     earlier: number,
   ) => Reaction = () => ({}),
+  host = '127.0.0.1',
 ): Promise<FaultyReceiver> {
   const account: Entry[] = []
   const seen = new Map<string, number>()
@@ -60,7 +63,8 @@ export async function startFaultyReceiver(
     const path = request.url!
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8'))
     const messageId = String(request.headers['webhook-id'])
-    const fresh = { path, messageId, lane: `${path} ${body.entity_type} ${body.entity_id}`, body }
+    const from = request.socket.remoteAddress ?? ''
+    const fresh = { path, messageId, lane: `${path} ${body.entity_type} ${body.entity_id}`, body, from }
     const earlier = seen.get(messageId) ?? 0
     seen.set(messageId, earlier + 1)
     const entry: Entry = {
@@ -78,10 +82,10 @@ export async function startFaultyReceiver(
     if (delayMs) await new Promise(resolve => setTimeout(resolve, delayMs))
     answer(response, entry)
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>(resolve => server.listen(0, host, resolve))
   const { port } = server.address() as AddressInfo
   return {
-    url: path => `http://127.0.0.1:${port}${path}`,
+    url: path => `http://${host}:${port}${path}`,
     account,
     open: path => open.get(path) ?? 0,
     mostOpen: path => mostOpen.get(path) ?? 0,

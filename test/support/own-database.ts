@@ -17,6 +17,7 @@ export async function openOwnServer(settings: Readonly<Record<string, string>> =
   let databases = 0
   return {
     url: () => server.url,
+    dataDir: () => server.dataDir,
     /** An empty one, or one with the outbox's schema as it is today. */
     async database({ hasOutbox = false } = {}): Promise<{ url: string; name: string }> {
       const name = `own_${++databases}`

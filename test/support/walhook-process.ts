@@ -36,13 +36,14 @@ export const adminToken = 'end-to-end-admin-token'
 export const secretKey = Buffer.alloc(32, 7).toString('base64')
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
-/** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. */
+/** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. `prefix`: what runs it, on another host say. */
 export function startWalhook(
   database: Place,
   env: Record<string, string> = {},
   program = main,
+  prefix: readonly string[] = [],
 ): WalhookProcess {
-  return follow(spawnWalhook(['serve'], { ...settings(database), ...env }, program))
+  return follow(spawnWalhook(['serve'], { ...settings(database), ...env }, program, tmpdir(), prefix))
 }
 
 /** Runs a command of walhook to its end; without a database, with no settings but those of `env`. */
@@ -109,8 +110,10 @@ function spawnWalhook(
   env: Record<string, string>,
   program = main,
   cwd = tmpdir(),
+  prefix: readonly string[] = [],
 ): ChildProcess {
-  return spawn(process.execPath, [program, ...args], {
+  const [command, ...words] = [...prefix, process.execPath, program, ...args]
+  return spawn(command!, words, {
     cwd,
     env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,4 +1,4 @@
-import { noteBeats, type Silences } from '../../domain/delivery/silence.ts'
+import { type Dead, noteBeats, type Silences } from '../../domain/delivery/silence.ts'
 import { elapsedMs, type Moment } from '../../domain/value/elapsed.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
@@ -10,7 +10,8 @@ const freshMs = 2_000
 const writtenMs = 3_000
 /**
  * Whose beat stands still for so long, while ours goes on, is taken over: by then it has begun nothing for a second. A second is
- * more than two clocks differ in three. Where its session is there it has not been killed, and may only be short of time.
+ * more than two clocks differ in three. Where its session is there, its host answers and it has not been killed: it may only be
+ * short of time.
  */
 const deadAfterMs = 3_000
 const silentAfterMs = 10_000
@@ -109,10 +110,10 @@ function keepSession(outbox: Outbox, holderId: number) {
   }
 }
 
-function deadOf(silences: Silences): { id: number; beat: bigint }[] {
+function deadOf(silences: Silences): Dead[] {
   return [...silences]
     .filter(([, { silentMs, hasSession }]) => silentMs >= (hasSession ? silentAfterMs : deadAfterMs))
-    .map(([id, { beat }]) => ({ id, beat }))
+    .map(([id, silence]) => ({ id, ...silence }))
 }
 
 export type Membership = Awaited<ReturnType<typeof joinHolders>>

@@ -30,14 +30,6 @@ export function createShareKeeper(options: {
   let isKeeping = false
   let isStopping = false
 
-  async function takeOverDead(): Promise<void> {
-    for (const { id, beat } of membership.dead()) {
-      const taken = await takeOver(outbox, { deadId: id, beat })
-      if (taken)
-        log.warn('delivery.taken_over', { holder: id, shares: taken.shares, set_aside: taken.setAside })
-    }
-  }
-
   async function balance({ holders, shares }: Beat): Promise<void> {
     const living = holders.map(({ id }) => id)
     const { claim, release } = planShares({ me: holderId, holders: living, shares })
@@ -84,7 +76,7 @@ export function createShareKeeper(options: {
     if (isKeeping || isStopping) return
     isKeeping = true
     try {
-      await takeOverDead()
+      for (const dead of membership.dead()) await takeOverDead(outbox, dead, log)
       await balance(heard)
     } catch (error) {
       reader.wanted.taken = true
@@ -93,6 +85,22 @@ export function createShareKeeper(options: {
       isKeeping = false
     }
   }
+}
+
+async function takeOverDead(
+  outbox: Outbox,
+  { id, beat, silentMs, hasSession }: ReturnType<Membership['dead']>[number],
+  log: Log,
+): Promise<void> {
+  const taken = await takeOver(outbox, { deadId: id, beat })
+  if (!taken) return
+  log.warn('delivery.taken_over', {
+    holder: id,
+    shares: taken.shares,
+    set_aside: taken.setAside,
+    silent_ms: Math.round(silentMs),
+    has_session: hasSession,
+  })
 }
 
 /**

@@ -3,6 +3,9 @@ type Heard = { readonly id: number; readonly beat: bigint; readonly hasSession: 
 /** Each of the others by its id: its beat, for how long it has been the same, and whether its session is there. */
 export type Silences = ReadonlyMap<number, Omit<Heard, 'id'> & { readonly silentMs: number }>
 
+/** One that is taken for dead, as of its last beat. */
+export type Dead = Heard & { readonly silentMs: number }
+
 /**
  * What one beat of ours counts for, at the most: half as much again as the time between two. Where ours did not go through for
  * longer, because the database was away, those of the others did not either.

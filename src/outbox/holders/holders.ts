@@ -20,7 +20,7 @@ import { statement } from '../database/statement.ts'
 export type Holder = {
   readonly id: number
   readonly beat: bigint
-  /** Its session is there: it has not been killed, and its link is not known to be cut. */
+  /** Its session is there: it has not been killed, and its host answers. */
   readonly hasSession: boolean
 }
 
@@ -120,7 +120,17 @@ function toBeat({ rows: [row] }: pg.QueryResult): Beat | null {
 }
 
 /**
- * Keeps a session for a holder, which ends with its process: others see at once that it was killed. Behind a pooler that shares sessions it
+ * The server asks after the host of an idle session each second, and ends it where nobody has answered for four. The host's system
+ * answers, also for a process that is stopped or short of time.
+ * https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
+ */
+const noticeCut = `
+select set_config(name, value, false)
+from (values ('tcp_user_timeout', '4s'), ('tcp_keepalives_idle', '1'), ('tcp_keepalives_interval', '1'),
+             ('tcp_keepalives_count', '3')) as t (name, value)`
+
+/**
+ * Keeps a session for a holder, which ends with its process, and with the link to its host: others see that it was killed, or cut off. Behind a pooler that shares sessions it
  * says nothing, and they wait longer. `onLost` is called when it has ended by itself.
  */
 export async function holdSession(
@@ -139,6 +149,7 @@ export async function holdSession(
   client.on('error', lost)
   client.on('end', lost)
   try {
+    await client.query(noticeCut)
     await client.query('select pg_advisory_lock($1, $2)', [sessionLocks, holderId])
   } catch (error) {
     lost()

@@ -1,0 +1,113 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { promisify } from 'node:util'
+
+const run = async (...args: string[]) => void (await promisify(execFile)('ip', args))
+
+/** Why hosts of their own cannot be made on this machine, or null. */
+export function whyNoNetwork(): string | null {
+  const name = `wh${process.pid}x`
+  const { error, status, stderr } = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' })
+  if (error) return 'ip is not here: apt-get install iproute2'
+  if (status !== 0) return `ip netns is not permitted here: ${stderr.trim()}`
+  // A namespace may be allowed whose links are not.
+  const link = spawnSync('ip', ['-n', name, 'link', 'add', 'name', 'a', 'type', 'bridge'], {
+    encoding: 'utf8',
+  })
+  spawnSync('ip', ['netns', 'del', name])
+  return link.status === 0 ? null : `links are not permitted here: ${link.stderr.trim()}`
+}
+
+/** One of the networks that every host is in: where the database is, and where receivers are. */
+export type Net = 'database' | 'receiver'
+
+export type TestHost = {
+  /** What a command begins with that runs on this host. */
+  readonly prefix: readonly string[]
+  readonly addresses: Readonly<Record<Net, string>>
+  /** Its link to a network is down: nothing arrives, and nobody is told. */
+  cut(net: Net): Promise<void>
+  heal(net: Net): Promise<void>
+}
+
+export type TestNetwork = AsyncDisposable & {
+  /** Of this process, where it is reached from all hosts, in each network. */
+  readonly here: Readonly<Record<Net, string>>
+  readonly hosts: readonly TestHost[]
+}
+
+const nets: readonly Net[] = ['database', 'receiver']
+
+/**
+ * Hosts with addresses of their own on this machine: a network namespace each, with a link to two switches. The switches are bridges in a
+ * namespace of their own, so that no rule of this machine's own firewall counts for what they pass on. Addresses are from the
+ * range for tests of networks (https://www.rfc-editor.org/rfc/rfc2544). All of it goes with its namespaces.
+ */
+export async function openNetwork(count: number): Promise<TestNetwork> {
+  const id = `wh${process.pid}${Math.random().toString(36).slice(2, 4)}`
+  const switches = `${id}s`
+  const third = 1 + Math.floor(Math.random() * 254)
+  const addressOf = (net: Net, host: number) => `198.${18 + nets.indexOf(net)}.${third}.${host}`
+  const names = Array.from({ length: count }, (_, at) => `${id}h${at}`)
+  const all = [switches, ...names]
+  const dispose = async () => {
+    for (const name of all) await run('netns', 'del', name).catch(() => {})
+    for (const at of nets.keys()) await run('link', 'del', `${id}t${at}`).catch(() => {})
+  }
+  try {
+    for (const name of all) {
+      await run('netns', 'add', name)
+      await run('-n', name, 'link', 'set', 'lo', 'up')
+    }
+    for (const [at, net] of nets.entries()) {
+      const bridge = `br${at}`
+      await run('-n', switches, 'link', 'add', 'name', bridge, 'type', 'bridge')
+      await run('-n', switches, 'link', 'set', bridge, 'up')
+      const plugIn = async (
+        port: string,
+        within: readonly string[],
+        interfaceName: string,
+        address: string,
+      ) => {
+        await run('-n', switches, 'link', 'set', port, 'master', bridge, 'up')
+        await run(...within, 'address', 'add', `${address}/24`, 'dev', interfaceName)
+        await run(...within, 'link', 'set', interfaceName, 'up')
+      }
+      const near = `${id}t${at}`
+      await run('link', 'add', near, 'type', 'veth', 'peer', 'name', `t${at}`, 'netns', switches)
+      await plugIn(`t${at}`, [], near, addressOf(net, 1))
+      for (const [host, name] of names.entries()) {
+        const port = `h${host}p${at}`
+        await run(
+          '-n',
+          name,
+          'link',
+          'add',
+          `eth${at}`,
+          'type',
+          'veth',
+          'peer',
+          'name',
+          port,
+          'netns',
+          switches,
+        )
+        await plugIn(port, ['-n', name], `eth${at}`, addressOf(net, 11 + host))
+      }
+    }
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+  const set = (host: number, net: Net, state: 'up' | 'down') =>
+    run('-n', switches, 'link', 'set', `h${host}p${nets.indexOf(net)}`, state)
+  return {
+    here: { database: addressOf('database', 1), receiver: addressOf('receiver', 1) },
+    hosts: names.map((name, host) => ({
+      prefix: ['ip', 'netns', 'exec', name],
+      addresses: { database: addressOf('database', 11 + host), receiver: addressOf('receiver', 11 + host) },
+      cut: net => set(host, net, 'down'),
+      heal: net => set(host, net, 'up'),
+    })),
+    [Symbol.asyncDispose]: dispose,
+  }
+}
