@@ -7,9 +7,10 @@ import { estimateOf } from './capture/backfill/backfill-page.ts'
 import { readEntity } from './capture/backfill/read-entity.ts'
 import type { Capture } from './capture/capture.ts'
 import { openMappingLost } from './capture/check/mapping-lost.ts'
+import { entityShapes, fieldNames } from './capture/event-types/entity-shapes.ts'
 import { openReloadable } from './capture/reload.ts'
-import { readCatalogue, untoldPrevious } from './capture/source/catalogue.ts'
-import { fieldNames, lastFieldNames } from './capture/source/columns.ts'
+import { readCatalogue } from './capture/source/catalogue.ts'
+import { untoldPrevious } from './capture/source/mapping-verdict.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
 import { macOf } from './control/access/credentials.ts'
@@ -257,7 +258,7 @@ function openControl(
     readMappingLost: mappingLost,
     mappingState: () => ({ file: config.mappingFile ?? null, ...reloadable.state() }),
     readFields: async () => fieldNames(await catalogue(), mapping()),
-    readLastFields: async () => lastFieldNames(await catalogue(), mapping()),
+    readShapes: async () => entityShapes(await catalogue(), mapping()),
     judgeTarget,
     async readRowsEstimate(entityType) {
       const entity = mapping().find(each => each.entityType === entityType)

@@ -1,6 +1,7 @@
 import { auditPages } from './audit.ts'
 import { backfillPages } from './bulk/backfill.ts'
 import { replayPages } from './bulk/replay.ts'
+import { cataloguePages } from './catalogue/catalogue.ts'
 import { healthPages } from './health.ts'
 import type { Page } from './kit/page.ts'
 import { eventPages } from './log/event-pages.ts'
@@ -29,6 +30,7 @@ export const pages: readonly Page[] = [
   ...replayPages,
   ...backfillPages,
   ...eventPages,
+  ...cataloguePages,
   ...healthPages,
   ...tokenPages,
   ...auditPages,

@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import type { Authenticator } from '../control/access/authenticate.ts'
 import type { Rates } from '../control/access/rates.ts'
 import type { Control } from '../control/kit/control.ts'
+import { namedAlertSchemas } from '../domain/alert/alert-schema.ts'
 import { tokenIn } from '../gate/passage.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { shared } from '../runtime/shared.ts'
@@ -14,7 +15,6 @@ import { mount, otherMethod } from './kit/mount.ts'
 import { nothingAt, problem } from './kit/problem.ts'
 import type { ApiEnv } from './kit/route.ts'
 import type { Metrics } from './metrics/metrics.ts'
-import { alertBodies } from './routes/alerts.ts'
 import { routes } from './routes.ts'
 
 /** Whether a part of walhook works, in a word how it is, and why, where there is more to say. */
@@ -66,7 +66,7 @@ export function createApi(options: {
     )
     .use('/api/*', admit({ authenticate, rates: options.rates }))
   mount(guarded, routes, control)
-  const document = openApiDocument(routes, packageJson.version, alertBodies)
+  const document = openApiDocument(routes, packageJson.version, namedAlertSchemas)
   // Encoded once: whoever asks for them costs no more than the bytes.
   const documentText = new TextEncoder().encode(JSON.stringify(document))
   const documentPage = new TextEncoder().encode(docsPage(document).toString())

@@ -1,4 +1,5 @@
 import { replayRoutes } from './bulk/replays.ts'
+import { eventTypeRoutes } from './event-types/event-types.ts'
 import type { Route } from './kit/route.ts'
 import { alertRoutes } from './routes/alerts.ts'
 import { applyRoutes } from './routes/apply.ts'
@@ -18,6 +19,7 @@ import { webhookRoutes } from './routes/webhooks.ts'
 export const routes: readonly Route[] = [
   ...webhookRoutes,
   ...applyRoutes,
+  ...eventTypeRoutes,
   ...secretRoutes,
   ...logRoutes,
   ...eventRoutes,

@@ -3,6 +3,7 @@ import { nearest } from '../domain/value/nearest.ts'
 import { create, replay, resend, sendTest } from './client/act.ts'
 import { type Call, openCall } from './client/call.ts'
 import { list, log, show } from './client/read.ts'
+import { schema, types } from './client/types.ts'
 import { type Command, Misuse, report } from './kit/command.ts'
 
 type Subcommand = (args: string[], call: () => Call | null) => Promise<number>
@@ -15,6 +16,8 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   log,
   resend,
   replay,
+  types,
+  schema,
 }
 
 /** What an admin does with webhooks, through the API of a running walhook. */
@@ -35,7 +38,10 @@ export const webhooks: Command = {
   walhook webhooks resend ID EVENT… | resend ID --failed --from 24h [--to TIME]
                                       send events again, or all failed ones of a range of time
   walhook webhooks replay ID --from 2h [--to TIME] [--trigger user.new] | --event EVENT [--event …]
-                                      send events again that may have been delivered; both take --beyond-triggers`,
+                                      send events again that may have been delivered; both take --beyond-triggers
+  walhook webhooks types [TRIGGER]    every trigger with the fields of its events, or the types of one trigger's fields
+  walhook webhooks schema ID | TRIGGER
+                                      the JSON Schema of all requests of a webhook, or of a trigger's`,
   words: Object.keys(subcommands),
   async run([name, ...args]) {
     const subcommand = name !== undefined && Object.hasOwn(subcommands, name) && subcommands[name]

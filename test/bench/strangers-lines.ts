@@ -11,6 +11,7 @@ export const parameters = [
   'replay_id',
   'replay',
   'backfill',
+  'trigger',
 ] as const
 export type Values = Readonly<Record<(typeof parameters)[number], string | number>>
 

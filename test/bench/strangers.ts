@@ -105,6 +105,7 @@ const values: Values = {
   replay_id: 1,
   replay: 1,
   backfill: 1,
+  trigger: 'user.new',
 }
 // They are there for those who read; what it costs to capture them is another question.
 await until(() => larges >= 20, { what: 'the large events to be delivered', timeoutMs: 300_000 })

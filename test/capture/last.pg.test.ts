@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { conditionLine, lastLine } from '../../src/capture/check/check-tables.ts'
+import { entityShapes } from '../../src/capture/event-types/entity-shapes.ts'
 import { readCatalogue } from '../../src/capture/source/catalogue.ts'
-import { lastFieldNames } from '../../src/capture/source/columns.ts'
 import { judgeMapping } from '../../src/capture/source/mapping-verdict.ts'
 import { openSource } from '../../src/capture/source/source.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
@@ -166,9 +166,9 @@ test('check says where the identity does not give them, and the form knows which
     found: expect.stringContaining('a delete comes without it'),
     mend: 'run: alter table "public"."users" replica identity full;',
   })
-  expect(lastFieldNames(catalogue, mapping)).toEqual(new Map())
+  expect(entityShapes(catalogue, mapping)[0]!.last).toBe(null)
   await psql.query(full)
   const now = await readCatalogue(source, mapping)
   expect([lastLine(now, user!)?.level, conditionLine(now, user!)]).toEqual(['ok', null])
-  expect(lastFieldNames(now, mapping)).toEqual(new Map([['user', ['n']]]))
+  expect(entityShapes(now, mapping)[0]!.last).toEqual(['n'])
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Generated, type Table, untoldPrevious } from '../../src/capture/source/catalogue.ts'
+import type { Generated, Table } from '../../src/capture/source/catalogue.ts'
+import { untoldPrevious } from '../../src/capture/source/mapping-verdict.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 
 const name = { schema: 'public', name: 'users' }

@@ -2,10 +2,23 @@ import { expect, test } from 'vitest'
 import type { Caller, Control } from '../../src/control/kit/control.ts'
 import { previewDeliveries } from '../../src/control/webhooks/preview.ts'
 import { buildRequest } from '../../src/delivery/sending/request.ts'
+import type { EntityShape } from '../../src/domain/event-types/shape.ts'
 
+const text = { shape: { kind: 'text' }, mayBeNull: true } as const
+const user: EntityShape = {
+  entityType: 'user',
+  key: [{ column: 'id', type: { kind: 'int32' } }],
+  hasNumberId: true,
+  columns: [
+    { name: 'id', shape: { kind: 'int32' }, mayBeNull: false },
+    { name: 'email', ...text },
+  ],
+  others: [],
+  last: null,
+}
 const control = {
   entityTypes: ['user'],
-  readFields: async () => new Map([['user', ['id', 'email']]]),
+  readShapes: async () => [user],
   readEntity: async () => null,
 } as unknown as Control
 const caller = { userId: null } as Caller
@@ -26,17 +39,18 @@ test('values before an update are shown only of entity types whose tables tell t
   const body = async (untold: Map<string, string>) =>
     (await previewDeliveries({ ...control, readUntold: async () => untold } as Control, caller, look))[0]!
       .body
-  expect(await body(new Map())).toContain('"previous":')
+  expect(await body(new Map())).toContain('"previous":{"email":"before"}')
   expect(await body(new Map([['user', 'alter table …']]))).not.toContain('previous')
 })
 
 test('the example of a delete has the values before it where the mapping asks for them and the table gives them', async () => {
   const look = { triggers: ['user.delete'], previous: false, isBatch: false, headerNames: [] }
-  const body = async (last: Map<string, string[]>) =>
-    (await previewDeliveries({ ...control, readLastFields: async () => last } as Control, caller, look))[0]!
-      .body
-  expect(await body(new Map([['user', ['email']]]))).toBe(
-    '{"entity_id":1,"entity_type":"user","action_type":"delete","last":{"email":"…"}}',
+  const body = async (last: EntityShape['last']) => {
+    const readShapes = async () => [{ ...user, last }]
+    return (await previewDeliveries({ ...control, readShapes } as Control, caller, look))[0]!.body
+  }
+  expect(await body(['email'])).toBe(
+    '{"entity_id":1,"entity_type":"user","action_type":"delete","last":{"email":"text"}}',
   )
-  expect(await body(new Map())).toBe('{"entity_id":1,"entity_type":"user","action_type":"delete"}')
+  expect(await body(null)).toBe('{"entity_id":1,"entity_type":"user","action_type":"delete"}')
 })

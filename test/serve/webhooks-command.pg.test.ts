@@ -10,6 +10,7 @@ import { webhooks as command } from '../../src/commands/webhooks.ts'
 import { readClientConfig } from '../../src/config.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { compileSchema } from '../support/event-schemas.ts'
 import { needs } from '../support/needs.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
@@ -121,12 +122,39 @@ test.each([
   [['replay', '1', '--from', 'yesterday'], '--from "yesterday" is not a time: write 2h'],
   [['resend', '1'], 'resend takes the id of an EVENT, or --failed with --from'],
   [['resend', '1', '--failed'], 'resend --failed takes --from'],
+  [['schema'], 'takes the ID of a webhook, or a trigger'],
   [['list', '--colour'], "Unknown option '--colour'"],
   [['create', '--file', 'no-such-file.json'], '--file no-such-file.json: '],
 ] as const)('webhooks %j is refused with what to write', async (args, message) => {
   const refusal = command.run([...args], AbortSignal.timeout(1_000)).catch((error: Error) => error)
   expect(await refusal).toMatchObject({ message: expect.stringContaining(message) })
   expect(await refusal).not.toMatchObject({ message: expect.stringContaining('Bearer-of-a-secret') })
+})
+
+test('the types of events are listed, and the schemas of a trigger and of a webhook printed', async () => {
+  const types = (await webhooks('types')).json() as { trigger: string }[]
+  expect(types.map(({ trigger }) => trigger)).toContain('company.delete')
+  const user = (await webhooks('types', 'user.new')).json()
+  expect(user.fields.map(({ name, type }: { name: string; type: string }) => [name, type])).toEqual([
+    ['id', 'integer'],
+    ['name', 'string'],
+  ])
+  const ofTrigger = await webhooks('schema', 'user.new')
+  expect(compileSchema(ofTrigger.json())(user.example)).toBe(true)
+  const { id } = await create('Typed')
+  const ofWebhook = compileSchema((await webhooks('schema', `${id}`)).json())
+  expect([ofWebhook(user.example), ofWebhook({ ...user.example, entity_type: 'company' })]).toEqual([
+    true,
+    false,
+  ])
+  for (const args of [
+    ['schema', 'user.gone'],
+    ['types', 'user.gone'],
+  ]) {
+    const { code, stderr } = await webhooks(...args)
+    expect(code).toBe(1)
+    expect(stderr).toContain('There is no trigger user.gone. Fix: walhook webhooks types shows all triggers')
+  }
 })
 
 test('what the arguments lack is told with the usage', async () => {

@@ -48,6 +48,7 @@ const rooms: Record<string, readonly string[]> = {
     'mapping',
     'capture',
     'alert',
+    'event-types',
   ],
   outbox: [
     'database',
@@ -62,11 +63,22 @@ const rooms: Record<string, readonly string[]> = {
     'by-hand',
     'days',
   ],
-  capture: ['source', 'continuity', 'stream', 'related', 'map', 'start', 'backfill', 'store', 'check'],
+  capture: [
+    'source',
+    'event-types',
+    'continuity',
+    'stream',
+    'related',
+    'map',
+    'start',
+    'backfill',
+    'store',
+    'check',
+  ],
   delivery: ['sending', 'stream', 'turn', 'alerts'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
-  api: ['kit', 'metrics', 'routes', 'bulk'],
-  admin: ['texts', 'kit', 'tenant', 'log', 'form', 'webhook', 'overview', 'bulk'],
+  api: ['kit', 'metrics', 'routes', 'bulk', 'event-types'],
+  admin: ['texts', 'kit', 'tenant', 'log', 'form', 'webhook', 'overview', 'bulk', 'catalogue'],
 }
 
 const maxFilesInRoom = 15

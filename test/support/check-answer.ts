@@ -1,10 +1,10 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { openApiDocument } from '../../src/api/kit/document.ts'
-import { alertBodies } from '../../src/api/routes/alerts.ts'
 import { routes } from '../../src/api/routes.ts'
+import { namedAlertSchemas } from '../../src/domain/alert/alert-schema.ts'
 
-export const document = openApiDocument(routes, '0.0.0', alertBodies)
+export const document = openApiDocument(routes, '0.0.0', namedAlertSchemas)
 
 const ajv = new Ajv2020({ strict: false, allErrors: true })
 addFormats.default(ajv)

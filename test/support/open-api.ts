@@ -14,6 +14,7 @@ import { sendTest, tryTest } from '../../src/delivery/sending/send-test.ts'
 import type { RatePolicy } from '../../src/domain/access/rate.ts'
 import type { Role } from '../../src/domain/access/role.ts'
 import { alertTriggers } from '../../src/domain/event/alert.ts'
+import type { EntityShape, Field } from '../../src/domain/event-types/shape.ts'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { parseTargetList } from '../../src/domain/webhook/target-list.ts'
 import { silentLog } from '../../src/runtime/log.ts'
@@ -64,6 +65,7 @@ export async function openTestApi(
         ['user', ['id', 'email', 'companies']],
         ['company', ['id', 'name']],
       ]),
+    readShapes: async () => shapes,
     judgeTarget: guard.judge,
     readEntity: async (_entityType, key) =>
       ['7', '8'].includes(key)
@@ -150,3 +152,26 @@ export async function openTestApi(
     },
   }
 }
+
+const shapeOf = (entityType: string, columns: readonly string[]): EntityShape => ({
+  entityType,
+  key: [{ column: 'id', type: { kind: 'int32' } }],
+  hasNumberId: true,
+  columns: columns.map(name => ({
+    name,
+    shape: { kind: name === 'id' ? 'int32' : 'text' },
+    mayBeNull: name !== 'id',
+  })),
+  others: [],
+  last: null,
+})
+
+const companies: Field = {
+  name: 'companies',
+  shape: { kind: 'list', of: { shape: { kind: 'int32' }, mayBeNull: false } },
+  mayBeNull: false,
+}
+const shapes = [
+  { ...shapeOf('user', ['id', 'email']), others: [companies] },
+  shapeOf('company', ['id', 'name']),
+]

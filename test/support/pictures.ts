@@ -237,6 +237,8 @@ const more: Shot[] = [
     },
   },
   { name: 'delete', path: '/couplings/2/delete' },
+  { name: 'catalogue', path: '/catalogue' },
+  { name: 'catalogue-user', path: '/catalogue/user.update' },
 ]
 
 const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'Europe/Amsterdam' })

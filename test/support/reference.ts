@@ -9,9 +9,9 @@ import {
   openApiDocument,
 } from '../../src/api/kit/document.ts'
 import { createMetrics } from '../../src/api/metrics/metrics.ts'
-import { alertBodies } from '../../src/api/routes/alerts.ts'
 import { routes } from '../../src/api/routes.ts'
 import { commands } from '../../src/commands/run-command.ts'
+import { namedAlertSchemas } from '../../src/domain/alert/alert-schema.ts'
 import { captureCodes } from '../../src/domain/capture/capture-code.ts'
 import { pageCodes } from '../../src/domain/capture/page-failures.ts'
 import { diagnoses } from '../../src/domain/shown/diagnosis.ts'
@@ -200,7 +200,7 @@ function operation(path: string, method: string, described: Operation): string {
 }
 
 function api(): string {
-  const document: OpenApiDocument = openApiDocument(routes, packageJson.version, alertBodies)
+  const document: OpenApiDocument = openApiDocument(routes, packageJson.version, namedAlertSchemas)
   const parts = document.tags.map(({ name }) => {
     const calls = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.entries(methods)

@@ -80,7 +80,8 @@ ${at.choosesTenant && textField(at, { name: 'tenant', label: t.tenants.field, hi
 ${at.mayChange && trySection(at)}
 <section class="card">
 <h2>${f.previewTitle}</h2>
-<p class="hint">${f.previewHint}</p>
+<p class="hint">${f.previewHint} ${t.catalogue.fromForm} <a href="/catalogue">${t.places.catalogue}</a>.</p>
+${id !== null && html`<p><a href="/couplings/${id}/schema" download>${t.catalogue.downloadOfWebhook}</a></p>`}
 <div id="preview"${at.mayChange && html` hx-post="/couplings/preview" hx-trigger="change from:'closest form' delay:150ms"`}>${filterPreviewPart(t, at.filterPreview)}${previewParts(t, at.previews)}</div>
 </section>
 ${
@@ -242,7 +243,7 @@ export function previewParts(t: Texts, previews: readonly Preview[]): Html {
   if (previews.length === 0) return html`<p class="quiet">${t.form.previewNone}</p>`
   return html`${previews.map(
     ({ trigger, headers, body }, i) =>
-      html`<details class="preview"${i === 0 && html` open`}><summary><code>${trigger}</code></summary>${headerList(t, headers)}<pre tabindex="0" aria-label="${t.attempt.requestBody}">${prettyJson(body)}</pre></details>`,
+      html`<details class="preview"${i === 0 && html` open`}><summary><code>${trigger}</code></summary><p class="hint"><a href="/catalogue/${trigger}">${t.catalogue.ofTrigger(trigger)}</a></p>${headerList(t, headers)}<pre tabindex="0" aria-label="${t.attempt.requestBody}">${prettyJson(body)}</pre></details>`,
   )}`
 }
 

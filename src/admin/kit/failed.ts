@@ -17,6 +17,8 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
       return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 409)
     case 'busy':
       return sentence(t.errors.conflictTitle, t.test.busy(failure.retryAfterS), 409)
+    case 'unavailable':
+      return sentence(t.errors.conflictTitle, t.errors.sourceUnavailable, 503)
     case 'invalid':
       return sentence(
         t.errors.conflictTitle,
@@ -28,6 +30,6 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
   }
 }
 
-function sentence(title: string, text: string, status: 403 | 404 | 409 | 422): PageAnswer {
+function sentence(title: string, text: string, status: 403 | 404 | 409 | 422 | 503): PageAnswer {
   return { show: 'page', title, status, body: html`<p class="notice bad" role="alert">${text}</p>` }
 }

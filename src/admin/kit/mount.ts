@@ -5,6 +5,7 @@ import { controlFor, webhookFor } from '../../control/kit/tenants.ts'
 import { readAlarm } from '../../control/status/alarm.ts'
 import { webhookStates } from '../../control/status/webhook-states.ts'
 import { mayAct, type Role } from '../../domain/access/role.ts'
+import { attachment } from '../../domain/event-types/attachment.ts'
 import { countUnwell } from '../../domain/shown/webhook-states.ts'
 import type { Texts } from '../texts/en.ts'
 import { failedAnswer } from './failed.ts'
@@ -99,6 +100,9 @@ export async function show(
     }
     case 'part':
       return c.html(answer.body, answer.status ?? 200)
+    case 'file':
+      c.header('content-disposition', attachment(answer.name))
+      return c.body(answer.text, 200, { 'content-type': answer.type })
     case 'redirect':
       if (isPart(c)) {
         c.header('hx-redirect', answer.to)

@@ -20,6 +20,12 @@ export function alertName(t: Texts, entityType: string, action: string): string 
   return isAlertTrigger(trigger) ? t.alerts.of[trigger] : null
 }
 
+/** When a trigger is sent, in a few words. */
+export function whenSent(t: Texts, trigger: string): string {
+  if (isAlertTrigger(trigger)) return t.alerts.of[trigger]
+  return t.catalogue.when[trigger.slice(trigger.lastIndexOf('.') + 1) as keyof Texts['catalogue']['when']]
+}
+
 export function actionName(t: Texts, action: string): string {
   return Object.hasOwn(t.actions, action) ? t.actions[action as keyof Texts['actions']] : action
 }

@@ -41,10 +41,12 @@ export type PageAnswer =
       readonly crumbs?: readonly Crumb[]
       /** Stands beside the heading: what there is to do. */
       readonly actions?: Html
-      readonly status?: 200 | 201 | 403 | 404 | 409 | 422
+      readonly status?: 200 | 201 | 403 | 404 | 409 | 422 | 503
     }
   /** A piece of a page, put where htmx was told to. */
   | { readonly show: 'part'; readonly body: Html; readonly status?: 200 | 409 | 422 }
+  /** A file to keep, under this name. */
+  | { readonly show: 'file'; readonly name: string; readonly type: string; readonly text: string }
   /** Goes to another page, after something was done: by its path. */
   | { readonly show: 'redirect'; readonly to: string }
   /** A piece of a page that follows what happens: see `live.ts`. */
@@ -77,6 +79,7 @@ export function page<Params extends z.ZodObject = z.ZodObject>(definition: Defin
 export const places = [
   { name: 'couplings', path: '/couplings', role: 'viewer', group: 'integrations' },
   { name: 'events', path: '/events', role: 'viewer', group: 'integrations' },
+  { name: 'catalogue', path: '/catalogue', role: 'viewer', group: 'integrations' },
   { name: 'health', path: '/health', role: 'viewer', group: 'system' },
   { name: 'tokens', path: '/tokens', role: 'admin', group: 'system' },
   { name: 'audit', path: '/audit', role: 'admin', group: 'system' },

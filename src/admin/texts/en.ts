@@ -1,5 +1,6 @@
 import { alerts } from './en/alerts.ts'
 import { bulk } from './en/bulk.ts'
+import { catalogue } from './en/catalogue.ts'
 import { log } from './en/log.ts'
 import { overview } from './en/overview.ts'
 import { shared } from './en/shared.ts'
@@ -19,6 +20,7 @@ export const en = {
   ...signIn,
   ...overview,
   ...bulk,
+  ...catalogue,
 }
 
 /** All texts of the pages in one language. English is the pattern: another language must have each of its keys. */

@@ -1,6 +1,7 @@
 import type { Texts } from './en.ts'
 import { alerts } from './nl/alerts.ts'
 import { bulk } from './nl/bulk.ts'
+import { catalogue } from './nl/catalogue.ts'
 import { log } from './nl/log.ts'
 import { overview } from './nl/overview.ts'
 import { shared } from './nl/shared.ts'
@@ -20,4 +21,5 @@ export const nl: Texts = {
   ...signIn,
   ...overview,
   ...bulk,
+  ...catalogue,
 }

@@ -37,7 +37,7 @@ export type OpenApiDocument = {
 export function openApiDocument(
   routes: readonly Route[],
   version: string,
-  alerts: readonly { readonly trigger: string; readonly schema: z.ZodType }[] = [],
+  alerts: Readonly<Record<string, z.ZodType>> = {},
 ): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = {}
   const write = (schema: z.ZodType, io: 'input' | 'output') => toJsonSchema(schema, io, schemas)
@@ -47,7 +47,10 @@ export function openApiDocument(
     paths[route.path]![route.method] = operation(route, write)
   }
   const webhooks = Object.fromEntries(
-    alerts.map(({ trigger, schema }) => [trigger, { post: alert(trigger, write(schema, 'output')) }]),
+    Object.entries(alerts).map(([trigger, schema]) => [
+      trigger,
+      { post: alert(trigger, write(schema, 'output')) },
+    ]),
   )
   return {
     openapi: '3.1.1',

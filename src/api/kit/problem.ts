@@ -15,6 +15,7 @@ const titles: Record<number, string> = {
   422: 'Invalid fields',
   429: 'Too many requests',
   500: 'walhook failed',
+  503: 'Not available now',
 }
 
 /** https://www.rfc-editor.org/rfc/rfc9457 */
@@ -78,6 +79,9 @@ export function failed(c: Context, failure: Failed): Response {
     case 'busy':
       c.header('retry-after', String(failure.retryAfterS))
       return problem(c, 429, failure.detail)
+    case 'unavailable':
+      c.header('retry-after', String(failure.retryAfterS))
+      return problem(c, 503, failure.detail)
     case 'invalid':
       return problem(c, 422, failure.problems.map(({ detail }) => detail).join(' '), {
         errors: failure.problems.map(({ pointer, detail, reason: { code } }) => ({ pointer, detail, code })),

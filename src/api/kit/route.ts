@@ -14,7 +14,7 @@ export type Success<Schema extends z.ZodType | null> = {
   /** Null: there is no body. */
   readonly schema: Schema
   /** The names of the headers that `handle` gives. */
-  readonly headers?: readonly ('etag' | 'location')[]
+  readonly headers?: readonly ('etag' | 'location' | 'content-disposition')[]
 }
 
 type Handled<Schema extends z.ZodType | null> =

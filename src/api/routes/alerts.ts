@@ -1,18 +1,9 @@
 import { z } from 'zod'
 import { type Incident, listAlerts } from '../../control/status/alerts.ts'
+import { lost } from '../../domain/alert/alert-schema.ts'
 import { alertTriggers } from '../../domain/event/alert.ts'
 import { idCursor, limit, page, pageJson, time } from '../kit/fields.ts'
 import { route } from '../kit/route.ts'
-
-const lost = z
-  .array(
-    z.object({
-      reason: z.string(),
-      entity_type: z.string().nullable().meta({ description: 'Null: everything.' }),
-      table_name: z.string().nullable(),
-    }),
-  )
-  .meta({ description: 'The first 20 gaps.' })
 
 const incidentSchema = z
   .object({
@@ -68,46 +59,3 @@ function incidentJson(incident: Incident): z.input<typeof incidentSchema> {
     ended_at: incident.endedAt?.toISOString() ?? null,
   }
 }
-
-const ofWebhook = {
-  webhook_id: z.int(),
-  webhook_name: z.string(),
-}
-const ofCapture = {
-  slot: z.string(),
-  code: z.string().optional().meta({ description: 'What is wrong: see the codes of capture.' }),
-  mend: z.string().optional().meta({ description: 'What a person can do.' }),
-}
-const counted = { count: z.int().meta({ description: 'How many when it was told.' }) }
-
-/** What `result` holds besides what every alert has. */
-const results = {
-  'webhook.failing': ofWebhook,
-  'webhook.recovered': { ...ofWebhook, ended_at: time() },
-  'webhook.disabled': { ...ofWebhook, reason: z.enum(['gone', 'failed_too_long']) },
-  'delivery.dead': { ...ofWebhook, ...counted },
-  'capture.lost': { ...ofCapture, ...counted, lost },
-  'capture.blocked': ofCapture,
-  'capture.lagging': ofCapture,
-} as const satisfies Record<(typeof alertTriggers)[number], z.ZodRawShape>
-
-/** The bodies of alerts, as receivers get them. */
-export const alertBodies = alertTriggers.map(trigger => {
-  const [type = '', action = ''] = trigger.split('.')
-  const name = `${type[0]!.toUpperCase()}${type.slice(1)}${action[0]!.toUpperCase()}${action.slice(1)}Alert`
-  const schema = z
-    .object({
-      entity_id: type === 'capture' ? z.string() : z.int(),
-      entity_type: z.literal(type),
-      action_type: z.literal(action),
-      result: z.object({
-        version: z.literal(1).meta({ description: 'Rises where a field changes its meaning or goes.' }),
-        incident_id: z.int().meta({ description: 'The same for webhook.failing and its webhook.recovered.' }),
-        since: time(),
-        told_at: time(),
-        ...results[trigger],
-      }),
-    })
-    .meta({ id: name })
-  return { trigger, schema }
-})

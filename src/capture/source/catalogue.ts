@@ -1,5 +1,6 @@
 import type { Column } from '../../domain/capture/change.ts'
 import type { KnownColumn } from '../../domain/capture/known-columns.ts'
+import { type ValueType, valueType } from '../../domain/event-types/value-type.ts'
 import { type ColumnKind, columnKind } from '../../domain/mapping/credentials.ts'
 import {
   type ChoosableColumn,
@@ -14,12 +15,13 @@ import { type Format, formatWriter } from '../../domain/value/format.ts'
 import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../../domain/value/json-text.ts'
 import type { Queryable } from './source.ts'
 
-/** `isGenerated`: computed by Postgres, and by default not in the WAL. */
+/** `isGenerated`: computed by Postgres, and by default not in the WAL. `isNotNull`: each row has a value; absent: it may be null. */
 export type TableColumn = {
   readonly name: string
   readonly typeOid: number
   readonly typeName: string
   readonly isGenerated: boolean
+  readonly isNotNull?: boolean
 }
 
 /** What of some columns Postgres computes itself: when a row is written, or, from PostgreSQL 18 on, when it is read. */
@@ -97,6 +99,8 @@ export type Catalogue = {
   hasFormat(typeOid: number, format: Format): boolean
   isInteger(typeOid: number): boolean
   kindOf(typeOid: number): ColumnKind
+  /** What `writerOf` writes. */
+  valueTypeOf?(typeOid: number, format?: Format): ValueType
   /** The OID that a column's type has today, where one of its name was dropped and made anew. */
   typeToday?(column: Pick<Column, 'typeOid' | 'typeName'>): number
   /** True of a database in SQL_ASCII: what Postgres gives as text need not be UTF-8. */
@@ -144,7 +148,11 @@ select
   row_security_active(c.oid) as hides_rows, c.relforcerowsecurity as is_forced,
   (select json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8,
                                      'typeName', format_type(a.atttypid, a.atttypmod),
-                                     'isGenerated', a.attgenerated <> '') order by a.attnum)
+                                     'isGenerated', a.attgenerated <> '',
+                                     -- From PostgreSQL 18 on, rows may be null that were there before the constraint.
+                                     'isNotNull', a.attnotnull and not exists (
+                                       select from pg_constraint k where k.conrelid = c.oid and k.contype = 'n'
+                                       and not k.convalidated and a.attnum = any(k.conkey))) order by a.attnum)
    from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
   (select json_agg(case when not a.attisdropped then a.attname end order by a.attnum)
    from pg_attribute a where a.attrelid = c.oid and a.attnum > 0) as attributes,
@@ -202,7 +210,9 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f')`
 
 const typesStatement = `
 select t.oid::int8 as oid, n.nspname || '.' || t.typname as name, typbasetype::int8 as base_oid, typdelim as delimiter,
-       case when typsubscript = 'array_subscript_handler'::regproc then typelem::int8 else 0 end as element_oid,
+       -- Of int2vector and oidvector the text has no braces.
+       case when typsubscript = 'array_subscript_handler'::regproc and typoutput = 'array_out'::regproc then typelem::int8
+            else 0 end as element_oid,
        (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid) as labels
 from pg_type t join pg_namespace n on n.oid = t.typnamespace`
 
@@ -241,6 +251,7 @@ export async function readCatalogue(
   const oids = new Map<string, number>(rows.map(row => [row.name, Number(row.oid)]))
   const enums = rows.filter(row => row.labels !== null)
   const labels = new Map<number, string[]>(enums.map(row => [Number(row.oid), JSON.parse(row.labels)]))
+  const labelsOf = (oid: number) => labels.get(oid) ?? null
   const writers = new Map<number, JsonWriter>()
   return {
     tables,
@@ -248,7 +259,8 @@ export async function readCatalogue(
     hasAnyBytes: encodings[0].has_any_bytes === 't',
     isInteger: oid => isInteger(oid, typeOf),
     kindOf: oid => columnKind(oid, typeOf),
-    labelsOf: oid => labels.get(oid) ?? null,
+    valueTypeOf: (oid, format) => valueType(oid, format, { typeOf, labelsOf }),
+    labelsOf,
     baseTypeOf: oid => {
       let base = oid
       for (let next = typeOf(base)?.baseOid; next; next = typeOf(base)?.baseOid) base = next
@@ -270,26 +282,6 @@ export async function readCatalogue(
 /** True where the WAL gives whole rows before each UPDATE and DELETE, also of each partition. */
 export function givesPrevious(table: Table): boolean {
   return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
-}
-
-/**
- * The entity types whose updates do not tell the values before, each with the SQL that makes them. Null for tables with generated
- * columns: by REPLICA IDENTITY FULL alone the application's own UPDATE may fail, and `check` knows what else it takes.
- */
-export function untoldPrevious(
-  { tables }: Pick<Catalogue, 'tables'>,
-  mapping: readonly EntityMapping[],
-): Map<string, string | null> {
-  return new Map(
-    mapping.flatMap(({ entityType, table }): (readonly [string, string | null])[] => {
-      const found = tables.get(tableKey(table))
-      if (!found || givesPrevious(found)) return []
-      if (found.generated !== 'nothing') return [[entityType, null]]
-      const parts = [found, ...found.leaves].filter(({ identity }) => identity !== 'f')
-      const sql = parts.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
-      return [[entityType, sql]]
-    }),
-  )
 }
 
 /** The columns of a table, or of a row of it in the stream, as `chooseFields` judges them. */

@@ -145,38 +145,3 @@ export function createColumnTeller(options: {
 function isKnown(known: ReadonlySet<string> | null | undefined, present: readonly string[]): boolean {
   return known ? present.every(name => known.has(name)) : false
 }
-
-/** The names of the fields that `last` of a `delete` has, of the entity types that have it, as their tables are in the catalogue. */
-export function lastFieldNames(
-  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
-  mapping: readonly EntityMapping[],
-): Map<string, string[]> {
-  return new Map(
-    mapping
-      .filter(entity => entity.last && lastWithoutBefore(catalogue, entity) === undefined)
-      .map(entity => {
-        const { last = [], fields } = entity
-        const chosen = [...chosenFields(catalogue, entity).fields]
-        const told = chosen.filter(([column]) => last === 'all' || last.includes(column))
-        const fixed = last === 'all' ? Object.keys(fields.fixed ?? {}) : []
-        return [entity.entityType, [...told.map(([, field]) => field), ...fixed]]
-      }),
-  )
-}
-
-/** The names of each entity type's fields, as its table is in the catalogue. */
-export function fieldNames(
-  catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
-  mapping: readonly EntityMapping[],
-): Map<string, string[]> {
-  return new Map(
-    mapping.map(entity => [
-      entity.entityType,
-      [
-        ...chosenFields(catalogue, entity).fields.values(),
-        ...Object.keys(entity.fields.fixed ?? {}),
-        ...entity.related.map(({ field }) => field),
-      ],
-    ]),
-  )
-}

@@ -235,6 +235,26 @@ function sqlOfWholeRows(table: Table): string | null {
   return lacking.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
 }
 
+/**
+ * The entity types whose updates do not tell the values before, each with the SQL that makes them. Null for tables with generated
+ * columns: by REPLICA IDENTITY FULL alone the application's own UPDATE may fail, and `check` knows what else it takes.
+ */
+export function untoldPrevious(
+  { tables }: Pick<Catalogue, 'tables'>,
+  mapping: readonly EntityMapping[],
+): Map<string, string | null> {
+  return new Map(
+    mapping.flatMap(({ entityType, table }): (readonly [string, string | null])[] => {
+      const found = tables.get(tableKey(table))
+      if (!found || givesPrevious(found)) return []
+      if (found.generated !== 'nothing') return [[entityType, null]]
+      const parts = [found, ...found.leaves].filter(({ identity }) => identity !== 'f')
+      const sql = parts.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
+      return [[entityType, sql]]
+    }),
+  )
+}
+
 /** What becomes of changes whose row before is not known. */
 export const withoutBefore =
   'a row that matches after an UPDATE is told as update, and one that does not, or is deleted, as delete, whether it was told before or not'

@@ -58,7 +58,7 @@ export function openCall({ url, token }: ClientConfig): Call {
         'make one with: walhook token NAME --role operator',
         'WALHOOK_TOKEN',
       )
-    return { ok: false, lines: linesOf(status, answer, response.headers.get('retry-after')) }
+    return { ok: false, lines: linesOf(path, status, answer, response.headers.get('retry-after')) }
   }
 }
 
@@ -80,9 +80,16 @@ function parseJson(text: string) {
 }
 
 /** What the API says, with what to type where that helps. */
-function linesOf(status: number, { detail, errors = [] }: Problem, retryAfter: string | null): string[] {
+function linesOf(
+  path: string,
+  status: number,
+  { detail, errors = [] }: Problem,
+  retryAfter: string | null,
+): string[] {
   if (errors.length > 0) return errors.map(lineOf)
   if (status === 403) return [`${detail} Fix: make a token with: walhook token NAME --role operator`]
+  if (status === 404 && path.startsWith('/api/event-types/'))
+    return [`${detail} Fix: walhook webhooks types shows all triggers`]
   if (status === 404) return [`${detail} Fix: walhook webhooks list shows all webhooks`]
   if (retryAfter !== null) return [`${detail} Fix: try again in ${retryAfter} s`]
   return [detail]

@@ -4,6 +4,7 @@ import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { ShownPace } from '../../domain/delivery/pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
 import type { BackfillAction } from '../../domain/event/event.ts'
+import type { EntityShape } from '../../domain/event-types/shape.ts'
 import type { Untold } from '../../domain/mapping/untold.ts'
 import type { Reason } from '../../domain/shown/reason.ts'
 import type { Problem } from '../../domain/value/problem.ts'
@@ -67,8 +68,8 @@ export type Control = {
   readonly mappingState?: () => MappingState
   /** The names of each entity type's fields, as the source's tables are now. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
-  /** The names of the fields that `last` of a `delete` has, of the entity types that have it. */
-  readonly readLastFields?: () => Promise<ReadonlyMap<string, readonly string[]>>
+  /** What the events of each entity type hold, as the source's tables are now. */
+  readonly readShapes: () => Promise<readonly EntityShape[]>
   /** Judges by the same rule as every delivery. */
   readonly judgeTarget: (
     url: string,

@@ -13,6 +13,13 @@ export type Failed =
   | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
   /** The caller may try again later. */
   | { readonly ok: false; readonly kind: 'busy'; readonly detail: string; readonly retryAfterS: number }
+  /** The source does not answer now. */
+  | {
+      readonly ok: false
+      readonly kind: 'unavailable'
+      readonly detail: string
+      readonly retryAfterS: number
+    }
   | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
 
 export type Result<T> = { readonly ok: true; readonly value: T } | Failed
@@ -28,6 +35,15 @@ export function forbidden(reason: Reason): Failed {
 /** The request does not fit the present state. */
 export function conflict(reason: Reason): Failed {
   return { ok: false, kind: 'conflict', detail: sayInEnglish(reason), reason }
+}
+
+/** The tables of the source are needed, and can't be read now. */
+export const sourceUnavailable: Failed = {
+  ok: false,
+  kind: 'unavailable',
+  detail:
+    'The source database does not answer, and what events hold is read from its tables. Try again in 10 s.',
+  retryAfterS: 10,
 }
 
 /** Somebody changed the thing after the caller read it. */

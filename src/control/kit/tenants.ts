@@ -59,6 +59,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     tenantTypes: control.tenantTypes,
     alerts: control.alerts.filter(alert => webhookAlerts.includes(alert)),
     readFields: async () => new Map([...(await control.readFields())].filter(([type]) => isOurs(type))),
+    readShapes: async () => (await control.readShapes()).filter(({ entityType }) => isOurs(entityType)),
     async readEntity(entityType, key) {
       const entity = isOurs(entityType) ? await control.readEntity(entityType, key) : null
       return entity?.tenant === tenant ? entity : null

@@ -1,8 +1,10 @@
 import { alertExample } from '../../domain/alert/alert-body.ts'
 import { batchBody } from '../../domain/delivery/shipment.ts'
 import { isAlertTrigger } from '../../domain/event/alert.ts'
-import { type ActionType, writeBody } from '../../domain/event/event.ts'
+import { type ActionType, actionTypes, bodySent, writeBody } from '../../domain/event/event.ts'
 import { fieldsAt } from '../../domain/event/json-fields.ts'
+import { bodyExample, previousExample } from '../../domain/event-types/event-schema.ts'
+import type { EntityShape } from '../../domain/event-types/shape.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { readUntold } from './warnings.ts'
 
@@ -23,53 +25,56 @@ export type Preview = {
 
 /** Shows what a webhook with these settings will be sent, one example for each of its triggers that there is. */
 export async function previewDeliveries(control: Control, caller: Caller, look: Look): Promise<Preview[]> {
-  const fields = await control.readFields().catch(() => new Map<string, readonly string[]>())
-  const last = await control.readLastFields?.().catch(() => undefined)
+  const shapes = await control.readShapes().catch(() => [])
   const untold = await readUntold(control)
   const own =
     caller.userId === null ? null : await control.readEntity('user', caller.userId).catch(() => null)
   return look.triggers.flatMap(trigger => {
-    if (isAlertTrigger(trigger)) {
-      const alert = alertExample(trigger)
-      const body = look.isBatch ? batchBody([alert]) : alert
-      return [{ trigger, headers: headersOf(look, body), body }]
-    }
-    const [entityType = '', action = ''] = trigger.split('.')
-    if (!control.entityTypes.includes(entityType) || !['new', 'update', 'delete'].includes(action)) return []
-    const actionType = action as ActionType
-    const names = fields.get(entityType) ?? []
-    const entity = entityType === 'user' && own ? own : example(names)
-    const event = writeBody({
-      ...entity,
-      entityType,
-      actionType,
-      resultJson: actionType === 'delete' ? null : entity.resultJson,
-      lastJson: lastOf(last?.get(entityType), entity.resultJson),
-    })
-    const changed = names.find(name => name !== 'id')
-    const full =
-      look.previous && actionType === 'update' && changed !== undefined && !untold.has(entityType)
-        ? `${event.slice(0, -1)},"previous":{${JSON.stringify(changed)}:"…"}}`
-        : event
-    const body = look.isBatch ? batchBody([full]) : full
+    const event = isAlertTrigger(trigger) ? alertExample(trigger) : eventOf(trigger)
+    if (event === null) return []
+    const body = look.isBatch ? batchBody([event]) : event
     return [{ trigger, headers: headersOf(look, body), body }]
+  })
+
+  /** Null: there is no such trigger, or its table can't be read now. */
+  function eventOf(trigger: string): string | null {
+    const [entityType = '', name = ''] = trigger.split('.')
+    const entity = shapes.find(each => each.entityType === entityType)
+    const action = actionTypes.find(each => each === name)
+    if (!entity || !action) return null
+    const event =
+      entityType === 'user' && own ? ownEvent(own, entity, action) : bodyExample({ entity, action })
+    const hasPrevious = look.previous && action === 'update' && !untold.has(entityType)
+    const previous = hasPrevious ? previousExample(entity) : null
+    return bodySent({ body: event, previous, omitted: null }, asItIs)
+  }
+}
+
+const asItIs = { asNew: false, asDelete: false, withPrevious: true }
+
+/** An event of the caller's own account; a `delete` tells of it what it tells of all. */
+function ownEvent(
+  own: { readonly entityIdJson: string; readonly resultJson: string },
+  { entityType, last }: EntityShape,
+  actionType: ActionType,
+): string {
+  return writeBody({
+    entityIdJson: own.entityIdJson,
+    entityType,
+    actionType,
+    resultJson: actionType === 'delete' ? null : own.resultJson,
+    lastJson: lastOf(last, own.resultJson),
   })
 }
 
-/** Of what is shown of the entity, the fields that a `delete` tells. */
-function lastOf(names: readonly string[] | undefined, resultJson: string): string | null {
-  if (names === undefined) return null
+function lastOf(names: EntityShape['last'], resultJson: string): string | null {
+  if (names === null) return null
   const result = fieldsAt(resultJson, 0)
   const members = names.flatMap(name => {
     const value = result?.get(name)
     return value === undefined ? [] : `${JSON.stringify(name)}:${value}`
   })
   return `{${members.join(',')}}`
-}
-
-function example(fields: readonly string[]): { entityIdJson: string; resultJson: string } {
-  const result = Object.fromEntries(fields.map(name => [name, name === 'id' ? 1 : '…']))
-  return { entityIdJson: '1', resultJson: JSON.stringify(result) }
 }
 
 function headersOf({ headerNames, isBatch }: Look, body: string): Record<string, string> {

@@ -3,7 +3,14 @@ import { seconds } from './counts.ts'
 /** What every page has in common: layout, log-in, errors and words. */
 export const shared = {
   language: { code: 'en', name: 'English', choose: 'Language' },
-  places: { couplings: 'Couplings', events: 'Events', health: 'Health', tokens: 'Tokens', audit: 'Audit' },
+  places: {
+    couplings: 'Couplings',
+    events: 'Events',
+    catalogue: 'Event catalogue',
+    health: 'Health',
+    tokens: 'Tokens',
+    audit: 'Audit',
+  },
   groups: { settings: 'Settings', integrations: 'Integrations', system: 'System' },
   layout: {
     skip: 'Skip to content',
@@ -46,6 +53,8 @@ export const shared = {
     someWrong: 'Correct what is wrong, and try again.',
     wrongField: (name: string) =>
       `The field ${name} has an unexpected value. Nothing was changed. Open the page again.`,
+    sourceUnavailable:
+      'The database that is read does not answer, and this page needs its tables. Try again in a moment.',
     toCouplings: 'To the couplings',
   },
   original: 'Original message',

@@ -1,0 +1,43 @@
+/** What requests hold: triggers, their fields and examples. */
+export const catalogue = {
+  catalogue: {
+    lead: 'What walhook sends: for each trigger its fields, their types and an example. For whoever builds a receiver.',
+    columns: { trigger: 'Trigger', when: 'What happened', fields: 'Fields', schema: 'Schema' },
+    when: {
+      new: 'Something is new, or is sent for the first time',
+      update: 'Something has changed',
+      delete: 'Something is gone',
+    },
+    download: 'Download',
+    downloadOf: (trigger: string) => `Download the JSON Schema of ${trigger}`,
+    downloadSchema: 'Download JSON Schema',
+    fields: 'Fields of result',
+    fieldsOfDelete: 'Fields of last',
+    noFields: 'A request of this trigger holds entity_id, entity_type and action_type, and no more.',
+    mayBeAbsent:
+      'Each field may be absent: a value that could not be known any more is left out. Dates and numbers that JSON has no form for, as infinity, are texts.',
+    field: 'Field',
+    type: 'Type',
+    types: {
+      boolean: 'yes or no',
+      integer: 'whole number',
+      number: 'number',
+      string: 'text',
+      'date-time': 'date and time',
+      date: 'date',
+      uuid: 'UUID',
+      base64: 'bytes, as Base64',
+      enum: 'one of',
+      object: 'object',
+      any: 'any JSON',
+    },
+    always: 'always',
+    listOf: (type: string) => `list: ${type}`,
+    orNull: (type: string) => `${type}, or null`,
+    example: 'Example',
+    exampleHint: 'Made up, of the types alone: nothing in it is of any row.',
+    ofTrigger: (trigger: string) => `Fields and types of ${trigger}`,
+    fromForm: 'All fields and their types are in the',
+    downloadOfWebhook: 'Download the JSON Schema of all requests of this webhook',
+  },
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod'
+import {
+  type EventType,
+  findEventType,
+  listEventTypes,
+  webhookSchema,
+} from '../../control/webhooks/event-types.ts'
+import { attachment } from '../../domain/event-types/attachment.ts'
+import type { JsonSchema } from '../../domain/event-types/definitions.ts'
+import { type ShownField, shownTypes } from '../../domain/event-types/shown-fields.ts'
+import { anyJson, text } from '../kit/fields.ts'
+import { answer, route } from '../kit/route.ts'
+import { webhookParams } from '../routes/webhooks.ts'
+
+const field = {
+  name: z.string(),
+  type: z.enum(shownTypes).meta({ description: 'enum: one of `values`. any: any JSON.' }),
+  is_list: z.boolean().meta({ description: 'Whether it is a list of that type.' }),
+  nullable: z.boolean(),
+  values: z.array(anyJson()).optional().meta({ description: 'Of an enum.' }),
+  description: z.string().optional(),
+}
+const fieldSchema = z
+  .object({
+    ...field,
+    fields: z.array(z.object(field)).optional().meta({ description: 'Of an object whose fields are known.' }),
+  })
+  .meta({ id: 'EventField' })
+
+const eventTypeSchema = z
+  .object({
+    trigger: z.string(),
+    fields: z.array(fieldSchema).meta({
+      description:
+        'What `result` holds; of a delete, `last`. Each may be absent: a value that could not be known any more is left out.',
+    }),
+    example: anyJson().meta({ description: 'The body of a request. It has nothing of any row.' }),
+  })
+  .meta({ id: 'EventType' })
+
+const jsonSchema = z
+  .record(z.string(), anyJson())
+  .meta({ id: 'JsonSchema', description: 'A JSON Schema, of the draft 2020-12.' })
+
+const tag = 'Event types'
+const schemaAnswer = (what: string) => ({
+  status: 200 as const,
+  what,
+  schema: jsonSchema,
+  headers: ['content-disposition' as const],
+})
+const asFile = (name: string) => ({ 'content-disposition': attachment(`${name}.schema.json`) })
+const written = (schema: JsonSchema) => schema as z.input<typeof jsonSchema>
+
+export const eventTypeRoutes = [
+  route({
+    method: 'get',
+    path: '/api/event-types',
+    id: 'listEventTypes',
+    tag,
+    summary: 'Lists every trigger with the fields of its events, their types and an example',
+    description: 'As the tables and the mapping are now, then the alerts.',
+    role: 'viewer',
+    tenants: 'own',
+    answer: {
+      status: 200,
+      what: 'All triggers',
+      schema: z.object({ data: z.array(eventTypeSchema) }).meta({ id: 'EventTypes' }),
+    },
+    async handle({ control }) {
+      return answer(await listEventTypes(control), types => ({ data: types.map(eventTypeJson) }))
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/event-types/{trigger}/schema',
+    id: 'getEventSchema',
+    tag,
+    summary: 'Gives the JSON Schema of the requests of a trigger',
+    role: 'viewer',
+    tenants: 'own',
+    params: z.object({ trigger: text().meta({ description: 'As `user.update`.' }) }),
+    answer: schemaAnswer('The schema of a body'),
+    async handle({ control, params: { trigger } }) {
+      return answer(
+        await findEventType(control, trigger),
+        ({ schema }) => written(schema),
+        () => asFile(trigger),
+      )
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/webhooks/{id}/schema',
+    id: 'getWebhookSchema',
+    tag,
+    summary: 'Gives the JSON Schema of all requests that a webhook gets',
+    description:
+      'One form for each of its triggers, and for tests; of a webhook with `batch`, a list of them. A replay beyond the triggers may send others.',
+    role: 'viewer',
+    tenants: 'webhook',
+    params: webhookParams,
+    answer: schemaAnswer('The schema of a body'),
+    async handle({ control, params: { id } }) {
+      return answer(await webhookSchema(control, id), written, () => asFile(`webhook-${id}`))
+    },
+  }),
+]
+
+function eventTypeJson({ trigger, fields, example }: EventType): z.input<typeof eventTypeSchema> {
+  return { trigger, fields: fields.map(fieldJson), example: JSON.parse(example) }
+}
+
+function fieldJson({
+  name,
+  type,
+  isList,
+  mayBeNull,
+  values,
+  fields,
+  description,
+}: ShownField): z.input<typeof fieldSchema> {
+  return {
+    ...{ name, type, is_list: isList, nullable: mayBeNull },
+    ...(values && { values: [...values] as z.core.util.JSONType[] }),
+    ...(fields && { fields: fields.map(fieldJson) }),
+    ...(description !== undefined && { description }),
+  }
+}

@@ -1,0 +1,85 @@
+import { Misuse, parseOnce, say } from '../kit/command.ts'
+import type { Call } from './call.ts'
+import { atMost, webhookId } from './options.ts'
+import { print, refused } from './output.ts'
+import type { Cell } from './table.ts'
+
+/** A field as the API returns it. */
+type ShownField = {
+  readonly name: string
+  readonly type: string
+  readonly is_list: boolean
+  readonly nullable: boolean
+  readonly values?: readonly unknown[]
+  readonly fields?: readonly ShownField[]
+}
+type ShownType = {
+  readonly trigger: string
+  readonly fields: readonly ShownField[]
+  readonly example: unknown
+}
+
+/** `webhooks types`: every trigger; `webhooks types TRIGGER`: the fields of its events. */
+export async function types(args: string[], call: () => Call | null): Promise<number> {
+  const { values, positionals } = parseOnce({
+    args,
+    allowPositionals: true,
+    options: { json: { type: 'boolean', default: false } },
+  })
+  const [trigger] = atMost(positionals, 1, 'types')
+  const answer = await call()?.<{ data: readonly ShownType[] }>('GET', '/api/event-types')
+  if (!answer) return 1
+  if (!answer.ok) return refused(answer)
+  const { data } = answer.value
+  if (trigger === undefined) {
+    print(data, typesTable, values.json)
+    return 0
+  }
+  const one = data.find(each => each.trigger === trigger)
+  if (!one)
+    return refused({
+      ok: false,
+      lines: [`There is no trigger ${trigger}. Fix: walhook webhooks types shows all triggers`],
+    })
+  print(one, fieldsOfType, values.json)
+  return 0
+}
+
+/** `webhooks schema ID`, `webhooks schema TRIGGER`: a JSON Schema, on a terminal too. */
+export async function schema(args: string[], call: () => Call | null): Promise<number> {
+  const { positionals } = parseOnce({ args, allowPositionals: true, options: {} })
+  const [of] = atMost(positionals, 1, 'schema')
+  if (of === undefined)
+    throw new Misuse('schema: takes the ID of a webhook, or a trigger: walhook webhooks types shows them')
+  const path = of.includes('.')
+    ? `/api/event-types/${encodeURIComponent(of)}/schema`
+    : `/api/webhooks/${webhookId(of, 'schema')}/schema`
+  const answer = await call()?.('GET', path)
+  if (!answer) return 1
+  if (!answer.ok) return refused(answer)
+  say(JSON.stringify(answer.value, null, 2))
+  return 0
+}
+
+function typesTable(types: readonly ShownType[]): [string[], Cell[][]] {
+  return [
+    ['TRIGGER', 'FIELDS'],
+    types.map(({ trigger, fields }) => [trigger, fields.map(({ name }) => name).join(' ')]),
+  ]
+}
+
+function fieldsOfType({ fields }: ShownType): [string[], Cell[][]] {
+  return [['FIELD', 'TYPE', 'NULL', 'VALUES'], rowsOf(fields)]
+}
+
+function rowsOf(fields: readonly ShownField[], before = ''): Cell[][] {
+  return fields.flatMap(({ name, type, is_list, nullable, values = [], fields: inner = [] }) => [
+    [
+      `${before}${name}`,
+      is_list ? `list of ${type}` : type,
+      nullable ? 'or null' : '',
+      values.map(value => (typeof value === 'string' ? value : JSON.stringify(value))).join(' '),
+    ],
+    ...rowsOf(inner, `${before}${name}${is_list ? '[]' : ''}.`),
+  ])
+}

@@ -1,0 +1,71 @@
+import { type AlertTrigger, isAlertTrigger } from '../../domain/event/alert.ts'
+import { actionTypes } from '../../domain/event/event.ts'
+import type { JsonSchema } from '../../domain/event-types/definitions.ts'
+import {
+  bodyExample,
+  requestSchema,
+  type Told,
+  titleOf,
+  triggerSchema,
+} from '../../domain/event-types/event-schema.ts'
+import { type ShownField, shownFields } from '../../domain/event-types/shown-fields.ts'
+import { findWebhook } from '../../outbox/records/webhooks.ts'
+import type { Control } from '../kit/control.ts'
+import { notFound, type Result, sourceUnavailable } from '../kit/result.ts'
+
+/** What a trigger sends. */
+export type EventType = {
+  readonly trigger: string
+  readonly schema: JsonSchema
+  readonly fields: readonly ShownField[]
+  /** The body of a request, in one line, made of nothing that is stored. */
+  readonly example: string
+}
+
+/** Every trigger that there is for the caller, whose `control` this is: of entities, then alerts. */
+export async function listEventTypes(control: Control): Promise<Result<EventType[]>> {
+  const told = await toldBy(control)
+  return told ? { ok: true, value: told.map(eventType) } : sourceUnavailable
+}
+
+export async function findEventType(control: Control, trigger: string): Promise<Result<EventType>> {
+  const all = await toldBy(control)
+  if (!all) return sourceUnavailable
+  const told = all.find(each => titleOf(each) === trigger)
+  return told ? { ok: true, value: eventType(told) } : notFound('trigger', trigger)
+}
+
+function eventType(told: Told): EventType {
+  const schema = triggerSchema(told)
+  return { trigger: titleOf(told), schema, fields: shownFields(schema), example: bodyExample(told) }
+}
+
+/** Null: the source does not answer. */
+async function toldBy(control: Control): Promise<Told[] | null> {
+  const shapes = await control.readShapes().catch(() => null)
+  if (shapes === null) return null
+  return [
+    ...shapes.flatMap(entity => actionTypes.map(action => ({ entity, action }))),
+    ...control.alerts.map(alert => ({ alert })),
+  ]
+}
+
+/** Whose data a test sends. */
+const tested = 'user'
+
+/** The JSON Schema of all requests that a webhook gets by its triggers, and of its tests. */
+export async function webhookSchema(control: Control, id: number): Promise<Result<JsonSchema>> {
+  const webhook = await findWebhook(control.outbox, id)
+  if (!webhook) return notFound('webhook', id)
+  const { triggers, batch, name } = webhook
+  const all = await toldBy(control)
+  if (!all) return sourceUnavailable
+  const told = all.filter(each => (triggers as readonly string[]).includes(titleOf(each)))
+  const user = all.find(each => 'entity' in each && each.entity.entityType === tested)
+  const alerts = triggers.filter(isAlertTrigger) as AlertTrigger[]
+  const tests: Told[] = [
+    ...(user && 'entity' in user ? [{ entity: user.entity, action: 'test' as const }] : []),
+    ...(alerts[0] !== undefined ? [{ alert: alerts[0], asTest: true }] : []),
+  ]
+  return { ok: true, value: requestSchema([...told, ...tests], { title: name, isBatch: batch !== null }) }
+}

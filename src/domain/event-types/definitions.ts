@@ -1,0 +1,35 @@
+/** A JSON Schema. https://json-schema.org/draft/2020-12 */
+export type JsonSchema = { readonly [keyword: string]: unknown }
+
+/** The `$defs` of a document. */
+export type Definitions = {
+  /** Defines a schema under the name that is wished, or that name with a number; the same schema is defined once. */
+  define(wish: string, write: (ref: JsonSchema) => JsonSchema): JsonSchema
+  readonly all: () => { readonly [name: string]: JsonSchema }
+}
+
+export function createDefinitions(): Definitions {
+  const defined = new Map<string, { schema: JsonSchema; text: string }>()
+  return {
+    define(wish, write) {
+      for (let i = 1; ; i++) {
+        const name = i === 1 ? wish : `${wish}${i}`
+        const ref = { $ref: `#/$defs/${name}` }
+        const known = defined.get(name)
+        // Not known while it is being written: what it is made of may wish for the same name.
+        if (!known) defined.set(name, { schema: {}, text: '' })
+        const schema = write(ref)
+        const text = JSON.stringify(schema)
+        if (!known) defined.set(name, { schema, text })
+        if (!known || known.text === text) return ref
+      }
+    },
+    all: () => Object.fromEntries([...defined].map(([name, { schema }]) => [name, schema])),
+  }
+}
+
+/** `UserAddress` of `user`, `address`: a name that generators of types leave as it is, and a reference need not encode. */
+export function typeName(...parts: readonly string[]): string {
+  const words = parts.flatMap(part => part.split(/[^A-Za-z0-9]+/)).filter(word => word !== '')
+  return words.map(word => word[0]!.toUpperCase() + word.slice(1)).join('') || 'Value'
+}

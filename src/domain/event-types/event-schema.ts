@@ -1,0 +1,173 @@
+import { z } from 'zod'
+import { alertExample } from '../alert/alert-body.ts'
+import { alertSchemas } from '../alert/alert-schema.ts'
+import type { AlertTrigger } from '../event/alert.ts'
+import { type ActionType, writeBody } from '../event/event.ts'
+import { triggerOf } from '../event/trigger.ts'
+import { joinKey } from '../mapping/entity-key.ts'
+import { createDefinitions, type Definitions, type JsonSchema, typeName } from './definitions.ts'
+import type { EntityShape, Field } from './shape.ts'
+import { exampleObject, exampleOf, objectSchema } from './value-schema.ts'
+
+const dialect = 'https://json-schema.org/draft/2020-12/schema'
+const asOfNow =
+  'As the tables and the mapping are now: an event from before a change of them has what there was then. Fields may come that are not listed.'
+
+/** What one request tells, in one of its forms. */
+export type Told =
+  | { readonly entity: EntityShape; readonly action: ActionType | 'test' }
+  | { readonly alert: AlertTrigger; readonly asTest?: boolean }
+
+/** The JSON Schema of the body that a trigger sends. */
+export function triggerSchema(told: Told): JsonSchema {
+  const definitions = createDefinitions()
+  const { description, ...schema } = bodySchema(told, definitions)
+  return {
+    $schema: dialect,
+    ...schema,
+    description: `${description} ${asOfNow}`,
+    examples: [JSON.parse(bodyExample(told))],
+    $defs: definitions.all(),
+  }
+}
+
+/** The JSON Schema of requests that each tell one of these, or, in a batch, several. */
+export function requestSchema(
+  all: readonly Told[],
+  { title, isBatch }: { readonly title: string; readonly isBatch: boolean },
+): JsonSchema {
+  const definitions = createDefinitions()
+  const forms = all.map(told =>
+    definitions.define(typeName(titleOf(told)), () => bodySchema(told, definitions)),
+  )
+  const one = { oneOf: forms }
+  return {
+    $schema: dialect,
+    title,
+    description: asOfNow,
+    ...(isBatch ? { type: 'array', minItems: 1, items: one } : one),
+    $defs: definitions.all(),
+  }
+}
+
+/** The trigger, or the test of one. */
+export function titleOf(told: Told): string {
+  if ('entity' in told) return `${told.entity.entityType}.${told.action}`
+  return told.asTest ? `${told.alert}.test` : told.alert
+}
+
+function bodySchema(told: Told, definitions: Definitions): JsonSchema {
+  return 'entity' in told
+    ? entityBody(told.entity, told.action, definitions)
+    : alertSchema(told.alert, told.asTest === true)
+}
+
+/** The body of a request as it looks, made of nothing that is stored. */
+export function bodyExample(told: Told): string {
+  if ('alert' in told) return alertExample(told.alert, told.asTest ? 'test' : undefined)
+  const { entity, action } = told
+  return writeBody({
+    entityIdJson: exampleId(entity),
+    entityType: entity.entityType,
+    actionType: action,
+    resultJson:
+      action === 'delete' ? null : JSON.stringify(exampleObject([...entity.columns, ...entity.others])),
+    lastJson: entity.last === null ? null : JSON.stringify(exampleObject(lastFields(entity))),
+  })
+}
+
+/** As an update may have it: the first column that is not its key, with the value before. Null: there is none. */
+export function previousExample({ columns, key }: EntityShape): string | null {
+  const field = columns.find(
+    ({ name, shape }) => !key.some(({ column }) => column === name) && shape.kind !== 'fixed',
+  )
+  return field ? JSON.stringify({ [field.name]: exampleOf(field.shape, 1) }) : null
+}
+
+function exampleId({ key, hasNumberId }: EntityShape): string {
+  const id = joinKey(key.map(({ type }) => String(exampleOf(type))))
+  return hasNumberId ? id : JSON.stringify(id)
+}
+
+function lastFields({ last, columns, others }: EntityShape): Field[] {
+  return [...columns, ...others].filter(({ name }) => last?.includes(name))
+}
+
+const what: Readonly<Record<ActionType | 'test', string>> = {
+  new: 'The entity is new, or was there already when it was sent for the first time.',
+  update: 'The entity has changed.',
+  delete: 'The entity is gone, or is not to be seen by this webhook any more.',
+  test: 'A test, with an entity that is there.',
+}
+
+function entityBody(entity: EntityShape, action: ActionType | 'test', definitions: Definitions): JsonSchema {
+  const { entityType, key, columns, others, last } = entity
+  const name = typeName(entityType)
+  const object = (wish: string, fields: readonly Field[], description: string) => ({
+    ...definitions.define(wish, () => objectSchema(fields, wish, definitions)),
+    description,
+  })
+  const keyWords = key.map(({ column }) => column).join(', ')
+  return {
+    title: triggerOf(entityType, action as ActionType),
+    description: what[action],
+    type: 'object',
+    properties: {
+      entity_id: {
+        type: entity.hasNumberId ? 'integer' : 'string',
+        description:
+          key.length === 1
+            ? `The key of the entity: its column ${keyWords}.`
+            : `The key of the entity: its columns ${keyWords}, with commas between their values. In a value, a comma is %2C and a percent sign %25.`,
+      },
+      entity_type: { const: entityType },
+      action_type: { const: action },
+      ...(action !== 'delete' && {
+        result: object(
+          name,
+          [...columns, ...others],
+          'The entity. A field whose value could not be known any more is left out.',
+        ),
+      }),
+      ...(action === 'delete' &&
+        last !== null && {
+          last: object(
+            `${name}Last`,
+            lastFields(entity),
+            'The values before it was deleted, where they are known.',
+          ),
+        }),
+      ...(action === 'update' && {
+        previous: object(
+          `${name}Previous`,
+          columns,
+          'Where the webhook asks for previous: fields that changed, with their values before, as far as they are known.',
+        ),
+      }),
+      omitted: {
+        type: 'array',
+        items: { type: 'string' },
+        description:
+          'Where the webhook asks for previous: the names of fields that are left out, because their value could not be known any more.',
+      },
+    },
+    required: ['entity_id', 'entity_type', 'action_type', ...(action === 'delete' ? [] : ['result'])],
+  }
+}
+
+function alertSchema(trigger: AlertTrigger, asTest: boolean): JsonSchema {
+  const { $schema: _, ...schema } = z.toJSONSchema(alertSchemas[trigger], {
+    io: 'output',
+    override({ jsonSchema }) {
+      // A reader must be ready for fields that come with a later version.
+      if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties
+    },
+  }) as JsonSchema
+  const { properties } = schema as { properties: JsonSchema }
+  return {
+    title: asTest ? `${trigger}.test` : trigger,
+    description: asTest ? 'A test with an example of an alert.' : 'An alert of walhook about itself.',
+    ...schema,
+    ...(asTest && { properties: { ...properties, action_type: { const: 'test' } } }),
+  }
+}

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { findBarriers, isTooWide } from '../support/axe.ts'
+import { browserTest, hasBrowser, looks, useBrowser } from '../support/browser.ts'
+import { compileSchema } from '../support/event-schemas.ts'
+import { adminToken, startSampleSite } from '../support/sample-site.ts'
+
+const browser = useBrowser()
+let site: Awaited<ReturnType<typeof startSampleSite>>
+beforeAll(async () => {
+  if (hasBrowser) site = await startSampleSite(() => 204)
+})
+afterAll(() => site?.[Symbol.asyncDispose]())
+
+browserTest(
+  'from the example of a form to the fields of its trigger and to a schema that takes the example',
+  async () => {
+    const { context, page } = await browser.open()
+    await page.goto(site.url)
+    await page.getByLabel('Token', { exact: true }).fill(adminToken)
+    await page.getByLabel('Token', { exact: true }).press('Enter')
+    await page.waitForURL('**/couplings')
+    await page.goto(`${site.url}/couplings/new`)
+    await page.locator('input[name="trigger"][value="company.update"]').check()
+    await page.getByRole('link', { name: 'Fields and types of company.update' }).click()
+    await page.waitForURL('**/catalogue/company.update')
+    const example = (await page.getByLabel('Example', { exact: true }).textContent())!
+    const downloading = page.waitForEvent('download')
+    await page.getByRole('link', { name: 'Download JSON Schema' }).click()
+    const download = await downloading
+    expect(download.suggestedFilename()).toBe('company.update.schema.json')
+    const schema = JSON.parse(await readFile(await download.path(), 'utf8'))
+    expect(compileSchema(schema)(JSON.parse(example))).toBe(true)
+    await page.getByRole('link', { name: 'Event catalogue' }).first().click()
+    await page.getByRole('link', { name: 'capture.lost', exact: true }).click()
+    await page.getByText('Changes are lost').waitFor()
+    await context.close()
+  },
+)
+
+browserTest('no barrier on the pages of the catalogue, in both languages and every look', async () => {
+  for (const locale of ['en-GB', 'nl-NL'])
+    for (const { width, colorScheme } of looks) {
+      const { context, page } = await browser.open({
+        ...{ locale, colorScheme, viewport: { width, height: 800 } },
+      })
+      await page.goto(site.url)
+      await page.locator('input[name="token"]').fill(adminToken)
+      await page.locator('input[name="token"]').press('Enter')
+      await page.waitForURL('**/couplings')
+      for (const path of ['/catalogue', '/catalogue/user.new', '/catalogue/capture.lost']) {
+        await page.goto(site.url + path)
+        expect([path, locale, width, await findBarriers(page)]).toEqual([path, locale, width, []])
+        expect([path, locale, width, await isTooWide(page)]).toEqual([path, locale, width, false])
+      }
+      await context.close()
+    }
+})
