@@ -10,12 +10,12 @@ import type { EntityShape } from '../../src/domain/event-types/shape.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
 
+const ajv = addFormats.default(
+  new Ajv2020({ strict: true, strictTypes: false, allErrors: true, allowUnionTypes: true }),
+)
+
 /** As a receiver may compile it that is strict: unknown keywords are errors, and formats are asserted. */
-export function compileSchema(schema: JsonSchema): ValidateFunction {
-  const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true, allowUnionTypes: true })
-  addFormats.default(ajv)
-  return ajv.compile(schema as object)
-}
+export const compileSchema = (schema: JsonSchema): ValidateFunction => ajv.compile(schema as object)
 
 export async function readShapes(url: string, mapping: readonly EntityMapping[]): Promise<EntityShape[]> {
   await using source = openSource({ url, onError() {} })

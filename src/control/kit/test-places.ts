@@ -1,10 +1,19 @@
 import type { Actor } from '../../domain/access/audit.ts'
 import type { Failed } from './result.ts'
 
-/** Tests under way at once: in all, to one host and port, and of one caller, or of one tenant. */
-const usual = { total: 20, perHost: 5, perCaller: 5 }
+/**
+ * Tests under way at once.
+ *
+ *   total, perHost   of callers that belong to no tenant: in all, and to one host and port
+ *   perCaller        of one caller, or of one tenant, also to one host
+ *   tenants          tenants that have one: no few of them can take the first place of another
+ *   more             of all tenants together, what each has beyond its first
+ */
+const usual = { total: 20, perHost: 5, perCaller: 5, tenants: 40, more: 20 }
 /** A test ends within its deadline of 15 s, most of them at once. */
 const retryAfterS = 5
+
+type Entered = { readonly ok: true; readonly leave: () => void } | Failed
 
 /**
  * Counts the tests under way, so that whoever asks for many opens no more connections to a receiver than a webhook with
@@ -12,36 +21,60 @@ const retryAfterS = 5
  */
 export function createTestPlaces(most: typeof usual = usual) {
   const taken = new Map<string, number>()
+  const of = (key: string) => taken.get(key) ?? 0
 
   function count(key: string, by: number): void {
-    const next = (taken.get(key) ?? 0) + by
+    const next = of(key) + by
     if (next === 0) taken.delete(key)
     else taken.set(key, next)
   }
 
+  /** Takes what `change(1)` takes; given back once. */
+  function entered(change: (by: 1 | -1) => void): Entered {
+    change(1)
+    let isIn = true
+    const leave = () => {
+      if (isIn) change(-1)
+      isIn = false
+    }
+    return { ok: true, leave }
+  }
+
+  const callersBusy = () => busy(`${most.perCaller} tests of yours are under way, and no more may be.`)
+  const hostBusy = (host: string) =>
+    busy(`${most.perHost} tests to ${host} are under way, and no more may be.`)
+
+  /** What a tenant does is no other's matter, also at a host that many have. */
+  function enterOfTenant(tenant: string, host: string): Entered {
+    const [all, atHost] = [`tenant ${tenant}`, `tenant ${tenant} host ${host}`]
+    if (of(all) >= most.perCaller) return callersBusy()
+    if (of(atHost) >= most.perHost) return hostBusy(host)
+    if (of(all) === 0 && of('tenants') >= most.tenants)
+      return busy(`${most.tenants} tests are under way, and no more may be.`)
+    if (of(all) > 0 && of('more') >= most.more)
+      return busy('A test of yours is under way, and there are no places for more at once now.')
+    return entered(by => {
+      const before = of(all)
+      count(all, by)
+      count(atHost, by)
+      // The last one to leave gives back the first place, whichever it was.
+      count(Math.min(before, of(all)) === 0 ? 'tenants' : 'more', by)
+    })
+  }
+
   return {
     /** Takes a place for a test to `url`; `leave` gives it back. */
-    enter(caller: Actor, url: string): { readonly ok: true; readonly leave: () => void } | Failed {
+    enter({ kind, name, tokenId, tenant }: Actor, url: string): Entered {
       const host = URL.parse(url)?.host ?? url
-      // What a tenant does is no other's matter, also at a host that many have.
-      const { kind, name, tokenId, tenant } = caller
-      const keys =
-        tenant === null
-          ? (['all', `host ${host}`, `caller ${kind} ${tokenId ?? name}`] as const)
-          : (['all of tenants', `tenant ${tenant} host ${host}`, `tenant ${tenant}`] as const)
-      const [all, ofHost, ofCaller] = keys.map(key => taken.get(key) ?? 0) as [number, number, number]
-      if (ofCaller >= most.perCaller)
-        return busy(`${most.perCaller} tests of yours are under way, and no more may be.`)
-      if (ofHost >= most.perHost)
-        return busy(`${most.perHost} tests to ${host} are under way, and no more may be.`)
+      if (tenant !== null) return enterOfTenant(tenant, host)
+      const keys = ['all', `host ${host}`, `caller ${kind} ${tokenId ?? name}`] as const
+      const [all, ofHost, ofCaller] = keys.map(of) as [number, number, number]
+      if (ofCaller >= most.perCaller) return callersBusy()
+      if (ofHost >= most.perHost) return hostBusy(host)
       if (all >= most.total) return busy(`${most.total} tests are under way, and no more may be.`)
-      for (const key of keys) count(key, 1)
-      let isIn = true
-      const leave = () => {
-        if (isIn) for (const key of keys) count(key, -1)
-        isIn = false
-      }
-      return { ok: true, leave }
+      return entered(by => {
+        for (const key of keys) count(key, by)
+      })
     },
   }
 }
