@@ -8,6 +8,8 @@ const longest = [
   'test/capture/traps.test.ts',
   'test/capture/interrupted.test.ts',
   'test/end-to-end/accounting.pg.test.ts',
+  'test/end-to-end/hosts.pg.test.ts',
+  'test/end-to-end/failover.pg.test.ts',
   'test/capture/page-ways-out.pg.test.ts',
   'test/capture/related.pg.test.ts',
   'test/serve/stalled-link.pg.test.ts',

@@ -6,15 +6,23 @@ const run = async (...args: string[]) => void (await promisify(execFile)('ip', a
 /** Why hosts of their own cannot be made on this machine, or null. */
 export function whyNoNetwork(): string | null {
   const name = `wh${process.pid}x`
-  const { error, status, stderr } = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' })
-  if (error) return 'ip is not here: apt-get install iproute2'
-  if (status !== 0) return `ip netns is not permitted here: ${stderr.trim()}`
-  // A namespace may be allowed whose links are not.
-  const link = spawnSync('ip', ['-n', name, 'link', 'add', 'name', 'a', 'type', 'bridge'], {
-    encoding: 'utf8',
-  })
-  spawnSync('ip', ['netns', 'del', name])
-  return link.status === 0 ? null : `links are not permitted here: ${link.stderr.trim()}`
+  // What a namespace, a link and a command in it need may each be forbidden.
+  const tries = [
+    ['netns', 'add', name],
+    ['-n', name, 'link', 'add', 'name', 'a', 'type', 'bridge'],
+    ['link', 'add', name, 'type', 'veth', 'peer', 'name', 'b', 'netns', name],
+    ['netns', 'exec', name, 'true'],
+  ]
+  try {
+    for (const args of tries) {
+      const { error, status, stderr } = spawnSync('ip', args, { encoding: 'utf8' })
+      if (error) return 'ip is not here: apt-get install iproute2'
+      if (status !== 0) return `ip ${args.join(' ')} is not permitted here: ${stderr.trim()}`
+    }
+    return null
+  } finally {
+    spawnSync('ip', ['netns', 'del', name])
+  }
 }
 
 /** One of the networks that every host is in: where the database is, and where receivers are. */

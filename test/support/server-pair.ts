@@ -65,9 +65,9 @@ export async function openServerPair(statements: readonly string[], options: Opt
         { what: 'the standby to stream' },
       )
     },
-    /** Sets what the primary waits for, or no longer does. */
-    async set(settings: Readonly<Record<string, string>>) {
-      await using psql = await connect(primary.url)
+    /** Sets what takes effect while a server runs: whom the primary waits for, say. */
+    async set(settings: Readonly<Record<string, string>>, server: 'primary' | 'standby' = 'primary') {
+      await using psql = await connect(server === 'primary' ? primary.url : standby.url)
       for (const [name, value] of Object.entries(settings))
         await psql.query(`alter system set ${name} = '${value}'`)
       await psql.query('select pg_reload_conf()')
