@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Phase } from '../../domain/delivery/attempt.ts'
 import { failureTexts } from '../../domain/failure/failure-texts.ts'
 import type { ClientIdentity } from '../../domain/webhook/client-certificate.ts'
@@ -75,92 +75,54 @@ export function openSocket(
     isOver = true
     clearTimeout(timer)
     clock.enter(null)
-    if (error) current?.destroy()
-    if (error) race?.cancel()
+    if (error) {
+      current?.destroy()
+      race?.cancel()
+    }
     done(error, socket)
   }
   const fail = (error: Error) => end(error, null)
-
   /** Whatever happens to the socket later on, an error of it has a listener. */
   function hold(socket: Socket): Socket {
     current = socket
     return socket.on('error', fail)
   }
 
-  function enterConnect(): void {
+  function reach(addresses: readonly string[]): void {
     clock.enter('connect')
-    timer = setTimeout(() => {
-      fail(Object.assign(new Error('the connection was not accepted in time'), { code: 'ETIMEDOUT' }))
-    }, options.connectTimeoutMs)
-  }
-
-  /** Finds the judged addresses of the peer, and goes on with them. */
-  function resolve(next: (addresses: readonly string[]) => void): void {
-    if (isIP(peer.hostname) !== 0) {
-      enterConnect()
-      next([peer.hostname])
-      return
+    timer = setTimeout(() => fail(tooLate()), options.connectTimeoutMs)
+    const onTry = (tried: string) => {
+      address = tried
     }
-    clock.enter('dns')
-    options.guard.lookup(peer.hostname, { all: true, port: peer.port }, (error, found) => {
+    race = raceAddresses(addresses, { ...racing(peer, options), onTry }, (error, socket, reached) => {
       if (isOver) return
       if (error) return fail(error)
-      enterConnect()
-      next((found as { address: string }[]).map(one => one.address))
+      address = reached
+      secure(hold(socket!))
     })
-  }
-
-  function reach(addresses: readonly string[]): void {
-    const { proxy } = options
-    race = raceAddresses(
-      addresses,
-      {
-        withinMs: options.connectTimeoutMs,
-        openOne: proxy ? throughProxy(proxy, peer.port) : openTcp(peer.port),
-        onTry(tried) {
-          address = tried
-        },
-        // It may know no way to one address, by IPv6, say; what it refuses, it refuses for all.
-        isFinal: error => error instanceof ProxyError && error.status !== null && error.status < 502,
-      },
-      (error, socket, reached) => {
-        if (isOver) return
-        if (error) return fail(error)
-        address = reached
-        secure(hold(socket!))
-      },
-    )
   }
 
   function secure(socket: Socket): void {
     clearTimeout(timer)
-    if (peer.protocol !== 'https:') {
-      end(null, socket)
-      return
-    }
-    clock.enter('tls')
-    try {
-      const secured = connectTls({
-        socket,
-        host: peer.hostname,
-        // SNI is for names, and for names without the dot of the root (RFC 6066 section 3).
-        servername: isIP(peer.hostname) === 0 ? peer.hostname.replace(/\.$/, '') : '',
-        ALPNProtocols: ['http/1.1'],
-        // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
-        rejectUnauthorized: true,
-        ...(peer.identity && { cert: peer.identity.certificate, key: peer.identity.key }),
-      })
-      hold(secured).once('secureConnect', () => {
-        if (peer.identity == null && secured.getProtocol() === 'TLSv1.3') isBare = true
-        end(null, secured)
-      })
-    } catch (error) {
-      // A certificate that this OpenSSL does not take.
-      fail(error as Error)
+    if (peer.protocol !== 'https:') end(null, socket)
+    else {
+      clock.enter('tls')
+      const secured = openTls(socket, peer)
+      if (secured instanceof Error) fail(secured)
+      else
+        hold(secured).once('secureConnect', () => {
+          isBare = peer.identity == null && secured.getProtocol() === 'TLSv1.3'
+          end(null, secured)
+        })
     }
   }
 
-  resolve(reach)
+  if (isIP(peer.hostname) === 0) clock.enter('dns')
+  findAddresses(peer, options.guard, (error, addresses) => {
+    if (isOver) return
+    if (error) fail(error)
+    else reach(addresses)
+  })
 
   return {
     phases: clock.phases,
@@ -175,6 +137,50 @@ export function openSocket(
     },
   }
 }
+
+/** The judged addresses of the peer. */
+function findAddresses(
+  { hostname, port }: Peer,
+  guard: OpeningOptions['guard'],
+  done: (error: Error | null, addresses: readonly string[]) => void,
+): void {
+  if (isIP(hostname) !== 0) done(null, [hostname])
+  else
+    guard.lookup(hostname, { all: true, port }, (error, found) =>
+      done(error, error ? [] : (found as { address: string }[]).map(({ address }) => address)),
+    )
+}
+
+const tooLate = () =>
+  Object.assign(new Error('the connection was not accepted in time'), { code: 'ETIMEDOUT' })
+
+/** How addresses of a peer are tried, directly or through the proxy. */
+const racing = ({ port }: Peer, { proxy, connectTimeoutMs }: OpeningOptions) => ({
+  withinMs: connectTimeoutMs,
+  openOne: proxy ? throughProxy(proxy, port) : openTcp(port),
+  isFinal,
+})
+
+/** Begins the handshake that names and checks the name of the URL. An error: this OpenSSL does not take the client certificate. */
+function openTls(socket: Socket, { hostname, identity }: Peer): TLSSocket | Error {
+  try {
+    return connectTls({
+      socket,
+      host: hostname,
+      // SNI is for names, and for names without the dot of the root (RFC 6066 section 3).
+      servername: isIP(hostname) === 0 ? hostname.replace(/\.$/, '') : '',
+      ALPNProtocols: ['http/1.1'],
+      // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+      rejectUnauthorized: true,
+      ...(identity && { cert: identity.certificate, key: identity.key }),
+    })
+  } catch (error) {
+    return error as Error
+  }
+}
+
+/** What a proxy itself refuses, it refuses for all addresses; it may know no way to one of them, by IPv6, say. */
+const isFinal = (error: Error) => error instanceof ProxyError && error.status !== null && error.status < 502
 
 /** Opens a connection by asking a proxy for a tunnel to an address. */
 const throughProxy =

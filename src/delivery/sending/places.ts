@@ -41,36 +41,19 @@ const countEveryMs = 20
 /** A failure so soon after a success is an entity's, not the webhook's. */
 const wellForMs = 60_000
 
-/**
- * Says who may have how many requests in flight, in this process: a webhook as many as its pace allows (`most` at the
- * best), and at most half as many as are free of all `total` places. So what is left is never taken by those who
- * hold what they have: one webhook that hangs leaves two thirds to the others, five leave a fifth more than any of
- * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.) All webhooks that
- * are silent (whose receiver answers nothing to what is under way, or did not lately) together hold half of the places at
- * most; with those of which nothing is known, seven eighths: however many hang, those that answer have the rest.
- *
- * A request begins (`begin`), it ends (`end`), its settlement commits (`settled`). Requests count until `end`; while
- * settlements are held up, at most three times as many are begun.
- */
-export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
-  const { most, total, nowMs } = options
-  const webhooks = new Map<number, Webhook>()
-  /** Those that have requests under way. */
-  const busy = new Set<Webhook>()
-  let inFlight = 0
-  let unsettled = 0
-  let heldBySilent = 0
-  let countedAtMs = Number.NEGATIVE_INFINITY
+const nothingKnown = {
+  inFlight: 0,
+  unsettled: 0,
+  busySinceMs: 0,
+  deliveredAtMs: Number.NEGATIVE_INFINITY,
+  outage: null,
+  recoveredAtMs: Number.NEGATIVE_INFINITY,
+  isRecoveryNews: false,
+} as const
 
-  const nothingKnown = {
-    inFlight: 0,
-    unsettled: 0,
-    busySinceMs: 0,
-    deliveredAtMs: Number.NEGATIVE_INFINITY,
-    outage: null,
-    recoveredAtMs: Number.NEGATIVE_INFINITY,
-    isRecoveryNews: false,
-  } as const
+/** What is known of webhooks; those that nothing is under way of are forgotten where there are too many. */
+function createKnown(most: number) {
+  const webhooks = new Map<number, Webhook>()
 
   /** As it is before it is asked for anything at this URL. */
   const unknown = ({ url, isFailing }: Receiver): Webhook => ({
@@ -78,6 +61,10 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     url,
     pace: firstPace(most, isFailing),
   })
+
+  function forgetIdle() {
+    for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
+  }
 
   function of(webhookId: number, receiver: Receiver): Webhook {
     let webhook = webhooks.get(webhookId)
@@ -91,56 +78,106 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     return webhook
   }
 
-  function forgetIdle() {
-    for (const [id, webhook] of webhooks) if (webhook.unsettled === 0) webhooks.delete(id)
-  }
+  return {
+    ...{ webhooks, unknown, of },
 
-  const hasAnswered = ({ pace }: Pick<Webhook, 'pace'>) => pace.answeredAtMs > Number.NEGATIVE_INFINITY
+    /** Whether the last success of a webhook ended an outage. Says so once. */
+    takeRecovery(webhookId: number): boolean {
+      const webhook = webhooks.get(webhookId)
+      if (!webhook?.isRecoveryNews) return false
+      webhook.isRecoveryNews = false
+      return true
+    },
+
+    /** Whether a webhook has recovered since `startedAtMs`. */
+    hasRecoveredSince: (webhookId: number, startedAtMs: number) =>
+      (webhooks.get(webhookId)?.recoveredAtMs ?? Number.NEGATIVE_INFINITY) > startedAtMs,
+  }
+}
+
+/** Of what is free, so much more for a webhook that has `own`: with it, it has half of what is then left. */
+function fairShare(own: number, free: number): number {
+  const least = own === 0 && free > 0 ? 1 : 0
+  return Math.max(Math.floor((free - 2 * own) / 3), least)
+}
+
+const hasAnswered = ({ pace }: Pick<Webhook, 'pace'>) => pace.answeredAtMs > Number.NEGATIVE_INFINITY
+
+/** Counts the requests of those that are silent, or of which nothing is known: exactly every so often, roughly in between. */
+function countSilent(total: number, nowMs: () => number) {
+  /** Those that have requests under way. */
+  const busy = new Set<Webhook>()
+  let held = 0
+  let countedAtMs = Number.NEGATIVE_INFINITY
 
   const isSilent = ({ pace, inFlight, busySinceMs }: Webhook) =>
     pace.pauses > 0 || (inFlight > 0 && nowMs() - Math.max(busySinceMs, pace.answeredAtMs) > silentAfterMs)
+  const counts = (webhook: Webhook) => isSilent(webhook) || !hasAnswered(webhook)
 
-  /** How many more requests a webhook may have in flight because of those that do not answer. */
-  function roomBesideSilent(webhook: Webhook): number {
-    const most = isSilent(webhook) ? total / 2 : hasAnswered(webhook) ? total : (7 * total) / 8
-    if (most === total) return total
-    if (nowMs() - countedAtMs >= countEveryMs) {
-      countedAtMs = nowMs()
-      heldBySilent = 0
-      for (const other of busy) if (isSilent(other) || !hasAnswered(other)) heldBySilent += other.inFlight
-    }
-    return Math.ceil(most) - heldBySilent
+  return {
+    /** How many more requests a webhook may have in flight because of those that do not answer. */
+    roomBeside(webhook: Webhook): number {
+      const most = isSilent(webhook) ? total / 2 : hasAnswered(webhook) ? total : (7 * total) / 8
+      if (most === total) return total
+      if (nowMs() - countedAtMs >= countEveryMs) {
+        countedAtMs = nowMs()
+        held = 0
+        for (const other of busy) if (counts(other)) held += other.inFlight
+      }
+      return Math.ceil(most) - held
+    },
+    begins(webhook: Webhook): void {
+      busy.add(webhook)
+      if (counts(webhook)) held++
+    },
+    ends(webhook: Webhook): void {
+      if (counts(webhook)) held--
+    },
+    rests: (webhook: Webhook): unknown => busy.delete(webhook),
   }
+}
+
+/** What the end of an attempt says of how the receiver is. */
+function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number }, nowMs: number): void {
+  if (ended.answer === 'delivered') {
+    if (isRecovery(webhook.outage, nowMs))
+      Object.assign(webhook, { recoveredAtMs: nowMs, isRecoveryNews: true })
+    Object.assign(webhook, { deliveredAtMs: nowMs, outage: null })
+  } else if (ended.startedAtMs >= webhook.deliveredAtMs) webhook.outage = withFailure(webhook.outage, nowMs)
+}
+
+/**
+ * Says who may have how many requests in flight, in this process: a webhook as many as its pace allows (`most` at the
+ * best), and at most half as many as are free of all `total` places. So what is left is never taken by those who
+ * hold what they have: one webhook that hangs leaves two thirds to the others, five leave a fifth more than any of
+ * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.) All webhooks that
+ * are silent (whose receiver answers nothing to what is under way, or did not lately) together hold half of the places at
+ * most; with those of which nothing is known, seven eighths: however many hang, those that answer have the rest.
+ *
+ * A request begins (`begin`), it ends (`end`), its settlement commits (`settled`). Requests count until `end`; while
+ * settlements are held up, at most three times as many are begun.
+ */
+export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
+  const { most, total, nowMs } = options
+  const { webhooks, of, unknown, ...recoveries } = createKnown(most)
+  const silent = countSilent(total, nowMs)
+  let inFlight = 0
+  let unsettled = 0
 
   /** How many more requests of a webhook may be in flight to this URL. Another one than before is unknown. */
   function room(webhookId: number, receiver: Receiver): number {
     const known = webhooks.get(webhookId) ?? unknown(receiver)
     const webhook = known.url === receiver.url ? known : { ...known, pace: firstPace(most) }
     const { pace } = webhook
-    const [own, free] = [webhook.inFlight, total - inFlight]
-    const share = Math.floor((free - 2 * own) / 3)
-    const least = own === 0 && free > 0 ? 1 : 0
-    return Math.max(
-      0,
-      Math.min(
-        paceRoom(pace, own, nowMs()),
-        Math.max(share, least),
-        roomBesideSilent(webhook),
-        mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
-        mostUnsettled * total - unsettled,
-      ),
-    )
-  }
-
-  function take(webhookId: number, count: number) {
-    const webhook = webhooks.get(webhookId)!
-    if (webhook.inFlight === 0) webhook.busySinceMs = nowMs()
-    busy.add(webhook)
-    if (isSilent(webhook) || !hasAnswered(webhook)) heldBySilent += count
-    webhook.inFlight += count
-    webhook.unsettled += count
-    inFlight += count
-    unsettled += count
+    const own = webhook.inFlight
+    const rooms = [
+      paceRoom(pace, own, nowMs()),
+      fairShare(own, total - inFlight),
+      silent.roomBeside(webhook),
+      mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
+      mostUnsettled * total - unsettled,
+    ]
+    return Math.max(0, Math.min(...rooms))
   }
 
   return {
@@ -156,8 +193,13 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     },
 
     begin(webhookId: number, receiver: Receiver) {
-      of(webhookId, receiver)
-      take(webhookId, 1)
+      const webhook = of(webhookId, receiver)
+      if (webhook.inFlight === 0) webhook.busySinceMs = nowMs()
+      silent.begins(webhook)
+      webhook.inFlight++
+      webhook.unsettled++
+      inFlight++
+      unsettled++
     },
 
     /** An attempt has ended. Returns whether the webhook is failing, and not only an entity of it. */
@@ -167,7 +209,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       ended: { answer: Answer; startedAtMs: number; retryAfterMs: number | null },
     ): boolean {
       const webhook = webhooks.get(webhookId)!
-      if (isSilent(webhook) || !hasAnswered(webhook)) heldBySilent--
+      silent.ends(webhook)
       if (webhook.url === url)
         webhook.pace = afterAnswer(webhook.pace, {
           ...ended,
@@ -177,33 +219,18 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
         })
       webhook.inFlight--
       inFlight--
-      if (webhook.inFlight === 0) busy.delete(webhook)
+      if (webhook.inFlight === 0) silent.rests(webhook)
       if (ended.answer === 'cut off') return false
-      if (ended.answer === 'delivered') {
-        if (isRecovery(webhook.outage, nowMs()))
-          Object.assign(webhook, { recoveredAtMs: nowMs(), isRecoveryNews: true })
-        Object.assign(webhook, { deliveredAtMs: nowMs(), outage: null })
-      } else if (ended.startedAtMs >= webhook.deliveredAtMs)
-        webhook.outage = withFailure(webhook.outage, nowMs())
+      noteEnd(webhook, ended, nowMs())
       return nowMs() - webhook.deliveredAtMs > wellForMs
     },
-
-    /** Whether the last success of a webhook ended an outage. Says so once. */
-    takeRecovery(webhookId: number): boolean {
-      const webhook = webhooks.get(webhookId)
-      if (!webhook?.isRecoveryNews) return false
-      webhook.isRecoveryNews = false
-      return true
-    },
-
-    /** Whether a webhook has recovered since `startedAtMs`. */
-    hasRecoveredSince: (webhookId: number, startedAtMs: number) =>
-      (webhooks.get(webhookId)?.recoveredAtMs ?? Number.NEGATIVE_INFINITY) > startedAtMs,
 
     settled(webhookId: number) {
       webhooks.get(webhookId)!.unsettled--
       unsettled--
     },
+
+    ...recoveries,
 
     /** Requests whose settlement has not committed. */
     unsettled: () => unsettled,
