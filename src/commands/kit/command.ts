@@ -1,6 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { Config, ConfigResult } from '../../config.ts'
 import type { Failed } from '../../control/kit/result.ts'
+import { nearest } from '../../domain/value/nearest.ts'
 import { formatProblem, type Problem } from '../../domain/value/problem.ts'
 
 /** One command of the command line. */
@@ -43,13 +44,26 @@ export function failureLines(failed: Failed): string[] {
 export function parseOnce<Wanted extends ParseArgsConfig>(
   wanted: Wanted,
 ): ReturnType<typeof parseArgs<Wanted>> {
-  const { tokens = [] } = parseArgs({ ...wanted, tokens: true })
+  const { tokens = [] } = tokensOf(wanted)
   const names = tokens.flatMap(token =>
     token.kind === 'option' && !wanted.options?.[token.name]?.multiple ? token.name : [],
   )
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) throw new Misuse(`--${twice} is given more than once`)
   return parseArgs(wanted)
+}
+
+/** An option that there is not is refused with the one that was probably meant. */
+function tokensOf<Wanted extends ParseArgsConfig>(wanted: Wanted) {
+  try {
+    return parseArgs({ ...wanted, tokens: true })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const [, option, name] = /^Unknown option '(-+([^']+))'/.exec(message) ?? []
+    if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION' || !name) throw error
+    const meant = nearest(name, Object.keys(wanted.options ?? {}))
+    throw new Misuse(`Unknown option '${option}'${meant === null ? '' : `: did you mean --${meant}?`}`)
+  }
 }
 
 /** NaN for all but digits: `Number` takes an empty text for 0. */
