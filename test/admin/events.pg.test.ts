@@ -188,7 +188,82 @@ test('the newest events stand there, and those of an entity when it is asked for
   expect((await at.get('/events?entity_type=company&entity_id=8')).text).toContain(
     'No event of this entity is kept',
   )
-  expect((await at.get('/events?entity_type=company')).status).toBe(422)
+  expect(ids((await at.get('/events?entity_type=company')).text)).toEqual(all.slice(0, 1))
+  expect((await at.get('/events?entity_id=7')).status).toBe(422)
+})
+
+/** The lines of the list, as text. */
+const lines = (text: string) =>
+  [...text.matchAll(/<tr><th scope="row">(.*?)<\/tr>/gs)].map(([, line]) =>
+    line!
+      .replaceAll(/<time[^>]*>.*?<\/time>|<span class="quiet id">\d+<\/span>/g, '')
+      .replaceAll(/<[^>]+>/g, ' ')
+      .replaceAll(/\s+/g, ' ')
+      .trim(),
+  )
+
+test('each event of the list says how it is at the webhooks, and the filter finds it by that', async () => {
+  const [good, bad] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
+  await at.webhook(['user.update'])
+  await at.append('user 7 new')
+  await settleAll(at, good)
+  await settleAll(at, bad, { next: { state: 'dead' } })
+  await at.append('user 8 update', 'company 9 delete')
+  const [first, , last] = await eventIds(at)
+  const { text } = await at.get('/events', 'viewer')
+  expect(lines(text)).toEqual([
+    'Company 9: delete Not sent –',
+    'User 8: update Pending –',
+    'User 7: new Dead letter Delivered –',
+  ])
+  expect(text).toContain(`<a class="quiet" href="/events/${last}#became">Not sent</a>`)
+  const found = async (query: string) => lines((await at.get(`/events?${query}`, 'viewer')).text)
+  expect(await found('state=dead')).toEqual(['User 7: new Dead letter Delivered –'])
+  expect(await found('state=not_sent&action=delete')).toHaveLength(1)
+  expect(await found('action=update')).toEqual(['User 8: update Pending –'])
+  expect(await found('entity_type=company')).toHaveLength(1)
+  expect(await found('from=2020-01-01T00:00&to=2020-01-02T00:00')).toEqual([])
+  const stored = new Date(Number(first! >> 20n)).toISOString().slice(0, 23)
+  expect(await found(`from=${stored}`)).toHaveLength(3)
+  for (const wrong of [
+    'state=sent',
+    'action=gone',
+    'from=x',
+    'entity_id=7',
+    'from=2020-01-02T00:00&to=2020-01-01T00:00',
+  ])
+    for (const path of [`/events?${wrong}`, `/events/live?${wrong}`])
+      expect({ path, status: (await at.get(path, 'viewer')).status }).toEqual({ path, status: 422 })
+})
+
+test('the list follows what happens, with its filter, and says when a change is older than its event', async () => {
+  const id = await at.webhook(['user.new'])
+  const all = follow(await at.stream('/events/live'))
+  const dead = follow(await at.stream('/events/live?state=dead'))
+  await all.readUntil('No events yet.')
+  await dead.readUntil('No event matches the filter.')
+  await at.append('user 7 new')
+  await all.readUntil('Pending')
+  await settleAll(at, id, { next: { state: 'dead' } })
+  await all.readUntil('Dead letter')
+  await dead.readUntil('Dead letter')
+  expect((await at.get('/events', 'viewer')).text).toContain('data-live="/events/live?"')
+  const [event] = await eventIds(at)
+  expect((await at.get(`/events?before=${event}`, 'viewer')).text).not.toContain('data-live')
+  expect((await at.get('/events', 'viewer')).text).not.toContain('changed <time')
+  await at.outbox.pool.query(`update walhook.events set committed_at = committed_at - interval '1 hour'`)
+  expect((await at.get('/events', 'viewer')).text).toContain('changed <time')
+})
+
+test('where few events fit, the list says how far back it has searched, and goes on there', async () => {
+  await at.append('company 7 new')
+  await at.fill(5_500)
+  const { text } = await at.get('/events?entity_type=company', 'viewer')
+  expect(text).toContain('No event matches the filter so far. Searched back to')
+  const [, next] = /rel="next" href="([^"]+)">Search further back/.exec(text)!
+  expect(lines((await at.get(next!.replaceAll('&amp;', '&'), 'viewer')).text)).toEqual([
+    'Company 7: new Not sent –',
+  ])
 })
 
 test.each([en, nl])('there is a text for each state that an event can have', ({ event }) => {

@@ -177,6 +177,26 @@ test('events come in pages', async () => {
   expect((await at.call('GET', '/api/events?limit=1')).json.data).toMatchObject([{ id: eventIds[2] }])
 })
 
+test('events are found by type, action, time and state, and say how they are at the webhooks', async () => {
+  const { entityId, eventIds } = await tell('new', 'update')
+  const found = async (query: string) =>
+    (await at.call('GET', `/api/events?${query}`)).json.data.map(({ id }: { id: string }) => id)
+  const of = `entity_type=user&entity_id=${entityId}`
+  const { data } = (await at.call('GET', `/api/events?${of}`)).json
+  expect(data[0]).toMatchObject({ stored_at: new Date(Number(BigInt(eventIds[1]!) >> 20n)).toISOString() })
+  expect(Object.keys(data[0].webhooks)).toEqual([
+    ...['dead', 'retrying', 'pending', 'delivered', 'cancelled', 'superseded'],
+  ])
+  expect(await found(`${of}&action=update,delete`)).toEqual([eventIds[1]])
+  expect(await found(`${of}&to=${data[1].stored_at}`)).toEqual([])
+  expect(await found(`${of}&from=${data[1].stored_at}`)).toEqual(eventIds.toReversed())
+  const { pending, not_sent } = {
+    pending: await found(`${of}&state=pending`),
+    not_sent: await found(`${of}&state=not_sent`),
+  }
+  expect([...pending, ...not_sent].toSorted()).toEqual(eventIds.toSorted())
+})
+
 const noEvent = '1'
 test.each<[string, string, unknown, number]>([
   ['POST', '/api/webhooks/ID/resend', { event_id: noEvent }, 404],
@@ -207,7 +227,9 @@ test.each<[string, string, unknown, number]>([
   ['POST', '/api/webhooks/999999/cancel', { all: true }, 404],
   ['GET', `/api/events/${noEvent}`, undefined, 404],
   ['GET', '/api/events/x', undefined, 422],
-  ['GET', '/api/events?entity_type=user', undefined, 422],
+  ['GET', '/api/events?state=sent', undefined, 422],
+  ['GET', '/api/events?action=new,gone', undefined, 422],
+  ['GET', '/api/events?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z', undefined, 422],
   ['GET', '/api/events?entity_id=1', undefined, 422],
   ['GET', '/api/events?limit=101', undefined, 422],
 ])('%s %s with %j is a problem: %d', async (method, path, body, status) => {

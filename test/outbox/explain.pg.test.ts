@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest'
+import { type DeliveryState, deliveryStates } from '../../src/domain/event/event-state.ts'
 import { type Explanation, explain } from '../../src/domain/shown/explain.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
 import { saveProgress } from '../../src/outbox/holders/streams.ts'
-import { findEvent, listEvents } from '../../src/outbox/reading/events.ts'
+import { readEventStates } from '../../src/outbox/listing/event-states.ts'
+import { listEvents } from '../../src/outbox/listing/events.ts'
+import { findEvent } from '../../src/outbox/reading/events.ts'
 import { readExplainFacts } from '../../src/outbox/reading/explain.ts'
 import { updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
@@ -23,7 +27,22 @@ const everyUser = ['user.new', 'user.update', 'user.delete']
 async function sayings(at: TestOutbox, eventId: bigint): Promise<Record<number, Explanation>> {
   const event = (await findEvent(at.outbox, eventId))!
   const found = await readExplainFacts(at.outbox, event, { webhookId: null, tenant: null, limit: 100 })
-  return Object.fromEntries(found.map(({ webhookId, facts }) => [webhookId, explain(facts)]))
+  const said = found.map(({ webhookId, facts }) => ({ webhookId, facts, said: explain(facts) }))
+  // A list of events counts what is explained here.
+  const listed = said.flatMap(({ said, facts }) => listedAs(said.state, facts.waiting?.attempts ?? 0) ?? [])
+  const counts = Object.fromEntries(
+    deliveryStates.map(state => [state, listed.filter(one => one === state).length]),
+  )
+  const read = await transaction(at.outbox.pool, client => readEventStates(client, [eventId], null))
+  expect(read).toEqual(new Map([[eventId, counts]]))
+  return Object.fromEntries(said.map(({ webhookId, said }) => [webhookId, said]))
+}
+
+/** As what a list of events counts a delivery that is explained so. */
+function listedAs(state: Explanation['state'], attempts: number): DeliveryState | null {
+  if (['in_flight', 'due', 'retrying', 'blocked', 'behind', 'inactive', 'disabled'].includes(state))
+    return attempts > 0 ? 'retrying' : 'pending'
+  return deliveryStates.find(each => each === state) ?? null
 }
 
 async function states(at: TestOutbox, eventId: bigint): Promise<Record<number, string>> {
@@ -204,7 +223,7 @@ test("an entity's events come newest first, in pages", async () => {
   await at.append('user 1 delete')
   const entity = { entityType: 'user', entityId: '1' }
   const page = async (before: bigint | null, which: typeof entity | null = entity) =>
-    await listEvents(at.outbox, { entity: which, tenant: null, limit: 2, before })
+    (await listEvents(at.outbox, { filter: which ?? {}, tenant: null, seenBy: null, limit: 2, before })).items
   const newest = await page(null)
   expect(newest.map(({ actionType }) => actionType)).toEqual(['delete', 'update'])
   expect((await page(newest[1]!.id)).map(({ actionType }) => actionType)).toEqual(['new'])

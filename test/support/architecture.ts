@@ -55,6 +55,7 @@ const rooms: Record<string, readonly string[]> = {
     'records',
     'log',
     'reading',
+    'listing',
     'figures',
     'source',
     'aside',

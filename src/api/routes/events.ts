@@ -1,9 +1,17 @@
 import { z } from 'zod'
-import { type EventLine, type ExplainedDelivery, explainEvent, listEvents } from '../../control/log/events.ts'
+import {
+  type EventLine,
+  type ExplainedDelivery,
+  explainEvent,
+  type ListedEvent,
+  listEvents,
+} from '../../control/log/events.ts'
 import { alertActions, shownType } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
+import { eventStates } from '../../domain/event/event-state.ts'
 import { explainStates } from '../../domain/shown/explain.ts'
 import { parseExactly } from '../../domain/value/json-text.ts'
+import { timeOf } from '../../domain/value/time-id.ts'
 import {
   anyJson,
   bigCursor,
@@ -12,8 +20,10 @@ import {
   id,
   idCursor,
   limit,
+  moment,
   page,
   pageJson,
+  someOf,
   text,
   time,
   tooLargeBytes,
@@ -28,6 +38,7 @@ const eventFields = {
   action_type: z.enum([...actionTypes, ...alertActions]),
   tenant: tenantOf(),
   committed_at: time().meta({ description: 'When its transaction committed in the source.' }),
+  stored_at: time().meta({ description: 'When walhook stored it, later than it was committed.' }),
   changed: z
     .array(z.string())
     .nullable()
@@ -38,6 +49,26 @@ const eventFields = {
     .meta({ description: 'Fields that the body lacks because their value is unknown.' }),
 }
 const eventSchema = z.object(eventFields).meta({ id: 'Event' })
+
+const count = (description: string) => z.int().meta({ description })
+const listedSchema = z
+  .object({
+    ...eventFields,
+    webhooks: z
+      .object({
+        dead: count('Given up after the last attempt.'),
+        retrying: count('Not accepted yet, and tried again.'),
+        pending: count('Not tried yet.'),
+        delivered: count('Accepted.'),
+        cancelled: count('Cancelled by hand.'),
+        superseded: count('Replaced by a newer state of the entity.'),
+      })
+      .meta({
+        description:
+          'How many webhooks have it in each state. All 0: it was not sent. Of more than 1,000 webhooks the oldest are counted.',
+      }),
+  })
+  .meta({ id: 'ListedEvent' })
 
 const explainedSchema = z
   .object({
@@ -83,29 +114,37 @@ export const eventRoutes = [
     id: 'listEvents',
     tag,
     summary: 'Lists events, newest first',
-    description: 'All events, or those of one entity.',
+    description:
+      'A page looks at no more than 5,000 events to find those that fit, or 1,000 to find those in a state. It may thus hold fewer than `limit`, or none, and have a `next_cursor`: the list goes on there.',
     role: 'viewer',
     tenants: 'own',
     query: z
       .strictObject({
         tenant: tenantAsked(),
         entity_type: text().min(1).optional(),
-        entity_id: text().min(1).optional(),
+        entity_id: text().min(1).optional().meta({ description: 'With `entity_type`.' }),
+        action: someOf(actionTypes).optional(),
+        state: z.enum(eventStates).optional().meta({
+          description:
+            'Events that at least one webhook has in this state, or (`not_sent`) that no webhook has in any.',
+        }),
+        from: moment().optional().meta({ description: 'Stored at or after this time.' }),
+        to: moment().optional().meta({ description: 'Stored before this time.' }),
         limit: limit(100, 50),
         cursor: bigCursor(),
       })
       .refine(
-        query => (query.entity_type === undefined) === (query.entity_id === undefined),
-        'name entity_type and entity_id together, or neither',
+        query => query.entity_id === undefined || query.entity_type !== undefined,
+        'name the entity_type of the entity_id',
       ),
-    answer: { status: 200, what: 'A page of events', schema: page(eventSchema) },
-    async handle({ control, caller, query: { entity_type, entity_id, tenant, limit, cursor } }) {
-      const entity =
-        entity_type === undefined || entity_id === undefined
-          ? null
-          : { entityType: entity_type, entityId: entity_id }
-      const found = await listEvents(control, caller, { entity, tenant, limit, before: cursor ?? null })
-      return { ok: true, value: pageJson(found, eventJson) }
+    answer: { status: 200, what: 'A page of events', schema: page(listedSchema) },
+    async handle({ control, caller, query }) {
+      const { entity_type, entity_id, action, state, from, to, tenant, limit, cursor } = query
+      const filter = { entityType: entity_type, entityId: entity_id, actions: action, state, from, to }
+      return answer(
+        await listEvents(control, caller, { filter, tenant, limit, before: cursor ?? null }),
+        found => pageJson(found, listedJson),
+      )
     },
   }),
   route({
@@ -149,10 +188,16 @@ function eventJson(event: EventLine): z.input<typeof eventSchema> {
     action_type: event.actionType,
     tenant: event.tenant,
     committed_at: event.committedAt.toISOString(),
+    stored_at: new Date(timeOf(event.id)).toISOString(),
     changed: event.changed && [...event.changed],
     omitted: event.omitted && [...event.omitted],
   }
 }
+
+const listedJson = (event: ListedEvent): z.input<typeof listedSchema> => ({
+  ...eventJson(event),
+  webhooks: { ...event.counts },
+})
 
 function explainedJson(said: ExplainedDelivery): z.input<typeof explainedSchema> {
   return {

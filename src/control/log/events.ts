@@ -1,15 +1,20 @@
 import type { ExplainTexts } from '../../domain/failure/explain-texts.ts'
 import { type Explanation, explain } from '../../domain/shown/explain.ts'
+import { because } from '../../domain/shown/reason.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
+import type { ListedEvent } from '../../outbox/listing/events.ts'
+import * as listing from '../../outbox/listing/events.ts'
+import type { EventFilter, Looked } from '../../outbox/listing/look.ts'
 import { type AttemptLine, readEventAttempts } from '../../outbox/reading/attempt-lines.ts'
 import * as events from '../../outbox/reading/events.ts'
 import { readExplainFacts } from '../../outbox/reading/explain.ts'
 import type { Caller, Control } from '../kit/control.ts'
-import { notFound, type Result } from '../kit/result.ts'
+import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import { eventFor, tenantAsked } from '../kit/tenants.ts'
-import type { Page } from '../webhooks/webhooks.ts'
 
+export type { EventFilter, Looked } from '../../outbox/listing/look.ts'
 export type { EventLine, ShownEvent } from '../../outbox/reading/events.ts'
+export type { ListedEvent }
 
 /** The delivery of an event to one webhook, explained. */
 export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
@@ -94,19 +99,20 @@ export async function readEvent(
   return event ? { ok: true, value: event } : notFound('event', String(eventId))
 }
 
-/** Events in lines, newest first, at most `limit`, of one entity and of one tenant where named, those before the event `before`. */
+/** The newest events that fit, in lines, of one tenant where named, those before the event `before`. */
 export async function listEvents(
   control: Control,
   caller: Pick<Caller, 'tenant'>,
   page: {
-    entity: { entityType: string; entityId: string } | null
+    filter: EventFilter
     tenant?: string | null | undefined
     limit: number
     before: TimeId | null
   },
-): Promise<Page<events.EventLine, TimeId>> {
+): Promise<Result<Looked<ListedEvent>>> {
+  const { from, to } = page.filter
+  if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
   const tenant = tenantAsked(caller, page.tenant)
-  const found = await events.listEvents(control.outbox, { ...page, tenant, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit).flatMap(event => eventFor(caller, event) ?? [])
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+  const found = await listing.listEvents(control.outbox, { ...page, tenant, seenBy: caller.tenant })
+  return { ok: true, value: { ...found, items: found.items.flatMap(event => eventFor(caller, event) ?? []) } }
 }

@@ -1,9 +1,8 @@
 import type { ActionType, EventFacts, OfTenant } from '../../domain/event/event.ts'
 import { mostShownBytes } from '../../domain/shown/shown.ts'
-import { afterAll, type TimeId } from '../../domain/value/time-id.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
-import { parameters } from '../database/statement.ts'
 
 /** An event in one line of a list: without its data, which may be a megabyte. */
 export type EventLine = Pick<EventFacts, 'changed' | 'omitted'> &
@@ -24,7 +23,8 @@ export type ShownEvent = EventFacts &
     readonly tooLargeBytes?: number
   }
 
-const lineColumns =
+/** What an event's line has. */
+export const lineColumns =
   'id, entity_type, entity_id, action_type, committed_at, changed, omitted, tenant, tenant_before'
 
 /** An event, or null where there is none, or none any more. */
@@ -52,59 +52,12 @@ export async function findEventLine(outbox: Outbox, id: TimeId): Promise<EventLi
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** The newest events, of one entity and of one tenant where given: at most `limit`, older than the event `before` where given. */
-export async function listEvents(
-  outbox: Outbox,
-  page: {
-    entity: { entityType: string; entityId: string } | null
-    tenant: string | null
-    limit: number
-    before: TimeId | null
-  },
-): Promise<EventLine[]> {
-  const { entity, tenant, limit } = page
-  const before = page.before ?? afterAll
-  if (tenant !== null) return await listEventsOf(outbox, { entity, tenant, limit, before })
-  const { rows } = entity
-    ? await outbox.pool.query(
-        `select ${lineColumns} from walhook.events
-         where entity_type = $1 and entity_id = $2 and id < $3 order by id desc limit $4`,
-        [entity.entityType, entity.entityId, before, limit],
-      )
-    : await outbox.pool.query(
-        `select ${lineColumns} from walhook.events where id < $1 order by id desc limit $2`,
-        [before, limit],
-      )
-  return rows.map(fields<EventLine>)
-}
-
-/** Those that its tenant may know of: events of its entities, and updates that took them away. Each part is an index's end. */
-async function listEventsOf(
-  outbox: Outbox,
-  page: {
-    entity: { entityType: string; entityId: string } | null
-    tenant: string
-    limit: number
-    before: TimeId
-  },
-): Promise<EventLine[]> {
-  const { values, given } = parameters()
-  const [tenant, before, limit] = [given(page.tenant), given(page.before), given(page.limit)]
-  const ofEntity = page.entity
-    ? `and entity_type = ${given(page.entity.entityType)} and entity_id = ${given(page.entity.entityId)}`
-    : ''
-  const part = (column: string) =>
-    `(select ${lineColumns} from walhook.events where ${column} = ${tenant} and id < ${before} ${ofEntity} order by id desc limit ${limit})`
-  const { rows } = await outbox.pool.query(
-    `${part('tenant')} union all ${part('tenant_before')} order by id desc limit ${limit}`,
-    values,
-  )
-  return rows.map(fields<EventLine>)
-}
-
 /** The newest event, or null where there is none yet. */
 export async function findLastEvent(outbox: Outbox): Promise<EventLine | null> {
-  return (await listEvents(outbox, { entity: null, tenant: null, limit: 1, before: null }))[0] ?? null
+  const { rows } = await outbox.pool.query(
+    `select ${lineColumns} from walhook.events order by id desc limit 1`,
+  )
+  return rows[0] ? fields(rows[0]) : null
 }
 
 /** Whether an event of this type is stored, of an entity that the mapping may have had once. */

@@ -1,0 +1,77 @@
+import type { EventFilter } from '../../control/log/events.ts'
+import { actionTypes } from '../../domain/event/event.ts'
+import { eventStates } from '../../domain/event/event-state.ts'
+import { errorSummary, errorsOf } from '../kit/errors.ts'
+import { type Html, html } from '../kit/html.ts'
+import { actionName, entityName } from '../kit/names.ts'
+import type { PageCall } from '../kit/page.ts'
+import { tenantWished } from '../tenant/badge.ts'
+import { stateWord } from './event-states.ts'
+import { choice, field, momentField, readMoments, type Typed, typedIn } from './filter-fields.ts'
+
+/** Which events are asked for, as the address says. */
+export type EventWish = Typed & { readonly filter: EventFilter; readonly tenant: string | null }
+
+/** Reads the filter of an address. What no form of ours writes there is a problem, and not as if it were absent. */
+export function readEventWish({ t, query, caller }: Pick<PageCall, 't' | 'query' | 'caller'>): EventWish {
+  const typed = typedIn(query, ['entity_type', 'entity_id', 'action', 'state', 'from', 'to'])
+  const { entity_type: entityType, entity_id: entityId } = typed
+  const problems: Record<string, string> = {}
+  const actions = actionTypes.filter(one => one === typed.action)
+  const state = eventStates.find(one => one === typed.state)
+  if (typed.action !== undefined && actions.length === 0) problems.action = t.log.wrong.choice
+  if (typed.state !== undefined && state === undefined) problems.state = t.log.wrong.choice
+  if (entityId !== undefined && entityType === undefined) problems.entity_id = t.events.wrongEntity
+  if ((entityId?.length ?? 0) > 1_024) problems.entity_id = t.log.wrong.id
+  const { from, to } = readMoments(t, typed, problems)
+  return {
+    typed,
+    problems,
+    tenant: caller.tenant === null ? tenantWished(query) : null,
+    filter: { entityType, entityId, state, from, to, actions: actions.length > 0 ? actions : undefined },
+  }
+}
+
+export const isAsked = ({ typed }: EventWish) => Object.keys(typed).length > 0
+
+/** The list with this filter, with `more` in its address. */
+export const addressOf = (
+  { typed, tenant }: EventWish,
+  more: Record<string, string> = {},
+  path = '/events',
+) => `${path}?${new URLSearchParams({ ...(tenant !== null && { tenant }), ...typed, ...more })}`
+
+/** The form that asks for some events only. It is open where something is asked for. */
+export function eventFilterForm({ t, control }: PageCall, wish: EventWish): Html {
+  const { tenant } = wish
+  const types = [...new Set([...control.entityTypes, wish.typed.entity_type ?? []].flat())]
+  return html`<details class="filter"${isAsked(wish) && html` open`}><summary>${t.log.filter} <span class="hint">${t.events.filterHint}</span></summary>
+<form action="/events" novalidate>
+${errorSummary(t.errors.someWrong, errorsOf(wish.problems))}${tenant !== null && html`<input type="hidden" name="tenant" value="${tenant}">`}
+${choice(
+  t,
+  'state',
+  t.events.state,
+  wish,
+  eventStates.map(one => [one, stateWord(t, one)] as const),
+)}
+${choice(
+  t,
+  'action',
+  t.events.action,
+  wish,
+  actionTypes.map(one => [one, actionName(t, one)] as const),
+)}
+${choice(
+  t,
+  'entity_type',
+  t.log.entityType,
+  wish,
+  types.map(one => [one, entityName(t, one)] as const),
+)}
+${field('entity_id', html`${t.log.entityId}`, wish, html`autocomplete="off"`)}
+${momentField(t, 'from', t.events.from, wish)}
+${momentField(t, 'to', t.events.to, wish)}
+<div class="end"><button>${t.log.apply}</button>${isAsked(wish) && html`<a class="button" href="${addressOf({ ...wish, typed: {} })}">${t.log.clear}</a>`}</div>
+</form></details>`
+}

@@ -1,0 +1,116 @@
+import { type ListedEvent, type Looked, listEvents } from '../../control/log/events.ts'
+import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
+import { failedAnswer } from '../kit/failed.ts'
+import { given, wrong, wrongField } from '../kit/given.ts'
+import { type Html, html, moment, nothing } from '../kit/html.ts'
+import { bigIdParam } from '../kit/ids.ts'
+import { entityName } from '../kit/names.ts'
+import type { PageAnswer, PageCall } from '../kit/page.ts'
+import { tenantBadge, tenantFilter } from '../tenant/badge.ts'
+import { subjectOf } from './attempt-line.ts'
+import { addressOf, type EventWish, eventFilterForm, isAsked, readEventWish } from './event-filter.ts'
+import { stateCell } from './event-states.ts'
+
+const perPage = 25
+const liveEveryMs = 1_500
+/** Looking for a state costs more. */
+const liveByStateEveryMs = 5_000
+
+/** The newest events that fit. The first page follows what happens. */
+export async function eventsPage(call: PageCall): Promise<PageAnswer> {
+  const { query, t } = call
+  const wish = readEventWish(call)
+  const before = given(query, 'before', bigIdParam) ?? null
+  if (before === wrong) return wrongField(t, 'before')
+  if (Object.keys(wish.problems).length > 0) return eventsAnswer(call, wish, nothing, { status: 422 })
+  const found = await read(call, wish, before)
+  if (!found.ok) return failedAnswer(t, found)
+  const live = before === null && html` data-live="${addressOf(wish, {}, '/events/live')}"`
+  return eventsAnswer(
+    call,
+    wish,
+    html`<div id="events"${live}>${part(call, wish, before, found.value)}</div>`,
+  )
+}
+
+export async function liveEvents(call: PageCall): Promise<PageAnswer> {
+  const wish = readEventWish(call)
+  if (Object.keys(wish.problems).length > 0) return eventsAnswer(call, wish, nothing, { status: 422 })
+  return {
+    show: 'live',
+    everyMs: wish.filter.state === undefined ? liveEveryMs : liveByStateEveryMs,
+    async render(nowMs) {
+      const found = await read(call, wish, null)
+      if (!found.ok) throw new Error('the filter is wrong')
+      return part({ ...call, nowMs }, wish, null, found.value)
+    },
+  }
+}
+
+const read = ({ control, caller }: PageCall, { filter, tenant }: EventWish, before: TimeId | null) =>
+  listEvents(control, caller, { filter, tenant, limit: perPage, before })
+
+/** A page with the searches, and below them `list`. `id` is what was looked for. */
+export function eventsAnswer(
+  call: PageCall,
+  wish: EventWish,
+  list: Html,
+  { id = '', status = 200 }: { id?: string; status?: 200 | 404 | 422 } = {},
+): PageAnswer {
+  const { t } = call
+  const { entity_type: entityType, entity_id: entityId } = wish.typed
+  return {
+    show: 'page',
+    title: t.places.events,
+    ...(entityType !== undefined && { of: `${entityName(t, entityType)} ${entityId ?? ''}`.trim() }),
+    status,
+    body: html`<form class="search" role="search" action="/events" aria-label="${t.events.byId}">
+<div class="field"><label for="id">${t.events.byId}</label><input id="id" name="id" value="${id}" autocomplete="off" spellcheck="false"></div>
+<button>${t.couplings.find}</button></form>
+${eventFilterForm(call, wish)}
+${tenantFilter(call, '/events')}${list}`,
+  }
+}
+
+function part(call: PageCall, wish: EventWish, before: TimeId | null, found: Looked<ListedEvent>): Html {
+  const { t } = call
+  const { items, next, isPartial } = found
+  const goOn = isPartial ? t.events.goOn : t.log.older
+  return html`${items.length === 0 ? !isPartial && html`<p class="empty">${emptyText(call, wish, before)}</p>` : table(call, items)}
+${isPartial && next !== null && html`<p class="${items.length === 0 ? 'empty' : 'hint'}"><span>${items.length === 0 ? t.events.noneSoFar : t.events.someSoFar} ${t.events.lookedTo} ${moment(new Date(timeOf(next)), 'second')}.</span></p>`}
+<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${addressOf(wish)}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${addressOf(wish, { before: String(next) })}">${goOn}</a>`}</nav>`
+}
+
+function emptyText({ t }: PageCall, wish: EventWish, before: TimeId | null): string {
+  const names = Object.keys(wish.typed)
+  if (before !== null) return t.events.noneOlder
+  if (names.length === 2 && names.includes('entity_id')) return t.events.noneOfEntity
+  return isAsked(wish) ? t.events.noneFits : t.events.none
+}
+
+function table(call: PageCall, items: readonly ListedEvent[]): Html {
+  const { t } = call
+  return html`<div class="card flush"><table class="stacked events">
+<thead><tr><th scope="col">${t.events.event}</th><th scope="col">${t.events.state}</th><th scope="col">${t.event.changed}</th><th scope="col">${t.events.stored}</th><th scope="col">${t.events.id}</th></tr></thead>
+<tbody>${items.map(event => row(call, event))}</tbody></table></div>`
+}
+
+function row(call: PageCall, event: ListedEvent): Html {
+  const { t } = call
+  const { id, changed, counts } = event
+  return html`<tr><th scope="row"><a class="subject" href="/events/${id}">${subjectOf(t, { ...event, eventIds: null })}</a> ${tenantBadge(call, event, '/events')}</th>
+<td data-label="${t.events.state}">${stateCell(t, id, counts)}</td>
+<td data-label="${t.event.changed}"${changed === null && html` class="none"`}>${changed?.join(', ') ?? '–'}</td>
+<td data-label="${t.events.stored}">${storedAt(call, event)}</td>
+<td data-label="${t.events.id}"><span class="quiet id">${id}</span></td></tr>`
+}
+
+/** Beyond this, the time of the change itself is said too. */
+const lateMs = 60_000
+
+/** When an event was stored, by which lists are filtered; and when its change was committed, where that was long before. */
+function storedAt({ t }: PageCall, { id, committedAt }: ListedEvent): Html {
+  const storedMs = timeOf(id)
+  const isLate = Math.abs(storedMs - committedAt.getTime()) > lateMs
+  return html`${moment(new Date(storedMs), 'second')}${isLate && html`<div class="hint">${t.events.changedAt} ${moment(committedAt, 'second')}</div>`}`
+}

@@ -1,0 +1,65 @@
+import { errorAttributes, errorsOf, errorText } from '../kit/errors.ts'
+import { type Html, html } from '../kit/html.ts'
+import type { Texts } from '../texts/en.ts'
+
+/** What was filled in a filter. */
+export type Typed = {
+  /** By its name in the address: what is not is absent. */
+  readonly typed: Readonly<Record<string, string>>
+  /** What is wrong with a field. Nothing is looked for then. */
+  readonly problems: Readonly<Record<string, string>>
+}
+
+export function typedIn(query: URLSearchParams, names: readonly string[]): Record<string, string> {
+  const text = (name: string) => (query.get(name) ?? '').trim().replaceAll('\0', '').toWellFormed()
+  return Object.fromEntries(names.map(name => [name, text(name)]).filter(([, value]) => value !== ''))
+}
+
+/** The fields `from` and `to`. What is wrong is added to `problems`. */
+export function readMoments(
+  t: Texts,
+  typed: Typed['typed'],
+  problems: Record<string, string>,
+): { from: Date | undefined; to: Date | undefined } {
+  const [from, to] = (['from', 'to'] as const).map(name => {
+    if (typed[name] === undefined) return undefined
+    const at = momentOf(typed[name])
+    if (!at) problems[name] = t.log.wrong.time
+    return at ?? undefined
+  })
+  if (from && to && from >= to) problems.to = t.log.wrong.order
+  return { from, to }
+}
+
+/** A moment as a browser writes it into an address: without its zone, which is UTC here. */
+export function momentOf(text: string): Date | null {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/.test(text)) return null
+  const at = new Date(`${text}Z`)
+  return at.getTime() >= 0 && at.getUTCFullYear() < 2200 ? at : null
+}
+
+export function field(name: string, label: Html, { typed, problems }: Typed, attributes: Html): Html {
+  const errors = errorsOf(problems)
+  return html`<div class="field"><label for="${name}">${label}</label>
+<input id="${name}" name="${name}" value="${typed[name] ?? ''}" ${attributes}${errorAttributes(errors, name)}>
+${errorText(errors, name)}</div>`
+}
+
+/** A time in the reader's zone where there is a script, else in UTC. */
+export const momentField = (t: Texts, name: string, label: string, typed: Typed): Html =>
+  field(name, html`${label} <span data-zone>(${t.log.utc})</span>`, typed, html`type="datetime-local" data-utc`)
+
+export function choice(
+  t: Texts,
+  name: string,
+  label: string,
+  { typed, problems }: Typed,
+  options: readonly (readonly [string, string])[],
+): Html {
+  const all = [['', t.log.any] as const, ...options]
+  const errors = errorsOf(problems)
+  return html`<div class="field"><label for="${name}">${label}</label><select id="${name}" name="${name}"${errorAttributes(errors, name)}>${all.map(
+    ([value, text]) =>
+      html`<option value="${value}"${value === (typed[name] ?? '') && html` selected`}>${text}</option>`,
+  )}</select>${errorText(errors, name)}</div>`
+}

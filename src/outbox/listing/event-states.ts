@@ -1,0 +1,135 @@
+import type pg from 'pg'
+import { type DeliveryCounts, type DeliveryState, noDeliveries } from '../../domain/event/event-state.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { statement } from '../database/statement.ts'
+import { isSkipped, waitsInLog } from '../log/waits.ts'
+import { stateAt, wantedColumns, wants } from '../log/wanted.ts'
+
+/** Of more webhooks that belong to nobody, or to the tenant that asks, the oldest are looked at. */
+const mostWebhooks = 1_000
+/** Of the webhooks of all tenants whose events are looked at together. */
+const mostOfTenants = 5_000
+
+/** Ids of attempts are given by the database, whose clock may be behind. */
+const hour = 3_600_000n << 20n
+
+const settledUpTo = 'coalesce(o.settled_up_to, m.settled_up_to)'
+const attempts = `webhook_id, started_at + duration_ms * interval '1 ms' as at`
+
+/**
+ * For each of the events how many webhooks have it in each state: of a tenant's webhooks, or (null) of nobody's and of those whose tenant
+ * the event is of. `least` and `most` are the ends of the ids, by which Postgres passes over other days.
+ *
+ * - e, w:       the events, and the webhooks that may have them
+ * - accepted:   by an attempt, by itself or in a batch, also where it is kept beyond the log's time; `case` keeps it from becoming a join
+ * - ended:      dead, cancelled or superseded; what was accepted since then is delivered
+ * - aside:      it waits as a row, and is retrying once it was tried
+ * - pairs:      it waits in the log, beyond the webhook's place, or was cancelled there
+ */
+const statesOfEvents = statement(
+  'states_of_events',
+  { ids: 'bigint[]', tenant: 'text', least: 'bigint', most: 'bigint' },
+  p => `
+with e as materialized (
+  select ${wantedColumns} from walhook.events where id = any(${p.ids})
+), w as materialized (
+  (select id, tenant from walhook.webhooks where ${p.tenant} is null and tenant is null order by id limit ${mostWebhooks})
+  union all
+  (select id, tenant from walhook.webhooks where tenant = ${p.tenant} order by id limit ${mostWebhooks})
+  union all
+  (select id, tenant from walhook.webhooks
+   where ${p.tenant} is null and tenant = any(array(select tenant from e union select tenant_before from e))
+   order by id limit ${mostOfTenants})
+), accepted as (
+  select event_id as id, ${attempts} from walhook.attempts
+  where event_id = any(${p.ids}) and outcome = 'delivered' and id >= ${p.least} - ${hour}
+  union all
+  select unnest(event_ids), ${attempts} from walhook.attempts
+  where event_ids && ${p.ids} and outcome = 'delivered' and id >= ${p.least} - ${hour}
+  union all
+  select unnest(coalesce(event_ids, array[event_id])), ${attempts} from walhook.kept_attempts
+  where outcome = 'delivered' and (event_id = any(${p.ids}) or event_ids && ${p.ids})
+), places as (
+  select e.*, w.id as webhook_id, ${isSkipped('w.id', 'e')} as is_skipped, ${settledUpTo} as settled_up_to,
+    greatest(${settledUpTo}, coalesce(o.may_send_up_to, h.may_send_up_to, 0)) as may_send_up_to
+  from e
+  join walhook.shares m on m.share = e.share
+  left join walhook.holders h on h.id = m.holder_id
+  join w on w.tenant is null or w.tenant in (e.tenant, e.tenant_before)
+  left join walhook.streams o on o.webhook_id = w.id and o.share = m.share
+  offset 0
+), pairs as (
+  select * from places where id > settled_up_to or is_skipped offset 0
+), found as (
+  select id, webhook_id, 'delivered' as kind, at from accepted
+  where case when webhook_id in (select id from w) then true else false end
+  union all
+  select x.event_id, w.id, x.state, x.ended_at
+  from w
+  cross join lateral (
+    select from walhook.ended_deliveries where webhook_id = w.id and event_id between ${p.least} and ${p.most} limit 1
+  ) has_any
+  cross join lateral (
+    select event_id, state, ended_at from walhook.ended_deliveries
+    where webhook_id = w.id and event_id between ${p.least} and ${p.most} and event_id = any(${p.ids})
+    offset 0
+  ) x
+  union all
+  select e.id, w.id, case when d.attempts > 0 then 'retrying' else 'pending' end, null
+  from w
+  cross join lateral (
+    select from walhook.deliveries where webhook_id = w.id
+    order by webhook_id, entity_type, entity_id, event_id limit 1
+  ) has_any
+  cross join e
+  cross join lateral (
+    select attempts from walhook.deliveries
+    where webhook_id = w.id and entity_type = e.entity_type and entity_id = e.entity_id and event_id = e.id
+    offset 0
+  ) d
+  union all
+  select p.id, p.webhook_id, case when p.is_skipped then 'cancelled' else 'ahead' end, '-infinity'
+  from pairs p
+  cross join lateral (${stateAt('p.webhook_id', 'p.webhooks_version')}) s
+  where case
+    when p.is_skipped then ${wants('p', 's')}
+    else ${waitsInLog('p.webhook_id', { e: 'p', s: 's', settled: 'p.settled_up_to', maySend: 'p.may_send_up_to' })}
+  end
+), settled as (
+  select id, webhook_id,
+    case when bool_or(kind = 'retrying') then 'retrying'
+         when bool_or(kind = 'pending') then 'pending'
+         else (array_agg(case kind when 'ahead' then 'pending' else kind end order by at desc, kind = 'delivered'))[1] end as state
+  from found where id = any(${p.ids}) group by id, webhook_id
+)
+select id, state, count(*)::int as count from settled group by id, state`,
+)
+
+/** How the deliveries of these events are, over the webhooks of a tenant, or (null) of all that may know of them. */
+export async function readEventStates(
+  client: pg.ClientBase,
+  ids: readonly TimeId[],
+  tenant: string | null,
+): Promise<Map<TimeId, DeliveryCounts>> {
+  const counts = new Map<TimeId, Record<DeliveryState, number>>(ids.map(id => [id, { ...noDeliveries }]))
+  if (ids.length === 0) return counts
+  const sorted = ids.toSorted((a, b) => (a < b ? -1 : 1))
+  const [least, most] = [sorted[0]!, sorted.at(-1)!]
+  const { rows } = await statesOfEvents(client, { ids, tenant, least, most })
+  for (const { id, state, count } of rows) {
+    const of = counts.get(id)
+    if (of) of[state as DeliveryState] = count
+  }
+  return counts
+}
+
+/** How many webhooks are looked at for each event, without those of the tenants of single events. */
+export async function countWebhooks(client: pg.ClientBase, tenant: string | null): Promise<number> {
+  const { rows } = await client.query(
+    `select count(*)::int as count from (
+       select from walhook.webhooks where case when $1::text is null then tenant is null else tenant = $1 end limit ${mostWebhooks}
+     ) w`,
+    [tenant],
+  )
+  return rows[0].count
+}

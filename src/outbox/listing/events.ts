@@ -1,0 +1,80 @@
+import type pg from 'pg'
+import { type DeliveryCounts, type EventState, isInState } from '../../domain/event/event-state.ts'
+import { type Outbox, planTransactionByIndex, transaction } from '../database/database.ts'
+import type { EventLine } from '../reading/events.ts'
+import { type Lead, leadTo } from './event-leads.ts'
+import { countWebhooks, readEventStates } from './event-states.ts'
+import { type EventPage, findFitting, type Looked, look, rangeOf } from './look.ts'
+
+export type ListedEvent = EventLine & { readonly counts: DeliveryCounts }
+
+/** Events whose state is read to find those in one: in portions, and fewer where there are many webhooks. */
+const mostJudged = 1_000
+const portion = 250
+const mostPairs = 50_000
+
+/** The newest events that fit, with their states. However few do, it costs no more than a bounded look. */
+export async function listEvents(
+  { pool }: Pick<Outbox, 'pool'>,
+  page: EventPage,
+): Promise<Looked<ListedEvent>> {
+  const { state } = page.filter
+  return await transaction(pool, async client => {
+    // Every table is read by the ends of an index, whatever Postgres takes it to hold.
+    await planTransactionByIndex(client)
+    if (state !== undefined) return await listInState(client, page, state)
+    const found = await look(client, page)
+    return { ...found, items: await withStates(client, page, found.items) }
+  })
+}
+
+async function withStates(
+  client: pg.ClientBase,
+  { seenBy }: EventPage,
+  lines: readonly EventLine[],
+): Promise<ListedEvent[]> {
+  const ids = lines.map(({ id }) => id)
+  const states = await readEventStates(client, ids, seenBy)
+  return lines.map(line => ({ ...line, counts: states.get(line.id)! }))
+}
+
+/** Judges one portion of events after the other, until the page is full or enough have been judged. */
+async function listInState(
+  client: pg.ClientBase,
+  page: EventPage,
+  state: EventState,
+): Promise<Looked<ListedEvent>> {
+  const { seenBy, limit } = page
+  const range = rangeOf(page)
+  const lead = await leadTo(client, state, { ...range, tenant: seenBy })
+  const webhooks = await countWebhooks(client, seenBy)
+  const most = Math.min(mostJudged, Math.max(portion / 10, Math.floor(mostPairs / Math.max(1, webhooks))))
+  const items: ListedEvent[] = []
+  let before = range.before
+  for (let judged = 0; ; ) {
+    const found = await nextPortion(client, { ...page, before, limit: Math.min(portion, most) }, lead)
+    const judgedNow = await withStates(client, page, found.items)
+    items.push(...judgedNow.filter(({ counts }) => isInState(counts, state)))
+    if (items.length > limit)
+      return { items: items.slice(0, limit), next: items[limit - 1]!.id, isPartial: false }
+    if (found.next === null) return { items, next: null, isPartial: false }
+    before = found.next
+    judged += portion
+    if (found.isPartial || judged >= most) return { items, next: before, isPartial: true }
+  }
+}
+
+/** Events that may be in the state: those above the lead's end, and then those that it names. */
+async function nextPortion(client: pg.ClientBase, page: EventPage, lead: Lead): Promise<Looked<EventLine>> {
+  const { before } = rangeOf(page)
+  if (before > lead.above + 1n) {
+    const found = await look(client, page, lead.above)
+    if (found.next !== null || lead.above === 0n) return found
+    return { ...found, next: lead.above + 1n }
+  }
+  const named = lead.ids.filter(id => id < before)
+  const ids = named.slice(0, page.limit)
+  const items = await findFitting(client, page, ids)
+  if (named.length > ids.length) return { items, next: ids.at(-1)!, isPartial: false }
+  return { items, next: lead.isCut ? lead.ids.at(-1)! : null, isPartial: lead.isCut }
+}
