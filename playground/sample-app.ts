@@ -25,6 +25,7 @@ export const sampleMapping: readonly EntityMapping[] = [
         plain: true,
       },
     ],
+    label: ['name_first', 'name_infix', 'name_last'],
     sendsUnchanged: false,
   },
   {
@@ -33,6 +34,7 @@ export const sampleMapping: readonly EntityMapping[] = [
     key: 'id',
     fields: everyField(),
     related: [],
+    label: ['name'],
     sendsUnchanged: false,
   },
 ]

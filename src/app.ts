@@ -26,7 +26,7 @@ import { createDispatcher } from './delivery/turn/dispatcher.ts'
 import { createReplays } from './delivery/turn/replays.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
 import { alertTriggers } from './domain/event/alert.ts'
-import { backfillAs, tenantTypes } from './domain/mapping/mapping.ts'
+import { backfillAs, labels, tenantTypes } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import type { Outbox } from './outbox/database/database.ts'
@@ -249,6 +249,9 @@ function openControl(
     },
     get tenantTypes() {
       return tenantTypes(mapping())
+    },
+    get labels() {
+      return labels(mapping())
     },
     alerts: alertTriggers,
     mostAttempts: config.scheduleMs.length + 1,

@@ -72,6 +72,7 @@ test('all recipes are found', () => {
     'Related rows',
     'Deletes with their last values',
     'Whose an entity is',
+    'What an entity is called',
     'Payload',
     'Django',
     'Directus',

@@ -266,6 +266,52 @@ test('where few events fit, the list says how far back it has searched, and goes
   ])
 })
 
+/** Values in the bodies of all events of users. */
+const called = (values: object, of = 'result') =>
+  at.outbox.pool.query(`update walhook.events set body = left(body, -1) || $1 where entity_type = 'user'`, [
+    `,"${of}":${JSON.stringify(values)}}`,
+  ])
+
+test('what an entity is called stands beside its id, escaped: in the list, on its page, in the log and the request', async () => {
+  const id = await at.webhook(['user.new', 'user.delete'])
+  await at.append('user 7 new', 'company 7 new')
+  await called({ name_first: '<b>Anna', name_last: 'de Vries' })
+  await settleAll(at, id)
+  const [event] = await eventIds(at)
+  const list = (await at.get('/events', 'viewer')).text
+  expect(list).toContain('<span class="label">&lt;b&gt;Anna de Vries</span>')
+  expect(list.match(/class="label"/g)).toHaveLength(1)
+  expect((await at.get(`/events/${event}`, 'viewer')).text).toContain(
+    '<dt>User</dt><dd>&lt;b&gt;Anna de Vries</dd>',
+  )
+  const log = async () => (await at.get(`/couplings/${id}/log`, 'viewer')).text
+  expect(await log()).toContain('<span class="label">&lt;b&gt;Anna de Vries</span>')
+  const [, attempt] = /<tr id="attempt-(\d+)">/.exec(await log())!
+  const request = async () => (await at.get(`/couplings/${id}/log/${attempt}`, 'viewer')).text
+  expect(await request()).toContain('<dd>&lt;b&gt;Anna de Vries</dd>')
+  expect(await request()).not.toContain('<b>Anna')
+
+  // The log that keeps no bodies does not say it either.
+  await at.outbox.pool.query('update walhook.attempts set has_bodies = false')
+  expect(await log()).not.toContain('Anna')
+  expect(await request()).not.toContain('Anna')
+  await at.outbox.pool.query('update walhook.attempts set has_bodies = true')
+
+  // A receiver that was told that it is gone has had no values.
+  await at.outbox.pool.query(
+    `update walhook.events set action_type = 'update', body = replace(body, '"new"', '"update"')`,
+  )
+  await at.outbox.pool.query(`update walhook.attempts set action_type = 'delete'`)
+  expect(await log()).not.toContain('Anna')
+})
+
+test('a delete is called by its last values, and by nothing where it has none', async () => {
+  await at.append('user 7 delete')
+  expect((await at.get('/events', 'viewer')).text).not.toContain('class="label"')
+  await called({ name_last: 'de Vries' }, 'last')
+  expect((await at.get('/events', 'viewer')).text).toContain('<span class="label">de Vries</span>')
+})
+
 test.each([en, nl])('there is a text for each state that an event can have', ({ event }) => {
   expect(Object.keys(event.states).sort()).toEqual([...explainStates].sort())
 })

@@ -159,6 +159,11 @@ test('check says where the identity does not give them, and the form knows which
   expect(judgeMapping(catalogue, mapping, facts).map(({ what, mend }) => `${what}: ${mend}`)).toEqual([
     'entity user: column nme: mend the mapping: was name meant?',
   ])
+  const labelled = mappingOf({ label: ['n', 'name', 'bioo'], fields: { rename: { name: 'n' } } })
+  expect(judgeMapping(catalogue, labelled, facts).map(({ code, what, mend }) => [code, what, mend])).toEqual([
+    ['label', 'entity user: label name', 'mend the mapping'],
+    ['label', 'entity user: label bioo', 'mend the mapping: was bio meant?'],
+  ])
   expect(lastLine(catalogue, user!)).toEqual({
     level: 'warning',
     code: 'last_values',

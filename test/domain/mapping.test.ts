@@ -286,6 +286,26 @@ test('every wrong word of a mapping file is named with the nearest that exists, 
   })
 })
 
+test('a label is names of fields with spaces between them, or a list', () => {
+  const labelOf = (label: unknown) => {
+    const read = readMappingFile({ entities: { user: { table: 'users', label } } })
+    return read.ok ? read.mapping[0]!.label : read.problems.map(({ at }) => at)
+  }
+  expect(labelOf('name_first name_last')).toEqual(['name_first', 'name_last'])
+  expect(labelOf(' name ')).toEqual(['name'])
+  expect(labelOf(['First name', 'b'])).toEqual(['First name', 'b'])
+  expect(labelOf(undefined)).toBeUndefined()
+  for (const wrong of ['', ' ', [], [''], 7, 'a b c d e f'])
+    expect({ wrong, at: labelOf(wrong) }).toEqual({
+      wrong,
+      at: expect.arrayContaining([expect.stringMatching(/^entities\.user\.label/)]),
+    })
+  const { problems } = readMappingFile({ entities: { user: { table: 'users', labels: 'a' } } }) as {
+    problems: readonly { message: string }[]
+  }
+  expect(problems[0]!.message).toContain('has no word labels (was label meant?)')
+})
+
 test('the order of rows and what becomes of rows with one name are read, and refused where they mean nothing', () => {
   const listOf = (list: object) =>
     readMappingFile({

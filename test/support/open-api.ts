@@ -56,6 +56,7 @@ export async function openTestApi(
     sealKey,
     entityTypes: ['user', 'company'],
     tenantTypes: options.hasTenants ? ['user'] : [],
+    labels: new Map([['user', ['name_first', 'name_last']]]),
     alerts: alertTriggers,
     mostAttempts: 10,
     slotName,

@@ -174,3 +174,19 @@ test('an administrator makes a webhook and a token for a tenant on the pages', a
   )
   expect(rows).toEqual([{ tenant: 'carol' }, { tenant: 'carol' }])
 })
+
+test('a tenant reads no name of an entity that another tenant got, and the one that got it does', async () => {
+  const [moved] = await at.append('user 77 update bravo acme')
+  await at.outbox.pool.query(
+    `update walhook.events set body = left(body, -1) || ',"result":{"name_first":"Anna"}}' where id = $1`,
+    [moved],
+  )
+  const cookie = await at.cookieFor(
+    await at.token('viewer', { userId: '8', tenant: 'bravo', name: 'theirs' }),
+  )
+  for (const path of ['/events', `/events/${moved}`]) {
+    expect((await get(path, 'admin')).text).not.toContain('Anna')
+    expect((await at.send(path, { headers: { cookie } })).text).toContain('Anna')
+    expect((await at.get(path)).text).toContain('Anna')
+  }
+})

@@ -1,10 +1,12 @@
 import type { LoggedAttempt } from '../../control/kit/control.ts'
+import { labelFor } from '../../control/log/labels.ts'
 import { type AttemptLine, attemptsOfEvent, isStillNext } from '../../control/log/log.ts'
 import { curlCommand } from '../../domain/shown/curl.ts'
 import { redacted } from '../../domain/shown/redact.ts'
 import { shownAttempt } from '../../domain/shown/shown.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { type Html, html, moment } from '../kit/html.ts'
+import { entityName } from '../kit/names.ts'
 import type { PageCall } from '../kit/page.ts'
 import { countOf, nextOf, subjectOf } from './attempt-line.ts'
 import { attemptView } from './attempt-view.ts'
@@ -54,7 +56,9 @@ function about(
 ): Html {
   const { eventId, eventIds, trigger } = attempt
   const next = nextOf(t, { ...attempt, isNext }, webhook, nowMs)
+  const label = labelFor(control, attempt.entityType, attempt.request.body)
   return html`<dl class="facts">
+${label !== null && html`<div><dt>${entityName(t, attempt.entityType ?? '')}</dt><dd>${label}</dd></div>`}
 <div><dt>${t.log.sentAt}</dt><dd>${moment(attempt.startedAt, 'second')}</dd></div>
 <div><dt>${t.log.columns.trigger}</dt><dd>${t.log.triggers[trigger]}</dd></div>
 ${trigger !== 'test' && html`<div><dt>${t.log.columns.attempt}</dt><dd>${countOf(t, attempt.number, control.mostAttempts)}</dd></div>`}

@@ -1,4 +1,4 @@
-import { type ListedEvent, type Looked, listEvents } from '../../control/log/events.ts'
+import { type LabelledLine, type Looked, listEvents } from '../../control/log/events.ts'
 import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
@@ -72,7 +72,7 @@ ${tenantFilter(call, '/events')}${list}`,
   }
 }
 
-function part(call: PageCall, wish: EventWish, before: TimeId | null, found: Looked<ListedEvent>): Html {
+function part(call: PageCall, wish: EventWish, before: TimeId | null, found: Looked<LabelledLine>): Html {
   const { t } = call
   const { items, next, isPartial } = found
   const goOn = isPartial ? t.events.goOn : t.log.older
@@ -88,17 +88,17 @@ function emptyText({ t }: PageCall, wish: EventWish, before: TimeId | null): str
   return isAsked(wish) ? t.events.noneFits : t.events.none
 }
 
-function table(call: PageCall, items: readonly ListedEvent[]): Html {
+function table(call: PageCall, items: readonly LabelledLine[]): Html {
   const { t } = call
   return html`<div class="card flush"><table class="stacked events">
 <thead><tr><th scope="col">${t.events.event}</th><th scope="col">${t.events.state}</th><th scope="col">${t.event.changed}</th><th scope="col">${t.events.stored}</th><th scope="col">${t.events.id}</th></tr></thead>
 <tbody>${items.map(event => row(call, event))}</tbody></table></div>`
 }
 
-function row(call: PageCall, event: ListedEvent): Html {
+function row(call: PageCall, event: LabelledLine): Html {
   const { t } = call
   const { id, changed, counts } = event
-  return html`<tr><th scope="row"><a class="subject" href="/events/${id}">${subjectOf(t, { ...event, eventIds: null })}</a> ${tenantBadge(call, event, '/events')}</th>
+  return html`<tr><th scope="row"><a class="subject" href="/events/${id}">${subjectOf(t, { ...event, eventIds: null })}</a> ${event.label !== null && html`<span class="label">${event.label}</span> `}${tenantBadge(call, event, '/events')}</th>
 <td data-label="${t.events.state}">${stateCell(t, id, counts)}</td>
 <td data-label="${t.event.changed}"${changed === null && html` class="none"`}>${changed?.join(', ') ?? '–'}</td>
 <td data-label="${t.events.stored}">${storedAt(call, event)}</td>
@@ -109,7 +109,7 @@ function row(call: PageCall, event: ListedEvent): Html {
 const lateMs = 60_000
 
 /** When an event was stored, by which lists are filtered; and when its change was committed, where that was long before. */
-function storedAt({ t }: PageCall, { id, committedAt }: ListedEvent): Html {
+function storedAt({ t }: PageCall, { id, committedAt }: LabelledLine): Html {
   const storedMs = timeOf(id)
   const isLate = Math.abs(storedMs - committedAt.getTime()) > lateMs
   return html`${moment(new Date(storedMs), 'second')}${isLate && html`<div class="hint">${t.events.changedAt} ${moment(committedAt, 'second')}</div>`}`

@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import { type EventLine, readEvent, type ShownEvent, tellEvent } from '../../control/log/events.ts'
+import { type EventLine, type LabelledEvent, readEvent, tellEvent } from '../../control/log/events.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { type Html, html, moment, momentText } from '../kit/html.ts'
 import { bigIdParam } from '../kit/ids.ts'
+import { entityName } from '../kit/names.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { tenantBadge } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
@@ -102,10 +103,11 @@ async function findOrList(call: PageCall): Promise<PageAnswer> {
 
 const subjectOfEvent = ({ t }: PageCall, event: EventLine) => subjectOf(t, { ...event, eventIds: null })
 
-function about(call: PageCall, event: ShownEvent): Html {
+function about(call: PageCall, event: LabelledEvent): Html {
   const { t, caller } = call
   const { id, committedAt, changed, omitted, body, previous, tooLargeBytes } = event
   return html`<section class="card grid"><dl class="facts">
+${event.label !== null && html`<div><dt>${entityName(t, event.entityType)}</dt><dd>${event.label}</dd></div>`}
 <div><dt>${t.event.committed}</dt><dd>${moment(committedAt, 'second')}</dd></div>
 <div><dt>${t.events.stored}</dt><dd>${moment(new Date(timeOf(id)), 'second')}</dd></div>
 ${changed !== null && html`<div><dt>${t.event.changed}</dt><dd>${changed.join(', ') || '–'}</dd></div>`}

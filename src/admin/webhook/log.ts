@@ -168,7 +168,7 @@ function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: LogLine, s
   const next = nextOf(t, line, webhook, nowMs)
   return html`<tr id="attempt-${id}">
 <td class="time">${moment(line.startedAt, 'near')}</td>
-<th scope="row"><a class="subject" href="${addressOf(webhook, shown, { open: String(id) })}" data-open="/couplings/${webhook.id}/log/${id}"${shown.open === id && html` aria-current="true"`}${eventId !== null && html` title="${eventId}"`}>${subjectOf(t, line)}</a></th>
+<th scope="row"><a class="subject" href="${addressOf(webhook, shown, { open: String(id) })}" data-open="/couplings/${webhook.id}/log/${id}"${shown.open === id && html` aria-current="true"`}${eventId !== null && html` title="${eventId}"`}>${subjectOf(t, line)}</a>${line.label !== null && html` <span class="label">${line.label}</span>`}</th>
 <td class="came">${outcomeOf(t, line)}${reason !== null && html` <span class="hint" title="${reason}">${reason}</span>`}</td>
 <td class="number">${milliseconds(t, durationMs)}</td>
 <td class="attempt-of">${trigger !== 'test' && countOf(t, number, control.mostAttempts)}${trigger !== 'schedule' && html` <span class="quiet">${t.log.triggers[trigger]}</span>`}</td>

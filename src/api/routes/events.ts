@@ -3,7 +3,7 @@ import {
   type EventLine,
   type ExplainedDelivery,
   explainEvent,
-  type ListedEvent,
+  type LabelledLine,
   listEvents,
 } from '../../control/log/events.ts'
 import { alertActions, shownType } from '../../domain/event/alert.ts'
@@ -48,12 +48,16 @@ const eventFields = {
     .nullable()
     .meta({ description: 'Fields that the body lacks because their value is unknown.' }),
 }
-const eventSchema = z.object(eventFields).meta({ id: 'Event' })
+const labelField = z
+  .string()
+  .nullable()
+  .meta({ description: 'What the entity is called, by the `label` of the mapping. Null: nothing.' })
 
 const count = (description: string) => z.int().meta({ description })
 const listedSchema = z
   .object({
     ...eventFields,
+    label: labelField,
     webhooks: z
       .object({
         dead: count('Given up after the last attempt.'),
@@ -90,6 +94,7 @@ const explainedSchema = z
 const explainedEventSchema = z
   .object({
     ...eventFields,
+    label: labelField,
     body: z
       .string()
       .meta({ description: 'The request body, without the additions of a webhook’s settings.' }),
@@ -169,6 +174,7 @@ export const eventRoutes = [
         }),
         found => ({
           ...eventJson(found.event),
+          label: found.event.label,
           body: found.event.body,
           ...(found.event.tooLargeBytes !== undefined && { too_large_bytes: found.event.tooLargeBytes }),
           previous: found.event.previous === null ? null : exactly(found.event.previous),
@@ -180,7 +186,7 @@ export const eventRoutes = [
   }),
 ]
 
-function eventJson(event: EventLine): z.input<typeof eventSchema> {
+function eventJson(event: EventLine): Omit<z.input<typeof listedSchema>, 'label' | 'webhooks'> {
   return {
     id: String(event.id),
     entity_type: shownType(event.entityType),
@@ -194,8 +200,9 @@ function eventJson(event: EventLine): z.input<typeof eventSchema> {
   }
 }
 
-const listedJson = (event: ListedEvent): z.input<typeof listedSchema> => ({
+const listedJson = (event: LabelledLine): z.input<typeof listedSchema> => ({
   ...eventJson(event),
+  label: event.label,
   webhooks: { ...event.counts },
 })
 

@@ -96,6 +96,7 @@ export function judgeMapping(
       requireInWal(`entity ${entity.entityType}: tenant ${entity.tenant}`, table, entity.tenant)
       requireIdentity(`entity ${entity.entityType}`, table, entity.key)
       requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
+      requireLabel(entity)
     }
     for (const related of entity.related) judgeRelated(entity, related)
   }
@@ -137,6 +138,17 @@ export function judgeMapping(
           `twice: ${same.map(({ from }) => from).join(' and ')}`,
           'rename or omit one of them in the mapping',
         )
+  }
+
+  function requireLabel(entity: EntityMapping) {
+    const names = fieldsOf(entity, catalogue).map(({ field }) => field)
+    for (const name of (entity.label ?? []).filter(name => !names.includes(name)))
+      add(
+        'label',
+        `entity ${entity.entityType}: label ${name}`,
+        `its fields are ${names.join(', ')}`,
+        mendOf(name, names),
+      )
   }
 
   function requireFormats(what: string, table: Table, rules: FieldRules['format'] = {}) {

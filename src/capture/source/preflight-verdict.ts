@@ -138,7 +138,15 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
 const tableProblems = [
   ...(['table_missing', 'table_moved', 'table_kind', 'table_unreadable', 'row_security'] as const),
   ...(['no_identity', 'virtual_in_identity', 'unlogged', 'future_partitions'] as const),
-  ...(['column_missing', 'condition', 'field_twice', 'format', 'not_in_identity', 'relation'] as const),
+  ...([
+    'column_missing',
+    'condition',
+    'field_twice',
+    'format',
+    'label',
+    'not_in_identity',
+    'relation',
+  ] as const),
   ...([
     'publication_missing',
     'publication_all_tables',

@@ -5,6 +5,7 @@ import type { ShownPace } from '../../domain/delivery/pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
 import type { BackfillAction } from '../../domain/event/event.ts'
 import type { EntityShape } from '../../domain/event-types/shape.ts'
+import type { Labels } from '../../domain/event/label.ts'
 import type { Untold } from '../../domain/mapping/untold.ts'
 import type { Reason } from '../../domain/shown/reason.ts'
 import type { Problem } from '../../domain/value/problem.ts'
@@ -53,6 +54,8 @@ export type Control = {
   readonly entityTypes: readonly string[]
   /** Those of them whose entities belong to tenants. */
   readonly tenantTypes: readonly string[]
+  /** The fields that entities are called by, by type. */
+  readonly labels: Labels
   /** The alerts that a webhook may get. */
   readonly alerts: readonly AlertTrigger[]
   /** How often a delivery is tried before it is given up. */

@@ -57,6 +57,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     ...(readUntold && { readUntold }),
     entityTypes: control.entityTypes.filter(isOurs),
     tenantTypes: control.tenantTypes,
+    labels: new Map([...control.labels].filter(([type]) => isOurs(type))),
     alerts: control.alerts.filter(alert => webhookAlerts.includes(alert)),
     readFields: async () => new Map([...(await control.readFields())].filter(([type]) => isOurs(type))),
     readShapes: async () => (await control.readShapes()).filter(({ entityType }) => isOurs(entityType)),

@@ -11,10 +11,13 @@ import { readExplainFacts } from '../../outbox/reading/explain.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import { eventFor, tenantAsked } from '../kit/tenants.ts'
+import { labelFor, withLabels } from './labels.ts'
 
 export type { EventFilter, Looked } from '../../outbox/listing/look.ts'
 export type { EventLine, ShownEvent } from '../../outbox/reading/events.ts'
-export type { ListedEvent }
+export type LabelledLine = ListedEvent & WithLabel
+export type LabelledEvent = events.ShownEvent & WithLabel
+type WithLabel = { readonly label: string | null }
 
 /** The delivery of an event to one webhook, explained. */
 export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
@@ -31,7 +34,7 @@ export async function explainEvent(
   caller: Pick<Caller, 'tenant'>,
   eventId: TimeId,
   { webhookId, after }: { webhookId: number | null; after: number },
-): Promise<Result<{ event: events.ShownEvent; deliveries: ExplainedDelivery[]; next: number | null }>> {
+): Promise<Result<{ event: LabelledEvent; deliveries: ExplainedDelivery[]; next: number | null }>> {
   const whole = await events.findEvent(control.outbox, eventId)
   const event = whole && eventFor(caller, whole)
   if (!whole || !event) return notFound('event', String(eventId))
@@ -43,7 +46,7 @@ export async function explainEvent(
   const deliveries = found.slice(0, mostExplained)
   const next = found.length > mostExplained ? deliveries.at(-1)!.webhookId : null
   if (webhookId !== null && deliveries.length === 0) return notFound('webhook', webhookId)
-  return { ok: true, value: { event, deliveries, next } }
+  return { ok: true, value: { event: withLabel(control, event), deliveries, next } }
 }
 
 async function explainDeliveries(
@@ -88,15 +91,20 @@ export async function tellEvent(
   return { ok: true, value: { event, deliveries } }
 }
 
+const withLabel = (control: Control, event: events.ShownEvent): LabelledEvent => ({
+  ...event,
+  label: labelFor(control, event.entityType, event.body),
+})
+
 /** An event by itself. */
 export async function readEvent(
   control: Control,
   caller: Pick<Caller, 'tenant'>,
   eventId: TimeId,
-): Promise<Result<events.ShownEvent>> {
+): Promise<Result<LabelledEvent>> {
   const whole = await events.findEvent(control.outbox, eventId)
   const event = whole && eventFor(caller, whole)
-  return event ? { ok: true, value: event } : notFound('event', String(eventId))
+  return event ? { ok: true, value: withLabel(control, event) } : notFound('event', String(eventId))
 }
 
 /** The newest events that fit, in lines, of one tenant where named, those before the event `before`. */
@@ -109,10 +117,11 @@ export async function listEvents(
     limit: number
     before: TimeId | null
   },
-): Promise<Result<Looked<ListedEvent>>> {
+): Promise<Result<Looked<LabelledLine>>> {
   const { from, to } = page.filter
   if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
   const tenant = tenantAsked(caller, page.tenant)
   const found = await listing.listEvents(control.outbox, { ...page, tenant, seenBy: caller.tenant })
-  return { ok: true, value: { ...found, items: found.items.flatMap(event => eventFor(caller, event) ?? []) } }
+  const items = await withLabels(control, caller, found.items)
+  return { ok: true, value: { ...found, items: items.flatMap(event => eventFor(caller, event) ?? []) } }
 }

@@ -18,6 +18,7 @@ import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
 import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import type { Page } from '../webhooks/webhooks.ts'
+import { labelsOfLines } from './labels.ts'
 
 export type { AttemptLine, LogFilter }
 
@@ -44,8 +45,8 @@ export async function listLog(
   )
 }
 
-/** `isNext`: the try that the attempt announces is still to come, and nothing has come in between. */
-export type LogLine = AttemptLine & { readonly isNext: boolean }
+/** `isNext`: the try that the attempt announces is still to come, and nothing has come in between. `label`: what its entity is called. */
+export type LogLine = AttemptLine & { readonly isNext: boolean; readonly label: string | null }
 
 /** The same, each in a line: without what was sent and answered, which may be a megabyte for each. */
 export async function listLogLines(
@@ -61,7 +62,9 @@ export async function listLogLines(
   const { items, next } = found.value
   const announcing = items.filter(({ nextAttemptAt }) => nextAttemptAt !== null)
   const waiting = await stillWaiting(control.outbox, webhookId, announcing)
-  return { ok: true, value: { items: items.map(line => ({ ...line, isNext: waiting.has(line.id) })), next } }
+  const labelOf = await labelsOfLines(control, items)
+  const lines = items.map(line => ({ ...line, isNext: waiting.has(line.id), label: labelOf(line) }))
+  return { ok: true, value: { items: lines, next } }
 }
 
 /** Whether the try that an attempt announces is still to come. */

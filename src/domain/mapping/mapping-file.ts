@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { conditions, readConditions } from './condition-words.ts'
 import type { EntityMapping } from './mapping.ts'
-import { column, format, keyColumns, rename, table, words } from './mapping-words.ts'
+import { column, format, keyColumns, label, rename, table, words } from './mapping-words.ts'
 import { branchesOf, refuseOwner, related, toRelatedList } from './related-words.ts'
 
 /** JSON whose numbers are exact. */
@@ -44,6 +44,11 @@ const entity = words({
     .optional()
     .describe(
       'the column that says whose the entity is, as in organisation_id: webhooks and tokens of that tenant, and of no other, have to do with it. Null or empty: nobody’s',
+    ),
+  label: label
+    .optional()
+    .describe(
+      'the fields that an entity is called by on the pages, beside its id, as in name_first name_last: names with spaces between them, or a list',
     ),
   where: conditions
     .optional()
@@ -143,6 +148,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       backfill,
       fields,
       tenant,
+      label,
       ...rest
     } = given
     const { format, include, fixed, ...others } = fields
@@ -163,6 +169,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       }),
       ...(last !== false && { last: last === true ? ('all' as const) : last }),
       ...(tenant !== undefined && { tenant }),
+      ...(label && { label }),
       sendsUnchanged: send_unchanged,
       ...(newColumns === 'ignore' && { ignoresNewColumns: true }),
       ...(on_truncate === 'delete' && { deletesOnTruncate: true }),

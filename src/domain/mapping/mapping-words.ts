@@ -15,6 +15,22 @@ export const keyColumns = z
   )
   .refine(key => new Set(columnsOfKey(key)).size === columnsOfKey(key).length, 'names a column twice')
 
+const longestLabel = 5
+
+/** Names of fields: with spaces between them, or a list. */
+export const label = z
+  .union(
+    [
+      z
+        .string()
+        .regex(/\S/)
+        .transform(text => text.trim().split(/\s+/)),
+      z.array(column).min(1),
+    ],
+    'must be names of fields with spaces between them, or a list of them',
+  )
+  .refine(fields => fields.length <= longestLabel, `names more than ${longestLabel} fields`)
+
 /** A wrong word with the nearest that exists. */
 export function withNearest(word: string, all: readonly string[]): string {
   const meant = nearest(word, all)

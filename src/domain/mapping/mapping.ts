@@ -1,4 +1,5 @@
 import type { BackfillAction } from '../event/event.ts'
+import type { Labels } from '../event/label.ts'
 import type { Format } from '../value/format.ts'
 import { type ColumnKind, type Suspicion, suspect } from './credentials.ts'
 import { columnsOfKey, type KeyColumns } from './entity-key.ts'
@@ -85,6 +86,8 @@ export type EntityMapping = {
   readonly last?: 'all' | readonly string[]
   /** The column that says whose an entity is; absent: nobody's. */
   readonly tenant?: string
+  /** The fields that an entity is called by on the pages; absent: none. */
+  readonly label?: readonly string[]
   /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
   readonly sendsUnchanged: boolean
   /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */
@@ -103,6 +106,11 @@ export function backfillAs(mapping: readonly EntityMapping[]): (entityType: stri
 /** The entity types whose entities belong to tenants. */
 export function tenantTypes(mapping: readonly EntityMapping[]): string[] {
   return mapping.filter(({ tenant }) => tenant !== undefined).map(({ entityType }) => entityType)
+}
+
+/** What the entities of each type are called by. */
+export function labels(mapping: readonly EntityMapping[]): Labels {
+  return new Map(mapping.flatMap(({ entityType, label }) => (label ? [[entityType, label] as const] : [])))
 }
 
 const everyField: FieldRules = { include: null, omit: [], rename: {} }

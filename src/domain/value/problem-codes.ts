@@ -86,6 +86,7 @@ export const problemCodes = {
   // The mapping and columns
   column_missing: 'The mapping names a column that the table does not have.',
   field_twice: 'Two columns or lists have the same field.',
+  label: 'A label names a field that the entity does not have.',
   format: 'A format does not fit the type of its column.',
   condition:
     'A condition of `where` or `deleted_when`, of an entity or of a related field, does not fit the type of its column.',

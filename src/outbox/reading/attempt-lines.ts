@@ -20,6 +20,7 @@ export type AttemptLine = Pick<
   | 'startedAt'
   | 'durationMs'
   | 'nextAttemptAt'
+  | 'hasBodies'
 > & {
   /** Null where no answer came. */
   readonly status: number | null
@@ -27,7 +28,7 @@ export type AttemptLine = Pick<
 
 const columns = `
 webhook_id, id, trigger, event_id, event_ids, entity_type, entity_id, action_type, number, outcome, error_class,
-started_at, duration_ms, next_attempt_at, status`
+started_at, duration_ms, next_attempt_at, status, has_bodies`
 
 /** What `listAttempts` lists, in lines. */
 export async function listAttemptLines(outbox: Outbox, page: LogPage): Promise<AttemptLine[]> {

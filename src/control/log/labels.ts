@@ -1,0 +1,51 @@
+import { keepsValues, labelOf } from '../../domain/event/label.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { readLabelledBodies } from '../../outbox/listing/labelled-bodies.ts'
+import type { AttemptLine } from '../../outbox/reading/attempt-lines.ts'
+import type { EventLine } from '../../outbox/reading/events.ts'
+import type { Caller, Control } from '../kit/control.ts'
+import { eventFor } from '../kit/tenants.ts'
+
+/** Events with what their entities are called, as far as the caller may see their bodies. `event` is as it is stored. */
+export async function withLabels<E extends EventLine>(
+  control: Pick<Control, 'outbox' | 'labels'>,
+  caller: Pick<Caller, 'tenant'>,
+  events: readonly E[],
+): Promise<(E & { readonly label: string | null })[]> {
+  const labelled = events.filter(({ entityType }) => control.labels.has(entityType))
+  const bodies = await readLabelledBodies(
+    control.outbox,
+    labelled.map(({ id }) => id),
+  )
+  return events.map(event => {
+    const body = bodies.get(event.id)?.body
+    const known = body === undefined ? null : eventFor(caller, { ...event, body })
+    return { ...event, label: known === null ? null : labelFor(control, event.entityType, known.body) }
+  })
+}
+
+/** What the entity of a body is called that the caller sees anyway. */
+export function labelFor(
+  { labels }: Pick<Control, 'labels'>,
+  entityType: string | null,
+  body: string,
+): string | null {
+  const fields = entityType === null ? undefined : labels.get(entityType)
+  return fields ? labelOf(fields, body) : null
+}
+
+/** What the entities are called that requests of a webhook were about, where its log keeps bodies, by the ids of their events. */
+export async function labelsOfLines(
+  control: Pick<Control, 'outbox' | 'labels'>,
+  lines: readonly AttemptLine[],
+): Promise<(line: AttemptLine) => string | null> {
+  const isLabelled = ({ hasBodies, entityType, eventId }: AttemptLine) =>
+    hasBodies && eventId !== null && entityType !== null && control.labels.has(entityType)
+  const ids = lines.filter(isLabelled).map(({ eventId }) => eventId as TimeId)
+  const bodies = await readLabelledBodies(control.outbox, ids)
+  return line => {
+    const event = line.eventId !== null && isLabelled(line) ? bodies.get(line.eventId) : undefined
+    if (!event || !keepsValues(event.actionType, line.actionType)) return null
+    return labelFor(control, line.entityType, event.body)
+  }
+}

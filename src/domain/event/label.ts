@@ -1,0 +1,36 @@
+import type { ActionType } from './event.ts'
+import { openFields, textOf } from './json-fields.ts'
+
+/** The fields that an entity is called by, of each entity type that has any. */
+export type Labels = ReadonlyMap<string, readonly string[]>
+
+/** A longer body is not read for a label. */
+export const mostLabelledBytes = 65_536
+const longestLabel = 120
+
+/**
+ * What an entity is called by the body of an event: the texts and numbers that these fields have in `result`, or in the `last` of a
+ * delete. Null: none of them has any.
+ */
+export function labelOf(fields: readonly string[], body: string): string | null {
+  if (body === '' || body.length > mostLabelledBytes) return null
+  const whole = openFields(body, 0)
+  const values = openFields(whole.get('result') ?? whole.get('last') ?? '{}', 0)
+  const words = fields.map(field => wordOf(values.get(field)))
+  const label = words
+    .join(' ')
+    .replaceAll(/[\s\p{C}]+/gu, ' ')
+    .trim()
+  if (label === '') return null
+  return label.length > longestLabel ? `${label.slice(0, longestLabel).toWellFormed()}…` : label
+}
+
+function wordOf(json: string | undefined): string {
+  if (json === undefined) return ''
+  if (json.startsWith('"')) return textOf(json)
+  return /^-?\d/.test(json) ? json : ''
+}
+
+/** Whether a receiver that was told an event of one action as another has had its values. */
+export const keepsValues = (action: ActionType, told: string | null): boolean =>
+  told === action || (action === 'update' && told === 'new')
