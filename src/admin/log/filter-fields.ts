@@ -47,7 +47,12 @@ ${errorText(errors, name)}</div>`
 
 /** A time in the reader's zone where there is a script, else in UTC. */
 export const momentField = (t: Texts, name: string, label: string, typed: Typed): Html =>
-  field(name, html`${label} <span data-zone>(${t.log.utc})</span>`, typed, html`type="datetime-local" data-utc`)
+  field(
+    name,
+    html`${label} <span data-zone>(${t.log.utc})</span>`,
+    typed,
+    html`type="datetime-local" data-utc`,
+  )
 
 export function choice(
   t: Texts,
