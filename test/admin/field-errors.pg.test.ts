@@ -134,7 +134,7 @@ test.each([
   ['/couplings/ID/replay?from=&to=x', ['from', 'to']],
   ['/couplings/ID/replay?from=2026-01-01T00:00&to=&trigger=x', ['trigger']],
   ['/couplings/ID/backfill?entity_type=x&rows_per_second=0', ['entity_type', 'rows_per_second']],
-  ['/events?entity_type=user&entity_id=', ['entity_id']],
+  ['/events?state=x&action=x&from=x&to=y', ['state', 'action', 'from', 'to']],
   ['/events?entity_type=&entity_id=1', ['entity_type']],
 ])('the address %s leads to its wrong fields', async (path, fields) => {
   const answer = await at.get(path.replace('ID', String(id)))

@@ -21,7 +21,7 @@ export function readEventWish({ t, query, caller }: Pick<PageCall, 't' | 'query'
   const state = eventStates.find(one => one === typed.state)
   if (typed.action !== undefined && actions.length === 0) problems.action = t.log.wrong.choice
   if (typed.state !== undefined && state === undefined) problems.state = t.log.wrong.choice
-  if (entityId !== undefined && entityType === undefined) problems.entity_id = t.events.wrongEntity
+  if (entityId !== undefined && entityType === undefined) problems.entity_type = t.events.wrongEntity
   if ((entityId?.length ?? 0) > 1_024) problems.entity_id = t.log.wrong.id
   const { from, to } = readMoments(t, typed, problems)
   return {

@@ -117,7 +117,7 @@ export const log = {
     to: 'Stored before',
     changedAt: 'changed',
     filterHint: 'By state, action, entity and time',
-    wrongEntity: 'Choose the entity type, too.',
+    wrongEntity: 'Choose the type of the entity, too.',
     noneFits: 'No event matches the filter.',
     noneSoFar: 'No event matches the filter so far.',
     someSoFar: 'These match the filter so far.',
