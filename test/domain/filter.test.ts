@@ -1,7 +1,9 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ActionType } from '../../src/domain/event/event.ts'
 import type { Filter, FilterFields } from '../../src/domain/event/filter.ts'
 import { firstMismatch, matchEvent } from '../../src/domain/event/filter.ts'
+import { openFields } from '../../src/domain/event/json-fields.ts'
 import { toldAs, triggersHeard, type Wantable } from '../../src/domain/event/wanted.ts'
 
 const filterOf = (fields: FilterFields, rest: Partial<Filter> = {}): Filter => ({
@@ -181,4 +183,33 @@ test('of two values that are told as one list, the values before are not known',
   expect(told('{"companies":[2,5]}', touched)).toBe('update')
   expect(told('{"companies":[2]}', touched)).toBe('delete')
   expect(told('{"companies":[2]}', other)).toBe(null)
+})
+
+test('fields are found as JSON.parse finds them, whatever stands in names and values', () => {
+  const text = fc.oneof(
+    fc.stringMatching(/^(?:"|\\|\{|\}|\[|\]|:|,| |a|b|é){0,6}$/),
+    fc.constantFrom('a', 'b', 'a":{', '":[{', '\\', '"a":1', ':{"a":1}'),
+  )
+  const value = fc.letrec(tie => ({
+    any: fc.oneof({ maxDepth: 3 }, text, fc.integer(), fc.constant(null), tie('list'), tie('object')),
+    list: fc.array(tie('any'), { maxLength: 3 }),
+    object: fc.dictionary(text, tie('any'), { maxKeys: 3 }),
+  })).any
+  fc.assert(
+    fc.property(
+      fc.dictionary(text, value, { maxKeys: 6 }),
+      fc.array(text, { maxLength: 6 }),
+      (object, names) => {
+        const json = JSON.stringify(object)
+        const fields = openFields(`"x":${json}`, 4)
+        for (const name of [...names, ...Object.keys(object), ...names])
+          expect([json, name, fields.get(name)]).toEqual([
+            json,
+            name,
+            Object.hasOwn(object, name) ? JSON.stringify(object[name]) : undefined,
+          ])
+      },
+    ),
+    { numRuns: 2_000 },
+  )
 })

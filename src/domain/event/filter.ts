@@ -85,7 +85,10 @@ export function firstMismatch(
   return null
 }
 
-type Wanted = { readonly name: string; readonly key: string; readonly values: ReadonlySet<string> }
+type Wanted = { readonly name: string; readonly key: string; readonly values: Values }
+
+/** Values that are looked for: `canonical`, and, of strings that have no escape, as the JSON that they are. */
+type Values = { readonly canonical: ReadonlySet<string>; readonly plain: ReadonlySet<string> }
 
 /** By entity type. A filter is compiled once, and kept as long as it is. */
 const filters = new WeakMap<Filter, ReadonlyMap<string, readonly Wanted[]>>()
@@ -96,9 +99,11 @@ function compiled(filter: Filter): ReadonlyMap<string, readonly Wanted[]> {
   const byEntity = new Map<string, Wanted[]>()
   for (const [key, value] of Object.entries(filter.fields)) {
     const { entityType, name } = splitField(key)
-    const values = new Set(
-      (Array.isArray(value) ? value : [value]).map(each => canonical(JSON.stringify(each))),
-    )
+    const all = (Array.isArray(value) ? value : [value]).map(each => JSON.stringify(each))
+    const values = {
+      canonical: new Set(all.map(canonical)),
+      plain: new Set(all.filter(json => json[0] === '"' && !json.includes('\\'))),
+    }
     if (!byEntity.has(entityType)) byEntity.set(entityType, [])
     byEntity.get(entityType)!.push({ name, key: keyOf(name), values })
   }
@@ -112,13 +117,13 @@ export function splitField(key: string): { entityType: string; name: string } {
   return dot < 0 ? { entityType: key, name: '' } : { entityType: key.slice(0, dot), name: key.slice(dot + 1) }
 }
 
-type Values = { readonly result: Fields; readonly previous: Fields }
+type Read = { readonly result: Fields; readonly previous: Fields }
 
 /** What was read of the event before is kept: webhooks ask one after the other about the same one. */
-let read: { readonly event: Filtered; readonly values: Values } | null = null
+let read: { readonly event: Filtered; readonly values: Read } | null = null
 const nothing: Fields = new Map()
 
-function valuesOf(event: Filtered): Values {
+function valuesOf(event: Filtered): Read {
   if (read?.event === event) return read.values
   // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
   const at = event.body.indexOf(resultName)
@@ -142,14 +147,16 @@ function lastOf({ body }: Filtered): Fields | null {
 const actionName = '"action_type":'
 const lastName = '"action_type":"delete","last":'
 
-function isOneOf(values: ReadonlySet<string>, json: string): boolean {
-  switch (json[0]) {
-    case '{':
+function isOneOf(values: Values, json: string): boolean {
+  switch (json.charCodeAt(0)) {
+    case 0x22:
+      return json.includes('\\') ? values.canonical.has(canonical(json)) : values.plain.has(json)
+    case 0x7b:
       return false
-    case '[':
-      return itemsOf(json).some(item => item[0] !== '{' && item[0] !== '[' && values.has(canonical(item)))
+    case 0x5b:
+      return itemsOf(json).some(item => item[0] !== '{' && item[0] !== '[' && isOneOf(values, item))
     default:
-      return values.has(canonical(json))
+      return values.canonical.has(canonical(json))
   }
 }
 

@@ -10,33 +10,88 @@ export type Fields = { get(name: string, key?: string): string | undefined }
 export const keyOf = (name: string) => `${JSON.stringify(name)}:`
 
 /**
- * The fields of the object that begins at `at` and ends the text; it has no name twice. Before the first thing in it that looks like another
- * object, a name with quotes and colon is a name of its own and nothing else, since quotes within a string are escaped: where it stands
- * there, it is looked up. Else the fields are walked up to it, once for all that are asked for, and no value is copied.
+ * The fields of the object that begins at `at` and ends the text; it has no name twice. Between the objects in it, a name with quotes and
+ * colon is a name of its own and nothing else, since quotes within a string are escaped: there it is looked up. What was looked up once is
+ * kept, and so is where the objects end: many ask for the same.
  */
 export function openFields(json: string, at: number): Fields {
-  const isObject = json.charCodeAt(at) === openBrace
-  const nested = json.indexOf('{', at + 1)
-  const flatUpTo = nested < 0 ? json.length : nested
-  const places: number[] = []
-  let next = isObject ? skipSpace(json, at + 1) : json.length
+  const found = new Map<string, string | undefined>()
+  /** Where parts without objects begin and end. */
+  const flat: number[] = []
+  let next = json.charCodeAt(at) === openBrace ? at + 1 : json.length
   return {
     get(name, key = keyOf(name)) {
-      if (!isObject) return undefined
-      if (places.length === 0) {
-        const found = json.lastIndexOf(key, flatUpTo)
-        // Behind a backslash it is the end of a longer name.
-        if (found > at && json.charCodeAt(found - 1) !== backslash) {
-          const from = skipSpace(json, found + key.length)
-          return json.slice(from, endOfValue(json, from))
-        }
-      }
-      for (let i = 0; ; i += 2) {
-        if (i === places.length) next = walkOn(json, next, places)
-        if (i === places.length) return undefined
-        if (isName(json, places[i]!, places[i + 1]!, name, key)) return valueAt(json, places[i + 1]!)
-      }
+      const known = found.get(name)
+      if (known !== undefined || found.has(name)) return known
+      const value = (mayBeLookedUp(name) ? lookUp(key) : undefined) ?? walkTo(json, at, name, key)
+      found.set(name, value)
+      return value
     },
+  }
+
+  function lookUp(key: string): string | undefined {
+    for (let i = 0; ; i += 2) {
+      if (i === flat.length) {
+        if (next >= json.length) return undefined
+        const brace = json.indexOf('{', next)
+        flat.push(next, brace < 0 ? json.length : brace)
+        next = brace < 0 ? json.length : endOfObjects(json, next, brace)
+      }
+      const place = json.indexOf(key, flat[i]!)
+      if (place < 0) return undefined
+      // Behind a backslash it is the end of a longer name, or of a string.
+      if (place < flat[i + 1]! && json.charCodeAt(place - 1) !== backslash) {
+        const from = skipSpace(json, place + key.length)
+        return json.slice(from, endOfValue(json, from))
+      }
+    }
+  }
+}
+
+/** Not one that begins as what may follow a string: the end of that, with its quote, would look like the name. */
+function mayBeLookedUp(name: string): boolean {
+  const first = name.charCodeAt(0)
+  return !(
+    first === comma ||
+    first === colon ||
+    first === closeBrace ||
+    first === closeBracket ||
+    first <= 0x20
+  )
+}
+
+/**
+ * The place after the value that has the brace, which is the first one behind `from`, a place between two fields: that of an object or of
+ * a list of objects where its name is in front of it, unescaped. Else it may stand in a string: the fields are walked.
+ */
+function endOfObjects(json: string, from: number, brace: number): number {
+  const before = json.charCodeAt(brace - 1)
+  const colonAt = before === openBracket ? brace - 2 : brace - 1
+  const isNamed =
+    json.charCodeAt(colonAt) === colon &&
+    json.charCodeAt(colonAt - 1) === quote &&
+    json.charCodeAt(colonAt - 2) !== backslash
+  if (isNamed) return endOfNested(json, colonAt + 1)
+  const places: number[] = []
+  let next = skipSpace(json, from)
+  if (json.charCodeAt(next) === comma) next = skipSpace(json, next + 1)
+  while (next <= brace) {
+    const to = walkOn(json, next, places)
+    if (to === next) return json.length
+    next = to
+  }
+  return next
+}
+
+/** The value of a field in whichever spelling its name has. */
+function walkTo(json: string, at: number, name: string, key: string): string | undefined {
+  if (json.charCodeAt(at) !== openBrace) return undefined
+  const places: number[] = []
+  let next = skipSpace(json, at + 1)
+  for (let i = 0; ; i += 2) {
+    next = walkOn(json, next, places)
+    if (i === places.length) return undefined
+    if (isName(json, places[i]!, places[i + 1]!, name, key)) return valueAt(json, places[i + 1]!)
   }
 }
 
@@ -104,7 +159,7 @@ export function textOf(json: string): string {
   return json.includes('\\') ? JSON.parse(json) : json.slice(1, -1)
 }
 
-const [quote, comma, backslash] = [0x22, 0x2c, 0x5c]
+const [quote, comma, colon, backslash] = [0x22, 0x2c, 0x3a, 0x5c]
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d]
 
 function skipSpace(json: string, at: number): number {
