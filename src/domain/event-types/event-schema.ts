@@ -103,10 +103,9 @@ const what: Readonly<Record<ActionType | 'test', string>> = {
 function entityBody(entity: EntityShape, action: ActionType | 'test', definitions: Definitions): JsonSchema {
   const { entityType, key, columns, others, last } = entity
   const name = typeName(entityType)
-  const object = (wish: string, fields: readonly Field[], description: string) => ({
-    ...definitions.define(wish, () => objectSchema(fields, wish, definitions)),
-    description,
-  })
+  // Beside a reference, the description would make a type of its own for generators.
+  const object = (wish: string, fields: readonly Field[], description: string) =>
+    definitions.define(wish, () => ({ description, ...objectSchema(fields, name, definitions) }))
   const keyWords = key.map(({ column }) => column).join(', ')
   return {
     title: triggerOf(entityType, action as ActionType),

@@ -4,7 +4,7 @@ import type { Kind } from './value-type.ts'
 
 type Written = {
   readonly schema: JsonSchema
-  /** Under which name it is defined once; absent: it is written where it is used. */
+  /** Under which name it is defined once, which no language has for a type of its own; absent: it is written where it is used. */
   readonly name?: string
   /** An example, and another that may have been there before it. */
   readonly examples: readonly [now: unknown, before: unknown]
@@ -30,7 +30,7 @@ const byKind: Readonly<Record<Kind, Written>> = {
   },
   oid: { schema: { type: 'integer', minimum: 0, maximum: 4_294_967_295 }, examples: [1, 0] },
   number: {
-    name: 'Number',
+    name: 'Numeric',
     schema: {
       description: 'A number with all its digits, or a string where it is none.',
       anyOf: [{ type: 'number' }, { type: 'string', enum: noNumber }],
@@ -68,7 +68,7 @@ const byKind: Readonly<Record<Kind, Written>> = {
     examples: [1_767_268_800, 1_767_182_400],
   },
   date: {
-    name: 'Date',
+    name: 'CalendarDate',
     schema: {
       description: 'As 2019-11-05; infinity, years before Christ and after 9999 as Postgres writes them.',
       anyOf: [
