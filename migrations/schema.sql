@@ -638,6 +638,7 @@ create table walhook.replays (
   created_at timestamp with time zone default now() not null,
   ended_at timestamp with time zone,
   taken_until timestamp with time zone default now() not null,
+  problem text,
   PRIMARY KEY (id),
   FOREIGN KEY (webhook_id) REFERENCES walhook.webhooks(id) ON DELETE CASCADE,
   CHECK (((after_type IS NULL) = (after_id IS NULL))),

@@ -2,6 +2,7 @@ import { readClientConfig } from '../config.ts'
 import { nearest } from '../domain/value/nearest.ts'
 import { create, replay, resend, sendTest } from './client/act.ts'
 import { type Call, openCall } from './client/call.ts'
+import { missed, replays } from './client/missed.ts'
 import { list, log, show } from './client/read.ts'
 import { schema, types } from './client/types.ts'
 import { type Command, Misuse, report } from './kit/command.ts'
@@ -18,6 +19,8 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   replay,
   types,
   schema,
+  missed,
+  replays,
 }
 
 /** What an admin does with webhooks, through the API of a running walhook. */
@@ -41,7 +44,11 @@ export const webhooks: Command = {
                                       send events again that may have been delivered; both take --beyond-triggers
   walhook webhooks types [TRIGGER]    every trigger with the fields of its events, or the types of one trigger's fields
   walhook webhooks schema ID | TRIGGER
-                                      the JSON Schema of all requests of a webhook, or of a trigger's`,
+                                      the JSON Schema of all requests of a webhook, or of a trigger's
+  walhook webhooks missed ID [--send]
+                                      how many events it missed while it was off last; --send begins to send them
+  walhook webhooks replays ID [--stop REPLAY]
+                                      the last replays that walhook carries out by itself, and how far they are`,
   words: Object.keys(subcommands),
   async run([name, ...args]) {
     const subcommand = name !== undefined && Object.hasOwn(subcommands, name) && subcommands[name]

@@ -24,7 +24,7 @@ const waitingOf = async (id: number) =>
 /** Carries out what is open, as a process that delivers does. */
 async function carryOut<T>(work: () => Promise<T>): Promise<T> {
   const stop = new AbortController()
-  const running = createReplays({ outbox: at.outbox, log: silentLog }).run(stop.signal)
+  const running = createReplays({ outbox: at.outbox, log: silentLog, leaseMs: 500 }).run(stop.signal)
   try {
     return await work()
   } finally {
@@ -153,6 +153,83 @@ test('what a webhook missed while it was off is counted by its own filter, and s
   expect(rows.map(row => row.entity_id)).toEqual(['702', '703'])
   expect((await call('GET', `${path}/missed`)).json.missed.replay_id).toBe(json.id)
   expect((await call('POST', `${path}/replays`, { missed: true })).status).toBe(409)
+})
+
+/** A webhook that was off while users were made, and is on again. */
+async function missing(...users: number[]) {
+  const id = await at.webhook(['user.new'])
+  const path = `/api/webhooks/${id}`
+  await call('PATCH', path, { is_active: false })
+  await at.append(...users.map(user => `user ${user} new`))
+  await call('PATCH', path, { is_active: true })
+  return { id, path }
+}
+
+test('of many calls at the same moment one begins to send what was missed', async () => {
+  const { path } = await missing(901, 902)
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, () => call('POST', `${path}/replays`, { missed: true })),
+  )
+  expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409, 409, 409])
+  expect((await call('GET', `${path}/replays`)).json.data).toHaveLength(1)
+  // Nobody works on it after this test.
+  await call('DELETE', path)
+})
+
+test('what a stopped replay of missed events did not reach is missed still, and is sent by the next one', async () => {
+  const { id, path } = await missing(911, 912, 913, 914, 915)
+  const first = (await call('POST', `${path}/replays`, { missed: true })).json
+  let pages = 0
+  const taken = (await takeReplay(at.outbox, 60_000))!
+  await workOnReplay(at.outbox, taken, { pageEvents: 2, leaseMs: 60_000, isTimeOver: () => ++pages > 1 })
+  const stopped = (await call('DELETE', `${path}/replays/${first.id}`)).json
+  const reached = stopped.looked_at
+  expect(reached).toBeGreaterThan(0)
+  expect(stopped).toMatchObject({ state: 'cancelled', not_reached: 5 - reached })
+  const rest = { events: 5 - reached, is_exact: true, replay_id: null, rest_of: first.id }
+  expect((await call('GET', `${path}/missed`)).json.missed).toMatchObject(rest)
+
+  // One that is stopped before it has begun changes nothing of that.
+  const none = (await call('POST', `${path}/replays`, { missed: true })).json
+  expect(none.counted).toBe(5 - reached)
+  await call('DELETE', `${path}/replays/${none.id}`)
+  expect((await call('GET', `${path}/missed`)).json.missed).toMatchObject({ ...rest, rest_of: none.id })
+
+  const second = (await call('POST', `${path}/replays`, { missed: true })).json
+  await carryOut(() => ended(`${path}/replays/${second.id}`))
+  expect((await call('GET', `${path}/replays/${second.id}`)).json).toMatchObject({
+    ...{ state: 'done', looked_at: 5 - reached, queued: 5 - reached, not_reached: null },
+  })
+  expect(await waitingOf(id)).toBe(5)
+  expect((await call('GET', `${path}/missed`)).json.missed).toMatchObject({
+    replay_id: second.id,
+    rest_of: null,
+  })
+})
+
+test('what the database refuses a replay is told where the replay is, and goes when it goes on', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append('user 921 new')
+  const path = `/api/webhooks/${id}/replays`
+  const { rows } = await at.outbox.pool.query(
+    'select count(*)::int as n from walhook.replays where state = $1',
+    ['running'],
+  )
+  expect(rows[0].n).toBe(0)
+  await at.outbox.pool.query(`
+    create function walhook.refuse_in_test() returns trigger language plpgsql as $$
+    begin raise exception 'the disk is full'; end $$;
+    create trigger refuse_in_test before update of looked_at on walhook.replays
+      for each row execute function walhook.refuse_in_test()`)
+  const one = `${path}/${(await call('POST', path, { from })).json.id}`
+  await carryOut(async () => {
+    await until(async () => (await call('GET', one)).json.problem?.includes('the disk is full'), {
+      what: 'the reason',
+    })
+    await at.outbox.pool.query('drop trigger refuse_in_test on walhook.replays')
+    await ended(one)
+  })
+  expect((await call('GET', one)).json).toMatchObject({ state: 'done', problem: null })
 })
 
 test('of a long range as many events are looked at as of a short one, and the rest is an estimate', async () => {

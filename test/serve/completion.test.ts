@@ -27,7 +27,7 @@ function complete(...words: string[]): string[] {
 test('a shell completes commands, their words and their options', () => {
   expect(complete('web')).toEqual(['webhooks'])
   expect(complete('')).toEqual(expect.arrayContaining(['serve', 'check', 'completion', 'help', '--version']))
-  expect(complete('webhooks', 're')).toEqual(['resend', 'replay'])
+  expect(complete('webhooks', 're')).toEqual(['resend', 'replay', 'replays'])
   expect(complete('webhooks', 'create', '--tr')).toEqual(['--trigger'])
   expect(complete('completion', '')).toEqual(['bash', 'zsh', 'fish', '--help'])
   expect(complete('help', 'resy')).toEqual(['resync'])

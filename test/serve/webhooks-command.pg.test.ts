@@ -49,6 +49,41 @@ const create = async (name: string) => {
   return made.json()
 }
 
+test('what a webhook missed while it was off is counted, sent once and watched', async () => {
+  const { id } = await create('Often off')
+  expect((await webhooks('missed', `${id}`)).json()).toBeNull()
+  const ask = async (method: string, body?: object) => {
+    const headers = { authorization: `Bearer ${adminToken}` }
+    const text = body && JSON.stringify(body)
+    const answer = await fetch(`${url}/api/webhooks/${id}`, { method, headers, ...(text && { body: text }) })
+    expect(answer.ok).toBe(true)
+  }
+  await ask('PATCH', { is_active: false })
+  await psql.query("insert into users values (901, 'Off'), (902, 'Off')")
+  await until(async () => (await webhooks('missed', `${id}`)).json().events === 2, { what: 'the count' })
+  const early = await webhooks('missed', `${id}`, '--send')
+  expect(early.code).toBe(1)
+  expect(early.stderr).toContain('active')
+  await ask('PATCH', { is_active: true })
+  const started = (await webhooks('missed', `${id}`, '--send')).json()
+  expect(started).toMatchObject({ missed: true, counted: 2, state: 'running' })
+  const again = await webhooks('missed', `${id}`, '--send')
+  expect(again.code).toBe(1)
+  expect(again.stderr).toContain(`Replay ${started.id}`)
+  await until(async () => (await webhooks('replays', `${id}`)).json()[0].state === 'done', {
+    what: 'the replay',
+  })
+  expect((await webhooks('replays', `${id}`)).json()).toMatchObject([
+    { id: started.id, looked_at: 2, queued: 2 },
+  ])
+  const stop = await webhooks('replays', `${id}`, '--stop', `${started.id}`)
+  expect(stop.code).toBe(1)
+  await until(() => receiver.arrivals.some(({ entityId }) => entityId === '902'), {
+    what: 'the missed event',
+  })
+  await ask('DELETE')
+})
+
 test('a webhook is created, listed, shown, tested, and its log read; elsewhere than on a terminal all is JSON', async () => {
   const made = await create('Partner')
   expect(made).toMatchObject({ name: 'Partner', triggers: ['user.new', 'user.update', 'user.delete'] })
@@ -110,7 +145,7 @@ test('a file holds what the API takes, and options go before it', async () => {
 })
 
 test.each([
-  [[], 'webhooks takes one of list, show, create, test, log, resend, replay'],
+  [[], 'webhooks takes one of list, show, create, test, log, resend, replay, types, schema, missed, replays'],
   [['lst'], 'webhooks has no "lst": did you mean list?'],
   [['show'], 'show: takes the ID of a webhook'],
   [['show', 'x'], 'show: "x" is not the ID of a webhook'],

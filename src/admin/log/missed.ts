@@ -11,7 +11,7 @@ export function missedOffer(call: PageCall, webhookId: number, missed: Missed | 
   const isNone = missed.count === 0 && missed.isExact
   if (isNone && keptSince === null) return false
   const key = control.randomBytes(16).toString('hex')
-  return html`<div class="missed"><p>${isNone ? t.bulk.missedNone : html`<b>${t.bulk.missed(countOf(t, missed))}</b>`} ${moment(since, 'second')} – ${moment(until, 'second')}</p>${
+  return html`<div class="missed"><p>${isNone ? t.bulk.missedNone : html`<b>${missed.restOf === null ? t.bulk.missed(countOf(t, missed)) : t.bulk.missedRest(countOf(t, missed))}</b>`} ${moment(since, 'second')} – ${moment(until, 'second')}</p>${
     keptSince && html`<p>${t.bulk.keptSince} ${moment(keptSince)}.</p>`
   }${
     !isNone &&

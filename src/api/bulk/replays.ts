@@ -8,8 +8,10 @@ import {
   type RangeWish,
   type ReplayJob,
   replayActor,
+  replayProblem,
   startReplay,
 } from '../../control/log/replays.ts'
+import { notReached } from '../../domain/event/replay-job.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import { id, idCursor, limit, moment, page, pageJson, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
@@ -52,6 +54,13 @@ const replaySchema = z
     is_exact: z.boolean().meta({ description: 'Whether all were counted. False: `counted` is an estimate.' }),
     looked_at: z.int().meta({ description: 'Events that are done with.' }),
     queued: z.int().meta({ description: 'Deliveries that were queued. Others were pending already.' }),
+    not_reached: z.int().nullable().meta({
+      description:
+        'Of one that was stopped or has failed: events that it did not come to. Null: none, or not known.',
+    }),
+    problem: z.string().nullable().meta({
+      description: 'Why it does not go on at the moment. walhook tries again by itself.',
+    }),
     started_by: z.string(),
     created_at: time(),
     ended_at: time().nullable(),
@@ -166,6 +175,8 @@ const replayJson =
     is_exact: job.isExact,
     looked_at: job.lookedAt,
     queued: job.queued,
+    not_reached: notReached(job),
+    problem: replayProblem(caller, job),
     started_by: replayActor(caller, job) ?? 'administrator',
     created_at: job.createdAt.toISOString(),
     ended_at: job.endedAt?.toISOString() ?? null,

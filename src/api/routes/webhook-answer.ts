@@ -102,6 +102,9 @@ export const missedSchema = z
       description: 'Not null where older events of that time are not kept any more: they can’t be sent.',
     }),
     replay_id: z.int().nullable().meta({ description: 'The replay that sends them, once there is one.' }),
+    rest_of: z.int().nullable().meta({
+      description: 'A replay that was stopped before it had reached all: `events` counts only the rest.',
+    }),
   })
   .meta({ id: 'Missed' })
 export const changedSchema = z
@@ -198,6 +201,7 @@ export function missedJson(missed: Missed | null): z.input<typeof missedSchema> 
       until: missed.until?.toISOString() ?? null,
       kept_since: missed.keptSince?.toISOString() ?? null,
       replay_id: missed.replayId,
+      rest_of: missed.restOf,
     }
   )
 }

@@ -8,7 +8,7 @@ export type Answer<T> =
   | { readonly ok: false; readonly lines: readonly string[] }
 
 /** Calls the API of a running walhook. */
-export type Call = <T>(method: 'GET' | 'POST', path: string, body?: unknown) => Promise<Answer<T>>
+export type Call = <T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown) => Promise<Answer<T>>
 
 /** A test takes as long as the receiver may take, and a replay a while. */
 const answerMs = 60_000

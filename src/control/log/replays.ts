@@ -1,3 +1,4 @@
+import type { Entity } from '../../domain/event/entity.ts'
 import type { ReplayJob } from '../../domain/event/replay-job.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { firstIdAt } from '../../domain/value/time-id.ts'
@@ -6,7 +7,7 @@ import * as replays from '../../outbox/by-hand/replays.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { deliveryRate } from '../../outbox/reading/delivery-rate.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
-import { findWebhook } from '../../outbox/records/webhooks.ts'
+import { findWebhook, lockWebhook } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, invalid, notFound, type Result } from '../kit/result.ts'
 import type { Page } from '../webhooks/webhooks.ts'
@@ -29,18 +30,24 @@ export type RangeWish =
 /** What a replay would send, and how long that may take; `perSecond` null: walhook has delivered nothing to the webhook lately. */
 export type ReplayPreview = Count & { readonly perSecond: number | null; readonly keptSince: Date | null }
 
-/** What a webhook missed while it was off last. `replayId`: the replay that has sent it. */
+/** What a webhook missed while it was off last. `replayId`: the replay that sends it; `restOf`: one was ended early, and only the rest counts. */
 export type Missed = Count & {
   readonly since: Date
   readonly until: Date | null
   readonly keptSince: Date | null
   readonly replayId: number | null
+  readonly restOf: number | null
 }
 
 /** The ids of events and the versions of webhooks are given at slightly different moments. */
 const slackMs = 60_000
 
 type Meant = Parameters<typeof countReplay>[2]
+/** The entity behind which a replay begins: one before it was ended there. */
+type Behind = { readonly behind?: Entity | null }
+
+const wasSent = (webhookId: number, { id }: replays.MissedReplay) =>
+  conflict(because('missed.sent', { webhookId, id }))
 
 const whileOff = ({ since, until, versions }: TimeOff, nowMs: number): Meant => ({
   of: 'range',
@@ -51,13 +58,17 @@ const whileOff = ({ since, until, versions }: TimeOff, nowMs: number): Meant => 
 })
 
 /** What a wish means in ids and versions, or why it means nothing. */
-async function meantBy(control: Control, webhookId: number, wish: RangeWish): Promise<Result<Meant>> {
+async function meantBy(
+  control: Control,
+  webhookId: number,
+  wish: RangeWish,
+): Promise<Result<Meant & Behind>> {
   if (wish.of === 'missed') {
     const off = await lastTimeOff(control.outbox, webhookId)
     if (!off) return conflict(because('missed.none', { webhookId }))
-    const sent = await replays.findMissedReplay(control.outbox, webhookId, off.versions.from)
-    if (sent !== null) return conflict(because('missed.sent', { webhookId, id: sent }))
-    return { ok: true, value: whileOff(off, control.nowMs()) }
+    const last = await replays.findMissedReplay(control.outbox.pool, webhookId, off.versions.from)
+    if (last?.isSent) return wasSent(webhookId, last)
+    return { ok: true, value: { ...whileOff(off, control.nowMs()), behind: last?.after ?? null } }
   }
   const problems = await judgeReplay(control, webhookId, wish)
   if (problems.length > 0) return invalid(...problems)
@@ -79,7 +90,7 @@ export async function previewReplay(
   const meant = await meantBy(control, webhookId, wish)
   if (!meant.ok) return meant
   const [count, perSecond, kept] = await Promise.all([
-    countReplay(control.outbox, webhookId, meant.value, webhook),
+    countReplay(control.outbox, webhookId, meant.value, { ...webhook, behind: meant.value.behind ?? null }),
     deliveryRate(control.outbox, webhookId, control.nowMs()),
     eventsKeptSince(control.outbox),
   ])
@@ -100,13 +111,18 @@ export async function missedEvents(control: Control, webhookId: number): Promise
     lastTimeOff(control.outbox, webhookId),
   ])
   if (!webhook || !off) return null
-  const [count, kept, replayId] = await Promise.all([
-    countReplay(control.outbox, webhookId, whileOff(off, control.nowMs()), webhook),
+  const last = await replays.findMissedReplay(control.outbox.pool, webhookId, off.versions.from)
+  const isRest = last !== null && !last.isSent
+  const [count, kept] = await Promise.all([
+    countReplay(control.outbox, webhookId, whileOff(off, control.nowMs()), {
+      ...webhook,
+      behind: isRest ? last.after : null,
+    }),
     eventsKeptSince(control.outbox),
-    replays.findMissedReplay(control.outbox, webhookId, off.versions.from),
   ])
   const { since, until } = off
-  return { ...count, since, until, keptSince: kept && kept > since ? kept : null, replayId }
+  const sent = isRest ? { replayId: null, restOf: last.id } : { replayId: last?.id ?? null, restOf: null }
+  return { ...count, since, until, keptSince: kept && kept > since ? kept : null, ...sent }
 }
 
 /**
@@ -125,24 +141,29 @@ export async function startReplay(
     return notActive(webhookId, webhook.disabledReason)
   const meant = await meantBy(control, webhookId, wish)
   if (!meant.ok) return meant
-  const { from, to, triggers, missed = null } = meant.value
-  const { count: counted, isExact } = await countReplay(control.outbox, webhookId, meant.value, webhook)
-  const made = await transaction(control.outbox.pool, async client => {
+  const { from, to, triggers, missed = null, behind = null } = meant.value
+  const { count: counted, isExact } = await countReplay(control.outbox, webhookId, meant.value, {
+    ...webhook,
+    behind,
+  })
+  return await transaction<Result<ReplayJob>>(control.outbox.pool, async client => {
+    // Of two calls at the same moment, the second finds what the first has begun.
+    await lockWebhook(client, webhookId)
+    const last = missed && (await replays.findMissedReplay(client, webhookId, missed.from))
+    if (last?.isSent) return wasSent(webhookId, last)
     const by = { actor: caller.name, actorTenant: caller.tenant }
     const job = await replays.insertReplay(client, {
-      ...{ webhookId, from, to, triggers, missed, counted, isExact },
+      ...{ webhookId, from, to, triggers, missed, counted, isExact, after: last?.after ?? null },
       ...by,
     })
-    if (job) {
-      const what = wish.of === 'missed' ? { missed: true } : { from: wish.from, to: wish.to, triggers }
-      await recordAudit(client, caller, 'deliveries.replayed', {
-        webhookId,
-        to: { replayId: job.id, ...what },
-      })
-    }
-    return job
+    if (!job) return notActive(webhookId, null)
+    const what = wish.of === 'missed' ? { missed: true } : { from: wish.from, to: wish.to, triggers }
+    await recordAudit(client, caller, 'deliveries.replayed', {
+      webhookId,
+      to: { replayId: job.id, ...what },
+    })
+    return { ok: true, value: job }
   })
-  return made ? { ok: true, value: made } : notActive(webhookId, null)
 }
 
 /** The replays of a webhook, newest first. */
@@ -183,6 +204,11 @@ export async function cancelReplay(
   if (after) return { ok: true, value: after }
   const now = await getReplay(control, webhookId, id)
   return now.ok ? conflict(because('replay.ended', { id, state: now.value.state })) : now
+}
+
+/** Why a replay does not go on. What the database says is no tenant's matter. */
+export function replayProblem({ tenant }: Pick<Caller, 'tenant'>, { problem }: ReplayJob): string | null {
+  return problem === null || tenant === null ? problem : 'The database of walhook refuses it at the moment.'
 }
 
 /** To a tenant, whoever belongs to none is an administrator without a name: null. */

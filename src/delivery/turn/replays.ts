@@ -1,4 +1,4 @@
-import { takeReplay, workOnReplay } from '../../outbox/by-hand/replays.ts'
+import { noteProblem, takeReplay, workOnReplay } from '../../outbox/by-hand/replays.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import type { Service } from '../../runtime/service.ts'
@@ -38,7 +38,10 @@ export function createReplays({
       await workOnReplay(outbox, taken, { pageEvents, leaseMs, isTimeOver })
     } catch (error) {
       // It is tried again once its time is over; others go on.
-      log.warn('replay.waits', { replay_id: taken.job.id, reason: describeError(error) })
+      const reason = describeError(error)
+      log.warn('replay.waits', { replay_id: taken.job.id, reason })
+      // Where the outbox is out of reach, no page shows it either.
+      await noteProblem(outbox, taken.job.id, reason).catch(() => undefined)
     }
     return true
   }

@@ -26,8 +26,16 @@ export type ReplayJob = {
   readonly queued: number
   readonly actor: string
   readonly actorTenant: string | null
+  /** Why it does not go on at the moment, in the database's words; walhook tries again. Null: it goes on, or has ended. */
+  readonly problem: string | null
   readonly createdAt: Date
   readonly endedAt: Date | null
+}
+
+/** How many events a replay that was ended early did not reach; null where that can't be told, or none are left. */
+export function notReached({ state, lookedAt, counted, isExact }: ReplayJob): number | null {
+  const wasEnded = state === 'cancelled' || state === 'failed'
+  return wasEnded && isExact && counted > lookedAt ? counted - lookedAt : null
 }
 
 /** How far a replay is, from 0 to 1; null where that can't be told. */

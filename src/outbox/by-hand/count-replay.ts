@@ -1,3 +1,4 @@
+import type { Entity } from '../../domain/event/entity.ts'
 import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { parameters } from '../database/statement.ts'
@@ -10,6 +11,9 @@ type Range = Extract<ReplaySource, { of: 'range' }>
 /** How many events are looked at from either end of a range. */
 const lookAtMost = 10_000
 
+/** `behind`: only of entities after this one, as replays go on. */
+type CountedAs = { readonly tenant: string | null; readonly lookAt?: number; readonly behind?: Entity | null }
+
 /**
  * How many events a replay of a range means. All of a short one are counted. Of a long one its oldest and its newest events are, and the
  * rest is estimated by the statistics of Postgres: it takes as long whether there are thousands or millions. `tenant` is the webhook's.
@@ -18,12 +22,12 @@ export async function countReplay(
   outbox: Pick<Outbox, 'pool'>,
   webhookId: number,
   range: Range,
-  { tenant, lookAt = lookAtMost }: { tenant: string | null; lookAt?: number },
+  { tenant, lookAt = lookAtMost, behind = null }: CountedAs,
 ): Promise<Count> {
-  const oldest = await countPart(outbox, webhookId, range, { tenant, lookAt, order: 'asc' })
+  const oldest = await countPart(outbox, webhookId, range, { tenant, lookAt, behind, order: 'asc' })
   if (oldest.lookedAt < lookAt) return { count: oldest.meant, isExact: true }
   const newest = await countPart(outbox, webhookId, range, {
-    ...{ tenant, lookAt, order: 'desc' },
+    ...{ tenant, lookAt, behind, order: 'desc' },
     after: oldest.last,
   })
   const [meant, lookedAt] = [oldest.meant + newest.meant, oldest.lookedAt + newest.lookedAt]
@@ -40,12 +44,15 @@ async function countPart(
   { pool }: Pick<Outbox, 'pool'>,
   webhookId: number,
   range: Range,
-  part: { tenant: string | null; lookAt: number; order: string; after?: TimeId | null },
+  part: Required<CountedAs> & { order: string; after?: TimeId | null },
 ): Promise<{ lookedAt: number; meant: number; last: TimeId | null }> {
   const { values, given } = parameters()
   const webhook = given(webhookId)
   const matches = [
     ...conditionsOf(given, range),
+    ...(part.behind
+      ? [`(e.entity_type, e.entity_id) > (${given(part.behind.entityType)}, ${given(part.behind.entityId)})`]
+      : []),
     range.missed
       ? isWantedNow(webhook)
       : `exists (select from walhook.webhooks w where w.id = ${webhook} and ${isMeantFor('e', 'w')})`,

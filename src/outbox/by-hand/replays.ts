@@ -12,6 +12,8 @@ export type NewReplay = {
   readonly to: TimeId
   readonly triggers: readonly string[] | null
   readonly missed: Versions | null
+  /** It begins behind this entity: the replay before was stopped there. */
+  readonly after: Entity | null
   readonly counted: number
   readonly isExact: boolean
   readonly actor: string
@@ -25,12 +27,14 @@ const mostEnded = 100
 export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promise<ReplayJob | null> {
   const { rows } = await client.query(
     `insert into walhook.replays
-       (webhook_id, from_id, to_id, triggers, from_version, to_version, counted, is_exact, actor, actor_tenant)
-     select id, $2, $3, $4, $5, $6, $7, $8, $9, $10 from walhook.webhooks
+       (webhook_id, from_id, to_id, triggers, from_version, to_version, counted, is_exact, actor, actor_tenant,
+        after_type, after_id)
+     select id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 from walhook.webhooks
      where id = $1 and is_active and disabled_at is null returning *`,
     [
       ...[of.webhookId, of.from, of.to, of.triggers, of.missed?.from ?? null, of.missed?.to ?? null],
       ...[of.counted, of.isExact, of.actor, of.actorTenant],
+      ...[of.after?.entityType ?? null, of.after?.entityId ?? null],
     ],
   )
   await client.query(
@@ -66,17 +70,36 @@ export async function findReplay(
   return rows[0] ? fields<ReplayJob>(rows[0]) : null
 }
 
-/** The replay of what a webhook missed from a version on, if there was one. */
+/** The last replay of what a webhook missed from a version on. `isSent`: it reaches all; otherwise it was ended behind the entity `after`. */
+export type MissedReplay = { readonly id: number; readonly isSent: boolean; readonly after: Entity | null }
+
+/** Null: there was none. */
 export async function findMissedReplay(
-  { pool }: Pick<Outbox, 'pool'>,
+  db: Pick<pg.Pool | pg.PoolClient, 'query'>,
   webhookId: number,
   fromVersion: number,
-): Promise<number | null> {
-  const { rows } = await pool.query(
-    `select id from walhook.replays where webhook_id = $1 and from_version = $2 order by id desc limit 1`,
+): Promise<MissedReplay | null> {
+  const { rows } = await db.query(
+    `select id, state, after_type, after_id from walhook.replays
+     where webhook_id = $1 and from_version = $2 order by id desc limit 1`,
     [webhookId, fromVersion],
   )
-  return rows[0]?.id ?? null
+  if (!rows[0]) return null
+  const { id, state, after_type: entityType, after_id: entityId } = rows[0]
+  const isSent = state === 'running' || state === 'done'
+  return { id, isSent, after: entityType === null ? null : { entityType, entityId } }
+}
+
+/** Notes why a replay does not go on. The next page that commits takes it away. */
+export async function noteProblem(
+  { pool }: Pick<Outbox, 'pool'>,
+  id: number,
+  problem: string,
+): Promise<void> {
+  await pool.query(`update walhook.replays set problem = left($2, 500) where id = $1 and state = 'running'`, [
+    id,
+    problem,
+  ])
 }
 
 /** Ends a replay that is running. Null: it is not. */
@@ -86,7 +109,7 @@ export async function endReplay(
   state: 'done' | 'cancelled' | 'failed',
 ): Promise<ReplayJob | null> {
   const { rows } = await db.query(
-    `update walhook.replays set state = $2, ended_at = now() where id = $1 and state = 'running' returning *`,
+    `update walhook.replays set state = $2, ended_at = now(), problem = null where id = $1 and state = 'running' returning *`,
     [id, state],
   )
   return rows[0] ? fields<ReplayJob>(rows[0]) : null
@@ -132,7 +155,7 @@ export async function workOnReplay(
       async onPage(client, page) {
         const { rowCount } = await client.query(
           `update walhook.replays
-           set looked_at = looked_at + $4, queued = queued + $5, after_type = $6, after_id = $7,
+           set looked_at = looked_at + $4, queued = queued + $5, after_type = $6, after_id = $7, problem = null,
                taken_until = clock_timestamp() + $8::float8 * interval '1 ms'
            where id = $1 and state = 'running' and after_type is not distinct from $2 and after_id is not distinct from $3`,
           [

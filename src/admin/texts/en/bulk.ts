@@ -41,6 +41,10 @@ export const bulk = {
     stop: 'Stop',
     switchedOff: 'The webhook was switched off meanwhile.',
     missed: (count: string) => `Events missed while it was inactive: ${count}.`,
+    missedRest: (count: string) =>
+      `Events missed while it was inactive that the replay before did not reach: ${count}.`,
+    notReached: (count: string) => `Events not reached: ${count}.`,
+    waits: 'It does not go on at the moment. walhook tries again by itself.',
     missedNone: 'No kept event was missed while it was inactive.',
     sendMissed: 'Send the missed events',
     backfill: 'Backfill',

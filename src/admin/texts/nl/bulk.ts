@@ -45,6 +45,10 @@ export const bulk: typeof english = {
     stop: 'Stoppen',
     switchedOff: 'De webhook is intussen uitgezet.',
     missed: count => `Meldingen die zijn gemist toen hij inactief was: ${count}.`,
+    missedRest: count =>
+      `Meldingen gemist toen hij inactief was, die de vorige keer niet zijn bereikt: ${count}.`,
+    notReached: count => `Niet bereikte meldingen: ${count}.`,
+    waits: 'Het gaat nu even niet verder. walhook probeert het vanzelf opnieuw.',
     missedNone: 'Van de bewaarde meldingen is er geen gemist toen hij inactief was.',
     sendMissed: 'Gemiste meldingen versturen',
     backfill: 'Backfill',
