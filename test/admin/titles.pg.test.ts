@@ -16,11 +16,12 @@ beforeAll(async () => {
 afterAll(() => at[Symbol.asyncDispose]())
 
 const languages = ['en', 'nl'] as const
-const whole = pages.filter(({ method, path }) => method === 'get' && !path.endsWith('/live'))
+const whole = pages.filter(({ method, path }) => method === 'get' && !/\/(live|schema)$/.test(path))
 const pathOf = ({ path }: Page, of: Filled) =>
   path
     .replace('/couplings/:id', `/couplings/${of.webhookId}`)
     .replace('/tokens/:id', `/tokens/${of.tokenId}`)
+    .replace(':trigger', 'user.new')
     .replace(':event', String(of.eventId))
     .replace(':attempt', String(of.attemptId))
 
@@ -47,7 +48,8 @@ test.each(languages)('no two pages have one title, in %s', async language => {
 const names = { '/couplings/:id': 'CRM of acme', '/tokens/:id': 'token of acme' }
 const named = pages
   .filter(
-    ({ method, path }) => !path.endsWith('/live') && !(method === 'post' && /(delete|revoke)$/.test(path)),
+    ({ method, path }) =>
+      !/\/(live|schema)$/.test(path) && !(method === 'post' && /(delete|revoke)$/.test(path)),
   )
   .flatMap(page =>
     Object.entries(names).flatMap(([start, name]) =>
