@@ -215,7 +215,7 @@ const more: Shot[] = [
     prepare: async page => {
       await page.getByLabel('Valid for').selectOption('day')
       await page.getByRole('button', { name: 'Create token' }).click()
-      await page.getByText('Give the token a name').waitFor()
+      await page.locator('#name-problem').waitFor()
     },
   },
   { name: 'revoke', path: '/tokens/1/revoke' },
