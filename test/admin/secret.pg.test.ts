@@ -37,7 +37,7 @@ test('the code for each language calls with this secret once it is shown, and ne
   const { text } = await at.post(`/couplings/${id}/secret`, {})
   expect(text).toContain(`isFromWalhook(&#39;${secret}&#39;, request.headers, body)`)
   expect(text).toContain(`IsFromWalhook(&quot;${secret}&quot;, request.Header, body)`)
-  expect(text.split(secret)).toHaveLength(1 + 1 + 5)
+  expect(text.split(secret)).toHaveLength(1 + 1 + 8)
 })
 
 test.each(['viewer', 'operator'] as const)('a %s neither sees the secret nor replaces it', async role => {

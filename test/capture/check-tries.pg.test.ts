@@ -172,7 +172,10 @@ test('an ALTER TABLE that is held open does not keep check waiting: it names the
 test('a lock on the catalogue itself is given up, and named', async () => {
   await using at = await open('create table users (id integer primary key)')
   await using source = openSource({ url: at.database.url, onError() {} })
-  await source.pool.query('select')
+  // All of its connections: Postgres may have to read the locked catalogue for a new one.
+  await Promise.all(
+    Array.from({ length: source.pool.options.max }, () => source.pool.query('select pg_sleep(0.1)')),
+  )
   await using holder = await connect(at.database.url)
   await holder.query('begin; lock table pg_publication_rel in access exclusive mode')
   await expect(preflight(source, { ...names, mapping: defaultMapping })).rejects.toThrow(
