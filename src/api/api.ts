@@ -17,19 +17,19 @@ import type { ApiEnv } from './kit/route.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { routes } from './routes.ts'
 
-/** Whether a part of walhook works, in a word how it is, and why, where there is more to say. */
+/** Whether a part of walhook works, its state in a word, and the reason if it does not. */
 export type Health = { readonly ok: boolean; readonly status: string; readonly reason?: string | undefined }
 
-/** Whoever asks for health or metrics, and however often, costs as much as one who asks once a second. */
+/** Health and metrics are computed once per interval at most. */
 const usualKeepMs = 1_000
-/** What is not ready is waited for: by a deployment, by a load balancer. */
+/** Deployments and load balancers wait for a part that is not ready. */
 const redKeepMs = 100
 
 const maxBodyBytes = 64 * 1024
 
 /**
- * Everything for programs: `/api` behind a bearer token, and without one its description, and what ops ask: is the
- * process alive, is it ready (each part of `health` works), what does it count.
+ * The HTTP interface for programs: `/api` with a bearer token; without one its description, liveness, readiness (each part of
+ * `health`) and metrics.
  */
 export function createApi(options: {
   control: Control
@@ -37,7 +37,7 @@ export function createApi(options: {
   rates: Rates
   health: () => Promise<Record<string, Health>>
   metrics: Metrics
-  /** How long answers about health and metrics are kept at the most; a second, unless a test says otherwise. */
+  /** How long answers about health and metrics are cached; a second, except in tests. */
   keepMs?: number
   log: Log
 }): Hono {
@@ -49,7 +49,7 @@ export function createApi(options: {
   const health = shared(keepHealthMs, clock, options.health)
   const metrics = shared(keepMs, clock, options.metrics.read)
 
-  /** Reasons name addresses and tables: they are for who has a token, and belongs to no tenant. */
+  /** Reasons name addresses and tables: they need a token without a tenant. */
   async function mayKnowWhy(c: Context): Promise<boolean> {
     const token = tokenIn(c.req.header('authorization'))
     const found = token === null ? null : await authenticate(token, addressOf(c)).catch(() => null)
@@ -67,7 +67,7 @@ export function createApi(options: {
     .use('/api/*', admit({ authenticate, rates: options.rates }))
   mount(guarded, routes, control)
   const document = openApiDocument(routes, packageJson.version, namedAlertSchemas)
-  // Encoded once: whoever asks for them costs no more than the bytes.
+  // Encoded once: each request only sends the bytes.
   const documentText = new TextEncoder().encode(JSON.stringify(document))
   const documentPage = new TextEncoder().encode(docsPage(document).toString())
 
@@ -86,7 +86,7 @@ export function createApi(options: {
       return c.json({ status: ready ? 'ok' : 'not ready', checks }, ready ? 200 : 503)
     })
     .get('/metrics', async c => c.body(await metrics(), 200, { 'content-type': options.metrics.contentType }))
-    // What there is to call is no secret, and generators of clients bring no token.
+    // The API's description is public, and generators of clients have no token.
     .get('/api/openapi.json', c => c.body(documentText, 200, { 'content-type': 'application/json' }))
     .get('/api/docs', c => {
       c.header('content-security-policy', docsPolicy)
@@ -96,7 +96,7 @@ export function createApi(options: {
 
   return new Hono()
     .use('/api/*', async (c, next) => {
-      // Before the response exists: setting a header later would copy the body into a new response.
+      // Before the response exists: setting a header later would copy the body.
       c.header('cache-control', 'no-store')
       c.header('x-content-type-options', 'nosniff')
       await next()

@@ -72,7 +72,6 @@ const missedAnswer = z.object({ missed: missedSchema.nullable() }).meta({ id: 'M
 const tag = 'Queue'
 const params = z.strictObject({ id: id(), replay_id: id() })
 
-/** Replays that walhook carries out by itself. */
 export const replayRoutes = [
   route({
     method: 'get',

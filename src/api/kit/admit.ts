@@ -7,8 +7,8 @@ import { problem } from './problem.ts'
 import type { ApiEnv } from './route.ts'
 
 /**
- * Lets in who brings a valid token and has not called more often than `rates` allow. Every answer to a token says
- * what is left: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+ * Admits calls with a valid token within `rates`. Every response says what is left:
+ * https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
  */
 export function admit(options: {
   authenticate: (token: string, address: string) => Promise<Authenticated>
@@ -59,7 +59,7 @@ function slowDown(c: Context, seconds: number, detail: string): Response {
   return problem(c, 429, detail)
 }
 
-/** Where the request comes from, as the gate sees it; empty where there is no connection, as in a test. */
+/** The client's address, as the gate sees it; empty without a connection, as in a test. */
 export function addressOf(c: Context): string {
   const visit: Visit | undefined = c.env?.visit
   if (visit) return visit.address

@@ -13,12 +13,11 @@ th, td { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0; bor
 nav ul { columns: 18rem; list-style: none; padding: 0 }
 `
 
-/** The page shows text and its own style, and nothing else: no script, no frame, nothing from elsewhere. */
+/** The page has text and its own style only: no script, no frame, nothing external. */
 export const docsPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
 
 type Html = ReturnType<typeof html>
 
-/** The document as a page for people. */
 export function docsPage(document: OpenApiDocument): Html {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
@@ -100,7 +99,7 @@ function row(name: string, schema: JsonSchema, isRequired: boolean, place = ''):
     <td>${prose(String(schema.description ?? ''))} ${facts.filter(Boolean).join(', ')}</td></tr>`
 }
 
-/** A schema in a few words, named ones as a link. */
+/** A schema in a few words; named ones are links. */
 function typeOf(schema: JsonSchema): Html | string {
   if (typeof schema.$ref === 'string') {
     const name = schema.$ref.split('/').at(-1)!
@@ -118,7 +117,7 @@ function typeOf(schema: JsonSchema): Html | string {
   return schema.format === undefined ? type : `${type} (${schema.format})`
 }
 
-/** A text, with what stands in back-ticks as code. */
+/** A text, with code between back-ticks. */
 function prose(text: string): Html {
   return html`${text.split('`').map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : part))}`
 }

@@ -20,7 +20,7 @@ export type Operation = {
   requestBody?: Content & { required: boolean }
   responses: Record<string, { description: string; headers?: Record<string, object> } & Partial<Content>>
 }
-/** What walhook uses of OpenAPI 3.1. https://spec.openapis.org/oas/v3.1.1.html */
+/** The used part of OpenAPI 3.1. https://spec.openapis.org/oas/v3.1.1.html */
 export type OpenApiDocument = {
   openapi: string
   info: { title: string; version: string; description: string; license: object }
@@ -28,12 +28,12 @@ export type OpenApiDocument = {
   security: object[]
   tags: { name: string }[]
   paths: Record<string, Record<string, Operation>>
-  /** What walhook sends of itself. */
+  /** Alerts. */
   webhooks: Record<string, { post: object }>
   components: { schemas: Record<string, JsonSchema>; securitySchemes: object }
 }
 
-/** Describes routes, from the schemas that validate. `version` is walhook's own. */
+/** The OpenAPI document of routes, from the schemas that validate. `version` is walhook's own. */
 export function openApiDocument(
   routes: readonly Route[],
   version: string,
@@ -80,7 +80,6 @@ export function openApiDocument(
   }
 }
 
-/** An alert, as its receivers get it. */
 const alert = (trigger: string, schema: JsonSchema) => ({
   operationId: trigger,
   summary: `The alert ${trigger}`,
@@ -126,7 +125,7 @@ function operation(route: Route, write: Write): Operation {
   }
 }
 
-/** How a call can fail follows from what it takes. */
+/** The possible failures follow from a route's input. */
 function failures({
   method,
   params,
@@ -155,7 +154,7 @@ function failures({
   ]
 }
 
-/** A change by `If-Match`, and whatever a repetition would do twice. */
+/** `If-Match` for changes, `Idempotency-Key` where repetition matters. */
 function headerParameters({ method, heedsIfMatch }: Route): Operation['parameters'] {
   const header = (name: string, description: string, schema: JsonSchema) => [
     { name, in: 'header' as const, required: false, description, schema },
@@ -190,13 +189,13 @@ function parameters(
   }))
 }
 
-/** Writes a schema, with those that have a name put into `named` and referred to. */
+/** Writes a schema; named schemas go to `named` and are referenced. */
 function toJsonSchema(
   schema: z.ZodType,
   io: 'input' | 'output',
   named: Record<string, JsonSchema>,
 ): JsonSchema {
-  // In a list, because only a schema inside another one is referred to by its name.
+  // In a list, because only inner schemas are referenced by name.
   const { items, $defs = {} } = z.toJSONSchema(z.array(schema), {
     io,
     override({ jsonSchema, zodSchema: { _zod } }) {
@@ -206,7 +205,7 @@ function toJsonSchema(
         Object.assign(jsonSchema, asJson)
       }
       if (_zod.def.type === 'default') jsonSchema.default = _zod.def.defaultValue
-      // A reader must be ready for fields that come with a later version.
+      // Clients must accept the fields of later versions.
       if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties
       delete jsonSchema.id
     },

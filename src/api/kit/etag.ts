@@ -1,13 +1,13 @@
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 
-/** Changes with every change by an admin, and when walhook disables the webhook: what a later change might undo. */
+/** Changes with every change by an admin, and when walhook disables the webhook. */
 export function webhookTag({ version, disabledAt }: Pick<Webhook, 'version' | 'disabledAt'>): string {
   return `"${version}${disabledAt === null ? '' : '-disabled'}"`
 }
 
 /**
- * Whether a thing whose entity tag is `tag` is one of those that `If-Match` names; any is where the header is absent
- * or `*`. Weak tags never match. https://www.rfc-editor.org/rfc/rfc9110#field.if-match
+ * Whether `If-Match` names the entity tag `tag`; true if the header is absent or `*`. Weak tags never match.
+ * https://www.rfc-editor.org/rfc/rfc9110#field.if-match
  */
 export function matches(ifMatch: string | undefined, tag: string): boolean {
   if (ifMatch === undefined || ifMatch.trim() === '*') return true

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** Postgres holds any text but one with NUL, and UTF-8 can't write half a surrogate pair. */
+/** Postgres stores no NUL, and UTF-8 no lone surrogate. */
 export const text = () =>
   z
     .string()
@@ -9,8 +9,8 @@ export const text = () =>
 const maxId = 2_147_483_647
 
 /**
- * A whole number of a path or a query, where all is text. Digits only: `Number` reads `0x1` and an empty text too,
- * and a webhook would answer to names it does not have. The document calls it what it stands for: an integer.
+ * A whole number in a path or query, which are text. Digits only: `Number` also accepts `0x1` and the empty text. The
+ * document calls it an integer.
  */
 const number = (least: number, most: number, what: string) =>
   z
@@ -20,28 +20,28 @@ const number = (least: number, most: number, what: string) =>
     .pipe(z.int().min(least).max(most))
     .meta({ asJson: { type: 'integer', minimum: least, maximum: most } })
 
-/** The id of a row in a path, of a kind that is counted from 1. */
+/** A row id of a path, counted from 1. */
 export const id = () => number(1, maxId, 'must be a number')
 export const limit = (most: number, usual: number) => number(1, most, 'must be a whole number').default(usual)
 
-/** A cursor is text in the document, as `next_cursor` is: typed clients send the one as the other. */
+/** A cursor is text in the document, as `next_cursor` is: typed clients pass one to the other. */
 const cursorAsJson = (digits: number) => ({
   type: 'string',
   pattern: `^\\d{1,${digits}}$`,
   description: '`next_cursor` of the previous page.',
 })
-/** Where a list by rising small ids goes on: after this id. */
+/** The cursor of a list in ascending order of small ids: after this id. */
 export const idCursor = () =>
   number(0, maxId, 'must be a cursor that a list gave')
     .meta({ asJson: cursorAsJson(10) })
     .prefault('0')
-/** Where a list by falling big ids goes on: before this id; absent for the newest. */
+/** The cursor of a list in descending order of 64-bit ids: before this id; absent: from the newest. */
 export const bigCursor = () =>
   big('must be a cursor that the list gave')
     .meta({ asJson: cursorAsJson(19) })
     .optional()
 
-/** An id of 64 bits in a path, a query or a body, where it is text; `what` as in "an event". */
+/** A 64-bit id in a path, query or body, as text; `what` as in "an event". */
 export const bigIdInput = (what: string) => big(`must be the id of ${what}, as text`)
 
 const big = (what: string) =>
@@ -51,7 +51,7 @@ const big = (what: string) =>
     .transform(BigInt)
     .meta({ asJson: { type: 'string', pattern: '^\\d{1,19}$' } })
 
-/** Any of these words in a query, separated by commas. */
+/** Some of these words in a query, separated by commas. */
 export const someOf = <Word extends string>(words: readonly Word[]) =>
   z
     .string()
@@ -64,7 +64,7 @@ export const someOf = <Word extends string>(words: readonly Word[]) =>
       },
     })
 
-/** A moment that comes in: ISO 8601 with its time zone. */
+/** A moment in a request: ISO 8601 with its time zone. */
 export const moment = () =>
   z.iso
     .datetime({ offset: true, message: 'must be a time as 2026-01-31T12:00:00Z' })
@@ -75,22 +75,22 @@ export const moment = () =>
     )
     .meta({ asJson: { type: 'string', format: 'date-time' } })
 
-/** A moment in an answer: ISO 8601 in UTC, with milliseconds. */
+/** A moment in a response: ISO 8601 in UTC, with milliseconds. */
 export const time = () => z.string().meta({ format: 'date-time' })
-/** An id of 64 bits in an answer: as text, because JSON numbers of most readers end at 2^53. */
+/** A 64-bit id in a response, as text: most readers' numbers are exact up to 2^53 only. */
 export const bigId = () => z.string().meta({ pattern: '^\\d+$' })
 
-/** What stands for a body that is not shown. */
+/** Replaces a body that is not shown. */
 export const tooLargeBytes = () =>
   z.number().optional().meta({
     description:
       'The size of a body above the 8,000,000 bytes that are shown; it is empty here. Absent otherwise.',
   })
 
-/** Any JSON in an answer. As `z.json()` it would refer to itself, under a name that says nothing: generators stumble. */
+/** Any JSON in a response. `z.json()` refers to itself under a generated name, and generators of clients fail. */
 export const anyJson = () => z.unknown() as z.ZodType<z.core.util.JSONType>
 
-/** A page of a list. The next one begins at `next_cursor`, which is null at the end. */
+/** A page of a list. The next one begins at `next_cursor`; null: the end. */
 export function page<Item extends z.ZodType>(item: Item) {
   const name = item.meta()?.id
   if (name === undefined) throw new Error('the items of a page need a name')

@@ -3,7 +3,7 @@ import { enteringForms, leavingForms } from '../../domain/event/filter.ts'
 
 const value = z.union([z.string(), z.number(), z.boolean(), z.null()])
 
-/** The filter of a webhook, as it is given and answered. */
+/** The filter of a webhook, in requests and responses. */
 export const filterFields = {
   filter: z
     .record(

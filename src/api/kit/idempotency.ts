@@ -7,7 +7,7 @@ import type { Failed } from '../../control/kit/result.ts'
 import { failed, problem } from './problem.ts'
 import type { ApiEnv } from './route.ts'
 
-/** An answer that went well, as it is written: what a repetition gets. */
+/** A successful response, kept for repetitions. */
 export type Written = {
   readonly status: ContentfulStatusCode | 204
   readonly headers: Readonly<Record<string, string>>
@@ -15,8 +15,8 @@ export type Written = {
 }
 
 /**
- * Carries a POST out once for each `Idempotency-Key`; a repetition within 24 hours gets the first answer.
- * Without the header it is carried out. What failed may be sent again with the same key.
+ * Executes a POST once per `Idempotency-Key`; a repetition within 24 hours gets the first response. A failed call may be
+ * repeated with the same key. Without the header, every call is executed.
  * https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
  */
 export async function idempotent(

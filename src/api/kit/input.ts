@@ -6,7 +6,7 @@ export type Input<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly response: Response }
 
-/** Reads `value` with a schema; the answer to what does not fit names each field, what it is and what it must be. */
+/** Parses `value` with a schema; the error response names each wrong field and what it must be. */
 export function read<Schema extends z.ZodType>(
   c: Context,
   schema: Schema,
@@ -21,7 +21,7 @@ export function read<Schema extends z.ZodType>(
   return { ok: false, response: problem(c, 422, errors.map(({ detail }) => detail).join('. '), { errors }) }
 }
 
-/** Reads the body as JSON with a schema. `whenEmpty` stands for a missing body, where one may be missing. */
+/** Parses the JSON body with a schema. `whenEmpty` replaces a missing body, if it is optional. */
 export async function readJson<Schema extends z.ZodType>(
   c: Context,
   schema: Schema,

@@ -10,8 +10,8 @@ import { failed, nothingAt, problem } from './problem.ts'
 import type { ApiEnv, Route } from './route.ts'
 
 /**
- * Serves routes at their paths: judges the caller's tenant and role, reads what comes in, and writes the answer. Whoever
- * calls was let in before. A path answers other methods with those that it has.
+ * Serves routes at their paths: judges tenant and role of an admitted caller, parses the input, and writes the response.
+ * Other methods of a path get a 405.
  */
 export function mount(app: Hono<ApiEnv>, routes: readonly Route[], control: Control): void {
   for (const route of routes)
@@ -74,7 +74,7 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
 
 const nothing = { ok: true, value: undefined } as const
 
-/** The answer where a path has `methods` but not this one. https://www.rfc-editor.org/rfc/rfc9110#status.405 */
+/** The 405 of a path with other `methods`. https://www.rfc-editor.org/rfc/rfc9110#status.405 */
 export function otherMethod(c: Context, methods: readonly string[]): Response {
   const known = methods.flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
   const allow = [...known, 'OPTIONS'].join(', ')

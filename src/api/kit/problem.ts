@@ -42,7 +42,6 @@ export const problemSchema = z
 
 type WrongField = { readonly pointer: string; readonly detail: string; readonly code?: string }
 
-/** An error as `application/problem+json`. */
 export function problem(
   c: Context,
   status: ContentfulStatusCode,
@@ -60,12 +59,11 @@ export function problem(
   return c.body(JSON.stringify(body), status, { 'content-type': 'application/problem+json' })
 }
 
-/** The answer where there is nothing, or nothing for this caller. */
+/** The 404 for anything missing or hidden from the caller. */
 export function nothingAt(c: Context): Response {
   return problem(c, 404, `There is nothing at ${c.req.method} ${c.req.path}.`)
 }
 
-/** The answer to an operation that failed. */
 export function failed(c: Context, failure: Failed): Response {
   switch (failure.kind) {
     case 'not_found':

@@ -4,16 +4,16 @@ import type { Failed, Result } from '../../control/kit/result.ts'
 import type { TenantScope } from '../../control/kit/tenants.ts'
 import type { Role } from '../../domain/access/role.ts'
 
-/** What a call carries once its caller was let in. */
+/** The context of an admitted call. */
 export type ApiEnv = { Variables: { caller: Caller } }
 
-/** What a route answers when it went well; how it fails follows from what it takes (`document.ts`). */
+/** A successful response; failures follow from the input (`document.ts`). */
 export type Success<Schema extends z.ZodType | null> = {
   readonly status: 200 | 201 | 202 | 204
   readonly what: string
-  /** Null: there is no body. */
+  /** Null: no body. */
   readonly schema: Schema
-  /** The names of the headers that `handle` gives. */
+  /** The headers that `handle` sets. */
   readonly headers?: readonly ('etag' | 'location' | 'content-disposition')[]
 }
 
@@ -25,7 +25,7 @@ type Handled<Schema extends z.ZodType | null> =
       readonly headers?: Readonly<Record<string, string>>
     }
 
-/** One operation over HTTP. The same schemas validate what comes in, type the answer, and make the OpenAPI document. */
+/** One operation over HTTP. Its schemas validate the input, type the response, and make the OpenAPI document. */
 export type Definition<
   Params extends z.ZodObject,
   Query extends z.ZodObject,
@@ -38,27 +38,27 @@ export type Definition<
   /** The operation's name in generated clients, in camel case. */
   readonly id: string
   readonly tag: string
-  /** What it does, in a few words: `Reads a webhook`. */
+  /** A few words: `Reads a webhook`. */
   readonly summary: string
   readonly description?: string
-  /** The least role that may call it. */
+  /** The lowest permitted role. */
   readonly role: Role
-  /** Absent: a token that belongs to a tenant gets 404. */
+  /** Absent: callers with a tenant get 404. */
   readonly tenants?: TenantScope
   readonly params?: Params
   readonly query?: Query
   readonly body?: Body
-  /** What stands for a missing body, where one may be missing. */
+  /** Replaces a missing body, if it is optional. */
   readonly whenNoBody?: z.input<Body>
   readonly answer: Success<Answer>
-  /** It may not be possible as things are, although it changes nothing: of the others, that is said of each. */
+  /** A conflict is possible although the route changes nothing (every other route documents one). */
   readonly mayConflict?: boolean
-  /** It changes a thing only where `isMatch` holds of its entity tag. */
+  /** It honours `If-Match`: changes need `isMatch` of the entity tag. */
   readonly heedsIfMatch?: boolean
   handle(call: {
     readonly control: Control
     readonly caller: Caller
-    /** Whether the thing with this entity tag is the one that `If-Match` names; true without the header. */
+    /** Whether `If-Match` names this entity tag; true without the header. */
     readonly isMatch: (tag: string) => boolean
     readonly params: z.output<Params>
     readonly query: z.output<Query>
@@ -66,7 +66,7 @@ export type Definition<
   }): Promise<Handled<Answer>>
 }
 
-/** A route whose types have done their work: what the server and the document need. */
+/** A route without its type parameters, for the server and the document. */
 export type Route = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType, z.ZodType | null>, 'handle'> & {
   handle(call: {
     control: Control
@@ -80,7 +80,7 @@ export type Route = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType, z.ZodTy
 
 type Nothing = z.ZodObject<Record<never, never>>
 
-/** Defines a route; params, query and body reach `handle` as its schemas read them. */
+/** Defines a route; `handle` gets params, query and body as its schemas parse them. */
 export function route<
   Params extends z.ZodObject = Nothing,
   Query extends z.ZodObject = Nothing,
@@ -90,7 +90,7 @@ export function route<
   return definition as unknown as Route
 }
 
-/** The result of an operation as the answer to a call, its value written by `toJson`, with the headers of `headersOf`. */
+/** The response to an operation's result, written by `toJson`, with the headers of `headersOf`. */
 export function answer<T, Json>(
   result: Result<T>,
   toJson: (value: T) => Json,

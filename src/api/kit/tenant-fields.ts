@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { longestTenant } from '../../domain/event/tenant.ts'
 import { text } from './fields.ts'
 
-/** A tenant in a body: what its column holds, as text or number. */
+/** A tenant in a body: its column's value, as text or number. */
 export const tenantField = () =>
   z
     .union(
@@ -16,7 +16,7 @@ export const tenantField = () =>
         'The tenant that it belongs to, for ever: the value that the column `tenant` of the mapping holds. Null: none, and it sees all. Default: that of the token.',
     })
 
-/** The same in the words of the code. */
+/** The same as text. */
 export const tenantGiven = (tenant: string | number | null | undefined) =>
   typeof tenant === 'number' ? String(tenant) : tenant
 
@@ -28,6 +28,6 @@ export const tenantAsked = () =>
     .optional()
     .meta({ description: 'Only those of this tenant. A token of a tenant gets its own, whatever this says.' })
 
-/** A tenant in an answer. */
+/** A tenant in a response. */
 export const tenantOf = () =>
   z.string().nullable().meta({ description: 'The tenant that it belongs to. Null: none.' })

@@ -4,9 +4,9 @@ import type { Outcome } from '../../domain/delivery/outcome.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import { countByWebhook } from './of-webhooks.ts'
 
-/** What is measured only when somebody asks; null where it can't be known now. */
+/** Measured on each request; null: unknown at present. */
 export type Gauges = {
-  /** Each part that this process runs, as `/readyz` judges it. */
+  /** The parts of this process, as `/readyz` judges them. */
   readonly health: Readonly<Record<string, { readonly ok: boolean }>>
   readonly queue: {
     readonly deliveries: number
@@ -19,14 +19,14 @@ export type Gauges = {
   /** Every webhook is in one of them. */
   readonly webhooks: Readonly<Record<WebhookState, number>> | null
   readonly heldBackBytes: number | null
-  /** Null where this process does not capture. */
+  /** Null: this process does not capture. */
   readonly captureState: CaptureStateName | null
-  /** How much of what the mapping names the source has dropped; null where it can't be asked now. */
+  /** How many objects of the mapping the source has dropped; null: it is unavailable. */
   readonly mappingLost: number | null
   readonly openGaps: { readonly ofEverything: number; readonly ofTables: number } | null
 }
 
-/** The states of capture, each of which has a series. */
+/** The states of capture, one series each. */
 const captureStates = ['starting', 'standing by', 'streaming', 'lagging', 'blocked', 'gap', 'lost'] as const
 export type CaptureStateName = (typeof captureStates)[number]
 const reading: readonly (CaptureStateName | null)[] = ['streaming', 'lagging', 'gap']
@@ -34,10 +34,10 @@ const reading: readonly (CaptureStateName | null)[] = ['streaming', 'lagging', '
 const webhookStates = ['active', 'failing', 'disabled', 'inactive'] as const
 type WebhookState = (typeof webhookStates)[number]
 
-/** From milliseconds, where nothing waits, to an hour, where a receiver was away. */
+/** From milliseconds without a backlog to an hour of an outage. */
 const waits = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
 
-/** What of an attempt is measured. */
+/** The measured parts of an attempt. */
 type AttemptMeasured = {
   readonly webhookId: number
   readonly trigger: string
@@ -48,7 +48,7 @@ type AttemptMeasured = {
   readonly durationMs: number
 }
 
-/** The figures that walhook shows to Prometheus. https://prometheus.io/docs/practices/naming/ */
+/** The metrics for Prometheus. https://prometheus.io/docs/practices/naming/ */
 export function createMetrics(readGauges: () => Promise<Gauges>) {
   const registry = new Registry()
   const registers = [registry]
@@ -164,7 +164,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     labelNames: ['version', 'node'],
     registers,
   }).set({ version: packageJson.version, node: process.version }, 1)
-  // Of the process: CPU, memory, open files, and for how long the event loop was held up (nodejs_eventloop_lag_p99_seconds).
+  // Of the process: CPU, memory, open files, and event loop lag (nodejs_eventloop_lag_p99_seconds).
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 20 })
 
   const set = (target: Gauge, value: number | null | undefined) => target.set(value ?? Number.NaN)
@@ -197,10 +197,10 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
       delivered.observe(Math.max(0, startedAt.getTime() + durationMs - timeOf(eventId)) / 1000)
     },
 
-    /** Every metric, as the reference describes it. */
+    /** Every metric, for the reference. */
     describe() {
       return registry.getMetricsAsArray().map(metric => {
-        // prom-client's types leave it out.
+        // Missing in prom-client's types.
         const { labelNames = [] } = metric as unknown as { labelNames?: readonly string[] }
         const { name, help, type } = metric as unknown as { name: string; help: string; type?: string }
         return { name, help, labels: labelNames, type }

@@ -2,14 +2,13 @@ import { Counter, type Registry } from 'prom-client'
 import { type Outcome, outcomes } from '../../domain/delivery/outcome.ts'
 import { type Busiest, countWork, forgetHalf, giveNames } from '../../domain/shown/busiest.ts'
 
-/** Webhooks that have series of their own; all others share those of `other`. */
+/** The number of webhooks with series of their own; all others share `other`. */
 const mostWebhooks = 200
 const halfLifeMs = 10 * 60_000
 
 /**
- * Attempts by webhook and outcome. However many webhooks there are, the busiest have series of their own and the rest are
- * `other`. An attempt is counted where its webhook is at that moment, so no series ever falls: one that ends and comes
- * back begins at 0, which Prometheus takes for a restart.
+ * Attempts by webhook and outcome: the busiest webhooks have series of their own. An attempt counts where its webhook is at
+ * that moment, so no series falls; one that ends and returns begins at 0, which Prometheus takes for a restart.
  */
 export function countByWebhook(register: Registry, nowMs: () => number, most = mostWebhooks) {
   const attempts = new Counter({
@@ -26,7 +25,7 @@ export function countByWebhook(register: Registry, nowMs: () => number, most = m
       attempts.inc({ webhook, outcome })
     },
 
-    /** Brings up to date who has series of its own; before each reading. */
+    /** Updates which webhooks have series of their own; before each reading. */
     turn() {
       for (const webhookId of giveNames(busiest))
         for (const outcome of outcomes) attempts.remove({ webhook: String(webhookId), outcome })

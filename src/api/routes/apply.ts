@@ -104,7 +104,7 @@ export const applyRoutes = [
   }),
 ]
 
-/** Each webhook by itself: what is wrong with one hides no problem of another, nor of its other fields. */
+/** Each webhook separately: an error in one hides no error of another, nor of its other fields. */
 function readAll(all: Readonly<Record<string, unknown>>): Pick<ApplyWish, 'webhooks' | 'unreadable'> {
   const webhooks = new Map<string, WrittenWebhook>()
   const unreadable = new Map<string, Unreadable>()

@@ -62,7 +62,6 @@ export const attemptSchema = z
   })
   .meta({ id: 'Attempt' })
 
-/** An attempt as a caller of this role may read it. */
 export const attemptJson =
   (role: Role) =>
   (logged: LoggedAttempt): z.input<typeof attemptSchema> => {

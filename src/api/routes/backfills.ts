@@ -74,7 +74,6 @@ const tag = 'Backfills'
 const params = z.strictObject({ id: id() })
 const one = { status: 200, what: 'The backfill', schema: backfillSchema } as const
 
-/** Sends what was there before. */
 export const backfillRoutes = [
   route({
     method: 'post',

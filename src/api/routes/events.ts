@@ -218,7 +218,7 @@ function explainedJson(said: ExplainedDelivery): z.input<typeof explainedSchema>
   }
 }
 
-/** Values that a receiver got as text of Postgres's: no digit is lost. */
+/** Values in Postgres' text form: every digit stays. */
 function exactly(previous: string): z.input<typeof explainedEventSchema>['previous'] {
   return parseExactly(previous) as z.input<typeof explainedEventSchema>['previous']
 }

@@ -71,7 +71,7 @@ const statsSchema = z
   })
   .meta({ id: 'WebhookStats' })
 
-/** What shows whether a webhook works: the test, the log, and how its receiver does. */
+/** Test, log and performance of a webhook. */
 export const logRoutes = [
   route({
     method: 'post',

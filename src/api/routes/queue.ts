@@ -110,7 +110,7 @@ const replaySchema = z
 
 const tag = 'Queue'
 
-/** What an admin does to the queue by hand. */
+/** Operations on the queue by hand. */
 export const queueRoutes = [
   route({
     method: 'post',

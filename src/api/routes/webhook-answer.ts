@@ -14,7 +14,7 @@ import { time } from '../kit/fields.ts'
 import { filterFields } from '../kit/filter-fields.ts'
 import { tenantOf } from '../kit/tenant-fields.ts'
 
-/** The fields of a webhook in an answer. */
+/** The fields of a webhook in a response. */
 export const webhookFields = {
   id: z.int(),
   tenant: tenantOf(),
@@ -125,7 +125,7 @@ export const createdSchema = z
   })
   .meta({ id: 'CreatedWebhook' })
 
-/** The pace of this process, where there is one. */
+/** The pace of this process, if known. */
 export function paceJson({ paceOf, mostInFlight }: Control, { id }: Webhook) {
   const pace = paceOf(id)
   return pace
@@ -139,7 +139,7 @@ export function paceJson({ paceOf, mostInFlight }: Control, { id }: Webhook) {
     : {}
 }
 
-/** What its settings promise more than the tables give. */
+/** Settings that the source's tables can't fulfil. */
 export async function warned(control: Control, webhook: Webhook): Promise<{ warnings?: Warning[] }> {
   const warnings = await warningsOf(control, webhook)
   return warnings.length > 0 ? { warnings } : {}
@@ -149,7 +149,6 @@ const isHeld = ({ heldUntil }: Webhook) => heldUntil !== null && heldUntil.getTi
 
 export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
-/** A webhook as a caller of this role may read it. */
 export const webhookJson =
   (role: Role) =>
   (webhook: Webhook): z.input<typeof webhookSchema> => {
@@ -206,7 +205,7 @@ export function missedJson(missed: Missed | null): z.input<typeof missedSchema> 
   )
 }
 
-/** What a webhook missed, where a change has just switched it on. */
+/** What a webhook missed, after a change that activated it. */
 export async function missedBy(
   control: Control,
   before: Webhook | null,

@@ -25,7 +25,7 @@ import {
   webhookSchema,
 } from './webhook-answer.ts'
 
-/** What an admin chooses. */
+/** An admin's settings. */
 const fields = {
   tenant: tenantField(),
   name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters').meta({
@@ -279,7 +279,7 @@ export const webhookRoutes = [
   }),
 ]
 
-/** What an admin chose, in the words of the code; what was not given stays undefined. */
+/** An admin's settings in the names of the code; absent fields stay undefined. */
 export function chosen<T extends z.output<typeof webhookChange>>({
   is_active,
   update_fields,

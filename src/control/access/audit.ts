@@ -7,8 +7,8 @@ import type { Page } from '../webhooks/webhooks.ts'
 export type { AuditRecord }
 
 /**
- * The audit records that a caller may know of, newest first, at most `limit`, before the record `before`; of one webhook and of one tenant,
- * if given. To a tenant, whoever belongs to none is an administrator without a name.
+ * The audit records that a caller may see, newest first, at most `limit`, before the record `before`; of one webhook and one
+ * tenant, if given. A tenant sees actors without a tenant as an administrator without a name.
  */
 export async function listAudit(
   control: Control,
@@ -26,7 +26,7 @@ export async function listAudit(
   return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
 }
 
-/** A record as the tenant sees it that it is of. */
+/** A record, as its tenant sees it. */
 function shownTo(record: AuditRecord): AuditRecord {
   const { actor, tenant } = record
   if (actor.tenant === tenant || actor.kind === 'walhook') return record
@@ -35,11 +35,11 @@ function shownTo(record: AuditRecord): AuditRecord {
 
 const administrator = { kind: 'configuration', name: 'administrator', tokenId: null, userId: null } as const
 
-/** Whether this is what a tenant is told of whoever belongs to none. */
+/** Whether an actor is shown to a tenant as an administrator without a name. */
 export const isAdministrator = (actor: AuditRecord['actor']): boolean =>
   actor.name === administrator.name && actor.tokenId === null && actor.kind === administrator.kind
 
-/** The names that the caller's webhooks have now, by their ids; those that were deleted have none. */
+/** The present names of the caller's webhooks by id; deleted ones have none. */
 export async function auditedNames(
   control: Control,
   { tenant }: Pick<Caller, 'tenant'>,

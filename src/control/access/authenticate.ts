@@ -6,28 +6,27 @@ import { useToken } from '../../outbox/records/tokens.ts'
 import type { Caller } from '../kit/control.ts'
 import { createCredentialJudge, hashOf, holderKey } from './credentials.ts'
 
-/** The caller; or none, and how long this address must wait before its next try (0: no wait). */
+/** The caller; or none, and how long this address must wait before its next attempt (0: no wait). */
 export type Authenticated =
   | { readonly ok: true; readonly caller: Caller }
   | { readonly ok: false; readonly isHeld: boolean; readonly waitMs: number }
 
 export type Authenticator = {
   (token: string, address: string): Promise<Authenticated>
-  /** What a text tells without a query. */
+  /** What a token's text shows without a query. */
   readonly judge: (token: string) => Claim
 }
 
-/** Failures of so many addresses are kept; the oldest are dropped first. */
+/** The number of addresses with stored failures; the oldest are dropped first. */
 const maxAddresses = 10_000
 
 /**
- * Makes the function that finds who holds a token: the one of the configuration, which always works, or a stored
- * one. Texts are compared by their hashes, in constant time; one that walhook can't have made costs no query.
+ * Creates the function that finds a token's caller: the configured token, which always works, or a stored one. Hashes are
+ * compared, in constant time; a token that walhook never issued costs no query.
  *
- * A right token is always let in: behind a proxy all have one address, and who guesses must not lock out who works. What
- * waits is the refusal: an address that keeps failing is told to come back later, longer each time
- * (`domain/value/back-off.ts`). Tokens of ours have 208 random bits, so nobody guesses one in the time between two refusals.
- * `onHeld` hears when an address begins to wait.
+ * A valid token always passes: behind a proxy all callers have one address, and guessing must not lock out the others. Only
+ * the refusal slows down, the longer an address keeps failing (`domain/value/back-off.ts`). Tokens have 208 random bits.
+ * `onHeld` is called when an address begins to wait.
  */
 export function createAuthenticator(options: {
   outbox: Outbox
@@ -89,7 +88,6 @@ export function holder(
   return { kind: 'token', name, tokenId: id, userId, role, tenant }
 }
 
-/** Drops the oldest entry above `most`. */
 function keepLast(kept: Map<string, unknown>, most: number): void {
   if (kept.size > most) kept.delete(kept.keys().next().value!)
 }

@@ -16,28 +16,28 @@ import {
 import { shared } from '../../runtime/shared.ts'
 import type { Caller, Control } from '../kit/control.ts'
 
-/** Old ones are read again at most so often, however many texts are tried. */
+/** Old hashes are read again at most once per interval, however many tokens are tried. */
 const oldKeptMs = 1_000
 
 const mostKnown = 10_000
 
-/** Under what the calls of a token's holder count, by the API and by pages together: those of a tenant as one. */
+/** The key of a caller's rate limit, for API and pages together: all callers of a tenant share one. */
 export function holderKey({ tokenId, tenant, subject }: Pick<Caller, 'tokenId' | 'tenant' | 'subject'>) {
   if (tenant !== null) return `tenant ${tenant}`
   return subject === undefined ? `token ${tokenId ?? 'of the configuration'}` : `subject ${subject}`
 }
 
-/** The SHA-256 of a token or a session's id: all that is stored of it. */
+/** The SHA-256 of a token or session id, the only stored form. */
 export function hashOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-/** By what a configured token is known, without being stored: unlike our own tokens, it may be guessed by who reads the table. */
+/** The stored form of the configured token, keyed: unlike walhook's own tokens, it might be guessed from a plain hash. */
 export function macOf(sealKey: SealKey, adminToken: string | null): Buffer | null {
   return adminToken === null ? null : createHmac('sha256', sealKey.bytes).update(adminToken).digest()
 }
 
-/** Makes a new token, id of a session, or link. */
+/** Creates a token, session id or link. */
 export async function newCredential(
   { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
   prefix: CredentialPrefix,
@@ -46,17 +46,17 @@ export async function newCredential(
 }
 
 export type CredentialJudge = {
-  /** Whether it may be one of ours, and whose it was found to be before. */
+  /** What the text shows: possibly one of ours, and its last known holder. */
   readonly judge: (text: string) => Claim
-  /** It was found to be the holder's: from now on all of theirs count as one. */
+  /** Stores that a text belongs to a holder: from now on it counts as theirs. */
   readonly note: (text: string, holder: Pick<Caller, 'tokenId' | 'tenant' | 'subject'>) => void
-  /** Whether it is worth a query: it has our checksum, or it is one of those that have none. */
+  /** Whether a text is worth a query: it has our checksum, or may be an old one without. */
   readonly isWorthAQuery: (text: string) => Promise<boolean>
 }
 
 /**
- * Tells tokens or sessions that walhook has made from those that somebody makes up, at the price of a hash. Those without
- * a checksum, made by a version before, are known by their hashes, which are read once in a second at most.
+ * Separates issued tokens and session ids from invented ones, for the price of a hash. Old ones without a checksum are known
+ * by their hashes, which are read at most once a second.
  */
 export function createCredentialJudge(outbox: Outbox, prefix: CredentialPrefix): CredentialJudge {
   const readOld = prefix === 'whk_' ? tokensWithoutChecksum : sessionsWithoutChecksum
@@ -75,7 +75,7 @@ export function createCredentialJudge(outbox: Outbox, prefix: CredentialPrefix):
     },
   )
 
-  /** By the text: whose it is. Forgotten ones count by themselves until they are found again. */
+  /** Holder by text. Evicted texts count alone until they are found again. */
   const known = new Map<string, string>()
 
   return {

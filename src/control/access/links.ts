@@ -13,24 +13,24 @@ import { hashOf, newCredential } from './credentials.ts'
 export const usualLinkMinutes = 5
 export const mostLinkMinutes = 60
 
-/** Whom a link lets in. */
+/** The settings of a link. */
 export type LinkWish = {
   /** Absent: the caller's own. */
   readonly tenant: string | null | undefined
   readonly role: Role
-  /** Of a person, for the audit. */
+  /** A person's name, for the audit. */
   readonly name: string
   readonly userId: string | null
-  /** Null: as the browser asks for. */
+  /** Null: the browser's. */
   readonly language: string | null
-  /** The page that it leads to. */
+  /** The page to open. */
   readonly path: string
   readonly minutes: number
 }
 
 /**
- * Makes a link that opens the pages for a tenant: for minutes, and once. Whoever comes by it may do what `role` may, for the tenant
- * and for no other, as long as the caller's token is valid. Only its SHA-256 is stored.
+ * Creates a link that opens the pages for a tenant, once and within minutes. Its user has the rights of `role` for that
+ * tenant only, while the caller's token is valid. Only its SHA-256 is stored.
  */
 export async function createLink(
   control: Pick<Control, 'outbox' | 'randomBytes' | 'adminMac' | 'publicUrl'>,

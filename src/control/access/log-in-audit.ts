@@ -3,24 +3,24 @@ import { networkOf } from '../../domain/value/back-off.ts'
 import { type Outbox, transaction } from '../../outbox/database/database.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 
-/** A network's next failures are counted for so long, and recorded together. */
+/** Further failures of a network are counted this long, and recorded together. */
 const countedMs = 60_000
-/** In all, so that many addresses can't fill the table either. */
+/** For all networks, so that many addresses can't fill the table either. */
 const mostInAMinute = 30
 const maxNetworks = 1_000
 
 type Counted = { sinceMs: number; failures: number }
 
 /**
- * Records log-ins that failed: the first of a network at once, further ones at most once a minute with their number since,
- * and at most 30 records a minute in all. What a stranger can add to the audit is bounded by that.
+ * Records failed log-ins: a network's first at once, then at most once a minute with a count, and at most 30 records a minute
+ * in all. This bounds what a stranger can add to the audit.
  */
 export function createLogInAudit({ outbox, nowMs }: { outbox: Pick<Outbox, 'pool'>; nowMs: () => number }) {
   const networks = new Map<string, Counted>()
   let minute = { sinceMs: Number.NEGATIVE_INFINITY, records: 0 }
 
   return {
-    /** `why`: what else is known of it. */
+    /** `why`: further facts. */
     async refused(address: string, why: object = {}): Promise<void> {
       const network = networkOf(address)
       const before = networks.get(network)

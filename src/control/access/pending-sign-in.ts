@@ -4,21 +4,21 @@ import type { PendingSignIn } from '../../domain/access/sign-in.ts'
 import { minuteMs } from '../../domain/value/duration.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 
-/** Whoever has to find a password and a second factor needs minutes. */
+/** Finding a password and a second factor takes minutes. */
 export const pendingMs = 10 * minuteMs
 const stateBytes = 24
-/** What is kept in a cookie must stay small. */
+/** A cookie must stay small. */
 const longestPath = 500
 
-/** What the browser keeps: `id` names it, and is the beginning of the state. */
+/** The browser's copy: `id` names it, and begins the state. */
 export type Kept = { readonly id: string; readonly text: string }
 
 export const idOf = (state: string) => state.slice(0, 8)
 export const isState = (text: string) => /^[\w-]{32}$/.test(text)
 
 /**
- * A sign-in that has begun is kept by the browser alone, with a MAC: its state, where it comes back, where it leads to, and until
- * when. Nonce and verifier are computed from the state and the key, so that nobody but walhook knows them.
+ * Only the browser keeps a pending sign-in, with a MAC: state, redirect URI, target page and expiry. Nonce and verifier are
+ * derived from the state and walhook's key.
  */
 export function createPending({
   sealKey,
@@ -48,7 +48,7 @@ export function createPending({
       return { pending: pendingOf(state, redirectUri), kept: { id: idOf(state), text } }
     },
 
-    /** What has come back with a state, and what the browser kept of it. */
+    /** Opens what the browser kept for the state that came back. */
     open(
       state: string,
       text: string | undefined,

@@ -2,18 +2,18 @@ import { type Bucket, type RatePolicy, type Taken, take } from '../../domain/acc
 import type { Caller } from '../kit/control.ts'
 import { holderKey } from './credentials.ts'
 
-/** For programs and pages alike far more than they need, and less than a loop without a pause. */
+/** Far more than programs and pages need, and less than a loop without a pause. */
 export const usualRate: RatePolicy = { quota: 3_000, windowS: 60 }
 
-/** More tokens and tenants than anybody has at work. */
+/** More tokens and tenants than are ever active. */
 const maxHolders = 20_000
 
-/** Counts the calls of each token, and those of a tenant's tokens as one, by the API and by pages together. */
+/** Counts the calls of each token, or of a tenant's tokens together, for API and pages. */
 export function createRates(policy: RatePolicy, nowMs: () => number) {
   const buckets = new Map<string, Bucket>()
   return {
     policy,
-    /** Takes one call; whether the token may make it. */
+    /** Takes one call, if the limit permits it. */
     take(caller: Caller): Taken {
       const key = holderKey(caller)
       const taken = take(buckets.get(key), policy, nowMs())

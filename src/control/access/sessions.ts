@@ -26,27 +26,29 @@ import {
   startByProvider,
 } from './start-session.ts'
 
-/** Of one token. A person needs one, and each is recorded. */
+/** Per token. A person needs one log-in, and each is recorded. */
 const logInRate: RatePolicy = { quota: 30, windowS: 60 }
 
 export type LoggedIn =
-  /** `session` is the id that its holder keeps, in a cookie; it is nowhere else. */
+  /** `session` is the id in the holder's cookie, which is stored nowhere else. */
   | { readonly ok: true; readonly caller: Caller; readonly session: string; readonly expiresAt: Date }
   | Extract<Authenticated, { ok: false }>
 
 export type Sessions = ReturnType<typeof createSessions>
 
 /**
- * Sessions of the pages. A session begins with a token and ends after 12 hours, at log-out, and with its token: when
- * that is revoked or expires, or, for WALHOOK_ADMIN_TOKEN, when another one is configured. It may do what the token's
- * role may at that moment. One that begins at a provider may do what its claims said then, and ends when another provider or
- * another mapping of claims is configured. Only the SHA-256 of its id is stored.
+ * The sessions of the pages. Only the SHA-256 of a session's id is stored.
+ *
+ * - A session of a token ends after 12 hours, at log-out, or when the token is revoked, expires, or (WALHOOK_ADMIN_TOKEN)
+ *   changes. It has the token's present role.
+ * - A session of a provider has the rights of its claims at sign-in, and ends when the provider or the mapping of claims
+ *   changes.
  */
 export function createSessions(options: {
   control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>
   authenticate: (token: string, address: string) => Promise<Authenticated>
   admin: { readonly token: string | null; readonly userId: string | null }
-  /** By what the provider and the mapping of claims are known; null: there is none. */
+  /** Identifies the provider and the mapping of claims; null: none. */
   providerMac?: Buffer | null
   nowMs: () => number
 }) {
@@ -60,10 +62,10 @@ export function createSessions(options: {
   const logIns = new Map<number | null, Bucket>()
 
   return {
-    /** What a text tells without a query. */
+    /** What a session id's text shows without a query. */
     judge: judge.judge,
 
-    /** Starts a session for who has a token; `address` is slowed down by failures as at any call. Both are recorded. */
+    /** Starts a session for a token; failures slow down `address` like those of calls. Both are recorded. */
     async logIn(token: string, address: string): Promise<LoggedIn> {
       const found = await authenticate(token, address)
       if (!found.ok) {
@@ -84,14 +86,14 @@ export function createSessions(options: {
       return { ok: true, caller, session, expiresAt }
     },
 
-    /** Starts a session for whoever comes by a link, which is used up then. Null: it was, or has ended, or never was. */
+    /** Starts a session for a link, and uses it up. Null: it is used, expired or unknown. */
     async enter(text: string, address: string): Promise<Entered | null> {
       const entered = await enterBy(options.control, adminMac, text, address)
       if (entered) judge.note(entered.session, entered.caller)
       return entered
     },
 
-    /** Starts a session for whoever the provider has told of; `endsAtMs` is the latest that it may end. */
+    /** Starts a session for a user of the provider; it ends at `endsAtMs` at the latest. */
     async signedIn(user: SignedInUser, idToken: string, endsAtMs: number, address: string) {
       const forMs = endsAtMs - nowMs()
       const started = await startByProvider(options.control, { user, idToken, providerMac, forMs, address })
@@ -99,13 +101,13 @@ export function createSessions(options: {
       return started
     },
 
-    /** Records that somebody was not let in. */
+    /** Records a refused sign-in. */
     refused: audit.refused,
 
-    /** With what a browser ends the session at the provider; null: there is nothing of it. */
+    /** The ID token that ends the session at the provider; null: none. */
     idTokenOf: (session: string) => readIdToken(options.control, session),
 
-    /** Whose session it is; null where it has ended or never was. */
+    /** The caller of a session; null: it has ended or is unknown. */
     async find(session: string): Promise<Caller | null> {
       if (!(await judge.isWorthAQuery(session))) return null
       const owner = await findSession(outbox, hashOf(session))
@@ -123,7 +125,7 @@ export function createSessions(options: {
   }
 }
 
-/** Who a session is; null where what it began by is not configured any more. */
+/** The caller of a session; null: its origin is no longer configured. */
 function callerOf(
   { person, ...owner }: SessionOwner,
   now: { adminMac: Buffer | null; providerMac: Buffer | null; userId: string | null },
@@ -136,7 +138,7 @@ function callerOf(
   return owner.token ? holder(owner.token) : configured(now.userId)
 }
 
-/** Ends every session of the same holder, on every device. Returns how many there were. */
+/** Ends every session of the same holder, on every device. Returns their number. */
 async function endAll(
   { pool }: Pick<Control['outbox'], 'pool'>,
   caller: Caller,

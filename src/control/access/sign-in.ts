@@ -15,14 +15,14 @@ import { hashOf } from './credentials.ts'
 import { createPending, idOf, isState, type Kept, pendingMs } from './pending-sign-in.ts'
 import type { Sessions } from './sessions.ts'
 
-/** Of one network: each asks the provider. */
+/** Per network: each sign-in is a request to the provider. */
 const finishRate: RatePolicy = { quota: 30, windowS: 60 }
 const mostNetworks = 10_000
 
 export type SignInFailure = {
   readonly ok: false
   readonly problem: SignInProblem
-  /** Who they are at the provider, where that is known. */
+  /** The user's name at the provider, if known. */
   readonly name: string | null
 }
 
@@ -36,14 +36,14 @@ export type SignedIn =
       readonly caller: Caller
       readonly session: string
       readonly expiresAt: Date
-      /** The page that it leads to. */
+      /** The page to open. */
       readonly to: string
     }
   | SignInFailure
 
 export type SignIn = ReturnType<typeof createSignIn>
 
-/** By what a provider and the mapping of its claims are known: a session that began by others has ended. */
+/** Identifies the provider and the mapping of claims: sessions of another one have ended. */
 export function providerMacOf(sealKey: SealKey, config: SignInConfig | undefined): Buffer | null {
   if (config === undefined) return null
   const { issuer, clientId, mapping } = config
@@ -52,14 +52,14 @@ export function providerMacOf(sealKey: SealKey, config: SignInConfig | undefined
   return createHmac('sha256', sealKey.bytes).update('provider ').update(said).digest()
 }
 
-/** Signs people in at a provider of OpenID Connect, by an authorization code with PKCE. */
+/** Signs users in at an OpenID provider, by an authorization code with PKCE. */
 export function createSignIn(options: {
   control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>
   sessions: Pick<Sessions, 'signedIn' | 'refused'>
   provider: Provider
   config: SignInConfig
   nowMs: () => number
-  /** Hears of each that came to nothing; `reason` holds no secret. */
+  /** Called for each failure; `reason` contains no secret. */
   onFailure: (facts: { problem: SignInProblem; reason?: string; address: string }) => void
 }) {
   const { control, sessions, provider, config, nowMs, onFailure } = options
@@ -85,7 +85,7 @@ export function createSignIn(options: {
     logOutUrl: provider.logOutUrl,
     clientId: config.clientId,
 
-    /** Where the browser goes, and what it keeps until it comes back to `redirectUri`. */
+    /** Where to send the browser, and what it keeps until it returns to `redirectUri`. */
     async begin(
       { redirectUri, to, isAgain }: { redirectUri: string; to: string; isAgain: boolean },
       address: string,
@@ -96,13 +96,13 @@ export function createSignIn(options: {
       return { ok: true, url: found.url, kept: begun.kept, keptMs: pendingMs }
     },
 
-    /** Which of the things that a browser keeps belongs to what it has brought back; null: none can. */
+    /** The id of the browser's copy that belongs to the query `search`; null: none. */
     idOf(search: string): string | null {
       const state = new URLSearchParams(search).getAll('state')
       return state.length === 1 && isState(state[0]!) ? idOf(state[0]!) : null
     },
 
-    /** Ends a sign-in with what the browser has brought back: nothing is asked of anybody for what this browser has not begun. */
+    /** Completes a sign-in. Without a sign-in that this browser has begun, the provider is not asked. */
     async finish(
       { search, redirectUri, kept }: { search: string; redirectUri: string; kept: string | undefined },
       address: string,

@@ -13,31 +13,31 @@ import { hashOf, newCredential } from './credentials.ts'
 
 export const sessionMs = 12 * hourMs
 
-/** Who has come by a link; `session` is the id that its holder keeps. */
+/** A session from a link; `session` is the id in the cookie. */
 export type Entered = {
   readonly caller: Caller
   readonly session: string
   readonly expiresAt: Date
-  /** Null: as the browser asks for. */
+  /** Null: the browser's. */
   readonly language: string | null
   readonly path: string
 }
 
-/** Whoever came by a link. */
+/** The caller of a link. */
 export function byLink({ tenant, role, name, userId }: Omit<Person, 'subject'>): Caller {
   return { kind: 'link', name, tokenId: null, userId, role, tenant }
 }
 
-/** Whoever signed in at the provider. */
+/** The caller of a sign-in at the provider. */
 export function byProvider({ subject, tenant, role, name, userId }: Person & { subject: string }): Caller {
   return { kind: 'oidc', name, tokenId: null, userId, role, tenant, subject }
 }
 
-/** Longer ones are not kept: the session at the provider then ends by itself. */
+/** A longer ID token is not stored: the session at the provider ends by itself. */
 const longestIdToken = 16_384
 const idTokenPurpose = 'id token of a session'
 
-/** Starts the session of whoever has signed in at the provider. */
+/** Starts a session after a sign-in at the provider. */
 export async function startByProvider(
   control: Pick<Control, 'outbox' | 'randomBytes' | 'sealKey'>,
   begun: {
@@ -61,7 +61,7 @@ export async function startByProvider(
   return { caller, ...started }
 }
 
-/** The ID token by which a session began; null: there is none, or it can't be opened. */
+/** The ID token of a session; null: none, or it can't be opened. */
 export async function readIdToken(
   { outbox, sealKey }: Pick<Control, 'outbox' | 'sealKey'>,
   session: string,
@@ -71,7 +71,7 @@ export async function readIdToken(
   return opened?.ok ? opened.text : null
 }
 
-/** Starts the session of whoever has brought a token or comes from the provider, and records it. */
+/** Starts a session, and records it. */
 export async function start(
   { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
   begun: {

@@ -17,8 +17,8 @@ export type { Token }
 type TokenControl = Pick<Control, 'outbox' | 'randomBytes'>
 
 /**
- * Makes a token with which its holder is the user account `userId`, may do what `role` may, and is let in until
- * `expiresAt` (null: always). The text of the token is returned this once.
+ * Creates a token for the user account `userId` with the rights of `role`, valid until `expiresAt` (null: for ever). The
+ * result contains its text, once.
  */
 export async function createToken(
   control: TokenControl,
@@ -45,7 +45,10 @@ export async function createToken(
   return { ok: true, value: { token, text } }
 }
 
-/** The caller's tokens, or (`tenant`) one tenant's, by rising id, revoked and expired ones too, at most `limit`, those after the id `after`. */
+/**
+ * The caller's tokens, or one tenant's, in ascending order of id, revoked and expired ones too, at most `limit`, after the id
+ * `after`.
+ */
 export async function listTokens(
   control: TokenControl,
   caller: Pick<Caller, 'tenant'>,
@@ -57,7 +60,7 @@ export async function listTokens(
   return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
 }
 
-/** Ends a token and its sessions at once. One that was ended before stays as it is. */
+/** Revokes a token and its sessions at once. A token that has ended stays as it is. */
 export async function revokeToken(control: TokenControl, caller: Caller, id: number): Promise<Result<Token>> {
   return await transaction(control.outbox.pool, async client => {
     const token = await tokens.lockToken(client, id)

@@ -16,25 +16,25 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import type { LoggedAttempt } from '../../outbox/reading/attempts.ts'
 import type { TestPlaces } from './test-places.ts'
 
-/** What capture in this process is doing, and where the source stands. */
+/** The state of capture in this process, and of the source. */
 export type CaptureStatus = {
   readonly state: string
   readonly reason: string | null
-  /** What a person can do, where there is something, by a code. */
+  /** A code with a fix, if there is one. */
   readonly code?: string
   readonly mend?: string
   readonly slotName: string
-  /** The source's side; null where it can't be asked now. */
+  /** The source's side; null: it is unavailable. */
   readonly source: {
     readonly walEnd: bigint
     readonly confirmedLsn: bigint | null
     readonly heldBackBytes: number | null
   } | null
-  /** How long the last probe took from the source's WAL to its place behind everything stored, in ms. */
+  /** The duration of the last probe from the source's WAL until everything before it was stored, in ms. */
   readonly probeMs: number | null
 }
 
-/** The mapping of this process: since when it is in use, and the last file that was refused since then, with every reason. */
+/** The mapping in use, since when, and the last refused file since then, with every reason. */
 export type MappingState = {
   readonly file: string | null
   readonly loadedAtMs: number
@@ -42,8 +42,8 @@ export type MappingState = {
 }
 
 /**
- * What the operations of an admin work with. What other folders do (judging a target, reading the source,
- * sending) is handed over as functions.
+ * What an admin's operations work with. Functions of other folders (judging a target, reading the source, sending) are passed
+ * in.
  */
 export type Control = {
   readonly outbox: Outbox
@@ -52,34 +52,34 @@ export type Control = {
   readonly sealKey: SealKey
   /** The entity types of the mapping, in its order. */
   readonly entityTypes: readonly string[]
-  /** Those of them whose entities belong to tenants. */
+  /** The entity types with tenants. */
   readonly tenantTypes: readonly string[]
-  /** The fields that entities are called by, by type. */
+  /** The label's fields, by entity type. */
   readonly labels: Labels
-  /** The alerts that a webhook may get. */
+  /** The alerts that a webhook may subscribe to. */
   readonly alerts: readonly AlertTrigger[]
-  /** How often a delivery is tried before it is given up. */
+  /** The maximum attempts of a delivery. */
   readonly mostAttempts: number
-  /** Of the slot that is captured. */
+  /** The name of the captured slot. */
   readonly slotName: string
-  /** What a backfill of an entity type tells its rows as, where nobody says otherwise. */
+  /** The default action of a backfill. */
   readonly backfillAs: (entityType: string) => BackfillAction
-  /** The entity types whose tables do not give the values before an update. */
+  /** The entity types whose tables do not record the values before an update. */
   readonly readUntold?: () => Promise<Untold>
-  /** What the mapping names and the source has dropped, in words; null where the source can't be asked now. */
+  /** The objects of the mapping that the source has dropped, in words; null: it is unavailable. */
   readonly readMappingLost?: () => Promise<readonly string[] | null>
   readonly mappingState?: () => MappingState
-  /** The names of each entity type's fields, as the source's tables are now. */
+  /** The field names of each entity type, by the source's present tables. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
-  /** What the events of each entity type hold, as the source's tables are now. */
+  /** The shape of each entity type's events, by the source's present tables. */
   readonly readShapes: () => Promise<readonly EntityShape[]>
-  /** Judges by the same rule as every delivery. */
+  /** Judges a target by the rule of every delivery. */
   readonly judgeTarget: (
     url: string,
   ) => Promise<{ ok: true; url: URL } | { ok: false; reason: string; why: Reason }>
-  /** How many rows an entity's table has by Postgres's statistics; null where that can't be told. */
+  /** The row count of an entity's table by Postgres' statistics; null: unknown. */
   readonly readRowsEstimate?: (entityType: string) => Promise<number | null>
-  /** An entity as it is now; null where there is none. */
+  /** An entity's present state; null: it does not exist. */
   readonly readEntity: (
     entityType: string,
     key: string,
@@ -88,37 +88,37 @@ export type Control = {
     target: { webhookId: number; url: string; sealed: Sealed; traceparent?: boolean },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<LoggedAttempt>
-  /** The same to a target that is not saved: it is not in the log. */
+  /** Sends a test to unsaved settings, without logging it. */
   readonly tryTest: (
     target: { webhookId: number; url: string; sealed: Sealed; traceparent?: boolean },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<Attempt>
   readonly testPlaces: TestPlaces
-  /** At what pace this process sends to a webhook; null where it has sent it nothing lately, or sends nothing at all. */
+  /** This process' pace of a webhook; null: no recent request, or it does not deliver. */
   readonly paceOf: (webhookId: number) => ShownPace | null
-  /** How many requests a webhook may have in flight at the best. */
+  /** The highest limit of a webhook's requests in flight. */
   readonly mostInFlight: number
   readonly earlyRetries: EarlyRetries
   readonly captureStatus: () => Promise<CaptureStatus>
-  /** The part of it that needs no database. */
+  /** The part that needs no database. */
   readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'code' | 'slotName'>
   readonly randomBytes: (size: number) => Buffer
-  /** By what the configured token is known; null: there is none. */
+  /** Identifies the configured token; null: none. */
   readonly adminMac: Buffer | null
-  /** Where people reach walhook. */
+  /** The public URL of walhook. */
   readonly publicUrl: string
 }
 
 export type { LoggedAttempt }
 
-/** Who asks, and what they may do. */
+/** The caller of an operation, and their rights. */
 export type Caller = Actor & {
   readonly role: Role
-  /** Of whoever signed in at the OpenID provider: who they are there. */
+  /** Of a user of the OpenID provider: the subject there. */
   readonly subject?: string
 }
 
-/** Whoever may start walhook's commands. */
+/** The user of walhook's commands. */
 export const commandLine: Caller = {
   kind: 'command line',
   name: 'command line',

@@ -12,28 +12,29 @@ import {
 import type { Caller, Control } from './control.ts'
 import { conflict, type Failed } from './result.ts'
 
-/** Longer than any call takes: one that has not ended by then was cut off. */
+/** Longer than any call takes: an unfinished one was cut off. */
 const cutOffAfterMs = 60_000
 
 export type Once =
-  /** The answer of this call, or, `isReplay`, of the one before. */
+  /** The answer of this call, or (`isReplay`) of the first one. */
   | { readonly state: 'answered'; readonly answer: string; readonly isReplay: boolean }
   /** The key belongs to another request. */
   | { readonly state: 'other_request' }
-  /** The first call is still running, or its outcome is unknown. */
+  /** The first call is running, or its result is unknown. */
   | { readonly state: 'failed'; readonly failure: Failed; readonly mayEnd: boolean }
-  /** The work has failed and changed nothing; the key is free. */
+  /** The work failed without a change; the key is free. */
   | { readonly state: 'changed_nothing' }
 
 /**
- * Does work once for each key of a caller within 24 hours, and gives every repetition the first answer.
+ * Does work once per key of a caller within 24 hours, and repeats the first answer.
  *
- * A key is free, until a call takes it; taken, while its call goes on; answered, from its end on; and free again
- * after 24 hours, or at once where the call has changed nothing (`work` returns null). A call that is cut off, by a
- * crash or a lost database, leaves its key taken: what it has done is not known, so it is never done again, and the
- * caller must check the state. Of two calls at once, one takes the key, the other gets a conflict.
+ * - free: until a call takes the key, after 24 hours, and at once if the call changed nothing (`work` returns null)
+ * - taken: while the call runs. A call that was cut off leaves it taken: its effect is unknown, so the caller must check the
+ *   state
+ * - answered: from the end of the call
  *
- * Answers are sealed: one may hold a signing secret or a token, which are nowhere else.
+ * One of two simultaneous calls takes the key, the other gets a conflict. Answers are sealed: they may contain a signing
+ * secret or a token.
  */
 export async function once(
   control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>,
@@ -68,7 +69,7 @@ export async function once(
   return { state: 'answered', answer, isReplay: false }
 }
 
-/** Whoever came by a link has keys of their own: as long as any other, and with a blank, which no other has. */
+/** Callers from a link have keys with a blank, which no other key has. */
 function keyOf({ kind, tenant, name, userId }: Caller, key: string): string {
   if (kind !== 'link') return key
   return `link ${createHash('sha256')
@@ -76,7 +77,7 @@ function keyOf({ kind, tenant, name, userId }: Caller, key: string): string {
     .digest('hex')}`
 }
 
-/** What the answer of a call is sealed for. */
+/** The purpose that a call's answer is sealed for. */
 export const answerPurpose = ({ holder, key }: CallKey) => `walhook answer ${holder} ${key}`
 
 export function sealAnswer(

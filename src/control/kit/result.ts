@@ -1,19 +1,19 @@
 import type { Reason } from '../../domain/shown/reason.ts'
 import { sayInEnglish } from '../../domain/shown/reason-texts.ts'
 
-/** What is wrong with one field of the input. `pointer` is a JSON Pointer (RFC 6901) to it, `detail` the reason in English. */
+/** A problem of one input field. `pointer` is a JSON Pointer (RFC 6901) to it, `detail` the reason in English. */
 export type FieldProblem = { readonly pointer: string; readonly detail: string; readonly reason: Reason }
 
-/** How an operation failed. It changed nothing. */
+/** Why an operation failed. It changed nothing. */
 export type Failed =
   | { readonly ok: false; readonly kind: 'not_found'; readonly detail: string }
-  /** The caller's role does not allow this part of the operation. */
+  /** The caller's role does not permit this part of the operation. */
   | { readonly ok: false; readonly kind: 'forbidden'; readonly detail: string; readonly reason: Reason }
   | { readonly ok: false; readonly kind: 'conflict'; readonly detail: string; readonly reason: Reason }
   | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
   /** The caller may try again later. */
   | { readonly ok: false; readonly kind: 'busy'; readonly detail: string; readonly retryAfterS: number }
-  /** The source does not answer now. */
+  /** The source is unavailable. */
   | {
       readonly ok: false
       readonly kind: 'unavailable'
@@ -37,7 +37,7 @@ export function conflict(reason: Reason): Failed {
   return { ok: false, kind: 'conflict', detail: sayInEnglish(reason), reason }
 }
 
-/** The tables of the source are needed, and can't be read now. */
+/** The source's tables are needed and unavailable. */
 export const sourceUnavailable: Failed = {
   ok: false,
   kind: 'unavailable',
@@ -46,7 +46,7 @@ export const sourceUnavailable: Failed = {
   retryAfterS: 10,
 }
 
-/** Somebody changed the thing after the caller read it. */
+/** Another caller changed the object meanwhile. */
 export function stale(what: string, id: number | string): Failed {
   return {
     ok: false,
@@ -55,7 +55,6 @@ export function stale(what: string, id: number | string): Failed {
   }
 }
 
-/** A wrong field and why it is wrong. */
 export function wrongField(pointer: string, reason: Reason): FieldProblem {
   return { pointer, detail: sayInEnglish(reason), reason }
 }

@@ -5,14 +5,14 @@ import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from './control.ts'
 
-/** What a route or a page says of tenants; without a word of it, whoever belongs to a tenant finds nothing there. */
+/** How a route or page treats tenants; without it, callers with a tenant get 404. */
 export type TenantScope =
-  /** It is about the webhook whose `id` is in its path: there is none but those of the caller's tenant. */
+  /** It is about the webhook `id` of its path: only the caller's tenant's webhooks exist. */
   | 'webhook'
-  /** What it reads and writes is the caller's tenant's alone: it goes by `caller.tenant`. */
+  /** It reads and writes the caller's tenant only, by `caller.tenant`. */
   | 'own'
 
-/** Whether a caller may know of a thing that belongs to a tenant, or to nobody. */
+/** Whether a caller may see an object of this tenant (null: of none). */
 export function mayKnow(
   { tenant }: Pick<Caller, 'tenant'>,
   thing: { readonly tenant: string | null },
@@ -20,7 +20,7 @@ export function mayKnow(
   return tenant === null || thing.tenant === tenant
 }
 
-/** The webhook with an id, as far as the caller may know of it. */
+/** The webhook with an id, if the caller may see it. */
 export async function webhookFor(
   { outbox }: Pick<Control, 'outbox'>,
   caller: Pick<Caller, 'tenant'>,
@@ -30,11 +30,11 @@ export async function webhookFor(
   return webhook && mayKnow(caller, webhook) ? webhook : null
 }
 
-/** What there is for a caller: for one who belongs to a tenant, entities of it and no others. */
+/** The `Control` of a caller: for one with a tenant, only that tenant's entities. */
 export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>): Control {
   if (tenant === null) return control
   const isOurs = (entityType: string) => control.tenantTypes.includes(entityType)
-  // One by one: what is added to `Control` later is not there for tenants by itself.
+  // An explicit list: new parts of `Control` are hidden from tenants by default.
   const { outbox, nowMs, sealKey, mostAttempts, slotName, backfillAs, readUntold, judgeTarget } = control
   const { sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes } = control
   const { adminMac, publicUrl } = control
@@ -70,7 +70,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
   }
 }
 
-/** Whose things a list is asked for: null for all. Who belongs to a tenant gets that one's, whichever they ask for. */
+/** The tenant to list: null for all. Callers with a tenant always get their own. */
 export function tenantAsked(
   { tenant }: Pick<Caller, 'tenant'>,
   asked: string | null | undefined,
@@ -88,8 +88,8 @@ type Known = OfTenant & {
 }
 
 /**
- * An event as the caller may know of it, or null. To its tenant, an entity that another one had comes, and one that another one has goes:
- * nothing of what it was or is there.
+ * An event as the caller may see it, or null. For its tenant, an entity from another tenant is new, one that moves away is
+ * deleted, and values elsewhere are hidden.
  */
 export function eventFor<E extends Known>({ tenant }: Pick<Caller, 'tenant'>, event: E): E | null {
   const actionType = actionFor(tenant, event)

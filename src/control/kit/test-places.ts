@@ -2,12 +2,12 @@ import type { Actor } from '../../domain/access/audit.ts'
 import type { Failed } from './result.ts'
 
 /**
- * Tests under way at once.
+ * The limits of simultaneous tests.
  *
- *   total, perHost   of callers that belong to no tenant: in all, and to one host and port
+ *   total, perHost   of callers without a tenant: in all, and to one host and port
  *   perCaller        of one caller, or of one tenant, also to one host
- *   tenants          tenants that have one: no few of them can take the first place of another
- *   more             of all tenants together, what each has beyond its first
+ *   tenants          of tenants' first tests: a few tenants can't use up those of others
+ *   more             of all tenants' further tests
  */
 const usual = { total: 20, perHost: 5, perCaller: 5, tenants: 40, more: 20 }
 /** A test ends within its deadline of 15 s, most of them at once. */
@@ -16,8 +16,8 @@ const retryAfterS = 5
 type Entered = { readonly ok: true; readonly leave: () => void } | Failed
 
 /**
- * Counts the tests under way, so that whoever asks for many opens no more connections to a receiver than a webhook with
- * events would. One that finds no place is refused at once, with a sentence and when to try again.
+ * Counts running tests, so that many tests open no more connections to a receiver than a webhook with events. Above the
+ * limit, a test is refused at once, with a time to try again.
  */
 export function createTestPlaces(most: typeof usual = usual) {
   const taken = new Map<string, number>()
@@ -29,7 +29,7 @@ export function createTestPlaces(most: typeof usual = usual) {
     else taken.set(key, next)
   }
 
-  /** Takes what `change(1)` takes; given back once. */
+  /** Takes what `change(1)` takes; `leave` returns it once. */
   function entered(change: (by: 1 | -1) => void): Entered {
     change(1)
     let isIn = true
@@ -44,7 +44,7 @@ export function createTestPlaces(most: typeof usual = usual) {
   const hostBusy = (host: string) =>
     busy(`${most.perHost} tests to ${host} are under way, and no more may be.`)
 
-  /** What a tenant does is no other's matter, also at a host that many have. */
+  /** A tenant's tests do not limit other tenants, not even at a common host. */
   function enterOfTenant(tenant: string, host: string): Entered {
     const [all, atHost] = [`tenant ${tenant}`, `tenant ${tenant} host ${host}`]
     if (of(all) >= most.perCaller) return callersBusy()
@@ -57,13 +57,13 @@ export function createTestPlaces(most: typeof usual = usual) {
       const before = of(all)
       count(all, by)
       count(atHost, by)
-      // The last one to leave gives back the first place, whichever it was.
+      // The last test to end returns the first place, whichever it had.
       count(Math.min(before, of(all)) === 0 ? 'tenants' : 'more', by)
     })
   }
 
   return {
-    /** Takes a place for a test to `url`; `leave` gives it back. */
+    /** Takes a place for a test to `url`; `leave` returns it. */
     enter({ kind, name, tokenId, tenant }: Actor, url: string): Entered {
       const host = URL.parse(url)?.host ?? url
       if (tenant !== null) return enterOfTenant(tenant, host)

@@ -10,30 +10,27 @@ import type { Caller, Control } from '../kit/control.ts'
 import { notFound, type Result } from '../kit/result.ts'
 import { eventFor, webhookFor } from '../kit/tenants.ts'
 
-/** The part of a webhook's queue: everything, one entity, or one event. */
+/** A part of a webhook's queue: everything, one entity, or one event. */
 export type Waiting =
   | { readonly of: 'webhook' }
   | { readonly of: 'entity'; readonly entity: Entity }
   | { readonly of: 'event'; readonly eventId: TimeId }
 
-/**
- * `isComplete` is false where there was more than one call may take, or where it could not be told whether something
- * was in flight: call again.
- */
+/** `isComplete` is false if one call can't take all, or could not tell whether something was in flight: call again. */
 export type Cancelled = { readonly cancelled: number; readonly isComplete: boolean }
 
 export type Count = queueDepth.Count
-/** Beyond this, somebody who is asked whether they are sure needs no number. */
+/** A confirmation needs no exact number beyond this. */
 export const mostCounted = 10_000
 
 /** Every holder waits while a page is cancelled. */
 const pageRows = 1_000
-/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+/** The time limit of one call: HTTP clients and proxies do not wait much longer. */
 const longestMs = 10_000
 
 /**
- * Cancels what waits for a webhook, active or not: it is never sent by itself, and is recorded as cancelled. What is in
- * flight goes on; so does what comes after the call. Its first commit records who asked for it.
+ * Cancels a webhook's pending deliveries, active or not, and records them as cancelled. Requests in flight and events after
+ * the call continue. The first commit records the caller.
  */
 export async function cancelWaiting(
   control: Control,
@@ -57,7 +54,7 @@ export async function cancelWaiting(
   const record = (client: Parameters<typeof recordAudit>[0]) =>
     recordAudit(client, caller, 'deliveries.cancelled', { webhookId, to: recorded(waiting) })
 
-  // First of all: what the streams bring from now on is what came after the call.
+  // First: events that the streams bring from now on are later than the call.
   const { skipped, isUnsure } = await transaction(control.outbox.pool, async client => {
     const done = await skipWaiting(client, which)
     if (done.skipped) await record(client)
@@ -85,7 +82,7 @@ export async function cancelWaiting(
   }
 }
 
-/** How many deliveries wait for a webhook or are in flight, counted up to `most`. */
+/** How many deliveries of a webhook are pending or in flight, counted up to `most`. */
 export async function countWaiting(
   { outbox }: Control,
   webhookId: number,

@@ -19,15 +19,15 @@ export type LabelledLine = ListedEvent & WithLabel
 export type LabelledEvent = events.ShownEvent & WithLabel
 type WithLabel = { readonly label: string | null }
 
-/** The delivery of an event to one webhook, explained. */
+/** An event's delivery to one webhook, explained. */
 export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
 
-/** Of an event with more webhooks than this, so many are explained at once. */
+/** This many webhooks of an event are explained at once. */
 export const mostExplained = 1_000
 
 /**
- * An event with its delivery to each webhook, by rising id after `after`, or to the named one. `next` is where
- * the next page begins, or null.
+ * An event with its delivery to each webhook, in ascending order of id after `after`, or to the named one. `next`: the cursor
+ * of the next page, or null.
  */
 export async function explainEvent(
   control: Control,
@@ -63,11 +63,11 @@ async function explainDeliveries(
   }))
 }
 
-/** The delivery of an event to one webhook, with its newest hundred requests, oldest first. */
+/** An event's delivery to one webhook, with its newest hundred requests, oldest first. */
 export type ToldDelivery = ExplainedDelivery & { readonly attempts: readonly AttemptLine[] }
 export type EventStory = { readonly event: events.EventLine; readonly deliveries: readonly ToldDelivery[] }
 
-/** An event with its delivery to each webhook and their requests; without the event's data. `texts`: the reader's language. */
+/** An event with its deliveries and their requests, without its data. `texts`: the reader's language. */
 export async function tellEvent(
   control: Control,
   caller: Pick<Caller, 'tenant'>,
@@ -96,7 +96,6 @@ const withLabel = (control: Control, event: events.ShownEvent): LabelledEvent =>
   label: labelFor(control, event.entityType, event.body),
 })
 
-/** An event by itself. */
 export async function readEvent(
   control: Control,
   caller: Pick<Caller, 'tenant'>,
@@ -107,7 +106,7 @@ export async function readEvent(
   return event ? { ok: true, value: withLabel(control, event) } : notFound('event', String(eventId))
 }
 
-/** The newest events that fit, in lines, of one tenant where named, those before the event `before`. */
+/** The newest events that match, as lines, of one tenant if given, before the event `before`. */
 export async function listEvents(
   control: Control,
   caller: Pick<Caller, 'tenant'>,

@@ -13,13 +13,13 @@ import { unknownType } from '../status/backfills.ts'
 
 export type { Forgotten }
 
-/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+/** The time limit of one call: HTTP clients and proxies do not wait much longer. */
 const longestMs = 10_000
 
 /**
- * Forgets an entity: what waits for it is cancelled, and all that is stored of what was sent and answered about it goes.
- * That it was done is recorded without its id. `isComplete` is false where there was more than one call may take: call again.
- * Later changes of the entity are sent as usual. Refuses a type that is neither mapped nor stored.
+ * Erases an entity: cancels its pending deliveries, and deletes its stored events, requests and responses. The audit records
+ * it without the id. `isComplete` false: call again. Later changes of the entity are sent as usual. Refuses a type that is
+ * neither mapped nor stored.
  */
 export async function forgetEntity(
   control: {
@@ -32,7 +32,7 @@ export async function forgetEntity(
 ): Promise<Result<Forgotten & { readonly answers: number; readonly isComplete: boolean }>> {
   const { outbox, entityTypes } = control
   const { entityType } = entity
-  // "0 events" would read as if the person had been forgotten.
+  // "0 events" would look like a success.
   if (!entityTypes.includes(entityType) && !(await isStoredType(outbox, entityType)))
     return invalid(wrongField('/entity_type', unknownType(entityType, entityTypes)))
   const startedMs = performance.now()
@@ -48,7 +48,7 @@ export async function forgetEntity(
   return { ok: true, value: { ...done, answers } }
 }
 
-/** Withdraws kept answers that contain the entity or are unreadable: a repetition gets a conflict. */
+/** Withdraws stored answers that contain the entity or are unreadable: a repetition gets a conflict. */
 async function withdrawAnswers(
   { outbox, sealKey }: { readonly outbox: Outbox; readonly sealKey: SealKey | null },
   entity: Entity,
@@ -63,7 +63,7 @@ async function withdrawAnswers(
   return withdrawn
 }
 
-/** Whether a value tells of the entity anywhere within, also in texts that are JSON themselves. */
+/** Whether a value contains the entity anywhere, also in nested JSON texts. */
 function holds(value: unknown, entity: Entity): boolean {
   if (typeof value === 'string') return /^\s*[[{]/.test(value) && holds(parsed(value), entity)
   if (typeof value !== 'object' || value === null) return false

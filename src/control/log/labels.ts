@@ -6,7 +6,7 @@ import type { EventLine } from '../../outbox/reading/events.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { eventFor } from '../kit/tenants.ts'
 
-/** Events with what their entities are called, as far as the caller may see their bodies. `event` is as it is stored. */
+/** Events with their entities' labels, if the caller may see the bodies. `event` is as stored. */
 export async function withLabels<E extends EventLine>(
   control: Pick<Control, 'outbox' | 'labels'>,
   caller: Pick<Caller, 'tenant'>,
@@ -24,7 +24,7 @@ export async function withLabels<E extends EventLine>(
   })
 }
 
-/** What the entity of a body is called that the caller sees anyway. */
+/** The label of an entity whose body the caller sees. */
 export function labelFor(
   { labels }: Pick<Control, 'labels'>,
   entityType: string | null,
@@ -34,7 +34,7 @@ export function labelFor(
   return fields ? labelOf(fields, body) : null
 }
 
-/** What the entities are called that requests of a webhook were about, where its log keeps bodies, by the ids of their events. */
+/** The labels of entities in a webhook's requests, by event id, if its log stores bodies. */
 export async function labelsOfLines(
   control: Pick<Control, 'outbox' | 'labels'>,
   lines: readonly AttemptLine[],

@@ -28,12 +28,12 @@ type Wanted = {
   readonly filter?: LogFilter
 }
 
-/** A page of requests ends here, however many were asked for: what is read at once must fit into memory. */
+/** The maximum size of a page of requests: all of it is in memory. */
 const maxPageBytes = 2_000_000
 
 /**
- * A webhook's requests, newest first, at most `limit` and 2 MB, those that fit the filter, and those before the attempt
- * `before` where one is given. Of an entity, those about its last 1,000 events.
+ * A webhook's matching requests, newest first, at most `limit` and 2 MB, before the attempt `before`; of an entity, those of
+ * its last 1,000 events.
  */
 export async function listLog(
   control: Control,
@@ -45,10 +45,10 @@ export async function listLog(
   )
 }
 
-/** `isNext`: the try that the attempt announces is still to come, and nothing has come in between. `label`: what its entity is called. */
+/** `isNext`: the announced retry is still to come, without another request in between. `label`: the entity's. */
 export type LogLine = AttemptLine & { readonly isNext: boolean; readonly label: string | null }
 
-/** The same, each in a line: without what was sent and answered, which may be a megabyte for each. */
+/** The same as lines, without bodies, each of which may be a megabyte. */
 export async function listLogLines(
   control: Control,
   webhookId: number,
@@ -67,7 +67,7 @@ export async function listLogLines(
   return { ok: true, value: { items: lines, next } }
 }
 
-/** Whether the try that an attempt announces is still to come. */
+/** Whether the announced retry of an attempt is still to come. */
 export async function isStillNext({ outbox }: Control, attempt: LoggedAttempt): Promise<boolean> {
   return (await stillWaiting(outbox, attempt.webhookId, [attempt])).has(attempt.id)
 }
@@ -87,7 +87,7 @@ async function pageOfLog<Item extends { id: TimeId }>(
   return { ok: true, value: { items, next: hasMore ? items.at(-1)!.id : null } }
 }
 
-/** Every request that sent an event to a webhook, oldest first: the newest hundred. */
+/** The newest hundred requests of an event to a webhook, oldest first. */
 export async function attemptsOfEvent(
   { outbox }: Control,
   eventId: TimeId,
@@ -96,7 +96,6 @@ export async function attemptsOfEvent(
   return (await readEventAttempts(outbox, eventId, webhookId)).get(webhookId) ?? []
 }
 
-/** One request of a webhook. */
 export async function getAttempt(
   control: Control,
   webhookId: number,

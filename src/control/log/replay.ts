@@ -11,30 +11,30 @@ import { type FieldProblem, invalid, notFound, type Result, wrongField } from '.
 import { type Count, mostCounted } from './cancel.ts'
 import { beyondForAdmins, notActive } from './resend.ts'
 
-/** What is sent once more. Ranges of time hold their beginning and not their end; without one they reach to now. */
+/** The events to send again. A time range includes its beginning and excludes its end; without an end it reaches to now. */
 export type ReplayWish =
   | {
       readonly of: 'range'
       readonly from: Date
       readonly to: Date | null
-      /** As user.new, also of entities that are not in the mapping any more. Null: every event. */
+      /** As user.new, also for entities no longer in the mapping. Null: every event. */
       readonly triggers: readonly string[] | null
     }
   | { readonly of: 'ids'; readonly ids: readonly TimeId[] }
   | { readonly of: 'failed'; readonly from: Date; readonly to: Date | null }
 
-/** Where a call that had no more time left off: the end of what is meant is fixed by the first one. */
+/** Where a call ran out of time: the first call fixes the end. */
 export type ReplayCursor = { readonly toMs: number; readonly after: Entity }
 
 export type ReplayResult = { readonly queued: number; readonly next: ReplayCursor | null }
 
 const pageEvents = 1_000
-/** How long one call may take: an HTTP client, or a proxy before us, does not wait much longer. */
+/** The time limit of one call: HTTP clients and proxies do not wait much longer. */
 const longestMs = 10_000
 
 /**
- * Where a range ends. One that reaches to now, or further, holds all that there is: the ids of the newest events may say a
- * later time, where a clock was ahead when they were made.
+ * The end of a range. One that reaches to now includes everything: the newest ids may have a later time, if a clock was
+ * ahead.
  */
 export async function endOf(control: Control, wishedTo: Date | null): Promise<number> {
   const nowMs = await databaseNow(control.outbox)
@@ -44,9 +44,10 @@ export async function endOf(control: Control, wishedTo: Date | null): Promise<nu
 }
 
 /**
- * Sends many events to a webhook once more, as `resendEvent` does one: those of a range of time or of a list, also
- * where the webhook is younger, or those that failed in a range of time and were not delivered
- * since. Events of other triggers than the webhook's are passed over, unless an admin says `beyondTriggers`. Each entity's events stay in their order, and before its newer ones that wait. Goes on where `cursor` says.
+ * Resends many events to a webhook, like `resendEvent`: those of a time range or a list, also from before the webhook was
+ * created, or those that failed in a time range and were not delivered since. Events of other triggers are skipped, unless an
+ * admin sets `beyondTriggers`. The order within an entity is kept, also before its newer pending events. Continues at
+ * `cursor`.
  */
 export async function replayEvents(
   control: Control,
@@ -100,7 +101,7 @@ export async function replayEvents(
   }
 }
 
-/** How many events a wish for what failed means now, counted up to 10,000. */
+/** How many failed events match now, counted up to 10,000. */
 export async function countFailed(
   { outbox }: Control,
   webhookId: number,
@@ -128,7 +129,7 @@ function recorded(wish: ReplayWish): object {
   return range
 }
 
-/** What is wrong with a wish for what the webhook has the triggers for. */
+/** What is wrong with a replay of events that the webhook has triggers for. */
 export async function judgeReplay(
   control: Control,
   webhookId: number,
@@ -137,7 +138,7 @@ export async function judgeReplay(
   return [...judge(wish), ...(await judgeWanted(control, webhookId, wish))]
 }
 
-/** A trigger that is named and that the webhook has not would send nothing. */
+/** A trigger that the webhook does not have would send nothing. */
 async function judgeWanted(control: Control, webhookId: number, wish: ReplayWish): Promise<FieldProblem[]> {
   if (wish.of !== 'range' || !wish.triggers) return []
   const webhook = await findWebhook(control.outbox, webhookId)

@@ -17,7 +17,7 @@ import { notActive } from './resend.ts'
 
 export type { ReplayJob }
 
-/** A range of time, or what the webhook missed while it was off last. */
+/** A time range, or what the webhook missed while it was last inactive. */
 export type RangeWish =
   | {
       readonly of: 'range'
@@ -27,10 +27,13 @@ export type RangeWish =
     }
   | { readonly of: 'missed' }
 
-/** What a replay would send, and how long that may take; `perSecond` null: walhook has delivered nothing to the webhook lately. */
+/** The events of a replay and its speed; `perSecond` null: no recent delivery to the webhook. */
 export type ReplayPreview = Count & { readonly perSecond: number | null; readonly keptSince: Date | null }
 
-/** What a webhook missed while it was off last. `replayId`: the replay that sends it; `restOf`: one was ended early, and only the rest counts. */
+/**
+ * What a webhook missed while it was last inactive. `replayId`: the replay that sends it; `restOf`: a stopped replay, of
+ * which the rest counts.
+ */
 export type Missed = Count & {
   readonly since: Date
   readonly until: Date | null
@@ -39,11 +42,11 @@ export type Missed = Count & {
   readonly restOf: number | null
 }
 
-/** The ids of events and the versions of webhooks are given at slightly different moments. */
+/** Event ids and webhook versions are assigned at slightly different moments. */
 const slackMs = 60_000
 
 type Meant = Parameters<typeof countReplay>[2]
-/** The entity behind which a replay begins: one before it was ended there. */
+/** The entity to continue after, if an earlier replay stopped there. */
 type Behind = { readonly behind?: Entity | null }
 
 const wasSent = (webhookId: number, { id }: replays.MissedReplay) =>
@@ -57,7 +60,7 @@ const whileOff = ({ since, until, versions }: TimeOff, nowMs: number): Meant => 
   missed: versions,
 })
 
-/** What a wish means in ids and versions, or why it means nothing. */
+/** A request as ids and versions, or why it is invalid. */
 async function meantBy(
   control: Control,
   webhookId: number,
@@ -74,12 +77,12 @@ async function meantBy(
   if (problems.length > 0) return invalid(...problems)
   const { from, to, triggers } = wish
   const fromMs = from.getTime()
-  // One that begins now, or later, holds nothing: it is done at once.
+  // A range from now on is empty, and done at once.
   const range = { from: firstIdAt(fromMs), to: firstIdAt(Math.max(await endOf(control, to), fromMs + 1)) }
   return { ok: true, value: { of: 'range', ...range, triggers } }
 }
 
-/** How many events a replay would mean, in a time that does not grow with them. */
+/** The number of events in a replay, within bounded time. */
 export async function previewReplay(
   control: Control,
   webhookId: number,
@@ -104,7 +107,7 @@ export async function previewReplay(
   }
 }
 
-/** What a webhook missed while it was off last; null: nothing that is known. */
+/** What a webhook missed while it was last inactive; null: nothing known. */
 export async function missedEvents(control: Control, webhookId: number): Promise<Missed | null> {
   const [webhook, off] = await Promise.all([
     findWebhook(control.outbox, webhookId),
@@ -126,8 +129,8 @@ export async function missedEvents(control: Control, webhookId: number): Promise
 }
 
 /**
- * Begins a replay that walhook carries out by itself: it can be watched and stopped, and a crash does not end it. Only of what the webhook
- * has the triggers for, and that its filter does not exclude.
+ * Starts a replay in the background, which survives crashes and can be watched and stopped. It sends only events of the
+ * webhook's triggers that its filter permits.
  */
 export async function startReplay(
   control: Control,
@@ -147,7 +150,7 @@ export async function startReplay(
     behind,
   })
   return await transaction<Result<ReplayJob>>(control.outbox.pool, async client => {
-    // Of two calls at the same moment, the second finds what the first has begun.
+    // The second of two simultaneous calls finds what the first began.
     await lockWebhook(client, webhookId)
     const last = missed && (await replays.findMissedReplay(client, webhookId, missed.from))
     if (last?.isSent) return wasSent(webhookId, last)
@@ -166,7 +169,6 @@ export async function startReplay(
   })
 }
 
-/** The replays of a webhook, newest first. */
 export async function listReplays(
   control: Pick<Control, 'outbox'>,
   webhookId: number,
@@ -186,7 +188,7 @@ export async function getReplay(
   return job ? { ok: true, value: job } : notFound('replay', id)
 }
 
-/** Stops a replay. What it has queued stays queued. */
+/** Stops a replay. Queued events stay queued. */
 export async function cancelReplay(
   control: Control,
   caller: Caller,
@@ -206,12 +208,12 @@ export async function cancelReplay(
   return now.ok ? conflict(because('replay.ended', { id, state: now.value.state })) : now
 }
 
-/** Why a replay does not go on. What the database says is no tenant's matter. */
+/** Why a replay pauses. Tenants do not see the database's words. */
 export function replayProblem({ tenant }: Pick<Caller, 'tenant'>, { problem }: ReplayJob): string | null {
   return problem === null || tenant === null ? problem : 'The database of walhook refuses it at the moment.'
 }
 
-/** To a tenant, whoever belongs to none is an administrator without a name: null. */
+/** A tenant sees actors without a tenant as an administrator without a name: null. */
 export function replayActor({ tenant }: Pick<Caller, 'tenant'>, job: ReplayJob): string | null {
   return tenant === null || job.actorTenant === tenant ? job.actor : null
 }

@@ -7,24 +7,23 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, forbidden, notFound, type Result } from '../kit/result.ts'
 
-/** An event that waits to be sent once more. */
+/** A queued repetition of an event. */
 export type Resend = {
   readonly webhookId: number
   readonly eventId: TimeId
   readonly messageId: string
   readonly entityType: string
   readonly entityId: string
-  /** The event of the same entity that is on its way or comes first, or null where this one is next. */
+  /** The event of the same entity to be sent first; null: this one is next. */
   readonly behind: TimeId | null
-  /** A newer event of the entity was delivered, or is on its way: the receiver gets an older state after it. */
+  /** A newer event of the entity was delivered, or is in flight: the receiver gets an older state after it. */
   readonly newerDelivered: boolean
 }
 
 /**
- * Resends an event to a webhook under the same `webhook-id`, whatever its state. Where the webhook has
- * not its trigger, or its filter excludes it, only an admin does so, and says so (`beyondTriggers`): its receiver may not be meant to have such data. It waits its turn
- * among the events of its entity, and begins with its first attempt.
- * Fails for a webhook that is not active, and while this very event is on its way.
+ * Resends an event to a webhook under the same `webhook-id`, whatever its state. It waits its turn in its entity's order, and
+ * starts with attempt 1. Without the trigger, or against the filter, only an admin may do so (`beyondTriggers`): the receiver
+ * may not be meant to have the data. Fails for an inactive webhook, and while the event is in flight.
  */
 export async function resendEvent(
   control: Control,
@@ -67,12 +66,12 @@ export async function resendEvent(
   }
 }
 
-/** Why a caller may not send what a webhook has no trigger for. */
+/** The refusal to send what a webhook has no trigger for. */
 export function beyondForAdmins(caller: Caller): Failed {
   return forbidden(because('replay.beyond_triggers', { caller: caller.name, role: caller.role }))
 }
 
-/** Why nothing is put into the queue of a webhook that does not send. */
+/** The refusal to queue anything for an inactive webhook. */
 export function notActive(webhookId: number, disabledReason: string | null): Failed {
   return conflict(
     disabledReason === null

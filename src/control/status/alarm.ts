@@ -4,7 +4,7 @@ import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
 import { openResyncs } from '../../outbox/source/resyncs.ts'
 import type { Control } from '../kit/control.ts'
 
-/** What every page shows: changes are lost, or capture is blocked. `reason` says why, in English; `code` for programs. */
+/** The alarm on every page: changes are lost, or capture is blocked. `reason` is English; `code` is for programs. */
 export type Alarm = {
   readonly finding: Extract<Finding, 'capture_lost' | 'capture_blocked' | 'gap' | 'resyncing'>
   readonly reason: string | null
@@ -13,12 +13,12 @@ export type Alarm = {
 
 const goodForMs = 2_000
 
-/** The answers of late. */
+/** Cached answers. */
 const known = new WeakMap<Outbox, { readonly atMs: number; readonly gaps: Promise<GapsNow> }>()
 
 type GapsNow = { readonly open: readonly Gap[]; readonly isToldAnew: boolean }
 
-/** Also in a process that captures nothing itself: gaps are in the outbox. Costs one look in two seconds, whoever asks. */
+/** Works in every process: gaps are in the outbox. One query per two seconds at most. */
 export async function readAlarm(control: Control, nowMs: number): Promise<Alarm | null> {
   const { state, reason, code } = control.captureState()
   if (state === 'lost') return { finding: 'capture_lost', reason, code }
@@ -51,7 +51,7 @@ async function readGaps(outbox: Outbox, slotName: string): Promise<GapsNow> {
   return { open, isToldAnew: open.length > 0 && areToldAnew(open, await openResyncs(outbox, slotName)) }
 }
 
-/** Whether a resync of each of these gaps is under way. */
+/** Whether every one of these gaps is being resynced. */
 export function areToldAnew(
   open: readonly Pick<Gap, 'id'>[],
   resyncs: readonly { readonly gapIds: readonly number[] }[],

@@ -4,7 +4,7 @@ import type { Page } from '../webhooks/webhooks.ts'
 
 export type { Incident }
 
-/** Incidents, newest first; `isOpen`: only those that go on. */
+/** Incidents, newest first; `isOpen`: open ones only. */
 export async function listAlerts(
   { outbox }: Pick<Control, 'outbox'>,
   page: { limit: number; before: number | null; isOpen: boolean },

@@ -11,21 +11,21 @@ import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import type { Page } from '../webhooks/webhooks.ts'
 
-/** The part of `Control` that backfills need, also without a server. */
+/** The part of `Control` for backfills, also without a server. */
 export type BackfillControl = Pick<Control, 'outbox' | 'slotName' | 'entityTypes' | 'backfillAs'>
 
 export type BackfillWish = {
   readonly entityType: string
-  /** Absent or null: every webhook that has the trigger. */
+  /** Absent or null: every webhook with the trigger. */
   readonly webhookId?: number | null | undefined
-  /** Absent: as the mapping says. */
+  /** Absent: the mapping's default. */
   readonly actionType?: BackfillAction | undefined
   readonly rowsPerSecond?: number | undefined
 }
 
 /**
- * Starts a backfill: sends every row of an entity's table. The process that captures carries it out. Refused without a
- * receiver, and while another one for the same rows and receivers is open.
+ * Starts a backfill, which sends every row of an entity's table, by the capturing process. Refused without a receiver, and
+ * while one for the same rows and receivers is open.
  */
 export async function startBackfill(
   control: BackfillControl,
@@ -56,7 +56,7 @@ export async function startBackfill(
   return conflict(because('backfill.open', { id: same?.id ?? null, entityType, webhookId }))
 }
 
-/** The mapping has no such entity; names the one that was probably meant. */
+/** The mapping has no such entity type; the refusal suggests the nearest. */
 export function unknownType(entityType: string, known: readonly string[]): Reason {
   const meant = nearest(entityType, known)
   return because('entity.unknown', { entityType: entityType.slice(0, 200), known, meant })
@@ -81,7 +81,7 @@ async function refusalOfReceivers(
   return conflict(because('backfill.not_subscribed', { webhookId, trigger, other: hasOther ? other : null }))
 }
 
-/** Who began each of these backfills, where it is known, by their ids. */
+/** Who started each backfill, by id, if known. */
 export async function backfillStarters(
   { outbox }: Pick<Control, 'outbox'>,
   of: readonly Backfill[],
@@ -89,10 +89,7 @@ export async function backfillStarters(
   return await backfills.backfillStarters(outbox, of)
 }
 
-/**
- * Backfills, newest first, at most `limit`, those before the id `before`, if one is given; of one webhook, those that are for it or
- * for every one.
- */
+/** Backfills, newest first, at most `limit`, before the id `before`; of one webhook: those for it or for all. */
 export async function listBackfills(
   control: BackfillControl,
   page: { limit: number; before: number | null; webhookId?: number },
@@ -110,7 +107,7 @@ export async function getBackfill(control: BackfillControl, id: number): Promise
   return backfill?.slotName === control.slotName ? { ok: true, value: backfill } : notFound('backfill', id)
 }
 
-/** Changes the pace of an open backfill, from its next page on. */
+/** Changes the pace of an open backfill from its next page on. */
 export async function changeBackfill(
   control: BackfillControl,
   caller: Caller,

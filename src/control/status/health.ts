@@ -12,25 +12,22 @@ import { webhookStates } from './webhook-states.ts'
 
 export type Health = {
   readonly status: Status
-  /** The last hour by the minute, and the last day by the quarter of an hour; both up to the last minute that is over. */
+  /** The last hour by minute, and the last day by quarter of an hour, both without the current minute. */
   readonly hour: Traffic
   readonly day: Traffic
-  /** Findings, the worst first. */
+  /** The worst first. */
   readonly findings: readonly Finding[]
   readonly mails: MailTrouble
   readonly webhooks: WebhookStates
 }
 
-/** The answers of late, by the length of their stretches. */
+/** Cached answers, by bucket length. */
 const known = new WeakMap<
   Outbox,
   Map<number, { readonly fromMs: number; readonly traffic: Promise<Traffic> }>
 >()
 
-/**
- * What was sent up to the last minute that is over. It stays the same until the next one is, and so is read once for all
- * who look at it.
- */
+/** The traffic up to the last whole minute, read once a minute for all readers. */
 async function trafficUntil(
   { outbox }: Control,
   nowMs: number,
@@ -48,7 +45,7 @@ async function trafficUntil(
   return await traffic
 }
 
-/** The health of walhook for a person: figures, traffic and findings. */
+/** The health of walhook for people: figures, traffic and findings. */
 export async function readHealth(control: Control, nowMs: number): Promise<Health> {
   const [status, hour, day, mails, webhooks] = await Promise.all([
     readStatus(control),

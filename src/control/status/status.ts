@@ -18,18 +18,18 @@ export type Status = {
   readonly gaps: readonly Gap[]
   /** Open resyncs. */
   readonly resyncs: readonly Resync[]
-  /** Those that have failed lately, and were not begun again. */
+  /** Recently failed backfills without a restart. */
   readonly failedBackfills: readonly Backfill[]
-  /** What the mapping names and the source has dropped, in words; null where the source can't be asked now. */
+  /** The objects of the mapping that the source has dropped, in words; null: it is unavailable. */
   readonly mappingLost: readonly string[] | null
-  /** Null where nobody says. */
+  /** Null: unknown. */
   readonly mapping: MappingState | null
   readonly queue: QueueDepth
-  /** By how much the newest event's id says a later time than it is, in ms: a clock was ahead when it was made. */
+  /** How far the newest event's id is in the future, in ms: a clock was ahead when it was assigned. */
   readonly idsAheadMs: number
 }
 
-/** How much WAL there is in the source beyond what is stored or known to hold nothing for us; null where that is not known. */
+/** The source's WAL beyond the stored or known position; null: unknown. */
 export function lagBytes({ capture: { source }, position }: Status): number | null {
   if (!source || !position) return null
   const confirmed = source.confirmedLsn ?? 0n
@@ -37,7 +37,7 @@ export function lagBytes({ capture: { source }, position }: Status): number | nu
   return source.walEnd > stored ? Number(source.walEnd - stored) : 0
 }
 
-/** The status of walhook in figures, for people and for monitoring. */
+/** The status in figures, for people and monitoring. */
 export async function readStatus(control: Control): Promise<Status> {
   const capture = await control.captureStatus()
   const [position, lastEvent, gaps, resyncs, failed, mappingLost, queue] = await Promise.all([

@@ -7,10 +7,10 @@ import { countDeadOf } from '../../outbox/reading/queue-total.ts'
 import { listWebhooks } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
 
-/** How the webhooks of a tenant are. */
+/** The health of a tenant's webhooks. */
 export type TenantHealth = {
   readonly webhooks: number
-  /** Those that walhook has disabled, and then those that fail, at most ten of each. */
+  /** Disabled webhooks, then failing ones, at most ten of each. */
   readonly disabled: readonly Webhook[]
   readonly failing: readonly Webhook[]
   readonly waiting: Count
@@ -19,12 +19,12 @@ export type TenantHealth = {
   readonly day: Traffic
 }
 
-/** More webhooks than a tenant has: of no more the figures are read. */
+/** Figures cover at most this many webhooks. */
 const mostWebhooks = 500
 const mostNamed = 10
 const mostCounted = 1_000
 
-/** The health of a tenant's own webhooks: of nothing else there is a word in it. */
+/** The health of one tenant's webhooks, and of nothing else. */
 export async function readTenantHealth(
   { outbox }: Pick<Control, 'outbox'>,
   tenant: string,

@@ -8,10 +8,10 @@ const mostKept = 1_000
 
 type Answer = { readonly atMs: number; readonly states: Promise<WebhookStates> }
 
-/** The answers of late, by tenant. */
+/** Cached answers, by tenant. */
 const known = new WeakMap<Outbox, Map<string | null, Answer>>()
 
-/** How the webhooks of a tenant, or (null) all, are. Every page shows it, so it costs one look in two seconds, whoever asks. */
+/** The webhook states of a tenant, or of all (null). Every page shows them: one query per two seconds at most. */
 export async function webhookStates(
   { outbox }: Pick<Control, 'outbox'>,
   tenant: string | null,

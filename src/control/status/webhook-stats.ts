@@ -8,13 +8,13 @@ import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
 import { notFound, type Result } from '../kit/result.ts'
 
-/** How a webhook does. */
+/** A webhook's performance. */
 export type WebhookStats = {
-  /** By the hour, and by six hours; both with the minute that is running. */
+  /** By hour, and by six hours, both including the current minute. */
   readonly day: Performances
   readonly week: Performances
   readonly pending: Count
-  /** When the oldest pending event came; null: none is known. */
+  /** The time of the oldest pending event; null: none known. */
   readonly oldestPending: { readonly at: Date | null; readonly isExact: boolean }
 }
 

@@ -24,52 +24,52 @@ import {
 } from './judge-fields.ts'
 import { judgeTenant } from './tenant.ts'
 
-/** A webhook as a file writes it, by its name. `secret`: one that the receiver has already. */
+/** A webhook of a file, by name. `secret`: one that the receiver has already. */
 export type WrittenWebhook = Omit<WebhookFields, 'name' | 'managedBy'> & {
   readonly secret?: string | undefined
 }
 
-/** What of a webhook could be read of a file that is wrong elsewhere: it is judged all the same. */
+/** The readable parts of a webhook with errors: they are judged too. */
 export type Unreadable = {
   readonly readable: Partial<WrittenWebhook>
   readonly problems: readonly FieldProblem[]
 }
 
 export type ApplyWish = {
-  /** The file. */
+  /** The file's name. */
   readonly source: string
   readonly webhooks: ReadonlyMap<string, WrittenWebhook>
-  /** Those with a field that is wrong by its type. */
+  /** Webhooks with a field of a wrong type. */
   readonly unreadable: ReadonlyMap<string, Unreadable>
-  /** Deletes what the file had before and has no more. */
+  /** Deletes webhooks that are no longer in the file. */
   readonly prunes: boolean
-  /** Only says what would be done. */
+  /** Only reports what would be done. */
   readonly isDry: boolean
-  /** Takes over what another file manages. */
+  /** Takes over webhooks of another file. */
   readonly isForced: boolean
 }
 
-/** A webhook in the body of a call. */
+/** The JSON Pointer to a webhook in the request. */
 export const pointerOf = (name: string): string =>
   `/webhooks/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 
-/** What is to be done about one webhook. */
+/** The change of one webhook. */
 export type Step = {
   readonly name: string
-  /** Null: it is to be made. */
+  /** Null: to be created. */
   readonly id: number | null
-  /** left: it was in the file and is not any more, and nothing is deleted. */
+  /** left: no longer in the file, and not deleted. */
   readonly action: 'create' | 'change' | 'delete' | 'none' | 'left'
   readonly differences: readonly Difference[]
   readonly before: Webhook | null
   readonly judged: Judged
-  /** What is written: all fields of a new one, and of another what differs. */
+  /** The fields to write: all of a new webhook, the changed ones of another. */
   readonly fields: Partial<WebhookFields> | null
   readonly secret?: string | undefined
   readonly isSecretAnother?: boolean
 }
 
-/** What a file changes, and everything that is wrong with it. Reads only. */
+/** The changes of a file, and all its problems. Reads only. */
 export async function planApply(
   control: Control,
   caller: Caller,
@@ -84,7 +84,7 @@ export async function planApply(
     problems.push(...wrong, ...placed(name, others))
   }
   for (const [name, written] of wish.webhooks) {
-    // Two tenants may have webhooks of one name.
+    // Two tenants may have webhooks of the same name.
     const of = judgeTenant(caller, written.tenant)
     const found = (present.get(name) ?? []).filter(({ tenant }) => tenant === of.tenant)
     const [before = null] = found
@@ -119,7 +119,7 @@ export async function planApply(
   return { steps, problems }
 }
 
-/** Files of tenants are none of ours, whatever they are called. */
+/** A tenant's file is separate from ours, even with the same name. */
 const sourceOf = ({ tenant }: Caller, source: string) => (tenant === null ? source : `${source} (${tenant})`)
 
 const placed = (name: string, problems: readonly FieldProblem[]): FieldProblem[] =>
@@ -155,7 +155,7 @@ async function planOne(
   { secret, headers = {}, clientCertificate = null, clientKey = null, ...rest }: WrittenWebhook,
   before: Webhook | null,
 ): Promise<{ step: Step | null; problems: readonly FieldProblem[] }> {
-  // One that it has already is judged before each request anyway; the file may be applied while its name can't be resolved.
+  // Each request judges a stored URL anyway; the file stays applicable while its name does not resolve.
   const isUrlKept = before !== null && URL.parse(rest.url)?.href === before.url
   const judged = await judgeFields(control, { ...rest, ...(isUrlKept && { url: undefined }) })
   const identity = judgeIdentity(clientCertificate, clientKey)
@@ -219,7 +219,7 @@ async function planOne(
   return { step: { ...step, action: 'change', fields }, problems }
 }
 
-/** The headers that are there, and not wanted any more. */
+/** The present headers that are no longer wanted. */
 function withoutThese(before: Webhook | null, wanted: Readonly<Record<string, string>>) {
   const kept = new Set(Object.keys(wanted).map(name => name.toLowerCase()))
   return Object.fromEntries(
@@ -227,7 +227,7 @@ function withoutThese(before: Webhook | null, wanted: Readonly<Record<string, st
   )
 }
 
-/** What a file says, with the default of what it does not say. */
+/** A file's settings, with defaults. */
 function settingsOf(
   written: Omit<WrittenWebhook, 'secret' | 'headers' | 'clientCertificate' | 'clientKey'>,
   url: string,
@@ -251,7 +251,7 @@ function settingsOf(
   }
 }
 
-/** What is stored encrypted, as far as it can be read. */
+/** The stored secrets, as far as they can be opened. */
 function openAll({ sealKey }: Control, { id }: Webhook, sealed: Sealed) {
   const secret = openSecret(sealKey, id, sealed.secret)
   const headers = openHeaders(sealKey, id, sealed.headers)

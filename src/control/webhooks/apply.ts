@@ -13,20 +13,20 @@ import { type ApplyWish, planApply, pointerOf, type Step } from './apply-plan.ts
 import { setGivenSecret } from './secrets.ts'
 import { changeWebhook, createWebhook, deleteWebhook, isLikelyBack, type WebhookFields } from './webhooks.ts'
 
-/** What was done about a webhook, or would be. */
+/** The actual or planned change of a webhook. */
 export type AppliedWebhook = {
   readonly name: string
-  /** Null: it would be made. */
+  /** Null: it would be created. */
   readonly id: number | null
   readonly action: Step['action']
   readonly differences: readonly Difference[]
-  /** Of one that was made, and whose secret the file does not give: shown this once. */
+  /** The secret of a new webhook, unless the file gives one: shown this once. */
   readonly secret?: string
 }
 
 /**
- * Brings webhooks to what a file says: all of it in one transaction, or nothing, with every problem at once. What is as it should be
- * is not touched, so that it may be applied any number of times. Webhooks of no file, and of another one, stay as they are.
+ * Makes the webhooks equal to a file: everything in one transaction, or nothing, with every problem at once. Idempotent.
+ * Webhooks of other files, or of none, stay.
  */
 export async function applyWebhooks(
   control: Control,
@@ -63,7 +63,7 @@ async function carryOut(
   const back: number[] = []
   try {
     await transaction(control.outbox.pool, async db => {
-      // The first lock of all; webhooks follow by rising id, and those that are new after them.
+      // The first lock; then webhooks by ascending id, and new ones last.
       if (todo.some(step => step.action === 'delete' || step.fields?.batch === null)) await lockAllHolders(db)
       const made = todo.filter(({ action }) => action === 'create')
       const [taken] = await lockApplies(

@@ -11,8 +11,8 @@ export type ListedWebhook = { readonly webhook: Webhook; readonly figures: Figur
 const perPage = 50
 
 /**
- * The caller's webhooks, or those of a tenant, with how they do: those whose name or URL contains `search`, in a state or (null) in any, the
- * page `page` of 50 (from 1).
+ * The caller's webhooks, or a tenant's, with their figures: page `page` of 50 (from 1), with `search` in the name or URL, and
+ * in one state, or any (null).
  */
 export async function listWithFigures(
   control: Control,
@@ -28,7 +28,7 @@ export async function listWithFigures(
 ): Promise<{ items: ListedWebhook[]; hasMore: boolean }> {
   const found = await searchWebhooks(control.outbox, {
     search,
-    // Who may not see a URL must not find out by searching either.
+    // A search must not reveal a hidden URL.
     inWholeUrl: mayAct(caller.role, 'admin'),
     tenant: tenantAsked(caller, tenant),
     state,

@@ -13,16 +13,16 @@ import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
 import { notFound, type Result, sourceUnavailable } from '../kit/result.ts'
 
-/** What a trigger sends. */
+/** A trigger's requests. */
 export type EventType = {
   readonly trigger: string
   readonly schema: JsonSchema
   readonly fields: readonly ShownField[]
-  /** The body of a request, in one line, made of nothing that is stored. */
+  /** An example body on one line, without stored data. */
   readonly example: string
 }
 
-/** Every trigger that there is for the caller, whose `control` this is: of entities, then alerts. */
+/** Every trigger for this `control`'s caller: of entities, then alerts. */
 export async function listEventTypes(control: Control): Promise<Result<EventType[]>> {
   const told = await toldBy(control)
   return told ? { ok: true, value: told.map(eventType) } : sourceUnavailable
@@ -40,7 +40,7 @@ function eventType(told: Told): EventType {
   return { trigger: titleOf(told), schema, fields: shownFields(schema), example: bodyExample(told) }
 }
 
-/** Null: the source does not answer. */
+/** Null: the source is unavailable. */
 async function toldBy(control: Control): Promise<Told[] | null> {
   const shapes = await control.readShapes().catch(() => null)
   if (shapes === null) return null
@@ -50,10 +50,10 @@ async function toldBy(control: Control): Promise<Told[] | null> {
   ]
 }
 
-/** Whose data a test sends. */
+/** The entity type of a test. */
 const tested = 'user'
 
-/** The JSON Schema of all requests that a webhook gets by its triggers, and of its tests. */
+/** The JSON Schema of all requests of a webhook, tests included. */
 export async function webhookSchema(control: Control, id: number): Promise<Result<JsonSchema>> {
   const webhook = await findWebhook(control.outbox, id)
   if (!webhook) return notFound('webhook', id)

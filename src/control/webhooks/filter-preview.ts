@@ -6,7 +6,7 @@ import type { Result } from '../kit/result.ts'
 import { invalid } from '../kit/result.ts'
 import { judgeFilter, judgeUpdateFields } from './judge-fields.ts'
 
-/** What a webhook with these settings would have been sent of the newest events. */
+/** What these settings would have sent of the newest events. */
 export type FilterPreview = {
   readonly lookedAt: number
   readonly matched: number
@@ -15,8 +15,8 @@ export type FilterPreview = {
 const most = 100
 
 /**
- * Counts what a filter would let through of the newest events, at most 100, that the webhook would hear of. The work is bounded, however
- * long the log and however large its events are.
+ * Counts the newest events, at most 100, that the webhook would get and that a filter lets through. The work is bounded,
+ * whatever the log's length and the events' size.
  */
 export async function previewFilter(
   control: Control,
@@ -29,7 +29,7 @@ export async function previewFilter(
   if (problems.length > 0) return invalid(...problems)
   const filter = { fields, entering, leaving }
   const state = { version: 0, isActive: true, triggers, updateFields, filter }
-  // Updates that the webhook has no trigger for count only where they may be told as something else.
+  // Updates without a trigger only count if they may be sent as another action.
   const isRetold = entering !== 'update' || leaving === 'delete'
   const heard = isRetold ? triggersHeard(state) : triggers
   const events = await recentEvents(control.outbox, { triggers: heard, most, tenant: caller.tenant })

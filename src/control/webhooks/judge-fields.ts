@@ -13,16 +13,16 @@ import type { Batching, LogBodies, Mode, Webhook } from '../../domain/webhook/we
 import type { Control } from '../kit/control.ts'
 import { type FieldProblem, wrongField } from '../kit/result.ts'
 
-/** What an admin gives; the types are checked by who calls, the meaning here. */
+/** An admin's settings; the caller checks types, this file the meaning. */
 export type WebhookFields = {
-  /** Absent: the caller's own. Of a webhook that is there it may be repeated, and not changed. */
+  /** Absent: the caller's own. For an existing webhook it may be repeated but not changed. */
   readonly tenant?: string | null | undefined
   readonly name: string
   readonly url: string
   readonly isActive: boolean
   readonly triggers: readonly string[]
   readonly alertTo?: readonly string[] | undefined
-  /** The file that it is written in; null: it is changed by hand. */
+  /** The file that it is managed by; null: changed by hand. */
   readonly managedBy?: string | null | undefined
   readonly previous?: boolean | undefined
   readonly traceparent?: boolean | undefined
@@ -42,7 +42,7 @@ export type WebhookFields = {
 /** Field names by entity type. */
 type Known = ReadonlyMap<string, readonly string[]>
 
-/** Names as `user.email`, of fields that there are. */
+/** Names such as `user.email` must be existing fields. */
 export function judgeUpdateFields(known: Known, wanted: readonly string[]): FieldProblem[] {
   return wanted.flatMap((name, i) => {
     const why = whyNoField(known, name)
@@ -50,7 +50,7 @@ export function judgeUpdateFields(known: Known, wanted: readonly string[]): Fiel
   })
 }
 
-/** A filter's fields, and the values that it asks for. */
+/** The fields and values of a filter. */
 export function judgeFilter(known: Known, filter: FilterFields): FieldProblem[] {
   return Object.entries(filter).flatMap(([name, value]) => {
     const pointer = filterPointer(name)
@@ -62,12 +62,12 @@ export function judgeFilter(known: Known, filter: FilterFields): FieldProblem[] 
   })
 }
 
-/** The JSON Pointer of a field of a filter. */
+/** The JSON Pointer of a filter's field. */
 const filterPointer = (name: string) => `/filter/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 
 const longestValue = 1_000
 
-/** What could never match, or would match something else, is refused. */
+/** Refuses values that never match, or match something else. */
 function judgeValue(pointer: string, value: FilterValue): FieldProblem[] {
   if (typeof value === 'number' && !isExact(value))
     return [wrongField(pointer, because('filter.number', { value: String(value) }))]
@@ -77,10 +77,10 @@ function judgeValue(pointer: string, value: FilterValue): FieldProblem[] {
   return value.includes('\0') || !value.isWellFormed() ? [wrongField(pointer, because('filter.text'))] : []
 }
 
-/** JavaScript reads a greater integer as another one. */
+/** JavaScript can't represent greater integers exactly. */
 const isExact = (value: number) => Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER
 
-/** What is told of an entity that enters or leaves the filter must be a trigger of the webhook. */
+/** The actions for entering and leaving entities must be triggers of the webhook. */
 export function judgeFilterForms({
   filter,
   filterEntering,
@@ -100,7 +100,7 @@ export function judgeFilterForms({
   ]
 }
 
-/** Null: there is such a field. */
+/** Null: the field exists. */
 function whyNoField(known: Known, name: string): Reason | null {
   const names = [...known].flatMap(([entityType, fields]) => fields.map(field => `${entityType}.${field}`))
   if (names.includes(name)) return null
@@ -113,10 +113,9 @@ function whyNoField(known: Known, name: string): Reason | null {
       : because('webhook.field_form', { field: name, example: names[0] ?? 'user.email' })
 }
 
-/** What is wrong with fields, and the URL as it was judged. */
 export type Judged = { readonly problems: readonly FieldProblem[]; readonly url?: string }
 
-/** What is wrong with the fields, and the URL as it was judged: parsers differ in what they make of a text. */
+/** The problems of the fields, and the URL as it was judged: parsers differ. */
 export async function judgeFields(
   control: Control,
   fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
@@ -145,12 +144,12 @@ export async function judgeFields(
 }
 
 export type GivenIdentity = {
-  /** Undefined: nothing was given; null: none is wanted. */
+  /** Undefined: not given; null: none wanted. */
   readonly identity?: (ClientIdentity & { readonly shown: ShownCertificate }) | null
   readonly problems: readonly FieldProblem[]
 }
 
-/** Certificate and key as they were given: both, or neither. */
+/** The given certificate and key: both, or neither. */
 export function judgeIdentity(
   certificate: string | null | undefined,
   key: string | null | undefined,

@@ -12,7 +12,7 @@ import {
 } from './judge-fields.ts'
 import { judgeTenant } from './tenant.ts'
 
-/** What is wrong with the fields of a webhook, of a new one or of one that is `stored`. Nothing is written. */
+/** The problems of a webhook's fields, new or `stored`. Nothing is written. */
 export async function judgeWebhook(
   control: Control,
   caller: Caller,
@@ -21,7 +21,7 @@ export async function judgeWebhook(
 ): Promise<readonly FieldProblem[]> {
   const of = stored === null ? judgeTenant(caller, fields.tenant) : { tenant: null, problems: [] }
   const { url, problems } = await judgeFields(of.tenant === null ? control : controlFor(control, of), fields)
-  // Values that are stored are not looked at: that they can't be read is found when they are changed.
+  // Stored values are not opened here: a change finds out whether they are readable.
   const names =
     stored !== null && (url === undefined || keepsHeaders(stored.url, url)) ? stored.headerNames : []
   const present = Object.fromEntries(names.map(name => [name, '']))

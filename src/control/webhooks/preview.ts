@@ -8,7 +8,7 @@ import type { EntityShape } from '../../domain/event-types/shape.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { readUntold } from './warnings.ts'
 
-/** What of a webhook's settings decides what its deliveries look like. */
+/** The settings that decide what deliveries look like. */
 export type Look = {
   readonly triggers: readonly string[]
   readonly previous: boolean
@@ -16,14 +16,14 @@ export type Look = {
   readonly headerNames: readonly string[]
 }
 
-/** One delivery as it will look, with an example of the entity: the body is JSON in one line. */
+/** An example delivery: the body is JSON on one line. */
 export type Preview = {
   readonly trigger: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
-/** Shows what a webhook with these settings will be sent, one example for each of its triggers that there is. */
+/** One example delivery for each available trigger. */
 export async function previewDeliveries(control: Control, caller: Caller, look: Look): Promise<Preview[]> {
   const shapes = await control.readShapes().catch(() => [])
   const untold = await readUntold(control)
@@ -36,7 +36,7 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
     return [{ trigger, headers: headersOf(look, body), body }]
   })
 
-  /** Null: there is no such trigger, or its table can't be read now. */
+  /** Null: no such trigger, or its table is unavailable. */
   function eventOf(trigger: string): string | null {
     const [entityType = '', name = ''] = trigger.split('.')
     const entity = shapes.find(each => each.entityType === entityType)
@@ -52,7 +52,7 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
 
 const asItIs = { asNew: false, asDelete: false, withPrevious: true }
 
-/** An event of the caller's own account; a `delete` tells of it what it tells of all. */
+/** An event of the caller's own account; a `delete` has its `last` values. */
 function ownEvent(
   own: { readonly entityIdJson: string; readonly resultJson: string },
   { entityType, last }: EntityShape,

@@ -18,7 +18,7 @@ export function newSecret(control: Pick<Control, 'randomBytes'>): string {
   return formatSecret(control.randomBytes(secretBytes))
 }
 
-/** The signing secret of a webhook, in the form in which a receiver needs it. That it was shown is recorded. */
+/** A webhook's signing secret, as the receiver needs it. The audit records that it was shown. */
 export async function revealSecret(control: Control, caller: Caller, id: number): Promise<Result<string>> {
   return await transaction(control.outbox.pool, async client => {
     const sealed = await secrets.findSealed(client, id)
@@ -32,8 +32,8 @@ export async function revealSecret(control: Control, caller: Caller, id: number)
 }
 
 /**
- * Gives a webhook a new signing secret, which is in the result. For `overlapHours` (0: not at all) the one before
- * signs beside it; one that still did so ends now. A secret that can't be read any more is replaced without overlap.
+ * Gives a webhook a new signing secret, which the result contains. For `overlapHours` (0: none) the old one signs too; an
+ * earlier overlap ends now. An unreadable secret is replaced without overlap.
  */
 export async function rotateSecret(
   control: Control,
@@ -62,10 +62,10 @@ export async function rotateSecret(
   })
 }
 
-/** For so long the secret before one that was given signs too: the receiver gets it from elsewhere, and not at the same moment. */
+/** The overlap with a given secret: its receiver gets it by another way, at another moment. */
 const givenOverlapHours = 24
 
-/** Gives a webhook a secret that its receiver has already, within a transaction that has locked it. */
+/** Sets a secret that the receiver has already, in a transaction that locked the webhook. */
 export async function setGivenSecret(
   control: Pick<Control, 'sealKey' | 'randomBytes'>,
   caller: Caller,
@@ -88,9 +88,8 @@ export async function setGivenSecret(
 type Unreadable = { readonly id: number; readonly name: string }
 
 /**
- * Re-seals everything that another key sealed, in one transaction: secrets and headers of webhooks,
- * and the answers that are kept for repeated calls. Nothing is changed where a webhook's can't be opened with the
- * present or the older key. May be done any number of times, while walhook runs.
+ * Re-seals everything sealed with another key, in one transaction: secrets and headers of webhooks, and stored answers.
+ * Changes nothing if a webhook's envelope opens with neither key. Repeatable, also while walhook runs.
  */
 export async function rekey(
   control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>,

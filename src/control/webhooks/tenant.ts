@@ -3,7 +3,7 @@ import { because } from '../../domain/shown/reason.ts'
 import type { Caller } from '../kit/control.ts'
 import { type FieldProblem, wrongField } from '../kit/result.ts'
 
-/** Whose something new is: the caller's own, or, of a caller who belongs to none, whose they say (undefined or null: nobody's). */
+/** The tenant of a new object: the caller's own; without one, the requested tenant (undefined or null: none). */
 export function judgeTenant(
   caller: Pick<Caller, 'tenant'>,
   wanted: string | null | undefined,

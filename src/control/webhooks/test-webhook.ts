@@ -26,8 +26,8 @@ import { newSecret } from './secrets.ts'
 const entityType = 'user'
 
 /**
- * Sends a test request to a webhook, active or not, with the data of the caller's own user account, or of the
- * account `userId`. Returns the attempt, whatever the receiver did.
+ * Sends a test to a webhook, active or not, with the data of the caller's user account, or of the account `userId`. Returns
+ * the attempt, whatever its result.
  */
 export async function testWebhook(
   control: Control,
@@ -60,22 +60,21 @@ export async function testWebhook(
 
 const isOfUser = (trigger: string) => trigger.startsWith(`${entityType}.`)
 
-/** What of a webhook's settings decides where a test goes, as somebody has typed them. */
+/** The unsaved settings of a test's destination. */
 export type Unsaved = {
   readonly url: string
   readonly headers: HeaderChange
   readonly isBatch: boolean
   readonly traceparent?: boolean
-  /** Where they are all alerts, the test is an example of one. */
+  /** If all are alerts, the test is an example alert. */
   readonly triggers?: readonly string[]
   readonly clientCertificate?: string | null | undefined
   readonly clientKey?: string | null | undefined
 }
 
 /**
- * Sends a test to settings that are not saved, by the same path as any delivery. Of a webhook that is there (`id` is
- * not null), it is signed with its secret and has its headers, changed as they would be by saving; of a new one it is
- * signed with a secret that nobody knows. Nothing is stored but that it was done.
+ * Tests unsaved settings by the path of any delivery, and stores only that it was done. An existing webhook's test (`id`) has
+ * its secret and headers, changed as by saving; a new one's is signed with an unknown secret.
  */
 export async function tryWebhook(
   control: Control,
@@ -108,7 +107,7 @@ export async function tryWebhook(
   return { ok: true, value: attempt }
 }
 
-/** No webhook has it: they are counted from 1. */
+/** No webhook has this id: they count from 1. */
 const unsavedId = 0
 
 async function unsavedSecrets(
@@ -145,7 +144,7 @@ async function unsavedSecrets(
   return { ok: true, value: { secrets, tenant: webhook?.tenant ?? caller.tenant } }
 }
 
-/** The account `userId`, or the caller's own, as a test tells it: of the tenant of the webhook, where that belongs to one. */
+/** The test event of the account `userId`, or of the caller's own, within the webhook's tenant. */
 async function testMessage(
   control: Control,
   caller: Caller,
@@ -153,7 +152,7 @@ async function testMessage(
   { isBatch, triggers = [], tenant }: Pick<Unsaved, 'isBatch' | 'triggers'> & { tenant: string | null },
 ): Promise<Result<{ entityType: string; entityId: string; body: string }>> {
   const inBatch = (event: string) => (isBatch ? batchBody([event]) : event)
-  // Nobody who asks for alerts only is sent a person's data.
+  // A receiver of alerts only gets no personal data.
   const [alert, ...others] = triggers.filter(isAlertTrigger)
   if (alert && others.length + 1 === triggers.length && userId === null) {
     const body = inBatch(alertExample(alert, 'test'))

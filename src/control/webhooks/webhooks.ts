@@ -39,20 +39,19 @@ export type { WebhookFields }
 
 type FilterField = 'triggers' | 'filter' | 'filterEntering' | 'filterLeaving'
 const noFilter = { filter: null, filterEntering: 'update', filterLeaving: 'nothing' } as const
-/** What is given of the fields. */
 const onlyGiven = (fields: object) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-/** One page of a list, and the cursor of the next one, if there is more. */
+/** One page of a list, and the cursor of the next one, or null. */
 export type Page<T, Cursor> = { readonly items: readonly T[]; readonly next: Cursor | null }
 
 type PoolClient = Parameters<typeof webhooks.lockWebhook>[0]
 
-/** What a change of several webhooks at once does otherwise. */
+/** Differences inside a change of several webhooks. */
 export type Within = {
-  /** Its transaction. What comes after a commit is left to it. */
+  /** The transaction, whose owner does the work after the commit. */
   readonly db: PoolClient
-  /** What was judged before the transaction began. */
+  /** The judgement from before the transaction. */
   readonly judged: Judged
 }
 
@@ -62,7 +61,7 @@ const inTransaction = <T>(
   work: (db: PoolClient) => Promise<T>,
 ): Promise<T> => (within ? work(within.db) : transaction(control.outbox.pool, work))
 
-/** Creates a webhook. Its signing secret is in the result, and is shown this once; `given`: one that the receiver has already. */
+/** Creates a webhook. Its signing secret is in the result, once; `given`: one that the receiver has already. */
 export async function createWebhook(
   control: Control,
   caller: Caller,
@@ -102,7 +101,10 @@ export async function createWebhook(
   return { ok: true, value: { webhook, secret } }
 }
 
-/** The caller's webhooks, or (`tenant`) one tenant's, by rising id, at most `limit`, those after the id `after` (0: from the first). */
+/**
+ * The caller's webhooks, or one tenant's, in ascending order of id, at most `limit`, after the id `after` (0: from the
+ * first).
+ */
 export async function listWebhooks(
   control: Control,
   caller: Caller,
@@ -120,8 +122,8 @@ export async function getWebhook(control: Control, id: number): Promise<Result<W
 }
 
 /**
- * Changes the fields that are given, or none of them. Activating a webhook also ends a disabling by walhook.
- * `isCurrent` says whether the webhook is still the one that the caller has seen; where it is not, nothing is changed.
+ * Changes the given fields, all or none. Activating a webhook also ends a disabling by walhook. `isCurrent`: whether the
+ * webhook is the one that the caller saw; otherwise nothing changes.
  */
 export async function changeWebhook(
   control: Control,
@@ -138,7 +140,7 @@ export async function changeWebhook(
   if (problems.length > 0 && !headerChange) return invalid(...problems)
   let isBack = false
   const changed = await inTransaction<Result<Webhook>>(control, within, async db => {
-    // Its batches may be changed: that comes before the webhook's own lock.
+    // A change of its batches needs the holders' locks, which come before the webhook's.
     if (change.batch === null) await lockAllHolders(db)
     const before = await webhooks.lockWebhook(db, id)
     if (!before) return notFound('webhook', id)
@@ -156,7 +158,7 @@ export async function changeWebhook(
     const wrong = [...kept, ...problems, ...forms, ...headerProblems(headers)]
     if (wrong.length > 0 || !headers.ok) return invalid(...wrong)
     const { sealedHeaders, changed } = headers
-    // As with headers: it was given for its receiver.
+    // As with headers: it was given for one receiver.
     const given = sealedIdentity(control, id, client)
     const identity = given === undefined && !isKept ? null : given
     const after = (await webhooks.updateWebhook(db, id, {
@@ -176,25 +178,25 @@ export async function changeWebhook(
   return changed
 }
 
-/** As any reader of the audit may see it. */
+/** For any reader of the audit. */
 const audited = (webhook: Webhook) => ({ ...webhook, alertTo: webhook.alertTo.map(maskedAddress) })
 
-/** Whether what was wrong with a webhook is forgotten: it was activated again, or has another URL. */
+/** Whether its failures are forgotten: it was activated again, or has another URL. */
 const isAnew = (before: Webhook, after: Webhook) =>
   (before.failingSince !== null && after.failingSince === null) ||
   (before.disabledAt !== null && after.disabledAt === null)
 
-/** Whether a person says that a receiver takes requests again: activates it, or gives it another URL. */
+/** Whether the change suggests that the receiver works again: activation, or another URL. */
 export function isLikelyBack(before: Webhook, after: Webhook): boolean {
   const isSent = (webhook: Webhook) => webhook.isActive && webhook.disabledAt === null
   return isSent(after) && (!isSent(before) || before.url !== after.url)
 }
 
-/** It is changed in its file, or by whoever says that they know. */
+/** A managed webhook changes in its file, or by `isForced`. */
 const managed = (webhookId: number, source: string): Failed =>
   conflict(because('webhook.managed', { webhookId, source }))
 
-/** Deletes a webhook and what waits for it. `isCurrent` as at a change. */
+/** Deletes a webhook and its pending deliveries. `isCurrent` as for a change. */
 export async function deleteWebhook(
   control: Control,
   caller: Caller,
@@ -218,8 +220,8 @@ export async function deleteWebhook(
 }
 
 /**
- * The headers of a webhook with a change made to them, sealed; `changed` are those that had another value before. Where the
- * webhook goes elsewhere (not `isKept`), only the given ones remain.
+ * A webhook's changed headers, sealed; `changed`: those with another value. At another receiver (not `isKept`), only the
+ * given ones remain.
  */
 async function changedHeaders(
   control: Control,

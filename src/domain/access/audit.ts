@@ -1,4 +1,4 @@
-/** What is recorded, as kind and what happened to it. Whoever adds an operation that changes something adds its name. */
+/** The actions of the audit log, as kind and verb. An operation that changes something adds its name here. */
 export const auditActions = [
   'webhook.created',
   'webhook.changed',
@@ -30,20 +30,23 @@ export type AuditAction = (typeof auditActions)[number]
 export const actorKinds = ['token', 'link', 'oidc', 'configuration', 'command line', 'walhook'] as const
 
 /**
- * Who did something. `tokenId` is there exactly where a stored token was used; `link`: whoever came by a link that a token
- * made; `oidc`: whoever signed in at the OpenID provider.
+ * Who did something.
+ *
+ * - `tokenId`: set exactly if a stored token was used
+ * - `link`: signed in by a link that a token created
+ * - `oidc`: signed in at the OpenID provider
  */
 export type Actor = {
   readonly kind: (typeof actorKinds)[number]
   readonly name: string
   readonly tokenId: number | null
-  /** The user account, in the source database, that the actor is, if any. */
+  /** The actor's user account in the source database, if any. */
   readonly userId: string | null
-  /** The tenant that it belongs to; null: to none, and it may know of all. */
+  /** The actor's tenant; null: the actor sees all tenants. */
   readonly tenant: string | null
 }
 
-/** walhook, where it changes something by itself. */
+/** walhook, for changes that it makes by itself. */
 export const walhookItself: Actor = {
   kind: 'walhook',
   name: 'walhook',
@@ -55,12 +58,12 @@ export const walhookItself: Actor = {
 /** By field, in the API's words: the value before (absent where there was none) and after. */
 export type Changes = Readonly<Record<string, { readonly from?: unknown; readonly to?: unknown }>>
 
-/** Says nothing of what an admin did. */
+/** Not an admin's action. */
 const leftOut = new Set(['id', 'version', 'createdAt', 'updatedAt', 'failingTime'])
 
 /**
- * What differs between two states of a thing, of which null is its absence. Values are written as JSON; a text that
- * looks like a secret of ours is not, wherever it stands.
+ * The differences between two states of a thing; null: the thing is absent. Values are compared as JSON. A text that looks
+ * like one of walhook's secrets is left out.
  */
 export function changesBetween(from: object | null, to: object | null): Changes {
   const before = (from ?? {}) as Record<string, unknown>
@@ -80,10 +83,10 @@ function written(value: unknown): string | undefined {
   return JSON.stringify(value, (_key, inner) => (typeof inner === 'bigint' ? String(inner) : inner))
 }
 
-/** Signing secrets, tokens, sessions, and envelopes of `seal`. */
+/** Signing secrets, tokens, sessions, links, and envelopes of `seal`. */
 const secretText = /whsec_|whk_|whs_|whl_|\bv1:[0-9a-f]{8}:/
 
-/** A value as it is read from JSON. */
+/** The value, as JSON would return it. */
 function withoutSecrets(value: unknown): unknown {
   return JSON.parse(written(value)!, (_key, inner) =>
     typeof inner === 'string' && secretText.test(inner) ? '(secret)' : inner,

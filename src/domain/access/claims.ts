@@ -1,17 +1,17 @@
 import { longestTenant } from '../event/tenant.ts'
 import { mayAct, type Role, roles } from './role.ts'
 
-/** Which claims of a provider say what somebody may do here. */
+/** Which claims of a provider decide role and tenant. */
 export type ClaimMapping = {
-  /** The name of a claim, or the way into one: `realm_access.roles`. */
+  /** The name of a claim, or the path to one: `realm_access.roles`. */
   readonly roleClaim: string
-  /** Values of that claim, and the role that each gives. */
+  /** Values of that claim, each with its role. */
   readonly roles: ReadonlyMap<string, Role>
-  /** Null: whoever signs in belongs to no tenant. */
+  /** Null: users have no tenant. */
   readonly tenantClaim: string | null
-  /** Values of the role claim whose holders need no tenant, and without one know of all. */
+  /** Values of the role claim that need no tenant; without a tenant they see all. */
   readonly allTenants: ReadonlySet<string>
-  /** The audit and the pages show it. Null: the first that is there of the usual ones. */
+  /** Shown in the audit and on the pages. Null: the first of the usual name claims. */
   readonly nameClaim: string | null
   /** The id of the user account in the source database. */
   readonly userClaim: string | null
@@ -19,7 +19,6 @@ export type ClaimMapping = {
 
 export type Claims = Readonly<Record<string, unknown>>
 
-/** Who has signed in. */
 export type SignedInUser = {
   readonly subject: string
   readonly name: string
@@ -40,8 +39,8 @@ const longestName = 200
 const longestUserId = 200
 
 /**
- * What the claims of somebody let them do: the highest role that any of their values gives, in their tenant alone. Whoever has no
- * role, or should have a tenant and has none, or has several, is not let in.
+ * The rights that claims give: the highest role of any value, for one tenant. A user without a role is refused, and so is one
+ * whose tenant is required but missing, or ambiguous.
  */
 export function judgeClaims(mapping: ClaimMapping, claims: Claims & { readonly sub: string }): JudgedClaims {
   const { sub: subject } = claims
@@ -58,7 +57,7 @@ export function judgeClaims(mapping: ClaimMapping, claims: Claims & { readonly s
   return { ok: true, user: { subject, name, role, tenant, userId: isFit ? userId : null } }
 }
 
-/** Whether a claim that counts is not there: the provider may tell it at its userinfo endpoint. */
+/** Whether a required claim is missing: the userinfo endpoint may have it. */
 export function lacksClaims(mapping: ClaimMapping, claims: Claims): boolean {
   const { roleClaim, tenantClaim, nameClaim, userClaim } = mapping
   const wanted = [roleClaim, tenantClaim, nameClaim, userClaim].filter(one => one !== null)
@@ -66,7 +65,7 @@ export function lacksClaims(mapping: ClaimMapping, claims: Claims): boolean {
   return nameClaim === null && !usualNames.some(one => textsOf(claims[one]).length > 0)
 }
 
-/** The claim with this very name, which may be a URL with dots; else what the parts between dots lead to. */
+/** The claim with exactly this name, which may be a URL with dots; otherwise the dots are a path. */
 export function claimAt(claims: Claims, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path]
   let at: unknown = claims
@@ -97,12 +96,12 @@ function tenantOfClaims(
 function nameOf({ nameClaim }: ClaimMapping, claims: Claims & { readonly sub: string }): string {
   const names = nameClaim === null ? usualNames : [nameClaim]
   const found = names.map(one => textsOf(claimAt(claims, one))[0]).find(one => one !== undefined)
-  // Control characters and marks that turn the direction of what follows.
+  // Control characters and marks that change the writing direction.
   const plain = (found ?? claims.sub).replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, ' ')
   return plain.toWellFormed().trim().slice(0, longestName) || claims.sub
 }
 
-/** The texts of a claim that is one or a list; numbers as they are written. */
+/** The texts of a claim, which is one value or a list; numbers as text. */
 function textsOf(claim: unknown): string[] {
   const all = Array.isArray(claim) ? claim : [claim]
   return all.flatMap(one => {
@@ -115,7 +114,7 @@ function highest(found: readonly Role[]): Role | null {
   return found.reduce<Role | null>((best, one) => (best === null || mayAct(one, best) ? one : best), null)
 }
 
-/** Reads which values of a claim give which role, `walhook-admins=admin, walhook-users=viewer`; or what is wrong. */
+/** Reads `walhook-admins=admin, walhook-users=viewer`: which claim value gives which role. Returns the problem otherwise. */
 export function parseRoleValues(
   text: string,
 ): { ok: true; roles: ReadonlyMap<string, Role> } | { ok: false; problems: readonly string[] } {
@@ -123,7 +122,7 @@ export function parseRoleValues(
   const found = new Map<string, Role>()
   for (const part of text.split(',').map(one => one.trim())) {
     if (part === '') continue
-    // A distinguished name of LDAP has equals signs, too.
+    // A distinguished name of LDAP contains equals signs too.
     const at = part.lastIndexOf('=')
     const [value, role] = [part.slice(0, at).trim(), part.slice(at + 1).trim()]
     if (at < 0 || value === '') problems.push(`${JSON.stringify(part)} is no value=role`)

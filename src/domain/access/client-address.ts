@@ -1,6 +1,6 @@
 import { type AddressRange, parseAddress, parseRange, rangeHolds } from '../value/address.ts'
 
-/** Reads CIDRs separated by commas, each a network of reverse proxies that are believed; or what is wrong with them. */
+/** Reads the CIDRs of trusted reverse proxies, separated by commas; or returns the problem. */
 export function parseTrustedProxies(
   text: string,
 ): { ok: true; ranges: readonly AddressRange[] } | { ok: false; problems: readonly string[] } {
@@ -16,17 +16,18 @@ export function parseTrustedProxies(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, ranges }
 }
 
-/** Whether a connection from this address is one of a reverse proxy that is believed. */
+/** Whether the address belongs to a trusted reverse proxy. */
 export function isTrusted(address: string, trusted: readonly AddressRange[]): boolean {
   const bytes = parseAddress(plain(address))
   return bytes !== null && trusted.some(range => rangeHolds(range, bytes))
 }
 
 /**
- * The address of whoever sent a request. `remote` is where the connection comes from; where that is a trusted proxy, it
- * is what the proxy says by `X-Forwarded-For`. Each proxy appends the address it saw, so the list is read from its right end
- * to the first that is not a trusted proxy itself: whatever stands left of that was written by the client. An entry that
- * is no address ends the reading. `Forwarded` (RFC 7239) is not read: a client may send it through a proxy that does not know it.
+ * The address of the client. `remote` is the peer of the connection. If that is a trusted proxy, `X-Forwarded-For` is read
+ * from its right end to the first address that is no trusted proxy: the client wrote everything further left.
+ *
+ * - An entry that is no address ends the reading.
+ * - `Forwarded` (RFC 7239) is ignored: a proxy that does not know it passes on the client's own.
  */
 export function clientAddress(
   remote: string,
@@ -44,14 +45,14 @@ export function clientAddress(
   return at
 }
 
-/** Some proxies write a port behind the address: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
+/** Some proxies append a port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
 function addressIn(entry: string): string | null {
   const bare = /^\[([^\]]+)\](:\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry
   const address = plain(bare)
   return parseAddress(address) === null ? null : address
 }
 
-/** An IPv4 address as such, also where the socket shows it as IPv6 (`::ffff:192.0.2.1`). */
+/** An IPv4 address without the IPv6 form that the socket may show (`::ffff:192.0.2.1`). */
 function plain(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   return mapped ? mapped[1]! : address

@@ -1,11 +1,14 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
-/** What tokens, the ids of sessions and links begin with. */
+/** The prefixes of tokens, session ids and links. */
 export type CredentialPrefix = 'whk_' | 'whs_' | 'whl_'
 
 /**
- * What a token or the id of a session tells without a query: `holder`, it is ours, and all that its holder asks counts under
- * `key`; `perhaps`, it may be one of a version before; `invented`, it is none of ours. None of it says that it is valid.
+ * What a credential's text shows without a query. None of these means that it is valid.
+ *
+ * - `holder`: walhook issued it; all its requests count under `key`
+ * - `perhaps`: an older version may have issued it
+ * - `invented`: walhook never issued it
  */
 export type Claim =
   | { readonly is: 'holder'; readonly key: string }
@@ -15,16 +18,13 @@ export type Claim =
 export const randomBytesOfCredential = 26
 const checksumBytes = 6
 
-/** A token or the id of a session: its prefix, 208 random bits and their checksum, in 43 characters. */
+/** A token or session id: its prefix, 208 random bits and their checksum, in 43 characters. */
 export function writeCredential(prefix: CredentialPrefix, random: Buffer, checksumKey: Buffer): string {
   const start = prefix + random.toString('base64url')
   return start + checksumOf(start, checksumKey).toString('base64url')
 }
 
-/**
- * What a text is, by itself: one that walhook made; one that it may have made before there were checksums; or nothing of
- * walhook's. It says nothing about whether it is valid.
- */
+/** Judges a credential by its text alone, never its validity. */
 export function judgeCredential(
   prefix: CredentialPrefix,
   text: string,

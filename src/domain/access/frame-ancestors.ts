@@ -1,4 +1,4 @@
-/** Reads the origins whose pages may hold ours in a frame, separated by commas or spaces; or what is wrong with them. */
+/** Reads the origins that may embed the pages in a frame, separated by commas or spaces; or returns the problem. */
 export function parseFrameAncestors(
   text: string,
 ): { ok: true; origins: readonly string[] } | { ok: false; problems: readonly string[] } {

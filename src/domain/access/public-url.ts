@@ -1,7 +1,7 @@
-/** Where walhook is reached from outside: `https` and `walhook.example.com`, with the port where it is not the usual one. */
+/** A public origin of walhook: `https` and `walhook.example.com`, with the port unless it is the default. */
 export type PublicUrl = { readonly protocol: 'http' | 'https'; readonly host: string }
 
-/** Reads the URLs under which walhook is reached, separated by commas; or what is wrong with them. */
+/** Reads walhook's public URLs, separated by commas; or returns the problem. */
 export function parsePublicUrls(
   text: string,
 ): { ok: true; urls: readonly PublicUrl[] } | { ok: false; problems: readonly string[] } {
@@ -11,7 +11,7 @@ export function parsePublicUrls(
     if (part === '') continue
     const url = URL.parse(part)
     const protocol = url?.protocol === 'https:' ? 'https' : url?.protocol === 'http:' ? 'http' : null
-    // A password that somebody wrote into it is not repeated.
+    // The problem never repeats the URL: it may contain a password.
     if (!url || !protocol) problems.push('a part of it is no http or https URL')
     else if (url.username || url.password) problems.push('it holds a user or a password')
     else if (url.pathname !== '/' || url.search || url.hash)
@@ -23,7 +23,7 @@ export function parsePublicUrls(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, urls }
 }
 
-/** The URL that a request with this header `Host` was sent to; null where it is none of `urls`. */
+/** The public URL that a request with this `Host` was sent to, or null. */
 export function urlOfHost(host: string | undefined, urls: readonly PublicUrl[]): PublicUrl | null {
   if (host === undefined) return null
   return (

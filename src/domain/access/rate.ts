@@ -1,20 +1,20 @@
-/** At most `quota` calls in `windowS` seconds, which come back evenly. */
+/** At most `quota` calls per `windowS` seconds, refilled evenly. */
 export type RatePolicy = { readonly quota: number; readonly windowS: number }
 
-/** How many calls were left at `atMs` (ms of any clock that only goes forward). */
+/** How many calls were left at `atMs` (ms of a monotonic clock). */
 export type Bucket = { readonly left: number; readonly atMs: number }
 
 export type Taken = {
   readonly bucket: Bucket
   readonly isAllowed: boolean
-  /** Whole calls that are left. */
+  /** Whole calls left. */
   readonly remaining: number
-  /** Seconds until all of the quota is there again, and until one call is (0 where one is). */
+  /** Seconds until the quota is full, and until one call is available (0 if one is). */
   readonly resetS: number
   readonly retryAfterS: number
 }
 
-/** Takes one call out of a bucket; a full one stands for none. What is refused costs nothing. */
+/** Takes one call from a bucket (undefined: a full one). A refused call costs nothing. */
 export function take(bucket: Bucket | undefined, policy: RatePolicy, nowMs: number): Taken {
   const perMs = policy.quota / (policy.windowS * 1000)
   const before = bucket ?? { left: policy.quota, atMs: nowMs }

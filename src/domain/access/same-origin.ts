@@ -1,9 +1,8 @@
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Whether a request that brings a session may act: it only reads, or a page of ours has sent it. Browsers say by
- * `Sec-Fetch-Site` who did; where they don't (plain http on a network), the host of `Origin` must be the one that
- * was called. Who says neither is no browser, and needs no session. https://www.w3.org/TR/fetch-metadata/
+ * Whether a request with a session cookie may act: it only reads, or one of walhook's pages sent it. `Sec-Fetch-Site`
+ * decides; without it (plain http), the host of `Origin` must be `Host`. https://www.w3.org/TR/fetch-metadata/
  */
 export function isFromOurPage(request: {
   readonly method: string

@@ -1,29 +1,29 @@
 import type { ClaimMapping, ClaimRefusal, Claims } from './claims.ts'
 
-/** Where people sign in, and what walhook is there. */
+/** The OpenID provider, and walhook's client there. */
 export type SignInConfig = {
   readonly issuer: string
   readonly clientId: string
-  /** Null: a client without a secret, for which PKCE stands in. */
+  /** Null: a public client, protected by PKCE only. */
   readonly clientSecret: string | null
   readonly scopes: string
-  /** What the log-in page calls the provider. */
+  /** The provider's name on the log-in page. */
   readonly providerName: string
-  /** The longest that a session lasts. */
+  /** The maximum length of a session. */
   readonly sessionMs: number
   readonly mapping: ClaimMapping
 }
 
 /**
- * Why nobody was signed in, beside what their claims say:
+ * Why a sign-in failed before its claims were judged:
  *
- * - `unreachable`: the provider can't be reached, or does not answer in time
- * - `unusable`: what it answers is not what OpenID Connect says, or is for somebody else
- * - `client`: it does not know walhook as a client, or not with this secret
- * - `clock`: it names a time that is past or to come
- * - `unknown`: this browser has begun no sign-in that this would be the end of
- * - `refused`: the provider does not let them in, for a reason of its own
- * - `slow`: too many come from one network
+ * - `unreachable`: the provider can't be reached, or answers too late
+ * - `unusable`: its answer violates OpenID Connect, or is for another client
+ * - `client`: it rejects walhook's client id or secret
+ * - `clock`: it names a time in the past or future
+ * - `unknown`: this browser has begun no such sign-in
+ * - `refused`: the provider refuses the user
+ * - `slow`: too many sign-ins from one network
  */
 export const signInProblems = [
   'unreachable',
@@ -39,10 +39,10 @@ export const signInProblems = [
 ] as const
 export type SignInProblem = ClaimRefusal | (typeof signInProblems)[number]
 
-/** `reason` is for the log: it holds no code, token or secret. */
+/** `reason` is for the log: it contains no code, token or secret. */
 export type ProviderFailure = { readonly ok: false; readonly problem: SignInProblem; readonly reason: string }
 
-/** What a sign-in is bound to: the browser keeps it, sealed, until it comes back. */
+/** The state of a sign-in, sealed in the browser until it comes back. */
 export type PendingSignIn = {
   readonly state: string
   readonly nonce: string
@@ -50,16 +50,15 @@ export type PendingSignIn = {
   readonly redirectUri: string
 }
 
-/** A provider of OpenID Connect. */
 export type Provider = {
-  /** The page of the provider to which a browser is sent; `isAgain`: where somebody may choose another account. */
+  /** The provider's page to send the browser to; `isAgain`: the user may choose another account. */
   begin(
     pending: PendingSignIn,
     how: { readonly isAgain: boolean },
   ): Promise<{ readonly ok: true; readonly url: URL } | ProviderFailure>
-  /** Redeems what the browser has brought back in `search`. */
+  /** Redeems the query `search` of the browser's return. */
   finish(pending: PendingSignIn, search: string): Promise<Finished | ProviderFailure>
-  /** Where a browser ends its session at the provider; null where it offers none, or can't be asked. */
+  /** Where a browser ends its session at the provider; null: unsupported, or the provider can't be asked. */
   logOutUrl(): Promise<URL | null>
 }
 
@@ -69,21 +68,21 @@ export type Finished = {
   readonly idToken: string
 }
 
-/** When the provider says that a session must end at the latest, in ms since 1970; null: it says nothing. */
+/** The latest end of the session that the provider sets, in ms since 1970, or null. */
 export function sessionEndOf(claims: Claims): number | null {
   // https://openid.net/specs/openid-connect-enterprise-extensions-1_0.html
   const { session_expiry: expiry } = claims
   return typeof expiry === 'number' && Number.isFinite(expiry) ? expiry * 1000 : null
 }
 
-/** Reads the URL of an issuer; null where it is none, or would be asked over a network without TLS. */
+/** Reads the URL of an issuer; null if it is no URL, or http beyond this machine. */
 export function parseIssuer(text: string): string | null {
   const url = URL.parse(text)
   if (!url || url.username || url.password || url.search || url.hash) return null
   return url.protocol === 'https:' || isThisMachine(url) ? text : null
 }
 
-/** http is for tries on one machine. */
+/** http is for trials on one machine. */
 export function isThisMachine({ protocol, hostname }: Pick<URL, 'protocol' | 'hostname'>): boolean {
   return protocol === 'http:' && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname)
 }

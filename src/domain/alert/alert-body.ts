@@ -3,16 +3,16 @@ import { type AlertTrigger, shownType, storedAlert } from '../event/alert.ts'
 import { writeBody } from '../event/event.ts'
 import type { IncidentFacts, IncidentKind } from './incident.ts'
 
-/** Rises where a field of `result` changes its meaning or goes. */
+/** Rises when a field of `result` changes its meaning or is removed. */
 const payloadVersion = 1
 
-/** What is told of an incident. */
+/** The facts of an alert. */
 export type Told = {
   readonly incidentId: number
   readonly kind: IncidentKind
-  /** The webhook that it is about; null: capture. */
+  /** The webhook concerned; null: capture. */
   readonly webhook: { readonly id: number; readonly name: string } | null
-  /** The slot, or the id of the webhook. */
+  /** The slot, or the webhook's id. */
   readonly subject: string
   readonly openedAt: Date
   readonly count: number
@@ -20,7 +20,7 @@ export type Told = {
   readonly endedAt: Date | null
 }
 
-/** The body of an alert, as receivers get it: no URL, no secret, and nothing of an entity. */
+/** The body of an alert: no URL, no secret, and no data of an entity. */
 export function alertBody(trigger: AlertTrigger, told: Told, toldAt: Date): string {
   const { entityType, actionType } = storedAlert(trigger)
   const { webhook, facts, subject } = told
@@ -48,7 +48,7 @@ export function alertBody(trigger: AlertTrigger, told: Told, toldAt: Date): stri
 
 const exampleAt = new Date('2026-01-01T12:00:00Z')
 
-/** An alert as it looks. */
+/** An example of an alert's body. */
 export function alertExample(trigger: AlertTrigger, action?: 'test'): string {
   const isOfCapture = trigger.startsWith('capture.')
   const kind = trigger === 'webhook.recovered' ? 'webhook.failing' : trigger

@@ -3,7 +3,7 @@ import { type AlertTrigger, alertTriggers } from '../event/alert.ts'
 
 const time = () => z.string().meta({ format: 'date-time' })
 
-/** Gaps, as an alert and its incident tell them. */
+/** The gaps of an alert. */
 export const lost = z
   .array(
     z.object({
@@ -25,7 +25,7 @@ const ofCapture = {
 }
 const counted = { count: z.int().meta({ description: 'How many when it was told.' }) }
 
-/** What `result` holds besides what every alert has. */
+/** The fields of `result` beyond the common ones. */
 const results = {
   'webhook.failing': ofWebhook,
   'webhook.recovered': { ...ofWebhook, ended_at: time() },
@@ -36,12 +36,11 @@ const results = {
   'capture.lagging': ofCapture,
 } as const satisfies Record<AlertTrigger, z.ZodRawShape>
 
-/** The body of each alert, as receivers get it. */
 export const alertSchemas = Object.fromEntries(
   alertTriggers.map(trigger => [trigger, alertSchema(trigger)]),
 ) as Readonly<Record<AlertTrigger, z.ZodType>>
 
-/** The same under the names that they have in the OpenAPI document. */
+/** The same schemas under their OpenAPI names. */
 export const namedAlertSchemas = Object.fromEntries(
   alertTriggers.map(trigger => {
     const words = trigger.split('.').map(word => word[0]!.toUpperCase() + word.slice(1))

@@ -1,20 +1,20 @@
 import type { AlertTrigger } from '../event/alert.ts'
 import { dayMs, hourMs, minuteMs } from '../value/duration.ts'
 
-/** What is open until it ends. `webhook.recovered` is the end of `webhook.failing`. */
+/** Open until it ends. `webhook.recovered` is the end of `webhook.failing`. */
 export type IncidentKind = Exclude<AlertTrigger, 'webhook.recovered'>
 
-/** A webhook that has failed for less may have lost one request. */
+/** A shorter failure may be one lost request. */
 export const failingAfterMs = minuteMs
 
 /**
- * How often the same thing may be told:
+ * How often the same alert is sent:
  *
- * - quietMs:  for so long after the end of an incident, no new one is opened. What goes on beyond it opens one then. So whatever
- *             comes and goes is told once in a quarter of an hour, and a webhook that is told to have recovered is well.
- * - restMs:   an incident of single happenings has ended when nothing has happened for so long.
- * - mostMs:   it ends then anyway: what never stops is told once a day.
- * - gatherMs: so long after the first happening it is told, with the number of those that came meanwhile.
+ * - quietMs: after an incident ends, no new one opens for this long. A flapping webhook causes one alert per quarter of an
+ *   hour.
+ * - restMs: an incident of single occurrences ends after this long without one.
+ * - mostMs: it ends then anyway: a permanent problem causes one alert a day.
+ * - gatherMs: the alert waits this long after the first occurrence, and counts those that follow.
  */
 export type Pace = {
   readonly quietMs: number
@@ -35,13 +35,13 @@ export const incidentPaces: Readonly<Record<IncidentKind, Pace>> = {
   'capture.lagging': lasting,
 }
 
-/** What is known of an incident beyond its kind; no secret, no URL and nothing of an entity. */
+/** The facts of an incident: no secret, no URL, no data of an entity. */
 export type IncidentFacts = {
-  /** Why a webhook was disabled. */
+  /** Why the webhook was disabled. */
   readonly reason?: 'gone' | 'failed_too_long'
-  /** What is wrong with capture, by a code of `captureCodes`. */
+  /** A code of `captureCodes`. */
   readonly code?: string
-  /** Gaps: why, and in what. */
+  /** Gaps: the cause of each, and the table. */
   readonly lost?: readonly {
     readonly reason: string
     readonly entity_type: string | null

@@ -2,12 +2,12 @@ import { type CaptureCode, mendOf } from '../capture/capture-code.ts'
 import type { AlertTrigger } from '../event/alert.ts'
 import type { Told } from './alert-body.ts'
 
-/** Waits after the first, second, … failed try of a mail, in ms. After the last it is given up: a day has passed. */
+/** Waits in ms after the first, second, … failed attempt of a mail. After the last, a day later, it is dropped. */
 export const mailScheduleMs: readonly number[] = [1, 5, 15, 60, 180, 360, 720].map(
   minutes => minutes * 60_000,
 )
 
-/** The mail about an alert. It names the webhook and what a person can do; no URL of a receiver, no secret, nothing of an entity. */
+/** The mail of an alert. It names the webhook and the fix: no URL of a receiver, no secret, no data of an entity. */
 export function mailOf(
   alert: AlertTrigger,
   told: Told,

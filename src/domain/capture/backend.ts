@@ -1,37 +1,37 @@
-/** What the server says about one of its processes, in pg_stat_activity. */
+/** A row of pg_stat_activity. */
 export type Backend = {
-  /** `active`, `idle`, `idle in transaction`, …; null where the server does not keep count. */
+  /** `active`, `idle`, `idle in transaction`, …; null if the server does not track it. */
   readonly state: string | null
-  /** For how long it has been so. */
+  /** The time in that state. */
   readonly stateMs: number
   readonly waitEventType: string | null
   readonly waitsFor: string | null
   readonly heldBy: readonly string[]
 }
 
-/** An answer may be on its way for so long. */
+/** An answer may be in flight this long. */
 const onItsWayMs = 2_000
 
 /**
- * Whether a statement that has brought no answer for `silentMs` never will: there is no such process any more, or it waits for
- * us, which it does too while it sends what never arrives. A process that works, or waits for something else, will answer.
+ * Whether a statement without an answer for `silentMs` is lost: its process is gone, or waits for the client, which includes
+ * sending data that never arrives. A process that works, or waits for anything else, will answer.
  * https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
  */
 export function isLost(backend: Backend | null, silentMs: number): boolean {
   if (backend === null) return true
   if (backend.state === 'active') return backend.waitEventType === 'Client'
-  // Not counted: the server is asked to no end.
+  // Untracked: asking again can't help.
   if (backend.state === null || backend.state === 'disabled') return silentMs > 60_000
   return backend.stateMs > onItsWayMs
 }
 
-/** A statement that takes long, of which the server says that it works on it. */
+/** A slow statement that the server is still executing. */
 export type SlowStatement = {
   readonly seconds: number
   readonly statement: string
-  /** What it waits for, as Postgres names it; null: nothing. */
+  /** The wait event; null: none. */
   readonly waitsFor: string | null
-  /** Where it waits for a lock: who holds it, as `pid 123 (psql, since …, ALTER TABLE users …)`. */
+  /** The holders of the lock that it waits for, as `pid 123 (psql, since …, ALTER TABLE users …)`. */
   readonly heldBy: readonly string[]
 }
 

@@ -2,22 +2,22 @@ import type { BackfillAction } from '../event/event.ts'
 import { describePageReason, type PageCode } from './page-failures.ts'
 
 /**
- * A wish to send every row that an entity's table holds, to one webhook or to all that have the trigger.
+ * A request to send every existing row of an entity type, to one webhook or to all that have the trigger.
  *
- *   waiting    nobody has begun it. Ends when its first page is stored (running, or done with the last one).
- *   running    the rows up to `afterKey` are done. A crash changes nothing: whoever captures next goes on from there.
- *   done       every row that was there at the beginning is done.
- *   cancelled  an admin has ended it; what was sent stays sent.
- *   failed     it can't be done; `reason` says why, and `code` what a person does about it.
+ *   waiting    not begun. Ends when its first page is stored (running, or done if it is the last).
+ *   running    the rows up to `afterKey` are done. After a crash, the next capturing process continues there.
+ *   done       every row that existed at the beginning is done.
+ *   cancelled  an admin stopped it; sent events stay sent.
+ *   failed     it is impossible; `reason` says why, and `code` how to fix it.
  *
- * While it waits or runs, `reason` says what it is waiting for, if anything. A row of which no event can be made is set aside
- * (`walhook.parked_changes`), and the others go on.
+ * While it waits or runs, `reason` says what it is waiting for, if anything. A row that can't become an event is parked
+ * (`walhook.parked_changes`), and the others continue.
  */
 export type Backfill = {
   readonly id: number
   readonly slotName: string
   readonly entityType: string
-  /** Null: every webhook that has the trigger. */
+  /** Null: every webhook with the trigger. */
   readonly webhookId: number | null
   readonly actionType: BackfillAction
   readonly rowsPerSecond: number
@@ -25,7 +25,7 @@ export type Backfill = {
   readonly reason: string | null
   readonly code: PageCode | null
   readonly afterKey: string | null
-  /** The last key that there was at the beginning: what came after it was told by its own event. */
+  /** The last key at the beginning: later rows have events of their own. */
   readonly untilKey: string | null
   readonly rowsDone: number
   readonly rowsEstimate: number | null
@@ -42,8 +42,8 @@ const firstPageRows = 100
 const maxPageBytes = 4 * 1024 * 1024
 
 /**
- * How many rows the next page may have: half a second's worth, as many as fit into memory by the size of those before
- * (`bytesPerRow`; null: not known yet), at most 1,000.
+ * The row limit of the next page: half a second's worth, within memory by the size of earlier rows (`bytesPerRow`; null:
+ * unknown), at most 1,000.
  */
 export function pageRows(rowsPerSecond: number, bytesPerRow: number | null): number {
   const byPace = Math.ceil(rowsPerSecond / 2)
@@ -51,17 +51,17 @@ export function pageRows(rowsPerSecond: number, bytesPerRow: number | null): num
   return Math.max(1, Math.min(byPace, bySize, maxPageRows))
 }
 
-/** How long to wait after a page of `rows` rows that took `tookMs`, so that the pace is kept. */
+/** The pause that keeps the pace, after a page of `rows` rows that took `tookMs`. */
 export function pauseMs(rows: number, rowsPerSecond: number, tookMs: number): number {
   return Math.max(0, (rows * 1_000) / rowsPerSecond - tookMs)
 }
 
-/** Whether it is worked off, or will be. */
+/** Whether it is unfinished. */
 export function isOpen({ state }: Pick<Backfill, 'state'>): boolean {
   return state === 'waiting' || state === 'running'
 }
 
-/** The rows per second that a backfill has really had so far, and when it may be done; null where that can't be told. */
+/** The actual rows per second so far, and the estimated end; null if unknown. */
 export function forecast(
   backfill: Pick<Backfill, 'state' | 'startedAt' | 'endedAt' | 'rowsDone' | 'rowsEstimate'>,
   nowMs: number,
@@ -77,10 +77,10 @@ export function forecast(
   return { rowsPerSecond, doneAt: doneAtMs > maxTimeMs ? null : new Date(doneAtMs) }
 }
 
-/** The last moment that a Date can be. https://tc39.es/ecma262/#sec-time-values-and-time-range */
+/** The largest time of a Date. https://tc39.es/ecma262/#sec-time-values-and-time-range */
 const maxTimeMs = 8.64e15
 
-/** A backfill in one line, for people: `3  user  webhook 7  new  running  1200 of about 5000 rows …`. */
+/** One line for people: `3  user  webhook 7  new  running  1200 of about 5000 rows …`. */
 export function describeBackfill(backfill: Backfill, nowMs: number): string {
   const { id, entityType, webhookId, actionType, state, reason, code, rowsDone, rowsEstimate } = backfill
   const { rowsPerSecond, doneAt } = forecast(backfill, nowMs)

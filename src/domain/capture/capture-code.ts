@@ -1,7 +1,4 @@
-/**
- * Why capture does not go on, one code for each thing that a person can do about it: what one sees, and the mend.
- * A code never changes its meaning.
- */
+/** Why capture stopped, one code per fix: what one sees, and the fix. A code never changes its meaning. */
 export const captureCodes = {
   'capture.source_unavailable': {
     sees: 'The source database does not answer, refuses the connection or ends it.',
@@ -47,5 +44,5 @@ export const captureCodes = {
 
 export type CaptureCode = keyof typeof captureCodes
 
-/** What a person does about it. */
+/** How to fix it. */
 export const mendOf = (code: CaptureCode): string => captureCodes[code].mend

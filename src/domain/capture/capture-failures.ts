@@ -1,21 +1,21 @@
 import type { CaptureCode } from './capture-code.ts'
 
-/** What ended a time of capturing. `place`: the last stored transaction, by which it is seen whether anything went on. */
+/** What ended a capture session. `place`: the last stored transaction, which shows whether there was progress. */
 export type CaptureFailure = {
   readonly kind: 'source lost' | 'outbox lost' | 'timeout' | 'read' | 'store'
   readonly reason: string
   readonly place: string
 }
 
-/** A row of the same failures at the same place. */
+/** Consecutive failures of one kind at one place. */
 export type FailureRow = CaptureFailure & { readonly count: number; readonly sinceMs: number }
 
-/** So many failures of one kind at one place are no accident. */
+/** This many failures of one kind at one place are no accident. */
 const mostTries = 3
-/** What is lost and comes back by itself is told of by its code from then on. */
+/** Lost connections that recover by themselves are reported after this long. */
 const patienceMs = 30_000
 
-/** Adds a failure to the row that it belongs to, or begins another. */
+/** Adds a failure to its series, or begins a new one. */
 export function addFailure(row: FailureRow | null, failure: CaptureFailure, nowMs: number): FailureRow {
   const goesOn = row !== null && row.kind === failure.kind && row.place === failure.place
   return goesOn
@@ -32,8 +32,8 @@ const codes = {
 } as const satisfies Record<CaptureFailure['kind'], CaptureCode>
 
 /**
- * What a row of failures means: it is tried again whatever it is, but one that is no accident any more has a code. `isBlocked`:
- * it is not waited for anything that comes back by itself.
+ * What a series of failures means. Capture always retries; a code says that it is no accident. `isBlocked`: no retry can
+ * help.
  */
 export function judgeFailures(
   row: FailureRow,
@@ -52,7 +52,7 @@ const lostCodes = /^(E(CONN|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN|HOST|NET)|CERT_|DEPT
 const lostMessages =
   /connection terminated|connection timeout|timeout exceeded when trying to connect|client was closed|socket|server has ended the stream|link is dead|not queryable/i
 
-/** What an error of a database says by its code: that it or its link is gone for now, that time ran out, or neither. */
+/** Classifies a database error: connection lost, timeout, or neither. */
 export function kindOfError(error: {
   readonly code?: unknown
   readonly message?: string
@@ -64,7 +64,7 @@ export function kindOfError(error: {
   return code === '' && lostMessages.test(error.message ?? '') ? 'lost' : null
 }
 
-/** Whether a connection ended that was there, or the server is starting or stopping. node-postgres has no code for what follows. */
+/** Whether the connection was lost, or the server is starting or stopping. node-postgres has no code for these messages. */
 export function isCutOff(error: Error & { code?: string }): boolean {
   return (
     isStartingOrStopping(error) ||
@@ -73,7 +73,9 @@ export function isCutOff(error: Error & { code?: string }): boolean {
   )
 }
 
-/** Whether a Postgres says that it is starting or stopping. https://www.postgresql.org/docs/current/errcodes-appendix.html, 57P01 to 57P03 */
+/**
+ * Whether Postgres is starting or stopping. https://www.postgresql.org/docs/current/errcodes-appendix.html, 57P01 to 57P03
+ */
 export function isStartingOrStopping({ code = '' }: Error & { code?: string }): boolean {
   return /^57P0[123]$/.test(code)
 }

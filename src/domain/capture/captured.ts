@@ -1,29 +1,29 @@
 import { formatLsn, type Lsn, parseLsn } from '../value/lsn.ts'
 
-/** A mapped table as it is captured. */
+/** A mapped table, as it is captured. */
 export type CapturedTable = {
   readonly oid: number
   readonly isLogged: boolean
-  /** The rows of the catalogue that publish it, each by its version; none: it is not published. */
+  /** The catalogue rows that publish it, each with its version; empty: unpublished. */
   readonly publishedBy: readonly string[]
-  /** Of a partitioned table: its partitions by OID, and by which rows of the catalogue each belongs to it. */
+  /** Partitions by OID, each with the catalogue rows that attach it. */
   readonly parts: Readonly<Record<string, string>>
   /**
-   * The file of each of these: another one after TRUNCATE, SET LOGGED, VACUUM FULL or any other rewriting. Not in what an older
-   * walhook remembers.
+   * The file of each of them, replaced by TRUNCATE, SET LOGGED, VACUUM FULL or any other rewrite. Older versions of walhook
+   * did not store it.
    */
   readonly files?: Readonly<Record<string, number>>
-  /** In what is remembered only: where the WAL ended when it was last captured, while it is not. */
+  /** Stored only: the end of the WAL when the table was last captured; absent while it is captured. */
   readonly seenLsn?: string
-  /** With it: every transaction below this id had ended then. */
+  /** With `seenLsn`: every transaction below this id had ended. */
   readonly seenXid?: string | null
-  /** In what is remembered only: true once the mapping has left it out. */
+  /** Stored only: the mapping no longer contains it. */
   readonly isUnmapped?: true
-  /** In what is remembered only: true once it was found to be dropped. */
+  /** Stored only: it was dropped. */
   readonly isDropped?: true
 }
 
-/** What of the source is captured. */
+/** The captured parts of the source. */
 export type Captured = {
   readonly systemIdentifier: string
   readonly databaseOid: number
@@ -31,7 +31,7 @@ export type Captured = {
   readonly timeline: number
   readonly publication: {
     readonly oid: number
-    /** Another one for each ALTER PUBLICATION, but those that add or drop tables. */
+    /** Changes with each ALTER PUBLICATION, except those that add or drop tables. */
     readonly version: string
     readonly owner: number
     readonly options: Readonly<Record<string, unknown>>
@@ -51,41 +51,41 @@ export type TableGapReason =
   | 'partition rewritten'
   | 'rows unreadable'
 
-/** `isOver`: it is captured again, or there is nothing more to be lost. */
+/** `isOver`: the table is captured again, or can lose nothing more. */
 export type TableLoss = {
   readonly table: string
   readonly reason: TableGapReason
   readonly detail: string
   readonly isOver: boolean
-  /** Where the WAL ended when it was last seen to be captured. */
+  /** The end of the WAL when the table was last known to be captured. */
   readonly fromLsn: Lsn
 }
 
-/** A partition that a captured table has had since the last look: its rows of before were in no publication. */
+/** A new partition of a captured table: its earlier rows were never published. */
 export type PartArrival = {
   readonly table: string
   readonly oid: number
-  /** Where the WAL ended when the table was last seen without it. */
+  /** The end of the WAL when the table was last seen without it. */
   readonly fromLsn: Lsn
 }
 
-/** Partitions with another file than before, by their OIDs: what they held may be gone, or written unlogged. */
+/** Partitions whose file was replaced, by OID: their rows may be gone, or were written unlogged. */
 export type Rewrite = {
   readonly table: string
   readonly oids: readonly number[]
   readonly seenXid: string | null
 }
 
-/** Which of these, as far as that is known yet, have lost nothing (`kept`), or may have (`lost`). */
+/** Which of them have lost nothing (`kept`) or may have lost rows (`lost`), as far as known. */
 export type RewriteVerdict = { readonly kept: ReadonlySet<number>; readonly lost: ReadonlySet<number> }
 
-/** Why everything is lost, with what was found in words. */
+/** Why everything is lost, with the finding in words. */
 export type SourceLoss = {
   readonly reason: 'other cluster' | 'other database' | 'publication missing' | 'publication remade'
   readonly detail: string
 }
 
-/** The captured source was exchanged as a whole, so that no table of it can go on; null: it was not. */
+/** Whether the whole captured source was replaced; null: it was not. */
 export function judgeSource(before: Captured, now: Captured, publicationName: string): SourceLoss | null {
   if (before.systemIdentifier !== now.systemIdentifier)
     return {
@@ -111,14 +111,15 @@ export function judgeSource(before: Captured, now: Captured, publicationName: st
 }
 
 /**
- * Compares what was captured with what is captured now, table by table. Nothing is lost where the same version of a row of
- * the catalogue publishes a table now as then: what was taken out and put back is another version. `mapped` are the tables
- * that the mapping names; `isSound`: nothing else is in the way of capturing them;
- * `seenLsn` is where the WAL ended when `before` was last seen, and below `seenXid` every transaction had ended; `droppedOids` are
- * tables of `before` that are there no more. While it is not known what was done to a partition that has another file (`rewritten`),
- * its table is remembered as it was.
+ * Compares the captured tables of then and now. A table has lost nothing if the same version of a catalogue row publishes it:
+ * removing and adding it again gives another version.
  *
- * `arrivals` are partitions of a table that has lost nothing, and that came since. `next` is what to remember. A table that can't be captured yet is remembered as it was, so that nothing is forgotten.
+ * - `mapped`: the tables of the mapping; `isSound`: nothing else prevents their capture
+ * - `seenLsn`: the end of the WAL when `before` was last seen; every transaction below `seenXid` had ended
+ * - `droppedOids`: tables of `before` that no longer exist
+ * - `rewritten`: until the verdict on a replaced partition is known, its table keeps its earlier record
+ * - returns `arrivals`: new partitions of intact tables; `next`: the record to store. A table that can't be captured yet
+ *   keeps its earlier record
  */
 export function compareCaptured(
   before: Captured,
@@ -157,7 +158,7 @@ export function compareCaptured(
     const fromLsn = was?.seenLsn === undefined ? seenLsn : parseLsn(was.seenLsn)
     if (was && loss) losses.push({ table: name, ...loss, isOver: isCaptured, fromLsn })
     else if (was && isCaptured) arrivals.push(...arrivalsIn(name, was, table, fromLsn))
-    // A partition that has left is remembered: it may return.
+    // A detached partition stays in the record: it may return.
     if (isCaptured)
       tables[name] = {
         ...table,
@@ -186,7 +187,7 @@ export function compareCaptured(
 
 const nothingKnown: RewriteVerdict = { kept: new Set(), lost: new Set() }
 
-/** The partitions of tables that have another file now than when they were last captured, or than when they were made. */
+/** The partitions whose file was replaced since they were last captured, or created. */
 export function rewritten(before: Captured, now: Captured, seenXid: string | null): Rewrite[] {
   return Object.entries(now.tables).flatMap(([table, is]) => {
     const was = before.tables[table]
@@ -196,7 +197,7 @@ export function rewritten(before: Captured, now: Captured, seenXid: string | nul
   })
 }
 
-/** A table's first file has the number of the table: that of a partition that has come shows whether it was rewritten since. */
+/** The first file of a table has the table's OID as its number: another number shows a rewrite of a new partition. */
 function rewrittenIn(was: CapturedTable, is: CapturedTable): number[] {
   if (!was.files) return []
   const hadFile = (oid: string) => was.files![oid] ?? (Object.hasOwn(was.parts, oid) ? null : Number(oid))
@@ -205,7 +206,7 @@ function rewrittenIn(was: CapturedTable, is: CapturedTable): number[] {
     .map(([oid]) => Number(oid))
 }
 
-/** Those that were captured at the last look. */
+/** The tables captured at the last look. */
 export function capturedTables({ tables }: Captured): string[] {
   return Object.keys(tables).filter(name => tables[name]!.seenLsn === undefined)
 }
@@ -254,10 +255,10 @@ function lossByRewriting(oids: readonly number[]): Loss | null {
   }
 }
 
-/** Options whose change loses nothing: which role owns it, and generated columns, which are read from the table. */
+/** Options without effect on captured changes: the owner, and generated columns, which are read from the table. */
 const harmless = ['pubgencols']
 
-/** How the publication was changed since, so that changes of this table may be lost; null: it was not. */
+/** How the publication changed so that changes of this table may be lost; null: it did not. */
 function changeOfPublication(before: Captured, now: Captured, table: CapturedTable): string | null {
   const [was, is] = [before.publication, now.publication]
   if (!was || !is || was.version === is.version) return null

@@ -1,7 +1,7 @@
 import type { Problem } from '../value/problem.ts'
 import type { ProblemCode } from '../value/problem-codes.ts'
 
-/** One thing that was looked at. `code` is the same in every version; `mend` is null where there is nothing to do. */
+/** One check. `code` is the same in every version; `mend` is null if nothing is to do. */
 export type CheckLine = {
   readonly level: 'ok' | 'warning' | 'error'
   readonly code: ProblemCode
@@ -34,7 +34,6 @@ export const failure = ({ code, what, found, mend }: Problem): CheckLine => ({
   mend,
 })
 
-/** The worst of them. */
 export function worstLevel(lines: readonly CheckLine[]): CheckLine['level'] {
   if (lines.some(({ level }) => level === 'error')) return 'error'
   return lines.some(({ level }) => level === 'warning') ? 'warning' : 'ok'

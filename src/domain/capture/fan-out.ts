@@ -1,6 +1,6 @@
 /**
- * A changed row behind a related field that too many entities show: they are told page by page. `at`: which of the
- * field's tables it is in (`stopsOf`). `value`: by what the table before leads to it; null: by anything.
+ * A changed related row that too many entities show: they are sent page by page. `at`: the index of its table in `stopsOf`.
+ * `value`: the value by which the table before leads to it; null: any.
  */
 export type FanOut = {
   readonly entityType: string

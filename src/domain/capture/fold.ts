@@ -4,44 +4,44 @@ import { type Row, unchanged } from './change.ts'
 /**
  * What one transaction has done to one entity so far.
  *
- *   new      it was not there before and is now
- *   update   it was there before and still is
- *   delete   it was there before and is gone
- *   nothing  it came and went inside the transaction: nobody ever saw it
+ *   new      it did not exist before and does now
+ *   update   it existed before and still does
+ *   delete   it existed before and is gone
+ *   nothing  it was created and deleted inside the transaction
  *
- * Two facts decide which: whether a row of the entity was there before the transaction, and whether one is there now.
+ * Two facts decide: whether the entity had a row before the transaction, and whether it has one now.
  *
- *   was there \ is there   yes      no
- *   no                     new      nothing
- *   yes                    update   delete
+ *   before \ now   yes      no
+ *   yes            update   delete
+ *   no             new      nothing
  *
- * An UPDATE or DELETE of a row that no step before has brought shows that a row was there before. Rows are told apart by
- * their replica identity, for two may have the same key in the middle of a statement: `set id = 3 - id` gives the key 2
- * to the row 1 first, and takes it from the row 2 then. The DELETE is not of the row that came.
+ * An UPDATE or DELETE of a row that no earlier step created shows that a row existed before. The replica identity identifies
+ * rows, since two may have the same key in the middle of a statement: `set id = 3 - id` first gives the key 2 to row 1, and
+ * then deletes it from row 2. The DELETE is not of the new row.
  *
- * A touch is a change of a related row: the entity's own row did not change, what it shows did. An entity with
- * touches only is an update. After them, the next step counts as the first: a related row may come before its owner.
+ * A touch is a change of a related row, not of the entity's own. An entity with touches only is an update. The first step
+ * after touches counts as the first: a related row may precede its owner.
  */
 export type Folded = {
   readonly state: ActionType | 'nothing'
-  /** The row after the last step that gave one; null when it must be read from the table, or is gone. */
+  /** The row after the last step that has one; null if it must be read from the table, or is gone. */
   readonly row: Row | null
   /**
-   * What is known of the row before the transaction, with `unchanged` for each value that is not known;
-   * or that the transaction has not changed the row itself so far; or that nothing is known.
+   * The known values of the row before the transaction, with `unchanged` for each unknown one; `untouched`: the transaction
+   * has not changed the row itself; `unknown`: nothing is known.
    */
   readonly before: Row | 'untouched' | 'unknown'
-  /** The fields whose related rows it changed, each once. */
+  /** The fields whose related rows changed, each once. */
   readonly touched: readonly string[]
-  /** Whether a row of it was there before. */
+  /** Whether the entity had a row before. */
   readonly existed: boolean
-  /** The rows that steps have brought and none has taken, the last one last. Null: one of which nothing is known. */
+  /** Rows that steps created and none removed, the newest last. Null: a row without known values. */
   readonly present: readonly (Row | null)[]
 }
 
 /**
- * `old` is what is known of the row before the step, and `identity` what tells it apart, where that is not the same.
- * Of a DELETE with neither no row is left.
+ * `old` is the known part of the row before the step; `identity` identifies it, if that differs. A DELETE with neither leaves
+ * no row.
  */
 export type Step =
   | { readonly kind: 'insert'; readonly row: Row }
@@ -49,11 +49,11 @@ export type Step =
   | { readonly kind: 'delete'; readonly old: Row | null; readonly identity?: Row | null }
   | { readonly kind: 'touch'; readonly field: string }
 
-/** Whether `old`, what tells apart the row that a step has changed, can be the row `present`. */
+/** Whether `old`, the identity of the changed row, can be the row `present`. */
 export type IsSameRow = (old: Row, present: Row) => boolean
 
 const everyRowIsTheSame: IsSameRow = () => true
-/** An entity of more rows than these has no unique key: the oldest count as rows that were there before. */
+/** An entity with more rows has no unique key: the oldest count as rows that existed before. */
 const mostPresent = 32
 
 const nothingYet: Folded = {
@@ -66,8 +66,8 @@ const nothingYet: Folded = {
 }
 
 /**
- * Folds one more step into what the transaction had done to the entity before (`undefined`: nothing yet).
- * `isSameRow` is left out where the key alone is the replica identity.
+ * Folds one more step into the transaction's effect on the entity (`undefined`: none yet). `isSameRow` is omitted if the key
+ * is the replica identity.
  */
 export function fold(
   earlier: Folded | undefined,
@@ -103,7 +103,7 @@ export function fold(
   }
 }
 
-/** The state and the row that follow from the rows that are there. */
+/** The state and row that follow from the present rows. */
 function withRows(earlier: Folded, next: Folded): Folded {
   const { existed, present } = next
   const before = next.before === 'untouched' ? 'unknown' : next.before
@@ -112,7 +112,7 @@ function withRows(earlier: Folded, next: Folded): Folded {
   return { ...next, before, row: present.at(-1)!, state, touched: earlier.touched }
 }
 
-/** A step concerned a row that was there before: the first of them is the entity's row before. */
+/** A step concerned an earlier row: the first such row is the entity's row before. */
 function met(so: Folded, old: Row | null): Folded {
   return so.existed ? so : { ...so, existed: true, before: old ?? 'unknown' }
 }
@@ -126,7 +126,7 @@ function added(present: Folded['present'], row: Row): Folded['present'] {
   return [...present.slice(1 - mostPresent), row]
 }
 
-/** After a statement that has changed the columns, a place in a row says nothing of one from before. */
+/** After a change of the columns, the positions of earlier rows mean nothing. */
 export function forgetRows(folded: Folded): Folded {
   return {
     ...folded,
@@ -136,7 +136,7 @@ export function forgetRows(folded: Folded): Folded {
   }
 }
 
-/** An UPDATE leaves out TOASTed values that it did not touch: an earlier step of the transaction may have them. */
+/** An UPDATE omits TOASTed values that it did not change: an earlier step may have them. */
 function keepUnchanged(row: Row, earlier: Row | null): Row {
   if (earlier === null || earlier.length !== row.length || !row.includes(unchanged)) return row
   return row.map((value, i) => (value === unchanged ? earlier[i]! : value))

@@ -1,6 +1,6 @@
 import type { Problem } from '../value/problem.ts'
 
-/** A database: which one of which cluster, whatever it is called. */
+/** A database by cluster and OID, whatever its name. */
 export type Place = {
   /** Null: the role may not read it. */
   readonly systemIdentifier: string | null
@@ -9,8 +9,8 @@ export type Place = {
 }
 
 /**
- * Whether the outbox is where it was. A database that was restored, dumped or made from a template elsewhere has another
- * OID, or is in another cluster; one that was only renamed, or a standby that has taken over, is still the same.
+ * Whether the outbox is in its own database. A restored, dumped or templated copy has another OID or cluster; a renamed
+ * database, or a promoted standby, is the same.
  */
 export function isHome(home: Place, here: Place): boolean {
   const isSameCluster =
@@ -20,7 +20,7 @@ export function isHome(home: Place, here: Place): boolean {
   return isSameCluster && home.databaseOid === here.databaseOid
 }
 
-/** For a person to decide: only that person knows which of the two is production. */
+/** Only a person knows which of the two is production. */
 export function copyProblem(home: Place, here: Place): Problem {
   return {
     code: 'outbox_copy',
@@ -30,7 +30,6 @@ export function copyProblem(home: Place, here: Place): Problem {
   }
 }
 
-/** `database app (OID 16384) of cluster 7301…`. */
 export function describePlace({ databaseName, databaseOid, systemIdentifier }: Place): string {
   return `database ${databaseName} (OID ${databaseOid}) of ${systemIdentifier === null ? 'a cluster whose identifier may not be read' : `cluster ${systemIdentifier}`}`
 }

@@ -4,29 +4,28 @@ import type { EntityMapping, FieldRules, RelatedList, RowOrder, TableName } from
 import { tableKey } from '../mapping/mapping.ts'
 import { filterColumns } from '../mapping/row-filter.ts'
 
-/** A name that a column of a captured table has or had. `attnum`: the column's number, which no DDL changes. */
+/** A present or past name of a column of a captured table. `attnum`: the column's number, which no DDL changes. */
 export type KnownColumn = {
   readonly tableOid: number
   readonly table: TableName
   readonly name: string
   readonly attnum: number
-  /** Whether a mapping has ever left it out. */
+  /** Whether a mapping has ever omitted it. */
   readonly isOmitted: boolean
 }
 
-/** What the catalogue says of a table today. `attributes`: the columns' names by their numbers; null where it was dropped. */
+/** A table in today's catalogue. `attributes`: the column names by number; null: dropped. */
 type Today = { readonly oid: number; readonly attributes: readonly (string | null)[] }
 
-/** What the source's catalogue says of the mapped tables, by their keys, and which were dropped. */
+/** The mapped tables in the source's catalogue, by their keys, and the dropped ones. */
 export type TablesToday = {
   readonly tables: ReadonlyMap<string, Today>
   readonly dropped: ReadonlySet<string>
 }
 
 /**
- * The mapping as far as the source still has what it names, and in words what it has no more. A table or column that was
- * dropped is no mistake in the mapping: changes that are not read yet may still have it. One that was renamed, or never
- * was there, stays in: it is for a person to mend.
+ * The mapping reduced to objects that still exist, and the missing ones in words. A dropped table or column is no mistake:
+ * unread changes may still contain it. Names that were renamed or never existed stay, for a person to fix.
  */
 export function livingMapping(
   mapping: readonly EntityMapping[],
@@ -80,7 +79,7 @@ export function livingMapping(
     }
     for (const { table, owner, to, rows } of stopsOf(list)) {
       if (dropped.has(tableKey(table))) return gone(`table ${tableKey(table)} was dropped`)
-      // Without a column that decides, rows that are not meant would be shown.
+      // Without a column of the filter, excluded rows would be sent.
       const needed = [...columnsOfKey(owner), ...(to === null ? [] : [to]), ...filterColumns(rows)]
       const key = to === null && list.key !== undefined ? [list.key] : []
       const missing = [...needed, ...key].find(column => isDropped(table, column))

@@ -1,8 +1,7 @@
 import type { kindOfError } from './capture-failures.ts'
 
 /**
- * Why a page of a backfill or a resync is not told, one code for each thing that a person can do about it: what one sees,
- * and the mend. A code never changes its meaning.
+ * Why a page of a backfill or resync failed, one code per fix: what one sees, and the fix. A code never changes its meaning.
  */
 export const pageCodes = {
   'page.receiver_waits': {
@@ -37,28 +36,28 @@ export const pageCodes = {
 
 export type PageCode = keyof typeof pageCodes
 
-/** What a person does about it. */
+/** How to fix it. */
 export const pageMendOf = (code: PageCode): string => pageCodes[code].mend
 
-/** The reason of an open or ended backfill or resync with what mends it, in one sentence each. */
+/** The reason of a backfill or resync with its fix, one sentence each. */
 export function describePageReason(reason: string, code: PageCode | null): string {
   return code === null ? reason : `${reason} (${code}). Fix: ${pageMendOf(code)}`
 }
 
-/** Thrown where tables can't be read as they are; nobody has tried to. */
+/** Thrown before reading, if tables can't be read as they are. */
 export class Unfit extends Error {}
 
-/** A failure of a page. `unfit`: the tables are not as they must be; null: none of the others. */
+/** A failure of a page. `unfit`: the tables need a change; null: none of the others. */
 export type PageFailureKind = ReturnType<typeof kindOfError> | 'unfit'
 
-/** Failures of one kind at one place, which is the key that the page begins behind. */
+/** Failures of one kind at one place: the key that the page begins after. */
 export type PageFailures = {
   readonly kind: PageFailureKind
   readonly place: string
   readonly count: number
 }
 
-/** Adds a failure to those before it, or begins to count anew. */
+/** Adds a failure to the series, or begins a new one. */
 export function addPageFailure(
   before: PageFailures | null,
   { kind, place }: Pick<PageFailures, 'kind' | 'place'>,
@@ -67,12 +66,12 @@ export function addPageFailure(
   return { kind, place, count: goesOn ? before.count + 1 : 1 }
 }
 
-/** So many failures of one kind at one place are no accident. */
+/** This many failures of one kind at one place are no accident. */
 const mostTries = 3
 
 /**
- * What failures of a page mean. `isFinal`: nothing that is waited for can help. What is not final is tried again for ever;
- * that it has a code says that a person is needed, or may be.
+ * What the failures of a page mean. `isFinal`: no retry can help. Everything else is retried for ever; a code says that a
+ * person is needed, or may be.
  */
 export function judgePageFailures({ kind, count }: PageFailures): {
   readonly code: PageCode | null

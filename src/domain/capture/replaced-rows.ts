@@ -1,10 +1,10 @@
 import { type Compared, comparableOf, compare } from '../mapping/comparable.ts'
 import { isKnown, type Row, type Value } from './change.ts'
 
-/** The columns that decide what a related list shows, by their places in a row. */
+/** The columns that decide the content of a related list, by their positions in a row. */
 export type ListColumns = {
   readonly shown: readonly number[]
-  /** In which order its rows are. `bytes`: by the bytes of the text. */
+  /** The order of the rows. `bytes`: by the bytes of the text. */
   readonly order: readonly {
     readonly place: number
     readonly descends: boolean
@@ -12,22 +12,22 @@ export type ListColumns = {
   }[]
 }
 
-/** The rows that one transaction took out of a list, and those that it put in, each with how many there are of it. */
+/** The rows that one transaction removed from a list, and those that it added, with counts. */
 export type Replaced = {
   readonly columns: ListColumns | null
-  /** False where some are not known, or they are too many to compare. */
+  /** False if some are unknown, or too many to compare. */
   isKnown: boolean
   readonly gone: Map<string, number>
   readonly come: Map<string, number>
 }
 
-/** A row that a change took out of a list or put in. Null: there is none. */
+/** A removed and an added row of a list. Null: none. */
 export type ListChange = { readonly before: Row | 'unknown' | null; readonly after: Row | 'unknown' | null }
 
 const mostRows = 1_000
 const mostLetters = 4_096
 
-/** Takes note of one change in what a transaction has done to a list so far (`undefined`: nothing yet). */
+/** Adds one change to the transaction's effect on a list (`undefined`: none yet). */
 export function replace(
   so: Replaced | undefined,
   { before, after }: ListChange,
@@ -49,7 +49,7 @@ export function replace(
   return replaced
 }
 
-/** A row that comes back is not gone, and one that goes again has not come. */
+/** A row that returns is not removed, and one that leaves again is not added. */
 function move(row: string, from: Map<string, number>, to: Map<string, number>) {
   const count = from.get(row) ?? 0
   if (count > 1) from.set(row, count - 1)
@@ -68,13 +68,11 @@ function textOf(row: Row | 'unknown' | null, columns: ListColumns | null): strin
 }
 
 /**
- * Whether a list is known to be as it was before the transaction. `rowsNow`: how many rows it has, or had when it was read,
- * which may be later.
+ * Whether a list is certain to be as it was before the transaction. `rowsNow`: its length now, or when it was read later.
  *
- * Rows that went and came back with the same values are the same wherever they are in the list. Others may have another
- * place, as with a new serial key, so that the rows beside them matter. There are none of these if the list has as many rows
- * as came. A later transaction that took them away, before the list was read, has changed the length of the list: it
- * can not be left out, and its event has the list.
+ * Rows that were replaced by equal ones are the same, wherever they are in the list. If their position may differ, as with a
+ * new serial key, the rows beside them matter; a list as long as the number of added rows has none. A later transaction that
+ * removed them before the list was read has changed the length: its event has the list.
  */
 export function isSameList(replaced: Replaced | undefined, rowsNow: number | null): boolean {
   if (!replaced?.isKnown || replaced.columns === null) return false
@@ -92,7 +90,7 @@ type Values = readonly (string | null)[]
 const rowsOf = (rows: ReadonlyMap<string, number>): Values[] =>
   [...rows].flatMap(([text, count]) => Array.from({ length: count }, () => JSON.parse(text) as Values))
 
-/** What the rows show, in their order; null where that can't be told: Postgres orders texts by collations. */
+/** The content of the rows, in order; null if unknown: Postgres orders texts by collations. */
 function shownInOrder(rows: Values[], { shown, order }: ListColumns): string | null {
   let isTold = true
   rows.sort((a, b) => {

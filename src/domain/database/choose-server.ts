@@ -1,16 +1,16 @@
-/** Which server a session may be on, as `target_session_attrs` of libpq says it. */
+/** Which server a session may use, like `target_session_attrs` of libpq. */
 export type WantedServer = 'any' | 'read-write' | 'primary'
 
-/** What a server says of itself. */
+/** What a server reports about itself. */
 export type ServerFacts = {
   readonly isStandby: boolean
-  /** Whether a transaction can write nothing there, also where that is a setting. */
+  /** Whether transactions are read-only, by role or by setting. */
   readonly isReadOnly: boolean
   /** Null on a standby. */
   readonly timeline: number | null
 }
 
-/** Why a session may not be on this server, or null. */
+/** Why a session may not use this server, or null. */
 export function whyUnsuitable(wants: WantedServer, { isStandby, isReadOnly }: ServerFacts): string | null {
   if (wants === 'any') return null
   if (isStandby) return 'a standby'
@@ -18,8 +18,8 @@ export function whyUnsuitable(wants: WantedServer, { isStandby, isReadOnly }: Se
 }
 
 /**
- * The server to take of those that are suitable: the one on the newest timeline, and the first of several. A primary that
- * a standby has been promoted over, and that is started again, has an older one; nothing written there is kept.
+ * The suitable server on the newest timeline; the first of several. A former primary that starts again after a promotion has
+ * an older timeline, and its writes are lost.
  */
 export function chooseServer<T extends Pick<ServerFacts, 'timeline'>>(suitable: readonly T[]): T | null {
   let best: T | null = null

@@ -2,17 +2,17 @@ import { isIPv6 } from 'node:net'
 import { nearest } from '../value/nearest.ts'
 import type { WantedServer } from './choose-server.ts'
 
-/** One server of a database URL. `url` leads to it alone; `name` is for messages, and holds no secret. */
+/** One server of a database URL. `url` contains this server only; `name` is for messages, without secrets. */
 export type DatabaseServer = {
   readonly name: string
-  /** A host name, an address, or the folder of a socket. */
+  /** A host name, an address, or a socket's folder. */
   readonly host: string
   readonly port: number
   readonly url: string
 }
 
 export type DatabaseUrl = {
-  /** In the order in which the URL names them. One whose host and port are decided elsewhere is `only`. */
+  /** In the order of the URL. `only`: something else decides host and port. */
   readonly servers: readonly DatabaseServer[] | 'only'
   readonly wants: WantedServer
 }
@@ -23,7 +23,7 @@ const usualPort = 5432
 const shape = /^postgres(?:ql)?:\/\/([^/?#]*)(.*)$/is
 const address = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/
 
-/** What libpq knows and walhook refuses, each with the reason. */
+/** Parameters of libpq that walhook refuses, each with the reason. */
 const unusable: Readonly<Record<string, string>> = {
   'read-only': 'which leads to a server that cannot be written to',
   standby: 'which leads to a standby: nothing can be written to it',
@@ -32,10 +32,9 @@ const unusable: Readonly<Record<string, string>> = {
 const usable = ['any', 'read-write', 'primary']
 
 /**
- * Reads a URL that may name several servers, as libpq does: `a:5432,b:5433` or `?host=a,b&port=5432,5433`, and
- * `target_session_attrs`. With several hosts, walhook wants `read-write` where the URL says nothing. What is wrong is
- * named by its place, and never repeated: a password may be in it.
- * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+ * Reads a URL with one or several servers, like libpq: `a:5432,b:5433` or `?host=a,b&port=5432,5433`, and
+ * `target_session_attrs`, which defaults to `read-write` with several hosts. A problem names the position and never repeats
+ * the text: it may contain a password. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
  */
 export function parseDatabaseUrl(text: string): Result {
   const [, authority = '', rest = ''] = shape.exec(text) ?? []
@@ -77,7 +76,7 @@ function problemOfAttrs(attrs: string, isSeveral: boolean): string | null {
   return `a target_session_attrs that walhook does not know${meant === null ? '' : ` (${meant} is meant?)`}`
 }
 
-/** `a`, `a:5432`, `[::1]`, `[::1]:5432`, a socket's folder as `%2Ftmp`. A host of null: none of these. */
+/** `a`, `a:5432`, `[::1]`, `[::1]:5432`, or a socket's folder as `%2Ftmp`. A null host: none of these. */
 function readAddress(text: string): { readonly host: string | null; readonly port: string } {
   const [matched, inBrackets, plain, port = ''] = address.exec(text) ?? []
   if (matched === undefined) return { host: null, port: '' }
@@ -89,7 +88,7 @@ function readAddress(text: string): { readonly host: string | null; readonly por
   }
 }
 
-/** The port of each host, null where it is none; null as a whole where there are neither one nor as many as hosts. */
+/** The port of each host, null if invalid; null as a whole unless there is one port, or one per host. */
 function portsOf(
   given: string | null,
   hosts: readonly { readonly port: string }[],
@@ -105,7 +104,7 @@ function readPort(text: string): number | null {
   return port >= 1 && port <= 65_535 ? port : null
 }
 
-/** Of a host in the query, node-postgres takes no other notice of the one before the path. */
+/** node-postgres ignores the host before the path if the query has one. */
 function serverAt(skeleton: URL, host: string, port: number): DatabaseServer {
   const url = new URL(skeleton)
   url.searchParams.delete('target_session_attrs')

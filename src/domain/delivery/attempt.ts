@@ -1,17 +1,17 @@
 import type { TimeId } from '../value/time-id.ts'
 import type { ErrorClass, Outcome } from './outcome.ts'
 
-/** One HTTP request as the log keeps it. */
+/** One HTTP request, as in the log of attempts. */
 export type Attempt = {
   readonly webhookId: number
-  /** `schedule`: the queue's own; `manual`: sent again by hand; `test`: the test button. */
+  /** `schedule`: sent by the queue; `manual`: resent by hand; `test`: the test button. */
   readonly trigger: 'schedule' | 'manual' | 'test'
   /** Null for a test, which has no event, and for a batch. */
   readonly eventId: TimeId | null
-  /** The events of a batch, in the order of its body; null for a request that is not a batch. */
+  /** The events of a batch, in the order of its body; null for a single event. */
   readonly eventIds: readonly TimeId[] | null
   readonly messageId: string
-  /** What the event is about, and the action that was sent; null for a batch, whose events say it. */
+  /** The event's entity and the action sent; null for a batch, whose events have them. */
   readonly entityType: string | null
   readonly entityId: string | null
   readonly actionType: string | null
@@ -24,17 +24,17 @@ export type Attempt = {
   }
   readonly startedAt: Date
   readonly durationMs: number
-  /** How long each phase took, in ms; a phase that did not happen is absent. */
+  /** The duration of each phase in ms; absent: it did not happen. */
   readonly phases: Readonly<Partial<Record<Phase, number>>>
   readonly remoteAddress: string | null
-  /** Null when no complete head of an answer came. */
+  /** Null without a complete response head. */
   readonly response: Response | null
   readonly outcome: Outcome
   readonly errorClass: ErrorClass | null
   readonly errorMessage: string | null
-  /** Not in the log: it failed before anything left our own network. */
+  /** Not stored: it failed before anything left the own network. */
   readonly isOurs?: boolean
-  /** Not in the log: the id of its span in the trace of its first event; absent: none of its events is traced. */
+  /** Not stored: the id of its span in the trace of its first event; absent: untraced. */
   readonly spanId?: string
 }
 

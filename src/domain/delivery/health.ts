@@ -1,36 +1,39 @@
 import { failureTexts } from '../failure/failure-texts.ts'
 import { dayMs, minuteMs } from '../value/duration.ts'
 
-/** How long a webhook may fail without one success before walhook stops sending to it. */
+/** walhook disables a webhook that fails this long without a success. */
 export const maxFailingMs = 5 * dayMs
 
-/** What is kept of how a webhook's receiver is. Both are null while it is well. */
+/** The stored health of a webhook. Both are null while it works. */
 export type Health = {
   /** The first failure since the last success. */
   readonly failingSince: Date | null
-  /** Until when the receiver wants nothing (Retry-After). */
+  /** The end of the receiver's Retry-After. */
   readonly heldUntil: Date | null
 }
 
 /** How long a webhook has failed while walhook tried. */
 export type FailingTime = {
   readonly failedForMs: number
-  /** The failure that was noted last. */
+  /** The last stored failure. */
   readonly failedAt: Date
-  /** The earliest try that was planned then, as far as is known; null: none. */
+  /** The earliest attempt planned then, if known. */
   readonly nextTryAt: Date | null
 }
 
-/** Failures that follow sooner are not noted: each would be a write. */
+/** Sooner failures are not stored: each would be a write. */
 export const noteEveryMs = minuteMs
-/** A try that is later than planned by more was not made: pauses and long queues delay one by minutes. */
+/** A later attempt than planned by more than this did not happen: pauses and long queues delay by minutes only. */
 const slackMs = 10 * minuteMs
 
 /**
- * The time that a webhook has failed, with a failure at `now`. From the one before until now counts where this one came
- * about when a try was planned. What walhook did not try counts for nothing: it was stopped, had no database, or nothing
- * to send. Nor does a try that failed for a cause of our own (`isOurs`). `nextTryMs` is the wait until the failed delivery
- * is tried again, or null. A failure within a minute of the one before is not noted: `before` comes back. It is null at the first failure, and of a webhook that was failing before this was noted.
+ * The failing time after a failure at `now`: the time since the last failure counts if an attempt was due then. Time without
+ * attempts does not count (walhook was stopped, without a database, or without events), nor does a failure of our own
+ * (`isOurs`).
+ *
+ * - `nextTryMs`: the wait until the delivery's next attempt, or null
+ * - `before`: returned unchanged within a minute of the last failure; null at the first one, and if older versions stored
+ *   none
  */
 export function noteFailure(
   before: FailingTime | null,
@@ -54,26 +57,26 @@ export function noteFailure(
   return { failedForMs: before.failedForMs + countedMs, failedAt: news.now, nextTryAt }
 }
 
-/** What attempts of one webhook, settled together, say of it. */
+/** The attempts of one webhook that are settled together. */
 export type News = {
   readonly isDelivered: boolean
-  /** A failure, while nothing was delivered lately. */
+  /** A failure, without a recent success. */
   readonly isFailing: boolean
-  /** A delivery of it is dead, or has waited for longer than all retries take. */
+  /** One of its deliveries is dead, or pending for longer than all retries take. */
   readonly isExhausted: boolean
-  /** For how long the receiver wants nothing, in ms; 0: it said nothing. */
+  /** The receiver's Retry-After in ms; 0: none. */
   readonly holdMs: number
-  /** Why it is to be disabled at once, or null. */
+  /** The reason to disable it at once, or null. */
   readonly gone: string | null
 }
 
-/** Renewing a hold by less than this is not worth a write: many answers of one moment say the same. */
+/** A hold is not renewed for less: many responses of one moment say the same. */
 const leastRenewalMs = 1_000
 
 /**
- * Decides what a webhook's health becomes, and whether it is disabled (`disable` is the reason). One success ends
- * failing. It is disabled by a failure once it has failed for five days without a success (`failedForMs`; by default all
- * the time since the first failure), and has lost a delivery by it (`hasDead`, or in the news). Returns the same `health` where nothing is to be written.
+ * The new health of a webhook, and the reason to disable it, or null. One success ends failing. A failure disables it after
+ * five days without a success (`failedForMs`; by default since the first failure) if a delivery is dead (`hasDead`, or in the
+ * news). Returns the same `health` if nothing changes.
  */
 export function decideHealth(
   health: Health,
@@ -93,14 +96,14 @@ export function decideHealth(
   return { health: { failingSince: since, heldUntil: isRenewed ? until : heldUntil }, disable }
 }
 
-/** From when on a failure disables a webhook that has failed since `failingSince`. */
+/** When a further failure disables a webhook that fails since `failingSince`. */
 export function disableAt(failingSince: Date): Date {
   return new Date(failingSince.getTime() + maxFailingMs)
 }
 
 /**
- * When a webhook is to be disabled if nothing is accepted until then, or null. Where a try that was planned is long
- * overdue at `now`, the time until the next one will not count.
+ * When a webhook will be disabled without a success, or null. If a planned attempt is overdue at `now`, the time until the
+ * next one does not count.
  */
 export function willBeDisabledAt(
   webhook: {
@@ -120,7 +123,7 @@ export function willBeDisabledAt(
   return new Date(fromMs + Math.max(0, maxFailingMs - failedForMs))
 }
 
-/** What disabled a webhook: too long a time without a success, or an answer 410 of its receiver. */
+/** Why a webhook was disabled: it failed for too long, or its receiver answered 410. */
 export function disabledBy(webhook: {
   readonly failingSince: Date | null
   readonly disabledAt: Date | null
@@ -136,8 +139,8 @@ function failedTooLong(since: Date): string {
 }
 
 /**
- * Whether an event that was committed at `committedAtMs` has waited for longer than the whole schedule takes. A
- * webhook that is away is asked so rarely that with a long queue no delivery is ever tried often enough to be dead.
+ * Whether an event committed at `committedAtMs` is pending for longer than the whole schedule takes. A receiver that is down
+ * gets so few attempts that a long queue never uses up a delivery's retries.
  */
 export function isOverdue(committedAtMs: number, nowMs: number, scheduleMs: readonly number[]): boolean {
   return nowMs - committedAtMs > scheduleMs.reduce((sum, ms) => sum + ms, 0)

@@ -1,35 +1,32 @@
 import type { ActionType } from '../event/event.ts'
 import type { TimeId } from '../value/time-id.ts'
 
-/** One event that waits at a webhook. */
+/** A pending event of a webhook. */
 export type Waiting = {
   readonly eventId: TimeId
   readonly actionType: ActionType
-  /** How often it was already tried. */
+  /** Its attempts so far. */
   readonly attempts: number
   /** Whether it is sent as `new` although it is an `update`. */
   readonly asNew: boolean
-  /** Whether it was tried together with others, in a batch that is sent again as it was. */
+  /** Whether its batch was attempted, and is sent again unchanged. */
   readonly isTogether: boolean
 }
 
-/** An event that is not sent, since `supersededBy` says all of it. */
+/** An event that is not sent, since `supersededBy` contains its state. */
 export type Superseded = { readonly eventId: TimeId; readonly supersededBy: TimeId }
 
 /**
- * Decides what a webhook that wants only the latest state is still sent of `waiting`, an entity's oldest events in their
- * order, none of which is in flight:
+ * What a webhook of mode `latest` is still sent of `waiting`: an entity's oldest events in order, none in flight.
  *
- * - A newer event supersedes the older ones before it, back to a `delete`. A `delete` supersedes what came before
- *   it, and nothing supersedes a `delete`: so each one is sent.
- * - An `update` that supersedes a `new` is sent as `new`, also where the `new` was tried: whether it arrived is not
- *   known, and a `new` that comes twice does less harm than an `update` of what the receiver has never heard of.
- * - What was tried is sent again as it was. It is superseded by what is newer, but takes no other form itself: an
- *   older `new` that was put before a tried `update` (by hand) goes first, by itself.
- * - A batch that was tried is sent again as it was until it has arrived or is sent in parts: what is in it supersedes
- *   nothing, and is not superseded. What was tried alone is.
+ * - A newer event supersedes the older ones back to a `delete`. A `delete` supersedes earlier events, and is always sent.
+ * - An `update` that supersedes a `new` is sent as `new`, even if the `new` was attempted: a repeated `new` does less harm
+ *   than an `update` of an unknown entity.
+ * - An attempted event is sent again unchanged until a newer one supersedes it. An older `new` that was put before an
+ *   attempted `update` by hand goes first, by itself.
+ * - An attempted batch is sent again unchanged until it arrives or is split: its events neither supersede nor are superseded.
  *
- * What comes out is in order too: a receiver that accepts it one by one never goes back to an older state.
+ * The result is in order too: a receiver that accepts it one by one never returns to an older state.
  */
 export function keepLatest<T extends Waiting>(
   waiting: readonly T[],

@@ -1,13 +1,10 @@
 import { type FailureCode, type FailureFacts, failureTexts } from '../failure/failure-texts.ts'
 
-/**
- * How an attempt ended. Only `delivered` ends a delivery; `cancelled` (our own shutdown cut it off) is
- * not the receiver's fault and costs no attempt.
- */
+/** How an attempt ended. Only `delivered` ends a delivery; `cancelled` (by walhook's own shutdown) costs no attempt. */
 export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
 export type Outcome = (typeof outcomes)[number]
 
-/** The sort of failure, for people and programs to act on. */
+/** The kind of failure, for people and programs. */
 export type ErrorClass =
   | 'dns_error'
   | 'blocked_target'
@@ -20,17 +17,17 @@ export type ErrorClass =
   | 'http_error'
   | 'invalid_response'
 
-/** A failure in a plain sentence, with what to try. */
+/** A failure in a plain sentence, with advice. */
 export type Failure = {
   readonly errorClass: ErrorClass
   readonly message: string
-  /** It failed before anything left our own network, so it says nothing of the receiver. */
+  /** It failed inside the own network, and shows nothing about the receiver. */
   readonly isOurs?: boolean
 }
 
 export type Verdict = { readonly outcome: Outcome; readonly failure: Failure | null }
 
-/** Judges an answer by its status (100–999). Every 2xx is a receipt, whatever the body says. */
+/** Judges a response by its status (100–999). Every 2xx is a receipt, whatever its body. */
 export function judgeStatus(status: number, location: string | null): Verdict {
   if (status >= 200 && status <= 299) return { outcome: 'delivered', failure: null }
   if (status === 304) return refused('http_error', failureTexts['answer.not_modified']({}))
@@ -56,12 +53,12 @@ function refused(errorClass: ErrorClass, message: string): Verdict {
   return { outcome: 'refused', failure: { errorClass, message } }
 }
 
-/** Whether the resolver's error says that there is no such name, or no address of it, and not that DNS failed. */
+/** Whether the resolver's error means that the name or its address does not exist, rather than that DNS failed. */
 export function isUnknownName(code: string): boolean {
   return ['ENOTFOUND', 'ENODATA', 'EAI_NODATA', 'EAI_NONAME'].includes(code)
 }
 
-/** The failures that say everything by their code. */
+/** The failures without facts beyond their code. */
 type Plain = {
   [Code in FailureCode]: Record<never, never> extends FailureFacts[Code] ? Code : never
 }[FailureCode]
@@ -95,7 +92,7 @@ const byCode: Record<string, readonly [ErrorClass, Plain]> = {
   ERR_TLS_CERT_ALTNAME_INVALID: ['tls_error', 'tls.other_name'],
 }
 
-/** Those of OpenSSL's verdicts on a certificate whose names do not say that they are. */
+/** OpenSSL's certificate errors whose names do not show it. */
 const certificateCodes = new Set([
   'INVALID_CA',
   'INVALID_PURPOSE',
@@ -105,12 +102,12 @@ const certificateCodes = new Set([
   'UNSPECIFIED',
 ])
 
-/** Where a link of our own is down, or DNS, or the egress proxy. */
+/** The own link, DNS, or the egress proxy is down. */
 const ourOwn = new Set(['EAI_AGAIN', 'ENETUNREACH', 'EPROXY'])
 
 /**
- * Judges a request that brought no answer, by the error's code (Node's, OpenSSL's or undici's) and message.
- * The deadline is told apart by the caller, which knows it.
+ * Judges a request without a response, by the code (Node's, OpenSSL's or undici's) and message of its error. The caller
+ * recognizes its own deadline.
  */
 export function judgeError(code: string, message: string): Verdict {
   if (code === 'EBLOCKED') return { outcome: 'blocked', failure: { errorClass: 'blocked_target', message } }
@@ -139,7 +136,7 @@ export function judgeError(code: string, message: string): Verdict {
   }
 }
 
-/** Judges an attempt that met its one deadline (`deadlineMs`). */
+/** Judges an attempt that exceeded its deadline (`deadlineMs`). */
 export function judgeDeadline(deadlineMs: number): Verdict {
   const message = failureTexts['answer.late']({ seconds: deadlineMs / 1000 })
   return { outcome: 'unreachable', failure: { errorClass: 'timeout', message } }

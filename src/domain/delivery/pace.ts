@@ -1,29 +1,28 @@
 import type { ErrorClass, Outcome } from './outcome.ts'
 
 /**
- * How many requests a webhook may have in flight, by how its receiver answers: the two clauses by which TCP shares
- * a network, grow by adding and fall by halving. https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+ * The limit of a webhook's requests in flight, which grows by addition and falls by halving, like TCP's congestion window.
+ * https://www.rfc-editor.org/rfc/rfc5681#section-3.1
  *
- * | what came                                  | in flight                                                        |
+ * | response                                   | limit                                                            |
  * | ------------------------------------------ | ---------------------------------------------------------------- |
  * | delivered, with at least half of it in use | one more for each, up to `threshold`; above, one more per round  |
- * | any other answer                           | as before: an entity fails, the receiver does not                |
+ * | any other response                         | unchanged: an entity fails, the receiver does not                |
  * | 429, 502, 503, 504, a time-out             | half of it, once per round; at 1: a pause                        |
- * | no answer, nor any since it was sent       | 1, after a pause                                                 |
- * | no connection, but others are answered     | as before                                                        |
+ * | none, and none since it was sent           | 1, after a pause                                                 |
+ * | no connection, but others get responses    | unchanged                                                        |
  *
- * A round is what was sent between two falls: the whole of it is one piece of news. Pauses are 1 s, twice as long
- * each time, at most a minute, and any answer ends them: a receiver that is away is asked by one request at a time,
- * and when it comes back it gets no more than it proves to take.
+ * A round is the requests between two falls: together they count once. Pauses are 1 s, doubled each time, at most a minute;
+ * any response ends them. A receiver that is down gets one request at a time, and no more than it accepts when it returns.
  */
 export type Pace = {
-  /** At least 1; a fraction is on its way to the next whole one. */
+  /** At least 1; a fraction is progress towards the next integer. */
   readonly limit: number
-  /** Up to here it grows by one with every delivery: nothing is known against it yet. */
+  /** Up to here it grows by one with every delivery. */
   readonly threshold: number
   readonly fellAtMs: number
   readonly answeredAtMs: number
-  /** Pauses in a row. */
+  /** Consecutive pauses. */
   readonly pauses: number
   readonly pausedUntilMs: number
 }
@@ -31,12 +30,12 @@ export type Pace = {
 const firstLimit = 10
 const firstPauseMs = 1_000
 const longestPauseMs = 60_000
-/** Bridges the time until what `Retry-After` asks for stands in the database, where every process sees it. */
+/** Covers the time until `Retry-After` is stored, where every process sees it. */
 const longestBridgeMs = 2_000
 
 /**
- * The pace of a webhook of which nothing is known, or only that it was failing: then it is asked by one request, as after a pause.
- * `most` is the greatest limit it may ever have, at least 1.
+ * The pace of an unknown webhook, or of one that was failing (`isFailing`): one request, as after a pause. `most` is the
+ * highest possible limit, at least 1.
  */
 export function firstPace(most: number, isFailing = false): Pace {
   return {
@@ -49,21 +48,21 @@ export function firstPace(most: number, isFailing = false): Pace {
   }
 }
 
-/** A pace as it is shown: how many requests may be in flight at once, and for how long none may. */
+/** How many requests may be in flight, and for how long none may. */
 export type ShownPace = { readonly limit: number; readonly pausedForMs: number }
 
 export function shownPace({ limit, pausedUntilMs }: Pace, nowMs: number): ShownPace {
   return { limit: Math.floor(limit), pausedForMs: Math.max(0, pausedUntilMs - nowMs) }
 }
 
-/** Whether less may be in flight than for a webhook of which nothing is known: its receiver was in trouble. */
+/** Whether trouble of the receiver has lowered the limit below that of an unknown webhook. */
 export const isSlowed = ({ limit, pausedForMs }: ShownPace, most: number) =>
   pausedForMs > 0 || limit < Math.min(firstLimit, most)
 
-/** What an attempt says of the receiver as a whole. */
+/** What an attempt shows about the receiver as a whole. */
 export type Answer = 'delivered' | 'failed' | 'pressed' | 'late' | 'silent' | 'cut off'
 
-/** Judges what came of an attempt: `status` where an answer came, `errorClass` where it was not accepted. */
+/** Judges an attempt: `status` if there was a response, `errorClass` if it was not accepted. */
 export function judgeAnswer(attempt: {
   readonly outcome: Outcome
   readonly status: number | null
@@ -75,17 +74,16 @@ export function judgeAnswer(attempt: {
   return attempt.errorClass === 'timeout' ? 'late' : 'silent'
 }
 
-/** What says that the receiver, and not the request, is in trouble. */
 export const pressedStatuses = [429, 502, 503, 504]
 
-/** Whether a status says that the receiver, not the request, is in trouble. */
+/** Whether a status shows that the receiver is in trouble, rather than the request. */
 export function isPressed(status: number | null): boolean {
   return status !== null && pressedStatuses.includes(status)
 }
 
 /**
- * The pace after an attempt that began at `startedAtMs` and ended at `nowMs`, on one clock that never goes back.
- * `inFlight` counts the webhook's requests, this one included; `retryAfterMs` is the receiver's wish, or null.
+ * The pace after an attempt from `startedAtMs` to `nowMs` on one monotonic clock. `inFlight` counts the webhook's requests,
+ * this one included; `retryAfterMs` is the receiver's Retry-After, or null.
  */
 export function afterAnswer(
   pace: Pace,
@@ -116,7 +114,7 @@ export function afterAnswer(
     case 'late':
     case 'silent': {
       const isOldNews = startedAtMs <= pace.fellAtMs
-      // Even as part of a round that has already cost a half: that none of it was answered is news.
+      // Even in a round that was halved already: a round without any response is news.
       if (startedAtMs > pace.answeredAtMs && (pace.limit > 1 || !isOldNews))
         return paused({ ...pace, limit: 1, threshold: firstLimit, fellAtMs: nowMs }, nowMs)
       return answer === 'late' && !isOldNews ? halved(pace, nowMs) : pace
@@ -126,7 +124,7 @@ export function afterAnswer(
   }
 }
 
-/** How many more requests may be sent at `nowMs`, with `inFlight` under way. */
+/** How many more requests may be sent at `nowMs`, with `inFlight` in flight. */
 export function paceRoom(pace: Pace, inFlight: number, nowMs: number): number {
   return nowMs < pace.pausedUntilMs ? 0 : Math.max(0, Math.floor(pace.limit) - inFlight)
 }

@@ -1,19 +1,19 @@
-/** A part of the log: so many events, and no more where they take so many bytes. */
+/** A part of the log, limited by events and by bytes. */
 export type Portion = { readonly events: number; readonly bytes: number }
 
 export const wholePage: Portion = { events: 500, bytes: 2_000_000 }
 export const nothing: Portion = { events: 0, bytes: 0 }
 
-/** A webhook that is behind has at most so much in memory: a page is read while those before it are sent. */
+/** The limit in memory for one webhook that lags: a page is read while earlier ones are sent. */
 const mostOfOne: Portion = { events: 1_500, bytes: 4_000_000 }
-/** All of them together have about so much, however many they are, */
+/** The limit for all of them together, */
 const mostOfAll: Portion = { events: 30_000, bytes: 40_000_000 }
-/** and so many events more for each request that is under way: these are bounded for the process. */
+/** plus this many events per request in flight, which the process limits. */
 const perRequest = 15
 
 /**
- * How much more is read for a webhook that is behind: the less, the more of them there are, so that hundreds whose receivers hang
- * cost no more than a few. `tasks` and `bytes`: what it has in memory; `ready`: how much of that waits for a place only.
+ * How much more to read for a webhook that lags: less for each, the more of them there are. `tasks` and `bytes`: its events
+ * in memory; `ready`: how many of them need only a free request.
  */
 export function portion(of: {
   readonly tasks: number
@@ -26,7 +26,7 @@ export function portion(of: {
   const most = Math.min(mostOfOne.events, Math.max(1, share, perRequest * of.sending))
   const events = Math.min(wholePage.events, most - of.tasks)
   const bytes = Math.min(wholePage.bytes, mostOfOne.bytes - of.bytes, mostOfAll.bytes / of.behind - of.bytes)
-  // One that would have nothing to send gets an event, however large.
+  // A webhook without a ready event gets one, however large.
   const isStarving = of.ready === 0 && of.bytes < mostOfOne.bytes
   if (events <= 0 || (bytes <= 0 && !isStarving)) return nothing
   return { events: bytes > 0 ? events : 1, bytes: Math.max(1, Math.floor(bytes)) }

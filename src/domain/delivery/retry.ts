@@ -16,7 +16,7 @@ export const defaultScheduleMs: readonly number[] = [
 
 const maxRetries = 50
 
-/** Reads a schedule as `5s, 5m, 2h, 1d`: 1 to 50 waits of 1 s to 7 d each. Null for any other text. */
+/** Reads a schedule such as `5s, 5m, 2h, 1d`: 1 to 50 waits of 1 s to 7 d. Null for any other text. */
 export function parseSchedule(text: string): number[] | null {
   const waits = text.split(',').map(part => parseDuration(part.trim()) ?? Number.NaN)
   const isInBounds = waits.every(ms => ms >= second && ms <= 7 * 24 * hour)
@@ -24,13 +24,13 @@ export function parseSchedule(text: string): number[] | null {
 }
 
 const jitter = 0.1
-/** Whatever a receiver asks for, it is tried again after a day. */
+/** The longest Retry-After that walhook obeys. */
 export const longestRetryAfterMs = 24 * hour
 
-/** Retries are early up to this wait: within them an outage of minutes is told from one of hours. */
+/** Retries are early up to this wait, which separates outages of minutes from outages of hours. */
 const longestEarlyMs = 30 * minute
 
-/** How many of a schedule's retries are early, and the longest wait for one of them, in ms. */
+/** How many retries of a schedule are early, and their longest wait in ms. */
 export function earlyRetries(scheduleMs: readonly number[]): {
   count: number
   longestMs: number
@@ -45,19 +45,19 @@ export function earlyRetries(scheduleMs: readonly number[]): {
   }
 }
 
-/** What becomes of a delivery after an attempt. */
+/** The next state of a delivery after an attempt. */
 export type Next =
   | { readonly state: 'done' }
   | { readonly state: 'retry'; readonly waitMs: number; readonly costsAttempt: boolean }
   | { readonly state: 'dead' }
 
 /**
- * Decides what follows attempt `number` (from 1). `retryAfterMs` is the receiver's wish, or null: honoured up
- * to 24 h, but never earlier than the schedule. Early retries wait for no more than that:
+ * Decides what follows attempt `number` (from 1). `retryAfterMs`, the receiver's Retry-After or null, is obeyed up to 24 h,
+ * but never before the schedule. Early retries wait no longer than that:
  *
- * - A receiver that is busy and says when it is back (`isAskedToWait`) is tried then. From the second attempt on this costs
- *   none, as long as the event (`ageMs` old) is younger than its early retries take.
- * - An attempt that began before its webhook recovered (`isOutdated`) is tried again as after a first failure.
+ * - A busy receiver that says when it is back (`isAskedToWait`) gets the retry then. From the second attempt on it costs none
+ *   while the event (`ageMs` old) is younger than its early retries take.
+ * - An attempt from before the webhook's recovery (`isOutdated`) is retried as after a first failure.
  *
  * `random` in [0, 1) spreads each wait by ±10 %.
  */
@@ -89,15 +89,15 @@ export function decideNext(input: {
 }
 
 const httpDate = /^[A-Z][a-z]+, \d\d[ -][A-Z][a-z]{2}[ -](\d{4}|\d\d) \d\d:\d\d:\d\d (GMT|UTC|[-+]\d{4})$/
-/** C's own form, which names no time zone and means GMT. */
+/** C's own date format, without a time zone: it means GMT. */
 const asctimeDate = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/
 
 /**
- * Reads a `Retry-After` field: seconds (fractions round up) or an HTTP date, against the clock `nowMs`. Of several, joined
- * by commas, the longest holds. Returns ms ≥ 0, or null where the text is neither. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+ * Reads `Retry-After`: seconds (rounded up) or an HTTP date, against the clock `nowMs`; the longest of several separated by
+ * commas. Returns ms ≥ 0, or null. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
  */
 export function parseRetryAfter(text: string, nowMs: number): number | null {
-  // Not the comma behind the day of a date.
+  // Splits at commas, except after the day name of a date.
   const wishes = text.split(/(?<!(?:^|,)\s*[A-Z][a-z]+),/).map(wish => parseOne(wish.trim(), nowMs))
   const known = wishes.filter(wish => wish !== null)
   return known.length === 0 ? null : Math.max(...known)
@@ -105,7 +105,7 @@ export function parseRetryAfter(text: string, nowMs: number): number | null {
 
 function parseOne(trimmed: string, nowMs: number): number | null {
   if (/^\d+(\.\d+)?$/.test(trimmed)) return Math.ceil(Number(trimmed)) * second
-  // `Date.parse` alone would find a date in "try again in 2099", and take one without a zone for local time.
+  // `Date.parse` alone finds a date in "try again in 2099", and assumes local time without a zone.
   const isAsctime = asctimeDate.test(trimmed)
   if (!isAsctime && !httpDate.test(trimmed)) return null
   const atMs = Date.parse(isAsctime ? `${trimmed} GMT` : trimmed)

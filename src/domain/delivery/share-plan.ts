@@ -1,13 +1,12 @@
-/** Who serves a share; null: nobody. */
+/** The holder of a share; null: none. */
 export type ShareOf = { readonly share: number; readonly holderId: number | null }
 
-/** How many free shares a holder is to claim, and which of its own it is to release. */
+/** How many free shares a holder claims, and which of its own it releases. */
 export type SharePlan = { readonly claim: number; readonly release: readonly number[] }
 
 /**
- * Divides the shares evenly over the holders that live: each has the same number, and the oldest holders one more where
- * they can't all have the same. Every holder comes to the same result by itself: whoever has too many releases, whoever
- * has too few claims what is free.
+ * Divides the shares evenly over the live holders; the oldest have one more if necessary. Every holder computes the same
+ * plan: holders with too many release, and holders with too few claim free shares.
  */
 export function planShares({
   me,
@@ -15,7 +14,7 @@ export function planShares({
   shares,
 }: {
   readonly me: number
-  /** The ids of the holders that live, in any order; with or without `me`. */
+  /** The ids of the live holders, in any order; with or without `me`. */
   readonly holders: readonly number[]
   readonly shares: readonly ShareOf[]
 }): SharePlan {

@@ -1,6 +1,6 @@
 /**
- * All entities are divided into so many shares; each is served by one process at a time. The number and the hash are in
- * stored rows: neither is ever changed.
+ * All entities are divided into this many shares, each with one holder at a time. Stored rows depend on the number and the
+ * hash: neither may ever change.
  */
 export const shareCount = 12
 
@@ -9,8 +9,8 @@ const prime = 0x01000193
 const utf8 = new TextEncoder()
 
 /**
- * The share of an entity, from 0: FNV-1a of its type, a zero byte and its id, both in UTF-8, with the bits mixed once more.
- * The same as `walhook.share_of` in the database. http://www.isthe.com/chongo/tech/comp/fnv/
+ * The share of an entity, from 0: FNV-1a over its type, a zero byte and its id in UTF-8, with a final mix. Equal to
+ * `walhook.share_of` in the database. http://www.isthe.com/chongo/tech/comp/fnv/
  */
 export function shareOf(entityType: string, entityId: string): number {
   let hash = hashText(Math.imul(hashText(start, entityType), prime), entityId)

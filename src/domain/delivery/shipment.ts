@@ -2,27 +2,26 @@ import { entityKey } from '../event/entity.ts'
 import type { TimeId } from '../value/time-id.ts'
 import { decideNext, longestRetryAfterMs, type Next } from './retry.ts'
 
-/** What a batch's body may hold, in bytes, unless a single event is larger. */
+/** The maximum body of a batch in bytes, unless a single event is larger. */
 export const maxBatchBytes = 1_000_000
 
-/** How often a batch fails, whatever the reason, before it is sent in parts. */
+/** A batch is split after this many failures of any kind. */
 const patience = 4
-/** The receiver speaks of itself, not of what it was sent: smaller requests would not help it. */
+/** The receiver's state, not the request, caused these: smaller requests would not help. */
 const busyStatuses = [429, 502, 503, 504]
 const tooLarge = 413
 
-/** What becomes of a shipment after an attempt; `split`: its events are sent in two parts. */
+/** The next state of a shipment after an attempt; `split`: its events are sent in two parts. */
 export type NextOfShipment = Next | { readonly state: 'split'; readonly waitMs: number }
 
 /**
- * Decides what follows attempt `number` (from 1) of a shipment of `size` events. One event is tried again by the
- * schedule until it is dead. Several are tried again together, and then in parts, so that one event that a receiver
- * can't take does not hold up the others; they never die together:
+ * Decides what follows attempt `number` (from 1) of a shipment of `size` events. One event is retried by the schedule until
+ * it is dead. Several are retried together, then split, so that one bad event does not block the others; they never die
+ * together:
  *
- * - refused for the second time: in parts, at once. Too large (413): at the first time.
- * - a receiver that is busy or does not answer says nothing about the events: in parts after four times, when the
- *   schedule says.
- * - the end of the schedule: in parts, each with a schedule of its own.
+ * - refused twice: split at once. Too large (413): at the first time.
+ * - busy or no response: split after four failures, when the schedule says.
+ * - end of the schedule: split, each part with a new schedule.
  */
 export function decideNextOfShipment(
   input: Parameters<typeof decideNext>[0] & { status: number | null; size: number },
@@ -40,9 +39,8 @@ export function decideNextOfShipment(
 type OfEntity = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
 
 /**
- * The two parts of a shipment that are sent from now on, each with the entities of its own, and of an entity that has to
- * be divided itself the part that waits behind (`behind`). At least two deliveries. No order is lost: what is of one
- * entity is in one part, or waits.
+ * Splits a shipment of at least two deliveries in two, each with entities of its own. If one entity itself is split, its
+ * second part waits behind the first (`behind`). The order within an entity is kept.
  */
 export function splitInTwo<T extends OfEntity>(
   deliveries: readonly T[],
@@ -58,9 +56,9 @@ export function splitInTwo<T extends OfEntity>(
 }
 
 /**
- * Packs the oldest of what waits into batches of at most `maxEvents` events and `maxBytes` bytes, entity by entity,
- * as they come. An entity goes into one batch only: what does not fit of it goes on waiting. The last batch may be
- * smaller (`isFull` false) than it would be if more was waiting. Within a batch, events are in the order of their ids.
+ * Packs the oldest waiting deliveries into batches of at most `maxEvents` events and `maxBytes` bytes, entity by entity, as
+ * they come. An entity is in one batch only, and the rest of it waits. The last batch may be smaller (`isFull` false) than
+ * with more deliveries. Events in a batch are ordered by id.
  */
 export function pack<T extends OfEntity & { readonly bytes: number }>(
   entities: readonly (readonly T[])[],
@@ -94,14 +92,14 @@ function byEvent<T extends OfEntity>(deliveries: readonly T[]): T[] {
   return deliveries.toSorted((a, b) => (a.eventId < b.eventId ? -1 : 1))
 }
 
-/** The body of a batch: a JSON array of the same objects that would be sent one by one. */
+/** The body of a batch: a JSON array of the single bodies. */
 export function batchBody(bodies: readonly string[]): string {
   return `[${bodies.join(',')}]`
 }
 
 /**
- * The `webhook-id` of a batch of `size` events: the same on every attempt of it, and another one for each of its
- * parts. A batch never grows, so that what is left of it, where one of its events was cancelled, has another id too.
+ * The `webhook-id` of a batch of `size` events: equal for each attempt, different for each part. A batch never grows, so the
+ * rest of one with a cancelled event has another id too.
  */
 export function batchMessageId(webhookId: number, batchId: TimeId, size: number): string {
   return `batch_${webhookId}_${batchId}_${size}`

@@ -1,18 +1,18 @@
 type Heard = { readonly id: number; readonly beat: bigint; readonly hasSession: boolean }
 
-/** Each of the others by its id: its beat, for how long it has been the same, and whether its session is there. */
+/** The other holders by id: heartbeat, the time that it is unchanged, and whether its session exists. */
 export type Silences = ReadonlyMap<number, Omit<Heard, 'id'> & { readonly silentMs: number }>
 
-/** One that is taken for dead, as of its last beat. */
+/** A holder that is considered dead, with its last heartbeat. */
 export type Dead = Heard & { readonly silentMs: number }
 
 /**
- * What one beat of ours counts for, at the most: half as much again as the time between two. Where ours did not go through for
- * longer, because the database was away, those of the others did not either.
+ * The most that one of our own heartbeats counts: 1.5 intervals. If ours was late because the database was down, the others'
+ * were too.
  */
 const mostCountedMs = 1_500
 
-/** What the answer to our newest beat tells of the others, `passedMs` after the one before it. */
+/** The silences of the other holders, `passedMs` after our heartbeat before this one. */
 export function noteBeats(before: Silences, holders: readonly Heard[], passedMs: number): Silences {
   return new Map(
     holders.map(({ id, beat, hasSession }) => {

@@ -1,17 +1,17 @@
 /**
- * The states of an event at a webhook, in the memory of the holder of its share. What is not in memory is in the log,
- * beyond the place of its stream, or a row that is set aside.
+ * The states of an event at a webhook, in the memory of its share's holder. All other events are in the log, beyond the
+ * position of their stream, or rows that are set aside.
  *
- * | state         | who moves it on                                   | to                                    | a crash in it |
+ * | state         | ended by                                          | next                                  | after a crash |
  * | ------------- | ------------------------------------------------- | ------------------------------------- | ------------- |
- * | behind        | the settlement of the one before it               | checking or ready; or setting aside, where that one failed | as if it was never read |
- * | checking      | the answer whether its entity is blocked, or what supersedes it | ready, setting aside, superseded | as if it was never read |
- * | ready         | a free place, once the holder may send so far     | sending                               | as if it was never read |
- * | sending       | the attempt's end                                 | settling                              | it may have arrived: it is set aside until nothing that the dead holder sent is under way |
- * | settling      | the commit with its attempt                       | done; or a row that waits for its retry | the same, unless the commit was made |
- * | setting aside | the commit of its row                             | a row behind, or due                  | it is read again, and set aside again |
- * | superseded    | nobody: the commit that says so is made           | done                                  | none |
- * | forgotten     | nobody: it was read ahead in vain                 | it is read again                      | none |
+ * | behind        | the settlement of the event before it             | checking or ready; setting aside if that one failed | read again |
+ * | checking      | the check whether its entity is blocked, or superseded | ready, setting aside, superseded  | read again |
+ * | ready         | a free request, once the holder may send so far   | sending                               | read again |
+ * | sending       | the end of the attempt                            | settling                              | it may have arrived: set aside until no request of the dead holder can be in flight |
+ * | settling      | the commit with its attempt                       | done; or a row that waits for its retry | as in sending, unless committed |
+ * | setting aside | the commit of its row                             | a row, behind or due                  | read again, and set aside again |
+ * | superseded    | the commit that says so                           | done                                  | none |
+ * | forgotten     | nothing: it was prefetched in vain                | read again                            | none |
  */
 export type TaskState =
   | 'behind'
@@ -23,7 +23,7 @@ export type TaskState =
   | 'superseded'
   | 'forgotten'
 
-/** What nobody outside this process has seen of it: it may be forgotten, and read again. */
+/** Known to this process only: it may be dropped and read again. */
 export function isUnsent(state: TaskState): boolean {
   return state === 'behind' || state === 'checking' || state === 'ready'
 }

@@ -1,27 +1,25 @@
 import type { TimeId } from '../value/time-id.ts'
 
 /**
- * A stream's way through the log, in the memory of its holder: how far it was read, and what of that is still open. An
- * event is open until everything that becomes of it at the stream's webhooks has committed: it is delivered, set aside,
- * superseded or dead.
+ * A stream's progress through the log, in its holder's memory. An event is open until its result at each of the stream's
+ * webhooks has committed: delivered, set aside, superseded or dead.
  *
  *     settled up to            sent up to         read up to       head
  *     ─────┬──────────────────────┬──────────────────┬───────────────┬──▶ ids
- *     all  │ open, and delivered  │ open, none of it │ not seen yet  │
- *     done │ ones among them      │ sent             │               │
+ *     all  │ open and delivered   │ open, none of    │ not read yet  │
+ *     done │ events               │ them sent        │               │
  */
 export type Window = {
-  /** Everything at or before it was looked at. */
   readUpTo: TimeId
-  /** Nothing after it was sent or set aside. */
+  /** No later event was sent or set aside. */
   sentUpTo: TimeId
-  /** Open events by how many webhooks have them open. */
+  /** Open events, each with the number of webhooks that have it open. */
   readonly open: Map<TimeId, number>
-  /** The sum of these. */
+  /** The sum of these counts. */
   openCount: number
 }
 
-/** A stream that goes on after `place`. */
+/** A stream that continues after `place`. */
 export function openWindow(place: TimeId): Window {
   return { readUpTo: place, sentUpTo: place, open: new Map(), openCount: 0 }
 }
@@ -41,12 +39,12 @@ export function closeIn(window: Window, id: TimeId): void {
   else window.open.set(id, webhooks - 1)
 }
 
-/** An event was sent, or becomes a row: nothing before it can be read again without it. */
+/** An event was sent, or becomes a row: a restart reads from here. */
 export function noteSent(window: Window, id: TimeId): void {
   if (id > window.sentUpTo) window.sentUpTo = id
 }
 
-/** Everything at or before it is done with. A webhook that joins brings older events than others have open. */
+/** All events up to here are done. A webhook that joins may open older events than the others. */
 export function settledUpTo(window: Window): TimeId {
   let oldest: TimeId | null = null
   for (const id of window.open.keys()) if (oldest === null || id < oldest) oldest = id

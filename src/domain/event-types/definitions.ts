@@ -3,7 +3,7 @@ export type JsonSchema = { readonly [keyword: string]: unknown }
 
 /** The `$defs` of a document. */
 export type Definitions = {
-  /** Defines a schema under the name that is wished, or that name with a number; the same schema is defined once. */
+  /** Defines a schema under the name `wish`, or with a number after it; equal schemas are defined once. */
   define(wish: string, write: (ref: JsonSchema) => JsonSchema): JsonSchema
   readonly all: () => { readonly [name: string]: JsonSchema }
 }
@@ -16,7 +16,7 @@ export function createDefinitions(): Definitions {
         const name = i === 1 ? wish : `${wish}${i}`
         const ref = { $ref: `#/$defs/${name}` }
         const known = defined.get(name)
-        // Not known while it is being written: what it is made of may wish for the same name.
+        // Reserves the name: its own parts may wish for the same one.
         if (!known) defined.set(name, { schema: {}, text: '' })
         const schema = write(ref)
         const text = JSON.stringify(schema)
@@ -28,7 +28,7 @@ export function createDefinitions(): Definitions {
   }
 }
 
-/** `UserAddress` of `user`, `address`: a name that generators of types leave as it is, and a reference need not encode. */
+/** `UserAddress` from `user`, `address`: generators of types keep such a name, and a reference need not encode it. */
 export function typeName(...parts: readonly string[]): string {
   const words = parts.flatMap(part => part.split(/[^A-Za-z0-9]+/)).filter(word => word !== '')
   return words.map(word => word[0]!.toUpperCase() + word.slice(1)).join('') || 'Value'

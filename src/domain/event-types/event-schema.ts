@@ -13,7 +13,7 @@ const dialect = 'https://json-schema.org/draft/2020-12/schema'
 const asOfNow =
   'As the tables and the mapping are now: an event from before a change of them has what there was then. Fields may come that are not listed.'
 
-/** What one request tells, in one of its forms. */
+/** One form of a request. */
 export type Told =
   | { readonly entity: EntityShape; readonly action: ActionType | 'test' }
   | { readonly alert: AlertTrigger; readonly asTest?: boolean }
@@ -31,7 +31,7 @@ export function triggerSchema(told: Told): JsonSchema {
   }
 }
 
-/** The JSON Schema of requests that each tell one of these, or, in a batch, several. */
+/** The JSON Schema of requests that each contain one of these forms, or, in a batch, several. */
 export function requestSchema(
   all: readonly Told[],
   { title, isBatch }: { readonly title: string; readonly isBatch: boolean },
@@ -50,7 +50,7 @@ export function requestSchema(
   }
 }
 
-/** The trigger, or the test of one. */
+/** The name of the trigger, or of its test. */
 export function titleOf(told: Told): string {
   if ('entity' in told) return `${told.entity.entityType}.${told.action}`
   return told.asTest ? `${told.alert}.test` : told.alert
@@ -62,7 +62,7 @@ function bodySchema(told: Told, definitions: Definitions): JsonSchema {
     : alertSchema(told.alert, told.asTest === true)
 }
 
-/** The body of a request as it looks, made of nothing that is stored. */
+/** An example body, without any stored data. */
 export function bodyExample(told: Told): string {
   if ('alert' in told) return alertExample(told.alert, told.asTest ? 'test' : undefined)
   const { entity, action } = told
@@ -76,7 +76,7 @@ export function bodyExample(told: Told): string {
   })
 }
 
-/** As an update may have it: the first column that is not its key, with the value before. Null: there is none. */
+/** An example of `previous`: the first column outside the key, with its earlier value. Null: there is none. */
 export function previousExample({ columns, key }: EntityShape): string | null {
   const field = columns.find(
     ({ name, shape }) => !key.some(({ column }) => column === name) && shape.kind !== 'fixed',
@@ -103,7 +103,7 @@ const what: Readonly<Record<ActionType | 'test', string>> = {
 function entityBody(entity: EntityShape, action: ActionType | 'test', definitions: Definitions): JsonSchema {
   const { entityType, key, columns, others, last } = entity
   const name = typeName(entityType)
-  // Beside a reference, the description would make a type of its own for generators.
+  // A description beside a reference makes generators create another type.
   const object = (wish: string, fields: readonly Field[], description: string) =>
     definitions.define(wish, () => ({ description, ...objectSchema(fields, name, definitions) }))
   const keyWords = key.map(({ column }) => column).join(', ')
@@ -158,7 +158,7 @@ function alertSchema(trigger: AlertTrigger, asTest: boolean): JsonSchema {
   const { $schema: _, ...schema } = z.toJSONSchema(alertSchemas[trigger], {
     io: 'output',
     override({ jsonSchema }) {
-      // A reader must be ready for fields that come with a later version.
+      // Receivers must accept the fields of later versions.
       if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties
     },
   }) as JsonSchema

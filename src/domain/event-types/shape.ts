@@ -1,32 +1,32 @@
 import type { ValueType } from './value-type.ts'
 
-/** What a value of an event may be. */
+/** The possible values of a field. */
 export type Shape =
   | ValueType
-  /** `most`: how many characters it may have. */
+  /** `most`: the maximum number of characters. */
   | { readonly kind: 'bounded text'; readonly most: number }
-  /** A value that every entity of the type has, as JSON. */
+  /** The same JSON value for every entity of the type. */
   | { readonly kind: 'fixed'; readonly json: string }
   | { readonly kind: 'list'; readonly of: Nullable }
   | { readonly kind: 'object'; readonly fields: readonly Field[] }
-  /** An object whose names are data. `names`: all that there may be; null: any. */
+  /** An object whose names are data. `names`: all possible ones; null: any. */
   | { readonly kind: 'named'; readonly of: Nullable; readonly names: readonly string[] | null }
 
 export type Nullable = { readonly shape: Shape; readonly mayBeNull: boolean }
 
 export type Field = Nullable & { readonly name: string }
 
-/** What the events of an entity type hold, as its tables are now. */
+/** The events of an entity type, by its present tables. */
 export type EntityShape = {
   readonly entityType: string
-  /** The columns of the key, in their order. */
+  /** The columns of the key, in order. */
   readonly key: readonly { readonly column: string; readonly type: ValueType }[]
   /** Whether `entity_id` is a number. */
   readonly hasNumberId: boolean
-  /** Of the columns of its own table. */
+  /** The fields from its own table. */
   readonly columns: readonly Field[]
-  /** Fixed values and related fields, which come behind the columns. */
+  /** Fixed values and related fields, which follow the columns. */
   readonly others: readonly Field[]
-  /** The names of the fields that `last` of a `delete` has; null: a `delete` has none. */
+  /** The field names in `last` of a `delete`; null: no `last`. */
   readonly last: readonly string[] | null
 }

@@ -1,6 +1,6 @@
 import type { JsonSchema } from './definitions.ts'
 
-/** A type in one word, for people who read a list of fields. */
+/** A type in one word, for a list of fields. */
 export const shownTypes = [
   'boolean',
   'integer',
@@ -18,17 +18,17 @@ export const shownTypes = [
 export type ShownField = {
   readonly name: string
   readonly type: (typeof shownTypes)[number]
-  /** Whether it is a list of that type. */
+  /** A list of that type. */
   readonly isList: boolean
   readonly mayBeNull: boolean
-  /** Of an enum, all values. */
+  /** All values of an enum. */
   readonly values?: readonly unknown[]
-  /** Of an object whose names are known. */
+  /** The fields of an object with known names. */
   readonly fields?: readonly ShownField[]
   readonly description?: string
 }
 
-/** The fields of `result` (of a delete: of `last`) that a schema of a body describes. */
+/** The fields of `result` (of a delete: `last`) in the schema of a body. */
 export function shownFields(schema: JsonSchema): ShownField[] {
   const { properties } = schema as { properties: Record<string, JsonSchema> }
   const told = properties.result ?? properties.last
@@ -44,7 +44,7 @@ function fieldsOf({ properties = {} }: JsonSchema, root: JsonSchema): ShownField
 
 type Shown = Omit<ShownField, 'name'>
 
-/** By the first of the alternatives: the others are for what the type has no form for. */
+/** The first alternative: the others are for values that the type can't express. */
 function shownOf(schema: JsonSchema, root: JsonSchema): Shown {
   const whole = resolved(schema, root)
   const alternatives = (whole.anyOf as readonly JsonSchema[] | undefined) ?? [whole]

@@ -4,18 +4,18 @@ import type { Kind } from './value-type.ts'
 
 type Written = {
   readonly schema: JsonSchema
-  /** Under which name it is defined once, which no language has for a type of its own; absent: it is written where it is used. */
+  /** A name to define it under, free in every language; absent: inlined. */
   readonly name?: string
-  /** An example, and another that may have been there before it. */
+  /** An example, and another as its earlier value. */
   readonly examples: readonly [now: unknown, before: unknown]
 }
 
 const anInstant = { type: 'string', format: 'date-time' }
-/** What Postgres writes of a day that ISO 8601 has no form for. */
+/** Dates of Postgres that ISO 8601 can't express. */
 const noDate = '^-?infinity$| BC$|^[0-9]{5,}-'
 const noNumber = ['NaN', 'Infinity', '-Infinity']
 
-/** By kind. A format that is asserted must hold of each value: where Postgres has others, they are said beside it. */
+/** By kind. A `format` must hold for every value: exceptions of Postgres are alternatives. */
 const byKind: Readonly<Record<Kind, Written>> = {
   boolean: { schema: { type: 'boolean' }, examples: [true, false] },
   int16: { schema: { type: 'integer', minimum: -32_768, maximum: 32_767 }, examples: [1, 0] },
@@ -98,7 +98,7 @@ const byKind: Readonly<Record<Kind, Written>> = {
   'json text': { schema: { type: 'string', description: 'JSON as text.' }, examples: ['{}', 'null'] },
 }
 
-/** The schema of values of a shape. `name`: what a type of them would be called. */
+/** The schema of a shape's values. `name`: the name for a type of its own. */
 export function shapeSchema(shape: Shape, name: string, definitions: Definitions): JsonSchema {
   switch (shape.kind) {
     case 'enum':
@@ -129,7 +129,7 @@ export function shapeSchema(shape: Shape, name: string, definitions: Definitions
   }
 }
 
-/** Nothing in it is required: a value that could not be known any more is left out, and so is a column that was dropped. */
+/** Nothing is required: unknown values and dropped columns are omitted. */
 export function objectSchema(fields: readonly Field[], name: string, definitions: Definitions): JsonSchema {
   const properties = fields.map(field => [
     field.name,
@@ -147,7 +147,7 @@ function nullableSchema({ shape, mayBeNull }: Nullable, name: string, definition
     : { anyOf: [schema, { type: 'null' }] }
 }
 
-/** An example of a value, made of nothing but its shape. `at` 1: another one, as it may have been before. */
+/** An example value of a shape, without stored data. `at` 1: another one, as its earlier value. */
 export function exampleOf(shape: Shape, at: 0 | 1 = 0): unknown {
   switch (shape.kind) {
     case 'enum':

@@ -2,13 +2,13 @@ import { type Format, formatWriter } from '../value/format.ts'
 import { baseOf, type PgType } from '../value/json-text.ts'
 
 /**
- * What a value is written as, by `jsonWriter` and `formatWriter`.
+ * How `jsonWriter` and `formatWriter` write a value.
  *
- *   int16, int32, int64, oid   an integer of so many bits
- *   number                     a number, or a string where it is none (NaN, Infinity)
- *   instant                    as ISO 8601 writes it; infinity, and years before Christ, as Postgres does
- *   count                      the same, written from a number; what is out of range stays that number, as a string
- *   unix                       an instant as a whole number; infinity as a string
+ *   int16, int32, int64, oid   an integer of that many bits
+ *   number                     a number, or a string for NaN and Infinity
+ *   instant                    in ISO 8601; infinity, and years before Christ, as Postgres writes them
+ *   count                      the same, from a number; out of range: that number as a string
+ *   unix                       an instant as an integer; infinity as a string
  *   local, time, text          a string: a time without a zone, a time of day, anything else
  *   number text, flag text, json text   a number, boolean or JSON value as a string
  */
@@ -35,10 +35,10 @@ export type Kind =
   | 'json text'
 
 export type ValueType =
-  /** `sample`: a text that a value of the type may be. */
+  /** `sample`: an example text of the type. */
   | { readonly kind: Kind; readonly sample?: string }
   | { readonly kind: 'enum'; readonly labels: readonly string[] }
-  /** An array: of any number of dimensions, which Postgres does not bound, and each item may be null. */
+  /** An array of any number of dimensions, with nullable items: Postgres bounds neither. */
   | { readonly kind: 'array'; readonly of: ValueType }
 
 /** https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/catalog/pg_type.dat */
@@ -61,7 +61,7 @@ const kinds: ReadonlyMap<number, Kind> = new Map<number, Kind>([
   [2950, 'uuid'],
 ])
 
-/** Types whose texts look like nothing else. */
+/** Types with a text form of their own. */
 const samples: ReadonlyMap<number, string> = new Map([
   [142, '<a/>'], // xml
   [600, '(1,2)'], // point
@@ -89,7 +89,7 @@ const formatted: Readonly<Record<Exclude<Format, 'string'>, Kind>> = {
   from_unix_milliseconds: 'count',
 }
 
-/** What values of a type are written as; in a format that does not fit the type, as the type's own. */
+/** How values of a type are written; a format that does not fit the type is ignored. */
 export function valueType(
   oid: number,
   format: Format | undefined,

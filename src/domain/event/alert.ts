@@ -1,4 +1,4 @@
-/** What walhook tells of itself, as triggers of a webhook, in the order in which they are shown. */
+/** The alerts of walhook, as triggers of a webhook, in display order. */
 export const alertTriggers = [
   'webhook.failing',
   'webhook.recovered',
@@ -10,7 +10,7 @@ export const alertTriggers = [
 ] as const
 export type AlertTrigger = (typeof alertTriggers)[number]
 
-/** Those about a webhook: its tenant may know of them, and of no others. */
+/** Alerts about a webhook: the only ones that its tenant may see. */
 export const webhookAlerts: readonly AlertTrigger[] = alertTriggers.filter(
   trigger => !trigger.startsWith('capture.'),
 )
@@ -31,19 +31,18 @@ export function isAlertTrigger(trigger: string): trigger is AlertTrigger {
   return (alertTriggers as readonly string[]).includes(trigger)
 }
 
-/** Entity types of a mapping are letters, digits and _: an alert about a webhook is about no entity `webhook` of the application. */
+/** Entity types of a mapping have no colon: an alert about a webhook can't look like an application's entity `webhook`. */
 const prefix = 'walhook:'
 
-/** The entity type and the action of an alert, as they are stored. */
+/** The stored entity type and action of an alert. */
 export function storedAlert(trigger: AlertTrigger): { entityType: string; actionType: AlertAction } {
   const [type, action] = trigger.split('.') as [string, AlertAction]
   return { entityType: `${prefix}${type}`, actionType: action }
 }
 
-/** Whether an event of this stored entity type is an alert. */
 export const isAlertType = (entityType: string): boolean => entityType.startsWith(prefix)
 
-/** An entity type as receivers, the API and pages have it. */
+/** An entity type as receivers, the API and pages show it. */
 export function shownType(entityType: string): string {
   return isAlertType(entityType) ? entityType.slice(prefix.length) : entityType
 }

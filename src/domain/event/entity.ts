@@ -1,7 +1,7 @@
-/** What an event is about: the events of one entity are sent in their order. */
+/** The entity of an event. An entity's events are sent in order. */
 export type Entity = { readonly entityType: string; readonly entityId: string }
 
-/** One name for an entity. */
+/** A map key for an entity. */
 export function entityKey({ entityType, entityId }: Entity): string {
   return JSON.stringify([entityType, entityId])
 }

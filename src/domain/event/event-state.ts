@@ -1,19 +1,19 @@
 /**
- * What an event is at a webhook, in a list of events.
+ * The state of an event at a webhook, in a list of events.
  *
- * - dead:                   given up after its last attempt
- * - retrying:               it was tried, and is tried again
- * - pending:                it was not tried yet
- * - delivered:              the receiver has accepted it
- * - cancelled, superseded:  it is not sent any more
+ * - dead: given up after its last attempt
+ * - retrying: attempted, and due again
+ * - pending: not attempted yet
+ * - delivered: accepted by the receiver
+ * - cancelled, superseded: no longer sent
  */
 export const deliveryStates = ['dead', 'retrying', 'pending', 'delivered', 'cancelled', 'superseded'] as const
 export type DeliveryState = (typeof deliveryStates)[number]
 
-/** To how many webhooks an event is in each state. */
+/** The number of webhooks by state of the event. */
 export type DeliveryCounts = Readonly<Record<DeliveryState, number>>
 
-/** What a list of events may be asked for: those that at least one webhook has in this state, or those that none was sent. */
+/** The filters of a list of events: at least one webhook in this state, or sent to none. */
 export const eventStates = [...deliveryStates, 'not_sent'] as const
 export type EventState = (typeof eventStates)[number]
 

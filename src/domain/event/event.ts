@@ -4,57 +4,57 @@ import type { AlertAction } from './alert.ts'
 
 export type ActionType = 'new' | 'update' | 'delete'
 
-/** The actions a webhook can be told of, in the order they are shown. */
+/** The actions of entities, in display order. */
 export const actionTypes: readonly ActionType[] = ['new', 'update', 'delete']
 
-/** What a row that was there all along is told as. */
+/** The action that existing rows are sent as. */
 export type BackfillAction = 'new' | 'update'
 
-/** What an event knows beyond its body; null where that is nothing. */
+/** The facts of an event beyond its body, each null if there are none. */
 export type EventFacts = {
-  /** Of an update: a JSON object of fields that changed, with their values before. */
+  /** Of an update: a JSON object of the changed fields with their values before. */
   readonly previous: string | null
-  /** Of an update: the names of all fields that changed; null where that is not known. */
+  /** Of an update: the names of all changed fields; null: unknown. */
   readonly changed: readonly string[] | null
-  /** Names of fields that `result`, or `last`, lacks, because their value could not be known any more. */
+  /** Fields missing from `result` or `last` because their value is unknown. */
   readonly omitted: readonly string[] | null
 }
 
-/** Whose an event's entity is. */
+/** The tenant of an event's entity. */
 export type OfTenant = {
-  /** Null: nobody's, or not known. */
+  /** Null: none, or unknown. */
   readonly tenant: string | null
-  /** Of an update: whose the entity was before, where it was another's; `nobody` for nobody's. Null: it was not, as far as is known. */
+  /** Of an update that changed the tenant: the one before; `nobody`: none. Null: unchanged, as far as known. */
   readonly tenantBefore: string | null
 }
 
-/** One entity's change by one committed transaction. `body` is the text that receivers get who ask for no more. */
+/** One transaction's change of one entity. `body` is the text sent by default. */
 export type WebhookEvent = {
   readonly entityType: string
   readonly entityId: string
   readonly actionType: ActionType
   readonly body: string
   readonly commitLsn: Lsn
-  /** Counts the events of one transaction from 0: with `commitLsn` it identifies the event. */
+  /** Counts the events of one transaction from 0; with `commitLsn` it identifies the event. */
   readonly index: number
   readonly committedAt: Date
   readonly facts?: EventFacts
-  /** Absent: the entity is nobody's. */
+  /** Absent: the entity has no tenant. */
   readonly of?: OfTenant
 }
 
-/** A change of which no event could be made, with the reason. It has its index among the transaction's events. */
+/** A change that could not become an event, with the reason. It has an index among its transaction's events. */
 export type ParkedChange = Pick<WebhookEvent, 'entityType' | 'actionType' | 'commitLsn' | 'index'> & {
   readonly entityId: string | null
   readonly reason: string
 }
 
-/** An event with its place in the outbox. Ids rise in commit order. */
+/** An event with its id in the log. Ids rise in commit order. */
 export type StoredEvent = WebhookEvent & { readonly id: TimeId }
 
 /**
- * The JSON text of a request, its fields in the published order. `entityIdJson`, `resultJson` and `lastJson` are JSON
- * already; a null `resultJson` leaves `result` out, as on `delete`. `lastJson` has the values before a `delete`.
+ * The JSON text of an event, in the published order of fields. `entityIdJson`, `resultJson` and `lastJson` are JSON already;
+ * a null `resultJson` omits `result`, as for `delete`. `lastJson` has the values before a `delete`.
  */
 export function writeBody(parts: {
   entityIdJson: string
@@ -69,7 +69,7 @@ export function writeBody(parts: {
   return `{"entity_id":${parts.entityIdJson},"entity_type":${JSON.stringify(parts.entityType)},"action_type":"${parts.actionType}"${values}}`
 }
 
-/** The body of an event, told as another action: with the same `result`. `from` is the action that it has. */
+/** The body with another action and the same `result`. `from` is its present action. */
 export function withAction(
   body: string,
   parts: { entityIdJson: string; entityType: string; from: ActionType; to: ActionType },
@@ -78,29 +78,30 @@ export function withAction(
   return head(parts.to) + body.slice(head(parts.from).length)
 }
 
-/** The body of an `update`, told as `new`. */
+/** The body of an `update`, sent as `new`. */
 export function toldAsNew(body: string): string {
-  // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
+  // The first match is the body's own: quotes inside JSON strings are escaped.
   return body.replace('"action_type":"update"', '"action_type":"new"')
 }
 
-/** The body of an `update`, told as `delete`: nothing of what the entity has become. */
+/** The body of an `update`, sent as `delete`, without the entity's new values. */
 function toldAsDelete(body: string): string {
   return `${body.slice(0, body.indexOf('"action_type":"update"'))}"action_type":"delete"}`
 }
 
-/** In which other form an event is told. */
+/** The form that an event is sent in, unless its own. */
 export type ToldForm = { readonly asNew: boolean; readonly asDelete: boolean }
 
-/** The form of an event with an action that is told as `told`. */
+/** The form of an event with `action` that is sent as `told`. */
 export function formToldAs(action: string | null, told: string | null): ToldForm {
   return { asNew: action === 'update' && told === 'new', asDelete: action === 'update' && told === 'delete' }
 }
 
 /**
- * The text that is sent of an event, from its own `body`. `withPrevious`, for a webhook that wants what an event knows
- * beyond it: after `result`, the values before an update where they are known, and the names of fields that had to be
- * left out. `asNew`: an `update` is told as `new`, to a receiver that knows no values before it; `asDelete`: as `delete`.
+ * The text sent for an event, made from its `body`.
+ *
+ * - `withPrevious`: adds the known values before an update, and the names of omitted fields, after `result`
+ * - `asNew`, `asDelete`: an `update` is sent as that action
  */
 export function bodySent(
   event: Pick<EventFacts, 'previous' | 'omitted'> & { readonly body: string },
@@ -114,10 +115,7 @@ export function bodySent(
   return `${body.slice(0, -1)}${previous}${omitted}}`
 }
 
-/**
- * The `webhook-id` of an event for one webhook: the same on every attempt, and different for two webhooks
- * that point at the same receiver.
- */
+/** The `webhook-id` of an event for one webhook: equal for each attempt, different for two webhooks of the same receiver. */
 export function messageId(webhookId: number, eventId: TimeId): string {
   return `msg_${webhookId}_${eventId}`
 }

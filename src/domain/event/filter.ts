@@ -1,15 +1,15 @@
 import type { EventFacts } from './event.ts'
 import { type Fields, itemsOf, keyOf, openFields, textOf } from './json-fields.ts'
 
-/** A value that a field is compared with: of the same type and equal, numbers by their value (5 is 5.0), texts by every letter. */
+/** A value to compare a field with, by type and value: 5 equals 5.0, and texts equal letter by letter. */
 export type FilterValue = string | number | boolean | null
 
-/** By `<entity>.<field>`: the value that the field must have, or the values of which it must have one. */
+/** By `<entity>.<field>`: the required value, or the list of accepted values. */
 export type FilterFields = { readonly [field: string]: FilterValue | readonly FilterValue[] }
 
-/** What an update is told as that brings an entity into the filter. */
+/** The actions for an update that makes an entity match. */
 export const enteringForms = ['update', 'new'] as const
-/** What an update is told as that takes it out. */
+/** The actions for an update that ends the match. */
 export const leavingForms = ['nothing', 'update', 'delete'] as const
 
 export type Filter = {
@@ -18,22 +18,22 @@ export type Filter = {
   readonly leaving: (typeof leavingForms)[number]
 }
 
-/** What is judged of an event. */
+/** The parts of an event that a filter judges. */
 export type Filtered = Pick<EventFacts, 'previous' | 'changed' | 'omitted'> & {
   readonly entityType: string
   readonly body: string
 }
 
 /**
- * Whether the fields of an entity match, after an event and before it. `was` is null where that is not known.
+ * Whether an entity's fields match after an event, and before it (`was`; null: unknown).
  *
- * - A field matches where it is one of the values, or a list with one of them as an item. An object matches nothing.
- * - All fields of the filter must match, of those that are of the event's entity.
- * - A field that `result` lacks does not match, and did not before; one that is named in `omitted` is not known, and counts as a match.
+ * - A field matches if it equals one of the values, or is a list that contains one. An object never matches.
+ * - All fields of the filter for the event's entity must match.
+ * - A field missing from `result` does not match, now and before; one named in `omitted` is unknown, and counts as a match.
  */
 export type Match = { readonly is: boolean; readonly was: boolean | null }
 
-/** Whether the filter says anything about entities of a type. */
+/** Whether the filter has fields of an entity type. */
 export function concerns(filter: Filter, entityType: string): boolean {
   return compiled(filter).has(entityType)
 }
@@ -61,7 +61,7 @@ export function matchEvent(filter: Filter, event: Filtered): Match {
   return { is, was }
 }
 
-/** Whether the entity matched before its `delete`; null where that event does not tell the values before. */
+/** Whether the entity matched before its `delete`; null: the event has no values before. */
 export function matchLast(filter: Filter, event: Filtered): boolean | null {
   const last = lastOf(event)
   if (last === null) return null
@@ -71,7 +71,7 @@ export function matchLast(filter: Filter, event: Filtered): boolean | null {
   })
 }
 
-/** The first field that does not match, with its JSON (null: `result`, or `last`, lacks it); null where all match. */
+/** The first mismatch, with the field's JSON (null: `result`, or `last`, lacks it); null: all match. */
 export function firstMismatch(
   filter: Filter,
   event: Filtered,
@@ -87,10 +87,10 @@ export function firstMismatch(
 
 type Wanted = { readonly name: string; readonly key: string; readonly values: Values }
 
-/** Values that are looked for: `canonical`, and, of strings that have no escape, as the JSON that they are. */
+/** The accepted values: canonical, and the JSON of strings without escapes. */
 type Values = { readonly canonical: ReadonlySet<string>; readonly plain: ReadonlySet<string> }
 
-/** By entity type. A filter is compiled once, and kept as long as it is. */
+/** By entity type. A filter is compiled once. */
 const filters = new WeakMap<Filter, ReadonlyMap<string, readonly Wanted[]>>()
 
 function compiled(filter: Filter): ReadonlyMap<string, readonly Wanted[]> {
@@ -119,13 +119,13 @@ export function splitField(key: string): { entityType: string; name: string } {
 
 type Read = { readonly result: Fields; readonly previous: Fields }
 
-/** What was read of the event before is kept: webhooks ask one after the other about the same one. */
+/** The last event's fields are cached: several webhooks ask for the same event. */
 let read: { readonly event: Filtered; readonly values: Read } | null = null
 const nothing: Fields = new Map()
 
 function valuesOf(event: Filtered): Read {
   if (read?.event === event) return read.values
-  // The first such text is the body's own: within a string of JSON, its quotes would be escaped.
+  // The first match is the body's own: quotes inside JSON strings are escaped.
   const at = event.body.indexOf(resultName)
   const values = {
     result: at < 0 ? nothing : openFields(event.body, at + resultName.length),
@@ -137,9 +137,9 @@ function valuesOf(event: Filtered): Read {
 
 const resultName = '"result":'
 
-/** The values before a `delete`; null where the event tells none, or is another one. */
+/** The values before a `delete`; null: the event has none, or is no `delete`. */
 function lastOf({ body }: Filtered): Fields | null {
-  // The first such text is the body's own: an entity type has no quotes, and those of an id are escaped.
+  // The first match is the body's own: an entity type has no quotes, and those of an id are escaped.
   const at = body.indexOf(actionName)
   return at >= 0 && body.startsWith(lastName, at) ? openFields(body, at + lastName.length) : null
 }
@@ -160,18 +160,18 @@ function isOneOf(values: Values, json: string): boolean {
   }
 }
 
-/** The same text for equal values, and another one for any other: of a string its letters behind a quote, of a number its value. */
+/** One text per value: a string's letters after a quote, a number's canonical digits. */
 function canonical(json: string): string {
   const first = json.charCodeAt(0)
   if (first === 0x22) return `"${textOf(json)}`
-  // Digits, or a minus: else true, false or null.
+  // A digit or a minus; otherwise true, false or null.
   if (first > 0x39) return json
   return plainInteger.test(json) ? json : canonicalNumber(json)
 }
 
 const plainInteger = /^-?[1-9]\d*$/
 
-/** As digits without zeros at either end, and an exponent: `5.00` and `0.5e1` are `5`, `1500` and `1.5E3` are `1500`. */
+/** Digits without outer zeros, and an exponent: `5.00` and `0.5e1` are `5`; `1500` and `1.5E3` are `1500`. */
 function canonicalNumber(json: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(json) ?? []

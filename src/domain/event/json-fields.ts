@@ -1,22 +1,22 @@
 /**
- * Reads the fields of a JSON object, or the items of a list, as the texts that stand there: no number loses a digit, and what
- * is inside a value is skipped, not parsed. The text must be JSON.
+ * Reads the fields of a JSON object, or the items of a list, as texts: numbers keep every digit, and the inside of a value is
+ * skipped, not parsed. The text must be JSON.
  */
 
-/** Fields of a JSON object by their names, each as its JSON; undefined where there is none. */
+/** A JSON object's fields by name, each as JSON; undefined: absent. */
 export type Fields = { get(name: string, key?: string): string | undefined }
 
-/** A name as it stands in an object, with its colon. */
+/** A name as it is written in an object, with its colon. */
 export const keyOf = (name: string) => `${JSON.stringify(name)}:`
 
 /**
- * The fields of the object that begins at `at` and ends the text; it has no name twice. Between the objects in it, a name with quotes and
- * colon is a name of its own and nothing else, since quotes within a string are escaped: there it is looked up. What was looked up once is
- * kept, and so is where the objects end: many ask for the same.
+ * The fields of the object from `at` to the end of the text; names are unique. Between nested objects, a quoted name with its
+ * colon can only be a name, because quotes in strings are escaped: a text search finds it. Results and the ends of objects
+ * are cached.
  */
 export function openFields(json: string, at: number): Fields {
   const found = new Map<string, string | undefined>()
-  /** Where parts without objects begin and end. */
+  /** The bounds of the parts without objects. */
   const flat: number[] = []
   let next = json.charCodeAt(at) === openBrace ? at + 1 : json.length
   return {
@@ -39,7 +39,7 @@ export function openFields(json: string, at: number): Fields {
       }
       const place = json.indexOf(key, flat[i]!)
       if (place < 0) return undefined
-      // Behind a backslash it is the end of a longer name, or of a string.
+      // After a backslash it is the end of a longer name, or of a string.
       if (place < flat[i + 1]! && json.charCodeAt(place - 1) !== backslash) {
         const from = skipSpace(json, place + key.length)
         return json.slice(from, endOfValue(json, from))
@@ -48,7 +48,7 @@ export function openFields(json: string, at: number): Fields {
   }
 }
 
-/** Not one that begins as what may follow a string: the end of that, with its quote, would look like the name. */
+/** Excludes names that begin like the text after a string: its end, with the quote, would look like the name. */
 function mayBeLookedUp(name: string): boolean {
   const first = name.charCodeAt(0)
   return !(
@@ -61,8 +61,8 @@ function mayBeLookedUp(name: string): boolean {
 }
 
 /**
- * The place after the value that has the brace, which is the first one behind `from`, a place between two fields: that of an object or of
- * a list of objects where its name is in front of it, unescaped. Else it may stand in a string: the fields are walked.
+ * The place after the value that contains the brace, the first one after `from`, a place between two fields: an object or a
+ * list of objects if an unescaped name precedes it. Otherwise the brace may be in a string, and the fields are walked.
  */
 function endOfObjects(json: string, from: number, brace: number): number {
   const before = json.charCodeAt(brace - 1)
@@ -83,7 +83,7 @@ function endOfObjects(json: string, from: number, brace: number): number {
   return next
 }
 
-/** The value of a field in whichever spelling its name has. */
+/** The value of a field, whatever the spelling of its name. */
 function walkTo(json: string, at: number, name: string, key: string): string | undefined {
   if (json.charCodeAt(at) !== openBrace) return undefined
   const places: number[] = []
@@ -95,7 +95,7 @@ function walkTo(json: string, at: number, name: string, key: string): string | u
   }
 }
 
-/** The fields of the object that begins at `at`, by name, each with its JSON; null where no object begins there. */
+/** The fields of the object at `at`, by name, each as JSON; null: no object begins there. */
 export function fieldsAt(json: string, at: number): Map<string, string> | null {
   let next = skipSpace(json, at)
   if (json.charCodeAt(next) !== openBrace) return null
@@ -111,8 +111,8 @@ export function fieldsAt(json: string, at: number): Map<string, string> | null {
 }
 
 /**
- * Notes where the name of the next field begins and ends; the end is negative where the name has an escape. Adds nothing at
- * the end of the object. Returns where to go on.
+ * Appends the bounds of the next field's name (a negative end: it has an escape), or nothing at the end of the object.
+ * Returns where to continue.
  */
 function walkOn(json: string, at: number, places: number[]): number {
   if (json.charCodeAt(at) !== quote) return at
@@ -126,7 +126,7 @@ function walkOn(json: string, at: number, places: number[]): number {
   return json.charCodeAt(end) === comma ? skipSpace(json, end + 1) : end
 }
 
-/** Whether the string at a place says the name, in whichever spelling. `key` is its usual one, with a colon. */
+/** Whether the string at a place is the name, in any spelling. `key` is its usual spelling, with a colon. */
 function isName(json: string, from: number, end: number, name: string, key: string): boolean {
   if (end < 0) return textOf(json.slice(from, -end)) === name
   const last = key.length - 2
@@ -135,7 +135,6 @@ function isName(json: string, from: number, end: number, name: string, key: stri
   return true
 }
 
-/** The value of a field whose name ends at a place. */
 function valueAt(json: string, nameEnd: number): string {
   const from = skipSpace(json, skipSpace(json, Math.abs(nameEnd)) + 1)
   return json.slice(from, endOfValue(json, from))
@@ -154,7 +153,7 @@ export function itemsOf(json: string): string[] {
   return items
 }
 
-/** What a JSON string says; most have no escape. */
+/** The text of a JSON string; most have no escape. */
 export function textOf(json: string): string {
   return json.includes('\\') ? JSON.parse(json) : json.slice(1, -1)
 }
@@ -171,7 +170,7 @@ function skipSpace(json: string, at: number): number {
   }
 }
 
-/** The place after the string that begins at `at`. */
+/** The place after the string at `at`. */
 function endOfString(json: string, at: number): number {
   let end = json.indexOf('"', at + 1)
   while (end > 0) {
@@ -183,7 +182,7 @@ function endOfString(json: string, at: number): number {
   return json.length
 }
 
-/** The place after the value that begins at `at`. */
+/** The place after the value at `at`. */
 function endOfValue(json: string, at: number): number {
   const first = json.charCodeAt(at)
   if (first === quote) return endOfString(json, at)

@@ -1,17 +1,14 @@
 import type { ActionType } from './event.ts'
 import { openFields, textOf } from './json-fields.ts'
 
-/** The fields that an entity is called by, of each entity type that has any. */
+/** The fields of the label, by entity type. */
 export type Labels = ReadonlyMap<string, readonly string[]>
 
-/** A longer body is not read for a label. */
+/** Longer bodies are not searched for a label. */
 export const mostLabelledBytes = 65_536
 const longestLabel = 120
 
-/**
- * What an entity is called by the body of an event: the texts and numbers that these fields have in `result`, or in the `last` of a
- * delete. Null: none of them has any.
- */
+/** An entity's label: the texts and numbers of these fields in `result`, or in the `last` of a delete; null: none. */
 export function labelOf(fields: readonly string[], body: string): string | null {
   if (body === '' || body.length > mostLabelledBytes) return null
   const whole = openFields(body, 0)
@@ -31,6 +28,6 @@ function wordOf(json: string | undefined): string {
   return /^-?\d/.test(json) ? json : ''
 }
 
-/** Whether a receiver that was told an event of one action as another has had its values. */
+/** Whether a receiver that got an event of one action as another has had its values. */
 export const keepsValues = (action: ActionType, told: string | null): boolean =>
   told === action || (action === 'update' && told === 'new')

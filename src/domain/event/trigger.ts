@@ -1,14 +1,14 @@
 import type { AlertTrigger } from './alert.ts'
 import { type ActionType, actionTypes } from './event.ts'
 
-/** What a webhook asks for: an entity type and an action, as `user.new`, or an alert. */
+/** A subscription: an entity type and an action, as `user.new`, or an alert. */
 export type Trigger = `${string}.${ActionType}` | AlertTrigger
 
 export function triggerOf(entityType: string, actionType: ActionType): Trigger {
   return `${entityType}.${actionType}`
 }
 
-/** Every trigger that a mapping with these entity types offers, by entity, then new, update, delete. */
+/** Every trigger of these entity types, by entity, then new, update, delete. */
 export function triggersFor(entityTypes: readonly string[]): Trigger[] {
   return entityTypes.flatMap(entityType => actionTypes.map(action => triggerOf(entityType, action)))
 }

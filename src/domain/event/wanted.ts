@@ -3,7 +3,7 @@ import { concerns, type Filter, matchEvent, matchLast } from './filter.ts'
 import { actionFor } from './tenant.ts'
 import { type Trigger, triggerOf } from './trigger.ts'
 
-/** What decides which events a webhook wants, from one version of the webhooks on. */
+/** The settings that decide which events a webhook wants, valid from one version on. */
 export type WebhookState = {
   readonly version: number
   /** Active by the admin's switch, and not disabled by walhook. */
@@ -15,7 +15,7 @@ export type WebhookState = {
   readonly filter?: Filter | null
 }
 
-/** What is asked of an event. */
+/** The parts of an event that decide who wants it. */
 export type Wantable = EventFacts &
   OfTenant & {
     readonly entityType: string
@@ -23,11 +23,13 @@ export type Wantable = EventFacts &
     readonly body: string
     /** The version of the webhooks when it was appended. */
     readonly webhooksVersion: number
-    /** The one webhook that it is for; null: all that want it. */
+    /** The only webhook to send it to; null: all that want it. */
     readonly onlyWebhookId: number | null
   }
 
-/** The state that holds at a version: the newest that is not newer. Null: the webhook was made later. `states` are by rising version. */
+/**
+ * The state at a version: the newest that is not newer. Null: the webhook was created later. `states` are in ascending order.
+ */
 function stateAt<State extends Pick<WebhookState, 'version'>>(
   states: readonly State[],
   version: number,
@@ -36,13 +38,13 @@ function stateAt<State extends Pick<WebhookState, 'version'>>(
 }
 
 /**
- * As what a webhook is told an event, by its state when the event was appended; null: it does not want it. The same rule in SQL:
- * `outbox/log/wanted.ts`. `trigger` is the event's own, for whoever asks about many webhooks.
+ * The action that a webhook is sent for an event, by its state when the event was appended; null: unwanted. The same rule in
+ * SQL: `outbox/log/wanted.ts`. `trigger` is the event's own, passed in by callers that ask for many webhooks.
  */
 export function toldAs(
   webhook: {
     readonly id: number
-    /** Null: it may be told of everybody's entities. */
+    /** Null: it may get entities of all tenants. */
     readonly tenant: string | null
     readonly states: readonly WebhookState[]
   },
@@ -55,7 +57,7 @@ export function toldAs(
   const state = stateAt(webhook.states, event.webhooksVersion)
   if (state?.isActive !== true) return null
   if (action !== event.actionType) {
-    // To its tenant the entity comes or goes: what it was at another's is nothing to this one.
+    // For its tenant the entity appears or disappears: values at another tenant are hidden.
     const seen = { ...event, actionType: action, previous: null, changed: null }
     return wantedBy(state, seen, triggerOf(event.entityType, action))
   }
@@ -71,15 +73,15 @@ function wantedBy(state: WebhookState, event: Wantable, trigger: Trigger): Actio
 }
 
 /**
- * As what an event of an entity with a filter is told, whether the webhook has the trigger for it or not.
+ * The action for an event of an entity with a filter, whether the webhook has that trigger or not.
  *
- *   was \ is    matches                                  does not match
- *   matched     `update`, if a wanted field changed      as the admin chose: nothing, `update` or `delete`
- *   did not     as the admin chose: `update` or `new`    nothing
- *   not known   `update`                                 `delete`, if that was chosen; else nothing
+ *   before \ now  matches                                  no match
+ *   matched       `update`, if a wanted field changed      as configured: nothing, `update` or `delete`
+ *   no match      as configured: `update` or `new`         nothing
+ *   unknown       `update`                                 `delete` if configured; else nothing
  *
- * A `new` is told where it matches. A `delete` is told where the values before it matched; where it does not tell
- * them, it is always told: nobody keeps an entity that is gone.
+ * A `new` is sent if it matches. A `delete` is sent if the values before it matched, or are unknown: no receiver keeps an
+ * entity that is gone.
  */
 export function throughFilter(
   filter: Filter,
@@ -97,13 +99,13 @@ export function throughFilter(
   return was === null && filter.leaving === 'delete' ? 'delete' : null
 }
 
-/** The triggers of events that a webhook may want: its own, and updates that it may be told as something else. */
+/** The triggers of events that a webhook may want: its own, and updates that are sent as another action. */
 export function triggersHeard({ triggers, filter }: Pick<WebhookState, 'triggers' | 'filter'>): string[] {
   const filtered = Object.keys(filter?.fields ?? {}).map(key => triggerOf(key.split('.')[0]!, 'update'))
   return [...new Set([...triggers, ...filtered])]
 }
 
-/** Whether an update has changed a field that a webhook wants; an update of which that is not known counts. */
+/** Whether an update changed a field that a webhook wants; an update with unknown changes counts. */
 export function wantsFields(
   updateFields: readonly string[] | null,
   { changed, entityType }: Pick<Wantable, 'changed' | 'entityType'>,

@@ -1,9 +1,9 @@
 import type { TimeId } from '../value/time-id.ts'
 
-/** What an event waits behind, and until when: `at` where that is known. */
+/** An older event of the entity that blocks this one, with the time of its next attempt if known. */
 type Behind = { readonly event: TimeId; readonly entityType: string }
 
-/** What a filter wanted of a field, and what the event had: null where it is not in the event. */
+/** The filter's values and the event's value; null: the event lacks the field. */
 export type Mismatch = {
   readonly field: string
   readonly json: string | null
@@ -13,7 +13,6 @@ export type Mismatch = {
   readonly hasLeft: boolean
 }
 
-/** The sentences of `explain` in one language. */
 export type ExplainTexts = {
   delivered(at: string, attempt: number): string
   deliveredBefore(at: string): string
@@ -49,7 +48,7 @@ export type ExplainTexts = {
   noWantedField(changed: readonly string[], wanted: readonly string[]): string
   alertNotSubscribed(trigger: string): string
   alertForOthers(): string
-  /** Why an attempt failed, or why a webhook was disabled, as the outbox keeps it. */
+  /** Why an attempt failed, or a webhook was disabled, as stored. */
   reason(english: string): string
 }
 
@@ -105,6 +104,6 @@ export const explainTexts: ExplainTexts = {
 }
 
 const longestShown = 100
-/** A value of an event, or of a filter, as far as a sentence has room for it. */
+/** A value, cut to fit a sentence. */
 export const shortened = (json: string) =>
   json.length > longestShown ? `${json.slice(0, longestShown)}…` : json

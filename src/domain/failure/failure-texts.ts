@@ -1,4 +1,4 @@
-/** What each failure of an attempt, and of a webhook that is disabled by it, says besides its code. A code never changes its meaning. */
+/** The facts of each failure of an attempt, and of a webhook disabled by it. A code never changes its meaning. */
 export type FailureFacts = {
   'answer.not_modified': Nothing
   'answer.redirect': { status: number | string }
@@ -49,14 +49,14 @@ type Nothing = Record<never, never>
 
 export type FailureCode = keyof FailureFacts
 
-/** A sentence for each failure, in one language. */
+/** One sentence per failure. */
 export type FailureTexts = {
   readonly [Code in FailureCode]: (facts: FailureFacts[Code]) => string
 }
 
 /**
- * Every failure of an attempt in English, as the log of attempts keeps it. Other languages read code and facts back from that
- * sentence (`readBack`), so a text is a form with its facts in it, and no other choice.
+ * Failures in English, as the log of attempts stores them. Other languages read code and facts back from the sentence
+ * (`readBack`), so each text is one fixed form around its facts.
  */
 export const failureTexts: FailureTexts = {
   'answer.not_modified': () =>

@@ -1,19 +1,19 @@
-/** A sentence of a table of texts, as its code and facts again. */
+/** Code and facts, read back from a sentence. */
 export type ReadBack = { readonly code: string; readonly facts: Readonly<Record<string, string>> }
 
 type Text = (facts: never, say: never) => string
 
-/** Around the name of a fact, where its value is in a sentence. No sentence has these characters. */
+/** Delimiters around a fact. No sentence contains these characters. */
 const [open, close] = ['\uE000', '\uE001']
 const marks = new RegExp(`${open}(\\w+)${close}`)
 
 /**
- * Reads sentences of a table back: the log of attempts keeps a failure as an English sentence, and readers of another
- * language get the same code and facts as one of theirs. Tables whose texts choose by a fact can't be read back.
+ * Reads stored English sentences back into code and facts, for other languages. A text that branches on a fact can't be read
+ * back.
  */
 export function readerOf(texts: Readonly<Record<string, Text>>): (sentence: string) => ReadBack | null {
   const forms = Object.entries(texts).map(([code, text]) => ({ code, form: formOf(text) }))
-  // A sentence around another comes before that other; else the one with the longest fixed part says most.
+  // A sentence that contains another comes first; then the one with the longest fixed part.
   forms.sort((a, b) => Number(b.form.nests) - Number(a.form.nests) || b.form.fixed - a.form.fixed)
   return sentence => {
     for (const { code, form } of forms) {

@@ -18,7 +18,7 @@ type Family =
   | 'enum'
   | 'other'
 
-/** OIDs of the built-in types, which are the same in every Postgres. */
+/** Built-in types by OID, which is the same in every Postgres. */
 const families: ReadonlyMap<number, Exclude<Family, 'enum'>> = new Map([
   ...[20, 21, 23, 26].map(oid => [oid, 'integer'] as const),
   ...[700, 701, 1700].map(oid => [oid, 'number'] as const),
@@ -31,25 +31,24 @@ const families: ReadonlyMap<number, Exclude<Family, 'enum'>> = new Map([
   [1184, 'zoned'],
 ])
 
-/** What is known of types: what a domain is based on, and the values of an enum. */
+/** The base types of domains, and the labels of enums. */
 export type Types = {
   baseTypeOf(typeOid: number): number
   labelsOf?(typeOid: number): readonly string[] | null
 }
 
-/** How the values of a column of this type are compared. */
 export function comparedBy({ baseTypeOf, labelsOf }: Types, typeOid: number): Compared {
   const base = baseTypeOf(typeOid)
   const labels = labelsOf?.(base) ?? null
   return labels === null ? { family: families.get(base) ?? 'other' } : { family: 'enum', labels }
 }
 
-/** A value in a form whose order and equality are those of its type. Text is ordered by its bytes. */
+/** A value that orders and compares like its type. Text is ordered by its bytes. */
 export type Comparable =
   | { readonly text: string }
   | { readonly rank: -1 | 0 | 1 | 2; readonly digits: bigint; readonly exponent: number }
 
-/** Reads a text of a type, as Postgres or the mapping writes it; null where it is none. */
+/** Parses a type's text, as Postgres or the mapping writes it; null: invalid. */
 export function comparableOf(type: Compared, text: string): Comparable | null {
   switch (type.family) {
     case 'integer':
@@ -77,7 +76,7 @@ export function comparableOf(type: Compared, text: string): Comparable | null {
   }
 }
 
-/** Less than 0 where `a` is before `b`, 0 where they are the same. */
+/** Negative if `a` precedes `b`, 0 if they are equal. */
 export function compare(a: Comparable, b: Comparable): number {
   if ('text' in a) return 'text' in b ? Buffer.compare(Buffer.from(a.text), Buffer.from(b.text)) : 1
   if ('text' in b) return -1
@@ -92,7 +91,7 @@ const beyond = (rank: -1 | 1 | 2): Comparable => ({ rank, digits: 0n, exponent: 
 
 function numberOf(text: string): Comparable | null {
   if (/^-?infinity$/i.test(text)) return beyond(text.startsWith('-') ? -1 : 1)
-  // As in Postgres, it equals itself and is greater than all others.
+  // As in Postgres, NaN equals itself and is greater than all others.
   if (/^nan$/i.test(text)) return beyond(2)
   const [, sign, whole, part = '', exponent = '0'] =
     /^([+-]?)(\d+)(?:\.(\d*))?(?:e([+-]?\d{1,4}))?$/i.exec(text) ?? []
@@ -135,7 +134,7 @@ function offsetOf(zone: string | undefined): number {
   return zone.startsWith('-') ? -seconds : seconds
 }
 
-/** Days since 1970 in the Gregorian calendar; null for a day that is none. */
+/** Days since 1970 in the Gregorian calendar; null: no such day. */
 function daysOf(year: number, month: number, day: number): number | null {
   const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
   const lengths = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
@@ -159,7 +158,7 @@ const forms: Readonly<Record<Exclude<Family, 'enum' | 'other'>, string>> = {
   zoned: 'a time, such as 2026-01-31T12:00:00Z; without a zone it is UTC',
 }
 
-/** Why a value of the mapping can not be compared with a column of this type; null: it can. */
+/** Why a value of the mapping is not comparable with a column of this type; null: it is. */
 export function literalProblem(
   type: Compared,
   typeName: string,

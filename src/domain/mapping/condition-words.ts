@@ -4,7 +4,7 @@ import type { Comparison, Conditions, Literal, Test } from './row-filter.ts'
 
 const operators = ['=', 'in', 'not', '<', '<=', '>', '>='] as const
 const meantBy: Readonly<Record<string, string>> = { '==': '=', '!=': 'not', '<>': 'not', eq: '=', ne: 'not' }
-/** How YAML reads `deleted_at: not null`. */
+/** YAML reads `deleted_at: not null` as this text. */
 const notNull = 'not null'
 
 const literal = z.union([z.string(), z.number(), z.boolean(), z.null()])
@@ -36,7 +36,6 @@ const condition = z
         })
   })
 
-/** column: what it must hold. */
 export const conditions = z
   .record(z.string().min(1), condition)
   .refine(given => Object.keys(given).length > 0, { message: 'must name at least one column' })
@@ -62,7 +61,7 @@ function numbersIn(given: unknown): number[] {
   return typeof given === 'object' && given !== null ? Object.values(given).flatMap(numbersIn) : []
 }
 
-/** The conditions of a mapping file in the form in which rows are judged. */
+/** The conditions of a mapping file, parsed. */
 export function readConditions(given: Readonly<Record<string, Given>> | undefined): Conditions {
   return Object.entries(given ?? {}).map(([column, condition]) => ({ column, tests: testsOf(condition) }))
 }

@@ -1,6 +1,6 @@
 import { looksLikeCredential } from './credentials.ts'
 
-/** Forms of secrets that are theirs alone: one value of such a form is enough. */
+/** Unmistakable forms of secrets: one such value is enough. */
 const forms: readonly (readonly [string, RegExp])[] = [
   ['bcrypt hashes', /^(\{\w+\}|bcrypt(_sha256)?\$+)?\$?2[abxy]?\$\d\d\$[./A-Za-z0-9]{50,}$/],
   ['argon2 hashes', /^(argon2)?\$?argon2(id|i|d)\$/],
@@ -22,11 +22,11 @@ const forms: readonly (readonly [string, RegExp])[] = [
   ['URLs with a password', /^[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:[^\s/@]+@/i],
 ]
 
-/** Says what secrets a column holds by a sample of its values, or null. */
+/** The kind of secret that a sample of a column's values shows, or null. */
 export function suspectValues(values: readonly (string | null)[]): string | null {
   const texts = values.filter(value => value !== null && value !== '') as string[]
   for (const [what, form] of forms) if (texts.some(text => form.test(text))) return what
-  // These may be checksums: all of them must look like it, and be many.
+  // These may be checksums: several are needed, and all must look random.
   if (texts.length < 2) return null
   const isMostly = (test: (text: string) => boolean) => texts.filter(test).length >= 0.8 * texts.length
   if (new Set(texts).size < 0.8 * texts.length) return null
@@ -35,7 +35,7 @@ export function suspectValues(values: readonly (string | null)[]): string | null
   return isMostly(isRandomText) ? 'long random texts, as tokens are' : null
 }
 
-/** Base64 and its like: no word, no URL, no path. */
+/** Base64 and similar: no word, no URL, no path. */
 function isRandomText(text: string): boolean {
   if (!/^[A-Za-z0-9+/_-]{32,512}={0,2}$/.test(text)) return false
   if (!/\d/.test(text) || !/[a-z]/.test(text) || !/[A-Z]/.test(text)) return false
@@ -68,7 +68,7 @@ export function suspectKeys(values: readonly (string | null)[]): string[] {
     try {
       if (text !== null) look(JSON.parse(text), [])
     } catch {
-      // Cut off: what is whole in another value tells as much.
+      // Cut off: other values of the sample are whole.
     }
   }
   return [...found].slice(0, 10)

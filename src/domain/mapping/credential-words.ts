@@ -1,8 +1,8 @@
-/** The words by which `credentials.ts` knows a credential, in lower case and without accents. */
+/** The word lists of `credentials.ts`, in lower case and without accents. */
 
 const list = (text: string) => text.trim().split(/\s+/)
 
-/** Words that say "password" or "key to something" wherever they are in a name, also inside a longer word. */
+/** Words for a password or an access key, anywhere in a name, also inside a longer word. */
 export const anywhere = list(`
   password passwd passphrase passcode apikey apisecret secretkey privatekey privkey accesskey
   signingkey encryptionkey encryptkey sharedsecret clientsecret recoverycode backupcode scratchcode
@@ -17,7 +17,7 @@ export const anywhere = list(`
   ключдоступа 密码 密碼 口令 パスワード 暗証番号 비밀번호 รหัสผ่าน
 `)
 
-/** Words that are a credential as a part of their own. */
+/** Words for a credential, as a whole part of a name. */
 export const parts = new Set(
   list(`
   secret secrets token tokens pwd pw psw pswd passw passwrd psswd jwt bearer otp totp hotp otep nonce cvv
@@ -28,14 +28,14 @@ export const parts = new Set(
 `),
 )
 
-/** Ends of a word that Postgres has folded to lower case: `mfasecret`, `verificationtoken`, `tokenhash`. */
+/** Ends of a word that Postgres folded to lower case: `mfasecret`, `verificationtoken`, `tokenhash`. */
 export const partEnd = /(token|secret|pwd|credential)(s|hash|hashed|salt|value|data)?$/
-/** Beginnings of one. */
+/** Beginnings of such a word. */
 export const partStarts = list(`
   pwd encrypted crypted totp hotp otpkey otpcode credential jwt
 `)
 
-/** What makes `…_key` a credential, in several languages' words for a key. */
+/** Words that make `…_key` a credential, in several languages. */
 export const keyWords = new Set(
   list(`
   key keys sleutel schlussel schluessel cle clave chave
@@ -51,7 +51,7 @@ export const keyOf = new Set(
 `),
 )
 
-/** What makes `…_code` one. */
+/** Words that make `…_code` a credential. */
 export const codeWords = new Set(
   list(`
   code codes
@@ -65,7 +65,7 @@ export const codeOf = new Set(
 `),
 )
 
-/** Beside these, `pass` is a password, and `pin` one of digits. */
+/** Words that make `pass` a password, and `pin` a PIN. */
 export const passOf = new Set(
   list(`
   user usr db database admin login account smtp imap pop pop3 ftp sftp ldap http basic email mail my new
@@ -81,7 +81,7 @@ export const pinOf = new Set(
 `),
 )
 
-/** A hash of these is no hash of a password, and tells the same receivers nothing that they do not get anyway. */
+/** A hash of these is no password hash; receivers get the hashed value anyway. */
 export const hashedThings = new Set(
   list(`
   content contents file files image images photo photos avatar picture email emails mail blur commit git
@@ -90,13 +90,13 @@ export const hashedThings = new Set(
   location ip path rate brown etag checksum version revision external
 `),
 )
-/** A digest of these is one of a credential; most digests are mail. */
+/** A digest of these is a credential; most digests are mail. */
 export const digestOf = new Set(
   list(`
   remember reset activation auth key api user login recovery session pin
 `),
 )
-/** Salt that is eaten. */
+/** Edible salt. */
 export const saltedFood = new Set(
   list(`
   level levels content free intake water grams g mg per percentage lake sea low added type amount quantity
@@ -104,7 +104,7 @@ export const saltedFood = new Set(
 `),
 )
 
-/** Exactly these names, their parts joined. */
+/** Exact names, their parts joined. */
 export const exactly = new Set(
   list(`
   hash hashes digest salt salts pass pin mfa 2fa tfa twofa twofactor session sessions sessionid sid
@@ -118,7 +118,7 @@ export const exactly = new Set(
 `),
 )
 
-/** After `mfa`, `two_factor` and their kin these say how it is done, not with what. */
+/** Parts after `mfa` or `two_factor` that describe the method, not the secret. */
 export const secondFactor = new Set(
   list(`
   mfa 2fa tfa twofa twofactor factor
@@ -130,7 +130,7 @@ export const secondFactorOf = new Set(
 `),
 )
 
-/** A last part that tells something about a credential instead of holding it. */
+/** Last parts that describe a credential and do not contain it. */
 export const about = new Set(
   list(`
   at on date time timestamp ts until expires expiry expiration expire expired age ttl lifetime validity

@@ -1,7 +1,7 @@
 import { baseOf, type PgType } from '../value/json-text.ts'
 import * as words from './credential-words.ts'
 
-/** What a column's values are, as far as that tells a credential: a moment, a flag or an amount is none. */
+/** The kind of a column's values: a moment, flag or amount can't be a credential. */
 export type ColumnKind = 'text' | 'json' | 'bytes' | 'whole number' | 'number' | 'moment' | 'flag'
 
 const kinds = new Map<number, ColumnKind>([
@@ -25,30 +25,30 @@ const kinds = new Map<number, ColumnKind>([
   [1266, 'moment'],
 ])
 
-/** The kind of a type, also under domains and of an array's elements. What is not known counts as text. */
+/** The kind of a type, or of the type under domains and arrays. Unknown types count as text. */
 export function columnKind(typeOid: number, typeOf: (oid: number) => PgType | undefined): ColumnKind {
   const base = baseOf(typeOid, typeOf)
   const elementOid = typeOf(base)?.elementOid ?? 0
   return kinds.get(base) ?? (elementOid === 0 ? 'text' : columnKind(elementOid, typeOf))
 }
 
-/** Why a column is taken for a credential. */
+/** Why a column is considered a credential. */
 export type Suspicion = 'its name looks like a credential' | 'it holds bytes'
 
-/** Judges a column that nobody has named by its name and type; null: it is sent. */
+/** Judges a column that the mapping does not name, by its name and type; null: it is sent. */
 export function suspect(column: { readonly name: string; readonly kind: ColumnKind }): Suspicion | null {
   if (column.kind === 'bytes') return 'it holds bytes'
   return looksLikeCredential(column.name, column.kind) ? 'its name looks like a credential' : null
 }
 
-/** Letters without accents, as names are compared. */
+/** Letters without accents, for comparison. */
 const plain = (text: string) => text.normalize('NFKD').replaceAll(/\p{M}/gu, '')
 const anywhere = words.anywhere.map(plain)
 
-/** A number may be one of these; every other number counts or refers. */
+/** Only numbers with these names can be credentials. */
 const ofDigits = /^(pin|otp|totp|cvv2?|cvc|passcode|pincode|tan)$/
 
-/** Tells a name that looks like a credential, however its words are joined, in any of the languages we know words of. */
+/** Whether a name looks like a credential, in any of the known languages and spellings. */
 export function looksLikeCredential(name: string, kind: ColumnKind = 'text'): boolean {
   if (kind === 'moment' || kind === 'flag' || kind === 'number') return false
   const parts = partsOf(name)
@@ -95,12 +95,12 @@ function hasKey(parts: readonly string[]): boolean {
   return key >= 0 && of >= 0 && (of < key || /^(cle|clave|chave)$/.test(parts[key]!))
 }
 
-/** `pin_code` is a postal code in India; with the words of a PIN beside it, it is one. */
+/** `pin_code` is a postal code in India, and a PIN beside other words of one. */
 function isPostalCode(parts: readonly string[], joined: string): boolean {
   return /pincode$/.test(joined) && !parts.some(part => words.pinOf.has(part))
 }
 
-/** A name's words: `two_factorSecret`, `APIKey` and `api-key` are written in parts. Digits after a word are none. */
+/** The words of a name, split as in `two_factorSecret`, `APIKey` or `api-key`. Digits after a word are dropped. */
 export function partsOf(name: string): string[] {
   const spaced = plain(name)
     .replaceAll(/[łŁ]/g, 'l')

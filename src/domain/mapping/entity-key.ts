@@ -1,26 +1,26 @@
-/** The column of a key, or its columns in their order. */
+/** The column of a key, or its columns in order. */
 export type KeyColumns = string | readonly string[]
 
 export const columnsOfKey = (key: KeyColumns): readonly string[] => (typeof key === 'string' ? [key] : key)
 
-/** The one column by which rows lead on from another table. */
+/** The single column by which another table's rows refer to the next. */
 export const onlyColumn = (key: KeyColumns): string => columnsOfKey(key)[0]!
 
-/** The columns of a key in words. */
+/** The columns of a key, for people. */
 export const keyName = (key: KeyColumns): string => columnsOfKey(key).join(', ')
 
 const separator = ','
 
 /**
- * The id of an entity: the value of its key, or the values of its key's columns, with commas between them. Within a value of
- * several, a comma is `%2C` and a percent sign `%25`, so two keys never have the same id, and each id says its key.
+ * The id of an entity: the values of its key's columns, separated by commas. In a composite key, `%2C` and `%25` escape comma
+ * and percent sign inside a value, so that ids and keys correspond one to one.
  */
 export function joinKey(parts: readonly string[]): string {
   if (parts.length === 1) return parts[0]!
   return parts.map(part => part.replaceAll('%', '%25').replaceAll(separator, '%2C')).join(separator)
 }
 
-/** The values of a key with so many columns, from an id; null where no such key has this id. */
+/** The `count` values of a key, from an id; null: no such key has this id. */
 export function splitKey(id: string, count: number): readonly string[] | null {
   if (count === 1) return [id]
   const parts = id.split(separator)
@@ -29,7 +29,7 @@ export function splitKey(id: string, count: number): readonly string[] | null {
   return parts.map(part => part.replaceAll('%2C', separator).replaceAll('%25', '%'))
 }
 
-/** Splits ids into a list of values for each column of their key; those that are ids of no such key are left out. */
+/** Splits ids into one list of values per key column; invalid ids are dropped. */
 export function keyLists(ids: readonly string[], key: KeyColumns): string[][] {
   const count = columnsOfKey(key).length
   const lists = Array.from({ length: count }, (): string[] => [])
@@ -37,7 +37,7 @@ export function keyLists(ids: readonly string[], key: KeyColumns): string[][] {
   return lists
 }
 
-/** The id that a row has by the values at these places; null where it lacks one. */
+/** The id of a row, by the key values at these positions; null: one is missing. */
 export function idAt(
   row: readonly (string | null | symbol | undefined)[] | null | undefined,
   places: readonly number[],

@@ -2,36 +2,36 @@ import { type ColumnKind, looksLikeCredential } from './credentials.ts'
 import { columnsOfKey, type KeyColumns, keyName } from './entity-key.ts'
 import { type TableName, tableKey } from './mapping.ts'
 
-/** A table as a first mapping is guessed from it. */
+/** A table, as the input for guessing a first mapping. */
 export type KnownTable = {
   readonly name: TableName
   readonly columns: readonly {
     readonly name: string
     readonly kind: ColumnKind
-    /** Why it is not sent before a person has looked at it; null: it is. */
+    /** Why it is not sent before a person has checked it; null: it is sent. */
     readonly suspicion: string | null
   }[]
-  /** The column that names a row, or the columns that do together; null where there are none. */
+  /** The column, or columns, of the key; null: none. */
   readonly key: KeyColumns | null
   readonly references: readonly {
     readonly columns: readonly string[]
     readonly table: TableName
     readonly referenced: readonly string[]
   }[]
-  /** As the planner estimates it; null where nobody has counted. */
+  /** The planner's estimate; null: unknown. */
   readonly rows: number | null
 }
 
-/** `because`: why it is written as a comment; null where it is not. */
+/** `because`: the reason for writing it as a comment; null: it is active. */
 export type DraftColumn = { readonly name: string; readonly because: string | null }
 
 export type DraftList = {
   readonly field: string
   readonly table: TableName
   readonly owner: KeyColumns
-  /** The table that joins the owner's rows to those of `table`; null: there is none between. */
+  /** The join table between the owner's rows and those of `table`; null: none. */
   readonly through: { readonly table: TableName; readonly owner: string; readonly to: string } | null
-  /** One column, or, with a key, one object of it; else a list of objects. */
+  /** One column, or, with a key, one object of it; otherwise a list of objects. */
   readonly value: string | null
   readonly key: string | null
   readonly columns: readonly DraftColumn[]
@@ -46,10 +46,10 @@ export type DraftEntity = {
   readonly related: readonly DraftList[]
 }
 
-/** `others`: tables with a key that nothing was guessed of. */
+/** `others`: tables with a key without a guess. */
 export type Draft = { readonly entities: readonly DraftEntity[]; readonly others: readonly TableName[] }
 
-/** Names of the table of users and of companies, the likeliest first; the second of a pair scores less than the first. */
+/** Names of the tables of users and companies, the likeliest first; the second of a pair scores less than the first. */
 const names: Readonly<Record<DraftEntity['entityType'], readonly RegExp[]>> = {
   user: [
     /^users?$/,
@@ -65,7 +65,7 @@ const names: Readonly<Record<DraftEntity['entityType'], readonly RegExp[]>> = {
   ],
 }
 
-/** Guesses entities by the names of tables, and their related values by foreign keys. */
+/** Guesses entities by table names, and their related values by foreign keys. */
 export function draftMapping(tables: readonly KnownTable[]): Draft {
   const user = likeliest('user', tables, null)
   const company = likeliest('company', tables, user)
@@ -119,7 +119,7 @@ function likeliest(
   )
 }
 
-/** A table that says which rows of two others belong together, and nothing else. */
+/** A table that only joins rows of two others. */
 function isJoin({ columns, references, key }: KnownTable): boolean {
   const referring = new Set(references.flatMap(each => each.columns))
   const ofKey = columnsOfKey(key ?? [])
@@ -132,14 +132,14 @@ function isJoin({ columns, references, key }: KnownTable): boolean {
 const draftColumns = (columns: KnownTable['columns']): DraftColumn[] =>
   columns.map(({ name, suspicion }) => ({ name, because: suspicion }))
 
-/** What a row of the related table says beside whose it is. */
+/** A column that names the row's value, beside its owner. */
 const nameOfName = /^(name|key|field|field_?name|attribute|property|meta_?key|label)$/i
 const nameOfValue = /^(value|val|meta_?value|content|data)$/i
 const nameOfPlace = /^_?(position|order|sort|ordinal|rank|parent_order)$/i
 
 const nameOfRow = /^(name|title|label|display_?name|naam|titel)$/i
 
-/** More rows of one owner than this are not a value of it. */
+/** An owner with more rows than this has no value in them. */
 const mostRowsOfOne = 100
 
 function draftLists(
@@ -149,7 +149,7 @@ function draftLists(
   isEntity: (table: KnownTable) => boolean,
 ): DraftList[] {
   const taken = new Set(owner.columns.map(({ name }) => name))
-  // What will be a comment takes no name from what is sent.
+  // A comment takes no field name from an active field.
   return tables
     .filter(table => table !== owner)
     .toSorted((a, b) => Number(isEntity(a)) - Number(isEntity(b)))
@@ -161,7 +161,7 @@ function draftLists(
       return owners.map(each => draftList(table, each, named.length > 1))
     })
 
-  /** The columns of a reference in the order of the key that they hold; null where they hold another one. */
+  /** A reference's columns in the order of the referenced key; null: it references another one. */
   function ownerOf(columns: readonly string[], referenced: readonly string[]): [KeyColumns] | null {
     const key = columnsOfKey(owner.key!)
     if (referenced.length !== key.length || !key.every(column => referenced.includes(column))) return null
@@ -195,7 +195,7 @@ function draftLists(
     }
   }
 
-  /** What a row is called that a table leads to which joins two others, and nothing else. An entity is told by its id. */
+  /** The label column of a row behind a join table. An entity is referred to by its id. */
   function nameBehind(joining: KnownTable, to: string | null) {
     const reference = joining.references.find(({ columns }) => columns.join() === to)
     const table = reference && tables.find(({ name }) => isSameTable(name, reference.table))

@@ -2,20 +2,20 @@ import { columnsOfKey, type KeyColumns } from './entity-key.ts'
 import { type RelatedList, type RowOrder, shownRows, type TableName } from './mapping.ts'
 import { filterColumns, type RowFilter } from './row-filter.ts'
 
-/** One table of a related field, from the entity on; the last one has the rows that are shown. */
+/** One table of a related field's path from the entity; the last has the shown rows. */
 export type Stop = {
   readonly table: TableName
-  /** Of the first one as many columns as the key has, of others one. */
+  /** The first has as many columns as the key, others one. */
   readonly owner: KeyColumns
-  /** Null of the last one. */
+  /** Null for the last one. */
   readonly to: string | null
   readonly rows: RowFilter | undefined
   readonly order: readonly RowOrder[]
-  /** What the field shows of its rows. */
+  /** The shown columns of its rows. */
   readonly shown: readonly string[]
 }
 
-/** The tables of a related field, in the order in which they lead from the entity to the rows that it shows. */
+/** The tables of a related field's path, from the entity to the shown rows. */
 export function stopsOf(list: RelatedList): readonly Stop[] {
   const hops = (list.through ?? []).map(
     ({ table, owner, to, where, order = [] }): Stop => ({
@@ -28,7 +28,7 @@ export function stopsOf(list: RelatedList): readonly Stop[] {
   return [...hops, { table, owner, to: null, rows: shownRows(list), order, shown }]
 }
 
-/** The columns of a table that a related field needs, beside those of its primary key. */
+/** The columns of a table that a related field needs, beyond its primary key. */
 export function columnsOf({ owner, to, shown, order, rows }: Stop): string[] {
   const ordering = order.map(({ column }) => column)
   return [
@@ -42,6 +42,6 @@ export function columnsOf({ owner, to, shown, order, rows }: Stop): string[] {
   ]
 }
 
-/** The related fields of an entity that show rows behind other tables. */
+/** The related fields of an entity that show rows through other tables. */
 export const fieldsBehind = (related: readonly RelatedList[]): string[] =>
   related.filter(({ through }) => through !== undefined).map(({ field }) => field)

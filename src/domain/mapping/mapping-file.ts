@@ -4,7 +4,7 @@ import type { EntityMapping } from './mapping.ts'
 import { column, format, keyColumns, label, rename, table, words } from './mapping-words.ts'
 import { branchesOf, refuseOwner, related, toRelatedList } from './related-words.ts'
 
-/** JSON whose numbers are exact. */
+/** JSON with exact numbers. */
 const fixedValue = z
   .json('must be text, a number, true, false, null, or a list or object of them')
   .refine(
@@ -118,14 +118,14 @@ const mappingFile = words({
     .refine(entities => Object.keys(entities).length > 0, { message: 'must name at least one entity' }),
 })
 
-/** What becomes of new columns where the file says nothing. */
+/** The default for new columns. */
 const usualNewColumns = ({ version }: { version?: 2 | undefined }) => (version === 2 ? 'ignore' : 'send')
 
 export type MappingFileResult =
   | { readonly ok: true; readonly mapping: readonly EntityMapping[] }
   | { readonly ok: false; readonly problems: readonly { readonly at: string; readonly message: string }[] }
 
-/** Reads a mapping file, already parsed from YAML or JSON. Every problem names its place, as `entities.user.table`. */
+/** Reads a mapping file, parsed from YAML or JSON. Every problem names its place, as `entities.user.table`. */
 export function readMappingFile(content: unknown): MappingFileResult {
   const parsed = mappingFile.safeParse(content)
   if (!parsed.success)

@@ -3,10 +3,10 @@ import { columnsOfKey, type KeyColumns } from './entity-key.ts'
 import type { Draft, DraftColumn, DraftEntity, DraftList } from './first-mapping.ts'
 import type { TableName } from './mapping.ts'
 
-/** At most so many other tables are named. */
+/** The maximum number of other tables that are named. */
 const mostOthers = 50
 
-/** A first mapping as the text of a file: what a person must decide on is there as a comment, with the reason. */
+/** The text of a first mapping file: a person's decisions are comments, with the reason. */
 export function mappingText(
   { entities, others }: Draft,
   about: { database: string; notes: readonly string[] },
@@ -56,7 +56,7 @@ const keyText = (key: KeyColumns) =>
 const keyLines = (key: KeyColumns) =>
   columnsOfKey(key).map(column => `        - ${scalar(column)} # its key, since nothing else is sent`)
 
-/** Which columns of a related table hold the key of the entity. */
+/** The columns of a related table that contain the entity's key. */
 function ownerText(owner: KeyColumns, key: KeyColumns): string {
   if (typeof owner === 'string') return `owner: ${scalar(owner)}`
   const pairs = owner.map((column, i) => `${scalar(column)}: ${scalar(columnsOfKey(key)[i]!)}`)
@@ -99,10 +99,10 @@ function otherLines(others: readonly TableName[]): string[] {
   return [`# Other tables that could be entities: ${named}${more}`]
 }
 
-/** A name of the catalogue may hold anything, also a line break: no comment goes on in the next line. */
+/** A name of the catalogue may contain line breaks: a comment stays on one line. */
 const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ').replaceAll(/[\p{Cc}]/gu, '?')
 
-/** A name as YAML reads it back: quoted where it would be something else. */
+/** A name for YAML, quoted if YAML would read something else. */
 function scalar(name: string): string {
   return /^[A-Za-z_][\w-]*$/.test(name) && parse(name) === name ? name : JSON.stringify(name)
 }

@@ -7,7 +7,7 @@ import type { RowOrder, TableName } from './mapping.ts'
 /** A name of a column. */
 export const column = z.string().min(1, 'must not be empty')
 
-/** One column, or several whose values together are a key. */
+/** One column, or several that form a key. */
 export const keyColumns = z
   .union(
     [column, z.array(column).min(2)],
@@ -17,7 +17,7 @@ export const keyColumns = z
 
 const longestLabel = 5
 
-/** Names of fields: with spaces between them, or a list. */
+/** Field names, separated by spaces or as a list. */
 export const label = z
   .union(
     [
@@ -31,13 +31,13 @@ export const label = z
   )
   .refine(fields => fields.length <= longestLabel, `names more than ${longestLabel} fields`)
 
-/** A wrong word with the nearest that exists. */
+/** The wrong word, with the nearest existing one. */
 export function withNearest(word: string, all: readonly string[]): string {
   const meant = nearest(word, all)
   return meant === null ? word : `${word} (was ${meant} meant?)`
 }
 
-/** An object of these words and no others. A wrong one is refused with the nearest that exists. */
+/** An object with exactly these words. A wrong one is refused with the nearest existing one. */
 export function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, {
     error(issue) {
@@ -49,7 +49,6 @@ export function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   })
 }
 
-/** A table by its name. */
 export const table = z.union(
   [
     z
@@ -80,7 +79,7 @@ export const order = z.union(
   'must be a column, a list of columns, or an object of columns with asc or desc',
 )
 
-/** In which order rows are. */
+/** The order of rows. */
 export function toOrder(given: z.output<typeof order>): RowOrder[] {
   if (Array.isArray(given)) return given.map(column => ({ column, descends: false }))
   return Object.entries(given).map(([column, direction]) => ({ column, descends: direction === 'desc' }))

@@ -5,69 +5,66 @@ import { type ColumnKind, type Suspicion, suspect } from './credentials.ts'
 import { columnsOfKey, type KeyColumns } from './entity-key.ts'
 import { type Conditions, filterColumns, type RowFilter } from './row-filter.ts'
 
-/** A table by its exact names, as the catalogue has them. */
+/** A table by its exact names in the catalogue. */
 export type TableName = { readonly schema: string; readonly name: string }
 
-/** Which columns of a row become fields, and under which names. */
+/** The columns of a row that become fields, and their names. */
 export type FieldRules = {
-  /** Only these columns, in this order; null for every column of the table in its own order. */
+  /** Only these columns, in this order; null: every column, in the table's order. */
   readonly include: readonly string[] | null
   readonly omit: readonly string[]
   /** Column name → field name. */
   readonly rename: Readonly<Record<string, string>>
-  /** Column name → how its values are written; every other column as its type is. */
+  /** Column name → format of its values; other columns follow their type. */
   readonly format?: Readonly<Record<string, Format>>
-  /** Field → a value that every entity of the type has, as JSON. */
+  /** Field → a constant value for every entity of the type, as JSON. */
   readonly fixed?: Readonly<Record<string, string>>
-  /** Of a mapping that ignores new columns: those that it began with. Absent: new ones are judged like all others. */
+  /** If new columns are ignored: the first columns of the mapping. Absent: new columns are judged like all others. */
   readonly known?: ReadonlySet<string>
 }
 
 /**
- * A field whose value comes from another table, from the rows whose `owner` is the entity's key: a list with an item
- * for each row (`plain`: one column's value, else an object of the columns), or, with a `key`, one object.
+ * A field from another table, made of the rows whose `owner` is the entity's key: a list with one item per row (`plain`: one
+ * column's value, otherwise an object of the columns), or, with a `key`, one object.
  */
 export type RelatedList = {
   readonly field: string
   readonly table: TableName
-  /**
-   * The column that holds the entity's key (of a key of several columns those that hold it, in the same order), or, behind hops, the
-   * value that the last one's `to` has.
-   */
+  /** The columns that contain the entity's key, in its order; behind hops, the column that the last hop's `to` refers to. */
   readonly owner: KeyColumns
-  /** The tables that lead from the entity to this one, at most three; absent: its rows hold the entity's key. */
+  /** The hops from the entity to this table, at most three; absent: its rows contain the entity's key. */
   readonly through?: readonly Hop[]
-  /** The field is the first row instead of a list of all; null where there is none. */
+  /** The field is the first row instead of a list; null if there is none. */
   readonly one?: boolean
   readonly columns: readonly string[]
   readonly plain: boolean
-  /** The column that names the fields of the one object, whose values are those of the one column. */
+  /** The column with the object's field names; the values are from the one column. */
   readonly key?: string
-  /** With a `key`: only these names; absent: every one but those that look like credentials. */
+  /** With a `key`: only these names; absent: all except those that look like credentials. */
   readonly names?: readonly string[]
-  /** With a `key`: every name has a list of its values, in place of the last one. */
+  /** With a `key`: every name has a list of its values, instead of the last one. */
   readonly repeats?: boolean
-  /** By which columns the rows are ordered before their primary key; absent: by that alone. */
+  /** The columns that order the rows before their primary key; absent: none. */
   readonly order?: readonly RowOrder[]
-  /** What a row must hold to be shown; absent: nothing. */
+  /** The conditions for a row to be shown; absent: none. */
   readonly where?: Conditions
-  /** Whether a list of single values has an item for a row whose value is null. */
+  /** Whether a list of single values keeps nulls. */
   readonly keepsNulls?: boolean
-  /** Column name → the name of its field in the objects. */
+  /** Column name → field name in the objects. */
   readonly rename?: Readonly<Record<string, string>>
   readonly format?: Readonly<Record<string, Format>>
 }
 
-/** A table on the way from an entity to the rows that a related field shows. */
+/** A table on the path from an entity to the shown rows of a related field. */
 export type Hop = {
   readonly table: TableName
-  /** The column that holds the entity's key, or those that do, or, after another hop, the value that its `to` has. */
+  /** The columns that contain the entity's key; after another hop, the column that its `to` refers to. */
   readonly owner: KeyColumns
-  /** The column that names rows of the next table. */
+  /** The column that refers to rows of the next table. */
   readonly to: string
-  /** What a row must hold to lead on; absent: nothing. */
+  /** The conditions for a row to lead on; absent: none. */
   readonly where?: Conditions
-  /** By which of its columns the shown rows are ordered first. */
+  /** The columns that order the shown rows first. */
   readonly order?: readonly RowOrder[]
 }
 
@@ -76,46 +73,46 @@ export type RowOrder = { readonly column: string; readonly descends: boolean }
 export type EntityMapping = {
   readonly entityType: string
   readonly table: TableName
-  /** The column whose value is the entity's id, or several, which together are. */
+  /** The columns of the entity's key. */
   readonly key: KeyColumns
   readonly fields: FieldRules
   readonly related: readonly RelatedList[]
-  /** Which rows are told; absent: all. */
+  /** The rows that are sent; absent: all. */
   readonly rows?: RowFilter
-  /** The columns whose values before it a `delete` tells; absent: none. */
+  /** The columns whose last values a `delete` contains; absent: none. */
   readonly last?: 'all' | readonly string[]
-  /** The column that says whose an entity is; absent: nobody's. */
+  /** The column with the entity's tenant; absent: no tenant. */
   readonly tenant?: string
-  /** The fields that an entity is called by on the pages; absent: none. */
+  /** The fields of the entity's label on the pages; absent: none. */
   readonly label?: readonly string[]
-  /** Whether an UPDATE that is known to have changed nothing that is sent is an event all the same. */
+  /** Whether an UPDATE without any change to sent fields is still an event. */
   readonly sendsUnchanged: boolean
-  /** What a backfill tells its rows as, where nobody says otherwise; `new` where it is absent. */
+  /** The default action of a backfill; absent: `new`. */
   readonly backfillAs?: BackfillAction
-  /** Whether columns that come later are not sent unless the mapping names them. */
+  /** Whether new columns are only sent if the mapping names them. */
   readonly ignoresNewColumns?: boolean
-  /** Whether a TRUNCATE is a delete of every entity that is known by its events; else it is only reported. */
+  /** Whether a TRUNCATE deletes every entity known from events; otherwise it is only reported. */
   readonly deletesOnTruncate?: boolean
 }
 
-/** What a backfill of an entity type tells its rows as, by the mapping. */
+/** The default action of a backfill, by entity type. */
 export function backfillAs(mapping: readonly EntityMapping[]): (entityType: string) => BackfillAction {
   return entityType => mapping.find(entity => entity.entityType === entityType)?.backfillAs ?? 'new'
 }
 
-/** The entity types whose entities belong to tenants. */
+/** The entity types with a tenant. */
 export function tenantTypes(mapping: readonly EntityMapping[]): string[] {
   return mapping.filter(({ tenant }) => tenant !== undefined).map(({ entityType }) => entityType)
 }
 
-/** What the entities of each type are called by. */
+/** The label fields of each entity type. */
 export function labels(mapping: readonly EntityMapping[]): Labels {
   return new Map(mapping.flatMap(({ entityType, label }) => (label ? [[entityType, label] as const] : [])))
 }
 
 const everyField: FieldRules = { include: null, omit: [], rename: {} }
 
-/** What is captured when no mapping file is given: users and companies of the schema `public`. */
+/** The mapping without a file: users and companies of the schema `public`. */
 export const defaultMapping: readonly EntityMapping[] = [
   {
     entityType: 'user',
@@ -140,30 +137,30 @@ export type ChoosableColumn = { readonly name: string; readonly kind: ColumnKind
 export type FieldChoice = {
   /** Column → field name, in the order of the fields. */
   readonly fields: ReadonlyMap<string, string>
-  /** Columns that nobody left out, and that are not sent all the same. */
+  /** Columns that are withheld although the mapping does not omit them. */
   readonly withheld: readonly { readonly column: string; readonly why: Withheld }[]
 }
 
-/** Why a column is withheld that nobody has named. */
+/** Why a column that the mapping does not name is withheld. */
 export type Withheld =
   | Suspicion
   | 'it came later, and the mapping ignores new columns'
   | 'the mapping has a field of this name'
 
-/** What a rule says of a column, which may be named `constructor`. */
+/** The rule for a column, which may be named `constructor`. */
 export function ruleOf<T>(rules: Readonly<Record<string, T>> | undefined, column: string): T | undefined {
   return rules && Object.hasOwn(rules, column) ? rules[column] : undefined
 }
 
-/** The columns that rules name, which are sent whatever they are called. */
+/** The columns that rules name, which are sent whatever their names. */
 function namedColumns({ include, rename, format }: FieldRules): ReadonlySet<string> {
   return new Set([...(include ?? []), ...Object.keys(rename), ...Object.keys(format ?? {})])
 }
 
-/** What says which fields an entity has. */
+/** The parts of a mapping that choose an entity's fields. */
 export type Choosing = Pick<EntityMapping, 'fields' | 'related' | 'key' | 'last'>
 
-/** The names that the mapping itself gives to fields: a column that only has one of them is another thing. */
+/** The field names that the mapping defines: a column of the same name is something else. */
 function givenNames({ fields, related }: Choosing): ReadonlySet<string> {
   const renamed = Object.keys(fields.rename).filter(column => maySend(fields, column))
   return new Set([
@@ -174,8 +171,8 @@ function givenNames({ fields, related }: Choosing): ReadonlySet<string> {
 }
 
 /**
- * Chooses the fields of a table with these columns. A column that `include`, `rename` or `format` names is never
- * withheld; nor is a key's or one of `last` for having the name of a field, which is refused instead.
+ * Chooses the fields of a table with these columns. A column that `include`, `rename` or `format` names is never withheld. A
+ * column of the key or of `last` is refused if its name is another field's.
  */
 export function chooseFields(entity: Choosing, columns: readonly ChoosableColumn[]): FieldChoice {
   const { fields: rules, key, last } = entity
@@ -204,12 +201,12 @@ function whyWithheld({ known }: FieldRules, column: ChoosableColumn): Withheld |
   return suspect(column)
 }
 
-/** Whether the mapping may send a column of this name at all: what it may not need not be read either. */
+/** Whether the mapping may send a column of this name: all others are not read. */
 function maySend({ include, omit }: FieldRules, column: string): boolean {
   return !omit.includes(column) && (include === null || include.includes(column))
 }
 
-/** Whether a column of an entity's rows is read: it may be sent, is the key, or decides who is told a row, and whether. */
+/** Whether a column of an entity's rows is read: it may be sent, is in the key, or decides who is sent a row. */
 export function isRead(entity: EntityMapping, column: string): boolean {
   const { fields, key } = entity
   return (
@@ -217,17 +214,17 @@ export function isRead(entity: EntityMapping, column: string): boolean {
   )
 }
 
-/** The columns that decide who is told a row, and whether. */
+/** The columns that decide whether a row is sent, and to whom. */
 export function decidingColumns({ rows, tenant }: Pick<EntityMapping, 'rows' | 'tenant'>): readonly string[] {
   return [...filterColumns(rows), ...(tenant === undefined ? [] : [tenant])]
 }
 
-/** Whether a field of an object is sent whose name is a row's: where the mapping names none, it is judged like a column. */
+/** Whether an object's field with a name from a row is sent: without names in the mapping, it is judged like a column. */
 export function sendsName({ names }: RelatedList, name: string, kind: ColumnKind): boolean {
   return names ? names.includes(name) : suspect({ name, kind }) === null
 }
 
-/** Whether a related field has lists of single values, from which nulls are left out. */
+/** Whether a related field is a list of single values without nulls. */
 export function listsValues({
   plain,
   key,
@@ -237,7 +234,7 @@ export function listsValues({
   return plain && !one && (key === undefined || repeats === true)
 }
 
-/** The rows that a related field shows; undefined: all that name the owner. */
+/** The filter of a related field's rows; undefined: all rows of the owner. */
 export function shownRows(list: RelatedList): RowFilter | undefined {
   const where: Conditions =
     listsValues(list) && !list.keepsNulls
@@ -248,7 +245,7 @@ export function shownRows(list: RelatedList): RowFilter | undefined {
 
 const notNull = { kind: 'in', values: [null], not: true } as const
 
-/** Every table that must be in the publication, each once: the entities' own and those of related values. */
+/** Every table that must be in the publication, each once: of entities and of related fields. */
 export function publishedTables(mapping: readonly EntityMapping[]): TableName[] {
   const tables = new Map<string, TableName>()
   for (const entity of mapping)
@@ -257,12 +254,12 @@ export function publishedTables(mapping: readonly EntityMapping[]): TableName[] 
   return [...tables.values()]
 }
 
-/** The tables of a related field, in the order in which they lead from the entity to the rows that it shows. */
+/** The tables of a related field's path, from the entity to the shown rows. */
 function tablesOf({ through = [], table }: RelatedList): TableName[] {
   return [...through.map(hop => hop.table), table]
 }
 
-/** A table's name as a map key and as SQL: both parts quoted. */
+/** A table's name as a map key and in SQL: both parts quoted. */
 export function tableKey(table: TableName): string {
   return `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)}`
 }

@@ -39,7 +39,6 @@ const through = z.union(
   'must be a column of the entity, a table on the way ({table: …, owner: …, to: …}), or a list of these in their order',
 )
 
-/** A related field of an entity. */
 export const related = words({
   table: table.describe('the table of the related rows'),
   owner: keyColumns
@@ -149,7 +148,7 @@ type Parts = {
 
 const partsOf = ({ through = [] }: Parts) => (Array.isArray(through) ? through : [through])
 
-/** Whether a field that does not say is one row: its entity names that row itself, by keys alone. */
+/** Whether a related field is one row by default: the entity refers to that row by keys alone. */
 function isOne(
   list: Parts & { readonly one?: boolean | undefined; readonly key?: string | undefined },
 ): boolean {
@@ -178,7 +177,7 @@ function refuseHops(list: Parts & { readonly on?: object | undefined }, refuse: 
       refuse("must name its column that holds the entity's key", ...at(i), 'owner')
 }
 
-/** What is wrong with one of several forms that a value may have: the one that was meant, where that shows. */
+/** The issues of the branch of a union that the file meant, if it is clear. */
 export function branchesOf(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   if (issue.code !== 'invalid_union' || !issue.path.includes('through')) return [issue]
   const isMeant = (all: readonly z.core.$ZodIssue[]) =>
@@ -188,7 +187,7 @@ export function branchesOf(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   return meant.flatMap(inner => branchesOf({ ...inner, path: [...issue.path, ...inner.path] }))
 }
 
-/** A related field as it is written, in the form in which it is read. */
+/** A related field, parsed. */
 export function toRelatedList(
   field: string,
   list: Given,
@@ -223,13 +222,13 @@ export function toRelatedList(
   }
 }
 
-/** The columns that hold the key, in its order. */
+/** The columns that contain the key, in its order. */
 function ownerOn(on: Readonly<Record<string, string>>, key: KeyColumns): KeyColumns {
   const holding = (name: string) => Object.keys(on).find(column => on[column] === name)!
   return typeof key === 'string' ? holding(key) : key.map(holding)
 }
 
-/** Each column of the entity's key has one column of the first table; what leads on behind it is one column. */
+/** Each column of the entity's key needs one column of the first table; later hops have one column. */
 export function refuseOwner(list: Given, key: KeyColumns, refuse: Refuse): void {
   const names = columnsOfKey(key)
   const { on, through } = list
@@ -257,5 +256,5 @@ export function refuseOwner(list: Given, key: KeyColumns, refuse: Refuse): void 
   else if (held.length > names.length) refuse('names a column of the key twice', 'on')
 }
 
-/** The column that a reference names where the mapping does not say. */
+/** The default column that a reference refers to. */
 const usualKey = 'id'

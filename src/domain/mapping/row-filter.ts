@@ -1,31 +1,31 @@
 import { type Compared, comparableOf, compare, literalProblem } from './comparable.ts'
 
-/** A value as the mapping file has it. */
+/** A value of the mapping file. */
 export type Literal = string | number | boolean | null
 
-/** What one column must hold. Null is a value like others to `in`; no null is less or greater than anything. */
+/** The condition of one column. `in` treats null like any value; no null is less or greater than anything. */
 export type Test =
   | { readonly kind: 'in'; readonly values: readonly Literal[]; readonly not: boolean }
   | { readonly kind: 'compare'; readonly operator: Comparison; readonly value: Literal }
 
 export type Comparison = '<' | '<=' | '>' | '>='
 
-/** What several columns must hold, all of it together. */
+/** The conditions of several columns, all of which must hold. */
 export type Conditions = readonly { readonly column: string; readonly tests: readonly Test[] }[]
 
-/** Which rows of a table are told: those that hold `where` and do not hold `deletedWhen`. */
+/** The rows of a table that are sent: those that match `where` and not `deletedWhen`. */
 export type RowFilter = { readonly where: Conditions; readonly deletedWhen: Conditions }
 
-/** Whether a row matches. `unknown`: that depends on a value that is not known. */
+/** Whether a row matches. `unknown`: it depends on an unknown value. */
 export type Verdict = 'yes' | 'no' | 'unknown'
 
-/** The columns that decide, each once. */
+/** The columns of a filter, each once. */
 export function filterColumns(filter: RowFilter | undefined): readonly string[] {
   if (!filter) return []
   return [...new Set([...filter.where, ...filter.deletedWhen].map(({ column }) => column))]
 }
 
-/** What a transaction did to an entity, by whether it was told before and is told now; null: nothing that is told. */
+/** The action of a transaction, by whether the entity matched before and now; null: none. */
 export function actionOf(was: Verdict, is: Verdict): 'new' | 'update' | 'delete' | null {
   if (is === 'no') return was === 'no' ? null : 'delete'
   return was === 'no' ? 'new' : 'update'
@@ -33,7 +33,7 @@ export function actionOf(was: Verdict, is: Verdict): 'new' | 'update' | 'delete'
 
 export type Matcher = (read: (column: string) => string | null | undefined) => Verdict
 
-/** Makes the judge of rows whose columns have these types; `read` gives undefined for what is not known. */
+/** Creates a matcher for rows with columns of these types; `read` returns undefined for an unknown value. */
 export function createMatcher(
   { where, deletedWhen }: RowFilter,
   typeOf: (column: string) => Compared | null,
@@ -66,7 +66,7 @@ function allOf(conditions: Conditions, typeOf: (column: string) => Compared | nu
   }
 }
 
-/** Null: the value, or what it is compared with, is none of this type, as after the column got another one. */
+/** Null: the value or its counterpart does not parse as this type, as after a change of the column's type. */
 type Holds = (value: string | null) => boolean | null
 
 function judgeOf(test: Test, type: Compared): Holds {
@@ -100,7 +100,7 @@ function holdsOrder(operator: Comparison, order: number): boolean {
   }
 }
 
-/** What does not fit between conditions and the type of their column, each with its mend. */
+/** The conditions that do not fit their column's type, each with its fix. */
 export function conditionProblems(
   tests: readonly Test[],
   type: Compared,

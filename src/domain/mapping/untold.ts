@@ -1,14 +1,14 @@
 import type { Webhook } from '../webhook/webhook.ts'
 
 /**
- * Entity types whose tables do not tell what an update changed; each with the SQL that makes them, or null where that takes
- * more than one statement that is safe for the application.
+ * Entity types whose tables do not record what an update changed, each with the SQL that fixes it; null: that takes more than
+ * one statement that is safe for the application.
  */
 export type Untold = ReadonlyMap<string, string | null>
 
 export type Warning = { readonly pointer: string; readonly detail: string }
 
-/** What a webhook asks for that the tables can't give: it is sent what there is. */
+/** Warnings for settings of a webhook that the tables can't fulfil. */
 export function untoldWarnings(
   { triggers, previous, updateFields }: Pick<Webhook, 'triggers' | 'previous' | 'updateFields'>,
   untold: Untold,

@@ -1,19 +1,18 @@
-/** How busy each of many was lately, and which of them have a name of their own. */
+/** The recent load of many webhooks; the busiest have metrics under their own names. */
 export type Busiest = {
-  /** The load of those that have a name. */
+  /** The load of the named ones. */
   readonly named: Map<number, number>
-  /** The load of the others, as far as it is kept. */
+  /** The load of others, as far as kept. */
   readonly others: Map<number, number>
 }
 
-/** Who takes over a name has twice the load of who has it: two of the same load do not take turns. */
+/** A newcomer takes a name with twice the holder's load: equal loads do not alternate. */
 const lead = 2
-/** Loads of others that are kept for each name. */
+/** The loads kept of others, per name. */
 const keptPerName = 10
 
 /**
- * Counts one piece of work of `id`, and says whether it has a name, of which there are `most`. Whoever comes while
- * names are left gets one.
+ * Counts one piece of work of `id`, and returns whether it has one of the `most` names. Free names go to the first who come.
  */
 export function countWork({ named, others }: Busiest, id: number, most: number): boolean {
   const load = named.get(id)
@@ -26,7 +25,7 @@ export function countWork({ named, others }: Busiest, id: number, most: number):
   return false
 }
 
-/** Gives the names of the least busy to others that are twice as busy. Returns who lost its name. */
+/** Gives the names of the least busy to others that are twice as busy. Returns those that lost a name. */
 export function giveNames({ named, others }: Busiest): number[] {
   const leastBusy = [...named].sort(([, a], [, b]) => a - b)
   const busiest = [...others].sort(([, a], [, b]) => b - a)
@@ -43,7 +42,7 @@ export function giveNames({ named, others }: Busiest): number[] {
   return lost
 }
 
-/** Halves every load, and forgets others that did nothing lately: what counts is what was done lately. */
+/** Halves every load, and drops the idle ones: recent load counts most. */
 export function forgetHalf({ named, others }: Busiest): void {
   for (const [id, load] of named) named.set(id, load / 2)
   for (const [id, load] of others) {

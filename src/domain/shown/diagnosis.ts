@@ -1,6 +1,6 @@
 import type { ErrorClass, Outcome } from '../delivery/outcome.ts'
 
-/** What an attempt shows of its receiver. Pages have a sentence and an advice for each. */
+/** The diagnosis of an attempt. Pages have a sentence and advice for each. */
 export const diagnoses = [
   'delivered',
   'delivered_slowly',
@@ -24,7 +24,7 @@ export const diagnoses = [
 ] as const
 export type Diagnosis = (typeof diagnoses)[number]
 
-/** A receiver that takes longer than this is near the deadline on a bad day. */
+/** A slower receiver may exceed the deadline under load. */
 const slowMs = 5_000
 
 const byErrorClass = {
@@ -39,7 +39,7 @@ const byErrorClass = {
   invalid_response: 'not_http',
 } as const satisfies Partial<Record<ErrorClass, Diagnosis>>
 
-/** Says what an attempt means. `status` is null where no answer came. */
+/** The diagnosis of an attempt. `status` is null without a response. */
 export function diagnose(attempt: {
   readonly outcome: Outcome
   readonly errorClass: ErrorClass | null

@@ -3,7 +3,7 @@ import type { ActionType, OfTenant } from '../event/event.ts'
 import type { Filter } from '../event/filter.ts'
 import type { TimeId } from '../value/time-id.ts'
 
-/** What of a webhook decides whether it wants an event. */
+/** The settings of a webhook that decide whether it wants an event. */
 export type WebhookState = {
   /** The admin's switch. */
   readonly isActive: boolean
@@ -17,7 +17,7 @@ export type WebhookState = {
   readonly filterLeaving?: Filter['leaving']
 }
 
-/** A request that sent the event, by itself or in a batch. */
+/** A request with the event, single or in a batch. */
 export type Try = {
   readonly at: Date
   readonly number: number
@@ -25,21 +25,21 @@ export type Try = {
   readonly errorMessage: string | null
 }
 
-/** Everything that is known of one event and one webhook. */
+/** All known facts of one event and one webhook. */
 export type ExplainFacts = {
   readonly event: {
     readonly id: TimeId
     readonly entityType: string
     readonly actionType: ActionType
-    /** The fields that an update changed, where that is known. */
+    /** The fields that an update changed; null: unknown. */
     readonly changed: readonly string[] | null
-    /** What a filter judges; absent or null where no webhook has one. */
+    /** The input of a filter; absent or null if no webhook has one. */
     readonly body?: string | null
     readonly previous?: string | null
     readonly omitted?: readonly string[] | null
-    /** It notes which state each webhook had when it came: where `stateThen` is null, the webhook was made later. */
+    /** It stores the version of the webhooks when it was appended: if `stateThen` is null, the webhook was created later. */
     readonly isVersioned: boolean
-    /** The one webhook that it is for; null: any. */
+    /** The only webhook to send it to; null: any. */
     readonly onlyWebhookId: number | null
   } & OfTenant
   readonly webhook: WebhookState & {
@@ -47,33 +47,33 @@ export type ExplainFacts = {
     readonly tenant: string | null
     readonly createdAt: Date
     readonly disabledAt: Date | null
-    /** Until when its receiver wants nothing. */
+    /** The end of the receiver's Retry-After. */
     readonly heldUntil: Date | null
   }
-  /** The webhook's state when the event came, or null where that was not recorded. */
+  /** The webhook's state when the event was appended; null: not stored. */
   readonly stateThen: WebhookState | null
-  /** Set aside: it has a row of its own. */
+  /** Its row, if it is set aside. */
   readonly waiting: {
     readonly attempts: number
-    /** When its entity's next request is due, and what that sends: in flight, where it is held. */
+    /** When its entity's next request is due; if the row is held, that request is in flight. */
     readonly dueAt: Date
     readonly first: TimeId
     readonly isHeld: boolean
   } | null
-  /** It lies in the log beyond the webhook's place; null: the webhook has passed it. */
+  /** Its place in the log beyond the webhook's position; null: the webhook has passed it. */
   readonly ahead: {
-    /** Null: no process delivers the events of its share. */
+    /** Null: its share has no holder. */
     readonly holderId: number | null
     /** The holder may have begun to send it. */
     readonly maySend: boolean
-    /** The webhook is behind, and has a place of its own. */
+    /** The webhook lags, and has a stream of its own. */
     readonly isOwnStream: boolean
-    /** An older event of its entity that is not settled. */
+    /** An unsettled older event of its entity. */
     readonly older: { readonly eventId: TimeId; readonly dueAt: Date | null } | null
   } | null
-  /** When an admin cancelled what waited there. */
+  /** When an admin cancelled the events there. */
   readonly skippedAt: Date | null
-  /** How the delivery left the queue, if undelivered. */
+  /** How the delivery ended without success. */
   readonly ended: {
     readonly state: 'dead' | 'superseded' | 'cancelled'
     readonly supersededBy: TimeId | null
@@ -81,7 +81,7 @@ export type ExplainFacts = {
     readonly at: Date
   } | null
   readonly lastTry: Try | null
-  /** The last try that the receiver accepted. */
+  /** The last attempt that the receiver accepted. */
   readonly accepted: Try | null
   readonly now: Date
 }

@@ -9,8 +9,8 @@ function filterOf({ filter, filterEntering, filterLeaving }: WebhookState): Filt
 }
 
 /**
- * What a filter makes of an event: the action that the webhook is told, or why it excludes it; null where it has no filter for the entity,
- * or the event's data is not there any more, or it matches and it is no matter of the filter.
+ * The effect of a filter on an event: the action that is sent, or why it is excluded. Null: no filter for the entity, no data
+ * left to judge, or a match that the filter does not change.
  */
 export function throughFilterOf(
   state: WebhookState,

@@ -8,10 +8,11 @@ import type { ExplainFacts, Try, WebhookState } from './explain-facts.ts'
 import { throughFilterOf } from './explain-filter.ts'
 
 /**
- * - delivered, superseded, dead, cancelled:  how it ended
- * - in_flight, due, retrying, blocked, behind, inactive, disabled:  it waits, and for what
- * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another, other_tenant:  why it was not wanted
- * - unknown:  nothing that is kept says more
+ * - delivered, superseded, dead, cancelled: how it ended
+ * - in_flight, due, retrying, blocked, behind, inactive, disabled: pending, and why
+ * - made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another, other_tenant: not
+ *   wanted
+ * - unknown: nothing stored explains it
  */
 export const explainStates = [
   'delivered',
@@ -38,19 +39,19 @@ export const explainStates = [
 
 export type Explanation = {
   readonly state: (typeof explainStates)[number]
-  /** The same for a person. */
+  /** The same, for people. */
   readonly sentence: string
-  /** When the receiver last accepted the event, whatever became of it since. */
+  /** When the receiver last accepted the event, whatever happened since. */
   readonly deliveredAt: Date | null
-  /** Until when it waits, where that is known. */
+  /** The end of the wait, if known. */
   readonly until: Date | null
-  /** The event that it waits behind, or that superseded it. */
+  /** The event that blocks or superseded it. */
   readonly other: TimeId | null
 }
 
 /**
- * Says whether an event was sent to a webhook, and if not, why: from what stands in queue and log, else from settings. `texts` are the
- * reader's language.
+ * Whether an event was sent to a webhook, and if not, why: by queue and log, otherwise by settings. `texts`: the reader's
+ * language.
  */
 export function explain(facts: ExplainFacts, texts: ExplainTexts = explainTexts): Explanation {
   const { state, sentences, until = null, other = null } = explainPlace(facts, texts)
@@ -111,7 +112,7 @@ function explainWaiting(
     : { state: 'retrying', sentences: [texts.notAccepted(), ...failure, next], until }
 }
 
-/** What keeps a webhook from being sent anything until somebody does something. */
+/** Why a webhook is sent nothing until a person acts. */
 function explainStopped(webhook: ExplainFacts['webhook'], texts: ExplainTexts): Said | null {
   const { isActive, disabledReason, disabledAt } = webhook
   if (!isActive) return { state: 'inactive', sentences: [texts.inactive()] }
@@ -127,7 +128,7 @@ function explainHeld({ webhook: { heldUntil }, now }: ExplainFacts, texts: Expla
 
 const isNext = (texts: ExplainTexts): Said => ({ state: 'due', sentences: [texts.next()] })
 
-/** It waits in the log, and has no row of its own. */
+/** It is pending in the log, without a row of its own. */
 function explainAhead(
   facts: ExplainFacts,
   ahead: NonNullable<ExplainFacts['ahead']>,
@@ -176,7 +177,7 @@ const ofCancelled = (at: Date, attempts: number, texts: ExplainTexts) => [
   texts.canBeResent(),
 ]
 
-/** Why the webhook did not want the event when it came; null: it did, as far as is known. */
+/** Why the webhook did not want the event when it was appended; null: it did, as far as known. */
 function explainUnwanted(
   { event: whole, webhook, stateThen }: ExplainFacts,
   texts: ExplainTexts,
@@ -184,10 +185,10 @@ function explainUnwanted(
   const action = actionFor(webhook.tenant, whole)
   if (action === null) return { state: 'other_tenant', sentences: [texts.otherTenant()] }
   if (isAlertType(whole.entityType)) return explainAlert(whole, webhook, texts)
-  // To its tenant an entity that comes or goes has no values before.
+  // For its tenant, an entity that appears or disappears has no earlier values.
   const event =
     action === whole.actionType ? whole : { ...whole, actionType: action, changed: null, previous: null }
-  // An id's time is cut to the millisecond.
+  // The time in an id is cut to milliseconds.
   const isOlder = webhook.createdAt.getTime() >= timeOf(event.id) + 1
   if (event.isVersioned ? stateThen === null : isOlder)
     return { state: 'made_later', sentences: [texts.madeLater(say(webhook.createdAt))] }
@@ -215,7 +216,7 @@ function unwantedBy(state: WebhookState, event: ExplainFacts['event'], texts: Ex
   return { state: 'no_wanted_field', sentences: [texts.noWantedField(event.changed!, wanted)] }
 }
 
-/** Whoever gets an alert has a row of it from the moment on at which it is told. */
+/** Everyone who gets an alert has a row of it from the start. */
 function explainAlert(
   event: ExplainFacts['event'],
   webhook: ExplainFacts['webhook'],

@@ -1,11 +1,11 @@
-/** More WAL than this, kept by Postgres for a slot, deserves a look. */
+/** A slot that holds back more WAL than this deserves attention. */
 export const muchHeldBackBytes = 1024 ** 3
 
 const longQueue = 10_000
-/** Fewer requests in an hour say nothing about a share. */
+/** A share of fewer requests per hour means nothing. */
 const leastRequests = 20
 
-/** What somebody should know of how walhook is: to be mended at once, to be looked at, or only to be known. */
+/** The findings of the Health page: act now, check, or just know. */
 export const findings = {
   capture_lost: 'bad',
   capture_blocked: 'bad',
@@ -27,26 +27,26 @@ export const findings = {
 } as const
 export type Finding = keyof typeof findings
 
-/** What deserves a look, the worst first; nothing where all is well. `failedShare` is of the last hour's requests. */
+/** The present findings, the worst first. `failedShare` is of the last hour's requests. */
 export function findingsOf(now: {
   readonly captureState: string
   readonly isSourceThere: boolean
   readonly heldBackBytes: number | null
   readonly hasOpenGap: boolean
-  /** Whether a resync of every open gap is under way. */
+  /** Whether every open gap is being resynced. */
   readonly isResyncing: boolean
-  /** Whether the source has dropped something that the mapping names. */
+  /** Whether the source dropped an object of the mapping. */
   readonly isMappingLost: boolean
-  /** Whether the last mapping file that was read anew was refused. */
+  /** Whether the mapping file was refused at its last reload. */
   readonly isMappingRefused?: boolean
   readonly hasFailedBackfill: boolean
-  /** Whether entities that show a changed row are told page by page. */
+  /** Whether entities that show a changed row are sent page by page. */
   readonly isFanningOut?: boolean
   readonly deliveriesWaiting: number
   readonly deliveriesDead: number
-  /** Whether mails about alerts have failed, or wait without a server. */
+  /** Whether mails of alerts fail, or wait without a server. */
   readonly hasMailTrouble?: boolean
-  /** How many webhooks fail, or were disabled. */
+  /** The number of failing or disabled webhooks. */
   readonly webhooksUnwell?: number
   readonly lastHour: { readonly requests: number; readonly failed: number }
 }): Finding[] {

@@ -28,7 +28,7 @@ export const addressKinds: Record<AddressKind, string> = {
   not_public: 'not a public address',
 }
 
-/** Every reason in English, which the API and the commands speak. */
+/** Reasons in English, the language of the API and the commands. */
 export const reasonTexts: ReasonTexts = {
   'url.too_long': is => `the URL has ${is.characters} characters: at most ${is.most} are allowed`,
   'url.space': () => 'the URL contains a space or a control character: remove it, or write a space as %20',
@@ -187,7 +187,6 @@ export const reasonTexts: ReasonTexts = {
   'backfill.ended': ({ id, state }) => `Backfill ${id} has ended: it is ${state}.`,
 }
 
-/** A reason as an English sentence. */
 export function sayInEnglish(reason: Reason): string {
   return say(reason, reasonTexts)
 }

@@ -1,4 +1,4 @@
-/** What each reason says besides its code. A code never changes its meaning. */
+/** The facts of each reason. A code never changes its meaning. */
 export type FactsOf = {
   'url.too_long': { characters: number; most: number }
   'url.space': Nothing
@@ -90,7 +90,7 @@ export type FactsOf = {
 
 type Nothing = Record<never, never>
 
-/** The sort of an address that no webhook may reach. */
+/** The kind of a forbidden address. */
 export type AddressKind =
   | 'this_network'
   | 'private'
@@ -120,20 +120,16 @@ export type AddressKind =
 
 export type ReasonCode = keyof FactsOf
 
-/**
- * Why walhook refuses a request, as a code with its facts, so that each language can say it. In English:
- * `sayInEnglish`.
- */
+/** Why walhook refuses a request: a code with facts, for any language. In English: `sayInEnglish`. */
 export type Reason = {
   readonly [Code in ReasonCode]: { readonly code: Code; readonly facts: FactsOf[Code] }
 }[ReasonCode]
 
-/** A sentence for each code, in one language. `say` is for a reason within a reason. */
+/** One sentence per code. `say` is for a reason inside a reason. */
 export type ReasonTexts = {
   readonly [Code in ReasonCode]: (facts: FactsOf[Code], say: (reason: Reason) => string) => string
 }
 
-/** The reason with this code. */
 export function because<Code extends ReasonCode>(
   code: Code,
   ...[facts]: Nothing extends FactsOf[Code] ? [] : [FactsOf[Code]]
@@ -141,7 +137,6 @@ export function because<Code extends ReasonCode>(
   return { code, facts: facts ?? {} } as Reason
 }
 
-/** A reason as a sentence of one language. */
 export function say(reason: Reason, texts: ReasonTexts): string {
   const text = texts[reason.code] as (facts: unknown, say: (reason: Reason) => string) => string
   return text(reason.facts, inner => say(inner, texts))

@@ -1,14 +1,13 @@
-/** What stands for a secret wherever it would be shown. */
+/** The replacement for a secret. */
 export const redacted = '[redacted]'
 
-/** Shorter than that, a value is no secret, and taking it out of a text would leave the text unreadable. */
+/** A shorter value is no secret, and removing it would make the text unreadable. */
 const leastSecret = 6
 
 /**
- * Makes what takes secrets out of a text that somebody else has written, who may have repeated what they were sent: as it
- * is or in capitals, as JSON of any language writes it (`\/`, `\u002B`), as HTML, as a URL, one within the other, as hexadecimal digits,
- * and as Base64, also of a longer text. A
- * beginning of a secret at the end of a text that was cut off goes too.
+ * Creates a function that removes secrets from text of others, who may repeat what they were sent: as it is or in capitals,
+ * in any JSON spelling (`\/`, `\u002B`), HTML, URL encoding, nested, hexadecimal, or Base64, also of a longer text. The
+ * beginning of a secret at the end of a truncated text is removed too.
  */
 export function createRedactor(values: readonly string[]): (text: string) => string {
   const all = values.flatMap(value => [value, ...insideOf(value)])
@@ -16,7 +15,7 @@ export function createRedactor(values: readonly string[]): (text: string) => str
     .filter(secret => secret.length >= leastSecret)
     .sort((a, b) => b.length - a.length)
   if (secrets.length === 0) return text => text
-  // As a text is decoded, so is the secret: one that holds a `%41` is found too.
+  // Secrets are decoded like the text: one that contains `%41` is found too.
   const decodedSecrets = [...new Set(secrets.map(secret => decode(secret).text))]
     .filter(secret => secret.length >= leastSecret)
     .sort((a, b) => b.length - a.length)
@@ -27,7 +26,7 @@ export function createRedactor(values: readonly string[]): (text: string) => str
   }
 }
 
-/** Behind a scheme (`Bearer abc`), and a user's password within Basic. https://www.rfc-editor.org/rfc/rfc7617 */
+/** The value after a scheme (`Bearer abc`), and the password in Basic. https://www.rfc-editor.org/rfc/rfc7617 */
 function insideOf(value: string): string[] {
   const [scheme, ...words] = value.split(' ')
   if (!/^basic$/i.test(scheme!) || words.length !== 1) return words
@@ -35,7 +34,7 @@ function insideOf(value: string): string[] {
   return [...words, login, login.slice(login.indexOf(':') + 1)]
 }
 
-/** As programs write a text that they show, beside how a text is escaped. */
+/** Spellings that programs use, besides escapes. */
 function rewritten(text: string): string[] {
   if (text.length < leastSecret) return []
   const hex = Buffer.from(text).toString('hex')
@@ -49,10 +48,10 @@ function rewritten(text: string): string[] {
   ]
 }
 
-/** What of a text's Base64 is the same whatever stands around it, where so many bytes (of three) stand before it. */
+/** The Base64 digits that depend on the text alone, if `before` bytes (modulo 3) precede it. */
 function within64(text: string, before: number): string[] {
   const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(text)])
-  // Each character has six bits: those that are shared with what stands before and behind are left out.
+  // Each digit has six bits: digits shared with neighbours are dropped.
   const [from, to] = [Math.ceil((before * 8) / 6), Math.floor((bytes.length * 8) / 6)]
   const whole = before === 0 ? [bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url')] : []
   return [...whole, bytes.toString('base64').slice(from, to), bytes.toString('base64url').slice(from, to)]
@@ -64,7 +63,7 @@ function withoutSecret(text: string, secret: string): string {
   return length === 0 ? safe : safe.slice(0, -length) + redacted
 }
 
-/** How much of a secret's beginning, at least `leastSecret`, is the end of a text; 0 where that is less. */
+/** The length of the secret's beginning at the end of a text; 0 below `leastSecret`. */
 function beginningAtEnd(text: string, secret: string): number {
   for (let length = Math.min(secret.length - 1, text.length); length >= leastSecret; length--)
     if (text.endsWith(secret.slice(0, length))) return length
@@ -88,14 +87,14 @@ const named: Record<string, string> = {
     quest: '?',
   },
 }
-/** A beginning of a code at the end of a text. */
+/** The beginning of an escape at the end of a text. */
 const halfCode = /(\\(u[0-9a-f]{0,3}|x[0-9a-f]?)?|%[0-9a-f]?|&[#0-9a-z]{0,6})$/i
 /** JSON within HTML within a URL. */
 const mostLayers = 3
 
 type Decoded = {
   readonly text: string
-  /** Of each character of `text`, where it begins in what was decoded; and at last where that ends. */
+  /** The start of each decoded character in `text`, and finally the end. */
   readonly starts: readonly number[]
 }
 
@@ -128,7 +127,7 @@ function decodeOnce({ text, starts }: Decoded): Decoded {
   return { text: decodedText, starts: decodedStarts }
 }
 
-/** One character, since secrets are ASCII: what is beyond stands for itself. */
+/** One character: secrets are ASCII, and others stay as they are. */
 function characterOf(code: string): string {
   const number = /^\\[ux]|^%|^&#/.test(code)
     ? Number.parseInt(code.replace(/^(\\[ux]|%|&#x?)/i, ''), /^&#\d/.test(code) ? 10 : 16)
@@ -143,7 +142,7 @@ function withoutEncoded(text: string, secrets: readonly string[]): string {
   for (const secret of secrets) {
     for (let at = plain.indexOf(secret); at >= 0; at = plain.indexOf(secret, at + secret.length))
       cuts.push({ from: starts[at]!, to: starts[at + secret.length]! })
-    // A text may end within a code, too.
+    // The text may end inside an escape.
     for (const end of [plain.length, plain.search(halfCode)]) {
       const length = beginningAtEnd(plain.slice(0, Math.max(0, end)), secret)
       if (length > 0) cuts.push({ from: starts[end - length]!, to: text.length })

@@ -3,8 +3,8 @@ import type { Attempt } from '../delivery/attempt.ts'
 import { createRedactor, redacted } from './redact.ts'
 
 /**
- * A webhook's URL as a caller of this role may see it: whole for an admin, who may set it; for anybody else its origin,
- * since paths and parameters of many services are the secret that lets one in.
+ * A webhook's URL for a role: whole for an admin, who may change it; only its origin for others, since the paths and
+ * parameters of many services are secrets.
  */
 export function shownUrl(url: string, role: Role): string {
   if (role === 'admin') return url
@@ -14,17 +14,17 @@ export function shownUrl(url: string, role: Role): string {
   return isBare ? `${parsed.origin}/` : `${parsed.origin}/${redacted}`
 }
 
-/** Whether something of a URL is not shown to this role. */
+/** Whether the role does not see the whole URL. */
 function hidesUrl(url: string, role: Role): boolean {
   return shownUrl(url, role) !== url
 }
 
-/** A body is shown up to so many bytes: more would take memory that deliveries need. */
+/** A larger body is not shown: it would take memory that deliveries need. */
 export const mostShownBytes = 8_000_000
 
 type Showable = Pick<Attempt, 'request' | 'response' | 'errorMessage'> & { readonly tooLargeBytes?: number }
 
-/** An attempt as a caller of this role may see it: a receiver may have repeated the URL in what it answered. */
+/** An attempt for a role: the receiver's response may repeat the URL. */
 export function shownAttempt<T extends Showable>(whole: T, role: Role): T {
   const attempt = withoutLargeBody(whole)
   const { url } = attempt.request
@@ -45,14 +45,14 @@ export function shownAttempt<T extends Showable>(whole: T, role: Role): T {
   }
 }
 
-/** One that was just made, as by a test, may have any body. */
+/** The attempt of a test is not stored, and its body may have any size. */
 function withoutLargeBody<T extends Showable>(attempt: T): T {
   const bytes = Buffer.byteLength(attempt.request.body)
   if (bytes <= mostShownBytes) return attempt
   return { ...attempt, request: { ...attempt.request, body: '' }, tooLargeBytes: bytes }
 }
 
-/** The parts of a URL that are not shown, the longest first: together, and each by itself. */
+/** The hidden parts of a URL, the longest first: together, and each alone. */
 function secretsOf(url: string): string[] {
   const parsed = URL.parse(url)
   if (!parsed) return [url]

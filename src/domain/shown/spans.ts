@@ -5,39 +5,39 @@ import { formatLsn } from '../value/lsn.ts'
 import type { TimeId } from '../value/time-id.ts'
 import { isSampled, mostTraced, spanIdIn, type TracePlace, traceOf } from './trace.ts'
 
-/** What has a beginning, an end, and a place in a trace. Times are in ms since 1970. */
+/** A span of a trace. Times are in ms since 1970. */
 export type Span = TracePlace & {
   readonly name: 'capture' | 'append' | 'attempt' | 'settle'
   readonly parentSpanId?: string | undefined
-  /** It is a request to somebody else. */
+  /** A request to another system. */
   readonly isClient?: boolean
   readonly startMs: number
   readonly endMs: number
   readonly attributes: Readonly<Record<string, string | number | undefined>>
-  /** Not null: it failed, and why. */
+  /** Why it failed; null or absent: it did not. */
   readonly failure?: string | null
   /** The same request in another trace. */
   readonly link?: TracePlace | undefined
 }
 
-/** What decides about spans: the outbox, the share of traces that are sampled, and whether spans may name entities. */
+/** The settings of tracing: the outbox, the share of sampled traces, and whether spans may name entities. */
 export type Sampling = { readonly outboxId: string; readonly ratio: number; readonly entityIds: boolean }
 
-/** What a span tells of an event: nothing of its body. */
+/** The parts of an event in a span, without its body. */
 export type TracedEvent = Pick<
   StoredEvent,
   'id' | 'entityType' | 'entityId' | 'actionType' | 'commitLsn' | 'index' | 'committedAt'
 >
 
-/** Begins the traces of events. */
+/** The traces of appended events. */
 export type TraceAppends = {
-  /** Adds an event to those that are traced, if it is one of them. */
+  /** Adds an event to `traced` if it is sampled. */
   pick(traced: TracedEvent[], event: TracedEvent): void
   /** They have committed, with all the `events` of their commit. */
   committed(traced: readonly TracedEvent[], at: { startMs: number; endMs: number; events: number }): void
 }
 
-/** The spans of an event that was appended: the capture, with which its trace begins, and the append below it. */
+/** The spans of an appended event: the capture, which is the root of its trace, and the append below it. */
 export function spansOfAppend(
   { outboxId, entityIds }: Sampling,
   event: TracedEvent,
@@ -50,7 +50,7 @@ export function spansOfAppend(
     ...(entityIds && { 'walhook.entity_id': event.entityId }),
     'walhook.action_type': event.actionType,
   }
-  // By two clocks: that of the source, and that of the outbox.
+  // Two clocks: the source's and the outbox's.
   const startMs = Math.min(event.committedAt.getTime(), at.startMs)
   return [
     {
@@ -74,12 +74,12 @@ export function spansOfAppend(
 
 type OfMessage = Pick<Attempt, 'eventId' | 'eventIds' | 'messageId'>
 
-/** What a request is about: its events, or where it has none, which is a test, its message. */
+/** The subjects of a request: its events, or a test's message. */
 function subjectsOf({ eventId, eventIds, messageId }: OfMessage): readonly (TimeId | string)[] {
   return eventIds ?? [eventId ?? messageId]
 }
 
-/** Where a request is in the trace of the first of its events: what `traceparent` tells, and whether it is sampled. */
+/** A request's place in the trace of its first event: the content of `traceparent`, and whether it is sampled. */
 export function placeOfRequest(
   { outboxId, ratio }: Sampling,
   message: OfMessage,
@@ -91,7 +91,7 @@ export function placeOfRequest(
 
 type Place = TracePlace & { readonly parentSpanId: string | undefined; readonly link: TracePlace | undefined }
 
-/** A request's places in the traces of its events, of those that are sampled, and of the first hundred. */
+/** A request's places in the sampled traces of its events, at most a hundred. */
 function placesOf({ outboxId, ratio }: Sampling, message: OfMessage, spanId: string): Place[] {
   const places: Place[] = []
   let first: TracePlace | null = null
@@ -101,14 +101,14 @@ function placesOf({ outboxId, ratio }: Sampling, message: OfMessage, spanId: str
     const link = first && isSampled(first.traceId, ratio) ? first : undefined
     first ??= place
     if (!isSampled(traceId, ratio)) continue
-    // A test's trace begins with its request.
+    // The request is the root of a test's trace.
     places.push({ ...place, parentSpanId: typeof subject === 'string' ? undefined : root, link })
     if (places.length === mostTraced) break
   }
   return places
 }
 
-/** The spans of a request that has ended, one in the trace of each of its events. Of the URL, they name the host. */
+/** The spans of a finished request, one in the trace of each of its events. They contain only the host of the URL. */
 export function spansOfAttempt(sampling: Sampling, attempt: Attempt, spanId: string): Span[] {
   const { outcome, errorClass, number, startedAt, durationMs, eventIds } = attempt
   const startMs = startedAt.getTime()
@@ -141,7 +141,7 @@ export function spansOfAttempt(sampling: Sampling, attempt: Attempt, spanId: str
   }))
 }
 
-/** The spans of a settlement that has committed, each below the attempt that it settles. */
+/** The spans of a committed settlement, each below its attempt. */
 export function spansOfSettlement(
   sampling: Sampling,
   { attempt, next }: { readonly attempt: Attempt; readonly next: NextOfShipment },

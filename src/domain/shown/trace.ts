@@ -1,22 +1,23 @@
 import { createHash } from 'node:crypto'
 
-/** So many events of one commit, or of one request, have spans: a batch of thousands is no load of its own. */
+/** At most this many events of one commit or request have spans. */
 export const mostTraced = 100
 
-/** A place in a trace, as W3C Trace Context names it: lower-case hexadecimal digits, 32 and 16 of them. */
+/** A place in a trace, as W3C Trace Context defines it: 32 and 16 lower-case hexadecimal digits. */
 export type TracePlace = { readonly traceId: string; readonly spanId: string }
 
 /**
- * The trace of an event, and its first span, both computed from the event's id: every process that meets the event adds to
- * the same trace, minutes or days later, and nothing has to be stored for it. `outboxId` keeps the events of two
- * installations apart, whose ids may be the same.
+ * The trace of an event and its root span, both computed from the event's id: every process adds to the same trace, even days
+ * later, without storing anything. `outboxId` separates installations, whose event ids may be equal.
  */
 export function traceOf(outboxId: string, subject: bigint | string): TracePlace {
   const digest = createHash('sha256').update(`walhook trace ${outboxId} ${subject}`).digest('hex')
   return { traceId: notZero(digest.slice(0, 32)), spanId: notZero(digest.slice(32, 48)) }
 }
 
-/** A request has one span in the trace of each of its events: its id there, computed from the one in the first of them. */
+/**
+ * A request has one span in the trace of each of its events; this is its id there, computed from the one in the first trace.
+ */
 export function spanIdIn(traceId: string, spanId: string): string {
   return notZero(createHash('sha256').update(`${spanId} ${traceId}`).digest('hex').slice(0, 16))
 }
@@ -27,8 +28,9 @@ const notZero = (id: string) => (/[^0]/.test(id) ? id : `${id.slice(1)}1`)
 const randomBits = 56n
 
 /**
- * Whether a trace is sampled where `ratio` of all traces are (0 to 1): by the trace's id alone, so all processes with the
- * same ratio agree. The rightmost 56 bits decide. https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id
+ * Whether a trace is sampled at `ratio` (0 to 1): by the rightmost 56 bits of its id, so all processes with the same ratio
+ * agree.
+ * https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id
  */
 export function isSampled(traceId: string, ratio: number): boolean {
   if (ratio >= 1) return true
@@ -50,17 +52,17 @@ const ratios: Readonly<Record<string, number | null>> = {
   parentbased_traceidratio: null,
 }
 
-/** The names that OTEL_TRACES_SAMPLER may have here: an event has no parent, so `parentbased_` changes nothing. */
+/** The accepted values of OTEL_TRACES_SAMPLER: an event has no parent, so `parentbased_` changes nothing. */
 export const samplers = Object.keys(ratios)
 
-/** The share of traces that a sampler takes, or null where the argument is none. `name` is one of `samplers`. */
+/** The ratio of a sampler, one of `samplers`; null: the argument is invalid. */
 export function ratioOf(name: string, argument: string): number | null {
   const ratio = ratios[name]
   if (ratio !== null) return ratio ?? null
   return /^(\d+(\.\d*)?|\.\d+)$/.test(argument) && Number(argument) <= 1 ? Number(argument) : null
 }
 
-/** The URL to which spans go: of an endpoint for all signals, the path for traces below it. Null: it is no such URL. */
+/** The URL to send spans to: an endpoint for all signals gets the path for traces. Null: no such URL. */
 export function tracesUrl(endpoint: string, isForTraces: boolean): string | null {
   if (!/^https?:\/\/[^/]/i.test(endpoint) || !URL.canParse(endpoint)) return null
   if (isForTraces) return endpoint

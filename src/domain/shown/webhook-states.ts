@@ -1,16 +1,15 @@
-/** The states that lists show; a webhook is in the first that holds. */
+/** The states in lists; a webhook is in the first that applies. */
 export const shownStates = ['inactive', 'disabled', 'failing', 'active'] as const
 export type ShownState = (typeof shownStates)[number]
 
-/** In which order a list has its webhooks: those that are disabled or failing first, or by name only. */
+/** The order of a list: disabled and failing webhooks first, or by name. */
 export type Sorting = 'state' | 'name'
 
-/** How many webhooks are in each state, and which are not well. */
+/** The number of webhooks by state, and the unhealthy ones. */
 export type WebhookStates = {
   readonly counts: Readonly<Record<ShownState, number>>
-  /** The first ten that are disabled or failing; those that are disabled come first. */
+  /** The first ten, disabled before failing. */
   readonly unwell: readonly { readonly id: number; readonly name: string; readonly state: ShownState }[]
 }
 
-/** How many webhooks somebody should look at. */
 export const countUnwell = ({ counts }: WebhookStates): number => counts.disabled + counts.failing

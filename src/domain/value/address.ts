@@ -4,9 +4,8 @@ import { isIP } from 'node:net'
 export type AddressRange = { readonly bytes: Uint8Array; readonly prefixBits: number }
 
 /**
- * The 4 or 16 bytes of an IP address in text, or null if it is none. IPv6 may be shortened with `::` and may
- * end in a dotted IPv4 address (RFC 4291 section 2.2). A zone id (`%eth0`) is refused: it means something on
- * one machine only. So are brackets, and IPv4 in any form but four decimal numbers.
+ * Parses an IP address into its 4 or 16 bytes; null: invalid. IPv6 may be shortened with `::` and end in dotted IPv4 (RFC
+ * 4291 section 2.2). Refused: a zone id (`%eth0`), which is local to one machine, brackets, and other spellings of IPv4.
  */
 export function parseAddress(text: string): Uint8Array | null {
   const family = text.includes('%') ? 0 : isIP(text)
@@ -23,8 +22,8 @@ export function parseAddress(text: string): Uint8Array | null {
 }
 
 /**
- * Reads a CIDR, or a single address as a range of one; null if what stands before the slash is no address.
- * A problem is the end of a sentence that begins with the text, and says the mend.
+ * Parses a CIDR, or a single address as a range of one; null: no address precedes the slash. A problem continues a sentence
+ * that begins with the text, and contains the fix.
  */
 export function parseRange(text: string): { range: AddressRange } | { problem: string } | null {
   const slash = text.indexOf('/')
@@ -46,24 +45,24 @@ export function parseRange(text: string): { range: AddressRange } | { problem: s
   return { range: { bytes, prefixBits } }
 }
 
-/** The host of a URL as the socket and the resolver want it: an IPv6 literal without its brackets. */
+/** The host of a URL for sockets and resolvers: IPv6 without brackets. */
 export function withoutBrackets(hostname: string): string {
   return hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname
 }
 
-/** Whether an address (4 or 16 bytes) lies in a range; never where one is IPv4 and the other IPv6. */
+/** Whether a range contains an address (4 or 16 bytes); false across IPv4 and IPv6. */
 export function rangeHolds({ bytes, prefixBits }: AddressRange, address: Uint8Array): boolean {
   if (bytes.length !== address.length) return false
   return bytes.every((byte, index) => ((byte ^ address[index]!) & byteMask(prefixBits, index)) === 0)
 }
 
-/** Which bits of the byte at `index` belong to a prefix of `prefixBits` bits. */
+/** The bits of the byte at `index` that belong to the prefix. */
 function byteMask(prefixBits: number, index: number): number {
   const bits = Math.min(8, Math.max(0, prefixBits - index * 8))
   return (0xff << (8 - bits)) & 0xff
 }
 
-/** The range that an address with some bits behind the prefix was meant to be, in words for a mend. */
+/** The intended range of an address with bits after the prefix, for the fix. */
 function networkOf(bytes: Uint8Array, prefixBits: number): string {
   const first = bytes.map((byte, index) => byte & byteMask(prefixBits, index))
   if (first.length === 4) return `${first.join('.')}/${prefixBits}`

@@ -1,20 +1,20 @@
 import { parseAddress } from './address.ts'
 
-/** How often an address failed to log in, and when last (ms since 1970). */
+/** The failed log-ins of an address, and the time of the last one (ms since 1970). */
 export type Failures = { readonly count: number; readonly lastAtMs: number }
 
-/** Whoever mistypes is not made to wait. */
+/** A few typing errors cause no wait. */
 const freeFailures = 5
 const maxWaitMs = 60_000
 const forgottenAfterMs = 900_000
 
-/** After one more failure at `nowMs`. A quarter of an hour without any is a new beginning. */
+/** The failures after one more at `nowMs`. A quarter of an hour without any resets them. */
 export function fail(before: Failures | undefined, nowMs: number): Failures {
   const isForgotten = before === undefined || nowMs - before.lastAtMs > forgottenAfterMs
   return { count: isForgotten ? 1 : before.count + 1, lastAtMs: nowMs }
 }
 
-/** How long the address still waits for its next try, in ms from 0: 1 s after the fifth failure, twice as long after each, at most a minute. */
+/** The remaining wait of an address in ms: 1 s after the fifth failure, then doubled, at most a minute. */
 export function waitMs(failures: Failures | undefined, nowMs: number): number {
   if (failures === undefined || failures.count < freeFailures) return 0
   const wait = Math.min(1000 * 2 ** (failures.count - freeFailures), maxWaitMs)
@@ -22,8 +22,8 @@ export function waitMs(failures: Failures | undefined, nowMs: number): number {
 }
 
 /**
- * What counts as one address: an IPv4 address, or the 64 bits of an IPv6 network, which one household has. An IPv4
- * address that is written as IPv6 is the IPv4 address. Anything else is itself.
+ * The unit to count as one address: an IPv4 address, or the 64-bit prefix of IPv6, which a household has. IPv4 in IPv6 form
+ * is IPv4; any other text is itself.
  */
 export function networkOf(address: string): string {
   const bytes = parseAddress(address.replace(/%.*$/, ''))

@@ -5,7 +5,7 @@ export const dayMs = 24 * hourMs
 
 const unitMs = { s: secondMs, m: minuteMs, h: hourMs, d: dayMs }
 
-/** Reads a duration as people write it, `30s`, `5m`, `12h` or `90d`, in ms. Null for any other text. */
+/** Parses a duration such as `30s`, `5m`, `12h` or `90d` into ms; null: invalid. */
 export function parseDuration(text: string): number | null {
   const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
   return count === undefined ? null : Number(count) * unitMs[unit as keyof typeof unitMs]

@@ -1,12 +1,12 @@
-/** One moment on two clocks: one that never goes back and may stand still with the machine, and one of the day. */
+/** One moment on two clocks: a monotonic one, which may stop while the machine sleeps, and the wall clock. */
 export type Moment = { readonly monotonicMs: number; readonly wallMs: number }
 
-/** Clocks of the day are corrected by little things all the time. */
+/** The wall clock is corrected by small amounts all the time. */
 const correctionMs = 1_000
 
 /**
- * How much time has passed from one moment to another: what the clock says that is further. A machine that is suspended
- * stops the one, and whoever sets the clock of the day moves the other. Null where that was set back: nobody knows then.
+ * The time between two moments, by the clock that advanced more: suspension stops the monotonic clock, and people set the
+ * wall clock. Null if the wall clock was set back.
  */
 export function elapsedMs(from: Moment, to: Moment): number | null {
   const monotonicMs = to.monotonicMs - from.monotonicMs

@@ -1,8 +1,8 @@
 import { parseDuration } from './duration.ts'
 
 /**
- * The moment that a person means by `90d`, `12h`, `30m` (from `nowMs` on), `2026-12-31` (its end, in UTC) or a time
- * in ISO 8601 with its offset. Null where it is none of these or not after `nowMs`.
+ * Parses `90d`, `12h`, `30m` (from `nowMs`), `2026-12-31` (its end in UTC) or ISO 8601 with an offset. Null: invalid, or not
+ * after `nowMs`.
  */
 export function parseExpiry(text: string, nowMs: number): Date | null {
   const spanMs = /^\d{1,5}[mhd]$/.test(text) ? parseDuration(text) : null

@@ -1,7 +1,7 @@
 import { arrayWriter, baseOf, type JsonWriter, type PgType } from './json-text.ts'
 
 /**
- * How a mapping may ask for a value to be written in another way than its type's own.
+ * The formats that a mapping may choose instead of a type's own.
  *
  *   string             a number, boolean or JSON value as a JSON string
  *   unix_seconds       an instant as whole seconds since 1970
@@ -13,8 +13,8 @@ import { arrayWriter, baseOf, type JsonWriter, type PgType } from './json-text.t
  *   from_unix_seconds, from_unix_milliseconds
  *                      a whole number or numeric that counts them since 1970, as 2019-11-05T07:56:15.25Z
  *
- * An instant is a `timestamptz`, or a `timestamp`, which is taken as UTC. What is too fine for a format is cut off,
- * towards the past. Infinity stays a string. A format of an array's items is a format of the array.
+ * An instant is a `timestamptz`, or a `timestamp` taken as UTC. Finer parts are cut off, towards the past. Infinity stays a
+ * string. The format of an array applies to its items.
  */
 export const formats = [
   'string',
@@ -36,7 +36,7 @@ const hex: JsonWriter = text => JSON.stringify(text.replace(/^\\x/, ''))
 
 const instant = /^(\d{4,})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\+00)?( BC)?$/
 
-/** Writes an instant from its parts; what is none (infinity) as a string. */
+/** Writes an instant from its parts; infinity as a string. */
 function ofInstant(write: (seconds: number, fraction: string) => string): JsonWriter {
   return text => {
     const parts = instant.exec(text)
@@ -54,7 +54,7 @@ function ofInstant(write: (seconds: number, fraction: string) => string): JsonWr
   }
 }
 
-/** Of a date in the Gregorian calendar, with a year 0. https://howardhinnant.github.io/date_algorithms.html */
+/** Days in the Gregorian calendar, with a year 0. https://howardhinnant.github.io/date_algorithms.html */
 function daysSince1970(year: number, month: number, day: number): number {
   const shifted = month <= 2 ? year - 1 : year
   const era = Math.floor(shifted / 400)
@@ -66,7 +66,7 @@ function daysSince1970(year: number, month: number, day: number): number {
 
 const instants: Partial<Record<Format, JsonWriter>> = {
   unix_seconds: ofInstant(seconds => String(seconds)),
-  // Beyond the year 287396 more than a double can count exactly.
+  // After the year 287396, beyond the integers of a double.
   unix_milliseconds: ofInstant((seconds, fraction) =>
     String(BigInt(seconds) * 1000n + BigInt(fraction.padEnd(3, '0').slice(0, 3))),
   ),
@@ -80,13 +80,13 @@ const instants: Partial<Record<Format, JsonWriter>> = {
 const asString = { string }
 
 const count = /^(-?\d+)(?:\.(\d+))?$/
-/** The years 1 to 9999, in ms since 1970: beyond them ISO 8601 has no form that all parsers read. */
+/** The years 1 to 9999, in ms since 1970: all parsers read ISO 8601 within them. */
 const firstMs = -62_135_596_800_000n
 const lastMs = 253_402_300_799_999n
 
 /**
- * Writes a count of seconds (`digits` 6) or milliseconds (`digits` 3) since 1970 as an instant, to the microsecond. What is out
- * of range, or no number (NaN), stays what it is, as a string.
+ * Writes a count of seconds (`digits` 6) or milliseconds (`digits` 3) since 1970 as an instant, to the microsecond. A count
+ * out of range, or NaN, stays as a string.
  */
 const fromCount =
   (digits: 3 | 6): JsonWriter =>
@@ -126,7 +126,7 @@ const byOid = new Map<number, Partial<Record<Format, JsonWriter>>>([
   [1184, instants], // timestamptz
 ])
 
-/** The writer of a type's values in a format, or null: it does not fit the type. */
+/** The writer of a type's values in a format; null: it does not fit the type. */
 export function formatWriter(
   format: Format,
   oid: number,

@@ -1,23 +1,20 @@
-/**
- * Writes JSON from the text that Postgres gives for a value, by the value's type, without a detour through
- * JavaScript's numbers and dates: every digit stays.
- */
+/** Writes JSON from Postgres' text of a value, by its type, without JavaScript's numbers and dates: every digit stays. */
 export type JsonWriter = (text: string) => string
 
 /** What the catalogue says of a type. https://www.postgresql.org/docs/current/catalog-pg-type.html */
 export type PgType = {
   readonly oid: number
-  /** The type under a domain, or 0. */
+  /** The base type of a domain, or 0. */
   readonly baseOid: number
-  /** The element type of a true array, or 0. */
+  /** The element type of an array, or 0. */
   readonly elementOid: number
   readonly delimiter: string
 }
 
 const number: JsonWriter = text => (/^[-+]?(Infinity|NaN)$/.test(text) ? JSON.stringify(text) : text)
-/** Anything but characters that JSON takes as they are: no control, quote or backslash, no part of a surrogate pair. */
+/** Anything except characters that JSON takes literally: no control, quote, backslash, or surrogate. */
 const special = /[^ !#-[\]-\ud7ff]/
-/** Most texts need no escape, and to see that takes a third of the time. */
+/** Most texts need no escape, and testing takes a third of the time. */
 const string: JsonWriter = text => (special.test(text) ? JSON.stringify(text) : `"${text}"`)
 const asIs: JsonWriter = text => text
 const boolean: JsonWriter = text => (text === 't' ? 'true' : 'false')
@@ -56,12 +53,12 @@ export function baseOf(oid: number, typeOf: (oid: number) => PgType | undefined)
   return base
 }
 
-/** True where values of the type are written as JSON integers. */
+/** Whether values of the type are JSON integers. */
 export function isInteger(oid: number, typeOf: (oid: number) => PgType | undefined): boolean {
   return integerOids.has(baseOf(oid, typeOf))
 }
 
-/** The writer for a type. Types that JSON has no form for (enum, uuid, range, interval …) become strings. */
+/** The writer of a type. Types without a JSON form (enum, uuid, range, interval …) become strings. */
 export function jsonWriter(oid: number, typeOf: (oid: number) => PgType | undefined): JsonWriter {
   const base = baseOf(oid, typeOf)
   const known = byOid.get(base)
@@ -72,8 +69,9 @@ export function jsonWriter(oid: number, typeOf: (oid: number) => PgType | undefi
 }
 
 /**
- * Rewrites an array's text, `{1,NULL,{"a b"}}`, as a JSON array with `element` for each item. Bounds in front
- * (`[0:1]={…}`) are left away. https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+ * Converts an array's text, `{1,NULL,{"a b"}}`, into JSON with `element` for each item, without explicit bounds
+ * (`[0:1]={…}`).
+ * https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
  */
 export function arrayWriter(element: JsonWriter, delimiter: string): JsonWriter {
   return text => {
@@ -98,9 +96,9 @@ export function arrayWriter(element: JsonWriter, delimiter: string): JsonWriter 
   }
 }
 
-// Loops, because a regular expression for a quoted item overflows the stack where the item is large.
+// Loops: a regular expression for a quoted item overflows the stack on large items.
 
-/** Where the quoted item ends that begins at `from`: the place after its closing quote. */
+/** The place after the closing quote of the item at `from`. */
 function endOfQuoted(text: string, from: number): number {
   let at = from + 1
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
@@ -114,7 +112,7 @@ function endOfPlain(text: string, from: number, delimiter: string): number {
 }
 
 /**
- * Reads JSON so that `JSON.stringify` writes every number with the digits that it had.
+ * Parses JSON so that `JSON.stringify` writes every number with its original digits.
  * https://github.com/tc39/proposal-json-parse-with-source
  */
 export function parseExactly(json: string): unknown {
@@ -123,7 +121,7 @@ export function parseExactly(json: string): unknown {
   )
 }
 
-/** What TypeScript's library does not know of JSON yet. */
+/** Missing in TypeScript's library. */
 const exactJson = JSON as unknown as {
   parse(json: string, reviver: (key: string, value: unknown, context: { source: string }) => unknown): unknown
   rawJSON(text: string): unknown

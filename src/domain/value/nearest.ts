@@ -1,6 +1,6 @@
 /**
- * The one of `names` that `wanted` was probably meant to be: with at most a third of its letters wrong, missing or too
- * many, whatever their case. Null where none is near.
+ * The name that `wanted` probably means: at most a third of its letters are wrong, missing or extra, ignoring case. Null:
+ * none.
  */
 export function nearest(wanted: string, names: readonly string[]): string | null {
   let best: string | null = null
@@ -15,7 +15,9 @@ export function nearest(wanted: string, names: readonly string[]): string | null
   return best
 }
 
-/** How many letters must be changed, added, taken away, or swapped with their neighbour. https://en.wikipedia.org/wiki/Damerau–Levenshtein_distance */
+/**
+ * The letters to change, add, remove, or swap with a neighbour. https://en.wikipedia.org/wiki/Damerau–Levenshtein_distance
+ */
 function editDistance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

@@ -1,6 +1,6 @@
 /**
- * Indents JSON without changing any of its values: numbers keep all their digits, strings their escapes, and
- * equal keys all their values. Text that is not JSON stays as it is.
+ * Indents JSON without changing its values: number digits, string escapes and duplicate keys stay. Invalid JSON stays as it
+ * is.
  */
 export function prettyJson(text: string): string {
   try {
@@ -9,7 +9,7 @@ export function prettyJson(text: string): string {
     return text
   }
   let depth = 0
-  // Bounded: a body of nothing but brackets would grow by the square of its length.
+  // Bounded: the indentation of nested brackets would grow quadratically.
   const newLine = () => `\n${'  '.repeat(Math.min(depth, 16))}`
   return text.replace(/"(?:[^"\\]|\\.)*"|[[{]\s*[\]}]|[[{\]},:]|\s+/g, token => {
     if (token.startsWith('"')) return token

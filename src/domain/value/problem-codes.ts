@@ -1,6 +1,6 @@
 /**
- * Every code that a start, a command or `walhook check` reports, with what it is about. The line itself says what was found
- * and how to fix it. A code never changes its meaning. `docs/reference/problems.md` is generated from this.
+ * Every code of a start, a command or `walhook check`, with its meaning. The line itself has the finding and the fix. A code
+ * never changes its meaning. Source of `docs/reference/problems.md`.
  */
 export const problemCodes = {
   // Configuration

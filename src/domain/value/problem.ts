@@ -1,13 +1,10 @@
 import type { ProblemCode } from './problem-codes.ts'
 
-/**
- * Something that keeps walhook from working, for a person to mend: the thing, what was found, what to do. Programs tell
- * problems apart by their code.
- */
+/** A problem for a person to fix: the object, the finding, and the fix. Programs distinguish problems by code. */
 export type Problem = {
   readonly code: ProblemCode
   readonly what: string
-  /** The thing that `what` is a part of, where it is one: a partition's table. */
+  /** The whole that `what` belongs to, such as a partition's table. */
   readonly about?: string
   readonly found: string
   readonly mend: string

@@ -1,7 +1,6 @@
 /**
- * Ids that carry their time: milliseconds since 1970 in the upper 43 bits, a counter in the lower 20.
- * Sorting by id sorts by time, a range of time is a range of ids, and so a table partitioned by id is
- * partitioned by time, while its primary key stays a single bigint.
+ * Ids that contain their time: milliseconds since 1970 in the upper 43 bits, a counter in the lower 20. Ids sort by time, so
+ * a table partitioned by id is partitioned by time, and its primary key is a single bigint.
  */
 export type TimeId = bigint
 
@@ -15,14 +14,13 @@ export function firstIdAt(unixMs: number): TimeId {
 /** An id above every real one. */
 export const afterAll: TimeId = firstIdAt(2 ** 43 - 1)
 
-/** The time of an id, in milliseconds since 1970. */
 export function timeOf(id: TimeId): number {
   return Number(id >> counterBits)
 }
 
 /**
- * The id that follows `previous` at `unixMs`. Strictly greater than `previous` even when the clock has
- * stood still or gone back: ids are the order of events, the clock only keeps them near the time.
+ * The id after `previous` at `unixMs`: always greater, even if the clock stood still or went back. Ids are the order of
+ * events; the clock only keeps them near the time.
  */
 export function nextId(previous: TimeId, unixMs: number): TimeId {
   const first = firstIdAt(unixMs)

@@ -1,10 +1,10 @@
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { because, type Reason } from '../shown/reason.ts'
 
-/** A certificate, with the chain behind it, and its key, as PEM. */
+/** A certificate with its chain, and its key, as PEM. */
 export type ClientIdentity = { readonly certificate: string; readonly key: string }
 
-/** What may be shown of a certificate. */
+/** The public parts of a certificate. */
 export type ShownCertificate = {
   readonly subject: string
   /** SHA-256, in hex with colons. */
@@ -19,7 +19,7 @@ type Judged =
       readonly problems: readonly { readonly field: keyof ClientIdentity; readonly reason: Reason }[]
     }
 
-/** Judges what an admin gives for mutual TLS: a certificate that is valid at `now`, and the key that belongs to it. */
+/** Judges an admin's client certificate: valid at `now`, with the matching key. */
 export function judgeClientIdentity({ certificate, key }: ClientIdentity, now: Date): Judged {
   const cert = readCertificate(certificate)
   const privateKey = readKey(key)
@@ -37,7 +37,7 @@ export function judgeClientIdentity({ certificate, key }: ClientIdentity, now: D
   return { ok: true, shown: { subject: name, fingerprint: fingerprint256, expiresAt: validToDate } }
 }
 
-/** One name for a certificate and its key, so that connections made with one are not used for another. */
+/** An id of certificate and key: connections made with one are not reused for another. */
 export function identityId({ certificate, key }: ClientIdentity): string {
   return createHash('sha256').update(certificate).update('\0').update(key).digest('hex')
 }

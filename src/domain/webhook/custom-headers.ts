@@ -17,12 +17,12 @@ const ours = new Set(
 )
 const ourPrefixes = ['content-', 'proxy-', 'webhook-']
 
-/** What an admin gives: a value; null to take a header away; `[redacted]` to keep it as it is. Names in any case. */
+/** An admin's change: a value; null removes the header; `[redacted]` keeps it. Names in any case. */
 export type HeaderChange = Readonly<Record<string, string | null>>
 
 /**
- * Headers with a change made to them, or one problem for each wrong header, by its name (null: all of them together). `present` are those that
- * there are, null where they can't be read: then each must be given anew or taken away. Values are never repeated.
+ * Applies a change to headers, or returns one problem for each wrong header, by name (null: all together). `present` is null
+ * if the stored headers can't be read: then each must be given or removed. Problems never repeat values.
  */
 export function changeHeaders(
   names: readonly string[],
@@ -83,20 +83,19 @@ function shown(name: string): string {
 }
 
 /**
- * Whether the values of headers that are there may be kept at another URL: they were given for their receiver, and whoever
- * points a webhook elsewhere would read them there.
+ * Whether stored header values may stay at a new URL: they were given for one receiver, and moving a webhook would reveal
+ * them.
  */
 export function keepsHeaders(before: string, after: string): boolean {
   const origins = [before, after].map(url => URL.parse(url)?.origin)
   return origins[0] !== undefined && origins[0] === origins[1]
 }
 
-/** The names, each with `[redacted]`. */
 export function redactedHeaders(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map(name => [name, redacted]))
 }
 
-/** Makes what takes the values of headers out of a text, for receivers that repeat what they were sent. */
+/** Creates a function that removes header values from text, since receivers may repeat them. */
 export function redactor(headers: Headers): (text: string) => string {
   return createRedactor(Object.values(headers))
 }

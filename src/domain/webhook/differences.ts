@@ -1,10 +1,10 @@
 import { redacted } from '../shown/redact.ts'
 import type { Webhook } from './webhook.ts'
 
-/** What differs in one setting, under its name in the API. A secret is never shown: that it is another is. */
+/** A changed setting, by its name in the API. A secret is only shown as changed. */
 export type Difference = { readonly field: string; readonly from?: unknown; readonly to?: unknown }
 
-/** The settings of a webhook that are compared as they are. */
+/** The settings that are compared directly. */
 export type Settings = Pick<
   Webhook,
   | 'url'
@@ -23,7 +23,7 @@ export type Settings = Pick<
   | 'managedBy'
 >
 
-/** Each setting as the API writes it. The order of lists says nothing. */
+/** Each setting as the API writes it. The order of lists has no meaning. */
 const written: { readonly [Name in keyof Settings]: [name: string, (value: Settings[Name]) => unknown] } = {
   url: ['url', value => value],
   isActive: ['is_active', value => value],
@@ -41,7 +41,10 @@ const written: { readonly [Name in keyof Settings]: [name: string, (value: Setti
   managedBy: ['managed_by', value => value],
 }
 
-/** What differs between the settings of a webhook (null: there is none) and those that are wanted, and the names of what does. */
+/**
+ * The differences between a webhook's settings (null: no webhook) and the wanted ones, with the names of the changed
+ * settings.
+ */
 export function differencesOf(
   before: Settings | null,
   wanted: Settings,
@@ -60,7 +63,7 @@ export function differencesOf(
   return { differences, changed }
 }
 
-/** Headers that are taken away, added, or get another value. `before` null: what they are can't be read, so that each is another. */
+/** Removed, added and changed headers. `before` null: unreadable, so each counts as changed. */
 export function headerDifferences(
   names: readonly string[],
   before: Readonly<Record<string, string>> | null,
@@ -78,7 +81,7 @@ export function headerDifferences(
   return [...gone, ...others]
 }
 
-/** A default that says nothing is left out of what is new. */
+/** A default value is not listed for a new webhook. */
 const isNothing = (value: unknown) =>
   value === null || value === false || (Array.isArray(value) && value.length === 0)
 

@@ -1,6 +1,6 @@
 /**
- * Where every connection to a receiver goes through, where one is set. `host` is a name or an address, `port` 1 to
- * 65535; `authorization` is the value of `proxy-authorization`, or null.
+ * The proxy of all connections to receivers. `host` is a name or an address, `port` 1 to 65535; `authorization` is the value
+ * of `proxy-authorization`, or null.
  */
 export type EgressProxy = {
   readonly host: string
@@ -9,8 +9,8 @@ export type EgressProxy = {
 }
 
 /**
- * Reads `http://user:password@host:port`; user and password may be percent-encoded, and are sent by the Basic scheme
- * (https://www.rfc-editor.org/rfc/rfc7617). A problem says what is wrong, and repeats nothing of the text.
+ * Parses `http://user:password@host:port`; percent-encoded user and password, sent by the Basic scheme
+ * (https://www.rfc-editor.org/rfc/rfc7617). A problem never repeats the text.
  */
 export function parseEgressProxy(text: string): { proxy: EgressProxy } | { problem: string } {
   const url = URL.parse(text)

@@ -1,7 +1,7 @@
-/** An e-mail address, as far as it is looked at: no list, no name beside it, and nothing that a header could be made of. */
+/** Whether a text is one e-mail address: no list, no display name, and no way to inject a header. */
 export function isMailAddress(text: string): boolean {
   return text.length <= 254 && /^[^\s@,;:<>"()[\]\\]+@[^\s@,;:<>"()[\]\\]+$/.test(text)
 }
 
-/** An address for whoever need not know whose it is. */
+/** An address without the part that identifies a person. */
 export const maskedAddress = (address: string): string => `…${address.slice(address.lastIndexOf('@'))}`

@@ -1,11 +1,11 @@
 import { type AddressRange, parseAddress } from '../value/address.ts'
 
-/** A shorter prefix is no network of neighbours but a way to everywhere, as tunnels have it. */
+/** A shorter prefix is a tunnel to everywhere, not a network of neighbours. */
 const shortestPrefix = { 4: 8, 16: 32 } as const
 
 /**
- * The addresses of a machine and the networks that it is attached to, from its interfaces' addresses as `192.0.2.7/24`. A
- * zone id (`%eth0`) is dropped, and what is no address is skipped.
+ * The addresses and networks of this machine, from its interfaces (`192.0.2.7/24`). Zone ids (`%eth0`) are removed, invalid
+ * addresses skipped.
  */
 export function ownNetworks(cidrs: readonly string[]): AddressRange[] {
   return cidrs.flatMap(cidr => {

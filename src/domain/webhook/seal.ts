@@ -1,8 +1,8 @@
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 
 /**
- * 32 bytes that encrypt what is secret at rest, and the short name under which envelopes refer to them. `older` is the
- * key that was used before, while there may be envelopes of it: it opens them, and makes none.
+ * 32 bytes that encrypt secrets at rest, and the short id in their envelopes. `older`, the key before this one, only opens
+ * envelopes.
  */
 export type SealKey = {
   readonly id: string
@@ -13,7 +13,7 @@ export type SealKey = {
 export const nonceBytes = 12
 const tagBytes = 16
 
-/** Reads a key from 32 bytes in base64. Null where the text is anything else. */
+/** Parses a key of 32 bytes in base64; null: invalid. */
 export function parseSealKey(base64: string): SealKey | null {
   const bytes = Buffer.from(base64, 'base64')
   if (bytes.length !== 32 || bytes.toString('base64').replace(/=+$/, '') !== base64.replace(/=+$/, ''))
@@ -22,9 +22,9 @@ export function parseSealKey(base64: string): SealKey | null {
 }
 
 /**
- * Encrypts a text with AES-256-GCM into `v1:<key id>:<base64 of nonce, ciphertext and tag>`. `nonce` is 12 random
- * bytes, never used twice with one key. `purpose` must be the same when it is opened: an envelope can't be moved
- * to another place. https://nvlpubs.nist.gov/nistpubs/Legacy/SP/nistspecialpublication800-38d.pdf
+ * Encrypts with AES-256-GCM into `v1:<key id>:<base64 of nonce, ciphertext and tag>`. `nonce` is 12 random bytes, unique per
+ * key. Opening needs the same `purpose`, so an envelope can't be moved elsewhere.
+ * https://nvlpubs.nist.gov/nistpubs/Legacy/SP/nistspecialpublication800-38d.pdf
  */
 export function seal(key: SealKey, purpose: string, text: string, nonce: Uint8Array): string {
   const cipher = createCipheriv('aes-256-gcm', key.bytes, nonce).setAAD(Buffer.from(purpose))
@@ -36,7 +36,7 @@ export type Opened =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly reason: string }
 
-/** Opens an envelope; says why where it can't, without a word of what is in it. */
+/** Opens an envelope, or says why not, without its content. */
 export function unseal(key: SealKey, purpose: string, envelope: string): Opened {
   const [, keyId, base64] = /^v1:([0-9a-f]+):([A-Za-z0-9+/]+=*)$/.exec(envelope) ?? []
   const bytes = Buffer.from(base64 ?? '', 'base64')
@@ -58,7 +58,7 @@ export function unseal(key: SealKey, purpose: string, envelope: string): Opened 
   }
 }
 
-/** The id of the key that an envelope was made with; null where the text is no envelope. */
+/** The key id of an envelope; null: no envelope. */
 export function keyIdOf(envelope: string): string | null {
   return /^v1:([0-9a-f]+):/.exec(envelope)?.[1] ?? null
 }

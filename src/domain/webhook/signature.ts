@@ -2,12 +2,12 @@ import { createHmac, type KeyObject } from 'node:crypto'
 
 const prefix = 'whsec_'
 
-/** Writes the bytes of a signing secret as `whsec_` and standard padded base64. */
+/** Formats the bytes of a signing secret as `whsec_` and standard padded base64. */
 export function formatSecret(bytes: Uint8Array): string {
   return prefix + Buffer.from(bytes).toString('base64')
 }
 
-/** Reads a secret written by `formatSecret`. Throws a RangeError, which never repeats the text, on any other. */
+/** Parses a secret of `formatSecret`. Throws a RangeError, which never repeats the text, on any other. */
 export function parseSecret(text: string): Buffer {
   const encoded = text.slice(prefix.length)
   const bytes = Buffer.from(encoded, 'base64')
@@ -17,15 +17,15 @@ export function parseSecret(text: string): Buffer {
 }
 
 /**
- * The `webhook-signature` of a request: one `v1,` signature per secret, separated by spaces, so that an old
- * and a new secret can be valid side by side. `timestampS` is in unix seconds.
+ * The header `webhook-signature`: one `v1,` signature per secret, separated by spaces, so that an old and a new secret are
+ * valid together. `timestampS` is in unix seconds.
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 export function sign(message: {
   id: string
   timestampS: number
   body: string
-  /** Bytes, or a key made of them once: to make one again for each signature costs five times the signing. */
+  /** Bytes, or a key made of them once: making the key costs five times the signing. */
   secrets: readonly (Uint8Array | KeyObject)[]
 }): string {
   const signed = `${message.id}.${message.timestampS}.${message.body}`

@@ -1,11 +1,11 @@
 import { isIP } from 'node:net'
 import { type AddressRange, parseRange, rangeHolds } from '../value/address.ts'
 
-/** What WALHOOK_ALLOW_TARGETS and WALHOOK_DENY_TARGETS name. */
+/** A parsed WALHOOK_ALLOW_TARGETS or WALHOOK_DENY_TARGETS. */
 export type TargetList = {
-  /** With a `port`, only that port of them. */
+  /** With a `port`: only that port. */
   readonly ranges: readonly ListedRange[]
-  /** Lower case, without a trailing dot; with a port as `name:8443`. */
+  /** In lower case, without a trailing dot; with a port as `name:8443`. */
   readonly names: ReadonlySet<string>
 }
 
@@ -14,10 +14,9 @@ export type ListedRange = AddressRange & { readonly port?: number }
 export const emptyList: TargetList = { ranges: [], names: new Set() }
 
 /**
- * Reads a comma-separated list of CIDRs, single addresses and exact host names; an address or a name may have a port
- * (`10.0.0.5:8443`, `[fd00::1]:8443`, `hooks.internal:8443`). Names are compared in their ASCII form, without regard to
- * case or to a trailing dot. Blank items are skipped; empty text is the empty list. Every wrong item gives one problem, a
- * sentence that names the item and the mend.
+ * Parses a comma-separated list of CIDRs, addresses and exact host names; an address or name may have a port
+ * (`10.0.0.5:8443`, `[fd00::1]:8443`, `hooks.internal:8443`). Names are compared in ASCII form, ignoring case and a trailing
+ * dot. Blank items are skipped. Every wrong item is one problem: a sentence with the item and the fix.
  */
 export function parseTargetList(
   text: string,
@@ -35,7 +34,7 @@ export function parseTargetList(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, list: { ranges, names } }
 }
 
-/** The first range that holds an address at a port. `port` null: any port may be meant, so ranges of one port do not count. */
+/** The first range with an address and port. `port` null: unknown, so ranges of one port do not count. */
 export function rangeOf(
   list: TargetList,
   bytes: Uint8Array,
@@ -47,7 +46,7 @@ export function rangeOf(
   )
 }
 
-/** Whether a list names a host at a port. False for IP literals. */
+/** Whether a list names a host and port. False for IP literals. */
 export function isListedName(list: TargetList, hostname: string, port: number | null): boolean {
   const name = withoutTrailingDot(hostname.toLowerCase())
   return list.names.has(name) || (port !== null && list.names.has(`${name}:${port}`))
@@ -57,7 +56,7 @@ export function withoutTrailingDot(hostname: string): string {
   return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname
 }
 
-/** Underscores are let through: they are common in names of containers. */
+/** Underscores are accepted: container names often have them. */
 export function isHostName(name: string): boolean {
   return name.length <= 253 && /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(name)
 }
@@ -101,7 +100,7 @@ function parseName(item: string): { name: string } | { problem: string } {
   return isHostName(name) ? { name } : { problem: notAName }
 }
 
-/** An item as it may be shown: a URL that was pasted whole may hold a password. */
+/** An item for display: a pasted URL may contain a password. */
 function quoted(item: string): string {
   return JSON.stringify(item.replace(/^(.*:\/\/)?.*@/, '$1***@'))
 }

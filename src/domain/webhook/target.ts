@@ -4,16 +4,14 @@ import { type AddressRange, parseAddress, parseRange, rangeHolds, withoutBracket
 import { isHostName, isListedName, rangeOf, type TargetList, withoutTrailingDot } from './target-list.ts'
 
 /**
- * What WALHOOK_ALLOW_TARGETS opens, and what stays closed. What WALHOOK_DENY_TARGETS names (`denied`) stays closed
- * whatever is allowed. `own` holds the addresses of this machine and the networks that it is attached to: they stay closed
- * unless they are allowed.
+ * The rules of WALHOOK_ALLOW_TARGETS and WALHOOK_DENY_TARGETS; `denied` beats allowed. `own`, this machine's addresses and
+ * networks, is closed unless allowed.
  */
 export type TargetRules = TargetList & {
   readonly denied?: TargetList
   readonly own?: readonly AddressRange[]
 }
 
-/** `reason` is `why` in English. */
 export type Refused = { ok: false; reason: string; why: Reason }
 
 export type AddressVerdict = { ok: true } | Refused
@@ -23,10 +21,10 @@ export type UrlVerdict = { ok: true; url: URL } | Refused
 const maxUrlCharacters = 2048
 
 /**
- * Where no webhook may go, the narrower range before the wider one so that the reason says the most.
- * After the IANA special-purpose registries (https://www.iana.org/assignments/iana-ipv4-special-registry/ and
- * https://www.iana.org/assignments/iana-ipv6-special-registry/). IPv6 forms that carry an IPv4 address are
- * refused whole: which of them a host translates, and to what, is decided by its network and not by us.
+ * Forbidden ranges, narrow before wide so that the reason is specific. Source: the IANA special-purpose registries
+ * (https://www.iana.org/assignments/iana-ipv4-special-registry/,
+ * https://www.iana.org/assignments/iana-ipv6-special-registry/). IPv6 ranges that embed IPv4 are refused whole: the host's
+ * network decides what they translate to.
  */
 const refusedRanges = (
   [
@@ -65,14 +63,14 @@ const refusedRanges = (
     ['fe80::/10', 'link_local'],
     ['fec0::/10', 'site_local'],
     ['ff00::/8', 'multicast'],
-    // Global unicast is 2000::/3. All else is reserved, or is for something that is not a public host.
+    // Global unicast is 2000::/3. Everything else is reserved, or no public host.
     ['::/3', 'not_public'],
     ['4000::/2', 'not_public'],
     ['8000::/1', 'not_public'],
   ] as const satisfies readonly (readonly [string, AddressKind])[]
 ).map(([cidr, kind]) => ({ cidr, kind, range: knownRange(cidr) }))
 
-/** They hand out the credentials of the machine, so a range that happens to hold one does not open it. */
+/** They hand out the machine's credentials: an allowed range that contains one does not open it. */
 const metadataAddresses = [
   '169.254.169.254', // AWS, Google Cloud, Azure and most others
   '169.254.170.2', // AWS ECS task credentials
@@ -88,10 +86,12 @@ const metadataAddresses = [
 ].map(text => parseAddress(text)!)
 
 /**
- * Whether a webhook may reach an IP address at a port (null: whatever the port). Refused: what is denied; every
- * special-purpose range and the machine's own networks, unless the allow list holds the address; cloud metadata
- * addresses, unless the allow list names exactly that address; and whatever is not an IP address. The reason is a sentence
- * with the address, its range and the mend.
+ * Whether a webhook may reach an IP address and port (null: any). Refused, with a sentence of the address, its range and the
+ * fix:
+ *
+ * - denied addresses, and anything but an IP address
+ * - special-purpose ranges and the machine's own networks, unless allowed
+ * - cloud metadata addresses, unless the allow list names exactly that address
  */
 export function judgeAddress(
   address: string,
@@ -102,8 +102,8 @@ export function judgeAddress(
 }
 
 /**
- * As judgeAddress, for an address that a host name has resolved to: a name in the allow list opens every
- * address it resolves to, except for what is denied and cloud metadata addresses.
+ * Like judgeAddress, for an address that a host name resolved to: an allowed name opens all its addresses, except denied ones
+ * and cloud metadata addresses.
  */
 export function judgeResolvedAddress(
   hostname: string,
@@ -117,26 +117,25 @@ export function judgeResolvedAddress(
 }
 
 /**
- * Whether a text may be the URL of a webhook, as far as that can be told without asking DNS. The URL that is
- * returned is the one that was judged: use it, and never parse the text again, since parsers disagree.
- * IP literals are judged here, in any spelling that the URL standard knows (`0x7f.1`, `2130706433`); the
- * addresses of a host name must be judged with judgeResolvedAddress when it has been resolved.
+ * Whether a text may be a webhook's URL, as far as known without DNS. Use the returned URL: parsing the text again may
+ * differ.
  *
- * http is for hosts that the allow list names and for IP literals inside one of its ranges. A host name which
- * merely resolves into an allowed range is refused over http: what it resolves to is not known here and may be
- * another address tomorrow, and then the request would travel readable to somewhere public.
+ * - IP literals are judged here, in any spelling of the URL standard (`0x7f.1`, `2130706433`); the addresses of a name are
+ *   judged by judgeResolvedAddress.
+ * - http needs an allowed host name, or an IP literal in an allowed range. A name that only resolves into an allowed range
+ *   needs https: tomorrow it may resolve to a public address.
+ * - Reasons never repeat user info, path or query, which may contain credentials.
  *
- * Reasons never repeat user info, path or query, where credentials may stand.
  * See https://url.spec.whatwg.org/#host-parsing
  */
 export function judgeUrl(text: string, rules: TargetRules): UrlVerdict {
   if (text.length > maxUrlCharacters) return tooLong(text.length)
-  // The URL parser drops tabs and line breaks without a word, so the admin would see another URL than was typed.
+  // The URL parser silently drops tabs and line breaks, so the result would differ from the input.
   if (/[\s\p{Cc}]/u.test(text)) {
     return refuse(because('url.space'))
   }
   const url = URL.parse(text)
-  // Not even the scheme is repeated: in `name:password@host` the scheme is the name.
+  // Even the scheme is hidden: in `name:password@host` the scheme is the user name.
   if (url === null) return refuse(because('url.incomplete'))
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
     return refuse(because('url.scheme'))
@@ -168,12 +167,11 @@ export function judgeUrl(text: string, rules: TargetRules): UrlVerdict {
   return { ok: true, url }
 }
 
-/** The port that a URL leads to, written or not. */
 export function portOf(url: URL): number {
   return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
 }
 
-/** Whether the allow list names the host of a URL (`localhost.` is `localhost`). False for IP literals. */
+/** Whether the allow list names a URL's host (`localhost.` is `localhost`). False for IP literals. */
 export function hostIsAllowedByName(url: URL, allow: TargetList): boolean {
   return isListedName(allow, url.hostname, portOf(url))
 }
@@ -197,11 +195,11 @@ function judge(address: string, rules: TargetRules, port: number | null, isExemp
   return { ok: true }
 }
 
-/** An address, and what an IPv6 address carries of IPv4, so that no form of an address opens what another does not. */
+/** An address, and the IPv4 addresses inside an IPv6 one: every form must be permitted. */
 function formsOf(bytes: Uint8Array): Uint8Array[] {
   const forms = [bytes]
   if (bytes.length === 16) {
-    // Mapped, compatible, translated and the usual NAT64 form; 6to4; NAT64 under a /48 (RFC 6052 section 2.2).
+    // Mapped, compatible, translated and well-known NAT64; 6to4; NAT64 under a /48 (RFC 6052 section 2.2).
     if (bytes[0] === 0) forms.push(bytes.subarray(12), pick(bytes, [6, 7, 9, 10]))
     if (bytes[0] === 0x20 && bytes[1] === 0x02) forms.push(bytes.subarray(2, 6))
   }

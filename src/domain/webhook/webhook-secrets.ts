@@ -1,27 +1,27 @@
 import type { ClientIdentity } from './client-certificate.ts'
 import { keyIdOf, type Opened, type SealKey, seal, unseal } from './seal.ts'
 
-/** What is encrypted of a webhook, as envelopes. */
+/** The encrypted settings of a webhook, as envelopes. */
 export type Sealed = {
   readonly secret: string
-  /** Signs beside `secret` after a rotation; null where none does, or not any more. */
+  /** Signs beside `secret` after a rotation; null: none, or expired. */
   readonly previousSecret: string | null
-  /** A JSON object of custom headers; null where there are none. */
+  /** A JSON object of custom headers; null: none. */
   readonly headers: string | null
-  /** A JSON object of a certificate and its key for mutual TLS; null where there is none. */
+  /** A JSON object of a certificate and its key for mutual TLS; null: none. */
   readonly identity?: string | null
 }
 
 /** Names in lower case, with their values. */
 export type Headers = Readonly<Record<string, string>>
 
-/** Until envelopes were bound to their webhook: what is left of these, `walhook rekey` binds. */
+/** The purpose of envelopes from before they were bound to their webhook; `walhook rekey` binds them. */
 export const unboundPurpose = 'walhook signing secret'
 const secretPurpose = (webhookId: number) => `walhook signing secret of webhook ${webhookId}`
 const identityPurpose = (webhookId: number) => `walhook client certificate of webhook ${webhookId}`
 const headersPurpose = (webhookId: number) => `walhook headers of webhook ${webhookId}`
 
-/** `nonce` as at `seal`. The envelope opens for this webhook only. */
+/** `nonce` as for `seal`. The envelope opens for this webhook only. */
 export function sealSecret(key: SealKey, webhookId: number, secret: string, nonce: Uint8Array): string {
   return seal(key, secretPurpose(webhookId), secret, nonce)
 }
@@ -38,7 +38,7 @@ export function sealHeaders(key: SealKey, webhookId: number, headers: Headers, n
   return seal(key, headersPurpose(webhookId), JSON.stringify(headers), nonce)
 }
 
-/** Opens custom headers; there are none where there is no envelope. */
+/** Opens custom headers; without an envelope there are none. */
 export function openHeaders(
   key: SealKey,
   webhookId: number,
@@ -58,7 +58,7 @@ export function sealIdentity(
   return seal(key, identityPurpose(webhookId), JSON.stringify({ certificate, key: privateKey }), nonce)
 }
 
-/** Opens a certificate with its key; there is none where there is no envelope. */
+/** Opens a certificate with its key; without an envelope there is none. */
 export function openIdentity(
   key: SealKey,
   webhookId: number,
@@ -72,8 +72,8 @@ export function openIdentity(
 }
 
 /**
- * The same envelopes, all made with the present key for this webhook: the same object where they are so already.
- * Null where one of them can't be opened.
+ * The envelopes sealed with the present key for this webhook: the same object if they already are, null if one can't be
+ * opened.
  */
 export function reseal(
   key: SealKey,

@@ -3,20 +3,20 @@ import type { Filter } from '../event/filter.ts'
 import type { Trigger } from '../event/trigger.ts'
 import type { ShownCertificate } from './client-certificate.ts'
 
-/** Whether every event is sent, or of an entity's waiting events only what tells its latest state. */
+/** Whether every event is sent, or only those that lead to an entity's latest state. */
 export type Mode = 'every' | 'latest'
 
-/** Of which requests the log keeps what was sent and answered. */
+/** The requests whose bodies the log stores. */
 export const logBodies = ['all', 'failed', 'none'] as const
 export type LogBodies = (typeof logBodies)[number]
 
-/** Up to `maxEvents` events (2 to 1,000) go in one request; none waits longer than `maxWaitMs` (0 to 60,000) for others. */
+/** Up to `maxEvents` events (2 to 1,000) per request; none waits longer than `maxWaitMs` (0 to 60,000) for others. */
 export type Batching = { readonly maxEvents: number; readonly maxWaitMs: number }
 
-/** What an admin set up. Secrets are kept apart and encrypted: `Sealed`. */
+/** An admin's webhook. Its secrets are separate and encrypted: `Sealed`. */
 export type Webhook = {
   readonly id: number
-  /** The tenant that it belongs to, for ever; null: to none, and it is sent everybody's entities. */
+  /** Its tenant, for ever; null: none, and it gets the entities of all. */
   readonly tenant: string | null
   readonly name: string
   readonly url: string
@@ -28,32 +28,32 @@ export type Webhook = {
   /** The first failure since the last success, or null; see `decideHealth`. */
   readonly failingSince: Date | null
   readonly failingTime: FailingTime | null
-  /** Until when nothing is sent because the receiver asked for it (Retry-After). */
+  /** The end of the receiver's Retry-After. */
   readonly heldUntil: Date | null
   readonly triggers: readonly Trigger[]
-  /** Who gets alerts about it by mail. */
+  /** The recipients of mails about it. */
   readonly alertTo: readonly string[]
-  /** Whether bodies carry the values before an update, where they are known. */
+  /** Whether bodies contain the values before an update, if known. */
   readonly previous: boolean
-  /** Whether requests have the header `traceparent`, where walhook traces. */
+  /** Whether requests have the header `traceparent`, if walhook traces. */
   readonly traceparent: boolean
-  /** As `user.email`: of an entity type named here, only updates that change one of its fields. Null: every update. */
+  /** As `user.email`: for an entity type named here, only updates of one of its fields. Null: every update. */
   readonly updateFields: readonly string[] | null
-  /** Which values the fields of an entity must have; null: any. */
+  /** The required values of an entity's fields; null: any. */
   readonly filter: Filter['fields'] | null
   readonly filterEntering: Filter['entering']
   readonly filterLeaving: Filter['leaving']
   readonly mode: Mode
   readonly logBodies: LogBodies
-  /** Null: each event in a request of its own. */
+  /** Null: one request per event. */
   readonly batch: Batching | null
-  /** Of the headers that are sent besides walhook's own; in lower case, sorted. */
+  /** The names of the additional headers; in lower case, sorted. */
   readonly headerNames: readonly string[]
-  /** What is sent to a receiver that asks for a client certificate; its key is shown to nobody. */
+  /** The client certificate, if the receiver asks for one; its key is never shown. */
   readonly clientCertificate: ShownCertificate | null
-  /** Until when the secret before the last rotation signs too; null where it does not, or not any more. */
+  /** When the secret before the last rotation expires; null: none, or expired. */
   readonly previousSecretExpiresAt: Date | null
-  /** The file that it is written in, which `walhook apply` brings here; null: it is changed by hand. */
+  /** The file that `walhook apply` takes it from; null: it is changed by hand. */
   readonly managedBy: string | null
   /** Counts the changes by admins, from 1. */
   readonly version: number
