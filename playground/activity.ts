@@ -18,7 +18,7 @@ const maxCompanies = 16
 const companiesToKeep = 6
 const maxCompaniesOfUser = 3
 
-/** The visitor and the company of the documentation's example: never removed. */
+/** The visitor and company of the documentation's example: never removed. */
 const exampleUser = 1
 const exampleCompany = 5
 
@@ -31,15 +31,15 @@ type Sample = {
   letters(length: number): string
 }
 
-/** Does one thing to the sample tables and says what, or null where there is nothing to do it to. */
+/** Makes one change to the sample tables and describes it, or null if it is impossible. */
 type Happening = (sample: Sample) => Promise<string | null>
 
 /**
- * The sample application at work: every two to four seconds a visitor registers, checks in, changes role, joins
- * or leaves a company, answers a question, or a company comes, goes or takes another name. The tables stay
- * small. `onDone` hears of each in a sentence. A database error costs one turn (`onError` hears of it).
+ * The sample application: every two to four seconds a visitor registers, checks in, changes role, joins or leaves a company,
+ * answers a question, or a company appears, goes or is renamed. The tables stay small. `onDone` gets each change in a
+ * sentence; `onError` gets a database error, which skips one change.
  *
- * @param options.random gives numbers from 0 up to but not including 1; all chance comes from it
+ * @param options.random gives numbers in [0, 1), the only randomness
  */
 export function createActivity(
   url: string,
@@ -62,7 +62,7 @@ export function createActivity(
         connectionTimeoutMillis: 5_000,
         query_timeout: 5_000,
       })
-      // The pool replaces an idle connection that the server has ended.
+      // The pool replaces an idle connection that the server ended.
       pool.on('error', () => {})
       const sample = sampleOf(pool, random)
       const turn = takeTurns(random)
@@ -88,11 +88,11 @@ function sampleOf(pool: pg.Pool, random: () => number): Sample {
   }
 }
 
-/** Rounds in which everything that can happen gets its turns, in another order each time. */
+/** Rounds of all possible changes, each in a new order. */
 function takeTurns(random: () => number): (sample: Sample) => Promise<string> {
   let round: Happening[] = []
   return async sample => {
-    // Ends: where there is nobody that anything could happen to, somebody can register.
+    // Terminates: without anyone to change, somebody can register.
     for (;;) {
       if (round.length === 0) round = [...turns]
       const [happening] = round.splice(Math.floor(random() * round.length), 1)
@@ -232,7 +232,7 @@ const isRenamed: Happening = async ({ query, pick }) => {
   const suffix = companySuffixes.find(text => text !== '' && company.name.endsWith(text)) ?? ''
   const plain = company.name.slice(0, company.name.length - suffix.length)
   const name = plain + pick(companySuffixes.filter(other => other !== suffix))
-  // One transaction that changes several entities, as applications make them.
+  // One transaction that changes several entities, as in real applications.
   await query(
     `with renamed as (update public.companies set name = $2 where id = $1)
      update public.users set company_name = $2

@@ -12,12 +12,12 @@ import { parseTargetList } from '../src/domain/webhook/target-list.ts'
 import { openLog } from '../src/runtime/log.ts'
 import { runPlayground } from './playground.ts'
 
-/** Runs the playground until `signal` is aborted. Of the configuration, host, port and log level count. */
+/** Runs the playground until `signal` is aborted. It uses host, port and log level of the configuration. */
 export async function playground(
   config: Config,
   options: { say: (line: string) => void; signal: AbortSignal },
 ): Promise<void> {
-  // Its own lines tell the story: by default the log speaks only of what went wrong.
+  // The playground prints its own lines: by default the log has warnings only.
   const log = openLog(config.logLevel === 'info' ? 'error' : config.logLevel)
   await runPlayground({
     ...options,
@@ -32,7 +32,7 @@ export async function playground(
         allow: allow.ok ? allow.list : config.allow,
       }
       let opened = await openApp(settled, log)
-      // Somebody who only wants to look is not sent to find a free port.
+      // A taken port is replaced by a free one.
       if (
         !opened.ok &&
         opened.problems.some(({ code }) => code === 'port_taken' || code === 'port_forbidden')
@@ -45,13 +45,13 @@ export async function playground(
   })
 }
 
-/** In a checkout its data is in the checkout; what npm has installed keeps it where it is started. */
+/** Data lives in the checkout, or for an npm package in the working directory. */
 const dataDir = (file: string) =>
   file.split(sep).includes('node_modules')
     ? join(process.cwd(), 'walhook-playground')
     : join(file, '..', '..', 'data', 'playground')
 
-/** Makes the playground's webhook, or points the first one to where the receiver listens this time. */
+/** Creates the playground's webhook, or updates the existing one's URL. */
 async function connectReceiver(
   control: Control,
   wanted: { name: string; url: string; triggers: readonly Trigger[] },

@@ -20,11 +20,11 @@ import { type ProgramResult, runProgram } from './run-program.ts'
 import { type Account, canEnter, serverAccount, sharedTemporaryFolder } from './server-account.ts'
 
 export type EmbeddedPostgresOptions = {
-  /** The folder that holds everything of this server; made if it is not there. */
+  /** The folder of this server; created if missing. */
   readonly dataDir: string
-  /** 0 or absent: a free one, written down in the folder so that the next start takes it again. */
+  /** 0 or absent: a free port, stored in the folder for the next start. */
   readonly port?: number
-  /** Server settings on top of ours, by name (https://www.postgresql.org/docs/18/runtime-config.html). */
+  /** Additional server settings, by name (https://www.postgresql.org/docs/18/runtime-config.html). */
   readonly settings?: Readonly<Record<string, string>>
   /** A folder with `bin`, `lib` and `share` instead of the one from the npm package. */
   readonly binaries?: string
@@ -34,13 +34,13 @@ export type EmbeddedPostgres = {
   /** With the password, for the database `postgres`. */
   readonly url: string
   readonly port: number
-  /** Of the server, such as `18.4`. */
+  /** The server's version, such as `18.4`. */
   readonly version: string
-  /** Of the server's first process. */
+  /** The process id of the postmaster. */
   readonly pid: number
-  /** Where the data is: not the folder asked for where the account that runs Postgres cannot enter that. */
+  /** The data folder: elsewhere if the account of Postgres can't enter the requested one. */
   readonly dataDir: string
-  /** Ends every connection and the server; `immediate` is as if it had crashed. Again is harmless. */
+  /** Ends every connection and the server; `immediate` is like a crash. Repeatable. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
 }
 
@@ -50,11 +50,10 @@ const startTimeoutS = 60
 const stopTimeoutS = 20
 
 /**
- * Starts a PostgreSQL of our own on 127.0.0.1 with logical replication on, and makes its data the first time.
- * It runs in a session of its own, so that Ctrl-C reaches us and not it; it lives until `stop`. A server that
- * an earlier process left running on the same data is taken over.
+ * Starts a PostgreSQL on 127.0.0.1 with logical replication, and initializes its data the first time. It has its own session,
+ * so that Ctrl-C does not reach it; it runs until `stop`. A running server on the same data is taken over.
  *
- * @throws Error with one message that says what was found and how to mend it
+ * @throws Error with one message: the finding and the fix
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const cluster = await openCluster(options)
@@ -75,7 +74,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-/** Stops a server that a killed process left running on the folder, and removes all of its data. */
+/** Stops a server that a killed process left running in the folder, and deletes its data. */
 export async function removeEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<void> {
   const cluster = await openCluster(options)
   await stopServer(cluster, 'immediate')
@@ -124,7 +123,7 @@ async function checkVersion(cluster: Cluster): Promise<string> {
   return version
 }
 
-/** Makes the data beside its place and moves it there: what stands in its place is always whole. */
+/** Initializes the data beside its place and moves it there: the place only has complete data. */
 async function makeCluster(cluster: Cluster, { settings }: EmbeddedPostgresOptions): Promise<void> {
   const { account, dataDir, folder } = cluster
   for (const name of await readdir(dataDir)) {
@@ -158,7 +157,7 @@ async function makeCluster(cluster: Cluster, { settings }: EmbeddedPostgresOptio
   await rename(half, folder)
 }
 
-/** The port on which the server then listens with the settings asked for. */
+/** The port of the server with these settings. */
 async function ensureRunning(
   cluster: Cluster,
   { port = 0, settings = {} }: EmbeddedPostgresOptions,
@@ -217,12 +216,12 @@ function serverSettings(port: number, extra: Readonly<Record<string, string>>): 
 }
 
 async function stopServer(cluster: Cluster, mode: 'fast' | 'immediate'): Promise<void> {
-  // A fast stop waits for walsenders whose client no longer reads: after a while it becomes an immediate one.
+  // A fast stop waits for walsenders whose client no longer reads: after a while it becomes immediate.
   for (const how of mode === 'fast' ? (['fast', 'immediate'] as const) : ([mode] as const)) {
     const server = await runningServer(cluster)
     if (server === null) break
     await pgCtl(cluster, ['-m', how, '-w', '-t', `${stopTimeoutS}`, 'stop'])
-    // pg_ctl waits for the lock file to go, which happens a moment before the process ends.
+    // pg_ctl waits for the lock file, which is removed just before the process ends.
     for (let triesLeft = 100; triesLeft > 0 && isAlive(server.pid); triesLeft--) await sleep(10)
   }
   const left = await runningServer(cluster)
@@ -241,9 +240,8 @@ async function refuseIfInUse(cluster: Cluster): Promise<void> {
 }
 
 /**
- * The server on the cluster, from its lock file (https://www.postgresql.org/docs/18/storage-file-layout.html);
- * null where none runs. After a crash of the machine the file may name a process that is not ours: one that
- * does not listen on the port in the file is none of ours, and must not be stopped.
+ * The running server of the cluster, from its lock file (https://www.postgresql.org/docs/18/storage-file-layout.html); null:
+ * none. After a machine crash the file may name another process: without a listener on its port, it must not be stopped.
  */
 async function runningServer(
   cluster: Cluster,

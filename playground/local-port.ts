@@ -10,10 +10,7 @@ export function isFree(port: number): Promise<boolean> {
   })
 }
 
-/**
- * A port of 127.0.0.1 on which nothing listens. It is below those that systems give to connections, so that none
- * takes it by chance before it is used, or while a server that has it is stopped and started again.
- */
+/** A free port of 127.0.0.1, below the ephemeral ports, so that no connection takes it before its use or during a restart. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(15_000, 32_000)
@@ -21,7 +18,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Whether something accepts connections on this port of 127.0.0.1. */
+/** Whether something listens on this port of 127.0.0.1. */
 export function answers(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')

@@ -11,33 +11,32 @@ import { createActivity } from './activity.ts'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
 import { createSampleTables, sampleMapping } from './sample-app.ts'
 
-/** What the playground gives walhook to run with. */
+/** The configuration of walhook in the playground. */
 export type PlaygroundSettings = {
   readonly databaseUrl: string
   readonly mapping: readonly EntityMapping[]
   readonly secretKey: string
   readonly adminToken: string
-  /** The user account that the holder of the token is. */
+  /** The user account of the token. */
   readonly adminUserId: string
 }
 
-/** walhook as the playground uses it: opened by whoever calls, since this folder knows no other. */
+/** walhook itself: the caller opens it, since this folder does not import it. */
 export type PlaygroundApp = {
   readonly url: string
-  /** Makes a webhook to the receiver, or points the one that is there to it; returns its signing secret. */
+  /** Creates the webhook of the receiver, or updates its URL; returns its secret. */
   connect(webhook: { name: string; url: string; triggers: readonly Trigger[] }): Promise<string>
   run(signal: AbortSignal): Promise<void>
 }
 
 const receiverPort = 9090
-/** No stop that goes well takes as long. */
+/** Longer than any successful stop. */
 const usualStopWithinMs = 15_000
 
 /**
- * Runs walhook with something to see and nothing to set up: a Postgres of its own under `dataDir`, a sample
- * application in it that changes something every few seconds, and a receiver that verifies and shows what comes.
- * `say` prints a line. Runs until `signal` is aborted and leaves nothing running; its data stays for the next time. Where
- * walhook has not stopped `stopWithinMs` later, its Postgres is ended under it.
+ * Runs a demo without any setup: Postgres under `dataDir`, a sample application that changes something every few seconds, and
+ * a receiver that verifies and shows the requests. `say` prints a line. Runs until `signal` is aborted; its data stays. If
+ * walhook has not stopped within `stopWithinMs`, its Postgres is ended.
  */
 export async function runPlayground(options: {
   dataDir: string
@@ -64,7 +63,7 @@ export async function runPlayground(options: {
     adminUserId: '1',
   })
 
-  // From here on app.run puts the app away.
+  // From here on app.run closes the app.
   const stopped = new AbortController()
   const running = app.run(AbortSignal.any([signal, stopped.signal]))
   resources.defer(async () => {
@@ -122,7 +121,7 @@ function aborted(signal: AbortSignal): Promise<void> {
   return promise
 }
 
-/** The same port each time, so that an open page finds it again; another one where that is taken. */
+/** The same port each time, so that an open page reconnects; another one if it is taken. */
 async function startReceiverOnFreePort(options: Omit<Parameters<typeof startReceiver>[0], 'port'>) {
   try {
     return await startReceiver({ ...options, port: receiverPort })
@@ -133,7 +132,7 @@ async function startReceiverOnFreePort(options: Omit<Parameters<typeof startRece
 
 type Keys = Pick<PlaygroundSettings, 'secretKey' | 'adminToken'>
 
-/** Made at the first start and kept: what is sealed with one key can't be opened with another. */
+/** Created once and kept: only this key opens what it sealed. */
 async function readKeys(file: string): Promise<Keys> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))

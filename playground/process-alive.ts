@@ -1,9 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/**
- * Whether a process with this id runs, of whichever user. One that has ended but was never collected by its
- * parent (a zombie, as in a container whose first process collects none) does not.
- */
+/** Whether a process with this id runs, of any user. A zombie, as in a container without an init process, does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -12,7 +9,7 @@ export function isAlive(pid: number): boolean {
   }
   if (process.platform !== 'linux') return true
   try {
-    // The state follows the name in parentheses, which may hold anything (proc_pid_stat(5)).
+    // The state follows the name in parentheses, which may contain anything (proc_pid_stat(5)).
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return stat[stat.lastIndexOf(')') + 2] !== 'Z'
   } catch {

@@ -4,10 +4,9 @@ import type { Account } from './server-account.ts'
 export type ProgramResult = { readonly code: number; readonly output: string }
 
 /**
- * Runs a program of PostgreSQL to its end, as `account` (null: our own). It gets a session of its own: Ctrl-C
- * in the terminal then reaches us alone, and a start or a stop under way is finished.
+ * Runs a program of PostgreSQL to its end, as `account` (null: our own), in its own session: Ctrl-C does not interrupt it.
  *
- * @throws Error if the program cannot be run at all; one that fails is a result with a code other than 0
+ * @throws Error if the program can't be run; a failing program is a result with a code other than 0
  */
 export function runProgram(
   program: string,

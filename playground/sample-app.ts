@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { EntityMapping, FieldRules, TableName } from '../src/domain/mapping/mapping.ts'
 import { companies, customFields, memberships, users } from './sample-data.ts'
 
-/** How the sample application's tables become entities. */
+/** The mapping of the sample application. */
 export const sampleMapping: readonly EntityMapping[] = [
   {
     entityType: 'user',
@@ -48,18 +48,17 @@ function everyField(): FieldRules {
 }
 
 /**
- * Creates the tables of a small event-registration application in the schema `public`, with a few companies
- * and visitors in them. Does nothing where they are there already, so that what happened to them stays.
- * Rejects with the database's own error.
+ * Creates the tables of a small event-registration application in the schema `public`, with a few companies and visitors.
+ * Existing tables stay. Rejects with the database's error.
  */
 export async function createSampleTables(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: 'sample application' })
-  // A lost connection also rejects the query that waits on it; without a listener it would end the process.
+  // A lost connection also rejects the waiting query; without a listener it would end the process.
   client.on('error', () => {})
   await client.connect()
   try {
     await client.query('begin')
-    // Two processes that start at once: the second waits here, then finds the tables.
+    // Two simultaneous starts: the second waits here, then finds the tables.
     await client.query(`select pg_advisory_xact_lock(hashtextextended('walhook sample application', 0))`)
     const { rows } = await client.query(`select to_regclass('public.users') is not null as exist`)
     if (!rows[0].exist) {

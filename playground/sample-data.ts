@@ -1,4 +1,4 @@
-/** What the sample application holds at first, and the words that its visitors and companies are made of. */
+/** The initial data of the sample application, and the words of new visitors and companies. */
 
 type Visitor = {
   readonly id: number
@@ -7,7 +7,7 @@ type Visitor = {
   readonly name_last: string
   readonly gender: string
   readonly company_role: string
-  /** The company that the visitor works for, by its id. */
+  /** The id of the visitor's company. */
   readonly company: number
   readonly checkin?: string
 }
@@ -79,7 +79,7 @@ const visitors: readonly Visitor[] = [
   },
 ]
 
-/** The rows of `users`, the first of them the one that the webhook documentation shows. */
+/** The rows of `users`, the first one being the documentation's example. */
 export const users = [
   {
     id: 1,
@@ -196,7 +196,7 @@ export const companySecondWords = [
   'Studio',
 ]
 
-/** What a renamed company's name may end in; empty for its plain name. */
+/** The suffixes of a renamed company; empty for its plain name. */
 export const companySuffixes = ['', ' Group', ' International', ' & Friends']
 
 export const cities: readonly { readonly city: string; readonly country: string }[] = [

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 
-/** The user and group that a child process runs as. */
+/** The user and group of a child process. */
 export type Account = { readonly uid: number; readonly gid: number }
 
 /** Bits of a file mode, as `ls -l` shows them for one class of users. */
@@ -13,8 +13,8 @@ export const readable = 4
 export const traversable = 1
 
 /**
- * The account that Postgres must run as: null to keep our own. Postgres refuses to run as root, so root lends
- * it `nobody`, which every system has, or the owner of a data folder that a user made before.
+ * The account for Postgres; null: our own. Postgres refuses root, so root uses `nobody`, which every system has, or the owner
+ * of an existing data folder.
  */
 export async function serverAccount(ownerOfData: Account | null): Promise<Account | null> {
   if (process.getuid?.() !== 0) return null
@@ -30,13 +30,13 @@ export async function serverAccount(ownerOfData: Account | null): Promise<Accoun
   }
 }
 
-/** Whether the permission bits let an account do all of `wanted` (access lists are not looked at). */
+/** Whether the permission bits grant an account all of `wanted` (ignoring access lists). */
 export function may(account: Account, file: Pick<Stats, 'uid' | 'gid' | 'mode'>, wanted: number): boolean {
   const shift = file.uid === account.uid ? 6 : file.gid === account.gid ? 3 : 0
   return ((file.mode >> shift) & wanted) === wanted
 }
 
-/** Whether an account can come as far as this existing folder and into it: every folder above it counts. */
+/** Whether an account can enter this existing folder, through every folder above it. */
 export async function canEnter(account: Account, folder: string): Promise<boolean> {
   let at = await realpath(folder)
   for (;;) {

@@ -46,14 +46,14 @@ import { openTracing } from './tracing.ts'
 type Reloadable = Awaited<ReturnType<typeof openReloadable>>
 
 export type App = {
-  /** Where the API listens, or null where this process has no role `api`. */
+  /** The API's address; null: this process has no role `api`. */
   readonly url: string | null
   readonly control: Control
-  /** Replaces the mapping while it runs. */
+  /** Replaces the mapping while running. */
   readonly mapping: Pick<Reloadable, 'reload' | 'refuse' | 'state'>
-  /** Runs until `signal` is aborted, then stops in the reverse order of the start. */
+  /** Runs until `signal` is aborted, then stops in reverse order of the start. */
   run(signal: AbortSignal): Promise<void>
-  /** Puts away what was opened, for an app that is not run. */
+  /** Closes an app that was not run. */
   close(): Promise<void>
 }
 
@@ -64,16 +64,16 @@ export type Opened =
 const deadlineMs = 15_000
 
 /**
- * Opens everything that `serve` runs: binds the port, checks the databases, brings the schema up to date, and wires the
- * parts. The port comes first: a start that fails for want of it has changed nothing. Nothing stays open where a problem
- * is returned. The configuration must have a source, an outbox and a seal key.
+ * Opens everything that `serve` runs: binds the port, checks the databases, migrates the schema, and connects the parts. The
+ * port comes first: if it is taken, nothing has changed. A returned problem leaves nothing open. Needs a source, an outbox
+ * and a seal key.
  */
 export async function openApp(config: Config, log: Log): Promise<Opened> {
   const { slotName, publicationName, roles } = config
   await using opened = openResources()
   const bound = roles.has('api') ? await bindHttp(config) : null
   if (bound && !bound.ok) return { ok: false, problems: [bound.problem] }
-  // Closed last where the start fails, and first where it has succeeded.
+  // Closed last if the start fails, and first after it succeeded.
   await using port = openResources()
   if (bound) port.use(bound.server)
   const databases = await openDatabases(config, log, opened)
@@ -184,7 +184,7 @@ type Parts = {
   readonly mappingLost: ReturnType<typeof openMappingLost>
 }
 
-/** How each part is that this process runs. */
+/** The state of each part of this process. */
 async function readHealth({
   config,
   databases,
@@ -199,7 +199,7 @@ async function readHealth({
   }
 }
 
-/** What `/metrics` shows at this moment; null where a database does not answer in time. */
+/** The gauges of `/metrics`; null: a database does not answer in time. */
 async function readGauges(parts: Parts): Promise<Gauges> {
   const { config, databases, capture, mappingLost } = parts
   const { outbox, sourceOfCallers } = databases
@@ -222,7 +222,7 @@ async function readGauges(parts: Parts): Promise<Gauges> {
   }
 }
 
-/** All that API, pages and commands may ask of the other parts. */
+/** The interface of API, pages and commands to the other parts. */
 function openControl(
   { config, databases, reloadable, nowMs, capture, dispatcher, mappingLost }: Parts,
   { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
@@ -234,7 +234,7 @@ function openControl(
     ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
     slotName,
   })
-  // However many look at forms, the source is asked once a second.
+  // The source is asked once a second at most, however many forms are open.
   const catalogue = shared(
     1_000,
     () => performance.now(),
@@ -291,14 +291,14 @@ function openControl(
   }
 }
 
-/** Where people reach walhook: the first URL of the configuration, else where it listens. */
+/** walhook's first public URL, else the address it listens on. */
 function publicUrlOf({ publicUrls: [first], host, port }: Config): string {
   return first
     ? `${first.protocol}://${first.host}`
     : `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-/** The one way out to receivers, for deliveries and tests. */
+/** The only way out to receivers, for deliveries and tests. */
 function openDelivery(
   config: Config,
   { nowMs, trace }: { nowMs: () => number; trace: TraceRequests | null },
@@ -323,14 +323,14 @@ function openDelivery(
   return { guard, deliver }
 }
 
-/** Tells incidents, to webhooks and by mail. */
+/** Sends alerts to webhooks and by mail. */
 function openAlerts({ mail, alertTo = [], publicUrls }: Config, outbox: Outbox, log: Log): Service {
   const [first] = publicUrls
   const publicUrl = first ? `${first.protocol}://${first.host}` : null
   return createAlerts({ outbox, mail: mail ?? null, toCapture: alertTo, publicUrl, log })
 }
 
-/** Keeps services running, each started again when it fails, until `signal` is aborted. */
+/** Keeps services running, each restarted when it fails, until `signal` is aborted. */
 async function runServices(services: readonly Service[], log: Log, signal: AbortSignal): Promise<void> {
   const supervised = services.map(service =>
     supervise(service, {

@@ -15,70 +15,70 @@ import { readSignIn } from './sign-in-config.ts'
 import type { Variable } from './variable.ts'
 import { type Role, type Values, type VariableName, variables } from './variables.ts'
 
-/** What the environment and the mapping file say, checked. */
+/** The checked environment and mapping file. */
 export type Config = {
-  /** Null: no source is given. */
+  /** Null: no source. */
   readonly databaseUrl: string | null
   readonly outboxUrl: string | null
   readonly mapping: readonly EntityMapping[]
-  /** Where the mapping is from; absent: no file was named or found. */
+  /** The mapping's file; absent: none was named or found. */
   readonly mappingFile?: string
   readonly slotName: string
   readonly publicationName: string
   readonly roles: ReadonlySet<Role>
   readonly adminToken: string | null
   readonly adminUserId: string | null
-  /** Null: none is given. */
+  /** Null: not set. */
   readonly sealKey: SealKey | null
   readonly allow: TargetList
-  /** Goes before `allow`. */
+  /** Takes precedence over `allow`. */
   readonly deny: TargetList
-  /** Null: connections to receivers are made directly. */
+  /** Null: direct connections to receivers. */
   readonly proxy: EgressProxy | null
   /** Waits after the first, second, … failed attempt, in ms; at least one. */
   readonly scheduleMs: readonly number[]
-  /** The most requests of one webhook in flight at once, from 1. */
+  /** The maximum requests in flight of one webhook, from 1. */
   readonly maxInFlightPerWebhook: number
-  /** How often capture sends a probe, also while the source is idle; null: only where other WAL was written. */
+  /** The interval of probes, also while the source is idle; null: only if other WAL was written. */
   readonly probeIntervalMs: number | null
-  /** How mails leave; absent: none is sent. */
+  /** The mail server; absent: no mails. */
   readonly mail?: { readonly smtpUrl: string; readonly from: string }
-  /** Who gets alerts about capture by mail; absent: nobody. */
+  /** The recipients of mails about capture; absent: none. */
   readonly alertTo?: readonly string[]
   readonly host: string
-  /** Under which people and programs reach it; empty: under any host. */
+  /** walhook's public URLs; empty: any host is accepted. */
   readonly publicUrls: readonly PublicUrl[]
-  /** The origins whose pages may hold ours in a frame. */
+  /** The origins that may embed the pages in a frame. */
   readonly frameAncestors: readonly string[]
-  /** Reverse proxies that are believed about who sent a request. */
+  /** Reverse proxies whose `X-Forwarded-For` is trusted. */
   readonly trustedProxies: readonly AddressRange[]
-  /** How people sign in by OpenID Connect; absent: with tokens only. */
+  /** The OpenID provider; absent: tokens only. */
   readonly signIn?: SignInConfig
-  /** How long what is finished is kept, in days. */
+  /** The retention of finished work, in days. */
   readonly keep: {
     readonly logDays: number
     readonly eventsDays: number
     /** Null: for ever. */
     readonly auditDays: number | null
   }
-  /** Where spans go, and of how many traces; absent: nothing is traced. */
+  /** The trace collector and the sampling ratio; absent: no tracing. */
   readonly tracing?: TracingConfig
-  /** Whether lines of the process's log, and spans, name entities. */
+  /** Whether log lines and spans contain entities. */
   readonly logsEntityIds: boolean
   readonly port: number
   readonly logLevel: string
 }
 
-/** `ratio`: the share of events that are traced, 0 to 1. */
+/** `ratio`: the share of sampled traces, 0 to 1. */
 export type TracingConfig = { readonly url: string; readonly ratio: number }
 
-/** `warnings` are of what is there and has no effect. */
+/** `warnings`: variables without effect. */
 export type ConfigResult = { readonly warnings: readonly Problem[] } & (
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 )
 
-/** What is missing without a variable that the command needs. */
+/** The problem of a missing variable that the command needs. */
 const missing = {
   DATABASE_URL: 'set it to the database to capture: postgres://user:password@host:5432/database',
   OUTBOX_DATABASE_URL: "set it to the database of walhook's own tables",
@@ -87,10 +87,11 @@ const missing = {
 }
 
 /**
- * Reads the configuration from environment variables, and from the mapping file that they name or that is in
- * the working directory. An empty variable counts as not set. `required` are variables that the command can't
- * do without. `without: 'mapping'` is for a command that needs none. Returns every problem at once; secrets are never
- * repeated in one.
+ * Reads the configuration from environment variables, and from the mapping file that they name or that is in the working
+ * directory. An empty variable is not set. Returns every problem at once, without secrets.
+ *
+ * - `required`: variables that the command needs
+ * - `without: 'mapping'`: for commands that need none
  */
 export function readConfig(
   required: readonly Exclude<keyof typeof missing, 'WALHOOK_TOKEN'>[],
@@ -163,7 +164,7 @@ export function readConfig(
   }
 }
 
-/** A mail needs a server and a sender; who is to get mails would wait for ever without. */
+/** A mail needs a server and a sender; recipients alone would wait for ever. */
 function problemsOfMail(
   { WALHOOK_SMTP_URL: server, WALHOOK_MAIL_FROM: from, WALHOOK_ALERT_TO: to }: Values,
   add: (what: string, found: string, mend: string) => void,
@@ -175,8 +176,8 @@ function problemsOfMail(
 }
 
 /**
- * What the standard variables say about tracing; they are judged only where they turn it on, since other programs have them
- * too. The rest of them is read by the library. https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+ * The standard variables of tracing, judged only if they turn it on: other programs use them too. The library reads the rest.
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
 function readTracing(
   env: Readonly<Record<string, string | undefined>>,
@@ -211,7 +212,7 @@ function readTracing(
   return url === null || ratio === null ? null : { url, ratio }
 }
 
-/** The value of every variable; null where one is wrong, with each problem given to `add`. */
+/** The value of every variable; null: one is wrong, and `add` gets each problem. */
 function readVariables(
   env: Readonly<Record<string, string | undefined>>,
   add: (what: string, found: string, mend: string) => void,
@@ -228,7 +229,7 @@ function readVariables(
   return isRight ? (Object.fromEntries(values) as Values) : null
 }
 
-/** The value of a variable that a file refers to; undefined: it is not set. */
+/** A variable that a file refers to; undefined: not set. */
 export function readReference(
   name: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -236,12 +237,12 @@ export function readReference(
   return env[name]
 }
 
-/** Where a running walhook is called, and as whom. */
+/** The URL of a running walhook, and the token to call it. */
 export type ClientConfig = { readonly url: string; readonly token: string }
 
 /**
- * What the commands read that call a running walhook. Where no URL is set, it is the address on which `serve` would listen with
- * the same variables.
+ * The configuration of commands that call a running walhook. The default URL is the address of `serve` with the same
+ * variables.
  */
 export function readClientConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -274,7 +275,7 @@ export function readClientConfig(
   return { ok: true, warnings, config: { url, token } }
 }
 
-/** What a stream that a command writes to can show. https://no-color.org */
+/** The abilities of an output stream. https://no-color.org */
 export function readTerminal(
   stream: { readonly isTTY?: boolean; readonly columns?: number },
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -283,18 +284,18 @@ export function readTerminal(
   return { columns: stream.columns || 80, hasColours: !env.NO_COLOR && env.TERM !== 'dumb' }
 }
 
-/** Whether npm or npx has started this process. https://docs.npmjs.com/cli/using-npm/scripts#environment */
+/** Whether npm or npx started this process. https://docs.npmjs.com/cli/using-npm/scripts#environment */
 export function isRunByNpm(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
   return env.npm_command !== undefined
 }
 
-/** What Kubernetes gives every pod beside a service named walhook. https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables */
+/**
+ * Kubernetes sets these in every pod for a service named walhook.
+ * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
 const ofKubernetes = /^WALHOOK_(SERVICE_|PORT($|_\d))/
 
-/**
- * Variables that look like walhook's and are none. They are not refused: an environment is shared, and a variable may be
- * meant for another version.
- */
+/** Unknown variables that look like walhook's: a warning, because another version may know them. */
 function unknownVariables(env: Readonly<Record<string, string | undefined>>): Problem[] {
   const names = Object.keys(env).filter(
     name => name.startsWith('WALHOOK_') && !Object.hasOwn(variables, name) && !ofKubernetes.test(name),
@@ -310,10 +311,10 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Pr
   })
 }
 
-/** The mapping file where none is named. */
+/** The default mapping file. */
 export const usualFile = 'walhook.yaml'
 
-/** Reads a mapping file; what is wrong with it is added to `problems`. */
+/** Reads a mapping file; adds its errors to `problems`. */
 export function readMapping(file: string, problems: Problem[]): readonly EntityMapping[] {
   const add = (what: string, found: string, mend: string) =>
     problems.push({ code: what === 'WALHOOK_CONFIG' ? 'variable' : 'mapping_file', what, found, mend })

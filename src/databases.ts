@@ -22,12 +22,11 @@ import { describeError, type Log } from './runtime/log.ts'
 import type { Resources } from './runtime/resources.ts'
 
 /**
- * The connections of one process, by who uses them: whoever waits, or keeps one long, takes none from another. At most
- * 23, each made when first needed; beside them one that streams, one that listens, and now and then one that asks what the server
- * does with a statement that brings no answer.
+ * The connections of one process, by user, so that none blocks another. At most 23, each opened on demand; plus the stream,
+ * the listener, and occasionally one that looks for the cause of a slow statement.
  */
 export type Connections = {
-  /** Of capture: to read what the WAL leaves out. */
+  /** Of capture: to read what the WAL omits. */
   readonly source: Source
   /** Of callers: the API, the pages and metrics. */
   readonly sourceOfCallers: Source
@@ -37,18 +36,18 @@ export type Connections = {
   readonly queue: Outbox
   /** Of callers: the API, the pages and metrics. */
   readonly outbox: Outbox
-  /** Of what is done now and then: migrations, days. */
+  /** Of occasional work: migrations, days. */
   readonly upkeep: Outbox
-  /** Of `/readyz`: to see whether the outbox answers. */
+  /** Of `/readyz`: the health of the outbox. */
   readonly health: Outbox
-  /** What capture has been waiting for lately, in words; null: nothing that takes long. */
+  /** The slow statement that capture waits for, in words; null: none. */
   captureWaitsFor(): string | null
 }
 
-/** A statement that takes long is heard of every few seconds. */
+/** A slow statement is reported every few seconds. */
 const recentMs = 20_000
 
-/** Opens all connections of a process, the first of them when something needs it. */
+/** Opens the connections of a process, each when it is needed. */
 function openConnections(config: Config, log: Log, opened: Resources): Connections {
   const onError = (error: Error) => log.warn('database.connection_lost', { reason: describeError(error) })
   const onSlow = ({ seconds, statement, waitsFor, heldBy }: SlowStatement) =>
@@ -83,11 +82,11 @@ export type Databases =
   | { readonly ok: true; readonly connections: Connections; readonly clock: Clock }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
-/** Connects to both databases, checks the source, and brings the outbox up to date. */
+/** Connects to both databases, checks the source, and migrates the outbox. */
 export async function openDatabases(config: Config, log: Log, opened: Resources): Promise<Databases> {
   const connections = openConnections(config, log, opened)
   const { source, upkeep } = connections
-  // Both at once, and one database once: a server that says nothing is waited for until the connection times out.
+  // In parallel, and one database once: an unresponsive server takes the whole time-out.
   const tries = [problemOfConnecting('DATABASE_URL', source)]
   if (config.outboxUrl !== config.databaseUrl) tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', upkeep))
   const unreachable = (await Promise.all(tries)).filter(problem => problem !== null)
@@ -96,7 +95,7 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
   if (elsewhere) return { ok: false, problems: [elsewhere] }
   if (config.roles.has('capture')) {
     const found = await preflightAndTry(source, { ...config, outbox: upkeep })
-    // What was captured already goes on being sent: then capture is blocked by itself, and says why.
+    // Captured events are still sent: capture then reports its problem itself.
     const isKnown = await hasPosition(upkeep.pool, config.slotName)
     const problems = isKnown ? found.problems.filter(problem => !isOfTables(problem)) : found.problems
     if (problems.length > 0) return { ok: false, problems }
@@ -119,7 +118,7 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
 
 const mostNamed = 10
 
-/** Webhooks whose secrets were sealed with a key that was not given. */
+/** Webhooks with secrets sealed by a missing key. */
 export function unreadableProblem(
   webhooks: readonly { readonly id: number; readonly name: string }[],
   { id, older }: SealKey,
@@ -136,8 +135,8 @@ export function unreadableProblem(
 }
 
 /**
- * Why a database can't be used, or null. `variable` is where its URL comes from. Looks for a pooler that shares sessions
- * before anything is set in one. Throws where the connection ends that was there, or the server is starting or stopping.
+ * Why a database can't be used, or null. `variable` is the source of its URL. Detects a pooler that shares sessions before
+ * setting anything in one. Throws if the connection is lost, or the server is starting or stopping.
  */
 export async function problemOfConnecting(
   variable: string,
@@ -152,8 +151,8 @@ export async function problemOfConnecting(
     const error = isReached ? thrown : thrown.cause
     if (error instanceof ConnectionRefused)
       return { ...error.problem, what: `${variable}: ${error.problem.what}` }
-    // It was there a moment ago, or will be in a moment: whoever asks may ask again. What ends a first connection without
-    // a word of Postgres may be no Postgres.
+    // A temporary outage: the caller may retry. A first connection that ends without a message of Postgres may be to another
+    // program.
     if (isReached ? isCutOff(error as Error) : isStartingOrStopping(error as Error)) throw error
     const reason = describeError(error)
     if (reason.includes('client password must be a'))

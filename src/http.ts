@@ -23,19 +23,19 @@ export type Bound =
   | { readonly ok: true; readonly server: HttpServer; readonly gate: Gate }
   | { readonly ok: false; readonly problem: Problem }
 
-/** Binds the port. Until `openHttp` every request is answered that walhook is starting. */
+/** Binds the port. Until `openHttp`, every request gets "starting". */
 export async function bindHttp({ host, port, publicUrls, trustedProxies }: Config): Promise<Bound> {
   const gate = createGate({ urls: publicUrls, trustedProxies })
   const listening = await listenHttp(gate.onRequest, {
     host,
     port,
-    // Behind a proxy that is trusted are many.
+    // A trusted proxy serves many clients.
     keyOf: address => (isTrusted(address, trustedProxies) ? null : networkOf(address)),
   })
   return listening.ok ? { ok: true, server: listening.server, gate } : listening
 }
 
-/** Opens the API and the pages to the requests of a gate; or says what is in the way. */
+/** Connects API and pages to a gate; or returns the problem. */
 export function openHttp(
   gate: Gate,
   options: {
@@ -44,7 +44,7 @@ export function openHttp(
     health: () => Promise<Record<string, Health>>
     metrics: Metrics
     nowMs: () => number
-    /** Aborted when the server is closing. */
+    /** Aborted when the server closes. */
     stopped: AbortSignal
     log: Log
   },
@@ -84,7 +84,7 @@ export function openHttp(
   return null
 }
 
-/** By which of its URLs walhook was asked; without a host of one, by the first. */
+/** The public URL of a request, by its host; the first one by default. */
 function originOf(
   host: string | undefined,
   first: string,

@@ -8,7 +8,6 @@ void runCommand(process.argv.slice(2))
     return 1
   })
   .then(status => {
-    // Not left to the event loop: where no password was given, node-postgres keeps the socket open on which the
-    // server waits for it, up to a minute.
+    // An explicit exit: without a password, node-postgres keeps the socket open until the server's time-out, up to a minute.
     if (status !== 0) process.exit(status)
   })

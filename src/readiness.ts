@@ -4,7 +4,7 @@ import type { Outbox } from './outbox/database/database.ts'
 import { describeError } from './runtime/log.ts'
 import { within } from './runtime/within.ts'
 
-/** How long ops wait for a database, in ms: a link that has died in silence brings neither an error nor an answer. */
+/** The time limit for a database, in ms: a dead link gives neither an error nor an answer. */
 export const answerMs = 3_000
 
 /** Whether the outbox answers. */
@@ -15,12 +15,12 @@ export function databaseHealth(outbox: Outbox): Promise<Health> {
   )
 }
 
-/** Whether deliveries go on. `stall`: why they do not, or null. */
+/** Whether deliveries continue. `stall`: why not, or null. */
 export function deliveryHealth(stall: string | null): Health {
   return stall === null ? { ok: true, status: 'working' } : { ok: false, status: 'stalled', reason: stall }
 }
 
-/** Whether capture goes on. `stall`: why nothing goes on although something is pending, or null. */
+/** Whether capture continues. `stall`: why not, although changes are pending, or null. */
 export function captureHealth({ state, reason }: CaptureState, stall: string | null): Health {
   if (stall !== null) return { ok: false, status: 'stalled', reason: stall }
   const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'

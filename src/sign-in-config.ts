@@ -4,7 +4,7 @@ import { type Values, variables } from './variables.ts'
 
 const longestSecret = 4_096
 
-/** How people sign in by OpenID Connect; null: not at all, or something is wrong and was given to `add`. */
+/** The OpenID provider; null: not configured, or `add` got the problems. */
 export function readSignIn(
   values: Values,
   isSet: (name: keyof Values) => boolean,
@@ -52,7 +52,7 @@ export function readSignIn(
   }
 }
 
-/** The client's secret, from its variable or its file; null: it can't be read. */
+/** The client's secret, from its variable or file; null: unreadable. */
 function readSecret(
   { WALHOOK_OIDC_CLIENT_SECRET: secret, WALHOOK_OIDC_CLIENT_SECRET_FILE: file }: Values,
   add: (what: string, found: string, mend: string) => void,

@@ -14,7 +14,7 @@ const claim = (means: string, without: string) =>
     parse: text => (/\s/.test(text) ? { wrong: [JSON.stringify(text)] } : { value: text }),
   })
 
-/** How people sign in by OpenID Connect. */
+/** The variables of the OpenID provider. */
 export const signInVariables = {
   WALHOOK_OIDC_ISSUER: optional<string>({
     means: `The issuer of the OpenID provider where people sign in to the pages, beside tokens: \`https://login.example.com/realms/company\`. See ${guide}.`,
@@ -22,7 +22,7 @@ export const signInVariables = {
     mend: 'write the URL of the issuer as its .well-known/openid-configuration has it: https, or http on this machine',
     parse(text) {
       const issuer = parseIssuer(text)
-      // A password that somebody wrote into it is not repeated.
+      // The problem never repeats the URL: it may contain a password.
       return issuer === null ? { wrong: ['not the https URL of an issuer'] } : { value: issuer }
     },
   }),

@@ -18,14 +18,14 @@ import type { Log } from './runtime/log.ts'
 import type { Resources } from './runtime/resources.ts'
 import { openSpanExporter } from './runtime/tracing.ts'
 
-/** What of each part goes into the traces of events. */
+/** The spans of each part. */
 export type Tracing = {
   readonly appends: TraceAppends
   readonly requests: TraceRequests
   settled(settlements: readonly Settlement[]): void
 }
 
-/** Opens what sends spans; null, and nothing is loaded, where tracing is not configured. */
+/** Opens tracing; null, without loading anything, if it is not configured. */
 export async function openTracing(
   { tracing, logsEntityIds }: { tracing?: TracingConfig; logsEntityIds: boolean },
   outbox: Outbox,

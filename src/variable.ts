@@ -1,16 +1,16 @@
-/** What a text means, or everything that is wrong with it. */
+/** A parsed text, or every problem of it. */
 export type Parsed<T> = { readonly value: T } | { readonly wrong: readonly string[] }
 
-/** An environment variable. `docs/reference/configuration.md` is generated from it. */
+/** An environment variable, also the source of `docs/reference/configuration.md`. */
 export type Variable<T> = {
   readonly means: string
-  /** The text that counts where the variable is not set. Null: none does, and the value is null. */
+  /** The default text. Null: no default, and the value is null. */
   readonly default: string | null
-  /** What happens without it, where there is no default. */
+  /** The behaviour without it, if it has no default. */
   readonly without?: string
-  /** What to write where it is wrong. */
+  /** What to write instead of a wrong value. */
   readonly mend: string
-  /** Names what is wrong, but never a secret. */
+  /** Names the problem, never a secret. */
   parse(text: string): Parsed<T>
 }
 

@@ -44,7 +44,7 @@ const sealKey = (means: string, without: string, mend: string) =>
     },
   })
 
-/** Beyond ASCII, clients differ in how they write a header: some would never be let in. */
+/** Clients differ in writing headers beyond ASCII: some would never be admitted. */
 function parseToken(text: string): Parsed<string> {
   return /[^!-~]/.test(text)
     ? { wrong: ['with white space or characters beyond ASCII in it'] }
@@ -66,11 +66,11 @@ const days = (means: string) => ({
   mend: 'use a number of days from 1 to 3650',
 })
 
-/** A variable of OpenTelemetry, which other programs read too: `config.ts` judges it, where it counts. */
+/** A variable of OpenTelemetry, shared with other programs: `config.ts` judges it if tracing is on. */
 const standard = (means: string, without: string) =>
   optional<string>({ means, without, mend: 'see the guide to tracing', parse: text => ({ value: text }) })
 
-/** Every variable that walhook reads, in the order in which its problems are reported. */
+/** Every variable of walhook, in the order of its problems. */
 export const variables = {
   DATABASE_URL: databaseUrl(
     'The source: the database whose changes walhook captures. Several hosts, of which walhook takes the primary: `postgres://user:password@a:5432,b:5432/database`, see [failover](../guide/operating.md#failover).',
@@ -94,7 +94,7 @@ export const variables = {
     means: "An admin's API token that always works: at least 16 visible ASCII characters.",
     without: 'only tokens of `walhook token` work',
     mend: 'use at least 16 visible ASCII characters, for example from: openssl rand -hex 32',
-    // Beyond ASCII, clients differ in how they write a header: some would never be let in.
+    // Clients differ in writing headers beyond ASCII: some would never be admitted.
     parse: text => (text.length < 16 ? { wrong: [`only ${text.length} characters`] } : parseToken(text)),
   }),
   WALHOOK_TOKEN: optional<string>({
@@ -279,7 +279,6 @@ export const variables = {
 }
 
 export type VariableName = keyof typeof variables
-/** The value of each variable. */
 export type Values = {
   readonly [Name in VariableName]: (typeof variables)[Name] extends {
     parse(text: string): Parsed<infer T>

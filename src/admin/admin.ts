@@ -19,21 +19,18 @@ import { textsOf } from './texts/texts.ts'
 
 const maxBodyBytes = 256 * 1024
 
-/**
- * Everything for people: pages behind a log-in, written by the server. They work without a script, but for what
- * follows what happens while one looks. Programs have the API.
- */
+/** The pages for people, behind a log-in and rendered on the server. Only live updates need a script. Programs have the API. */
 export function createAdmin(
   options: SignInPages & {
     control: Control
     sessions: Sessions
     snippets: readonly Snippet[]
     nowMs: () => number
-    /** Shared with the API: one token, one rate. */
+    /** Shared with the API: one token, one limit. */
     rates: Rates
-    /** The origins whose pages may hold ours in a frame, for whoever came by a link. */
+    /** The origins that may embed the pages in a frame, for users of a link. */
     frames: readonly string[]
-    /** Aborted when the server is closing. */
+    /** Aborted when the server closes. */
     stopped: AbortSignal
     log: Log
   },
@@ -63,7 +60,7 @@ export function createAdmin(
   return new Hono<AdminEnv>()
     .route('/', assetRoutes())
     .use(async (c, next) => {
-      // Before the response exists: setting a header later would copy the body into a new response.
+      // Before the response exists: setting a header later would copy the body.
       allowFrames(c, [])
       c.header('referrer-policy', 'same-origin')
       c.header('x-content-type-options', 'nosniff')

@@ -8,7 +8,7 @@ import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
 import type { Texts } from './texts/en.ts'
 
 const perPage = 50
-/** More fields than this are opened first. */
+/** Records with more fields are collapsed. */
 const shownAtOnce = 3
 
 export const auditPages = [
@@ -86,7 +86,7 @@ function who(t: Texts, { actor }: AuditRecord): Html {
   return html`<div><b class="name">${kind === 'command line' ? t.audit.kinds[kind] : name}</b> <span class="quiet small">${more.filter(one => one !== null).join(', ')}</span></div>`
 }
 
-/** What it was done to: a webhook, by the name that it has now, or a token. */
+/** The object of a change: a webhook, by its present name, or a token. */
 function target(t: Texts, { webhookId, action, changes }: AuditRecord, names: Names): Html | false {
   if (webhookId !== null)
     return html`<div class="name"><a href="/audit?webhook=${webhookId}">${names.get(webhookId) ?? t.audit.deleted(webhookId)}</a></div>`
@@ -109,7 +109,7 @@ function changes(t: Texts, all: Changes): Html {
   return html`<details><summary class="quiet">${t.audit.fieldCount(entries.length)}</summary>${written}</details>`
 }
 
-/** A field of a thing that came or went, with nothing in it. */
+/** An empty field of a created or deleted object. */
 function saysNothing(change: Changes[string]): boolean {
   if ('from' in change && 'to' in change) return false
   const of = change.from ?? change.to ?? null
@@ -122,7 +122,7 @@ function fieldName(t: Texts, name: string): Html {
     : html`<code>${name}</code>`
 }
 
-/** A value of any sort, as somebody reads it who has not seen the API. */
+/** A value for readers who do not know the API. */
 function value(t: Texts, of: unknown): Html {
   if (of === null || of === '') return html`<span class="quiet">${t.audit.nothing}</span>`
   if (typeof of === 'boolean') return html`${of ? t.yes : t.no}`

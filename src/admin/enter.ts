@@ -5,7 +5,7 @@ import { bareLayout } from './kit/layout.ts'
 import { type AdminEnv, allowFrames, keepLanguage, keepSession } from './kit/session.ts'
 import { isLanguage, textsOf } from './texts/texts.ts'
 
-/** The way in by a link. Whoever only looks what is there (HEAD) does not use it up. */
+/** Signs in by a link. A HEAD request, as link previews send it, does not use it up. */
 export function enterRoutes(
   app: Hono<AdminEnv>,
   {
@@ -25,7 +25,7 @@ export function enterRoutes(
   })
 }
 
-/** In a frame there is no log-in: whoever shows the frame has the way in. */
+/** A frame has no log-in: the embedding page creates the link. */
 export function linkIsOver(c: Context, frames: readonly string[]): Response {
   allowFrames(c, frames)
   const t = textsOf(c)
@@ -33,5 +33,5 @@ export function linkIsOver(c: Context, frames: readonly string[]): Response {
   return c.html(bareLayout(t, { title: t.tenants.linkOver, path: '/', body }), 410) as Response
 }
 
-/** Whether a page is asked for to be shown in a frame. https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header */
+/** Whether the page is requested for a frame. https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header */
 export const isForFrame = (c: Context) => /^i?frame$/.test(c.req.header('sec-fetch-dest') ?? '')

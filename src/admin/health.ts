@@ -93,7 +93,7 @@ function mailTrouble(t: Texts, { failed, givenUp, waiting, lastError }: Health['
   return html`${failed + givenUp > 0 && html`<p>${t.alerts.mailsFailed(failed, givenUp, lastError ?? '')}</p>`}${waiting > 0 && html`<p>${t.alerts.mailsWait(waiting)}</p>`}`
 }
 
-/** Why, in the words of whoever found it. */
+/** The original reason of a finding. */
 function reasonsOf(
   t: Texts,
   finding: Finding,
@@ -115,7 +115,7 @@ function reasonsOf(
   )
 }
 
-/** How far the entities are told that show one changed row. */
+/** The progress of sending the entities that show one changed row. */
 function fanOutLine(t: Texts, { fanOut, rowsDone, rowsEstimate, reason }: Status['resyncs'][number]): Html[] {
   if (!fanOut) return []
   const name = `${fanOut.entityType}.${fanOut.field}`

@@ -16,7 +16,7 @@ type LogIn = {
   readonly frames: readonly string[]
 } & SignInPages
 
-/** The ways in, which need no session. Who is logged in already goes on. */
+/** The log-in, without a session. Users with a session are redirected. */
 export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames, signIn }: LogIn): void {
   const page = (t: Texts, said: Partial<Said> & { to: string }) =>
     logInPage(t, { ...{ notice: null, problem: null, failed: null }, ...said }, signIn)
@@ -57,21 +57,21 @@ export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames, 
   })
 }
 
-/** The ways out, for who is in. */
+/** The log-out, with a session. */
 export function logOutRoutes(
   app: Hono<AdminEnv>,
   { sessions, frames, ...pages }: Omit<LogIn, 'addressOf'>,
 ): void {
   const drop = (c: Context<AdminEnv>) => dropSession(c, c.get('caller'), frames.length > 0)
 
-  /** Ends it here, and for whoever came from the provider there, where it offers that. */
+  /** Ends the session here, and at the provider if it supports that. */
   async function leave(c: Context<AdminEnv>, end: () => Promise<unknown>, done: string): Promise<Response> {
     const { kind } = c.get('caller')
     const { signIn, originOf } = pages
     const idToken = kind === 'oidc' ? await sessions.idTokenOf(sessionOf(c)!) : null
     await end()
     drop(c)
-    // In a frame there is no log-in.
+    // A frame has no log-in.
     if (kind === 'link') return linkIsOver(c, frames)
     const url = kind === 'oidc' && signIn ? await signIn.logOutUrl() : null
     if (!url || !signIn) return c.redirect(`/login?done=${done}`, 303)
@@ -85,7 +85,7 @@ export function logOutRoutes(
   )
 }
 
-/** What who is not logged in gets instead of a page: the way to the log-in, and from there back. */
+/** Redirects to the log-in, and from there back. */
 export function toLogIn(c: Context): Response {
   const { pathname, search } = new URL(c.req.url)
   const to = c.req.method === 'GET' ? pathname + search : '/'
@@ -94,12 +94,12 @@ export function toLogIn(c: Context): Response {
     c.header('hx-redirect', '/login')
     return c.body(null, 204)
   }
-  // A browser would follow a redirection, and take the log-in for what it had asked to follow.
+  // A browser would follow a redirect, and take the log-in for the live part.
   if (c.req.header('accept')?.includes('text/event-stream')) return c.body(null, 401)
   return c.redirect(logIn, 303)
 }
 
-/** A path of ours that somebody gave us, or the start page: nobody is sent elsewhere. */
+/** A path of ours from a request, or the start page: never another site. */
 function ownPath(path: string | undefined): string {
   return path !== undefined && isOwnPath(path) ? path : '/'
 }
@@ -110,9 +110,9 @@ const isProblem = (code: string | undefined): code is (typeof signInProblems)[nu
 type Said = {
   readonly to: string
   readonly notice: string | null
-  /** What is wrong with the token. */
+  /** The problem of the token. */
   readonly problem: string | null
-  /** Why a sign-in at the provider came to nothing. */
+  /** Why a sign-in at the provider failed. */
   readonly failed: string | null
 }
 

@@ -16,7 +16,7 @@ import { webhookQueuePages } from './webhook/queue.ts'
 import { webhookSecretPages } from './webhook/secret.ts'
 import { webhookTestPages } from './webhook/test.ts'
 
-/** Everything for people behind the log-in. An address in words comes before one with an id. */
+/** Every page behind the log-in. A literal path precedes one with an id. */
 export const pages: readonly Page[] = [
   ...webhookListPages,
   ...webhookJudgePages,

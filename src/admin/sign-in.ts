@@ -8,21 +8,21 @@ import { type AdminEnv, allowFormTo, isHttps, keepSession } from './kit/session.
 import { textsOf } from './texts/texts.ts'
 
 export type SignInPages = {
-  /** Null: people log in with tokens only. */
+  /** Null: tokens only. */
   readonly signIn: SignIn | null
-  /** Where people reach walhook, by the host that they have asked. */
+  /** walhook's public origin, by the requested host. */
   readonly originOf: (c: Context) => string
   readonly addressOf: (c: Context) => string
 }
 
 const callbackPath = '/login/oidc/callback'
-/** More that have begun than anybody has tabs for that. */
+/** The number of pending sign-ins per browser. */
 const mostBegun = 3
 
-/** The way in by a provider of OpenID Connect. Whoever only looks what is there (HEAD) uses nothing up. */
+/** Signs in at an OpenID provider. A HEAD request uses nothing up. */
 export function signInRoutes(app: Hono<AdminEnv>, { signIn, originOf, addressOf }: SignInPages): void {
   if (signIn === null) return
-  // A link and not a form: `form-action` of a page's policy holds for where a form is redirected to, too.
+  // A link, not a form: the policy `form-action` also restricts where a form is redirected.
   app.get('/login/oidc', async c => {
     if (c.req.method === 'HEAD') return c.body(null, 204)
     const to = c.req.query('to') ?? '/'
@@ -33,7 +33,7 @@ export function signInRoutes(app: Hono<AdminEnv>, { signIn, originOf, addressOf 
     for (const name of names.slice(0, Math.max(0, names.length - mostBegun + 1)))
       deleteCookie(c, name, attributes(c))
     const { id, text } = begun.kept
-    // Longer than it counts, so that whoever comes too late hears that.
+    // Lives longer than it is valid, so that a late user is told so.
     setCookie(c, prefix(c) + id, text, { ...attributes(c), maxAge: (6 * begun.keptMs) / 1000 })
     return c.redirect(begun.url.href, 303)
   })
@@ -55,7 +55,7 @@ export function signInRoutes(app: Hono<AdminEnv>, { signIn, originOf, addressOf 
     return goOn(c, done.to)
   })
 
-  // Where the provider sends a browser whose session there has ended.
+  // Where the provider sends a browser after the end of its session.
   app.get('/login/oidc/out', c => c.redirect('/login?done=out', 303))
 }
 
@@ -63,7 +63,7 @@ type ClaimRefusal = (typeof claimRefusals)[number]
 const isClaimRefusal = (problem: string): problem is ClaimRefusal =>
   (claimRefusals as readonly string[]).includes(problem)
 
-/** The browser comes from another site, and so a redirection would not bring the session (`SameSite=Strict`): our own page leads on. */
+/** After a cross-site navigation, a redirect would not send the session (`SameSite=Strict`): a page of ours leads on. */
 function goOn(c: Context, to: string): Response {
   const t = textsOf(c)
   c.header('refresh', `0;url=${to}`)
@@ -76,7 +76,7 @@ function toProblem(c: Context, { problem }: SignInFailure, to = '/'): Response {
   return c.redirect(`/login?problem=${problem}${back}`, 303)
 }
 
-/** For whoever is known to the provider, and has nothing to do here. */
+/** For users whom the provider knows but who have no rights here. */
 function noAccess(c: Context, problem: ClaimRefusal, providerName: string, name: string | null): Response {
   const t = textsOf(c)
   const title = t.signIn.noAccess
@@ -88,8 +88,8 @@ ${name !== null && html`<p>${t.signIn.signedInAs(name, providerName)}</p>`}
 }
 
 /**
- * Where the browser ends its session at the provider, which leads back here. By a form, so that no token is in a URL: a script
- * sends it at once, and without one there is a button.
+ * Ends the browser's session at the provider, which returns here. By a form, so that no token is in a URL: a script submits
+ * it, or a button.
  */
 export function logOutAtProvider(
   c: Context,
@@ -117,6 +117,6 @@ ${Object.entries(given).map(([name, value]) => html`<input type="hidden" name="$
 /** Over https no other host of the domain can set such a cookie: `cookieName` in `kit/session.ts`. */
 const prefix = (c: Context) => (isHttps(c) ? '__Host-walhook_sign_in_' : 'walhook_sign_in_')
 
-/** The browser brings it along when the provider sends it back, and so it is not `Strict`. */
+/** Not `Strict`: the browser sends it when it returns from the provider. */
 const attributes = (c: Context) =>
   ({ path: '/', httpOnly: true, secure: isHttps(c), sameSite: 'Lax' }) as const

@@ -7,7 +7,7 @@ import { errorAttributes, errorSummary, errorsOf, errorText, type FieldError } f
 import { type Html, html } from './kit/html.ts'
 import type { Texts } from './texts/en.ts'
 
-/** The form of a new token as it was filled in, right or wrong. */
+/** The typed form of a new token, valid or not. */
 export type TypedToken = {
   readonly name: string
   readonly role: string
@@ -15,7 +15,7 @@ export type TypedToken = {
   /** Empty for none. */
   readonly tenant: string
   readonly expires: string
-  /** Of `expires: day`. */
+  /** For `expires: day`. */
   readonly day: string
 }
 type Field = keyof TypedToken
@@ -44,7 +44,7 @@ export function readToken(form: URLSearchParams): TypedToken {
   }
 }
 
-/** What was typed as `control/` takes it, or what is wrong with it, by field. */
+/** The typed form as input of `control/`, or its problems by field. */
 export function judgeToken(
   t: Texts,
   typed: TypedToken,
@@ -73,11 +73,11 @@ export function judgeToken(
   return { ok: true, token: { name, role, tenant: of, userId: userId === '' ? null : userId, expiresAt } }
 }
 
-/** Which element of the form each problem is about. */
+/** The form element of each problem. */
 export const tokenErrors = ({ role, userId, ...rest }: TokenProblems): FieldError[] =>
   errorsOf({ ...rest, user_id: userId, [`role-${roles[0]}`]: role })
 
-/** `key` makes a repeated sending of the form the same token. */
+/** `key` is the idempotency key of the form. */
 export function tokenForm(
   t: Texts,
   at: { readonly key: string; readonly choosesTenant: boolean },

@@ -174,7 +174,7 @@ function formPage(call: PageCall, typed: TypedToken, problems: TokenProblems = {
   }
 }
 
-/** The one time that the token is shown. */
+/** The only time that the token is shown. */
 function createdPage({ t }: PageCall, name: string, text: string): PageAnswer {
   const { created } = t.tokens
   return {

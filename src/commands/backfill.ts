@@ -49,14 +49,14 @@ export const backfill: Command = {
   },
 }
 
-/** What `walhook backfill` is asked for. */
+/** The options of `walhook backfill`. */
 type Order =
   | { readonly kind: 'list' }
   | { readonly kind: 'start'; readonly wish: BackfillWish }
   | { readonly kind: 'follow'; readonly id: number; readonly rowsPerSecond: number | undefined }
   | { readonly kind: 'cancel'; readonly id: number }
 
-/** What the options of `backfill` mean, or what is wrong with them. */
+/** The meaning of the options, or what is wrong with them. */
 function readOrder(values: {
   entity?: string
   webhook?: string
@@ -91,8 +91,8 @@ function readOrder(values: {
 }
 
 /**
- * Lists, begins, follows or cancels backfills. One that was begun or is followed is shown until it has ended, or until
- * `signal`: then it goes on by itself. Returns whether all went well, or what is wrong.
+ * Lists, starts, follows or cancels backfills. A started or followed one is shown until it ends, or until `signal`; it
+ * continues without us. Returns whether all went well, or the problem.
  */
 async function carryOut(
   config: Config,
@@ -139,7 +139,7 @@ async function carryOut(
 
 const progressMs = 1_000
 
-/** Says how far a backfill is, whenever that is something new. */
+/** Prints the progress of a backfill whenever it changes. */
 async function follow(
   control: BackfillControl,
   source: Source,

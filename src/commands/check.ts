@@ -16,10 +16,10 @@ import { describeError } from '../runtime/log.ts'
 import { type Command, Misuse, parseOnce, required, say } from './kit/command.ts'
 import { map, printSql } from './map.ts'
 
-/** What it ends with, by the worst that it has found. */
+/** The exit status, by the worst line. */
 const statusOf = { ok: 0, warning: 3, error: 1 }
 
-/** Nobody waits longer for a lock on walhook's own tables, which a migration may have, or for an answer. */
+/** The limit for a lock on walhook's own tables, which a migration may hold, and for an answer. */
 const limits = `set lock_timeout = '5s'; set statement_timeout = '30s'`
 
 const flag = { type: 'boolean', default: false } as const
@@ -49,7 +49,7 @@ export const check: Command = {
 
 type Checked = { readonly lines: readonly CheckLine[]; readonly worst: CheckLine['level'] }
 
-/** Looks at everything that decides whether walhook can run; nothing is left that was made to try it. */
+/** Checks everything that walhook needs to run; nothing created for trials remains. */
 async function checkSource(config: Config): Promise<Checked> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
   await using outbox = openOutbox({
@@ -75,7 +75,7 @@ async function checkSource(config: Config): Promise<Checked> {
 
 type Known = Awaited<ReturnType<typeof knownColumns>>
 
-/** `outbox` is null where it can't be used: what a pooler that shares sessions has set in one would reach others. */
+/** `outbox` is null if it can't be used: a setting in a pooled session would reach other clients. */
 async function linesOfSource(
   source: Source,
   outbox: Outbox | null,
@@ -103,10 +103,13 @@ async function linesOfSource(
   }
 }
 
-/** No schema, no table, no column: the outbox is not there yet, or not of this version. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/**
+ * Schema, table or column missing: no outbox yet, or another version.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
 const notThereYet = ['3F000', '42P01', '42703']
 
-/** Says why nobody knows whether changes are lost, unless there is no outbox yet that could tell. */
+/** Reports that gaps are unknown, unless there is no outbox yet. */
 function gapsUnread(error: unknown): CheckLine[] {
   if (notThereYet.includes((error as { code?: string }).code ?? '')) return []
   const found = `unknown: the outbox did not answer: ${describeError(error)}`
@@ -120,7 +123,7 @@ function gapsUnread(error: unknown): CheckLine[] {
   ]
 }
 
-/** The columns that walhook has seen before; none where its own tables can't be read, as before the first start. */
+/** The columns known to walhook; none if its own tables can't be read, as before the first start. */
 async function columnsKnown(config: Config, outbox: Outbox): Promise<Known> {
   return await knownColumns(outbox, config).catch(() => new Map())
 }

@@ -4,7 +4,7 @@ type Commands = Readonly<Record<string, Command>>
 
 const shells: Readonly<Record<string, (commands: Commands) => string>> = { bash, zsh, fish }
 
-/** What completes commands and their options in a shell. `commands` is asked late: this is one of them. */
+/** The shell completion of commands and options. `commands` is a function, since this is one of them. */
 export function completionOf(commands: () => Commands): Command {
   return {
     usage: `  walhook completion bash|zsh|fish    print what completes walhook's commands and options in a shell:
@@ -21,13 +21,13 @@ export function completionOf(commands: () => Commands): Command {
   }
 }
 
-/** The options that the usage of a command names. */
+/** The options in a command's usage. */
 const optionsOf = ({ usage }: Command) => [
   ...new Set(['--help', ...[...usage.matchAll(/--[a-z][a-z-]*/g)].map(([option]) => option)]),
 ]
 const namesOf = (commands: Commands) => [...Object.keys(commands), 'help']
 
-/** One `case` for each command, in the syntax that bash and zsh share: its words first, then its options. */
+/** One `case` per command, in the syntax common to bash and zsh: words first, then options. */
 function cases(commands: Commands): string {
   const lines = Object.entries(commands).map(
     ([name, command]) =>

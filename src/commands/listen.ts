@@ -23,7 +23,7 @@ export const listen: Command = {
       throw new Misuse(`--status ${JSON.stringify(values.status)} is not from 200 to 599`)
     if (!(delayMs <= 600_000))
       throw new Misuse(`--delay ${JSON.stringify(values.delay)} is not from 0 to 600000 ms`)
-    // An empty one, from a variable that is not set, is none.
+    // An unset variable gives an empty secret.
     const secrets = values.secret.filter(secret => secret !== '')
     await receive({ host: values.host, port, status, delayMs, secrets, signal })
     return 0

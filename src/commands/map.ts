@@ -10,7 +10,7 @@ import type { Problem } from '../domain/value/problem.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
 import { type Command, parseOnce, report, required } from './kit/command.ts'
 
-/** As `walhook check` ends with warnings: the file is written, and a person must finish it. */
+/** As for warnings of `walhook check`: the file is written, and a person must finish it. */
 const unfinished = 3
 
 export const map: Command = {
@@ -38,7 +38,7 @@ const noEntity: Problem = {
   mend: 'name the tables under entities in the file that was written',
 }
 
-/** Prints what the owner of the tables or a superuser has to run for the mapping. */
+/** Prints the SQL that the tables' owner or a superuser must run for the mapping. */
 export async function printSql(): Promise<number> {
   const config = required(readConfig(['DATABASE_URL']))
   if (!config) return 1

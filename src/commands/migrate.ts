@@ -17,7 +17,7 @@ export const migrate: Command = {
   },
 }
 
-/** Brings walhook's own tables up to date, and nothing else. */
+/** Migrates walhook's own tables, and nothing else. */
 export async function migrateOutbox(config: Config) {
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
   const problem =

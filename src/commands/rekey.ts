@@ -20,7 +20,7 @@ export const rekey: Command = {
   },
 }
 
-/** Re-seals all secrets that another key sealed; returns how many. */
+/** Re-seals all secrets sealed with another key; returns their number. */
 async function rekeySecrets(
   config: Config,
 ): Promise<{ ok: true; value: { webhooks: number; answers: number } } | { ok: false; problem: Problem }> {

@@ -61,7 +61,7 @@ const howFar = 'Progress: walhook resync'
 const whoTells =
   'The walhook that captures ("walhook serve", running or started next) sends the current state, page by page.'
 
-/** Says what a resync will do, or does it (`isSure`). */
+/** Describes a resync, or performs it (`isSure`). */
 async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   const entityTypes = config.mapping.map(({ entityType }) => entityType)
   if (wish.entityType !== null && !entityTypes.includes(wish.entityType))
@@ -115,7 +115,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   return { ok: true, lines }
 }
 
-/** The same for gaps of single tables, while the stream goes on. */
+/** The same for gaps of single tables, while the stream continues. */
 async function resyncTables(
   source: Source,
   outbox: Outbox,
@@ -131,7 +131,7 @@ async function resyncTables(
   }
   const obstacles = obstaclesToResync(gaps)
   if (obstacles.length > 0) {
-    // What keeps a table from being captured is to be mended first, whatever else waits for it.
+    // A table that can't be captured must be fixed first.
     const { problems } = await preflight(source, { ...config, outbox })
     const ofTables = problems.filter(isOfTables)
     return { ok: false, problems: ofTables.length > 0 ? ofTables : obstacles }

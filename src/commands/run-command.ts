@@ -20,7 +20,7 @@ import { serve } from './serve.ts'
 import { token } from './token.ts'
 import { webhooks } from './webhooks.ts'
 
-/** In the order in which they are shown. */
+/** In display order. */
 export const commands: Readonly<Record<string, Command>> = {
   serve,
   check,
@@ -50,7 +50,7 @@ docs/reference/configuration.md describes the environment variables.`
 
 const helpFlags = ['--help', '-h']
 
-/** Runs the command that the arguments name; resolves with the exit status. */
+/** Runs the named command; resolves with the exit status. */
 export async function runCommand(args: string[]): Promise<number> {
   const [name, ...rest] = args[0] === 'help' ? [...args.slice(1), '--help'] : args
   if (name !== undefined && helpFlags.includes(name)) return print(usage)
@@ -81,7 +81,7 @@ const bare: Command = {
     const config = required(readConfig([]))
     if (!config) return 1
     if (config.databaseUrl !== null) return await serve.run(args, signal)
-    // Not part of the product: loaded only where it is wanted.
+    // Not part of the product: loaded on demand.
     const { playground } = await import('../../playground/command.ts')
     await playground(config, { say, signal })
     return 0

@@ -7,7 +7,7 @@ import { type Command, parseOnce, report, required } from './kit/command.ts'
 import { cutOffProblem } from './kit/cut-off.ts'
 import { reloadOnHangUp } from './kit/reload.ts'
 
-/** The dispatcher's drain and the settling after it, and a little: no shutdown that goes well takes as long. */
+/** More than the dispatcher's drain and its last settlement. */
 const stopWithinMs = 15_000
 /** About half a minute in all. */
 const mostStarts = 8
@@ -34,7 +34,7 @@ export const serve: Command = {
   },
 }
 
-/** Opens it, and again where a database ends what it was asked while it is opened: a server that restarts, or an operator. */
+/** Opens the app, again if a database ends a statement meanwhile: its server restarts, or an operator intervened. */
 async function openPatiently(config: Config, log: Log, signal: AbortSignal): Promise<Opened> {
   for (let tries = 1; ; tries++)
     try {
@@ -48,7 +48,7 @@ async function openPatiently(config: Config, log: Log, signal: AbortSignal): Pro
     }
 }
 
-/** Ends the process `ms` after `signal`: a link that died in silence would keep it waiting for an answer. */
+/** Ends the process `ms` after `signal`: an answer over a dead link would never come. */
 function endWithin(ms: number, signal: AbortSignal): void {
   const end = () => {
     process.stderr.write(

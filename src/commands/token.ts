@@ -23,7 +23,7 @@ export const token: Command = {
       options: {
         user: { type: 'string' },
         tenant: { type: 'string' },
-        // What a token may do, and for how long, is said by who makes it: else it may little, and not for ever.
+        // Low defaults: a token may do more, and live longer, only on request.
         role: { type: 'string', default: 'viewer' },
         expires: { type: 'string', default: '90d' },
         list: { type: 'boolean', default: false },
@@ -38,9 +38,9 @@ export const token: Command = {
     const name = positionals[0]?.trim() ?? ''
     if (positionals.length !== 1 || name === '' || name.length > 200)
       throw new Misuse('token takes one NAME of 1 to 200 characters')
-    // An empty one, from a variable that is not set, would be the account of nobody.
+    // An unset variable gives an empty account.
     if (values.user?.trim() === '') throw new Misuse('--user is empty')
-    // An empty one would be a token that sees all tenants.
+    // An empty tenant would be a token that sees all tenants.
     if (values.tenant?.trim() === '') throw new Misuse('--tenant is empty')
     if ((values.tenant?.length ?? 0) > longestTenant)
       throw new Misuse(`--tenant has more than ${longestTenant} characters`)
@@ -91,7 +91,7 @@ async function revoke(text: string): Promise<number> {
   return 0
 }
 
-/** Works with what walhook stores, in a schema that is brought up to date first. */
+/** Runs work with the outbox after migrating its schema. */
 export async function withOutbox<T>(
   config: Config,
   work: (control: Pick<Control, 'outbox' | 'randomBytes'>) => Promise<T>,
@@ -102,7 +102,7 @@ export async function withOutbox<T>(
   return { ok: true, value: await work({ outbox, randomBytes }) }
 }
 
-/** Makes a stored API token; its text is the result. */
+/** Creates a stored API token; returns its text. */
 async function makeToken(config: Config, input: Parameters<typeof createToken>[2]) {
   return await withOutbox(config, async control => {
     const made = await createToken(control, commandLine, input)
@@ -111,7 +111,7 @@ async function makeToken(config: Config, input: Parameters<typeof createToken>[2
   })
 }
 
-/** The stored API tokens, one line for each, without the tokens themselves. */
+/** The stored API tokens, one line each, without their texts. */
 async function describeTokens(config: Config) {
   return await withOutbox(config, async control => {
     const lines = [tokenLine('ID', 'ROLE', 'USER', 'LAST USED', 'STATE', 'NAME')]

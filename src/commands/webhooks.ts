@@ -23,7 +23,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   replays,
 }
 
-/** What an admin does with webhooks, through the API of a running walhook. */
+/** Operations on webhooks, through the API of a running walhook. */
 export const webhooks: Command = {
   usage: `  walhook webhooks list [--tenant TENANT]
                                       list the webhooks of the walhook that runs at WALHOOK_URL, with the token

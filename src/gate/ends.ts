@@ -2,20 +2,20 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Release } from '../runtime/limiter.ts'
 
-/** No browser and no proxy sends a request before the answer to the one before it; some programs send two or three. */
+/** Browsers and proxies do not pipeline; some programs send two or three requests. */
 const mostPerConnection = 8
 
-/** What a request gives back when its answer is out or its connection has ended. */
+/** Called when the response is sent, or its connection has ended. */
 export type Ends = Release[]
 
 export function end(ends: Ends): void {
   for (const release of ends.splice(0)) release()
 }
 
-/** What is under way on each connection, each with what to give back at its end. */
+/** The requests in progress of each connection, with their ends. */
 export type UnderWay = WeakMap<Socket, Set<Ends>>
 
-/** Begins to follow a request; null where its connection has too much under way. */
+/** Follows a request; null: its connection has too many. */
 export function follow(
   underWay: UnderWay,
   { socket }: IncomingMessage,
@@ -25,7 +25,7 @@ export function follow(
   if (!all) {
     all = new Set()
     underWay.set(socket, all)
-    // An answer that waits behind another of its connection hears nothing of the connection's end.
+    // A response queued behind another gets no event of the connection's end.
     socket.once('close', () => all!.forEach(end))
   }
   if (all.size >= mostPerConnection) return null

@@ -20,7 +20,7 @@ import {
   wrongHost,
 } from './refuse.ts'
 
-/** What answers, once everything is started. */
+/** The handlers, once everything has started. */
 export type Handler = {
   readonly fetch: (request: Request, env: object) => Response | Promise<Response>
   readonly passageOf: (head: RequestHead) => Passage
@@ -29,22 +29,25 @@ export type Handler = {
 const turn = { mostPerTurn: 8, waitMs: 5_000 }
 const atOnce = { mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 }
 /**
- * Places by what a request does with them. `usual` are few short queries on a pool of a few connections: more at once would
- * be no faster. `large` answers take some 12 MB each
- * while they are written, and the event loop for tens of milliseconds: a place rests three times as long as it was held. `slow` ones hold no connection while they wait.
+ * Limits of concurrent requests by kind.
+ *
+ * - `usual`: a few short queries on a small pool; more at once would not be faster
+ * - `large`: a response takes some 12 MB and blocks the event loop for tens of milliseconds; its place rests three times as
+ *   long
+ * - `slow`: holds no database connection while it waits
  */
 const limits = {
   usual: { most: 8, mostOfOne: 4, mostWaiting: 128, mostWaitingOfOne: 32, ...turn },
   large: { most: 2, mostOfOne: 1, mostWaiting: 32, mostWaitingOfOne: 8, restFactor: 3, ...turn },
   slow: { most: 32, mostOfOne: 8, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
-  /** Apart from those of holders, so that nobody without a token keeps one who has it from working. */
+  /** Separate: requests without a token can't block those with one. */
   stranger: { most: 4, mostOfOne: 2, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
-  /** Apart from log-ins with tokens, which must go on while a provider does not answer. */
+  /** Separate: log-ins with tokens continue while a provider does not answer. */
   provider: { most: 16, mostOfOne: 4, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
-  /** Apart from all others: whoever holds all of those must not make walhook look dead. */
+  /** Separate: liveness is visible when all other places are taken. */
   ops: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 128, ...turn },
   file: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 256, mostPerTurn: 2, waitMs: 5_000 },
-  /** What asks no database only takes turns, so that deliveries on the same event loop get theirs. */
+  /** Requests without a database take turns, so that deliveries on the same event loop get theirs. */
   free: { most: 256, mostOfOne: 64, mostWaiting: 2_048, mostWaitingOfOne: 512, ...turn },
   bodies: { most: 64, mostOfOne: 32, ...atOnce },
   bodiesOfHolders: { most: 64, mostOfOne: 16, ...atOnce },
@@ -54,7 +57,7 @@ const limits = {
 const ofHolders = new Set<Passage['kind']>(['usual', 'large', 'slow'])
 
 const bodyWithinMs = 10_000
-/** A reader that takes an answer more slowly than this does not get the rest of it. */
+/** A slower reader does not get the rest of the response. */
 const answerWithinMs = 60_000
 
 type GateOptions = {
@@ -63,9 +66,8 @@ type GateOptions = {
 }
 
 /**
- * What every request passes before any handler: from whom it is, whether its host is one of walhook's, its body, and a place.
- * What a request may take of memory, connections and time is bounded here, whoever sends it and however often.
- * Before `open` is called, all is answered with "starting".
+ * Every request passes the gate before a handler: its client address, host, body and place. It bounds memory, connections and
+ * time per client. Before `open`, it answers "starting".
  */
 export function createGate(options: GateOptions) {
   const { urls } = options
@@ -132,12 +134,12 @@ export function createGate(options: GateOptions) {
 
   return {
     onRequest: (incoming: IncomingMessage, outgoing: ServerResponse) => void onRequest(incoming, outgoing),
-    /** From now on requests are answered by `opened`. */
+    /** From now on `opened` answers requests. */
     open(opened: Handler): void {
       const listener = getRequestListener(
         (request, env) =>
           opened.fetch(request, { ...env, visit: visits.get(env.incoming as IncomingMessage) }),
-        // HTTP/1.0 needs no Host, and some that look after health send none.
+        // HTTP/1.0 needs no Host, and some health checks send none.
         { hostname: 'walhook' },
       )
       handler = { ...opened, listener }
@@ -154,7 +156,7 @@ function whoOf(
   { urls, trustedProxies }: GateOptions,
 ): Pick<Visit, 'address' | 'isHttps'> {
   const { remoteAddress = '' } = incoming.socket
-  // Who says it falsely only harms their own log-in; where proxies are named, only they are believed.
+  // A false claim only harms the sender's own log-in; with trusted proxies, only they are believed.
   const isBelieved = trustedProxies.length === 0 || isTrusted(remoteAddress, trustedProxies)
   const url = urlOfHost(hostOf(incoming), urls)
   return {
@@ -163,7 +165,7 @@ function whoOf(
   }
 }
 
-/** Reads the body for the handler, where its passage lets it have one; says why not. */
+/** Reads the body for the handler, if the passage permits one; or says why not. */
 async function takeBody(
   incoming: IncomingMessage,
   passage: Passage,
@@ -197,7 +199,7 @@ function header({ headers }: IncomingMessage, name: string): string | undefined 
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-/** A request may name its whole URL (RFC 9112 section 3.2.2): then that counts, as it does for the handler. */
+/** A request may contain its whole URL (RFC 9112 section 3.2.2), which takes precedence, as for the handler. */
 function urlOf({ url = '/' }: IncomingMessage): URL | null {
   return URL.parse(url.startsWith('/') ? `http://walhook${url}` : url)
 }

@@ -1,19 +1,21 @@
 import type { Claim } from '../domain/access/credential.ts'
 
-/** What a request needs before it reaches its handler. */
+/** The resources of a request before its handler. */
 export type Passage = {
   /**
-   * Where it waits for a place: `usual`, for a few short queries; `large`, whose answer may hold whole bodies; `slow`, which
-   * waits for a receiver or a name server; `provider`, which waits for the OpenID provider, whoever asks; `stranger`, a log-in and whatever else may ask the database before it is known
-   * who asks; `ops`, whether walhook lives and how it is; `file`, which is the same for all and some 100 kB; `free`, which asks no
-   * database.
+   * The queue for a place.
+   *
+   * - `usual`: a few short queries; `large`: the response may contain whole bodies
+   * - `slow`: waits for a receiver or a name server; `provider`: waits for the OpenID provider
+   * - `stranger`: a log-in, and anything that queries the database before the caller is known
+   * - `ops`: liveness and readiness; `file`: the same 100 kB for all; `free`: no database
    */
   readonly kind: 'usual' | 'large' | 'slow' | 'stranger' | 'provider' | 'ops' | 'file' | 'free'
-  /** Who it counts for: the holder of a token, else the address. */
+  /** The key to count it under: the holder of a token, else the address. */
   readonly key: string
-  /** Its body may hold so many bytes; 0: it is answered without being read. */
+  /** The maximum body in bytes; 0: the body is not read. */
   readonly maxBodyBytes: number
-  /** What answers it: the API or what ops ask, else a page. */
+  /** The handler: the API or ops, else a page. */
   readonly isForPrograms: boolean
 }
 
@@ -25,13 +27,13 @@ export type RequestHead = {
   readonly address: string
 }
 
-/** What the gate knows of a request: a handler finds it in its environment as `visit`. */
+/** The gate's knowledge of a request, in the handler's environment as `visit`. */
 export type Visit = {
-  /** Of whoever sent it, also where a trusted proxy passed it on. */
+  /** The client's, also through a trusted proxy. */
   readonly address: string
-  /** Whether it came over https to walhook or to the proxy in front. */
+  /** Whether it came over https to walhook or to the trusted proxy. */
   readonly isHttps: boolean
-  /** Says that the answer goes on for as long as the reader stays. False: too many do. */
+  /** Announces a response that streams until the reader leaves. False: too many do. */
   readonly stream: () => boolean
 }
 
@@ -40,13 +42,13 @@ const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
 const alwaysShared = /^\/(livez|metrics)$/
 const files = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
 const openForms = /^\/(login|language)$/
-/** Whoever comes by a link is known only when it is looked up. */
+/** Looking up a link needs a query. */
 const entrance = /^\/enter$/
-/** Asks the OpenID provider, and a database only for what this browser has begun. */
+/** Queries the OpenID provider; the database only for a sign-in that this browser has begun. */
 const atProvider = /^\/login\/oidc(\/callback)?$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d+$)/
 const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url)|logout|logout-everywhere)$/
-/** Its name is resolved before a URL is kept. */
+/** Its name is resolved before the URL is saved. */
 const keepsUrl = /^\/(api\/webhooks(\/\d+)?|couplings\/(new|\d+))$/
 const isSlow = (method: string, path: string) =>
   slow.test(path) || (method !== 'GET' && method !== 'HEAD' && keepsUrl.test(path))
@@ -57,14 +59,14 @@ const jsonBytes = 64 * 1024
 /** Twenty custom headers of 4 KB, percent-encoded. */
 const formBytes = 256 * 1024
 
-/** What ops ask, wherever they ask it from. */
+/** The paths of ops, on every host. */
 export const isForOps = (path: string) => forOps.test(path)
-/** What the API answers; every other path is a page for people. */
+/** The API's paths; every other path is a page. */
 export const isForPrograms = (path: string) => forPrograms.test(path)
 
 /**
- * Decides what a request needs. Who brings neither a token nor a session that may be one of ours (`judgeToken`,
- * `judgeSession`: without a query) gets what needs no database: a refusal, or the way to the log-in.
+ * Decides the resources of a request. Without a plausible token or session (`judgeToken`, `judgeSession`: no query), it gets
+ * an answer without a database: a refusal, or the log-in.
  */
 export function passageOf(
   { method, path, authorization, cookie, address }: RequestHead,
@@ -95,10 +97,7 @@ export function passageOf(
   }
 }
 
-/**
- * The path of a URL as the routers of API and pages read it, `%6C` as `l`: what a request needs must not depend on how its path
- * is written.
- */
+/** The path as the routers read it, `%6C` as `l`: resources must not depend on its spelling. */
 export function routedPath({ pathname }: Pick<URL, 'pathname'>): string {
   return pathname.replaceAll(/(%[0-9a-f]{2})+/gi, codes => {
     try {
@@ -109,7 +108,7 @@ export function routedPath({ pathname }: Pick<URL, 'pathname'>): string {
   })
 }
 
-/** The token of an `Authorization` header; null where it has none. */
+/** The token of an `Authorization` header, or null. */
 export function tokenIn(authorization: string | undefined): string | null {
   return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? null
 }

@@ -10,14 +10,14 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * A body that is too large is read for so long, and forgotten: who still sends when the connection ends does not see the
- * answer.
+ * An excess body is read and dropped for this long: a client that is still sending when the connection ends misses the
+ * response.
  */
 const lingerMs = 1_000
-/** One that announces still more is not read at all. */
+/** A larger announced body is not read at all. */
 const lingerBytes = 64 * 1024
 
-/** Reads the body of a request whole, of at most `maxBytes` and within `withinMs`. */
+/** Reads the whole body, at most `maxBytes` and within `withinMs`. */
 export function readBody(
   incoming: IncomingMessage,
   { maxBytes, withinMs }: { maxBytes: number; withinMs: number },
@@ -45,7 +45,7 @@ export function readBody(
     function end(read: BodyRead): void {
       clearTimeout(timer)
       incoming.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
-      // What still comes of it is heard by nobody; an error of it is no error of ours.
+      // The rest of the body is dropped, with its errors.
       incoming.on('error', () => {})
       if (!read.ok) incoming.pause()
       resolve(read)

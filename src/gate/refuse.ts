@@ -53,8 +53,8 @@ export const wrongHost = (host: string | undefined): Refusal => ({
 })
 
 /**
- * Answers a request without a handler: with a problem (RFC 9457) for programs, with a plain page for people. `isLast` ends the
- * connection: something of the request may still be on its way.
+ * Answers without a handler: a problem (RFC 9457) for programs, a plain page for people. `isLast` ends the connection: the
+ * rest of the request may still arrive.
  */
 export function refuse(
   outgoing: ServerResponse,
@@ -80,7 +80,7 @@ export function refuse(
     )
 }
 
-/** Whether somebody reads Dutch: by their choice on our pages, else by the first language of their browser that the pages have. */
+/** Whether to answer in Dutch: by the choice on the pages, else the browser's first known language. */
 export function readsDutch({ cookie = '', 'accept-language': accepted = '' }: IncomingHttpHeaders): boolean {
   const chosen = /(?:^|;\s*)walhook_language=(\w+)/.exec(cookie)?.[1]
   return (chosen ?? /\b(nl|en)\b/i.exec(accepted)?.[1]?.toLowerCase()) === 'nl'

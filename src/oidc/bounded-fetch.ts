@@ -3,7 +3,7 @@ const mostBytes = 512 * 1024
 
 export class TooLarge extends Error {}
 
-/** Asks, and reads the whole answer, which must be small; a signal that is aborted ends both. */
+/** Fetches a small response as a whole; an aborted signal ends both. */
 export async function boundedFetch(
   url: string,
   init: { method: string; headers: Record<string, string>; body?: unknown; signal?: AbortSignal },

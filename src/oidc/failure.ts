@@ -4,7 +4,7 @@ import { TooLarge } from './bounded-fetch.ts'
 
 const longestReason = 300
 
-/** What openid-client says of a failure; `error` is the provider's own code (RFC 6749 section 5.2). */
+/** A failure of openid-client; `error` is the provider's own code (RFC 6749 section 5.2). */
 type Said = Error & {
   readonly code?: string
   readonly error?: string
@@ -13,8 +13,8 @@ type Said = Error & {
 }
 
 /**
- * What an error of a request to the provider means. The reason says what was wrong, and nothing that is secret: no claims, no
- * bodies, and none of `secrets`, also where the provider repeats them.
+ * Classifies an error of a request to the provider. The reason contains no claims, no bodies, and none of `secrets`, even if
+ * the provider repeats them.
  */
 export function failureOf(error: unknown, secrets: readonly string[] = []): ProviderFailure {
   const said = error as Said
@@ -49,7 +49,7 @@ function judge(error: Said): [SignInProblem, string] {
     case 'OAUTH_PARSE_ERROR':
       return ['unusable', error.message]
   }
-  // What fetch rejects with, where there is no connection or it breaks off.
+  // fetch rejects with this if there is no connection, or it breaks off.
   const isCutOff = error instanceof TypeError && /fetch failed|terminated/.test(error.message)
   if (isCutOff || error.name === 'TimeoutError')
     return ['unreachable', cause === undefined ? error.message : describeError(cause)]

@@ -15,16 +15,16 @@ import { failureOf } from './failure.ts'
 type Client = typeof OpenidClient
 type Known = { readonly ok: true; readonly client: Client; readonly at: OpenidClient.Configuration }
 
-/** Of each request. */
+/** Per request. */
 const withinS = 5
 /** Clocks of servers differ by seconds. */
 const toleranceS = 30
-/** However many come, a provider that does not answer is asked once in so long. */
+/** An unresponsive provider is asked at most once per interval. */
 const failureKeptMs = 2 * secondMs
 
 /**
- * A provider of OpenID Connect, by openid-client, which is loaded when somebody signs in. What the provider is like is asked then,
- * too, twice where it does not answer, and again every hour; where it is down then, what was known counts.
+ * An OpenID provider, by openid-client, which is loaded at the first sign-in. Its metadata is fetched then, with one retry,
+ * and every hour; if that fails, the last metadata is used.
  */
 export function openProvider(
   config: SignInConfig,
@@ -104,7 +104,7 @@ export function openProvider(
   }
 }
 
-/** Asks what the provider is like, and sets what holds for every request to it. */
+/** Fetches the provider's metadata, and configures every request to it. */
 async function discover(client: Client, config: SignInConfig): Promise<OpenidClient.Configuration> {
   const { issuer, clientId, clientSecret } = config
   const url = new URL(issuer)
@@ -124,19 +124,22 @@ async function discover(client: Client, config: SignInConfig): Promise<OpenidCli
   configured[client.customFetch] = boundedFetch
   configured.timeout = withinS
   if (isThisMachine(url)) client.allowInsecureRequests(configured)
-  // Signatures are checked, too, although the token comes straight from the provider.
+  // Verifies signatures, although the token comes directly from the provider.
   client.enableNonRepudiationChecks(configured)
   return configured
 }
 
-/** By the way that the provider takes; where it does not say, by the one that the standard has. https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata */
+/**
+ * The provider's authentication method, else the standard's default.
+ * https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
+ */
 function authenticationOf(client: Client, secret: string | null, supported: readonly string[] | undefined) {
   if (secret === null) return client.None()
   const takesBasic = supported?.includes('client_secret_basic') ?? true
   return takesBasic ? client.ClientSecretBasic(secret) : client.ClientSecretPost(secret)
 }
 
-/** How a provider is asked to let somebody choose another account, where it says what it knows. */
+/** The prompt that offers another account: `select_account` if the provider supports it. */
 function promptFor({ prompt_values_supported: known }: OpenidClient.ServerMetadata): string {
   return Array.isArray(known) && known.includes('select_account') ? 'select_account' : 'login'
 }

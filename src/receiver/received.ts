@@ -1,8 +1,8 @@
 import type { SignatureVerdict } from './verify.ts'
 
-/** A request that a receiver got. */
+/** A request to the receiver. */
 export type Received = {
-  /** Counts what this receiver got, from 1. */
+  /** Counts this receiver's requests from 1. */
   readonly number: number
   readonly receivedAt: Date
   readonly path: string
@@ -12,7 +12,7 @@ export type Received = {
   readonly webhookId: string | null
   /** How often the same `webhook-id` had come before. */
   readonly earlierArrivals: number
-  /** From the body, as text; null where it does not have them. */
+  /** From the body, as text; null if absent. */
   readonly entityType: string | null
   readonly entityId: string | null
   readonly actionType: string | null

@@ -3,7 +3,7 @@ import type { Received } from './received.ts'
 
 const maxShownBytes = 64 * 1024
 
-/** The page of what came in, newest first, and the policy it must be sent with. */
+/** The page of received requests, newest first, with its policy. */
 export function renderPage(options: { received: readonly Received[]; run: string; nonce: string }): {
   html: string
   contentSecurityPolicy: string
@@ -48,7 +48,7 @@ ${received.map(renderItem).reverse().join('\n')}
   return { html, contentSecurityPolicy }
 }
 
-/** One received request as an item of the list. Nothing that came in is ever markup. */
+/** One received request as a list item. Received text is never markup. */
 export function renderItem(one: Received): string {
   const action = ['new', 'update', 'delete', 'test'].find(known => known === one.actionType) ?? 'other'
   const entity = [one.entityType, one.entityId].filter(part => part !== null).join(' ')
@@ -90,12 +90,12 @@ function clockTime(at: Date): string {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
 }
 
-/** Makes a text safe between tags and inside a quoted attribute. */
+/** Escapes a text for text and quoted attributes. */
 function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 }
 
-/** The start of what the rest of the item does not tell already. */
+/** The beginning of the body, unless the item shows it already. */
 function preview(body: string): string {
   const from = Math.max(0, body.indexOf('"result"'))
   return body.slice(from, from + 200) || '(empty body)'

@@ -16,15 +16,15 @@ export type Receiver = {
 }
 
 export type ReceiverOptions = {
-  /** Where to listen: 127.0.0.1 unless told otherwise. */
+  /** The address to listen on: 127.0.0.1 by default. */
   readonly host?: string
-  /** 0 for a free one. */
+  /** 0: any free port. */
   readonly port: number
-  /** The `whsec_…` secrets that are accepted now; with none, signatures are not checked. */
+  /** The accepted `whsec_…` secrets; without any, signatures are not checked. */
   readonly secrets: () => readonly string[]
-  /** What every webhook is answered, also one with a wrong signature; 204 by default. */
+  /** The status of every response, even to a wrong signature; 204 by default. */
   readonly status?: number
-  /** How long the answer takes. */
+  /** The delay of the response. */
   readonly delayMs?: number
   readonly onReceived?: (received: Received) => void
 }
@@ -36,10 +36,10 @@ const maxWaitingBytes = 8 * 1024 * 1024
 const closeTimeoutMs = 1_000
 
 /**
- * Starts a receiver of webhooks for developers: takes a POST to any path, checks its signature, keeps it and
- * shows it on the page at `/`. It shows and does not judge: the answer is the same whatever came.
+ * Starts a receiver for developers: accepts a POST to any path, checks its signature, keeps it, and shows it on the page at
+ * `/`. The response is the same whatever the signature.
  *
- * @throws Error with one message where it cannot listen there; RangeError for a status outside 200–599 or a secret that is not one
+ * @throws Error with one message if it can't listen; RangeError for a status outside 200–599 or an invalid secret
  */
 export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
   const { host = '127.0.0.1', status = 204, delayMs = 0, onReceived = () => {} } = options
@@ -85,9 +85,9 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
   }
 }
 
-/** What a receiver has received, and who looks at it. */
+/** The received requests, and the pages that watch them. */
 type Box = Required<Pick<ReceiverOptions, 'secrets' | 'status' | 'delayMs' | 'onReceived'>> & {
-  /** Names this run: a page that watched another one loads again. */
+  /** Identifies this run: a page of another run reloads. */
   readonly run: string
   readonly received: Received[]
   readonly arrivals: Map<string, number>
@@ -108,7 +108,7 @@ async function take(box: Box, request: IncomingMessage, response: ServerResponse
   answer(response, box.status, '')
 }
 
-/** What is known of a webhook that came, its signature among it. */
+/** The facts of a webhook request, with its signature. */
 function judge(box: Box, request: IncomingMessage, body: string): Received {
   const headers = Object.fromEntries(
     Object.entries(request.headersDistinct).map(([name, values]) => [name, values!.join(', ')]),
@@ -134,7 +134,7 @@ function judge(box: Box, request: IncomingMessage, body: string): Received {
   }
 }
 
-/** Sends a page what came after what it has, and from then on what comes. */
+/** Sends a page the requests that it lacks, and then new ones. */
 function watch(box: Box, request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200, {
     'content-type': 'text/event-stream',
@@ -166,13 +166,13 @@ function whyNotListening(error: NodeJS.ErrnoException, host: string, port: numbe
   return `The receiver cannot listen on port ${port} of ${host} (${error.message}). Choose another host or port.`
 }
 
-/** A host that a browser on this machine can open. */
+/** A host for a browser on this machine. */
 function visibleHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
   return isIPv6(host) ? `[${host}]` : host
 }
 
-/** The whole body, or null where it is too long: such a one is read to its end and dropped. */
+/** The whole body, or null if it is too long: then the rest is read and dropped. */
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = []
   let bytes = 0
@@ -183,7 +183,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   return bytes <= maxBodyBytes ? Buffer.concat(chunks) : null
 }
 
-/** Counts one more arrival of the id and says how many there were before; forgets the ids seen longest ago. */
+/** Counts an id and returns how often it came before; forgets the oldest ids. */
 function countArrival(arrivals: Map<string, number>, id: string): number {
   const before = arrivals.get(id) ?? 0
   arrivals.delete(id)
@@ -206,12 +206,12 @@ function readEntity(body: string): Pick<Received, 'entityType' | 'entityId' | 'a
   }
 }
 
-/** A number by its own text: an id may have more digits than a JavaScript number holds. */
+/** A number as text: an id may exceed JavaScript's integers. */
 function numberAsText(_key: string, value: unknown, context?: { source: string }): unknown {
   return typeof value === 'number' ? context?.source : value
 }
 
-/** Sends one request to a page that watches. One that stopped reading is cut off; it comes back and catches up. */
+/** Sends a request to a watching page. A page that stopped reading is disconnected; it reconnects and catches up. */
 function show(viewer: ServerResponse, one: Received): void {
   if (viewer.writableLength > maxWaitingBytes) viewer.destroy()
   else viewer.write(`id: ${one.number}\ndata: ${JSON.stringify(renderItem(one))}\n\n`)

@@ -8,11 +8,11 @@ export type SignatureVerdict =
 const toleranceS = 300
 
 /**
- * Judges the signature of a received request as a receiver should: over the bytes that came, with a timestamp
- * at most five minutes from `nowS` (unix seconds), one of the signatures made with one of the secrets.
+ * Verifies a received request as a receiver should: over the raw bytes, with a timestamp at most five minutes from `nowS`
+ * (unix seconds), and one signature by one of the secrets.
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  *
- * @param secrets each a `whsec_…` text; with none the verdict is `unchecked`
+ * @param secrets each a `whsec_…` text; without any the verdict is `unchecked`
  */
 export function verify(
   request: {

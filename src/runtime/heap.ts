@@ -2,36 +2,34 @@ import { PerformanceObserver } from 'node:perf_hooks'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** More of a young generation than this saves no work that could be measured. */
+/** A larger young generation saves no measurable work. */
 const youngBytes = 16_777_216
-/** Enough for headers; a body has a buffer of its own. */
+/** Enough for headers; a body has its own buffer. */
 const poolBytes = 1_024
-/** At rest the process has some 150 MB: what is more than this is, most of it, memory that V8 keeps for later. */
+/** The process needs some 150 MB at rest: more is mostly memory that V8 keeps for later. */
 const highBytes = 200 * 1_048_576
 /** A collection stops everything for some 100 ms. */
 const leastBetweenMs = 15_000
-/** Where it gives back less than this, memory is in use, and it is tried more and more rarely. */
+/** If a collection frees less, the memory is in use, and the next one is later. */
 const worthwhileBytes = 16 * 1_048_576
 const mostBetweenMs = 600_000
 const lookEveryMs = 1_000
 
 /**
- * Keeps the memory of this process small under a long load, at no cost that could be measured. Rows come, become events
- * and go again within milliseconds; V8 and Node.js by themselves make of that what does not suit it:
+ * Keeps memory small under a long load, at no measurable cost. Rows become events and are gone within milliseconds, which
+ * V8's and Node.js' defaults do not suit:
  *
- * - Having once seen a batch survive, V8 decides to put all rows into the old generation at once, where they lie until
- *   that is collected: +180 MB.
- * - The young generation doubles whenever enough has survived in total, up to 128 MB, and shrinks to 1 MB in a process that
- *   has little to do. Here it grows as far as it is of use, and no further.
- * - Of the old generation it collects nothing before that has grown to up to four times of what was alive, although no more
- *   is alive under load than after the start. Here half more is enough (a quarter more costs a tenth of all work); and what only the start needed is collected now.
- * - Of pages that it has freed it keeps as many as it ever needed at once, for as long as the process is busy: +40 MB. Only a
- *   collection for want of memory gives them back, so there is one where memory is high.
- * - A small buffer is a part of one of 8 kB, and keeps all of that until it is collected itself: +40 MB for the bodies on
- *   their way.
+ * - Once a batch survives, V8 allocates all rows directly in the old generation, where they stay until it is collected: +180
+ *   MB.
+ * - The young generation doubles up to 128 MB, and shrinks to 1 MB in an idle process. Here it grows only as far as it helps.
+ * - The old generation is collected at up to four times the live memory. Here at 1.5 times (1.25 costs a tenth of all work),
+ *   and once after the start.
+ * - A busy process keeps freed pages: +40 MB. Only a collection for lack of memory returns them, so there is one when memory
+ *   is high.
+ * - A small buffer keeps its whole pool of 8 kB alive: +40 MB for bodies in flight.
  *
- * To be called once, when everything is loaded and before the load. The flags are V8's, not promises of Node.js: a version that no
- * longer knows them says so on stderr, and memory is what it was.
+ * Call it once, after loading and before the load. The flags are V8's; a version without them warns on stderr, with its
+ * default memory.
  * https://nodejs.org/docs/latest-v24.x/api/v8.html#v8setflagsfromstringflags
  * https://nodejs.org/docs/latest-v24.x/api/buffer.html#class-property-bufferpoolsize
  */
@@ -44,7 +42,7 @@ export function keepHeapSmall(): void {
   giveBackWhatIsFree()
 }
 
-/** Gives back what only the start needed. The function is not there unless it is asked for, and only in a new context. */
+/** Frees what only the start needed. The function exists only with a flag, in a new context. */
 function collectAll(): void {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('globalThis.gc')
@@ -52,7 +50,7 @@ function collectAll(): void {
   collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }
 
-/** Looks every second whether memory is high, and has V8 give back what it does not use. */
+/** Checks every second whether memory is high, and collects garbage then. */
 function giveBackWhatIsFree(): void {
   let betweenMs = leastBetweenMs
   let lastMs = performance.now() - betweenMs
@@ -67,7 +65,7 @@ function giveBackWhatIsFree(): void {
   }, lookEveryMs).unref()
 }
 
-/** Looks after every collection whether the young generation may still double: it is then that V8 resizes it. */
+/** Checks after every collection whether the young generation may double: V8 resizes it at that moment. */
 function boundYoungGeneration(): void {
   let factor = 0
   const look = () => {

@@ -1,26 +1,26 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 
-/** A listening server; disposing it lets answers that are under way come, for a while, and ends every connection. */
+/** A listening server; disposing waits a while for responses in progress, then ends every connection. */
 export type HttpServer = { readonly url: string; [Symbol.asyncDispose](): Promise<void> }
 
 const drainMs = 3_000
 
 /**
- * Connections that may be open at once; each costs some 20 kB, and 64 kB more while a body comes in that nobody reads. One more
- * ends the oldest one of whoever has most, so that nobody is kept out by those who hold all they can get.
+ * Open connections; each costs some 20 kB, plus 64 kB while an unread body arrives. Above the limit, the oldest connection of
+ * the address with the most is ended, so that no address can lock out others.
  */
 const mostConnections = 512
-/** Of one address: one that opens all it can leaves half for the others. */
+/** Per address: half remains for others. */
 const mostOfOneAddress = mostConnections / 2
-/** A proxy that is trusted sends for many: so many connections of it count as one of somebody else. */
+/** A trusted proxy counts this many connections as one: it serves many clients. */
 const connectionsOfMany = 8
-/** From here on connections that wait for their next request are ended, to leave room. */
+/** From here on, idle connections are ended to make room. */
 const crowdedAt = 0.75 * mostConnections
 
 /**
- * So many bytes of a connection are read before it is looked whether it is still open: Node.js makes a request of everything that it has
- * read at once (64 kB are 3,000 small ones), also when the first of them has ended the connection.
+ * Bytes to read before checking that the connection is still open: Node.js parses all it has read at once (64 kB are 3,000
+ * small requests), even after the first ended the connection.
  */
 const sliceBytes = 4_096
 
@@ -30,11 +30,11 @@ const serverOptions = {
   /** Of the whole request, headers and body. */
   requestTimeout: 30_000,
   connectionsCheckingInterval: 2_000,
-  /** Longer than nginx keeps a connection to walhook (60 s), so that it never sends a request on one that just ends. */
+  /** Longer than nginx keeps a connection to walhook (60 s), so that it never sends a request on one that is about to close. */
   keepAliveTimeout: 65_000,
   maxHeaderSize: 16_384,
 }
-/** A connection on which nothing moves is ended. Pages that follow what happens send something every 20 s. */
+/** An idle connection is ended. Live pages send something every 20 s. */
 const idleMs = 60_000
 
 export type Listening =
@@ -50,8 +50,8 @@ export type Listening =
     }
 
 /**
- * Listens on `host` and `port` (0: any free one). A taken port is a problem, not a throw. `keyOf` says what counts as one
- * address; connections of those for which it says null count only in all.
+ * Listens on `host` and `port` (0: any free one). A taken port is a problem, not an exception. `keyOf` groups connections by
+ * address; null: they count only in the total.
  */
 export async function listenHttp(
   onRequest: RequestListener,
@@ -59,7 +59,7 @@ export async function listenHttp(
 ): Promise<Listening> {
   const { host, port, keyOf = address => address } = options
   const server = createServer(serverOptions, onRequest)
-  // The last resort: before it, room is made.
+  // The last resort, after making room.
   server.maxConnections = mostConnections + 16
   server.timeout = idleMs
   boundConnections(server, keyOf)
@@ -81,7 +81,7 @@ export async function listenHttp(
         const closed = new Promise<void>(resolve => {
           server.close(() => resolve())
         })
-        // A connection that is kept alive becomes idle again once its last answer is out.
+        // A kept-alive connection is idle again after its last response.
         const idle = setInterval(() => server.closeIdleConnections(), 20)
         const cut = setTimeout(() => server.closeAllConnections(), drainMs)
         await closed
@@ -92,7 +92,7 @@ export async function listenHttp(
   }
 }
 
-/** Hands what comes to the parser in slices, and no more of it once the connection has ended. */
+/** Passes input to the parser in slices, and none after the connection has ended. */
 function readInSlices(socket: Socket): void {
   const [parse] = socket.listeners('data') as ((bytes: Buffer) => void)[]
   if (!parse) return
@@ -100,7 +100,7 @@ function readInSlices(socket: Socket): void {
   socket.on('data', (bytes: Buffer) => {
     for (let at = 0; at < bytes.length; at += sliceBytes) {
       if (socket.destroyed) return
-      // Answers wait for their reader: the rest comes when it has read.
+      // The responses are not read: the rest waits for the reader.
       if (socket.isPaused()) return void socket.unshift(bytes.subarray(at))
       parse(bytes.subarray(at, at + sliceBytes))
     }
@@ -108,7 +108,7 @@ function readInSlices(socket: Socket): void {
 }
 
 function boundConnections(server: Server, keyOf: (address: string) => string | null): void {
-  /** By address, each in the order of arrival. */
+  /** By address, in the order of arrival. */
   const open = new Map<string | null, Set<Socket>>()
   let all = 0
 

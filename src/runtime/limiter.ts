@@ -1,18 +1,18 @@
-/** Gives a place back; calling it again does nothing. */
+/** Returns a place; repeated calls have no effect. */
 export type Release = () => void
 
 export type Limits = {
-  /** Places that are held at once: in all, and by one key. */
+  /** Held places: in all, and per key. */
   readonly most: number
   readonly mostOfOne: number
-  /** Requests that wait for a place: in all, and of one key. */
+  /** Waiting requests: in all, and per key. */
   readonly mostWaiting: number
   readonly mostWaitingOfOne: number
-  /** A request waits no longer than this. */
+  /** The longest wait of a request. */
   readonly waitMs: number
-  /** Places given in one turn of the event loop, so that everything else on it gets its turn too. */
+  /** Places given per turn of the event loop, so that other work gets its turn. */
   readonly mostPerTurn: number
-  /** A place that was given back rests so many times as long as it was held, at most a second: so much of the time is left to others. */
+  /** A returned place rests this many times as long as it was held, at most a second: that share of time is left to others. */
   readonly restFactor?: number
 }
 
@@ -20,7 +20,7 @@ const mostRestMs = 1_000
 
 type Waiter = { readonly enter: (release: Release | null) => void; readonly timer: NodeJS.Timeout }
 
-/** Who has places, and who waits for one. */
+/** The holders of places, and the queue. */
 type Places = {
   readonly limits: Limits
   held: number
@@ -34,8 +34,8 @@ type Places = {
 }
 
 /**
- * Limits how much is done at once. Whoever finds no place waits a while; keys that wait get places in turn, so that one
- * that asks often does not hold up the others. Memory is bounded by `most` and `mostWaiting`.
+ * Limits concurrency. Without a free place a request waits; waiting keys get places in turn, so that a busy one does not
+ * block others. `most` and `mostWaiting` bound memory.
  */
 export function createLimiter(limits: Limits) {
   const places: Places = {
@@ -48,7 +48,7 @@ export function createLimiter(limits: Limits) {
     waiting: new Map(),
   }
   return {
-    /** A place for `key`, to be given back; null where none came free in time, or too many wait. */
+    /** A place for `key`, to be returned; null: none became free in time, or the queue is full. */
     enter(key: string): Promise<Release | null> {
       const ofKey = places.waiting.get(key)
       if (!ofKey && canEnter(places, key)) return Promise.resolve(take(places, key))
@@ -97,14 +97,14 @@ function giveBack(places: Places, key: string): void {
   fill(places)
 }
 
-/** Gives what is free to those who wait. */
+/** Gives free places to waiting requests. */
 function fill(places: Places): void {
   const { limits, waiting } = places
   for (const [key, waiters] of waiting) {
     if (places.held >= limits.most || places.given >= limits.mostPerTurn) return
     if (!canEnter(places, key)) continue
     const next = waiters[0]!
-    // The others of this key come after those of other keys.
+    // The key's next request waits behind other keys.
     leave(places, key, next)
     const rest = waiting.get(key)
     if (rest) {

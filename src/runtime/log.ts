@@ -1,6 +1,6 @@
 import { pino, stdTimeFunctions } from 'pino'
 
-/** Writes one JSON line for each thing that happened: a name in dotted words, then its facts. */
+/** Writes one JSON line per occurrence: a dotted name, then its facts. */
 export type Log = {
   debug(name: string, facts?: object): void
   info(name: string, facts?: object): void
@@ -8,15 +8,14 @@ export type Log = {
   error(name: string, facts?: object): void
 }
 
-/** Lines that come so soon one after the other are written together, in ms: each write is a call into the system. */
+/** Lines within this time are written together, in ms: each write is a system call. */
 const togetherMs = 10
-/** So many characters wait no longer. */
+/** A longer buffer is written at once. */
 const mostWaiting = 8_192
 
 /**
- * A log at one of pino's levels, to standard output. What went wrong is written at once, with all that came before; the
- * rest within 10 ms, and when the process ends by itself. Who kills it loses these lines, nothing else. Without `entityIds`
- * no line names an entity.
+ * A pino log of this level on standard output. Errors are written at once, with everything before them; other lines within 10
+ * ms, and at a normal exit. A kill loses only those. Without `entityIds` no line contains an entity.
  */
 export function openLog(level: string, { entityIds = true }: { entityIds?: boolean } = {}): Log {
   const output = pino.destination({ dest: 1, sync: true })
@@ -65,10 +64,9 @@ export function openLog(level: string, { entityIds = true }: { entityIds?: boole
   }
 }
 
-/** A log that keeps nothing. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** An error's message in one line, with its code where it has one; of several errors in one, all of them. */
+/** An error's message on one line, with its code; of an aggregate error, all messages. */
 export function describeError(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0)
     return [...new Set(error.errors.map(describeError))].join('; ')

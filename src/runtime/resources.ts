@@ -1,16 +1,16 @@
-/** Things that are open, in the order of their opening. */
+/** Open resources, in the order of opening. */
 export type Resources = AsyncDisposable & {
-  /** Keeps something open until the end. */
+  /** Keeps a resource open until the end. */
   use<Resource extends AsyncDisposable>(resource: Resource): Resource
-  /** Does something at the end. */
+  /** Calls a function at the end. */
   defer(close: () => unknown): void
-  /** Hands everything over to a new owner; nothing is left here. */
+  /** Moves everything to a new owner. */
   move(): Resources
-  /** Closes everything, the newest first. Each is closed, also where another one fails; the first failure is thrown. */
+  /** Closes everything, the newest first, even if one fails; throws the first failure. */
   disposeAsync(): Promise<void>
 }
 
-/** What `AsyncDisposableStack` does, which Node.js has from version 24 on only. */
+/** `AsyncDisposableStack`, which Node.js has from version 24 on. */
 export function openResources(closers: (() => unknown)[] = []): Resources {
   async function disposeAsync(): Promise<void> {
     const failures: unknown[] = []

@@ -1,18 +1,17 @@
 import pRetry, { AbortError } from 'p-retry'
 import { sleep } from './sleep.ts'
 
-/** A long-running thing: runs until `signal` is aborted and has then put everything away. Rejects when it fails. */
+/** A long-running service: runs until `signal` is aborted, and has then cleaned up. Rejects when it fails. */
 export type Service = { readonly name: string; run(signal: AbortSignal): Promise<void> }
 
-/** Thrown by a service that must not be started again: only a person can mend what it found. */
+/** Thrown by a service that must not restart: a person must fix its problem. */
 export class Fatal extends Error {}
 
 const steadyAfterMs = 5_000
 
 /**
- * Keeps a service running: starts it again after every failure, at first after about `minDelayMs`, then after
- * twice as long each time up to `maxDelayMs`, and from the beginning of that row once it has run for five
- * seconds. `onFailure` hears of each. Resolves when `signal` is aborted; rejects on `Fatal`.
+ * Keeps a service running: restarts it after each failure with exponential delays from `minDelayMs` to `maxDelayMs`, which
+ * reset after five seconds of running. `onFailure` is called for each. Resolves when `signal` is aborted; rejects on `Fatal`.
  */
 export async function supervise(
   service: Service,
@@ -30,7 +29,7 @@ export async function supervise(
       await pRetry(
         async () => {
           startedAt = performance.now()
-          // Wrapped, because p-retry takes a bare TypeError for a programmer's error and gives up.
+          // Wrapped: p-retry gives up on a bare TypeError.
           await service.run(signal).catch(error => {
             throw error instanceof Fatal ? new AbortError(error) : new Error(service.name, { cause: error })
           })
@@ -42,7 +41,7 @@ export async function supervise(
           maxTimeout: maxDelayMs,
           randomize: true,
           onFailedAttempt: ({ error, retryDelay }) => {
-            // Ran well for a while: a new incident, not the next one of a row. The loop begins a new row.
+            // It ran well for a while: a new incident. The delays reset.
             if (performance.now() - startedAt > steadyAfterMs)
               throw new Restart(service.name, { cause: error.cause })
             options.onFailure(error.cause, retryDelay)

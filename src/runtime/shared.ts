@@ -1,6 +1,6 @@
 /**
- * Makes a function that many may call and that does its work once for all who call while it is under way, and keeps
- * the result for `keepMs`, which may depend on it. A failure is shared, too, and not kept.
+ * Wraps a function so that concurrent calls share one execution, and its result is kept for `keepMs`, which may depend on it.
+ * A failure is shared but not kept.
  */
 export function shared<T>(
   keepMs: number | ((result: T) => number),

@@ -3,7 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { describeError, type Log } from './log.ts'
 import { within } from './within.ts'
 
-/** A span, with ids that are known already. Times are in ms since 1970. */
+/** A span with given ids. Times are in ms since 1970. */
 type Span = {
   readonly name: string
   readonly traceId: string
@@ -18,9 +18,9 @@ type Span = {
 }
 
 export type SpanExporter = {
-  /** Takes a span, and waits for nothing; where 2,048 wait, it is lost. */
+  /** Queues a span without waiting; beyond 2,048 queued spans it is dropped. */
   add(span: Span): void
-  /** Sends what waits, for at most two seconds. */
+  /** Sends queued spans, for at most two seconds. */
   close(): Promise<void>
 }
 
@@ -30,9 +30,9 @@ const closeWithinMs = 2_000
 const toldEveryMs = 60_000
 
 /**
- * Sends spans to a collector, by OTLP over HTTP in JSON, in the background. A collector that is away or slow costs spans
- * and nothing else. The libraries are loaded here, so only a process that traces has them in memory. They read the standard
- * variables for what is not given: headers, time-outs, compression, certificates, the name of the service.
+ * Sends spans to a collector by OTLP over HTTP in JSON, in the background. A slow or missing collector only loses spans. The
+ * libraries are loaded on demand, and read further standard variables themselves: headers, time-outs, compression,
+ * certificates, service name.
  */
 export async function openSpanExporter(url: string, log: Log): Promise<SpanExporter> {
   const [{ SpanKind, SpanStatusCode, TraceFlags }, { BatchSpanProcessor }, { OTLPTraceExporter }, resources] =
@@ -98,7 +98,7 @@ type Exporter = ConstructorParameters<
   typeof import('@opentelemetry/sdk-trace').BatchSpanProcessor
 >[0]['exporter']
 
-/** Writes to the log when spans are lost, once a minute at the most: nothing else is. */
+/** Logs lost spans, at most once a minute: the libraries do not. */
 function telling(exporter: Exporter, log: Log): Exporter {
   let toldAtMs = Number.NEGATIVE_INFINITY
   let lost = 0

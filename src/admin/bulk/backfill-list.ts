@@ -10,7 +10,7 @@ import { pageText } from '../texts/texts.ts'
 
 const perPage = 25
 
-/** The backfills that a webhook gets rows of, newest first. */
+/** The backfills that send rows to a webhook, newest first. */
 export async function backfillList(call: PageCall, webhookId: number, before: number | null): Promise<Html> {
   const { t, control } = call
   const { items, next } = await listBackfills(control, { limit: perPage, before, webhookId })
@@ -36,7 +36,7 @@ function row(
   const { id, entityType, state, rowsDone, rowsEstimate, reason, endedAt, createdAt } = backfill
   const isRunning = isOpen(backfill)
   const { rowsPerSecond, doneAt } = forecast(backfill, nowMs)
-  // An estimate may be too low: a bar that is full would say that it is over.
+  // An estimate may be too low: only the state shows the end.
   const share = rowsEstimate === null || rowsEstimate === 0 ? null : Math.min(0.99, rowsDone / rowsEstimate)
   const total = rowsEstimate === null ? null : number(t, rowsEstimate)
   const why = reason === null ? null : original(t, reason, pageText(t, backfill))

@@ -24,7 +24,7 @@ const role = 'operator'
 const forTenants = false
 const liveEveryMs = 1_000
 
-/** Every row of a table, sent to one webhook. A table is of all tenants: nobody of one sees how many rows it has. */
+/** Backfills of a table to one webhook. Tables belong to all tenants, so a tenant does not see their row counts. */
 export const backfillPages = [
   webhookPage({ method: 'get', path: '/couplings/:id/backfill', role, forTenants, handle: backfillPage }),
   webhookPage({
@@ -70,7 +70,7 @@ export const backfillPages = [
     more: { backfill: idParam },
     async handle({ control, caller, params, t }) {
       const found = await getBackfill(control, params.backfill)
-      // One for every webhook is not this one's to stop.
+      // A backfill for every webhook can't be stopped here.
       if (!found.ok || found.value.webhookId !== params.id)
         return failedAnswer(t, { ok: false, kind: 'not_found', detail: '' })
       const done = await cancelBackfill(control, caller, params.backfill)
@@ -83,7 +83,7 @@ export const backfillPages = [
 type Asked = {
   readonly typed: { readonly entityType: string; readonly pace: string }
   readonly problems: Readonly<Record<string, string>>
-  /** Null: nothing is asked for, or something is wrong. */
+  /** Null: nothing is requested, or something is wrong. */
   readonly wish: { readonly entityType: string; readonly rowsPerSecond: number } | null
 }
 
@@ -123,7 +123,7 @@ ${asked.wish && (await previewCard(call, webhook, asked.wish))}
   }
 }
 
-/** Whether the webhook has the trigger that rows of this type are told as. */
+/** Whether the webhook has the trigger of these rows. */
 const isReceived = ({ control }: Pick<PageCall, 'control'>, { triggers }: Webhook, entityType: string) =>
   triggers.some(trigger => trigger === triggerOf(entityType, control.backfillAs(entityType)))
 
@@ -145,7 +145,7 @@ ${errorText(errors, 'rows_per_second')}</div></div>
 </form>`
 }
 
-/** What a backfill would send: nothing has begun. */
+/** A preview: nothing has begun. */
 async function previewCard(
   call: PageCall,
   webhook: Webhook,

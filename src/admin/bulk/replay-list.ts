@@ -9,10 +9,10 @@ import { countOf, progressBar } from '../log/progress.ts'
 import { number } from '../texts/figures.ts'
 
 const perPage = 25
-/** Counting further would cost more than it tells. */
+/** An exact count beyond this is not worth its cost. */
 const mostWaiting = 1_000
 
-/** The replays of a webhook, newest first, and what waits for it. */
+/** The replays of a webhook, newest first, and its pending deliveries. */
 export async function replayList(call: PageCall, webhookId: number, before: number | null): Promise<Html> {
   const { t, control } = call
   const [{ items, next }, waiting] = await Promise.all([

@@ -29,7 +29,7 @@ const role = 'operator'
 const liveEveryMs = 1_000
 const field = z.string().max(200)
 
-/** A range of the log, sent once more: what it means, then its progress, and those before it. */
+/** Replays of a range of the log: preview, progress, and earlier ones. */
 export const replayPages = [
   webhookPage({ method: 'get', path: '/couplings/:id/replay', role, handle: replayPage }),
   webhookPage({
@@ -77,7 +77,7 @@ export const replayPages = [
   }),
 ]
 
-/** What a form begins, or the name of its wrong field. */
+/** The range of a form, or the name of its wrong field. */
 function wishIn(form: URLSearchParams): RangeWish | string {
   const missed = given(form, 'missed', z.literal('true'))
   if (missed === wrong) return 'missed'
@@ -96,7 +96,7 @@ type Asked = {
   readonly meant: { readonly from: Date; readonly to: Date; readonly preview: ReplayPreview } | null
 }
 
-/** Reads the range that an address asks for, and counts what it means. */
+/** The range of an address, and the number of its events. */
 async function readAsked({ query, t, control, nowMs }: WebhookCall, webhook: Webhook): Promise<Asked> {
   const text = (name: string) =>
     (query.get(name) ?? '').trim().replaceAll('\0', '').slice(0, 200).toWellFormed()
@@ -160,7 +160,7 @@ ${errorSummary(t.errors.someWrong, errors)}<p>${t.bulk.replayWhat}</p>
 </form>`
 }
 
-/** What a replay would send: nothing has begun. */
+/** A preview: nothing has begun. */
 function previewCard(
   { t, control }: PageCall,
   webhook: Webhook,

@@ -110,7 +110,7 @@ ${
 <pre tabindex="0" aria-label="${c.example}">${prettyJson(example)}</pre></section>`
 }
 
-/** The fields of an object come below it, behind its name. */
+/** The fields of an object follow it, prefixed with its name. */
 function rows(t: Texts, fields: readonly ShownField[], before = ''): Html {
   return html`${fields.map(field => {
     const name = before + field.name

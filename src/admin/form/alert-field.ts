@@ -3,7 +3,7 @@ import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
-/** The alerts that a webhook gets, and who gets mails about it. Open where there is something. */
+/** The alerts of a webhook and the recipients of its mails. Open unless empty. */
 export function alertField(
   t: Texts,
   alerts: readonly AlertTrigger[],

@@ -3,7 +3,7 @@ import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
-/** The client certificate of a webhook, and where to give another. What was typed as a key is never shown again. */
+/** The client certificate of a webhook, and fields for a new one. A typed key is never shown again. */
 export function certificateField(
   t: Texts,
   stored: ShownCertificate | null,

@@ -10,19 +10,19 @@ import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
-/** One field of a filter as it was typed: a value on each line. `was`: the stored values as JSON, or empty. */
+/** One typed field of a filter, a value per line. `was`: the stored values as JSON, or empty. */
 export type TypedFilterRow = { readonly field: string; readonly values: string; readonly was: string }
 
 export type TypedFilter = Pick<Filter, 'entering' | 'leaving'> & { readonly rows: readonly TypedFilterRow[] }
 
 export const blankFilter: TypedFilter = { rows: [], entering: 'update', leaving: 'nothing' }
 
-/** How no value is written: `-`, in every language. */
+/** Stands for "no value", in every language. */
 const noValue = '-'
 
 const listOf = (value: FilterFields[string]) => [value].flat() as FilterValue[]
 
-/** The values as they are shown, one a line: `5` and `"5"` look the same. */
+/** The values as text, one per line: `5` and `"5"` look the same. */
 function linesOf(values: readonly FilterValue[]): string {
   return [...new Set(values.map(value => (value === null ? noValue : String(value))))].join('\n')
 }
@@ -35,7 +35,7 @@ export function typedFilterOf(filter: FilterFields | null): readonly TypedFilter
   }))
 }
 
-/** Reads the rows; undefined where the form has none at all. */
+/** The typed rows; undefined: the form has no filter. */
 export function readFilter(form: URLSearchParams): TypedFilter | undefined {
   if (!form.has('filter_field')) return undefined
   const values = form.getAll('filter_values')
@@ -57,10 +57,7 @@ export function readFilter(form: URLSearchParams): TypedFilter | undefined {
 /** Whether a row lacks its field or its values. */
 export const isIncomplete = ({ field, values }: TypedFilterRow) => field === '' || values === ''
 
-/**
- * The filter that was typed. Whoever types `5` means what looks like it: the number and the text. Values that were not changed stay as they
- * were stored.
- */
+/** The typed filter. A typed `5` matches the number and the text. Unchanged values stay as stored. */
 export function filterTyped({ rows }: TypedFilter): FilterFields | null {
   const filter: Record<string, FilterValue[]> = {}
   for (const row of rows) {
@@ -92,7 +89,7 @@ function meant(line: string): FilterValue[] {
   return isNumber ? [Number(text), text] : [text]
 }
 
-/** The rows of the filter, a spare one, and what is sent of entities that enter or leave. */
+/** The rows of the filter, an empty one, and the actions for entering and leaving entities. */
 export function filterField(
   at: {
     readonly t: Texts
@@ -121,7 +118,7 @@ ${choice('filter_leaving', f.leaving, f.leavingOf, leaving)}
 </fieldset>`
 }
 
-/** How many of the newest events a filter would let through. */
+/** How many of the newest events a filter lets through. */
 export function filterPreviewPart(t: Texts, preview: FilterPreview | null): Html | false {
   return preview !== null && html`<p class="notice" role="status">${t.form.filter.preview(preview)}</p>`
 }

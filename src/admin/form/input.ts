@@ -17,10 +17,10 @@ import {
   typedFilterOf,
 } from './filter-field.ts'
 
-/** A header as it was typed. The value of one that is stored is never shown: left empty, it stays. */
+/** A typed header. A stored value is never shown: left empty, it stays. */
 export type TypedHeader = { readonly name: string; readonly value: string; readonly isStored: boolean }
 
-/** The form of a webhook as it was filled in, right or wrong. */
+/** The typed form of a webhook, valid or not. */
 export type Typed = {
   readonly name: string
   /** Of a new webhook; empty for none. */
@@ -28,26 +28,26 @@ export type Typed = {
   readonly url: string
   readonly isActive: boolean
   readonly triggers: readonly string[]
-  /** Addresses, as they were typed. Undefined where the form has none: they stay as they are. */
+  /** The typed addresses. Undefined: the form has no such field, and the value stays. */
   readonly alertTo: string | undefined
   readonly previous: boolean
   readonly traceparent: boolean
   readonly updateFields: readonly string[]
-  /** Undefined where the form has none: it stays as it is. */
+  /** Undefined: the form has no such field, and the value stays. */
   readonly filter: TypedFilter | undefined
   readonly isLatest: boolean
-  /** Undefined where the form does not say it: it stays as it is. */
+  /** Undefined: the form has no such field, and the value stays. */
   readonly logBodies: LogBodies | undefined
   readonly isBatch: boolean
   readonly maxEvents: string
   readonly maxWaitMs: string
   readonly headers: readonly TypedHeader[]
-  /** As PEM; both empty: what is stored stays. */
+  /** As PEM; both empty: the stored ones stay. */
   readonly clientCertificate: string
   readonly clientKey: string
-  /** What is stored is taken away. */
+  /** Removes the stored certificate. */
   readonly noCertificate: boolean
-  /** Whose data a test sends: empty for the own account. */
+  /** The account whose data a test sends; empty: the user's own. */
   readonly userId: string
 }
 
@@ -74,7 +74,7 @@ export const blank: Typed = {
   userId: '',
 }
 
-/** A webhook as its form begins. */
+/** A webhook's form before typing. */
 export function typedOf(webhook: Webhook): Typed {
   return {
     ...blank,
@@ -102,7 +102,7 @@ export function typedOf(webhook: Webhook): Typed {
   }
 }
 
-/** Reads the form. Where a whole row or column of the triggers is chosen, each of its triggers is. */
+/** Reads the form. A chosen row or column of triggers stands for each of its triggers. */
 export function readTyped(
   form: URLSearchParams,
   entityTypes: readonly string[],
@@ -114,7 +114,7 @@ export function readTyped(
     const [entityType = '', action] = trigger.split('.')
     return wanted.has(trigger) || all.includes(entityType) || all.includes(`.${action}`)
   })
-  // Alerts are chosen one by one: whoever wants all of everything does not ask for them.
+  // Alerts are chosen one by one: "all of everything" excludes them.
   const triggers = [...chosen, ...alertTriggers.filter(trigger => wanted.has(trigger))]
   const values = form.getAll('header_value')
   const headers = form
@@ -185,8 +185,8 @@ const several = [
 const switches = ['previous', 'traceparent', 'latest', 'batch', 'no_certificate']
 
 /**
- * The name of a field that the form never sends so, or null: an unknown one, one that is there twice, a value that is none of those to
- * choose from. Nothing is guessed from it: a certificate is not taken away because of `no_certificate=false`.
+ * The name of a field that the form never sends in this way, or null: it is unknown, repeated, or not one of its options.
+ * Guessing could be harmful: `no_certificate=false` must not remove a certificate.
  */
 export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string[]): string | null {
   const values: Readonly<Record<string, readonly string[]>> = {
@@ -206,15 +206,14 @@ export function wrongFieldOf(form: URLSearchParams, entityTypes: readonly string
 
 const text = (form: URLSearchParams, name: string) => (form.get(name) ?? '').trim()
 
-/** A problem of a field, in the reader's language. */
+/** A field's problem, in the reader's language. */
 export type ShownProblem = Pick<FieldProblem, 'pointer' | 'detail'>
 
-/** Problems that `control/` found, in the reader's language. */
 export function shownProblems(t: Texts, problems: readonly FieldProblem[]): ShownProblem[] {
   return problems.map(({ pointer, reason }) => ({ pointer, detail: sayTo(t, reason) }))
 }
 
-/** The problems that the form itself can find; `control/` finds the others. */
+/** The problems that the form itself finds; `control/` finds the others. */
 export function judgeTyped(t: Texts, typed: Typed): ShownProblem[] {
   const { wrong } = t.form
   const problems: ShownProblem[] = []
@@ -243,7 +242,7 @@ function isWhole(value: string, least: number, most: number): boolean {
   return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
 }
 
-/** What was typed as `control/` takes it. `stored` are the names of the headers that the webhook has: those that are not typed any more go. */
+/** The typed form as input of `control/`. `stored`: the names of the webhook's headers; those no longer typed are removed. */
 export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
   const { name, url, isActive, triggers, previous, traceparent, updateFields, isLatest, isBatch } = typed
   return {
@@ -268,7 +267,7 @@ export function chosen(typed: Typed, stored: readonly string[]): WebhookFields {
   }
 }
 
-/** What was typed of a client certificate; nothing where what is stored stays. */
+/** The typed change of a client certificate; nothing if the stored one stays. */
 export function certificateChange({ clientCertificate, clientKey, noCertificate }: Typed) {
   if (clientCertificate !== '' || clientKey !== '') return { clientCertificate, clientKey }
   return noCertificate ? { clientCertificate: null, clientKey: null } : {}

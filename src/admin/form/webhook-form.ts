@@ -17,39 +17,39 @@ import { fieldErrors } from './error-fields.ts'
 import { blankFilter, filterField, filterPreviewPart } from './filter-field.ts'
 import type { ShownProblem, Typed } from './input.ts'
 
-/** What the form of a webhook needs besides what was typed. */
+/** The inputs of the form besides the typed values. */
 export type FormAt = {
   readonly t: Texts
   /** Null for a new webhook. */
   readonly id: number | null
   readonly version: number
-  /** Makes a repeated sending of the form for a new webhook the same webhook. */
+  /** The idempotency key of a new webhook's form. */
   readonly key: string
   readonly typed: Typed
   readonly problems: readonly ShownProblem[]
   readonly entityTypes: readonly string[]
   readonly alerts: readonly AlertTrigger[]
-  /** Whether the reader says whose a new webhook is. */
+  /** Whether the reader chooses the tenant of a new webhook. */
   readonly choosesTenant: boolean
   readonly fields: ReadonlyMap<string, readonly string[]>
   readonly previews: readonly Preview[]
-  /** Null: there is no filter, or it is not whole. */
+  /** Null: no filter, or an incomplete one. */
   readonly filterPreview: FilterPreview | null
-  /** The entity types whose tables do not give the values before an update. */
+  /** The entity types whose tables do not record the values before an update. */
   readonly untold: Untold
-  /** The caller's own account, whose data a test sends where nobody says otherwise. */
+  /** The reader's own account, the default for tests. */
   readonly ownUserId: string | null
-  /** What a test has shown; empty before it. */
+  /** The result of a test; empty before it. */
   readonly tried: Html
-  /** Whether the reader may change anything: to others the form only shows. */
+  /** Whether the reader may change anything; otherwise the form is read-only. */
   readonly mayChange: boolean
-  /** The client certificate that is stored. */
+  /** The stored client certificate. */
   readonly certificate: ShownCertificate | null
 }
 
 type At = FormAt & { readonly errors: readonly FieldError[] }
 
-/** The form of a webhook, new or not. */
+/** The form of a new or existing webhook. */
 export function webhookForm(given: FormAt): Html {
   const at = { ...given, errors: fieldErrors(given.problems, given.typed) }
   const { t, id, typed, errors } = at
@@ -91,12 +91,12 @@ ${
 </form>`
 }
 
-/** What Enter in a field presses: the first button of a form, which would be the one that sends a test. */
+/** The target of Enter, which presses the form's first button: otherwise the one that sends a test. */
 function defaultButton(text: string): Html {
   return html`<button class="unseen" tabindex="-1" aria-hidden="true">${text}</button>`
 }
 
-/** What the browser itself can judge while one types: not empty. */
+/** Checked by the browser while typing: not empty. */
 export const needed = html` required pattern=".*\\S.*" data-local`
 
 function textField(
@@ -142,7 +142,7 @@ ${errorText(errors, 'triggers')}
 }
 
 const spareRows = 2
-/** A number that the browser itself can judge. */
+/** A number, checked by the browser. */
 const within = (pattern: string) => html` required pattern="${pattern}" data-local`
 
 function more(at: At): Html {
@@ -225,7 +225,7 @@ ${userField(t, ownUserId, typed.userId, errors)}
 </section>`
 }
 
-/** The account whose data a test sends: the reader's own, or another. */
+/** The account whose data a test sends. */
 export function userField(
   t: Texts,
   ownUserId: string | null,
@@ -238,7 +238,7 @@ export function userField(
 <p class="hint" id="user_id-hint">${ownUserId === null ? t.test.userIdNeeded : t.test.userIdHint}</p>${errorText(errors, 'user_id')}</div>`
 }
 
-/** Example requests, one for each trigger, the first one open. */
+/** Example requests, one per trigger, the first one open. */
 export function previewParts(t: Texts, previews: readonly Preview[]): Html {
   if (previews.length === 0) return html`<p class="quiet">${t.form.previewNone}</p>`
   return html`${previews.map(

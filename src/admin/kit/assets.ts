@@ -6,7 +6,7 @@ import { Hono } from 'hono'
 const own = (name: string) => readFileSync(new URL(`../assets/${name}`, import.meta.url))
 const ofPackage = (path: string) => readFileSync(fileURLToPath(import.meta.resolve(path)))
 
-/** A file that pages load. Its content is part of its address, so that a browser keeps it until it changes. */
+/** A file of the pages. Its address depends on its content, so that browsers cache it until it changes. */
 type Asset = {
   readonly name: string
   readonly type: string
@@ -30,19 +30,19 @@ function asset(name: string, type: string, content: Buffer): Asset {
   }
 }
 
-/** The address of a file that pages load. */
+/** The address of a file of the pages. */
 export function assetUrl(name: 'walhook.css' | 'walhook.js' | 'htmx.js'): string {
   return `/assets/${name}?v=${assets.find(one => one.name === name)!.tag}`
 }
 
-/** Serves the files that pages load: no secret is in them, so they need no log-in. */
+/** Serves the files of the pages, which are public. */
 export function assetRoutes(): Hono {
   const app = new Hono()
   for (const { name, type, content, tag } of assets)
     app.get(`/assets/${name}`, c => {
       const etag = `"${tag}"`
       c.header('etag', etag)
-      // Under another `v` than its own it is a file of another version of walhook, and kept by nobody.
+      // Another `v` is of another version of walhook, and is not cached.
       const isNamed = c.req.query('v') === tag
       c.header('cache-control', isNamed ? 'public, max-age=31536000, immutable' : 'no-cache')
       if (c.req.header('if-none-match') === etag) return c.body(null, 304)

@@ -1,9 +1,9 @@
 import { type Html, html, problemText } from './html.ts'
 
-/** What is wrong with one field of a form; `field` is the id of its element. */
+/** A problem of one form field; `field` is the id of its element. */
 export type FieldError = { readonly field: string; readonly detail: string }
 
-/** What is wrong with a form, above it: each error leads to its field. It has the focus, so that it is read first. */
+/** The problems of a form, above it, with links to the fields. It has the focus, so that it is read first. */
 export function errorSummary(intro: string, errors: readonly FieldError[]): Html | false {
   if (errors.length === 0) return false
   return html`<div class="notice bad" id="errors" role="alert" tabindex="-1" autofocus><p>${intro}</p>
@@ -11,14 +11,14 @@ export function errorSummary(intro: string, errors: readonly FieldError[]): Html
 `
 }
 
-/** The attributes that tie an element to the errors of `field` and to its hint. Elements of a group share the field. */
+/** Attributes that tie an element to the errors of `field` and to its hint. The elements of a group share a field. */
 export function errorAttributes(errors: readonly FieldError[], field: string, hint = ''): Html {
   const isWrong = errors.some(one => one.field === field)
   const by = [hint, isWrong ? `${field}-problem` : ''].filter(id => id !== '').join(' ')
   return html`${by !== '' && html` aria-describedby="${by}"`}${isWrong && html` aria-invalid="true"`}`
 }
 
-/** What is wrong with a field, beside it. */
+/** The problem of a field, beside it. */
 export function errorText(errors: readonly FieldError[], field: string): Html | false {
   const its = errors.filter(one => one.field === field)
   return (
@@ -26,10 +26,10 @@ export function errorText(errors: readonly FieldError[], field: string): Html | 
   )
 }
 
-/** The errors of a form whose fields are named as their elements are. */
+/** The errors of a form whose elements have the names of their fields. */
 export const errorsOf = (problems: Readonly<Record<string, string | undefined>>): FieldError[] =>
   Object.entries(problems).flatMap(([field, detail]) => (detail === undefined ? [] : [{ field, detail }]))
 
-/** What is left of a form's errors, for the script that shows it. */
+/** The remaining errors of a form, for the script that shows them. */
 export const judgedPart = (errors: readonly FieldError[]): Html =>
   html`<div data-judged>${errorSummary('', errors)}</div>`

@@ -4,7 +4,7 @@ import { sayTo } from '../texts/texts.ts'
 import { html } from './html.ts'
 import type { PageAnswer } from './page.ts'
 
-/** The answer to an operation that failed, where there is no field to say it at. */
+/** The page for a failed operation without a field to show the problem at. */
 export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
   switch (failure.kind) {
     case 'not_found':

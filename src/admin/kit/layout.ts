@@ -9,7 +9,7 @@ import { type Html, html, nothing } from './html.ts'
 import { original } from './original.ts'
 import { type Crumb, type Place, places } from './page.ts'
 
-/** htmx neither writes styles nor runs text as script. What a reader has opened or chosen stays so when a part is renewed. */
+/** htmx neither writes styles nor evaluates scripts. Open and selected elements stay so when a part is replaced. */
 const htmxConfig = JSON.stringify({
   includeIndicatorCSS: false,
   history: false,
@@ -17,7 +17,7 @@ const htmxConfig = JSON.stringify({
   noSwap: [204, 304, 401, 502, 503, 504],
 })
 
-/** A document: what all pages have around them. */
+/** The document around every page. */
 function document(t: Texts, title: string, body: Html): Html {
   return html`<!doctype html>
 <html lang="${t.language.code}">
@@ -40,7 +40,7 @@ ${body}
 const mark = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><rect width='24' height='24' rx='6' fill='#4f46e5'/><path d='M5 8l2.6 8L12 9l4.4 7L19 8' fill='none' stroke='#fff' stroke-width='2.2' stroke-linecap='round' stroke-linejoin='round'/></svg>`
 const icon = `data:image/svg+xml,${encodeURIComponent(mark)}`
 
-/** A page for who is logged in. `path` is the page's own, for coming back to it after a choice of language. */
+/** A page for a signed-in user. `path`, the page's own, is where a choice of language returns to. */
 export function layout(
   t: Texts,
   at: {
@@ -49,7 +49,7 @@ export function layout(
     caller: Caller
     path: string
     alarm: Alarm | null
-    /** How many webhooks are failing or disabled. */
+    /** The number of failing or disabled webhooks. */
     unwell: number
   },
   page: { title: string; of: string | undefined; crumbs: readonly Crumb[]; actions: Html; body: Html },
@@ -77,7 +77,7 @@ ${page.body}
   )
 }
 
-/** What is wrong with capture, and the advice. The page Health shows it itself. */
+/** The problem of capture, with advice. The page Health shows it itself. */
 function banner(t: Texts, { alarm, place }: { alarm: Alarm | null; place: Place | null }): Html | false {
   if (alarm === null || place === 'health') return false
   const { what, advice } = t.health.findings[alarm.finding]
@@ -131,7 +131,7 @@ ${Object.values(languages).map(
 </form>`
 }
 
-/** Settings → Integrations → Couplings → what is below. */
+/** Breadcrumbs: Settings → Integrations → Couplings → … */
 function way(t: Texts, place: Place | null, page: { title: string; crumbs: readonly Crumb[] }): Html {
   const found = places.find(({ name }) => name === place)
   if (!found) return nothing
@@ -148,7 +148,7 @@ ${steps.map((step, i) =>
 </ol></nav>`
 }
 
-/** A page for who is not logged in. */
+/** A page without a session. */
 export function bareLayout(t: Texts, page: { title: string; path: string; body: Html }): Html {
   return document(
     t,

@@ -6,17 +6,17 @@ import type { AdminEnv } from './session.ts'
 
 export type Live = {
   readonly everyMs: number
-  /** Writes the piece as it is at this moment. */
+  /** Renders the part at this moment. */
   readonly render: (nowMs: number) => Promise<Html>
 }
 
-/** A proxy may end a connection on which nothing moves for a minute. */
+/** A proxy may close a connection that is idle for a minute. */
 const quietMs = 20_000
 
 /**
- * Answers with a piece of a page that follows what happens: as server-sent events, a new one whenever it has changed;
- * or, to who does not ask for events, once, as markup, so that a script may poll the same address. Ends when the reader
- * goes, when their session has ended, when `render` throws (the browser asks again), or when `stopped` is aborted.
+ * Sends a live part of a page: as server-sent events, whenever it changes; or once, as markup, if the request does not accept
+ * events, so that a script can poll. Ends with the reader, the session, an error of `render` (the browser reconnects), or
+ * `stopped`.
  */
 export async function answerLive(
   c: Context<AdminEnv>,
@@ -29,10 +29,10 @@ export async function answerLive(
 ): Promise<Response> {
   if (!c.req.header('accept')?.includes('text/event-stream')) return c.html(await piece.render(nowMs()))
   const visit = c.env?.visit
-  // The browser asks again, as after any failure; a page that is not followed still shows what it showed.
+  // The browser retries; until then the page shows its last state.
   if (visit && !visit.stream()) return c.body(null, 503, { 'retry-after': '30' })
   const isStillIn = c.get('isStillIn')
-  // A proxy that collects the answer before it passes it on would hold it back for ever.
+  // A buffering proxy would hold the response back for ever.
   c.header('x-accel-buffering', 'no')
   return streamSSE(c, async stream => {
     const gone = new AbortController()

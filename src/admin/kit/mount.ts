@@ -21,14 +21,14 @@ export type Mounted = {
   readonly control: Control
   readonly snippets: readonly Snippet[]
   readonly nowMs: () => number
-  /** Aborted when the server is closing: pages that follow what happens end then. */
+  /** Aborted when the server closes: live pages end then. */
   readonly stopped: AbortSignal
   readonly textsOf: (c: Context) => Texts
-  /** Hears of an answer that failed after it had begun. */
+  /** Called for an answer that failed after it had begun. */
   readonly onFailure: (c: Context, error: unknown) => void
 }
 
-/** Serves pages at their paths: judges the caller's tenant and role, reads what comes in, and writes the answer. */
+/** Serves pages at their paths: judges tenant and role, parses the input, and renders the answer. */
 export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
   for (const page of mounted.pages)
     app.on(page.method.toUpperCase(), page.path, async c => {
@@ -68,12 +68,12 @@ async function readCall(
   }
 }
 
-/** Whether htmx asks, and puts the answer into the page that there is. */
+/** Whether htmx requests a part of the present page. */
 function isPart(c: Context): boolean {
   return c.req.header('hx-request-type') === 'partial'
 }
 
-/** Writes an answer, within the layout where it is a whole page. */
+/** Renders an answer, inside the layout if it is a whole page. */
 export async function show(
   c: Context<AdminEnv>,
   mounted: Mounted,
@@ -94,7 +94,7 @@ export async function show(
         path: c.req.method === 'GET' ? pathname + search : '/',
         ...(await warningsFor(caller, mounted)),
       }
-      // A part that can't be shown says why in its place.
+      // A part that can't be shown is replaced by the reason.
       if (isPart(c) && status >= 400) return c.html(body, status)
       return c.html(layout(t, at, { title, of, crumbs, actions, body }), status)
     }
@@ -119,7 +119,7 @@ export async function show(
   }
 }
 
-/** What every page warns of; capture is no tenant's matter. A page is not kept from anybody because this can't be told. */
+/** The warnings on every page; a tenant does not see those of capture. A page is shown even if they are unknown. */
 async function warningsFor({ tenant }: Caller, { control, nowMs }: Mounted) {
   const [alarm, states] = await Promise.all([
     tenant === null ? readAlarm(control, nowMs()).catch(() => null) : null,

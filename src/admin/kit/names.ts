@@ -1,7 +1,7 @@
 import { isAlertTrigger, isAlertType, shownType } from '../../domain/event/alert.ts'
 import type { Texts } from '../texts/en.ts'
 
-/** The name of an entity type or an action; one that the texts do not know is called as the mapping calls it. */
+/** The name of an entity type or action; without a text, the mapping's own. */
 export function entityName(t: Texts, entityType: string): string {
   if (isAlertType(entityType)) return `walhook: ${aboutName(t, entityType)}`
   return Object.hasOwn(t.entities, entityType)
@@ -9,11 +9,11 @@ export function entityName(t: Texts, entityType: string): string {
     : entityType
 }
 
-/** What the alerts of a stored entity type are about. */
+/** The subject of alerts of a stored entity type. */
 export const aboutName = (t: Texts, entityType: string): string =>
   t.alerts.about[shownType(entityType) as keyof Texts['alerts']['about']]
 
-/** What an alert says; null: it is none. */
+/** An alert's text; null: it is no alert. */
 export function alertName(t: Texts, entityType: string, action: string): string | null {
   if (!isAlertType(entityType)) return null
   const trigger = `${shownType(entityType)}.${action}`

@@ -7,75 +7,75 @@ import type { Html } from './html.ts'
 import type { Live } from './live.ts'
 import type { Snippet } from './snippets.ts'
 
-/** What a page may need to be written. */
+/** The inputs of a page. */
 export type PageCall<Params = unknown> = {
   readonly control: Control
   readonly caller: Caller
-  /** Whether the caller may do what needs this role: what they may not is not offered. */
+  /** Whether the caller has this role: forbidden operations are hidden. */
   readonly may: (role: Role) => boolean
   /** The texts of the reader's language. */
   readonly t: Texts
-  /** Of the path. */
+  /** Parameters of the path. */
   readonly params: Params
   readonly query: URLSearchParams
-  /** The fields of a form that was posted; empty at a get. */
+  /** The fields of a posted form; empty for a GET. */
   readonly form: URLSearchParams
-  /** Only a part of the page is asked for, by htmx: answer with `part`. */
+  /** htmx requests only a part of the page: answer with `part`. */
   readonly isPart: boolean
   /** How receivers verify a request, by language. */
   readonly snippets: readonly Snippet[]
   readonly nowMs: number
 }
 
-/** A step on the way to a page; without `href` where there is nothing to look at. */
+/** A breadcrumb; without `href` if it has no page. */
 export type Crumb = { readonly text: string; readonly href?: string }
 
 export type PageAnswer =
-  /** A whole page, in the layout. `crumbs` is the way to it, below the one of its place in the navigation. */
+  /** A whole page, in the layout. `crumbs`: the breadcrumbs below its place in the navigation. */
   | {
       readonly show: 'page'
       readonly title: string
-      /** The name of what it is a page of, such as a webhook: the title and the heading end with it. */
+      /** The name of the page's object, such as a webhook, which ends title and heading. */
       readonly of?: string
       readonly body: Html
       readonly crumbs?: readonly Crumb[]
-      /** Stands beside the heading: what there is to do. */
+      /** The operations, beside the heading. */
       readonly actions?: Html
       readonly status?: 200 | 201 | 403 | 404 | 409 | 422 | 503
     }
-  /** A piece of a page, put where htmx was told to. */
+  /** A part of a page, for htmx. */
   | { readonly show: 'part'; readonly body: Html; readonly status?: 200 | 409 | 422 }
-  /** A file to keep, under this name. */
+  /** A file to download, under this name. */
   | { readonly show: 'file'; readonly name: string; readonly type: string; readonly text: string }
-  /** Goes to another page, after something was done: by its path. */
+  /** A redirect to another page after an operation. */
   | { readonly show: 'redirect'; readonly to: string }
-  /** A piece of a page that follows what happens: see `live.ts`. */
+  /** A live part of a page: see `live.ts`. */
   | ({ readonly show: 'live' } & Live)
 
-/** One page, or one thing that a form does. */
+/** One page, or one operation of a form. */
 export type Definition<Params extends z.ZodObject> = {
   readonly method: 'get' | 'post'
   /** As Hono writes it: `/couplings/:id`. */
   readonly path: `/${string}`
-  /** The least role that may see or do it. It is judged in one place, `mount.ts`. */
+  /** The lowest permitted role, judged in `mount.ts` only. */
   readonly role: Role
-  /** Absent: for whoever belongs to a tenant, there is no such page. It is judged in the same place. */
+  /** Absent: callers with a tenant get 404, judged in `mount.ts` only. */
   readonly tenants?: TenantScope
-  /** Where it is in the navigation. */
+  /** Its place in the navigation. */
   readonly place: Place
   readonly params?: Params
   handle(call: PageCall<z.output<Params>>): Promise<PageAnswer>
 }
 
-/** A page whose types have done their work. */
+/** A page without its type parameters. */
 export type Page = Omit<Definition<z.ZodObject>, 'handle'> & { handle(call: PageCall): Promise<PageAnswer> }
 
-/** Defines a page; its params reach `handle` as their schema reads them, and what does not fit is not found. */
+/** Defines a page; `handle` gets the params as their schema parses them, and other params are not found. */
 export function page<Params extends z.ZodObject = z.ZodObject>(definition: Definition<Params>): Page {
   return definition as unknown as Page
 }
 
-/** The navigation, in its order. A place that has no page yet is not shown. */
+/** The navigation, in order. A place without a page is hidden. */
 export const places = [
   { name: 'couplings', path: '/couplings', role: 'viewer', group: 'integrations' },
   { name: 'events', path: '/events', role: 'viewer', group: 'integrations' },

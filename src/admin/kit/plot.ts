@@ -8,15 +8,15 @@ export const height = 120
 const minuteMs = 60_000
 const ticks = 4
 
-/** A plot over time: its axes say how much and when, and it is there as a table too. */
+/** A plot over time, with axes for value and time, and as a table too. */
 export function plot(
   t: Texts,
   title: string,
   parts: {
-    /** What it says, in a sentence. */
+    /** Its content, in a sentence. */
     readonly label: Html | string
     readonly isSampled: boolean
-    /** Its top, its middle and its foot. */
+    /** Its top, middle and bottom. */
     readonly axis: readonly [string, string, string]
     readonly time: Pick<Traffic, 'fromMs' | 'bucketMs'> & { readonly count: number }
     /** Within 600 × 120. */
@@ -38,17 +38,14 @@ export function plot(
 <details><summary>${t.health.asTable}</summary>${table}</details></figure>`
 }
 
-/** Below the axis there is room for a word each. */
+/** Each tick of the axis has room for one word. */
 const tickAs = (time: Parameters<typeof timeAs>[0]) => (timeAs(time) === 'weekday' ? 'dayname' : 'hour')
 
-/** How its times are written: with the day where there are several. */
+/** The format of its times: with the day if it spans several. */
 export const timeAs = ({ bucketMs, count }: { readonly bucketMs: number; readonly count: number }) =>
   bucketMs * count > 24 * 60 * minuteMs ? 'weekday' : 'hour'
 
-/**
- * Requests as bars, what failed on top of what was delivered; the same as a table of `rows` lines, for who can't see it or
- * wants the figures. In each minute, or (`per`) in each stretch.
- */
+/** Requests as bars, failed on top of delivered; also as a table of `rows` lines. Per minute, or per bucket (`per`). */
 export function trafficPlot(
   t: Texts,
   title: string,
@@ -63,7 +60,7 @@ export function trafficPlot(
   const step = width / buckets.length
   const y = (value: number) => (value / inOne / most) * height
   const bars = buckets.map(({ delivered, failed }, i) => {
-    // What there is can be seen, however little it is beside the rest.
+    // A small share stays visible.
     const good = delivered === 0 ? 0 : Math.max(1, y(delivered))
     const bad = failed === 0 ? 0 : Math.max(3, y(failed))
     const bar = (bottom: number, high: number) =>
@@ -109,7 +106,7 @@ function total(buckets: Traffic['buckets']): { delivered: number; failed: number
 
 export const short = (value: number) => Number(value.toFixed(1))
 
-/** The next of 1, 2, 3, 4, 5, 6, 8, 10, 20, … that is not below: the top of an axis. */
+/** The next of 1, 2, 3, 4, 5, 6, 8, 10, 20, … from `value` on: the top of an axis. */
 export function niceAbove(value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)))
   return [1, 2, 3, 4, 5, 6, 8, 10].map(factor => factor * power).find(top => top >= value)!

@@ -12,12 +12,12 @@ export type AdminEnv = {
   Bindings: { readonly visit?: Visit }
   Variables: {
     caller: Caller
-    /** Whether the session still holds: for an answer that goes on. */
+    /** Whether the session is still valid, for a streamed answer. */
     isStillIn: () => Promise<boolean>
   }
 }
 
-/** No script, style or picture but our own files, no frame around us but of these origins, no form to elsewhere. */
+/** Only walhook's own scripts, styles and pictures; only these origins may frame a page; forms go nowhere else. */
 const contentSecurityPolicy = (frames: readonly string[], forms = '') =>
   [
     "default-src 'none'",
@@ -30,42 +30,45 @@ const contentSecurityPolicy = (frames: readonly string[], forms = '') =>
     `frame-ancestors ${frames.length === 0 ? "'none'" : frames.join(' ')}`,
   ].join('; ')
 
-/** Says which pages may hold this one in a frame; browsers that do not know `frame-ancestors` hear of none, or of nothing. */
+/** Sets which pages may frame this one; old browsers only know all or none. */
 export function allowFrames(c: Context, frames: readonly string[]): void {
   c.header('content-security-policy', contentSecurityPolicy(frames))
   c.header('x-frame-options', frames.length === 0 ? 'DENY' : undefined)
 }
 
 /**
- * Says that the page's form goes to another site, and wherever that leads on to. Only for a page that has this one form, and nothing
- * that somebody has written.
+ * Permits the page's form to post to another site, and to follow redirects there. Only for pages with this form alone, and
+ * without user content.
  */
 export function allowFormTo(c: Context, { protocol, origin }: URL): void {
   const forms = protocol === 'https:' ? ' https:' : ` ${origin}`
   c.header('content-security-policy', contentSecurityPolicy([], forms))
 }
 
-/** Over https no other host of the domain, and nobody on the way, can set a cookie with this prefix. https://developer.mozilla.org/docs/Web/HTTP/Headers/Set-Cookie#cookie_prefixes */
+/**
+ * With this prefix, over https, no other host of the domain can set the cookie.
+ * https://developer.mozilla.org/docs/Web/HTTP/Headers/Set-Cookie#cookie_prefixes
+ */
 const cookieName = (c: Context) => (isHttps(c) ? '__Host-walhook_session' : 'walhook_session')
 
 type Kept = Omit<Extract<LoggedIn, { ok: true }>, 'ok'> & { readonly isInFrames?: boolean }
 
-/** Gives a session to the browser: no script sees it, and over https it never goes without. */
+/** Sets the session cookie: hidden from scripts, and over https only sent over https. */
 export function keepSession(c: Context, { caller, session, expiresAt, isInFrames = false }: Kept): void {
   setCookie(c, cookieName(c), session, { ...attributes(c, caller, isInFrames), expires: expiresAt })
 }
 
-/** The session that the browser sent, or null. */
+/** The session cookie of a request, or null. */
 export function sessionOf(c: Context): string | null {
   return getCookie(c, cookieName(c)) ?? null
 }
 
-/** Makes the browser forget its session; that it has ended is up to `logOut`. */
+/** Deletes the session cookie; `logOut` ends the session. */
 export function dropSession(c: Context, caller: Caller, isInFrames: boolean): void {
   deleteCookie(c, cookieName(c), attributes(c, caller, isInFrames))
 }
 
-/** Keeps the language that a reader has chosen, or a link says. */
+/** Stores the language that a reader chose, or a link sets. */
 export function keepLanguage(c: Context, language: Language, isInFrames: boolean): void {
   const year = 365 * 86_400
   const where = isInFrames ? inFrames(c) : ({ sameSite: 'Strict' } as const)
@@ -73,9 +76,9 @@ export function keepLanguage(c: Context, language: Language, isInFrames: boolean
 }
 
 /**
- * The session of a token is sent by our own pages alone. Whoever comes by a link comes from another site, and may stay in its frame: then the
- * cookie belongs to that site's pages with ours in them, and is nowhere else (`Partitioned`). That another site's page has a
- * browser send something is refused before (`isFromOurPage`). https://developer.mozilla.org/docs/Web/Privacy/Guides/Privacy_sandbox/Partitioned_cookies
+ * The cookie of a token's session is only sent by our own pages. A link's user comes from another site and may stay in its
+ * frame: that cookie is `Partitioned`, valid only within that site. `isFromOurPage` refuses cross-site requests.
+ * https://developer.mozilla.org/docs/Web/Privacy/Guides/Privacy_sandbox/Partitioned_cookies
  */
 function attributes(c: Context, { kind }: Pick<Caller, 'kind'>, isInFrames: boolean) {
   const base = { httpOnly: true, path: '/', secure: isHttps(c) } as const
@@ -83,7 +86,7 @@ function attributes(c: Context, { kind }: Pick<Caller, 'kind'>, isInFrames: bool
   return { ...base, ...(isInFrames ? inFrames(c) : ({ sameSite: 'Lax' } as const)) }
 }
 
-/** Without https a browser takes no such cookie: then a frame works on pages of the same site, as on one machine. */
+/** Browsers refuse such a cookie without https: then frames only work on the same site, as on one machine. */
 function inFrames(c: Context) {
   return isHttps(c)
     ? ({ sameSite: 'None', secure: true, partitioned: true } as const)
@@ -98,8 +101,8 @@ export function isHttps(c: Context): boolean {
 }
 
 /**
- * Lets in who has a session, and leaves a request that would change something and comes from elsewhere undone (403).
- * Without a session `onNone` answers; to who calls more often than `rates` allow, `onOften`.
+ * Admits requests with a session, and refuses changes from other sites (403). Without a session `onNone` answers; above
+ * `rates`, `onOften`.
  */
 export function requireSession(
   sessions: Sessions,
@@ -127,7 +130,7 @@ export function requireSession(
   }
 }
 
-/** Refuses what another site sends, also where there is no session yet: a log-in. */
+/** Refuses requests from other sites, also without a session: a log-in. */
 export function onlyOurPages(): MiddlewareHandler {
   return async (c, next) => (fromOurPage(c) ? await next() : foreign(c))
 }

@@ -3,22 +3,22 @@ import type { Problem } from '../../domain/value/problem.ts'
 import type { Texts } from '../texts/en.ts'
 import { type Html, html } from './html.ts'
 
-/** How a receiver verifies a request in one language. */
+/** How to verify a request in one language. */
 export type Snippet = {
-  /** As its block in the document is marked: `js`. */
+  /** The language of its code block: `js`. */
   readonly language: string
-  /** The heading that it stands under. */
+  /** Its heading. */
   readonly title: string
   readonly code: string
-  /** What calls it, with `whsec_…` where the secret goes. */
+  /** The code that calls it, with `whsec_…` as the secret. */
   readonly call: string
 }
 
 const placeholder = 'whsec_…'
 
 /**
- * Takes the snippets out of docs/guide/receiving.md, in its order: under a heading each, first the block with the function,
- * then the one that calls it. Null where a heading has anything else.
+ * Extracts the snippets of docs/guide/receiving.md, in order: under each heading the block with the function, then the one
+ * that calls it. Null if a heading has anything else.
  */
 export function parseSnippets(markdown: string): Snippet[] | null {
   const sections = markdown.split(/^## /m).filter(section => section.includes('\n```'))
@@ -33,7 +33,7 @@ export function parseSnippets(markdown: string): Snippet[] | null {
 
 const document = new URL('../../../docs/guide/receiving.md', import.meta.url)
 
-/** Reads the snippets from where they are written for people, and tested. */
+/** Reads the snippets from the document, where they are tested. */
 export function readSnippets(
   from: URL = document,
 ): { readonly ok: true; readonly snippets: readonly Snippet[] } | { readonly ok: false; problem: Problem } {
@@ -64,7 +64,7 @@ export function readSnippets(
   return { ok: true, snippets }
 }
 
-/** Each language, the first one open; the calls with the secret, where it may be shown (else null). */
+/** Each language, the first one open; `secret`: for the calls, or null. */
 export function snippetParts(t: Texts, snippets: readonly Snippet[], secret: string | null): Html {
   const copy = (id: string) =>
     html`<button type="button" data-copy="${id}" data-copied="${t.created.copied}" hidden>${t.created.copy}</button>`

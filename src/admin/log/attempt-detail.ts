@@ -12,7 +12,7 @@ import { countOf, nextOf, subjectOf } from './attempt-line.ts'
 import { attemptView } from './attempt-view.ts'
 import { isShownWhole } from './shown-body.ts'
 
-/** One request of a webhook in full, with what can be done about it. */
+/** One request of a webhook in full, with its operations. */
 export async function attemptDetail(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): Promise<Html> {
   const { t, control } = call
   const first = attempt.eventId ?? attempt.eventIds?.[0]
@@ -24,7 +24,7 @@ ${resendForm(call, webhook, attempt)}
 ${curl(call, attempt)}`
 }
 
-/** The same beside the log: with its own heading, and the way back, to `list`. */
+/** The same beside the log: with a heading, and a link back to `list`. */
 export function opened(
   { t }: PageCall,
   { id }: Webhook,
@@ -96,7 +96,7 @@ function resendForm(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): H
 
 function curl({ t, caller }: PageCall, attempt: LoggedAttempt): Html | false {
   const { request } = shownAttempt(attempt, caller.role)
-  // What is shown in part can't be sent again so.
+  // A truncated body can't be copied.
   if (request.body === '' || !isShownWhole(request.body)) return false
   const isRedacted = [request.url, ...Object.values(request.headers)].some(text => text.includes(redacted))
   return html`<details class="card curl"><summary>${t.log.curl}</summary>

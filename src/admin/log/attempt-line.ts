@@ -5,7 +5,7 @@ import { type Html, html, moment } from '../kit/html.ts'
 import { aboutName, actionName, alertName, entityName } from '../kit/names.ts'
 import type { Texts } from '../texts/en.ts'
 
-/** The outcome in a word or two. A receiver that was too late was reached. */
+/** The outcome in a word or two. A receiver that answers too late was reached. */
 export function outcomeWord(t: Texts, attempt: Pick<AttemptLine, 'outcome' | 'errorClass'>): string {
   return attempt.errorClass === 'timeout' ? t.timedOut : t.outcomes[attempt.outcome]
 }
@@ -17,17 +17,17 @@ export function outcomeOf(t: Texts, line: Pick<AttemptLine, 'outcome' | 'errorCl
   return html`<span class="outcome ${kind}">${outcomeWord(t, line)}${status !== null && ` (${status})`}</span>`
 }
 
-/** Why an attempt failed, in a sentence; null for a delivered one. */
+/** Why an attempt failed, in a sentence; null: it was delivered. */
 export function reasonOf(t: Texts, line: AttemptLine): string | null {
   return line.outcome === 'delivered' ? null : t.diagnoses[diagnose(line)].what
 }
 
-/** `2 of 10`. A schedule may have become shorter since. */
+/** `2 of 10`. The schedule may have become shorter since. */
 export function countOf(t: Texts, number: number, most: number): string {
   return number > most ? String(number) : t.log.attemptOf(number, most)
 }
 
-/** The next attempt, as far as known; null where none follows. */
+/** The next attempt, as far as known; null: none follows. */
 export function nextOf(
   t: Texts,
   {

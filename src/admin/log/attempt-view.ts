@@ -12,7 +12,7 @@ import { shownBody } from './shown-body.ts'
 
 const phases = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
 
-/** One request in full: outcome, reason and advice, where its time went, request and response. */
+/** One request in full: outcome, reason, advice, timing, request and response. */
 export function attemptView(
   t: Texts,
   made: Attempt & { readonly hasBodies?: boolean; readonly tooLargeBytes?: number },
@@ -46,7 +46,7 @@ ${
 </section>`
 }
 
-/** Why it failed: in the reader's language, or as another program said it. */
+/** Why it failed: in the reader's language, or in another program's words. */
 function reasonOf(t: Texts, english: string): Html {
   const text = failureText(t, english)
   return text === null ? original(t, english) : html`<p class="quiet">${text}</p>`
@@ -61,7 +61,7 @@ export function headerList(t: Texts, headers: Readonly<Record<string, string>>):
 
 const width = 600
 
-/** Where the time went, as a bar; a phase that did not happen, as on a connection that was kept, is absent. */
+/** The timing as a bar, without phases that did not happen, as on a reused connection. */
 function phaseBar(t: Texts, times: Attempt['phases']): Html {
   const there = phases.flatMap(phase => (times[phase] === undefined ? [] : [{ phase, ms: times[phase] }]))
   const total = there.reduce((sum, { ms }) => sum + ms, 0)

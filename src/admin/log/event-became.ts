@@ -6,7 +6,7 @@ import { countOf, outcomeOf, reasonOf } from './attempt-line.ts'
 
 type State = ToldDelivery['state']
 
-/** The colour of each state, as one sees from afar whether something is to be done. */
+/** A colour per state. */
 const kinds: Partial<Record<State, 'good' | 'warn' | 'bad'>> = {
   delivered: 'good',
   dead: 'bad',
@@ -14,7 +14,7 @@ const kinds: Partial<Record<State, 'good' | 'warn' | 'bad'>> = {
   blocked: 'warn',
   disabled: 'warn',
 }
-/** It was never on its way to these webhooks. */
+/** Never queued for these webhooks. */
 const neverQueued: readonly State[] = [
   'made_later',
   'inactive_then',
@@ -25,12 +25,12 @@ const neverQueued: readonly State[] = [
   'for_another',
   'other_tenant',
 ]
-/** It waits, and can be stopped. */
+/** Pending, and can be cancelled. */
 const waits: readonly State[] = ['due', 'retrying', 'blocked', 'behind', 'inactive', 'disabled']
-/** It goes on by itself, or can't. */
+/** It continues by itself, or can't. */
 const notResent: readonly State[] = ['in_flight', 'due', 'inactive', 'disabled']
 
-/** The deliveries of an event to each webhook, as time lines; then the webhooks that never wanted it. */
+/** An event's deliveries as timelines; then the webhooks that did not want it. */
 export function becamePart(call: PageCall, { event, deliveries }: EventStory, key: string): Html {
   const { t } = call
   const isNever = (told: ToldDelivery) => neverQueued.includes(told.state) && told.attempts.length === 0
@@ -81,7 +81,7 @@ function reason({ t }: PageCall, attempt: AttemptLine): Html | false {
   return why !== null && html`<p class="hint">${why}</p>`
 }
 
-/** The sentence adds names, times, and the words of the receiver. */
+/** The sentence adds names, times, and the receiver's words. */
 function exactly({ t }: PageCall, { sentence }: ToldDelivery): Html {
   return html`<details class="exactly"><summary>${t.event.exactly}</summary><p>${sentence}</p></details>`
 }
@@ -89,7 +89,7 @@ function exactly({ t }: PageCall, { sentence }: ToldDelivery): Html {
 function resendForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery, key: string): Html | false {
   const { webhookId, state, webhookName } = told
   if (!may('operator') || notResent.includes(state)) return false
-  // Its receiver is not meant to have such data: only an admin sends it, and it is in the audit.
+  // The receiver may not be meant to have such data: only an admin sends it, and the audit records it.
   const isBeyond = state === 'not_subscribed'
   if (isBeyond && !may('admin')) return false
   const text =

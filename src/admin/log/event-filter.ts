@@ -9,10 +9,10 @@ import { tenantWished } from '../tenant/badge.ts'
 import { stateWord } from './event-states.ts'
 import { choice, field, momentField, readMoments, type Typed, typedIn } from './filter-fields.ts'
 
-/** Which events are asked for, as the address says. */
+/** The filter of the address. */
 export type EventWish = Typed & { readonly filter: EventFilter; readonly tenant: string | null }
 
-/** Reads the filter of an address. What no form of ours writes there is a problem, and not as if it were absent. */
+/** Reads the filter of an address. A value that no form writes is an error, never ignored. */
 export function readEventWish({ t, query, caller }: Pick<PageCall, 't' | 'query' | 'caller'>): EventWish {
   const typed = typedIn(query, ['entity_type', 'entity_id', 'action', 'state', 'from', 'to'])
   const { entity_type: entityType, entity_id: entityId } = typed
@@ -41,7 +41,7 @@ export const addressOf = (
   path = '/events',
 ) => `${path}?${new URLSearchParams({ ...(tenant !== null && { tenant }), ...typed, ...more })}`
 
-/** The form that asks for some events only. It is open where something is asked for. */
+/** The filter form. It is open if the filter is set. */
 export function eventFilterForm({ t, control }: PageCall, wish: EventWish): Html {
   const { tenant } = wish
   const types = [...new Set([...control.entityTypes, wish.typed.entity_type ?? []].flat())]

@@ -13,10 +13,10 @@ import { stateCell } from './event-states.ts'
 
 const perPage = 25
 const liveEveryMs = 1_500
-/** Looking for a state costs more. */
+/** A filter by state costs more. */
 const liveByStateEveryMs = 5_000
 
-/** The newest events that fit. The first page follows what happens. */
+/** The newest matching events. The first page is live. */
 export async function eventsPage(call: PageCall): Promise<PageAnswer> {
   const { query, t } = call
   const wish = readEventWish(call)
@@ -50,7 +50,7 @@ export async function liveEvents(call: PageCall): Promise<PageAnswer> {
 const read = ({ control, caller }: PageCall, { filter, tenant }: EventWish, before: TimeId | null) =>
   listEvents(control, caller, { filter, tenant, limit: perPage, before })
 
-/** A page with the searches, and below them `list`. `id` is what was looked for. */
+/** A page with the search and, below it, `list`. `id`: the searched id. */
 export function eventsAnswer(
   call: PageCall,
   wish: EventWish,
@@ -105,10 +105,10 @@ function row(call: PageCall, event: LabelledLine): Html {
 <td data-label="${t.events.id}"><span class="quiet id">${id}</span></td></tr>`
 }
 
-/** Beyond this, the time of the change itself is said too. */
+/** Beyond this, the commit time is shown too. */
 const lateMs = 60_000
 
-/** When an event was stored, by which lists are filtered; and when its change was committed, where that was long before. */
+/** When an event was stored, which filters use; and when its change was committed, if much earlier. */
 function storedAt({ t }: PageCall, { id, committedAt }: LabelledLine): Html {
   const storedMs = timeOf(id)
   const isLate = Math.abs(storedMs - committedAt.getTime()) > lateMs

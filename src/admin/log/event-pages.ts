@@ -36,7 +36,7 @@ export const eventPages = [
       const event = read.value
       const found = await tellEvent(control, caller, params.event, explainTextsFor(t))
       if (!found.ok) return failedAnswer(t, found)
-      // The forms of this page, also of the parts that come later, are carried out once.
+      // The idempotency key of this page's forms, also in parts that are loaded later.
       const key = control.randomBytes(16).toString('hex')
       return {
         show: 'page',
@@ -77,7 +77,7 @@ ${about(call, event)}
 
 const goodNews = ['resent', 'cancelled']
 
-/** What was done, by a form of this page or of one that leads here. */
+/** The notice of a finished operation. */
 function notice({ t, query }: PageCall): Html | false {
   const done = query.get('done') ?? ''
   if (!Object.hasOwn(t.event.done, done)) return false
@@ -85,7 +85,7 @@ function notice({ t, query }: PageCall): Html | false {
   return html`<p class="notice ${kind}" role="status">${t.event.done[done as keyof Texts['event']['done']]}</p>`
 }
 
-/** Looks for an event by its id, or by the `webhook-id` that a receiver has; else it lists. */
+/** Finds an event by its id, or by its `webhook-id`; otherwise the list. */
 async function findOrList(call: PageCall): Promise<PageAnswer> {
   const { control, caller, query, t } = call
   const id = (query.get('id') ?? '').trim()

@@ -4,7 +4,7 @@ import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
 
-/** The colour of each state, as on an event's page. */
+/** A colour per state, as on an event's page. */
 const kinds: Partial<Record<EventState, 'good' | 'warn' | 'bad'>> = {
   dead: 'bad',
   retrying: 'warn',
@@ -17,7 +17,7 @@ export function stateWord(t: Texts, state: EventState): string {
   return state === 'not_sent' ? states.not_subscribed.word : states[state].word
 }
 
-/** How an event is at its webhooks, with the way to each of them: what needs somebody first. */
+/** An event's states at its webhooks, with links; the most urgent first. */
 export function stateCell(t: Texts, id: TimeId, counts: DeliveryCounts): Html {
   const there = deliveryStates.filter(state => counts[state] > 0)
   if (there.length === 0)

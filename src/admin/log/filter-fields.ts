@@ -2,11 +2,11 @@ import { errorAttributes, errorsOf, errorText } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
-/** What was filled in a filter. */
+/** The filled fields of a filter. */
 export type Typed = {
-  /** By its name in the address: what is not is absent. */
+  /** By name in the address; empty fields are absent. */
   readonly typed: Readonly<Record<string, string>>
-  /** What is wrong with a field. Nothing is looked for then. */
+  /** The problems of fields, which prevent the search. */
   readonly problems: Readonly<Record<string, string>>
 }
 
@@ -15,7 +15,7 @@ export function typedIn(query: URLSearchParams, names: readonly string[]): Recor
   return Object.fromEntries(names.map(name => [name, text(name)]).filter(([, value]) => value !== ''))
 }
 
-/** The fields `from` and `to`. What is wrong is added to `problems`. */
+/** The fields `from` and `to`. Adds their errors to `problems`. */
 export function readMoments(
   t: Texts,
   typed: Typed['typed'],
@@ -31,7 +31,7 @@ export function readMoments(
   return { from, to }
 }
 
-/** A moment as a browser writes it into an address: without its zone, which is UTC here. */
+/** A moment as a browser sends it: without a zone, here UTC. */
 export function momentOf(text: string): Date | null {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/.test(text)) return null
   const at = new Date(`${text}Z`)
@@ -45,7 +45,7 @@ export function field(name: string, label: Html, { typed, problems }: Typed, att
 ${errorText(errors, name)}</div>`
 }
 
-/** A time in the reader's zone where there is a script, else in UTC. */
+/** A time in the reader's zone with a script, otherwise in UTC. */
 export const momentField = (t: Texts, name: string, label: string, typed: Typed): Html =>
   field(
     name,

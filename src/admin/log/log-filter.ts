@@ -9,10 +9,10 @@ const failed = ['refused', 'unreachable', 'blocked'] as const
 const outcomes = ['delivered', ...failed, 'cancelled'] as const
 const triggers = ['schedule', 'manual', 'test'] as const
 
-/** Which requests of the log are asked for, as the address says. */
+/** The filter of the address. */
 export type Wish = Typed & { readonly filter: LogFilter }
 
-/** Reads the filter of an address. What no form of ours writes there is a problem, and not as if it were absent. */
+/** Reads the filter of an address. A value that no form writes is an error, never ignored. */
 export function readWish(t: Texts, query: URLSearchParams): Wish {
   const typed = typedIn(query, ['outcome', 'trigger', 'entity_type', 'entity_id', 'from', 'to'])
   const { outcome, trigger, entity_type: entityType, entity_id: entityId } = typed
@@ -37,7 +37,7 @@ export function readWish(t: Texts, query: URLSearchParams): Wish {
   }
 }
 
-/** The form that asks for some requests only. It is open where something is asked for. */
+/** The filter form. It is open if the filter is set. */
 export function filterForm(t: Texts, path: string, wish: Wish, entityTypes: readonly string[]): Html {
   const isAsked = Object.keys(wish.typed).length > 0
   return html`<details class="filter"${isAsked && html` open`}><summary>${t.log.filter} <span class="hint">${t.log.filterHint}</span></summary>

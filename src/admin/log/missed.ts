@@ -3,7 +3,7 @@ import { type Html, html, moment } from '../kit/html.ts'
 import type { PageCall } from '../kit/page.ts'
 import { countOf } from './progress.ts'
 
-/** What a webhook missed while it was off, and a button that sends it; nothing where it missed nothing, or it was sent. */
+/** The number of events that a webhook missed while inactive, and a button that sends them; nothing if there are none. */
 export function missedOffer(call: PageCall, webhookId: number, missed: Missed | null): Html | false {
   const { t, control, may } = call
   if (!missed || missed.replayId !== null || missed.until === null) return false

@@ -3,13 +3,13 @@ import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
 
-/** A page is written whole, in several copies at once, and a character of a body may become six: longer ones are shown in part. */
+/** A page is in memory several times, and escaping lengthens it up to six times: longer bodies are truncated. */
 const mostShown = 100_000
 
-/** Whether a page shows all of a body. */
+/** Whether a page shows the whole body. */
 export const isShownWhole = (body: string): boolean => body.length <= mostShown
 
-/** A body as a page shows it: as JSON that can be read, or its first part. */
+/** A body on a page: indented JSON, or its beginning. */
 export function shownBody(t: Texts, body: string): Html {
   if (isShownWhole(body)) return html`${prettyJson(body)}`
   return html`${body.slice(0, mostShown).toWellFormed()}…

@@ -4,7 +4,7 @@ import { height, niceAbove, plot, short, timeAs, width } from '../kit/plot.ts'
 import type { Texts } from '../texts/en.ts'
 import { milliseconds } from '../texts/figures.ts'
 
-/** How long a receiver takes to answer, as two lines: half of its answers, and all but one in twenty, came within that time. */
+/** A receiver's response times as two lines: the median, and the 95th percentile. */
 export function answerPlot(t: Texts, title: string, of: Performances): Html {
   const { buckets, fromMs, bucketMs, p50Ms, p95Ms, share } = of
   const most = niceAbove(Math.max(...buckets.map(bucket => bucket.p95Ms ?? 0)))
@@ -26,7 +26,7 @@ export function answerPlot(t: Texts, title: string, of: Performances): Html {
   })
 }
 
-/** A step for each stretch, as wide as it is; a gap where nothing was answered. */
+/** A step per bucket; a gap without responses. */
 function line(
   buckets: Performances['buckets'],
   ms: (bucket: Performances['buckets'][number]) => number | null,

@@ -14,7 +14,6 @@ import { answerPlot } from './answer-plot.ts'
 
 const liveEveryMs = 15_000
 
-/** How one webhook does. */
 export const overviewPages = [
   webhookPage({
     method: 'get',

@@ -1,7 +1,7 @@
 import { type Html, html } from '../kit/html.ts'
 import type { PageCall } from '../kit/page.ts'
 
-/** Whose a thing is, for whoever belongs to no tenant; it leads to the list `path` of that tenant's. */
+/** An object's tenant, for callers without one; it links to the list `path` of that tenant. */
 export function tenantBadge(
   { t, caller }: Pick<PageCall, 't' | 'caller'>,
   { tenant }: { readonly tenant: string | null },
@@ -11,14 +11,14 @@ export function tenantBadge(
   return html`<a class="badge tenant" href="${path}?${new URLSearchParams({ tenant }).toString()}">${t.tenants.of(tenant)}</a> `
 }
 
-/** That a list shows one tenant's only, and the way to all. */
+/** The tenant that a list is limited to, with a link to all. */
 export function tenantFilter({ t, caller, query }: PageCall, path: string): Html | false {
   const tenant = query.get('tenant') ?? ''
   if (caller.tenant !== null || tenant === '') return false
   return html`<p class="notice">${t.tenants.only(tenant)} <a href="${path}">${t.tenants.all}</a></p>`
 }
 
-/** The tenant that a list is asked for; null: all. */
+/** The tenant in the query; null: all. */
 export function tenantWished(query: URLSearchParams): string | null {
   return (query.get('tenant') ?? '').replaceAll('\0', '').toWellFormed().slice(0, 200) || null
 }

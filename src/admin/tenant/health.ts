@@ -5,7 +5,7 @@ import { trafficPlot } from '../kit/plot.ts'
 import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
 
-/** The page Health of whoever belongs to a tenant: its own webhooks, and nothing of what serves all. */
+/** The page Health of a tenant: its own webhooks only. */
 export async function tenantHealth(t: Texts, ...of: Parameters<typeof readTenantHealth>): Promise<Html> {
   const health = await readTenantHealth(...of)
   return html`${verdict(t, health)}

@@ -1,7 +1,7 @@
-/** What a language needs for a count: each of its plural forms, with # for the number. */
+/** The plural forms of a language, with # for the number. */
 export type PluralForms = Partial<Record<Intl.LDMLPluralRule, string>> & { readonly other: string }
 
-/** Writes counts in a language: `1 second`, `2,500 seconds`. https://cldr.unicode.org/index/cldr-spec/plural-rules */
+/** Writes counts: `1 second`, `2,500 seconds`. https://cldr.unicode.org/index/cldr-spec/plural-rules */
 export function counter(language: string, forms: PluralForms): (count: number) => string {
   const rules = new Intl.PluralRules(language)
   const format = new Intl.NumberFormat(language)

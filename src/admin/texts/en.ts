@@ -9,7 +9,6 @@ import { system } from './en/system.ts'
 import { tenants } from './en/tenants.ts'
 import { webhooks } from './en/webhooks.ts'
 
-/** Every text of the pages, in English. */
 export const en = {
   ...shared,
   ...webhooks,
@@ -23,5 +22,5 @@ export const en = {
   ...catalogue,
 }
 
-/** All texts of the pages in one language. English is the pattern: another language must have each of its keys. */
+/** All texts of the pages. Another language needs every key of the English. */
 export type Texts = typeof en

@@ -8,7 +8,7 @@ import { reasonsNl } from './nl/reasons.ts'
 
 const special = 'address.special'
 
-/** What the guard says of a URL and its addresses; a text that chooses by the kind of an address is one for each kind. */
+/** The guard's reasons; a text that depends on the kind of an address is one text per kind. */
 const guardTexts = Object.fromEntries([
   ...Object.entries(reasonTexts).filter(([code]) => /^(url|address)\./.test(code) && code !== special),
   ...Object.keys(addressKinds).map(kind => [
@@ -21,11 +21,11 @@ const guardTexts = Object.fromEntries([
 const readFailure = readerOf(failureTexts)
 const readGuard = readerOf(guardTexts)
 
-/** Why an attempt failed, for a reader whom the English sentence does not serve; null in English. */
+/** Why an attempt failed, in another language; null in English. */
 export const failureText = (t: Texts, english: string): string | null =>
   t.language.code === 'nl' ? readInDutch(english) : null
 
-/** The same, and what no text of ours says as it is. */
+/** The same, or the original without a translation. */
 export const failureInDutch = (english: string): string => readInDutch(english) ?? english
 
 function readInDutch(english: string): string | null {

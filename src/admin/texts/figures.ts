@@ -1,12 +1,12 @@
 import type { Texts } from './en.ts'
 
-/** A number as it is written in the reader's language. */
+/** A number in the reader's language. */
 export function number(t: Texts, value: number, fractionDigits = 0): string {
   const digits = { minimumFractionDigits: fractionDigits, maximumFractionDigits: Math.max(fractionDigits, 3) }
   return new Intl.NumberFormat(t.language.code, digits).format(value)
 }
 
-/** A share from 0 to 1: `100 %`, `99.98 %`, `< 0.01 %`. It says 100 and 0 only where it is. */
+/** A share from 0 to 1: `100 %`, `99.98 %`, `< 0.01 %`. Only exact values are shown as 100 and 0. */
 export function percent(t: Texts, share: number): string {
   if (share > 0 && share < 0.0001) return `< ${number(t, 0.01)} %`
   if (share < 1 && share > 0.9999) return `> ${number(t, 99.99)} %`
@@ -14,7 +14,7 @@ export function percent(t: Texts, share: number): string {
   return `${new Intl.NumberFormat(t.language.code, digits).format(share * 100)} %`
 }
 
-/** `64 B`, `12 MB`: in steps of 1,024. */
+/** `64 B`, `12 MB`, in steps of 1,024. */
 export function bytes(t: Texts, value: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']
   const step = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10))

@@ -10,7 +10,7 @@ import { system } from './nl/system.ts'
 import { tenants } from './nl/tenants.ts'
 import { webhooks } from './nl/webhooks.ts'
 
-/** Every text of the pages, in Dutch: in the files and in the order of `en/`, to be read beside them. */
+/** The texts in Dutch, in the files and the order of `en/`. */
 export const nl: Texts = {
   ...shared,
   ...webhooks,

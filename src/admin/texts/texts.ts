@@ -27,12 +27,12 @@ const detection: DetectorOptions = {
   fallbackLanguage: 'en',
 }
 
-/** Where a reader's choice of language is kept. */
+/** The cookie of a reader's language. */
 export const languageCookie = detection.lookupCookie
 
 /**
- * The texts for the reader who sent a request: in the language that they chose here, else in the first known one of their
- * browser, else in English. https://www.rfc-editor.org/rfc/rfc9110#field.accept-language
+ * The texts for a request: in the language chosen here, else the first known one of the browser, else English.
+ * https://www.rfc-editor.org/rfc/rfc9110#field.accept-language
  */
 export function textsOf(c: Context): Texts {
   const language = detectFromCookie(c, detection) ?? detectFromHeader(c, detection)
@@ -47,22 +47,22 @@ const reasons = { en: reasonTexts, nl: reasonsNl } as const satisfies Record<Lan
 
 const explaining = { en: explainTexts, nl: explainTextsNl } as const satisfies Record<Language, ExplainTexts>
 
-/** How `explain` speaks to a reader. */
+/** The texts of `explain` for a reader. */
 export const explainTextsFor = (t: Texts): ExplainTexts => explaining[t.language.code as Language]
 
-/** A reason as a sentence of the reader's language, with a capital at its beginning. */
+/** A reason as a sentence of the reader's language, with a capital. */
 export function sayTo(t: Texts, reason: Reason): string {
   const sentence = say(reason, reasons[t.language.code as Language])
   return sentence.charAt(0).toUpperCase() + sentence.slice(1)
 }
 
-/** What capture's code means, for a reader whom the English reason does not serve; null in English. */
+/** The meaning of a capture code in another language; null in English. */
 export function captureText(t: Texts, code: string | undefined): string | null {
   if (t.language.code !== 'nl' || code === undefined) return null
   return Object.hasOwn(captureCodesNl, code) ? captureCodesNl[code as CaptureCode] : null
 }
 
-/** The same for a backfill that failed. */
+/** The same for a failed backfill. */
 export function pageText(
   t: Texts,
   failed: { readonly id: number; readonly entityType: string; readonly code: PageCode | null },

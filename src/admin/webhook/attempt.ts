@@ -32,7 +32,7 @@ export const webhookAttemptPages = [
       return await attemptPage(call, webhook, attempt.value)
     },
   }),
-  // Of an event by itself, or of all that a request held (`attempt_id`). Sent twice, it is done once.
+  // Of one event, or of all in a request (`attempt_id`). A repeated form is done once.
   page({
     method: 'post',
     path: '/couplings/:id/resend',

@@ -61,7 +61,8 @@ export const webhookEditPages = [
       const typed = typedIn(call, null)
       if (judgeTyped(t, typed).length > 0)
         return await formPage(call, null, typed, { problems: await allProblems(call, typed, null) })
-      // Sent twice, by a second click or a reload, it is the same webhook, and its secret is shown again. Another form has another `key` in it.
+      // A repeated form, by a double click or reload, gives the same webhook and shows its secret again. Another form has
+      // another `key`.
       let problems: readonly ShownProblem[] = []
       let failure: Failed | null = null
       const made = await once(control, caller, formKey('new webhook', form), async () => {
@@ -200,7 +201,7 @@ async function previewsOf({ control, caller }: PageCall, typed: Typed) {
   })
 }
 
-/** Null where there is no filter, or it is not whole. */
+/** Null: no filter, or an incomplete one. */
 async function filterPreviewOf({ control, caller }: PageCall, typed: Typed): Promise<FilterPreview | null> {
   const { triggers, filter, updateFields } = typed
   if (!filter || filter.rows.length === 0 || filter.rows.some(isIncomplete)) return null
@@ -251,7 +252,7 @@ async function formPage(
   }
 }
 
-/** Tests what was typed. Nothing of it is saved; without a script the form comes back as it was, with the result. */
+/** Tests the typed settings without saving them; without a script the form returns with the result. */
 async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
   const { t, control, caller, form, isPart } = call
   const field = wrongFieldOf(form, control.entityTypes)
@@ -279,7 +280,7 @@ async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<Page
   return failedAnswer(t, result)
 }
 
-/** The one time that the secret is shown by itself, and what to do with it. */
+/** The only time that the secret is shown unasked, and how to use it. */
 function createdPage(
   { t, snippets }: PageCall,
   made: { id: number; secret: string },

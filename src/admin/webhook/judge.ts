@@ -21,7 +21,7 @@ import { webhookPage } from './page.ts'
 const place = 'couplings'
 const role = 'admin'
 
-/** What is wrong with what was typed so far: nothing of it is saved. */
+/** Checks the typed form without saving it. */
 export const webhookJudgePages = [
   page({
     method: 'post',
@@ -59,7 +59,7 @@ async function judgeForm(call: PageCall, webhook: Webhook | null): Promise<PageA
   return { show: 'part', body: judgedPart(fieldErrors(await allProblems(call, typed, webhook), typed)) }
 }
 
-/** All that is wrong with what was typed: what the form itself finds of a field comes before what else is found of it. */
+/** Every problem of the typed form; for one field, those that the form itself finds come first. */
 export async function allProblems(
   { control, caller, t }: PageCall,
   typed: Typed,
@@ -73,5 +73,5 @@ export async function allProblems(
 
 const isWithin = (pointer: string, of: string) => pointer === of || pointer.startsWith(`${of}/`)
 
-/** Whose a new webhook is, where the form says it. */
+/** The chosen tenant of a new webhook. */
 export const tenantOf = ({ tenant }: Typed) => (tenant === '' ? {} : { tenant })

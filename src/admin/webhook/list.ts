@@ -84,7 +84,7 @@ export const webhookListPages = [
       const changed = await changeWebhook(control, caller, params.id, { isActive })
       if (!changed.ok) return failedAnswer(t, changed)
       const wish = wished(form)
-      // Whoever switches one off reads what that means, and may undo it. A question by the browser would not come up in a frame.
+      // Switching a webhook off explains the effect and offers an undo. Browsers show no confirmation in a frame.
       const missed = isActive ? await missedEvents(control, params.id) : null
       const hasMissed = missed !== null && missed.replayId === null && missed.count > 0
       if (!isPart || !isActive || hasMissed) {
@@ -106,7 +106,7 @@ type Wish = {
   readonly page: number
 }
 
-/** The search, the tenant and the state that are asked for, the order, and the page number. */
+/** Search, tenant, state, order and page of the request. */
 function wished(from: URLSearchParams): Wish {
   const search = (from.get('search') ?? '').trim().replaceAll('\0', '').slice(0, 200)
   const page = Number(/^\d{1,4}$/.exec(from.get('page') ?? '')?.[0] ?? 1)
@@ -124,14 +124,14 @@ async function notice(call: PageCall): Promise<Html | false> {
   return html`<div class="notice good" role="status"><p>${t.couplings.done[done as keyof Texts['couplings']['done']]}</p>${more}</div>`
 }
 
-/** Whoever has switched a webhook on reads what it missed, and may send it. */
+/** Switching a webhook on offers the events that it missed. */
 async function offered(call: PageCall): Promise<Html | false> {
   const id = idParam.safeParse(call.query.get('id') ?? '')
   if (!id.success || !(await webhookFor(call.control, call.caller, id.data))) return false
   return missedOffer(call, id.data, await missedEvents(call.control, id.data))
 }
 
-/** Whoever switched a webhook off by mistake has lost nothing yet. */
+/** Switching a webhook off by mistake has lost nothing yet. */
 function undo(t: Texts, query: URLSearchParams): Html | false {
   const id = idParam.safeParse(query.get('id') ?? '')
   if (!id.success) return false
@@ -176,7 +176,7 @@ ${items.length === 0 && html`<p class="empty">${search === '' ? t.couplings.show
 <nav class="pages" aria-label="${t.couplings.pages}">${page > 1 && html`<a class="button" rel="prev" href="${address({ page: page - 1 })}">${t.couplings.previousPage}</a>`}${hasMore && html`<a class="button" rel="next" href="${address({ page: page + 1 })}">${t.couplings.nextPage}</a>`}</nav>`
 }
 
-/** What is asked for, as it stands in an address; what goes without saying is left out. */
+/** The address of a list, without defaults. */
 function asked({ search, tenant, state, sort, page }: Wish): URLSearchParams {
   return new URLSearchParams({
     ...(search !== '' && { search }),
@@ -187,7 +187,7 @@ function asked({ search, tenant, state, sort, page }: Wish): URLSearchParams {
   })
 }
 
-/** All, and each state that a webhook is in. */
+/** All, and each state of a webhook. */
 function stateFilter(t: Texts, wish: Wish, { counts }: WebhookStates): Html {
   const { shown, state: words } = t.couplings
   const one = (state: ShownState | null, word: string, count: number) =>
@@ -238,7 +238,7 @@ function failures(t: Texts, hours: ListedWebhook['figures']['hours']): Html {
   return html`<span class="rate"><span class="${failed > 0 ? 'bad' : 'quiet'}">${rate}</span> ${sparkline(hours, t.couplings.failedOf(failed, requests))}</span>`
 }
 
-/** A switch that works without a script too. */
+/** A switch that works without a script. */
 function toggle(
   t: Texts,
   { id, name, isActive, disabledReason }: ListedWebhook['webhook'],

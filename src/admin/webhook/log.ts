@@ -73,7 +73,7 @@ ${
             linesOf(call, wish, null),
             waitingLine(call),
           ])
-          // Deleted while somebody looks: the browser asks again and gets the error page.
+          // Deleted meanwhile: the browser reconnects and gets the error page.
           if (!now.ok || !lines.ok) throw new Error(`webhook ${params.id} is gone`)
           return logPart({ ...call, nowMs }, now.value, lines.value, {
             ...{ wish, before: null, open: null },
@@ -89,7 +89,7 @@ type Lines = { readonly items: readonly LogLine[]; readonly next: TimeId | null 
 
 const isAsked = ({ typed }: Wish) => Object.keys(typed).length > 0
 
-/** Counting further would cost more than it tells. */
+/** An exact count beyond this is not worth its cost. */
 const mostWaiting = 1_000
 
 async function waitingLine(call: WebhookCall): Promise<Html | false> {
@@ -105,25 +105,25 @@ async function linesOf({ control, params }: WebhookCall, wish: Wish, before: Tim
 
 function beforeOf(query: URLSearchParams): TimeId | null {
   const before = given(query, 'before', bigIdParam)
-  // Nothing is older than that: what can't be read shows nothing, instead of everything.
+  // An invalid cursor shows nothing: no request is older.
   return before === wrong ? 0n : (before ?? null)
 }
 
-/** The request that is opened beside the list, as the address says; null: none. */
+/** The request that is open beside the list; null: none. */
 async function openOf({ control, params, query }: WebhookCall) {
   const open = given(query, 'open', bigIdParam)
   if (open === undefined) return null
   return await getAttempt(control, params.id, open === wrong ? 0n : open)
 }
 
-/** Which part of the log is shown. */
+/** The shown part of the log. */
 type Shown = { readonly wish: Wish; readonly before: TimeId | null; readonly open: TimeId | null }
 
 /** This page of the log, with `more` in its address. */
 const addressOf = ({ id }: Webhook, { wish, before }: Shown, more: Record<string, string>) =>
   `/couplings/${id}/log?${new URLSearchParams({ ...wish.typed, ...(before !== null && { before: String(before) }), ...more })}`
 
-/** What follows what happens: the webhook's state, and its requests. */
+/** The live part: the webhook's state, and its requests. */
 function logPart(
   call: WebhookCall,
   webhook: Webhook,

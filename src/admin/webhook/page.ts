@@ -13,13 +13,13 @@ export type WebhookCall<More extends z.ZodRawShape = None> = PageCall<
 >
 
 /**
- * Defines a page of one webhook, which `handle` is given; of one that is not there, the answer says so. Title, heading and way name it. `more` are further
- * params of the path.
+ * Defines a page of one webhook, which `handle` gets; an unknown one gets 404. Title, heading and breadcrumbs name it.
+ * `more`: further params of the path.
  */
 export function webhookPage<More extends z.ZodRawShape = None>(
   definition: Pick<Page, 'method' | 'path' | 'role'> & {
     readonly more?: More
-    /** False: for whoever belongs to a tenant, there is no such page. */
+    /** False: callers with a tenant get 404. */
     readonly forTenants?: false
     handle(call: WebhookCall<More>, webhook: Webhook): PageAnswer | Promise<PageAnswer>
   },

@@ -12,7 +12,7 @@ import type { Texts } from '../texts/en.ts'
 import { type WebhookCall, webhookPage } from './page.ts'
 
 const role = 'operator'
-/** Since when something failed, in ms before now; all of the log is as long as there was walhook. */
+/** Since when something failed, in ms before now. */
 const sinces = { day: dayMs, week: 7 * dayMs, all: Number.POSITIVE_INFINITY } as const
 type Since = keyof typeof sinces
 

@@ -21,7 +21,7 @@ export const webhookSecretPages = [
     role: 'admin',
     handle: (call, webhook) => secretPage(call, webhook, null),
   }),
-  // Shows it: as a form, since that it was shown is recorded.
+  // A form, because the audit records that the secret was shown.
   webhookPage({
     method: 'post',
     path: '/couplings/:id/secret',
@@ -47,7 +47,7 @@ export const webhookSecretPages = [
       const hours = (form.get('overlap_hours') ?? '').trim()
       if (!/^\d{1,3}$/.test(hours) || Number(hours) > 168)
         return rotatePage(call, webhook, hours, t.secret.wrongHours)
-      // Carried out twice, it would end the secret that receivers still have.
+      // A second rotation would end the secret that receivers still have.
       let rotated: { webhook: Webhook; secret: string } | null = null
       let failure: Failed | null = null
       const done = await once(control, caller, formKey(`rotate ${params.id}`, form), async () => {
@@ -108,7 +108,7 @@ function shown({ t }: PageCall, secret: string): Html {
 <p class="hint">${t.secret.shownHint}</p>`
 }
 
-/** Until when the secret before signs too, where it still does. */
+/** When the previous secret expires, if it is still valid. */
 function overlapEnd({ nowMs }: PageCall, { previousSecretExpiresAt: end }: Webhook): Date | null {
   return end !== null && end.getTime() > nowMs ? end : null
 }

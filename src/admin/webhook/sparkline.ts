@@ -3,7 +3,7 @@ import { type Html, html } from '../kit/html.ts'
 const height = 24
 const step = 5
 
-/** One bar for each hour, as high as the share of requests that failed; a dot where all went well, nothing where there were none. */
+/** One bar per hour, as high as its share of failed requests; a dot without failures, nothing without requests. */
 export function sparkline(
   hours: readonly { readonly requests: number; readonly failed: number }[],
   label: string,

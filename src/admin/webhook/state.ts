@@ -9,7 +9,7 @@ import type { PageCall } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
 import { duration } from '../texts/figures.ts'
 
-/** Says that a file manages a webhook, and lets whoever may take it over. */
+/** A notice that a file manages the webhook, with a form to take it over. */
 export function managedNotice(
   t: Texts,
   { id, managedBy }: Pick<Webhook, 'id' | 'managedBy'>,
@@ -22,11 +22,11 @@ export function managedNotice(
   }</div>`
 }
 
-/** That a file manages a webhook, in a word. */
+/** The same in a word. */
 export const managedBadge = (t: Texts, { managedBy }: Pick<Webhook, 'managedBy'>): Html | false =>
   managedBy !== null && html` <span class="badge" title="${managedBy}">${t.managed.badge}</span>`
 
-/** The state of a webhook, and the reason where it is not well. */
+/** The state of a webhook, and the reason if it is unhealthy. */
 export function webhookState(t: Texts, webhook: Webhook, nowMs: number): Html {
   const { state } = t.couplings
   const badge = (kind: string, word: string, why: string | null = null) =>

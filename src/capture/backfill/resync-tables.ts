@@ -22,9 +22,7 @@ export async function tableGapsOf(
 
 const typesOf = (gaps: readonly Gap[]) => [...new Set(gaps.map(({ entityType }) => entityType!))]
 
-/**
- * What is in the way of a resync of these gaps: a table that is not captured yet would be lost again at once.
- */
+/** What is in the way of a resync of these gaps: a table that is not captured yet would be lost again at once. */
 export function obstaclesToResync(gaps: readonly Gap[]): Problem[] {
   return gaps
     .filter(({ toLsn }) => toLsn === null)

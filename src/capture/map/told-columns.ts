@@ -11,9 +11,7 @@ import {
 } from '../../domain/mapping/mapping.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
 
-/**
- * What a column of the WAL is called today: its name, null (it was dropped), or undefined: that can't be told.
- */
+/** What a column of the WAL is called today: its name, null (it was dropped), or undefined: that can't be told. */
 type NameToday = string | null | undefined
 
 /**

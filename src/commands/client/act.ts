@@ -16,7 +16,7 @@ import {
 const json = { json: { type: 'boolean', default: false } } as const
 const beyond = { 'beyond-triggers': { type: 'boolean', default: false } } as const
 
-/** `webhooks create`: from options, or from a file that holds the JSON that the API takes. */
+/** `webhooks create`: from options, or from a JSON file of the API's input. */
 export async function create(args: string[], call: () => Call | null): Promise<number> {
   const { values, positionals } = parseOnce({
     args,
@@ -38,7 +38,7 @@ export async function create(args: string[], call: () => Call | null): Promise<n
   })
   atMost(positionals, 0, 'create')
   const { name, url, trigger, header: headers, 'update-field': updateFields, mode, tenant } = values
-  // An empty one would be a webhook that is sent everybody's entities.
+  // An empty tenant would be a webhook for the entities of all.
   if (tenant?.trim() === '') throw new Misuse('--tenant is empty')
   const given = {
     ...(name !== undefined && { name }),
@@ -78,7 +78,7 @@ function readBody(file: string): object {
   throw new Misuse(`--file ${file}: not a JSON object`)
 }
 
-/** `webhooks test ID`: fails where the receiver did not accept the test. */
+/** `webhooks test ID`: fails if the receiver refuses the test. */
 export async function sendTest(args: string[], call: () => Call | null): Promise<number> {
   const { values, positionals } = parseOnce({
     args,
@@ -97,7 +97,7 @@ export async function sendTest(args: string[], call: () => Call | null): Promise
   return refused({ ok: false, lines: [`the test was not delivered: ${error?.message ?? outcome}`] })
 }
 
-/** `webhooks resend ID EVENT…`, or `--failed`: what is undelivered of a range of time. */
+/** `webhooks resend ID EVENT…`, or `--failed`: the undelivered events of a time range. */
 export async function resend(args: string[], call: () => Call | null): Promise<number> {
   const { values, positionals } = parseOnce({
     args,
@@ -142,7 +142,7 @@ export async function resend(args: string[], call: () => Call | null): Promise<n
   return status
 }
 
-/** `webhooks replay ID`: the events of a range of time, or some. */
+/** `webhooks replay ID`: the events of a time range, or listed ones. */
 export async function replay(args: string[], call: () => Call | null): Promise<number> {
   const { values, positionals } = parseOnce({
     args,
@@ -177,7 +177,7 @@ function range({ from, to }: { from?: string | undefined; to?: string | undefine
   }
 }
 
-/** Queues page by page, and says how many; also how far it came before it was refused. */
+/** Queues page by page, and prints the count, also after a refusal. */
 async function queue(
   path: string,
   body: object,

@@ -19,7 +19,7 @@ type Applied = {
   }[]
 }
 
-/** Brings the webhooks of a running walhook to what a file says. */
+/** Makes the webhooks of a running walhook equal to a file. */
 export const apply: Command = {
   usage: `  walhook apply FILE [--dry-run] [--prune] [--force] [--source NAME] [--json]
                                       bring the webhooks of the walhook that runs at WALHOOK_URL to what a YAML file

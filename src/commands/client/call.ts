@@ -2,7 +2,7 @@ import type { ClientConfig } from '../../config.ts'
 import { formatProblem } from '../../domain/value/problem.ts'
 import { describeError } from '../../runtime/log.ts'
 
-/** What a running walhook answered; or why it did not do it, in lines for a person. */
+/** The answer of a running walhook; or why it refused, in lines for people. */
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly lines: readonly string[] }
@@ -10,7 +10,7 @@ export type Answer<T> =
 /** Calls the API of a running walhook. */
 export type Call = <T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown) => Promise<Answer<T>>
 
-/** A test takes as long as the receiver may take, and a replay a while. */
+/** A test takes as long as its receiver, and a replay a while. */
 const answerMs = 60_000
 
 export function openCall({ url, token }: ClientConfig): Call {
@@ -79,7 +79,7 @@ function parseJson(text: string) {
   }
 }
 
-/** What the API says, with what to type where that helps. */
+/** The API's answer, with what to type if that helps. */
 function linesOf(
   path: string,
   status: number,
@@ -105,7 +105,7 @@ const options: Readonly<Record<string, string>> = {
   event_ids: '--event',
 }
 
-/** A wrong field of the body under the name of its option. */
+/** A wrong field of the body, by its option. */
 function lineOf({ pointer, detail }: { readonly pointer: string; readonly detail: string }): string {
   const [, field = '', ...inner] = pointer.split('/')
   if (field === 'webhooks' && inner.length > 0) {

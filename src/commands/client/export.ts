@@ -40,7 +40,7 @@ export const exportWebhooks: Command = {
   },
 }
 
-/** What a file can't hold. */
+/** Settings that a file can't contain. */
 function inTheWay(webhooks: readonly ShownWebhook[]): string[] {
   if (webhooks.some(({ url }) => url.endsWith(`/${redacted}`)))
     return [
@@ -55,7 +55,7 @@ function inTheWay(webhooks: readonly ShownWebhook[]): string[] {
     )
 }
 
-/** The defaults of the settings, which a file need not say, in the order in which they are written. */
+/** The defaults, which a file may omit, in the order of writing. */
 const defaults: Readonly<Record<string, unknown>> = {
   url: undefined,
   is_active: true,

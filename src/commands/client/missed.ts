@@ -19,7 +19,7 @@ type ShownReplay = Fields & {
   readonly queued: number
 }
 
-/** `webhooks missed ID`: how many events it missed while it was off; `--send` begins to send them, as the page does. */
+/** `webhooks missed ID`: the number of events it missed while inactive; `--send` starts their replay. */
 export async function missed(args: string[], call: () => Call | null): Promise<number> {
   const { values, positionals } = parseOnce({
     args,
@@ -46,7 +46,7 @@ export async function missed(args: string[], call: () => Call | null): Promise<n
   return 0
 }
 
-/** `webhooks replays ID`: the last replays and how far they are; `--stop REPLAY` stops one. */
+/** `webhooks replays ID`: the last replays with their progress; `--stop REPLAY` stops one. */
 export async function replays(args: string[], call: () => Call | null): Promise<number> {
   const { values, positionals } = parseOnce({
     args,

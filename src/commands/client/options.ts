@@ -1,7 +1,7 @@
 import { parseDuration } from '../../domain/value/duration.ts'
 import { Misuse, wholeNumber } from '../kit/command.ts'
 
-/** The id of a webhook, from the arguments of a command. */
+/** The webhook id of a command's arguments. */
 export function webhookId(text: string | undefined, command: string): number {
   const id = wholeNumber(text ?? '')
   if (id > 0 && id < 2 ** 31) return id
@@ -10,14 +10,14 @@ export function webhookId(text: string | undefined, command: string): number {
   throw new Misuse(`${command}: ${found}: walhook webhooks list shows them`)
 }
 
-/** The arguments that a command takes, none of them too many. */
+/** A command's arguments, at most `most`. */
 export function atMost(positionals: readonly string[], most: number, command: string): readonly string[] {
   if (positionals.length > most)
     throw new Misuse(`${command}: ${JSON.stringify(positionals[most])} is one argument too many`)
   return positionals
 }
 
-/** The moment that a person means by `2h` (that long ago), a day or a time of ISO 8601, as the API takes it. */
+/** The moment that `2h` (that long ago), a day or ISO 8601 means, in the API's format. */
 export function moment(option: string, text: string, nowMs: number): string {
   const spanMs = /^\d{1,5}[smhd]$/.test(text) ? parseDuration(text) : null
   const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
@@ -31,7 +31,7 @@ export function moment(option: string, text: string, nowMs: number): string {
 /** `Name: value` as a header of a webhook. */
 export function header(text: string): [name: string, value: string] {
   const at = text.indexOf(':')
-  // The value may be a secret: it is not repeated.
+  // The problem never repeats the value: it may be a secret.
   if (at < 1) throw new Misuse("--header is not a header: write it as --header 'Name: value'")
   return [text.slice(0, at).trim(), text.slice(at + 1).trim()]
 }

@@ -3,7 +3,7 @@ import { say } from '../kit/command.ts'
 import type { Answer } from './call.ts'
 import { type Cell, type Colour, formatTable, harmless } from './table.ts'
 
-/** A webhook as the API returns it: what a table shows of it. */
+/** The shown fields of a webhook in the API. */
 export type ShownWebhook = Readonly<Record<string, unknown>> & {
   readonly id: number
   readonly name: string
@@ -14,7 +14,7 @@ export type ShownWebhook = Readonly<Record<string, unknown>> & {
   readonly failing_since: string | null
 }
 
-/** An attempt as the API returns it: what a table shows of it. */
+/** The shown fields of an attempt in the API. */
 export type ShownAttempt = Readonly<Record<string, unknown>> & {
   readonly id: string
   readonly outcome: string
@@ -38,7 +38,7 @@ export function print<T>(
   asTable: (value: T) => [heads: string[], rows: Cell[][]],
   wantsJson: boolean,
 ) {
-  // Whoever reads it has read enough: `walhook webhooks list | head`.
+  // The reader has closed the pipe: `walhook webhooks list | head`.
   process.stdout.once('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
   const terminal = readTerminal(process.stdout)
   if (wantsJson || terminal.columns === null) return say(JSON.stringify(value, null, 2))
@@ -120,7 +120,7 @@ function aboutOf({
   return ids === null ? `${type} ${id} ${action}` : `${ids.length} events`
 }
 
-/** One field a line, without those that have no value. */
+/** One field per line, without empty ones. */
 export function fieldsTable(fields: Readonly<Record<string, unknown>>): [string[], Cell[][]] {
   const cellOf = (value: unknown): Cell => {
     if (typeof value === 'object' && value !== null && 'colour' in value) return value as Cell

@@ -1,24 +1,21 @@
-/** What a terminal can do. */
+/** The abilities of a terminal. */
 export type Terminal = {
-  /** How many characters a line has; null: it is no terminal, and gets no table. */
+  /** Characters per line; null: no terminal, and no table. */
   readonly columns: number | null
   readonly hasColours: boolean
 }
 
 export type Colour = 'green' | 'red' | 'yellow' | 'dim'
-/** A text of a table, maybe with a colour. */
+/** A cell, possibly with a colour. */
 export type Cell = string | { readonly text: string; readonly colour: Colour }
 
 /** https://en.wikipedia.org/wiki/ANSI_escape_code#Select_Graphic_Rendition_parameters */
 const codes: Record<Colour | 'bold', number> = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 }
 const between = '  '
-/** No column becomes narrower: what is cut must still be told apart. */
+/** The minimum width of a column: cut texts must stay distinguishable. */
 const narrowest = 8
 
-/**
- * A text without what would move the cursor, change colours or hide letters: names and answers are written by others.
- * Line breaks stay where `keepLines`.
- */
+/** Removes control sequences and invisible characters: names and answers come from others. Line breaks stay if `keepLines`. */
 export function harmless(text: string, keepLines = false): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, sign =>
     keepLines && (sign === '\n' || sign === '\t') ? sign : '�',
@@ -28,7 +25,7 @@ export function harmless(text: string, keepLines = false): string {
 const textOf = (cell: Cell) => harmless(typeof cell === 'string' ? cell : cell.text)
 const widthOf = (text: string) => [...text].length
 
-/** A table for people: its columns as wide as what is in them, and the widest cut where a line would be too long. */
+/** A table for people: columns as wide as their content, the widest cut if a line would be too long. */
 export function formatTable(
   heads: readonly string[],
   rows: readonly (readonly Cell[])[],

@@ -4,7 +4,7 @@ import { atMost, webhookId } from './options.ts'
 import { print, refused } from './output.ts'
 import type { Cell } from './table.ts'
 
-/** A field as the API returns it. */
+/** A field in the API. */
 type ShownField = {
   readonly name: string
   readonly type: string

@@ -1,18 +1,18 @@
 import { LineCounter, parseDocument } from 'yaml'
 
-/** The webhooks of a file, as they are sent; or everything that is wrong with the file itself, in lines. */
+/** The webhooks of a file, for the API; or every problem of the file itself, in lines. */
 export type WebhooksFile =
   | {
       readonly ok: true
       readonly webhooks: Readonly<Record<string, unknown>>
-      /** The values of the variables that it refers to, which are shown to nobody. */
+      /** The values of referenced variables, which are never shown. */
       readonly secrets: ReadonlyMap<string, string>
     }
   | { readonly ok: false; readonly problems: readonly string[] }
 
 /**
- * Reads a file of webhooks: YAML with `webhooks:`, by name. `${NAME}` in a text is the value of an environment variable, `$${` a
- * dollar and a brace. All that is wrong is told at once.
+ * Reads a file of webhooks: YAML with `webhooks:`, by name. `${NAME}` in a text is the value of an environment variable,
+ * `$${` a dollar and a brace. Reports every problem at once.
  */
 export function readWebhooksFile(text: string, lookUp: (name: string) => string | undefined): WebhooksFile {
   const lines = new LineCounter()
@@ -75,13 +75,13 @@ function resolveText(text: string, at: string, { lookUp, secrets, problems }: Re
   })
 }
 
-/** A text as it is written in a file: with nothing in it that would be a reference. */
+/** A text for a file, with references escaped. */
 export const asWritten = (text: string): string => text.replaceAll('${', '$${')
 
-/** Shorter than that, a value is everywhere. */
+/** A shorter value would be found everywhere. */
 const leastSecret = 4
 
-/** A text for a person, with the names of variables in the place of their values. */
+/** A text for people, with variable names instead of their values. */
 export function withoutValues(text: string, secrets: ReadonlyMap<string, string>): string {
   let safe = text
   for (const [name, value] of [...secrets].sort(([, a], [, b]) => b.length - a.length))

@@ -4,30 +4,29 @@ import type { Failed } from '../../control/kit/result.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { formatProblem, type Problem } from '../../domain/value/problem.ts'
 
-/** One command of the command line. */
 export type Command = {
-  /** How it is called and what it does: what `walhook NAME --help` prints, and a part of `walhook --help`. */
+  /** The output of `walhook NAME --help`, and a part of `walhook --help`. */
   readonly usage: string
-  /** What may be its first argument, where that is one of a few words. */
+  /** The possible words of its first argument, if there are few. */
   readonly words?: readonly string[]
-  /** Runs it; resolves with the exit status. `signal` is aborted by the first SIGINT or SIGTERM. */
+  /** Runs it; resolves with the exit status. The first SIGINT or SIGTERM aborts `signal`. */
   run(args: string[], signal: AbortSignal): Promise<number>
 }
 
-/** The arguments are not what the command takes: it ends with 2, and its usage is printed. */
+/** Wrong arguments: exits with 2, and prints the usage. */
 export class Misuse extends Error {}
 
 export function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-/** Prints what is in the way, one line for each; returns the exit status. */
+/** Prints one line per problem; returns the exit status. */
 export function report(problems: readonly Problem[]): 1 {
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`)
   return 1
 }
 
-/** The configuration, after its warnings were printed; or null, after its problems were. */
+/** The configuration, after printing its warnings; or null, after printing its problems. */
 export function required(result: ConfigResult): Config | null {
   report(result.warnings)
   if (result.ok) return result.config
@@ -35,7 +34,6 @@ export function required(result: ConfigResult): Config | null {
   return null
 }
 
-/** Why an operation failed, in sentences. */
 export function failureLines(failed: Failed): string[] {
   return failed.kind === 'invalid' ? failed.problems.map(({ detail }) => detail) : [failed.detail]
 }
@@ -53,7 +51,7 @@ export function parseOnce<Wanted extends ParseArgsConfig>(
   return parseArgs(wanted)
 }
 
-/** An option that there is not is refused with the one that was probably meant. */
+/** An unknown option is refused with the nearest known one. */
 function tokensOf<Wanted extends ParseArgsConfig>(wanted: Wanted) {
   try {
     return parseArgs({ ...wanted, tokens: true })
@@ -66,7 +64,7 @@ function tokensOf<Wanted extends ParseArgsConfig>(wanted: Wanted) {
   }
 }
 
-/** NaN for all but digits: `Number` takes an empty text for 0. */
+/** NaN unless all are digits: `Number` takes an empty text for 0. */
 export function wholeNumber(text: string): number {
   return /^\d+$/.test(text) ? Number(text) : Number.NaN
 }

@@ -2,7 +2,7 @@ import { kindOfError } from '../../domain/capture/capture-failures.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { describeError } from '../../runtime/log.ts'
 
-/** What an error says that is no fault of walhook's: a database has ended what it was asked, or its link; else null. */
+/** The problem of a database that ended a statement or connection; null: another error. */
 export function cutOffProblem(error: unknown): Problem | null {
   const kind = kindOfError(error as Error)
   if (kind === null) return null

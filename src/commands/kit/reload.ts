@@ -4,8 +4,8 @@ import { formatProblem, type Problem } from '../../domain/value/problem.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 
 /**
- * Reads the mapping file anew at each SIGHUP, one after the other: several that come meanwhile are one. What comes before
- * `begin` waits for it.
+ * Reloads the mapping file at each SIGHUP, one after the other, and once for several meanwhile. A SIGHUP before `begin` waits
+ * for it.
  */
 export function reloadOnHangUp(config: Config, log: Log) {
   let app: App | null = null

@@ -1,9 +1,8 @@
 const lookEveryMs = 250
 
 /**
- * Aborted when the process is to stop in order: by the first SIGINT or SIGTERM; the second ends it at once. And, where npm or
- * npx has started it (`isRunByNpm`), when its parent is gone: npm passes a signal on to the shell that it starts a program
- * with, which ends, and does not pass it on.
+ * Aborted by the first SIGINT or SIGTERM; the second exits at once. If npm or npx started the process (`isRunByNpm`), also
+ * when the parent is gone: npm signals its shell, which exits without passing the signal on.
  */
 export function stopSignal(isRunByNpm: boolean): AbortSignal {
   const stop = new AbortController()

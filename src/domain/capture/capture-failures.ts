@@ -73,9 +73,7 @@ export function isCutOff(error: Error & { code?: string }): boolean {
   )
 }
 
-/**
- * Whether Postgres is starting or stopping. https://www.postgresql.org/docs/current/errcodes-appendix.html, 57P01 to 57P03
- */
+/** Whether Postgres is starting or stopping. https://www.postgresql.org/docs/current/errcodes-appendix.html, 57P01 to 57P03 */
 export function isStartingOrStopping({ code = '' }: Error & { code?: string }): boolean {
   return /^57P0[123]$/.test(code)
 }

@@ -1,8 +1,6 @@
 import type { kindOfError } from './capture-failures.ts'
 
-/**
- * Why a page of a backfill or resync failed, one code per fix: what one sees, and the fix. A code never changes its meaning.
- */
+/** Why a page of a backfill or resync failed, one code per fix: what one sees, and the fix. A code never changes its meaning. */
 export const pageCodes = {
   'page.receiver_waits': {
     sees: 'A webhook that the rows are for can not be sent more at the moment.',

@@ -27,9 +27,7 @@ export type Wantable = EventFacts &
     readonly onlyWebhookId: number | null
   }
 
-/**
- * The state at a version: the newest that is not newer. Null: the webhook was created later. `states` are in ascending order.
- */
+/** The state at a version: the newest that is not newer. Null: the webhook was created later. `states` are in ascending order. */
 function stateAt<State extends Pick<WebhookState, 'version'>>(
   states: readonly State[],
   version: number,

@@ -11,9 +11,7 @@ const lead = 2
 /** The loads kept of others, per name. */
 const keptPerName = 10
 
-/**
- * Counts one piece of work of `id`, and returns whether it has one of the `most` names. Free names go to the first who come.
- */
+/** Counts one piece of work of `id`, and returns whether it has one of the `most` names. Free names go to the first who come. */
 export function countWork({ named, others }: Busiest, id: number, most: number): boolean {
   const load = named.get(id)
   if (load !== undefined || named.size < most) {

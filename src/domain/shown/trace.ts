@@ -15,9 +15,7 @@ export function traceOf(outboxId: string, subject: bigint | string): TracePlace 
   return { traceId: notZero(digest.slice(0, 32)), spanId: notZero(digest.slice(32, 48)) }
 }
 
-/**
- * A request has one span in the trace of each of its events; this is its id there, computed from the one in the first trace.
- */
+/** A request has one span in the trace of each of its events; this is its id there, computed from the one in the first trace. */
 export function spanIdIn(traceId: string, spanId: string): string {
   return notZero(createHash('sha256').update(`${spanId} ${traceId}`).digest('hex').slice(0, 16))
 }

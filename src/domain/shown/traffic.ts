@@ -1,9 +1,6 @@
 import { firstIdAt, type TimeId } from '../value/time-id.ts'
 
-/**
- * Requests over time, in `counts.length` buckets of `bucketMs` from `fromMs`, without tests and requests that a shutdown cut
- * off.
- */
+/** Requests over time, in buckets of `bucketMs` from `fromMs`; not tests, nor requests that a shutdown cut off. */
 export type Traffic = {
   readonly fromMs: number
   readonly bucketMs: number

@@ -15,9 +15,7 @@ export function nearest(wanted: string, names: readonly string[]): string | null
   return best
 }
 
-/**
- * The letters to change, add, remove, or swap with a neighbour. https://en.wikipedia.org/wiki/Damerau–Levenshtein_distance
- */
+/** The letters to change, add, remove, or swap with a neighbour. https://en.wikipedia.org/wiki/Damerau–Levenshtein_distance */
 function editDistance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

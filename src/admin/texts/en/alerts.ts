@@ -1,4 +1,4 @@
-/** What walhook tells of itself. */
+/** Alerts. */
 export const alerts = {
   alerts: {
     title: 'Alerts',

@@ -1,4 +1,4 @@
-/** What requests hold: triggers, their fields and examples. */
+/** The contents of requests: triggers, their fields and examples. */
 export const catalogue = {
   catalogue: {
     lead: 'What walhook sends: for each trigger its fields, their types and an example. For whoever builds a receiver.',

@@ -1,7 +1,7 @@
 import { counter } from '../counter.ts'
 import { seconds } from './counts.ts'
 
-/** What was sent: tests, log, events, attempts and their diagnoses. */
+/** Tests, log, events, attempts and their diagnoses. */
 export const log = {
   test: {
     title: 'Test webhook',

@@ -1,6 +1,6 @@
 import { seconds } from './counts.ts'
 
-/** What every page has in common: layout, log-in, errors and words. */
+/** Common to all pages: layout, log-in, errors and words. */
 export const shared = {
   language: { code: 'en', name: 'English', choose: 'Language' },
   places: {

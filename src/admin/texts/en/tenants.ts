@@ -1,4 +1,4 @@
-/** What belongs to a tenant, and its own pages. */
+/** Tenants, and their own pages. */
 export const tenants = {
   tenants: {
     tenant: 'Tenant',

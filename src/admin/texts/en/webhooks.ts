@@ -1,6 +1,6 @@
 import { requests, seconds, webhookCount } from './counts.ts'
 
-/** The pages of one webhook, and their list. */
+/** The list of webhooks, and the pages of one. */
 export const webhooks = {
   couplings: {
     title: 'Couplings',

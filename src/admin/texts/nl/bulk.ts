@@ -1,6 +1,5 @@
 import type { bulk as english } from '../en/bulk.ts'
 
-/** Replays and backfills, in Dutch. */
 export const bulk: typeof english = {
   bulk: {
     replay: 'Periode herhalen',

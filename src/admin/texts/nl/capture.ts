@@ -1,7 +1,7 @@
 import type { CaptureCode } from '../../../domain/capture/capture-code.ts'
 import type { PageCode } from '../../../domain/capture/page-failures.ts'
 
-/** What each code of capture means and what to do, in Dutch. The English reason has the details. */
+/** The meaning and fix of each capture code, in Dutch. The English reason has the details. */
 export const captureCodesNl: Record<CaptureCode, string> = {
   'capture.source_unavailable':
     'De brondatabase antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van DATABASE_URL draait, bereikbaar is en verbindingen vrij heeft: walhook check.',
@@ -25,7 +25,7 @@ export const captureCodesNl: Record<CaptureCode, string> = {
     'Van afzonderlijke tabellen gingen wijzigingen verloren; de rest wordt gelezen. Voer voor elk genoemd onderwerp “walhook resync --entity ONDERWERP” uit; walhook draait intussen door.',
 }
 
-/** The same for a page of a backfill or a resync. */
+/** The same for pages of a backfill or resync. */
 export const pageCodesNl: Record<PageCode, string> = {
   'page.receiver_waits':
     'Een webhook waarvoor de rijen zijn, kan nu niet meer ontvangen. Activeer hem, geef hem de trigger, of laat hem de wachtrij verwerken. Het gaat vanzelf verder.',
@@ -43,7 +43,7 @@ export const pageCodesNl: Record<PageCode, string> = {
     'Dezelfde pagina mislukt steeds. Doe wat de melding zegt. Een resync gaat dan vanzelf verder; start een backfill opnieuw: walhook backfill.',
 }
 
-/** Why changes were lost, by the reason that a gap has. */
+/** Why changes were lost, by the reason of a gap. */
 export const gapReasonsNl: ReadonlyMap<string, string> = new Map([
   ['other cluster', 'DATABASE_URL verwijst naar een ander cluster dan voorheen.'],
   ['other database', 'DATABASE_URL verwijst naar een andere database dan voorheen.'],

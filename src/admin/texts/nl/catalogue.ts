@@ -1,6 +1,5 @@
 import type { Texts } from '../en.ts'
 
-/** What requests hold, in Dutch. */
 export const catalogue: Pick<Texts, 'catalogue'> = {
   catalogue: {
     lead: 'Wat walhook verstuurt: voor elke trigger de velden, hun typen en een voorbeeld. Voor wie een ontvanger bouwt.',

@@ -5,7 +5,6 @@ const count = (attempts: number) => (attempts === 1 ? 'één poging' : `${attemp
 const behind = ({ event, entityType }: { event: bigint; entityType: string }, what: string) =>
   `Wacht op melding ${event} over hetzelfde onderwerp (${entityType}), ${what}: meldingen over een onderwerp worden op volgorde verstuurd.`
 
-/** Why an event was sent to a webhook or not, in Dutch. */
 export const explainTextsNl: ExplainTexts = {
   delivered: (at, attempt) => `Afgeleverd op ${at}, bij poging ${attempt}.`,
   deliveredBefore: at => `Eerder al eens afgeleverd, op ${at}.`,

@@ -1,6 +1,6 @@
 import type { FailureTexts } from '../../../domain/failure/failure-texts.ts'
 
-/** Every failure of an attempt in Dutch. What another program said is quoted as it said it. */
+/** Failures of attempts in Dutch. Other programs' messages are quoted. */
 export const failuresNl: FailureTexts = {
   'answer.not_modified': () =>
     'De ontvanger antwoordde 304 Not Modified: dat is voor verzoeken met een voorwaarde, en walhook stuurt die niet. Een POST moet een status als 204 krijgen.',

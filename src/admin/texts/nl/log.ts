@@ -2,7 +2,6 @@ import { counter } from '../counter.ts'
 import type { log as english } from '../en/log.ts'
 import { seconds } from './counts.ts'
 
-/** What was sent: tests, log, events, attempts and their diagnoses, in Dutch. */
 export const log: typeof english = {
   test: {
     title: 'Webhook testen',

@@ -1,6 +1,5 @@
 import type { overview as en } from '../en/overview.ts'
 
-/** Het overzicht van één webhook. */
 export const overview: typeof en = {
   overview: {
     title: 'Overzicht',

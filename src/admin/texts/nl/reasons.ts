@@ -28,7 +28,6 @@ const addressKinds: Record<AddressKind, string> = {
   not_public: 'geen openbaar adres',
 }
 
-/** Every reason in Dutch, for the pages. */
 export const reasonsNl: ReasonTexts = {
   'url.too_long': ({ characters, most }) =>
     `De URL heeft ${characters} tekens: hooguit ${most} is toegestaan.`,

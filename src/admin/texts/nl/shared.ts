@@ -1,7 +1,6 @@
 import type { shared as english } from '../en/shared.ts'
 import { seconds } from './counts.ts'
 
-/** What every page has in common: layout, log-in, errors and words, in Dutch. */
 export const shared: typeof english = {
   language: { code: 'nl', name: 'Nederlands', choose: 'Taal' },
   places: {

@@ -1,4 +1,3 @@
-/** Inloggen bij een provider van OpenID Connect. */
 export const signIn = {
   signIn: {
     with: (provider: string) => `Inloggen met ${provider}`,

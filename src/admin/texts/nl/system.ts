@@ -1,7 +1,6 @@
 import { counter } from '../counter.ts'
 import type { system as english } from '../en/system.ts'
 
-/** Tokens, audit and health, in Dutch. */
 export const system: typeof english = {
   tokens: {
     title: 'Tokens',

@@ -1,4 +1,3 @@
-/** Wat bij een organisatie hoort, en haar eigen pagina's. */
 export const tenants = {
   tenants: {
     tenant: 'Organisatie',

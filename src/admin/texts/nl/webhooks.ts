@@ -1,7 +1,6 @@
 import type { webhooks as english } from '../en/webhooks.ts'
 import { requests, seconds, webhookCount } from './counts.ts'
 
-/** The pages of one webhook, and their list, in Dutch. */
 export const webhooks: typeof english = {
   couplings: {
     title: 'Koppelingen',
